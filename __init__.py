@@ -1,0 +1,1 @@
+"""team-mail: mail for teams of AI coding agents."""

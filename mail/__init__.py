@@ -1,0 +1,1 @@
+"""The only shared state: event, log, mailbox, projections and the `team-mail` command."""

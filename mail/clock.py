@@ -1,0 +1,65 @@
+"""The one door to time. Whoever needs it takes a `Clock`, so tests move it by hand and never sleep."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time, time for deadlines, and waiting."""
+
+    def now(self) -> datetime:
+        """Return the wall time, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back, for deadlines only."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        """Return the wall time, aware, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+class ManualClock:
+    """A clock that moves only when told to, or when somebody sleeps on it."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self.current = start
+        self.elapsed = 0.0
+
+    def now(self) -> datetime:
+        """Return the time it was set to."""
+        return self.current
+
+    def monotonic(self) -> float:
+        """Return the seconds slept so far."""
+        return self.elapsed
+
+    def sleep(self, seconds: float) -> None:
+        """Move on by that much, at once."""
+        self.elapsed += seconds
+        self.current += timedelta(seconds=seconds)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write an aware time as the log does: UTC, microseconds, `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"

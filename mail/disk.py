@@ -1,0 +1,83 @@
+"""Every call by which the log touches the disk, in one place, so that tests can make any one of them fail, fall short or
+be the last. Nothing here retries, decides or swallows.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_MOUNTS = Path("/proc/self/mountinfo")
+# macOS has no fdatasync in Python; its fsync is the nearest there is.
+_flush = getattr(os, "fdatasync", os.fsync)
+
+
+class Disk:
+    """The operating system's own calls."""
+
+    def open(self, path: Path, flags: int) -> int:
+        """Open without following a link at the end and without passing the descriptor on."""
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+    def read(self, descriptor: int, size: int, offset: int) -> bytes:
+        """Read up to `size` bytes at `offset`."""
+        return os.pread(descriptor, size, offset)
+
+    def write(self, descriptor: int, data: bytes | memoryview) -> int:
+        """Write what the system takes; return how many bytes that were."""
+        return os.write(descriptor, data)
+
+    def sync(self, descriptor: int) -> None:
+        """Make what was written durable."""
+        _flush(descriptor)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Cut a file to `size` bytes."""
+        os.ftruncate(descriptor, size)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Move a file over another, at once."""
+        source.replace(target)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make the folder's own entries durable."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def filesystem(self, path: Path) -> str:
+        """Name the type of file system that holds `path` (`ext4`, `nfs4`); "" where the system does not tell."""
+        if not _MOUNTS.exists():
+            return ""
+        device = path.stat().st_dev
+        number = f"{os.major(device)}:{os.minor(device)}"
+        for line in _MOUNTS.read_text(errors="replace").splitlines():
+            before, _, after = line.partition(" - ")
+            if before.split()[2] == number:
+                return after.split()[0]
+        return ""
+
+
+def write_all(disk: Disk, descriptor: int, data: bytes) -> None:
+    """Write all of it, however little the system takes at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[disk.write(descriptor, rest) :]
+
+
+def write_file(disk: Disk, path: Path, data: bytes, *, alone: bool = True) -> None:
+    """Create or replace a file so that it is there whole and durable, or not at all.
+
+    `alone` says that no other process can be writing the same file, so what a crash left of an earlier try is reused.
+    """
+    temporary = path.with_name(f".{path.name}.{'new' if alone else os.urandom(6).hex()}")
+    descriptor = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        write_all(disk, descriptor, data)
+        disk.sync(descriptor)
+    finally:
+        os.close(descriptor)
+    disk.rename(temporary, path)
+    disk.sync_folder(path.parent)

@@ -1,0 +1,318 @@
+"""The log: an append-only file of JSON lines that many processes write at once and none can lose.
+
+A line that ends in a newline and verifies is mail; an acknowledged append survives `kill -9` and power loss; nobody
+edits a line. The protocol of an append, and what a crash leaves at each of its steps, is told in docs/log.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from .clock import Clock, SystemClock, rfc3339
+from .disk import Disk, write_all, write_file
+from .errors import InDoubt, LogDamaged, LogError, LogUnavailable
+from .event import Draft, Event, Place, Unsealed, serialise
+from .follow import changes
+from .lock import Lock
+from .lookup import events_by_id
+from .reading import events_in, look
+from .recovery import (
+    Mending,
+    copy_durably,
+    cut_torn_tail,
+    last_place,
+    newest_line,
+    recent_chain_holds,
+    recovered,
+    repair_file,
+    repaired,
+)
+from .segments import Segment, Segments
+from .snapshot import Snapshot
+from .verify import START, Damage, Inspection, inspect, verify
+
+SEGMENT_BYTES = 64 << 20
+SYSTEM = "team-mail"
+_NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "lustre", "gluster", "fuse.sshfs", "fuse.gluster", "davfs", "ncpfs")
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space, then send again",
+    errno.EDQUOT: "the disk quota is used up; free some space, then send again",
+    errno.EFBIG: "the file-size limit is reached (ulimit -f); raise it, then send again",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "this user may not write there",
+    errno.EPERM: "this user may not write there",
+    errno.ELOOP: "the log's file is a symbolic link, which is refused",
+}
+
+
+class Log(Protocol):
+    """The ordered events of one team."""
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Write the drafts in order and make them durable; a draft whose id is known is not written again."""
+        ...
+
+    def read(self, after: int = 0, damage: list[Damage] | None = None) -> Iterator[Event]:
+        """Go through the events behind seq `after`; lines that do not verify are skipped and noted in `damage`."""
+        ...
+
+    def follow(self, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Event]:
+        """Go on through the events as they come, from now or behind seq `after`, until `stop` is set."""
+        ...
+
+
+class EventLog:
+    """The log in a folder, `.team/mail`. Threads may share one; each process opens its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock | None = None,
+        disk: Disk | None = None,
+        lock_timeout: float = 10.0,
+        segment_bytes: int = SEGMENT_BYTES,
+        on_sealed: Callable[[Segment], object] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.active = folder / "events.jsonl"
+        self.quarantine = folder / "quarantine"
+        self.damaged = folder / "damaged"
+        self._clock = clock or SystemClock()
+        self._disk = disk or Disk()
+        self.segments = Segments(folder / "segments", self._disk)
+        self._lock = Lock(folder / "lock", self._clock, self._disk, lock_timeout)
+        self._segment_bytes = segment_bytes
+        self._on_sealed = on_sealed or _write_twin
+        self._file: io.FileIO | None = None
+        self._inode = 0
+        self._size = -1
+        self._place = START
+        self._cut: Draft | None = None
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Write the drafts in order with one flush; return their events once they are durable.
+
+        A draft that brings an id the log already holds is acknowledged with the event of that id. Raises InvalidEvent,
+        LockTimeout, LogUnavailable, LogDamaged, and InDoubt when what was written may not last.
+        """
+        stamp = rfc3339(self._clock.now())
+        unsealed = [serialise(draft, stamp) for draft in drafts]
+        own = {draft.id for draft in drafts if draft.id is not None}
+        sealed: list[Segment] = []
+        try:
+            if self._file is None:
+                self._prepare()
+            before = self.snapshot() if own else None
+            known = events_by_id(before, own) if before else {}
+            with self._lock.held():
+                file = self._at_tail()
+                if self._size >= self._segment_bytes:
+                    sealed.append(self._seal(file))
+                    file = self._at_tail()
+                if own:
+                    known |= events_by_id(self.snapshot(), own - known.keys(), before)
+                if self._cut:
+                    self._write(file, [serialise(self._cut, stamp)], {})
+                    self._cut = None
+                events = self._write(file, unsealed, known)
+        except OSError as error:
+            raise _unavailable(error, self.folder) from error
+        for segment in sealed:
+            self._on_sealed(segment)
+        self._flush(file, events)
+        return events
+
+    def read(self, after: int = 0, damage: list[Damage] | None = None) -> Iterator[Event]:
+        """Go through the events behind seq `after`, oldest first, as of this moment.
+
+        Lines that do not verify are skipped and noted in `damage`. An event that stands twice is read once.
+        """
+        snapshot, file = look(self.active, self.segments)
+        yield from events_in(snapshot, file, after, damage)
+
+    def follow(self, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Event]:
+        """Go on through the events as they come, from now or behind seq `after`, until `stop` is set."""
+        last = self.snapshot().head if after is None else after
+        seen: Snapshot | None = None
+        for _ in changes(self.folder, stop, self._clock):
+            snapshot, file = look(self.active, self.segments)
+            if snapshot.head > last:
+                start = seen.size if seen and seen.inode == snapshot.inode else 0
+                for event in events_in(snapshot, file, last, None, start):
+                    yield event
+                    last = event.seq
+            seen = snapshot
+
+    def snapshot(self) -> Snapshot:
+        """Name this moment of the log, for readers that open its files themselves."""
+        return look(self.active, self.segments)[0]
+
+    def verify(self) -> Inspection:
+        """Check every hash, link, seq and checksum. Damage found stops appends until `repair`."""
+        found = verify(self.active, self.segments)
+        if found.corrupt:
+            with suppress(OSError):  # a reader of a read-only folder may look, too
+                self.damaged.write_text(f"{found.corrupt[0]}\n")
+        return found
+
+    def repair(self) -> Mending:
+        """Mend what `verify` finds: keep each line that verifies, once, in order; put the gaps on record.
+
+        Files that are changed are first copied to quarantine. Readers and writers may go on meanwhile.
+        """
+        before, copies, gaps, events = START, list[Path](), list[tuple[int, int]](), 0
+        with self._lock.held():
+            for path in [*(segment.path for segment in self.segments), self.active]:
+                if not path.exists():
+                    continue
+                found, copy = repair_file(self._disk, path, before, self.quarantine)
+                if copy is not None:
+                    copies.append(copy)
+                    path.with_suffix(".parquet").unlink(missing_ok=True)
+                gaps += [d.gap for d in found.damage if d.gap and d.gap not in found.excused]
+                before, events = found.place, events + found.events
+            self.segments.sums.unlink(missing_ok=True)
+            self.segments.witness()
+            self.damaged.unlink(missing_ok=True)
+            self._file = None
+        if gaps:
+            self.append([repaired(gaps)])
+        return Mending(events, tuple(gaps), tuple(copies))
+
+    # Below: steps of an append, all but `_prepare` and `_flush` under the lock.
+
+    def _prepare(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kind = self._disk.filesystem(self.folder)
+        if kind.startswith(_NETWORK):
+            raise LogUnavailable(
+                f"{self.folder} is on a network file system ({kind}), where locks and flushes do not hold; "
+                "set TEAM_HOME to a local folder, or keep the log in PostgreSQL"
+            )
+
+    def _at_tail(self) -> io.FileIO:
+        """Open the active file where the next event goes; recover it if it needs that."""
+        if os.access(self.damaged, os.F_OK):
+            raise LogDamaged(f"{self.damaged.read_text().strip()}; nothing is written until `team-mail repair`")
+        try:
+            status = os.stat(self.active, follow_symlinks=False)
+        except FileNotFoundError:
+            return self._create()
+        if status.st_size == 0:
+            return self._create()
+        if self._file is None or status.st_ino != self._inode:
+            self._file = io.FileIO(self._disk.open(self.active, os.O_RDWR | os.O_APPEND), "r+")
+            self._inode, self._size = status.st_ino, -1
+        if status.st_size != self._size:
+            return self._catch_up(self._file, status.st_size)
+        return self._file
+
+    def _catch_up(self, file: io.FileIO, size: int) -> io.FileIO:
+        known = last_place(self._disk, file.fileno(), size)
+        if known is None or (self._size < 0 and not recent_chain_holds(self._disk, file.fileno(), size)):
+            return self._recover(file)
+        self._size, self._place = size, known
+        return file
+
+    def _recover(self, file: io.FileIO) -> io.FileIO:
+        found = inspect(self.active, self._before_active())
+        if found.corrupt:
+            self.damaged.write_text(f"{found.corrupt[0]}\n")
+            raise LogDamaged(f"{found.corrupt[0]}; nothing is written until `team-mail repair`")
+        if found.torn:
+            kept = cut_torn_tail(self._disk, file.fileno(), found, self.quarantine)
+            self._cut = recovered(kept, found.torn)
+        if found.end == 0:
+            return self._create()
+        self._size, self._place = found.end, found.place
+        return file
+
+    def _create(self) -> io.FileIO:
+        """Begin the active file, carrying the chain on from the last sealed segment."""
+        before = self._before_active()
+        opened = serialise(Draft("log.opened", SYSTEM, data={"format": 1}), rfc3339(self._clock.now()))
+        line, digest = opened.seal(before.seq + 1, before.hash)
+        write_file(self._disk, self.active, line)
+        self._disk.sync_folder(self.folder.parent)
+        self._file = io.FileIO(self._disk.open(self.active, os.O_RDWR | os.O_APPEND), "r+")
+        self._inode, self._size = os.fstat(self._file.fileno()).st_ino, len(line)
+        self._place = Place(before.seq + 1, before.hash, digest)
+        return self._file
+
+    def _before_active(self) -> Place:
+        newest = max(self.segments, key=lambda segment: segment.last, default=None)
+        if newest is None:
+            return START
+        with newest.path.open("rb") as file:
+            return newest_line(self._disk, file.fileno(), newest.path.stat().st_size)[0]
+
+    def _seal(self, file: io.FileIO) -> Segment:
+        """Make the active file a segment. Each step leaves what the next open can go on from."""
+        self._write(file, [serialise(Draft("log.sealed", SYSTEM), rfc3339(self._clock.now()))], {})
+        self._disk.sync(file.fileno())
+        first = self.segments.first_seq(file.fileno())
+        segment = self.segments.take(self.active, first, self._place.seq)
+        self._disk.sync_folder(self.segments.folder)
+        self._disk.sync_folder(self.folder)
+        self._create()
+        self.segments.witness()
+        return segment
+
+    def _write(self, file: io.FileIO, unsealed: Sequence[Unsealed], known: dict[str, Event]) -> list[Event]:
+        seq, _, last = self._place
+        lines: list[bytes] = []
+        events: list[Event] = []
+        place = self._place
+        for item in unsealed:
+            if (event := known.get(item.id)) is None:
+                seq, before = seq + 1, last
+                line, last = item.seal(seq, before)
+                lines.append(line)
+                place = Place(seq, before, last)
+                event = known[item.id] = item.event(place)
+            events.append(event)
+        data = b"".join(lines)
+        size, self._size = self._size, -1
+        try:
+            write_all(self._disk, file.fileno(), data)
+        except BaseException:
+            self._disk.truncate(file.fileno(), size)
+            raise
+        self._size, self._place = size + len(data), place
+        return events
+
+    def _flush(self, file: io.FileIO, events: Sequence[Event]) -> None:
+        try:
+            self._disk.sync(file.fileno())
+        except OSError as error:
+            self._abandon(file)
+            raise InDoubt(
+                f"the disk did not confirm the write ({error.strerror}): {events[0].id} may or may not last; "
+                "sending the same id again is safe"
+            ) from error
+
+    def _abandon(self, file: io.FileIO) -> None:
+        """Leave a file whose flush failed: its pages may be lost though a second flush would say otherwise."""
+        self._file = None
+        with suppress(OSError, LogError), self._lock.held():
+            if os.fstat(file.fileno()).st_ino == os.stat(self.active).st_ino:
+                copy_durably(self._disk, self.active, self.active)
+
+
+def _unavailable(error: OSError, folder: Path) -> LogUnavailable:
+    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    return LogUnavailable(f"cannot write the log in {folder}: {reason}; nothing was written")
+
+
+def _write_twin(segment: Segment) -> None:
+    from .query import write_twin
+
+    write_twin(segment)

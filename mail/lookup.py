@@ -1,0 +1,59 @@
+"""Finding events by id in the log's bytes, without a database: how a repeated send is known to be a repeat."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from .event import Event, decode
+from .snapshot import Snapshot
+
+_HEAD = re.compile(rb'\{"v":1,"seq":[0-9]+,"id":"([0-9a-f-]{36})"')
+_FEW = 8  # up to here, one fast search of the bytes for each id; above, one look at every line
+
+
+def events_by_id(snapshot: Snapshot, wanted: set[str], beyond: Snapshot | None = None) -> dict[str, Event]:
+    """Return the first event of each wanted id that the snapshot holds and `beyond` did not yet hold."""
+    found: dict[str, Event] = {}
+    for path, start, end in _unread(snapshot, beyond):
+        for event in _matches(path, start, end, wanted):
+            found.setdefault(event.id, event)
+    return found
+
+
+def _unread(snapshot: Snapshot, beyond: Snapshot | None) -> Iterator[tuple[Path, int, int]]:
+    seen = {segment.path for segment in beyond.sealed} if beyond else set[Path]()
+    for segment in snapshot.sealed:
+        if segment.path not in seen:
+            yield segment.path, 0, segment.path.stat().st_size
+    start = beyond.size if beyond and beyond.inode == snapshot.inode else 0
+    if snapshot.size > start:
+        yield snapshot.active, start, snapshot.size
+
+
+def _matches(path: Path, start: int, end: int, wanted: set[str]) -> Iterator[Event]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), end, access=mmap.ACCESS_READ) as data:
+        for at in _some(data, start, wanted) if len(wanted) <= _FEW else _all(data, start, wanted):
+            event = decode(data[at : data.find(b"\n", at)])
+            if event is not None and event.id in wanted:
+                yield event
+
+
+def _some(data: mmap.mmap, start: int, wanted: set[str]) -> Iterator[int]:
+    for text in wanted:
+        needle = b',"id":"' + text.encode() + b'","ts":'
+        at = data.find(needle, start)
+        while at >= 0:
+            line = data.rfind(b"\n", start, at) + 1 or start
+            if _HEAD.match(data, line):
+                yield line
+                break
+            at = data.find(needle, at + 1)
+
+
+def _all(data: mmap.mmap, start: int, wanted: set[str]) -> Iterator[int]:
+    for match in _HEAD.finditer(data, start):
+        if match[1].decode() in wanted and (match.start() == start or data[match.start() - 1] == ord("\n")):
+            yield match.start()

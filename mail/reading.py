@@ -1,0 +1,83 @@
+"""Reading the log as it is at one moment, while others append and rotate."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from .disk import Disk
+from .event import Event, decode
+from .recovery import newest_line
+from .segments import Segments
+from .snapshot import Snapshot
+from .verify import Damage
+
+_DISK = Disk()
+
+
+def look(active: Path, segments: Segments) -> tuple[Snapshot, io.BufferedReader | None]:
+    """Name this moment and hold its active file open.
+
+    The active file is opened before the segments are listed: if it is sealed in between, its inode gives it away, and
+    nothing is missed or read twice.
+    """
+    try:
+        file = active.open("rb")
+    except FileNotFoundError:
+        sealed = tuple(segments)
+        return Snapshot(sealed, active, 0, 0, sealed[-1].last if sealed else 0), None
+    status = os.fstat(file.fileno())
+    sealed = tuple(s for s in segments if s.path.stat().st_ino != status.st_ino)
+    newest, size = newest_line(_DISK, file.fileno(), status.st_size)
+    head = newest.seq or (sealed[-1].last if sealed else 0)
+    return Snapshot(sealed, active, status.st_ino, size, head), file
+
+
+def events_in(
+    snapshot: Snapshot,
+    file: io.BufferedReader | None,
+    after: int,
+    damage: list[Damage] | None,
+    start: int = 0,
+) -> Iterator[Event]:
+    """Go through a moment's events behind seq `after`; `start` is where to begin in the active file."""
+    last = after
+    missing: set[int] = set()
+    for path, lines in _lines(snapshot, file, after, start):
+        offset = start if path == snapshot.active else 0
+        for line in lines:
+            event = decode(line[:-1])
+            if event is None or not line.endswith(b"\n"):
+                if damage is not None:
+                    damage.append(Damage(path, offset, last + 1, "the line does not verify"))
+            elif event.seq > last or event.seq in missing:
+                missing.discard(event.seq)
+                missing.update(range(last + 1, min(event.seq, last + 1000)))
+                last = max(last, event.seq)
+                yield event
+            elif event.seq > after and damage is not None:
+                damage.append(Damage(path, offset, last + 1, f"event {event.seq} stands here again"))
+            offset += len(line)
+
+
+def _lines(
+    snapshot: Snapshot, file: io.BufferedReader | None, after: int, start: int
+) -> Iterator[tuple[Path, Iterator[bytes]]]:
+    for segment in snapshot.sealed:
+        if segment.last > after:
+            with segment.path.open("rb") as sealed:
+                yield segment.path, iter(sealed)
+    if file is not None:
+        with file:
+            file.seek(start)
+            yield snapshot.active, _until(file, snapshot.size - start)
+
+
+def _until(file: io.BufferedReader, size: int) -> Iterator[bytes]:
+    for line in file:
+        if size <= 0:
+            return
+        size -= len(line)
+        yield line

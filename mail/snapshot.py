@@ -1,0 +1,28 @@
+"""One moment of the log, named so that every reader reads the same: which files, how far, up to which seq."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from .segments import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The log as of seq `head`: the sealed files, and the first `size` bytes of the active one."""
+
+    sealed: tuple[Segment, ...]
+    active: Path
+    inode: int
+    size: int
+    head: int
+
+
+class Source(Protocol):
+    """A log whose moments can be read as files."""
+
+    def snapshot(self) -> Snapshot:
+        """Name this moment."""
+        ...

@@ -1,0 +1,115 @@
+"""Whether the log's lines are what was written: every hash, every link of the chain, every seq, every checksum.
+
+`inspect` reads one file and says where it fails; `verify` reads them all. A gap that `repair` has put on record is
+no longer damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .event import GENESIS, Place, decode, place
+from .segments import Segments, file_sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One place where the log is not what was written. `seq` is the event expected there."""
+
+    path: Path
+    offset: int
+    seq: int
+    reason: str
+    gap: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        """Say where and what."""
+        return f"{self.path.name} byte {self.offset}, seq {self.seq}: {self.reason}"
+
+
+@dataclass(slots=True)
+class Inspection:
+    """What one file, or the whole log, was found to be.
+
+    `end` is the offset behind the last line that verifies by itself: what follows was never acknowledged.
+    """
+
+    place: Place
+    events: int = 0
+    size: int = 0
+    end: int = 0
+    damage: list[Damage] = field(default_factory=list[Damage])
+    excused: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+
+    @property
+    def torn(self) -> int:
+        """Bytes of an unfinished append at the end."""
+        return self.size - self.end
+
+    @property
+    def corrupt(self) -> list[Damage]:
+        """Damage before the last good line, which no crash explains."""
+        return [d for d in self.damage if d.offset < self.end and d.gap not in self.excused]
+
+
+START = Place(0, "", GENESIS)
+
+
+def inspect(path: Path, before: Place = START) -> Inspection:
+    """Read one file line by line, given the place of the event before its first."""
+    found = Inspection(before)
+    with path.open("rb") as file:
+        for line in file:
+            at, found.size = found.size, found.size + len(line)
+            here = place(line[:-1]) if line.endswith(b"\n") else None
+            if here is None:
+                reason = "the line does not verify" if line.endswith(b"\n") else "the line has no end"
+                found.damage.append(Damage(path, at, found.place.seq + 1, reason))
+                continue
+            found.end = found.size
+            found.events += 1
+            _link(found, path, at, here, line)
+    return found
+
+
+def _link(found: Inspection, path: Path, at: int, here: Place, line: bytes) -> None:
+    last = found.place
+    if here.seq == last.seq + 1 and here.prev == last.hash:
+        found.place = here
+    elif here.seq <= last.seq:
+        found.damage.append(Damage(path, at, last.seq + 1, f"event {here.seq} stands here, repeated or out of order"))
+        return
+    else:
+        gap = (last.seq, here.seq)
+        missing = f"events {last.seq + 1} to {here.seq - 1} are missing" if here.seq > last.seq + 1 else "the chain breaks"
+        found.damage.append(Damage(path, at, last.seq + 1, f"{missing} before event {here.seq}", gap))
+        found.place = here
+    if b',"kind":"log.repaired",' in line and (event := decode(line[:-1])) is not None:
+        found.excused.update((int(first), int(second)) for first, second in event.data.get("gaps", []))
+
+
+def verify(active: Path, segments: Segments) -> Inspection:
+    """Read the whole log, sealed and active, and its checksums."""
+    whole = Inspection(START)
+    witnessed = segments.checksums()
+    for path in _files(active, segments):
+        found = inspect(path, whole.place)
+        if path.name in witnessed and file_sha256(path) != witnessed[path.name]:
+            found.damage.append(Damage(path, 0, whole.place.seq + 1, "the file is not what SHA256SUMS says"))
+        if path != active and found.torn:
+            found.end = found.size  # a sealed file has no unfinished append: what does not verify is damage
+        whole.place = found.place
+        whole.events += found.events
+        whole.size, whole.end = found.size, found.end
+        whole.damage += found.damage
+        whole.excused |= found.excused
+    whole.damage = [d for d in whole.damage if d.gap not in whole.excused]
+    return whole
+
+
+def _files(active: Path, segments: Segments) -> Iterator[Path]:
+    yield from (segment.path for segment in segments)
+    if active.exists():
+        yield active

@@ -1,0 +1,1 @@
+"""What happens next: state, decide, tick, weave. Its rooms come with the sprint."""

@@ -1,0 +1,1 @@
+"""The face and the composition root. Its rooms come with the sprint."""
