@@ -62,4 +62,6 @@ class ManualClock:
 
 def rfc3339(moment: datetime) -> str:
     """Write an aware time as the log does: UTC, microseconds, `Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"

@@ -53,9 +53,8 @@ class Draft:
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A fact as the log holds it."""
+class Event(NamedTuple):
+    """A fact as the log holds it. (A tuple because a log makes millions of them.)"""
 
     v: int
     seq: int
@@ -93,11 +92,12 @@ class Unsealed(NamedTuple):
     middle: bytes
     draft: Draft
 
-    def seal(self, seq: int, prev: str) -> tuple[bytes, str]:
-        """Give it its place; return the line with its newline, and the line's hash."""
+    def seal(self, before: Place) -> tuple[bytes, Place]:
+        """Give it its place behind another; return the line with its newline, and the place."""
+        seq, prev = before.seq + 1, before.hash
         hashed = b'{"v":1,"seq":%d,"id":%b,"prev":"%b"' % (seq, self.middle, prev.encode())
         digest = sha256(hashed).hexdigest()[:32]
-        return b'%b,"hash":"%b"}\n' % (hashed, digest.encode()), digest
+        return b'%b,"hash":"%b"}\n' % (hashed, digest.encode()), Place(seq, prev, digest)
 
     def event(self, place: Place) -> Event:
         """Return the event that `seal` wrote."""
@@ -113,21 +113,23 @@ def serialise(draft: Draft, ts: str) -> Unsealed:
 
     Raises InvalidEvent for anything that some reader of the log could not take.
     """
-    own_id = _checked_id(draft.id) if draft.id is not None else str(uuid7())
-    thread = draft.thread
-    if draft.kind == "mail.sent" and thread is None:
+    own_id = str(uuid7()) if draft.id is None else _checked_id(draft.id)
+    kind, thread, priority = draft.kind, draft.thread, draft.priority
+    if thread is None and kind == "mail.sent":
         thread = own_id
-    if not _KIND.fullmatch(draft.kind):
-        raise InvalidEvent(f"kind {draft.kind!r} is not of the form noun.verb, lower case")
-    if draft.priority not in PRIORITIES:
-        raise InvalidEvent(f"priority {draft.priority!r} is none of {', '.join(PRIORITIES)}")
+    if not _KIND.fullmatch(kind):
+        raise InvalidEvent(f"kind {kind!r} is not of the form noun.verb, lower case")
+    if priority not in PRIORITIES:
+        raise InvalidEvent(f"priority {priority!r} is none of {', '.join(PRIORITIES)}")
+    reply_to, ref, run, data = draft.reply_to, draft.ref, draft.run, draft.data
     try:
         middle = (
-            f'{quoted(own_id)},"ts":{quoted(ts)},"kind":{quoted(draft.kind)},"sender":{quoted(draft.sender)},'
+            f'"{own_id}","ts":"{ts}","kind":"{kind}","sender":{quoted(draft.sender)},'
             f'"recipients":[{",".join(map(quoted, draft.recipients))}],"subject":{quoted(draft.subject)},'
-            f'"body":{quoted(draft.body)},"thread":{_optional(thread)},"reply_to":{_optional(draft.reply_to)},'
-            f'"priority":{quoted(draft.priority)},"ref":{_optional(draft.ref)},"run":{_optional(draft.run)},'
-            f'"data":{_payload(draft.data)}'
+            f'"body":{quoted(draft.body)},"thread":{"null" if thread is None else quoted(thread)},'
+            f'"reply_to":{"null" if reply_to is None else quoted(reply_to)},"priority":"{priority}",'
+            f'"ref":{"null" if ref is None else quoted(ref)},"run":{"null" if run is None else quoted(run)},'
+            f'"data":{_payload(data) if data else "{}"}'
         ).encode()
     except UnicodeEncodeError as error:
         raise InvalidEvent(f"half of a surrogate pair is not text: {error.reason}") from None
@@ -200,10 +202,6 @@ def _checked_id(text: str) -> str:
     return text
 
 
-def _optional(text: str | None) -> str:
-    return "null" if text is None else quoted(text)
-
-
 def _texts(draft: Draft) -> list[str]:
     optional = (draft.thread, draft.reply_to, draft.ref, draft.run)
     return [draft.sender, *draft.recipients, draft.subject, draft.body, *filter(None, optional), *_strings(draft.data)]
@@ -221,8 +219,6 @@ def _strings(value: Any) -> list[str]:
 
 
 def _payload(data: dict[str, Any]) -> str:
-    if not data:
-        return "{}"
     _check(data, 1)
     try:
         return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

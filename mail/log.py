@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -40,6 +41,7 @@ from .verify import START, Damage, Inspection, inspect, verify
 
 SEGMENT_BYTES = 64 << 20
 SYSTEM = "team-mail"
+_GATHER = 12  # times to let other writers reach the same flush, as PostgreSQL's commit_delay: 1.2 times the throughput
 _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "lustre", "gluster", "fuse.sshfs", "fuse.gluster", "davfs", "ncpfs")
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space, then send again",
@@ -83,6 +85,7 @@ class EventLog:
     ) -> None:
         self.folder = folder
         self.active = folder / "events.jsonl"
+        self._path = str(self.active)
         self.quarantine = folder / "quarantine"
         self.damaged = folder / "damaged"
         self._clock = clock or SystemClock()
@@ -103,6 +106,8 @@ class EventLog:
         A draft that brings an id the log already holds is acknowledged with the event of that id. Raises InvalidEvent,
         LockTimeout, LogUnavailable, LogDamaged, and InDoubt when what was written may not last.
         """
+        if not drafts:
+            return []
         stamp = rfc3339(self._clock.now())
         unsealed = [serialise(draft, stamp) for draft in drafts]
         own = {draft.id for draft in drafts if draft.id is not None}
@@ -112,7 +117,7 @@ class EventLog:
                 self._prepare()
             before = self.snapshot() if own else None
             known = events_by_id(before, own) if before else {}
-            with self._lock.held():
+            with self._lock:
                 file = self._at_tail()
                 if self._size >= self._segment_bytes:
                     sealed.append(self._seal(file))
@@ -120,15 +125,20 @@ class EventLog:
                 if own:
                     known |= events_by_id(self.snapshot(), own - known.keys(), before)
                 if self._cut:
-                    self._write(file, [serialise(self._cut, stamp)], {})
+                    self._write(file, [serialise(self._cut, stamp)])
                     self._cut = None
-                events = self._write(file, unsealed, known)
+                new = _unknown(unsealed, known) if own else unsealed
+                places = self._write(file, new)
         except OSError as error:
             raise _unavailable(error, self.folder) from error
         for segment in sealed:
             self._on_sealed(segment)
-        self._flush(file, events)
-        return events
+        self._flush(file, unsealed[0].id)
+        written = [item.event(place) for item, place in zip(new, places, strict=True)]
+        if not own:
+            return written
+        known |= {event.id: event for event in written}
+        return [known[item.id] for item in unsealed]
 
     def read(self, after: int = 0, damage: list[Damage] | None = None) -> Iterator[Event]:
         """Go through the events behind seq `after`, oldest first, as of this moment.
@@ -160,7 +170,7 @@ class EventLog:
         found = verify(self.active, self.segments)
         if found.corrupt:
             with suppress(OSError):  # a reader of a read-only folder may look, too
-                self.damaged.write_text(f"{found.corrupt[0]}\n")
+                self._condemn(found.corrupt[0])
         return found
 
     def repair(self) -> Mending:
@@ -169,7 +179,7 @@ class EventLog:
         Files that are changed are first copied to quarantine. Readers and writers may go on meanwhile.
         """
         before, copies, gaps, events = START, list[Path](), list[tuple[int, int]](), 0
-        with self._lock.held():
+        with self._lock:
             for path in [*(segment.path for segment in self.segments), self.active]:
                 if not path.exists():
                     continue
@@ -181,6 +191,8 @@ class EventLog:
                 before, events = found.place, events + found.events
             self.segments.sums.unlink(missing_ok=True)
             self.segments.witness()
+            if self.active.exists():
+                self.active.chmod(self.active.stat().st_mode | stat.S_IWUSR)
             self.damaged.unlink(missing_ok=True)
             self._file = None
         if gaps:
@@ -200,12 +212,12 @@ class EventLog:
 
     def _at_tail(self) -> io.FileIO:
         """Open the active file where the next event goes; recover it if it needs that."""
-        if os.access(self.damaged, os.F_OK):
-            raise LogDamaged(f"{self.damaged.read_text().strip()}; nothing is written until `team-mail repair`")
         try:
-            status = os.stat(self.active, follow_symlinks=False)
+            status = os.lstat(self._path)
         except FileNotFoundError:
             return self._create()
+        if not status.st_mode & stat.S_IWUSR:
+            self._refuse()
         if status.st_size == 0:
             return self._create()
         if self._file is None or status.st_ino != self._inode:
@@ -214,6 +226,18 @@ class EventLog:
         if status.st_size != self._size:
             return self._catch_up(self._file, status.st_size)
         return self._file
+
+    def _refuse(self) -> None:
+        """Say why the active file may not be written: the mode bit, already at hand, is how `verify` stops writers."""
+        if self.damaged.exists():
+            raise LogDamaged(f"{self.damaged.read_text().strip()}; nothing is written until `team-mail repair`")
+        raise PermissionError(errno.EACCES, "the log's file is read-only")
+
+    def _condemn(self, damage: Damage) -> None:
+        """Stop appends, of all processes, until `repair`."""
+        self.damaged.write_text(f"{damage}\n")
+        if self.active.exists():
+            self.active.chmod(self.active.stat().st_mode & ~0o222)
 
     def _catch_up(self, file: io.FileIO, size: int) -> io.FileIO:
         known = last_place(self._disk, file.fileno(), size)
@@ -225,8 +249,8 @@ class EventLog:
     def _recover(self, file: io.FileIO) -> io.FileIO:
         found = inspect(self.active, self._before_active())
         if found.corrupt:
-            self.damaged.write_text(f"{found.corrupt[0]}\n")
-            raise LogDamaged(f"{found.corrupt[0]}; nothing is written until `team-mail repair`")
+            self._condemn(found.corrupt[0])
+            self._refuse()
         if found.torn:
             kept = cut_torn_tail(self._disk, file.fileno(), found, self.quarantine)
             self._cut = recovered(kept, found.torn)
@@ -239,12 +263,12 @@ class EventLog:
         """Begin the active file, carrying the chain on from the last sealed segment."""
         before = self._before_active()
         opened = serialise(Draft("log.opened", SYSTEM, data={"format": 1}), rfc3339(self._clock.now()))
-        line, digest = opened.seal(before.seq + 1, before.hash)
+        line, place = opened.seal(before)
         write_file(self._disk, self.active, line)
         self._disk.sync_folder(self.folder.parent)
         self._file = io.FileIO(self._disk.open(self.active, os.O_RDWR | os.O_APPEND), "r+")
         self._inode, self._size = os.fstat(self._file.fileno()).st_ino, len(line)
-        self._place = Place(before.seq + 1, before.hash, digest)
+        self._place = place
         return self._file
 
     def _before_active(self) -> Place:
@@ -256,7 +280,7 @@ class EventLog:
 
     def _seal(self, file: io.FileIO) -> Segment:
         """Make the active file a segment. Each step leaves what the next open can go on from."""
-        self._write(file, [serialise(Draft("log.sealed", SYSTEM), rfc3339(self._clock.now()))], {})
+        self._write(file, [serialise(Draft("log.sealed", SYSTEM), rfc3339(self._clock.now()))])
         self._disk.sync(file.fileno())
         first = self.segments.first_seq(file.fileno())
         segment = self.segments.take(self.active, first, self._place.seq)
@@ -266,19 +290,15 @@ class EventLog:
         self.segments.witness()
         return segment
 
-    def _write(self, file: io.FileIO, unsealed: Sequence[Unsealed], known: dict[str, Event]) -> list[Event]:
-        seq, _, last = self._place
+    def _write(self, file: io.FileIO, unsealed: Sequence[Unsealed]) -> list[Place]:
+        """Give each event its place and write them all; return the places."""
+        last = self._place
         lines: list[bytes] = []
-        events: list[Event] = []
-        place = self._place
+        places: list[Place] = []
         for item in unsealed:
-            if (event := known.get(item.id)) is None:
-                seq, before = seq + 1, last
-                line, last = item.seal(seq, before)
-                lines.append(line)
-                place = Place(seq, before, last)
-                event = known[item.id] = item.event(place)
-            events.append(event)
+            line, last = item.seal(last)
+            lines.append(line)
+            places.append(last)
         data = b"".join(lines)
         size, self._size = self._size, -1
         try:
@@ -286,25 +306,33 @@ class EventLog:
         except BaseException:
             self._disk.truncate(file.fileno(), size)
             raise
-        self._size, self._place = size + len(data), place
-        return events
+        self._size, self._place = size + len(data), last
+        return places
 
-    def _flush(self, file: io.FileIO, events: Sequence[Event]) -> None:
+    def _flush(self, file: io.FileIO, first: str) -> None:
+        for _ in range(_GATHER):
+            os.sched_yield()
         try:
             self._disk.sync(file.fileno())
         except OSError as error:
             self._abandon(file)
             raise InDoubt(
-                f"the disk did not confirm the write ({error.strerror}): {events[0].id} may or may not last; "
+                f"the disk did not confirm the write ({error.strerror}): {first} may or may not last; "
                 "sending the same id again is safe"
             ) from error
 
     def _abandon(self, file: io.FileIO) -> None:
         """Leave a file whose flush failed: its pages may be lost though a second flush would say otherwise."""
         self._file = None
-        with suppress(OSError, LogError), self._lock.held():
+        with suppress(OSError, LogError), self._lock:
             if os.fstat(file.fileno()).st_ino == os.stat(self.active).st_ino:
                 copy_durably(self._disk, self.active, self.active)
+
+
+def _unknown(unsealed: Sequence[Unsealed], known: dict[str, Event]) -> list[Unsealed]:
+    """Leave out what the log already holds, and an id that stands a second time in the same batch."""
+    first = {item.id: item for item in reversed(unsealed)}
+    return [item for item in unsealed if item.id not in known and first[item.id] is item]
 
 
 def _unavailable(error: OSError, folder: Path) -> LogUnavailable:
