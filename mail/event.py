@@ -121,6 +121,8 @@ def serialise(draft: Draft, ts: str) -> Unsealed:
         raise InvalidEvent(f"kind {kind!r} is not of the form noun.verb, lower case")
     if priority not in PRIORITIES:
         raise InvalidEvent(f"priority {priority!r} is none of {', '.join(PRIORITIES)}")
+    if len(set(draft.recipients)) != len(draft.recipients):
+        raise InvalidEvent(f"a recipient is named twice: {', '.join(draft.recipients)}")
     reply_to, ref, run, data = draft.reply_to, draft.ref, draft.run, draft.data
     try:
         middle = (

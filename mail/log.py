@@ -39,7 +39,7 @@ from .segments import Segment, Segments
 from .snapshot import Snapshot
 from .verify import START, Damage, Inspection, inspect, verify
 
-SEGMENT_BYTES = 64 << 20
+SEGMENT_BYTES = 16 << 20
 SYSTEM = "team-mail"
 _GATHER = 12  # times to let other writers reach the same flush, as PostgreSQL's commit_delay: 1.2 times the throughput
 _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "lustre", "gluster", "fuse.sshfs", "fuse.gluster", "davfs", "ncpfs")

@@ -31,6 +31,11 @@ class Segment:
         """Where its Parquet copy is, or would be."""
         return self.path.with_suffix(".parquet")
 
+    @property
+    def shares(self) -> Path:
+        """Where its second twin is, dealt out to the personas."""
+        return self.path.with_suffix(".mailboxes.parquet")
+
 
 class Segments:
     """The folder of sealed segments."""

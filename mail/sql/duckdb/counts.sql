@@ -1,0 +1,132 @@
+-- Compiled from projections.py by `make sql`.
+SELECT
+  *
+FROM (
+  SELECT
+    "t8"."persona",
+    SUM(CAST(NOT (
+      "t8"."archived"
+    ) AND NOT (
+      "t8"."trashed"
+    ) AS INT)) AS "total",
+    SUM(
+      CAST(NOT (
+        "t8"."archived"
+      ) AND NOT (
+        "t8"."trashed"
+      ) AND NOT (
+        "t8"."read"
+      ) AS INT)
+    ) AS "unread",
+    SUM(
+      CAST(NOT (
+        "t8"."archived"
+      )
+      AND NOT (
+        "t8"."trashed"
+      )
+      AND NOT (
+        "t8"."read"
+      )
+      AND (
+        "t8"."priority" = 'urgent'
+      ) AS INT)
+    ) AS "urgent",
+    SUM(CAST("t8"."archived" AND NOT (
+      "t8"."trashed"
+    ) AS INT)) AS "archived",
+    SUM(CAST("t8"."trashed" AS INT)) AS "trashed"
+  FROM (
+    SELECT
+      "t4"."seq",
+      "t4"."id",
+      "t4"."ts",
+      "t4"."sender",
+      "t4"."priority",
+      "t4"."data",
+      "t4"."persona",
+      COALESCE("t7"."read", FALSE) AS "read",
+      COALESCE("t7"."acked", FALSE) AS "acked",
+      COALESCE("t7"."archived", FALSE) AS "archived",
+      COALESCE("t7"."trashed", FALSE) AS "trashed",
+      COALESCE("t7"."answered", FALSE) AS "answered",
+      COALESCE("t7"."bounced", FALSE) AS "bounced"
+    FROM (
+      SELECT
+        "t1"."seq",
+        "t1"."id",
+        "t1"."ts",
+        "t1"."sender",
+        "t1"."priority",
+        "t1"."data",
+        UNNEST("t1"."recipients") AS "persona"
+      FROM (
+        SELECT
+          *
+        FROM "events" AS "t0"
+        WHERE
+          "t0"."kind" = 'mail.sent'
+      ) AS "t1"
+    ) AS "t4"
+    LEFT OUTER JOIN (
+      SELECT
+        "t5"."ref",
+        "t5"."persona" AS "reader",
+        "t5"."read",
+        "t5"."acked",
+        "t5"."archived",
+        "t5"."trashed",
+        "t5"."answered",
+        "t5"."bounced"
+      FROM (
+        SELECT
+          "t2"."ref",
+          "t2"."persona",
+          COALESCE(MAX("t2"."seq") FILTER(WHERE
+            "t2"."kind" = 'mail.read'), 0) > COALESCE(MAX("t2"."seq") FILTER(WHERE
+            "t2"."kind" = 'mail.unread'), 0) AS "read",
+          COALESCE(MAX("t2"."seq") FILTER(WHERE
+            "t2"."kind" = 'mail.acked'), 0) > 0 AS "acked",
+          COALESCE(MAX("t2"."seq") FILTER(WHERE
+            "t2"."kind" = 'mail.archived'), 0) > COALESCE(MAX("t2"."seq") FILTER(WHERE
+            "t2"."kind" = 'mail.unarchived'), 0) AS "archived",
+          COALESCE(MAX("t2"."seq") FILTER(WHERE
+            "t2"."kind" = 'mail.trashed'), 0) > COALESCE(MAX("t2"."seq") FILTER(WHERE
+            "t2"."kind" = 'mail.restored'), 0) AS "trashed",
+          COALESCE(MAX("t2"."seq") FILTER(WHERE
+            "t2"."kind" = 'mail.sent'), 0) > 0 AS "answered",
+          COALESCE(MAX("t2"."seq") FILTER(WHERE
+            "t2"."kind" = 'mail.bounced'), 0) > 0 AS "bounced"
+        FROM (
+          SELECT
+            "t0"."seq",
+            "t0"."kind",
+            CASE WHEN "t0"."kind" = 'mail.sent' THEN "t0"."reply_to" ELSE "t0"."ref" END AS "ref",
+            CASE
+              WHEN "t0"."kind" = 'mail.bounced'
+              THEN CASE
+                WHEN JSON_TYPE("t0"."data" -> '$.recipient') = 'VARCHAR'
+                THEN (
+                  "t0"."data" -> '$.recipient'
+                ) ->> '$'
+                ELSE NULL
+              END
+              ELSE "t0"."sender"
+            END AS "persona"
+          FROM "events" AS "t0"
+          WHERE
+            STARTS_WITH("t0"."kind", 'mail.')
+            AND CASE WHEN "t0"."kind" = 'mail.sent' THEN "t0"."reply_to" ELSE "t0"."ref" END IS NOT NULL
+        ) AS "t2"
+        GROUP BY
+          1,
+          2
+      ) AS "t5"
+    ) AS "t7"
+      ON "t4"."id" = "t7"."ref" AND "t4"."persona" = "t7"."reader"
+  ) AS "t8"
+  GROUP BY
+    1
+) AS "t9"
+ORDER BY
+  "t9"."persona" ASC
