@@ -1,0 +1,66 @@
+# Everything is set up in .venv from python3 (3.11 or later) and a package index; nothing else is needed.
+# More words for the tool behind a target go in ARGS: `make test ARGS="-k inbox"`, `make bench ARGS=--quick`.
+
+PYTHON ?= python3
+COVERAGE ?= 95
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CHECKED := $(VENV)/checked/team_mail
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help
+help: ## show this list
+	@echo "team-mail: what to make"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: $(READY) ## run the tests, but for the storms, and hold the coverage of mail/ (COVERAGE=95)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) -m "not storm" \
+		--cov=mail --cov-report=term-missing:skip-covered --cov-fail-under=$(COVERAGE) $(ARGS)
+
+.PHONY: lint
+lint: $(READY) $(CHECKED) ## check style, format and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/basedpyright
+
+.PHONY: bench
+bench: $(READY) ## measure the promises beside their contenders
+	@$(BIN)/python benchmarks/mail.py $(ARGS)
+
+.PHONY: storm
+storm: $(READY) ## run the thousands of kills and power cuts; minutes
+	@$(BIN)/python -m pytest -m storm -s $(ARGS)
+
+.PHONY: sql
+sql: $(READY) ## compile the projections to mail/sql/
+	@$(BIN)/python -m team_mail.mail.projections
+
+.PHONY: man
+man: $(READY) ## write the manual page, docs/team-mail.1
+	@$(BIN)/python -m team_mail.mail.manual > docs/team-mail.1.new || { rm -f docs/team-mail.1.new; exit 1; }
+	@mv docs/team-mail.1.new docs/team-mail.1
+
+.PHONY: clean
+clean: ## remove .venv and all that tools left behind
+	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "clean"
+
+$(READY): pyproject.toml constraints.txt
+	@echo "setting up $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint]"
+	@touch $@
+
+# The type checker finds `team_mail` by this name, whatever the folder of the checkout is called.
+$(CHECKED): | $(READY)
+	@mkdir -p $(@D)
+	@ln -sfn ../.. $@
