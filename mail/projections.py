@@ -147,6 +147,7 @@ def inbox() -> Any:
         sender.isnull() | (_.sender == sender),
         kind.isnull() | (_.type == kind),
         tag.isnull() | _.tags.contains(tag),
+        argument("ids", "array<string>").isnull() | argument("ids", "array<string>").contains(rows.id),
     )
     return rows.order_by(_.seq.desc()).limit(LIMIT)
 

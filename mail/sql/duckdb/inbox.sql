@@ -196,6 +196,12 @@ FROM (
         $tag IS NULL
       ) OR ARRAY_CONTAINS("t16"."tags", $tag)
     )
+    AND (
+      (
+        CAST($ids AS TEXT[]) IS NULL
+      )
+      OR ARRAY_CONTAINS(CAST($ids AS TEXT[]), "t16"."id")
+    )
 ) AS "t17"
 ORDER BY
   "t17"."seq" DESC

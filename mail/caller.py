@@ -1,0 +1,119 @@
+"""Who runs a command, in which team, and what they wrote: everything a command reads from its surroundings."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from .blobs import Blobs
+from .directory import Directory
+from .errors import NoIdentity, NoTeam, UsageError
+from .home import create_home, find_home, read_directory
+from .log import EventLog
+from .mailbox import Mailbox
+
+
+def identity(persona: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """Return who is asking: `--persona`, else `TEAM_PERSONA`; within a run always the run's own persona.
+
+    Raises NoIdentity, and UsageError where a run pretends to be somebody else.
+    """
+    own = environ.get("TEAM_PERSONA", "")
+    if environ.get("TEAM_RUN") and persona and persona.removesuffix("@team") != own:
+        raise UsageError(f"this is a run of {own or 'nobody'}: it cannot act as {persona}")
+    name = (persona or own).removesuffix("@team")
+    if not name:
+        raise NoIdentity
+    return name
+
+
+def identity_or_none(persona: str | None) -> str | None:
+    """Return who is asking, None if nobody says so."""
+    try:
+        return identity(persona)
+    except NoIdentity:
+        return None
+
+
+def identity_or_human(persona: str | None, directory: Directory) -> str:
+    """Return who writes: as `identity`, else the team's human, who has no persona to name."""
+    return identity_or_none(persona) or directory.human
+
+
+def run_id(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the run this process belongs to; None outside of one, which marks what is written."""
+    return environ.get("TEAM_RUN") or None
+
+
+def home(*, create: bool = False) -> Path:
+    """Find the team's folder. Raises NoTeam, unless `create` makes the team, which is said on stderr."""
+    try:
+        return find_home(Path.cwd())
+    except NoTeam:
+        if not create:
+            raise
+    made = create_home(Path.cwd())
+    print(f"team-mail: made {made}; the mail is in {made / 'mail' / 'events.jsonl'}", file=sys.stderr)
+    return made
+
+
+def open_mailbox(*, create: bool = False) -> Mailbox:
+    """Open the team's mail. Raises as `home` does, and UsageError for a `team.toml` that cannot be read."""
+    folder = home(create=create)
+    mail = folder / "mail"
+    return Mailbox(EventLog(mail), Blobs(mail / "blobs"), read_directory(folder))
+
+
+def event_log() -> EventLog:
+    """Open the team's log alone, even where `team.toml` cannot be read."""
+    return EventLog(home() / "mail")
+
+
+def body(text: str | None, file: Path | None) -> str:
+    """Return the body: `--body TEXT`, `--body -`, `--body-file`, else what is piped in, else from an editor."""
+    if text is not None and file is not None:
+        raise UsageError("--body and --body-file are both given; use one")
+    if file is not None:
+        try:
+            return _decoded(file.read_bytes(), str(file))
+        except OSError as error:
+            raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    if text is not None and text != "-":
+        return text
+    if text == "-" or _piped():
+        return _decoded(sys.stdin.buffer.read(), "standard input")
+    return _edited() if sys.stdin.isatty() and sys.stdout.isatty() else ""
+
+
+def _piped() -> bool:
+    """Tell whether standard input was given for a purpose: a pipe or a file, not a terminal or /dev/null."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+
+
+def _decoded(data: bytes, where: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{where} is not UTF-8 at byte {error.start}; convert it (iconv -f latin1 -t utf-8) or attach the file"
+        ) from None
+
+
+def _edited() -> str:
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if not editor:
+        raise UsageError("no body: give --body, --body-file or a pipe, or set EDITOR")
+    with tempfile.NamedTemporaryFile(suffix=".md", prefix="team-mail-") as draft:
+        ended = subprocess.run(["sh", "-c", f'{editor} "$1"', "sh", draft.name], check=False)  # noqa: S603, S607
+        if ended.returncode:
+            raise UsageError(f"{editor} ended with {ended.returncode}; nothing was sent")
+        return _decoded(Path(draft.name).read_bytes(), "the draft")

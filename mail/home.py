@@ -1,0 +1,65 @@
+"""Where a team lives: the `.team` folder, found by walking up like git does, or named by `TEAM_HOME`."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from .directory import Directory
+from .errors import NoTeam, UsageError
+
+_IGNORED = "mail/\nruns/\nwork/\n"
+
+
+def find_home(start: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the `.team` folder of `start` or the nearest folder above. Raises NoTeam, saying what makes one."""
+    if named := environ.get("TEAM_HOME"):
+        return Path(named).absolute()
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        if (folder / ".team").is_dir():
+            return folder / ".team"
+    raise NoTeam(f"no team here: no .team folder in {start} or above; the first `team-mail send` makes one")
+
+
+def create_home(start: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Make a `.team` folder: where `TEAM_HOME` says, else at the top of the git checkout, else in `start`."""
+    start = start.absolute()
+    top = next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start)
+    home = Path(environ["TEAM_HOME"]).absolute() if environ.get("TEAM_HOME") else top / ".team"
+    home.mkdir(parents=True, exist_ok=True)
+    ignore = home / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text(_IGNORED)
+    return home
+
+
+def read_directory(home: Path) -> Directory:
+    """Read who is on the team: the names in `personas/`, the human and the groups in `team.toml`.
+
+    Raises UsageError for a `team.toml` that cannot be read.
+    """
+    settings = home / "team.toml"
+    try:
+        told = tomllib.loads(settings.read_text()) if settings.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{settings}: {error}") from None
+    groups = told.get("groups", {})
+    if not isinstance(groups, dict) or not all(isinstance(names, list) for names in groups.values()):
+        raise UsageError(f'{settings}: [groups] holds lists of personas, as in docs = ["scribe", "lore"]')
+    human = told.get("team", {}).get("human", "you")
+    return Directory(_personas(home / "personas"), {name: tuple(names) for name, names in groups.items()}, str(human))
+
+
+def _personas(folder: Path) -> frozenset[str] | None:
+    """List the roster by name: `<id>.md`, `<id>.md.j2` and folders; hidden and `_` ones are not personas."""
+    if not folder.is_dir():
+        return None
+    names = frozenset(
+        entry.name.split(".")[0]
+        for entry in os.scandir(folder)
+        if entry.name[0] not in "._" and (entry.is_dir() or entry.name.endswith((".md", ".md.j2")))
+    )
+    return names or None

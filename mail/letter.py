@@ -1,0 +1,119 @@
+"""A message before it is sent: what the sender wrote, checked and turned into an event's draft."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from .blobs import Blobs
+from .clock import rfc3339
+from .directory import Directory
+from .errors import UsageError
+from .event import PRIORITIES, Draft, derived_id
+
+TYPES = (
+    "note", "task", "progress", "result", "review", "feedback", "question", "veto", "approve", "escalate", "deploy",
+    "status", "conflict",
+)  # fmt: skip
+ALIASES = {"medium": "normal", "critical": "urgent"}
+INLINE_BODY = 64 << 10  # characters; a longer body lies in a blob, whole, and the event holds its beginning
+_BEGINNING = 2_000
+_AHEAD = re.compile(r"\+(\d+)([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+Attachment = Path | tuple[str, bytes]
+
+
+@dataclass(frozen=True)
+class Letter:
+    """What is to be sent. `to` and `cc` are addresses; `payload` is JSON; an attachment is a file or (name, bytes).
+
+    `key` makes a send safe to repeat: the same sender and key are the same message.
+    """
+
+    sender: str
+    to: Sequence[str]
+    subject: str = ""
+    body: str = ""
+    cc: Sequence[str] = ()
+    type: str = "note"
+    payload: Any = None
+    priority: str = "normal"
+    reply_to: str | None = None
+    thread: str | None = None
+    due: str | None = None
+    attachments: Sequence[Attachment] = ()
+    key: str | None = None
+    run: str | None = None
+
+    def draft(self, directory: Directory, blobs: Blobs) -> Draft:
+        """Check everything, keep large parts as blobs, and write the draft. Raises UsageError and its kind."""
+        if not (self.subject or self.body or self.attachments or self.payload is not None):
+            raise UsageError("nothing to send: give a subject, a body or an attachment")
+        if self.type not in (*TYPES, "bounce"):
+            raise UsageError(f"type {self.type!r} is none of {', '.join(TYPES)}")
+        priority = ALIASES.get(self.priority, self.priority)
+        if priority not in PRIORITIES:
+            raise UsageError(f"priority {self.priority!r} is none of {', '.join(PRIORITIES)}")
+        to = directory.recipients(self.to, self.sender)
+        cc = directory.recipients(self.cc, self.sender) if self.cc else ()
+        data = self._data([name for name in cc if name not in to])
+        body = self.body
+        if len(body) > INLINE_BODY:
+            data["body_blob"] = _kept(blobs, _utf8(body))
+            body = body[:_BEGINNING]
+        if self.attachments:
+            data["attachments"] = [_attached(blobs, attachment) for attachment in self.attachments]
+        return Draft(
+            "mail.sent",
+            self.sender,
+            tuple(dict.fromkeys((*to, *cc))),
+            self.subject,
+            body,
+            self.thread,
+            self.reply_to,
+            priority,
+            run=self.run,
+            data=data,
+            id=derived_id("mail", self.sender, self.key) if self.key else None,
+        )
+
+    def _data(self, copied: list[str]) -> dict[str, Any]:
+        told = {"type": self.type, "cc": copied, "due": self.due, "payload": self.payload, "key": self.key}
+        return {name: value for name, value in told.items() if value not in (None, [])}
+
+
+def due_date(text: str, now: datetime) -> str:
+    """Read a due date: RFC 3339, a date, a local time, or `+2h` (s, m, h, d, w). Raises UsageError."""
+    if match := _AHEAD.fullmatch(text):
+        return rfc3339(now + timedelta(**{_UNITS[match[2]]: int(match[1])}))
+    try:
+        return rfc3339(datetime.fromisoformat(text).astimezone())
+    except (ValueError, OverflowError):
+        raise UsageError(f"due {text!r} is no time: write 2026-12-24T18:00, 2026-12-24 or +2h") from None
+
+
+def _attached(blobs: Blobs, attachment: Attachment) -> dict[str, Any]:
+    if isinstance(attachment, Path):
+        try:
+            attachment = (attachment.name, attachment.read_bytes())
+        except OSError as error:
+            raise UsageError(f"cannot attach {attachment}: {error.strerror}") from None
+    name, data = attachment
+    return {"name": name, **_kept(blobs, data)}
+
+
+def _kept(blobs: Blobs, data: bytes) -> dict[str, Any]:
+    blob = blobs.put(data)
+    return {"sha256": blob.sha256, "size": blob.size}
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the body holds half of a surrogate pair: {error.reason}") from None
