@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .disk import Disk, write_file
 from .errors import LogError
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256 = r"[0-9a-f]{64}"
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(NamedTuple):
     """The name of some bytes: their SHA-256 in hex, and how many they are."""
 
     sha256: str
@@ -56,6 +55,6 @@ class Blobs:
 
     def path(self, sha256: str) -> Path:
         """Return where a name's bytes are. Raises BlobMissing for what is no name."""
-        if not _SHA256.fullmatch(sha256):
+        if not re.fullmatch(_SHA256, sha256):
             raise BlobMissing(f"{sha256!r} is not the name of a blob")
         return self.folder / sha256[:2] / sha256

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -109,6 +107,9 @@ def _decoded(data: bytes, where: str) -> str:
 
 
 def _edited() -> str:
+    import subprocess
+    import tempfile
+
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
         raise UsageError("no body: give --body, --body-file or a pipe, or set EDITOR")

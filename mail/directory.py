@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .errors import UnknownRecipient, UsageError
 
 PROGRAMS = frozenset({"scheduler", "weaver", "postmaster"})
 EVERYBODY = "all"
-_NAME = re.compile(r"\w[\w.-]{0,63}")
+_NAME = r"\w[\w.-]{0,63}"
 
 
-@dataclass(frozen=True)
-class Directory:
+class Directory(NamedTuple):
     """The team's address book. `personas` is None as long as the team has no roster: then any name will do."""
 
     personas: frozenset[str] | None = None
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    groups: Mapping[str, tuple[str, ...]] = {}  # noqa: RUF012 - nobody changes it
     human: str = "you"
 
     @property
@@ -44,7 +43,7 @@ class Directory:
         name = address.strip().removesuffix("@team")
         if not name:
             raise UsageError("no recipient: the address is empty")
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(_NAME, name):
             raise UnknownRecipient(f"{address!r} is not a name: letters, digits, '.', '_' and '-' only")
         if self.names and name not in self.names:
             raise UnknownRecipient(f"no persona {name!r}{self._nearest(name)}")

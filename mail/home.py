@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .directory import Directory
 from .errors import NoTeam, UsageError
@@ -42,15 +42,21 @@ def read_directory(home: Path) -> Directory:
     Raises UsageError for a `team.toml` that cannot be read.
     """
     settings = home / "team.toml"
-    try:
-        told = tomllib.loads(settings.read_text()) if settings.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{settings}: {error}") from None
+    told = _read_toml(settings) if settings.exists() else {}
     groups = told.get("groups", {})
     if not isinstance(groups, dict) or not all(isinstance(names, list) for names in groups.values()):
         raise UsageError(f'{settings}: [groups] holds lists of personas, as in docs = ["scribe", "lore"]')
     human = told.get("team", {}).get("human", "you")
     return Directory(_personas(home / "personas"), {name: tuple(names) for name, names in groups.items()}, str(human))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    import tomllib  # a team without settings need not wait for it
+
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def _personas(folder: Path) -> frozenset[str] | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .blobs import Blobs
 from .clock import rfc3339
@@ -22,14 +21,13 @@ TYPES = (
 ALIASES = {"medium": "normal", "critical": "urgent"}
 INLINE_BODY = 64 << 10  # characters; a longer body lies in a blob, whole, and the event holds its beginning
 _BEGINNING = 2_000
-_AHEAD = re.compile(r"\+(\d+)([smhdw])")
+_AHEAD = r"\+(\d+)([smhdw])"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 Attachment = Path | tuple[str, bytes]
 
 
-@dataclass(frozen=True)
-class Letter:
+class Letter(NamedTuple):
     """What is to be sent. `to` and `cc` are addresses; `payload` is JSON; an attachment is a file or (name, bytes).
 
     `key` makes a send safe to repeat: the same sender and key are the same message.
@@ -89,7 +87,7 @@ class Letter:
 
 def due_date(text: str, now: datetime) -> str:
     """Read a due date: RFC 3339, a date, a local time, or `+2h` (s, m, h, d, w). Raises UsageError."""
-    if match := _AHEAD.fullmatch(text):
+    if match := re.fullmatch(_AHEAD, text):
         return rfc3339(now + timedelta(**{_UNITS[match[2]]: int(match[1])}))
     try:
         return rfc3339(datetime.fromisoformat(text).astimezone())

@@ -14,31 +14,22 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .clock import Clock, SystemClock, rfc3339
 from .disk import Disk, write_all, write_file
 from .errors import InDoubt, LogDamaged, LogError, LogUnavailable
-from .event import Draft, Event, Place, Unsealed, serialise
-from .follow import changes
+from .event import START, Draft, Event, Place, Unsealed, serialise
 from .lock import Lock
-from .lookup import events_by_id
-from .reading import events_in, look
-from .recovery import (
-    Mending,
-    copy_durably,
-    cut_torn_tail,
-    last_place,
-    newest_line,
-    recent_chain_holds,
-    recovered,
-    repair_file,
-    repaired,
-)
 from .segments import Segment, Segments
-from .snapshot import Snapshot
-from .verify import START, Damage, Inspection, inspect, verify
+from .tail import last_place, newest_line, recent_chain_holds
 
+if TYPE_CHECKING:
+    from .recovery import Mending
+    from .snapshot import Snapshot
+    from .verify import Damage, Inspection
+
+# What only readers, repair or repeated ids need is imported where it is used: every send starts cold.
 SEGMENT_BYTES = 16 << 20
 SYSTEM = "team-mail"
 _GATHER = 12  # times to let other writers reach the same flush, as PostgreSQL's commit_delay: 1.2 times the throughput
@@ -116,14 +107,14 @@ class EventLog:
             if self._file is None:
                 self._prepare()
             before = self.snapshot() if own else None
-            known = events_by_id(before, own) if before else {}
+            known = self._known(own, None) if own else {}
             with self._lock:
                 file = self._at_tail()
                 if self._size >= self._segment_bytes:
                     sealed.append(self._seal(file))
                     file = self._at_tail()
                 if own:
-                    known |= events_by_id(self.snapshot(), own - known.keys(), before)
+                    known |= self._known(own - known.keys(), before)
                 if self._cut:
                     self._write(file, [serialise(self._cut, stamp)])
                     self._cut = None
@@ -145,11 +136,16 @@ class EventLog:
 
         Lines that do not verify are skipped and noted in `damage`. An event that stands twice is read once.
         """
+        from .reading import events_in, look
+
         snapshot, file = look(self.active, self.segments)
         yield from events_in(snapshot, file, after, damage)
 
     def follow(self, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Event]:
         """Go on through the events as they come, from now or behind seq `after`, until `stop` is set."""
+        from .follow import changes
+        from .reading import events_in, look
+
         last = self.snapshot().head if after is None else after
         seen: Snapshot | None = None
         for _ in changes(self.folder, stop, self._clock):
@@ -163,10 +159,14 @@ class EventLog:
 
     def snapshot(self) -> Snapshot:
         """Name this moment of the log, for readers that open its files themselves."""
+        from .reading import look
+
         return look(self.active, self.segments)[0]
 
     def verify(self) -> Inspection:
         """Check every hash, link, seq and checksum. Damage found stops appends until `repair`."""
+        from .verify import verify
+
         found = verify(self.active, self.segments)
         if found.corrupt:
             with suppress(OSError):  # a reader of a read-only folder may look, too
@@ -178,6 +178,8 @@ class EventLog:
 
         Files that are changed are first copied to quarantine. Readers and writers may go on meanwhile.
         """
+        from .recovery import Mending, repair_file, repaired
+
         before, copies, gaps, events = START, list[Path](), list[tuple[int, int]](), 0
         with self._lock:
             for path in [*(segment.path for segment in self.segments), self.active]:
@@ -198,6 +200,11 @@ class EventLog:
         if gaps:
             self.append([repaired(gaps)])
         return Mending(events, tuple(gaps), tuple(copies))
+
+    def _known(self, ids: set[str], beyond: Snapshot | None) -> dict[str, Event]:
+        from .lookup import events_by_id
+
+        return events_by_id(self.snapshot(), ids, beyond)
 
     # Below: steps of an append, all but `_prepare` and `_flush` under the lock.
 
@@ -247,6 +254,9 @@ class EventLog:
         return file
 
     def _recover(self, file: io.FileIO) -> io.FileIO:
+        from .recovery import cut_torn_tail, recovered
+        from .verify import inspect
+
         found = inspect(self.active, self._before_active())
         if found.corrupt:
             self._condemn(found.corrupt[0])
@@ -326,7 +336,7 @@ class EventLog:
         self._file = None
         with suppress(OSError, LogError), self._lock:
             if os.fstat(file.fileno()).st_ino == os.stat(self.active).st_ino:
-                copy_durably(self._disk, self.active, self.active)
+                write_file(self._disk, self.active, self.active.read_bytes())
 
 
 def _unknown(unsealed: Sequence[Unsealed], known: dict[str, Event]) -> list[Unsealed]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .blobs import Blobs
 from .clock import Clock, SystemClock, rfc3339
@@ -25,17 +24,16 @@ if TYPE_CHECKING:
     from .query import Query
 
 ALL = 1 << 53
-_ID = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
+_ID = r"[0-9a-f][0-9a-f-]{3,35}"
 _UNDOES = {"unread": "read", "unarchived": "archived", "restored": "trashed"}
-_TAG = re.compile(r"\w[\w.:/-]{0,63}")
+_TAG = r"\w[\w.:/-]{0,63}"
 
 
 class MailLog(Log, Source, Protocol):
     """A log whose moments can be queried."""
 
 
-@dataclass(frozen=True)
-class Receipt:
+class Receipt(NamedTuple):
     """One sent message and, for each recipient, how far it got: sent, read, acked, answered or bounced."""
 
     message: Message
@@ -80,12 +78,12 @@ class Mailbox:
         to = [address for address in dict.fromkeys(to) if address != letter.sender] or [letter.sender]
         gone = [address for address in to if self._gone(address)]
         subject = letter.subject or "Re: " + original["subject"].removeprefix("Re: ")
-        answer = replace(letter, to=to, subject=subject, reply_to=original["id"], thread=original["thread"])
+        answer = letter._replace(to=to, subject=subject, reply_to=original["id"], thread=original["thread"])
         directory = self.directory
         if gone:
-            directory = replace(directory, personas=(directory.personas or frozenset()) | set(gone))
+            directory = directory._replace(personas=(directory.personas or frozenset()) | set(gone))
         drafts = [answer.draft(directory, self.blobs)]
-        if letter.sender in original["recipients"]:
+        if letter.sender in original["recipients"] and not self._seen([original], letter.sender)[0].read:
             drafts.append(Draft("mail.read", letter.sender, ref=original["id"], run=letter.run))
         event = self.log.append(drafts)[0]
         if gone:
@@ -115,18 +113,18 @@ class Mailbox:
             if getattr(message, flag) != wanted
         ]
         self.log.append(drafts)
-        return [replace(message, **{flag: wanted}) for message in found]
+        return [message._replace(**{flag: wanted}) for message in found]
 
     def tag(self, persona: str, name: str, tag: str, *, remove: bool = False, run: str | None = None) -> Message:
         """Put a tag of the persona's own on a message, or take it off."""
-        if not _TAG.fullmatch(tag):
+        if not re.fullmatch(_TAG, tag):
             raise UsageError(f"{tag!r} is not a tag: letters, digits and . : / _ - only, at most 64")
         message = self._own(persona, name)
         if (tag in message.tags) == remove:
             verb = "untagged" if remove else "tagged"
             self.log.append([Draft(f"mail.{verb}", persona, ref=message.id, run=run, data={"tag": tag})])
         tags = {*message.tags} - {tag} if remove else {*message.tags, tag}
-        return replace(message, tags=tuple(sorted(tags)))
+        return message._replace(tags=tuple(sorted(tags)))
 
     # -- reading
 
@@ -160,14 +158,14 @@ class Mailbox:
         message = self._seen([row], persona)[0]
         if not peek and persona in message.recipients and not message.read:
             self.log.append([Draft("mail.read", persona, ref=message.id, run=run)])
-            message = replace(message, read=True)
+            message = message._replace(read=True)
         return self.whole(message)
 
     def whole(self, message: Message) -> Message:
         """Return a message with its whole body, from its blob if it lies in one."""
         if message.body_blob is None:
             return message
-        return replace(message, body=self.blobs.read(message.body_blob).decode(), body_blob=None)
+        return message._replace(body=self.blobs.read(message.body_blob).decode(), body_blob=None)
 
     def thread(self, name: str, persona: str | None = None) -> list[Message]:
         """List the whole messages of a message's thread, oldest first."""
@@ -238,7 +236,7 @@ class Mailbox:
         """Find the one message that a seq, an id or the beginning of an id names."""
         name = name.strip().lower()
         number = int(name) if name.isascii() and name.isdigit() and name[0] != "0" and len(name) < 16 else -1
-        key = name if number < 0 and _ID.fullmatch(name) else "?"
+        key = name if number < 0 and re.fullmatch(_ID, name) else "?"
         rows = self._query.rows("message", seq=number, key=key)
         if not rows:
             raise UnknownMessage(f"no message {name!r}; `team-mail inbox` lists their numbers")

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .clock import Clock, SystemClock, rfc3339
-from .event import Draft, Event, decode, serialise
+from .event import START, Draft, Event, decode, serialise
 from .snapshot import Snapshot
-from .verify import START, Damage
+from .verify import Damage
 
 
 class MemoryLog:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 _LISTED = (
     "id", "seq", "ts", "sender", "recipients", "subject", "type", "priority", "thread", "reply_to", "read", "acked",
@@ -13,8 +12,7 @@ _LISTED = (
 _WHOLE = ("body", "attachments", "cc", "due", "payload", "run", "trashed", "answered")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message. The flags and tags are those of the persona that asked; `body` is "" in lists.
 
     `attachments` are objects with `name`, `sha256` and `size` in bytes; `due` is RFC 3339.

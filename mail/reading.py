@@ -9,9 +9,9 @@ from pathlib import Path
 
 from .disk import Disk
 from .event import Event, decode
-from .recovery import newest_line
 from .segments import Segments
 from .snapshot import Snapshot
+from .tail import newest_line
 from .verify import Damage
 
 _DISK = Disk()

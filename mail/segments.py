@@ -10,16 +10,15 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .disk import Disk, write_file
 
-_NAME = re.compile(r"(\d{12})-(\d{12})\.jsonl")
+_NAME = r"(\d{12})-(\d{12})\.jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """One sealed file: events `first` to `last`, both included."""
 
     path: Path
@@ -50,7 +49,7 @@ class Segments:
         if not self.folder.is_dir():
             return
         for name in sorted(os.listdir(self.folder)):
-            if match := _NAME.fullmatch(name):
+            if match := re.fullmatch(_NAME, name):
                 yield Segment(self.folder / name, int(match[1]), int(match[2]))
 
     def first_seq(self, descriptor: int) -> int:

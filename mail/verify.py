@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .event import GENESIS, Place, decode, place
+from .event import START, Place, decode, place
 from .segments import Segments, file_sha256
 
 
@@ -52,9 +52,6 @@ class Inspection:
     def corrupt(self) -> list[Damage]:
         """Damage before the last good line, which no crash explains."""
         return [d for d in self.damage if d.offset < self.end and d.gap not in self.excused]
-
-
-START = Place(0, "", GENESIS)
 
 
 def inspect(path: Path, before: Place = START) -> Inspection:

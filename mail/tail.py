@@ -1,0 +1,54 @@
+"""The end of a file of the log: its last event, found and verified without reading the rest."""
+
+from __future__ import annotations
+
+from .disk import Disk
+from .event import START, Place, place
+
+_WINDOW = 64 << 10
+
+
+def last_place(disk: Disk, descriptor: int, size: int) -> Place | None:
+    """Verify the last line of a file; None unless the file ends in one that holds."""
+    window = 2048
+    while True:
+        data = disk.read(descriptor, min(window, size), max(0, size - window))
+        if not data.endswith(b"\n"):
+            return None
+        start = data.rfind(b"\n", 0, len(data) - 1) + 1
+        if start or len(data) == size:
+            return place(data[start:-1])
+        window *= 16
+
+
+def newest_line(disk: Disk, descriptor: int, size: int) -> tuple[Place, int]:
+    """Find the last line that verifies; return its place and the offset behind it, (START, 0) if there is none."""
+    window = min(_WINDOW, size)
+    while window:
+        data = disk.read(descriptor, window, size - window)
+        end = data.rfind(b"\n") + 1
+        while end:
+            start = data.rfind(b"\n", 0, end - 1) + 1
+            whole = start > 0 or window == size
+            if whole and (here := place(data[start : end - 1])) is not None:
+                return here, size - window + end
+            end = start
+        if window == size:
+            break
+        window = min(window * 16, size)
+    return START, 0
+
+
+def recent_chain_holds(disk: Disk, descriptor: int, size: int) -> bool:
+    """Check the chain through the last 64 KiB: damage beside the tail is met before it is written past."""
+    data = disk.read(descriptor, min(_WINDOW, size), max(0, size - _WINDOW))
+    lines = data.split(b"\n")
+    if lines.pop() or not lines:
+        return False
+    if size > _WINDOW:
+        del lines[0]
+    places = [place(line) for line in lines]
+    return all(
+        before is not None and after is not None and after.seq == before.seq + 1 and after.prev == before.hash
+        for before, after in zip(places, places[1:], strict=False)
+    ) and (not places or places[-1] is not None)
