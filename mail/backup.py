@@ -14,26 +14,30 @@ import re
 import shutil
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
-from .blobs import Blobs, BlobMissing
+from .blobs import BlobMissing, Blobs
 from .disk import Disk
 from .errors import LogDamaged, LogUnavailable, UsageError
 from .log import EventLog
 from .reading import look
 from .segments import file_sha256
-from .snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
+
+    from .snapshot import Snapshot
 
 _CHUNK = 1 << 20
 _COMPRESSION = 6
 _ACTIVE = "events.jsonl"
 _SUMS = "segments/SHA256SUMS"
 _SEGMENT = r"\d{12}-\d{12}\.jsonl"
-_NAME = re.compile(rf"{re.escape(_ACTIVE)}|{_SUMS}|segments/{_SEGMENT}|blobs/([0-9a-f]{{2}})/\1[0-9a-f]{{62}}", re.ASCII)
+_BLOB = r"blobs/([0-9a-f]{2})/\1[0-9a-f]{62}"
+_NAME = re.compile(rf"{re.escape(_ACTIVE)}|{_SUMS}|segments/{_SEGMENT}|{_BLOB}", re.ASCII)
 _SUM = re.compile(rf"[0-9a-f]{{64}}  ({_SEGMENT})", re.ASCII)
 _DISK = Disk()
 
@@ -61,7 +65,7 @@ class _Part(NamedTuple):
 
 
 @contextmanager
-def whole(target: Path, *, replaceable: Callable[[Path], bool] | None = None) -> Iterator[Path]:
+def whole(target: Path, *, replaceable: Callable[[Path], bool] | None = None) -> Generator[Path]:
     """Lend a name beside `target` for a file or folder to be made there; it takes its place when all went well.
 
     Otherwise nothing is left. `replaceable` tells whether what is already there may go. Raises UsageError if it may
@@ -85,8 +89,8 @@ def whole(target: Path, *, replaceable: Callable[[Path], bool] | None = None) ->
 def backup(log: EventLog, blobs: Blobs, target: Path) -> Backup:
     """Copy this moment of the mail to `target`: an archive if it is named .tar.gz or .tgz, else a folder.
 
-    Whatever was acknowledged before is in it. Raises UsageError if the target exists or there is no mail, LogUnavailable
-    when the disk refuses.
+    Whatever was acknowledged before is in it. Raises UsageError if the target exists or there is no mail,
+    LogUnavailable when the disk refuses.
     """
     write = _write_archive if target.name.endswith((".tar.gz", ".tgz")) else _write_folder
     left_out: list[str] = []
@@ -107,7 +111,7 @@ def restore(archive: Path, folder: Path) -> int:
     then it stays, for `repair`.
     """
     if os.path.lexists(folder) and not _is_empty(folder):
-        raise UsageError(f"{folder} is not empty, and a backup is restored only where no mail can be lost; move it away")
+        raise UsageError(f"{folder} is not empty: a backup is restored only where no mail can be lost")
     if not archive.exists():
         raise UsageError(f"{archive}: there is no such backup")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -198,9 +202,7 @@ def _unpack_archive(archive: Path, staged: Path) -> None:
             with tarfile.open(fileobj=packed, mode="r|") as members:
                 for member in members:
                     file = members.extractfile(member) if member.isreg() and not member.issparse() else None
-                    if file is None:
-                        raise UsageError(f"{archive} holds {member.name!r}, which is no plain file: nothing was restored")
-                    _keep(archive, _Part(member.name, file, member.size), staged)
+                    _keep(archive, member.name, file, member.size, staged)
             while packed.read(_CHUNK):  # to the end, where the checksum stands
                 pass
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
@@ -211,22 +213,23 @@ def _unpack_folder(archive: Path, staged: Path) -> None:
     for path in sorted(archive.rglob("*")):
         if path.is_dir() and not path.is_symlink():
             continue
-        name = path.relative_to(archive).as_posix()
-        if path.is_symlink() or not path.is_file():
-            raise UsageError(f"{archive} holds {name!r}, which is no plain file: nothing was restored")
-        with path.open("rb") as file:
-            _keep(archive, _Part(name, file, os.fstat(file.fileno()).st_size), staged)
+        plain = path.is_file() and not path.is_symlink()
+        with path.open("rb") if plain else nullcontext() as file:
+            _keep(archive, path.relative_to(archive).as_posix(), file, path.lstat().st_size, staged)
 
 
-def _keep(archive: Path, part: _Part, staged: Path) -> None:
-    """Write one file, whose name must be one that a backup has: so it lies inside the folder, and nothing else does."""
-    if not _NAME.fullmatch(part.name):
-        raise UsageError(f"{archive} holds {part.name!r}, which is no part of a backup: nothing was restored")
-    path = staged / part.name
-    if path.exists():
-        raise UsageError(f"{archive} holds {part.name!r} twice: nothing was restored")
-    _copy(part, path)
-    if path.parent.name == "segments" and part.name != _SUMS:
+def _keep(archive: Path, name: str, file: IO[bytes] | None, size: int, staged: Path) -> None:
+    """Write one file; `file` is None for what is no plain one.
+
+    Its name must be one that a backup has: so it lies inside the folder, and is nothing that anybody would run.
+    """
+    path = staged / name
+    if file is None or not _NAME.fullmatch(name) or path.exists():
+        raise UsageError(
+            f"{archive} holds {name!r}, which is no file of a backup, or twice there; nothing was restored"
+        )
+    _copy(_Part(name, file, size), path)
+    if path.parent.name == "segments" and name != _SUMS:
         path.chmod(0o444)
 
 
@@ -263,7 +266,7 @@ def _copy(part: _Part, path: Path) -> None:
         while rest:
             data = part.file.read(min(rest, _CHUNK))
             if not data:
-                raise EOFError(f"{part.name} ends {rest} bytes early")
+                raise OSError(f"{part.name} ends {rest} bytes early")
             rest -= file.write(data)
         file.flush()
         _DISK.sync(file.fileno())

@@ -7,10 +7,12 @@ import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .blobs import Blobs
 from .directory import Directory
 from .errors import NoIdentity, NoTeam, UsageError
+from .event import strict_json
 from .home import create_home, find_home, read_directory
 from .log import EventLog
 from .mailbox import Mailbox
@@ -86,6 +88,18 @@ def body(text: str | None, file: Path | None) -> str:
     if text == "-" or _piped():
         return _decoded(sys.stdin.buffer.read(), "standard input")
     return _edited() if sys.stdin.isatty() and sys.stdout.isatty() else ""
+
+
+def payload(text: str | None) -> Any:
+    """Return the JSON of `--payload`, or of the file that `@FILE` names. Raises UsageError."""
+    if text is None:
+        return None
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read {text[1:]}: {error}") from None
+    return strict_json(text)
 
 
 def _piped() -> bool:

@@ -17,7 +17,7 @@ class Directory(NamedTuple):
     """The team's address book. `personas` is None as long as the team has no roster: then any name will do."""
 
     personas: frozenset[str] | None = None
-    groups: Mapping[str, tuple[str, ...]] = {}  # noqa: RUF012 - nobody changes it
+    groups: Mapping[str, tuple[str, ...]] = {}
     human: str = "you"
 
     @property

@@ -1,5 +1,6 @@
-"""Every call by which the log touches the disk, in one place, so that tests can make any one of them fail, fall short or
-be the last. Nothing here retries, decides or swallows.
+"""Every call by which the log touches the disk, in one place.
+
+So tests can make any one of them fail, fall short or be the last. Nothing here retries, decides or swallows.
 """
 
 from __future__ import annotations

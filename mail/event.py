@@ -33,7 +33,7 @@ _PREV = slice(-33, -1)  # of the hashed bytes: they end in "prev":"<32 hex>"
 
 
 class Draft(NamedTuple):
-    """What a caller wants written: an event without its place in the log. (A tuple, as Event: it loads faster.)
+    """What a caller wants written: an event without its place in the log.
 
     `id` is a UUID of the caller's own, for a send that may be repeated; None lets the log make one.
     """
@@ -53,7 +53,7 @@ class Draft(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A fact as the log holds it. (A tuple because a log makes millions of them.)"""
+    """A fact as the log holds it; a tuple, because a log makes millions of them."""
 
     v: int
     seq: int

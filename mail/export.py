@@ -11,18 +11,21 @@ import json
 import quopri
 import re
 import time
-from collections.abc import Iterable, Iterator
 from datetime import datetime
-from email.message import EmailMessage, MIMEPart
+from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 from urllib.parse import quote
 
 from .backup import whole
-from .blobs import Blobs
-from .event import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .blobs import Blobs
+    from .event import Event
 
 _DOMAIN = "team.invalid"  # a name that never resolves (RFC 2606): an exported message cannot be answered by accident
 _PRIORITIES = {"urgent": "1", "high": "2", "normal": "3", "low": "4"}
@@ -97,19 +100,13 @@ def as_email(event: Event, blobs: Blobs) -> EmailMessage:
     mail = EmailMessage(policy=_POLICY)
     for name, value in _headers(event):
         mail[name] = value
-    files = [
-        *_payload(event),
-        *(("application/octet-stream", item["name"], blobs.read(item["sha256"])) for item in _attachments(event)),
-    ]
-    if not files:
-        _put_text(mail, _body(event, blobs))
-        return mail
-    mail["Content-Type"] = f'multipart/mixed; boundary="{_BOUNDARY}"'
-    text = MIMEPart(policy=_POLICY)
+    parts = list(_parts(event, blobs))
+    text = EmailMessage(policy=_POLICY) if parts else mail
     _put_text(text, _body(event, blobs))
-    mail.attach(text)
-    for content_type, name, data in files:
-        mail.attach(_attachment(content_type, name, data))
+    if parts:
+        mail["Content-Type"] = f'multipart/mixed; boundary="{_BOUNDARY}"'
+        for part in (text, *parts):
+            mail.attach(part)
     return mail
 
 
@@ -162,12 +159,12 @@ def _separator(event: Event) -> bytes:
     return f"From {_local(event.sender)}@{_DOMAIN} {moment}\n".encode()
 
 
-# What an event's `data` holds. It is the sender's, so what is not of the form is left out rather than met halfway.
+# What an event's `data` holds. It is whatever the sender wrote, and what is not of the form is left out.
 
 
 def _body(event: Event, blobs: Blobs) -> bytes:
     blob = event.data.get("body_blob")
-    return blobs.read(blob["sha256"]) if blob else event.body.encode()
+    return blobs.read(str(blob["sha256"])) if blob else event.body.encode()
 
 
 def _type(event: Event) -> str:
@@ -175,24 +172,15 @@ def _type(event: Event) -> str:
 
 
 def _copied(event: Event) -> list[str]:
-    named = event.data.get("cc", [])
+    named = event.data.get("cc")
     return [name for name in event.recipients if name in named] if isinstance(named, list) else []
 
 
 def _attachments(event: Event) -> list[dict[str, Any]]:
-    held = event.data.get("attachments", [])
-    if not isinstance(held, list):
-        return []
-    return [
-        {name: item[name] for name in ("name", "sha256", "size")}
-        for item in cast("list[Any]", held)
-        if isinstance(item, dict) and {"name", "sha256", "size"} <= item.keys()
-    ]
-
-
-def _payload(event: Event) -> Iterator[tuple[str, str, bytes]]:
-    if (payload := event.data.get("payload")) is not None:
-        yield "application/json", "payload.json", json.dumps(payload, ensure_ascii=False, indent=2).encode()
+    held = event.data.get("attachments")
+    items = cast("list[Any]", held) if isinstance(held, list) else []
+    known = [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
+    return [{"name": str(i.get("name", "")), "sha256": str(i.get("sha256")), "size": i.get("size")} for i in known]
 
 
 # Header fields.
@@ -209,7 +197,7 @@ def _headers(event: Event) -> Iterator[tuple[str, str]]:
     yield "Message-ID", _message_id(event.id)
     if event.reply_to:
         yield "In-Reply-To", _message_id(event.reply_to)
-    if above := [id for id in dict.fromkeys((event.thread, event.reply_to)) if id and id != event.id]:
+    if above := dict.fromkeys(name for name in (event.thread, event.reply_to) if name and name != event.id):
         yield "References", "\n ".join(map(_message_id, above))
     yield "X-Priority", _PRIORITIES.get(event.priority, "3")
     yield "X-Team-Mail-Seq", str(event.seq)
@@ -250,8 +238,9 @@ def _addresses(names: Iterable[str]) -> str:
 
 def _address(name: str) -> str:
     shown = _CONTROLS.sub(" ", name)
-    plain = len(shown) <= _LINE and _PLAIN_NAME.fullmatch(shown)
-    return f"{shown if plain else '\n '.join(_words(shown))} <{_local(name)}@{_DOMAIN}>"
+    if len(shown) > _LINE or not _PLAIN_NAME.fullmatch(shown):
+        shown = "\n ".join(_words(shown))
+    return f"{shown} <{_local(name)}@{_DOMAIN}>"
 
 
 def _message_id(id: str) -> str:
@@ -267,7 +256,14 @@ def _local(text: str) -> str:
 # Parts of the body.
 
 
-def _put_text(part: MIMEPart, data: bytes) -> None:
+def _parts(event: Event, blobs: Blobs) -> Iterator[EmailMessage]:
+    if (payload := event.data.get("payload")) is not None:
+        yield _file("application/json", "payload.json", json.dumps(payload, ensure_ascii=False, indent=2).encode())
+    for item in _attachments(event):
+        yield _file("application/octet-stream", item["name"], blobs.read(item["sha256"]))
+
+
+def _put_text(part: EmailMessage, data: bytes) -> None:
     """Make a part of some UTF-8 text that comes back byte for byte."""
     part["Content-Type"] = 'text/plain; charset="utf-8"'
     foreign = len(data.translate(None, bytes(range(128))))
@@ -280,11 +276,11 @@ def _put_text(part: MIMEPart, data: bytes) -> None:
     part.set_payload(re.sub(rb"(?m)^From ", b"=46rom ", lines).decode())
 
 
-def _attachment(content_type: str, name: str, data: bytes) -> MIMEPart:
-    part = MIMEPart(policy=_POLICY)
+def _file(content_type: str, name: str, data: bytes) -> EmailMessage:
+    part = EmailMessage(policy=_POLICY)
     part["Content-Type"] = content_type
     part["Content-Transfer-Encoding"] = "base64"
-    part["Content-Disposition"] = f"attachment; {_file_name(str(name))}"
+    part["Content-Disposition"] = f"attachment; {_file_name(name)}"
     part.set_payload(base64.encodebytes(data).decode())
     return part
 

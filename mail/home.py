@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .directory import Directory
 from .errors import NoTeam, UsageError
@@ -43,11 +43,13 @@ def read_directory(home: Path) -> Directory:
     """
     settings = home / "team.toml"
     told = _read_toml(settings) if settings.exists() else {}
-    groups = told.get("groups", {})
-    if not isinstance(groups, dict) or not all(isinstance(names, list) for names in groups.values()):
-        raise UsageError(f'{settings}: [groups] holds lists of personas, as in docs = ["scribe", "lore"]')
+    groups: dict[str, tuple[str, ...]] = {}
+    for name, names in told.get("groups", {}).items():
+        if not isinstance(names, list):
+            raise UsageError(f'{settings}: [groups] holds lists of personas, as in docs = ["scribe", "lore"]')
+        groups[name] = tuple(str(member) for member in cast("list[Any]", names))
     human = told.get("team", {}).get("human", "you")
-    return Directory(_personas(home / "personas"), {name: tuple(names) for name, names in groups.items()}, str(human))
+    return Directory(_personas(home / "personas"), groups, str(human))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

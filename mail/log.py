@@ -335,7 +335,7 @@ class EventLog:
         """Leave a file whose flush failed: its pages may be lost though a second flush would say otherwise."""
         self._file = None
         with suppress(OSError, LogError), self._lock:
-            if os.fstat(file.fileno()).st_ino == os.stat(self.active).st_ino:
+            if os.fstat(file.fileno()).st_ino == self.active.stat().st_ino:
                 write_file(self._disk, self.active, self.active.read_bytes())
 
 

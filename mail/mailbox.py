@@ -1,4 +1,4 @@
-"""The mailbox: the verbs by which personas write, read and mark mail. Every verb is an event; every answer is a query."""
+"""The mailbox: the verbs by which personas write, read and mark mail; each is an event, and each answer a query."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .query import Query
 
 ALL = 1 << 53
+_SEQ = r"[1-9][0-9]{0,14}"
 _ID = r"[0-9a-f][0-9a-f-]{3,35}"
 _UNDOES = {"unread": "read", "unarchived": "archived", "restored": "trashed"}
 _TAG = r"\w[\w.:/-]{0,63}"
@@ -167,6 +168,11 @@ class Mailbox:
             return message
         return message._replace(body=self.blobs.read(message.body_blob).decode(), body_blob=None)
 
+    def with_bodies(self, listed: Sequence[Message], persona: str) -> list[Message]:
+        """Return listed messages whole."""
+        rows = self._query.rows("messages", ids=[message.id for message in listed])
+        return [self.whole(message) for message in self._seen(rows, persona)]
+
     def thread(self, name: str, persona: str | None = None) -> list[Message]:
         """List the whole messages of a message's thread, oldest first."""
         rows = self._query.rows("thread", thread=self._found(name)["thread"])
@@ -235,7 +241,7 @@ class Mailbox:
     def _found(self, name: str) -> dict[str, Any]:
         """Find the one message that a seq, an id or the beginning of an id names."""
         name = name.strip().lower()
-        number = int(name) if name.isascii() and name.isdigit() and name[0] != "0" and len(name) < 16 else -1
+        number = int(name) if re.fullmatch(_SEQ, name) else -1
         key = name if number < 0 and re.fullmatch(_ID, name) else "?"
         rows = self._query.rows("message", seq=number, key=key)
         if not rows:

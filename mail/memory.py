@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -56,7 +55,8 @@ class MemoryLog:
                 yield event
                 last = event.seq
             with self._changed:
-                self._changed.wait_for(lambda: len(self._lines) > last, timeout=0.1)
+                if len(self._lines) == last:
+                    self._changed.wait(timeout=0.1)
 
     def snapshot(self) -> Snapshot:
         """Put this moment into a file of its own folder, for readers of files."""
@@ -65,5 +65,5 @@ class MemoryLog:
             with path.open("ab") as file:
                 file.writelines(self._lines[self._written :])
             self._written = len(self._lines)
-            status = os.stat(path)
+            status = path.stat()
             return Snapshot((), path, status.st_ino, status.st_size, self._written)

@@ -12,8 +12,9 @@ from typing import Any
 
 import ibis
 from ibis import _
-from ibis import selectors as s
 from ibis.backends.sql.datatypes import DuckDBType
+
+from .snapshot import Source
 
 EVENT_SCHEMA = ibis.schema(
     {
@@ -42,18 +43,18 @@ DIALECTS = ("duckdb",)
 LIMIT = 999_999_999  # stands for the parameter `limit`: Ibis has no other way to say it
 SQL = Path(__file__).parent / "sql"
 
-events = ibis.table(EVENT_SCHEMA, name="events")
+events: Any = ibis.table(EVENT_SCHEMA, name="events")
 
 
 @ibis.udf.scalar.builtin(name="argument")
-def _argument(var: str) -> str:  # type: ignore[empty-body]
+def _argument(var: str) -> str:  # pyright: ignore[reportReturnType, reportUnusedParameter]
     """Stand for a named parameter; `compiled` rewrites the call."""
-    ...
 
 
 def argument(name: str, dtype: str = "string") -> Any:
     """Return a named parameter of the compiled SQL."""
-    return _argument(name).cast(dtype)
+    value: Any = _argument(name)
+    return value.cast(dtype)
 
 
 def mail(table: Any) -> Any:
@@ -61,7 +62,7 @@ def mail(table: Any) -> Any:
     return table.filter(_.kind == "mail.sent")
 
 
-SLICE = s.cols(*(name for name in EVENT_SCHEMA if name not in {"v", "body", "prev", "hash"}))
+SLICE = [name for name in events.columns if name not in {"v", "body", "prev", "hash"}]
 SENT = events.kind == "mail.sent"
 MARKED = [f"mail.{verb}" for pair in MARKS.items() for verb in pair if verb] + ["mail.tagged", "mail.untagged"]
 SAID = events.kind.isin(MARKED) | (SENT & events.reply_to.notnull())
@@ -74,14 +75,14 @@ def mailbox() -> Any:
     """
     persona = argument("persona")
     concerned = (SENT & events.recipients.contains(persona)) | ((events.sender == persona) & SAID)
-    return events.filter(concerned).select(SLICE)
+    return events.filter(concerned).select(*SLICE)
 
 
 def mailboxes() -> Any:
     """Cut all personas' slices at once, as a sealed segment keeps them: the rows of `mailbox` for each `persona`."""
-    got = events.filter(SENT).select(SLICE, persona=_.recipients.unnest())
+    got = events.filter(SENT).select(*SLICE, persona=_.recipients.unnest())
     said = events.filter(SAID, ~(SENT & events.recipients.contains(events.sender)))
-    return got.union(said.select(SLICE, persona=_.sender))
+    return got.union(said.select(*SLICE, persona=_.sender))
 
 
 def letter(table: Any) -> dict[str, Any]:
@@ -233,7 +234,8 @@ def search() -> Any:
     persona = argument("persona")
     letters = mail(events).filter(persona.isnull() | _.recipients.contains(persona) | (_.sender == persona))
     texts = letters.select(
-        "seq", text=(_.subject + " " + _.subject + " " + _.subject + " " + _.body).lower(),
+        "seq",
+        text=(_.subject + " " + _.subject + " " + _.subject + " " + _.body).lower(),
     ).mutate(length=_.text.length())
     hits = (
         texts.mutate(word=words.unnest())
@@ -245,7 +247,9 @@ def search() -> Any:
     scored = hits.join(rarity, "word").cross_join(sizes)
     score = (
         ((_.documents - _.holding + 0.5) / (_.holding + 0.5) + 1).ln()
-        * _["count"] * 2.2 / (_["count"] + 1.2 * (0.25 + 0.75 * _.length / _.mean))
+        * _["count"]
+        * 2.2
+        / (_["count"] + 1.2 * (0.25 + 0.75 * _.length / _.mean))
     )
     ranked = scored.mutate(score=score).group_by("seq").agg(score=_.score.sum(), words=_.word.nunique())
     found = letters.join(ranked, "seq")
@@ -275,8 +279,14 @@ def tagged() -> Any:
     return held.group_by("tag").agg(messages=_.count()).order_by("tag")
 
 
+def messages() -> Any:
+    """Fetch whole messages by their ids, newest first."""
+    return mail(events).filter(argument("ids", "array<string>").contains(events.id)).order_by(_.seq.desc())
+
+
 PROJECTIONS = (
-    mailboxes, mailbox, inbox, message, thread, states, sent, counts, overdue, unreachable, search, stats, people, tagged,
+    mailboxes, mailbox, inbox, message, messages, thread, states, sent, counts, overdue, unreachable, search, stats,
+    people, tagged,
 )  # fmt: skip
 
 
@@ -287,7 +297,18 @@ def compiled(dialect: str) -> dict[str, str]:
     texts = {name: text.replace(f"LIMIT {LIMIT}", "LIMIT $limit") for name, text in texts.items()}
     types = ", ".join(f"'{name}': '{DuckDBType.to_string(dtype)}'" for name, dtype in EVENT_SCHEMA.items())
     texts["columns.sql"] = f"{{{types}}}"
-    return {name: f"-- Compiled from {Path(__file__).name} by `make sql`.\n{text.strip()}\n" for name, text in texts.items()}
+    return {
+        name: f"-- Compiled from {Path(__file__).name} by `make sql`.\n{text.strip()}\n" for name, text in texts.items()
+    }
+
+
+def bound_events(source: Source) -> Any:
+    """Return `events` bound to a log's files as of now, on a DuckDB connection of its own."""
+    from .query import events_sql
+
+    connection = ibis.duckdb.connect()
+    connection.raw_sql(f'CREATE VIEW "events" AS {events_sql(source.snapshot())}')
+    return connection.table("events")
 
 
 def write() -> None:

@@ -25,7 +25,10 @@ from .segments import Segment
 from .snapshot import Snapshot, Source
 
 _SQL = Path(__file__).parent / "sql" / "duckdb"
-_CONFIG = {"autoinstall_known_extensions": "false", "preserve_insertion_order": "false"}
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "preserve_insertion_order": False,
+}
 _TRIES = 5  # a query that meets a rotation is asked again; five in a row cannot be
 
 
@@ -194,9 +197,8 @@ def write_twin(segment: Segment) -> bool:
         for path, (text, rows) in texts.items():
             temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
             try:
-                connection.execute(
-                    f"COPY ({text}) TO {_literal(temporary)} (FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE {rows})"
-                )
+                options = f"FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE {rows}"
+                connection.execute(f"COPY ({text}) TO {_literal(temporary)} ({options})")
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)

@@ -61,4 +61,3 @@ def recovered(kept: Path, size: int) -> Draft:
 def repaired(gaps: Sequence[tuple[int, int]]) -> Draft:
     """Say in the log which breaks of the chain are known."""
     return Draft("log.repaired", "team-mail", data={"gaps": [list(gap) for gap in gaps]})
-

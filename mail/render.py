@@ -20,12 +20,14 @@ from .message import Message
 from .verify import Damage, Inspection
 
 # C0 but newline and tab, DEL and C1; bidirectional controls; zero-width, tag and line separator characters.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
 _BREAKS = re.compile(r"[\n\t]")
 
 
 def clean(text: str) -> str:
-    """Show what would steer a terminal or hide from a reader: `\\x1b`, `\\u202e`. Newlines and tabs stay."""
+    r"""Show what would steer a terminal or hide from a reader: `\x1b`, `\u202e`. Newlines and tabs stay."""
     return _UNSAFE.sub(_escaped, text)
 
 
@@ -108,9 +110,7 @@ def whole(message: Message, blobs: Blobs, out: TextIO = sys.stdout) -> None:
     out.write(f"\n{clean(message.body)}" + ("" if message.body.endswith("\n") else "\n"))
 
 
-def log(
-    source: EventLog, after: int, kind: str | None, limit: int | None, *, follow: bool, as_json: bool
-) -> None:
+def log(source: EventLog, after: int, kind: str | None, limit: int | None, *, follow: bool, as_json: bool) -> None:
     """Write events: of one kind or of a noun's kinds, the last so many, or on and on."""
     damage: list[Damage] = []
     events = (

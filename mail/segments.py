@@ -7,7 +7,6 @@ that may be deleted at any time.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,9 +47,9 @@ class Segments:
         """Go through the segments in the order of the log."""
         if not self.folder.is_dir():
             return
-        for name in sorted(os.listdir(self.folder)):
-            if match := re.fullmatch(_NAME, name):
-                yield Segment(self.folder / name, int(match[1]), int(match[2]))
+        for path in sorted(self.folder.iterdir()):
+            if match := re.fullmatch(_NAME, path.name):
+                yield Segment(path, int(match[1]), int(match[2]))
 
     def first_seq(self, descriptor: int) -> int:
         """Return the seq of a file's first event."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from .disk import Disk
 from .event import START, Place, place
 
@@ -50,5 +52,5 @@ def recent_chain_holds(disk: Disk, descriptor: int, size: int) -> bool:
     places = [place(line) for line in lines]
     return all(
         before is not None and after is not None and after.seq == before.seq + 1 and after.prev == before.hash
-        for before, after in zip(places, places[1:], strict=False)
+        for before, after in pairwise(places)
     ) and (not places or places[-1] is not None)

@@ -80,7 +80,9 @@ def _link(found: Inspection, path: Path, at: int, here: Place, line: bytes) -> N
         return
     else:
         gap = (last.seq, here.seq)
-        missing = f"events {last.seq + 1} to {here.seq - 1} are missing" if here.seq > last.seq + 1 else "the chain breaks"
+        missing = (
+            f"events {last.seq + 1} to {here.seq - 1} are missing" if here.seq > last.seq + 1 else "the chain breaks"
+        )
         found.damage.append(Damage(path, at, last.seq + 1, f"{missing} before event {here.seq}", gap))
         found.place = here
     if b',"kind":"log.repaired",' in line and (event := decode(line[:-1])) is not None:
