@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,7 +12,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("mail", "personas", "scheduler", "team")
-IGNORED = (".venv", ".git", ".team", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", ".coverage*")
+IGNORED = (
+    ".venv",
+    ".git",
+    ".team",
+    "build",
+    "dist",
+    "*.egg-info",
+    "__pycache__",
+    ".*_cache",
+    ".hypothesis",
+    ".coverage*",
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +39,29 @@ def wheel(tmp_path_factory):
     (path,) = folder.glob("*.whl")
     with zipfile.ZipFile(path) as archive:
         yield archive
+
+
+def test_wheel_holds_the_whole_package(wheel):
+    """Whoever installs it gets every module, the compiled SQL and the mark that says it is typed."""
+    modules = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts]
+    files = [ROOT / "__init__.py", ROOT / "py.typed", *modules, *(ROOT / "mail" / "sql").rglob("*.sql")]
+
+    wanted = {f"team_mail/{path.relative_to(ROOT).as_posix()}" for path in files}
+    assert "team_mail/mail/sql/duckdb/inbox.sql" in wanted
+    assert not wanted - set(wheel.namelist())
+
+
+def test_wheel_holds_nothing_else(wheel):
+    """No test, benchmark or stray file comes along: only the package, its licence and its metadata."""
+    folders = {name.split("/")[0] for name in wheel.namelist()}
+    inside = {"/".join(name.split("/")[1:2]) for name in wheel.namelist() if name.startswith("team_mail/")}
+
+    assert sorted(name.partition("-")[0] for name in folders) == ["team_mail", "team_mail"]
+    assert all(name == "team_mail" or name.endswith(".dist-info") for name in folders)
+    assert inside == {"__init__.py", "py.typed", *FOLDERS}
+
+
+def test_wheel_starts_the_command(wheel):
+    """The metadata names the command that users type."""
+    (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "team-mail = team_mail.mail.cli:main" in wheel.read(name).decode()
