@@ -41,6 +41,8 @@ class Blobs:
                     folder.mkdir(parents=True, exist_ok=True)
                     self._disk.sync_folder(folder.parent)
             write_file(self._disk, path, data, alone=False)
+        else:
+            self._disk.sync_folder(path.parent)  # whoever wrote it may not have come so far
         return blob
 
     def read(self, sha256: str) -> bytes:

@@ -61,6 +61,18 @@ class Disk:
         return ""
 
 
+class Held:
+    """An open descriptor, closed when nobody holds it any more."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+
 def write_all(disk: Disk, descriptor: int, data: bytes) -> None:
     """Write all of it, however little the system takes at a time."""
     rest = memoryview(data)

@@ -31,11 +31,12 @@ class Lock:
         self._timeout = timeout
         self._threads = threading.Lock()
         self._descriptor = -1
-        self._pid = 0
+        self._starting: dict[int, threading.Lock] = {}
+        self.pid = 0
 
     def __enter__(self) -> None:
-        if self._pid != os.getpid():
-            self._start()
+        if self.pid != os.getpid():
+            self._start(os.getpid())
         threads = self._threads
         if not threads.acquire(timeout=self._timeout):
             raise LockTimeout(f"another thread of this process holds {self.path} for more than {self._timeout:g} s")
@@ -50,11 +51,13 @@ class Lock:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # in so many words: a forked child would keep it
         self._threads.release()
 
-    def _start(self) -> None:
+    def _start(self, pid: int) -> None:
         """Begin afresh in this process: after a fork, what the parent's threads held is not ours to wait for."""
-        self._threads = threading.Lock()
-        self._descriptor = self._disk.open(self.path, os.O_RDWR | os.O_CREAT)
-        self._pid = os.getpid()
+        with self._starting.setdefault(pid, threading.Lock()):  # one call, so that all threads get the same one
+            if self.pid != pid:
+                self._threads = threading.Lock()
+                self._descriptor = self._disk.open(self.path, os.O_RDWR | os.O_CREAT)
+                self.pid = pid
 
     def _taken(self) -> bool:
         try:
@@ -92,5 +95,5 @@ class Lock:
         return "another process"
 
     def __del__(self) -> None:
-        if self._descriptor >= 0 and self._pid == os.getpid():
+        if self._descriptor >= 0 and self.pid == os.getpid():
             os.close(self._descriptor)

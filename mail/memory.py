@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,7 +24,8 @@ class MemoryLog:
         self._lines: list[bytes] = []
         self._ids: dict[str, Event] = {}
         self._place = START
-        self._folder = tempfile.TemporaryDirectory(prefix="team-mail-")
+        self._folder = tempfile.mkdtemp(prefix="team-mail-")
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._written = 0
         self.append([Draft("log.opened", "team-mail", data={"format": 1})])
 
@@ -60,7 +63,7 @@ class MemoryLog:
 
     def snapshot(self) -> Snapshot:
         """Put this moment into a file of its own folder, for readers of files."""
-        path = Path(self._folder.name, "events.jsonl")
+        path = Path(self._folder, "events.jsonl")
         with self._changed:
             with path.open("ab") as file:
                 file.writelines(self._lines[self._written :])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from .disk import Disk
@@ -21,7 +22,7 @@ def look(active: Path, segments: Segments) -> tuple[Snapshot, io.BufferedReader 
     """Name this moment and hold its active file open.
 
     The active file is opened before the segments are listed: if it is sealed in between, its inode gives it away, and
-    nothing is missed or read twice.
+    what was sealed after it belongs to a later moment, so nothing is missed or read twice.
     """
     try:
         file = active.open("rb")
@@ -29,8 +30,9 @@ def look(active: Path, segments: Segments) -> tuple[Snapshot, io.BufferedReader 
         sealed = tuple(segments)
         return Snapshot(sealed, active, 0, 0, sealed[-1].last if sealed else 0), None
     status = os.fstat(file.fileno())
-    sealed = tuple(s for s in segments if s.path.stat().st_ino != status.st_ino)
     newest, size = newest_line(_DISK, file.fileno(), status.st_size)
+    earlier = (s for s in segments if s.first <= newest.seq or not newest.seq)
+    sealed = tuple(s for s in earlier if s.path.stat().st_ino != status.st_ino)
     head = newest.seq or (sealed[-1].last if sealed else 0)
     return Snapshot(sealed, active, status.st_ino, size, head), file
 
@@ -65,12 +67,12 @@ def events_in(
 def _lines(
     snapshot: Snapshot, file: io.BufferedReader | None, after: int, start: int
 ) -> Iterator[tuple[Path, Iterator[bytes]]]:
-    for segment in snapshot.sealed:
-        if segment.last > after:
-            with segment.path.open("rb") as sealed:
-                yield segment.path, iter(sealed)
-    if file is not None:
-        with file:
+    with file or nullcontext():
+        for segment in snapshot.sealed:
+            if segment.last > after:
+                with segment.path.open("rb") as sealed:
+                    yield segment.path, iter(sealed)
+        if file is not None:
             file.seek(start)
             yield snapshot.active, _until(file, snapshot.size - start)
 

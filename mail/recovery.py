@@ -25,22 +25,26 @@ class Mending(NamedTuple):
 
 
 def cut_torn_tail(disk: Disk, descriptor: int, found: Inspection, quarantine: Path) -> Path:
-    """Copy the unfinished append behind `found.end` to quarantine, durably, then cut it off."""
+    """Copy the unfinished append behind `found.end` to quarantine, durably, then cut it off.
+
+    The cut itself is made durable by the flush of what is written next.
+    """
     quarantine.mkdir(exist_ok=True)
     kept = quarantine / f"tail-after-{found.place.seq}-{found.torn}-bytes-{os.urandom(4).hex()}"
     write_file(disk, kept, disk.read(descriptor, found.torn, found.end))
     disk.truncate(descriptor, found.end)
-    disk.sync(descriptor)
     return kept
 
 
-def repair_file(disk: Disk, path: Path, before: Place, quarantine: Path) -> tuple[Inspection, Path | None]:
+def repair_file(
+    disk: Disk, path: Path, before: Place, quarantine: Path, excused: set[tuple[int, int]]
+) -> tuple[Inspection, Path | None]:
     """Mend one file: every line that verifies, once, in order of seq. The old file is kept in quarantine.
 
-    Returns the inspection of the file as it is now, and the copy, None if there was nothing to mend.
+    Returns the inspection of the file as it is now, and the copy, None if there was nothing to mend but known gaps.
     """
     found = inspect(path, before)
-    if not found.damage:
+    if all(d.gap in excused for d in found.damage):
         return found, None
     quarantine.mkdir(exist_ok=True)
     copy = quarantine / f"{path.name}-before-repair-{os.urandom(4).hex()}"

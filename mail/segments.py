@@ -51,10 +51,6 @@ class Segments:
             if match := re.fullmatch(_NAME, path.name):
                 yield Segment(path, int(match[1]), int(match[2]))
 
-    def first_seq(self, descriptor: int) -> int:
-        """Return the seq of a file's first event."""
-        return int(self._disk.read(descriptor, 40, 0).split(b",", 2)[1].partition(b":")[2])
-
     def take(self, active: Path, first: int, last: int) -> Segment:
         """Move the active file, already durable, in as the newest segment."""
         self.folder.mkdir(exist_ok=True)

@@ -6,12 +6,15 @@ no longer damage.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .event import START, Place, decode, place
-from .segments import Segments, file_sha256
+from .segments import file_sha256
+from .snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,12 @@ class Damage:
 class Inspection:
     """What one file, or the whole log, was found to be.
 
-    `end` is the offset behind the last line that verifies by itself: what follows was never acknowledged.
+    Of the whole log, `path` and `size` are the active file's. `end` is the offset in it behind the last line that
+    verifies by itself: what follows was never acknowledged.
     """
 
     place: Place
+    path: Path
     events: int = 0
     size: int = 0
     end: int = 0
@@ -51,28 +56,37 @@ class Inspection:
     @property
     def corrupt(self) -> list[Damage]:
         """Damage before the last good line, which no crash explains."""
-        return [d for d in self.damage if d.offset < self.end and d.gap not in self.excused]
+        before = [d for d in self.damage if d.path != self.path or d.offset < self.end]
+        return [d for d in before if d.gap not in self.excused]
 
 
 def inspect(path: Path, before: Place = START) -> Inspection:
     """Read one file line by line, given the place of the event before its first."""
-    found = Inspection(before)
     with path.open("rb") as file:
-        for line in file:
-            at, found.size = found.size, found.size + len(line)
-            here = place(line[:-1]) if line.endswith(b"\n") else None
-            if here is None:
-                reason = "the line does not verify" if line.endswith(b"\n") else "the line has no end"
-                found.damage.append(Damage(path, at, found.place.seq + 1, reason))
-                continue
-            found.end = found.size
-            found.events += 1
-            _link(found, path, at, here, line)
+        return _inspect(file, path, before)
+
+
+def _inspect(file: io.BufferedReader, path: Path, before: Place) -> Inspection:
+    found = Inspection(before, path)
+    size = os.fstat(file.fileno()).st_size  # others may be writing: the rest of a line half read is not a line
+    for whole in file:
+        at, line = found.size, whole[: size - found.size]
+        if not line:
+            break
+        found.size += len(line)
+        here = place(line[:-1]) if line.endswith(b"\n") else None
+        if here is None:
+            reason = "the line does not verify" if line.endswith(b"\n") else "the line has no end"
+            found.damage.append(Damage(path, at, found.place.seq + 1, reason))
+            continue
+        found.end = found.size
+        found.events += 1
+        _link(found, at, here, line)
     return found
 
 
-def _link(found: Inspection, path: Path, at: int, here: Place, line: bytes) -> None:
-    last = found.place
+def _link(found: Inspection, at: int, here: Place, line: bytes) -> None:
+    last, path = found.place, found.path
     if here.seq == last.seq + 1 and here.prev == last.hash:
         found.place = here
     elif here.seq <= last.seq:
@@ -89,26 +103,24 @@ def _link(found: Inspection, path: Path, at: int, here: Place, line: bytes) -> N
         found.excused.update((int(first), int(second)) for first, second in event.data.get("gaps", []))
 
 
-def verify(active: Path, segments: Segments) -> Inspection:
-    """Read the whole log, sealed and active, and its checksums."""
-    whole = Inspection(START)
-    witnessed = segments.checksums()
-    for path in _files(active, segments):
-        found = inspect(path, whole.place)
-        if path.name in witnessed and file_sha256(path) != witnessed[path.name]:
-            found.damage.append(Damage(path, 0, whole.place.seq + 1, "the file is not what SHA256SUMS says"))
-        if path != active and found.torn:
-            found.end = found.size  # a sealed file has no unfinished append: what does not verify is damage
-        whole.place = found.place
-        whole.events += found.events
+def verify(snapshot: Snapshot, file: io.BufferedReader | None, witnessed: Mapping[str, str]) -> Inspection:
+    """Read a moment of the whole log, its active file being open in `file`, and check the sealed files' SHA-256."""
+    whole = Inspection(START, snapshot.active)
+    for segment in snapshot.sealed:
+        found = inspect(segment.path, whole.place)
+        if segment.path.name in witnessed and file_sha256(segment.path) != witnessed[segment.path.name]:
+            found.damage.append(Damage(segment.path, 0, whole.place.seq + 1, "the file is not what SHA256SUMS says"))
+        _join(whole, found)
+    if file is not None:
+        found = _inspect(file, snapshot.active, whole.place)
+        _join(whole, found)
         whole.size, whole.end = found.size, found.end
-        whole.damage += found.damage
-        whole.excused |= found.excused
     whole.damage = [d for d in whole.damage if d.gap not in whole.excused]
     return whole
 
 
-def _files(active: Path, segments: Segments) -> Iterator[Path]:
-    yield from (segment.path for segment in segments)
-    if active.exists():
-        yield active
+def _join(whole: Inspection, found: Inspection) -> None:
+    whole.place = found.place
+    whole.events += found.events
+    whole.damage += found.damage
+    whole.excused |= found.excused
