@@ -40,7 +40,7 @@ storm: $(READY) ## run the thousands of kills and power cuts; minutes
 
 .PHONY: sql
 sql: $(READY) ## compile the projections to mail/sql/
-	@$(BIN)/python -m team_mail.mail.projections
+	@$(BIN)/python -m team_mail.mail.compile
 
 .PHONY: man
 man: $(READY) ## write the manual page, docs/team-mail.1

@@ -122,10 +122,8 @@ def restore(archive: Path, folder: Path) -> int:
             raise UsageError(f"{archive} holds no mail: it is no backup")
         wrong = [*_wrong_sums(staged), *_wrong_blobs(staged)]
         _sync_folders(staged)
-    log = EventLog(folder)
-    found = log.verify()
-    # What follows the last line of the active file was never acknowledged, and the next append sees to it.
-    wrong += [str(damage) for damage in found.damage if damage.path != log.active or damage.offset < found.end]
+    found = EventLog(folder).verify()
+    wrong += map(str, found.damage)
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise LogDamaged(

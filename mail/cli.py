@@ -31,7 +31,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"team-mail {version('team-mail')}")
+        typer.echo("team-mail " + version("team-mail"))
         raise typer.Exit
 
 
@@ -79,14 +79,13 @@ def send(
     payload: option.Payload = None,
     priority: option.Priority = "normal",
     due: option.Due = None,
-    thread: Annotated[str | None, typer.Option("--thread", help="The id of a thread to send in.")] = None,
+    thread: Annotated[str | None, typer.Option("--thread", help="A message whose thread to send in.")] = None,
     key: option.Key = None,
     as_json: option.Json = False,
 ) -> None:
     """Send a message. The first one makes the team's .team folder.
 
-    The text comes from --body, --body-file, a pipe or your editor. Without --from and TEAM_PERSONA you are the human
-    of team.toml, "you".
+    The text comes from --body, --body-file, a pipe or your editor. Without --from and TEAM_PERSONA you are the human.
     """
     from . import caller
 
@@ -95,7 +94,7 @@ def send(
     own = caller.identity_or_human(sender, mailbox.directory)
     letter = _letter(
         mailbox, own, to, cc, subject=subject, body=text, attachments=attach, type=kind, payload=payload,
-        priority=priority, due=due, thread=thread, key=key,
+        priority=priority, due=due, thread=thread and mailbox.thread_of(thread), key=key,
     )  # fmt: skip
     _acknowledged(mailbox.send(letter), as_json)
 
@@ -117,7 +116,7 @@ def inbox(
 ) -> None:
     """List a persona's mail, newest first."""
     from . import caller, render
-    from .mailbox import ALL, moment
+    from .clock import ALL, moment
 
     seq, time = moment(as_of) if as_of else (ALL, None)
     state = "all" if everything else "trashed" if trashed else "archived" if archived else "inbox"
@@ -272,6 +271,11 @@ def watch(
 
 app.registered_commands += cli_marks.app.registered_commands + cli_log.app.registered_commands
 app.add_typer(cli_marks.tags, name="tag")
+
+
+def command() -> Any:
+    """Return the whole tree of commands, for the manual and for tests."""
+    return typer.main.get_command(app)
 
 
 def main() -> None:

@@ -6,6 +6,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from .errors import UsageError
+
+ALL = 1 << 53  # a seq that no event has
+
 
 class Clock(Protocol):
     """Wall time, time for deadlines, and waiting."""
@@ -65,3 +69,13 @@ def rfc3339(moment: datetime) -> str:
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def moment(text: str) -> tuple[int, str | None]:
+    """Read "as of": a seq, or a time as (ALL, RFC 3339 in UTC). Raises UsageError."""
+    if text.isascii() and text.isdigit():
+        return int(text), None
+    try:
+        return ALL, rfc3339(datetime.fromisoformat(text).astimezone())
+    except (ValueError, OverflowError):
+        raise UsageError(f"as of {text!r}: give a message number or a time such as 2026-12-24T18:00") from None

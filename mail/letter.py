@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from .blobs import Blobs
 from .clock import rfc3339
-from .directory import Directory
+from .directory import PROGRAMS, Directory
 from .errors import UsageError
 from .event import PRIORITIES, Draft, derived_id
 
@@ -83,6 +83,28 @@ class Letter(NamedTuple):
     def _data(self, copied: list[str]) -> dict[str, Any]:
         told = {"type": self.type, "cc": copied, "due": self.due, "payload": self.payload, "key": self.key}
         return {name: value for name, value in told.items() if value not in (None, [])}
+
+
+def bounced(row: dict[str, Any], directory: Directory) -> list[Draft]:
+    """Put a bounce on record and, unless a program or another absentee sent the mail, tell its sender."""
+    gone, sender = row["persona"], row["sender"]
+    drafts = [
+        Draft(
+            "mail.bounced", "postmaster", ref=row["id"], data={"recipient": gone},
+            id=derived_id("bounce", row["id"], gone),
+        )
+    ]  # fmt: skip
+    if sender in directory.names and sender not in PROGRAMS:
+        drafts.append(
+            Draft(
+                "mail.sent", "postmaster", (sender,), f"Undeliverable: {row['subject']}"[:998],
+                f"{gone} is no longer on the team and never read your message {row['seq']}.\n"
+                f"Send it to somebody else, or let it go: team-mail read {row['seq']}",
+                row["thread"], data={"type": "bounce", "of": row["id"], "recipient": gone},
+                id=derived_id("bounce mail", row["id"], gone),
+            )
+        )  # fmt: skip
+    return drafts
 
 
 def due_date(text: str, now: datetime) -> str:

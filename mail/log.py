@@ -181,7 +181,8 @@ class EventLog:
                 found, copy = repair_file(self._disk, path, before, self.quarantine, excused)
                 if copy is not None:
                     copies.append(copy)
-                    path.with_suffix(".parquet").unlink(missing_ok=True)
+                    for twin in path.parent.glob(f"{path.stem}.*parquet"):
+                        twin.unlink()
                 gaps += [d.gap for d in found.damage if d.gap and d.gap not in excused]
                 before, events = found.place, events + found.events
             self.segments.sums.unlink(missing_ok=True)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .blobs import Blobs
-from .clock import Clock, SystemClock, rfc3339
-from .directory import PROGRAMS, Directory
+from .clock import ALL, Clock, SystemClock, rfc3339
+from .directory import Directory
 from .errors import AmbiguousMessage, UnknownMessage, UsageError
-from .event import Draft, Event, derived_id
-from .letter import Letter
+from .event import Draft, Event
+from .letter import Letter, bounced
 from .log import Log
 from .message import Message
 from .snapshot import Source
@@ -23,7 +22,6 @@ from .snapshot import Source
 if TYPE_CHECKING:
     from .query import Query
 
-ALL = 1 << 53
 _SEQ = r"[1-9][0-9]{0,14}"
 _ID = r"[0-9a-f][0-9a-f-]{3,35}"
 _UNDOES = {"unread": "read", "unarchived": "archived", "restored": "trashed"}
@@ -97,7 +95,7 @@ class Mailbox:
             return []
         drafts: list[Draft] = []
         for row in self._query.rows("unreachable", roster=sorted(self.directory.names)):
-            drafts += _bounced(row, self.directory)
+            drafts += bounced(row, self.directory)
         return [event for event in self.log.append(drafts) if event.kind == "mail.bounced"]
 
     def mark(self, persona: str, verb: str, names: Sequence[str], run: str | None = None) -> list[Message]:
@@ -173,9 +171,13 @@ class Mailbox:
         rows = self._query.rows("messages", ids=[message.id for message in listed])
         return [self.whole(message) for message in self._seen(rows, persona)]
 
+    def thread_of(self, name: str) -> str:
+        """Return the id of the thread that a message is in. Raises UnknownMessage, AmbiguousMessage."""
+        return str(self._found(name)["thread"])
+
     def thread(self, name: str, persona: str | None = None) -> list[Message]:
         """List the whole messages of a message's thread, oldest first."""
-        rows = self._query.rows("thread", thread=self._found(name)["thread"])
+        rows = self._query.rows("thread", thread=self.thread_of(name))
         return [self.whole(message) for message in self._seen(rows, persona)]
 
     def search(self, text: str, *, persona: str | None = None, limit: int = 20) -> list[Message]:
@@ -269,35 +271,3 @@ class Mailbox:
 
     def _gone(self, name: str) -> bool:
         return self.directory.personas is not None and name not in self.directory.names
-
-
-def moment(text: str) -> tuple[int, str | None]:
-    """Read "as of": a seq, or a time as (ALL, RFC 3339 in UTC). Raises UsageError."""
-    if text.isascii() and text.isdigit():
-        return int(text), None
-    try:
-        return ALL, rfc3339(datetime.fromisoformat(text).astimezone())
-    except (ValueError, OverflowError):
-        raise UsageError(f"as of {text!r}: give a message number or a time such as 2026-12-24T18:00") from None
-
-
-def _bounced(row: dict[str, Any], directory: Directory) -> list[Draft]:
-    """Put a bounce on record and, unless a program or another absentee sent the mail, tell its sender."""
-    gone, sender = row["persona"], row["sender"]
-    drafts = [
-        Draft(
-            "mail.bounced", "postmaster", ref=row["id"], data={"recipient": gone},
-            id=derived_id("bounce", row["id"], gone),
-        )
-    ]  # fmt: skip
-    if sender in directory.names and sender not in PROGRAMS:
-        drafts.append(
-            Draft(
-                "mail.sent", "postmaster", (sender,), f"Undeliverable: {row['subject']}"[:998],
-                f"{gone} is no longer on the team and never read your message {row['seq']}.\n"
-                f"Send it to somebody else, or let it go: team-mail read {row['seq']}",
-                row["thread"], data={"type": "bounce", "of": row["id"], "recipient": gone},
-                id=derived_id("bounce mail", row["id"], gone),
-            )
-        )  # fmt: skip
-    return drafts

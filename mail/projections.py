@@ -1,18 +1,15 @@
 """Every question about the log, as an Ibis expression over `EVENT_SCHEMA`, and their compilation to SQL.
 
-Ibis takes two seconds to start, an agent asks at every step: so the expressions are compiled once, by `make sql`, into
+Ibis takes two seconds to start, an agent asks at every step: so `compile.py` compiles them once into
 `sql/<dialect>/<name>.sql` with named parameters, and `query.py` runs that text. Nobody writes the SQL by hand.
 """
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import ibis
 from ibis import _
-from ibis.backends.sql.datatypes import DuckDBType
 
 from .snapshot import Source
 
@@ -39,9 +36,7 @@ EVENT_SCHEMA = ibis.schema(
 )
 MARKS = {"read": "unread", "acked": None, "archived": "unarchived", "trashed": "restored"}
 FLAGS = (*MARKS, "answered", "bounced")
-DIALECTS = ("duckdb",)
 LIMIT = 999_999_999  # stands for the parameter `limit`: Ibis has no other way to say it
-SQL = Path(__file__).parent / "sql"
 
 events: Any = ibis.table(EVENT_SCHEMA, name="events")
 
@@ -290,18 +285,6 @@ PROJECTIONS = (
 )  # fmt: skip
 
 
-def compiled(dialect: str) -> dict[str, str]:
-    """Compile every projection to SQL text with named parameters, by file name; `columns.sql` is the schema."""
-    texts = {f"{build.__name__}.sql": ibis.to_sql(build(), dialect=dialect, pretty=True) for build in PROJECTIONS}
-    texts = {name: re.sub(r"ARGUMENT\('(\w+)'\)", r"$\1", text) for name, text in texts.items()}
-    texts = {name: text.replace(f"LIMIT {LIMIT}", "LIMIT $limit") for name, text in texts.items()}
-    types = ", ".join(f"'{name}': '{DuckDBType.to_string(dtype)}'" for name, dtype in EVENT_SCHEMA.items())
-    texts["columns.sql"] = f"{{{types}}}"
-    return {
-        name: f"-- Compiled from {Path(__file__).name} by `make sql`.\n{text.strip()}\n" for name, text in texts.items()
-    }
-
-
 def bound_events(source: Source) -> Any:
     """Return `events` bound to a log's files as of now, on a DuckDB connection of its own."""
     from .query import events_sql
@@ -309,16 +292,3 @@ def bound_events(source: Source) -> Any:
     connection = ibis.duckdb.connect()
     connection.raw_sql(f'CREATE VIEW "events" AS {events_sql(source.snapshot())}')
     return connection.table("events")
-
-
-def write() -> None:
-    """Write the compiled SQL beside this module."""
-    for dialect in DIALECTS:
-        folder = SQL / dialect
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in compiled(dialect).items():
-            (folder / name).write_text(text)
-
-
-if __name__ == "__main__":
-    write()

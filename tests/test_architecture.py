@@ -23,7 +23,7 @@ HOMES = {
     "apscheduler": re.compile(r"scheduler\.cron"),
     "duckdb": re.compile(r"mail\.query"),
     "fastapi": re.compile(r"team\.console"),
-    "ibis": re.compile(r"mail\.projections"),
+    "ibis": re.compile(r"mail\.(projections|compile)"),
     "psycopg": re.compile(r"mail\.postgres"),
     "rich": re.compile(r"mail\.render"),
     "typer": COMMANDS,
@@ -33,6 +33,13 @@ HOMES = {
 NOWHERE = re.compile(r"(?!)")
 # Imports that wait until a function is called. Commands and front doors may have any: they load what is asked for.
 LAZY = {
+    ("mail.log", "mail.follow"),  # a send neither follows, reads, repeats an id nor repairs
+    ("mail.log", "mail.lookup"),
+    ("mail.log", "mail.reading"),
+    ("mail.log", "mail.recovery"),
+    ("mail.log", "mail.verify"),
+    ("mail.writer", "mail.recovery"),
+    ("mail.writer", "mail.verify"),
     ("mail.log", "mail.query"),  # only whoever seals a segment writes its twin
     ("mail.mailbox", "mail.export"),  # a send must not wait for the email package
     ("mail.mailbox", "mail.query"),  # nor for the database
