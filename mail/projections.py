@@ -11,6 +11,7 @@ from typing import Any
 import ibis
 from ibis import _
 
+from .query import events_sql
 from .snapshot import Source
 
 EVENT_SCHEMA = ibis.schema(
@@ -287,8 +288,6 @@ PROJECTIONS = (
 
 def bound_events(source: Source) -> Any:
     """Return `events` bound to a log's files as of now, on a DuckDB connection of its own."""
-    from .query import events_sql
-
     connection = ibis.duckdb.connect()
     connection.raw_sql(f'CREATE VIEW "events" AS {events_sql(source.snapshot())}')
     return connection.table("events")
