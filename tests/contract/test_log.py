@@ -1,0 +1,237 @@
+"""What every log promises, be it in files or in memory: the same tests for both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from team_mail.mail.clock import ManualClock
+from team_mail.mail.errors import InvalidEvent
+from team_mail.mail.event import Draft, decode, derived_id
+from team_mail.mail.log import EventLog
+from team_mail.mail.memory import MemoryLog
+
+ID = derived_id("a caller's own")
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture(params=[EventLog, MemoryLog])
+def log(request, tmp_path, clock):
+    return EventLog(tmp_path / "mail", clock=clock) if request.param is EventLog else MemoryLog(clock=clock)
+
+
+def note(subject: str = "", **fields) -> Draft:
+    return Draft("mail.sent", "ada", ("bob",), subject, **fields)
+
+
+def mail_in(events) -> list:
+    """Leave out what the log writes about itself."""
+    return [event for event in events if not event.kind.startswith("log.")]
+
+
+def test_what_is_appended_is_read_in_order(log):
+    """An event comes back as append gave it, one after the other."""
+    written = [event for i in range(5) for event in log.append([note(str(i), data={"n": i})])]
+    assert mail_in(log.read()) == written
+    assert [event.subject for event in written] == ["0", "1", "2", "3", "4"]
+    assert [event.seq for event in written] == [2, 3, 4, 5, 6]
+
+
+def test_a_new_log_says_first_that_it_was_opened(log):
+    """The first event is the log's own, so that a log that begins later is seen to have lost something."""
+    log.append([note()])
+    first = next(iter(log.read()))
+    assert (first.seq, first.kind, first.data) == (1, "log.opened", {"format": 1})
+
+
+def test_a_batch_stays_together(log):
+    """The drafts of one append stand one behind the other, and their events come back in the same order."""
+    written = log.append([note(str(i)) for i in range(10)])
+    assert [event.subject for event in written] == [str(i) for i in range(10)]
+    assert [event.seq for event in written] == list(range(2, 12))
+    assert mail_in(log.read()) == written
+
+
+def test_nothing_appended_is_nothing_written(log):
+    """An empty batch is no event."""
+    log.append([note()])
+    assert log.append([]) == []
+    assert len(list(log.read())) == 2
+
+
+def test_a_repeated_id_is_acknowledged_and_not_written_again(log):
+    """The first event with an id wins, whatever the repeat says."""
+    (first,) = log.append([note("first", id=ID)])
+    (again,) = log.append([note("again", id=ID)])
+    assert again == first
+    assert mail_in(log.read()) == [first]
+
+
+def test_an_id_twice_in_one_batch_is_one_event(log):
+    """Both drafts are answered with the one event."""
+    events = log.append([note("first", id=ID), note("other"), note("again", id=ID)])
+    assert [event.subject for event in events] == ["first", "other", "first"]
+    assert events[0] == events[2]
+    assert mail_in(log.read()) == events[:2]
+
+
+@pytest.mark.parametrize("many", [3, 20], ids=["few", "many"])
+def test_a_batch_partly_known_is_completed(log, many):
+    """A send that was cut short may be sent again as a whole."""
+    drafts = [note(str(i), id=derived_id(str(i))) for i in range(many)]
+    first = log.append(drafts[1:3])
+    events = log.append(drafts)
+    assert [event.id for event in events] == [draft.id for draft in drafts]
+    assert events[1:3] == first
+    assert len(mail_in(log.read())) == many
+    assert log.append(drafts) == events
+
+
+@pytest.mark.parametrize("many", [1, 20], ids=["few", "many"])
+def test_an_id_within_somebodys_data_is_not_that_event(log, many):
+    """Data can look like the head of another event, be it in a message that came first."""
+    ids = [derived_id(str(i)) for i in range(many)]
+    bait = [note("bait", data={"a": 1, "id": own, "ts": "x", "v": 1}) for own in ids]
+    line = [note("bait", body=f'\n{{"v":1,"seq":1,"id":"{own}","ts":"x"', data={"id": own}) for own in ids]
+    log.append(bait + line)
+    first = log.append([note("true", id=own) for own in ids])
+    assert [event.subject for event in first] == ["true"] * many
+    assert log.append([note("again", id=own) for own in ids]) == first
+    assert len(mail_in(log.read())) == 3 * many
+
+
+def test_a_message_begins_its_own_thread(log):
+    """A reply names the thread, a first message is it; other kinds have none."""
+    (first,) = log.append([note()])
+    (reply,) = log.append([note(thread=first.thread, reply_to=first.id)])
+    (mark,) = log.append([Draft("mail.read", "bob", ref=first.id)])
+    assert first.thread == first.id == reply.thread
+    assert mark.thread is None
+
+
+def test_an_invalid_draft_spoils_its_batch_and_nothing_else(log):
+    """Everything is checked before anything is written."""
+    log.append([note("before")])
+    with pytest.raises(InvalidEvent):
+        log.append([note("good"), note("\ud800")])
+    log.append([note("after")])
+    assert [event.subject for event in mail_in(log.read())] == ["before", "after"]
+
+
+def test_reading_may_begin_anywhere(log):
+    """`after` is the last seq already known."""
+    log.append([note(str(i)) for i in range(5)])
+    for after in range(8):
+        damage = []
+        assert [event.seq for event in log.read(after, damage)] == list(range(after + 1, 7))
+        assert damage == []
+
+
+def test_the_order_is_seq_and_not_the_clock(log, clock):
+    """T10: a clock that jumps back and forth changes what `ts` says and nothing else."""
+    jumps = [0, 3600, -7200, 86400 * 365, -86400 * 3650, 0.000001, -0.000001]
+    for i, seconds in enumerate(jumps):
+        clock.current += timedelta(seconds=seconds)
+        (event,) = log.append([note(str(i))])
+        assert datetime.fromisoformat(event.ts) == clock.current
+    events = mail_in(log.read())
+    assert [event.subject for event in events] == [str(i) for i in range(len(jumps))]
+    assert [event.ts for event in events] != sorted(event.ts for event in events)
+    print(f"{len(jumps)} jumps of the clock, order kept")
+
+
+def test_a_time_zone_does_not_reach_the_log(tmp_path):
+    """Times are written in UTC, whatever zone the clock is in."""
+    moment = datetime(2026, 1, 1, 12, tzinfo=UTC).astimezone()
+    assert MemoryLog(clock=ManualClock(moment)).append([note()])[0].ts == "2026-01-01T12:00:00.000000Z"
+
+
+def test_a_snapshot_is_a_file_that_anybody_can_check(log):
+    """The chain is recomputed from the bytes alone, up to the snapshot's head and size."""
+    log.append([note(str(i)) for i in range(5)])
+    snapshot = log.snapshot()
+    log.append([note("later")])
+    data = snapshot.active.read_bytes()[: snapshot.size]
+    prev, seq = "0" * 32, 0
+    for line in data.splitlines():
+        fields, seq = json.loads(line), seq + 1
+        hashed = line[: line.rindex(b',"hash":')]
+        assert (fields["seq"], fields["prev"]) == (seq, prev)
+        prev = fields["hash"]
+        assert prev == hashlib.sha256(hashed).hexdigest()[:32]
+        assert decode(line) is not None
+    assert seq == snapshot.head == 6
+    assert snapshot.sealed == ()
+    assert log.snapshot().head == 7
+
+
+def test_threads_share_a_log(log):
+    """What many threads append at once, from the very first, is one chain with everything in it."""
+    start = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        start.wait()
+        for i in range(10):
+            log.append([note(f"{number} {i}")])
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    events = list(log.read())
+    assert [event.seq for event in events] == list(range(1, 82))
+    for number in range(8):
+        own = [event.subject for event in events if event.subject.startswith(f"{number} ")]
+        assert own == [f"{number} {i}" for i in range(10)]
+
+
+def test_following_from_a_seq_gives_what_is_there_and_what_comes(log):
+    """A reader that goes on sees each event once, in order."""
+    log.append([note(str(i)) for i in range(3)])
+    follower = log.follow(after=1)
+    assert [next(follower).subject for _ in range(3)] == ["0", "1", "2"]
+    log.append([note(str(i)) for i in range(3, 6)])
+    assert [next(follower).subject for _ in range(3)] == ["3", "4", "5"]
+
+
+def test_following_from_now_gives_only_what_comes(log):
+    """Without a seq the past is left out; the end comes when it is told to stop."""
+    log.append([note("past")])
+    stop, started, seen = threading.Event(), threading.Event(), []
+
+    def follow() -> None:
+        for event in log.follow(stop=stop):
+            seen.append(event.subject)
+            started.set()
+            if event.subject == "last":
+                return
+
+    reader = threading.Thread(target=follow)
+    reader.start()
+    sent = 0
+    while not started.is_set():  # until the reader is there to see one
+        log.append([note(str(sent))])
+        sent += 1
+    log.append([note("last")])
+    reader.join()
+    assert "past" not in seen
+    assert seen[-1] == "last"
+    assert seen[:-1] == [str(i) for i in range(sent - len(seen) + 1, sent)]
+
+
+def test_following_ends_when_it_is_told_to(log):
+    """A follower that has nothing to say still hears that it should stop."""
+    log.append([note()])
+    stop = threading.Event()
+    follower = log.follow(after=1, stop=stop)
+    assert next(follower).seq == 2
+    stop.set()
+    assert list(follower) == []
