@@ -73,9 +73,10 @@ class Mailbox:
         left the team comes back at once.
         """
         original = self._found(name)
-        to = [original["sender"], *(original["recipients"] if everybody else ()), *letter.to]
-        to = [address for address in dict.fromkeys(to) if address != letter.sender] or [letter.sender]
-        gone = [address for address in to if self._gone(address)]
+        people = {original["sender"]: None} | dict.fromkeys(original["recipients"] if everybody else ())
+        people.pop(letter.sender, None)
+        gone = [person for person in people if self._gone(person)]
+        to = [*people, *letter.to] or [letter.sender]
         subject = letter.subject or "Re: " + original["subject"].removeprefix("Re: ")
         answer = letter._replace(to=to, subject=subject, reply_to=original["id"], thread=original["thread"])
         directory = self.directory
