@@ -195,24 +195,32 @@ def a_line() -> bytes:
 
 def acknowledged(writer: Callable[[Path], Callable[[], object]], folder: Path, writers: int, seconds: float) -> float:
     """Let so many processes send as fast as they can for so long; return acknowledged sends per second."""
-    ready, results = FORK.Barrier(writers), FORK.SimpleQueue()
+    writer(folder)()  # what is made once, such as a table, is made before they race
+    ready, results = FORK.Barrier(writers, timeout=60), FORK.SimpleQueue()
 
     def run() -> None:
-        send = writer(folder)
-        send()
-        ready.wait()
-        start, sends = time.monotonic(), 0
-        while time.monotonic() < start + seconds:
+        try:
+            send = writer(folder)
             send()
-            sends += 1
+            ready.wait()
+            start, sends = time.monotonic(), 0
+            while time.monotonic() < start + seconds:
+                send()
+                sends += 1
+        except BaseException:
+            results.put(None)
+            raise
         results.put((start, time.monotonic(), sends))
 
     processes = [FORK.Process(target=run, daemon=True) for _ in range(writers)]
     for process in processes:
         process.start()
-    starts, ends, sends = zip(*(results.get() for _ in processes), strict=True)
+    found = [results.get() for _ in processes]
     for process in processes:
         process.join()
+    if None in found:
+        sys.exit(f"a writer of {writer.__name__} failed")
+    starts, ends, sends = zip(*found, strict=True)
     return sum(sends) / (max(ends) - min(starts))
 
 
@@ -419,7 +427,8 @@ def facts(folder: Path) -> str:
     disk = Disk().filesystem(folder) or "unknown file system"
     names = ", ".join(f"{name} {version(name)}" for name in ("duckdb", "typer"))
     return (
-        f"{os.cpu_count()} CPUs ({platform.machine()}), {platform.system()}, {disk}; "
+        f"{os.cpu_count()} CPUs ({platform.machine()}), load average {os.getloadavg()[0]:.1f} at the start, "
+        f"{platform.system()}, {disk}; "
         f"Python {platform.python_version()}, {names}, SQLite {sqlite3.sqlite_version}{redis_version()}"
     )
 
