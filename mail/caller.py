@@ -11,7 +11,7 @@ from typing import Any
 
 from .blobs import Blobs
 from .directory import Directory
-from .errors import NoIdentity, NoTeam, UsageError
+from .errors import NoIdentity, NoTeam, UnknownRecipient, UsageError
 from .event import strict_json
 from .home import create_home, find_home, read_directory
 from .log import EventLog
@@ -30,6 +30,17 @@ def identity(persona: str | None, environ: Mapping[str, str] = os.environ) -> st
     if not name:
         raise NoIdentity
     return name
+
+
+def own_mailbox(persona: str | None) -> tuple[str, Mailbox]:
+    """Return who asks and the team's mail. Raises as `identity`, and UnknownRecipient for a name nobody ever had."""
+    name, mailbox = identity(persona), open_mailbox()
+    try:
+        return mailbox.directory.checked(name), mailbox
+    except UnknownRecipient:
+        if name not in mailbox.people():  # who left the team still has mail
+            raise
+        return name, mailbox
 
 
 def identity_or_none(persona: str | None) -> str | None:

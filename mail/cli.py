@@ -120,8 +120,8 @@ def inbox(
 
     seq, time = moment(as_of) if as_of else (ALL, None)
     state = "all" if everything else "trashed" if trashed else "archived" if archived else "inbox"
-    own = caller.identity(persona)
-    found = caller.open_mailbox().inbox(
+    own, mailbox = caller.own_mailbox(persona)
+    found = mailbox.inbox(
         own, unread=unread, state=state, tag=tag, type=kind, sender=sender, as_of_seq=seq, as_of=time, limit=limit
     )
     if as_json:
@@ -142,8 +142,8 @@ def read(
     """Show one message whole and mark it read."""
     from . import caller, render
 
-    mailbox = caller.open_mailbox()
-    message = mailbox.read(caller.identity(persona), name, peek=peek, run=caller.run_id())
+    own, mailbox = caller.own_mailbox(persona)
+    message = mailbox.read(own, name, peek=peek, run=caller.run_id())
     if as_json:
         render.document(message.whole())
     else:
@@ -188,10 +188,8 @@ def thread(name: option.Name, persona: option.Persona = None, as_json: option.Js
     found = mailbox.thread(name, caller.identity_or_none(persona))
     if as_json:
         render.document([message.whole() for message in found])
-        return
-    for message in found:
-        render.whole(message, mailbox.blobs)
-        typer.echo()
+    else:
+        render.thread(found, mailbox.blobs)
 
 
 @app.command()
@@ -199,7 +197,8 @@ def sent(persona: option.Persona = None, limit: option.Limit = 50, as_json: opti
     """List what a persona sent, and how far it got with each recipient: sent, read, acked, answered or bounced."""
     from . import caller, render
 
-    found = caller.open_mailbox().sent(caller.identity(persona), limit=limit)
+    own, mailbox = caller.own_mailbox(persona)
+    found = mailbox.sent(own, limit=limit)
     if as_json:
         render.document([receipt.message.listed() | {"states": receipt.states} for receipt in found])
         return
@@ -237,10 +236,10 @@ def check(
     from . import caller, render
 
     try:
-        mailbox = caller.open_mailbox()
+        own, mailbox = caller.own_mailbox(persona)
     except NoTeam:
         return
-    found = mailbox.inbox(caller.identity(persona), unread=True)
+    found = mailbox.inbox(own, unread=True)
     if as_json:
         render.document([message.listed() for message in found])
     elif found:
@@ -258,7 +257,7 @@ def watch(
     """Show new mail as it comes, until interrupted."""
     from . import caller, render
 
-    own, mailbox = caller.identity(persona), caller.open_mailbox()
+    own, mailbox = caller.own_mailbox(persona)
     for message in mailbox.watch(own):
         if as_json:
             render.json_line(message.whole())

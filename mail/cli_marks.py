@@ -16,7 +16,8 @@ def _marking(command: str, verb: str, text: str) -> None:
     def mark(names: option.Names, persona: option.Persona = None, as_json: option.Json = False) -> None:
         from . import caller, render
 
-        found = caller.open_mailbox().mark(caller.identity(persona), verb, names, caller.run_id())
+        own, mailbox = caller.own_mailbox(persona)
+        found = mailbox.mark(own, verb, names, caller.run_id())
         if as_json:
             render.document([message.listed() for message in found])
         else:
@@ -54,7 +55,7 @@ def tag_ls(
     """List the tags of a message, or all tags with the number of messages that bear them."""
     from . import caller, render
 
-    own, mailbox = caller.identity(persona), caller.open_mailbox()
+    own, mailbox = caller.own_mailbox(persona)
     rows = mailbox.tags(own) if name is None else [{"tag": t} for t in mailbox.read(own, name, peek=True).tags]
     if as_json:
         render.document(rows if name is None else [row["tag"] for row in rows])
@@ -65,8 +66,8 @@ def tag_ls(
 def _tagged(name: str, tag: str, persona: str | None, as_json: bool, *, remove: bool) -> None:
     from . import caller, render
 
-    own = caller.identity(persona)
-    message = caller.open_mailbox().tag(own, name, tag, remove=remove, run=caller.run_id())
+    own, mailbox = caller.own_mailbox(persona)
+    message = mailbox.tag(own, name, tag, remove=remove, run=caller.run_id())
     if as_json:
         render.document(message.listed())
     else:

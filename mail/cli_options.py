@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .errors import TeamMailError
+
 
 def personas(incomplete: str) -> list[str]:
-    """Complete the name of a persona."""
+    """Complete the name of a persona; nothing where there is no team."""
     from .caller import open_mailbox
 
-    mailbox = open_mailbox()
-    names = mailbox.directory.names or mailbox.people()
-    return sorted(name for name in names if name.startswith(incomplete))
+    with suppress(TeamMailError):
+        mailbox = open_mailbox()
+        names = mailbox.directory.names or mailbox.people()
+        return sorted(name for name in names if name.startswith(incomplete))
+    return []
 
 
-def tags(incomplete: str) -> list[str]:
-    """Complete one of the caller's own tags."""
-    from .caller import identity, open_mailbox
+def tags(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete one of the caller's own tags; nothing where nobody says who that is."""
+    from .caller import own_mailbox
 
-    return [row["tag"] for row in open_mailbox().tags(identity(None)) if row["tag"].startswith(incomplete)]
+    with suppress(TeamMailError):
+        own, mailbox = own_mailbox(context.params.get("persona"))
+        return [row["tag"] for row in mailbox.tags(own) if row["tag"].startswith(incomplete)]
+    return []
 
 
 Persona = Annotated[
@@ -47,7 +55,7 @@ Due = Annotated[str | None, typer.Option("--due", help="When an answer is due: a
 Key = Annotated[str | None, typer.Option("--key", help="Repeating a send with the same key sends once.")]
 Name = Annotated[str, typer.Argument(help="A message: its number, its id or the beginning of its id.")]
 Names = Annotated[list[str], typer.Argument(help="Messages: numbers, ids or beginnings of ids.")]
-Limit = Annotated[int, typer.Option("--limit", "-l", min=1, help="At most so many.")]
+Limit = Annotated[int, typer.Option("--limit", "-l", min=1, max=1 << 53, help="At most so many.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Tag = Annotated[str, typer.Argument(help="The tag.", autocompletion=tags)]
 Whose = Annotated[str | None, typer.Option("--persona", "-p", help="Only this one's mail.", autocompletion=personas)]

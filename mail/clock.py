@@ -73,7 +73,7 @@ def rfc3339(moment: datetime) -> str:
 
 def moment(text: str) -> tuple[int, str | None]:
     """Read "as of": a seq, or a time as (ALL, RFC 3339 in UTC). Raises UsageError."""
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) < 16:  # noqa: PLR2004 - as many digits as a seq can have
         return int(text), None
     try:
         return ALL, rfc3339(datetime.fromisoformat(text).astimezone())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from .directory import Directory
-from .errors import NoTeam, UsageError
+from .errors import LogUnavailable, NoTeam, UsageError
 
 _IGNORED = "mail/\nruns/\nwork/\n"
 
@@ -29,10 +29,15 @@ def create_home(start: Path, environ: Mapping[str, str] = os.environ) -> Path:
     start = start.absolute()
     top = next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start)
     home = Path(environ["TEAM_HOME"]).absolute() if environ.get("TEAM_HOME") else top / ".team"
-    home.mkdir(parents=True, exist_ok=True)
     ignore = home / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text(_IGNORED)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not ignore.exists():
+            ignore.write_text(_IGNORED)
+    except OSError as error:
+        raise LogUnavailable(
+            f"cannot make {home}: {error.strerror}; set TEAM_HOME to a folder you may write"
+        ) from error
     return home
 
 
@@ -43,13 +48,16 @@ def read_directory(home: Path) -> Directory:
     """
     settings = home / "team.toml"
     told = _read_toml(settings) if settings.exists() else {}
+    team, grouped = told.get("team", {}), told.get("groups", {})
+    if not isinstance(team, dict) or not isinstance(grouped, dict):
+        raise UsageError(f"{settings}: team and groups are tables, as in [team] and [groups]")
     groups: dict[str, tuple[str, ...]] = {}
-    for name, names in told.get("groups", {}).items():
+    for name, names in cast("dict[str, Any]", grouped).items():
         if not isinstance(names, list):
             raise UsageError(f'{settings}: [groups] holds lists of personas, as in docs = ["scribe", "lore"]')
         groups[name] = tuple(str(member) for member in cast("list[Any]", names))
-    human = told.get("team", {}).get("human", "you")
-    return Directory(_personas(home / "personas"), groups, str(human))
+    human = str(cast("dict[str, Any]", team).get("human", "you"))
+    return Directory(_personas(home / "personas"), groups, human)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from .blobs import Blobs
 from .clock import rfc3339
 from .directory import PROGRAMS, Directory
-from .errors import UsageError
+from .errors import LogUnavailable, UsageError
 from .event import PRIORITIES, Draft, derived_id
 
 TYPES = (
@@ -77,12 +77,12 @@ class Letter(NamedTuple):
             priority,
             run=self.run,
             data=data,
-            id=derived_id("mail", self.sender, self.key) if self.key else None,
+            id=derived_id("mail", self.sender, _text(self.key)) if self.key else None,
         )
 
     def _data(self, copied: list[str]) -> dict[str, Any]:
-        told = {"type": self.type, "cc": copied, "due": self.due, "payload": self.payload, "key": self.key}
-        return {name: value for name, value in told.items() if value not in (None, [])}
+        told = {"type": self.type, "cc": copied or None, "due": self.due, "payload": self.payload, "key": self.key}
+        return {name: value for name, value in told.items() if value is not None}
 
 
 def bounced(row: dict[str, Any], directory: Directory) -> list[Draft]:
@@ -109,9 +109,9 @@ def bounced(row: dict[str, Any], directory: Directory) -> list[Draft]:
 
 def due_date(text: str, now: datetime) -> str:
     """Read a due date: RFC 3339, a date, a local time, or `+2h` (s, m, h, d, w). Raises UsageError."""
-    if match := re.fullmatch(_AHEAD, text):
-        return rfc3339(now + timedelta(**{_UNITS[match[2]]: int(match[1])}))
     try:
+        if match := re.fullmatch(_AHEAD, text):
+            return rfc3339(now + timedelta(**{_UNITS[match[2]]: int(match[1])}))
         return rfc3339(datetime.fromisoformat(text).astimezone())
     except (ValueError, OverflowError):
         raise UsageError(f"due {text!r} is no time: write 2026-12-24T18:00, 2026-12-24 or +2h") from None
@@ -128,12 +128,22 @@ def _attached(blobs: Blobs, attachment: Attachment) -> dict[str, Any]:
 
 
 def _kept(blobs: Blobs, data: bytes) -> dict[str, Any]:
-    blob = blobs.put(data)
+    try:
+        blob = blobs.put(data)
+    except OSError as error:
+        raise LogUnavailable(
+            f"cannot keep {len(data)} bytes in {blobs.folder}: {error.strerror}; nothing was sent"
+        ) from error
     return {"sha256": blob.sha256, "size": blob.size}
+
+
+def _text(text: str) -> str:
+    _utf8(text)
+    return text
 
 
 def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"the body holds half of a surrogate pair: {error.reason}") from None
+        raise UsageError(f"half of a surrogate pair is not text: {error.reason}") from None

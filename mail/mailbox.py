@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from .blobs import Blobs
+from .blobs import BlobMissing, Blobs
 from .clock import ALL, Clock, SystemClock, rfc3339
 from .directory import Directory
 from .errors import AmbiguousMessage, UnknownMessage, UsageError
@@ -109,7 +109,7 @@ class Mailbox:
         wanted = flag == verb
         drafts = [
             Draft(f"mail.{verb}", persona, ref=message.id, run=run)
-            for message in found
+            for message in {message.id: message for message in found}.values()
             if getattr(message, flag) != wanted
         ]
         self.log.append(drafts)
@@ -155,22 +155,29 @@ class Mailbox:
     def read(self, persona: str, name: str, *, peek: bool = False, run: str | None = None) -> Message:
         """Return a whole message; it becomes read, unless it is only peeked at or went to others."""
         row = self._found(name)
-        message = self._seen([row], persona)[0]
+        message = self.whole(self._seen([row], persona)[0])
         if not peek and persona in message.recipients and not message.read:
             self.log.append([Draft("mail.read", persona, ref=message.id, run=run)])
             message = message._replace(read=True)
-        return self.whole(message)
+        return message
 
     def whole(self, message: Message) -> Message:
-        """Return a message with its whole body, from its blob if it lies in one."""
+        """Return a message with its whole body, from its blob if it lies in one. Raises BlobMissing."""
         if message.body_blob is None:
             return message
-        return message._replace(body=self.blobs.read(message.body_blob).decode(), body_blob=None)
+        return message._replace(body=self.blobs.read(message.body_blob).decode(errors="replace"), body_blob=None)
+
+    def _told(self, message: Message) -> Message:
+        """Return a message among others whole: a body that is missing says so, and hides none of the others."""
+        try:
+            return self.whole(message)
+        except BlobMissing as error:
+            return message._replace(body=f"{message.body}\n[the rest is not here: {error}]\n", body_blob=None)
 
     def with_bodies(self, listed: Sequence[Message], persona: str) -> list[Message]:
         """Return listed messages whole."""
         rows = self._query.rows("messages", ids=[message.id for message in listed])
-        return [self.whole(message) for message in self._seen(rows, persona)]
+        return [self._told(message) for message in self._seen(rows, persona)]
 
     def thread_of(self, name: str) -> str:
         """Return the id of the thread that a message is in. Raises UnknownMessage, AmbiguousMessage."""
@@ -179,7 +186,7 @@ class Mailbox:
     def thread(self, name: str, persona: str | None = None) -> list[Message]:
         """List the whole messages of a message's thread, oldest first."""
         rows = self._query.rows("thread", thread=self.thread_of(name))
-        return [self.whole(message) for message in self._seen(rows, persona)]
+        return [self._told(message) for message in self._seen(rows, persona)]
 
     def search(self, text: str, *, persona: str | None = None, limit: int = 20) -> list[Message]:
         """Find messages by words in subject and body, the best first; `persona` limits it to that one's mail."""
@@ -192,7 +199,7 @@ class Mailbox:
         """Go through a persona's mail as it comes, from now or behind seq `after`, until `stop` is set."""
         for event in self.log.follow(after, stop):
             if event.kind == "mail.sent" and persona in event.recipients:
-                yield self.whole(Message.of(event._asdict()))
+                yield self._told(Message.of(event._asdict()))
 
     def sent(self, persona: str, *, limit: int = ALL) -> list[Receipt]:
         """List what a persona sent, newest first, with each recipient's state."""

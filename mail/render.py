@@ -19,9 +19,11 @@ from .log import EventLog
 from .message import Message
 from .verify import Damage, Inspection
 
-# C0 but newline and tab, DEL and C1; bidirectional controls; zero-width, tag and line separator characters.
+# C0 but newline and tab, DEL and C1; bidirectional controls; zero-width, filling, annotating, tag and line separator
+# characters; variation selectors, which can carry hidden text, but for the one of emoji; halves of surrogate pairs.
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
 _BREAKS = re.compile(r"[\n\t]")
 
@@ -42,15 +44,27 @@ def _escaped(match: re.Match[str]) -> str:
     return known or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")  # noqa: PLR2004
 
 
-def document(value: Any, out: TextIO = sys.stdout) -> None:
+def document(value: Any, out: TextIO | None = None) -> None:
     """Write one JSON document; a terminal gets ASCII only."""
-    out.write(json.dumps(value, ensure_ascii=out.isatty(), indent=2) + "\n")
+    out = _open(out)
+    out.write(_json(value, out, indent=2))
 
 
-def json_line(value: Any, out: TextIO = sys.stdout) -> None:
+def json_line(value: Any, out: TextIO | None = None) -> None:
     """Write one JSON document on a line of its own, at once: for streams."""
-    out.write(json.dumps(value, ensure_ascii=out.isatty()) + "\n")
+    out = _open(out)
+    out.write(_json(value, out))
     out.flush()
+
+
+def _open(out: TextIO | None) -> TextIO:
+    return sys.stdout if out is None else out
+
+
+def _json(value: Any, out: TextIO, indent: int | None = None) -> str:
+    ascii_only = out.isatty() or (out.encoding or "").lower() != "utf-8"
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+    return text.encode(errors="backslashreplace").decode() + "\n"
 
 
 def listing(message: Message) -> str:
@@ -59,8 +73,9 @@ def listing(message: Message) -> str:
     return f"[{flag}] {message.seq} | From: {line(message.sender)} | Subject: {line(message.subject)}"
 
 
-def messages(found: Sequence[Message], empty: str, out: TextIO = sys.stdout) -> None:
+def messages(found: Sequence[Message], empty: str, out: TextIO | None = None) -> None:
     """Write a list of messages: a table on a terminal, else a line each."""
+    out = _open(out)
     if not out.isatty():
         out.writelines(listing(message) + "\n" for message in found)
     elif found:
@@ -73,8 +88,9 @@ def messages(found: Sequence[Message], empty: str, out: TextIO = sys.stdout) -> 
         print(empty, file=sys.stderr)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: TextIO = sys.stdout) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: TextIO | None = None) -> None:
     """Write a table on a terminal, else tab-separated lines without a heading."""
+    out = _open(out)
     texts = [[line("" if cell is None else str(cell)) for cell in row] for row in rows]
     if not out.isatty():
         out.writelines("\t".join(row) + "\n" for row in texts)
@@ -89,8 +105,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: TextIO = s
     Console(file=out, no_color="NO_COLOR" in os.environ or None).print(drawn)
 
 
-def whole(message: Message, blobs: Blobs, out: TextIO = sys.stdout) -> None:
-    """Write a whole message: a heading, an empty line, the body."""
+def whole(message: Message, blobs: Blobs, out: TextIO | None = None, *, indent: str = "") -> None:
+    """Write a whole message: a heading, an empty line, the body, which among others is indented: none can forge one."""
+    out = _open(out)
     heading = [
         ("Message", f"{message.seq}  {message.id}"),
         ("From", message.sender if message.run else f"{message.sender} (not from a run)"),
@@ -107,7 +124,16 @@ def whole(message: Message, blobs: Blobs, out: TextIO = sys.stdout) -> None:
         ("Payload", json.dumps(message.payload, ensure_ascii=False) if message.payload is not None else ""),
     ]
     out.writelines(f"{name}: {line(str(value))}\n" for name, value in heading if value)
-    out.write(f"\n{clean(message.body)}" + ("" if message.body.endswith("\n") else "\n"))
+    body = re.sub("(?m)^(?=.)", indent, clean(message.body))
+    out.write(f"\n{body}" + ("" if body.endswith("\n") else "\n"))
+
+
+def thread(found: Sequence[Message], blobs: Blobs, out: TextIO | None = None) -> None:
+    """Write messages whole, one below the other."""
+    out = _open(out)
+    for message in found:
+        whole(message, blobs, out, indent="    ")
+        out.write("\n")
 
 
 def log(source: EventLog, after: int, kind: str | None, limit: int | None, *, follow: bool, as_json: bool) -> None:

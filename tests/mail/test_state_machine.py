@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-
 from team_mail.mail.blobs import Blobs
 from team_mail.mail.clock import ManualClock, rfc3339
 from team_mail.mail.directory import Directory

@@ -1,0 +1,599 @@
+"""The mailbox's verbs one by one: what each does, and what it refuses, with which words."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from team_mail.mail.blobs import Blobs
+from team_mail.mail.clock import ALL, ManualClock, moment, rfc3339
+from team_mail.mail.directory import Directory
+from team_mail.mail.errors import (
+    AmbiguousMessage,
+    InvalidEvent,
+    LogUnavailable,
+    UnknownMessage,
+    UnknownRecipient,
+    UsageError,
+)
+from team_mail.mail.event import Draft
+from team_mail.mail.letter import Letter, due_date
+from team_mail.mail.mailbox import Mailbox
+from team_mail.mail.memory import MemoryLog
+
+ROSTER = frozenset({"curator", "builder", "critic"})
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def log(clock: ManualClock) -> MemoryLog:
+    return MemoryLog(clock=clock)
+
+
+@pytest.fixture
+def mailbox(log: MemoryLog, clock: ManualClock, tmp_path: Path) -> Mailbox:
+    return Mailbox(log, Blobs(tmp_path / "blobs"), Directory(ROSTER, {"docs": ("curator", "critic")}, "ada"), clock)
+
+
+def letter(to: str = "curator", subject: str = "Work", **told) -> Letter:
+    return Letter(told.pop("sender", "builder"), [to], subject, **told)
+
+
+def size(log: MemoryLog) -> int:
+    return sum(1 for _ in log.read())
+
+
+# -- addresses
+
+
+def test_an_unknown_recipient_is_refused_with_the_nearest_names(mailbox, log):
+    """A typing error is met with the name that was meant, and nothing is written."""
+    with pytest.raises(UnknownRecipient, match=r"no persona 'curater'; did you mean curator"):
+        mailbox.send(letter("curater"))
+    with pytest.raises(UnknownRecipient, match=r"no persona 'zzz'; there are ada, builder, critic, curator"):
+        mailbox.send(letter("zzz"))
+    assert size(log) == 1
+
+
+def test_one_wrong_address_among_good_ones_stops_the_whole_send(mailbox, log):
+    """A message goes to all it names or to none."""
+    with pytest.raises(UnknownRecipient):
+        mailbox.send(Letter("builder", ["curator", "nobody"], "Work"))
+    with pytest.raises(UnknownRecipient):
+        mailbox.send_all([letter(), letter("nobody")])
+    assert size(log) == 1
+
+
+def test_without_a_roster_any_name_can_be_written_to(log, tmp_path):
+    """A team of two that never wrote a persona file can mail from the first minute."""
+    mailbox = Mailbox(log, Blobs(tmp_path))
+    assert mailbox.send(letter("whoever")).recipients == ("whoever",)
+    with pytest.raises(UnknownRecipient, match="no roster yet"):
+        mailbox.send(letter("@all"))
+
+
+@pytest.mark.parametrize("address", ["a b", "../x", "-x", "x\ny", "x" * 65, "x@y.org", "\x1b[31mred", "a/b"])
+def test_what_is_no_name_is_refused_even_without_a_roster(address, log, tmp_path):
+    """A name is a word, so that it can stand in a path, a header and a line."""
+    with pytest.raises(UnknownRecipient, match="is not a name"):
+        Mailbox(log, Blobs(tmp_path)).send(letter(address))
+
+
+@pytest.mark.parametrize("to", [[""], ["  "], ["@team"]])
+def test_an_empty_recipient_is_refused(to, mailbox):
+    """Nobody is not an address."""
+    with pytest.raises(UsageError, match=r"no (recipient|group)"):
+        mailbox.send(Letter("builder", to, "Work"))
+
+
+def test_no_recipient_at_all_is_refused(mailbox):
+    """Neither is no address."""
+    with pytest.raises(UsageError, match="no recipient: name a persona"):
+        mailbox.send(Letter("builder", [], "Work"))
+
+
+@pytest.mark.parametrize("address", ["curator", "curator@team", " curator "])
+def test_an_address_may_be_written_with_the_team(address, mailbox):
+    """`curator` and `curator@team` are one."""
+    assert mailbox.send(letter(address)).recipients == ("curator",)
+
+
+@pytest.mark.parametrize("address", ["@all", "all@team", "all"])
+def test_all_is_everybody_but_the_sender(address, mailbox):
+    """A broadcast reaches the roster and the human, and does not come back."""
+    assert mailbox.send(letter(address)).recipients == ("ada", "critic", "curator")
+
+
+def test_a_group_is_its_members_but_the_sender(mailbox):
+    """A group of `team.toml` is written with an @."""
+    assert mailbox.send(letter("@docs")).recipients == ("curator", "critic")
+    assert mailbox.send(letter("@docs", sender="critic")).recipients == ("curator",)
+    with pytest.raises(UnknownRecipient, match=r"no group @doc; did you mean docs"):
+        mailbox.send(letter("@doc"))
+
+
+def test_a_recipient_named_twice_gets_it_once_and_a_copy_is_no_second_one(mailbox):
+    """To and cc, groups and names may overlap."""
+    sent = mailbox.send(Letter("builder", ["curator", "@docs", "curator@team"], "Work", cc=["@all"]))
+    assert sent.recipients == ("curator", "critic", "ada")
+    assert mailbox.read("ada", str(sent.seq)).cc == ("ada",)
+
+
+def test_programs_and_the_human_can_always_be_written_to(mailbox):
+    """The weaver reads mail, too, and the human is no persona."""
+    assert mailbox.send(letter("weaver")).recipients == ("weaver",)
+    assert mailbox.send(letter("ada")).recipients == ("ada",)
+
+
+def test_mail_to_oneself_is_mail(mailbox):
+    """A note to oneself stands in the inbox once, unread."""
+    mailbox.send(letter("builder"))
+    assert [(m.subject, m.read) for m in mailbox.inbox("builder")] == [("Work", False)]
+
+
+# -- what is sent
+
+
+def test_everything_a_letter_says_comes_back_when_it_is_read(mailbox, clock, tmp_path):
+    """Subject, body, type, priority, due date, payload, attachments, copy, thread, run: nothing is lost."""
+    file = tmp_path / "plan.txt"
+    file.write_bytes(b"\0\xff")
+    due = due_date("+2h", clock.now())
+    sent = mailbox.send(
+        letter(
+            body="Do it.\n", cc=["critic"], type="task", priority="high", due=due, run="r1",
+            payload={"a": [1, None, 2.5, "ü"]}, attachments=[file, ("b.bin", b"xyz")],
+        )
+    )  # fmt: skip
+    got = mailbox.read("curator", str(sent.seq))
+    assert got.whole() | {"id": 0, "ts": 0, "thread": 0} == {
+        "id": 0, "seq": sent.seq, "ts": 0, "sender": "builder", "recipients": ["curator", "critic"],
+        "subject": "Work", "type": "task", "priority": "high", "thread": 0, "reply_to": None, "read": True,
+        "acked": False, "archived": False, "tags": [], "body": "Do it.\n", "cc": ["critic"], "run": "r1",
+        "due": "2026-01-01T02:00:00.000000Z", "payload": {"a": [1, None, 2.5, "ü"]}, "trashed": False,
+        "answered": False, "attachments": [
+            {"name": "plan.txt", "sha256": got.attachments[0]["sha256"], "size": 2},
+            {"name": "b.bin", "sha256": got.attachments[1]["sha256"], "size": 3},
+        ],
+    }  # fmt: skip
+    assert [mailbox.blobs.read(a["sha256"]) for a in got.attachments] == [b"\0\xff", b"xyz"]
+    assert got.thread == got.id == sent.id
+
+
+@pytest.mark.parametrize(("word", "meant"), [("medium", "normal"), ("critical", "urgent"), ("low", "low")])
+def test_the_priorities_of_other_mail_systems_are_understood(word, meant, mailbox):
+    """`medium` is normal and `critical` is urgent."""
+    assert mailbox.send(letter(priority=word)).priority == meant
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"priority": "asap"}, "priority 'asap' is none of low, normal"),
+        ({"type": "spam"}, "type 'spam' is none of note, task"),
+        ({"subject": ""}, "nothing to send"),
+        ({"payload": float("nan")}, "NaN"),
+        ({"payload": 1 << 60}, r"beyond 2\^53"),
+        ({"payload": {1: 2}}, "not text"),
+        ({"payload": object()}, "not JSON"),
+        ({"attachments": [Path("/nowhere/x")]}, "cannot attach /nowhere/x: No such file"),
+        ({"attachments": [Path("/")]}, "cannot attach /: Is a directory"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_with_the_reason(told, words, mailbox, log):
+    """Every refusal names the value, and nothing is written."""
+    with pytest.raises(UsageError, match=words):
+        mailbox.send(letter(**told))
+    assert size(log) == 1
+
+
+def test_a_payload_or_an_attachment_alone_is_a_message(mailbox):
+    """A program may have nothing to say in words; 0 and an empty list are payloads."""
+    assert mailbox.send(Letter("builder", ["curator"], payload=0)).seq == 2
+    assert mailbox.read("curator", "2").payload == 0
+    for empty in ({}, [], ""):
+        sent = mailbox.send(Letter("builder", ["curator"], payload=empty))
+        assert mailbox.read("curator", str(sent.seq)).payload == empty
+
+
+def test_a_body_of_two_mebibytes_comes_back_whole(mailbox, log):
+    """What is too long for a line lies in a blob; the reader does not see the difference, nor does the thread."""
+    body = "ü" * (1 << 20)
+    sent = mailbox.send(letter(body=body))
+    assert len(sent.body) < 10_000
+    assert mailbox.read("curator", str(sent.seq)).body == body
+    assert mailbox.thread(str(sent.seq))[0].body == body
+    assert next(mailbox.watch("curator", 0)).body == body
+
+
+def test_blobs_that_cannot_be_kept_are_an_error_of_the_log(mailbox, tmp_path):
+    """A folder that refuses is said like a log that refuses, not as a crash."""
+    (tmp_path / "blobs").write_text("in the way")
+    with pytest.raises(LogUnavailable, match="cannot keep"):
+        mailbox.send(letter(attachments=[("a", b"b")]))
+
+
+def test_the_same_key_of_the_same_sender_is_the_same_message(mailbox, log):
+    """A send that may be repeated is repeated safely, and another's key is another message."""
+    first = mailbox.send(letter(key="k"))
+    assert mailbox.send(letter(key="k")) == first
+    assert mailbox.send_all([letter(key="k"), letter(key="k")]) == [first, first]
+    assert mailbox.send(letter(key="k", sender="critic")).id != first.id
+    assert [m.seq for m in mailbox.inbox("curator")] == [3, 2]
+
+
+def test_many_letters_are_sent_in_their_order(mailbox):
+    """A batch is one flush, and each letter is its own message."""
+    events = mailbox.send_all(letter(subject=f"{number}") for number in range(3))
+    assert [event.subject for event in events] == ["0", "1", "2"]
+    assert mailbox.send_all([]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "due"),
+    [
+        ("+90s", "2026-01-01T00:01:30.000000Z"),
+        ("+2w", "2026-01-15T00:00:00.000000Z"),
+        ("2026-12-24T18:00:00+01:00", "2026-12-24T17:00:00.000000Z"),
+    ],
+)
+def test_due_dates_are_understood(text, due, clock):
+    """A due date is a time, or some time ahead."""
+    assert due_date(text, clock.now()) == due
+
+
+@pytest.mark.parametrize("text", ["soon", "+2", "+2y", "", "2026-13-01", "+99999999999999999999w", "0001-01-01"])
+def test_what_is_no_due_date_is_refused(text, clock):
+    """Nor does a time beyond the calendar crash."""
+    with pytest.raises(UsageError, match="is no time"):
+        due_date(text, clock.now())
+
+
+# -- which message
+
+
+@pytest.mark.parametrize("name", ["99", "0", "-1", "1", "x", "", "'", "%", "0000", "9" * 30, "02", "²", "deadbeef"])
+def test_a_message_that_is_not_there_is_named_in_the_error(name, mailbox):
+    """Neither a number nor a text that is no message finds one; event 1 is no mail."""
+    mailbox.send(letter())
+    with pytest.raises(UnknownMessage, match="no message"):
+        mailbox.read("curator", name)
+
+
+def test_a_message_answers_to_its_number_its_id_and_the_beginning_of_its_id(mailbox):
+    """Any of them will do, in either case."""
+    sent = mailbox.send(letter())
+    for name in (str(sent.seq), sent.id, sent.id[:20], sent.id.upper(), f" {sent.seq} "):
+        assert mailbox.read("curator", name, peek=True).id == sent.id
+
+
+def test_a_beginning_that_fits_several_messages_is_refused_with_their_numbers(mailbox, log):
+    """The number is the way out."""
+    for last in "ab":
+        data = {"type": "note"}
+        log.append([Draft("mail.sent", "x", ("curator",), id=f"abcd0000-0000-7000-8000-00000000000{last}", data=data)])
+    with pytest.raises(AmbiguousMessage, match=r"'abcd' names more than one message \(2, 3, …\); use the number"):
+        mailbox.read("curator", "abcd")
+
+
+def test_somebody_elses_message_can_be_looked_at_but_not_marked(mailbox, log):
+    """The team's mail is open to the team; its marks are each reader's own."""
+    mailbox.send(letter())
+    assert mailbox.read("critic", "2").read is False
+    for verb in ("read", "acked", "archived", "trashed"):
+        with pytest.raises(UsageError, match="message 2 is not critic's: it went to curator"):
+            mailbox.mark("critic", verb, ["2"])
+    with pytest.raises(UsageError, match="is not critic's"):
+        mailbox.tag("critic", "2", "hot")
+    assert size(log) == 2
+
+
+# -- marks
+
+
+def test_reading_marks_read_for_the_reader_alone_and_once(mailbox, log):
+    """One reader of a broadcast reads it for itself."""
+    mailbox.send(letter("@all"))
+    assert mailbox.read("curator", "2", peek=True).read is False
+    assert mailbox.read("curator", "2").read is True
+    mailbox.read("curator", "2")
+    assert size(log) == 3
+    assert [m.read for m in mailbox.inbox("curator")] == [True]
+    assert [m.read for m in mailbox.inbox("critic")] == [False]
+
+
+def test_archive_trash_and_back_leave_unread_as_it_is(mailbox):
+    """Where a message lies and whether it was read are two things."""
+    mailbox.send(letter())
+    for verb, state in [
+        ("archived", "archived"),
+        ("unarchived", "inbox"),
+        ("trashed", "trashed"),
+        ("restored", "inbox"),
+    ]:
+        mailbox.mark("curator", verb, ["2"])
+        assert [(m.seq, m.read) for m in mailbox.inbox("curator", state=state)] == [(2, False)]
+    mailbox.mark("curator", "archived", ["2"])
+    mailbox.mark("curator", "trashed", ["2"])
+    assert mailbox.inbox("curator", state="archived") == []
+    mailbox.mark("curator", "restored", ["2"])
+    assert [m.seq for m in mailbox.inbox("curator", state="archived")] == [2], "restored to where it was"
+
+
+def test_marking_twice_writes_once_even_within_one_call(mailbox, log):
+    """What is already so is not written again."""
+    mailbox.send(letter())
+    mailbox.mark("curator", "acked", ["2", "2"])
+    mailbox.mark("curator", "acked", ["2"])
+    assert [event.kind for event in log.read()] == ["log.opened", "mail.sent", "mail.acked"]
+
+
+def test_one_unknown_name_marks_none(mailbox, log):
+    """A marking of several is all or nothing."""
+    mailbox.send(letter())
+    with pytest.raises(UnknownMessage):
+        mailbox.mark("curator", "acked", ["2", "77"])
+    assert size(log) == 2
+
+
+def test_tags_are_the_personas_own(mailbox):
+    """Another recipient does not see them, and taking one off twice is nothing."""
+    mailbox.send(letter("@all"))
+    mailbox.tag("curator", "2", "hot")
+    assert mailbox.tag("curator", "2", "ci/red").tags == ("ci/red", "hot")
+    assert [m.tags for m in mailbox.inbox("critic")] == [()]
+    assert [m.seq for m in mailbox.inbox("curator", tag="hot")] == [2]
+    mailbox.tag("curator", "2", "hot", remove=True)
+    assert mailbox.tag("curator", "2", "hot", remove=True).tags == ("ci/red",)
+    assert mailbox.tags("curator") == [{"tag": "ci/red", "messages": 1}]
+
+
+@pytest.mark.parametrize("tag", ["", "a b", "-x", "x" * 65, "a\nb", "#hot", "a,b"])
+def test_what_is_no_tag_is_refused(tag, mailbox):
+    """A tag is one word."""
+    mailbox.send(letter())
+    with pytest.raises(UsageError, match="is not a tag"):
+        mailbox.tag("curator", "2", tag)
+
+
+# -- answers
+
+
+def test_an_answer_goes_to_the_sender_in_the_thread_and_marks_the_message_read(mailbox):
+    """Re: is written once, however long the exchange."""
+    first = mailbox.send(letter())
+    second = mailbox.reply(Letter("curator", [], body="Done."), "2")
+    third = mailbox.reply(Letter("builder", [], body="Thanks."), str(second.seq))
+    assert (second.recipients, second.subject, second.reply_to) == (("builder",), "Re: Work", first.id)
+    assert (third.recipients, third.subject, third.thread) == (("curator",), "Re: Work", first.id)
+    assert [m.subject for m in mailbox.thread(str(third.seq))] == ["Work", "Re: Work", "Re: Work"]
+    assert [(m.seq, m.read, m.answered) for m in mailbox.inbox("curator")] == [(5, False, False), (2, True, True)]
+
+
+def test_an_answer_to_all_goes_to_sender_and_recipients_but_not_back(mailbox):
+    """Its own recipients and subject come on top."""
+    mailbox.send(letter("@docs"))
+    event = mailbox.reply(Letter("critic", ["ada"], "No", body="x"), "2", everybody=True)
+    assert (event.recipients, event.subject) == (("builder", "curator", "ada"), "No")
+
+
+def test_an_answer_to_ones_own_message_goes_to_oneself_or_to_all_it_went_to(mailbox):
+    """Following up on one's own mail reaches those who have it."""
+    mailbox.send(letter("@docs"))
+    assert mailbox.reply(Letter("builder", [], body="x"), "2").recipients == ("builder",)
+    assert mailbox.reply(Letter("builder", [], body="x"), "2", everybody=True).recipients == ("curator", "critic")
+
+
+@pytest.mark.parametrize("to", ["curater", "nobody"])
+def test_an_answers_own_recipients_are_checked_like_a_letters(to, mailbox, log):
+    """A name that never was on the team is a typing error, not somebody who left."""
+    mailbox.send(letter())
+    with pytest.raises(UnknownRecipient):
+        mailbox.reply(Letter("curator", [to], body="x"), "2")
+    assert size(log) == 2
+
+
+def test_an_answer_may_be_copied_to_everybody(mailbox):
+    """@all in an answer is everybody, and nobody of that name."""
+    mailbox.send(letter())
+    event = mailbox.reply(Letter("curator", ["@all"], body="x"), "2")
+    assert set(event.recipients) == {"builder", "critic", "ada"}
+
+
+def test_a_repeated_answer_with_a_key_is_one_answer(mailbox, log):
+    """Neither the answer nor the mark is written twice."""
+    mailbox.send(letter())
+    answers = [mailbox.reply(Letter("curator", [], body="x", key="k"), "2") for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert size(log) == 4
+
+
+def test_an_answer_to_somebody_who_left_comes_back_at_once(mailbox):
+    """The sender learns it now, not when somebody sweeps."""
+    mailbox.send(letter())
+    mailbox.directory = mailbox.directory._replace(personas=ROSTER - {"builder"})
+    answer = mailbox.reply(Letter("curator", [], body="x"), "2")
+    assert answer.recipients == ("builder",)
+    newest = mailbox.inbox("curator")[0]
+    assert (newest.sender, newest.subject, newest.type) == ("postmaster", "Undeliverable: Re: Work", "bounce")
+    assert mailbox.sent("curator")[0].states == {"builder": "bounced"}
+
+
+# -- bounces
+
+
+def test_unread_mail_of_one_who_left_comes_back_once_and_read_mail_does_not(mailbox, log):
+    """A bounce says who is gone and which message it was; a bounce never bounces."""
+    mailbox.send(letter(subject="read"))
+    mailbox.read("curator", "2")
+    mailbox.send(letter(subject="unread"))
+    mailbox.directory = mailbox.directory._replace(personas=ROSTER - {"curator"})
+    assert [(e.kind, e.data) for e in mailbox.bounce()] == [("mail.bounced", {"recipient": "curator"})]
+    before = size(log)
+    assert mailbox.bounce() == []
+    assert size(log) == before
+    back = mailbox.inbox("builder")
+    assert [m.subject for m in back] == ["Undeliverable: unread"]
+    assert "curator is no longer on the team" in mailbox.read("builder", str(back[0].seq)).body
+    mailbox.directory = mailbox.directory._replace(personas=ROSTER - {"curator", "builder"})
+    mailbox.bounce()
+    assert not [m for name in ("postmaster", "ada", "critic") for m in mailbox.inbox(name)], "no bounce of a bounce"
+
+
+def test_without_a_roster_nobody_has_left(log, tmp_path):
+    """Then no mail bounces."""
+    mailbox = Mailbox(log, Blobs(tmp_path))
+    mailbox.send(letter("whoever"))
+    assert mailbox.bounce() == []
+
+
+def test_the_bounce_of_a_very_long_subject_can_be_sent(mailbox):
+    """The subject of a bounce is cut, whatever came in."""
+    mailbox.send(letter(subject="s" * 100_000))
+    mailbox.directory = mailbox.directory._replace(personas=ROSTER - {"curator"})
+    assert len(mailbox.bounce()) == 1
+    assert len(mailbox.inbox("builder")[0].subject) < 1000
+
+
+# -- lists
+
+
+def test_the_inbox_can_be_narrowed_in_every_way_at_once(mailbox):
+    """Type, sender, tag, unread, state and limit are all conditions of one question."""
+    for sender in ("builder", "critic"):
+        for kind in ("task", "note"):
+            mailbox.send(letter(sender=sender, type=kind))
+    mailbox.tag("curator", "2", "hot")
+    assert [m.seq for m in mailbox.inbox("curator", type="task")] == [4, 2]
+    assert [m.seq for m in mailbox.inbox("curator", sender="critic")] == [5, 4]
+    assert [m.seq for m in mailbox.inbox("curator", type="task", sender="builder", tag="hot", unread=True)] == [2]
+    assert [m.seq for m in mailbox.inbox("curator", limit=1)] == [5]
+    assert mailbox.inbox("curator")[0].body == "", "lists are without bodies"
+
+
+def test_the_inbox_can_be_asked_as_of_a_moment(mailbox, clock):
+    """The past is a question: by number, or by time."""
+    mailbox.send(letter())
+    then = rfc3339(clock.now())
+    clock.sleep(60)
+    mailbox.read("curator", "2")
+    mailbox.send(letter())
+    assert [(m.seq, m.read) for m in mailbox.inbox("curator", as_of_seq=2)] == [(2, False)]
+    assert [(m.seq, m.read) for m in mailbox.inbox("curator", as_of=then)] == [(2, False)]
+    assert mailbox.inbox("curator", as_of_seq=1) == []
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "-1", "2026-02-30", "9" * 20, "9" * 5000, "²", "0001-01-01"])
+def test_what_is_no_moment_is_refused(text):
+    """A number too large for any log is no moment, either."""
+    with pytest.raises(UsageError, match="as of"):
+        moment(text)
+
+
+def test_a_moment_is_a_number_or_a_time():
+    """A time with an offset is put into UTC, as events bear it."""
+    assert moment("412") == (412, None)
+    assert moment("2026-12-24T18:00+01:00") == (ALL, "2026-12-24T17:00:00.000000Z")
+
+
+def test_what_was_sent_shows_how_far_it_got_with_each_recipient(mailbox):
+    """Sent, read, acked, answered: the furthest is shown."""
+    mailbox.send(letter("@all"))
+    mailbox.read("critic", "2")
+    mailbox.mark("curator", "acked", ["2"])
+    assert mailbox.sent("builder")[0].states == {"ada": "sent", "critic": "read", "curator": "acked"}
+    mailbox.reply(Letter("curator", [], body="x"), "2")
+    assert mailbox.sent("builder")[0].states["curator"] == "answered"
+    assert mailbox.sent("critic") == []
+
+
+def test_search_finds_words_anywhere_and_ranks_the_subject_first(mailbox):
+    """A word in the subject counts more, and more of the words count most; quotes and percent signs are text."""
+    mailbox.send(letter(subject="Lunch", body="the parser is at 100% o'clock"))
+    mailbox.send(letter(subject="Parser", body="broken"))
+    mailbox.send(letter("critic", subject="Parser", body="lunch"))
+    assert [m.seq for m in mailbox.search("parser")] == [3, 4, 2] or mailbox.search("parser")[-1].seq == 2
+    assert mailbox.search("parser lunch")[0].seq in (2, 4)
+    assert [m.seq for m in mailbox.search("100% o'clock", limit=1)] == [2]
+    assert {m.seq for m in mailbox.search("parser", persona="curator")} == {2, 3}
+    assert mailbox.search("absent") == []
+    with pytest.raises(UsageError, match="at least one word"):
+        mailbox.search("%% '")
+
+
+def test_overdue_is_what_is_late_and_neither_answered_acked_nor_put_away(mailbox, clock):
+    """Being read does not help."""
+    for subject in ("late", "acked", "answered", "archived"):
+        mailbox.send(letter(subject=subject, due=due_date("+1h", clock.now())))
+    assert mailbox.overdue() == []
+    clock.sleep(3601)
+    mailbox.read("curator", "2")
+    mailbox.mark("curator", "acked", ["3"])
+    mailbox.reply(Letter("curator", [], body="x"), "4")
+    mailbox.mark("curator", "archived", ["5"])
+    assert [(row["seq"], row["persona"]) for row in mailbox.overdue()] == [(2, "curator")]
+
+
+def test_counts_people_and_stats_tell_of_the_whole_team(mailbox):
+    """One row for each recipient, name and kind."""
+    mailbox.send(letter(priority="urgent"))
+    mailbox.send(letter())
+    mailbox.mark("curator", "trashed", ["3"])
+    assert mailbox.counts() == [
+        {"persona": "curator", "total": 1, "unread": 1, "urgent": 1, "archived": 0, "trashed": 1}
+    ]
+    assert mailbox.people() == ["builder", "curator"]
+    assert [(row["kind"], row["events"]) for row in mailbox.stats()] == [
+        ("log.opened", 1),
+        ("mail.sent", 2),
+        ("mail.trashed", 1),
+    ]
+
+
+# -- streams and copies
+
+
+def test_watching_shows_only_ones_own_mail_as_it_comes(mailbox):
+    """From the beginning if asked, and no longer than asked."""
+    mailbox.send(letter("critic"))
+    mailbox.send(letter())
+    stop, found = threading.Event(), []
+    for message in mailbox.watch("curator", 0, stop):
+        found.append(message.seq)
+        if len(found) == 1:
+            mailbox.send(letter())
+        else:
+            stop.set()
+    assert found == [3, 4]
+
+
+@pytest.mark.parametrize("form", ["mbox", "jsonl"])
+def test_mail_can_be_exported_of_all_or_of_one(form, mailbox, tmp_path):
+    """The number of messages is returned; a form that does not exist is refused."""
+    mailbox.send(letter(body="one"))
+    mailbox.send(letter("critic"))
+    assert mailbox.export(form, tmp_path / "all", None) == 2
+    assert mailbox.export(form, tmp_path / "own", "curator") == 1
+    assert "one" in (tmp_path / "own").read_text()
+    with pytest.raises(UsageError, match="format 'pst' is none of mbox, eml, jsonl"):
+        mailbox.export("pst", tmp_path / "x")
+
+
+def test_an_export_in_json_holds_each_message_whole(mailbox, tmp_path):
+    """A body from a blob stands in it whole."""
+    mailbox.send(letter(body="b" * 100_000))
+    mailbox.export("jsonl", tmp_path / "all.jsonl")
+    (line,) = (tmp_path / "all.jsonl").read_text().splitlines()
+    assert json.loads(line)["body"] == "b" * 100_000
+
+
+def test_a_letter_that_the_log_refuses_says_why(mailbox):
+    """A subject cannot be longer than a line of the log."""
+    with pytest.raises(InvalidEvent, match="a line holds 1048576"):
+        mailbox.send(letter(subject="s" * (1 << 20)))
