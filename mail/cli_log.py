@@ -100,7 +100,10 @@ def backup(
         mailbox = caller.open_mailbox()
         done = write(caller.event_log(), mailbox.blobs, target)
         told = {"path": str(done.path), "head": done.head, "files": done.files, "bytes": done.bytes}
+        told["left_out"] = list(done.left_out)
         text = f"{done.head} events, {done.files} files, {done.bytes} bytes in {done.path}"
+        for name in done.left_out:
+            typer.echo(f"team-mail: blob {name} has changed on disk and is left out", err=True)
     if as_json:
         render.document(told)
     else:
