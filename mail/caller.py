@@ -142,4 +142,7 @@ def _edited() -> str:
         ended = subprocess.run(["sh", "-c", f'{editor} "$1"', "sh", draft.name], check=False)  # noqa: S603, S607
         if ended.returncode:
             raise UsageError(f"{editor} ended with {ended.returncode}; nothing was sent")
-        return _decoded(Path(draft.name).read_bytes(), "the draft")
+        text = _decoded(Path(draft.name).read_bytes(), "the draft")
+    if not text.strip():
+        raise UsageError("the draft is empty; nothing was sent")
+    return text

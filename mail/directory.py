@@ -66,6 +66,6 @@ class Directory(NamedTuple):
         from difflib import get_close_matches  # only here, on the way to an error
 
         known = sorted(self.names if names is None else names)
-        if close := get_close_matches(name, known, n=3, cutoff=0.5):
+        if close := get_close_matches(name, known, n=3, cutoff=0.6):
             return f"; did you mean {' or '.join(close)}?"
         return f"; there are {', '.join(known)}" if known else ""

@@ -114,7 +114,8 @@ def _literal(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(map(_literal, cast('list[Any]', value)))}]"
-    return "'" + str(value).replace("'", "''") + "'"
+    text = str(value).encode(errors="replace").decode().replace("\0", "?")  # no event holds half a surrogate or a NUL
+    return "'" + text.replace("'", "''") + "'"
 
 
 def events_sql(snapshot: Snapshot) -> str:
@@ -219,10 +220,10 @@ def select(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...]]]
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         try:
-            statements = connection.extract_statements(text)
+            statements = connection.extract_statements(text.encode().decode())
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise UsageError("only one SELECT at a time; the log is never changed by a query")
             result = connection.execute(statements[0])
             return [column[0] for column in result.description], result.fetchall()
-        except duckdb.Error as error:
+        except (duckdb.Error, UnicodeEncodeError) as error:
             raise UsageError(f"the query failed: {str(error).splitlines()[0]}") from error

@@ -477,6 +477,14 @@ def test_the_inbox_can_be_narrowed_in_every_way_at_once(mailbox):
     assert mailbox.inbox("curator")[0].body == "", "lists are without bodies"
 
 
+@pytest.mark.parametrize("text", ["'", "\\", "\0", "\ud800", "$persona", "'; DROP TABLE x; --", "%", "\u2028"])
+def test_a_question_about_any_text_is_only_a_question(text, mailbox):
+    """What no message has is not found, whatever it is."""
+    mailbox.send(letter())
+    assert mailbox.inbox("curator", tag=text) == mailbox.inbox("curator", sender=text) == mailbox.inbox(text) == []
+    assert mailbox.sent(text) == mailbox.tags(text) == []
+
+
 def test_the_inbox_can_be_asked_as_of_a_moment(mailbox, clock):
     """The past is a question: by number, or by time."""
     mailbox.send(letter())

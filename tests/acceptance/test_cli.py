@@ -1,0 +1,629 @@
+"""The command itself, in processes of its own: what it prints, how it ends, and what it writes when it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+COMMAND = str(Path(sys.executable).with_name("team-mail"))
+LISTED = {
+    "id", "seq", "ts", "sender", "recipients", "subject", "type", "priority", "thread", "reply_to", "read", "acked",
+    "archived", "tags",
+}  # fmt: skip
+WHOLE = LISTED | {"body", "attachments", "cc", "due", "payload", "run", "trashed", "answered"}
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("TEAM_", "_TEAM", "PYTHON", "EDITOR", "VISUAL"))
+}
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder, where nothing is above it that is a team."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def run(folder: Path) -> Run:
+    """The command, run in the folder; standard input is closed unless given."""
+
+    def run(*words: str, stdin: bytes | None = None, cwd: Path = folder, **environ: str) -> subprocess.CompletedProcess:
+        given = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
+        return subprocess.run(
+            [COMMAND, *words], cwd=cwd, env=CLEAN | environ, capture_output=True, check=False, timeout=30, **given
+        )
+
+    return run
+
+
+@pytest.fixture
+def team(folder: Path, run: Run) -> Path:
+    """A team of three with a roster, a group and two messages to boss, 2 and 3."""
+    personas = folder / ".team" / "personas"
+    personas.mkdir(parents=True)
+    for name in ("boss", "curator", "scribe"):
+        (personas / f"{name}.md").write_text(f"---\nid: {name}\n---\n")
+    (folder / ".team" / "team.toml").write_text('[team]\nhuman = "ada"\n[groups]\ndocs = ["curator", "scribe"]\n')
+    ok(run("send", "--from", "curator", "--to", "boss", "-s", "Work", "-b", "Do it."))
+    ok(run("send", "--from", "scribe", "--to", "boss", "-s", "Words", "-b", "Say it."))
+    return folder
+
+
+def ok(ended: subprocess.CompletedProcess[bytes], code: int = 0) -> str:
+    """Expect an end without a word on stderr; return what was printed."""
+    assert (ended.returncode, ended.stderr) == (code, b"")
+    return ended.stdout.decode()
+
+
+def told(ended: subprocess.CompletedProcess[bytes], code: int = 0) -> object:
+    return json.loads(ok(ended, code))
+
+
+def refused(ended: subprocess.CompletedProcess[bytes], code: int = 2) -> str:
+    """Expect nothing printed and one line on stderr; return it."""
+    error = ended.stderr.decode()
+    assert (ended.returncode, ended.stdout) == (code, b""), error
+    assert re.fullmatch(r"team-mail: [^\n]+\n", error), error
+    return error
+
+
+def log_of(folder: Path) -> bytes:
+    file = folder / ".team" / "mail" / "events.jsonl"
+    return file.read_bytes() if file.exists() else b""
+
+
+# -- lists and shapes
+
+
+def test_the_plain_lines_are_those_that_people_know(team, run):
+    """A list is a line for each message, the newest first; one that is read says so."""
+    ok(run("read", "2", "-p", "boss"))
+    assert ok(run("inbox", "-p", "boss")) == (
+        "[ NEW ] 3 | From: scribe | Subject: Words\n[READ ] 2 | From: curator | Subject: Work\n"
+    )
+    assert ok(run("inbox", "--unread", TEAM_PERSONA="boss@team")) == "[ NEW ] 3 | From: scribe | Subject: Words\n"
+    assert ok(run("inbox", "-p", "boss", "-l", "1", "--from", "curator")).startswith("[READ ] 2 | ")
+    assert ok(run("inbox", "-p", "boss", "--as-of", "2")) == "[ NEW ] 2 | From: curator | Subject: Work\n"
+    assert ok(run("inbox", "-p", "scribe")) == ""
+
+
+def test_a_list_in_json_has_exactly_the_keys_that_are_promised(team, run):
+    """Programs may rely on each and on no other; one message has more, a sent one has states."""
+    for words in (["inbox", "-p", "boss"], ["search", "work"], ["check", "-p", "boss"]):
+        found = told(run(*words, "--json"), 3 if words[0] == "check" else 0)
+        assert found
+        assert all(item.keys() == LISTED for item in found)
+    one = told(run("read", "2", "-p", "boss", "--json"))
+    assert one.keys() == WHOLE
+    assert (one["body"], one["read"], one["recipients"]) == ("Do it.", True, ["boss"])
+    assert all(item.keys() == WHOLE for item in told(run("thread", "2", "--json")))
+    (sent,) = told(run("sent", "-p", "curator", "--json"))
+    assert sent.keys() == LISTED | {"states"}
+    assert sent["states"] == {"boss": "read"}
+    assert told(run("inbox", "-p", "scribe", "--json")) == []
+
+
+def test_a_sent_message_is_acknowledged_by_number_and_in_json_by_id(team, run):
+    """The number is the one that the inbox shows."""
+    assert (
+        ok(run("send", "-f", "boss", "--to", "curator,scribe", "-s", "x", "-b", "y")) == "sent 4 to curator, scribe\n"
+    )
+    sent = told(run("send", "-f", "boss", "--to", "@docs", "--cc", "ada", "-s", "x", "-b", "y", "--json"))
+    assert sent.keys() == {"id", "seq"}
+    one = told(run("read", sent["id"], "--peek", "-p", "ada", "--json"))
+    assert (one["seq"], one["recipients"], one["cc"]) == (sent["seq"], ["curator", "scribe", "ada"], ["ada"])
+
+
+def test_a_whole_message_is_a_heading_an_empty_line_and_the_body(team, run):
+    """As a person reads mail; what was not written in a run is marked so."""
+    shown = ok(run("read", "2", "-p", "boss", "--peek"))
+    heading, _, body = shown.partition("\n\n")
+    assert body == "Do it.\n"
+    assert [line.split(": ")[0] for line in heading.splitlines()] == ["Message", "From", "To", "Date", "Subject"]
+    assert "From: curator (not from a run)" in heading
+    assert ok(run("inbox", "-p", "boss", "-u")).count("NEW") == 2, "a peek marks nothing"
+
+
+# -- every other command
+
+
+def test_marks_can_be_set_and_taken_back(team, run):
+    """Each command prints what it did; --json gives the messages as they are now."""
+    for command, printed in [
+        ("ack", "acked 2, 3"), ("archive", "archived 2, 3"), ("unarchive", "unarchived 2, 3"),
+        ("trash", "trashed 2, 3"), ("restore", "restored 2, 3"), ("unread", "unread 2, 3"),
+    ]:  # fmt: skip
+        assert ok(run(command, "2", "3", "-p", "boss")) == f"{printed}\n"
+    (one,) = told(run("archive", "2", "-p", "boss", "--json"))
+    assert one.keys() == LISTED
+    assert (one["archived"], one["read"], one["acked"]) == (True, False, True)
+    assert ok(run("inbox", "-p", "boss", "--archived")).startswith("[ NEW ] 2 |")
+    assert ok(run("inbox", "-p", "boss", "--trashed")) == ""
+    assert len(ok(run("inbox", "-p", "boss", "--all")).splitlines()) == 2
+
+
+def test_tags_can_be_put_on_taken_off_and_listed(team, run):
+    """Of a message, or all with the number of messages."""
+    assert ok(run("tag", "add", "2", "hot", "-p", "boss")) == "2: hot\n"
+    assert ok(run("tag", "ls", "-p", "boss")) == "hot\t1\n"
+    assert told(run("tag", "ls", "2", "-p", "boss", "--json")) == ["hot"]
+    assert told(run("tag", "ls", "-p", "boss", "--json")) == [{"tag": "hot", "messages": 1}]
+    assert ok(run("inbox", "-p", "boss", "--tag", "hot")).startswith("[ NEW ] 2")
+    assert told(run("tag", "rm", "2", "hot", "-p", "boss", "--json"))["tags"] == []
+    assert "is not a tag" in refused(run("tag", "add", "2", "a b", "-p", "boss"))
+
+
+def test_answers_threads_and_searches_hang_together(team, run):
+    """A reply is found in the thread, in the search and in its author's sent mail."""
+    assert ok(run("reply", "2", "-b", "Done.", "-p", "boss")) == "sent 4 to curator\n"
+    shown = ok(run("thread", "4"))
+    assert re.findall("^Subject: (.*)$", shown, re.MULTILINE) == ["Work", "Re: Work"]
+    assert ok(run("search", "done")) == "[ NEW ] 4 | From: boss | Subject: Re: Work\n"
+    assert ok(run("sent", "-p", "curator")) == "2\tboss: answered\tWork\n"
+
+
+def test_check_is_silent_or_tells_of_unread_mail_and_exits_with_3(team, folder, run, tmp_path):
+    """Fit for a shell prompt: nothing to say is nothing said, and no team is no mail."""
+    assert ok(run("check", "-p", "boss"), 3) == "2 unread\n3 scribe: Words\n2 curator: Work\n"
+    assert len(ok(run("check", "-p", "boss", "--budget", "20"), 3)) <= 21
+    assert ok(run("check", "-p", "scribe")) == ""
+    assert ok(run("check", "-p", "boss", cwd=tmp_path)) == ""
+    assert ok(run("inbox", "-p", "boss", "--exit-code"), 3)
+    assert ok(run("inbox", "-p", "scribe", "--exit-code")) == ""
+
+
+def test_the_log_can_be_shown_counted_checked_and_questioned(team, run):
+    """Its events are lines; its numbers are a table; verify says that it holds; a SELECT is a question."""
+    assert [line.split()[2] for line in ok(run("log")).splitlines()] == ["log.opened", "mail.sent", "mail.sent"]
+    assert [event["seq"] for event in told(run("log", "--json", "--kind", "mail", "-l", "1"))] == [3]
+    assert told(run("stats", "--json")).keys() == {"kinds", "personas", "overdue"}
+    assert ok(run("stats")).startswith("kinds:\nlog.opened\t1\t")
+    assert ok(run("verify")) == "3 events hold, up to 3\n"
+    assert told(run("verify", "--json")) == {"events": 3, "head": 3, "damage": [], "unfinished_bytes": 0}
+    assert ok(run("repair")) == "nothing to repair: 3 events hold\n"
+    assert ok(run("query", "select sender, subject from events where kind = 'mail.sent' order by seq")) == (
+        "curator\tWork\nscribe\tWords\n"
+    )
+    assert told(run("query", "select count(*) n from events", "--json")) == [{"n": 3}]
+    refused(run("query", "drop table events"))
+    refused(run("query", "select * from read_text('/etc/passwd')"))
+
+
+def test_mail_of_one_who_left_is_returned(team, run):
+    """The sender finds it in the inbox; a second sweep returns nothing; the one who left still has a mailbox."""
+    (team / ".team" / "personas" / "boss.md").unlink()
+    assert ok(run("bounce")) == "2 returned\n"
+    assert told(run("bounce", "--json")) == []
+    assert "Undeliverable: Work" in ok(run("inbox", "-p", "curator"))
+    assert len(ok(run("inbox", "-p", "boss")).splitlines()) == 2
+
+
+def test_mail_can_be_backed_up_restored_and_exported(team, run, tmp_path):
+    """A copy is one file; it comes back into an empty team; other programs get mbox, eml and JSON lines."""
+    assert told(run("backup", str(tmp_path / "b.tar.gz"), "--json")).keys() == {
+        "path",
+        "head",
+        "files",
+        "bytes",
+        "left_out",
+    }
+    with tarfile.open(tmp_path / "b.tar.gz") as archive:
+        assert archive.getnames()
+    other = tmp_path / "other"
+    other.mkdir()
+    restored = run("backup", str(tmp_path / "b.tar.gz"), "--restore", cwd=other)
+    assert (restored.returncode, restored.stdout) == (0, f"3 events restored from {tmp_path}/b.tar.gz\n".encode())
+    assert ok(run("inbox", "-p", "boss", cwd=other)) == ok(run("inbox", "-p", "boss"))
+    for form, count in (("mbox", 2), ("eml", 2), ("jsonl", 2)):
+        assert told(run("export", form, str(tmp_path / form), "--json"))["messages"] == count
+    assert "format" in refused(run("export", "pst", str(tmp_path / "x")))
+
+
+def test_every_command_has_help_and_there_is_a_version(run):
+    """All of them are named by --help, and each explains itself."""
+    shown = ok(run("--help"))
+    commands = re.findall(r"^  ([a-z]+) ", shown.partition("Commands:")[2], re.MULTILINE)
+    assert set(commands) >= {
+        "send", "inbox", "read", "reply", "thread", "sent", "search", "check", "watch", "ack", "unread", "archive",
+        "unarchive", "trash", "restore", "tag", "log", "stats", "bounce", "verify", "repair", "backup", "export",
+        "query",
+    }  # fmt: skip
+    assert re.fullmatch(r"team-mail \d+\.\d+\.\d+\n", ok(run("--version")))
+    for command in ("send", "inbox", "tag"):
+        assert "Usage: team-mail" in ok(run(command, "-h"))
+
+
+# -- what is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["send", "--to", "", "-s", "x", "-b", "y"], "no recipient"),
+        (["send", "--to", "curater", "-s", "x", "-b", "y"], "no persona 'curater'; did you mean curator?"),
+        (["send", "--to", "@doc", "-s", "x", "-b", "y"], "no group @doc; did you mean docs?"),
+        (["send", "--to", "boss", "--from", "bos", "-b", "y"], "no persona 'bos'; did you mean boss"),
+        (["send", "--to", "boss"], "nothing to send"),
+        (["send", "--to", "boss", "-b", "y", "--priority", "asap"], "priority 'asap'"),
+        (["send", "--to", "boss", "-b", "y", "--type", "spam"], "type 'spam'"),
+        (["send", "--to", "boss", "-b", "y", "--due", "soon"], "due 'soon' is no time"),
+        (["send", "--to", "boss", "-b", "y", "--payload", "{"], "not JSON"),
+        (["send", "--to", "boss", "-b", "y", "--payload", "@nowhere"], "cannot read nowhere"),
+        (["send", "--to", "boss", "-b", "y", "-a", "nowhere"], "cannot attach nowhere: No such file"),
+        (["send", "--to", "boss", "--body-file", "nowhere"], "cannot read nowhere"),
+        (["send", "--to", "boss", "-b", "x", "--body-file", "y"], "use one"),
+        (["inbox"], "who are you? pass --persona or set TEAM_PERSONA"),
+        (["ack", "2"], "who are you? pass --persona or set TEAM_PERSONA"),
+        (["inbox", "-p", "bos"], "no persona 'bos'; did you mean boss?"),
+        (["check", "-p", "bos"], "no persona 'bos'"),
+        (["watch", "-p", "bos"], "no persona 'bos'"),
+        (["inbox", "-p", "boss", "--as-of", "yesterday"], "as of 'yesterday'"),
+        (["inbox", "-p", "boss", "--as-of", "9" * 25], "as of '999"),
+        (["read", "99", "-p", "boss"], "no message '99'"),
+        (["read", "0000", "-p", "boss"], "no message '0000'"),
+        (["ack", "3", "99", "-p", "boss"], "no message '99'"),
+        (["ack", "2", "-p", "curator"], "message 2 is not curator's: it went to boss"),
+        (["reply", "2", "-p", "boss", "-b", "x", "--to", "nobody"], "no persona 'nobody'"),
+        (["search", "%%"], "at least one word"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line_and_nothing_is_written(words, reason, team, run):
+    """The line says what and why; the exit code is 2; the log is as it was."""
+    before = log_of(team)
+    assert reason in refused(run(*words))
+    assert log_of(team) == before
+
+
+def test_a_beginning_of_an_id_that_fits_two_is_refused_with_their_numbers(team, run):
+    """Ids begin with the time, so those of one second begin alike."""
+    ids = [item["id"] for item in told(run("inbox", "-p", "boss", "--json"))]
+    error = refused(run("read", ids[0][:6], "-p", "boss"))
+    assert "names more than one message (2, 3, …); use the number" in error
+
+
+@pytest.mark.parametrize("words", [["inbox", "--limit", "0", "-p", "x"], ["inbox", "-l", "9" * 25, "-p", "x"], ["send"],
+                                   ["nonsense"], ["inbox", "--nonsense"]])  # fmt: skip
+def test_wrong_usage_exits_with_2_and_no_traceback(words, team, run):
+    """The parser's own refusals are refusals, too."""
+    ended = run(*words)
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert b"Traceback" not in ended.stderr
+
+
+def test_within_a_run_nobody_can_be_somebody_else(team, run):
+    """The run's own persona may name itself; any other is refused; what a run writes bears its id."""
+    inside = {"TEAM_RUN": "r-7", "TEAM_PERSONA": "curator"}
+    before = log_of(team)
+    for words in (
+        ["send", "--from", "boss", "--to", "scribe", "-b", "x"],
+        ["inbox", "-p", "boss"],
+        ["ack", "2", "-p", "boss"],
+    ):
+        assert "this is a run of curator: it cannot act as boss" in refused(run(*words, **inside))
+    assert log_of(team) == before
+    sent = told(run("send", "--from", "curator@team", "--to", "scribe", "-s", "x", "-b", "y", "--json", **inside))
+    assert told(run("read", str(sent["seq"]), "-p", "scribe", "--json"))["run"] == "r-7"
+
+
+def test_bytes_that_are_no_text_are_refused(team, run):
+    """On standard input, in a file, and in an argument."""
+    before = log_of(team)
+    assert "standard input is not UTF-8 at byte 2" in refused(run("send", "--to", "boss", "-s", "x", stdin=b"ab\xff"))
+    (team / "latin1").write_bytes("ü".encode("latin1"))
+    assert "latin1 is not UTF-8 at byte 0" in refused(run("send", "--to", "boss", "--body-file", "latin1"))
+    for words in (["send", "--to", "boss", "-s", "\udcff", "-b", "x"], ["send", "--to", "\udcff", "-b", "x"],
+                  ["inbox", "-p", "\udcff"], ["read", "\udcff", "-p", "boss"]):  # fmt: skip
+        refused(run(*words))
+    for words in (
+        ["inbox", "-p", "boss", "--tag", "\udcff"],
+        ["search", "\udcff"],
+        ["search", "work\udcff"],
+        ["query", "select '\udcff'"],
+    ):
+        assert b"Traceback" not in run(*words).stderr
+    assert log_of(team) == before
+
+
+def test_settings_that_cannot_be_read_are_named(team, run):
+    """The file, and what is wrong with it."""
+    for text in ("[team", "team = 3\n", "groups = 3\n", "[groups]\ndocs = 3\n"):
+        (team / ".team" / "team.toml").write_text(text)
+        assert "team.toml" in refused(run("inbox", "-p", "boss"))
+    ok(run("verify"))
+
+
+def test_no_team_is_said_with_what_makes_one(run):
+    """A reading command makes nothing."""
+    assert "the first `team-mail send` makes one" in refused(run("inbox", "-p", "boss"))
+
+
+def test_a_damaged_log_refuses_mail_with_exit_5_until_repaired_and_is_read_all_the_while(team, run):
+    """verify names the place; the good mail is listed; repair brings the rest back to work."""
+    file = team / ".team" / "mail" / "events.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(lines[0] + lines[1].replace(b"Do it", b"Do IT") + lines[2])
+    found = run("verify")
+    assert (found.returncode, found.stderr.count(b"\n")) == (5, 1)
+    assert b"seq 2: the line does not verify" in found.stdout
+    assert "nothing is written until `team-mail repair`" in refused(run("send", "--to", "boss", "-b", "x"), 5)
+    assert "[ NEW ] 3 | From: scribe | Subject: Words\n" in ok(run("inbox", "-p", "boss"))
+    assert ok(run("repair")).startswith("2 events kept")
+    assert ok(run("send", "--to", "boss", "-b", "x")).startswith("sent ")
+    ok(run("verify"))
+
+
+def test_a_folder_that_may_not_be_written_is_said_in_one_line(team, run, tmp_path):
+    """Reading goes on; sending says why not. Held as a user without rights, for root may write anywhere."""
+    if os.geteuid() == 0 and not Path("/usr/bin/setpriv").exists():
+        pytest.skip("root may write anywhere, and there is no setpriv to be somebody else")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for path in (team / ".team" / "mail", empty):
+        path.chmod(0o555)
+    for path in (team / ".team" / "mail").iterdir():
+        path.chmod(0o444)
+    for path in (tmp_path, *tmp_path.parents[:-1]):
+        if path.stat().st_uid == os.geteuid() and not path.stat().st_mode & 0o001:
+            path.chmod(path.stat().st_mode | 0o011)
+    drop = ["setpriv", "--reuid", "65534", "--clear-groups"] if os.geteuid() == 0 else []
+
+    def run_as(*words: str, cwd: Path = team) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [*drop, COMMAND, *words], cwd=cwd, env=CLEAN, capture_output=True, check=False, stdin=subprocess.DEVNULL
+        )
+
+    if drop and subprocess.run([*drop, COMMAND, "--version"], capture_output=True, check=False).returncode:
+        pytest.skip("somebody without rights cannot run this interpreter")
+    before = log_of(team)
+    assert "cannot write the log" in refused(run_as("send", "--to", "boss", "-b", "x"), 1)
+    assert "cannot keep" in refused(run_as("send", "--to", "boss", "-b", "x" * 70_000), 1)
+    assert "cannot make" in refused(run_as("send", "--to", "boss", "-b", "x", cwd=empty), 1)
+    assert ok(run_as("inbox", "-p", "boss")).count("NEW") == 2
+    assert log_of(team) == before
+
+
+# -- bodies
+
+
+def test_a_body_comes_from_wherever_it_is_said_to(team, run):
+    """--body, --body -, --body-file, a pipe, a file as standard input."""
+    (team / "body.txt").write_text("from a file\n")
+    base = ["send", "--to", "boss", "-s", "x", "--json"]
+    with (team / "body.txt").open("rb") as file:
+        redirected = subprocess.run([COMMAND, *base], cwd=team, env=CLEAN, stdin=file, capture_output=True, check=False)
+    for ended, body in [
+        (run(*base, "-b", "given"), "given"),
+        (run(*base, "-b", "-", stdin=b"dash"), "dash"),
+        (run(*base, "--body-file", "body.txt"), "from a file\n"),
+        (run(*base, stdin="pipe ü\r\n".encode()), "pipe ü\r\n"),
+        (run(*base, "-b", "given", stdin=b"not this"), "given"),
+        (run(*base), ""),
+        (redirected, "from a file\n"),
+    ]:
+        assert told(run("read", str(told(ended)["seq"]), "-p", "boss", "--json"))["body"] == body
+
+
+def test_two_mebibytes_go_through_a_pipe_and_come_back_whole(team, run):
+    """A long body costs no care of its sender's."""
+    body = "0123456789abcdeü" * (1 << 17)
+    sent = told(run("send", "--to", "boss", "-s", "long", "--json", stdin=body.encode()))
+    assert told(run("read", str(sent["seq"]), "-p", "boss", "--json"))["body"] == body
+    assert ok(run("read", str(sent["seq"]), "-p", "boss")).endswith(f"\n\n{body}\n")
+
+
+def test_an_attachment_is_named_with_its_size_and_place(team, run):
+    """The file is kept by its hash, byte for byte."""
+    (team / "a b.bin").write_bytes(bytes(range(256)))
+    sent = told(run("send", "--to", "boss", "-s", "x", "-b", "y", "-a", "a b.bin", "--json"))
+    (attachment,) = told(run("read", str(sent["seq"]), "-p", "boss", "--json"))["attachments"]
+    assert attachment.keys() == {"name", "sha256", "size"}
+    (line,) = [x for x in ok(run("read", str(sent["seq"]), "-p", "boss")).splitlines() if x.startswith("Attachment")]
+    assert line.startswith("Attachment: a b.bin (256 bytes) /")
+    assert Path(line.split()[-1]).read_bytes() == bytes(range(256))
+
+
+def test_the_same_key_sends_once(team, run):
+    """A script that is run again is answered alike."""
+    words = ["send", "--to", "boss", "-s", "x", "-b", "y", "--key", "nightly", "--json"]
+    assert told(run(*words)) == told(run(*words))
+    assert len(ok(run("inbox", "-p", "boss")).splitlines()) == 3
+
+
+# -- on a terminal
+
+
+def typed(words: list[str], cwd: Path, until: bytes = b"", **environ: str) -> tuple[int, str]:
+    """Run the command on a terminal of its own; interrupt it once `until` was shown. Return exit code and screen."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(cwd)
+        os.execve(COMMAND, [COMMAND, *words], CLEAN | {"TERM": "xterm", "COLUMNS": "100"} | environ)
+    shown, deadline = b"", time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.5)[0]:
+            try:
+                piece = os.read(terminal, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+            if until and until in shown:
+                os.write(terminal, b"\x03")
+                until = b""
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(terminal)
+    return code, shown.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_a_table_and_no_colour_where_none_is_wanted(team, run):
+    """Text is escaped in it, too."""
+    ok(run("send", "-f", "curator", "--to", "boss", "-s", "\x1b[31mred\u202e", "-b", "x"))
+    code, screen = typed(["inbox", "-p", "boss"], team)
+    assert code == 0
+    assert "sent (UTC)" in screen
+    assert r"\x1b[31mred\u202e" in screen
+    assert "[ NEW ]" not in screen
+    _, screen = typed(["inbox", "-p", "boss"], team, NO_COLOR="1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", screen)
+    assert json.loads(typed(["inbox", "-p", "boss", "--json"], team)[1])[0]["subject"] == "\x1b[31mred\u202e"
+    assert typed(["inbox", "-p", "scribe"], team) == (0, "no mail for scribe\n")
+
+
+def test_on_a_terminal_the_body_is_written_in_an_editor(team, run):
+    """What the editor leaves is sent; an editor that fails, an empty draft, or no editor sends nothing."""
+    code, screen = typed(["send", "--to", "boss", "-s", "typed"], team, EDITOR="printf 'from the editor\\n' >")
+    assert (code, screen) == (0, "sent 4 to boss\n")
+    assert ok(run("read", "4", "-p", "boss")).endswith("\n\nfrom the editor\n")
+    before = log_of(team)
+    for editor, words in {"false": "ended with 1", "true": "the draft is empty", "": "set EDITOR"}.items():
+        code, screen = typed(["send", "--to", "boss", "-s", "typed"], team, EDITOR=editor)
+        assert (code, screen.count("\n")) == (2, 1), screen
+        assert words in screen
+    assert log_of(team) == before
+
+
+def test_watch_shows_mail_as_it_comes_and_ends_quietly_when_interrupted(team, run):
+    """Ctrl-C is 130, without a traceback; --once ends by itself."""
+    with subprocess.Popen(
+        [COMMAND, "watch", "-p", "boss", "--json"], cwd=team, env=CLEAN, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as watcher:
+        deadline, subjects = time.monotonic() + 20, []
+        while not subjects and time.monotonic() < deadline:
+            ok(run("send", "-f", "curator", "--to", "boss", "-s", "now", "-b", "x"))
+            if select.select([watcher.stdout], [], [], 0.5)[0]:
+                subjects.append(json.loads(watcher.stdout.readline())["subject"])
+        watcher.send_signal(signal.SIGINT)
+        _, errors = watcher.communicate(timeout=10)
+    assert subjects == ["now"]
+    assert watcher.returncode == 130
+    assert b"Traceback" not in errors
+
+
+def test_output_that_nobody_reads_any_more_ends_quietly(team, run):
+    """`team-mail log | head -1` says nothing of a broken pipe."""
+    for _ in range(3):
+        ok(run("send", "--to", "boss", "-s", "x" * 50_000, "-b", "y" * 60_000))
+    for words in ("log", "log --json", "inbox -p boss --json", "thread 4"):
+        ended = subprocess.run(
+            ["sh", "-c", f"{COMMAND} {words} | head -c 1"],
+            cwd=team,
+            env=CLEAN,
+            capture_output=True,
+            check=False,
+            timeout=20,
+        )
+        assert ended.stderr == b""
+
+
+# -- surroundings
+
+
+def test_the_first_send_makes_the_teams_folder_and_says_so_once(folder, run):
+    """At the top of a git checkout if there is one; below it the same team is found; git ignores the mail."""
+    (folder / ".git").mkdir()
+    below = folder / "src" / "deep"
+    below.mkdir(parents=True)
+    first = run("send", "--to", "boss", "-s", "x", "-b", "y", cwd=below)
+    assert (first.returncode, first.stdout) == (0, b"sent 2 to boss\n")
+    assert re.fullmatch(rf"team-mail: made {re.escape(str(folder))}/\.team; [^\n]+\n", first.stderr.decode())
+    assert (folder / ".team" / ".gitignore").read_text() == "mail/\nruns/\nwork/\n"
+    ok(run("send", "--to", "boss", "-s", "x", "-b", "y"))
+    assert len(ok(run("inbox", "-p", "boss", cwd=below)).splitlines()) == 2
+    assert told(run("read", "2", "-p", "boss", "--json"))["sender"] == "you"
+
+
+def test_the_teams_folder_can_be_named(team, run, tmp_path):
+    """TEAM_HOME is stronger than the folder one is in."""
+    there = {"TEAM_HOME": str(team / ".team")}
+    assert ok(run("inbox", "-p", "boss", cwd=tmp_path, **there)).count("NEW") == 2
+
+
+def test_a_module_in_the_users_folder_is_not_imported(team, run):
+    """A repository may hold a json.py of its own, or one meant to harm."""
+    for name in ("json", "enum", "typer", "duckdb", "re", "team_mail", "sitecustomize"):
+        (team / f"{name}.py").write_text(f"open('imported-{name}', 'w')\nraise SystemExit(9)\n")
+    ok(run("send", "--to", "boss", "-s", "x", "-b", "y"))
+    ok(run("inbox", "-p", "boss"))
+    assert not list(team.glob("imported-*"))
+
+
+@pytest.mark.parametrize(
+    "words", [["send", "--to", "boss", "-s", "x", "-b", "y"], ["inbox", "-p", "boss"], ["check", "-p", "curator"]]
+)
+def test_the_commands_that_agents_call_all_the_time_load_nothing_heavy(words, team):
+    """What is not loaded need not be waited for; a send loads no database."""
+    code = (
+        f"import sys; sys.argv = {['team-mail', *words]}\n"
+        "from team_mail.mail.cli import main\n"
+        "try: main()\nexcept SystemExit as ended: assert not ended.code, ended.code\n"
+        "print('loaded', *sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    ended = subprocess.run([sys.executable, "-I", "-c", code], cwd=team, env=CLEAN, capture_output=True, check=True,
+                           stdin=subprocess.DEVNULL)  # fmt: skip
+    loaded = set(ended.stdout.decode().splitlines()[-1].split())
+    heavy = {"ibis", "pandas", "pyarrow", "pydantic", "rich", "numpy", "apscheduler", "watchfiles"}
+    assert not loaded & (heavy | ({"duckdb", "email"} if words[0] == "send" else set()))
+
+
+def test_the_log_is_one_json_object_a_line_with_its_keys_in_order(team):
+    """jq and every other tool can read it."""
+    keys = ["v", "seq", "id", "ts", "kind", "sender", "recipients", "subject", "body", "thread", "reply_to", "priority",
+            "ref", "run", "data", "prev", "hash"]  # fmt: skip
+    events = [json.loads(line) for line in log_of(team).splitlines()]
+    assert [list(event) for event in events] == [keys] * 3
+    assert [event["seq"] for event in events] == [1, 2, 3]
+    assert b"\r" not in log_of(team)
+
+
+def completed(run: Run, line: str, **more) -> list[str]:
+    words = line.split(" ")
+    environ = {"_TEAM_MAIL_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    ended = run(**more, **environ)
+    assert ended.stderr == b""
+    return ended.stdout.decode().split()
+
+
+def test_completion_offers_commands_personas_and_tags(team, run, tmp_path):
+    """And nothing, silently, where there is no team or nobody says who asks."""
+    ok(run("tag", "add", "2", "hot", "-p", "boss"))
+    assert completed(run, "team-mail una") == ["unarchive"]
+    assert completed(run, "team-mail inbox --persona cu") == ["curator"]
+    assert completed(run, "team-mail send --to ") == [
+        "ada",
+        "boss",
+        "curator",
+        "postmaster",
+        "scheduler",
+        "scribe",
+        "weaver",
+    ]
+    assert completed(run, "team-mail inbox --tag h", TEAM_PERSONA="boss") == ["hot"]
+    assert completed(run, "team-mail inbox -p boss --tag ") == ["hot"]
+    assert completed(run, "team-mail inbox --tag h") == []
+    assert completed(run, "team-mail inbox --persona cu", cwd=tmp_path) == []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def figures() -> Iterator[None]:
+    """How long it all took, a process at a time."""
+    began = time.monotonic()
+    yield
+    print(f"acceptance of the command: {time.monotonic() - began:.1f} s")
