@@ -486,6 +486,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     wanted = arguments()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands start from bytecode, as they do once installed
     names = [name for name in ROWS if name in (wanted.rows or ROWS) and not (wanted.quick and name == "warm-10m")]
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
