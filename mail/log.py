@@ -98,15 +98,14 @@ class EventLog:
         try:
             if not self._prepared:
                 self._prepare()
-            before = self.snapshot() if own else None
-            known = self._known(own, None) if own else {}
+            before, known = self._known(own, None) if own else (None, {})
             with self._lock:
                 file = self._writer.ready()
                 if self._writer.size >= self._segment_bytes:
                     sealed.append(self._writer.seal(file))
                     file = self._writer.ready()
                 if own:
-                    known |= self._known(own - known.keys(), before)
+                    known |= self._known(own - known.keys(), before)[1]
                 new = _unknown(unsealed, known) if own else unsealed
                 places = self._writer.write(file, new)
         except OSError as error:
@@ -132,10 +131,12 @@ class EventLog:
 
     def follow(self, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Event]:
         """Go on through the events as they come, from now or behind seq `after`, until `stop` is set."""
+        return self._follow(self.snapshot().head if after is None else after, stop)
+
+    def _follow(self, last: int, stop: threading.Event | None) -> Iterator[Event]:
         from .follow import changes
         from .reading import events_in, look
 
-        last = self.snapshot().head if after is None else after
         seen: Snapshot | None = None
         for _ in changes(self.folder, stop, self._clock):
             snapshot, file = look(self.active, self.segments)
@@ -198,10 +199,13 @@ class EventLog:
         with file or nullcontext():
             return verify(snapshot, file, self.segments.checksums())
 
-    def _known(self, ids: set[str], beyond: Snapshot | None) -> dict[str, Event]:
+    def _known(self, ids: set[str], beyond: Snapshot | None) -> tuple[Snapshot, dict[str, Event]]:
         from .lookup import events_by_id
+        from .reading import look
 
-        return events_by_id(self.snapshot(), ids, beyond)
+        snapshot, file = look(self.active, self.segments)
+        with file or nullcontext():
+            return snapshot, events_by_id(snapshot, file, ids, beyond)
 
     def _prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

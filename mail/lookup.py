@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import mmap
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,32 +16,34 @@ _HEAD = re.compile(rb'\{"v":1,"seq":[0-9]+,"id":"([0-9a-f-]{36})"')
 _FEW = 8  # up to here, one fast search of the bytes for each id; above, one look at every line
 
 
-def events_by_id(snapshot: Snapshot, wanted: set[str], beyond: Snapshot | None = None) -> dict[str, Event]:
-    """Return the first event of each wanted id that the snapshot holds and `beyond` did not yet hold."""
+def events_by_id(
+    snapshot: Snapshot, active: io.BufferedReader | None, wanted: set[str], beyond: Snapshot | None = None
+) -> dict[str, Event]:
+    """Return the first event of each wanted id that the snapshot holds and `beyond` did not yet hold.
+
+    `active` is the snapshot's active file, open: by its name it may be gone, or another, by now.
+    """
     found: dict[str, Event] = {}
-    for path, start, end in _unread(snapshot, beyond):
-        for event in _matches(path, start, end, wanted):
-            found.setdefault(event.id, event)
-    return found
-
-
-def _unread(snapshot: Snapshot, beyond: Snapshot | None) -> Iterator[tuple[Path, int, int]]:
     seen = {segment.path for segment in beyond.sealed} if beyond else set[Path]()
     for segment in snapshot.sealed:
         if segment.path not in seen:
-            yield segment.path, 0, segment.path.stat().st_size
-    start = beyond.size if beyond and beyond.inode == snapshot.inode else 0
-    if snapshot.size > start:
-        yield snapshot.active, start, snapshot.size
+            with segment.path.open("rb") as file:
+                _collect(found, file, 0, os.fstat(file.fileno()).st_size, wanted)
+    if active is not None:
+        start = beyond.size if beyond and beyond.inode == snapshot.inode else 0
+        _collect(found, active, start, snapshot.size, wanted)
+    return found
 
 
-def _matches(path: Path, start: int, end: int, wanted: set[str]) -> Iterator[Event]:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), end, access=mmap.ACCESS_READ) as data:
+def _collect(found: dict[str, Event], file: io.BufferedReader, start: int, end: int, wanted: set[str]) -> None:
+    if start >= end:
+        return
+    with mmap.mmap(file.fileno(), end, access=mmap.ACCESS_READ) as data:
         # Any event's `data` may look like the head of another: the event itself says whose id it has.
         for at in _some(data, start, wanted) if len(wanted) <= _FEW else _all(data, start, wanted):
             event = decode(data[at : data.find(b"\n", at)])
             if event is not None and event.id in wanted:
-                yield event
+                found.setdefault(event.id, event)
 
 
 def _some(data: mmap.mmap, start: int, wanted: set[str]) -> Iterator[int]:

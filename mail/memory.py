@@ -52,7 +52,9 @@ class MemoryLog:
 
     def follow(self, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Event]:
         """Go on through the events as they come, from now or behind seq `after`, until `stop` is set."""
-        last = len(self._lines) if after is None else after
+        return self._follow(len(self._lines) if after is None else after, stop)
+
+    def _follow(self, last: int, stop: threading.Event | None) -> Iterator[Event]:
         while stop is None or not stop.is_set():
             for event in self.read(last):
                 yield event

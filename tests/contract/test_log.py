@@ -203,28 +203,31 @@ def test_following_from_a_seq_gives_what_is_there_and_what_comes(log):
 
 
 def test_following_from_now_gives_only_what_comes(log):
-    """Without a seq the past is left out; the end comes when it is told to stop."""
+    """Now is when the call is made, not when the first event is asked for."""
     log.append([note("past")])
-    stop, started, seen = threading.Event(), threading.Event(), []
+    follower = log.follow()
+    log.append([note("first"), note("second")])
+    assert next(follower).subject == "first"
+    log.append([note("third")])
+    assert [next(follower).subject for _ in range(2)] == ["second", "third"]
 
-    def follow() -> None:
-        for event in log.follow(stop=stop):
-            seen.append(event.subject)
-            started.set()
+
+def test_a_follower_is_woken_by_another_thread(log):
+    """Whoever waits for the next event has it as soon as somebody sends it."""
+    follower, seen = log.follow(after=0), threading.Event()
+
+    def wait() -> None:
+        for event in follower:
+            seen.set()
             if event.subject == "last":
                 return
 
-    reader = threading.Thread(target=follow)
+    reader = threading.Thread(target=wait)
     reader.start()
-    sent = 0
-    while not started.is_set():  # until the reader is there to see one
-        log.append([note(str(sent))])
-        sent += 1
+    log.append([note("first")])
+    seen.wait()
     log.append([note("last")])
     reader.join()
-    assert "past" not in seen
-    assert seen[-1] == "last"
-    assert seen[:-1] == [str(i) for i in range(sent - len(seen) + 1, sent)]
 
 
 def test_following_ends_when_it_is_told_to(log):
