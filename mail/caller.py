@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .blobs import Blobs
+from .clock import SystemClock
 from .directory import Directory
 from .errors import NoIdentity, NoTeam, UnknownRecipient, UsageError
 from .event import strict_json
-from .home import create_home, find_home, read_directory
+from .home import find_home, planned_home, read_directory, settle_home
+from .letter import Letter, due_date
 from .log import EventLog
 from .mailbox import Mailbox
 
@@ -62,21 +65,32 @@ def run_id(environ: Mapping[str, str] = os.environ) -> str | None:
 
 
 def home(*, create: bool = False) -> Path:
-    """Find the team's folder. Raises NoTeam, unless `create` makes the team, which is said on stderr."""
+    """Find the team's folder. Raises NoTeam, unless `create`: then the answer may be where one will be made."""
     try:
         return find_home(Path.cwd())
     except NoTeam:
         if not create:
             raise
-    made = create_home(Path.cwd())
-    print(f"team-mail: made {made}; the mail is in {made / 'mail' / 'events.jsonl'}", file=sys.stderr)
-    return made
+        return planned_home(Path.cwd())
+
+
+@contextmanager
+def settled() -> Generator[Path]:
+    """Lend the team's folder to what may write its first mail; if that went well, keep it out of git and say so."""
+    folder = home(create=True)
+    new = not folder.exists()
+    yield folder
+    settle_home(folder)
+    if new:
+        print(f"team-mail: this team's mail is in {folder / 'mail' / 'events.jsonl'}", file=sys.stderr)
 
 
 def open_mailbox(*, create: bool = False) -> Mailbox:
     """Open the team's mail. Raises as `home` does, and UsageError for a `team.toml` that cannot be read."""
     folder = home(create=create)
     mail = folder / "mail"
+    if not create and (mail / "damaged").exists():
+        print("team-mail: the log is damaged; what does not verify is left out (team-mail verify)", file=sys.stderr)
     return Mailbox(EventLog(mail), Blobs(mail / "blobs"), read_directory(folder))
 
 
@@ -99,6 +113,15 @@ def body(text: str | None, file: Path | None) -> str:
     if text == "-" or _piped():
         return _decoded(sys.stdin.buffer.read(), "standard input")
     return _edited() if sys.stdin.isatty() and sys.stdout.isatty() else ""
+
+
+def letter(mailbox: Mailbox, sender: str, to: list[str], cc: list[str], **told: Any) -> Letter:
+    """Return the letter that a command's options describe. Raises UsageError, UnknownRecipient."""
+    due = told.pop("due")
+    told["due"] = due_date(due, SystemClock().now()) if due else None
+    told["payload"] = payload(told["payload"])
+    split = [[name for names in addresses for name in names.split(",")] for addresses in (to, cc)]
+    return Letter(mailbox.directory.checked(sender), split[0], cc=split[1], run=run_id(), **told)
 
 
 def payload(text: str | None) -> Any:

@@ -54,18 +54,6 @@ def _acknowledged(event: Any, as_json: bool) -> None:
         typer.echo(f"sent {event.seq} to {', '.join(event.recipients)}")
 
 
-def _letter(mailbox: Any, sender: str, to: list[str], cc: list[str], **told: Any) -> Any:
-    from . import caller
-    from .clock import SystemClock
-    from .letter import Letter, due_date
-
-    due = told.pop("due")
-    told["due"] = due_date(due, SystemClock().now()) if due else None
-    told["payload"] = caller.payload(told["payload"])
-    split = [[name for names in addresses for name in names.split(",")] for addresses in (to, cc)]
-    return Letter(mailbox.directory.checked(sender), split[0], cc=split[1], run=caller.run_id(), **told)
-
-
 @app.command()
 def send(
     to: option.To,
@@ -92,11 +80,13 @@ def send(
     text = caller.body(body, body_file)
     mailbox = caller.open_mailbox(create=True)
     own = caller.identity_or_human(sender, mailbox.directory)
-    letter = _letter(
+    letter = caller.letter(
         mailbox, own, to, cc, subject=subject, body=text, attachments=attach, type=kind, payload=payload,
         priority=priority, due=due, thread=thread and mailbox.thread_of(thread), key=key,
     )  # fmt: skip
-    _acknowledged(mailbox.send(letter), as_json)
+    with caller.settled():
+        event = mailbox.send(letter)
+    _acknowledged(event, as_json)
 
 
 @app.command()
@@ -122,8 +112,12 @@ def inbox(
     state = "all" if everything else "trashed" if trashed else "archived" if archived else "inbox"
     own, mailbox = caller.own_mailbox(persona)
     found = mailbox.inbox(
-        own, unread=unread, state=state, tag=tag, type=kind, sender=sender, as_of_seq=seq, as_of=time, limit=limit
-    )
+        own, unread=unread, state=state, tag=tag, type=kind, sender=sender and sender.removesuffix("@team"),
+        as_of_seq=seq, as_of=time, limit=limit + 1,
+    )  # fmt: skip
+    if len(found) > limit:
+        typer.echo(f"team-mail: only the newest {limit} are shown; --limit shows more", err=True)
+        del found[limit:]
     if as_json:
         render.document([message.listed() for message in found])
     else:
@@ -172,7 +166,7 @@ def reply(
     from . import caller
 
     text, mailbox = caller.body(body, body_file), caller.open_mailbox()
-    letter = _letter(
+    letter = caller.letter(
         mailbox, caller.identity(persona), to, cc, subject=subject, body=text, attachments=attach, type=kind,
         payload=payload, priority=priority, due=due, key=key,
     )  # fmt: skip

@@ -94,7 +94,8 @@ def backup(
     from .backup import restore as bring_back
 
     if restore_it:
-        told: dict[str, Any] = {"events": bring_back(target, caller.home(create=True) / "mail")}
+        with caller.settled() as folder:
+            told: dict[str, Any] = {"events": bring_back(target, folder / "mail")}
         text = f"{told['events']} events restored from {target}"
     else:
         mailbox = caller.open_mailbox()

@@ -55,7 +55,7 @@ Due = Annotated[str | None, typer.Option("--due", help="When an answer is due: a
 Key = Annotated[str | None, typer.Option("--key", help="Repeating a send with the same key sends once.")]
 Name = Annotated[str, typer.Argument(help="A message: its number, its id or the beginning of its id.")]
 Names = Annotated[list[str], typer.Argument(help="Messages: numbers, ids or beginnings of ids.")]
-Limit = Annotated[int, typer.Option("--limit", "-l", min=1, max=1 << 53, help="At most so many.")]
+Limit = Annotated[int, typer.Option("--limit", "-l", min=1, max=1 << 52, help="At most so many.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Tag = Annotated[str, typer.Argument(help="The tag.", autocompletion=tags)]
 Whose = Annotated[str | None, typer.Option("--persona", "-p", help="Only this one's mail.", autocompletion=personas)]

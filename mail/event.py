@@ -163,9 +163,11 @@ def decode(line: bytes) -> Event | None:
     try:
         fields = json.loads(line)
         fields["recipients"] = tuple(fields["recipients"])
-        return Event(**fields)
+        event = Event(**fields)
+        "".join((event.id, event.ts, event.kind, event.sender, *event.recipients, event.subject, event.body)).encode()
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    return event if isinstance(event.data, dict) else None  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
 def derived_id(*parts: str) -> str:

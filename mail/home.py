@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 from .directory import Directory
-from .errors import LogUnavailable, NoTeam, UsageError
+from .errors import NoTeam, UsageError
 
 _IGNORED = "mail/\nruns/\nwork/\n"
 
@@ -24,21 +25,18 @@ def find_home(start: Path, environ: Mapping[str, str] = os.environ) -> Path:
     raise NoTeam(f"no team here: no .team folder in {start} or above; the first `team-mail send` makes one")
 
 
-def create_home(start: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """Make a `.team` folder: where `TEAM_HOME` says, else at the top of the git checkout, else in `start`."""
+def planned_home(start: Path) -> Path:
+    """Return where a new team's folder goes: the top of the git checkout, else `start`. Nothing is made yet."""
     start = start.absolute()
-    top = next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start)
-    home = Path(environ["TEAM_HOME"]).absolute() if environ.get("TEAM_HOME") else top / ".team"
+    return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start) / ".team"
+
+
+def settle_home(home: Path) -> None:
+    """Keep a team's mail out of git. Where this cannot be written, the mail is there all the same."""
     ignore = home / ".gitignore"
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        if not ignore.exists():
+    if not ignore.exists():
+        with suppress(OSError):
             ignore.write_text(_IGNORED)
-    except OSError as error:
-        raise LogUnavailable(
-            f"cannot make {home}: {error.strerror}; set TEAM_HOME to a folder you may write"
-        ) from error
-    return home
 
 
 def read_directory(home: Path) -> Directory:

@@ -82,6 +82,7 @@ class EventLog:
         self._segment_bytes = segment_bytes
         self._on_sealed = on_sealed or _write_twin
         self._prepared = False
+        self._copied: tuple[Snapshot, Snapshot, object] | None = None
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Write the drafts in order with one flush; return their events once they are durable.
@@ -150,13 +151,23 @@ class EventLog:
             seen = snapshot
 
     def snapshot(self) -> Snapshot:
-        """Name this moment of the log, for readers that open its files themselves."""
-        from .reading import look
+        """Name this moment of the log, for readers that open its files themselves.
+
+        While the log waits for `repair` that is a copy of what verifies, so that no database is misled by the rest.
+        """
+        from .reading import look, verified_copy
 
         snapshot, file = look(self.active, self.segments)
-        if file is not None:
-            file.close()
-        return snapshot
+        with file or nullcontext():
+            if not self._writer.damaged.exists():
+                return snapshot
+            if self._copied is None or self._copied[0] != snapshot:
+                import tempfile
+
+                folder = tempfile.TemporaryDirectory(prefix="team-mail-")
+                copy = verified_copy(snapshot, file, Path(folder.name, "events.jsonl"))
+                self._copied = snapshot, copy, folder
+            return self._copied[1]
 
     def verify(self) -> Inspection:
         """Check every hash, link, seq and checksum. Damage found stops appends until `repair`."""

@@ -74,6 +74,8 @@ class Query:
     def _slice(self, persona: str, snapshot: Snapshot) -> None:
         """Bring a persona's slice up to the snapshot and call it `mailbox`."""
         table, seen = self._slices.get(persona, (f"slice_{len(self._slices)}", None))
+        if seen and seen.active != snapshot.active:
+            seen = None  # the log was found damaged, or repaired, since: what was cut from it will not do
         if seen != snapshot:
             with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
                 shares, news = _news(seen, snapshot, tail)

@@ -45,6 +45,20 @@ def events_in(
     start: int = 0,
 ) -> Iterator[Event]:
     """Go through a moment's events behind seq `after`; `start` is where to begin in the active file."""
+    return (event for _, event in _records(snapshot, file, after, damage, start))
+
+
+def verified_copy(snapshot: Snapshot, file: io.BufferedReader | None, target: Path) -> Snapshot:
+    """Write what verifies of a moment to one file, each event once, and name that: what to read of a damaged log."""
+    with target.open("wb") as copy:
+        copy.writelines(line for line, _ in _records(snapshot, file, 0, None, 0))
+    status = target.stat()
+    return Snapshot((), target, status.st_ino, status.st_size, snapshot.head)
+
+
+def _records(
+    snapshot: Snapshot, file: io.BufferedReader | None, after: int, damage: list[Damage] | None, start: int
+) -> Iterator[tuple[bytes, Event]]:
     last = after
     missing: set[int] = set()
     for path, lines in _lines(snapshot, file, after, start):
@@ -58,7 +72,7 @@ def events_in(
                 missing.discard(event.seq)
                 missing.update(range(last + 1, min(event.seq, last + 1000)))
                 last = max(last, event.seq)
-                yield event
+                yield line, event
             elif event.seq > after and damage is not None:
                 damage.append(Damage(path, offset, last + 1, f"event {event.seq} stands here again"))
             offset += len(line)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .caller import event_log, open_mailbox, run_id
+from .caller import event_log, open_mailbox, run_id, settled
 from .letter import Letter
 
 
@@ -19,7 +19,8 @@ def send_message(
     """
     files = [Path(file) for file in attachments]
     letter = Letter(from_persona, [to_persona], subject, body, attachments=files, run=run_id())
-    return open_mailbox(create=True).send(letter).id
+    with settled():
+        return open_mailbox(create=True).send(letter).id
 
 
 def get_inbox(persona_id: str, unread_only: bool = False) -> list[dict[str, Any]]:

@@ -83,6 +83,12 @@ def archive_of(path, *members):
     return path
 
 
+def named(member):
+    """Name a test's case by the member's name and type: the same in every process that collects it."""
+    name, _ = member
+    return f"{name.name} {name.type}" if isinstance(name, tarfile.TarInfo) else repr(name)[:40]
+
+
 def special(name, kind, target=""):
     member = tarfile.TarInfo(name)
     member.type, member.linkname = kind, target
@@ -379,7 +385,7 @@ def test_nothing_to_back_up_and_nothing_to_restore_are_said(log, blobs, tmp_path
         (special("segments/SHA256SUMS", tarfile.CHRTYPE), b""),
         (special("segments/SHA256SUMS", tarfile.GNUTYPE_SPARSE), b""),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_an_archive_with_anything_but_a_backup_in_it_is_refused(log, blobs, tmp_path, member):
     """Paths that lead out, links, devices and foreign names: nothing at all is restored."""
