@@ -259,15 +259,13 @@ def test_power_may_be_cut_at_any_moment(tmp_path, kind):
             with storm(folder / "mail", cut * 1_000_000 * 12) as raging:
                 raging.listen(0.2 + chance.random() / 2)
                 raging.hear_out()
-                before = list(raging.acknowledged)
+                before = len(raging.acknowledged)
                 cut_power(folder)
                 raging.stop()
-            import json; Path("/tmp/late.json").write_text(json.dumps(raging.acknowledged[len(before):])); print("before", len(before), "late", len(raging.acknowledged)-len(before))
-            acknowledged += before
+            # A flush under way in that very moment may return without an error, whatever it is of: the file system is
+            # shut down around a process that lives on. Where the power fails, nobody is left to hear that.
+            acknowledged += raging.acknowledged[:before]
         with mounted(image, folder):
             events = check(folder / "mail", acknowledged)
-            places={(e.id,e.seq,e.hash) for e in EventLog(folder/"mail").read()}
-            late=[tuple(x) for x in json.loads(Path("/tmp/late.json").read_text())]
-            print("late lost", [x[1] for x in late if x not in places])
     assert len(acknowledged) > cuts
     print(f"{kind}: {cuts} power cuts, {len(acknowledged)} events acknowledged, {events} in the log: 0 lost, 0 doubled")
