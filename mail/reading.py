@@ -12,7 +12,7 @@ from .disk import Disk
 from .event import Event, decode
 from .segments import Segments
 from .snapshot import Snapshot
-from .tail import newest_line
+from .tail import first_seq, newest_line
 from .verify import Damage
 
 _DISK = Disk()
@@ -21,8 +21,8 @@ _DISK = Disk()
 def look(active: Path, segments: Segments) -> tuple[Snapshot, io.BufferedReader | None]:
     """Name this moment and hold its active file open.
 
-    The active file is opened before the segments are listed: if it is sealed in between, its inode gives it away, and
-    what was sealed after it belongs to a later moment, so nothing is missed or read twice.
+    The active file is opened before the segments are listed. If it is sealed in between, or copied to a new inode and
+    then sealed, its first seq gives it away: a segment that ends behind that belongs to a later moment.
     """
     try:
         file = active.open("rb")
@@ -31,8 +31,8 @@ def look(active: Path, segments: Segments) -> tuple[Snapshot, io.BufferedReader 
         return Snapshot(sealed, active, 0, 0, sealed[-1].last if sealed else 0), None
     status = os.fstat(file.fileno())
     newest, size = newest_line(_DISK, file.fileno(), status.st_size)
-    earlier = (s for s in segments if s.first <= newest.seq or not newest.seq)
-    sealed = tuple(s for s in earlier if s.path.stat().st_ino != status.st_ino)
+    first = first_seq(_DISK, file.fileno())
+    sealed = tuple(s for s in segments if (s.last < first if first else s.path.stat().st_ino != status.st_ino))
     head = newest.seq or (sealed[-1].last if sealed else 0)
     return Snapshot(sealed, active, status.st_ino, size, head), file
 

@@ -8,6 +8,13 @@ from .disk import Disk
 from .event import START, Place, place
 
 _WINDOW = 64 << 10
+_OPENED = 1024
+
+
+def first_seq(disk: Disk, descriptor: int) -> int:
+    """Return the seq of a file's first event, which is its short `log.opened`; 0 if that does not verify."""
+    first = place(disk.read(descriptor, _OPENED, 0).partition(b"\n")[0])
+    return first.seq if first else 0
 
 
 def last_place(disk: Disk, descriptor: int, size: int) -> Place | None:
