@@ -82,7 +82,7 @@ class EventLog:
         self._segment_bytes = segment_bytes
         self._on_sealed = on_sealed or _write_twin
         self._prepared = False
-        self._copied: tuple[Snapshot, Snapshot, object] | None = None
+        self._copied: tuple[Snapshot, Snapshot] | None = None
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Write the drafts in order with one flush; return their events once they are durable.
@@ -162,11 +162,14 @@ class EventLog:
             if not self._writer.damaged.exists():
                 return snapshot
             if self._copied is None or self._copied[0] != snapshot:
+                import shutil
                 import tempfile
+                import weakref
 
-                folder = tempfile.TemporaryDirectory(prefix="team-mail-")
-                copy = verified_copy(snapshot, file, Path(folder.name, "events.jsonl"))
-                self._copied = snapshot, copy, folder
+                folder = Path(tempfile.mkdtemp(prefix="team-mail-"))
+                copy = verified_copy(snapshot, file, folder / "events.jsonl")
+                self._copied = snapshot, copy
+                weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
             return self._copied[1]
 
     def verify(self) -> Inspection:

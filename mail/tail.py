@@ -49,15 +49,12 @@ def newest_line(disk: Disk, descriptor: int, size: int) -> tuple[Place, int]:
 
 
 def recent_chain_holds(disk: Disk, descriptor: int, size: int) -> bool:
-    """Check the chain through the last 64 KiB: damage beside the tail is met before it is written past."""
+    """Check the chain through the last 64 KiB, whose last line holds: damage near is met before it is written past."""
     data = disk.read(descriptor, min(_WINDOW, size), max(0, size - _WINDOW))
-    lines = data.split(b"\n")
-    if lines.pop() or not lines:
-        return False
+    lines = data.split(b"\n")[:-1]
     if size > _WINDOW:
         del lines[0]
-    places = [place(line) for line in lines]
     return all(
         before is not None and after is not None and after.seq == before.seq + 1 and after.prev == before.hash
-        for before, after in pairwise(places)
-    ) and (not places or places[-1] is not None)
+        for before, after in pairwise(map(place, lines))
+    )

@@ -230,6 +230,14 @@ def test_a_follower_is_woken_by_another_thread(log):
     reader.join()
 
 
+def test_following_a_log_without_news_ends_when_it_is_told_to(log):
+    """Whoever has to stop at once has seen nothing."""
+    log.append([note()])
+    stop = threading.Event()
+    stop.set()
+    assert list(log.follow(stop=stop)) == []
+
+
 def test_following_ends_when_it_is_told_to(log):
     """A follower that has nothing to say still hears that it should stop."""
     log.append([note()])

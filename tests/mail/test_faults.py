@@ -633,7 +633,7 @@ def test_any_damage_in_a_sealed_file_is_named_refused_and_mended(tmp_path):
 
 def test_damage_far_behind_in_a_sealed_file_is_damage(tmp_path):
     """T5: where a sealed file is damaged has nothing to do with how long the active one is."""
-    log = filled(tmp_path / "mail", 100, segment_bytes=20_000)
+    log = filled(tmp_path / "mail", 100, segment_bytes=20_000, on_sealed=None)
     (segment,) = [s for s in log.segments if s.first == 1]
     data = segment.path.read_bytes()
     segment.path.chmod(0o644)
@@ -643,6 +643,7 @@ def test_damage_far_behind_in_a_sealed_file_is_damage(tmp_path):
     assert [d.path for d in found.corrupt] == [segment.path] * 2
     refused(log, found.corrupt[0])
     mended(log, verifying(segment.path.read_bytes()))
+    assert not segment.twin.exists()  # it would still show what is lost
 
 
 def test_damage_beside_the_tail_is_met_before_it_is_written_past(tmp_path):
@@ -891,6 +892,53 @@ def test_a_forked_child_goes_on_with_the_log_it_was_given(tmp_path):
     assert not log.verify().damage
 
 
+class LetsGo(SystemClock):
+    """A clock on which somebody lets go of a lock while somebody else waits for it."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.log: EventLog | None = log
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if self.log:
+            self.log._lock.__exit__()
+            self.log = None
+
+
+def test_a_lock_is_waited_for(tmp_path, monkeypatch):
+    """T9: who finds the lock taken gives up the processor, then sleeps; then it is his."""
+    holder = filled(tmp_path / "mail", 1)
+    for number in range(1, 4):
+        holder._lock.__enter__()
+        clock = LetsGo(holder)
+        if number == 3:  # free before anybody has to sleep
+            monkeypatch.setattr(os, "sched_yield", lambda clock=clock: clock.sleep(0))
+        assert opened(tmp_path / "mail", clock=clock).append([draft(number)])[0].subject == str(number)
+    assert not holder.verify().damage
+
+
+def test_a_holder_that_the_system_does_not_name_is_another_process(tmp_path, monkeypatch):
+    """T9: not every system has a list of locks."""
+    holder = filled(tmp_path / "mail", 1)
+    monkeypatch.setattr("team_mail.mail.lock._LOCKS", tmp_path / "nowhere")
+    with holder._lock, pytest.raises(LockTimeout, match="another process"):
+        opened(tmp_path / "mail").append([draft(1)])
+
+
+def test_a_system_without_locks_is_one_clear_error(tmp_path, monkeypatch):
+    """T9: what is no wait is said at once, and leaves the log usable."""
+    log = filled(tmp_path / "mail", 1)
+
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("team_mail.mail.lock.fcntl.flock", refuse)
+        with pytest.raises(LogUnavailable, match="No locks available"):
+            log.append([draft(1)])
+    log.append([draft(1)])
+
+
 # T11: rotation under everybody's hands.
 
 
@@ -941,6 +989,33 @@ def test_rotation_loses_nothing_and_shows_nothing_twice(tmp_path):
     rotations = len(list(log.segments))
     assert rotations > 10
     print(f"{size} events, {rotations} rotations, {reads} times read whole, {asked} questions: 0 lost, 0 twice")
+
+
+def test_a_sealed_segment_has_its_twins_and_may_be_skipped(tmp_path):
+    """Rotation leaves each segment a checksum and, as a cache, twins for the database; a reader begins behind it."""
+    log = filled(tmp_path / "mail", 8, on_sealed=None)
+    for segment in log.segments:
+        assert segment.twin.exists()
+        assert segment.shares.exists()
+        assert not segment.path.stat().st_mode & 0o222
+        assert segment.path.name in log.segments.checksums()
+    every = list(log.read())
+    for after in range(len(every) + 1):
+        assert list(log.read(after)) == every[after:]
+
+
+def test_a_moment_of_a_damaged_log_is_a_copy_of_what_verifies(tmp_path):
+    """T5: what is asked of the database is answered from the events that hold, each once."""
+    log = filled(tmp_path / "mail", 8)
+    lines = log.active.read_bytes().splitlines(keepends=True)
+    log.active.write_bytes(b"".join([lines[0], *lines, b"{}\n", lines[-1]]))
+    assert log.verify().corrupt
+    moment = log.snapshot()
+    assert log.snapshot() == moment
+    assert moment.active != log.active
+    found = [decode(line) for line in moment.active.read_bytes().splitlines()]
+    assert found == list(log.read())
+    assert {row["subject"] for row in Query(log).rows("mailbox", persona="bob")} == {str(number) for number in range(8)}
 
 
 def test_a_reader_overtaken_by_two_rotations_sees_one_moment(tmp_path):
