@@ -607,15 +607,15 @@ def test_any_damage_in_the_active_file_is_named_refused_and_mended(tmp_path):
 
 
 def test_any_damage_in_a_sealed_file_is_named_refused_and_mended(tmp_path):
-    """T5: as in the active file, but nothing at its end is excused, and its checksum witnesses every change."""
+    """T5: as in the active file, but nothing at its end is excused. (Of the flips, every fifth.)"""
     source = filled(tmp_path / "source", 5, segment_bytes=1300)
     active, events = source.active.read_bytes(), {event.seq: event for event in source.read()}
     (segment,) = source.segments
     data, sums = segment.path.read_bytes(), source.segments.sums.read_bytes()
-    cases = 0
-    for cases, (what, bad) in enumerate(broken_logs(data), start=1):
-        if what.startswith("bit") and cases % 5:
-            continue
+    flips, others = [], []
+    for case in broken_logs(data):
+        (flips if case[0].startswith("bit") else others).append(case)
+    for cases, (what, bad) in enumerate([*flips[::5], *others], start=1):
         folder = tmp_path / str(cases)
         (folder / "segments").mkdir(parents=True)
         (folder / "segments" / segment.path.name).write_bytes(bad)
