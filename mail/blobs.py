@@ -35,7 +35,7 @@ class Blobs:
         """Keep some bytes durably; return their name. An OSError leaves nothing behind that could be read."""
         blob = Blob(hashlib.sha256(data).hexdigest(), len(data))
         path = self.path(blob.sha256)
-        if not path.exists():
+        if not path.exists() or path.read_bytes() != data:  # what has changed on disk is mended by sending it again
             for folder in (self.folder, path.parent):
                 if not folder.exists():
                     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from .blobs import Blobs
 from .clock import SystemClock
-from .directory import Directory
+from .directory import PROGRAMS, Directory
 from .errors import NoIdentity, NoTeam, UnknownRecipient, UsageError
 from .event import strict_json
 from .home import find_home, planned_home, read_directory, settle_home
@@ -26,7 +26,7 @@ def identity(persona: str | None, environ: Mapping[str, str] = os.environ) -> st
 
     Raises NoIdentity, and UsageError where a run pretends to be somebody else.
     """
-    own = environ.get("TEAM_PERSONA", "")
+    own = environ.get("TEAM_PERSONA", "").removesuffix("@team")
     if environ.get("TEAM_RUN") and persona and persona.removesuffix("@team") != own:
         raise UsageError(f"this is a run of {own or 'nobody'}: it cannot act as {persona}")
     name = (persona or own).removesuffix("@team")
@@ -66,12 +66,19 @@ def run_id(environ: Mapping[str, str] = os.environ) -> str | None:
 
 def home(*, create: bool = False) -> Path:
     """Find the team's folder. Raises NoTeam, unless `create`: then the answer may be where one will be made."""
+    named = os.environ.get("TEAM_HOME")
+    if named and not create and not Path(named).is_dir():
+        raise UsageError(f"TEAM_HOME names {named}, where there is no folder; correct it, or send the first mail")
     try:
-        return find_home(Path.cwd())
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise NoTeam("the current folder has been deleted; go to one that is there") from None
+    try:
+        return find_home(here)
     except NoTeam:
         if not create:
             raise
-        return planned_home(Path.cwd())
+        return planned_home(here)
 
 
 @contextmanager
@@ -110,9 +117,12 @@ def body(text: str | None, file: Path | None) -> str:
             raise UsageError(f"cannot read {file}: {error.strerror}") from None
     if text is not None and text != "-":
         return text
+    if text == "-" and sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - a closed one is None
+        raise UsageError("standard input is closed: there is no text to read")
     if text == "-" or _piped():
         return _decoded(sys.stdin.buffer.read(), "standard input")
-    return _edited() if sys.stdin.isatty() and sys.stdout.isatty() else ""
+    terminals = [stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)]  # pyright: ignore[reportUnnecessaryComparison]
+    return _edited() if all(terminals) else ""
 
 
 def letter(mailbox: Mailbox, sender: str, to: list[str], cc: list[str], **told: Any) -> Letter:
@@ -120,6 +130,10 @@ def letter(mailbox: Mailbox, sender: str, to: list[str], cc: list[str], **told: 
     due = told.pop("due")
     told["due"] = due_date(due, SystemClock().now()) if due else None
     told["payload"] = payload(told["payload"])
+    if told.get("key") == "":
+        raise UsageError("--key is empty: then every send would be the same one")
+    if sender in PROGRAMS:
+        raise UsageError(f"{sender} is a program of the team; nobody writes in its name")
     split = [[name for names in addresses for name in names.split(",")] for addresses in (to, cc)]
     return Letter(mailbox.directory.checked(sender), split[0], cc=split[1], run=run_id(), **told)
 

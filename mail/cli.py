@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import cli_log, cli_marks
+from . import cli_log, cli_marks, output
 from . import cli_options as option
 from .errors import NoTeam, TeamMailError
 
@@ -45,7 +45,9 @@ def root(
     del version
 
 
-def _acknowledged(event: Any, as_json: bool) -> None:
+def _acknowledged(event: Any, letter: Any, as_json: bool) -> None:
+    if letter.key and (event.subject, event.body) != (letter.subject, letter.body[: len(event.body)]):
+        typer.echo(f"team-mail: the key was used before: message {event.seq} stands, this one was not sent", err=True)
     if as_json:
         from . import render
 
@@ -86,7 +88,7 @@ def send(
     )  # fmt: skip
     with caller.settled():
         event = mailbox.send(letter)
-    _acknowledged(event, as_json)
+    _acknowledged(event, letter, as_json)
 
 
 @app.command()
@@ -170,7 +172,7 @@ def reply(
         mailbox, caller.identity(persona), to, cc, subject=subject, body=text, attachments=attach, type=kind,
         payload=payload, priority=priority, due=due, key=key,
     )  # fmt: skip
-    _acknowledged(mailbox.reply(letter, name, everybody=everybody), as_json)
+    _acknowledged(mailbox.reply(letter, name, everybody=everybody), letter._replace(key=None), as_json)
 
 
 @app.command()
@@ -213,7 +215,8 @@ def search(
     """Find messages by their words, the best first."""
     from . import caller, render
 
-    found = caller.open_mailbox().search(" ".join(words), persona=persona, limit=limit)
+    reader, mailbox = caller.identity_or_none(persona), caller.open_mailbox()
+    found = mailbox.search(" ".join(words), persona=persona, reader=reader, limit=limit)
     if as_json:
         render.document([message.listed() for message in found])
     else:
@@ -274,16 +277,18 @@ def command() -> Any:
 def main() -> None:
     """Run the command; say in one line on stderr what could not be done."""
     _leave_only(sys.argv[1:2])
+    output.prepare()
     try:
-        app()
-    except TeamMailError as error:
+        output.flushed(app)
+    except BrokenPipeError:
+        output.silence()
+        sys.exit(1)
+    except (TeamMailError, OSError) as error:
         from .render import clean
 
+        output.silence()
         print(f"team-mail: {clean(str(error))}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+        sys.exit(error.exit_code if isinstance(error, TeamMailError) else 1)
 
 
 def _leave_only(asked: list[str]) -> None:

@@ -72,12 +72,20 @@ def repair(as_json: option.Json = False) -> None:
 
     done = caller.event_log().repair()
     copies = [str(path) for path in done.copies]
+    told = {
+        "events": done.events,
+        "gaps": [list(gap) for gap in done.gaps],
+        "copies": copies,
+        "left_out": done.left_out,
+    }
     if as_json:
-        render.document({"events": done.events, "gaps": [list(gap) for gap in done.gaps], "copies": copies})
+        render.document(told)
     elif copies:
         typer.echo(f"{done.events} events kept, {len(done.gaps)} gaps on record; the old files: {', '.join(copies)}")
     else:
-        typer.echo(f"nothing to repair: {done.events} events hold")
+        typer.echo(f"nothing to repair: {done.events} events hold; checksums and Parquet copies are made anew")
+    if done.left_out:
+        typer.echo(f"team-mail: {done.left_out} lines have no place in the log; they are in the old files", err=True)
 
 
 @app.command()

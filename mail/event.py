@@ -27,6 +27,7 @@ PRIORITIES = ("low", "normal", "high", "urgent")
 _KIND = r"[a-z]+\.[a-z]+"
 _ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _HEAD = b'{"v":1,"seq":'
+_SEQ_DIGITS = 16
 _HASH_MARK = b',"hash":"'
 _SEAL = len(_HASH_MARK) + 32 + len(b'"}')  # what follows the hashed bytes
 _PREV = slice(-33, -1)  # of the hashed bytes: they end in "prev":"<32 hex>"
@@ -151,7 +152,12 @@ def place(line: bytes) -> Place | None:
         return None
     digest = seal[9:41].decode("ascii", "replace")
     seq = hashed[len(_HEAD) : hashed.find(b",", len(_HEAD))]
-    if not hashed.startswith(_HEAD) or not seq.isdigit() or sha256(hashed).hexdigest()[:32] != digest:
+    if (
+        not hashed.startswith(_HEAD)
+        or not seq.isdigit()
+        or len(seq) > _SEQ_DIGITS
+        or sha256(hashed).hexdigest()[:32] != digest
+    ):
         return None
     return Place(int(seq), hashed[_PREV].decode("ascii", "replace"), digest)
 

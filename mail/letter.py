@@ -52,7 +52,7 @@ class Letter(NamedTuple):
         """Check everything, keep large parts as blobs, and write the draft. Raises UsageError and its kind."""
         if not (self.subject or self.body or self.attachments or self.payload is not None):
             raise UsageError("nothing to send: give a subject, a body or an attachment")
-        if self.type not in (*TYPES, "bounce"):
+        if self.type not in TYPES:
             raise UsageError(f"type {self.type!r} is none of {', '.join(TYPES)}")
         priority = ALIASES.get(self.priority, self.priority)
         if priority not in PRIORITIES:

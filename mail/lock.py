@@ -31,6 +31,8 @@ class Lock:
         self._timeout = timeout
         self._threads = threading.Lock()
         self._descriptor = -1
+        self._name = str(path)
+        self._inode = 0
         self._starting: dict[int, threading.Lock] = {}
         self.pid = 0
 
@@ -41,8 +43,7 @@ class Lock:
         if not threads.acquire(timeout=self._timeout):
             raise LockTimeout(f"another thread of this process holds {self.path} for more than {self._timeout:g} s")
         try:
-            if not self._taken():
-                self._wait()
+            self._take()
         except BaseException:
             threads.release()
             raise
@@ -56,8 +57,25 @@ class Lock:
         with self._starting.setdefault(pid, threading.Lock()):  # one call, so that all threads get the same one
             if self.pid != pid:
                 self._threads = threading.Lock()
-                self._descriptor = self._disk.open(self.path, os.O_RDWR | os.O_CREAT)
+                self._open()
                 self.pid = pid
+
+    def _take(self) -> None:
+        """Wait for the lock of the file that bears the name now: a lock on one that was deleted excludes nobody."""
+        while True:
+            if not self._taken():
+                self._wait()
+            try:
+                if os.lstat(self._name).st_ino == self._inode:
+                    return
+            except FileNotFoundError:
+                pass
+            os.close(self._descriptor)
+            self._open()
+
+    def _open(self) -> None:
+        self._descriptor = self._disk.open(self.path, os.O_RDWR | os.O_CREAT)
+        self._inode = os.fstat(self._descriptor).st_ino
 
     def _taken(self) -> bool:
         try:

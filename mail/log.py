@@ -110,6 +110,7 @@ class EventLog:
                 new = _unknown(unsealed, known) if own else unsealed
                 places = self._writer.write(file, new)
         except OSError as error:
+            self._prepared = False  # the folder itself may be gone
             raise _unavailable(error, self.folder) from error
         for segment in sealed:
             self._on_sealed(segment)
@@ -136,19 +137,11 @@ class EventLog:
 
     def _follow(self, last: int, stop: threading.Event | None) -> Iterator[Event]:
         from .follow import changes
-        from .reading import events_in, look
+        from .reading import Cursor
 
-        seen: Snapshot | None = None
+        cursor = Cursor(self.active, self.segments, last)
         for _ in changes(self.folder, stop, self._clock):
-            snapshot, file = look(self.active, self.segments)
-            if snapshot.head > last:
-                start = seen.size if seen and seen.inode == snapshot.inode else 0
-                for event in events_in(snapshot, file, last, None, start):
-                    yield event
-                    last = event.seq
-            elif file is not None:
-                file.close()
-            seen = snapshot
+            yield from cursor.news()
 
     def snapshot(self) -> Snapshot:
         """Name this moment of the log, for readers that open its files themselves.
@@ -187,23 +180,22 @@ class EventLog:
         """
         from .recovery import Mending, repair_file, repaired
 
-        before, copies, gaps, events = START, list[Path](), list[tuple[int, int]](), 0
+        before, copies, gaps, events, left_out = START, list[Path](), list[tuple[int, int]](), 0, 0
         with self._lock:
             excused = self._verify().excused
             for path in [*(segment.path for segment in self.segments), self.active]:
                 if not path.exists():
                     continue
-                found, copy = repair_file(self._disk, path, before, self.quarantine, excused)
+                found, copy, foreign = repair_file(self._disk, path, before, self.quarantine, excused)
                 if copy is not None:
                     copies.append(copy)
-                    for twin in path.parent.glob(f"{path.stem}.*parquet"):
-                        twin.unlink()
                 gaps += [d.gap for d in found.damage if d.gap and d.gap not in excused]
-                before, events = found.place, events + found.events
+                before, events, left_out = found.place, events + found.events, left_out + foreign
+            self.segments.drop_twins()
             self.segments.sums.unlink(missing_ok=True)
             self.segments.witness()
             self._writer.pardon(before, repaired(gaps) if gaps else None)
-        return Mending(events, tuple(gaps), tuple(copies))
+        return Mending(events, tuple(gaps), tuple(copies), left_out)
 
     def _verify(self) -> Inspection:
         from .reading import look

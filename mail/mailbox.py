@@ -188,12 +188,17 @@ class Mailbox:
         rows = self._query.rows("thread", thread=self.thread_of(name))
         return [self._told(message) for message in self._seen(rows, persona)]
 
-    def search(self, text: str, *, persona: str | None = None, limit: int = 20) -> list[Message]:
-        """Find messages by words in subject and body, the best first; `persona` limits it to that one's mail."""
+    def search(
+        self, text: str, *, persona: str | None = None, reader: str | None = None, limit: int = 20
+    ) -> list[Message]:
+        """Find messages by words in subject and body, the best first.
+
+        `persona` limits it to that one's mail; the flags are those of `reader`, by default the same.
+        """
         words = sorted(set(re.findall(r"\w+", text.lower())))
         if not words:
             raise UsageError("search for what? give at least one word")
-        return self._seen(self._query.rows("search", words=words, persona=persona, limit=limit), persona)
+        return self._seen(self._query.rows("search", words=words, persona=persona, limit=limit), reader or persona)
 
     def watch(self, persona: str, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Message]:
         """Go through a persona's mail as it comes, from now or behind seq `after`, until `stop` is set."""

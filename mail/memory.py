@@ -71,4 +71,4 @@ class MemoryLog:
                 file.writelines(self._lines[self._written :])
             self._written = len(self._lines)
             status = path.stat()
-            return Snapshot((), path, status.st_ino, status.st_size, self._written)
+            return Snapshot((), path, status.st_ino, status.st_size, self._written, self._place.hash)

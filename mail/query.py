@@ -11,9 +11,11 @@ import ast
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -22,7 +24,7 @@ import duckdb
 from .errors import LogUnavailable, UsageError
 from .event import MAX_LINE
 from .segments import Segment
-from .snapshot import Snapshot, Source
+from .snapshot import Snapshot, Source, continues
 
 _SQL = Path(__file__).parent / "sql" / "duckdb"
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -33,61 +35,74 @@ _TRIES = 5  # a query that meets a rotation is asked again; five in a row cannot
 
 
 class Query:
-    """Projections of one log, asked for by name."""
+    """Projections of one log, asked for by name. Threads may share one; they are answered in turn."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._connection = duckdb.connect(config=_CONFIG)
+        self._turn = threading.Lock()
         self._shown: Snapshot | None = None
         self._slices: dict[str, tuple[str, Snapshot]] = {}
+        self._names = count()
+        self._twins = True
 
     def rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
         """Run a projection as of now; return its rows as dictionaries.
 
         `arguments` are exactly the parameters of `sql/duckdb/<name>.sql`. Those over a persona's mailbox are given
-        `persona`, and the slice is cut or extended first.
+        `persona`, and the slice is cut or extended first. Raises LogUnavailable.
         """
-        text = sql(name)
-        for _ in range(_TRIES):
-            snapshot = self._source.snapshot()
-            try:
-                if '"mailbox"' in text:
-                    self._slice(arguments["persona"], snapshot)
-                if '"events"' in text:
-                    self._show(snapshot)
-                result = self._connection.execute(bound(text, arguments))
-                columns = [column[0] for column in result.description]
-                found = [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
-            except duckdb.IOException:
+        with self._turn:
+            for _ in range(_TRIES):
+                snapshot = self._source.snapshot()
+                try:
+                    found = self._answer(sql(name), arguments, snapshot)
+                except duckdb.Error as error:
+                    if not _moved(snapshot):
+                        self._distrust(snapshot, error)
+                    continue
                 if not _moved(snapshot):
-                    raise
-                continue
-            if not _moved(snapshot):
-                return found
+                    return found
         raise LogUnavailable(f"the log was rotated {_TRIES} times while it was read; try again")
 
-    def _show(self, snapshot: Snapshot) -> None:
-        if snapshot != self._shown:
-            self._connection.execute(f'CREATE OR REPLACE VIEW "events" AS {events_sql(snapshot)}')
+    def _answer(self, text: str, arguments: dict[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
+        if '"mailbox"' in text:
+            self._slice(arguments["persona"], snapshot)
+        if '"events"' in text and snapshot != self._shown:
+            self._connection.execute(f'CREATE OR REPLACE VIEW "events" AS {events_sql(snapshot, twins=self._twins)}')
             self._shown = snapshot
+        result = self._connection.execute(bound(text, arguments))
+        names = [column[0] for column in result.description]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def _distrust(self, snapshot: Snapshot, error: duckdb.Error) -> None:
+        """Go on without the twins, which are only copies: throw them away, or where that cannot be, pass them by."""
+        if not self._twins or not snapshot.sealed:
+            raise LogUnavailable(f"the log could not be read: {str(error).splitlines()[0]}") from error
+        self._twins = False
+        self._shown = None
+        self._slices.clear()
+        for segment in snapshot.sealed:
+            for path in (segment.twin, segment.shares):
+                with suppress(OSError):
+                    path.unlink()
 
     def _slice(self, persona: str, snapshot: Snapshot) -> None:
         """Bring a persona's slice up to the snapshot and call it `mailbox`."""
-        table, seen = self._slices.get(persona, (f"slice_{len(self._slices)}", None))
-        if seen and seen.active != snapshot.active:
-            seen = None  # the log was found damaged, or repaired, since: what was cut from it will not do
+        table, seen = self._slices.get(persona, (f"slice_{next(self._names)}", None))
+        if seen and (seen.active != snapshot.active or not continues(seen, snapshot)):
+            seen = None  # taken back, found damaged, or repaired since: what was cut from it will not do
         if seen != snapshot:
+            self._slices.pop(persona, None)
             with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
-                shares, news = _news(seen, snapshot, tail)
+                shares, news = _news(seen, snapshot, tail, twins=self._twins)
                 self._connection.execute(f'CREATE OR REPLACE VIEW "news" AS {news}')
                 text = f"SELECT * FROM ({sql('mailbox')})".replace('"events"', '"news"')
                 if shares:
                     text += f" UNION ALL SELECT * EXCLUDE (persona) FROM {_parquet(shares)} WHERE persona = $persona"
                 verb = f"INSERT INTO {table}" if seen else f"CREATE OR REPLACE TABLE {table} AS"
                 self._connection.execute(f"{verb} {bound(text, {'persona': persona})}")
-            if _moved(snapshot):
-                self._slices.pop(persona, None)
-            else:
+            if not _moved(snapshot):
                 self._slices[persona] = (table, snapshot)
         self._connection.execute(f'CREATE OR REPLACE VIEW "mailbox" AS SELECT * FROM {table}')
 
@@ -120,16 +135,16 @@ def _literal(value: Any) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def events_sql(snapshot: Snapshot) -> str:
+def events_sql(snapshot: Snapshot, *, twins: bool = True) -> str:
     """Write the SELECT that reads a moment of the log: complete events up to its head."""
-    twins = [segment.twin for segment in snapshot.sealed if write_twin(segment)]
-    files = [segment.path for segment in snapshot.sealed if segment.twin not in twins]
+    copies = [segment.twin for segment in snapshot.sealed if twins and write_twin(segment)]
+    files = [segment.path for segment in snapshot.sealed if segment.twin not in copies]
     if snapshot.size:
         files.append(snapshot.active)
-    return _select(twins, files, 0, snapshot.head)
+    return _select(copies, files, 0, snapshot.head)
 
 
-def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes]) -> tuple[list[Path], str]:
+def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, twins: bool) -> tuple[list[Path], str]:
     """Tell what came since an earlier moment: newly sealed segments' shares, and the SELECT of all else.
 
     Of an active file that is still the same only the new bytes are read, through `tail`. A segment that was sealed in
@@ -137,7 +152,7 @@ def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes]) -> tuple[list[P
     """
     before, start = (seen.head, seen.size) if seen else (0, 0)
     new = [segment for segment in now.sealed if segment.last > before]
-    shares = [segment.shares for segment in new if segment.first > before and write_twin(segment)]
+    shares = [segment.shares for segment in new if twins and segment.first > before and write_twin(segment)]
     files = [segment.path for segment in new if segment.shares not in shares]
     if seen and seen.inode == now.inode:
         with now.active.open("rb") as file:
@@ -188,7 +203,7 @@ def write_twin(segment: Segment) -> bool:
     One holds the events in order; the other holds `mailboxes` of them, sorted by persona in small row groups, so that
     a mailbox is read without the others'.
     """
-    if segment.shares.exists() and segment.twin.exists():
+    if segment.shares.is_file() and segment.twin.is_file():
         return True
     lines = f"SELECT * FROM {_lines([segment.path])} WHERE id IS NOT NULL"
     texts = {
@@ -202,6 +217,8 @@ def write_twin(segment: Segment) -> bool:
             try:
                 options = f"FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE {rows}"
                 connection.execute(f"COPY ({text}) TO {_literal(temporary)} ({options})")
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())  # a power cut must not leave a copy that is not one
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)

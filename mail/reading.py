@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from .disk import Disk
 from .event import Event, decode
 from .segments import Segments
-from .snapshot import Snapshot
+from .snapshot import Snapshot, continues
 from .tail import first_seq, newest_line
 from .verify import Damage
 
@@ -28,13 +29,13 @@ def look(active: Path, segments: Segments) -> tuple[Snapshot, io.BufferedReader 
         file = active.open("rb")
     except FileNotFoundError:
         sealed = tuple(segments)
-        return Snapshot(sealed, active, 0, 0, sealed[-1].last if sealed else 0), None
+        return Snapshot(sealed, active, 0, 0, sealed[-1].last if sealed else 0, ""), None
     status = os.fstat(file.fileno())
     newest, size = newest_line(_DISK, file.fileno(), status.st_size)
     first = first_seq(_DISK, file.fileno())
     sealed = tuple(s for s in segments if (s.last < first if first else s.path.stat().st_ino != status.st_ino))
     head = newest.seq or (sealed[-1].last if sealed else 0)
-    return Snapshot(sealed, active, status.st_ino, size, head), file
+    return Snapshot(sealed, active, status.st_ino, size, head, newest.hash), file
 
 
 def events_in(
@@ -48,12 +49,45 @@ def events_in(
     return (event for _, event in _records(snapshot, file, after, damage, start))
 
 
+class Cursor:
+    """A reader's place in a log that grows: what comes behind it, each event once."""
+
+    def __init__(self, active: Path, segments: Segments, last: int) -> None:
+        self._active = active
+        self._segments = segments
+        self._last = last
+        self._seen: Snapshot | None = None
+        self._recent: deque[Event] = deque(maxlen=1000)
+
+    def news(self) -> Iterator[Event]:
+        """Go through what came since the last time, or since the place the cursor was made at."""
+        snapshot, file = look(self._active, self._segments)
+        seen, self._seen = self._seen, snapshot
+        if seen and not continues(seen, snapshot):
+            self._go_back()
+        start = seen.size if seen and seen.inode == snapshot.inode and continues(seen, snapshot) else 0
+        for event in events_in(snapshot, file, self._last, None, start):
+            self._last = event.seq
+            self._recent.append(event)
+            yield event
+
+    def _go_back(self) -> None:
+        """Part of an append was seen and then taken back, or the log was repaired: return to what still stands."""
+        if self._recent:
+            first = self._recent[0].seq
+            snapshot, file = look(self._active, self._segments)
+            standing = {event.hash for event in events_in(snapshot, file, first - 1, None)}
+            while self._recent and self._recent[-1].hash not in standing:
+                self._recent.pop()
+            self._last = self._recent[-1].seq if self._recent else first - 1
+
+
 def verified_copy(snapshot: Snapshot, file: io.BufferedReader | None, target: Path) -> Snapshot:
     """Write what verifies of a moment to one file, each event once, and name that: what to read of a damaged log."""
     with target.open("wb") as copy:
         copy.writelines(line for line, _ in _records(snapshot, file, 0, None, 0))
     status = target.stat()
-    return Snapshot((), target, status.st_ino, status.st_size, snapshot.head)
+    return Snapshot((), target, status.st_ino, status.st_size, snapshot.head, snapshot.hash)
 
 
 def _records(

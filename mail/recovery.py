@@ -17,11 +17,15 @@ from .verify import Inspection, inspect
 
 
 class Mending(NamedTuple):
-    """What `repair` did: events kept, gaps put on record, files changed and where their copies are."""
+    """What `repair` did: events kept, gaps put on record, copies of the files it changed.
+
+    `left_out` counts lines that verify by themselves but have no place in this log; they are in the copies.
+    """
 
     events: int
     gaps: tuple[tuple[int, int], ...]
     copies: tuple[Path, ...]
+    left_out: int = 0
 
 
 def cut_torn_tail(disk: Disk, descriptor: int, found: Inspection, quarantine: Path) -> Path:
@@ -38,23 +42,40 @@ def cut_torn_tail(disk: Disk, descriptor: int, found: Inspection, quarantine: Pa
 
 def repair_file(
     disk: Disk, path: Path, before: Place, quarantine: Path, excused: set[tuple[int, int]]
-) -> tuple[Inspection, Path | None]:
-    """Mend one file: every line that verifies, once, in order of seq. The old file is kept in quarantine.
+) -> tuple[Inspection, Path | None, int]:
+    """Mend one file: every line that belongs to the log, once, in order of seq. The old file is kept in quarantine.
 
-    Returns the inspection of the file as it is now, and the copy, None if there was nothing to mend but known gaps.
+    Returns the inspection of the file as it is now, the copy, None if there was nothing to mend but known gaps, and
+    how many lines that verify were left out.
     """
     found = inspect(path, before)
     if all(d.gap in excused for d in found.damage):
-        return found, None
+        return found, None, 0
     quarantine.mkdir(exist_ok=True)
     copy = quarantine / f"{path.name}-before-repair-{os.urandom(4).hex()}"
-    write_file(disk, copy, path.read_bytes())
-    lines: dict[int, bytes] = {}
-    for line in path.read_bytes().split(b"\n"):
-        if (here := place(line)) is not None and here.seq > before.seq:
-            lines.setdefault(here.seq, line)
+    data = path.read_bytes()
+    write_file(disk, copy, data)
+    lines, left_out = _belonging(data, before)
     write_file(disk, path, b"".join(lines[seq] + b"\n" for seq in sorted(lines)))
-    return inspect(path, before), copy
+    return inspect(path, before), copy, left_out
+
+
+def _belonging(data: bytes, before: Place) -> tuple[dict[int, bytes], int]:
+    """Choose the lines of a file that belong to the log, by seq; count those that verify and do not.
+
+    A line is foreign if no other line is its neighbour in the chain and linked lines with smaller seq stand behind it.
+    """
+    held = [(here, line) for line in data.split(b"\n") if (here := place(line)) is not None]
+    hashes, links = {before.hash, *(here.hash for here, _ in held)}, {here.prev for here, _ in held}
+    lines: dict[int, bytes] = {}
+    smallest = 1 << 62
+    for here, line in reversed(held):
+        linked = here.prev in hashes or here.hash in links
+        if linked:
+            smallest = min(smallest, here.seq)
+        if here.seq > before.seq and (linked or here.seq < smallest):
+            lines[here.seq] = line
+    return lines, len({line for _, line in held} - set(lines.values()))
 
 
 def recovered(kept: Path, size: int) -> Draft:

@@ -6,12 +6,13 @@ What agents wrote is data: control, bidirectional and invisible characters are s
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from .blobs import Blobs
 from .event import Event
@@ -50,6 +51,17 @@ def document(value: Any, out: TextIO | None = None) -> None:
     out.write(_json(value, out, indent=2))
 
 
+def _finite(value: Any) -> Any:
+    """Say null for the numbers that JSON has no word for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name): _finite(item) for name, item in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in cast("list[Any]", value)]
+    return value
+
+
 def json_line(value: Any, out: TextIO | None = None) -> None:
     """Write one JSON document on a line of its own, at once: for streams."""
     out = _open(out)
@@ -63,7 +75,7 @@ def _open(out: TextIO | None) -> TextIO:
 
 def _json(value: Any, out: TextIO, indent: int | None = None) -> str:
     ascii_only = out.isatty() or (out.encoding or "").lower() != "utf-8"
-    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+    text = json.dumps(_finite(value), ensure_ascii=ascii_only, indent=indent, default=str)
     return text.encode(errors="backslashreplace").decode() + "\n"
 
 

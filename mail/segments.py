@@ -68,11 +68,16 @@ class Segments:
         if missing:
             write_file(self._disk, self.sums, "".join(f"{known[n]}  {n}\n" for n in sorted(known)).encode())
 
+    def drop_twins(self) -> None:
+        """Delete the Parquet twins; whoever reads next makes them anew. Raises OSError where that is not allowed."""
+        for path in self.folder.glob("*.parquet"):
+            path.unlink()
+
     def checksums(self) -> dict[str, str]:
         """Return the witnessed SHA-256, in hex, by file name."""
         if not self.sums.exists():
             return {}
-        pairs = (line.split("  ", 1) for line in self.sums.read_text().splitlines())
+        pairs = (line.split("  ", 1) for line in self.sums.read_text(errors="replace").splitlines())
         return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}  # noqa: PLR2004
 
 

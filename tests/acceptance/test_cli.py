@@ -197,7 +197,7 @@ def test_the_log_can_be_shown_counted_checked_and_questioned(team, run):
     assert ok(run("stats")).startswith("kinds:\nlog.opened\t1\t")
     assert ok(run("verify")) == "3 events hold, up to 3\n"
     assert told(run("verify", "--json")) == {"events": 3, "head": 3, "damage": [], "unfinished_bytes": 0}
-    assert ok(run("repair")) == "nothing to repair: 3 events hold\n"
+    assert ok(run("repair")) == "nothing to repair: 3 events hold; checksums and Parquet copies are made anew\n"
     assert ok(run("query", "select sender, subject from events where kind = 'mail.sent' order by seq")) == (
         "curator\tWork\nscribe\tWords\n"
     )
@@ -630,3 +630,44 @@ def figures() -> Iterator[None]:
     began = time.monotonic()
     yield
     print(f"acceptance of the command: {time.monotonic() - began:.1f} s")
+
+
+def test_outputs_that_are_closed_full_or_narrow_end_in_no_traceback(team, run):
+    """Whatever a shell does to the command's streams, it says one line or nothing."""
+    for redirection, code in (
+        (">&-", 0),
+        ("<&-", 0),
+        ("2>&-", 0),
+        *(((">/dev/full", 1),) if Path("/dev/full").exists() else ()),
+    ):
+        ended = subprocess.run(
+            ["sh", "-c", f'"$0" inbox -p boss {redirection}', COMMAND],
+            cwd=team,
+            env=CLEAN,
+            capture_output=True,
+            check=False,
+        )
+        assert (ended.returncode, b"Traceback" in ended.stderr) == (code, False), (redirection, ended)
+    ok(run("send", "--to", "boss", "--from", "scribe", "-s", "é"))
+    assert "\\xe9" in ok(run("inbox", "-p", "boss", PYTHONIOENCODING="ascii"))
+
+
+def test_numbers_and_times_that_json_has_no_word_for_do_not_break_a_query(team, run):
+    """A SELECT may give anything; the answer is one JSON document all the same."""
+    asked = "SELECT 1.5 AS a, 'nan'::DOUBLE AS b, DATE '2026-01-01' AS c"
+    assert json.loads(ok(run("query", asked, "--json"))) == [{"a": "1.5", "b": None, "c": "2026-01-01"}]
+
+
+def test_nobody_writes_in_the_name_of_a_program_or_with_an_empty_key(team, run):
+    """A forged bounce and an unset variable are refused; a key used before is said."""
+    assert "is a program" in refused(run("send", "--to", "boss", "--from", "postmaster", "-s", "Undeliverable"), 2)
+    assert "--key is empty" in refused(run("send", "--to", "boss", "--key", "", "-s", "x"), 2)
+    first = ok(run("send", "--to", "boss", "--key", "k", "-s", "x"))
+    again = run("send", "--to", "boss", "--key", "k", "-s", "y")
+    assert (again.returncode, again.stdout.decode()) == (0, first)
+    assert b"the key was used before" in again.stderr
+
+
+def test_a_team_that_is_not_where_team_home_says_is_told_and_not_taken_for_an_empty_inbox(folder, run):
+    """An agent with a mistyped TEAM_HOME must not wait for mail for ever."""
+    assert "there is no folder" in refused(run("check", "-p", "boss", TEAM_HOME=str(folder / "typo")), 2)

@@ -701,7 +701,7 @@ def test_a_gap_stays_known_after_a_rotation(tmp_path):
         opened(log.folder, Unflushed()).append([draft(number)])
     assert len(list(log.segments)) > 1
     assert not log.verify().damage
-    assert log.repair() == (log.verify().events, (), ())
+    assert log.repair() == (log.verify().events, (), (), 0)
 
 
 def test_a_sealed_gap_is_put_on_record_where_there_is_no_active_file(tmp_path):
