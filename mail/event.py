@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring as quoted
 from typing import Any, NamedTuple, cast
@@ -120,11 +121,10 @@ def serialise(draft: Draft, ts: str) -> Unsealed:
     kind, thread, priority = draft.kind, draft.thread, draft.priority
     if thread is None and kind == "mail.sent":
         thread = own_id
-    if not re.fullmatch(_KIND, kind):
-        raise InvalidEvent(f"kind {kind!r} is not of the form noun.verb, lower case")
+    _check_kind(kind)
     if priority not in PRIORITIES:
         raise InvalidEvent(f"priority {priority!r} is none of {', '.join(PRIORITIES)}")
-    if len(set(draft.recipients)) != len(draft.recipients):
+    if len(draft.recipients) > 1 and len(set(draft.recipients)) != len(draft.recipients):
         raise InvalidEvent(f"a recipient is named twice: {', '.join(draft.recipients)}")
     reply_to, ref, run, data = draft.reply_to, draft.ref, draft.run, draft.data
     try:
@@ -206,6 +206,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _not_a_number(word: str) -> None:
     raise InvalidEvent(f"{word} is not JSON")
+
+
+@lru_cache(maxsize=64)
+def _check_kind(kind: str) -> None:
+    if not re.fullmatch(_KIND, kind):
+        raise InvalidEvent(f"kind {kind!r} is not of the form noun.verb, lower case")
 
 
 def _checked_id(text: str) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # What only readers, repair or repeated ids need is imported where it is used: every send starts cold.
 SEGMENT_BYTES = 16 << 20
-_GATHER = 12  # times to let other writers reach the same flush, as PostgreSQL's commit_delay: 1.2 times the throughput
+_GATHER = 8  # times to let other writers reach the same flush, as PostgreSQL's commit_delay: 1.2 times the throughput
 _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "lustre", "gluster", "fuse.sshfs", "fuse.gluster", "davfs", "ncpfs")
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space, then send again",
@@ -108,14 +108,14 @@ class EventLog:
                 if own:
                     known |= self._known(own - known.keys(), before)[1]
                 new = _unknown(unsealed, known) if own else unsealed
-                places = self._writer.write(file, new)
+                places, alone = self._writer.write(file, new), self._writer.alone
         except OSError as error:
             self._prepared = False  # the folder itself may be gone
             raise _unavailable(error, self.folder) from error
         for segment in sealed:
             self._on_sealed(segment)
-        self._flush(file, unsealed[0].id)
         written = [item.event(place) for item, place in zip(new, places, strict=True)]
+        self._flush(file, unsealed[0].id, 0 if alone else _GATHER)
         if not own:
             return written
         known |= {event.id: event for event in written}
@@ -223,8 +223,8 @@ class EventLog:
             )
         self._prepared = True
 
-    def _flush(self, file: Held, first: str) -> None:
-        for _ in range(_GATHER):
+    def _flush(self, file: Held, first: str, others: int) -> None:
+        for _ in range(others):
             os.sched_yield()
         try:
             self._writer.flush(file)

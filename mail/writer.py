@@ -45,6 +45,7 @@ class Writer:
         self.quarantine = folder / "quarantine"
         self.damaged = folder / "damaged"
         self.size = -1
+        self.alone = False  # nobody else has written since the last time
         self._path = str(self.active)
         self._segments = segments
         self._lock = lock
@@ -73,7 +74,8 @@ class Writer:
             file = self._open()
         if status.st_ino != self._inode:
             self._inode, self.size = status.st_ino, -1
-        if status.st_size != self.size:
+        self.alone = status.st_size == self.size
+        if not self.alone:
             file = self._catch_up(file, status.st_size)
         if self._cut:
             self.write(file, [self._record(self._cut)])
