@@ -222,12 +222,13 @@ def test_a_follower_is_woken_by_another_thread(log):
             if event.subject == "last":
                 return
 
-    reader = threading.Thread(target=wait)
+    reader = threading.Thread(target=wait, daemon=True)
     reader.start()
     log.append([note("first")])
-    seen.wait()
+    assert seen.wait(30)
     log.append([note("last")])
-    reader.join()
+    reader.join(30)
+    assert not reader.is_alive()
 
 
 def test_following_a_log_without_news_ends_when_it_is_told_to(log):

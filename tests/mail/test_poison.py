@@ -328,6 +328,8 @@ def test_the_longest_line_is_still_read_by_every_reader(mailbox):
     assert decode((mailbox.log.folder / "events.jsonl").read_bytes().splitlines()[1]) == event
 
 
-def test_figures():
-    """How much was tried."""
+@pytest.fixture(scope="module", autouse=True)
+def figures():
+    """How much was tried, said once when all of it was."""
+    yield
     print(f"{len(HOSTILE)} hostile texts, {len(LINES)} poison lines at 2 places, 14 questions each")
