@@ -1,0 +1,36 @@
+"""What can go wrong between a persona and its run; the tree goes on from `mail/errors.py`.
+
+TeamMailError
+├── UsageError
+│   ├── PersonaError     a persona file that is not one
+│   ├── NotARepository   no git repository, or one that cannot be worked on
+│   └── GitTooOld        a git without what the weaver needs
+└── GitError             git did not do what it was asked
+"""
+
+from __future__ import annotations
+
+from ..mail.errors import TeamMailError, UsageError
+
+
+class PersonaError(UsageError):
+    """A persona file that is not one; the message names file, line and what to write."""
+
+
+class NotARepository(UsageError):
+    """There is no git repository here, or none that can be worked on."""
+
+
+class GitTooOld(UsageError):
+    """The installed git lacks what the weaver needs."""
+
+
+class GitError(TeamMailError):
+    """Git did not do what it was asked; the message is git's own first line."""
+
+    def __init__(self, words: tuple[str, ...], exit: int, stderr: bytes) -> None:
+        self.words = words
+        self.exit = exit
+        self.stderr = stderr.decode(errors="replace")
+        said = next((line for line in self.stderr.splitlines() if line.strip()), f"exit {exit}")
+        super().__init__(f"git {words[0]}: {said.removeprefix('error: ').removeprefix('fatal: ')}")

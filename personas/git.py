@@ -1,0 +1,123 @@
+"""The one way to run git: on a named repository, with none of the settings that others could have put in its way.
+
+Hooks, fsmonitor, pagers, prompts, external diffs and the settings of machine and user are off; what stands in the
+repository's own config holds, so it must be one that agents do not write to: the user's, or the mirror.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .errors import GitError, GitTooOld, NotARepository
+
+OLDEST = (2, 38)  # merge-tree --write-tree
+_SAFE = (
+    "core.hooksPath=/dev/null", "core.fsmonitor=false", "core.quotePath=false", "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null", "core.autocrlf=false", "core.safecrlf=false", "gc.auto=0", "maintenance.auto=false",
+    "advice.detachedHead=false", "commit.gpgSign=false", "diff.renames=false", "apply.whitespace=nowarn",
+    "protocol.allow=never", "protocol.file.allow=always",
+)  # fmt: skip
+_OPTIONS = tuple(word for setting in _SAFE for word in ("-c", setting))
+_ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "LC_ALL": "C",
+}
+
+
+@dataclass(frozen=True)
+class Git:
+    """A repository by its git directory. Copies with another index, work tree or object store come from `using`."""
+
+    directory: Path
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __call__(self, *words: str, stdin: bytes | None = None, cwd: Path | None = None) -> bytes:
+        """Run one command; return what it printed. Raises GitError with git's own words."""
+        ended = self.run(*words, stdin=stdin, cwd=cwd)
+        if ended.returncode:
+            raise GitError(words, ended.returncode, ended.stderr)
+        return ended.stdout
+
+    def line(self, *words: str, stdin: bytes | None = None) -> str:
+        """Run one command; return what it printed, as text without the last newline."""
+        return os.fsdecode(self(*words, stdin=stdin)).removesuffix("\n")
+
+    def run(
+        self, *words: str, stdin: bytes | None = None, cwd: Path | None = None, wrapper: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run one command to its end, whatever that is. `wrapper` is a command that starts the one behind it."""
+        return subprocess.run(  # noqa: S603
+            [*wrapper, "git", *_OPTIONS, *words],
+            cwd=cwd or self.directory,
+            env=self._environment(),
+            input=stdin or b"",
+            capture_output=True,
+            check=False,
+        )
+
+    def using(self, *, index: Path | None = None, work_tree: Path | None = None, objects: Path | None = None) -> Git:
+        """Return the same repository with a scratch index, a work tree, or a folder of its own for new objects."""
+        told = dict(self.settings)
+        if index:
+            told["GIT_INDEX_FILE"] = str(index)
+        if work_tree:
+            told["GIT_WORK_TREE"] = str(work_tree)
+        if objects:
+            told["GIT_OBJECT_DIRECTORY"] = str(objects)
+            told["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.directory / "objects")
+        return replace(self, settings=told)
+
+    def _environment(self) -> dict[str, str]:
+        return _clean() | {"GIT_DIR": str(self.directory)} | dict(self.settings)
+
+
+def find_repository(start: Path) -> tuple[Git, Path]:
+    """Return the git repository that `start` lies in, and the top of its checkout.
+
+    Raises NotARepository, and GitTooOld where git is older than the weaver needs or is not there at all.
+    """
+    _check_version()
+    found = _places(start)
+    if found is None:
+        raise NotARepository(f"{start} is not in a git repository; run `git init` and commit, or go to one")
+    top, common = found
+    if not top:
+        raise NotARepository(f"{start} is in a bare git repository; a team needs a checkout to live in")
+    return Git(Path(common)), Path(top)
+
+
+def _places(start: Path) -> tuple[str, str] | None:
+    """Ask git for the top of the checkout, empty in a bare one, and the directory that all its worktrees share."""
+    words = ["git", "rev-parse", "--path-format=absolute", "--git-common-dir", "--is-bare-repository"]
+    asked = subprocess.run(words, cwd=start, env=_clean(), capture_output=True, check=False)  # noqa: S603
+    if asked.returncode:
+        return None
+    common, bare = os.fsdecode(asked.stdout).splitlines()
+    if bare == "true":
+        return "", common
+    words[2:] = ["--path-format=absolute", "--show-toplevel"]
+    top = subprocess.run(words, cwd=start, env=_clean(), capture_output=True, check=False)  # noqa: S603
+    return os.fsdecode(top.stdout).removesuffix("\n"), common
+
+
+def _check_version() -> None:
+    try:
+        told = subprocess.run(["git", "--version"], capture_output=True, check=False).stdout.decode()  # noqa: S607
+    except FileNotFoundError:
+        raise GitTooOld("git is not installed, or not in PATH; a sprint needs git 2.38 or later") from None
+    version = tuple(int(part) for part in re.findall(r"\d+", told)[:2])
+    if version < OLDEST:
+        raise GitTooOld(f"{told.strip()} is too old: the weaver needs git 2.38 or later; upgrade it")
+
+
+def _clean() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _ENVIRONMENT
