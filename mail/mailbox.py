@@ -241,6 +241,14 @@ class Mailbox:
         """List mail past its due date that its recipient (`persona`) has neither answered, acked nor put away."""
         return self._query.rows("overdue", now=rfc3339(self._clock.now()))
 
+    def unread(self, roster: Sequence[str]) -> list[dict[str, Any]]:
+        """List what waits for these: persona, seq, id, ts, sender, subject, type, priority, run; the oldest first."""
+        return self._query.rows("unread", roster=list(roster))
+
+    def schedule(self, after: int = 0) -> list[dict[str, Any]]:
+        """List what the scheduler and the weaver did behind a seq: seq, id, ts, kind, sender, ref, run, data, hash."""
+        return self._query.rows("schedule", after=after)
+
     def stats(self) -> list[dict[str, Any]]:
         """Count events by kind: rows of kind, events, first and last seq, since and until."""
         return self._query.rows("stats")

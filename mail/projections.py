@@ -16,25 +16,12 @@ from .snapshot import Source
 
 EVENT_SCHEMA = ibis.schema(
     {
-        "v": "int64",
-        "seq": "int64",
-        "id": "string",
-        "ts": "string",
-        "kind": "string",
-        "sender": "string",
-        "recipients": "array<string>",
-        "subject": "string",
-        "body": "string",
-        "thread": "string",
-        "reply_to": "string",
-        "priority": "string",
-        "ref": "string",
-        "run": "string",
-        "data": "json",
-        "prev": "string",
-        "hash": "string",
+        "v": "int64", "seq": "int64", "id": "string", "ts": "string", "kind": "string", "sender": "string",
+        "recipients": "array<string>", "subject": "string", "body": "string", "thread": "string",
+        "reply_to": "string", "priority": "string", "ref": "string", "run": "string", "data": "json",
+        "prev": "string", "hash": "string",
     }
-)
+)  # fmt: skip
 MARKS = {"read": "unread", "acked": None, "archived": "unarchived", "trashed": "restored"}
 FLAGS = (*MARKS, "answered", "bounced")
 LIMIT = 999_999_999  # stands for the parameter `limit`: Ibis has no other way to say it
@@ -61,6 +48,7 @@ def mail(table: Any) -> Any:
 SLICE = [name for name in events.columns if name not in {"v", "body", "prev", "hash"}]
 SENT = events.kind == "mail.sent"
 MARKED = [f"mail.{verb}" for pair in MARKS.items() for verb in pair if verb] + ["mail.tagged", "mail.untagged"]
+SCHEDULED = r"^(sprint|tick|run|patch|gate|persona|scheduler)\."
 SAID = events.kind.isin(MARKED) | (SENT & events.reply_to.notnull())
 
 
@@ -221,6 +209,21 @@ def unreachable() -> Any:
     )
 
 
+def unread() -> Any:
+    """List the unread mail of a roster's personas, each once per recipient, oldest first."""
+    waiting = deliveries().filter(~_.read, ~_.archived, ~_.trashed)
+    waiting = waiting.filter(argument("roster", "array<string>").contains(waiting.persona))
+    subjects = mail(events).select("id", "subject", "run")
+    listed = waiting.mutate(type=ibis.coalesce(_.data["type"].str, "note")).join(subjects, "id")
+    return listed.select("persona", "seq", "id", "ts", "sender", "subject", "type", "priority", "run").order_by("seq")
+
+
+def schedule() -> Any:
+    """List what the scheduler and the weaver have done behind a seq, but for the ticks that had nothing to do."""
+    done = events.filter(_.seq > argument("after", "int64"), _.kind.re_search(SCHEDULED), _.data["idle"].str.isnull())
+    return done.select("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash").order_by("seq")
+
+
 def search() -> Any:
     """Rank messages by BM25 (k1 1.2, b 0.75) over the words asked for; a word in the subject counts three times.
 
@@ -281,8 +284,8 @@ def messages() -> Any:
 
 
 PROJECTIONS = (
-    mailboxes, mailbox, inbox, message, messages, thread, states, sent, counts, overdue, unreachable, search, stats,
-    people, tagged,
+    mailboxes, mailbox, inbox, message, messages, thread, states, sent, counts, overdue, unreachable, unread, schedule,
+    search, stats, people, tagged,
 )  # fmt: skip
 
 

@@ -1,0 +1,215 @@
+"""What happens next: one pure function from what is known to a plan. No clock, no disk, no process.
+
+Within a tick the weave comes before the launches, and its outcome is news: a plan with patches to weave shows whom it
+would launch as things stand, and the tick asks again once they are woven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+from .facts import LOST, OPEN, Run
+from .mode import Flag, mode_of
+from .plan import SEQUENTIAL, Launch, Opening, Plan, Skip
+from .state import State
+
+_LONGEST_PAUSE = timedelta(minutes=10)
+
+
+class Member(NamedTuple):
+    """A persona that takes part, as much of it as a decision needs: its id, and the agent that plays it."""
+
+    id: str
+    agent: str
+
+
+class Policy(Flag, Protocol):
+    """The `[sprint]` table. Durations are in seconds."""
+
+    @property
+    def max_attempts(self) -> int:
+        """At most so many launches per persona and sprint."""
+        ...
+
+    @property
+    def max_wakes(self) -> int:
+        """At most so many launches by mail per sprint; 0 is three for each persona."""
+        ...
+
+    @property
+    def retry_backoff(self) -> float:
+        """The pause before the first retry; it doubles from there."""
+        ...
+
+    @property
+    def deadline(self) -> float:
+        """The longest a sprint may take."""
+        ...
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for: `start` is the reason to start a sprint if none is open, `mode` overrides the flag.
+
+    `personas` limits a new sprint's first batch; empty is everybody that is scheduled.
+    """
+
+    start: str | None = None
+    mode: str = "auto"
+    personas: tuple[str, ...] = ()
+    otherwise: str = "no sprint is open"
+
+
+def decide(state: State, roster: Sequence[Member], policy: Policy, now: datetime, wish: Wish) -> Plan:
+    """Decide the next tick. `roster` is who is scheduled, in the order in which they are launched."""
+    if state.paused:
+        return Plan(state.tick, state.sprint and state.sprint.number, idle=f"{state.paused}; scheduler resume goes on")
+    if state.sprint is None and (wish.start is None or not roster):
+        why = wish.otherwise if roster else "nobody on the roster is scheduled; add a persona to .team/personas"
+        return Plan(state.tick, idle=why)
+    return _Decision(state, roster, policy, now, wish).plan()
+
+
+class _Decision:
+    """One decision while it is being made: the rules, each a method, over facts that do not change."""
+
+    def __init__(self, state: State, roster: Sequence[Member], policy: Policy, now: datetime, wish: Wish) -> None:
+        self.state = state
+        self.roster = roster
+        self.policy = policy
+        self.now = now
+        self.sprint = state.sprint
+        self.number = state.number + (0 if state.sprint else 1)
+        self.runs = [run for run in state.runs if run.sprint == self.number]
+        self.mode, self.rule = mode_of(self.number, policy, self.runs, wish.mode, self.sprint)
+        first = wish.personas or tuple(member.id for member in roster)
+        self.first = self.sprint.personas if self.sprint else first
+        self.opening = None if self.sprint else Opening(self.number, wish.start or "", first)
+        self.due: list[datetime] = []
+
+    def plan(self) -> Plan:
+        """Put the parts together."""
+        lost = tuple(run for run in self.runs if run.status == OPEN and run.id in self.state.dead)
+        alive = [run for run in self.runs if run.status == OPEN and run.id not in self.state.dead]
+        if self._late():
+            return self._made(lost=lost, finish=None if alive else "deadline", idle=self._waiting(alive))
+        launches, skips, aside = self._sorted([run.persona for run in alive])
+        if self.mode == SEQUENTIAL:
+            turn = () if alive else launches[:1]
+            skips += [Skip(one.persona, "waits its turn: sequential mode") for one in launches if one not in turn]
+            launches = list(turn)
+        finish = None
+        if not (launches or lost or alive or self.state.pending or self.due):
+            finish = self._outcome(aside)
+        return self._made(
+            lost=lost, weave=self.state.pending, launches=tuple(launches), skips=tuple(skips), aside=tuple(aside),
+            finish=finish, wait_until=min(self.due) if self.due and not (launches or alive) else None,
+        )  # fmt: skip
+
+    def _made(self, **parts: object) -> Plan:
+        return Plan(self.state.tick, self.number, self.mode, self.rule, self.opening, **parts)  # type: ignore[arg-type]
+
+    def _late(self) -> bool:
+        if self.sprint is None:
+            return False
+        return self.now - datetime.fromisoformat(self.sprint.started) >= timedelta(seconds=self.policy.deadline)
+
+    def _waiting(self, alive: Sequence[Run]) -> str | None:
+        names = ", ".join(run.persona for run in alive)
+        return f"the deadline has passed; {names} still running" if alive else None
+
+    def _sorted(self, running: Sequence[str]) -> tuple[list[Launch], list[Skip], list[Skip]]:
+        """Sort everybody into those to launch, those to skip, and those to set aside for the human."""
+        launches: list[Launch] = []
+        skips: list[Skip] = []
+        aside: list[Skip] = []
+        wakes = sum(run.reason == "mail" for run in self.runs)
+        for member in self.roster:
+            if member.id in running:
+                skips.append(Skip(member.id, "still running"))
+            elif member.id in self.state.aside and self.sprint:
+                skips.append(Skip(member.id, f"set aside: {self.state.aside[member.id]}"))
+            elif isinstance(found := self._reason(member), str):
+                skips.append(Skip(member.id, found))
+            elif why := self._exhausted(member.id, found, wakes):
+                aside.append(Skip(member.id, why))
+            else:
+                wakes += found.reason == "mail"
+                launches.append(found)
+        return launches, skips, aside
+
+    def _reason(self, member: Member) -> Launch | str:
+        """Return the launch that a persona has a reason for, else why there is none now."""
+        own = [run for run in self.runs if run.persona == member.id]
+        mail = self.state.unread.get(member.id, ()) if self.sprint or self.opening else ()
+        last = own[-1] if own else None
+        if last and (pause := self._pause(own)):
+            self.due.append(pause)
+            return f"{last.detail or last.status}; next try at {pause:%H:%M:%S}Z"
+        if last is None and member.id in self.first:
+            return self._launch(member, own, "batch", "first launch of the sprint")
+        if last and last.status == "stopped":
+            return f"stopped by hand: {last.detail}"
+        if last and (last.status == LOST or self._fruitless(last)):
+            return self._launch(member, own, "retry", f"attempt {last.attempt} {_end(last)}")
+        if mail:
+            return self._launch(member, own, "mail", f"{len(mail)} unread, last from {mail[-1].sender}")
+        return "nothing unread"
+
+    def _launch(self, member: Member, own: Sequence[Run], reason: str, why: str) -> Launch:
+        mail = self.state.unread.get(member.id, ())
+        estimate = self.state.estimate(member.id)
+        return Launch(member.id, member.agent, len(own) + 1, self.number, reason, why, mail, estimate)
+
+    def _fruitless(self, run: Run) -> bool:
+        """Tell whether a run failed and left nothing to weave."""
+        patch = self.state.patch(run.id)
+        return run.status not in {"ok", OPEN} and (patch is None or patch.status == "dropped")
+
+    def _pause(self, own: Sequence[Run]) -> datetime | None:
+        """Return when the next retry of a persona is due, if that lies ahead: the pause doubles with each failure."""
+        failures = 0
+        for run in reversed(own):
+            if run.status in {LOST, "stopped"} or not self._fruitless(run):
+                break
+            failures += 1
+        if not failures:
+            return None
+        pause = min(timedelta(seconds=self.policy.retry_backoff) * 2 ** (failures - 1), _LONGEST_PAUSE)
+        due = datetime.fromisoformat(own[-1].finished or own[-1].started) + pause
+        return due if due > self.now and failures < self.policy.max_attempts else None
+
+    def _exhausted(self, persona: str, launch: Launch, wakes: int) -> str | None:
+        """Say why a persona that has a reason to run must not run again in this sprint."""
+        own = [run for run in self.runs if run.persona == persona]
+        most = self.policy.max_attempts
+        if sum(run.status != LOST for run in own) >= most:
+            last = f"the last {_end(own[-1])}" if own[-1].status != "ok" else "mail still waits"
+            return f"{most} attempts are spent and {last}"
+        if sum(run.status == LOST for run in own) >= most:
+            return f"{most} runs were lost with their scheduler"
+        if launch.reason == "mail" and (same := self._no_progress(persona)):
+            return same
+        budget = self.policy.max_wakes or 3 * len(self.roster)
+        if launch.reason == "mail" and wakes >= budget:
+            return f"loop guard: {budget} launches by mail in one sprint"
+        return None
+
+    def _no_progress(self, persona: str) -> str | None:
+        """Tell of the same conflict twice running, which a third try would only repeat."""
+        decided = [p for p in self.state.patches if p.persona == persona and p.sprint == self.number and p.tick]
+        last = decided[-2:]
+        if len(last) == 2 and all(p.status == "conflicted" for p in last) and last[0].why == last[1].why:  # noqa: PLR2004
+            return "no progress: the same conflict twice running"
+        return None
+
+    def _outcome(self, aside: Sequence[Skip]) -> str:
+        """Say how a sprint with nothing left to do ends: spent if somebody had to be given up."""
+        return "spent" if aside or self.state.aside else "converged"
+
+
+def _end(run: Run) -> str:
+    return "was lost with its scheduler" if run.status == LOST else f"ended with {run.detail or run.status}"

@@ -1,0 +1,34 @@
+"""What can stop a sprint; the tree goes on from `mail/errors.py` and `personas/errors.py`.
+
+TeamMailError
+├── UsageError
+│   ├── SettingsError    a key or value in team.toml, the environment or a flag that is not one
+│   ├── NotReady         something a sprint needs is missing: said before anything starts
+│   └── NoSuchRun        no run, sprint or patch has that name
+├── NotLeader            another scheduler leads this team
+└── BranchMoved          somebody moved a branch that the weaver was about to move
+"""
+
+from __future__ import annotations
+
+from ..mail.errors import TeamMailError, UsageError
+
+
+class SettingsError(UsageError):
+    """A setting that is not one; the message names key, line and what may stand there."""
+
+
+class NotReady(UsageError):
+    """Something that a sprint needs is missing; nothing was started."""
+
+
+class NoSuchRun(UsageError):
+    """No run, sprint or patch has that name."""
+
+
+class NotLeader(TeamMailError):
+    """Another scheduler leads this team; the message says which process."""
+
+
+class BranchMoved(TeamMailError):
+    """Somebody moved a branch that the weaver was about to move; nothing was changed."""

@@ -1,0 +1,102 @@
+"""The nouns of a sprint, frozen: what the log says of one run, one patch, one sprint, one message that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+OPEN = "open"
+LOST = "lost"
+PENDING = "pending"
+
+
+class Mail(NamedTuple):
+    """An unread message as it waits for one persona."""
+
+    persona: str
+    seq: int
+    id: str
+    ts: str
+    sender: str
+    subject: str
+    type: str
+    priority: str
+    run: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt of one persona. `status` is open, ok, failed, timeout, quota, stopped or lost."""
+
+    id: str
+    persona: str
+    attempt: int
+    tick: int
+    sprint: int
+    base: str
+    agent: str
+    reason: str
+    started: str
+    mail: tuple[str, ...] = ()
+    supervisor: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    status: str = OPEN
+    finished: str | None = None
+    seconds: float | None = None
+    detail: str = ""
+    stop: bool = False
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What a run changed. `status` is pending, landed, conflicted, refused, held, rejected by a gate, or dropped."""
+
+    run: str
+    persona: str
+    sprint: int
+    base: str
+    sha256: str
+    size: int
+    seq: int
+    hash: str
+    ts: str
+    files: tuple[str, ...] = ()
+    status: str = PENDING
+    tick: int = 0
+    commit: str | None = None
+    why: str = ""
+    approved: bool = False
+
+
+@dataclass(frozen=True)
+class Sprint:
+    """One sprint, from its launch on. `outcome` is converged, spent, deadline or stopped, and None while it is open."""
+
+    number: int
+    id: str
+    base_branch: str
+    base: str
+    branch: str
+    mode: str
+    rule: str
+    reason: str
+    personas: tuple[str, ...]
+    started: str
+    finished: str | None = None
+    outcome: str | None = None
+    ticks: int = 0
+    commits: tuple[str, ...] = ()
+
+
+class Fact(NamedTuple):
+    """One event, as much of it as the fold needs."""
+
+    seq: int
+    ts: str
+    kind: str
+    sender: str
+    ref: str | None
+    run: str | None
+    data: Mapping[str, Any]
+    hash: str

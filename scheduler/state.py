@@ -1,0 +1,239 @@
+"""What the log says of sprints: runs, patches, verdicts, and what waits. A fold over facts, which nobody changes.
+
+`state_of` reads the two projections `schedule` and `unread`; `fold` is pure, so every rule can be tried on a list.
+The first word on a run's end is the last: what a run says after it was given up stays on record as late.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any, Protocol
+
+from .facts import LOST, OPEN, PENDING, Fact, Mail, Patch, Run, Sprint
+
+_UNUSABLE = frozenset({"timeout", "quota", "stopped", LOST})  # ends after which half a change may lie there
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that `decide` may know. `unread` is by persona; `dead` are open runs whose supervisor is gone."""
+
+    sprints: tuple[Sprint, ...] = ()
+    runs: tuple[Run, ...] = ()
+    patches: tuple[Patch, ...] = ()
+    aside: Mapping[str, str] = field(default_factory=dict[str, str])
+    green: frozenset[tuple[str, str]] = frozenset()
+    paused: str | None = None
+    unread: Mapping[str, tuple[Mail, ...]] = field(default_factory=dict[str, tuple[Mail, ...]])
+    dead: frozenset[str] = frozenset()
+
+    @property
+    def sprint(self) -> Sprint | None:
+        """The sprint that is open."""
+        return self.sprints[-1] if self.sprints and self.sprints[-1].outcome is None else None
+
+    @property
+    def number(self) -> int:
+        """The last sprint's number, 0 before the first."""
+        return self.sprints[-1].number if self.sprints else 0
+
+    @property
+    def tick(self) -> int:
+        """The number of the tick that is next or under way in the open sprint, from 1."""
+        return self.sprint.ticks + 1 if self.sprint else 1
+
+    @property
+    def tip(self) -> str | None:
+        """The commit that the open sprint's branch stands at, as the log tells it; None without one."""
+        sprint = self.sprint
+        return (sprint.commits or (sprint.base,))[-1] if sprint else None
+
+    @property
+    def pending(self) -> tuple[Patch, ...]:
+        """The patches that wait for the weaver: captured, and their run has ended."""
+        ended = {run.id for run in self.runs if run.status != OPEN}
+        return tuple(patch for patch in self.patches if patch.status == PENDING and patch.run in ended)
+
+    def of(self, *statuses: str) -> tuple[Patch, ...]:
+        """Return patches by status, in the order of the log."""
+        return tuple(patch for patch in self.patches if patch.status in statuses)
+
+    def own(self, persona: str) -> tuple[Run, ...]:
+        """Return a persona's runs in the open or last sprint, the oldest first."""
+        return tuple(run for run in self.runs if run.persona == persona and run.sprint == self.number)
+
+    def patch(self, run: str) -> Patch | None:
+        """Return a run's patch."""
+        return next((patch for patch in self.patches if patch.run == run), None)
+
+    def estimate(self, persona: str) -> float | None:
+        """Return the median length of a persona's runs that ended well, in seconds."""
+        lengths = [run.seconds for run in self.runs if run.persona == persona and run.seconds and run.status == "ok"]
+        return median(lengths) if lengths else None
+
+
+class Facts(Protocol):
+    """Where state comes from: the mailbox, which answers both projections."""
+
+    def schedule(self, after: int = 0) -> list[dict[str, Any]]:
+        """List what scheduler and weaver did."""
+        ...
+
+    def unread(self, roster: Sequence[str]) -> list[dict[str, Any]]:
+        """List what waits for personas."""
+        ...
+
+
+def state_of(facts: Facts, roster: Sequence[str]) -> State:
+    """Read the state of a team as of now. What no program of ours wrote into these kinds is left out."""
+    found = [_fact(row) for row in facts.schedule()]
+    unread: dict[str, tuple[Mail, ...]] = {}
+    for row in facts.unread(roster):
+        mail = Mail(**row)
+        unread[mail.persona] = (*unread.get(mail.persona, ()), mail)
+    return replace(fold(found), unread=unread)
+
+
+def fold(facts: Iterable[Fact]) -> State:
+    """Fold facts, in the order of the log, into the state they tell of."""
+    held = _Fold()
+    for fact in facts:
+        if told := _KINDS.get(fact.kind):
+            with suppress(KeyError, TypeError, AttributeError):  # an event of ours in name only
+                told(held, fact)
+    return State(
+        tuple(held.sprints), tuple(held.runs.values()), tuple(held.patches.values()), held.aside,
+        frozenset(held.green), held.paused,
+    )  # fmt: skip
+
+
+class _Fold:
+    """State while it is being folded."""
+
+    def __init__(self) -> None:
+        self.sprints: list[Sprint] = []
+        self.runs: dict[str, Run] = {}
+        self.patches: dict[str, Patch] = {}
+        self.aside: dict[str, str] = {}
+        self.green: set[tuple[str, str]] = set()
+        self.paused: str | None = None
+
+    def sprint_started(self, fact: Fact) -> None:
+        told = fact.data
+        self.sprints.append(
+            Sprint(
+                told["sprint"], told["id"], told["base_branch"], told["base"], told["branch"], told["mode"],
+                told["rule"], told["reason"], tuple(told["personas"]), fact.ts,
+            )
+        )  # fmt: skip
+        self.aside = {}
+
+    def sprint_finished(self, fact: Fact) -> None:
+        if self.sprints:
+            self.sprints[-1] = replace(self.sprints[-1], finished=fact.ts, outcome=fact.data["outcome"])
+
+    def tick_done(self, fact: Fact) -> None:
+        if self.sprints and self.sprints[-1].number == fact.data.get("sprint"):
+            self.sprints[-1] = replace(self.sprints[-1], ticks=fact.data["tick"])
+
+    def run_started(self, fact: Fact) -> None:
+        told = fact.data
+        self.runs[str(fact.run)] = Run(
+            str(fact.run), told["persona"], told["attempt"], told["tick"], told["sprint"], told["base"], told["agent"],
+            told["reason"], fact.ts, tuple(told["mail"]), told["supervisor"],
+        )  # fmt: skip
+
+    def run_finished(self, fact: Fact) -> None:
+        told = fact.data
+        self._end(fact, status=told["status"], seconds=told["seconds"], detail=told["detail"])
+
+    def run_lost(self, fact: Fact) -> None:
+        self._end(fact, status=LOST, detail=fact.data["why"])
+
+    def run_stopped(self, fact: Fact) -> None:
+        if run := self.runs.get(str(fact.ref)):
+            self.runs[run.id] = replace(run, stop=True)
+
+    def _end(self, fact: Fact, **told: Any) -> None:
+        run = self.runs.get(str(fact.run))
+        if run is None:
+            return
+        if run.status == OPEN:
+            self.runs[run.id] = replace(run, finished=fact.ts, **told)
+            if run.id in self.patches and told["status"] in _UNUSABLE:
+                self.patches[run.id] = replace(self.patches[run.id], status="dropped", why=told["detail"])
+        else:
+            self.runs[run.id] = replace(run, late=True)
+
+    def patch_captured(self, fact: Fact) -> None:
+        run, told = self.runs.get(str(fact.run)), fact.data
+        if run is None or run.status != OPEN or not told["patch"]["size"]:
+            return
+        blob = told["patch"]
+        self.patches[run.id] = Patch(
+            run.id, run.persona, run.sprint, run.base, blob["sha256"], blob["size"], fact.seq, fact.hash, fact.ts,
+            tuple(told["files"]),
+        )  # fmt: skip
+
+    def patch_landed(self, fact: Fact) -> None:
+        commit = fact.data["commit"]
+        self._decide(fact, status="landed", commit=commit)
+        if self.sprints:
+            self.sprints[-1] = replace(self.sprints[-1], commits=(*self.sprints[-1].commits, commit))
+
+    def patch_decided(self, fact: Fact) -> None:
+        self._decide(fact, status=fact.kind.removeprefix("patch."))
+
+    def patch_approved(self, fact: Fact) -> None:
+        patch = self.patches.get(str(fact.ref))
+        if patch and patch.status == "held":
+            self.patches[patch.run] = replace(patch, status=PENDING, approved=True)
+
+    def _decide(self, fact: Fact, **told: Any) -> None:
+        if patch := self.patches.get(str(fact.ref)):
+            why, tick = fact.data.get("signature") or fact.data.get("why", ""), fact.data["tick"]
+            self.patches[patch.run] = replace(patch, why=why, tick=tick, **told)
+
+    def persona_skipped(self, fact: Fact) -> None:
+        self.aside[fact.data["persona"]] = fact.data["why"]
+
+    def gate_judged(self, fact: Fact) -> None:
+        if fact.data["passed"]:
+            self.green.add((fact.data["gate"], fact.data["tree"]))
+
+    def scheduler_paused(self, fact: Fact) -> None:
+        self.paused = f"paused by {fact.sender} at {fact.ts[:19]}Z"
+
+    def scheduler_resumed(self, _: Fact) -> None:
+        self.paused = None
+
+
+_KINDS: Mapping[str, Callable[[_Fold, Fact], None]] = {
+    "sprint.started": _Fold.sprint_started,
+    "sprint.finished": _Fold.sprint_finished,
+    "tick.done": _Fold.tick_done,
+    "run.started": _Fold.run_started,
+    "run.finished": _Fold.run_finished,
+    "run.lost": _Fold.run_lost,
+    "run.stopped": _Fold.run_stopped,
+    "patch.captured": _Fold.patch_captured,
+    "patch.landed": _Fold.patch_landed,
+    "patch.conflicted": _Fold.patch_decided,
+    "patch.refused": _Fold.patch_decided,
+    "patch.held": _Fold.patch_decided,
+    "patch.rejected": _Fold.patch_decided,
+    "patch.approved": _Fold.patch_approved,
+    "persona.skipped": _Fold.persona_skipped,
+    "gate.judged": _Fold.gate_judged,
+    "scheduler.paused": _Fold.scheduler_paused,
+    "scheduler.resumed": _Fold.scheduler_resumed,
+}
+
+
+def _fact(row: Mapping[str, Any]) -> Fact:
+    data = json.loads(row["data"]) if isinstance(row["data"], str) else row["data"]
+    return Fact(row["seq"], row["ts"], row["kind"], row["sender"], row["ref"], row["run"], data or {}, row["hash"])
