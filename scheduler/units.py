@@ -1,0 +1,103 @@
+"""How people write amounts in settings: `30m`, `10MB`, `0 9 * * mon-fri`. Each reader raises ValueError, saying how."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+LONGEST = 366 * 86_400.0  # what waits longer has been forgotten, and some clocks of the system cannot count it
+_NO_SPAN = 'must be a span of time ("90s", "30m", "2h", "1d") or a number of seconds'
+_NO_SIZE = 'must be a size ("10MB", "512KiB") or a number of bytes'
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_SPAN = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw])\s*)+", re.ASCII)
+_SPAN_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.ASCII)
+_BYTES = {"": 1, "B": 1} | {
+    f"{letter}{i}B": (1024 if i else 1000) ** power for power, letter in enumerate("KMGT", 1) for i in ("", "i")
+}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_CRON = (
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day of month", 1, 31, ()),
+    ("month", 1, 12, _MONTHS),
+    ("day of week", 0, 7, _DAYS),
+)
+_CRON_PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/(\d+))?", re.ASCII)
+
+
+def seconds(value: Any) -> float:
+    """Read a span of time: `"30m"`, `"1h30m"`, `"500ms"`, or a number of seconds; from 0 up to 366 days."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(_NO_SPAN)  # noqa: TRY004 - the only kind that pydantic takes for a wrong value
+    if isinstance(value, str):
+        text = value.strip()
+        if not _SPAN.fullmatch(text):
+            raise ValueError(_NO_SPAN)
+        value = sum(float(number) * _SECONDS[unit] for number, unit in _SPAN_PART.findall(text))
+    if not 0 <= value <= LONGEST:
+        raise ValueError("must be a span of time from 0 up to 366 days")
+    return float(value)
+
+
+def span(value: float) -> str:
+    """Write a span of time the way that `seconds` reads it, in its largest whole unit."""
+    for unit in ("d", "h", "m", "s"):
+        if value and not value % _SECONDS[unit]:
+            return f"{value / _SECONDS[unit]:.0f}{unit}"
+    return f"{value:g}s"
+
+
+def byte_count(value: Any) -> int:
+    """Read a size: `"10MB"`, `"512KiB"`, or a number of bytes; at least one."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(_NO_SIZE)  # noqa: TRY004
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value.strip())
+        unit = _BYTES.get(match[2]) if match else None
+        if match is None or unit is None:
+            raise ValueError(_NO_SIZE)
+        value = int(float(match[1]) * unit) if len(match[1]) < 16 else -1  # noqa: PLR2004 - an exabyte has 19
+    if not 1 <= value < 1 << 53:
+        raise ValueError("must be a size of at least one byte")
+    return value
+
+
+def size(value: int) -> str:
+    """Write a size the way that `byte_count` reads it, in its largest whole unit."""
+    for unit, factor in sorted(_BYTES.items(), key=lambda item: -item[1]):
+        if factor > 1 and not value % factor:
+            return f"{value // factor}{unit}"
+    return str(value)
+
+
+def crontab(text: str) -> str:
+    """Check the five fields of a crontab line; return them with single spaces between."""
+    fields = text.split()
+    if len(fields) != len(_CRON):
+        raise ValueError(
+            f"{text!r} has {len(fields)} fields where cron has 5 (minute hour day month weekday), "
+            'as in "0 9 * * mon-fri"'
+        )
+    for field, (name, low, high, words) in zip(fields, _CRON, strict=True):
+        for part in field.split(","):
+            if not _is_cron(part, low, high, words):
+                raise ValueError(f"{part!r} is no {name} of cron: numbers from {low} to {high}, *, */5, 1-5 or 1,2")
+    return " ".join(fields)
+
+
+def _is_cron(part: str, low: int, high: int, words: tuple[str, ...]) -> bool:
+    match = _CRON_PART.fullmatch(part)
+    if match is None or (match[3] and not 0 < int(match[3]) <= high):
+        return False
+    ends = [_number(end, low, words) for end in match.groups()[:2] if end]
+    if words is _DAYS and ends[1:] == [0]:
+        ends[1] = 7  # a range may end on Sunday, which has both numbers
+    return all(low <= end <= high for end in ends) and ends == sorted(ends)
+
+
+def _number(text: str, low: int, words: tuple[str, ...]) -> int:
+    if text.lower() in words:
+        return words.index(text.lower()) + low
+    return int(text) if text.isdecimal() else -1
