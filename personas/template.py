@@ -1,0 +1,79 @@
+"""The template that a persona's prompt is: Jinja2 in a sandbox, whose loops and output have an end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from ..mail.render import line
+from .errors import PersonaError
+from .persona import Persona
+
+MAX_TEXT = 100_000  # characters that a template may become
+MAX_STEPS = 10_000  # of all loops over range() in one rendering
+_FAULTS = (
+    TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, MemoryError,
+)  # fmt: skip
+_FILE = "<template>"  # what Jinja2 calls a template that comes from no file
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Refuses the two operators by which a short template makes a long text or a long number."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" or not all(isinstance(value, int | float) for value in (left, right)):
+            raise ValueError(f"{operator} is for small numbers only in a prompt")
+        return super().call_binop(context, operator, left, right)
+
+
+def render(persona: Persona, variables: Mapping[str, object]) -> str:
+    """Render a persona's prompt. Raises PersonaError with file, line and what Jinja2 says."""
+    steps = iter(range(MAX_STEPS))
+
+    def bounded(*bounds: int) -> Iterator[int]:
+        for value in range(*bounds):
+            if next(steps, None) is None:
+                raise ValueError(f"loops over range() take more than {MAX_STEPS} steps")
+            yield value
+
+    sandbox = _Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
+    try:
+        template = sandbox.from_string(persona.prompt, globals={"range": bounded})
+        return "".join(_capped(template.generate(dict(variables))))
+    except _FAULTS as error:
+        raise PersonaError(_told(persona, error, variables)) from None
+
+
+def _capped(pieces: Iterator[str]) -> Iterator[str]:
+    left = MAX_TEXT
+    for piece in pieces:
+        left -= len(piece)
+        if left < 0:
+            raise ValueError(f"the prompt becomes longer than {MAX_TEXT} characters")
+        yield piece
+
+
+def _told(persona: Persona, error: BaseException, variables: Mapping[str, object]) -> str:
+    said = " ".join(str(error).split()) or type(error).__name__
+    if "is undefined" in said:
+        said += f"; there are {', '.join(sorted(variables))}"
+    at = error.lineno if isinstance(error, TemplateSyntaxError) else _line_of(error.__traceback__)
+    where = f"{line(str(persona.source or persona.id))}:{persona.line - 1 + at}"
+    return f"{where}: the prompt cannot be rendered: {line(said)}"
+
+
+def _line_of(trace: TracebackType | None) -> int:
+    """Find the template's own line, which Jinja2 writes into the traceback."""
+    found = 1
+    while trace:
+        if trace.tb_frame.f_code.co_filename == _FILE:
+            found = trace.tb_lineno
+        trace = trace.tb_next
+    return found
