@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ..mail.directory import EVERYBODY, PROGRAMS
-from ..mail.errors import UsageError
+from .errors import SettingsError
 from .settings_file import Key, Written, read_toml
 from .settings_problems import Fields, problem
 from .settings_text import Origin, environment, flagged
@@ -170,7 +170,7 @@ class Loaded:
 def read_settings(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Loaded:
     """Read the settings of the team in `home`. `flags` are dotted keys with what was written behind the flag.
 
-    A flag beats the environment, that the file, that the default; an empty variable says nothing. Raises UsageError
+    A flag beats the environment, that the file, that the default; an empty variable says nothing. Raises SettingsError
     with everything that is wrong.
     """
     written = read_toml(home / "team.toml")
@@ -207,7 +207,7 @@ def _validated(values: dict[str, Any], written: Written, told: Mapping[Key, Orig
         problems = list(_contradictions(settings, written, told))
         if not problems:
             return _completed(settings, told, root)
-    raise UsageError("; ".join(sorted(dict.fromkeys(problems), key=_line)))
+    raise SettingsError("; ".join(sorted(dict.fromkeys(problems), key=_line)))
 
 
 def _line(problem: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..mail.errors import UsageError
+from .errors import SettingsError
 
 Key = tuple[str, ...]
 _TOKEN = re.compile(
@@ -34,21 +34,21 @@ class Written:
 
 
 def read_toml(path: Path) -> Written:
-    """Read a settings file; one that is not there says nothing. Raises UsageError with the line of a mistake."""
+    """Read a settings file; one that is not there says nothing. Raises SettingsError with the line of a mistake."""
     try:
         text = path.read_text(encoding="utf-8")
         return Written(tomllib.loads(text), key_lines(text))
     except FileNotFoundError:
         return Written()
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise UsageError(f"{path.name}:{line}: not UTF-8; convert the file (iconv -f latin1 -t utf-8)") from None
+        raise SettingsError(f"{path.name}:{line}: not UTF-8; convert the file (iconv -f latin1 -t utf-8)") from None
     except RecursionError:
-        raise UsageError(f"{path.name}:1: lists or tables nested too deep") from None
+        raise SettingsError(f"{path.name}:1: lists or tables nested too deep") from None
     except ValueError as error:
-        raise UsageError(_syntax(path, text, str(error))) from None  # pyright: ignore[reportPossiblyUnboundVariable]
+        raise SettingsError(_syntax(path, text, str(error))) from None  # pyright: ignore[reportPossiblyUnboundVariable]
 
 
 def _syntax(path: Path, text: str, said: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, cast, get_args, get_origin
 
-from ..mail.errors import UsageError
+from .errors import SettingsError
 from .settings_file import Key
 from .settings_problems import Fields, nearest
 
@@ -41,7 +41,7 @@ def environment(
 
 
 def flagged(flags: Mapping[str, str], fields: FieldsOf) -> dict[Key, tuple[Any, Origin]]:
-    """Read flags by the dotted key that each one sets. Raises UsageError for a key that there is not."""
+    """Read flags by the dotted key that each one sets. Raises SettingsError for a key that there is not."""
     found: dict[Key, tuple[Any, Origin]] = {}
     for dotted, text in flags.items():
         table, _, name = dotted.rpartition(".")
@@ -49,7 +49,7 @@ def flagged(flags: Mapping[str, str], fields: FieldsOf) -> dict[Key, tuple[Any, 
         key: Key = (first, rest) if first in _NAMED else (table,)
         known = fields(key) or {}
         if name not in known:
-            raise UsageError(f"flag: {dotted} is no setting{nearest(name, known)}")
+            raise SettingsError(f"flag: {dotted} is no setting{nearest(name, known)}")
         found[*key, name] = (_value(text, name, known[name], "flag"), Origin(text, "flag"))
     return found
 
@@ -68,7 +68,7 @@ def _value(text: str, name: str, kind: Any, where: str) -> Any:
         try:
             return tuple(shlex.split(text))
         except ValueError as error:
-            raise UsageError(f"{where}: {name}: {error}; write it as a shell would read it") from None
+            raise SettingsError(f"{where}: {name}: {error}; write it as a shell would read it") from None
     if kinds == {tuple}:
         return tuple(_toml(part) for part in re.split(r"[\s,]+", text) if part)
     return text if kinds <= {str, tuple} else _toml(text)
