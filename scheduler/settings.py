@@ -166,6 +166,11 @@ class Loaded:
     settings: Settings
     origins: Mapping[str, Origin]
 
+    def document(self) -> dict[str, dict[str, Any]]:
+        """Return every key with its value in force and where that comes from, as the JSON object of `team config`."""
+        values = {".".join(key): value for key, value in _leaves(self.settings.model_dump())}
+        return {key: {"value": values[key], "from": origin.where} for key, origin in self.origins.items()}
+
 
 def read_settings(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Loaded:
     """Read the settings of the team in `home`. `flags` are dotted keys with what was written behind the flag.

@@ -1,0 +1,184 @@
+"""Making a team: what a newcomer gets, what is left alone, and what is refused before anything is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from team_mail.mail.errors import TeamMailError, UsageError
+from team_mail.personas.bundled import library
+from team_mail.personas.errors import NotARepository
+from team_mail.scheduler.settings import read_settings
+from team_mail.team.init import make_team
+
+NAMES = sorted(file.name.split(".")[0] for file in library())
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "GIT_"))}
+
+
+def git(folder: Path, *words: str) -> str:
+    told = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main"]
+    return subprocess.run(["git", *told, *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def team(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command itself."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "team_mail.team.cli", *words],
+        cwd=folder, env=CLEAN | {"NO_COLOR": "1"}, capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository with one commit, on trunk."""
+    folder = tmp_path / "shop with a space"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "trunk")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "Begin")
+    return folder
+
+
+def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
+    """The file is valid as it stands, starts from the branch at hand, and shows every key."""
+    made = make_team(repository, environ={})
+
+    settings = read_settings(made.home, {})
+    assert (made.settings, made.base, sorted(made.personas)) == (True, "trunk", NAMES)
+    assert settings.settings.team.base == "trunk"
+    assert settings.settings.agents["shell"].command is not None
+    silent = {key for key, origin in settings.origins.items() if origin.where == "default"}
+    assert silent == {"sprint.cron"} | {f"agents.shell.{key}" for key in ("kind", "env_file", "folder")}
+    assert git(repository, "status", "--porcelain", "--ignored") == "?? .team/"
+
+
+def test_every_agent_that_is_commented_out_is_valid(repository):
+    """Taking the `#` away from an example, a gate or a group gives settings that hold."""
+    home = make_team(repository, environ={}).home
+    text = (home / "team.toml").read_text()
+    (home / "team.toml").write_text(re.sub(r"(?m)^# (?=\[|\w+ = )", "", text))
+
+    told = read_settings(home, {}).settings
+    assert {"shell", "claude", "codex", "gemini", "aider", "recorded"} <= told.agents.keys()
+    assert told.gates.keys() == {"tests", "coverage"}
+    assert told.groups["docs"] == ("scribe", "lore", "curator")
+
+
+def test_defaults_in_the_file_are_those_of_the_code(repository, tmp_path):
+    """What the file shows as a default is what holds without it."""
+    shown = read_settings(make_team(repository, environ={}).home, {}).settings
+    silent = read_settings(tmp_path, {}).settings
+
+    assert shown.sprint == silent.sprint
+    assert shown.team == silent.team.model_copy(update={"base": "trunk"})
+
+
+def test_nothing_is_overwritten(repository):
+    """Made a second time, a team stays as it was changed; only what is missing comes."""
+    home = make_team(repository, ["forge"], {}).home
+    (home / "team.toml").write_text('[team]\nhuman = "ada"\n')
+    (home / "personas" / "forge.md").write_text("---\nid: forge\n---\nMine.\n")
+    again = make_team(repository, environ={})
+
+    assert (again.settings, sorted(again.personas)) == (False, [name for name in NAMES if name != "forge"])
+    assert (home / "team.toml").read_text() == '[team]\nhuman = "ada"\n'
+    assert (home / "personas" / "forge.md").read_text().endswith("Mine.\n")
+
+
+def test_a_few_personas_can_be_chosen(repository):
+    """Only those named are copied; an unknown name is refused before anything is written."""
+    with pytest.raises(UsageError, match="no bundled persona 'scrib'; did you mean scribe"):
+        make_team(repository, ["forge", "scrib"], {})
+    assert not (repository / ".team").exists()
+
+    assert sorted(make_team(repository, ["scribe", "forge"], {}).personas) == ["forge", "scribe"]
+
+
+def test_the_team_is_made_at_the_top_of_the_checkout(repository):
+    """Whoever stands in a folder below, or in a linked worktree, gets one team at the top, on that one's branch."""
+    below = repository / "docs"
+    below.mkdir()
+    git(repository, "worktree", "add", "-q", "-b", "side", str(repository.parent / "side"))
+
+    assert make_team(below, ["forge"], {}).home == repository / ".team"
+    side = make_team(repository.parent / "side", ["forge"], {})
+    assert (side.home, side.base) == (repository.parent / "side" / ".team", "side")
+
+
+def test_agents_in_the_path_are_found(repository, tmp_path):
+    """What is installed is named, so that the newcomer knows which example to take."""
+    command = tmp_path / "bin" / "aider"
+    command.parent.mkdir()
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+
+    assert make_team(repository, ["forge"], {"PATH": str(command.parent)}).agents == ("aider",)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        ([], "is not in a git repository; run `git init`"),
+        ([("init", "-q")], 'has no commit yet; make the first: git add . && git commit -m "Begin"'),
+        ([("init", "-q", "--bare")], "is in a bare git repository"),
+        (
+            [("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "x"), ("checkout", "-q", "--detach")],
+            "has no branch checked out (detached at ",
+        ),
+    ],
+)
+def test_where_no_sprint_could_start_no_team_is_made(tmp_path, make, said):
+    """No repository, no commit, no checkout, no branch: one line each, and nothing is left behind."""
+    for words in make:
+        git(tmp_path, *words)
+    before = sorted(tmp_path.iterdir())
+
+    with pytest.raises(NotARepository) as refused:
+        make_team(tmp_path, environ={})
+    assert said in str(refused.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_disk_that_refuses_is_named(repository):
+    """A file where the folder should be is one line, not a trace."""
+    (repository / ".team").write_text("mine")
+
+    with pytest.raises(TeamMailError, match=r"cannot write .*\.team: File exists; nothing was overwritten"):
+        make_team(repository, environ={})
+
+
+def test_the_command_says_what_comes_next(repository):
+    """`team init` ends with the newcomer's path and the number of runs that a sprint will start."""
+    told = team(repository, "init", "-p", "forge,scribe")
+
+    assert (told.returncode, told.stderr) == (0, "")
+    steps = ["under [agents.shell]", "scheduler --dry-run", "scheduler sprint", "team-mail inbox --persona you"]
+    assert [told.stdout.index(step) for step in steps] == sorted(told.stdout.index(step) for step in steps)
+    assert "A sprint starts 2 runs" in told.stdout
+
+
+def test_the_command_shows_settings_and_roster(repository):
+    """`config` tells values and origins, `personas` the roster; a file that is none is named and makes exit code 1."""
+    make_team(repository, ["forge"], {})
+    (repository / ".team" / "personas" / "odd.md").write_text("---\nid: [\n---\n")
+    (repository / ".team" / "team.toml").write_text('[agents.me]\ncommand = ["me"]\n[team]\nbase = "trunk"\n')
+
+    plain = team(repository, "config", "--origin").stdout.splitlines()
+    assert 'team.base\t"trunk"\tteam.toml:4' in plain
+    assert json.loads(team(repository, "config", "--json").stdout)["sprint.every"] == {"value": 900, "from": "default"}
+    listed = team(repository, "personas", "--json")
+    assert [one["id"] for one in json.loads(listed.stdout)["personas"]] == ["forge"]
+    assert (listed.returncode, len(json.loads(listed.stdout)["problems"])) == (1, 1)
+
+
+def test_the_command_refuses_in_one_line(tmp_path):
+    """Outside of a repository: exit code 2, one line on stderr, nothing on stdout."""
+    told = team(tmp_path, "init")
+
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith("team: ")
+    assert told.stderr.count("\n") == 1
