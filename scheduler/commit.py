@@ -1,0 +1,37 @@
+"""A commit object for a patch: the persona is its author, the trailers witness the log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+from .patch import Offer
+from .tree import Write
+
+WEAVER = "weaver"
+_CRUD = re.compile(r"[<>\x00-\x1f\x7f]")
+
+
+def write_commit(write: Write, offer: Offer, tree: str, parents: Iterable[str]) -> str:
+    """Write the commit of an offer's tree; return its id. The same offer, tree and parents have the same id."""
+    seconds = int(datetime.fromisoformat(offer.when).timestamp())
+    lines = [
+        f"tree {tree}",
+        *(f"parent {parent}" for parent in parents),
+        f"author {_signed(offer.persona)} {seconds} +0000",
+        f"committer {_signed(WEAVER)} {seconds} +0000",
+        "",
+        _one_line(offer.subject) or offer.key,
+    ]
+    trailers = [f"{name}: {_one_line(value)}" for name, value in offer.trailers]
+    return write("commit", "\n".join([*lines, *([""] if trailers else []), *trailers, ""]).encode(errors="replace"))
+
+
+def _signed(name: str) -> str:
+    name = _CRUD.sub("", name).strip() or "nobody"
+    return f"{name} <{name.replace(' ', '.')}@team-mail>"
+
+
+def _one_line(words: str) -> str:
+    return " ".join(words.replace("\0", "").split())

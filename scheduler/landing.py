@@ -1,0 +1,128 @@
+"""One patch after the other onto a branch in the making: in memory, scratch index and object store only.
+
+A patch whose files all are as it knew them is applied as a change of the tree, which is what `git apply` would make of
+it, without a process. Where others have been in its files, `git apply --3way` merges it, with the user's merge drivers,
+then `git merge-tree`, which follows renames. A plain `git apply` would take such a patch too, wherever its context
+happens to match, be it the wrong one of two like places: merges know where it belongs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from .applying import limited
+from .commit import write_commit
+from .patch import GITLINK, Applied, Change, Limits, changes_in, text
+from .quarantine import Quarantine
+from .refusal import refused, sensitive
+from .tree import Tree
+from .woven import Landed
+
+WAYS = ("3way", "merge-tree")
+_MARKER = re.compile(rb"^(?:<{7}|\|{7}|>{7}) .*$|^={7}\r?$", re.MULTILINE)
+_MERGING = ("apply", "--cached", "--3way", "-")
+_RAW = ("-r", "--raw", "-z", "--no-renames")
+
+
+@dataclass
+class Branch:
+    """A line of commits in the making, from a commit that stands."""
+
+    quarantine: Quarantine
+    limits: Limits
+    tree: Tree
+    tip: str
+    landed: list[Landed] = field(default_factory=list[Landed])
+
+    def fork(self) -> Branch:
+        """Return another branch that goes on from here."""
+        return Branch(self.quarantine, self.limits, self.tree, self.tip, list(self.landed))
+
+    def land(self, each: Applied, ways: Sequence[str] = WAYS) -> bool:
+        """Land a patch by the first way that takes it, or leave the branch as it is and say so."""
+        if self.tree.fits(each.changes):
+            self._commit(each, self.tree.changed(each.changes), each.changes, "apply")
+            return True
+        for way in ways:
+            changes = self._three_way(each) if way == "3way" else self._merge_tree(each)
+            if changes is not None and self._sound(each, changes):
+                self._commit(each, self.tree.changed(changes), changes, way)
+                return True
+        return False
+
+    def _commit(self, each: Applied, tree: Tree, changes: Iterable[Change], how: str) -> None:
+        self.tip = write_commit(self.quarantine.write, each.offer, tree.oid, [self.tip])
+        self.tree = tree
+        self.landed.append(Landed(each.offer, self.tip, how, tuple(text(change.path) for change in changes)))
+
+    def _three_way(self, each: Applied) -> list[Change] | None:
+        """Merge file by file in a scratch index; None where that leaves a conflict."""
+        index = self.quarantine.index_of(self.tree.oid)
+        patch = self._canonical(each)
+        if index.run(*_MERGING, stdin=patch, wrapper=limited(self.limits, memory=False)).returncode:
+            return None
+        return changes_in(b"index tree\n" + index("diff-index", "--cached", *_RAW, self.tree.oid))[0]
+
+    def _canonical(self, each: Applied) -> bytes:
+        """Have git write the patch anew, with the ids of whole blobs that a merge needs."""
+        path = self.quarantine.folder / f"patch-{each.tree}-{each.offer.base}"
+        if not path.exists():
+            options = ("-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "-U3")
+            prefixes = ("--src-prefix=a/", "--dst-prefix=b/")
+            path.write_bytes(self.quarantine.git("diff-tree", *options, *prefixes, each.offer.base, each.tree))
+        return path.read_bytes()
+
+    def _merge_tree(self, each: Applied) -> list[Change] | None:
+        """Merge whole trees, which follows renames; None where that leaves a conflict."""
+        git = self.quarantine.git
+        told = git.run(
+            "merge-tree", "--write-tree", "--no-messages", "--name-only", *sides(self.quarantine, self.tree, each)
+        )
+        if told.returncode:
+            return None
+        pair = f"{self.tree.oid} {told.stdout.decode().strip()}\n".encode()
+        return changes_in(git("diff-tree", "--stdin", *_RAW, stdin=pair))[0]
+
+    def _sound(self, each: Applied, changes: Sequence[Change]) -> bool:
+        """Hold a merge to what the patch itself may do: delete what it deleted, change what it may, mark nothing."""
+        deleted = {change.path for change in each.changes if change.new is None}
+        if any(change.new is None and change.path not in deleted for change in changes):
+            return False
+        if changes and refused(each.offer, changes):
+            return False
+        if not each.offer.approved and sensitive(changes):
+            return False
+        return not self._marked(each, changes)
+
+    def _marked(self, each: Applied, changes: Sequence[Change]) -> bool:
+        """Tell whether a merge left conflict markers that neither the branch nor the patch had."""
+        entries = {entry for change in (*changes, *each.changes) for entry in change[1:] if entry}
+        marks = self._marks(sorted({entry.oid for entry in entries if entry.mode != GITLINK}))
+        patch = sum((_added(change, marks) for change in each.changes), Counter[bytes]())
+        return any(_added(change, marks) - patch for change in changes)
+
+    def _marks(self, oids: Sequence[str]) -> dict[str, Counter[bytes]]:
+        """Count the lines that look like conflict markers in each blob."""
+        told = self.quarantine.git("cat-file", "--batch", stdin="\n".join(oids).encode())
+        marks: dict[str, Counter[bytes]] = {}
+        place = 0
+        for oid in oids:
+            end = told.index(b"\n", place)
+            size = int(told[place:end].split()[2])
+            marks[oid] = Counter(_MARKER.findall(told, end + 1, end + 1 + size))
+            place = end + size + 2
+        return marks
+
+
+def sides(quarantine: Quarantine, tree: Tree, each: Applied) -> tuple[str, str]:
+    """Write the two commits whose merge is the patch on that tree: both on its base, so that there they part."""
+    ours, theirs = (write_commit(quarantine.write, each.offer, oid, [each.offer.base]) for oid in (tree.oid, each.tree))
+    return ours, theirs
+
+
+def _added(change: Change, marks: dict[str, Counter[bytes]]) -> Counter[bytes]:
+    old, new = (marks.get(entry.oid, Counter[bytes]()) if entry else Counter[bytes]() for entry in change[1:])
+    return new - old

@@ -1,0 +1,103 @@
+"""A patch as it is offered to the weaver, and what it turned out to change once it was applied to its own base."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+SYMLINK, GITLINK = "120000", "160000"
+_ABSENT = b"000000"
+_RAW = re.compile(
+    rb":(?P<was>\d+) (?P<is>\d+) (?P<before>\w+) (?P<after>\w+) \w+\0(?P<path>[^\0]+)\0|(?P<pair>\w+ \w+)\n"
+)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A patch offered for weaving: who made it, against which commit, and how it stands in the queue."""
+
+    key: str  # the run's id, or a file's name
+    persona: str
+    base: str  # the full id of the commit that it was made against
+    patch: bytes
+    age: int  # its place in first-come order; lower is older
+    subject: str
+    when: str  # RFC 3339; author's and committer's date, so that the same weave gives the same commits
+    priority: int = 0
+    refusals: int = 0  # earlier conflicts of this persona in this sprint
+    paths: tuple[str, ...] = ()  # globs it may touch; none: everything
+    approved: bool = False  # a human approved its sensitive files
+    trailers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def seniority(self) -> tuple[int, str]:
+        """First come, first served; the key decides between two of the same age."""
+        return self.age, self.key
+
+    @property
+    def precedence(self) -> tuple[int, int, int, str]:
+        """Who lands first among those that do not stand in each other's way."""
+        return -self.priority, -self.refusals, self.age, self.key
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one weave may take: of a patch, of the git processes that read it, and of the search for an order."""
+
+    patch: int = 5 << 20  # bytes: the check of a 5.3 MB patch was seen to take 1.85 GB
+    unpacked: int = 64 << 20  # bytes of all files that one patch writes
+    memory: int = 2 << 30  # bytes of address space
+    seconds: int = 60  # of processor time
+    pairs: int = 6_000  # of patches compared with each other
+    exact: int = 30  # patches that stand in each other's way, up to which the best order is found exactly
+
+
+class Entry(NamedTuple):
+    """What a tree says of one file."""
+
+    mode: str
+    oid: str
+
+
+class Change(NamedTuple):
+    """One file before and after; None where there was or is none."""
+
+    path: bytes
+    old: Entry | None
+    new: Entry | None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """An offer applied to its own base."""
+
+    offer: Offer
+    tree: str
+    changes: tuple[Change, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths it changes, as text that a log can hold."""
+        return tuple(text(change.path) for change in self.changes)
+
+
+def text(name: bytes) -> str:
+    r"""Write a file's name as text: what is not UTF-8 in it as \xNN."""
+    return name.decode(errors="backslashreplace")
+
+
+def changes_in(raw: bytes) -> list[list[Change]]:
+    """Read `diff-tree --stdin --raw -z` of pairs of trees: a list of changes for each pair."""
+    pairs: list[list[Change]] = []
+    for found in _RAW.finditer(raw):
+        if found["path"] is None:
+            pairs.append([])
+        else:
+            old, new = (_entry(found[mode], found[oid]) for mode, oid in (("was", "before"), ("is", "after")))
+            pairs[-1].append(Change(found["path"], old, new))
+    return pairs
+
+
+def _entry(mode: bytes, oid: bytes) -> Entry | None:
+    return None if mode == _ABSENT else Entry(mode.decode(), oid.decode())

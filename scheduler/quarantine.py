@@ -1,0 +1,106 @@
+"""The objects of one weave, in a folder of their own until it is known which of them the repository is to keep.
+
+What refused, failed and hostile patches leave behind is dropped with the folder; what landed is handed over as one
+pack, flushed to the disk before anybody can point a branch at it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ..personas.git import Git
+
+# The user's own config is read, for merge drivers; these must not depend on it.
+_SETTINGS = {
+    "apply.ignoreWhitespace": "no",
+    "core.fsync": "none",  # a quarantine need not outlive a power cut
+    "core.packedGitLimit": "256m",  # under a limit of address space, mapped packs count
+    "core.packedGitWindowSize": "32m",
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
+    "core.sparseCheckout": "false",
+    "core.splitIndex": "false",
+    "merge.conflictStyle": "merge",
+    "merge.directoryRenames": "false",
+    "merge.renames": "true",
+}
+_DURABLE = ("-c", "core.fsync=all", "-c", "core.fsyncMethod=fsync")
+
+
+class Quarantine:
+    """A scratch folder for indexes, and a git that writes its objects there and reads the repository's too."""
+
+    def __init__(self, git: Git, folder: Path) -> None:
+        self.folder = folder
+        self._store = git
+        self._objects = folder / "objects"
+        self._objects.mkdir()
+        self._hash = git.line("rev-parse", "--show-object-format")
+        self._indexed = ""
+        self.git = replace(git, settings={**git.settings, **_config(), **self._places()})
+
+    def write(self, kind: str, body: bytes) -> str:
+        """Write an object; return its id."""
+        whole = b"%s %d\0%s" % (kind.encode(), len(body), body)
+        oid = hashlib.new(self._hash, whole).hexdigest()
+        path = self._objects / oid[:2] / oid[2:]
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(zlib.compress(whole, 1))
+        return oid
+
+    def index(self, name: str) -> Git:
+        """Return git with a scratch index of that name."""
+        return self.git.using(index=self.folder / name)
+
+    def index_of(self, tree: str) -> Git:
+        """Return git with a scratch index that holds a tree's files, until the next one is asked for."""
+        if self._indexed != tree:
+            self.index("running")("read-tree", tree)
+            self._indexed = tree
+        shutil.copyfile(self.folder / "running", self.folder / "attempt")
+        return self.index("attempt")
+
+    def release(self, start: str, tip: str) -> None:
+        """Hand over all objects that `tip` has and `start` has not, durably."""
+        if tip == start:
+            return
+        pack = self.git("pack-objects", "--revs", "--stdout", "-q", stdin=f"{tip}\n^{start}\n".encode())
+        self._store(*_DURABLE, "index-pack", "--stdin", stdin=pack)
+
+    def _places(self) -> dict[str, str]:
+        told = self._store.settings
+        outer = told.get("GIT_OBJECT_DIRECTORY", str(self._store.directory / "objects"))
+        more = told.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
+        return {
+            "GIT_OBJECT_DIRECTORY": str(self._objects),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(outer) + (f":{more}" if more else ""),
+        }
+
+
+@contextmanager
+def quarantine(git: Git) -> Generator[Quarantine]:
+    """Open a quarantine beside a repository; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="team-mail-weave-") as folder:
+        yield Quarantine(git, Path(folder))
+
+
+def _config() -> dict[str, str]:
+    told = {"GIT_CONFIG_COUNT": str(len(_SETTINGS))}
+    for number, (name, value) in enumerate(_SETTINGS.items()):
+        told |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return told
+
+
+def _quoted(path: str) -> str:
+    """Quote a path for a list that colons separate."""
+    if ":" not in path and not path.startswith('"'):
+        return path
+    return '"{}"'.format(path.replace("\\", "\\\\").replace('"', '\\"'))

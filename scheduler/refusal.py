@@ -1,0 +1,161 @@
+"""What no patch may do, and what waits for a human's approval; decided on the files that it really changed.
+
+Names are compared as the most careless file system would: without case, trailing dots and spaces, invisible letters,
+NTFS streams and short names, so that `.GIT `, `.git::$DATA` and `GIT~1` are all `.git`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from .patch import GITLINK, SYMLINK, Change, Limits, Offer, text
+
+_OURS = {".git": "git's own folder", ".team": "the team's own folder"}
+_SHORT = re.compile(r"(git|team)~\d+")
+_LEFT_OVER = (b"\n+<<<<<<< ours\n", b"\n+=======\n", b"\n+>>>>>>> theirs\n")  # as `git apply --3way` writes them
+
+_CI, _GIT, _AGENT, _TOOL = (
+    "runs on the CI with its secrets",
+    "changes what git does with other files",
+    "tells agents what to do",
+    "runs on the machine of whoever opens the folder",
+)
+SENSITIVE = {
+    ".github/workflows/**": _CI,
+    ".github/actions/**": _CI,
+    ".forgejo/**": _CI,
+    ".gitea/**": _CI,
+    ".gitlab-ci.yml": _CI,
+    ".gitlab/**": _CI,
+    ".circleci/**": _CI,
+    ".buildkite/**": _CI,
+    ".woodpecker/**": _CI,
+    ".woodpecker.y*ml": _CI,
+    ".drone.y*ml": _CI,
+    ".travis.yml": _CI,
+    ".cirrus.yml": _CI,
+    "appveyor.yml": _CI,
+    ".appveyor.yml": _CI,
+    "azure-pipelines*.y*ml": _CI,
+    "bitbucket-pipelines.yml": _CI,
+    "Jenkinsfile": _CI,
+    "action.y*ml": _CI,
+    "**/CODEOWNERS": "says who has to approve",
+    "**/.gitattributes": _GIT,
+    ".gitmodules": _GIT,
+    "**/.lfsconfig": _GIT,
+    "**/CLAUDE.md": _AGENT,
+    "**/CLAUDE.local.md": _AGENT,
+    "**/AGENTS.md": _AGENT,
+    "**/AGENTS.override.md": _AGENT,
+    "**/AGENT.md": _AGENT,
+    "**/GEMINI.md": _AGENT,
+    "**/.claude/**": _AGENT,
+    "**/.codex/**": _AGENT,
+    "**/.gemini/**": _AGENT,
+    "**/.opencode/**": _AGENT,
+    "**/opencode.json*": _AGENT,
+    "**/.cursor/**": _AGENT,
+    "**/.cursorrules": _AGENT,
+    "**/.windsurf/**": _AGENT,
+    "**/.windsurfrules": _AGENT,
+    "**/.clinerules/**": _AGENT,
+    "**/.roo/**": _AGENT,
+    "**/.junie/**": _AGENT,
+    "**/.kiro/**": _AGENT,
+    "**/.continue/**": _AGENT,
+    "**/.aider*": _AGENT,
+    ".github/copilot-instructions.md": _AGENT,
+    ".github/instructions/**": _AGENT,
+    ".github/prompts/**": _AGENT,
+    ".github/agents/**": _AGENT,
+    "**/.mcp.json": _AGENT,
+    "**/mcp.json": _AGENT,
+    "**/.envrc": _TOOL,
+    "**/.env": "holds secrets",
+    "**/.vscode/**": _TOOL,
+    "**/.idea/**": _TOOL,
+    "**/.devcontainer/**": _TOOL,
+    ".devcontainer.json": _TOOL,
+    ".husky/**": _TOOL,
+    ".pre-commit-config.yaml": _TOOL,
+    "lefthook.y*ml": _TOOL,
+    ".npmrc": _TOOL,
+    ".yarnrc*": _TOOL,
+    "mise.toml": _TOOL,
+    ".mise.toml": _TOOL,
+}
+
+
+def refused_unread(offer: Offer, limits: Limits) -> str | None:
+    """Say why a patch is refused before anything reads it, or nothing."""
+    if not offer.patch.strip():
+        return "it is empty"
+    if len(offer.patch) > limits.patch:
+        return f"it has {len(offer.patch):,} bytes, and the cap is {limits.patch:,}; send it in parts"
+    if all(mark in offer.patch for mark in _LEFT_OVER):
+        return "it adds conflict markers that `git apply --3way` left; settle them and send it again"
+    return None
+
+
+def refused(offer: Offer, changes: Sequence[Change]) -> str | None:
+    """Say why these changes are refused, or nothing."""
+    if not changes:
+        return "it changes nothing"
+    return next((why for change in changes if (why := _forbidden(change, offer))), None)
+
+
+def sensitive(changes: Iterable[Change]) -> tuple[str, ...]:
+    """Name the files that a human has to approve."""
+    return tuple(text(change.path) for change in changes if why_sensitive(text(change.path)))
+
+
+def why_sensitive(file: str) -> str | None:
+    """Say why a file has to be approved, or nothing."""
+    folded = "/".join(_folded(name) for name in file.split("/"))
+    return next((why for glob, why in SENSITIVE.items() if _pattern(glob.casefold()).fullmatch(folded)), None)
+
+
+def matches(path: bytes, globs: Iterable[str]) -> bool:
+    """Tell whether a path matches one of the globs: `**` any folders, `*` and `?` within one, a folder all in it."""
+    return any(_pattern(glob).fullmatch(text(path)) for glob in globs)
+
+
+def _forbidden(change: Change, offer: Offer) -> str | None:
+    name = text(change.path)
+    for part in name.split("/"):
+        if why := _OURS.get(_folded(part)):
+            return f"{name} is {'' if '/' not in name else 'in '}{why}"
+        if part in {"", ".", ".."}:
+            return f"{name} is outside the repository"
+    if change.new and change.new.mode == SYMLINK:
+        return f"{name} is a symbolic link; commit a file in its place"
+    if change.new and change.new.mode == GITLINK:
+        return f"{name} is a submodule or a repository of its own; commit its files, or remove it"
+    if offer.paths and not matches(change.path, offer.paths):
+        return f"{name} is not {offer.persona}'s to change; its paths are {', '.join(offer.paths)}"
+    return None
+
+
+def _folded(part: str) -> str:
+    seen = "".join(letter for letter in part if unicodedata.category(letter) != "Cf")
+    plain = unicodedata.normalize("NFKC", seen).casefold().partition(":")[0].rstrip(". ")
+    return f".{short[1]}" if (short := _SHORT.fullmatch(plain)) else plain
+
+
+@cache
+def _pattern(glob: str) -> re.Pattern[str]:
+    """Translate a glob; one that ends in a folder's name or a slash takes in all that lies in the folder."""
+    tokens = re.split(r"(\*\*/|/\*\*$|\*\*|\*|\?|\[!?[^\]/]+\])", glob.removeprefix("/").rstrip("/"))
+    return re.compile("".join(_token(token) for token in tokens) + "(?:/.*)?", re.DOTALL)
+
+
+def _token(token: str) -> str:
+    fixed = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    if token.startswith("[") and token.endswith("]"):
+        inner = token[1:-1].replace("\\", r"\\")
+        return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
+    return fixed.get(token) or re.escape(token)

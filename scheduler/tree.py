@@ -1,0 +1,99 @@
+"""A commit's files as a value: what a patch changes makes another tree, without an index and without a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+
+from ..personas.git import Git
+from .patch import Change, Entry
+
+_FOLDER = "40000"
+Write = Callable[[str, bytes], str]  # an object's kind and body to its id
+Folders = dict[bytes, dict[bytes, Entry]]  # by path, "" the top; each with its entries by name
+
+
+class Tree:
+    """All files of one commit."""
+
+    def __init__(self, oid: str, folders: Folders, write: Write) -> None:
+        self.oid = oid
+        self._folders = folders
+        self._write = write
+
+    def __getitem__(self, path: bytes) -> Entry | None:
+        entry = self._entry(path)
+        return None if entry and entry.mode == _FOLDER else entry
+
+    def fits(self, changes: Iterable[Change]) -> bool:
+        """Tell whether every file is as it was before these changes, and every new one has room."""
+        return all(
+            self._entry(path) == old and (old is not None or not any(self[above] for above in _above(path)))
+            for path, old, _ in changes
+        )
+
+    def changed(self, changes: Iterable[Change]) -> Tree:
+        """Return the tree with these changes; its objects are written."""
+        folders, fresh = dict(self._folders), set[bytes]()
+        for path, _, new in sorted(changes, key=lambda change: change.new is not None):  # room first
+            for above in _above(path):
+                if above not in fresh:
+                    folders[above] = dict(folders.get(above, {}))
+                    fresh.add(above)
+            parent, name = _split(path)
+            if new is None:
+                folders[parent].pop(name, None)
+            else:
+                folders[parent][name] = new
+        return Tree(self._close(folders, fresh), folders, self._write)
+
+    def _close(self, folders: Folders, fresh: set[bytes]) -> str:
+        """Write the fresh folders, the deepest first, so that each finds those in it written."""
+        for path in sorted(fresh - {b""}, key=lambda path: -path.count(b"/")):
+            parent, name = _split(path)
+            if folders[path]:
+                folders[parent][name] = Entry(_FOLDER, self._write("tree", _body(folders[path])))
+            else:
+                del folders[path]
+                if (entry := folders[parent].get(name)) and entry.mode == _FOLDER:
+                    del folders[parent][name]
+        return self._write("tree", _body(folders[b""])) if fresh else self.oid
+
+    def _entry(self, path: bytes) -> Entry | None:
+        parent, name = _split(path)
+        return self._folders.get(parent, {}).get(name)
+
+
+def read_tree(git: Git, commit: str, write: Write) -> Tree:
+    """Read all files of a commit. Raises GitError where there is no such commit."""
+    oid, *lines = git("rev-parse", f"{commit}^{{tree}}"), *git("ls-tree", "-r", "-t", "-z", commit).split(b"\0")[:-1]
+    folders: Folders = {b"": {}}
+    for parent, group in groupby(map(_line, lines), key=lambda line: line[0]):
+        folders.setdefault(parent, {}).update({name: entry for _, name, entry in group})
+    return Tree(oid.decode().strip(), folders, write)
+
+
+def _line(line: bytes) -> tuple[bytes, bytes, Entry]:
+    told, _, path = line.partition(b"\t")
+    mode, _, oid = told.decode().split(" ")
+    return *_split(path), Entry(mode.lstrip("0"), oid)
+
+
+def _split(path: bytes) -> tuple[bytes, bytes]:
+    parent, _, name = path.rpartition(b"/")
+    return parent, name
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """Go through the folders that a path lies in, from the top."""
+    yield b""
+    place = path.find(b"/")
+    while place >= 0:
+        yield path[:place]
+        place = path.find(b"/", place + 1)
+
+
+def _body(folder: dict[bytes, Entry]) -> bytes:
+    """Write a folder as git does: sorted as if the names of folders ended in a slash."""
+    lines = sorted((name + b"/" * (entry.mode == _FOLDER), name, entry) for name, entry in folder.items())
+    return b"".join(b"%s %s\0%s" % (e.mode.encode(), name, bytes.fromhex(e.oid)) for _, name, e in lines)
