@@ -5,7 +5,8 @@ TeamMailError
 │   ├── PersonaError     a persona file that is not one
 │   ├── NotARepository   no git repository, or one that cannot be worked on
 │   └── GitTooOld        a git without what the weaver needs
-└── GitError             git did not do what it was asked
+├── GitError             git did not do what it was asked
+└── WorkspaceLost        an agent took its own workspace away
 """
 
 from __future__ import annotations
@@ -34,3 +35,7 @@ class GitError(TeamMailError):
         self.stderr = stderr.decode(errors="replace")
         said = next((line for line in self.stderr.splitlines() if line.strip()), f"exit {exit}")
         super().__init__(f"git {words[0]}: {said.removeprefix('error: ').removeprefix('fatal: ')}")
+
+
+class WorkspaceLost(TeamMailError):
+    """An agent took its own workspace away, or put something else in its place."""

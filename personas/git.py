@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -42,8 +43,14 @@ class Git:
 
     def __call__(self, *words: str, stdin: bytes | None = None, cwd: Path | None = None) -> bytes:
         """Run one command; return what it printed. Raises GitError with git's own words."""
-        ended = self.run(*words, stdin=stdin, cwd=cwd)
-        if ended.returncode:
+        return self.output(words, self.run(*words, stdin=stdin, cwd=cwd))
+
+    @staticmethod
+    def output(
+        words: tuple[str, ...], ended: subprocess.CompletedProcess[bytes], *, fine: Collection[int] = (0,)
+    ) -> bytes:
+        """Return what a command printed that ended with a code that is fine. Raises GitError otherwise."""
+        if ended.returncode not in fine:
             raise GitError(words, ended.returncode, ended.stderr)
         return ended.stdout
 
@@ -52,17 +59,32 @@ class Git:
         return os.fsdecode(self(*words, stdin=stdin)).removesuffix("\n")
 
     def run(
-        self, *words: str, stdin: bytes | None = None, cwd: Path | None = None, wrapper: Sequence[str] = ()
+        self,
+        *words: str,
+        stdin: bytes | None = None,
+        cwd: Path | None = None,
+        wrapper: Sequence[str] = (),
+        timeout: float | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run one command to its end, whatever that is. `wrapper` is a command that starts the one behind it."""
-        return subprocess.run(  # noqa: S603
-            [*wrapper, "git", *_OPTIONS, *words],
-            cwd=cwd or self.directory,
-            env=self._environment(),
-            input=stdin or b"",
-            capture_output=True,
-            check=False,
-        )
+        """Run one command to its end, whatever that is. `wrapper` is a command that starts the one behind it.
+
+        After `timeout` seconds it is killed, and that is its end.
+        """
+        words = (*wrapper, "git", *_OPTIONS, *words)
+        try:
+            return subprocess.run(  # noqa: S603
+                words,
+                cwd=cwd or self.directory,
+                env=self._environment(),
+                input=stdin or b"",
+                capture_output=True,
+                check=False,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired as late:
+            return subprocess.CompletedProcess(
+                words, -signal.SIGKILL, b"", f"no end within {late.timeout:g} s".encode()
+            )
 
     def using(self, *, index: Path | None = None, work_tree: Path | None = None, objects: Path | None = None) -> Git:
         """Return the same repository with a scratch index, a work tree, or a folder of its own for new objects."""

@@ -1,0 +1,61 @@
+"""What brings a persona to life: given a job, an agent plays it to its end and tells how it ended."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an agent is given: who it is to be, with which words, where, and for how long (`timeout`, in seconds).
+
+    `workspace` is the run's private clone, `folder` is where its papers go (`.team/runs/<run>`), `home` is the `.team`
+    folder. Whoever wants the run to end before its time sets `stop`.
+    """
+
+    run: str
+    persona: str
+    attempt: int
+    sprint: int
+    prompt: str
+    workspace: Path
+    folder: Path
+    home: Path
+    timeout: float
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def write_prompt(self) -> Path:
+        """Keep the prompt among the run's papers, as `prompt.md`, for the agent and for people."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "prompt.md"
+        file.write_text(self.prompt, errors="replace", newline="")
+        return file
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `exit` is None if it never ran or a signal ended it; `detail` is one line for people.
+
+    `status` is "ok", "failed", "timeout", "stopped" or "quota"; `cut` says that not all output was kept.
+    """
+
+    status: str
+    exit: int | None
+    seconds: float
+    detail: str
+    cut: bool = False
+
+
+class Agent(Protocol):
+    """Whoever can play a persona."""
+
+    def trouble(self) -> str | None:
+        """Say why no run can be started at all, and what to do about it; None if all is well."""
+        ...
+
+    def play(self, job: Job) -> Outcome:
+        """Play the persona. Returns when it has ended and nothing of it is alive any more."""
+        ...

@@ -1,0 +1,146 @@
+"""The agent that is a command: any program, given the prompt on its standard input, as last argument or as a file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..mail.errors import UsageError
+from .agent import Job, Outcome
+from .process import Limits, keep
+
+PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace")
+PASSED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|SSL_CERT_(FILE|DIR)|XDG_\w+|((http|https|ftp|all|no)_proxy)",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(r"(?<!\$)\{([a-z][a-z_]*)\}")
+_SPOKEN = {"print"}  # awk '{print}'
+_SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
+_SHORTEST = 4  # a shorter value is no secret: to blot it out would tear holes into every word
+_LONGEST = 128 << 10  # bytes that Linux takes as one argument, its end included
+
+
+@dataclass(frozen=True)
+class CommandAgent:
+    """A command that plays personas. In its arguments `{persona}`, `{run}` and so on stand for the run's own.
+
+    It sees only what of the scheduler's environment is harmless, the names in `env`, and what `env_file` sets; the
+    values of `env_file`, and those in `env` that are called like secrets, are blotted out of its output.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    prompt: Literal["stdin", "argument", "file"] = "stdin"
+    env: tuple[str, ...] = ()
+    env_file: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def trouble(self) -> str | None:
+        """Say what is wrong with the command, the file of secrets or a placeholder, and what to do."""
+        try:
+            self._secrets()
+        except UsageError as error:
+            return str(error)
+        for word in self.command:
+            for found in _PLACEHOLDER.finditer(word):
+                if found[1] not in {*PLACEHOLDERS, *_SPOKEN}:
+                    known = ", ".join(PLACEHOLDERS)
+                    return f"agent {self.name}: {found[0]} is no placeholder; there are {known}, all in braces"
+        return self._missing()
+
+    def _missing(self) -> str | None:
+        if not self.command or not self.command[0]:
+            return f"agent {self.name} has no command; write one into [agents.{self.name}] of team.toml"
+        program = self.command[0]
+        within = os.sep in program and not program.startswith(os.sep)  # of the workspace, which is not there yet
+        if within or _PLACEHOLDER.search(program) or shutil.which(program, path=_path()):
+            return None
+        if os.sep in program:
+            return f"agent {self.name}: {program} is not there or not executable; install it, or correct the command"
+        return f"agent {self.name}: {program} is not in PATH; install it, or write its whole path into the command"
+
+    def play(self, job: Job) -> Outcome:
+        """Run the command in the job's workspace."""
+        if job.stop.is_set():
+            return Outcome("stopped", None, 0.0, "stopped before it began")
+        prompt_file = job.write_prompt()
+        argv, stdin = [self._filled(word, job, prompt_file) for word in self.command], Path(os.devnull)
+        if self.prompt == "stdin":
+            stdin = prompt_file
+        elif self.prompt == "argument":
+            argv.append(job.prompt.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+            if len(os.fsencode(argv[-1])) >= _LONGEST:
+                return Outcome("failed", None, 0.0, self._too_long(job))
+        try:
+            secrets = self._secrets()
+        except UsageError as error:
+            return Outcome("failed", None, 0.0, str(error))
+        env = self._environment() | secrets | _own(job)
+        return keep(job, argv, env, secrets=self._hidden(secrets), stdin=stdin, limits=self.limits)
+
+    def _too_long(self, job: Job) -> str:
+        return (
+            f"the prompt has {len(job.prompt):,} characters, too many for one argument (128 KiB); "
+            f'set prompt = "stdin" or "file" in [agents.{self.name}]'
+        )
+
+    def _filled(self, word: str, job: Job, prompt_file: Path) -> str:
+        known = {
+            "persona": job.persona,
+            "run": job.run,
+            "attempt": str(job.attempt),
+            "sprint": str(job.sprint),
+            "prompt_file": str(prompt_file),
+            "workspace": str(job.workspace),
+        }
+        return _PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), word)
+
+    def _environment(self) -> dict[str, str]:
+        passed = {name: value for name, value in os.environ.items() if name in self.env or PASSED.fullmatch(name)}
+        return passed | {"PATH": _path(), "TERM": "dumb"}
+
+    def _secrets(self) -> dict[str, str]:
+        return read_environment(self.env_file, self.name) if self.env_file else {}
+
+    def _hidden(self, secrets: Mapping[str, str]) -> list[str]:
+        passed = {name: os.environ[name] for name in self.env if name in os.environ and _SECRET.search(name)}
+        return [value for value in {*secrets.values(), *passed.values()} if len(value) >= _SHORTEST]
+
+
+def read_environment(file: Path, agent: str) -> dict[str, str]:
+    """Read a file of KEY=VALUE lines; `#` begins a comment line, quotes around a value go. Raises UsageError."""
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UsageError(f"agent {agent}: cannot read env_file {file}: {why}; create or correct it") from None
+    read: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            if not (found := _SETTING.fullmatch(line)):  # the line itself is not shown: it may be a secret
+                raise UsageError(f"agent {agent}: {file}:{number} is not of the form KEY=VALUE; correct it")
+            read[found[1]] = _unquoted(found[2])
+    return read
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
+
+
+def _own(job: Job) -> dict[str, str]:
+    return {"TEAM_HOME": str(job.home), "TEAM_PERSONA": job.persona, "TEAM_RUN": job.run}
+
+
+def _path() -> str:
+    """Return the PATH of a run, our own scripts first, so that agents have `team-mail` whoever starts the scheduler."""
+    path, scripts = os.environ.get("PATH", os.defpath), Path(sys.executable).parent
+    return f"{scripts}{os.pathsep}{path}" if (scripts / "team-mail").exists() else path

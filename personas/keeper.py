@@ -1,0 +1,268 @@
+# pathlib alone would double the time to start
+# ruff: noqa: PTH105
+"""One run's keeper: a small process between the scheduler and an agent, which leaves nothing of the agent alive.
+
+Started with `python -I -S`, it imports only what starts in a few milliseconds. It reads what to run from its standard
+input and takes the end of that input as the word to stop: so it stops when its parent dies, however that died. On
+Linux it is the reaper of its descendants: those that fork twice and call setsid come back to it, and it has done when
+it has no child left. Elsewhere it ends the agent's process group, and a process that left the group may live on. What
+asks another service to start a process (at, systemd-run, docker) is out of its reach.
+"""
+
+import ctypes
+import marshal
+import os
+import resource
+import select
+import sys
+import time
+
+from .output import Output
+from .quota import Quota
+from .tree import boot, descendants, send, stat
+
+LINUX = sys.platform == "linux"
+SIGNALS = __import__("_signal")  # `signal` wraps it in enums, which take longer than all the rest
+TERM, KILL, STOP = SIGNALS.SIGTERM, SIGNALS.SIGKILL, SIGNALS.SIGSTOP
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+CHUNK = 1 << 16
+TICK = 0.25 if LINUX else 0.02  # elsewhere no descriptor tells that the agent ended
+BEAT = 1.0
+FOREVER = 1e9
+UNKILLABLE = 10.0  # seconds after which one that waits for a dead disk is left to itself
+DRAIN = 64  # chunks
+PAUSE = 0.001
+TYPE_CHECKING = False  # `typing` alone takes five milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Spec:
+    """What to run and within which limits; the order is that of the parent's list. 0 is no limit."""
+
+    def __init__(
+        self,
+        argv: list[str],
+        env: dict[str, str],
+        secrets: list[bytes],
+        paths: tuple[str, str, str],
+        limits: tuple[float, float, int, int],
+    ) -> None:
+        self.argv = argv
+        self.env = env
+        self.secrets = secrets
+        self.workspace, self.folder, self.stdin = paths
+        self.timeout, self.grace, self.output, self.quota = limits
+
+
+class Keeper:
+    """Starts the agent, watches over it, ends it and all its descendants, and tells how it went."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._began = time.monotonic()
+        self._deadline = self._began + (spec.timeout or FOREVER)
+        self._reading, self._writing = os.pipe()
+        self._output = Output(spec.folder + "/output.log", spec.secrets, spec.output)
+        self._quota = Quota(spec.workspace, spec.quota)
+        self._poll = select.poll()
+        self._poll.register(0, select.POLLIN | select.POLLHUP)
+        self._poll.register(self._reading, select.POLLIN | select.POLLHUP)
+        self._prctl = ctypes.CDLL(None).prctl if LINUX else None
+        self._agent = 0
+        self._status: int | None = None
+        self._told = 0  # how many times it was told to stop
+        self._beaten = 0.0
+
+    def keep(self) -> None:
+        """Do all of it, from the start to `ended.json`."""
+        SIGNALS.signal(TERM, self._stop)
+        if self._prctl:
+            self._prctl(PR_SET_CHILD_SUBREAPER, 1)
+        error = self._start()
+        reason = self._watch(self._why) or ""
+        if reason:
+            self._end()
+        survivors = self._kill_all()
+        if not reason and self._quota.full():
+            reason = "quota"
+        self._drain()
+        self._output.close()
+        self._report(reason or ("unstartable" if error else "ended"), error, survivors)
+
+    def _stop(self, *_: object) -> None:
+        self._told += 1
+
+    def _start(self) -> str:
+        """Start the agent in a session of its own; return why that could not be."""
+        erring, telling = os.pipe()
+        self._agent = os.fork()
+        if not self._agent:
+            self._become(telling)
+        os.close(telling)
+        os.close(self._writing)
+        error = os.read(erring, CHUNK).decode(errors="replace")
+        if LINUX and hasattr(os, "pidfd_open"):
+            self._poll.register(os.pidfd_open(self._agent), select.POLLIN)
+        return error
+
+    def _become(self, telling: int) -> None:
+        """In the child: turn into the agent."""
+        try:
+            os.setsid()
+            if self._prctl:
+                self._prctl(PR_SET_PDEATHSIG, KILL)
+            os.dup2(os.open(self._spec.stdin, os.O_RDONLY), 0)
+            os.dup2(self._writing, 1)
+            os.dup2(self._writing, 2)
+            os.chdir(self._spec.workspace)
+            self._limit()
+            os.execvpe(self._spec.argv[0], self._spec.argv, self._spec.env)  # noqa: S606
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it must not live on as a second keeper
+            why = getattr(error, "strerror", None) or str(error)
+            os.write(telling, why.encode(errors="replace"))
+        finally:
+            os._exit(127)
+
+    def _limit(self) -> None:
+        for number in (TERM, SIGNALS.SIGPIPE, SIGNALS.SIGXFSZ):  # Python ignores the last two
+            SIGNALS.signal(number, SIGNALS.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        if self._spec.quota and (hard == resource.RLIM_INFINITY or self._spec.quota < hard):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self._spec.quota, self._spec.quota))
+
+    def _watch(self, why: "Callable[[], str]") -> str:
+        """Take the agent's output until it ended, or there is a reason to end it, which is returned."""
+        while self._reap() and self._status is None:
+            if reason := why():
+                return reason
+            self._beat()
+            for descriptor, _ in self._poll.poll(1000 * min(TICK, max(0.0, self._deadline - time.monotonic()))):
+                self._read(descriptor)
+        return ""
+
+    def _why(self) -> str:
+        if self._told:
+            return "stopped"
+        if time.monotonic() >= self._deadline:
+            return "timeout"
+        return "quota" if self._quota.full() else ""
+
+    def _read(self, descriptor: int) -> None:
+        if descriptor == self._reading:
+            data = os.read(descriptor, CHUNK)
+            self._output.take(data)
+        elif descriptor == 0:
+            data = os.read(descriptor, CHUNK)
+            self._told = max(self._told, not data)
+        else:
+            return
+        if not data:
+            self._poll.unregister(descriptor)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now - self._beaten >= BEAT:
+            self._beaten = now
+            heartbeat(self._spec.folder + "/heartbeat")
+
+    def _reap(self) -> bool:
+        """Collect those that ended; return whether any child is left."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if not pid:
+                return True
+            if pid == self._agent:
+                self._status = os.waitstatus_to_exitcode(status)
+
+    def _end(self) -> None:
+        """Ask all of them to end, and give them the time that was agreed; a second SIGTERM cuts it short."""
+        for pid in self._family():
+            send(pid, TERM)
+        self._deadline, told = time.monotonic() + self._spec.grace, max(self._told, 1)
+        self._watch(lambda: "late" if time.monotonic() >= self._deadline or self._told > told else "")
+
+    def _kill_all(self) -> int:
+        """Kill whatever is left, stopped first so that none can fork meanwhile; return how many besides the agent."""
+        deadline, stopped = time.monotonic() + UNKILLABLE, set[int]()
+        while self._reap() and time.monotonic() < deadline:
+            family = self._family()
+            for pid in family - stopped:
+                send(pid, STOP)
+            if family <= stopped:
+                for pid in family:
+                    send(pid, KILL)
+                time.sleep(PAUSE)
+            stopped |= family
+        return len(stopped - {self._agent})
+
+    def _family(self) -> set[int]:
+        return descendants(os.getpid()) if LINUX else {-self._agent}
+
+    def _drain(self) -> None:
+        """Take what is still in the pipe; a stranger that was handed its other end is not waited for."""
+        os.set_blocking(self._reading, False)
+        for _ in range(DRAIN):
+            try:
+                data = os.read(self._reading, CHUNK)
+            except BlockingIOError:
+                return
+            if not data:
+                return
+            self._output.take(data)
+
+    def _report(self, reason: str, error: str, survivors: int) -> None:
+        """Write `ended.json`: how it went, for the parent and for whoever looks for the run after a crash."""
+        status = self._status
+        told = {
+            "reason": quoted(reason),
+            "error": quoted(error),
+            "exit": "null" if status is None or status < 0 else status,
+            "signal": "null" if status is None or status >= 0 else -status,
+            "seconds": round(time.monotonic() - self._began, 3),
+            "output": self._output.kept,
+            "cut": self._output.cut,
+            "survivors": survivors,
+        }
+        text = "{" + ", ".join(f'"{name}": {value}' for name, value in told.items()) + "}\n"
+        write(self._spec.folder + "/ended.json", text)
+
+
+def heartbeat(path: str) -> None:
+    """Show that this process lives: the file's time is the beat, its text is pid, start time and boot."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        start, booted = (stat("self")[19], boot()) if LINUX else ("-", "-")
+        write(path, f"{os.getpid()} {start} {booted}\n")
+
+
+def write(path: str, text: str) -> None:
+    """Write a file whole or not at all."""
+    scratch = f"{path}.{os.getpid()}"
+    file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    os.write(file, text.encode())
+    os.close(file)
+    os.replace(scratch, path)
+
+
+def quoted(text: str) -> str:
+    """Write a JSON string: `json` takes as long to import as all else."""
+    return '"' + "".join(c if " " <= c <= "~" and c not in '"\\' else f"\\u{ord(c) & 0xFFFF:04x}" for c in text) + '"'
+
+
+def read(size: int) -> bytes:
+    """Read so many bytes of the standard input, not one more: it stays open."""
+    data = b""
+    while len(data) < size and (more := os.read(0, size - len(data))):
+        data += more
+    return data
+
+
+def main() -> None:
+    """Keep the run that the standard input tells of."""
+    Keeper(Spec(*marshal.loads(read(int.from_bytes(read(8), "big"))))).keep()  # noqa: S302 - its own parent wrote it

@@ -1,0 +1,213 @@
+"""Workspaces: private clones in, patches out.
+
+The mirror is a bare repository that borrows the objects of the user's repository (alternates: nothing is copied,
+however large it is) and that agents do not work in. A workspace borrows in turn from the mirror. It is captured with
+the mirror's settings and an index that was put aside before the agent came, so that nothing an agent writes into its
+clone (hooks, fsmonitor, filters, a replaced `.git`) runs or counts; what the agent commits counts like what it leaves
+lying. Submodules are empty folders in a workspace, and what an agent puts there is not captured.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .errors import WorkspaceLost
+from .git import Git, find_repository
+
+_BRANCH = "refs/heads/work"
+_QUIET = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
+_REFS = "--format=%(objectname) %(refname)"
+_QUOTED = re.compile(rb"\\([abfnrtv\\\"]|[0-7]{3})")
+_ESCAPES = {b"a": 7, b"b": 8, b"f": 12, b"n": 10, b"r": 13, b"t": 9, b"v": 11, b"\\": 92, b'"': 34}
+_LIMITED = (
+    "sh",
+    "-c",
+    'ulimit -f 2097152; ulimit -v 4194304 2>/dev/null; exec "$@"',
+    "sh",
+)  # 1 GiB of file, 4 of memory
+_DIFF = (
+    "diff", "--cached", "--numstat", "--patch", "--binary", "--full-index", "--no-ext-diff", "--no-textconv",
+    "--no-renames", "--no-color",
+)  # fmt: skip
+_TIMEOUT = 120.0
+_GITLINK = b"160000"
+
+
+class Captured(NamedTuple):
+    """What a run changed: the patch, empty if nothing, the files' names (what is not UTF-8 in them escaped), its size.
+
+    `trouble` has git's words on what could not be captured, such as unreadable files; the rest is in the patch.
+    """
+
+    patch: bytes
+    files: tuple[str, ...]
+    insertions: int
+    deletions: int
+    trouble: tuple[str, ...] = ()
+
+
+class Mirror:
+    """The trusted repository between the user's and the workspaces. May be used by many threads at once."""
+
+    def __init__(self, repository: Path, folder: Path) -> None:
+        """`repository` is the user's checkout or git directory; `folder` is `.team/work`."""
+        self._repository = repository
+        self._folder = folder.absolute()
+        self._git = Git(self._folder / "mirror.git")
+        self._lock = threading.Lock()
+        self._submodules: dict[str, bytes] = {}
+
+    def update(self, commit: str) -> None:
+        """See to it that workspaces can be made of `commit`, a full id. Raises GitError if the repository lacks it."""
+        with self._lock:
+            if commit not in self._submodules:
+                source = _git_directory(self._repository)
+                self._borrow(source, commit)
+                self._copy_refs(Git(source))
+                listed = self._git("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0")
+                links = (entry.partition(b"\t")[2] for entry in listed if entry.startswith(_GITLINK))
+                self._submodules[commit] = b"".join(link + b"\0" for link in links)
+
+    def workspace(self, run: str, commit: str, persona: str = "agent") -> Workspace:
+        """Make the private clone of a run, with `commit` checked out on the branch `work`; what was there goes."""
+        self.update(commit)
+        made = Workspace(self._folder / run, commit, self._git, self._git.directory / "runs" / run)
+        made.remove()
+        made.make(persona, self._submodules[commit])
+        return made
+
+    def _borrow(self, source: Path, commit: str) -> None:
+        mirror = self._git.directory
+        if not (mirror / "HEAD").exists():
+            fresh = mirror.with_name(f"mirror.{os.getpid()}")
+            fresh.mkdir(parents=True)
+            form = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004
+            Git(fresh)("init", "--bare", "--quiet", "--template=", f"--object-format={form}")
+            fresh.replace(mirror)
+        (mirror / "objects/info").mkdir(parents=True, exist_ok=True)
+        _write(mirror / "objects/info/alternates", os.fsencode(source / "objects") + b"\n")
+        if (source / "shallow").exists():
+            _write(mirror / "shallow", (source / "shallow").read_bytes())
+
+    def _copy_refs(self, source: Git) -> None:
+        """Give workspaces the names that a clone has: build tools look for tags, agents for origin/main."""
+        listed = source("for-each-ref", _REFS, "refs/heads", "refs/tags")
+        renamed = listed.replace(b" refs/heads/", b" refs/remotes/origin/")
+        _write(self._git.directory / "names", b"".join(sorted(renamed.splitlines(keepends=True), key=_ref)))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The private clone at `path`, made from the commit `base`."""
+
+    path: Path
+    base: str
+    _mirror: Git
+    _trusted: Path  # the run's index and new objects, out of its agent's way
+
+    def make(self, persona: str, submodules: bytes) -> None:
+        """Write a clone by hand and check the base out: one git process instead of the four of `git clone`."""
+        directory = self.path / ".git"
+        for folder in ("objects/info", "refs/heads", "info", "hooks"):
+            (directory / folder).mkdir(parents=True)
+        (self._trusted / "objects").mkdir(parents=True)
+        (directory / "HEAD").write_text(f"ref: {_BRANCH}\n")
+        (directory / _BRANCH).write_text(f"{self.base}\n")
+        (directory / "objects/info/alternates").write_bytes(os.fsencode(self._mirror.directory / "objects") + b"\n")
+        (directory / "config").write_text(self._config(persona))
+        shutil.copyfile(self._mirror.directory / "names", directory / "packed-refs")
+        if (self._mirror.directory / "shallow").exists():
+            shutil.copyfile(self._mirror.directory / "shallow", directory / "shallow")
+        git = self._git()
+        git("read-tree", "-m", "-u", self.base)
+        shutil.copy2(self._trusted / "index", directory / "index")
+        if submodules:
+            git("update-index", "-z", "--skip-worktree", "--stdin", stdin=submodules)
+
+    def capture(self) -> Captured:
+        """Return the difference between the base and what is in the clone now, untracked files included.
+
+        Call it when nothing of the run is alive. Raises WorkspaceLost if the agent took the folder away, and GitError.
+        """
+        if not self.path.is_dir() or self.path.is_symlink():
+            raise WorkspaceLost(f"the workspace {self.path} is gone or replaced: nothing of the run can be captured")
+        git = self._git()
+        added = git.run("add", "--all", "--ignore-errors", wrapper=_LIMITED, timeout=_TIMEOUT)
+        git.output(("add",), added, fine=(0, 1))
+        trouble = _words(added.stderr) if added.returncode else ()
+        shown = git.run(*_DIFF, self.base, "--", wrapper=_LIMITED, timeout=_TIMEOUT)
+        numbers, _, patch = git.output(_DIFF, shown).partition(b"\n\n")
+        return _captured(numbers, patch, trouble)
+
+    def remove(self) -> None:
+        """Remove the clone and what was put aside for it, also what an agent made unwritable."""
+        for place in (self.path, self._trusted):
+            if place.is_symlink() or place.is_file():
+                place.unlink()
+            elif place.exists():
+                shutil.rmtree(place, onerror=_by_force)
+
+    def _git(self) -> Git:
+        return self._mirror.using(index=self._trusted / "index", work_tree=self.path, objects=self._trusted / "objects")
+
+    def _config(self, persona: str) -> str:
+        """Begin with what git found out about the file system when it made the mirror."""
+        name = re.sub(r"[^\w.+-]", "-", persona)
+        mirrored = (self._mirror.directory / "config").read_text()
+        own = f'[user]\n\tname = "{name}"\n\temail = "{name}@team-mail.invalid"\n'
+        return re.sub(r"bare = true", "bare = false", mirrored) + own + _QUIET
+
+
+def _captured(numbers: bytes, patch: bytes, trouble: tuple[str, ...]) -> Captured:
+    """Read what --numstat says; a binary file has no lines to count."""
+    rows = [line.split(b"\t", 2) for line in numbers.splitlines()]
+    files = tuple(_unquoted(row[2]).decode(errors="backslashreplace") for row in rows)
+    insertions, deletions = (sum(int(row[column]) for row in rows if row[column] != b"-") for column in (0, 1))
+    return Captured(patch, files, insertions, deletions, trouble)
+
+
+def _unquoted(name: bytes) -> bytes:
+    """Undo git's quoting of names with control characters, quotes or backslashes in them."""
+    if not name.startswith(b'"'):
+        return name
+    return _QUOTED.sub(lambda found: bytes([_ESCAPES.get(found[1]) or int(found[1], 8)]), name[1:-1])
+
+
+def _words(stderr: bytes) -> tuple[str, ...]:
+    lines = (line for line in stderr.decode(errors="backslashreplace").splitlines() if line.startswith("error: "))
+    return tuple(line.removeprefix("error: ") for line in lines)
+
+
+def _ref(line: bytes) -> bytes:
+    return line.partition(b" ")[2]
+
+
+def _git_directory(repository: Path) -> Path:
+    bare = (repository / "HEAD").is_file() and (repository / "objects").is_dir()
+    return repository.absolute() if bare else find_repository(repository)[0].directory
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Write a file whole or not at all: others read it meanwhile."""
+    scratch = file.with_name(f"{file.name}.{os.getpid()}")
+    scratch.write_bytes(data)
+    scratch.replace(file)
+
+
+def _by_force(remove: Callable[[str], Any], path: str, _: Any) -> None:
+    """Open the folders that an agent closed, and try again."""
+    for place in (Path(path).parent, Path(path)):
+        if not place.is_symlink():
+            place.chmod(stat.S_IRWXU)
+    if remove in {os.open, os.scandir, os.listdir}:  # rmtree could not even look into it
+        shutil.rmtree(path, onerror=_by_force)
+    else:
+        remove(path)
