@@ -16,6 +16,7 @@ from .mode import Flag, mode_of
 from .plan import SEQUENTIAL, Launch, Opening, Plan, Skip
 from .state import State
 
+_MOST_LOST = 3  # runs of one persona, in one sprint: an agent may be what ends its scheduler
 _LONGEST_PAUSE = timedelta(minutes=10)
 
 
@@ -95,18 +96,18 @@ class _Decision:
         lost = tuple(run for run in self.runs if run.status == OPEN and run.id in self.state.dead)
         alive = [run for run in self.runs if run.status == OPEN and run.id not in self.state.dead]
         if self._late():
-            return self._made(lost=lost, finish=None if alive else "deadline", idle=self._waiting(alive))
+            busy = bool(alive or lost or self.state.pending)
+            return self._made(lost=lost, weave=self.state.pending, finish=None if busy else "deadline")
         launches, skips, aside = self._sorted([run.persona for run in alive])
         if self.mode == SEQUENTIAL:
             turn = () if alive else launches[:1]
             skips += [Skip(one.persona, "waits its turn: sequential mode") for one in launches if one not in turn]
             launches = list(turn)
-        finish = None
-        if not (launches or lost or alive or self.state.pending or self.due):
-            finish = self._outcome(aside)
+        over = not (launches or lost or alive or self.state.pending)
         return self._made(
             lost=lost, weave=self.state.pending, launches=tuple(launches), skips=tuple(skips), aside=tuple(aside),
-            finish=finish, wait_until=min(self.due) if self.due and not (launches or alive) else None,
+            finish=self._outcome(aside) if over and not self.due else None,
+            wait_until=min(self.due) if over and self.due else None,
         )  # fmt: skip
 
     def _made(self, **parts: object) -> Plan:
@@ -116,10 +117,6 @@ class _Decision:
         if self.sprint is None:
             return False
         return self.now - datetime.fromisoformat(self.sprint.started) >= timedelta(seconds=self.policy.deadline)
-
-    def _waiting(self, alive: Sequence[Run]) -> str | None:
-        names = ", ".join(run.persona for run in alive)
-        return f"the deadline has passed; {names} still running" if alive else None
 
     def _sorted(self, running: Sequence[str]) -> tuple[list[Launch], list[Skip], list[Skip]]:
         """Sort everybody into those to launch, those to skip, and those to set aside for the human."""
@@ -189,8 +186,8 @@ class _Decision:
         if sum(run.status != LOST for run in own) >= most:
             last = f"the last {_end(own[-1])}" if own[-1].status != "ok" else "mail still waits"
             return f"{most} attempts are spent and {last}"
-        if sum(run.status == LOST for run in own) >= most:
-            return f"{most} runs were lost with their scheduler"
+        if sum(run.status == LOST for run in own) >= _MOST_LOST:
+            return f"{_MOST_LOST} runs were lost with their scheduler"
         if launch.reason == "mail" and (same := self._no_progress(persona)):
             return same
         budget = self.policy.max_wakes or 3 * len(self.roster)

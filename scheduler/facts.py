@@ -87,6 +87,7 @@ class Sprint:
     outcome: str | None = None
     ticks: int = 0
     commits: tuple[str, ...] = ()
+    ended: int = 0
 
 
 class Fact(NamedTuple):

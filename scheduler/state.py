@@ -134,7 +134,8 @@ class _Fold:
 
     def sprint_finished(self, fact: Fact) -> None:
         if self.sprints:
-            self.sprints[-1] = replace(self.sprints[-1], finished=fact.ts, outcome=fact.data["outcome"])
+            outcome = fact.data["outcome"]
+            self.sprints[-1] = replace(self.sprints[-1], finished=fact.ts, outcome=outcome, ended=fact.seq)
 
     def tick_done(self, fact: Fact) -> None:
         if self.sprints and self.sprints[-1].number == fact.data.get("sprint"):

@@ -1,0 +1,215 @@
+"""The command `scheduler`. Nothing may depend on this module: each command parses, calls one thing, and renders.
+
+Exit codes: 0 done; 1 failed; 2 usage; 4 not converged; 5 log damaged; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from ..mail import output
+from ..mail.errors import TeamMailError
+from . import cli_options as option
+from . import cli_steer, cli_weave
+from .cli_options import Mode
+
+NOT_CONVERGED = 4
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="scheduler",
+    help="Sprints of a team of agents: all at once, woven together, run again on mail until they converge.",
+    epilog="The team is the nearest .team folder, or TEAM_HOME; `team init` makes one.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo("scheduler " + version("team-mail"))
+        raise typer.Exit
+
+
+def _say(lines: Any) -> None:
+    for text in lines:
+        typer.echo(text)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    dry_run: option.DryRun = False,
+    mode: option.ModeOption = Mode.auto,
+    settings: option.Set = [],  # noqa: B006
+    as_json: option.Json = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Sprints of a team of agents: all at once, woven together, run again on mail until they converge."""
+    del version
+    if context.invoked_subcommand is None and dry_run:
+        _look_ahead(mode, settings, as_json, started=False)
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+def _look_ahead(mode: Mode, settings: list[str], as_json: bool, *, started: bool, **replay: Any) -> None:
+    from ..mail import render as mail_render
+    from . import render, session
+    from .decide import Wish
+    from .live import Show
+    from .preview import look_ahead
+
+    base = replay.pop("base", None)
+    shop = session.workshop(settings, **replay)
+    ticker = session.ticker(shop, Show(quiet=True), base)
+    wish = Wish("asked for", mode.value) if started else _due(shop, mode)
+    found = look_ahead(ticker, wish)
+    if as_json:
+        mail_render.document(found.document())
+    else:
+        _say(render.preview(found))
+
+
+def _due(shop: Any, mode: Mode) -> Any:
+    from .rhythm import due
+
+    def following(cron: str, after: Any) -> Any:
+        from .cron import following as first  # APScheduler takes a tenth of a second to load
+
+        return first(cron, after)
+
+    return due(shop.state(), shop.settings.sprint, shop.clock.now(), following, mode.value)
+
+
+@app.command()
+def tick(
+    dry_run: option.DryRun = False,
+    mode: option.ModeOption = Mode.auto,
+    settings: option.Set = [],  # noqa: B006
+    quiet: option.Quiet = False,
+    as_json: option.Json = False,
+) -> None:
+    """Carry out one tick: go on with the open sprint, or start one if it is due. For cron."""
+    if dry_run:
+        _look_ahead(mode, settings, as_json, started=False)
+        return
+    from ..mail import render as mail_render
+    from . import session
+    from .live import Show
+
+    shop = session.workshop(settings)
+    with Show(quiet=quiet) as show:
+        ticker = session.ticker(shop, show)
+        with session.leading(shop, ticker.dispatcher.end) as came:
+            done = ticker.tick(_due(shop, mode))
+    if as_json:
+        mail_render.document(done.plan.document())
+    elif done.plan.idle:
+        typer.echo(f"idle: {done.plan.idle}")
+    if came:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def sprint(
+    dry_run: option.DryRun = False,
+    mode: option.ModeOption = Mode.auto,
+    settings: option.Set = [],  # noqa: B006
+    replay: option.Replay = None,
+    repo: option.Repo = None,
+    base: option.Base = None,
+    quiet: option.Quiet = False,
+    as_json: option.Json = False,
+) -> None:
+    """Start a sprint, or go on with the open one, and tick until it has converged or is spent."""
+    if dry_run:
+        _look_ahead(mode, settings, as_json, started=True, replay=replay, repo=repo, base=base)
+        return
+    from ..mail import render as mail_render
+    from . import render, session
+    from .decide import Wish
+    from .live import Show
+    from .sprint import run_sprint
+
+    shop = session.workshop(settings, replay=replay, repo=repo)
+    with Show(quiet=quiet) as show:
+        ticker = session.ticker(shop, show, base)
+        with session.leading(shop, ticker.dispatcher.end) as came:
+            found = run_sprint(ticker, Wish("asked for", mode.value))
+    if came:
+        typer.echo("scheduler: interrupted; the runs under way were ended, scheduler sprint goes on", err=True)
+        raise typer.Exit(INTERRUPTED)
+    if found is None:
+        typer.echo(f"scheduler: nothing to do: {ticker.plan(Wish('asked for')).idle}", err=True)
+        raise typer.Exit(NOT_CONVERGED)
+    if as_json:
+        mail_render.document(found.document())
+    else:
+        _say(render.summary(found))
+    if not found.converged:
+        raise typer.Exit(NOT_CONVERGED)
+
+
+@app.command()
+def run(settings: option.Set = [], quiet: option.Quiet = False) -> None:  # noqa: B006
+    """Lead the team until SIGTERM: sprints by `every` or `cron` of team.toml, and at once on fresh mail."""
+    from . import render, session
+    from .cron import Daemon
+    from .live import Show
+
+    def say(text: str) -> None:
+        typer.echo(f"scheduler: {text}", err=True)
+
+    def ended(found: Any) -> None:
+        for text in render.summary(found):
+            typer.echo(text, err=True)
+
+    shop = session.workshop(settings)
+    if not shop.members:
+        from .errors import NotReady
+
+        raise NotReady("nobody on the roster is scheduled; add a persona to .team/personas")
+    with Show(quiet=quiet) as show:
+        daemon = Daemon(session.ticker(shop, show), say, ended)
+        with session.leading(shop, daemon.end):
+            say(f"leading {shop.home}")
+            daemon.run()
+    say("ended; nothing is running")
+
+
+app.registered_commands += cli_steer.app.registered_commands + cli_weave.app.registered_commands
+
+
+def command() -> Any:
+    """Return the whole tree of commands, for the manual and for tests."""
+    return typer.main.get_command(app)
+
+
+def main() -> None:
+    """Run the command; say in one line on stderr what could not be done."""
+    output.prepare()
+    try:
+        output.flushed(app)
+    except BrokenPipeError:
+        output.silence()
+        sys.exit(1)
+    except (TeamMailError, OSError) as error:
+        from ..mail.render import line
+
+        output.silence()
+        print(f"scheduler: {line(str(error))}", file=sys.stderr)
+        sys.exit(error.exit_code if isinstance(error, TeamMailError) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The commands of `scheduler` that look and steer: status, history, stop, pause, resume, approve, land, install-cron."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from . import cli_options as option
+
+app = typer.Typer()
+
+
+def _echo(lines: Any) -> None:
+    for text in lines:
+        typer.echo(text)
+
+
+@app.command()
+def status(as_json: option.Json = False) -> None:
+    """Say where things stand: who leads, the sprint, the runs that are open, what waits for whom."""
+    from ..mail import render as mail_render
+    from . import render, session
+    from .leader import leading
+    from .standing import beats, described
+
+    shop = session.workshop()
+    state, leader = shop.state(), leading(shop.home / "work")
+    if as_json:
+        mail_render.document(described(state, leader, shop.home, shop.clock.now()))
+        return
+    who = f"process {leader['pid']} leads" if leader else "nobody leads now"
+    _echo(render.status(state, who, beats(state, shop.home, shop.clock.now())))
+
+
+@app.command()
+def history(as_json: option.Json = False) -> None:
+    """List the sprints, the newest last."""
+    from ..mail import render as mail_render
+    from . import render, session
+    from .sprint import summary
+
+    shop = session.workshop()
+    state = shop.state()
+    if as_json:
+        now = shop.clock.now()
+        mail_render.document([summary(state, one, now).document() | {"outcome": one.outcome} for one in state.sprints])
+    else:
+        _echo(render.history(state))
+
+
+@app.command()
+def stop(
+    run: Annotated[str, typer.Argument(help="A run: its id, the beginning of it, or its persona's name.")],
+) -> None:
+    """End one run; it is not tried again in this sprint."""
+    from ..mail import caller
+    from . import session
+    from .steer import stop_run
+
+    shop = session.workshop()
+    found = stop_run(shop, run, caller.identity_or_human(None, shop.mailbox.directory))
+    typer.echo(f"stopping {found.persona}, attempt {found.attempt} ({found.id})")
+
+
+@app.command()
+def pause() -> None:
+    """Start nothing more until `scheduler resume`; runs under way go on to their end."""
+    _mark("scheduler.paused", "paused; scheduler resume goes on")
+
+
+@app.command()
+def resume() -> None:
+    """Go on after `scheduler pause`."""
+    _mark("scheduler.resumed", "resumed")
+
+
+def _mark(kind: str, said: str) -> None:
+    from ..mail import caller
+    from ..mail.event import Draft
+    from . import session
+
+    shop = session.workshop()
+    shop.append([Draft(kind, caller.identity_or_human(None, shop.mailbox.directory), run=caller.run_id())])
+    typer.echo(said)
+
+
+@app.command()
+def approve(run: Annotated[str, typer.Argument(help="The run whose patch is held, or its persona's name.")]) -> None:
+    """Let a patch to sensitive files land with the next weave. Only a person may: a run is refused."""
+    from ..mail import caller
+    from . import session
+    from .steer import approve_patch
+
+    shop = session.workshop()
+    patch = approve_patch(shop, run, caller.identity_or_human(None, shop.mailbox.directory), caller.run_id())
+    typer.echo(f"approved: {patch.persona}'s patch to {', '.join(patch.files)}; the next tick weaves it")
+
+
+@app.command()
+def land(number: Annotated[int, typer.Argument(help="The sprint's number.", min=1)]) -> None:
+    """Fast-forward the base branch to what a sprint has woven; refuse if the base has moved."""
+    from . import session
+    from .land import land as take
+
+    shop = session.workshop()
+    branch, commit, gained = take(shop, shop.state(), number)
+    typer.echo(f"{branch} is at {commit[:12]} now, {gained} commits further")
+
+
+@app.command("install-cron")
+def install_cron(
+    form: Annotated[str, typer.Argument(help="systemd, crontab, github or all.")] = "all",
+) -> None:
+    """Print what starts sprints without you: a systemd unit, a crontab line, a GitHub Actions workflow."""
+    from . import session
+    from .install import texts
+
+    shop = session.workshop()
+    _echo(texts(shop.top, shop.settings, form))

@@ -1,0 +1,125 @@
+"""The daemon: APScheduler calls at the times of the settings, fresh mail calls at once, SIGTERM ends it cleanly.
+
+One job, one instance: a call that comes while a sprint is running is left out and said so, and calls that were missed
+become one, for what is due is read from the log each time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, cast
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.combining import OrTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from ..mail.errors import TeamMailError
+from .rhythm import due, next_start
+from .sprint import Summary, run_sprint
+from .tick import Ticker
+
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_JOB = "sprint"
+
+
+def following(cron: str, after: datetime) -> datetime:
+    """Return the first time of a crontab line after another time."""
+    found = cast("datetime | None", _trigger(cron).get_next_fire_time(None, after.astimezone()))
+    return found or datetime.max.replace(tzinfo=after.tzinfo)
+
+
+def _trigger(cron: str) -> Any:
+    """Read a crontab line as cron does: where day and weekday are both limited, either of them will do."""
+    minute, hour, day, month, weekday = cron.split()
+    days, weekdays = ("*", _weekdays(weekday)) if weekday != "*" else ("*", "*"), (day, "*")
+    fields = [pair for pair in (days, weekdays) if pair != ("*", "*")] or [("*", "*")]
+    return OrTrigger([CronTrigger(minute=minute, hour=hour, month=month, day=on, day_of_week=at) for on, at in fields])
+
+
+def _weekdays(field: str) -> str:
+    """Spell a field of weekdays out by name: APScheduler counts them from Monday, cron from Sunday, twice."""
+    found: set[int] = set()
+    for part in field.lower().split(","):
+        ends, _, step = part.partition("/")
+        first, _, last = ends.replace("*", "0-6").partition("-")
+        low = _day(first)
+        high = _day(last) if last else (6 if step else low)
+        found |= {number % 7 for number in range(low, (high or 7 if last else high) + 1, int(step or 1))}
+    return ",".join(_DAYS[number] for number in sorted(found))
+
+
+def _day(text: str) -> int:
+    return int(text) if text.isdigit() else _DAYS.index(text)
+
+
+class Daemon:
+    """A leader that goes on until it is told to end. `say` gets one line for people at each turn of events."""
+
+    def __init__(self, ticker: Ticker, say: Callable[[str], object], ended: Callable[[Summary], object]) -> None:
+        self._ticker = ticker
+        self._say = say
+        self._ended = ended
+        self._stop = threading.Event()
+        self._scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True})
+        self._failed: TeamMailError | None = None
+
+    def end(self) -> None:
+        """End the runs under way, give them up, and come back from `run`; may be called from a signal's handler."""
+        self._stop.set()
+        self._ticker.dispatcher.end()
+
+    def run(self) -> None:
+        """Lead until `end`. Raises what a tick raised that no later one could mend."""
+        self._scheduler.add_listener(
+            lambda _: self._say("a sprint is running: this call is left out"), EVENT_JOB_MAX_INSTANCES
+        )
+        self._scheduler.add_job(
+            self._called, self._rhythm(), id=_JOB, max_instances=1, next_run_time=datetime.now().astimezone()
+        )
+        self._scheduler.start()
+        try:
+            members = {member.id for member in self._ticker.shop.members}
+            for event in self._ticker.shop.mailbox.log.follow(stop=self._stop):
+                if event.kind == "mail.sent" and event.run is None and members.intersection(event.recipients):
+                    self._wake()
+        finally:
+            self._stop.set()
+            self._ticker.dispatcher.end()
+            self._scheduler.shutdown(wait=True)
+        if self._failed:
+            raise self._failed
+
+    def _wake(self) -> None:
+        """Call now instead of at the next time; a sprint that is running sees the mail by itself."""
+        self._scheduler.modify_job(_JOB, next_run_time=datetime.now().astimezone())
+
+    def _rhythm(self) -> Any:
+        settings = self._ticker.shop.settings.sprint
+        return _trigger(settings.cron) if settings.cron else IntervalTrigger(seconds=max(1, int(settings.every or 900)))
+
+    def _called(self) -> None:
+        try:
+            while not self._stop.is_set() and self._once():
+                pass
+        except TeamMailError as error:
+            self._failed = error
+            self._stop.set()
+
+    def _once(self) -> bool:
+        """Go on with what is due; tell whether something was, so that mail that came at the end is not left lying."""
+        shop = self._ticker.shop
+        state, now = shop.state(), shop.clock.now()
+        wish = due(state, shop.settings.sprint, now, following)
+        if wish.start is None and state.sprint is None:
+            at = next_start(state, shop.settings.sprint, following)
+            self._say(f"waiting for mail, or for the next sprint at {at.astimezone():%Y-%m-%d %H:%M:%S}")
+            return False
+        found = run_sprint(self._ticker, wish)
+        if found is None or self._stop.is_set():
+            return False
+        self._ended(found)
+        return found.outcome is not None

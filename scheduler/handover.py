@@ -1,0 +1,60 @@
+"""Handing over to the human: what the team could not do, in one mail that has everything needed to go on."""
+
+from __future__ import annotations
+
+from ..mail.event import Draft, derived_id
+from ..mail.letter import Letter
+from .plan import Plan, Skip
+from .state import State
+from .workshop import Workshop
+
+
+def drafts(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
+    """Write down whom the plan sets aside, each with a mail to the human; repeated, they are the same events."""
+    written: list[Draft] = []
+    for skip in plan.aside:
+        data = {"sprint": plan.sprint, "persona": skip.persona, "why": skip.why}
+        own = derived_id("persona.skipped", str(plan.sprint), skip.persona)
+        written.append(Draft("persona.skipped", "scheduler", data=data, id=own))
+        written.append(_letter(shop, state, plan, skip).draft(shop.mailbox.directory, shop.mailbox.blobs))
+    return written
+
+
+def _letter(shop: Workshop, state: State, plan: Plan, skip: Skip) -> Letter:
+    sprint = state.sprint
+    branch = sprint.branch if sprint else ""
+    runs = state.own(skip.persona)
+    patches = [p for p in state.patches if p.persona == skip.persona and p.sprint == plan.sprint]
+    unread = state.unread.get(skip.persona, ())
+    lines = [
+        f"{skip.persona} was set aside in sprint {plan.sprint}: {skip.why}.",
+        "It is not launched again in this sprint; the others go on.",
+        "",
+        "Its runs:",
+        *(f"  attempt {run.attempt}: {run.status}, {run.detail or 'no more was said'}  "
+          f"(.team/runs/{run.id}/output.log)" for run in runs),
+    ]  # fmt: skip
+    if patches:
+        last = patches[-1]
+        lines += [
+            "",
+            f"Its last patch ({last.size} bytes, against {last.base[:12]}) is attached; it is {last.status}.",
+            "To take over in a checkout of your own:",
+            f"  git switch -c {skip.persona}-by-hand {branch}",
+            f"  git apply --3way .team/mail/blobs/{last.sha256[:2]}/{last.sha256}",
+            "  # settle what is marked, then",
+            f"  git commit -am '{skip.persona}, by hand'",
+        ]
+    if unread:
+        lines += [
+            "",
+            "Mail it has not answered:",
+            *(f"  {mail.seq} from {mail.sender}: {mail.subject}" for mail in unread),
+        ]
+    lines += ["", f"To give it new attempts, answer it and start another sprint: team-mail send --to {skip.persona} …"]
+    attached = [(f"{skip.persona}.patch", shop.mailbox.blobs.read(patches[-1].sha256))] if patches else []
+    return Letter(
+        "scheduler", [shop.settings.team.human], f"{skip.persona} needs you: {skip.why}"[:200], "\n".join(lines),
+        type="escalate", priority="high", attachments=attached,
+        key=f"aside {plan.sprint} {skip.persona}",
+    )  # fmt: skip

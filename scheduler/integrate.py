@@ -1,0 +1,105 @@
+"""From patches to a branch: weave what is pending, let the gates judge it, write down what became of each, move the ref.
+
+Everything is computed in git's object store first; then one append tells it all, mails included; then the branch
+moves by compare-and-swap. A crash before the append leaves nothing to undo, one after it is made good by `settled`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..mail.event import Draft, derived_id
+from ..mail.letter import Letter
+from . import conflict_mail
+from .errors import BranchMoved
+from .facts import Patch, Sprint
+from .gate import Gate, Sifted, Verdict, judge, sift
+from .patch import Offer
+from .state import State
+from .weave import Conflicted, Held, Landed, Refused, Woven, weave
+from .workshop import Workshop
+
+ZERO = "0" * 40
+
+
+@dataclass(frozen=True)
+class Integration:
+    """One weave of a sprint's pending patches, judged but not yet on record."""
+
+    sprint: Sprint
+    tick: int
+    woven: Woven
+    rejected: tuple[tuple[Offer, Verdict], ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    red_before: tuple[Verdict, ...] = ()
+
+
+def standing(shop: Workshop, sprint: Sprint) -> tuple[str, str | None]:
+    """Return the commit to go on from, and what the sprint's branch stands at where that is something else.
+
+    A branch that is behind is one whose move was cut off. Commits that people put on top are kept. Raises BranchMoved.
+    """
+    expected = (sprint.commits or (sprint.base,))[-1]
+    found = shop.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{sprint.branch}")
+    actual = found.stdout.decode().strip() if found.returncode == 0 else ZERO
+    if actual == expected:
+        return expected, None
+    if actual in {ZERO, sprint.base, *sprint.commits}:
+        return expected, actual
+    if shop.git.run("merge-base", "--is-ancestor", expected, actual).returncode == 0:
+        return actual, None
+    raise BranchMoved(
+        f"{sprint.branch} is at {actual[:12]}, which does not contain {expected[:12]}, where the weaver left it; "
+        f"put it back (git branch -f {sprint.branch} {expected[:12]}) or delete it"
+    )
+
+
+def settled(shop: Workshop, sprint: Sprint) -> str:
+    """Bring the sprint's branch to where the log says it is; return the commit to go on from. Raises BranchMoved."""
+    tip, behind = standing(shop, sprint)
+    if behind is not None:
+        shop.git("update-ref", "-m", "team-mail: go on", f"refs/heads/{sprint.branch}", tip, behind)
+    return tip
+
+
+def preview(shop: Workshop, state: State, patches: Sequence[Patch]) -> Woven:
+    """Weave as `integrate` would, without the gates; what git makes on the way is thrown away."""
+    assert state.sprint is not None  # noqa: S101 - a plan weaves only in a sprint
+    tip, _ = standing(shop, state.sprint)
+    with tempfile.TemporaryDirectory(prefix="team-mail-") as scratch:
+        return weave(shop.git.using(objects=Path(scratch)), tip, [offer(shop, state, patch) for patch in patches])
+
+
+def integrate(shop: Workshop, state: State, patches: Sequence[Patch]) -> Integration:
+    """Weave patches onto the open sprint's branch and have the gates judge the result; nothing is moved or written."""
+    sprint = state.sprint
+    assert sprint is not None  # noqa: S101 - a plan weaves only in a sprint
+    tip = settled(shop, sprint)
+    offers = [offer(shop, state, patch) for patch in patches]
+    woven = weave(shop.git, tip, offers)
+    gates = [
+        Gate(name, told.command, told.timeout, told.threshold, told.key) for name, told in shop.settings.gates.items()
+    ]
+    if not gates or not woven.landed:
+        return Integration(sprint, state.tick, woven)
+    sifted: Sifted = sift(
+        shop.git, woven, offers, gates, lambda gate, commit: judge(shop.git, gate, commit, shop_checkout(shop)),
+        state.green, lambda rest: weave(shop.git, tip, rest),
+    )  # fmt: skip
+    return Integration(sprint, state.tick, sifted.woven, sifted.culprits, sifted.verdicts, sifted.red_before)
+
+
+def offer(shop: Workshop, state: State, patch: Patch) -> Offer:
+    """Put a captured patch before the weaver, with what it may touch and how long it has waited."""
+    persona = shop.roster.get(patch.persona)
+    earlier = sum(p.persona == patch.persona and p.status == "conflicted" for p in state.patches)
+    files = ", ".join(patch.files[:3]) + (f" and {len(patch.files) - 3} more" if len(patch.files) > 3 else "")  # noqa: PLR2004
+    return Offer(
+        patch.run, patch.persona, patch.base, shop.mailbox.blobs.read(patch.sha256), patch.seq,
+        f"{patch.persona}: {files}", patch.ts, persona.priority if persona else 0, earlier,
+        persona.paths if persona else (), patch.approved,
+        (("Team-Mail-Run", patch.run), ("Team-Mail-Head", f"{patch.seq}:{patch.hash}")),
+    )  # fmt: skip

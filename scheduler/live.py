@@ -1,0 +1,112 @@
+"""A sprint as one watches it: a live table of personas on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+from ..mail.clock import Clock, SystemClock
+from ..mail.render import line
+from .integrate import Integration
+from .launch import News
+from .plan import Plan
+from .render import integration, span
+
+_MARKS = {"ok": "done", "failed": "failed", "timeout": "timeout", "stopped": "stopped", "quota": "quota"}
+_COLOURS = {"done": "green", "failed": "red", "timeout": "red", "quota": "red", "running": "cyan", "waiting": "dim"}
+
+
+class Show:
+    """Hears of plans, runs and weaves, and shows them on standard error. Use it as a context manager."""
+
+    def __init__(self, *, quiet: bool = False, clock: Clock | None = None) -> None:
+        self._quiet = quiet
+        self._clock = clock or SystemClock()
+        self._turn = threading.Lock()
+        self._rows: dict[str, tuple[str, int, str, float, str]] = {}
+        self._title = ""
+        self._live: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def heard(self, news: Plan | Integration) -> None:
+        """Show a plan that is about to be carried out, or what a weave gave."""
+        if isinstance(news, Integration):
+            self._say([f"weave: {len(news.woven.landed)} landed", *integration(news)])
+        elif not news.idle:
+            self._planned(news)
+
+    def ran(self, news: News) -> None:
+        """Show that a run has started or ended."""
+        launch, outcome = news.launch, news.outcome
+        with self._turn:
+            began = self._clock.monotonic()
+            status, detail = "running", ""
+            if outcome:
+                began = self._rows[launch.persona][3]
+                status = _MARKS.get(outcome.status, outcome.status)
+                detail = outcome.detail if outcome.status != "ok" else f"{news.files} files changed"
+            self._rows[launch.persona] = (launch.persona, launch.attempt, status, began, detail)
+        if outcome and not self._live:
+            self._say([f"  {launch.persona} (attempt {launch.attempt}): {status} in {span(outcome.seconds)}, {detail}"])
+
+    def _planned(self, plan: Plan) -> None:
+        self._close()
+        lines = [f"set aside: {skip.persona}, {skip.why}" for skip in plan.aside]
+        self._title = f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}: {len(plan.launches)} to run"
+        if plan.launches:
+            lines.append(self._title)
+        self._say(lines)
+        self._rows = {one.persona: (one.persona, one.attempt, "waiting", 0.0, one.why) for one in plan.launches}
+        if plan.launches and not self._quiet and sys.stderr.isatty():
+            self._open()
+
+    def _say(self, lines: list[str]) -> None:
+        if not self._quiet:
+            for text in lines:
+                print(line(text), file=sys.stderr, flush=True)
+
+    def _open(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._live = Live(
+            get_renderable=self._table, console=Console(stderr=True), refresh_per_second=8, transient=False,
+            redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
+        self._live.start()
+
+    def _close(self) -> None:
+        if self._live:
+            self._live.refresh()
+            self._live.stop()
+            self._live = None
+
+    def _table(self) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, show_header=False)
+        with self._turn:
+            rows = [*self._rows.values()]
+        over = sum(row[2] not in {"waiting", "running"} for row in rows)
+        for persona, attempt, status, began, detail in rows:
+            time = f"{self._clock.monotonic() - began:.1f} s" if status == "running" else ""
+            cells = (
+                f"  {persona}",
+                str(attempt),
+                Text(status, style=_COLOURS.get(status, "")),
+                time,
+                line(detail)[:60],
+            )
+            table.add_row(*cells)
+        table.caption = f"{over} of {len(rows)} have ended"
+        return table

@@ -1,0 +1,47 @@
+"""A dry run: the next tick as it would be, with what the weaver would do, from what is there. Nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .conflict_graph import described
+from .decide import Wish
+from .integrate import preview, standing
+from .plan import Plan, Skip
+from .tick import Ticker
+from .weave import Woven
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A plan with what it would meet: `base` is the commit launches start from, `troubles` what would stop them."""
+
+    plan: Plan
+    base: str
+    branch: str
+    woven: Woven | None
+    troubles: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `scheduler --dry-run --json`."""
+        told = self.plan.document() | {"base": self.base, "branch": self.branch, "troubles": [*self.troubles]}
+        return told | {"woven": described(self.woven) if self.woven else None}
+
+
+def look_ahead(ticker: Ticker, wish: Wish) -> Preview:
+    """Plan the next tick and weave its patches in a scratch store. Raises as a tick would before it starts."""
+    shop = ticker.shop
+    state = shop.state()
+    plan = ticker.plan(wish, state)
+    away = [Skip(one.id, "not scheduled") for one in shop.roster.personas if not one.scheduled]
+    plan = replace(plan, skips=(*plan.skips, *away), notes=(*plan.notes, *shop.roster.problems))
+    sprint = state.sprint
+    if sprint is None:
+        branch = f"team/sprint-{state.number + 1}"
+        base = shop.base(ticker.base) if plan.opening else ""
+    else:
+        branch, base = sprint.branch, standing(shop, sprint)[0]
+    woven = preview(shop, state, plan.weave) if plan.weave and sprint else None
+    troubles = shop.troubles([launch.agent for launch in plan.launches])
+    return Preview(plan, woven.tip if woven else base, branch, woven, tuple(troubles))

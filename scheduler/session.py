@@ -1,0 +1,61 @@
+"""What a command of `scheduler` reads from its surroundings: the team, its settings, the signals that end it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..mail import caller
+from ..mail.errors import UsageError
+from .launch import Dispatcher
+from .leader import Leader
+from .live import Show
+from .tick import Ticker
+from .workshop import Workshop, open_replay, open_workshop
+
+
+def workshop(words: Sequence[str] = (), *, replay: Path | None = None, repo: Path | None = None) -> Workshop:
+    """Open the team's workshop, or that of a folder of recorded patches. `words` are settings, `key=value`."""
+    flags = dict(_setting(word) for word in words)
+    if replay is None:
+        return open_workshop((repo.absolute() / ".team") if repo else caller.home(), flags=flags)
+    if not replay.is_dir():
+        raise UsageError(f"no folder {replay}; record patches into it, one <persona>.patch each")
+    repository = (repo or Path.cwd()).absolute()
+    return open_replay(repository / ".team", repository, replay.absolute(), flags)
+
+
+def _setting(word: str) -> tuple[str, str]:
+    key, found, value = word.partition("=")
+    if not found or not key:
+        raise UsageError(f"--set {word!r} is not KEY=VALUE, as in --set sprint.max_parallel=4")
+    return key, value
+
+
+def ticker(shop: Workshop, show: Show, base: str | None = None) -> Ticker:
+    """Put together what carries ticks out, and tells `show` of it."""
+    return Ticker(shop, Dispatcher(shop, show.ran), base, show.heard)
+
+
+@contextmanager
+def leading(shop: Workshop, end: Callable[[], object]) -> Generator[list[int]]:
+    """Lead the team: one scheduler at a time, and SIGTERM, SIGINT and SIGHUP call `end`. Yields the signals that came.
+
+    Raises NotLeader. A second signal of the same kind does what it always does.
+    """
+    came: list[int] = []
+
+    def ended(number: int, _: object) -> None:
+        came.append(number)
+        signal.signal(number, signal.SIG_DFL)
+        end()
+
+    with Leader(shop.home / "work"):
+        before = {number: signal.signal(number, ended) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        try:
+            yield came
+        finally:
+            for number, action in before.items():
+                signal.signal(number, action)

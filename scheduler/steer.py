@@ -1,0 +1,39 @@
+"""What a person may tell the scheduler while it works: end a run, let a held patch land."""
+
+from __future__ import annotations
+
+from ..mail.errors import UsageError
+from ..mail.event import Draft, derived_id
+from .errors import NoSuchRun
+from .facts import OPEN, Patch, Run
+from .workshop import Workshop
+
+_SHORTEST = 4
+
+
+def stop_run(shop: Workshop, name: str, sender: str) -> Run:
+    """Ask for the end of an open run, named by its id, the beginning of it, or its persona. Raises NoSuchRun."""
+    runs = [run for run in shop.state().runs if run.status == OPEN]
+    found = [run for run in runs if _named(run.id, run.persona, name)]
+    if len(found) != 1:
+        known = ", ".join(f"{run.persona} ({run.id[:8]})" for run in runs) or "none"
+        raise NoSuchRun(f"{name!r} names {len(found)} open runs; open are: {known}")
+    shop.append([Draft("run.stopped", sender, ref=found[0].id, id=derived_id("run.stopped", found[0].id))])
+    return found[0]
+
+
+def approve_patch(shop: Workshop, name: str, sender: str, run: str | None) -> Patch:
+    """Let a held patch land, named by its run or its persona. Raises NoSuchRun, UsageError within a run."""
+    if run is not None:
+        raise UsageError("a run cannot approve a patch: that is for people; ask the human by mail")
+    held = shop.state().of("held")
+    found = [patch for patch in held if _named(patch.run, patch.persona, name)]
+    if len(found) != 1:
+        known = ", ".join(f"{patch.persona} ({patch.run[:8]})" for patch in held) or "none"
+        raise NoSuchRun(f"{name!r} names {len(found)} held patches; held are: {known}")
+    shop.append([Draft("patch.approved", sender, ref=found[0].run, id=derived_id("patch.approved", found[0].run))])
+    return found[0]
+
+
+def _named(id: str, persona: str, name: str) -> bool:
+    return name == persona or (len(name) >= _SHORTEST and id.startswith(name))

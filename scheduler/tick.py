@@ -1,0 +1,152 @@
+"""One step of the loop: give up lost runs → weave → judge → consolidate mailboxes → launch. State is read anew after
+each part that changed it, so a tick that was cut off anywhere is simply gone on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from ..mail.event import Draft, derived_id
+from ..personas.workspace import sweep
+from . import handover
+from .decide import Wish, decide
+from .errors import NotReady
+from .facts import Sprint
+from .integrate import Integration, integrate, settled
+from .launch import Batch, Dispatcher
+from .plan import Plan
+from .record import record
+from .state import State
+from .workshop import Workshop
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a tick did: the plan it carried out, what was woven before the launches, and the state it left."""
+
+    plan: Plan
+    state: State
+    integration: Integration | None = None
+
+
+@dataclass
+class Ticker:
+    """Carries ticks out. `tell` hears of plans and weaves as they happen."""
+
+    shop: Workshop
+    dispatcher: Dispatcher
+    base: str | None = None
+    tell: Callable[[Plan | Integration], object] = field(default=lambda _: None)
+
+    def plan(self, wish: Wish, state: State | None = None) -> Plan:
+        """Decide what is next, and change nothing. This is what `--dry-run` prints."""
+        shop = self.shop
+        return decide(state or shop.state(), shop.members, shop.settings.sprint, shop.clock.now(), wish)
+
+    def tick(self, wish: Wish) -> Done:
+        """Carry out one tick. Raises NotReady before anything is started where something is missing."""
+        state = self.shop.state()
+        plan = self.plan(wish, state)
+        if plan.idle or plan.wait_until:
+            return self._idle(plan, state)
+        self._check(plan)
+        if plan.opening:
+            state = self._open(plan)
+        integration = self._settle(plan, state)
+        if plan.lost or integration or plan.opening:
+            state = self.shop.state()
+            plan = self._after(wish, state, plan)
+        self.shop.append(handover.drafts(self.shop, state, plan))
+        self.shop.mailbox.bounce()
+        self.tell(plan)
+        self._launch(plan, state)
+        self.shop.append([*self._ended(plan), _ticked(plan)])
+        return Done(plan, self.shop.state(), integration)
+
+    def _after(self, wish: Wish, state: State, before: Plan) -> Plan:
+        """Decide again what to launch, now that the patches are woven and the mail about them is out."""
+        plan = replace(self.plan(wish, state), opening=before.opening, lost=before.lost, weave=before.weave)
+        self._check(plan)
+        return plan
+
+    def _check(self, plan: Plan) -> None:
+        if troubles := self.shop.troubles([launch.agent for launch in plan.launches]):
+            raise NotReady("; ".join(troubles))
+
+    def _idle(self, plan: Plan, state: State) -> Done:
+        why = plan.idle or f"next try at {plan.wait_until:%H:%M:%S}Z"
+        self.tell(plan)
+        self.shop.append([Draft("tick.done", "scheduler", data={"idle": why})])
+        return Done(plan, state)
+
+    def _open(self, plan: Plan) -> State:
+        """Start a sprint: on record first, then its branch."""
+        opening, shop = plan.opening, self.shop
+        assert opening is not None  # noqa: S101 - asked for by `tick`
+        base = shop.base(self.base)
+        branch = f"team/sprint-{opening.number}"
+        if shop.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}").returncode == 0:
+            raise NotReady(f"there is already a branch {branch}, which no sprint made; rename or delete it")
+        own = derived_id("sprint", str(opening.number), base)
+        data: dict[str, Any] = {
+            "sprint": opening.number, "id": own, "base_branch": self.base or shop.settings.team.base, "base": base,
+            "branch": branch, "mode": plan.mode, "rule": plan.rule, "reason": opening.reason,
+            "personas": [*opening.personas],
+        }  # fmt: skip
+        shop.append([Draft("sprint.started", "scheduler", data=data)])
+        return shop.state()
+
+    def _settle(self, plan: Plan, state: State) -> Integration | None:
+        """Give up what was lost, and weave what is pending."""
+        sprint = _open_sprint(state)
+        if plan.lost:
+            self._lose(plan)
+        if not plan.weave:
+            settled(self.shop, sprint)
+            return None
+        integration = integrate(self.shop, state, plan.weave)
+        record(self.shop, state, integration)
+        self.tell(integration)
+        return integration
+
+    def _lose(self, plan: Plan) -> None:
+        sweep([run.id for run in plan.lost])
+        self.shop.append(
+            [
+                Draft(
+                    "run.lost", "scheduler", run=run.id, data={"persona": run.persona, "why": "its scheduler is gone"},
+                    id=derived_id("run.lost", run.id),
+                )
+                for run in plan.lost
+            ]
+        )  # fmt: skip
+
+    def _launch(self, plan: Plan, state: State) -> None:
+        if not plan.launches:
+            return
+        sprint = _open_sprint(state)
+        spent = (self.shop.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
+        left = max(1.0, self.shop.settings.sprint.deadline - spent)
+        base = settled(self.shop, sprint)
+        self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left))
+
+    def _ended(self, plan: Plan) -> list[Draft]:
+        if plan.finish is None:
+            return []
+        data = {"sprint": plan.sprint, "outcome": plan.finish}
+        own = derived_id("sprint.finished", str(plan.sprint))
+        return [Draft("sprint.finished", "scheduler", data=data, id=own)]
+
+
+def _ticked(plan: Plan) -> Draft:
+    data = {"sprint": plan.sprint, "tick": plan.tick, "mode": plan.mode, "launched": len(plan.launches)}
+    return Draft("tick.done", "scheduler", data=data, id=derived_id("tick", str(plan.sprint), str(plan.tick)))
+
+
+def _open_sprint(state: State) -> Sprint:
+    sprint = state.sprint
+    assert sprint is not None  # noqa: S101 - a plan that is not idle has a sprint
+    return sprint

@@ -1,0 +1,133 @@
+"""Everything that a tick works with, put together once: mail, repository, roster, settings, agents, clock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..mail.blobs import Blobs
+from ..mail.clock import Clock, SystemClock
+from ..mail.directory import Directory
+from ..mail.event import Draft, Event
+from ..mail.home import read_directory, settle_home
+from ..mail.log import EventLog
+from ..mail.mailbox import Mailbox, MailLog
+from ..personas.agent import Agent
+from ..personas.command import CommandAgent, Limits
+from ..personas.git import Git, find_repository
+from ..personas.persona import Persona
+from ..personas.replay import ReplayAgent
+from ..personas.roster import Roster, read_roster
+from ..personas.workspace import Mirror
+from .decide import Member
+from .errors import NotReady
+from .leader import alive
+from .settings import AgentSettings, Settings, read_settings
+from .state import State, state_of
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A team at work on a repository. `top` is the checkout, of which only the path is used."""
+
+    home: Path
+    git: Git
+    top: Path
+    mailbox: Mailbox
+    roster: Roster
+    settings: Settings
+    agents: Mapping[str, Agent]
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def mirror(self) -> Mirror:
+        """The local mirror that workspaces are cloned from."""
+        return Mirror(self.git.directory, self.home / "work")
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Who takes part in sprints, and the agent that plays each."""
+        default = self.settings.team.agent
+        return tuple(Member(persona.id, persona.agent or default) for persona in self.roster.scheduled)
+
+    def persona(self, id: str) -> Persona:
+        """Return one of the roster. Raises NotReady for one that has left it."""
+        if found := self.roster.get(id):
+            return found
+        raise NotReady(f"no persona {id!r} on the roster; it was there when the sprint began: restore its file")
+
+    def state(self) -> State:
+        """Read where things stand."""
+        from dataclasses import replace
+
+        state = state_of(self.mailbox, [member.id for member in self.members])
+        dead = frozenset(run.id for run in state.runs if run.status == "open" and not alive(run.supervisor))
+        return replace(state, dead=dead)
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Write facts, durably, in one go."""
+        return self.mailbox.log.append(drafts)
+
+    def troubles(self, agents: Sequence[str]) -> list[str]:
+        """Say what keeps these agents from being started, each by name."""
+        found: list[str] = []
+        for name in dict.fromkeys(agents):
+            if name not in self.agents:
+                found.append(f"no agent {name!r}: write [agents.{name}] with its command into team.toml")
+            elif trouble := self.agents[name].trouble():
+                found.append(trouble)
+        return found
+
+    def base(self, branch: str | None = None) -> str:
+        """Return the commit that a new sprint starts from. Raises NotReady where the branch is not there."""
+        name = branch or self.settings.team.base
+        found = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        if found.returncode:
+            there = self.git.line("for-each-ref", "--count=5", "--format=%(refname:short)", "refs/heads").split("\n")
+            known = f"there are {', '.join(there)}" if there != [""] else "commit something first"
+            raise NotReady(f"no branch {name!r} to start from; {known}; set base in [team] of team.toml")
+        return found.stdout.decode().strip()
+
+
+def open_workshop(
+    home: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, str] | None = None
+) -> Workshop:
+    """Put a team's workshop together from its folder. Raises NotARepository, GitTooOld, and UsageError of the settings."""
+    git, top = find_repository(home.parent)
+    settings = read_settings(home, environ, flags).settings
+    roster = read_roster(home / "personas")
+    agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
+    return Workshop(home, git, top, _mailbox(home, read_directory(home)), roster, settings, agents)
+
+
+def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Workshop:
+    """Put a workshop together whose personas are the patches of a folder: `<name>.patch`, one each.
+
+    The human and the sprint's settings come from the team in `home`, if there is one. Raises NotReady without patches.
+    """
+    git, top = find_repository(repository)
+    names = sorted({path.name.split(".")[0] for path in folder.glob("*.patch") if not path.name.startswith((".", "_"))})
+    if not names:
+        raise NotReady(f"no patches in {folder}: record one persona's work as {folder / '<name>.patch'}")
+    settings = read_settings(home, {}, flags).settings
+    roster = Roster(tuple(Persona(name, name, "", agent="replay") for name in names))
+    directory = Directory(frozenset(names), {}, settings.team.human)
+    home.mkdir(parents=True, exist_ok=True)
+    settle_home(home)
+    return Workshop(home, git, top, _mailbox(home, directory), roster, settings, {"replay": ReplayAgent(folder)})
+
+
+def agent_of(name: str, told: AgentSettings) -> Agent:
+    """Bring the agent to life that a table of `[agents]` describes."""
+    if told.kind == "replay":
+        return ReplayAgent(Path(told.folder or ""))
+    env_file = Path(told.env_file) if told.env_file else None
+    limits = Limits(output=told.max_output)
+    return CommandAgent(name, told.command or (), told.prompt, told.env, env_file, limits)
+
+
+def _mailbox(home: Path, directory: Directory) -> Mailbox:
+    log: MailLog = EventLog(home / "mail")
+    return Mailbox(log, Blobs(home / "mail" / "blobs"), directory)
