@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..mail.directory import EVERYBODY, PROGRAMS, Directory
-from ..mail.errors import UnknownRecipient
+from ..mail.errors import UsageError
 from ..mail.render import line
 from .errors import PersonaError
 from .front import BOOLEANS, Fault, Part, read_front
@@ -102,7 +102,7 @@ def _check_id(id: str, told: Part | None) -> None:
     at = told.line if told else 1
     try:
         valid = Directory().checked(id) == id and id != EVERYBODY
-    except UnknownRecipient:
+    except UsageError:
         valid = False
     if not valid:
         raise Fault(1, f"{id[:80]!r} is no name for a persona; rename the file: letters, digits, '_', '-', and not all")

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..mail.directory import PROGRAMS, Directory
-from ..mail.errors import UnknownRecipient
+from ..mail.errors import UsageError
 from ..mail.letter import TYPES
 from ..mail.message import Message
 from ..mail.render import clean, line
@@ -28,6 +28,7 @@ from .template import render
 MAX_BODY = 8_000  # characters of one message
 MAX_MAIL = 60_000  # characters of all messages; who gets more reads the rest with team-mail
 _SUBJECT = 300
+_HEADING_SIZE = 300
 _ATTACHMENTS = 20
 _URGENCY = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
 _HEADING = re.compile(r"(?m)^#{1,6} +\S")
@@ -52,7 +53,7 @@ _RUN = "Sprint {sprint}, your attempt {attempt} in it, run `{run}`."
 _AGAIN = " What landed of your earlier attempts is in the base."
 _CLONE = """\
 You work alone in a private clone of {repository} at commit `{base}`. What you leave in its files when you end is your
-  patch, and the weaver lands it on `{branch}`. You need not commit; never push, and change nothing outside the clone."""
+  patch, and the weaver lands it on `{branch}`. You need not commit. Never push, and leave alone what is not in it."""
 _HOUSE = (
     """\
 Never touch `.git` or `.team`: such a patch is refused whole. Workflows, git attributes and the settings of agents wait
@@ -74,7 +75,7 @@ out what does not serve the objective. If you cannot make it right, undo it, and
 class Situation:
     """Where a run stands. `base` is the commit it starts from, `branch` where its patch will land.
 
-    `team` is everybody's id and description; `human` and `repository` are names.
+    `team` is everybody's id and description; `human` and `repository` are names; `timeout` is in seconds.
     """
 
     sprint: int
@@ -85,6 +86,7 @@ class Situation:
     human: str
     team: tuple[tuple[str, str], ...]
     repository: str
+    timeout: float | None = None
 
 
 def write_prompt(persona: Persona, mail: Sequence[Message], situation: Situation, nonce: str | None = None) -> str:
@@ -116,7 +118,7 @@ def fitting(mail: Sequence[Message]) -> tuple[Message, ...]:
     """
     left, chosen = MAX_MAIL, list[Message]()
     for message in sorted(mail, key=lambda message: (_URGENCY.get(message.priority, 2), message.seq)):
-        left -= min(len(message.body), MAX_BODY) + _SUBJECT
+        left -= len("".join(_quoted(message))) + _HEADING_SIZE
         if left < 0 and chosen:
             break
         chosen.append(message)
@@ -139,10 +141,11 @@ def _mailbox(mail: Sequence[Message], situation: Situation, nonce: str) -> str:
 def _message(message: Message, human: str, nonce: str) -> str:
     """Show one message: what is checked in the frame, what its sender wrote between the fences."""
     kind = message.type if message.type in {*TYPES, "bounce"} else "note"
+    priority = message.priority if message.priority in _URGENCY else "normal"
     date = message.ts if _DATE.fullmatch(message.ts) else "unknown"
     heading = [
         f"## Message {message.seq}",
-        f"From: {_sender(message, human)}\nDate: {date}\nType: {kind}\nPriority: {message.priority}",
+        f"From: {_sender(message, human)}\nDate: {date}\nType: {kind}\nPriority: {priority}",
     ]
     if kind == "conflict" and _of_program(message):
         heading.append(_CONFLICT)
@@ -158,7 +161,7 @@ def _quoted(message: Message) -> list[str]:
     told = [
         f"Subject: {line(message.subject[:_SUBJECT])}",
         "",
-        *clean(message.body[:MAX_BODY]).rstrip("\n").split("\n"),
+        *clean(message.body)[:MAX_BODY].rstrip("\n").split("\n"),
     ]
     names = ", ".join(line(str(held["name"])[:200]) for held in message.attachments[:_ATTACHMENTS])
     if names:
@@ -188,7 +191,7 @@ def _of_program(message: Message) -> bool:
 def _is_name(text: str) -> bool:
     try:
         return Directory().checked(text) == text
-    except UnknownRecipient:
+    except UsageError:
         return False
 
 
@@ -198,13 +201,15 @@ def _role(persona: Persona) -> str:
 
 def _facts(persona: Persona, situation: Situation) -> str:
     """Tell where the run stands: what `situation` is in a template."""
-    named = {name: line(str(value)) for name, value in vars(situation).items() if name != "team"}
+    named = {name: line(str(value)) for name, value in vars(situation).items()}
     facts = [
         _RUN.format(**named) + (_AGAIN if situation.attempt > 1 else ""),
         _CLONE.format(**named),
         _allowed(persona),
         *(fact.format(**named) for fact in _HOUSE),
     ]
+    if situation.timeout:
+        facts.append(f"You are stopped after {situation.timeout / 60:.3g} minutes: have your files in order by then.")
     if situation.team:
         facts.append(f"The team: {'; '.join(_member(*member) for member in situation.team)}.")
     return "\n".join(f"- {fact}" for fact in facts)
