@@ -26,6 +26,7 @@ from .persona import Persona
 from .template import render
 
 MAX_BODY = 8_000  # characters of one message
+MAX_TASK = 24_000  # of one by a program: a conflict is to be settled without looking anything up
 MAX_MAIL = 60_000  # characters of all messages; who gets more reads the rest with team-mail
 _SUBJECT = 300
 _HEADING_SIZE = 300
@@ -151,7 +152,7 @@ def _message(message: Message, human: str, nonce: str) -> str:
         heading.append(_CONFLICT)
     fence = f"message {message.seq} {nonce} ====="
     fenced = [f"===== begin {fence}", *_quoted(message), f"===== end {fence}"]
-    if message.body_blob or len(clean(message.body)) > MAX_BODY:
+    if message.body_blob or len(clean(message.body)) > _most(message):
         fenced.append(f"This is its beginning; the whole is in `team-mail read {message.seq} --peek`.")
     return "\n\n".join([*heading, "\n".join(fenced)])
 
@@ -161,7 +162,7 @@ def _quoted(message: Message) -> list[str]:
     told = [
         f"Subject: {line(message.subject[:_SUBJECT])}",
         "",
-        *clean(message.body)[:MAX_BODY].rstrip("\n").split("\n"),
+        *clean(message.body)[: _most(message)].rstrip("\n").split("\n"),
     ]
     names = ", ".join(line(str(held["name"])[:200]) for held in message.attachments[:_ATTACHMENTS])
     if names:
@@ -182,6 +183,10 @@ def _sender(message: Message, human: str) -> str:
         if message.sender == human
         else f"{message.sender} (not from a run)"
     )
+
+
+def _most(message: Message) -> int:
+    return MAX_TASK if _of_program(message) else MAX_BODY
 
 
 def _of_program(message: Message) -> bool:
@@ -210,8 +215,9 @@ def _facts(persona: Persona, situation: Situation) -> str:
     ]
     if situation.timeout:
         facts.append(f"You are stopped after {situation.timeout / 60:.3g} minutes: have your files in order by then.")
-    if situation.team:
-        facts.append(f"The team: {'; '.join(_member(*member) for member in situation.team)}.")
+    others = [_member(*member) for member in sorted(situation.team) if member[0] != persona.id]
+    if others:
+        facts.append("\n  - ".join(["The others:", *others]))
     return "\n".join(f"- {fact}" for fact in facts)
 
 
@@ -223,8 +229,8 @@ def _allowed(persona: Persona) -> str:
 
 
 def _member(id: str, description: str) -> str:
-    told = " ".join(clean(description).split()).rstrip(".")
-    return f"`{id}` ({told})" if told else f"`{id}`"
+    told = " ".join(clean(description).split())
+    return f"`{id}`: {told}" if told else f"`{id}`"
 
 
 def _variables(persona: Persona, situation: Situation) -> dict[str, object]:

@@ -17,7 +17,14 @@ NONCE = "5ca1ab1e"
 WHEN = "2026-01-01T10:00:00.000000Z"
 SCRIBE = Persona("scribe", "Scribe", "## Role\n\nWrite.\n", "✍️", "Keeps the docs.", "writer", paths=("docs/**",))
 HERE = Situation(
-    3, 2, "run-7", "abc123", "team/sprint-3", "you", (("scribe", "Keeps\nthe docs."), ("forge", "")), "demo"
+    3,
+    2,
+    "run-7",
+    "abc123",
+    "team/sprint-3",
+    "you",
+    (("scribe", "Keeps."), ("forge", ""), ("deps", "Few\nof them.")),
+    "demo",
 )
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e01ef]")
 
@@ -43,7 +50,7 @@ def test_a_prompt_is_mailbox_persona_situation():
     for told in (
         'team-mail reply N -b "', "team-mail send --to ", "team-mail inbox",
         "Sprint 3, your attempt 2 in it, run `run-7`", "at commit `abc123`", "`team/sprint-3`",
-        "You may change only `docs/**`", "`scribe` (Keeps the docs); `forge`.",
+        "You may change only `docs/**`", "\n- The others:\n  - `deps`: Few of them.\n  - `forge`\n",
     ):  # fmt: skip
         assert told in text
     assert "You are stopped" not in text
@@ -89,6 +96,7 @@ def test_long_mail_is_cut_with_the_command_for_the_rest():
         assert len(text) < MAX_BODY + 6_000
     assert rest in written(mail(body_blob="ab"))
     assert rest not in written(mail(body="x" * MAX_BODY))
+    assert rest not in written(mail(body="x" * 2 * MAX_BODY, sender="weaver", type="conflict"))
 
 
 def test_only_what_fits_is_shown_and_may_count_as_read():
