@@ -89,7 +89,7 @@ def crontab_line(place: Place) -> str:
 def github_workflow(settings: Settings) -> str:
     """Write a workflow that keeps the team's mail on a branch of its own and pushes what a sprint wove."""
     sprint = settings.sprint
-    rhythm = sprint.cron.replace("7", "0") if sprint.cron and sprint.cron.endswith("7") else sprint.cron
+    rhythm = sprint.cron and re.sub(r"(?<=[ ,])7(?=,[^ ]*$|$)", "0", sprint.cron)  # GitHub has one Sunday, and it is 0
     secrets = sorted({name for agent in settings.agents.values() for name in agent.env})
     minutes = min(_LONGEST_JOB, math.ceil(sprint.deadline / 60) + 30)
     return workflow(rhythm or nearest_cron(sprint.every or 0), settings.team.base, secrets, minutes)

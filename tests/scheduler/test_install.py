@@ -152,6 +152,12 @@ def test_the_workflow_keeps_the_mail(tmp_path):
     assert count.stdout == b"2\n"
 
 
+def test_the_sunday_of_the_workflow_is_the_one_that_github_knows():
+    """Only the weekday 7 is rewritten, wherever it stands in its field."""
+    for cron, rhythm in (("7 7 7 7 7", "7 7 7 7 0"), ("7 7 * * 1,7", "7 7 * * 1,0"), ("7 7 * * 7,1", "7 7 * * 0,1")):
+        assert f'cron: "{rhythm}"' in github_workflow(settings(sprint={"cron": cron}))
+
+
 @pytest.mark.parametrize(
     ("every", "cron"),
     [(1, "*/5 * * * *"), (900, "*/15 * * * *"), (2700, "*/30 * * * *"), (3600, "0 */1 * * *"),
