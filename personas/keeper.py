@@ -24,6 +24,7 @@ from .tree import boot, descendants, send, stat
 LINUX = sys.platform == "linux"
 SIGNALS = __import__("_signal")  # `signal` wraps it in enums, which take longer than all the rest
 TERM, KILL, STOP = SIGNALS.SIGTERM, SIGNALS.SIGKILL, SIGNALS.SIGSTOP
+TERMINAL = SIGNALS.SIGINT, SIGNALS.SIGHUP, SIGNALS.SIGQUIT  # to be stopped is the parent's word, not the keyboard's
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 CHUNK = 1 << 16
 TICK = 0.25 if LINUX else 0.02  # elsewhere no descriptor tells that the agent ended
@@ -75,8 +76,16 @@ class Keeper:
         self._beaten = 0.0
 
     def keep(self) -> None:
-        """Do all of it, from the start to `ended.json`."""
+        """Do all of it, from the start to `ended.json`; nothing of it is alive after that, come what may."""
+        try:
+            self._keep()
+        finally:
+            self._kill_all()
+
+    def _keep(self) -> None:
         SIGNALS.signal(TERM, self._stop)
+        for number in TERMINAL:
+            SIGNALS.signal(number, SIGNALS.SIG_IGN)
         if self._prctl:
             self._prctl(PR_SET_CHILD_SUBREAPER, 1)
         error = self._start()
@@ -125,7 +134,7 @@ class Keeper:
             os._exit(127)
 
     def _limit(self) -> None:
-        for number in (TERM, SIGNALS.SIGPIPE, SIGNALS.SIGXFSZ):  # Python ignores the last two
+        for number in (TERM, *TERMINAL, SIGNALS.SIGPIPE, SIGNALS.SIGXFSZ):  # Python ignores the last two
             SIGNALS.signal(number, SIGNALS.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

@@ -68,6 +68,7 @@ def _keeper(job: Job, spec: bytes, limits: Limits) -> str:
         stderr=subprocess.STDOUT,
         env={"TEAM_RUN": job.run},  # what a sweep knows it by; everything else comes through the pipe
         cwd="/",
+        start_new_session=True,
     )
     stdin = cast("IO[bytes]", keeper.stdin)
     with keeper:

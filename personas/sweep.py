@@ -7,13 +7,15 @@ import sys
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from ..mail.clock import SystemClock
 from .tree import boot, stat
 
-_ASKED = 2.0  # seconds that keepers get to end their runs; asked a second time, they leave out the grace
+if TYPE_CHECKING:
+    import psutil  # it comes only when it is needed: an idle tick needs none of it
+
+_ASKED = 1.0  # seconds that keepers get to end their runs; asked a second time, they leave out the grace
 _KILLED = 10.0  # seconds that the killed get to be gone: one that waits for a dead disk never is
 _LOOK = 0.01
 
@@ -25,6 +27,8 @@ def alive(folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     if sys.platform != "linux":
+        import psutil
+
         return psutil.pid_exists(int(pid))
     told = stat(pid)
     return bool(told) and told[0] not in "ZX" and told[19] == start and boot() == booted
@@ -35,12 +39,15 @@ def sweep(runs: Collection[str]) -> int:
 
     Keepers are asked first: they know their whole tree, whatever environment it has. The rest is killed.
     """
+    import psutil
+
     clock, found = SystemClock(), _processes(runs)
     seen, keepers = set(found), {process for process in found if _is_keeper(process)}
     for _ in range(2):
         for keeper in keepers:
             with suppress(psutil.Error):
                 keeper.terminate()
+                keeper.resume()  # one that was stopped hears nothing
         deadline = clock.monotonic() + _ASKED
         while keepers & (found := _processes(runs)) and clock.monotonic() < deadline:
             clock.sleep(_LOOK)
@@ -57,6 +64,8 @@ def sweep(runs: Collection[str]) -> int:
 
 def _processes(runs: Collection[str]) -> set[psutil.Process]:
     """Find the living processes of these runs, without the one that asks and those it comes from."""
+    import psutil
+
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return {
         process
@@ -66,6 +75,8 @@ def _processes(runs: Collection[str]) -> set[psutil.Process]:
 
 
 def _run(process: psutil.Process) -> str | None:
+    import psutil
+
     try:
         return process.environ().get("TEAM_RUN")
     except (psutil.Error, OSError):
@@ -73,6 +84,8 @@ def _run(process: psutil.Process) -> str | None:
 
 
 def _is_keeper(process: psutil.Process) -> bool:
+    import psutil
+
     try:
         return any("keeping.keeper" in word for word in process.cmdline())
     except psutil.Error:

@@ -24,15 +24,12 @@ from .git import Git, find_repository
 
 _BRANCH = "refs/heads/work"
 _QUIET = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
+_SMALL = "[core]\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"  # fits into the memory below
 _REFS = "--format=%(objectname) %(refname)"
 _QUOTED = re.compile(rb"\\([abfnrtv\\\"]|[0-7]{3})")
 _ESCAPES = {b"a": 7, b"b": 8, b"f": 12, b"n": 10, b"r": 13, b"t": 9, b"v": 11, b"\\": 92, b'"': 34}
-_LIMITED = (
-    "sh",
-    "-c",
-    'ulimit -f 2097152; ulimit -v 4194304 2>/dev/null; exec "$@"',
-    "sh",
-)  # 1 GiB of file, 4 of memory
+# A capture gets a gigabyte for a file and four of memory, for an agent may leave anything.
+_LIMITED = ("sh", "-c", 'ulimit -f 2097152; ulimit -v 4194304 2>/dev/null; exec "$@"', "sh")
 _DIFF = (
     "diff", "--cached", "--numstat", "--patch", "--binary", "--full-index", "--no-ext-diff", "--no-textconv",
     "--no-renames", "--no-color",
@@ -68,7 +65,7 @@ class Mirror:
     def update(self, commit: str) -> None:
         """See to it that workspaces can be made of `commit`, a full id. Raises GitError if the repository lacks it."""
         with self._lock:
-            if commit not in self._submodules:
+            if commit not in self._submodules or not (self._git.directory / "HEAD").exists():
                 source = _git_directory(self._repository)
                 self._borrow(source, commit)
                 self._copy_refs(Git(source))
@@ -88,9 +85,11 @@ class Mirror:
         mirror = self._git.directory
         if not (mirror / "HEAD").exists():
             fresh = mirror.with_name(f"mirror.{os.getpid()}")
-            fresh.mkdir(parents=True)
+            fresh.mkdir(parents=True, exist_ok=True)
             form = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004
             Git(fresh)("init", "--bare", "--quiet", "--template=", f"--object-format={form}")
+            with (fresh / "config").open("a") as config:
+                config.write(_SMALL)
             fresh.replace(mirror)
         (mirror / "objects/info").mkdir(parents=True, exist_ok=True)
         _write(mirror / "objects/info/alternates", os.fsencode(source / "objects") + b"\n")
@@ -101,7 +100,7 @@ class Mirror:
         """Give workspaces the names that a clone has: build tools look for tags, agents for origin/main."""
         listed = source("for-each-ref", _REFS, "refs/heads", "refs/tags")
         renamed = listed.replace(b" refs/heads/", b" refs/remotes/origin/")
-        _write(self._git.directory / "names", b"".join(sorted(renamed.splitlines(keepends=True), key=_ref)))
+        _write(self._git.directory / "names", renamed)
 
 
 @dataclass(frozen=True)
@@ -184,10 +183,6 @@ def _unquoted(name: bytes) -> bytes:
 def _words(stderr: bytes) -> tuple[str, ...]:
     lines = (line for line in stderr.decode(errors="backslashreplace").splitlines() if line.startswith("error: "))
     return tuple(line.removeprefix("error: ") for line in lines)
-
-
-def _ref(line: bytes) -> bytes:
-    return line.partition(b" ")[2]
 
 
 def _git_directory(repository: Path) -> Path:
