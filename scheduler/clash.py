@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from .conflict_graph import Stage, merged
 from .landing import Branch, sides
-from .patch import GITLINK, SYMLINK, Applied, Entry, text
+from .patch import GITLINK, SYMLINK, Entry, text
 from .quarantine import Quarantine
+from .tree import Applied
 from .woven import Clash, Conflicted
 
 RUN_TRAILER = "Team-Mail-Run"
@@ -34,7 +35,7 @@ class Scene:
 
 def conflict(scene: Scene, left: Sequence[Applied]) -> tuple[Conflicted, ...]:
     """Say for each patch that is left where it clashes with the branch as it is now."""
-    merges = merged(scene.quarantine.git, [sides(scene.quarantine, scene.branch.tree, each) for each in left])
+    merges = merged(scene.quarantine.git, [sides(scene.branch.tree, each) for each in left])
     return tuple(_conflicted(scene, each, merge.stages or ()) for each, merge in zip(left, merges, strict=True))
 
 

@@ -8,13 +8,16 @@ knots of patches, by least degree for larger ones. A patch's weight never makes 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 from typing import NamedTuple
 
 from ..personas.git import Git
-from .patch import Applied, Entry, Offer, text
+from .patch import Entry, Offer, text
+from .tree import Applied
+
+Pair = tuple[int, int]
 
 
 class Stage(NamedTuple):
@@ -37,7 +40,7 @@ class Merge(NamedTuple):
         return tuple(dict.fromkeys(text(stage.path) for stage in self.stages or ()))
 
 
-def overlapping(applied: Sequence[Applied]) -> list[tuple[int, int]]:
+def overlapping(applied: Sequence[Applied]) -> list[Pair]:
     """Find the pairs that change the same file, or one a file and the other something within a folder of its name."""
     changers: dict[bytes, list[int]] = defaultdict(list)
     for number, each in enumerate(applied):
@@ -72,8 +75,8 @@ def _stage(line: bytes) -> Stage:
     return Stage(path, int(number), Entry(mode, oid))
 
 
-def best_order(offers: Sequence[Offer], edges: Iterable[tuple[int, int]], exact: int) -> list[int]:
-    """Order offers, by number, so that as many as possible land; those in the way of these come after them."""
+def best_order(offers: Sequence[Offer], edges: Iterable[Pair], late: Collection[int], exact: int) -> list[int]:
+    """Order offers, by number, so that as many as possible land; then those in their way, and then the late ones."""
     ways: dict[int, set[int]] = {number: set() for number in range(len(offers))}
     for one, other in edges:
         ways[one].add(other)
@@ -82,7 +85,7 @@ def best_order(offers: Sequence[Offer], edges: Iterable[tuple[int, int]], exact:
     chosen: set[int] = set()
     for knot in _components(ways):
         chosen |= (_exactly if len(knot) <= exact else _greedily)(knot, ways, weights)
-    return sorted(ways, key=lambda number: (number not in chosen, offers[number].precedence))
+    return sorted(ways, key=lambda number: (number in late, number not in chosen, offers[number].precedence))
 
 
 def _weights(offers: Sequence[Offer]) -> list[int]:

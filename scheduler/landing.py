@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 from .applying import limited
 from .commit import write_commit
-from .patch import GITLINK, Applied, Change, Limits, changes_in, text
+from .patch import GITLINK, Change, Entry, Limits, changes_in, text
 from .quarantine import Quarantine
 from .refusal import refused, sensitive
-from .tree import Tree
+from .tree import Applied, Tree
 from .woven import Landed
 
 WAYS = ("3way", "merge-tree")
@@ -60,31 +60,30 @@ class Branch:
 
     def _three_way(self, each: Applied) -> list[Change] | None:
         """Merge file by file in a scratch index; None where that leaves a conflict."""
-        index = self.quarantine.index_of(self.tree.oid)
+        index = self.quarantine.index_of(self.tree.around(each.changes))
         patch = self._canonical(each)
         if index.run(*_MERGING, stdin=patch, wrapper=limited(self.limits, memory=False)).returncode:
             return None
-        return changes_in(b"index tree\n" + index("diff-index", "--cached", *_RAW, self.tree.oid))[0]
+        staged = dict(map(_staged, index("ls-files", "--stage", "-z").split(b"\0")[:-1]))
+        now = {path: Change(path, self.tree[path], staged.get(path)) for path, _, _ in each.changes}
+        return [change for change in now.values() if change.old != change.new]
 
     def _canonical(self, each: Applied) -> bytes:
         """Have git write the patch anew, with the ids of whole blobs that a merge needs."""
-        path = self.quarantine.folder / f"patch-{each.tree}-{each.offer.base}"
+        path = self.quarantine.folder / f"patch-{each.base.oid}-{each.tree}"
         if not path.exists():
             options = ("-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "-U3")
             prefixes = ("--src-prefix=a/", "--dst-prefix=b/")
-            path.write_bytes(self.quarantine.git("diff-tree", *options, *prefixes, each.offer.base, each.tree))
+            path.write_bytes(self.quarantine.git("diff-tree", *options, *prefixes, each.base.oid, each.tree))
         return path.read_bytes()
 
     def _merge_tree(self, each: Applied) -> list[Change] | None:
         """Merge whole trees, which follows renames; None where that leaves a conflict."""
         git = self.quarantine.git
-        told = git.run(
-            "merge-tree", "--write-tree", "--no-messages", "--name-only", *sides(self.quarantine, self.tree, each)
-        )
+        told = git.run("merge-tree", "--write-tree", "--no-messages", "--name-only", *sides(self.tree, each))
         if told.returncode:
             return None
-        pair = f"{self.tree.oid} {told.stdout.decode().strip()}\n".encode()
-        return changes_in(git("diff-tree", "--stdin", *_RAW, stdin=pair))[0]
+        return changes_in(git("diff-tree", *_RAW, self.tree.oid, told.stdout.decode().strip()))
 
     def _sound(self, each: Applied, changes: Sequence[Change]) -> bool:
         """Hold a merge to what the patch itself may do: delete what it deleted, change what it may, mark nothing."""
@@ -95,7 +94,7 @@ class Branch:
             return False
         if not each.offer.approved and sensitive(changes):
             return False
-        return not self._marked(each, changes)
+        return not (self.quarantine.has_drivers and self._marked(each, changes))
 
     def _marked(self, each: Applied, changes: Sequence[Change]) -> bool:
         """Tell whether a merge left conflict markers that neither the branch nor the patch had."""
@@ -117,10 +116,16 @@ class Branch:
         return marks
 
 
-def sides(quarantine: Quarantine, tree: Tree, each: Applied) -> tuple[str, str]:
+def sides(tree: Tree, each: Applied) -> tuple[str, str]:
     """Write the two commits whose merge is the patch on that tree: both on its base, so that there they part."""
-    ours, theirs = (write_commit(quarantine.write, each.offer, oid, [each.offer.base]) for oid in (tree.oid, each.tree))
+    ours, theirs = (write_commit(tree.write, each.offer, oid, [each.offer.base]) for oid in (tree.oid, each.tree))
     return ours, theirs
+
+
+def _staged(line: bytes) -> tuple[bytes, Entry]:
+    told, _, path = line.partition(b"\t")
+    mode, oid, _ = told.decode().split(" ")
+    return path, Entry(mode, oid)
 
 
 def _added(change: Change, marks: dict[str, Counter[bytes]]) -> Counter[bytes]:

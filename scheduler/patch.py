@@ -1,4 +1,4 @@
-"""A patch as it is offered to the weaver, and what it turned out to change once it was applied to its own base."""
+"""A patch as it is offered to the weaver, and a file's change as git tells it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 SYMLINK, GITLINK = "120000", "160000"
 _ABSENT = b"000000"
-_RAW = re.compile(
-    rb":(?P<was>\d+) (?P<is>\d+) (?P<before>\w+) (?P<after>\w+) \w+\0(?P<path>[^\0]+)\0|(?P<pair>\w+ \w+)\n"
-)
+_RAW = re.compile(rb":(?P<was>\d+) (?P<is>\d+) (?P<before>\w+) (?P<after>\w+) \w+\0(?P<path>[^\0]+)\0")
 
 
 @dataclass(frozen=True)
@@ -68,35 +66,17 @@ class Change(NamedTuple):
     new: Entry | None
 
 
-@dataclass(frozen=True)
-class Applied:
-    """An offer applied to its own base."""
-
-    offer: Offer
-    tree: str
-    changes: tuple[Change, ...]
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The paths it changes, as text that a log can hold."""
-        return tuple(text(change.path) for change in self.changes)
-
-
 def text(name: bytes) -> str:
     r"""Write a file's name as text: what is not UTF-8 in it as \xNN."""
     return name.decode(errors="backslashreplace")
 
 
-def changes_in(raw: bytes) -> list[list[Change]]:
-    """Read `diff-tree --stdin --raw -z` of pairs of trees: a list of changes for each pair."""
-    pairs: list[list[Change]] = []
-    for found in _RAW.finditer(raw):
-        if found["path"] is None:
-            pairs.append([])
-        else:
-            old, new = (_entry(found[mode], found[oid]) for mode, oid in (("was", "before"), ("is", "after")))
-            pairs[-1].append(Change(found["path"], old, new))
-    return pairs
+def changes_in(raw: bytes) -> list[Change]:
+    """Read what `--raw -z` of git's diffs prints."""
+    return [
+        Change(found["path"], _entry(found["was"], found["before"]), _entry(found["is"], found["after"]))
+        for found in _RAW.finditer(raw)
+    ]
 
 
 def _entry(mode: bytes, oid: bytes) -> Entry | None:

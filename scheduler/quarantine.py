@@ -7,15 +7,16 @@ pack, flushed to the disk before anybody can point a branch at it.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from ..personas.git import Git
+from .patch import Entry
 
 # The user's own config is read, for merge drivers; these must not depend on it.
 _SETTINGS = {
@@ -43,7 +44,6 @@ class Quarantine:
         self._objects = folder / "objects"
         self._objects.mkdir()
         self._hash = git.line("rev-parse", "--show-object-format")
-        self._indexed = ""
         self.git = replace(git, settings={**git.settings, **_config(), **self._places()})
 
     def write(self, kind: str, body: bytes) -> str:
@@ -60,13 +60,18 @@ class Quarantine:
         """Return git with a scratch index of that name."""
         return self.git.using(index=self.folder / name)
 
-    def index_of(self, tree: str) -> Git:
-        """Return git with a scratch index that holds a tree's files, until the next one is asked for."""
-        if self._indexed != tree:
-            self.index("running")("read-tree", tree)
-            self._indexed = tree
-        shutil.copyfile(self.folder / "running", self.folder / "attempt")
-        return self.index("attempt")
+    def index_of(self, files: Mapping[bytes, Entry]) -> Git:
+        """Return git with a scratch index that holds these files alone, until the next one is asked for."""
+        (self.folder / "attempt").unlink(missing_ok=True)
+        git = self.index("attempt")
+        lines = b"".join(b"%s %s 0\t%s\0" % (e.mode.encode(), e.oid.encode(), path) for path, e in files.items())
+        git("update-index", "-z", "--index-info", stdin=lines)
+        return git
+
+    @cached_property
+    def has_drivers(self) -> bool:
+        """Whether the repository names merge drivers, which may leave what git itself never would."""
+        return not self.git.run("config", "--get-regexp", r"^merge\..*\.driver$").returncode
 
     def release(self, start: str, tip: str) -> None:
         """Hand over all objects that `tip` has and `start` has not, durably."""

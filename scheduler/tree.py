@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 from ..personas.git import Git
-from .patch import Change, Entry
+from .patch import Change, Entry, Offer, text
 
 _FOLDER = "40000"
 Write = Callable[[str, bytes], str]  # an object's kind and body to its id
@@ -16,10 +18,11 @@ Folders = dict[bytes, dict[bytes, Entry]]  # by path, "" the top; each with its 
 class Tree:
     """All files of one commit."""
 
-    def __init__(self, oid: str, folders: Folders, write: Write) -> None:
+    def __init__(self, oid: str, folders: Folders, write: Write, commit: str = "") -> None:
         self.oid = oid
+        self.commit = commit  # that it was read from
         self._folders = folders
-        self._write = write
+        self.write = write
 
     def __getitem__(self, path: bytes) -> Entry | None:
         entry = self._entry(path)
@@ -31,6 +34,23 @@ class Tree:
             self._entry(path) == old and (old is not None or not any(self[above] for above in _above(path)))
             for path, old, _ in changes
         )
+
+    def around(self, changes: Iterable[Change]) -> dict[bytes, Entry]:
+        """Return the files that `git apply` would look at: those changed, those in the way, and their attributes."""
+        found: dict[bytes, Entry | None] = {}
+        for path, _, _ in changes:
+            found[path] = self[path]
+            for above in _above(path):
+                attributes = above + b"/.gitattributes" if above else b".gitattributes"
+                found |= {above: self[above], attributes: self[attributes]}
+            if path in self._folders:
+                found |= self._within(path)
+        return {path: entry for path, entry in found.items() if entry}
+
+    def _within(self, folder: bytes) -> dict[bytes, Entry]:
+        inner = [place for place in self._folders if place == folder or place.startswith(folder + b"/")]
+        paths = [place + b"/" + name for place in inner for name in self._folders[place]]
+        return {path: entry for path in paths if (entry := self[path])}
 
     def changed(self, changes: Iterable[Change]) -> Tree:
         """Return the tree with these changes; its objects are written."""
@@ -45,32 +65,52 @@ class Tree:
                 folders[parent].pop(name, None)
             else:
                 folders[parent][name] = new
-        return Tree(self._close(folders, fresh), folders, self._write)
+        return Tree(self._close(folders, fresh), folders, self.write)
 
     def _close(self, folders: Folders, fresh: set[bytes]) -> str:
         """Write the fresh folders, the deepest first, so that each finds those in it written."""
         for path in sorted(fresh - {b""}, key=lambda path: -path.count(b"/")):
             parent, name = _split(path)
             if folders[path]:
-                folders[parent][name] = Entry(_FOLDER, self._write("tree", _body(folders[path])))
+                folders[parent][name] = Entry(_FOLDER, self.write("tree", _body(folders[path])))
             else:
                 del folders[path]
                 if (entry := folders[parent].get(name)) and entry.mode == _FOLDER:
                     del folders[parent][name]
-        return self._write("tree", _body(folders[b""])) if fresh else self.oid
+        return self.write("tree", _body(folders[b""])) if fresh else self.oid
 
     def _entry(self, path: bytes) -> Entry | None:
         parent, name = _split(path)
         return self._folders.get(parent, {}).get(name)
 
 
+@dataclass(frozen=True)
+class Applied:
+    """An offer, and what it changes in the tree that it was made against."""
+
+    offer: Offer
+    base: Tree
+    changes: tuple[Change, ...]
+
+    @cached_property
+    def tree(self) -> str:
+        """The tree that the patch makes of its own base."""
+        return self.base.changed(self.changes).oid
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths it changes, as text that a log can hold."""
+        return tuple(text(change.path) for change in self.changes)
+
+
 def read_tree(git: Git, commit: str, write: Write) -> Tree:
     """Read all files of a commit. Raises GitError where there is no such commit."""
-    oid, *lines = git("rev-parse", f"{commit}^{{tree}}"), *git("ls-tree", "-r", "-t", "-z", commit).split(b"\0")[:-1]
+    oid = git.line("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")
+    lines = git("ls-tree", "-r", "-t", "-z", oid).split(b"\0")[:-1]
     folders: Folders = {b"": {}}
     for parent, group in groupby(map(_line, lines), key=lambda line: line[0]):
         folders.setdefault(parent, {}).update({name: entry for _, name, entry in group})
-    return Tree(oid.decode().strip(), folders, write)
+    return Tree(oid, folders, write, commit)
 
 
 def _line(line: bytes) -> tuple[bytes, bytes, Entry]:

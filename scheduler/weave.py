@@ -13,11 +13,11 @@ from ..personas.git import Git
 from .applying import apply_all
 from .clash import Scene, conflict
 from .commit import write_commit
-from .conflict_graph import best_order, merged, overlapping
+from .conflict_graph import Pair, best_order, merged, overlapping
 from .landing import WAYS, Branch, sides
-from .patch import Applied, Limits, Offer
-from .quarantine import Quarantine, quarantine
-from .tree import Tree, read_tree
+from .patch import Limits, Offer
+from .quarantine import quarantine
+from .tree import Applied, read_tree
 from .woven import Clash, Conflicted, Held, Landed, Refused, Woven
 
 __all__ = ["Clash", "Conflicted", "Held", "Landed", "Limits", "Offer", "Refused", "Woven", "weave"]
@@ -30,9 +30,10 @@ def weave(git: Git, tip: str, offers: Sequence[Offer], limits: Limits = Limits()
     """
     with quarantine(git) as scratch:
         tree = read_tree(git, tip, scratch.write)
-        applied, refused, held = apply_all(scratch, sorted(offers, key=lambda offer: offer.seniority), limits)
+        applied, refused, held = apply_all(scratch, tree, sorted(offers, key=lambda offer: offer.seniority), limits)
         branch = Branch(scratch, limits, tree, tip)
-        order, graph = _order(scratch, branch, applied, limits)
+        graph, late = _survey(branch, applied)
+        order = best_order([each.offer for each in applied], graph, late, limits.exact)
         best = _best(branch, [applied[number] for number in order])
         done = {landed.offer.key for landed in best.landed}
         left = [each for each in applied if each.offer.key not in done]
@@ -42,36 +43,21 @@ def weave(git: Git, tip: str, offers: Sequence[Offer], limits: Limits = Limits()
         return Woven(tip, best.tip, tuple(best.landed), conflict(scene, left), tuple(refused), tuple(held), edges)
 
 
-def _order(
-    scratch: Quarantine, branch: Branch, applied: Sequence[Applied], limits: Limits
-) -> tuple[list[int], dict[tuple[int, int], tuple[str, ...]]]:
-    """Find who stands in whose way once each is on the tip, and the order that this asks for."""
-    commits = _on_tip(scratch, branch.tree, branch.tip, applied)
-    fine = [number for number, commit in enumerate(commits) if commit]
-    local = overlapping([applied[number] for number in fine])[: limits.pairs]
-    pairs = [(fine[one], fine[other]) for one, other in local]
-    asked = [(commits[one] or "", commits[other] or "") for one, other in pairs]
-    told = zip(pairs, merged(scratch.git, asked), strict=True)
-    graph = {pair: merge.files for pair, merge in told if merge.stages is not None}
-    places = {number: place for place, number in enumerate(fine)}
-    edges = [(places[one], places[other]) for one, other in graph]
-    order = [fine[place] for place in best_order([applied[number].offer for number in fine], edges, limits.exact)]
-    late = [number for number, commit in enumerate(commits) if not commit]
-    return order + sorted(late, key=lambda number: applied[number].offer.precedence), graph
+def _survey(branch: Branch, applied: Sequence[Applied]) -> tuple[dict[Pair, tuple[str, ...]], set[int]]:
+    """Find who stands in whose way once each is on the tip, and those in whose way the tip itself stands."""
+    scratch, tree = branch.quarantine, branch.tree
+    moved = [number for number, each in enumerate(applied) if not tree.fits(each.changes)]
+    merges = dict(zip(moved, merged(scratch.git, [sides(tree, applied[number]) for number in moved]), strict=True))
+    late = {number for number, merge in merges.items() if merge.stages is not None}
+    pairs = [pair for pair in overlapping(applied) if late.isdisjoint(pair)][: branch.limits.pairs]
 
+    def commit(number: int) -> str:
+        on_tip = merges[number].tree if number in merges else tree.changed(applied[number].changes).oid
+        return write_commit(scratch.write, applied[number].offer, on_tip, [branch.tip])
 
-def _on_tip(scratch: Quarantine, tree: Tree, tip: str, applied: Sequence[Applied]) -> list[str | None]:
-    """Write each patch's commit on the tip; None where the tip itself is in its way."""
-    trees = {number: tree.changed(each.changes).oid for number, each in enumerate(applied) if tree.fits(each.changes)}
-    moved = [number for number in range(len(applied)) if number not in trees]
-    pairs = [sides(scratch, tree, applied[number]) for number in moved]
-    for number, merge in zip(moved, merged(scratch.git, pairs), strict=True):
-        if merge.stages is None:
-            trees[number] = merge.tree
-    return [
-        write_commit(scratch.write, each.offer, trees[number], [tip]) if number in trees else None
-        for number, each in enumerate(applied)
-    ]
+    commits = {number: commit(number) for number in sorted({number for pair in pairs for number in pair})}
+    told = merged(scratch.git, [(commits[one], commits[other]) for one, other in pairs])
+    return {pair: merge.files for pair, merge in zip(pairs, told, strict=True) if merge.stages is not None}, late
 
 
 def _best(start: Branch, order: Sequence[Applied]) -> Branch:
