@@ -48,7 +48,7 @@ def mail(table: Any) -> Any:
 SLICE = [name for name in events.columns if name not in {"v", "body", "prev", "hash"}]
 SENT = events.kind == "mail.sent"
 MARKED = [f"mail.{verb}" for pair in MARKS.items() for verb in pair if verb] + ["mail.tagged", "mail.untagged"]
-SCHEDULED = r"^(sprint|tick|run|patch|gate|persona|scheduler)\."
+SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|scheduler)\."
 SAID = events.kind.isin(MARKED) | (SENT & events.reply_to.notnull())
 
 

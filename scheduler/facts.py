@@ -90,6 +90,19 @@ class Sprint:
     ended: int = 0
 
 
+@dataclass(frozen=True)
+class Weave:
+    """One weave: the runs whose patches landed, in that order, and who stood in whose way, in which files."""
+
+    sprint: int
+    tick: int
+    start: str
+    tip: str
+    order: tuple[str, ...]
+    conflicts: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    ts: str = ""
+
+
 class Fact(NamedTuple):
     """One event, as much of it as the fold needs."""
 

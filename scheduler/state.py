@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Protocol
 
-from .facts import LOST, OPEN, PENDING, Fact, Mail, Patch, Run, Sprint
+from .facts import LOST, OPEN, PENDING, Fact, Mail, Patch, Run, Sprint, Weave
 
 _UNUSABLE = frozenset({"timeout", "quota", "stopped", LOST})  # ends after which half a change may lie there
 
@@ -30,6 +30,7 @@ class State:
     paused: str | None = None
     unread: Mapping[str, tuple[Mail, ...]] = field(default_factory=dict[str, tuple[Mail, ...]])
     dead: frozenset[str] = frozenset()
+    weaves: tuple[Weave, ...] = ()
 
     @property
     def sprint(self) -> Sprint | None:
@@ -103,11 +104,11 @@ def fold(facts: Iterable[Fact]) -> State:
     held = _Fold()
     for fact in facts:
         if told := _KINDS.get(fact.kind):
-            with suppress(KeyError, TypeError, AttributeError):  # an event of ours in name only
+            with suppress(KeyError, TypeError, ValueError, AttributeError):  # an event of ours in name only
                 told(held, fact)
     return State(
         tuple(held.sprints), tuple(held.runs.values()), tuple(held.patches.values()), held.aside,
-        frozenset(held.green), held.paused,
+        frozenset(held.green), held.paused, weaves=tuple(held.weaves),
     )  # fmt: skip
 
 
@@ -118,6 +119,7 @@ class _Fold:
         self.sprints: list[Sprint] = []
         self.runs: dict[str, Run] = {}
         self.patches: dict[str, Patch] = {}
+        self.weaves: list[Weave] = []
         self.aside: dict[str, str] = {}
         self.green: set[tuple[str, str]] = set()
         self.paused: str | None = None
@@ -199,6 +201,13 @@ class _Fold:
             why, tick = fact.data.get("signature") or fact.data.get("why", ""), fact.data["tick"]
             self.patches[patch.run] = replace(patch, why=why, tick=tick, **told)
 
+    def weave_done(self, fact: Fact) -> None:
+        told = fact.data
+        conflicts = tuple((one, other, tuple(files)) for one, other, files in told["conflicts"])
+        self.weaves.append(
+            Weave(told["sprint"], told["tick"], told["start"], told["tip"], tuple(told["order"]), conflicts, fact.ts)
+        )
+
     def persona_skipped(self, fact: Fact) -> None:
         self.aside[fact.data["persona"]] = fact.data["why"]
 
@@ -228,6 +237,7 @@ _KINDS: Mapping[str, Callable[[_Fold, Fact], None]] = {
     "patch.held": _Fold.patch_decided,
     "patch.rejected": _Fold.patch_decided,
     "patch.approved": _Fold.patch_approved,
+    "weave.done": _Fold.weave_done,
     "persona.skipped": _Fold.persona_skipped,
     "gate.judged": _Fold.gate_judged,
     "scheduler.paused": _Fold.scheduler_paused,

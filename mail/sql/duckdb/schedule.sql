@@ -15,7 +15,7 @@ FROM (
   FROM "events" AS "t0"
   WHERE
     "t0"."seq" > CAST($after AS BIGINT)
-    AND REGEXP_MATCHES("t0"."kind", '^(sprint|tick|run|patch|gate|persona|scheduler)\.')
+    AND REGEXP_MATCHES("t0"."kind", '^(sprint|tick|run|patch|weave|gate|persona|scheduler)\.')
     AND CASE
       WHEN JSON_TYPE("t0"."data" -> '$.idle') = 'VARCHAR'
       THEN (
