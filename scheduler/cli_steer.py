@@ -1,4 +1,4 @@
-"""The commands of `scheduler` that look and steer: status, history, stop, pause, resume, approve, land, install-cron."""
+"""The commands of `scheduler` that look and steer: status, history, stop, pause, approve, land and the like."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES
@@ -28,7 +28,7 @@ _JOB = "sprint"
 
 def following(cron: str, after: datetime) -> datetime:
     """Return the first time of a crontab line after another time."""
-    found = cast("datetime | None", _trigger(cron).get_next_fire_time(None, after.astimezone()))
+    found = cast("datetime | None", _trigger(cron).get_next_fire_time(None, after.astimezone() + timedelta(microseconds=1)))
     return found or datetime.max.replace(tzinfo=after.tzinfo)
 
 

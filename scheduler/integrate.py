@@ -1,4 +1,4 @@
-"""From patches to a branch: weave what is pending, let the gates judge it, write down what became of each, move the ref.
+"""From patches to a branch: weave what is pending, let the gates judge it, write it down, move the branch.
 
 Everything is computed in git's object store first; then one append tells it all, mails included; then the branch
 moves by compare-and-swap. A crash before the append leaves nothing to undo, one after it is made good by `settled`.
@@ -6,21 +6,22 @@ moves by compare-and-swap. A crash before the append leaves nothing to undo, one
 
 from __future__ import annotations
 
+import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from ..mail.event import Draft, derived_id
-from ..mail.letter import Letter
-from . import conflict_mail
 from .errors import BranchMoved
 from .facts import Patch, Sprint
-from .gate import Gate, Sifted, Verdict, judge, sift
+from .gate import Gate, Verdict, judge, sift
 from .patch import Offer
 from .state import State
-from .weave import Conflicted, Held, Landed, Refused, Woven, weave
+from .weave import weave
 from .workshop import Workshop
+from .woven import Woven
 
 ZERO = "0" * 40
 
@@ -75,21 +76,29 @@ def preview(shop: Workshop, state: State, patches: Sequence[Patch]) -> Woven:
 
 def integrate(shop: Workshop, state: State, patches: Sequence[Patch]) -> Integration:
     """Weave patches onto the open sprint's branch and have the gates judge the result; nothing is moved or written."""
-    sprint = state.sprint
-    assert sprint is not None  # noqa: S101 - a plan weaves only in a sprint
-    tip = settled(shop, sprint)
+    assert state.sprint is not None  # noqa: S101 - a plan weaves only in a sprint
+    tip = settled(shop, state.sprint)
     offers = [offer(shop, state, patch) for patch in patches]
     woven = weave(shop.git, tip, offers)
-    gates = [
-        Gate(name, told.command, told.timeout, told.threshold, told.key) for name, told in shop.settings.gates.items()
-    ]
-    if not gates or not woven.landed:
-        return Integration(sprint, state.tick, woven)
-    sifted: Sifted = sift(
-        shop.git, woven, offers, gates, lambda gate, commit: judge(shop.git, gate, commit, shop_checkout(shop)),
+    if not shop.settings.gates or not woven.landed:
+        return Integration(state.sprint, state.tick, woven)
+    gates = [Gate(name, one.command, one.timeout, one.threshold, one.key) for name, one in shop.settings.gates.items()]
+    found = sift(
+        shop.git, woven, offers, gates,
+        lambda gate, commit: judge(shop.git, gate, commit, partial(checkout, shop)),
         state.green, lambda rest: weave(shop.git, tip, rest),
     )  # fmt: skip
-    return Integration(sprint, state.tick, sifted.woven, sifted.culprits, sifted.verdicts, sifted.red_before)
+    return Integration(state.sprint, state.tick, found.woven, found.culprits, found.verdicts, found.red_before)
+
+
+@contextmanager
+def checkout(shop: Workshop, commit: str) -> Generator[Path]:
+    """Lend a private clone of a commit, for a gate to try."""
+    workspace = shop.mirror.workspace(f"gate-{commit[:16]}-{secrets.token_hex(4)}", commit, "gate")
+    try:
+        yield workspace.path
+    finally:
+        workspace.remove()
 
 
 def offer(shop: Workshop, state: State, patch: Patch) -> Offer:

@@ -18,6 +18,7 @@ from ..mail.errors import TeamMailError
 from ..mail.event import Draft, derived_id
 from ..mail.message import Message
 from ..personas.agent import Job, Outcome
+from ..personas.persona import Persona
 from ..personas.prompt import Situation, fitting, write_prompt
 from ..personas.workspace import Captured, Workspace
 from .leader import myself
@@ -25,6 +26,7 @@ from .plan import Launch
 from .watch import Watch
 from .workshop import Workshop
 
+_TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
 _MOST_FILES = 500  # names in an event; the patch itself has them all
 
 
@@ -98,7 +100,7 @@ class Dispatcher:
         self.tell(News(launch, outcome, len(captured.files) if captured else 0))
 
     def _played(self, launch: Launch, batch: Batch, watch: Watch, mail: Sequence[Message]) -> tuple[Outcome, Captured]:
-        workspace = self.workshop.mirror.workspace(launch.run, batch.base)
+        workspace = self.workshop.mirror.workspace(launch.run, batch.base, launch.persona)
         try:
             job = self._job(launch, batch, workspace, mail, watch.stop_of(launch.run))
             outcome = self.workshop.agents[launch.agent].play(job)
@@ -112,39 +114,37 @@ class Dispatcher:
     ) -> Job:
         shop = self.workshop
         persona = shop.persona(launch.persona)
+        folder = shop.home / "runs" / launch.run
+        folder.mkdir(parents=True, exist_ok=True)
+        timeout = self._timeout(launch, persona, batch)
         team = tuple((one.id, one.description) for one in shop.roster.personas)
         situation = Situation(
             launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, shop.settings.team.human, team,
-            shop.top.name,
+            shop.top.name, timeout,
         )  # fmt: skip
-        folder = shop.home / "runs" / launch.run
-        folder.mkdir(parents=True, exist_ok=True)
-        told = shop.settings.agents.get(launch.agent)
-        timeout = persona.timeout or (told.timeout if told else 1_800.0)
-        if batch.left is not None:
-            timeout = min(timeout, batch.left)
         prompt = write_prompt(persona, mail, situation)
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, prompt, workspace.path, folder, shop.home,
             timeout, stop,
         )  # fmt: skip
 
+    def _timeout(self, launch: Launch, persona: Persona, batch: Batch) -> float:
+        """Return how long a run may take: the persona's own word, else its agent's, within what the sprint has left."""
+        told = self.workshop.settings.agents.get(launch.agent)
+        timeout = persona.timeout or (told.timeout if told else _TIMEOUT)
+        return timeout if batch.left is None else min(timeout, batch.left)
+
     def _give_up(self, launch: Launch) -> None:
-        draft = Draft(
-            "run.lost", "scheduler", run=launch.run, data={"persona": launch.persona, "why": "the scheduler was stopped"},
-            id=derived_id("run.lost", launch.run),
-        )  # fmt: skip
-        self.workshop.append([draft])
+        data = {"persona": launch.persona, "why": "the scheduler was stopped"}
+        own = derived_id("run.lost", launch.run)
+        self.workshop.append([Draft("run.lost", "scheduler", run=launch.run, data=data, id=own)])
 
     def _finish(self, launch: Launch, outcome: Outcome, captured: Captured | None, told: Sequence[Message]) -> None:
         drafts: list[Draft] = []
         if captured and captured.patch:
             drafts.append(self._captured(launch, captured))
         if outcome.status == "ok":
-            drafts += [
-                Draft("mail.read", launch.persona, ref=mail.id, run=launch.run, id=derived_id("read", launch.run, mail.id))
-                for mail in told
-            ]  # fmt: skip
+            drafts += [_read(launch, mail.id) for mail in told]
         drafts.append(self._finished(launch, outcome))
         self.workshop.append(drafts)
 
@@ -189,3 +189,7 @@ def _started(launch: Launch, batch: Batch, supervisor: Mapping[str, Any]) -> Dra
         "supervisor": {**supervisor},
     }
     return Draft("run.started", "scheduler", run=launch.run, data=data, id=derived_id("run.started", launch.run))
+
+
+def _read(launch: Launch, mail: str) -> Draft:
+    return Draft("mail.read", launch.persona, ref=mail, run=launch.run, id=derived_id("read", launch.run, mail))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .conflict_graph import described
 from .decide import Wish
 from .integrate import preview, standing
 from .plan import Plan, Skip
 from .tick import Ticker
-from .weave import Woven
+from .weave_report import described
+from .woven import Woven
 
 
 @dataclass(frozen=True)

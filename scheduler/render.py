@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..mail.render import line
-from .conflict_graph import lines as graph_lines
 from .facts import Run, Sprint
 from .integrate import Integration
-from .plan import Launch, Plan, Skip
+from .plan import Launch, Plan
 from .preview import Preview
 from .sprint import Summary
 from .state import State
+from .weave_report import lines as woven_lines
 
 _SHORT = 12
 _MINUTE = 60
@@ -27,7 +27,7 @@ def preview(found: Preview) -> Iterator[str]:
         yield from _lost(plan)
         if found.woven:
             yield ""
-            yield from graph_lines(found.woven, "would be woven")
+            yield from woven_lines(found.woven)
         yield from _launches(plan)
         yield from _endings(plan)
     yield from _skips(plan)

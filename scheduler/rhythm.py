@@ -32,7 +32,7 @@ Following = Callable[[str, datetime], datetime]
 
 
 def due(state: State, rhythm: Rhythm, now: datetime, following: Following, mode: str = "auto") -> Wish:
-    """Say what a tick that nobody asked for in person is to do. `following` is the first time of a cron line after one."""
+    """Say what a tick is to do that nobody asked for in person. `following` finds the next time of a cron line."""
     if state.sprint:
         return Wish(mode=mode)
     fresh = awaited(state)

@@ -1,5 +1,6 @@
-"""One step of the loop: give up lost runs → weave → judge → consolidate mailboxes → launch. State is read anew after
-each part that changed it, so a tick that was cut off anywhere is simply gone on with.
+"""One step of the loop: give up lost runs, weave, judge, consolidate mailboxes, launch.
+
+State is read anew after each part that changed it, so a tick that was cut off anywhere is simply gone on with.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from ..mail.event import Draft, derived_id
-from ..personas.workspace import sweep
+from ..personas.sweep import sweep
 from . import handover
 from .decide import Wish, decide
 from .errors import NotReady

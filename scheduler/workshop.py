@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..mail.blobs import Blobs
@@ -39,18 +39,14 @@ class Workshop:
     roster: Roster
     settings: Settings
     agents: Mapping[str, Agent]
+    mirror: Mirror
     clock: Clock = field(default_factory=SystemClock)
 
     @property
-    def mirror(self) -> Mirror:
-        """The local mirror that workspaces are cloned from."""
-        return Mirror(self.git.directory, self.home / "work")
-
-    @property
     def members(self) -> tuple[Member, ...]:
-        """Who takes part in sprints, and the agent that plays each."""
-        default = self.settings.team.agent
-        return tuple(Member(persona.id, persona.agent or default) for persona in self.roster.scheduled)
+        """Who takes part in sprints, and the agent that plays each; never the human, whatever the file says."""
+        default, human = self.settings.team.agent, self.settings.team.human
+        return tuple(Member(one.id, one.agent or default) for one in self.roster.scheduled if one.id != human)
 
     def persona(self, id: str) -> Persona:
         """Return one of the roster. Raises NotReady for one that has left it."""
@@ -60,8 +56,6 @@ class Workshop:
 
     def state(self) -> State:
         """Read where things stand."""
-        from dataclasses import replace
-
         state = state_of(self.mailbox, [member.id for member in self.members])
         dead = frozenset(run.id for run in state.runs if run.status == "open" and not alive(run.supervisor))
         return replace(state, dead=dead)
@@ -94,12 +88,13 @@ class Workshop:
 def open_workshop(
     home: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, str] | None = None
 ) -> Workshop:
-    """Put a team's workshop together from its folder. Raises NotARepository, GitTooOld, and UsageError of the settings."""
+    """Put a team's workshop together from its folder. Raises NotARepository, GitTooOld, UsageError of settings."""
     git, top = find_repository(home.parent)
     settings = read_settings(home, environ, flags).settings
     roster = read_roster(home / "personas")
     agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
-    return Workshop(home, git, top, _mailbox(home, read_directory(home)), roster, settings, agents)
+    mailbox = _mailbox(home, read_directory(home))
+    return Workshop(home, git, top, mailbox, roster, settings, agents, Mirror(git.directory, home / "work"))
 
 
 def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Workshop:
@@ -116,7 +111,9 @@ def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, 
     directory = Directory(frozenset(names), {}, settings.team.human)
     home.mkdir(parents=True, exist_ok=True)
     settle_home(home)
-    return Workshop(home, git, top, _mailbox(home, directory), roster, settings, {"replay": ReplayAgent(folder)})
+    agents: dict[str, Agent] = {"replay": ReplayAgent(folder)}
+    mirror = Mirror(git.directory, home / "work")
+    return Workshop(home, git, top, _mailbox(home, directory), roster, settings, agents, mirror)
 
 
 def agent_of(name: str, told: AgentSettings) -> Agent:

@@ -24,11 +24,16 @@ HOMES = {
     "duckdb": re.compile(r"mail\.query"),
     "fastapi": re.compile(r"team\.console"),
     "ibis": re.compile(r"mail\.(projections|compile)"),
+    "jinja2": re.compile(r"personas\.template"),
+    "psutil": re.compile(r"personas\.sweep"),
     "psycopg": re.compile(r"mail\.postgres"),
-    "rich": re.compile(r"mail\.render"),
+    "pydantic": re.compile(r"scheduler\.settings\w*"),
+    "rich": re.compile(r"mail\.render|scheduler\.live"),
     "typer": COMMANDS,
     "uuid_utils": re.compile(r"mail\.event"),
+    "vl_convert": re.compile(r"scheduler\.chart"),
     "watchfiles": re.compile(r"mail\.follow"),
+    "yaml": re.compile(r"personas\.front"),
 }
 NOWHERE = re.compile(r"(?!)")
 # Imports that wait until a function is called. Commands and front doors may have any: they load what is asked for.

@@ -1,0 +1,104 @@
+"""A small repository with a team of scripted personas, for tests of whole ticks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from team_mail.personas.agent import Job
+from team_mail.personas.scripted import ScriptedAgent
+from team_mail.scheduler.decide import Wish
+from team_mail.scheduler.launch import Dispatcher
+from team_mail.scheduler.sprint import Summary, run_sprint
+from team_mail.scheduler.tick import Ticker
+from team_mail.scheduler.workshop import Workshop, open_workshop
+
+ASKED = Wish("asked for")
+WHO = {
+    "GIT_AUTHOR_NAME": "ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z",
+    "GIT_COMMITTER_NAME": "ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
+    "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z", "GIT_CONFIG_GLOBAL": "/dev/null",
+}  # fmt: skip
+Script = Callable[[Job], object]
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run the user's own git in a folder."""
+    ended = subprocess.run(
+        ["git", *words], cwd=folder, env=os.environ | WHO, check=True, capture_output=True, text=True
+    )
+    return ended.stdout.strip()
+
+
+def replaced(line: int, text: str, file: str = "poem.txt") -> Script:
+    """A script that replaces one line of a file."""
+
+    def play(job: Job) -> None:
+        path = job.workspace / file
+        lines = path.read_text().splitlines()
+        lines[line] = text
+        path.write_text("\n".join(lines) + "\n")
+
+    return play
+
+
+class Team:
+    """A team in a repository of its own; `scripts` are what its personas do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / ".team"
+        self.settings = ""
+
+    replaced = staticmethod(replaced)
+
+    def git(self, *words: str) -> str:
+        return git(self.folder, *words)
+
+    def roster(self, *names: str) -> None:
+        (self.home / "personas").mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (self.home / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nDo your part.\n")
+
+    def shop(self, scripts: Mapping[str, Script] | None = None, settings: str = "") -> Workshop:
+        """The workshop, its agent played by functions; `settings` is the text of team.toml."""
+        (self.home / "team.toml").write_text('[agents.shell]\ncommand = ["true"]\n' + settings)
+        shop = open_workshop(self.home, {})
+        shop.agents["shell"] = ScriptedAgent(scripts or {})
+        return shop
+
+    def ticker(self, scripts: Mapping[str, Script] | None = None, settings: str = "") -> Ticker:
+        shop = self.shop(scripts, settings)
+        return Ticker(shop, Dispatcher(shop))
+
+    def sprint(self, scripts: Mapping[str, Script], settings: str = "", wish: Wish = ASKED) -> Summary:
+        """Run a whole sprint."""
+        found = run_sprint(self.ticker(scripts, settings), wish)
+        assert found
+        return found
+
+    def kinds(self, *nouns: str) -> list[str]:
+        """The kinds of the events so far, those of some nouns only."""
+        shop = open_workshop(self.home, {})
+        return [e.kind for e in shop.mailbox.log.read() if not nouns or e.kind.split(".")[0] in nouns]
+
+    def text(self, branch: str, file: str = "poem.txt") -> list[str]:
+        return git(self.folder, "show", f"{branch}:{file}").splitlines()
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Team:
+    """A repository with a file of thirty lines on `main`, and personas ann, bob and cyd."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    (folder / "poem.txt").write_text("".join(f"line {number}\n" for number in range(30)))
+    git(folder, "add", "poem.txt")
+    git(folder, "commit", "--quiet", "-m", "Begin")
+    team = Team(folder)
+    team.roster("ann", "bob", "cyd")
+    return team
