@@ -32,8 +32,10 @@ def apply_all(
         if isinstance(base, str):
             return Refused(offer, base)
         found = refused_unread(offer, limits) or _apply(quarantine, f"own-{number}", offer, limits)
-        why = found if isinstance(found, str) else refused(offer, found)
-        return Refused(offer, why) if why or isinstance(found, str) else Applied(offer, base, found)
+        if isinstance(found, str):
+            return Refused(offer, found)
+        why = refused(offer, found)
+        return Refused(offer, why) if why else Applied(offer, base, found)
 
     with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
         done = list(pool.map(apply, range(len(offers)), offers))
@@ -70,7 +72,7 @@ def _apply(quarantine: Quarantine, name: str, offer: Offer, limits: Limits) -> t
     """
     shutil.copyfile(quarantine.folder / f"base-{offer.base}", quarantine.folder / name)
     git = quarantine.index(name)
-    ended = git.run("apply", "--cached", "-", stdin=offer.patch, wrapper=limited(limits))
+    ended = git.run("apply", "--cached", "-", stdin=offer.patch, wrapper=limited(limits), timeout=limits.seconds)
     if ended.returncode:
         return f"it does not apply to its own base: {_words(ended.returncode, ended.stderr, limits)}"
     raw = git("diff-index", "--cached", "-r", "--raw", "-z", "--no-renames", offer.base)
@@ -81,7 +83,7 @@ def _apply(quarantine: Quarantine, name: str, offer: Offer, limits: Limits) -> t
 def _words(code: int, stderr: bytes, limits: Limits) -> str:
     """Say why git ended, in its own words where it had any."""
     if -code in {signal.SIGXCPU, signal.SIGKILL}:
-        return f"git took more than {limits.seconds} s of processor time over it"
+        return f"git took more than {limits.seconds} s over it"
     lines = stderr.decode(errors="replace").splitlines()
     said = [line.removeprefix("error: ").removeprefix("fatal: ") for line in lines if line.strip()]
     return "; ".join(said[:3]) or f"git apply ended with {code}"

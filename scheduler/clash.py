@@ -12,7 +12,7 @@ from .landing import Branch, sides
 from .patch import GITLINK, SYMLINK, Entry, text
 from .quarantine import Quarantine
 from .tree import Applied
-from .woven import Clash, Conflicted
+from .woven import BINARY, GONE, Clash, Conflicted
 
 RUN_TRAILER = "Team-Mail-Run"
 _WIDE = 61  # a marker so long that no file has one
@@ -85,11 +85,11 @@ def _change(quarantine: Quarantine, was: Entry | None, side: Entry | None) -> st
 def _whole(entry: Entry | None, blobs: dict[str, bytes | None]) -> str:
     """Describe one side of a file that cannot be merged by lines."""
     if entry is None:
-        return "(no such file: deleted or moved)"
+        return GONE
     if entry.mode in _LINKS:
         return "(a symbolic link)" if entry.mode == SYMLINK else "(a submodule)"
     blob = blobs[entry.oid]
-    return f"(a binary file, {entry.oid[:12]})" if blob is None else f"(mode {entry.mode})\n{text(blob)}"
+    return f"{BINARY}{entry.oid[:12]})" if blob is None else f"(mode {entry.mode})\n{text(blob)}"
 
 
 def _blob(quarantine: Quarantine, entry: Entry) -> bytes | None:

@@ -46,7 +46,7 @@ class Limits:
     patch: int = 5 << 20  # bytes: the check of a 5.3 MB patch was seen to take 1.85 GB
     unpacked: int = 64 << 20  # bytes of all files that one patch writes
     memory: int = 2 << 30  # bytes of address space
-    seconds: int = 60  # of processor time
+    seconds: int = 60  # of time, and of processor time
     pairs: int = 6_000  # of patches compared with each other
     exact: int = 30  # patches that stand in each other's way, up to which the best order is found exactly
 

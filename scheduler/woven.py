@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from .patch import Offer
 
+# How one side of a clash begins where it has no lines to show.
+GONE = "(no such file: deleted or moved)"
+BINARY = "(a binary file, "
+
 
 @dataclass(frozen=True)
 class Landed:
