@@ -38,7 +38,7 @@ def history(as_json: option.Json = False) -> None:
     """List the sprints, the newest last."""
     from ..mail import render as mail_render
     from . import render, session
-    from .sprint import summary
+    from .summary import summary
 
     shop = session.workshop()
     state = shop.state()

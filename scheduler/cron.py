@@ -19,7 +19,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from ..mail.errors import TeamMailError
 from .rhythm import due, next_start
-from .sprint import Summary, run_sprint
+from .sprint import run_sprint
+from .summary import Summary
 from .tick import Ticker
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -28,7 +29,9 @@ _JOB = "sprint"
 
 def following(cron: str, after: datetime) -> datetime:
     """Return the first time of a crontab line after another time."""
-    found = cast("datetime | None", _trigger(cron).get_next_fire_time(None, after.astimezone() + timedelta(microseconds=1)))
+    found = cast(
+        "datetime | None", _trigger(cron).get_next_fire_time(None, after.astimezone() + timedelta(microseconds=1))
+    )
     return found or datetime.max.replace(tzinfo=after.tzinfo)
 
 

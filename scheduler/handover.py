@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from ..mail.event import Draft, derived_id
 from ..mail.letter import Letter
 from .plan import Plan, Skip
 from .state import State
+from .summary import Summary, summary
 from .workshop import Workshop
 
 
@@ -58,3 +62,34 @@ def _letter(shop: Workshop, state: State, plan: Plan, skip: Skip) -> Letter:
         type="escalate", priority="high", attachments=attached,
         key=f"aside {plan.sprint} {skip.persona}",
     )  # fmt: skip
+
+
+def closing(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
+    """Write down that a sprint has ended, with a mail to the human that says what came of it and what to do next."""
+    sprint = state.sprint
+    if plan.finish is None or sprint is None:
+        return []
+    ended = replace(sprint, outcome=plan.finish, ticks=plan.tick)
+    found = summary(replace(state, sprints=(*state.sprints[:-1], ended)), ended, shop.clock.now())
+    how = "converged" if found.converged else f"did not converge: {found.outcome}"
+    subject = f"Sprint {found.sprint} {how}, {len(found.landed)} landed"
+    data = {"sprint": plan.sprint, "outcome": plan.finish}
+    letter = Letter(
+        "scheduler", [shop.settings.team.human], subject, "\n".join(_told(found)), type="status",
+        payload=found.document(), key=f"sprint {found.sprint}",
+    )  # fmt: skip
+    own = derived_id("sprint.finished", str(plan.sprint))
+    mail = letter.draft(shop.mailbox.directory, shop.mailbox.blobs)
+    return [mail, Draft("sprint.finished", "scheduler", data=data, id=own)]
+
+
+def _told(found: Summary) -> Iterator[str]:
+    yield f"{found.ticks} ticks, {found.runs} runs, {found.conflicts} conflicts, {found.seconds:.1f} s, {found.mode}."
+    yield f"Landed on {found.branch}: {', '.join(found.landed) or 'nothing'}."
+    if found.set_aside:
+        yield f"Not landed: {', '.join(found.set_aside)}; there is a mail about each."
+    if found.landed:
+        yield ""
+        yield f"  git log -p {found.branch}     look at it"
+        yield f"  scheduler land {found.sprint}          take it over into the base branch"
+    yield f"  scheduler report {found.sprint}        where the time went"

@@ -38,7 +38,8 @@ def about_conflict(one: Conflicted, place: str) -> Letter:
     rivals = list(dict.fromkeys(who for clash in one.clashes for who, _, _ in clash.landed_by))
     body = [
         f"Your patch (run {one.offer.key}, made against {one.offer.base}) was not landed: others were at the same",
-        f"places before it. Nothing of it is on the branch, nothing of it is lost. {_count(len(one.clashes), 'conflict')}:",
+        "places before it. Nothing of it is on the branch, nothing of it is lost.",
+        f"{_count(len(one.clashes), 'conflict')}:",
         *(f"- {_headline(clash)}" for clash in one.clashes[:_MOST]),
         *([f"- and {len(one.clashes) - _MOST} more"] if len(one.clashes) > _MOST else []),
         "",
@@ -128,16 +129,16 @@ def _commands(place: str, marked: Sequence[str], apart: Sequence[str]) -> list[s
 
 def _how(marked: Sequence[str], whole: Sequence[str], apart: Sequence[str]) -> Iterator[str]:
     if marked or whole:
-        yield "The first command says that it applied the patch with conflicts: that is expected, and all that fits is in."
+        yield "The first command says that it applied the patch with conflicts: that is expected; what fits is in."
     if marked:
         yield f"The rest is marked in {_all(marked)}."
         yield "Between <<<<<<< ours and ======= stands the branch, from there to >>>>>>> theirs stands your patch."
-        yield "Put in their place what does justice to both, and delete the marks; then the second command prints nothing."
+        yield "Put in their place what does justice to both, delete the marks, and the second command prints nothing."
     if whole:
         yield f"Of the binary {_all(whole)} you have the branch's version; to take yours: git checkout --theirs -- FILE"
     if apart:
         yield f"No merge by lines can settle {_all(apart)}, so the patch is applied without."
-        yield "Make that change by hand from what is shown below, wherever it belongs now, or leave it if it is not needed."
+        yield "Make that change by hand from what is shown below, wherever it belongs now, or leave it if it is moot."
     yield "Run the project's tests, and end your run: what is in the workspace then is your new patch."
 
 

@@ -9,8 +9,8 @@ from .facts import Run, Sprint
 from .integrate import Integration
 from .plan import Launch, Plan
 from .preview import Preview
-from .sprint import Summary
 from .state import State
+from .summary import Summary
 from .weave_report import lines as woven_lines
 
 _SHORT = 12

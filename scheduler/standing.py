@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .facts import OPEN, Run
-from .sprint import summary
 from .state import State
+from .summary import summary
 
 _OLD = 3.0  # seconds without a heartbeat before it is said
 

@@ -64,7 +64,7 @@ class Ticker:
         self.shop.mailbox.bounce()
         self.tell(plan)
         self._launch(plan, state)
-        self.shop.append([*self._ended(plan), _ticked(plan)])
+        self.shop.append([*handover.closing(self.shop, self._now(plan, state), plan), _ticked(plan)])
         return Done(plan, self.shop.state(), integration)
 
     def _after(self, wish: Wish, state: State, before: Plan) -> Plan:
@@ -134,12 +134,9 @@ class Ticker:
         base = settled(self.shop, sprint)
         self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left))
 
-    def _ended(self, plan: Plan) -> list[Draft]:
-        if plan.finish is None:
-            return []
-        data = {"sprint": plan.sprint, "outcome": plan.finish}
-        own = derived_id("sprint.finished", str(plan.sprint))
-        return [Draft("sprint.finished", "scheduler", data=data, id=own)]
+    def _now(self, plan: Plan, state: State) -> State:
+        """Read the state a sprint ends in, with those that this very tick has set aside."""
+        return self.shop.state() if plan.finish else state
 
 
 def _ticked(plan: Plan) -> Draft:

@@ -1,0 +1,103 @@
+"""Writing down what became of each patch, and moving the branch: one append, then one compare-and-swap.
+
+Every event has an id derived from its run, so that writing it again after a crash changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..mail.event import Draft, derived_id
+from ..mail.letter import Letter
+from .facts import Patch
+from .gate import Verdict
+from .integrate import Integration
+from .letters import about_conflict, about_held, about_refused, about_rejected
+from .patch import Offer
+from .state import State
+from .workshop import Workshop
+
+_MOST_FILES = 200  # names in an event
+Text = tuple[str, str, dict[str, Any]]
+
+
+def record(shop: Workshop, state: State, done: Integration) -> None:
+    """Tell the log of a weave, with a mail to each author it concerns; then move the sprint's branch to its tip."""
+    shop.append([*_drafts(shop, state, done)])
+    if done.woven.tip != done.woven.start:
+        ref = f"refs/heads/{done.sprint.branch}"
+        shop.git("update-ref", "-m", f"team-mail: tick {done.tick}", ref, done.woven.tip, done.woven.start)
+
+
+def _drafts(shop: Workshop, state: State, done: Integration) -> Iterator[Draft]:
+    woven, tick, human = done.woven, done.tick, shop.settings.team.human
+    yield from (_judged(done, verdict) for verdict in done.verdicts)
+    for one in woven.landed:
+        yield _decided(one.offer, "landed", tick, commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]])
+    for one in woven.conflicted:
+        files = sorted({clash.file for clash in one.clashes})[:_MOST_FILES]
+        yield _decided(one.offer, "conflicted", tick, signature=one.signature, files=files, tip=one.tip)
+        place = _place(state.patch(one.offer.key))
+        yield _mail(shop, one.offer, one.offer.persona, "conflict", about_conflict(one, place))
+    for one in woven.refused:
+        yield _decided(one.offer, "refused", tick, why=one.reason)
+        yield _mail(shop, one.offer, one.offer.persona, "feedback", about_refused(one))
+    for one in woven.held:
+        yield _decided(one.offer, "held", tick, files=[*one.files[:_MOST_FILES]], why="sensitive files")
+        yield _mail(shop, one.offer, human, "question", about_held(one))
+    for offer, verdict in done.rejected:
+        yield _decided(offer, "rejected", tick, why=f"gate {verdict.gate}", gate=verdict.gate)
+        yield _mail(shop, offer, offer.persona, "feedback", about_rejected(offer, verdict, woven.tip))
+    yield _woven(done)
+
+
+def _woven(done: Integration) -> Draft:
+    woven = done.woven
+    data = {
+        "sprint": done.sprint.number,
+        "tick": done.tick,
+        "start": woven.start,
+        "tip": woven.tip,
+        "order": [one.offer.key for one in woven.landed],
+        "conflicts": [[one, other, [*files[:_MOST_FILES]]] for one, other, files in woven.conflicts],
+    }
+    own = derived_id("weave", str(done.sprint.number), str(done.tick))
+    return Draft("weave.done", "weaver", data=data, id=own)
+
+
+def _decided(offer: Offer, verb: str, tick: int, **data: Any) -> Draft:
+    own = derived_id(f"patch.{verb}", offer.key, str(tick))
+    return Draft(f"patch.{verb}", "weaver", ref=offer.key, data={"persona": offer.persona, "tick": tick, **data}, id=own)
+
+
+def _judged(done: Integration, verdict: Verdict) -> Draft:
+    data = {
+        "sprint": done.sprint.number,
+        "tick": done.tick,
+        "gate": verdict.gate,
+        "commit": verdict.commit,
+        "tree": verdict.tree,
+        "passed": verdict.passed,
+        "score": verdict.score,
+        "exit": verdict.exit,
+        "seconds": round(verdict.seconds, 3),
+        "tries": verdict.tries,
+    }
+    own = derived_id("gate", str(done.sprint.number), str(done.tick), verdict.gate, verdict.tree, str(verdict.passed))
+    return Draft("gate.judged", "weaver", data=data, id=own)
+
+
+def _mail(shop: Workshop, offer: Offer, to: str, kind: str, text: Text) -> Draft:
+    subject, body, payload = text
+    attached = [(f"{offer.persona}.patch", offer.patch)]
+    letter = Letter(
+        "weaver", [to], subject[:200], body, type=kind, payload=payload, priority="high", attachments=attached,
+        key=f"{kind} {offer.key}",
+    )  # fmt: skip
+    return letter.draft(shop.mailbox.directory, shop.mailbox.blobs)
+
+
+def _place(patch: Patch | None) -> str:
+    """Name a patch's bytes as a run finds them: TEAM_HOME is set in each."""
+    return f"$TEAM_HOME/mail/blobs/{patch.sha256[:2]}/{patch.sha256}" if patch else ""
