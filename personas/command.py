@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,8 +18,8 @@ from .process import Limits, keep
 
 PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace")
 PASSED = re.compile(
-    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|SSL_CERT_(FILE|DIR)|XDG_\w+|((http|https|ftp|all|no)_proxy)",
-    re.IGNORECASE,
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|(DY)?LD_LIBRARY_PATH|(?i:(http|https|ftp|all|no)_proxy)"
+    r"|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|(REQUESTS|CURL)_CA_BUNDLE"
 )
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([a-z][a-z_]*)\}")
 _SPOKEN = {"print"}  # awk '{print}'
@@ -54,6 +55,8 @@ class CommandAgent:
                 if found[1] not in {*PLACEHOLDERS, *_SPOKEN}:
                     known = ", ".join(PLACEHOLDERS)
                     return f"agent {self.name}: {found[0]} is no placeholder; there are {known}, all in braces"
+        if self.prompt == "file" and not any("{prompt_file}" in word for word in self.command):
+            return f'agent {self.name} has prompt = "file", but nowhere in its command is {{prompt_file}}; add it'
         return self._missing()
 
     def _missing(self) -> str | None:
@@ -61,7 +64,7 @@ class CommandAgent:
             return f"agent {self.name} has no command; write one into [agents.{self.name}] of team.toml"
         program = self.command[0]
         within = os.sep in program and not program.startswith(os.sep)  # of the workspace, which is not there yet
-        if within or _PLACEHOLDER.search(program) or shutil.which(program, path=_path()):
+        if within or _PLACEHOLDER.search(program) or shutil.which(program):
             return None
         if os.sep in program:
             return f"agent {self.name}: {program} is not there or not executable; install it, or correct the command"
@@ -83,7 +86,7 @@ class CommandAgent:
             secrets = self._secrets()
         except UsageError as error:
             return Outcome("failed", None, 0.0, str(error))
-        env = self._environment() | secrets | _own(job)
+        env = self._environment(job) | secrets | _own(job)
         return keep(job, argv, env, secrets=self._hidden(secrets), stdin=stdin, limits=self.limits)
 
     def _too_long(self, job: Job) -> str:
@@ -103,9 +106,9 @@ class CommandAgent:
         }
         return _PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), word)
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, job: Job) -> dict[str, str]:
         passed = {name: value for name, value in os.environ.items() if name in self.env or PASSED.fullmatch(name)}
-        return passed | {"PATH": _path(), "TERM": "dumb"}
+        return passed | {"PATH": _path(job.home), "TERM": "dumb"}
 
     def _secrets(self) -> dict[str, str]:
         return read_environment(self.env_file, self.name) if self.env_file else {}
@@ -140,7 +143,19 @@ def _own(job: Job) -> dict[str, str]:
     return {"TEAM_HOME": str(job.home), "TEAM_PERSONA": job.persona, "TEAM_RUN": job.run}
 
 
-def _path() -> str:
-    """Return the PATH of a run, our own scripts first, so that agents have `team-mail` whoever starts the scheduler."""
-    path, scripts = os.environ.get("PATH", os.defpath), Path(sys.executable).parent
-    return f"{scripts}{os.pathsep}{path}" if (scripts / "team-mail").exists() else path
+def _path(home: Path) -> str:
+    """Return the PATH of a run: whoever starts the scheduler, agents have this `team-mail`.
+
+    If another would be found, or none, a folder that holds ours alone comes first: to put our own folder there would
+    give agents the Python that team-mail is installed with for their project's.
+    """
+    path, ours = os.environ.get("PATH", os.defpath), Path(sys.executable).with_name("team-mail")
+    if not ours.exists() or shutil.which(ours.name) == str(ours):
+        return path
+    link = home / "work" / "bin" / ours.name
+    if not link.exists():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        with suppress(FileExistsError):  # another run was first
+            link.symlink_to(ours)
+    return f"{link.parent}{os.pathsep}{path}"

@@ -6,7 +6,8 @@ TeamMailError
 │   ├── NotARepository   no git repository, or one that cannot be worked on
 │   └── GitTooOld        a git without what the weaver needs
 ├── GitError             git did not do what it was asked
-└── WorkspaceLost        an agent took its own workspace away
+├── WorkspaceLost        an agent took its own workspace away
+└── WorkspaceStuck       a workspace that cannot be removed
 """
 
 from __future__ import annotations
@@ -39,3 +40,7 @@ class GitError(TeamMailError):
 
 class WorkspaceLost(TeamMailError):
     """An agent took its own workspace away, or put something else in its place."""
+
+
+class WorkspaceStuck(TeamMailError):
+    """A workspace that cannot be removed, for one, because an agent left another user's files in it."""

@@ -197,6 +197,8 @@ class Keeper:
 
     def _kill_all(self) -> int:
         """Kill whatever is left, stopped first so that none can fork meanwhile; return how many besides the agent."""
+        if not LINUX:
+            send(-self._agent, KILL)
         deadline, stopped = time.monotonic() + UNKILLABLE, set[int]()
         while self._reap() and time.monotonic() < deadline:
             family = self._family()

@@ -28,6 +28,7 @@ sys.modules["keeping"] = package
 from keeping.keeper import main
 main()
 """
+_LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # some Pythons do not start without
 _LOOK = 100  # milliseconds between two looks at whether a run is to be stopped
 _LATE = 20.0  # seconds that a keeper gets beyond the agent's own time and grace
 
@@ -60,13 +61,16 @@ def keep(
 
 
 def _keeper(job: Job, spec: bytes, limits: Limits) -> str:
-    """Start the keeper, wait for it, or end it; return what it said, which is nothing unless it failed."""
+    """Start the keeper, wait for it, or end it; return what it said, which is nothing unless it failed.
+
+    A sweep knows it by its environment; everything else comes through the pipe, where no other process can read it.
+    """
     keeper = subprocess.Popen(  # noqa: S603
         [sys.executable, "-I", "-S", "-c", _START, str(Path(__file__).parent)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={"TEAM_RUN": job.run},  # what a sweep knows it by; everything else comes through the pipe
+        env={name: os.environ[name] for name in _LOADER if name in os.environ} | {"TEAM_RUN": job.run},
         cwd="/",
         start_new_session=True,
     )

@@ -12,19 +12,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import stat
+import subprocess
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from .errors import WorkspaceLost
+from .errors import WorkspaceLost, WorkspaceStuck
 from .git import Git, find_repository
 
 _BRANCH = "refs/heads/work"
 _QUIET = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
-_SMALL = "[core]\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"  # fits into the memory below
+# What is captured lives for a moment: it need not survive a power cut. The packs must fit into the memory below.
+_PASSING = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
 _REFS = "--format=%(objectname) %(refname)"
 _QUOTED = re.compile(rb"\\([abfnrtv\\\"]|[0-7]{3})")
 _ESCAPES = {b"a": 7, b"b": 8, b"f": 12, b"n": 10, b"r": 13, b"t": 9, b"v": 11, b"\\": 92, b'"': 34}
@@ -89,7 +89,7 @@ class Mirror:
             form = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004
             Git(fresh)("init", "--bare", "--quiet", "--template=", f"--object-format={form}")
             with (fresh / "config").open("a") as config:
-                config.write(_SMALL)
+                config.write(_PASSING)
             fresh.replace(mirror)
         (mirror / "objects/info").mkdir(parents=True, exist_ok=True)
         _write(mirror / "objects/info/alternates", os.fsencode(source / "objects") + b"\n")
@@ -134,6 +134,7 @@ class Workspace:
     def capture(self) -> Captured:
         """Return the difference between the base and what is in the clone now, untracked files included.
 
+        A repository that the agent made inside is there as a gitlink (mode 160000), which is the weaver's to refuse.
         Call it when nothing of the run is alive. Raises WorkspaceLost if the agent took the folder away, and GitError.
         """
         if not self.path.is_dir() or self.path.is_symlink():
@@ -149,10 +150,8 @@ class Workspace:
     def remove(self) -> None:
         """Remove the clone and what was put aside for it, also what an agent made unwritable."""
         for place in (self.path, self._trusted):
-            if place.is_symlink() or place.is_file():
-                place.unlink()
-            elif place.exists():
-                shutil.rmtree(place, onerror=_by_force)
+            if os.path.lexists(place):
+                _remove(place)
 
     def _git(self) -> Git:
         return self._mirror.using(index=self._trusted / "index", work_tree=self.path, objects=self._trusted / "objects")
@@ -197,12 +196,11 @@ def _write(file: Path, data: bytes) -> None:
     scratch.replace(file)
 
 
-def _by_force(remove: Callable[[str], Any], path: str, _: Any) -> None:
-    """Open the folders that an agent closed, and try again."""
-    for place in (Path(path).parent, Path(path)):
-        if not place.is_symlink():
-            place.chmod(stat.S_IRWXU)
-    if remove in {os.open, os.scandir, os.listdir}:  # rmtree could not even look into it
-        shutil.rmtree(path, onerror=_by_force)
-    else:
-        remove(path)
+def _remove(place: Path) -> None:
+    """Remove a folder of any depth and many files, which `rm` does better than `shutil`; open it first if need be."""
+    for command in (("rm", "-rf"), ("chmod", "-R", "u+rwx"), ("rm", "-rf")):
+        ended = subprocess.run([*command, "--", place], capture_output=True, check=False)  # noqa: S603
+        if not os.path.lexists(place):
+            return
+    why = ended.stderr.decode(errors="replace").strip().splitlines()[-1]
+    raise WorkspaceStuck(f"cannot remove {place}: {why}; remove it by hand")

@@ -110,6 +110,9 @@ def test_what_would_stop_every_run_is_said_before_any(tmp_path):
         CommandAgent("x", (str(plain),)): f"agent x: {plain} is not there or not executable",
         CommandAgent("x", ()): r"agent x has no command; write one into \[agents.x\]",
         CommandAgent("x", ("sh", "-c", "x {personna}")): r"{personna} is no placeholder; there are persona, run",
+        CommandAgent(
+            "x", ("sh",), prompt="file"
+        ): 'agent x has prompt = "file", but nowhere in its command is {prompt_file}',
         CommandAgent("x", ("sh",), env_file=tmp_path / "none"): "cannot read env_file .*/none: No such file",
         CommandAgent("x", ("sh",), env_file=secrets): r"secrets.env:4 is not of the form KEY=VALUE",
     }
@@ -150,7 +153,17 @@ def test_an_agent_sees_only_what_is_allowed(job, monkeypatch, tmp_path):
     assert seen["http_proxy"]
     assert seen["LC_TIME"] == "C"
     assert not [name for name in seen if name not in {*ours, "A", "B"} and not PASSED.fullmatch(name)]
-    assert seen["PATH"].startswith(f"{Path(sys.executable).parent}:")
+
+
+@pytest.mark.parametrize("path", ["/usr/bin:/bin", f"{Path(sys.executable).parent}:/usr/bin:/bin"])
+def test_an_agent_has_our_command_and_its_own_python(job, monkeypatch, path):
+    """It finds the `team-mail` of its scheduler, but not the Python that this is installed with, unless it had that."""
+    monkeypatch.setenv("PATH", path)
+    this = job()
+    shell("team-mail --version; command -v python3 || echo none").play(this)
+    version, python = said(this).splitlines()
+    assert version.endswith("0.1.0")
+    assert python.startswith(f"{Path(sys.executable).parent}") == path.startswith(f"{Path(sys.executable).parent}")
 
 
 @LINUX

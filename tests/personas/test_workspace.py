@@ -1,0 +1,427 @@
+"""Workspaces: that a patch is all a run changed and nothing else, whatever is done to the clone (A5, A6)."""
+
+import os
+import socket
+import subprocess
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+
+import pytest
+from team_mail.personas.agent import Job
+from team_mail.personas.command import CommandAgent
+from team_mail.personas.errors import GitError, WorkspaceLost
+from team_mail.personas.workspace import Mirror
+
+MANY = 2_000
+FEW = 200
+NAMES = (b"-rf", b"--help", b"new\nline", b"tab\there", b'quo"te', b"back\\slash", b"caf\xe9", b" space ", "é".encode(),
+         b":(glob)*", b"a => b", b"{x}", b"\x01\x7f", b"HEAD")  # fmt: skip
+AUTHOR = {f"GIT_{who}_{what}": "bob@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+QUIET = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+def git(folder, *words, stdin=None):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | AUTHOR | QUIET
+    ended = subprocess.run(["git", *words], cwd=folder, env=env, input=stdin, capture_output=True, check=True)
+    return ended.stdout.decode(errors="replace").strip()
+
+
+def repository(folder, files, *options):
+    """Make a repository of one commit, by fast-import, which takes a moment for thousands of files."""
+    folder.mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "main", *options)
+    stream = b"commit refs/heads/main\ncommitter bob <bob@example.com> 1767225600 +0000\ndata 5\nbegin\n"
+    for name, (mode, content) in files.items():
+        stream += b"M %s inline %s\ndata %d\n%s\n" % (mode.encode(), name.encode(), len(content), content)
+    git(folder, "fast-import", "--quiet", stdin=stream)
+    git(folder, "reset", "-q", "--hard", "main")
+    return folder
+
+
+def many(count):
+    """Make up so many files of some fifty lines, forty folders of them."""
+    lines = b"".join(b"line %d\n" % line for line in range(50))
+    return {f"part{number % 40}/f{number}.py": ("100644", lines + b"%d\n" % number) for number in range(count)}
+
+
+@pytest.fixture
+def project(tmp_path):
+    return repository(
+        tmp_path / "project",
+        {
+            "README": ("100644", b"one\ntwo\nthree\n"),
+            "run.sh": ("100755", b"#!/bin/sh\n"),
+            "picture": ("100644", bytes(range(256)) * 4),
+            "link": ("120000", b"README"),
+            "src/a.py": ("100644", b"a = 1\n"),
+            "src/b.py": ("100644", b"b = 1\n"),
+            ".gitignore": ("100644", b"*.log\n"),
+        },
+    )
+
+
+@pytest.fixture
+def mirror(project, tmp_path):
+    return Mirror(project, tmp_path / "team" / "work")
+
+
+@pytest.fixture
+def workspace(mirror, project):
+    return mirror.workspace("run-1", git(project, "rev-parse", "HEAD"), "bob")
+
+
+def tree(folder):
+    """Describe what git would keep of a folder: names, kinds, rights to execute and contents."""
+    found = {}
+    for path in folder.rglob("*"):
+        if ".git" in path.relative_to(folder).parts or (path.is_dir() and not path.is_symlink()):
+            continue
+        link = path.is_symlink()
+        kind = "link" if link else "program" if path.stat().st_mode & 0o100 else "file"
+        found[str(path.relative_to(folder))] = (kind, path.readlink() if link else path.read_bytes())
+    return found
+
+
+def replayed(mirror, workspace, captured):
+    """Apply a captured patch to a fresh clone of the same base; return what comes out."""
+    fresh = mirror.workspace("replayed", workspace.base)
+    if captured.patch:
+        git(fresh.path, "apply", "--whitespace=nowarn", "-", stdin=captured.patch)
+    return tree(fresh.path)
+
+
+def test_an_agent_finds_a_clone_like_any_other(workspace, project):
+    """It is clean, on a branch, with the team's history and names; its own author is set; nothing leads back."""
+    git(project, "tag", "v1")
+    assert git(workspace.path, "status", "--porcelain", "--branch") == "## work"
+    assert git(workspace.path, "log", "--format=%H") == workspace.base
+    assert git(workspace.path, "rev-parse", "origin/main") == workspace.base
+    assert git(workspace.path, "config", "user.name") == "bob"
+    assert git(workspace.path, "config", "user.email") == "bob@team-mail.invalid"
+    assert git(workspace.path, "remote") == ""
+    assert git(workspace.path, "fsck") == ""
+    assert tree(workspace.path) == tree(project)
+
+
+def test_what_was_changed_is_the_patch(workspace, mirror):
+    """Edits, new and empty files, modes, binaries, links, deletions and renames: applied to the base, all are there."""
+    at = workspace.path
+    (at / "README").write_text("one\n2\nthree\n")
+    (at / "empty").touch()
+    (at / "run.sh").chmod(0o644)
+    (at / "src/a.py").chmod(0o755)
+    (at / "picture").write_bytes(bytes(range(255, -1, -1)) * 4)
+    (at / "link").unlink()
+    (at / "link").symlink_to("/etc/passwd")
+    (at / "src/b.py").rename(at / "moved.py")
+    (at / "deep/er").mkdir(parents=True)
+    (at / "deep/er/no newline").write_bytes(b"end")
+    (at / "noise.log").write_text("ignored")
+    captured = workspace.capture()
+
+    (at / "noise.log").unlink()
+    assert replayed(mirror, workspace, captured) == tree(at)
+    assert set(captured.files) == {
+        "README", "empty", "run.sh", "src/a.py", "src/b.py", "picture", "link", "moved.py", "deep/er/no newline",
+    }  # fmt: skip
+    assert (captured.insertions, captured.deletions) == (4, 3)
+    assert captured.trouble == ()
+    assert b"root:" not in captured.patch
+
+
+def test_nothing_changed_is_an_empty_patch(workspace):
+    """Touched files and ignored ones are no change."""
+    (workspace.path / "README").touch()
+    (workspace.path / "README").write_text((workspace.path / "README").read_text())
+    (workspace.path / "x.log").touch()
+    assert workspace.capture() == (b"", (), 0, 0, ())
+
+
+def test_what_an_agent_commits_counts_too(workspace, mirror):
+    """Committed, on another branch, staged or lying about: the patch is the whole way from the base."""
+    at = workspace.path
+    (at / "committed").write_text("1\n")
+    git(at, "add", "committed")
+    git(at, "commit", "-q", "-m", "one")
+    git(at, "checkout", "-q", "-b", "other")
+    git(at, "rm", "-q", "src/a.py")
+    git(at, "commit", "-q", "-m", "two")
+    (at / "staged").write_text("2\n")
+    git(at, "add", "staged")
+    (at / "loose").write_text("3\n")
+    captured = workspace.capture()
+    assert captured.files == ("committed", "loose", "src/a.py", "staged")
+    assert replayed(mirror, workspace, captured) == tree(at)
+
+
+@pytest.mark.parametrize("what", ["deleted", "a file", "a link", "emptied", "a pipe"])
+def test_the_clones_own_git_folder_is_not_needed(workspace, mirror, tmp_path, what):
+    """Whatever became of `.git`, the patch is the same: it is made with the mirror's."""
+    directory = workspace.path / ".git"
+    (workspace.path / "new").write_text("new\n")
+    subprocess.run(["rm", "-rf", directory], check=True)
+    (tmp_path / "elsewhere").mkdir()
+    {
+        "deleted": lambda: None,
+        "a file": lambda: directory.write_text(f"gitdir: {tmp_path}/elsewhere\n"),
+        "a link": lambda: directory.symlink_to(tmp_path / "elsewhere"),
+        "emptied": directory.mkdir,
+        "a pipe": lambda: os.mkfifo(directory),
+    }[what]()
+    assert workspace.capture().files == ("new",)
+    workspace.remove()
+    assert (tmp_path / "elsewhere").is_dir()
+
+
+@pytest.mark.parametrize("what", ["gone", "a link", "a file"])
+def test_a_workspace_that_was_taken_away_is_said(workspace, tmp_path, what):
+    """A folder that is gone is not a patch that deletes everything, and a link in its place is not followed."""
+    workspace.path.rename(tmp_path / "away")
+    if what == "a link":
+        workspace.path.symlink_to(tmp_path / "away")
+    elif what == "a file":
+        workspace.path.touch()
+    with pytest.raises(WorkspaceLost, match="gone or replaced"):
+        workspace.capture()
+    workspace.remove()
+    assert (tmp_path / "away/README").exists()
+    assert not os.path.lexists(workspace.path)
+
+
+def booby_trap(at, script):
+    """Do to a clone what makes git run others' programs: hooks, monitors, filters, drivers, includes."""
+    directory = at / ".git"
+    (directory / "hooks").mkdir(exist_ok=True)
+    for hook in ("post-index-change", "pre-commit", "post-checkout", "reference-transaction", "fsmonitor-watchman"):
+        (directory / "hooks" / hook).symlink_to(script)
+    with (directory / "config").open("a") as config:
+        config.write(
+            f"[core]\n\tfsmonitor = {script}\n\tpager = {script}\n\tsshCommand = {script}\n\tuntrackedCache = true\n"
+            f'[filter "evil"]\n\tclean = {script}\n\tsmudge = {script}\n\tprocess = {script}\n\trequired = true\n'
+            f'[diff]\n\texternal = {script}\n[diff "evil"]\n\ttextconv = {script}\n\tcommand = {script}\n'
+            f'[merge "evil"]\n\tdriver = {script}\n[core]\n\tattributesFile = {at}/.gitattributes\n'
+            f"[extensions]\n\tworktreeConfig = true\n[include]\n\tpath = {at}/more\n"
+        )
+    (directory / "info").mkdir(exist_ok=True)
+    (directory / "info/attributes").write_text("* filter=evil diff=evil\n")
+    (directory / "info/exclude").write_text("hidden\n")
+    (directory / "config.worktree").write_text(f"[core]\n\tfsmonitor = {script}\n\tworktree = /\n")
+    (at / "more").write_text(f"[core]\n\tfsmonitor = {script}\n")
+    (at / ".gitattributes").write_text("* filter=evil diff=evil merge=evil\n")
+
+
+def test_capture_runs_nothing_of_the_clones(project, tmp_path):
+    """Hooks, fsmonitor, filters, drivers, includes, even in a submodule: none runs, while in the clone they do (A5)."""
+    inner = repository(tmp_path / "inner", {"file": ("100644", b"inner\n")})
+    git(project, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "sub")
+    git(project, "commit", "-qm", "with a submodule")
+    workspace = Mirror(project, tmp_path / "work").workspace("run-1", git(project, "rev-parse", "HEAD"))
+    marker, script = tmp_path / "marker", tmp_path / "evil.sh"
+    script.write_text(f'#!/bin/sh\necho "$0 $*" >> {marker}\ncat\n')
+    script.chmod(0o755)
+    at = workspace.path
+    for place in (at / "sub", at / "embedded"):
+        git(at, "clone", "-q", str(inner), str(place))
+        (place / "file").write_text("changed\n")
+        booby_trap(place, script)
+    (at / "README").write_text("changed\n")
+    (at / "hidden").write_text("from the agent's own exclude\n")
+    booby_trap(at, script)
+    (at / ".git/objects/info/alternates").write_text("/nowhere\n")
+    captured = workspace.capture()
+
+    assert not marker.exists()
+    assert captured.files == (".gitattributes", "README", "embedded", "hidden", "more")
+    assert b"new file mode 160000" in captured.patch  # the weaver's to refuse
+    subprocess.run(["git", "status"], cwd=at / "embedded", capture_output=True, check=False)
+    ran = len(marker.read_text().splitlines())
+    print(f"0 of the clone's programs ran in capture; {ran} ran in `git status` of the same clone")
+
+
+def test_names_of_every_kind_come_through(workspace, mirror):
+    """Options, newlines, quotes, bytes that are no UTF-8: names are data, and the patch applies (A6)."""
+    for name in NAMES:
+        (workspace.path / os.fsdecode(name)).write_bytes(name)
+    captured = workspace.capture()
+    assert replayed(mirror, workspace, captured) == tree(workspace.path)
+    assert set(captured.files) == {name.decode(errors="backslashreplace") for name in NAMES}
+    print(f"{len(NAMES)} hostile names, all captured and applied")
+
+
+def test_what_cannot_be_captured_is_told(workspace):
+    """Pipes and sockets, an embedded repository without a commit: git's words on each, and the rest is captured."""
+    at = workspace.path
+    (at / "README").unlink()
+    os.mkfifo(at / "README")
+    os.mkfifo(at / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        os.chdir(at)  # the name of a socket may not be long
+        listening.bind("socket")
+    (at / "unborn").mkdir()
+    git(at / "unborn", "init", "-q")
+    (at / "good").write_text("good\n")
+    captured = workspace.capture()
+    assert captured.files == ("good",)
+    assert any("README" in words for words in captured.trouble)
+    assert any("unborn" in words for words in captured.trouble)
+
+
+def test_files_that_an_agent_closed_are_left_out_and_removed(project, tmp_path):
+    """Without the rights of root, what cannot be read is no change, and it is removed all the same."""
+    their = tmp_path / "their"
+    their.mkdir()
+    their.chmod(0o777)
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    commit = git(project, "rev-parse", "HEAD")
+
+    def run():
+        if os.geteuid() == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+        made = Mirror(project / ".git", their / "work").workspace("run-1", commit)
+        (made.path / "closed/inner").mkdir(parents=True)
+        (made.path / "closed/inner/file").touch()
+        (made.path / "new").write_text("new")
+        for name in ("src", "README", "closed"):
+            (made.path / name).chmod(0)
+        captured = made.capture()
+        assert captured.files == ("new",)
+        assert [words for words in captured.trouble if "README" in words and "Permission denied" in words]
+        made.remove()
+        assert [path.name for path in (their / "work").iterdir()] == ["mirror.git"]
+
+    pid = os.fork()
+    if pid == 0:
+        try:
+            run()
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 - nothing of the test runner's may run in the child
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_folder_too_deep_for_a_path_is_captured_around_and_removed(workspace):
+    """Two thousand folders in one another break neither the capture nor the removal."""
+    here = os.open(workspace.path, os.O_RDONLY)
+    for _ in range(2_100):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(os.open("file", os.O_CREAT, dir_fd=here))
+    os.close(here)
+    (workspace.path / "good").touch()
+    assert "good" in workspace.capture().files
+    workspace.remove()
+    assert not workspace.path.exists()
+
+
+def test_a_capture_has_its_time(workspace, monkeypatch):
+    """A file that takes git for ever ends as a failure in its words, not as a scheduler that waits (A4)."""
+    monkeypatch.setattr("team_mail.personas.workspace._TIMEOUT", 0.2)
+    with (workspace.path / "huge").open("wb") as huge:
+        huge.truncate(100 << 30)
+    with pytest.raises(GitError, match=r"git add: no end within 0\.2 s"):
+        workspace.capture()
+
+
+def test_a_run_begun_again_begins_with_a_fresh_clone(mirror, workspace):
+    """After a crash the same run finds nothing of its first try."""
+    (workspace.path / "half done").touch()
+    again = mirror.workspace("run-1", workspace.base)
+    assert again.path == workspace.path
+    assert again.capture().patch == b""
+
+
+def test_the_users_repository_is_only_read(workspace, project):
+    """Runs leave no object, no ref and no file in it; and its garbage collection takes nothing from open runs."""
+    before = sorted((project / ".git").iterdir()), git(project, "count-objects"), git(project, "for-each-ref")
+    (workspace.path / "new").write_text("new\n")
+    git(workspace.path, "add", "new")
+    git(workspace.path, "commit", "-qm", "in the clone")
+    assert workspace.capture().files == ("new",)
+    assert before == (sorted((project / ".git").iterdir()), git(project, "count-objects"), git(project, "for-each-ref"))
+    git(project, "gc", "-q", "--prune=now")
+    assert workspace.capture().files == ("new",)
+
+
+@pytest.mark.parametrize("kind", ["shallow", "sha256", "worktree", "bare"])
+def test_repositories_of_every_kind_can_be_mirrored(project, tmp_path, kind):
+    """Shallow as CI makes them, with long ids, a linked worktree, or bare."""
+    source = tmp_path / "source"
+    if kind == "sha256":
+        repository(source, {"README": ("100644", b"one\n")}, "--object-format=sha256")
+    elif kind == "worktree":
+        git(project, "worktree", "add", "-q", str(source))
+    else:
+        git(project, "commit", "-q", "--allow-empty", "-m", "second")
+        git(tmp_path, "clone", "-q", *({"shallow": ["--depth=1"]}.get(kind, ["--bare"])), f"file://{project}", "source")
+    made = Mirror(source, tmp_path / "work").workspace("run-1", git(source, "rev-parse", "HEAD"))
+    git(made.path, "log", "--stat")
+    (made.path / "README").write_text("changed\n")
+    git(made.path, "commit", "-qam", "changed")
+    assert made.capture().files == ("README",)
+
+
+def test_a_commit_that_is_not_there_is_said(mirror):
+    """A base that the repository lacks is git's error, before anything is made."""
+    with pytest.raises(GitError, match="git ls-tree"):
+        mirror.workspace("run-1", "0" * 39 + "1")
+
+
+def test_twenty_four_at_once_do_not_mix(tmp_path):
+    """Made, changed, captured and removed in parallel, each has its own patch and nothing stays behind."""
+    source = repository(tmp_path / "source", many(FEW))
+    mirror, commit = Mirror(source, tmp_path / "work"), git(source, "rev-parse", "HEAD")
+
+    def run(number):
+        made = mirror.workspace(f"run-{number}", commit)
+        (made.path / "mine").write_text(f"{number}\n")
+        (made.path / f"part{number}/f{number}.py").write_text("changed\n")
+        captured = made.capture()
+        made.remove()
+        return captured
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(24) as threads:
+        captured = list(threads.map(run, range(24)))
+    took = time.perf_counter() - began
+    for number, each in enumerate(captured):
+        assert each.files == ("mine", f"part{number}/f{number}.py")
+        assert f"+{number}\n".encode() in each.patch
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["mirror.git"]
+    assert not list((tmp_path / "work/mirror.git/runs").iterdir())
+    print(f"24 workspaces of {FEW} files made, captured and removed in {took:.2f} s")
+
+
+def test_a_run_costs_little_more_than_by_hand(tmp_path):
+    """Clone, launch and capture of a run, beside `git clone --shared` and `git diff` of the same, in turn."""
+    large = repository(tmp_path / "large", many(MANY))
+    mirror, commit = Mirror(large, tmp_path / "work"), git(large, "rev-parse", "HEAD")
+    mirror.update(commit)
+    parts, hand = {"clone": [], "launch": [], "capture": []}, []
+    for number in range(3):
+        began = time.perf_counter()
+        made = mirror.workspace(f"run-{number}", commit)
+        cloned = time.perf_counter()
+        job = Job(f"run-{number}", "bob", 1, 1, "", made.path, tmp_path / f"runs/{number}", tmp_path, 60.0)
+        assert CommandAgent("a", ("rm", "part0/f0.py")).play(job).status == "ok"
+        played = time.perf_counter()
+        assert made.capture().files == ("part0/f0.py",)
+        for name, took in zip(parts, (cloned - began, played - cloned, time.perf_counter() - played), strict=True):
+            parts[name].append(took)
+        began = time.perf_counter()
+        git(tmp_path, "clone", "-q", "--shared", str(large), f"hand-{number}")
+        (tmp_path / f"hand-{number}/part0/f0.py").unlink()
+        git(tmp_path / f"hand-{number}", "diff", "--binary", "--full-index")
+        hand.append(time.perf_counter() - began)
+    ours = median(map(sum, zip(*parts.values(), strict=True)))
+    each = ", ".join(f"{name} {median(took) * 1e3:.0f}" for name, took in parts.items())
+    print(f"a run costs {ours * 1e3:.0f} ms ({each}), by hand {median(hand) * 1e3:.0f} ms: {ours / median(hand):.2f}")
+    assert ours < 2 * median(hand)
