@@ -100,7 +100,6 @@ class Weave:
     tip: str
     order: tuple[str, ...]
     conflicts: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
-    ts: str = ""
 
 
 class Fact(NamedTuple):

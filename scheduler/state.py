@@ -203,9 +203,9 @@ class _Fold:
 
     def weave_done(self, fact: Fact) -> None:
         told = fact.data
-        conflicts = tuple((one, other, tuple(files)) for one, other, files in told["conflicts"])
+        conflicts = tuple((str(one), str(other), tuple(files)) for one, other, files in told["conflicts"])
         self.weaves.append(
-            Weave(told["sprint"], told["tick"], told["start"], told["tip"], tuple(told["order"]), conflicts, fact.ts)
+            Weave(told["sprint"], told["tick"], told["start"], told["tip"], tuple(told["order"]), conflicts)
         )
 
     def persona_skipped(self, fact: Fact) -> None:
