@@ -1,0 +1,113 @@
+"""A small real repository, patches against any of its commits, and what naive contenders make of them."""
+
+import subprocess
+from pathlib import Path
+
+from team_mail.personas.git import Git
+from team_mail.scheduler.patch import Offer
+
+WHEN = "2026-11-20T12:00:00.000000Z"
+EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+
+def lines(*changed: tuple[int, str], count: int = 20) -> str:
+    """Write a file of numbered lines, some of them changed."""
+    told = dict(changed)
+    return "".join(f"{told.get(number, f'line {number}')}\n" for number in range(1, count + 1))
+
+
+def new_file(path: str, *rows: str, mode: str = "100644") -> bytes:
+    """Write by hand a patch that adds a file, so that none of it is in the repository yet."""
+    head = (
+        f"diff --git a/{path} b/{path}\nnew file mode {mode}\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{len(rows)} @@\n"
+    )
+    return (head + "".join(f"+{row}\n" for row in rows)).encode()
+
+
+class Project:
+    """A repository without a checkout; `edits` are contents by path, None to delete."""
+
+    def __init__(self, folder: Path, files: dict) -> None:
+        self.folder = folder
+        subprocess.run(["git", "init", "-q", "-b", "main", str(folder)], check=True)
+        self.git = Git(folder / ".git")
+        self.base = self.commit(files, None)
+        self._age = 0
+
+    def tree(self, edits: dict, start: str | None) -> str:
+        index = self.git.using(index=self.folder / "scratch")
+        index("read-tree", start or EMPTY) if start else (self.folder / "scratch").unlink(missing_ok=True)
+        rows = b""
+        for path, content in edits.items():
+            mode, data = content if isinstance(content, tuple) else ("100644", content)
+            if data is None:
+                rows += b"0 %s\t%s\0" % (b"0" * 40, path.encode(errors="surrogateescape"))
+                continue
+            raw = data.encode() if isinstance(data, str) else data
+            oid = raw.decode() if mode == "160000" else self.git.line("hash-object", "-w", "--stdin", stdin=raw)
+            rows += f"{mode} {oid}\t".encode() + path.encode(errors="surrogateescape") + b"\0"
+        index("update-index", "-z", "--index-info", stdin=rows)
+        return index.line("write-tree")
+
+    def commit(self, edits: dict, parent: str | None, message: str = "work", author: str = "Ada") -> str:
+        tree = self.tree(edits, parent)
+        who = ("-c", f"user.name={author}", "-c", "user.email=a@example.org")
+        return self.git.line(*who, "commit-tree", tree, *(["-p", parent] if parent else []), "-m", message)
+
+    def patch(self, edits: dict, base: str | None = None) -> bytes:
+        base = base or self.base
+        return self.git("diff-tree", "-p", "--binary", "--full-index", "--no-renames", base, self.tree(edits, base))
+
+    def offer(self, persona: str, edits: dict | bytes, **told) -> Offer:
+        self._age += 1
+        base = told.pop("base", self.base)
+        patch = edits if isinstance(edits, bytes) else self.patch(edits, base)
+        return Offer(
+            **{
+                "key": f"run-{persona}",
+                "persona": persona,
+                "base": base,
+                "patch": patch,
+                "age": self._age,
+                "subject": f"{persona}'s work",
+                "when": WHEN,
+                "trailers": (("Team-Mail-Run", f"run-{persona}"), ("Team-Mail-Head", f"{self._age}:abc")),
+            }
+            | told
+        )
+
+    def read(self, commit: str, path: str) -> str | None:
+        found = self.git.run("cat-file", "blob", f"{commit}:{path}")
+        return None if found.returncode else found.stdout.decode()
+
+    def files(self, commit: str) -> list[str]:
+        return self.git.line("ls-tree", "-r", "--name-only", commit).splitlines()
+
+    # -- contenders: first come, first served
+
+    def by_three_way(self, offers: list[Offer], tip: str) -> list[str]:
+        """Apply one after the other with `git apply --3way`; a conflict takes that patch back."""
+        index, landed = self.git.using(index=self.folder / "naive"), []
+        index("read-tree", tip)
+        for offer in offers:
+            before = (self.folder / "naive").read_bytes()
+            if index.run("apply", "--cached", "--3way", "-", stdin=offer.patch).returncode:
+                (self.folder / "naive").write_bytes(before)
+            else:
+                landed.append(offer.key)
+        return landed
+
+    def by_merge_tree(self, offers: list[Offer], tip: str) -> list[str]:
+        """Merge one after the other with `git merge-tree`, renames followed."""
+        landed, who = [], ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "merge.renames=true")
+        for offer in offers:
+            index = self.git.using(index=self.folder / "naive")
+            index("read-tree", offer.base)
+            index("apply", "--cached", "-", stdin=offer.patch)
+            own = self.git.line(*who, "commit-tree", index.line("write-tree"), "-p", offer.base, "-m", "own")
+            merged = self.git.run(*who, "merge-tree", "--write-tree", "--no-messages", tip, own)
+            if merged.returncode == 0:
+                tree = merged.stdout.decode().split()[0]
+                tip = self.git.line(*who, "commit-tree", tree, "-p", tip, "-m", "landed")
+                landed.append(offer.key)
+        return landed
