@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO, cast
 
 from .blobs import Blobs
+from .directory import PROGRAMS
 from .event import Event
 from .log import EventLog
 from .message import Message
@@ -122,7 +123,7 @@ def whole(message: Message, blobs: Blobs, out: TextIO | None = None, *, indent: 
     out = _open(out)
     heading = [
         ("Message", f"{message.seq}  {message.id}"),
-        ("From", message.sender if message.run else f"{message.sender} (not from a run)"),
+        ("From", message.sender if message.run or message.sender in PROGRAMS else f"{message.sender} (not from a run)"),
         ("To", ", ".join(name for name in message.recipients if name not in message.cc)),
         ("Cc", ", ".join(message.cc)),
         ("Date", message.ts),

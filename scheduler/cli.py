@@ -142,6 +142,9 @@ def sprint(
     from .sprint import run_sprint
 
     shop = session.workshop(settings, replay=replay, repo=repo)
+    session.ready(shop)
+    for note in session.notes(shop):
+        typer.echo(f"scheduler: note: {note}", err=True)
     with Show(quiet=quiet) as show:
         ticker = session.ticker(shop, show, base)
         with session.leading(shop, ticker.dispatcher.end) as came:
@@ -175,10 +178,7 @@ def run(settings: option.Set = [], quiet: option.Quiet = False) -> None:  # noqa
             typer.echo(text, err=True)
 
     shop = session.workshop(settings)
-    if not shop.members:
-        from .errors import NotReady
-
-        raise NotReady("nobody on the roster is scheduled; add a persona to .team/personas")
+    session.ready(shop)
     with Show(quiet=quiet) as show:
         daemon = Daemon(session.ticker(shop, show), say, ended)
         with session.leading(shop, daemon.end):

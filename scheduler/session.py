@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..mail import caller
 from ..mail.errors import UsageError
+from .errors import NotReady
 from .launch import Dispatcher
 from .leader import Leader
 from .live import Show
@@ -32,6 +33,22 @@ def _setting(word: str) -> tuple[str, str]:
     if not found or not key:
         raise UsageError(f"--set {word!r} is not KEY=VALUE, as in --set sprint.max_parallel=4")
     return key, value
+
+
+def notes(shop: Workshop) -> list[str]:
+    """Name what a sprint leaves out without being asked: files that are no personas, changes that are not committed."""
+    found = [*shop.roster.problems]
+    changed = shop.git.using(work_tree=shop.top).run("status", "--porcelain", "--untracked-files=no", cwd=shop.top)
+    if count := len(changed.stdout.splitlines()):
+        found.append(f"changes to {count} files are not committed, and so not part of the sprint")
+    return found
+
+
+def ready(shop: Workshop) -> None:
+    """Raise NotReady where there is nobody to launch."""
+    if not shop.members:
+        more = f" ({'; '.join(shop.roster.problems)})" if shop.roster.problems else ""
+        raise NotReady(f"nobody on the roster is scheduled; add a persona to .team/personas, or run team init{more}")
 
 
 def ticker(shop: Workshop, show: Show, base: str | None = None) -> Ticker:

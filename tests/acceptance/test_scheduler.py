@@ -1,0 +1,310 @@
+"""The command `scheduler` in processes of its own, on a real repository, with real agents that are shell scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BIN = Path(sys.executable).parent
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("TEAM_", "_TEAM", "PYTHON", "EDITOR", "VISUAL", "GIT_", "COV"))
+} | {
+    "GIT_AUTHOR_NAME": "ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_COMMITTER_NAME": "ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.org", "GIT_CONFIG_GLOBAL": "/dev/null",
+}  # fmt: skip
+SUMMARY = {
+    "sprint", "mode", "ticks", "converged", "branch", "landed", "set_aside", "conflicts", "runs", "seconds",
+}  # fmt: skip
+EDIT = "cat > /dev/null; sed -i 's/^{persona} .*/{persona} was here in attempt {attempt}/' list.txt"
+NAMES = ("ann", "bob", "cyd")
+
+
+class Project:
+    """A repository with a team in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.team = folder / ".team"
+
+    def run(self, command: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [BIN / command, *words], cwd=self.folder, env=CLEAN | environ, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    def start(self, command: str, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [BIN / command, *words], cwd=self.folder, env=CLEAN, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def ok(self, command: str, *words: str, code: int = 0) -> str:
+        ended = self.run(command, *words)
+        assert ended.returncode == code, ended.stderr
+        return ended.stdout
+
+    def told(self, *words: str, code: int = 0):
+        return json.loads(self.ok("scheduler", *words, "--json", code=code))
+
+    def refused(self, *words: str, code: int = 2) -> str:
+        """Expect nothing printed and one line on stderr, and not a byte of the log written; return the line."""
+        before = self.log()
+        ended = self.run("scheduler", *words)
+        assert (ended.returncode, ended.stdout) == (code, ""), ended
+        assert re.fullmatch(r"scheduler: [^\n]+\n", ended.stderr), ended.stderr
+        assert self.log() == before
+        return ended.stderr
+
+    def log(self) -> bytes:
+        file = self.team / "mail" / "events.jsonl"
+        return file.read_bytes() if file.exists() else b""
+
+    def events(self, *kinds: str) -> list[dict]:
+        return [e for e in map(json.loads, self.log().splitlines()) if not kinds or e["kind"] in kinds]
+
+    def git(self, *words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=self.folder, env=CLEAN, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def agent(self, script: str = EDIT, more: str = "") -> None:
+        told = json.dumps(["sh", "-c", script])
+        (self.team / "team.toml").write_text(f'[agents.shell]\ncommand = {told}\ntimeout = "20s"\n{more}')
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A repository with a file of a line for each of three personas, and an agent that edits its own."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project = Project(folder)
+    project.git("init", "--quiet", "--initial-branch=main")
+    (folder / "list.txt").write_text("".join(f"{name} has nothing\n\n\n\n" for name in NAMES))
+    project.git("add", ".")
+    project.git("commit", "--quiet", "-m", "Begin")
+    (project.team / "personas").mkdir(parents=True)
+    for name in NAMES:
+        (project.team / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nMind your line of list.txt.\n")
+    project.agent()
+    return project
+
+
+def living(folder: Path) -> list[str]:
+    """Name the processes that work for a team."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                environ, command = (entry / "environ").read_bytes(), (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if f"TEAM_HOME={folder}".encode() in environ and b"TEAM_RUN=" in environ:
+                found.append(command.decode(errors="replace"))
+    return found
+
+
+def until(process: subprocess.Popen[str], pattern: str) -> str:
+    """Read a process's standard error until a line fits."""
+    assert process.stderr
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if re.search(pattern, line):
+            return line
+    raise AssertionError(f"no {pattern!r} in {''.join(seen)}")
+
+
+def test_a_newcomers_path(project):
+    """Look at what would happen, do it, read what came of it, take it over."""
+    looked = project.ok("scheduler", "--dry-run")
+    assert "launch 3" in looked
+    assert "nothing was written" in looked
+    assert project.log() == b""
+    told = project.told("sprint")
+    assert told.keys() == SUMMARY
+    assert (told["sprint"], told["mode"], told["ticks"], told["converged"]) == (1, "parallel", 2, True)
+    assert sorted(told["landed"]) == [*NAMES]
+    assert "Sprint 1 converged, 3 landed" in project.ok("team-mail", "inbox", "--persona", "you")
+    assert "main is at" in project.ok("scheduler", "land", "1")
+    assert (project.folder / "list.txt").read_text().count("was here in attempt 1") == 3
+    assert project.git("log", "--format=%an", "-3").split() == told["landed"][::-1]
+    assert "converged" in project.ok("scheduler", "history")
+    assert "nobody leads now" in project.ok("scheduler", "status")
+
+
+def test_a_dry_run_in_json_says_all_that_the_text_says(project):
+    """Mode and rule, each persona with agent, reason, attempt, unread and estimate, who is skipped and why."""
+    project.ok("team-mail", "send", "--to", "ann", "-s", "Look", "-b", "at this")
+    found = project.told("--dry-run")
+    assert (found["tick"], found["sprint"], found["mode"], found["rule"]) == (1, 1, "parallel", 'parallel = "always"')
+    assert found["base"] == project.git("rev-parse", "main")
+    assert [(one["persona"], one["agent"], one["attempt"], one["reason"]) for one in found["launches"]] == [
+        ("ann", "shell", 1, "batch")
+    ], "fresh mail starts a sprint for those it went to"
+    found = json.loads(project.ok("scheduler", "sprint", "--dry-run", "--json", "--mode", "sequential"))
+    assert [one["unread"] for one in found["launches"]] == [1]
+    assert (found["mode"], found["rule"]) == ("sequential", "--mode sequential")
+    assert {skip["persona"]: skip["why"] for skip in found["skips"]} == dict.fromkeys(
+        ("bob", "cyd"), "waits its turn: sequential mode"
+    )
+    before = project.log()
+    project.ok("scheduler", "tick", "--dry-run")
+    assert project.log() == before
+
+
+def test_sprints_differ_by_mode_in_ticks_and_not_in_outcome(project):
+    """The same work, all at once and one after the other."""
+    one, other = project.told("sprint", "--mode", "sequential"), project.told("sprint", "--mode", "parallel")
+    assert (one["ticks"], other["ticks"]) == (4, 2)
+    assert sorted(one["landed"]) == sorted(other["landed"]) == [*NAMES]
+
+
+def test_a_sprint_that_does_not_converge_exits_with_4(project):
+    """The agent never succeeds: attempts are spent, the human is told, nothing is landed."""
+    project.agent("exit 3", "[sprint]\nretry_backoff = 0\nmax_attempts = 2\n")
+    told = project.told("sprint", code=4)
+    assert (told["converged"], told["set_aside"], told["runs"], told["mode"]) == (False, [*NAMES], 6, "parallel")
+    inbox = project.ok("team-mail", "inbox", "--persona", "you")
+    assert inbox.count("needs you: 2 attempts are spent") == 3
+    assert {event["data"]["detail"] for event in project.events("run.finished")} == {"exit 3"}
+
+
+def test_two_schedulers_at_once_are_one(project):
+    """T16: the second says who leads and does nothing; the first is not disturbed."""
+    project.agent("cat > /dev/null; echo started; sleep 30")
+    first = project.start("scheduler", "sprint")
+    until(first, "tick 1 of sprint 1")
+    for words in (["sprint"], ["tick"], ["run"]):
+        said = project.run("scheduler", *words)
+        assert (said.returncode, said.stdout) == (1, "")
+        assert f"another scheduler leads this team: process {first.pid}" in said.stderr
+    first.send_signal(signal.SIGTERM)
+    out, err = first.communicate(timeout=30)
+    assert (first.returncode, out) == (130, "")
+    assert "interrupted" in err
+    assert len(project.events("sprint.started")) == 1
+    assert living(project.team) == []
+
+
+def test_the_daemon_leads_wakes_on_mail_and_ends_on_sigterm_with_nothing_left(project):
+    """A first sprint at once, another when mail comes, and at the end nothing runs and nothing is lost."""
+    project.agent(f"{EDIT}; grep -q 'Sleep well' list.txt || true", '[sprint]\nevery = "1h"\n')
+    daemon = project.start("scheduler", "run")
+    until(daemon, "waiting for mail, or for the next sprint at")
+    project.ok("team-mail", "send", "--to", "bob", "-s", "Sleep well", "-b", "once more, please")
+    until(daemon, "sprint 2 converged")
+    started = project.events("sprint.started")
+    assert [event["data"]["reason"] for event in started] == ["the first sprint", "unread mail for bob"]
+    assert [event["data"]["personas"] for event in started][1] == ["bob"]
+    project.agent("cat > /dev/null; sleep 60 & sleep 60")
+    project.ok("team-mail", "send", "--to", "cyd", "-s", "And you", "-b", "?")
+    until(daemon, "tick 1 of sprint 3")
+    daemon.send_signal(signal.SIGTERM)
+    _, err = daemon.communicate(timeout=30)
+    assert daemon.returncode == 0, err
+    assert err.endswith("scheduler: ended; nothing is running\n")
+    assert living(project.team) == []
+    assert {e["run"] for e in project.events("run.started")} == {
+        e["run"] for e in project.events("run.finished", "run.lost")
+    }
+
+
+def test_a_scheduler_killed_with_9_leaves_no_agent_and_the_next_goes_on(project):
+    """T14 with real processes: an agent that forked and left its session is gone too; each attempt was launched once."""
+    project.agent("cat > /dev/null; setsid sh -c 'sleep 60' & echo $TEAM_RUN >> ../journal; sleep 60")
+    first = project.start("scheduler", "sprint")
+    journal = project.team / "work" / "journal"
+    until(first, "tick 1 of sprint 1")
+    while not journal.exists() or len(journal.read_text().split()) < 3:
+        assert first.poll() is None
+    first.kill()
+    first.communicate()
+    project.agent(f"{EDIT}; echo $TEAM_RUN >> ../journal")
+    told = project.told("sprint")
+    assert living(project.team) == []
+    assert (told["sprint"], told["converged"], sorted(told["landed"]), told["runs"]) == (1, True, [*NAMES], 6)
+    runs = journal.read_text().split()
+    assert len(runs) == len(set(runs)) == 6
+    assert project.run("team-mail", "verify").returncode == 0
+
+
+def test_pause_resume_and_stop(project):
+    """What is paused starts nothing, and says who did so; a run is stopped by its persona's name."""
+    project.ok("scheduler", "pause")
+    assert "idle: paused by you" in project.ok("scheduler", "tick")
+    assert "paused by you" in project.ok("scheduler", "status")
+    project.ok("scheduler", "resume")
+    project.agent("cat > /dev/null; test {persona} = ann && sleep 60; true")
+    first = project.start("scheduler", "sprint", "--json")
+    until(first, "(bob|cyd) .*: done")
+    until(first, "(bob|cyd) .*: done")
+    assert re.search(r"ann +1 +open", project.ok("scheduler", "status"))
+    assert "stopping ann, attempt 1" in project.ok("scheduler", "stop", "ann")
+    out, _ = first.communicate(timeout=30)
+    assert (first.returncode, json.loads(out)["runs"]) == (0, 3)
+
+
+def test_bad_surroundings_get_one_line_each_and_nothing_is_half_done(project, tmp_path):
+    """Not a repository, no base, nobody on the roster, no such command, settings that are wrong."""
+    project.agent(more='[team]\nbase = "trunk"\n')
+    assert "no branch 'trunk' to start from; there are main" in project.refused("sprint")
+    project.agent(more="[sprint]\nmax_paralel = 3\n")
+    assert "max_parallel" in project.refused("sprint")
+    assert "team.toml" in project.refused("--dry-run")
+    (project.team / "team.toml").write_text('[agents.shell]\ncommand = ["no-such-agent", "{persona}"]\n')
+    assert "no-such-agent" in project.refused("sprint")
+    (project.team / "team.toml").write_text("")
+    assert "[agents.shell]" in project.refused("sprint")
+    project.agent()
+    assert "NOT" in project.refused("sprint", "--set", "sprint.max_parallel=NOT")
+    (project.team / "personas").rename(project.team / "away")
+    assert "nobody on the roster is scheduled" in project.refused("sprint")
+    (project.team / "away").rename(project.team / "personas")
+    (project.folder / ".git").rename(tmp_path / "away")
+    assert "not in a git repository" in project.refused("sprint")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    ended = subprocess.run([BIN / "scheduler", "sprint"], cwd=empty, env=CLEAN, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("scheduler: no team here")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_an_old_git_and_none_at_all_are_said_by_name(project, tmp_path):
+    """The weaver needs merge-tree --write-tree."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    assert "git is not installed" in project.run("scheduler", "sprint", PATH=str(tools)).stderr
+    (tools / "git").write_text("#!/bin/sh\necho git version 2.30.2\n")
+    (tools / "git").chmod(0o755)
+    ended = project.run("scheduler", "sprint", PATH=f"{tools}:{os.environ['PATH']}")
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "git version 2.30.2 is too old" in ended.stderr
+
+
+def test_weaving_by_hand_shows_who_stands_in_whose_way(project, tmp_path):
+    """Three patch files of which two collide: the graph, the order, and a branch with what landed."""
+    for name, line in (("one", "1s"), ("two", "1s"), ("three", "5s")):
+        project.git("switch", "--quiet", "-C", name, "main")
+        subprocess.run(["sed", "-i", f"{line}/.*/{name}/", "list.txt"], cwd=project.folder, check=True)
+        with (tmp_path / f"{name}.patch").open("w") as file:
+            subprocess.run(["git", "diff", "--binary", "--full-index"], cwd=project.folder, check=True, stdout=file)
+        project.git("checkout", "--quiet", "--", ".")
+    project.git("switch", "--quiet", "main")
+    patches = [str(tmp_path / f"{name}.patch") for name in ("one", "two", "three")]
+    looked = project.ok("scheduler", "weave", "--dry-run", *patches, code=4)
+    assert "nothing was written" in looked
+    assert "team/woven" not in project.git("branch")
+    found = project.told("weave", *patches, code=4)
+    assert project.git("log", "--format=%an", "main..team/woven").split() == ["three", "one"]
+    assert found["branch"] == "team/woven"
+    assert project.log() == b""
