@@ -165,7 +165,7 @@ def _settings() -> Loaded:
 def demo(
     folder: Annotated[Path | None, typer.Argument(help="An empty or new folder; else a temporary one.")] = None,
 ) -> None:
-    """Watch a whole team at work, on a project made for it: one after the other, then all at once. About a minute."""
+    """Watch a team at work on a project made for it: one after the other, then all at once. It takes a minute."""
     from .demo import demo as play
 
     if not play(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import re
@@ -10,11 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from team_mail.mail.event import Event
+from team_mail.mail.errors import UsageError
+from team_mail.mail.event import Draft, Event
 from team_mail.mail.log import EventLog
 from team_mail.personas.roster import read_roster
 from team_mail.scheduler.settings import read_settings
 from team_mail.team import demo_agent
+from team_mail.team.demo import Played, around, compared, conflicts, demo, landed, told_human
 from team_mail.team.demo_agent import SCRIPTS, Project
 from team_mail.team.demo_material import PERSONAS, make_project, make_team
 
@@ -125,7 +128,7 @@ def test_conflicts_are_where_they_are_meant_to_be(shop):
     assert {*SCRIPTS} - {*edited} == {"evaluator"}
 
 
-@pytest.mark.parametrize("first", range(6))
+@pytest.mark.parametrize("first", [0, 3, 4])
 def test_whoever_lands_first_the_others_find_their_place(shop, first):
     """After one of each group has landed, the others' second edits land all together, and the tests pass."""
     orders = [*itertools.permutations(["absolutist", "forge", "streamliner"])]
@@ -222,3 +225,45 @@ def test_the_script_needs_nothing_but_python():
     loaded = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
 
     assert {name.partition(".")[0] for name in loaded} - {"sitecustomize"} <= {*sys.stdlib_module_names, "__main__"}
+
+
+def test_two_results_are_set_side_by_side():
+    """Ticks and seconds of both, and what that makes."""
+    one = {"ticks": 23, "runs": 22, "conflicts": 0, "landed": ["a", "b"], "seconds": 28.6}
+    other = {"ticks": 3, "runs": 27, "conflicts": 4, "landed": ["b", "a"], "seconds": 8.9}
+
+    lines = [*compared(one, other)]
+    assert ["ticks", "23", "3"] in [text.split() for text in lines]
+    assert lines[-1] == "3 ticks instead of 23, and 3.2 times as fast"
+
+
+def test_the_demo_overwrites_nothing(tmp_path):
+    """A folder with something in it is refused before anything is written."""
+    (tmp_path / "mine").write_text("")
+
+    with pytest.raises(UsageError, match="is not an empty folder"):
+        demo(tmp_path, io.StringIO())
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_the_end_of_a_sprint_is_told(shop, tmp_path):
+    """Mail, landing order and the way on are read from the log and from git, and are shown escaped."""
+    tip = shop.play("deps", shop.base)
+    git(shop.folder, "branch", "team/sprint-1", tip)
+    log = EventLog(shop.folder / ".team" / "mail")
+    body = "Where:\n    git apply x" + " y" * 80 + "\n" + "word " * 40
+    log.append(
+        [
+            Draft("mail.sent", "weaver", ("lore",), "Conflict \x1b[31m", body, data={"type": "conflict"}),
+            Draft("mail.sent", "oracle", ("you",), "Why?", "", data={"type": "note"}),
+        ]
+    )
+    played = Played(shop.folder, {"branch": "team/sprint-1", "sprint": 1})
+
+    told = [*conflicts(played)]
+    assert told[0] == r"lore         Conflict \x1b[31m"
+    assert max(len(text) for text in told if "word" in text) < 110
+    assert "  |     git apply x" + " y" * 80 in told
+    assert [text.split()[2:] for text in landed(played)] == [["A", "deps"]]
+    assert [*told_human(played)] == ["oracle       Why?"]
+    assert "scheduler land 1" in " ".join(around(played, tmp_path / "report.txt"))
