@@ -74,6 +74,12 @@ class CommandAgent:
         """Run the command in the job's workspace."""
         if job.stop.is_set():
             return Outcome("stopped", None, 0.0, "stopped before it began")
+        try:
+            return self._play(job)
+        except (OSError, UsageError) as error:  # no room for the prompt, no process to be had, no file of secrets
+            return Outcome("failed", None, 0.0, f"cannot start: {error}")
+
+    def _play(self, job: Job) -> Outcome:
         prompt_file = job.write_prompt()
         argv, stdin = [self._filled(word, job, prompt_file) for word in self.command], Path(os.devnull)
         if self.prompt == "stdin":
@@ -82,10 +88,7 @@ class CommandAgent:
             argv.append(job.prompt.replace("\0", "\N{REPLACEMENT CHARACTER}"))
             if len(os.fsencode(argv[-1])) >= _LONGEST:
                 return Outcome("failed", None, 0.0, self._too_long(job))
-        try:
-            secrets = self._secrets()
-        except UsageError as error:
-            return Outcome("failed", None, 0.0, str(error))
+        secrets = self._secrets()
         env = self._environment(job) | secrets | _own(job)
         return keep(job, argv, env, secrets=self._hidden(secrets), stdin=stdin, limits=self.limits)
 
@@ -140,7 +143,9 @@ def _unquoted(value: str) -> str:
 
 
 def _own(job: Job) -> dict[str, str]:
-    return {"TEAM_HOME": str(job.home), "TEAM_PERSONA": job.persona, "TEAM_RUN": job.run}
+    """Say who it is; and let git find no repository above a clone whose `.git` is gone: that would be the user's."""
+    above = {"GIT_CEILING_DIRECTORIES": str(job.workspace.parent)}
+    return {"TEAM_HOME": str(job.home), "TEAM_PERSONA": job.persona, "TEAM_RUN": job.run} | above
 
 
 def _path(home: Path) -> str:

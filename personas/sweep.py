@@ -67,18 +67,15 @@ def _processes(runs: Collection[str]) -> set[psutil.Process]:
     import psutil
 
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return {
-        process
-        for process in psutil.process_iter()
-        if process.pid not in ours and _run(process) in runs and process.uids().real == os.getuid()
-    }
+    return {process for process in psutil.process_iter() if process.pid not in ours and _run(process) in runs}
 
 
 def _run(process: psutil.Process) -> str | None:
+    """Return which run of ours a process belongs to."""
     import psutil
 
     try:
-        return process.environ().get("TEAM_RUN")
+        return process.environ().get("TEAM_RUN") if process.uids().real == os.getuid() else None
     except (psutil.Error, OSError):
         return None
 

@@ -4,7 +4,8 @@ The mirror is a bare repository that borrows the objects of the user's repositor
 however large it is) and that agents do not work in. A workspace borrows in turn from the mirror. It is captured with
 the mirror's settings and an index that was put aside before the agent came, so that nothing an agent writes into its
 clone (hooks, fsmonitor, filters, a replaced `.git`) runs or counts; what the agent commits counts like what it leaves
-lying. Submodules are empty folders in a workspace, and what an agent puts there is not captured.
+lying. Submodules are empty folders in a workspace, and what an agent puts there is not captured; files that a filter
+of the user's settings would write, as Git LFS does, are the pointers to them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import WorkspaceLost, WorkspaceStuck
+from .errors import GitError, WorkspaceLost, WorkspaceStuck
 from .git import Git, find_repository
 
 _BRANCH = "refs/heads/work"
@@ -28,20 +31,26 @@ _PASSING = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSi
 _REFS = "--format=%(objectname) %(refname)"
 _QUOTED = re.compile(rb"\\([abfnrtv\\\"]|[0-7]{3})")
 _ESCAPES = {b"a": 7, b"b": 8, b"f": 12, b"n": 10, b"r": 13, b"t": 9, b"v": 11, b"\\": 92, b'"': 34}
-# A capture gets a gigabyte for a file and four of memory, for an agent may leave anything.
-_LIMITED = ("sh", "-c", 'ulimit -f 2097152; ulimit -v 4194304 2>/dev/null; exec "$@"', "sh")
+# An agent may leave anything: a capture may take four gigabytes of memory and write so many bytes to a file.
+_LIMITED = 'ulimit -f "$1"; ulimit -v 4194304 2>/dev/null; exec >"$2"; shift 2; exec "$@"'
+_LARGEST_OBJECT = 1 << 30
+_LARGEST_PATCH = 64 << 20  # what the weaver takes is far less
+_BLOCK = 512
 _DIFF = (
     "diff", "--cached", "--numstat", "--patch", "--binary", "--full-index", "--no-ext-diff", "--no-textconv",
     "--no-renames", "--no-color",
 )  # fmt: skip
 _TIMEOUT = 120.0
 _GITLINK = b"160000"
+_COMPLAINTS = ("error: ", "warning: could not open", "warning: unable to")
+_ENOUGH = 20  # complaints
 
 
 class Captured(NamedTuple):
     """What a run changed: the patch, empty if nothing, the files' names (what is not UTF-8 in them escaped), its size.
 
-    `trouble` has git's words on what could not be captured, such as unreadable files; the rest is in the patch.
+    `trouble` has git's words, as far as they go, on what could not be captured, such as unreadable files; the rest is
+    in the patch.
     """
 
     patch: bytes
@@ -81,6 +90,13 @@ class Mirror:
         made.make(persona, self._submodules[commit])
         return made
 
+    def discard(self, keep: Collection[str] = ()) -> set[str]:
+        """After a crash: remove what runs other than those to keep left behind; return their ids."""
+        left = {path.name for path in (self._git.directory / "runs").glob("*")} - set(keep)
+        for run in left:
+            Workspace(self._folder / run, "", self._git, self._git.directory / "runs" / run).remove()
+        return left
+
     def _borrow(self, source: Path, commit: str) -> None:
         mirror = self._git.directory
         if not (mirror / "HEAD").exists():
@@ -114,10 +130,10 @@ class Workspace:
 
     def make(self, persona: str, submodules: bytes) -> None:
         """Write a clone by hand and check the base out: one git process instead of the four of `git clone`."""
+        (self._trusted / "objects").mkdir(parents=True)  # before the clone, which a crash would else leave unnamed
         directory = self.path / ".git"
         for folder in ("objects/info", "refs/heads", "info", "hooks"):
             (directory / folder).mkdir(parents=True)
-        (self._trusted / "objects").mkdir(parents=True)
         (directory / "HEAD").write_text(f"ref: {_BRANCH}\n")
         (directory / _BRANCH).write_text(f"{self.base}\n")
         (directory / "objects/info/alternates").write_bytes(os.fsencode(self._mirror.directory / "objects") + b"\n")
@@ -139,13 +155,19 @@ class Workspace:
         """
         if not self.path.is_dir() or self.path.is_symlink():
             raise WorkspaceLost(f"the workspace {self.path} is gone or replaced: nothing of the run can be captured")
-        git = self._git()
-        added = git.run("add", "--all", "--ignore-errors", wrapper=_LIMITED, timeout=_TIMEOUT)
-        git.output(("add",), added, fine=(0, 1))
-        trouble = _words(added.stderr) if added.returncode else ()
-        shown = git.run(*_DIFF, self.base, "--", wrapper=_LIMITED, timeout=_TIMEOUT)
-        numbers, _, patch = git.output(_DIFF, shown).partition(b"\n\n")
-        return _captured(numbers, patch, trouble)
+        said = self._limited(("add", "--all", "--ignore-errors"), _LARGEST_OBJECT, fine=(0, 1))
+        self._limited((*_DIFF, self.base, "--"), _LARGEST_PATCH)
+        numbers, _, patch = (self._trusted / "printed").read_bytes().partition(b"\n\n")
+        return _captured(numbers, patch, _words(said))
+
+    def _limited(self, words: tuple[str, ...], largest: int, fine: Collection[int] = (0,)) -> bytes:
+        """Run git within limits, what it prints in a file; return what it complained of."""
+        wrapper = ("sh", "-c", _LIMITED, "sh", str(largest // _BLOCK), str(self._trusted / "printed"))
+        ended = self._git().run(*words, wrapper=wrapper, timeout=_TIMEOUT)
+        if ended.returncode == -signal.SIGXFSZ:
+            raise GitError(words, ended.returncode, b"what the run left is larger than a capture may be")
+        Git.output(words, ended, fine=fine)
+        return ended.stderr
 
     def remove(self) -> None:
         """Remove the clone and what was put aside for it, also what an agent made unwritable."""
@@ -180,8 +202,8 @@ def _unquoted(name: bytes) -> bytes:
 
 
 def _words(stderr: bytes) -> tuple[str, ...]:
-    lines = (line for line in stderr.decode(errors="backslashreplace").splitlines() if line.startswith("error: "))
-    return tuple(line.removeprefix("error: ") for line in lines)
+    lines = stderr.decode(errors="backslashreplace").splitlines()
+    return tuple(line.partition(": ")[2] for line in lines if line.startswith(_COMPLAINTS))[:_ENOUGH]
 
 
 def _git_directory(repository: Path) -> Path:

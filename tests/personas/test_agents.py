@@ -148,6 +148,7 @@ def test_an_agent_sees_only_what_is_allowed(job, monkeypatch, tmp_path):
     seen = dict(line.split("=", 1) for line in said(this).split("\0") if line)
 
     ours = {"TEAM_HOME": str(tmp_path), "TEAM_PERSONA": "bob", "TEAM_RUN": this.run, "TERM": "dumb", "EDITOR": "ed"}
+    ours |= {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
     assert ours.items() <= seen.items()
     assert seen["A"] == "one"
     assert seen["http_proxy"]
@@ -164,6 +165,22 @@ def test_an_agent_has_our_command_and_its_own_python(job, monkeypatch, path):
     version, python = said(this).splitlines()
     assert version.endswith("0.1.0")
     assert python.startswith(f"{Path(sys.executable).parent}") == path.startswith(f"{Path(sys.executable).parent}")
+
+
+def test_without_its_git_folder_an_agent_is_in_no_repository(job, tmp_path):
+    """A clone lies within the user's checkout: an agent that deleted `.git` must not commit there instead."""
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    this = job()
+    assert shell("git add --all").play(this).exit == 128
+    assert "not a git repository" in said(this)
+
+
+def test_no_room_for_its_papers_is_a_failed_run(job, tmp_path):
+    """Where the run's folder cannot be, the run has failed, with the system's words."""
+    (tmp_path / "runs").touch()
+    outcome = shell("true").play(job())
+    assert (outcome.status, outcome.exit) == ("failed", None)
+    assert outcome.detail.startswith("cannot start: [Errno 20] Not a directory")
 
 
 @LINUX

@@ -290,7 +290,8 @@ def test_files_that_an_agent_closed_are_left_out_and_removed(project, tmp_path):
             (made.path / name).chmod(0)
         captured = made.capture()
         assert captured.files == ("new",)
-        assert [words for words in captured.trouble if "README" in words and "Permission denied" in words]
+        for name in ("README", "closed"):
+            assert [words for words in captured.trouble if name in words and "Permission denied" in words]
         made.remove()
         assert [path.name for path in (their / "work").iterdir()] == ["mirror.git"]
 
@@ -329,6 +330,27 @@ def test_a_capture_has_its_time(workspace, monkeypatch):
         huge.truncate(100 << 30)
     with pytest.raises(GitError, match=r"git add: no end within 0\.2 s"):
         workspace.capture()
+
+
+def test_a_capture_has_its_size(workspace, monkeypatch):
+    """A patch bomb ends as one clear failure, not in the scheduler's memory (A4)."""
+    monkeypatch.setattr("team_mail.personas.workspace._LARGEST_PATCH", 1 << 20)
+    (workspace.path / "bomb").write_bytes(os.urandom(2 << 20))
+    with pytest.raises(GitError, match="git diff: what the run left is larger than a capture may be"):
+        workspace.capture()
+    (workspace.path / "bomb").write_bytes(os.urandom(1 << 19))
+    assert workspace.capture().files == ("bomb",)
+
+
+def test_what_a_crash_left_behind_is_discarded(mirror, workspace):
+    """Clones and what was put aside for them go, but not those of runs that are still open."""
+    other = mirror.workspace("run-2", workspace.base)
+    third = mirror.workspace("run-3", workspace.base)
+    third.path.rename(third.path.with_name("elsewhere"))
+    assert mirror.discard(keep=["run-2"]) == {"run-1", "run-3"}
+    assert not workspace.path.exists()
+    assert other.capture().patch == b""
+    assert mirror.discard(keep=["run-2"]) == set()
 
 
 def test_a_run_begun_again_begins_with_a_fresh_clone(mirror, workspace):
