@@ -76,6 +76,22 @@ class Project:
             ["git", *words], cwd=self.folder, env=CLEAN, check=True, capture_output=True, text=True
         ).stdout.strip()
 
+    def applied(self, base: str, patches: list[bytes], *how: str) -> list[bytes]:
+        """Apply patches one after the other in a scratch checkout; return those that did not fit."""
+        scratch = self.folder.with_name("scratch")
+        if not scratch.exists():
+            self.git("worktree", "add", "--quiet", "--detach", str(scratch), base)
+        failed = []
+        for patch in patches:
+            words = ["git", "apply", "--index", *how]
+            if subprocess.run(words, cwd=scratch, input=patch, capture_output=True, check=False).returncode:
+                failed.append(patch)
+            else:
+                subprocess.run(["git", "commit", "--quiet", "-m", "One"], cwd=scratch, check=True, env=CLEAN)
+            subprocess.run(["git", "reset", "--quiet", "--hard"], cwd=scratch, check=True)
+        subprocess.run(["git", "reset", "--quiet", "--hard", base], cwd=scratch, check=True)
+        return failed
+
     def agent(self, script: str = EDIT, more: str = "") -> None:
         told = json.dumps(["sh", "-c", script])
         (self.team / "team.toml").write_text(f'[agents.shell]\ncommand = {told}\ntimeout = "20s"\n{more}')
@@ -308,3 +324,43 @@ def test_weaving_by_hand_shows_who_stands_in_whose_way(project, tmp_path):
     assert project.git("log", "--format=%an", "main..team/woven").split() == ["three", "one"]
     assert found["branch"] == "team/woven"
     assert project.log() == b""
+
+
+ROOT = Path(__file__).parent.parent.parent
+BACK = 40
+
+
+def recorded(project: Project, folder: Path, base: str) -> list[str]:
+    """Record the commits behind a base, each as a patch against that base, as far as it can be told apart from others."""
+    names = []
+    for number, commit in enumerate(project.git("rev-list", "--reverse", "--no-merges", f"{base}..HEAD").split()):
+        patch = subprocess.run(
+            ["git", "diff", "--binary", "--full-index", f"{commit}^", commit],
+            cwd=project.folder, check=True, capture_output=True,
+        ).stdout  # fmt: skip
+        if patch and not project.applied(base, [patch]):
+            names.append(f"commit-{number:02}")
+            (folder / f"{names[-1]}.patch").write_bytes(patch)
+    return names
+
+
+@pytest.mark.skipif(
+    subprocess.run(["git", "rev-parse", "--verify", "--quiet", f"HEAD~{BACK + 1}"], cwd=ROOT, check=False).returncode,
+    reason="this checkout has no history to replay",
+)
+def test_our_own_history_is_woven_as_if_it_had_been_written_at_once(tmp_path):
+    """`--replay`: real patches of this project, all against one base; never fewer land than first come, first served."""
+    subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "own"], check=True, env=CLEAN)
+    project, folder = Project(tmp_path / "own"), tmp_path / "patches"
+    folder.mkdir()
+    base = project.git("rev-parse", f"HEAD~{BACK}")
+    names = recorded(project, folder, base)
+    patches = [(folder / f"{name}.patch").read_bytes() for name in names]
+    first_come = len(patches) - len(project.applied(base, patches, "--3way"))
+    ended = project.run("scheduler", "sprint", "--replay", str(folder), "--repo", ".", "--base", base, "--json")
+    told = json.loads(ended.stdout)
+    print(f"{len(patches)} patches of our own history: {len(told['landed'])} landed, first come {first_come}")
+    assert len(patches) > 5
+    assert len(told["landed"]) >= first_come
+    assert {*told["landed"], *told["set_aside"]} == {*names}
+    assert project.git("log", "--format=%an", f"{base}..team/sprint-1").split() == told["landed"][::-1]
