@@ -22,6 +22,7 @@ from .workflow import workflow
 
 _MINUTES = (5, 6, 10, 12, 15, 20, 30)  # GitHub starts nothing more often than every five
 _HOURS = (1, 2, 3, 4, 6, 8, 12)
+_LONGEST_LINE = 998  # of a crontab, on Debian
 _LONGEST_JOB = 360  # minutes that GitHub gives a job
 
 
@@ -37,7 +38,8 @@ def texts(top: Path, settings: Settings, form: str = "all") -> Iterator[str]:
     """Return the lines of one form, `systemd`, `crontab` or `github`, or of `all`. Raises UsageError."""
     beside = Path(sys.executable).with_name("scheduler")
     command = str(beside) if beside.exists() else shutil.which("scheduler") or "scheduler"
-    place = Place(top.absolute(), command, os.environ.get("PATH", os.defpath))
+    path = os.pathsep.join(dict.fromkeys(os.environ.get("PATH", os.defpath).split(os.pathsep)))
+    place = Place(top.absolute(), command, path)
     forms = {
         "systemd": lambda: systemd_unit(place),
         "crontab": lambda: crontab_line(place),
@@ -80,10 +82,15 @@ def crontab_line(place: Place) -> str:
         shlex.quote(_one_line(text, "a crontab", "\\")).replace("%", r"\%")
         for text in (place.top, place.command, place.path)
     )
+    line = f"* * * * * cd {top} && PATH={path} {command} tick --quiet >/dev/null"
+    if len(line) > _LONGEST_LINE:
+        raise UsageError(
+            f"the crontab's line would have {len(line)} characters, and cron takes {_LONGEST_LINE}; shorten PATH"
+        )
     return f"""\
 # crontab -e: a tick each minute goes on with the sprint, or starts one when it is due; while one is running, the next
 # is left out. What goes wrong comes by cron's own mail.
-* * * * * cd {top} && PATH={path} {command} tick --quiet >/dev/null"""
+{line}"""
 
 
 def github_workflow(settings: Settings) -> str:

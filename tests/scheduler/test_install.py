@@ -93,6 +93,12 @@ def test_names_that_no_line_can_hold_are_refused(place, name):
             write(place._replace(command=name))
 
 
+def test_a_line_that_cron_would_cut_is_refused(place):
+    """Cron takes no more than 998 characters, and says nothing about the rest."""
+    with pytest.raises(UsageError, match="cron takes 998; shorten PATH"):
+        crontab_line(place._replace(path="/a/long/folder:" * 80))
+
+
 def test_the_workflow_is_yaml_and_its_scripts_are_bash():
     """Every value arrives as it was meant, and every script parses."""
     told = settings(
