@@ -30,6 +30,10 @@ lint: $(READY) $(CHECKED) ## check style, format and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/basedpyright
 
+.PHONY: demo
+demo: $(READY) ## watch a team of 21 do the same work one after the other, then all at once; a minute
+	@$(BIN)/team demo $(ARGS)
+
 .PHONY: bench
 bench: $(READY) ## measure the promises beside their contenders
 	@$(BIN)/python benchmarks/mail.py $(ARGS)

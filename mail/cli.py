@@ -12,7 +12,7 @@ import typer
 
 from . import cli_log, cli_marks, output
 from . import cli_options as option
-from .errors import NoTeam, TeamMailError
+from .errors import NoTeam
 
 UNREAD = 3
 
@@ -276,23 +276,4 @@ def command() -> Any:
 
 def main() -> None:
     """Run the command; say in one line on stderr what could not be done."""
-    _leave_only(sys.argv[1:2])
-    output.prepare()
-    try:
-        output.flushed(app)
-    except BrokenPipeError:
-        output.silence()
-        sys.exit(1)
-    except (TeamMailError, OSError) as error:
-        from .render import clean
-
-        output.silence()
-        print(f"team-mail: {clean(str(error))}", file=sys.stderr)
-        sys.exit(error.exit_code if isinstance(error, TeamMailError) else 1)
-
-
-def _leave_only(asked: list[str]) -> None:
-    """Build no command but the one asked for: two dozen parsers are a fifth of a cold start."""
-    found = [c for c in app.registered_commands if [c.name or getattr(c.callback, "__name__", "")] == asked]
-    if found:
-        app.registered_commands, app.registered_groups = found, []
+    output.run("team-mail", app)

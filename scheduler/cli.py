@@ -5,13 +5,11 @@ Exit codes: 0 done; 1 failed; 2 usage; 4 not converged; 5 log damaged; 130 inter
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from ..mail import output
-from ..mail.errors import TeamMailError
 from . import cli_options as option
 from . import cli_steer, cli_weave
 from .cli_options import Mode
@@ -197,18 +195,7 @@ def command() -> Any:
 
 def main() -> None:
     """Run the command; say in one line on stderr what could not be done."""
-    output.prepare()
-    try:
-        output.flushed(app)
-    except BrokenPipeError:
-        output.silence()
-        sys.exit(1)
-    except (TeamMailError, OSError) as error:
-        from ..mail.render import line
-
-        output.silence()
-        print(f"scheduler: {line(str(error))}", file=sys.stderr)
-        sys.exit(error.exit_code if isinstance(error, TeamMailError) else 1)
+    output.run("scheduler", app)
 
 
 if __name__ == "__main__":

@@ -77,9 +77,7 @@ class Daemon:
 
     def run(self) -> None:
         """Lead until `end`. Raises what a tick raised that no later one could mend."""
-        self._scheduler.add_listener(
-            lambda _: self._say("a sprint is running: this call is left out"), EVENT_JOB_MAX_INSTANCES
-        )
+        self._scheduler.add_listener(self._left_out, EVENT_JOB_MAX_INSTANCES)
         self._scheduler.add_job(
             self._called, self._rhythm(), id=_JOB, max_instances=1, next_run_time=datetime.now().astimezone()
         )
@@ -95,6 +93,9 @@ class Daemon:
             self._scheduler.shutdown(wait=True)
         if self._failed:
             raise self._failed
+
+    def _left_out(self, _: object) -> None:
+        self._say("a sprint is running: this call is left out")
 
     def _wake(self) -> None:
         """Call now instead of at the next time; a sprint that is running sees the mail by itself."""

@@ -196,12 +196,13 @@ class _Decision:
         return None
 
     def _no_progress(self, persona: str) -> str | None:
-        """Tell of the same conflict twice running, which a third try would only repeat."""
+        """Tell of the same conflict, or the same refusal, twice running: a third try would only repeat it."""
         decided = [p for p in self.state.patches if p.persona == persona and p.sprint == self.number and p.tick]
         last = decided[-2:]
-        if len(last) == 2 and all(p.status == "conflicted" for p in last) and last[0].why == last[1].why:  # noqa: PLR2004
-            return "no progress: the same conflict twice running"
-        return None
+        if len(last) < 2 or last[0].why != last[1].why or last[0].status != last[1].status:  # noqa: PLR2004
+            return None
+        words = {"conflicted": "conflict", "refused": "refusal"}
+        return f"no progress: the same {words[last[0].status]} twice running" if last[0].status in words else None
 
     def _outcome(self, aside: Sequence[Skip]) -> str:
         """Say how a sprint with nothing left to do ends: spent if somebody had to be given up."""

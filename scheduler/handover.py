@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from ..mail.event import Draft, derived_id
 from ..mail.letter import Letter
+from .errors import BranchMoved
+from .land import land
 from .plan import Plan, Skip
 from .state import State
 from .summary import Summary, summary
@@ -65,17 +67,19 @@ def _letter(shop: Workshop, state: State, plan: Plan, skip: Skip) -> Letter:
 
 
 def closing(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
-    """Write down that a sprint has ended, with a mail to the human that says what came of it and what to do next."""
+    """Write down that a sprint has ended, with a mail to the human that says what came of it and what to do next.
+
+    With `auto_land` the base branch moves first: cut off after that, the sprint ends once more and it is there already.
+    """
     sprint = state.sprint
-    if plan.finish is None or sprint is None:
-        return []
+    assert sprint is not None  # noqa: S101 - only an open sprint can end
     ended = replace(sprint, outcome=plan.finish, ticks=plan.tick)
     found = summary(replace(state, sprints=(*state.sprints[:-1], ended)), ended, shop.clock.now())
     how = "converged" if found.converged else f"did not converge: {found.outcome}"
     subject = f"Sprint {found.sprint} {how}, {len(found.landed)} landed"
     data = {"sprint": plan.sprint, "outcome": plan.finish}
     letter = Letter(
-        "scheduler", [shop.settings.team.human], subject, "\n".join(_told(found)), type="status",
+        "scheduler", [shop.settings.team.human], subject, "\n".join([*_told(found), *_taken(shop, state, found)]), type="status",
         payload=found.document(), key=f"sprint {found.sprint}",
     )  # fmt: skip
     own = derived_id("sprint.finished", str(plan.sprint))
@@ -88,8 +92,19 @@ def _told(found: Summary) -> Iterator[str]:
     yield f"Landed on {found.branch}: {', '.join(found.landed) or 'nothing'}."
     if found.set_aside:
         yield f"Not landed: {', '.join(found.set_aside)}; there is a mail about each."
+    yield ""
+    yield f"  scheduler report {found.sprint}      where the time went"
     if found.landed:
-        yield ""
-        yield f"  git log -p {found.branch}     look at it"
-        yield f"  scheduler land {found.sprint}          take it over into the base branch"
-    yield f"  scheduler report {found.sprint}        where the time went"
+        yield f"  git log -p {found.branch}   look at it"
+
+
+def _taken(shop: Workshop, state: State, found: Summary) -> Iterator[str]:
+    """Take the work over if the settings say so, and tell; else tell how."""
+    if found.landed and found.converged and shop.settings.team.auto_land:
+        try:
+            branch, commit, _ = land(shop, state, found.sprint)
+            yield f"{branch} was moved to it, {commit[:12]} (auto_land)."
+        except BranchMoved as error:
+            yield f"It was not taken over by itself: {error}."
+    elif found.landed:
+        yield f"  scheduler land {found.sprint}        take it over into the base branch"

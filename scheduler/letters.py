@@ -120,10 +120,10 @@ def about_rejected(offer: Offer, verdict: Verdict, tip: str) -> Letter:
 
 def _commands(place: str, marked: Sequence[str], apart: Sequence[str]) -> list[str]:
     """Write what a shell in a fresh clone needs to get all of the patch that can be had."""
-    left_out = "".join(f" --exclude={shlex.quote(_literal(file))}" for file in apart)
+    left_out = "".join(f" --exclude={_word(_literal(file))}" for file in apart)
     commands = [f'git apply --3way{left_out} "{place or "the attached patch"}"']
     if marked:
-        commands.append(f"grep -nE '^(<<<<<<<|>>>>>>>) ' -- {' '.join(map(shlex.quote, marked))}")
+        commands.append(f"grep -nE '^(<<<<<<<|>>>>>>>) ' -- {' '.join(map(_word, marked))}")
     return commands
 
 
@@ -177,6 +177,16 @@ def _headline(clash: Clash) -> str:
 def _both(clash: Clash) -> bool:
     """Tell whether a file is there on both sides."""
     return not clash.theirs.startswith(GONE)
+
+
+def _word(name: str) -> str:
+    """Quote a name for the shell, within one line."""
+    if _name(name) == name:
+        return shlex.quote(name)
+    inner = "".join(
+        letter if letter.isalnum() else "".join(f"\\{byte:03o}" for byte in letter.encode()) for letter in name
+    )
+    return f"\"$(printf '{inner}')\""
 
 
 def _literal(file: str) -> str:

@@ -40,6 +40,7 @@ class Show:
     def heard(self, news: Plan | Integration) -> None:
         """Show a plan that is about to be carried out, or what a weave gave."""
         if isinstance(news, Integration):
+            self._close()
             self._say([f"weave: {len(news.woven.landed)} landed", *integration(news)])
         elif not news.idle:
             self._planned(news)

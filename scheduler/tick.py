@@ -64,7 +64,8 @@ class Ticker:
         self.shop.mailbox.bounce()
         self.tell(plan)
         self._launch(plan, state)
-        self.shop.append([*handover.closing(self.shop, self._now(plan, state), plan), _ticked(plan)])
+        closing = handover.closing(self.shop, self.shop.state(), plan) if plan.finish else []
+        self.shop.append([*closing, _ticked(plan)])
         return Done(plan, self.shop.state(), integration)
 
     def _after(self, wish: Wish, state: State, before: Plan) -> Plan:
@@ -133,10 +134,6 @@ class Ticker:
         left = max(1.0, self.shop.settings.sprint.deadline - spent)
         base = settled(self.shop, sprint)
         self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left))
-
-    def _now(self, plan: Plan, state: State) -> State:
-        """Read the state a sprint ends in, with those that this very tick has set aside."""
-        return self.shop.state() if plan.finish else state
 
 
 def _ticked(plan: Plan) -> Draft:

@@ -7,14 +7,12 @@ interrupted.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..mail import output
-from ..mail.errors import TeamMailError
 
 if TYPE_CHECKING:
     from ..scheduler.settings import Loaded
@@ -179,18 +177,7 @@ def command() -> Any:
 
 def main() -> None:
     """Run the command; say in one line on stderr what could not be done."""
-    output.prepare()
-    try:
-        output.flushed(app)
-    except BrokenPipeError:
-        output.silence()
-        sys.exit(1)
-    except (TeamMailError, OSError) as error:
-        from ..mail.render import clean
-
-        output.silence()
-        print(f"team: {clean(str(error))}", file=sys.stderr)
-        sys.exit(error.exit_code if isinstance(error, TeamMailError) else 1)
+    output.run("team", app)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ NOWHERE = re.compile(r"(?!)")
 LAZY = {
     "mail.log": {"follow", "lookup", "query", "reading", "recovery", "verify"},  # a send needs none of them
     "mail.mailbox": {"export", "query"},  # nor the email package and the database
+    "mail.output": {"render"},  # only on the way to an error
     "mail.projections": {"query"},  # compiling the SQL must not need the database
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
     "mail.writer": {"recovery", "verify"},  # only after a crash

@@ -289,7 +289,9 @@ def test_bad_surroundings_get_one_line_each_and_nothing_is_half_done(project, tm
     assert "not in a git repository" in project.refused("sprint")
     empty = tmp_path / "empty"
     empty.mkdir()
-    ended = subprocess.run([BIN / "scheduler", "sprint"], cwd=empty, env=CLEAN, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [BIN / "scheduler", "sprint"], cwd=empty, env=CLEAN, capture_output=True, text=True, check=False
+    )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("scheduler: no team here")
     assert ended.stderr.count("\n") == 1

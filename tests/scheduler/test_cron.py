@@ -33,7 +33,13 @@ def fields(low, high):
 
 def holds(field, value, low):
     step = int(field.partition("/")[2] or 1)
-    return (value - low) % step == 0 if field.startswith("*") else int(field) % 7 == value % 7 if low < 0 else int(field) == value
+    return (
+        (value - low) % step == 0
+        if field.startswith("*")
+        else int(field) % 7 == value % 7
+        if low < 0
+        else int(field) == value
+    )
 
 
 @settings(max_examples=60, deadline=None)

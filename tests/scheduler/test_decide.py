@@ -278,7 +278,9 @@ def test_the_loop_guard_caps_launches_by_mail():
     story.mail("ann").mail("bob").ran("ann", 2, "mail").ran("bob", 2, "mail")
     plan = story.plan()
     assert launched(plan) == [("ann", 3, "mail")]
-    assert [(skip.persona, skip.why) for skip in plan.aside] == [("bob", "loop guard: 3 launches by mail in one sprint")]
+    assert [(skip.persona, skip.why) for skip in plan.aside] == [
+        ("bob", "loop guard: 3 launches by mail in one sprint")
+    ]
 
 
 def test_a_run_that_failed_without_a_patch_is_tried_again_after_a_pause_that_doubles():

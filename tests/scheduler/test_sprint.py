@@ -89,7 +89,7 @@ def test_whoever_writes_to_a_colleague_wakes_it(team):
 
 
 def test_what_the_team_cannot_do_goes_to_the_human_with_all_that_is_needed(team):
-    """Attempts spent: one mail, with the runs, the last patch attached, and the commands to take over."""
+    """The same refusal twice: one mail, with the runs, the last patch attached, and the commands to take over."""
 
     def ann(job):
         (job.workspace / "link").symlink_to("/etc/passwd")
@@ -98,12 +98,12 @@ def test_what_the_team_cannot_do_goes_to_the_human_with_all_that_is_needed(team)
     assert (found.converged, found.outcome, found.landed, found.set_aside) == (False, "spent", ("bob",), ("ann",))
     shop = team.shop()
     (mail,) = [shop.mailbox.read("you", m.id) for m in shop.mailbox.inbox("you") if m.type == "escalate"]
-    assert "3 attempts are spent" in mail.subject
-    assert mail.body.count("attempt ") == 3
+    assert "the same refusal twice running" in mail.subject
+    assert mail.body.count("attempt ") == 2
     assert "git apply --3way" in mail.body
     (patch,) = mail.attachments
     assert b"/etc/passwd" in shop.mailbox.blobs.read(patch["sha256"])
-    assert len([m for m in shop.mailbox.inbox("ann") if m.type == "feedback"]) == 3
+    assert len([m for m in shop.mailbox.inbox("ann") if m.type == "feedback"]) == 2
 
 
 def test_an_idle_tick_writes_one_event(team):
@@ -223,6 +223,24 @@ def test_landing_moves_the_base_and_its_checkout_once_it_is_asked(team):
     assert (team.folder / "poem.txt").read_text().splitlines()[3] == "ann"
 
 
+def test_landing_by_itself_is_a_setting(team):
+    """`auto_land` takes over what has converged; where the base has moved, the mail says so and nothing is lost."""
+    team.sprint({"ann": team.replaced(3, "ann")}, "[team]\nauto_land = true\n")
+    assert team.git("rev-parse", "main") == team.git("rev-parse", "team/sprint-1")
+    assert team.text("main")[3] == "ann"
+
+    def meanwhile(job):
+        team.replaced(5, "bob")(job)
+        team.git("commit", "--quiet", "--allow-empty", "-m", "Meanwhile")
+
+    team.sprint({"bob": meanwhile}, "[team]\nauto_land = true\n")
+    shop = team.shop()
+    bodies = [shop.mailbox.read("you", m.id).body for m in shop.mailbox.inbox("you") if m.type == "status"]
+    assert "main was moved to it" in bodies[1]
+    assert "not taken over by itself: main has moved on" in bodies[0]
+    assert team.text("team/sprint-2")[5] == "bob"
+
+
 def test_landing_refuses_where_it_would_lose_something(team):
     """A base that has moved, and changes in the checkout that are in the way: one line, and nothing is changed."""
     team.sprint({"ann": team.replaced(3, "ann")})
@@ -266,6 +284,26 @@ def test_a_base_that_is_not_there_and_an_agent_that_is_not_are_named_before_anyt
         ticker.tick(ASKED)
     assert team.kinds() == []
     assert team.git("branch", "--format=%(refname:short)") == "main"
+
+
+def test_no_more_run_at_once_than_may(team):
+    """`max_parallel` caps a batch, however many are launched."""
+    running, most = [], []
+
+    def play(job):
+        running.append(job.persona)
+        most.append(len(running))
+        team.replaced(3, "x")(job)
+        running.remove(job.persona)
+
+    for cap in (1, 2):
+        running.clear()
+        most.clear()
+        ticker = team.ticker(dict.fromkeys(("ann", "bob", "cyd"), play), f"[sprint]\nmax_parallel = {cap}\n")
+        ticker.tick(ASKED)
+        assert (len(most), max(most) <= cap) == (3, True)
+        while not ticker.tick(ASKED).plan.finish:
+            pass
 
 
 def test_time_is_the_clocks(team):
