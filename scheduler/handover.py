@@ -79,8 +79,8 @@ def closing(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
     subject = f"Sprint {found.sprint} {how}, {len(found.landed)} landed"
     data = {"sprint": plan.sprint, "outcome": plan.finish}
     letter = Letter(
-        "scheduler", [shop.settings.team.human], subject, "\n".join([*_told(found), *_taken(shop, state, found)]), type="status",
-        payload=found.document(), key=f"sprint {found.sprint}",
+        "scheduler", [shop.settings.team.human], subject, "\n".join([*_told(found), *_taken(shop, state, found)]),
+        type="status", payload=found.document(), key=f"sprint {found.sprint}",
     )  # fmt: skip
     own = derived_id("sprint.finished", str(plan.sprint))
     mail = letter.draft(shop.mailbox.directory, shop.mailbox.blobs)

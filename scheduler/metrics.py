@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from statistics import mean
+from statistics import fmean
 from typing import Any
 
 from ..mail.clock import rfc3339
@@ -152,7 +152,7 @@ class Metrics:
         return asdict(self) | {
             "conflict_rate": self.conflict_rate,
             "ticks_to_resolve": {
-                "mean": mean(resolved) if resolved else None,
+                "mean": fmean(resolved) if resolved else None,
                 "max": max(resolved, default=None),
                 "unresolved": [*self.unresolved],
             },

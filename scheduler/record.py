@@ -67,8 +67,8 @@ def _woven(done: Integration) -> Draft:
 
 
 def _decided(offer: Offer, verb: str, tick: int, **data: Any) -> Draft:
-    own = derived_id(f"patch.{verb}", offer.key, str(tick))
-    return Draft(f"patch.{verb}", "weaver", ref=offer.key, data={"persona": offer.persona, "tick": tick, **data}, id=own)
+    own, told = derived_id(f"patch.{verb}", offer.key, str(tick)), {"persona": offer.persona, "tick": tick, **data}
+    return Draft(f"patch.{verb}", "weaver", ref=offer.key, data=told, id=own)
 
 
 def _judged(done: Integration, verdict: Verdict) -> Draft:

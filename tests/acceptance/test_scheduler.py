@@ -235,7 +235,7 @@ def test_the_daemon_leads_wakes_on_mail_and_ends_on_sigterm_with_nothing_left(pr
 
 
 def test_a_scheduler_killed_with_9_leaves_no_agent_and_the_next_goes_on(project):
-    """T14 with real processes: an agent that forked and left its session is gone too; each attempt was launched once."""
+    """T14 with real processes: agents that forked and left their session are gone too; none was launched twice."""
     project.agent("cat > /dev/null; setsid sh -c 'sleep 60' & echo $TEAM_RUN >> ../journal; sleep 60")
     first = project.start("scheduler", "sprint")
     journal = project.team / "work" / "journal"
@@ -333,7 +333,7 @@ BACK = 40
 
 
 def recorded(project: Project, folder: Path, base: str) -> list[str]:
-    """Record the commits behind a base, each as a patch against that base, as far as it can be told apart from others."""
+    """Record the commits behind a base, each as a patch against that base, as far as it applies without the others."""
     names = []
     for number, commit in enumerate(project.git("rev-list", "--reverse", "--no-merges", f"{base}..HEAD").split()):
         patch = subprocess.run(
@@ -351,7 +351,7 @@ def recorded(project: Project, folder: Path, base: str) -> list[str]:
     reason="this checkout has no history to replay",
 )
 def test_our_own_history_is_woven_as_if_it_had_been_written_at_once(tmp_path):
-    """`--replay`: real patches of this project, all against one base; never fewer land than first come, first served."""
+    """`--replay`: real patches of this project on one base; never fewer land than first come, first served."""
     subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "own"], check=True, env=CLEAN)
     project, folder = Project(tmp_path / "own"), tmp_path / "patches"
     folder.mkdir()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-
 from team_mail.personas.agent import Job
 from team_mail.personas.scripted import ScriptedAgent
 from team_mail.scheduler.decide import Wish

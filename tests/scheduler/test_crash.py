@@ -8,7 +8,6 @@ import signal
 from collections import Counter
 
 import pytest
-
 from team_mail.mail.log import EventLog
 from team_mail.personas.git import Git
 from team_mail.scheduler.decide import Wish

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from team_mail.scheduler.cron import following
 
-MONDAY = datetime(2026, 3, 2, 8, 30).astimezone()  # noqa: DTZ001 - cron lines are local time
+MONDAY = datetime(2026, 3, 2, 8, 30).astimezone()
 
 
 @pytest.mark.parametrize(

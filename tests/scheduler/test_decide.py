@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
 from team_mail.mail.clock import rfc3339
 from team_mail.scheduler.decide import Member, Wish, decide
 from team_mail.scheduler.facts import Fact, Mail

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
 from team_mail.scheduler.errors import NotLeader
 from team_mail.scheduler.leader import Leader, alive, leading, myself
 

@@ -6,7 +6,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.letter import Letter
 from team_mail.personas.agent import Outcome
