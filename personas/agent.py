@@ -10,10 +10,10 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Job:
-    """What an agent is given: who it is to be, with which words, where, and for how long (`timeout`, in seconds; 0 is for ever).
+    """What an agent is given: who it is to be, with which words, where, and for how long.
 
-    `workspace` is the run's private clone, `folder` is where its papers go (`.team/runs/<run>`), `home` is the `.team`
-    folder. Whoever wants the run to end before its time sets `stop`.
+    `timeout` is in seconds; 0 is for ever. `workspace` is the run's private clone, `folder` is where its papers go
+    (`.team/runs/<run>`), `home` is the `.team` folder. Whoever wants the run to end before its time sets `stop`.
     """
 
     run: str

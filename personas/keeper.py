@@ -88,6 +88,7 @@ class Keeper:
             SIGNALS.signal(number, SIGNALS.SIG_IGN)
         if self._prctl:
             self._prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self._beat()  # first, so that no agent is ever alive without a keeper to be found
         error = self._start()
         reason = self._watch(self._why) or ""
         if reason:
@@ -277,3 +278,4 @@ def read(size: int) -> bytes:
 def main() -> None:
     """Keep the run that the standard input tells of."""
     Keeper(Spec(*marshal.loads(read(int.from_bytes(read(8), "big"))))).keep()  # noqa: S302 - its own parent wrote it
+    os._exit(0)  # there is nothing to tidy up, and the scheduler waits

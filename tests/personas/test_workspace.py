@@ -1,12 +1,12 @@
 """Workspaces: that a patch is all a run changed and nothing else, whatever is done to the clone (A5, A6)."""
 
 import os
+import resource
 import socket
 import subprocess
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
 
 import pytest
 from team_mail.personas.agent import Job
@@ -14,6 +14,7 @@ from team_mail.personas.command import CommandAgent
 from team_mail.personas.errors import GitError, WorkspaceLost
 from team_mail.personas.workspace import Mirror
 
+WHO = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 MANY = 2_000
 FEW = 200
 NAMES = (b"-rf", b"--help", b"new\nline", b"tab\there", b'quo"te', b"back\\slash", b"caf\xe9", b" space ", "é".encode(),
@@ -422,28 +423,33 @@ def test_twenty_four_at_once_do_not_mix(tmp_path):
     print(f"24 workspaces of {FEW} files made, captured and removed in {took:.2f} s")
 
 
+def spent():
+    """Return the processor time of this process and all its ended children: what a busy machine does not stretch."""
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, WHO))
+
+
 def test_a_run_costs_little_more_than_by_hand(tmp_path):
     """Clone, launch and capture of a run, beside `git clone --shared` and `git diff` of the same, in turn."""
     large = repository(tmp_path / "large", many(MANY))
     mirror, commit = Mirror(large, tmp_path / "work"), git(large, "rev-parse", "HEAD")
     mirror.update(commit)
     parts, hand = {"clone": [], "launch": [], "capture": []}, []
-    for number in range(3):
-        began = time.perf_counter()
+    for number in range(4):
+        marks = [spent()]
         made = mirror.workspace(f"run-{number}", commit)
-        cloned = time.perf_counter()
+        marks.append(spent())
         job = Job(f"run-{number}", "bob", 1, 1, "", made.path, tmp_path / f"runs/{number}", tmp_path, 60.0)
         assert CommandAgent("a", ("rm", "part0/f0.py")).play(job).status == "ok"
-        played = time.perf_counter()
+        marks.append(spent())
         assert made.capture().files == ("part0/f0.py",)
-        for name, took in zip(parts, (cloned - began, played - cloned, time.perf_counter() - played), strict=True):
-            parts[name].append(took)
-        began = time.perf_counter()
+        marks.append(spent())
+        for took, begin, end in zip(parts.values(), marks, marks[1:], strict=False):
+            took.append(end - begin)
         git(tmp_path, "clone", "-q", "--shared", str(large), f"hand-{number}")
         (tmp_path / f"hand-{number}/part0/f0.py").unlink()
         git(tmp_path / f"hand-{number}", "diff", "--binary", "--full-index")
-        hand.append(time.perf_counter() - began)
-    ours = median(map(sum, zip(*parts.values(), strict=True)))
-    each = ", ".join(f"{name} {median(took) * 1e3:.0f}" for name, took in parts.items())
-    print(f"a run costs {ours * 1e3:.0f} ms ({each}), by hand {median(hand) * 1e3:.0f} ms: {ours / median(hand):.2f}")
-    assert ours < 2 * median(hand)
+        hand.append(spent() - marks[-1])
+    ours = min(map(sum, zip(*parts.values(), strict=True)))
+    each = ", ".join(f"{name} {min(took) * 1e3:.0f}" for name, took in parts.items())
+    print(f"a run costs {ours * 1e3:.0f} ms ({each}), by hand {min(hand) * 1e3:.0f} ms: {ours / min(hand):.2f}")
+    assert ours < 2 * min(hand)  # promised is 1.5, which is measured by the benchmark on a quiet machine
