@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from .conflict_graph import Stage, merged
 from .landing import Branch, sides
-from .patch import GITLINK, SYMLINK, Entry, text
+from .patch import GITLINK, SYMLINK, Change, Entry, text
 from .quarantine import Quarantine
-from .tree import Applied
+from .tree import Applied, Tree
 from .woven import BINARY, GONE, Clash, Conflicted
 
 RUN_TRAILER = "Team-Mail-Run"
@@ -40,37 +41,79 @@ def conflict(scene: Scene, left: Sequence[Applied]) -> tuple[Conflicted, ...]:
 
 
 def _conflicted(scene: Scene, each: Applied, stages: Sequence[Stage]) -> Conflicted:
+    files = _sides(scene.branch.tree, each, stages)
+    apart = {change.path for change in each.changes if not _takes(scene.branch.tree, change)}
+    own = {change.path for change in each.changes}
+    detailed = dict(list(files.items())[:_MOST])
+    entries = [entry for sides in detailed.values() for entry in sides.values()]
+    blobs = scene.quarantine.blobs({entry.oid for entry in entries if entry.mode not in _LINKS})
+    places = [
+        (path, place) for path, sides in detailed.items() for place in _places(scene.quarantine, path, sides, blobs)
+    ]
+    places = places[:_MOST] + [(path, Clash(text(path), "", "")) for path in files if path not in detailed]
+    authors = _authors(scene, each, [os.fsdecode(path) for path in detailed])
+    shown = [
+        replace(
+            place,
+            theirs=_short(place.theirs),
+            yours=_short(place.yours),
+            was=_short(place.was),
+            landed_by=authors.get(place.file, ()),
+            apart=path in apart or path not in own,
+        )
+        for path, place in places
+    ]
+    signature = _signature(each.offer.persona, [place for _, place in places])
+    return Conflicted(each.offer, tuple(shown), scene.branch.tip, signature)
+
+
+def _sides(tree: Tree, each: Applied, stages: Sequence[Stage]) -> dict[bytes, dict[int, Entry]]:
+    """Gather the sides of each file in conflict, and of those that only `git apply` cannot bring to the branch."""
     files: dict[bytes, dict[int, Entry]] = {}
     for stage in stages:
         files.setdefault(stage.path, {})[stage.number] = stage.entry
-    places = [place for path, sides in files.items() for place in _places(scene.quarantine, path, sides)]
-    if not places:
-        places = [
-            Clash(file, "(as the branch has it)", "(changes that cannot be merged into it)") for file in each.files
-        ]
-    digest = hashlib.sha256()
-    for place in sorted(places, key=lambda place: (place.file, place.theirs, place.yours)):
-        digest.update(repr((each.offer.persona, place.file, place.theirs, place.yours)).encode())
-    authors = _authors(scene, each, [os.fsdecode(path) for path in files])
-    shown = [
-        Clash(p.file, _short(p.theirs), _short(p.yours), authors.get(p.file, ()), p.line, _short(p.was))
-        for p in places[:_MOST]
-    ]
-    return Conflicted(each.offer, tuple(shown), scene.branch.tip, digest.hexdigest()[:32])
+    unnamed = not files
+    for change in each.changes:
+        if change.path not in files and (unnamed or not _takes(tree, change)):
+            sides = {1: change.old, 2: tree[change.path], 3: change.new}
+            files[change.path] = {number: entry for number, entry in sides.items() if entry}
+    return files
 
 
-def _places(quarantine: Quarantine, path: bytes, entries: dict[int, Entry]) -> Iterator[Clash]:
+def _takes(tree: Tree, change: Change) -> bool:
+    """Tell whether `git apply --3way` takes a change, marking what conflicts, or refuses the whole patch for it."""
+    now = tree[change.path]
+    if change.old is None:
+        return now is not None or tree.fits([change])
+    return now is not None and (change.new is not None or now == change.old)
+
+
+def _signature(persona: str, places: Sequence[Clash]) -> str:
+    digest = hashlib.sha256(persona.encode())
+    for place in sorted((place.file, place.theirs, place.yours) for place in places):
+        digest.update(repr(place).encode())
+    return digest.hexdigest()[:32]
+
+
+def _places(
+    quarantine: Quarantine, path: bytes, entries: Mapping[int, Entry], blobs: Mapping[str, bytes]
+) -> Iterator[Clash]:
     """Go through the places of one file: line by line where both sides are text, else as a whole."""
     file, (was, theirs, yours) = text(path), (entries.get(number) for number in (1, 2, 3))
-    blobs = {entry.oid: _blob(quarantine, entry) for entry in entries.values()}
-    if theirs and yours and all(blob is not None for blob in blobs.values()):
-        found = list(_hunks(quarantine, *(blobs[e.oid] or b"" if e else b"" for e in (theirs, was, yours))))
+    plain = all(entry.mode not in _LINKS and not _is_binary(blobs[entry.oid]) for entry in entries.values())
+    if theirs and yours and plain:
+        sides = (blobs[theirs.oid], blobs[was.oid] if was else b"", blobs[yours.oid])
+        found = list(_hunks(quarantine, *sides))
         for line, here, before, there in found:
             yield Clash(file, here, there, (), line, before)
         if found:
             return
     here, there = (_change(quarantine, was, side) or _whole(side, blobs) for side in (theirs, yours))
     yield Clash(file, here, there)
+
+
+def _is_binary(blob: bytes) -> bool:
+    return b"\0" in blob[:_PROBED]
 
 
 def _change(quarantine: Quarantine, was: Entry | None, side: Entry | None) -> str:
@@ -82,22 +125,14 @@ def _change(quarantine: Quarantine, was: Entry | None, side: Entry | None) -> st
     return text((mark + hunks)[1:])
 
 
-def _whole(entry: Entry | None, blobs: dict[str, bytes | None]) -> str:
+def _whole(entry: Entry | None, blobs: Mapping[str, bytes]) -> str:
     """Describe one side of a file that cannot be merged by lines."""
     if entry is None:
         return GONE
     if entry.mode in _LINKS:
         return "(a symbolic link)" if entry.mode == SYMLINK else "(a submodule)"
     blob = blobs[entry.oid]
-    return f"{BINARY}{entry.oid[:12]})" if blob is None else f"(mode {entry.mode})\n{text(blob)}"
-
-
-def _blob(quarantine: Quarantine, entry: Entry) -> bytes | None:
-    """Read a file's text; None where it is none."""
-    if entry.mode in _LINKS:
-        return None
-    blob = quarantine.git("cat-file", "blob", entry.oid)
-    return None if b"\0" in blob[:_PROBED] else blob
+    return f"{BINARY}{entry.oid[:12]})" if _is_binary(blob) else f"(mode {entry.mode})\n{text(blob)}"
 
 
 def _hunks(quarantine: Quarantine, theirs: bytes, was: bytes, yours: bytes) -> Iterator[tuple[int, str, str, str]]:
@@ -109,7 +144,7 @@ def _hunks(quarantine: Quarantine, theirs: bytes, was: bytes, yours: bytes) -> I
     told = quarantine.git.run(*words, *map(str, paths)).stdout
     marks = {bytes([mark]) * _WIDE: place for place, mark in enumerate(b"<|=>")}
     line, place, hunk = 1, 3, [b"", b"", b""]
-    for row in told.splitlines(keepends=True):
+    for row in re.findall(rb"[^\n]*\n|[^\n]+", told):
         if (mark := marks.get(row[:_WIDE])) is not None:
             place = mark
             if place == len(hunk):

@@ -99,21 +99,10 @@ class Branch:
     def _marked(self, each: Applied, changes: Sequence[Change]) -> bool:
         """Tell whether a merge left conflict markers that neither the branch nor the patch had."""
         entries = {entry for change in (*changes, *each.changes) for entry in change[1:] if entry}
-        marks = self._marks(sorted({entry.oid for entry in entries if entry.mode != GITLINK}))
+        blobs = self.quarantine.blobs({entry.oid for entry in entries if entry.mode != GITLINK})
+        marks = {oid: Counter(_MARKER.findall(blob)) for oid, blob in blobs.items()}
         patch = sum((_added(change, marks) for change in each.changes), Counter[bytes]())
         return any(_added(change, marks) - patch for change in changes)
-
-    def _marks(self, oids: Sequence[str]) -> dict[str, Counter[bytes]]:
-        """Count the lines that look like conflict markers in each blob."""
-        told = self.quarantine.git("cat-file", "--batch", stdin="\n".join(oids).encode())
-        marks: dict[str, Counter[bytes]] = {}
-        place = 0
-        for oid in oids:
-            end = told.index(b"\n", place)
-            size = int(told[place:end].split()[2])
-            marks[oid] = Counter(_MARKER.findall(told, end + 1, end + 1 + size))
-            place = end + size + 2
-        return marks
 
 
 def sides(tree: Tree, each: Applied) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from ..mail.render import clean, line
 from .gate import Verdict
 from .patch import Offer
 from .refusal import why_sensitive
-from .woven import BINARY, GONE, Clash, Conflicted, Held, Refused
+from .woven import BINARY, Clash, Conflicted, Held, Refused
 
 Letter = tuple[str, str, dict[str, Any]]
 
@@ -31,8 +31,8 @@ def about_conflict(one: Conflicted, place: str) -> Letter:
     `place` is where a shell at the new base finds the patch; it may begin with a variable.
     """
     files = list(dict.fromkeys(clash.file for clash in one.clashes))
-    whole = list(dict.fromkeys(clash.file for clash in one.clashes if clash.yours.startswith(BINARY) and _both(clash)))
-    apart = [clash.file for clash in one.clashes if not clash.line and clash.file not in whole]
+    apart = list(dict.fromkeys(clash.file for clash in one.clashes if clash.apart))
+    whole = [clash.file for clash in one.clashes if clash.yours.startswith(BINARY) and not clash.apart]
     marked = [file for file in files if file not in {*whole, *apart}]
     commands = _commands(place, marked, apart)
     rivals = list(dict.fromkeys(who for clash in one.clashes for who, _, _ in clash.landed_by))
@@ -146,6 +146,8 @@ def _shown(clashes: Iterable[Clash]) -> Iterator[str]:
     """Write the places, each with all its sides, as long as there is room."""
     room = _ROOM
     for number, clash in enumerate(clashes, 1):
+        if not clash.theirs + clash.yours:
+            room = 0
         rows = [
             f"{number}. {_headline(clash)}",
             *(_side("both started from", clash.was) if clash.was else []),
@@ -172,11 +174,6 @@ def _headline(clash: Clash) -> str:
         for who, commit, run in clash.landed_by[:_MOST]
     )
     return f"{where}, changed by {by}" if by else where
-
-
-def _both(clash: Clash) -> bool:
-    """Tell whether a file is there on both sides."""
-    return not clash.theirs.startswith(GONE)
 
 
 def _word(name: str) -> str:

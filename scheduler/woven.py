@@ -31,6 +31,7 @@ class Clash:
     landed_by: tuple[tuple[str, str, str], ...] = ()  # whose work stands there: persona, commit, key
     line: int = 0  # where `theirs` begins on the branch; 0 where there is no such place
     was: str = ""  # what both started from
+    apart: bool = False  # `git apply --3way` would not mark this place, but refuse the whole patch for it
 
 
 @dataclass(frozen=True)

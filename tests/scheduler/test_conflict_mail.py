@@ -142,6 +142,40 @@ def test_a_deletion_of_what_another_changed_is_left_to_the_author(project, tmp_p
     assert project.read(tip, "b.txt") == lines((7, "bob"))
 
 
+def test_a_file_that_was_moved_is_named_and_the_rest_applies(project, tmp_path):
+    """Be the lines in conflict in it, or elsewhere: the command applies what it can, the mail shows the rest."""
+    one = conflict(
+        project,
+        {
+            "gone.txt": None,
+            "kept.txt": lines((4, "ann")),
+            "b.txt": None,
+            "moved.txt": lines(),
+            "a.txt": lines((3, "ann")),
+        },
+        {"gone.txt": lines((4, "bob")), "b.txt": lines((9, "bob 9")), "a.txt": lines((3, "bob"), (18, "bob 18"))},
+    )
+
+    _, body, clone, _ = follow(project, tmp_path, one)
+    tip = land(project, one, clone)
+
+    assert all(word in body for word in ("gone.txt", "kept.txt, line 4", "| +bob 9"))
+    assert project.read(tip, "a.txt") == lines((3, "ann\nbob"), (18, "bob 18"))
+
+
+def test_a_name_taken_by_a_folder_is_left_out(project, tmp_path):
+    """And one that became a file where the patch has a folder."""
+    one = conflict(
+        project,
+        {"new": "ann's\n", "top/inner.txt": "ann's\n", "a.txt": lines((3, "ann"))},
+        {"new/x.txt": "bob's\n", "top": "bob's\n", "a.txt": lines((3, "bob")), "b.txt": lines((5, "bob"))},
+    )
+
+    _, _, clone, _ = follow(project, tmp_path, one)
+
+    assert project.read(land(project, one, clone), "b.txt") == lines((5, "bob"))
+
+
 def test_two_new_files_of_one_name_are_merged_by_hand(project, tmp_path):
     """Neither is lost."""
     one = conflict(project, {"new.txt": "ann's\n"}, {"new.txt": "bob's\n"})
@@ -190,13 +224,17 @@ def test_the_same_conflict_has_the_same_signature(project):
 
 def test_a_mail_stays_readable_however_much_clashes(project):
     """It fits into one event: what is too long is cut, and says so."""
-    many = {f"f{n}.txt": "".join(f"{who} {row}\n" for row in range(2000)) for n in range(60) for who in ["ann"]}
+    many = {
+        f"f{n}.txt": "".join(f"{who} tells a long story {row}\n" for row in range(300))
+        for n in range(60)
+        for who in ["ann"]
+    }
     theirs = {name: text.replace("ann", "bob") for name, text in many.items()}
 
     subject, body, payload = about_conflict(conflict(project, many, theirs), "$TEAM_HOME/x")
 
     assert len(body) < 64 << 10
-    assert subject == "Conflict with ann in f0.txt, f1.txt, f10.txt and 37 more"
+    assert subject == "Conflict with ann in f0.txt, f1.txt, f10.txt and 57 more"
     assert "more lines)" in body
     assert "there is no room for the other places" in body
     assert len(str(payload)) < 64 << 10
