@@ -1,4 +1,4 @@
-"""team-mail: mail for teams of AI coding agents. What is named here is the public API; the rest may change.
+"""team-mail: sprints and mail for teams of AI coding agents. What is named here is the public API.
 
 Names are loaded when they are first asked for (PEP 562), so that `import team_mail` costs nothing.
 """
@@ -34,11 +34,40 @@ if TYPE_CHECKING:
     from .mail.memory import MemoryLog
     from .mail.message import Message
     from .mail.simple import events, get_inbox, mark_read, send_message
+    from .personas.agent import Agent, Job, Outcome
+    from .personas.command import CommandAgent
+    from .personas.errors import GitError, GitTooOld, NotARepository, PersonaError, WorkspaceLost, WorkspaceStuck
+    from .personas.git import Git
+    from .personas.persona import Persona
+    from .personas.replay import ReplayAgent
+    from .personas.roster import Roster, read_roster
+    from .personas.scripted import ScriptedAgent
+    from .scheduler.decide import Member, Wish, decide
+    from .scheduler.errors import BranchMoved, NoSuchRun, NotLeader, NotReady, SettingsError
+    from .scheduler.launch import Dispatcher
+    from .scheduler.patch import Offer
+    from .scheduler.plan import Launch, Plan
+    from .scheduler.settings import Settings, read_settings
+    from .scheduler.sprint import run_sprint
+    from .scheduler.state import State
+    from .scheduler.summary import Summary
+    from .scheduler.tick import Ticker
+    from .scheduler.weave import weave
+    from .scheduler.workshop import Workshop, open_workshop
+    from .scheduler.woven import Woven
 
 _HOMES = {
-    "mail.blobs": ("Blob", "BlobMissing", "Blobs"),
+    "mail.blobs": (
+        "Blob",
+        "BlobMissing",
+        "Blobs",
+    ),
     "mail.caller": ("open_mailbox",),
-    "mail.clock": ("Clock", "ManualClock", "SystemClock"),
+    "mail.clock": (
+        "Clock",
+        "ManualClock",
+        "SystemClock",
+    ),
     "mail.directory": ("Directory",),
     "mail.errors": (
         "AmbiguousMessage",
@@ -55,27 +84,104 @@ _HOMES = {
         "UnknownRecipient",
         "UsageError",
     ),
-    "mail.event": ("Draft", "Event"),
+    "mail.event": (
+        "Draft",
+        "Event",
+    ),
     "mail.letter": ("Letter",),
-    "mail.log": ("EventLog", "Log"),
-    "mail.mailbox": ("Mailbox", "Receipt"),
+    "mail.log": (
+        "EventLog",
+        "Log",
+    ),
+    "mail.mailbox": (
+        "Mailbox",
+        "Receipt",
+    ),
     "mail.memory": ("MemoryLog",),
     "mail.message": ("Message",),
-    "mail.simple": ("events", "get_inbox", "mark_read", "send_message"),
+    "mail.simple": (
+        "events",
+        "get_inbox",
+        "mark_read",
+        "send_message",
+    ),
+    "personas.agent": (
+        "Agent",
+        "Job",
+        "Outcome",
+    ),
+    "personas.command": ("CommandAgent",),
+    "personas.errors": (
+        "GitError",
+        "GitTooOld",
+        "NotARepository",
+        "PersonaError",
+        "WorkspaceLost",
+        "WorkspaceStuck",
+    ),
+    "personas.git": ("Git",),
+    "personas.persona": ("Persona",),
+    "personas.replay": ("ReplayAgent",),
+    "personas.roster": (
+        "Roster",
+        "read_roster",
+    ),
+    "personas.scripted": ("ScriptedAgent",),
+    "scheduler.decide": (
+        "Member",
+        "Wish",
+        "decide",
+    ),
+    "scheduler.errors": (
+        "BranchMoved",
+        "NoSuchRun",
+        "NotLeader",
+        "NotReady",
+        "SettingsError",
+    ),
+    "scheduler.launch": ("Dispatcher",),
+    "scheduler.patch": ("Offer",),
+    "scheduler.plan": (
+        "Launch",
+        "Plan",
+    ),
+    "scheduler.settings": (
+        "Settings",
+        "read_settings",
+    ),
+    "scheduler.sprint": ("run_sprint",),
+    "scheduler.state": ("State",),
+    "scheduler.summary": ("Summary",),
+    "scheduler.tick": ("Ticker",),
+    "scheduler.weave": ("weave",),
+    "scheduler.workshop": (
+        "Workshop",
+        "open_workshop",
+    ),
+    "scheduler.woven": ("Woven",),
 }
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
+    "Agent",
     "AmbiguousMessage",
     "Blob",
     "BlobMissing",
     "Blobs",
+    "BranchMoved",
     "Clock",
+    "CommandAgent",
     "Directory",
+    "Dispatcher",
     "Draft",
     "Event",
     "EventLog",
+    "Git",
+    "GitError",
+    "GitTooOld",
     "InDoubt",
     "InvalidEvent",
+    "Job",
+    "Launch",
     "Letter",
     "LockTimeout",
     "Log",
@@ -84,21 +190,50 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "LogUnavailable",
     "Mailbox",
     "ManualClock",
+    "Member",
     "MemoryLog",
     "Message",
     "NoIdentity",
+    "NoSuchRun",
     "NoTeam",
+    "NotARepository",
+    "NotLeader",
+    "NotReady",
+    "Offer",
+    "Outcome",
+    "Persona",
+    "PersonaError",
+    "Plan",
     "Receipt",
+    "ReplayAgent",
+    "Roster",
+    "ScriptedAgent",
+    "Settings",
+    "SettingsError",
+    "State",
+    "Summary",
     "SystemClock",
     "TeamMailError",
+    "Ticker",
     "UnknownMessage",
     "UnknownRecipient",
     "UsageError",
+    "Wish",
+    "Workshop",
+    "WorkspaceLost",
+    "WorkspaceStuck",
+    "Woven",
+    "decide",
     "events",
     "get_inbox",
     "mark_read",
     "open_mailbox",
+    "open_workshop",
+    "read_roster",
+    "read_settings",
+    "run_sprint",
     "send_message",
+    "weave",
 ]
 
 

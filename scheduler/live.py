@@ -52,7 +52,7 @@ class Show:
             began = self._clock.monotonic()
             status, detail = "running", ""
             if outcome:
-                began = self._rows[launch.persona][3]
+                began = outcome.seconds
                 status = _MARKS.get(outcome.status, outcome.status)
                 detail = outcome.detail if outcome.status != "ok" else f"{news.files} files changed"
             self._rows[launch.persona] = (launch.persona, launch.attempt, status, began, detail)
@@ -100,7 +100,7 @@ class Show:
             rows = [*self._rows.values()]
         over = sum(row[2] not in {"waiting", "running"} for row in rows)
         for persona, attempt, status, began, detail in rows:
-            time = f"{self._clock.monotonic() - began:.1f} s" if status == "running" else ""
+            time = span(self._clock.monotonic() - began if status == "running" else began) if began else ""
             cells = (
                 f"  {persona}",
                 str(attempt),

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any, assert_type
 
 from team_mail import (
+    Agent,
     Blobs,
     Clock,
+    CommandAgent,
     Directory,
+    Dispatcher,
     Draft,
     Event,
     EventLog,
@@ -17,9 +20,18 @@ from team_mail import (
     ManualClock,
     MemoryLog,
     Message,
+    Plan,
     Receipt,
+    ReplayAgent,
+    ScriptedAgent,
+    Summary,
     SystemClock,
+    Ticker,
+    Wish,
+    Workshop,
     get_inbox,
+    open_workshop,
+    run_sprint,
     send_message,
 )
 
@@ -37,3 +49,10 @@ assert_type(mailbox.watch("curator"), Iterator[Message])
 
 assert_type(send_message("boss", "curator", "Work", "…", attachments=["plan.md"]), str)
 assert_type(get_inbox("curator"), list[dict[str, Any]])
+
+agents: list[Agent] = [CommandAgent("shell", ("true",)), ReplayAgent(Path("patches")), ScriptedAgent({})]
+shop = open_workshop(Path(".team"))
+assert_type(shop, Workshop)
+ticker = Ticker(shop, Dispatcher(shop))
+assert_type(ticker.plan(Wish()), Plan)
+assert_type(run_sprint(ticker, Wish("asked for", "parallel")), Summary | None)
