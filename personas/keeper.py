@@ -29,7 +29,6 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 CHUNK = 1 << 16
 TICK = 0.25 if LINUX else 0.02  # elsewhere no descriptor tells that the agent ended
 BEAT = 1.0
-FOREVER = 1e9
 UNKILLABLE = 10.0  # seconds after which one that waits for a dead disk is left to itself
 DRAIN = 64  # chunks
 PAUSE = 0.001
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Spec:
-    """What to run and within which limits; the order is that of the parent's list. 0 is no limit."""
+    """What to run and within which limits; the order is that of the parent's list. 0 bytes is no limit."""
 
     def __init__(
         self,
@@ -62,7 +61,7 @@ class Keeper:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._began = time.monotonic()
-        self._deadline = self._began + (spec.timeout or FOREVER)
+        self._deadline = self._began + spec.timeout
         self._reading, self._writing = os.pipe()
         self._output = Output(spec.folder + "/output.log", spec.secrets, spec.output)
         self._quota = Quota(spec.workspace, spec.quota)

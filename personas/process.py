@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ..mail.clock import SystemClock
+from ..mail.units import span
 from .agent import Job, Outcome
 from .sweep import sweep
 
@@ -108,7 +109,7 @@ def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: Limits) -
     died = f"killed by {_signal(number)}" if number else f"exit {code}"
     detail = {
         "ended": died,
-        "timeout": f"no end within {_span(job.timeout)}",
+        "timeout": f"no end within {span(job.timeout)}",
         "stopped": "stopped",
         "quota": f"more than {_size(limits.workspace)} in its workspace",
         "unstartable": f"cannot start {program}: {ended['error']}",
@@ -128,13 +129,6 @@ def _signal(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _span(seconds: float) -> str:
-    for unit, length in (("h", 3600), ("m", 60)):
-        if seconds >= length and seconds % length == 0:
-            return f"{seconds / length:g}{unit}"
-    return f"{seconds:g}s"
 
 
 def _size(count: float) -> str:
