@@ -15,13 +15,12 @@ from typing import Any
 from ..mail.directory import EVERYBODY, PROGRAMS, Directory
 from ..mail.errors import UsageError
 from ..mail.render import line
+from ..mail.units import seconds
 from .errors import PersonaError
 from .front import BOOLEANS, Fault, Part, read_front
 
 MAX_FILE = 256 << 10  # bytes
 _KNOWN = frozenset({"schedule", "hired_by", "pronouns", "automation_mode"})  # others' keys, kept without a question
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONGEST = 30 * 86400
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,6 @@ def parse_persona(text: str, source: Path, id: str | None = None) -> Persona:
 def name_of(path: Path) -> str:
     """Return the name that a persona's file or folder gives it: `curator` for `curator.md` and `curator/prompt.md`."""
     return (path.parent if path.name.startswith("prompt.md") else path).name.split(".")[0]
-
-
-def seconds(text: str) -> float:
-    """Read a duration: "30m", "90s", "2h", "1d" or seconds. Raises ValueError with what to write."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?) *([smhd]?)", text.strip(), re.ASCII)
-    duration = float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if not 0 < duration <= _LONGEST:
-        raise ValueError(f"{text[:40]!r} is no duration: write 90s, 30m or 2h, at most 30d")
-    return duration
 
 
 def _parse(text: str, source: Path, id: str) -> Persona:
@@ -118,9 +108,11 @@ def _timeout(part: Part | None) -> float | None:
     if part is None or not (text := part.text()):
         return None
     try:
-        return seconds(text)
+        if length := seconds(float(text) if text.isdecimal() and text.isascii() else text):
+            return length
     except ValueError as error:
-        raise part.fault(str(error)) from None
+        raise part.fault(f"{text[:40]!r} {error}") from None
+    raise part.fault("0 must be a span of time above 0; leave it out for the agent's own")
 
 
 def _scheduled(part: Part | None) -> bool:

@@ -20,7 +20,7 @@ from .errors import SettingsError
 from .settings_file import Key, Written, read_toml
 from .settings_problems import Fields, problem
 from .settings_text import Origin, environment, flagged
-from .units import byte_count, crontab, seconds, size, span
+from ..mail.units import byte_count, crontab, seconds, size, span
 
 DEFAULT = "default"
 _SPANS = frozenset({"timeout", "every", "deadline", "pace", "retry_backoff"})
