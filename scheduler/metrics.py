@@ -172,7 +172,7 @@ def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int
         sprint.number, sprint.mode, sprint.rule, sprint.base, sprint.branch, sprint.started, sprint.finished,
         sprint.outcome, sprint.ticks, wall, _busy(bars), dict(Counter(run.status for run in runs)),
         sum(patch.tick > 0 for patch in patches.values()), dict(Counter(patch.status for patch in patches.values())),
-        _resolutions(patches.values()), _shares(bars), _comparison(state, sprint, wall), bars,
+        _resolutions(patches.values()), _shares(sprint, bars), _comparison(state, sprint, wall), bars,
         _boundaries(sprint, bars), nodes, _links(state, sprint, nodes), dict(mails or {}),
     )  # fmt: skip
 
@@ -202,9 +202,11 @@ def _outcome(run: Run, patch: Patch | None) -> str:
     return NO_CHANGE if run.status == "ok" else run.status
 
 
-def _shares(bars: Sequence[Bar]) -> tuple[Share, ...]:
+def _shares(sprint: Sprint, bars: Sequence[Bar]) -> tuple[Share, ...]:
+    """Work out each persona's part, in the order of the sprint's batch; who was woken by mail alone comes after."""
     found: list[Share] = []
-    for persona in dict.fromkeys(bar.persona for bar in bars):
+    ran = dict.fromkeys(bar.persona for bar in bars)
+    for persona in dict.fromkeys([one for one in sprint.personas if one in ran] + [*ran]):
         own = [bar for bar in bars if bar.persona == persona]
         seconds, end = _busy(own), max(bar.end for bar in own)
         outcome = LANDED if any(bar.outcome == LANDED for bar in own) else own[-1].outcome

@@ -225,6 +225,14 @@ def test_how_long_a_lost_run_worked_nobody_knows():
     assert "of 1 lost run nobody knows how long it worked" in "\n".join(report.lines(found))
 
 
+def test_personas_come_in_the_order_of_the_batch():
+    """Whichever thread was the first to start; eve, whom only mail woke, comes last."""
+    tale = Tale()
+    for name in ("eve-1", "cyd-1", "ann-1"):
+        tale.ran(1, name, 0, 1)
+    assert [share.persona for share in tale.metrics().personas] == ["ann", "cyd", "eve"]
+
+
 # -- words
 
 
