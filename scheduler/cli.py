@@ -11,7 +11,7 @@ import typer
 
 from ..mail import output
 from . import cli_options as option
-from . import cli_steer, cli_weave
+from . import cli_report, cli_steer, cli_weave
 from .cli_options import Mode
 
 NOT_CONVERGED = 4
@@ -185,7 +185,8 @@ def run(settings: option.Set = [], quiet: option.Quiet = False) -> None:  # noqa
     say("ended; nothing is running")
 
 
-app.registered_commands += cli_steer.app.registered_commands + cli_weave.app.registered_commands
+for more in (cli_steer, cli_weave, cli_report):
+    app.registered_commands += more.app.registered_commands
 
 
 def command() -> Any:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -108,7 +110,7 @@ def _introduced(folder: Path) -> Iterator[str]:
     modules = sum(name.startswith("kiosk/") for name in files)
     tests = sum(text.count("def test_") for text in files.values())
     yield f"project   kiosk, the till of a small shop: {modules} modules, {tests} tests, in git"
-    yield "team      19 personas, played by a script that really edits; no model is asked, nothing is spent"
+    yield "team      21 personas: 19 played by a script that really edits, the weaver, and you; no model is asked"
     yield "trouble   one hangs, one crashes, one breaks a test, and seven want the same lines"
     yield f"folder    {folder}"
 
@@ -188,14 +190,11 @@ def told_human(played: Played) -> Iterator[str]:
 
 
 def _report(played: Played) -> Path | None:
-    """Keep the scheduler's own report of the sprint beside the projects; none if it cannot be made."""
-    words = [sys.executable, "-P", "-m", "team_mail.scheduler.cli", "report"]
+    """Keep the scheduler's own report, pictures and all, beside the projects; none if it cannot be made."""
+    folder = played.folder.parent / "report"
+    words = [sys.executable, "-P", "-m", "team_mail.scheduler.cli", "report", "--out", str(folder)]
     ended = subprocess.run(words, cwd=played.folder, env=_environment(), capture_output=True, check=False)  # noqa: S603
-    path = played.folder.parent / "report.txt"
-    if ended.returncode or not ended.stdout:
-        return None
-    path.write_bytes(ended.stdout)
-    return path
+    return None if ended.returncode else folder
 
 
 def around(played: Played, report: Path | None) -> Iterator[str]:
@@ -208,7 +207,9 @@ def around(played: Played, report: Path | None) -> Iterator[str]:
         (f"scheduler land {played.result['sprint']}", "take it over into main"),
     )
     width = max(len(command) for command, _ in rows[1:])
+    if not shutil.which("scheduler"):
+        yield f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     yield rows[0][0]
     yield from (f"{command:<{width}}   {what}" for command, what in rows[1:])
     if report:
-        yield f"{'less ' + str(report):<{width}}   the report"
+        yield f"{'ls ' + str(report):<{width}}   the report: figures, and pictures of who ran when and what landed"
