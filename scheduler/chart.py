@@ -13,7 +13,7 @@ from typing import Any
 
 from .metrics import CONFLICTED, HELD, LANDED, NO_CHANGE, Bar, Metrics, Node
 
-VEGA_LITE = "5.20"
+VEGA_LITE = "5.17"  # the newest that every vl-convert from 1.7 on draws
 SCHEMA = f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json"
 MISSING = 'no pictures: vl-convert-python is not installed; pip install "team-mail[charts]" brings it'
 COLORS = {
@@ -118,7 +118,9 @@ def _roomy(ticks: Sequence[Spec], room: float) -> Iterator[Spec]:
 
 def landing(found: Metrics) -> Spec:
     """Show the patches in landing order, tick by tick, and an arc between two that stood in each other's way."""
-    step = min(34.0, max(12.0, 1_500 / max(1, len(found.nodes))))
+    count = max(1, len(found.nodes))
+    step = min(54.0, max(700 / count, min(34.0, max(12.0, 1_500 / count))))
+    disc = min(22.0, 0.66 * step)
     places = _places(found.nodes, step)
     arcs = [*_arcs(found, places)]
     height = max([40.0, *(point["y"] for point in arcs)]) + 14
@@ -135,9 +137,9 @@ def landing(found: Metrics) -> Spec:
     layers = [
         *_groups(places, x, step, height),
         _layer("line", arcs, arc, strokeWidth=1.4, opacity=0.8),
-        _layer("circle", places, where | color, size=(0.66 * step) ** 2, opacity=1, stroke=_PAPER, strokeWidth=1.5),
-        _layer("text", places, where | number, color=_PAPER, fontSize=min(10.0, step * 0.34), fontWeight=700),
-        _layer("text", places, where | label, angle=310, align="right", baseline="middle", dx=-0.42 * step, dy=4,
+        _layer("circle", places, where | color, size=disc**2, opacity=1, stroke=_PAPER, strokeWidth=1.5),
+        _layer("text", places, where | number, color=_PAPER, fontSize=0.45 * disc, fontWeight=700),
+        _layer("text", places, where | label, angle=310, align="right", baseline="middle", dx=-0.64 * disc, dy=4,
                limit=_LONGEST, color=_INK),
     ]  # fmt: skip
     return _spec(title, wide, height + depth, layers)
