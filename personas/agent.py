@@ -12,7 +12,7 @@ from typing import Protocol
 class Job:
     """What an agent is given: who it is to be, with which words, where, and for how long.
 
-    `timeout` is in seconds; 0 is for ever. `workspace` is the run's private clone, `folder` is where its papers go
+    `timeout` is in seconds. `workspace` is the run's private clone, `folder` is where its papers go
     (`.team/runs/<run>`), `home` is the `.team` folder. Whoever wants the run to end before its time sets `stop`.
     """
 

@@ -93,7 +93,7 @@ class Keeper:
         if reason:
             self._end()
         survivors = self._kill_all()
-        if not reason and self._quota.full():
+        if not reason and self._status and self._quota.full(surely=True):
             reason = "quota"
         self._drain()
         self._output.close()

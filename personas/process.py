@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import marshal
-import math
 import os
 import select
 import signal
@@ -89,7 +88,7 @@ def _wait(keeper: subprocess.Popen[bytes], job: Job, limits: Limits) -> str:
     stdin, stdout = cast("IO[bytes]", keeper.stdin), cast("IO[bytes]", keeper.stdout)
     poll, clock, said = select.poll(), SystemClock(), b""
     poll.register(stdout, select.POLLIN | select.POLLHUP)
-    deadline = clock.monotonic() + (job.timeout or math.inf) + limits.grace + _LATE
+    deadline = clock.monotonic() + job.timeout + limits.grace + _LATE
     while True:
         if poll.poll(_LOOK):
             more = os.read(stdout.fileno(), 1 << 16)

@@ -18,10 +18,11 @@ class Quota:
         self._free = self._space()
         self._soon, self._late = 0.0, time.monotonic() + WALK
 
-    def full(self) -> bool:
-        """Say whether the workspace is over its quota, as far as that is known cheaply."""
+    def full(self, *, surely: bool = False) -> bool:
+        """Say whether the workspace is over its quota: surely, or as far as that is known cheaply."""
         began = time.monotonic()
-        if not self._quota or began < self._soon or (self._free - self._space() < self._room and began < self._late):
+        grown = self._free - self._space() >= self._room  # if others do not make room meanwhile
+        if not self._quota or not (surely or (began >= self._soon and (grown or began >= self._late))):
             return False
         self._free = self._space()
         self._room = self._quota - used(self._workspace)

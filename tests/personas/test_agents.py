@@ -226,6 +226,7 @@ STORM = {
     "crashes": ("kill -SEGV $$", 20, "failed", "killed by SIGSEGV"),
     "hangs": ("sleep 60", 0.3, "timeout", "no end within 0.3s"),
     "ignores TERM": ("trap '' TERM; while :; do sleep 0.05; done", 0.3, "timeout", "no end within 0.3s"),
+    "has no time": ("sleep 60", 0, "timeout", "no end within 0s"),
     "stops itself": ("kill -STOP $$", 0.3, "timeout", "no end within 0.3s"),
     "holds the pipe": ("sleep 60 & echo said", 20, "ok", "exit 0; ended 1 processes that it left behind"),
     "forks": ("for i in $(seq 100); do sleep 60 & done", 20, "ok", "exit 0; ended 100 processes"),
