@@ -62,7 +62,7 @@ class Branch:
         """Merge file by file in a scratch index; None where that leaves a conflict."""
         index = self.quarantine.index_of(self.tree.around(each.changes))
         patch = self._canonical(each)
-        if index.run(*_MERGING, stdin=patch, wrapper=limited(self.limits, memory=False)).returncode:
+        if index.run(*_MERGING, stdin=patch, wrapper=limited(self.limits)).returncode:
             return None
         staged = dict(map(_staged, index("ls-files", "--stage", "-z").split(b"\0")[:-1]))
         now = {path: Change(path, self.tree[path], staged.get(path)) for path, _, _ in each.changes}

@@ -32,18 +32,19 @@ _SETTINGS = {
     "merge.directoryRenames": "false",
     "merge.renames": "true",
 }
+_SHA256 = 64  # digits
 _DURABLE = ("-c", "core.fsync=all", "-c", "core.fsyncMethod=fsync")
 
 
 class Quarantine:
     """A scratch folder for indexes, and a git that writes its objects there and reads the repository's too."""
 
-    def __init__(self, git: Git, folder: Path) -> None:
+    def __init__(self, git: Git, folder: Path, tip: str) -> None:
         self.folder = folder
         self._store = git
         self._objects = folder / "objects"
         self._objects.mkdir()
-        self._hash = git.line("rev-parse", "--show-object-format")
+        self._hash = "sha256" if len(tip) == _SHA256 else "sha1"
         self.git = replace(git, settings={**git.settings, **_config(), **self._places()})
 
     def write(self, kind: str, body: bytes) -> str:
@@ -103,10 +104,10 @@ class Quarantine:
 
 
 @contextmanager
-def quarantine(git: Git) -> Generator[Quarantine]:
-    """Open a quarantine beside a repository; it is gone afterwards."""
+def quarantine(git: Git, tip: str) -> Generator[Quarantine]:
+    """Open a quarantine beside a repository that has this commit; it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="team-mail-weave-") as folder:
-        yield Quarantine(git, Path(folder))
+        yield Quarantine(git, Path(folder), tip)
 
 
 def _config() -> dict[str, str]:

@@ -105,12 +105,11 @@ class Applied:
 
 def read_tree(git: Git, commit: str, write: Write) -> Tree:
     """Read all files of a commit. Raises GitError where there is no such commit."""
-    oid = git.line("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")
-    lines = git("ls-tree", "-r", "-t", "-z", oid).split(b"\0")[:-1]
+    lines = git("ls-tree", "-r", "-t", "-z", "--full-tree", commit).split(b"\0")[:-1]
     folders: Folders = {b"": {}}
     for parent, group in groupby(map(_line, lines), key=lambda line: line[0]):
         folders.setdefault(parent, {}).update({name: entry for _, name, entry in group})
-    return Tree(oid, folders, write, commit)
+    return Tree(write("tree", _body(folders[b""])), folders, write, commit)
 
 
 def _line(line: bytes) -> tuple[bytes, bytes, Entry]:

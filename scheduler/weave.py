@@ -28,7 +28,7 @@ def weave(git: Git, tip: str, offers: Sequence[Offer], limits: Limits = Limits()
 
     Raises GitError where `tip` is no commit of the repository.
     """
-    with quarantine(git) as scratch:
+    with quarantine(git, tip) as scratch:
         tree = read_tree(git, tip, scratch.write)
         applied, refused, held = apply_all(scratch, tree, sorted(offers, key=lambda offer: offer.seniority), limits)
         branch = Branch(scratch, limits, tree, tip)

@@ -31,7 +31,7 @@ def test_a_tree_changed_in_memory_is_the_tree_that_git_writes(project, gone, new
     """Its id is that of an index with the same changes, and the one before is as it was."""
     edits = dict.fromkeys(gone) | dict.fromkeys(new, "new\n")
     oid = project.git.line("hash-object", "-w", "--stdin", stdin=b"new\n")
-    with quarantine(project.git) as scratch:
+    with quarantine(project.git, project.base) as scratch:
         tree = read_tree(scratch.git, project.base, scratch.write)
         before = tree.oid
         changes = [
@@ -44,7 +44,7 @@ def test_a_tree_changed_in_memory_is_the_tree_that_git_writes(project, gone, new
 
 def test_a_branch_that_does_not_take_a_patch_is_as_it_was(project):
     """A refusal to land costs nothing; a fork goes its own way."""
-    with quarantine(project.git) as scratch:
+    with quarantine(project.git, project.base) as scratch:
         tree = read_tree(scratch.git, project.base, scratch.write)
         branch = Branch(scratch, Limits(), tree, project.base)
 

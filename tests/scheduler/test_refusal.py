@@ -106,6 +106,7 @@ def test_an_unknown_base_is_refused(project):
     """The weaver does not guess what a patch was made against."""
     assert "its base 111111111111 is not in this repository" in verdict(project, new_file("x", "x"), base="1" * 40)
     assert "is not in this repository" in verdict(project, new_file("x", "x"), base="--index-output=/tmp/x")
+    assert "is not in this repository" in verdict(project, new_file("x", "x"), base="../../1")
 
 
 def test_a_patch_above_the_cap_is_refused_unread(project):

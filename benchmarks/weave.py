@@ -1,0 +1,213 @@
+"""The weaver's promises, measured beside its contenders: `python benchmarks/weave.py`, with `--quick` in a minute.
+
+Times are of one run on one machine, contenders in turn (A B A B), and compared as medians: ratios travel from machine
+to machine, times do not. Counts of landed patches are exact. Exits with 1 if a row misses its target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from team_mail.personas.git import Git
+from team_mail.scheduler.patch import Offer
+from team_mail.scheduler.weave import weave
+
+FILES = 2_000
+FOLDERS = 50
+LINES = 60
+WHEN = "2026-01-01T00:00:00Z"
+WHO = ("-c", "user.name=bench", "-c", "user.email=bench@example.org")
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    what: str
+    ours: str
+    contender: str
+    target: str
+    met: bool
+
+
+class Repository:
+    """A checkout of 2,000 files, and patches against its only commit."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.run("init", "-q")
+        for number in range(FILES):
+            self.path(number).parent.mkdir(exist_ok=True)
+            self.path(number).write_text("".join(f"line {line} of file {number}\n" for line in range(LINES)))
+        self.run("add", ".")
+        self.run(*WHO, "commit", "-qm", "base")
+        self.base = self.run("rev-parse", "HEAD").decode().strip()
+        self.git = Git(folder / ".git")
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"folder{number % FOLDERS:02}" / f"file{number:04}.py"
+
+    def run(self, *words: str, stdin: bytes | None = None, check: bool = True) -> bytes:
+        return subprocess.run(
+            ["git", *words], cwd=self.folder, input=stdin, capture_output=True, check=check
+        ).stdout  # fmt: skip
+
+    def offer(self, age: int, edits: dict[int, Callable[[str], str]]) -> Offer:
+        for number, edit in edits.items():
+            self.path(number).write_text(edit(self.path(number).read_text()))
+        patch = self.run("diff", "--binary", "--full-index")
+        self.run("checkout", "-q", ".")
+        return Offer(f"run-{age}", f"persona-{age:03}", self.base, patch, age, f"work {age}", WHEN)
+
+    def queue(self, count: int, files: int, dice: random.Random) -> list[Offer]:
+        """Write patches that change one to three lines in as many of the first `files` files."""
+
+        def change(age: int) -> Callable[[str], str]:
+            line = dice.randrange(LINES)
+            return lambda text: text.replace(f"line {line} of", f"line {line}, by {age}, of")
+
+        return [
+            self.offer(age, {number: change(age) for number in dice.sample(range(files), dice.choice((1, 2, 3)))})
+            for age in range(count)
+        ]
+
+    def reformat_first(self) -> list[Offer]:
+        """Put a reformat of all files before 23 patches, each to a file of its own."""
+
+        def one(text: str) -> str:
+            return text.replace("line 7 of", "line seven of")
+
+        def reformat(text: str) -> str:
+            return text.replace("line ", "line  ")
+
+        return [
+            self.offer(0, dict.fromkeys(range(100), reformat)),
+            *(self.offer(age, {age: one}) for age in range(1, 24)),
+        ]
+
+    # -- contenders
+
+    def by_hand(self, offers: Sequence[Offer]) -> int:
+        """Check and apply one patch after the other in the checkout; return how many went in."""
+        return sum(self.applies(offer, "--check") and self.applies(offer) for offer in offers)
+
+    def applies(self, offer: Offer, *options: str) -> bool:
+        argv = ["git", "apply", *options, "-"]
+        return not subprocess.run(
+            argv, cwd=self.folder, input=offer.patch, capture_output=True, check=False
+        ).returncode  # fmt: skip
+
+    def by_three_way(self, offers: Sequence[Offer]) -> int:
+        """Apply one after the other by `git apply --3way`; what conflicts is taken back."""
+        index, landed = self.git.using(index=self.folder.with_suffix(".index")), 0
+        index("read-tree", self.base)
+        for offer in offers:
+            before = self.folder.with_suffix(".index").read_bytes()
+            if index.run("apply", "--cached", "--3way", "-", stdin=offer.patch).returncode:
+                self.folder.with_suffix(".index").write_bytes(before)
+            else:
+                landed += 1
+        return landed
+
+    def by_merge_tree(self, offers: Sequence[Offer]) -> int:
+        """Merge one after the other by `git merge-tree`."""
+        tip, landed = self.base, 0
+        index = self.git.using(index=self.folder.with_suffix(".index"))
+        for offer in offers:
+            index("read-tree", self.base)
+            index("apply", "--cached", "-", stdin=offer.patch)
+            own = self.git.line(*WHO, "commit-tree", index.line("write-tree"), "-p", self.base, "-m", "own")
+            merged = self.git.run("-c", "merge.renames=true", "merge-tree", "--write-tree", "--no-messages", tip, own)
+            if not merged.returncode:
+                tree = merged.stdout.decode().strip()
+                tip = self.git.line(*WHO, "commit-tree", tree, "-p", tip, "-m", "landed")
+                landed += 1
+        return landed
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def speed(repository: Repository, rounds: int) -> Row:
+    offers, own, other = repository.queue(23, FILES, random.Random(21)), [], []
+    for _ in range(rounds):
+        own.append(seconds(lambda: weave(repository.git, repository.base, offers)))
+        other.append(seconds(lambda: repository.by_hand(offers)))
+        repository.run("checkout", "-q", ".")
+    ours, theirs = median(own), median(other)
+    return Row(
+        f"weave of 23 patches, {FILES:,} files",
+        f"{ours * 1e3:.0f} ms",
+        f"git apply --check, git apply: {theirs * 1e3:.0f} ms",
+        f"≤ 3 times: {ours / theirs:.2f}",
+        ours / theirs <= 3,
+    )
+
+
+def many(repository: Repository, files: int) -> Row:
+    offers = repository.queue(200, files, random.Random(22))
+    begun = time.perf_counter()
+    count = len(weave(repository.git, repository.base, offers).landed)
+    taken = time.perf_counter() - begun
+    return Row(f"weave of 200 patches, {files:,} files", f"{taken:.1f} s", f"{count} land", "≤ 20 s", taken <= 20)
+
+
+def landed(repository: Repository, what: str, offers: Sequence[Offer], least: int | None = None) -> Row:
+    ours = len(weave(repository.git, repository.base, offers).landed)
+    three_way, merge_tree = repository.by_three_way(offers), repository.by_merge_tree(offers)
+    wanted = max(three_way, merge_tree) if least is None else least
+    contenders = f"first come: --3way {three_way}, merge-tree {merge_tree}"
+    target = f"≥ {wanted}" if least is None else f"{least}"
+    return Row(what, f"{ours} land", contenders, target, ours >= wanted)
+
+
+def rows(folder: Path, *, quick: bool) -> list[Row]:
+    repository = Repository(folder / "project")
+    queues = [(24, 12), (60, 30)] if quick else [(24, 6), (24, 12), (60, 30), (100, 100)]
+    return [
+        speed(repository, 5 if quick else 15),
+        many(repository, FILES),
+        *([] if quick else [many(repository, 20)]),
+        *(
+            landed(
+                repository, f"{count} patches in {files} files", repository.queue(count, files, random.Random(count))
+            )
+            for count, files in queues
+        ),
+        landed(repository, "a reformat first, 24 patches", repository.reformat_first(), 23),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and queues")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
+        table = rows(Path(name), quick=wanted.quick)
+    lines = [
+        ("what", "ours", "contender", "target", ""),
+        *((*row[:4], "met" if row.met else "MISSED") for row in table),
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(5)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    version = subprocess.run(["git", "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    print(f"\n{os.cpu_count()} CPUs, load average {os.getloadavg()[0]:.1f} at the end, {version}")
+    return int(not all(row.met for row in table))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
