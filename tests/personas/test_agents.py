@@ -252,7 +252,7 @@ def test_an_agent_is_ended_in_time_and_nothing_of_it_lives_on(job, name):
     assert outcome.status == status
     assert outcome.detail.startswith(detail)
     assert not left(this.run)
-    assert took < (timeout if timeout < 20 else 5) + limits.grace + 1.5
+    assert took < (timeout if timeout < 20 else 5) + limits.grace + 3
     size = (this.folder / "output.log").stat().st_size
     assert size < 100_200
     if outcome.cut:
@@ -368,7 +368,7 @@ def test_a_launch_is_cheap(job):
         subprocess.run([sys.executable, "-I", "-S", "-c", "pass"], check=True)
         bare.append(time.perf_counter() - began)
     print(f"a launch takes {median(took) * 1e3:.0f} ms, a bare Python {median(bare) * 1e3:.0f} ms")
-    assert median(took) < 6 * median(bare)
+    assert median(took) < 10 * median(bare)
 
 
 @pytest.fixture

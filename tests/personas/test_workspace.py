@@ -446,7 +446,7 @@ def test_a_run_takes_three_git_processes(workspace, mirror, tmp_path, monkeypatc
 def test_a_run_costs_about_what_it_does_by_hand(tmp_path):
     """Clone, launch and capture of a run, beside `git clone --shared` and `git diff` of the same: the figure.
 
-    That it is no more than 1.5 is for the benchmark on a quiet machine: here, thousands of new files cost what they will.
+    That it is no more than 1.5 is for the benchmark on a quiet machine: here, so many new files cost what they will.
     """
     large = repository(tmp_path / "large", many(MANY))
     mirror, commit = Mirror(large, tmp_path / "work"), git(large, "rev-parse", "HEAD")
