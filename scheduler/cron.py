@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from ..mail.errors import TeamMailError
+from ..mail.letter import Letter
 from .rhythm import due, next_start
 from .sprint import run_sprint
 from .summary import Summary
@@ -68,7 +70,7 @@ class Daemon:
         self._ended = ended
         self._stop = threading.Event()
         self._scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True})
-        self._failed: TeamMailError | None = None
+        self._failed: BaseException | None = None
 
     def end(self) -> None:
         """End the runs under way, give them up, and come back from `run`; may be called from a signal's handler."""
@@ -109,9 +111,24 @@ class Daemon:
         try:
             while not self._stop.is_set() and self._once():
                 pass
-        except TeamMailError as error:
+        except (TeamMailError, OSError) as error:
+            self._trouble(error)
+        except BaseException as error:
             self._failed = error
             self._stop.set()
+            raise
+
+    def _trouble(self, error: Exception) -> None:
+        """Say what a call could not do, to the human too, and go on with the next one: it may have been put right."""
+        self._say(f"{error}; the next call tries again")
+        shop = self._ticker.shop
+        day = f"{shop.clock.now():%Y-%m-%d}"
+        letter = Letter(
+            "scheduler", [shop.settings.team.human], "The scheduler needs you", f"{error}\n\nIt goes on trying.",
+            type="escalate", priority="high", key=f"trouble {day} {error}",
+        )  # fmt: skip
+        with suppress(TeamMailError):
+            shop.mailbox.send(letter)
 
     def _once(self) -> bool:
         """Go on with what is due; tell whether something was, so that mail that came at the end is not left lying."""

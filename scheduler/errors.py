@@ -5,6 +5,7 @@ TeamMailError
 │   ├── SettingsError    a key or value in team.toml, the environment or a flag that is not one
 │   ├── NotReady         something a sprint needs is missing: said before anything starts
 │   └── NoSuchRun        no run, sprint or patch has that name
+├── Stopped              told to end while a gate was at work; nothing of the weave is on record
 ├── NotLeader            another scheduler leads this team
 └── BranchMoved          somebody moved a branch that the weaver was about to move
 """
@@ -24,6 +25,12 @@ class NotReady(UsageError):
 
 class NoSuchRun(UsageError):
     """No run, sprint or patch has that name."""
+
+
+class Stopped(TeamMailError):
+    """The scheduler was told to end while a gate was at work; the next one weaves again."""
+
+    exit_code = 130
 
 
 class NotLeader(TeamMailError):

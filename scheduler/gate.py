@@ -12,6 +12,7 @@ import math
 import os
 import secrets
 import tempfile
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from ..personas.agent import Job, Outcome
 from ..personas.command import PASSED
 from ..personas.git import Git
 from ..personas.process import Limits, keep
+from .errors import Stopped
 from .patch import Offer
 from .woven import Woven
 
@@ -71,11 +73,15 @@ class Sifted:
     red_before: tuple[Verdict, ...] = ()
 
 
-def judge(git: Git, gate: Gate, commit: str, checkout: Checkout) -> Verdict:
-    """Run a gate in a clone of a commit, twice if it is red at first: a flaky gate is no reason to blame anybody."""
+def judge(git: Git, gate: Gate, commit: str, checkout: Checkout, stop: threading.Event | None = None) -> Verdict:
+    """Run a gate in a clone of a commit, twice if it is red at first: a flaky gate is no reason to blame anybody.
+
+    Raises Stopped once `stop` is set.
+    """
+    stop = stop or threading.Event()
     tree = git.line("rev-parse", "--verify", f"{commit}^{{tree}}")
-    verdict = _once(gate, commit, tree, checkout)
-    return verdict if verdict.passed else replace(_once(gate, commit, tree, checkout), tries=2)
+    verdict = _once(gate, commit, tree, checkout, stop)
+    return verdict if verdict.passed else replace(_once(gate, commit, tree, checkout, stop), tries=2)
 
 
 def sift(  # noqa: PLR0917 - the whole of a tick's knowledge
@@ -146,14 +152,16 @@ class _Bench:
         return landed.offer, verdict
 
 
-def _once(gate: Gate, commit: str, tree: str, checkout: Checkout) -> Verdict:
+def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threading.Event) -> Verdict:
     with checkout(commit) as clone, tempfile.TemporaryDirectory(prefix="team-mail-gate-") as folder:
         papers = Path(folder)
         run = f"gate-{gate.name}-{secrets.token_hex(8)}"
-        job = Job(run, gate.name, 1, 0, "", clone, papers, papers, gate.timeout)
+        job = Job(run, gate.name, 1, 0, "", clone, papers, papers, gate.timeout, stop)
         passed = {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
         env = passed | {"TEAM_RUN": run, "TERM": "dumb", "NO_COLOR": "1"}
         ended = keep(job, gate.command, env, secrets=(), stdin=Path(os.devnull), limits=Limits())
+        if ended.status == "stopped":
+            raise Stopped(f"ended while gate {gate.name} was at work; scheduler sprint goes on")
         log = papers / "output.log"
         return _weighed(
             gate, Verdict(gate.name, commit, tree, passed=False), ended, _tail(log) if log.exists() else b""

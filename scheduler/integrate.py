@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,8 +75,13 @@ def preview(shop: Workshop, state: State, patches: Sequence[Patch]) -> Woven:
         return weave(shop.git.using(objects=Path(scratch)), tip, [offer(shop, state, patch) for patch in patches])
 
 
-def integrate(shop: Workshop, state: State, patches: Sequence[Patch]) -> Integration:
-    """Weave patches onto the open sprint's branch and have the gates judge the result; nothing is moved or written."""
+def integrate(
+    shop: Workshop, state: State, patches: Sequence[Patch], stop: threading.Event | None = None
+) -> Integration:
+    """Weave patches onto the open sprint's branch and have the gates judge the result; nothing is moved or written.
+
+    Raises Stopped once `stop` is set while a gate is at work.
+    """
     assert state.sprint is not None  # noqa: S101 - a plan weaves only in a sprint
     tip = settled(shop, state.sprint)
     offers = [offer(shop, state, patch) for patch in patches]
@@ -85,7 +91,7 @@ def integrate(shop: Workshop, state: State, patches: Sequence[Patch]) -> Integra
     gates = [Gate(name, one.command, one.timeout, one.threshold, one.key) for name, one in shop.settings.gates.items()]
     found = sift(
         shop.git, woven, offers, gates,
-        lambda gate, commit: judge(shop.git, gate, commit, partial(checkout, shop)),
+        lambda gate, commit: judge(shop.git, gate, commit, partial(checkout, shop), stop),
         state.green, lambda rest: weave(shop.git, tip, rest),
     )  # fmt: skip
     return Integration(state.sprint, state.tick, found.woven, found.culprits, found.verdicts, found.red_before)

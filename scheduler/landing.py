@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .applying import limited
@@ -25,6 +25,7 @@ WAYS = ("3way", "merge-tree")
 _MARKER = re.compile(rb"^(?:<{7}|\|{7}|>{7}) .*$|^={7}\r?$", re.MULTILINE)
 _MERGING = ("apply", "--cached", "--3way", "-")
 _RAW = ("-r", "--raw", "-z", "--no-renames")
+Merges = dict[tuple[str, frozenset[tuple[bytes, Entry]]], list[Change] | None]
 
 
 @dataclass
@@ -36,10 +37,11 @@ class Branch:
     tree: Tree
     tip: str
     landed: list[Landed] = field(default_factory=list[Landed])
+    _known: Merges = field(default_factory=dict)
 
     def fork(self) -> Branch:
         """Return another branch that goes on from here."""
-        return Branch(self.quarantine, self.limits, self.tree, self.tip, list(self.landed))
+        return Branch(self.quarantine, self.limits, self.tree, self.tip, list(self.landed), self._known)
 
     def land(self, each: Applied, ways: Sequence[str] = WAYS) -> bool:
         """Land a patch by the first way that takes it, or leave the branch as it is and say so."""
@@ -59,14 +61,21 @@ class Branch:
         self.landed.append(Landed(each.offer, self.tip, how, tuple(text(change.path) for change in changes)))
 
     def _three_way(self, each: Applied) -> list[Change] | None:
-        """Merge file by file in a scratch index; None where that leaves a conflict."""
-        index = self.quarantine.index_of(self.tree.around(each.changes))
+        """Merge file by file; None where that leaves a conflict. Other orders often ask the same again."""
+        files = self.tree.around(each.changes)
+        asked = each.offer.key, frozenset(files.items())
+        if asked not in self._known:
+            self._known[asked] = self._merge(each, files)
+        return self._known[asked]
+
+    def _merge(self, each: Applied, files: Mapping[bytes, Entry]) -> list[Change] | None:
+        index = self.quarantine.index_of(files)
         patch = self._canonical(each)
         if index.run(*_MERGING, stdin=patch, wrapper=limited(self.limits)).returncode:
             return None
         staged = dict(map(_staged, index("ls-files", "--stage", "-z").split(b"\0")[:-1]))
-        now = {path: Change(path, self.tree[path], staged.get(path)) for path, _, _ in each.changes}
-        return [change for change in now.values() if change.old != change.new]
+        now = [Change(path, files.get(path), staged.get(path)) for path, _, _ in each.changes]
+        return [change for change in now if change.old != change.new]
 
     def _canonical(self, each: Applied) -> bytes:
         """Have git write the patch anew, with the ids of whole blobs that a merge needs."""

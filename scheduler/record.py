@@ -62,8 +62,9 @@ def _woven(done: Integration) -> Draft:
         "order": [one.offer.key for one in woven.landed],
         "conflicts": [[one, other, [*files[:_MOST_FILES]]] for one, other, files in woven.conflicts],
     }
-    own = derived_id("weave", str(done.sprint.number), str(done.tick))
-    return Draft("weave.done", "weaver", data=data, id=own)
+    parts = (woven.landed, woven.conflicted, woven.refused, woven.held)
+    keys = sorted([one.offer.key for part in parts for one in part] + [offer.key for offer, _ in done.rejected])
+    return Draft("weave.done", "weaver", data=data, id=derived_id("weave", woven.start, *keys))
 
 
 def _decided(offer: Offer, verb: str, tick: int, **data: Any) -> Draft:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .decide import Wish
+from .errors import Stopped
 from .summary import Summary, summary
 from .tick import Ticker
 
@@ -22,7 +23,10 @@ def run_sprint(ticker: Ticker, wish: Wish) -> Summary | None:
             if ticker.dispatcher.stop.wait(max(0.0, pause)):
                 break
             continue
-        done = ticker.tick(replace(wish, start=None) if number else wish)
+        try:
+            done = ticker.tick(replace(wish, start=None) if number else wish)
+        except Stopped:
+            break
         number = done.plan.sprint
         if done.plan.idle or done.plan.finish:
             break

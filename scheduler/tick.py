@@ -109,7 +109,7 @@ class Ticker:
         if not plan.weave:
             settled(self.shop, sprint)
             return None
-        integration = integrate(self.shop, state, plan.weave)
+        integration = integrate(self.shop, state, plan.weave, self.dispatcher.stop)
         record(self.shop, state, integration)
         self.tell(integration)
         return integration

@@ -128,6 +128,19 @@ def living(folder: Path) -> list[str]:
     return found
 
 
+def commands(line: str) -> list[str]:
+    """Name the processes that run a command line."""
+    words = line.encode().replace(b" ", b"\0") + b"\0"
+    return [entry.name for entry in Path("/proc").glob("[0-9]*") if _command(entry) == words]
+
+
+def _command(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def until(process: subprocess.Popen[str], pattern: str) -> str:
     """Read a process's standard error until a line fits."""
     assert process.stderr
@@ -251,6 +264,22 @@ def test_a_scheduler_killed_with_9_leaves_no_agent_and_the_next_goes_on(project)
     runs = journal.read_text().split()
     assert len(runs) == len(set(runs)) == 6
     assert project.run("team-mail", "verify").returncode == 0
+
+
+def test_a_gate_that_is_at_work_ends_with_its_scheduler(project):
+    """SIGTERM while a gate takes its time: ended in a moment, nothing on record of the weave, and gone on with later."""
+    project.agent(more='[gates.slow]\ncommand = ["sh", "-c", "test -e list.txt && sleep 61.5"]\n')
+    first = project.start("scheduler", "sprint")
+    while not commands("sleep 61.5"):
+        assert first.poll() is None
+    first.send_signal(signal.SIGTERM)
+    _, err = first.communicate(timeout=30)
+    assert (first.returncode, commands("sleep 61.5")) == (130, []), err
+    assert project.events("patch.landed", "gate.judged") == []
+    project.agent(more='[gates.slow]\ncommand = ["true"]\n')
+    assert sorted(project.told("sprint")["landed"]) == [*NAMES]
+    (judged,) = project.events("gate.judged")
+    assert judged["data"]["passed"] is True
 
 
 def test_pause_resume_and_stop(project):
