@@ -16,11 +16,11 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ..mail.directory import EVERYBODY, PROGRAMS
+from ..mail.units import byte_count, crontab, seconds, size, span
 from .errors import SettingsError
 from .settings_file import Key, Written, read_toml
 from .settings_problems import Fields, problem
 from .settings_text import Origin, environment, flagged
-from ..mail.units import byte_count, crontab, seconds, size, span
 
 DEFAULT = "default"
 _SPANS = frozenset({"timeout", "every", "deadline", "pace", "retry_backoff"})

@@ -267,7 +267,7 @@ def test_a_scheduler_killed_with_9_leaves_no_agent_and_the_next_goes_on(project)
 
 
 def test_a_gate_that_is_at_work_ends_with_its_scheduler(project):
-    """SIGTERM while a gate takes its time: ended in a moment, nothing on record of the weave, and gone on with later."""
+    """SIGTERM while a gate takes its time: ended in a moment, nothing on record of it, and gone on with later."""
     project.agent(more='[gates.slow]\ncommand = ["sh", "-c", "test -e list.txt && sleep 61.5"]\n')
     first = project.start("scheduler", "sprint")
     while not commands("sleep 61.5"):

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 from team_mail.mail.errors import UsageError
+from team_mail.mail.units import crontab
 from team_mail.scheduler.install import Place, crontab_line, github_workflow, nearest_cron, systemd_unit, texts
 from team_mail.scheduler.settings import Settings
-from team_mail.mail.units import crontab
 
 ODD = "100% odd \"names\" 'here' $HOME ;#"
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.mail.errors import UsageError
 from team_mail.mail.home import read_directory
+from team_mail.mail.units import byte_count, crontab, seconds, size, span
 from team_mail.scheduler.settings import Loaded, read_settings
 from team_mail.scheduler.settings_file import key_lines
-from team_mail.mail.units import byte_count, crontab, seconds, size, span
 
 WHOLE = """\
 [team]
