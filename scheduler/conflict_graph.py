@@ -7,8 +7,10 @@ knots of patches, by least degree for larger ones. A patch's weight never makes 
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import combinations
 from typing import NamedTuple
@@ -17,6 +19,7 @@ from ..personas.git import Git
 from .patch import Entry, Offer, text
 from .tree import Applied
 
+_AT_LEAST = 50  # merges that are worth a process
 Pair = tuple[int, int]
 
 
@@ -56,9 +59,16 @@ def overlapping(applied: Sequence[Applied]) -> list[Pair]:
 
 
 def merged(git: Git, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
-    """Merge pairs of commits, all in one process."""
-    if not pairs:
-        return []
+    """Merge pairs of commits, a great many in one process."""
+    size = max(_AT_LEAST, -(-len(pairs) // (os.cpu_count() or 1)))
+    parts = [pairs[start : start + size] for start in range(0, len(pairs), size)]
+    if len(parts) <= 1:
+        return _merged(git, pairs) if pairs else []
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return [merge for part in pool.map(_merged, [git] * len(parts), parts) for merge in part]
+
+
+def _merged(git: Git, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
     asked = "".join(f"{one} {other}\n" for one, other in pairs).encode()
     told = iter(git("merge-tree", "--stdin", "--no-messages", "--allow-unrelated-histories", stdin=asked).split(b"\0"))
     found: list[Merge] = []

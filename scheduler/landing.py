@@ -71,7 +71,8 @@ class Branch:
     def _merge(self, each: Applied, files: Mapping[bytes, Entry]) -> list[Change] | None:
         index = self.quarantine.index_of(files)
         patch = self._canonical(each)
-        if index.run(*_MERGING, stdin=patch, wrapper=limited(self.limits)).returncode:
+        within = self.limits.seconds  # a merge driver could wait for ever
+        if index.run(*_MERGING, stdin=patch, wrapper=limited(self.limits), timeout=within).returncode:
             return None
         staged = dict(map(_staged, index("ls-files", "--stage", "-z").split(b"\0")[:-1]))
         now = [Change(path, files.get(path), staged.get(path)) for path, _, _ in each.changes]
@@ -89,7 +90,8 @@ class Branch:
     def _merge_tree(self, each: Applied) -> list[Change] | None:
         """Merge whole trees, which follows renames; None where that leaves a conflict."""
         git = self.quarantine.git
-        told = git.run("merge-tree", "--write-tree", "--no-messages", "--name-only", *sides(self.tree, each))
+        words = ("merge-tree", "--write-tree", "--no-messages", "--name-only")
+        told = git.run(*words, *sides(self.tree, each), timeout=self.limits.seconds)
         if told.returncode:
             return None
         return changes_in(git("diff-tree", *_RAW, self.tree.oid, told.stdout.decode().strip()))

@@ -28,6 +28,7 @@ _SETTINGS = {
     "core.protectNTFS": "true",
     "core.sparseCheckout": "false",
     "core.splitIndex": "false",
+    "core.useReplaceRefs": "false",
     "merge.conflictStyle": "merge",
     "merge.directoryRenames": "false",
     "merge.renames": "true",
