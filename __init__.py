@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .personas.roster import Roster, read_roster
     from .personas.scripted import ScriptedAgent
     from .scheduler.decide import Member, Wish, decide
-    from .scheduler.errors import BranchMoved, NoSuchRun, NotLeader, NotReady, SettingsError
+    from .scheduler.errors import BranchMoved, NoSuchRun, NotLeader, NotReady, SettingsError, Stopped
     from .scheduler.launch import Dispatcher
     from .scheduler.patch import Offer
     from .scheduler.plan import Launch, Plan
@@ -138,6 +138,7 @@ _HOMES = {
         "NotLeader",
         "NotReady",
         "SettingsError",
+        "Stopped",
     ),
     "scheduler.launch": ("Dispatcher",),
     "scheduler.patch": ("Offer",),
@@ -211,6 +212,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Settings",
     "SettingsError",
     "State",
+    "Stopped",
     "Summary",
     "SystemClock",
     "TeamMailError",

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..mail.errors import TeamMailError
@@ -96,7 +96,7 @@ class Dispatcher:
         if outcome.status == "stopped" and self.stop.is_set():
             self._give_up(launch)
         else:
-            self._finish(launch, outcome, captured, told)
+            self._finish(launch, _with_trouble(outcome, captured), captured, told)
         self.tell(News(launch, outcome, len(captured.files) if captured else 0))
 
     def _played(self, launch: Launch, batch: Batch, watch: Watch, mail: Sequence[Message]) -> tuple[Outcome, Captured]:
@@ -106,7 +106,7 @@ class Dispatcher:
             outcome = self.workshop.agents[launch.agent].play(job)
             return watch.judged(launch.run, outcome), workspace.capture()
         finally:
-            with suppress(OSError):
+            with suppress(OSError, TeamMailError):  # what cannot be removed costs room, not a patch
                 workspace.remove()
 
     def _job(
@@ -189,6 +189,13 @@ def _started(launch: Launch, batch: Batch, supervisor: Mapping[str, Any]) -> Dra
         "supervisor": {**supervisor},
     }
     return Draft("run.started", "scheduler", run=launch.run, data=data, id=derived_id("run.started", launch.run))
+
+
+def _with_trouble(outcome: Outcome, captured: Captured | None) -> Outcome:
+    """Say in a run's outcome what of its work could not be captured."""
+    if captured is None or not captured.trouble:
+        return outcome
+    return replace(outcome, detail=f"{outcome.detail}; not captured: {'; '.join(captured.trouble)}")
 
 
 def _read(launch: Launch, mail: str) -> Draft:

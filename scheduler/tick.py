@@ -116,6 +116,7 @@ class Ticker:
 
     def _lose(self, plan: Plan) -> None:
         sweep([run.id for run in plan.lost])
+        self.shop.mirror.discard()
         self.shop.append(
             [
                 Draft(
