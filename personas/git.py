@@ -23,6 +23,7 @@ _SAFE = (
     "advice.detachedHead=false", "commit.gpgSign=false", "diff.renames=false", "apply.whitespace=nowarn",
     "protocol.allow=never", "protocol.file.allow=always",
 )  # fmt: skip
+_DRIVERS = r"^merge\..+\.(driver|name|recursive)$"
 _OPTIONS = tuple(word for setting in _SAFE for word in ("-c", setting))
 _ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -115,6 +116,22 @@ def find_repository(start: Path) -> tuple[Git, Path]:
     if not top:
         raise NotARepository(f"{start} is in a bare git repository; a team needs a checkout to live in")
     return Git(Path(common)), Path(top)
+
+
+def with_drivers(git: Git) -> Git:
+    """Return the same repository with the merge drivers of the user's own settings, and nothing else from there."""
+    words = ["git", "config", "--global", "--null", "--get-regexp", _DRIVERS]
+    told = subprocess.run(words, capture_output=True, check=False).stdout  # noqa: S603
+    pairs = [entry.partition("\n") for entry in os.fsdecode(told).split("\0") if entry]
+    if not pairs:
+        return git
+    settings = " ".join(f"{_quoted(name)}={_quoted(value)}" for name, _, value in pairs)
+    return replace(git, settings={**git.settings, "GIT_CONFIG_PARAMETERS": settings})
+
+
+def _quoted(text: str) -> str:
+    """Quote as git does within GIT_CONFIG_PARAMETERS."""
+    return "'" + text.replace("'", "'\\''").replace("!", "'\\!'") + "'"
 
 
 def _places(start: Path) -> tuple[str, str] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..mail.errors import UsageError
 from ..personas.errors import GitError
-from ..personas.git import Git, find_repository
+from ..personas.git import Git, find_repository, with_drivers
 from .errors import BranchMoved
 from .patch import Offer
 from .weave import weave
@@ -24,7 +24,7 @@ def weave_by_hand(
 
     Raises UsageError for what is not there, and BranchMoved where the branch is there already.
     """
-    git, _ = find_repository(start)
+    git = with_drivers(find_repository(start)[0])
     tip = _commit(git, onto)
     offers = offers_from_files(git, patches, _commit(git, base))
     if branch is None:

@@ -16,7 +16,7 @@ from ..mail.log import EventLog
 from ..mail.mailbox import Mailbox, MailLog
 from ..personas.agent import Agent
 from ..personas.command import CommandAgent, Limits
-from ..personas.git import Git, find_repository
+from ..personas.git import Git, find_repository, with_drivers
 from ..personas.persona import Persona
 from ..personas.replay import ReplayAgent
 from ..personas.roster import Roster, read_roster
@@ -94,7 +94,8 @@ def open_workshop(
     roster = read_roster(home / "personas")
     agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
     mailbox = _mailbox(home, read_directory(home))
-    return Workshop(home, git, top, mailbox, roster, settings, agents, Mirror(git.directory, home / "work"))
+    mirror = Mirror(git.directory, home / "work")
+    return Workshop(home, with_drivers(git), top, mailbox, roster, settings, agents, mirror)
 
 
 def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Workshop:
@@ -113,7 +114,7 @@ def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, 
     settle_home(home)
     agents: dict[str, Agent] = {"replay": ReplayAgent(folder)}
     mirror = Mirror(git.directory, home / "work")
-    return Workshop(home, git, top, _mailbox(home, directory), roster, settings, agents, mirror)
+    return Workshop(home, with_drivers(git), top, _mailbox(home, directory), roster, settings, agents, mirror)
 
 
 def agent_of(name: str, told: AgentSettings) -> Agent:

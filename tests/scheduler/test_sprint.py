@@ -50,6 +50,22 @@ def test_with_one_round_of_conflicts_it_takes_three(team):
     assert (mail.sender, mail.type, mail.read) == ("weaver", "conflict", True)
 
 
+def test_the_merge_drivers_of_the_users_own_settings_are_asked(team, tmp_path, monkeypatch):
+    """What mergiraf and its like settle is no conflict; nothing else of those settings has a say."""
+    told = tmp_path / "gitconfig"
+    told.write_text(
+        '[merge "both"]\n\tname = it\'s both\n\tdriver = "cat %A %B > %A.new && mv %A.new %A"\n'
+        "[core]\n\thooksPath = /nowhere\n[alias]\n\tapply = !false\n"
+    )
+    (team.folder / ".gitattributes").write_text("poem.txt merge=both\n")
+    team.git("add", ".gitattributes")
+    team.git("commit", "--quiet", "-m", "Both")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(told))
+    found = team.sprint({"ann": team.replaced(3, "ann"), "bob": team.replaced(3, "bob")})
+    assert (found.conflicts, sorted(found.landed)) == (0, ["ann", "bob"])
+    assert {"ann", "bob"} <= {*team.text("team/sprint-1")}
+
+
 def test_one_after_the_other_each_sees_what_the_one_before_did(team):
     """In sequence there is nothing to conflict with, at the price of a tick for each."""
     scripts = {name: team.replaced(3, name) for name in ("ann", "bob", "cyd")}
