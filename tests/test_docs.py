@@ -1,47 +1,77 @@
-"""The documents against the command: nothing undocumented, nothing documented that is not there."""
+"""The documents against the commands: nothing undocumented, nothing documented that is not there."""
 
 import re
 from pathlib import Path
 
 import pytest
+from team_mail.mail import cli as mail_cli
 from team_mail.mail import manual
-from team_mail.mail.cli import command
+from team_mail.scheduler import cli as scheduler_cli
+from team_mail.team import cli as team_cli
 
 ROOT = Path(__file__).parent.parent
-GUIDE = (ROOT / "docs" / "mail.md").read_text()
+DOCUMENTS = ("README.md", "docs/mail.md", "docs/log.md", "docs/sprint.md", "docs/settings.md", "docs/personas.md")
+TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
+GUIDES = {"team-mail": "docs/mail.md", "scheduler": "docs/sprint.md", "team": "docs/sprint.md"}
+OTHERS = r"\bgit [^`\n]*|^(make|pip) .*$|^command = \[.*$|ask each for its `--help`"  # whose options are not ours
 
 
-def commands(node=None, names=()):
-    """Every command with its full name."""
-    for name, child in (node or command()).commands.items():
-        if hasattr(child, "commands"):
-            yield from commands(child, (*names, name))
-        else:
-            yield " ".join((*names, name)), child
+def commands(node, names):
+    """Every command of a tree with its full name, the tree's own first."""
+    yield " ".join(names), node
+    for name, child in getattr(node, "commands", {}).items():
+        yield from commands(child, (*names, name))
 
 
-COMMANDS = dict(commands())
+COMMANDS = {name: node for tree, root in TREES.items() for name, node in commands(root, (tree,))}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_and_its_options_have_help_and_stand_in_the_guide(name):
-    """Whoever meets a command or an option finds a sentence on it in the terminal and in docs/mail.md."""
-    node = COMMANDS[name]
+    """Whoever meets a command or an option finds a sentence on it in the terminal and in the guide."""
+    node, (tree, *words) = COMMANDS[name], name.split(" ")
+    guide = (ROOT / GUIDES[tree]).read_text()
+    spelled = rf"[`, ]{' '.join(words)}\b" if tree == "team-mail" else rf"`{name}\b"
     assert node.help
-    assert re.search(rf"[`, ]{name}\b", GUIDE), f"{name} is not in docs/mail.md"
+    assert re.search(spelled, guide), f"{name} is not in {GUIDES[tree]}"
     for param in node.params:
         assert param.help, f"{name} {param.name} has no help"
         if param.param_type_name == "option":
             for flag in param.opts:
-                assert f"{flag}`" in GUIDE or f"{flag} " in GUIDE, f"{flag} of {name} is not in docs/mail.md"
+                assert f"{flag}`" in guide or f"{flag} " in guide, f"{flag} of {name} is not in {GUIDES[tree]}"
 
 
-def test_the_guide_names_no_option_that_is_not_there():
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name.startswith(("scheduler ", "team "))])
+def test_a_command_has_a_row_that_names_its_options(name):
+    """The row of a command in the reference tells every option it has, so that none is taken for another's."""
+    row = re.search(rf"^\| `{name}\b[^|]*`.*$", (ROOT / GUIDES[name.split()[0]]).read_text(), re.MULTILINE)
+    assert row, f"{name} has no row"
+    flags = {flag for param in COMMANDS[name].params for flag in param.opts if flag.startswith("--")}
+    assert flags - {"--help"} <= set(re.findall(r"--[a-z][a-z-]+", row[0]))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_documents_name_no_option_that_is_not_there(document):
     """An option that was renamed or taken out does not live on in the documents."""
-    real = {flag for node in (command(), *COMMANDS.values()) for param in node.params for flag in param.opts}
-    for document in ("README.md", "docs/mail.md", "docs/log.md"):
-        text = re.sub(r"^(git|make|pip).*$", "", (ROOT / document).read_text(), flags=re.MULTILINE)
-        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= real | {"--help"}, document
+    real = {flag for node in COMMANDS.values() for param in node.params for flag in param.opts}
+    text = re.sub(OTHERS, "", (ROOT / document).read_text(), flags=re.MULTILINE)
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= real | {"--help"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_documents_name_no_command_that_is_not_there(document):
+    """What stands in a code span or behind a prompt as one of our commands is one."""
+    text = (ROOT / document).read_text()
+    for tree, root in TREES.items():
+        found = re.findall(rf"(?:`|^\$ |^){tree} ([a-z][a-z-]*)", text, re.MULTILINE)
+        assert set(found) <= {*root.commands}, tree
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "storm"])
+def test_the_readme_names_what_can_be_made(target):
+    """Each `make` of the README is a target of the Makefile, and those that people need are there."""
+    assert f"make {target}" in (ROOT / "README.md").read_text()
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
 def test_the_manual_page_is_what_the_command_tells():
@@ -50,7 +80,15 @@ def test_the_manual_page_is_what_the_command_tells():
 
 
 def test_links_between_the_documents_lead_somewhere():
-    """Every relative link of a document names a file that is there."""
+    """Every relative link of a document names a file that is there, and a heading that is in it."""
     for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+        for target, place in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", document.read_text()):
+            file = document.parent / target if target else document
+            assert file.exists(), f"{document.name} links to {target}"
+            assert not place or place in headings(file), f"{document.name} links to {target}#{place}"
+
+
+def headings(file):
+    """The names by which GitHub links to the headings of a document."""
+    found = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in found}

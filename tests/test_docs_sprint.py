@@ -1,0 +1,185 @@
+"""The documents of the sprint against the code: every setting, event, file, key and variable, and no other."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from team_mail.personas.bundled import library
+from team_mail.personas.command import PLACEHOLDERS
+from team_mail.personas.errors import PersonaError
+from team_mail.personas.persona import Persona, parse_persona
+from team_mail.personas.prompt import Situation, write_prompt
+from team_mail.scheduler.decide import Wish
+from team_mail.scheduler.launch import Dispatcher
+from team_mail.scheduler.refusal import SENSITIVE
+from team_mail.scheduler.settings import read_settings
+from team_mail.scheduler.sprint import run_sprint
+from team_mail.scheduler.tick import Ticker
+from team_mail.scheduler.workshop import open_replay
+
+ROOT = Path(__file__).parent.parent
+SPRINT, SETTINGS, PERSONAS = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("sprint", "settings", "personas"))
+PROGRAMS = r'"((?:sprint|tick|run|patch|weave|gate|persona|scheduler)\.[a-z]+)"'
+
+
+def section(text: str, heading: str) -> str:
+    """What stands under a heading, up to the next one of its rank or a higher one."""
+    rank, _ = heading.split(" ", 1)
+    found = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(rank)}}} |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found, heading
+    return found[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of the tables in a text, without heads and rules; what is in code spans is bare."""
+    lines = [line for line in text.splitlines() if line.strip().startswith("|")]
+    cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
+    heads = {at - 1 for at, row in enumerate(cells) if set(row[0]) == {"-"}}
+    return [row for at, row in enumerate(cells) if at not in heads and set(row[0]) != {"-"}]
+
+
+def spans(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_every_setting_stands_in_the_table_with_its_default(tmp_path):
+    """A key that was added, renamed or given another default shows at once that the table is old."""
+    (tmp_path / "team.toml").write_text('[agents.NAME]\ncommand = ["x"]\n[gates.NAME]\ncommand = ["x"]\n')
+    told = {
+        key: "none" if found.where != "default" or found.value is None else json.dumps(found.value)
+        for key, found in read_settings(tmp_path, {}).origins.items()
+    }
+
+    table = {spans(key)[0]: default.strip("`") for key, default, _ in rows(section(SETTINGS, "## Every key"))}
+
+    assert table == told | {"groups.NAME": "none"}
+    for name in PLACEHOLDERS:
+        assert f"`{{{name}}}`" in SETTINGS
+        assert f"`{{{name}}}`" in SPRINT
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/settings.md"])
+def test_the_lines_for_agents_are_those_of_the_template(document):
+    """What is shown to be copied is what `team init` writes."""
+    shown = re.findall(
+        r'^(\[agents\.(?!shell)\w+\]|command = \["(?!sh)\w.*|prompt = ".*|env = .*)$',
+        (ROOT / document).read_text(),
+        re.MULTILINE,
+    )
+    template = (ROOT / "team" / "template.toml").read_text()
+    assert len(shown) > 5
+    assert [line for line in shown if f"# {line}\n" not in template] == []
+
+
+# -- events
+
+
+EVENTS = {
+    kind: (spans(names), set(spans(re.sub(r"\([^)]*\)", "", data))))
+    for kinds, _, names, data in rows(section(SPRINT, "## Events"))
+    for kind in spans(kinds)
+}
+
+
+def test_every_kind_of_event_stands_in_the_table():
+    """The table has the kinds that scheduler and weaver write or read, and no other."""
+    code = "".join(path.read_text() for path in (ROOT / "scheduler").glob("*.py"))
+    assert set(EVENTS) == set(re.findall(PROGRAMS, code))
+
+
+def test_the_fields_of_events_are_those_of_the_table(tmp_path):
+    """A sprint in which patches land, collide, are refused, held and rejected writes what the table says."""
+    log = played(tmp_path)
+
+    for event in log:
+        if event.kind in EVENTS and "idle" not in event.data:
+            names, data = EVENTS[event.kind]
+            assert set(event.data) == data, event.kind
+            assert [name for name in ("run", "ref") if getattr(event, name)] == names, event.kind
+    missing = set(EVENTS) - {event.kind for event in log}
+    assert missing == {"run.lost", "run.stopped", "patch.approved", "scheduler.paused", "scheduler.resumed"}
+
+
+def played(folder: Path) -> list:
+    """A sprint of recorded patches, and its log."""
+    repository, patches = folder / "project", folder / "patches"
+    patches.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main", "project")
+    (repository / "poem.txt").write_text("one\ntwo\nthree\nfour\nfive\nsix\nseven\n")
+    git(repository, "add", ".")
+    git(repository, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "--quiet", "-m", "Begin")
+    for name, file, text in (
+        ("ann", "poem.txt", "ONE\ntwo\nthree\nfour\nfive\nsix\nseven\n"),
+        ("bob", "poem.txt", "EINS\ntwo\nthree\nfour\nfive\nsix\nseven\n"),
+        ("cyd", "bad.txt", "this breaks the gate\n"),
+        ("dan", ".envrc", "export POWER=1\n"),
+        ("eve", ".team/team.toml", "[team]\n"),
+    ):
+        path = repository / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        git(repository, "add", "--all", "--force")
+        patch = git(repository, "diff", "--cached", "--full-index")
+        (patches / f"{name}.patch").write_text(patch)
+        git(repository, "reset", "--quiet", "--hard")
+    (patches / "fay.patch").write_text("this is no patch\n")
+    home = repository / ".team"
+    home.mkdir()
+    (home / "team.toml").write_text('[gates.good]\ncommand = ["sh", "-c", "! test -e bad.txt"]\n')
+    shop = open_replay(home, repository, patches, {"sprint.max_attempts": "1"})
+    assert run_sprint(Ticker(shop, Dispatcher(shop)), Wish("asked for"))
+    return [*shop.mailbox.log.read()]
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def test_every_sensitive_file_stands_in_the_table():
+    """Who wonders why a patch is held finds its file in the guide, with the reason."""
+    told = rows(section(SPRINT, "### Files that wait for a person"))
+    assert {glob: why for why, globs in told for glob in spans(globs)} == SENSITIVE
+
+
+# -- personas
+
+
+def test_every_key_of_a_persona_stands_in_the_table():
+    """The table has the keys that a persona's file may hold, and no other."""
+    keys = {field.name for field in fields(Persona)} - {"prompt", "extra", "source", "line"}
+    assert {spans(key)[0] for key, *_ in rows(section(PERSONAS, "## The file"))} == keys
+
+
+def test_every_variable_of_a_prompt_stands_in_the_table():
+    """The table has the variables that a prompt may use, as the error about another one lists them."""
+    persona = parse_persona("{{ unknown }}", Path("ann.md"))
+    with pytest.raises(PersonaError) as raised:
+        write_prompt(persona, [], Situation(1, 1, "r", "b", "t", "you", (), "shop"))
+    known = str(raised.value).partition("there are ")[2].split(", ")
+
+    assert {name for names, _ in rows(section(PERSONAS, "## Variables")) for name in spans(names)} == set(known)
+
+
+def test_the_bundled_personas_stand_in_the_table():
+    """Each of the library has a row with what its file says."""
+    table = {spans(row[1])[0]: row for row in rows(section(PERSONAS, "## The bundled ones"))}
+    found = [parse_persona(file.read_text(), Path(file.name)) for file in library()]
+
+    assert {*table} == {persona.id for persona in found}
+    for one in found:
+        emoji, _, role, description, paths, priority = table[one.id]
+        assert (emoji, role, description) == (one.emoji, one.role, one.description)
+        assert (spans(paths), priority or "0") == ([*one.paths], str(one.priority)), one.id
+
+
+def test_the_persona_that_is_shown_is_one():
+    """The example in the guide can be copied into a file."""
+    text = re.search(r"```markdown\n(.*?)```", PERSONAS, re.DOTALL)
+    assert text
+    found = parse_persona(text[1], Path("glazier.md"))
+    assert (found.id, found.timeout, found.scheduled) == ("glazier", 1200, True)
