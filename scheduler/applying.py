@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 from ..personas.errors import GitError
 from ..personas.git import Git
-from .patch import Limits, Offer, changes_in
+from .index import read_index, write_index
+from .patch import Change, Entry, Limits, Offer, changed, changes_in
 from .quarantine import Quarantine
 from .refusal import refused, refused_unread, sensitive
 from .tree import Applied, Tree, read_tree
@@ -24,15 +27,17 @@ _LIMIT = 'ulimit -v "$1" 2>/dev/null; ulimit -t "$2" 2>/dev/null; shift 2\n'
 _APPLY = (
     _LIMIT
     + """
-folder=$1 bases=$2; shift 2
-for base in $bases; do
-    own=$folder/${base%:*}
-    export GIT_INDEX_FILE="$own.index"
-    "$@" apply --cached "$own.patch" 2>"$own.said" &&
-        "$@" diff-index --cached -r --raw -z --no-renames "${base#*:}" >"$own.raw"
-    echo $? >"$own.code"
+names=$1; shift
+for name in $names; do
+    export GIT_INDEX_FILE="$PWD/$name.index"
+    "$@" apply --cached "$name.patch" 2>"$name.said"
+    echo $? >"$name.code"
 done
 """
+)
+# Names that a patch may mean. Any may be missing or too many: then git is asked again with the whole index.
+_NAMED = re.compile(
+    rb"^(?:--- a/|\+\+\+ b/|(?:rename|copy) (?:from|to) )([^\t\n]+)|^diff --git a/(.+) b/\2$", re.MULTILINE
 )
 
 
@@ -41,20 +46,90 @@ def apply_all(
 ) -> tuple[list[Applied], list[Refused], list[Held]]:
     """Apply each offer to its own base: those that may be woven, those that may not, and those that wait."""
     bases = {base: _base(quarantine, base, tip) for base in dict.fromkeys(offer.base for offer in offers)}
-    whys = [refused_unread(offer, limits) for offer in offers]
-    fine = [n for n, offer in enumerate(offers) if not whys[n] and isinstance(bases[offer.base], Tree)]
-    workers = min(_AT_ONCE, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        parts = [pool.submit(_apply, quarantine, offers, fine[part::workers], limits) for part in range(workers)]
-    for part in parts:
-        part.result()
-    done = [
-        _looked_at(quarantine, number, offer, whys[number] or bases[offer.base], limits)
-        for number, offer in enumerate(offers)
-    ]
-    taken = [
-        (each, () if each.offer.approved else sensitive(each.changes)) for each in done if isinstance(each, Applied)
-    ]
+    done: dict[int, Applied | Refused] = {}
+    tried: list[Try] = []
+    for number, offer in enumerate(offers):
+        base = refused_unread(offer, limits) or bases[offer.base]
+        if isinstance(base, str):
+            done[number] = Refused(offer, base)
+        else:
+            tried.append(Try(offer, base, quarantine, quarantine.folder / str(number)))
+    for one in tried:
+        one.prepare()
+    _apply(quarantine, tried, limits)
+    again = [one for one in tried if one.changes is None]
+    for one in again:
+        one.widen()
+    _apply(quarantine, again, limits)
+    for one in tried:
+        done[int(one.own.name)] = one.outcome(limits)
+    return _sorted([done[number] for number in range(len(offers))])
+
+
+@dataclass
+class Try:
+    """One offer on its way into an index of its own: of the files that it names, and if that will not do, of all."""
+
+    offer: Offer
+    base: Tree
+    quarantine: Quarantine
+    own: Path  # how its scratch files begin
+    whole: bool = False
+
+    def prepare(self) -> None:
+        """Write the patch, and an index of what it seems to change."""
+        self.own.with_suffix(".patch").write_bytes(self.offer.patch)
+        write_index(self.own.with_suffix(".index"), self._before, len(self.offer.base))
+
+    def widen(self) -> None:
+        """Have git write an index of all files."""
+        self.whole = True
+        self.own.with_suffix(".code").unlink(missing_ok=True)
+        self.quarantine.index(f"{self.own.name}.index")("read-tree", self.offer.base)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether git applied the patch."""
+        code = self.own.with_suffix(".code")
+        return code.exists() and code.read_text().strip() == "0"
+
+    @cached_property
+    def _before(self) -> dict[bytes, Entry]:
+        named = {one or other for one, other in _NAMED.findall(self.offer.patch)}
+        return self.base.around(named)
+
+    @property
+    def changes(self) -> tuple[Change, ...] | None:
+        """What git made of it, by the index and not by the patch's claims; None if that is not to be known yet."""
+        if not self.succeeded:
+            return None
+        if self.whole:
+            git, words = (
+                self.quarantine.index(f"{self.own.name}.index"),
+                ("--cached", "-r", "--raw", "-z", "--no-renames"),
+            )
+            return tuple(changes_in(git("diff-index", *words, self.offer.base)))
+        after = read_index(self.own.with_suffix(".index"), len(self.offer.base))
+        if after is None:
+            return None
+        changes = changed(self._before, after)
+        return changes if self.base.fits(changes) else None
+
+    def outcome(self, limits: Limits) -> Applied | Refused:
+        """Return the offer applied, or why it is refused."""
+        changes = self.changes
+        if changes is None:
+            said = self.own.with_suffix(".said")
+            why = _words(said.read_bytes() if said.exists() else b"", limits)
+            return Refused(self.offer, f"it does not apply to its own base: {why}")
+        if why := refused(self.offer, changes):
+            return Refused(self.offer, why)
+        return _small(self.quarantine.git, Applied(self.offer, self.base, changes), limits)
+
+
+def _sorted(done: Sequence[Applied | Refused]) -> tuple[list[Applied], list[Refused], list[Held]]:
+    applied = [each for each in done if isinstance(each, Applied)]
+    taken = [(each, () if each.offer.approved else sensitive(each.changes)) for each in applied]
     return (
         [each for each, files in taken if not files],
         [each for each in done if isinstance(each, Refused)],
@@ -71,44 +146,28 @@ def limited(limits: Limits) -> tuple[str, ...]:
 
 
 def _base(quarantine: Quarantine, base: str, tip: Tree) -> Tree | str:
-    """Read a base, and make its index once for all its offers; the reason where it cannot be."""
+    """Read a base; the reason where it cannot be."""
     if not _ID.fullmatch(base):
         return f"its base {base!r} is not in this repository: it is no full id of a commit"
     try:
-        quarantine.index(f"base-{base}")("read-tree", base)
         return tip if tip.commit == base else read_tree(quarantine.git, base, quarantine.write)
     except GitError as error:
         return f"its base {base[:12]} is not in this repository ({error})"
 
 
-def _apply(quarantine: Quarantine, offers: Sequence[Offer], numbers: Sequence[int], limits: Limits) -> None:
-    """Apply some of the offers, each in a copy of its base's index, and have git say what that changed.
+def _apply(quarantine: Quarantine, tried: Sequence[Try], limits: Limits) -> None:
+    """Apply patches, each in its own index, by as many shells as there are processors."""
+    workers = min(_AT_ONCE, os.cpu_count() or 1, len(tried))
 
-    The patch's own claims count for nothing.
-    """
-    for number in numbers:
-        shutil.copyfile(quarantine.folder / f"base-{offers[number].base}", quarantine.folder / f"{number}.index")
-        (quarantine.folder / f"{number}.patch").write_bytes(offers[number].patch)
-    bases = " ".join(f"{number}:{offers[number].base}" for number in numbers)
-    given = (str(limits.memory >> 10), str(limits.seconds), str(quarantine.folder), bases)
-    quarantine.git.run(wrapper=("sh", "-c", _APPLY, "sh", *given), timeout=limits.seconds * (len(numbers) + 1))
+    def apply(part: Sequence[Try]) -> None:
+        names = " ".join(one.own.name for one in part)
+        given = (str(limits.memory >> 10), str(limits.seconds), names)
+        within = limits.seconds * (len(part) + 1)
+        quarantine.git.run(wrapper=("sh", "-c", _APPLY, "sh", *given), cwd=quarantine.folder, timeout=within)
 
-
-def _looked_at(
-    quarantine: Quarantine, number: int, offer: Offer, base: Tree | str, limits: Limits
-) -> Applied | Refused:
-    """Read what became of an offer in its index."""
-    if isinstance(base, str):
-        return Refused(offer, base)
-    own = quarantine.folder / str(number)
-    code = own.with_suffix(".code")
-    if not code.exists() or int(code.read_text()):
-        why = _words(own.with_suffix(".said").read_bytes(), limits)
-        return Refused(offer, f"it does not apply to its own base: {why}")
-    changes = tuple(changes_in(own.with_suffix(".raw").read_bytes()))
-    if why := refused(offer, changes):
-        return Refused(offer, why)
-    return _small(quarantine.git, Applied(offer, base, changes), limits)
+    if workers:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(apply, [tried[part::workers] for part in range(workers)]))
 
 
 def _words(said: bytes, limits: Limits) -> str:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from .applying import limited
 from .commit import write_commit
-from .patch import GITLINK, Change, Entry, Limits, changes_in, text
+from .index import read_index, write_index
+from .patch import GITLINK, Change, Entry, Limits, changed, changes_in, text
 from .quarantine import Quarantine
 from .refusal import refused, sensitive
 from .tree import Applied, Tree
@@ -25,7 +26,7 @@ WAYS = ("3way", "merge-tree")
 _MARKER = re.compile(rb"^(?:<{7}|\|{7}|>{7}) .*$|^={7}\r?$", re.MULTILINE)
 _MERGING = ("apply", "--cached", "--3way", "-")
 _RAW = ("-r", "--raw", "-z", "--no-renames")
-Merges = dict[tuple[str, frozenset[tuple[bytes, Entry]]], list[Change] | None]
+Merges = dict[tuple[str, frozenset[tuple[bytes, Entry]]], Sequence[Change] | None]
 
 
 @dataclass
@@ -60,23 +61,24 @@ class Branch:
         self.tree = tree
         self.landed.append(Landed(each.offer, self.tip, how, tuple(text(change.path) for change in changes)))
 
-    def _three_way(self, each: Applied) -> list[Change] | None:
+    def _three_way(self, each: Applied) -> Sequence[Change] | None:
         """Merge file by file; None where that leaves a conflict. Other orders often ask the same again."""
-        files = self.tree.around(each.changes)
+        files = self.tree.around(change.path for change in each.changes)
         asked = each.offer.key, frozenset(files.items())
         if asked not in self._known:
             self._known[asked] = self._merge(each, files)
         return self._known[asked]
 
-    def _merge(self, each: Applied, files: Mapping[bytes, Entry]) -> list[Change] | None:
-        index = self.quarantine.index_of(files)
+    def _merge(self, each: Applied, files: Mapping[bytes, Entry]) -> Sequence[Change] | None:
         patch = self._canonical(each)
+        path = self.quarantine.folder / "attempt"
+        write_index(path, files, len(self.tip))
+        index = self.quarantine.index(path.name)
         within = self.limits.seconds  # a merge driver could wait for ever
         if index.run(*_MERGING, stdin=patch, wrapper=limited(self.limits), timeout=within).returncode:
             return None
-        staged = dict(map(_staged, index("ls-files", "--stage", "-z").split(b"\0")[:-1]))
-        now = [Change(path, files.get(path), staged.get(path)) for path, _, _ in each.changes]
-        return [change for change in now if change.old != change.new]
+        merged = read_index(path, len(self.tip))
+        return None if merged is None else changed(files, merged)
 
     def _canonical(self, each: Applied) -> bytes:
         """Have git write the patch anew, with the ids of whole blobs that a merge needs."""
@@ -87,7 +89,7 @@ class Branch:
             path.write_bytes(self.quarantine.git("diff-tree", *options, *prefixes, each.base.oid, each.tree))
         return path.read_bytes()
 
-    def _merge_tree(self, each: Applied) -> list[Change] | None:
+    def _merge_tree(self, each: Applied) -> Sequence[Change] | None:
         """Merge whole trees, which follows renames; None where that leaves a conflict."""
         git = self.quarantine.git
         words = ("merge-tree", "--write-tree", "--no-messages", "--name-only")
@@ -120,12 +122,6 @@ def sides(tree: Tree, each: Applied) -> tuple[str, str]:
     """Write the two commits whose merge is the patch on that tree: both on its base, so that there they part."""
     ours, theirs = (write_commit(tree.write, each.offer, oid, [each.offer.base]) for oid in (tree.oid, each.tree))
     return ours, theirs
-
-
-def _staged(line: bytes) -> tuple[bytes, Entry]:
-    told, _, path = line.partition(b"\t")
-    mode, oid, _ = told.decode().split(" ")
-    return path, Entry(mode, oid)
 
 
 def _added(change: Change, marks: dict[str, Counter[bytes]]) -> Counter[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -77,6 +78,14 @@ def changes_in(raw: bytes) -> list[Change]:
         Change(found["path"], _entry(found["was"], found["before"]), _entry(found["is"], found["after"]))
         for found in _RAW.finditer(raw)
     ]
+
+
+def changed(before: Mapping[bytes, Entry], after: Mapping[bytes, Entry]) -> tuple[Change, ...]:
+    """Compare two lists of files."""
+    paths = sorted(before.keys() | after.keys())
+    return tuple(
+        Change(path, before.get(path), after.get(path)) for path in paths if before.get(path) != after.get(path)
+    )
 
 
 def _entry(mode: bytes, oid: bytes) -> Entry | None:

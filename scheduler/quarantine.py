@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import zlib
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from ..personas.git import Git
-from .patch import Entry
 
 # The user's own config is read, for merge drivers; these must not depend on it.
 _SETTINGS = {
@@ -29,6 +28,7 @@ _SETTINGS = {
     "core.sparseCheckout": "false",
     "core.splitIndex": "false",
     "core.useReplaceRefs": "false",
+    "index.version": "2",
     "merge.conflictStyle": "merge",
     "merge.directoryRenames": "false",
     "merge.renames": "true",
@@ -61,14 +61,6 @@ class Quarantine:
     def index(self, name: str) -> Git:
         """Return git with a scratch index of that name."""
         return self.git.using(index=self.folder / name)
-
-    def index_of(self, files: Mapping[bytes, Entry]) -> Git:
-        """Return git with a scratch index that holds these files alone, until the next one is asked for."""
-        (self.folder / "attempt").unlink(missing_ok=True)
-        git = self.index("attempt")
-        lines = b"".join(b"%s %s 0\t%s\0" % (e.mode.encode(), e.oid.encode(), path) for path, e in files.items())
-        git("update-index", "-z", "--index-info", stdin=lines)
-        return git
 
     def blobs(self, oids: Iterable[str]) -> dict[str, bytes]:
         """Read files, all in one process."""

@@ -35,10 +35,10 @@ class Tree:
             for path, old, _ in changes
         )
 
-    def around(self, changes: Iterable[Change]) -> dict[bytes, Entry]:
-        """Return the files that `git apply` would look at: those changed, those in the way, and their attributes."""
+    def around(self, paths: Iterable[bytes]) -> dict[bytes, Entry]:
+        """Return the files that `git apply` would look at: these, those in their way, and their attributes."""
         found: dict[bytes, Entry | None] = {}
-        for path, _, _ in changes:
+        for path in paths:
             found[path] = self[path]
             for above in _above(path):
                 attributes = above + b"/.gitattributes" if above else b".gitattributes"

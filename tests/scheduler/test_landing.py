@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.personas.git import Git
+from team_mail.scheduler.index import read_index, write_index
 from team_mail.scheduler.landing import Branch
 from team_mail.scheduler.patch import Change, Entry, Limits
 from team_mail.scheduler.quarantine import quarantine
@@ -40,6 +41,39 @@ def test_a_tree_changed_in_memory_is_the_tree_that_git_writes(project, gone, new
         assert tree.fits(changes)
         assert tree.changed(changes).oid == project.tree(edits, project.base)
         assert tree.changed([]).oid == before == tree.oid
+
+
+NAMES = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, 46} & set(name) and b"/" not in name)
+
+
+@given(st.sets(NAMES, max_size=6), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_an_index_written_here_is_read_by_git_and_the_other_way(project, tmp_path_factory, names, executable):
+    """Byte for byte the same files, whatever their names; a name of thousands of letters too."""
+    path = tmp_path_factory.mktemp("index") / "index"
+    oid = project.git.line("hash-object", "-w", "--stdin", stdin=b"new\n")
+    files = {name: Entry("100755" if executable else "100644", oid) for name in {*names, b"long" * 1100}}
+    write_index(path, files, len(project.base))
+    git = project.git.using(index=path)
+
+    listed = git("ls-files", "--stage", "-z").split(b"\0")[:-1]
+    tree = git.line("write-tree")
+    git("-c", "index.version=2", "read-tree", tree)
+
+    assert {line.partition(b"\t")[2] for line in listed} == files.keys()
+    assert read_index(path, len(project.base)) == files
+
+
+def test_an_index_in_conflict_or_of_another_version_is_not_read(project, tmp_path):
+    """Then git is asked."""
+    oid = project.git.line("hash-object", "-w", "--stdin", stdin=b"new\n")
+    write_index(tmp_path / "index", {b"a": Entry("100644", oid)}, 40)
+    git = project.git.using(index=tmp_path / "index")
+    git("update-index", "--index-version", "4")
+    assert read_index(tmp_path / "index", 40) is None
+    git("update-index", "--index-version", "2")
+    git("update-index", "--index-info", stdin=f"100644 {oid} 2\tb\n".encode())
+    assert read_index(tmp_path / "index", 40) is None
 
 
 def test_a_branch_that_does_not_take_a_patch_is_as_it_was(project):

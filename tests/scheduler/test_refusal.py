@@ -96,6 +96,14 @@ def test_nothing_at_all_is_refused(project):
     assert "corrupt patch" in verdict(project, project.patch({"a.txt": lines((3, "x"))})[:-30])
 
 
+def test_a_new_file_that_is_there_already_is_refused(project):
+    """And a file in the place of a folder, or in one that is a file: git looks at the whole base, whatever is named."""
+    assert "a.txt: already exists" in verdict(project, new_file("a.txt", "x"))
+    project.base = project.commit({"d/x": "x\n"}, project.base)
+    assert verdict(project, new_file("d", "x")).startswith("refused: ")
+    assert verdict(project, new_file("a.txt/x", "x")).startswith("refused: ")
+
+
 def test_a_change_of_nothing_is_refused(project):
     """A mode set to what it is changes nothing."""
     same = b"diff --git a/a.txt b/a.txt\nold mode 100755\nnew mode 100644\n"

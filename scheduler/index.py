@@ -1,0 +1,56 @@
+"""A scratch index as a file, written and read without a process: version 2 of `gitformat-index`, without extensions.
+
+It may hold a part of a tree only, so that what a patch costs does not grow with the repository.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+from .patch import Entry
+
+_HEADER = struct.Struct(">4sII")
+_STAT = 24  # bytes of times, device and inode, before the mode
+_MODE = struct.Struct(">I12x")  # then owner and size
+_FLAGS = struct.Struct(">H")
+_LONGEST = 0xFFF
+_EXTENDED = 0x4000
+_STAGE = 0x3000
+_SHA1 = 40  # digits
+
+
+def write_index(path: Path, files: Mapping[bytes, Entry], digits: int) -> None:
+    """Write an index that holds these files, with nothing about a checkout; ids have so many digits."""
+    parts = [_HEADER.pack(b"DIRC", 2, len(files))]
+    for name, (mode, oid) in sorted(files.items()):
+        entry = (
+            bytes(_STAT) + _MODE.pack(int(mode, 8)) + bytes.fromhex(oid) + _FLAGS.pack(min(len(name), _LONGEST)) + name
+        )
+        parts.append(entry + bytes(8 - len(entry) % 8))
+    whole = b"".join(parts)
+    path.write_bytes(whole + hashlib.new("sha1" if digits == _SHA1 else "sha256", whole).digest())
+
+
+def read_index(path: Path, digits: int) -> dict[bytes, Entry] | None:
+    """Read an index whose ids have so many digits; None where files are in conflict, or it has another version."""
+    raw, width, files = path.read_bytes(), digits // 2, dict[bytes, Entry]()
+    _, version, count = _HEADER.unpack_from(raw)
+    if version not in {2, 3}:
+        return None
+    start = _HEADER.size
+    for _ in range(count):
+        place = start + _STAT
+        (mode,) = _MODE.unpack_from(raw, place)
+        place += _MODE.size
+        oid, place = raw[place : place + width], place + width
+        (flags,) = _FLAGS.unpack_from(raw, place)
+        if flags & _STAGE:
+            return None
+        place += _FLAGS.size * (2 if flags & _EXTENDED else 1)
+        end = raw.index(b"\0", place)
+        files[raw[place:end]] = Entry(f"{mode:06o}", oid.hex())
+        start += (end - start) // 8 * 8 + 8
+    return files
