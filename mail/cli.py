@@ -27,19 +27,9 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo("team-mail " + version("team-mail"))
-        raise typer.Exit
-
-
 @app.callback()
 def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
+    version: Annotated[bool, option.version_of("team-mail")] = False,
 ) -> None:
     """Mail for teams of AI coding agents: a log that cannot lose a message, an inbox that answers at once."""
     del version

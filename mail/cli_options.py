@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,6 +30,19 @@ def tags(context: typer.Context, incomplete: str) -> list[str]:
         own, mailbox = own_mailbox(context.params.get("persona"))
         return [row["tag"] for row in mailbox.tags(own) if row["tag"].startswith(incomplete)]
     return []
+
+
+def version_of(command: str) -> Any:
+    """Return the option by which a command tells its version and exits."""
+
+    def told(wanted: bool) -> None:
+        if wanted:
+            from importlib.metadata import version
+
+            typer.echo(f"{command} {version('team-mail')}")
+            raise typer.Exit
+
+    return typer.Option("--version", callback=told, is_eager=True, help="Show the version and exit.")
 
 
 Persona = Annotated[

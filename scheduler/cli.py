@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..mail import cli_options as mail_option
 from ..mail import output
 from . import cli_options as option
 from . import cli_report, cli_steer, cli_weave
@@ -27,14 +28,6 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo("scheduler " + version("team-mail"))
-        raise typer.Exit
-
-
 def _say(lines: Any) -> None:
     for text in lines:
         typer.echo(text)
@@ -47,9 +40,7 @@ def root(
     mode: option.ModeOption = Mode.auto,
     settings: option.Set = [],  # noqa: B006
     as_json: option.Json = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
+    version: Annotated[bool, mail_option.version_of("scheduler")] = False,
 ) -> None:
     """Sprints of a team of agents: all at once, woven together, run again on mail until they converge."""
     del version

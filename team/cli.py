@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..mail import cli_options as mail_option
 from ..mail import output
 
 if TYPE_CHECKING:
@@ -33,19 +34,9 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo("team " + version("team-mail"))
-        raise typer.Exit
-
-
 @app.callback()
 def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
+    version: Annotated[bool, mail_option.version_of("team")] = False,
 ) -> None:
     """The team itself: make one, see its settings and its personas, watch one at work."""  # noqa: D401
     del version
