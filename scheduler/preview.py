@@ -8,6 +8,7 @@ from typing import Any
 from .decide import Wish
 from .integrate import preview, standing
 from .plan import Plan, Skip
+from .rehearsal import rehearsed
 from .tick import Ticker
 from .weave_report import described
 from .woven import Woven
@@ -35,7 +36,7 @@ def look_ahead(ticker: Ticker, wish: Wish) -> Preview:
     state = shop.state()
     plan = ticker.plan(wish, state)
     away = [Skip(one.id, "not scheduled") for one in shop.roster.personas if not one.scheduled]
-    plan = replace(plan, skips=(*plan.skips, *away), notes=(*plan.notes, *shop.roster.problems))
+    plan = replace(rehearsed(shop, plan), skips=(*plan.skips, *away), notes=(*plan.notes, *shop.roster.problems))
     sprint = state.sprint
     if sprint is None:
         branch = f"team/sprint-{state.number + 1}"

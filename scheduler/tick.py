@@ -20,6 +20,7 @@ from .integrate import Integration, integrate, settled
 from .launch import Batch, Dispatcher
 from .plan import Plan
 from .record import record
+from .rehearsal import rehearsed
 from .state import State
 from .workshop import Workshop
 
@@ -60,6 +61,7 @@ class Ticker:
         if plan.lost or integration or plan.opening:
             state = self.shop.state()
             plan = self._after(wish, state, plan)
+        plan = rehearsed(self.shop, plan)
         self.shop.append(handover.drafts(self.shop, state, plan))
         self.shop.mailbox.bounce()
         self.tell(plan)

@@ -321,6 +321,17 @@ def test_no_more_run_at_once_than_may(team):
             pass
 
 
+def test_a_prompt_that_cannot_be_rendered_is_set_aside_before_anybody_is_launched(team):
+    """Named by file and line in the dry run and in the human's mail; the others work on."""
+    (team.home / "personas" / "ann.md").write_text("---\nid: ann\n---\nMind {{ nothing.of.the.kind }}.\n")
+    found = look_ahead(team.ticker(), ASKED).plan
+    assert [launch.persona for launch in found.launches] == ["bob", "cyd"]
+    assert "ann.md:4" in found.aside[0].why
+    found = team.sprint({"bob": team.replaced(3, "bob")})
+    assert (found.landed, found.set_aside, found.runs, found.outcome) == (("bob",), ("ann",), 2, "spent")
+    assert any("ann.md:4" in mail.subject for mail in team.shop().mailbox.inbox("you"))
+
+
 def test_time_is_the_clocks(team):
     """A retry waits for its time by the clock that was given, and comes at it."""
     ticker = team.ticker({"ann": lambda _: Outcome("failed", 1, 0.1, "exit 1")})
