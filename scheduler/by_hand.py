@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,12 +45,14 @@ def offers_from_files(git: Git, patches: Sequence[Path], base: str) -> list[Offe
     """Read patch files made against a commit, whose date they bear; their names are personas. Raises UsageError."""
     when = git.line("show", "-s", "--format=%cI", base)
     offers: list[Offer] = []
+    names = Counter(path.name for path in patches)
     for age, path in enumerate(patches):
+        key = path.name if names[path.name] == 1 else f"{age + 1}:{path}"
         try:
             patch = path.read_bytes()
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}; give files that hold patches") from None
-        offers.append(Offer(str(path), path.name.removesuffix(".patch"), base, patch, age, path.name, when))
+        offers.append(Offer(key, path.name.removesuffix(".patch"), base, patch, age, path.name, when))
     return offers
 
 

@@ -69,7 +69,8 @@ def _who(offer: Offer) -> dict[str, Any]:
 
 
 def _name(offer: Offer) -> str:
-    return offer.persona if offer.key in {offer.persona, ""} else f"{offer.persona} ({offer.key[:_SHORT]})"
+    known = offer.key.removesuffix(".patch") == offer.persona
+    return offer.persona if known else f"{offer.persona} ({offer.key[:_SHORT]})"
 
 
 def _files(files: Sequence[str]) -> str:

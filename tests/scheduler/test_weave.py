@@ -403,7 +403,9 @@ def test_patch_files_are_woven_onto_a_new_branch(project, tmp_path):
     told = [*report(woven)]
     assert told[0] == f"weave of 3 patches onto {project.base[:12]}: 2 land"
     assert any(row.startswith("  conflict two") for row in told)
-    assert described(woven)["conflicts"] == [[str(files[0]), str(files[1]), ["a.txt"]]]
+    assert described(woven)["conflicts"] == [["one.patch", "two.patch", ["a.txt"]]]
+    twice, _ = weave_by_hand(project.folder, files[:1] * 2, project.base, project.base, None)
+    assert len({one.offer.key for one in twice.landed}) == 2
     with pytest.raises(BranchMoved, match="there already"):
         weave_by_hand(project.folder, files, project.base, project.base, "team/woven")
     with pytest.raises(UsageError, match="no commit nowhere"):
