@@ -5,12 +5,23 @@ So tests can make any one of them fail, fall short or be the last. Nothing here 
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mountinfo")
 # macOS has no fdatasync in Python; its fsync is the nearest there is.
 _flush = getattr(os, "fdatasync", os.fsync)
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space, then try again",
+    errno.EDQUOT: "the disk quota is used up; free some space, then try again",
+    errno.EFBIG: "the file-size limit is reached (ulimit -f); raise it, then try again",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "this user may not read or write there",
+    errno.EPERM: "this user may not read or write there",
+    errno.ELOOP: "the file is a symbolic link, which is refused",
+}
 
 
 class Disk:
@@ -94,3 +105,8 @@ def write_file(disk: Disk, path: Path, data: bytes, *, alone: bool = True) -> No
         os.close(descriptor)
     disk.rename(temporary, path)
     disk.sync_folder(path.parent)
+
+
+def reason_of(error: OSError) -> str:
+    """Say why the disk refused, and what to do about it where something can be done."""
+    return _REASONS.get(error.errno or 0) or error.strerror or str(error)

@@ -6,7 +6,6 @@ edits a line. The protocol of an append, and what a crash leaves at each of its 
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .clock import Clock, SystemClock, rfc3339
-from .disk import Disk, Held
+from .disk import Disk, Held, reason_of
 from .errors import InDoubt, LogError, LogUnavailable
 from .event import START, Draft, Event, Unsealed, serialise
 from .lock import Lock
@@ -31,15 +30,6 @@ if TYPE_CHECKING:
 SEGMENT_BYTES = 16 << 20
 _GATHER = 8  # times to let other writers reach the same flush, as PostgreSQL's commit_delay: 1.2 times the throughput
 _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "lustre", "gluster", "fuse.sshfs", "fuse.gluster", "davfs", "ncpfs")
-_REASONS = {
-    errno.ENOSPC: "the disk is full; free some space, then send again",
-    errno.EDQUOT: "the disk quota is used up; free some space, then send again",
-    errno.EFBIG: "the file-size limit is reached (ulimit -f); raise it, then send again",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "this user may not write there",
-    errno.EPERM: "this user may not write there",
-    errno.ELOOP: "the log's file is a symbolic link, which is refused",
-}
 
 
 class Log(Protocol):
@@ -244,8 +234,7 @@ def _unknown(unsealed: Sequence[Unsealed], known: dict[str, Event]) -> list[Unse
 
 
 def _unavailable(error: OSError, folder: Path) -> LogUnavailable:
-    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-    return LogUnavailable(f"cannot write the log in {folder}: {reason}; nothing was written")
+    return LogUnavailable(f"cannot write the log in {folder}: {reason_of(error)}; nothing was written")
 
 
 def _write_twin(segment: Segment) -> None:

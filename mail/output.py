@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .disk import reason_of
 from .errors import TeamMailError
 
 
@@ -26,7 +27,9 @@ def run(name: str, app: Any) -> None:
         from .render import clean
 
         silence()
-        sys.stderr.write(f"{name}: {clean(str(error))}\n")
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        told = where + reason_of(error) if isinstance(error, OSError) else str(error)
+        sys.stderr.write(f"{name}: {clean(told)}\n")
         sys.exit(error.exit_code if isinstance(error, TeamMailError) else 1)
 
 

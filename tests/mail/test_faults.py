@@ -1119,7 +1119,7 @@ def test_a_folder_that_may_not_be_written_is_one_clear_error(tmp_path):
         os.setuid(65534)
         other = opened(log.folder)
         assert len(list(other.read())) == other.verify().events == count
-        with pytest.raises(LogUnavailable, match="this user may not write there"):
+        with pytest.raises(LogUnavailable, match="this user may not read or write there"):
             other.append([draft(5)])
 
     with child(work) as pid:
@@ -1130,7 +1130,7 @@ def test_a_log_file_that_is_read_only_is_one_clear_error(tmp_path):
     """Somebody's chmod is respected, even by root, and told from damage."""
     log = filled(tmp_path / "mail", 2)
     log.active.chmod(0o444)
-    with pytest.raises(LogUnavailable, match="this user may not write there"):
+    with pytest.raises(LogUnavailable, match="this user may not read or write there"):
         log.append([draft(5)])
     log.active.chmod(0o644)
     log.append([draft(5)])
