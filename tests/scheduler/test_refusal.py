@@ -13,9 +13,12 @@ from team_mail.scheduler.weave import weave
 from .project import Project, lines, new_file
 
 
-@pytest.fixture
-def project(tmp_path):
-    return Project(tmp_path / "project", {"a.txt": lines(), "b.txt": lines(), "link": ("120000", "a.txt")})
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return Project(
+        tmp_path_factory.mktemp("refusal") / "project",
+        {"a.txt": lines(), "b.txt": lines(), "link": ("120000", "a.txt")},
+    )
 
 
 def verdict(project, patch, limits=Limits(), **told) -> str:  # noqa: B008
@@ -96,10 +99,10 @@ def test_nothing_at_all_is_refused(project):
     assert "corrupt patch" in verdict(project, project.patch({"a.txt": lines((3, "x"))})[:-30])
 
 
-def test_a_new_file_that_is_there_already_is_refused(project):
+def test_a_new_file_that_is_there_already_is_refused(tmp_path):
     """And a file in the place of a folder, or in one that is a file: git looks at the whole base, whatever is named."""
+    project = Project(tmp_path / "project", {"a.txt": lines(), "b.txt": lines(), "d/x": "x\n"})
     assert "a.txt: already exists" in verdict(project, new_file("a.txt", "x"))
-    project.base = project.commit({"d/x": "x\n"}, project.base)
     assert verdict(project, new_file("d", "x")).startswith("refused: ")
     assert verdict(project, new_file("a.txt/x", "x")).startswith("refused: ")
 
