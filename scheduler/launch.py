@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..mail.disk import reason_of
 from ..mail.errors import TeamMailError
 from ..mail.event import Draft, derived_id
 from ..mail.message import Message
@@ -92,7 +93,7 @@ class Dispatcher:
             told += fitting([self.workshop.mailbox.read(launch.persona, one.id, peek=True) for one in launch.mail])
             outcome, captured = self._played(launch, batch, watch, told)
         except (TeamMailError, OSError) as error:
-            outcome = Outcome("failed", None, 0.0, str(error))
+            outcome = Outcome("failed", None, 0.0, reason_of(error) if isinstance(error, OSError) else str(error))
         if outcome.status == "stopped" and self.stop.is_set():
             self._give_up(launch)
         else:
