@@ -4,6 +4,7 @@
 PYTHON ?= python3
 COVERAGE ?= 95
 WORKERS ?= 2
+BENCH ?= mail weave sprint
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,8 +36,8 @@ demo: $(READY) ## watch a team of 21 do the same work one after the other, then 
 	@$(BIN)/team demo $(ARGS)
 
 .PHONY: bench
-bench: $(READY) ## measure the promises beside their contenders
-	@$(BIN)/python benchmarks/mail.py $(ARGS)
+bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint")
+	@status=0; for bench in $(BENCH); do $(BIN)/python benchmarks/$$bench.py $(ARGS) || status=1; done; exit $$status
 
 .PHONY: storm
 storm: $(READY) ## run the thousands of kills and power cuts; minutes

@@ -74,6 +74,8 @@ def _personas(folder: Path) -> frozenset[str] | None:
     names = frozenset(
         entry.name.split(".")[0]
         for entry in os.scandir(folder)
-        if entry.name[0] not in "._" and (entry.is_dir() or entry.name.endswith((".md", ".md.j2")))
+        if entry.name[0] not in "._"
+        and entry.name.split(".")[0].upper() != "README"
+        and (entry.is_dir() or entry.name.endswith((".md", ".md.j2")))
     )
     return names or None

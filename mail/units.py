@@ -49,6 +49,11 @@ def span(value: float) -> str:
     return f"{value:g}s"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun, which is in the plural unless it is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def byte_count(value: Any) -> int:
     """Read a size: `"10MB"`, `"512KiB"`, or a number of bytes; at least one."""
     if isinstance(value, bool) or not isinstance(value, int | str):

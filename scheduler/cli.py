@@ -103,8 +103,8 @@ def tick(
             done = ticker.tick(_due(shop, mode))
     if as_json:
         mail_render.document(done.plan.document())
-    elif done.plan.idle:
-        typer.echo(f"idle: {done.plan.idle}")
+    elif done.plan.idle or done.plan.wait_until:
+        typer.echo(f"idle: {done.plan.idle or f'next try at {done.plan.wait_until:%H:%M:%S}Z'}")
     if came:
         raise typer.Exit(INTERRUPTED)
 

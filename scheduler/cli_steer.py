@@ -94,18 +94,19 @@ def approve(run: Annotated[str, typer.Argument(help="The run whose patch is held
 
     shop = session.workshop()
     patch = approve_patch(shop, run, caller.identity_or_human(None, shop.mailbox.directory), caller.run_id())
-    typer.echo(f"approved: {patch.persona}'s patch to {', '.join(patch.files)}; the next tick weaves it")
+    typer.echo(f"approved: {patch.persona}'s patch to {', '.join(patch.files)}; the next tick of a sprint weaves it")
 
 
 @app.command()
 def land(number: Annotated[int, typer.Argument(help="The sprint's number.", min=1)]) -> None:
     """Fast-forward the base branch to what a sprint has woven; refuse if the base has moved."""
+    from ..mail.units import counted
     from . import session
     from .land import land as take
 
     shop = session.workshop()
     branch, commit, gained = take(shop, shop.state(), number)
-    typer.echo(f"{branch} is at {commit[:12]} now, {gained} commits further")
+    typer.echo(f"{branch} is at {commit[:12]} now, {counted(gained, 'commit')} further")
 
 
 @app.command("install-cron")

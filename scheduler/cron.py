@@ -18,6 +18,7 @@ from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from ..mail.directory import PROGRAMS
 from ..mail.errors import TeamMailError
 from ..mail.letter import Letter
 from .rhythm import due, next_start
@@ -87,7 +88,9 @@ class Daemon:
         try:
             members = {member.id for member in self._ticker.shop.members}
             for event in self._ticker.shop.mailbox.log.follow(stop=self._stop):
-                if event.kind == "mail.sent" and event.run is None and members.intersection(event.recipients):
+                if event.kind != "mail.sent" or event.run or event.sender in PROGRAMS:
+                    continue
+                if members.intersection(event.recipients):
                     self._wake()
         finally:
             self._stop.set()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from ..mail.units import counted
 from .facts import LOST, OPEN, Run
 from .mode import Flag, mode_of
 from .plan import SEQUENTIAL, Launch, Opening, Plan, Skip
@@ -185,7 +186,7 @@ class _Decision:
         most = self.policy.max_attempts
         if sum(run.status != LOST for run in own) >= most:
             last = f"the last {_end(own[-1])}" if own[-1].status != "ok" else "mail still waits"
-            return f"{most} attempts are spent and {last}"
+            return f"{counted(most, 'attempt')} spent and {last}"
         if sum(run.status == LOST for run in own) >= _MOST_LOST:
             return f"{_MOST_LOST} runs were lost with their scheduler"
         if launch.reason == "mail" and (same := self._no_progress(persona)):

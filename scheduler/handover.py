@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..mail.event import Draft, derived_id
 from ..mail.letter import Letter
+from ..mail.units import counted
 from .errors import BranchMoved
 from .land import land
 from .plan import Plan, Skip
@@ -21,8 +22,8 @@ def drafts(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
     for skip in plan.aside:
         data = {"sprint": plan.sprint, "persona": skip.persona, "why": skip.why}
         own = derived_id("persona.skipped", str(plan.sprint), skip.persona)
-        written.append(Draft("persona.skipped", "scheduler", data=data, id=own))
         written.append(_letter(shop, state, plan, skip).draft(shop.mailbox.directory, shop.mailbox.blobs))
+        written.append(Draft("persona.skipped", "scheduler", data=data, id=own))
     return written
 
 
@@ -88,7 +89,10 @@ def closing(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
 
 
 def _told(found: Summary) -> Iterator[str]:
-    yield f"{found.ticks} ticks, {found.runs} runs, {found.conflicts} conflicts, {found.seconds:.1f} s, {found.mode}."
+    ticks, runs, conflicts = (
+        counted(*pair) for pair in ((found.ticks, "tick"), (found.runs, "run"), (found.conflicts, "conflict"))
+    )
+    yield f"{ticks}, {runs}, {conflicts}, {found.seconds:.1f} s, {found.mode}."
     yield f"Landed on {found.branch}: {', '.join(found.landed) or 'nothing'}."
     if found.set_aside:
         yield f"Not landed: {', '.join(found.set_aside)}; there is a mail about each."

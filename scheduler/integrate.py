@@ -67,10 +67,8 @@ def settled(shop: Workshop, sprint: Sprint) -> str:
     return tip
 
 
-def preview(shop: Workshop, state: State, patches: Sequence[Patch]) -> Woven:
+def preview(shop: Workshop, state: State, patches: Sequence[Patch], tip: str) -> Woven:
     """Weave as `integrate` would, without the gates; what git makes on the way is thrown away."""
-    assert state.sprint is not None  # noqa: S101 - a plan weaves only in a sprint
-    tip, _ = standing(shop, state.sprint)
     with tempfile.TemporaryDirectory(prefix="team-mail-") as scratch:
         return weave(shop.git.using(objects=Path(scratch)), tip, [offer(shop, state, patch) for patch in patches])
 

@@ -1,8 +1,8 @@
 """Bringing a batch of runs to its end: one thread each, as many at once as allowed; every step is an event.
 
 `run.started` is durable before anything is started, and what a run leaves is written in one go with its end: the
-patch, the mail it has now read, `run.finished` last. Whatever is cut off in between is a run without an end, which
-the next tick finds and gives up.
+patch, `run.finished`, the mail it has now read. Cut off before its end is on record, a run is given up by the next
+tick, and its mail is unread; cut off after it, some mail may be told a second time, to another run.
 """
 
 from __future__ import annotations
@@ -144,9 +144,9 @@ class Dispatcher:
         drafts: list[Draft] = []
         if captured and captured.patch:
             drafts.append(self._captured(launch, captured))
+        drafts.append(self._finished(launch, outcome))
         if outcome.status == "ok":
             drafts += [_read(launch, mail.id) for mail in told]
-        drafts.append(self._finished(launch, outcome))
         self.workshop.append(drafts)
 
     def _captured(self, launch: Launch, captured: Captured) -> Draft:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from ..mail.clock import Clock, SystemClock
 from ..mail.render import line
+from ..mail.units import counted
 from .integrate import Integration
 from .launch import News
 from .plan import Plan
@@ -54,7 +55,7 @@ class Show:
             if outcome:
                 began = outcome.seconds
                 status = _MARKS.get(outcome.status, outcome.status)
-                detail = outcome.detail if outcome.status != "ok" else f"{news.files} files changed"
+                detail = outcome.detail if outcome.status != "ok" else f"{counted(news.files, 'file')} changed"
             self._rows[launch.persona] = (launch.persona, launch.attempt, status, began, detail)
         if outcome and not self._live:
             self._say([f"  {launch.persona} (attempt {launch.attempt}): {status} in {span(outcome.seconds)}, {detail}"])

@@ -43,6 +43,6 @@ def look_ahead(ticker: Ticker, wish: Wish) -> Preview:
         base = shop.base(ticker.base) if plan.opening else ""
     else:
         branch, base = sprint.branch, standing(shop, sprint)[0]
-    woven = preview(shop, state, plan.weave) if plan.weave and sprint else None
+    woven = preview(shop, state, plan.weave, base) if plan.weave and base else None
     troubles = shop.troubles([launch.agent for launch in plan.launches])
     return Preview(plan, woven.tip if woven else base, branch, woven, tuple(troubles))

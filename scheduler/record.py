@@ -1,6 +1,7 @@
 """Writing down what became of each patch, and moving the branch: one append, then one compare-and-swap.
 
-Every event has an id derived from its run, so that writing it again after a crash changes nothing.
+Every event has an id derived from its run, so that writing it again after a crash changes nothing; and a mail stands
+before the fact it tells of, so that an append that was cut off is told again, not kept quiet.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .state import State
 from .workshop import Workshop
 
 _MOST_FILES = 200  # names in an event
+_LOG = 20_000  # characters of a gate's output in a mail
 Text = tuple[str, str, dict[str, Any]]
 
 
@@ -37,19 +39,35 @@ def _drafts(shop: Workshop, state: State, done: Integration) -> Iterator[Draft]:
         yield _decided(one.offer, "landed", tick, commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]])
     for one in woven.conflicted:
         files = sorted({clash.file for clash in one.clashes})[:_MOST_FILES]
-        yield _decided(one.offer, "conflicted", tick, signature=one.signature, files=files, tip=one.tip)
         place = _place(state.patch(one.offer.key))
         yield _mail(shop, one.offer, one.offer.persona, "conflict", about_conflict(one, place))
+        yield _decided(one.offer, "conflicted", tick, signature=one.signature, files=files, tip=one.tip)
     for one in woven.refused:
-        yield _decided(one.offer, "refused", tick, why=one.reason)
         yield _mail(shop, one.offer, one.offer.persona, "feedback", about_refused(one))
+        yield _decided(one.offer, "refused", tick, why=one.reason)
     for one in woven.held:
-        yield _decided(one.offer, "held", tick, files=[*one.files[:_MOST_FILES]], why="sensitive files")
         yield _mail(shop, one.offer, human, "question", about_held(one))
+        yield _decided(one.offer, "held", tick, files=[*one.files[:_MOST_FILES]], why="sensitive files")
     for offer, verdict in done.rejected:
-        yield _decided(offer, "rejected", tick, why=f"gate {verdict.gate}", gate=verdict.gate)
         yield _mail(shop, offer, offer.persona, "feedback", about_rejected(offer, verdict, woven.tip))
+        yield _decided(offer, "rejected", tick, why=f"gate {verdict.gate}", gate=verdict.gate)
+    yield from (_red_before(shop, done, verdict) for verdict in done.red_before)
     yield _woven(done)
+
+
+def _red_before(shop: Workshop, done: Integration, verdict: Verdict) -> Draft:
+    """Tell the human, once for each tree, that a gate could not judge: it was red before anybody changed anything."""
+    text = verdict.log.decode(errors="replace")[-_LOG:]
+    body = (
+        f"Gate {verdict.gate} is red at {verdict.commit[:12]} already, before any patch of this sprint's tick "
+        f"{done.tick} ({verdict.detail}).\nSo nobody is blamed, and what was woven has landed without its word.\n"
+        f"Mend what it says, or the gate:\n\n{text}"
+    )
+    letter = Letter(
+        "weaver", [shop.settings.team.human], f"Gate {verdict.gate} was red before the sprint's work", body,
+        type="escalate", priority="high", key=f"red {verdict.gate} {verdict.tree}",
+    )  # fmt: skip
+    return letter.draft(shop.mailbox.directory, shop.mailbox.blobs)
 
 
 def _woven(done: Integration) -> Draft:

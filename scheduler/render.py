@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..mail.render import line
+from ..mail.units import counted
 from .facts import Run, Sprint
 from .integrate import Integration
 from .plan import Launch, Plan
@@ -104,9 +105,10 @@ def integration(found: Integration) -> Iterator[str]:
 def summary(found: Summary) -> Iterator[str]:
     """Say how a sprint ended and what to do next."""
     ended = "converged" if found.converged else f"did not converge ({found.outcome or 'still open'})"
-    yield f"sprint {found.sprint} {ended}: {found.ticks} ticks, {found.runs} runs, {span(found.seconds)}, {found.mode}"
+    ticks, runs = counted(found.ticks, "tick"), counted(found.runs, "run")
+    yield f"sprint {found.sprint} {ended}: {ticks}, {runs}, {span(found.seconds)}, {found.mode}"
     landed = f"{len(found.landed)} landed on {found.branch}" if found.landed else "nothing landed"
-    yield f"  {landed}; {found.conflicts} conflicts met"
+    yield f"  {landed}; {counted(found.conflicts, 'conflict')} met"
     if found.set_aside:
         yield f"  set aside: {', '.join(found.set_aside)} (see the mail to the human)"
     if found.landed:
@@ -126,6 +128,8 @@ def status(state: State, leader: str, beats: Iterable[tuple[Run, str]]) -> Itera
         yield from columns([("persona", "attempt", "status", "since", ""), *rows])
     for persona, why in state.aside.items():
         yield f"set aside: {persona}, {why}"
+    for patch in state.pending:
+        yield f"waits for the weaver: {patch.persona}'s patch to {_files(patch.files)}"
     for patch in state.of("held"):
         yield f"held: {patch.persona}'s patch to {_files(patch.files)}; scheduler approve {patch.run[:8]} lets it land"
     for persona, mail in sorted(state.unread.items()):
@@ -151,7 +155,8 @@ def history(state: State) -> Iterator[str]:
 def _sprint(sprint: Sprint, state: State) -> str:
     landed = sum(patch.status == "landed" and patch.sprint == sprint.number for patch in state.patches)
     how = sprint.outcome or "open"
-    return f"sprint {sprint.number}: {how}, {sprint.mode}, {sprint.ticks} ticks, {landed} landed on {sprint.branch}"
+    ticks = counted(sprint.ticks, "tick")
+    return f"sprint {sprint.number}: {how}, {sprint.mode}, {ticks}, {landed} landed on {sprint.branch}"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..mail import caller
 from ..mail.errors import UsageError
+from ..mail.units import counted
 from .errors import NotReady
 from .launch import Dispatcher
 from .leader import Leader
@@ -40,7 +41,7 @@ def notes(shop: Workshop) -> list[str]:
     found = [*shop.roster.problems]
     changed = shop.git.using(work_tree=shop.top).run("status", "--porcelain", "--untracked-files=no", cwd=shop.top)
     if count := len(changed.stdout.splitlines()):
-        found.append(f"changes to {count} files are not committed, and so not part of the sprint")
+        found.append(f"changes to {counted(count, 'file')} are not committed, and so not part of the sprint")
     return found
 
 

@@ -199,7 +199,8 @@ class _Fold:
     def _decide(self, fact: Fact, **told: Any) -> None:
         if patch := self.patches.get(str(fact.ref)):
             why, tick = fact.data.get("signature") or fact.data.get("why", ""), fact.data["tick"]
-            self.patches[patch.run] = replace(patch, why=why, tick=tick, **told)
+            own = self.sprints[-1].number if self.sprints else patch.sprint
+            self.patches[patch.run] = replace(patch, why=why, tick=tick, sprint=own, **told)
 
     def weave_done(self, fact: Fact) -> None:
         told = fact.data

@@ -67,7 +67,7 @@ class Ticker:
         self.tell(plan)
         self._launch(plan, state)
         closing = handover.closing(self.shop, self.shop.state(), plan) if plan.finish else []
-        self.shop.append([*closing, _ticked(plan)])
+        self.shop.append([_ticked(plan), *closing])
         return Done(plan, self.shop.state(), integration)
 
     def _after(self, wish: Wish, state: State, before: Plan) -> Plan:

@@ -203,7 +203,7 @@ def test_a_sprint_that_does_not_converge_exits_with_4(project):
     told = project.told("sprint", code=4)
     assert (told["converged"], told["set_aside"], told["runs"], told["mode"]) == (False, [*NAMES], 6, "parallel")
     inbox = project.ok("team-mail", "inbox", "--persona", "you")
-    assert inbox.count("needs you: 2 attempts are spent") == 3
+    assert inbox.count("needs you: 2 attempts spent") == 3
     assert {event["data"]["detail"] for event in project.events("run.finished")} == {"exit 3"}
 
 

@@ -253,9 +253,9 @@ def test_attempts_are_counted_and_then_the_human_is_told():
     story = Story(max_attempts=2).start(personas=("ann",)).ran("ann").mail("ann").ran("ann", 2, "mail")
     plan = story.plan()
     assert launched(plan) == []
-    assert [(skip.persona, skip.why) for skip in plan.aside] == [("ann", "2 attempts are spent and mail still waits")]
+    assert [(skip.persona, skip.why) for skip in plan.aside] == [("ann", "2 attempts spent and mail still waits")]
     assert plan.finish == "spent"
-    story.tell("persona.skipped", persona="ann", why="2 attempts are spent")
+    story.tell("persona.skipped", persona="ann", why="2 attempts spent")
     assert story.plan().aside == (), "the human is told once"
     assert story.plan().finish == "spent"
 
@@ -295,7 +295,7 @@ def test_a_run_that_failed_without_a_patch_is_tried_again_after_a_pause_that_dou
     assert story.plan().wait_until
     assert launched(story.later(seconds=9).plan()) == [("ann", 3, "retry")]
     story.ran("ann", 3, "retry", status="failed", detail="exit 3")
-    assert [skip.why for skip in story.plan().aside] == ["3 attempts are spent and the last ended with exit 3"]
+    assert [skip.why for skip in story.plan().aside] == ["3 attempts spent and the last ended with exit 3"]
     assert story.plan().finish == "spent"
 
 
