@@ -22,6 +22,7 @@ from ..mail.errors import UsageError
 from ..mail.letter import TYPES
 from ..mail.message import Message
 from ..mail.render import clean, line
+from .errors import PersonaError
 from .persona import Persona
 from .template import render
 
@@ -110,6 +111,15 @@ def write_prompt(persona: Persona, mail: Sequence[Message], situation: Situation
         *body,
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def fault_of(persona: Persona) -> str | None:
+    """Render a persona's prompt as its first run would; return what is wrong with it, by file and line."""
+    try:
+        write_prompt(persona, [], Situation(1, 1, "", "", "", "", (), ""), "")
+    except PersonaError as error:
+        return str(error)
+    return None
 
 
 def fitting(mail: Sequence[Message]) -> tuple[Message, ...]:

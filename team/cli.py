@@ -109,11 +109,12 @@ def config(
 def personas(as_json: Json = False) -> None:
     """List the roster: who plays whom, and who takes part. Files that are no personas are named, with exit code 1."""
     from ..mail import caller, render
+    from ..personas.prompt import fault_of
     from ..personas.roster import read_roster
 
     roster, settings = read_roster(caller.home() / "personas"), _settings().settings
     default = settings.team.agent
-    problems = [*roster.problems]
+    problems = [*roster.problems, *(fault for one in roster.personas if (fault := fault_of(one)))]
     problems += [
         f"{one.id}: agent {one.agent!r} is none of [agents] in team.toml"
         for one in roster.personas
