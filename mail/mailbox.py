@@ -245,9 +245,12 @@ class Mailbox:
         """List what waits for these: persona, seq, id, ts, sender, subject, type, priority, run; the oldest first."""
         return self._query.rows("unread", roster=list(roster))
 
-    def schedule(self, after: int = 0) -> list[dict[str, Any]]:
-        """List what the scheduler and the weaver did behind a seq: seq, id, ts, kind, sender, ref, run, data, hash."""
-        return self._query.rows("schedule", after=after)
+    def schedule(self, *, whole: bool = True) -> list[dict[str, Any]]:
+        """List what the scheduler and the weaver did: seq, id, ts, kind, sender, ref, run, data, hash.
+
+        Unless it is to be the whole, what a tick must know: the last sprint, and what of those before it still counts.
+        """
+        return self._query.rows("schedule", whole=whole)
 
     def stats(self) -> list[dict[str, Any]]:
         """Count events by kind: rows of kind, events, first and last seq, since and until."""

@@ -164,7 +164,7 @@ def sent() -> Any:
 
 def deliveries() -> Any:
     """List every message once per recipient, with that recipient's flags."""
-    to = mail(events).select("seq", "id", "ts", "sender", "priority", "data", persona=_.recipients.unnest())
+    to = mail(events).select(*SLICE, persona=_.recipients.unnest())
     held = flags(events, "ref", "persona").rename(reader="persona")
     return to.left_join(held, (to.id == held.ref) & (to.persona == held.reader)).select(
         *(to[name] for name in to.columns),
@@ -199,28 +199,32 @@ def overdue() -> Any:
 def unreachable() -> Any:
     """List unread mail of personas that are not on the roster and has not bounced yet."""
     lost = deliveries()
-    lost = lost.filter(~lost.read, ~argument("roster", "array<string>").contains(lost.persona))
-    subjects = mail(events).select("id", "subject", "thread")
-    return (
-        lost.filter(~_.bounced)
-        .join(subjects, "id")
-        .select("seq", "id", "sender", "persona", "subject", "thread")
-        .order_by("seq", "persona")
-    )
+    lost = lost.filter(~_.read, ~_.bounced, ~argument("roster", "array<string>").contains(lost.persona))
+    return lost.select("seq", "id", "sender", "persona", "subject", "thread").order_by("seq", "persona")
 
 
 def unread() -> Any:
     """List the unread mail of a roster's personas, each once per recipient, oldest first."""
     waiting = deliveries().filter(~_.read, ~_.archived, ~_.trashed)
     waiting = waiting.filter(argument("roster", "array<string>").contains(waiting.persona))
-    subjects = mail(events).select("id", "subject", "run")
-    listed = waiting.mutate(type=ibis.coalesce(_.data["type"].str, "note")).join(subjects, "id")
+    listed = waiting.mutate(type=ibis.coalesce(_.data["type"].str, "note"))
     return listed.select("persona", "seq", "id", "ts", "sender", "subject", "type", "priority", "run").order_by("seq")
 
 
 def schedule() -> Any:
-    """List what the scheduler and the weaver have done behind a seq, but for the ticks that had nothing to do."""
-    done = events.filter(_.seq > argument("after", "int64"), _.kind.re_search(SCHEDULED), _.data["idle"].str.isnull())
+    """List what the scheduler and the weaver have done, but for the ticks that had nothing to do.
+
+    Unless it is to be the `whole`, what a tick must know of it: all since the last sprint began, and of what was before
+    it the sprints, verdicts, pauses, and the runs whose patch was held, which may still be approved.
+    """
+    whole, kind, idle = argument("whole", "boolean"), events.kind, events.data["idle"].str
+    began, held = events.seq.max(where=kind == "sprint.started"), events.ref.collect(where=kind == "patch.held")
+    marks = events.filter(~whole, kind.isin(["sprint.started", "patch.held"])).agg(
+        began=began.fill_null(0), held=ibis.coalesce(held, ibis.literal([], type="array<string>"))
+    )
+    done = events.filter(kind.re_search(SCHEDULED), (kind != "tick.done") | idle.isnull()).cross_join(marks)
+    known = (_.seq >= _.began) | _.held.contains(_.run) | _.held.contains(_.ref)
+    done = done.filter(whole | known | _.kind.re_search(r"^(sprint|gate|scheduler)\."))
     return done.select("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash").order_by("seq")
 
 

@@ -42,6 +42,7 @@ class Query:
         self._connection = duckdb.connect(config=_CONFIG)
         self._turn = threading.Lock()
         self._shown: Snapshot | None = None
+        self._held: Snapshot | None = None
         self._slices: dict[str, tuple[str, Snapshot]] = {}
         self._names = count()
         self._twins = True
@@ -68,19 +69,30 @@ class Query:
     def _answer(self, text: str, arguments: dict[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
         if '"mailbox"' in text:
             self._slice(arguments["persona"], snapshot)
-        if '"events"' in text and snapshot != self._shown:
-            self._connection.execute(f'CREATE OR REPLACE VIEW "events" AS {events_sql(snapshot, twins=self._twins)}')
-            self._shown = snapshot
+        scans = text.count('"events"')
+        if (scans and snapshot != self._shown) or (scans > 1 and snapshot != self._held):
+            self._show(snapshot, hold=scans > 1)
         result = self._connection.execute(bound(text, arguments))
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def _show(self, snapshot: Snapshot, *, hold: bool) -> None:
+        """Make the view `events`. Lines are slow to read, so a question that needs them twice gets them in a table."""
+        self._shown = self._held = None
+        lately = "lately" if hold and snapshot.size else ""
+        if lately:
+            lines = f"SELECT {_names()} FROM {_lines([snapshot.active])}"
+            self._connection.execute(f"CREATE OR REPLACE TABLE {lately} AS {lines}")
+        text = events_sql(snapshot, twins=self._twins, lately=lately)
+        self._connection.execute(f'CREATE OR REPLACE VIEW "events" AS {text}')
+        self._shown, self._held = snapshot, snapshot if hold else None
 
     def _distrust(self, snapshot: Snapshot, error: duckdb.Error) -> None:
         """Go on without the twins, which are only copies: throw them away, or where that cannot be, pass them by."""
         if not self._twins or not snapshot.sealed:
             raise LogUnavailable(f"the log could not be read: {str(error).splitlines()[0]}") from error
         self._twins = False
-        self._shown = None
+        self._shown = self._held = None
         self._slices.clear()
         for segment in snapshot.sealed:
             for path in (segment.twin, segment.shares):
@@ -135,13 +147,16 @@ def _literal(value: Any) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def events_sql(snapshot: Snapshot, *, twins: bool = True) -> str:
-    """Write the SELECT that reads a moment of the log: complete events up to its head."""
+def events_sql(snapshot: Snapshot, *, twins: bool = True, lately: str = "") -> str:
+    """Write the SELECT that reads a moment of the log: complete events up to its head.
+
+    `lately` names a table that holds what is in the active file.
+    """
     copies = [segment.twin for segment in snapshot.sealed if twins and write_twin(segment)]
     files = [segment.path for segment in snapshot.sealed if segment.twin not in copies]
-    if snapshot.size:
+    if snapshot.size and not lately:
         files.append(snapshot.active)
-    return _select(copies, files, 0, snapshot.head)
+    return _select(copies, files, 0, snapshot.head, lately)
 
 
 def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, twins: bool) -> tuple[list[Path], str]:
@@ -169,13 +184,15 @@ def _parquet(files: Sequence[Path]) -> str:
     return f"read_parquet([{', '.join(map(_literal, files))}])"
 
 
-def _select(twins: Sequence[Path], files: Sequence[Path], after: int, head: int) -> str:
-    names = ", ".join(f'"{name}"' for name in columns())
-    parts: list[str] = []
-    if twins:
-        parts.append(f"SELECT {names} FROM {_parquet(twins)}")
-    if files:
-        parts.append(f"SELECT {names} FROM {_lines(files)}")
+def _names() -> str:
+    return ", ".join(f'"{name}"' for name in columns())
+
+
+def _select(twins: Sequence[Path], files: Sequence[Path], after: int, head: int, table: str = "") -> str:
+    sources = [_parquet(twins)] if twins else []
+    sources += [_lines(files)] if files else []
+    sources += [table] if table else []
+    parts = [f"SELECT {_names()} FROM {source}" for source in sources]
     if not parts:
         typed = ", ".join(f'NULL::{dtype} AS "{name}"' for name, dtype in columns().items())
         parts.append(f"SELECT {typed} WHERE false")

@@ -24,7 +24,6 @@ from ..mail.message import Message
 from ..mail.render import clean, line
 from .errors import PersonaError
 from .persona import Persona
-from .template import render
 
 MAX_BODY = 8_000  # characters of one message
 MAX_TASK = 24_000  # of one by a program: a conflict is to be settled without looking anything up
@@ -96,6 +95,8 @@ def write_prompt(persona: Persona, mail: Sequence[Message], situation: Situation
 
     `nonce` marks the fences, by default a new secret. Raises PersonaError for a template that cannot be rendered.
     """
+    from .template import render  # Jinja2 takes its time to load, and an idle tick writes no prompt
+
     rendered = render(persona, _variables(persona, situation))
     who = f"You are `{persona.id}`{_role(persona)}, one of the team that works on {line(situation.repository)}."
     facts = _facts(persona, situation)

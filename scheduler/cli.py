@@ -61,7 +61,7 @@ def _look_ahead(mode: Mode, settings: list[str], as_json: bool, *, started: bool
     base = replay.pop("base", None)
     shop = session.workshop(settings, **replay)
     ticker = session.ticker(shop, Show(quiet=True), base)
-    wish = Wish("asked for", mode.value) if started else _due(shop, mode)
+    wish = Wish("asked for", mode.value) if started else _due(shop, shop.state(whole=False), mode)
     found = look_ahead(ticker, wish)
     if as_json:
         mail_render.document(found.document())
@@ -69,7 +69,7 @@ def _look_ahead(mode: Mode, settings: list[str], as_json: bool, *, started: bool
         _say(render.preview(found))
 
 
-def _due(shop: Any, mode: Mode) -> Any:
+def _due(shop: Any, state: Any, mode: Mode) -> Any:
     from .rhythm import due
 
     def following(cron: str, after: Any) -> Any:
@@ -77,7 +77,7 @@ def _due(shop: Any, mode: Mode) -> Any:
 
         return first(cron, after)
 
-    return due(shop.state(), shop.settings.sprint, shop.clock.now(), following, mode.value)
+    return due(state, shop.settings.sprint, shop.clock.now(), following, mode.value)
 
 
 @app.command()
@@ -100,7 +100,8 @@ def tick(
     with Show(quiet=quiet) as show:
         ticker = session.ticker(shop, show)
         with session.leading(shop, ticker.dispatcher.end) as came:
-            done = ticker.tick(_due(shop, mode))
+            state = shop.state(whole=False)
+            done = ticker.tick(_due(shop, state, mode), state)
     if as_json:
         mail_render.document(done.plan.document())
     elif done.plan.idle or done.plan.wait_until:

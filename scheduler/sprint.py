@@ -17,19 +17,20 @@ def run_sprint(ticker: Ticker, wish: Wish) -> Summary | None:
     """
     number: int | None = None
     while not ticker.dispatcher.stop.is_set():
-        plan = ticker.plan(wish)
+        state = ticker.shop.state(whole=False)
+        plan = ticker.plan(wish, state)
         if plan.wait_until and not plan.idle:
             pause = (plan.wait_until - ticker.shop.clock.now()).total_seconds()
             if ticker.dispatcher.stop.wait(max(0.0, pause)):
                 break
             continue
         try:
-            done = ticker.tick(replace(wish, start=None) if number else wish)
+            done = ticker.tick(replace(wish, start=None) if number else wish, state)
         except Stopped:
             break
         number = done.plan.sprint
         if done.plan.idle or done.plan.finish:
             break
-    state = ticker.shop.state()
+    state = ticker.shop.state(whole=False)
     found = next((sprint for sprint in state.sprints if sprint.number == number), None)
     return summary(state, found, ticker.shop.clock.now()) if found else None

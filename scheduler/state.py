@@ -80,8 +80,8 @@ class State:
 class Facts(Protocol):
     """Where state comes from: the mailbox, which answers both projections."""
 
-    def schedule(self, after: int = 0) -> list[dict[str, Any]]:
-        """List what scheduler and weaver did."""
+    def schedule(self, *, whole: bool) -> list[dict[str, Any]]:
+        """List what scheduler and weaver did, in all or as much as a tick must know."""
         ...
 
     def unread(self, roster: Sequence[str]) -> list[dict[str, Any]]:
@@ -89,14 +89,16 @@ class Facts(Protocol):
         ...
 
 
-def state_of(facts: Facts, roster: Sequence[str]) -> State:
-    """Read the state of a team as of now. What no program of ours wrote into these kinds is left out."""
-    found = [_fact(row) for row in facts.schedule()]
-    unread: dict[str, tuple[Mail, ...]] = {}
+def state_of(facts: Facts, roster: Sequence[str], *, whole: bool = True) -> State:
+    """Read the state of a team as of now. What no program of ours wrote into these kinds is left out.
+
+    Unless it is to be the `whole`, runs and patches of earlier sprints are left out, but for those still undecided.
+    """
+    found = [_fact(row) for row in facts.schedule(whole=whole)]
+    unread: dict[str, list[Mail]] = {}
     for row in facts.unread(roster):
-        mail = Mail(**row)
-        unread[mail.persona] = (*unread.get(mail.persona, ()), mail)
-    return replace(fold(found), unread=unread)
+        unread.setdefault(row["persona"], []).append(Mail(**row))
+    return replace(fold(found), unread={persona: tuple(mail) for persona, mail in unread.items()})
 
 
 def fold(facts: Iterable[Fact]) -> State:

@@ -46,11 +46,14 @@ class Ticker:
     def plan(self, wish: Wish, state: State | None = None) -> Plan:
         """Decide what is next, and change nothing. This is what `--dry-run` prints."""
         shop = self.shop
-        return decide(state or shop.state(), shop.members, shop.settings.sprint, shop.clock.now(), wish)
+        return decide(state or shop.state(whole=False), shop.members, shop.settings.sprint, shop.clock.now(), wish)
 
-    def tick(self, wish: Wish) -> Done:
-        """Carry out one tick. Raises NotReady before anything is started where something is missing."""
-        state = self.shop.state()
+    def tick(self, wish: Wish, state: State | None = None) -> Done:
+        """Carry out one tick. Raises NotReady before anything is started where something is missing.
+
+        `state` is what was read since this process leads; without it, it is read now.
+        """
+        state = state or self.shop.state(whole=False)
         plan = self.plan(wish, state)
         if plan.idle or plan.wait_until:
             return self._idle(plan, state)
@@ -59,16 +62,16 @@ class Ticker:
             state = self._open(plan)
         integration = self._settle(plan, state)
         if plan.lost or integration or plan.opening:
-            state = self.shop.state()
+            state = self.shop.state(whole=False)
             plan = self._after(wish, state, plan)
         plan = rehearsed(self.shop, plan)
         self.shop.append(handover.drafts(self.shop, state, plan))
         self.shop.mailbox.bounce()
         self.tell(plan)
         self._launch(plan, state)
-        closing = handover.closing(self.shop, self.shop.state(), plan) if plan.finish else []
+        closing = handover.closing(self.shop, self.shop.state(whole=False), plan) if plan.finish else []
         self.shop.append([_ticked(plan), *closing])
-        return Done(plan, self.shop.state(), integration)
+        return Done(plan, self.shop.state(whole=False), integration)
 
     def _after(self, wish: Wish, state: State, before: Plan) -> Plan:
         """Decide again what to launch, now that the patches are woven and the mail about them is out."""
@@ -101,7 +104,7 @@ class Ticker:
             "personas": [*opening.personas],
         }  # fmt: skip
         shop.append([Draft("sprint.started", "scheduler", data=data)])
-        return shop.state()
+        return shop.state(whole=False)
 
     def _settle(self, plan: Plan, state: State) -> Integration | None:
         """Give up what was lost, and weave what is pending."""

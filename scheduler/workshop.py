@@ -54,9 +54,9 @@ class Workshop:
             return found
         raise NotReady(f"no persona {id!r} on the roster; it was there when the sprint began: restore its file")
 
-    def state(self) -> State:
-        """Read where things stand."""
-        state = state_of(self.mailbox, [member.id for member in self.members])
+    def state(self, *, whole: bool = True) -> State:
+        """Read where things stand: since the team's beginning, or as much of it as a tick must know."""
+        state = state_of(self.mailbox, [member.id for member in self.members], whole=whole)
         dead = frozenset(run.id for run in state.runs if run.status == "open" and not alive(run.supervisor))
         return replace(state, dead=dead)
 

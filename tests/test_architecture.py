@@ -44,6 +44,7 @@ LAZY = {
     "mail.projections": {"query"},  # compiling the SQL must not need the database
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
     "mail.writer": {"recovery", "verify"},  # only after a crash
+    "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
 }
 
 
