@@ -121,6 +121,12 @@ class EventLog:
         snapshot, file = look(self.active, self.segments)
         yield from events_in(snapshot, file, after, damage)
 
+    def newest(self) -> Event | None:
+        """Return the last event without reading the others; None where the active file does not end in one."""
+        from .reading import last_event
+
+        return last_event(self.active)
+
     def follow(self, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Event]:
         """Go on through the events as they come, from now or behind seq `after`, until `stop` is set."""
         return self._follow(self.snapshot().head if after is None else after, stop)

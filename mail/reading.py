@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from .disk import Disk
-from .event import Event, decode
+from .event import MAX_LINE, Event, decode
 from .segments import Segments
 from .snapshot import Snapshot, continues
 from .tail import first_seq, newest_line
@@ -36,6 +36,17 @@ def look(active: Path, segments: Segments) -> tuple[Snapshot, io.BufferedReader 
     sealed = tuple(s for s in segments if (s.last < first if first else s.path.stat().st_ino != status.st_ino))
     head = newest.seq or (sealed[-1].last if sealed else 0)
     return Snapshot(sealed, active, status.st_ino, size, head, newest.hash), file
+
+
+def last_event(active: Path) -> Event | None:
+    """Read the last line of a file; None unless it is an event that holds."""
+    try:
+        with active.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LINE - 1))
+            *_, line, rest = [b"", b"", *file.read().split(b"\n")]
+    except FileNotFoundError:
+        return None
+    return decode(line) if not rest else None
 
 
 def events_in(

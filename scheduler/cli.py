@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 failed; 2 usage; 4 not converged; 5 log damaged; 130 inter
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -92,6 +93,15 @@ def tick(
     if dry_run:
         _look_ahead(mode, settings, as_json, started=False)
         return
+    from ..mail import caller
+    from ..mail.clock import SystemClock
+    from . import rest
+
+    home = caller.home()
+    digest = rest.seen(home, [mode.value, *settings], os.environ)
+    if not as_json and (why := rest.again(home, digest, SystemClock())):
+        typer.echo(f"idle: {why}")
+        return
     from ..mail import render as mail_render
     from . import session
     from .live import Show
@@ -99,6 +109,7 @@ def tick(
     shop = session.workshop(settings)
     with Show(quiet=quiet) as show:
         ticker = session.ticker(shop, show)
+        ticker.seen = digest
         with session.leading(shop, ticker.dispatcher.end) as came:
             state = shop.state(whole=False)
             done = ticker.tick(_due(shop, state, mode), state)

@@ -56,13 +56,15 @@ class Policy(Flag, Protocol):
 class Wish:
     """What was asked for: `start` is the reason to start a sprint if none is open, `mode` overrides the flag.
 
-    `personas` limits a new sprint's first batch; empty is everybody that is scheduled.
+    `personas` limits a new sprint's first batch; empty is everybody that is scheduled. Where nothing is to be started,
+    `otherwise` says why, and `until` for how long.
     """
 
     start: str | None = None
     mode: str = "auto"
     personas: tuple[str, ...] = ()
     otherwise: str = "no sprint is open"
+    until: datetime | None = None
 
 
 def decide(state: State, roster: Sequence[Member], policy: Policy, now: datetime, wish: Wish) -> Plan:

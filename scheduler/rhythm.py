@@ -45,6 +45,7 @@ def due(state: State, rhythm: Rhythm, now: datetime, following: Following, mode:
         return Wish(f'cron = "{rhythm.cron}"' if rhythm.cron else f"every {rhythm.every:g} s", mode)
     return Wish(
         mode=mode,
+        until=now if fresh else at,
         otherwise=f"the next sprint is due at {at.astimezone():%Y-%m-%d %H:%M:%S}; scheduler sprint starts one now",
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..mail.event import Draft, derived_id
 from ..personas.sweep import sweep
-from . import handover
+from . import handover, rest
 from .decide import Wish, decide
 from .errors import NotReady
 from .facts import Sprint
@@ -36,12 +36,13 @@ class Done:
 
 @dataclass
 class Ticker:
-    """Carries ticks out. `tell` hears of plans and weaves as they happen."""
+    """Carries ticks out. `tell` hears of plans and weaves as they happen; `seen` digests settings and roster."""
 
     shop: Workshop
     dispatcher: Dispatcher
     base: str | None = None
     tell: Callable[[Plan | Integration], object] = field(default=lambda _: None)
+    seen: str = ""
 
     def plan(self, wish: Wish, state: State | None = None) -> Plan:
         """Decide what is next, and change nothing. This is what `--dry-run` prints."""
@@ -56,7 +57,7 @@ class Ticker:
         state = state or self.shop.state(whole=False)
         plan = self.plan(wish, state)
         if plan.idle or plan.wait_until:
-            return self._idle(plan, state)
+            return self._idle(plan, state, wish)
         self._check(plan)
         if plan.opening:
             state = self._open(plan)
@@ -83,10 +84,13 @@ class Ticker:
         if troubles := self.shop.troubles([launch.agent for launch in plan.launches]):
             raise NotReady("; ".join(troubles))
 
-    def _idle(self, plan: Plan, state: State) -> Done:
-        why = plan.idle or f"next try at {plan.wait_until:%H:%M:%S}Z"
+    def _idle(self, plan: Plan, state: State, wish: Wish) -> Done:
         self.tell(plan)
-        self.shop.append([Draft("tick.done", "scheduler", data={"idle": why})])
+        if plan.wait_until:
+            done = Draft("tick.done", "scheduler", data={"idle": f"next try at {plan.wait_until:%H:%M:%S}Z"})
+        else:
+            done = rest.idle(plan.idle or "", None if state.paused else wish.until, self.seen)
+        self.shop.append([done])
         return Done(plan, state)
 
     def _open(self, plan: Plan) -> State:

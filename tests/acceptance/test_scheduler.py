@@ -214,7 +214,7 @@ def test_two_schedulers_at_once_are_one(project):
     until(first, "tick 1 of sprint 1")
     for words in (["sprint"], ["tick"], ["run"]):
         said = project.run("scheduler", *words)
-        assert (said.returncode, said.stdout) == (1, "")
+        assert (said.returncode, said.stdout) == (1, ""), (words, said, first.poll())
         assert f"another scheduler leads this team: process {first.pid}" in said.stderr
     first.send_signal(signal.SIGTERM)
     out, err = first.communicate(timeout=30)
