@@ -160,6 +160,8 @@ def sprint(
         mail_render.document(found.document())
     else:
         _say(render.summary(found))
+    if found.outcome is None:
+        typer.echo(f"scheduler: the sprint is still open: {ticker.plan(Wish()).idle}", err=True)
     if not found.converged:
         raise typer.Exit(NOT_CONVERGED)
 

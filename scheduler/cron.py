@@ -88,9 +88,8 @@ class Daemon:
         try:
             members = {member.id for member in self._ticker.shop.members}
             for event in self._ticker.shop.mailbox.log.follow(stop=self._stop):
-                if event.kind != "mail.sent" or event.run or event.sender in PROGRAMS:
-                    continue
-                if members.intersection(event.recipients):
+                mail = event.kind == "mail.sent" and not event.run and event.sender not in PROGRAMS
+                if event.kind == "scheduler.resumed" or (mail and members.intersection(event.recipients)):
                     self._wake()
         finally:
             self._stop.set()

@@ -100,13 +100,16 @@ class _Decision:
         alive = [run for run in self.runs if run.status == OPEN and run.id not in self.state.dead]
         if self._late():
             busy = bool(alive or lost or self.state.pending)
-            return self._made(lost=lost, weave=self.state.pending, finish=None if busy else "deadline")
+            aside = () if busy else tuple(self._unlanded(()))
+            return self._made(lost=lost, weave=self.state.pending, aside=aside, finish=None if busy else "deadline")
         launches, skips, aside = self._sorted([run.persona for run in alive])
         if self.mode == SEQUENTIAL:
             turn = () if alive else launches[:1]
             skips += [Skip(one.persona, "waits its turn: sequential mode") for one in launches if one not in turn]
             launches = list(turn)
         over = not (launches or lost or alive or self.state.pending)
+        if over and not self.due:
+            aside += self._unlanded([skip.persona for skip in aside])
         return self._made(
             lost=lost, weave=self.state.pending, launches=tuple(launches), skips=tuple(skips), aside=tuple(aside),
             finish=self._outcome(aside) if over and not self.due else None,
@@ -188,8 +191,8 @@ class _Decision:
         most = self.policy.max_attempts
         if sum(run.status != LOST for run in own) >= most:
             last = f"the last {_end(own[-1])}" if own[-1].status != "ok" else "mail still waits"
-            return f"{counted(most, 'attempt')} spent and {last}"
-        if sum(run.status == LOST for run in own) >= _MOST_LOST:
+            return f"{counted(most, 'attempt')} spent and {self._open_end(persona) or last}"
+        if sum(run.status == LOST and not run.orderly for run in own) >= _MOST_LOST:
             return f"{_MOST_LOST} runs were lost with their scheduler"
         if launch.reason == "mail" and (same := self._no_progress(persona)):
             return same
@@ -206,6 +209,24 @@ class _Decision:
             return None
         words = {"conflicted": "conflict", "refused": "refusal"}
         return f"no progress: the same {words[last[0].status]} twice running" if last[0].status in words else None
+
+    def _unlanded(self, known: Sequence[str]) -> list[Skip]:
+        """Find personas whose last patch came to nothing without anybody being told: their work is for the human."""
+        names = [member.id for member in self.roster if member.id not in known and member.id not in self.state.aside]
+        return [Skip(name, why) for name in names if (why := self._open_end(name))]
+
+    def _open_end(self, persona: str) -> str | None:
+        """Say how a persona's last patch came to nothing; a run that was stopped by hand left one on purpose."""
+        last = next((p for p in reversed(self.state.patches) if (p.persona, p.sprint) == (persona, self.number)), None)
+        if last is None or any(run.id == last.run and run.status == "stopped" for run in self.runs):
+            return None
+        ends = {
+            "conflicted": "its patch conflicted and did not come again",
+            "refused": "its patch was refused and did not come again",
+            "rejected": f"its patch made {last.why} red and did not come again",
+            "dropped": f"its work was cut off ({last.why}) and not taken up again",
+        }
+        return ends.get(last.status)
 
     def _outcome(self, aside: Sequence[Skip]) -> str:
         """Say how a sprint with nothing left to do ends: spent if somebody had to be given up."""

@@ -27,7 +27,10 @@ class Mail(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """One attempt of one persona. `status` is open, ok, failed, timeout, quota, stopped or lost."""
+    """One attempt of one persona. `status` is open, ok, failed, timeout, quota, stopped or lost.
+
+    `orderly` is a run lost because its scheduler was told to end; `late` one that went on after it was given up.
+    """
 
     id: str
     persona: str
@@ -46,6 +49,7 @@ class Run:
     detail: str = ""
     stop: bool = False
     late: bool = False
+    orderly: bool = False
 
 
 @dataclass(frozen=True)

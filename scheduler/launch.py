@@ -136,7 +136,7 @@ class Dispatcher:
         return timeout if batch.left is None else min(timeout, batch.left)
 
     def _give_up(self, launch: Launch) -> None:
-        data = {"persona": launch.persona, "why": "the scheduler was stopped"}
+        data = {"persona": launch.persona, "why": "the scheduler was stopped", "orderly": True}
         own = derived_id("run.lost", launch.run)
         self.workshop.append([Draft("run.lost", "scheduler", run=launch.run, data=data, id=own)])
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..mail import caller
-from ..mail.errors import UsageError
+from ..mail.errors import NoTeam, UsageError
+from ..mail.home import find_home
 from ..mail.units import counted
 from .errors import NotReady
 from .launch import Dispatcher
@@ -22,11 +23,18 @@ def workshop(words: Sequence[str] = (), *, replay: Path | None = None, repo: Pat
     """Open the team's workshop, or that of a folder of recorded patches. `words` are settings, `key=value`."""
     flags = dict(_setting(word) for word in words)
     if replay is None:
-        return open_workshop((repo.absolute() / ".team") if repo else caller.home(), flags=flags)
+        return open_workshop(_home(repo), flags=flags)
     if not replay.is_dir():
         raise UsageError(f"no folder {replay}; record patches into it, one <persona>.patch each")
     repository = (repo or Path.cwd()).absolute()
     return open_replay(repository / ".team", repository, replay.absolute(), flags)
+
+
+def _home(repo: Path | None) -> Path:
+    try:
+        return find_home(repo.absolute()) if repo else caller.home()
+    except NoTeam:
+        raise NotReady(f"no team in {repo or 'this folder or above'}; team init makes one") from None
 
 
 def _setting(word: str) -> tuple[str, str]:

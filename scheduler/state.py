@@ -157,7 +157,7 @@ class _Fold:
         self._end(fact, status=told["status"], seconds=told["seconds"], detail=told["detail"])
 
     def run_lost(self, fact: Fact) -> None:
-        self._end(fact, status=LOST, detail=fact.data["why"])
+        self._end(fact, status=LOST, detail=fact.data["why"], orderly=bool(fact.data.get("orderly")))
 
     def run_stopped(self, fact: Fact) -> None:
         if run := self.runs.get(str(fact.ref)):

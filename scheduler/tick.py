@@ -107,6 +107,7 @@ class Ticker:
             "branch": branch, "mode": plan.mode, "rule": plan.rule, "reason": opening.reason,
             "personas": [*opening.personas],
         }  # fmt: skip
+        shop.mirror.discard()
         shop.append([Draft("sprint.started", "scheduler", data=data)])
         return shop.state(whole=False)
 
@@ -129,7 +130,7 @@ class Ticker:
         self.shop.append(
             [
                 Draft(
-                    "run.lost", "scheduler", run=run.id, data={"persona": run.persona, "why": "its scheduler is gone"},
+                    "run.lost", "scheduler", run=run.id, data=_gone(run.persona),
                     id=derived_id("run.lost", run.id),
                 )
                 for run in plan.lost
@@ -144,6 +145,10 @@ class Ticker:
         left = max(1.0, self.shop.settings.sprint.deadline - spent)
         base = settled(self.shop, sprint)
         self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left))
+
+
+def _gone(persona: str) -> dict[str, Any]:
+    return {"persona": persona, "why": "its scheduler is gone", "orderly": False}
 
 
 def _ticked(plan: Plan) -> Draft:

@@ -16,6 +16,7 @@ from ..mail.log import EventLog
 from ..mail.mailbox import Mailbox, MailLog
 from ..personas.agent import Agent
 from ..personas.command import CommandAgent, Limits
+from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository, with_drivers
 from ..personas.persona import Persona
 from ..personas.replay import ReplayAgent
@@ -89,13 +90,23 @@ def open_workshop(
     home: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, str] | None = None
 ) -> Workshop:
     """Put a team's workshop together from its folder. Raises NotARepository, GitTooOld, UsageError of settings."""
-    git, top = find_repository(home.parent)
+    git, top = _repository(home)
     settings = read_settings(home, environ, flags).settings
     roster = read_roster(home / "personas")
     agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
     mailbox = _mailbox(home, read_directory(home))
     mirror = Mirror(git.directory, home / "work")
     return Workshop(home, with_drivers(git), top, mailbox, roster, settings, agents, mirror)
+
+
+def _repository(home: Path) -> tuple[Git, Path]:
+    """Find the repository that a team works on: the one its folder lies in, else the one we are in."""
+    try:
+        return find_repository(home.parent)
+    except NotARepository:
+        if Path.cwd().is_relative_to(home.parent):
+            raise
+        return find_repository(Path.cwd())
 
 
 def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Workshop:

@@ -271,6 +271,35 @@ def test_the_same_conflict_twice_running_goes_to_the_human_at_once():
     assert [skip.why for skip in story.plan().aside] == ["no progress: the same conflict twice running"]
 
 
+def test_work_that_came_to_nothing_goes_to_the_human_and_the_sprint_is_spent():
+    """A patch that conflicted, was refused, failed a gate or was cut off, and that nobody brought again."""
+    for verb, why in (
+        ("conflicted", "its patch conflicted and did not come again"),
+        ("refused", "its patch was refused and did not come again"),
+        ("rejected", "its patch made gate t red and did not come again"),
+    ):
+        story = Story().start(personas=("ann",)).ran("ann", patch=True)
+        story.tell(f"patch.{verb}", ref="1-ann-1", tick=1, why="gate t").ran("ann", 2, "mail")
+        assert [(skip.persona, skip.why) for skip in story.plan().aside] == [("ann", why)]
+        assert story.plan().finish == "spent"
+        story.tell("persona.skipped", persona="ann", why=why)
+        assert (story.plan().aside, story.plan().finish) == ((), "spent")
+    story = Story(retry_backoff=0).start(personas=("ann",)).ran("ann", status="timeout", detail="no end", patch=True)
+    assert launched(story.plan()) == [("ann", 2, "retry")]
+    story.ran("ann", 2, "retry")
+    assert [skip.why for skip in story.plan().aside] == ["its work was cut off (no end) and not taken up again"]
+    story = Story(deadline=60).start(personas=("ann",)).ran("ann", patch=True).conflicted("ann").later(seconds=60)
+    assert (len(story.plan().aside), story.plan().finish) == (1, "deadline")
+
+
+def test_a_scheduler_that_is_told_to_end_costs_no_attempts():
+    """Ctrl-C as often as one likes: the runs that it gives up are launched again."""
+    story = Story(max_attempts=1).start(personas=("ann",))
+    for attempt in range(1, 6):
+        assert launched(story.plan())[0][1] == attempt
+        story.launch("ann", attempt).tell("run.lost", run=f"1-ann-{attempt}", why="stopped", orderly=True)
+
+
 def test_the_loop_guard_caps_launches_by_mail():
     """Personas that keep writing to each other end here, whatever attempts they have left."""
     story = Story(max_attempts=99, max_wakes=3).start(personas=("ann", "bob")).ran("ann").ran("bob")
