@@ -23,6 +23,7 @@ _SAFE = (
     "advice.detachedHead=false", "commit.gpgSign=false", "diff.renames=false", "apply.whitespace=nowarn",
     "protocol.allow=never", "protocol.file.allow=always",
 )  # fmt: skip
+_PLACES = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
 _DRIVERS = r"^merge\..+\.(driver|name|recursive)$"
 _OPTIONS = tuple(word for setting in _SAFE for word in ("-c", setting))
 _ENVIRONMENT = {
@@ -116,6 +117,18 @@ def find_repository(start: Path) -> tuple[Git, Path]:
     if not top:
         raise NotARepository(f"{start} is in a bare git repository; a team needs a checkout to live in")
     return Git(Path(common)), Path(top)
+
+
+def move_checkout(checkout: Path, old: str, new: str) -> None:
+    """Move the files of a checkout from one commit to another, with all of its user's own settings, filters included.
+
+    Raises GitError where a file is in the way; then nothing was moved.
+    """
+    for words in (("update-index", "-q", "--refresh"), ("read-tree", "-m", "-u", old, new)):
+        environ = {name: value for name, value in os.environ.items() if name not in _PLACES}
+        ended = subprocess.run(["git", *words], cwd=checkout, env=environ, capture_output=True, check=False)  # noqa: S603, S607
+        if ended.returncode and words[0] == "read-tree":
+            raise GitError(words, ended.returncode, ended.stderr)
 
 
 def with_drivers(git: Git) -> Git:

@@ -62,6 +62,17 @@ def sweep(runs: Collection[str]) -> int:
     return len(seen)
 
 
+def within_run() -> bool:
+    """Tell whether this process comes from an agent's run, whatever it has made of its environment since."""
+    import psutil
+
+    if os.environ.get("TEAM_RUN"):
+        return True
+    with suppress(psutil.Error):
+        return any(_is_keeper(parent) or _run(parent) for parent in psutil.Process().parents())
+    return False
+
+
 def _processes(runs: Collection[str]) -> set[psutil.Process]:
     """Find the living processes of these runs, without the one that asks and those it comes from."""
     import psutil

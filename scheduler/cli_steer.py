@@ -56,8 +56,9 @@ def stop(
     """End one run; it is not tried again in this sprint."""
     from ..mail import caller
     from . import session
-    from .steer import stop_run
+    from .steer import by_people_only, stop_run
 
+    by_people_only("scheduler stop")
     shop = session.workshop()
     found = stop_run(shop, run, caller.identity_or_human(None, shop.mailbox.directory))
     typer.echo(f"stopping {found.persona}, attempt {found.attempt} ({found.id})")
@@ -79,9 +80,11 @@ def _mark(kind: str, said: str) -> None:
     from ..mail import caller
     from ..mail.event import Draft
     from . import session
+    from .steer import by_people_only
 
+    by_people_only(f"what makes {kind}")
     shop = session.workshop()
-    shop.append([Draft(kind, caller.identity_or_human(None, shop.mailbox.directory), run=caller.run_id())])
+    shop.append([Draft(kind, caller.identity_or_human(None, shop.mailbox.directory))])
     typer.echo(said)
 
 
@@ -90,10 +93,11 @@ def approve(run: Annotated[str, typer.Argument(help="The run whose patch is held
     """Let a patch to sensitive files land with the next weave. Only a person may: a run is refused."""
     from ..mail import caller
     from . import session
-    from .steer import approve_patch
+    from .steer import approve_patch, by_people_only
 
+    by_people_only("scheduler approve")
     shop = session.workshop()
-    patch = approve_patch(shop, run, caller.identity_or_human(None, shop.mailbox.directory), caller.run_id())
+    patch = approve_patch(shop, run, caller.identity_or_human(None, shop.mailbox.directory))
     typer.echo(f"approved: {patch.persona}'s patch to {', '.join(patch.files)}; the next tick of a sprint weaves it")
 
 
@@ -103,7 +107,9 @@ def land(number: Annotated[int, typer.Argument(help="The sprint's number.", min=
     from ..mail.units import counted
     from . import session
     from .land import land as take
+    from .steer import by_people_only
 
+    by_people_only("scheduler land")
     shop = session.workshop()
     branch, commit, gained = take(shop, shop.state(), number)
     typer.echo(f"{branch} is at {commit[:12]} now, {counted(gained, 'commit')} further")

@@ -105,6 +105,10 @@ def _told(found: Summary) -> Iterator[str]:
 def _taken(shop: Workshop, state: State, found: Summary) -> Iterator[str]:
     """Take the work over if the settings say so, and tell; else tell how."""
     if found.landed and found.converged and shop.settings.team.auto_land:
+        if red := _not_green(shop, state):
+            yield f"It was not taken over by itself: gate {', '.join(red)} has not passed on it."
+            yield f"  scheduler land {found.sprint}        takes it all the same"
+            return
         try:
             branch, commit, _ = land(shop, state, found.sprint)
             yield f"{branch} was moved to it, {commit[:12]} (auto_land)."
@@ -112,3 +116,10 @@ def _taken(shop: Workshop, state: State, found: Summary) -> Iterator[str]:
             yield f"It was not taken over by itself: {error}."
     elif found.landed:
         yield f"  scheduler land {found.sprint}        take it over into the base branch"
+
+
+def _not_green(shop: Workshop, state: State) -> list[str]:
+    """Name the gates that have not passed on the tree that a sprint ends with."""
+    tip = state.tip
+    tree = shop.git.line("rev-parse", f"{tip}^{{tree}}") if tip else ""
+    return [name for name in shop.settings.gates if (name, tree) not in state.green]

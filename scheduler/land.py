@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..personas.errors import GitError
-from ..personas.git import Git
+from ..personas.git import Git, move_checkout
 from .errors import BranchMoved, NoSuchRun
 from .facts import Sprint
 from .state import State
@@ -20,6 +22,10 @@ def land(shop: Workshop, state: State, number: int) -> tuple[str, str, int]:
         raise NoSuchRun(f"no sprint {number}; scheduler history lists them")
     if not sprint.commits:
         raise NoSuchRun(f"sprint {number} landed nothing; there is nothing to take")
+    if sprint.base_branch == sprint.base:
+        raise NoSuchRun(
+            f"sprint {number} began at a commit, not at a branch: git merge --ff-only {sprint.branch} takes it"
+        )
     old, new = _commit(shop.git, sprint.base_branch), _commit(shop.git, sprint.branch)
     if new is None:
         raise BranchMoved(f"{sprint.branch} is gone; its last commit was {sprint.commits[-1][:12]}")
@@ -45,7 +51,7 @@ def _move(shop: Workshop, sprint: Sprint, old: str, new: str) -> None:
     checkout = _checkout(shop.git, sprint.base_branch)
     if checkout is not None:
         try:
-            _here(shop.git, checkout)("read-tree", "-m", "-u", old, new)
+            move_checkout(Path(checkout), old, new)
         except GitError as error:
             raise BranchMoved(
                 f"the checkout of {sprint.base_branch} is in the way ({error}); commit or stash"
@@ -62,13 +68,3 @@ def _checkout(git: Git, branch: str) -> str | None:
         elif line == f"branch refs/heads/{branch}":
             return path
     return None
-
-
-def _here(git: Git, checkout: str) -> Git:
-    """Return the git of one work tree, with the index and HEAD of its own."""
-    from pathlib import Path
-
-    folder = Path(checkout)
-    own = Git(folder / ".git" if (folder / ".git").is_dir() else git.directory)
-    told = own.run("-C", checkout, "rev-parse", "--absolute-git-dir").stdout.decode().strip()
-    return Git(Path(told or str(own.directory))).using(work_tree=folder)

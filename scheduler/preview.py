@@ -44,5 +44,7 @@ def look_ahead(ticker: Ticker, wish: Wish) -> Preview:
     else:
         branch, base = sprint.branch, standing(shop, sprint)[0]
     woven = preview(shop, state, plan.weave, base) if plan.weave and base else None
-    troubles = shop.troubles([launch.agent for launch in plan.launches])
+    troubles = [*shop.troubles([launch.agent for launch in plan.launches]), *shop.gate_troubles()]
+    if plan.opening and (trouble := shop.branch_trouble(branch)):
+        troubles.append(trouble)
     return Preview(plan, woven.tip if woven else base, branch, woven, tuple(troubles))

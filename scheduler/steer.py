@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..mail.errors import UsageError
 from ..mail.event import Draft, derived_id
+from ..personas.sweep import within_run
 from .errors import NoSuchRun
 from .facts import OPEN, Patch, Run
 from .workshop import Workshop
@@ -22,10 +23,14 @@ def stop_run(shop: Workshop, name: str, sender: str) -> Run:
     return found[0]
 
 
-def approve_patch(shop: Workshop, name: str, sender: str, run: str | None) -> Patch:
-    """Let a held patch land, named by its run or its persona. Raises NoSuchRun, UsageError within a run."""
-    if run is not None:
-        raise UsageError("a run cannot approve a patch: that is for people; ask the human by mail")
+def by_people_only(what: str) -> None:
+    """Raise UsageError where an agent asks for what is for people, be it with an environment washed clean."""
+    if within_run():
+        raise UsageError(f"{what} is for people, not for runs; ask the human by mail")
+
+
+def approve_patch(shop: Workshop, name: str, sender: str) -> Patch:
+    """Let a held patch land, named by its run or its persona. Raises NoSuchRun."""
     held = shop.state().of("held")
     found = [patch for patch in held if _named(patch.run, patch.persona, name)]
     if len(found) != 1:

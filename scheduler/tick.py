@@ -81,7 +81,7 @@ class Ticker:
         return plan
 
     def _check(self, plan: Plan) -> None:
-        if troubles := self.shop.troubles([launch.agent for launch in plan.launches]):
+        if troubles := [*self.shop.troubles([one.agent for one in plan.launches]), *self.shop.gate_troubles()]:
             raise NotReady("; ".join(troubles))
 
     def _idle(self, plan: Plan, state: State, wish: Wish) -> Done:
@@ -99,8 +99,8 @@ class Ticker:
         assert opening is not None  # noqa: S101 - asked for by `tick`
         base = shop.base(self.base)
         branch = f"team/sprint-{opening.number}"
-        if shop.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}").returncode == 0:
-            raise NotReady(f"there is already a branch {branch}, which no sprint made; rename or delete it")
+        if trouble := shop.branch_trouble(branch):
+            raise NotReady(trouble)
         own = derived_id("sprint", str(opening.number), base)
         data: dict[str, Any] = {
             "sprint": opening.number, "id": own, "base_branch": self.base or shop.settings.team.base, "base": base,

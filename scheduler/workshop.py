@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,6 +74,22 @@ class Workshop:
                 found.append(f"no agent {name!r}: write [agents.{name}] with its command into team.toml")
             elif trouble := self.agents[name].trouble():
                 found.append(trouble)
+        return found
+
+    def branch_trouble(self, branch: str) -> str | None:
+        """Say what keeps a sprint's branch from being made."""
+        for name in (branch, branch.partition("/")[0]):
+            if self.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{name}").returncode == 0:
+                return f"there is already a branch {name}, which this team's sprints did not make; rename it"
+        return None
+
+    def gate_troubles(self) -> list[str]:
+        """Say which gates cannot be run, for want of their command, each by name."""
+        found: list[str] = []
+        for name, gate in self.settings.gates.items():
+            program = gate.command[0]
+            if "/" not in program and shutil.which(program) is None:
+                found.append(f"gate {name}: {program!r} is not in PATH; install it, or correct [gates.{name}]")
         return found
 
     def base(self, branch: str | None = None) -> str:

@@ -298,6 +298,20 @@ def test_pause_resume_and_stop(project):
     assert (first.returncode, json.loads(out)["runs"]) == (0, 3)
 
 
+def test_what_is_for_people_is_refused_to_agents(project):
+    """An agent that washes its environment is still known by where it comes from."""
+    washed = "env -u TEAM_RUN -u TEAM_PERSONA -u TEAM_HOME"
+    script = (
+        f"cat > /dev/null; test {{persona}} = ann || exit 0; cd {project.folder}; "
+        f"for word in pause 'approve ann' 'land 1'; do setsid {washed} {BIN}/scheduler $word; done; true"
+    )
+    project.agent(script)
+    assert project.told("sprint")["converged"]
+    assert project.events("scheduler.paused", "patch.approved", "run.stopped") == []
+    logs = [path.read_text() for path in project.team.glob("runs/*/output.log")]
+    assert sorted(log.count("for people, not for runs") for log in logs) == [0, 0, 3]
+
+
 def test_bad_surroundings_get_one_line_each_and_nothing_is_half_done(project, tmp_path):
     """Not a repository, no base, nobody on the roster, no such command, settings that are wrong."""
     project.agent(more='[team]\nbase = "trunk"\n')

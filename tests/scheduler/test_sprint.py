@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -158,8 +159,8 @@ def test_patches_to_sensitive_files_wait_for_a_human(team):
     ticker = team.ticker()
     assert [m.type for m in ticker.shop.mailbox.inbox("you") if m.sender == "weaver"] == ["question"]
     with pytest.raises(NoSuchRun, match=r"ann \("):
-        approve_patch(ticker.shop, "bob", "you", None)
-    approve_patch(ticker.shop, "ann", "you", None)
+        approve_patch(ticker.shop, "bob", "you")
+    approve_patch(ticker.shop, "ann", "you")
     ticker.tick(ASKED)
     ticker.tick(ASKED)
     assert team.git("show", "team/sprint-2:.gitattributes") == "* text"
@@ -236,6 +237,44 @@ def test_landing_moves_the_base_and_its_checkout_once_it_is_asked(team):
     assert (branch, gained, team.git("rev-parse", "main")) == ("main", 1, commit)
     assert team.git("status", "--porcelain", "--untracked-files=no") == ""
     assert (team.folder / "poem.txt").read_text().splitlines()[3] == "ann"
+
+
+def test_landing_moves_the_checkout_that_has_the_branch_by_its_users_own_settings(team, tmp_path, monkeypatch):
+    """A linked worktree's files and index move, no other's; filters of the user's run as in any checkout."""
+    told = tmp_path / "gitconfig"
+    told.write_text('[filter "loud"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(told))
+    linked = tmp_path / "linked"
+    team.git("worktree", "add", "--quiet", "-b", "dev", str(linked))
+    (linked / "poem.txt").touch()
+
+    def ann(job):
+        (job.workspace / ".gitignore").write_text("*.o\n")
+        team.replaced(3, "ann")(job)
+
+    team.sprint({"ann": ann}, '[team]\nbase = "dev"\n')
+    shop = team.shop(settings='[team]\nbase = "dev"\n')
+    (shop.git.directory / "info").mkdir(exist_ok=True)
+    (shop.git.directory / "info" / "attributes").write_text("poem.txt filter=loud\n")
+    assert land(shop, shop.state(), 1)[0] == "dev"
+    assert (linked / "poem.txt").read_text().splitlines()[3] == "ANN"
+    for checkout in (team.folder, linked):
+        words = ["git", "status", "--porcelain", "--untracked-files=no"]
+        assert subprocess.run(words, cwd=checkout, check=True, capture_output=True, text=True).stdout == ""
+
+
+def test_nothing_lands_by_itself_past_a_gate_that_has_not_passed(team):
+    """A gate that was red before blames nobody, and praises nobody; one that cannot be run stops the start."""
+    settings = '[team]\nauto_land = true\n[gates.sound]\ncommand = ["false"]\n'
+    found = team.sprint({"ann": team.replaced(3, "ann")}, settings)
+    assert (found.converged, found.landed) == (True, ("ann",))
+    assert team.text("main")[3] == "line 3"
+    shop = team.shop()
+    mails = {mail.type: shop.mailbox.read("you", mail.id) for mail in shop.mailbox.inbox("you")}
+    assert "gate sound has not passed" in mails["status"].body
+    assert mails["escalate"].subject == "Gate sound was red before the sprint's work"
+    with pytest.raises(NotReady, match="gate sound: 'no-such-gate' is not in PATH"):
+        team.ticker({}, '[gates.sound]\ncommand = ["no-such-gate"]\n').tick(ASKED)
 
 
 def test_landing_by_itself_is_a_setting(team):
