@@ -55,14 +55,14 @@ def root(
 def _look_ahead(mode: Mode, settings: list[str], as_json: bool, *, started: bool, **replay: Any) -> None:
     from ..mail import render as mail_render
     from . import render, session
-    from .decide import Wish
+    from .decide import ASKED, Wish
     from .live import Show
     from .preview import look_ahead
 
     base = replay.pop("base", None)
     shop = session.workshop(settings, **replay)
     ticker = session.ticker(shop, Show(quiet=True), base)
-    wish = Wish("asked for", mode.value) if started else _due(shop, shop.state(whole=False), mode)
+    wish = Wish(ASKED, mode.value) if started else _due(shop, shop.state(whole=False), mode)
     found = look_ahead(ticker, wish)
     if as_json:
         mail_render.document(found.document())
@@ -138,7 +138,7 @@ def sprint(
         return
     from ..mail import render as mail_render
     from . import render, session
-    from .decide import Wish
+    from .decide import ASKED, Wish
     from .live import Show
     from .sprint import run_sprint
 
@@ -149,12 +149,12 @@ def sprint(
     with Show(quiet=quiet) as show:
         ticker = session.ticker(shop, show, base)
         with session.leading(shop, ticker.dispatcher.end) as came:
-            found = run_sprint(ticker, Wish("asked for", mode.value))
+            found = run_sprint(ticker, Wish(ASKED, mode.value))
     if came:
         typer.echo("scheduler: interrupted; the runs under way were ended, scheduler sprint goes on", err=True)
         raise typer.Exit(INTERRUPTED)
     if found is None:
-        typer.echo(f"scheduler: nothing to do: {ticker.plan(Wish('asked for')).idle}", err=True)
+        typer.echo(f"scheduler: nothing to do: {ticker.plan(Wish(ASKED)).idle}", err=True)
         raise typer.Exit(NOT_CONVERGED)
     if as_json:
         mail_render.document(found.document())

@@ -17,6 +17,7 @@ from .mode import Flag, mode_of
 from .plan import SEQUENTIAL, Launch, Opening, Plan, Skip
 from .state import State
 
+ASKED = "asked for"  # the reason of a sprint that a person started
 _MOST_LOST = 3  # runs of one persona, in one sprint: an agent may be what ends its scheduler
 _LONGEST_PAUSE = timedelta(minutes=10)
 

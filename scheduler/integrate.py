@@ -9,16 +9,19 @@ from __future__ import annotations
 import secrets
 import tempfile
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ..mail.errors import TeamMailError
+from .decide import ASKED
 from .errors import BranchMoved
 from .facts import Patch, Sprint
 from .gate import Gate, Verdict, judge, sift
 from .patch import Offer
+from .plan import Opening
 from .state import State
 from .weave import weave
 from .workshop import Workshop
@@ -59,6 +62,22 @@ def standing(shop: Workshop, sprint: Sprint) -> tuple[str, str | None]:
     )
 
 
+def beginning(shop: Workshop, state: State, opening: Opening, base: str | None) -> str:
+    """Return the commit that a new sprint starts from: its base branch, as a rule.
+
+    One that nobody asked for goes on from the last sprint where that is not landed yet: else a team that runs by itself
+    would do the same work again and again.
+    """
+    commit = shop.base(base)
+    if opening.reason == ASKED or not state.sprints:
+        return commit
+    found = shop.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{state.sprints[-1].branch}")
+    tip = found.stdout.decode().strip()
+    if found.returncode or shop.git.run("merge-base", "--is-ancestor", commit, tip).returncode:
+        return commit
+    return tip
+
+
 def settled(shop: Workshop, sprint: Sprint) -> str:
     """Bring the sprint's branch to where the log says it is; return the commit to go on from. Raises BranchMoved."""
     tip, behind = standing(shop, sprint)
@@ -74,7 +93,11 @@ def preview(shop: Workshop, state: State, patches: Sequence[Patch], tip: str) ->
 
 
 def integrate(
-    shop: Workshop, state: State, patches: Sequence[Patch], stop: threading.Event | None = None
+    shop: Workshop,
+    state: State,
+    patches: Sequence[Patch],
+    stop: threading.Event | None = None,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> Integration:
     """Weave patches onto the open sprint's branch and have the gates judge the result; nothing is moved or written.
 
@@ -87,9 +110,14 @@ def integrate(
     if not shop.settings.gates or not woven.landed:
         return Integration(state.sprint, state.tick, woven)
     gates = [Gate(name, one.command, one.timeout, one.threshold, one.key) for name, one in shop.settings.gates.items()]
+
+    def judging(gate: Gate, commit: str) -> Verdict:
+        tell(f"gate {gate.name}: trying {commit[:12]}")
+        return judge(shop.git, gate, commit, partial(checkout, shop), stop)
+
     found = sift(
         shop.git, woven, offers, gates,
-        lambda gate, commit: judge(shop.git, gate, commit, partial(checkout, shop), stop),
+        judging,
         state.green, lambda rest: weave(shop.git, tip, rest),
     )  # fmt: skip
     return Integration(state.sprint, state.tick, found.woven, found.culprits, found.verdicts, found.red_before)
@@ -102,7 +130,8 @@ def checkout(shop: Workshop, commit: str) -> Generator[Path]:
     try:
         yield workspace.path
     finally:
-        workspace.remove()
+        with suppress(OSError, TeamMailError):  # what cannot be removed costs room, not a verdict
+            workspace.remove()
 
 
 def offer(shop: Workshop, state: State, patch: Patch) -> Offer:

@@ -38,9 +38,12 @@ class Show:
     ) -> None:
         self._close()
 
-    def heard(self, news: Plan | Integration) -> None:
-        """Show a plan that is about to be carried out, or what a weave gave."""
-        if isinstance(news, Integration):
+    def heard(self, news: Plan | Integration | str) -> None:
+        """Show a plan that is about to be carried out, what a weave gave, or a line on what is at work."""
+        if isinstance(news, str):
+            self._close()
+            self._say([news])
+        elif isinstance(news, Integration):
             self._close()
             self._say([f"weave: {len(news.woven.landed)} landed", *integration(news)])
         elif not news.idle:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .decide import Wish
-from .integrate import preview, standing
+from .integrate import beginning, preview, standing
 from .plan import Plan, Skip
 from .rehearsal import rehearsed
 from .tick import Ticker
@@ -40,7 +40,7 @@ def look_ahead(ticker: Ticker, wish: Wish) -> Preview:
     sprint = state.sprint
     if sprint is None:
         branch = f"team/sprint-{state.number + 1}"
-        base = shop.base(ticker.base) if plan.opening else ""
+        base = beginning(shop, state, plan.opening, ticker.base) if plan.opening else ""
     else:
         branch, base = sprint.branch, standing(shop, sprint)[0]
     woven = preview(shop, state, plan.weave, base) if plan.weave and base else None

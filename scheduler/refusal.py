@@ -15,7 +15,7 @@ from .patch import GITLINK, SYMLINK, Change, Limits, Offer, text
 
 _OURS = {".git": "git's own folder", ".team": "the team's own folder"}
 _SHORT = re.compile(r"(git|team)~\d+")
-_LEFT_OVER = (b"\n+<<<<<<< ours\n", b"\n+=======\n", b"\n+>>>>>>> theirs\n")  # as `git apply --3way` writes them
+_LEFT_OVER = re.compile(rb"^\+<{7} .+\n(?:[+ ].*\n|-.*\n)*?\+={7}\n(?:[+ ].*\n|-.*\n)*?\+>{7} .+$", re.MULTILINE)
 
 _CI, _GIT, _AGENT, _TOOL = (
     "runs on the CI with its secrets",
@@ -96,8 +96,8 @@ def refused_unread(offer: Offer, limits: Limits) -> str | None:
         return "it is empty"
     if len(offer.patch) > limits.patch:
         return f"it has {len(offer.patch):,} bytes, and the cap is {limits.patch:,}; send it in parts"
-    if all(mark in offer.patch for mark in _LEFT_OVER):
-        return "it adds conflict markers that `git apply --3way` left; settle them and send it again"
+    if _LEFT_OVER.search(offer.patch):
+        return "it adds conflict markers, from <<<<<<< over ======= to >>>>>>>; settle them and send it again"
     return None
 
 

@@ -16,7 +16,7 @@ from . import handover, rest
 from .decide import Wish, decide
 from .errors import NotReady
 from .facts import Sprint
-from .integrate import Integration, integrate, settled
+from .integrate import Integration, beginning, integrate, settled
 from .launch import Batch, Dispatcher
 from .plan import Plan
 from .record import record
@@ -41,7 +41,7 @@ class Ticker:
     shop: Workshop
     dispatcher: Dispatcher
     base: str | None = None
-    tell: Callable[[Plan | Integration], object] = field(default=lambda _: None)
+    tell: Callable[[Plan | Integration | str], object] = field(default=lambda _: None)
     seen: str = ""
 
     def plan(self, wish: Wish, state: State | None = None) -> Plan:
@@ -60,7 +60,7 @@ class Ticker:
             return self._idle(plan, state, wish)
         self._check(plan)
         if plan.opening:
-            state = self._open(plan)
+            state = self._open(plan, state)
         integration = self._settle(plan, state)
         if plan.lost or integration or plan.opening:
             state = self.shop.state(whole=False)
@@ -93,11 +93,11 @@ class Ticker:
         self.shop.append([done])
         return Done(plan, state)
 
-    def _open(self, plan: Plan) -> State:
+    def _open(self, plan: Plan, state: State) -> State:
         """Start a sprint: on record first, then its branch."""
         opening, shop = plan.opening, self.shop
         assert opening is not None  # noqa: S101 - asked for by `tick`
-        base = shop.base(self.base)
+        base = beginning(shop, state, opening, self.base)
         branch = f"team/sprint-{opening.number}"
         if trouble := shop.branch_trouble(branch):
             raise NotReady(trouble)
@@ -119,7 +119,7 @@ class Ticker:
         if not plan.weave:
             settled(self.shop, sprint)
             return None
-        integration = integrate(self.shop, state, plan.weave, self.dispatcher.stop)
+        integration = integrate(self.shop, state, plan.weave, self.dispatcher.stop, self.tell)
         record(self.shop, state, integration)
         self.tell(integration)
         return integration

@@ -72,9 +72,18 @@ class Workshop:
         for name in dict.fromkeys(agents):
             if name not in self.agents:
                 found.append(f"no agent {name!r}: write [agents.{name}] with its command into team.toml")
-            elif trouble := self.agents[name].trouble():
+            elif trouble := self.agents[name].trouble() or self._not_in_base(name, self.agents[name]):
                 found.append(trouble)
         return found
+
+    def _not_in_base(self, name: str, agent: Agent) -> str | None:
+        """Say that a command of the repository's own is not in the commit that workspaces are clones of."""
+        program = agent.command[0] if isinstance(agent, CommandAgent) and agent.command else ""
+        if "/" not in program or Path(program).is_absolute() or "{" in program:
+            return None
+        if self.git.run("cat-file", "-e", f"{self.base()}:{os.path.normpath(program)}").returncode == 0:
+            return None
+        return f"agent {name}: {program} is not in {self.settings.team.base}: commit it, or give a full path"
 
     def branch_trouble(self, branch: str) -> str | None:
         """Say what keeps a sprint's branch from being made."""
@@ -129,13 +138,17 @@ def _repository(home: Path) -> tuple[Git, Path]:
 def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Workshop:
     """Put a workshop together whose personas are the patches of a folder: `<name>.patch`, one each.
 
-    The human and the sprint's settings come from the team in `home`, if there is one. Raises NotReady without patches.
+    The human and the sprint's settings come from the team in `home`, if there is one; but nobody is launched for more
+    attempts than are recorded, and a recording that failed is no reason to slow down. Raises NotReady without patches.
     """
     git, top = find_repository(repository)
-    names = sorted({path.name.split(".")[0] for path in folder.glob("*.patch") if not path.name.startswith((".", "_"))})
+    files = [path.name.split(".") for path in folder.glob("*.patch") if not path.name.startswith((".", "_"))]
+    names = sorted({parts[0] for parts in files})
     if not names:
         raise NotReady(f"no patches in {folder}: record one persona's work as {folder / '<name>.patch'}")
-    settings = read_settings(home, {}, flags).settings
+    attempts = max([1, *(int(parts[1]) for parts in files if parts[1].isdecimal())])
+    once = {"sprint.max_attempts": f"{attempts}", "sprint.retry_backoff": "0s", "sprint.fallback_above": "1"}
+    settings = read_settings(home, {}, once | dict(flags or {})).settings
     roster = Roster(tuple(Persona(name, name, "", agent="replay") for name in names))
     directory = Directory(frozenset(names), {}, settings.team.human)
     home.mkdir(parents=True, exist_ok=True)

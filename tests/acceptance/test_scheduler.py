@@ -336,7 +336,7 @@ def test_bad_surroundings_get_one_line_each_and_nothing_is_half_done(project, tm
         [BIN / "scheduler", "sprint"], cwd=empty, env=CLEAN, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("scheduler: no team here")
+    assert ended.stderr.startswith("scheduler: no team in this folder or above; team init makes one")
     assert ended.stderr.count("\n") == 1
 
 

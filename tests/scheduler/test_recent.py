@@ -38,7 +38,7 @@ def test_a_patch_held_two_sprints_ago_still_lands(team):
     """An approval is acted on by the next sprint, however old the patch is."""
     team.sprint(played(team, 0))
     team.sprint({"bob": team.replaced(5, "bob")})
-    approve_patch(team.shop(), "ann", "you", None)
+    approve_patch(team.shop(), "ann", "you")
 
     found = team.sprint({})
 

@@ -232,9 +232,10 @@ def test_a_rename_cannot_lead_a_patch_to_a_sensitive_file(project):
     assert [one.offer.persona for one in woven.conflicted] == ["p", "q"]
 
 
-def test_leftover_markers_of_a_three_way_apply_are_refused(project):
-    """A patch that ends an unfinished merge is no patch yet."""
-    text = lines((5, "<<<<<<< ours\nx\n=======\ny\n>>>>>>> theirs"))
+@pytest.mark.parametrize(("ours", "theirs"), [("ours", "theirs"), ("HEAD", "branch"), ("Updated upstream", "Stashed")])
+def test_leftover_markers_of_a_merge_are_refused(project, ours, theirs):
+    """A patch that ends an unfinished merge is no patch yet, whoever left it: apply, merge, rebase, stash."""
+    text = lines((5, f"<<<<<<< {ours}\nx\n=======\ny\n>>>>>>> {theirs}"))
     assert "conflict markers" in verdict(project, {"a.txt": text})
 
 

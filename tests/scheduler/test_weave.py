@@ -163,7 +163,7 @@ def test_a_driver_that_leaves_markers_lands_nothing(project):
 def test_lines_that_look_like_markers_are_a_patchs_own_affair(project):
     """A Markdown heading or a test of conflicts lands, merged with others too."""
     project.git("config", "merge.some.driver", "false")
-    text = "Title\n=======\n<<<<<<< HEAD\nmine\n=======\nyours\n>>>>>>> branch\n"
+    text = "Title\n=======\n    <<<<<<< HEAD\n    mine\n    =======\n    yours\n    >>>>>>> branch\n>>>>>>> odd\n"
     offers = [
         project.offer("other", {"a.txt": lines((18, "new"))}),
         project.offer("writer", {"doc.md": text, "a.txt": "=======\n" + lines()}),
