@@ -235,7 +235,9 @@ def test_the_daemon_leads_wakes_on_mail_and_ends_on_sigterm_with_nothing_left(pr
     assert [event["data"]["reason"] for event in started] == ["the first sprint", "unread mail for bob"]
     assert [event["data"]["personas"] for event in started][1] == ["bob"]
     project.agent("cat > /dev/null; sleep 60 & sleep 60")
+    project.ok("scheduler", "pause")
     project.ok("team-mail", "send", "--to", "cyd", "-s", "And you", "-b", "?")
+    project.ok("scheduler", "resume")
     until(daemon, "tick 1 of sprint 3")
     daemon.send_signal(signal.SIGTERM)
     _, err = daemon.communicate(timeout=30)
@@ -369,6 +371,25 @@ def test_weaving_by_hand_shows_who_stands_in_whose_way(project, tmp_path):
     assert project.git("log", "--format=%an", "main..team/woven").split() == ["three", "one"]
     assert found["branch"] == "team/woven"
     assert project.log() == b""
+
+
+def test_a_replay_says_what_did_not_apply(project, tmp_path):
+    """A measurement must not count what never was: recordings that do not apply, and what nobody recorded again."""
+    folder = tmp_path / "patches"
+    folder.mkdir()
+    patch = (
+        "diff --git a/list.txt b/list.txt\n--- a/list.txt\n+++ b/list.txt\n@@ -1,2 +1,2 @@\n-{0} has nothing\n+{1}\n \n"
+    )
+    (folder / "good.patch").write_text(patch.format("ann", "good"))
+    (folder / "rival.patch").write_text(patch.format("ann", "rival"))
+    (folder / "bad.patch").write_text(patch.format("nobody", "bad"))
+    (folder / "garbage.patch").write_text("no patch\n")
+    told = project.told("sprint", "--replay", str(folder), "--repo", ".", code=4)
+    assert (told["converged"], told["ticks"], told["runs"]) == (False, 2, 4)
+    assert len(told["landed"]) == 1
+    assert {*told["landed"], *told["set_aside"]} == {"good", "rival", "bad", "garbage"}
+    inbox = project.ok("team-mail", "inbox", "--persona", "you")
+    assert "bad needs you: 1 attempt spent and the last ended with bad.patch does not apply" in inbox
 
 
 ROOT = Path(__file__).parent.parent.parent

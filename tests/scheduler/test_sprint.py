@@ -263,6 +263,19 @@ def test_landing_moves_the_checkout_that_has_the_branch_by_its_users_own_setting
         assert subprocess.run(words, cwd=checkout, check=True, capture_output=True, text=True).stdout == ""
 
 
+def test_a_team_that_runs_by_itself_goes_on_from_what_is_not_landed_yet(team):
+    """By timetable and by mail it would else do the same work again and again; a person starts from the base."""
+    team.sprint({"ann": team.replaced(3, "ann")})
+    team.sprint({"bob": team.replaced(5, "bob")}, wish=Wish("every 900 s"))
+    assert [team.text("team/sprint-2")[line] for line in (3, 5)] == ["ann", "bob"]
+    team.sprint({"cyd": team.replaced(7, "cyd")}, wish=ASKED)
+    assert [team.text("team/sprint-3")[line] for line in (3, 5, 7)] == ["line 3", "line 5", "cyd"]
+    shop = team.shop()
+    assert land(shop, shop.state(), 2)[2] == 2
+    team.sprint({"cyd": team.replaced(7, "cyd")}, wish=Wish("every 900 s"))
+    assert [team.text("team/sprint-4")[line] for line in (3, 5, 7)] == ["ann", "bob", "cyd"]
+
+
 def test_nothing_lands_by_itself_past_a_gate_that_has_not_passed(team):
     """A gate that was red before blames nobody, and praises nobody; one that cannot be run stops the start."""
     settings = '[team]\nauto_land = true\n[gates.sound]\ncommand = ["false"]\n'
