@@ -183,7 +183,7 @@ def run(settings: option.Set = [], quiet: option.Quiet = False) -> None:  # noqa
     shop = session.workshop(settings)
     session.ready(shop)
     with Show(quiet=quiet) as show:
-        daemon = Daemon(session.ticker(shop, show), say, ended)
+        daemon = Daemon(session.ticker(shop, show), lambda: session.workshop(settings), say, ended)
         with session.leading(shop, daemon.end):
             say(f"leading {shop.home}")
             daemon.run()

@@ -6,6 +6,7 @@ become one, for what is due is read from the log each time.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,13 +22,16 @@ from apscheduler.triggers.interval import IntervalTrigger
 from ..mail.directory import PROGRAMS
 from ..mail.errors import TeamMailError
 from ..mail.letter import Letter
+from . import rest
 from .rhythm import due, next_start
 from .sprint import run_sprint
 from .summary import Summary
 from .tick import Ticker
+from .workshop import Workshop
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _JOB = "sprint"
+_AGAIN = timedelta(seconds=0.5)
 
 
 def following(cron: str, after: datetime) -> datetime:
@@ -63,13 +67,25 @@ def _day(text: str) -> int:
 
 
 class Daemon:
-    """A leader that goes on until it is told to end. `say` gets one line for people at each turn of events."""
+    """A leader that goes on until it is told to end. `say` gets one line for people at each turn of events.
 
-    def __init__(self, ticker: Ticker, say: Callable[[str], object], ended: Callable[[Summary], object]) -> None:
+    `reopen` makes the workshop anew, for settings and personas that change meanwhile.
+    """
+
+    def __init__(
+        self,
+        ticker: Ticker,
+        reopen: Callable[[], Workshop],
+        say: Callable[[str], object],
+        ended: Callable[[Summary], object],
+    ) -> None:
         self._ticker = ticker
+        self._reopen = reopen
         self._say = say
         self._ended = ended
+        self._seen = self._digest()
         self._stop = threading.Event()
+        self._woken = threading.Event()
         self._scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True})
         self._failed: BaseException | None = None
 
@@ -84,12 +100,13 @@ class Daemon:
         self._scheduler.add_job(
             self._called, self._rhythm(), id=_JOB, max_instances=1, next_run_time=datetime.now().astimezone()
         )
+        log = self._ticker.shop.mailbox.log
+        events = log.follow(stop=self._stop)  # from before the first call, so that no mail falls between the two
         self._scheduler.start()
         try:
-            members = {member.id for member in self._ticker.shop.members}
-            for event in self._ticker.shop.mailbox.log.follow(stop=self._stop):
+            for event in events:
                 mail = event.kind == "mail.sent" and not event.run and event.sender not in PROGRAMS
-                if event.kind == "scheduler.resumed" or (mail and members.intersection(event.recipients)):
+                if mail or event.kind == "scheduler.resumed":
                     self._wake()
         finally:
             self._stop.set()
@@ -99,11 +116,33 @@ class Daemon:
             raise self._failed
 
     def _left_out(self, _: object) -> None:
-        self._say("a sprint is running: this call is left out")
+        """Say that a call found the one before it still running; one that mail asked for comes again."""
+        if self._woken.is_set():
+            self._call(_AGAIN)
+        else:
+            self._say("a sprint is running: this call is left out")
 
     def _wake(self) -> None:
         """Call now instead of at the next time; a sprint that is running sees the mail by itself."""
-        self._scheduler.modify_job(_JOB, next_run_time=datetime.now().astimezone())
+        self._woken.set()
+        self._call()
+
+    def _call(self, later: timedelta = timedelta()) -> None:
+        self._scheduler.modify_job(_JOB, next_run_time=datetime.now().astimezone() + later)
+
+    def _digest(self) -> str:
+        return rest.seen(self._ticker.shop.home, (), os.environ)
+
+    def _renew(self) -> None:
+        """Read settings and roster again if they have changed. Raises UsageError for what they must not say."""
+        if (digest := self._digest()) == self._seen:
+            return
+        before, shop = self._ticker.shop.settings.sprint, self._reopen()
+        self._ticker.shop = self._ticker.dispatcher.workshop = shop
+        self._seen = digest
+        self._say("settings or personas have changed: read again")
+        if (before.cron, before.every) != (shop.settings.sprint.cron, shop.settings.sprint.every):
+            self._scheduler.reschedule_job(_JOB, trigger=self._rhythm())
 
     def _rhythm(self) -> Any:
         settings = self._ticker.shop.settings.sprint
@@ -111,8 +150,10 @@ class Daemon:
 
     def _called(self) -> None:
         try:
+            self._woken.clear()
+            self._renew()
             while not self._stop.is_set() and self._once():
-                pass
+                self._renew()
         except (TeamMailError, OSError) as error:
             self._trouble(error)
         except BaseException as error:

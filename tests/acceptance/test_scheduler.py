@@ -231,14 +231,20 @@ def test_the_daemon_leads_wakes_on_mail_and_ends_on_sigterm_with_nothing_left(pr
     until(daemon, "waiting for mail, or for the next sprint at")
     project.ok("team-mail", "send", "--to", "bob", "-s", "Sleep well", "-b", "once more, please")
     until(daemon, "sprint 2 converged")
+    (project.team / "personas" / "dan.md").write_text("Mind nothing.\n")
+    project.ok("team-mail", "send", "--to", "dan", "-s", "Welcome", "-b", "to the team")
+    until(daemon, "settings or personas have changed")
+    until(daemon, "sprint 3 converged")
     started = project.events("sprint.started")
-    assert [event["data"]["reason"] for event in started] == ["the first sprint", "unread mail for bob"]
-    assert [event["data"]["personas"] for event in started][1] == ["bob"]
+    assert [event["data"]["reason"] for event in started] == [
+        "the first sprint", "unread mail for bob", "unread mail for dan",
+    ]  # fmt: skip
+    assert [event["data"]["personas"] for event in started][1:] == [["bob"], ["dan"]]
     project.agent("cat > /dev/null; sleep 60 & sleep 60")
     project.ok("scheduler", "pause")
     project.ok("team-mail", "send", "--to", "cyd", "-s", "And you", "-b", "?")
     project.ok("scheduler", "resume")
-    until(daemon, "tick 1 of sprint 3")
+    until(daemon, "tick 1 of sprint 4")
     daemon.send_signal(signal.SIGTERM)
     _, err = daemon.communicate(timeout=30)
     assert daemon.returncode == 0, err
