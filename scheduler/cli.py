@@ -68,6 +68,8 @@ def _look_ahead(mode: Mode, settings: list[str], as_json: bool, *, started: bool
         mail_render.document(found.document())
     else:
         _say(render.preview(found))
+    if found.troubles:
+        raise typer.Exit(2)
 
 
 def _due(shop: Any, state: Any, mode: Mode) -> Any:
@@ -111,7 +113,7 @@ def tick(
         ticker = session.ticker(shop, show)
         ticker.seen = digest
         with session.leading(shop, ticker.dispatcher.end) as came:
-            state = shop.state(whole=False)
+            state = ticker.read()
             done = ticker.tick(_due(shop, state, mode), state)
     if as_json:
         mail_render.document(done.plan.document())

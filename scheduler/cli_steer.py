@@ -102,7 +102,7 @@ def approve(run: Annotated[str, typer.Argument(help="The run whose patch is held
 
 
 @app.command()
-def land(number: Annotated[int, typer.Argument(help="The sprint's number.", min=1)]) -> None:
+def land(number: Annotated[int, typer.Argument(help="The sprint's number; 0 is the last one.", min=0)] = 0) -> None:
     """Fast-forward the base branch to what a sprint has woven; refuse if the base has moved."""
     from ..mail.units import counted
     from . import session
@@ -111,8 +111,10 @@ def land(number: Annotated[int, typer.Argument(help="The sprint's number.", min=
 
     by_people_only("scheduler land")
     shop = session.workshop()
-    branch, commit, gained = take(shop, shop.state(), number)
-    typer.echo(f"{branch} is at {commit[:12]} now, {counted(gained, 'commit')} further")
+    state = shop.state()
+    branch, commit, gained = take(shop, state, number or state.number)
+    further = f"{counted(gained, 'commit')} further" if gained else "as it was before"
+    typer.echo(f"{branch} is at {commit[:12]} now, {further}")
 
 
 @app.command("install-cron")

@@ -176,7 +176,7 @@ class Daemon:
     def _once(self) -> bool:
         """Go on with what is due; tell whether something was, so that mail that came at the end is not left lying."""
         shop = self._ticker.shop
-        state, now = shop.state(whole=False), shop.clock.now()
+        state, now = self._ticker.read(), shop.clock.now()
         wish = due(state, shop.settings.sprint, now, following)
         if wish.start is None and state.sprint is None:
             at = next_start(state, shop.settings.sprint, following)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..mail.units import counted
 from .facts import LOST, OPEN, Run
@@ -108,6 +108,8 @@ class _Decision:
             turn = () if alive else launches[:1]
             skips += [Skip(one.persona, "waits its turn: sequential mode") for one in launches if one not in turn]
             launches = list(turn)
+        if alive and not (launches or lost or self.state.pending):
+            return self._made(skips=tuple(skips), idle=f"still running: {', '.join(run.persona for run in alive)}")
         over = not (launches or lost or alive or self.state.pending)
         if over and not self.due:
             aside += self._unlanded([skip.persona for skip in aside])
@@ -117,8 +119,8 @@ class _Decision:
             wait_until=min(self.due) if over and self.due else None,
         )  # fmt: skip
 
-    def _made(self, **parts: object) -> Plan:
-        return Plan(self.state.tick, self.number, self.mode, self.rule, self.opening, **parts)  # type: ignore[arg-type]
+    def _made(self, **parts: Any) -> Plan:
+        return Plan(self.state.tick, self.number, self.mode, self.rule, self.opening, **parts)
 
     def _late(self) -> bool:
         if self.sprint is None:

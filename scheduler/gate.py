@@ -7,6 +7,7 @@ before anybody is blamed. The culprit is found by halving the landing order, nev
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -43,6 +44,12 @@ class Gate:
     threshold: float | None = None
     key: str | None = None  # where the number stands in a printed object; dots go deeper
 
+    @property
+    def mark(self) -> str:
+        """Its name with a digest of what it asks: a verdict of a gate that was changed since is no verdict of it."""
+        asked = repr((self.command, self.threshold, self.key))
+        return f"{self.name} {hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -58,6 +65,7 @@ class Verdict:
     log: bytes = b""
     tries: int = 1
     detail: str = ""
+    mark: str = ""
 
 
 Judge = Callable[[Gate, str], Verdict]
@@ -93,10 +101,10 @@ def sift(  # noqa: PLR0917 - the whole of a tick's knowledge
     green: Collection[tuple[str, str]],
     again: Callable[[Sequence[Offer]], Woven],
 ) -> Sifted:
-    """Take out the patches that make a gate red, one by one, and weave the rest `again`, until what is left is green.
+    """Take out patches that make a gate red, one by one, weaving the rest `again`, until all gates are green.
 
-    `green` has the pairs of gate and tree that passed before. A gate that is red at the start blames nobody: the
-    patches land, and `red_before` says so.
+    `green` has the pairs of a gate's mark and a tree that passed before. For a gate that is red at the start nobody is
+    blamed: the patches land, and `red_before` says so.
     """
     bench = _Bench(git, judge, green)
     rest, left = list(offers), list(gates)
@@ -129,7 +137,7 @@ class _Bench:
         if commit not in self._trees:
             self._trees[commit] = self.git.line("rev-parse", "--verify", f"{commit}^{{tree}}")
         tree = self._trees[commit]
-        if (gate.name, tree) in self.green:
+        if (gate.mark, tree) in self.green:
             return None
         found = next((told for told in self.asked if (told.gate, told.tree) == (gate.name, tree)), None)
         if found is None:
@@ -164,7 +172,10 @@ def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threadin
             raise Stopped(f"ended while gate {gate.name} was at work; scheduler sprint goes on")
         log = papers / "output.log"
         return _weighed(
-            gate, Verdict(gate.name, commit, tree, passed=False), ended, _tail(log) if log.exists() else b""
+            gate,
+            Verdict(gate.name, commit, tree, passed=False, mark=gate.mark),
+            ended,
+            _tail(log) if log.exists() else b"",
         )
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..mail.event import Draft, derived_id
 from ..mail.letter import Letter
 from ..mail.units import counted
 from .errors import BranchMoved
+from .facts import Run
+from .integrate import gates_of
 from .land import land
 from .plan import Plan, Skip
 from .state import State
 from .summary import Summary, summary
 from .workshop import Workshop
+
+_OUTPUT = 8_000  # bytes of a run's output, from its end
+_LINES = 20
 
 
 def drafts(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
@@ -41,6 +46,7 @@ def _letter(shop: Workshop, state: State, plan: Plan, skip: Skip) -> Letter:
         *(f"  attempt {run.attempt}: {run.status}, {run.detail or 'no more was said'}  "
           f"(.team/runs/{run.id}/output.log)" for run in runs),
     ]  # fmt: skip
+    lines += _said(shop, runs)
     if patches:
         last = patches[-1]
         lines += [
@@ -77,7 +83,7 @@ def closing(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
     ended = replace(sprint, outcome=plan.finish, ticks=plan.tick)
     found = summary(replace(state, sprints=(*state.sprints[:-1], ended)), ended, shop.clock.now())
     how = "converged" if found.converged else f"did not converge: {found.outcome}"
-    subject = f"Sprint {found.sprint} {how}, {len(found.landed)} landed"
+    subject = f"Sprint {found.sprint} {how}, {found.patches} landed"
     data = {"sprint": plan.sprint, "outcome": plan.finish}
     letter = Letter(
         "scheduler", [shop.settings.team.human], subject, "\n".join([*_told(found), *_taken(shop, state, found)]),
@@ -96,6 +102,8 @@ def _told(found: Summary) -> Iterator[str]:
     yield f"Landed on {found.branch}: {', '.join(found.landed) or 'nothing'}."
     if found.set_aside:
         yield f"Not landed: {', '.join(found.set_aside)}; there is a mail about each."
+    if found.held:
+        yield f"Waiting for you: {', '.join(found.held)} (scheduler approve NAME lets a patch land)."
     yield ""
     yield f"  scheduler report {found.sprint}      where the time went"
     if found.landed:
@@ -122,4 +130,13 @@ def _not_green(shop: Workshop, state: State) -> list[str]:
     """Name the gates that have not passed on the tree that a sprint ends with."""
     tip = state.tip
     tree = shop.git.line("rev-parse", f"{tip}^{{tree}}") if tip else ""
-    return [name for name in shop.settings.gates if (name, tree) not in state.green]
+    return [gate.name for gate in gates_of(shop) if (gate.mark, tree) not in state.green]
+
+
+def _said(shop: Workshop, runs: Sequence[Run]) -> list[str]:
+    """Quote the end of what the last run printed."""
+    log = shop.home / "runs" / runs[-1].id / "output.log" if runs else None
+    if log is None or not log.exists():
+        return []
+    said = log.read_bytes()[-_OUTPUT:].decode(errors="replace").splitlines()[-_LINES:]
+    return ["", "The last one ended with these words:", *(f"  | {text}" for text in said)] if said else []

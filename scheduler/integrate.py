@@ -107,9 +107,9 @@ def integrate(
     tip = settled(shop, state.sprint)
     offers = [offer(shop, state, patch) for patch in patches]
     woven = weave(shop.git, tip, offers)
-    if not shop.settings.gates or not woven.landed:
+    gates = gates_of(shop)
+    if not gates or not woven.landed:
         return Integration(state.sprint, state.tick, woven)
-    gates = [Gate(name, one.command, one.timeout, one.threshold, one.key) for name, one in shop.settings.gates.items()]
 
     def judging(gate: Gate, commit: str) -> Verdict:
         tell(f"gate {gate.name}: trying {commit[:12]}")
@@ -121,6 +121,12 @@ def integrate(
         state.green, lambda rest: weave(shop.git, tip, rest),
     )  # fmt: skip
     return Integration(state.sprint, state.tick, found.woven, found.culprits, found.verdicts, found.red_before)
+
+
+def gates_of(shop: Workshop) -> list[Gate]:
+    """List the gates of the settings, in their order."""
+    told = shop.settings.gates.items()
+    return [Gate(name, one.command, one.timeout, one.threshold, one.key) for name, one in told]
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from .watch import Watch
 from .workshop import Workshop
 
 _TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
+_LAST_WORDS = 200  # bytes
 _MOST_FILES = 500  # names in an event; the patch itself has them all
 
 
@@ -53,12 +54,16 @@ class News:
 
 @dataclass
 class Dispatcher:
-    """Runs batches of launches on an executor of threads. `end` gives them up, which is no failure of theirs."""
+    """Runs batches of launches on an executor, threads as a rule. `end` gives them up, which is no failure of theirs.
+
+    `tell` hears of each run's start and end; `executor` makes one of as many workers as may run at once.
+    """
 
     workshop: Workshop
     tell: Callable[[News], object] = lambda _: None
     stop: threading.Event = field(default_factory=threading.Event)
     watch: Watch | None = None
+    executor: Callable[[int], Executor] = ThreadPoolExecutor
 
     def end(self) -> None:
         """End all runs and start no more; may be called from a signal's handler."""
@@ -66,13 +71,13 @@ class Dispatcher:
         if self.watch:
             self.watch.end()
 
-    def run(self, launches: Sequence[Launch], batch: Batch, executor: Executor | None = None) -> None:
+    def run(self, launches: Sequence[Launch], batch: Batch) -> None:
         """Launch all; wait until every run has ended and its end is on record."""
         if not launches:
             return
         self.workshop.mirror.update(batch.base)
         settings, supervisor = self.workshop.settings.sprint, myself()
-        with Watch(self.workshop, self.stop) as watch, executor or ThreadPoolExecutor(settings.max_parallel) as threads:
+        with Watch(self.workshop, self.stop) as watch, self.executor(settings.max_parallel) as threads:
             self.watch = watch
             futures: list[Future[None]] = []
             for launch in launches:
@@ -97,7 +102,8 @@ class Dispatcher:
         if outcome.status == "stopped" and self.stop.is_set():
             self._give_up(launch)
         else:
-            self._finish(launch, _with_trouble(outcome, captured), captured, told)
+            outcome = _with_trouble(self._with_words(launch, outcome), captured)
+            self._finish(launch, outcome, captured, told)
         self.tell(News(launch, outcome, len(captured.files) if captured else 0))
 
     def _played(self, launch: Launch, batch: Batch, watch: Watch, mail: Sequence[Message]) -> tuple[Outcome, Captured]:
@@ -148,6 +154,14 @@ class Dispatcher:
         if outcome.status == "ok":
             drafts += [_read(launch, mail.id) for mail in told]
         self.workshop.append(drafts)
+
+    def _with_words(self, launch: Launch, outcome: Outcome) -> Outcome:
+        """Add to the outcome of a run that failed the last line it printed, which as a rule says why."""
+        log = self.workshop.home / "runs" / launch.run / "output.log"
+        if outcome.status != "failed" or not log.exists():
+            return outcome
+        said = log.read_bytes()[-_LAST_WORDS:].decode(errors="replace").strip().rpartition("\n")[2].strip()
+        return replace(outcome, detail=f"{outcome.detail}: {said}") if said else outcome
 
     def _captured(self, launch: Launch, captured: Captured) -> Draft:
         blob = self.workshop.mailbox.blobs.put(captured.patch)

@@ -27,7 +27,6 @@ class Show:
         self._clock = clock or SystemClock()
         self._turn = threading.Lock()
         self._rows: dict[str, tuple[str, int, str, float, str]] = {}
-        self._title = ""
         self._live: Any = None
 
     def __enter__(self) -> Self:
@@ -46,6 +45,9 @@ class Show:
         elif isinstance(news, Integration):
             self._close()
             self._say([f"weave: {len(news.woven.landed)} landed", *integration(news)])
+        elif news.wait_until:
+            waits = ", ".join(f"{skip.persona} ({skip.why})" for skip in news.skips if "next try" in skip.why)
+            self._say([f"waiting until {news.wait_until:%H:%M:%S}Z: {waits}"])
         elif not news.idle:
             self._planned(news)
 
@@ -66,9 +68,9 @@ class Show:
     def _planned(self, plan: Plan) -> None:
         self._close()
         lines = [f"set aside: {skip.persona}, {skip.why}" for skip in plan.aside]
-        self._title = f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}: {len(plan.launches)} to run"
+        title = f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}: {len(plan.launches)} to run"
         if plan.launches:
-            lines.append(self._title)
+            lines.append(title)
         self._say(lines)
         self._rows = {one.persona: (one.persona, one.attempt, "waiting", 0.0, one.why) for one in plan.launches}
         if plan.launches and not self._quiet and sys.stderr.isatty():
@@ -76,8 +78,9 @@ class Show:
 
     def _say(self, lines: list[str]) -> None:
         if not self._quiet:
-            for text in lines:
-                print(line(text), file=sys.stderr, flush=True)
+            with self._turn:
+                sys.stderr.write("".join(f"{line(text)}\n" for text in lines))
+                sys.stderr.flush()
 
     def _open(self) -> None:
         from rich.console import Console

@@ -95,6 +95,7 @@ def _judged(done: Integration, verdict: Verdict) -> Draft:
         "sprint": done.sprint.number,
         "tick": done.tick,
         "gate": verdict.gate,
+        "mark": verdict.mark,
         "commit": verdict.commit,
         "tree": verdict.tree,
         "passed": verdict.passed,
@@ -103,7 +104,7 @@ def _judged(done: Integration, verdict: Verdict) -> Draft:
         "seconds": round(verdict.seconds, 3),
         "tries": verdict.tries,
     }
-    own = derived_id("gate", str(done.sprint.number), str(done.tick), verdict.gate, verdict.tree, str(verdict.passed))
+    own = derived_id("gate", str(done.sprint.number), str(done.tick), verdict.mark, verdict.tree, str(verdict.passed))
     return Draft("gate.judged", "weaver", data=data, id=own)
 
 

@@ -15,12 +15,15 @@ from .summary import Summary
 from .weave_report import lines as woven_lines
 
 _SHORT = 12
+_WIDE = 90
 _MINUTE = 60
 
 
 def preview(found: Preview) -> Iterator[str]:
     """Say what the next tick would do, and why."""
     plan = found.plan
+    for trouble in found.troubles:
+        yield f"cannot start: {line(trouble)}"
     if plan.idle:
         yield f"idle: {plan.idle}"
     else:
@@ -32,7 +35,7 @@ def preview(found: Preview) -> Iterator[str]:
         yield from _launches(plan)
         yield from _endings(plan)
     yield from _skips(plan)
-    for note in (*plan.notes, *found.troubles):
+    for note in plan.notes:
         yield f"note: {line(note)}"
     yield ""
     yield "nothing was written"
@@ -93,7 +96,7 @@ def integration(found: Integration) -> Iterator[str]:
         files = sorted({clash.file for clash in one.clashes})
         yield f"  conflict  {one.offer.persona} in {_files(files)}; mailed"
     for one in found.woven.refused:
-        yield f"  refused   {one.offer.persona}: {line(one.reason)}"
+        yield f"  refused   {one.offer.persona}: {line(one.reason)[:_WIDE]}"
     for one in found.woven.held:
         yield f"  held      {one.offer.persona}: {_files(one.files)} waits for scheduler approve {one.offer.key[:8]}"
     for offer, verdict in found.rejected:
@@ -107,10 +110,14 @@ def summary(found: Summary) -> Iterator[str]:
     ended = "converged" if found.converged else f"did not converge ({found.outcome or 'still open'})"
     ticks, runs = counted(found.ticks, "tick"), counted(found.runs, "run")
     yield f"sprint {found.sprint} {ended}: {ticks}, {runs}, {span(found.seconds)}, {found.mode}"
-    landed = f"{len(found.landed)} landed on {found.branch}" if found.landed else "nothing landed"
+    landed = f"{_patches(found.patches)} landed on {found.branch}" if found.landed else "nothing landed"
     yield f"  {landed}; {counted(found.conflicts, 'conflict')} met"
     if found.set_aside:
         yield f"  set aside: {', '.join(found.set_aside)} (see the mail to the human)"
+    if found.held:
+        yield f"  held: {', '.join(found.held)} (scheduler approve NAME lets a patch land)"
+    if found.runs and not (found.landed or found.set_aside or found.held):
+        yield "  no run changed a file; what they said is in .team/runs/*/output.log"
     if found.landed:
         yield f"  look: git log {found.branch}    take it: scheduler land {found.sprint}"
 
@@ -173,6 +180,10 @@ def span(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), _MINUTE)
     return f"{minutes} min {rest} s" if minutes < _MINUTE else f"{minutes // _MINUTE} h {minutes % _MINUTE} min"
+
+
+def _patches(number: int) -> str:
+    return f"{number} patch{'' if number == 1 else 'es'}"
 
 
 def _files(files: Sequence[str]) -> str:

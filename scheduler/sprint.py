@@ -17,9 +17,10 @@ def run_sprint(ticker: Ticker, wish: Wish) -> Summary | None:
     """
     number: int | None = None
     while not ticker.dispatcher.stop.is_set():
-        state = ticker.shop.state(whole=False)
+        state = ticker.read()
         plan = ticker.plan(wish, state)
         if plan.wait_until and not plan.idle:
+            ticker.tell(plan)
             pause = (plan.wait_until - ticker.shop.clock.now()).total_seconds()
             if ticker.dispatcher.stop.wait(max(0.0, pause)):
                 break

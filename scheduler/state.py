@@ -216,7 +216,7 @@ class _Fold:
 
     def gate_judged(self, fact: Fact) -> None:
         if fact.data["passed"]:
-            self.green.add((fact.data["gate"], fact.data["tree"]))
+            self.green.add((fact.data["mark"], fact.data["tree"]))
 
     def scheduler_paused(self, fact: Fact) -> None:
         self.paused = f"paused by {fact.sender} at {fact.ts[:19]}Z"

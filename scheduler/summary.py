@@ -10,11 +10,15 @@ from .facts import Sprint
 from .state import State
 
 CONVERGED = "converged"
+_APART = {"outcome", "patches", "held"}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A sprint's result, as `scheduler sprint --json` ends with it. `seconds` is wall time."""
+    """A sprint's result, as `scheduler sprint --json` ends with it. `seconds` is wall time.
+
+    `landed` names personas, `patches` counts what landed of theirs; `held` names those whose patch waits for approval.
+    """
 
     sprint: int
     mode: str
@@ -27,10 +31,12 @@ class Summary:
     runs: int
     seconds: float
     outcome: str | None
+    patches: int = 0
+    held: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the documented JSON object."""
-        told = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "outcome"}
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _APART}
         return told | {"landed": [*self.landed], "set_aside": [*self.set_aside]}
 
 
@@ -40,7 +46,8 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
     landed = [patch for patch in patches if patch.status == "landed"]
     runs = [run for run in state.runs if run.sprint == sprint.number]
     own = {patch.persona for patch in landed}
-    open_ends = {p.persona for p in patches if p.status in {"conflicted", "refused", "rejected", "held"}} - own
+    open_ends = {p.persona for p in patches if p.status in {"conflicted", "refused", "rejected"}} - own
+    held = sorted({patch.persona for patch in patches if patch.status == "held"})
     aside = sorted({*state.aside, *open_ends} if sprint is state.sprints[-1] else open_ends)
     end = datetime.fromisoformat(sprint.finished) if sprint.finished else now.astimezone(UTC)
     seconds = round((end - datetime.fromisoformat(sprint.started)).total_seconds(), 3)
@@ -48,4 +55,5 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
         sprint.number, sprint.mode, sprint.ticks, sprint.outcome == CONVERGED, sprint.branch,
         tuple(dict.fromkeys(patch.persona for patch in landed)), tuple(aside),
         sum(patch.status == "conflicted" for patch in patches), len(runs), seconds, sprint.outcome,
+        len(landed), tuple(held),
     )  # fmt: skip

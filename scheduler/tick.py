@@ -15,9 +15,10 @@ from ..personas.sweep import sweep
 from . import handover, rest
 from .decide import Wish, decide
 from .errors import NotReady
-from .facts import Sprint
+from .facts import OPEN, Sprint
 from .integrate import Integration, beginning, integrate, settled
 from .launch import Batch, Dispatcher
+from .leader import myself
 from .plan import Plan
 from .record import record
 from .rehearsal import rehearsed
@@ -44,6 +45,12 @@ class Ticker:
     tell: Callable[[Plan | Integration | str], object] = field(default=lambda _: None)
     seen: str = ""
 
+    def read(self) -> State:
+        """Read where things stand for whoever leads: between two batches a run of this very process is a dead one."""
+        state, me = self.shop.state(whole=False), myself()
+        own = {run.id for run in state.runs if run.status == OPEN and run.supervisor == me}
+        return replace(state, dead=state.dead | own)
+
     def plan(self, wish: Wish, state: State | None = None) -> Plan:
         """Decide what is next, and change nothing. This is what `--dry-run` prints."""
         shop = self.shop
@@ -54,7 +61,7 @@ class Ticker:
 
         `state` is what was read since this process leads; without it, it is read now.
         """
-        state = state or self.shop.state(whole=False)
+        state = state or self.read()
         plan = self.plan(wish, state)
         if plan.idle or plan.wait_until:
             return self._idle(plan, state, wish)
@@ -63,7 +70,7 @@ class Ticker:
             state = self._open(plan, state)
         integration = self._settle(plan, state)
         if plan.lost or integration or plan.opening:
-            state = self.shop.state(whole=False)
+            state = self.read()
             plan = self._after(wish, state, plan)
         plan = rehearsed(self.shop, plan)
         self.shop.append(handover.drafts(self.shop, state, plan))

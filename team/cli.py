@@ -68,7 +68,8 @@ def _tell(made: Made) -> None:
     print(
         f"{home}/team.toml   {'new, every setting with its default' if made.settings else 'was there and is as it was'}"
     )
-    print(f"{home}/personas/   {len(made.personas)} new; {count} of {len(roster.personas)} take part in a sprint")
+    new = f"{len(made.personas)} new" if made.personas else "as it was (--personas NAMES adds bundled ones, or all)"
+    print(f"{home}/personas/   {new}; {count} of {len(roster.personas)} take part in a sprint")
     print("\nNext")
     print(f"  1. put your agent's command into {home}/team.toml, under [agents.shell]")
     if made.agents:
@@ -77,10 +78,9 @@ def _tell(made: Made) -> None:
     print(f"  3. scheduler sprint                from {made.base}, onto a branch of its own")
     print("  4. team-mail inbox --persona you   what the team has to tell you")
     if count > 1:
-        print(
-            f"\nA sprint starts {count} runs of your agent, and again whoever gets mail. For fewer, remove files from"
-        )
-        print(f"{home}/personas or write `scheduled: false` in their heads; `team personas` shows who is left.")
+        print(f"\nA sprint starts {count} runs of your agent, and again whoever gets mail.")
+        print(f"For fewer, remove files from {home}/personas, or write `scheduled: false` in")
+        print("their heads; `team personas` shows who is left.")
 
 
 @app.command()

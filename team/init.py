@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
+from ..mail.directory import EVERYBODY
 from ..mail.errors import TeamMailError, UsageError
 from ..mail.home import settle_home
 from ..personas.bundled import copy_into, library
@@ -35,6 +36,8 @@ class Made(NamedTuple):
 
 def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> Made:
     """Make the team of the repository that `start` lies in, with all bundled personas or those named.
+
+    A team that has personas gets none unless they are named; "all" names all.
 
     Raises NotARepository where there is none, or none with a branch and a commit; UsageError for an unknown persona.
     """
@@ -79,7 +82,7 @@ def _git_directory(top: Path) -> Path:
 def _known(personas: Sequence[str]) -> None:
     names = sorted(file.name.split(".")[0] for file in library())
     for name in personas:
-        if name not in names:
+        if name not in {*names, EVERYBODY}:
             close = get_close_matches(name, names, n=2)
             hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"
             raise UsageError(f"no bundled persona {name!r}; {hint}")
@@ -101,10 +104,12 @@ def _settings(path: Path, base: str) -> bool:
 
 
 def _copied(folder: Path, personas: Sequence[str]) -> tuple[str, ...]:
-    if not personas:
+    there = {path.name.split(".")[0] for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    if there and not personas:
+        return ()
+    if not personas or [*personas] == [EVERYBODY]:
         return tuple(path.name.split(".")[0] for path in copy_into(folder))
     folder.mkdir(exist_ok=True)
-    there = {path.name.split(".")[0] for path in folder.iterdir()}
     wanted = [file for file in library() if file.name.split(".")[0] in {*personas} - there]
     for file in wanted:
         with (folder / file.name).open("xb") as copy:

@@ -181,7 +181,7 @@ def test_a_green_tip_is_judged_once(project):
 
     found = sifted(project, asked, offers)
     again = Judge(project)
-    sifted(project, again, offers, green={("tests", found.verdicts[0].tree)})
+    sifted(project, again, offers, green={(BAD.mark, found.verdicts[0].tree)})
 
     assert (len(asked.asked), len(again.asked)) == (1, 0)
     assert found.culprits == ()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from team_mail.mail.blobs import Blobs
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.letter import Letter
 from team_mail.personas.agent import Outcome
@@ -14,6 +16,7 @@ from team_mail.scheduler.decide import Wish
 from team_mail.scheduler.errors import BranchMoved, NoSuchRun, NotReady
 from team_mail.scheduler.land import land
 from team_mail.scheduler.preview import look_ahead
+from team_mail.scheduler.sprint import run_sprint
 from team_mail.scheduler.steer import approve_patch, stop_run
 
 ASKED = Wish("asked for")
@@ -155,7 +158,7 @@ def test_patches_to_sensitive_files_wait_for_a_human(team):
         (job.workspace / ".gitattributes").write_text("* text\n")
 
     found = team.sprint({"ann": ann})
-    assert (found.landed, found.set_aside) == ((), ("ann",))
+    assert (found.landed, found.set_aside, found.held) == ((), (), ("ann",))
     ticker = team.ticker()
     assert [m.type for m in ticker.shop.mailbox.inbox("you") if m.sender == "weaver"] == ["question"]
     with pytest.raises(NoSuchRun, match=r"ann \("):
@@ -261,6 +264,35 @@ def test_landing_moves_the_checkout_that_has_the_branch_by_its_users_own_setting
     for checkout in (team.folder, linked):
         words = ["git", "status", "--porcelain", "--untracked-files=no"]
         assert subprocess.run(words, cwd=checkout, check=True, capture_output=True, text=True).stdout == ""
+
+
+def test_a_run_whose_end_could_not_be_written_is_given_up_and_launched_again(team, monkeypatch):
+    """A disk that is full for a moment: the tick says so, and the same process goes on without the dead run."""
+    ticker = team.ticker({"ann": team.replaced(3, "ann")})
+    put, full = Blobs.put, [True]
+
+    def refuse(blobs, data):
+        if full and full.pop():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return put(blobs, data)
+
+    monkeypatch.setattr(Blobs, "put", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        ticker.tick(ASKED)
+    assert [run.status for run in ticker.shop.state().runs].count("open") == 1
+    found = run_sprint(ticker, ASKED)
+    assert (found.converged, found.landed, found.runs) == (True, ("ann",), 4)
+
+
+def test_a_gate_that_was_changed_judges_anew(team):
+    """What passed by other words is no pass: the red base is found, and nobody is blamed for it."""
+    gate = '[gates.sound]\ncommand = ["sh", "-c", "echo 1"]\nthreshold = {}\n'
+    team.sprint({"ann": team.replaced(3, "ann")}, gate.format(1))
+    shop = team.shop()
+    land(shop, shop.state(), 1)
+    found = team.sprint({"bob": team.replaced(5, "bob")}, gate.format(2))
+    assert (found.landed, found.converged) == (("bob",), True)
+    assert any("was red before" in mail.subject for mail in team.shop().mailbox.inbox("you"))
 
 
 def test_a_team_that_runs_by_itself_goes_on_from_what_is_not_landed_yet(team):

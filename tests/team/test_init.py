@@ -78,11 +78,12 @@ def test_defaults_in_the_file_are_those_of_the_code(repository, tmp_path):
 
 
 def test_nothing_is_overwritten(repository):
-    """Made a second time, a team stays as it was changed; only what is missing comes."""
+    """Made a second time, a team stays as it was changed; who is missing comes when it is asked for."""
     home = make_team(repository, ["forge"], {}).home
     (home / "team.toml").write_text('[team]\nhuman = "ada"\n')
     (home / "personas" / "forge.md").write_text("---\nid: forge\n---\nMine.\n")
-    again = make_team(repository, environ={})
+    assert make_team(repository, environ={}).personas == ()
+    again = make_team(repository, ["all"], {})
 
     assert (again.settings, sorted(again.personas)) == (False, [name for name in NAMES if name != "forge"])
     assert (home / "team.toml").read_text() == '[team]\nhuman = "ada"\n'
