@@ -6,7 +6,9 @@ Exit codes: 0 done; 1 failed; 2 usage; 4 not converged; 5 log damaged; 130 inter
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +17,14 @@ from ..mail import output
 from . import cli_options as option
 from . import cli_report, cli_steer, cli_weave
 from .cli_options import Mode
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .decide import Wish
+    from .state import State
+    from .summary import Summary
+    from .workshop import Workshop
 
 NOT_CONVERGED = 4
 INTERRUPTED = 130
@@ -29,7 +39,7 @@ app = typer.Typer(
 )
 
 
-def _say(lines: Any) -> None:
+def _say(lines: Iterable[str]) -> None:
     for text in lines:
         typer.echo(text)
 
@@ -52,15 +62,23 @@ def root(
         raise typer.Exit(2)
 
 
-def _look_ahead(mode: Mode, settings: list[str], as_json: bool, *, started: bool, **replay: Any) -> None:
+def _look_ahead(
+    mode: Mode,
+    settings: list[str],
+    as_json: bool,
+    *,
+    started: bool,
+    replay: Path | None = None,
+    repo: Path | None = None,
+    base: str | None = None,
+) -> None:
     from ..mail import render as mail_render
     from . import render, session
     from .decide import ASKED, Wish
     from .live import Show
     from .preview import look_ahead
 
-    base = replay.pop("base", None)
-    shop = session.workshop(settings, **replay)
+    shop = session.workshop(settings, replay=replay, repo=repo)
     ticker = session.ticker(shop, Show(quiet=True), base)
     wish = Wish(ASKED, mode.value) if started else _due(shop, shop.state(whole=False), mode)
     found = look_ahead(ticker, wish)
@@ -72,10 +90,10 @@ def _look_ahead(mode: Mode, settings: list[str], as_json: bool, *, started: bool
         raise typer.Exit(2)
 
 
-def _due(shop: Any, state: Any, mode: Mode) -> Any:
+def _due(shop: Workshop, state: State, mode: Mode) -> Wish:
     from .rhythm import due
 
-    def following(cron: str, after: Any) -> Any:
+    def following(cron: str, after: datetime) -> datetime:
         from .cron import following as first  # APScheduler takes a tenth of a second to load
 
         return first(cron, after)
@@ -178,7 +196,7 @@ def run(settings: option.Set = [], quiet: option.Quiet = False) -> None:  # noqa
     def say(text: str) -> None:
         typer.echo(f"scheduler: {text}", err=True)
 
-    def ended(found: Any) -> None:
+    def ended(found: Summary) -> None:
         for text in render.summary(found):
             typer.echo(text, err=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from ..mail.clock import Clock, SystemClock
 from ..mail.render import line
@@ -19,6 +19,17 @@ _MARKS = {"ok": "done", "failed": "failed", "timeout": "timeout", "stopped": "st
 _COLOURS = {"done": "green", "failed": "red", "timeout": "red", "quota": "red", "running": "cyan", "waiting": "dim"}
 
 
+class Row(NamedTuple):
+    """One persona of a batch as it is shown; `started` is by the clock, `seconds` how long it took."""
+
+    persona: str
+    attempt: int
+    status: str = "waiting"
+    detail: str = ""
+    started: float | None = None
+    seconds: float | None = None
+
+
 class Show:
     """Hears of plans, runs and weaves, and shows them on standard error. Use it as a context manager."""
 
@@ -26,7 +37,7 @@ class Show:
         self._quiet = quiet
         self._clock = clock or SystemClock()
         self._turn = threading.Lock()
-        self._rows: dict[str, tuple[str, int, str, float, str]] = {}
+        self._rows: dict[str, Row] = {}
         self._live: Any = None
 
     def __enter__(self) -> Self:
@@ -54,16 +65,17 @@ class Show:
     def ran(self, news: News) -> None:
         """Show that a run has started or ended."""
         launch, outcome = news.launch, news.outcome
+        row = Row(launch.persona, launch.attempt, "running", started=self._clock.monotonic())
+        if outcome:
+            detail = outcome.detail if outcome.status != "ok" else f"{counted(news.files, 'file')} changed"
+            status = _MARKS.get(outcome.status, outcome.status)
+            row = Row(launch.persona, launch.attempt, status, detail, seconds=outcome.seconds)
         with self._turn:
-            began = self._clock.monotonic()
-            status, detail = "running", ""
-            if outcome:
-                began = outcome.seconds
-                status = _MARKS.get(outcome.status, outcome.status)
-                detail = outcome.detail if outcome.status != "ok" else f"{counted(news.files, 'file')} changed"
-            self._rows[launch.persona] = (launch.persona, launch.attempt, status, began, detail)
+            self._rows[launch.persona] = row
         if outcome and not self._live:
-            self._say([f"  {launch.persona} (attempt {launch.attempt}): {status} in {span(outcome.seconds)}, {detail}"])
+            self._say(
+                [f"  {row.persona} (attempt {row.attempt}): {row.status} in {span(outcome.seconds)}, {row.detail}"]
+            )
 
     def _planned(self, plan: Plan) -> None:
         self._close()
@@ -72,7 +84,8 @@ class Show:
         if plan.launches:
             lines.append(title)
         self._say(lines)
-        self._rows = {one.persona: (one.persona, one.attempt, "waiting", 0.0, one.why) for one in plan.launches}
+        with self._turn:
+            self._rows = {one.persona: Row(one.persona, one.attempt, detail=one.why) for one in plan.launches}
         if plan.launches and not self._quiet and sys.stderr.isatty():
             self._open()
 
@@ -87,7 +100,7 @@ class Show:
         from rich.live import Live
 
         self._live = Live(
-            get_renderable=self._table, console=Console(stderr=True), refresh_per_second=8, transient=False,
+            get_renderable=self.table, console=Console(stderr=True), refresh_per_second=8, transient=False,
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
         self._live.start()
@@ -98,23 +111,26 @@ class Show:
             self._live.stop()
             self._live = None
 
-    def _table(self) -> Any:
+    def table(self) -> Any:
+        """Return the table of the batch as of now, for Rich to draw: who, attempt, status, time, what came of it."""
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, show_header=False)
+        for _ in range(4):
+            table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
         with self._turn:
             rows = [*self._rows.values()]
-        over = sum(row[2] not in {"waiting", "running"} for row in rows)
-        for persona, attempt, status, began, detail in rows:
-            time = span(self._clock.monotonic() - began if status == "running" else began) if began else ""
-            cells = (
-                f"  {persona}",
-                str(attempt),
-                Text(status, style=_COLOURS.get(status, "")),
-                time,
-                line(detail)[:60],
-            )
-            table.add_row(*cells)
-        table.caption = f"{over} of {len(rows)} have ended"
+        for row in rows:
+            style = _COLOURS.get(row.status, "")
+            cells = (f"  {row.persona}", str(row.attempt), row.status, self._time(row), line(row.detail))
+            table.add_row(*(Text(cell, style=style if cell is row.status else "") for cell in cells))
+        over = sum(row.seconds is not None for row in rows)
+        table.caption = f"{over} of {len(rows)} over"
         return table
+
+    def _time(self, row: Row) -> str:
+        if row.started is not None:
+            return span(self._clock.monotonic() - row.started)
+        return span(row.seconds) if row.seconds is not None else ""
