@@ -34,7 +34,7 @@ _MOST_FILES = 500  # names in an event; the patch itself has them all
 
 @dataclass(frozen=True)
 class Batch:
-    """What the runs of one tick have in common. `left` is how many seconds the sprint still has."""
+    """What the runs of one tick have in common. `base` is a full commit id, `left` how many seconds the sprint has."""
 
     sprint: int
     tick: int

@@ -17,7 +17,7 @@ from .patch import Offer
 from .refusal import why_sensitive
 from .woven import BINARY, Clash, Conflicted, Held, Refused
 
-Letter = tuple[str, str, dict[str, Any]]
+Text = tuple[str, str, dict[str, Any]]
 
 _ROOM = 36_000  # characters of places: with them a mail stays whole in its event
 _LOG = 20_000  # characters of a gate's output
@@ -25,7 +25,7 @@ _SHORT = 12
 _MOST = 3  # names in a subject
 
 
-def about_conflict(one: Conflicted, place: str) -> Letter:
+def about_conflict(one: Conflicted, place: str) -> Text:
     """Tell an author what stands in the way of a patch, and how to bring it onto the branch.
 
     `place` is where a shell at the new base finds the patch; it may begin with a variable.
@@ -64,7 +64,7 @@ def about_conflict(one: Conflicted, place: str) -> Letter:
     return f"Conflict{by} in {_names(files)}", "\n".join(body), payload
 
 
-def about_refused(one: Refused) -> Letter:
+def about_refused(one: Refused) -> Text:
     """Tell an author why a patch is not taken at all."""
     body = (
         f"Your patch (run {one.offer.key}) was refused: {line(one.reason)}.\n\n"
@@ -74,7 +74,7 @@ def about_refused(one: Refused) -> Letter:
     return f"Refused: {line(one.reason)}", body, {"run": one.offer.key, "reason": one.reason}
 
 
-def about_held(one: Held) -> Letter:
+def about_held(one: Held) -> Text:
     """Ask the human to approve a patch to sensitive files."""
     short = shlex.quote(one.offer.key)
     body = [
@@ -93,7 +93,19 @@ def about_held(one: Held) -> Letter:
     return f"Approve {one.offer.persona}'s change to {_names(one.files)}?", "\n".join(body), files
 
 
-def about_rejected(offer: Offer, verdict: Verdict, tip: str) -> Letter:
+def about_red_before(verdict: Verdict) -> Text:
+    """Tell the human that a gate was failing before any of these patches, so that it could not judge them."""
+    body = [
+        f"Gate {verdict.gate} fails at {verdict.commit[:_SHORT]} already, before any patch of this tick",
+        f"({clean(verdict.detail)}). So nobody is blamed, and what was woven landed without its word.",
+        "Mend what it complains of, or the gate. The end of what it printed:",
+        "",
+        clean(verdict.log.decode(errors="replace"))[-_LOG:],
+    ]
+    return f"Gate {verdict.gate} was red before the sprint's work", "\n".join(body), {"gate": verdict.gate}
+
+
+def about_rejected(offer: Offer, verdict: Verdict, tip: str) -> Text:
     """Tell an author that a gate is red with a patch and green without it, and what the gate printed."""
     log = clean(verdict.log.decode(errors="replace"))[-_LOG:]
     why = line(verdict.detail) or f"exit {verdict.exit}"

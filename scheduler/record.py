@@ -14,18 +14,20 @@ from ..mail.letter import Letter
 from .facts import Patch
 from .gate import Verdict
 from .integrate import Integration
-from .letters import about_conflict, about_held, about_refused, about_rejected
+from .letters import Text, about_conflict, about_held, about_red_before, about_refused, about_rejected
 from .patch import Offer
 from .state import State
 from .workshop import Workshop
 
 _MOST_FILES = 200  # names in an event
-_LOG = 20_000  # characters of a gate's output in a mail
-Text = tuple[str, str, dict[str, Any]]
 
 
 def record(shop: Workshop, state: State, done: Integration) -> None:
-    """Tell the log of a weave, with a mail to each author it concerns; then move the sprint's branch to its tip."""
+    """Tell the log of a weave, with a mail to each author it concerns; then move the sprint's branch to its tip.
+
+    Raises LogError, then nothing was told; and GitError where somebody moved the branch in between: the weave is on
+    record then, and the next tick says what to do about the branch.
+    """
     shop.append([*_drafts(shop, state, done)])
     if done.woven.tip != done.woven.start:
         ref = f"refs/heads/{done.sprint.branch}"
@@ -51,21 +53,16 @@ def _drafts(shop: Workshop, state: State, done: Integration) -> Iterator[Draft]:
     for offer, verdict in done.rejected:
         yield _mail(shop, offer, offer.persona, "feedback", about_rejected(offer, verdict, woven.tip))
         yield _decided(offer, "rejected", tick, why=f"gate {verdict.gate}", gate=verdict.gate)
-    yield from (_red_before(shop, done, verdict) for verdict in done.red_before)
+    yield from (_red_before(shop, verdict) for verdict in done.red_before)
     yield _woven(done)
 
 
-def _red_before(shop: Workshop, done: Integration, verdict: Verdict) -> Draft:
-    """Tell the human, once for each tree, that a gate could not judge: it was red before anybody changed anything."""
-    text = verdict.log.decode(errors="replace")[-_LOG:]
-    body = (
-        f"Gate {verdict.gate} is red at {verdict.commit[:12]} already, before any patch of this sprint's tick "
-        f"{done.tick} ({verdict.detail}).\nSo nobody is blamed, and what was woven has landed without its word.\n"
-        f"Mend what it says, or the gate:\n\n{text}"
-    )
+def _red_before(shop: Workshop, verdict: Verdict) -> Draft:
+    """Tell the human once for each tree."""
+    subject, body, payload = about_red_before(verdict)
     letter = Letter(
-        "weaver", [shop.settings.team.human], f"Gate {verdict.gate} was red before the sprint's work", body,
-        type="escalate", priority="high", key=f"red {verdict.gate} {verdict.tree}",
+        "weaver", [shop.settings.team.human], subject, body, type="escalate", payload=payload, priority="high",
+        key=f"red {verdict.mark} {verdict.tree}",
     )  # fmt: skip
     return letter.draft(shop.mailbox.directory, shop.mailbox.blobs)
 

@@ -13,7 +13,8 @@ from .tick import Ticker
 def run_sprint(ticker: Ticker, wish: Wish) -> Summary | None:
     """Go on with the open sprint, or start one, and tick until it ends; None if there was nothing to start.
 
-    A pause for a retry is waited for; `end` of the dispatcher ends the loop after the tick under way.
+    A pause for a retry is waited for; `end` of the dispatcher ends the loop after the tick under way. Raises NotReady
+    before anything is started, BranchMoved, LogError.
     """
     number: int | None = None
     while not ticker.dispatcher.stop.is_set():

@@ -28,7 +28,7 @@ from .demo_material import make_project, make_team, project_files
 _TITLES = {"sequential": "One after the other", "parallel": "All at once"}
 _ENDED = (0, 4)  # converged, or not: a result either way
 _LONGEST_MAIL = 60  # lines
-_WIDTH = 100
+_WIDTH = 74
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def compared(one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
     """Set two results of a sprint side by side, the first in sequence and the second in parallel."""
     rows = [("", *(title.lower() for title in _TITLES.values()))]
     rows += [(key, str(one[key]), str(other[key])) for key in ("ticks", "runs", "conflicts")]
-    rows.append(("landed", str(len(one["landed"])), str(len(other["landed"]))))
+    rows.append(("authors", str(len(one["landed"])), str(len(other["landed"]))))
     rows.append(("seconds", f"{one['seconds']:.1f}", f"{other['seconds']:.1f}"))
     yield from (f"{name:<10} {left:>20} {right:>14}" for name, left, right in rows)
     yield ""
