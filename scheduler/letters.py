@@ -37,8 +37,11 @@ def about_conflict(one: Conflicted, place: str) -> Text:
     commands = _commands(place, marked, apart)
     rivals = list(dict.fromkeys(who for clash in one.clashes for who, _, _ in clash.landed_by))
     body = [
-        f"Your patch (run {one.offer.key}, made against {one.offer.base}) was not landed: others were at the same",
-        "places before it. Nothing of it is on the branch, nothing of it is lost.",
+        "Your patch was not landed: others had changed the same places before it.",
+        "Nothing of it is on the branch, and nothing of it is lost.",
+        f"  run   {one.offer.key}",
+        f"  base  {one.offer.base}",
+        "",
         f"{_count(len(one.clashes), 'conflict')}:",
         *(f"- {_headline(clash)}" for clash in one.clashes[:_MOST]),
         *([f"- and {len(one.clashes) - _MOST} more"] if len(one.clashes) > _MOST else []),
