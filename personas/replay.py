@@ -28,6 +28,8 @@ class ReplayAgent:
     def play(self, job: Job) -> Outcome:
         """Apply the recorded patch in the job's workspace; the output is git's words if it does not apply."""
         job.write_prompt()
+        if job.stop.is_set():
+            return Outcome("stopped", None, 0.0, "stopped before it began")
         log = job.folder / "output.log"
         number = "" if job.attempt == 1 else f".{job.attempt}"
         patch = self.folder.absolute() / f"{job.persona}{number}.patch"
