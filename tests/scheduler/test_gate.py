@@ -60,13 +60,13 @@ def test_a_gate_that_does_not_end_is_ended_with_all_its_processes(project, check
     """Its timeout ends the whole tree, and its output so far is kept."""
     script = f"echo begun; (sleep 300 & echo $! > {tmp_path}/pid; wait)"
     before = time.monotonic()
-    verdict = judge(project.git, shell(script, timeout=0.3), project.base, checkout)
+    verdict = judge(project.git, shell(script, timeout=1.0), project.base, checkout)
 
     assert not verdict.passed
     assert verdict.exit is None
     assert b"begun" in verdict.log
-    assert "0.3" in verdict.detail
-    assert time.monotonic() - before < 10
+    assert "1s" in verdict.detail
+    assert time.monotonic() - before < 20
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
