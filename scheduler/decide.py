@@ -103,6 +103,8 @@ class _Decision:
             busy = bool(alive or lost or self.state.pending)
             aside = () if busy else tuple(self._unlanded(()))
             return self._made(lost=lost, weave=self.state.pending, aside=aside, finish=None if busy else "deadline")
+        if self._broken() and not (alive or lost or self.state.pending):
+            return self._made(finish="broken")
         launches, skips, aside = self._sorted([run.persona for run in alive])
         if self.mode == SEQUENTIAL:
             turn = () if alive else launches[:1]
@@ -121,6 +123,12 @@ class _Decision:
 
     def _made(self, **parts: Any) -> Plan:
         return Plan(self.state.tick, self.number, self.mode, self.rule, self.opening, **parts)
+
+    def _broken(self) -> bool:
+        """Tell whether all that ran has failed, retries too: then it is the agent, and more runs would only cost."""
+        ended = [run for run in self.runs if run.status not in {OPEN, LOST, "stopped"}]
+        names = {run.persona for run in ended}
+        return 1 < len(names) < len(ended) and all(self._fruitless(run) for run in ended)
 
     def _late(self) -> bool:
         if self.sprint is None:

@@ -75,7 +75,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Sprint:
-    """One sprint, from its launch on. `outcome` is converged, spent or deadline, and None while it is open."""
+    """One sprint, from its launch on. `outcome` is converged, spent, broken or deadline, and None while it is open."""
 
     number: int
     id: str

@@ -85,9 +85,10 @@ def closing(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
     how = "converged" if found.converged else f"did not converge: {found.outcome}"
     subject = f"Sprint {found.sprint} {how}, {found.patches} landed"
     data = {"sprint": plan.sprint, "outcome": plan.finish}
+    body = "\n".join([*_told(found), *_failures(state, found), *_taken(shop, state, found)])
     letter = Letter(
-        "scheduler", [shop.settings.team.human], subject, "\n".join([*_told(found), *_taken(shop, state, found)]),
-        type="status", payload=found.document(), key=f"sprint {found.sprint}",
+        "scheduler", [shop.settings.team.human], subject, body, type="status", payload=found.document(),
+        key=f"sprint {found.sprint}",
     )  # fmt: skip
     own = derived_id("sprint.finished", str(plan.sprint))
     mail = letter.draft(shop.mailbox.directory, shop.mailbox.blobs)
@@ -108,6 +109,20 @@ def _told(found: Summary) -> Iterator[str]:
     yield f"  scheduler report {found.sprint}      where the time went"
     if found.landed:
         yield f"  git log -p {found.branch}   look at it"
+
+
+def _failures(state: State, found: Summary) -> Iterator[str]:
+    """Of a sprint in which every run failed, tell with which words, each once, and where more of them stand."""
+    if found.outcome != "broken":
+        return
+    yield ""
+    yield "Every run failed, retries too: look at the agent, not at the personas. They ended with"
+    words: dict[str, list[Run]] = {}
+    for run in state.runs:
+        if run.sprint == found.sprint:
+            words.setdefault(run.detail or run.status, []).append(run)
+    for detail, runs in sorted(words.items(), key=lambda item: -len(item[1])):
+        yield f"  {len(runs)} times: {detail}  (.team/runs/{runs[-1].id}/output.log)"
 
 
 def _taken(shop: Workshop, state: State, found: Summary) -> Iterator[str]:

@@ -53,7 +53,7 @@ class Opening:
 class Plan:
     """The next tick. Empty parts are parts with nothing to do; `idle` says why there is nothing at all.
 
-    `finish` is how the sprint ends: converged, spent or deadline. `wait_until` is when a retry is due.
+    `finish` is how the sprint ends: converged, spent, broken or deadline. `wait_until` is when a retry is due.
     """
 
     tick: int = 1

@@ -114,9 +114,11 @@ def summary(found: Summary) -> Iterator[str]:
     yield f"  {landed}; {counted(found.conflicts, 'conflict')} met"
     if found.set_aside:
         yield f"  set aside: {', '.join(found.set_aside)} (see the mail to the human)"
+    if found.outcome == "broken":
+        yield "  every run failed, retries too: look at the agent's command; the mail to the human has its words"
     if found.held:
         yield f"  held: {', '.join(found.held)} (scheduler approve NAME lets a patch land)"
-    if found.runs and not (found.landed or found.set_aside or found.held):
+    if found.converged and found.runs and not (found.landed or found.set_aside or found.held):
         yield "  no run changed a file; what they said is in .team/runs/*/output.log"
     if found.landed:
         yield f"  look: git log {found.branch}    take it: scheduler land {found.sprint}"

@@ -198,13 +198,25 @@ def test_sprints_differ_by_mode_in_ticks_and_not_in_outcome(project):
 
 
 def test_a_sprint_that_does_not_converge_exits_with_4(project):
-    """The agent never succeeds: attempts are spent, the human is told, nothing is landed."""
-    project.agent("exit 3", "[sprint]\nretry_backoff = 0\nmax_attempts = 2\n")
+    """Two never succeed: their attempts are spent, the human is told, the third one's work is landed."""
+    project.agent(
+        "test {persona} = ann || { echo oh no; exit 3; }; " + EDIT, "[sprint]\nretry_backoff = 0\nmax_attempts = 2\n"
+    )
     told = project.told("sprint", code=4)
-    assert (told["converged"], told["set_aside"], told["runs"], told["mode"]) == (False, [*NAMES], 6, "parallel")
+    assert (told["converged"], told["set_aside"], told["landed"], told["runs"]) == (False, ["bob", "cyd"], ["ann"], 5)
     inbox = project.ok("team-mail", "inbox", "--persona", "you")
-    assert inbox.count("needs you: 2 attempts spent") == 3
-    assert {event["data"]["detail"] for event in project.events("run.finished")} == {"exit 3"}
+    assert inbox.count("needs you: 2 attempts spent and the last ended with exit 3: oh no") == 2
+
+
+def test_an_agent_that_is_broken_costs_one_batch_and_one_retry_and_one_mail(project):
+    """The newcomer's first mistake: a key that is missing, a flag that is gone."""
+    project.agent("echo no key; exit 1", "[sprint]\nretry_backoff = 0\n")
+    ended = project.run("scheduler", "sprint")
+    assert (ended.returncode, len(project.events("run.started"))) == (4, 4)
+    assert "every run failed, retries too: look at the agent's command" in ended.stdout
+    assert project.ok("team-mail", "inbox", "--persona", "you").count("\n") == 1
+    mail = project.ok("team-mail", "read", "-p", "you", str(project.events("mail.sent")[-1]["seq"]))
+    assert "4 times: exit 1: no key" in mail
 
 
 def test_two_schedulers_at_once_are_one(project):

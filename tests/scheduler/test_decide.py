@@ -328,6 +328,18 @@ def test_a_run_that_failed_without_a_patch_is_tried_again_after_a_pause_that_dou
     assert story.plan().finish == "spent"
 
 
+def test_an_agent_that_fails_for_everybody_is_not_paid_for_to_the_end():
+    """All failed, and a retry failed too: the sprint ends, whatever attempts are left. One success, and it goes on."""
+    story = Story(retry_backoff=0).start()
+    for name in ("ann", "bob", "cyd", "dan"):
+        story.ran(name, status="failed", detail="exit 1: no key")
+    assert launched(story.done().plan()) == [("ann", 2, "retry")], "one after the other, after such a batch"
+    story.ran("ann", 2, "retry", status="failed")
+    assert (story.plan().finish, launched(story.plan()), story.plan().aside) == ("broken", [], ())
+    story.ran("bob", 2, "retry")
+    assert (story.plan().finish, launched(story.plan())) == (None, [("ann", 3, "retry")])
+
+
 def test_a_run_that_failed_with_a_patch_is_not_tried_again():
     """It has delivered; the weaver and the gates judge what."""
     story = Story().start(personas=("ann",)).ran("ann", status="failed", patch=True).landed("ann")
