@@ -15,7 +15,7 @@ from .patch import GITLINK, SYMLINK, Change, Limits, Offer, text
 
 _OURS = {".git": "git's own folder", ".team": "the team's own folder"}
 _SHORT = re.compile(r"(git|team)~\d+")
-_LEFT_OVER = re.compile(rb"^\+<{7} .+\n(?:[+ ].*\n|-.*\n)*?\+={7}\n(?:[+ ].*\n|-.*\n)*?\+>{7} .+$", re.MULTILINE)
+_MARKERS = (b"+<<<<<<< ", b"+=======", b"+>>>>>>> ")  # in this order, as every kind of merge leaves them
 
 _CI, _GIT, _AGENT, _TOOL = (
     "runs on the CI with its secrets",
@@ -96,9 +96,22 @@ def refused_unread(offer: Offer, limits: Limits) -> str | None:
         return "it is empty"
     if len(offer.patch) > limits.patch:
         return f"it has {len(offer.patch):,} bytes, and the cap is {limits.patch:,}; send it in parts"
-    if _LEFT_OVER.search(offer.patch):
+    if _has_markers(offer.patch):
         return "it adds conflict markers, from <<<<<<< over ======= to >>>>>>>; settle them and send it again"
     return None
+
+
+def _has_markers(patch: bytes) -> bool:
+    """Tell whether a patch adds a whole set of conflict markers to one file; line by line, however hostile it is."""
+    wanted = 0
+    for added in patch.split(b"\n"):
+        if added.startswith(b"diff --git "):
+            wanted = 0
+        elif added.startswith(_MARKERS[wanted]) and (wanted != 1 or added == _MARKERS[1]):
+            wanted += 1
+            if wanted == len(_MARKERS):
+                return True
+    return False
 
 
 def refused(offer: Offer, changes: Sequence[Change]) -> str | None:

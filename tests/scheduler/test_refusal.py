@@ -2,12 +2,13 @@
 
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from team_mail.scheduler.patch import Limits
-from team_mail.scheduler.refusal import SENSITIVE, matches, why_sensitive
+from team_mail.scheduler.refusal import SENSITIVE, matches, refused_unread, why_sensitive
 from team_mail.scheduler.weave import weave
 
 from .project import Project, lines, new_file
@@ -237,6 +238,14 @@ def test_leftover_markers_of_a_merge_are_refused(project, ours, theirs):
     """A patch that ends an unfinished merge is no patch yet, whoever left it: apply, merge, rebase, stash."""
     text = lines((5, f"<<<<<<< {ours}\nx\n=======\ny\n>>>>>>> {theirs}"))
     assert "conflict markers" in verdict(project, {"a.txt": text})
+
+
+@pytest.mark.parametrize("lines", [b"+<<<<<<< a\n", b"+<<<<<<< a\n+=======\n", b"+<<<<<<< a\n+x\n"])
+def test_a_patch_full_of_markers_is_read_in_one_go(project, lines):
+    """A4: five million bytes that a clever pattern would chew on for hours."""
+    assert refused_unread(project.offer("one", {"a.txt": "x\n"}), Limits()) is None
+    hostile = replace(project.offer("one", {"a.txt": "x\n"}), patch=lines * ((5 << 20) // len(lines)))
+    assert refused_unread(hostile, Limits()) is None
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12))
