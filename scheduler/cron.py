@@ -6,6 +6,7 @@ become one, for what is due is read from the log each time.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from .workshop import Workshop
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _JOB = "sprint"
 _AGAIN = timedelta(seconds=0.5)
+_LONGEST = timedelta(days=1)  # a day ahead is far enough: then it is looked at again
 
 
 def following(cron: str, after: datetime) -> datetime:
@@ -102,6 +104,7 @@ class Daemon:
         )
         log = self._ticker.shop.mailbox.log
         events = log.follow(stop=self._stop)  # from before the first call, so that no mail falls between the two
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # what it warns of, we say ourselves
         self._scheduler.start()
         try:
             for event in events:
@@ -116,10 +119,8 @@ class Daemon:
             raise self._failed
 
     def _left_out(self, _: object) -> None:
-        """Say that a call found the one before it still running; one that mail asked for comes again."""
-        if self._woken.is_set():
-            self._call(_AGAIN)
-        else:
+        """Say that a call found the one before it still running; one that mail asked for comes when that is over."""
+        if not self._woken.is_set():
             self._say("a sprint is running: this call is left out")
 
     def _wake(self) -> None:
@@ -160,6 +161,9 @@ class Daemon:
             self._failed = error
             self._stop.set()
             raise
+        finally:
+            if self._woken.is_set() and not self._stop.is_set():
+                self._call(_AGAIN)
 
     def _trouble(self, error: Exception) -> None:
         """Say what a call could not do, to the human too, and go on with the next one: it may have been put right."""
@@ -181,6 +185,7 @@ class Daemon:
         if wish.start is None and state.sprint is None:
             at = next_start(state, shop.settings.sprint, following)
             self._say(f"waiting for mail, or for the next sprint at {at.astimezone():%Y-%m-%d %H:%M:%S}")
+            self._call(min(max(at - now, _AGAIN), _LONGEST))
             return False
         found = run_sprint(self._ticker, wish)
         if found is None or self._stop.is_set():

@@ -104,7 +104,7 @@ class _Decision:
             aside = () if busy else tuple(self._unlanded(()))
             return self._made(lost=lost, weave=self.state.pending, aside=aside, finish=None if busy else "deadline")
         if self._broken() and not (alive or lost or self.state.pending):
-            return self._made(finish="broken")
+            return self._made(aside=tuple(self._unlanded(())), finish="broken")
         launches, skips, aside = self._sorted([run.persona for run in alive])
         if self.mode == SEQUENTIAL:
             turn = () if alive else launches[:1]
@@ -128,7 +128,8 @@ class _Decision:
         """Tell whether all that ran has failed, retries too: then it is the agent, and more runs would only cost."""
         ended = [run for run in self.runs if run.status not in {OPEN, LOST, "stopped"}]
         names = {run.persona for run in ended}
-        return 1 < len(names) < len(ended) and all(self._fruitless(run) for run in ended)
+        due = {member.id for member in self.roster if member.id in self.first}
+        return due <= names and 1 < len(names) < len(ended) and all(self._fruitless(run) for run in ended)
 
     def _late(self) -> bool:
         if self.sprint is None:

@@ -69,9 +69,10 @@ def beginning(shop: Workshop, state: State, opening: Opening, base: str | None) 
     would do the same work again and again.
     """
     commit = shop.base(base)
-    if opening.reason == ASKED or not state.sprints:
+    last = state.sprints[-1] if state.sprints else None
+    if last is None or opening.reason == ASKED or last.base_branch != (base or shop.settings.team.base):
         return commit
-    found = shop.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{state.sprints[-1].branch}")
+    found = shop.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{last.branch}")
     tip = found.stdout.decode().strip()
     if found.returncode or shop.git.run("merge-base", "--is-ancestor", commit, tip).returncode:
         return commit

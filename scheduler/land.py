@@ -52,7 +52,7 @@ def _move(shop: Workshop, sprint: Sprint, old: str, new: str) -> None:
     if checkout is not None:
         try:
             move_checkout(Path(checkout), old, new)
-        except GitError as error:
+        except (GitError, OSError) as error:
             raise BranchMoved(
                 f"the checkout of {sprint.base_branch} is in the way ({error}); commit or stash"
             ) from None
@@ -65,6 +65,6 @@ def _checkout(git: Git, branch: str) -> str | None:
     for line in git.line("worktree", "list", "--porcelain").splitlines():
         if line.startswith("worktree "):
             path = line.removeprefix("worktree ")
-        elif line == f"branch refs/heads/{branch}":
+        elif line == f"branch refs/heads/{branch}" and path and Path(path).is_dir():
             return path
     return None

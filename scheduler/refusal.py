@@ -107,7 +107,7 @@ def _has_markers(patch: bytes) -> bool:
     for added in patch.split(b"\n"):
         if added.startswith(b"diff --git "):
             wanted = 0
-        elif added.startswith(_MARKERS[wanted]) and (wanted != 1 or added == _MARKERS[1]):
+        elif added.startswith(_MARKERS[wanted]) and (wanted != 1 or added.rstrip(b"\r") == _MARKERS[1]):
             wanted += 1
             if wanted == len(_MARKERS):
                 return True

@@ -24,17 +24,34 @@ def seen(home: Path, words: Sequence[str], environ: Mapping[str, str]) -> str:
     digest = hashlib.sha256(
         repr((*words, *sorted(pair for pair in environ.items() if pair[0][:5] == "TEAM_"))).encode()
     )
-    files = [home / "team.toml", *sorted((home / "personas").rglob("*"))]
-    for path in files:
-        status = path.stat() if path.exists() else None
-        digest.update(repr((str(path), status and (status.st_mtime_ns, status.st_size, status.st_ino))).encode())
+    for path in (home / "team.toml", *_files(home / "personas")):
+        digest.update(repr((str(path), *_mark(path))).encode())
     return digest.hexdigest()[:32]
 
 
-def idle(why: str, until: datetime | None, digest: str) -> Draft:
-    """Write the event of a tick with nothing to do; `until` is when there may be something, None if an event says."""
+def _files(personas: Path) -> list[Path]:
+    """List the roster's files as it reads them: those in the folder and in its folders, linked ones too."""
+    here = sorted(personas.iterdir()) if personas.is_dir() else []
+    return [*here, *(file for folder in here if folder.is_dir() for file in sorted(folder.iterdir()))]
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def idle(why: str, until: datetime | None, digest: str, head: int) -> Draft:
+    """Write the event of a tick with nothing to do; `until` is when there may be something, None if an event says.
+
+    `head` is the last event that this tick has looked at: what came between it and this one it has not seen.
+    """
     return Draft(
-        "tick.done", "scheduler", data={"idle": why, "until": rfc3339(until) if until else _ALWAYS, "seen": digest}
+        "tick.done",
+        "scheduler",
+        data={"idle": why, "until": rfc3339(until) if until else _ALWAYS, "seen": digest, "head": head},
     )
 
 
@@ -45,8 +62,10 @@ def again(home: Path, digest: str, clock: Clock) -> str | None:
         last, now = log.newest(), rfc3339(clock.now())
         if last is None or last.kind != "tick.done" or last.data.get("seen") != digest:
             return None
+        if last.data.get("head") != last.seq - 1:
+            return None
         why, until = last.data.get("idle"), last.data.get("until")
         if not isinstance(why, str) or not isinstance(until, str) or not last.ts <= now < until:
             return None
-        log.append([Draft("tick.done", "scheduler", data=last.data)])
+        log.append([Draft("tick.done", "scheduler", data={**last.data, "head": last.seq})])
         return why

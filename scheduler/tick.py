@@ -37,16 +37,21 @@ class Done:
 
 @dataclass
 class Ticker:
-    """Carries ticks out. `tell` hears of plans and weaves as they happen; `seen` digests settings and roster."""
+    """Carries ticks out. `tell` hears of plans and weaves as they happen; `seen` digests settings and roster.
+
+    `head` is the log's last event before the state was read, for `rest`.
+    """
 
     shop: Workshop
     dispatcher: Dispatcher
     base: str | None = None
     tell: Callable[[Plan | Integration | str], object] = field(default=lambda _: None)
     seen: str = ""
+    head: int = -1
 
     def read(self) -> State:
         """Read where things stand for whoever leads: between two batches a run of this very process is a dead one."""
+        self.head = self.shop.mailbox.log.snapshot().head
         state, me = self.shop.state(whole=False), myself()
         own = {run.id for run in state.runs if run.status == OPEN and run.supervisor == me}
         return replace(state, dead=state.dead | own)
@@ -93,10 +98,11 @@ class Ticker:
 
     def _idle(self, plan: Plan, state: State, wish: Wish) -> Done:
         self.tell(plan)
-        if plan.wait_until:
-            done = Draft("tick.done", "scheduler", data={"idle": f"next try at {plan.wait_until:%H:%M:%S}Z"})
+        if state.paused or state.sprint is None:
+            done = rest.idle(plan.idle or "", None if state.paused else wish.until, self.seen, self.head)
         else:
-            done = rest.idle(plan.idle or "", None if state.paused else wish.until, self.seen)
+            why = plan.idle or f"next try at {plan.wait_until:%H:%M:%S}Z"
+            done = Draft("tick.done", "scheduler", data={"idle": why})
         self.shop.append([done])
         return Done(plan, state)
 

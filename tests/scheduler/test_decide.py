@@ -335,6 +335,8 @@ def test_an_agent_that_fails_for_everybody_is_not_paid_for_to_the_end():
         story.ran(name, status="failed", detail="exit 1: no key")
     assert launched(story.done().plan()) == [("ann", 2, "retry")], "one after the other, after such a batch"
     story.ran("ann", 2, "retry", status="failed")
+    once = Story(retry_backoff=0).start("sequential").ran("ann", status="failed").ran("bob", status="failed")
+    assert once.ran("ann", 2, "retry", status="failed").plan().finish is None, "not all have had their turn"
     assert (story.plan().finish, launched(story.plan()), story.plan().aside) == ("broken", [], ())
     story.ran("bob", 2, "retry")
     assert (story.plan().finish, launched(story.plan())) == (None, [("ann", 3, "retry")])

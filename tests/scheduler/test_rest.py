@@ -23,6 +23,7 @@ WHY = "nothing is due"
 def clock(team):
     """A clock at the time of the team's last event, and an hour before anything is due."""
     ticker = team.ticker()
+    ticker.shop.mailbox.send(Letter("ann", ["you"], "Good morning"))
     clock = ManualClock(ticker.shop.clock.now())
     ticker.seen = seen(team.home, ["auto"], {})
     ticker.tick(Wish(otherwise=WHY, until=clock.now() + timedelta(hours=1)))
@@ -34,11 +35,24 @@ def test_nothing_new_is_idle_again_with_one_event(team, clock):
     """Over and over, each on record, until its time has come."""
     for _ in range(3):
         assert again(team.home, seen(team.home, ["auto"], {}), clock) == WHY
-    assert team.kinds() == ["log.opened", *["tick.done"] * 4]
+    assert team.kinds() == ["log.opened", "mail.sent", *["tick.done"] * 4]
     clock.sleep(3600)
     assert again(team.home, seen(team.home, ["auto"], {}), clock) is None
     clock.sleep(-7200)
     assert again(team.home, seen(team.home, ["auto"], {}), clock) is None, "a clock set back tells nothing"
+
+
+def test_mail_that_came_while_a_tick_looked_is_looked_at_by_the_next(team):
+    """What lies between the state that was read and the line that was written has been seen by nobody."""
+    ticker = team.ticker()
+    ticker.shop.mailbox.send(Letter("ann", ["you"], "Good morning"))
+    clock = ManualClock(ticker.shop.clock.now())
+    ticker.seen = seen(team.home, ["auto"], {})
+    state = ticker.read()
+    ticker.shop.mailbox.send(Letter("you", ["ann"], "Just now"))
+    ticker.tick(Wish(otherwise=WHY, until=clock.now() + timedelta(hours=1)), state)
+    clock.sleep(1)
+    assert again(team.home, ticker.seen, clock) is None
 
 
 def test_whatever_might_change_the_answer_makes_the_tick_look_for_itself(team, clock):

@@ -304,8 +304,11 @@ def test_a_team_that_runs_by_itself_goes_on_from_what_is_not_landed_yet(team):
     assert [team.text("team/sprint-3")[line] for line in (3, 5, 7)] == ["line 3", "line 5", "cyd"]
     shop = team.shop()
     assert land(shop, shop.state(), 2)[2] == 2
+    team.git("branch", "--quiet", "other", "main~1")
+    team.sprint({"bob": team.replaced(9, "bob")}, '[team]\nbase = "other"\n')
     team.sprint({"cyd": team.replaced(7, "cyd")}, wish=Wish("every 900 s"))
-    assert [team.text("team/sprint-4")[line] for line in (3, 5, 7)] == ["ann", "bob", "cyd"]
+    assert team.text("team/sprint-5")[9] == "line 9", "another base's work is not carried along"
+    assert [team.text("team/sprint-5")[line] for line in (3, 5, 7)] == ["ann", "bob", "cyd"]
 
 
 def test_nothing_lands_by_itself_past_a_gate_that_has_not_passed(team):
