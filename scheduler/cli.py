@@ -115,9 +115,14 @@ def tick(
         return
     from ..mail import caller
     from ..mail.clock import SystemClock
+    from ..mail.errors import NoTeam
     from . import rest
+    from .errors import NotReady
 
-    home = caller.home()
+    try:
+        home = caller.home()
+    except NoTeam:
+        raise NotReady("no team in this folder or above; team init makes one") from None
     digest = rest.seen(home, [mode.value, *settings], os.environ)
     if not as_json and (why := rest.again(home, digest, SystemClock())):
         typer.echo(f"idle: {why}")
@@ -190,7 +195,7 @@ def sprint(
 def run(settings: option.Set = [], quiet: option.Quiet = False) -> None:  # noqa: B006
     """Lead the team until SIGTERM: sprints by `every` or `cron` of team.toml, and at once on fresh mail."""
     from . import render, session
-    from .cron import Daemon
+    from .cron import Daemon, following
     from .live import Show
 
     def say(text: str) -> None:
@@ -202,6 +207,8 @@ def run(settings: option.Set = [], quiet: option.Quiet = False) -> None:  # noqa
 
     shop = session.workshop(settings)
     session.ready(shop)
+    if cron := shop.settings.sprint.cron:
+        following(cron, shop.clock.now())  # one that never comes is refused now
     with Show(quiet=quiet) as show:
         daemon = Daemon(session.ticker(shop, show), lambda: session.workshop(settings), say, ended)
         with session.leading(shop, daemon.end):

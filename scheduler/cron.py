@@ -24,6 +24,7 @@ from ..mail.directory import PROGRAMS
 from ..mail.errors import TeamMailError
 from ..mail.letter import Letter
 from . import rest
+from .errors import SettingsError
 from .rhythm import due, next_start
 from .sprint import run_sprint
 from .summary import Summary
@@ -37,11 +38,13 @@ _LONGEST = timedelta(days=1)  # a day ahead is far enough: then it is looked at 
 
 
 def following(cron: str, after: datetime) -> datetime:
-    """Return the first time of a crontab line after another time."""
+    """Return the first time of a crontab line after another time. Raises SettingsError for one that never comes."""
     found = cast(
         "datetime | None", _trigger(cron).get_next_fire_time(None, after.astimezone() + timedelta(microseconds=1))
     )
-    return found or datetime.max.replace(tzinfo=after.tzinfo)
+    if found is None:
+        raise SettingsError(f"sprint.cron {cron!r} names a day that never comes; correct it in team.toml")
+    return found
 
 
 def _trigger(cron: str) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.scheduler.cron import following
+from team_mail.scheduler.errors import SettingsError
 
 MONDAY = datetime(2026, 3, 2, 8, 30).astimezone()
 
@@ -24,6 +25,12 @@ def test_a_weekday_is_the_one_that_cron_means(cron, days, hour):
     """Sunday is 0 and 7; where day and weekday are both limited, either will do."""
     expected = (MONDAY + timedelta(days=days)).replace(hour=hour, minute=0)
     assert following(cron, MONDAY) == expected
+
+
+def test_a_day_that_never_comes_is_refused():
+    """Better at once than a daemon that waits for the thirtieth of February."""
+    with pytest.raises(SettingsError, match="never comes"):
+        following("0 0 30 2 *", MONDAY)
 
 
 def fields(low, high):
