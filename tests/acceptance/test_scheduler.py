@@ -219,6 +219,20 @@ def test_an_agent_that_is_broken_costs_one_batch_and_one_retry_and_one_mail(proj
     assert "4 times: exit 1: no key" in mail
 
 
+def test_a_checkout_that_is_dirty_or_detached_is_left_alone_and_said_so(project):
+    """A sprint starts from the branch, whatever the checkout holds; what is not committed is no part of it."""
+    project.git("switch", "--quiet", "--detach")
+    (project.folder / "list.txt").write_text("mine\n")
+    ended = project.run("scheduler", "sprint")
+    assert (ended.returncode, ended.stdout.splitlines()[1]) == (
+        0,
+        "  3 patches landed on team/sprint-1; 0 conflicts met",
+    )
+    assert "scheduler: note: changes to 1 file are not committed, and so not part of the sprint\n" in ended.stderr
+    assert (project.folder / "list.txt").read_text() == "mine\n"
+    assert "mine" not in project.git("show", "team/sprint-1:list.txt")
+
+
 def test_two_schedulers_at_once_are_one(project):
     """T16: the second says who leads and does nothing; the first is not disturbed."""
     project.agent("cat > /dev/null; echo started; sleep 30")

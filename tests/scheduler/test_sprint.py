@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -406,6 +407,15 @@ def test_no_more_run_at_once_than_may(team):
         assert (len(most), max(most) <= cap) == (3, True)
         while not ticker.tick(ASKED).plan.finish:
             pass
+
+
+def test_launches_keep_their_pace(team):
+    """Some services fail when everybody knocks at once: `pace` is the least time between two launches."""
+    began = []
+    scripts = dict.fromkeys(("ann", "bob", "cyd"), lambda _: began.append(time.monotonic()))
+    team.ticker(scripts, "[sprint]\npace = 0.2\n").tick(ASKED)
+    assert len(began) == 3
+    assert began[2] - began[0] > 0.3
 
 
 def test_a_prompt_that_cannot_be_rendered_is_set_aside_before_anybody_is_launched(team):
