@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..mail.errors import UsageError
@@ -21,13 +22,17 @@ _PATCH = ("diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-e
 def weave_by_hand(
     start: Path, patches: Sequence[Path], base: str, onto: str, branch: str | None
 ) -> tuple[Woven, str | None]:
-    """Weave patch files made against `base` onto `onto`; the result is the new branch, or with None, nothing is kept.
+    """Weave patch files made against `base`, and pull requests, onto `onto`; with no `branch` nothing is kept.
 
-    Raises UsageError for what is not there, and BranchMoved where the branch is there already.
+    What begins with `refs/` is a pull request's ref, woven behind the files. Raises UsageError for what is not there, and
+    BranchMoved where the branch is there already.
     """
     git = with_drivers(find_repository(start)[0])
     tip = _commit(git, onto)
-    offers = offers_from_files(git, patches, _commit(git, base))
+    refs = [str(path) for path in patches if path.parts[:1] == ("refs",)]
+    files = [path for path in patches if str(path) not in refs]
+    pulls = [replace(offer, age=offer.age + len(files)) for offer in offers_from_pulls(git, refs, onto)]
+    offers = [*offers_from_files(git, files, _commit(git, base)), *pulls]
     if branch is None:
         with tempfile.TemporaryDirectory(prefix="team-mail-") as scratch:
             return weave(git.using(objects=Path(scratch)), tip, offers), None

@@ -90,6 +90,18 @@ def _look_ahead(
         raise typer.Exit(2)
 
 
+def _home() -> Path:
+    """Find the team's folder, before anything that is slow to load."""
+    from ..mail import caller
+    from ..mail.errors import NoTeam
+    from .errors import NotReady
+
+    try:
+        return caller.home()
+    except NoTeam:
+        raise NotReady("no team in this folder or above; team init makes one") from None
+
+
 def _due(shop: Workshop, state: State, mode: Mode) -> Wish:
     from .rhythm import due
 
@@ -113,16 +125,10 @@ def tick(
     if dry_run:
         _look_ahead(mode, settings, as_json, started=False)
         return
-    from ..mail import caller
     from ..mail.clock import SystemClock
-    from ..mail.errors import NoTeam
     from . import rest
-    from .errors import NotReady
 
-    try:
-        home = caller.home()
-    except NoTeam:
-        raise NotReady("no team in this folder or above; team init makes one") from None
+    home = _home()
     digest = rest.seen(home, [mode.value, *settings], os.environ)
     if not as_json and (why := rest.again(home, digest, SystemClock())):
         typer.echo(f"idle: {why}")
@@ -161,8 +167,7 @@ def sprint(
     if dry_run:
         _look_ahead(mode, settings, as_json, started=True, replay=replay, repo=repo, base=base)
         return
-    from ..mail import render as mail_render
-    from . import render, session
+    from . import session
     from .decide import ASKED, Wish
     from .live import Show
     from .sprint import run_sprint
@@ -181,14 +186,21 @@ def sprint(
     if found is None:
         typer.echo(f"scheduler: nothing to do: {ticker.plan(Wish(ASKED)).idle}", err=True)
         raise typer.Exit(NOT_CONVERGED)
-    if as_json:
-        mail_render.document(found.document())
-    else:
-        _say(render.summary(found))
+    _ended(found, as_json)
     if found.outcome is None:
         typer.echo(f"scheduler: the sprint is still open: {ticker.plan(Wish()).idle}", err=True)
     if not found.converged:
         raise typer.Exit(NOT_CONVERGED)
+
+
+def _ended(found: Summary, as_json: bool) -> None:
+    from ..mail import render as mail_render
+    from . import render
+
+    if as_json:
+        mail_render.document(found.document())
+    else:
+        _say(render.summary(found))
 
 
 @app.command()

@@ -16,7 +16,9 @@ app = typer.Typer()
 
 @app.command()
 def weave(
-    patches: Annotated[list[Path], typer.Argument(help="Patch files, in the order in which they came.")],
+    patches: Annotated[
+        list[Path], typer.Argument(help="Patch files, in the order in which they came; or fetched refs/pull/N/head.")
+    ],
     dry_run: option.DryRun = False,
     base: Annotated[str, typer.Option("--base", help="The commit that the patches were made against.")] = "HEAD",
     onto: Annotated[str | None, typer.Option("--onto", help="The branch that they land on; default the base.")] = None,

@@ -166,7 +166,7 @@ class _Decision:
             return f"{last.detail or last.status}; next try at {pause:%H:%M:%S}Z"
         if last is None and member.id in self.first:
             return self._launch(member, own, "batch", "first launch of the sprint")
-        if last and last.status == "stopped":
+        if last and (last.status == "stopped" or last.stop):
             return f"stopped by hand: {last.detail}"
         if last and (last.status == LOST or self._fruitless(last)):
             return self._launch(member, own, "retry", f"attempt {last.attempt} {_end(last)}")
@@ -188,7 +188,7 @@ class _Decision:
         """Return when the next retry of a persona is due, if that lies ahead: the pause doubles with each failure."""
         failures = 0
         for run in reversed(own):
-            if run.status in {LOST, "stopped"} or not self._fruitless(run):
+            if run.stop or run.status in {LOST, "stopped"} or not self._fruitless(run):
                 break
             failures += 1
         if not failures:

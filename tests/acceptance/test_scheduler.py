@@ -402,6 +402,13 @@ def test_weaving_by_hand_shows_who_stands_in_whose_way(project, tmp_path):
     found = project.told("weave", *patches, code=4)
     assert project.git("log", "--format=%an", "main..team/woven").split() == ["three", "one"]
     assert found["branch"] == "team/woven"
+    project.git("switch", "--quiet", "-C", "seven", "main")
+    subprocess.run(["sed", "-i", "9s/.*/seven/", "list.txt"], cwd=project.folder, check=True)
+    project.git("commit", "--quiet", "-am", "A pull request")
+    project.git("update-ref", "refs/pull/7/head", "HEAD")
+    project.git("switch", "--quiet", "main")
+    project.ok("scheduler", "weave", "--branch", "team/pulls", "refs/pull/7/head", patches[0])
+    assert {*project.git("log", "--format=%s", "main..team/pulls").split("\n")} == {"A pull request", "one.patch"}
     assert project.log() == b""
 
 

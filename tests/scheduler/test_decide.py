@@ -356,6 +356,17 @@ def test_a_run_stopped_by_hand_stays_stopped():
     assert story.plan().finish == "converged"
 
 
+def test_a_word_to_stop_holds_though_the_scheduler_died_before_it_could_obey():
+    """It is on record: the run that is given up then is not launched again."""
+    story = Story().start(personas=("ann",)).launch("ann").tell("run.stopped", ref="1-ann-1", sender="you")
+    story.tell("run.lost", run="1-ann-1", why="its scheduler is gone")
+    assert launched(story.plan()) == []
+    assert "stopped by hand" in skipped(story.plan())["ann"]
+    failed = Story().start(personas=("ann",)).launch("ann").tell("run.stopped", ref="1-ann-1", sender="you")
+    plan = failed.finish("ann", status="failed").plan()
+    assert (launched(plan), plan.wait_until, plan.finish) == ([], None, "converged")
+
+
 def test_a_deadline_ends_the_sprint_once_what_is_there_is_woven():
     """Nothing more is launched after it; patches that are there still land."""
     story = Story(deadline=60).start(personas=("ann", "bob")).ran("ann", patch=True).later(seconds=60)
