@@ -24,8 +24,8 @@ def weave_by_hand(
 ) -> tuple[Woven, str | None]:
     """Weave patch files made against `base`, and pull requests, onto `onto`; with no `branch` nothing is kept.
 
-    What begins with `refs/` is a pull request's ref, woven behind the files. Raises UsageError for what is not there, and
-    BranchMoved where the branch is there already.
+    What begins with `refs/` is a pull request's ref, woven behind the files. Raises UsageError for what is not there,
+    and BranchMoved where the branch is there already.
     """
     git = with_drivers(find_repository(start)[0])
     tip = _commit(git, onto)
