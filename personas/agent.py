@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The task that a run is for, where a dispatch gave it one: its id, what to do, and its input as JSON has it."""
+
+    dispatch: str
+    task: str
+    description: str
+    input: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class Job:
     home: Path
     timeout: float
     stop: threading.Event = field(default_factory=threading.Event)
+    assignment: Assignment | None = None
 
     def write_prompt(self) -> Path:
         """Keep the prompt among the run's papers, as `prompt.md`, for the agent and for people."""
@@ -39,7 +51,8 @@ class Job:
 class Outcome:
     """How a run ended. `exit` is None if it never ran or a signal ended it; `detail` is one line for people.
 
-    `status` is "ok", "failed", "timeout", "stopped" or "quota"; `cut` says that not all output was kept.
+    `status` is "ok", "failed", "timeout", "stopped" or "quota"; `cut` says that not all output was kept. `output` is
+    what the run gave as its result, as JSON has it; None if it gave none.
     """
 
     status: str
@@ -47,6 +60,7 @@ class Outcome:
     seconds: float
     detail: str
     cut: bool = False
+    output: Any = None
 
 
 class Agent(Protocol):

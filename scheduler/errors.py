@@ -4,13 +4,16 @@ TeamMailError
 ├── UsageError
 │   ├── SettingsError    a key or value in team.toml, the environment or a flag that is not one
 │   ├── NotReady         something a sprint needs is missing: said before anything starts
-│   └── NoSuchRun        no run, sprint or patch has that name
+│   ├── InvalidTasks     tasks or a roadmap that cannot be carried out: everything that is wrong with them
+│   └── NoSuchRun        no run, sprint, patch or dispatch has that name
 ├── Stopped              told to end while a gate was at work; nothing of the weave is on record
 ├── NotLeader            another scheduler leads this team
 └── BranchMoved          somebody moved a branch that the weaver was about to move
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from ..mail.errors import TeamMailError, UsageError
 
@@ -23,8 +26,16 @@ class NotReady(UsageError):
     """Something that a sprint needs is missing; nothing was started."""
 
 
+class InvalidTasks(UsageError):
+    """Tasks or a roadmap that cannot be carried out; nothing was started. `problems` are all that was found."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
 class NoSuchRun(UsageError):
-    """No run, sprint or patch has that name."""
+    """No run, sprint, patch or dispatch has that name."""
 
 
 class Stopped(TeamMailError):
