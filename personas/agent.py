@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,21 +24,27 @@ class Assignment:
 class Job:
     """What an agent is given: who it is to be, with which words, where, and for how long.
 
-    `timeout` is in seconds. `workspace` is the run's private clone, `folder` is where its papers go
-    (`.team/runs/<run>`), `home` is the `.team` folder. Whoever wants the run to end before its time sets `stop`.
+    `words` are its prompt, or write it when it is first asked for. `timeout` is in seconds. `workspace` is the run's
+    private clone, `folder` is where its papers go (`.team/runs/<run>`), `home` is the `.team` folder. Whoever wants the
+    run to end before its time sets `stop`; `assignment` is the task of a run that a dispatch started.
     """
 
     run: str
     persona: str
     attempt: int
     sprint: int
-    prompt: str
+    words: str | Callable[[], str]
     workspace: Path
     folder: Path
     home: Path
     timeout: float
     stop: threading.Event = field(default_factory=threading.Event)
     assignment: Assignment | None = None
+
+    @cached_property
+    def prompt(self) -> str:
+        """What the agent is told. Raises PersonaError for a template that cannot be rendered."""
+        return self.words if isinstance(self.words, str) else self.words()
 
     def write_prompt(self) -> Path:
         """Keep the prompt among the run's papers, as `prompt.md`, for the agent and for people."""
