@@ -31,8 +31,9 @@ from team_mail.mail.event import Draft, derived_id
 from team_mail.mail.log import EventLog
 from team_mail.mail.query import write_twin
 from team_mail.personas.bundled import copy_into
-from team_mail.scheduler.launch import Batch, Dispatcher
+from team_mail.scheduler.launch import Dispatcher
 from team_mail.scheduler.plan import Launch
+from team_mail.scheduler.player import Batch
 from team_mail.scheduler.workshop import Workshop, open_workshop
 
 PERSONAS = tuple(f"persona-{number:02}" for number in range(23))

@@ -9,6 +9,7 @@ import ibis
 from ibis.backends.sql.datatypes import DuckDBType
 
 from .projections import EVENT_SCHEMA, LIMIT, PROJECTIONS
+from .projections_schedule import SCHEDULES
 
 DIALECTS = ("duckdb",)
 SQL = Path(__file__).parent / "sql"
@@ -16,7 +17,8 @@ SQL = Path(__file__).parent / "sql"
 
 def compiled(dialect: str) -> dict[str, str]:
     """Compile every projection to SQL text with named parameters, by file name; `columns.sql` is the schema."""
-    texts = {f"{build.__name__}.sql": ibis.to_sql(build(), dialect=dialect, pretty=True) for build in PROJECTIONS}
+    builds = (*PROJECTIONS, *SCHEDULES)
+    texts = {f"{build.__name__}.sql": ibis.to_sql(build(), dialect=dialect, pretty=True) for build in builds}
     texts = {name: re.sub(r"ARGUMENT\('(\w+)'\)", r"$\1", text) for name, text in texts.items()}
     texts = {name: text.replace(f"LIMIT {LIMIT}", "LIMIT $limit") for name, text in texts.items()}
     types = ", ".join(f"'{name}': '{DuckDBType.to_string(dtype)}'" for name, dtype in EVENT_SCHEMA.items())

@@ -117,7 +117,7 @@ def serialise(draft: Draft, ts: str) -> Unsealed:
 
     Raises InvalidEvent for anything that some reader of the log could not take.
     """
-    own_id = str(uuid7()) if draft.id is None else _checked_id(draft.id)
+    own_id = new_id() if draft.id is None else _checked_id(draft.id)
     kind, thread, priority = draft.kind, draft.thread, draft.priority
     if thread is None and kind == "mail.sent":
         thread = own_id
@@ -185,6 +185,11 @@ def derived_id(*parts: str) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def new_id() -> str:
+    """Make an id that no event has: a UUIDv7, which begins with the time."""
+    return str(uuid7())
+
+
 def strict_json(text: str) -> Any:
     """Read a caller's JSON as the log takes it: no duplicate keys, no NaN. Raises InvalidEvent."""
     try:
@@ -237,24 +242,25 @@ def _strings(value: Any) -> list[str]:
 
 
 def _payload(data: dict[str, Any]) -> str:
-    _check(data, 1)
+    check_json(data)
     try:
         return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError:
         raise InvalidEvent("NaN and infinity are not JSON") from None
 
 
-def _check(value: Any, depth: int) -> None:
+def check_json(value: Any, depth: int = 1) -> None:
+    """See that an event can hold a value. Raises InvalidEvent: too deep, a number that is too large, no JSON."""
     if depth > MAX_DEPTH:
         raise InvalidEvent(f"data is nested deeper than {MAX_DEPTH}")
     if isinstance(value, dict):
         for key, item in cast("dict[Any, Any]", value).items():
             if not isinstance(key, str):
                 raise InvalidEvent(f"a key of data is {key!r}, not text")
-            _check(item, depth + 1)
+            check_json(item, depth + 1)
     elif isinstance(value, list):
         for item in cast("list[Any]", value):
-            _check(item, depth + 1)
+            check_json(item, depth + 1)
     elif isinstance(value, int):
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
             raise InvalidEvent(f"integer {value} is beyond 2^53 and would not survive every reader")

@@ -246,11 +246,12 @@ class Mailbox:
         return self._query.rows("unread", roster=list(roster))
 
     def schedule(self, *, whole: bool = True) -> list[dict[str, Any]]:
-        """List what the scheduler and the weaver did: seq, id, ts, kind, sender, ref, run, data, hash.
-
-        Unless it is to be the whole, what a tick must know: the last sprint, and what of those before it still counts.
-        """
+        """List what was done for sprints, or as much of it as a tick must know: seq, id, … as `dispatched`."""
         return self._query.rows("schedule", whole=whole)
+
+    def dispatched(self, dispatch: str | None) -> list[dict[str, Any]]:
+        """List what was done for a dispatch: seq, id, ts, kind, sender, ref, run, data, hash; None lists them all."""
+        return self._query.rows("dispatched", dispatch=dispatch)
 
     def stats(self) -> list[dict[str, Any]]:
         """Count events by kind: rows of kind, events, first and last seq, since and until."""

@@ -48,7 +48,6 @@ def mail(table: Any) -> Any:
 SLICE = [name for name in events.columns if name not in {"v", "body", "prev", "hash"}]
 SENT = events.kind == "mail.sent"
 MARKED = [f"mail.{verb}" for pair in MARKS.items() for verb in pair if verb] + ["mail.tagged", "mail.untagged"]
-SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|scheduler)\."
 SAID = events.kind.isin(MARKED) | (SENT & events.reply_to.notnull())
 
 
@@ -211,23 +210,6 @@ def unread() -> Any:
     return listed.select("persona", "seq", "id", "ts", "sender", "subject", "type", "priority", "run").order_by("seq")
 
 
-def schedule() -> Any:
-    """List what the scheduler and the weaver have done, but for the ticks that had nothing to do.
-
-    Unless it is to be the `whole`, what a tick must know of it: all since the last sprint began, and of what was before
-    it the sprints, verdicts, pauses, and the runs whose patch was held, which may still be approved.
-    """
-    whole, kind, idle = argument("whole", "boolean"), events.kind, events.data["idle"].str
-    began, held = events.seq.max(where=kind == "sprint.started"), events.ref.collect(where=kind == "patch.held")
-    marks = events.filter(~whole, kind.isin(["sprint.started", "patch.held"])).agg(
-        began=began.fill_null(0), held=ibis.coalesce(held, ibis.literal([], type="array<string>"))
-    )
-    done = events.filter(kind.re_search(SCHEDULED), (kind != "tick.done") | idle.isnull()).cross_join(marks)
-    known = (_.seq >= _.began) | _.held.contains(_.run) | _.held.contains(_.ref)
-    done = done.filter(whole | known | _.kind.re_search(r"^(sprint|gate|scheduler)\."))
-    return done.select("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash").order_by("seq")
-
-
 def search() -> Any:
     """Rank messages by BM25 (k1 1.2, b 0.75) over the words asked for; a word in the subject counts three times.
 
@@ -288,8 +270,8 @@ def messages() -> Any:
 
 
 PROJECTIONS = (
-    mailboxes, mailbox, inbox, message, messages, thread, states, sent, counts, overdue, unreachable, unread, schedule,
-    search, stats, people, tagged,
+    mailboxes, mailbox, inbox, message, messages, thread, states, sent, counts, overdue, unreachable, unread, search,
+    stats, people, tagged,
 )  # fmt: skip
 
 

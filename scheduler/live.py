@@ -11,8 +11,8 @@ from ..mail.clock import Clock, SystemClock
 from ..mail.render import line
 from ..mail.units import counted
 from .integrate import Integration
-from .launch import News
 from .plan import Plan
+from .player import News
 from .render import integration, span
 
 _MARKS = {"ok": "done", "failed": "failed", "timeout": "timeout", "stopped": "stopped", "quota": "quota"}

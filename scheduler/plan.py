@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ..mail.event import derived_id
+from ..personas.agent import Assignment
 from .facts import Mail, Patch, Run
 
 PARALLEL = "parallel"
@@ -15,7 +16,10 @@ SEQUENTIAL = "sequential"
 
 @dataclass(frozen=True)
 class Launch:
-    """One persona to be launched. `estimate` is in seconds, from its earlier runs, None if it has none."""
+    """One persona to be launched. `estimate` is in seconds, from its earlier runs, None if it has none.
+
+    With an `assignment` it is a task of a dispatch and of no sprint; `timeout`, in seconds, is what was said for it.
+    """
 
     persona: str
     agent: str
@@ -25,11 +29,15 @@ class Launch:
     why: str
     mail: tuple[Mail, ...] = ()
     estimate: float | None = None
+    assignment: Assignment | None = None
+    timeout: float | None = None
 
     @property
     def run(self) -> str:
-        """The run's id, derived: the same attempt of the same persona in the same sprint is the same run."""
-        return derived_id("run", str(self.sprint), self.persona, str(self.attempt))
+        """The run's id, derived: the same attempt at the same work is the same run."""
+        told = self.assignment
+        work = ("task", told.dispatch, told.task) if told else (str(self.sprint), self.persona)
+        return derived_id("run", *work, str(self.attempt))
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from .decide import Wish, decide
 from .errors import NotReady
 from .facts import OPEN, Sprint
 from .integrate import Integration, beginning, integrate, settled
-from .launch import Batch, Dispatcher
+from .launch import Dispatcher
 from .leader import myself
 from .plan import Plan
+from .player import Batch
 from .record import record
 from .rehearsal import rehearsed
 from .state import State

@@ -9,9 +9,9 @@ from rich.console import Console
 from team_mail.mail.clock import ManualClock
 from team_mail.personas.agent import Outcome
 from team_mail.scheduler.cron import Daemon
-from team_mail.scheduler.launch import News
 from team_mail.scheduler.live import Show
 from team_mail.scheduler.plan import Launch, Plan, Skip
+from team_mail.scheduler.player import News
 
 ANN, BOB, CYD = (Launch(name, "shell", 1, 7, "batch", "first launch of the sprint") for name in ("ann", "bob", "cyd"))
 PLAN = Plan(2, 7, launches=(ANN, BOB, CYD), aside=(Skip("dan", "3 attempts spent"),))

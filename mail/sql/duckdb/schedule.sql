@@ -39,6 +39,13 @@ FROM (
       FROM "events" AS "t0"
       WHERE
         REGEXP_MATCHES("t0"."kind", '^(sprint|tick|run|patch|weave|gate|persona|scheduler)\.')
+        AND CASE
+          WHEN JSON_TYPE("t0"."data" -> '$.dispatch') = 'VARCHAR'
+          THEN (
+            "t0"."data" -> '$.dispatch'
+          ) ->> '$'
+          ELSE NULL
+        END IS NULL
         AND (
           (
             "t0"."kind" <> 'tick.done'

@@ -1,0 +1,48 @@
+"""JSON of any size in an event: in its line as long as it is small, else as a blob that the line names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..mail.blobs import Blobs
+from ..mail.errors import InvalidEvent
+from ..mail.event import check_json
+
+_INLINE = 16 << 10  # characters; a line holds a mebibyte, but every reader of the log reads every line
+_BLOB = "_blob"
+
+
+def text_of(value: Any) -> str:
+    """Write a value as JSON. Raises ValueError, in words, for what is none."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except RecursionError:
+        raise ValueError("it is nested too deep for JSON") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+
+
+def kept(blobs: Blobs, name: str, value: Any) -> dict[str, Any]:
+    """Return the entry of an event's data that holds a value under a name. Raises ValueError for what is no JSON."""
+    text = text_of(value)
+    if len(text) <= _INLINE and "\\u0000" not in text and _fits(value):
+        return {name: value}
+    return {name + _BLOB: blobs.put(text.encode(errors="backslashreplace"))._asdict()}
+
+
+def held(blobs: Blobs, data: Mapping[str, Any], name: str) -> Any:
+    """Return the value that `kept` put under a name; None where there is none. Raises BlobMissing."""
+    if blob := data.get(name + _BLOB):
+        return json.loads(blobs.read(blob["sha256"]))
+    return data.get(name)
+
+
+def _fits(value: Any) -> bool:
+    try:
+        check_json({"": value})
+        json.dumps(value, ensure_ascii=False).encode()
+    except (InvalidEvent, UnicodeEncodeError):
+        return False
+    return True
