@@ -1,4 +1,4 @@
-"""Front matter: the YAML between two lines of `---` at the head of a persona file, read with the line of each value.
+"""YAML, read with the line of each value: front matter at the head of a persona file, or a document of its own.
 
 It is read from the nodes of the YAML, so that text stays as it was written (`name: No` is a name), every fault has a
 line, and nothing is built that the file did not spell out: no aliases, no objects, no dates.
@@ -81,6 +81,30 @@ def _split(text: str) -> tuple[str, int]:
     return front, end + 2
 
 
+def read_yaml(text: str) -> tuple[Any, dict[tuple[str | int, ...], int]]:
+    """Read a whole document of YAML: its values, and the line of each by its path. Raises Fault.
+
+    Every value is a dict, a list, the text as it was written, or None for null: what a text means is the reader's.
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    _check_text(text)
+    node, lines = _composed(text), dict[tuple[str | int, ...], int]()
+    return (None if node is None else _spelled(node, (), lines)), lines
+
+
+def _spelled(node: yaml.Node, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> Any:
+    lines.setdefault(path, _line(node))
+    if node.tag.rpartition(":")[0] != "tag:yaml.org,2002":
+        raise Fault(_line(node), f"the tag {node.tag[:40]!r} is not read; write the value alone, or quote it")
+    if isinstance(node, yaml.MappingNode):
+        lines.update({(*path, key.value): _line(key) for key, _ in _pairs(node)})
+        return {cast("str", key.value): _spelled(value, (*path, key.value), lines) for key, value in _pairs(node)}
+    if isinstance(node, yaml.SequenceNode):
+        items = cast("list[yaml.Node]", node.value)
+        return [_spelled(item, (*path, at), lines) for at, item in enumerate(items)]
+    return None if node.tag.endswith(":null") else cast("str", node.value)
+
+
 class _Loader(yaml.SafeLoader):
     """Composes nodes; refuses aliases, keys told twice, deep nesting, and text that would steer a terminal."""
 
@@ -116,15 +140,19 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _parts(front: str) -> dict[str, Part]:
+def _composed(text: str) -> yaml.Node | None:
     try:
-        node = yaml.compose(front, Loader=_Loader)
+        return yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
         raise Fault(mark.line + 1 if mark else 1, f"no YAML: {said}; quote text that holds : # or brackets") from None
     except yaml.reader.ReaderError as error:
-        raise Fault(front.count("\n", 0, error.position) + 1, "there is a character that YAML refuses") from None
+        raise Fault(text.count("\n", 0, error.position) + 1, "there is a character that YAML refuses") from None
+
+
+def _parts(front: str) -> dict[str, Part]:
+    node = _composed(front)
     if node is None:
         return {}
     if not isinstance(node, yaml.MappingNode):
