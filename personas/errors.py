@@ -6,6 +6,7 @@ TeamMailError
 │   ├── NotARepository   no git repository, or one that cannot be worked on
 │   └── GitTooOld        a git without what the weaver needs
 ├── GitError             git did not do what it was asked
+├── BadOutput            a run's result that is no JSON
 ├── WorkspaceLost        an agent took its own workspace away
 └── WorkspaceStuck       a workspace that cannot be removed
 """
@@ -36,6 +37,10 @@ class GitError(TeamMailError):
         self.stderr = stderr.decode(errors="replace")
         said = next((line for line in self.stderr.splitlines() if line.strip()), f"exit {exit}")
         super().__init__(f"git {words[0]}: {said.removeprefix('error: ').removeprefix('fatal: ')}")
+
+
+class BadOutput(TeamMailError):
+    """A run left a result that nobody can read; the message names the file and what is wrong with it."""
 
 
 class WorkspaceLost(TeamMailError):

@@ -1,4 +1,4 @@
-"""The prompt of a run: the mailbox first, then who the persona is, what it is to do, and where it stands.
+"""The prompt of a run: the mailbox first, its task if it has one, then who the persona is and where it stands.
 
 Mail is data (A1, T17). Each message lies between two fences that bear a number nobody could know when it was written,
 every line of it begins with `| `, and what the frame says of it (sender, number, type, date) has a form that is
@@ -22,6 +22,8 @@ from ..mail.errors import UsageError
 from ..mail.letter import TYPES
 from ..mail.message import Message
 from ..mail.render import clean, line
+from .agent import Assignment
+from .brief import brief
 from .errors import PersonaError
 from .persona import Persona
 
@@ -51,6 +53,7 @@ _ANSWERS = """\
 - look again: `team-mail inbox`, `team-mail read N --peek`, `team-mail thread N`
 Answer what was asked of you, in one mail, with what you did or why you did not. Thanks need no mail."""
 _RUN = "Sprint {sprint}, your attempt {attempt} in it, run `{run}`."
+_TASK_RUN = "A task of a dispatch, your attempt {attempt} at it, run `{run}`. No sprint is going on."
 _AGAIN = " What landed of your earlier attempts is in the base."
 _CLONE = """\
 You work alone in a private clone of {repository} at commit `{base}`. What you leave in its files when you end is your
@@ -76,7 +79,8 @@ out what does not serve the objective. If you cannot make it right, undo it, and
 class Situation:
     """Where a run stands. `base` is the commit it starts from, `branch` where its patch will land.
 
-    `team` is everybody's id and description; `human` and `repository` are names; `timeout` is in seconds.
+    `sprint` is 0 in a dispatch. `team` is everybody's id and description; `human` and `repository` are names;
+    `timeout` is in seconds.
     """
 
     sprint: int
@@ -90,10 +94,17 @@ class Situation:
     timeout: float | None = None
 
 
-def write_prompt(persona: Persona, mail: Sequence[Message], situation: Situation, nonce: str | None = None) -> str:
+def write_prompt(
+    persona: Persona,
+    mail: Sequence[Message],
+    situation: Situation,
+    nonce: str | None = None,
+    assignment: Assignment | None = None,
+) -> str:
     """Write the prompt of one run. `mail` is all that is unread, with bodies; `fitting(mail)` is what will be in it.
 
-    `nonce` marks the fences, by default a new secret. Raises PersonaError for a template that cannot be rendered.
+    `nonce` marks the fences, by default a new secret; `assignment` is the run's task, if a dispatch gave it one. Raises
+    PersonaError for a template that cannot be rendered.
     """
     from .template import render  # Jinja2 takes its time to load, and an idle tick writes no prompt
 
@@ -105,8 +116,10 @@ def write_prompt(persona: Persona, mail: Sequence[Message], situation: Situation
         body = [rendered, untold]
     else:
         body = [f"## Objective\n\n{rendered}", untold, f"## Act\n\n{_ACT}", f"## Verify\n\n{_VERIFY}"]
+    nonce = nonce or secrets.token_hex(16)
     parts = [
-        _mailbox(mail, situation, nonce or secrets.token_hex(16)),
+        _mailbox(mail, situation, nonce),
+        brief(assignment, nonce) if assignment else "",
         f"# {' '.join(part for part in (persona.emoji, persona.name) if part)}",
         f"{who} {persona.description}".strip(),
         *body,
@@ -218,8 +231,9 @@ def _role(persona: Persona) -> str:
 def _facts(persona: Persona, situation: Situation) -> str:
     """Tell where the run stands: what `situation` is in a template."""
     named = {name: line(str(value)) for name, value in vars(situation).items()}
+    again = _AGAIN if situation.sprint and situation.attempt > 1 else ""
     facts = [
-        _RUN.format(**named) + (_AGAIN if situation.attempt > 1 else ""),
+        (_RUN if situation.sprint else _TASK_RUN).format(**named) + again,
         _CLONE.format(**named),
         _allowed(persona),
         *(fact.format(**named) for fact in _HOUSE),

@@ -1,0 +1,64 @@
+"""JSON values that agents give: read strictly, and held to what every reader of the log and of a trace can take."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, cast
+
+from ..mail.errors import TeamMailError
+from ..mail.event import MAX_INTEGER, strict_json
+
+MAX_DEPTH = 24
+
+
+def read_value(text: str) -> Any:
+    """Read one JSON value. Raises ValueError, in words that go on from "it": duplicate keys, NaN, too deep …"""
+    try:
+        value = strict_json(text)
+    except TeamMailError as error:
+        raise ValueError(f"is no JSON: {str(error).removeprefix('not JSON: ')}") from None
+    if fault := fault_in(value):
+        raise ValueError(fault)
+    return value
+
+
+def fault_in(value: Any) -> str | None:
+    """Say what in a value JSON has no word for, or some reader could not take; None if all is well."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        if not level:
+            return None
+        if fault := next((fault for one in level if (fault := _fault(one))), None):
+            return fault
+        level = [inner for one in level for inner in _within(one)]
+    return f"is nested deeper than {MAX_DEPTH}" if level else None
+
+
+def compact(value: Any) -> str:
+    """Write a value in as few characters as JSON needs."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _within(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        held = cast("dict[Any, Any]", value)
+        return [*held, *held.values()]
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def _fault(value: Any) -> str | None:
+    if isinstance(value, str):
+        return None if _is_text(value) else "holds half of a surrogate pair, which is no text"
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "holds a number that JSON has no word for"
+    if isinstance(value, int):
+        return None if abs(value) <= MAX_INTEGER else "holds a whole number beyond 2^53, which some readers would round"
+    if isinstance(value, dict):
+        odd = next((key for key in cast("dict[Any, Any]", value) if not isinstance(key, str)), None)
+        return None if odd is None else f"holds the key {odd!r}, which is not text"
+    return None if value is None or isinstance(value, list) else f"holds a {type(value).__name__}, which is not JSON"
+
+
+def _is_text(value: str) -> bool:
+    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
