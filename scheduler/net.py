@@ -1,0 +1,144 @@
+"""Tasks with edges as numbers, and the list scheduler that plays them on so many workers: a millisecond for 500 tasks.
+
+Whoever is ready starts as soon as a worker is free, the one of lowest rank first. Two tasks that are to be kept apart
+never run at once; which of them is first is found while playing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from heapq import heapify, heappop, heappush
+from typing import cast
+
+
+@dataclass(frozen=True)
+class Play:
+    """What came of one play: the tasks in the order in which they started, and each one's worker, start and end."""
+
+    order: Sequence[int]
+    worker: Sequence[int]
+    start: Sequence[float]
+    end: Sequence[float]
+
+    @property
+    def makespan(self) -> float:
+        """When the last task ends."""
+        return max(self.end, default=0.0)
+
+
+@dataclass(frozen=True)
+class Net:
+    """Tasks by number: how long each takes, what it waits for, what waits for it, and with whom it never runs."""
+
+    length: Sequence[float]
+    before: Sequence[Sequence[int]]
+    behind: Sequence[Sequence[int]]
+    apart: Sequence[Collection[int]]
+
+    @cached_property
+    def order(self) -> list[int]:
+        """The tasks so that each one comes behind what it waits for. Raises graphlib.CycleError."""
+        return list(TopologicalSorter(dict(enumerate(self.before))).static_order())
+
+    @cached_property
+    def tails(self) -> list[float]:
+        """For each task the time from its start to the end of the longest chain that begins with it."""
+        tails = [*self.length]
+        for task in reversed(self.order):
+            tails[task] += max((tails[next_one] for next_one in self.behind[task]), default=0.0)
+        return tails
+
+    @cached_property
+    def turned(self) -> Net:
+        """The same net, seen from its end."""
+        return Net(self.length, self.behind, self.before, self.apart)
+
+    def play(self, rank: Sequence[float], workers: int) -> Play:
+        """Start whatever is ready, the lowest rank first, as soon as a worker is free."""
+        stage = _Stage(self, rank, workers)
+        while stage.going:
+            stage.start_ready()
+            stage.end_next()
+        return Play(stage.order, stage.worker, stage.start, stage.end)
+
+
+class _Stage:
+    """A play under way: the clock, who is ready, who runs, who waits for one that it is kept apart from."""
+
+    def __init__(self, net: Net, rank: Sequence[float], workers: int) -> None:
+        count = len(net.length)
+        self.net, self.rank, self.now = net, rank, 0.0
+        self.waits = [len(before) for before in net.before]
+        self.ready = [(rank[task], task) for task in range(count) if not self.waits[task]]
+        heapify(self.ready)
+        self.free = list(range(1, min(workers, count) + 1))
+        self.running: list[tuple[float, int]] = []
+        self.active: set[int] = set()
+        self.held: dict[int, list[int]] = {}
+        self.order: list[int] = []
+        self.worker, self.start, self.end = [0] * count, [0.0] * count, [0.0] * count
+
+    @property
+    def going(self) -> bool:
+        return bool(self.ready or self.running)
+
+    def start_ready(self) -> None:
+        while self.ready and self.free:
+            _, task = heappop(self.ready)
+            rival = next((rival for rival in self.net.apart[task] if rival in self.active), None)
+            if rival is None:
+                self._start(task)
+            else:
+                self.held.setdefault(rival, []).append(task)
+
+    def _start(self, task: int) -> None:
+        self.worker[task], self.start[task] = heappop(self.free), self.now
+        self.end[task] = self.now + self.net.length[task]
+        self.order.append(task)
+        self.active.add(task)
+        heappush(self.running, (self.end[task], task))
+
+    def end_next(self) -> None:
+        """Go to the next moment at which a task ends, and end all that end then."""
+        self.now = self.running[0][0]
+        while self.running and self.running[0][0] <= self.now:
+            _, task = heappop(self.running)
+            self.active.remove(task)
+            heappush(self.free, self.worker[task])
+            for freed in (*self._freed(task), *self.held.pop(task, ())):
+                heappush(self.ready, (self.rank[freed], freed))
+
+    def _freed(self, task: int) -> Iterable[int]:
+        for behind in self.net.behind[task]:
+            self.waits[behind] -= 1
+            if not self.waits[behind]:
+                yield behind
+
+
+def net_of(
+    durations: Mapping[str, float], after: Mapping[str, Collection[str]], apart: Iterable[tuple[str, str]] = ()
+) -> Net:
+    """Give each task its number, in the order given; edges to what has no duration are left out.
+
+    Raises ValueError for tasks that wait for each other.
+    """
+    places = {task: place for place, task in enumerate(durations)}
+    before = [[places[other] for other in dict.fromkeys(after.get(task, ())) if other in places] for task in places]
+    behind: list[list[int]] = [[] for _ in places]
+    for task, waits in enumerate(before):
+        for other in waits:
+            behind[other].append(task)
+    rivals: list[dict[int, None]] = [{} for _ in places]
+    for one, other in apart:
+        if one in places and other in places:
+            rivals[places[one]][places[other]] = rivals[places[other]][places[one]] = None
+    net = Net([*durations.values()], before, behind, rivals)
+    try:
+        net.order  # noqa: B018 - whoever plays a net relies on it
+    except CycleError as knot:
+        names, cycle = [*durations], cast("list[int]", knot.args[1])
+        raise ValueError(f"tasks wait for each other: {' -> '.join(names[task] for task in cycle[::-1])}") from None
+    return net
