@@ -71,11 +71,15 @@ class Patch:
     commit: str | None = None
     why: str = ""
     approved: bool = False
+    task: str | None = None
 
 
 @dataclass(frozen=True)
 class Sprint:
-    """One sprint, from its launch on. `outcome` is converged, spent, broken or deadline, and None while it is open."""
+    """One sprint, from its launch on. `outcome` is converged, spent, broken or deadline, and None while it is open.
+
+    To the weaver a dispatch is a sprint too, without a number: `dispatch` is its id then.
+    """
 
     number: int
     id: str
@@ -92,6 +96,7 @@ class Sprint:
     ticks: int = 0
     commits: tuple[str, ...] = ()
     ended: int = 0
+    dispatch: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,10 @@ ZERO = "0" * 40
 
 @dataclass(frozen=True)
 class Integration:
-    """One weave of a sprint's pending patches, judged but not yet on record."""
+    """One weave of a sprint's pending patches, judged but not yet on record.
+
+    `to` says who gets the mail about a patch, by its run, where that is not its author.
+    """
 
     sprint: Sprint
     tick: int
@@ -40,6 +43,11 @@ class Integration:
     rejected: tuple[tuple[Offer, Verdict], ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     red_before: tuple[Verdict, ...] = ()
+    to: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def addressee(self, offer: Offer) -> str:
+        """Return who is told what became of a patch."""
+        return self.to.get(offer.key, offer.persona)
 
 
 def standing(shop: Workshop, sprint: Sprint) -> tuple[str, str | None]:
@@ -148,7 +156,7 @@ def offer(shop: Workshop, state: State, patch: Patch) -> Offer:
     files = ", ".join(patch.files[:3]) + (f" and {len(patch.files) - 3} more" if len(patch.files) > 3 else "")  # noqa: PLR2004
     return Offer(
         patch.run, patch.persona, patch.base, shop.mailbox.blobs.read(patch.sha256), patch.seq,
-        f"{patch.persona}: {files}", patch.ts, persona.priority if persona else 0, earlier,
+        f"{patch.task or patch.persona}: {files}", patch.ts, persona.priority if persona else 0, earlier,
         persona.paths if persona else (), patch.approved,
         (("Team-Mail-Run", patch.run), ("Team-Mail-Head", f"{patch.seq}:{patch.hash}")),
     )  # fmt: skip

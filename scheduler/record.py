@@ -35,24 +35,24 @@ def record(shop: Workshop, state: State, done: Integration) -> None:
 
 
 def _drafts(shop: Workshop, state: State, done: Integration) -> Iterator[Draft]:
-    woven, tick, human = done.woven, done.tick, shop.settings.team.human
+    woven, human = done.woven, shop.settings.team.human
     yield from (_judged(done, verdict) for verdict in done.verdicts)
     for one in woven.landed:
-        yield _decided(one.offer, "landed", tick, commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]])
+        yield _decided(done, one.offer, "landed", commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]])
     for one in woven.conflicted:
         files = sorted({clash.file for clash in one.clashes})[:_MOST_FILES]
         place = _place(state.patch(one.offer.key))
-        yield _mail(shop, one.offer, one.offer.persona, "conflict", about_conflict(one, place))
-        yield _decided(one.offer, "conflicted", tick, signature=one.signature, files=files, tip=one.tip)
+        yield _mail(shop, one.offer, done.addressee(one.offer), "conflict", about_conflict(one, place))
+        yield _decided(done, one.offer, "conflicted", signature=one.signature, files=files, tip=one.tip)
     for one in woven.refused:
-        yield _mail(shop, one.offer, one.offer.persona, "feedback", about_refused(one))
-        yield _decided(one.offer, "refused", tick, why=one.reason)
+        yield _mail(shop, one.offer, done.addressee(one.offer), "feedback", about_refused(one))
+        yield _decided(done, one.offer, "refused", why=one.reason)
     for one in woven.held:
         yield _mail(shop, one.offer, human, "question", about_held(one))
-        yield _decided(one.offer, "held", tick, files=[*one.files[:_MOST_FILES]], why="sensitive files")
+        yield _decided(done, one.offer, "held", files=[*one.files[:_MOST_FILES]], why="sensitive files")
     for offer, verdict in done.rejected:
-        yield _mail(shop, offer, offer.persona, "feedback", about_rejected(offer, verdict, woven.tip))
-        yield _decided(offer, "rejected", tick, why=f"gate {verdict.gate}", gate=verdict.gate)
+        yield _mail(shop, offer, done.addressee(offer), "feedback", about_rejected(offer, verdict, woven.tip))
+        yield _decided(done, offer, "rejected", why=f"gate {verdict.gate}", gate=verdict.gate)
     yield from (_red_before(shop, verdict) for verdict in done.red_before)
     yield _woven(done)
 
@@ -76,15 +76,22 @@ def _woven(done: Integration) -> Draft:
         "tip": woven.tip,
         "order": [one.offer.key for one in woven.landed],
         "conflicts": [[one, other, [*files[:_MOST_FILES]]] for one, other, files in woven.conflicts],
+        **_tags(done),
     }
     parts = (woven.landed, woven.conflicted, woven.refused, woven.held)
     keys = sorted([one.offer.key for part in parts for one in part] + [offer.key for offer, _ in done.rejected])
     return Draft("weave.done", "weaver", data=data, id=derived_id("weave", woven.start, *keys))
 
 
-def _decided(offer: Offer, verb: str, tick: int, **data: Any) -> Draft:
-    own, told = derived_id(f"patch.{verb}", offer.key, str(tick)), {"persona": offer.persona, "tick": tick, **data}
+def _decided(done: Integration, offer: Offer, verb: str, **data: Any) -> Draft:
+    own = derived_id(f"patch.{verb}", offer.key, str(done.tick))
+    told = {"persona": offer.persona, "tick": done.tick, **data, **_tags(done)}
     return Draft(f"patch.{verb}", "weaver", ref=offer.key, data=told, id=own)
+
+
+def _tags(done: Integration) -> dict[str, Any]:
+    """Name the dispatch whose patches were woven, where it was one."""
+    return {"dispatch": done.sprint.dispatch} if done.sprint.dispatch else {}
 
 
 def _judged(done: Integration, verdict: Verdict) -> Draft:
@@ -100,8 +107,16 @@ def _judged(done: Integration, verdict: Verdict) -> Draft:
         "exit": verdict.exit,
         "seconds": round(verdict.seconds, 3),
         "tries": verdict.tries,
+        **_tags(done),
     }
-    own = derived_id("gate", str(done.sprint.number), str(done.tick), verdict.mark, verdict.tree, str(verdict.passed))
+    own = derived_id(
+        "gate",
+        done.sprint.dispatch or str(done.sprint.number),
+        str(done.tick),
+        verdict.mark,
+        verdict.tree,
+        str(verdict.passed),
+    )
     return Draft("gate.judged", "weaver", data=data, id=own)
 
 

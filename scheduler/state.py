@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from .facts import LOST, OPEN, PENDING, Fact, Mail, Patch, Run, Sprint, Weave
 
@@ -94,7 +94,7 @@ def state_of(facts: Facts, roster: Sequence[str], *, whole: bool = True) -> Stat
 
     Unless it is to be the `whole`, runs and patches of earlier sprints are left out, but for those still undecided.
     """
-    found = [_fact(row) for row in facts.schedule(whole=whole)]
+    found = [fact_of(row) for row in facts.schedule(whole=whole)]
     unread: dict[str, list[Mail]] = {}
     for row in facts.unread(roster):
         unread.setdefault(row["persona"], []).append(Mail(**row))
@@ -103,18 +103,13 @@ def state_of(facts: Facts, roster: Sequence[str], *, whole: bool = True) -> Stat
 
 def fold(facts: Iterable[Fact]) -> State:
     """Fold facts, in the order of the log, into the state they tell of."""
-    held = _Fold()
+    held = Fold()
     for fact in facts:
-        if told := _KINDS.get(fact.kind):
-            with suppress(KeyError, TypeError, ValueError, AttributeError):  # an event of ours in name only
-                told(held, fact)
-    return State(
-        tuple(held.sprints), tuple(held.runs.values()), tuple(held.patches.values()), held.aside,
-        frozenset(held.green), held.paused, weaves=tuple(held.weaves),
-    )  # fmt: skip
+        held.add(fact)
+    return held.state()
 
 
-class _Fold:
+class Fold:
     """State while it is being folded."""
 
     def __init__(self) -> None:
@@ -126,7 +121,29 @@ class _Fold:
         self.green: set[tuple[str, str]] = set()
         self.paused: str | None = None
 
-    def sprint_started(self, fact: Fact) -> None:
+    def add(self, fact: Fact) -> None:
+        """Take in the next fact of the log."""
+        if told := self._KINDS.get(fact.kind):
+            with suppress(KeyError, TypeError, ValueError, AttributeError):  # an event of ours in name only
+                told(self, fact)
+
+    def state(self) -> State:
+        """Return the state as of the last fact."""
+        return State(
+            tuple(self.sprints), tuple(self.runs.values()), tuple(self.patches.values()), self.aside,
+            frozenset(self.green), self.paused, weaves=tuple(self.weaves),
+        )  # fmt: skip
+
+    def _dispatch_started(self, fact: Fact) -> None:
+        told = fact.data
+        self.sprints.append(
+            Sprint(
+                0, told["dispatch"], "", told["base"], told["branch"], "", "", "", (), fact.ts,
+                dispatch=told["dispatch"],
+            )
+        )  # fmt: skip
+
+    def _sprint_started(self, fact: Fact) -> None:
         told = fact.data
         self.sprints.append(
             Sprint(
@@ -136,30 +153,30 @@ class _Fold:
         )  # fmt: skip
         self.aside = {}
 
-    def sprint_finished(self, fact: Fact) -> None:
+    def _sprint_finished(self, fact: Fact) -> None:
         if self.sprints:
             outcome = fact.data["outcome"]
             self.sprints[-1] = replace(self.sprints[-1], finished=fact.ts, outcome=outcome, ended=fact.seq)
 
-    def tick_done(self, fact: Fact) -> None:
+    def _tick_done(self, fact: Fact) -> None:
         if self.sprints and self.sprints[-1].number == fact.data.get("sprint"):
             self.sprints[-1] = replace(self.sprints[-1], ticks=fact.data["tick"])
 
-    def run_started(self, fact: Fact) -> None:
+    def _run_started(self, fact: Fact) -> None:
         told = fact.data
         self.runs[str(fact.run)] = Run(
             str(fact.run), told["persona"], told["attempt"], told["tick"], told["sprint"], told["base"], told["agent"],
             told["reason"], fact.ts, tuple(told["mail"]), told["supervisor"],
         )  # fmt: skip
 
-    def run_finished(self, fact: Fact) -> None:
+    def _run_finished(self, fact: Fact) -> None:
         told = fact.data
         self._end(fact, status=told["status"], seconds=told["seconds"], detail=told["detail"])
 
-    def run_lost(self, fact: Fact) -> None:
+    def _run_lost(self, fact: Fact) -> None:
         self._end(fact, status=LOST, detail=fact.data["why"], orderly=bool(fact.data.get("orderly")))
 
-    def run_stopped(self, fact: Fact) -> None:
+    def _run_stopped(self, fact: Fact) -> None:
         if run := self.runs.get(str(fact.ref)):
             self.runs[run.id] = replace(run, stop=True)
 
@@ -174,26 +191,26 @@ class _Fold:
         else:
             self.runs[run.id] = replace(run, late=True)
 
-    def patch_captured(self, fact: Fact) -> None:
+    def _patch_captured(self, fact: Fact) -> None:
         run, told = self.runs.get(str(fact.run)), fact.data
         if run is None or run.status != OPEN or not told["patch"]["size"]:
             return
         blob = told["patch"]
         self.patches[run.id] = Patch(
             run.id, run.persona, run.sprint, run.base, blob["sha256"], blob["size"], fact.seq, fact.hash, fact.ts,
-            tuple(told["files"]),
+            tuple(told["files"]), task=told.get("task"),
         )  # fmt: skip
 
-    def patch_landed(self, fact: Fact) -> None:
+    def _patch_landed(self, fact: Fact) -> None:
         commit = fact.data["commit"]
         self._decide(fact, status="landed", commit=commit)
         if self.sprints:
             self.sprints[-1] = replace(self.sprints[-1], commits=(*self.sprints[-1].commits, commit))
 
-    def patch_decided(self, fact: Fact) -> None:
+    def _patch_decided(self, fact: Fact) -> None:
         self._decide(fact, status=fact.kind.removeprefix("patch."))
 
-    def patch_approved(self, fact: Fact) -> None:
+    def _patch_approved(self, fact: Fact) -> None:
         patch = self.patches.get(str(fact.ref))
         if patch and patch.status == "held":
             self.patches[patch.run] = replace(patch, status=PENDING, approved=True)
@@ -204,50 +221,51 @@ class _Fold:
             own = self.sprints[-1].number if self.sprints else patch.sprint
             self.patches[patch.run] = replace(patch, why=why, tick=tick, sprint=own, **told)
 
-    def weave_done(self, fact: Fact) -> None:
+    def _weave_done(self, fact: Fact) -> None:
         told = fact.data
         conflicts = tuple((str(one), str(other), tuple(files)) for one, other, files in told["conflicts"])
         self.weaves.append(
             Weave(told["sprint"], told["tick"], told["start"], told["tip"], tuple(told["order"]), conflicts)
         )
 
-    def persona_skipped(self, fact: Fact) -> None:
+    def _persona_skipped(self, fact: Fact) -> None:
         self.aside[fact.data["persona"]] = fact.data["why"]
 
-    def gate_judged(self, fact: Fact) -> None:
+    def _gate_judged(self, fact: Fact) -> None:
         if fact.data["passed"]:
             self.green.add((fact.data["mark"], fact.data["tree"]))
 
-    def scheduler_paused(self, fact: Fact) -> None:
+    def _scheduler_paused(self, fact: Fact) -> None:
         self.paused = f"paused by {fact.sender} at {fact.ts[:19]}Z"
 
-    def scheduler_resumed(self, _: Fact) -> None:
+    def _scheduler_resumed(self, _: Fact) -> None:
         self.paused = None
 
+    _KINDS: ClassVar[Mapping[str, Callable[[Self, Fact], None]]] = {
+        "dispatch.started": _dispatch_started,
+        "sprint.started": _sprint_started,
+        "sprint.finished": _sprint_finished,
+        "tick.done": _tick_done,
+        "run.started": _run_started,
+        "run.finished": _run_finished,
+        "run.lost": _run_lost,
+        "run.stopped": _run_stopped,
+        "patch.captured": _patch_captured,
+        "patch.landed": _patch_landed,
+        "patch.conflicted": _patch_decided,
+        "patch.refused": _patch_decided,
+        "patch.held": _patch_decided,
+        "patch.rejected": _patch_decided,
+        "patch.approved": _patch_approved,
+        "weave.done": _weave_done,
+        "persona.skipped": _persona_skipped,
+        "gate.judged": _gate_judged,
+        "scheduler.paused": _scheduler_paused,
+        "scheduler.resumed": _scheduler_resumed,
+    }
 
-_KINDS: Mapping[str, Callable[[_Fold, Fact], None]] = {
-    "sprint.started": _Fold.sprint_started,
-    "sprint.finished": _Fold.sprint_finished,
-    "tick.done": _Fold.tick_done,
-    "run.started": _Fold.run_started,
-    "run.finished": _Fold.run_finished,
-    "run.lost": _Fold.run_lost,
-    "run.stopped": _Fold.run_stopped,
-    "patch.captured": _Fold.patch_captured,
-    "patch.landed": _Fold.patch_landed,
-    "patch.conflicted": _Fold.patch_decided,
-    "patch.refused": _Fold.patch_decided,
-    "patch.held": _Fold.patch_decided,
-    "patch.rejected": _Fold.patch_decided,
-    "patch.approved": _Fold.patch_approved,
-    "weave.done": _Fold.weave_done,
-    "persona.skipped": _Fold.persona_skipped,
-    "gate.judged": _Fold.gate_judged,
-    "scheduler.paused": _Fold.scheduler_paused,
-    "scheduler.resumed": _Fold.scheduler_resumed,
-}
 
-
-def _fact(row: Mapping[str, Any]) -> Fact:
+def fact_of(row: Mapping[str, Any]) -> Fact:
+    """Take a fact from a row of a projection."""
     data = json.loads(row["data"]) if isinstance(row["data"], str) else row["data"]
     return Fact(row["seq"], row["ts"], row["kind"], row["sender"], row["ref"], row["run"], data or {}, row["hash"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,7 +32,10 @@ from .state import State, state_of
 
 @dataclass(frozen=True)
 class Workshop:
-    """A team at work on a repository. `top` is the checkout, of which only the path is used."""
+    """A team at work on a repository. `top` is the checkout, of which only the path is used.
+
+    `heard` is told what was written here, once it is durable.
+    """
 
     home: Path
     git: Git
@@ -43,6 +46,7 @@ class Workshop:
     agents: Mapping[str, Agent]
     mirror: Mirror
     clock: Clock = field(default_factory=SystemClock)
+    heard: Callable[[Sequence[Event]], object] = lambda _: None
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -64,7 +68,9 @@ class Workshop:
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Write facts, durably, in one go."""
-        return self.mailbox.log.append(drafts)
+        written = self.mailbox.log.append(drafts)
+        self.heard(written)
+        return written
 
     def troubles(self, agents: Sequence[str]) -> list[str]:
         """Say what keeps these agents from being started, each by name."""
