@@ -1,0 +1,78 @@
+"""Tasks made in Python, as the dispatcher's documents show it: one method for each kind of typed input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .task import Task
+
+
+class TaskBuilder:
+    """Makes tasks. Each method raises pydantic's ValidationError for a value that no task takes.
+
+    `more` are further fields of Task: `priority`, `timeout_seconds`, `retries`, `files` and so on.
+    """
+
+    def create_coder_task(  # noqa: PLR0917 - the order of the documents
+        self,
+        task_id: str,
+        description: str,
+        contract_description: str,
+        node_type: str,
+        output_path: str,
+        context_files: Iterable[str] = (),
+        validation_level: str = "moderate",
+        dependencies: Iterable[str] = (),
+        **more: Any,
+    ) -> Task:
+        """Make a task for `coder`: write the module `output_path`, as its contract describes it."""
+        input_data = {
+            "contract_description": contract_description,
+            "node_type": node_type,
+            "output_path": output_path,
+            "context_files": list(context_files),
+            "validation_level": validation_level,
+        }
+        return self.create_task(task_id, "coder", description, input_data, dependencies, **more)
+
+    def create_debug_task(  # noqa: PLR0917
+        self,
+        task_id: str,
+        description: str,
+        problem_description: str,
+        affected_files: Iterable[str],
+        error_traces: Iterable[str] = (),
+        analysis_depth: str = "standard",
+        hypothesis: str | None = None,
+        dependencies: Iterable[str] = (),
+        **more: Any,
+    ) -> Task:
+        """Make a task for `debug`: find the cause of a problem in the files that it shows in."""
+        input_data = {
+            "problem_description": problem_description,
+            "affected_files": list(affected_files),
+            "error_traces": list(error_traces),
+            "analysis_depth": analysis_depth,
+            "hypothesis": hypothesis,
+        }
+        return self.create_task(task_id, "debug", description, input_data, dependencies, **more)
+
+    def create_task(
+        self,
+        task_id: str,
+        agent: str,
+        description: str = "",
+        input_data: Mapping[str, Any] | None = None,
+        dependencies: Iterable[str] = (),
+        **more: Any,
+    ) -> Task:
+        """Make a task for any persona."""
+        return Task(
+            task_id=task_id,
+            agent=agent,
+            description=description,
+            input_data=dict(input_data or {}),
+            dependencies=tuple(dependencies),
+            **more,
+        )
