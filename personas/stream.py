@@ -1,31 +1,40 @@
-"""What an agent said, read from its output: its last words, the tools it called, what it cost, whether it gave up."""
+"""Reading an agent's output: plain text, or the lines of JSON that coding agents print when they are asked to.
+
+Agents print other things between, and their shapes change: a line that is not understood is passed over, and nothing
+that an agent prints can make the reading fail.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from typing import Any, cast
 
+from .dialects import TELLING
+from .said import Said, Story, ToolCall
 
-@dataclass(frozen=True)
-class ToolCall:
-    """One tool that an agent called. `output` is None where the stream does not tell it, as is `duration_ms`."""
+__all__ = ["Said", "ToolCall", "read_stream"]
 
-    tool: str
-    input: Any
-    output: Any
-    duration_ms: float | None = None
-
-
-@dataclass(frozen=True)
-class Said:
-    """What an agent's output tells. `failed` is why it gave up by its own account, whatever its exit code."""
-
-    text: str
-    calls: tuple[ToolCall, ...] = ()
-    cost_usd: float | None = None
-    failed: str | None = None
+MAX_LOG = 10_000_000  # bytes, the last of the output: its end says most
 
 
 def read_stream(log: bytes) -> Said:
-    """Read an agent's output; it never raises."""
-    return Said(log.decode(errors="replace").strip())
+    """Read what an agent said. Without a line of JSON that is understood, its words are all that it printed."""
+    text = log[-MAX_LOG:].decode(errors="replace")
+    story = Story()
+    for row in text.split("\n"):
+        if row.startswith(("{", "[")) and '"type"' in row:  # to try in vain takes longer than to look
+            _hear(row, story)
+    return story.said() if story.heard else Said(text.strip())
+
+
+def _hear(row: str, story: Story) -> None:
+    try:
+        found: Any = json.loads(row)
+    except (ValueError, RecursionError):
+        return
+    rows = cast("list[Any]", found) if isinstance(found, list) else [found]  # all in one list, prints claude, too
+    for one in rows:
+        event = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
+        kind = event.get("type")
+        if isinstance(kind, str) and kind in TELLING:
+            TELLING[kind](event, story)

@@ -6,18 +6,20 @@ import json
 import math
 from typing import Any, cast
 
-from ..mail.errors import TeamMailError
-from ..mail.event import MAX_INTEGER, strict_json
+from ..mail.event import MAX_INTEGER
 
 MAX_DEPTH = 24
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH}"
 
 
 def read_value(text: str) -> Any:
-    """Read one JSON value. Raises ValueError, in words that go on from "it": duplicate keys, NaN, too deep …"""
+    """Read one JSON value. Raises ValueError for what is not JSON or goes too far, in words that follow "it"."""
     try:
-        value = strict_json(text)
-    except TeamMailError as error:
-        raise ValueError(f"is no JSON: {str(error).removeprefix('not JSON: ')}") from None
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is no JSON: {error}") from None
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
     if fault := fault_in(value):
         raise ValueError(fault)
     return value
@@ -26,18 +28,31 @@ def read_value(text: str) -> Any:
 def fault_in(value: Any) -> str | None:
     """Say what in a value JSON has no word for, or some reader could not take; None if all is well."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         if not level:
             return None
         if fault := next((fault for one in level if (fault := _fault(one))), None):
             return fault
         level = [inner for one in level for inner in _within(one)]
-    return f"is nested deeper than {MAX_DEPTH}" if level else None
+    return _TOO_DEEP if level else None
 
 
 def compact(value: Any) -> str:
     """Write a value in as few characters as JSON needs."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"has the key {key!r} twice")
+        found[key] = value
+    return found
+
+
+def _constant(word: str) -> None:
+    raise ValueError(f"holds {word}, which JSON has no word for")
 
 
 def _within(value: Any) -> list[Any]:
