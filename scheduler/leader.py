@@ -18,10 +18,14 @@ _START = 19  # of the fields behind the command's name in /proc/<pid>/stat: cloc
 
 
 class Leader:
-    """The leader's lock, `.team/work/leader`, held as a context manager. Raises NotLeader, naming who leads."""
+    """The leader's lock, `.team/work/leader`, held as a context manager. Raises NotLeader, naming who leads.
 
-    def __init__(self, folder: Path) -> None:
+    A dispatch has one of its own, in its folder; `taken` is what to say of one that is held.
+    """
+
+    def __init__(self, folder: Path, taken: str = "another scheduler leads this team") -> None:
         self.path = folder / "leader"
+        self._taken = taken
         self._descriptor = -1
 
     def __enter__(self) -> Self:
@@ -32,7 +36,7 @@ class Leader:
         except BlockingIOError:
             told = os.pread(self._descriptor, 4096, 0)
             os.close(self._descriptor)
-            raise NotLeader(f"another scheduler leads this team: {_who(told)}; wait for it, or end it") from None
+            raise NotLeader(f"{self._taken}: {_who(told)}; wait for it, or end it") from None
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(myself()).encode(), 0)
         return self
