@@ -16,6 +16,7 @@ from ..mail.units import seconds
 from .task_json import Path, flaws
 from .task_problems import Problems, said, where
 
+MAX_TASKS = 100_000
 MAX_LIST = 10_000  # names in one list
 EVERY_OTHER = "*"  # in `max_per_agent`, whoever is not named there
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -44,15 +45,23 @@ def _glob(value: str) -> str:
     return value
 
 
-def _listed(value: Any) -> Any:
+def _listed(most: int) -> BeforeValidator:
     """Take JSON's list for a tuple, if it is no longer than anybody could mean."""
-    if isinstance(value, list | tuple | dict) and len(held := cast("list[Any]", value)) > MAX_LIST:
-        raise ValueError(f"has {len(held):,} entries, and the cap is {MAX_LIST:,}")
-    return _sequence(value)
+
+    def listed(value: Any) -> Any:
+        if not isinstance(value, list | tuple | dict):
+            return value
+        held = cast("list[Any]", value)
+        if len(held) > most:
+            raise ValueError(too_many(len(held), most))
+        return held if isinstance(value, dict) else tuple(held)
+
+    return BeforeValidator(listed)
 
 
-def _sequence(value: Any) -> Any:
-    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+def too_many(number: int, most: int) -> str:
+    """Say that something has more entries than it may."""
+    return f"has {number:,} entries, and the cap is {most:,}"
 
 
 def _json(value: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +70,7 @@ def _json(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Listed = BeforeValidator(_listed)
+Listed = _listed(MAX_LIST)
 Seconds = Annotated[float, BeforeValidator(seconds)]
 Limit = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Workers = Annotated[int, Field(ge=1, le=1000)]
@@ -114,7 +123,7 @@ class DispatchConfig(Table):
 class DispatchInput(Table):
     """All that a dispatch is given. `model_validate` checks the fields; `task_file.problems_of` checks the whole."""
 
-    tasks: Annotated[tuple[Task, ...], BeforeValidator(_sequence)]
+    tasks: Annotated[tuple[Task, ...], _listed(MAX_TASKS)]
     config: DispatchConfig = DispatchConfig()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from .errors import InvalidTasks
-from .task import EVERY_OTHER, DispatchConfig, DispatchInput, Task, read_table
+from .task import EVERY_OTHER, MAX_TASKS, DispatchConfig, DispatchInput, Task, read_table, too_many
 from .task_graph import circle_text, cycles, depending, unknown_dependencies, unknown_text
 from .task_input import check_typed
 from .task_json import MAX_BYTES, read_json
@@ -65,11 +65,17 @@ def input_from(raw: Mapping[str, Any], personas: Collection[str]) -> DispatchInp
 
 def _items(raw: Mapping[str, Any], problems: Problems) -> list[Any]:
     tasks = raw.get("tasks")
-    if isinstance(tasks, list) and tasks:
-        return cast("list[Any]", tasks)
-    what = "must be a list: […]" if "tasks" in raw else 'is missing: write {"tasks": […]}'
-    problems.add(_NOTHING if isinstance(tasks, list) else f"tasks: {what}")
-    return []
+    if not isinstance(tasks, list):
+        what = "must be a list: […]" if "tasks" in raw else 'is missing: write {"tasks": […]}'
+        problems.add(f"tasks: {what}")
+        return []
+    items = cast("list[Any]", tasks)
+    if not items:
+        problems.add(_NOTHING)
+    elif len(items) > MAX_TASKS:
+        problems.add(f"tasks: {too_many(len(items), MAX_TASKS)}")
+        return []
+    return items
 
 
 def problems_of(found: DispatchInput, personas: Collection[str]) -> list[str]:
