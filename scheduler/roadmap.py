@@ -1,0 +1,150 @@
+"""Roadmaps as people write them: phases and tasks with their times and files, checked field by field when read.
+
+What only shows when all tasks are seen together is found by `roadmap_problems`. Every value may be text, as YAML has
+it; times become seconds here, where a number alone is hours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, NamedTuple, Self, cast
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+
+from ..mail.units import seconds
+from .globs import checked, is_path
+from .item import Item
+from .task import Table, Task, Workers
+
+MAX_LIST = 1_000  # entries in one list of a task
+_HOUR = 3_600.0
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_ID = re.compile(r"(?!(?i:dispatch-\d+_\d))[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # as in tasks.json, which a plan becomes
+_NO_ESTIMATE = 'has no estimate, and a plan needs the time of every task; write how long it takes, as in "2h"'
+
+
+class Node(NamedTuple):
+    """An item as the graph of tasks takes it."""
+
+    task_id: str
+    dependencies: tuple[str, ...]
+
+
+def nodes(items: Iterable[Item]) -> list[Node]:
+    """Make items what `task_graph` takes."""
+    return [Node(item.id, item.dependencies) for item in items]
+
+
+def _name(value: str) -> str:
+    if not _ID.fullmatch(value):
+        raise ValueError("must be 1 to 100 letters (a to z), digits, '_' and '-', with a letter or a digit in front")
+    return value
+
+
+def _hours(value: Any) -> float:
+    """Read a time: `"2h"`, `"1h30m"`, or a number of hours. Returns seconds."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    try:
+        found = seconds(value * _HOUR if isinstance(value, int | float) and not isinstance(value, bool) else value)
+    except ValueError:
+        found = 0.0
+    if not found:
+        raise ValueError('must be a span of time ("90m", "2h", "1h30m") or a number of hours, above 0')
+    return found
+
+
+def _listed(value: Any) -> Any:
+    """Take one text for a list of one, and a list for a tuple."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list) and len(cast("list[Any]", value)) > MAX_LIST:
+        raise ValueError(f"must be a list of at most {MAX_LIST:,}")
+    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+
+
+def _path(value: str) -> str:
+    if not is_path(found := checked(value)):
+        raise ValueError("must be the path of one file or folder, without wildcards")
+    return found
+
+
+def _words(value: str) -> str:
+    return " ".join(value.split())
+
+
+Words = Annotated[str, AfterValidator(_words)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Globs = Annotated[tuple[Annotated[str, AfterValidator(checked)], ...], BeforeValidator(_listed)]
+Path = Annotated[str, AfterValidator(_path)]
+Hours = Annotated[float, BeforeValidator(_hours)]
+
+
+class Entry(Table):
+    """A table of a roadmap; its values may be text that says a number, and a key without a value is not there."""
+
+    model_config = ConfigDict(strict=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _told(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: told for key, told in cast("dict[Any, Any]", value).items() if told is not None}
+
+
+class TaskEntry(Entry):
+    """One task of a roadmap. `estimate` is in seconds once it is read; a manual task may be without."""
+
+    id: Annotated[str, AfterValidator(_name)]
+    title: Words = ""
+    description: str = ""
+    estimate: Hours | None = None
+    persona: Words = ""
+    files: Globs = ()
+    creates: Globs = ()
+    renames: dict[Path, Path] = Field(default_factory=dict[str, str], max_length=MAX_LIST)
+    dependencies: Names = ()
+    manual: bool = False
+    priority: int = 0
+
+    @model_validator(mode="after")
+    def _timed(self) -> Self:
+        if self.estimate is None and not self.manual:
+            raise ValueError(f"'{self.id}' {_NO_ESTIMATE}, or manual: true")
+        return self
+
+    def item(self, phase: int) -> Item:
+        """Return the item that this task is, in the phase with this index."""
+        return Item(
+            self.id, self.title or self.id, phase, self.estimate or 0.0, self.persona, self.files, self.creates,
+            tuple(self.renames.items()), self.dependencies, self.manual, self.priority, self.description,
+        )  # fmt: skip
+
+
+class PhaseEntry(Entry):
+    """One phase of a roadmap, but for what its tasks hold: each is read alone, and has its own mistakes told."""
+
+    title: Words = ""
+    note: Words = ""
+    tasks: Annotated[tuple[Any, ...], Field(min_length=1)]
+
+
+class RoadmapEntry(Entry):
+    """A roadmap as it is written, but for what its phases and tasks hold."""
+
+    title: Words = ""
+    workers: Workers | None = None
+    walls: bool = True
+    phases: tuple[Any, ...] = ()
+    tasks: tuple[Any, ...] = ()
+
+
+def item_of(task: Task) -> Item:
+    """Return the item that a task of a dispatch is; its title is the first line of its description."""
+    title = _words(task.description.strip().partition("\n")[0]) or task.task_id
+    return Item(
+        task.task_id, title, 0, task.estimate or 0.0, task.agent, task.files, task.creates, (), task.dependencies,
+        priority=task.priority, description=task.description,
+    )  # fmt: skip

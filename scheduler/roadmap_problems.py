@@ -1,0 +1,74 @@
+"""What is wrong with a roadmap as a whole: names told twice, unknown dependencies, circles, steps back in time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from .item import Item, Roadmap
+from .roadmap import nodes
+from .task_graph import circle_text, cycles, unknown_text
+from .task_json import Path
+from .task_problems import Problems, shown, where
+
+
+class Placed(NamedTuple):
+    """An item and where it is written."""
+
+    item: Item
+    path: Path
+
+
+class Located(Problems):
+    """Collects problems that begin with a path, and puts the file and the line of that path in front."""
+
+    def __init__(self, name: str, lines: Mapping[Path, int]) -> None:
+        super().__init__()
+        self._name = shown(name)
+        self._lines = {where(path): line for path, line in lines.items()}
+
+    def add(self, problem: str, name: str = "", known: Collection[str] = ()) -> None:
+        """Add one; what has no line of its own has that of what it is in."""
+        path = problem.partition(": ")[0]
+        while path and path not in self._lines:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        super().add(f"{self._name}:{self._lines.get(path, 1)}: {problem}", name, known)
+
+
+def check_whole(roadmap: Roadmap, placed: Sequence[Placed], unread: Collection[str], problems: Problems) -> None:
+    """Add what is wrong with items together; `unread` are the names of tasks that have mistakes of their own."""
+    _check_names(placed, problems)
+    items = {one.item.id: one for one in reversed(placed)}
+    for one in placed:
+        for at, name in enumerate(one.item.dependencies):
+            path = where((*one.path, "dependencies", at))
+            if name not in items and name not in unread:
+                problems.add(f"{path}: {unknown_text(one.item.id, name)}", name, items)
+            elif name in items and roadmap.walls and items[name].item.phase > one.item.phase:
+                problems.add(f"{path}: {_too_late(roadmap, one.item, items[name].item)}")
+    for circle in cycles(nodes(one.item for one in placed)):
+        problems.add(f"{where((*items[circle[0]].path, 'dependencies'))}: {circle_text(circle)}")
+
+
+def check_personas(placed: Sequence[Placed], personas: Collection[str], problems: Problems) -> None:
+    """Add the personas that nobody is."""
+    for item, path in placed:
+        if item.persona and item.persona not in personas:
+            problems.add(f"{where((*path, 'persona'))}: no persona '{shown(item.persona)}'", item.persona, personas)
+
+
+def _check_names(placed: Sequence[Placed], problems: Problems) -> None:
+    """Add names told twice, be it in another case: the traces of both would be one file on some disks."""
+    seen: dict[str, Path] = {}
+    for item, path in placed:
+        if twin := seen.get(item.id.lower()):
+            problems.add(f"{where((*path, 'id'))}: '{item.id}' is the name of {where(twin)} too; give it its own")
+        seen.setdefault(item.id.lower(), path)
+
+
+def _too_late(roadmap: Roadmap, item: Item, need: Item) -> str:
+    title = shown(roadmap.phases[need.phase].title) or str(need.phase + 1)
+    return (
+        f"Task '{item.id}' depends on '{need.id}' of a later phase, {title}; move one of them, "
+        "or write walls: false at the top"
+    )
