@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from ..mail.errors import UsageError
 from .agent import Job, Outcome
+from .errors import BadOutput
 from .process import Limits, keep
+from .result import FILE, log_of, output_of
+from .stream import read_stream
 
 PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace")
 PASSED = re.compile(
@@ -32,6 +36,9 @@ _LONGEST = 128 << 10  # bytes that Linux takes as one argument, its end included
 @dataclass(frozen=True)
 class CommandAgent:
     """A command that plays personas. In its arguments `{persona}`, `{run}` and so on stand for the run's own.
+
+    A run fails if the command's exit code is not 0, if it says that it failed, as coding agents do in the JSON that
+    they print, or if it leaves a result for its task that nobody can read.
 
     It sees only what of the scheduler's environment is harmless, the names in `env`, and what `env_file` sets; the
     values of `env_file`, and those in `env` that are called like secrets, are blotted out of its output.
@@ -89,8 +96,9 @@ class CommandAgent:
             if len(os.fsencode(argv[-1])) >= _LONGEST:
                 return Outcome("failed", None, 0.0, self._too_long(job))
         secrets = self._secrets()
-        env = self._environment(job) | secrets | _own(job)
-        return keep(job, argv, env, secrets=self._hidden(secrets), stdin=stdin, limits=self.limits)
+        env = self._environment(job) | secrets | _own(job) | _task(job)
+        outcome = keep(job, argv, env, secrets=self._hidden(secrets), stdin=stdin, limits=self.limits)
+        return _concluded(job, outcome) if outcome.status == "ok" else outcome
 
     def _too_long(self, job: Job) -> str:
         return (
@@ -146,6 +154,30 @@ def _own(job: Job) -> dict[str, str]:
     """Say who it is; and let git find no repository above a clone whose `.git` is gone: that would be the user's."""
     above = {"GIT_CEILING_DIRECTORIES": str(job.workspace.parent)}
     return {"TEAM_HOME": str(job.home), "TEAM_PERSONA": job.persona, "TEAM_RUN": job.run} | above
+
+
+def _task(job: Job) -> dict[str, str]:
+    """Say where the result goes, which is not there yet; and what the task is, and its input, if there is one."""
+    output, given = job.folder / FILE, job.folder / "input.json"
+    output.unlink(missing_ok=True)
+    told = {"TEAM_OUTPUT": str(output)}
+    if job.assignment:
+        given.write_text(json.dumps(job.assignment.input, ensure_ascii=False), errors="replace")
+        told |= {"TEAM_TASK": job.assignment.task, "TEAM_INPUT": str(given)}
+    return told
+
+
+def _concluded(job: Job, outcome: Outcome) -> Outcome:
+    """Take in what a run that ended well said of its end, and its result where a task is to have one."""
+    log = log_of(job.folder)
+    if why := read_stream(log).failed:
+        return replace(outcome, status="failed", detail=f"{outcome.detail}, but it says that it failed: {why}")
+    if job.assignment is None:
+        return outcome
+    try:
+        return replace(outcome, output=output_of(job.folder, log))
+    except BadOutput as error:
+        return replace(outcome, status="failed", detail=f"{outcome.detail}, but {error}")
 
 
 def _path(home: Path) -> str:

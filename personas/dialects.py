@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, cast
 
+from ..mail.render import line
 from .said import Story, text_of
 
 _LONGEST = 500  # characters of a reason
@@ -240,7 +241,7 @@ def _message(event: Event) -> str:
 
 
 def _reason(text: str) -> str:
-    return " ".join(text.split())[:_LONGEST]
+    return line(" ".join(text.split()))[:_LONGEST]
 
 
 def _number(value: Any) -> float | None:

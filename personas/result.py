@@ -6,11 +6,11 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from ..mail.render import line
 from .errors import BadOutput
-from .stream import read_stream
+from .stream import MAX_LOG, read_stream
 from .value import read_value
 
 FILE = "output.json"  # in the run's folder; the agent knows it as TEAM_OUTPUT
@@ -18,6 +18,16 @@ MAX_OUTPUT = 1 << 20  # bytes
 MAX_TEXT = 20_000  # characters of a message that is the result
 _TRIES = 20  # objects that a message may end with, tried from the last
 _FENCE = "```"
+
+
+def log_of(folder: Path) -> bytes:
+    """Return the last ten megabytes that a run printed; nothing where the agent took its own log away."""
+    try:
+        with _opened(folder / "output.log") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - MAX_LOG))
+            return log.read(MAX_LOG)
+    except (OSError, BadOutput):
+        return b""
 
 
 def output_of(folder: Path, log: bytes) -> Any:
@@ -36,17 +46,22 @@ def output_of(folder: Path, log: bytes) -> Any:
 
 
 def _written(file: Path) -> bytes | None:
-    """Read the file, which may be anything: a pipe, a link to elsewhere, without an end."""
     try:
-        held = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(held, "rb") as opened:  # noqa: PTH123 - a descriptor, not a path
-            if not stat.S_ISREG(os.fstat(held).st_mode):
-                raise BadOutput(f"{FILE} is no regular file; write the result into a file of that name")
+        with _opened(file) as opened:
             return opened.read(MAX_OUTPUT + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise BadOutput(f"{FILE} cannot be read: {error.strerror}") from None
+
+
+def _opened(file: Path) -> BinaryIO:
+    """Open a file that an agent can have made anything of: a pipe, a link to elsewhere."""
+    opened = os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        return opened
+    opened.close()
+    raise BadOutput(f"{file.name} is no regular file; write the result into a file of that name")
 
 
 def _read(data: bytes) -> Any:

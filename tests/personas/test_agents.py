@@ -148,7 +148,7 @@ def test_an_agent_sees_only_what_is_allowed(job, monkeypatch, tmp_path):
     seen = dict(line.split("=", 1) for line in said(this).split("\0") if line)
 
     ours = {"TEAM_HOME": str(tmp_path), "TEAM_PERSONA": "bob", "TEAM_RUN": this.run, "TERM": "dumb", "EDITOR": "ed"}
-    ours |= {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
+    ours |= {"GIT_CEILING_DIRECTORIES": str(tmp_path), "TEAM_OUTPUT": str(this.folder / "output.json")}
     assert ours.items() <= seen.items()
     assert seen["A"] == "one"
     assert seen["http_proxy"]

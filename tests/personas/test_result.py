@@ -8,7 +8,10 @@ import os
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from team_mail.personas.agent import Assignment, Job
+from team_mail.personas.command import CommandAgent
 from team_mail.personas.errors import BadOutput
+from team_mail.personas.process import Limits
 from team_mail.personas.result import MAX_OUTPUT, MAX_TEXT, output_of
 from team_mail.personas.value import MAX_DEPTH, fault_in, read_value
 
@@ -126,3 +129,58 @@ def test_what_is_kept_can_be_written_and_read_again(value, wrapped):
         assert read_value(written) == value
     elif sound:
         assert "2^53" in str(fault_in(value))
+
+
+# -- a command's result
+
+
+TASK = Assignment("dispatch-1", "count", "Count.", {"n": 3, "of": ["\N{SNOWMAN}", "\ud800"]})
+
+
+@pytest.fixture
+def play(tmp_path):
+    """Run a line of shell as the agent of a task, or of none; return its outcome."""
+    (tmp_path / "work").mkdir()
+
+    def make(script: str, assignment: Assignment | None = TASK):
+        agent = CommandAgent("a", ("sh", "-c", script), limits=Limits(grace=0.2))
+        folder = tmp_path / "runs" / "r"
+        return agent.play(Job("r", "bob", 1, 0, "", tmp_path / "work", folder, tmp_path, 20.0, assignment=assignment))
+
+    return make
+
+
+def test_a_command_takes_a_task_and_gives_a_result(play):
+    """It finds the task's id, its input as JSON, and where to put its result, in its environment."""
+    outcome = play('printf \'{"task": "%s", "input": %s}\' "$TEAM_TASK" "$(cat "$TEAM_INPUT")" > "$TEAM_OUTPUT"')
+    assert (outcome.status, outcome.detail) == ("ok", "exit 0")
+    assert outcome.output == {"task": "count", "input": {"n": 3, "of": ["\N{SNOWMAN}", "?"]}}
+
+
+def test_the_result_of_another_attempt_is_not_taken(play):
+    """What an earlier run left in the folder is gone before the next one starts."""
+    assert play('echo 1 > "$TEAM_OUTPUT"').output == 1
+    assert play("echo said").output == {"text": "said"}
+
+
+def test_a_broken_result_is_a_failed_run(play):
+    """The reason names the file; without a task nobody looks."""
+    outcome = play('echo "{" > "$TEAM_OUTPUT"')
+    assert (outcome.status, outcome.exit, outcome.output) == ("failed", 0, None)
+    assert outcome.detail.startswith("exit 0, but output.json is no JSON: ")
+    assert play('echo "{" > "$TEAM_OUTPUT"; test -z "$TEAM_TASK$TEAM_INPUT"', None).status == "ok"
+
+
+@pytest.mark.parametrize("task", [TASK, None])
+def test_an_agent_that_says_it_failed_has_failed(play, task):
+    """Whatever its exit code: mail that it was told stays unread, its task is no success."""
+    said = json.dumps({"type": "result", "subtype": "success", "is_error": True, "result": "Credit is \x1b[1mlow"})
+    outcome = play(f"echo '{said}'", task)
+    assert (outcome.status, outcome.exit) == ("failed", 0)
+    assert outcome.detail == "exit 0, but it says that it failed: Credit is \\x1b[1mlow"
+
+
+def test_a_run_that_failed_gives_no_result(play):
+    """Nor does one that made its own log into something else hold up anybody."""
+    assert play('echo 1 > "$TEAM_OUTPUT"; exit 3').output is None
+    assert play('cd "$TEAM_HOME/runs/r"; rm output.log; mkfifo output.log').output == {"text": ""}
