@@ -1,9 +1,11 @@
-"""A sprint as one watches it: a live table of personas on a terminal, plain lines elsewhere."""
+"""A sprint or a dispatch as one watches it: a live table of its runs on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -19,10 +21,14 @@ _MARKS = {"ok": "done", "failed": "failed", "timeout": "timeout", "stopped": "st
 _COLOURS = {"done": "green", "failed": "red", "timeout": "red", "quota": "red", "running": "cyan", "waiting": "dim"}
 
 
-class Row(NamedTuple):
-    """One persona of a batch as it is shown; `started` is by the clock, `seconds` how long it took."""
+_FIRST = ("running", "waiting", "failed", "timeout", "quota")  # whom a terminal that is too low for all still shows
+_AROUND = 4  # lines of a terminal that the table leaves free
 
-    persona: str
+
+class Row(NamedTuple):
+    """One persona of a batch, or one task, as it is shown; `started` is by the clock, `seconds` how long it took."""
+
+    name: str
     attempt: int
     status: str = "waiting"
     detail: str = ""
@@ -65,17 +71,16 @@ class Show:
     def ran(self, news: News) -> None:
         """Show that a run has started or ended."""
         launch, outcome = news.launch, news.outcome
-        row = Row(launch.persona, launch.attempt, "running", started=self._clock.monotonic())
+        name = launch.assignment.task if launch.assignment else launch.persona
+        row = Row(name, launch.attempt, "running", started=self._clock.monotonic())
         if outcome:
             detail = outcome.detail if outcome.status != "ok" else f"{counted(news.files, 'file')} changed"
             status = _MARKS.get(outcome.status, outcome.status)
-            row = Row(launch.persona, launch.attempt, status, detail, seconds=outcome.seconds)
+            row = Row(name, launch.attempt, status, detail, seconds=outcome.seconds)
         with self._turn:
-            self._rows[launch.persona] = row
+            self._rows[name] = row
         if outcome and not self._live:
-            self._say(
-                [f"  {row.persona} (attempt {row.attempt}): {row.status} in {span(outcome.seconds)}, {row.detail}"]
-            )
+            self._say([f"  {row.name} (attempt {row.attempt}): {row.status} in {span(outcome.seconds)}, {row.detail}"])
 
     def _planned(self, plan: Plan) -> None:
         self._close()
@@ -84,9 +89,20 @@ class Show:
         if plan.launches:
             lines.append(title)
         self._say(lines)
+        self.waiting(Row(one.persona, one.attempt, detail=one.why) for one in plan.launches)
+
+    def note(self, text: str) -> None:
+        """Say something beside the table, or above it."""
+        if not self._live:
+            self._say([text])
+        elif not self._quiet:
+            self._live.console.print(line(text), markup=False, highlight=False)
+
+    def waiting(self, rows: Iterable[Row]) -> None:
+        """Show what is about to be run, each under the name by which its run will be told of."""
         with self._turn:
-            self._rows = {one.persona: Row(one.persona, one.attempt, detail=one.why) for one in plan.launches}
-        if plan.launches and not self._quiet and sys.stderr.isatty():
+            self._rows = {row.name: row for row in rows}
+        if self._rows and not self._quiet and sys.stderr.isatty():
             self._open()
 
     def _say(self, lines: list[str]) -> None:
@@ -122,9 +138,9 @@ class Show:
         table.add_column(no_wrap=True, overflow="ellipsis")
         with self._turn:
             rows = [*self._rows.values()]
-        for row in rows:
+        for row in _fitting(rows, shutil.get_terminal_size().lines - _AROUND):
             style = _COLOURS.get(row.status, "")
-            cells = (f"  {row.persona}", str(row.attempt), row.status, self._time(row), line(row.detail))
+            cells = (f"  {row.name}", str(row.attempt), row.status, self._time(row), line(row.detail))
             table.add_row(*(Text(cell, style=style if cell is row.status else "") for cell in cells))
         over = sum(row.seconds is not None for row in rows)
         table.caption = f"{over} of {len(rows)} over"
@@ -134,3 +150,12 @@ class Show:
         if row.started is not None:
             return span(self._clock.monotonic() - row.started)
         return span(row.seconds) if row.seconds is not None else ""
+
+
+def _fitting(rows: Sequence[Row], most: int) -> Sequence[Row]:
+    """Choose the rows that there is room for: what runs, what waits, what failed, then what is done."""
+    if len(rows) <= most:
+        return rows
+    return sorted(rows, key=lambda row: _FIRST.index(row.status) if row.status in _FIRST else len(_FIRST))[
+        : max(1, most)
+    ]

@@ -69,10 +69,14 @@ def ticker(shop: Workshop, show: Show, base: str | None = None) -> Ticker:
 
 @contextmanager
 def leading(shop: Workshop, end: Callable[[], object]) -> Generator[list[int]]:
-    """Lead the team: one scheduler at a time, and SIGTERM, SIGINT and SIGHUP call `end`. Yields the signals that came.
+    """Lead the team: one scheduler at a time, ended by signals as `ending` says. Raises NotLeader."""
+    with Leader(shop.home / "work"), ending(end) as came:
+        yield came
 
-    Raises NotLeader. A second signal of the same kind does what it always does.
-    """
+
+@contextmanager
+def ending(end: Callable[[], object]) -> Generator[list[int]]:
+    """Let SIGTERM, SIGINT and SIGHUP call `end`, the first of each. Yields the signals that came."""
     came: list[int] = []
 
     def ended(number: int, _: object) -> None:
@@ -80,10 +84,9 @@ def leading(shop: Workshop, end: Callable[[], object]) -> Generator[list[int]]:
         signal.signal(number, signal.SIG_DFL)
         end()
 
-    with Leader(shop.home / "work"):
-        before = {number: signal.signal(number, ended) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-        try:
-            yield came
-        finally:
-            for number, action in before.items():
-                signal.signal(number, action)
+    before = {number: signal.signal(number, ended) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield came
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)

@@ -14,6 +14,7 @@ import typer
 
 from ..mail import cli_options as mail_option
 from ..mail import output
+from . import cli_dispatch, cli_trace
 
 if TYPE_CHECKING:
     from ..scheduler.settings import Loaded
@@ -160,6 +161,10 @@ def demo(
 
     if not play(folder):
         raise typer.Exit(NOT_CONVERGED)
+
+
+for more in (cli_dispatch, cli_trace):
+    app.registered_commands += more.app.registered_commands
 
 
 def command() -> Any:

@@ -1,0 +1,80 @@
+"""How a dispatch looks on a terminal: what came of it, and what a trace tells of one task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ..mail.blobs import Blobs
+from ..mail.render import clean, line
+from ..mail.units import counted
+from .dispatch_output import DispatchOutput, trace
+from .dispatched import SUCCESS, Dispatched
+from .render import columns, span
+from .task import Task
+
+_WIDE = 100
+_LONG = 4_000  # characters of an input or output
+_CALLS = 20
+
+
+def summary(done: DispatchOutput) -> Iterator[str]:
+    """Tell what came of each task, and what to do next."""
+    rows = [(one.task_id, one.agent, one.status, _time(one.execution_time_ms), _came(one)) for one in done.results]
+    yield from columns(rows)
+    yield ""
+    counts = ", ".join(f"{count} {status}" for status, count in done.counts.items())
+    yield f"{done.status}: {counts}, in {span(done.total_time_ms / 1000)}"
+    if done.branch:
+        yield f"{counted(done.landed, 'patch').replace('patchs', 'patches')} landed on {done.branch}"
+        yield f"  look: git log -p HEAD..{done.branch}    take them: git merge {done.branch}"
+    if done.trace_index:
+        yield f"traces: {line(done.trace_index)}"
+    if done.status != SUCCESS:
+        yield f"go on: team dispatch --resume {done.correlation_id[-8:]}    why: team trace TASK"
+
+
+def _came(one: Any) -> str:
+    text = one.error or json.dumps(one.output, ensure_ascii=False)
+    shown = line(text)
+    return shown if len(shown) <= _WIDE else f"{shown[:_WIDE]}…"
+
+
+def traced(found: Dispatched, task: Task, blobs: Blobs) -> Iterator[str]:
+    """Tell all that is known of one task of a dispatch."""
+    told = trace(found, task, blobs)
+    yield f"{task.task_id}: {found.status(task.task_id)}, in dispatch {found.id}"
+    if task.description:
+        yield f"  {line(task.description)}"
+    yield from columns([("persona", task.agent), *_attempts(found, task), ("time", _time(told["execution_time_ms"]))])
+    if told["error"]:
+        yield f"error: {line(told['error'])}"
+    for number, call in enumerate(told["mcp_calls"][:_CALLS], 1):
+        took = f" ({_time(call['duration_ms'])})" if call["duration_ms"] is not None else ""
+        yield f"tool {number}: {line(call['tool'])}{took} {_short(call['input'])}"
+    if more := len(told["mcp_calls"]) - _CALLS:
+        yield f"and {more} more tool calls (--json has them)" if more > 0 else ""
+    for name in ("input", "output"):
+        yield f"{name}:"
+        yield from (f"  {text}" for text in _whole(told[name]))
+
+
+def _attempts(found: Dispatched, task: Task) -> Iterator[tuple[str, str]]:
+    for one in found.of(task.task_id):
+        patch = found.work.patches.get(one.run)
+        left = f"; patch to {counted(len(patch.files), 'file')} {patch.status}" if patch else ""
+        yield f"attempt {one.number}", f"{one.agent}, {line(one.detail) or one.status}{left} (run {one.run})"
+
+
+def _time(milliseconds: float) -> str:
+    return span(milliseconds / 1000)
+
+
+def _short(value: Any) -> str:
+    return line(json.dumps(value, ensure_ascii=False))[:_WIDE]
+
+
+def _whole(value: Any) -> list[str]:
+    text = clean(json.dumps(value, indent=2, ensure_ascii=False))
+    return (text if len(text) <= _LONG else f"{text[:_LONG]}\n… (--json has all of it)").split("\n")
