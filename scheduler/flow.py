@@ -129,11 +129,11 @@ class Flow:
         return most is None or self._busy[group] < most
 
     def _cut(self, key: str) -> tuple[str, ...]:
-        """Take out all that waits for a piece, also by way of others."""
+        """Take out all that waits for a piece, also by way of others, and has not been taken out before."""
         cut: set[str] = set()
         waiting = [key]
         while waiting:
-            found = [below for below in self._below[waiting.pop()] if below not in cut]
+            found = [below for below in self._below[waiting.pop()] if below in self._left and below not in cut]
             cut.update(found)
             waiting += found
         self._left -= cut
