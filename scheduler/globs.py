@@ -43,7 +43,7 @@ def meet(one: str, other: str) -> bool:
 def common(one: Walk, other: Walk) -> bool:
     """Tell whether some path may walk both; a path has no empty part, so no slash at an end or beside another."""
     known = min(len(one.start), len(other.start))
-    if one.start[:known] != other.start[:known]:
+    if one.start[:known] != other.start[:known] or "//" in f"/{one.start[:known]}":
         return False
     first = (known, known, known == 0 or one.start[known - 1] == "/")
     seen, todo = {first}, [first]
@@ -131,7 +131,7 @@ def _letters(sign: str) -> Letters:
     if len(sign) == 1:
         return ((ord(sign), ord(sign)),)
     inner = sign[1:-1]
-    ranges = sorted(_ranges(inner.removeprefix("!") if inner[0] == "!" else inner.removeprefix("^")))
+    ranges = sorted(_ranges(inner[1:] if inner[0] in "!^" else inner))
     if inner[0] not in "!^":
         return tuple((low, high) for low, high in ranges if low <= high)
     left, least = list[tuple[int, int]](), 1
@@ -171,12 +171,14 @@ def checked(glob: str) -> str:
     if "\\" in glob:
         raise ValueError("must be a path with / between its folders, not \\")
     parts = [part for part in glob.split("/") if part not in {"", "."}]
-    if not parts or ".." in parts:
+    if not parts or ".." in parts or parts[0][0] in ":!":
         raise ValueError("must be a path within the repository, from its top; write ** for all of it")
     for sign in _SIGN.findall(glob):
-        inner = sign[1:-1].removeprefix("!" if sign[1:2] == "!" else "^")
-        if len(sign) > 1 and sign[0] == "[" and any(low > high for low, high in _ranges(inner)):
-            raise ValueError(f"must be a glob; {sign} is no set of letters, for its range is the wrong way round")
-        if len(sign) > 1 and sign[0] == "[" and not inner:
-            raise ValueError(f"must be a glob; {sign} is no set of letters")
+        if len(sign) > 1 and sign[0] == "[" and not _is_set(sign[1:-1]):
+            raise ValueError(f"must be a glob, and {sign} is no set of letters; write it as in [abc], [a-z] or [!a-z]")
     return "/".join(parts) + "/" * glob.endswith("/")
+
+
+def _is_set(inner: str) -> bool:
+    ranges = list(_ranges(inner[1:] if inner[0] in "!^" else inner))
+    return bool(ranges) and all(low <= high for low, high in ranges)

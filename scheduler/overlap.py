@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
-from .globs import Walk, common, end, is_path, start, walk
+from .globs import common, end, is_path, start, walk
 from .item import Item, Overlap, Roadmap
 from .roadmap import nodes
 from .task_graph import depending
@@ -24,11 +23,17 @@ Pair = tuple[int, int]  # places of two items in the roadmap, the earlier one in
 
 
 class Touch(NamedTuple):
-    """One way to touch files, and what each of their paths begins with."""
+    """One way to touch files. All its paths begin with `start` and end with `end`; `path` says that it has no wildcard.
+
+    `**/*.py` means files: that a folder may be called so and hold pages is no reason for it to meet `**/*.md`. So what
+    ends like a file's name has an `end`, and is not taken for a folder where it meets another glob.
+    """
 
     start: str
     glob: str
     kind: str
+    path: bool
+    end: str
 
 
 def overlaps(roadmap: Roadmap) -> tuple[Overlap, ...]:
@@ -64,7 +69,8 @@ def _touches(item: Item) -> Iterator[Touch]:
     moved = [path for pair in item.renames for path in pair]
     for kind, globs in ((_CHANGES, item.files), (_CREATES, item.creates), (_MOVES, moved)):
         for glob in globs:
-            yield Touch(start(glob), glob, kind)
+            path = is_path(glob)
+            yield Touch(start(glob), glob, kind, path, end(glob) if not path and _FILE.fullmatch(glob) else "")
 
 
 def _meeting(touches: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
@@ -74,34 +80,25 @@ def _meeting(touches: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
             other = touches[at]
             if not other.start.startswith(one.start):
                 break
-            if _meet(one, other):
+            if (one.end.endswith(other.end) or other.end.endswith(one.end)) and _meet(one, other):
                 yield one, other
 
 
 def _meet(one: Touch, other: Touch) -> bool:
-    if (one.kind, other.kind) == (_CHANGES, _CREATES):
-        one, other = other, one
-    if (one.kind, other.kind) == (_CREATES, _CHANGES):
-        named = is_path(other.glob) and not other.glob.endswith("/")
-        return named and common(walk(one.glob), walk(other.glob, within=False))
-    if is_path(one.glob) or is_path(other.glob):
+    """Tell whether two touch one path; `other` begins as `one` does."""
+    if {one.kind, other.kind} == {_CHANGES, _CREATES}:
+        made, changed = (one, other) if one.kind == _CREATES else (other, one)
+        named = changed.path and not changed.glob.endswith("/")
+        return named and common(walk(made.glob), walk(changed.glob, within=False))
+    if one.path and other.path:
+        return f"{other.start}/".startswith(f"{one.start}/")
+    if one.path or other.path:
         return common(walk(one.glob), walk(other.glob))
-    (ours, tail), (theirs, last) = _files(one.glob), _files(other.glob)
-    return (tail.endswith(last) or last.endswith(tail)) and common(ours, theirs)
-
-
-@lru_cache(maxsize=1 << 14)
-def _files(glob: str) -> tuple[Walk, str]:
-    """Make a glob ready to meet another glob, and say how all its paths end.
-
-    `**/*.py` means files: that a folder might be called so, with pages in it, must not make it meet `**/*.md`.
-    """
-    file = _FILE.fullmatch(glob) is not None
-    return walk(glob, within=not file), end(glob) if file else ""
+    return common(walk(one.glob, within=not one.end), walk(other.glob, within=not other.end))
 
 
 def _narrower(one: Touch, other: Touch) -> Touch:
-    return max(one, other, key=lambda touch: (len(touch.start), is_path(touch.glob), len(touch.glob)))
+    return max(one, other, key=lambda touch: (len(touch.start), touch.path, len(touch.glob)))
 
 
 def _pairs(ones: Sequence[int], others: Sequence[int]) -> set[Pair]:
