@@ -35,10 +35,10 @@ class FunctionAgent:
         try:
             output = self.function(job)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is how its run ended
-            took, detail = self.clock.monotonic() - began, f"{type(error).__name__}: {line(str(error))}"
-            if job.stop.is_set():
-                return Outcome("stopped", None, took, detail)
-            return Outcome("failed", 1, took, detail)
+            took, told = self.clock.monotonic() - began, line(str(error))
+            detail = f"{type(error).__name__}: {told}" if told else type(error).__name__
+            status, code = ("stopped", None) if job.stop.is_set() else ("failed", 1)
+            return Outcome(status, code, took, detail)
         took = self.clock.monotonic() - began
         if took > job.timeout:
             return Outcome("timeout", None, took, f"no end within {span(job.timeout)}")
