@@ -18,7 +18,7 @@ from .item import Item, Overlap, Phase, Roadmap
 from .schedule import Schedule, Slot, same
 from .work import Work, work_of
 
-ASKED, MEANT, ENOUGH = "asked for", "the roadmap's", "the fewest that are as fast as can be"
+ASKED, MEANT, ENOUGH = "asked for", "the roadmap's", "the fewest with which it is fastest"
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ class Blueprint:
     """A roadmap thought through, on `workers` workers for the reason `chosen`. All times are in seconds.
 
     `parallel` is what the schedule `slots` takes, `ordered` what it takes when tasks in conflict never run at once,
-    `unwalled` when no phase waits for another (None if none does). `curve` is `parallel` for 1, 2 … workers; `enough`
-    is the number from which on more do not help. `harmless` counts the overlaps of tasks that never run at once.
+    `unwalled` when no phase waits for another (None if none does). `curve` is `parallel` for 1, 2 … workers, `enough`
+    the fewest with which it is fastest, and `final` says that no number above can make it faster, for that is what the
+    critical path takes. `harmless` counts the overlaps of tasks that never run at once.
     """
 
     roadmap: Roadmap
@@ -73,6 +74,7 @@ class Blueprint:
     unwalled: float | None
     curve: tuple[Step, ...]
     enough: int
+    final: bool
 
     @property
     def sequential(self) -> float:
@@ -116,6 +118,7 @@ class Blueprint:
             "schedule": [self._slot(slot) for slot in self.slots],
             "curve": [{"workers": step.workers, "seconds": step.seconds} for step in self.curve],
             "enough_workers": self.enough,
+            "more_never_help": self.final,
         }
 
     def _slot(self, slot: Slot) -> dict[str, Any]:
@@ -144,26 +147,32 @@ def _conflict(conflict: Conflict) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Block:
-    """Work that is scheduled as one, behind the block before it, with its schedules on 1, 2 … workers."""
+    """Work that is scheduled as one, behind the block before it; `curve` are its schedules on 1, 2 … workers."""
 
     work: Work
     curve: Sequence[Schedule]
 
+    @property
+    def final(self) -> bool:
+        return same(self.curve[-1].makespan, self.work.longest)
+
     def on(self, workers: int) -> Schedule:
-        found = self.curve[min(workers, len(self.curve)) - 1]
-        return replace(found, workers=workers)
+        last = self.curve[min(workers, len(self.curve)) - 1]
+        if workers > len(self.curve) and not self.final:
+            last = min(last, self.work.schedule(workers), key=lambda found: found.makespan)
+        return replace(last, workers=workers)
 
 
 def draw(roadmap: Roadmap, overlaps: Sequence[Overlap], workers: int | None = None, most: int = 8) -> Blueprint:
     """Draw the blueprint; without `workers` the roadmap's number counts, else the fewest that are as fast as can be.
 
-    The curve goes up to `most` workers, and further where more are asked for.
+    The curve goes up to `most` workers, and has those asked for beside, if they are more.
     """
     wanted = workers or roadmap.workers
-    phases = [_block(work_of(roadmap, number), max(most, wanted or 1)) for number in range(max(1, len(roadmap.phases)))]
+    phases = [_block(work_of(roadmap, number), most) for number in range(max(1, len(roadmap.phases)))]
     walled = roadmap.walls and len(phases) > 1
-    blocks = phases if walled or len(phases) == 1 else [_block(work_of(roadmap), max(most, wanted or 1))]
-    curve = _curve(blocks)
+    blocks = phases if walled or len(phases) == 1 else [_block(work_of(roadmap), most)]
+    curve = _curve(blocks, wanted or 1)
     enough = next(step.workers for step in curve if same(step.seconds, curve[-1].seconds))
     number = wanted or enough
     settled = [settle(block.work, overlaps, number, block.on(number)) for block in blocks]
@@ -186,6 +195,7 @@ def draw(roadmap: Roadmap, overlaps: Sequence[Overlap], workers: int | None = No
         unwalled=min(parallel, _unwalled(roadmap, overlaps, number)) if walled else None,
         curve=tuple(_no_slower(curve, number, parallel)),
         enough=enough,
+        final=same(parallel if number >= enough else curve[-1].seconds, sum(block.work.longest for block in blocks)),
     )
 
 
@@ -193,9 +203,11 @@ def _block(work: Work, most: int) -> _Block:
     return _Block(work, work.curve(most))
 
 
-def _curve(blocks: Sequence[_Block]) -> list[Step]:
+def _curve(blocks: Sequence[_Block], wanted: int) -> list[Step]:
     longest = max(len(block.curve) for block in blocks)
-    return [Step(number, sum(block.on(number).makespan for block in blocks)) for number in range(1, longest + 1)]
+    final = all(block.final for block in blocks)
+    numbers = [*range(1, longest + 1), *([wanted] if wanted > longest and not final else [])]
+    return [Step(number, sum(block.on(number).makespan for block in blocks)) for number in numbers]
 
 
 def _no_slower(curve: Iterable[Step], workers: int, seconds: float) -> Iterable[Step]:

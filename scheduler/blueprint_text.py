@@ -19,6 +19,7 @@ from .work_order import WorkOrder
 _BAR = 40  # letters of a bar as long as the whole plan
 _FILES = 3
 _CHAIN = 12
+_CONFLICTS = 40
 
 
 class Section(NamedTuple):
@@ -96,7 +97,7 @@ def _sections(found: Blueprint, *, drawn: bool) -> Iterator[Section]:
         rows = [(item.id, span(item.estimate), item.title) for item in manual]
         yield Section("by hand", [("task", "takes", "what"), *rows])
     if found.conflicts:
-        yield Section("conflicts", _conflicts(found))
+        yield _conflicts(found)
     if found.slots:
         yield _schedule(found, drawn=drawn)
         rows = [(str(number), ", ".join(wave)) for number, wave in enumerate(found.waves, 1)]
@@ -128,8 +129,8 @@ def _counted(found: Blueprint) -> str:
 
 
 def _chain(chain: Sequence[str]) -> list[str]:
-    half = _CHAIN // 2
-    return [*chain] if len(chain) <= _CHAIN else [*chain[:half], f"… {len(chain) - _CHAIN} more …", *chain[-half:]]
+    end = _CHAIN // 3
+    return [*chain] if len(chain) <= _CHAIN else [*chain[:end], f"… {len(chain) - 2 * end} more …", *chain[-end:]]
 
 
 def _phases(found: Blueprint) -> Sequence[Sequence[str]]:
@@ -148,9 +149,14 @@ def _phase(phase: PhasePlan) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _conflicts(found: Blueprint) -> Sequence[Sequence[str]]:
-    rows = [(f"{one.one}, {one.other}", named(one.files, _FILES), one.resolution, one.why) for one in found.conflicts]
-    return [("tasks", "files", "resolve", "how"), *rows]
+def _conflicts(found: Blueprint) -> Section:
+    rows = [
+        (f"{one.one}, {one.other}", named(one.files, _FILES), one.resolution, one.why)
+        for one in found.conflicts[:_CONFLICTS]
+    ]
+    more = len(found.conflicts) - len(rows)
+    note = f"and {counted(more, 'more pair')}, which --json tells" if more else ""
+    return Section("conflicts", [("tasks", "files", "resolve", "how"), *rows], note)
 
 
 def _schedule(found: Blueprint, *, drawn: bool) -> Section:
@@ -180,7 +186,7 @@ def _workers(found: Blueprint) -> Sequence[Sequence[str]]:
     for step in found.curve:
         saved = 1 - step.seconds / found.sequential if found.sequential else 0.0
         notes = ["as planned"] if step.workers == found.workers else []
-        notes += ["more do not help"] if step.workers == found.enough else []
+        notes += ["more do not help"] if step.workers == found.enough and found.final else []
         rows.append((str(step.workers), span(step.seconds), f"{saved:.0%}", ", ".join(notes)))
     return [("workers", "time", "saved", ""), *rows]
 

@@ -7,16 +7,21 @@ person has to do cannot be dispatched: it is named, and so is what has to wait f
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from graphlib import TopologicalSorter
 from typing import Any
 
+from ..mail.errors import UsageError
 from ..mail.units import LONGEST
+from ..personas.front import Fault, read_yaml
 from .blueprint import Blueprint
 from .branch import slug, unique
 from .errors import InvalidTasks
 from .item import Item, Roadmap
 from .task import DispatchInput, Task
+from .task_json import read_json
 
 DEFAULT = "forge"  # the bundled persona that takes any task in words
 TYPED = ("coder", "debug")  # these take input of a form that a roadmap does not have
@@ -65,15 +70,35 @@ def work_order(blueprint: Blueprint, given: DispatchInput | None = None) -> Work
     )
 
 
+def given_in(data: bytes) -> DispatchInput | None:
+    """Return the tasks that a file holds which has been read as a roadmap already, None if it is no `tasks.json`."""
+    for read in (read_json, _yaml):
+        with suppress(InvalidTasks, Fault, ValueError):
+            return DispatchInput.model_validate(read(data))
+    return None
+
+
+def _yaml(data: bytes) -> Any:
+    return read_yaml(data.decode())[0]
+
+
 def without(roadmap: Roadmap, done: Collection[str]) -> Roadmap:
-    """Return what is left of a roadmap when some items are done; who waited for one waits for what it waited for."""
+    """Return what is left of a roadmap when some items are done; who waited for one waits for what it waited for.
+
+    Raises UsageError for an item that is not there, and where nothing is left.
+    """
     waits = {item.id: item.dependencies for item in roadmap.items}
-    for task in done:
-        gone = waits.pop(task, ())
+    for task in dict.fromkeys(done):
+        if task not in waits:
+            near = get_close_matches(task, waits, 1)
+            raise UsageError(f"there is no task {task!r} to be done" + (f"; did you mean {near[0]!r}?" if near else ""))
+        gone = waits.pop(task)
         waits = {
             other: tuple(dict.fromkeys(name for old in names for name in (gone if old == task else (old,))))
             for other, names in waits.items()
         }
+    if not waits:
+        raise UsageError("all of it is done; there is nothing left to plan")
     items = tuple(replace(item, dependencies=waits[item.id]) for item in roadmap.items if item.id in waits)
     return replace(roadmap, items=items)
 
