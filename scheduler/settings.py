@@ -95,9 +95,9 @@ class TeamSettings(_Table):
 
 
 class AgentSettings(_Table):
-    """`[agents.NAME]`: a command that plays personas, or a folder of recorded patches (`kind = "replay"`)."""
+    """`[agents.NAME]`: a command, a folder of patches (`replay`), or a script that needs no model (`scripted`)."""
 
-    kind: Literal["command", "replay"] = "command"
+    kind: Literal["command", "replay", "scripted"] = "command"
     command: Command | None = None
     prompt: Literal["stdin", "argument", "file"] = "stdin"
     timeout: Limit = 1_800.0
@@ -108,12 +108,13 @@ class AgentSettings(_Table):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        needed, other = ("folder", "command") if self.kind == "replay" else ("command", "folder")
-        if getattr(self, needed) is None:
+        needed = {"command": "command", "replay": "folder"}.get(self.kind)
+        if needed and getattr(self, needed) is None:
             example = 'folder = "patches"' if needed == "folder" else 'command = ["my-agent", "--print"]'
             raise ValueError(f'says no {needed}, which kind "{self.kind}" needs: write {example}')
-        if getattr(self, other) is not None:
-            raise ValueError(f'says {other}, which kind "{self.kind}" has no use for; leave it out')
+        for other in ("command", "folder"):
+            if other != needed and getattr(self, other) is not None:
+                raise ValueError(f'says {other}, which kind "{self.kind}" has no use for; leave it out')
         return self
 
 

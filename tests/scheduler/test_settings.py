@@ -204,6 +204,7 @@ def test_a_cron_line_takes_the_place_of_the_rhythm(read):
         ("[agents.x]\n", 'team.toml:1: agents.x says no command, which kind "command" needs: write command = ['),
         ('[agents.x]\nkind = "replay"', 'agents.x says no folder, which kind "replay" needs: write folder ='),
         ('[agents.x]\nkind = "replay"\nfolder = "p"\ncommand = ["x"]', 'says command, which kind "replay" has no use'),
+        ('[agents.x]\nkind = "scripted"\nfolder = "p"', 'agents.x says folder, which kind "scripted" has no use for'),
         ('[agents.x]\ncommand = "a b"', 'team.toml:2: agents.x.command must be a list: […], not "a b"'),
         ("[agents.x]\ncommand = []", "team.toml:2: agents.x.command must be the list of a command's words"),
         ('[agents.x]\ncommand = ["a", 3]', "team.toml:2: agents.x.command[1] must be text in quotes, not 3"),
