@@ -14,16 +14,20 @@ _NAME = r"\w[\w.-]{0,63}"
 
 
 class Directory(NamedTuple):
-    """The team's address book. `personas` is None as long as the team has no roster: then any name will do."""
+    """The team's address book. `personas` is None as long as the team has no roster: then any name will do.
+
+    `guests` work for the team without being on it: they write and are written to, and `@all` does not mean them.
+    """
 
     personas: frozenset[str] | None = None
     groups: Mapping[str, tuple[str, ...]] = {}
     human: str = "you"
+    guests: frozenset[str] = frozenset()
 
     @property
     def names(self) -> frozenset[str]:
-        """Everybody who can get mail, programs included; empty without a roster."""
-        return self.personas | PROGRAMS | {self.human} if self.personas else frozenset()
+        """Everybody who can get mail, programs and guests included; empty without a roster."""
+        return self.personas | PROGRAMS | {self.human} | self.guests if self.personas else frozenset()
 
     def recipients(self, addresses: Iterable[str], sender: str) -> tuple[str, ...]:
         """Expand addresses to personas, each once, in the order given.

@@ -39,8 +39,10 @@ def settle_home(home: Path) -> None:
             ignore.write_text(_IGNORED)
 
 
-def read_directory(home: Path) -> Directory:
+def read_directory(home: Path, environ: Mapping[str, str] = os.environ) -> Directory:
     """Read who is on the team: the names in `personas/`, the human and the groups in `team.toml`.
+
+    Within a run, its persona is a guest where it is not on the team: a dispatch may borrow one.
 
     Raises UsageError for a `team.toml` that cannot be read.
     """
@@ -55,7 +57,12 @@ def read_directory(home: Path) -> Directory:
             raise UsageError(f'{settings}: [groups] holds lists of personas, as in docs = ["scribe", "lore"]')
         groups[name] = tuple(str(member) for member in cast("list[Any]", names))
     human = str(cast("dict[str, Any]", team).get("human", "you"))
-    return Directory(_personas(home / "personas"), groups, human)
+    return Directory(_personas(home / "personas"), groups, human, _guests(environ))
+
+
+def _guests(environ: Mapping[str, str]) -> frozenset[str]:
+    name = environ.get("TEAM_PERSONA", "").removesuffix("@team")
+    return frozenset({name}) if name and environ.get("TEAM_RUN") else frozenset()
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

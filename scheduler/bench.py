@@ -47,7 +47,11 @@ def open_bench(
     agents: dict[str, Agent] = {SCRIPTED: bundled_agent(), **shop.agents}
     if agent is not None:
         agents[GIVEN] = agent
-    return replace(shop, roster=with_bundled(shop.roster), agents=agents), repository
+    roster = with_bundled(shop.roster)
+    guests = frozenset(persona.id for persona in roster.personas) - shop.mailbox.directory.names
+    directory = shop.mailbox.directory._replace(guests=guests)
+    mailbox = Mailbox(shop.mailbox.log, shop.mailbox.blobs, directory)
+    return replace(shop, roster=roster, agents=agents, mailbox=mailbox), repository
 
 
 def _alone(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None) -> Workshop:
