@@ -1,0 +1,193 @@
+"""Templates of a dispatch: tasks with parameters, bundled ones and a team's own in `.team/templates`.
+
+`${name}` in a text becomes the value of that parameter; it is put in after the JSON was read, so that a value is never
+more than text. `$${` writes `${`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from ..mail.errors import UsageError
+from ..mail.render import line
+from ..scheduler.errors import InvalidTasks
+from ..scheduler.task_file import read_limited
+from ..scheduler.task_json import read_json
+from ..scheduler.task_problems import Problems, hint, shown, where
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PLACE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][\w-]*)\}")
+_KEYS = ("description", "parameters", "tasks", "config")
+_PARAMETER_KEYS = ("description", "default")
+
+
+class Parameter(NamedTuple):
+    """What a template asks for; without a `default` it has to be given."""
+
+    name: str
+    description: str
+    default: str | None = None
+
+
+class Template(NamedTuple):
+    """A template as its file has it; `own` is one of the team. `problem` says what is wrong with its file."""
+
+    name: str
+    description: str
+    parameters: tuple[Parameter, ...] = ()
+    own: bool = False
+    problem: str = ""
+
+
+def templates(home: Path | None) -> list[Template]:
+    """List all templates by name, those of the team in `home` in the place of the bundled ones of that name."""
+    own = _own(home)
+    return [_listed(name, file, own=name in own) for name, file in sorted((_bundled() | own).items())]
+
+
+def template(name: str, values: Mapping[str, str], home: Path | None) -> bytes:
+    """Return the `tasks.json` that a template becomes with these values for its parameters.
+
+    Raises UsageError for a name that is none, a value that is missing or that nobody asked for, and a broken template.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"'{shown(name)}' is no name of a template: letters, digits, '_' and '-', and no path")
+    there = _bundled() | _own(home)
+    if name not in there:
+        near = "".join(f"; did you mean {one}?" for one in get_close_matches(name, there, n=1))
+        raise UsageError(f"there is no template '{name}', there are {', '.join(sorted(there))}{near}")
+    raw = _read(there[name])
+    filling = _values(name, _parameters(raw), values)
+    wanted = {key: _filled(raw[key], filling) for key in ("tasks", "config") if key in raw}
+    return json.dumps(wanted, indent=2).encode()
+
+
+def _bundled() -> dict[str, Traversable]:
+    return _files(files(__name__.rpartition(".")[0]) / "dispatch_templates")
+
+
+def _own(home: Path | None) -> dict[str, Traversable]:
+    return _files(home / "templates") if home else {}
+
+
+def _files(folder: Traversable) -> dict[str, Traversable]:
+    """Find the templates of a folder by name; no folder has none."""
+    try:
+        found = [file for file in folder.iterdir() if file.name.endswith(".json")] if folder.is_dir() else []
+    except OSError as error:
+        raise UsageError(f"cannot list {line(str(folder))}: {error.strerror}") from None
+    named = {file.name.removesuffix(".json"): file for file in found}
+    return {name: file for name, file in named.items() if _NAME.fullmatch(name)}
+
+
+def _listed(name: str, file: Traversable, *, own: bool) -> Template:
+    try:
+        raw = _read(file)
+    except UsageError as error:
+        return Template(name, "", own=own, problem=str(error))
+    return Template(name, raw["description"], _parameters(raw), own)
+
+
+def _read(file: Traversable) -> dict[str, Any]:
+    """Read a template's file. Raises InvalidTasks with everything that is wrong with its outside."""
+    problems = Problems()
+    try:
+        if not file.is_file():
+            raise UsageError(f"{line(str(file))} is no file")
+        with file.open("rb") as opened:
+            raw = read_json(read_limited(cast("Any", opened)))
+    except OSError as error:
+        raise UsageError(f"cannot read {line(str(file))}: {error.strerror}") from None
+    except InvalidTasks as refused:
+        raise InvalidTasks([f"template {file.name}: {problem}" for problem in refused.problems]) from None
+    for path, what in _faults(raw):
+        problems.add(f"template {file.name}: {where(path)} {what}")
+    problems.refuse()
+    return raw
+
+
+def _faults(raw: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Find what keeps an object from being a template."""
+    if not isinstance(raw, dict):
+        yield ("it",), 'must be an object: {"description": …, "parameters": {…}, "tasks": […]}'
+        return
+    held = cast("dict[str, Any]", raw)
+    yield from _unknown(held, _KEYS)
+    if not isinstance(held.get("description"), str):
+        yield ("description",), "must be text that says what the template is for"
+    if not isinstance(held.get("tasks"), list):
+        yield ("tasks",), "must be a list: […]"
+    parameters: Any = held.get("parameters", {})
+    if not isinstance(parameters, dict):
+        yield ("parameters",), "must be an object: {…}"
+        return
+    named = cast("dict[str, Any]", parameters)
+    for name, told in named.items():
+        yield from _parameter_faults(name, told)
+    for name in dict.fromkeys(_places([held.get("tasks"), held.get("config")])):
+        if name not in named:
+            yield ("parameters",), f"has no '{name}', but ${{{name}}} is used{hint(name, named)}"
+
+
+def _parameter_faults(name: str, told: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    path = ("parameters", name)
+    if not _PLACE.fullmatch(f"${{{name}}}"):
+        yield path, "is no name: letters, digits, '_' and '-', with a letter in front"
+    if not isinstance(told, dict):
+        yield path, 'must be an object: {"description": …, "default": …}'
+        return
+    held = cast("dict[str, Any]", told)
+    yield from _unknown(held, _PARAMETER_KEYS, path)
+    if not isinstance(held.get("description"), str):
+        yield (*path, "description"), "must be text that says what to give"
+    if not isinstance(held.get("default", ""), str):
+        yield (*path, "default"), "must be text"
+
+
+def _unknown(held: Mapping[str, Any], known: Collection[str], path: tuple[str, ...] = ()) -> Iterator[Any]:
+    return (((*path, name), f"is no field{hint(name, known)}") for name in held if name not in known)
+
+
+def _parameters(raw: Mapping[str, Any]) -> tuple[Parameter, ...]:
+    told = raw.get("parameters", {})
+    return tuple(Parameter(name, given["description"], given.get("default")) for name, given in told.items())
+
+
+def _values(name: str, parameters: Collection[Parameter], given: Mapping[str, str]) -> dict[str, str]:
+    """Give each parameter its value. Raises UsageError that names all that are missing or unknown."""
+    known = [one.name for one in parameters]
+    problems = [f"it has no parameter '{shown(key)}'{hint(key, known)}" for key in given if key not in known]
+    problems += [
+        f"it needs --set {one.name}=… ({line(one.description)})"
+        for one in parameters
+        if one.name not in given and one.default is None
+    ]
+    if problems:
+        raise UsageError(f"template {name}: {'; '.join(problems)}")
+    return {one.name: given.get(one.name, one.default or "") for one in parameters}
+
+
+def _places(value: Any) -> Iterator[str]:
+    """Go through the names of all parameters that are used."""
+    if isinstance(value, str):
+        yield from (match[2] for match in _PLACE.finditer(value) if match[2])
+    elif isinstance(value, dict):
+        yield from _places(list(cast("dict[str, Any]", value).values()))
+    elif isinstance(value, list):
+        for item in cast("list[Any]", value):
+            yield from _places(item)
+
+
+def _filled(value: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return _PLACE.sub(lambda match: match[1] or values[match[2]], value)
+    if isinstance(value, dict):
+        return {key: _filled(item, values) for key, item in cast("dict[str, Any]", value).items()}
+    return [_filled(item, values) for item in cast("list[Any]", value)] if isinstance(value, list) else value

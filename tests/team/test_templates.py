@@ -1,0 +1,160 @@
+"""Templates of a dispatch: what they become, whose wins, and that a value is never more than text."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from team_mail.mail.errors import UsageError
+from team_mail.personas.bundled import with_bundled
+from team_mail.personas.roster import Roster
+from team_mail.scheduler.errors import InvalidTasks
+from team_mail.scheduler.task_file import read_input
+from team_mail.scheduler.task_graph import waves
+from team_mail.team.templates import template, templates
+
+PERSONAS = [persona.id for persona in with_bundled(Roster()).personas]
+NEEDED = {"code-review": "path", "research": "question", "build": "feature"}
+MINE = {
+    "description": "Greets somebody.",
+    "parameters": {"who": {"description": "whom to greet"}, "how": {"description": "how", "default": "warmly"}},
+    "tasks": [
+        {
+            "task_id": "greet",
+            "agent": "scribe",
+            "description": "Greet ${who} ${how}.",
+            "input_data": {"${who}": ["$${who}"]},
+        }
+    ],
+}
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Write a template of the team's own; return the team's folder."""
+
+    def own(name: str, content: object) -> object:
+        (tmp_path / "templates").mkdir(exist_ok=True)
+        text = content if isinstance(content, str) else json.dumps(content)
+        (tmp_path / "templates" / f"{name}.json").write_text(text)
+        return tmp_path
+
+    return own
+
+
+@pytest.mark.parametrize(("name", "key"), NEEDED.items())
+def test_each_bundled_template_becomes_tasks_that_can_be_dispatched(name, key):
+    """With the one value that it needs, for personas that come with the package, and something runs at once."""
+    found = read_input(template(name, {key: "src/api.py"}, None), PERSONAS)
+
+    assert len(waves(found.tasks)) > 1
+    assert any("src/api.py" in task.description for task in found.tasks)
+
+
+def test_templates_are_listed_with_what_they_ask_for(own):
+    """Bundled ones and the team's own, by name; one that cannot be read is listed with the reason."""
+    own("mine", MINE)
+    home = own("broken", "{")
+
+    listed = {one.name: one for one in templates(home)}
+
+    assert list(listed) == ["broken", "build", "code-review", "mine", "research"]
+    assert [one.name for one in listed.values() if one.own] == ["broken", "mine"]
+    assert listed["broken"].problem.startswith("template broken.json: the input is not JSON")
+    assert [(one.name, one.default) for one in listed["mine"].parameters] == [("who", None), ("how", "warmly")]
+    assert {one.name for one in templates(None)} == NEEDED.keys()
+
+
+def test_parameters_are_filled_in_texts_only(own):
+    """Keys stay as they are, and two dollars write a brace."""
+    (task,) = json.loads(template("mine", {"who": "Ada"}, own("mine", MINE)))["tasks"]
+
+    assert task["description"] == "Greet Ada warmly."
+    assert task["input_data"] == {"${who}": ["${who}"]}
+
+
+def test_the_teams_own_template_wins(own):
+    """A file of the same name takes the place of the bundled one."""
+    home = own("build", MINE)
+
+    assert b"Greet Ada" in template("build", {"who": "Ada"}, home)
+    assert b"Greet Ada" not in template("build", {"feature": "Ada"}, None)
+
+
+@given(st.text())
+@settings(max_examples=100, deadline=None)
+def test_a_value_is_never_more_than_text(value):
+    """Quotes, braces and other parameters' places arrive as they were given."""
+    written = json.loads(template("build", {"feature": value, "done": "${feature} ${path}"}, None))
+
+    plain = json.loads(template("build", {"feature": "x"}, None))
+    assert written["tasks"][0]["input_data"] == {"feature": value, "path": "src", "done": "${feature} ${path}"}
+    assert [one.keys() for one in written["tasks"]] == [one.keys() for one in plain["tasks"]]
+    assert written["config"] == plain["config"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("biuld", {}, "there is no template 'biuld', there are build, code-review, research; did you mean build"),
+        ("zzz", {}, "there is no template 'zzz', there are build, code-review, research$"),
+        ("../build", {}, "'../build' is no name of a template"),
+        ("a/b", {}, "is no name of a template"),
+        ("", {}, "is no name of a template"),
+        (".", {}, "is no name of a template"),
+        ("build.json", {}, "is no name of a template"),
+        ("a\x1b[31m", {}, r"'a\\x1b\[31m' is no name"),
+        ("build", {}, r"^template build: it needs --set feature=… \(what a user will be able to do, in a sentence\)$"),
+        ("build", {"featur": "x"}, "no parameter 'featur'; did you mean feature.*; it needs --set feature"),
+    ],
+)
+def test_what_is_no_template_and_no_parameter_is_named(name, values, said):
+    """What was written, what there is, what is missing."""
+    with pytest.raises(UsageError, match=said):
+        template(name, values, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "template x.json: the input is empty"),
+        ("[]", "template x.json: it must be an object"),
+        ('{"tasks": [], "tasks": []}', "template x.json: the input: has the key 'tasks' twice"),
+        ({"description": "d"}, "template x.json: tasks must be a list"),
+        (MINE | {"description": 1}, "template x.json: description must be text"),
+        (MINE | {"parameter": {}}, "template x.json: parameter is no field; did you mean parameters"),
+        (MINE | {"parameters": []}, "template x.json: parameters must be an object"),
+        (MINE | {"parameters": {"who": "x"}}, "template x.json: parameters.who must be an object"),
+        (
+            MINE | {"parameters": {"who": {"description": "x"}, "haw": {"description": "x"}}},
+            r"parameters has no 'how', but \$\{how\} is used; did you mean who or haw",
+        ),
+        (MINE | {"parameters": {"a b": {"description": "x"}}}, r'parameters\["a b"\] is no name'),
+        (
+            MINE | {"parameters": MINE["parameters"] | {"n": {"description": "x", "default": 1}}},
+            "n.default must be text",
+        ),
+        (
+            MINE | {"parameters": MINE["parameters"] | {"n": {"defualt": "x"}}},
+            "n.defualt is no field; did you mean default",
+        ),
+    ],
+)
+def test_a_broken_template_is_named_by_file_and_place(own, content, said):
+    """Its file is outside data like any other."""
+    with pytest.raises(InvalidTasks, match=said):
+        template("x", {"who": "Ada"}, own("x", content))
+
+
+def test_what_is_no_file_is_not_read(own, tmp_path):
+    """A pipe would wait for ever, and a folder is no template."""
+    home = own("mine", MINE)
+    os.mkfifo(tmp_path / "templates" / "pipe.json")
+    (tmp_path / "templates" / "folder.json").mkdir()
+
+    for name in ("pipe", "folder"):
+        with pytest.raises(UsageError, match=f"{name}.json is no file"):
+            template(name, {}, home)
