@@ -58,6 +58,8 @@ _AGAIN = " What landed of your earlier attempts is in the base."
 _CLONE = """\
 You work alone in a private clone of {repository} at commit `{base}`. What you leave in its files when you end is your
   patch, and the weaver lands it on `{branch}`. You need not commit. Never push, and leave alone what is not in it."""
+_FOLDER = "There is no repository: you work in an empty folder of your own, and only your result is kept of it."
+_ASK = "Nobody can answer while you run. Ask by mail, go on with what is sure, and end. The human is `{human}`."
 _HOUSE = (
     """\
 Never touch `.git` or `.team`: such a patch is refused whole. Workflows, git attributes and the settings of agents wait
@@ -65,7 +67,6 @@ Never touch `.git` or `.team`: such a patch is refused whole. Workflows, git att
     """\
 The others change the same commit at this moment. Keep your patch small and leave alone what you have no need to change:
   whoever reformats a file collides with everybody.""",
-    "Nobody can answer while you run. Ask by mail, go on with what is sure, and end. The human is `{human}`.",
 )
 _ACT = """\
 Read the code before you change it. Make the smallest change that reaches the objective, in the style of what is
@@ -79,8 +80,8 @@ out what does not serve the objective. If you cannot make it right, undo it, and
 class Situation:
     """Where a run stands. `base` is the commit it starts from, `branch` where its patch will land.
 
-    `sprint` is 0 in a dispatch. `team` is everybody's id and description; `human` and `repository` are names;
-    `timeout` is in seconds.
+    `sprint` is 0 in a dispatch, `base` is empty where there is no repository. `team` is everybody's id and description;
+    `human` and `repository` are names; `timeout` is in seconds.
     """
 
     sprint: int
@@ -234,9 +235,8 @@ def _facts(persona: Persona, situation: Situation) -> str:
     again = _AGAIN if situation.sprint and situation.attempt > 1 else ""
     facts = [
         (_RUN if situation.sprint else _TASK_RUN).format(**named) + again,
-        _CLONE.format(**named),
-        _allowed(persona),
-        *(fact.format(**named) for fact in _HOUSE),
+        *([_CLONE.format(**named), _allowed(persona), *_HOUSE] if situation.base else [_FOLDER]),
+        _ASK.format(**named),
     ]
     if situation.timeout:
         facts.append(f"You are stopped after {situation.timeout / 60:.3g} minutes: have your files in order by then.")
