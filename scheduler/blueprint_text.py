@@ -150,10 +150,8 @@ def _phase(phase: PhasePlan) -> tuple[str, ...]:
 
 
 def _conflicts(found: Blueprint) -> Section:
-    rows = [
-        (f"{one.one}, {one.other}", named(one.files, _FILES), one.resolution, one.why)
-        for one in found.conflicts[:_CONFLICTS]
-    ]
+    dearest = sorted(found.conflicts, key=lambda one: (one.resolution == ORDER, -one.cost))[:_CONFLICTS]
+    rows = [(f"{one.one}, {one.other}", named(one.files, _FILES), one.resolution, one.why) for one in dearest]
     more = len(found.conflicts) - len(rows)
     note = f"and {counted(more, 'more pair')}, which --json tells" if more else ""
     return Section("conflicts", [("tasks", "files", "resolve", "how"), *rows], note)

@@ -106,8 +106,9 @@ def span(seconds: float) -> str:
     """Write a length of work for people: `3 h`, `1 h 30 min`, `45 min`, `12.5 s`."""
     if seconds < _MINUTE:
         return f"{seconds:.3g} s" if seconds else "0"
-    if seconds < _HOUR:
-        minutes, rest = divmod(round(seconds), _MINUTE)
+    whole = round(seconds)
+    if whole < _HOUR:
+        minutes, rest = divmod(whole, _MINUTE)
         return f"{minutes} min" + (f" {rest} s" if rest else "")
     hours, minutes = divmod(round(seconds / _MINUTE), _MINUTE)
     return f"{hours} h" + (f" {minutes} min" if minutes else "")
