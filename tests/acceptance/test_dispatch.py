@@ -1,0 +1,345 @@
+"""`team dispatch`, `trace` and `replay` in processes of their own: the examples, kills, interrupts, hostile input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+TEAM = Path(sys.executable).with_name("team")
+EXAMPLES = sorted((ROOT / "examples" / "dispatch").glob("*.json"))
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("TEAM_", "_TEAM", "PYTHON", "EDITOR", "VISUAL", "GIT_", "COV"))
+} | {
+    "GIT_AUTHOR_NAME": "ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_COMMITTER_NAME": "ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.org", "GIT_CONFIG_GLOBAL": "/dev/null",
+}  # fmt: skip
+RESULT = {
+    "type": "result", "subtype": "success", "is_error": False, "result": 'Done.\n{"answer": 42}', "total_cost_usd": 0.1,
+}  # fmt: skip
+STREAM = [
+    {
+        "type": "assistant",
+        "message": {"content": [{"type": "tool_use", "id": "t1", "name": "Read", "input": {"file": "list.txt"}}]},
+    },
+    {
+        "type": "user",
+        "message": {"content": [{"type": "tool_result", "tool_use_id": "t1", "content": "one"}]},
+    },
+    RESULT,
+]
+
+
+class Project:
+    """A repository with an agent that is a line of shell, and no personas of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / ".team"
+
+    def agent(self, script: str) -> None:
+        self.home.mkdir(exist_ok=True)
+        told = json.dumps(["sh", "-c", script])
+        (self.home / "team.toml").write_text(f'[agents.shell]\ncommand = {told}\ntimeout = "20s"\n')
+
+    def git(self, *words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=self.folder, env=CLEAN, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def run(self, *words: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
+        given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin.decode(errors="surrogateescape")}
+        return subprocess.run(
+            [TEAM, *words], cwd=self.folder, env=CLEAN, capture_output=True, text=True, check=False, timeout=60,
+            errors="surrogateescape", **given,
+        )  # fmt: skip
+
+    def told(self, *words: str, code: int = 0):
+        ended = self.run(*words)
+        assert ended.returncode == code, ended.stderr
+        return json.loads(ended.stdout)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [TEAM, *words], cwd=self.folder, env=CLEAN, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def write(self, *tasks: dict, **config) -> str:
+        (self.folder / "tasks.json").write_text(json.dumps({"tasks": tasks, "config": config}))
+        return "tasks.json"
+
+    def events(self, kind: str) -> list[dict]:
+        lines = (self.home / "mail" / "events.jsonl").read_text().splitlines()
+        return [event for event in map(json.loads, lines) if event["kind"] == kind]
+
+    def files(self) -> set[str]:
+        return {str(path.relative_to(self.folder.parent)) for path in self.folder.parent.rglob("*")}
+
+
+@pytest.fixture
+def project(tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project = Project(folder)
+    project.git("init", "--quiet", "--initial-branch=main")
+    (folder / "list.txt").write_text("one\ntwo\n")
+    project.git("add", ".")
+    project.git("commit", "--quiet", "-m", "Begin")
+    return project
+
+
+def task(name: str, *after: str, **told) -> dict:
+    return {"task_id": name, "agent": "forge", "description": f"Do {name}.", "dependencies": [*after]} | told
+
+
+def living(folder: Path) -> list[str]:
+    """Name the processes that work for a team."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environ = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"TEAM_HOME={folder}".encode() in environ and b"TEAM_RUN=" in environ:
+            found.append((entry / "cmdline").read_bytes().decode(errors="replace"))
+    return found
+
+
+# -- the examples
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_each_example_runs_as_it_stands(project, example):
+    """With the bundled agent, in some other repository: every task succeeds, every trace is there."""
+    given = json.loads(example.read_text())
+    done = project.told("dispatch", str(example), "--agent", "scripted", "--trace-dir", "traces")
+    assert done["status"] == "success"
+    assert [one["task_id"] for one in done["results"]] == [one["task_id"] for one in given["tasks"]]
+    for one in done["results"]:
+        assert json.loads((project.folder / one["trace_file"]).read_text())["output"] == one["output"]
+    written = [one["output"]["generated_file"] for one in done["results"] if "generated_file" in one["output"]]
+    branch = f"team/dispatch-{project.events('dispatch.started')[0]['data']['dispatch'][-8:]}"
+    assert written
+    assert set(written) <= set(project.git("ls-tree", "-r", "--name-only", branch).splitlines())
+
+
+def test_there_are_the_five_examples_that_are_documented():
+    """By their names."""
+    assert [path.name for path in EXAMPLES] == [
+        "01_parallel_generation.json", "02_debug_then_fix.json", "03_validation_workflow.json",
+        "04_mixed_analysis.json", "05_complex_dependencies.json",
+    ]  # fmt: skip
+
+
+# -- input, output, exit codes
+
+
+def test_tasks_come_from_a_file_or_from_a_pipe_and_results_go_to_standard_output(project):
+    """The same either way; progress is on standard error, and --quiet takes it away."""
+    project.agent('cat > /dev/null; echo "{\\"file\\": \\"$TEAM_TASK\\"}" > "$TEAM_OUTPUT"')
+    file = project.write(task("a"), task("b", "a"))
+    first = project.run("dispatch", file)
+    piped = project.run("dispatch", "--quiet", stdin=(project.folder / file).read_bytes())
+    assert (first.returncode, piped.returncode, piped.stderr) == (0, 0, "")
+    assert "b (attempt 1): done" in first.stderr
+    outputs = [[one["output"] for one in json.loads(ended.stdout)["results"]] for ended in (first, piped)]
+    assert outputs == [[{"file": "a"}, {"file": "b"}]] * 2
+    assert set(json.loads(first.stdout)) == {"status", "results", "summary", "trace_index"}
+
+
+def test_a_failure_is_exit_1_and_the_agents_last_words_are_its_error(project):
+    """Partial, with the reason that the agent printed."""
+    project.agent('cat > /dev/null; test "$TEAM_TASK" != b || { echo the disk is full; exit 3; }')
+    done = project.told("dispatch", project.write(task("a"), task("b"), task("c", "b")), code=1)
+    assert (done["status"], done["summary"]["failed"]) == ("partial", 2)
+    assert done["results"][1]["error"] == "exit 3: the disk is full"
+    assert done["results"][2]["status"] == "blocked"
+
+
+def test_a_dry_run_says_who_would_do_what_and_starts_nothing(project):
+    """Not a byte is written into the log, nor a trace."""
+    project.agent("exit 9")
+    told = project.told(
+        "dispatch", project.write(task("a", estimate="1h"), task("b", "a", estimate="30m")), "--dry-run"
+    )
+    assert told["waves"] == [["a"], ["b"]]
+    assert told["tasks"][0]["played_by"] == "shell"
+    assert told["estimated_seconds"] == 5400
+    assert not (project.home / "mail").exists()
+    assert not (project.folder / "traces").exists()
+
+
+def test_what_is_set_on_the_command_line_beats_the_config(project):
+    """Workers, time and the folder for traces."""
+    project.agent("cat > /dev/null; exec tail -f /dev/null")
+    file = project.write(task("a"), max_workers=2, timeout_seconds=50, trace_dir="elsewhere")
+    done = project.told("dispatch", file, "--timeout", "0.2", "--trace-dir", "here", "--max-workers", "1", code=1)
+    assert done["results"][0]["error"].startswith("Task timeout exceeded: ")
+    assert done["results"][0]["trace_file"] == "here/a.json"
+    config = json.loads((project.folder / done["trace_index"]).read_text())["config"]
+    assert (config["max_workers"], config["timeout_seconds"], config["trace_dir"]) == (1, 0.2, "here")
+    assert not (project.folder / "elsewhere").exists()
+    assert living(project.home) == []
+
+
+def test_a_trace_tells_the_tool_calls_of_the_agents_stream(project):
+    """What a stream of JSON lines says of tools is in the trace, and the object it ends with is the output."""
+    lines = "\n".join(map(json.dumps, STREAM))
+    (project.folder / "stream.jsonl").write_text(lines + "\n")
+    project.git("add", "stream.jsonl")
+    project.git("commit", "--quiet", "-m", "Record")
+    project.agent("cat > /dev/null; cat stream.jsonl")
+    done = project.told("dispatch", project.write(task("a")))
+    told = project.told("trace", "a", "--json")
+    assert told["mcp_calls"] == [{"tool": "Read", "input": {"file": "list.txt"}, "output": "one", "duration_ms": None}]
+    assert told["output"] == done["results"][0]["output"] == {"answer": 42}
+    assert "tool 1: Read" in project.run("trace", "a").stdout
+    assert "a\tforge\tsuccess" in project.run("trace", "--index").stdout
+
+
+def test_the_same_tasks_are_replayed_on_another_agent(project):
+    """The first agent fails; the bundled one plays the same tasks in a dispatch of its own."""
+    project.agent("exit 1")
+    first = project.told("dispatch", project.write(task("a"), task("b", "a")), code=1)
+    name = json.loads((project.folder / first["trace_index"]).read_text())["correlation_id"]
+    again = project.told("replay", name[-8:], "--agent", "scripted")
+    assert (first["status"], again["status"]) == ("failure", "success")
+    assert len({event["data"]["dispatch"] for event in project.events("dispatch.started")}) == 2
+
+
+def test_a_template_makes_the_tasks(project):
+    """Its parameters are set on the command line; one that is not given is named."""
+    refused = project.run("dispatch", "--template", "build", "--agent", "scripted")
+    assert refused.returncode == 2
+    missing = json.loads(refused.stderr)["error"]
+    assert "--set" in missing
+    own = {
+        "description": "Mine.",
+        "parameters": {"what": {"description": "what to do"}},
+        "tasks": [task("a", description="${what}")],
+    }
+    (project.home / "templates").mkdir(parents=True)
+    (project.home / "templates" / "mine.json").write_text(json.dumps(own))
+    done = project.told("dispatch", "--template", "mine", "--set", "what=Mow the lawn", "--agent", "scripted")
+    assert "Mow the lawn" in done["results"][0]["output"]["summary"]
+
+
+# -- killed, interrupted
+
+
+def test_killed_in_the_middle_and_gone_on_with_every_task_is_done_once(project, tmp_path):
+    """kill -9 while the second task is under way: the first is not done again, no process is left, the rest is done."""
+    gate, ran = tmp_path / "gate", tmp_path / "ran"
+    os.mkfifo(gate)
+    project.agent(
+        f'cat > /dev/null; test "$TEAM_TASK" != b -o -e {tmp_path}/again || cat {gate}; '
+        f'echo "$TEAM_TASK" >> {ran}; echo "$TEAM_TASK" > "$TEAM_TASK.txt"'
+    )
+    process = project.start("dispatch", project.write(task("a"), task("b", "a"), task("c", "b")))
+    with process, gate.open("w"):  # it opens when the second task reads from it
+        process.kill()
+    (tmp_path / "again").touch()
+    name = project.events("dispatch.started")[0]["data"]["dispatch"]
+    done = project.told("dispatch", "--resume", name)
+
+    assert [one["status"] for one in done["results"]] == ["success"] * 3
+    assert sorted(ran.read_text().split()) == ["a", "b", "c"]
+    ended = [(e["data"]["task"], e["data"]["status"]) for e in project.events("run.finished")]
+    assert ended == [("a", "ok"), ("b", "ok"), ("c", "ok")]
+    assert [e["data"]["task"] for e in project.events("run.lost")] == ["b"]
+    assert project.git("ls-tree", "--name-only", f"team/dispatch-{name[-8:]}").split() == [
+        "a.txt", "b.txt", "c.txt", "list.txt",
+    ]  # fmt: skip
+    assert living(project.home) == []
+    assert [path.name for path in (project.home / "work").iterdir()] == ["bin"]
+
+
+def test_an_interrupt_ends_every_child_and_still_tells_what_was_done(project, tmp_path):
+    """Ctrl-C: exit 130, a result for each task, nothing alive; what was not done can be gone on with."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    project.agent(f'cat > /dev/null; test "$TEAM_TASK" = a || {{ cat {gate} & setsid tail -f /dev/null; }}')
+    process = project.start("dispatch", project.write(task("a"), task("b", "a"), task("c", "b")))
+    with gate.open("w"):
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    done = json.loads(out)
+    assert process.returncode == 130
+    assert [one["status"] for one in done["results"]] == ["success", "cancelled", "cancelled"]
+    assert done["summary"]["total_tasks"] == 3
+    assert "--resume" in err
+    assert living(project.home) == []
+
+
+# -- hostile input
+
+
+DEEP = b'{"tasks": [{"task_id": "a", "agent": "forge", "input_data": {"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}]}"
+HOSTILE = {
+    "100,000 deep": DEEP,
+    "nothing but brackets": b"[" * 100_000,
+    "a slash": b'{"tasks": [{"task_id": "../../evil", "agent": "forge"}]}',
+    "dots": b'{"tasks": [{"task_id": "..", "agent": "forge"}]}',
+    "a newline": b'{"tasks": [{"task_id": "a\\nb", "agent": "forge"}]}',
+    "an escape sequence": b'{"tasks": [{"task_id": "a\\u001b[2J", "agent": "forge"}]}',
+    "a key twice": b'{"tasks": [{"task_id": "a", "task_id": "b", "agent": "forge"}]}',
+    "half a surrogate": b'{"tasks": [{"task_id": "a", "agent": "forge", "description": "\\ud800"}]}',
+    "not UTF-8": b'{"tasks": [{"task_id": "\xff", "agent": "forge"}]}',
+    "NaN": b'{"tasks": [{"task_id": "a", "agent": "forge", "estimate": NaN}]}',
+    "nothing": b"",
+    "another thing": b'["tasks"]',
+}
+
+
+@pytest.mark.parametrize("given", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_tasks_get_one_clear_error_and_write_nothing(project, given):
+    """Exit 2, one problem in words as JSON on standard error, and no file anywhere that was not there."""
+    (project.folder / "tasks.json").write_bytes(given)
+    before = project.files()
+    ended = project.run("dispatch", "tasks.json")
+    told = json.loads(ended.stderr)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert (told["status"], len(told["errors"])) == ("failure", 1)
+    assert told["error"].isprintable()
+    assert len(told["error"]) < 400
+    assert project.files() == before
+
+
+def test_a_file_of_100_megabytes_is_refused_and_not_read(project):
+    """Nor kept in memory: a hole of a file is refused at its cap."""
+    with (project.folder / "tasks.json").open("wb") as file:
+        file.truncate(100 << 20)
+    ended = project.run("dispatch", "tasks.json")
+    assert ended.returncode == 2
+    assert "16" in json.loads(ended.stderr)["error"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("dispatch",),
+        ("dispatch", "missing.json"),
+        ("dispatch", "tasks.json", "--resume", "0123"),
+        ("dispatch", "--template", "../../etc/passwd"),
+        ("dispatch", "--timeout", "soon", "tasks.json"),
+        ("dispatch", "--set", "a=b", "tasks.json"),
+        ("dispatch", "--resume", "0123"),
+        ("replay", "0123"),
+    ],
+)
+def test_what_cannot_be_begun_is_refused_with_a_word_on_what_to_do(project, words):
+    """Exit 2 and the documented form, whatever was wrong with the call."""
+    project.write(task("a"))
+    ended = project.run(*words)
+    told = json.loads(ended.stderr)
+    assert (ended.returncode, ended.stdout, told["status"]) == (2, "", "failure")
+    assert told["error"]
