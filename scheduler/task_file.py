@@ -14,7 +14,7 @@ from .task_graph import circle_text, cycles, depending, unknown_dependencies, un
 from .task_input import check_typed
 from .task_json import MAX_BYTES, read_json
 from .task_problems import Problems, shown, where
-from .task_reference import Reference, find_references
+from .task_reference import Reference, find_references, has_reference
 
 _PIECE = 1 << 16
 _NOTHING = "tasks: is empty; there is nothing to dispatch"
@@ -26,6 +26,7 @@ class _Given(NamedTuple):
     place: int
     task_id: str
     agent: str
+    description: str
     input_data: Mapping[str, Any] | None
     dependencies: tuple[str, ...]
 
@@ -82,7 +83,7 @@ def problems_of(found: DispatchInput, personas: Collection[str]) -> list[str]:
     """Say what is wrong with tasks that are well one by one: together, with their typed input, and for this team."""
     problems = Problems()
     given = [
-        _Given(place, task.task_id, task.agent, task.input_data, task.dependencies)
+        _Given(place, task.task_id, task.agent, task.description, task.input_data, task.dependencies)
         for place, task in enumerate(found.tasks)
     ]
     _check(given, found.config, personas, problems)
@@ -95,11 +96,13 @@ def _given(item: Any, place: int) -> _Given | None:
     """Take what can be taken of a task that may be wrong; nothing of one without a name."""
     if not isinstance(item, dict) or not isinstance((raw := cast("dict[str, Any]", item)).get("task_id"), str):
         return None
-    agent, input_data, needs = raw.get("agent"), raw.get("input_data", {}), raw.get("dependencies")
+    agent, told = (value if isinstance(value, str) else "" for value in (raw.get("agent"), raw.get("description")))
+    input_data, needs = raw.get("input_data", {}), raw.get("dependencies")
     return _Given(
         place,
         raw["task_id"],
-        agent if isinstance(agent, str) else "",
+        agent,
+        told,
         cast("dict[str, Any]", input_data) if isinstance(input_data, dict) else None,
         tuple(name for name in cast("list[Any]", needs) if isinstance(name, str)) if isinstance(needs, list) else (),
     )
@@ -140,6 +143,9 @@ def _check_references(given: Sequence[_Given], known: Collection[str], problems:
     """Add references that cannot be filled. While there are circles, nobody can say what comes before what."""
     indirect: list[tuple[_Given, Reference]] = []
     for task in given:
+        if has_reference(task.description):
+            path = where(("tasks", task.place, "description"))
+            problems.add(f"{path}: references are filled in input_data only; put it there, and speak of it here")
         for found in find_references(task.input_data):
             path = where(("tasks", task.place, "input_data", *found.path))
             if found.malformed:

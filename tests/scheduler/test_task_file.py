@@ -96,6 +96,15 @@ def test_a_reference_needs_a_dependency_be_it_by_way_of_others():
     ]
 
 
+def test_a_reference_where_nothing_is_filled_is_a_mistake():
+    """An agent that is told to mend `{{ … }}` has been told nothing."""
+    tasks = [task("a"), task("b", "forge", "a", description="Mend {{ tasks.a.output.cause }}, and {{ that }}.")]
+
+    assert problems({"tasks": tasks}) == [
+        "tasks[1].description: references are filled in input_data only; put it there, and speak of it here"
+    ]
+
+
 def test_unknown_personas_of_the_config_are_named():
     """A limit for somebody who is not there limits nobody."""
     assert problems({"tasks": [task()], "config": {"max_per_agent": {"scrib": 1, "*": 2}}}) == [
