@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -245,8 +246,11 @@ def test_killed_in_the_middle_and_gone_on_with_every_task_is_done_once(project, 
         f'echo "$TEAM_TASK" >> {ran}; echo "$TEAM_TASK" > "$TEAM_TASK.txt"'
     )
     process = project.start("dispatch", project.write(task("a"), task("b", "a"), task("c", "b")))
-    with process, gate.open("w"):  # it opens when the second task reads from it
+    with process, gate.open("w") as held:  # it opens when the second task reads from it
         process.kill()
+        gone = select.poll()
+        gone.register(held, select.POLLERR)
+        assert gone.poll(20_000)  # nobody reads any more: the task was ended, though its dispatch could not do it
     (tmp_path / "again").touch()
     name = project.events("dispatch.started")[0]["data"]["dispatch"]
     done = project.told("dispatch", "--resume", name)
