@@ -132,16 +132,6 @@ def _next_wave(
     return tuple(ready)
 
 
-def ancestors(tasks: Sequence[Node]) -> dict[str, frozenset[str]]:
-    """Find for each task all that it depends on, also by way of others. Raises InvalidTasks for circles."""
-    edges = _edges(tasks)
-    found: dict[str, frozenset[str]] = {}
-    for wave in waves(tasks):
-        for name in wave:
-            found[name] = frozenset(edges[name]).union(*(found[need] for need in edges[name]))
-    return {name: found[name] for name in edges}
-
-
 def depending(tasks: Sequence[Node], pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
     """Return those pairs whose first task depends on the second, also by way of others; at little cost for many tasks.
 
