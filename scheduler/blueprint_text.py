@@ -83,7 +83,9 @@ def left_out(order: WorkOrder) -> Iterator[str]:
 
 
 def _named(items: Sequence[Item]) -> str:
-    return ", ".join(f"{line(item.id)} ({line(item.title)})" if item.title else line(item.id) for item in items)
+    return ", ".join(
+        line(f"{item.id} ({item.title})" if item.title not in {"", item.id} else item.id) for item in items
+    )
 
 
 # -- what both tell, as tables

@@ -6,7 +6,7 @@ The number in a bar is its worker. The critical path is outlined; a line joins t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..mail.render import line
@@ -170,7 +170,7 @@ def _names(sheet: _Sheet) -> Iterator[Spec]:
 
 def _titles(sheet: _Sheet) -> Iterator[Spec]:
     """Write each task's title beside its bar, on the side that has more room, and what people do into their rows."""
-    items = sheet.found.items
+    items = {task: replace(item, title="") if item.title == task else item for task, item in sheet.found.items.items()}
     starts = dict(zip((phase.number for phase in sheet.found.phases), _starts(sheet.found), strict=True))
     right: list[Spec] = []
     left: list[Spec] = []
@@ -181,7 +181,7 @@ def _titles(sheet: _Sheet) -> Iterator[Spec]:
     for item in items.values():
         if item.manual:
             at = starts[item.phase + 1] / sheet.unit
-            told = f"by hand, {span(item.estimate)}: {line(item.title)}"
+            told = f"by hand, {span(item.estimate)}" + (f": {line(item.title)}" if item.title else "")
             right.append({"x": at, "y": sheet.rows[item.id], "text": told})
     where = sheet.at(text={"field": "text"})
     for texts, align, dx in ((right, "left", 7), (left, "right", -7)):
