@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,7 +41,7 @@ class CommandAgent:
     they print, or if it leaves a result for its task that nobody can read.
 
     It sees only what of the scheduler's environment is harmless, the names in `env`, and what `env_file` sets; the
-    values of `env_file`, and those in `env` that are called like secrets, are blotted out of its output.
+    values of `env_file`, and those in `env` that are called like secrets, are blotted out of its output and its result.
     """
 
     name: str
@@ -97,8 +97,9 @@ class CommandAgent:
                 return Outcome("failed", None, 0.0, self._too_long(job))
         secrets = self._secrets()
         env = self._environment(job) | secrets | _own(job) | _task(job)
-        outcome = keep(job, argv, env, secrets=self._hidden(secrets), stdin=stdin, limits=self.limits)
-        return _concluded(job, outcome) if outcome.status == "ok" else outcome
+        hidden = self._hidden(secrets)
+        outcome = keep(job, argv, env, secrets=hidden, stdin=stdin, limits=self.limits)
+        return _concluded(job, outcome, hidden) if outcome.status == "ok" else outcome
 
     def _too_long(self, job: Job) -> str:
         return (
@@ -167,7 +168,7 @@ def _task(job: Job) -> dict[str, str]:
     return told
 
 
-def _concluded(job: Job, outcome: Outcome) -> Outcome:
+def _concluded(job: Job, outcome: Outcome, hidden: Collection[str]) -> Outcome:
     """Take in what a run that ended well said of its end, and its result where a task is to have one."""
     log = log_of(job.folder)
     if why := read_stream(log).failed:
@@ -175,7 +176,7 @@ def _concluded(job: Job, outcome: Outcome) -> Outcome:
     if job.assignment is None:
         return outcome
     try:
-        return replace(outcome, output=output_of(job.folder, log))
+        return replace(outcome, output=output_of(job.folder, log, hidden))
     except BadOutput as error:
         return replace(outcome, status="failed", detail=f"{outcome.detail}, but {error}")
 

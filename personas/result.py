@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..mail.render import line
 from .errors import BadOutput
 from .stream import MAX_LOG, read_stream
-from .value import read_value
+from .value import blotted, read_value
 
 FILE = "output.json"  # in the run's folder; the agent knows it as TEAM_OUTPUT
 MAX_OUTPUT = 1 << 20  # bytes
@@ -30,8 +30,8 @@ def log_of(folder: Path) -> bytes:
         return b""
 
 
-def output_of(folder: Path, log: bytes) -> Any:
-    """Return the result of the run whose papers are in `folder`; `log` is all that it said.
+def output_of(folder: Path, log: bytes, secrets: Collection[str] = ()) -> Any:
+    """Return the result of the run whose papers are in `folder`; `log` is all that it said, without `secrets`.
 
     That is what `output.json` holds; without one, the last JSON object that the final message consists of, ends with,
     or has in a block of ```json; else `{"text": …}` with the message's end. Raises BadOutput for a file that holds no
@@ -39,7 +39,7 @@ def output_of(folder: Path, log: bytes) -> Any:
     """
     written = _written(folder / FILE)
     if written is not None:
-        return _read(written)
+        return blotted(_read(written), secrets)
     text = read_stream(log).text
     found = _object(text)
     return {"text": text[-MAX_TEXT:]} if found is None else found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Collection
 from typing import Any, cast
 
 from ..mail.event import MAX_INTEGER
@@ -35,6 +37,22 @@ def fault_in(value: Any) -> str | None:
             return fault
         level = [inner for one in level for inner in _within(one)]
     return _TOO_DEEP if level else None
+
+
+def blotted(value: Any, secrets: Collection[str]) -> Any:
+    """Return a value with `***` in the place of every secret in its texts, the longest first."""
+    if not secrets:
+        return value
+    hidden = re.compile("|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True)))
+
+    def clear(inner: Any) -> Any:
+        if isinstance(inner, dict):
+            return {hidden.sub("***", key): clear(one) for key, one in cast("dict[str, Any]", inner).items()}
+        if isinstance(inner, list):
+            return [clear(one) for one in cast("list[Any]", inner)]
+        return hidden.sub("***", inner) if isinstance(inner, str) else inner
+
+    return clear(value)
 
 
 def compact(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -142,8 +143,8 @@ def play(tmp_path):
     """Run a line of shell as the agent of a task, or of none; return its outcome."""
     (tmp_path / "work").mkdir()
 
-    def make(script: str, assignment: Assignment | None = TASK):
-        agent = CommandAgent("a", ("sh", "-c", script), limits=Limits(grace=0.2))
+    def make(script: str, assignment: Assignment | None = TASK, env_file: Path | None = None):
+        agent = CommandAgent("a", ("sh", "-c", script), env_file=env_file, limits=Limits(grace=0.2))
         folder = tmp_path / "runs" / "r"
         return agent.play(Job("r", "bob", 1, 0, "", tmp_path / "work", folder, tmp_path, 20.0, assignment=assignment))
 
@@ -184,3 +185,10 @@ def test_a_run_that_failed_gives_no_result(play):
     """Nor does one that made its own log into something else hold up anybody."""
     assert play('echo 1 > "$TEAM_OUTPUT"; exit 3').output is None
     assert play('cd "$TEAM_HOME/runs/r"; rm output.log; mkfifo output.log').output == {"text": ""}
+
+
+def test_secrets_are_in_no_result(play, tmp_path):
+    """What the file of secrets sets is blotted out wherever it stands in the result, as it is in the log."""
+    (tmp_path / "env").write_text('TOKEN=sk-0123456789\nLONGER=sk-0123456789-and"more\n')
+    script = """echo '{"sk-0123456789": ["sk-0123456789-and\\"more", "a sk-0123456789", 1]}' > "$TEAM_OUTPUT" """
+    assert play(script, env_file=tmp_path / "env").output == {"***": ["***", "a ***", 1]}
