@@ -4,7 +4,7 @@
 PYTHON ?= python3
 COVERAGE ?= 95
 WORKERS ?= 2
-BENCH ?= mail weave sprint
+BENCH ?= mail weave sprint dispatch
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,7 +36,7 @@ demo: $(READY) ## watch a team of 21 do the same work one after the other, then 
 	@$(BIN)/team demo $(ARGS)
 
 .PHONY: bench
-bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint")
+bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch")
 	@status=0; for bench in $(BENCH); do $(BIN)/python benchmarks/$$bench.py $(ARGS) || status=1; done; exit $$status
 
 .PHONY: storm

@@ -34,16 +34,27 @@ if TYPE_CHECKING:
     from .mail.memory import MemoryLog
     from .mail.message import Message
     from .mail.simple import events, get_inbox, mark_read, send_message
-    from .personas.agent import Agent, Job, Outcome
+    from .personas.agent import Agent, Assignment, Job, Outcome
     from .personas.command import CommandAgent
-    from .personas.errors import GitError, GitTooOld, NotARepository, PersonaError, WorkspaceLost, WorkspaceStuck
+    from .personas.errors import (
+        BadOutput,
+        GitError,
+        GitTooOld,
+        NotARepository,
+        PersonaError,
+        WorkspaceLost,
+        WorkspaceStuck,
+    )
+    from .personas.function import FunctionAgent
     from .personas.git import Git
     from .personas.persona import Persona
     from .personas.replay import ReplayAgent
     from .personas.roster import Roster, read_roster
     from .personas.scripted import ScriptedAgent
     from .scheduler.decide import Member, Wish, decide
-    from .scheduler.errors import BranchMoved, NoSuchRun, NotLeader, NotReady, SettingsError, Stopped
+    from .scheduler.dispatch_output import DispatchOutput
+    from .scheduler.dispatcher import ParallelDispatcher
+    from .scheduler.errors import BranchMoved, InvalidTasks, NoSuchRun, NotLeader, NotReady, SettingsError, Stopped
     from .scheduler.launch import Dispatcher
     from .scheduler.patch import Offer
     from .scheduler.plan import Launch, Plan
@@ -51,23 +62,18 @@ if TYPE_CHECKING:
     from .scheduler.sprint import run_sprint
     from .scheduler.state import State
     from .scheduler.summary import Summary
+    from .scheduler.task import DispatchConfig, DispatchInput, Task
+    from .scheduler.task_builder import TaskBuilder
+    from .scheduler.task_graph import detect_circular_dependencies, validate_task_dependencies
     from .scheduler.tick import Ticker
     from .scheduler.weave import weave
     from .scheduler.workshop import Workshop, open_workshop
     from .scheduler.woven import Woven
 
 _HOMES = {
-    "mail.blobs": (
-        "Blob",
-        "BlobMissing",
-        "Blobs",
-    ),
+    "mail.blobs": ("Blob", "BlobMissing", "Blobs"),
     "mail.caller": ("open_mailbox",),
-    "mail.clock": (
-        "Clock",
-        "ManualClock",
-        "SystemClock",
-    ),
+    "mail.clock": ("Clock", "ManualClock", "SystemClock"),
     "mail.directory": ("Directory",),
     "mail.errors": (
         "AmbiguousMessage",
@@ -84,34 +90,17 @@ _HOMES = {
         "UnknownRecipient",
         "UsageError",
     ),
-    "mail.event": (
-        "Draft",
-        "Event",
-    ),
+    "mail.event": ("Draft", "Event"),
     "mail.letter": ("Letter",),
-    "mail.log": (
-        "EventLog",
-        "Log",
-    ),
-    "mail.mailbox": (
-        "Mailbox",
-        "Receipt",
-    ),
+    "mail.log": ("EventLog", "Log"),
+    "mail.mailbox": ("Mailbox", "Receipt"),
     "mail.memory": ("MemoryLog",),
     "mail.message": ("Message",),
-    "mail.simple": (
-        "events",
-        "get_inbox",
-        "mark_read",
-        "send_message",
-    ),
-    "personas.agent": (
-        "Agent",
-        "Job",
-        "Outcome",
-    ),
+    "mail.simple": ("events", "get_inbox", "mark_read", "send_message"),
+    "personas.agent": ("Agent", "Assignment", "Job", "Outcome"),
     "personas.command": ("CommandAgent",),
     "personas.errors": (
+        "BadOutput",
         "GitError",
         "GitTooOld",
         "NotARepository",
@@ -119,21 +108,18 @@ _HOMES = {
         "WorkspaceLost",
         "WorkspaceStuck",
     ),
+    "personas.function": ("FunctionAgent",),
     "personas.git": ("Git",),
     "personas.persona": ("Persona",),
     "personas.replay": ("ReplayAgent",),
-    "personas.roster": (
-        "Roster",
-        "read_roster",
-    ),
+    "personas.roster": ("Roster", "read_roster"),
     "personas.scripted": ("ScriptedAgent",),
-    "scheduler.decide": (
-        "Member",
-        "Wish",
-        "decide",
-    ),
+    "scheduler.decide": ("Member", "Wish", "decide"),
+    "scheduler.dispatch_output": ("DispatchOutput",),
+    "scheduler.dispatcher": ("ParallelDispatcher",),
     "scheduler.errors": (
         "BranchMoved",
+        "InvalidTasks",
         "NoSuchRun",
         "NotLeader",
         "NotReady",
@@ -142,29 +128,25 @@ _HOMES = {
     ),
     "scheduler.launch": ("Dispatcher",),
     "scheduler.patch": ("Offer",),
-    "scheduler.plan": (
-        "Launch",
-        "Plan",
-    ),
-    "scheduler.settings": (
-        "Settings",
-        "read_settings",
-    ),
+    "scheduler.plan": ("Launch", "Plan"),
+    "scheduler.settings": ("Settings", "read_settings"),
     "scheduler.sprint": ("run_sprint",),
     "scheduler.state": ("State",),
     "scheduler.summary": ("Summary",),
+    "scheduler.task": ("DispatchConfig", "DispatchInput", "Task"),
+    "scheduler.task_builder": ("TaskBuilder",),
+    "scheduler.task_graph": ("detect_circular_dependencies", "validate_task_dependencies"),
     "scheduler.tick": ("Ticker",),
     "scheduler.weave": ("weave",),
-    "scheduler.workshop": (
-        "Workshop",
-        "open_workshop",
-    ),
+    "scheduler.workshop": ("Workshop", "open_workshop"),
     "scheduler.woven": ("Woven",),
 }
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Agent",
     "AmbiguousMessage",
+    "Assignment",
+    "BadOutput",
     "Blob",
     "BlobMissing",
     "Blobs",
@@ -172,15 +154,20 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Clock",
     "CommandAgent",
     "Directory",
+    "DispatchConfig",
+    "DispatchInput",
+    "DispatchOutput",
     "Dispatcher",
     "Draft",
     "Event",
     "EventLog",
+    "FunctionAgent",
     "Git",
     "GitError",
     "GitTooOld",
     "InDoubt",
     "InvalidEvent",
+    "InvalidTasks",
     "Job",
     "Launch",
     "Letter",
@@ -202,6 +189,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "NotReady",
     "Offer",
     "Outcome",
+    "ParallelDispatcher",
     "Persona",
     "PersonaError",
     "Plan",
@@ -215,6 +203,8 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Stopped",
     "Summary",
     "SystemClock",
+    "Task",
+    "TaskBuilder",
     "TeamMailError",
     "Ticker",
     "UnknownMessage",
@@ -226,6 +216,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "WorkspaceStuck",
     "Woven",
     "decide",
+    "detect_circular_dependencies",
     "events",
     "get_inbox",
     "mark_read",
@@ -235,6 +226,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "read_settings",
     "run_sprint",
     "send_message",
+    "validate_task_dependencies",
     "weave",
 ]
 

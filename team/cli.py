@@ -14,7 +14,7 @@ import typer
 
 from ..mail import cli_options as mail_option
 from ..mail import output
-from . import cli_dispatch, cli_trace
+from . import cli_dispatch, cli_plan, cli_trace
 
 if TYPE_CHECKING:
     from ..scheduler.settings import Loaded
@@ -163,7 +163,7 @@ def demo(
         raise typer.Exit(NOT_CONVERGED)
 
 
-for more in (cli_dispatch, cli_trace):
+for more in (cli_dispatch, cli_trace, cli_plan):
     app.registered_commands += more.app.registered_commands
 
 
