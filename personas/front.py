@@ -14,6 +14,7 @@ import yaml
 
 MAX_FRONT = 16 << 10  # characters: no front matter needs more, and YAML in Python is slow
 MAX_DEPTH = 16
+MAX_VALUES = 200_000  # in a document: reading them takes seconds
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -109,6 +110,7 @@ class _Loader(yaml.SafeLoader):
     """Composes nodes; refuses aliases, keys told twice, deep nesting, and text that would steer a terminal."""
 
     _depth = 0
+    _values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = cast("yaml.NodeEvent", self.peek_event())  # pyright: ignore[reportUnknownMemberType]
@@ -117,6 +119,9 @@ class _Loader(yaml.SafeLoader):
             raise Fault(at, "anchors and aliases are not read; write the value out, or quote text that begins so")
         if self._depth == MAX_DEPTH:
             raise Fault(at, f"nested more than {MAX_DEPTH} deep; write it flatter")
+        if self._values == MAX_VALUES:
+            raise Fault(at, f"there are more than {MAX_VALUES:,} values; write a document of that size as JSON")
+        self._values += 1
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1

@@ -10,18 +10,20 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, NamedTuple, Self, cast
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ..mail.units import seconds
+from ..personas.front import BOOLEANS
 from .globs import checked, is_path
 from .item import Item
 from .task import Table, Task, Workers
 
 MAX_LIST = 1_000  # entries in one list of a task
 _HOUR = 3_600.0
+_WHOLE = re.compile(r"[+-]?\d{1,15}", re.ASCII)
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _ID = re.compile(r"(?!(?i:dispatch-\d+_\d))[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # as in tasks.json, which a plan becomes
-_NO_ESTIMATE = 'has no estimate, and a plan needs the time of every task; write how long it takes, as in "2h"'
+NO_ESTIMATE = "has no estimate, and a plan needs the time of every task"
 
 
 class Node(NamedTuple):
@@ -55,13 +57,34 @@ def _hours(value: Any) -> float:
     return found
 
 
+def _flag(value: Any) -> Any:
+    flag = BOOLEANS.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(flag, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - the only kind that pydantic takes for a wrong value
+    return flag
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
+
+
+def _sequence(value: Any) -> Any:
+    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+
+
+def _some(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not value:
+        raise ValueError("must be a list of at least one task")
+    return value
+
+
 def _listed(value: Any) -> Any:
     """Take one text for a list of one, and a list for a tuple."""
     if isinstance(value, str):
         return (value,)
     if isinstance(value, list) and len(cast("list[Any]", value)) > MAX_LIST:
         raise ValueError(f"must be a list of at most {MAX_LIST:,}")
-    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+    return _sequence(cast("Any", value))
 
 
 def _path(value: str) -> str:
@@ -78,13 +101,13 @@ Words = Annotated[str, AfterValidator(_words)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Globs = Annotated[tuple[Annotated[str, AfterValidator(checked)], ...], BeforeValidator(_listed)]
 Path = Annotated[str, AfterValidator(_path)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Entries = Annotated[tuple[Any, ...], BeforeValidator(_sequence)]
 Hours = Annotated[float, BeforeValidator(_hours)]
 
 
 class Entry(Table):
-    """A table of a roadmap; its values may be text that says a number, and a key without a value is not there."""
-
-    model_config = ConfigDict(strict=False)
+    """A table of a roadmap; a key without a value is one that is not there."""
 
     @model_validator(mode="before")
     @classmethod
@@ -106,13 +129,13 @@ class TaskEntry(Entry):
     creates: Globs = ()
     renames: dict[Path, Path] = Field(default_factory=dict[str, str], max_length=MAX_LIST)
     dependencies: Names = ()
-    manual: bool = False
-    priority: int = 0
+    manual: Flag = False
+    priority: Annotated[int, BeforeValidator(_whole)] = 0
 
     @model_validator(mode="after")
     def _timed(self) -> Self:
         if self.estimate is None and not self.manual:
-            raise ValueError(f"'{self.id}' {_NO_ESTIMATE}, or manual: true")
+            raise ValueError(f"'{self.id}' {NO_ESTIMATE}; write estimate: 2h, or manual: true")
         return self
 
     def item(self, phase: int) -> Item:
@@ -128,17 +151,17 @@ class PhaseEntry(Entry):
 
     title: Words = ""
     note: Words = ""
-    tasks: Annotated[tuple[Any, ...], Field(min_length=1)]
+    tasks: Annotated[Entries, AfterValidator(_some)]
 
 
 class RoadmapEntry(Entry):
     """A roadmap as it is written, but for what its phases and tasks hold."""
 
     title: Words = ""
-    workers: Workers | None = None
-    walls: bool = True
-    phases: tuple[Any, ...] = ()
-    tasks: tuple[Any, ...] = ()
+    workers: Annotated[Workers, BeforeValidator(_whole)] | None = None
+    walls: Flag = True
+    phases: Entries = ()
+    tasks: Entries = ()
 
 
 def item_of(task: Task) -> Item:

@@ -6,6 +6,7 @@ Each problem begins with its place, in YAML also the line. What comes in is a st
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from pathlib import PurePath
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from ..mail.render import line
 from ..personas.front import Fault, read_yaml
 from .errors import InvalidTasks
 from .item import Phase, Roadmap
-from .roadmap import PhaseEntry, RoadmapEntry, TaskEntry, item_of
+from .roadmap import NO_ESTIMATE, PhaseEntry, RoadmapEntry, TaskEntry, item_of
 from .roadmap_problems import Located, Placed, check_personas, check_whole
 from .task import DispatchInput, read_table
 from .task_file import input_from
@@ -23,7 +24,6 @@ from .task_problems import Problems, shown, where
 MAX_YAML = 1 << 20
 MAX_TASKS = 5_000
 _NO_ROADMAP = "must be a roadmap: a title, workers, and phases that have tasks, or tasks alone"
-_NO_TIME = "has no estimate, and a plan needs the time of every task"
 
 
 def read_roadmap(data: bytes, name: str, personas: Collection[str] | None) -> Roadmap:
@@ -57,12 +57,15 @@ def _read(data: bytes, name: str) -> tuple[Any, Problems]:
     if len(data) > MAX_YAML:
         raise InvalidTasks([f"{shown(name)}: has more than {MAX_YAML:,} bytes; write a roadmap of that size as JSON"])
     try:
-        value, lines = read_yaml(data.decode())
+        found, lines = read_yaml(data.decode())
     except UnicodeDecodeError as error:
         at = data.count(b"\n", 0, error.start) + 1
         raise InvalidTasks([f"{shown(name)}:{at}: is not UTF-8; save it as UTF-8"]) from None
     except Fault as fault:
         raise InvalidTasks([f"{shown(name)}:{fault.line}: {line(str(fault))}"]) from None
+    value = cast("dict[str, Any] | None", found) if isinstance(found, dict) else None
+    if value and _is_dispatch(value):
+        raise InvalidTasks([f"{shown(name)}: tasks with a task_id are those of a dispatch; write them as JSON"])
     return value, Located(name, lines)
 
 
@@ -80,23 +83,31 @@ def _phase(raw: Any, path: Path, problems: Problems) -> Phase:
 
 def _tasks(table: Mapping[str, Any], problems: Problems) -> tuple[list[Placed], set[str]]:
     """Read every task that can be read; return them, and the names of the others."""
-    entries = [(0, path, raw) for path, raw in _entries(table, "tasks")]
-    for phase, (path, held) in enumerate(_entries(table, "phases")):
-        if isinstance(held, dict):
-            entries += [(phase, *entry) for entry in _entries(cast("dict[str, Any]", held), "tasks", path)]
-    if "tasks" in table and "phases" in table:
+    if table.get("tasks") and table.get("phases"):
         problems.add("tasks: stand beside phases; put each task into one of the phases")
-    if not entries or len(entries) > MAX_TASKS:
-        problems.add(f"tasks: there are {len(entries) or 'none'}; a roadmap has from 1 to {MAX_TASKS:,}")
+    entries = list(islice(_raw_tasks(table), MAX_TASKS + 1))
+    if not entries and not table.get("tasks") and not table.get("phases"):
+        problems.add("tasks: there are none; write a list of tasks, or phases that have tasks")
+    if len(entries) > MAX_TASKS:
+        problems.add(f"tasks: there are more than {MAX_TASKS:,}; nobody could read that plan")
         problems.refuse()
     placed: list[Placed] = []
     unread: set[str] = set()
     for phase, path, raw in entries:
         if entry := read_table(TaskEntry, raw, path, problems, "a task"):
             placed.append(Placed(entry.item(phase), path))
-        elif isinstance(raw, dict):
-            unread.add(str(cast("dict[str, Any]", raw).get("id")))
+        elif isinstance(raw, dict) and isinstance(name := cast("dict[str, Any]", raw).get("id"), str):
+            unread.add(name)
     return placed, unread
+
+
+def _raw_tasks(table: Mapping[str, Any]) -> Iterator[tuple[int, Path, Any]]:
+    """Go through the tasks as they are written, each with the index of its phase, and its path."""
+    for path, raw in _entries(table, "tasks"):
+        yield 0, path, raw
+    for phase, (path, held) in enumerate(_entries(table, "phases")):
+        for below, raw in _entries(cast("dict[str, Any]", held) if isinstance(held, dict) else {}, "tasks", path):
+            yield phase, below, raw
 
 
 def _is_dispatch(table: Mapping[str, Any]) -> bool:
@@ -114,7 +125,9 @@ def _roadmap_of(found: DispatchInput, title: str) -> Roadmap:
     problems = Problems()
     for at, task in enumerate(found.tasks):
         if not task.estimate:
-            problems.add(f"{where(('tasks', at, 'estimate'))}: '{task.task_id}' {_NO_TIME}")
+            problems.add(
+                f"{where(('tasks', at, 'estimate'))}: '{task.task_id}' {NO_ESTIMATE}; write \"30m\" or seconds"
+            )
     problems.refuse()
     workers = found.config.max_workers if "max_workers" in found.config.model_fields_set else None
     return Roadmap(title, (Phase(""),), tuple(map(item_of, found.tasks)), workers)

@@ -39,11 +39,12 @@ def check_whole(roadmap: Roadmap, placed: Sequence[Placed], unread: Collection[s
     """Add what is wrong with items together; `unread` are the names of tasks that have mistakes of their own."""
     _check_names(placed, problems)
     items = {one.item.id: one for one in reversed(placed)}
+    names = {*items, *unread}
     for one in placed:
         for at, name in enumerate(one.item.dependencies):
             path = where((*one.path, "dependencies", at))
-            if name not in items and name not in unread:
-                problems.add(f"{path}: {unknown_text(one.item.id, name)}", name, items)
+            if name not in names:
+                problems.add(f"{path}: {unknown_text(one.item.id, name)}", name, names)
             elif name in items and roadmap.walls and items[name].item.phase > one.item.phase:
                 problems.add(f"{path}: {_too_late(roadmap, one.item, items[name].item)}")
     for circle in cycles(nodes(one.item for one in placed)):
@@ -51,9 +52,9 @@ def check_whole(roadmap: Roadmap, placed: Sequence[Placed], unread: Collection[s
 
 
 def check_personas(placed: Sequence[Placed], personas: Collection[str], problems: Problems) -> None:
-    """Add the personas that nobody is."""
+    """Add the personas that nobody is; a manual task may name any person."""
     for item, path in placed:
-        if item.persona and item.persona not in personas:
+        if item.persona and not item.manual and item.persona not in personas:
             problems.add(f"{where((*path, 'persona'))}: no persona '{shown(item.persona)}'", item.persona, personas)
 
 
