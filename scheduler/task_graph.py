@@ -66,7 +66,7 @@ def _circle_text(circle: Sequence[str]) -> str:
 def cycles(tasks: Sequence[Node]) -> list[tuple[str, ...]]:
     """Find circles: each in order along its edges, from a task to what it depends on, its first given task in front.
 
-    Without the last edge of each one found no circle is left. A knot of very many is told in part.
+    None told means none there. Of circles that share edges, and of a knot too large to read, only some are told.
     """
     edges = _edges(tasks)
     rank = {name: place for place, name in enumerate(edges)}
@@ -85,20 +85,25 @@ def _circles(edges: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
     """Walk depth first; an edge back to a task on the way closes a circle."""
     done: set[str] = set()
     for start in edges:
-        way: dict[str, int] = {}
         if start not in done:
-            way[start] = 0
-        open_edges = [iter(edges[start])] if way else []
-        while open_edges:
-            name = next(open_edges[-1], None)
-            if name is None:
-                open_edges.pop()
-                done.add(way.popitem()[0])
-            elif name in way:
-                yield list(way)[way[name] :]
-            elif name not in done:
-                way[name] = len(way)
-                open_edges.append(iter(edges[name]))
+            yield from _circles_from(start, edges, done)
+
+
+def _circles_from(start: str, edges: Mapping[str, Sequence[str]], done: set[str]) -> Iterator[list[str]]:
+    way, place, turns = [start], {start: 0}, [iter(edges[start])]
+    while way:
+        name = next(turns[-1], None)
+        if name is None:
+            turns.pop()
+            done.add(way.pop())
+        elif name in done:
+            continue
+        elif name in place:
+            yield way[place[name] :]
+        else:
+            place[name] = len(way)
+            way.append(name)
+            turns.append(iter(edges[name]))
 
 
 def waves(tasks: Sequence[Node]) -> list[tuple[str, ...]]:

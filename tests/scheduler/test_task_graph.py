@@ -140,6 +140,7 @@ def test_a_chain_of_100_000_neither_overflows_nor_takes_long():
     assert depending(chain, {("t0", f"t{size - 1}"), (f"t{size - 1}", "t0")}) == {("t0", f"t{size - 1}")}
     (circle,) = cycles([*chain, Node(f"t{size}", ("t0",))])
     assert len(circle) == size + 1
+    assert len(cycles([Node(one.task_id, (one.task_id, *one.dependencies)) for one in chain])) == size
     assert time.perf_counter() - started < 20
 
 
