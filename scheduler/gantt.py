@@ -208,7 +208,8 @@ def _clashes(sheet: _Sheet) -> Iterator[Spec]:
     where = sheet.at(x2={"field": "x2"}, y2={"field": "y2"})
     for ordered, dash in ((False, [1, 0]), (True, [4, 3])):
         some = [one for one in joined if one["ordered"] is ordered]
-        yield _layer("rule", some, where, color=_CLASH, strokeWidth=1.8, strokeDash=dash)
+        width = 1.2 if ordered else 1.8
+        yield _layer("rule", some, where, color=_CLASH, strokeWidth=width, strokeDash=dash)
         yield _layer("circle", some, sheet.at(), color=_CLASH, size=34, opacity=1)
         yield _layer("circle", some, {"x": sheet.x("x2"), "y": sheet.y("y2")}, color=_CLASH, size=34, opacity=1)
     notes: dict[float, list[str]] = {}
