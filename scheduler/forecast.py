@@ -9,6 +9,7 @@ import glob
 from collections.abc import Sequence
 from statistics import median
 
+from ..mail.units import counted
 from .errors import NotReady
 from .facts import Patch, Run
 from .item import Item, Phase, Roadmap
@@ -42,8 +43,5 @@ def _item(persona: str, runs: Sequence[Run], patches: Sequence[Patch]) -> Item |
     latest = sorted(usable, key=lambda patch: patch.seq)[-LATEST:]
     files = dict.fromkeys(glob.escape(file) for patch in reversed(latest) for file in patch.files)
     estimate = median(well or [run.seconds for run in runs if run.seconds])
-    return Item(persona, _title(runs, usable), 0, estimate, persona, tuple(files))
-
-
-def _title(runs: Sequence[Run], patches: Sequence[Patch]) -> str:
-    return f"{runs[0].persona}, after {len(runs)} runs and {len(patches)} patches"
+    title = f"as in {counted(len(runs), 'run')} that made {counted(len(usable), 'change')}"
+    return Item(persona, title, 0, estimate, persona, tuple(files))
