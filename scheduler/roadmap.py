@@ -111,10 +111,8 @@ class Entry(Table):
 
     @model_validator(mode="before")
     @classmethod
-    def _told(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {key: told for key, told in cast("dict[Any, Any]", value).items() if told is not None}
+    def _told(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return {key: told for key, told in value.items() if told is not None}
 
 
 class TaskEntry(Entry):

@@ -236,6 +236,11 @@ HEAD = "tasks:\n- {id: ok, estimate: 1}\n"
         (HEAD + "- id: a\n  estimate: 1\n  dependencies: [okk]", 5, "depends on unknown task 'okk'; did you mean ok?"),
         (HEAD + "- id: a\n  estimate: 1\n  dependencies: [a]", 5, "involving task 'a': a -> a"),
         (HEAD + "- id: a\n  estimate: 1\n  persona: forg", 5, "no persona 'forg'; did you mean forge?"),
+        (
+            HEAD + f"- id: a\n  estimate: 1\n  files: [{'x,' * 1001}]",
+            5,
+            "tasks[1].files: must be a list of at most 1,000",
+        ),
         (HEAD + "- just text", 3, "tasks[1]: must be an object"),
         (HEAD + "phases: [{title: x, tasks: [{id: a, estimate: 1}]}]", 1, "tasks: stand beside phases"),
         ("title: x", 1, "tasks: there are none"),
