@@ -239,7 +239,7 @@ HEAD = "tasks:\n- {id: ok, estimate: 1}\n"
         (
             HEAD + f"- id: a\n  estimate: 1\n  files: [{'x,' * 1001}]",
             5,
-            "tasks[1].files: must be a list of at most 1,000",
+            "files: must be a list of at most 1,000",
         ),
         (HEAD + "- just text", 3, "tasks[1]: must be an object"),
         (HEAD + "phases: [{title: x, tasks: [{id: a, estimate: 1}]}]", 1, "tasks: stand beside phases"),
