@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .scheduler.task import DispatchConfig, DispatchInput, Task
     from .scheduler.task_builder import TaskBuilder
     from .scheduler.task_graph import detect_circular_dependencies, validate_task_dependencies
+    from .scheduler.task_reference import MissingOutput
     from .scheduler.tick import Ticker
     from .scheduler.weave import weave
     from .scheduler.workshop import Workshop, open_workshop
@@ -135,6 +136,7 @@ _HOMES = {
     "scheduler.summary": ("Summary",),
     "scheduler.task": ("DispatchConfig", "DispatchInput", "Task"),
     "scheduler.task_builder": ("TaskBuilder",),
+    "scheduler.task_reference": ("MissingOutput",),
     "scheduler.task_graph": ("detect_circular_dependencies", "validate_task_dependencies"),
     "scheduler.tick": ("Ticker",),
     "scheduler.weave": ("weave",),
@@ -181,6 +183,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Member",
     "MemoryLog",
     "Message",
+    "MissingOutput",
     "NoIdentity",
     "NoSuchRun",
     "NoTeam",

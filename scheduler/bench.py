@@ -48,7 +48,7 @@ def open_bench(
     if agent is not None:
         agents[GIVEN] = agent
     roster = with_bundled(shop.roster)
-    guests = frozenset(persona.id for persona in roster.personas) - shop.mailbox.directory.names
+    guests = frozenset(persona.id for persona in roster.personas) - (shop.mailbox.directory.personas or frozenset())
     directory = shop.mailbox.directory._replace(guests=guests)
     mailbox = Mailbox(shop.mailbox.log, shop.mailbox.blobs, directory)
     return replace(shop, roster=roster, agents=agents, mailbox=mailbox), repository

@@ -6,6 +6,7 @@ TeamMailError
 │   ├── NotReady         something a sprint needs is missing: said before anything starts
 │   ├── InvalidTasks     tasks or a roadmap that cannot be carried out: everything that is wrong with them
 │   └── NoSuchRun        no run, sprint, patch or dispatch has that name
+├── MissingOutput        a task refers to what another did not give; it lives in task_reference.py
 ├── Stopped              told to end while a gate was at work; nothing of the weave is on record
 ├── NotLeader            another scheduler leads this team
 └── BranchMoved          somebody moved a branch that the weaver was about to move

@@ -21,6 +21,8 @@ from ..mail.message import Message
 from ..personas.agent import Job, Outcome
 from ..personas.persona import Persona
 from ..personas.prompt import Situation, fitting, write_prompt
+from ..personas.result import log_of
+from ..personas.stream import read_stream
 from ..personas.workspace import Captured, Workspace
 from .leader import myself
 from .payload import kept, text_of
@@ -29,7 +31,7 @@ from .watch import Watch
 from .workshop import Workshop
 
 _TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
-_LAST_WORDS = 200  # bytes
+_LAST_WORDS = 200  # characters
 _MOST_FILES = 500  # names in an event; the patch itself has them all
 
 
@@ -137,7 +139,8 @@ class Player:
 
     def _situation(self, launch: Launch, batch: Batch, timeout: float) -> Situation:
         shop = self.workshop
-        team = tuple((one.id, one.description) for one in shop.roster.personas)
+        guests = shop.mailbox.directory.guests
+        team = tuple((one.id, one.description) for one in shop.roster.personas if one.id not in guests)
         return Situation(
             launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, shop.settings.team.human, team,
             shop.top.name, timeout,
@@ -180,11 +183,11 @@ class Player:
 
     def _with_words(self, launch: Launch, outcome: Outcome) -> Outcome:
         """Add to the outcome of a run that failed the last line it printed, which as a rule says why."""
-        log = self.workshop.home / "runs" / launch.run / "output.log"
-        if outcome.status != "failed" or not log.exists():
+        if outcome.status != "failed":
             return outcome
-        said = log.read_bytes()[-_LAST_WORDS:].decode(errors="replace").strip().rpartition("\n")[2].strip()
-        return replace(outcome, detail=f"{outcome.detail}: {said}") if said else outcome
+        text = read_stream(log_of(self.workshop.home / "runs" / launch.run)).text
+        said = text.strip().rpartition("\n")[2].strip()[-_LAST_WORDS:]
+        return replace(outcome, detail=f"{outcome.detail}: {said}") if said and said not in outcome.detail else outcome
 
     def _captured(self, launch: Launch, captured: Captured) -> Draft:
         blob = self.workshop.mailbox.blobs.put(captured.patch)

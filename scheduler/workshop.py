@@ -22,6 +22,7 @@ from ..personas.git import Git, find_repository, with_drivers
 from ..personas.persona import Persona
 from ..personas.replay import ReplayAgent
 from ..personas.roster import Roster, read_roster
+from ..personas.scripts import bundled_agent
 from ..personas.workspace import Mirror
 from .decide import Member
 from .errors import NotReady
@@ -166,6 +167,8 @@ def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, 
 
 def agent_of(name: str, told: AgentSettings) -> Agent:
     """Bring the agent to life that a table of `[agents]` describes."""
+    if told.kind == "scripted":
+        return bundled_agent()
     if told.kind == "replay":
         return ReplayAgent(Path(told.folder or ""))
     env_file = Path(told.env_file) if told.env_file else None

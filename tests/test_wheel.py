@@ -46,6 +46,7 @@ def test_wheel_holds_the_whole_package(wheel):
     modules = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts]
     data = [*(ROOT / "mail" / "sql").rglob("*.sql"), *(ROOT / "personas" / "library").glob("*.md")]
     data += [*(ROOT / "team").glob("*.toml"), *(ROOT / "team").glob("*.txt")]
+    data += [*(ROOT / "team" / "dispatch_templates").glob("*.json"), *(ROOT / "personas" / "workers").glob("*.md")]
     files = [ROOT / "__init__.py", ROOT / "py.typed", *modules, *data]
 
     wanted = {f"team_mail/{path.relative_to(ROOT).as_posix()}" for path in files}
