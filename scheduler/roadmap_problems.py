@@ -20,19 +20,29 @@ class Placed(NamedTuple):
 
 
 class Located(Problems):
-    """Collects problems that begin with a path, and puts the file and the line of that path in front."""
+    """Collects problems that begin with a path, and puts file and line of that path in front; tells them by line."""
 
     def __init__(self, name: str, lines: Mapping[Path, int]) -> None:
         super().__init__()
         self._name = shown(name)
         self._lines = {where(path): line for path, line in lines.items()}
+        self._at: list[int] = []
 
     def add(self, problem: str, name: str = "", known: Collection[str] = ()) -> None:
         """Add one; what has no line of its own has that of what it is in."""
         path = problem.partition(": ")[0]
         while path and path not in self._lines:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        super().add(f"{self._name}:{self._lines.get(path, 1)}: {problem}", name, known)
+        at = self._lines.get(path, 1)
+        if not self.full:
+            self._at.append(at)
+        super().add(f"{self._name}:{at}: {problem}", name, known)
+
+    def told(self) -> list[str]:
+        """Return all problems in words, in the order of their lines, and how many more there are."""
+        told = super().told()
+        ordered = sorted(range(len(self._at)), key=self._at.__getitem__)
+        return [*(told[place] for place in ordered), *told[len(ordered) :]]
 
 
 def check_whole(roadmap: Roadmap, placed: Sequence[Placed], unread: Collection[str], problems: Problems) -> None:

@@ -159,7 +159,7 @@ def test_the_small_roadmap_shows_what_can_meet():
 
 
 def test_everything_that_is_wrong_is_told_at_once():
-    """Each by file, line and path; a mistake in one task hides none in the others, and makes none."""
+    """Each by file, line and path, as they stand; a mistake in one task hides none in the others, and makes none."""
     found = problems("""title: x
 workers: 0
 walls: perhaps
@@ -189,7 +189,7 @@ phases:
   - {id: last, estimate: 1, files: [src/**], dependencies: [late]}
 """)
 
-    assert sorted(found, key=lambda told: int(told.split(":")[1])) == [f"plan.yaml:{told}" for told in WRONG]
+    assert found == tuple(f"plan.yaml:{told}" for told in WRONG)
 
 
 WRONG = [
@@ -206,6 +206,16 @@ WRONG = [
     f'20: phases[1].tasks[0].files[0]: {NO_PATH}, not "../x"',
     '23: phases[1].tasks[1].renames["src/*"]: must be the path of one file or folder, without wildcards, not "src/*"',
 ]
+
+
+def test_of_many_mistakes_the_first_are_told():
+    """Fifty are put into words and the others counted; a file that is no roadmap fills no screen."""
+    found = problems("tasks:\n" + "- {id: a b}\n" * 60)
+
+    assert len(found) == 51
+    assert found[-1] == "and 10 more"
+
+
 HEAD = "tasks:\n- {id: ok, estimate: 1}\n"
 
 
