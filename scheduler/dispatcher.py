@@ -27,6 +27,7 @@ from .errors import InvalidTasks, NotReady
 from .leader import Leader, alive, myself
 from .payload import held, kept
 from .player import News
+from .session import notes
 from .state import fact_of
 from .task import DispatchConfig, DispatchInput, Task
 from .task_file import problems_of
@@ -62,6 +63,8 @@ class ParallelDispatcher:
         branch = f"team/dispatch-{id[-8:]}"
         if repository and (trouble := shop.branch_trouble(branch)):
             raise NotReady(trouble)
+        for note in notes(shop, "dispatch", repository=repository):
+            self.tell(f"note: {note}")
         found = Dispatched()
         with self._room(shop, id, repository) as place:
             entry = kept(shop.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])

@@ -44,14 +44,16 @@ def _setting(word: str) -> tuple[str, str]:
     return key, value
 
 
-def notes(shop: Workshop) -> list[str]:
+def notes(shop: Workshop, work: str = "sprint", *, repository: bool = True) -> list[str]:
     """Name what a sprint leaves out without being asked: files that are no personas, changes that are not committed."""
     found = [*shop.roster.problems]
+    if not repository:
+        return found
     changed = shop.git.using(work_tree=shop.top).run(
         "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude).team", cwd=shop.top
     )
     if count := len(changed.stdout.splitlines()):
-        found.append(f"changes to {counted(count, 'file')} are not committed, and so not part of the sprint")
+        found.append(f"changes to {counted(count, 'file')} are not committed, and so not part of the {work}")
     return found
 
 

@@ -86,6 +86,35 @@ def replay(
         _start(given_to(shop, found), asked, agent, base, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 
+@app.command()
+def templates(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> None:
+    """List the templates that team dispatch --template knows, with what each has to be told."""
+    from ..mail import render
+    from .templates import templates as listed
+
+    found = listed(_home_or_none())
+    if as_json:
+        render.document([{**one._asdict(), "parameters": [each._asdict() for each in one.parameters]} for one in found])
+        return
+    for one in found:
+        typer.echo(f"{one.name}{' (your own)' if one.own else ''}: {render.line(one.problem or one.description)}")
+        for each in one.parameters:
+            default = "" if each.default is None else f" [{render.line(each.default)}]"
+            typer.echo(f"  --set {each.name}=…  {render.line(each.description)}{default}")
+
+
+def _home_or_none() -> Path | None:
+    from ..mail import caller
+    from ..mail.errors import NoTeam
+
+    try:
+        return caller.home()
+    except NoTeam:
+        return None
+
+
 def _start(
     given: DispatchInput, asked: dict[str, Any], agent: str | None, base: str | None, *, dry_run: bool, quiet: bool,
     as_json: bool,
@@ -171,16 +200,9 @@ def _text(file: str | None) -> bytes:
 
 
 def _template(name: str, values: list[str]) -> bytes:
-    from ..mail import caller
-    from ..mail.errors import NoTeam
     from .templates import template
 
-    told = dict(_pair(word) for word in values)
-    try:
-        home = caller.home()
-    except NoTeam:
-        home = None
-    return template(name, told, home)
+    return template(name, dict(_pair(word) for word in values), _home_or_none())
 
 
 def _pair(word: str) -> tuple[str, str]:
