@@ -15,6 +15,7 @@ from .facts import Patch, Run
 from .item import Item, Phase, Roadmap
 from .state import State
 
+_AGAIN = "Do the work of your role, as in the sprints before this one."
 LATEST = 5  # patches of a persona that its files are taken from
 
 
@@ -44,4 +45,4 @@ def _item(persona: str, runs: Sequence[Run], patches: Sequence[Patch]) -> Item |
     files = dict.fromkeys(glob.escape(file) for patch in reversed(latest) for file in patch.files)
     estimate = median(well or [run.seconds for run in runs if run.seconds])
     title = f"as in {counted(len(runs), 'run')} that made {counted(len(usable), 'change')}"
-    return Item(persona, title, 0, estimate, persona, tuple(files))
+    return Item(persona, title, 0, estimate, persona, tuple(files), description=_AGAIN)

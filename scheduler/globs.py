@@ -77,7 +77,7 @@ def _shared(one: Letters, other: Letters) -> tuple[bool, bool]:
     return any(low <= high and (low, high) != _BETWEEN[0] for low, high in both), slash
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 12)
 def walk(glob: str, *, within: bool = True) -> Walk:
     """Make a glob ready; `within` says whether what it names may be a folder, and all that lies in it counts."""
     # Each place has the letters that keep one there, those that lead to the next, and places to skip to without any.
