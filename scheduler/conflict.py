@@ -15,8 +15,8 @@ from .work import Work, named, span
 
 ORDER, MERGE, SPLIT = "order", "merge", "split"
 _MOSTLY = 0.5  # of all that the two touch: so much in common is the same work
-_TRIES = 64  # schedules that the search for orders without cost may take
-_PLAYS = 6  # of each of them
+_PLAYS = 6  # of each schedule in the search for orders without cost
+_MOST_TRIES, _LEAST_TRIES, _EDGES = 64, 4, 400_000  # schedules in that search, so that all their edges are so many
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,11 @@ class _Search:
     def __init__(self, work: Work, workers: int, plain: Schedule, ordered: float) -> None:
         self.work, self.workers, self.plain, self.ordered = work, workers, plain, ordered
         self.free: list[Pair] = []
-        self.tries = _TRIES
+        self.tries = _MOST_TRIES
 
     def costs(self, edges: Sequence[Pair]) -> dict[Pair, float]:
         """Tell by how much each order makes the plan longer; those that do not are in `free` from then on."""
+        self.tries = max(_LEAST_TRIES, min(_MOST_TRIES, _EDGES // max(1, len(edges))))
         slots = {slot.task: slot for slot in self.plain.slots}
         self.free += [edge for edge in edges if slots[edge[0]].end <= slots[edge[1]].start]
         there = set(self.free)

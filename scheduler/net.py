@@ -52,6 +52,12 @@ class Net:
         return tails
 
     @cached_property
+    def size(self) -> int:
+        """How much a play costs: the tasks, and their edges and rivals, of which ten cost as much as a task."""
+        edges = sum(map(len, self.before)) + sum(map(len, self.apart)) // 2
+        return max(1, len(self.length) + edges // 10)
+
+    @cached_property
     def turned(self) -> Net:
         """The same net, seen from its end."""
         return Net(self.length, self.behind, self.before, self.apart)
@@ -76,7 +82,7 @@ class _Stage:
         heapify(self.ready)
         self.free = list(range(1, min(workers, count) + 1))
         self.running: list[tuple[float, int]] = []
-        self.active: set[int] = set()
+        self.active: dict[int, None] = {}
         self.held: dict[int, list[int]] = {}
         self.order: list[int] = []
         self.worker, self.start, self.end = [0] * count, [0.0] * count, [0.0] * count
@@ -88,7 +94,8 @@ class _Stage:
     def start_ready(self) -> None:
         while self.ready and self.free:
             _, task = heappop(self.ready)
-            rival = next((rival for rival in self.net.apart[task] if rival in self.active), None)
+            rivals = self.net.apart[task]
+            rival = next((other for other in self.active if other in rivals), None) if rivals else None
             if rival is None:
                 self._start(task)
             else:
@@ -98,7 +105,7 @@ class _Stage:
         self.worker[task], self.start[task] = heappop(self.free), self.now
         self.end[task] = self.now + self.net.length[task]
         self.order.append(task)
-        self.active.add(task)
+        self.active[task] = None
         heappush(self.running, (self.end[task], task))
 
     def end_next(self) -> None:
@@ -106,7 +113,7 @@ class _Stage:
         self.now = self.running[0][0]
         while self.running and self.running[0][0] <= self.now:
             _, task = heappop(self.running)
-            self.active.remove(task)
+            del self.active[task]
             heappush(self.free, self.worker[task])
             for freed in (*self._freed(task), *self.held.pop(task, ())):
                 heappush(self.ready, (self.rank[freed], freed))

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from .net import Net, Play, net_of
 
 NEAR = 1e-9  # two times that differ by less, in proportion, are the same: sums of floats
-_WORK = 16_000  # tasks times plays that one schedule may cost: about 50 ms
-_MOST_PLAYS, _LEAST_PLAYS = 300, 12
+_WORK = 16_000  # plays times the size of the net that one schedule may cost: about 50 ms
+_MOST_PLAYS, _LEAST_PLAYS = 300, 6
 _SHIFTS = 8  # times to and fro from one start, if nothing gets better
 _NOISE = 0.3  # how far a tail is off at most where chance orders the tasks
 
@@ -58,7 +58,7 @@ def schedule(
     if workers < 1:
         raise ValueError("a schedule needs at least one worker")
     net = net_of(durations, after, apart)
-    play = _best(net, workers, goal, plays or max(_LEAST_PLAYS, min(_MOST_PLAYS, _WORK // max(1, len(net.length)))))
+    play = _best(net, workers, goal, plays or max(_LEAST_PLAYS, min(_MOST_PLAYS, _WORK // net.size)))
     names = [*durations]
     slots = tuple(Slot(names[task], play.worker[task], play.start[task], play.end[task]) for task in play.order)
     return Schedule(workers, slots, play.makespan)

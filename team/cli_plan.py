@@ -18,27 +18,38 @@ if TYPE_CHECKING:
 
 _STDIN = "stdin"
 
+File = Annotated[
+    str | None, typer.Argument(help="A roadmap (YAML, JSON) or a tasks.json; - or a pipe: standard input.")
+]
+FromSprint = Annotated[
+    bool, typer.Option("--from-sprint", help="Foretell the next sprint from what past ones touched and took.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="How many work at once; default the roadmap's.", min=1, max=1000)
+]
+Most = Annotated[int, typer.Option("--most", help="Up to how many workers to compare.", min=1, max=64)]
+Done = Annotated[list[str], typer.Option("--done", help="A task that is done already; repeat it.")]
+Tasks = Annotated[bool, typer.Option("--tasks", help="Print the tasks.json for team dispatch instead.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="A page in Markdown instead.")]
+Svg = Annotated[Path | None, typer.Option("--svg", help="Draw the schedule into this file.")]
+Png = Annotated[Path | None, typer.Option("--png", help="Draw the schedule into this file.")]
+
 app = typer.Typer()
 
 
 @app.command()
 def plan(
-    file: Annotated[
-        str | None, typer.Argument(help="A roadmap (YAML, JSON) or a tasks.json; - or a pipe: standard input.")
-    ] = None,
-    from_sprint: Annotated[
-        bool, typer.Option("--from-sprint", help="Foretell the next sprint from what past ones touched and took.")
-    ] = False,
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="How many work at once; default the roadmap's.", min=1, max=1000)
-    ] = None,
-    most: Annotated[int, typer.Option("--most", help="Up to how many workers to compare.", min=1, max=64)] = 8,
-    done: Annotated[list[str], typer.Option("--done", help="A task that is done already; repeat it.")] = [],  # noqa: B006
-    tasks: Annotated[bool, typer.Option("--tasks", help="Print the tasks.json for team dispatch instead.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="A page in Markdown instead.")] = False,
-    svg: Annotated[Path | None, typer.Option("--svg", help="Draw the schedule into this file.")] = None,
-    png: Annotated[Path | None, typer.Option("--png", help="Draw the schedule into this file.")] = None,
+    file: File = None,
+    from_sprint: FromSprint = False,
+    workers: Workers = None,
+    most: Most = 8,
+    done: Done = [],  # noqa: B006
+    tasks: Tasks = False,
+    as_json: Json = False,
+    as_markdown: Markdown = False,
+    svg: Svg = None,
+    png: Png = None,
 ) -> None:
     """Plan work before it runs: what can be done at once, where tasks collide, who does what when, what that saves."""
     from ..mail import render
