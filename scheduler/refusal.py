@@ -169,6 +169,16 @@ def _pattern(glob: str) -> re.Pattern[str]:
 def _token(token: str) -> str:
     fixed = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     if token.startswith("[") and token.endswith("]"):
-        inner = token[1:-1].replace("\\", r"\\")
-        return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
+        return _set(token)
     return fixed.get(token) or re.escape(token)
+
+
+def _set(token: str) -> str:
+    """Translate a set of letters; one that can hold none, as [z-a], stands for itself."""
+    inner = re.sub(r"([\\\[&~|])", r"\\\1", token[1:-1])
+    told = f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
+    try:
+        re.compile(told)
+    except re.error:
+        return re.escape(token)
+    return told

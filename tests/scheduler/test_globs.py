@@ -130,7 +130,6 @@ def test_what_is_no_glob_is_refused(glob, says):
         checked(glob)
 
 
-@pytest.mark.filterwarnings("ignore:Possible:FutureWarning")  # what Python may one day make of `[[a]` in a pattern
 @given(st.text("ab/.*?[]!^-\\", min_size=1, max_size=9))
 def test_a_checked_glob_can_be_matched(text):
     """What passes is taken by the rule for real paths as well, meets itself, and passes again unchanged."""
