@@ -16,13 +16,12 @@ from ..mail.units import seconds
 from ..personas.front import BOOLEANS
 from .globs import checked, is_path
 from .item import Item
-from .task import Table, Task, Workers
+from .task import Table, Task, TaskId, Workers
 
 MAX_LIST = 1_000  # entries in one list of a task
 _HOUR = 3_600.0
 _WHOLE = re.compile(r"[+-]?\d{1,15}", re.ASCII)
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
-_ID = re.compile(r"(?!(?i:dispatch-\d+_\d))[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # as in tasks.json, which a plan becomes
 NO_ESTIMATE = "has no estimate, and a plan needs the time of every task"
 
 
@@ -36,12 +35,6 @@ class Node(NamedTuple):
 def nodes(items: Iterable[Item]) -> list[Node]:
     """Make items what `task_graph` takes."""
     return [Node(item.id, item.dependencies) for item in items]
-
-
-def _name(value: str) -> str:
-    if not _ID.fullmatch(value):
-        raise ValueError("must be 1 to 100 letters (a to z), digits, '_' and '-', with a letter or a digit in front")
-    return value
 
 
 def _hours(value: Any) -> float:
@@ -118,7 +111,7 @@ class Entry(Table):
 class TaskEntry(Entry):
     """One task of a roadmap. `estimate` is in seconds once it is read; a manual task may be without."""
 
-    id: Annotated[str, AfterValidator(_name)]
+    id: TaskId
     title: Words = ""
     description: str = ""
     estimate: Hours | None = None

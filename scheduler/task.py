@@ -71,6 +71,7 @@ def _json(value: dict[str, Any]) -> dict[str, Any]:
 
 
 Listed = _listed(MAX_LIST)
+TaskId = Annotated[str, AfterValidator(_task_id)]
 Seconds = Annotated[float, BeforeValidator(seconds)]
 Limit = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Workers = Annotated[int, Field(ge=1, le=1000)]
@@ -93,7 +94,7 @@ class Task(Table):
     A run that failed is tried again up to `retries` times, after `retry_backoff` seconds and twice as long each time.
     """
 
-    task_id: Annotated[str, AfterValidator(_task_id)]
+    task_id: TaskId
     agent: Annotated[str, Field(min_length=1)]
     description: str = ""
     input_data: Annotated[dict[str, Any], AfterValidator(_json)] = Field(default_factory=dict[str, Any])
