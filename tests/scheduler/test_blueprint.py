@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 from dataclasses import replace
 from itertools import pairwise
@@ -210,6 +211,22 @@ def test_without_walls_phases_run_side_by_side_and_may_collide():
     assert (open_plan.parallel, open_plan.unwalled, len(open_plan.conflicts)) == (3 * HOUR, None, 1)
     free = plan(hours("a", 3), hours("b", 3, phase=1), workers=2)
     assert (free.parallel, free.unwalled) == (6 * HOUR, 3 * HOUR)
+
+
+def test_a_plan_in_which_nearly_all_collides_is_settled_in_its_budget():
+    """Six files for 120 tasks on 16 workers: a thousand pairs and more, too many to be tried one by one."""
+    chance = random.Random(3)
+    items = [
+        hours(f"t{number}", chance.randint(1, 4), *([f"t{chance.randrange(number)}"] if number % 3 == 2 else []),
+              files=[f"{chance.randrange(6)}.py", f"own-{number}.py"])
+        for number in range(120)
+    ]  # fmt: skip
+    found = plan(*items, workers=16)
+    own = closure(edges(tasks_of(found)))
+    assert len(found.conflicts) > 1_000
+    assert {conflict.resolution for conflict in found.conflicts} == {"order", "merge"}
+    assert all(conflict.first in own[conflict.second] for conflict in found.conflicts)
+    assert all(0 <= conflict.cost <= found.ordered - found.parallel for conflict in found.conflicts)
 
 
 # -- workers
