@@ -87,8 +87,8 @@ def _natural(work: Work, overlaps: Sequence[Overlap]) -> Work:
     """Let who makes a file go before who changes it, and who changes one before who moves it, where nothing forbids."""
     items = {item.id: item for item in work.items}
     pairs = [pair for one in overlaps for pair in ((one.one, one.other, one), (one.other, one.one, one))]
-    edges = [(one, other) for one, other, why in pairs if _goes_first(items[one], items[other], why)]
-    kept = work.behind(edges)
+    wishes = {(one, other) for one, other, why in pairs if _goes_first(items[one], items[other], why)}
+    kept = work.behind((one, other) for one, other in sorted(wishes) if (other, one) not in wishes)
     return kept if kept.sound else work
 
 

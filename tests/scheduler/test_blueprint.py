@@ -192,9 +192,10 @@ def test_who_makes_a_file_goes_before_who_changes_it_and_who_moves_it_goes_last(
 
 
 def test_wishes_for_an_order_that_cannot_all_be_had_stop_nothing():
-    """Each makes what the other changes: one of them goes first all the same."""
-    found = plan(hours("a", 1, files=["y"], creates=["x"]), hours("b", 1, files=["x"], creates=["y"]))
-    assert found.ordered == 2 * HOUR
+    """Each makes what the other changes, at once or in a ring: one of them goes first all the same."""
+    pair = plan(hours("a", 1, files=["y"], creates=["x"]), hours("b", 1, files=["x"], creates=["y"]))
+    ring = plan(*(hours(one, 1, files=[one], creates=[other]) for one, other in ("xy", "yz", "zx")))
+    assert (pair.ordered, ring.ordered) == (2 * HOUR, 3 * HOUR)
 
 
 def test_an_overlap_of_tasks_in_order_is_harmless():
