@@ -10,9 +10,10 @@ from team_mail.scheduler import cli as scheduler_cli
 from team_mail.team import cli as team_cli
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "docs/mail.md", "docs/log.md", "docs/sprint.md", "docs/settings.md", "docs/personas.md")
+DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in "mail log sprint settings personas dispatch plan".split()))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
 GUIDES = {"team-mail": "docs/mail.md", "scheduler": "docs/sprint.md", "team": "docs/sprint.md"}
+OWN_GUIDES = {"dispatch": "dispatch", "replay": "dispatch", "trace": "dispatch", "templates": "dispatch", "plan": "plan"}
 OTHERS = r"\bgit [^`\n]*|^(make|pip) .*$|^command = \[.*$|ask each for its `--help`"  # whose options are not ours
 
 
@@ -23,6 +24,13 @@ def commands(node, names):
         yield from commands(child, (*names, name))
 
 
+def guide_of(name):
+    """The guide that a command stands in: that of its tree, or one of its own."""
+    tree, *words = name.split(" ")
+    own = OWN_GUIDES.get(words[0]) if tree == "team" and words else None
+    return f"docs/{own}.md" if own else GUIDES[tree]
+
+
 COMMANDS = {name: node for tree, root in TREES.items() for name, node in commands(root, (tree,))}
 
 
@@ -30,21 +38,21 @@ COMMANDS = {name: node for tree, root in TREES.items() for name, node in command
 def test_a_command_and_its_options_have_help_and_stand_in_the_guide(name):
     """Whoever meets a command or an option finds a sentence on it in the terminal and in the guide."""
     node, (tree, *words) = COMMANDS[name], name.split(" ")
-    guide = (ROOT / GUIDES[tree]).read_text()
+    guide = (ROOT / guide_of(name)).read_text()
     spelled = rf"[`, ]{' '.join(words)}\b" if tree == "team-mail" else rf"`{name}\b"
     assert node.help
-    assert re.search(spelled, guide), f"{name} is not in {GUIDES[tree]}"
+    assert re.search(spelled, guide), f"{name} is not in {guide_of(name)}"
     for param in node.params:
         assert param.help, f"{name} {param.name} has no help"
         if param.param_type_name == "option":
             for flag in param.opts:
-                assert f"{flag}`" in guide or f"{flag} " in guide, f"{flag} of {name} is not in {GUIDES[tree]}"
+                assert f"{flag}`" in guide or f"{flag} " in guide, f"{flag} of {name} is not in {guide_of(name)}"
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name.startswith(("scheduler ", "team "))])
 def test_a_command_has_a_row_that_names_its_options(name):
     """The row of a command in the reference tells every option it has, so that none is taken for another's."""
-    row = re.search(rf"^\| `{name}\b[^|]*`.*$", (ROOT / GUIDES[name.split()[0]]).read_text(), re.MULTILINE)
+    row = re.search(rf"^\| `{name}\b[^|]*`.*$", (ROOT / guide_of(name)).read_text(), re.MULTILINE)
     assert row, f"{name} has no row"
     flags = {flag for param in COMMANDS[name].params for flag in param.opts if flag.startswith("--")}
     assert flags - {"--help"} <= set(re.findall(r"--[a-z][a-z-]+", row[0]))

@@ -1,4 +1,4 @@
-"""The documents of the sprint against the code: every setting, event, file, key and variable, and no other."""
+"""The documents of sprints and dispatches against the code: each setting, event, file, key and variable, no other."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from team_mail.mail.log import EventLog
 from team_mail.personas.bundled import library
 from team_mail.personas.command import PLACEHOLDERS
 from team_mail.personas.errors import PersonaError
 from team_mail.personas.persona import Persona, parse_persona
 from team_mail.personas.prompt import Situation, write_prompt
 from team_mail.scheduler.decide import Wish
+from team_mail.scheduler.dispatcher import ParallelDispatcher
 from team_mail.scheduler.launch import Dispatcher
 from team_mail.scheduler.refusal import SENSITIVE
 from team_mail.scheduler.settings import read_settings
 from team_mail.scheduler.sprint import run_sprint
+from team_mail.scheduler.task import DispatchConfig, Task
+from team_mail.scheduler.task_input import CoderInput, DebugInput
 from team_mail.scheduler.tick import Ticker
 from team_mail.scheduler.workshop import open_replay
 
 ROOT = Path(__file__).parent.parent
-SPRINT, SETTINGS, PERSONAS = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("sprint", "settings", "personas"))
+SPRINT, SETTINGS, PERSONAS, DISPATCH = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("sprint", "settings", "personas", "dispatch")
+)
 PROGRAMS = r'"((?:sprint|tick|run|patch|weave|gate|persona|scheduler)\.[a-z]+)"'
 
 
@@ -183,3 +189,55 @@ def test_the_persona_that_is_shown_is_one():
     assert text
     found = parse_persona(text[1], Path("glazier.md"))
     assert (found.id, found.timeout, found.scheduled) == ("glazier", 1200, True)
+
+
+# -- dispatches
+
+
+@pytest.mark.parametrize(
+    ("heading", "model", "column"), [("### A task", Task, 1), ("### The config", DispatchConfig, 1)]
+)
+def test_every_key_of_tasks_json_stands_in_a_table_with_its_default(heading, model, column):
+    """A field that was added, renamed or given another default shows at once that the table is old."""
+    table = {
+        name: spans(row[column])[0] if row[column] else None
+        for row in rows(section(DISPATCH, heading))
+        for name in spans(row[0])
+    }
+    fields = {
+        name: None if field.is_required() else json.dumps(field.get_default(call_default_factory=True))
+        for name, field in model.model_fields.items()
+    }
+    assert table == fields
+
+
+def test_the_typed_inputs_stand_in_the_table():
+    """Required and optional fields, and what may stand in those with a choice."""
+    for model, (_, required, optional) in zip(
+        (CoderInput, DebugInput), rows(section(DISPATCH, "### Typed input")), strict=True
+    ):
+        told = {name for name in spans(required) + spans(optional) if name in model.model_fields}
+        assert told == set(model.model_fields)
+        needed = {name for name, field in model.model_fields.items() if field.is_required()}
+        assert needed <= set(spans(required))
+        assert not needed & set(spans(optional))
+
+
+def test_the_fields_of_a_dispatchs_events_are_those_of_the_table(tmp_path, monkeypatch):
+    """A dispatch that is gone on with writes what the tables say, and every other event bears its name."""
+    monkeypatch.chdir(tmp_path)
+    table = {
+        spans(kind)[0]: set(spans(re.sub(r"\([^)]*\)", "", data)))
+        for kind, data in rows(section(DISPATCH, "## Events"))
+    }
+    dispatcher = ParallelDispatcher(agent="scripted", home=tmp_path / ".team")
+    done = dispatcher.dispatch([Task(task_id="a", agent="forge")])
+    dispatcher.resume(done.correlation_id)
+
+    seen = set()
+    for event in EventLog(tmp_path / ".team" / "mail").read():
+        if event.kind != "log.opened":
+            seen.add(event.kind)
+            usual = EVENTS.get(event.kind, ((), set()))[1]
+            assert set(event.data) | {"output"} & usual == table[event.kind] | usual, event.kind
+    assert seen == set(table)
