@@ -130,7 +130,7 @@ def speed_up(bench: Bench) -> Iterator[Row]:
         times = sorted(bench.dispatch(tasks_of(number), number, sleep) for _ in range(3))
         ratio = alone / median(times)
         yield Row(
-            f"{number} independent tasks of 1 s, {number} workers, in process", f"{ratio:.2f} times as fast as 1 worker",
+            f"{number} independent tasks of 1 s, {number} workers, in process", f"{ratio:.2f} times as fast as one",
             f"published (an estimate): {PUBLISHED[number]:.2f} times", f"≥ {wanted} times", ratio >= wanted,
         )  # fmt: skip
     for number, wanted in WANTED.items():

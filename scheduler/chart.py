@@ -21,7 +21,7 @@ COLORS = {
     "pending": "#9ecae9", "dropped": "#b08968", NO_CHANGE: "#b9c2cc", "open": "#3d8bd4", "failed": "#a33b20",
     "timeout": "#6b4c3b", "quota": "#c9a227", "stopped": "#7d8597", "lost": "#343a40",
 }  # fmt: skip
-_INK, _FAINT, _LINE, _PAPER = "#2b3440", "#66717c", "#c3cad1", "#ffffff"
+INK, FAINT, LINE, PAPER = "#2b3440", "#66717c", "#c3cad1", "#ffffff"
 _FONT = "Liberation Sans, Arimo, Arial, Helvetica, sans-serif"
 _WIDTH, _ROW, _LABEL, _LONGEST, _ARC = 760, 19, 46, 180, 36  # pixels; points of an arc
 _UNITS = ((7_200.0, 3_600.0, "hours"), (180.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
@@ -69,12 +69,12 @@ def timeline(found: Metrics) -> Spec:
     note = {"x": x | {"field": "end"}, "y": row, "text": {"field": "note"}}
     layers = [
         *_bands(found, unit),
-        _layer(
+        layer(
             "bar", runs, place | {"x2": {"field": "end"}, "color": _color(ended)}, cornerRadius=3, height={"band": 0.68}
         ),
-        _layer("text", runs, note, align="left", dx=3, fontSize=9, color=_FAINT),
+        layer("text", runs, note, align="left", dx=3, fontSize=9, color=FAINT),
     ]
-    return _spec(title, _WIDTH, {"step": _ROW}, layers)
+    return sheet(title, _WIDTH, {"step": _ROW}, layers)
 
 
 def _end(found: Metrics) -> float:
@@ -97,11 +97,11 @@ def _bands(found: Metrics, unit: float) -> Iterator[Spec]:
     bands = [{"tick": tick, "start": start, "end": end} for (tick, start), (_, end) in pairwise(edges) if end > start]
     x = {"field": "start", "type": "quantitative"}
     shade = {"condition": {"test": "datum.tick % 2", "value": 0.045}, "value": 0}
-    yield _layer("rect", bands, {"x": x, "x2": {"field": "end"}, "color": {"value": _INK}, "opacity": shade})
-    yield _layer("rule", bands[1:], {"x": x}, color=_LINE, strokeDash=[3, 3])
+    yield layer("rect", bands, {"x": x, "x2": {"field": "end"}, "color": {"value": INK}, "opacity": shade})
+    yield layer("rule", bands[1:], {"x": x}, color=LINE, strokeDash=[3, 3])
     named = [*_roomy(bands, _LABEL / _WIDTH * edges[-1][1])]
     label = {"x": x, "y": {"value": 0}, "text": {"field": "label"}}
-    yield _layer("text", named, label, align="left", baseline="bottom", dx=2, dy=-4, fontSize=10, color=_FAINT)
+    yield layer("text", named, label, align="left", baseline="bottom", dx=2, dy=-4, fontSize=10, color=FAINT)
 
 
 def _roomy(ticks: Sequence[Spec], room: float) -> Iterator[Spec]:
@@ -136,13 +136,13 @@ def landing(found: Metrics) -> Spec:
     arc = where | color | {"detail": {"field": "arc"}, "order": {"field": "n"}}
     layers = [
         *_groups(places, x, step, height),
-        _layer("line", arcs, arc, strokeWidth=1.4, opacity=0.8),
-        _layer("circle", places, where | color, size=disc**2, opacity=1, stroke=_PAPER, strokeWidth=1.5),
-        _layer("text", places, where | number, color=_PAPER, fontSize=0.45 * disc, fontWeight=700),
-        _layer("text", places, where | label, angle=310, align="right", baseline="middle", dx=-0.64 * disc, dy=4,
-               limit=_LONGEST, color=_INK),
+        layer("line", arcs, arc, strokeWidth=1.4, opacity=0.8),
+        layer("circle", places, where | color, size=disc**2, opacity=1, stroke=PAPER, strokeWidth=1.5),
+        layer("text", places, where | number, color=PAPER, fontSize=0.45 * disc, fontWeight=700),
+        layer("text", places, where | label, angle=310, align="right", baseline="middle", dx=-0.64 * disc, dy=4,
+               limit=_LONGEST, color=INK),
     ]  # fmt: skip
-    return _spec(title, wide, height + depth, layers)
+    return sheet(title, wide, height + depth, layers)
 
 
 def _places(nodes: Sequence[Node], step: float) -> list[Spec]:
@@ -182,10 +182,10 @@ def _groups(places: Sequence[Spec], x: Spec, step: float, height: float) -> Iter
     starts = [{"start": first - 0.9 * step, "tick": tick} for tick, first in sorted(firsts.items())]
     x = x | {"field": "start"}
     line = {"x": x, "y": {"value": 0}, "y2": {"value": height}}
-    yield _layer("rule", starts[1:], line, color=_LINE, strokeDash=[3, 3])
+    yield layer("rule", starts[1:], line, color=LINE, strokeDash=[3, 3])
     label = {"x": x, "y": {"value": 0}, "text": {"field": "label"}}
     named = [*_roomy(starts, _LABEL)]
-    yield _layer("text", named, label, align="left", baseline="top", dx=4, fontSize=10, color=_FAINT)
+    yield layer("text", named, label, align="left", baseline="top", dx=4, fontSize=10, color=FAINT)
 
 
 # -- what both share
@@ -203,21 +203,23 @@ def _color(outcomes: Sequence[str]) -> Spec:
     """Colour by what came of it: the same colours in both pictures, and a legend of those that occur."""
     shown = [outcome for outcome in COLORS if outcome in outcomes]
     shown += [outcome for outcome in outcomes if outcome not in COLORS]
-    colors = [COLORS.get(outcome, _FAINT) for outcome in shown]
+    colors = [COLORS.get(outcome, FAINT) for outcome in shown]
     return {
         "field": "outcome", "type": "nominal", "scale": {"domain": shown, "range": colors},
         "legend": {"title": None, "orient": "bottom"},
     }  # fmt: skip
 
 
-def _layer(kind: str, values: Sequence[Spec], encoding: Spec, **mark: Any) -> Spec:
+def layer(kind: str, values: Sequence[Spec], encoding: Spec, **mark: Any) -> Spec:
+    """Make one layer of a picture: marks of one kind, each for one of the values."""
     return {"data": {"values": values}, "mark": {"type": kind} | mark, "encoding": encoding}
 
 
-def _spec(title: Spec, width: float, height: Any, layers: Sequence[Spec]) -> Spec:
+def sheet(title: Spec, width: float, height: Any, layers: Sequence[Spec], **text: Any) -> Spec:
+    """Put layers together as a picture in the house's looks; `text` is how letters lie where no layer says it."""
     return {
         "$schema": SCHEMA,
-        "background": _PAPER,
+        "background": PAPER,
         "padding": 18,
         "title": title,
         "width": width,
@@ -227,16 +229,16 @@ def _spec(title: Spec, width: float, height: Any, layers: Sequence[Spec]) -> Spe
             "view": {"stroke": None},
             "font": _FONT,
             "title": {
-                "fontSize": 16, "color": _INK, "subtitleFontSize": 12, "subtitleColor": _FAINT, "subtitlePadding": 6,
+                "fontSize": 16, "color": INK, "subtitleFontSize": 12, "subtitleColor": FAINT, "subtitlePadding": 6,
             },
             "axis": {
-                "domain": False, "ticks": False, "gridColor": "#edf0f2", "labelColor": _INK, "labelPadding": 8,
-                "titleColor": _FAINT, "titleFontWeight": "normal", "titlePadding": 10,
+                "domain": False, "ticks": False, "gridColor": "#edf0f2", "labelColor": INK, "labelPadding": 8,
+                "titleColor": FAINT, "titleFontWeight": "normal", "titlePadding": 10,
             },
             "legend": {
-                "labelColor": _INK, "labelFontSize": 11, "symbolType": "circle", "symbolOpacity": 1,
+                "labelColor": INK, "labelFontSize": 11, "symbolType": "circle", "symbolOpacity": 1,
                 "symbolStrokeWidth": 0, "columns": 8, "offset": 12,
             },
-            "text": {"font": _FONT, "fontSize": 11},
+            "text": {"font": _FONT, "fontSize": 11} | text,
         },
     }  # fmt: skip

@@ -10,13 +10,14 @@ from ..mail.blobs import Blobs
 from ..mail.render import clean, line
 from ..mail.units import counted
 from .dispatch_output import DispatchOutput, trace
-from .dispatched import SUCCESS, Dispatched
+from .dispatched import BLOCKED, CANCELLED, ERROR, SUCCESS, Dispatched
 from .render import columns, span
 from .task import Task
 
 _WIDE = 100
 _LONG = 4_000  # characters of an input or output
 _CALLS = 20
+_ENDS = {SUCCESS: "done", ERROR: "failed", BLOCKED: "blocked", CANCELLED: "cancelled"}
 
 
 def summary(done: DispatchOutput) -> Iterator[str]:
@@ -24,7 +25,7 @@ def summary(done: DispatchOutput) -> Iterator[str]:
     rows = [(one.task_id, one.agent, one.status, _time(one.execution_time_ms), _came(one)) for one in done.results]
     yield from columns(rows)
     yield ""
-    counts = ", ".join(f"{count} {status}" for status, count in done.counts.items())
+    counts = ", ".join(f"{count} {_ENDS[status]}" for status, count in done.counts.items())
     yield f"{done.status}: {counts}, in {span(done.total_time_ms / 1000)}"
     if done.branch:
         yield f"{counted(done.landed, 'patch').replace('patchs', 'patches')} landed on {done.branch}"

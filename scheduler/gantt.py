@@ -5,21 +5,21 @@ The number in a bar is its worker. The critical path is outlined; a line joins t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..mail.render import line
 from ..mail.units import counted
+from . import chart
 from .blueprint import Blueprint, PhasePlan
-from .chart import SCHEMA, Spec
+from .chart import FAINT, INK, PAPER, Spec, layer
 from .conflict import Conflict
 from .schedule import Slot
 from .work import named, span
 
 _WORKERS = ("#4c8fd0", "#3aa17e", "#8577c9", "#cf9236", "#4fa6b3", "#b8708f", "#7f9148", "#8c7464")
-_INK, _FAINT, _LINE, _PAPER, _CLASH = "#2b3440", "#66717c", "#c3cad1", "#ffffff", "#d1495b"
-_FONT = "Liberation Sans, Arimo, Arial, Helvetica, sans-serif"
+_CLASH = "#d1495b"
 _LABEL, _WIDTH, _NOTES = 190, 720, 260  # pixels: of the names, of the time, of what is in conflict
 _DIGIT = 14  # pixels that a bar needs for its worker's number
 _ROW, _FLAT, _MANY = 24, 12, 120  # pixels of a row, and of one where there are many
@@ -82,7 +82,8 @@ def gantt(found: Blueprint) -> Spec:
     layers = [
         *_bands(sheet), *_heads(sheet), *_bars(sheet), *_names(sheet), *_titles(sheet), *_clashes(sheet),
     ]  # fmt: skip
-    return _spec(title, sheet.wide, sheet.height * sheet.step, layers)
+    shown = [one for one in layers if one["data"]["values"]]
+    return chart.sheet(title, sheet.wide, sheet.height * sheet.step, shown, baseline="middle")
 
 
 def _sheet(found: Blueprint) -> _Sheet:
@@ -109,7 +110,7 @@ def _bands(sheet: _Sheet) -> Iterator[Spec]:
     """Shade every other phase."""
     bands = [{"y": top, "y2": end} for _, top, end in sheet.heads[1::2]]
     where = {"x": {"value": 0}, "x2": {"value": sheet.wide}, "y": sheet.y(), "y2": {"field": "y2"}}
-    yield _layer("rect", bands, where, color=_INK, opacity=0.035)
+    yield layer("rect", bands, where, color=INK, opacity=0.035)
 
 
 def _heads(sheet: _Sheet) -> Iterator[Spec]:
@@ -118,9 +119,9 @@ def _heads(sheet: _Sheet) -> Iterator[Spec]:
         return
     heads = [{"y": top + 0.75, "text": line(phase.title), "told": _told(phase)} for phase, top, _ in sheet.heads]
     title = {"x": {"value": 8}, "y": sheet.y(), "text": {"field": "text"}}
-    yield _layer("text", heads, title, align="left", fontWeight=700, fontSize=12, color=_INK)
+    yield layer("text", heads, title, align="left", fontWeight=700, fontSize=12, color=INK)
     told = {"x": {"value": _LABEL + _WIDTH - 8}, "y": sheet.y(), "text": {"field": "told"}}
-    yield _layer("text", heads, told, align="right", color=_FAINT)
+    yield layer("text", heads, told, align="right", color=FAINT)
 
 
 def _told(phase: PhasePlan) -> str:
@@ -138,12 +139,12 @@ def _bars(sheet: _Sheet) -> Iterator[Spec]:
     colors = {"field": "color", "type": "nominal", "scale": None}
     where = sheet.at(x2={"field": "x2"}, y2={"field": "y2"}, color=colors)
     plain, critical = ([bar for bar in bars if bar["critical"] is told] for told in (False, True))
-    yield _layer("rect", plain, where, cornerRadius=3)
-    yield _layer("rect", critical, where, cornerRadius=3, stroke=_INK, strokeWidth=2)
+    yield layer("rect", plain, where, cornerRadius=3)
+    yield layer("rect", critical, where, cornerRadius=3, stroke=INK, strokeWidth=2)
     if sheet.step == _ROW:
         wide = [bar for bar in bars if bar["wide"]]
         number = {"x": sheet.x("middle"), "y": sheet.y("row"), "text": {"field": "worker"}}
-        yield _layer("text", wide, number, color=_PAPER, fontWeight=700)
+        yield layer("text", wide, number, color=PAPER, fontWeight=700)
 
 
 def _bar(sheet: _Sheet, slot: Slot) -> Spec:
@@ -163,8 +164,8 @@ def _names(sheet: _Sheet) -> Iterator[Spec]:
     names = [(task in sheet.found.critical_path, {"y": row, "text": line(task)}) for task, row in sheet.rows.items()]
     for critical, weight in ((False, 400), (True, 700)):
         some = [name for is_critical, name in names if is_critical is critical]
-        yield _layer(
-            "text", some, where, align="right", limit=_LABEL - 18, color=_INK, fontWeight=weight, fontSize=sheet.letter
+        yield layer(
+            "text", some, where, align="right", limit=_LABEL - 18, color=INK, fontWeight=weight, fontSize=sheet.letter
         )
 
 
@@ -185,9 +186,7 @@ def _titles(sheet: _Sheet) -> Iterator[Spec]:
             right.append({"x": at, "y": sheet.rows[item.id], "text": told})
     where = sheet.at(text={"field": "text"})
     for texts, align, dx in ((right, "left", 7), (left, "right", -7)):
-        yield _layer(
-            "text", texts, where, align=align, dx=dx, color=_FAINT, fontSize=sheet.letter - 1, limit=_WIDTH / 2
-        )
+        yield layer("text", texts, where, align=align, dx=dx, color=FAINT, fontSize=sheet.letter - 1, limit=_WIDTH / 2)
 
 
 def _starts(found: Blueprint) -> Iterator[float]:
@@ -209,15 +208,15 @@ def _clashes(sheet: _Sheet) -> Iterator[Spec]:
     for ordered, dash in ((False, [1, 0]), (True, [4, 3])):
         some = [one for one in joined if one["ordered"] is ordered]
         width = 1.2 if ordered else 1.8
-        yield _layer("rule", some, where, color=_CLASH, strokeWidth=width, strokeDash=dash)
-        yield _layer("circle", some, sheet.at(), color=_CLASH, size=34, opacity=1)
-        yield _layer("circle", some, {"x": sheet.x("x2"), "y": sheet.y("y2")}, color=_CLASH, size=34, opacity=1)
+        yield layer("rule", some, where, color=_CLASH, strokeWidth=width, strokeDash=dash)
+        yield layer("circle", some, sheet.at(), color=_CLASH, size=34, opacity=1)
+        yield layer("circle", some, {"x": sheet.x("x2"), "y": sheet.y("y2")}, color=_CLASH, size=34, opacity=1)
     notes: dict[float, list[str]] = {}
     for one in joined:
         notes.setdefault(max(one["y"], one["y2"]), []).append(one["text"])
     told = [{"y": row, "text": "; ".join(texts)} for row, texts in notes.items()]
     note = {"x": {"value": _LABEL + _WIDTH + 12}, "y": sheet.y(), "text": {"field": "text"}}
-    yield _layer("text", told, note, align="left", color=_CLASH, fontSize=sheet.letter - 1, limit=_NOTES - 20)
+    yield layer("text", told, note, align="left", color=_CLASH, fontSize=sheet.letter - 1, limit=_NOTES - 20)
 
 
 def _joined(sheet: _Sheet, conflict: Conflict, slots: dict[str, Slot]) -> Spec:
@@ -232,35 +231,4 @@ def _joined(sheet: _Sheet, conflict: Conflict, slots: dict[str, Slot]) -> Spec:
     return {
         "x": ends[0] / sheet.unit, "x2": ends[1] / sheet.unit, "y": rows[0], "y2": rows[1], "ordered": together <= 0,
         "text": f"{conflict.resolution} {behind} {line(upper)}: {line(named(conflict.files, 1))}",
-    }  # fmt: skip
-
-
-# -- the sheet itself
-
-
-def _layer(kind: str, values: Sequence[Spec], encoding: Spec, **mark: Any) -> Spec:
-    return {"data": {"values": values}, "mark": {"type": kind, "tooltip": None} | mark, "encoding": encoding}
-
-
-def _spec(title: Spec, width: float, height: float, layers: Sequence[Spec]) -> Spec:
-    return {
-        "$schema": SCHEMA,
-        "background": _PAPER,
-        "padding": 18,
-        "title": title,
-        "width": width,
-        "height": height,
-        "layer": [layer for layer in layers if layer["data"]["values"]],
-        "config": {
-            "view": {"stroke": None},
-            "font": _FONT,
-            "title": {
-                "fontSize": 16, "color": _INK, "subtitleFontSize": 12, "subtitleColor": _FAINT, "subtitlePadding": 6,
-            },
-            "axis": {
-                "domain": False, "ticks": False, "gridColor": "#e6eaed", "labelColor": _INK, "labelPadding": 8,
-                "titleColor": _FAINT, "titleFontWeight": "normal", "titlePadding": 10,
-            },
-            "text": {"font": _FONT, "fontSize": 11, "baseline": "middle"},
-        },
     }  # fmt: skip

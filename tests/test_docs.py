@@ -10,10 +10,11 @@ from team_mail.scheduler import cli as scheduler_cli
 from team_mail.team import cli as team_cli
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in "mail log sprint settings personas dispatch plan".split()))
+OF_USE = ("mail", "log", "sprint", "settings", "personas", "dispatch", "plan")
+DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
 GUIDES = {"team-mail": "docs/mail.md", "scheduler": "docs/sprint.md", "team": "docs/sprint.md"}
-OWN_GUIDES = {"dispatch": "dispatch", "replay": "dispatch", "trace": "dispatch", "templates": "dispatch", "plan": "plan"}
+OWN_GUIDES = dict.fromkeys(("dispatch", "replay", "trace", "templates"), "dispatch") | {"plan": "plan"}
 OTHERS = r"\bgit [^`\n]*|^(make|pip) .*$|^command = \[.*$|ask each for its `--help`"  # whose options are not ours
 
 

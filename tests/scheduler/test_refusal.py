@@ -255,7 +255,9 @@ def test_every_name_has_an_answer(name):
     assert matches(name.encode(), ["**"])
 
 
-@pytest.mark.parametrize(("glob", "path"), [("[z-a]x", b"[z-a]x"), ("[[]x", b"[x"), ("[a&&b]", b"&"), ("a[!]", b"a[!]")])
+@pytest.mark.parametrize(
+    ("glob", "path"), [("[z-a]x", b"[z-a]x"), ("[[]x", b"[x"), ("[a&&b]", b"&"), ("a[!]", b"a[!]")]
+)
 def test_odd_sets_in_a_personas_globs_are_matched_and_break_nothing(glob, path):
     """A set that can hold no letter stands for itself; none of Python's own marks means anything in it."""
     assert matches(path, [glob])
