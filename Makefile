@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 CHECKED := $(VENV)/checked/team_mail
 TEST := $(BIN)/python -m pytest -q -n $(WORKERS) -m "not storm"
 # Watching lines makes all code three times as slow, so only the tests that hold the coverage are watched.
-SLOW := tests/mail/test_state_machine.py tests/mail/test_faults.py
+SLOW := tests/mail/test_state_machine.py
 COVERED := $(filter-out $(SLOW),$(wildcard tests/mail/test_*.py)) tests/contract/test_log.py tests/acceptance/test_cli.py tests/acceptance/test_storm.py \
 	tests/test_sql.py tests/test_docs.py tests/test_public_api.py tests/scheduler/test_settings.py
 
