@@ -11,28 +11,36 @@ from team_mail import (
     CommandAgent,
     Directory,
     Dispatcher,
+    DispatchInput,
+    DispatchOutput,
     Draft,
     Event,
     EventLog,
+    FunctionAgent,
     Letter,
     Log,
     Mailbox,
     ManualClock,
     MemoryLog,
     Message,
+    ParallelDispatcher,
     Plan,
     Receipt,
     ReplayAgent,
     ScriptedAgent,
     Summary,
     SystemClock,
+    Task,
+    TaskBuilder,
     Ticker,
     Wish,
     Workshop,
+    detect_circular_dependencies,
     get_inbox,
     open_workshop,
     run_sprint,
     send_message,
+    validate_task_dependencies,
 )
 
 clocks: list[Clock] = [SystemClock(), ManualClock()]
@@ -56,3 +64,14 @@ assert_type(shop, Workshop)
 ticker = Ticker(shop, Dispatcher(shop))
 assert_type(ticker.plan(Wish()), Plan)
 assert_type(run_sprint(ticker, Wish("asked for", "parallel")), Summary | None)
+
+builder = TaskBuilder()
+task = builder.create_task("write-up", "scribe", "Write it up", input_data={"about": "{{ tasks.find.output.cause }}"})
+assert_type(task, Task)
+assert_type(validate_task_dependencies([task]), list[str])
+assert_type(detect_circular_dependencies([task]), list[str])
+given = DispatchInput.model_validate({"tasks": []})
+assert_type(given.tasks, tuple[Task, ...])
+dispatcher = ParallelDispatcher(given.config, agent=FunctionAgent(lambda job: {"of": job.persona}))
+assert_type(dispatcher.dispatch(given.tasks), DispatchOutput)
+assert_type(dispatcher.resume("fd379d65").model_dump_json(indent=2), str)
