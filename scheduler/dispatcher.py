@@ -24,6 +24,7 @@ from .dispatch import Dispatch, started
 from .dispatch_output import DispatchOutput
 from .dispatched import SUCCESS, Dispatched, folded, read_dispatch
 from .errors import InvalidTasks, NotReady
+from .integrate import settled
 from .leader import Leader, alive, myself
 from .payload import held, kept
 from .player import News
@@ -90,6 +91,8 @@ class ParallelDispatcher:
             if alive(found.supervisor) and found.supervisor != myself() and not found.finished:
                 raise NotReady(f"dispatch {found.id} is running, as process {found.supervisor.get('pid')}")
             _give_up(place, found)
+            if any(sprint.commits for sprint in found.work.sprints):
+                settled(place, found.work.sprints[0])
             draft = Draft("dispatch.resumed", "scheduler", data={"dispatch": found.id, "supervisor": myself()})
             return self._carry_out(place, found, draft, tasks=given.tasks, config=config, agents=agents)
 

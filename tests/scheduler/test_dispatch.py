@@ -507,6 +507,17 @@ def test_a_dispatch_that_never_was_is_not_gone_on_with(desk):
         desk.dispatcher(echo).resume("ffff")
 
 
+def test_a_branch_whose_move_was_cut_off_is_brought_to_where_the_log_says_it_is(project, team):
+    """Everything is on record, but the branch still stands at its beginning: going on moves it, and runs nothing."""
+    done = project.run(written("a.txt", "x\n"), task("a"))
+    tip = team.git("rev-parse", done.branch)
+    team.git("branch", "--force", done.branch, "main")
+    again = project.dispatcher(echo).resume(done.correlation_id)
+    assert (again.status, again.landed) == ("success", 1)
+    assert team.git("rev-parse", done.branch) == tip
+    assert len(project.events("run.started")) == 1
+
+
 class Killed(BaseException):
     """The process is gone."""
 
