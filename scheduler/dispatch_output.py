@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..mail.blobs import Blobs
+from ..mail.blobs import BlobMissing, Blobs
 from ..personas.stream import read_stream
 from .dispatched import CANCELLED, SUCCESS, Dispatched
 from .payload import held
@@ -34,7 +34,8 @@ class Told:
 
     def document(self) -> dict[str, Any]:
         """Return the entry of `results`."""
-        came = {"output": self.output} if self.status == SUCCESS else {"error": self.error}
+        came = {"output": self.output} if self.status == SUCCESS else {}
+        came |= {"error": self.error} if self.error is not None or self.status != SUCCESS else {}
         return {
             "task_id": self.task_id, "status": self.status, **came,
             "execution_time_ms": self.execution_time_ms, "trace_file": self.trace_file,
@@ -85,10 +86,14 @@ class DispatchOutput:
 def told(found: Dispatched, task: Task, blobs: Blobs, trace_file: str | None) -> Told:
     """Tell how a task ended."""
     end, status = found.ends.get(task.task_id), found.status(task.task_id)
+    output, error = None, end.error if end else "cancelled before it ended"
+    if status == SUCCESS:
+        try:
+            output, error = output_of(found, task.task_id, blobs), None
+        except BlobMissing as missing:  # what others gave is told all the same
+            error = f"it succeeded, but its output is lost: {missing}"
     return Told(
-        task.task_id, task.agent, status,
-        output_of(found, task.task_id, blobs) if status == SUCCESS else None,
-        None if status == SUCCESS else end.error if end else "cancelled before it ended",
+        task.task_id, task.agent, status, output, error,
         round(1000 * sum(one.seconds for one in found.of(task.task_id))), trace_file,
     )  # fmt: skip
 

@@ -115,6 +115,12 @@ class Dispatched:
             return float(self.finished["seconds"])
         return (datetime.fromisoformat(self.last) - datetime.fromisoformat(self.sitting)).total_seconds()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The tasks that are known by name: all, but those that nobody tried where a blob has them."""
+        given = self.given.get("tasks", ())
+        return frozenset((*self.attempts, *self.ends, *(one["task_id"] for one in given)))
+
     def of(self, task: str) -> Sequence[Attempt]:
         """Return the attempts at a task, the first one first."""
         return self.attempts.get(task, ())
@@ -145,7 +151,7 @@ def read_dispatch(records: Records, name: str | None = None, task: str | None = 
         return _folded(records, _named(ids, name))
     for id in reversed(ids):  # noqa: A001
         found = _folded(records, id)
-        if task is None or task in found.attempts or task in found.ends:
+        if task is None or task in found.names:
             return found
     raise NoSuchRun(f"no dispatch had a task {task!r}; team trace --index lists those of the last")
 

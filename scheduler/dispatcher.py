@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ from .bench import GIVEN, open_bench
 from .dispatch import Dispatch, started
 from .dispatch_output import DispatchOutput
 from .dispatched import SUCCESS, Dispatched, folded, read_dispatch
-from .errors import InvalidTasks, NotReady
+from .errors import BranchMoved, InvalidTasks, NotReady
 from .integrate import settled
 from .leader import Leader, alive, myself
 from .payload import held, kept
@@ -42,7 +42,8 @@ class ParallelDispatcher:
     `agent` plays every task: the name of one in team.toml, "scripted" for the bundled one that needs no model, or an
     Agent of your own; by default each persona has its own or the team's. `home` is the `.team` folder, by default the
     one found from here, or made here. Patches land on a branch of their own, which starts from `base`. `tell` hears of
-    each run's start and end, `executor` makes one of as many workers as may run at once.
+    each run's start and end, `executor` makes one of as many workers as may run at once. It may be used again, and by
+    several threads.
     """
 
     config: DispatchConfig = field(default_factory=DispatchConfig)
@@ -53,13 +54,13 @@ class ParallelDispatcher:
     executor: Callable[[int], Executor] = ThreadPoolExecutor
     stop: threading.Event = field(default_factory=threading.Event)
     flags: Mapping[str, str] = field(default_factory=dict[str, str])
-    _running: Dispatch | None = None
+    _running: list[Dispatch] = field(default_factory=list[Dispatch])
 
     def dispatch(self, tasks: Sequence[Task]) -> DispatchOutput:
         """Carry out tasks; return what came of each. Raises InvalidTasks, NotReady: nothing was started then."""
         shop, repository = self._bench()
-        self._check(shop, DispatchInput(tasks=tuple(tasks), config=self.config))
-        agents = self._agents(shop, tasks)
+        tasks = self._checked(shop, tasks)
+        agents = self._agents(shop, tasks, self._name)
         base, id = self._base(shop) if repository else "", new_id()  # noqa: A001
         branch = f"team/dispatch-{id[-8:]}"
         if repository and (trouble := shop.branch_trouble(branch)):
@@ -84,23 +85,23 @@ class ParallelDispatcher:
             raise NotReady(f"dispatch {found.id} works on a repository; go on with it there")
         given = given_to(shop, found)
         config = given.config.model_copy(update=self.config.model_dump(exclude_unset=True))
-        self.agent = self.agent or (found.agent if found.agent != GIVEN else None)
-        agents = self._agents(shop, given.tasks)
+        left = [task for task in given.tasks if found.status(task.task_id) != SUCCESS]
+        agents = self._agents(shop, left, self._name or (found.agent if found.agent != GIVEN else None))
         with self._room(shop, found.id, bool(found.base)) as place:
             found = folded(fact_of(row) for row in shop.mailbox.dispatched(found.id))  # as nobody else changes it now
             if alive(found.supervisor) and found.supervisor != myself() and not found.finished:
                 raise NotReady(f"dispatch {found.id} is running, as process {found.supervisor.get('pid')}")
             _give_up(place, found)
-            if any(sprint.commits for sprint in found.work.sprints):
-                settled(place, found.work.sprints[0])
+            if found.base:
+                _put_back(place, found)
             draft = Draft("dispatch.resumed", "scheduler", data={"dispatch": found.id, "supervisor": myself()})
             return self._carry_out(place, found, draft, tasks=given.tasks, config=config, agents=agents)
 
     def end(self) -> None:
-        """End all runs and start no more; may be called from a signal's handler."""
+        """End all runs and start no more, until all dispatches under way are over; a signal's handler may call it."""
         self.stop.set()
-        if self._running:
-            self._running.end()
+        for running in [*self._running]:
+            running.end()
 
     def look_ahead(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Check everything as `dispatch` does and change nothing; return who would play each persona.
@@ -108,10 +109,10 @@ class ParallelDispatcher:
         Raises InvalidTasks, NotReady.
         """
         shop, repository = self._bench()
-        self._check(shop, DispatchInput(tasks=tuple(tasks), config=self.config))
+        tasks = self._checked(shop, tasks)
         if repository:
             self._base(shop)
-        return self._agents(shop, tasks)
+        return self._agents(shop, tasks, self._name)
 
     def _bench(self) -> tuple[Workshop, bool]:
         return open_bench(self.home, None if isinstance(self.agent, str) else self.agent, flags=self.flags)
@@ -120,14 +121,16 @@ class ParallelDispatcher:
     def _name(self) -> str | None:
         return self.agent if isinstance(self.agent, str) or self.agent is None else GIVEN
 
-    def _check(self, shop: Workshop, given: DispatchInput) -> None:
+    def _checked(self, shop: Workshop, tasks: Iterable[Task]) -> tuple[Task, ...]:
+        given = DispatchInput(tasks=tuple(tasks), config=self.config)
         if problems := problems_of(given, [persona.id for persona in shop.roster.personas]):
             raise InvalidTasks(problems)
+        return given.tasks
 
-    def _agents(self, shop: Workshop, tasks: Sequence[Task]) -> dict[str, str]:
-        """Say who plays each persona that has a task. Raises NotReady where one cannot."""
+    def _agents(self, shop: Workshop, tasks: Sequence[Task], name: str | None) -> dict[str, str]:
+        """Say who plays each persona that has a task: `name`, if there is one. Raises NotReady where one cannot."""
         default = shop.settings.team.agent
-        agents = {task.agent: self._name or shop.persona(task.agent).agent or default for task in tasks}
+        agents = {task.agent: name or shop.persona(task.agent).agent or default for task in tasks}
         if troubles := [*shop.troubles([*agents.values()]), *shop.gate_troubles()]:
             raise NotReady("; ".join(troubles) + "; --agent scripted plays tasks without a model")
         return agents
@@ -142,16 +145,24 @@ class ParallelDispatcher:
         folder = shop.home / "work" / f"dispatch-{id[-8:]}"
         with Leader(folder, f"dispatch {id} is running"):
             mirror = Mirror(shop.git.directory, folder) if repository else shop.mirror
-            yield replace(shop, mirror=mirror)
-            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                yield replace(shop, mirror=mirror)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _carry_out(self, shop: Workshop, found: Dispatched, draft: Draft, **given: Any) -> DispatchOutput:
-        self._running = running = Dispatch(shop, found, **given, stop=self.stop, tell=self.tell)
+        running = Dispatch(shop, found, **given, stop=self.stop, tell=self.tell)
         running.traces.prepare()
-        running.shop.append([draft])
-        left = sum(found.status(name) != SUCCESS for name in running.tasks)
-        self.tell(f"dispatch {found.id}: {counted(left, 'task')} to do")
-        done = running.run(self.executor)
+        self._running.append(running)
+        try:
+            running.shop.append([draft])
+            left = sum(found.status(name) != SUCCESS for name in running.tasks)
+            self.tell(f"dispatch {found.id}: {counted(left, 'task')} to do")
+            done = running.run(self.executor)
+        finally:
+            self._running.remove(running)
+            if not self._running:
+                self.stop.clear()
         for problem in running.traces.problems:
             self.tell(problem)
         return done
@@ -161,6 +172,19 @@ def given_to(shop: Workshop, found: Dispatched) -> DispatchInput:
     """Return what a dispatch was given."""
     tasks: Any = held(shop.mailbox.blobs, found.given, "tasks")
     return DispatchInput.model_validate({"tasks": tasks, "config": found.given["config"]})
+
+
+def _put_back(shop: Workshop, found: Dispatched) -> None:
+    """Bring the branch to where the log says it is. Raises NotReady where that is gone, or the branch is elsewhere."""
+    sprint = found.work.sprints[0]
+    tip = (sprint.commits or (sprint.base,))[-1]
+    if shop.git.run("cat-file", "-e", f"{tip}^{{commit}}").returncode:
+        raise NotReady(f"commit {tip[:12]} is gone, from which dispatch {found.short} goes on; team replay starts anew")
+    try:
+        if sprint.commits:
+            settled(shop, sprint)
+    except BranchMoved as moved:
+        raise NotReady(str(moved)) from None
 
 
 def _give_up(shop: Workshop, found: Dispatched) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -96,18 +98,19 @@ class Show:
         if not self._live:
             self._say([text])
         elif not self._quiet:
-            self._live.console.print(line(text), markup=False, highlight=False)
+            with _unwatched():
+                self._live.console.print(line(text), markup=False, highlight=False)
 
     def waiting(self, rows: Iterable[Row]) -> None:
         """Show what is about to be run, each under the name by which its run will be told of."""
         with self._turn:
             self._rows = {row.name: row for row in rows}
-        if self._rows and not self._quiet and sys.stderr.isatty():
+        if self._rows and not self._quiet and sys.stderr and sys.stderr.isatty():
             self._open()
 
     def _say(self, lines: list[str]) -> None:
-        if not self._quiet:
-            with self._turn:
+        if not self._quiet and sys.stderr:
+            with self._turn, _unwatched():
                 sys.stderr.write("".join(f"{line(text)}\n" for text in lines))
                 sys.stderr.flush()
 
@@ -123,8 +126,9 @@ class Show:
 
     def _close(self) -> None:
         if self._live:
-            self._live.refresh()
-            self._live.stop()
+            with _unwatched():
+                self._live.refresh()
+                self._live.stop()
             self._live = None
 
     def table(self) -> Any:
@@ -150,6 +154,16 @@ class Show:
         if row.started is not None:
             return span(self._clock.monotonic() - row.started)
         return span(row.seconds) if row.seconds is not None else ""
+
+
+@contextmanager
+def _unwatched() -> Generator[None]:
+    """Go on where standard error takes nothing any more, and let it swallow the rest, also at exit."""
+    try:
+        yield
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _fitting(rows: Sequence[Row], most: int) -> Sequence[Row]:

@@ -20,15 +20,18 @@ def text_of(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except RecursionError:
         raise ValueError("it is nested too deep for JSON") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # the last one if it is changed while it is written
         raise ValueError(f"it is not JSON: {error}") from None
 
 
 def kept(blobs: Blobs, name: str, value: Any) -> dict[str, Any]:
-    """Return the entry of an event's data that holds a value under a name. Raises ValueError for what is no JSON."""
+    """Return the entry of an event's data that holds a value under a name, as it is now: a copy.
+
+    Raises ValueError for what is no JSON.
+    """
     text = text_of(value)
     if len(text) <= _INLINE and "\\u0000" not in text and _fits(value):
-        return {name: value}
+        return {name: json.loads(text)}
     return {name + _BLOB: blobs.put(text.encode(errors="backslashreplace"))._asdict()}
 
 

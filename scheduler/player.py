@@ -12,13 +12,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from traceback import format_exception_only
 from typing import Any
 
 from ..mail.disk import reason_of
 from ..mail.errors import TeamMailError
 from ..mail.event import Draft, derived_id
 from ..mail.message import Message
-from ..personas.agent import Job, Outcome
+from ..mail.render import line
+from ..personas.agent import Agent, Job, Outcome
 from ..personas.persona import Persona
 from ..personas.prompt import Situation, fitting, write_prompt
 from ..personas.result import log_of
@@ -111,11 +113,11 @@ class Player:
         if not batch.base:
             place = self.workshop.home / "runs" / launch.run / "work"
             place.mkdir(parents=True, exist_ok=True)
-            outcome = agent.play(self._job(launch, batch, place, told, stop))
+            outcome = _acted(agent, self._job(launch, batch, place, told, stop))
             return Played(_as_json(self.watch.judged(launch.run, outcome)))
         workspace = self.workshop.mirror.workspace(launch.run, batch.base, launch.persona)
         try:
-            outcome = agent.play(self._job(launch, batch, workspace.path, told, stop))
+            outcome = _acted(agent, self._job(launch, batch, workspace.path, told, stop))
             return Played(_as_json(self.watch.judged(launch.run, outcome)), workspace.capture())
         finally:
             _removed(workspace)
@@ -235,6 +237,16 @@ def _fact(kind: str, launch: Launch, data: dict[str, Any]) -> Draft:
     """
     own = None if launch.assignment else derived_id(kind, launch.run)
     return Draft(kind, "scheduler", run=launch.run, data=data, id=own)
+
+
+def _acted(agent: Agent, job: Job) -> Outcome:
+    """Have an agent play. What a program's own agent raises is how its run ended, and no reason to end others."""
+    try:
+        return agent.play(job)
+    except (TeamMailError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        return Outcome("failed", None, 0.0, line("".join(format_exception_only(error)).strip()))
 
 
 def _as_json(outcome: Outcome) -> Outcome:

@@ -78,7 +78,10 @@ def leading(shop: Workshop, end: Callable[[], object]) -> Generator[list[int]]:
 
 @contextmanager
 def ending(end: Callable[[], object]) -> Generator[list[int]]:
-    """Let SIGTERM, SIGINT and SIGHUP call `end`, the first of each. Yields the signals that came."""
+    """Let SIGTERM, SIGINT and SIGHUP call `end`, the first of each. Yields the signals that came.
+
+    A SIGHUP that is ignored stays so: that is what `nohup` is for.
+    """
     came: list[int] = []
 
     def ended(number: int, _: object) -> None:
@@ -86,7 +89,9 @@ def ending(end: Callable[[], object]) -> Generator[list[int]]:
         signal.signal(number, signal.SIG_DFL)
         end()
 
-    before = {number: signal.signal(number, ended) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    numbers += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
+    before = {number: signal.signal(number, ended) for number in numbers}
     try:
         yield came
     finally:

@@ -11,10 +11,11 @@ import os
 import secrets
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..mail.blobs import Blobs
+from ..mail.blobs import BlobMissing, Blobs
 from ..mail.disk import reason_of
 from .dispatch_output import index, trace
 from .dispatched import Dispatched
@@ -51,7 +52,13 @@ class Traces:
 
     def write(self, found: Dispatched, task: Task) -> None:
         """Write a task's trace."""
-        if self._put(f"{task.task_id}.json", trace(found, task, self._blobs)):
+        name = f"{task.task_id}.json"
+        try:
+            told = trace(found, task, self._blobs)
+        except BlobMissing as missing:
+            self._cannot(name, str(missing))
+            return
+        if self._put(name, told):
             with self._turn:
                 self._written.add(task.task_id)
 
@@ -59,9 +66,26 @@ class Traces:
         """Write the index of a dispatch, under a name that no other has; return it, None if it cannot be written."""
         stamp = "".join(letter for letter in found.sitting[:19] if letter.isdigit())
         stem = f"dispatch-{stamp[:8]}_{stamp[8:]}"
-        name = f"{stem}.json" if not (self.folder / f"{stem}.json").exists() else f"{stem}_{found.short}.json"
+        name = f"{stem}.json" if self._take(f"{stem}.json") else f"{stem}_{found.short}.json"
         written = self._put(name, index(found, tasks, config, self.file))
+        if not written:
+            with suppress(OSError):
+                (self.folder / name).unlink()
         return os.path.join(self.name, name) if written else None  # noqa: PTH118 - as given
+
+    def _cannot(self, name: str, why: str) -> None:
+        with self._turn:
+            self.problems[f"{self.name}/{name} cannot be written: {why}"] = None
+
+    def _take(self, name: str) -> bool:
+        """Take a name for oneself, of which another dispatch may think in the same moment; False if it is taken."""
+        try:
+            (self.folder / name).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        except OSError:  # writing it will tell
+            return True
+        return True
 
     def _put(self, name: str, document: dict[str, Any]) -> bool:
         scratch = self.folder / _scratch()
@@ -69,8 +93,7 @@ class Traces:
             scratch.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", errors="backslashreplace")
             scratch.replace(self.folder / name)
         except OSError as error:
-            with self._turn:
-                self.problems[f"{self.name}/{name} cannot be written: {reason_of(error)}"] = None
+            self._cannot(name, reason_of(error))
             scratch.unlink(missing_ok=True)
             return False
         return True

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..mail.errors import UsageError
+from ..mail.errors import TeamMailError, UsageError
 from . import cli_options as option
 from .cli_trace import open_shop, say
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ..scheduler.task import DispatchInput, Task
 
 INTERRUPTED = 130
+_NOT_FOR_RESUME = (
+    "--dry-run and --base are not for --resume, which goes on from what is there; "
+    "team trace --index --dispatch ID lists what is left"
+)
 
 app = typer.Typer()
 
@@ -52,11 +56,13 @@ def dispatch(
     as_json = as_json or not sys.stdout.isatty()
     with _refusals(as_json):
         _check_source(resume, template, values, file)
+        if resume is not None and (dry_run or base is not None):
+            raise UsageError(_NOT_FOR_RESUME)
         asked = _asked(max_workers, timeout, trace_dir)
-        if resume:
+        if resume is not None:
             _carry_out(_dispatcher(asked, agent, base), None, resume, quiet=quiet, as_json=as_json)
             return
-        given = _given(_template(template, values) if template else _text(file))
+        given = _given(_template(template, values) if template is not None else _text(file))
         _start(given, asked, agent, base, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 
@@ -144,13 +150,14 @@ def _carry_out(
     with DispatchShow(tasks or (), quiet=quiet) as show:
         dispatcher.tell = show.told
         with session.ending(dispatcher.end) as came:
-            done = dispatcher.resume(resume) if resume else dispatcher.dispatch(tasks or ())
+            done = dispatcher.resume(resume) if resume is not None else dispatcher.dispatch(tasks or ())
     if as_json:
         print(done.model_dump_json(indent=2))
     else:
         say(summary(done))
     if came:
-        typer.echo(f"team: interrupted; team dispatch --resume {done.correlation_id} goes on", err=True)
+        with suppress(OSError):  # the result is out, whoever still reads the rest
+            typer.echo(f"team: interrupted; team dispatch --resume {done.correlation_id} goes on", err=True)
         raise typer.Exit(INTERRUPTED)
     if done.status != "success":
         raise typer.Exit(1)
@@ -158,9 +165,15 @@ def _carry_out(
 
 def _dispatcher(config: dict[str, Any], agent: str | None, base: str | None) -> ParallelDispatcher:
     from ..scheduler.dispatcher import ParallelDispatcher
-    from ..scheduler.task import DispatchConfig
+    from ..scheduler.errors import InvalidTasks
+    from ..scheduler.task import DispatchConfig, read_table
+    from ..scheduler.task_problems import Problems
 
-    return ParallelDispatcher(DispatchConfig(**config), agent=agent, base=base)
+    problems = Problems()
+    told = read_table(DispatchConfig, config, ("config",), problems, "the config")
+    if told is None:
+        raise InvalidTasks(problems.told())
+    return ParallelDispatcher(told, agent=agent, base=base)
 
 
 def _asked(max_workers: int | None, timeout: str | None, trace_dir: str | None) -> dict[str, Any]:
@@ -177,10 +190,11 @@ def _asked(max_workers: int | None, timeout: str | None, trace_dir: str | None) 
 
 
 def _check_source(resume: str | None, template: str | None, values: list[str], file: str | None) -> None:
-    named = [name for name, told in (("FILE", file), ("--resume", resume), ("--template", template)) if told]
+    sources = {"FILE": file, "--resume": resume, "--template": template}
+    named = [name for name, told in sources.items() if told is not None]
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} are both given; the tasks come from one of them")
-    if values and not template:
+    if values and template is None:
         raise UsageError("--set is for --template; team dispatch --template code-review --set key=value")
 
 
@@ -225,17 +239,23 @@ def _given(text: bytes) -> DispatchInput:
 
 @contextmanager
 def _refusals(as_json: bool) -> Generator[None]:
-    """Tell what was refused before anything started as JSON; on a terminal, each problem in a line of its own."""
+    """Tell what was refused or went wrong as JSON; on a terminal, each problem in a line of its own."""
     try:
         yield
-    except UsageError as error:
+    except BrokenPipeError:
+        raise
+    except (TeamMailError, OSError) as error:
+        from ..mail.disk import reason_of
         from ..mail.render import clean
+        from ..scheduler.errors import NotLeader
 
-        problems: list[str] = [*getattr(error, "problems", ())] or [str(error)]
+        told = f"{error.filename or 'the disk'}: {reason_of(error)}" if isinstance(error, OSError) else str(error)
+        problems: list[str] = [*getattr(error, "problems", ())] or [told]
         if as_json:
-            told = {"status": "failure", "error": "; ".join(problems), "errors": problems}
-            typer.echo(json.dumps(told, indent=2), err=True)
+            document = {"status": "failure", "error": "; ".join(problems), "errors": problems}
+            typer.echo(json.dumps(document, indent=2), err=True)
         else:
             for problem in problems:
                 typer.echo(f"team: {clean(problem)}", err=True)
-        raise typer.Exit(error.exit_code) from None
+        code = UsageError.exit_code if isinstance(error, NotLeader) else getattr(error, "exit_code", 1)
+        raise typer.Exit(code) from None

@@ -78,9 +78,9 @@ class Project:
         (self.folder / "tasks.json").write_text(json.dumps({"tasks": tasks, "config": config}))
         return "tasks.json"
 
-    def events(self, kind: str) -> list[dict]:
+    def events(self, kind: str = "") -> list[dict]:
         lines = (self.home / "mail" / "events.jsonl").read_text().splitlines()
-        return [event for event in map(json.loads, lines) if event["kind"] == kind]
+        return [event for event in map(json.loads, lines) if kind in {"", event["kind"]}]
 
     def files(self) -> set[str]:
         return {str(path.relative_to(self.folder.parent)) for path in self.folder.parent.rglob("*")}
@@ -284,6 +284,30 @@ def test_an_interrupt_ends_every_child_and_still_tells_what_was_done(project, tm
     assert living(project.home) == []
 
 
+def test_a_standard_error_that_nobody_reads_costs_no_task(project):
+    """The reader of the progress goes after the first byte; or there never was one."""
+    project.agent("cat > /dev/null")
+    file, ends = project.write(task("a"), task("b", "a")), []
+    for error in ("2> >(head -c 1 > /dev/null)", "2>&-"):
+        process = subprocess.run(
+            ["bash", "-c", f'"$0" dispatch {file} {error}', TEAM], cwd=project.folder, env=CLEAN,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, timeout=60,
+        )  # fmt: skip
+        ends.append((process.returncode, json.loads(process.stdout)["status"]))
+    assert ends == [(0, "success")] * 2
+
+
+def test_what_is_only_looked_at_or_begun_elsewhere_is_not_gone_on_with(project):
+    """A dry run of going on would have to start nothing, and a base would have to move it: both are refused."""
+    project.agent("exit 1")
+    project.told("dispatch", project.write(task("a")), code=1)
+    name, before = project.events("dispatch.started")[0]["data"]["dispatch"], project.events()
+    for words in (("--dry-run",), ("--base", "main")):
+        ended = project.run("dispatch", "--resume", name, *words)
+        assert (ended.returncode, words[0] in json.loads(ended.stderr)["error"]) == (2, True)
+    assert project.events() == before
+
+
 # -- hostile input
 
 
@@ -335,6 +359,9 @@ def test_a_file_of_100_megabytes_is_refused_and_not_read(project):
         ("dispatch", "tasks.json", "--resume", "0123"),
         ("dispatch", "--template", "../../etc/passwd"),
         ("dispatch", "--timeout", "soon", "tasks.json"),
+        ("dispatch", "--timeout", "0", "tasks.json"),
+        ("dispatch", "--trace-dir", "", "tasks.json"),
+        ("dispatch", "--resume", ""),
         ("dispatch", "--set", "a=b", "tasks.json"),
         ("dispatch", "--resume", "0123"),
         ("replay", "0123"),

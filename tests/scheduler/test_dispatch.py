@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -21,6 +23,7 @@ from team_mail.scheduler.dispatched import read_dispatch
 from team_mail.scheduler.dispatcher import ParallelDispatcher, given_to
 from team_mail.scheduler.errors import InvalidTasks, NoSuchRun, NotLeader, NotReady
 from team_mail.scheduler.leader import Leader
+from team_mail.scheduler.session import ending
 from team_mail.scheduler.task import DispatchConfig, Task
 
 PATIENCE = 20.0
@@ -159,6 +162,43 @@ def test_a_result_that_is_no_json_fails_its_task_in_words(desk, output):
     done = desk.run(lambda _: output, task("a"))
     assert done.status == "failure"
     assert "its result cannot be kept" in done.results[0].error
+
+
+def test_what_a_task_gave_is_kept_as_it_was_when_it_gave_it(desk):
+    """A program that gives the same object each time, and changes what it was given, changes no record."""
+    tally = {"n": 0}
+
+    def play(job):
+        tally["n"] += 1
+        job.assignment.input["mine"] = True
+        return tally
+
+    done = desk.run(play, task("a"), task("b", "a"))
+    assert [one.output for one in done.results] == [{"n": 1}, {"n": 2}]
+    assert json.loads((desk.traces / "a.json").read_text())["input"] == {}
+
+
+def test_an_agent_of_ones_own_that_raises_fails_its_run_alone(desk):
+    """Whatever it raises, the other tasks go on."""
+
+    class Broken:
+        def trouble(self):
+            return None
+
+        def play(self, job):
+            if name_of(job) == "a":
+                raise LookupError("no such page")
+            return Outcome("ok", 0, 0.0, "exit 0")
+
+    done = desk.run(Broken(), task("a"), task("b"))
+    assert statuses(done) == {"a": "error", "b": "success"}
+    assert done.results[0].error == "LookupError: no such page"
+
+
+def test_tasks_may_come_one_by_one(desk):
+    """What a generator yields is dispatched, and not read to its end by the checks."""
+    done = desk.dispatcher(echo).dispatch(task(name) for name in "ab")
+    assert statuses(done) == {"a": "success", "b": "success"}
 
 
 # -- order, limits, time
@@ -486,6 +526,74 @@ def test_going_on_does_again_what_failed_and_only_that(desk):
     assert statuses(first) == {"a": "success", "b": "error", "c": "blocked"}
     assert set(statuses(again).values()) == {"success"}
     assert Counter(ran) == {"a": 1, "b": 2, "c": 1}
+
+
+def test_a_dispatcher_that_was_ended_can_be_used_again(desk):
+    """It goes on with what it was ended in."""
+
+    def play(job):
+        if name_of(job) == "a":
+            dispatcher.end()
+
+    dispatcher = desk.dispatcher(play)
+    done = dispatcher.dispatch([task("a"), task("b", "a")])
+    again = dispatcher.resume(done.correlation_id)
+    assert statuses(done) == {"a": "success", "b": "cancelled"}
+    assert again.status == "success"
+
+
+def test_going_on_needs_nothing_of_what_is_done(project, team):
+    """The persona of a task that succeeded has left, and what it printed is gone: the rest is done, and all is told."""
+
+    def play(job):
+        if name_of(job) == "b" and job.attempt == 1:
+            raise ValueError("broken")
+        return {"long": "x" * 20_000} if name_of(job) == "a" else {}
+
+    first = project.run(play, task("a", agent="ann"), task("b"))
+    (project.home / "personas" / "ann.md").unlink()
+    for blob in (project.home / "mail" / "blobs").rglob("*"):
+        _ = blob.is_file() and blob.unlink()
+    again = project.dispatcher(play).resume(first.correlation_id)
+    assert statuses(again) == {"a": "success", "b": "success"}
+    assert "its output is lost: blob " in again.document()["results"][0]["error"]
+
+
+def test_a_branch_that_leads_elsewhere_or_nowhere_is_not_gone_on_with(project, team):
+    """People have put it on another line of work, and then thrown that away: it says so and starts nothing."""
+    done = project.run(written("a.txt", "x\n"), task("a"))
+    other = team.git("commit-tree", "-m", "Other", "main^{tree}")
+    team.git("branch", "--force", done.branch, other)
+    with pytest.raises(NotReady, match="put it back"):
+        project.dispatcher(echo).resume(done.correlation_id)
+    team.git("branch", "--delete", "--force", done.branch)
+    team.git("reflog", "expire", "--expire=now", "--all")
+    team.git("gc", "--quiet", "--prune=now")
+    with pytest.raises(NotReady, match="is gone"):
+        project.dispatcher(echo).resume(done.correlation_id)
+    assert not list((project.home / "work").glob("dispatch-*"))
+
+
+def test_a_task_that_was_never_tried_is_found_by_its_name(desk):
+    """The last dispatch that was given it is told of, not that nobody was."""
+    dispatcher = desk.dispatcher(lambda _: dispatcher.end())
+    done = dispatcher.dispatch([task("a"), task("b", "a")])
+    shop, _ = open_bench(desk.home)
+    assert read_dispatch(shop.mailbox, task="b").id == done.correlation_id
+
+
+def test_a_hangup_that_is_ignored_stays_so():
+    """That is what `nohup` is for; without it a hangup ends the work."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending(lambda: None) as ignored:
+            os.kill(os.getpid(), signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with ending(lambda: None) as came:
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (ignored, came) == ([], [signal.SIGHUP])
 
 
 def test_only_one_goes_on_with_a_dispatch(desk):
