@@ -7,16 +7,25 @@ path told by both does. A rename touches its old and its new path, and all that 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
+from .errors import InvalidTasks
 from .globs import common, end, is_path, start, walk
 from .item import Item, Overlap, Roadmap
+from .parts import folder, told
 from .roadmap import nodes
 from .task_graph import depending
 
 MOST = 20  # files told of one overlap
+MAX_PAIRS = 250_000  # of tasks: twice what 500 have that all touch one file
+_EFFORT = 20_000_000  # steps of comparing globs: some ten seconds
 _CHANGES, _CREATES, _MOVES = "changes", "creates", "moves"
+_STEPS = 4  # for each two letters of two globs that have to be walked, at most
+_NAMES = 64  # letters in each two names, which are compared as one step
+_FEWER = "name more exactly what each task changes"
 _FILE = re.compile(r".*[^/]\.[A-Za-z]\w*")  # it ends as the names of files do: `.py`, `.md`
 
 Pair = tuple[int, int]  # places of two items in the roadmap, the earlier one in front
@@ -26,7 +35,8 @@ class Touch(NamedTuple):
     """One way to touch files. All its paths begin with `start` and end with `end`; `path` says that it has no wildcard.
 
     `**/*.py` means files: that a folder may be called so and hold pages is no reason for it to meet `**/*.md`. So what
-    ends like a file's name has an `end`, and is not taken for a folder where it meets another glob.
+    ends like a file's name has an `end`, and is not taken for a folder where it meets another glob; no more is
+    `src/a.py`. `folder` is the name of the folder that all these files lie in, where that is known.
     """
 
     start: str
@@ -34,12 +44,13 @@ class Touch(NamedTuple):
     kind: str
     path: bool
     end: str
+    folder: str
 
 
 def overlaps(roadmap: Roadmap) -> tuple[Overlap, ...]:
     """Find each pair of items whose files meet, in the order given; a person's own items are left out.
 
-    Raises InvalidTasks for items that depend on each other in a circle.
+    Raises InvalidTasks for items that depend on each other in a circle, and for more globs or pairs than make a plan.
     """
     items, shared = roadmap.items, _shared(roadmap.items)
     ordered = _ordered(roadmap, shared)
@@ -56,9 +67,13 @@ def _shared(items: Sequence[Item]) -> dict[Pair, dict[str, None]]:
         for touch in () if item.manual else dict.fromkeys(_touches(item)):
             touched_by.setdefault(touch, []).append(place)
     shared: dict[Pair, dict[str, None]] = {}
-    for one, other in _meeting(sorted(touched_by)):
-        glob = _narrower(one, other).glob
-        for pair in _pairs(touched_by[one], touched_by[other]):
+    comparing = _Comparing()
+    for one, other in comparing.meeting(sorted(touched_by)):
+        glob, ones, others = _narrower(one, other).glob, touched_by[one], touched_by[other]
+        if max(len(shared), (len(ones) - 1) * (len(others) - 1) // 2) > MAX_PAIRS:
+            raise InvalidTasks([f"files: more than {MAX_PAIRS:,} pairs of tasks touch the same files; {_FEWER}"])
+        comparing.spend(len(ones) * len(others))
+        for pair in _pairs(ones, others):
             files = shared.setdefault(pair, {})
             if len(files) < MOST:
                 files[glob] = None
@@ -69,40 +84,75 @@ def _touches(item: Item) -> Iterator[Touch]:
     moved = [path for pair in item.renames for path in pair]
     for kind, globs in ((_CHANGES, item.files), (_CREATES, item.creates), (_MOVES, moved)):
         for glob in globs:
-            path = is_path(glob)
-            yield Touch(start(glob), glob, kind, path, end(glob) if not path and _FILE.fullmatch(glob) else "")
+            path, ends = is_path(glob), end(glob) if _FILE.fullmatch(glob) else ""
+            yield Touch(start(glob), glob, kind, path, ends, folder(glob) if ends and not path else "")
 
 
-def _meeting(touches: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
-    """Go through the pairs that meet, each once; those that begin otherwise cannot, and are far apart when sorted."""
-    for place, one in enumerate(touches):
-        for at in range(place, len(touches)):
-            other = touches[at]
-            if not other.start.startswith(one.start):
-                break
-            if (one.end.endswith(other.end) or other.end.endswith(one.end)) and _meet(one, other):
+class _Comparing:
+    """Compares globs, with no more than so much effort: what comes in may be made to take for ever."""
+
+    def __init__(self) -> None:
+        self._left = _EFFORT
+
+    def spend(self, steps: int) -> None:
+        """Count steps. Raises InvalidTasks where they have become too many."""
+        self._left -= steps
+        if self._left < 0:
+            raise InvalidTasks([f"files: comparing every glob with every other would take too long; {_FEWER}"])
+
+    def meeting(self, touches: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
+        """Go through the pairs that meet, each once."""
+        for one, other in _near(touches):
+            self.spend(1)
+            ends = one.path or other.path or one.end.endswith(other.end) or other.end.endswith(one.end)
+            if ends and self._meet(one, other):
                 yield one, other
 
+    def _meet(self, one: Touch, other: Touch) -> bool:
+        """Tell whether two touch one path; `other` begins as `one` does."""
+        if {one.kind, other.kind} == {_CHANGES, _CREATES}:
+            made, changed = (one, other) if one.kind == _CREATES else (other, one)
+            named = changed.path and not changed.glob.endswith("/")
+            return named and self._share(made.glob, changed.glob, (True, False))
+        if one.path and (other.path or other.start.startswith(f"{one.start}/")):
+            return f"{other.start}/".startswith(f"{one.start}/")
+        within = (not one.end, not other.end)
+        if one.path or other.path:
+            within = (within[0] or not one.path, within[1] or not other.path)
+        return self._share(one.glob, other.glob, within)
 
-def _meet(one: Touch, other: Touch) -> bool:
-    """Tell whether two touch one path; `other` begins as `one` does."""
-    if {one.kind, other.kind} == {_CHANGES, _CREATES}:
-        made, changed = (one, other) if one.kind == _CREATES else (other, one)
-        named = changed.path and not changed.glob.endswith("/")
-        return named and common(walk(made.glob), walk(changed.glob, within=False))
-    if one.path and other.path:
-        return f"{other.start}/".startswith(f"{one.start}/")
-    if one.path or other.path:
-        return common(walk(one.glob), walk(other.glob))
-    return common(walk(one.glob, within=not one.end), walk(other.glob, within=not other.end))
+    def _share(self, one: str, other: str, within: tuple[bool, bool]) -> bool:
+        size = len(one) * len(other)
+        self.spend(size // _NAMES)
+        known = told(one, other, within)
+        if known is None:
+            self.spend(_STEPS * size)
+            known = common(walk(one, within=within[0]), walk(other, within=within[1]))
+        return known
+
+
+def _near(touches: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
+    """Go through the pairs that may meet: what begins otherwise cannot, nor what lies in another folder.
+
+    In a sorted list those that begin alike stand together.
+    """
+    lying: dict[str, list[Touch]] = {}
+    for touch in touches:
+        lying.setdefault(touch.folder, []).append(touch)
+    for one in touches:
+        for group in (lying.get(one.folder, []), lying.get("", [])) if one.folder else (touches,):
+            for other in islice(group, bisect_left(group, one), None):
+                if not other.start.startswith(one.start):
+                    break
+                yield one, other
 
 
 def _narrower(one: Touch, other: Touch) -> Touch:
     return max(one, other, key=lambda touch: (len(touch.start), touch.path, len(touch.glob)))
 
 
-def _pairs(ones: Sequence[int], others: Sequence[int]) -> set[Pair]:
-    return {(min(one, other), max(one, other)) for one in ones for other in others if one != other}
+def _pairs(ones: Sequence[int], others: Sequence[int]) -> Iterator[Pair]:
+    return ((min(one, other), max(one, other)) for one in ones for other in others if one != other)
 
 
 def _ordered(roadmap: Roadmap, pairs: Collection[Pair]) -> set[Pair]:

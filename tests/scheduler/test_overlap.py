@@ -43,6 +43,12 @@ def met(one, other) -> tuple[str, ...]:
         ({"files": ("src/**",)}, {"files": ("src/**",)}, ("src/**",)),
         ({"files": ("src/a.py", "docs/b.md")}, {"files": ("**/*.md", "src/a.py")}, ("docs/b.md", "src/a.py")),
         ({"files": ("src/a.py",)}, {"files": ("src/a.pyi",)}, ()),
+        ({"files": ("src/a.py",)}, {"files": ("**/*.md",)}, ()),
+        ({"files": ("src/a.py",)}, {"files": ("src/**/tests",)}, ()),
+        ({"files": ("web/v1.beta/",)}, {"files": ("**/*.md",)}, ("web/v1.beta/",)),
+        ({"files": ("web/v1.beta",)}, {"files": ("web/v1.beta/*.md",)}, ("web/v1.beta/*.md",)),
+        ({"files": ("src/**/core/*.py",)}, {"files": ("src/**/api/*.py",)}, ()),
+        ({"files": ("src/**/core/*.py",)}, {"files": ("src/**/co*/*.py",)}, ("src/**/core/*.py",)),
         ({"files": ("src/**/*.py",)}, {"files": ("src/**/*.md",)}, ()),
         ({"files": ("src/**/*.py",)}, {"files": ("src/**/test_*",)}, ("src/**/test_*",)),
         ({"files": ("**/conf.d",)}, {"files": ("etc/conf.d/web.ini",)}, ("etc/conf.d/web.ini",)),
@@ -95,6 +101,22 @@ def test_of_many_shared_files_some_are_told():
     many = tuple(f"src/m{number:03}.py" for number in range(100))
 
     assert met({"files": many}, {"files": many}) == many[:MOST]
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        (lambda number: ("**",), "more than 250,000 pairs"),
+        (lambda number: (f"{'[a]*' * 120}{number}",), "take too long"),
+        (lambda number: (f"{'?*' * 200}{number}",), "take too long"),
+    ],
+)
+def test_what_would_take_for_ever_is_refused(files, why):
+    """Each task and each glob is one that may be; all of them with each other are more than a plan can tell."""
+    crowd = roadmap(*(item(f"t{number}", files=files(number)) for number in range(900)))
+
+    with pytest.raises(InvalidTasks, match=why):
+        overlaps(crowd)
 
 
 def test_people_get_in_nobodys_way():
