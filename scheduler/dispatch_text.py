@@ -11,6 +11,8 @@ from ..mail.render import clean, line
 from ..mail.units import counted
 from .dispatch_output import DispatchOutput, trace
 from .dispatched import BLOCKED, CANCELLED, ERROR, SUCCESS, Dispatched
+from .facts import OPEN
+from .leader import alive
 from .render import columns, span
 from .task import Task
 
@@ -42,20 +44,40 @@ def _came(one: Any) -> str:
     return shown if len(shown) <= _WIDE else f"{shown[:_WIDE]}…"
 
 
+def standing_of(found: Dispatched, task: str) -> str:
+    """Say how a task ended, or where it stands in a dispatch that is not over."""
+    if task in found.ends or found.finished:
+        return found.status(task)
+    begun = any(one.status == OPEN for one in found.of(task))
+    if alive(found.supervisor):
+        return "running" if begun else "waiting"
+    return "cut off" if begun else "not begun"
+
+
+def state_of(found: Dispatched) -> str:
+    """Say of a dispatch that is not over why that is so."""
+    if found.finished:
+        return ""
+    if alive(found.supervisor):
+        return f", under way as process {found.supervisor['pid']}"
+    return f", cut off; team dispatch --resume {found.short} goes on"
+
+
 def traced(found: Dispatched, task: Task, blobs: Blobs) -> Iterator[str]:
     """Tell all that is known of one task of a dispatch."""
     told = trace(found, task, blobs)
-    yield f"{task.task_id}: {found.status(task.task_id)}, in dispatch {found.id}"
+    standing = standing_of(found, task.task_id)
+    yield f"{task.task_id}: {standing}, in dispatch {found.id}"
     if task.description:
         yield f"  {line(task.description)}"
     yield from columns([("persona", task.agent), *_attempts(found, task), ("time", _time(told["execution_time_ms"]))])
-    if told["error"]:
+    if told["error"] and standing in _ENDS:
         yield f"error: {line(told['error'])}"
     for number, call in enumerate(told["mcp_calls"][:_CALLS], 1):
         took = f" ({_time(call['duration_ms'])})" if call["duration_ms"] is not None else ""
         yield f"tool {number}: {line(call['tool'])}{took} {_short(call['input'])}"
-    if more := len(told["mcp_calls"]) - _CALLS:
-        yield f"and {more} more tool calls (--json has them)" if more > 0 else ""
+    if (more := len(told["mcp_calls"]) - _CALLS) > 0:
+        yield f"and {more} more tool calls (--json has them)"
     for name in ("input", "output"):
         yield f"{name}:"
         yield from (f"  {text}" for text in _whole(told[name]))

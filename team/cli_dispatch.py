@@ -249,7 +249,8 @@ def _refusals(as_json: bool) -> Generator[None]:
         from ..mail.render import clean
         from ..scheduler.errors import NotLeader
 
-        told = f"{error.filename or 'the disk'}: {reason_of(error)}" if isinstance(error, OSError) else str(error)
+        told = reason_of(error) if isinstance(error, OSError) else str(error)
+        told = f"{error.filename}: {told}" if isinstance(error, OSError) and error.filename else told
         problems: list[str] = [*getattr(error, "problems", ())] or [told]
         if as_json:
             document = {"status": "failure", "error": "; ".join(problems), "errors": problems}

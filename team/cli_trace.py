@@ -78,12 +78,12 @@ def _export(shop: Workshop, found: Dispatched, given: DispatchInput, folder: str
 
 def _list(found: Dispatched, given: DispatchInput) -> None:
     from ..mail import render
+    from ..scheduler.dispatch_text import standing_of, state_of
     from ..scheduler.render import span
 
-    state = "" if found.finished else ", not finished"
-    typer.echo(f"dispatch {found.id}, {found.started[:19]}Z, {span(found.seconds)}{state}")
+    typer.echo(f"dispatch {found.id}, {found.started[:19]}Z, {span(found.seconds)}{state_of(found)}")
     rows = [
-        (one.task_id, one.agent, found.status(one.task_id), str(len(found.of(one.task_id))), one.description)
+        (one.task_id, one.agent, standing_of(found, one.task_id), str(len(found.of(one.task_id))), one.description)
         for one in given.tasks
     ]
     render.table(("task", "persona", "status", "attempts", "what"), rows)

@@ -19,6 +19,7 @@ from team_mail.personas.scripted import ScriptedAgent
 from team_mail.scheduler import dispatcher as door
 from team_mail.scheduler.bench import open_bench
 from team_mail.scheduler.dispatch_output import index, trace
+from team_mail.scheduler.dispatch_text import standing_of, state_of
 from team_mail.scheduler.dispatched import read_dispatch
 from team_mail.scheduler.dispatcher import ParallelDispatcher, given_to
 from team_mail.scheduler.errors import InvalidTasks, NoSuchRun, NotLeader, NotReady
@@ -580,6 +581,21 @@ def test_a_task_that_was_never_tried_is_found_by_its_name(desk):
     done = dispatcher.dispatch([task("a"), task("b", "a")])
     shop, _ = open_bench(desk.home)
     assert read_dispatch(shop.mailbox, task="b").id == done.correlation_id
+
+
+def test_a_dispatch_that_is_not_over_is_told_as_it_stands(desk):
+    """Under way, its tasks run or wait; once its process is gone, they were cut off: none was cancelled."""
+    seen = []
+
+    def play(_):
+        found = read_dispatch(open_bench(desk.home)[0].mailbox)
+        for found.supervisor in (found.supervisor, {"pid": 0}):
+            seen.append((standing_of(found, "a"), standing_of(found, "b"), state_of(found).partition(";")[0]))
+
+    desk.run(play, task("a"), task("b", "a"))
+    assert seen[:2] == [
+        ("running", "waiting", f", under way as process {os.getpid()}"), ("cut off", "not begun", ", cut off"),
+    ]  # fmt: skip
 
 
 def test_a_hangup_that_is_ignored_stays_so():
