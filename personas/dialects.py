@@ -45,7 +45,7 @@ def _blocks(event: Event) -> list[Event]:
 
 def _result(event: Event, story: Story) -> None:
     """Take the last line: of Claude with `is_error`, of Gemini with `status`."""
-    if not event.keys() & {"is_error", "status", "result"}:
+    if not event.keys() & {"is_error", "status"}:
         return
     said = text_of(event.get("result"))
     story.say(said)

@@ -30,6 +30,11 @@ class Said:
     cost_usd: float | None = None
     failed: str | None = None
 
+    @property
+    def tells(self) -> bool:
+        """Whether anything is told: a script's own result can look like a line of an agent, and is none."""
+        return bool(self.text or self.cost_usd or self.failed or any(call.tool for call in self.calls))
+
 
 @dataclass
 class _Call:
@@ -54,20 +59,18 @@ class Story:
     words: str = ""
     cost: float | None = None
     failed: str | None = None
-    heard: bool = False
     _calls: dict[str, _Call] = field(default_factory=dict[str, _Call])
     _interrupted: bool = False
 
     def say(self, text: str, *, more: bool = False) -> None:
         """Take a message, or `more` of the last one; what comes behind a tool call is a new one."""
-        self.heard = True
         if text:
             self.words = self.words + text if more and not self._interrupted else text
             self._interrupted = False
 
     def call(self, id: str, tool: str, input: Any, at: float | None = None) -> None:
         """Take the beginning of a tool call; told again it is the same one, with what is known by now."""
-        self.heard = self._interrupted = True
+        self._interrupted = True
         if id in self._calls:
             self._calls[id].input = input
         elif len(self._calls) < MAX_CALLS:
@@ -75,18 +78,15 @@ class Story:
 
     def answer(self, id: str, output: Any, at: float | None = None) -> None:
         """Take what a tool gave back; that of a call nobody told of is left out."""
-        self.heard = True
         if call := self._calls.get(id):
             call.output, call.ended = output, at
 
     def spend(self, cost: float) -> None:
         """Add to what it cost, in dollars."""
-        self.heard = True
         self.cost = (self.cost or 0.0) + cost
 
     def end(self, failed: str | None) -> None:
         """Take how it ended by its own account; the last word counts."""
-        self.heard = True
         self.failed = failed
 
     def said(self) -> Said:

@@ -14,17 +14,24 @@ from .said import Said, Story, ToolCall
 
 __all__ = ["Said", "ToolCall", "read_stream"]
 
+_BEGIN = '{"type":"'
 MAX_LOG = 10_000_000  # bytes, the last of the output: its end says most
 
 
 def read_stream(log: bytes) -> Said:
-    """Read what an agent said. Without a line of JSON that is understood, its words are all that it printed."""
+    """Read what an agent said. Without a line of JSON that tells anything, its words are all that it printed."""
     text = log[-MAX_LOG:].decode(errors="replace")
     story = Story()
     for row in text.split("\n"):
-        if row.startswith(("{", "[")) and '"type"' in row:  # to try in vain takes longer than to look
-            _hear(row, story)
-    return story.said() if story.heard else Said(text.strip())
+        if '"type"' in row:  # to try in vain takes longer than to look
+            _hear(row if row.startswith(("{", "[")) else _behind(row), story)
+    said = story.said()
+    return said if said.tells else Said(text.strip())
+
+
+def _behind(row: str) -> str:
+    """Return what follows a warning, or a sign to the terminal, that has no line of its own."""
+    return "".join(row.partition(_BEGIN)[1:])
 
 
 def _hear(row: str, story: Story) -> None:

@@ -152,6 +152,21 @@ def test_plain_text_is_what_was_said():
         assert read_stream(log) == Said(log.decode().strip())
 
 
+@pytest.mark.parametrize("kind", sorted(TELLING.keys() - {"turn.failed"}))
+def test_a_result_that_only_looks_like_a_line_of_an_agent_is_text(kind):
+    """A script may call its own result so; what tells nothing of what an agent would tell is not taken for one."""
+    log = lines({"type": kind, "value": 3})
+    assert read_stream(log) == Said(log.decode().strip())
+
+
+@pytest.mark.parametrize("before", ["npm warn old ", "\x1b[?25l", "working\r"])
+def test_a_line_behind_what_has_no_line_of_its_own_is_read(before):
+    """Warnings and signs to a terminal go into the same file, and not all of them end in a newline."""
+    event = {"type": "result", "is_error": True, "result": "Credit is low"}
+    log = before.encode() + json.dumps(event, separators=(",", ":")).encode() + b"\n"
+    assert read_stream(log).failed == "Credit is low"
+
+
 def test_all_messages_in_one_list_are_read_as_well():
     """As `claude --output-format json --verbose` prints them."""
     assert read_stream(json.dumps(CLAUDE).encode()) == read_stream(lines(*CLAUDE))
