@@ -55,7 +55,7 @@ class Flow:
         self._width, self._limits = width, limits or {}
         self._sorter = TopologicalSorter({piece.key: piece.after for piece in pieces})
         self._sorter.prepare()
-        self._ready: list[tuple[tuple[float, ...], int, str]] = []
+        self._ready: defaultdict[str, list[tuple[tuple[float, ...], int, str]]] = defaultdict(list)  # by group
         self._later: list[tuple[float, str]] = []
         self._busy: Counter[str] = Counter()
         self._left = set(self._pieces)
@@ -65,7 +65,7 @@ class Flow:
     @property
     def over(self) -> bool:
         """Tell whether nothing runs and nothing can start any more."""
-        return not (self.running or self._ready or self._later)
+        return not (self.running or self._later or any(self._ready.values()))
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -82,20 +82,15 @@ class Flow:
             self._put(heapq.heappop(self._later)[1])
         if len(self.running) >= self._width:
             return None
-        full: list[tuple[tuple[float, ...], int, str]] = []
-        found = None
-        while self._ready and found is None:
-            entry = heapq.heappop(self._ready)
-            if self._has_room(self._pieces[entry[2]].group):
-                found = entry[2]
-            else:
-                full.append(entry)
-        for entry in full:
-            heapq.heappush(self._ready, entry)
-        if found is not None:
-            self.running.add(found)
-            self._busy[self._pieces[found].group] += 1
-        return found
+        first = min((ready[0] for group, ready in self._ready.items() if ready and self._has_room(group)), default=None)
+        if first is None:
+            return None
+        key = first[2]
+        group = self._pieces[key].group
+        heapq.heappop(self._ready[group])
+        self.running.add(key)
+        self._busy[group] += 1
+        return key
 
     def ended(self, key: str, verdict: Verdict, now: float) -> tuple[str, ...]:
         """Take note of how a piece ended; return those that can never start because of it, in the order given."""
@@ -122,7 +117,8 @@ class Flow:
                 self._put(key)
 
     def _put(self, key: str) -> None:
-        heapq.heappush(self._ready, (self._pieces[key].rank, self._order[key], key))
+        piece = self._pieces[key]
+        heapq.heappush(self._ready[piece.group], (piece.rank, self._order[key], key))
 
     def _has_room(self, group: str) -> bool:
         most = self._limits.get(group, self._limits.get(EVERYBODY))
