@@ -6,7 +6,9 @@ It is read from the log alone, so a forecast is as good as what the team has beh
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
+from itertools import islice
 from statistics import median
 
 from ..mail.units import counted
@@ -14,20 +16,24 @@ from .errors import NotReady
 from .facts import Patch, Run
 from .item import Item, Phase, Roadmap
 from .state import State
+from .task import MAX_LIST
 
 _AGAIN = "Do the work of your role, as in the sprints before this one."
 LATEST = 5  # patches of a persona that its files are taken from
+_ODD = re.compile(r"^[:!]|[\x00-\x1f\x7f\\]")  # letters that a file's name may have, and no glob
 
 
-def from_sprint(state: State) -> Roadmap:
+def from_sprint(state: State, personas: Collection[str] | None = None) -> Roadmap:
     """Make a roadmap of one item for each persona that has worked in a sprint: with a patch, or a run that ended well.
+
+    If `personas` are given, those who are not among them will not be in the next sprint, and are left out.
 
     `files` are those of its latest patches, `estimate` the median of its runs that ended well, or else of all that
     ended. Raises NotReady where no sprint has anything to go by.
     """
     runs: dict[str, list[Run]] = {}
     for run in state.runs:
-        if run.sprint and run.seconds:  # a dispatch has no number
+        if run.sprint and run.seconds and (personas is None or run.persona in personas):  # a dispatch has no number
             runs.setdefault(run.persona, []).append(run)
     items = tuple(item for persona, own in runs.items() if (item := _item(persona, own, state.patches)))
     if not items:
@@ -42,7 +48,7 @@ def _item(persona: str, runs: Sequence[Run], patches: Sequence[Patch]) -> Item |
     if not usable and not well:
         return None
     latest = sorted(usable, key=lambda patch: patch.seq)[-LATEST:]
-    files = dict.fromkeys(glob.escape(file) for patch in reversed(latest) for file in patch.files)
+    files = dict.fromkeys(_ODD.sub("?", glob.escape(file)) for patch in reversed(latest) for file in patch.files)
     estimate = median(well or [run.seconds for run in runs if run.seconds])
     title = f"as in {counted(len(runs), 'run')} that made {counted(len(usable), 'change')}"
-    return Item(persona, title, 0, estimate, persona, tuple(files), description=_AGAIN)
+    return Item(persona, title, 0, estimate, persona, tuple(islice(files, MAX_LIST)), description=_AGAIN)

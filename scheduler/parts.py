@@ -14,6 +14,7 @@ from .globs import is_path
 
 _ANY = "**"
 _ONE = "*"
+_ESCAPED = {"[*]": "\1", "[?]": "\2", "[[]": "\3"}  # one letter that is no wildcard: as in `app/[[]id]/page.tsx`
 
 Names = tuple[str, ...]
 
@@ -48,6 +49,8 @@ def told(one: str, other: str, within: tuple[bool, bool] = (True, True)) -> bool
 @lru_cache(maxsize=1 << 14)
 def parts(glob: str, within: bool) -> Parts | None:
     """Take a glob apart; None if one of its names cannot be looked at alone."""
+    for sign, letter in _ESCAPED.items():
+        glob = glob.replace(sign, letter)
     names = glob.removeprefix("/").rstrip("/").split("/")
     if any("[" in name or "?" in name or (_ANY in name and name != _ANY) for name in names):
         return None

@@ -15,13 +15,13 @@ from typing import Any
 
 from ..mail.errors import UsageError
 from ..mail.units import LONGEST
-from ..personas.front import Fault, read_yaml
 from .blueprint import Blueprint
 from .branch import slug, unique
 from .errors import InvalidTasks
 from .item import Item, Roadmap
 from .task import DispatchInput, Task
 from .task_json import read_json
+from .task_reference import references
 
 DEFAULT = "forge"  # the bundled persona that takes any task in words
 TYPED = ("coder", "debug")  # these take input of a form that a roadmap does not have
@@ -72,14 +72,9 @@ def work_order(blueprint: Blueprint, given: DispatchInput | None = None) -> Work
 
 def given_in(data: bytes) -> DispatchInput | None:
     """Return the tasks that a file holds which has been read as a roadmap already, None if it is no `tasks.json`."""
-    for read in (read_json, _yaml):
-        with suppress(InvalidTasks, Fault, ValueError):
-            return DispatchInput.model_validate(read(data))
+    with suppress(InvalidTasks, ValueError):
+        return DispatchInput.model_validate(read_json(data))
     return None
-
-
-def _yaml(data: bytes) -> Any:
-    return read_yaml(data.decode())[0]
 
 
 def without(roadmap: Roadmap, done: Collection[str]) -> Roadmap:
@@ -164,6 +159,13 @@ def _document(
         f"name another persona, as {DEFAULT}, or write the task into a tasks.json"
         for task in going
         if task not in own and items[task].persona in TYPED
+    ]
+    problems += [
+        f"task {task!r}: its input refers to the output of {other!r}, which is left out here; put what it gave into "
+        "the input, or go on with the dispatch that did it: team dispatch --resume"
+        for task in going
+        if task in own
+        for other in sorted(references(own[task].get("input_data")) - {*going})
     ]
     if problems:
         raise InvalidTasks(problems)

@@ -84,7 +84,8 @@ def _forecast(file: str | None) -> Roadmap:
 
     if file is not None:
         raise UsageError(f"--from-sprint reads the team's log, and {file} would be planned instead; give one of them")
-    return from_sprint(session.workshop().state())
+    workshop = session.workshop()
+    return from_sprint(workshop.state(), [member.id for member in workshop.members])
 
 
 def _read(file: str | None) -> tuple[bytes, Roadmap]:

@@ -354,6 +354,21 @@ def test_tasks_keep_all_that_they_had_when_a_plan_was_made_of_them():
     assert read_input(json.dumps(document).encode(), PERSONAS).tasks[1].retries == 2
 
 
+def test_what_a_done_task_gave_cannot_be_referred_to():
+    """Its output is in the dispatch that did it: it is said so, before a dispatch would refuse the tasks."""
+    given = {
+        "tasks": [
+            {"task_id": "find", "agent": "forge", "estimate": 60},
+            {"task_id": "mend", "agent": "forge", "estimate": 60, "dependencies": ["find"],
+             "input_data": {"cause": "{{ tasks.find.output.cause }}"}},
+        ],
+    }  # fmt: skip
+    data = json.dumps(given).encode()
+    left = without(read_roadmap(data, "tasks.json", PERSONAS), ["find"])
+    with pytest.raises(InvalidTasks, match="task 'mend': its input refers to the output of 'find', which is left out"):
+        work_order(draw(left, ()), given_in(data))
+
+
 def test_a_persona_with_input_of_its_own_form_cannot_be_given_a_roadmaps_task():
     """It is said by name, before a dispatch would refuse it."""
     with pytest.raises(InvalidTasks, match="task 'a': coder takes input of its own form"):

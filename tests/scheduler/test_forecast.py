@@ -1,12 +1,18 @@
 """What the log says of past sprints becomes a plan for the next one: the same personas, their files and their times."""
 
+import json
+
 import pytest
+from team_mail.scheduler.blueprint import draw
 from team_mail.scheduler.errors import NotReady
 from team_mail.scheduler.facts import Fact
 from team_mail.scheduler.forecast import LATEST, from_sprint
 from team_mail.scheduler.item import Phase
 from team_mail.scheduler.overlap import overlaps
 from team_mail.scheduler.state import State, fold
+from team_mail.scheduler.task import MAX_LIST
+from team_mail.scheduler.task_file import read_input
+from team_mail.scheduler.work_order import tasks_of
 
 
 class Log:
@@ -89,6 +95,22 @@ def test_files_are_taken_by_their_letter():
     found = overlaps(from_sprint(log.state))
 
     assert [(one.one, one.other, one.ordered) for one in found] == [("ann", "bob", False)]
+
+
+def test_whatever_files_are_called_the_tasks_can_be_dispatched():
+    """A backslash or a newline in a name stands as any letter; of ten thousands of files the latest are taken."""
+    odd = ["a\\b", "new\nline", ":top", "!not", *(f"many/{number}" for number in range(MAX_LIST))]
+    foretold = from_sprint(Log().run("forge", files=odd).state)
+
+    found = read_input(json.dumps(tasks_of(draw(foretold, ()))).encode(), ["forge"])
+
+    assert found.tasks[0].files[:4] == ("a?b", "new?line", "?top", "?not")
+
+
+def test_who_has_left_is_not_foretold():
+    """The next sprint is that of whoever takes part in it."""
+    log = Log().run("ann").run("bob")
+    assert [item.id for item in from_sprint(log.state, ["bob", "cyd"]).items] == ["bob"]
 
 
 def test_without_a_past_there_is_no_forecast():

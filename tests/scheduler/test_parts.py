@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from team_mail.scheduler.globs import common, walk
 from team_mail.scheduler.parts import folder, told
 
-SIGNS = ("a", "b", "ab", "/", "/", "?", "*", "**", "**/", "[ab]")
+SIGNS = ("a", "b", "ab", "/", "/", "?", "*", "**", "**/", "[ab]", "[[]", "[*]")
 GLOBS = (
     st.lists(st.sampled_from(SIGNS), min_size=1, max_size=7)
     .map("".join)
@@ -31,6 +31,8 @@ def test_what_is_told_is_what_walking_tells(one, other, within, inside):
         ("src/a.py", "**/*.md", (False, True), False),
         ("src", "src/api/*.py", (True, False), True),
         ("*/*.py", "src/a/b.py", (False, False), False),
+        ("app/[[]id]/page.tsx", "app/[[]no]/page.tsx", (False, False), False),
+        ("app/[[]id]/page.tsx", "app/*/page.tsx", (False, False), True),
         ("[ab]", "a", (True, True), None),
     ],
 )
