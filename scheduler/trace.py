@@ -66,37 +66,39 @@ class Traces:
         """Write the index of a dispatch, under a name that no other has; return it, None if it cannot be written."""
         stamp = "".join(letter for letter in found.sitting[:19] if letter.isdigit())
         stem = f"dispatch-{stamp[:8]}_{stamp[8:]}"
-        name = f"{stem}.json" if self._take(f"{stem}.json") else f"{stem}_{found.short}.json"
-        written = self._put(name, index(found, tasks, config, self.file))
-        if not written:
-            with suppress(OSError):
-                (self.folder / name).unlink()
-        return os.path.join(self.name, name) if written else None  # noqa: PTH118 - as given
+        name = self._put(f"{stem}.json", index(found, tasks, config, self.file), f"{stem}_{found.short}.json")
+        return os.path.join(self.name, name) if name else None  # noqa: PTH118 - as given
 
     def _cannot(self, name: str, why: str) -> None:
         with self._turn:
             self.problems[f"{self.name}/{name} cannot be written: {why}"] = None
 
-    def _take(self, name: str) -> bool:
-        """Take a name for oneself, of which another dispatch may think in the same moment; False if it is taken."""
-        try:
-            (self.folder / name).touch(exist_ok=False)
-        except FileExistsError:
-            return False
-        except OSError:  # writing it will tell
-            return True
-        return True
-
-    def _put(self, name: str, document: dict[str, Any]) -> bool:
+    def _put(self, name: str, document: dict[str, Any], spare: str = "") -> str | None:
+        """Write a file, under the spare name if another has the first one; return its name, None if it cannot be."""
         scratch = self.folder / _scratch()
         try:
-            scratch.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", errors="backslashreplace")
+            text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+            scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
+            name = spare if spare and _is_taken(self.folder / name, scratch) else name
             scratch.replace(self.folder / name)
         except OSError as error:
             self._cannot(name, reason_of(error))
-            scratch.unlink(missing_ok=True)
-            return False
+            return None
+        finally:
+            with suppress(OSError):  # it is there still where it failed, or has been given a second name
+                scratch.unlink()
+        return name
+
+
+def _is_taken(path: Path, scratch: Path) -> bool:
+    """Give a file a name that is free; tell whether it is not, of two who ask at the same time to one of them."""
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
         return True
+    except OSError:  # a disk without second names
+        return path.exists()
+    return False
 
 
 def _scratch() -> str:

@@ -143,6 +143,7 @@ def _carry_out(
     dispatcher: ParallelDispatcher, tasks: tuple[Task, ...] | None, resume: str | None, *, quiet: bool, as_json: bool
 ) -> None:
     """Dispatch, or go on; print what came of it, also after an interrupt, and exit by it."""
+    from ..mail import render
     from ..scheduler import session
     from ..scheduler.dispatch_show import DispatchShow
     from ..scheduler.dispatch_text import summary
@@ -152,7 +153,7 @@ def _carry_out(
         with session.ending(dispatcher.end) as came:
             done = dispatcher.resume(resume) if resume is not None else dispatcher.dispatch(tasks or ())
     if as_json:
-        print(done.model_dump_json(indent=2))
+        render.document(done.document())
     else:
         say(summary(done))
     if came:

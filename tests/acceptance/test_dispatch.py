@@ -297,6 +297,18 @@ def test_a_standard_error_that_nobody_reads_costs_no_task(project):
     assert ends == [(0, "success")] * 2
 
 
+def test_the_result_is_json_whatever_the_locale(project):
+    """An output that takes nothing but ASCII gets the same values."""
+    project.agent(r"""cat > /dev/null; printf '{"x": "caf\303\251"}' > "$TEAM_OUTPUT" """)
+    file, plain = project.write(task("a")), {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ended = subprocess.run(
+        [TEAM, "dispatch", file, "-q"], cwd=project.folder, env=CLEAN | plain, capture_output=True, check=True,
+        timeout=60,
+    )  # fmt: skip
+    trace = (project.folder / "traces" / "a.json").read_bytes()
+    assert [json.loads(ended.stdout)["results"][0]["output"], json.loads(trace)["output"]] == [{"x": "café"}] * 2
+
+
 def test_what_is_only_looked_at_or_begun_elsewhere_is_not_gone_on_with(project):
     """A dry run of going on would have to start nothing, and a base would have to move it: both are refused."""
     project.agent("exit 1")
