@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -66,7 +67,7 @@ class ParallelDispatcher:
         if repository and (trouble := shop.branch_trouble(branch)):
             raise NotReady(trouble)
         for note in notes(shop, "dispatch", repository=repository):
-            self.tell(f"note: {note}")
+            self._say(f"note: {note}")
         found = Dispatched()
         with self._room(shop, id, repository) as place:
             entry = kept(shop.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
@@ -151,21 +152,28 @@ class ParallelDispatcher:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _carry_out(self, shop: Workshop, found: Dispatched, draft: Draft, **given: Any) -> DispatchOutput:
-        running = Dispatch(shop, found, **given, stop=self.stop, tell=self.tell)
+        running = Dispatch(shop, found, **given, stop=self.stop, tell=self._say)
         running.traces.prepare()
         self._running.append(running)
         try:
             running.shop.append([draft])
             left = sum(found.status(name) != SUCCESS for name in running.tasks)
-            self.tell(f"dispatch {found.id}: {counted(left, 'task')} to do")
+            self._say(f"dispatch {found.id}: {counted(left, 'task')} to do")
             done = running.run(self.executor)
         finally:
             self._running.remove(running)
             if not self._running:
                 self.stop.clear()
         for problem in running.traces.problems:
-            self.tell(problem)
+            self._say(problem)
         return done
+
+    def _say(self, news: News | str) -> None:
+        """Tell what goes on; whoever listens, and fails at it, costs nobody a task."""
+        try:
+            self.tell(news)
+        except Exception as error:  # noqa: BLE001 - see above
+            warnings.warn(f"tell failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
 
 
 def given_to(shop: Workshop, found: Dispatched) -> DispatchInput:

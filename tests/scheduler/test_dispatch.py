@@ -196,6 +196,20 @@ def test_an_agent_of_ones_own_that_raises_fails_its_run_alone(desk):
     assert done.results[0].error == "LookupError: no such page"
 
 
+@pytest.mark.filterwarnings("ignore:tell failed")
+def test_a_listener_that_fails_costs_no_task(desk):
+    """Its pipe is closed: what succeeded has succeeded once, and what is behind it is done."""
+
+    def tell(_):
+        raise BrokenPipeError
+
+    dispatcher = desk.dispatcher(echo)
+    dispatcher.tell = tell
+    done = dispatcher.dispatch([task("a"), task("b", "a")])
+    assert statuses(done) == {"a": "success", "b": "success"}
+    assert [e["data"]["status"] for e in desk.events("task.finished")] == ["success"] * 2
+
+
 def test_tasks_may_come_one_by_one(desk):
     """What a generator yields is dispatched, and not read to its end by the checks."""
     done = desk.dispatcher(echo).dispatch(task(name) for name in "ab")
