@@ -14,7 +14,7 @@ from ..mail.units import counted
 from . import chart
 from .blueprint import Blueprint, PhasePlan
 from .chart import FAINT, INK, PAPER, Spec, layer
-from .conflict import Conflict
+from .conflict import ORDER, Conflict
 from .schedule import Slot
 from .work import named, span
 
@@ -24,6 +24,7 @@ _LABEL, _WIDTH, _NOTES = 190, 720, 260  # pixels: of the names, of the time, of 
 _DIGIT = 14  # pixels that a bar needs for its worker's number
 _ROW, _FLAT, _MANY = 24, 12, 120  # pixels of a row, and of one where there are many
 _HEAD = 1.35  # rows that a phase's title takes
+_TOLD = 200  # pixels of its class and times, which stand in the same line
 _THICK = 0.36  # of a row: half a bar
 _CLASHES = 40
 _ASIDE = 0.15  # of the time that two run side by side: where the line between them is
@@ -77,7 +78,7 @@ def gantt(found: Blueprint) -> Spec:
     title = {
         "text": line(found.roadmap.title or "Plan"),
         "subtitle": [f"{told}{saved}", f"a bar bears its worker's number; outlined: the critical path{clash}"],
-        "anchor": "start", "frame": "group", "offset": 16,
+        "anchor": "start", "frame": "group", "offset": 16, "limit": sheet.wide,
     }  # fmt: skip
     layers = [
         *_bands(sheet), *_heads(sheet), *_bars(sheet), *_names(sheet), *_titles(sheet), *_clashes(sheet),
@@ -119,7 +120,9 @@ def _heads(sheet: _Sheet) -> Iterator[Spec]:
         return
     heads = [{"y": top + 0.75, "text": line(phase.title), "told": _told(phase)} for phase, top, _ in sheet.heads]
     title = {"x": {"value": 8}, "y": sheet.y(), "text": {"field": "text"}}
-    yield layer("text", heads, title, align="left", fontWeight=700, fontSize=12, color=INK)
+    yield layer(
+        "text", heads, title, align="left", limit=_LABEL + _WIDTH - _TOLD, fontWeight=700, fontSize=12, color=INK
+    )
     told = {"x": {"value": _LABEL + _WIDTH - 8}, "y": sheet.y(), "text": {"field": "told"}}
     yield layer("text", heads, told, align="right", color=FAINT)
 
@@ -203,7 +206,8 @@ def _starts(found: Blueprint) -> Iterator[float]:
 def _clashes(sheet: _Sheet) -> Iterator[Spec]:
     """Join the bars of tasks in conflict: where they lie side by side by a full line, in order by a broken one."""
     slots = {slot.task: slot for slot in sheet.found.slots}
-    joined = [_joined(sheet, one, slots) for one in sheet.found.conflicts[:_CLASHES]]
+    dearest = sorted(sheet.found.conflicts, key=lambda one: (one.resolution == ORDER, -one.cost))[:_CLASHES]
+    joined = [_joined(sheet, one, slots) for one in dearest]
     where = sheet.at(x2={"field": "x2"}, y2={"field": "y2"})
     for ordered, dash in ((False, [1, 0]), (True, [4, 3])):
         some = [one for one in joined if one["ordered"] is ordered]

@@ -503,6 +503,15 @@ def test_a_picture_can_be_drawn_of_small_and_large_plans(count):
     assert chart.png(spec).startswith(b"\x89PNG")
 
 
+def test_a_long_title_makes_the_picture_no_wider():
+    """It is cut where the picture ends."""
+    pytest.importorskip("vl_convert")
+    found = plan(hours("a", 1))
+    long = replace(found, roadmap=replace(found.roadmap, title="A title " * 60))
+    widths = [chart.svg(gantt(one)).partition(b'width="')[2].partition(b'"')[0] for one in (found, long)]
+    assert widths[0] == widths[1]
+
+
 def test_a_plan_of_people_alone_is_a_plan():
     """There is no schedule, no time saved, and nothing to dispatch."""
     found = plan(hours("m", 1, manual=True))
