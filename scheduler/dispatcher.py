@@ -148,7 +148,9 @@ class ParallelDispatcher:
             mirror = Mirror(shop.git.directory, folder) if repository else shop.mirror
             try:
                 yield replace(shop, mirror=mirror)
-            finally:
+            finally:  # the lock goes last: whoever comes next must not find what is being cleared away
+                for path in folder.glob("*"):
+                    _ = path.name == "leader" or shutil.rmtree(path, ignore_errors=True)
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _carry_out(self, shop: Workshop, found: Dispatched, draft: Draft, **given: Any) -> DispatchOutput:

@@ -29,6 +29,14 @@ class Leader:
         self._descriptor = -1
 
     def __enter__(self) -> Self:
+        while not self._lock():
+            os.close(self._descriptor)
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, json.dumps(myself()).encode(), 0)
+        return self
+
+    def _lock(self) -> bool:
+        """Lock the file; tell whether it is still in its place, which whoever had it before may have cleared away."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
@@ -37,9 +45,7 @@ class Leader:
             told = os.pread(self._descriptor, 4096, 0)
             os.close(self._descriptor)
             raise NotLeader(f"{self._taken}: {_who(told)}; wait for it, or end it") from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(myself()).encode(), 0)
-        return self
+        return os.fstat(self._descriptor).st_nlink > 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

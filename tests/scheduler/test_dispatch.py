@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -635,6 +636,20 @@ def test_only_one_goes_on_with_a_dispatch(desk):
         pytest.raises(NotLeader, match=f"dispatch {done.correlation_id} is running"),
     ):
         desk.dispatcher(echo).resume(done.correlation_id)
+
+
+def test_a_lock_that_was_cleared_away_while_one_took_it_is_taken_anew(tmp_path, monkeypatch):
+    """Who had it removes its file with its folder just then: nobody else may take it for free."""
+    lock, cleared = fcntl.flock, []
+
+    def flock(descriptor, how):
+        if not cleared:
+            cleared.append((tmp_path / "leader").unlink())
+        return lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with Leader(tmp_path), pytest.raises(NotLeader), Leader(tmp_path):
+        pass
 
 
 def test_a_dispatch_that_never_was_is_not_gone_on_with(desk):
