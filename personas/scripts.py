@@ -125,7 +125,7 @@ def _anybody(job: Job) -> dict[str, Any]:
 def _is_file(workspace: Path, name: str) -> bool:
     try:
         return within(workspace, name).is_file()
-    except ValueError:
+    except (OSError, ValueError):  # a sentence is too long for a name
         return False
 
 

@@ -194,6 +194,12 @@ def test_no_input_can_make_the_script_fail(tmp_path_factory, given_input, person
     json.dumps(outcome.output, allow_nan=False).encode()
 
 
+def test_a_sentence_in_the_input_is_no_file(job):
+    """No disk takes a name of 256 letters, be they ever so harmless."""
+    outcome = bundled_agent().play(job("forge", question="why " * 70, noun="\N{SNOWMAN}" * 100))
+    assert (outcome.status, outcome.output["files"]) == ("ok", [])
+
+
 def test_a_script_may_give_a_result(job):
     """A mapping is the result, an outcome is how it ended; `default` plays whoever has no script."""
     agent = ScriptedAgent(
