@@ -27,3 +27,12 @@ class DispatchShow(Show):
         if not self._begun:
             self._begun = True
             self.waiting(Row(task.task_id, 1, detail=task.description) for task in self._tasks)
+
+    def _close(self) -> None:
+        """Leave no task behind that seems to wait still: what was blocked or cancelled will not run."""
+        with self._turn:
+            self._rows = {
+                name: row._replace(status="not run") if row.status == "waiting" else row
+                for name, row in self._rows.items()
+            }
+        super()._close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.letter import Letter
 from team_mail.personas.agent import Job, Outcome
@@ -20,11 +22,13 @@ from team_mail.personas.scripted import ScriptedAgent
 from team_mail.scheduler import dispatcher as door
 from team_mail.scheduler.bench import open_bench
 from team_mail.scheduler.dispatch_output import index, trace
+from team_mail.scheduler.dispatch_show import DispatchShow
 from team_mail.scheduler.dispatch_text import standing_of, state_of
 from team_mail.scheduler.dispatched import read_dispatch
 from team_mail.scheduler.dispatcher import ParallelDispatcher, given_to
 from team_mail.scheduler.errors import InvalidTasks, NoSuchRun, NotLeader, NotReady
 from team_mail.scheduler.leader import Leader
+from team_mail.scheduler.live import Row
 from team_mail.scheduler.session import ending
 from team_mail.scheduler.task import DispatchConfig, Task
 
@@ -612,6 +616,15 @@ def test_a_dispatch_that_is_not_over_is_told_as_it_stands(desk):
     assert seen[:2] == [
         ("running", "waiting", f", under way as process {os.getpid()}"), ("cut off", "not begun", ", cut off"),
     ]  # fmt: skip
+
+
+def test_when_it_is_over_no_task_seems_to_wait_still():
+    """What was blocked has not run, and the table says so."""
+    with DispatchShow([], quiet=True) as show:
+        show.waiting([Row("a", 1, "failed"), Row("b", 1)])
+    console = Console(file=io.StringIO(), width=60)
+    console.print(show.table())
+    assert [text.split()[2:] for text in console.file.getvalue().splitlines()[:2]] == [["failed"], ["not", "run"]]
 
 
 def test_a_hangup_that_is_ignored_stays_so():
