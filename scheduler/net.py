@@ -6,11 +6,12 @@ never run at once; which of them is first is found while playing.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import cast
 
 
@@ -72,18 +73,16 @@ class Net:
 
 
 class _Stage:
-    """A play under way: the clock, who is ready, who runs, who waits for one that it is kept apart from."""
+    """A play under way: the clock, who is ready in order of rank, who runs, and who is kept apart from those."""
 
     def __init__(self, net: Net, rank: Sequence[float], workers: int) -> None:
         count = len(net.length)
         self.net, self.rank, self.now = net, rank, 0.0
         self.waits = [len(before) for before in net.before]
-        self.ready = [(rank[task], task) for task in range(count) if not self.waits[task]]
-        heapify(self.ready)
+        self.ready = sorted((rank[task], task) for task in range(count) if not self.waits[task])
         self.free = list(range(1, min(workers, count) + 1))
         self.running: list[tuple[float, int]] = []
-        self.active: dict[int, None] = {}
-        self.held: dict[int, list[int]] = {}
+        self.barred: set[int] = set()
         self.order: list[int] = []
         self.worker, self.start, self.end = [0] * count, [0.0] * count, [0.0] * count
 
@@ -92,20 +91,20 @@ class _Stage:
         return bool(self.ready or self.running)
 
     def start_ready(self) -> None:
-        while self.ready and self.free:
-            _, task = heappop(self.ready)
-            rivals = self.net.apart[task]
-            rival = next((other for other in self.active if other in rivals), None) if rivals else None
-            if rival is None:
-                self._start(task)
+        at = 0
+        while self.free and at < len(self.ready):
+            task = self.ready[at][1]
+            if task in self.barred:
+                at += 1
             else:
-                self.held.setdefault(rival, []).append(task)
+                del self.ready[at]
+                self._start(task)
 
     def _start(self, task: int) -> None:
         self.worker[task], self.start[task] = heappop(self.free), self.now
         self.end[task] = self.now + self.net.length[task]
         self.order.append(task)
-        self.active[task] = None
+        self.barred.update(self.net.apart[task])
         heappush(self.running, (self.end[task], task))
 
     def end_next(self) -> None:
@@ -113,10 +112,10 @@ class _Stage:
         self.now = self.running[0][0]
         while self.running and self.running[0][0] <= self.now:
             _, task = heappop(self.running)
-            del self.active[task]
             heappush(self.free, self.worker[task])
-            for freed in (*self._freed(task), *self.held.pop(task, ())):
-                heappush(self.ready, (self.rank[freed], freed))
+            for freed in self._freed(task):
+                insort(self.ready, (self.rank[freed], freed))
+        self.barred = set[int]().union(*(self.net.apart[task] for _, task in self.running))
 
     def _freed(self, task: int) -> Iterable[int]:
         for behind in self.net.behind[task]:

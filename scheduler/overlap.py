@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
+from itertools import combinations, islice
 from typing import NamedTuple
 
 from .errors import InvalidTasks
@@ -74,8 +74,10 @@ def _shared(items: Sequence[Item]) -> dict[Pair, dict[str, None]]:
             raise InvalidTasks([f"files: more than {MAX_PAIRS:,} pairs of tasks touch the same files; {_FEWER}"])
         comparing.spend(len(ones) * len(others))
         for pair in _pairs(ones, others):
-            files = shared.setdefault(pair, {})
-            if len(files) < MOST:
+            files = shared.get(pair)
+            if files is None:
+                shared[pair] = {glob: None}
+            elif len(files) < MOST:
                 files[glob] = None
     return shared
 
@@ -152,7 +154,10 @@ def _narrower(one: Touch, other: Touch) -> Touch:
 
 
 def _pairs(ones: Sequence[int], others: Sequence[int]) -> Iterator[Pair]:
-    return ((min(one, other), max(one, other)) for one in ones for other in others if one != other)
+    """Go through the pairs of two lists of places; those of one list with itself come once."""
+    if ones is others:
+        return combinations(ones, 2)
+    return ((one, other) if one < other else (other, one) for one in ones for other in others if one != other)
 
 
 def _ordered(roadmap: Roadmap, pairs: Collection[Pair]) -> set[Pair]:
