@@ -77,6 +77,25 @@ def about_refused(one: Refused) -> Text:
     return f"Refused: {line(one.reason)}", body, {"run": one.offer.key, "reason": one.reason}
 
 
+def handed_over(text: Text, offer: Offer, place: str) -> Text:
+    """Turn what a patch's author would be told into what the human is, where nobody is left to try it again.
+
+    `place` is where the patch lies.
+    """
+    subject, body, payload = text
+    head = [
+        f"{offer.persona} made this ({line(offer.subject)}) and will not try it again: it was the last attempt.",
+        "To take it by hand, at the top of the repository:",
+        "",
+        f'    git apply --3way "{place}"',
+        "",
+        f"What {offer.persona} would have been told:",
+        "",
+        body,
+    ]
+    return f"{offer.persona}: {subject}", "\n".join(head), payload
+
+
 def about_held(one: Held) -> Text:
     """Ask the human to approve a patch to sensitive files."""
     short = shlex.quote(one.offer.key)

@@ -14,7 +14,7 @@ from ..mail.letter import Letter
 from .facts import Patch
 from .gate import Verdict
 from .integrate import Integration
-from .letters import Text, about_conflict, about_held, about_red_before, about_refused, about_rejected
+from .letters import Text, about_conflict, about_held, about_red_before, about_refused, about_rejected, handed_over
 from .patch import Offer
 from .state import State
 from .workshop import Workshop
@@ -41,17 +41,17 @@ def _drafts(shop: Workshop, state: State, done: Integration) -> Iterator[Draft]:
         yield _decided(done, one.offer, "landed", commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]])
     for one in woven.conflicted:
         files = sorted({clash.file for clash in one.clashes})[:_MOST_FILES]
-        place = _place(state.patch(one.offer.key))
-        yield _mail(shop, one.offer, done.addressee(one.offer), "conflict", about_conflict(one, place))
+        place = _place("$TEAM_HOME", state.patch(one.offer.key))
+        yield _mail(shop, one.offer, *_told(done, state, one.offer, about_conflict(one, place)), "conflict")
         yield _decided(done, one.offer, "conflicted", signature=one.signature, files=files, tip=one.tip)
     for one in woven.refused:
-        yield _mail(shop, one.offer, done.addressee(one.offer), "feedback", about_refused(one))
+        yield _mail(shop, one.offer, *_told(done, state, one.offer, about_refused(one)), "feedback")
         yield _decided(done, one.offer, "refused", why=one.reason)
     for one in woven.held:
-        yield _mail(shop, one.offer, human, "question", about_held(one))
+        yield _mail(shop, one.offer, human, about_held(one), "question")
         yield _decided(done, one.offer, "held", files=[*one.files[:_MOST_FILES]], why="sensitive files")
     for offer, verdict in done.rejected:
-        yield _mail(shop, offer, done.addressee(offer), "feedback", about_rejected(offer, verdict, woven.tip))
+        yield _mail(shop, offer, *_told(done, state, offer, about_rejected(offer, verdict, woven.tip)), "feedback")
         yield _decided(done, offer, "rejected", why=f"gate {verdict.gate}", gate=verdict.gate)
     yield from (_red_before(shop, verdict) for verdict in done.red_before)
     yield _woven(done)
@@ -120,7 +120,15 @@ def _judged(done: Integration, verdict: Verdict) -> Draft:
     return Draft("gate.judged", "weaver", data=data, id=own)
 
 
-def _mail(shop: Workshop, offer: Offer, to: str, kind: str, text: Text) -> Draft:
+def _told(done: Integration, state: State, offer: Offer, text: Text) -> tuple[str, Text]:
+    """Return who is told what became of a patch, and in which words."""
+    to = done.addressee(offer)
+    if to == offer.persona:
+        return to, text
+    return to, handed_over(text, offer, _place(".team", state.patch(offer.key)))
+
+
+def _mail(shop: Workshop, offer: Offer, to: str, text: Text, kind: str) -> Draft:
     subject, body, payload = text
     attached = [(f"{offer.persona}.patch", offer.patch)]
     letter = Letter(
@@ -130,6 +138,6 @@ def _mail(shop: Workshop, offer: Offer, to: str, kind: str, text: Text) -> Draft
     return letter.draft(shop.mailbox.directory, shop.mailbox.blobs)
 
 
-def _place(patch: Patch | None) -> str:
-    """Name a patch's bytes as a run finds them: TEAM_HOME is set in each."""
-    return f"$TEAM_HOME/mail/blobs/{patch.sha256[:2]}/{patch.sha256}" if patch else ""
+def _place(home: str, patch: Patch | None) -> str:
+    """Name a patch's bytes as a run finds them, where TEAM_HOME is set, or a person at the top of the repository."""
+    return f"{home}/mail/blobs/{patch.sha256[:2]}/{patch.sha256}" if patch else ""

@@ -24,7 +24,7 @@ NOT_CONVERGED = 4
 
 app = typer.Typer(
     name="team",
-    help="The team itself: make one, see its settings and its personas, watch one at work.",
+    help="The team itself: make one, see who is on it, plan tasks, dispatch them to it, watch one at work.",
     epilog="The team is that of the nearest .team folder, or of TEAM_HOME.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -39,7 +39,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on standar
 def root(
     version: Annotated[bool, mail_option.version_of("team")] = False,
 ) -> None:
-    """The team itself: make one, see its settings and its personas, watch one at work."""  # noqa: D401
+    """The team itself: make one, see who is on it, plan tasks, dispatch them to it, watch one at work."""  # noqa: D401
     del version
 
 

@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import signal
 import threading
 from collections import Counter
@@ -469,6 +470,10 @@ def test_a_patch_that_may_not_land_is_the_tasks_error_and_goes_to_the_human(team
     assert done.branch is None
     mails = [e for e in project.events("mail.sent") if e["sender"] == "weaver"]
     assert [e["recipients"] for e in mails] == [["forge"], ["you"]]
+    command = re.search(r"^    git apply --3way \"(.*)\"$", mails[1]["body"], re.MULTILINE)
+    assert command
+    team.git("apply", "--3way", command[1])
+    assert (team.folder / ".github/workflows/ci.yml").read_text() == "on: push\n"
 
 
 def test_what_a_failed_run_left_does_not_land(team, project):
