@@ -53,13 +53,8 @@ class Settled:
 
 def mostly_same(overlap: Overlap, one: Item, other: Item) -> bool:
     """Tell whether two items touch mostly the same files, so that a merge would be the work of both again."""
-    ones, others = _touched(one), _touched(other)
-    shared = max(len(overlap.files), len(ones & others))  # an overlap names no more than a few
-    return shared >= _MOSTLY * (len(ones) + len(others) - shared)
-
-
-def _touched(item: Item) -> set[str]:
-    return {*item.files, *item.creates, *(path for pair in item.renames for path in pair)}
+    shared = max(len(overlap.files), len(one.touched & other.touched))  # an overlap names no more than a few
+    return shared >= _MOSTLY * (len(one.touched) + len(other.touched) - shared)
 
 
 def settle(work: Work, overlaps: Sequence[Overlap], workers: int, plain: Schedule) -> Settled:
@@ -93,6 +88,8 @@ def _natural(work: Work, overlaps: Sequence[Overlap]) -> Work:
 
 
 def _goes_first(one: Item, other: Item, overlap: Overlap) -> bool:
+    if not one.creates and not other.renames:
+        return False
     makes = any(file in one.creates and file in other.files for file in overlap.files)
     moved = [old.rstrip("/") + "/" for old, _ in other.renames]
     moves = not one.renames and any(f"{file}/".startswith(old) for file in overlap.files for old in moved)

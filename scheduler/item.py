@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Item:
     manual: bool = False
     priority: int = 0
     description: str = ""
+
+    @cached_property
+    def touched(self) -> frozenset[str]:
+        """All that it names, whatever it does with it."""
+        return frozenset((*self.files, *self.creates, *(path for pair in self.renames for path in pair)))
 
 
 @dataclass(frozen=True)
