@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
-from itertools import combinations, islice
+from itertools import combinations
 from typing import NamedTuple
 
 from .errors import InvalidTasks
@@ -120,6 +120,9 @@ class _Comparing:
             return f"{other.start}/".startswith(f"{one.start}/")
         within = (not one.end, not other.end)
         if one.path or other.path:
+            path, glob = (one, other) if one.path else (other, one)
+            if path.end and glob.end not in f"/{path.glob}":
+                return False
             within = (within[0] or not one.path, within[1] or not other.path)
         return self._share(one.glob, other.glob, within)
 
@@ -143,10 +146,10 @@ def _near(touches: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
         lying.setdefault(touch.folder, []).append(touch)
     for one in touches:
         for group in (lying.get(one.folder, []), lying.get("", [])) if one.folder else (touches,):
-            for other in islice(group, bisect_left(group, one), None):
-                if not other.start.startswith(one.start):
+            for at in range(bisect_left(group, one), len(group)):
+                if not group[at].start.startswith(one.start):
                     break
-                yield one, other
+                yield one, group[at]
 
 
 def _narrower(one: Touch, other: Touch) -> Touch:

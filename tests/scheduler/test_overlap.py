@@ -1,5 +1,6 @@
 """Whose files meet, and who never runs at the same time anyway; against comparing every glob with every other."""
 
+import time
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -117,6 +118,18 @@ def test_what_would_take_for_ever_is_refused(files, why):
 
     with pytest.raises(InvalidTasks, match=why):
         overlaps(crowd)
+
+
+def test_many_globs_that_begin_alike_are_compared_at_once():
+    """Five hundred tasks with paths and globs of their own below one folder are no matter of minutes."""
+    globs = [(f"src/p{at}/a.py", f"src/p{at}/b.py", f"src/**/k{at}/*.py", f"**/*k{at}.py") for at in range(500)]
+    crowd = roadmap(*(item(f"t{at}", files=files) for at, files in enumerate(globs)))
+    before = time.monotonic()
+
+    found = overlaps(crowd)
+
+    assert not any({one.one, one.other} == {"t1", "t2"} for one in found)
+    assert time.monotonic() - before < 10
 
 
 def test_people_get_in_nobodys_way():
