@@ -122,13 +122,13 @@ def test_what_would_take_for_ever_is_refused(files, why):
 
 def test_many_globs_that_begin_alike_are_compared_at_once():
     """Five hundred tasks with paths and globs of their own below one folder are no matter of minutes."""
-    globs = [(f"src/p{at}/a.py", f"src/p{at}/b.py", f"src/**/k{at}/*.py", f"**/*k{at}.py") for at in range(500)]
+    globs = [(f"src/p{at}/a.py", f"src/p{at}/b.py", f"src/**/k{at}/*.py", f"lib/**/k{at}/*.md") for at in range(500)]
     crowd = roadmap(*(item(f"t{at}", files=files) for at, files in enumerate(globs)))
     before = time.monotonic()
 
     found = overlaps(crowd)
 
-    assert not any({one.one, one.other} == {"t1", "t2"} for one in found)
+    assert found == ()
     assert time.monotonic() - before < 10
 
 
