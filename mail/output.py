@@ -44,6 +44,8 @@ def prepare() -> None:
     """Let no character be one that an output cannot take: it is written as an escape instead."""
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - it was closed
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lasts
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - else the next file would be taken for it
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from ..mail.blobs import BlobMissing, Blobs
 from ..personas.stream import read_stream
@@ -77,6 +77,11 @@ class DispatchOutput:
             },
             "trace_index": self.trace_index,
         }
+
+    def __await__(self) -> Generator[None, None, Self]:
+        """Let callers that are coroutines write `await dispatcher.dispatch(tasks)`; the work was done before that."""
+        yield from ()
+        return self
 
     def model_dump_json(self, indent: int | None = None) -> str:
         """Write `document()` as JSON."""

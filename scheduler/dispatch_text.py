@@ -10,8 +10,8 @@ from ..mail.blobs import Blobs
 from ..mail.render import clean, line
 from ..mail.units import counted
 from .dispatch_output import DispatchOutput, trace
-from .dispatched import BLOCKED, CANCELLED, ERROR, SUCCESS, Dispatched
-from .facts import OPEN
+from .dispatched import BLOCKED, CANCELLED, ERROR, SUCCESS, Attempt, Dispatched
+from .facts import OPEN, Patch
 from .leader import alive
 from .render import columns, span
 from .task import Task
@@ -86,8 +86,15 @@ def traced(found: Dispatched, task: Task, blobs: Blobs) -> Iterator[str]:
 def _attempts(found: Dispatched, task: Task) -> Iterator[tuple[str, str]]:
     for one in found.of(task.task_id):
         patch = found.work.patches.get(one.run)
-        left = f"; patch to {counted(len(patch.files), 'file')} {patch.status}" if patch else ""
+        left = f"; patch to {counted(len(patch.files), 'file')} {_became(one, patch)}" if patch else ""
         yield f"attempt {one.number}", f"{one.agent}, {line(one.detail) or one.status}{left} (run {one.run})"
+
+
+def _became(one: Attempt, patch: Patch) -> str:
+    """Say what became of a patch; that of a run that failed does not land, and can be looked at."""
+    if one.status in {"ok", OPEN}:
+        return patch.status
+    return f"kept, not landed: .team/mail/blobs/{patch.sha256[:2]}/{patch.sha256}"
 
 
 def _time(milliseconds: float) -> str:

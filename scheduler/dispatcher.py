@@ -61,8 +61,8 @@ class ParallelDispatcher:
         """Carry out tasks; return what came of each. Raises InvalidTasks, NotReady: nothing was started then."""
         shop, repository = self._bench()
         tasks = self._checked(shop, tasks)
-        agents = self._agents(shop, tasks, self._name)
         base, id = self._base(shop) if repository else "", new_id()  # noqa: A001
+        agents = self._agents(shop, tasks, self._name, base)
         branch = f"team/dispatch-{id[-8:]}"
         if repository and (trouble := shop.branch_trouble(branch)):
             raise NotReady(trouble)
@@ -87,7 +87,7 @@ class ParallelDispatcher:
         given = given_to(shop, found)
         config = given.config.model_copy(update=self.config.model_dump(exclude_unset=True))
         left = [task for task in given.tasks if found.status(task.task_id) != SUCCESS]
-        agents = self._agents(shop, left, self._name or (found.agent if found.agent != GIVEN else None))
+        agents = self._agents(shop, left, self._name or (found.agent if found.agent != GIVEN else None), found.base)
         with self._room(shop, found.id, bool(found.base)) as place:
             found = folded(fact_of(row) for row in shop.mailbox.dispatched(found.id))  # as nobody else changes it now
             if alive(found.supervisor) and found.supervisor != myself() and not found.finished:
@@ -111,9 +111,7 @@ class ParallelDispatcher:
         """
         shop, repository = self._bench()
         tasks = self._checked(shop, tasks)
-        if repository:
-            self._base(shop)
-        return self._agents(shop, tasks, self._name)
+        return self._agents(shop, tasks, self._name, self._base(shop) if repository else "")
 
     def _bench(self) -> tuple[Workshop, bool]:
         return open_bench(self.home, None if isinstance(self.agent, str) else self.agent, flags=self.flags)
@@ -128,12 +126,13 @@ class ParallelDispatcher:
             raise InvalidTasks(problems)
         return given.tasks
 
-    def _agents(self, shop: Workshop, tasks: Sequence[Task], name: str | None) -> dict[str, str]:
+    def _agents(self, shop: Workshop, tasks: Sequence[Task], name: str | None, base: str) -> dict[str, str]:
         """Say who plays each persona that has a task: `name`, if there is one. Raises NotReady where one cannot."""
         default = shop.settings.team.agent
         agents = {task.agent: name or shop.persona(task.agent).agent or default for task in tasks}
-        if troubles := [*shop.troubles([*agents.values()]), *shop.gate_troubles()]:
-            raise NotReady("; ".join(troubles) + "; --agent scripted plays tasks without a model")
+        if troubles := [*shop.troubles([*agents.values()], base), *shop.gate_troubles()]:
+            more = "" if (shop.home / "team.toml").exists() else ", team init writes that file"
+            raise NotReady("; ".join(troubles) + f"{more}; --agent scripted plays tasks without a model")
         return agents
 
     def _base(self, shop: Workshop) -> str:
@@ -149,8 +148,8 @@ class ParallelDispatcher:
             try:
                 yield replace(shop, mirror=mirror)
             finally:  # the lock goes last: whoever comes next must not find what is being cleared away
-                for path in folder.glob("*"):
-                    _ = path.name == "leader" or shutil.rmtree(path, ignore_errors=True)
+                for path in [path for path in folder.glob("*") if path.name != "leader"]:
+                    shutil.rmtree(path, ignore_errors=True)
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _carry_out(self, shop: Workshop, found: Dispatched, draft: Draft, **given: Any) -> DispatchOutput:

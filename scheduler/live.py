@@ -136,10 +136,10 @@ class Show:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, show_header=False)
+        table = Table(box=None, pad_edge=False, show_header=False, expand=True)
         for _ in range(4):
             table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)  # what is too long gives way, not the names
         with self._turn:
             rows = [*self._rows.values()]
         for row in _fitting(rows, shutil.get_terminal_size().lines - _AROUND):

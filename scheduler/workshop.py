@@ -73,24 +73,29 @@ class Workshop:
         self.heard(written)
         return written
 
-    def troubles(self, agents: Sequence[str]) -> list[str]:
-        """Say what keeps these agents from being started, each by name."""
+    def troubles(self, agents: Sequence[str], base: str | None = None) -> list[str]:
+        """Say what keeps these agents from being started, each by name.
+
+        `base` is the commit that workspaces will be clones of: by default the team's, empty outside of a repository.
+        """
         found: list[str] = []
         for name in dict.fromkeys(agents):
             if name not in self.agents:
                 found.append(f"no agent {name!r}: write [agents.{name}] with its command into team.toml")
-            elif trouble := self.agents[name].trouble() or self._not_in_base(name, self.agents[name]):
+            elif trouble := self.agents[name].trouble() or self._not_in_base(name, base):
                 found.append(trouble)
         return found
 
-    def _not_in_base(self, name: str, agent: Agent) -> str | None:
+    def _not_in_base(self, name: str, base: str | None) -> str | None:
         """Say that a command of the repository's own is not in the commit that workspaces are clones of."""
+        agent = self.agents[name]
         program = agent.command[0] if isinstance(agent, CommandAgent) and agent.command else ""
-        if "/" not in program or Path(program).is_absolute() or "{" in program:
+        if "/" not in program or Path(program).is_absolute() or "{" in program or base == "":
             return None
-        if self.git.run("cat-file", "-e", f"{self.base()}:{os.path.normpath(program)}").returncode == 0:
+        if self.git.run("cat-file", "-e", f"{base or self.base()}:{os.path.normpath(program)}").returncode == 0:
             return None
-        return f"agent {name}: {program} is not in {self.settings.team.base}: commit it, or give a full path"
+        where = base[:12] if base else self.settings.team.base
+        return f"agent {name}: {program} is not in {where}: commit it, or give a full path"
 
     def branch_trouble(self, branch: str) -> str | None:
         """Say what keeps a sprint's branch from being made."""

@@ -148,7 +148,7 @@ def _carry_out(
     from ..scheduler.dispatch_show import DispatchShow
     from ..scheduler.dispatch_text import summary
 
-    with DispatchShow(tasks or (), quiet=quiet) as show:
+    with DispatchShow(tasks or _left(resume), quiet=quiet) as show:
         dispatcher.tell = show.told
         with session.ending(dispatcher.end) as came:
             done = dispatcher.resume(resume) if resume is not None else dispatcher.dispatch(tasks or ())
@@ -162,6 +162,18 @@ def _carry_out(
         raise typer.Exit(INTERRUPTED)
     if done.status != "success":
         raise typer.Exit(1)
+
+
+def _left(resume: str | None) -> list[Task]:
+    """List what is left of a dispatch that is gone on with, for the table on a terminal."""
+    if resume is None or sys.stderr is None or not sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]
+        return []
+    from ..scheduler.dispatched import SUCCESS, read_dispatch
+    from ..scheduler.dispatcher import given_to
+
+    shop = open_shop()
+    found = read_dispatch(shop.mailbox, resume)
+    return [task for task in given_to(shop, found).tasks if found.status(task.task_id) != SUCCESS]
 
 
 def _dispatcher(config: dict[str, Any], agent: str | None, base: str | None) -> ParallelDispatcher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import io
 import json
@@ -763,3 +764,12 @@ def test_an_outcome_may_carry_what_it_likes(desk):
     )
     assert done.results[0].output == {"n": 1}
     assert done.results[0].execution_time_ms == 1500
+
+
+def test_a_coroutine_may_await_the_result(desk):
+    """As others write it; the work is done in the caller's thread."""
+
+    async def work():
+        return await desk.dispatcher(echo).dispatch([task("a")])
+
+    assert asyncio.run(work()).status == "success"
