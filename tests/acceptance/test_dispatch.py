@@ -242,7 +242,7 @@ def test_killed_in_the_middle_and_gone_on_with_every_task_is_done_once(project, 
     gate, ran = tmp_path / "gate", tmp_path / "ran"
     os.mkfifo(gate)
     project.agent(
-        f'cat > /dev/null; test "$TEAM_TASK" != b -o -e {tmp_path}/again || cat {gate}; '
+        f'cat > /dev/null; test "$TEAM_TASK" != b -o -e {tmp_path}/again || cat {gate} || exit; '
         f'echo "$TEAM_TASK" >> {ran}; echo "$TEAM_TASK" > "$TEAM_TASK.txt"'
     )
     process = project.start("dispatch", project.write(task("a"), task("b", "a"), task("c", "b")))
