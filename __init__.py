@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from .scheduler.dispatcher import ParallelDispatcher
     from .scheduler.errors import BranchMoved, InvalidTasks, NoSuchRun, NotLeader, NotReady, SettingsError, Stopped
     from .scheduler.launch import Dispatcher
-    from .scheduler.patch import Offer
     from .scheduler.plan import Launch, Plan
     from .scheduler.settings import Settings, read_settings
     from .scheduler.sprint import run_sprint
@@ -67,9 +66,10 @@ if TYPE_CHECKING:
     from .scheduler.task_graph import detect_circular_dependencies, validate_task_dependencies
     from .scheduler.task_reference import MissingOutput
     from .scheduler.tick import Ticker
-    from .scheduler.weave import weave
+    from .scheduler.weaver.patch import Offer
+    from .scheduler.weaver.weave import weave
+    from .scheduler.weaver.woven import Woven
     from .scheduler.workshop import Workshop, open_workshop
-    from .scheduler.woven import Woven
 
 _HOMES = {
     "mail.blobs": ("Blob", "BlobMissing", "Blobs"),
@@ -128,7 +128,7 @@ _HOMES = {
         "Stopped",
     ),
     "scheduler.launch": ("Dispatcher",),
-    "scheduler.patch": ("Offer",),
+    "scheduler.weaver.patch": ("Offer",),
     "scheduler.plan": ("Launch", "Plan"),
     "scheduler.settings": ("Settings", "read_settings"),
     "scheduler.sprint": ("run_sprint",),
@@ -139,9 +139,9 @@ _HOMES = {
     "scheduler.task_reference": ("MissingOutput",),
     "scheduler.task_graph": ("detect_circular_dependencies", "validate_task_dependencies"),
     "scheduler.tick": ("Ticker",),
-    "scheduler.weave": ("weave",),
+    "scheduler.weaver.weave": ("weave",),
     "scheduler.workshop": ("Workshop", "open_workshop"),
-    "scheduler.woven": ("Woven",),
+    "scheduler.weaver.woven": ("Woven",),
 }
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]

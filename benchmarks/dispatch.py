@@ -26,7 +26,7 @@ from statistics import median
 from typing import NamedTuple
 
 from team_mail import CommandAgent, DispatchConfig, DispatchInput, FunctionAgent, ParallelDispatcher, Task
-from team_mail.scheduler.schedule import lower_bound, schedule
+from team_mail.scheduler.planner.schedule import lower_bound, schedule
 from team_mail.scheduler.task_file import read_input
 
 TEAM = str(Path(sys.executable).with_name("team"))

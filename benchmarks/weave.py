@@ -19,8 +19,8 @@ from statistics import median
 from typing import NamedTuple
 
 from team_mail.personas.git import Git
-from team_mail.scheduler.patch import Offer
-from team_mail.scheduler.weave import weave
+from team_mail.scheduler.weaver.patch import Offer
+from team_mail.scheduler.weaver.weave import weave
 
 FILES = 2_000
 FOLDERS = 50

@@ -12,9 +12,9 @@ from ..mail.errors import UsageError
 from ..personas.errors import GitError
 from ..personas.git import Git, find_repository, with_drivers
 from .errors import BranchMoved
-from .patch import Offer
-from .weave import weave
-from .woven import Woven
+from .weaver.patch import Offer
+from .weaver.weave import weave
+from .weaver.woven import Woven
 
 _PATCH = ("diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
 

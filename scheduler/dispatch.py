@@ -25,8 +25,8 @@ from .facts import PENDING, Fact, Patch
 from .flow import DONE, FAILED, Carrier, Flow, Piece, Verdict
 from .leader import myself
 from .plan import Launch
+from .planner.schedule import tails
 from .player import Batch, News, Played, Player
-from .schedule import tails
 from .task import DispatchConfig, Task
 from .task_input import check_input
 from .task_reference import filled

@@ -16,8 +16,8 @@ from .facts import Patch
 from .integrate import Integration, integrate
 from .record import record
 from .state import State
+from .weaver.woven import Conflicted, Refused
 from .workshop import Workshop
-from .woven import Conflicted, Refused
 
 _MOST = 3  # files in a line
 

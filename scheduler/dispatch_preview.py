@@ -8,8 +8,8 @@ from typing import Any
 
 from ..mail.render import line
 from ..mail.units import counted
+from .planner.schedule import critical_path, schedule
 from .render import columns, span
-from .schedule import critical_path, schedule
 from .task import DispatchConfig, Task
 from .task_graph import waves
 

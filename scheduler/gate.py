@@ -25,8 +25,8 @@ from ..personas.command import PASSED
 from ..personas.git import Git
 from ..personas.process import Limits, keep
 from .errors import Stopped
-from .patch import Offer
-from .woven import Woven
+from .weaver.patch import Offer
+from .weaver.woven import Woven
 
 _TAIL = 64 << 10  # bytes of output that a verdict carries
 _SCORES = ("score", "pass_rate")

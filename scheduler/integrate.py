@@ -20,12 +20,12 @@ from .decide import ASKED
 from .errors import BranchMoved
 from .facts import Patch, Sprint
 from .gate import Gate, Verdict, judge, sift
-from .patch import Offer
 from .plan import Opening
 from .state import State
-from .weave import weave
+from .weaver.patch import Offer
+from .weaver.weave import weave
+from .weaver.woven import Woven
 from .workshop import Workshop
-from .woven import Woven
 
 ZERO = "0" * 40
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from ..mail.render import clean, line
 from .gate import Verdict
-from .patch import Offer
-from .refusal import why_sensitive
-from .woven import BINARY, Clash, Conflicted, Held, Refused
+from .weaver.patch import Offer
+from .weaver.refusal import why_sensitive
+from .weaver.woven import BINARY, Clash, Conflicted, Held, Refused
 
 Text = tuple[str, str, dict[str, Any]]
 

@@ -11,7 +11,7 @@ from .plan import Plan, Skip
 from .rehearsal import rehearsed
 from .tick import Ticker
 from .weave_report import described
-from .woven import Woven
+from .weaver.woven import Woven
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from .facts import Patch
 from .gate import Verdict
 from .integrate import Integration
 from .letters import Text, about_conflict, about_held, about_red_before, about_refused, about_rejected, handed_over
-from .patch import Offer
 from .state import State
+from .weaver.patch import Offer
 from .workshop import Workshop
 
 _MOST_FILES = 200  # names in an event

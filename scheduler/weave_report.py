@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..mail.render import line
-from .patch import Offer
-from .woven import Woven
+from .weaver.patch import Offer
+from .weaver.woven import Woven
 
 _SHORT = 12
 _MOST = 3  # files named in one line

@@ -13,8 +13,8 @@ from ..mail.errors import NoTeam, TeamMailError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..scheduler.blueprint import Blueprint
-    from ..scheduler.item import Roadmap
+    from ..scheduler.planner.blueprint import Blueprint
+    from ..scheduler.planner.item import Roadmap
 
 _STDIN = "stdin"
 
@@ -53,8 +53,8 @@ def plan(
 ) -> None:
     """Plan work before it runs: what can be done at once, where tasks collide, who does what when, what that saves."""
     from ..mail import render
-    from ..scheduler import blueprint_text as told
     from ..scheduler.errors import InvalidTasks
+    from ..scheduler.planner import blueprint_text as told
 
     if sum((tasks, as_json, as_markdown)) > 1:
         raise UsageError("--tasks, --json and --markdown each print something else; choose one")
@@ -80,7 +80,7 @@ def plan(
 
 def _forecast(file: str | None) -> Roadmap:
     from ..scheduler import session
-    from ..scheduler.forecast import from_sprint
+    from ..scheduler.planner.forecast import from_sprint
 
     if file is not None:
         raise UsageError(f"--from-sprint reads the team's log, and {file} would be planned instead; give one of them")
@@ -90,7 +90,7 @@ def _forecast(file: str | None) -> Roadmap:
 
 def _read(file: str | None) -> tuple[bytes, Roadmap]:
     """Return what is to be planned, as it is written and as it is read."""
-    from ..scheduler.roadmap_file import read_roadmap
+    from ..scheduler.planner.roadmap_file import read_roadmap
     from ..scheduler.task_file import read_limited
 
     if file not in {None, "-"}:
@@ -120,9 +120,9 @@ def _personas() -> Sequence[str]:
 
 
 def _draw(roadmap: Roadmap, done: Sequence[str], workers: int | None, most: int) -> Blueprint:
-    from ..scheduler.blueprint import draw
-    from ..scheduler.overlap import overlaps
-    from ..scheduler.work_order import without
+    from ..scheduler.planner.blueprint import draw
+    from ..scheduler.planner.overlap import overlaps
+    from ..scheduler.planner.work_order import without
 
     left = without(roadmap, done)
     return draw(left, overlaps(left), workers, most)
@@ -133,7 +133,7 @@ def _paint(found: Blueprint, svg: Path | None, png: Path | None) -> None:
     if svg is None and png is None:
         return
     from ..scheduler import chart
-    from ..scheduler.gantt import gantt
+    from ..scheduler.planner.gantt import gantt
 
     if trouble := chart.trouble():
         raise TeamMailError(trouble)
@@ -147,8 +147,8 @@ def _paint(found: Blueprint, svg: Path | None, png: Path | None) -> None:
 def _hand_over(found: Blueprint, data: bytes) -> None:
     """Print the tasks that can be dispatched, and say on standard error what is for people."""
     from ..mail import render
-    from ..scheduler.blueprint_text import left_out
-    from ..scheduler.work_order import given_in, work_order
+    from ..scheduler.planner.blueprint_text import left_out
+    from ..scheduler.planner.work_order import given_in, work_order
 
     order = work_order(found, given_in(data))
     render.document(order.document)

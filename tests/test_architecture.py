@@ -27,7 +27,7 @@ HOMES = {
     "jinja2": re.compile(r"personas\.template"),
     "psutil": re.compile(r"personas\.sweep"),
     "psycopg": re.compile(r"mail\.postgres"),
-    "pydantic": re.compile(r"scheduler\.(settings\w*|task\w*|roadmap\w*)"),
+    "pydantic": re.compile(r"scheduler\.(settings\w*|task\w*|planner\.roadmap\w*)"),
     "rich": re.compile(r"mail\.render|scheduler\.live"),
     "typer": COMMANDS,
     "uuid_utils": re.compile(r"mail\.event"),
@@ -155,6 +155,20 @@ def test_imports_point_one_way():
         and FOLDERS.index(found.target.split(".")[0] or FOLDERS[-1]) > FOLDERS.index(found.module.split(".")[0])
     ]
     assert not back
+
+
+@pytest.mark.parametrize(
+    ("alcove", "knows"), [("weaver", ("mail", "personas")), ("planner", ("mail", "personas", "scheduler"))]
+)
+def test_what_has_a_package_of_its_own_in_the_scheduler_runs_nothing(alcove, knows):
+    """The weaver's loom knows no log, no sprint and no team; the planner launches nobody and weaves nothing."""
+    inside = f"scheduler.{alcove}"
+    others = {found.target for found in imports() if found.own and found.module.startswith(f"{inside}.")}
+    outside = {target for target in others if not target.startswith(f"{inside}.")}
+    assert {target.split(".")[0] for target in outside} <= set(knows)
+    assert not outside & {
+        f"scheduler.{name}" for name in ("workshop", "launch", "player", "tick", "dispatch", "integrate")
+    }
 
 
 def test_nobody_imports_a_front_door():

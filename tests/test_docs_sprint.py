@@ -18,12 +18,12 @@ from team_mail.personas.prompt import Situation, write_prompt
 from team_mail.scheduler.decide import Wish
 from team_mail.scheduler.dispatcher import ParallelDispatcher
 from team_mail.scheduler.launch import Dispatcher
-from team_mail.scheduler.refusal import SENSITIVE
 from team_mail.scheduler.settings import read_settings
 from team_mail.scheduler.sprint import run_sprint
 from team_mail.scheduler.task import DispatchConfig, Task
 from team_mail.scheduler.task_input import CoderInput, DebugInput
 from team_mail.scheduler.tick import Ticker
+from team_mail.scheduler.weaver.refusal import SENSITIVE
 from team_mail.scheduler.workshop import open_replay
 
 ROOT = Path(__file__).parent.parent

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from team_mail.personas.git import Git
-from team_mail.scheduler.patch import Offer
+from team_mail.scheduler.weaver.patch import Offer
 
 WHEN = "2026-11-20T12:00:00.000000Z"
 EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"

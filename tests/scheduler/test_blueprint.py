@@ -16,17 +16,17 @@ from team_mail.mail.errors import UsageError
 from team_mail.personas.bundled import with_bundled
 from team_mail.personas.roster import Roster
 from team_mail.scheduler import chart
-from team_mail.scheduler.blueprint import ASKED, ENOUGH, MEANT, draw
-from team_mail.scheduler.blueprint_text import left_out, lines, markdown
-from team_mail.scheduler.branch import branches
 from team_mail.scheduler.errors import InvalidTasks
-from team_mail.scheduler.gantt import gantt
-from team_mail.scheduler.item import Item, Overlap, Phase, Roadmap
-from team_mail.scheduler.overlap import overlaps
-from team_mail.scheduler.roadmap_file import read_roadmap
+from team_mail.scheduler.planner.blueprint import ASKED, ENOUGH, MEANT, draw
+from team_mail.scheduler.planner.blueprint_text import left_out, lines, markdown
+from team_mail.scheduler.planner.branch import branches
+from team_mail.scheduler.planner.gantt import gantt
+from team_mail.scheduler.planner.item import Item, Overlap, Phase, Roadmap
+from team_mail.scheduler.planner.overlap import overlaps
+from team_mail.scheduler.planner.roadmap_file import read_roadmap
+from team_mail.scheduler.planner.work import named, span
+from team_mail.scheduler.planner.work_order import given_in, tasks_of, without, work_order
 from team_mail.scheduler.task_file import read_input
-from team_mail.scheduler.work import named, span
-from team_mail.scheduler.work_order import given_in, tasks_of, without, work_order
 
 HOUR = 3_600.0
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "plan"

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from team_mail.scheduler.gate import Verdict
 from team_mail.scheduler.letters import about_conflict, about_held, about_refused, about_rejected
-from team_mail.scheduler.weave import weave
-from team_mail.scheduler.woven import Clash, Conflicted, Held, Refused
+from team_mail.scheduler.weaver.weave import weave
+from team_mail.scheduler.weaver.woven import Clash, Conflicted, Held, Refused
 
 from .project import Project, lines
 

@@ -3,16 +3,16 @@
 import json
 
 import pytest
-from team_mail.scheduler.blueprint import draw
 from team_mail.scheduler.errors import NotReady
 from team_mail.scheduler.facts import Fact
-from team_mail.scheduler.forecast import LATEST, from_sprint
-from team_mail.scheduler.item import Phase
-from team_mail.scheduler.overlap import overlaps
+from team_mail.scheduler.planner.blueprint import draw
+from team_mail.scheduler.planner.forecast import LATEST, from_sprint
+from team_mail.scheduler.planner.item import Phase
+from team_mail.scheduler.planner.overlap import overlaps
+from team_mail.scheduler.planner.work_order import tasks_of
 from team_mail.scheduler.state import State, fold
 from team_mail.scheduler.task import MAX_LIST
 from team_mail.scheduler.task_file import read_input
-from team_mail.scheduler.work_order import tasks_of
 
 
 class Log:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.scheduler.gate import Gate, Verdict, judge, printed_score, sift
-from team_mail.scheduler.weave import weave
+from team_mail.scheduler.weaver.weave import weave
 
 from .project import Project, lines
 

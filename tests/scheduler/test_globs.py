@@ -6,8 +6,8 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from team_mail.scheduler.globs import MAX_GLOB, checked, end, is_path, meet, start
-from team_mail.scheduler.refusal import matches
+from team_mail.scheduler.planner.globs import MAX_GLOB, checked, end, is_path, meet, start
+from team_mail.scheduler.weaver.refusal import matches
 
 SIGNS = ("a", "b", "/", "?", "*", "**", "**/", "[ab]", "[!a]")
 GLOBS = st.lists(st.sampled_from(SIGNS), min_size=1, max_size=3).map("".join).filter(lambda glob: glob.strip("/"))

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.personas.git import Git
-from team_mail.scheduler.index import read_index, write_index
-from team_mail.scheduler.landing import Branch
-from team_mail.scheduler.patch import Change, Entry, Limits
-from team_mail.scheduler.quarantine import quarantine
-from team_mail.scheduler.tree import Applied, read_tree
-from team_mail.scheduler.weave import weave
+from team_mail.scheduler.weaver.index import read_index, write_index
+from team_mail.scheduler.weaver.landing import Branch
+from team_mail.scheduler.weaver.patch import Change, Entry, Limits
+from team_mail.scheduler.weaver.quarantine import quarantine
+from team_mail.scheduler.weaver.tree import Applied, read_tree
+from team_mail.scheduler.weaver.weave import weave
 
 from .project import Project, lines
 

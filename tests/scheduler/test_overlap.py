@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.scheduler.errors import InvalidTasks
-from team_mail.scheduler.globs import is_path, meet
-from team_mail.scheduler.item import Item, Overlap, Phase, Roadmap
-from team_mail.scheduler.overlap import MOST, overlaps
-from team_mail.scheduler.refusal import matches
-from team_mail.scheduler.roadmap_file import read_roadmap
+from team_mail.scheduler.planner.globs import is_path, meet
+from team_mail.scheduler.planner.item import Item, Overlap, Phase, Roadmap
+from team_mail.scheduler.planner.overlap import MOST, overlaps
+from team_mail.scheduler.planner.roadmap_file import read_roadmap
+from team_mail.scheduler.weaver.refusal import matches
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plan"
 HOUR = 3_600.0

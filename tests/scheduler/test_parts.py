@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.scheduler.globs import common, walk
-from team_mail.scheduler.parts import folder, told
+from team_mail.scheduler.planner.globs import common, walk
+from team_mail.scheduler.planner.parts import folder, told
 
 SIGNS = ("a", "b", "ab", "/", "/", "?", "*", "**", "**/", "[ab]", "[[]", "[*]")
 GLOBS = (

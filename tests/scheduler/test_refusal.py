@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from team_mail.scheduler.patch import Limits
-from team_mail.scheduler.refusal import SENSITIVE, matches, refused_unread, why_sensitive
-from team_mail.scheduler.weave import weave
+from team_mail.scheduler.weaver.patch import Limits
+from team_mail.scheduler.weaver.refusal import SENSITIVE, matches, refused_unread, why_sensitive
+from team_mail.scheduler.weaver.weave import weave
 
 from .project import Project, lines, new_file
 

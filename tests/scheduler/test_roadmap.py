@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from team_mail.scheduler.errors import InvalidTasks
-from team_mail.scheduler.item import Item, Phase, Roadmap
-from team_mail.scheduler.overlap import overlaps
-from team_mail.scheduler.roadmap_file import MAX_TASKS, MAX_YAML, read_roadmap
+from team_mail.scheduler.planner.item import Item, Phase, Roadmap
+from team_mail.scheduler.planner.overlap import overlaps
+from team_mail.scheduler.planner.roadmap_file import MAX_TASKS, MAX_YAML, read_roadmap
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plan"
 PERSONAS = ("forge", "scribe", "sapper")

@@ -8,7 +8,7 @@ from itertools import pairwise, permutations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.scheduler.schedule import critical_path, curve, lower_bound, schedule, tails
+from team_mail.scheduler.planner.schedule import critical_path, curve, lower_bound, schedule, tails
 
 NEAR = 1 + 1e-9
 HOURS = {"registry": 1.0, "control": 4.0, "worker": 3.0}

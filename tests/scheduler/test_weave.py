@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from team_mail.mail.errors import UsageError
 from team_mail.personas.errors import GitError
 from team_mail.scheduler.by_hand import offers_from_pulls, weave_by_hand
-from team_mail.scheduler.conflict_graph import best_order
 from team_mail.scheduler.errors import BranchMoved
-from team_mail.scheduler.patch import Limits, Offer
-from team_mail.scheduler.weave import weave
 from team_mail.scheduler.weave_report import described
 from team_mail.scheduler.weave_report import lines as report
+from team_mail.scheduler.weaver.conflict_graph import best_order
+from team_mail.scheduler.weaver.patch import Limits, Offer
+from team_mail.scheduler.weaver.weave import weave
 
 from .project import WHEN, Project, lines, new_file
 
@@ -433,7 +433,7 @@ def test_a_weave_leaves_no_folder_behind(project, tmp_path, monkeypatch):
     (tmp_path / "scratch").mkdir()
     code = (
         "import sys; from pathlib import Path; from team_mail.personas.git import Git; "
-        "from team_mail.scheduler.weave import weave; weave(Git(Path(sys.argv[1])), sys.argv[2], [])"
+        "from team_mail.scheduler.weaver.weave import weave; weave(Git(Path(sys.argv[1])), sys.argv[2], [])"
     )
     argv = [sys.executable, "-c", code, str(project.folder / ".git")]
     subprocess.run([*argv, project.base], check=True)

@@ -13,15 +13,15 @@ from difflib import get_close_matches
 from graphlib import TopologicalSorter
 from typing import Any
 
-from ..mail.errors import UsageError
-from ..mail.units import LONGEST
+from ...mail.errors import UsageError
+from ...mail.units import LONGEST
+from ..errors import InvalidTasks
+from ..task import DispatchInput, Task
+from ..task_json import read_json
+from ..task_reference import references
 from .blueprint import Blueprint
 from .branch import slug, unique
-from .errors import InvalidTasks
 from .item import Item, Roadmap
-from .task import DispatchInput, Task
-from .task_json import read_json
-from .task_reference import references
 
 DEFAULT = "forge"  # the bundled persona that takes any task in words
 TYPED = ("coder", "debug")  # these take input of a form that a roadmap does not have

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from ..personas.git import Git
+from ...personas.git import Git
 
 # The user's own config is read, for merge drivers; these must not depend on it.
 _SETTINGS = {

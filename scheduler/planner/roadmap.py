@@ -12,11 +12,11 @@ from typing import Annotated, Any, NamedTuple, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from ..mail.units import seconds
-from ..personas.front import BOOLEANS
+from ...mail.units import seconds
+from ...personas.front import BOOLEANS
+from ..task import Table, Task, TaskId, Workers
 from .globs import checked, is_path
 from .item import Item
-from .task import Table, Task, TaskId, Workers
 
 MAX_LIST = 1_000  # entries in one list of a task
 _HOUR = 3_600.0

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ..mail.render import line
-from ..mail.units import counted
+from ...mail.render import line
+from ...mail.units import counted
+from ..render import columns
 from .blueprint import Blueprint, PhasePlan
 from .classify import MANUAL
 from .conflict import ORDER
 from .item import Item
-from .render import columns
 from .schedule import Slot, same
 from .work import named, span
 from .work_order import WorkOrder

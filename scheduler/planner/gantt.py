@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..mail.render import line
-from ..mail.units import counted
-from . import chart
+from ...mail.render import line
+from ...mail.units import counted
+from .. import chart
+from ..chart import FAINT, INK, PAPER, Spec, layer
 from .blueprint import Blueprint, PhasePlan
-from .chart import FAINT, INK, PAPER, Spec, layer
 from .conflict import ORDER, Conflict
 from .schedule import Slot
 from .work import named, span

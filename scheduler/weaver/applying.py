@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..personas.errors import GitError
-from ..personas.git import Git
+from ...personas.errors import GitError
+from ...personas.git import Git
 from .index import read_index, write_index
 from .patch import Change, Entry, Limits, Offer, changed, changes_in
 from .quarantine import Quarantine

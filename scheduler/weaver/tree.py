@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
-from ..personas.git import Git
+from ...personas.git import Git
 from .patch import Change, Entry, Offer, text
 
 _FOLDER = "40000"

@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from .errors import InvalidTasks
+from ..errors import InvalidTasks
+from ..task_graph import depending
 from .globs import common, end, is_path, start, walk
 from .item import Item, Overlap, Roadmap
 from .parts import folder, told
 from .roadmap import nodes
-from .task_graph import depending
 
 MOST = 20  # files told of one overlap
 MAX_PAIRS = 250_000  # of tasks: twice what 500 have that all touch one file

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..personas.git import Git
+from ...personas.git import Git
 from .applying import apply_all
 from .clash import Scene, conflict
 from .commit import write_commit

@@ -11,12 +11,12 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 from statistics import median
 
-from ..mail.units import counted
-from .errors import NotReady
-from .facts import Patch, Run
+from ...mail.units import counted
+from ..errors import NotReady
+from ..facts import Patch, Run
+from ..state import State
+from ..task import MAX_LIST
 from .item import Item, Phase, Roadmap
-from .state import State
-from .task import MAX_LIST
 
 _AGAIN = "Do the work of your role, as in the sprints before this one."
 LATEST = 5  # patches of a persona that its files are taken from

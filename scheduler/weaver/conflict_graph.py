@@ -15,7 +15,7 @@ from functools import cache
 from itertools import combinations
 from typing import NamedTuple
 
-from ..personas.git import Git
+from ...personas.git import Git
 from .patch import Entry, Offer, text
 from .tree import Applied
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from ..task_graph import circle_text, cycles, unknown_text
+from ..task_json import Path
+from ..task_problems import Problems, shown, where
 from .item import Item, Roadmap
 from .roadmap import nodes
-from .task_graph import circle_text, cycles, unknown_text
-from .task_json import Path
-from .task_problems import Problems, shown, where
 
 
 class Placed(NamedTuple):
