@@ -189,7 +189,10 @@ class Keeper:
                 self._status = os.waitstatus_to_exitcode(status)
 
     def _end(self) -> None:
-        """Ask all of them to end, and give them the time that was agreed; a second SIGTERM cuts it short."""
+        """Ask all of them to end, and give them the time that was agreed; a second SIGTERM cuts it short.
+
+        Parents are asked before their children: a shell whose command has ended goes on with the next one.
+        """
         for pid in self._family():
             send(pid, TERM)
         self._deadline, told = time.monotonic() + self._spec.grace, max(self._told, 1)
@@ -201,7 +204,7 @@ class Keeper:
             send(-self._agent, KILL)
         deadline, stopped = time.monotonic() + UNKILLABLE, set[int]()
         while self._reap() and time.monotonic() < deadline:
-            family = self._family()
+            family = {*self._family()}
             for pid in family - stopped:
                 send(pid, STOP)
             if family <= stopped:
@@ -211,8 +214,8 @@ class Keeper:
             stopped |= family
         return len(stopped - {self._agent})
 
-    def _family(self) -> set[int]:
-        return descendants(os.getpid()) if LINUX else {-self._agent}
+    def _family(self) -> list[int]:
+        return descendants(os.getpid()) if LINUX else [-self._agent]
 
     def _drain(self) -> None:
         """Take what is still in the pipe; a stranger that was handed its other end is not waited for."""

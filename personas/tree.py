@@ -5,19 +5,18 @@
 import os
 
 
-def descendants(ancestor: int) -> set[int]:
-    """Find all living processes that come from one, by one look at the whole table."""
+def descendants(ancestor: int) -> list[int]:
+    """Find all living processes that come from one, by one look at the whole table; each behind its parent."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             state, parent = stat(name)[:2] or ("Z", 0)
             if state not in "ZX":
                 children.setdefault(int(parent), []).append(int(name))
-    found, rest = set[int](), [ancestor]
-    while rest:
-        rest += children.get(rest.pop(), ())
-        found.update(rest)
-    return found
+    found = [ancestor]
+    for pid in found:  # which grows meanwhile
+        found += children.get(pid, ())
+    return found[1:]
 
 
 def stat(pid: str) -> list[str]:

@@ -263,6 +263,16 @@ def test_an_agent_is_ended_in_time_and_nothing_of_it_lives_on(job, name):
     )
 
 
+@LINUX
+def test_a_shell_that_is_ended_does_not_go_on_with_its_next_command(job):
+    """Shells are asked before the commands that they wait for, so that no line behind one of these is run."""
+    nested = 'sh -c \'sh -c "sh -c \\"sleep 60; echo on\\"; echo on"; echo on\'; echo on'
+    this = job(timeout=0.3)
+    outcome = shell(nested).play(this)
+    assert (outcome.status, outcome.exit) == ("timeout", None)
+    assert said(this) == ""
+
+
 def test_a_run_ends_when_it_is_told_to(job):
     """`stop` ends it with its tree; one that is stopped before it began does not begin."""
     this = job()
