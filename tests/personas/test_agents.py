@@ -24,6 +24,7 @@ from team_mail.personas.process import Limits
 from team_mail.personas.replay import ReplayAgent
 from team_mail.personas.scripted import ScriptedAgent
 from team_mail.personas.sweep import alive, sweep
+from team_mail.personas.tree import descendants, stat
 
 QUICK = Limits(grace=0.2)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
@@ -264,13 +265,18 @@ def test_an_agent_is_ended_in_time_and_nothing_of_it_lives_on(job, name):
 
 
 @LINUX
-def test_a_shell_that_is_ended_does_not_go_on_with_its_next_command(job):
-    """Shells are asked before the commands that they wait for, so that no line behind one of these is run."""
-    nested = 'sh -c \'sh -c "sh -c \\"sleep 60; echo on\\"; echo on"; echo on\'; echo on'
-    this = job(timeout=0.3)
-    outcome = shell(nested).play(this)
-    assert (outcome.status, outcome.exit) == ("timeout", None)
-    assert said(this) == ""
+def test_a_family_is_listed_with_parents_before_their_children():
+    """Who is asked to end in that order cannot go on with a next line because the command before it was ended."""
+    nested = ["sh", "-c", "sh -c 'sh -c \"echo ready; sleep 60; :\"; :'; :"]
+    with subprocess.Popen(nested, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        found = descendants(os.getpid())
+        parents = [int(stat(str(pid))[1]) for pid in found]
+        os.killpg(process.pid, signal.SIGKILL)
+    assert len(found) >= 3
+    for at, parent in enumerate(parents):
+        assert parent in {os.getpid(), *found[:at]}
 
 
 def test_a_run_ends_when_it_is_told_to(job):
