@@ -53,7 +53,7 @@ def history(as_json: option.Json = False) -> None:
 def stop(
     run: Annotated[str, typer.Argument(help="A run: its id, the beginning of it, or its persona's name.")],
 ) -> None:
-    """End one run; it is not tried again in this sprint."""
+    """End one run; it is not tried again in this sprint, nor in its dispatch."""
     from ..mail import caller
     from . import session
     from .steer import by_people_only, stop_run

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from .errors import NoSuchRun
-from .facts import LOST, OPEN, Fact
+from .facts import LOST, OPEN, Fact, Run
 from .state import Fold, fact_of
 
 SUCCESS, ERROR, BLOCKED, CANCELLED = "success", "error", "blocked", "cancelled"
@@ -154,6 +154,15 @@ def read_dispatch(records: Records, name: str | None = None, task: str | None = 
         if task is None or task in found.names:
             return found
     raise NoSuchRun(f"no dispatch had a task {task!r}; team trace --index lists those of the last")
+
+
+def under_way(records: Records) -> list[Run]:
+    """List the open runs of the dispatches that are not over."""
+    going: dict[str, bool] = {}
+    for fact in map(fact_of, records.dispatched(None)):
+        going[str(fact.data.get("dispatch"))] = fact.kind != "dispatch.finished"
+    found = [_folded(records, one) for one, goes in going.items() if goes]
+    return [run for one in found for run in one.work.runs.values() if run.status == OPEN]
 
 
 def _named(ids: Sequence[str], name: str) -> str:

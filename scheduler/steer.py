@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..mail.errors import UsageError
 from ..mail.event import Draft, derived_id
 from ..personas.sweep import within_run
+from .dispatched import under_way
 from .errors import NoSuchRun
 from .facts import OPEN, Patch, Run
 from .workshop import Workshop
@@ -13,8 +14,11 @@ _SHORTEST = 4
 
 
 def stop_run(shop: Workshop, name: str, sender: str) -> Run:
-    """Ask for the end of an open run, named by its id, the beginning of it, or its persona. Raises NoSuchRun."""
-    runs = [run for run in shop.state().runs if run.status == OPEN]
+    """Ask for the end of an open run, of the sprint or of a dispatch, by its id, its beginning, or its persona.
+
+    Raises NoSuchRun.
+    """
+    runs = [run for run in shop.state().runs if run.status == OPEN] + under_way(shop.mailbox)
     found = [run for run in runs if _named(run.id, run.persona, name)]
     if len(found) != 1:
         known = ", ".join(f"{run.persona} ({run.id[:8]})" for run in runs) or "none"

@@ -32,6 +32,7 @@ from team_mail.scheduler.errors import InvalidTasks, NoSuchRun, NotLeader, NotRe
 from team_mail.scheduler.leader import Leader
 from team_mail.scheduler.live import Row
 from team_mail.scheduler.session import ending
+from team_mail.scheduler.steer import stop_run
 from team_mail.scheduler.task import DispatchConfig, Task
 
 PATIENCE = 20.0
@@ -773,3 +774,19 @@ def test_a_coroutine_may_await_the_result(desk):
         return await desk.dispatcher(echo).dispatch([task("a")])
 
     assert asyncio.run(work()).status == "success"
+
+
+def test_a_person_ends_one_task_and_the_others_go_on(desk):
+    """By its run, as one of a sprint; it has failed then, and is not tried again."""
+
+    def play(job):
+        if name_of(job) == "a":
+            assert stop_run(open_bench(desk.home)[0], job.run[:8], "you").id == job.run
+            assert job.stop.wait(PATIENCE)
+            raise RuntimeError("told to end")
+
+    done = desk.run(play, task("a", retries=3, retry_backoff=0.0), task("b"))
+    assert statuses(done) == {"a": "error", "b": "success"}
+    assert [e["data"]["task"] for e in desk.events("run.started")].count("a") == 1
+    with pytest.raises(NoSuchRun, match="open are: none"):
+        stop_run(open_bench(desk.home)[0], "forge", "you")
