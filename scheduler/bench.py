@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..mail import caller
 from ..mail.blobs import Blobs
-from ..mail.home import read_directory, settle_home
+from ..mail.home import read_directory
 from ..mail.log import EventLog
 from ..mail.mailbox import Mailbox
 from ..personas.agent import Agent
@@ -34,12 +34,10 @@ def open_bench(
 ) -> tuple[Workshop, bool]:
     """Open the workshop of a dispatch, and tell whether there is a repository: else runs work in empty folders.
 
-    Without `home` it is the team's that is found from here, or will be made here. Every bundled persona is on its
+    Without `home` it is the team's that is found from here, or will be made here; nothing is written yet. Every bundled persona is on its
     roster; `agent` plays as GIVEN. Raises UsageError of settings, GitTooOld.
     """
     home = home or caller.home(create=True)
-    home.mkdir(parents=True, exist_ok=True)
-    settle_home(home)
     try:
         shop, repository = open_workshop(home, environ, flags), True
     except NotARepository:

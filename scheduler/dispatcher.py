@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..mail.event import Draft, new_id
+from ..mail.home import settle_home
 from ..mail.units import counted
 from ..personas.agent import Agent
 from ..personas.sweep import sweep
@@ -144,6 +145,7 @@ class ParallelDispatcher:
         """Lend a dispatch clones of its own: other dispatches, and a sprint, may be under way."""
         folder = shop.home / "work" / f"dispatch-{id[-8:]}"
         with Leader(folder, f"dispatch {id} is running"):
+            settle_home(shop.home)
             mirror = Mirror(shop.git.directory, folder) if repository else shop.mirror
             try:
                 yield replace(shop, mirror=mirror)

@@ -179,6 +179,15 @@ def test_a_dry_run_says_who_would_do_what_and_starts_nothing(project):
     assert not (project.folder / "traces").exists()
 
 
+@pytest.mark.parametrize("words", [("--agent", "scripted", "--dry-run"), ()])
+def test_a_look_and_a_refusal_leave_no_file_where_there_is_no_team(project, words):
+    """Neither a dry run nor a dispatch that nobody can play makes a team's folder."""
+    file = project.write(task("a"))
+    before = project.files()
+    assert project.run("dispatch", file, *words).returncode == (0 if words else 2)
+    assert project.files() == before
+
+
 def test_what_is_set_on_the_command_line_beats_the_config(project):
     """Workers, time and the folder for traces."""
     project.agent("cat > /dev/null; exec tail -f /dev/null")
