@@ -34,8 +34,8 @@ def open_bench(
 ) -> tuple[Workshop, bool]:
     """Open the workshop of a dispatch, and tell whether there is a repository: else runs work in empty folders.
 
-    Without `home` it is the team's that is found from here, or will be made here; nothing is written yet. Every bundled persona is on its
-    roster; `agent` plays as GIVEN. Raises UsageError of settings, GitTooOld.
+    Without `home` it is the team's that is found from here, or will be made here; nothing is written yet. Every
+    bundled persona is on its roster; `agent` plays as GIVEN. Raises UsageError of settings, GitTooOld.
     """
     home = home or caller.home(create=True)
     try:

@@ -67,11 +67,6 @@ class Flow:
         """Tell whether nothing runs and nothing can start any more."""
         return not (self.running or self._later or any(self._ready.values()))
 
-    @property
-    def left(self) -> tuple[str, ...]:
-        """The pieces that have neither ended nor started, in the order given."""
-        return tuple(key for key in self._order if key in self._left and key not in self.running)
-
     def due(self, now: float) -> float | None:
         """Return in how many seconds the next piece is to be tried again; None if none is."""
         return max(0.0, self._later[0][0] - now) if self._later else None

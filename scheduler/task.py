@@ -116,10 +116,6 @@ class DispatchConfig(Table):
     trace_dir: Annotated[str, AfterValidator(_path)] = "./traces"
     max_per_agent: Annotated[dict[str, Workers], Listed] = Field(default_factory=dict[str, int])
 
-    def most_of(self, agent: str) -> int:
-        """Return how many runs of a persona may be open at once."""
-        return self.max_per_agent.get(agent, self.max_per_agent.get(EVERY_OTHER, self.max_workers))
-
 
 class DispatchInput(Table):
     """All that a dispatch is given. `model_validate` checks the fields; `task_file.problems_of` checks the whole."""

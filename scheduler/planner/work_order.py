@@ -41,11 +41,6 @@ class WorkOrder:
     left: tuple[tuple[Item, Item], ...]
 
 
-def tasks_of(blueprint: Blueprint) -> dict[str, Any]:
-    """Return the `tasks.json` of a blueprint, as `work_order` does, and nothing else."""
-    return work_order(blueprint).document
-
-
 def work_order(blueprint: Blueprint, given: DispatchInput | None = None) -> WorkOrder:
     """Make tasks of all that agents can do by themselves; `given` are the tasks that the roadmap was read from, if so.
 

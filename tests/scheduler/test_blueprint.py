@@ -25,7 +25,7 @@ from team_mail.scheduler.planner.item import Item, Overlap, Phase, Roadmap
 from team_mail.scheduler.planner.overlap import overlaps
 from team_mail.scheduler.planner.roadmap_file import read_roadmap
 from team_mail.scheduler.planner.work import named, span
-from team_mail.scheduler.planner.work_order import given_in, tasks_of, without, work_order
+from team_mail.scheduler.planner.work_order import given_in, without, work_order
 from team_mail.scheduler.task_file import read_input
 
 HOUR = 3_600.0
@@ -223,7 +223,7 @@ def test_a_plan_in_which_nearly_all_collides_is_settled_in_its_budget():
         for number in range(120)
     ]  # fmt: skip
     found = plan(*items, workers=16)
-    own = closure(edges(tasks_of(found)))
+    own = closure(edges(work_order(found).document))
     assert len(found.conflicts) > 1_000
     assert {conflict.resolution for conflict in found.conflicts} == {"order", "merge"}
     assert all(conflict.first in own[conflict.second] for conflict in found.conflicts)
@@ -273,7 +273,7 @@ def test_branches_are_names_that_git_takes_and_no_two_are_one():
 
 def test_the_known_roadmap_can_be_dispatched(seed):
     """The tasks are such as `team dispatch` takes: walls and the conflict are edges, and none too many."""
-    document = tasks_of(seed)
+    document = work_order(seed).document
     found = read_input(json.dumps(document).encode(), PERSONAS)
     assert found.config.max_workers == 3
     assert edges(document) == {
@@ -305,7 +305,7 @@ def test_what_waits_for_a_person_in_the_midst_is_left_out_until_that_is_done():
     assert [(item.id, cause.id) for item, cause in order.left] == [("c", "look"), ("d", "look")]
     assert "left out: c, d; do look by hand when its turn has come" in " ".join(left_out(order))
     rest = without(found.roadmap, ["look"])
-    assert edges(tasks_of(draw(rest, overlaps(rest)))) == {"a": set(), "b": set(), "c": {"a"}, "d": {"c"}}
+    assert edges(work_order(draw(rest, overlaps(rest))).document) == {"a": set(), "b": set(), "c": {"a"}, "d": {"c"}}
 
 
 def test_a_wall_behind_a_persons_work_holds_back_all_that_comes_later():
@@ -372,12 +372,12 @@ def test_what_a_done_task_gave_cannot_be_referred_to():
 def test_a_persona_with_input_of_its_own_form_cannot_be_given_a_roadmaps_task():
     """It is said by name, before a dispatch would refuse it."""
     with pytest.raises(InvalidTasks, match="task 'a': coder takes input of its own form"):
-        tasks_of(plan(hours("a", 1, persona="coder")))
+        work_order(plan(hours("a", 1, persona="coder"))).document
 
 
 def test_ids_that_no_task_may_have_are_given_ones_that_it_may():
     """A roadmap by hand may count its tasks as 2.1; what waits for it finds it under its new name."""
-    document = tasks_of(plan(hours("2.1", 1), hours("2-1", 1, "2.1"), hours("...", 1, "2.1")))
+    document = work_order(plan(hours("2.1", 1), hours("2-1", 1, "2.1"), hours("...", 1, "2.1"))).document
     assert edges(document) == {"2-1": set(), "2-1-2": {"2-1"}, "task-3": {"2-1"}}
     read_input(json.dumps(document).encode(), PERSONAS)
 
@@ -516,7 +516,7 @@ def test_a_plan_of_people_alone_is_a_plan():
     """There is no schedule, no time saved, and nothing to dispatch."""
     found = plan(hours("m", 1, manual=True))
     assert (found.parallel, found.saved, found.slots, found.workers) == (0, 0, (), 1)
-    assert tasks_of(found)["tasks"] == []
+    assert work_order(found).document["tasks"] == []
     assert "by hand" in "\n".join(lines(found))
     assert gantt(found)["layer"]
 

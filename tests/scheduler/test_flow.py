@@ -142,7 +142,7 @@ def test_once_stopped_nothing_more_is_started_and_what_runs_is_waited_for():
         go.set()
         loop.join(10)
     assert ran == ["a"]
-    assert flow.left == ("b",)
+    assert flow.over
 
 
 def test_a_stop_ends_the_wait_for_a_second_try_at_once():

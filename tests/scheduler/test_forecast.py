@@ -9,7 +9,7 @@ from team_mail.scheduler.planner.blueprint import draw
 from team_mail.scheduler.planner.forecast import LATEST, from_sprint
 from team_mail.scheduler.planner.item import Phase
 from team_mail.scheduler.planner.overlap import overlaps
-from team_mail.scheduler.planner.work_order import tasks_of
+from team_mail.scheduler.planner.work_order import work_order
 from team_mail.scheduler.state import State, fold
 from team_mail.scheduler.task import MAX_LIST
 from team_mail.scheduler.task_file import read_input
@@ -102,7 +102,7 @@ def test_whatever_files_are_called_the_tasks_can_be_dispatched():
     odd = ["a\\b", "new\nline", ":top", "!not", *(f"many/{number}" for number in range(MAX_LIST))]
     foretold = from_sprint(Log().run("forge", files=odd).state)
 
-    found = read_input(json.dumps(tasks_of(draw(foretold, ()))).encode(), ["forge"])
+    found = read_input(json.dumps(work_order(draw(foretold, ())).document).encode(), ["forge"])
 
     assert found.tasks[0].files[:4] == ("a?b", "new?line", "?top", "?not")
 

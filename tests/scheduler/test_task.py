@@ -132,14 +132,6 @@ def test_a_config_that_means_nothing_is_refused(config):
         DispatchConfig.model_validate(config)
 
 
-def test_the_limit_of_a_persona_falls_back_step_by_step():
-    """Its own, else everybody else's, else that of all together."""
-    config = DispatchConfig(max_workers=7, max_per_agent={"coder": 2, "*": 3})
-
-    assert [config.most_of(name) for name in ("coder", "debug")] == [2, 3]
-    assert DispatchConfig(max_workers=7).most_of("debug") == 7
-
-
 def test_typed_input_has_the_documented_defaults():
     """What coder and debug may leave out has a value."""
     assert CoderInput.model_validate(CODER).validation_level == "moderate"
