@@ -372,7 +372,7 @@ def test_what_a_done_task_gave_cannot_be_referred_to():
 def test_a_persona_with_input_of_its_own_form_cannot_be_given_a_roadmaps_task():
     """It is said by name, before a dispatch would refuse it."""
     with pytest.raises(InvalidTasks, match="task 'a': coder takes input of its own form"):
-        work_order(plan(hours("a", 1, persona="coder"))).document
+        work_order(plan(hours("a", 1, persona="coder")))
 
 
 def test_ids_that_no_task_may_have_are_given_ones_that_it_may():
