@@ -13,8 +13,8 @@ CHECKED := $(VENV)/checked/team_mail
 TEST := $(BIN)/python -m pytest -q -n $(WORKERS) -m "not storm"
 # Watching lines makes all code three times as slow, so only the tests that hold the coverage are watched.
 SLOW := tests/mail/test_state_machine.py
-COVERED := $(filter-out $(SLOW),$(wildcard tests/mail/test_*.py)) tests/contract/test_log.py tests/acceptance/test_cli.py tests/acceptance/test_storm.py \
-	tests/test_sql.py tests/test_docs.py tests/test_public_api.py tests/scheduler/test_settings.py
+COVERED := $(filter-out $(SLOW),$(wildcard tests/mail/test_*.py tests/mail/*/test_*.py)) tests/contract/test_log.py tests/acceptance/test_cli.py tests/acceptance/test_storm.py \
+	tests/test_sql.py tests/test_docs.py tests/test_public_api.py tests/scheduler/settings/test_settings.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -53,12 +53,12 @@ storm: $(READY) ## run the thousands of kills and power cuts; minutes
 	@$(BIN)/python -m pytest -m storm -s $(ARGS)
 
 .PHONY: sql
-sql: $(READY) ## compile the projections to mail/sql/
-	@$(BIN)/python -m team_mail.mail.compile
+sql: $(READY) ## compile the projections to mail/query/sql/
+	@$(BIN)/python -m team_mail.mail.query.compile
 
 .PHONY: man
 man: $(READY) ## write the manual page, docs/team-mail.1
-	@$(BIN)/python -m team_mail.mail.manual > docs/team-mail.1.new || { rm -f docs/team-mail.1.new; exit 1; }
+	@$(BIN)/python -m team_mail.mail.commands.manual > docs/team-mail.1.new || { rm -f docs/team-mail.1.new; exit 1; }
 	@mv docs/team-mail.1.new docs/team-mail.1
 
 .PHONY: clean

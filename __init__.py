@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .mail.blobs import Blob, BlobMissing, Blobs
-    from .mail.caller import open_mailbox
     from .mail.clock import Clock, ManualClock, SystemClock
+    from .mail.commands.caller import open_mailbox
     from .mail.directory import Directory
     from .mail.errors import (
         AmbiguousMessage,
@@ -27,15 +26,19 @@ if TYPE_CHECKING:
         UnknownRecipient,
         UsageError,
     )
-    from .mail.event import Draft, Event
     from .mail.letter import Letter
-    from .mail.log import EventLog, Log
+    from .mail.log.blobs import Blob, BlobMissing, Blobs
+    from .mail.log.event import Draft, Event
+    from .mail.log.log import EventLog, Log
+    from .mail.log.memory import MemoryLog
     from .mail.mailbox import Mailbox, Receipt
-    from .mail.memory import MemoryLog
     from .mail.message import Message
     from .mail.simple import events, get_inbox, mark_read, send_message
     from .personas.agent import Agent, Assignment, Job, Outcome
-    from .personas.command import CommandAgent
+    from .personas.agents.command import CommandAgent
+    from .personas.agents.function import FunctionAgent
+    from .personas.agents.replay import ReplayAgent
+    from .personas.agents.scripted import ScriptedAgent
     from .personas.errors import (
         BadOutput,
         GitError,
@@ -45,35 +48,34 @@ if TYPE_CHECKING:
         WorkspaceLost,
         WorkspaceStuck,
     )
-    from .personas.function import FunctionAgent
     from .personas.git import Git
     from .personas.persona import Persona
-    from .personas.replay import ReplayAgent
     from .personas.roster import Roster, read_roster
-    from .personas.scripted import ScriptedAgent
-    from .scheduler.decide import Member, Wish, decide
-    from .scheduler.dispatch_output import DispatchOutput
-    from .scheduler.dispatcher import ParallelDispatcher
+    from .scheduler.context import Member, Workshop
+    from .scheduler.dispatch.output import DispatchOutput
     from .scheduler.errors import BranchMoved, InvalidTasks, NoSuchRun, NotLeader, NotReady, SettingsError, Stopped
-    from .scheduler.launch import Dispatcher
-    from .scheduler.plan import Launch, Plan
-    from .scheduler.settings import Settings, read_settings
-    from .scheduler.sprint import run_sprint
-    from .scheduler.state import State
-    from .scheduler.summary import Summary
-    from .scheduler.task import DispatchConfig, DispatchInput, Task
-    from .scheduler.task_builder import TaskBuilder
-    from .scheduler.task_graph import detect_circular_dependencies, validate_task_dependencies
-    from .scheduler.task_reference import MissingOutput
-    from .scheduler.tick import Ticker
+    from .scheduler.runs.batch import Dispatcher
+    from .scheduler.runs.launch import Launch
+    from .scheduler.settings.settings import Settings, read_settings
+    from .scheduler.sprint.decide import Wish, decide
+    from .scheduler.sprint.loop import run_sprint
+    from .scheduler.sprint.plan import Plan
+    from .scheduler.sprint.tick import Ticker
+    from .scheduler.state.sprints import State
+    from .scheduler.state.summary import Summary
+    from .scheduler.tasks.builder import TaskBuilder
+    from .scheduler.tasks.graph import detect_circular_dependencies, validate_task_dependencies
+    from .scheduler.tasks.references import MissingOutput
+    from .scheduler.tasks.task import DispatchConfig, DispatchInput, Task
     from .scheduler.weaver.patch import Offer
+    from .scheduler.weaver.result import Woven
     from .scheduler.weaver.weave import weave
-    from .scheduler.weaver.woven import Woven
-    from .scheduler.workshop import Workshop, open_workshop
+    from .team.dispatcher import ParallelDispatcher
+    from .team.open import open_workshop
 
 _HOMES = {
-    "mail.blobs": ("Blob", "BlobMissing", "Blobs"),
-    "mail.caller": ("open_mailbox",),
+    "mail.log.blobs": ("Blob", "BlobMissing", "Blobs"),
+    "mail.commands.caller": ("open_mailbox",),
     "mail.clock": ("Clock", "ManualClock", "SystemClock"),
     "mail.directory": ("Directory",),
     "mail.errors": (
@@ -91,15 +93,15 @@ _HOMES = {
         "UnknownRecipient",
         "UsageError",
     ),
-    "mail.event": ("Draft", "Event"),
+    "mail.log.event": ("Draft", "Event"),
     "mail.letter": ("Letter",),
-    "mail.log": ("EventLog", "Log"),
+    "mail.log.log": ("EventLog", "Log"),
     "mail.mailbox": ("Mailbox", "Receipt"),
-    "mail.memory": ("MemoryLog",),
+    "mail.log.memory": ("MemoryLog",),
     "mail.message": ("Message",),
     "mail.simple": ("events", "get_inbox", "mark_read", "send_message"),
     "personas.agent": ("Agent", "Assignment", "Job", "Outcome"),
-    "personas.command": ("CommandAgent",),
+    "personas.agents.command": ("CommandAgent",),
     "personas.errors": (
         "BadOutput",
         "GitError",
@@ -109,15 +111,15 @@ _HOMES = {
         "WorkspaceLost",
         "WorkspaceStuck",
     ),
-    "personas.function": ("FunctionAgent",),
+    "personas.agents.function": ("FunctionAgent",),
     "personas.git": ("Git",),
     "personas.persona": ("Persona",),
-    "personas.replay": ("ReplayAgent",),
+    "personas.agents.replay": ("ReplayAgent",),
     "personas.roster": ("Roster", "read_roster"),
-    "personas.scripted": ("ScriptedAgent",),
-    "scheduler.decide": ("Member", "Wish", "decide"),
-    "scheduler.dispatch_output": ("DispatchOutput",),
-    "scheduler.dispatcher": ("ParallelDispatcher",),
+    "personas.agents.scripted": ("ScriptedAgent",),
+    "scheduler.sprint.decide": ("Wish", "decide"),
+    "scheduler.dispatch.output": ("DispatchOutput",),
+    "team.dispatcher": ("ParallelDispatcher",),
     "scheduler.errors": (
         "BranchMoved",
         "InvalidTasks",
@@ -127,21 +129,23 @@ _HOMES = {
         "SettingsError",
         "Stopped",
     ),
-    "scheduler.launch": ("Dispatcher",),
+    "scheduler.runs.batch": ("Dispatcher",),
     "scheduler.weaver.patch": ("Offer",),
-    "scheduler.plan": ("Launch", "Plan"),
-    "scheduler.settings": ("Settings", "read_settings"),
-    "scheduler.sprint": ("run_sprint",),
-    "scheduler.state": ("State",),
-    "scheduler.summary": ("Summary",),
-    "scheduler.task": ("DispatchConfig", "DispatchInput", "Task"),
-    "scheduler.task_builder": ("TaskBuilder",),
-    "scheduler.task_reference": ("MissingOutput",),
-    "scheduler.task_graph": ("detect_circular_dependencies", "validate_task_dependencies"),
-    "scheduler.tick": ("Ticker",),
+    "scheduler.runs.launch": ("Launch",),
+    "scheduler.sprint.plan": ("Plan",),
+    "scheduler.settings.settings": ("Settings", "read_settings"),
+    "scheduler.sprint.loop": ("run_sprint",),
+    "scheduler.state.sprints": ("State",),
+    "scheduler.state.summary": ("Summary",),
+    "scheduler.tasks.task": ("DispatchConfig", "DispatchInput", "Task"),
+    "scheduler.tasks.builder": ("TaskBuilder",),
+    "scheduler.tasks.references": ("MissingOutput",),
+    "scheduler.tasks.graph": ("detect_circular_dependencies", "validate_task_dependencies"),
+    "scheduler.sprint.tick": ("Ticker",),
     "scheduler.weaver.weave": ("weave",),
-    "scheduler.workshop": ("Workshop", "open_workshop"),
-    "scheduler.weaver.woven": ("Woven",),
+    "scheduler.context": ("Member", "Workshop"),
+    "team.open": ("open_workshop",),
+    "scheduler.weaver.result": ("Woven",),
 }
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from team_mail import CommandAgent, DispatchConfig, DispatchInput, FunctionAgent, ParallelDispatcher, Task
 from team_mail.scheduler.planner.schedule import lower_bound, schedule
-from team_mail.scheduler.task_file import read_input
+from team_mail.scheduler.tasks.reader import read_input
 
 TEAM = str(Path(sys.executable).with_name("team"))
 PUBLISHED = {2: 1.67, 3: 2.0, 5: 2.5, 10: 3.33}  # what the format's authors estimated for their own dispatcher

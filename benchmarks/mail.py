@@ -30,9 +30,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from team_mail.mail.disk import Disk
-from team_mail.mail.event import Draft
-from team_mail.mail.log import EventLog
+from team_mail.mail.log.disk import Disk
+from team_mail.mail.log.event import Draft
+from team_mail.mail.log.log import EventLog
 
 ROUNDS = 7
 PERSONAS = tuple(f"persona-{number:02}" for number in range(21))
@@ -89,7 +89,7 @@ class Bench:
 
     def grow(self, events: int) -> None:
         """Bring the log up to so many events: 60 % mail to one or two, 40 % marks by those who got it."""
-        from team_mail.mail.query import write_twin
+        from team_mail.mail.query.query import write_twin
 
         with ThreadPoolExecutor(1) as twins:
             log = EventLog(self.log, on_sealed=lambda segment: twins.submit(write_twin, segment))
@@ -382,7 +382,7 @@ def warm_huge(bench: Bench) -> list[Row]:
 
 def warm(bench: Bench, events: int, target: float) -> list[Row]:
     """Ask in a process that goes on, with a new letter to find before every question."""
-    from team_mail.mail.blobs import Blobs
+    from team_mail.mail.log.blobs import Blobs
     from team_mail.mail.mailbox import Mailbox
 
     bench.grow(events)

@@ -26,15 +26,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from team_mail.mail.disk import Disk
-from team_mail.mail.event import Draft, derived_id
-from team_mail.mail.log import EventLog
-from team_mail.mail.query import write_twin
+from team_mail.mail.log.disk import Disk
+from team_mail.mail.log.event import Draft, derived_id
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.query.query import write_twin
 from team_mail.personas.bundled import copy_into
-from team_mail.scheduler.launch import Dispatcher
-from team_mail.scheduler.plan import Launch
-from team_mail.scheduler.player import Batch
-from team_mail.scheduler.workshop import Workshop, open_workshop
+from team_mail.scheduler.context import Workshop
+from team_mail.scheduler.runs.batch import Dispatcher
+from team_mail.scheduler.runs.launch import Launch
+from team_mail.scheduler.runs.run import Batch
+from team_mail.team.open import open_workshop
 
 PERSONAS = tuple(f"persona-{number:02}" for number in range(23))
 FILES = 2_000

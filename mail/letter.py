@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .blobs import Blobs
 from .clock import rfc3339
 from .directory import PROGRAMS, Directory
 from .errors import LogUnavailable, UsageError
-from .event import PRIORITIES, Draft, derived_id
+from .log.blobs import Blobs
+from .log.event import PRIORITIES, Draft, derived_id
 
 TYPES = (
     "note", "task", "progress", "result", "review", "feedback", "question", "veto", "approve", "escalate", "deploy",

@@ -9,18 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from .blobs import BlobMissing, Blobs
 from .clock import ALL, Clock, SystemClock, rfc3339
 from .directory import Directory
 from .errors import AmbiguousMessage, UnknownMessage, UsageError
-from .event import Draft, Event
 from .letter import Letter, bounced
-from .log import Log
+from .log.blobs import BlobMissing, Blobs
+from .log.event import Draft, Event
+from .log.log import Log
+from .log.snapshot import Source
 from .message import Message
-from .snapshot import Source
 
 if TYPE_CHECKING:
-    from .query import Query
+    from .query.query import Query
 
 _SEQ = r"[1-9][0-9]{0,14}"
 _ID = r"[0-9a-f][0-9a-f-]{3,35}"
@@ -52,7 +52,7 @@ class Mailbox:
 
     @cached_property
     def _query(self) -> Query:
-        from .query import Query  # a send must not wait for a database to load
+        from .query.query import Query  # a send must not wait for a database to load
 
         return Query(self.log)
 
@@ -225,7 +225,7 @@ class Mailbox:
 
     def export(self, form: str, target: Path, persona: str | None = None) -> int:
         """Write messages, of all or of one persona, as "mbox", "eml" or "jsonl"; return how many."""
-        from . import export
+        from .archive import export
 
         forms = {"mbox": export.export_mbox, "eml": export.export_eml, "jsonl": export.export_jsonl}
         if form not in forms:

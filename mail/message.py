@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple, cast
 
-from .event import PRIORITIES
+from .log.event import PRIORITIES
 
 _LISTED = (
     "id", "seq", "ts", "sender", "recipients", "subject", "type", "priority", "thread", "reply_to", "read", "acked",

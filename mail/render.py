@@ -14,12 +14,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, TextIO, cast
 
-from .blobs import Blobs
 from .directory import PROGRAMS
-from .event import Event
-from .log import EventLog
+from .log.blobs import Blobs
+from .log.event import Event
+from .log.log import EventLog
+from .log.verify import Damage, Inspection
 from .message import Message
-from .verify import Damage, Inspection
 
 # C0 but newline and tab, DEL and C1; bidirectional controls; zero-width, filling, annotating, tag and line separator
 # characters; variation selectors, which can carry hidden text, but for the one of emoji; halves of surrogate pairs.

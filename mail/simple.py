@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .caller import event_log, open_mailbox, run_id, settled
+from .commands.caller import event_log, open_mailbox, run_id, settled
 from .letter import Letter
 
 
@@ -40,6 +40,6 @@ def mark_read(persona_id: str, message_id: str) -> None:
 
 def events() -> Any:
     """Return the team's log as an Ibis table on DuckDB, as of now, for questions of your own."""
-    from .projections import bound_events
+    from .query.projections import bound_events
 
     return bound_events(event_log())

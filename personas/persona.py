@@ -17,7 +17,7 @@ from ..mail.errors import UsageError
 from ..mail.render import line
 from ..mail.units import seconds
 from .errors import PersonaError
-from .front import BOOLEANS, Fault, Part, read_front
+from .frontmatter import BOOLEANS, Fault, Part, read_front
 
 MAX_FILE = 256 << 10  # bytes
 _KNOWN = frozenset({"schedule", "hired_by", "pronouns", "automation_mode"})  # others' keys, kept without a question

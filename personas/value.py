@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection
 from typing import Any, cast
 
-from ..mail.event import MAX_INTEGER
+from ..mail.log.event import MAX_INTEGER
 
 MAX_DEPTH = 24
 _TOO_DEEP = f"is nested deeper than {MAX_DEPTH}"

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..mail.blobs import Blobs
 from ..mail.errors import InvalidEvent
-from ..mail.event import check_json
+from ..mail.log.blobs import Blobs
+from ..mail.log.event import check_json
 
 _INLINE = 16 << 10  # characters; a line holds a mebibyte, but every reader of the log reads every line
 _BLOB = "_blob"

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, cast
 from ..mail.errors import UsageError
 from ..mail.render import line
 from ..scheduler.errors import InvalidTasks
-from ..scheduler.task_file import read_limited
-from ..scheduler.task_json import read_json
-from ..scheduler.task_problems import Problems, hint, shown, where
+from ..scheduler.problems import Problems, hint, shown, where
+from ..scheduler.tasks.reader import read_limited
+from ..scheduler.tasks.strict import read_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _PLACE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][\w-]*)\}")

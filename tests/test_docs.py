@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from team_mail.mail import cli as mail_cli
-from team_mail.mail import manual
-from team_mail.scheduler import cli as scheduler_cli
-from team_mail.team import cli as team_cli
+from team_mail.mail.commands import cli as mail_cli
+from team_mail.mail.commands import manual
+from team_mail.team.commands import scheduler as scheduler_cli
+from team_mail.team.commands import team as team_cli
 
 ROOT = Path(__file__).parent.parent
 OF_USE = ("mail", "log", "sprint", "settings", "personas", "dispatch", "plan")

@@ -9,22 +9,22 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from team_mail.mail.log import EventLog
+from team_mail.mail.log.log import EventLog
+from team_mail.personas.agents.command import PLACEHOLDERS
 from team_mail.personas.bundled import library
-from team_mail.personas.command import PLACEHOLDERS
 from team_mail.personas.errors import PersonaError
 from team_mail.personas.persona import Persona, parse_persona
 from team_mail.personas.prompt import Situation, write_prompt
-from team_mail.scheduler.decide import Wish
-from team_mail.scheduler.dispatcher import ParallelDispatcher
-from team_mail.scheduler.launch import Dispatcher
-from team_mail.scheduler.settings import read_settings
-from team_mail.scheduler.sprint import run_sprint
-from team_mail.scheduler.task import DispatchConfig, Task
-from team_mail.scheduler.task_input import CoderInput, DebugInput
-from team_mail.scheduler.tick import Ticker
+from team_mail.scheduler.runs.batch import Dispatcher
+from team_mail.scheduler.settings.settings import read_settings
+from team_mail.scheduler.sprint.decide import Wish
+from team_mail.scheduler.sprint.loop import run_sprint
+from team_mail.scheduler.sprint.tick import Ticker
+from team_mail.scheduler.tasks.task import DispatchConfig, Task
+from team_mail.scheduler.tasks.typed import CoderInput, DebugInput
 from team_mail.scheduler.weaver.refusal import SENSITIVE
-from team_mail.scheduler.workshop import open_replay
+from team_mail.team.dispatcher import ParallelDispatcher
+from team_mail.team.open import open_replay
 
 ROOT = Path(__file__).parent.parent
 SPRINT, SETTINGS, PERSONAS, DISPATCH = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from team_mail.mail.compile import DIALECTS, SQL, compiled
+from team_mail.mail.query.compile import DIALECTS, SQL, compiled
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

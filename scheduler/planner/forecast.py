@@ -13,9 +13,9 @@ from statistics import median
 
 from ...mail.units import counted
 from ..errors import NotReady
-from ..facts import Patch, Run
-from ..state import State
-from ..task import MAX_LIST
+from ..state.facts import Patch, Run
+from ..state.sprints import State
+from ..tasks.task import MAX_LIST
 from .item import Item, Phase, Roadmap
 
 _AGAIN = "Do the work of your role, as in the sprints before this one."

@@ -13,7 +13,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from ..errors import InvalidTasks
-from ..task_graph import depending
+from ..tasks.graph import depending
 from .globs import common, end, is_path, start, walk
 from .item import Item, Overlap, Roadmap
 from .parts import folder, told

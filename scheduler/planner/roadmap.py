@@ -13,8 +13,8 @@ from typing import Annotated, Any, NamedTuple, Self, cast
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ...mail.units import seconds
-from ...personas.front import BOOLEANS
-from ..task import Table, Task, TaskId, Workers
+from ...personas.frontmatter import BOOLEANS
+from ..tasks.task import Table, Task, TaskId, Workers
 from .globs import checked, is_path
 from .item import Item
 

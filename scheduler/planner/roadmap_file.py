@@ -11,12 +11,12 @@ from pathlib import PurePath
 from typing import Any, cast
 
 from ...mail.render import line
-from ...personas.front import Fault, read_yaml
+from ...personas.frontmatter import Fault, read_yaml
 from ..errors import InvalidTasks
-from ..task import DispatchInput, read_table
-from ..task_file import input_from
-from ..task_json import Path, read_json
-from ..task_problems import Problems, shown, where
+from ..problems import Problems, shown, where
+from ..tasks.reader import input_from
+from ..tasks.strict import Path, read_json
+from ..tasks.task import DispatchInput, read_table
 from .item import Phase, Roadmap
 from .roadmap import NO_ESTIMATE, PhaseEntry, RoadmapEntry, TaskEntry, item_of
 from .roadmap_problems import Located, Placed, check_personas, check_whole

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from ..task_graph import circle_text, cycles, unknown_text
-from ..task_json import Path
-from ..task_problems import Problems, shown, where
+from ..problems import Problems, shown, where
+from ..tasks.graph import circle_text, cycles, unknown_text
+from ..tasks.strict import Path
 from .item import Item, Roadmap
 from .roadmap import nodes
 

@@ -14,10 +14,10 @@ from ...personas.errors import GitError
 from ...personas.git import Git
 from .index import read_index, write_index
 from .patch import Change, Entry, Limits, Offer, changed, changes_in
-from .quarantine import Quarantine
 from .refusal import refused, refused_unread, sensitive
+from .result import Held, Refused
+from .scratch import Quarantine
 from .tree import Applied, Tree, read_tree
-from .woven import Held, Refused
 
 _AT_ONCE = 4
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

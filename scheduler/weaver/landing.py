@@ -17,10 +17,10 @@ from .applying import limited
 from .commit import write_commit
 from .index import read_index, write_index
 from .patch import GITLINK, Change, Entry, Limits, changed, changes_in, text
-from .quarantine import Quarantine
 from .refusal import refused, sensitive
+from .result import Landed
+from .scratch import Quarantine
 from .tree import Applied, Tree
-from .woven import Landed
 
 WAYS = ("3way", "merge-tree")
 _MARKER = re.compile(rb"^(?:<{7}|\|{7}|>{7}) .*$|^={7}\r?$", re.MULTILINE)

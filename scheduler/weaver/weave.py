@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 from ...personas.git import Git
 from .applying import apply_all
-from .clash import Scene, conflict
 from .commit import write_commit
 from .conflict_graph import Pair, best_order, merged, overlapping
+from .conflicts import Scene, conflict
 from .landing import WAYS, Branch, sides
 from .patch import Limits, Offer
-from .quarantine import quarantine
+from .result import Clash, Conflicted, Held, Landed, Refused, Woven
+from .scratch import quarantine
 from .tree import Applied, read_tree
-from .woven import Clash, Conflicted, Held, Landed, Refused, Woven
 
 __all__ = ["Clash", "Conflicted", "Held", "Landed", "Limits", "Offer", "Refused", "Woven", "weave"]
 

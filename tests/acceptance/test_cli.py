@@ -583,7 +583,7 @@ def test_the_commands_that_agents_call_all_the_time_load_nothing_heavy(words, te
     """What is not loaded need not be waited for; a send loads no database."""
     code = (
         f"import sys; sys.argv = {['team-mail', *words]}\n"
-        "from team_mail.mail.cli import main\n"
+        "from team_mail.mail.commands.cli import main\n"
         "try: main()\nexcept SystemExit as ended: assert not ended.code, ended.code\n"
         "print('loaded', *sorted({name.partition('.')[0] for name in sys.modules}))"
     )

@@ -21,8 +21,8 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-from team_mail.mail.event import Draft, derived_id
-from team_mail.mail.log import EventLog
+from team_mail.mail.log.event import Draft, derived_id
+from team_mail.mail.log.log import EventLog
 
 # Python warns of every fork of a process with threads, which the test runner has; the children here start none.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from team_mail.personas.agent import Agent, Assignment, Job, Outcome
-from team_mail.personas.command import CommandAgent
-from team_mail.personas.function import FunctionAgent
-from team_mail.personas.replay import ReplayAgent
-from team_mail.personas.scripted import ScriptedAgent
-from team_mail.personas.scripts import bundled_agent
+from team_mail.personas.agents.command import CommandAgent
+from team_mail.personas.agents.function import FunctionAgent
+from team_mail.personas.agents.replay import ReplayAgent
+from team_mail.personas.agents.scripted import ScriptedAgent
+from team_mail.personas.agents.scripts import bundled_agent
 
 EDIT = "printf 'new\\n' > file.txt"
 PATCH = "diff --git a/file.txt b/file.txt\n--- a/file.txt\n+++ b/file.txt\n@@ -1 +1 @@\n-old\n+new\n"

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.errors import InvalidEvent
-from team_mail.mail.event import Draft, decode, derived_id
-from team_mail.mail.log import EventLog
-from team_mail.mail.memory import MemoryLog
+from team_mail.mail.log.event import Draft, decode, derived_id
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.log.memory import MemoryLog
 
 ID = derived_id("a caller's own")
 

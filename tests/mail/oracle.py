@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from team_mail.mail.event import Event
+from team_mail.mail.log.event import Event
 
 FLAGS = ("read", "acked", "archived", "trashed", "answered")
 SETS = {"mail.read": "read", "mail.acked": "acked", "mail.archived": "archived", "mail.trashed": "trashed"}

@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from team_mail.mail.blobs import Blobs
 from team_mail.mail.clock import ALL, ManualClock, moment, rfc3339
 from team_mail.mail.directory import Directory
 from team_mail.mail.errors import (
@@ -18,10 +17,11 @@ from team_mail.mail.errors import (
     UnknownRecipient,
     UsageError,
 )
-from team_mail.mail.event import Draft
 from team_mail.mail.letter import Letter, due_date
+from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.event import Draft
+from team_mail.mail.log.memory import MemoryLog
 from team_mail.mail.mailbox import Mailbox
-from team_mail.mail.memory import MemoryLog
 
 ROSTER = frozenset({"curator", "builder", "critic"})
 

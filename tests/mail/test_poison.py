@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from team_mail.mail import cli, render
-from team_mail.mail.blobs import Blobs
+from team_mail.mail import render
+from team_mail.mail.commands import cli
 from team_mail.mail.errors import InvalidEvent, UsageError
-from team_mail.mail.event import MAX_LINE, Draft, decode, strict_json
 from team_mail.mail.letter import Letter
-from team_mail.mail.log import EventLog
+from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.event import MAX_LINE, Draft, decode, strict_json
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.log.memory import MemoryLog
 from team_mail.mail.mailbox import Mailbox
-from team_mail.mail.memory import MemoryLog
 from team_mail.mail.message import Message
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e01ef]")

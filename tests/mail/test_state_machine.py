@@ -12,15 +12,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from team_mail.mail.blobs import Blobs
 from team_mail.mail.clock import ManualClock, rfc3339
 from team_mail.mail.directory import Directory
 from team_mail.mail.errors import UsageError
-from team_mail.mail.event import Event
 from team_mail.mail.letter import TYPES, Letter, due_date
-from team_mail.mail.log import EventLog
+from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.event import Event
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.log.memory import MemoryLog
 from team_mail.mail.mailbox import Mailbox
-from team_mail.mail.memory import MemoryLog
 from team_mail.mail.message import Message
 
 from .oracle import Oracle

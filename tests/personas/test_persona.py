@@ -14,7 +14,7 @@ from team_mail.mail.home import read_directory
 from team_mail.mail.letter import TYPES
 from team_mail.personas.bundled import copy_into, library
 from team_mail.personas.errors import PersonaError
-from team_mail.personas.front import MAX_DEPTH
+from team_mail.personas.frontmatter import MAX_DEPTH
 from team_mail.personas.persona import MAX_FILE, Persona, parse_persona
 from team_mail.personas.prompt import Situation, write_prompt
 from team_mail.personas.roster import Roster, read_roster

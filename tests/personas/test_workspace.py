@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from team_mail.personas.agent import Job
-from team_mail.personas.command import CommandAgent
+from team_mail.personas.agents.command import CommandAgent
 from team_mail.personas.errors import GitError, WorkspaceLost
 from team_mail.personas.workspace import Mirror
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from team_mail.personas.agent import Job
-from team_mail.personas.scripted import ScriptedAgent
-from team_mail.scheduler.decide import Wish
-from team_mail.scheduler.launch import Dispatcher
-from team_mail.scheduler.sprint import Summary, run_sprint
-from team_mail.scheduler.tick import Ticker
-from team_mail.scheduler.workshop import Workshop, open_workshop
+from team_mail.personas.agents.scripted import ScriptedAgent
+from team_mail.scheduler.context import Workshop
+from team_mail.scheduler.runs.batch import Dispatcher
+from team_mail.scheduler.sprint.decide import Wish
+from team_mail.scheduler.sprint.loop import Summary, run_sprint
+from team_mail.scheduler.sprint.tick import Ticker
+from team_mail.team.open import open_workshop
 
 ASKED = Wish("asked for")
 WHO = {

@@ -13,7 +13,7 @@ import pytest
 from team_mail.mail.errors import TeamMailError, UsageError
 from team_mail.personas.bundled import library
 from team_mail.personas.errors import NotARepository
-from team_mail.scheduler.settings import read_settings
+from team_mail.scheduler.settings.settings import read_settings
 from team_mail.team.init import make_team
 
 NAMES = sorted(file.name.split(".")[0] for file in library())
@@ -28,7 +28,7 @@ def git(folder: Path, *words: str) -> str:
 def team(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the command itself."""
     return subprocess.run(
-        [sys.executable, "-P", "-m", "team_mail.team.cli", *words],
+        [sys.executable, "-P", "-m", "team_mail.team.commands.team", *words],
         cwd=folder, env=CLEAN | {"NO_COLOR": "1"}, capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from team_mail.mail.errors import TeamMailError, UsageError
-from team_mail.mail.event import Draft
+from team_mail.mail.log.event import Draft
 from team_mail.personas.bundled import with_bundled
 from team_mail.personas.roster import Roster
 from team_mail.scheduler.errors import NotReady
-from team_mail.scheduler.task_file import read_input
-from team_mail.scheduler.workshop import open_workshop
-from team_mail.team.cli_plan import app
+from team_mail.scheduler.tasks.reader import read_input
+from team_mail.team.commands.plan import app
 from team_mail.team.init import make_team
+from team_mail.team.open import open_workshop
 from typer.testing import CliRunner
 
 PLANS = Path(__file__).parent.parent.parent / "examples" / "plan"
@@ -212,7 +212,7 @@ def test_the_next_sprint_is_foretold_from_the_last(home):
 def test_a_plan_is_read_without_what_only_others_need():
     """Neither the database nor the drawing is loaded for a text: a plan is there at once."""
     code = (
-        "import sys; from typer.testing import CliRunner; from team_mail.team.cli_plan import app; "
+        "import sys; from typer.testing import CliRunner; from team_mail.team.commands.plan import app; "
         f"assert CliRunner().invoke(app, [{SEED!r}]).exit_code == 0; print(*sys.modules)"
     )
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()

@@ -12,8 +12,8 @@ from team_mail.mail.errors import UsageError
 from team_mail.personas.bundled import with_bundled
 from team_mail.personas.roster import Roster
 from team_mail.scheduler.errors import InvalidTasks
-from team_mail.scheduler.task_file import read_input
-from team_mail.scheduler.task_graph import waves
+from team_mail.scheduler.tasks.graph import waves
+from team_mail.scheduler.tasks.reader import read_input
 from team_mail.team.templates import template, templates
 
 PERSONAS = [persona.id for persona in with_bundled(Roster()).personas]

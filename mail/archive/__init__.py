@@ -1,0 +1,1 @@
+"""Copies of the mail that leave the log: backups and exports."""

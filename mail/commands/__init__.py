@@ -1,0 +1,1 @@
+"""The command `team-mail`: options, output and the commands themselves."""

@@ -1,0 +1,77 @@
+"""The commands of `team-mail` that put marks and tags on messages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import cli_options as option
+
+app = typer.Typer()
+tags = typer.Typer(help="Put tags of your own on messages.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def _marking(command: str, verb: str, text: str) -> None:
+    def mark(names: option.Names, persona: option.Persona = None, as_json: option.Json = False) -> None:
+        from .. import render
+        from . import caller
+
+        own, mailbox = caller.own_mailbox(persona)
+        found = mailbox.mark(own, verb, names, caller.run_id())
+        if as_json:
+            render.document([message.listed() for message in found])
+        else:
+            typer.echo(f"{verb} {', '.join(str(message.seq) for message in found)}")
+
+    app.command(command, help=text)(mark)
+
+
+_marking("ack", "acked", "Acknowledge messages: their senders see that you took them on.")
+_marking("unread", "unread", "Mark messages unread again.")
+_marking("archive", "archived", "Put messages out of the inbox; unread stays unread.")
+_marking("unarchive", "unarchived", "Bring archived messages back to the inbox.")
+_marking("trash", "trashed", "Put messages into the trash; nothing is ever deleted.")
+_marking("restore", "restored", "Take messages out of the trash.")
+
+
+@tags.command("add")
+def tag_add(name: option.Name, tag: option.Tag, persona: option.Persona = None, as_json: option.Json = False) -> None:
+    """Put a tag on a message."""
+    _tagged(name, tag, persona, as_json, remove=False)
+
+
+@tags.command("rm")
+def tag_rm(name: option.Name, tag: option.Tag, persona: option.Persona = None, as_json: option.Json = False) -> None:
+    """Take a tag off a message."""
+    _tagged(name, tag, persona, as_json, remove=True)
+
+
+@tags.command("ls")
+def tag_ls(
+    name: Annotated[str | None, typer.Argument(help="A message; without one, all your tags.")] = None,
+    persona: option.Persona = None,
+    as_json: option.Json = False,
+) -> None:
+    """List the tags of a message, or all tags with the number of messages that bear them."""
+    from .. import render
+    from . import caller
+
+    own, mailbox = caller.own_mailbox(persona)
+    rows = mailbox.tags(own) if name is None else [{"tag": t} for t in mailbox.read(own, name, peek=True).tags]
+    if as_json:
+        render.document(rows if name is None else [row["tag"] for row in rows])
+    else:
+        render.table(("tag", "messages"), [tuple(row.values()) for row in rows])
+
+
+def _tagged(name: str, tag: str, persona: str | None, as_json: bool, *, remove: bool) -> None:
+    from .. import render
+    from . import caller
+
+    own, mailbox = caller.own_mailbox(persona)
+    message = mailbox.tag(own, name, tag, remove=remove, run=caller.run_id())
+    if as_json:
+        render.document(message.listed())
+    else:
+        typer.echo(f"{message.seq}: {', '.join(message.tags) or 'no tags'}")

@@ -1,0 +1,74 @@
+"""The options that several commands of `team-mail` share, with their help and completion."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import TeamMailError
+
+
+def personas(incomplete: str) -> list[str]:
+    """Complete the name of a persona; nothing where there is no team."""
+    from .caller import open_mailbox
+
+    with suppress(TeamMailError):
+        mailbox = open_mailbox()
+        names = mailbox.directory.names or mailbox.people()
+        return sorted(name for name in names if name.startswith(incomplete))
+    return []
+
+
+def tags(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete one of the caller's own tags; nothing where nobody says who that is."""
+    from .caller import own_mailbox
+
+    with suppress(TeamMailError):
+        own, mailbox = own_mailbox(context.params.get("persona"))
+        return [row["tag"] for row in mailbox.tags(own) if row["tag"].startswith(incomplete)]
+    return []
+
+
+def version_of(command: str) -> Any:
+    """Return the option by which a command tells its version and exits."""
+
+    def told(wanted: bool) -> None:
+        if wanted:
+            from importlib.metadata import version
+
+            typer.echo(f"{command} {version('team-mail')}")
+            raise typer.Exit
+
+    return typer.Option("--version", callback=told, is_eager=True, help="Show the version and exit.")
+
+
+Persona = Annotated[
+    str | None,
+    typer.Option("--persona", "-p", help="Whose mail; default TEAM_PERSONA.", autocompletion=personas),
+]
+Sender = Annotated[
+    str | None, typer.Option("--from", "-f", help="Who sends; default TEAM_PERSONA.", autocompletion=personas)
+]
+To = Annotated[
+    list[str],
+    typer.Option("--to", help="A persona, @all or @group; repeat it or use commas.", autocompletion=personas),
+]
+Cc = Annotated[list[str], typer.Option("--cc", help="Who gets a copy; as --to.", autocompletion=personas)]
+Subject = Annotated[str, typer.Option("--subject", "-s", help="One line on what it is about.")]
+Body = Annotated[str | None, typer.Option("--body", "-b", help="The text; - reads standard input.")]
+BodyFile = Annotated[Path | None, typer.Option("--body-file", help="A file with the text.")]
+Attach = Annotated[list[Path], typer.Option("--attach", "-a", help="A file to attach; may be repeated.")]
+Kind = Annotated[str, typer.Option("--type", "-t", help="note, task, result, review, question, veto, …")]
+Payload = Annotated[str | None, typer.Option("--payload", help="JSON for programs, or @FILE.")]
+Priority = Annotated[str, typer.Option("--priority", help="low, normal, high or urgent.")]
+Due = Annotated[str | None, typer.Option("--due", help="When an answer is due: a time, a date, or +2h.")]
+Key = Annotated[str | None, typer.Option("--key", help="Repeating a send with the same key sends once.")]
+Name = Annotated[str, typer.Argument(help="A message: its number, its id or the beginning of its id.")]
+Names = Annotated[list[str], typer.Argument(help="Messages: numbers, ids or beginnings of ids.")]
+Limit = Annotated[int, typer.Option("--limit", "-l", min=1, max=1 << 52, help="At most so many.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Tag = Annotated[str, typer.Argument(help="The tag.", autocompletion=tags)]
+Whose = Annotated[str | None, typer.Option("--persona", "-p", help="Only this one's mail.", autocompletion=personas)]

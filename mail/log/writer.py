@@ -1,0 +1,213 @@
+"""The end of the active file: found or made whole, written behind, sealed.
+
+All but `flush` and `condemn` is called with the log's lock held. What a crash leaves at any step, the next `ready`
+mends.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..clock import Clock, rfc3339
+from ..errors import InDoubt, LogDamaged
+from .disk import Disk, Held, write_all, write_file
+from .event import START, Draft, Place, Unsealed, serialise
+from .lock import Lock
+from .segments import Segment, Segments
+from .tail import last_place, newest_line, recent_chain_holds
+
+if TYPE_CHECKING:
+    from .verify import Damage
+
+SYSTEM = "team-mail"
+
+
+class _Own(threading.local):
+    """A thread's own descriptor: the kernel tells each one once of a failed flush, and every thread must hear of it."""
+
+    file: Held | None = None
+    inode = 0
+    pid = 0
+
+
+class Writer:
+    """Where the next event goes."""
+
+    def __init__(self, folder: Path, segments: Segments, lock: Lock, clock: Clock, disk: Disk) -> None:
+        self.folder = folder
+        self.active = folder / "events.jsonl"
+        self.quarantine = folder / "quarantine"
+        self.damaged = folder / "damaged"
+        self.size = -1
+        self.alone = False  # nobody else has written since the last time
+        self._path = str(self.active)
+        self._segments = segments
+        self._lock = lock
+        self._clock = clock
+        self._disk = disk
+        self._own = _Own()
+        self._inode = 0
+        self._place = START
+        self._cut: Draft | None = None
+        self._doubted = set[int]()
+
+    def ready(self) -> Held:
+        """Open the active file where the next event goes; recover it if it needs that."""
+        try:
+            status = os.lstat(self._path)
+        except FileNotFoundError:
+            return self._create()
+        if not status.st_mode & stat.S_IWUSR:
+            self._refuse()
+        if status.st_size == 0:
+            return self._create()
+        if status.st_ino in self._doubted:
+            status = self._renew(status.st_ino)
+        file = self._own.file
+        if file is None or status.st_ino != self._own.inode or self._own.pid != self._lock.pid:
+            file = self._open()
+        if status.st_ino != self._inode:
+            self._inode, self.size = status.st_ino, -1
+        self.alone = status.st_size == self.size
+        if not self.alone:
+            file = self._catch_up(file, status.st_size)
+        if self._cut:
+            self.write(file, [self._record(self._cut)])
+            self._cut = None
+        return file
+
+    def write(self, file: Held, unsealed: Sequence[Unsealed]) -> list[Place]:
+        """Give each event its place and write them all; return the places."""
+        last = self._place
+        lines: list[bytes] = []
+        places: list[Place] = []
+        for item in unsealed:
+            line, last = item.seal(last)
+            lines.append(line)
+            places.append(last)
+        data = b"".join(lines)
+        size, self.size = self.size, -1
+        try:
+            write_all(self._disk, file.number, data)
+        except BaseException as failure:
+            self._take_back(file, size, failure)
+            raise
+        self.size, self._place = size + len(data), last
+        return places
+
+    def flush(self, file: Held) -> None:
+        """Make what was written durable. A file that fails it is never flushed again, but left for a new inode."""
+        try:
+            self._disk.sync(file.number)
+        except OSError:
+            self._doubted.add(os.fstat(file.number).st_ino)
+            raise
+
+    def seal(self, file: Held) -> Segment:
+        """Make the active file a segment. Each step leaves what the next `ready` can go on from."""
+        self.write(file, [self._record(Draft("log.sealed", SYSTEM))])
+        self.flush(file)
+        segment = self._segments.take(self.active, self._before().seq + 1, self._place.seq)
+        self._create()
+        self._segments.witness()
+        return segment
+
+    def condemn(self, damage: Damage) -> None:
+        """Stop appends, of all processes, until `pardon`. This needs no lock."""
+        self.damaged.write_text(f"{damage}\n")
+        if self.active.exists():
+            self.active.chmod(self.active.stat().st_mode & ~0o222)
+
+    def pardon(self, newest: Place, record: Draft | None) -> None:
+        """Let appends go on behind `newest`; what is to be on record of the gaps is there before any other event."""
+        if self.active.exists():
+            self.active.chmod(self.active.stat().st_mode | stat.S_IWUSR)
+        self.damaged.unlink(missing_ok=True)
+        if record is None:
+            return
+        if not self.active.exists() or not self.active.stat().st_size:
+            self._create()
+            newest = self._place
+        line, _ = self._record(record).seal(newest)
+        write_file(self._disk, self.active, self.active.read_bytes() + line)
+
+    def _open(self) -> Held:
+        own = self._own
+        own.file = Held(self._disk.open(self.active, os.O_RDWR | os.O_APPEND))
+        own.inode, own.pid = os.fstat(own.file.number).st_ino, self._lock.pid
+        return own.file
+
+    def _refuse(self) -> None:
+        """Say why the active file may not be written: the mode bit, already at hand, is how `verify` stops writers."""
+        if self.damaged.exists():
+            raise LogDamaged(f"{self.damaged.read_text().strip()}; nothing is written until `team-mail repair`")
+        raise PermissionError(errno.EACCES, "the log's file is read-only")
+
+    def _renew(self, inode: int) -> os.stat_result:
+        """Leave an inode whose flush failed: its pages may be lost though a second flush would say otherwise."""
+        write_file(self._disk, self.active, self.active.read_bytes())
+        self._doubted.discard(inode)
+        return os.lstat(self._path)
+
+    def _catch_up(self, file: Held, size: int) -> Held:
+        known = last_place(self._disk, file.number, size)
+        if known is None or (self.size < 0 and not recent_chain_holds(self._disk, file.number, size)):
+            return self._recover(file)
+        self.size, self._place = size, known
+        return file
+
+    def _recover(self, file: Held) -> Held:
+        from .recovery import cut_torn_tail, recovered  # only after a crash: every send starts cold
+        from .verify import inspect
+
+        found = inspect(self.active, self._before())
+        if found.corrupt:
+            self.condemn(found.corrupt[0])
+            self._refuse()
+        if found.torn:
+            kept = cut_torn_tail(self._disk, file.number, found, self.quarantine)
+            self._cut = recovered(kept, found.torn)
+        if found.end == 0:
+            return self._create()
+        self.size, self._place = found.end, found.place
+        return file
+
+    def _create(self) -> Held:
+        """Begin the active file, carrying the chain on from the last sealed segment."""
+        if self.damaged.exists():
+            self._refuse()
+        line, place = self._record(Draft("log.opened", SYSTEM, data={"format": 1})).seal(self._before())
+        if self._segments.folder.is_dir():
+            self._disk.sync_folder(self._segments.folder)
+        write_file(self._disk, self.active, line)
+        self._disk.sync_folder(self.folder.parent)
+        file = self._open()
+        self._inode, self.size, self._place = self._own.inode, len(line), place
+        return file
+
+    def _before(self) -> Place:
+        """Find the last event of the sealed segments: the active file goes on from there."""
+        for segment in reversed(list(self._segments)):
+            with segment.path.open("rb") as file:
+                newest, end = newest_line(self._disk, file.fileno(), segment.path.stat().st_size)
+            if end:
+                return newest
+        return START
+
+    def _take_back(self, file: Held, size: int, failure: BaseException) -> None:
+        try:
+            self._disk.truncate(file.number, size)
+        except OSError as error:
+            raise InDoubt(
+                f"the write failed and could not be taken back ({error.strerror}): part of it may last; "
+                "sending the same ids again is safe"
+            ) from failure
+
+    def _record(self, draft: Draft) -> Unsealed:
+        return serialise(draft, rfc3339(self._clock.now()))

@@ -1,0 +1,282 @@
+"""Every question about the log, as an Ibis expression over `EVENT_SCHEMA`, and their compilation to SQL.
+
+Ibis takes two seconds to start, an agent asks at every step: so `compile.py` compiles them once into
+`sql/<dialect>/<name>.sql` with named parameters, and `query.py` runs that text. Nobody writes the SQL by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ibis
+from ibis import _
+
+from ..log.snapshot import Source
+from .query import events_sql
+
+EVENT_SCHEMA = ibis.schema(
+    {
+        "v": "int64", "seq": "int64", "id": "string", "ts": "string", "kind": "string", "sender": "string",
+        "recipients": "array<string>", "subject": "string", "body": "string", "thread": "string",
+        "reply_to": "string", "priority": "string", "ref": "string", "run": "string", "data": "json",
+        "prev": "string", "hash": "string",
+    }
+)  # fmt: skip
+MARKS = {"read": "unread", "acked": None, "archived": "unarchived", "trashed": "restored"}
+FLAGS = (*MARKS, "answered", "bounced")
+LIMIT = 999_999_999  # stands for the parameter `limit`: Ibis has no other way to say it
+
+events: Any = ibis.table(EVENT_SCHEMA, name="events")
+
+
+@ibis.udf.scalar.builtin(name="argument")
+def _argument(var: str) -> str:  # pyright: ignore[reportReturnType, reportUnusedParameter]
+    """Stand for a named parameter; `compiled` rewrites the call."""
+
+
+def argument(name: str, dtype: str = "string") -> Any:
+    """Return a named parameter of the compiled SQL."""
+    value: Any = _argument(name)
+    return value.cast(dtype)
+
+
+def mail(table: Any) -> Any:
+    """Keep the messages."""
+    return table.filter(_.kind == "mail.sent")
+
+
+SLICE = [name for name in events.columns if name not in {"v", "body", "prev", "hash"}]
+SENT = events.kind == "mail.sent"
+MARKED = [f"mail.{verb}" for pair in MARKS.items() for verb in pair if verb] + ["mail.tagged", "mail.untagged"]
+SAID = events.kind.isin(MARKED) | (SENT & events.reply_to.notnull())
+
+
+def mailbox() -> Any:
+    """Cut out the slice of the log that one persona's mailbox is made of: what it got, marked, or answered.
+
+    Row by row, so that it can be kept and extended as the log grows.
+    """
+    persona = argument("persona")
+    concerned = (SENT & events.recipients.contains(persona)) | ((events.sender == persona) & SAID)
+    return events.filter(concerned).select(*SLICE)
+
+
+def mailboxes() -> Any:
+    """Cut all personas' slices at once, as a sealed segment keeps them: the rows of `mailbox` for each `persona`."""
+    got = events.filter(SENT).select(*SLICE, persona=_.recipients.unnest())
+    said = events.filter(SAID, ~(SENT & events.recipients.contains(events.sender)))
+    return got.union(said.select(*SLICE, persona=_.sender))
+
+
+def letter(table: Any) -> dict[str, Any]:
+    """Name the columns by which a message is listed."""
+    return {
+        **{name: table[name] for name in ("seq", "id", "ts", "sender", "recipients", "subject")},
+        "type": ibis.coalesce(table["data"]["type"].str, "note"),
+        **{name: table[name] for name in ("priority", "thread", "reply_to", "run", "data")},
+    }
+
+
+def facts(table: Any) -> Any:
+    """List what befell messages, one row each: message, whom it befell, how, when."""
+    bounced = table.kind == "mail.bounced"
+    return table.filter(table.kind.startswith("mail.")).select(
+        "seq",
+        "kind",
+        ref=(table.kind == "mail.sent").ifelse(table.reply_to, table.ref),
+        persona=bounced.ifelse(table.data["recipient"].str, table.sender),
+    )
+
+
+def _last(kind: str) -> Any:
+    return _.seq.max(where=_.kind == f"mail.{kind}").fill_null(0)
+
+
+def flags(table: Any, *keys: str) -> Any:
+    """Fold facts into flags: of a pair of verbs the later one holds."""
+    held = {verb: _last(verb) > (_last(undo) if undo else 0) for verb, undo in MARKS.items()}
+    held |= {"answered": _last("sent") > 0, "bounced": _last("bounced") > 0}
+    return facts(table).filter(_.ref.notnull()).group_by(list(keys)).agg(**held)
+
+
+def tags(table: Any) -> Any:
+    """Fold tagging into one sorted list of tags per message."""
+    tagged = table.filter(_.kind.isin(["mail.tagged", "mail.untagged"])).mutate(tag=_.data["tag"].str)
+    held = tagged.group_by("ref", "tag").agg(kind=_.kind.argmax(_.seq)).filter(_.kind == "mail.tagged")
+    return held.group_by("ref").agg(tags=_.tag.collect().sort())
+
+
+def inbox() -> Any:
+    """List one persona's mail, newest first, as of a seq and a time, by state, tag, type and sender."""
+    persona, box = argument("persona"), ibis.table(mailbox().schema(), name="mailbox")
+    box = box.filter(_.seq <= argument("as_of_seq", "int64"), _.ts <= argument("as_of_ts"))
+    own = box.filter(_.sender == persona)
+    got = mail(box).filter(_.recipients.contains(persona))
+    held, labels = flags(own, "ref"), tags(own)
+    joined = got.left_join(held, got.id == held.ref).left_join(labels, got.id == labels.ref)
+    rows = joined.select(
+        **letter(got),
+        **{flag: ibis.coalesce(held[flag], False) for flag in FLAGS if flag != "bounced"},
+        tags=ibis.coalesce(labels.tags, ibis.literal([], type="array<string>")),
+    )
+    state, sender, kind, tag = (argument(name) for name in ("state", "sender", "type", "tag"))
+    rows = rows.filter(
+        ibis.cases(
+            (state == "all", True),
+            (state == "trashed", _.trashed),
+            (state == "archived", _.archived & ~_.trashed),
+            else_=~_.archived & ~_.trashed,
+        ),
+        (~argument("unread", "boolean")) | ~_.read,
+        sender.isnull() | (_.sender == sender),
+        kind.isnull() | (_.type == kind),
+        tag.isnull() | _.tags.contains(tag),
+        argument("ids", "array<string>").isnull() | argument("ids", "array<string>").contains(rows.id),
+    )
+    return rows.order_by(_.seq.desc()).limit(LIMIT)
+
+
+def message() -> Any:
+    """Find the messages whose seq, id or beginning of an id is given; three are enough to know it is not one."""
+    key = argument("key")
+    found = mail(events).filter((_.seq == argument("seq", "int64")) | _.id.startswith(key))
+    return found.order_by(_.seq).limit(3)
+
+
+def thread() -> Any:
+    """List a thread's messages, oldest first."""
+    return mail(events).filter(_.thread == argument("thread")).order_by(_.seq)
+
+
+def states() -> Any:
+    """List who has read, acked, archived, answered a set of messages: one row per message and persona that did."""
+    ids = argument("ids", "array<string>")
+    about = events.filter(ids.contains(events.ref) | ids.contains(events.reply_to))
+    return flags(about, "ref", "persona").order_by("ref", "persona")
+
+
+def sent() -> Any:
+    """List what one persona sent, newest first."""
+    found = mail(events).filter(_.sender == argument("persona"))
+    return found.select(**letter(found)).order_by(_.seq.desc()).limit(LIMIT)
+
+
+def deliveries() -> Any:
+    """List every message once per recipient, with that recipient's flags."""
+    to = mail(events).select(*SLICE, persona=_.recipients.unnest())
+    held = flags(events, "ref", "persona").rename(reader="persona")
+    return to.left_join(held, (to.id == held.ref) & (to.persona == held.reader)).select(
+        *(to[name] for name in to.columns),
+        **{flag: ibis.coalesce(held[flag], False) for flag in FLAGS},
+    )
+
+
+def counts() -> Any:
+    """Count each persona's mail: all, unread, urgent among the unread, archived, trashed."""
+    open_mail = ~_.archived & ~_.trashed
+    return (
+        deliveries()
+        .group_by("persona")
+        .agg(
+            total=open_mail.sum(),
+            unread=(open_mail & ~_.read).sum(),
+            urgent=(open_mail & ~_.read & (_.priority == "urgent")).sum(),
+            archived=(_.archived & ~_.trashed).sum(),
+            trashed=_.trashed.sum(),
+        )
+        .order_by("persona")
+    )
+
+
+def overdue() -> Any:
+    """List mail whose due date is before `now`, and which its recipient neither answered, acked nor put away."""
+    late = deliveries().mutate(due=_.data["due"].str)
+    late = late.filter(_.due < argument("now"), ~_.answered, ~_.acked, ~_.archived, ~_.trashed)
+    return late.select("seq", "id", "ts", "sender", "persona", "priority", "due").order_by("due", "seq", "persona")
+
+
+def unreachable() -> Any:
+    """List unread mail of personas that are not on the roster and has not bounced yet."""
+    lost = deliveries()
+    lost = lost.filter(~_.read, ~_.bounced, ~argument("roster", "array<string>").contains(lost.persona))
+    return lost.select("seq", "id", "sender", "persona", "subject", "thread").order_by("seq", "persona")
+
+
+def unread() -> Any:
+    """List the unread mail of a roster's personas, each once per recipient, oldest first."""
+    waiting = deliveries().filter(~_.read, ~_.archived, ~_.trashed)
+    waiting = waiting.filter(argument("roster", "array<string>").contains(waiting.persona))
+    listed = waiting.mutate(type=ibis.coalesce(_.data["type"].str, "note"))
+    return listed.select("persona", "seq", "id", "ts", "sender", "subject", "type", "priority", "run").order_by("seq")
+
+
+def search() -> Any:
+    """Rank messages by BM25 (k1 1.2, b 0.75) over the words asked for; a word in the subject counts three times.
+
+    Source of the formula: Robertson and Zaragoza, The Probabilistic Relevance Framework (2009), section 3.4.
+    """
+    words = argument("words", "array<string>")
+    persona = argument("persona")
+    letters = mail(events).filter(persona.isnull() | _.recipients.contains(persona) | (_.sender == persona))
+    texts = letters.select(
+        "seq",
+        text=(_.subject + " " + _.subject + " " + _.subject + " " + _.body).lower(),
+    ).mutate(length=_.text.length())
+    hits = (
+        texts.mutate(word=words.unnest())
+        .mutate(count=(_.length - _.text.replace(_.word, "").length()) / _.word.length())
+        .filter(_["count"] > 0)
+    )
+    sizes = texts.agg(mean=_.length.mean(), documents=_.count())
+    rarity = hits.group_by("word").agg(holding=_.count())
+    scored = hits.join(rarity, "word").cross_join(sizes)
+    score = (
+        ((_.documents - _.holding + 0.5) / (_.holding + 0.5) + 1).ln()
+        * _["count"]
+        * 2.2
+        / (_["count"] + 1.2 * (0.25 + 0.75 * _.length / _.mean))
+    )
+    ranked = scored.mutate(score=score).group_by("seq").agg(score=_.score.sum(), words=_.word.nunique())
+    found = letters.join(ranked, "seq")
+    listed = found.select(**letter(found), body=found.body, words=found.words, score=found.score)
+    return listed.order_by(_.words.desc(), _.score.desc(), _.seq.desc()).limit(LIMIT)
+
+
+def stats() -> Any:
+    """Count the events of each kind, with the first and last time."""
+    return (
+        events.group_by("kind")
+        .agg(events=_.count(), first=_.seq.min(), last=_.seq.max(), since=_.ts.min(), until=_.ts.max())
+        .order_by("kind")
+    )
+
+
+def people() -> Any:
+    """List everybody the mail has named, with how often."""
+    named = mail(events).select(name=_.recipients.concat(ibis.array([_.sender])).unnest())
+    return named.group_by("name").agg(mails=_.count()).order_by("name")
+
+
+def tagged() -> Any:
+    """List the tags one persona uses, with the number of messages that hold each."""
+    box = ibis.table(mailbox().schema(), name="mailbox").filter(_.sender == argument("persona"))
+    held = tags(box).select(tag=_.tags.unnest())
+    return held.group_by("tag").agg(messages=_.count()).order_by("tag")
+
+
+def messages() -> Any:
+    """Fetch whole messages by their ids, newest first."""
+    return mail(events).filter(argument("ids", "array<string>").contains(events.id)).order_by(_.seq.desc())
+
+
+PROJECTIONS = (
+    mailboxes, mailbox, inbox, message, messages, thread, states, sent, counts, overdue, unreachable, unread, search,
+    stats, people, tagged,
+)  # fmt: skip
+
+
+def bound_events(source: Source) -> Any:
+    """Return `events` bound to a log's files as of now, on a DuckDB connection of its own."""
+    connection = ibis.duckdb.connect()
+    connection.raw_sql(f'CREATE VIEW "events" AS {events_sql(source.snapshot())}')
+    return connection.table("events")

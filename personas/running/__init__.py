@@ -1,0 +1,1 @@
+"""One agent's processes, from start to end: keeper, limits, captured output, clean-up."""

@@ -1,0 +1,64 @@
+"""A dry run of a dispatch: who would do what, behind whom, and how long it may take. Pure; nothing is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..planner.schedule import critical_path, schedule
+from ..tasks.graph import waves
+from ..tasks.task import DispatchConfig, Task
+
+
+@dataclass(frozen=True)
+class DispatchPreview:
+    """A dispatch as it would be. `agents` says who plays each persona; times are known where every task has one."""
+
+    tasks: tuple[Task, ...]
+    config: DispatchConfig
+    agents: Mapping[str, str]
+
+    @property
+    def waves(self) -> Sequence[tuple[str, ...]]:
+        """The tasks by how many must be done before them, though none waits for its wave."""
+        return waves(self.tasks)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it takes on as many workers as there are, by the tasks' own estimates; None if one has none."""
+        if not all(task.estimate for task in self.tasks):
+            return None
+        return schedule(self._durations, self._after, self.config.max_workers).makespan
+
+    @property
+    def critical_path(self) -> tuple[str, ...]:
+        """The chain of tasks that takes the longest: by their estimates, by their number where there are none."""
+        return critical_path(self._durations, self._after)
+
+    @property
+    def _durations(self) -> dict[str, float]:
+        known = all(task.estimate for task in self.tasks)
+        return {task.task_id: task.estimate if known and task.estimate else 1.0 for task in self.tasks}
+
+    @property
+    def _after(self) -> dict[str, tuple[str, ...]]:
+        return {task.task_id: task.dependencies for task in self.tasks}
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `team dispatch --dry-run`."""
+        wave = {name: number for number, names in enumerate(self.waves, 1) for name in names}
+        return {
+            "tasks": [
+                {
+                    "task_id": task.task_id, "agent": task.agent, "played_by": self.agents[task.agent],
+                    "wave": wave[task.task_id], "dependencies": [*task.dependencies], "priority": task.priority,
+                    "estimate": task.estimate,
+                }
+                for task in self.tasks
+            ],
+            "waves": [[*names] for names in self.waves],
+            "critical_path": [*self.critical_path],
+            "config": self.config.model_dump(mode="json"),
+            "estimated_seconds": self.seconds,
+        }  # fmt: skip

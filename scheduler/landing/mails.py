@@ -1,0 +1,242 @@
+"""What the weaver writes: one mail for each patch that did not land, which its reader can act on at once.
+
+Pure functions that give subject, body and payload. A conflict mail has the commands first, for whoever starts anew at
+the new base, and then every place with all its sides, so that nothing has to be looked up.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ...mail.render import clean, line
+from ..weaver.patch import Offer
+from ..weaver.refusal import why_sensitive
+from ..weaver.result import BINARY, Clash, Conflicted, Held, Refused
+from .gate import Verdict
+
+Text = tuple[str, str, dict[str, Any]]
+
+_ROOM = 36_000  # characters of places: with them a mail stays whole in its event
+_LOG = 20_000  # characters of a gate's output
+_SHORT = 12
+_MOST = 3  # names in a subject
+
+
+def about_conflict(one: Conflicted, place: str) -> Text:
+    """Tell an author what stands in the way of a patch, and how to bring it onto the branch.
+
+    `place` is where a shell at the new base finds the patch; it may begin with a variable.
+    """
+    files = list(dict.fromkeys(clash.file for clash in one.clashes))
+    apart = list(dict.fromkeys(clash.file for clash in one.clashes if clash.apart))
+    whole = [clash.file for clash in one.clashes if clash.yours.startswith(BINARY) and not clash.apart]
+    marked = [file for file in files if file not in {*whole, *apart}]
+    commands = _commands(place, marked, apart)
+    rivals = list(dict.fromkeys(who for clash in one.clashes for who, _, _ in clash.landed_by))
+    body = [
+        "Your patch was not landed: others had changed the same places before it.",
+        "Nothing of it is on the branch, and nothing of it is lost.",
+        f"  run   {one.offer.key}",
+        f"  base  {one.offer.base}",
+        "",
+        f"{_count(len(one.clashes), 'conflict')}:",
+        *(f"- {_headline(clash)}" for clash in one.clashes[:_MOST]),
+        *([f"- and {len(one.clashes) - _MOST} more"] if len(one.clashes) > _MOST else []),
+        "",
+        f"The new base is {one.tip}; your next workspace is a clone of it. There, run:",
+        "",
+        *(f"    {command}" for command in commands),
+        "",
+        *_how(marked, whole, apart),
+        "",
+        *_shown(one.clashes),
+    ]
+    payload = {
+        "run": one.offer.key,
+        "base": one.offer.base,
+        "tip": one.tip,
+        "signature": one.signature,
+        "files": files,
+        "commands": commands,
+        "landed_by": [[*who] for who in sorted({who for clash in one.clashes for who in clash.landed_by})],
+    }
+    by = f" with {_names(rivals)}" if rivals else ""
+    return f"Conflict{by} in {_names(files)}", "\n".join(body), payload
+
+
+def about_refused(one: Refused) -> Text:
+    """Tell an author why a patch is not taken at all."""
+    body = (
+        f"Your patch (run {one.offer.key}) was refused: {line(one.reason)}.\n\n"
+        "Nothing of it is on the branch; it is attached. Make your change again without that, in your next workspace; "
+        "what is there when your run ends is taken as your next patch.\n"
+    )
+    return f"Refused: {line(one.reason)}", body, {"run": one.offer.key, "reason": one.reason}
+
+
+def handed_over(text: Text, offer: Offer, place: str) -> Text:
+    """Turn what a patch's author would be told into what the human is, where nobody is left to try it again.
+
+    `place` is where the patch lies.
+    """
+    subject, body, payload = text
+    head = [
+        f"{offer.persona} made this ({line(offer.subject)}) and will not try it again: it was the last attempt.",
+        "To take it by hand, at the top of the repository:",
+        "",
+        f'    git apply --3way "{place}"',
+        "",
+        f"What {offer.persona} would have been told:",
+        "",
+        body,
+    ]
+    return f"{offer.persona}: {subject}", "\n".join(head), payload
+
+
+def about_held(one: Held) -> Text:
+    """Ask the human to approve a patch to sensitive files."""
+    short = shlex.quote(one.offer.key)
+    body = [
+        f"A patch of {one.offer.persona} (run {one.offer.key}, made against {one.offer.base[:_SHORT]}) waits for you,",
+        "because it changes files that have power over machines, agents or git:",
+        *(f"- {_name(file)}: {why_sensitive(file) or 'sensitive'}" for file in one.files),
+        "",
+        "The whole patch is attached. Read it, above all those files, then either let it land with the next tick:",
+        "",
+        f"    scheduler approve {short}",
+        "",
+        f"or leave it, and say why: team-mail send --to {shlex.quote(one.offer.persona)} --subject ...",
+        "The rest of the team goes on meanwhile.",
+    ]
+    files = {"run": one.offer.key, "persona": one.offer.persona, "files": [*one.files]}
+    return f"Approve {one.offer.persona}'s change to {_names(one.files)}?", "\n".join(body), files
+
+
+def about_red_before(verdict: Verdict) -> Text:
+    """Tell the human that a gate was failing before any of these patches, so that it could not judge them."""
+    body = [
+        f"Gate {verdict.gate} fails at {verdict.commit[:_SHORT]} already, before any patch of this tick",
+        f"({clean(verdict.detail)}). So nobody is blamed, and what was woven landed without its word.",
+        "Mend what it complains of, or the gate. The end of what it printed:",
+        "",
+        clean(verdict.log.decode(errors="replace"))[-_LOG:],
+    ]
+    return f"Gate {verdict.gate} was red before the sprint's work", "\n".join(body), {"gate": verdict.gate}
+
+
+def about_rejected(offer: Offer, verdict: Verdict, tip: str) -> Text:
+    """Tell an author that a gate is red with a patch and green without it, and what the gate printed."""
+    log = clean(verdict.log.decode(errors="replace"))[-_LOG:]
+    why = line(verdict.detail) or f"exit {verdict.exit}"
+    body = [
+        f"Your patch (run {offer.key}, made against {offer.base}) was taken out:",
+        f"the gate {verdict.gate} passes without it and fails with it ({why}; run {_count(verdict.tries, 'time')}).",
+        f"It was tried as commit {verdict.commit}. Nothing of it is on the branch; it is attached.",
+        "",
+        f"Your next workspace is a clone of {tip}. Make your change there so that the gate passes;",
+        "what the gate printed ends with:",
+        "",
+        *(f"    {row}" for row in log.splitlines()),
+    ]
+    payload = {
+        "run": offer.key,
+        "gate": verdict.gate,
+        "commit": verdict.commit,
+        "score": verdict.score,
+        "exit": verdict.exit,
+        "tip": tip,
+    }
+    return f"The gate {verdict.gate} fails with your patch", "\n".join(body), payload
+
+
+def _commands(place: str, marked: Sequence[str], apart: Sequence[str]) -> list[str]:
+    """Write what a shell in a fresh clone needs to get all of the patch that can be had."""
+    left_out = "".join(f" --exclude={_word(_literal(file))}" for file in apart)
+    commands = [f'git apply --3way{left_out} "{place or "the attached patch"}"']
+    if marked:
+        commands.append(f"grep -nE '^(<<<<<<<|>>>>>>>) ' -- {' '.join(map(_word, marked))}")
+    return commands
+
+
+def _how(marked: Sequence[str], whole: Sequence[str], apart: Sequence[str]) -> Iterator[str]:
+    if marked or whole:
+        yield "The first command says that it applied the patch with conflicts: that is expected; what fits is in."
+    if marked:
+        yield f"The rest is marked in {_all(marked)}."
+        yield "Between <<<<<<< ours and ======= stands the branch, from there to >>>>>>> theirs stands your patch."
+        yield "Put in their place what does justice to both, delete the marks, and the second command prints nothing."
+    if whole:
+        yield f"Of the binary {_all(whole)} you have the branch's version; to take yours: git checkout --theirs -- FILE"
+    if apart:
+        yield f"No merge by lines can settle {_all(apart)}, so the patch is applied without."
+        yield "Make that change by hand from what is shown below, wherever it belongs now, or leave it if it is moot."
+    yield "Run the project's tests, and end your run: what is in the workspace then is your new patch."
+
+
+def _shown(clashes: Iterable[Clash]) -> Iterator[str]:
+    """Write the places, each with all its sides, as long as there is room."""
+    room = _ROOM
+    for number, clash in enumerate(clashes, 1):
+        if not clash.theirs + clash.yours:
+            room = 0
+        rows = [
+            f"{number}. {_headline(clash)}",
+            *(_side("both started from", clash.was) if clash.was else []),
+            *_side("on the branch now", clash.theirs),
+            *_side("your patch wanted", clash.yours),
+            "",
+        ]
+        room -= sum(map(len, rows)) + len(rows)
+        if room < 0:
+            yield f"{number}. and so on: there is no room for the other places; the command marks them all"
+            return
+        yield from rows
+
+
+def _side(title: str, side: str) -> list[str]:
+    rows = clean(side).splitlines()
+    return [f"   {title}:", *(f"   | {row}" for row in rows or ["(nothing)"])]
+
+
+def _headline(clash: Clash) -> str:
+    where = f"{_name(clash.file)}, line {clash.line}" if clash.line else _name(clash.file)
+    by = "; ".join(
+        f"{line(who)} in {commit[:_SHORT]}{f' (run {line(run)})' if run else ''}"
+        for who, commit, run in clash.landed_by[:_MOST]
+    )
+    return f"{where}, changed by {by}" if by else where
+
+
+def _word(name: str) -> str:
+    """Quote a name for the shell, within one line."""
+    if _name(name) == name:
+        return shlex.quote(name)
+    inner = "".join(
+        letter if letter.isalnum() else "".join(f"\\{byte:03o}" for byte in letter.encode()) for letter in name
+    )
+    return f"\"$(printf '{inner}')\""
+
+
+def _literal(file: str) -> str:
+    return re.sub(r"([\\*?\[])", r"\\\1", file)
+
+
+def _names(names: Iterable[str]) -> str:
+    names = [_name(name) for name in names]
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return ", ".join(names[:_MOST]) + more
+
+
+def _name(file: str) -> str:
+    return line(file)
+
+
+def _all(files: Iterable[str]) -> str:
+    return ", ".join(map(_name, files))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

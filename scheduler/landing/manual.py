@@ -1,0 +1,86 @@
+"""Weaving by hand: patch files, or refs of pull requests, onto a branch of one's own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ...mail.errors import UsageError
+from ...personas.errors import GitError
+from ...personas.git import Git, find_repository, with_drivers
+from ..errors import BranchMoved
+from ..weaver.patch import Offer
+from ..weaver.result import Woven
+from ..weaver.weave import weave
+
+_PATCH = ("diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
+
+
+def weave_by_hand(
+    start: Path, patches: Sequence[Path], base: str, onto: str, branch: str | None
+) -> tuple[Woven, str | None]:
+    """Weave patch files made against `base`, and pull requests, onto `onto`; with no `branch` nothing is kept.
+
+    What begins with `refs/` is a pull request's ref, woven behind the files. Raises UsageError for what is not there,
+    and BranchMoved where the branch is there already.
+    """
+    git = with_drivers(find_repository(start)[0])
+    tip = _commit(git, onto)
+    refs = [str(path) for path in patches if path.parts[:1] == ("refs",)]
+    files = [path for path in patches if str(path) not in refs]
+    pulls = [replace(offer, age=offer.age + len(files)) for offer in offers_from_pulls(git, refs, onto)]
+    offers = [*offers_from_files(git, files, _commit(git, base)), *pulls]
+    if branch is None:
+        with tempfile.TemporaryDirectory(prefix="team-mail-") as scratch:
+            return weave(git.using(objects=Path(scratch)), tip, offers), None
+    ref = f"refs/heads/{branch}"
+    if git.run("check-ref-format", ref).returncode:
+        raise UsageError(f"{branch!r} is no name for a branch; give another one with --branch")
+    if not git.run("rev-parse", "--verify", "--quiet", ref).returncode:
+        raise BranchMoved(f"{branch} is there already; delete it (git branch -D {branch}) or name another: --branch")
+    woven = weave(git, tip, offers)
+    git("update-ref", "-m", "team-mail: weave", ref, woven.tip, "0" * len(tip))
+    return woven, branch
+
+
+def offers_from_files(git: Git, patches: Sequence[Path], base: str) -> list[Offer]:
+    """Read patch files made against a commit, whose date they bear; their names are personas. Raises UsageError."""
+    when = git.line("show", "-s", "--format=%cI", base)
+    offers: list[Offer] = []
+    names = Counter(path.name for path in patches)
+    for age, path in enumerate(patches):
+        key = path.name if names[path.name] == 1 else f"{age + 1}:{path}"
+        try:
+            patch = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}; give files that hold patches") from None
+        offers.append(Offer(key, path.name.removesuffix(".patch"), base, patch, age, path.name, when))
+    return offers
+
+
+def offers_from_pulls(git: Git, refs: Sequence[str], onto: str) -> list[Offer]:
+    """Read the patches of pull requests: what each ref (`refs/pull/7/head`) has beyond where it left `onto`.
+
+    The refs must have been fetched. Raises UsageError.
+    """
+    offers: list[Offer] = []
+    for age, ref in enumerate(refs):
+        head = _commit(git, ref)
+        found = git.run("merge-base", _commit(git, onto), head)
+        if found.returncode:
+            raise UsageError(f"{ref} and {onto} have no commit in common; give a ref that left that branch")
+        base = found.stdout.decode().strip()
+        patch = git(*_PATCH, base, head)
+        who, when, subject = git.line("show", "-s", "--format=%an%x00%cI%x00%s", head).split("\0")
+        offers.append(Offer(ref, who, base, patch, age, subject, when, trailers=(("Pull-Request", ref),)))
+    return offers
+
+
+def _commit(git: Git, name: str) -> str:
+    try:
+        return git.line("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+    except GitError:
+        raise UsageError(f"there is no commit {name} in this repository; see git log") from None

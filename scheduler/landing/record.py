@@ -1,0 +1,143 @@
+"""Writing down what became of each patch, and moving the branch: one append, then one compare-and-swap.
+
+Every event has an id derived from its run, so that writing it again after a crash changes nothing; and a mail stands
+before the fact it tells of, so that an append that was cut off is told again, not kept quiet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...mail.letter import Letter
+from ...mail.log.event import Draft, derived_id
+from ..context import Workshop
+from ..state.facts import Patch
+from ..state.sprints import State
+from ..weaver.patch import Offer
+from .gate import Verdict
+from .integrate import Integration
+from .mails import Text, about_conflict, about_held, about_red_before, about_refused, about_rejected, handed_over
+
+_MOST_FILES = 200  # names in an event
+
+
+def record(shop: Workshop, state: State, done: Integration) -> None:
+    """Tell the log of a weave, with a mail to each author it concerns; then move the sprint's branch to its tip.
+
+    Raises LogError, then nothing was told; and GitError where somebody moved the branch in between: the weave is on
+    record then, and the next tick says what to do about the branch.
+    """
+    shop.append([*_drafts(shop, state, done)])
+    if done.woven.tip != done.woven.start:
+        ref = f"refs/heads/{done.sprint.branch}"
+        shop.git("update-ref", "-m", f"team-mail: tick {done.tick}", ref, done.woven.tip, done.woven.start)
+
+
+def _drafts(shop: Workshop, state: State, done: Integration) -> Iterator[Draft]:
+    woven, human = done.woven, shop.settings.team.human
+    yield from (_judged(done, verdict) for verdict in done.verdicts)
+    for one in woven.landed:
+        yield _decided(done, one.offer, "landed", commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]])
+    for one in woven.conflicted:
+        files = sorted({clash.file for clash in one.clashes})[:_MOST_FILES]
+        place = _place("$TEAM_HOME", state.patch(one.offer.key))
+        yield _mail(shop, one.offer, *_told(done, state, one.offer, about_conflict(one, place)), "conflict")
+        yield _decided(done, one.offer, "conflicted", signature=one.signature, files=files, tip=one.tip)
+    for one in woven.refused:
+        yield _mail(shop, one.offer, *_told(done, state, one.offer, about_refused(one)), "feedback")
+        yield _decided(done, one.offer, "refused", why=one.reason)
+    for one in woven.held:
+        yield _mail(shop, one.offer, human, about_held(one), "question")
+        yield _decided(done, one.offer, "held", files=[*one.files[:_MOST_FILES]], why="sensitive files")
+    for offer, verdict in done.rejected:
+        yield _mail(shop, offer, *_told(done, state, offer, about_rejected(offer, verdict, woven.tip)), "feedback")
+        yield _decided(done, offer, "rejected", why=f"gate {verdict.gate}", gate=verdict.gate)
+    yield from (_red_before(shop, verdict) for verdict in done.red_before)
+    yield _woven(done)
+
+
+def _red_before(shop: Workshop, verdict: Verdict) -> Draft:
+    """Tell the human once for each tree."""
+    subject, body, payload = about_red_before(verdict)
+    letter = Letter(
+        "weaver", [shop.settings.team.human], subject, body, type="escalate", payload=payload, priority="high",
+        key=f"red {verdict.mark} {verdict.tree}",
+    )  # fmt: skip
+    return letter.draft(shop.mailbox.directory, shop.mailbox.blobs)
+
+
+def _woven(done: Integration) -> Draft:
+    woven = done.woven
+    data = {
+        "sprint": done.sprint.number,
+        "tick": done.tick,
+        "start": woven.start,
+        "tip": woven.tip,
+        "order": [one.offer.key for one in woven.landed],
+        "conflicts": [[one, other, [*files[:_MOST_FILES]]] for one, other, files in woven.conflicts],
+        **_tags(done),
+    }
+    parts = (woven.landed, woven.conflicted, woven.refused, woven.held)
+    keys = sorted([one.offer.key for part in parts for one in part] + [offer.key for offer, _ in done.rejected])
+    return Draft("weave.done", "weaver", data=data, id=derived_id("weave", woven.start, *keys))
+
+
+def _decided(done: Integration, offer: Offer, verb: str, **data: Any) -> Draft:
+    own = derived_id(f"patch.{verb}", offer.key, str(done.tick))
+    told = {"persona": offer.persona, "tick": done.tick, **data, **_tags(done)}
+    return Draft(f"patch.{verb}", "weaver", ref=offer.key, data=told, id=own)
+
+
+def _tags(done: Integration) -> dict[str, Any]:
+    """Name the dispatch whose patches were woven, where it was one."""
+    return {"dispatch": done.sprint.dispatch} if done.sprint.dispatch else {}
+
+
+def _judged(done: Integration, verdict: Verdict) -> Draft:
+    data = {
+        "sprint": done.sprint.number,
+        "tick": done.tick,
+        "gate": verdict.gate,
+        "mark": verdict.mark,
+        "commit": verdict.commit,
+        "tree": verdict.tree,
+        "passed": verdict.passed,
+        "score": verdict.score,
+        "exit": verdict.exit,
+        "seconds": round(verdict.seconds, 3),
+        "tries": verdict.tries,
+        **_tags(done),
+    }
+    own = derived_id(
+        "gate",
+        done.sprint.dispatch or str(done.sprint.number),
+        str(done.tick),
+        verdict.mark,
+        verdict.tree,
+        str(verdict.passed),
+    )
+    return Draft("gate.judged", "weaver", data=data, id=own)
+
+
+def _told(done: Integration, state: State, offer: Offer, text: Text) -> tuple[str, Text]:
+    """Return who is told what became of a patch, and in which words."""
+    to = done.addressee(offer)
+    if to == offer.persona:
+        return to, text
+    return to, handed_over(text, offer, _place(".team", state.patch(offer.key)))
+
+
+def _mail(shop: Workshop, offer: Offer, to: str, text: Text, kind: str) -> Draft:
+    subject, body, payload = text
+    attached = [(f"{offer.persona}.patch", offer.patch)]
+    letter = Letter(
+        "weaver", [to], subject[:200], body, type=kind, payload=payload, priority="high", attachments=attached,
+        key=f"{kind} {offer.key}",
+    )  # fmt: skip
+    return letter.draft(shop.mailbox.directory, shop.mailbox.blobs)
+
+
+def _place(home: str, patch: Patch | None) -> str:
+    """Name a patch's bytes as a run finds them, where TEAM_HOME is set, or a person at the top of the repository."""
+    return f"{home}/mail/blobs/{patch.sha256[:2]}/{patch.sha256}" if patch else ""

@@ -1,0 +1,1 @@
+"""The settings of a team: keys, defaults, where each value comes from, and what may stand there."""

@@ -1,0 +1,145 @@
+"""`team.toml` with the line of every key: `tomllib` gives the values, and a scanner of its tokens finds the places."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import SettingsError
+
+Key = tuple[str, ...]
+_TOKEN = re.compile(
+    r'(?P<text>"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\')'
+    r"|(?P<comment>\#[^\n]*)|(?P<newline>\n)|(?P<space>[ \t\r]+)|(?P<mark>[\[\]{},=.])|(?P<bare>[^\s\#\[\]{},=.\"']+)",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a file says: its values as TOML gives them, and on which line each key or table begins."""
+
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
+    lines: dict[Key, int] = field(default_factory=dict[Key, int])
+
+    def line(self, key: Key) -> int:
+        """Return the line of a key, or that of the nearest table around it."""
+        while key and key not in self.lines:
+            key = key[:-1]
+        return self.lines.get(key, 1)
+
+
+def read_toml(path: Path) -> Written:
+    """Read a settings file; one that is not there says nothing. Raises SettingsError with the line of a mistake."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return Written(tomllib.loads(text), key_lines(text))
+    except FileNotFoundError:
+        return Written()
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise SettingsError(f"{path.name}:{line}: not UTF-8; convert the file (iconv -f latin1 -t utf-8)") from None
+    except RecursionError:
+        raise SettingsError(f"{path.name}:1: lists or tables nested too deep") from None
+    except ValueError as error:
+        raise SettingsError(_syntax(path, text, str(error))) from None  # pyright: ignore[reportPossiblyUnboundVariable]
+
+
+def _syntax(path: Path, text: str, said: str) -> str:
+    """Put the line of a syntax error in front, where tomllib says it behind."""
+    match = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", said)
+    line = match[1] if match and match[1] else text.count("\n") + 1
+    column = f" at column {match[2]}" if match and match[2] else ""
+    what = said[: match.start()] if match else said
+    return f"{path.name}:{line}: {what[:1].lower()}{what[1:]}{column}; correct the TOML there"
+
+
+def key_lines(text: str) -> dict[Key, int]:
+    """Find the line of every key and table in valid TOML; of several with one name, the first."""
+    scanner = _Scanner(text)
+    scanner.document()
+    return scanner.lines
+
+
+class _Scanner:
+    """One pass over the tokens of a TOML document that is known to be valid."""
+
+    def __init__(self, text: str) -> None:
+        self.lines: dict[Key, int] = {}
+        self._tokens = _tokens(text)
+        self._line, self._word = 0, ""
+        self._next()
+
+    def _next(self) -> None:
+        self._line, self._word = next(self._tokens, (0, ""))
+
+    def document(self) -> None:
+        table: Key = ()
+        while self._word:
+            if self._word == "\n":
+                self._next()
+            elif self._word == "[":
+                table = self._header()
+            else:
+                self._pair(table)
+
+    def _header(self) -> Key:
+        while self._word == "[":
+            self._next()
+        key = self._key(())
+        while self._word == "]":
+            self._next()
+        return key
+
+    def _key(self, table: Key) -> Key:
+        """Read `a.b."c d"`, and note the line for it and for every table that it makes on the way."""
+        key = table
+        while True:
+            key = (*key, _name(self._word))
+            self.lines.setdefault(key, self._line)
+            self._next()
+            if self._word != ".":
+                return key
+            self._next()
+
+    def _pair(self, table: Key) -> None:
+        key = self._key(table)
+        self._next()
+        self._value(key)
+
+    def _value(self, key: Key) -> None:
+        if self._word == "{":
+            self._many("}", lambda: self._pair(key))
+        elif self._word == "[":
+            self._many("]", lambda: self._value(key))
+        else:
+            while self._word and self._word not in ",]}\n":
+                self._next()
+
+    def _many(self, end: str, one: Callable[[], None]) -> None:
+        self._next()
+        while self._word != end:
+            if self._word in ",\n":
+                self._next()
+            else:
+                one()
+        self._next()
+
+
+def _tokens(text: str) -> Iterator[tuple[int, str]]:
+    line = 1
+    for match in _TOKEN.finditer(text):
+        if match.lastgroup not in {"comment", "space"}:
+            yield line, match[0]
+        line += match[0].count("\n")
+
+
+def _name(token: str) -> str:
+    """Return the key that a token writes, quoted or bare."""
+    return next(iter(tomllib.loads(f"{token} = 0"))) if token[0] in "\"'" else token

@@ -1,0 +1,83 @@
+"""What the next tick will do and why: the value that `decide` returns, `--dry-run` prints, and the tick carries out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ..kinds import Mode
+from ..runs.launch import Launch
+from ..state.facts import Patch, Run
+
+
+@dataclass(frozen=True)
+class Skip:
+    """One persona that is not launched now, and why."""
+
+    persona: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A sprint to be started. `reason` is what asked for it; `personas` are those of its first batch."""
+
+    number: int
+    reason: str
+    personas: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The next tick. Empty parts are parts with nothing to do; `idle` says why there is nothing at all.
+
+    `finish` is how the sprint ends: converged, spent, broken or deadline. `wait_until` is when a retry is due.
+    """
+
+    tick: int = 1
+    sprint: int | None = None
+    mode: str = Mode.PARALLEL
+    rule: str = ""
+    opening: Opening | None = None
+    lost: tuple[Run, ...] = ()
+    weave: tuple[Patch, ...] = ()
+    launches: tuple[Launch, ...] = ()
+    skips: tuple[Skip, ...] = ()
+    aside: tuple[Skip, ...] = ()
+    finish: str | None = None
+    wait_until: datetime | None = None
+    idle: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def document(self) -> dict[str, Any]:
+        """Return the plan as the JSON object of `scheduler --dry-run --json`."""
+        return {
+            "tick": self.tick,
+            "sprint": self.sprint,
+            "starts": self.opening.reason if self.opening else None,
+            "mode": self.mode,
+            "rule": self.rule,
+            "lost": [{"run": run.id, "persona": run.persona, "attempt": run.attempt} for run in self.lost],
+            "weave": [{"run": p.run, "persona": p.persona, "base": p.base, "files": [*p.files]} for p in self.weave],
+            "launches": [
+                {
+                    "persona": one.persona,
+                    "agent": one.agent,
+                    "attempt": one.attempt,
+                    "run": one.run,
+                    "reason": one.reason,
+                    "why": one.why,
+                    "unread": len(one.mail),
+                    "mail": [mail.seq for mail in one.mail],
+                    "estimate": one.estimate,
+                }
+                for one in self.launches
+            ],
+            "skips": [{"persona": skip.persona, "why": skip.why} for skip in self.skips],
+            "set_aside": [{"persona": skip.persona, "why": skip.why} for skip in self.aside],
+            "finish": self.finish,
+            "wait_until": self.wait_until.isoformat() if self.wait_until else None,
+            "idle": self.idle,
+            "notes": [*self.notes],
+        }

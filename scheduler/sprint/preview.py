@@ -1,0 +1,49 @@
+"""A dry run: the next tick as it would be, with what the weaver would do, from what is there. Nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..landing.integrate import preview, standing
+from ..weaver.result import Woven
+from .decide import Wish
+from .plan import Plan, Skip
+from .start import beginning, rehearsed
+from .tick import Ticker
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A plan with what it would meet: `base` is the commit launches start from, `troubles` what would stop them."""
+
+    plan: Plan
+    base: str
+    branch: str
+    woven: Woven | None
+    troubles: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `scheduler --dry-run --json`."""
+        told = self.plan.document() | {"base": self.base, "branch": self.branch, "troubles": [*self.troubles]}
+        return told | {"woven": self.woven.document() if self.woven else None}
+
+
+def look_ahead(ticker: Ticker, wish: Wish) -> Preview:
+    """Plan the next tick and weave its patches in a scratch store. Raises as a tick would before it starts."""
+    shop = ticker.shop
+    state = shop.state()
+    plan = ticker.plan(wish, state)
+    away = [Skip(one.id, "not scheduled") for one in shop.roster.personas if not one.scheduled]
+    plan = replace(rehearsed(shop, plan), skips=(*plan.skips, *away), notes=(*plan.notes, *shop.roster.problems))
+    sprint = state.sprint
+    if sprint is None:
+        branch = f"team/sprint-{state.number + 1}"
+        base = beginning(shop, state, plan.opening, ticker.base) if plan.opening else ""
+    else:
+        branch, base = sprint.branch, standing(shop, sprint)[0]
+    woven = preview(shop, state, plan.weave, base) if plan.weave and base else None
+    troubles = [*shop.troubles([launch.agent for launch in plan.launches]), *shop.gate_troubles()]
+    if plan.opening and (trouble := shop.branch_trouble(branch)):
+        troubles.append(trouble)
+    return Preview(plan, woven.tip if woven else base, branch, woven, tuple(troubles))

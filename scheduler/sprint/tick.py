@@ -1,0 +1,177 @@
+"""One step of the loop: give up lost runs, weave, judge, consolidate mailboxes, launch.
+
+State is read anew after each part that changed it, so a tick that was cut off anywhere is simply gone on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from ...mail.log.event import Draft, derived_id
+from ...personas.running.sweep import sweep
+from ..context import Workshop
+from ..errors import NotReady
+from ..landing.integrate import Integration, integrate, settled
+from ..landing.record import record
+from ..leader import myself
+from ..runs.batch import Dispatcher
+from ..runs.run import Batch
+from ..state.facts import OPEN, Sprint
+from ..state.sprints import State
+from . import escalation as handover
+from . import idle as rest
+from .decide import Wish, decide
+from .plan import Plan
+from .start import beginning, rehearsed
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a tick did: the plan it carried out, what was woven before the launches, and the state it left."""
+
+    plan: Plan
+    state: State
+    integration: Integration | None = None
+
+
+@dataclass
+class Ticker:
+    """Carries ticks out. `tell` hears of plans and weaves as they happen; `seen` digests settings and roster.
+
+    `head` is the log's last event before the state was read, for `rest`.
+    """
+
+    shop: Workshop
+    dispatcher: Dispatcher
+    base: str | None = None
+    tell: Callable[[Plan | Integration | str], object] = field(default=lambda _: None)
+    seen: str = ""
+    head: int = -1
+
+    def read(self) -> State:
+        """Read where things stand for whoever leads: between two batches a run of this very process is a dead one."""
+        self.head = self.shop.mailbox.log.snapshot().head
+        state, me = self.shop.state(whole=False), myself()
+        own = {run.id for run in state.runs if run.status == OPEN and run.supervisor == me}
+        return replace(state, dead=state.dead | own)
+
+    def plan(self, wish: Wish, state: State | None = None) -> Plan:
+        """Decide what is next, and change nothing. This is what `--dry-run` prints."""
+        shop = self.shop
+        return decide(state or shop.state(whole=False), shop.members, shop.settings.sprint, shop.clock.now(), wish)
+
+    def tick(self, wish: Wish, state: State | None = None) -> Done:
+        """Carry out one tick. Raises NotReady before anything is started where something is missing.
+
+        `state` is what was read since this process leads; without it, it is read now.
+        """
+        state = state or self.read()
+        plan = self.plan(wish, state)
+        if plan.idle or plan.wait_until:
+            return self._idle(plan, state, wish)
+        self._check(plan)
+        if plan.opening:
+            state = self._open(plan, state)
+        integration = self._settle(plan, state)
+        if plan.lost or integration or plan.opening:
+            state = self.read()
+            plan = self._after(wish, state, plan)
+        plan = rehearsed(self.shop, plan)
+        self.shop.append(handover.drafts(self.shop, state, plan))
+        self.shop.mailbox.bounce()
+        self.tell(plan)
+        self._launch(plan, state)
+        closing = handover.closing(self.shop, self.shop.state(whole=False), plan) if plan.finish else []
+        self.shop.append([_ticked(plan), *closing])
+        return Done(plan, self.shop.state(whole=False), integration)
+
+    def _after(self, wish: Wish, state: State, before: Plan) -> Plan:
+        """Decide again what to launch, now that the patches are woven and the mail about them is out."""
+        plan = replace(self.plan(wish, state), opening=before.opening, lost=before.lost, weave=before.weave)
+        self._check(plan)
+        return plan
+
+    def _check(self, plan: Plan) -> None:
+        if troubles := [*self.shop.troubles([one.agent for one in plan.launches]), *self.shop.gate_troubles()]:
+            raise NotReady("; ".join(troubles))
+
+    def _idle(self, plan: Plan, state: State, wish: Wish) -> Done:
+        self.tell(plan)
+        if state.paused or state.sprint is None:
+            done = rest.idle(plan.idle or "", None if state.paused else wish.until, self.seen, self.head)
+        else:
+            why = plan.idle or f"next try at {plan.wait_until:%H:%M:%S}Z"
+            done = Draft("tick.done", "scheduler", data={"idle": why})
+        self.shop.append([done])
+        return Done(plan, state)
+
+    def _open(self, plan: Plan, state: State) -> State:
+        """Start a sprint: on record first, then its branch."""
+        opening, shop = plan.opening, self.shop
+        assert opening is not None  # noqa: S101 - asked for by `tick`
+        base = beginning(shop, state, opening, self.base)
+        branch = f"team/sprint-{opening.number}"
+        if trouble := shop.branch_trouble(branch):
+            raise NotReady(trouble)
+        own = derived_id("sprint", str(opening.number), base)
+        data: dict[str, Any] = {
+            "sprint": opening.number, "id": own, "base_branch": self.base or shop.settings.team.base, "base": base,
+            "branch": branch, "mode": plan.mode, "rule": plan.rule, "reason": opening.reason,
+            "personas": [*opening.personas],
+        }  # fmt: skip
+        shop.mirror.discard()
+        shop.append([Draft("sprint.started", "scheduler", data=data)])
+        return shop.state(whole=False)
+
+    def _settle(self, plan: Plan, state: State) -> Integration | None:
+        """Give up what was lost, and weave what is pending."""
+        sprint = _open_sprint(state)
+        if plan.lost:
+            self._lose(plan)
+        if not plan.weave:
+            settled(self.shop, sprint)
+            return None
+        integration = integrate(self.shop, state, plan.weave, self.dispatcher.stop, self.tell)
+        record(self.shop, state, integration)
+        self.tell(integration)
+        return integration
+
+    def _lose(self, plan: Plan) -> None:
+        sweep([run.id for run in plan.lost])
+        self.shop.mirror.discard()
+        self.shop.append(
+            [
+                Draft(
+                    "run.lost", "scheduler", run=run.id, data=_gone(run.persona),
+                    id=derived_id("run.lost", run.id),
+                )
+                for run in plan.lost
+            ]
+        )  # fmt: skip
+
+    def _launch(self, plan: Plan, state: State) -> None:
+        if not plan.launches:
+            return
+        sprint = _open_sprint(state)
+        spent = (self.shop.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
+        left = max(1.0, self.shop.settings.sprint.deadline - spent)
+        base = settled(self.shop, sprint)
+        self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left))
+
+
+def _gone(persona: str) -> dict[str, Any]:
+    return {"persona": persona, "why": "its scheduler is gone", "orderly": False}
+
+
+def _ticked(plan: Plan) -> Draft:
+    data = {"sprint": plan.sprint, "tick": plan.tick, "mode": plan.mode, "launched": len(plan.launches)}
+    return Draft("tick.done", "scheduler", data=data, id=derived_id("tick", str(plan.sprint), str(plan.tick)))
+
+
+def _open_sprint(state: State) -> Sprint:
+    sprint = state.sprint
+    assert sprint is not None  # noqa: S101 - a plan that is not idle has a sprint
+    return sprint

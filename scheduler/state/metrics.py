@@ -1,0 +1,272 @@
+"""A sprint in figures: one pure function from what the log tells to everything that a report or a picture shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from statistics import fmean
+from typing import Any
+
+from ...mail.clock import rfc3339
+from ..kinds import Mode
+from .facts import OPEN, PENDING, Patch, Run, Sprint
+from .sprints import State
+
+LANDED = "landed"
+CONFLICTED = "conflicted"
+HELD = "held"
+NO_CHANGE = "no change"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One run in time: from when to when, in seconds since the sprint's start, and what came of it."""
+
+    run: str
+    persona: str
+    attempt: int
+    tick: int
+    reason: str
+    start: float
+    end: float
+    seconds: float | None
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """One patch that was woven, at its place: tick by tick those that landed, in order, then the others."""
+
+    run: str
+    persona: str
+    attempt: int
+    tick: int
+    status: str
+    commit: str | None
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two patches that stood in each other's way, by their runs, and where."""
+
+    one: str
+    other: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A persona's way out of a conflict: the tick in which it came, and the one in which a patch of it landed."""
+
+    persona: str
+    since: int
+    landed: int | None
+
+    @property
+    def ticks(self) -> int | None:
+        """How many ticks it took; None while nothing has landed."""
+        return None if self.landed is None else self.landed - self.since
+
+
+@dataclass(frozen=True)
+class Share:
+    """One persona's part. `waiting` is the time until its last run ended, less that of its runs."""
+
+    persona: str
+    runs: int
+    seconds: float
+    waiting: float
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A sequential sprint of the same personas from the same base; `ratio` is its wall time over this one's."""
+
+    sprint: int
+    ticks: int
+    seconds: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """A sprint in figures; times are in seconds. `wall` is by the clock, `busy` the sum of what its runs took.
+
+    `dropped` are patches that nobody offered to the weaver, because their run was cut off. `pending` wait for it.
+    """
+
+    sprint: int
+    mode: str
+    rule: str
+    base: str
+    branch: str
+    started: str
+    finished: str | None
+    outcome: str | None
+    ticks: int
+    wall: float
+    busy: float
+    runs: Mapping[str, int]
+    offered: int
+    patches: Mapping[str, int]
+    resolutions: tuple[Resolution, ...]
+    personas: tuple[Share, ...]
+    measured: Comparison | None
+    bars: tuple[Bar, ...]
+    boundaries: tuple[tuple[int, float], ...]
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+    mails: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def conflict_rate(self) -> float | None:
+        """Patches that conflicted, over those that were offered to the weaver; None without any."""
+        return self.patches.get(CONFLICTED, 0) / self.offered if self.offered else None
+
+    @property
+    def resolved(self) -> tuple[int, ...]:
+        """How many ticks each resolved conflict took."""
+        return tuple(each.ticks for each in self.resolutions if each.ticks is not None)
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """Personas with a conflict after which nothing of theirs has landed."""
+        return tuple(dict.fromkeys(each.persona for each in self.resolutions if each.landed is None))
+
+    @property
+    def estimated_speedup(self) -> float | None:
+        """Busy time over wall time: what running the same one after the other would at least have taken, as a ratio."""
+        return self.busy / self.wall if self.mode != Mode.SEQUENTIAL and self.wall > 0 and self.busy else None
+
+    @property
+    def landing_order(self) -> tuple[Node, ...]:
+        """The patches that landed, in that order."""
+        return tuple(node for node in self.nodes if node.status == LANDED)
+
+    def document(self) -> dict[str, Any]:
+        """Return the documented JSON object: every field, and what is worked out from them."""
+        resolved = self.resolved
+        return asdict(self) | {
+            "conflict_rate": self.conflict_rate,
+            "ticks_to_resolve": {
+                "mean": fmean(resolved) if resolved else None,
+                "max": max(resolved, default=None),
+                "unresolved": [*self.unresolved],
+            },
+            "speedup": {"estimated": self.estimated_speedup, "measured": self.measured and self.measured.ratio},
+            "landing_order": [node.persona for node in self.landing_order],
+        }
+
+
+def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int] | None = None) -> Metrics:
+    """Work out a sprint's figures; `now` stands in for the end of what is still open. `mails` are counted by type."""
+    runs = [run for run in state.runs if run.sprint == sprint.number]
+    patches = {patch.run: patch for patch in state.patches if patch.sprint == sprint.number}
+    bars = tuple(_bar(run, patches.get(run.id), sprint.started, rfc3339(now)) for run in runs)
+    wall = _between(sprint.started, sprint.finished or rfc3339(now))
+    nodes = _nodes(runs, patches.values(), sprint)
+    return Metrics(
+        sprint.number, sprint.mode, sprint.rule, sprint.base, sprint.branch, sprint.started, sprint.finished,
+        sprint.outcome, sprint.ticks, wall, _busy(bars), dict(Counter(run.status for run in runs)),
+        sum(patch.tick > 0 for patch in patches.values()), dict(Counter(patch.status for patch in patches.values())),
+        _resolutions(patches.values()), _shares(sprint, bars), _comparison(state, sprint, wall), bars,
+        _boundaries(sprint, bars), nodes, _links(state, sprint, nodes), dict(mails or {}),
+    )  # fmt: skip
+
+
+def _between(since: str, until: str) -> float:
+    """Return the seconds from one time of the log to another; a clock that was set back in between gives 0."""
+    return max(0.0, round((datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds(), 3))
+
+
+def _busy(bars: Sequence[Bar]) -> float:
+    return round(sum(bar.seconds or 0.0 for bar in bars), 3)
+
+
+def _bar(run: Run, patch: Patch | None, start: str, now: str) -> Bar:
+    """Place a run in time. How long one worked that was lost with its scheduler, nobody knows."""
+    began, ended = _between(start, run.started), _between(start, run.finished or now)
+    seconds = round(ended - began, 3) if run.status == OPEN else run.seconds
+    return Bar(
+        run.id, run.persona, run.attempt, run.tick, run.reason, began, max(began, ended), seconds, _outcome(run, patch)
+    )
+
+
+def _outcome(run: Run, patch: Patch | None) -> str:
+    """Say what came of a run: what became of its patch, else how it ended."""
+    if patch and (patch.tick or run.status == "ok"):
+        return _fate(patch)
+    return NO_CHANGE if run.status == "ok" else run.status
+
+
+def _shares(sprint: Sprint, bars: Sequence[Bar]) -> tuple[Share, ...]:
+    """Work out each persona's part, in the order of the sprint's batch; who was woken by mail alone comes after."""
+    found: list[Share] = []
+    ran = dict.fromkeys(bar.persona for bar in bars)
+    for persona in dict.fromkeys([one for one in sprint.personas if one in ran] + [*ran]):
+        own = [bar for bar in bars if bar.persona == persona]
+        seconds, end = _busy(own), max(bar.end for bar in own)
+        outcome = LANDED if any(bar.outcome == LANDED for bar in own) else own[-1].outcome
+        found.append(Share(persona, len(own), seconds, max(0.0, round(end - seconds, 3)), outcome))
+    return tuple(found)
+
+
+def _resolutions(patches: Iterable[Patch]) -> tuple[Resolution, ...]:
+    """Follow each persona from a conflict to its next patch that lands; a conflict after that is another one."""
+    waiting: dict[str, int] = {}
+    found: list[Resolution] = []
+    for patch in sorted(patches, key=lambda patch: (patch.tick, patch.seq)):
+        if patch.status == CONFLICTED:
+            waiting.setdefault(patch.persona, patch.tick)
+        elif patch.status == LANDED and patch.persona in waiting:
+            found.append(Resolution(patch.persona, waiting.pop(patch.persona), patch.tick))
+    return (*found, *(Resolution(persona, since, None) for persona, since in waiting.items()))
+
+
+def _comparison(state: State, sprint: Sprint, wall: float) -> Comparison | None:
+    """Find the last sequential sprint that can be compared."""
+    if sprint.mode == Mode.SEQUENTIAL or not wall:
+        return None
+    for other in reversed(state.sprints):
+        same = other.base == sprint.base and set(other.personas) == set(sprint.personas)
+        if other.mode == Mode.SEQUENTIAL and same and other.finished:
+            seconds = _between(other.started, other.finished)
+            return Comparison(other.number, other.ticks, seconds, seconds / wall)
+    return None
+
+
+def _boundaries(sprint: Sprint, bars: Sequence[Bar]) -> tuple[tuple[int, float], ...]:
+    """Find when each tick began: the first with the sprint, another once all runs of those before it had ended."""
+    last = max([sprint.ticks, *(bar.tick for bar in bars)])
+    return tuple((tick, max((bar.end for bar in bars if bar.tick < tick), default=0.0)) for tick in range(1, last + 1))
+
+
+def _nodes(runs: Sequence[Run], patches: Iterable[Patch], sprint: Sprint) -> tuple[Node, ...]:
+    """Put the patches that were woven in order, by the order in which their commits were made."""
+    commits = {commit: number for number, commit in enumerate(sprint.commits)}
+    attempts = {run.id: run.attempt for run in runs}
+    woven = [patch for patch in patches if patch.tick]
+    woven.sort(key=lambda patch: (patch.tick, commits.get(patch.commit or "", len(commits)), patch.seq))
+    return tuple(
+        Node(patch.run, patch.persona, attempts[patch.run], patch.tick, _fate(patch), patch.commit) for patch in woven
+    )
+
+
+def _fate(patch: Patch) -> str:
+    """Say what became of a patch: one that was approved, and is not woven again yet, has been held."""
+    return HELD if patch.status == PENDING and patch.tick else patch.status
+
+
+def _links(state: State, sprint: Sprint, nodes: Sequence[Node]) -> tuple[Link, ...]:
+    known = {node.run for node in nodes}
+    found = {
+        (one, other): files
+        for weave in state.weaves
+        if weave.sprint == sprint.number
+        for one, other, files in weave.conflicts
+        if one in known and other in known
+    }
+    return tuple(Link(one, other, files) for (one, other), files in found.items())

@@ -1,0 +1,168 @@
+"""References from one task's input to another's output: `{{ tasks.<id>.output.<path> }}` in any text of the input.
+
+A reference is looked up, never evaluated, and what was put in is never looked at again: output is data.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, cast
+
+from ...mail.errors import TeamMailError
+from ..problems import hint, shown, where
+from .strict import Path, flaws
+
+MAX_TEXT = 1 << 20  # characters that references put into one input
+_START = re.compile(r"\{\{\s*+tasks\.")
+_QUOTED = r"""(?:"(?:[^"\\]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"|'[^']*+')"""
+_STEP = rf"(?:\.[\w-]++|\[\s*+(?:\d++|{_QUOTED})\s*+\])"
+_STEPS = re.compile(_STEP)
+_REFERENCE = re.compile(rf"\{{\{{\s*+tasks\.([A-Za-z0-9_-]++)\.output({_STEP}*+)\s*+\}}\}}")
+_SAMPLE = 60  # characters of a malformed one that are shown
+
+
+class MissingOutput(TeamMailError):
+    """A reference that cannot be filled: what it names is not there, or is too much; the message says which."""
+
+
+class Reference(NamedTuple):
+    """One reference as it was found: at which path of the input, to which task's output, or malformed."""
+
+    path: Path
+    task: str = ""
+    malformed: str = ""
+
+
+def references(value: Any) -> frozenset[str]:
+    """Return the ids of the tasks whose output an input refers to."""
+    return frozenset(found.task for found in find_references(value) if found.task)
+
+
+def find_references(value: Any, path: Path = ()) -> Iterator[Reference]:
+    """Go through the references of an input, also through what begins like one and is none."""
+    if isinstance(value, str):
+        if "{{" in value:
+            yield from _in_text(value, path)
+    elif isinstance(value, dict):
+        for key, item in cast("dict[str, Any]", value).items():
+            yield from find_references(item, (*path, key))
+    elif isinstance(value, list):
+        for key, item in enumerate(cast("list[Any]", value)):
+            yield from find_references(item, (*path, key))
+
+
+def has_reference(text: str) -> bool:
+    """Tell whether a text holds a reference."""
+    return "{{" in text and _REFERENCE.search(text) is not None
+
+
+def _in_text(text: str, path: Path) -> Iterator[Reference]:
+    at = 0
+    while start := _START.search(text, at):
+        if match := _REFERENCE.match(text, start.start()):
+            yield Reference(path, match[1])
+            at = match.end()
+        else:
+            yield Reference(path, malformed=text[start.start() : start.start() + _SAMPLE])
+            at = start.end()
+
+
+def filled(value: Any, outputs: Mapping[str, Any]) -> Any:
+    """Return an input with each reference replaced by what it names; what is put in is a copy.
+
+    A text that is one reference and nothing else becomes the value, of its own type. Within other text a value is
+    written out: text as it is, everything else as compact JSON. Raises MissingOutput.
+    """
+    filling = _Filling(outputs)
+    result = filling.fill(value)
+    if filling.left < MAX_TEXT:
+        for path, what in flaws(result):
+            raise MissingOutput(f"{where(('input_data', *path))}, with the outputs in it, {what}")
+    return result
+
+
+class _Filling:
+    """One filling of one input: `left` is how many characters may still be put in."""
+
+    def __init__(self, outputs: Mapping[str, Any]) -> None:
+        self.left = MAX_TEXT
+        self._outputs = outputs
+
+    def fill(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._text(value) if "{{" in value else value
+        if isinstance(value, dict):
+            return {key: self.fill(item) for key, item in cast("dict[str, Any]", value).items()}
+        return [self.fill(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+
+    def _text(self, text: str) -> Any:
+        if whole := _REFERENCE.fullmatch(text):
+            return json.loads(self._json(whole))
+        return _REFERENCE.sub(self._within, text)
+
+    def _within(self, match: re.Match[str]) -> str:
+        value, name = self._named(match)
+        return self._counted(value, name) if isinstance(value, str) else self._json(match)
+
+    def _json(self, match: re.Match[str]) -> str:
+        value, name = self._named(match)
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            raise MissingOutput(f"{name}: is nothing that JSON could hold") from None
+        return self._counted(text, name)
+
+    def _counted(self, text: str, name: str) -> str:
+        self.left -= len(text)
+        if self.left < 0:
+            raise MissingOutput(
+                f"{name}: makes the input more than {MAX_TEXT:,} characters longer; refer to a part of it"
+            )
+        return text
+
+    def _named(self, match: re.Match[str]) -> tuple[Any, str]:
+        """Look up what a reference names; return it with the reference's own path, for messages."""
+        name = f"tasks.{match[1]}.output"
+        if match[1] not in self._outputs:
+            raise MissingOutput(f"{name}: task '{match[1]}' has given no output")
+        value = self._outputs[match[1]]
+        for step in map(_key, _STEPS.findall(match[2])):
+            value, name = _inner(value, step, name), f"{name}{_written(step)}"
+        return value, name
+
+
+def _key(step: str) -> str:
+    """Return the key or index that a step of a path means."""
+    if step.startswith("."):
+        return step[1:]
+    inner = step[1:-1].strip()
+    if inner.startswith('"'):
+        return json.loads(inner, strict=False)
+    return inner[1:-1] if inner.startswith("'") else inner
+
+
+def _written(step: str) -> str:
+    return f".{step}" if re.fullmatch(r"[\w-]+", step) else f'["{shown(step)}"]'
+
+
+def _inner(value: Any, step: str, name: str) -> Any:
+    """Take one step into a value. Raises MissingOutput that says what there is instead."""
+    missing = f"{name}{_written(step)}: there is no {shown(step)}; "
+    if isinstance(value, dict):
+        held = cast("dict[str, Any]", value)
+        if step in held:
+            return held[step]
+        raise MissingOutput(missing.removesuffix("; ") + (hint(step, list(map(str, held))) or "; the object is empty"))
+    if isinstance(value, list):
+        items = cast("list[Any]", value)
+        if step.isdecimal() and step.isascii() and len(step) < len("1000000000") and int(step) < len(items):
+            return items[int(step)]
+        raise MissingOutput(missing + _indexes(len(items)))
+    kind = "text" if isinstance(value, str) else "null" if value is None else f"{json.dumps(value, default=repr)}"
+    raise MissingOutput(f"{missing}{name} is {kind}")
+
+
+def _indexes(length: int) -> str:
+    return "the list is empty" if not length else f"there are 0 to {length - 1}" if length > 1 else "there is only 0"

@@ -1,0 +1,95 @@
+"""What a weave gives: which patches landed, in which order, and why the others did not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .patch import Offer
+
+# How one side of a clash begins where it has no lines to show.
+GONE = "(no such file: deleted or moved)"
+BINARY = "(a binary file, "
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A patch that is on the branch now."""
+
+    offer: Offer
+    commit: str
+    how: str  # "apply": every file was as the patch knew it; "3way", "merge-tree": merged with what had landed
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Clash:
+    """One place where a patch and the branch want different things."""
+
+    file: str
+    theirs: str  # what stands on the branch now
+    yours: str  # what the patch wanted there
+    landed_by: tuple[tuple[str, str, str], ...] = ()  # whose work stands there: persona, commit, key
+    line: int = 0  # where `theirs` begins on the branch; 0 where there is no such place
+    was: str = ""  # what both started from
+    apart: bool = False  # `git apply --3way` would not mark this place, but refuse the whole patch for it
+
+
+@dataclass(frozen=True)
+class Conflicted:
+    """A patch that could not land beside the others."""
+
+    offer: Offer
+    clashes: tuple[Clash, ...]
+    tip: str  # the new base to start from
+    signature: str  # the same conflict twice has the same one
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A patch that is not taken, whatever the others are."""
+
+    offer: Offer
+    reason: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """A patch that waits for a human's approval."""
+
+    offer: Offer
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Woven:
+    """All that came of a weave. Each commit of `landed` has the one before as its parent, the first one `start`."""
+
+    start: str
+    tip: str
+    landed: tuple[Landed, ...] = ()
+    conflicted: tuple[Conflicted, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    held: tuple[Held, ...] = ()
+    conflicts: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # who stands in whose way, and in which files
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of a weave."""
+        return {
+            "start": self.start,
+            "tip": self.tip,
+            "landed": [
+                _who(one.offer) | {"commit": one.commit, "how": one.how, "files": [*one.files]} for one in self.landed
+            ],
+            "conflicted": [
+                _who(one.offer) | {"signature": one.signature, "files": sorted({clash.file for clash in one.clashes})}
+                for one in self.conflicted
+            ],
+            "refused": [_who(one.offer) | {"reason": one.reason} for one in self.refused],
+            "held": [_who(one.offer) | {"files": [*one.files]} for one in self.held],
+            "conflicts": [[first, second, [*files]] for first, second, files in self.conflicts],
+        }
+
+
+def _who(offer: Offer) -> dict[str, Any]:
+    return {"run": offer.key, "persona": offer.persona}

@@ -1,0 +1,131 @@
+"""The commands of `scheduler` that look and steer: status, history, stop, pause, approve, land and the like."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from . import scheduler_options as option
+
+app = typer.Typer()
+
+
+def _echo(lines: Any) -> None:
+    for text in lines:
+        typer.echo(text)
+
+
+@app.command()
+def status(as_json: option.Json = False) -> None:
+    """Say where things stand: who leads, the sprint, the runs that are open, what waits for whom."""
+    from ...mail import render as mail_render
+    from ...scheduler.leader import leading
+    from ...scheduler.sprint.standing import beats, described
+    from .. import session
+    from ..show import sprint as render
+
+    shop = session.workshop()
+    state, leader = shop.state(), leading(shop.home / "work")
+    if as_json:
+        mail_render.document(described(state, leader, shop.home, shop.clock.now()))
+        return
+    who = f"process {leader['pid']} leads" if leader else "nobody leads now"
+    _echo(render.status(state, who, beats(state, shop.home, shop.clock.now())))
+
+
+@app.command()
+def history(as_json: option.Json = False) -> None:
+    """List the sprints, the newest last."""
+    from ...mail import render as mail_render
+    from ...scheduler.state.summary import summary
+    from .. import session
+    from ..show import sprint as render
+
+    shop = session.workshop()
+    state = shop.state()
+    if as_json:
+        now = shop.clock.now()
+        mail_render.document([summary(state, one, now).document() | {"outcome": one.outcome} for one in state.sprints])
+    else:
+        _echo(render.history(state))
+
+
+@app.command()
+def stop(
+    run: Annotated[str, typer.Argument(help="A run: its id, the beginning of it, or its persona's name.")],
+) -> None:
+    """End one run; it is not tried again in this sprint, nor in its dispatch."""
+    from ...mail.commands import caller
+    from ...scheduler.sprint.control import by_people_only, stop_run
+    from .. import session
+
+    by_people_only("scheduler stop")
+    shop = session.workshop()
+    found = stop_run(shop, run, caller.identity_or_human(None, shop.mailbox.directory))
+    typer.echo(f"stopping {found.persona}, attempt {found.attempt} ({found.id})")
+
+
+@app.command()
+def pause() -> None:
+    """Start nothing more until `scheduler resume`; runs under way go on to their end."""
+    _mark("scheduler.paused", "paused; scheduler resume goes on")
+
+
+@app.command()
+def resume() -> None:
+    """Go on after `scheduler pause`."""
+    _mark("scheduler.resumed", "resumed")
+
+
+def _mark(kind: str, said: str) -> None:
+    from ...mail.commands import caller
+    from ...mail.log.event import Draft
+    from ...scheduler.sprint.control import by_people_only
+    from .. import session
+
+    by_people_only(f"what makes {kind}")
+    shop = session.workshop()
+    shop.append([Draft(kind, caller.identity_or_human(None, shop.mailbox.directory))])
+    typer.echo(said)
+
+
+@app.command()
+def approve(run: Annotated[str, typer.Argument(help="The run whose patch is held, or its persona's name.")]) -> None:
+    """Let a patch to sensitive files land with the next weave. Only a person may: a run is refused."""
+    from ...mail.commands import caller
+    from ...scheduler.sprint.control import approve_patch, by_people_only
+    from .. import session
+
+    by_people_only("scheduler approve")
+    shop = session.workshop()
+    patch = approve_patch(shop, run, caller.identity_or_human(None, shop.mailbox.directory))
+    typer.echo(f"approved: {patch.persona}'s patch to {', '.join(patch.files)}; the next tick of a sprint weaves it")
+
+
+@app.command()
+def land(number: Annotated[int, typer.Argument(help="The sprint's number; 0 is the last one.", min=0)] = 0) -> None:
+    """Fast-forward the base branch to what a sprint has woven; refuse if the base has moved."""
+    from ...mail.units import counted
+    from ...scheduler.landing.base import land as take
+    from ...scheduler.sprint.control import by_people_only
+    from .. import session
+
+    by_people_only("scheduler land")
+    shop = session.workshop()
+    state = shop.state()
+    branch, commit, gained = take(shop, state, number or state.number)
+    further = f"{counted(gained, 'commit')} further" if gained else "as it was before"
+    typer.echo(f"{branch} is at {commit[:12]} now, {further}")
+
+
+@app.command("install-cron")
+def install_cron(
+    form: Annotated[str, typer.Argument(help="systemd, crontab, github or all.")] = "all",
+) -> None:
+    """Print what starts sprints without you: a systemd unit, a crontab line, a GitHub Actions workflow."""
+    from .. import session
+    from ..install import texts
+
+    shop = session.workshop()
+    _echo(texts(shop.top, shop.settings, form))

@@ -1,0 +1,1 @@
+"""`team demo`: a small project, a scripted agent, and a sprint run twice."""

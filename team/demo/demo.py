@@ -1,0 +1,215 @@
+"""The demo: one team does the same work twice on a real project, one after the other and all at once, and compares.
+
+The scheduler runs as the command that people use, so what is seen here is what they will get.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from ...mail.errors import TeamMailError, UsageError
+from ...mail.log.event import Event
+from ...mail.log.log import EventLog
+from ...mail.render import clean, line
+from ...personas.git import Git
+from .material import make_project, make_team, project_files
+
+_TITLES = {"sequential": "One after the other", "parallel": "All at once"}
+_ENDED = (0, 4)  # converged, or not: a result either way
+_LONGEST_MAIL = 60  # lines
+_WIDTH = 74
+
+
+@dataclass(frozen=True)
+class Played:
+    """One sprint of the demo: where it was, and what `scheduler sprint --json` said in the end."""
+
+    folder: Path
+    result: dict[str, Any]
+
+    @property
+    def log(self) -> EventLog:
+        """The team's log."""
+        return EventLog(self.folder / ".team" / "mail")
+
+    def mail(self, *, sender: str = "", to: str = "", type: str = "") -> list[Event]:
+        """List the messages by sender, recipient and type, oldest first."""
+        return [
+            event
+            for event in self.log.read()
+            if event.kind == "mail.sent"
+            and sender in {"", event.sender}
+            and (not to or to in event.recipients)
+            and type in {"", event.data.get("type")}
+        ]
+
+
+def demo(folder: Path | None = None, out: TextIO | None = None) -> bool:
+    """Play the demo in an empty or new folder, by default a temporary one that stays; tell whether all converged."""
+    folder = _empty(folder)
+    stage = _Stage(out or sys.stdout)
+    stage.write(_introduced(folder))
+    played: dict[str, Played] = {}
+    for mode, title in _TITLES.items():
+        make_project(folder / mode)
+        make_team(folder / mode, mode)
+        stage.head(title)
+        played[mode] = _played(folder / mode, mode)
+    one, other = played["sequential"], played["parallel"]
+    stage.head("What it took")
+    stage.write(compared(one.result, other.result))
+    stage.head("Who got in whose way, and was told so by mail")
+    stage.write(conflicts(other))
+    stage.head("What landed, in this order")
+    stage.write(landed(other))
+    stage.head("What the team has to tell you")
+    stage.write(told_human(other))
+    stage.head("Look around")
+    stage.write(around(other, _report(other)))
+    return all(one.result["converged"] for one in played.values())
+
+
+class _Stage:
+    """Where the demo is written: short headings, everything else indented."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self.bold = out.isatty() and "NO_COLOR" not in os.environ
+
+    def head(self, title: str) -> None:
+        self.out.write(f"\n\x1b[1m{title}\x1b[0m\n" if self.bold else f"\n{title}\n")
+        self.out.flush()
+
+    def write(self, lines: Iterator[str]) -> None:
+        for text in lines:
+            self.out.write(f"  {text}".rstrip() + "\n")
+        self.out.flush()
+
+
+def _empty(folder: Path | None) -> Path:
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="team-mail-demo-")).resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not an empty folder; name one that is, or none for a temporary one")
+    return folder.resolve()
+
+
+def _introduced(folder: Path) -> Iterator[str]:
+    files = project_files()
+    modules = sum(name.startswith("kiosk/") for name in files)
+    tests = sum(text.count("def test_") for text in files.values())
+    yield f"project   kiosk, the till of a small shop: {modules} modules, {tests} tests, in git"
+    yield "team      21 personas: 19 played by a script that really edits, the weaver, and you; no model is asked"
+    yield "trouble   one hangs, one crashes, one breaks a test, and seven want the same lines"
+    yield f"folder    {folder}"
+
+
+def _played(folder: Path, mode: str) -> Played:
+    """Run the sprint as a command; its progress goes to our standard error. Raises TeamMailError if it fails."""
+    words = ["-m", "team_mail.team.commands.scheduler", "sprint", "--mode", mode, "--json"]
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-P", *words], cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            told, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.wait()  # it was interrupted too, and ends its runs
+            raise
+    if process.returncode not in _ENDED:
+        raise TeamMailError(f"the {mode} sprint ended with {process.returncode}; what is there stays in {folder}")
+    return Played(folder, json.loads(told))
+
+
+def _environment() -> dict[str, str]:
+    """Leave out what would send the demo to another team or change its settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "GIT_"))}
+
+
+def compared(one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
+    """Set two results of a sprint side by side, the first in sequence and the second in parallel."""
+    rows = [("", *(title.lower() for title in _TITLES.values()))]
+    rows += [(key, str(one[key]), str(other[key])) for key in ("ticks", "runs", "conflicts")]
+    rows.append(("authors", str(len(one["landed"])), str(len(other["landed"]))))
+    rows.append(("seconds", f"{one['seconds']:.1f}", f"{other['seconds']:.1f}"))
+    yield from (f"{name:<10} {left:>20} {right:>14}" for name, left, right in rows)
+    yield ""
+    faster = one["seconds"] / max(other["seconds"], 0.001)
+    yield f"{other['ticks']} ticks instead of {one['ticks']}, and {faster:.1f} times as fast"
+
+
+def conflicts(played: Played) -> Iterator[str]:
+    """List the mail about conflicts and gates, and show one whole."""
+    mails = played.mail(sender="weaver", type="conflict")
+    for mail in [*mails, *played.mail(sender="weaver", type="feedback")]:
+        yield f"{mail.recipients[0]:<12} {line(mail.subject)}"
+    if mails:
+        body = clean(mails[0].body).splitlines()
+        yield ""
+        yield "One of them, whole:"
+        yield ""
+        yield f"  | From: {mails[0].sender}"
+        yield f"  | To: {', '.join(mails[0].recipients)}"
+        yield f"  | Subject: {line(mails[0].subject)}"
+        yield "  |"
+        yield from (f"  | {part}" for text in body[:_LONGEST_MAIL] for part in _wrapped(text))
+        if len(body) > _LONGEST_MAIL:
+            yield f"  | … and {len(body) - _LONGEST_MAIL} lines more"
+
+
+def _wrapped(text: str) -> list[str]:
+    """Break prose to a readable width; what is indented is a command or code and stays whole."""
+    return [text] if text.startswith(" ") or not text else textwrap.wrap(text, _WIDTH, break_long_words=False)
+
+
+def landed(played: Played) -> Iterator[str]:
+    """List the commits of the sprint's branch in the order in which they landed."""
+    git = Git(played.folder / ".git")
+    told = git.line("log", "--reverse", "--format=%h%x09%an%x09%s", f"main..{played.result['branch']}")
+    for number, text in enumerate(told.splitlines(), 1):
+        commit, persona, subject = text.split("\t", 2)
+        yield f"{number:>2}  {commit}  {line(persona):<12} {line(subject.removeprefix(f'{persona}: '))}"
+
+
+def told_human(played: Played) -> Iterator[str]:
+    """List the mail to the human."""
+    mails = played.mail(to="you")
+    yield from (f"{mail.sender:<12} {line(mail.subject)}" for mail in mails)
+    if not mails:
+        yield "nothing"
+
+
+def _report(played: Played) -> Path | None:
+    """Keep the scheduler's own report, pictures and all, beside the projects; none if it cannot be made."""
+    folder = played.folder.parent / "report"
+    words = [sys.executable, "-P", "-m", "team_mail.team.commands.scheduler", "report", "--out", str(folder)]
+    ended = subprocess.run(words, cwd=played.folder, env=_environment(), capture_output=True, check=False)  # noqa: S603
+    return None if ended.returncode else folder
+
+
+def around(played: Played, report: Path | None) -> Iterator[str]:
+    """Say what to look at next."""
+    rows: Sequence[tuple[str, str]] = (
+        (f"cd {played.folder}", "the project of the parallel sprint"),
+        (f"git log --stat main..{played.result['branch']}", "what was woven; main and your checkout are untouched"),
+        ("team-mail inbox --persona you", "your mail; read NUMBER shows one"),
+        ("scheduler history", "the sprint in numbers"),
+        (f"scheduler land {played.result['sprint']}", "take it over into main"),
+    )
+    width = max(len(command) for command, _ in rows[1:])
+    if not shutil.which("scheduler"):
+        yield f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    yield rows[0][0]
+    yield from (f"{command:<{width}}   {what}" for command, what in rows[1:])
+    if report:
+        yield f"{'ls ' + str(report):<{width}}   the report: figures, and pictures of who ran when and what landed"

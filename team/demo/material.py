@@ -1,0 +1,121 @@
+"""What the demo works on: a small real project in git, and a team whose personas are played by a script."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from ...mail.home import settle_home
+from ...personas.git import Git
+
+THINKING = 0.7  # seconds that a persona pretends to think, more or less
+_HANGS = "visionary"
+_PATIENCE = "4s"
+_HUMAN = "you"
+_WAIT = frozenset({_HUMAN, "weaver"})  # nobody plays them
+PERSONAS = {
+    "absolutist": ("💯", "annotates the cart"),
+    "artisan": ("🎨", "gives a function its right name, everywhere"),
+    "builder": ("🏗️", "gives orders a shape"),
+    "curator": ("🎭", "puts first what a reader looks for first"),
+    "deps": ("📦", "brings a pin up to date"),
+    "essentialist": ("💎", "removes what nobody calls"),
+    "evaluator": ("🧐", "reviews, and mails a colleague"),
+    "forge": ("🔨", "lets carts be shipped"),
+    "lore": ("📜", "remembers what happened"),
+    "maya": ("💝", "says what a person at the till should do"),
+    "meta": ("🔍", "crashes once, then writes down how the team works"),
+    "oracle": ("🔮", "answers questions, and asks you one"),
+    "sapper": ("💣", "lets a failure be one, and breaks a test by it"),
+    "scribe": ("✍️", "documents the tax"),
+    "sentinel": ("🛡️", "closes a hole in the store"),
+    "shepherd": ("🐑", "tests what has no test"),
+    "steward": ("🎯", "keeps the record of changes"),
+    "streamliner": ("⚡", "makes a loop a sum"),
+    "visionary": ("🔭", "hangs once, then has ideas"),
+    "weaver": ("🕸️", "no agent but a program: it lands what the others made"),
+    _HUMAN: ("🧑", "you, who are asked what the team cannot know"),
+}
+_SETTINGS = """\
+# The team of the demo: one script plays everybody.
+[team]
+base = "main"
+human = "{human}"
+agent = "script"
+
+[agents.script]
+command = {command}
+timeout = "1m"
+
+[sprint]
+parallel = "{parallel}"
+max_parallel = {count}
+retry_backoff = "0s"
+
+[gates.tests]
+command = {tests}
+timeout = "1m"
+"""
+
+
+def make_project(folder: Path) -> None:
+    """Make the project's repository in an empty or new folder, with one commit on `main`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in project_files().items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    _git(folder)("init", "--quiet", "--initial-branch=main", cwd=folder)
+    _commit(folder, "Open the shop")
+
+
+def make_team(folder: Path, mode: str) -> None:
+    """Put the team beside the project: 19 who work, the weaver and the human. `mode` is parallel or sequential."""
+    home = folder / ".team"
+    (home / "personas").mkdir(parents=True)
+    for name in PERSONAS:
+        (home / "personas" / f"{name}.md").write_text(_persona(name), encoding="utf-8")
+    script = folder.parent / "agent.py"
+    script.write_text((files(__name__.rpartition(".")[0]) / "agent.py").read_text(encoding="utf-8"), "utf-8")
+    settings = _SETTINGS.format(
+        human=_HUMAN,
+        command=json.dumps([sys.executable, "-P", str(script), "{persona}", "{attempt}", str(THINKING)]),
+        parallel="never" if mode == "sequential" else "always",
+        count=len(PERSONAS),
+        tests=json.dumps([sys.executable, "-m", "unittest", "--quiet"]),
+    )
+    (home / "team.toml").write_text(settings, encoding="utf-8")
+    settle_home(home)
+    _commit(folder, "Hire a team")
+
+
+def project_files() -> dict[str, str]:
+    """Read the project from its archive: a line `-- name --` begins each file."""
+    archive = (files(__name__.rpartition(".")[0]) / "project.txt").read_text(encoding="utf-8")
+    _, *parts = re.split(r"(?m)^-- (.+) --\n", archive)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _persona(id: str) -> str:
+    emoji, description = PERSONAS[id]
+    told = {"id": id, "name": id.capitalize(), "emoji": emoji, "description": description}
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in told.items()]
+    if id in _WAIT:
+        lines.append("scheduled: false")
+    if id == _HANGS:
+        lines.append(f"timeout: {_PATIENCE}")
+    return "---\n" + "\n".join(lines) + f"\n---\nYou are {id}. What you do in this shop: {description}.\n"
+
+
+def _git(folder: Path) -> Git:
+    return Git(folder / ".git")
+
+
+def _commit(folder: Path, subject: str) -> None:
+    git = _git(folder).using(work_tree=folder)
+    git("add", "--all", cwd=folder)
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@kiosk.invalid")
+    git(*who, "commit", "--quiet", f"--message={subject}", cwd=folder)

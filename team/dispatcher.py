@@ -1,0 +1,211 @@
+"""Dispatching from Python: tasks in, results out, as `team dispatch` does.
+
+Everything is checked before anything starts. The facts go to the team's log, the traces into `trace_dir`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..mail.home import settle_home
+from ..mail.log.event import Draft, new_id
+from ..mail.units import counted
+from ..personas.agent import Agent
+from ..personas.running.sweep import sweep
+from ..personas.workspace import Mirror
+from ..scheduler.context import Workshop
+from ..scheduler.dispatch.dispatch import Dispatch, started
+from ..scheduler.dispatch.output import DispatchOutput
+from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
+from ..scheduler.landing.integrate import settled
+from ..scheduler.leader import Leader, alive, myself
+from ..scheduler.payload import held, kept
+from ..scheduler.runs.run import News
+from ..scheduler.state.dispatches import SUCCESS, Dispatched, folded, read_dispatch
+from ..scheduler.state.sprints import fact_of
+from ..scheduler.tasks.reader import problems_of
+from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
+from .open import GIVEN, open_bench
+from .session import notes
+
+
+@dataclass
+class ParallelDispatcher:
+    """Carries out tasks that depend on each other, each the moment all it depends on has succeeded.
+
+    `agent` plays every task: the name of one in team.toml, "scripted" for the bundled one that needs no model, or an
+    Agent of your own; by default each persona has its own or the team's. `home` is the `.team` folder, by default the
+    one found from here, or made here. Patches land on a branch of their own, which starts from `base`. `tell` hears of
+    each run's start and end, `executor` makes one of as many workers as may run at once. It may be used again, and by
+    several threads.
+    """
+
+    config: DispatchConfig = field(default_factory=DispatchConfig)
+    agent: Agent | str | None = None
+    home: Path | None = None
+    base: str | None = None
+    tell: Callable[[News | str], object] = lambda _: None
+    executor: Callable[[int], Executor] = ThreadPoolExecutor
+    stop: threading.Event = field(default_factory=threading.Event)
+    flags: Mapping[str, str] = field(default_factory=dict[str, str])
+    _running: list[Dispatch] = field(default_factory=list[Dispatch])
+
+    def dispatch(self, tasks: Sequence[Task]) -> DispatchOutput:
+        """Carry out tasks; return what came of each. Raises InvalidTasks, NotReady: nothing was started then."""
+        shop, repository = self._bench()
+        tasks = self._checked(shop, tasks)
+        base, id = self._base(shop) if repository else "", new_id()  # noqa: A001
+        agents = self._agents(shop, tasks, self._name, base)
+        branch = f"team/dispatch-{id[-8:]}"
+        if repository and (trouble := shop.branch_trouble(branch)):
+            raise NotReady(trouble)
+        for note in notes(shop, "dispatch", repository=repository):
+            self._say(f"note: {note}")
+        found = Dispatched()
+        with self._room(shop, id, repository) as place:
+            entry = kept(shop.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
+            config = self.config.model_dump(mode="json", exclude_unset=True)
+            draft = started(id, entry, config=config, base=base, branch=branch, agent=self._name)
+            return self._carry_out(place, found, draft, tasks=tasks, config=self.config, agents=agents)
+
+    def resume(self, correlation_id: str) -> DispatchOutput:
+        """Go on with a dispatch: what succeeded stays, the rest is done. Its config holds but for what is set in ours.
+
+        Raises NoSuchRun, NotLeader while it is running, NotReady.
+        """
+        shop, repository = self._bench()
+        found = read_dispatch(shop.mailbox, correlation_id)
+        if found.base and not repository:
+            raise NotReady(f"dispatch {found.id} works on a repository; go on with it there")
+        given = given_to(shop, found)
+        config = given.config.model_copy(update=self.config.model_dump(exclude_unset=True))
+        left = [task for task in given.tasks if found.status(task.task_id) != SUCCESS]
+        agents = self._agents(shop, left, self._name or (found.agent if found.agent != GIVEN else None), found.base)
+        with self._room(shop, found.id, bool(found.base)) as place:
+            found = folded(fact_of(row) for row in shop.mailbox.dispatched(found.id))  # as nobody else changes it now
+            if alive(found.supervisor) and found.supervisor != myself() and not found.finished:
+                raise NotReady(f"dispatch {found.id} is running, as process {found.supervisor.get('pid')}")
+            _give_up(place, found)
+            if found.base:
+                _put_back(place, found)
+            draft = Draft("dispatch.resumed", "scheduler", data={"dispatch": found.id, "supervisor": myself()})
+            return self._carry_out(place, found, draft, tasks=given.tasks, config=config, agents=agents)
+
+    def end(self) -> None:
+        """End all runs and start no more, until all dispatches under way are over; a signal's handler may call it."""
+        self.stop.set()
+        for running in [*self._running]:
+            running.end()
+
+    def look_ahead(self, tasks: Sequence[Task]) -> dict[str, str]:
+        """Check everything as `dispatch` does and change nothing; return who would play each persona.
+
+        Raises InvalidTasks, NotReady.
+        """
+        shop, repository = self._bench()
+        tasks = self._checked(shop, tasks)
+        return self._agents(shop, tasks, self._name, self._base(shop) if repository else "")
+
+    def _bench(self) -> tuple[Workshop, bool]:
+        return open_bench(self.home, None if isinstance(self.agent, str) else self.agent, flags=self.flags)
+
+    @property
+    def _name(self) -> str | None:
+        return self.agent if isinstance(self.agent, str) or self.agent is None else GIVEN
+
+    def _checked(self, shop: Workshop, tasks: Iterable[Task]) -> tuple[Task, ...]:
+        given = DispatchInput(tasks=tuple(tasks), config=self.config)
+        if problems := problems_of(given, [persona.id for persona in shop.roster.personas]):
+            raise InvalidTasks(problems)
+        return given.tasks
+
+    def _agents(self, shop: Workshop, tasks: Sequence[Task], name: str | None, base: str) -> dict[str, str]:
+        """Say who plays each persona that has a task: `name`, if there is one. Raises NotReady where one cannot."""
+        default = shop.settings.team.agent
+        agents = {task.agent: name or shop.persona(task.agent).agent or default for task in tasks}
+        if troubles := [*shop.troubles([*agents.values()], base), *shop.gate_troubles()]:
+            more = "" if (shop.home / "team.toml").exists() else ", team init writes that file"
+            raise NotReady("; ".join(troubles) + f"{more}; --agent scripted plays tasks without a model")
+        return agents
+
+    def _base(self, shop: Workshop) -> str:
+        """Return the commit to start from: without settings of a team, what is checked out."""
+        return shop.base(self.base or (None if (shop.home / "team.toml").exists() else "HEAD"))
+
+    @contextmanager
+    def _room(self, shop: Workshop, id: str, repository: bool) -> Generator[Workshop]:
+        """Lend a dispatch clones of its own: other dispatches, and a sprint, may be under way."""
+        folder = shop.home / "work" / f"dispatch-{id[-8:]}"
+        with Leader(folder, f"dispatch {id} is running"):
+            settle_home(shop.home)
+            mirror = Mirror(shop.git.directory, folder) if repository else shop.mirror
+            try:
+                yield replace(shop, mirror=mirror)
+            finally:  # the lock goes last: whoever comes next must not find what is being cleared away
+                for path in [path for path in folder.glob("*") if path.name != "leader"]:
+                    shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _carry_out(self, shop: Workshop, found: Dispatched, draft: Draft, **given: Any) -> DispatchOutput:
+        running = Dispatch(shop, found, **given, stop=self.stop, tell=self._say)
+        running.traces.prepare()
+        self._running.append(running)
+        try:
+            running.shop.append([draft])
+            left = sum(found.status(name) != SUCCESS for name in running.tasks)
+            self._say(f"dispatch {found.id}: {counted(left, 'task')} to do")
+            done = running.run(self.executor)
+        finally:
+            self._running.remove(running)
+            if not self._running:
+                self.stop.clear()
+        for problem in running.traces.problems:
+            self._say(problem)
+        return done
+
+    def _say(self, news: News | str) -> None:
+        """Tell what goes on; whoever listens, and fails at it, costs nobody a task."""
+        try:
+            self.tell(news)
+        except Exception as error:  # noqa: BLE001 - see above
+            warnings.warn(f"tell failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
+
+
+def given_to(shop: Workshop, found: Dispatched) -> DispatchInput:
+    """Return what a dispatch was given."""
+    tasks: Any = held(shop.mailbox.blobs, found.given, "tasks")
+    return DispatchInput.model_validate({"tasks": tasks, "config": found.given["config"]})
+
+
+def _put_back(shop: Workshop, found: Dispatched) -> None:
+    """Bring the branch to where the log says it is. Raises NotReady where that is gone, or the branch is elsewhere."""
+    sprint = found.work.sprints[0]
+    tip = (sprint.commits or (sprint.base,))[-1]
+    if shop.git.run("cat-file", "-e", f"{tip}^{{commit}}").returncode:
+        raise NotReady(f"commit {tip[:12]} is gone, from which dispatch {found.short} goes on; team replay starts anew")
+    try:
+        if sprint.commits:
+            settled(shop, sprint)
+    except BranchMoved as moved:
+        raise NotReady(str(moved)) from None
+
+
+def _give_up(shop: Workshop, found: Dispatched) -> None:
+    """Put on record that the runs of a dispatch that was cut off are gone, and end what is left of them."""
+    lost = found.open
+    sweep([one.run for one in lost])
+    drafts: list[Draft] = []
+    for one in lost:
+        data = {"persona": one.told["persona"], "why": "its dispatch was cut off", "orderly": False}
+        data |= {"dispatch": found.id, "task": one.told["task"]}
+        drafts.append(Draft("run.lost", "scheduler", run=one.run, data=data))
+    for event in shop.append(drafts):
+        found.add(fact_of(event._asdict()))

@@ -1,0 +1,129 @@
+"""The composition root: opens a team, and makes the contexts and the agents that the engine works with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ..mail.commands import caller
+from ..mail.directory import Directory
+from ..mail.home import read_directory, settle_home
+from ..mail.log.blobs import Blobs
+from ..mail.log.log import EventLog
+from ..mail.mailbox import Mailbox, MailLog
+from ..personas.agent import Agent
+from ..personas.agents.command import CommandAgent, Limits
+from ..personas.agents.replay import ReplayAgent
+from ..personas.agents.scripts import bundled_agent
+from ..personas.bundled import with_bundled
+from ..personas.errors import NotARepository
+from ..personas.git import Git, find_repository, with_drivers
+from ..personas.persona import Persona
+from ..personas.roster import Roster, read_roster
+from ..personas.workspace import Mirror
+from ..scheduler.context import Workshop
+from ..scheduler.errors import NotReady
+from ..scheduler.settings.settings import AgentSettings, read_settings
+
+SCRIPTED = "scripted"  # the bundled agent that plays any task without a model
+GIVEN = "given"  # the name of an agent that a program brought along
+
+
+def open_workshop(
+    home: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, str] | None = None
+) -> Workshop:
+    """Put a team's workshop together from its folder. Raises NotARepository, GitTooOld, UsageError of settings."""
+    git, top = _repository(home)
+    settings = read_settings(home, environ, flags).settings
+    roster = read_roster(home / "personas")
+    agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
+    mailbox = _mailbox(home, read_directory(home))
+    mirror = Mirror(git.directory, home / "work")
+    return Workshop(home, with_drivers(git), top, mailbox, roster, settings, agents, mirror)
+
+
+def _repository(home: Path) -> tuple[Git, Path]:
+    """Find the repository that a team works on: the one its folder lies in, else the one we are in."""
+    try:
+        return find_repository(home.parent)
+    except NotARepository:
+        if Path.cwd().is_relative_to(home.parent):
+            raise
+        return find_repository(Path.cwd())
+
+
+def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Workshop:
+    """Put a workshop together whose personas are the patches of a folder: `<name>.patch`, one each.
+
+    The human and the sprint's settings come from the team in `home`, if there is one; but nobody is launched for more
+    attempts than are recorded, and a recording that failed is no reason to slow down. Raises NotReady without patches.
+    """
+    git, top = find_repository(repository)
+    files = [path.name.split(".") for path in folder.glob("*.patch") if not path.name.startswith((".", "_"))]
+    names = sorted({parts[0] for parts in files})
+    if not names:
+        raise NotReady(f"no patches in {folder}: record one persona's work as {folder / '<name>.patch'}")
+    attempts = max([1, *(int(parts[1]) for parts in files if parts[1].isdecimal())])
+    once = {"sprint.max_attempts": f"{attempts}", "sprint.retry_backoff": "0s", "sprint.fallback_above": "1"}
+    settings = read_settings(home, {}, once | dict(flags or {})).settings
+    roster = Roster(tuple(Persona(name, name, "", agent="replay") for name in names))
+    directory = Directory(frozenset(names), {}, settings.team.human)
+    home.mkdir(parents=True, exist_ok=True)
+    settle_home(home)
+    agents: dict[str, Agent] = {"replay": ReplayAgent(folder)}
+    mirror = Mirror(git.directory, home / "work")
+    return Workshop(home, with_drivers(git), top, _mailbox(home, directory), roster, settings, agents, mirror)
+
+
+def agent_of(name: str, told: AgentSettings) -> Agent:
+    """Bring the agent to life that a table of `[agents]` describes."""
+    if told.kind == "scripted":
+        return bundled_agent()
+    if told.kind == "replay":
+        return ReplayAgent(Path(told.folder or ""))
+    env_file = Path(told.env_file) if told.env_file else None
+    limits = Limits(output=told.max_output)
+    return CommandAgent(name, told.command or (), told.prompt, told.env, env_file, limits)
+
+
+def _mailbox(home: Path, directory: Directory) -> Mailbox:
+    log: MailLog = EventLog(home / "mail")
+    return Mailbox(log, Blobs(home / "mail" / "blobs"), directory)
+
+
+def open_bench(
+    home: Path | None = None,
+    agent: Agent | None = None,
+    environ: Mapping[str, str] = os.environ,
+    flags: Mapping[str, str] | None = None,
+) -> tuple[Workshop, bool]:
+    """Open the workshop of a dispatch, and tell whether there is a repository: else runs work in empty folders.
+
+    Without `home` it is the team's that is found from here, or will be made here; nothing is written yet. Every
+    bundled persona is on its roster; `agent` plays as GIVEN. Raises UsageError of settings, GitTooOld.
+    """
+    home = home or caller.home(create=True)
+    try:
+        shop, repository = open_workshop(home, environ, flags), True
+    except NotARepository:
+        shop, repository = _alone(home, environ, flags), False
+    agents: dict[str, Agent] = {SCRIPTED: bundled_agent(), **shop.agents}
+    if agent is not None:
+        agents[GIVEN] = agent
+    roster = with_bundled(shop.roster)
+    guests = frozenset(persona.id for persona in roster.personas) - (shop.mailbox.directory.personas or frozenset())
+    directory = shop.mailbox.directory._replace(guests=guests)
+    mailbox = Mailbox(shop.mailbox.log, shop.mailbox.blobs, directory)
+    return replace(shop, roster=roster, agents=agents, mailbox=mailbox), repository
+
+
+def _alone(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None) -> Workshop:
+    """Put a workshop together outside of any repository, whose git is never asked."""
+    settings = read_settings(home, environ, flags).settings
+    agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
+    mailbox = Mailbox(EventLog(home / "mail"), Blobs(home / "mail" / "blobs"), read_directory(home))
+    nowhere = home / "work" / "nowhere"
+    roster = read_roster(home / "personas")
+    return Workshop(home, Git(nowhere), home.parent, mailbox, roster, settings, agents, Mirror(nowhere, nowhere))

@@ -1,0 +1,244 @@
+"""A sprint in pictures: its runs in time, and its patches in landing order, each one Vega-Lite spec for SVG and PNG.
+
+The specs are plain data made from `Metrics`. Drawing them takes the extra `charts`: no browser, no network.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from math import cos, pi, sin
+from typing import Any
+
+from ...scheduler.state.metrics import CONFLICTED, HELD, LANDED, NO_CHANGE, Bar, Metrics, Node
+
+VEGA_LITE = "5.17"  # the newest that every vl-convert from 1.7 on draws
+SCHEMA = f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json"
+MISSING = 'no pictures: vl-convert-python is not installed; pip install "team-mail[charts]" brings it'
+COLORS = {
+    LANDED: "#2f9e77", CONFLICTED: "#f0a030", "rejected": "#d1495b", "refused": "#8f2d56", HELD: "#7b6fc4",
+    "pending": "#9ecae9", "dropped": "#b08968", NO_CHANGE: "#b9c2cc", "open": "#3d8bd4", "failed": "#a33b20",
+    "timeout": "#6b4c3b", "quota": "#c9a227", "stopped": "#7d8597", "lost": "#343a40",
+}  # fmt: skip
+INK, FAINT, LINE, PAPER = "#2b3440", "#66717c", "#c3cad1", "#ffffff"
+_FONT = "Liberation Sans, Arimo, Arial, Helvetica, sans-serif"
+_WIDTH, _ROW, _LABEL, _LONGEST, _ARC = 760, 19, 46, 180, 36  # pixels; points of an arc
+_UNITS = ((7_200.0, 3_600.0, "hours"), (180.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
+_SCALE = 2.0  # pixels per unit of a PNG: sharp on today's screens
+
+Spec = dict[str, Any]
+
+
+def trouble() -> str | None:
+    """Say why no picture can be drawn, and what to do; None if nothing is missing."""
+    return None if importlib.util.find_spec("vl_convert") else MISSING
+
+
+def svg(spec: Spec) -> bytes:
+    """Draw a spec as SVG."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE).encode()
+
+
+def png(spec: Spec) -> bytes:
+    """Draw a spec as PNG."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=_SCALE)
+
+
+# -- runs in time
+
+
+def timeline(found: Metrics) -> Spec:
+    """Show the runs: a row for each persona, bars from start to end by what came of them, a band for each tick."""
+    unit, name = next((size, name) for least, size, name in _UNITS if found.wall >= least)
+    personas = [share.persona for share in found.personas]
+    end = _end(found)
+    runs = [_run(bar, unit, 3 / _WIDTH * end) for bar in found.bars]
+    x = {"field": "start", "type": "quantitative", "scale": {"domain": [0, end / unit], "nice": False}}
+    row = {"field": "persona", "type": "nominal", "sort": personas, "scale": {"domain": personas}}
+    ended = list(dict.fromkeys(bar.outcome for bar in found.bars))
+    title = _title(found, f"{len(runs)} runs in {found.ticks} ticks")
+    place = {
+        "x": x | {"axis": {"title": f"{name} since the start", "grid": False, "tickCount": 8}},
+        "y": row | {"axis": {"title": None, "grid": True, "labelLimit": _LONGEST}},
+    }
+    note = {"x": x | {"field": "end"}, "y": row, "text": {"field": "note"}}
+    layers = [
+        *_bands(found, unit),
+        layer(
+            "bar", runs, place | {"x2": {"field": "end"}, "color": _color(ended)}, cornerRadius=3, height={"band": 0.68}
+        ),
+        layer("text", runs, note, align="left", dx=3, fontSize=9, color=FAINT),
+    ]
+    return sheet(title, _WIDTH, {"step": _ROW}, layers)
+
+
+def _end(found: Metrics) -> float:
+    return max([found.wall, *(bar.end for bar in found.bars)]) or 1.0
+
+
+def _run(bar: Bar, unit: float, least: float) -> Spec:
+    """Say where a bar lies; one too short to be seen is made a little longer."""
+    return {
+        "persona": bar.persona, "outcome": bar.outcome,
+        "note": f"attempt {bar.attempt}" if bar.attempt > 1 else "", "start": bar.start / unit,
+        "end": max(bar.end, bar.start + least) / unit,
+    }  # fmt: skip
+
+
+def _bands(found: Metrics, unit: float) -> Iterator[Spec]:
+    """Paint every other tick a little darker, and name those with room for it."""
+    edges = [(tick, when / unit) for tick, when in found.boundaries]
+    edges.append((0, _end(found) / unit))
+    bands = [{"tick": tick, "start": start, "end": end} for (tick, start), (_, end) in pairwise(edges) if end > start]
+    x = {"field": "start", "type": "quantitative"}
+    shade = {"condition": {"test": "datum.tick % 2", "value": 0.045}, "value": 0}
+    yield layer("rect", bands, {"x": x, "x2": {"field": "end"}, "color": {"value": INK}, "opacity": shade})
+    yield layer("rule", bands[1:], {"x": x}, color=LINE, strokeDash=[3, 3])
+    named = [*_roomy(bands, _LABEL / _WIDTH * edges[-1][1])]
+    label = {"x": x, "y": {"value": 0}, "text": {"field": "label"}}
+    yield layer("text", named, label, align="left", baseline="bottom", dx=2, dy=-4, fontSize=10, color=FAINT)
+
+
+def _roomy(ticks: Sequence[Spec], room: float) -> Iterator[Spec]:
+    """Name a tick whose name does not run into that of the one before."""
+    last = -room
+    for tick in ticks:
+        if tick["start"] - last >= room:
+            last = tick["start"]
+            yield tick | {"label": f"tick {tick['tick']}"}
+
+
+# -- patches in landing order
+
+
+def landing(found: Metrics) -> Spec:
+    """Show the patches in landing order, tick by tick, and an arc between two that stood in each other's way."""
+    count = max(1, len(found.nodes))
+    step = min(54.0, max(700 / count, min(34.0, max(12.0, 1_500 / count))))
+    disc = min(22.0, 0.66 * step)
+    places = _places(found.nodes, step)
+    arcs = [*_arcs(found, places)]
+    height = max([40.0, *(point["y"] for point in arcs)]) + 14
+    depth = 20 + min(0.8 * _LONGEST, 4.3 * max((len(place["label"]) for place in places), default=0))
+    wide = max([300.0, *(place["x"] + step for place in places)])
+    x = {"field": "x", "type": "quantitative", "axis": None, "scale": {"domain": [0, wide], "nice": False}}
+    y = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [-depth, height], "nice": False}}
+    where = {"x": x, "y": y}
+    fates = list(dict.fromkeys(node.status for node in found.nodes))
+    told = "; an arc joins two that stood in each other's way" if found.links else ""
+    title = _title(found, f"{len(found.landing_order)} of {found.offered} patches landed{told}")
+    color, number, label = {"color": _color(fates)}, {"text": {"field": "number"}}, {"text": {"field": "label"}}
+    arc = where | color | {"detail": {"field": "arc"}, "order": {"field": "n"}}
+    layers = [
+        *_groups(places, x, step, height),
+        layer("line", arcs, arc, strokeWidth=1.4, opacity=0.8),
+        layer("circle", places, where | color, size=disc**2, opacity=1, stroke=PAPER, strokeWidth=1.5),
+        layer("text", places, where | number, color=PAPER, fontSize=0.45 * disc, fontWeight=700),
+        layer("text", places, where | label, angle=310, align="right", baseline="middle", dx=-0.64 * disc, dy=4,
+               limit=_LONGEST, color=INK),
+    ]  # fmt: skip
+    return sheet(title, wide, height + depth, layers)
+
+
+def _places(nodes: Sequence[Node], step: float) -> list[Spec]:
+    """Give each patch its place in pixels, the ticks a little apart, and its number if it landed."""
+    places: list[Spec] = []
+    x, tick, number = 0.0, 0, 0
+    for node in nodes:
+        x += step if node.tick == tick or not places else 1.8 * step
+        tick, number = node.tick, number + (node.status == LANDED)
+        label = node.persona if node.attempt == 1 else f"{node.persona} ({node.attempt})"
+        places.append(
+            {
+                "run": node.run, "x": x, "y": 0, "tick": tick, "outcome": node.status, "label": label,
+                "number": str(number) if node.status == LANDED else "",
+            }
+        )  # fmt: skip
+    return places
+
+
+def _arcs(found: Metrics, places: Sequence[Spec]) -> Iterator[Spec]:
+    """Draw each arc as points of half an ellipse, in the colour of what became of the later one of the two."""
+    by_run = {place["run"]: place for place in places}
+    for number, link in enumerate(found.links):
+        left, right = sorted((by_run[link.one], by_run[link.other]), key=lambda place: place["x"])
+        middle, half = (left["x"] + right["x"]) / 2, (right["x"] - left["x"]) / 2
+        for point in range(_ARC + 1):
+            angle = pi * point / _ARC
+            yield {
+                "arc": number, "n": point, "outcome": right["outcome"],
+                "x": middle - half * cos(angle), "y": min(half, 12 * half**0.5) * sin(angle),
+            }  # fmt: skip
+
+
+def _groups(places: Sequence[Spec], x: Spec, step: float, height: float) -> Iterator[Spec]:
+    """Name the ticks, with a line between two."""
+    firsts = {place["tick"]: place["x"] for place in reversed(places)}
+    starts = [{"start": first - 0.9 * step, "tick": tick} for tick, first in sorted(firsts.items())]
+    x = x | {"field": "start"}
+    line = {"x": x, "y": {"value": 0}, "y2": {"value": height}}
+    yield layer("rule", starts[1:], line, color=LINE, strokeDash=[3, 3])
+    label = {"x": x, "y": {"value": 0}, "text": {"field": "label"}}
+    named = [*_roomy(starts, _LABEL)]
+    yield layer("text", named, label, align="left", baseline="top", dx=4, fontSize=10, color=FAINT)
+
+
+# -- what both share
+
+
+def _title(found: Metrics, told: str) -> Spec:
+    outcome = found.outcome or "open"
+    return {
+        "text": f"Sprint {found.sprint}", "subtitle": f"{found.mode}, {outcome}: {told}", "anchor": "start",
+        "frame": "group", "offset": 22,
+    }  # fmt: skip
+
+
+def _color(outcomes: Sequence[str]) -> Spec:
+    """Colour by what came of it: the same colours in both pictures, and a legend of those that occur."""
+    shown = [outcome for outcome in COLORS if outcome in outcomes]
+    shown += [outcome for outcome in outcomes if outcome not in COLORS]
+    colors = [COLORS.get(outcome, FAINT) for outcome in shown]
+    return {
+        "field": "outcome", "type": "nominal", "scale": {"domain": shown, "range": colors},
+        "legend": {"title": None, "orient": "bottom"},
+    }  # fmt: skip
+
+
+def layer(kind: str, values: Sequence[Spec], encoding: Spec, **mark: Any) -> Spec:
+    """Make one layer of a picture: marks of one kind, each for one of the values."""
+    return {"data": {"values": values}, "mark": {"type": kind} | mark, "encoding": encoding}
+
+
+def sheet(title: Spec, width: float, height: Any, layers: Sequence[Spec], **text: Any) -> Spec:
+    """Put layers together as a picture in the house's looks; `text` is how letters lie where no layer says it."""
+    return {
+        "$schema": SCHEMA,
+        "background": PAPER,
+        "padding": 18,
+        "title": title,
+        "width": width,
+        "height": height,
+        "layer": layers,
+        "config": {
+            "view": {"stroke": None},
+            "font": _FONT,
+            "title": {
+                "fontSize": 16, "color": INK, "subtitleFontSize": 12, "subtitleColor": FAINT, "subtitlePadding": 6,
+            },
+            "axis": {
+                "domain": False, "ticks": False, "gridColor": "#edf0f2", "labelColor": INK, "labelPadding": 8,
+                "titleColor": FAINT, "titleFontWeight": "normal", "titlePadding": 10,
+            },
+            "legend": {
+                "labelColor": INK, "labelFontSize": 11, "symbolType": "circle", "symbolOpacity": 1,
+                "symbolStrokeWidth": 0, "columns": 8, "offset": 12,
+            },
+            "text": {"font": _FONT, "fontSize": 11} | text,
+        },
+    }  # fmt: skip

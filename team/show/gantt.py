@@ -1,0 +1,238 @@
+"""A blueprint as a picture: a Gantt chart with a row for each task, phase by phase, as a Vega-Lite spec.
+
+The number in a bar is its worker. The critical path is outlined; a line joins tasks in conflict, and names the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...mail.render import line
+from ...mail.units import counted
+from ...scheduler.planner.conflict import ORDER, Conflict
+from ...scheduler.planner.schedule import Slot
+from ...scheduler.planner.work import named, span
+from ...scheduler.planner.work_plan import Blueprint, PhasePlan
+from . import chart
+from .chart import FAINT, INK, PAPER, Spec, layer
+
+_WORKERS = ("#4c8fd0", "#3aa17e", "#8577c9", "#cf9236", "#4fa6b3", "#b8708f", "#7f9148", "#8c7464")
+_CLASH = "#d1495b"
+_LABEL, _WIDTH, _NOTES = 190, 720, 260  # pixels: of the names, of the time, of what is in conflict
+_DIGIT = 14  # pixels that a bar needs for its worker's number
+_ROW, _FLAT, _MANY = 24, 12, 120  # pixels of a row, and of one where there are many
+_HEAD = 1.35  # rows that a phase's title takes
+_TOLD = 200  # pixels of its class and times, which stand in the same line
+_THICK = 0.36  # of a row: half a bar
+_CLASHES = 40
+_ASIDE = 0.15  # of the time that two run side by side: where the line between them is
+_UNITS = ((7_200.0, 3_600.0, "hours"), (180.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """Where everything lies: the row of each item and of each phase's title, and how long a unit of time is."""
+
+    found: Blueprint
+    rows: dict[str, float]
+    heads: tuple[tuple[PhasePlan, float, float], ...]
+    height: float
+    unit: float
+    unit_name: str
+    end: float
+
+    @property
+    def step(self) -> float:
+        return _ROW if len(self.rows) <= _MANY else _FLAT
+
+    @property
+    def wide(self) -> float:
+        return _LABEL + _WIDTH + (_NOTES if self.found.conflicts else 0)
+
+    @property
+    def letter(self) -> float:
+        return 11 if self.step == _ROW else 9
+
+    def x(self, field: str = "x") -> Spec:
+        scale = {"domain": [0, self.end], "range": [_LABEL, _LABEL + _WIDTH], "nice": False}
+        title = f"{self.unit_name} since the start"
+        axis = {"title": title, "titleX": _LABEL + _WIDTH / 2, "grid": True, "tickCount": 10}
+        return {"field": field, "type": "quantitative", "scale": scale, "axis": axis}
+
+    def y(self, field: str = "y") -> Spec:
+        scale = {"domain": [0, self.height], "range": [0, self.height * self.step], "nice": False}
+        return {"field": field, "type": "quantitative", "scale": scale, "axis": None}
+
+    def at(self, **more: Any) -> Spec:
+        return {"x": self.x(), "y": self.y()} | more
+
+
+def gantt(found: Blueprint) -> Spec:
+    """Draw a blueprint's schedule."""
+    sheet = _sheet(found)
+    told = f"{span(found.parallel)} on {counted(found.workers, 'worker')}, {span(found.sequential)} one after the other"
+    saved = f": {found.saved:.0%} saved" if found.saved else ""
+    clash = "; a line joins tasks that change the same files" if found.conflicts else ""
+    title = {
+        "text": line(found.roadmap.title or "Plan"),
+        "subtitle": [f"{told}{saved}", f"a bar bears its worker's number; outlined: the critical path{clash}"],
+        "anchor": "start", "frame": "group", "offset": 16, "limit": sheet.wide,
+    }  # fmt: skip
+    layers = [
+        *_bands(sheet), *_heads(sheet), *_bars(sheet), *_names(sheet), *_titles(sheet), *_clashes(sheet),
+    ]  # fmt: skip
+    shown = [one for one in layers if one["data"]["values"]]
+    return chart.sheet(title, sheet.wide, sheet.height * sheet.step, shown, baseline="middle")
+
+
+def _sheet(found: Blueprint) -> _Sheet:
+    starts = {slot.task: slot.start for slot in found.slots}
+    rows: dict[str, float] = {}
+    heads: list[tuple[PhasePlan, float, float]] = []
+    y = 0.0
+    for phase in found.phases:
+        top = y
+        y += _HEAD if len(found.roadmap.phases) > 1 else 0.2
+        for task in (*phase.manual, *sorted(phase.tasks, key=lambda task: starts[task])):
+            rows[task] = y + 0.5
+            y += 1
+        y += 0.3
+        heads.append((phase, top, y))
+    unit, name = next((size, name) for least, size, name in _UNITS if found.parallel >= least)
+    return _Sheet(found, rows, tuple(heads), y or 1.0, unit, name, found.parallel / unit or 1.0)
+
+
+# -- what lies below
+
+
+def _bands(sheet: _Sheet) -> Iterator[Spec]:
+    """Shade every other phase."""
+    bands = [{"y": top, "y2": end} for _, top, end in sheet.heads[1::2]]
+    where = {"x": {"value": 0}, "x2": {"value": sheet.wide}, "y": sheet.y(), "y2": {"field": "y2"}}
+    yield layer("rect", bands, where, color=INK, opacity=0.035)
+
+
+def _heads(sheet: _Sheet) -> Iterator[Spec]:
+    """Write each phase's title, its class and its times above its rows."""
+    if len(sheet.found.roadmap.phases) <= 1:
+        return
+    heads = [{"y": top + 0.75, "text": line(phase.title), "told": _told(phase)} for phase, top, _ in sheet.heads]
+    title = {"x": {"value": 8}, "y": sheet.y(), "text": {"field": "text"}}
+    yield layer(
+        "text", heads, title, align="left", limit=_LABEL + _WIDTH - _TOLD, fontWeight=700, fontSize=12, color=INK
+    )
+    told = {"x": {"value": _LABEL + _WIDTH - 8}, "y": sheet.y(), "text": {"field": "told"}}
+    yield layer("text", heads, told, align="right", color=FAINT)
+
+
+def _told(phase: PhasePlan) -> str:
+    if not phase.tasks:
+        return f"{phase.kind}, {span(phase.by_hand)} by hand"
+    times = span(phase.sequential)
+    return f"{phase.kind}, {times}" + (f" in {span(phase.parallel)}" if phase.parallel < phase.sequential else "")
+
+
+# -- the tasks
+
+
+def _bars(sheet: _Sheet) -> Iterator[Spec]:
+    bars = [_bar(sheet, slot) for slot in sheet.found.slots]
+    colors = {"field": "color", "type": "nominal", "scale": None}
+    where = sheet.at(x2={"field": "x2"}, y2={"field": "y2"}, color=colors)
+    plain, critical = ([bar for bar in bars if bar["critical"] is told] for told in (False, True))
+    yield layer("rect", plain, where, cornerRadius=3)
+    yield layer("rect", critical, where, cornerRadius=3, stroke=INK, strokeWidth=2)
+    if sheet.step == _ROW:
+        wide = [bar for bar in bars if bar["wide"]]
+        number = {"x": sheet.x("middle"), "y": sheet.y("row"), "text": {"field": "worker"}}
+        yield layer("text", wide, number, color=PAPER, fontWeight=700)
+
+
+def _bar(sheet: _Sheet, slot: Slot) -> Spec:
+    """Say where a bar lies; one too short to be seen is made a little longer."""
+    start, row = slot.start / sheet.unit, sheet.rows[slot.task]
+    end = max(slot.end / sheet.unit, start + 3 / _WIDTH * sheet.end)
+    return {
+        "task": slot.task, "worker": str(slot.worker), "color": _WORKERS[(slot.worker - 1) % len(_WORKERS)],
+        "critical": slot.task in sheet.found.critical_path, "x": start, "x2": end, "middle": (start + end) / 2,
+        "row": row, "y": row - _THICK, "y2": row + _THICK, "wide": (end - start) / sheet.end * _WIDTH > _DIGIT,
+    }  # fmt: skip
+
+
+def _names(sheet: _Sheet) -> Iterator[Spec]:
+    """Write each item's id before its row, those of the critical path in bold."""
+    where = {"x": {"value": _LABEL - 10}, "y": sheet.y(), "text": {"field": "text"}}
+    names = [(task in sheet.found.critical_path, {"y": row, "text": line(task)}) for task, row in sheet.rows.items()]
+    for critical, weight in ((False, 400), (True, 700)):
+        some = [name for is_critical, name in names if is_critical is critical]
+        yield layer(
+            "text", some, where, align="right", limit=_LABEL - 18, color=INK, fontWeight=weight, fontSize=sheet.letter
+        )
+
+
+def _titles(sheet: _Sheet) -> Iterator[Spec]:
+    """Write each task's title beside its bar, on the side that has more room, and what people do into their rows."""
+    items = {task: replace(item, title="") if item.title == task else item for task, item in sheet.found.items.items()}
+    starts = dict(zip((phase.number for phase in sheet.found.phases), _starts(sheet.found), strict=True))
+    right: list[Spec] = []
+    left: list[Spec] = []
+    for slot in sheet.found.slots:
+        room = sheet.end - slot.end / sheet.unit, slot.start / sheet.unit
+        side, at = (right, slot.end) if room[0] >= room[1] else (left, slot.start)
+        side.append({"x": at / sheet.unit, "y": sheet.rows[slot.task], "text": line(items[slot.task].title)})
+    for item in items.values():
+        if item.manual:
+            at = starts[item.phase + 1] / sheet.unit
+            told = f"by hand, {span(item.estimate)}" + (f": {line(item.title)}" if item.title else "")
+            right.append({"x": at, "y": sheet.rows[item.id], "text": told})
+    where = sheet.at(text={"field": "text"})
+    for texts, align, dx in ((right, "left", 7), (left, "right", -7)):
+        yield layer("text", texts, where, align=align, dx=dx, color=FAINT, fontSize=sheet.letter - 1, limit=_WIDTH / 2)
+
+
+def _starts(found: Blueprint) -> Iterator[float]:
+    """Say when each phase starts: where the one before it ends, if there are walls."""
+    start = 0.0
+    for phase in found.phases:
+        yield start
+        start += phase.parallel if found.roadmap.walls else 0.0
+
+
+# -- conflicts
+
+
+def _clashes(sheet: _Sheet) -> Iterator[Spec]:
+    """Join the bars of tasks in conflict: where they lie side by side by a full line, in order by a broken one."""
+    slots = {slot.task: slot for slot in sheet.found.slots}
+    dearest = sorted(sheet.found.conflicts, key=lambda one: (one.resolution == ORDER, -one.cost))[:_CLASHES]
+    joined = [_joined(sheet, one, slots) for one in dearest]
+    where = sheet.at(x2={"field": "x2"}, y2={"field": "y2"})
+    for ordered, dash in ((False, [1, 0]), (True, [4, 3])):
+        some = [one for one in joined if one["ordered"] is ordered]
+        width = 1.2 if ordered else 1.8
+        yield layer("rule", some, where, color=_CLASH, strokeWidth=width, strokeDash=dash)
+        yield layer("circle", some, sheet.at(), color=_CLASH, size=34, opacity=1)
+        yield layer("circle", some, {"x": sheet.x("x2"), "y": sheet.y("y2")}, color=_CLASH, size=34, opacity=1)
+    notes: dict[float, list[str]] = {}
+    for one in joined:
+        notes.setdefault(max(one["y"], one["y2"]), []).append(one["text"])
+    told = [{"y": row, "text": "; ".join(texts)} for row, texts in notes.items()]
+    note = {"x": {"value": _LABEL + _WIDTH + 12}, "y": sheet.y(), "text": {"field": "text"}}
+    yield layer("text", told, note, align="left", color=_CLASH, fontSize=sheet.letter - 1, limit=_NOTES - 20)
+
+
+def _joined(sheet: _Sheet, conflict: Conflict, slots: dict[str, Slot]) -> Spec:
+    """Say where the line between two bars lies, and what to do, in the lower one's row."""
+    one, other = sorted((slots[conflict.one], slots[conflict.other]), key=lambda slot: slot.start)
+    together = min(one.end, other.end) - other.start
+    side_by_side = other.start + _ASIDE * together
+    ends = (side_by_side, side_by_side) if together > 0 else (one.end, other.start)
+    rows = sheet.rows[one.task], sheet.rows[other.task]
+    upper = (one if rows[0] < rows[1] else other).task
+    behind = "with" if together > 0 else "behind" if upper == one.task else "before"
+    return {
+        "x": ends[0] / sheet.unit, "x2": ends[1] / sheet.unit, "y": rows[0], "y2": rows[1], "ordered": together <= 0,
+        "text": f"{conflict.resolution} {behind} {line(upper)}: {line(named(conflict.files, 1))}",
+    }  # fmt: skip

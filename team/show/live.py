@@ -1,0 +1,175 @@
+"""A sprint or a dispatch as one watches it: a live table of its runs on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from ...mail.clock import Clock, SystemClock
+from ...mail.render import line
+from ...mail.units import counted
+from ...scheduler.landing.integrate import Integration
+from ...scheduler.runs.run import News
+from ...scheduler.sprint.plan import Plan
+from .sprint import integration, span
+
+_MARKS = {"ok": "done", "failed": "failed", "timeout": "timeout", "stopped": "stopped", "quota": "quota"}
+_COLOURS = {"done": "green", "failed": "red", "timeout": "red", "quota": "red", "running": "cyan", "waiting": "dim"}
+
+
+_FIRST = ("running", "waiting", "failed", "timeout", "quota")  # whom a terminal that is too low for all still shows
+_AROUND = 4  # lines of a terminal that the table leaves free
+
+
+class Row(NamedTuple):
+    """One persona of a batch, or one task, as it is shown; `started` is by the clock, `seconds` how long it took."""
+
+    name: str
+    attempt: int
+    status: str = "waiting"
+    detail: str = ""
+    started: float | None = None
+    seconds: float | None = None
+
+
+class Show:
+    """Hears of plans, runs and weaves, and shows them on standard error. Use it as a context manager."""
+
+    def __init__(self, *, quiet: bool = False, clock: Clock | None = None) -> None:
+        self._quiet = quiet
+        self._clock = clock or SystemClock()
+        self._turn = threading.Lock()
+        self._rows: dict[str, Row] = {}
+        self._live: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def heard(self, news: Plan | Integration | str) -> None:
+        """Show a plan that is about to be carried out, what a weave gave, or a line on what is at work."""
+        if isinstance(news, str):
+            self._close()
+            self._say([news])
+        elif isinstance(news, Integration):
+            self._close()
+            self._say([f"weave: {len(news.woven.landed)} landed", *integration(news)])
+        elif news.wait_until:
+            waits = ", ".join(f"{skip.persona} ({skip.why})" for skip in news.skips if "next try" in skip.why)
+            self._say([f"waiting until {news.wait_until:%H:%M:%S}Z: {waits}"])
+        elif not news.idle:
+            self._planned(news)
+
+    def ran(self, news: News) -> None:
+        """Show that a run has started or ended."""
+        launch, outcome = news.launch, news.outcome
+        name = launch.assignment.task if launch.assignment else launch.persona
+        row = Row(name, launch.attempt, "running", started=self._clock.monotonic())
+        if outcome:
+            detail = outcome.detail if outcome.status != "ok" else f"{counted(news.files, 'file')} changed"
+            status = _MARKS.get(outcome.status, outcome.status)
+            row = Row(name, launch.attempt, status, detail, seconds=outcome.seconds)
+        with self._turn:
+            self._rows[name] = row
+        if outcome and not self._live:
+            self._say([f"  {row.name} (attempt {row.attempt}): {row.status} in {span(outcome.seconds)}, {row.detail}"])
+
+    def _planned(self, plan: Plan) -> None:
+        self._close()
+        lines = [f"set aside: {skip.persona}, {skip.why}" for skip in plan.aside]
+        title = f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}: {len(plan.launches)} to run"
+        if plan.launches:
+            lines.append(title)
+        self._say(lines)
+        self.waiting(Row(one.persona, one.attempt, detail=one.why) for one in plan.launches)
+
+    def note(self, text: str) -> None:
+        """Say something beside the table, or above it."""
+        if not self._live:
+            self._say([text])
+        elif not self._quiet:
+            with _unwatched():
+                self._live.console.print(line(text), markup=False, highlight=False)
+
+    def waiting(self, rows: Iterable[Row]) -> None:
+        """Show what is about to be run, each under the name by which its run will be told of."""
+        with self._turn:
+            self._rows = {row.name: row for row in rows}
+        if self._rows and not self._quiet and sys.stderr and sys.stderr.isatty():
+            self._open()
+
+    def _say(self, lines: list[str]) -> None:
+        if not self._quiet and sys.stderr:
+            with self._turn, _unwatched():
+                sys.stderr.write("".join(f"{line(text)}\n" for text in lines))
+                sys.stderr.flush()
+
+    def _open(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._live = Live(
+            get_renderable=self.table, console=Console(stderr=True), refresh_per_second=8, transient=False,
+            redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
+        self._live.start()
+
+    def _close(self) -> None:
+        if self._live:
+            with _unwatched():
+                self._live.refresh()
+                self._live.stop()
+            self._live = None
+
+    def table(self) -> Any:
+        """Return the table of the batch as of now, for Rich to draw: who, attempt, status, time, what came of it."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, show_header=False, expand=True)
+        for _ in range(4):
+            table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)  # what is too long gives way, not the names
+        with self._turn:
+            rows = [*self._rows.values()]
+        for row in _fitting(rows, shutil.get_terminal_size().lines - _AROUND):
+            style = _COLOURS.get(row.status, "")
+            cells = (f"  {row.name}", str(row.attempt), row.status, self._time(row), line(row.detail))
+            table.add_row(*(Text(cell, style=style if cell is row.status else "") for cell in cells))
+        over = sum(row.seconds is not None for row in rows)
+        table.caption = f"{over} of {len(rows)} over"
+        return table
+
+    def _time(self, row: Row) -> str:
+        if row.started is not None:
+            return span(self._clock.monotonic() - row.started)
+        return span(row.seconds) if row.seconds is not None else ""
+
+
+@contextmanager
+def _unwatched() -> Generator[None]:
+    """Go on where standard error takes nothing any more, and let it swallow the rest, also at exit."""
+    try:
+        yield
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def _fitting(rows: Sequence[Row], most: int) -> Sequence[Row]:
+    """Choose the rows that there is room for: what runs, what waits, what failed, then what is done."""
+    if len(rows) <= most:
+        return rows
+    return sorted(rows, key=lambda row: _FIRST.index(row.status) if row.status in _FIRST else len(_FIRST))[
+        : max(1, most)
+    ]

@@ -1,0 +1,204 @@
+"""How a blueprint reads: plain lines for a terminal or a pipe, Markdown for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ...mail.render import line
+from ...mail.units import counted
+from ...scheduler.planner.classify import MANUAL
+from ...scheduler.planner.conflict import ORDER
+from ...scheduler.planner.item import Item
+from ...scheduler.planner.schedule import Slot, same
+from ...scheduler.planner.to_tasks import WorkOrder
+from ...scheduler.planner.work import named, span
+from ...scheduler.planner.work_plan import Blueprint, PhasePlan
+from .sprint import columns
+
+_BAR = 40  # letters of a bar as long as the whole plan
+_FILES = 3
+_CHAIN = 12
+_CONFLICTS = 40
+
+
+class Section(NamedTuple):
+    """A table with its title, and a note below it; the first one has no title."""
+
+    title: str
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+def lines(found: Blueprint) -> Iterator[str]:
+    """Tell a blueprint to a terminal or a pipe."""
+    yield line(heading(found))
+    for section in _sections(found, drawn=True):
+        yield ""
+        if section.title:
+            yield f"{section.title}:"
+        yield from columns([[*map(line, row)] for row in section.rows])
+        if section.note:
+            yield f"  {section.note}"
+
+
+def heading(found: Blueprint) -> str:
+    """Say in one line what is planned."""
+    agents = sum(len(phase.tasks) for phase in found.phases)
+    phases = f", in {counted(len(found.phases), 'phase')}" if len(found.roadmap.phases) > 1 else ""
+    manual = len(found.items) - agents
+    people = f" and {manual} for people" if manual else ""
+    return f"{found.roadmap.title or 'plan'}: {counted(agents, 'task')} for agents{people}{phases}"
+
+
+def markdown(found: Blueprint, picture: str | None = None) -> str:
+    """Write a blueprint as a page; `picture` is the name of its chart, if one lies beside it."""
+    parts = [f"# {_cell(found.roadmap.title or 'Plan')}", f"{_cell(heading(found))}."]
+    for section in _sections(found, drawn=False):
+        if section.title:
+            parts.append(f"## {section.title[0].upper()}{section.title[1:]}")
+        parts.append(_table(section.rows if section.title else [("", ""), *section.rows]))
+        if section.note:
+            parts.append(f"{_cell(section.note)}.")
+        if not section.title and picture:
+            parts.append(f"![Schedule]({picture})")
+    return "\n\n".join(parts) + "\n"
+
+
+def left_out(order: WorkOrder) -> Iterator[str]:
+    """Say what a person has to do, and what could not be made a task because of it."""
+    if order.first:
+        yield f"do these first: {_named(order.first)}"
+    causes: dict[str, list[Item]] = {}
+    for item, cause in order.left:
+        causes.setdefault(cause.id, []).append(item)
+    for item in order.later:
+        if waiting := causes.get(item.id):
+            yield (
+                f"left out: {_named(waiting)}; do {line(item.id)} by hand when its turn has come, "
+                f"then plan the rest with --done {line(item.id)}"
+            )
+        elif not any(other is not item and other.id in causes for other in order.later):
+            yield f"do this last, by hand: {_named([item])}"
+
+
+def _named(items: Sequence[Item]) -> str:
+    return ", ".join(
+        line(f"{item.id} ({item.title})" if item.title not in {"", item.id} else item.id) for item in items
+    )
+
+
+# -- what both tell, as tables
+
+
+def _sections(found: Blueprint, *, drawn: bool) -> Iterator[Section]:
+    yield Section("", [*figures(found)])
+    if len(found.roadmap.phases) > 1:
+        yield Section("phases", _phases(found))
+    if manual := [item for item in found.items.values() if item.manual]:
+        rows = [(item.id, span(item.estimate), item.title) for item in manual]
+        yield Section("by hand", [("task", "takes", "what"), *rows])
+    if found.conflicts:
+        yield _conflicts(found)
+    if found.slots:
+        yield _schedule(found, drawn=drawn)
+        rows = [(str(number), ", ".join(wave)) for number, wave in enumerate(found.waves, 1)]
+        yield Section("waves", [("", "tasks"), *rows])
+        yield Section("workers", _workers(found))
+
+
+def figures(found: Blueprint) -> Iterator[tuple[str, str]]:
+    """List the figures, each with its name."""
+    yield "one after the other", span(found.sequential)
+    saved = f", {span(found.sequential - found.parallel)} less ({found.saved:.0%})" if found.saved else ""
+    yield f"on {counted(found.workers, 'worker')}", f"{span(found.parallel)}{saved}; the number is {found.chosen}"
+    if not same(found.ordered, found.parallel):
+        yield "", f"{span(found.ordered)} with conflicting tasks in order, as --tasks has them"
+    if found.unwalled is not None and not same(found.unwalled, found.parallel):
+        yield "", f"{span(found.unwalled)} if no phase waited for the one before it"
+    if found.by_hand:
+        yield "by hand", f"{span(found.by_hand)}, which is not counted"
+    if found.critical_path:
+        yield "critical path", " -> ".join(_chain(found.critical_path))
+    if len(found.roadmap.phases) <= 1:
+        yield from (("class", f"{phase.kind}: {phase.reason}") for phase in found.phases)
+    yield "conflicts", _counted(found)
+
+
+def _counted(found: Blueprint) -> str:
+    told = counted(len(found.conflicts), "pair") + " of tasks" if found.conflicts else "none"
+    return told + (f"; {found.harmless} more never run at once" if found.harmless else "")
+
+
+def _chain(chain: Sequence[str]) -> list[str]:
+    end = _CHAIN // 3
+    return [*chain] if len(chain) <= _CHAIN else [*chain[:end], f"… {len(chain) - 2 * end} more …", *chain[-end:]]
+
+
+def _phases(found: Blueprint) -> Sequence[Sequence[str]]:
+    rows = [_phase(phase) for phase in found.phases]
+    return [("", "phase", "class", "in sequence", f"on {found.workers}", "why"), *rows]
+
+
+def _phase(phase: PhasePlan) -> tuple[str, ...]:
+    by_hand = f" and {span(phase.by_hand)} by hand" if phase.manual else ""
+    if phase.kind == MANUAL:
+        return str(phase.number), phase.title, phase.kind, f"{span(phase.by_hand)} by hand", "", phase.reason
+    ordered = "" if same(phase.ordered, phase.parallel) else f", {span(phase.ordered)} in order"
+    return (
+        str(phase.number), phase.title, phase.kind, span(phase.sequential) + by_hand, span(phase.parallel) + ordered,
+        phase.reason,
+    )  # fmt: skip
+
+
+def _conflicts(found: Blueprint) -> Section:
+    dearest = sorted(found.conflicts, key=lambda one: (one.resolution == ORDER, -one.cost))[:_CONFLICTS]
+    rows = [(f"{one.one}, {one.other}", named(one.files, _FILES), one.resolution, one.why) for one in dearest]
+    more = len(found.conflicts) - len(rows)
+    note = f"and {counted(more, 'more pair')}, which --json tells" if more else ""
+    return Section("conflicts", [("tasks", "files", "resolve", "how"), *rows], note)
+
+
+def _schedule(found: Blueprint, *, drawn: bool) -> Section:
+    loose = {task for one in found.conflicts if one.resolution != ORDER for task in (one.one, one.other)}
+    whole = max(slot.end for slot in found.slots)
+    rows: list[tuple[str, ...]] = []
+    for slot in sorted(found.slots, key=lambda slot: (slot.start, slot.worker)):
+        marks = ("*" if slot.task in found.critical_path else "") + ("!" if slot.task in loose else "")
+        bar = [_drawn(slot, whole)] if drawn else []
+        times = span(slot.start), span(slot.end)
+        rows.append((slot.task, marks, str(slot.worker), *times, *bar, found.branches[slot.task]))
+    head = ("task", "", "worker", "from", "to", *([""] if drawn else []), "branch")
+    clash = "; ! in conflict, and side by side" if loose else ""
+    return Section("schedule", [head, *rows], f"* on the critical path{clash}")
+
+
+def _drawn(slot: Slot, whole: float) -> str:
+    """Draw a slot as a bar within the whole plan, at least one letter long."""
+    if not whole:
+        return ""
+    start = min(round(_BAR * slot.start / whole), _BAR - 1)
+    return " " * start + "█" * max(1, round(_BAR * slot.end / whole) - start)
+
+
+def _workers(found: Blueprint) -> Sequence[Sequence[str]]:
+    rows: list[tuple[str, ...]] = []
+    for step in found.curve:
+        saved = 1 - step.seconds / found.sequential if found.sequential else 0.0
+        notes = ["as planned"] if step.workers == found.workers else []
+        notes += ["more do not help"] if step.workers == found.enough and found.final else []
+        rows.append((str(step.workers), span(step.seconds), f"{saved:.0%}", ", ".join(notes)))
+    return [("workers", "time", "saved", ""), *rows]
+
+
+# -- Markdown
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+
+
+def _cell(text: str) -> str:
+    """Show text as it is: no mark of Markdown's or HTML's in it means anything."""
+    return "".join(f"\\{sign}" if sign in "\\`*_[]<>|#!&~" else sign for sign in line(text))

@@ -1,0 +1,189 @@
+"""A sprint's report: lines for a terminal, Markdown for a page, and a folder with both the figures and the pictures."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from ...mail.log.log import Log
+from ...mail.render import line
+from ...scheduler.errors import NoSuchRun
+from ...scheduler.state.facts import Sprint
+from ...scheduler.state.metrics import CONFLICTED, LANDED, Metrics
+from ...scheduler.state.sprints import State
+from . import chart
+from .sprint import columns, span
+
+_SHORT = 12
+_FATES = ("conflicted", "rejected", "refused", "held", "dropped", "pending")
+
+
+def choose(state: State, number: int | None) -> Sprint:
+    """Return a sprint by its number, the last one without. Raises NoSuchRun."""
+    if not state.sprints:
+        raise NoSuchRun("no sprint yet; scheduler sprint starts one")
+    found = [sprint for sprint in state.sprints if number in {None, sprint.number}]
+    if not found:
+        raise NoSuchRun(f"no sprint {number}; the last is {state.number}, scheduler history lists all")
+    return found[-1]
+
+
+def mails_during(log: Log, state: State, sprint: Sprint) -> dict[str, int]:
+    """Count the mails that were sent between a sprint's start and its end, by type, the most frequent first."""
+    before = max((other.ended for other in state.sprints if other.number < sprint.number), default=0)
+    found, within = Counter[str](), False
+    for event in log.read(before):
+        if event.kind == "sprint.started":
+            within = event.data.get("sprint") == sprint.number
+        elif sprint.ended and event.seq >= sprint.ended:
+            break
+        elif within and event.kind == "mail.sent":
+            found[str(event.data.get("type") or "note")] += 1
+    return dict(found.most_common())
+
+
+# -- lines
+
+
+def lines(found: Metrics) -> Iterator[str]:
+    """Tell a sprint's figures to a terminal or a pipe."""
+    yield heading(found)
+    yield ""
+    yield from _columns([*figures(found)])
+    if found.landing_order:
+        yield ""
+        yield "landing order:"
+        yield from _columns(_landing(found))
+    if found.personas:
+        yield ""
+        yield "time by persona:"
+        yield from _columns(_shares(found))
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    return columns([[*map(line, row)] for row in rows])
+
+
+def heading(found: Metrics) -> str:
+    """Say in one line what came of the sprint."""
+    outcome = {"converged": "converged", None: "is still open"}.get(found.outcome, f"ended: {found.outcome}")
+    return f"sprint {found.sprint} {outcome} after {_many(found.ticks, 'tick')}, {found.mode} ({line(found.rule)})"
+
+
+def figures(found: Metrics) -> Iterator[tuple[str, str]]:
+    """List the figures, each with its name."""
+    yield "runs", str(sum(found.runs.values())) + _listed(found.runs)
+    fates = {fate: found.patches[fate] for fate in (LANDED, *_FATES) if fate in found.patches}
+    yield "patches", f"{found.offered} offered" + _listed(fates)
+    if found.conflict_rate is not None:
+        clashed = found.patches.get(CONFLICTED, 0)
+        yield "conflict rate", f"{found.conflict_rate:.0%} ({clashed} of {_many(found.offered, 'patch', 'patches')})"
+    if found.resolutions:
+        yield "resolved", _resolved(found)
+    if found.unresolved:
+        yield "unresolved", ", ".join(found.unresolved)
+    yield "wall time", span(found.wall)
+    yield "busy time", f"{span(found.busy)}, the sum of all runs" + _unknown(found)
+    yield from _speedup(found)
+    if found.mails:
+        yield "mail", f"{sum(found.mails.values())} sent" + _listed(found.mails)
+
+
+def _resolved(found: Metrics) -> str:
+    told = f"{len(found.resolved)} of {_many(len(found.resolutions), 'conflict')}"
+    if not found.resolved:
+        return told
+    return f"{told}, in {fmean(found.resolved):.1f} ticks on average, {max(found.resolved)} at most"
+
+
+def _unknown(found: Metrics) -> str:
+    lost = found.runs.get("lost", 0)
+    return f"; of {_many(lost, 'lost run')} nobody knows how long it worked" if lost else ""
+
+
+def _speedup(found: Metrics) -> Iterator[tuple[str, str]]:
+    """Tell the speed-up over sequential mode: as estimated, and as measured if there is something to measure it by."""
+    if (estimate := found.estimated_speedup) is not None:
+        yield "speed-up", f"{estimate:.1f} times over sequential, estimated: busy time / wall time"
+    if measured := found.measured:
+        took = f"{_many(measured.ticks, 'tick')} and {span(measured.seconds)}"
+        yield "", f"{measured.ratio:.1f} times, measured: sprint {measured.sprint} took {took} in sequence"
+
+
+def _landing(found: Metrics) -> list[tuple[str, ...]]:
+    rows = [
+        (str(number), node.persona, str(node.attempt), str(node.tick), (node.commit or "")[:_SHORT])
+        for number, node in enumerate(found.landing_order, 1)
+    ]
+    return [("", "persona", "attempt", "tick", "commit"), *rows]
+
+
+def _shares(found: Metrics) -> list[tuple[str, ...]]:
+    rows = [
+        (share.persona, str(share.runs), span(share.seconds), span(share.waiting), share.outcome)
+        for share in found.personas
+    ]
+    return [("persona", "runs", "working", "waiting", "outcome"), *rows]
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ": " + ", ".join(f"{count} {line(name)}" for name, count in counts.items()) if counts else ""
+
+
+def _many(count: int, one: str, several: str | None = None) -> str:
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
+# -- Markdown
+
+
+def markdown(found: Metrics, pictures: Sequence[str] = ()) -> str:
+    """Write the report as a page; `pictures` are the names, without ending, of those that lie beside it."""
+    told = _cell(heading(found))
+    parts = [f"# Sprint {found.sprint}", f"{told[0].upper()}{told[1:]}.", _table([("", ""), *figures(found)])]
+    parts += [f"![{name}]({name}.svg)" for name in pictures]
+    if found.landing_order:
+        parts += ["## Landing order", _table(_landing(found))]
+    if found.links:
+        parts += ["## In each other's way", _table([("", "", "files"), *_links(found)])]
+    if found.personas:
+        parts += ["## Time by persona", _table(_shares(found))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _links(found: Metrics) -> Iterator[tuple[str, ...]]:
+    names = {node.run: f"{node.persona} ({node.status})" for node in found.nodes}
+    return ((names[link.one], names[link.other], ", ".join(link.files)) for link in found.links)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+
+
+def _cell(text: str) -> str:
+    """Show text as it is: no mark of Markdown's or HTML's in it means anything."""
+    return "".join(f"\\{sign}" if sign in "\\`*_[]<>|#!&" else sign for sign in line(text))
+
+
+# -- a folder
+
+
+def write(found: Metrics, folder: Path) -> tuple[list[Path], str | None]:
+    """Write report.md, report.json and the pictures; return what was written, and why there are no pictures if so."""
+    specs = {"timeline": chart.timeline(found), "landing": chart.landing(found)}
+    trouble = chart.trouble()
+    files = {
+        "report.md": markdown(found, () if trouble else [*specs]).encode(),
+        "report.json": (json.dumps(found.document(), indent=2, ensure_ascii=False) + "\n").encode(),
+    }
+    if trouble is None:
+        files |= {f"{name}.svg": chart.svg(spec) for name, spec in specs.items()}
+        files |= {f"{name}.png": chart.png(spec) for name, spec in specs.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in files], trouble

@@ -1,0 +1,194 @@
+"""How sprints look: the dry run, what was woven, status and history, as plain lines for a terminal or a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ...mail.render import line
+from ...mail.units import counted
+from ...scheduler.landing.integrate import Integration
+from ...scheduler.runs.launch import Launch
+from ...scheduler.sprint.plan import Plan
+from ...scheduler.sprint.preview import Preview
+from ...scheduler.state.facts import Run, Sprint
+from ...scheduler.state.sprints import State
+from ...scheduler.state.summary import Summary
+from .weave import lines as woven_lines
+
+_SHORT = 12
+_WIDE = 90
+_MINUTE = 60
+
+
+def preview(found: Preview) -> Iterator[str]:
+    """Say what the next tick would do, and why."""
+    plan = found.plan
+    for trouble in found.troubles:
+        yield f"cannot start: {line(trouble)}"
+    if plan.idle:
+        yield f"idle: {plan.idle}"
+    else:
+        yield from _heading(found)
+        yield from _lost(plan)
+        if found.woven:
+            yield ""
+            yield from woven_lines(found.woven)
+        yield from _launches(plan)
+        yield from _endings(plan)
+    yield from _skips(plan)
+    for note in plan.notes:
+        yield f"note: {line(note)}"
+    yield ""
+    yield "nothing was written"
+
+
+def _heading(found: Preview) -> Iterator[str]:
+    plan = found.plan
+    starts = f", which it starts ({plan.opening.reason})" if plan.opening else ""
+    yield f"next: tick {plan.tick} of sprint {plan.sprint}{starts}"
+    yield f"mode: {plan.mode} ({plan.rule})"
+    yield f"base: {found.base[:_SHORT]}, lands on {found.branch}"
+
+
+def _lost(plan: Plan) -> Iterator[str]:
+    for run in plan.lost:
+        yield f"give up: {run.persona}, attempt {run.attempt}, whose scheduler is gone"
+
+
+def _launches(plan: Plan) -> Iterator[str]:
+    if not plan.launches:
+        return
+    later = ", as things stand before the weave" if plan.weave else ""
+    yield ""
+    yield f"launch {len(plan.launches)}{later}:"
+    rows = [_launch(one) for one in plan.launches]
+    yield from columns([("persona", "agent", "attempt", "unread", "estimate", "why"), *rows])
+
+
+def _launch(one: Launch) -> tuple[str, ...]:
+    estimate = span(one.estimate) if one.estimate is not None else "-"
+    return one.persona, one.agent, str(one.attempt), str(len(one.mail)), estimate, f"{one.reason}: {one.why}"
+
+
+def _endings(plan: Plan) -> Iterator[str]:
+    for skip in plan.aside:
+        yield f"set aside: {skip.persona}, {skip.why}; the human is told"
+    if plan.wait_until:
+        yield f"wait: next try at {plan.wait_until:%H:%M:%S}Z"
+    if plan.finish:
+        yield f"end: the sprint has {'converged' if plan.finish == 'converged' else 'ended: ' + plan.finish}"
+
+
+def _skips(plan: Plan) -> Iterator[str]:
+    if plan.skips:
+        yield ""
+        yield f"skip {len(plan.skips)}:"
+        by_reason: dict[str, list[str]] = {}
+        for skip in plan.skips:
+            by_reason.setdefault(skip.why, []).append(skip.persona)
+        yield from columns([(", ".join(names), why) for why, names in by_reason.items()])
+
+
+def integration(found: Integration) -> Iterator[str]:
+    """Say what became of the patches of a tick, one line each."""
+    for one in found.woven.landed:
+        yield f"  landed    {one.offer.persona} ({one.how}) {one.commit[:_SHORT]} {_files(one.files)}"
+    for one in found.woven.conflicted:
+        files = sorted({clash.file for clash in one.clashes})
+        yield f"  conflict  {one.offer.persona} in {_files(files)}; mailed"
+    for one in found.woven.refused:
+        yield f"  refused   {one.offer.persona}: {line(one.reason)[:_WIDE]}"
+    for one in found.woven.held:
+        yield f"  held      {one.offer.persona}: {_files(one.files)} waits for scheduler approve {one.offer.key[:8]}"
+    for offer, verdict in found.rejected:
+        yield f"  rejected  {offer.persona} by gate {verdict.gate}; mailed"
+    for verdict in found.red_before:
+        yield f"  note      gate {verdict.gate} was red before this weave; nobody is blamed"
+
+
+def summary(found: Summary) -> Iterator[str]:
+    """Say how a sprint ended and what to do next."""
+    ended = "converged" if found.converged else f"did not converge ({found.outcome or 'still open'})"
+    ticks, runs = counted(found.ticks, "tick"), counted(found.runs, "run")
+    yield f"sprint {found.sprint} {ended}: {ticks}, {runs}, {span(found.seconds)}, {found.mode}"
+    landed = f"{_patches(found.patches)} landed on {found.branch}" if found.landed else "nothing landed"
+    yield f"  {landed}; {counted(found.conflicts, 'conflict')} met"
+    if found.set_aside:
+        yield f"  set aside: {', '.join(found.set_aside)} (see the mail to the human)"
+    if found.outcome == "broken":
+        yield "  every run failed, retries too: look at the agent's command; the mail to the human has its words"
+    if found.held:
+        yield f"  held: {', '.join(found.held)} (scheduler approve NAME lets a patch land)"
+    if found.converged and found.runs and not (found.landed or found.set_aside or found.held):
+        yield "  no run changed a file; what they said is in .team/runs/*/output.log"
+    if found.landed:
+        yield f"  look: git log {found.branch}    take it: scheduler land {found.sprint}"
+
+
+def status(state: State, leader: str, beats: Iterable[tuple[Run, str]]) -> Iterator[str]:
+    """Say where things stand: who leads, the sprint, runs that are open, what waits."""
+    yield f"scheduler: {leader}" + (f"; {state.paused}" if state.paused else "")
+    if not state.sprints:
+        yield "no sprint yet; scheduler sprint starts one"
+        return
+    sprint = state.sprints[-1]
+    yield _sprint(sprint, state)
+    rows = [(run.persona, str(run.attempt), run.status, beat, run.detail) for run, beat in beats]
+    if rows:
+        yield from columns([("persona", "attempt", "status", "since", ""), *rows])
+    for persona, why in state.aside.items():
+        yield f"set aside: {persona}, {why}"
+    for patch in state.pending:
+        yield f"waits for the weaver: {patch.persona}'s patch to {_files(patch.files)}"
+    for patch in state.of("held"):
+        yield f"held: {patch.persona}'s patch to {_files(patch.files)}; scheduler approve {patch.run[:8]} lets it land"
+    for persona, mail in sorted(state.unread.items()):
+        yield f"unread: {persona} has {len(mail)}"
+
+
+def history(state: State) -> Iterator[str]:
+    """List the sprints, the newest last."""
+    rows = [("sprint", "started", "mode", "ticks", "runs", "landed", "conflicts", "outcome")]
+    for sprint in state.sprints:
+        patches = [patch for patch in state.patches if patch.sprint == sprint.number]
+        rows.append(
+            (
+                str(sprint.number), f"{sprint.started[:16]}Z", sprint.mode, str(sprint.ticks),
+                str(sum(run.sprint == sprint.number for run in state.runs)),
+                str(sum(patch.status == "landed" for patch in patches)),
+                str(sum(patch.status == "conflicted" for patch in patches)), sprint.outcome or "open",
+            )
+        )  # fmt: skip
+    yield from columns(rows) if state.sprints else ["no sprint yet; scheduler sprint starts one"]
+
+
+def _sprint(sprint: Sprint, state: State) -> str:
+    landed = sum(patch.status == "landed" and patch.sprint == sprint.number for patch in state.patches)
+    how = sprint.outcome or "open"
+    ticks = counted(sprint.ticks, "tick")
+    return f"sprint {sprint.number}: {how}, {sprint.mode}, {ticks}, {landed} landed on {sprint.branch}"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Align rows; the last column is as long as it likes."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        yield ("  " + "  ".join([*cells, line(row[-1])])).rstrip()
+
+
+def span(seconds: float) -> str:
+    """Write a length of time for people."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    return f"{minutes} min {rest} s" if minutes < _MINUTE else f"{minutes // _MINUTE} h {minutes % _MINUTE} min"
+
+
+def _patches(number: int) -> str:
+    return f"{number} patch{'' if number == 1 else 'es'}"
+
+
+def _files(files: Sequence[str]) -> str:
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""  # noqa: PLR2004
+    return line(", ".join(files[:3])) + more

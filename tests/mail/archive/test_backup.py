@@ -1,0 +1,477 @@
+"""Backups taken while others write, and what restoring refuses."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import queue
+import subprocess
+import sys
+import tarfile
+import threading
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from team_mail.mail.archive.backup import backup, restore
+from team_mail.mail.errors import LogDamaged, LogUnavailable, TeamMailError, UsageError
+from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.event import Draft
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.log.segments import Segments
+
+SEGMENT_BYTES = 20_000
+WRITERS = 4
+ROUNDS = 5
+BETWEEN = 100  # acknowledgements awaited from each writer before each backup
+WRITER = """
+import sys
+from pathlib import Path
+from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.event import Draft
+from team_mail.mail.log.log import EventLog
+
+folder, name, segment_bytes = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+log = EventLog(folder, segment_bytes=segment_bytes, on_sealed=lambda segment: None)
+blobs = Blobs(folder / "blobs")
+number = 0
+while not (folder.parent / "stop").exists():
+    number += 1
+    data = {}
+    if number % 10 == 0:
+        blob = blobs.put(f"{name} {number}".encode() * 50)
+        data = {"body_blob": {"sha256": blob.sha256, "size": blob.size}}
+    event, = log.append([Draft("mail.sent", name, ("you",), str(number), data=data)])
+    print(event.seq, event.hash, flush=True)
+"""
+
+
+@pytest.fixture
+def mail(tmp_path):
+    return tmp_path / "mail"
+
+
+@pytest.fixture
+def log(mail):
+    return opened(mail)
+
+
+@pytest.fixture
+def blobs(mail):
+    return Blobs(mail / "blobs")
+
+
+def opened(folder):
+    return EventLog(folder, segment_bytes=SEGMENT_BYTES, on_sealed=lambda segment: None)
+
+
+def fill(log, count, size=500):
+    return [log.append([Draft("mail.sent", "curator", ("you",), str(n), "x" * size)])[0] for n in range(count)]
+
+
+def archive_of(path, *members):
+    """Make an archive of (name or TarInfo, bytes) pairs."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in members:
+            member = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
+            member.size = member.size or len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+def named(member):
+    """Name a test's case by the member's name and type: the same in every process that collects it."""
+    name, _ = member
+    return f"{name.name} {name.type}" if isinstance(name, tarfile.TarInfo) else repr(name)[:40]
+
+
+def special(name, kind, target=""):
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+def everything(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["b.tar.gz", "b.tgz", "b"])
+def test_a_backup_comes_back_as_it_was(log, blobs, mail, tmp_path, name):
+    """Archive or folder: events, checksums and blobs are those of the original, and the log goes on from there."""
+    events = fill(log, 100)
+    blob = blobs.put(b"\xff" * 3000)
+    made = backup(log, blobs, tmp_path / name)
+    assert restore(tmp_path / name, tmp_path / "other" / "mail") == made.head == log.snapshot().head
+    kept = {name: data for name, data in everything(mail).items() if name != "lock"}
+    restored = {name: data for name, data in everything(tmp_path / "other" / "mail").items() if name != "lock"}
+    assert restored == kept
+    assert (made.files, made.bytes) == (len(kept), sum(map(len, kept.values())))
+    assert len(list(log.segments)) > 2
+    assert Blobs(tmp_path / "other" / "mail" / "blobs").read(blob.sha256) == b"\xff" * 3000
+    again = opened(tmp_path / "other" / "mail")
+    assert [event for event in again.read() if event.kind == "mail.sent"] == events
+    assert all(not segment.path.stat().st_mode & 0o222 for segment in again.segments)
+    fill(again, 100)
+    assert again.verify().damage == []
+
+
+def test_t13_backups_taken_while_four_writers_append_restore_clean(mail, tmp_path):
+    """Every event acknowledged before a backup began is in it, its blobs too, and it verifies."""
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, mail, f"w{n}", str(SEGMENT_BYTES)], stdout=subprocess.PIPE)
+        for n in range(WRITERS)
+    ]
+    told = [queue.SimpleQueue() for _ in writers]
+    readers = [
+        threading.Thread(target=drain, args=(writer.stdout, heard)) for writer, heard in zip(writers, told, strict=True)
+    ]
+    acknowledged, figures, blob_count, sealed = set(), [], 0, 0
+    try:
+        for reader in readers:
+            reader.start()
+        for number in range(ROUNDS):
+            for heard in told:
+                acknowledged |= {tuple(heard.get(timeout=60)) for _ in range(BETWEEN)}
+                while not heard.empty():
+                    acknowledged.add(tuple(heard.get()))
+            log = opened(mail)
+            target = tmp_path / f"b{number}{'.tar.gz' if number % 2 else ''}"
+            made = backup(log, Blobs(mail / "blobs"), target)
+            behind = log.snapshot().head - made.head
+            assert [writer.poll() for writer in writers] == [None] * WRITERS
+            figures.append((target, made, frozenset(acknowledged), behind))
+    finally:
+        (tmp_path / "stop").touch()
+        for writer, reader in zip(writers, readers, strict=True):
+            writer.wait(60)
+            reader.join(60)
+            writer.stdout.close()
+    for target, made, before, _ in figures:
+        log = opened(tmp_path / f"restored-{target.name}")
+        assert restore(target, log.folder) == made.head
+        assert log.verify().damage == []
+        events = list(log.read())
+        assert [event.seq for event in events] == list(range(1, made.head + 1))
+        assert before <= {(event.seq, event.hash) for event in events}
+        names = [event.data["body_blob"]["sha256"] for event in events if "body_blob" in event.data]
+        assert all(Blobs(log.folder / "blobs").read(name) for name in names)
+        blob_count, sealed = blob_count + len(names), sealed + len(list(log.segments))
+    print(
+        f"\nT13: {ROUNDS} backups under {WRITERS} writers, {len(figures[-1][2])} events acknowledged before the last, "
+        f"0 missing; {sealed} sealed files and {blob_count} blobs restored; appended during the backups: "
+        f"{', '.join(str(behind) for *_, behind in figures)}"
+    )
+
+
+def drain(stream, heard):
+    for line in stream:
+        seq, digest = line.split()
+        heard.put((int(seq), digest.decode()))
+
+
+class Meanwhile(Segments):
+    """Segments whose checksums are read a while after the moment was named: long enough for anything to happen."""
+
+    def __init__(self, segments, happens):
+        super().__init__(segments.folder, segments._disk)
+        self.happens = happens
+
+    def checksums(self):
+        happens, self.happens = self.happens, lambda: None
+        happens()
+        return super().checksums()
+
+
+def test_a_rotation_between_the_snapshot_and_the_copy_changes_nothing(log, blobs, mail, tmp_path):
+    """The active file that was named has become a segment, and is copied as far as it was named."""
+    fill(log, 10)
+    head = log.snapshot().head
+    reader = opened(mail)
+    reader.segments = Meanwhile(reader.segments, lambda: fill(log, 200))
+    assert backup(reader, blobs, tmp_path / "b").head == head
+    assert len(list(log.segments)) > 2
+    assert sorted(everything(tmp_path / "b")) == ["events.jsonl"]
+    assert restore(tmp_path / "b", tmp_path / "r") == head
+
+
+class Rotating(Segments):
+    """Segments that are listed late: two rotations after the active file was opened."""
+
+    def __init__(self, segments, happens):
+        super().__init__(segments.folder, segments._disk)
+        self.happens = happens
+
+    def __iter__(self):
+        happens, self.happens = self.happens, lambda: None
+        happens()
+        return super().__iter__()
+
+
+def test_rotations_between_opening_and_listing_change_nothing(log, blobs, mail, tmp_path):
+    """A segment made after the active file was opened is not of that moment."""
+    fill(log, 60)
+    head = log.snapshot().head
+    reader = opened(mail)
+    reader.segments = Rotating(reader.segments, lambda: fill(log, 200))
+    assert backup(reader, blobs, tmp_path / "b").head == head
+    assert restore(tmp_path / "b", tmp_path / "r") == head
+
+
+def test_a_backup_between_two_steps_of_a_rotation_is_whole(log, blobs, mail, tmp_path):
+    """There is no active file, and the newest segment has no checksum yet."""
+    fill(log, 10)
+    head = log.snapshot().head
+    log.segments.take(log.active, 1, head)
+    backup(log, blobs, tmp_path / "b.tgz")
+    again = opened(tmp_path / "r")
+    assert restore(tmp_path / "b.tgz", again.folder) == head
+    assert fill(again, 1)[0].seq == head + 2
+    assert again.verify().damage == []
+
+
+def test_an_unfinished_append_is_not_in_a_backup(log, blobs, tmp_path):
+    """A torn tail was never acknowledged, and stays behind."""
+    fill(log, 3)
+    with log.active.open("ab") as file:
+        file.write(b'{"v":1,"seq":5,"id":')
+    backup(log, blobs, tmp_path / "b")
+    again = opened(tmp_path / "r")
+    assert restore(tmp_path / "b", again.folder) == 4
+    assert again.verify().torn == 0
+
+
+def test_blobs_half_written_and_changed_are_left_out(log, blobs, mail, tmp_path):
+    """What is no blob yet is passed over; what is one no longer is named."""
+    fill(log, 1)
+    good, bad = blobs.put(b"good"), blobs.put(b"bad")
+    blobs.path(bad.sha256).write_bytes(b"rot")
+    blobs.path(good.sha256).with_name(f".{good.sha256}.0123.new").write_bytes(b"go")
+    made = backup(log, blobs, tmp_path / "b")
+    assert made.left_out == (bad.sha256,)
+    restore(tmp_path / "b", tmp_path / "r")
+    assert [path.name for path in (tmp_path / "r" / "blobs").rglob("*") if path.is_file()] == [good.sha256]
+
+
+def test_a_damaged_log_can_be_backed_up_and_mended_from_the_backup(log, blobs, mail, tmp_path):
+    """Restoring says what is wrong, keeps what verifies, and `repair` goes on from there."""
+    events = fill(log, 20)
+    data = bytearray(log.active.read_bytes())
+    data[data.index(b"xxx")] ^= 1
+    log.active.write_bytes(data)
+    backup(log, blobs, tmp_path / "b.tar.gz")
+    with pytest.raises(LogDamaged, match=r"restored, but .* is damaged: events\.jsonl byte \d+, seq 2"):
+        restore(tmp_path / "b.tar.gz", tmp_path / "r")
+    again = opened(tmp_path / "r")
+    assert [event for event in again.read() if event.kind == "mail.sent"] == events[1:]
+    again.repair()
+    assert again.verify().damage == []
+
+
+def test_damage_in_a_sealed_file_is_said_though_the_active_one_is_short(log, blobs, mail, tmp_path):
+    """A flipped bit far into a segment is found by its checksum and its line."""
+    fill(log, 50)
+    segment = next(iter(log.segments)).path
+    segment.chmod(0o644)
+    data = bytearray(segment.read_bytes())
+    data[-2000] ^= 1
+    segment.write_bytes(data)
+    backup(log, blobs, tmp_path / "b")
+    with pytest.raises(LogDamaged, match=segment.name):
+        restore(tmp_path / "b", tmp_path / "r")
+
+
+def test_a_missing_newest_segment_is_said(log, blobs, tmp_path):
+    """The checksums name a file that is not there: the chain alone could not tell."""
+    fill(log, 100)
+    backup(log, blobs, tmp_path / "b")
+    newest = list(log.segments)[-1].path.name
+    (tmp_path / "b" / "segments" / newest).unlink()
+    (tmp_path / "b" / "events.jsonl").unlink()
+    with pytest.raises(LogDamaged, match=f"{newest} is missing"):
+        restore(tmp_path / "b", tmp_path / "r")
+
+
+def test_a_blob_that_changed_in_the_backup_is_said_and_not_kept(log, blobs, tmp_path):
+    """So that the same bytes, sent again, can take its place."""
+    fill(log, 1)
+    blob = blobs.put(b"good")
+    backup(log, blobs, tmp_path / "b")
+    (tmp_path / "b" / "blobs" / blob.sha256[:2] / blob.sha256).write_bytes(b"evil")
+    with pytest.raises(LogDamaged, match=f"blob {blob.sha256} has changed"):
+        restore(tmp_path / "b", tmp_path / "r")
+    assert not Blobs(tmp_path / "r" / "blobs").path(blob.sha256).exists()
+
+
+@pytest.mark.parametrize("sums", [b"", b"\xff\xfe", b"deadbeef  x\n", b"%064d  ../../x\n" % 0])
+def test_checksums_that_are_none_are_said(log, blobs, tmp_path, sums):
+    """The list is taken away, for `repair` to make anew."""
+    fill(log, 100)
+    backup(log, blobs, tmp_path / "b")
+    (tmp_path / "b" / "segments" / "SHA256SUMS").chmod(0o644)
+    (tmp_path / "b" / "segments" / "SHA256SUMS").write_bytes(sums)
+    with pytest.raises(LogDamaged, match="not a list of checksums"):
+        restore(tmp_path / "b", tmp_path / "r")
+    again = opened(tmp_path / "r")
+    again.repair()
+    assert again.verify().damage == []
+
+
+def test_mail_in_use_is_never_restored_over(log, blobs, mail, tmp_path):
+    """A folder with anything in it, or a link to one, is refused and stays as it is."""
+    fill(log, 1)
+    backup(log, blobs, tmp_path / "b")
+    before = everything(mail)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    for target in (mail, tmp_path / "link", tmp_path / "b" / "events.jsonl"):
+        with pytest.raises(UsageError, match="not empty"):
+            restore(tmp_path / "b", target)
+    assert everything(mail) == before
+    assert restore(tmp_path / "b", tmp_path / "empty") == 2
+
+
+def test_a_backup_never_takes_the_place_of_another(log, blobs, tmp_path):
+    """An existing target is refused and stays as it is."""
+    fill(log, 1)
+    backup(log, blobs, tmp_path / "b.tgz")
+    before = (tmp_path / "b.tgz").read_bytes()
+    with pytest.raises(UsageError, match="already there"):
+        backup(log, blobs, tmp_path / "b.tgz")
+    assert (tmp_path / "b.tgz").read_bytes() == before
+
+
+def test_nothing_to_back_up_and_nothing_to_restore_are_said(log, blobs, tmp_path):
+    """No mail, no archive, no folder for the target: each is told apart, and leaves nothing."""
+    with pytest.raises(UsageError, match="holds no mail yet"):
+        backup(log, blobs, tmp_path / "b")
+    with pytest.raises(UsageError, match="no such backup"):
+        restore(tmp_path / "b", tmp_path / "r")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(UsageError, match="holds no mail"):
+        restore(tmp_path / "b", tmp_path / "r")
+    fill(log, 1)
+    with pytest.raises(LogUnavailable, match="cannot write"):
+        backup(log, blobs, tmp_path / "missing" / "b.tgz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "mail"]
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        ("../evil", b"x"),
+        ("segments/../../evil", b"x"),
+        ("/tmp/evil", b"x"),
+        ("./events.jsonl", b"x"),
+        ("events.jsonl/", b"x"),
+        ("events.jsonl\n", b"x"),
+        ("events.jsonl", b"twice"),
+        ("lock", b""),
+        ("damaged", b"x"),
+        ("team.toml", b"x"),
+        ("segments/000000000001-000000000002.parquet", b"x"),
+        ("segments/\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0661-000000000002.jsonl", b"x"),
+        ("blobs/ab/" + "0" * 64, b"x"),
+        ("blobs/AB/" + "AB" * 32, b"x"),
+        (special("segments", tarfile.DIRTYPE), b""),
+        (special("blobs", tarfile.SYMTYPE, "/tmp"), b""),
+        (special("segments/SHA256SUMS", tarfile.SYMTYPE, "/etc/passwd"), b""),
+        (special("segments/SHA256SUMS", tarfile.LNKTYPE, "events.jsonl"), b""),
+        (special("segments/SHA256SUMS", tarfile.LNKTYPE, "/etc/passwd"), b""),
+        (special("segments/SHA256SUMS", tarfile.FIFOTYPE), b""),
+        (special("segments/SHA256SUMS", tarfile.CHRTYPE), b""),
+        (special("segments/SHA256SUMS", tarfile.GNUTYPE_SPARSE), b""),
+    ],
+    ids=named,
+)
+def test_an_archive_with_anything_but_a_backup_in_it_is_refused(log, blobs, tmp_path, member):
+    """Paths that lead out, links, devices and foreign names: nothing at all is restored."""
+    fill(log, 1)
+    archive = archive_of(tmp_path / "b.tgz", ("events.jsonl", log.active.read_bytes()), member)
+    with pytest.raises((UsageError, LogDamaged), match="nothing was restored"):
+        restore(archive, tmp_path / "a" / "b" / "mail")
+    assert everything(tmp_path / "a") == {}
+    assert not Path("/tmp/evil").exists()
+
+
+def test_a_folder_with_anything_but_a_backup_in_it_is_refused(log, blobs, tmp_path):
+    """Links to files and folders, a pipe and foreign names: nothing at all is restored, and nothing waits."""
+    fill(log, 1)
+    evils = {
+        "blobs": lambda path: path.symlink_to("/etc"),
+        "events.jsonl": lambda path: (path.unlink(), path.symlink_to("/etc/passwd")),
+        "segments": os.mkfifo,
+        "lock": Path.touch,
+        os.fsdecode(b"\xff"): Path.touch,
+    }
+    for number, (name, make) in enumerate(evils.items()):
+        backup(log, blobs, tmp_path / f"b{number}")
+        make(tmp_path / f"b{number}" / name)
+        with pytest.raises(UsageError, match="nothing was restored"):
+            restore(tmp_path / f"b{number}", tmp_path / "r")
+        assert not (tmp_path / "r").exists()
+
+
+def test_an_archive_that_is_cut_anywhere_restores_nothing(log, blobs, tmp_path):
+    """Each proper prefix of an archive is no backup, down to its last byte."""
+    fill(log, 30, size=10)
+    backup(log, blobs, tmp_path / "b.tgz")
+    data = (tmp_path / "b.tgz").read_bytes()
+    cut = tmp_path / "cut.tgz"
+    lengths = sorted({*range(0, len(data), 97), *range(len(data) - 20, len(data))})
+    for length in lengths:
+        cut.write_bytes(data[:length])
+        with pytest.raises(LogDamaged, match="not a whole backup"):
+            restore(cut, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+    print(f"\n{len(lengths)} cuts of an archive of {len(data)} bytes: all refused, nothing restored")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1 << 20), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4))
+def test_an_archive_with_changed_bytes_fails_by_name_or_is_the_same(changes):
+    """Whatever is changed in the tar inside, the answer is an error of ours or the events that were written."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        log = opened(folder / "mail")
+        fill(log, 3, size=10)
+        backup(log, Blobs(folder / "mail" / "blobs"), folder / "b.tgz")
+        data = bytearray(gzip.decompress((folder / "b.tgz").read_bytes()))
+        for place, new in changes:
+            at = place % len(data)
+            data[at : at + len(new)] = new
+        (folder / "b.tgz").write_bytes(gzip.compress(data, 1))
+        try:
+            restore(folder / "b.tgz", folder / "r")
+        except TeamMailError:
+            return
+        whole = (folder / "mail" / "events.jsonl").read_bytes()
+        assert whole == (folder / "r" / "events.jsonl").read_bytes()
+
+
+def test_an_interrupted_backup_leaves_nothing(log, blobs, mail, tmp_path):
+    """Where the copy ends early, nothing stands under the target's name, nor beside it."""
+    fill(log, 1)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    for name in ("b", "b.tgz"):
+        reader = opened(mail)
+        reader.segments = Meanwhile(reader.segments, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            backup(reader, blobs, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["mail"]
+
+
+def test_a_file_in_an_archive_is_what_the_log_held(log, blobs, mail, tmp_path):
+    """Unpacked by hand, a backup is the log's own files."""
+    fill(log, 40)
+    backup(log, blobs, tmp_path / "b.tar.gz")
+    with tarfile.open(tmp_path / "b.tar.gz") as archive:
+        sums = {m.name: sha256(archive.extractfile(m).read()).hexdigest() for m in archive.getmembers()}
+    kept = {name: sha256(data).hexdigest() for name, data in everything(mail).items() if name != "lock"}
+    assert sums == kept

@@ -1,0 +1,1220 @@
+"""What the log promises when the disk, the processes or the bytes let it down. Every test prints its figure."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from team_mail.mail.clock import ManualClock, SystemClock
+from team_mail.mail.errors import InDoubt, LockTimeout, LogDamaged, LogError, LogUnavailable
+from team_mail.mail.log.blobs import BlobMissing, Blobs
+from team_mail.mail.log.disk import Disk
+from team_mail.mail.log.event import Draft, decode, derived_id
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.log.verify import Damage
+from team_mail.mail.query.query import Query
+
+# Python warns of every fork of a process with threads, which the test runner has; the children here start none.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+CALLS = ("filesystem", "open", "read", "write", "sync", "truncate", "rename", "sync_folder")
+SMALL = 1500  # bytes of a segment: a rotation after every few events
+ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EINTR, errno.EACCES, errno.EROFS, errno.EMFILE)
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="mounting and giving up rights takes root")
+
+
+class Unflushed(Disk):
+    """A disk that does not wait: for enumerations that ask nothing of durability."""
+
+    def sync(self, descriptor: int) -> None:
+        pass
+
+    def sync_folder(self, folder: Path) -> None:
+        pass
+
+
+class Failed(Exception):
+    """A fault that no code of ours knows."""
+
+
+class Faulty(Disk):
+    """A disk whose `nth` call meets a fault, or all from there on, and which sees if a failed file is flushed again.
+
+    `fault` is called in place of the call, with the call: it may go on with it, and how.
+    """
+
+    def __init__(self, nth: int = 0, fault: Callable[..., object] | None = None, *, forever: bool = False) -> None:
+        self.nth, self.fault, self.forever = nth, fault, forever
+        self.count = self.met = 0
+        self.only: str | None = None
+        self.distrusted: set[int] = set()
+        self.flushed_again = 0
+
+    def _call(self, name: str, *arguments):
+        real = getattr(super(), name)
+        if self.only in {None, name}:
+            self.count += 1
+            if self.fault and (self.count == self.nth or (self.forever and self.count > self.nth)):
+                self.met += 1
+                return self.fault(real, name, arguments)
+        return real(*arguments)
+
+    def mend(self) -> None:
+        self.fault = None
+
+    def filesystem(self, path):
+        return self._call("filesystem", path)
+
+    def open(self, path, flags):
+        descriptor = self._call("open", path, flags)
+        if flags & os.O_TRUNC:  # all its bytes are to be written anew
+            self.distrusted.discard(os.fstat(descriptor).st_ino)
+        return descriptor
+
+    def read(self, descriptor, size, offset):
+        return self._call("read", descriptor, size, offset)
+
+    def write(self, descriptor, data):
+        return self._call("write", descriptor, data)
+
+    def sync(self, descriptor):
+        inode = os.fstat(descriptor).st_ino
+        self.flushed_again += inode in self.distrusted
+        try:
+            self._call("sync", descriptor)
+        except OSError:
+            self.distrusted.add(inode)
+            raise
+
+    def truncate(self, descriptor, size):
+        self._call("truncate", descriptor, size)
+
+    def rename(self, source, target):
+        self._call("rename", source, target)
+
+    def sync_folder(self, folder):
+        self._call("sync_folder", folder)
+
+
+def fails_with(number: int):
+    def fault(real, name, arguments):
+        raise OSError(number, os.strerror(number))
+
+    return fault
+
+
+def falls_short(real, name, arguments):
+    """Write one byte, or half, and say so."""
+    if name != "write":
+        return real(*arguments)
+    descriptor, data = arguments
+    return real(descriptor, data[: max(1, len(data) // 2)])
+
+
+def falls_short_and_fails(real, name, arguments):
+    """Write half, then fail: what a full disk does."""
+    falls_short(real, name, arguments)
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def is_the_last(real, name, arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def is_the_last_half_way(real, name, arguments):
+    falls_short(real, name, arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def draft(number: int, size: int = 20) -> Draft:
+    return Draft("mail.sent", "ada", ("bob",), f"{number}", "x" * size, id=derived_id("fault", str(number)))
+
+
+def opened(folder: Path, disk: Disk | None = None, **options) -> EventLog:
+    options = {"clock": ManualClock(), "segment_bytes": SMALL, "on_sealed": lambda _: None} | options
+    return EventLog(folder, disk=disk, **options)
+
+
+def filled(folder: Path, events: int, **options) -> EventLog:
+    log = opened(folder, Unflushed(), **options)
+    for number in range(events):
+        log.append([draft(number)])
+    return log
+
+
+def send_all(log: EventLog, acknowledge) -> None:
+    """Send 10 messages: one by one, as a batch, and across a rotation or two; go on whatever happens to one."""
+    for numbers in ([0], [1], [2, 3, 4], [5], [6], [7, 8], [9]):
+        with suppress(LogError):
+            acknowledge(log.append([draft(number) for number in numbers]))
+
+
+def check(folder: Path, acknowledged: list[tuple[str, int, str]], sent: int = 10) -> EventLog:
+    """See that all acknowledged is there as it was acknowledged, that the log verifies, and that it goes on.
+
+    Everything is then sent once more, as a sender does that was left in doubt: each event stands once.
+    """
+    log = opened(folder, Unflushed())
+    log.append([draft(1000)])
+    for number in range(sent):
+        log.append([draft(number)])
+    found, damage = log.verify(), []
+    assert not found.damage
+    events = list(log.read(damage=damage))
+    assert not damage
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    ours = [event.id for event in events if not event.kind.startswith("log.")]
+    assert sorted(ours) == sorted(draft(number).id for number in [*range(sent), 1000])
+    assert set(acknowledged) <= {(event.id, event.seq, event.hash) for event in events}
+    return log
+
+
+def forked(work: Callable[[], object]) -> int:
+    """Run `work` in a child process; return its pid."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 - nothing of the test runner's may run in the child
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    return pid
+
+
+def ended(pids: set[int]) -> set[int]:
+    """Tell which children have ended by now; all must have ended well."""
+    done = {pid for pid in pids if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)}
+    assert not any(os.waitpid(pid, 0)[1] for pid in done)
+    return done
+
+
+@contextmanager
+def child(work: Callable[[], object]):
+    """Run `work` in a child process, and see to it that the child is gone at the end."""
+    pid = forked(work)
+    try:
+        yield pid
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
+# T1: the n-th call fails, falls short, or is the last.
+
+
+@pytest.mark.parametrize("forever", [False, True], ids=["once", "for ever"])
+@pytest.mark.parametrize(
+    "fault",
+    [*map(fails_with, ERRORS), falls_short, falls_short_and_fails],
+    ids=[*(errno.errorcode[number] for number in ERRORS), "short", "short and ENOSPC"],
+)
+def test_whichever_call_fails_nothing_acknowledged_is_lost(tmp_path, fault, forever):
+    """T1: each call to the disk in turn meets the fault, over two rotations, until one run has no call left to fail."""
+    nth = met = 0
+    while True:
+        nth += 1
+        folder, disk, acknowledged = tmp_path / str(nth), Faulty(nth, fault, forever=forever), []
+        log = opened(folder, disk)
+        send_all(log, acknowledged.extend)
+        met += disk.met
+        disk.mend()
+        after = log.append([draft(1000)])
+        assert not disk.flushed_again
+        log = check(folder, [(event.id, event.seq, event.hash) for event in acknowledged + after])
+        if not disk.met:
+            break
+    assert len(list(log.segments)) >= 2
+    print(f"{nth - 1} calls failed in turn, {met} faults met, 0 events lost")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_whichever_kind_of_call_fails_for_ever_nothing_acknowledged_is_lost(tmp_path, name):
+    """T1: all calls of one kind fail from the n-th on, while those of other kinds go well."""
+    met = 0
+    for nth in range(1, 100):
+        folder, disk, acknowledged = tmp_path / str(nth), Faulty(nth, fails_with(errno.EIO), forever=True), []
+        disk.only = name
+        log = opened(folder, disk)
+        send_all(log, acknowledged.extend)
+        met += disk.met
+        disk.mend()
+        log.append([draft(1000)])
+        assert not disk.flushed_again
+        check(folder, [(event.id, event.seq, event.hash) for event in acknowledged])
+        if not disk.met:
+            break
+    print(f"{name}: {nth - 1} runs, {met} faults met, 0 events lost")
+
+
+@pytest.mark.parametrize("fault", [is_the_last, is_the_last_half_way], ids=["before it", "half way"])
+def test_whichever_call_is_the_last_nothing_acknowledged_is_lost(tmp_path, fault):
+    """T1: a process is killed at each of its calls to the disk in turn, and what it acknowledged is still there."""
+    nth, killed, total = 0, True, 0
+    while killed:
+        nth += 1
+        folder = tmp_path / str(nth)
+        reader, writer = os.pipe()
+
+        def work(folder=folder, nth=nth, writer=writer):
+            send_all(
+                opened(folder, Faulty(nth, fault)),
+                lambda events: [os.write(writer, f"{e.id} {e.seq} {e.hash}\n".encode()) for e in events],
+            )
+
+        with child(work) as pid:
+            os.close(writer)
+            with os.fdopen(reader) as acknowledgements:
+                lines = [line.split() for line in acknowledgements]
+            _, status = os.waitpid(pid, 0)
+        killed = os.WIFSIGNALED(status)
+        assert killed or status == 0
+        total += len(lines)
+        check(folder, [(own, int(seq), digest) for own, seq, digest in lines])
+    assert nth > 40
+    print(f"{nth - 1} processes killed, {total} events acknowledged, 0 lost")
+
+
+def test_a_repair_may_be_killed_at_any_call(tmp_path):
+    """T1: whatever step of `repair` was the last, another one completes it and keeps every line that verifies."""
+    nth, killed = 0, True
+    lost = (3, 10)
+    kept = {draft(number).id for number in [*range(12), 20, 21] if number not in lost}
+    while killed:
+        nth += 1
+        log = filled(tmp_path / str(nth), 12)
+        for path in (*(segment.path for segment in log.segments), log.active):
+            path.chmod(0o644)
+            for number in lost:
+                path.write_bytes(path.read_bytes().replace(b'"subject":"%d"' % number, b'"subject":?%d"' % number))
+        log.append([draft(20)])  # behind the damage, which this log has not seen
+        assert len(log.verify().corrupt) >= 2
+        with child(lambda log=log, nth=nth: opened(log.folder, Faulty(nth, is_the_last)).repair()) as pid:
+            _, status = os.waitpid(pid, 0)
+        killed = os.WIFSIGNALED(status)
+        assert killed or status == 0
+        log = opened(log.folder)
+        log.repair()
+        log.append([draft(21)])
+        assert not log.verify().damage
+        assert kept == {event.id for event in log.read() if event.kind == "mail.sent"}
+    assert nth > 5
+    print(f"{nth - 1} repairs killed, each completed by the next")
+
+
+def test_a_fault_that_is_no_disks_leaves_nothing_half_written(tmp_path):
+    """An interrupt in the middle of a write is passed on, and the write taken back."""
+
+    def interrupted(real, name, arguments):
+        falls_short(real, name, arguments)
+        raise Failed
+
+    log = opened(tmp_path / "mail", disk := Faulty())
+    log.append([draft(0)])
+    before = log.active.read_bytes()
+    disk.nth, disk.fault, disk.only, disk.count = 1, interrupted, "write", 0
+    with pytest.raises(Failed):
+        log.append([draft(1), draft(2)])
+    assert log.active.read_bytes() == before
+    disk.mend()
+    check(tmp_path / "mail", [])
+
+
+def test_a_write_that_cannot_be_taken_back_is_in_doubt(tmp_path):
+    """When the cut fails, too, part of a batch may last, and the error does not claim that nothing was written."""
+
+    class Stuck(Disk):
+        stuck = False
+
+        def write(self, descriptor, data):
+            if not self.stuck:
+                return super().write(descriptor, data)
+            super().write(descriptor, data[: len(data) - 10])
+            raise OSError(errno.EIO, "I/O error")
+
+        def truncate(self, descriptor, size):
+            raise OSError(errno.EIO, "I/O error")
+
+    log = opened(tmp_path / "mail", disk := Stuck())
+    log.append([draft(0)])
+    disk.stuck = True
+    with pytest.raises(InDoubt, match="sending the same ids again is safe"):
+        log.append([draft(1), draft(2)])
+    check(tmp_path / "mail", [])
+
+
+# T2 and T4: a tail that a crash left.
+
+
+def test_a_log_cut_at_any_byte_recovers_to_its_last_whole_event(tmp_path):
+    """T2: every prefix of the active file, behind a sealed one; what is cut off is kept in quarantine."""
+    source = filled(tmp_path / "source", 8)
+    data, events = source.active.read_bytes(), list(source.read())
+    sealed = list(source.segments)
+    assert len(sealed) == 2
+    assert len(data) > 700
+    for size in range(len(data) + 1):
+        folder = tmp_path / str(size)
+        (folder / "segments").mkdir(parents=True)
+        for segment in sealed:
+            os.link(segment.path, folder / "segments" / segment.path.name)
+        (folder / "events.jsonl").write_bytes(data[:size])
+        whole = data[:size].rfind(b"\n") + 1
+        expected = events[: sealed[-1].last + data[:size].count(b"\n")]
+        log = opened(folder, Unflushed())
+        assert list(log.read()) == expected
+        log.append([draft(1000)])
+        after = list(log.read())
+        assert after[: len(expected)] == expected
+        assert after[-1].subject == "1000"
+        assert not log.verify().damage
+        kept = [path.read_bytes() for path in log.quarantine.glob("tail-*")]
+        assert kept == ([data[whole:size]] if size > whole else [])
+        recorded = [event.data["bytes"] for event in after if event.kind == "log.recovered"]
+        assert recorded == ([size - whole] if size > whole else [])
+    print(f"{len(data) + 1} prefixes, each recovered to its last whole event")
+
+
+TAILS = {
+    "NULs": b"\0" * 100,
+    "a page of NULs": b"\0" * 4096,
+    "NULs with a newline": b"\0" * 50 + b"\n",
+    "garbage": bytes(range(128, 256)),
+    "garbage with newlines": b"\n\n{}\n\xff\xfe\nnull\n\n",
+    "more than a window": b"\xf0\x9f" * 50_000 + b"\n" + b"{" * 70_000,
+    "half an event": b'{"v":1,"seq":3,"id":"',
+    "an event without its hash": b'{"v":1,"seq":3,"id":"x"}\n',
+}
+
+
+@pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS)
+def test_garbage_behind_any_event_is_cut_and_kept(tmp_path, tail):
+    """T4: whatever stands behind a whole event, up to the end, was never acknowledged."""
+    source = filled(tmp_path / "source", 4, segment_bytes=1 << 20)
+    lines, events = source.active.read_bytes().splitlines(keepends=True), list(source.read())
+    for count in range(len(lines) + 1):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        (folder / "events.jsonl").write_bytes(b"".join(lines[:count]) + tail)
+        log, damage = opened(folder, Unflushed()), []
+        assert list(log.read(damage=damage)) == events[:count]
+        assert not log.verify().corrupt
+        assert log.verify().torn == len(tail)
+        log.append([draft(1000)])
+        assert list(log.read())[:count] == events[:count]
+        assert [path.read_bytes() for path in log.quarantine.iterdir()] == [tail]
+        assert not log.verify().damage
+    print(f"{len(lines) + 1} prefixes with {len(tail)} bytes behind each, all recovered")
+
+
+def test_a_last_line_longer_than_a_window_is_found(tmp_path):
+    """The end of the log is read backwards, however long its last line is."""
+    for size in (2000, 40_000, 70_000, 1_000_000):
+        log = opened(tmp_path / str(size), Unflushed(), segment_bytes=1 << 22)
+        log.append([draft(0)])
+        log.append([draft(1, size)])
+        again = opened(log.folder, Unflushed(), segment_bytes=1 << 22)
+        assert again.append([draft(2)])[0].seq == 4
+        assert again.snapshot().head == 4
+        with log.active.open("ab") as file:
+            file.write(b"torn" * size)
+        assert log.snapshot().head == 4
+        assert opened(log.folder, Unflushed(), segment_bytes=1 << 22).append([draft(3)])[0].seq == 6
+
+
+# T3: a flush that fails.
+
+
+@pytest.mark.parametrize("forever", [False, True], ids=["once", "for ever"])
+def test_a_failed_flush_is_in_doubt_and_never_tried_again_on_that_file(tmp_path, forever):
+    """T3: nothing is acknowledged, later appends go to a new inode, and the same id sent again is one event."""
+    log = opened(tmp_path / "mail", disk := Faulty(), segment_bytes=1 << 20)
+    log.append([draft(0)])
+    old = log.active.stat().st_ino
+    disk.only, disk.count, disk.nth, disk.forever = "sync", 0, 1, forever
+    disk.fault = fails_with(errno.EIO)
+    for _ in range(3 if forever else 1):
+        with pytest.raises((InDoubt, LogUnavailable) if forever else InDoubt) as raised:
+            log.append([draft(1)])
+        assert raised.type is LogUnavailable or draft(1).id in str(raised.value)
+    assert (log.active.stat().st_ino == old) is forever  # for ever: the new file could not be flushed either
+    disk.mend()
+    log.append([draft(1)])
+    assert log.active.stat().st_ino != old
+    assert not disk.flushed_again
+    assert disk.met >= 1
+    check(tmp_path / "mail", [])
+    print(f"{disk.met} flushes failed, {disk.flushed_again} tried again")
+
+
+def test_a_failed_flush_is_heard_by_every_thread(tmp_path):
+    """T3: the kernel tells each descriptor once, so threads do not share one: a failure is no other's success."""
+
+    class OncePerDescriptor(Disk):
+        """A disk that behaves as Linux does: the file's failure is told to each open descriptor one time."""
+
+        def __init__(self) -> None:
+            self.told: set[int] = set()
+            self.failing = 0
+            self.both = threading.Barrier(2)
+
+        def sync(self, descriptor):
+            if os.fstat(descriptor).st_ino == self.failing:
+                self.both.wait()  # both have written
+                if descriptor not in self.told:
+                    self.told.add(descriptor)
+                    raise OSError(errno.EIO, "I/O error")
+            super().sync(descriptor)
+
+    log = opened(tmp_path / "mail", disk := OncePerDescriptor())
+    log.append([draft(0)])
+    disk.failing = log.active.stat().st_ino
+    outcomes = []
+
+    def write(number: int) -> None:
+        try:
+            outcomes.append(log.append([draft(number)]))
+        except InDoubt:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == [None, None]
+    check(tmp_path / "mail", [])
+
+
+def test_a_failed_flush_while_sealing_is_not_tried_again(tmp_path):
+    """T3: rotation flushes, too; when that fails the file is left for a new one before anything else is written."""
+    log = opened(tmp_path / "mail", disk := Faulty())
+    while log.active.stat().st_size < SMALL if log.active.exists() else True:
+        log.append([draft(disk.count + 2000)])
+    disk.only, disk.count, disk.nth, disk.fault = "sync", 0, 1, fails_with(errno.EIO)
+    with pytest.raises(LogUnavailable):
+        log.append([draft(1)])
+    old = log.active.stat().st_ino
+    log.append([draft(1)])
+    (segment,) = log.segments
+    assert segment.path.stat().st_ino != old
+    assert not disk.flushed_again
+    assert not log.verify().damage
+
+
+# T5: what no crash explains.
+
+
+def broken_logs(data: bytes):
+    """Break a log in every way: a bit of every byte flipped, lines deleted, doubled, swapped, torn in the middle."""
+    for at in range(len(data)):
+        yield f"bit of byte {at}", data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]
+    lines = data.splitlines(keepends=True)
+    for n in range(len(lines)):
+        yield f"line {n} deleted", b"".join(lines[:n] + lines[n + 1 :])
+        yield f"line {n} doubled", b"".join(lines[: n + 1] + lines[n:])
+        yield f"line {n} torn", b"".join(lines[:n]) + lines[n][: len(lines[n]) // 2] + b"".join(lines[n + 1 :])
+        yield f"line {n} emptied", b"".join([*lines[:n], b"\n", *lines[n + 1 :]])
+        for m in range(n):
+            swapped = lines.copy()
+            swapped[n], swapped[m] = lines[m], lines[n]
+            yield f"lines {m} and {n} swapped", b"".join(swapped)
+
+
+def verifying(data: bytes) -> dict[int, bytes]:
+    """Keep, by seq, the lines that hold by themselves."""
+    return {event.seq: line for line in data.split(b"\n") if (event := decode(line)) is not None}
+
+
+def first_difference(good: bytes, bad: bytes) -> int:
+    """Tell at which byte the first line begins that is not what was written."""
+    at = 0
+    for line, other in zip(good.splitlines(keepends=True), bad.splitlines(keepends=True), strict=False):
+        if line != other:
+            break
+        at += len(line)
+    return at
+
+
+def refused(log: EventLog, damage: Damage) -> None:
+    """See that nothing is appended, by this process or a new one, and that the error says where the damage is."""
+    before = log.active.read_bytes()
+    for writer in (log, opened(log.folder, Unflushed())):
+        with pytest.raises(LogDamaged, match=f"{damage.path.name} byte {damage.offset}, seq {damage.seq}: "):
+            writer.append([draft(1000)])
+    assert log.active.read_bytes() == before
+
+
+def mended(log: EventLog, lines: dict[int, bytes]) -> None:
+    """Repair, and see that appends go on, that all is clean, and that no line that verified is lost."""
+    done = log.repair()
+    assert log.append([draft(1000)])[0].subject == "1000"
+    found = log.verify()
+    assert not found.damage
+    kept = b"\n".join(path.read_bytes() for path in [*(s.path for s in log.segments), log.active]).split(b"\n")
+    assert set(lines.values()) <= set(kept)
+    seqs = [event.seq for event in log.read()]
+    assert seqs == sorted(set(seqs))
+    again = log.repair()
+    assert (again.gaps, again.copies) == ((), ())
+    assert all(copy.exists() for copy in done.copies)
+
+
+def test_any_damage_in_the_active_file_is_named_refused_and_mended(tmp_path):
+    """T5: verify names seq and offset, readers skip and count, appends wait for repair, and repair loses nothing.
+
+    Damage that reaches the end of the file is not told from an unfinished append: it is set aside in quarantine.
+    """
+    source = filled(tmp_path / "source", 4, segment_bytes=1 << 20)
+    data, events = source.active.read_bytes(), {event.seq: event for event in source.read()}
+    cases = at_the_end = 0
+    for cases, (what, bad) in enumerate(broken_logs(data), start=1):
+        folder = tmp_path / str(cases)
+        folder.mkdir()
+        (folder / "events.jsonl").write_bytes(bad)
+        log, lines, damage = opened(folder, Unflushed(), segment_bytes=1 << 20), verifying(bad), []
+        read = list(log.read(damage=damage))
+        assert {event.seq: event for event in read} == {seq: events[seq] for seq in lines}, what
+        assert len(read) == len(lines), what
+        found, at = log.verify(), first_difference(data, bad)
+        if data.startswith(bad) and bad.endswith(b"\n"):  # the last line deleted: nothing tells
+            assert not found.damage, what
+            continue
+        assert found.damage[0].offset == at, what
+        assert found.damage[0].seq == data[:at].count(b"\n") + 1, what
+        if found.corrupt:
+            assert damage or "deleted" in what or "swapped" in what, what  # there no line was skipped
+            refused(log, found.corrupt[0])
+            mended(log, lines)
+        else:
+            at_the_end += 1
+            assert found.torn, what
+            log.append([draft(1000)])
+            assert bad[at:] in {path.read_bytes() for path in log.quarantine.iterdir()}, what
+            assert not log.verify().damage, what
+    print(f"{cases} broken logs, {at_the_end} of them at the end; each one found, none lost a line that verifies")
+
+
+def test_any_damage_in_a_sealed_file_is_named_refused_and_mended(tmp_path):
+    """T5: as in the active file, but nothing at its end is excused. (Of the flips, every fifth.)"""
+    source = filled(tmp_path / "source", 5, segment_bytes=1300)
+    active, events = source.active.read_bytes(), {event.seq: event for event in source.read()}
+    (segment,) = source.segments
+    data, sums = segment.path.read_bytes(), source.segments.sums.read_bytes()
+    flips, others = [], []
+    for case in broken_logs(data):
+        (flips if case[0].startswith("bit") else others).append(case)
+    for cases, (what, bad) in enumerate([*flips[::5], *others], start=1):
+        folder = tmp_path / str(cases)
+        (folder / "segments").mkdir(parents=True)
+        (folder / "segments" / segment.path.name).write_bytes(bad)
+        (folder / "segments" / "SHA256SUMS").write_bytes(sums)
+        (folder / "events.jsonl").write_bytes(active)
+        log, lines = opened(folder, Unflushed()), verifying(bad) | verifying(active)
+        read = list(log.read(damage=[]))
+        assert {event.seq: event for event in read} == {seq: events[seq] for seq in lines}, what
+        found = log.verify()
+        assert {d.offset for d in found.corrupt} & {first_difference(data, bad), 0}, what
+        refused(log, found.corrupt[0])
+        mended(log, lines)
+    print(f"{cases} broken segments, each one found and mended")
+
+
+def test_damage_far_behind_in_a_sealed_file_is_damage(tmp_path):
+    """T5: where a sealed file is damaged has nothing to do with how long the active one is."""
+    log = filled(tmp_path / "mail", 100, segment_bytes=20_000, on_sealed=None)
+    (segment,) = [s for s in log.segments if s.first == 1]
+    data = segment.path.read_bytes()
+    segment.path.chmod(0o644)
+    segment.path.write_bytes(data[:18_000] + b"?" + data[18_001:])
+    log.segments.sums.unlink()
+    found = log.verify()
+    assert [d.path for d in found.corrupt] == [segment.path] * 2
+    refused(log, found.corrupt[0])
+    mended(log, verifying(segment.path.read_bytes()))
+    assert not segment.twin.exists()  # it would still show what is lost
+
+
+def test_damage_beside_the_tail_is_met_before_it_is_written_past(tmp_path):
+    """T5: a new writer looks at the last 64 KiB, and stops the others when they do not hold."""
+    log = filled(tmp_path / "mail", 10, segment_bytes=1 << 20)
+    data = log.active.read_bytes()
+    log.active.write_bytes(data[:1000] + b"?" + data[1001:])
+    for _ in range(2):
+        with pytest.raises(LogDamaged, match="seq 3"):
+            opened(log.folder).append([draft(20)])
+    with pytest.raises(LogDamaged):
+        log.append([draft(20)])
+
+
+def test_a_first_line_that_is_damaged_does_not_stop_a_rotation(tmp_path):
+    """What a writer that has been at it does not see is sealed as it is, for verify to find."""
+    log = filled(tmp_path / "mail", 3)
+    data = log.active.read_bytes()
+    log.active.write_bytes(b"?" * 30 + data[30:])
+    for number in range(4, 9):
+        log.append([draft(number)])
+    assert next(iter(log.segments)).first == 1
+    assert log.verify().corrupt[0].offset == 0
+    mended(log, {})
+
+
+def test_a_sealed_file_with_no_line_left_is_survived(tmp_path):
+    """When a whole segment is gone, the events of the others are kept, and ids are still looked up."""
+    log = filled(tmp_path / "mail", 8)
+    *_, last = log.segments
+    lines = verifying(log.active.read_bytes())
+    last.path.chmod(0o644)
+    last.path.write_bytes(b"?" * 100)
+    assert log.verify().corrupt
+    mended(log, lines)
+    assert not last.path.read_bytes()
+    assert log.append([draft(7)])[0].seq in lines
+    for segment in log.segments:
+        if segment.last > last.last:
+            segment.path.unlink()
+    log.active.unlink()
+    newest = max(event.seq for event in log.read())
+    assert newest < last.first
+    assert log.append([draft(1001)])[0].seq == newest + 2
+
+
+def test_a_gap_stays_known_after_a_rotation(tmp_path):
+    """T5: what repair put on record in a later file excuses the gap in an earlier one, for every writer."""
+    log = filled(tmp_path / "mail", 3)
+    lines = log.active.read_bytes().splitlines(keepends=True)
+    log.active.write_bytes(b"".join([*lines[:2], *lines[3:]]))
+    log.verify()
+    assert log.repair().gaps == ((2, 4),)
+    for number in range(10, 20):
+        opened(log.folder, Unflushed()).append([draft(number)])
+    assert len(list(log.segments)) > 1
+    assert not log.verify().damage
+    assert log.repair() == (log.verify().events, (), (), 0)
+
+
+def test_a_sealed_gap_is_put_on_record_where_there_is_no_active_file(tmp_path):
+    """T5: repair after a crash in the middle of a rotation, with damage before it."""
+    log = filled(tmp_path / "mail", 8)
+    log.active.unlink()
+    (first, *_) = log.segments
+    lines = first.path.read_bytes().splitlines(keepends=True)
+    first.path.chmod(0o644)
+    first.path.write_bytes(b"".join([*lines[:2], *lines[3:]]))
+    assert log.verify().corrupt
+    with pytest.raises(LogDamaged):
+        log.append([draft(20)])
+    mended(log, verifying(first.path.read_bytes()))
+
+
+def test_checking_races_nobody(tmp_path):
+    """Damage is never seen where there is none: verify looks at one moment while others write and rotate."""
+
+    def write(writer: int):
+        log = opened(tmp_path / "mail", Unflushed(), segment_bytes=30_000, clock=SystemClock())
+        for number in range(300):
+            log.append([draft(writer * 1000 + number, size=number * 5)._replace(id=None)])
+
+    with child(lambda: write(1)) as one, child(lambda: write(2)) as two:
+        log, checks, running = opened(tmp_path / "mail"), 0, {one, two}
+        while running:
+            assert not log.verify().corrupt
+            checks += 1
+            running -= ended(running)
+    assert log.verify().events > 600
+    assert not log.verify().damage
+    print(f"{checks} checks while {len(list(log.segments))} segments were sealed, none a false alarm")
+
+
+# T8: no room.
+
+
+def fill_up(log: EventLog) -> int:
+    """Append until there is no room; return how many events were acknowledged."""
+    for number in range(100_000):
+        try:
+            log.append([draft(number, size=1000)])
+        except LogUnavailable:
+            return number
+    raise AssertionError("there is room without end")
+
+
+@contextmanager
+def mounted(folder: Path, size: str):
+    folder.mkdir()
+    made = os.spawnlp(os.P_WAIT, "mount", "mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
+    if made != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield folder
+    finally:
+        os.spawnlp(os.P_WAIT, "umount", "umount", str(folder))
+
+
+@ROOT
+def test_a_full_disk_is_one_clear_error_and_the_log_goes_on_once_there_is_room(tmp_path):
+    """T8: on a file system of 256 KiB; also while rotating."""
+    for segment_bytes in (1 << 20, 50_000):
+        with mounted(tmp_path / f"{segment_bytes}", "256k") as disk:
+            ballast = disk / "ballast"
+            ballast.write_bytes(b"x" * 20_000)
+            log = opened(disk / "mail", segment_bytes=segment_bytes)
+            count = fill_up(log)
+            for _ in range(3):
+                with pytest.raises(LogUnavailable, match="the disk is full"):
+                    log.append([draft(count, size=5000)])
+            assert not log.verify().damage
+            ballast.unlink()
+            log.append([draft(count)])
+            events = [event for event in log.read() if not event.kind.startswith("log.")]
+            assert [event.subject for event in events] == [str(number) for number in range(count + 1)]
+            assert not log.verify().damage
+            print(f"disk full after {count} events, {len(list(log.segments))} segments; 0 lost")
+            del log
+
+
+def test_a_file_size_limit_is_one_clear_error_and_the_log_goes_on_once_it_is_raised(tmp_path):
+    """T8: the limit of `ulimit -f`, in a process of its own."""
+    reader, writer = os.pipe()
+
+    def work():
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+        log = opened(tmp_path / "mail", segment_bytes=1 << 20)
+        count = fill_up(log)
+        size = log.active.stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        log.append([draft(count)])
+        os.write(writer, f"{count} {size}".encode())
+
+    with child(work) as pid:
+        _, status = os.waitpid(pid, 0)
+        os.close(writer)
+        with os.fdopen(reader) as pipe:
+            count, size = map(int, pipe.read().split())
+    assert status == 0
+    assert size <= 50_000
+    log = opened(tmp_path / "mail")
+    assert not log.verify().damage
+    assert len([event for event in log.read() if event.kind == "mail.sent"]) == count + 1
+    print(f"limit reached after {count} events, {size} bytes; 0 lost")
+
+
+# T9: a lock that is not let go.
+
+
+class StopsItself(Disk):
+    """A disk whose process stops in the middle of its n-th write, holding the lock."""
+
+    def __init__(self, nth: int) -> None:
+        self.left = nth
+
+    def write(self, descriptor, data):
+        self.left -= 1
+        if self.left == 0:
+            written = super().write(descriptor, data[:10])
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return written
+        return super().write(descriptor, data)
+
+
+def test_a_lock_whose_holder_is_stopped_is_a_deadline_that_names_it(tmp_path):
+    """T9: the error names the pid; when the holder goes on, so does everybody, and its event is there."""
+    filled(tmp_path / "mail", 3)
+    with child(lambda: opened(tmp_path / "mail", StopsItself(1)).append([draft(10)])) as pid:
+        assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+        clock = ManualClock()
+        waiting = opened(tmp_path / "mail", clock=clock, lock_timeout=5)
+        with pytest.raises(LockTimeout, match=f"process {pid} for more than 5 s"):
+            waiting.append([draft(11)])
+        assert 5 <= clock.elapsed < 6
+        assert [event.subject for event in waiting.read()][-1] == "2"  # readers do not wait
+        os.kill(pid, signal.SIGCONT)
+        assert os.waitpid(pid, 0)[1] == 0
+        waiting.append([draft(11)])
+        assert [event.subject for event in waiting.read()][-2:] == ["10", "11"]
+    print("1 holder stopped, named, and waited for")
+
+
+def test_a_lock_whose_holder_is_killed_is_free(tmp_path):
+    """T9: the kernel lets go of a dead process's lock, and its half-written event is set aside."""
+    filled(tmp_path / "mail", 3)
+    with child(lambda: opened(tmp_path / "mail", StopsItself(1)).append([draft(10)])) as pid:
+        assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        log = opened(tmp_path / "mail", segment_bytes=1 << 20)
+        log.append([draft(11)])
+    assert [path.stat().st_size for path in log.quarantine.iterdir()] == [10]
+    assert [event.kind for event in log.read()][-2:] == ["log.recovered", "mail.sent"]
+    assert not log.verify().damage
+
+
+def test_a_thread_that_keeps_the_lock_is_named_as_one(tmp_path):
+    """T9: threads of one process wait for each other, with the same deadline."""
+    log = filled(tmp_path / "mail", 1, lock_timeout=0.01)
+    with log._lock:
+        raised = []
+
+        def write():
+            with pytest.raises(LockTimeout, match="another thread of this process") as error:
+                log.append([draft(1)])
+            raised.append(error)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+    assert raised
+    log.append([draft(1)])
+
+
+def test_a_forked_child_goes_on_with_the_log_it_was_given(tmp_path):
+    """The child opens its own lock and file, whatever its parent was doing."""
+    log = filled(tmp_path / "mail", 1)
+    with log._lock:
+        with child(lambda: log.append([draft(1)])) as pid:
+            assert os.waitpid(pid, os.WNOHANG)[0] == 0  # it waits for its parent's lock
+            log._lock.__exit__()
+            assert os.waitpid(pid, 0)[1] == 0
+        log._lock.__enter__()
+    assert log.append([draft(2)])[0].seq == 4
+    assert not log.verify().damage
+
+
+class LetsGo(SystemClock):
+    """A clock on which somebody lets go of a lock while somebody else waits for it."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.log: EventLog | None = log
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if self.log:
+            self.log._lock.__exit__()
+            self.log = None
+
+
+def test_a_lock_is_waited_for(tmp_path, monkeypatch):
+    """T9: who finds the lock taken gives up the processor, then sleeps; then it is his."""
+    holder = filled(tmp_path / "mail", 1)
+    for number in range(1, 4):
+        holder._lock.__enter__()
+        clock = LetsGo(holder)
+        if number == 3:  # free before anybody has to sleep
+            monkeypatch.setattr(os, "sched_yield", lambda clock=clock: clock.sleep(0))
+        assert opened(tmp_path / "mail", clock=clock).append([draft(number)])[0].subject == str(number)
+    assert not holder.verify().damage
+
+
+def test_a_holder_that_the_system_does_not_name_is_another_process(tmp_path, monkeypatch):
+    """T9: not every system has a list of locks."""
+    holder = filled(tmp_path / "mail", 1)
+    monkeypatch.setattr("team_mail.mail.log.lock._LOCKS", tmp_path / "nowhere")
+    with holder._lock, pytest.raises(LockTimeout, match="another process"):
+        opened(tmp_path / "mail").append([draft(1)])
+
+
+def test_a_system_without_locks_is_one_clear_error(tmp_path, monkeypatch):
+    """T9: what is no wait is said at once, and leaves the log usable."""
+    log = filled(tmp_path / "mail", 1)
+
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("team_mail.mail.log.lock.fcntl.flock", refuse)
+        with pytest.raises(LogUnavailable, match="No locks available"):
+            log.append([draft(1)])
+    log.append([draft(1)])
+
+
+# T11: rotation under everybody's hands.
+
+
+def test_rotation_loses_nothing_and_shows_nothing_twice(tmp_path):
+    """T11: 8 writers rotate the log every few events while others read, follow and ask."""
+    writers, each = 8, 100
+    size = writers * each
+
+    def write(writer: int):
+        log = opened(tmp_path / "mail", segment_bytes=16_000, clock=SystemClock())
+        for number in range(each):
+            own = None if number % 4 else derived_id(str(writer), str(number))
+            log.append([draft(writer * 1000 + number, size=number)._replace(id=own)])
+
+    def read(counter: int):
+        log, seqs = opened(tmp_path / "mail"), []
+        while len(seqs) < size:
+            seqs = [event.seq for event in log.read()]
+            assert seqs == list(range(1, len(seqs) + 1))
+            os.write(counter, b".")
+
+    def follow():
+        follower = opened(tmp_path / "mail", clock=SystemClock()).follow(after=0)
+        assert [next(follower).seq for _ in range(size)] == list(range(1, size + 1))
+
+    counted, counter = os.pipe()
+    with ExitStack() as children:
+        running = {children.enter_context(child(work)) for work in (follow, lambda: read(counter))}
+        running |= {children.enter_context(child(lambda writer=writer: write(writer))) for writer in range(writers)}
+        os.close(counter)
+        log, asked = opened(tmp_path / "mail"), 0
+        query = Query(log)
+        while running:
+            with suppress(LogUnavailable):  # rotated five times while it was read
+                found = query.rows("mailbox", persona="bob")
+                assert len(found) == len({row["id"] for row in found})
+                asked += 1
+            running -= ended(running)
+        assert len(query.rows("mailbox", persona="bob")) == size
+    with os.fdopen(counted) as counts:
+        reads = len(counts.read())
+    mail = [event for event in log.read() if event.kind == "mail.sent"]
+    assert len({event.id for event in mail}) == len(mail) == size
+    for writer in range(writers):
+        own = [int(event.subject) for event in mail if int(event.subject) // 1000 == writer]
+        assert own == [writer * 1000 + number for number in range(each)]
+    assert not log.verify().damage
+    rotations = len(list(log.segments))
+    assert rotations > 10
+    print(f"{size} events, {rotations} rotations, {reads} times read whole, {asked} questions: 0 lost, 0 twice")
+
+
+def test_a_sealed_segment_has_its_twins_and_may_be_skipped(tmp_path):
+    """Rotation leaves each segment a checksum and, as a cache, twins for the database; a reader begins behind it."""
+    log = filled(tmp_path / "mail", 8, on_sealed=None)
+    for segment in log.segments:
+        assert segment.twin.exists()
+        assert segment.shares.exists()
+        assert not segment.path.stat().st_mode & 0o222
+        assert segment.path.name in log.segments.checksums()
+    every = list(log.read())
+    for after in range(len(every) + 1):
+        assert list(log.read(after)) == every[after:]
+
+
+def test_a_moment_of_a_damaged_log_is_a_copy_of_what_verifies(tmp_path):
+    """T5: what is asked of the database is answered from the events that hold, each once."""
+    log = filled(tmp_path / "mail", 8)
+    lines = log.active.read_bytes().splitlines(keepends=True)
+    log.active.write_bytes(b"".join([lines[0], *lines, b"{}\n", lines[-1]]))
+    assert log.verify().corrupt
+    moment = log.snapshot()
+    assert log.snapshot() == moment
+    assert moment.active != log.active
+    found = [decode(line) for line in moment.active.read_bytes().splitlines()]
+    assert found == list(log.read())
+    assert {row["subject"] for row in Query(log).rows("mailbox", persona="bob")} == {str(number) for number in range(8)}
+
+
+def test_a_reader_overtaken_by_two_rotations_sees_one_moment(tmp_path):
+    """T11: what was sealed after the active file was opened belongs to a later moment."""
+    log = filled(tmp_path / "mail", 3)
+    before = list(log.read())
+
+    class Late(type(log.segments)):
+        def __iter__(self):
+            if self.late:
+                self.late = False
+                for number in range(10, 30):
+                    writer.append([draft(number)])
+            return super().__iter__()
+
+    writer = opened(log.folder, Unflushed())
+    log.segments.__class__ = Late
+    log.segments.late = True
+    assert list(log.read()) == before
+    assert len(list(log.segments)) > 2
+
+
+# T12: an acknowledgement that was lost.
+
+
+def test_an_event_whose_acknowledgement_was_lost_is_sent_again_and_stands_once(tmp_path):
+    """T12: the sender is killed after the write, before or after the flush; its successor sends the same id."""
+    repeats = 0
+    for nth in (1, 2):
+        folder = tmp_path / str(nth)
+        filled(folder, 2)
+        disk = Faulty(nth, is_the_last)
+        disk.only = "sync"
+        with child(lambda folder=folder, disk=disk: [opened(folder, disk).append([draft(5)]) for _ in range(2)]) as pid:
+            assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        for _ in range(3):
+            opened(folder).append([draft(5)])
+            repeats += 1
+        assert [event.id for event in opened(folder).read()].count(draft(5).id) == 1
+    print(f"{repeats} repeats of 2 unacknowledged events: each stands once")
+
+
+def test_an_id_is_known_though_its_event_was_sealed_meanwhile(tmp_path):
+    """T12: the log may rotate between the look for an id and the lock."""
+    log, other = filled(tmp_path / "mail", 2), opened(tmp_path / "mail", Unflushed())
+
+    class Overtaken(type(log._lock)):
+        def __enter__(self):
+            if self.overtaken:
+                self.overtaken = False
+                for number in range(5, 25):
+                    other.append([draft(number)])
+            super().__enter__()
+
+    log._lock.__class__ = Overtaken
+    for repeat in (5, 24):
+        log._lock.overtaken = repeat == 5
+        (event,) = log.append([draft(repeat)])
+        assert [e.seq for e in log.read() if e.id == draft(repeat).id] == [event.seq]
+
+
+# Where the log cannot be.
+
+
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "ceph", "fuse.sshfs", "lustre"])
+def test_a_network_file_system_is_refused(tmp_path, kind):
+    """Locks and flushes do not hold there, so the error says where to go instead."""
+
+    class Remote(Disk):
+        def filesystem(self, path):
+            return kind
+
+    with pytest.raises(LogUnavailable, match=f"network file system .{kind}.*TEAM_HOME"):
+        opened(tmp_path / "mail", Remote()).append([draft(0)])
+    assert not (tmp_path / "mail" / "events.jsonl").exists()
+
+
+def test_the_file_system_is_known_by_name(tmp_path, monkeypatch):
+    """The system tells by the mount that holds the folder; where it does not tell, nothing is refused."""
+    assert Disk().filesystem(Path("/proc")) == "proc"
+    assert Disk().filesystem(tmp_path)
+    table = tmp_path / "mountinfo"
+    monkeypatch.setattr("team_mail.mail.log.disk._MOUNTS", table)
+    assert not Disk().filesystem(tmp_path)
+    table.write_text("22 1 0:999 / /elsewhere rw - ext4 /dev/sda rw\n")
+    assert not Disk().filesystem(tmp_path)
+
+
+@ROOT
+def test_a_folder_that_may_not_be_written_is_one_clear_error(tmp_path):
+    """Another user reads all of it, verifies it, and is told why nothing can be sent."""
+    log = filled(tmp_path / "mail", 2)
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    log.folder.chmod(0o555)
+    count = len(list(log.read()))
+
+    def work():
+        os.setgid(65534)
+        os.setuid(65534)
+        other = opened(log.folder)
+        assert len(list(other.read())) == other.verify().events == count
+        with pytest.raises(LogUnavailable, match="this user may not read or write there"):
+            other.append([draft(5)])
+
+    with child(work) as pid:
+        assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_log_file_that_is_read_only_is_one_clear_error(tmp_path):
+    """Somebody's chmod is respected, even by root, and told from damage."""
+    log = filled(tmp_path / "mail", 2)
+    log.active.chmod(0o444)
+    with pytest.raises(LogUnavailable, match="this user may not read or write there"):
+        log.append([draft(5)])
+    log.active.chmod(0o644)
+    log.append([draft(5)])
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "lock"])
+def test_a_symbolic_link_is_refused(tmp_path, name):
+    """Nobody makes the log write into another file."""
+    folder, victim = tmp_path / "mail", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_text("precious\n")
+    (folder / name).symlink_to(victim)
+    with pytest.raises(LogUnavailable, match="symbolic link"):
+        opened(folder).append([draft(0)])
+    assert victim.read_text() == "precious\n"
+
+
+def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path):
+    """What cannot be made is said."""
+    (tmp_path / "mail").write_text("")
+    with pytest.raises(LogUnavailable, match="cannot write the log in"):
+        opened(tmp_path / "mail").append([draft(0)])
+
+
+def test_a_log_that_is_not_there_is_empty(tmp_path):
+    """Missing files are an empty log for every reader, and none of them makes one."""
+    log = opened(tmp_path / "mail")
+    assert list(log.read()) == []
+    assert log.snapshot().head == 0
+    assert log.verify().events == 0
+    follower = log.follow()
+    assert not log.folder.exists()
+    opened(tmp_path / "mail").append([draft(0)])
+    assert [next(follower).seq for _ in range(2)] == [1, 2]
+
+
+def test_following_goes_on_without_file_watching(tmp_path):
+    """Where the folder cannot be watched, it is looked at now and then."""
+    stop = threading.Event()
+
+    class Impatient(ManualClock):
+        def sleep(self, seconds):
+            super().sleep(seconds)
+            if self.elapsed > 1 and not (tmp_path / "later").exists():
+                filled(tmp_path / "later", 1)
+
+    follower = opened(tmp_path / "later", clock=Impatient()).follow(after=0, stop=stop)
+    assert [next(follower).seq for _ in range(2)] == [1, 2]
+    stop.set()
+    assert list(follower) == []
+
+
+# Blobs.
+
+
+def test_a_blob_is_whole_or_not_there(tmp_path):
+    """T1: whichever call fails or is the last, a blob that was acknowledged is there, and none is half there."""
+    data, nth, met = b"x" * 10_000, 0, True
+    while met:
+        nth += 1
+        for number, fault in enumerate([fails_with(errno.ENOSPC), falls_short, falls_short_and_fails]):
+            blobs = Blobs(tmp_path / f"{nth} {number}", disk := Faulty(nth, fault))
+            with suppress(OSError):
+                blob = blobs.put(data)
+                assert blobs.read(blob.sha256) == data
+            met = bool(disk.met)
+            disk.mend()
+            blob = blobs.put(data)
+            assert blobs.read(blob.sha256) == data
+            assert blob == blobs.put(data)
+    print(f"{nth - 1} calls failed in turn, 0 blobs lost")
+
+
+def test_a_blob_that_is_missing_or_changed_is_not_read(tmp_path):
+    """Bytes are checked against their name, and a name is nothing but a hash."""
+    blobs = Blobs(tmp_path / "blobs")
+    blob = blobs.put(b"precious")
+    path = blobs.path(blob.sha256)
+    path.write_bytes(b"changed")
+    with pytest.raises(BlobMissing, match="has changed"):
+        blobs.read(blob.sha256)
+    path.unlink()
+    with pytest.raises(BlobMissing, match="is missing"):
+        blobs.read(blob.sha256)
+    for name in ("../../etc/passwd", "", "A" * 64, "a" * 63):
+        with pytest.raises(BlobMissing, match="not the name"):
+            blobs.read(name)

@@ -1,0 +1,167 @@
+"""Questions that a process asks again and again, while the log under it rotates, is repaired, or takes a line back."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from team_mail.mail.errors import LogUnavailable
+from team_mail.mail.letter import Letter
+from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.disk import Disk
+from team_mail.mail.log.event import Draft
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.mailbox import Mailbox
+
+PERSONAS = ("ada", "ben", "cyd")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where the mail is."""
+    return tmp_path / ".team" / "mail"
+
+
+def opened(folder, **options):
+    """A mailbox over small segments, so that a few messages rotate the log."""
+    return Mailbox(EventLog(folder, segment_bytes=2048, **options), Blobs(folder / "blobs"))
+
+
+def subjects(mailbox, persona):
+    """What a persona's inbox lists, oldest first."""
+    return [message.subject for message in reversed(mailbox.inbox(persona))]
+
+
+def fill(mailbox, count=20):
+    """Send so many messages to all, one append each."""
+    for number in range(count):
+        mailbox.send(Letter("boss", PERSONAS, f"mail {number}"))
+    return [f"mail {number}" for number in range(count)]
+
+
+class Rotating(EventLog):
+    """A log that another process rotates just after it was looked at, while `left` lasts."""
+
+    left = 0
+
+    def snapshot(self):
+        found = super().snapshot()
+        if self.left:
+            self.left -= 1
+            writer = EventLog(self.folder, segment_bytes=1)
+            writer.append([Draft("mail.sent", "boss", PERSONAS, "late")])
+        return found
+
+
+def test_personas_whose_questions_meet_rotations_never_share_a_slice(folder):
+    """What was cut for one persona is not given to another, however often a cut has to be done again."""
+    log = Rotating(folder, segment_bytes=2048)
+    mailbox = Mailbox(log, Blobs(folder / "blobs"))
+    sent = fill(mailbox)
+    for persona in PERSONAS:
+        log.left = 2
+        assert set(sent) <= set(subjects(mailbox, persona))
+    for persona in PERSONAS:
+        mailbox.send(Letter("boss", [persona], f"for {persona}"))
+    for persona in PERSONAS:
+        listed = subjects(mailbox, persona)
+        assert listed == subjects(opened(folder), persona)
+        assert [subject for subject in listed if subject.startswith("for ")] == [f"for {persona}"]
+
+
+def test_threads_that_share_a_mailbox_each_get_their_own_answer(folder):
+    """One connection serves all threads in turn."""
+    mailbox = opened(folder)
+    for number, persona in enumerate(PERSONAS, 1):
+        mailbox.send_all(Letter("boss", [persona], f"{persona} {n}") for n in range(number))
+    with ThreadPoolExecutor(6) as threads:
+        asked = [PERSONAS[number % 3] for number in range(60)]
+        for persona, listed in zip(asked, threads.map(lambda p: subjects(mailbox, p), asked), strict=True):
+            assert listed == [f"{persona} {n}" for n in range(PERSONAS.index(persona) + 1)]
+
+
+@pytest.mark.parametrize("harm", [b"", b"PAR1", None], ids=["emptied", "cut", "replaced by a folder"])
+@pytest.mark.parametrize("which", ["*.mailboxes.parquet", "*[0-9].parquet"])
+def test_a_twin_that_is_broken_is_passed_by_and_made_again(folder, which, harm):
+    """Twins are copies: whatever becomes of them, the mail is there."""
+    sent = fill(opened(folder))
+    assert subjects(opened(folder), "ada") == sent
+    for twin in (folder / "segments").glob(which):
+        twin.unlink()
+        if harm is None:
+            twin.mkdir()
+        else:
+            twin.write_bytes(harm)
+    mailbox = opened(folder)
+    assert subjects(mailbox, "ada") == sent
+    assert mailbox.read("ada", "2", peek=True).subject == "mail 0"
+    assert sum(row["events"] for row in mailbox.stats()) == mailbox.log.snapshot().head
+    assert mailbox.log.verify().corrupt == []
+
+
+def test_a_segment_that_is_gone_is_said_in_one_line(folder):
+    """What cannot be read is an error with a reason, not somebody else's traceback."""
+    fill(opened(folder))
+    mailbox = opened(folder)
+    assert subjects(mailbox, "ada")
+    for twin in (folder / "segments").glob("*.parquet"):
+        twin.unlink()
+    next((folder / "segments").glob("*.jsonl")).rename(folder / "elsewhere")
+    (folder / "segments" / "000000000001-000000000002.jsonl").symlink_to(folder / "nowhere")
+    with pytest.raises((LogUnavailable, FileNotFoundError)):
+        subjects(opened(folder), "ada")
+
+
+def test_a_mailbox_that_goes_on_through_a_repair_sees_what_the_log_then_holds(folder):
+    """A repair may give the file its old inode back and its offsets away; nothing is taken from before it."""
+    mailbox = Mailbox(EventLog(folder), Blobs(folder / "blobs"))
+    fill(mailbox, 6)
+    assert len(subjects(mailbox, "ada")) == 6
+    stop = threading.Event()
+    watching = mailbox.watch("ada", after=0, stop=stop)
+    assert [next(watching).subject for _ in range(6)][-1] == "mail 5"
+    lines = mailbox.log.active.read_bytes().splitlines(keepends=True)
+    mailbox.log.active.write_bytes(b"".join([*lines[:3], lines[3].replace(b"mail 2", b"MAIL 2"), *lines[4:]]))
+    other = EventLog(folder)
+    assert other.verify().corrupt
+    assert other.repair().copies
+    mailbox.send(Letter("boss", ["ada"], "after"))
+    assert subjects(mailbox, "ada") == subjects(opened(folder), "ada")
+    assert subjects(mailbox, "ada") == ["mail 0", "mail 1", "mail 3", "mail 4", "mail 5", "after"]
+    assert next(watching).subject == "after"
+    stop.set()
+
+
+class Filling(Disk):
+    """A disk that takes a few bytes less than the whole of the next write, lets somebody look, then is full."""
+
+    def __init__(self):
+        self.look = None
+
+    def write(self, descriptor, data):
+        if self.look is None or len(data) < 1000:
+            return super().write(descriptor, data)
+        written = super().write(descriptor, data[:-40])
+        look, self.look = self.look, None
+        look()
+        raise OSError(28, "No space left on device") if written else AssertionError
+
+
+def test_what_was_seen_of_an_append_that_was_taken_back_does_not_stay(folder):
+    """A reader may catch part of a batch before the disk is full; the next question no longer shows it."""
+    disk = Filling()
+    mailbox = Mailbox(EventLog(folder, disk=disk), Blobs(folder / "blobs"))
+    mailbox.send(Letter("boss", ["ada"], "before"))
+    reader = Mailbox(EventLog(folder), Blobs(folder / "blobs"))
+    stop = threading.Event()
+    watching = reader.watch("ada", after=0, stop=stop)
+    assert next(watching).subject == "before"
+    seen = []
+    disk.look = lambda: seen.extend([subjects(reader, "ada"), next(watching).subject])
+    with pytest.raises(LogUnavailable, match="full"):
+        mailbox.send_all(Letter("boss", ["ada"], f"phantom {n}") for n in range(4))
+    assert seen == [["before", "phantom 0", "phantom 1", "phantom 2"], "phantom 0"]
+    mailbox.send_all(Letter("boss", ["ada"], f"real {n}") for n in range(4))
+    assert subjects(reader, "ada") == ["before", *(f"real {n}" for n in range(4))]
+    later = [next(watching).subject for _ in range(6)]
+    assert later[-4:] == [f"real {n}" for n in range(4)]
+    stop.set()

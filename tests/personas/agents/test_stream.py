@@ -1,0 +1,255 @@
+"""What agents say, read from the lines that they print: shapes as the tools print them, and everything else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from team_mail.personas.agents.stream import MAX_LOG, Said, ToolCall, read_stream
+from team_mail.personas.agents.stream_formats import TELLING
+from team_mail.personas.agents.transcript import MAX_CALLS, MAX_VALUE
+
+
+def lines(*events: Any) -> bytes:
+    return "".join(json.dumps(event) + "\n" for event in events).encode()
+
+
+def use(id: str, name: str, **input) -> dict:
+    return {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": id, "name": name, "input": input}]}}
+
+
+def given_back(id: str, content: Any, **more) -> dict:
+    block = {"type": "tool_result", "tool_use_id": id, "content": content, **more}
+    return {"type": "user", "message": {"role": "user", "content": [block]}}
+
+
+def words(text: str, **more) -> dict:
+    return {"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}, **more}
+
+
+CLAUDE = (
+    {"type": "system", "subtype": "init", "session_id": "s", "tools": ["Bash"]},
+    words("I look first."),
+    use("t1", "Bash", command="ls"),
+    use("t2", "Read", file_path="/x"),
+    given_back("t2", [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]),
+    given_back("t1", "no such file", is_error=True),
+    words("A colleague below says.", parent_tool_use_id="t9"),
+    {"type": "result", "subtype": "success", "is_error": False, "result": "Done.", "total_cost_usd": 0.25},
+)
+CODEX = (
+    {"type": "thread.started", "thread_id": "x"},
+    {"type": "item.completed", "item": {"id": "i0", "type": "reasoning", "text": "Hm."}},
+    {"type": "item.started", "item": {"id": "i1", "type": "command_execution", "command": "ls", "exit_code": None}},
+    {
+        "type": "item.completed",
+        "item": {"id": "i1", "type": "command_execution", "command": "ls", "aggregated_output": "a\n", "exit_code": 0},
+    },
+    {
+        "type": "item.completed",
+        "item": {
+            "id": "i2", "type": "mcp_tool_call", "server": "docs", "tool": "find", "arguments": {"q": "x"},
+            "result": {"content": [{"type": "text", "text": "found"}], "structured_content": None}, "error": None,
+        },
+    },
+    {"type": "item.completed", "item": {"id": "i3", "type": "file_change", "changes": [{"path": "a"}], "status": "ok"}},
+    {"type": "item.completed", "item": {"id": "i4", "type": "web_search", "query": "why"}},
+    {"type": "error", "message": "Reconnecting... 1/5"},
+    {"type": "item.completed", "item": {"id": "i5", "type": "agent_message", "text": "Done."}},
+    {"type": "turn.completed", "usage": {"input_tokens": 1}},
+)  # fmt: skip
+GEMINI = (
+    {"type": "init", "timestamp": "2026-01-01T10:00:00.000Z", "model": "m"},
+    {"type": "message", "role": "user", "content": "The prompt."},
+    {"type": "message", "role": "assistant", "content": "Look", "delta": True},
+    {
+        "type": "tool_use", "tool_name": "glob", "tool_id": "g1", "parameters": {"p": "*"},
+        "timestamp": "2026-01-01T10:00:01.000Z",
+    },
+    {"type": "error", "severity": "warning", "message": "a loop?"},
+    {
+        "type": "tool_result", "tool_id": "g1", "status": "success", "output": "a",
+        "timestamp": "2026-01-01T10:00:01.250Z",
+    },
+    {"type": "message", "role": "assistant", "content": "Do", "delta": True},
+    {"type": "message", "role": "assistant", "content": "ne.", "delta": True},
+    {"type": "result", "status": "success", "stats": {"total_tokens": 5}},
+)  # fmt: skip
+OPENCODE = (
+    {"type": "step_start", "sessionID": "s", "part": {"type": "step-start"}},
+    {"type": "text", "sessionID": "s", "part": {"type": "text", "text": "Look."}},
+    {
+        "type": "tool_use", "sessionID": "s", "part": {
+            "type": "tool", "tool": "bash", "callID": "c1", "state": {
+                "status": "completed", "input": {"command": "ls"}, "output": "a\n",
+                "time": {"start": 1000, "end": 1016},
+            },
+        },
+    },
+    {"type": "step_finish", "part": {"cost": 0.25, "reason": "tool-calls"}},
+    {"type": "text", "sessionID": "s", "part": {"type": "text", "text": "Done."}},
+    {"type": "step_finish", "part": {"cost": 0.5, "reason": "stop"}},
+)  # fmt: skip
+CURSOR = (
+    {
+        "type": "tool_call", "subtype": "started", "call_id": "c1", "timestamp_ms": 1002,
+        "tool_call": {"shellToolCall": {"args": {"command": "pwd"}}},
+    },
+    {
+        "type": "tool_call", "subtype": "completed", "call_id": "c1", "timestamp_ms": 1003,
+        "tool_call": {"shellToolCall": {"args": {"command": "pwd"}, "result": {"success": {"stdout": "/tmp\n"}}}},
+    },
+    {"type": "tool_call", "subtype": "completed", "call_id": "c2", "tool_call": {
+        "mcpToolCall": {"args": {"toolName": "slow"}, "result": {"rejected": {"reason": "no"}}}}},
+    {"type": "result", "subtype": "success", "is_error": False, "result": "Done."},
+)  # fmt: skip
+COPILOT = (
+    {"type": "tool.execution_start", "data": {"toolCallId": "t1", "toolName": "bash", "arguments": {"command": "ls"}}},
+    {"type": "tool.execution_complete", "data": {"toolCallId": "t1", "success": True, "result": {"content": "a"}}},
+    {"type": "tool.execution_start", "data": {"toolCallId": "t2", "toolName": "edit", "arguments": {}}},
+    {"type": "tool.execution_complete", "data": {"toolCallId": "t2", "success": False, "error": {"message": "no"}}},
+    {"type": "assistant.message", "data": {"content": "Done."}},
+    {"type": "assistant.message", "data": {"content": "Below.", "parentToolCallId": "t2"}},
+)
+TOLD = {
+    "claude": (CLAUDE, 0.25, [
+        ToolCall("Bash", {"command": "ls"}, {"error": "no such file"}),
+        ToolCall("Read", {"file_path": "/x"}, "one\ntwo"),
+    ]),
+    "codex": (CODEX, None, [
+        ToolCall("command_execution", {"command": "ls"}, {"output": "a\n", "exit_code": 0}),
+        ToolCall("docs.find", {"q": "x"}, "found"),
+        ToolCall("file_change", {"changes": [{"path": "a"}]}, "ok"),
+        ToolCall("web_search", {"query": "why"}, None),
+    ]),
+    "gemini": (GEMINI, None, [ToolCall("glob", {"p": "*"}, "a", 250.0)]),
+    "opencode": (OPENCODE, 0.75, [ToolCall("bash", {"command": "ls"}, "a\n", 16.0)]),
+    "cursor": (CURSOR, None, [
+        ToolCall("shell", {"command": "pwd"}, {"stdout": "/tmp\n"}, 1.0),
+        ToolCall("mcp", {"toolName": "slow"}, {"rejected": {"reason": "no"}}),
+    ]),
+    "copilot": (COPILOT, None, [ToolCall("bash", {"command": "ls"}, "a"), ToolCall("edit", {}, {"error": "no"})]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("agent", TOLD)
+def test_each_agent_is_understood(agent):
+    """Last words, cost, and every tool call in order with what came back, between lines that mean nothing."""
+    events, cost, calls = TOLD[agent]
+    noise = b"npm warn deprecated\n{ broken\n{}\n[1, null]\n\xff\xfe\n"
+
+    said = read_stream(noise + lines(*events) + noise)
+
+    assert said == Said("Done.", tuple(calls), cost, None)
+
+
+def test_plain_text_is_what_was_said():
+    """An agent that prints no such lines has said all that it printed; JSON of its own is text, too."""
+    for log in (b"  Changed two files.\n\nDone. \n", b'{"answer": 42}\n', b'{"type": "unheard of"}', b"", b"[]"):
+        assert read_stream(log) == Said(log.decode().strip())
+
+
+@pytest.mark.parametrize("kind", sorted(TELLING.keys() - {"turn.failed"}))
+def test_a_result_that_only_looks_like_a_line_of_an_agent_is_text(kind):
+    """A script may call its own result so; what tells nothing of what an agent would tell is not taken for one."""
+    log = lines({"type": kind, "value": 3})
+    assert read_stream(log) == Said(log.decode().strip())
+
+
+@pytest.mark.parametrize("before", ["npm warn old ", "\x1b[?25l", "working\r"])
+def test_a_line_behind_what_has_no_line_of_its_own_is_read(before):
+    """Warnings and signs to a terminal go into the same file, and not all of them end in a newline."""
+    event = {"type": "result", "is_error": True, "result": "Credit is low"}
+    log = before.encode() + json.dumps(event, separators=(",", ":")).encode() + b"\n"
+    assert read_stream(log).failed == "Credit is low"
+
+
+def test_all_messages_in_one_list_are_read_as_well():
+    """As `claude --output-format json --verbose` prints them."""
+    assert read_stream(json.dumps(CLAUDE).encode()) == read_stream(lines(*CLAUDE))
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        ({"type": "result", "subtype": "success", "is_error": True, "result": "Credit\nis low"}, "Credit is low"),
+        ({"type": "result", "subtype": "error_max_turns", "is_error": True}, "error_max_turns"),
+        ({"type": "result", "is_error": True, "result": 7}, "no reason given"),
+        ({"type": "result", "status": "error", "error": {"type": "x", "message": "quota"}}, "quota"),
+        ({"type": "turn.failed", "error": {"message": "stream lost"}}, "stream lost"),
+        ({"type": "error", "sessionID": "s", "error": {"name": "APIError", "data": {"message": "401"}}}, "401"),
+    ],
+)
+def test_an_agent_that_gave_up_says_why(event, why):
+    """By its own account, which counts for more than an exit code of 0; a later good end takes it back."""
+    assert read_stream(lines(words("So far."), event)).failed == why
+    good = {"type": "turn.completed"} if event["type"].startswith("turn") else CLAUDE[-1]
+    assert read_stream(lines(event, good)).failed is None
+
+
+def test_without_a_last_line_the_last_message_counts():
+    """An agent that was killed has still said something; what stands before a tool call is no part of it."""
+    assert read_stream(lines(*CLAUDE[:3])).text == "I look first."
+    assert read_stream(lines(*GEMINI[:-1])).text == "Done."
+
+
+def test_what_tools_take_and_give_is_cut():
+    """A trace is to be read: 500 calls, 16 KiB each way, with the cut told."""
+    huge = "\N{SNOWMAN}" * MAX_VALUE
+    said = read_stream(lines(*(use(f"t{n}", "Write", text=huge) for n in range(3)), given_back("t0", huge)))
+    assert all(len(call.input.encode()) < MAX_VALUE + 50 for call in said.calls)
+    assert said.calls[0].input.endswith(f"[cut here: {2 * MAX_VALUE + len(json.dumps({'text': ''})) - 1} more bytes]")
+    assert said.calls[0].output.startswith("\N{SNOWMAN}" * 1000)
+    many = read_stream(lines(*(use(f"t{n}", "Read") for n in range(MAX_CALLS + 9)), given_back(f"t{MAX_CALLS}", "x")))
+    assert len(many.calls) == MAX_CALLS
+
+
+def test_the_end_of_a_huge_log_is_read():
+    """Ten megabytes are read, the last ones: there stands how it ended."""
+    log = lines(words("x" * MAX_LOG), CLAUDE[-1])
+    assert read_stream(log).text == "Done."
+
+
+def test_what_json_readers_choke_on_becomes_text():
+    """Depths, odd numbers and halves of surrogate pairs come out as plain text, so that a trace can hold them."""
+    deep = b'{"a":' * 60 + b"1" + b"}" * 60
+    for value in (deep, b"[" * 100_000, b'{"x": 1e999}', b'{"x": NaN}', b'{"x": "\\ud800"}', b"9" * 5_000):
+        block = b'{"type": "tool_use", "id": "1", "name": "\\udfff", "input": ' + value + b"}"
+        said = read_stream(b'{"type": "assistant", "message": {"content": [' + block + b"]}}")
+        for call in said.calls:
+            json.dumps(call.input, allow_nan=False).encode()
+            assert call.tool == "?"
+            assert isinstance(call.input, str)
+
+
+KEYS = [
+    "message", "content", "id", "type", "name", "input", "item", "part", "state", "time", "start", "error", "data",
+    "cost", "result", "is_error", "status", "timestamp", "tool_call", "shellToolCall", "call_id", "tool_use_id",
+    "subtype", "text", "callID", "toolCallId", "tool_id", "total_cost_usd", "arguments", "sessionID",
+]  # fmt: skip
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["tool_use", "x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+events_of = st.tuples(st.sampled_from(sorted(TELLING)), st.dictionaries(st.sampled_from(KEYS), anything))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(events_of, max_size=4))
+def test_no_line_can_make_the_reading_fail(events):
+    """Whatever stands where, reading ends with text, calls and a number that JSON can hold."""
+    said = read_stream(lines(*({**event, "type": kind} for kind, event in events)))
+    told = {"text": said.text, "calls": [vars(call) for call in said.calls], "cost": said.cost_usd, "why": said.failed}
+    assert json.loads(json.dumps(told, allow_nan=False).encode()) == told
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 400))
+def test_no_byte_can_make_the_reading_fail(noise, at):
+    """Lines torn and mixed with anything are passed over."""
+    log = lines(*CODEX)
+    assert isinstance(read_stream(log[:at] + noise + log[at:]).text, str)

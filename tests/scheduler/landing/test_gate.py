@@ -1,0 +1,254 @@
+"""Gates: judged by exit code or score, tried twice before anybody is blamed, and culprits found by halving."""
+
+import os
+import subprocess
+import time
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from team_mail.scheduler.landing.gate import Gate, Verdict, judge, printed_score, sift
+from team_mail.scheduler.weaver.weave import weave
+
+from ..project import Project, lines
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path / "project", {"a.txt": lines(), "gate.sh": "! grep -rq bad --include=*.txt .\n"})
+
+
+@pytest.fixture
+def checkout(project, tmp_path):
+    """Clone a commit for as long as it is looked at."""
+
+    @contextmanager
+    def clone(commit):
+        path = tmp_path / f"clone-{os.urandom(4).hex()}"
+        subprocess.run(["git", "clone", "-qns", str(project.folder), str(path)], check=True)
+        subprocess.run(["git", "-C", str(path), "checkout", "-q", commit], check=True)
+        yield path
+
+    return clone
+
+
+def shell(script, **told) -> Gate:
+    return Gate("tests", ("sh", "-c", script), **({"timeout": 20.0} | told))
+
+
+def test_a_gate_passes_by_its_exit_code(project, checkout):
+    """It runs where the commit is checked out, and its verdict names commit and tree and has what it printed."""
+    verdict = judge(project.git, shell("cat a.txt; echo oops >&2"), project.base, checkout)
+
+    assert (verdict.passed, verdict.exit, verdict.tries, verdict.score) == (True, 0, 1, None)
+    assert verdict.log.decode().startswith("line 1\n")
+    assert b"oops" in verdict.log
+    assert (verdict.commit, verdict.tree) == (project.base, project.git.line("rev-parse", f"{project.base}^{{tree}}"))
+
+
+def test_a_flaky_gate_is_run_once_more(project, checkout, tmp_path):
+    """Red and then green is green; red twice is red, and was tried twice."""
+    flaky = judge(project.git, shell(f"mkdir {tmp_path}/once || exit 0; exit 3"), project.base, checkout)
+    red = judge(project.git, shell("echo no; exit 3"), project.base, checkout)
+
+    assert (flaky.passed, flaky.tries) == (True, 2)
+    assert (red.passed, red.tries, red.exit, red.log) == (False, 2, 3, b"no\n")
+
+
+def test_a_gate_that_does_not_end_is_ended_with_all_its_processes(project, checkout, tmp_path):
+    """Its timeout ends the whole tree, and its output so far is kept."""
+    script = f"echo begun; (sleep 300 & echo $! > {tmp_path}/pid; wait)"
+    before = time.monotonic()
+    verdict = judge(project.git, shell(script, timeout=1.0), project.base, checkout)
+
+    assert not verdict.passed
+    assert verdict.exit is None
+    assert b"begun" in verdict.log
+    assert "1s" in verdict.detail
+    assert time.monotonic() - before < 20
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_gate_that_cannot_start_is_red_and_says_so(project, checkout):
+    """Its verdict has the reason, for nobody's patch is to blame."""
+    verdict = judge(project.git, Gate("tests", ("no-such-command",), 5.0), project.base, checkout)
+
+    assert not verdict.passed
+    assert "no-such-command" in verdict.detail
+
+
+def test_a_gate_sees_nothing_of_the_schedulers_secrets(project, checkout, monkeypatch):
+    """What it runs was written by agents (A8)."""
+    monkeypatch.setenv("API_TOKEN", "hush")
+    monkeypatch.setenv("TEAM_PERSONA", "weaver")
+
+    log = judge(project.git, shell("env"), project.base, checkout).log
+
+    assert b"PATH=" in log
+    assert b"hush" not in log
+    assert b"TEAM_PERSONA" not in log
+
+
+@pytest.mark.parametrize(
+    ("printed", "passed", "score"),
+    [
+        ("0.9", True, 0.9),
+        ("echo; 0.79", False, 0.79),
+        ("0", False, 0.0),
+        ("nothing", False, None),
+        ('{"score": 0.8}', True, 0.8),
+        ('{"pass_rate": 1}', True, 1.0),
+        ('{"passed": 9, "total": 10}', True, 0.9),
+        ('{"passed": 0, "total": 0}', False, None),
+    ],
+)
+def test_a_score_is_held_against_the_threshold(project, checkout, printed, passed, score):
+    """The last number decides, whatever the exit code; a missing one blocks, and 0 is 0."""
+    gate = shell(f"printf '%s\\n' '{printed.removeprefix('echo; ')}'; exit 1", threshold=0.8)
+
+    verdict = judge(project.git, gate, project.base, checkout)
+
+    assert (verdict.passed, verdict.score) == (passed, score)
+
+
+@pytest.mark.parametrize(
+    ("log", "key", "score"),
+    [
+        ("12\n0.5\ndone\n", None, 0.5),
+        ('{"score": 0.1}\n{"score": 0.2}\nbye', None, 0.2),
+        ('text\n{\n  "score": 0.3,\n  "more": {"score": 9}\n}\n', None, 0.3),
+        ('{"totals": {"percent": 87.5}}', "totals.percent", 87.5),
+        ('{"a.b": 2}', "a.b", 2.0),
+        ("5", "score", None),
+        ('{"score": true}', None, None),
+        ('{"score": "1"}', None, None),
+        ("NaN", None, None),
+        ('{"score": Infinity}', None, None),
+        ('{"other": 1}', None, None),
+        ("true", None, None),
+        ("", None, None),
+        ("[" * 100_000, None, None),
+        ("{\n" * 50, None, None),
+    ],
+)
+def test_the_last_json_number_or_object_tells_the_score(log, key, score):
+    """Lines that are neither are passed by."""
+    assert printed_score(log.encode(), key) == score
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=50)
+def test_whatever_is_printed_has_a_score_or_none(log):
+    """No output of an agent's code brings the judge down."""
+    assert printed_score(log) is None or isinstance(printed_score(log), float)
+
+
+# -- sifting
+
+
+class Judge:
+    """A judge that reads commits, without a process: red where a file of the tree has a line that begins with `bad`."""
+
+    def __init__(self, project):
+        self.project = project
+        self.asked = []
+
+    def __call__(self, gate: Gate, commit: str) -> Verdict:
+        self.asked.append(commit)
+        tree = self.project.git.line("rev-parse", f"{commit}^{{tree}}")
+        red = not self.project.git.run("grep", "-q", f"^{' '.join(gate.command)}", commit).returncode
+        return Verdict(gate.name, commit, tree, passed=not red)
+
+
+BAD = Gate("tests", ("bad",))
+UGLY = Gate("style", ("ugly",))
+
+
+def sifted(project, judge, offers, gates=(BAD,), green=()):
+    woven = weave(project.git, project.base, offers)
+    return sift(project.git, woven, offers, gates, judge, green, lambda rest: weave(project.git, project.base, rest))
+
+
+def offers_of(project, texts: dict[str, str]):
+    return [project.offer(name, {f"{name}.txt": f"{text}\n"}) for name, text in texts.items()]
+
+
+def test_a_green_tip_is_judged_once(project):
+    """Nobody looks at the steps to it; one that was green before is not judged at all."""
+    offers, asked = offers_of(project, {"one": "x", "two": "y"}), Judge(project)
+
+    found = sifted(project, asked, offers)
+    again = Judge(project)
+    sifted(project, again, offers, green={(BAD.mark, found.verdicts[0].tree)})
+
+    assert (len(asked.asked), len(again.asked)) == (1, 0)
+    assert found.culprits == ()
+    assert len(found.woven.landed) == 2
+
+
+def test_the_culprit_is_found_by_halving_and_the_rest_lands(project):
+    """Of 16 patches one is bad: it is found in about log2(16) steps and taken out."""
+    offers = offers_of(project, {f"p{n:02}": "bad" if n == 11 else "fine" for n in range(16)})
+    asked = Judge(project)
+
+    found = sifted(project, asked, offers)
+
+    assert [offer.persona for offer, _ in found.culprits] == ["p11"]
+    assert len(found.woven.landed) == 15
+    assert len(asked.asked) <= 7
+    assert found.verdicts[-1].passed
+    assert not found.culprits[0][1].passed
+
+
+def test_each_culprit_of_each_gate_is_found(project):
+    """Two gates, three culprits; who waited behind one of them lands in the place it leaves."""
+    texts = {"a": "x", "b": "bad", "c": "ugly", "d": "y", "e": "bad"}
+    offers = [*offers_of(project, texts), project.offer("late", {"b.txt": "good\n"})]
+
+    found = sifted(project, Judge(project), offers, (BAD, UGLY))
+
+    assert {(o.persona, v.gate) for o, v in found.culprits} == {("b", "tests"), ("e", "tests"), ("c", "style")}
+    assert [one.offer.persona for one in found.woven.landed] == ["a", "d", "late"]
+
+
+def test_a_start_that_is_red_blames_nobody(project):
+    """The patches land, the result says that it was red before; the other gates still count."""
+    project.base = project.commit({"old.txt": "bad\n"}, project.base)
+    offers = offers_of(project, {"one": "bad", "two": "ugly"})
+
+    found = sifted(project, Judge(project), offers, (BAD, UGLY))
+
+    assert [verdict.gate for verdict in found.red_before] == ["tests"]
+    assert [(offer.persona, verdict.gate) for offer, verdict in found.culprits] == [("two", "style")]
+    assert [one.offer.persona for one in found.woven.landed] == ["one"]
+
+
+def test_no_tree_is_judged_twice(project):
+    """However many culprits there are, what was asked is known."""
+    asked = Judge(project)
+
+    found = sifted(project, asked, offers_of(project, {f"p{n}": "bad" if n % 2 else "x" for n in range(8)}))
+
+    trees = [verdict.tree for verdict in found.verdicts]
+    assert len(found.culprits) == 4
+    assert len(trees) == len(set(trees)) == len(asked.asked)
+
+
+def test_all_can_be_culprits(project):
+    """Then nothing lands, and the tip is the start."""
+    found = sifted(project, Judge(project), offers_of(project, {"one": "bad", "two": "bad"}))
+
+    assert (len(found.culprits), found.woven.tip) == (2, project.base)
+
+
+def test_a_whole_sifting_with_a_real_gate(project, checkout):
+    """A command in clones, as a sprint does it."""
+    offers = offers_of(project, {"one": "fine", "two": "bad"})
+    gate = Gate("tests", ("sh", "gate.sh"), 20.0)
+
+    found = sifted(project, lambda gate, commit: judge(project.git, gate, commit, checkout), offers, (gate,))
+
+    assert [offer.persona for offer, _ in found.culprits] == ["two"]
+    assert [verdict.passed for verdict in found.verdicts] == [False, True, True]

@@ -1,0 +1,186 @@
+"""One patch onto a branch in the making, the trees it makes, and the objects that are kept."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from team_mail.personas.git import Git
+from team_mail.scheduler.weaver.index import read_index, write_index
+from team_mail.scheduler.weaver.landing import Branch
+from team_mail.scheduler.weaver.patch import Change, Entry, Limits
+from team_mail.scheduler.weaver.scratch import quarantine
+from team_mail.scheduler.weaver.tree import Applied, read_tree
+from team_mail.scheduler.weaver.weave import weave
+
+from ..project import Project, lines
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    files = {"a": "a\n", "d/b": "b\n", "d/e/c": "c\n", "d.x": "x\n", "z": ("100755", "z\n")}
+    return Project(tmp_path_factory.mktemp("trees") / "project", files)
+
+
+PATHS = st.lists(st.sampled_from(["a", "d/b", "d/e/c", "d.x", "z", "n", "d/n", "d/e/n", "m/m/m", "d-"]), unique=True)
+
+
+@given(PATHS, PATHS)
+@settings(max_examples=15, deadline=None)
+def test_a_tree_changed_in_memory_is_the_tree_that_git_writes(project, gone, new):
+    """Its id is that of an index with the same changes, and the one before is as it was."""
+    edits = dict.fromkeys(gone) | dict.fromkeys(new, "new\n")
+    oid = project.git.line("hash-object", "-w", "--stdin", stdin=b"new\n")
+    with quarantine(project.git, project.base) as scratch:
+        tree = read_tree(scratch.git, project.base, scratch.write)
+        before = tree.oid
+        changes = [
+            Change(p.encode(), tree[p.encode()], None if c is None else Entry("100644", oid)) for p, c in edits.items()
+        ]
+        assert tree.fits(changes)
+        assert tree.changed(changes).oid == project.tree(edits, project.base)
+        assert tree.changed([]).oid == before == tree.oid
+
+
+NAMES = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, 46} & set(name) and b"/" not in name)
+
+
+@given(st.sets(NAMES, max_size=6), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_an_index_written_here_is_read_by_git_and_the_other_way(project, tmp_path_factory, names, executable):
+    """Byte for byte the same files, whatever their names; a name of thousands of letters too."""
+    path = tmp_path_factory.mktemp("index") / "index"
+    oid = project.git.line("hash-object", "-w", "--stdin", stdin=b"new\n")
+    files = {name: Entry("100755" if executable else "100644", oid) for name in {*names, b"long" * 1100}}
+    write_index(path, files, len(project.base))
+    git = project.git.using(index=path)
+
+    listed = git("ls-files", "--stage", "-z").split(b"\0")[:-1]
+    tree = git.line("write-tree")
+    git("-c", "index.version=2", "read-tree", tree)
+
+    assert {line.partition(b"\t")[2] for line in listed} == files.keys()
+    assert read_index(path, len(project.base)) == files
+
+
+def test_an_index_in_conflict_or_of_another_version_is_not_read(project, tmp_path):
+    """Then git is asked."""
+    oid = project.git.line("hash-object", "-w", "--stdin", stdin=b"new\n")
+    write_index(tmp_path / "index", {b"a": Entry("100644", oid)}, 40)
+    git = project.git.using(index=tmp_path / "index")
+    git("update-index", "--index-version", "4")
+    assert read_index(tmp_path / "index", 40) is None
+    git("update-index", "--index-version", "2")
+    git("update-index", "--index-info", stdin=f"100644 {oid} 2\tb\n".encode())
+    assert read_index(tmp_path / "index", 40) is None
+
+
+def test_a_branch_that_does_not_take_a_patch_is_as_it_was(project):
+    """A refusal to land costs nothing; a fork goes its own way."""
+    with quarantine(project.git, project.base) as scratch:
+        tree = read_tree(scratch.git, project.base, scratch.write)
+        branch = Branch(scratch, Limits(), tree, project.base)
+
+        def applied(persona, text):
+            offer = project.offer(persona, {"a": text})
+            oid = scratch.git.line("hash-object", "-w", "--stdin", stdin=text.encode())
+            return Applied(offer, tree, (Change(b"a", tree[b"a"], Entry("100644", oid)),))
+
+        fork = branch.fork()
+        assert branch.land(applied("one", "1\n"))
+        tip = branch.tip
+        assert not branch.land(applied("two", "2\n"))
+        assert (branch.tip, len(branch.landed), fork.tip) == (tip, 1, project.base)
+        assert fork.land(applied("two", "2\n"))
+
+
+def test_settings_of_the_repository_do_not_change_what_lands(tmp_path):
+    """Not its conflict style, its idea of white space, its renames, its attributes, its hooks (A5)."""
+    project = Project(tmp_path / "project", {"a.txt": lines(), "b.txt": lines()})
+    offers = [
+        project.offer("mover", {"a.txt": None, "c.txt": lines()}, priority=1),
+        project.offer("editor", {"a.txt": lines((7, "new"))}),
+        project.offer("one", {"b.txt": lines((7, "one"))}),
+        project.offer("two", {"b.txt": lines((7, "two"))}),
+        project.offer("space", project.patch({"b.txt": lines((3, "x"))}).replace(b" line 2", b" line  2")),
+    ]
+    plain = weave(project.git, project.base, offers)
+    hostile = {
+        "merge.conflictStyle": "zdiff3",
+        "merge.renames": "false",
+        "apply.ignoreWhitespace": "change",
+        "apply.whitespace": "fix",
+        "core.splitIndex": "true",
+        "core.sparseCheckout": "true",
+        "core.fsmonitor": f"touch {tmp_path}/ran",
+        "diff.noprefix": "true",
+        "diff.external": f"touch {tmp_path}/ran",
+        "core.hooksPath": str(tmp_path),
+        "commit.gpgSign": "true",
+        "i18n.commitEncoding": "latin1",
+    }
+    for name, value in hostile.items():
+        project.git("config", name, value)
+    (tmp_path / "post-index-change").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    (tmp_path / "post-index-change").chmod(0o755)
+
+    assert weave(project.git, project.base, offers) == plain
+    assert not (tmp_path / "ran").exists()
+    assert [one.offer.persona for one in plain.landed] == ["mover", "editor", "one"]
+    assert [one.offer.persona for one in plain.refused] == ["space"]
+
+
+def test_the_surroundings_do_not_change_what_lands(tmp_path, monkeypatch):
+    """GIT_ variables of whoever started the scheduler mean nothing here."""
+    project = Project(tmp_path / "project", {"a.txt": lines()})
+    offers = [project.offer(p, {"a.txt": lines((n, p))}) for n, p in ((3, "one"), (15, "two"))]
+    plain = weave(project.git, project.base, offers)
+    for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY", "GIT_AUTHOR_NAME", "TZ"):
+        monkeypatch.setenv(name, "nowhere")
+
+    assert weave(project.git, project.base, offers) == plain
+
+
+def test_a_repository_with_a_colon_in_its_path_is_woven(tmp_path):
+    """Git separates folders of objects by colons."""
+    project = Project(tmp_path / 'a:b"c', {"a.txt": lines()})
+
+    assert len(weave(project.git, project.base, [project.offer("p", {"a.txt": "x\n"})]).landed) == 1
+
+
+def test_what_landed_comes_as_one_pack(tmp_path):
+    """Which git syncs as a whole: a branch never points at what a power cut can take."""
+    project = Project(tmp_path / "project", {"a.txt": lines()})
+    before = {path.name for path in packs(project.git)}
+
+    woven = weave(project.git, project.base, [project.offer("p", {"a.txt": "x\n"})])
+
+    new = [path for path in packs(project.git) if path.name not in before]
+    assert {path.suffix for path in new} >= {".pack", ".idx"}
+    packed = project.git("show-index", stdin=next(p for p in new if p.suffix == ".idx").read_bytes()).decode()
+    assert woven.tip in packed
+
+
+def packs(git: Git) -> list[Path]:
+    return list((git.directory / "objects" / "pack").glob("*"))
+
+
+def test_a_sha256_repository_is_woven(tmp_path):
+    """Ids are made as the repository makes them."""
+    subprocess.run(["git", "init", "-q", "--object-format=sha256", str(tmp_path / "p")], check=True)
+    git = Git(tmp_path / "p" / ".git")
+    blob = git.line("hash-object", "-w", "--stdin", stdin=lines().encode())
+    tree = git.line("mktree", stdin=f"100644 blob {blob}\ta.txt\n".encode())
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    base = git.line(*who, "commit-tree", tree, "-m", "base")
+    project = Project(tmp_path / "sha1", {"a.txt": lines()})
+    offers = [
+        project.offer(p, project.patch({"a.txt": lines((n, p))}), base=base) for n, p in ((3, "one"), (15, "two"))
+    ]
+
+    woven = weave(git, base, offers)
+
+    assert len(woven.landed) == 2
+    assert len(woven.tip) == 64
+    git("fsck", "--strict", woven.tip)

@@ -1,0 +1,286 @@
+"""The weaver's mails: whoever reads one can act on it at once, by its commands and nothing else."""
+
+import re
+import subprocess
+from dataclasses import replace
+
+import pytest
+from team_mail.scheduler.landing.gate import Verdict
+from team_mail.scheduler.landing.mails import about_conflict, about_held, about_refused, about_rejected
+from team_mail.scheduler.weaver.result import Clash, Conflicted, Held, Refused
+from team_mail.scheduler.weaver.weave import weave
+
+from ..project import Project, lines
+
+MARKED = re.compile(r"<<<<<<< .*?\n(.*?)=======\n(.*?)>>>>>>> .*?\n", re.DOTALL)
+
+
+@pytest.fixture
+def project(tmp_path):
+    files = {
+        "a.txt": lines(),
+        "b.txt": lines(),
+        "odd [name] *.txt": lines(),
+        "new\nline": lines(),
+        "gone.txt": lines(),
+        "i.bin": b"\0one" * 99,
+    }
+    return Project(tmp_path / "project", files)
+
+
+def conflict(project, first: dict, second: dict) -> Conflicted:
+    """Weave two patches that cannot both land; return what the second one is told."""
+    offers = [project.offer("ann", first, priority=1), project.offer("bob", second)]
+    woven = weave(project.git, project.base, offers)
+    assert [one.offer.persona for one in woven.landed] == ["ann"]
+    (one,) = woven.conflicted
+    return one
+
+
+def follow(project, tmp_path, one: Conflicted):
+    """Be an agent that has the mail and nothing else: clone the new base, run the commands, settle what is marked."""
+    kept = tmp_path / "home" / "blobs" / "bob's patch"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(one.offer.patch)
+    subject, body, payload = about_conflict(one, "$TEAM_HOME/blobs/bob's patch")
+    base = re.search(r"^The new base is (\w{40});", body, re.MULTILINE)[1]
+    commands = re.findall(r"^    (.+)$", body, re.MULTILINE)
+    assert commands == payload["commands"]
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-qns", str(project.folder), str(clone)], check=True)
+    subprocess.run(["git", "-C", str(clone), "checkout", "-q", base], check=True)
+
+    def run(command):
+        return subprocess.run(
+            ["sh", "-c", command], cwd=clone, capture_output=True, text=True, check=False,
+            env={"TEAM_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
+
+    applied = run(commands[0])
+    for command in commands[1:]:
+        assert run(command).stdout, "the check finds marks before they are settled"
+    for path in clone.rglob("*.txt"):
+        path.write_text(MARKED.sub(r"\1\2", path.read_text()))
+    for command in commands[1:]:
+        assert run(command).stdout == ""
+    return subject, body, clone, applied
+
+
+def land(project, one: Conflicted, clone):
+    """Capture what is in the clone as the next patch, and weave it onto the new base."""
+    subprocess.run(["git", "-C", str(clone), "add", "-A"], check=True)
+    argv = ["git", "-C", str(clone), "diff", "--cached", "--binary", "--full-index", "--no-renames", one.tip]
+    patch = subprocess.run(argv, check=True, capture_output=True).stdout
+    woven = weave(project.git, one.tip, [replace(one.offer, base=one.tip, patch=patch)])
+    assert len(woven.landed) == 1
+    return woven.tip
+
+
+def test_a_conflict_is_settled_by_following_the_mail(project, tmp_path):
+    """In a fresh clone of the new base, by its commands; both sides' work is on the branch in the end."""
+    one = conflict(
+        project,
+        {"a.txt": lines((3, "ann 3"), (12, "ann 12")), "odd [name] *.txt": lines((5, "ann 5")), "new\nline": None},
+        {
+            "a.txt": lines((3, "bob 3"), (19, "bob 19")),
+            "odd [name] *.txt": lines((5, "bob 5")),
+            "new.txt": "bob's\n",
+            "new\nline": lines((7, "bob")),
+        },
+    )
+
+    subject, _, clone, applied = follow(project, tmp_path, one)
+    tip = land(project, one, clone)
+
+    assert "with conflicts" in applied.stderr
+    assert subject == r"Conflict with ann in a.txt, new\nline, odd [name] *.txt"
+    assert project.read(tip, "a.txt") == lines((3, "ann 3\nbob 3"), (12, "ann 12"), (19, "bob 19"))
+    assert project.read(tip, "odd [name] *.txt") == lines((5, "ann 5\nbob 5"))
+    assert project.read(tip, "new.txt") == "bob's\n"
+
+
+def test_the_mail_has_everything(project):
+    """Files and lines, all three sides, whose work it was and in which commit, both bases, the run."""
+    one = conflict(project, {"a.txt": lines((3, "ann's words"))}, {"a.txt": lines((3, "bob's words"))})
+
+    _, body, payload = about_conflict(one, "$TEAM_HOME/x")
+
+    place = f"1. a.txt, line 3, changed by ann in {one.tip[:12]} (run run-ann)\n   both started from:\n   | line 3\n"
+    assert place + "   on the branch now:\n   | ann's words\n   your patch wanted:\n   | bob's words\n" in body
+    assert all(word in body for word in (one.tip, project.base, "run-bob"))
+    assert payload["landed_by"] == [["ann", one.tip, "run-ann"]]
+    assert (payload["tip"], payload["base"], payload["files"]) == (one.tip, project.base, ["a.txt"])
+
+
+def test_a_file_that_is_gone_is_named_and_the_rest_applies(project, tmp_path):
+    """What no merge of lines can settle is left out of the command and shown in the mail."""
+    one = conflict(
+        project,
+        {"gone.txt": None, "a.txt": lines((3, "ann"))},
+        {"gone.txt": lines((4, "bob's line")), "a.txt": lines((3, "bob")), "b.txt": lines((7, "bob"))},
+    )
+
+    _, body, clone, _ = follow(project, tmp_path, one)
+    tip = land(project, one, clone)
+
+    assert "No merge by lines can settle gone.txt" in body
+    assert "| (no such file: deleted or moved)" in body
+    assert "| +bob's line" in body
+    assert project.read(tip, "b.txt") == lines((7, "bob"))
+    assert project.read(tip, "gone.txt") is None
+
+
+def test_a_deletion_of_what_another_changed_is_left_to_the_author(project, tmp_path):
+    """The mail shows the change that a deletion would lose."""
+    one = conflict(project, {"gone.txt": lines((4, "ann's line"))}, {"gone.txt": None, "b.txt": lines((7, "bob"))})
+
+    _, body, clone, _ = follow(project, tmp_path, one)
+    tip = land(project, one, clone)
+
+    assert "| +ann's line" in body
+    assert project.read(tip, "gone.txt") == lines((4, "ann's line"))
+    assert project.read(tip, "b.txt") == lines((7, "bob"))
+
+
+def test_a_file_that_was_moved_is_named_and_the_rest_applies(project, tmp_path):
+    """Be the lines in conflict in it, or elsewhere: the command applies what it can, the mail shows the rest."""
+    one = conflict(
+        project,
+        {
+            "gone.txt": None,
+            "kept.txt": lines((4, "ann")),
+            "b.txt": None,
+            "moved.txt": lines(),
+            "a.txt": lines((3, "ann")),
+        },
+        {"gone.txt": lines((4, "bob")), "b.txt": lines((9, "bob 9")), "a.txt": lines((3, "bob"), (18, "bob 18"))},
+    )
+
+    _, body, clone, _ = follow(project, tmp_path, one)
+    tip = land(project, one, clone)
+
+    assert all(word in body for word in ("gone.txt", "kept.txt, line 4", "| +bob 9"))
+    assert project.read(tip, "a.txt") == lines((3, "ann\nbob"), (18, "bob 18"))
+
+
+def test_a_name_taken_by_a_folder_is_left_out(project, tmp_path):
+    """And one that became a file where the patch has a folder."""
+    one = conflict(
+        project,
+        {"new": "ann's\n", "top/inner.txt": "ann's\n", "a.txt": lines((3, "ann"))},
+        {"new/x.txt": "bob's\n", "top": "bob's\n", "a.txt": lines((3, "bob")), "b.txt": lines((5, "bob"))},
+    )
+
+    _, _, clone, _ = follow(project, tmp_path, one)
+
+    assert project.read(land(project, one, clone), "b.txt") == lines((5, "bob"))
+
+
+def test_two_new_files_of_one_name_are_merged_by_hand(project, tmp_path):
+    """Neither is lost."""
+    one = conflict(project, {"new.txt": "ann's\n"}, {"new.txt": "bob's\n"})
+
+    _, _, clone, _ = follow(project, tmp_path, one)
+
+    assert project.read(land(project, one, clone), "new.txt") == "ann's\nbob's\n"
+
+
+def test_a_binary_file_is_one_or_the_other(project, tmp_path):
+    """The mail says how to take one's own."""
+    one = conflict(project, {"i.bin": b"\0ann" * 99}, {"i.bin": b"\0bob" * 99, "b.txt": lines((7, "bob"))})
+
+    _, body, clone, _ = follow(project, tmp_path, one)
+    assert "git checkout --theirs -- FILE" in body
+    subprocess.run(["git", "-C", str(clone), "checkout", "-q", "--theirs", "--", "i.bin"], check=True)
+
+    assert project.git("cat-file", "blob", f"{land(project, one, clone)}:i.bin") == b"\0bob" * 99
+
+
+def test_work_that_landed_before_this_weave_is_named_too(project):
+    """From the history between the patch's base and the branch: personas by their runs, people by their names."""
+    first = weave(project.git, project.base, [project.offer("ann", {"a.txt": lines((3, "ann"))})])
+    tip = project.commit({"b.txt": lines((5, "by hand"))}, first.tip, "Mend", "Ada Lovelace")
+    offer = project.offer("bob", {"a.txt": lines((3, "bob")), "b.txt": lines((5, "bob"))})
+
+    (one,) = weave(project.git, tip, [offer]).conflicted
+
+    assert [clash.landed_by for clash in one.clashes] == [
+        (("ann", first.tip, "run-ann"),),
+        (("Ada Lovelace", tip, ""),),
+    ]
+    assert about_conflict(one, "")[0] == "Conflict with ann, Ada Lovelace in a.txt, b.txt"
+
+
+def test_the_same_conflict_has_the_same_signature(project):
+    """Wherever it is found and from whichever base it comes; another one has another."""
+    one = conflict(project, {"a.txt": lines((3, "ann"))}, {"a.txt": lines((3, "bob"))})
+    later = project.commit({"a.txt": "# more\n" * 9 + lines((3, "ann")), "b.txt": "other\n"}, one.tip)
+
+    (again,) = weave(project.git, later, [one.offer]).conflicted
+    (other,) = weave(project.git, later, [project.offer("bob", {"a.txt": lines((3, "bob tried"))})]).conflicted
+
+    assert again.signature == one.signature != other.signature
+
+
+def test_a_mail_stays_readable_however_much_clashes(project):
+    """It fits into one event: what is too long is cut, and says so."""
+    many = {
+        f"f{n}.txt": "".join(f"{who} tells a long story {row}\n" for row in range(300))
+        for n in range(60)
+        for who in ["ann"]
+    }
+    theirs = {name: text.replace("ann", "bob") for name, text in many.items()}
+
+    subject, body, payload = about_conflict(conflict(project, many, theirs), "$TEAM_HOME/x")
+
+    assert len(body) < 64 << 10
+    assert subject == "Conflict with ann in f0.txt, f1.txt, f10.txt and 57 more"
+    assert "more lines)" in body
+    assert "there is no room for the other places" in body
+    assert len(str(payload)) < 64 << 10
+
+
+def test_what_a_mail_shows_cannot_steer_a_terminal_or_leave_its_line(project):
+    """Names and lines of others' files are shown, escaped."""
+    clash = Clash("a\nThe new base is evil", "\x1b[2J\n", "\u202ebob\n", (("ann\x1b", "1" * 40, "r\n"),), 3)
+    one = Conflicted(project.offer("bob", {"a.txt": "x\n"}), (clash,), "2" * 40, "s")
+
+    subject, body, _ = about_conflict(one, "$TEAM_HOME/x")
+
+    assert "\x1b" not in subject + body
+    assert "\u202e" not in body
+    assert len(re.findall(r"^The new base is", body, re.MULTILINE)) == 1
+
+
+def test_a_refusal_says_why_and_what_to_do(project):
+    """In its subject already."""
+    subject, body, payload = about_refused(Refused(project.offer("bob", {"a.txt": "x\n"}), "link is a symbolic link"))
+
+    assert subject == "Refused: link is a symbolic link"
+    assert "Make your change again without that" in body
+    assert payload == {"run": "run-bob", "reason": "link is a symbolic link"}
+
+
+def test_the_human_is_told_what_to_approve_and_how(project):
+    """Which files, why each of them, and the one command."""
+    held = Held(project.offer("bob", {"a.txt": "x\n"}), (".github/workflows/ci.yml", "AGENTS.md"))
+
+    subject, body, _ = about_held(held)
+
+    assert subject == "Approve bob's change to .github/workflows/ci.yml, AGENTS.md?"
+    assert "- AGENTS.md: tells agents what to do" in body
+    assert "\n    scheduler approve run-bob\n" in body
+
+
+def test_a_gates_culprit_gets_the_end_of_its_log(project):
+    """With the gate, the commit that was tried, and where to start from."""
+    log = b"x" * 100_000 + b"\n\x1b[31mAssertionError: 1 != 2\n"
+    verdict = Verdict("tests", "1" * 40, "2" * 40, passed=False, exit=1, log=log, tries=2, detail="exit 1")
+
+    subject, body, payload = about_rejected(project.offer("bob", {"a.txt": "x\n"}), verdict, "3" * 40)
+
+    assert subject == "The gate tests fails with your patch"
+    assert all(word in body for word in ("1" * 40, "3" * 40, "run 2 times", "AssertionError: 1 != 2"))
+    assert len(body) < 64 << 10
+    assert "\x1b" not in body
+    assert payload["gate"] == "tests"

@@ -1,0 +1,121 @@
+"""What the log says of past sprints becomes a plan for the next one: the same personas, their files and their times."""
+
+import json
+
+import pytest
+from team_mail.scheduler.errors import NotReady
+from team_mail.scheduler.planner.forecast import LATEST, from_sprint
+from team_mail.scheduler.planner.item import Phase
+from team_mail.scheduler.planner.overlap import overlaps
+from team_mail.scheduler.planner.to_tasks import work_order
+from team_mail.scheduler.planner.work_plan import draw
+from team_mail.scheduler.state.facts import Fact
+from team_mail.scheduler.state.sprints import State, fold
+from team_mail.scheduler.tasks.reader import read_input
+from team_mail.scheduler.tasks.task import MAX_LIST
+
+
+class Log:
+    """A log told run by run; each is launched, captured and finished in one go."""
+
+    def __init__(self):
+        self.facts: list[Fact] = []
+
+    def tell(self, kind, run, **data):
+        seq = len(self.facts) + 1
+        self.facts.append(Fact(seq, f"2026-01-01T09:{seq:02}:00Z", kind, "scheduler", None, run, data, f"{seq:032x}"))
+
+    def run(self, persona, *, files=(), seconds: float | None = 60.0, status="ok", sprint=1):
+        run = f"run-{len(self.facts)}"
+        told = {"sprint": sprint, "persona": persona}
+        self.tell(
+            "run.started", run, **told, attempt=1, tick=1, base="b" * 40, agent="shell", reason="", mail=[],
+            supervisor={},
+        )  # fmt: skip
+        if files:
+            self.tell("patch.captured", run, **told, patch={"sha256": "a" * 64, "size": 9}, files=list(files))
+        if seconds is not None:
+            self.tell("run.finished", run, **told, status=status, seconds=seconds, detail="")
+        return self
+
+    @property
+    def state(self) -> State:
+        return fold(self.facts)
+
+
+def forecast(log):
+    return {item.id: item for item in from_sprint(log.state).items}
+
+
+def test_a_persona_does_again_what_it_did():
+    """Its files are those it touched, the latest first; its time is the middle of those that ended well."""
+    log = Log().run("ann", files=["a.py", "b.py"], seconds=60).run("bob", seconds=30, sprint=2)
+    log.run("ann", files=["b.py", "c.py"], seconds=90).run("ann", seconds=600, status="failed").run("ann", seconds=80)
+
+    found = forecast(log)
+
+    assert list(found) == ["ann", "bob"]
+    assert (found["ann"].files, found["ann"].estimate) == (("b.py", "c.py", "a.py"), 80)
+    assert (found["bob"].files, found["bob"].estimate) == ((), 30)
+    assert from_sprint(log.state).phases == (Phase(""),)
+
+
+def test_only_the_latest_patches_count():
+    """What a persona did long ago it has done."""
+    log = Log()
+    for number in range(LATEST + 2):
+        log.run("ann", files=[f"{number}.py"])
+
+    assert forecast(log)["ann"].files == ("6.py", "5.py", "4.py", "3.py", "2.py")
+
+
+def test_who_never_ended_well_is_as_slow_as_it_was():
+    """A patch is work all the same; without one and without a good end there is nothing to foretell."""
+    log = Log().run("ann", files=["a.py"], seconds=40, status="failed").run("bob", seconds=50, status="failed")
+    log.run("cyd", files=["c.py"], seconds=50, status="timeout").run("dan", files=["d.py"], seconds=None)
+
+    found = forecast(log)
+
+    assert list(found) == ["ann"]
+    assert found["ann"].estimate == 40
+
+
+def test_a_dispatch_is_no_sprint():
+    """Its runs have no sprint's number, and say what a task took, not a persona's round."""
+    log = Log().run("ann", files=["a.py"], sprint=0).run("bob", files=["b.py"])
+
+    assert list(forecast(log)) == ["bob"]
+
+
+def test_files_are_taken_by_their_letter():
+    """A name that looks like a glob is one file; two who touched it would meet there again, and nowhere else."""
+    log = Log().run("ann", files=["app/[id]/page.tsx"]).run("bob", files=["app/[id]/page.tsx"])
+    log.run("cyd", files=["app/i/page.tsx", "what?.txt"]).run("dan", files=["whats.txt"])
+
+    found = overlaps(from_sprint(log.state))
+
+    assert [(one.one, one.other, one.ordered) for one in found] == [("ann", "bob", False)]
+
+
+def test_whatever_files_are_called_the_tasks_can_be_dispatched():
+    """A backslash or a newline in a name stands as any letter; of ten thousands of files the latest are taken."""
+    odd = ["a\\b", "new\nline", ":top", "!not", *(f"many/{number}" for number in range(MAX_LIST))]
+    foretold = from_sprint(Log().run("forge", files=odd).state)
+
+    found = read_input(json.dumps(work_order(draw(foretold, ())).document).encode(), ["forge"])
+
+    assert found.tasks[0].files[:4] == ("a?b", "new?line", "?top", "?not")
+
+
+def test_who_has_left_is_not_foretold():
+    """The next sprint is that of whoever takes part in it."""
+    log = Log().run("ann").run("bob")
+    assert [item.id for item in from_sprint(log.state, ["bob", "cyd"]).items] == ["bob"]
+
+
+def test_without_a_past_there_is_no_forecast():
+    """It is said what to do instead; nothing is made up."""
+    with pytest.raises(NotReady, match="run a sprint first"):
+        from_sprint(State())
+    with pytest.raises(NotReady):
+        from_sprint(Log().run("ann", seconds=None).state)

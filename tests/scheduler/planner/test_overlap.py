@@ -1,0 +1,223 @@
+"""Whose files meet, and who never runs at the same time anyway; against comparing every glob with every other."""
+
+import time
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from team_mail.scheduler.errors import InvalidTasks
+from team_mail.scheduler.planner.globs import is_path, meet
+from team_mail.scheduler.planner.item import Item, Overlap, Phase, Roadmap
+from team_mail.scheduler.planner.overlap import MOST, overlaps
+from team_mail.scheduler.planner.roadmap_file import read_roadmap
+from team_mail.scheduler.weaver.refusal import matches
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "plan"
+HOUR = 3_600.0
+
+
+def item(id, phase=0, **told) -> Item:
+    return Item(id, id, phase, HOUR, **told)
+
+
+def roadmap(*items, phases=1, walls=True) -> Roadmap:
+    return Roadmap("a roadmap", tuple(Phase(f"phase {number}") for number in range(phases)), items, walls=walls)
+
+
+def met(one, other) -> tuple[str, ...]:
+    """Return the files that two items share, which are the same whoever is given first."""
+    found = overlaps(roadmap(item("one", **one), item("other", **other)))
+    turned = overlaps(roadmap(item("one", **other), item("other", **one)))
+    assert [set(overlap.files) for overlap in found] == [set(overlap.files) for overlap in turned]
+    return found[0].files if found else ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "files"),
+    [
+        ({"files": ("client/*.py",)}, {"files": ("client/client.py",)}, ("client/client.py",)),
+        ({"files": ("src",)}, {"files": ("src/api/main.py",)}, ("src/api/main.py",)),
+        ({"files": ("src/",)}, {"files": ("src/api/*.py",)}, ("src/api/*.py",)),
+        ({"files": ("src/**",)}, {"files": ("src/**",)}, ("src/**",)),
+        ({"files": ("src/a.py", "docs/b.md")}, {"files": ("**/*.md", "src/a.py")}, ("docs/b.md", "src/a.py")),
+        ({"files": ("src/a.py",)}, {"files": ("src/a.pyi",)}, ()),
+        ({"files": ("src/a.py",)}, {"files": ("**/*.md",)}, ()),
+        ({"files": ("src/a.py",)}, {"files": ("src/**/tests",)}, ()),
+        ({"files": ("web/v1.beta/",)}, {"files": ("**/*.md",)}, ("web/v1.beta/",)),
+        ({"files": ("web/v1.beta",)}, {"files": ("web/v1.beta/*.md",)}, ("web/v1.beta/*.md",)),
+        ({"files": ("src/**/core/*.py",)}, {"files": ("src/**/api/*.py",)}, ()),
+        ({"files": ("src/**/core/*.py",)}, {"files": ("src/**/co*/*.py",)}, ("src/**/core/*.py",)),
+        ({"files": ("src/**/*.py",)}, {"files": ("src/**/*.md",)}, ()),
+        ({"files": ("src/**/*.py",)}, {"files": ("src/**/test_*",)}, ("src/**/test_*",)),
+        ({"files": ("**/conf.d",)}, {"files": ("etc/conf.d/web.ini",)}, ("etc/conf.d/web.ini",)),
+    ],
+)
+def test_files_that_two_change(one, other, files):
+    """Told is the narrower glob of each two that meet; that a folder might be called `x.py` makes nothing meet."""
+    assert met(one, other) == files
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "files"),
+    [
+        ({"creates": ("client/heartbeat.py",)}, {"files": ("client/*.py",)}, ()),
+        ({"creates": ("client/heartbeat.py",)}, {"files": ("client",)}, ()),
+        ({"creates": ("client/heartbeat.py",)}, {"files": ("client/",)}, ()),
+        ({"creates": ("client/",)}, {"files": ("client/",)}, ()),
+        ({"creates": ("client/heartbeat.py",)}, {"files": ("client/heartbeat.py",)}, ("client/heartbeat.py",)),
+        ({"creates": ("client/*.py",)}, {"files": ("client/heartbeat.py",)}, ("client/heartbeat.py",)),
+        ({"creates": ("guide/",)}, {"files": ("guide/start.md",)}, ("guide/start.md",)),
+        ({"creates": ("a.py",)}, {"creates": ("a.py",)}, ("a.py",)),
+        ({"creates": ("docs/*.md",)}, {"creates": ("docs/a*",)}, ("docs/a*",)),
+        ({"creates": ("docs/a.md",)}, {"creates": ("docs/b.md",)}, ()),
+    ],
+)
+def test_files_that_are_not_there_yet(one, other, files):
+    """A glob means the files that are there at the start; what another makes is touched by whoever names it."""
+    assert met(one, other) == files
+
+
+@pytest.mark.parametrize(
+    ("other", "files"),
+    [
+        ({"files": ("old/a.py",)}, ("old/a.py",)),
+        ({"files": ("**/*.md",)}, ("new", "old")),
+        ({"files": ("new/**",)}, ("new/**",)),
+        ({"creates": ("old/late.py",)}, ("old/late.py",)),
+        ({"creates": ("new/late.py",)}, ("new/late.py",)),
+        ({"renames": (("new/a.py", "x.py"),)}, ("new/a.py",)),
+        ({"renames": (("older", "newer"),)}, ()),
+    ],
+)
+def test_a_renamed_folder_touches_all_that_lies_in_it(other, files):
+    """Under its old name and under its new one: whoever writes there at the same time writes into the void."""
+    assert met({"renames": (("old", "new"),)}, other) == files
+
+
+def test_of_many_shared_files_some_are_told():
+    """Nobody reads a list of hundreds; the first twenty say what it is about."""
+    many = tuple(f"src/m{number:03}.py" for number in range(100))
+
+    assert met({"files": many}, {"files": many}) == many[:MOST]
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        (lambda number: ("**",), "more than 250,000 pairs"),
+        (lambda number: (f"{'[a]*' * 120}{number}",), "take too long"),
+        (lambda number: (f"{'?*' * 200}{number}",), "take too long"),
+    ],
+)
+def test_what_would_take_for_ever_is_refused(files, why):
+    """Each task and each glob is one that may be; all of them with each other are more than a plan can tell."""
+    crowd = roadmap(*(item(f"t{number}", files=files(number)) for number in range(900)))
+
+    with pytest.raises(InvalidTasks, match=why):
+        overlaps(crowd)
+
+
+def test_many_globs_that_begin_alike_are_compared_at_once():
+    """Five hundred tasks with paths and globs of their own below one folder are no matter of minutes."""
+    globs = [(f"src/p{at}/a.py", f"src/p{at}/b.py", f"src/**/k{at}/*.py", f"lib/**/k{at}/*.md") for at in range(500)]
+    crowd = roadmap(*(item(f"t{at}", files=files) for at, files in enumerate(globs)))
+    before = time.monotonic()
+
+    found = overlaps(crowd)
+
+    assert found == ()
+    assert time.monotonic() - before < 10
+
+
+def test_people_get_in_nobodys_way():
+    """A manual item is no agent's: it is planned apart, and has no overlaps."""
+    assert not overlaps(roadmap(item("one", files=("a",), manual=True), item("other", files=("a",))))
+
+
+def test_what_waits_for_another_is_in_order():
+    """Be it directly, by way of a person's work, or behind a wall; walls count unless they are off."""
+    same = {"files": ("a.py",)}
+    way = roadmap(
+        item("first", **same),
+        item("look", manual=True, dependencies=("first",)),
+        item("last", dependencies=("look",), **same),
+        item("beside", **same),
+        item("later", 1, **same),
+        phases=2,
+    )
+
+    found = {(one.one, one.other): one.ordered for one in overlaps(way)}
+    open_found = {(one.one, one.other): one.ordered for one in overlaps(replace(way, walls=False))}
+
+    assert found == {
+        ("first", "last"): True, ("first", "beside"): False, ("first", "later"): True,
+        ("last", "beside"): False, ("last", "later"): True, ("beside", "later"): True,
+    }  # fmt: skip
+    assert open_found == {pair: pair == ("first", "last") for pair in found}
+
+
+def test_a_circle_is_refused():
+    """A roadmap made in Python is not checked before; nothing goes round for ever."""
+    same = {"files": ("a",)}
+    with pytest.raises(InvalidTasks, match="one -> other -> one"):
+        overlaps(roadmap(item("one", dependencies=("other",), **same), item("other", dependencies=("one",), **same)))
+
+
+def test_the_roadmap_of_the_webhook_has_one_conflict():
+    """Logging goes through all of the client, and so into the file that notifications change; no one else meets."""
+    read = read_roadmap((EXAMPLES / "ai-webhook.yaml").read_bytes(), "ai-webhook.yaml", None)
+
+    assert [one for one in overlaps(read) if not one.ordered] == [Overlap("notify", "logging", ("client/client.py",))]
+    assert read.items[-1].phase == 3
+
+
+GLOBS = st.sampled_from(["a", "a/", "a/b", "a/*", "a/b*", "a/**", "**", "b", "b/*", "*/b", "?", "a/b/c"])
+MOVES = st.sampled_from(["a", "a/b", "b", "c"])
+FILES = st.lists(GLOBS, max_size=3).map(tuple)
+ITEMS = st.lists(
+    st.tuples(FILES, FILES, st.lists(st.tuples(MOVES, MOVES), max_size=1).map(tuple), st.integers(0, 2), st.booleans()),
+    min_size=2,
+    max_size=6,
+)
+
+
+@given(ITEMS, st.data(), st.booleans())
+@settings(max_examples=60)
+def test_overlaps_are_those_of_comparing_all_with_all(drawn, data, walls):
+    """Sorting away what cannot meet loses nothing, and the order of two is what following their edges tells."""
+    items: list[Item] = []
+    for at, (files, creates, renames, phase, manual) in enumerate(drawn):
+        earlier = data.draw(st.sets(st.sampled_from([one.id for one in items]), max_size=2)) if items else ()
+        told = {"files": files, "creates": creates, "renames": renames, "manual": manual}
+        items.append(item(f"t{at}", phase, dependencies=tuple(earlier), **told))
+
+    found = overlaps(roadmap(*items, phases=3, walls=walls))
+
+    assert [(one.one, one.other, set(one.files) != set(), one.ordered) for one in found] == [
+        (one.id, other.id, True, one.id in needs(other, items) or (walls and one.phase != other.phase))
+        for one, other in combinations(items, 2)
+        if not one.manual and not other.manual and touch(one, other)
+    ]
+
+
+def needs(one, items) -> set[str]:
+    by = {item.id: item for item in items}
+    return set(one.dependencies).union(*(needs(by[name], items) for name in one.dependencies))
+
+
+def touch(one, other) -> bool:
+    """Tell by the rules, glob by glob, whether two items meet."""
+    moves, others = ([path for pair in each.renames for path in pair] for each in (one, other))
+    alike = [
+        (one.files, [*other.files, *others]),
+        (one.creates, [*other.creates, *others]),
+        (moves, [*other.files, *other.creates, *others]),
+    ]
+    if any(meet(ours, theirs) for left, right in alike for ours in left for theirs in right):
+        return True
+    new = [(one.creates, other.files), (other.creates, one.files)]
+    named = [(made, file) for mades, files in new for made in mades for file in files if file[-1] != "/"]
+    return any(is_path(file) and matches(file.encode(), [made]) for made, file in named)

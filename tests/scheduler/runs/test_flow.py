@@ -1,0 +1,193 @@
+"""The order of work: what may start when, on how many workers, and what a failure cuts off."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from graphlib import CycleError
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from team_mail.mail.clock import ManualClock, SystemClock
+from team_mail.scheduler.runs.flow import DONE, FAILED, Carrier, Flow, Piece, Verdict
+
+
+class Inline(Executor):
+    """An executor that does the work at once, in the caller's thread."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001
+            future.set_exception(error)
+        return future
+
+
+def started(flow: Flow) -> list[str]:
+    """Start all that may start now."""
+    found = []
+    while (key := flow.start(0.0)) is not None:
+        found.append(key)
+    return found
+
+
+def test_a_piece_starts_when_the_last_it_waits_for_is_done_and_no_later():
+    """There is no wave: the fast branch of a diamond goes on while the slow one is still at work."""
+    flow = Flow([Piece("slow"), Piece("fast"), Piece("after fast", ("fast",)), Piece("end", ("slow", "after fast"))], 9)
+    assert started(flow) == ["slow", "fast"]
+    flow.ended("fast", DONE, 0.0)
+    assert started(flow) == ["after fast"]
+    flow.ended("after fast", DONE, 0.0)
+    assert started(flow) == []
+    flow.ended("slow", DONE, 0.0)
+    assert started(flow) == ["end"]
+
+
+def test_of_those_that_can_start_the_lowest_rank_does_and_equals_as_given():
+    """Priority comes first, then the order in which the pieces were given."""
+    flow = Flow([Piece("c", rank=(2,)), Piece("b", rank=(1,)), Piece("a", rank=(1,))], 1)
+    order = []
+    while not flow.over:
+        order += (now := started(flow))
+        flow.ended(now[0], DONE, 0.0)
+    assert order == ["b", "a", "c"]
+
+
+def test_a_group_has_no_more_at_once_than_its_limit_and_others_pass_by():
+    """A persona whose places are taken does not hold up the rest; * is everybody that is not named."""
+    pieces = [Piece(f"a{n}", group="ann") for n in range(3)] + [Piece(f"b{n}", group="bob") for n in range(3)]
+    flow = Flow(pieces, 9, {"ann": 1, "*": 2})
+    assert started(flow) == ["a0", "b0", "b1"]
+    flow.ended("a0", DONE, 0.0)
+    assert started(flow) == ["a1"]
+
+
+def test_a_piece_that_is_tried_again_waits_without_taking_a_place():
+    """While one waits for its second try, another uses the worker; it comes back when it is due."""
+    flow = Flow([Piece("a"), Piece("b")], 1)
+    assert started(flow) == ["a"]
+    flow.ended("a", Verdict(done=False, again=5.0), 10.0)
+    assert flow.start(10.0) == "b"
+    flow.ended("b", DONE, 11.0)
+    assert flow.start(11.0) is None
+    assert flow.due(11.0) == 4.0
+    assert flow.start(15.0) == "a"
+
+
+def test_a_circle_is_refused():
+    """A flow that could never end does not begin."""
+    with pytest.raises(CycleError):
+        Flow([Piece("a", ("b",)), Piece("b", ("a",))], 1)
+
+
+@st.composite
+def graphs(draw):
+    count = draw(st.integers(1, 12))
+    edges = [
+        tuple(sorted(draw(st.sets(st.integers(0, number - 1), max_size=3)))) if number else ()
+        for number in range(count)
+    ]
+    bad = draw(st.sets(st.integers(0, count - 1), max_size=3))
+    return edges, bad, draw(st.integers(1, 4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs())
+def test_every_piece_ends_once_or_is_cut_off_by_one_that_failed(graph):
+    """Against the definition: a piece runs if all before it did well; else it is named once among those cut off."""
+    edges, bad, width = graph
+    pieces = [Piece(str(number), tuple(map(str, after))) for number, after in enumerate(edges)]
+    well: set[int] = set()
+    for number, after in enumerate(edges):
+        if number not in bad and well.issuperset(after):
+            well.add(number)
+    ran, cut, most = [], [], []
+    flow = Flow(pieces, width)
+
+    def work(key):
+        most.append(len(flow.running))
+        assert all(str(above) in ran for above in edges[int(key)])
+        ran.append(key)
+        return FAILED if int(key) in bad else DONE
+
+    carrier = Carrier(work, threading.Event(), ManualClock(), lambda _key, _verdict, off: cut.extend(off))
+    carrier.run(flow, Inline())
+
+    tried = {number for number, after in enumerate(edges) if well.issuperset(after)}
+    assert sorted(map(int, ran)) == sorted(tried)
+    assert sorted(map(int, cut)) == sorted(set(range(len(edges))) - tried)
+    assert max(most) <= width
+
+
+def test_once_stopped_nothing_more_is_started_and_what_runs_is_waited_for():
+    """The first piece is under way when the word comes; the second never starts."""
+    stop, begun, go, ran = threading.Event(), threading.Event(), threading.Event(), []
+
+    def work(key):
+        begun.set()
+        go.wait(10)
+        ran.append(key)
+        return DONE
+
+    flow = Flow([Piece("a"), Piece("b")], 1)
+    carrier = Carrier(work, stop, SystemClock())
+    with ThreadPoolExecutor(1) as threads:
+        loop = threading.Thread(target=carrier.run, args=(flow, threads))
+        loop.start()
+        assert begun.wait(10)
+        stop.set()
+        carrier.wake()
+        go.set()
+        loop.join(10)
+    assert ran == ["a"]
+    assert flow.over
+
+
+def test_a_stop_ends_the_wait_for_a_second_try_at_once():
+    """Nobody waits out a pause of an hour after an interrupt."""
+    stop, tried = threading.Event(), threading.Event()
+
+    def work(_):
+        tried.set()
+        return Verdict(done=False, again=3_600.0)
+
+    carrier = Carrier(work, stop, SystemClock())
+    with ThreadPoolExecutor(1) as threads:
+        loop = threading.Thread(target=carrier.run, args=(Flow([Piece("a")], 1), threads))
+        loop.start()
+        assert tried.wait(10)
+        stop.set()
+        carrier.wake()
+        loop.join(10)
+        assert not loop.is_alive()
+
+
+def test_what_work_raises_comes_out_when_all_has_ended():
+    """A fault of ours is not swallowed, and leaves nothing running behind it."""
+
+    def work(key):
+        raise ZeroDivisionError(key)
+
+    flow = Flow([Piece("a"), Piece("b", ("a",))], 1)
+    with pytest.raises(ZeroDivisionError):
+        Carrier(work, threading.Event(), ManualClock()).run(flow, Inline())
+    assert flow.over
+
+
+def test_a_full_group_is_not_looked_through_for_each_start():
+    """Two thousand wait for the one place of their group: each start compares a few of them, not all."""
+    compared = 0
+
+    class Counted(float):
+        def __lt__(self, other):
+            nonlocal compared
+            compared += 1
+            return float(self) < float(other)
+
+    flow = Flow([Piece(f"{n}", rank=(Counted(-n),), group="ann") for n in range(2_000)], 5, {"ann": 1})
+    while now := started(flow):
+        flow.ended(now[0], DONE, 0.0)
+    assert flow.over
+    assert compared < 2_000 * 40

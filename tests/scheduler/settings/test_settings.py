@@ -1,0 +1,386 @@
+"""Settings: what holds when nothing is written, who overrides whom, and how every mistake is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from team_mail.mail.errors import UsageError
+from team_mail.mail.home import read_directory
+from team_mail.mail.units import byte_count, crontab, seconds, size, span
+from team_mail.scheduler.settings.file import key_lines
+from team_mail.scheduler.settings.settings import Loaded, read_settings
+
+WHOLE = """\
+[team]
+base = "trunk"
+human = "ada"
+agent = "claude"
+auto_land = true
+
+[agents.claude]
+command = ["claude", "-p"]
+timeout = "1h30m"
+env = ["ANTHROPIC_API_KEY"]
+env_file = "secrets.env"
+max_output = "5MiB"
+
+[agents.recorded]
+kind = "replay"
+folder = "patches"
+
+[sprint]
+parallel = "every  5"
+sequential_only = [7]
+pace = 0.5
+fallback_above = 0
+
+[gates.tests]
+command = ["make", "test"]
+threshold = 0.8
+key = "rate"
+
+[groups]
+docs = ["scribe", "lore"]
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Read settings from a text, an environment and flags."""
+
+    def read(text: str = "", environ: dict[str, str] | None = None, flags: dict[str, str] | None = None) -> Loaded:
+        (tmp_path / "team.toml").write_text(text)
+        return read_settings(tmp_path, environ or {}, flags)
+
+    return read
+
+
+@pytest.fixture
+def refusal(read):
+    """Expect settings to be refused; return the one line that says so."""
+
+    def refusal(*given) -> str:
+        with pytest.raises(UsageError) as refused:
+            read(*given)
+        assert "\n" not in str(refused.value)
+        return str(refused.value)
+
+    return refusal
+
+
+def test_every_key_has_a_default(tmp_path):
+    """A team without a file has settings, all of them by default."""
+    loaded = read_settings(tmp_path, {})
+
+    assert {origin.where for origin in loaded.origins.values()} == {"default"}
+    assert loaded.settings.sprint.every == 900
+    assert loaded.origins["sprint.deadline"].value == "4h"
+
+
+def test_a_file_says_it_all(read, tmp_path):
+    """Spans are seconds, sizes bytes, files absolute, lists tuples."""
+    told = read(WHOLE).settings
+
+    claude, recorded = told.agents["claude"], told.agents["recorded"]
+    assert (claude.timeout, claude.max_output, claude.prompt) == (5_400, 5 << 20, "stdin")
+    assert (claude.env_file, recorded.folder) == (
+        str(tmp_path.parent / "secrets.env"),
+        str(tmp_path.parent / "patches"),
+    )
+    assert (told.sprint.parallel, told.sprint.pace, told.sprint.fallback_above) == ("every 5", 0.5, 0)
+    assert (told.gates["tests"].threshold, told.gates["tests"].timeout) == (0.8, 600)
+
+
+def test_mail_reads_the_same_file(read, tmp_path):
+    """The address book of the mail and the settings agree on groups and the human."""
+    told = read(WHOLE).settings
+
+    directory = read_directory(tmp_path)
+    assert (directory.human, dict(directory.groups)) == (told.team.human, dict(told.groups))
+
+
+def test_a_flag_beats_the_environment_that_the_file(read):
+    """Each value comes from the highest that speaks, and says so."""
+    loaded = read(
+        "[sprint]\nmax_parallel = 2\nmax_attempts = 2\n\nmax_mails = 2\n",
+        {"TEAM_SPRINT_MAX_PARALLEL": "3", "TEAM_SPRINT_MAX_ATTEMPTS": " 3 ", "TEAM_SPRINT_PACE": ""},
+        {"sprint.max_parallel": "4"},
+    )
+
+    sprint = loaded.settings.sprint
+    assert (sprint.max_parallel, sprint.max_attempts, sprint.max_mails, sprint.pace) == (4, 3, 2, 0)
+    keys = ("sprint.max_parallel", "sprint.max_attempts", "sprint.max_mails", "sprint.pace")
+    assert [loaded.origins[key] for key in keys] == [
+        ("4", "flag"),
+        ("3", "environment TEAM_SPRINT_MAX_ATTEMPTS"),
+        (2, "team.toml:5"),
+        ("0s", "default"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "key", "value"),
+    [
+        ("TEAM_TEAM_HUMAN", "42", ("team", "human"), "42"),
+        ("TEAM_TEAM_AUTO_LAND", "false", ("team", "auto_land"), False),
+        ("TEAM_SPRINT_PARALLEL", "every 3", ("sprint", "parallel"), "every 3"),
+        ("TEAM_SPRINT_PARALLEL", "[3, 4]", ("sprint", "parallel"), (3, 4)),
+        ("TEAM_SPRINT_SEQUENTIAL_ONLY", "3, 4", ("sprint", "sequential_only"), (3, 4)),
+        ("TEAM_SPRINT_EVERY", "90", ("sprint", "every"), 90),
+        ("TEAM_SPRINT_DEADLINE", "2h", ("sprint", "deadline"), 7200),
+    ],
+)
+def test_text_becomes_what_the_file_would_say(read, variable, text, key, value):
+    """A variable's text is read as the setting's own kind."""
+    told = read("", {variable: text}).settings
+
+    assert getattr(getattr(told, key[0]), key[1]) == value
+
+
+def test_a_variable_reaches_an_agent_of_the_file(read):
+    """Agents and gates are named in capitals; words are read as a shell would."""
+    environ = {
+        "TEAM_AGENTS_MY_AGENT_COMMAND": "sh -c './run me'",
+        "TEAM_AGENTS_MY_AGENT_ENV": "A B,C",
+        "TEAM_GATES_TESTS_TIMEOUT": "1m",
+        "TEAM_AGENTS_NOBODY_TIMEOUT": "1m",
+    }
+    told = read('[agents.my-agent]\ncommand = ["x"]\n[gates.tests]\ncommand = ["x"]\n', environ).settings
+
+    assert told.agents["my-agent"].command == ("sh", "-c", "./run me")
+    assert told.agents["my-agent"].env == ("A", "B", "C")
+    assert told.gates["tests"].timeout == 60
+
+
+def test_what_is_no_setting_of_the_environment_is_left_alone(read):
+    """The variables of a run and those of others have nothing to say here."""
+    environ = {"TEAM_HOME": "/x", "TEAM_PERSONA": "lore", "TEAM_RUN": "r1", "TEAM_SPRINT_COLOUR": "blue"}
+
+    assert read("", environ) == read("")
+
+
+def test_a_cron_line_takes_the_place_of_the_rhythm(read):
+    """With cron there is no `every`; one that comes from higher up replaces the other of the file."""
+    nine = "0 9 * * mon-fri"
+
+    assert read(f'[sprint]\ncron = "{nine}"').settings.sprint.every is None
+    higher = read('[sprint]\nevery = "1h"', {"TEAM_SPRINT_CRON": nine}).settings.sprint
+    assert (higher.every, higher.cron) == (None, nine)
+    lower = read(f'[sprint]\ncron = "{nine}"', {}, {"sprint.every": "5m"}).settings.sprint
+    assert (lower.every, lower.cron) == (300, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[team]\nhumn = "a"', "team.toml:2: team.humn is no setting; did you mean human?"),
+        ("[sprint]\n\nmax_paralel = 3", "team.toml:3: sprint.max_paralel is no setting; did you mean max_parallel"),
+        ('base = "x"', "team.toml:1: base is no setting here; it belongs under [team]"),
+        ("[team]\nmax_parallel = 3", "team.toml:2: team.max_parallel is no setting here; it belongs under [sprint]"),
+        ("[sprin]\n", "team.toml:1: sprin is no setting; did you mean sprint?"),
+        ("team = 3", "team.toml:1: team must be a table: write [team] above its settings"),
+        ("[sprint]\nmax_parallel = 0", "team.toml:2: sprint.max_parallel must be 1 or more, not 0"),
+        ('[sprint]\nmax_parallel = "8"', 'team.toml:2: sprint.max_parallel must be a whole number, not "8"'),
+        ("[sprint]\nmax_parallel = true", "sprint.max_parallel must be a whole number, not true"),
+        ("[sprint]\nfallback_above = 2", "team.toml:2: sprint.fallback_above must be at most 1, not 2"),
+        ('[sprint]\nparallel = "sometimes"', 'must be "always", "never", "every 5" or a list of sprints'),
+        ('[sprint]\nparallel = "every 0"', 'team.toml:2: sprint.parallel must be "always"'),
+        ("[sprint]\nparallel = [1, true]", 'team.toml:2: sprint.parallel must be "always"'),
+        ("[sprint]\nsequential_only = [1,\n0]", "team.toml:2: sprint.sequential_only[1] must be 1 or more, not 0"),
+        ('[sprint]\ndeadline = "0s"', 'team.toml:2: sprint.deadline must be more than 0, not "0s"'),
+        ("[sprint]\npace = -1", "team.toml:2: sprint.pace must be a span of time from 0 up to 366 days, not -1"),
+        ("[sprint]\ndeadline = inf", "team.toml:2: sprint.deadline must be a span of time from 0 up"),
+        ("[sprint]\ndeadline = nan", "team.toml:2: sprint.deadline must be a span of time from 0 up"),
+        ('[sprint]\nevery = "15x"', 'sprint.every must be a span of time ("90s", "30m", "2h", "1d") or a number'),
+        ('[sprint]\ncron = "0 9 * *"', "team.toml:2: sprint.cron '0 9 * *' has 4 fields where cron has 5"),
+        ('[sprint]\nevery = "1h"\ncron = "* * * * *"', "team.toml:3: sprint.cron and sprint.every are both set"),
+        ("[agents.x]\n", 'team.toml:1: agents.x says no command, which kind "command" needs: write command = ['),
+        ('[agents.x]\nkind = "replay"', 'agents.x says no folder, which kind "replay" needs: write folder ='),
+        ('[agents.x]\nkind = "replay"\nfolder = "p"\ncommand = ["x"]', 'says command, which kind "replay" has no use'),
+        ('[agents.x]\nkind = "scripted"\nfolder = "p"', 'agents.x says folder, which kind "scripted" has no use for'),
+        ('[agents.x]\ncommand = "a b"', 'team.toml:2: agents.x.command must be a list: […], not "a b"'),
+        ("[agents.x]\ncommand = []", "team.toml:2: agents.x.command must be the list of a command's words"),
+        ('[agents.x]\ncommand = ["a", 3]', "team.toml:2: agents.x.command[1] must be text in quotes, not 3"),
+        ('[agents.x]\ncommand = ["a"]\nprompt = "std"', 'prompt must be "stdin", "argument" or "file", not "std"'),
+        ('[agents.x]\ncommand = ["a"]\nenv = ["A=b"]', "team.toml:3: agents.x.env[0] must be the name of a variable"),
+        ('[agents.x]\ncommand = ["a"]\nmax_output = "10 XB"', 'agents.x.max_output must be a size ("10MB", "512KiB")'),
+        ('[agents."a b"]\ncommand = ["a"]', "team.toml:1: agents.a b must be a name of letters"),
+        ('[agents.x]\ncommand = ["a"]\n[team]\nagent = "y"', "team.toml:4: team.agent 'y' names no [agents.y]"),
+        ("[gates.t]\n", 'team.toml:1: gates.t.command is missing: write command = ["make", "test"]'),
+        ('[gates.t]\ncommand = ["a"]\nthreshold = nan', "team.toml:3: gates.t.threshold must be a number"),
+        ('[gates.t]\ncommand = ["a"]\nkey = "k"', "team.toml:1: gates.t says key and no threshold"),
+        ('[groups]\nall = ["x"]', "team.toml:2: groups.all must be a name"),
+        ('[groups]\ndocs = "x"', 'team.toml:2: groups.docs must be a list: […], not "x"'),
+        ('[team]\nhuman = "weaver"', "team.toml:2: team.human must be a name of letters"),
+        ('[team]\nbase = "a..b"', 'team.toml:2: team.base must be the name of a branch, not "a..b"'),
+        ("[team]\nhuman = ", "team.toml:2: invalid value"),
+        ("[team\n", "team.toml:1: expected ']' at the end of a table declaration at column 6"),
+        ("[team]\na = 1\na = 2", "team.toml:3: cannot overwrite a value"),
+        ("x = " + "[" * 5000, "team.toml:1: "),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_line(refusal, text, said):
+    """One line says where, which setting, and what may be written."""
+    assert said in refusal(text)
+
+
+def test_all_mistakes_are_said_at_once(refusal):
+    """Nobody mends a file one mistake at a time; they come in the order of the file."""
+    said = refusal("[team]\nhumn = 1\nbase = 2\n[sprint]\npace = -1\n", {"TEAM_SPRINT_EVERY": "soon"})
+
+    places = [problem.split(": ")[0] for problem in said.split("; ") if re.match("team|env", problem)]
+    assert places == ["environment TEAM_SPRINT_EVERY", "team.toml:2", "team.toml:3", "team.toml:5"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "flags", "said"),
+    [
+        ({"TEAM_SPRINT_MAX_PARALLEL": "four"}, {}, "environment TEAM_SPRINT_MAX_PARALLEL: sprint.max_parallel must be"),
+        ({}, {"sprint.max_paralel": "4"}, "flag: sprint.max_paralel is no setting; did you mean max_parallel"),
+        ({}, {"agents.x.y": "4"}, "flag: agents.x.y is no setting"),
+        ({}, {"sprint.max_parallel": "4\nx = 5"}, "flag: sprint.max_parallel must be a whole number"),
+    ],
+)
+def test_a_mistake_outside_of_the_file_names_its_place(refusal, environ, flags, said):
+    """A variable is named whole, a flag as a flag."""
+    assert said in refusal("", environ, flags)
+
+
+def test_an_unbalanced_quote_in_a_variable_is_named(refusal):
+    """A command that no shell could read is refused with the variable's name."""
+    said = refusal('[agents.x]\ncommand = ["a"]', {"TEAM_AGENTS_X_COMMAND": "sh -c 'x"})
+
+    assert "environment TEAM_AGENTS_X_COMMAND: command: No closing quotation" in said
+
+
+def test_a_file_that_is_no_text_is_refused_by_line(tmp_path):
+    """Bytes that are not UTF-8 have a line too; a folder of that name cannot be read."""
+    (tmp_path / "team.toml").write_bytes(b"[team]\nhuman = '\xe9'\n")
+    with pytest.raises(UsageError, match=r"team\.toml:2: not UTF-8"):
+        read_settings(tmp_path, {})
+    (tmp_path / "team.toml").unlink()
+    (tmp_path / "team.toml").mkdir()
+    with pytest.raises(UsageError, match=r"cannot read .*team\.toml: Is a directory"):
+        read_settings(tmp_path, {})
+
+
+def test_settings_cannot_be_changed(read):
+    """Settings are facts: what reads them twice reads the same."""
+    with pytest.raises(ValueError, match="frozen"):
+        read().settings.sprint.max_parallel = 3
+
+
+KEYS = st.text("abc_-09", min_size=1, max_size=4) | st.sampled_from(["a b", "é", 'q"q', "x.y", "#", "[", "="])
+SCALARS = st.sampled_from(
+    ["1", "-0.5e3", "true", "1979-05-27T07:32:00Z", "07:32:00.5", "inf", "'a#=['", '"\\"]#"', '"""a\n"b" # =\n\\""""',
+     "'''\n[x]\ny = 1''''", '""', "'''''''", "0x1f"],
+)  # fmt: skip
+GAPS = st.sampled_from(["", "\n", "\n\n", "# x = [1\n", "  # '''\n", "\t"])
+
+
+@st.composite
+def documents(draw):
+    """A TOML document of tables, dotted keys, lists and inline tables, with the line on which each key was put."""
+    text, lines = "", {}
+
+    def put(piece: str) -> None:
+        nonlocal text
+        text += piece
+
+    def note(key: tuple[str, ...]) -> None:
+        for length in range(1, len(key) + 1):
+            lines.setdefault(key[:length], text.count("\n") + 1)
+
+    def name(key: str) -> str:
+        bare = re.fullmatch("[A-Za-z0-9_-]+", key)
+        return key if bare and draw(st.booleans()) else json.dumps(key, ensure_ascii=draw(st.booleans()))
+
+    def value(key: tuple[str, ...], depth: int) -> None:
+        kind = draw(st.sampled_from("ssslt")) if depth else "s"
+        if kind == "s":
+            put(draw(SCALARS))
+        elif kind == "l":
+            put("[")
+            for _ in range(draw(st.integers(0, 3))):
+                put(draw(GAPS))
+                put(draw(SCALARS) if draw(st.booleans()) else "[ [], '}' ]")
+                put(draw(GAPS) + ",")
+            put(draw(GAPS) + "]")
+        else:
+            put("{")
+            for count, inner in enumerate(draw(st.lists(KEYS, unique=True, max_size=3))):
+                put(" , " if count else " ")
+                note((*key, inner))
+                put(f"{name(inner)} = ")
+                value((*key, inner), depth - 1)
+            put("}")
+
+    def pairs(table: tuple[str, ...]) -> None:
+        for key in draw(st.lists(KEYS, unique=True, max_size=3)):
+            put(draw(GAPS.filter(lambda gap: gap.endswith("\n") or not gap.strip())))
+            dotted = (*table, key, "deep") if draw(st.booleans()) else (*table, key)
+            note(dotted)
+            put(" . ".join(map(name, dotted[len(table) :])) + " = ")
+            value(dotted, 2)
+            put(draw(st.sampled_from(["\n", " # said\n"])))
+
+    pairs(())
+    for table in draw(st.lists(st.tuples(st.sampled_from(["T", "U"]), KEYS), unique=True, max_size=3)):
+        note(table)
+        put(f"[ {table[0]}.{name(table[1])} ]  # here\n")
+        pairs(table)
+    return text, lines
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(documents())
+def test_every_key_is_found_on_its_line(document):
+    """Whatever the layout, the scanner knows every key that tomllib knows, and where it was put."""
+    text, lines = document
+    tomllib.loads(text)
+
+    assert key_lines(text) == lines
+
+
+@given(st.integers(0, 366 * 86_400))
+def test_a_span_is_written_as_it_is_read(value):
+    """Seconds survive the way to words and back."""
+    assert seconds(span(value)) == value
+
+
+@given(st.integers(1, 1 << 40))
+def test_a_size_is_written_as_it_is_read(value):
+    """Bytes survive the way to words and back."""
+    assert byte_count(size(value)) == value
+
+
+@pytest.mark.parametrize(
+    "line", ["* * * * *", "*/5 0-6,12 1 jan-mar 7", "0 9 * * mon-fri", "5/10 * * * sat-sun", "0\t9  1-31/2 12 0"]
+)
+def test_a_line_of_cron_is_taken(line):
+    """What cron takes is taken, with single spaces."""
+    assert crontab(line) == " ".join(line.split())
+
+
+@pytest.mark.parametrize(
+    "line", ["60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *", "5-1 * * * *",
+             "* * * * fri-mon", "x * * * *", "1,, * * * *", "@daily", ""],
+)  # fmt: skip
+def test_a_line_that_is_no_cron_is_refused(line):
+    """Numbers out of range, unknown words and turned ranges are refused."""
+    with pytest.raises(ValueError, match="cron"):
+        crontab(line)
+
+
+def test_the_files_of_a_home_directory_are_meant(read):
+    """`~` is the user's folder, as everywhere."""
+    told = read('[agents.x]\ncommand = ["x"]\nenv_file = "~/secrets"\n').settings
+
+    assert told.agents["x"].env_file == os.path.join(Path.home(), "secrets")  # noqa: PTH118

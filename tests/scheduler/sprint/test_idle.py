@@ -1,0 +1,109 @@
+"""An idle tick that follows an idle tick: the same answer from the log's last line alone, and only while it holds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from team_mail.mail.clock import ManualClock
+from team_mail.mail.letter import Letter
+from team_mail.scheduler.errors import NotLeader
+from team_mail.scheduler.leader import Leader
+from team_mail.scheduler.sprint.decide import Wish
+from team_mail.scheduler.sprint.idle import again, seen
+from team_mail.scheduler.sprint.triggers import due
+
+WHY = "nothing is due"
+
+
+@pytest.fixture
+def clock(team):
+    """A clock at the time of the team's last event, and an hour before anything is due."""
+    ticker = team.ticker()
+    ticker.shop.mailbox.send(Letter("ann", ["you"], "Good morning"))
+    clock = ManualClock(ticker.shop.clock.now())
+    ticker.seen = seen(team.home, ["auto"], {})
+    ticker.tick(Wish(otherwise=WHY, until=clock.now() + timedelta(hours=1)))
+    clock.sleep(60)
+    return clock
+
+
+def test_nothing_new_is_idle_again_with_one_event(team, clock):
+    """Over and over, each on record, until its time has come."""
+    for _ in range(3):
+        assert again(team.home, seen(team.home, ["auto"], {}), clock) == WHY
+    assert team.kinds() == ["log.opened", "mail.sent", *["tick.done"] * 4]
+    clock.sleep(3600)
+    assert again(team.home, seen(team.home, ["auto"], {}), clock) is None
+    clock.sleep(-7200)
+    assert again(team.home, seen(team.home, ["auto"], {}), clock) is None, "a clock set back tells nothing"
+
+
+def test_mail_that_came_while_a_tick_looked_is_looked_at_by_the_next(team):
+    """What lies between the state that was read and the line that was written has been seen by nobody."""
+    ticker = team.ticker()
+    ticker.shop.mailbox.send(Letter("ann", ["you"], "Good morning"))
+    clock = ManualClock(ticker.shop.clock.now())
+    ticker.seen = seen(team.home, ["auto"], {})
+    state = ticker.read()
+    ticker.shop.mailbox.send(Letter("you", ["ann"], "Just now"))
+    ticker.tick(Wish(otherwise=WHY, until=clock.now() + timedelta(hours=1)), state)
+    clock.sleep(1)
+    assert again(team.home, ticker.seen, clock) is None
+
+
+def test_whatever_might_change_the_answer_makes_the_tick_look_for_itself(team, clock):
+    """Mail, a pause, other settings, another roster, another flag, another variable."""
+    before = seen(team.home, ["auto"], {})
+    assert again(team.home, seen(team.home, ["parallel"], {}), clock) is None
+    assert again(team.home, seen(team.home, ["auto"], {"TEAM_SPRINT_EVERY": "1s"}), clock) is None
+    (team.home / "personas" / "dan.md").write_text("Do.\n")
+    assert again(team.home, seen(team.home, ["auto"], {}), clock) is None
+    (team.home / "personas" / "dan.md").unlink()
+    team.shop(settings="[sprint]\nevery = 60\n")
+    assert again(team.home, seen(team.home, ["auto"], {}), clock) is None
+    assert again(team.home, before, clock) == WHY
+    team.shop().mailbox.send(Letter("you", ["ann"], "Wake up"))
+    assert again(team.home, before, clock) is None
+
+
+def test_one_leads_even_where_there_is_nothing_to_do(team, clock):
+    """T16 holds for idle ticks, too."""
+    with Leader(team.home / "work"), pytest.raises(NotLeader):
+        again(team.home, seen(team.home, ["auto"], {}), clock)
+
+
+def test_mail_that_must_not_wake_the_team_now_is_looked_at_again(team):
+    """The loop guard opens with time, which no event tells."""
+    shop = team.shop()
+    for _ in range(12):
+        team.sprint({}, wish=Wish("unread mail for ann", personas=("ann",)))
+    shop.mailbox.send(Letter("you", ["ann"], "Again"))
+    wish = due(shop.state(), shop.settings.sprint, shop.clock.now(), None)
+    assert wish.start is None
+    assert wish.until <= shop.clock.now()
+
+
+def test_a_second_idle_tick_loads_neither_database_nor_settings(team):
+    """In a process of its own, as cron runs it."""
+    team.sprint({})
+    code = (
+        "import sys; sys.argv = ['scheduler', 'tick']\n"
+        "from team_mail.team.commands.scheduler import app\n"
+        "app(standalone_mode=False); print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "COV"))}
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=team.folder, env=environ, check=True, capture_output=True, text=True
+        )
+        for _ in range(2)
+    ]
+    first, second = (ended.stdout.split("\n", 1) for ended in told)
+    assert first[0] == second[0]
+    assert first[0].startswith("idle: the next sprint is due at")
+    assert {"duckdb", "pydantic"} <= set(first[1].split())
+    assert not {"duckdb", "pydantic", "yaml", "jinja2", "psutil", "rich"} & set(second[1].split())

@@ -1,0 +1,440 @@
+"""Whole sprints on a real repository, their personas played by functions."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from team_mail.mail.clock import ManualClock
+from team_mail.mail.letter import Letter
+from team_mail.mail.log.blobs import Blobs
+from team_mail.personas.agent import Outcome
+from team_mail.scheduler.errors import BranchMoved, NoSuchRun, NotReady
+from team_mail.scheduler.landing.base import land
+from team_mail.scheduler.sprint.control import approve_patch, stop_run
+from team_mail.scheduler.sprint.decide import Wish
+from team_mail.scheduler.sprint.loop import run_sprint
+from team_mail.scheduler.sprint.preview import look_ahead
+
+ASKED = Wish("asked for")
+
+
+def test_without_conflicts_a_sprint_takes_two_ticks(team):
+    """One to launch everybody at once, one to weave what they made; three commits, each by its persona."""
+    scripts = {name: team.replaced(line, name) for line, name in ((3, "ann"), (13, "bob"), (23, "cyd"))}
+    found = team.sprint(scripts)
+    assert (found.ticks, found.converged, found.conflicts, found.runs) == (2, True, 0, 3)
+    assert sorted(found.landed) == ["ann", "bob", "cyd"]
+    text = team.text("team/sprint-1")
+    assert [text[line] for line in (3, 13, 23)] == ["ann", "bob", "cyd"]
+    assert sorted(team.git("log", "--format=%an", "main..team/sprint-1").split()) == ["ann", "bob", "cyd"]
+    assert team.text("main")[3] == "line 3", "the base is never moved by itself"
+
+
+def test_with_one_round_of_conflicts_it_takes_three(team):
+    """The author of the patch that did not fit gets mail, runs again at the new base, and lands."""
+    again = []
+
+    def play(job):
+        if job.attempt > 1:
+            again.append(job)
+        team.replaced(3 if job.attempt == 1 else 8, job.persona)(job)
+
+    found = team.sprint({"ann": play, "bob": play, "cyd": team.replaced(23, "cyd")})
+    assert (found.ticks, found.converged, found.conflicts, found.runs) == (3, True, 1, 4)
+    text = team.text("team/sprint-1")
+    assert {text[3], text[8], text[23]} == {"ann", "bob", "cyd"}
+    (job,) = again
+    assert "poem.txt" in job.prompt
+    assert "conflict" in job.prompt.lower()
+    (mail,) = team.shop().mailbox.inbox(job.persona)
+    assert (mail.sender, mail.type, mail.read) == ("weaver", "conflict", True)
+
+
+def test_the_merge_drivers_of_the_users_own_settings_are_asked(team, tmp_path, monkeypatch):
+    """What mergiraf and its like settle is no conflict; nothing else of those settings has a say."""
+    told = tmp_path / "gitconfig"
+    told.write_text(
+        '[merge "both"]\n\tname = it\'s both\n\tdriver = "cat %A %B > %A.new && mv %A.new %A"\n'
+        "[core]\n\thooksPath = /nowhere\n[alias]\n\tapply = !false\n"
+    )
+    (team.folder / ".gitattributes").write_text("poem.txt merge=both\n")
+    team.git("add", ".gitattributes")
+    team.git("commit", "--quiet", "-m", "Both")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(told))
+    found = team.sprint({"ann": team.replaced(3, "ann"), "bob": team.replaced(3, "bob")})
+    assert (found.conflicts, sorted(found.landed)) == (0, ["ann", "bob"])
+    assert {"ann", "bob"} <= {*team.text("team/sprint-1")}
+
+
+def test_one_after_the_other_each_sees_what_the_one_before_did(team):
+    """In sequence there is nothing to conflict with, at the price of a tick for each."""
+    scripts = {name: team.replaced(3, name) for name in ("ann", "bob", "cyd")}
+    found = team.sprint(scripts, wish=Wish("asked for", "sequential"))
+    assert (found.ticks, found.converged, found.conflicts, found.mode) == (4, True, 0, "sequential")
+    assert team.text("team/sprint-1")[3] == "cyd"
+
+
+def test_mail_is_read_only_when_the_run_ended_well(team):
+    """What a failed run was told is still unread, and is told again."""
+    prompts = []
+
+    def ann(job):
+        prompts.append(job.prompt)
+        return Outcome("failed", 1, 0.1, "exit 1") if job.attempt == 1 else None
+
+    ticker = team.ticker({"ann": ann}, "[sprint]\nretry_backoff = 0\n")
+    ticker.shop.mailbox.send(Letter("you", ["ann"], "The moon", "Look at the moon."))
+    ticker.tick(ASKED)
+    assert [mail.read for mail in ticker.shop.mailbox.inbox("ann")] == [False]
+    ticker.tick(ASKED)
+    assert [mail.read for mail in ticker.shop.mailbox.inbox("ann")] == [True]
+    assert all("Look at the moon." in prompt for prompt in prompts)
+    assert len(prompts) == 2
+
+
+def test_whoever_writes_to_a_colleague_wakes_it(team):
+    """Mail sent in a run brings its reader back in the next tick, and only that one."""
+    shop = team.shop({})
+
+    def ann(job):
+        shop.mailbox.send(Letter("ann", ["bob"], "Please", "Read this.", run=job.run))
+
+    found = team.sprint({"ann": ann})
+    assert (found.ticks, found.runs, found.converged) == (3, 4, True)
+
+
+def test_what_the_team_cannot_do_goes_to_the_human_with_all_that_is_needed(team):
+    """The same refusal twice: one mail, with the runs, the last patch attached, and the commands to take over."""
+
+    def ann(job):
+        (job.workspace / "link").symlink_to("/etc/passwd")
+
+    found = team.sprint({"ann": ann, "bob": team.replaced(3, "bob")})
+    assert (found.converged, found.outcome, found.landed, found.set_aside) == (False, "spent", ("bob",), ("ann",))
+    shop = team.shop()
+    (mail,) = [shop.mailbox.read("you", m.id) for m in shop.mailbox.inbox("you") if m.type == "escalate"]
+    assert "the same refusal twice running" in mail.subject
+    assert mail.body.count("attempt ") == 2
+    assert "git apply --3way" in mail.body
+    (patch,) = mail.attachments
+    assert b"/etc/passwd" in shop.mailbox.blobs.read(patch["sha256"])
+    assert len([m for m in shop.mailbox.inbox("ann") if m.type == "feedback"]) == 2
+
+
+def test_an_idle_tick_writes_one_event(team):
+    """Nothing due, nobody waiting: `tick.done` and nothing else."""
+    ticker = team.ticker()
+    before = len(team.kinds())
+    done = ticker.tick(Wish(otherwise="nothing is due"))
+    assert done.plan.idle == "nothing is due"
+    assert team.kinds()[before:] == ["tick.done"] if before else team.kinds() == ["log.opened", "tick.done"]
+
+
+def test_a_dry_run_writes_nothing(team, tmp_path):
+    """Neither mail nor branch nor object: the folder is the same to the byte."""
+
+    def everything():
+        return {path: path.read_bytes() for path in sorted(team.folder.rglob("*")) if path.is_file()}
+
+    scripts = {name: team.replaced(3, name) for name in ("ann", "bob", "cyd")}
+    team.ticker(scripts).tick(ASKED)
+    before = everything()
+    found = look_ahead(team.ticker(scripts), ASKED)
+    assert everything() == before
+    assert len(found.plan.weave) == 3
+    assert found.woven
+    assert len(found.woven.landed) == 1
+    assert len(found.woven.conflicts) == 3
+
+
+def test_patches_to_sensitive_files_wait_for_a_human(team):
+    """Held, the human told by mail, let land by `approve` — which a run cannot say."""
+
+    def ann(job):
+        (job.workspace / ".gitattributes").write_text("* text\n")
+
+    found = team.sprint({"ann": ann})
+    assert (found.landed, found.set_aside, found.held) == ((), (), ("ann",))
+    ticker = team.ticker()
+    assert [m.type for m in ticker.shop.mailbox.inbox("you") if m.sender == "weaver"] == ["question"]
+    with pytest.raises(NoSuchRun, match=r"ann \("):
+        approve_patch(ticker.shop, "bob", "you")
+    approve_patch(ticker.shop, "ann", "you")
+    ticker.tick(ASKED)
+    ticker.tick(ASKED)
+    assert team.git("show", "team/sprint-2:.gitattributes") == "* text"
+
+
+def test_a_run_is_stopped_by_name_and_stays_stopped(team):
+    """`scheduler stop` ends one run; the others go on, and the sprint converges without it."""
+    started = threading.Event()
+
+    def ann(job):
+        started.set()
+        assert job.stop.wait(20)
+        return Outcome("stopped", None, 0.1, "stopped")
+
+    ticker = team.ticker({"ann": ann, "bob": team.replaced(3, "bob")})
+    with ThreadPoolExecutor(1) as pool:
+        ticking = pool.submit(ticker.tick, ASKED)
+        assert started.wait(20)
+        with pytest.raises(NoSuchRun, match="names 0 open runs"):
+            stop_run(team.shop(), "nobody", "you")
+        stop_run(team.shop(), "ann", "you")
+        ticking.result()
+    done = ticker.tick(ASKED)
+    assert (done.plan.finish, [one.offer.persona for one in done.integration.woven.landed]) == ("converged", ["bob"])
+
+
+def test_a_run_that_floods_the_mail_is_ended_and_its_quota_named(team):
+    """T15: more mails than `max_mails` in one run."""
+    shop = team.shop({})
+
+    def ann(job):
+        for number in range(9):
+            shop.mailbox.send(Letter("ann", ["bob"], f"{number}", run=job.run))
+        assert job.stop.wait(20)
+        return Outcome("stopped", None, 0.1, "stopped")
+
+    ticker = team.ticker({"ann": ann}, "[sprint]\nmax_mails = 5\nretry_backoff = 0\nmax_attempts = 1\n")
+    ticker.tick(ASKED)
+    (run,) = [run for run in ticker.shop.state().runs if run.persona == "ann"]
+    assert (run.status, run.detail) == ("quota", "more than 5 mails in one run (max_mails)")
+
+
+def test_the_end_of_the_scheduler_is_no_failure_of_the_runs(team):
+    """What is under way when it ends is given up, costs no attempt, and is launched again by the next one."""
+    started = threading.Barrier(4)
+
+    def wait(job):
+        started.wait(20)
+        assert job.stop.wait(20)
+        return Outcome("stopped", None, 0.1, "stopped")
+
+    scripts = dict.fromkeys(("ann", "bob", "cyd"), wait)
+    ticker = team.ticker(scripts, "[sprint]\nmax_attempts = 1\n")
+    with ThreadPoolExecutor(1) as pool:
+        ticking = pool.submit(ticker.tick, ASKED)
+        started.wait(20)
+        ticker.dispatcher.end()
+        ticking.result()
+    assert [run.status for run in ticker.shop.state().runs] == ["lost"] * 3
+    found = team.sprint({"ann": team.replaced(3, "ann")}, "[sprint]\nmax_attempts = 1\n")
+    assert (found.converged, found.landed, found.runs) == (True, ("ann",), 6)
+
+
+# -- branches
+
+
+def test_landing_moves_the_base_and_its_checkout_once_it_is_asked(team):
+    """Fast-forward only; the files in the checkout move along."""
+    team.sprint({"ann": team.replaced(3, "ann")})
+    shop = team.shop()
+    with pytest.raises(NoSuchRun, match="no sprint 7"):
+        land(shop, shop.state(), 7)
+    branch, commit, gained = land(shop, shop.state(), 1)
+    assert (branch, gained, team.git("rev-parse", "main")) == ("main", 1, commit)
+    assert team.git("status", "--porcelain", "--untracked-files=no") == ""
+    assert (team.folder / "poem.txt").read_text().splitlines()[3] == "ann"
+
+
+def test_landing_moves_the_checkout_that_has_the_branch_by_its_users_own_settings(team, tmp_path, monkeypatch):
+    """A linked worktree's files and index move, no other's; filters of the user's run as in any checkout."""
+    told = tmp_path / "gitconfig"
+    told.write_text('[filter "loud"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(told))
+    linked = tmp_path / "linked"
+    team.git("worktree", "add", "--quiet", "-b", "dev", str(linked))
+    (linked / "poem.txt").touch()
+
+    def ann(job):
+        (job.workspace / ".gitignore").write_text("*.o\n")
+        team.replaced(3, "ann")(job)
+
+    team.sprint({"ann": ann}, '[team]\nbase = "dev"\n')
+    shop = team.shop(settings='[team]\nbase = "dev"\n')
+    (shop.git.directory / "info").mkdir(exist_ok=True)
+    (shop.git.directory / "info" / "attributes").write_text("poem.txt filter=loud\n")
+    assert land(shop, shop.state(), 1)[0] == "dev"
+    assert (linked / "poem.txt").read_text().splitlines()[3] == "ANN"
+    for checkout in (team.folder, linked):
+        words = ["git", "status", "--porcelain", "--untracked-files=no"]
+        assert subprocess.run(words, cwd=checkout, check=True, capture_output=True, text=True).stdout == ""
+
+
+def test_a_run_whose_end_could_not_be_written_is_given_up_and_launched_again(team, monkeypatch):
+    """A disk that is full for a moment: the tick says so, and the same process goes on without the dead run."""
+    ticker = team.ticker({"ann": team.replaced(3, "ann")})
+    put, full = Blobs.put, [True]
+
+    def refuse(blobs, data):
+        if full and full.pop():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return put(blobs, data)
+
+    monkeypatch.setattr(Blobs, "put", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        ticker.tick(ASKED)
+    assert [run.status for run in ticker.shop.state().runs].count("open") == 1
+    found = run_sprint(ticker, ASKED)
+    assert (found.converged, found.landed, found.runs) == (True, ("ann",), 4)
+
+
+def test_a_gate_that_was_changed_judges_anew(team):
+    """What passed by other words is no pass: the red base is found, and nobody is blamed for it."""
+    gate = '[gates.sound]\ncommand = ["sh", "-c", "echo 1"]\nthreshold = {}\n'
+    team.sprint({"ann": team.replaced(3, "ann")}, gate.format(1))
+    shop = team.shop()
+    land(shop, shop.state(), 1)
+    found = team.sprint({"bob": team.replaced(5, "bob")}, gate.format(2))
+    assert (found.landed, found.converged) == (("bob",), True)
+    assert any("was red before" in mail.subject for mail in team.shop().mailbox.inbox("you"))
+
+
+def test_a_team_that_runs_by_itself_goes_on_from_what_is_not_landed_yet(team):
+    """By timetable and by mail it would else do the same work again and again; a person starts from the base."""
+    team.sprint({"ann": team.replaced(3, "ann")})
+    team.sprint({"bob": team.replaced(5, "bob")}, wish=Wish("every 900 s"))
+    assert [team.text("team/sprint-2")[line] for line in (3, 5)] == ["ann", "bob"]
+    team.sprint({"cyd": team.replaced(7, "cyd")}, wish=ASKED)
+    assert [team.text("team/sprint-3")[line] for line in (3, 5, 7)] == ["line 3", "line 5", "cyd"]
+    shop = team.shop()
+    assert land(shop, shop.state(), 2)[2] == 2
+    team.git("branch", "--quiet", "other", "main~1")
+    team.sprint({"bob": team.replaced(9, "bob")}, '[team]\nbase = "other"\n')
+    team.sprint({"cyd": team.replaced(7, "cyd")}, wish=Wish("every 900 s"))
+    assert team.text("team/sprint-5")[9] == "line 9", "another base's work is not carried along"
+    assert [team.text("team/sprint-5")[line] for line in (3, 5, 7)] == ["ann", "bob", "cyd"]
+
+
+def test_nothing_lands_by_itself_past_a_gate_that_has_not_passed(team):
+    """A gate that was red before blames nobody, and praises nobody; one that cannot be run stops the start."""
+    settings = '[team]\nauto_land = true\n[gates.sound]\ncommand = ["false"]\n'
+    found = team.sprint({"ann": team.replaced(3, "ann")}, settings)
+    assert (found.converged, found.landed) == (True, ("ann",))
+    assert team.text("main")[3] == "line 3"
+    shop = team.shop()
+    mails = {mail.type: shop.mailbox.read("you", mail.id) for mail in shop.mailbox.inbox("you")}
+    assert "gate sound has not passed" in mails["status"].body
+    assert mails["escalate"].subject == "Gate sound was red before the sprint's work"
+    with pytest.raises(NotReady, match="gate sound: 'no-such-gate' is not in PATH"):
+        team.ticker({}, '[gates.sound]\ncommand = ["no-such-gate"]\n').tick(ASKED)
+
+
+def test_landing_by_itself_is_a_setting(team):
+    """`auto_land` takes over what has converged; where the base has moved, the mail says so and nothing is lost."""
+    team.sprint({"ann": team.replaced(3, "ann")}, "[team]\nauto_land = true\n")
+    assert team.git("rev-parse", "main") == team.git("rev-parse", "team/sprint-1")
+    assert team.text("main")[3] == "ann"
+
+    def meanwhile(job):
+        team.replaced(5, "bob")(job)
+        team.git("commit", "--quiet", "--allow-empty", "-m", "Meanwhile")
+
+    team.sprint({"bob": meanwhile}, "[team]\nauto_land = true\n")
+    shop = team.shop()
+    bodies = [shop.mailbox.read("you", m.id).body for m in shop.mailbox.inbox("you") if m.type == "status"]
+    assert "main was moved to it" in bodies[1]
+    assert "not taken over by itself: main has moved on" in bodies[0]
+    assert team.text("team/sprint-2")[5] == "bob"
+
+
+def test_landing_refuses_where_it_would_lose_something(team):
+    """A base that has moved, and changes in the checkout that are in the way: one line, and nothing is changed."""
+    team.sprint({"ann": team.replaced(3, "ann")})
+    shop, before = team.shop(), team.git("rev-parse", "main")
+    (team.folder / "poem.txt").write_text("mine\n")
+    with pytest.raises(BranchMoved, match="in the way"):
+        land(shop, shop.state(), 1)
+    assert (team.git("rev-parse", "main"), (team.folder / "poem.txt").read_text()) == (before, "mine\n")
+    team.git("commit", "--quiet", "-am", "Mine")
+    with pytest.raises(BranchMoved, match="has moved on"):
+        land(shop, shop.state(), 1)
+
+
+def test_commits_that_people_put_on_the_sprints_branch_are_kept_and_a_rewritten_one_is_refused(team):
+    """The branch belongs to both; what does not contain the weaver's work any more is not built upon."""
+    ticker = team.ticker({name: team.replaced(line, name) for line, name in ((3, "ann"), (13, "bob"))})
+    ticker.tick(ASKED)
+    team.git("switch", "--quiet", "team/sprint-1")
+    (team.folder / "note.txt").write_text("by hand\n")
+    team.git("add", "note.txt")
+    team.git("commit", "--quiet", "-m", "By hand")
+    team.git("switch", "--quiet", "main")
+    assert ticker.tick(ASKED).plan.finish == "converged"
+    assert team.git("show", "team/sprint-1:note.txt") == "by hand"
+    ticker = team.ticker({"ann": team.replaced(5, "ann")})
+    ticker.tick(ASKED)
+    team.git("commit", "--quiet", "--allow-empty", "-m", "Elsewhere")
+    team.git("commit", "--quiet", "--amend", "--allow-empty", "-m", "Rewritten")
+    team.git("update-ref", "refs/heads/team/sprint-2", team.git("commit-tree", "-m", "root", "main^{tree}"))
+    with pytest.raises(BranchMoved, match="does not contain"):
+        ticker.tick(ASKED)
+
+
+def test_a_base_that_is_not_there_and_an_agent_that_is_not_are_named_before_anything_starts(team):
+    """Bad settings: one line each, and not one event is written."""
+    shop_settings = '[team]\nbase = "trunk"\n'
+    with pytest.raises(NotReady, match="no branch 'trunk' to start from; there are main"):
+        team.ticker({}, shop_settings).tick(ASKED)
+    ticker = team.ticker({}, '[team]\nagent = "robot"\n[agents.robot]\ncommand = ["no-such-robot"]\n')
+    with pytest.raises(NotReady, match="no-such-robot"):
+        ticker.tick(ASKED)
+    assert team.kinds() == []
+    assert team.git("branch", "--format=%(refname:short)") == "main"
+
+
+def test_no_more_run_at_once_than_may(team):
+    """`max_parallel` caps a batch, however many are launched."""
+    running, most = [], []
+
+    def play(job):
+        running.append(job.persona)
+        most.append(len(running))
+        team.replaced(3, "x")(job)
+        running.remove(job.persona)
+
+    for cap in (1, 2):
+        running.clear()
+        most.clear()
+        ticker = team.ticker(dict.fromkeys(("ann", "bob", "cyd"), play), f"[sprint]\nmax_parallel = {cap}\n")
+        ticker.tick(ASKED)
+        assert (len(most), max(most) <= cap) == (3, True)
+        while not ticker.tick(ASKED).plan.finish:
+            pass
+
+
+def test_launches_keep_their_pace(team):
+    """Some services fail when everybody knocks at once: `pace` is the least time between two launches."""
+    began = []
+    scripts = dict.fromkeys(("ann", "bob", "cyd"), lambda _: began.append(time.monotonic()))
+    team.ticker(scripts, "[sprint]\npace = 0.2\n").tick(ASKED)
+    assert len(began) == 3
+    assert began[2] - began[0] > 0.3
+
+
+def test_a_prompt_that_cannot_be_rendered_is_set_aside_before_anybody_is_launched(team):
+    """Named by file and line in the dry run and in the human's mail; the others work on."""
+    (team.home / "personas" / "ann.md").write_text("---\nid: ann\n---\nMind {{ nothing.of.the.kind }}.\n")
+    found = look_ahead(team.ticker(), ASKED).plan
+    assert [launch.persona for launch in found.launches] == ["bob", "cyd"]
+    assert "ann.md:4" in found.aside[0].why
+    found = team.sprint({"bob": team.replaced(3, "bob")})
+    assert (found.landed, found.set_aside, found.runs, found.outcome) == (("bob",), ("ann",), 2, "spent")
+    assert any("ann.md:4" in mail.subject for mail in team.shop().mailbox.inbox("you"))
+
+
+def test_time_is_the_clocks(team):
+    """A retry waits for its time by the clock that was given, and comes at it."""
+    ticker = team.ticker({"ann": lambda _: Outcome("failed", 1, 0.1, "exit 1")})
+    clock = ManualClock(ticker.shop.clock.now())
+    object.__setattr__(ticker.shop, "clock", clock)
+    ticker.tick(ASKED)
+    assert ticker.tick(ASKED).plan.wait_until
+    clock.sleep(11)
+    assert [one.attempt for one in ticker.tick(ASKED).plan.launches] == [2]

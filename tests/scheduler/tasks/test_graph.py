@@ -1,0 +1,153 @@
+"""The graph of tasks: unknown dependencies, circles and waves, against a naive oracle, and in sizes that would hurt."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from team_mail.scheduler.errors import InvalidTasks
+from team_mail.scheduler.tasks.graph import (
+    circle_text,
+    cycles,
+    depending,
+    detect_circular_dependencies,
+    validate_task_dependencies,
+    waves,
+)
+from team_mail.scheduler.tasks.task import Task
+
+
+class Node(NamedTuple):
+    task_id: str
+    dependencies: tuple[str, ...] = ()
+
+
+def graph(**edges: str) -> list[Node]:
+    """Write a graph as `a="b c"`: a depends on b and c."""
+    return [Node(name, tuple(needs.split())) for name, needs in edges.items()]
+
+
+def reach(tasks: list[Node]) -> dict[str, set[str]]:
+    """The naive oracle: what each task depends on, by asking until nothing is new."""
+    edges = {task.task_id: set(task.dependencies) for task in tasks}
+    found = {name: needs & edges.keys() for name, needs in edges.items()}
+    for _ in edges:
+        found = {name: needs.union(*(found[need] for need in needs)) for name, needs in found.items()}
+    return found
+
+
+NAMES = "abcdefg"
+graphs = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES + "z"), max_size=3)), max_size=7
+).map(lambda given: [Node(name, tuple(needs)) for name, needs in dict(given).items()])
+orderly = st.lists(st.lists(st.integers(0, 30), max_size=3), max_size=12).map(
+    lambda given: [
+        Node(f"t{place}", tuple(f"t{need % place}" for need in needs) if place else ())
+        for place, needs in enumerate(given)
+    ]
+)
+
+
+def test_the_documented_texts():
+    """These two sentences are what programs look for."""
+    tasks = [
+        Task(task_id="a", agent="coder", dependencies=("b", "c")),
+        Task(task_id="c", agent="coder", dependencies=("d", "a")),
+        Task(task_id="d", agent="coder", dependencies=("c",)),
+    ]
+
+    assert validate_task_dependencies(tasks) == ["Task 'a' depends on unknown task 'b'"]
+    assert detect_circular_dependencies(tasks) == [
+        "Circular dependency detected involving task 'a'",
+        "Circular dependency detected involving task 'c'",
+    ]
+    assert validate_task_dependencies(tasks[2:1]) == detect_circular_dependencies([]) == []
+
+
+def test_a_circle_is_told_along_its_edges():
+    """From the task given first to what it depends on, and back."""
+    found = cycles(graph(x="a", c="a", a="b", b="c", s="s"))
+
+    assert found == [("c", "a", "b"), ("s",)]
+    assert circle_text(found[0]) == "Circular dependency detected involving task 'c': c -> a -> b -> c"
+    assert circle_text(found[1]) == "Circular dependency detected involving task 's': s -> s"
+
+
+def test_circles_that_share_a_task_are_both_told():
+    """To mend one of them would not be enough."""
+    assert cycles(graph(a="b c", b="a", c="a")) == [("a", "b"), ("a", "c")]
+
+
+def test_a_long_circle_is_told_by_its_ends():
+    """Nobody reads a line of a thousand names."""
+    told = circle_text([f"t{place}" for place in range(1_000)])
+
+    assert "t0 -> t1 -> t2 -> t3 -> t4 -> t5 -> (988 more) -> t994" in told
+    assert told.endswith("t999 -> t0")
+
+
+def test_waves_are_in_the_order_given():
+    """A task is in the first wave that all it needs is before; what is unknown does not count."""
+    tasks = graph(d="b c", b="a", c="a nobody", a="", e="")
+
+    assert waves(tasks) == [("a", "e"), ("b", "c"), ("d",)]
+    with pytest.raises(InvalidTasks, match="a -> b -> a"):
+        waves(graph(a="b", b="a", c=""))
+
+
+@given(graphs)
+@settings(max_examples=150, deadline=None)
+def test_circles_are_found_if_and_only_if_there_are_any(tasks):
+    """Each is a circle along edges that are there; without the last edges of all of them there is none."""
+    edges = {task.task_id: task.dependencies for task in tasks}
+    found = cycles(tasks)
+
+    assert bool(found) == any(name in needs for name, needs in reach(tasks).items())
+    for circle in found:
+        assert len(set(circle)) == len(circle)
+        assert all(after in edges[before] for before, after in pairwise((*circle, circle[0])))
+        assert circle[0] == min(circle, key=list(edges).index)
+    assert len(found) == len(detect_circular_dependencies(tasks))
+
+
+@given(orderly)
+@settings(max_examples=100, deadline=None)
+def test_waves_and_questions_agree_with_the_oracle(tasks):
+    """Who depends on whom, by way of others, is the same however it is asked."""
+    expected = reach(tasks)
+    pairs = {(one, other) for one in expected for other in expected}
+    found = waves(tasks)
+    wave_of = {name: place for place, wave in enumerate(found) for name in wave}
+
+    assert cycles(tasks) == []
+    assert depending(tasks, pairs) == {(one, other) for one, needs in expected.items() for other in needs}
+    assert wave_of == {name: max((wave_of[need] + 1 for need in needs), default=0) for name, needs in expected.items()}
+
+
+def test_a_chain_of_100_000_neither_overflows_nor_takes_long():
+    """Nothing recurses, and a question about the far end is answered at once."""
+    size = 100_000
+    chain = [Node(f"t{place}", (f"t{place + 1}",)) for place in range(size)]
+    started = time.perf_counter()
+
+    assert len(validate_task_dependencies(chain)) == 1
+    assert cycles(chain) == []
+    assert len(waves(chain)) == size
+    assert depending(chain, {("t0", f"t{size - 1}"), (f"t{size - 1}", "t0")}) == {("t0", f"t{size - 1}")}
+    (circle,) = cycles([*chain, Node(f"t{size}", ("t0",))])
+    assert len(circle) == size + 1
+    assert len(cycles([Node(one.task_id, (one.task_id, *one.dependencies)) for one in chain])) == size
+    assert time.perf_counter() - started < 20
+
+
+def test_a_knot_of_everything_is_told_in_part():
+    """A thousand tasks that all depend on each other have more circles than anybody could be told."""
+    names = tuple(f"t{place}" for place in range(300))
+    started = time.perf_counter()
+
+    assert 0 < len(cycles([Node(name, names) for name in names])) < 300 * 300
+    assert time.perf_counter() - started < 10

@@ -1,0 +1,264 @@
+"""Patches meant to harm, or made by mistake: each is refused or held for its own reason, the others land (A3, A4)."""
+
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from team_mail.scheduler.weaver.patch import Limits
+from team_mail.scheduler.weaver.refusal import SENSITIVE, matches, refused_unread, why_sensitive
+from team_mail.scheduler.weaver.weave import weave
+
+from ..project import Project, lines, new_file
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return Project(
+        tmp_path_factory.mktemp("refusal") / "project",
+        {"a.txt": lines(), "b.txt": lines(), "link": ("120000", "a.txt")},
+    )
+
+
+def verdict(project, patch, limits=Limits(), **told) -> str:  # noqa: B008
+    """Weave a patch beside a good one, which has to land whatever becomes of the other."""
+    offer = project.offer("mallory", patch, **told)
+    good = project.offer("good", {"b.txt": lines((9, "good"))})
+
+    woven = weave(project.git, project.base, [offer, good], limits)
+
+    assert good in [one.offer for one in woven.landed]
+    if woven.refused:
+        return f"refused: {woven.refused[0].reason}"
+    if woven.held:
+        return f"held: {', '.join(woven.held[0].files)}"
+    return "landed" if len(woven.landed) == 2 else "conflicted"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../x",
+        "/tmp/x",
+        ".git/hooks/post-merge",
+        ".GIT/config",
+        "sub/.git/config",
+        "git~1/config",
+        ".git /config",
+        ".g\u200cit/config",
+    ],
+)
+def test_a_way_out_of_the_repository_is_refused(project, path):
+    """Above it, to the root, into git's own folder under any of its names: git itself or the weaver says no."""
+    assert verdict(project, new_file(path, "x")).startswith("refused: ")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".team/team.toml",
+        ".TEAM/personas/x.md",
+        "sub/.team/x",
+        ".team./x",
+        "TEAM~1/x",
+        ".te\u200dam/x",
+        ".team::$DATA/x",
+    ],
+)
+def test_the_teams_own_folder_is_refused(project, path):
+    """No patch gives a persona another prompt, or the team another agent."""
+    assert "the team's own folder" in verdict(project, new_file(path, "x"))
+
+
+def test_symbolic_links_are_refused_and_may_go(project):
+    """A link could lead anywhere; one that is there may be deleted."""
+    assert "link2 is a symbolic link" in verdict(project, {"link2": ("120000", "/etc/passwd")})
+    assert "link is a symbolic link" in verdict(project, {"link": ("120000", "b.txt")})
+    assert verdict(project, {"link": None}) == "landed"
+
+
+def test_a_write_through_a_link_is_refused(project):
+    """Git does not follow links, neither those that are there nor those of the same patch."""
+    assert verdict(project, new_file("link/x", "x")).startswith("refused: ")
+    both = new_file("out", "/tmp", mode="120000") + new_file("out/x", "x")
+    assert verdict(project, both).startswith("refused: ")
+
+
+def test_submodules_are_refused(project):
+    """A commit of another repository is nothing that a patch can bring."""
+    assert "submodule" in verdict(project, {"vendor": ("160000", "1" * 40)})
+
+
+def test_nothing_at_all_is_refused(project):
+    """Empty, not a patch, or a patch to what is not there: with git's own words."""
+    assert verdict(project, b"") == "refused: it is empty"
+    assert "No valid patches in input" in verdict(project, b"hello\n")
+    broken = project.patch({"a.txt": lines((3, "x"))}).replace(b"line 2", b"line II")
+    assert "patch does not apply" in verdict(project, broken)
+    assert "corrupt patch" in verdict(project, project.patch({"a.txt": lines((3, "x"))})[:-30])
+
+
+def test_a_new_file_that_is_there_already_is_refused(tmp_path):
+    """And a file in the place of a folder, or in one that is a file: git looks at the whole base, whatever is named."""
+    project = Project(tmp_path / "project", {"a.txt": lines(), "b.txt": lines(), "d/x": "x\n"})
+    assert "a.txt: already exists" in verdict(project, new_file("a.txt", "x"))
+    assert verdict(project, new_file("d", "x")).startswith("refused: ")
+    assert verdict(project, new_file("a.txt/x", "x")).startswith("refused: ")
+
+
+def test_a_change_of_nothing_is_refused(project):
+    """A mode set to what it is changes nothing."""
+    same = b"diff --git a/a.txt b/a.txt\nold mode 100755\nnew mode 100644\n"
+    assert verdict(project, same) == "refused: it changes nothing"
+
+
+def test_an_unknown_base_is_refused(project):
+    """The weaver does not guess what a patch was made against."""
+    assert "its base 111111111111 is not in this repository" in verdict(project, new_file("x", "x"), base="1" * 40)
+    assert "is not in this repository" in verdict(project, new_file("x", "x"), base="--index-output=/tmp/x")
+    assert "is not in this repository" in verdict(project, new_file("x", "x"), base="../../1")
+
+
+def test_a_patch_above_the_cap_is_refused_unread(project):
+    """Five megabytes and one byte; the check of such a patch was seen to take gigabytes (A4)."""
+    big = new_file("x", "x" * (5 << 20))
+    assert "the cap is 5,242,880" in verdict(project, big)
+
+
+def test_a_patch_that_unpacks_to_gigabytes_is_refused(project):
+    """A binary patch of some kilobytes can stand for any size: what it unpacks to has a cap, and git a memory (A4)."""
+    small = {"zeros.bin": bytes(3 << 20)}
+    assert len(project.patch(small)) < 20_000
+    assert "the cap is 1,000,000" in verdict(project, small, Limits(unpacked=1_000_000))
+    assert verdict(project, small) == "landed"
+    claimed = project.patch({"zeros.bin": bytes(1 << 20)}).replace(b"literal 1048576", b"literal 99999999999")
+    before = time.monotonic()
+    assert verdict(project, claimed, Limits(memory=1 << 28)).startswith("refused: it does not apply to its own base")
+    print(f"a claim of 100 GB was refused in {time.monotonic() - before:.2f} s")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a shell cannot limit memory")
+def test_git_gets_no_more_memory_and_time_than_it_may(project):
+    """A patch whose reading takes more ends git, and only that patch (A4)."""
+    literal = project.patch({"zeros.bin": bytes(40 << 20)})
+    assert len(literal) < 1 << 20
+    assert "emory" in verdict(project, literal, Limits(memory=48 << 20))
+
+
+def test_files_of_others_are_refused(project):
+    """A persona changes what its paths name, be it by deleting or by making."""
+    inside = project.offer("writer", {"docs/a/b.md": "x\n", "README.md": "x\n"}, paths=("docs/**", "*.md"))
+    woven = weave(project.git, project.base, [inside])
+    assert len(woven.landed) == 1
+    said = verdict(project, {"docs/a.md": "x\n", "a.txt": None}, paths=("docs/**",))
+    assert said == "refused: a.txt is not mallory's to change; its paths are docs/**"
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "expected"),
+    [
+        ("docs/**", "docs/a/b.md", True),
+        ("docs", "docs/a/b.md", True),
+        ("docs/", "docs/a", True),
+        ("docs/**", "docs2/a", False),
+        ("**/*.py", "a.py", True),
+        ("**/*.py", "x/y/a.py", True),
+        ("*.py", "x/a.py", False),
+        ("src/*/t?.[ch]", "src/x/t1.c", True),
+        ("src/*/t?.[!ch]", "src/x/t1.c", False),
+        ("a/**/z", "a/z", True),
+        ("a/**/z", "a/b/c/z", True),
+        ("a.b", "axb", False),
+        ("**", "any/thing\nat all", True),
+        ("/top", "top", True),
+    ],
+)
+def test_globs_name_files_as_git_does(glob, path, expected):
+    """`**` is any folders, `*` stays within one, a folder's name is all that lies in it."""
+    assert matches(path.encode(), [glob]) is expected
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".github/workflows/ci.yml",
+        ".GitHub/Workflows/ci.yml",
+        ".gitlab-ci.yml",
+        "src/.gitattributes",
+        ".gitmodules",
+        ".claude/settings.json",
+        "CLAUDE.md",
+        "sub/claude.md",
+        "AGENTS.md",
+        ".cursor/rules/x.mdc",
+        ".codex/config.toml",
+        "GEMINI.md",
+        ".mcp.json",
+        ".envrc",
+        ".vscode/tasks.json",
+        ".gitattributes.",
+    ],
+)
+def test_sensitive_files_wait_for_a_human(project, path):
+    """They are held by name, whatever the case, and land once approved; deleting one counts as well."""
+    assert verdict(project, new_file(path, "x")) == f"held: {path}"
+    assert verdict(project, new_file(path, "x"), approved=True) == "landed"
+
+
+def test_every_sensitive_file_has_its_reason():
+    """The human who approves is told why; common files are free."""
+    assert all(SENSITIVE.values())
+    assert why_sensitive("sub/AGENTS.md") == "tells agents what to do"
+    assert not any(map(why_sensitive, ["README.md", "src/main.py", ".gitignore", "docs/workflows/x.yml", "Makefile"]))
+
+
+def test_approval_is_for_sensitive_files_alone(project):
+    """What is refused stays refused."""
+    assert verdict(project, new_file(".team/x", "x"), approved=True).startswith("refused: ")
+
+
+def test_a_rename_cannot_lead_a_patch_to_a_sensitive_file(project):
+    """A patch that follows a file to a place where it may not go, or another's place, is a conflict."""
+    move = project.offer("mover", {"a.txt": None, ".github/workflows/a.yml": lines()}, approved=True, priority=1)
+    other = project.offer("other", {"b.txt": None, "private/b.txt": lines()}, priority=1)
+    offers = [
+        project.offer("p", {"a.txt": lines((4, "x"))}),
+        project.offer("q", {"b.txt": lines((4, "x"))}, paths=("*.txt",)),
+    ]
+
+    woven = weave(project.git, project.base, [move, other, *offers])
+
+    assert [one.offer.persona for one in woven.conflicted] == ["p", "q"]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("ours", "theirs"), ("HEAD", "branch"), ("Updated upstream", "Stashed")])
+def test_leftover_markers_of_a_merge_are_refused(project, ours, theirs):
+    """A patch that ends an unfinished merge is no patch yet, whoever left it: apply, merge, rebase, stash."""
+    text = lines((5, f"<<<<<<< {ours}\nx\n=======\ny\n>>>>>>> {theirs}"))
+    assert "conflict markers" in verdict(project, {"a.txt": text})
+
+
+@pytest.mark.parametrize("lines", [b"+<<<<<<< a\n", b"+<<<<<<< a\n+=======\n", b"+<<<<<<< a\n+x\n"])
+def test_a_patch_full_of_markers_is_read_in_one_go(project, lines):
+    """A4: five million bytes that a clever pattern would chew on for hours."""
+    assert refused_unread(project.offer("one", {"a.txt": "x\n"}), Limits()) is None
+    hostile = replace(project.offer("one", {"a.txt": "x\n"}), patch=lines * ((5 << 20) // len(lines)))
+    assert refused_unread(hostile, Limits()) is None
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12))
+def test_every_name_has_an_answer(name):
+    """Whatever a file is called, it is sensitive or it is not, and matches or does not."""
+    why_sensitive(name)
+    assert matches(name.encode(), ["**"])
+
+
+@pytest.mark.parametrize(
+    ("glob", "path"), [("[z-a]x", b"[z-a]x"), ("[[]x", b"[x"), ("[a&&b]", b"&"), ("a[!]", b"a[!]")]
+)
+def test_odd_sets_in_a_personas_globs_are_matched_and_break_nothing(glob, path):
+    """A set that can hold no letter stands for itself; none of Python's own marks means anything in it."""
+    assert matches(path, [glob])
+    assert not matches(b"other", [glob])

@@ -1,0 +1,108 @@
+"""What one sees of a sprint: a table on a terminal, whole lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+import threading
+
+from rich.console import Console
+from team_mail.mail.clock import ManualClock
+from team_mail.personas.agent import Outcome
+from team_mail.scheduler.runs.launch import Launch
+from team_mail.scheduler.runs.run import News
+from team_mail.scheduler.sprint.daemon import Daemon
+from team_mail.scheduler.sprint.plan import Plan, Skip
+from team_mail.team.show.live import Show
+
+ANN, BOB, CYD = (Launch(name, "shell", 1, 7, "batch", "first launch of the sprint") for name in ("ann", "bob", "cyd"))
+PLAN = Plan(2, 7, launches=(ANN, BOB, CYD), aside=(Skip("dan", "3 attempts spent"),))
+
+
+def drawn(show: Show, width: int) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=width, color_system=None).print(show.table())
+    return [text.rstrip() for text in out.getvalue().splitlines()]
+
+
+def test_the_table_has_a_row_for_each_persona_with_its_time_and_what_came_of_it(capsys):
+    """Waiting, running with its time going on, ended with what it took; how many are over stands below."""
+    clock = ManualClock()
+    show = Show(clock=clock)
+    show.heard(PLAN)
+    show.ran(News(ANN))
+    clock.sleep(3)
+    show.ran(News(BOB))
+    show.ran(News(ANN, Outcome("ok", 0, 2.5, "exit 0"), files=2))
+    clock.sleep(61)
+    assert [row.split() for row in drawn(show, 80)] == [
+        ["ann", "1", "done", "2.5", "s", "2", "files", "changed"],
+        ["bob", "1", "running", "1", "min", "1", "s"],
+        ["cyd", "1", "waiting", "first", "launch", "of", "the", "sprint"],
+        ["1", "of", "3", "over"],
+    ]
+    assert capsys.readouterr().err == (
+        "set aside: dan, 3 attempts spent\ntick 2 of sprint 7, parallel: 3 to run\n"
+        "  ann (attempt 1): done in 2.5 s, 2 files changed\n"
+    )
+
+
+def test_what_agents_print_neither_breaks_the_table_nor_steers_the_terminal(capsys):
+    """Markup, escapes and endless lines are shown as what they are, within one row, however narrow the terminal."""
+    show = Show(clock=ManualClock())
+    show.heard(PLAN)
+    show.ran(News(ANN, Outcome("failed", 1, 0.5, "exit 1: [red]\x1b[31m[/] " + "x" * 300)))
+    rows = drawn(show, 40)
+    assert len(rows) == 4
+    assert all(len(row) <= 40 for row in rows)
+    assert "[red]\\x1b" in drawn(show, 120)[0]
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_lines_of_many_runs_never_run_into_each_other(capsys):
+    """Threads tell at the same moment; each line comes out whole."""
+    show, together = Show(), threading.Barrier(8)
+
+    def tell(number):
+        together.wait(20)
+        for _ in range(50):
+            show.ran(News(ANN, Outcome("ok", 0, float(number), "exit 0")))
+
+    threads = [threading.Thread(target=tell, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    lines = capsys.readouterr().err.split("\n")
+    assert len(lines) == 401
+    assert {text.partition(" in ")[0] for text in lines[:-1]} == {"  ann (attempt 1): done"}
+
+
+def test_a_pause_for_a_retry_is_told(capsys):
+    """Nobody looks at a silent terminal and wonders."""
+    due = ManualClock().now()
+    show = Show()
+    show.heard(Plan(2, 7, skips=(Skip("ann", "exit 1: boom; next try at 00:00:00Z"),), wait_until=due))
+    assert capsys.readouterr().err == "waiting until 00:00:00Z: ann (exit 1: boom; next try at 00:00:00Z)\n"
+
+
+def test_a_call_that_finds_a_sprint_running_is_left_out_and_says_so(team):
+    """T16 within one daemon: a tick that comes while one is running is skipped."""
+    said, left_out, go = [], threading.Event(), threading.Event()
+
+    def hold(job):
+        assert go.wait(30)
+
+    def say(text):
+        said.append(text)
+        if "left out" in text:
+            left_out.set()
+
+    ticker = team.ticker({"ann": hold}, "[sprint]\nevery = 1\n")
+    daemon = Daemon(ticker, lambda: ticker.shop, say, lambda _: daemon.end())
+    thread = threading.Thread(target=daemon.run)
+    thread.start()
+    assert left_out.wait(30)
+    go.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert len([kind for kind in team.kinds("sprint") if kind == "sprint.started"]) == 1

@@ -1,0 +1,371 @@
+"""A sprint's figures, each worked out by hand; the report as text, Markdown and JSON; the pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from team_mail.mail.clock import rfc3339
+from team_mail.mail.log.event import Draft
+from team_mail.scheduler.errors import NoSuchRun
+from team_mail.scheduler.state.facts import Fact
+from team_mail.scheduler.state.metrics import Link, Resolution, measure
+from team_mail.scheduler.state.sprints import fold
+from team_mail.team.commands.scheduler import app
+from team_mail.team.open import open_workshop
+from team_mail.team.show import chart, report
+from typer.testing import CliRunner
+
+START = datetime(2026, 1, 1, 9, tzinfo=UTC)
+TEAM = ("ann", "bob", "cyd", "dan")
+PICTURES = ["timeline.svg", "landing.svg", "timeline.png", "landing.png"]
+
+
+class Tale:
+    """A log told event by event, each at a second of its own since the start; a run is named `<persona>-<attempt>`."""
+
+    def __init__(self, mode="parallel", number=1, start=0.0, personas=TEAM, base="b"):
+        self.facts: list[Fact] = []
+        self.commits = 0
+        self.begin(mode, number, start, personas, base)
+
+    def begin(self, mode, number, start=0.0, personas=TEAM, base="b"):
+        self.number = number
+        return self.tell(
+            start, "sprint.started", sprint=number, id="s", base_branch="main", base=base * 40, mode=mode,
+            branch=f"team/sprint-{number}", rule="a rule", reason="asked for", personas=list(personas),
+        )  # fmt: skip
+
+    def tell(self, second, kind, *, ref=None, run=None, **data):
+        seq, when = len(self.facts) + 1, START + timedelta(seconds=second)
+        self.facts.append(Fact(seq, rfc3339(when), kind, "scheduler", ref, run, data, f"{seq:032x}"))
+        return self
+
+    def launched(self, tick, name, start):
+        persona, attempt = name.split("-")
+        return self.tell(
+            start, "run.started", run=f"{self.number} {name}", sprint=self.number, persona=persona, tick=tick,
+            attempt=int(attempt), base="b" * 40, agent="shell", reason="batch", mail=[], supervisor={},
+        )  # fmt: skip
+
+    def ran(self, tick, name, start, end, *, status="ok", patch=True):
+        run = f"{self.number} {name}"
+        self.launched(tick, name, start)
+        if patch:
+            self.tell(end, "patch.captured", run=run, patch={"sha256": "a" * 64, "size": 9}, files=["x.py"])
+        return self.tell(end, "run.finished", run=run, status=status, seconds=float(end - start), detail="")
+
+    def landed(self, tick, name, second=0.0):
+        self.commits += 1
+        return self.tell(second, "patch.landed", ref=f"{self.number} {name}", tick=tick, commit=f"{self.commits:040x}")
+
+    def decided(self, tick, name, verb, second=0.0):
+        return self.tell(second, f"patch.{verb}", ref=f"{self.number} {name}", tick=tick, why="because")
+
+    def woven(self, tick, *conflicts, second=0.0):
+        told = [[f"{self.number} {one}", f"{self.number} {other}", ["x.py"]] for one, other in conflicts]
+        return self.tell(
+            second, "weave.done", sprint=self.number, tick=tick, start="b", tip="c", order=[], conflicts=told
+        )
+
+    def done(self, tick, second):
+        return self.tell(second, "tick.done", sprint=self.number, tick=tick)
+
+    def finished(self, second, outcome="converged"):
+        return self.tell(second, "sprint.finished", sprint=self.number, outcome=outcome)
+
+    @property
+    def state(self):
+        return fold(self.facts)
+
+    def metrics(self, now=0.0, mails=None):
+        state = self.state
+        return measure(state, state.sprints[-1], START + timedelta(seconds=now), mails)
+
+
+def whole(tale: Tale) -> Tale:
+    """Three ticks in 15 s: cyd stands in ann's way and comes back, dan never ends."""
+    tale.ran(1, "ann-1", 0, 4).ran(1, "bob-1", 0, 6).ran(1, "cyd-1", 1, 4)
+    tale.ran(1, "dan-1", 0, 10, status="timeout", patch=False).done(1, 10)
+    tale.landed(2, "bob-1", 10).landed(2, "ann-1", 10).decided(2, "cyd-1", "conflicted", 10)
+    tale.woven(2, ("cyd-1", "ann-1"), second=10).ran(2, "cyd-2", 11, 13).done(2, 13)
+    return tale.landed(3, "cyd-2", 13).woven(3, second=13).done(3, 15).finished(15)
+
+
+@pytest.fixture
+def found():
+    return whole(Tale()).metrics(mails={"conflict": 1, "note": 2})
+
+
+# -- figures
+
+
+def test_ticks_mode_and_outcome_are_the_sprints_own(found):
+    """They are told, not worked out."""
+    assert (found.sprint, found.ticks, found.mode, found.outcome) == (1, 3, "parallel", "converged")
+
+
+def test_runs_are_counted_by_how_they_ended(found):
+    """Four of the batch, one of which timed out, and one more by mail."""
+    assert found.runs == {"ok": 4, "timeout": 1}
+
+
+def test_the_conflict_rate_is_of_the_patches_that_were_offered(found):
+    """Four patches came before the weaver, one conflicted: a quarter."""
+    assert (found.offered, found.conflict_rate) == (4, 0.25)
+    assert Tale().metrics().conflict_rate is None
+
+
+def test_patches_are_counted_by_what_became_of_them():
+    """One of each; what a run left that was cut off is dropped and was never offered, what waits is pending."""
+    tale, verbs = Tale(), ("conflicted", "refused", "held", "rejected")
+    for number, verb in enumerate(verbs, 1):
+        tale.ran(1, f"ann-{number}", 0, 1).decided(2, f"ann-{number}", verb)
+    tale.ran(1, "bob-1", 0, 1).landed(2, "bob-1")
+    tale.ran(1, "cyd-1", 0, 1, status="timeout").ran(1, "dan-1", 0, 1)
+    found = tale.metrics()
+    assert found.patches == dict.fromkeys([*verbs, "landed", "dropped", "pending"], 1)
+    assert found.offered == 5
+    assert {bar.outcome for bar in found.bars} == {*verbs, "landed", "timeout", "pending"}
+
+
+def test_a_held_patch_that_was_approved_counts_as_held_until_it_is_woven():
+    """It has been before the weaver once, and has its place there."""
+    tale = Tale().ran(1, "ann-1", 0, 1).decided(2, "ann-1", "held").tell(2, "patch.approved", ref="1 ann-1")
+    found = tale.metrics()
+    assert [node.status for node in found.nodes] == ["held"]
+    assert (found.bars[0].outcome, found.offered) == ("held", 1)
+
+
+def test_ticks_to_resolve_count_from_the_first_conflict_to_the_landing():
+    """ann: 2 to 5, three ticks; bob: 2 to 3, one tick; cyd never; a conflict after a landing is another one."""
+    tale = Tale()
+    for name in ("ann-1", "bob-1", "cyd-1", "ann-2", "bob-2", "ann-3", "ann-4"):
+        tale.ran(1, name, 0, 1)
+    tale.decided(2, "ann-1", "conflicted").decided(2, "bob-1", "conflicted").decided(3, "cyd-1", "conflicted")
+    tale.decided(3, "ann-2", "conflicted").landed(3, "bob-2").landed(5, "ann-3").decided(6, "ann-4", "conflicted")
+    found = tale.metrics()
+    assert found.resolved == (1, 3)
+    assert Resolution("ann", 2, 5) in found.resolutions
+    assert found.unresolved == ("cyd", "ann")
+    assert found.document()["ticks_to_resolve"] == {"mean": 2.0, "max": 3, "unresolved": ["cyd", "ann"]}
+    assert Tale().metrics().document()["ticks_to_resolve"] == {"mean": None, "max": None, "unresolved": []}
+
+
+def test_wall_time_is_by_the_clock_and_busy_time_the_sum_of_the_runs(found):
+    """15 s, in which 4 + 6 + 3 + 10 + 2 s of work were done."""
+    assert (found.wall, found.busy) == (15.0, 25.0)
+
+
+def test_the_estimated_speed_up_is_busy_time_over_wall_time(found):
+    """25 s of work in 15 s; a sequential sprint has none, nor has one that took no time."""
+    assert found.estimated_speedup == pytest.approx(25 / 15)
+    assert whole(Tale("sequential")).metrics().estimated_speedup is None
+    assert Tale().finished(-3600).metrics().estimated_speedup is None, "the clock was set back"
+
+
+def test_the_measured_speed_up_needs_a_sequential_sprint_of_the_same_work():
+    """45 s in sequence against 15 s: three times; from another base or with other personas there is no saying."""
+    before = Tale("sequential", start=-100).finished(-55)
+    measured = whole(before.begin("parallel", 2)).metrics().measured
+    assert (measured.sprint, measured.seconds, measured.ratio) == (1, 45.0, 3.0)
+    for other in (
+        Tale("sequential", base="x").finished(1), Tale("sequential", personas=("ann",)).finished(1),
+        Tale("parallel").finished(1), Tale("sequential"),
+    ):  # fmt: skip
+        assert whole(other.begin("parallel", 2)).metrics().measured is None
+
+
+def test_time_by_persona_is_work_and_waiting(found):
+    """cyd worked 3 + 2 s and was done at 13 s, so it waited 8 s; bob went at once and waited for nobody."""
+    shares = {share.persona: (share.runs, share.seconds, share.waiting, share.outcome) for share in found.personas}
+    assert shares == {
+        "ann": (1, 4.0, 0.0, "landed"), "bob": (1, 6.0, 0.0, "landed"), "cyd": (2, 5.0, 8.0, "landed"),
+        "dan": (1, 10.0, 0.0, "timeout"),
+    }  # fmt: skip
+
+
+def test_the_landing_order_is_that_of_the_commits(found):
+    """bob landed before ann in the second tick, cyd in the third; who did not land comes behind within its tick."""
+    assert [node.persona for node in found.landing_order] == ["bob", "ann", "cyd"]
+    assert [(node.tick, node.persona, node.status) for node in found.nodes] == [
+        (2, "bob", "landed"), (2, "ann", "landed"), (2, "cyd", "conflicted"), (3, "cyd", "landed"),
+    ]  # fmt: skip
+
+
+def test_who_stood_in_whose_way_is_kept_with_the_files(found):
+    """As the weave told it; pairs of runs that nobody knows are passed over."""
+    assert found.links == (Link("1 cyd-1", "1 ann-1", ("x.py",)),)
+    stranger = Tale().ran(1, "ann-1", 0, 1).landed(2, "ann-1").woven(2, ("ann-1", "eve-1"))
+    stranger.tell(3, "weave.done", sprint=1, tick=2, start="b", tip="c", order=[], conflicts=[["only one"]])
+    assert stranger.metrics().links == ()
+
+
+def test_a_tick_begins_when_the_runs_of_those_before_it_have_ended(found):
+    """dan ended at 10 s, cyd's second attempt at 13 s."""
+    assert found.boundaries == ((1, 0.0), (2, 10.0), (3, 13.0))
+
+
+def test_what_is_open_is_counted_until_now():
+    """After 7 s, a run that began at 2 s has worked for 5 s."""
+    found = Tale().launched(1, "ann-1", 2).metrics(now=7)
+    assert (found.wall, found.busy, found.outcome, found.runs) == (7.0, 5.0, None, {"open": 1})
+    assert "is still open" in report.heading(found)
+
+
+def test_how_long_a_lost_run_worked_nobody_knows():
+    """It was given up an hour later, which says nothing of its work."""
+    found = Tale().launched(1, "ann-1", 0).tell(3600, "run.lost", run="1 ann-1", why="gone").finished(3601).metrics()
+    assert (found.busy, found.personas[0].outcome) == (0.0, "lost")
+    assert "of 1 lost run nobody knows how long it worked" in "\n".join(report.lines(found))
+
+
+def test_personas_come_in_the_order_of_the_batch():
+    """Whichever thread was the first to start; eve, whom only mail woke, comes last."""
+    tale = Tale()
+    for name in ("eve-1", "cyd-1", "ann-1"):
+        tale.ran(1, name, 0, 1)
+    assert [share.persona for share in tale.metrics().personas] == ["ann", "cyd", "eve"]
+
+
+# -- words
+
+
+def test_the_text_tells_every_figure(found):
+    """One line each, aligned, then the landing order and the time by persona."""
+    told = "\n".join(report.lines(found))
+    for line in (
+        "sprint 1 converged after 3 ticks, parallel (a rule)",
+        "  runs           5: 4 ok, 1 timeout",
+        "  patches        4 offered: 3 landed, 1 conflicted",
+        "  conflict rate  25% (1 of 4 patches)",
+        "  resolved       1 of 1 conflict, in 1.0 ticks on average, 1 at most",
+        "  wall time      15.0 s",
+        "  busy time      25.0 s, the sum of all runs",
+        "  speed-up       1.7 times over sequential, estimated: busy time / wall time",
+        "  mail           3 sent: 1 conflict, 2 note",
+        "  1  bob      1        2     000000000000",
+        "  cyd      2     5.0 s    8.0 s    landed",
+    ):
+        assert line in told.splitlines()
+
+
+def test_the_text_names_what_is_unresolved_and_what_was_measured():
+    """An open conflict by its persona, a measured ratio by its sprint."""
+    tale = Tale("sequential", start=-100).done(1, -60).finished(-55).begin("parallel", 2)
+    found = tale.ran(1, "ann-1", 0, 5).decided(2, "ann-1", "conflicted").finished(15, "spent").metrics()
+    told = "\n".join(report.lines(found))
+    assert "ended: spent" in told
+    assert re.search(r"^  resolved +0 of 1 conflict$", told, re.MULTILINE)
+    assert re.search(r"^  unresolved +ann$", told, re.MULTILINE)
+    assert "3.0 times, measured: sprint 1 took 1 tick and 45.0 s in sequence" in told
+
+
+def test_the_page_shows_names_as_they_are(found):
+    """What an agent called itself neither breaks a table nor becomes a link, markup or a control sequence."""
+    shares = (replace(found.personas[0], persona="<b>|a\n[x](y)\x1b"),)
+    page = report.markdown(replace(found, personas=shares), ["timeline"])
+    assert "\n| \\<b\\>\\|a\\\\n\\[x\\](y)\\\\x1b | 1 |" in page
+    assert "![timeline](timeline.svg)" in page
+    assert "| cyd (conflicted) | ann (landed) | x.py |" in page
+    assert "\x1b" not in "\n".join(report.lines(replace(found, personas=shares)))
+
+
+def test_a_sprint_is_chosen_by_its_number():
+    """The last one without; one that is not there is refused, with the way to a list."""
+    state = Tale().finished(1).begin("parallel", 2).state
+    assert (report.choose(state, None).number, report.choose(state, 1).number) == (2, 1)
+    with pytest.raises(NoSuchRun, match="no sprint 3; the last is 2, scheduler history lists all"):
+        report.choose(state, 3)
+    with pytest.raises(NoSuchRun, match="no sprint yet"):
+        report.choose(fold([]), None)
+
+
+# -- pictures
+
+
+def test_each_picture_is_one_spec_for_svg_and_png(found, tmp_path):
+    """Both are drawn, with every persona, tick and outcome by name."""
+    import vl_convert
+
+    assert chart.VEGA_LITE in vl_convert.get_vegalite_versions()
+    written, trouble = report.write(found, tmp_path / "new" / "folder")
+    assert ([path.name for path in written], trouble) == (["report.md", "report.json", *PICTURES], None)
+    folder = written[0].parent
+    timeline, landing = (folder / "timeline.svg").read_text(), (folder / "landing.svg").read_text()
+    for word in (*TEAM, "tick 1", "tick 3", "attempt 2", "timeout", "seconds since the start", "5 runs in 3 ticks"):
+        assert f">{word}<" in timeline or word in timeline
+    for word in ("ann", "bob", "cyd (2)", "tick 2", "tick 3", "conflicted", "3 of 4 patches landed; an arc joins"):
+        assert word in landing
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in PICTURES[2:])
+
+
+def test_a_sprint_without_runs_has_pictures_too():
+    """Empty ones, and no crash."""
+    found = Tale().metrics()
+    assert b"0 runs in 0 ticks" in chart.svg(chart.timeline(found))
+    assert b"0 of 0 patches landed" in chart.svg(chart.landing(found))
+
+
+@pytest.mark.parametrize(("seconds", "unit"), [(100, "seconds"), (600, "minutes"), (36_000, "hours")])
+def test_the_axis_of_time_is_in_a_fitting_unit(seconds, unit):
+    """Nobody reads 36,000 seconds; and a run of no length can still be seen."""
+    spec = chart.timeline(Tale().ran(1, "ann-1", 0, 0).finished(seconds).metrics())
+    bars = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "bar")
+    assert bars["encoding"]["x"]["axis"]["title"] == f"{unit} since the start"
+    assert bars["data"]["values"][0]["end"] > 0
+
+
+def test_names_of_ticks_do_not_run_into_each_other():
+    """In a sprint of sixty ticks only those are named for which there is room."""
+    tale = Tale("sequential")
+    for number in range(60):
+        tale.ran(number + 1, f"ann-{number + 1}", number, number + 1).landed(number + 2, f"ann-{number + 1}")
+        tale.done(number + 1, number + 1)
+    for spec in (chart.timeline(tale.metrics(now=60)), chart.landing(tale.metrics(now=60))):
+        labels = [value for layer in spec["layer"] for value in layer["data"]["values"] if "tick" in value]
+        named = [value["start"] for value in labels if "label" in value and value["label"].startswith("tick ")]
+        pixel = 60 / 760 if spec["width"] == 760 else 1
+        assert 5 < len(named) < 40
+        assert min(b - a for a, b in pairwise(named)) >= 46 * pixel
+
+
+def test_without_the_extra_the_rest_is_written_and_one_line_says_what_is_missing(found, tmp_path, monkeypatch):
+    """The page then shows no pictures that are not there."""
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    written, trouble = report.write(found, tmp_path)
+    assert [path.name for path in written] == ["report.md", "report.json"]
+    assert 'pip install "team-mail[charts]"' in str(trouble)
+    assert "![" not in written[0].read_text()
+
+
+# -- the command
+
+
+def test_the_command_reports_a_sprint_that_was_run(team, tmp_path, monkeypatch):
+    """A real sprint with a real conflict: figures as JSON, a folder on request; mail outside it is not counted."""
+    team.shop().append([Draft("mail.sent", "you", ("ann",), "Before", data={"type": "note"})])
+    script = {"ann": team.replaced(1, "by ann"), "bob": team.replaced(1, "by bob"), "cyd": team.replaced(20, "by cyd")}
+    team.sprint(script, "[sprint]\nparallel = 'always'\nmax_attempts = 2\n")
+    open_workshop(team.home, {}).append([Draft("mail.sent", "you", ("ann",), "After", data={"type": "note"})])
+    monkeypatch.setenv("TEAM_HOME", str(team.home))
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(app, ["--json", "--out", "here"])
+    told = json.loads(ended.stdout)
+    assert (ended.exit_code, told["sprint"], told["mode"]) == (0, 1, "parallel")
+    assert told["patches"]["conflicted"] >= 1
+    assert told["conflict_rate"] > 0
+    assert len(told["links"]) == 1
+    assert {"ann", "cyd"} <= set(told["landing_order"])
+    assert told["mails"]["conflict"] >= 1
+    assert "note" not in told["mails"]
+    assert "wrote here/report.md, here/report.json" in ended.stderr
+    assert json.loads((tmp_path / "here" / "report.json").read_text())["landing_order"] == told["landing_order"]
+    assert CliRunner().invoke(app, ["1"]).stdout.startswith("sprint 1 ")
+    with pytest.raises(NoSuchRun):
+        CliRunner().invoke(app, ["2"], catch_exceptions=False)
