@@ -51,15 +51,15 @@ if TYPE_CHECKING:
     from .personas.git import Git
     from .personas.persona import Persona
     from .personas.roster import Roster, read_roster
-    from .scheduler.context import Member, Workshop
+    from .scheduler.context import Context, Member
     from .scheduler.dispatch.output import DispatchOutput
     from .scheduler.errors import BranchMoved, InvalidTasks, NoSuchRun, NotLeader, NotReady, SettingsError, Stopped
-    from .scheduler.runs.batch import Dispatcher
+    from .scheduler.runs.batch import BatchRunner
     from .scheduler.runs.launch import Launch
     from .scheduler.settings.settings import Settings, read_settings
-    from .scheduler.sprint.decide import Wish, decide
+    from .scheduler.sprint.decide import StartRequest, decide
     from .scheduler.sprint.loop import run_sprint
-    from .scheduler.sprint.plan import Plan
+    from .scheduler.sprint.plan import TickPlan
     from .scheduler.sprint.tick import Ticker
     from .scheduler.state.sprints import State
     from .scheduler.state.summary import Summary
@@ -67,11 +67,11 @@ if TYPE_CHECKING:
     from .scheduler.tasks.graph import detect_circular_dependencies, validate_task_dependencies
     from .scheduler.tasks.references import MissingOutput
     from .scheduler.tasks.task import DispatchConfig, DispatchInput, Task
-    from .scheduler.weaver.patch import Offer
+    from .scheduler.weaver.patch import PatchSubmission
     from .scheduler.weaver.result import Woven
     from .scheduler.weaver.weave import weave
     from .team.dispatcher import ParallelDispatcher
-    from .team.open import open_workshop
+    from .team.open import open_team
 
 _HOMES = {
     "mail.log.blobs": ("Blob", "BlobMissing", "Blobs"),
@@ -117,7 +117,7 @@ _HOMES = {
     "personas.agents.replay": ("ReplayAgent",),
     "personas.roster": ("Roster", "read_roster"),
     "personas.agents.scripted": ("ScriptedAgent",),
-    "scheduler.sprint.decide": ("Wish", "decide"),
+    "scheduler.sprint.decide": ("StartRequest", "decide"),
     "scheduler.dispatch.output": ("DispatchOutput",),
     "team.dispatcher": ("ParallelDispatcher",),
     "scheduler.errors": (
@@ -129,10 +129,10 @@ _HOMES = {
         "SettingsError",
         "Stopped",
     ),
-    "scheduler.runs.batch": ("Dispatcher",),
-    "scheduler.weaver.patch": ("Offer",),
+    "scheduler.runs.batch": ("BatchRunner",),
+    "scheduler.weaver.patch": ("PatchSubmission",),
     "scheduler.runs.launch": ("Launch",),
-    "scheduler.sprint.plan": ("Plan",),
+    "scheduler.sprint.plan": ("TickPlan",),
     "scheduler.settings.settings": ("Settings", "read_settings"),
     "scheduler.sprint.loop": ("run_sprint",),
     "scheduler.state.sprints": ("State",),
@@ -143,8 +143,8 @@ _HOMES = {
     "scheduler.tasks.graph": ("detect_circular_dependencies", "validate_task_dependencies"),
     "scheduler.sprint.tick": ("Ticker",),
     "scheduler.weaver.weave": ("weave",),
-    "scheduler.context": ("Member", "Workshop"),
-    "team.open": ("open_workshop",),
+    "scheduler.context": ("Member", "Context"),
+    "team.open": ("open_team",),
     "scheduler.weaver.result": ("Woven",),
 }
 
@@ -153,17 +153,18 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "AmbiguousMessage",
     "Assignment",
     "BadOutput",
+    "BatchRunner",
     "Blob",
     "BlobMissing",
     "Blobs",
     "BranchMoved",
     "Clock",
     "CommandAgent",
+    "Context",
     "Directory",
     "DispatchConfig",
     "DispatchInput",
     "DispatchOutput",
-    "Dispatcher",
     "Draft",
     "Event",
     "EventLog",
@@ -194,18 +195,18 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "NotARepository",
     "NotLeader",
     "NotReady",
-    "Offer",
     "Outcome",
     "ParallelDispatcher",
+    "PatchSubmission",
     "Persona",
     "PersonaError",
-    "Plan",
     "Receipt",
     "ReplayAgent",
     "Roster",
     "ScriptedAgent",
     "Settings",
     "SettingsError",
+    "StartRequest",
     "State",
     "Stopped",
     "Summary",
@@ -213,12 +214,11 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Task",
     "TaskBuilder",
     "TeamMailError",
+    "TickPlan",
     "Ticker",
     "UnknownMessage",
     "UnknownRecipient",
     "UsageError",
-    "Wish",
-    "Workshop",
     "WorkspaceLost",
     "WorkspaceStuck",
     "Woven",
@@ -228,7 +228,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "get_inbox",
     "mark_read",
     "open_mailbox",
-    "open_workshop",
+    "open_team",
     "read_roster",
     "read_settings",
     "run_sprint",

@@ -31,11 +31,11 @@ from team_mail.mail.log.event import Draft, derived_id
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.query.query import write_twin
 from team_mail.personas.bundled import copy_into
-from team_mail.scheduler.context import Workshop
-from team_mail.scheduler.runs.batch import Dispatcher
+from team_mail.scheduler.context import Context
+from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.runs.launch import Launch
 from team_mail.scheduler.runs.run import Batch
-from team_mail.team.open import open_workshop
+from team_mail.team.open import open_team
 
 PERSONAS = tuple(f"persona-{number:02}" for number in range(23))
 FILES = 2_000
@@ -188,16 +188,16 @@ def sprint(top: Path, *words: str) -> dict[str, Any]:
 def sleepers(bench: Bench) -> list[Row]:
     """Time whole processes: a repository of 2,000 files, 23 who sleep and then change something, all of it landed."""
     script = f"sleep {SLEEP:g} && {OWN}"
-    walls: list[float] = []
+    phase_barriers: list[float] = []
     for _ in range(1 if bench.quick else 5):
         top = bench.team(FILES, settings(script, f"max_parallel = {len(PERSONAS)}"))
         found: dict[str, Any] = {}
-        walls.append(seconds(lambda top=top, found=found: found.update(sprint(top))))
+        phase_barriers.append(seconds(lambda top=top, found=found: found.update(sprint(top))))
         if len(found["landed"]) != len(PERSONAS) or found["ticks"] != 2:
             sys.exit(f"the sleepers' sprint did not do what it should have: {found}")
-    wall = median(walls)
+    wall = median(phase_barriers)
     what = f"a sprint of {len(PERSONAS)} personas that sleep {SLEEP:g} s, {FILES:,} files, all at once"
-    ours = f"{wall:.1f} s ({min(walls):.1f} to {max(walls):.1f})"
+    ours = f"{wall:.1f} s ({min(phase_barriers):.1f} to {max(phase_barriers):.1f})"
     slept = f"sleep {SLEEP:g}: {SLEEP:.1f} s"
     return [Row(what, ours, slept, f"{wall / SLEEP:.2f}", f"≤ {SLEEP + 3:g} s", wall <= SLEEP + 3)]
 
@@ -213,22 +213,22 @@ def run_by_8(bench: Bench) -> list[Row]:
 def runs(bench: Bench, width: int, many: int) -> list[Row]:
     """Compare the cost of a run: ours has its clone, its keeper, the patch, the events and blobs, and tidies up."""
     top = bench.team(FILES, settings(CHANGE, f"max_parallel = {width}"))
-    shop = open_workshop(top / ".team", {})
+    context = open_team(top / ".team", {})
     calls = [lambda script=script: by_hand(bench, top, script, width, many) for script in BY_HAND.values()]
-    own, *others = medians(bench.rounds, lambda: ours(bench, shop, many), *calls)
+    own, *others = medians(bench.rounds, lambda: ours(bench, context, many), *calls)
     shutil.rmtree(top)
     what = "one run" if width == 1 else f"one run of {width} at once"
     named = zip(BY_HAND, others, (1.5, None), strict=True)
     return [beside(what, own, name, other, target) for name, other, target in named]
 
 
-def ours(bench: Bench, shop: Workshop, many: int) -> float:
+def ours(bench: Bench, context: Context, many: int) -> float:
     """Bring a batch to its end; return seconds per run. Each run must have captured its patch."""
     number = next(bench.numbers)
     launches = [Launch(name, "shell", 1, number, "batch", "") for name in PERSONAS[:many]]
-    base = shop.base()
-    taken = seconds(lambda: Dispatcher(shop).run(launches, Batch(number, 1, base, "team/sprint")))
-    captured = [patch for patch in shop.state().patches if patch.sprint == number]
+    base = context.base()
+    taken = seconds(lambda: BatchRunner(context).run(launches, Batch(number, 1, base, "team/sprint")))
+    captured = [patch for patch in context.state().patches if patch.sprint == number]
     if len(captured) != many or any(patch.files != ("part-00/file-0007.txt",) for patch in captured):
         sys.exit(f"of {many} runs {len(captured)} left the patch that they should have")
     return taken / many

@@ -19,7 +19,7 @@ from statistics import median
 from typing import NamedTuple
 
 from team_mail.personas.git import Git
-from team_mail.scheduler.weaver.patch import Offer
+from team_mail.scheduler.weaver.patch import PatchSubmission
 from team_mail.scheduler.weaver.weave import weave
 
 FILES = 2_000
@@ -62,14 +62,14 @@ class Repository:
             ["git", *words], cwd=self.folder, input=stdin, capture_output=True, check=check
         ).stdout  # fmt: skip
 
-    def offer(self, age: int, edits: dict[int, Callable[[str], str]]) -> Offer:
+    def submission(self, age: int, edits: dict[int, Callable[[str], str]]) -> PatchSubmission:
         for number, edit in edits.items():
             self.path(number).write_text(edit(self.path(number).read_text()))
         patch = self.run("diff", "--binary", "--full-index")
         self.run("checkout", "-q", ".")
-        return Offer(f"run-{age}", f"persona-{age:03}", self.base, patch, age, f"work {age}", WHEN)
+        return PatchSubmission(f"run-{age}", f"persona-{age:03}", self.base, patch, age, f"work {age}", WHEN)
 
-    def queue(self, count: int, files: int, dice: random.Random) -> list[Offer]:
+    def queue(self, count: int, files: int, dice: random.Random) -> list[PatchSubmission]:
         """Write patches that change one to three lines in as many of the first `files` files."""
 
         def change(age: int) -> Callable[[str], str]:
@@ -77,11 +77,11 @@ class Repository:
             return lambda text: text.replace(f"line {line} of", f"line {line}, by {age}, of")
 
         return [
-            self.offer(age, {number: change(age) for number in dice.sample(range(files), dice.choice((1, 2, 3)))})
+            self.submission(age, {number: change(age) for number in dice.sample(range(files), dice.choice((1, 2, 3)))})
             for age in range(count)
         ]
 
-    def reformat_first(self) -> list[Offer]:
+    def reformat_first(self) -> list[PatchSubmission]:
         """Put a reformat of all files before 23 patches, each to a file of its own."""
 
         def one(text: str) -> str:
@@ -91,41 +91,41 @@ class Repository:
             return text.replace("line ", "line  ")
 
         return [
-            self.offer(0, dict.fromkeys(range(100), reformat)),
-            *(self.offer(age, {age: one}) for age in range(1, 24)),
+            self.submission(0, dict.fromkeys(range(100), reformat)),
+            *(self.submission(age, {age: one}) for age in range(1, 24)),
         ]
 
     # -- contenders
 
-    def by_hand(self, offers: Sequence[Offer]) -> int:
+    def by_hand(self, submissions: Sequence[PatchSubmission]) -> int:
         """Check and apply one patch after the other in the checkout; return how many went in."""
-        return sum(self.applies(offer, "--check") and self.applies(offer) for offer in offers)
+        return sum(self.applies(submission, "--check") and self.applies(submission) for submission in submissions)
 
-    def applies(self, offer: Offer, *options: str) -> bool:
+    def applies(self, submission: PatchSubmission, *options: str) -> bool:
         argv = ["git", "apply", *options, "-"]
         return not subprocess.run(
-            argv, cwd=self.folder, input=offer.patch, capture_output=True, check=False
+            argv, cwd=self.folder, input=submission.patch, capture_output=True, check=False
         ).returncode  # fmt: skip
 
-    def by_three_way(self, offers: Sequence[Offer]) -> int:
+    def by_three_way(self, submissions: Sequence[PatchSubmission]) -> int:
         """Apply one after the other by `git apply --3way`; what conflicts is taken back."""
         index, landed = self.git.using(index=self.folder.with_suffix(".index")), 0
         index("read-tree", self.base)
-        for offer in offers:
+        for submission in submissions:
             before = self.folder.with_suffix(".index").read_bytes()
-            if index.run("apply", "--cached", "--3way", "-", stdin=offer.patch).returncode:
+            if index.run("apply", "--cached", "--3way", "-", stdin=submission.patch).returncode:
                 self.folder.with_suffix(".index").write_bytes(before)
             else:
                 landed += 1
         return landed
 
-    def by_merge_tree(self, offers: Sequence[Offer]) -> int:
+    def by_merge_tree(self, submissions: Sequence[PatchSubmission]) -> int:
         """Merge one after the other by `git merge-tree`."""
         tip, landed = self.base, 0
         index = self.git.using(index=self.folder.with_suffix(".index"))
-        for offer in offers:
+        for submission in submissions:
             index("read-tree", self.base)
-            index("apply", "--cached", "-", stdin=offer.patch)
+            index("apply", "--cached", "-", stdin=submission.patch)
             own = self.git.line(*WHO, "commit-tree", index.line("write-tree"), "-p", self.base, "-m", "own")
             merged = self.git.run("-c", "merge.renames=true", "merge-tree", "--write-tree", "--no-messages", tip, own)
             if not merged.returncode:
@@ -142,10 +142,10 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def speed(repository: Repository, rounds: int) -> Row:
-    offers, own, other = repository.queue(23, FILES, random.Random(21)), [], []
+    submissions, own, other = repository.queue(23, FILES, random.Random(21)), [], []
     for _ in range(rounds):
-        own.append(seconds(lambda: weave(repository.git, repository.base, offers)))
-        other.append(seconds(lambda: repository.by_hand(offers)))
+        own.append(seconds(lambda: weave(repository.git, repository.base, submissions)))
+        other.append(seconds(lambda: repository.by_hand(submissions)))
         repository.run("checkout", "-q", ".")
     ours, theirs = median(own), median(other)
     return Row(
@@ -158,16 +158,16 @@ def speed(repository: Repository, rounds: int) -> Row:
 
 
 def many(repository: Repository, files: int) -> Row:
-    offers = repository.queue(200, files, random.Random(22))
+    submissions = repository.queue(200, files, random.Random(22))
     begun = time.perf_counter()
-    count = len(weave(repository.git, repository.base, offers).landed)
+    count = len(weave(repository.git, repository.base, submissions).landed)
     taken = time.perf_counter() - begun
     return Row(f"weave of 200 patches, {files:,} files", f"{taken:.1f} s", f"{count} land", "≤ 20 s", taken <= 20)
 
 
-def landed(repository: Repository, what: str, offers: Sequence[Offer], least: int | None = None) -> Row:
-    ours = len(weave(repository.git, repository.base, offers).landed)
-    three_way, merge_tree = repository.by_three_way(offers), repository.by_merge_tree(offers)
+def landed(repository: Repository, what: str, submissions: Sequence[PatchSubmission], least: int | None = None) -> Row:
+    ours = len(weave(repository.git, repository.base, submissions).landed)
+    three_way, merge_tree = repository.by_three_way(submissions), repository.by_merge_tree(submissions)
     wanted = max(three_way, merge_tree) if least is None else least
     contenders = f"first come: --3way {three_way}, merge-tree {merge_tree}"
     target = f"≥ {wanted}" if least is None else f"{least}"

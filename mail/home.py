@@ -31,7 +31,7 @@ def planned_home(start: Path) -> Path:
     return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start) / ".team"
 
 
-def settle_home(home: Path) -> None:
+def ignore_mail(home: Path) -> None:
     """Keep a team's mail out of git. Where this cannot be written, the mail is there all the same."""
     ignore = home / ".gitignore"
     if not ignore.exists():

@@ -32,7 +32,7 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Context:
     """A team at work on a repository. `top` is the checkout, of which only the path is used.
 
     `heard` is told what was written here, once it is durable.

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..mail.home import settle_home
+from ..mail.home import ignore_mail
 from ..mail.log.event import Draft, new_id
 from ..mail.units import counted
 from ..personas.agent import Agent
 from ..personas.running.sweep import sweep
 from ..personas.workspace import Mirror
-from ..scheduler.context import Workshop
+from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, started
 from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
@@ -29,11 +29,11 @@ from ..scheduler.landing.integrate import settled
 from ..scheduler.leader import Leader, alive, myself
 from ..scheduler.payload import held, kept
 from ..scheduler.runs.run import News
-from ..scheduler.state.dispatches import SUCCESS, Dispatched, folded, read_dispatch
+from ..scheduler.state.dispatches import SUCCESS, DispatchState, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
 from ..scheduler.tasks.reader import problems_of
 from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
-from .open import GIVEN, open_bench
+from .open import GIVEN, open_for_dispatch
 from .session import notes
 
 
@@ -60,18 +60,18 @@ class ParallelDispatcher:
 
     def dispatch(self, tasks: Sequence[Task]) -> DispatchOutput:
         """Carry out tasks; return what came of each. Raises InvalidTasks, NotReady: nothing was started then."""
-        shop, repository = self._bench()
-        tasks = self._checked(shop, tasks)
-        base, id = self._base(shop) if repository else "", new_id()  # noqa: A001
-        agents = self._agents(shop, tasks, self._name, base)
+        context, repository = self._bench()
+        tasks = self._checked(context, tasks)
+        base, id = self._base(context) if repository else "", new_id()  # noqa: A001
+        agents = self._agents(context, tasks, self._name, base)
         branch = f"team/dispatch-{id[-8:]}"
-        if repository and (trouble := shop.branch_trouble(branch)):
+        if repository and (trouble := context.branch_trouble(branch)):
             raise NotReady(trouble)
-        for note in notes(shop, "dispatch", repository=repository):
+        for note in notes(context, "dispatch", repository=repository):
             self._say(f"note: {note}")
-        found = Dispatched()
-        with self._room(shop, id, repository) as place:
-            entry = kept(shop.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
+        found = DispatchState()
+        with self._room(context, id, repository) as place:
+            entry = kept(context.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
             config = self.config.model_dump(mode="json", exclude_unset=True)
             draft = started(id, entry, config=config, base=base, branch=branch, agent=self._name)
             return self._carry_out(place, found, draft, tasks=tasks, config=self.config, agents=agents)
@@ -81,16 +81,18 @@ class ParallelDispatcher:
 
         Raises NoSuchRun, NotLeader while it is running, NotReady.
         """
-        shop, repository = self._bench()
-        found = read_dispatch(shop.mailbox, correlation_id)
+        context, repository = self._bench()
+        found = read_dispatch(context.mailbox, correlation_id)
         if found.base and not repository:
             raise NotReady(f"dispatch {found.id} works on a repository; go on with it there")
-        given = given_to(shop, found)
+        given = given_to(context, found)
         config = given.config.model_copy(update=self.config.model_dump(exclude_unset=True))
         left = [task for task in given.tasks if found.status(task.task_id) != SUCCESS]
-        agents = self._agents(shop, left, self._name or (found.agent if found.agent != GIVEN else None), found.base)
-        with self._room(shop, found.id, bool(found.base)) as place:
-            found = folded(fact_of(row) for row in shop.mailbox.dispatched(found.id))  # as nobody else changes it now
+        agents = self._agents(context, left, self._name or (found.agent if found.agent != GIVEN else None), found.base)
+        with self._room(context, found.id, bool(found.base)) as place:
+            found = folded(
+                fact_of(row) for row in context.mailbox.dispatched(found.id)
+            )  # as nobody else changes it now
             if alive(found.supervisor) and found.supervisor != myself() and not found.finished:
                 raise NotReady(f"dispatch {found.id} is running, as process {found.supervisor.get('pid')}")
             _give_up(place, found)
@@ -110,56 +112,56 @@ class ParallelDispatcher:
 
         Raises InvalidTasks, NotReady.
         """
-        shop, repository = self._bench()
-        tasks = self._checked(shop, tasks)
-        return self._agents(shop, tasks, self._name, self._base(shop) if repository else "")
+        context, repository = self._bench()
+        tasks = self._checked(context, tasks)
+        return self._agents(context, tasks, self._name, self._base(context) if repository else "")
 
-    def _bench(self) -> tuple[Workshop, bool]:
-        return open_bench(self.home, None if isinstance(self.agent, str) else self.agent, flags=self.flags)
+    def _bench(self) -> tuple[Context, bool]:
+        return open_for_dispatch(self.home, None if isinstance(self.agent, str) else self.agent, flags=self.flags)
 
     @property
     def _name(self) -> str | None:
         return self.agent if isinstance(self.agent, str) or self.agent is None else GIVEN
 
-    def _checked(self, shop: Workshop, tasks: Iterable[Task]) -> tuple[Task, ...]:
+    def _checked(self, context: Context, tasks: Iterable[Task]) -> tuple[Task, ...]:
         given = DispatchInput(tasks=tuple(tasks), config=self.config)
-        if problems := problems_of(given, [persona.id for persona in shop.roster.personas]):
+        if problems := problems_of(given, [persona.id for persona in context.roster.personas]):
             raise InvalidTasks(problems)
         return given.tasks
 
-    def _agents(self, shop: Workshop, tasks: Sequence[Task], name: str | None, base: str) -> dict[str, str]:
+    def _agents(self, context: Context, tasks: Sequence[Task], name: str | None, base: str) -> dict[str, str]:
         """Say who plays each persona that has a task: `name`, if there is one. Raises NotReady where one cannot."""
-        default = shop.settings.team.agent
-        agents = {task.agent: name or shop.persona(task.agent).agent or default for task in tasks}
-        if troubles := [*shop.troubles([*agents.values()], base), *shop.gate_troubles()]:
-            more = "" if (shop.home / "team.toml").exists() else ", team init writes that file"
+        default = context.settings.team.agent
+        agents = {task.agent: name or context.persona(task.agent).agent or default for task in tasks}
+        if troubles := [*context.troubles([*agents.values()], base), *context.gate_troubles()]:
+            more = "" if (context.home / "team.toml").exists() else ", team init writes that file"
             raise NotReady("; ".join(troubles) + f"{more}; --agent scripted plays tasks without a model")
         return agents
 
-    def _base(self, shop: Workshop) -> str:
+    def _base(self, context: Context) -> str:
         """Return the commit to start from: without settings of a team, what is checked out."""
-        return shop.base(self.base or (None if (shop.home / "team.toml").exists() else "HEAD"))
+        return context.base(self.base or (None if (context.home / "team.toml").exists() else "HEAD"))
 
     @contextmanager
-    def _room(self, shop: Workshop, id: str, repository: bool) -> Generator[Workshop]:
+    def _room(self, context: Context, id: str, repository: bool) -> Generator[Context]:
         """Lend a dispatch clones of its own: other dispatches, and a sprint, may be under way."""
-        folder = shop.home / "work" / f"dispatch-{id[-8:]}"
+        folder = context.home / "work" / f"dispatch-{id[-8:]}"
         with Leader(folder, f"dispatch {id} is running"):
-            settle_home(shop.home)
-            mirror = Mirror(shop.git.directory, folder) if repository else shop.mirror
+            ignore_mail(context.home)
+            mirror = Mirror(context.git.directory, folder) if repository else context.mirror
             try:
-                yield replace(shop, mirror=mirror)
+                yield replace(context, mirror=mirror)
             finally:  # the lock goes last: whoever comes next must not find what is being cleared away
                 for path in [path for path in folder.glob("*") if path.name != "leader"]:
                     shutil.rmtree(path, ignore_errors=True)
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _carry_out(self, shop: Workshop, found: Dispatched, draft: Draft, **given: Any) -> DispatchOutput:
-        running = Dispatch(shop, found, **given, stop=self.stop, tell=self._say)
+    def _carry_out(self, context: Context, found: DispatchState, draft: Draft, **given: Any) -> DispatchOutput:
+        running = Dispatch(context, found, **given, stop=self.stop, tell=self._say)
         running.traces.prepare()
         self._running.append(running)
         try:
-            running.shop.append([draft])
+            running.context.append([draft])
             left = sum(found.status(name) != SUCCESS for name in running.tasks)
             self._say(f"dispatch {found.id}: {counted(left, 'task')} to do")
             done = running.run(self.executor)
@@ -179,26 +181,26 @@ class ParallelDispatcher:
             warnings.warn(f"tell failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
 
 
-def given_to(shop: Workshop, found: Dispatched) -> DispatchInput:
+def given_to(context: Context, found: DispatchState) -> DispatchInput:
     """Return what a dispatch was given."""
-    tasks: Any = held(shop.mailbox.blobs, found.given, "tasks")
+    tasks: Any = held(context.mailbox.blobs, found.given, "tasks")
     return DispatchInput.model_validate({"tasks": tasks, "config": found.given["config"]})
 
 
-def _put_back(shop: Workshop, found: Dispatched) -> None:
+def _put_back(context: Context, found: DispatchState) -> None:
     """Bring the branch to where the log says it is. Raises NotReady where that is gone, or the branch is elsewhere."""
     sprint = found.work.sprints[0]
     tip = (sprint.commits or (sprint.base,))[-1]
-    if shop.git.run("cat-file", "-e", f"{tip}^{{commit}}").returncode:
+    if context.git.run("cat-file", "-e", f"{tip}^{{commit}}").returncode:
         raise NotReady(f"commit {tip[:12]} is gone, from which dispatch {found.short} goes on; team replay starts anew")
     try:
         if sprint.commits:
-            settled(shop, sprint)
+            settled(context, sprint)
     except BranchMoved as moved:
         raise NotReady(str(moved)) from None
 
 
-def _give_up(shop: Workshop, found: Dispatched) -> None:
+def _give_up(context: Context, found: DispatchState) -> None:
     """Put on record that the runs of a dispatch that was cut off are gone, and end what is left of them."""
     lost = found.open
     sweep([one.run for one in lost])
@@ -207,5 +209,5 @@ def _give_up(shop: Workshop, found: Dispatched) -> None:
         data = {"persona": one.told["persona"], "why": "its dispatch was cut off", "orderly": False}
         data |= {"dispatch": found.id, "task": one.told["task"]}
         drafts.append(Draft("run.lost", "scheduler", run=one.run, data=data))
-    for event in shop.append(drafts):
+    for event in context.append(drafts):
         found.add(fact_of(event._asdict()))

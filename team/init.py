@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ..mail.directory import EVERYBODY
 from ..mail.errors import TeamMailError, UsageError
-from ..mail.home import settle_home
+from ..mail.home import ignore_mail
 from ..personas.bundled import copy_into, library
 from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository
@@ -49,7 +49,7 @@ def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, s
         home.mkdir(parents=True, exist_ok=True)
         new = _settings(home / "team.toml", base)
         copied = _copied(home / "personas", personas)
-        settle_home(home)
+        ignore_mail(home)
     except OSError as error:
         raise TeamMailError(
             f"cannot write {error.filename or home}: {error.strerror}; nothing was overwritten"

@@ -25,7 +25,7 @@ _LONGEST_LINE = 998  # of a crontab, on Debian
 _LONGEST_JOB = 360  # minutes that GitHub gives a job
 
 
-class Place(NamedTuple):
+class InstallTarget(NamedTuple):
     """Where a team works: the top of its checkout, the scheduler's command, and the PATH that finds its agents."""
 
     top: Path
@@ -38,7 +38,7 @@ def texts(top: Path, settings: Settings, form: str = "all") -> Iterator[str]:
     beside = Path(sys.executable).with_name("scheduler")
     command = str(beside) if beside.exists() else shutil.which("scheduler") or "scheduler"
     path = os.pathsep.join(dict.fromkeys(os.environ.get("PATH", os.defpath).split(os.pathsep)))
-    place = Place(top.absolute(), command, path)
+    place = InstallTarget(top.absolute(), command, path)
     forms = {
         "systemd": lambda: systemd_unit(place),
         "crontab": lambda: crontab_line(place),
@@ -50,7 +50,7 @@ def texts(top: Path, settings: Settings, form: str = "all") -> Iterator[str]:
     return iter("\n\n".join(forms[name]() for name in chosen).splitlines())
 
 
-def systemd_unit(place: Place) -> str:
+def systemd_unit(place: InstallTarget) -> str:
     """Write the unit of a user's service that runs `scheduler run`, and how to start it."""
     name = "team-mail-" + (re.sub(r"[^A-Za-z0-9_.-]+", "-", place.top.name).strip("-") or "team")
     folder = _one_line(place.top, "a systemd unit").replace("%", "%%")
@@ -75,7 +75,7 @@ RestartSec=30
 WantedBy=default.target"""
 
 
-def crontab_line(place: Place) -> str:
+def crontab_line(place: InstallTarget) -> str:
     """Write a crontab's line: a tick each minute, which starts what is due; one that comes too early does nothing."""
     top, command, path = (
         shlex.quote(_one_line(text, "a crontab", "\\")).replace("%", r"\%")

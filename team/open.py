@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ..mail.commands import caller
 from ..mail.directory import Directory
-from ..mail.home import read_directory, settle_home
+from ..mail.home import ignore_mail, read_directory
 from ..mail.log.blobs import Blobs
 from ..mail.log.log import EventLog
 from ..mail.mailbox import Mailbox, MailLog
 from ..personas.agent import Agent
-from ..personas.agents.command import CommandAgent, Limits
+from ..personas.agents.command import CommandAgent, RunLimits
 from ..personas.agents.replay import ReplayAgent
 from ..personas.agents.scripts import bundled_agent
 from ..personas.bundled import with_bundled
@@ -23,7 +23,7 @@ from ..personas.git import Git, find_repository, with_drivers
 from ..personas.persona import Persona
 from ..personas.roster import Roster, read_roster
 from ..personas.workspace import Mirror
-from ..scheduler.context import Workshop
+from ..scheduler.context import Context
 from ..scheduler.errors import NotReady
 from ..scheduler.settings.settings import AgentSettings, read_settings
 
@@ -31,9 +31,7 @@ SCRIPTED = "scripted"  # the bundled agent that plays any task without a model
 GIVEN = "given"  # the name of an agent that a program brought along
 
 
-def open_workshop(
-    home: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, str] | None = None
-) -> Workshop:
+def open_team(home: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, str] | None = None) -> Context:
     """Put a team's workshop together from its folder. Raises NotARepository, GitTooOld, UsageError of settings."""
     git, top = _repository(home)
     settings = read_settings(home, environ, flags).settings
@@ -41,7 +39,7 @@ def open_workshop(
     agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
     mailbox = _mailbox(home, read_directory(home))
     mirror = Mirror(git.directory, home / "work")
-    return Workshop(home, with_drivers(git), top, mailbox, roster, settings, agents, mirror)
+    return Context(home, with_drivers(git), top, mailbox, roster, settings, agents, mirror)
 
 
 def _repository(home: Path) -> tuple[Git, Path]:
@@ -54,7 +52,7 @@ def _repository(home: Path) -> tuple[Git, Path]:
         return find_repository(Path.cwd())
 
 
-def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Workshop:
+def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Context:
     """Put a workshop together whose personas are the patches of a folder: `<name>.patch`, one each.
 
     The human and the sprint's settings come from the team in `home`, if there is one; but nobody is launched for more
@@ -71,10 +69,10 @@ def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, 
     roster = Roster(tuple(Persona(name, name, "", agent="replay") for name in names))
     directory = Directory(frozenset(names), {}, settings.team.human)
     home.mkdir(parents=True, exist_ok=True)
-    settle_home(home)
+    ignore_mail(home)
     agents: dict[str, Agent] = {"replay": ReplayAgent(folder)}
     mirror = Mirror(git.directory, home / "work")
-    return Workshop(home, with_drivers(git), top, _mailbox(home, directory), roster, settings, agents, mirror)
+    return Context(home, with_drivers(git), top, _mailbox(home, directory), roster, settings, agents, mirror)
 
 
 def agent_of(name: str, told: AgentSettings) -> Agent:
@@ -84,7 +82,7 @@ def agent_of(name: str, told: AgentSettings) -> Agent:
     if told.kind == "replay":
         return ReplayAgent(Path(told.folder or ""))
     env_file = Path(told.env_file) if told.env_file else None
-    limits = Limits(output=told.max_output)
+    limits = RunLimits(output=told.max_output)
     return CommandAgent(name, told.command or (), told.prompt, told.env, env_file, limits)
 
 
@@ -93,12 +91,12 @@ def _mailbox(home: Path, directory: Directory) -> Mailbox:
     return Mailbox(log, Blobs(home / "mail" / "blobs"), directory)
 
 
-def open_bench(
+def open_for_dispatch(
     home: Path | None = None,
     agent: Agent | None = None,
     environ: Mapping[str, str] = os.environ,
     flags: Mapping[str, str] | None = None,
-) -> tuple[Workshop, bool]:
+) -> tuple[Context, bool]:
     """Open the workshop of a dispatch, and tell whether there is a repository: else runs work in empty folders.
 
     Without `home` it is the team's that is found from here, or will be made here; nothing is written yet. Every
@@ -106,24 +104,24 @@ def open_bench(
     """
     home = home or caller.home(create=True)
     try:
-        shop, repository = open_workshop(home, environ, flags), True
+        context, repository = open_team(home, environ, flags), True
     except NotARepository:
-        shop, repository = _alone(home, environ, flags), False
-    agents: dict[str, Agent] = {SCRIPTED: bundled_agent(), **shop.agents}
+        context, repository = _alone(home, environ, flags), False
+    agents: dict[str, Agent] = {SCRIPTED: bundled_agent(), **context.agents}
     if agent is not None:
         agents[GIVEN] = agent
-    roster = with_bundled(shop.roster)
-    guests = frozenset(persona.id for persona in roster.personas) - (shop.mailbox.directory.personas or frozenset())
-    directory = shop.mailbox.directory._replace(guests=guests)
-    mailbox = Mailbox(shop.mailbox.log, shop.mailbox.blobs, directory)
-    return replace(shop, roster=roster, agents=agents, mailbox=mailbox), repository
+    roster = with_bundled(context.roster)
+    guests = frozenset(persona.id for persona in roster.personas) - (context.mailbox.directory.personas or frozenset())
+    directory = context.mailbox.directory._replace(guests=guests)
+    mailbox = Mailbox(context.mailbox.log, context.mailbox.blobs, directory)
+    return replace(context, roster=roster, agents=agents, mailbox=mailbox), repository
 
 
-def _alone(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None) -> Workshop:
+def _alone(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None) -> Context:
     """Put a workshop together outside of any repository, whose git is never asked."""
     settings = read_settings(home, environ, flags).settings
     agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
     mailbox = Mailbox(EventLog(home / "mail"), Blobs(home / "mail" / "blobs"), read_directory(home))
     nowhere = home / "work" / "nowhere"
     roster = read_roster(home / "personas")
-    return Workshop(home, Git(nowhere), home.parent, mailbox, roster, settings, agents, Mirror(nowhere, nowhere))
+    return Context(home, Git(nowhere), home.parent, mailbox, roster, settings, agents, Mirror(nowhere, nowhere))

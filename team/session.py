@@ -11,20 +11,20 @@ from ..mail.commands import caller
 from ..mail.errors import NoTeam, UsageError
 from ..mail.home import find_home
 from ..mail.units import counted
-from ..scheduler.context import Workshop
+from ..scheduler.context import Context
 from ..scheduler.errors import NotReady
 from ..scheduler.leader import Leader
-from ..scheduler.runs.batch import Dispatcher
+from ..scheduler.runs.batch import BatchRunner
 from ..scheduler.sprint.tick import Ticker
-from .open import open_replay, open_workshop
+from .open import open_replay, open_team
 from .show.live import Show
 
 
-def workshop(words: Sequence[str] = (), *, replay: Path | None = None, repo: Path | None = None) -> Workshop:
+def context(words: Sequence[str] = (), *, replay: Path | None = None, repo: Path | None = None) -> Context:
     """Open the team's workshop, or that of a folder of recorded patches. `words` are settings, `key=value`."""
     flags = dict(_setting(word) for word in words)
     if replay is None:
-        return open_workshop(_home(repo), flags=flags)
+        return open_team(_home(repo), flags=flags)
     if not replay.is_dir():
         raise UsageError(f"no folder {replay}; record patches into it, one <persona>.patch each")
     repository = (repo or Path.cwd()).absolute()
@@ -45,35 +45,35 @@ def _setting(word: str) -> tuple[str, str]:
     return key, value
 
 
-def notes(shop: Workshop, work: str = "sprint", *, repository: bool = True) -> list[str]:
+def notes(context: Context, work: str = "sprint", *, repository: bool = True) -> list[str]:
     """Name what a sprint leaves out without being asked: files that are no personas, changes that are not committed."""
-    found = [*shop.roster.problems]
+    found = [*context.roster.problems]
     if not repository:
         return found
-    changed = shop.git.using(work_tree=shop.top).run(
-        "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude).team", cwd=shop.top
+    changed = context.git.using(work_tree=context.top).run(
+        "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude).team", cwd=context.top
     )
     if count := len(changed.stdout.splitlines()):
         found.append(f"changes to {counted(count, 'file')} are not committed, and so not part of the {work}")
     return found
 
 
-def ready(shop: Workshop) -> None:
+def ready(context: Context) -> None:
     """Raise NotReady where there is nobody to launch."""
-    if not shop.members:
-        more = f" ({'; '.join(shop.roster.problems)})" if shop.roster.problems else ""
+    if not context.members:
+        more = f" ({'; '.join(context.roster.problems)})" if context.roster.problems else ""
         raise NotReady(f"nobody on the roster is scheduled; add a persona to .team/personas, or run team init{more}")
 
 
-def ticker(shop: Workshop, show: Show, base: str | None = None) -> Ticker:
+def ticker(context: Context, show: Show, base: str | None = None) -> Ticker:
     """Put together what carries ticks out, and tells `show` of it."""
-    return Ticker(shop, Dispatcher(shop, show.ran), base, show.heard)
+    return Ticker(context, BatchRunner(context, show.ran), base, show.heard)
 
 
 @contextmanager
-def leading(shop: Workshop, end: Callable[[], object]) -> Generator[list[int]]:
+def leading(context: Context, end: Callable[[], object]) -> Generator[list[int]]:
     """Lead the team: one scheduler at a time, ended by signals as `ending` says. Raises NotLeader."""
-    with Leader(shop.home / "work"), ending(end) as came:
+    with Leader(context.home / "work"), ending(end) as came:
         yield came
 
 

@@ -15,9 +15,9 @@ from team_mail.personas.bundled import library
 from team_mail.personas.errors import PersonaError
 from team_mail.personas.persona import Persona, parse_persona
 from team_mail.personas.prompt import Situation, write_prompt
-from team_mail.scheduler.runs.batch import Dispatcher
+from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.settings.settings import read_settings
-from team_mail.scheduler.sprint.decide import Wish
+from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.tick import Ticker
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
@@ -94,7 +94,7 @@ EVENTS = {
 
 def test_every_kind_of_event_stands_in_the_table():
     """The table has the kinds that scheduler and weaver write or read, and no other."""
-    code = "".join(path.read_text() for path in (ROOT / "scheduler").glob("*.py"))
+    code = "".join(path.read_text() for path in (ROOT / "scheduler").rglob("*.py"))
     assert set(EVENTS) == set(re.findall(PROGRAMS, code))
 
 
@@ -137,9 +137,9 @@ def played(folder: Path) -> list:
     home = repository / ".team"
     home.mkdir()
     (home / "team.toml").write_text('[gates.good]\ncommand = ["sh", "-c", "! test -e bad.txt"]\n')
-    shop = open_replay(home, repository, patches, {"sprint.max_attempts": "1"})
-    assert run_sprint(Ticker(shop, Dispatcher(shop)), Wish("asked for"))
-    return [*shop.mailbox.log.read()]
+    context = open_replay(home, repository, patches, {"sprint.max_attempts": "1"})
+    assert run_sprint(Ticker(context, BatchRunner(context)), StartRequest("asked for"))
+    return [*context.mailbox.log.read()]
 
 
 def git(folder: Path, *words: str) -> str:

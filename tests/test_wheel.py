@@ -44,13 +44,13 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_the_whole_package(wheel):
     """Whoever installs it gets every module, the compiled SQL and the mark that says it is typed."""
     modules = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts]
-    data = [*(ROOT / "mail" / "sql").rglob("*.sql"), *(ROOT / "personas" / "library").glob("*.md")]
-    data += [*(ROOT / "team").glob("*.toml"), *(ROOT / "team").glob("*.txt")]
+    data = [*(ROOT / "mail" / "query" / "sql").rglob("*.sql"), *(ROOT / "personas" / "library").glob("*.md")]
+    data += [*(ROOT / "team").glob("*.toml"), *(ROOT / "team").rglob("*.txt")]
     data += [*(ROOT / "team" / "dispatch_templates").glob("*.json"), *(ROOT / "personas" / "workers").glob("*.md")]
     files = [ROOT / "__init__.py", ROOT / "py.typed", *modules, *data]
 
     wanted = {f"team_mail/{path.relative_to(ROOT).as_posix()}" for path in files}
-    assert {"team_mail/mail/sql/duckdb/inbox.sql", "team_mail/personas/library/scribe.md"} <= wanted
+    assert {"team_mail/mail/query/sql/duckdb/inbox.sql", "team_mail/personas/library/scribe.md"} <= wanted
     assert not wanted - set(wheel.namelist())
 
 

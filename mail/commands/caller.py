@@ -13,7 +13,7 @@ from typing import Any
 from ..clock import SystemClock
 from ..directory import PROGRAMS, Directory
 from ..errors import NoIdentity, NoTeam, UnknownRecipient, UsageError
-from ..home import find_home, planned_home, read_directory, settle_home
+from ..home import find_home, ignore_mail, planned_home, read_directory
 from ..letter import Letter, due_date
 from ..log.blobs import Blobs
 from ..log.event import strict_json
@@ -87,7 +87,7 @@ def settled() -> Generator[Path]:
     folder = home(create=True)
     new = not folder.exists()
     yield folder
-    settle_home(folder)
+    ignore_mail(folder)
     if new:
         print(f"team-mail: this team's mail is in {folder / 'mail' / 'events.jsonl'}", file=sys.stderr)
 

@@ -72,7 +72,7 @@ class Disk:
         return ""
 
 
-class Held:
+class FileDescriptor:
     """An open descriptor, closed when nobody holds it any more."""
 
     __slots__ = ("number",)

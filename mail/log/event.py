@@ -76,7 +76,7 @@ class Event(NamedTuple):
     hash: str
 
 
-class Place(NamedTuple):
+class ChainPosition(NamedTuple):
     """What a line's own bytes say of its place in the chain."""
 
     seq: int
@@ -84,7 +84,7 @@ class Place(NamedTuple):
     hash: str
 
 
-START = Place(0, "", GENESIS)
+START = ChainPosition(0, "", GENESIS)
 
 
 class Unsealed(NamedTuple):
@@ -96,14 +96,14 @@ class Unsealed(NamedTuple):
     middle: bytes
     draft: Draft
 
-    def seal(self, before: Place) -> tuple[bytes, Place]:
+    def seal(self, before: ChainPosition) -> tuple[bytes, ChainPosition]:
         """Give it its place behind another; return the line with its newline, and the place."""
         seq, prev = before.seq + 1, before.hash
         hashed = b'{"v":1,"seq":%d,"id":%b,"prev":"%b"' % (seq, self.middle, prev.encode())
         digest = sha256(hashed).hexdigest()[:32]
-        return b'%b,"hash":"%b"}\n' % (hashed, digest.encode()), Place(seq, prev, digest)
+        return b'%b,"hash":"%b"}\n' % (hashed, digest.encode()), ChainPosition(seq, prev, digest)
 
-    def event(self, place: Place) -> Event:
+    def event(self, place: ChainPosition) -> Event:
         """Return the event that `seal` wrote."""
         d = self.draft
         return Event(
@@ -145,7 +145,7 @@ def serialise(draft: Draft, ts: str) -> Unsealed:
     return Unsealed(own_id, ts, thread, middle, draft)
 
 
-def place(line: bytes) -> Place | None:
+def place(line: bytes) -> ChainPosition | None:
     """Verify one line, without its newline, by its hash alone; None if it does not hold."""
     hashed, seal = line[:-_SEAL], line[-_SEAL:]
     if not seal.startswith(_HASH_MARK) or not seal.endswith(b'"}'):
@@ -159,7 +159,7 @@ def place(line: bytes) -> Place | None:
         or sha256(hashed).hexdigest()[:32] != digest
     ):
         return None
-    return Place(int(seq), hashed[_PREV].decode("ascii", "replace"), digest)
+    return ChainPosition(int(seq), hashed[_PREV].decode("ascii", "replace"), digest)
 
 
 def decode(line: bytes) -> Event | None:

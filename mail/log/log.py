@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..clock import Clock, SystemClock, rfc3339
 from ..errors import InDoubt, LogError, LogUnavailable
-from .disk import Disk, Held, reason_of
+from .disk import Disk, FileDescriptor, reason_of
 from .event import START, Draft, Event, Unsealed, serialise
 from .lock import Lock
 from .segments import Segment, Segments
@@ -98,7 +98,7 @@ class EventLog:
                 if own:
                     known |= self._known(own - known.keys(), before)[1]
                 new = _unknown(unsealed, known) if own else unsealed
-                places, alone = self._writer.write(file, new), self._writer.alone
+                places, alone = self._writer.write(file, new), self._writer.no_other_writer
         except OSError as error:
             self._prepared = False  # the folder itself may be gone
             raise _unavailable(error, self.folder) from error
@@ -166,7 +166,7 @@ class EventLog:
         found = self._verify()
         if found.corrupt:
             with suppress(OSError):  # a reader of a read-only folder may look, too
-                self._writer.condemn(found.corrupt[0])
+                self._writer.mark_damaged(found.corrupt[0])
         return found
 
     def repair(self) -> Mending:
@@ -189,8 +189,8 @@ class EventLog:
                 before, events, left_out = found.place, events + found.events, left_out + foreign
             self.segments.drop_twins()
             self.segments.sums.unlink(missing_ok=True)
-            self.segments.witness()
-            self._writer.pardon(before, repaired(gaps) if gaps else None)
+            self.segments.update_checksums()
+            self._writer.clear_damage(before, repaired(gaps) if gaps else None)
         return Mending(events, tuple(gaps), tuple(copies), left_out)
 
     def _verify(self) -> Inspection:
@@ -219,7 +219,7 @@ class EventLog:
             )
         self._prepared = True
 
-    def _flush(self, file: Held, first: str, others: int) -> None:
+    def _flush(self, file: FileDescriptor, first: str, others: int) -> None:
         for _ in range(others):
             os.sched_yield()
         try:

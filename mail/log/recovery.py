@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .disk import Disk, write_file
-from .event import Draft, Place, place
+from .event import ChainPosition, Draft, place
 from .verify import Inspection, inspect
 
 
@@ -41,7 +41,7 @@ def cut_torn_tail(disk: Disk, descriptor: int, found: Inspection, quarantine: Pa
 
 
 def repair_file(
-    disk: Disk, path: Path, before: Place, quarantine: Path, excused: set[tuple[int, int]]
+    disk: Disk, path: Path, before: ChainPosition, quarantine: Path, excused: set[tuple[int, int]]
 ) -> tuple[Inspection, Path | None, int]:
     """Mend one file: every line that belongs to the log, once, in order of seq. The old file is kept in quarantine.
 
@@ -60,7 +60,7 @@ def repair_file(
     return inspect(path, before), copy, left_out
 
 
-def _belonging(data: bytes, before: Place) -> tuple[dict[int, bytes], int]:
+def _belonging(data: bytes, before: ChainPosition) -> tuple[dict[int, bytes], int]:
     """Choose the lines of a file that belong to the log, by seq; count those that verify and do not.
 
     A line is foreign if no other line is its neighbour in the chain and linked lines with smaller seq stand behind it.

@@ -25,12 +25,12 @@ class Segment(NamedTuple):
     last: int
 
     @property
-    def twin(self) -> Path:
+    def parquet(self) -> Path:
         """Where its Parquet copy is, or would be."""
         return self.path.with_suffix(".parquet")
 
     @property
-    def shares(self) -> Path:
+    def mailbox_parquet(self) -> Path:
         """Where its second twin is, dealt out to the personas."""
         return self.path.with_suffix(".mailboxes.parquet")
 
@@ -58,7 +58,7 @@ class Segments:
         self._disk.rename(active, segment.path)
         return segment
 
-    def witness(self) -> None:
+    def update_checksums(self) -> None:
         """Make the segments read-only and add those that a crash left out to the checksums."""
         known = self.checksums()
         missing = [segment.path for segment in self if segment.path.name not in known]

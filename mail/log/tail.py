@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from .disk import Disk
-from .event import START, Place, place
+from .event import START, ChainPosition, place
 
 _WINDOW = 64 << 10
 _OPENED = 1024
@@ -17,7 +17,7 @@ def first_seq(disk: Disk, descriptor: int) -> int:
     return first.seq if first else 0
 
 
-def last_place(disk: Disk, descriptor: int, size: int) -> Place | None:
+def last_place(disk: Disk, descriptor: int, size: int) -> ChainPosition | None:
     """Verify the last line of a file; None unless the file ends in one that holds."""
     window = 2048
     while True:
@@ -30,7 +30,7 @@ def last_place(disk: Disk, descriptor: int, size: int) -> Place | None:
         window *= 16
 
 
-def newest_line(disk: Disk, descriptor: int, size: int) -> tuple[Place, int]:
+def newest_line(disk: Disk, descriptor: int, size: int) -> tuple[ChainPosition, int]:
     """Find the last line that verifies; return its place and the offset behind it, (START, 0) if there is none."""
     window = min(_WINDOW, size)
     while window:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .event import START, Place, decode, place
+from .event import START, ChainPosition, decode, place
 from .segments import file_sha256
 from .snapshot import Snapshot
 
@@ -40,7 +40,7 @@ class Inspection:
     verifies by itself: what follows was never acknowledged.
     """
 
-    place: Place
+    place: ChainPosition
     path: Path
     events: int = 0
     size: int = 0
@@ -60,13 +60,13 @@ class Inspection:
         return [d for d in before if d.gap not in self.excused]
 
 
-def inspect(path: Path, before: Place = START) -> Inspection:
+def inspect(path: Path, before: ChainPosition = START) -> Inspection:
     """Read one file line by line, given the place of the event before its first."""
     with path.open("rb") as file:
         return _inspect(file, path, before)
 
 
-def _inspect(file: io.BufferedReader, path: Path, before: Place) -> Inspection:
+def _inspect(file: io.BufferedReader, path: Path, before: ChainPosition) -> Inspection:
     found = Inspection(before, path)
     size = os.fstat(file.fileno()).st_size  # others may be writing: the rest of a line half read is not a line
     for whole in file:
@@ -85,7 +85,7 @@ def _inspect(file: io.BufferedReader, path: Path, before: Place) -> Inspection:
     return found
 
 
-def _link(found: Inspection, at: int, here: Place, line: bytes) -> None:
+def _link(found: Inspection, at: int, here: ChainPosition, line: bytes) -> None:
     last, path = found.place, found.path
     if here.seq == last.seq + 1 and here.prev == last.hash:
         found.place = here

@@ -1,6 +1,6 @@
 """The end of the active file: found or made whole, written behind, sealed.
 
-All but `flush` and `condemn` is called with the log's lock held. What a crash leaves at any step, the next `ready`
+All but `flush` and `mark_damaged` is called with the log's lock held. What a crash leaves at any step, the next `ready`
 mends.
 """
 
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from ..clock import Clock, rfc3339
 from ..errors import InDoubt, LogDamaged
-from .disk import Disk, Held, write_all, write_file
-from .event import START, Draft, Place, Unsealed, serialise
+from .disk import Disk, FileDescriptor, write_all, write_file
+from .event import START, ChainPosition, Draft, Unsealed, serialise
 from .lock import Lock
 from .segments import Segment, Segments
 from .tail import last_place, newest_line, recent_chain_holds
@@ -31,7 +31,7 @@ SYSTEM = "team-mail"
 class _Own(threading.local):
     """A thread's own descriptor: the kernel tells each one once of a failed flush, and every thread must hear of it."""
 
-    file: Held | None = None
+    file: FileDescriptor | None = None
     inode = 0
     pid = 0
 
@@ -45,7 +45,7 @@ class Writer:
         self.quarantine = folder / "quarantine"
         self.damaged = folder / "damaged"
         self.size = -1
-        self.alone = False  # nobody else has written since the last time
+        self.no_other_writer = False  # nobody else has written since the last time
         self._path = str(self.active)
         self._segments = segments
         self._lock = lock
@@ -57,7 +57,7 @@ class Writer:
         self._cut: Draft | None = None
         self._doubted = set[int]()
 
-    def ready(self) -> Held:
+    def ready(self) -> FileDescriptor:
         """Open the active file where the next event goes; recover it if it needs that."""
         try:
             status = os.lstat(self._path)
@@ -74,19 +74,19 @@ class Writer:
             file = self._open()
         if status.st_ino != self._inode:
             self._inode, self.size = status.st_ino, -1
-        self.alone = status.st_size == self.size
-        if not self.alone:
+        self.no_other_writer = status.st_size == self.size
+        if not self.no_other_writer:
             file = self._catch_up(file, status.st_size)
         if self._cut:
             self.write(file, [self._record(self._cut)])
             self._cut = None
         return file
 
-    def write(self, file: Held, unsealed: Sequence[Unsealed]) -> list[Place]:
+    def write(self, file: FileDescriptor, unsealed: Sequence[Unsealed]) -> list[ChainPosition]:
         """Give each event its place and write them all; return the places."""
         last = self._place
         lines: list[bytes] = []
-        places: list[Place] = []
+        places: list[ChainPosition] = []
         for item in unsealed:
             line, last = item.seal(last)
             lines.append(line)
@@ -101,7 +101,7 @@ class Writer:
         self.size, self._place = size + len(data), last
         return places
 
-    def flush(self, file: Held) -> None:
+    def flush(self, file: FileDescriptor) -> None:
         """Make what was written durable. A file that fails it is never flushed again, but left for a new inode."""
         try:
             self._disk.sync(file.number)
@@ -109,22 +109,22 @@ class Writer:
             self._doubted.add(os.fstat(file.number).st_ino)
             raise
 
-    def seal(self, file: Held) -> Segment:
+    def seal(self, file: FileDescriptor) -> Segment:
         """Make the active file a segment. Each step leaves what the next `ready` can go on from."""
         self.write(file, [self._record(Draft("log.sealed", SYSTEM))])
         self.flush(file)
         segment = self._segments.take(self.active, self._before().seq + 1, self._place.seq)
         self._create()
-        self._segments.witness()
+        self._segments.update_checksums()
         return segment
 
-    def condemn(self, damage: Damage) -> None:
-        """Stop appends, of all processes, until `pardon`. This needs no lock."""
+    def mark_damaged(self, damage: Damage) -> None:
+        """Stop appends, of all processes, until `clear_damage`. This needs no lock."""
         self.damaged.write_text(f"{damage}\n")
         if self.active.exists():
             self.active.chmod(self.active.stat().st_mode & ~0o222)
 
-    def pardon(self, newest: Place, record: Draft | None) -> None:
+    def clear_damage(self, newest: ChainPosition, record: Draft | None) -> None:
         """Let appends go on behind `newest`; what is to be on record of the gaps is there before any other event."""
         if self.active.exists():
             self.active.chmod(self.active.stat().st_mode | stat.S_IWUSR)
@@ -137,9 +137,9 @@ class Writer:
         line, _ = self._record(record).seal(newest)
         write_file(self._disk, self.active, self.active.read_bytes() + line)
 
-    def _open(self) -> Held:
+    def _open(self) -> FileDescriptor:
         own = self._own
-        own.file = Held(self._disk.open(self.active, os.O_RDWR | os.O_APPEND))
+        own.file = FileDescriptor(self._disk.open(self.active, os.O_RDWR | os.O_APPEND))
         own.inode, own.pid = os.fstat(own.file.number).st_ino, self._lock.pid
         return own.file
 
@@ -155,20 +155,20 @@ class Writer:
         self._doubted.discard(inode)
         return os.lstat(self._path)
 
-    def _catch_up(self, file: Held, size: int) -> Held:
+    def _catch_up(self, file: FileDescriptor, size: int) -> FileDescriptor:
         known = last_place(self._disk, file.number, size)
         if known is None or (self.size < 0 and not recent_chain_holds(self._disk, file.number, size)):
             return self._recover(file)
         self.size, self._place = size, known
         return file
 
-    def _recover(self, file: Held) -> Held:
+    def _recover(self, file: FileDescriptor) -> FileDescriptor:
         from .recovery import cut_torn_tail, recovered  # only after a crash: every send starts cold
         from .verify import inspect
 
         found = inspect(self.active, self._before())
         if found.corrupt:
-            self.condemn(found.corrupt[0])
+            self.mark_damaged(found.corrupt[0])
             self._refuse()
         if found.torn:
             kept = cut_torn_tail(self._disk, file.number, found, self.quarantine)
@@ -178,7 +178,7 @@ class Writer:
         self.size, self._place = found.end, found.place
         return file
 
-    def _create(self) -> Held:
+    def _create(self) -> FileDescriptor:
         """Begin the active file, carrying the chain on from the last sealed segment."""
         if self.damaged.exists():
             self._refuse()
@@ -191,7 +191,7 @@ class Writer:
         self._inode, self.size, self._place = self._own.inode, len(line), place
         return file
 
-    def _before(self) -> Place:
+    def _before(self) -> ChainPosition:
         """Find the last event of the sealed segments: the active file goes on from there."""
         for segment in reversed(list(self._segments)):
             with segment.path.open("rb") as file:
@@ -200,7 +200,7 @@ class Writer:
                 return newest
         return START
 
-    def _take_back(self, file: Held, size: int, failure: BaseException) -> None:
+    def _take_back(self, file: FileDescriptor, size: int, failure: BaseException) -> None:
         try:
             self._disk.truncate(file.number, size)
         except OSError as error:

@@ -95,7 +95,7 @@ class Query:
         self._shown = self._held = None
         self._slices.clear()
         for segment in snapshot.sealed:
-            for path in (segment.twin, segment.shares):
+            for path in (segment.parquet, segment.mailbox_parquet):
                 with suppress(OSError):
                     path.unlink()
 
@@ -107,11 +107,12 @@ class Query:
         if seen != snapshot:
             self._slices.pop(persona, None)
             with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
-                shares, news = _news(seen, snapshot, tail, twins=self._twins)
+                mailbox_parquet, news = _news(seen, snapshot, tail, twins=self._twins)
                 self._connection.execute(f'CREATE OR REPLACE VIEW "news" AS {news}')
                 text = f"SELECT * FROM ({sql('mailbox')})".replace('"events"', '"news"')
-                if shares:
-                    text += f" UNION ALL SELECT * EXCLUDE (persona) FROM {_parquet(shares)} WHERE persona = $persona"
+                if mailbox_parquet:
+                    sealed = _parquet(mailbox_parquet)
+                    text += f" UNION ALL SELECT * EXCLUDE (persona) FROM {sealed} WHERE persona = $persona"
                 verb = f"INSERT INTO {table}" if seen else f"CREATE OR REPLACE TABLE {table} AS"
                 self._connection.execute(f"{verb} {bound(text, {'persona': persona})}")
             if not _moved(snapshot):
@@ -152,8 +153,8 @@ def events_sql(snapshot: Snapshot, *, twins: bool = True, lately: str = "") -> s
 
     `lately` names a table that holds what is in the active file.
     """
-    copies = [segment.twin for segment in snapshot.sealed if twins and write_twin(segment)]
-    files = [segment.path for segment in snapshot.sealed if segment.twin not in copies]
+    copies = [segment.parquet for segment in snapshot.sealed if twins and write_twin(segment)]
+    files = [segment.path for segment in snapshot.sealed if segment.parquet not in copies]
     if snapshot.size and not lately:
         files.append(snapshot.active)
     return _select(copies, files, 0, snapshot.head, lately)
@@ -167,8 +168,10 @@ def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, twins: bool)
     """
     before, start = (seen.head, seen.size) if seen else (0, 0)
     new = [segment for segment in now.sealed if segment.last > before]
-    shares = [segment.shares for segment in new if twins and segment.first > before and write_twin(segment)]
-    files = [segment.path for segment in new if segment.shares not in shares]
+    mailbox_parquet = [
+        segment.mailbox_parquet for segment in new if twins and segment.first > before and write_twin(segment)
+    ]
+    files = [segment.path for segment in new if segment.mailbox_parquet not in mailbox_parquet]
     if seen and seen.inode == now.inode:
         with now.active.open("rb") as file:
             file.seek(start)
@@ -177,7 +180,7 @@ def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, twins: bool)
         files.append(Path(tail.name))
     elif now.size:
         files.append(now.active)
-    return shares, _select([], files, before, now.head)
+    return mailbox_parquet, _select([], files, before, now.head)
 
 
 def _parquet(files: Sequence[Path]) -> str:
@@ -220,12 +223,12 @@ def write_twin(segment: Segment) -> bool:
     One holds the events in order; the other holds `mailboxes` of them, sorted by persona in small row groups, so that
     a mailbox is read without the others'.
     """
-    if segment.shares.is_file() and segment.twin.is_file():
+    if segment.mailbox_parquet.is_file() and segment.parquet.is_file():
         return True
     lines = f"SELECT * FROM {_lines([segment.path])} WHERE id IS NOT NULL"
     texts = {
-        segment.twin: (f"{lines} ORDER BY seq", 122_880),
-        segment.shares: (f"SELECT * FROM ({sql('mailboxes')}) ORDER BY persona, seq", 4_096),
+        segment.parquet: (f"{lines} ORDER BY seq", 122_880),
+        segment.mailbox_parquet: (f"SELECT * FROM ({sql('mailboxes')}) ORDER BY persona, seq", 4_096),
     }
     with suppress(duckdb.Error, OSError), duckdb.connect(config=_CONFIG) as connection:
         connection.execute(f'CREATE VIEW "events" AS {lines}')

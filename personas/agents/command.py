@@ -16,7 +16,7 @@ from typing import Literal
 from ...mail.errors import UsageError
 from ..agent import Job, Outcome
 from ..errors import BadOutput
-from ..running.process import Limits, keep
+from ..running.process import RunLimits, keep
 from .result import FILE, log_of, output_of
 from .stream import read_stream
 
@@ -49,7 +49,7 @@ class CommandAgent:
     prompt: Literal["stdin", "argument", "file"] = "stdin"
     env: tuple[str, ...] = ()
     env_file: Path | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: RunLimits = field(default_factory=RunLimits)
 
     def trouble(self) -> str | None:
         """Say what is wrong with the command, the file of secrets or a placeholder, and what to do."""

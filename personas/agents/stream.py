@@ -10,23 +10,23 @@ import json
 from typing import Any, cast
 
 from .stream_formats import TELLING
-from .transcript import Said, Story, ToolCall
+from .transcript import ToolCall, Transcript, TranscriptBuilder
 
-__all__ = ["Said", "ToolCall", "read_stream"]
+__all__ = ["ToolCall", "Transcript", "read_stream"]
 
 _BEGIN = '{"type":"'
 MAX_LOG = 10_000_000  # bytes, the last of the output: its end says most
 
 
-def read_stream(log: bytes) -> Said:
+def read_stream(log: bytes) -> Transcript:
     """Read what an agent said. Without a line of JSON that tells anything, its words are all that it printed."""
     text = log[-MAX_LOG:].decode(errors="replace")
-    story = Story()
+    story = TranscriptBuilder()
     for row in text.split("\n"):
         if '"type"' in row:  # to try in vain takes longer than to look
             _hear(row if row.startswith(("{", "[")) else _behind(row), story)
     said = story.said()
-    return said if said.tells else Said(text.strip())
+    return said if said.tells else Transcript(text.strip())
 
 
 def _behind(row: str) -> str:
@@ -34,7 +34,7 @@ def _behind(row: str) -> str:
     return "".join(row.partition(_BEGIN)[1:])
 
 
-def _hear(row: str, story: Story) -> None:
+def _hear(row: str, story: TranscriptBuilder) -> None:
     try:
         found: Any = json.loads(row)
     except (ValueError, RecursionError):

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from ...mail.render import line
-from .transcript import Story, text_of
+from .transcript import TranscriptBuilder, text_of
 
 _LONGEST = 500  # characters of a reason
 _MOST = 1e15  # a cost or a moment beyond is none
@@ -21,7 +21,7 @@ Event = Mapping[str, Any]
 # -- Claude Code, Amp, Cursor
 
 
-def _assistant(event: Event, story: Story) -> None:
+def _assistant(event: Event, story: TranscriptBuilder) -> None:
     blocks, own = _blocks(event), not event.get("parent_tool_use_id")
     if own and (said := "".join(text_of(block.get("text")) for block in blocks if block.get("type") == "text")):
         story.say(said)
@@ -30,7 +30,7 @@ def _assistant(event: Event, story: Story) -> None:
             story.call(text_of(block.get("id")), text_of(block.get("name")), block.get("input"), _moment(event))
 
 
-def _user(event: Event, story: Story) -> None:
+def _user(event: Event, story: TranscriptBuilder) -> None:
     for block in _blocks(event):
         if block.get("type") == "tool_result":
             output = _joined(block.get("content"))
@@ -43,7 +43,7 @@ def _blocks(event: Event) -> list[Event]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else _dicts(content)
 
 
-def _result(event: Event, story: Story) -> None:
+def _result(event: Event, story: TranscriptBuilder) -> None:
     """Take the last line: of Claude with `is_error`, of Gemini with `status`."""
     if not event.keys() & {"is_error", "status"}:
         return
@@ -58,7 +58,7 @@ def _result(event: Event, story: Story) -> None:
         story.end(None)
 
 
-def _cursor_call(event: Event, story: Story) -> None:
+def _cursor_call(event: Event, story: TranscriptBuilder) -> None:
     told = _dict(event.get("tool_call"))
     name = next((key for key in told if key.endswith("ToolCall")), "function")
     held, call = _dict(told.get(name)), text_of(event.get("call_id"))
@@ -72,7 +72,7 @@ def _cursor_call(event: Event, story: Story) -> None:
 # -- Codex
 
 
-def _item(event: Event, story: Story) -> None:
+def _item(event: Event, story: TranscriptBuilder) -> None:
     item = _dict(event.get("item"))
     kind, call = text_of(item.get("type")), text_of(item.get("id"))
     if kind == "agent_message":
@@ -113,23 +113,23 @@ _CODEX: dict[str, Callable[[Event], tuple[str, Any, Any]]] = {
 }
 
 
-def _turn_failed(event: Event, story: Story) -> None:
+def _turn_failed(event: Event, story: TranscriptBuilder) -> None:
     story.end(_reason(_message(event) or "no reason given"))
 
 
-def _turn_completed(_: Event, story: Story) -> None:
+def _turn_completed(_: Event, story: TranscriptBuilder) -> None:
     story.end(None)
 
 
 # -- Gemini
 
 
-def _gemini_message(event: Event, story: Story) -> None:
+def _gemini_message(event: Event, story: TranscriptBuilder) -> None:
     if event.get("role") == "assistant":
         story.say(text_of(event.get("content")), more=event.get("delta") is True)
 
 
-def _tool_use(event: Event, story: Story) -> None:
+def _tool_use(event: Event, story: TranscriptBuilder) -> None:
     """Take Gemini's call, or OpenCode's, which comes whole when it is over."""
     if part := _dict(event.get("part")):
         _opencode_call(part, story)
@@ -138,7 +138,7 @@ def _tool_use(event: Event, story: Story) -> None:
         story.call(text_of(event.get("tool_id")), tool, event.get("parameters"), _moment(event))
 
 
-def _tool_result(event: Event, story: Story) -> None:
+def _tool_result(event: Event, story: TranscriptBuilder) -> None:
     output = event.get("output")
     if event.get("status") == "error":
         output = {"error": output or _message(event)}
@@ -148,7 +148,7 @@ def _tool_result(event: Event, story: Story) -> None:
 # -- OpenCode
 
 
-def _opencode_call(part: Event, story: Story) -> None:
+def _opencode_call(part: Event, story: TranscriptBuilder) -> None:
     call, state = text_of(part.get("callID")) or text_of(part.get("id")), _dict(part.get("state"))
     time = _dict(state.get("time"))
     story.call(call, text_of(part.get("tool")), state.get("input"), _number(time.get("start")))
@@ -156,16 +156,16 @@ def _opencode_call(part: Event, story: Story) -> None:
     story.answer(call, {"error": state.get("error")} if failed else state.get("output"), _number(time.get("end")))
 
 
-def _text(event: Event, story: Story) -> None:
+def _text(event: Event, story: TranscriptBuilder) -> None:
     story.say(text_of(_dict(event.get("part")).get("text")), more=True)
 
 
-def _step(event: Event, story: Story) -> None:
+def _step(event: Event, story: TranscriptBuilder) -> None:
     story.spend(_number(_dict(event.get("part")).get("cost")) or 0.0)
     story.end(None)
 
 
-def _error(event: Event, story: Story) -> None:
+def _error(event: Event, story: TranscriptBuilder) -> None:
     """Take OpenCode's error. Codex and Gemini print lines of that type for what they get over; they tell no session."""
     if "sessionID" in event:
         story.end(_reason(_message(event) or "no reason given"))
@@ -174,24 +174,24 @@ def _error(event: Event, story: Story) -> None:
 # -- Copilot
 
 
-def _copilot_message(event: Event, story: Story) -> None:
+def _copilot_message(event: Event, story: TranscriptBuilder) -> None:
     data = _dict(event.get("data"))
     if not data.get("parentToolCallId"):
         story.say(text_of(data.get("content")))
 
 
-def _copilot_call(event: Event, story: Story) -> None:
+def _copilot_call(event: Event, story: TranscriptBuilder) -> None:
     data = _dict(event.get("data"))
     story.call(text_of(data.get("toolCallId")), text_of(data.get("toolName")), data.get("arguments"), _moment(event))
 
 
-def _copilot_answer(event: Event, story: Story) -> None:
+def _copilot_answer(event: Event, story: TranscriptBuilder) -> None:
     data = _dict(event.get("data"))
     output = {"error": _message(data)} if data.get("success") is False else _dict(data.get("result")).get("content")
     story.answer(text_of(data.get("toolCallId")), output, _moment(event))
 
 
-TELLING: dict[str, Callable[[Event, Story], None]] = {
+TELLING: dict[str, Callable[[Event, TranscriptBuilder], None]] = {
     "assistant": _assistant,
     "user": _user,
     "result": _result,

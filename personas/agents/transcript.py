@@ -22,7 +22,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
-class Said:
+class Transcript:
     """What an agent's output tells. `failed` is why it gave up by its own account, whatever its exit code."""
 
     text: str
@@ -50,7 +50,7 @@ class _Call:
 
 
 @dataclass
-class Story:
+class TranscriptBuilder:
     """Gathers what the lines of a stream tell, in any order and however often. `words` are those of the last message.
 
     Moments are milliseconds of whatever clock the stream has.
@@ -89,10 +89,10 @@ class Story:
         """Take how it ended by its own account; the last word counts."""
         self.failed = failed
 
-    def said(self) -> Said:
+    def said(self) -> Transcript:
         """Return all that was told."""
         calls = tuple(call.frozen() for call in self._calls.values())
-        return Said(text_of(self.words).strip(), calls, self.cost, self.failed)
+        return Transcript(text_of(self.words).strip(), calls, self.cost, self.failed)
 
 
 def text_of(value: Any) -> str:

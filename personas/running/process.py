@@ -35,7 +35,7 @@ _LATE = 20.0  # seconds that a keeper gets beyond the agent's own time and grace
 
 
 @dataclass(frozen=True)
-class Limits:
+class RunLimits:
     """What one run may take: bytes of output kept, bytes in its workspace (0: no end), seconds from TERM to KILL."""
 
     output: int = 10_000_000
@@ -44,7 +44,7 @@ class Limits:
 
 
 def keep(
-    job: Job, argv: Sequence[str], env: Mapping[str, str], *, secrets: Iterable[str], stdin: Path, limits: Limits
+    job: Job, argv: Sequence[str], env: Mapping[str, str], *, secrets: Iterable[str], stdin: Path, limits: RunLimits
 ) -> Outcome:
     """Run a command to its end in the job's workspace; its words are in `output.log`, its end is in `ended.json`."""
     for stale in ("ended.json", "heartbeat"):
@@ -61,7 +61,7 @@ def keep(
         return Outcome("failed", None, 0.0, f"the run's keeper ended before the run: {words[-1]}")
 
 
-def _keeper(job: Job, spec: bytes, limits: Limits) -> str:
+def _keeper(job: Job, spec: bytes, limits: RunLimits) -> str:
     """Start the keeper, wait for it, or end it; return what it said, which is nothing unless it failed.
 
     A sweep knows it by its environment; everything else comes through the pipe, where no other process can read it.
@@ -83,7 +83,7 @@ def _keeper(job: Job, spec: bytes, limits: Limits) -> str:
         return _wait(keeper, job, limits)
 
 
-def _wait(keeper: subprocess.Popen[bytes], job: Job, limits: Limits) -> str:
+def _wait(keeper: subprocess.Popen[bytes], job: Job, limits: RunLimits) -> str:
     """Wait for the end of what the keeper says, which is its end. To close its standard input is to stop it."""
     stdin, stdout = cast("IO[bytes]", keeper.stdin), cast("IO[bytes]", keeper.stdout)
     poll, clock, said = select.poll(), SystemClock(), b""
@@ -102,7 +102,7 @@ def _wait(keeper: subprocess.Popen[bytes], job: Job, limits: Limits) -> str:
             keeper.kill()
 
 
-def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: Limits) -> Outcome:
+def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: RunLimits) -> Outcome:
     """Put into words how it ended."""
     reason, code, number = ended["reason"], ended["exit"], ended["signal"]
     died = f"killed by {_signal(number)}" if number else f"exit {code}"

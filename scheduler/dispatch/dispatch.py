@@ -16,15 +16,15 @@ from typing import Any
 from ...mail.errors import TeamMailError
 from ...mail.log.event import Draft, Event
 from ...personas.agent import Assignment
-from ..context import Workshop
+from ..context import Context
 from ..errors import InvalidTasks, Stopped
 from ..leader import myself
 from ..planner.schedule import tails
-from ..runs.flow import DONE, FAILED, Carrier, Flow, Piece, Verdict
+from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
 from ..runs.launch import Launch
-from ..runs.run import Batch, News, Played, Player
+from ..runs.run import Batch, LocalRunner, News, RunResult
 from ..runs.watch import Watch
-from ..state.dispatches import BLOCKED, ERROR, SUCCESS, Dispatched
+from ..state.dispatches import BLOCKED, ERROR, SUCCESS, DispatchState
 from ..state.facts import PENDING, Fact, Patch
 from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
@@ -42,8 +42,8 @@ class Dispatch:
 
     def __init__(
         self,
-        shop: Workshop,
-        found: Dispatched,
+        context: Context,
+        found: DispatchState,
         *,
         tasks: Sequence[Task],
         config: DispatchConfig,
@@ -54,15 +54,15 @@ class Dispatch:
         self.tasks = {task.task_id: task for task in tasks}
         self.found, self.config, self.agents, self.stop, self.tell = found, config, agents, stop, tell
         self._turn = threading.Lock()
-        self.shop = shop = replace(shop, heard=self._heard)
-        self._landing = Landing(shop, found, stop, self._is_last, tell)
-        self._mails = Mails(shop.mailbox, found)
-        self.traces = Traces(config.trace_dir, shop.mailbox.blobs)
+        self.context = context = replace(context, heard=self._heard)
+        self._landing = Landing(context, found, stop, self._is_last, tell)
+        self._mails = Mails(context.mailbox, found)
+        self.traces = Traces(config.trace_dir, context.mailbox.blobs)
         self._outputs = _Outputs(self)
         self._tries: Counter[str] = Counter()
-        self._watch = Watch(shop, stop)
-        self._player = Player(shop, self._watch, stop, tell, self._mails.of, self._closing)
-        self._carrier = Carrier(self._attempt, stop, shop.clock, self._settle)
+        self._watch = Watch(context, stop)
+        self._player = LocalRunner(context, self._watch, stop, tell, self._mails.of, self._closing)
+        self._carrier = FlowRunner(self._attempt, stop, context.clock, self._settle)
 
     def end(self) -> None:
         """End all runs and start no more; may be called from a signal's handler."""
@@ -72,25 +72,25 @@ class Dispatch:
 
     def run(self, executor: Callable[[int], Executor]) -> DispatchOutput:
         """Carry out what has not succeeded yet; return what came of every task."""
-        began = self.shop.clock.monotonic()
+        began = self.context.clock.monotonic()
         self._export(task for key, task in self.tasks.items() if key in self.found.ends)
-        flow = Flow([*self._pieces()], self.config.max_workers, self.config.max_per_agent)
+        flow = TaskQueue([*self._pieces()], self.config.max_workers, self.config.max_per_agent)
         try:
             with self._watch, executor(self.config.max_workers) as threads:
                 self._carry(flow, threads)
         finally:
-            self.shop.append([self._finished(self.shop.clock.monotonic() - began)])
+            self.context.append([self._finished(self.context.clock.monotonic() - began)])
         self._export(task for key, task in self.tasks.items() if self.traces.file(key) is None)
         return self._output(self.traces.write_index(self.found, [*self.tasks.values()], self.config))
 
-    def _carry(self, flow: Flow, threads: Executor) -> None:
+    def _carry(self, flow: TaskQueue, threads: Executor) -> None:
         try:
             self._carrier.run(flow, threads)
         except BaseException:  # an interrupt that nobody turned into `end`, or a fault of ours: nothing may go on
             self.end()
             raise
 
-    def _pieces(self) -> Iterator[Piece]:
+    def _pieces(self) -> Iterator[Step]:
         """Put what is left to do in order: by priority, then what has the most behind it, then as given."""
         left = {key: task for key, task in self.tasks.items() if self.found.status(key) != SUCCESS}
         after = {key: tuple(name for name in task.dependencies if name in left) for key, task in left.items()}
@@ -98,11 +98,11 @@ class Dispatch:
         usual = sum(known) / len(known) if known else 1.0
         behind = tails({key: task.estimate or usual for key, task in left.items()}, after)
         for key, task in left.items():
-            yield Piece(key, after[key], (-task.priority, -behind[key]), task.agent)
+            yield Step(key, after[key], (-task.priority, -behind[key]), task.agent)
 
     # -- one attempt at a task, in a thread of the executor
 
-    def _attempt(self, key: str) -> Verdict:
+    def _attempt(self, key: str) -> StepResult:
         task = self.tasks[key]
         try:
             verdict = self._unfinished(task) or self._tried(task)
@@ -116,7 +116,7 @@ class Dispatch:
             self._export([task])
         return verdict
 
-    def _unfinished(self, task: Task) -> Verdict | None:
+    def _unfinished(self, task: Task) -> StepResult | None:
         """Take up a run that ended well before the dispatch was cut off."""
         last = self.found.of(task.task_id)[-1:]
         patch = self.found.work.patches.get(last[0].run) if last else None
@@ -126,7 +126,7 @@ class Dispatch:
             return None
         return self._landed(task, last[0].run) if patch and patch.status == PENDING else self._ended(task, SUCCESS)
 
-    def _tried(self, task: Task) -> Verdict:
+    def _tried(self, task: Task) -> StepResult:
         assignment = self._assignment(task)
         self._tries[task.task_id] += 1
         number = len(self.found.of(task.task_id)) + 1
@@ -153,22 +153,22 @@ class Dispatch:
             raise InvalidTasks(problems)
         return Assignment(self.found.id, task.task_id, task.description, given)
 
-    def _landed(self, task: Task, run: str) -> Verdict:
+    def _landed(self, task: Task, run: str) -> StepResult:
         if (why := self._landing.land(run)) is None:
             return self._ended(task, SUCCESS)
         if self._tries[task.task_id] < self._most(task, landing=True):
             return self._again(task)
         return self._ended(task, ERROR, why)
 
-    def _again(self, task: Task) -> Verdict:
+    def _again(self, task: Task) -> StepResult:
         pause = task.retry_backoff * 2.0 ** (max(1, self._tries[task.task_id]) - 1)
-        return Verdict(done=False, again=min(pause, _LONGEST_PAUSE))
+        return StepResult(done=False, again=min(pause, _LONGEST_PAUSE))
 
     def _most(self, task: Task, *, landing: bool = False) -> int:
         """Return how often a task is tried: work that others overtook gets one more chance than it was given."""
         return max(1 + task.retries, 2 if landing else 1)
 
-    def _has_more(self, task: Task, played: Played) -> bool:
+    def _has_more(self, task: Task, played: RunResult) -> bool:
         return played.outcome.status != "stopped" and self._tries[task.task_id] < self._most(task)
 
     def _is_last(self, patch: Patch) -> bool:
@@ -180,11 +180,11 @@ class Dispatch:
         told = self.config.timeout_seconds
         if task.timeout_seconds or "timeout_seconds" in self.config.model_fields_set:
             return task.timeout_seconds or told
-        return self.shop.persona(task.agent).timeout or told
+        return self.context.persona(task.agent).timeout or told
 
     # -- what is written
 
-    def _closing(self, launch: Launch, played: Played) -> Sequence[Draft]:
+    def _closing(self, launch: Launch, played: RunResult) -> Sequence[Draft]:
         """Say with a run's end that its task has ended, where that is so: one write less."""
         assert launch.assignment is not None  # noqa: S101 - a dispatch launches nothing else
         task = self.tasks[launch.assignment.task]
@@ -194,8 +194,8 @@ class Dispatch:
             return (self._end(task, SUCCESS),)
         return () if self._has_more(task, played) else (self._end(task, ERROR, _reason(played)),)
 
-    def _ended(self, task: Task, status: str, error: str = "") -> Verdict:
-        self.shop.append([self._end(task, status, error)])
+    def _ended(self, task: Task, status: str, error: str = "") -> StepResult:
+        self.context.append([self._end(task, status, error)])
         return DONE if status == SUCCESS else FAILED
 
     def _end(self, task: Task, status: str, error: str = "") -> Draft:
@@ -208,11 +208,11 @@ class Dispatch:
         }
         return Draft("task.finished", "scheduler", data=data)
 
-    def _settle(self, key: str, _: Verdict, cut: tuple[str, ...]) -> None:
+    def _settle(self, key: str, _: StepResult, cut: tuple[str, ...]) -> None:
         """Say of those behind a task that failed that they cannot start; of a dispatch that is stopped nobody can."""
         if cut and not self.stop.is_set():
             tasks = [self.tasks[name] for name in cut]
-            self.shop.append([self._end(task, BLOCKED, f"blocked: task '{key}' did not succeed") for task in tasks])
+            self.context.append([self._end(task, BLOCKED, f"blocked: task '{key}' did not succeed") for task in tasks])
             self._export(tasks)
             self.tell(f"blocked by {key}: {', '.join(cut[:5])}{f' and {len(cut) - 5} more' if len(cut) > 5 else ''}")  # noqa: PLR2004
 
@@ -236,7 +236,7 @@ class Dispatch:
             self.traces.write(self.found, task)
 
     def _output(self, index: str | None) -> DispatchOutput:
-        found, blobs = self.found, self.shop.mailbox.blobs
+        found, blobs = self.found, self.context.mailbox.blobs
         results = tuple(told(found, task, blobs, self.traces.file(key)) for key, task in self.tasks.items())
         landed = sum(patch.status == "landed" for patch in found.work.patches.values())
         branch = found.branch if landed else None
@@ -253,7 +253,7 @@ class _Outputs(Mapping[str, Any]):
         found = self._dispatch.found
         if found.status(task) != SUCCESS:
             raise KeyError(task)
-        return output_of(found, task, self._dispatch.shop.mailbox.blobs)
+        return output_of(found, task, self._dispatch.context.mailbox.blobs)
 
     def __iter__(self) -> Iterator[str]:
         return (task for task, end in self._dispatch.found.ends.items() if end.status == SUCCESS)
@@ -267,11 +267,11 @@ def started(found: str, tasks: Mapping[str, Any], **told: Any) -> Draft:
     return Draft("dispatch.started", "scheduler", data={"dispatch": found, "supervisor": myself(), **tasks, **told})
 
 
-def _has_patch(played: Played) -> bool:
+def _has_patch(played: RunResult) -> bool:
     return bool(played.captured and played.captured.patch)
 
 
-def _reason(played: Played) -> str:
+def _reason(played: RunResult) -> str:
     """Say why a run was no success, a timeout in the words of the format."""
     detail = played.outcome.detail
     return f"Task timeout exceeded: {detail}" if played.outcome.status == "timeout" else detail

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ...mail.render import line
-from ..context import Workshop
+from ..context import Context
 from ..landing.integrate import Integration, integrate
 from ..landing.record import record
-from ..state.dispatches import Dispatched
+from ..state.dispatches import DispatchState
 from ..state.facts import Patch
 from ..state.sprints import State
 from ..weaver.result import Conflicted, Refused
@@ -26,8 +26,8 @@ _MOST = 3  # files in a line
 class Landing:
     """The branch of a dispatch. `last` tells of a run whether its task will be tried no more if its patch fails."""
 
-    shop: Workshop
-    found: Dispatched
+    context: Context
+    found: DispatchState
     stop: threading.Event
     last: Callable[[Patch], bool]
     tell: Callable[[str], object] = lambda _: None
@@ -53,16 +53,16 @@ class Landing:
     def _weave(self, state: State) -> None:
         fine = {run.id for run in state.runs if run.status == "ok"}
         patches = [patch for patch in state.pending if patch.run in fine]
-        done = _without_held(integrate(self.shop, state, patches, self.stop, self.tell))
-        human = self.shop.settings.team.human
+        done = _without_held(integrate(self.context, state, patches, self.stop, self.tell))
+        human = self.context.settings.team.human
         done = replace(done, to={patch.run: human for patch in patches if self.last(patch)})
-        record(self.shop, state, done)
+        record(self.context, state, done)
         self._fates |= _fates(done)
 
 
 def _without_held(done: Integration) -> Integration:
     held = [
-        Refused(one.offer, f"it changes {_files(one.files)}, which a person has to approve: apply it by hand")
+        Refused(one.submission, f"it changes {_files(one.files)}, which a person has to approve: apply it by hand")
         for one in done.woven.held
     ]
     return replace(done, woven=replace(done.woven, held=(), refused=(*done.woven.refused, *held)))
@@ -71,15 +71,17 @@ def _without_held(done: Integration) -> Integration:
 def _fates(done: Integration) -> Mapping[str, str | None]:
     """Say of each patch why it did not land, None if it did."""
     woven = done.woven
-    fates: dict[str, str | None] = dict.fromkeys(one.offer.key for one in woven.landed)
-    fates |= {one.offer.key: _conflict(one) for one in woven.conflicted}
-    fates |= {one.offer.key: f"its patch was refused: {line(one.reason)}" for one in woven.refused}
-    return fates | {offer.key: f"gate {verdict.gate} fails with its patch" for offer, verdict in done.rejected}
+    fates: dict[str, str | None] = dict.fromkeys(one.submission.key for one in woven.landed)
+    fates |= {one.submission.key: _conflict(one) for one in woven.conflicted}
+    fates |= {one.submission.key: f"its patch was refused: {line(one.reason)}" for one in woven.refused}
+    return fates | {
+        submission.key: f"gate {verdict.gate} fails with its patch" for submission, verdict in done.rejected
+    }
 
 
 def _conflict(one: Conflicted) -> str:
-    files = list(dict.fromkeys(clash.file for clash in one.clashes))
-    rivals = sorted({who for clash in one.clashes for who, _, _ in clash.landed_by})
+    files = list(dict.fromkeys(hunk.file for hunk in one.hunks))
+    rivals = sorted({who for hunk in one.hunks for who, _, _ in hunk.landed_by})
     by = f" with what {', '.join(rivals)} did" if rivals else ""
     return f"its patch conflicts{by} in {_files(files)}"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...mail.mailbox import Mailbox
 from ..runs.launch import Launch
-from ..state.dispatches import Dispatched
+from ..state.dispatches import DispatchState
 
 _WEAVER = "weaver"
 
@@ -18,7 +18,7 @@ _WEAVER = "weaver"
 class Mails:
     """Who is told what. A message that was told to a run is its own until `release`."""
 
-    def __init__(self, mailbox: Mailbox, found: Dispatched) -> None:
+    def __init__(self, mailbox: Mailbox, found: DispatchState) -> None:
         self._mailbox = mailbox
         self._found = found
         self._turn = threading.Lock()

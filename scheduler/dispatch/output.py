@@ -14,14 +14,14 @@ from typing import Any, Self
 from ...mail.log.blobs import BlobMissing, Blobs
 from ...personas.agents.stream import read_stream
 from ..payload import held
-from ..state.dispatches import CANCELLED, SUCCESS, Dispatched
+from ..state.dispatches import CANCELLED, SUCCESS, DispatchState
 from ..tasks.task import DispatchConfig, Task
 
 PARTIAL, FAILURE = "partial", "failure"
 
 
 @dataclass(frozen=True)
-class Told:
+class TaskResult:
     """How one task ended. Times are milliseconds, of all its attempts; `trace_file` is None where none was written."""
 
     task_id: str
@@ -47,7 +47,7 @@ class DispatchOutput:
     """What came of a dispatch: each task given, once, in the order given. `branch` is None where no patch landed."""
 
     correlation_id: str
-    results: tuple[Told, ...]
+    results: tuple[TaskResult, ...]
     total_time_ms: int
     trace_index: str | None
     branch: str | None = None
@@ -88,7 +88,7 @@ class DispatchOutput:
         return json.dumps(self.document(), indent=indent, ensure_ascii=False)
 
 
-def told(found: Dispatched, task: Task, blobs: Blobs, trace_file: str | None) -> Told:
+def told(found: DispatchState, task: Task, blobs: Blobs, trace_file: str | None) -> TaskResult:
     """Tell how a task ended."""
     end, status = found.ends.get(task.task_id), found.status(task.task_id)
     output, error = None, end.error if end else "cancelled before it ended"
@@ -97,20 +97,20 @@ def told(found: Dispatched, task: Task, blobs: Blobs, trace_file: str | None) ->
             output, error = output_of(found, task.task_id, blobs), None
         except BlobMissing as missing:  # what others gave is told all the same
             error = f"it succeeded, but its output is lost: {missing}"
-    return Told(
+    return TaskResult(
         task.task_id, task.agent, status, output, error,
         round(1000 * sum(one.seconds for one in found.of(task.task_id))), trace_file,
     )  # fmt: skip
 
 
-def output_of(found: Dispatched, task: str, blobs: Blobs) -> Any:
+def output_of(found: DispatchState, task: str, blobs: Blobs) -> Any:
     """Return what a task's last run gave as its result; an empty object where it gave none. Raises BlobMissing."""
     attempts = found.of(task)
     output = held(blobs, attempts[-1].said, "result") if attempts else None
     return {} if output is None else output
 
 
-def trace(found: Dispatched, task: Task, blobs: Blobs) -> dict[str, Any]:
+def trace(found: DispatchState, task: Task, blobs: Blobs) -> dict[str, Any]:
     """Return the trace of a task: what it was given, what came of it, and the tools that its agent's stream names.
 
     Raises BlobMissing.
@@ -141,7 +141,7 @@ def _calls(said: Mapping[str, Any], blobs: Blobs) -> list[dict[str, Any]]:
 
 
 def index(
-    found: Dispatched, tasks: Sequence[Task], config: DispatchConfig, trace_file: Callable[[str], str | None]
+    found: DispatchState, tasks: Sequence[Task], config: DispatchConfig, trace_file: Callable[[str], str | None]
 ) -> dict[str, Any]:
     """Return the index of a dispatch."""
     return {
@@ -160,4 +160,4 @@ def index(
     }  # fmt: skip
 
 
-__all__ = ["CANCELLED", "DispatchOutput", "Told", "index", "output_of", "told", "trace"]
+__all__ = ["CANCELLED", "DispatchOutput", "TaskResult", "index", "output_of", "told", "trace"]

@@ -18,7 +18,7 @@ from typing import Any
 from ...mail.log.blobs import BlobMissing, Blobs
 from ...mail.log.disk import reason_of
 from ..errors import NotReady
-from ..state.dispatches import Dispatched
+from ..state.dispatches import DispatchState
 from ..tasks.task import DispatchConfig, Task
 from .output import index, trace
 
@@ -50,7 +50,7 @@ class Traces:
         """Return where a task's trace lies, as the result names it; None if it could not be written."""
         return os.path.join(self.name, f"{task}.json") if task in self._written else None  # noqa: PTH118 - as given
 
-    def write(self, found: Dispatched, task: Task) -> None:
+    def write(self, found: DispatchState, task: Task) -> None:
         """Write a task's trace."""
         name = f"{task.task_id}.json"
         try:
@@ -62,7 +62,7 @@ class Traces:
             with self._turn:
                 self._written.add(task.task_id)
 
-    def write_index(self, found: Dispatched, tasks: Sequence[Task], config: DispatchConfig) -> str | None:
+    def write_index(self, found: DispatchState, tasks: Sequence[Task], config: DispatchConfig) -> str | None:
         """Write the index of a dispatch, under a name that no other has; return it, None if it cannot be written."""
         stamp = "".join(letter for letter in found.sitting[:19] if letter.isdigit())
         stem = f"dispatch-{stamp[:8]}_{stamp[8:]}"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from ...personas.errors import GitError
 from ...personas.git import Git, move_checkout
-from ..context import Workshop
+from ..context import Context
 from ..errors import BranchMoved, NoSuchRun
 from ..state.facts import Sprint
 from ..state.sprints import State
 
 
-def land(shop: Workshop, state: State, number: int) -> tuple[str, str, int]:
+def land(context: Context, state: State, number: int) -> tuple[str, str, int]:
     """Fast-forward the base branch to sprint `number`; return branch, new commit and how many commits it gained.
 
     A checkout of the branch moves along, and only if nothing in it is in the way. Raises NoSuchRun, BranchMoved.
@@ -26,18 +26,18 @@ def land(shop: Workshop, state: State, number: int) -> tuple[str, str, int]:
         raise NoSuchRun(
             f"sprint {number} began at a commit, not at a branch: git merge --ff-only {sprint.branch} takes it"
         )
-    old, new = _commit(shop.git, sprint.base_branch), _commit(shop.git, sprint.branch)
+    old, new = _commit(context.git, sprint.base_branch), _commit(context.git, sprint.branch)
     if new is None:
         raise BranchMoved(f"{sprint.branch} is gone; its last commit was {sprint.commits[-1][:12]}")
     if old is None:
         raise BranchMoved(f"{sprint.base_branch} is gone; nothing was changed")
-    if shop.git.run("merge-base", "--is-ancestor", old, new).returncode:
+    if context.git.run("merge-base", "--is-ancestor", old, new).returncode:
         raise BranchMoved(
             f"{sprint.base_branch} has moved on since sprint {number} began, and cannot be fast-forwarded; "
             f"rebase or merge {sprint.branch} by hand, or start a new sprint from it"
         )
-    gained = int(shop.git.line("rev-list", "--count", f"{old}..{new}"))
-    _move(shop, sprint, old, new)
+    gained = int(context.git.line("rev-list", "--count", f"{old}..{new}"))
+    _move(context, sprint, old, new)
     return sprint.base_branch, new, gained
 
 
@@ -46,9 +46,9 @@ def _commit(git: Git, branch: str) -> str | None:
     return found.stdout.decode().strip() if found.returncode == 0 else None
 
 
-def _move(shop: Workshop, sprint: Sprint, old: str, new: str) -> None:
+def _move(context: Context, sprint: Sprint, old: str, new: str) -> None:
     """Move the branch, and with it the checkout that has it: files first, as git itself does, or neither."""
-    checkout = _checkout(shop.git, sprint.base_branch)
+    checkout = _checkout(context.git, sprint.base_branch)
     if checkout is not None:
         try:
             move_checkout(Path(checkout), old, new)
@@ -56,7 +56,7 @@ def _move(shop: Workshop, sprint: Sprint, old: str, new: str) -> None:
             raise BranchMoved(
                 f"the checkout of {sprint.base_branch} is in the way ({error}); commit or stash"
             ) from None
-    shop.git("update-ref", "-m", f"team-mail: sprint {sprint.number}", f"refs/heads/{sprint.base_branch}", new, old)
+    context.git("update-ref", "-m", f"team-mail: sprint {sprint.number}", f"refs/heads/{sprint.base_branch}", new, old)
 
 
 def _checkout(git: Git, branch: str) -> str | None:

@@ -23,9 +23,9 @@ from typing import Any, cast
 from ...personas.agent import Job, Outcome
 from ...personas.agents.command import PASSED
 from ...personas.git import Git
-from ...personas.running.process import Limits, keep
+from ...personas.running.process import RunLimits, keep
 from ..errors import Stopped
-from ..weaver.patch import Offer
+from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 
 _TAIL = 64 << 10  # bytes of output that a verdict carries
@@ -52,7 +52,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateResult:
     """What a gate said of a commit; `detail` is one line for people, `log` the end of what it printed."""
 
     gate: str
@@ -68,20 +68,20 @@ class Verdict:
     mark: str = ""
 
 
-Judge = Callable[[Gate, str], Verdict]
+Judge = Callable[[Gate, str], GateResult]
 
 
 @dataclass(frozen=True)
-class Sifted:
+class GateOutcome:
     """A weave without the patches that the gates do not pass. `red_before`: gates that were red without any patch."""
 
     woven: Woven
-    culprits: tuple[tuple[Offer, Verdict], ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
-    red_before: tuple[Verdict, ...] = ()
+    culprits: tuple[tuple[PatchSubmission, GateResult], ...] = ()
+    verdicts: tuple[GateResult, ...] = ()
+    red_before: tuple[GateResult, ...] = ()
 
 
-def judge(git: Git, gate: Gate, commit: str, checkout: Checkout, stop: threading.Event | None = None) -> Verdict:
+def judge(git: Git, gate: Gate, commit: str, checkout: Checkout, stop: threading.Event | None = None) -> GateResult:
     """Run a gate in a clone of a commit, twice if it is red at first: a flaky gate is no reason to blame anybody.
 
     Raises Stopped once `stop` is set.
@@ -95,21 +95,21 @@ def judge(git: Git, gate: Gate, commit: str, checkout: Checkout, stop: threading
 def sift(  # noqa: PLR0917 - the whole of a tick's knowledge
     git: Git,
     woven: Woven,
-    offers: Sequence[Offer],
+    submissions: Sequence[PatchSubmission],
     gates: Sequence[Gate],
     judge: Judge,
     green: Collection[tuple[str, str]],
-    again: Callable[[Sequence[Offer]], Woven],
-) -> Sifted:
+    again: Callable[[Sequence[PatchSubmission]], Woven],
+) -> GateOutcome:
     """Take out patches that make a gate red, one by one, weaving the rest `again`, until all gates are green.
 
     `green` has the pairs of a gate's mark and a tree that passed before. For a gate that is red at the start nobody is
     blamed: the patches land, and `red_before` says so.
     """
     bench = _Bench(git, judge, green)
-    rest, left = list(offers), list(gates)
-    culprits: list[tuple[Offer, Verdict]] = []
-    red_before: list[Verdict] = []
+    rest, left = list(submissions), list(gates)
+    culprits: list[tuple[PatchSubmission, GateResult]] = []
+    red_before: list[GateResult] = []
     while woven.landed and (red := next((gate for gate in left if bench.verdict(gate, woven.tip)), None)):
         if before := bench.verdict(red, woven.start):
             red_before.append(before)
@@ -117,9 +117,9 @@ def sift(  # noqa: PLR0917 - the whole of a tick's knowledge
             continue
         culprit = bench.culprit(red, woven)
         culprits.append(culprit)
-        rest = [offer for offer in rest if offer.key != culprit[0].key]
+        rest = [submission for submission in rest if submission.key != culprit[0].key]
         woven = again(rest)
-    return Sifted(woven, tuple(culprits), tuple(bench.asked), tuple(red_before))
+    return GateOutcome(woven, tuple(culprits), tuple(bench.asked), tuple(red_before))
 
 
 @dataclass
@@ -129,10 +129,10 @@ class _Bench:
     git: Git
     judge: Judge
     green: Collection[tuple[str, str]]
-    asked: list[Verdict] = field(default_factory=list[Verdict])
+    asked: list[GateResult] = field(default_factory=list[GateResult])
     _trees: dict[str, str] = field(default_factory=dict[str, str])
 
-    def verdict(self, gate: Gate, commit: str) -> Verdict | None:
+    def verdict(self, gate: Gate, commit: str) -> GateResult | None:
         """Return the verdict on a commit if it is red, None if it is green."""
         if commit not in self._trees:
             self._trees[commit] = self.git.line("rev-parse", "--verify", f"{commit}^{{tree}}")
@@ -145,7 +145,7 @@ class _Bench:
             self.asked.append(found)
         return None if found.passed else found
 
-    def culprit(self, gate: Gate, woven: Woven) -> tuple[Offer, Verdict]:
+    def culprit(self, gate: Gate, woven: Woven) -> tuple[PatchSubmission, GateResult]:
         """Halve the landing order between green and red until one patch is left."""
         low, high = 0, len(woven.landed)
         while high - low > 1:
@@ -157,29 +157,29 @@ class _Bench:
         landed = woven.landed[high - 1]
         verdict = self.verdict(gate, landed.commit)
         assert verdict is not None  # noqa: S101 - `high` is red
-        return landed.offer, verdict
+        return landed.submission, verdict
 
 
-def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threading.Event) -> Verdict:
+def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threading.Event) -> GateResult:
     with checkout(commit) as clone, tempfile.TemporaryDirectory(prefix="team-mail-gate-") as folder:
         papers = Path(folder)
         run = f"gate-{gate.name}-{secrets.token_hex(8)}"
         job = Job(run, gate.name, 1, 0, "", clone, papers, papers, gate.timeout, stop)
         passed = {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
         env = passed | {"TEAM_RUN": run, "TERM": "dumb", "NO_COLOR": "1"}
-        ended = keep(job, gate.command, env, secrets=(), stdin=Path(os.devnull), limits=Limits())
+        ended = keep(job, gate.command, env, secrets=(), stdin=Path(os.devnull), limits=RunLimits())
         if ended.status == "stopped":
             raise Stopped(f"ended while gate {gate.name} was at work; scheduler sprint goes on")
         log = papers / "output.log"
         return _weighed(
             gate,
-            Verdict(gate.name, commit, tree, passed=False, mark=gate.mark),
+            GateResult(gate.name, commit, tree, passed=False, mark=gate.mark),
             ended,
             _tail(log) if log.exists() else b"",
         )
 
 
-def _weighed(gate: Gate, blank: Verdict, ended: Outcome, log: bytes) -> Verdict:
+def _weighed(gate: Gate, blank: GateResult, ended: Outcome, log: bytes) -> GateResult:
     """Judge by the exit code, or where a threshold stands, by the number alone; a missing one blocks."""
     told = replace(blank, exit=ended.exit, seconds=ended.seconds, log=log, detail=ended.detail)
     if gate.threshold is None:

@@ -16,14 +16,14 @@ from functools import partial
 from pathlib import Path
 
 from ...mail.errors import TeamMailError
-from ..context import Workshop
+from ..context import Context
 from ..errors import BranchMoved
 from ..state.facts import Patch, Sprint
 from ..state.sprints import State
-from ..weaver.patch import Offer
+from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 from ..weaver.weave import weave
-from .gate import Gate, Verdict, judge, sift
+from .gate import Gate, GateResult, judge, sift
 
 ZERO = "0" * 40
 
@@ -38,29 +38,29 @@ class Integration:
     sprint: Sprint
     tick: int
     woven: Woven
-    rejected: tuple[tuple[Offer, Verdict], ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
-    red_before: tuple[Verdict, ...] = ()
+    rejected: tuple[tuple[PatchSubmission, GateResult], ...] = ()
+    verdicts: tuple[GateResult, ...] = ()
+    red_before: tuple[GateResult, ...] = ()
     to: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def addressee(self, offer: Offer) -> str:
+    def addressee(self, submission: PatchSubmission) -> str:
         """Return who is told what became of a patch."""
-        return self.to.get(offer.key, offer.persona)
+        return self.to.get(submission.key, submission.persona)
 
 
-def standing(shop: Workshop, sprint: Sprint) -> tuple[str, str | None]:
+def standing(context: Context, sprint: Sprint) -> tuple[str, str | None]:
     """Return the commit to go on from, and what the sprint's branch stands at where that is something else.
 
     A branch that is behind is one whose move was cut off. Commits that people put on top are kept. Raises BranchMoved.
     """
     expected = (sprint.commits or (sprint.base,))[-1]
-    found = shop.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{sprint.branch}")
+    found = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{sprint.branch}")
     actual = found.stdout.decode().strip() if found.returncode == 0 else ZERO
     if actual == expected:
         return expected, None
     if actual in {ZERO, sprint.base, *sprint.commits}:
         return expected, actual
-    if shop.git.run("merge-base", "--is-ancestor", expected, actual).returncode == 0:
+    if context.git.run("merge-base", "--is-ancestor", expected, actual).returncode == 0:
         return actual, None
     raise BranchMoved(
         f"{sprint.branch} is at {actual[:12]}, which does not contain {expected[:12]}, where the weaver left it; "
@@ -68,22 +68,24 @@ def standing(shop: Workshop, sprint: Sprint) -> tuple[str, str | None]:
     )
 
 
-def settled(shop: Workshop, sprint: Sprint) -> str:
+def settled(context: Context, sprint: Sprint) -> str:
     """Bring the sprint's branch to where the log says it is; return the commit to go on from. Raises BranchMoved."""
-    tip, behind = standing(shop, sprint)
+    tip, behind = standing(context, sprint)
     if behind is not None:
-        shop.git("update-ref", "-m", "team-mail: go on", f"refs/heads/{sprint.branch}", tip, behind)
+        context.git("update-ref", "-m", "team-mail: go on", f"refs/heads/{sprint.branch}", tip, behind)
     return tip
 
 
-def preview(shop: Workshop, state: State, patches: Sequence[Patch], tip: str) -> Woven:
+def preview(context: Context, state: State, patches: Sequence[Patch], tip: str) -> Woven:
     """Weave as `integrate` would, without the gates; what git makes on the way is thrown away."""
     with tempfile.TemporaryDirectory(prefix="team-mail-") as scratch:
-        return weave(shop.git.using(objects=Path(scratch)), tip, [offer(shop, state, patch) for patch in patches])
+        return weave(
+            context.git.using(objects=Path(scratch)), tip, [submission(context, state, patch) for patch in patches]
+        )
 
 
 def integrate(
-    shop: Workshop,
+    context: Context,
     state: State,
     patches: Sequence[Patch],
     stop: threading.Event | None = None,
@@ -94,35 +96,35 @@ def integrate(
     Raises Stopped once `stop` is set while a gate is at work.
     """
     assert state.sprint is not None  # noqa: S101 - a plan weaves only in a sprint
-    tip = settled(shop, state.sprint)
-    offers = [offer(shop, state, patch) for patch in patches]
-    woven = weave(shop.git, tip, offers)
-    gates = gates_of(shop)
+    tip = settled(context, state.sprint)
+    submissions = [submission(context, state, patch) for patch in patches]
+    woven = weave(context.git, tip, submissions)
+    gates = gates_of(context)
     if not gates or not woven.landed:
         return Integration(state.sprint, state.tick, woven)
 
-    def judging(gate: Gate, commit: str) -> Verdict:
+    def judging(gate: Gate, commit: str) -> GateResult:
         tell(f"gate {gate.name}: trying {commit[:12]}")
-        return judge(shop.git, gate, commit, partial(checkout, shop), stop)
+        return judge(context.git, gate, commit, partial(checkout, context), stop)
 
     found = sift(
-        shop.git, woven, offers, gates,
+        context.git, woven, submissions, gates,
         judging,
-        state.green, lambda rest: weave(shop.git, tip, rest),
+        state.green, lambda rest: weave(context.git, tip, rest),
     )  # fmt: skip
     return Integration(state.sprint, state.tick, found.woven, found.culprits, found.verdicts, found.red_before)
 
 
-def gates_of(shop: Workshop) -> list[Gate]:
+def gates_of(context: Context) -> list[Gate]:
     """List the gates of the settings, in their order."""
-    told = shop.settings.gates.items()
+    told = context.settings.gates.items()
     return [Gate(name, one.command, one.timeout, one.threshold, one.key) for name, one in told]
 
 
 @contextmanager
-def checkout(shop: Workshop, commit: str) -> Generator[Path]:
+def checkout(context: Context, commit: str) -> Generator[Path]:
     """Lend a private clone of a commit, for a gate to try."""
-    workspace = shop.mirror.workspace(f"gate-{commit[:16]}-{secrets.token_hex(4)}", commit, "gate")
+    workspace = context.mirror.workspace(f"gate-{commit[:16]}-{secrets.token_hex(4)}", commit, "gate")
     try:
         yield workspace.path
     finally:
@@ -130,13 +132,13 @@ def checkout(shop: Workshop, commit: str) -> Generator[Path]:
             workspace.remove()
 
 
-def offer(shop: Workshop, state: State, patch: Patch) -> Offer:
+def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:
     """Put a captured patch before the weaver, with what it may touch and how long it has waited."""
-    persona = shop.roster.get(patch.persona)
+    persona = context.roster.get(patch.persona)
     earlier = sum(p.persona == patch.persona and p.status == "conflicted" for p in state.patches)
     files = ", ".join(patch.files[:3]) + (f" and {len(patch.files) - 3} more" if len(patch.files) > 3 else "")  # noqa: PLR2004
-    return Offer(
-        patch.run, patch.persona, patch.base, shop.mailbox.blobs.read(patch.sha256), patch.seq,
+    return PatchSubmission(
+        patch.run, patch.persona, patch.base, context.mailbox.blobs.read(patch.sha256), patch.seq,
         f"{patch.task or patch.persona}: {files}", patch.ts, persona.priority if persona else 0, earlier,
         persona.paths if persona else (), patch.approved,
         (("Team-Mail-Run", patch.run), ("Team-Mail-Head", f"{patch.seq}:{patch.hash}")),

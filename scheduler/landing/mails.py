@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ...mail.render import clean, line
-from ..weaver.patch import Offer
+from ..weaver.patch import PatchSubmission
 from ..weaver.refusal import why_sensitive
-from ..weaver.result import BINARY, Clash, Conflicted, Held, Refused
-from .gate import Verdict
+from ..weaver.result import BINARY, Conflicted, ConflictHunk, NeedsApproval, Refused
+from .gate import GateResult
 
 Text = tuple[str, str, dict[str, Any]]
 
@@ -30,21 +30,21 @@ def about_conflict(one: Conflicted, place: str) -> Text:
 
     `place` is where a shell at the new base finds the patch; it may begin with a variable.
     """
-    files = list(dict.fromkeys(clash.file for clash in one.clashes))
-    apart = list(dict.fromkeys(clash.file for clash in one.clashes if clash.apart))
-    whole = [clash.file for clash in one.clashes if clash.yours.startswith(BINARY) and not clash.apart]
+    files = list(dict.fromkeys(hunk.file for hunk in one.hunks))
+    apart = list(dict.fromkeys(hunk.file for hunk in one.hunks if hunk.apart))
+    whole = [hunk.file for hunk in one.hunks if hunk.yours.startswith(BINARY) and not hunk.apart]
     marked = [file for file in files if file not in {*whole, *apart}]
     commands = _commands(place, marked, apart)
-    rivals = list(dict.fromkeys(who for clash in one.clashes for who, _, _ in clash.landed_by))
+    rivals = list(dict.fromkeys(who for hunk in one.hunks for who, _, _ in hunk.landed_by))
     body = [
         "Your patch was not landed: others had changed the same places before it.",
         "Nothing of it is on the branch, and nothing of it is lost.",
-        f"  run   {one.offer.key}",
-        f"  base  {one.offer.base}",
+        f"  run   {one.submission.key}",
+        f"  base  {one.submission.base}",
         "",
-        f"{_count(len(one.clashes), 'conflict')}:",
-        *(f"- {_headline(clash)}" for clash in one.clashes[:_MOST]),
-        *([f"- and {len(one.clashes) - _MOST} more"] if len(one.clashes) > _MOST else []),
+        f"{_count(len(one.hunks), 'conflict')}:",
+        *(f"- {_headline(hunk)}" for hunk in one.hunks[:_MOST]),
+        *([f"- and {len(one.hunks) - _MOST} more"] if len(one.hunks) > _MOST else []),
         "",
         f"The new base is {one.tip}; your next workspace is a clone of it. There, run:",
         "",
@@ -52,16 +52,16 @@ def about_conflict(one: Conflicted, place: str) -> Text:
         "",
         *_how(marked, whole, apart),
         "",
-        *_shown(one.clashes),
+        *_shown(one.hunks),
     ]
     payload = {
-        "run": one.offer.key,
-        "base": one.offer.base,
+        "run": one.submission.key,
+        "base": one.submission.base,
         "tip": one.tip,
         "signature": one.signature,
         "files": files,
         "commands": commands,
-        "landed_by": [[*who] for who in sorted({who for clash in one.clashes for who in clash.landed_by})],
+        "landed_by": [[*who] for who in sorted({who for hunk in one.hunks for who in hunk.landed_by})],
     }
     by = f" with {_names(rivals)}" if rivals else ""
     return f"Conflict{by} in {_names(files)}", "\n".join(body), payload
@@ -70,37 +70,39 @@ def about_conflict(one: Conflicted, place: str) -> Text:
 def about_refused(one: Refused) -> Text:
     """Tell an author why a patch is not taken at all."""
     body = (
-        f"Your patch (run {one.offer.key}) was refused: {line(one.reason)}.\n\n"
+        f"Your patch (run {one.submission.key}) was refused: {line(one.reason)}.\n\n"
         "Nothing of it is on the branch; it is attached. Make your change again without that, in your next workspace; "
         "what is there when your run ends is taken as your next patch.\n"
     )
-    return f"Refused: {line(one.reason)}", body, {"run": one.offer.key, "reason": one.reason}
+    return f"Refused: {line(one.reason)}", body, {"run": one.submission.key, "reason": one.reason}
 
 
-def handed_over(text: Text, offer: Offer, place: str) -> Text:
+def handed_over(text: Text, submission: PatchSubmission, place: str) -> Text:
     """Turn what a patch's author would be told into what the human is, where nobody is left to try it again.
 
     `place` is where the patch lies.
     """
     subject, body, payload = text
     head = [
-        f"{offer.persona} made this ({line(offer.subject)}) and will not try it again: it was the last attempt.",
+        f"{submission.persona} made this and will not try it again, for it was the last attempt:",
+        f"  {line(submission.subject)}",
         "To take it by hand, at the top of the repository:",
         "",
         f'    git apply --3way "{place}"',
         "",
-        f"What {offer.persona} would have been told:",
+        f"What {submission.persona} would have been told:",
         "",
         body,
     ]
-    return f"{offer.persona}: {subject}", "\n".join(head), payload
+    return f"{submission.persona}: {subject}", "\n".join(head), payload
 
 
-def about_held(one: Held) -> Text:
+def about_held(one: NeedsApproval) -> Text:
     """Ask the human to approve a patch to sensitive files."""
-    short = shlex.quote(one.offer.key)
+    short = shlex.quote(one.submission.key)
     body = [
-        f"A patch of {one.offer.persona} (run {one.offer.key}, made against {one.offer.base[:_SHORT]}) waits for you,",
+        f"A patch of {one.submission.persona} waits for you (run {one.submission.key},",
+        f"made against {one.submission.base[:_SHORT]}),",
         "because it changes files that have power over machines, agents or git:",
         *(f"- {_name(file)}: {why_sensitive(file) or 'sensitive'}" for file in one.files),
         "",
@@ -108,14 +110,14 @@ def about_held(one: Held) -> Text:
         "",
         f"    scheduler approve {short}",
         "",
-        f"or leave it, and say why: team-mail send --to {shlex.quote(one.offer.persona)} --subject ...",
+        f"or leave it, and say why: team-mail send --to {shlex.quote(one.submission.persona)} --subject ...",
         "The rest of the team goes on meanwhile.",
     ]
-    files = {"run": one.offer.key, "persona": one.offer.persona, "files": [*one.files]}
-    return f"Approve {one.offer.persona}'s change to {_names(one.files)}?", "\n".join(body), files
+    files = {"run": one.submission.key, "persona": one.submission.persona, "files": [*one.files]}
+    return f"Approve {one.submission.persona}'s change to {_names(one.files)}?", "\n".join(body), files
 
 
-def about_red_before(verdict: Verdict) -> Text:
+def about_red_before(verdict: GateResult) -> Text:
     """Tell the human that a gate was failing before any of these patches, so that it could not judge them."""
     body = [
         f"Gate {verdict.gate} fails at {verdict.commit[:_SHORT]} already, before any patch of this tick",
@@ -127,12 +129,12 @@ def about_red_before(verdict: Verdict) -> Text:
     return f"Gate {verdict.gate} was red before the sprint's work", "\n".join(body), {"gate": verdict.gate}
 
 
-def about_rejected(offer: Offer, verdict: Verdict, tip: str) -> Text:
+def about_rejected(submission: PatchSubmission, verdict: GateResult, tip: str) -> Text:
     """Tell an author that a gate is red with a patch and green without it, and what the gate printed."""
     log = clean(verdict.log.decode(errors="replace"))[-_LOG:]
     why = line(verdict.detail) or f"exit {verdict.exit}"
     body = [
-        f"Your patch (run {offer.key}, made against {offer.base}) was taken out:",
+        f"Your patch (run {submission.key}, made against {submission.base}) was taken out:",
         f"the gate {verdict.gate} passes without it and fails with it ({why}; run {_count(verdict.tries, 'time')}).",
         f"It was tried as commit {verdict.commit}. Nothing of it is on the branch; it is attached.",
         "",
@@ -142,7 +144,7 @@ def about_rejected(offer: Offer, verdict: Verdict, tip: str) -> Text:
         *(f"    {row}" for row in log.splitlines()),
     ]
     payload = {
-        "run": offer.key,
+        "run": submission.key,
         "gate": verdict.gate,
         "commit": verdict.commit,
         "score": verdict.score,
@@ -176,17 +178,17 @@ def _how(marked: Sequence[str], whole: Sequence[str], apart: Sequence[str]) -> I
     yield "Run the project's tests, and end your run: what is in the workspace then is your new patch."
 
 
-def _shown(clashes: Iterable[Clash]) -> Iterator[str]:
+def _shown(hunks: Iterable[ConflictHunk]) -> Iterator[str]:
     """Write the places, each with all its sides, as long as there is room."""
     room = _ROOM
-    for number, clash in enumerate(clashes, 1):
-        if not clash.theirs + clash.yours:
+    for number, hunk in enumerate(hunks, 1):
+        if not hunk.theirs + hunk.yours:
             room = 0
         rows = [
-            f"{number}. {_headline(clash)}",
-            *(_side("both started from", clash.was) if clash.was else []),
-            *_side("on the branch now", clash.theirs),
-            *_side("your patch wanted", clash.yours),
+            f"{number}. {_headline(hunk)}",
+            *(_side("both started from", hunk.was) if hunk.was else []),
+            *_side("on the branch now", hunk.theirs),
+            *_side("your patch wanted", hunk.yours),
             "",
         ]
         room -= sum(map(len, rows)) + len(rows)
@@ -201,11 +203,11 @@ def _side(title: str, side: str) -> list[str]:
     return [f"   {title}:", *(f"   | {row}" for row in rows or ["(nothing)"])]
 
 
-def _headline(clash: Clash) -> str:
-    where = f"{_name(clash.file)}, line {clash.line}" if clash.line else _name(clash.file)
+def _headline(hunk: ConflictHunk) -> str:
+    where = f"{_name(hunk.file)}, line {hunk.line}" if hunk.line else _name(hunk.file)
     by = "; ".join(
         f"{line(who)} in {commit[:_SHORT]}{f' (run {line(run)})' if run else ''}"
-        for who, commit, run in clash.landed_by[:_MOST]
+        for who, commit, run in hunk.landed_by[:_MOST]
     )
     return f"{where}, changed by {by}" if by else where
 

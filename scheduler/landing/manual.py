@@ -12,7 +12,7 @@ from ...mail.errors import UsageError
 from ...personas.errors import GitError
 from ...personas.git import Git, find_repository, with_drivers
 from ..errors import BranchMoved
-from ..weaver.patch import Offer
+from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 from ..weaver.weave import weave
 
@@ -31,25 +31,27 @@ def weave_by_hand(
     tip = _commit(git, onto)
     refs = [str(path) for path in patches if path.parts[:1] == ("refs",)]
     files = [path for path in patches if str(path) not in refs]
-    pulls = [replace(offer, age=offer.age + len(files)) for offer in offers_from_pulls(git, refs, onto)]
-    offers = [*offers_from_files(git, files, _commit(git, base)), *pulls]
+    pulls = [
+        replace(submission, age=submission.age + len(files)) for submission in submissions_from_pulls(git, refs, onto)
+    ]
+    submissions = [*submissions_from_files(git, files, _commit(git, base)), *pulls]
     if branch is None:
         with tempfile.TemporaryDirectory(prefix="team-mail-") as scratch:
-            return weave(git.using(objects=Path(scratch)), tip, offers), None
+            return weave(git.using(objects=Path(scratch)), tip, submissions), None
     ref = f"refs/heads/{branch}"
     if git.run("check-ref-format", ref).returncode:
         raise UsageError(f"{branch!r} is no name for a branch; give another one with --branch")
     if not git.run("rev-parse", "--verify", "--quiet", ref).returncode:
         raise BranchMoved(f"{branch} is there already; delete it (git branch -D {branch}) or name another: --branch")
-    woven = weave(git, tip, offers)
+    woven = weave(git, tip, submissions)
     git("update-ref", "-m", "team-mail: weave", ref, woven.tip, "0" * len(tip))
     return woven, branch
 
 
-def offers_from_files(git: Git, patches: Sequence[Path], base: str) -> list[Offer]:
+def submissions_from_files(git: Git, patches: Sequence[Path], base: str) -> list[PatchSubmission]:
     """Read patch files made against a commit, whose date they bear; their names are personas. Raises UsageError."""
     when = git.line("show", "-s", "--format=%cI", base)
-    offers: list[Offer] = []
+    submissions: list[PatchSubmission] = []
     names = Counter(path.name for path in patches)
     for age, path in enumerate(patches):
         key = path.name if names[path.name] == 1 else f"{age + 1}:{path}"
@@ -57,16 +59,16 @@ def offers_from_files(git: Git, patches: Sequence[Path], base: str) -> list[Offe
             patch = path.read_bytes()
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}; give files that hold patches") from None
-        offers.append(Offer(key, path.name.removesuffix(".patch"), base, patch, age, path.name, when))
-    return offers
+        submissions.append(PatchSubmission(key, path.name.removesuffix(".patch"), base, patch, age, path.name, when))
+    return submissions
 
 
-def offers_from_pulls(git: Git, refs: Sequence[str], onto: str) -> list[Offer]:
+def submissions_from_pulls(git: Git, refs: Sequence[str], onto: str) -> list[PatchSubmission]:
     """Read the patches of pull requests: what each ref (`refs/pull/7/head`) has beyond where it left `onto`.
 
     The refs must have been fetched. Raises UsageError.
     """
-    offers: list[Offer] = []
+    submissions: list[PatchSubmission] = []
     for age, ref in enumerate(refs):
         head = _commit(git, ref)
         found = git.run("merge-base", _commit(git, onto), head)
@@ -75,8 +77,10 @@ def offers_from_pulls(git: Git, refs: Sequence[str], onto: str) -> list[Offer]:
         base = found.stdout.decode().strip()
         patch = git(*_PATCH, base, head)
         who, when, subject = git.line("show", "-s", "--format=%an%x00%cI%x00%s", head).split("\0")
-        offers.append(Offer(ref, who, base, patch, age, subject, when, trailers=(("Pull-Request", ref),)))
-    return offers
+        submissions.append(
+            PatchSubmission(ref, who, base, patch, age, subject, when, trailers=(("Pull-Request", ref),))
+        )
+    return submissions
 
 
 def _commit(git: Git, name: str) -> str:

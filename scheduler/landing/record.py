@@ -11,60 +11,67 @@ from typing import Any
 
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
-from ..context import Workshop
+from ..context import Context
 from ..state.facts import Patch
 from ..state.sprints import State
-from ..weaver.patch import Offer
-from .gate import Verdict
+from ..weaver.patch import PatchSubmission
+from .gate import GateResult
 from .integrate import Integration
 from .mails import Text, about_conflict, about_held, about_red_before, about_refused, about_rejected, handed_over
 
 _MOST_FILES = 200  # names in an event
 
 
-def record(shop: Workshop, state: State, done: Integration) -> None:
+def record(context: Context, state: State, done: Integration) -> None:
     """Tell the log of a weave, with a mail to each author it concerns; then move the sprint's branch to its tip.
 
     Raises LogError, then nothing was told; and GitError where somebody moved the branch in between: the weave is on
     record then, and the next tick says what to do about the branch.
     """
-    shop.append([*_drafts(shop, state, done)])
+    context.append([*_drafts(context, state, done)])
     if done.woven.tip != done.woven.start:
         ref = f"refs/heads/{done.sprint.branch}"
-        shop.git("update-ref", "-m", f"team-mail: tick {done.tick}", ref, done.woven.tip, done.woven.start)
+        context.git("update-ref", "-m", f"team-mail: tick {done.tick}", ref, done.woven.tip, done.woven.start)
 
 
-def _drafts(shop: Workshop, state: State, done: Integration) -> Iterator[Draft]:
-    woven, human = done.woven, shop.settings.team.human
+def _drafts(context: Context, state: State, done: Integration) -> Iterator[Draft]:
+    woven, human = done.woven, context.settings.team.human
     yield from (_judged(done, verdict) for verdict in done.verdicts)
     for one in woven.landed:
-        yield _decided(done, one.offer, "landed", commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]])
+        yield _decided(done, one.submission, "landed", commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]])
     for one in woven.conflicted:
-        files = sorted({clash.file for clash in one.clashes})[:_MOST_FILES]
-        place = _place("$TEAM_HOME", state.patch(one.offer.key))
-        yield _mail(shop, one.offer, *_told(done, state, one.offer, about_conflict(one, place)), "conflict")
-        yield _decided(done, one.offer, "conflicted", signature=one.signature, files=files, tip=one.tip)
+        files = sorted({hunk.file for hunk in one.hunks})[:_MOST_FILES]
+        place = _place("$TEAM_HOME", state.patch(one.submission.key))
+        yield _mail(
+            context, one.submission, *_told(done, state, one.submission, about_conflict(one, place)), "conflict"
+        )
+        yield _decided(done, one.submission, "conflicted", signature=one.signature, files=files, tip=one.tip)
     for one in woven.refused:
-        yield _mail(shop, one.offer, *_told(done, state, one.offer, about_refused(one)), "feedback")
-        yield _decided(done, one.offer, "refused", why=one.reason)
+        yield _mail(context, one.submission, *_told(done, state, one.submission, about_refused(one)), "feedback")
+        yield _decided(done, one.submission, "refused", why=one.reason)
     for one in woven.held:
-        yield _mail(shop, one.offer, human, about_held(one), "question")
-        yield _decided(done, one.offer, "held", files=[*one.files[:_MOST_FILES]], why="sensitive files")
-    for offer, verdict in done.rejected:
-        yield _mail(shop, offer, *_told(done, state, offer, about_rejected(offer, verdict, woven.tip)), "feedback")
-        yield _decided(done, offer, "rejected", why=f"gate {verdict.gate}", gate=verdict.gate)
-    yield from (_red_before(shop, verdict) for verdict in done.red_before)
+        yield _mail(context, one.submission, human, about_held(one), "question")
+        yield _decided(done, one.submission, "held", files=[*one.files[:_MOST_FILES]], why="sensitive files")
+    for submission, verdict in done.rejected:
+        yield _mail(
+            context,
+            submission,
+            *_told(done, state, submission, about_rejected(submission, verdict, woven.tip)),
+            "feedback",
+        )
+        yield _decided(done, submission, "rejected", why=f"gate {verdict.gate}", gate=verdict.gate)
+    yield from (_red_before(context, verdict) for verdict in done.red_before)
     yield _woven(done)
 
 
-def _red_before(shop: Workshop, verdict: Verdict) -> Draft:
+def _red_before(context: Context, verdict: GateResult) -> Draft:
     """Tell the human once for each tree."""
     subject, body, payload = about_red_before(verdict)
     letter = Letter(
-        "weaver", [shop.settings.team.human], subject, body, type="escalate", payload=payload, priority="high",
+        "weaver", [context.settings.team.human], subject, body, type="escalate", payload=payload, priority="high",
         key=f"red {verdict.mark} {verdict.tree}",
     )  # fmt: skip
-    return letter.draft(shop.mailbox.directory, shop.mailbox.blobs)
+    return letter.draft(context.mailbox.directory, context.mailbox.blobs)
 
 
 def _woven(done: Integration) -> Draft:
@@ -74,19 +81,21 @@ def _woven(done: Integration) -> Draft:
         "tick": done.tick,
         "start": woven.start,
         "tip": woven.tip,
-        "order": [one.offer.key for one in woven.landed],
+        "order": [one.submission.key for one in woven.landed],
         "conflicts": [[one, other, [*files[:_MOST_FILES]]] for one, other, files in woven.conflicts],
         **_tags(done),
     }
     parts = (woven.landed, woven.conflicted, woven.refused, woven.held)
-    keys = sorted([one.offer.key for part in parts for one in part] + [offer.key for offer, _ in done.rejected])
+    keys = sorted(
+        [one.submission.key for part in parts for one in part] + [submission.key for submission, _ in done.rejected]
+    )
     return Draft("weave.done", "weaver", data=data, id=derived_id("weave", woven.start, *keys))
 
 
-def _decided(done: Integration, offer: Offer, verb: str, **data: Any) -> Draft:
-    own = derived_id(f"patch.{verb}", offer.key, str(done.tick))
-    told = {"persona": offer.persona, "tick": done.tick, **data, **_tags(done)}
-    return Draft(f"patch.{verb}", "weaver", ref=offer.key, data=told, id=own)
+def _decided(done: Integration, submission: PatchSubmission, verb: str, **data: Any) -> Draft:
+    own = derived_id(f"patch.{verb}", submission.key, str(done.tick))
+    told = {"persona": submission.persona, "tick": done.tick, **data, **_tags(done)}
+    return Draft(f"patch.{verb}", "weaver", ref=submission.key, data=told, id=own)
 
 
 def _tags(done: Integration) -> dict[str, Any]:
@@ -94,7 +103,7 @@ def _tags(done: Integration) -> dict[str, Any]:
     return {"dispatch": done.sprint.dispatch} if done.sprint.dispatch else {}
 
 
-def _judged(done: Integration, verdict: Verdict) -> Draft:
+def _judged(done: Integration, verdict: GateResult) -> Draft:
     data = {
         "sprint": done.sprint.number,
         "tick": done.tick,
@@ -120,22 +129,22 @@ def _judged(done: Integration, verdict: Verdict) -> Draft:
     return Draft("gate.judged", "weaver", data=data, id=own)
 
 
-def _told(done: Integration, state: State, offer: Offer, text: Text) -> tuple[str, Text]:
+def _told(done: Integration, state: State, submission: PatchSubmission, text: Text) -> tuple[str, Text]:
     """Return who is told what became of a patch, and in which words."""
-    to = done.addressee(offer)
-    if to == offer.persona:
+    to = done.addressee(submission)
+    if to == submission.persona:
         return to, text
-    return to, handed_over(text, offer, _place(".team", state.patch(offer.key)))
+    return to, handed_over(text, submission, _place(".team", state.patch(submission.key)))
 
 
-def _mail(shop: Workshop, offer: Offer, to: str, text: Text, kind: str) -> Draft:
+def _mail(context: Context, submission: PatchSubmission, to: str, text: Text, kind: str) -> Draft:
     subject, body, payload = text
-    attached = [(f"{offer.persona}.patch", offer.patch)]
+    attached = [(f"{submission.persona}.patch", submission.patch)]
     letter = Letter(
         "weaver", [to], subject[:200], body, type=kind, payload=payload, priority="high", attachments=attached,
-        key=f"{kind} {offer.key}",
+        key=f"{kind} {submission.key}",
     )  # fmt: skip
-    return letter.draft(shop.mailbox.directory, shop.mailbox.blobs)
+    return letter.draft(context.mailbox.directory, context.mailbox.blobs)
 
 
 def _place(home: str, patch: Patch | None) -> str:

@@ -49,7 +49,7 @@ class Roadmap:
     phases: tuple[Phase, ...]
     items: tuple[Item, ...]
     workers: int | None = None
-    walls: bool = True
+    phase_barriers: bool = True
 
 
 @dataclass(frozen=True)

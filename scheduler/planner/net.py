@@ -16,7 +16,7 @@ from typing import cast
 
 
 @dataclass(frozen=True)
-class Play:
+class Simulation:
     """What came of one play: the tasks in the order in which they started, and each one's worker, start and end."""
 
     order: Sequence[int]
@@ -31,7 +31,7 @@ class Play:
 
 
 @dataclass(frozen=True)
-class Net:
+class TaskNet:
     """Tasks by number: how long each takes, what it waits for, what waits for it, and with whom it never runs."""
 
     length: Sequence[float]
@@ -59,23 +59,23 @@ class Net:
         return max(1, len(self.length) + edges // 10)
 
     @cached_property
-    def turned(self) -> Net:
+    def turned(self) -> TaskNet:
         """The same net, seen from its end."""
-        return Net(self.length, self.behind, self.before, self.apart)
+        return TaskNet(self.length, self.behind, self.before, self.apart)
 
-    def play(self, rank: Sequence[float], workers: int) -> Play:
+    def play(self, rank: Sequence[float], workers: int) -> Simulation:
         """Start whatever is ready, the lowest rank first, as soon as a worker is free."""
         stage = _Stage(self, rank, workers)
         while stage.going:
             stage.start_ready()
             stage.end_next()
-        return Play(stage.order, stage.worker, stage.start, stage.end)
+        return Simulation(stage.order, stage.worker, stage.start, stage.end)
 
 
 class _Stage:
     """A play under way: the clock, who is ready in order of rank, who runs, and who is kept apart from those."""
 
-    def __init__(self, net: Net, rank: Sequence[float], workers: int) -> None:
+    def __init__(self, net: TaskNet, rank: Sequence[float], workers: int) -> None:
         count = len(net.length)
         self.net, self.rank, self.now = net, rank, 0.0
         self.waits = [len(before) for before in net.before]
@@ -126,7 +126,7 @@ class _Stage:
 
 def net_of(
     durations: Mapping[str, float], after: Mapping[str, Collection[str]], apart: Iterable[tuple[str, str]] = ()
-) -> Net:
+) -> TaskNet:
     """Give each task its number, in the order given; edges to what has no duration are left out.
 
     Raises ValueError for tasks that wait for each other.
@@ -141,7 +141,7 @@ def net_of(
     for one, other in apart:
         if one in places and other in places:
             rivals[places[one]][places[other]] = rivals[places[other]][places[one]] = None
-    net = Net([*durations.values()], before, behind, rivals)
+    net = TaskNet([*durations.values()], before, behind, rivals)
     try:
         net.order  # noqa: B018 - whoever plays a net relies on it
     except CycleError as knot:

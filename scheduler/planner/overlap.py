@@ -31,7 +31,7 @@ _FILE = re.compile(r".*[^/]\.[A-Za-z]\w*")  # it ends as the names of files do: 
 Pair = tuple[int, int]  # places of two items in the roadmap, the earlier one in front
 
 
-class Touch(NamedTuple):
+class FileClaim(NamedTuple):
     """One way to touch files. All its paths begin with `start` and end with `end`; `path` says that it has no wildcard.
 
     `**/*.py` means files: that a folder may be called so and hold pages is no reason for it to meet `**/*.md`. So what
@@ -62,7 +62,7 @@ def overlaps(roadmap: Roadmap) -> tuple[Overlap, ...]:
 
 def _shared(items: Sequence[Item]) -> dict[Pair, dict[str, None]]:
     """Map each pair of items to the files that both touch: of each two globs that meet the narrower one."""
-    touched_by: dict[Touch, list[int]] = {}
+    touched_by: dict[FileClaim, list[int]] = {}
     for place, item in enumerate(items):
         for touch in () if item.manual else dict.fromkeys(_touches(item)):
             touched_by.setdefault(touch, []).append(place)
@@ -82,12 +82,12 @@ def _shared(items: Sequence[Item]) -> dict[Pair, dict[str, None]]:
     return shared
 
 
-def _touches(item: Item) -> Iterator[Touch]:
+def _touches(item: Item) -> Iterator[FileClaim]:
     moved = [path for pair in item.renames for path in pair]
     for kind, globs in ((_CHANGES, item.files), (_CREATES, item.creates), (_MOVES, moved)):
         for glob in globs:
             path, ends = is_path(glob), end(glob) if _FILE.fullmatch(glob) else ""
-            yield Touch(start(glob), glob, kind, path, ends, folder(glob) if ends and not path else "")
+            yield FileClaim(start(glob), glob, kind, path, ends, folder(glob) if ends and not path else "")
 
 
 class _Comparing:
@@ -102,7 +102,7 @@ class _Comparing:
         if self._left < 0:
             raise InvalidTasks([f"files: comparing every glob with every other would take too long; {_FEWER}"])
 
-    def meeting(self, touches: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
+    def meeting(self, touches: Sequence[FileClaim]) -> Iterator[tuple[FileClaim, FileClaim]]:
         """Go through the pairs that meet, each once."""
         for one, other in _near(touches):
             self.spend(1)
@@ -110,7 +110,7 @@ class _Comparing:
             if ends and self._meet(one, other):
                 yield one, other
 
-    def _meet(self, one: Touch, other: Touch) -> bool:
+    def _meet(self, one: FileClaim, other: FileClaim) -> bool:
         """Tell whether two touch one path; `other` begins as `one` does."""
         if {one.kind, other.kind} == {_CHANGES, _CREATES}:
             made, changed = (one, other) if one.kind == _CREATES else (other, one)
@@ -136,12 +136,12 @@ class _Comparing:
         return known
 
 
-def _near(touches: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
+def _near(touches: Sequence[FileClaim]) -> Iterator[tuple[FileClaim, FileClaim]]:
     """Go through the pairs that may meet: what begins otherwise cannot, nor what lies in another folder.
 
     In a sorted list those that begin alike stand together.
     """
-    lying: dict[str, list[Touch]] = {}
+    lying: dict[str, list[FileClaim]] = {}
     for touch in touches:
         lying.setdefault(touch.folder, []).append(touch)
     for one in touches:
@@ -152,7 +152,7 @@ def _near(touches: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
                 yield one, group[at]
 
 
-def _narrower(one: Touch, other: Touch) -> Touch:
+def _narrower(one: FileClaim, other: FileClaim) -> FileClaim:
     return max(one, other, key=lambda touch: (len(touch.start), touch.path, len(touch.glob)))
 
 
@@ -166,7 +166,7 @@ def _pairs(ones: Sequence[int], others: Sequence[int]) -> Iterator[Pair]:
 def _ordered(roadmap: Roadmap, pairs: Collection[Pair]) -> set[Pair]:
     """Find the pairs that never run at once, be it by what they depend on or by a wall between their phases."""
     items = roadmap.items
-    walled = {(one, other) for one, other in pairs if roadmap.walls and items[one].phase != items[other].phase}
+    walled = {(one, other) for one, other in pairs if roadmap.phase_barriers and items[one].phase != items[other].phase}
     asked = {(items[one].id, items[other].id): (one, other) for one, other in set(pairs) - walled}
     waiting = depending(nodes(items), [*asked, *((other, one) for one, other in asked)])
     return walled | {pair for (one, other), pair in asked.items() if {(one, other), (other, one)} & waiting}

@@ -150,7 +150,7 @@ class RoadmapEntry(Entry):
 
     title: Words = ""
     workers: Annotated[Workers, BeforeValidator(_whole)] | None = None
-    walls: Flag = True
+    phase_barriers: Flag = True
     phases: Entries = ()
     tasks: Entries = ()
 

@@ -41,7 +41,7 @@ def read_roadmap(data: bytes, name: str, personas: Collection[str] | None) -> Ro
     phases = [_phase(raw, path, problems) for path, raw in _entries(table, "phases")] or [Phase("")]
     placed, unread = _tasks(table, problems)
     items = tuple(one.item for one in placed)
-    roadmap = Roadmap(head.title or title, tuple(phases), items, head.workers, head.walls)
+    roadmap = Roadmap(head.title or title, tuple(phases), items, head.workers, head.phase_barriers)
     check_whole(roadmap, placed, unread, problems)
     if personas is not None:
         check_personas(placed, personas, problems)

@@ -55,7 +55,7 @@ def check_whole(roadmap: Roadmap, placed: Sequence[Placed], unread: Collection[s
             path = where((*one.path, "dependencies", at))
             if name not in names:
                 problems.add(f"{path}: {unknown_text(one.item.id, name)}", name, names)
-            elif name in items and roadmap.walls and items[name].item.phase > one.item.phase:
+            elif name in items and roadmap.phase_barriers and items[name].item.phase > one.item.phase:
                 problems.add(f"{path}: {_too_late(roadmap, one.item, items[name].item)}")
     for circle in cycles(nodes(one.item for one in placed)):
         problems.add(f"{where((*items[circle[0]].path, 'dependencies'))}: {circle_text(circle)}")
@@ -81,5 +81,5 @@ def _too_late(roadmap: Roadmap, item: Item, need: Item) -> str:
     title = shown(roadmap.phases[need.phase].title) or str(need.phase + 1)
     return (
         f"Task '{item.id}' depends on '{need.id}' of a later phase, {title}; move one of them, "
-        "or write walls: false at the top"
+        "or write phase_barriers: false at the top"
     )

@@ -12,7 +12,7 @@ from itertools import islice
 from random import Random
 from typing import NamedTuple
 
-from .net import Net, Play, net_of
+from .net import Simulation, TaskNet, net_of
 
 NEAR = 1e-9  # two times that differ by less, in proportion, are the same: sums of floats
 _WORK = 16_000  # plays times the size of the net that one schedule may cost: about 50 ms
@@ -106,11 +106,11 @@ def same(one: float, other: float) -> bool:
     return abs(one - other) <= NEAR * max(abs(one), abs(other), 1.0)
 
 
-def _bound(net: Net, workers: int) -> float:
+def _bound(net: TaskNet, workers: int) -> float:
     return max(max(net.tails, default=0.0), sum(net.length) / workers)
 
 
-def _best(net: Net, workers: int, goal: float, plays: int) -> Play:
+def _best(net: TaskNet, workers: int, goal: float, plays: int) -> Simulation:
     """Play in many orders, and keep the shortest; where the bound is met there is nothing left to look for."""
     enough = max(_bound(net, workers), goal) * (1 + NEAR)
     tried = _plays(net, workers)
@@ -122,13 +122,13 @@ def _best(net: Net, workers: int, goal: float, plays: int) -> Play:
     return best
 
 
-def _plays(net: Net, workers: int) -> Iterator[Play]:
+def _plays(net: TaskNet, workers: int) -> Iterator[Simulation]:
     """Play from one order after the other: first those with a reason, then tails that chance has shaken."""
     for rank in _ranks(net):
         yield from _shifted(net, net.play(rank, workers), workers)
 
 
-def _ranks(net: Net) -> Iterator[list[float]]:
+def _ranks(net: TaskNet) -> Iterator[list[float]]:
     work = _work_behind(net)
     yield [-tail for tail in net.tails]
     yield [-length for length in net.length]
@@ -139,7 +139,7 @@ def _ranks(net: Net) -> Iterator[list[float]]:
         yield [-tail * (1 + chance.uniform(-_NOISE, _NOISE)) for tail in net.tails]
 
 
-def _work_behind(net: Net) -> list[float]:
+def _work_behind(net: TaskNet) -> list[float]:
     """For each task, the work that waits for it, shared by all that it waits for."""
     work = [*net.length]
     for task in reversed(net.order):
@@ -147,7 +147,7 @@ def _work_behind(net: Net) -> list[float]:
     return work
 
 
-def _shifted(net: Net, play: Play, workers: int) -> Iterator[Play]:
+def _shifted(net: TaskNet, play: Simulation, workers: int) -> Iterator[Simulation]:
     """Shift everything as late as it can be and as early again, for as long as that makes it shorter now and then."""
     yield play
     best, patience = play.makespan, _SHIFTS

@@ -21,7 +21,7 @@ from ..tasks.strict import read_json
 from ..tasks.task import DispatchInput, Task
 from .branch import slug, unique
 from .item import Item, Roadmap
-from .work_plan import Blueprint
+from .work_plan import WorkPlan
 
 DEFAULT = "forge"  # the bundled persona that takes any task in words
 TYPED = ("coder", "debug")  # these take input of a form that a roadmap does not have
@@ -29,7 +29,7 @@ _GENEROUS, _LEAST = 2.0, 300.0  # a task may take twice its estimate, and 5 minu
 
 
 @dataclass(frozen=True)
-class WorkOrder:
+class DispatchTasks:
     """What can be dispatched, as `tasks.json`, and people's work: `first` before it, `later` in its midst or behind.
 
     `left` are the tasks left out because they wait for people's work that comes later, each with what it waits for.
@@ -41,7 +41,7 @@ class WorkOrder:
     left: tuple[tuple[Item, Item], ...]
 
 
-def work_order(blueprint: Blueprint, given: DispatchInput | None = None) -> WorkOrder:
+def work_order(blueprint: WorkPlan, given: DispatchInput | None = None) -> DispatchTasks:
     """Make tasks of all that agents can do by themselves; `given` are the tasks that the roadmap was read from, if so.
 
     Raises InvalidTasks where a persona takes input that a roadmap does not have.
@@ -57,7 +57,7 @@ def work_order(blueprint: Blueprint, given: DispatchInput | None = None) -> Work
         if not item.manual and any(above[task] & bits[cause.id] for cause in later)
     }
     going = [task for task, item in items.items() if not item.manual and task not in left]
-    return WorkOrder(
+    return DispatchTasks(
         _document(blueprint, given, going, _reduced(_through(before, items), going)),
         first=tuple(item for item in manual if item not in later),
         later=tuple(later),
@@ -93,7 +93,7 @@ def without(roadmap: Roadmap, done: Collection[str]) -> Roadmap:
     return replace(roadmap, items=items)
 
 
-def _before(blueprint: Blueprint) -> dict[str, list[str]]:
+def _before(blueprint: WorkPlan) -> dict[str, list[str]]:
     """For each item, what it waits for by its dependencies, by the conflicts in their order, and by the walls."""
     roadmap = blueprint.roadmap
     items = blueprint.items
@@ -101,7 +101,7 @@ def _before(blueprint: Blueprint) -> dict[str, list[str]]:
     for conflict in blueprint.conflicts:
         before[conflict.second].append(conflict.first)
     wall: list[str] = []
-    for phase in range(len(roadmap.phases)) if roadmap.walls else ():
+    for phase in range(len(roadmap.phases)) if roadmap.phase_barriers else ():
         own = [item.id for item in roadmap.items if item.phase == phase]
         for task in own:
             before[task] += wall
@@ -143,7 +143,7 @@ def _reduced(before: Mapping[str, Sequence[str]], tasks: Sequence[str]) -> dict[
 
 
 def _document(
-    blueprint: Blueprint, given: DispatchInput | None, going: Sequence[str], waits: Mapping[str, Sequence[str]]
+    blueprint: WorkPlan, given: DispatchInput | None, going: Sequence[str], waits: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
     names = _names(going)
     own = {task.task_id: task.model_dump(mode="json", exclude_unset=True) for task in (given.tasks if given else ())}

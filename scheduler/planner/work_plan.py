@@ -50,7 +50,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class WorkPlan:
     """A roadmap thought through, on `workers` workers for the reason `chosen`. All times are in seconds.
 
     `parallel` is what the schedule `slots` takes, `ordered` what it takes when tasks in conflict never run at once,
@@ -102,7 +102,7 @@ class Blueprint:
             "title": self.roadmap.title,
             "workers": self.workers,
             "workers_chosen": self.chosen,
-            "walls": self.roadmap.walls,
+            "phase_barriers": self.roadmap.phase_barriers,
             "sequential_seconds": self.sequential,
             "parallel_seconds": self.parallel,
             "ordered_seconds": self.ordered,
@@ -163,14 +163,14 @@ class _Block:
         return replace(last, workers=workers)
 
 
-def draw(roadmap: Roadmap, overlaps: Sequence[Overlap], workers: int | None = None, most: int = 8) -> Blueprint:
+def draw(roadmap: Roadmap, overlaps: Sequence[Overlap], workers: int | None = None, most: int = 8) -> WorkPlan:
     """Draw the blueprint; without `workers` the roadmap's number counts, else the fewest that are as fast as can be.
 
     The curve goes up to `most` workers, and has those asked for beside, if they are more.
     """
     wanted = workers or roadmap.workers
     phases = [_block(work_of(roadmap, number), most) for number in range(max(1, len(roadmap.phases)))]
-    walled = roadmap.walls and len(phases) > 1
+    walled = roadmap.phase_barriers and len(phases) > 1
     blocks = phases if walled or len(phases) == 1 else [_block(work_of(roadmap), most)]
     curve = _curve(blocks, wanted or 1)
     enough = next(step.workers for step in curve if same(step.seconds, curve[-1].seconds))
@@ -179,7 +179,7 @@ def draw(roadmap: Roadmap, overlaps: Sequence[Overlap], workers: int | None = No
     parallel = sum(one.plain.makespan for one in settled)
     shown = settled if blocks is phases else [settle(one.work, overlaps, number, one.on(number)) for one in phases]
     conflicts = tuple(conflict for one in settled for conflict in one.conflicts)
-    return Blueprint(
+    return WorkPlan(
         roadmap=roadmap,
         workers=number,
         chosen=ASKED if workers else MEANT if roadmap.workers else ENOUGH,

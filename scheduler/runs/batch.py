@@ -7,21 +7,21 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from ..context import Workshop
-from .flow import DONE, Carrier, Flow, Piece, Verdict
+from ..context import Context
+from .flow import DONE, FlowRunner, Step, StepResult, TaskQueue
 from .launch import Launch
-from .run import Batch, News, Player
+from .run import Batch, LocalRunner, News
 from .watch import Watch
 
 
 @dataclass
-class Dispatcher:
+class BatchRunner:
     """Runs batches of launches on an executor, threads as a rule. `end` gives them up, which is no failure of theirs.
 
     `tell` hears of each run's start and end; `executor` makes one of as many workers as may run at once.
     """
 
-    workshop: Workshop
+    context: Context
     tell: Callable[[News], object] = lambda _: None
     stop: threading.Event = field(default_factory=threading.Event)
     watch: Watch | None = None
@@ -37,16 +37,16 @@ class Dispatcher:
         """Launch all; wait until every run has ended and its end is on record."""
         if not launches:
             return
-        self.workshop.mirror.update(batch.base)
-        settings, clock = self.workshop.settings.sprint, self.workshop.clock
+        self.context.mirror.update(batch.base)
+        settings, clock = self.context.settings.sprint, self.context.clock
         by_run = {launch.run: launch for launch in launches}
-        flow = Flow([Piece(run) for run in by_run], settings.max_parallel)
-        with Watch(self.workshop, self.stop) as watch, self.executor(settings.max_parallel) as threads:
+        flow = TaskQueue([Step(run) for run in by_run], settings.max_parallel)
+        with Watch(self.context, self.stop) as watch, self.executor(settings.max_parallel) as threads:
             self.watch = watch
-            player = Player(self.workshop, watch, self.stop, self.tell)
+            player = LocalRunner(self.context, watch, self.stop, self.tell)
 
-            def work(run: str) -> Verdict:
+            def work(run: str) -> StepResult:
                 player.play(by_run[run], batch)
                 return DONE
 
-            Carrier(work, self.stop, clock, pace=settings.pace).run(flow, threads)
+            FlowRunner(work, self.stop, clock, pace=settings.pace).run(flow, threads)

@@ -1,7 +1,7 @@
 """Work with an order to it, carried out on an executor: each piece starts the moment the last it waits for is done.
 
-There are no waves. `Flow` is the bookkeeping, pure and without threads; `carry_out` is the loop around it. A batch of
-a sprint is a flow without an order, a dispatch one with.
+There are no waves. `TaskQueue` is the bookkeeping, pure and without threads; `FlowRunner` is the loop around it. A
+batch of a sprint is a flow without an order, a dispatch one with.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EVERYBODY = "*"  # in limits: each group that is not named
 
 
 @dataclass(frozen=True)
-class Piece:
+class Step:
     """One piece of work. Of those that could start, the one of the lowest `rank` does; `group` is what limits name."""
 
     key: str
@@ -32,24 +32,24 @@ class Piece:
     group: str = ""
 
 
-class Verdict(NamedTuple):
+class StepResult(NamedTuple):
     """How a piece ended: well, or not; `again` is the pause in seconds before it is tried once more."""
 
     done: bool
     again: float | None = None
 
 
-News = tuple[str, Future[Verdict]]
-DONE, FAILED = Verdict(done=True), Verdict(done=False)
+News = tuple[str, Future[StepResult]]
+DONE, FAILED = StepResult(done=True), StepResult(done=False)
 
 
-class Flow:
+class TaskQueue:
     """Which piece may start next, at most `width` at once, and of a group at most as many as `limits` say.
 
     Raises graphlib.CycleError. Pieces that wait for one that is not there never start.
     """
 
-    def __init__(self, pieces: Sequence[Piece], width: int, limits: Mapping[str, int] | None = None) -> None:
+    def __init__(self, pieces: Sequence[Step], width: int, limits: Mapping[str, int] | None = None) -> None:
         self._pieces = {piece.key: piece for piece in pieces}
         self._order = {piece.key: number for number, piece in enumerate(pieces)}
         self._width, self._limits = width, limits or {}
@@ -87,7 +87,7 @@ class Flow:
         self._busy[group] += 1
         return key
 
-    def ended(self, key: str, verdict: Verdict, now: float) -> tuple[str, ...]:
+    def ended(self, key: str, verdict: StepResult, now: float) -> tuple[str, ...]:
         """Take note of how a piece ended; return those that can never start because of it, in the order given."""
         self.running.discard(key)
         self._busy[self._pieces[key].group] -= 1
@@ -141,17 +141,17 @@ class Flow:
 
 
 @dataclass
-class Carrier:
+class FlowRunner:
     """Carries a flow out: `work` is called in the executor's threads, `settle` hears in this one how each piece ended.
 
     `settle` is given the piece, its verdict, and those that are cut off by it. `pace` is the pause in seconds between
     two starts. Once `stop` is set nothing more is started; what runs is waited for.
     """
 
-    work: Callable[[str], Verdict]
+    work: Callable[[str], StepResult]
     stop: threading.Event
     clock: Clock
-    settle: Callable[[str, Verdict, tuple[str, ...]], object] = lambda _key, _verdict, _cut: None
+    settle: Callable[[str, StepResult, tuple[str, ...]], object] = lambda _key, _verdict, _cut: None
     pace: float = 0.0
     _news: SimpleQueue[News | None] = field(default_factory=SimpleQueue["News | None"])
 
@@ -159,7 +159,7 @@ class Carrier:
         """Look at once whether to stop; may be called from a signal's handler."""
         self._news.put(None)
 
-    def run(self, flow: Flow, executor: Executor) -> None:
+    def run(self, flow: TaskQueue, executor: Executor) -> None:
         """Return when nothing runs and nothing can start any more. Raises what `work` raised, when all has ended."""
         raised: BaseException | None = None
         while True:
@@ -174,14 +174,14 @@ class Carrier:
         if raised:
             raise raised
 
-    def _start(self, flow: Flow, executor: Executor) -> None:
+    def _start(self, flow: TaskQueue, executor: Executor) -> None:
         while not self.stop.is_set() and (key := flow.start(self.clock.monotonic())) is not None:
             future = executor.submit(self.work, key)
             future.add_done_callback(partial(self._tell, key))
             if self.pace:
                 self.stop.wait(self.pace)
 
-    def _hear(self, flow: Flow) -> BaseException | None:
+    def _hear(self, flow: TaskQueue) -> BaseException | None:
         """Wait for one piece to end, or for one that is to be tried again; return what was raised, if so."""
         try:
             news = self._news.get(timeout=flow.due(self.clock.monotonic()))
@@ -196,5 +196,5 @@ class Carrier:
         self.settle(key, verdict, cut)
         return error
 
-    def _tell(self, key: str, future: Future[Verdict]) -> None:
+    def _tell(self, key: str, future: Future[StepResult]) -> None:
         self._news.put((key, future))

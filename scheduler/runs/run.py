@@ -26,7 +26,7 @@ from ...personas.agents.stream import read_stream
 from ...personas.persona import Persona
 from ...personas.prompt import Situation, fitting, write_prompt
 from ...personas.workspace import Captured, Workspace
-from ..context import Workshop
+from ..context import Context
 from ..leader import myself
 from ..payload import kept, text_of
 from .launch import Launch
@@ -61,7 +61,7 @@ class News:
 
 
 @dataclass(frozen=True)
-class Played:
+class RunResult:
     """What came of a run. `given_up` says that it was ended from outside, which is no failure of its own."""
 
     outcome: Outcome
@@ -70,33 +70,33 @@ class Played:
 
 
 @dataclass
-class Player:
+class LocalRunner:
     """Plays launches, one in each thread that calls it. `tell` hears of each run's start and end.
 
     `mail_of` lists the mail for a run when its agent asks for its prompt; `closing` adds facts to those that are
     written with a run's end.
     """
 
-    workshop: Workshop
+    context: Context
     watch: Watch
     stop: threading.Event
     tell: Callable[[News], object] = lambda _: None
     mail_of: Callable[[Launch], Sequence[str]] = lambda launch: [one.id for one in launch.mail]
-    closing: Callable[[Launch, Played], Sequence[Draft]] = lambda _launch, _played: ()
+    closing: Callable[[Launch, RunResult], Sequence[Draft]] = lambda _launch, _played: ()
     supervisor: dict[str, Any] = field(default_factory=myself)
 
-    def play(self, launch: Launch, batch: Batch) -> Played | None:
+    def play(self, launch: Launch, batch: Batch) -> RunResult | None:
         """Play a launch to its end, which is on record when this returns; None if it was stopped before it began."""
         if self.stop.is_set():
             return None
-        self.workshop.append([self._started(launch, batch)])
+        self.context.append([self._started(launch, batch)])
         self.tell(News(launch))
         told: list[Message] = []
         try:
             played = self._played(launch, batch, told)
         except (TeamMailError, OSError) as error:
             why = reason_of(error) if isinstance(error, OSError) else str(error)
-            played = Played(Outcome("failed", None, 0.0, why))
+            played = RunResult(Outcome("failed", None, 0.0, why))
         if played.outcome.status == "stopped" and self.stop.is_set():
             played = replace(played, given_up=True)
             self._give_up(launch, played)
@@ -107,50 +107,50 @@ class Player:
         self.tell(News(launch, played.outcome, len(played.captured.files) if played.captured else 0))
         return played
 
-    def _played(self, launch: Launch, batch: Batch, told: list[Message]) -> Played:
-        agent = self.workshop.agents[launch.agent]
+    def _played(self, launch: Launch, batch: Batch, told: list[Message]) -> RunResult:
+        agent = self.context.agents[launch.agent]
         stop = self.watch.stop_of(launch.run)
         if not batch.base:
-            place = self.workshop.home / "runs" / launch.run / "work"
+            place = self.context.home / "runs" / launch.run / "work"
             place.mkdir(parents=True, exist_ok=True)
             outcome = _acted(agent, self._job(launch, batch, place, told, stop))
-            return Played(_as_json(self.watch.judged(launch.run, outcome)))
-        workspace = self.workshop.mirror.workspace(launch.run, batch.base, launch.persona)
+            return RunResult(_as_json(self.watch.judged(launch.run, outcome)))
+        workspace = self.context.mirror.workspace(launch.run, batch.base, launch.persona)
         try:
             outcome = _acted(agent, self._job(launch, batch, workspace.path, told, stop))
-            return Played(_as_json(self.watch.judged(launch.run, outcome)), workspace.capture())
+            return RunResult(_as_json(self.watch.judged(launch.run, outcome)), workspace.capture())
         finally:
             _removed(workspace)
 
     def _job(self, launch: Launch, batch: Batch, place: Path, told: list[Message], stop: threading.Event) -> Job:
-        shop = self.workshop
-        persona = shop.persona(launch.persona)
-        folder = shop.home / "runs" / launch.run
+        context = self.context
+        persona = context.persona(launch.persona)
+        folder = context.home / "runs" / launch.run
         folder.mkdir(parents=True, exist_ok=True)
         timeout = self._timeout(launch, persona, batch)
 
         def words() -> str:
             waiting = self.mail_of(launch)
-            told[:] = fitting([shop.mailbox.read(launch.persona, mail, peek=True) for mail in waiting])
+            told[:] = fitting([context.mailbox.read(launch.persona, mail, peek=True) for mail in waiting])
             return write_prompt(persona, told, self._situation(launch, batch, timeout), assignment=launch.assignment)
 
         return Job(
-            launch.run, launch.persona, launch.attempt, launch.sprint, words, place, folder, shop.home,
+            launch.run, launch.persona, launch.attempt, launch.sprint, words, place, folder, context.home,
             timeout, stop, launch.assignment,
         )  # fmt: skip
 
     def _situation(self, launch: Launch, batch: Batch, timeout: float) -> Situation:
-        shop = self.workshop
-        guests = shop.mailbox.directory.guests
-        team = tuple((one.id, one.description) for one in shop.roster.personas if one.id not in guests)
+        context = self.context
+        guests = context.mailbox.directory.guests
+        team = tuple((one.id, one.description) for one in context.roster.personas if one.id not in guests)
         return Situation(
-            launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, shop.settings.team.human, team,
-            shop.top.name, timeout,
+            launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, context.settings.team.human, team,
+            context.top.name, timeout,
         )  # fmt: skip
 
     def _timeout(self, launch: Launch, persona: Persona, batch: Batch) -> float:
         """Return how long a run may take: what was said for it, the persona's own word, its agent's, its sprint's."""
-        told = self.workshop.settings.agents.get(launch.agent)
+        told = self.context.settings.agents.get(launch.agent)
         timeout = launch.timeout or persona.timeout or (told.timeout if told else _TIMEOUT)
         return timeout if batch.left is None else min(timeout, batch.left)
 
@@ -167,32 +167,32 @@ class Player:
             "supervisor": self.supervisor,
         }
         if launch.assignment:
-            data |= _tags(launch) | kept(self.workshop.mailbox.blobs, "input", launch.assignment.input)
+            data |= _tags(launch) | kept(self.context.mailbox.blobs, "input", launch.assignment.input)
         return _fact("run.started", launch, data)
 
-    def _give_up(self, launch: Launch, played: Played) -> None:
+    def _give_up(self, launch: Launch, played: RunResult) -> None:
         data = {"persona": launch.persona, "why": "the scheduler was stopped", "orderly": True, **_tags(launch)}
-        self.workshop.append([_fact("run.lost", launch, data), *self.closing(launch, played)])
+        self.context.append([_fact("run.lost", launch, data), *self.closing(launch, played)])
 
-    def _finish(self, launch: Launch, played: Played, told: Sequence[Message]) -> None:
+    def _finish(self, launch: Launch, played: RunResult, told: Sequence[Message]) -> None:
         drafts: list[Draft] = []
         if played.captured and played.captured.patch:
             drafts.append(self._captured(launch, played.captured))
         drafts.append(self._finished(launch, played.outcome))
         if played.outcome.status == "ok":
             drafts += [_read(launch, mail.id) for mail in told]
-        self.workshop.append([*drafts, *self.closing(launch, played)])
+        self.context.append([*drafts, *self.closing(launch, played)])
 
     def _with_words(self, launch: Launch, outcome: Outcome) -> Outcome:
         """Add to the outcome of a run that failed the last line it printed, which as a rule says why."""
         if outcome.status != "failed":
             return outcome
-        text = read_stream(log_of(self.workshop.home / "runs" / launch.run)).text
+        text = read_stream(log_of(self.context.home / "runs" / launch.run)).text
         said = text.strip().rpartition("\n")[2].strip()[-_LAST_WORDS:]
         return replace(outcome, detail=f"{outcome.detail}: {said}") if said and said not in outcome.detail else outcome
 
     def _captured(self, launch: Launch, captured: Captured) -> Draft:
-        blob = self.workshop.mailbox.blobs.put(captured.patch)
+        blob = self.context.mailbox.blobs.put(captured.patch)
         data: dict[str, Any] = {
             "sprint": launch.sprint,
             "persona": launch.persona,
@@ -206,7 +206,7 @@ class Player:
         return Draft("patch.captured", "scheduler", run=launch.run, data=data, id=own)
 
     def _finished(self, launch: Launch, outcome: Outcome) -> Draft:
-        blobs = self.workshop.mailbox.blobs
+        blobs = self.context.mailbox.blobs
         data: dict[str, Any] = {
             "sprint": launch.sprint,
             "persona": launch.persona,
@@ -218,7 +218,7 @@ class Player:
         }
         if launch.assignment:
             data |= _tags(launch) | kept(blobs, "result", outcome.output)
-        output = self.workshop.home / "runs" / launch.run / "output.log"
+        output = self.context.home / "runs" / launch.run / "output.log"
         with suppress(FileNotFoundError):
             data["output"] = blobs.put(output.read_bytes())._asdict()
         return _fact("run.finished", launch, data)

@@ -11,21 +11,21 @@ from typing import Self
 
 from ...mail.log.event import Event
 from ...personas.agent import Outcome
-from ..context import Workshop
+from ..context import Context
 
 
 class Watch:
     """One thread that follows the log for the runs of a batch, held as a context manager."""
 
-    def __init__(self, workshop: Workshop, stop: threading.Event) -> None:
-        self._most = workshop.settings.sprint.max_mails
+    def __init__(self, context: Context, stop: threading.Event) -> None:
+        self._most = context.settings.sprint.max_mails
         self._stop = stop
         self._done = threading.Event()
         self._stops: dict[str, threading.Event] = {}
         self._flooded: set[str] = set()
         self._mails: Counter[str] = Counter()
         self._turn = threading.Lock()
-        self._events = workshop.mailbox.log.follow(stop=self._done)
+        self._events = context.mailbox.log.follow(stop=self._done)
         self._thread = threading.Thread(target=self._follow, args=(self._events,), name="watch", daemon=True)
 
     def __enter__(self) -> Self:

@@ -23,10 +23,10 @@ from apscheduler.triggers.interval import IntervalTrigger
 from ...mail.directory import PROGRAMS
 from ...mail.errors import TeamMailError
 from ...mail.letter import Letter
-from ..context import Workshop
+from ..context import Context
 from ..errors import SettingsError
 from ..state.summary import Summary
-from . import idle as rest
+from . import idle
 from .loop import run_sprint
 from .tick import Ticker
 from .triggers import due, next_start
@@ -80,7 +80,7 @@ class Daemon:
     def __init__(
         self,
         ticker: Ticker,
-        reopen: Callable[[], Workshop],
+        reopen: Callable[[], Context],
         say: Callable[[str], object],
         ended: Callable[[Summary], object],
     ) -> None:
@@ -105,7 +105,7 @@ class Daemon:
         self._scheduler.add_job(
             self._called, self._rhythm(), id=_JOB, max_instances=1, next_run_time=datetime.now().astimezone()
         )
-        log = self._ticker.shop.mailbox.log
+        log = self._ticker.context.mailbox.log
         events = log.follow(stop=self._stop)  # from before the first call, so that no mail falls between the two
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # what it warns of, we say ourselves
         self._scheduler.start()
@@ -135,21 +135,21 @@ class Daemon:
         self._scheduler.modify_job(_JOB, next_run_time=datetime.now().astimezone() + later)
 
     def _digest(self) -> str:
-        return rest.seen(self._ticker.shop.home, (), os.environ)
+        return idle.seen(self._ticker.context.home, (), os.environ)
 
     def _renew(self) -> None:
         """Read settings and roster again if they have changed. Raises UsageError for what they must not say."""
         if (digest := self._digest()) == self._seen:
             return
-        before, shop = self._ticker.shop.settings.sprint, self._reopen()
-        self._ticker.shop = self._ticker.dispatcher.workshop = shop
+        before, context = self._ticker.context.settings.sprint, self._reopen()
+        self._ticker.context = self._ticker.dispatcher.context = context
         self._seen = digest
         self._say("settings or personas have changed: read again")
-        if (before.cron, before.every) != (shop.settings.sprint.cron, shop.settings.sprint.every):
+        if (before.cron, before.every) != (context.settings.sprint.cron, context.settings.sprint.every):
             self._scheduler.reschedule_job(_JOB, trigger=self._rhythm())
 
     def _rhythm(self) -> Any:
-        settings = self._ticker.shop.settings.sprint
+        settings = self._ticker.context.settings.sprint
         return _trigger(settings.cron) if settings.cron else IntervalTrigger(seconds=max(1, int(settings.every or 900)))
 
     def _called(self) -> None:
@@ -171,26 +171,26 @@ class Daemon:
     def _trouble(self, error: Exception) -> None:
         """Say what a call could not do, to the human too, and go on with the next one: it may have been put right."""
         self._say(f"{error}; the next call tries again")
-        shop = self._ticker.shop
-        day = f"{shop.clock.now():%Y-%m-%d}"
+        context = self._ticker.context
+        day = f"{context.clock.now():%Y-%m-%d}"
         letter = Letter(
-            "scheduler", [shop.settings.team.human], "The scheduler needs you", f"{error}\n\nIt goes on trying.",
+            "scheduler", [context.settings.team.human], "The scheduler needs you", f"{error}\n\nIt goes on trying.",
             type="escalate", priority="high", key=f"trouble {day} {error}",
         )  # fmt: skip
         with suppress(TeamMailError):
-            shop.mailbox.send(letter)
+            context.mailbox.send(letter)
 
     def _once(self) -> bool:
         """Go on with what is due; tell whether something was, so that mail that came at the end is not left lying."""
-        shop = self._ticker.shop
-        state, now = self._ticker.read(), shop.clock.now()
-        wish = due(state, shop.settings.sprint, now, following)
-        if wish.start is None and state.sprint is None:
-            at = next_start(state, shop.settings.sprint, following)
+        context = self._ticker.context
+        state, now = self._ticker.read(), context.clock.now()
+        request = due(state, context.settings.sprint, now, following)
+        if request.start is None and state.sprint is None:
+            at = next_start(state, context.settings.sprint, following)
             self._say(f"waiting for mail, or for the next sprint at {at.astimezone():%Y-%m-%d %H:%M:%S}")
             self._call(min(max(at - now, _AGAIN), _LONGEST))
             return False
-        found = run_sprint(self._ticker, wish)
+        found = run_sprint(self._ticker, request)
         if found is None or self._stop.is_set():
             return False
         self._ended(found)

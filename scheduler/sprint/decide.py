@@ -17,15 +17,15 @@ from ..kinds import Mode
 from ..runs.launch import Launch
 from ..state.facts import LOST, OPEN, Run
 from ..state.sprints import State
-from .mode import Flag, mode_of
-from .plan import Opening, Plan, Skip
+from .mode import ModeSettings, mode_of
+from .plan import Opening, Skip, TickPlan
 
 ASKED = "asked for"  # the reason of a sprint that a person started
 _MOST_LOST = 3  # runs of one persona, in one sprint: an agent may be what ends its scheduler
 _LONGEST_PAUSE = timedelta(minutes=10)
 
 
-class Policy(Flag, Protocol):
+class Policy(ModeSettings, Protocol):
     """The `[sprint]` table. Durations are in seconds."""
 
     @property
@@ -50,7 +50,7 @@ class Policy(Flag, Protocol):
 
 
 @dataclass(frozen=True)
-class Wish:
+class StartRequest:
     """What was asked for: `start` is the reason to start a sprint if none is open, `mode` overrides the flag.
 
     `personas` limits a new sprint's first batch; empty is everybody that is scheduled. Where nothing is to be started,
@@ -64,20 +64,24 @@ class Wish:
     until: datetime | None = None
 
 
-def decide(state: State, roster: Sequence[Member], policy: Policy, now: datetime, wish: Wish) -> Plan:
+def decide(state: State, roster: Sequence[Member], policy: Policy, now: datetime, request: StartRequest) -> TickPlan:
     """Decide the next tick. `roster` is who is scheduled, in the order in which they are launched."""
     if state.paused:
-        return Plan(state.tick, state.sprint and state.sprint.number, idle=f"{state.paused}; scheduler resume goes on")
-    if state.sprint is None and (wish.start is None or not roster):
-        why = wish.otherwise if roster else "nobody on the roster is scheduled; add a persona to .team/personas"
-        return Plan(state.tick, idle=why)
-    return _Decision(state, roster, policy, now, wish).plan()
+        return TickPlan(
+            state.tick, state.sprint and state.sprint.number, idle=f"{state.paused}; scheduler resume goes on"
+        )
+    if state.sprint is None and (request.start is None or not roster):
+        why = request.otherwise if roster else "nobody on the roster is scheduled; add a persona to .team/personas"
+        return TickPlan(state.tick, idle=why)
+    return _Decision(state, roster, policy, now, request).plan()
 
 
 class _Decision:
     """One decision while it is being made: the rules, each a method, over facts that do not change."""
 
-    def __init__(self, state: State, roster: Sequence[Member], policy: Policy, now: datetime, wish: Wish) -> None:
+    def __init__(
+        self, state: State, roster: Sequence[Member], policy: Policy, now: datetime, request: StartRequest
+    ) -> None:
         self.state = state
         self.roster = roster
         self.policy = policy
@@ -85,13 +89,13 @@ class _Decision:
         self.sprint = state.sprint
         self.number = state.number + (0 if state.sprint else 1)
         self.runs = [run for run in state.runs if run.sprint == self.number]
-        self.mode, self.rule = mode_of(self.number, policy, self.runs, wish.mode, self.sprint)
-        first = wish.personas or tuple(member.id for member in roster)
+        self.mode, self.rule = mode_of(self.number, policy, self.runs, request.mode, self.sprint)
+        first = request.personas or tuple(member.id for member in roster)
         self.first = self.sprint.personas if self.sprint else first
-        self.opening = None if self.sprint else Opening(self.number, wish.start or "", first)
+        self.opening = None if self.sprint else Opening(self.number, request.start or "", first)
         self.due: list[datetime] = []
 
-    def plan(self) -> Plan:
+    def plan(self) -> TickPlan:
         """Put the parts together."""
         lost = tuple(run for run in self.runs if run.status == OPEN and run.id in self.state.dead)
         alive = [run for run in self.runs if run.status == OPEN and run.id not in self.state.dead]
@@ -117,8 +121,8 @@ class _Decision:
             wait_until=min(self.due) if over and self.due else None,
         )  # fmt: skip
 
-    def _made(self, **parts: Any) -> Plan:
-        return Plan(self.state.tick, self.number, self.mode, self.rule, self.opening, **parts)
+    def _made(self, **parts: Any) -> TickPlan:
+        return TickPlan(self.state.tick, self.number, self.mode, self.rule, self.opening, **parts)
 
     def _broken(self) -> bool:
         """Tell whether all that ran has failed, retries too: then it is the agent, and more runs would only cost."""

@@ -8,31 +8,31 @@ from dataclasses import replace
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ...mail.units import counted
-from ..context import Workshop
+from ..context import Context
 from ..errors import BranchMoved
 from ..landing.base import land
 from ..landing.integrate import gates_of
 from ..state.facts import Run
 from ..state.sprints import State
 from ..state.summary import Summary, summary
-from .plan import Plan, Skip
+from .plan import Skip, TickPlan
 
 _OUTPUT = 8_000  # bytes of a run's output, from its end
 _LINES = 20
 
 
-def drafts(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
+def drafts(context: Context, state: State, plan: TickPlan) -> list[Draft]:
     """Write down whom the plan sets aside, each with a mail to the human; repeated, they are the same events."""
     written: list[Draft] = []
     for skip in plan.aside:
         data = {"sprint": plan.sprint, "persona": skip.persona, "why": skip.why}
         own = derived_id("persona.skipped", str(plan.sprint), skip.persona)
-        written.append(_letter(shop, state, plan, skip).draft(shop.mailbox.directory, shop.mailbox.blobs))
+        written.append(_letter(context, state, plan, skip).draft(context.mailbox.directory, context.mailbox.blobs))
         written.append(Draft("persona.skipped", "scheduler", data=data, id=own))
     return written
 
 
-def _letter(shop: Workshop, state: State, plan: Plan, skip: Skip) -> Letter:
+def _letter(context: Context, state: State, plan: TickPlan, skip: Skip) -> Letter:
     sprint = state.sprint
     branch = sprint.branch if sprint else ""
     runs = state.own(skip.persona)
@@ -46,7 +46,7 @@ def _letter(shop: Workshop, state: State, plan: Plan, skip: Skip) -> Letter:
         *(f"  attempt {run.attempt}: {run.status}, {run.detail or 'no more was said'}  "
           f"(.team/runs/{run.id}/output.log)" for run in runs),
     ]  # fmt: skip
-    lines += _said(shop, runs)
+    lines += _said(context, runs)
     if patches:
         last = patches[-1]
         lines += [
@@ -65,15 +65,15 @@ def _letter(shop: Workshop, state: State, plan: Plan, skip: Skip) -> Letter:
             *(f"  {mail.seq} from {mail.sender}: {mail.subject}" for mail in unread),
         ]
     lines += ["", f"To give it new attempts, answer it and start another sprint: team-mail send --to {skip.persona} …"]
-    attached = [(f"{skip.persona}.patch", shop.mailbox.blobs.read(patches[-1].sha256))] if patches else []
+    attached = [(f"{skip.persona}.patch", context.mailbox.blobs.read(patches[-1].sha256))] if patches else []
     return Letter(
-        "scheduler", [shop.settings.team.human], f"{skip.persona} needs you: {skip.why}"[:200], "\n".join(lines),
+        "scheduler", [context.settings.team.human], f"{skip.persona} needs you: {skip.why}"[:200], "\n".join(lines),
         type="escalate", priority="high", attachments=attached,
         key=f"aside {plan.sprint} {skip.persona}",
     )  # fmt: skip
 
 
-def closing(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
+def closing(context: Context, state: State, plan: TickPlan) -> list[Draft]:
     """Write down that a sprint has ended, with a mail to the human that says what came of it and what to do next.
 
     With `auto_land` the base branch moves first: cut off after that, the sprint ends once more and it is there already.
@@ -81,17 +81,17 @@ def closing(shop: Workshop, state: State, plan: Plan) -> list[Draft]:
     sprint = state.sprint
     assert sprint is not None  # noqa: S101 - only an open sprint can end
     ended = replace(sprint, outcome=plan.finish, ticks=plan.tick)
-    found = summary(replace(state, sprints=(*state.sprints[:-1], ended)), ended, shop.clock.now())
+    found = summary(replace(state, sprints=(*state.sprints[:-1], ended)), ended, context.clock.now())
     how = "converged" if found.converged else f"did not converge: {found.outcome}"
     subject = f"Sprint {found.sprint} {how}, {found.patches} landed"
     data = {"sprint": plan.sprint, "outcome": plan.finish}
-    body = "\n".join([*_told(found), *_failures(state, found), *_taken(shop, state, found)])
+    body = "\n".join([*_told(found), *_failures(state, found), *_taken(context, state, found)])
     letter = Letter(
-        "scheduler", [shop.settings.team.human], subject, body, type="status", payload=found.document(),
+        "scheduler", [context.settings.team.human], subject, body, type="status", payload=found.document(),
         key=f"sprint {found.sprint}",
     )  # fmt: skip
     own = derived_id("sprint.finished", str(plan.sprint))
-    mail = letter.draft(shop.mailbox.directory, shop.mailbox.blobs)
+    mail = letter.draft(context.mailbox.directory, context.mailbox.blobs)
     return [mail, Draft("sprint.finished", "scheduler", data=data, id=own)]
 
 
@@ -125,15 +125,15 @@ def _failures(state: State, found: Summary) -> Iterator[str]:
         yield f"  {len(runs)} times: {detail}  (.team/runs/{runs[-1].id}/output.log)"
 
 
-def _taken(shop: Workshop, state: State, found: Summary) -> Iterator[str]:
+def _taken(context: Context, state: State, found: Summary) -> Iterator[str]:
     """Take the work over if the settings say so, and tell; else tell how."""
-    if found.landed and found.converged and shop.settings.team.auto_land:
-        if red := _not_green(shop, state):
+    if found.landed and found.converged and context.settings.team.auto_land:
+        if red := _not_green(context, state):
             yield f"It was not taken over by itself: gate {', '.join(red)} has not passed on it."
             yield f"  scheduler land {found.sprint}        takes it all the same"
             return
         try:
-            branch, commit, _ = land(shop, state, found.sprint)
+            branch, commit, _ = land(context, state, found.sprint)
             yield f"{branch} was moved to it, {commit[:12]} (auto_land)."
         except BranchMoved as error:
             yield f"It was not taken over by itself: {error}."
@@ -141,16 +141,16 @@ def _taken(shop: Workshop, state: State, found: Summary) -> Iterator[str]:
         yield f"  scheduler land {found.sprint}        take it over into the base branch"
 
 
-def _not_green(shop: Workshop, state: State) -> list[str]:
+def _not_green(context: Context, state: State) -> list[str]:
     """Name the gates that have not passed on the tree that a sprint ends with."""
     tip = state.tip
-    tree = shop.git.line("rev-parse", f"{tip}^{{tree}}") if tip else ""
-    return [gate.name for gate in gates_of(shop) if (gate.mark, tree) not in state.green]
+    tree = context.git.line("rev-parse", f"{tip}^{{tree}}") if tip else ""
+    return [gate.name for gate in gates_of(context) if (gate.mark, tree) not in state.green]
 
 
-def _said(shop: Workshop, runs: Sequence[Run]) -> list[str]:
+def _said(context: Context, runs: Sequence[Run]) -> list[str]:
     """Quote the end of what the last run printed."""
-    log = shop.home / "runs" / runs[-1].id / "output.log" if runs else None
+    log = context.home / "runs" / runs[-1].id / "output.log" if runs else None
     if log is None or not log.exists():
         return []
     said = log.read_bytes()[-_OUTPUT:].decode(errors="replace").splitlines()[-_LINES:]

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from ..errors import Stopped
 from ..state.summary import Summary, summary
-from .decide import Wish
+from .decide import StartRequest
 from .tick import Ticker
 
 
-def run_sprint(ticker: Ticker, wish: Wish) -> Summary | None:
+def run_sprint(ticker: Ticker, request: StartRequest) -> Summary | None:
     """Go on with the open sprint, or start one, and tick until it ends; None if there was nothing to start.
 
     A pause for a retry is waited for; `end` of the dispatcher ends the loop after the tick under way. Raises NotReady
@@ -19,20 +19,20 @@ def run_sprint(ticker: Ticker, wish: Wish) -> Summary | None:
     number: int | None = None
     while not ticker.dispatcher.stop.is_set():
         state = ticker.read()
-        plan = ticker.plan(wish, state)
+        plan = ticker.plan(request, state)
         if plan.wait_until and not plan.idle:
             ticker.tell(plan)
-            pause = (plan.wait_until - ticker.shop.clock.now()).total_seconds()
+            pause = (plan.wait_until - ticker.context.clock.now()).total_seconds()
             if ticker.dispatcher.stop.wait(max(0.0, pause)):
                 break
             continue
         try:
-            done = ticker.tick(replace(wish, start=None) if number else wish, state)
+            done = ticker.tick(replace(request, start=None) if number else request, state)
         except Stopped:
             break
         number = done.plan.sprint
         if done.plan.idle or done.plan.finish:
             break
-    state = ticker.shop.state(whole=False)
+    state = ticker.context.state(whole=False)
     found = next((sprint for sprint in state.sprints if sprint.number == number), None)
-    return summary(state, found, ticker.shop.clock.now()) if found else None
+    return summary(state, found, ticker.context.clock.now()) if found else None

@@ -13,7 +13,7 @@ from ..state.facts import LOST, OPEN, Run, Sprint
 _SMALLEST_BATCH = 2  # one run that fails is no sign that running at once is to blame
 
 
-class Flag(Protocol):
+class ModeSettings(Protocol):
     """What of the `[sprint]` table chooses the mode."""
 
     @property
@@ -32,7 +32,7 @@ class Flag(Protocol):
         ...
 
 
-def mode_of(number: int, flag: Flag, runs: Iterable[Run], asked: str, sprint: Sprint | None) -> tuple[str, str]:
+def mode_of(number: int, flag: ModeSettings, runs: Iterable[Run], asked: str, sprint: Sprint | None) -> tuple[str, str]:
     """Return a sprint's mode and the rule that chose it: by hand, as it began, a fallback, or the flag."""
     if asked != "auto":
         return asked, f"--mode {asked}"
@@ -42,7 +42,7 @@ def mode_of(number: int, flag: Flag, runs: Iterable[Run], asked: str, sprint: Sp
     return mode, rule
 
 
-def _flagged(number: int, flag: Flag) -> tuple[str, str]:
+def _flagged(number: int, flag: ModeSettings) -> tuple[str, str]:
     told = flag.parallel
     if number in flag.sequential_only:
         return Mode.SEQUENTIAL, f"sequential_only names sprint {number}"

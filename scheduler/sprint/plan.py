@@ -29,7 +29,7 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TickPlan:
     """The next tick. Empty parts are parts with nothing to do; `idle` says why there is nothing at all.
 
     `finish` is how the sprint ends: converged, spent, broken or deadline. `wait_until` is when a retry is due.

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..landing.integrate import preview, standing
 from ..weaver.result import Woven
-from .decide import Wish
-from .plan import Plan, Skip
+from .decide import StartRequest
+from .plan import Skip, TickPlan
 from .start import beginning, rehearsed
 from .tick import Ticker
 
@@ -17,7 +17,7 @@ from .tick import Ticker
 class Preview:
     """A plan with what it would meet: `base` is the commit launches start from, `troubles` what would stop them."""
 
-    plan: Plan
+    plan: TickPlan
     base: str
     branch: str
     woven: Woven | None
@@ -29,21 +29,21 @@ class Preview:
         return told | {"woven": self.woven.document() if self.woven else None}
 
 
-def look_ahead(ticker: Ticker, wish: Wish) -> Preview:
+def look_ahead(ticker: Ticker, request: StartRequest) -> Preview:
     """Plan the next tick and weave its patches in a scratch store. Raises as a tick would before it starts."""
-    shop = ticker.shop
-    state = shop.state()
-    plan = ticker.plan(wish, state)
-    away = [Skip(one.id, "not scheduled") for one in shop.roster.personas if not one.scheduled]
-    plan = replace(rehearsed(shop, plan), skips=(*plan.skips, *away), notes=(*plan.notes, *shop.roster.problems))
+    context = ticker.context
+    state = context.state()
+    plan = ticker.plan(request, state)
+    away = [Skip(one.id, "not scheduled") for one in context.roster.personas if not one.scheduled]
+    plan = replace(rehearsed(context, plan), skips=(*plan.skips, *away), notes=(*plan.notes, *context.roster.problems))
     sprint = state.sprint
     if sprint is None:
         branch = f"team/sprint-{state.number + 1}"
-        base = beginning(shop, state, plan.opening, ticker.base) if plan.opening else ""
+        base = beginning(context, state, plan.opening, ticker.base) if plan.opening else ""
     else:
-        branch, base = sprint.branch, standing(shop, sprint)[0]
-    woven = preview(shop, state, plan.weave, base) if plan.weave and base else None
-    troubles = [*shop.troubles([launch.agent for launch in plan.launches]), *shop.gate_troubles()]
-    if plan.opening and (trouble := shop.branch_trouble(branch)):
+        branch, base = sprint.branch, standing(context, sprint)[0]
+    woven = preview(context, state, plan.weave, base) if plan.weave and base else None
+    troubles = [*context.troubles([launch.agent for launch in plan.launches]), *context.gate_troubles()]
+    if plan.opening and (trouble := context.branch_trouble(branch)):
         troubles.append(trouble)
     return Preview(plan, woven.tip if woven else base, branch, woven, tuple(troubles))

@@ -5,32 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...personas.prompt import fault_of
-from ..context import Workshop
+from ..context import Context
 from ..state.sprints import State
 from .decide import ASKED
-from .plan import Opening, Plan, Skip
+from .plan import Opening, Skip, TickPlan
 
 
-def beginning(shop: Workshop, state: State, opening: Opening, base: str | None) -> str:
+def beginning(context: Context, state: State, opening: Opening, base: str | None) -> str:
     """Return the commit that a new sprint starts from: its base branch, as a rule.
 
     One that nobody asked for goes on from the last sprint where that is not landed yet: else a team that runs by itself
     would do the same work again and again.
     """
-    commit = shop.base(base)
+    commit = context.base(base)
     last = state.sprints[-1] if state.sprints else None
-    if last is None or opening.reason == ASKED or last.base_branch != (base or shop.settings.team.base):
+    if last is None or opening.reason == ASKED or last.base_branch != (base or context.settings.team.base):
         return commit
-    found = shop.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{last.branch}")
+    found = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{last.branch}")
     tip = found.stdout.decode().strip()
-    if found.returncode or shop.git.run("merge-base", "--is-ancestor", commit, tip).returncode:
+    if found.returncode or context.git.run("merge-base", "--is-ancestor", commit, tip).returncode:
         return commit
     return tip
 
 
-def rehearsed(shop: Workshop, plan: Plan) -> Plan:
+def rehearsed(context: Context, plan: TickPlan) -> TickPlan:
     """Return the plan without the first launches that would fail on their own prompt; those go to the human."""
-    firsts = [shop.persona(launch.persona) for launch in plan.launches if launch.attempt == 1]
+    firsts = [context.persona(launch.persona) for launch in plan.launches if launch.attempt == 1]
     faults = {one.id: fault for one in firsts if (fault := fault_of(one))}
     if not faults:
         return plan

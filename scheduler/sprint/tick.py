@@ -12,19 +12,18 @@ from typing import Any
 
 from ...mail.log.event import Draft, derived_id
 from ...personas.running.sweep import sweep
-from ..context import Workshop
+from ..context import Context
 from ..errors import NotReady
 from ..landing.integrate import Integration, integrate, settled
 from ..landing.record import record
 from ..leader import myself
-from ..runs.batch import Dispatcher
+from ..runs.batch import BatchRunner
 from ..runs.run import Batch
 from ..state.facts import OPEN, Sprint
 from ..state.sprints import State
-from . import escalation as handover
-from . import idle as rest
-from .decide import Wish, decide
-from .plan import Plan
+from . import escalation, idle
+from .decide import StartRequest, decide
+from .plan import TickPlan
 from .start import beginning, rehearsed
 
 
@@ -32,7 +31,7 @@ from .start import beginning, rehearsed
 class Done:
     """What a tick did: the plan it carried out, what was woven before the launches, and the state it left."""
 
-    plan: Plan
+    plan: TickPlan
     state: State
     integration: Integration | None = None
 
@@ -41,108 +40,110 @@ class Done:
 class Ticker:
     """Carries ticks out. `tell` hears of plans and weaves as they happen; `seen` digests settings and roster.
 
-    `head` is the log's last event before the state was read, for `rest`.
+    `head` is the log's last event before the state was read, for `idle`.
     """
 
-    shop: Workshop
-    dispatcher: Dispatcher
+    context: Context
+    dispatcher: BatchRunner
     base: str | None = None
-    tell: Callable[[Plan | Integration | str], object] = field(default=lambda _: None)
+    tell: Callable[[TickPlan | Integration | str], object] = field(default=lambda _: None)
     seen: str = ""
     head: int = -1
 
     def read(self) -> State:
         """Read where things stand for whoever leads: between two batches a run of this very process is a dead one."""
-        self.head = self.shop.mailbox.log.snapshot().head
-        state, me = self.shop.state(whole=False), myself()
+        self.head = self.context.mailbox.log.snapshot().head
+        state, me = self.context.state(whole=False), myself()
         own = {run.id for run in state.runs if run.status == OPEN and run.supervisor == me}
         return replace(state, dead=state.dead | own)
 
-    def plan(self, wish: Wish, state: State | None = None) -> Plan:
+    def plan(self, request: StartRequest, state: State | None = None) -> TickPlan:
         """Decide what is next, and change nothing. This is what `--dry-run` prints."""
-        shop = self.shop
-        return decide(state or shop.state(whole=False), shop.members, shop.settings.sprint, shop.clock.now(), wish)
+        context = self.context
+        return decide(
+            state or context.state(whole=False), context.members, context.settings.sprint, context.clock.now(), request
+        )
 
-    def tick(self, wish: Wish, state: State | None = None) -> Done:
+    def tick(self, request: StartRequest, state: State | None = None) -> Done:
         """Carry out one tick. Raises NotReady before anything is started where something is missing.
 
         `state` is what was read since this process leads; without it, it is read now.
         """
         state = state or self.read()
-        plan = self.plan(wish, state)
+        plan = self.plan(request, state)
         if plan.idle or plan.wait_until:
-            return self._idle(plan, state, wish)
+            return self._idle(plan, state, request)
         self._check(plan)
         if plan.opening:
             state = self._open(plan, state)
         integration = self._settle(plan, state)
         if plan.lost or integration or plan.opening:
             state = self.read()
-            plan = self._after(wish, state, plan)
-        plan = rehearsed(self.shop, plan)
-        self.shop.append(handover.drafts(self.shop, state, plan))
-        self.shop.mailbox.bounce()
+            plan = self._after(request, state, plan)
+        plan = rehearsed(self.context, plan)
+        self.context.append(escalation.drafts(self.context, state, plan))
+        self.context.mailbox.bounce()
         self.tell(plan)
         self._launch(plan, state)
-        closing = handover.closing(self.shop, self.shop.state(whole=False), plan) if plan.finish else []
-        self.shop.append([_ticked(plan), *closing])
-        return Done(plan, self.shop.state(whole=False), integration)
+        closing = escalation.closing(self.context, self.context.state(whole=False), plan) if plan.finish else []
+        self.context.append([_ticked(plan), *closing])
+        return Done(plan, self.context.state(whole=False), integration)
 
-    def _after(self, wish: Wish, state: State, before: Plan) -> Plan:
+    def _after(self, request: StartRequest, state: State, before: TickPlan) -> TickPlan:
         """Decide again what to launch, now that the patches are woven and the mail about them is out."""
-        plan = replace(self.plan(wish, state), opening=before.opening, lost=before.lost, weave=before.weave)
+        plan = replace(self.plan(request, state), opening=before.opening, lost=before.lost, weave=before.weave)
         self._check(plan)
         return plan
 
-    def _check(self, plan: Plan) -> None:
-        if troubles := [*self.shop.troubles([one.agent for one in plan.launches]), *self.shop.gate_troubles()]:
+    def _check(self, plan: TickPlan) -> None:
+        if troubles := [*self.context.troubles([one.agent for one in plan.launches]), *self.context.gate_troubles()]:
             raise NotReady("; ".join(troubles))
 
-    def _idle(self, plan: Plan, state: State, wish: Wish) -> Done:
+    def _idle(self, plan: TickPlan, state: State, request: StartRequest) -> Done:
         self.tell(plan)
         if state.paused or state.sprint is None:
-            done = rest.idle(plan.idle or "", None if state.paused else wish.until, self.seen, self.head)
+            done = idle.idle(plan.idle or "", None if state.paused else request.until, self.seen, self.head)
         else:
             why = plan.idle or f"next try at {plan.wait_until:%H:%M:%S}Z"
             done = Draft("tick.done", "scheduler", data={"idle": why})
-        self.shop.append([done])
+        self.context.append([done])
         return Done(plan, state)
 
-    def _open(self, plan: Plan, state: State) -> State:
+    def _open(self, plan: TickPlan, state: State) -> State:
         """Start a sprint: on record first, then its branch."""
-        opening, shop = plan.opening, self.shop
+        opening, context = plan.opening, self.context
         assert opening is not None  # noqa: S101 - asked for by `tick`
-        base = beginning(shop, state, opening, self.base)
+        base = beginning(context, state, opening, self.base)
         branch = f"team/sprint-{opening.number}"
-        if trouble := shop.branch_trouble(branch):
+        if trouble := context.branch_trouble(branch):
             raise NotReady(trouble)
         own = derived_id("sprint", str(opening.number), base)
         data: dict[str, Any] = {
-            "sprint": opening.number, "id": own, "base_branch": self.base or shop.settings.team.base, "base": base,
+            "sprint": opening.number, "id": own, "base_branch": self.base or context.settings.team.base, "base": base,
             "branch": branch, "mode": plan.mode, "rule": plan.rule, "reason": opening.reason,
             "personas": [*opening.personas],
         }  # fmt: skip
-        shop.mirror.discard()
-        shop.append([Draft("sprint.started", "scheduler", data=data)])
-        return shop.state(whole=False)
+        context.mirror.discard()
+        context.append([Draft("sprint.started", "scheduler", data=data)])
+        return context.state(whole=False)
 
-    def _settle(self, plan: Plan, state: State) -> Integration | None:
+    def _settle(self, plan: TickPlan, state: State) -> Integration | None:
         """Give up what was lost, and weave what is pending."""
         sprint = _open_sprint(state)
         if plan.lost:
             self._lose(plan)
         if not plan.weave:
-            settled(self.shop, sprint)
+            settled(self.context, sprint)
             return None
-        integration = integrate(self.shop, state, plan.weave, self.dispatcher.stop, self.tell)
-        record(self.shop, state, integration)
+        integration = integrate(self.context, state, plan.weave, self.dispatcher.stop, self.tell)
+        record(self.context, state, integration)
         self.tell(integration)
         return integration
 
-    def _lose(self, plan: Plan) -> None:
+    def _lose(self, plan: TickPlan) -> None:
         sweep([run.id for run in plan.lost])
-        self.shop.mirror.discard()
-        self.shop.append(
+        self.context.mirror.discard()
+        self.context.append(
             [
                 Draft(
                     "run.lost", "scheduler", run=run.id, data=_gone(run.persona),
@@ -152,13 +153,13 @@ class Ticker:
             ]
         )  # fmt: skip
 
-    def _launch(self, plan: Plan, state: State) -> None:
+    def _launch(self, plan: TickPlan, state: State) -> None:
         if not plan.launches:
             return
         sprint = _open_sprint(state)
-        spent = (self.shop.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
-        left = max(1.0, self.shop.settings.sprint.deadline - spent)
-        base = settled(self.shop, sprint)
+        spent = (self.context.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
+        left = max(1.0, self.context.settings.sprint.deadline - spent)
+        base = settled(self.context, sprint)
         self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left))
 
 
@@ -166,7 +167,7 @@ def _gone(persona: str) -> dict[str, Any]:
     return {"persona": persona, "why": "its scheduler is gone", "orderly": False}
 
 
-def _ticked(plan: Plan) -> Draft:
+def _ticked(plan: TickPlan) -> Draft:
     data = {"sprint": plan.sprint, "tick": plan.tick, "mode": plan.mode, "launched": len(plan.launches)}
     return Draft("tick.done", "scheduler", data=data, id=derived_id("tick", str(plan.sprint), str(plan.tick)))
 

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from ..state.sprints import State
-from .decide import Wish
+from .decide import StartRequest
 
 _PER_HOUR = 12
 _HOUR = timedelta(hours=1)
 _BY_MAIL = "unread mail"
 
 
-class Rhythm(Protocol):
+class ScheduleSettings(Protocol):
     """What of the `[sprint]` table says when."""
 
     @property
@@ -31,26 +31,28 @@ class Rhythm(Protocol):
 Following = Callable[[str, datetime], datetime]
 
 
-def due(state: State, rhythm: Rhythm, now: datetime, following: Following, mode: str = "auto") -> Wish:
+def due(
+    state: State, rhythm: ScheduleSettings, now: datetime, following: Following, mode: str = "auto"
+) -> StartRequest:
     """Say what a tick is to do that nobody asked for in person. `following` finds the next time of a cron line."""
     if state.sprint:
-        return Wish(mode=mode)
+        return StartRequest(mode=mode)
     fresh = awaited(state)
     if fresh and not _woken_too_often(state, now):
-        return Wish(f"{_BY_MAIL} for {', '.join(fresh)}", mode, fresh)
+        return StartRequest(f"{_BY_MAIL} for {', '.join(fresh)}", mode, fresh)
     if not state.sprints:
-        return Wish("the first sprint", mode)
+        return StartRequest("the first sprint", mode)
     at = next_start(state, rhythm, following)
     if at <= now:
-        return Wish(f'cron = "{rhythm.cron}"' if rhythm.cron else f"every {rhythm.every:g} s", mode)
-    return Wish(
+        return StartRequest(f'cron = "{rhythm.cron}"' if rhythm.cron else f"every {rhythm.every:g} s", mode)
+    return StartRequest(
         mode=mode,
         until=now if fresh else at,
         otherwise=f"the next sprint is due at {at.astimezone():%Y-%m-%d %H:%M:%S}; scheduler sprint starts one now",
     )
 
 
-def next_start(state: State, rhythm: Rhythm, following: Following) -> datetime:
+def next_start(state: State, rhythm: ScheduleSettings, following: Following) -> datetime:
     """Return when the next sprint is due, counted from the start of the last one."""
     last = datetime.fromisoformat(state.sprints[-1].started)
     return following(rhythm.cron, last) if rhythm.cron else last + timedelta(seconds=rhythm.every or 0)

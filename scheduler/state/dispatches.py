@@ -45,7 +45,7 @@ class End:
     ts: str
 
 
-class Dispatched:
+class DispatchState:
     """One dispatch. `tasks` and `config` are as they were given, `base` is empty where there was no repository."""
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ class Records(Protocol):
         ...
 
 
-def read_dispatch(records: Records, name: str | None = None, task: str | None = None) -> Dispatched:
+def read_dispatch(records: Records, name: str | None = None, task: str | None = None) -> DispatchState:
     """Read a dispatch by its correlation id, or the beginning or end of one; None is the last, which had the `task`.
 
     Raises NoSuchRun.
@@ -175,13 +175,13 @@ def _named(ids: Sequence[str], name: str) -> str:
     raise NoSuchRun(f"no dispatch {name!r}; the last is {ids[-1]}")
 
 
-def _folded(records: Records, id: str) -> Dispatched:
+def _folded(records: Records, id: str) -> DispatchState:
     return folded(fact_of(row) for row in records.dispatched(id))
 
 
-def folded(facts: Iterable[Fact]) -> Dispatched:
+def folded(facts: Iterable[Fact]) -> DispatchState:
     """Fold a dispatch's facts, in the order of the log."""
-    found = Dispatched()
+    found = DispatchState()
     for fact in facts:
         found.add(fact)
     return found

@@ -13,9 +13,9 @@ from pathlib import Path
 from ...personas.errors import GitError
 from ...personas.git import Git
 from .index import read_index, write_index
-from .patch import Change, Entry, Limits, Offer, changed, changes_in
+from .patch import Change, Entry, PatchSubmission, WeaveLimits, changed, changes_in
 from .refusal import refused, refused_unread, sensitive
-from .result import Held, Refused
+from .result import NeedsApproval, Refused
 from .scratch import Quarantine
 from .tree import Applied, Tree, read_tree
 
@@ -42,18 +42,20 @@ _NAMED = re.compile(
 
 
 def apply_all(
-    quarantine: Quarantine, tip: Tree, offers: Sequence[Offer], limits: Limits
-) -> tuple[list[Applied], list[Refused], list[Held]]:
+    quarantine: Quarantine, tip: Tree, submissions: Sequence[PatchSubmission], limits: WeaveLimits
+) -> tuple[list[Applied], list[Refused], list[NeedsApproval]]:
     """Apply each offer to its own base: those that may be woven, those that may not, and those that wait."""
-    bases = {base: _base(quarantine, base, tip) for base in dict.fromkeys(offer.base for offer in offers)}
+    bases = {
+        base: _base(quarantine, base, tip) for base in dict.fromkeys(submission.base for submission in submissions)
+    }
     done: dict[int, Applied | Refused] = {}
-    tried: list[Try] = []
-    for number, offer in enumerate(offers):
-        base = refused_unread(offer, limits) or bases[offer.base]
+    tried: list[PatchApplication] = []
+    for number, submission in enumerate(submissions):
+        base = refused_unread(submission, limits) or bases[submission.base]
         if isinstance(base, str):
-            done[number] = Refused(offer, base)
+            done[number] = Refused(submission, base)
         else:
-            tried.append(Try(offer, base, quarantine, quarantine.folder / str(number)))
+            tried.append(PatchApplication(submission, base, quarantine, quarantine.folder / str(number)))
     for one in tried:
         one.prepare()
     _apply(quarantine, tried, limits)
@@ -63,14 +65,14 @@ def apply_all(
     _apply(quarantine, again, limits)
     for one in tried:
         done[int(one.own.name)] = one.outcome(limits)
-    return _sorted([done[number] for number in range(len(offers))])
+    return _sorted([done[number] for number in range(len(submissions))])
 
 
 @dataclass
-class Try:
+class PatchApplication:
     """One offer on its way into an index of its own: of the files that it names, and if that will not do, of all."""
 
-    offer: Offer
+    submission: PatchSubmission
     base: Tree
     quarantine: Quarantine
     own: Path  # how its scratch files begin
@@ -78,14 +80,14 @@ class Try:
 
     def prepare(self) -> None:
         """Write the patch, and an index of what it seems to change."""
-        self.own.with_suffix(".patch").write_bytes(self.offer.patch)
-        write_index(self.own.with_suffix(".index"), self._before, len(self.offer.base))
+        self.own.with_suffix(".patch").write_bytes(self.submission.patch)
+        write_index(self.own.with_suffix(".index"), self._before, len(self.submission.base))
 
     def widen(self) -> None:
         """Have git write an index of all files."""
         self.whole = True
         self.own.with_suffix(".code").unlink(missing_ok=True)
-        self.quarantine.index(f"{self.own.name}.index")("read-tree", self.offer.base)
+        self.quarantine.index(f"{self.own.name}.index")("read-tree", self.submission.base)
 
     @property
     def succeeded(self) -> bool:
@@ -95,7 +97,7 @@ class Try:
 
     @cached_property
     def _before(self) -> dict[bytes, Entry]:
-        named = {one or other for one, other in _NAMED.findall(self.offer.patch)}
+        named = {one or other for one, other in _NAMED.findall(self.submission.patch)}
         return self.base.around(named)
 
     @property
@@ -108,36 +110,36 @@ class Try:
                 self.quarantine.index(f"{self.own.name}.index"),
                 ("--cached", "-r", "--raw", "-z", "--no-renames"),
             )
-            return tuple(changes_in(git("diff-index", *words, self.offer.base)))
-        after = read_index(self.own.with_suffix(".index"), len(self.offer.base))
+            return tuple(changes_in(git("diff-index", *words, self.submission.base)))
+        after = read_index(self.own.with_suffix(".index"), len(self.submission.base))
         if after is None:
             return None
         changes = changed(self._before, after)
         return changes if self.base.fits(changes) else None
 
-    def outcome(self, limits: Limits) -> Applied | Refused:
+    def outcome(self, limits: WeaveLimits) -> Applied | Refused:
         """Return the offer applied, or why it is refused."""
         changes = self.changes
         if changes is None:
             said = self.own.with_suffix(".said")
             why = _words(said.read_bytes() if said.exists() else b"", limits)
-            return Refused(self.offer, f"it does not apply to its own base: {why}")
-        if why := refused(self.offer, changes):
-            return Refused(self.offer, why)
-        return _small(self.quarantine.git, Applied(self.offer, self.base, changes), limits)
+            return Refused(self.submission, f"it does not apply to its own base: {why}")
+        if why := refused(self.submission, changes):
+            return Refused(self.submission, why)
+        return _small(self.quarantine.git, Applied(self.submission, self.base, changes), limits)
 
 
-def _sorted(done: Sequence[Applied | Refused]) -> tuple[list[Applied], list[Refused], list[Held]]:
+def _sorted(done: Sequence[Applied | Refused]) -> tuple[list[Applied], list[Refused], list[NeedsApproval]]:
     applied = [each for each in done if isinstance(each, Applied)]
-    taken = [(each, () if each.offer.approved else sensitive(each.changes)) for each in applied]
+    taken = [(each, () if each.submission.approved else sensitive(each.changes)) for each in applied]
     return (
         [each for each, files in taken if not files],
         [each for each in done if isinstance(each, Refused)],
-        [Held(each.offer, files) for each, files in taken if files],
+        [NeedsApproval(each.submission, files) for each, files in taken if files],
     )
 
 
-def limited(limits: Limits) -> tuple[str, ...]:
+def limited(limits: WeaveLimits) -> tuple[str, ...]:
     """Return the command that starts the one behind it with a limit of processor time.
 
     Memory has none here: merge drivers run too, and some map more than they use.
@@ -155,11 +157,11 @@ def _base(quarantine: Quarantine, base: str, tip: Tree) -> Tree | str:
         return f"its base {base[:12]} is not in this repository ({error})"
 
 
-def _apply(quarantine: Quarantine, tried: Sequence[Try], limits: Limits) -> None:
+def _apply(quarantine: Quarantine, tried: Sequence[PatchApplication], limits: WeaveLimits) -> None:
     """Apply patches, each in its own index, by as many shells as there are processors."""
     workers = min(_AT_ONCE, os.cpu_count() or 1, len(tried))
 
-    def apply(part: Sequence[Try]) -> None:
+    def apply(part: Sequence[PatchApplication]) -> None:
         names = " ".join(one.own.name for one in part)
         given = (str(limits.memory >> 10), str(limits.seconds), names)
         within = limits.seconds * (len(part) + 1)
@@ -170,19 +172,21 @@ def _apply(quarantine: Quarantine, tried: Sequence[Try], limits: Limits) -> None
             list(pool.map(apply, [tried[part::workers] for part in range(workers)]))
 
 
-def _words(said: bytes, limits: Limits) -> str:
+def _words(said: bytes, limits: WeaveLimits) -> str:
     """Say why git would not, in its own words where it had any; it has none when a limit ended it."""
     lines = said.decode(errors="replace").splitlines()
     words = [line.removeprefix("error: ").removeprefix("fatal: ") for line in lines if line.strip()]
     return "; ".join(words[:3]) or f"git took more than {limits.seconds} s over it"
 
 
-def _small(git: Git, each: Applied, limits: Limits) -> Applied | Refused:
+def _small(git: Git, each: Applied, limits: WeaveLimits) -> Applied | Refused:
     """Refuse a patch that unpacks to more than it may: some thousand bytes of one can stand for gigabytes."""
-    if b"GIT binary patch" not in each.offer.patch:
+    if b"GIT binary patch" not in each.submission.patch:
         return each
     asked = "\n".join(change.new.oid for change in each.changes if change.new).encode()
     size = sum(map(int, git("cat-file", "--batch-check=%(objectsize)", stdin=asked).split()))
     if size <= limits.unpacked:
         return each
-    return Refused(each.offer, f"its files have {size:,} bytes, and the cap is {limits.unpacked:,}; send it in parts")
+    return Refused(
+        each.submission, f"its files have {size:,} bytes, and the cap is {limits.unpacked:,}; send it in parts"
+    )

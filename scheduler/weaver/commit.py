@@ -6,25 +6,25 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from .patch import Offer
+from .patch import PatchSubmission
 from .tree import Write
 
 WEAVER = "weaver"
 _CRUD = re.compile(r"[<>\x00-\x1f\x7f]")
 
 
-def write_commit(write: Write, offer: Offer, tree: str, parents: Iterable[str]) -> str:
+def write_commit(write: Write, submission: PatchSubmission, tree: str, parents: Iterable[str]) -> str:
     """Write the commit of an offer's tree; return its id. The same offer, tree and parents have the same id."""
-    seconds = int(datetime.fromisoformat(offer.when).timestamp())
+    seconds = int(datetime.fromisoformat(submission.when).timestamp())
     lines = [
         f"tree {tree}",
         *(f"parent {parent}" for parent in parents),
-        f"author {_signed(offer.persona)} {seconds} +0000",
+        f"author {_signed(submission.persona)} {seconds} +0000",
         f"committer {_signed(WEAVER)} {seconds} +0000",
         "",
-        _one_line(offer.subject) or offer.key,
+        _one_line(submission.subject) or submission.key,
     ]
-    trailers = [f"{name}: {_one_line(value)}" for name, value in offer.trailers]
+    trailers = [f"{name}: {_one_line(value)}" for name, value in submission.trailers]
     return write("commit", "\n".join([*lines, *([""] if trailers else []), *trailers, ""]).encode(errors="replace"))
 
 

@@ -16,7 +16,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from ...personas.git import Git
-from .patch import Entry, Offer, text
+from .patch import Entry, PatchSubmission, text
 from .tree import Applied
 
 _AT_LEAST = 50  # merges that are worth a process
@@ -85,24 +85,26 @@ def _stage(line: bytes) -> Stage:
     return Stage(path, int(number), Entry(mode, oid))
 
 
-def best_order(offers: Sequence[Offer], edges: Iterable[Pair], late: Collection[int], exact: int) -> list[int]:
+def best_order(
+    submissions: Sequence[PatchSubmission], edges: Iterable[Pair], late: Collection[int], exact: int
+) -> list[int]:
     """Order offers, by number, so that as many as possible land; then those in their way, and then the late ones."""
-    ways: dict[int, set[int]] = {number: set() for number in range(len(offers))}
+    ways: dict[int, set[int]] = {number: set() for number in range(len(submissions))}
     for one, other in edges:
         ways[one].add(other)
         ways[other].add(one)
-    weights = _weights(offers)
+    weights = _weights(submissions)
     chosen: set[int] = set()
     for knot in _components(ways):
         chosen |= (_exactly if len(knot) <= exact else _greedily)(knot, ways, weights)
-    return sorted(ways, key=lambda number: (number in late, number not in chosen, offers[number].precedence))
+    return sorted(ways, key=lambda number: (number in late, number not in chosen, submissions[number].precedence))
 
 
-def _weights(offers: Sequence[Offer]) -> list[int]:
+def _weights(submissions: Sequence[PatchSubmission]) -> list[int]:
     """Weigh each offer so that a number of patches outweighs any merit, and any merit the age."""
-    count, least = len(offers), min((offer.priority for offer in offers), default=0)
-    merits = [offer.priority - least + offer.refusals for offer in offers]
-    ranks = {number: rank for rank, number in enumerate(sorted(range(count), key=lambda n: offers[n].seniority))}
+    count, least = len(submissions), min((submission.priority for submission in submissions), default=0)
+    merits = [submission.priority - least + submission.refusals for submission in submissions]
+    ranks = {number: rank for rank, number in enumerate(sorted(range(count), key=lambda n: submissions[n].seniority))}
     merit = count * count + 1
     whole = merit * (sum(merits) + 1)
     return [whole + merit * merits[number] + count - ranks[number] for number in range(count)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from .conflict_graph import Stage, merged
 from .landing import Branch, sides
 from .patch import GITLINK, SYMLINK, Change, Entry, text
-from .result import BINARY, GONE, Clash, Conflicted
+from .result import BINARY, GONE, Conflicted, ConflictHunk
 from .scratch import Quarantine
 from .tree import Applied, Tree
 
@@ -25,7 +25,7 @@ Author = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Scene:
+class ConflictContext:
     """Where patches clashed: the branch as it began and as it is now, and who stood in whose way."""
 
     quarantine: Quarantine
@@ -34,13 +34,13 @@ class Scene:
     edges: tuple[tuple[str, str, tuple[str, ...]], ...]
 
 
-def conflict(scene: Scene, left: Sequence[Applied]) -> tuple[Conflicted, ...]:
+def conflict(scene: ConflictContext, left: Sequence[Applied]) -> tuple[Conflicted, ...]:
     """Say for each patch that is left where it clashes with the branch as it is now."""
     merges = merged(scene.quarantine.git, [sides(scene.branch.tree, each) for each in left])
     return tuple(_conflicted(scene, each, merge.stages or ()) for each, merge in zip(left, merges, strict=True))
 
 
-def _conflicted(scene: Scene, each: Applied, stages: Sequence[Stage]) -> Conflicted:
+def _conflicted(scene: ConflictContext, each: Applied, stages: Sequence[Stage]) -> Conflicted:
     files = _sides(scene.branch.tree, each, stages)
     apart = {change.path for change in each.changes if not _takes(scene.branch.tree, change)}
     own = {change.path for change in each.changes}
@@ -50,7 +50,7 @@ def _conflicted(scene: Scene, each: Applied, stages: Sequence[Stage]) -> Conflic
     places = [
         (path, place) for path, sides in detailed.items() for place in _places(scene.quarantine, path, sides, blobs)
     ]
-    places = places[:_MOST] + [(path, Clash(text(path), "", "")) for path in files if path not in detailed]
+    places = places[:_MOST] + [(path, ConflictHunk(text(path), "", "")) for path in files if path not in detailed]
     authors = _authors(scene, each, [os.fsdecode(path) for path in detailed])
     shown = [
         replace(
@@ -63,8 +63,8 @@ def _conflicted(scene: Scene, each: Applied, stages: Sequence[Stage]) -> Conflic
         )
         for path, place in places
     ]
-    signature = _signature(each.offer.persona, [place for _, place in places])
-    return Conflicted(each.offer, tuple(shown), scene.branch.tip, signature)
+    signature = _signature(each.submission.persona, [place for _, place in places])
+    return Conflicted(each.submission, tuple(shown), scene.branch.tip, signature)
 
 
 def _sides(tree: Tree, each: Applied, stages: Sequence[Stage]) -> dict[bytes, dict[int, Entry]]:
@@ -88,7 +88,7 @@ def _takes(tree: Tree, change: Change) -> bool:
     return now is not None and (change.new is not None or now == change.old)
 
 
-def _signature(persona: str, places: Sequence[Clash]) -> str:
+def _signature(persona: str, places: Sequence[ConflictHunk]) -> str:
     digest = hashlib.sha256(persona.encode())
     for place in sorted((place.file, place.theirs, place.yours) for place in places):
         digest.update(repr(place).encode())
@@ -97,7 +97,7 @@ def _signature(persona: str, places: Sequence[Clash]) -> str:
 
 def _places(
     quarantine: Quarantine, path: bytes, entries: Mapping[int, Entry], blobs: Mapping[str, bytes]
-) -> Iterator[Clash]:
+) -> Iterator[ConflictHunk]:
     """Go through the places of one file: line by line where both sides are text, else as a whole."""
     file, (was, theirs, yours) = text(path), (entries.get(number) for number in (1, 2, 3))
     plain = all(entry.mode not in _LINKS and not _is_binary(blobs[entry.oid]) for entry in entries.values())
@@ -105,11 +105,11 @@ def _places(
         sides = (blobs[theirs.oid], blobs[was.oid] if was else b"", blobs[yours.oid])
         found = list(_hunks(quarantine, *sides))
         for line, here, before, there in found:
-            yield Clash(file, here, there, (), line, before)
+            yield ConflictHunk(file, here, there, (), line, before)
         if found:
             return
     here, there = (_change(quarantine, was, side) or _whole(side, blobs) for side in (theirs, yours))
-    yield Clash(file, here, there)
+    yield ConflictHunk(file, here, there)
 
 
 def _is_binary(blob: bytes) -> bool:
@@ -156,22 +156,22 @@ def _hunks(quarantine: Quarantine, theirs: bytes, was: bytes, yours: bytes) -> I
             hunk[place] += row
 
 
-def _authors(scene: Scene, each: Applied, files: Sequence[str]) -> dict[str, tuple[Author, ...]]:
+def _authors(scene: ConflictContext, each: Applied, files: Sequence[str]) -> dict[str, tuple[Author, ...]]:
     """Find whose work stands in these files since the patch's base: the last ones first."""
-    rivals = {key for edge in scene.edges if each.offer.key in edge[:2] for key in edge[:2]}
+    rivals = {key for edge in scene.edges if each.submission.key in edge[:2] for key in edge[:2]}
     found: dict[str, list[Author]] = {}
     for landed in reversed(scene.branch.landed):
         for file in landed.files:
-            found.setdefault(file, []).append((landed.offer.persona, landed.commit, landed.offer.key))
+            found.setdefault(file, []).append((landed.submission.persona, landed.commit, landed.submission.key))
     for file, authors in found.items():
         found[file] = [author for author in authors if author[2] in rivals] or authors
-    if files and each.offer.base != scene.start:
-        for file, author in _earlier(scene, each.offer.base, files):
+    if files and each.submission.base != scene.start:
+        for file, author in _earlier(scene, each.submission.base, files):
             found.setdefault(file, []).append(author)
     return {file: tuple(authors) for file, authors in found.items()}
 
 
-def _earlier(scene: Scene, base: str, files: Sequence[str]) -> Iterator[tuple[str, Author]]:
+def _earlier(scene: ConflictContext, base: str, files: Sequence[str]) -> Iterator[tuple[str, Author]]:
     """Read from the history who changed these files between the patch's base and the start of this weave."""
     mark = scene.start.encode() + b" "  # which no file's name can know beforehand
     told = f"--format=format:{scene.start} %H%x00%an%x00%(trailers:key={RUN_TRAILER},valueonly,separator=%x20)%x00"

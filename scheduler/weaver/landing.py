@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from .applying import limited
 from .commit import write_commit
 from .index import read_index, write_index
-from .patch import GITLINK, Change, Entry, Limits, changed, changes_in, text
+from .patch import GITLINK, Change, Entry, WeaveLimits, changed, changes_in, text
 from .refusal import refused, sensitive
 from .result import Landed
 from .scratch import Quarantine
@@ -34,7 +34,7 @@ class Branch:
     """A line of commits in the making, from a commit that stands."""
 
     quarantine: Quarantine
-    limits: Limits
+    limits: WeaveLimits
     tree: Tree
     tip: str
     landed: list[Landed] = field(default_factory=list[Landed])
@@ -57,14 +57,14 @@ class Branch:
         return False
 
     def _commit(self, each: Applied, tree: Tree, changes: Iterable[Change], how: str) -> None:
-        self.tip = write_commit(self.quarantine.write, each.offer, tree.oid, [self.tip])
+        self.tip = write_commit(self.quarantine.write, each.submission, tree.oid, [self.tip])
         self.tree = tree
-        self.landed.append(Landed(each.offer, self.tip, how, tuple(text(change.path) for change in changes)))
+        self.landed.append(Landed(each.submission, self.tip, how, tuple(text(change.path) for change in changes)))
 
     def _three_way(self, each: Applied) -> Sequence[Change] | None:
         """Merge file by file; None where that leaves a conflict. Other orders often ask the same again."""
         files = self.tree.around(change.path for change in each.changes)
-        asked = each.offer.key, frozenset(files.items())
+        asked = each.submission.key, frozenset(files.items())
         if asked not in self._known:
             self._known[asked] = self._merge(each, files)
         return self._known[asked]
@@ -103,9 +103,9 @@ class Branch:
         deleted = {change.path for change in each.changes if change.new is None}
         if any(change.new is None and change.path not in deleted for change in changes):
             return False
-        if changes and refused(each.offer, changes):
+        if changes and refused(each.submission, changes):
             return False
-        if not each.offer.approved and sensitive(changes):
+        if not each.submission.approved and sensitive(changes):
             return False
         return not (self.quarantine.has_drivers and self._marked(each, changes))
 
@@ -120,7 +120,9 @@ class Branch:
 
 def sides(tree: Tree, each: Applied) -> tuple[str, str]:
     """Write the two commits whose merge is the patch on that tree: both on its base, so that there they part."""
-    ours, theirs = (write_commit(tree.write, each.offer, oid, [each.offer.base]) for oid in (tree.oid, each.tree))
+    ours, theirs = (
+        write_commit(tree.write, each.submission, oid, [each.submission.base]) for oid in (tree.oid, each.tree)
+    )
     return ours, theirs
 
 

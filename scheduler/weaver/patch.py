@@ -13,7 +13,7 @@ _RAW = re.compile(rb":(?P<was>\d+) (?P<is>\d+) (?P<before>\w+) (?P<after>\w+) \w
 
 
 @dataclass(frozen=True)
-class Offer:
+class PatchSubmission:
     """A patch offered for weaving: who made it, against which commit, and how it stands in the queue."""
 
     key: str  # the run's id, or a file's name
@@ -41,7 +41,7 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Limits:
+class WeaveLimits:
     """What one weave may take: of a patch, of the git processes that read it, and of the search for an order."""
 
     patch: int = 5 << 20  # bytes: the check of a 5.3 MB patch was seen to take 1.85 GB

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from .patch import GITLINK, SYMLINK, Change, Limits, Offer, text
+from .patch import GITLINK, SYMLINK, Change, PatchSubmission, WeaveLimits, text
 
 _OURS = {".git": "git's own folder", ".team": "the team's own folder"}
 _SHORT = re.compile(r"(git|team)~\d+")
@@ -90,13 +90,13 @@ SENSITIVE = {
 }
 
 
-def refused_unread(offer: Offer, limits: Limits) -> str | None:
+def refused_unread(submission: PatchSubmission, limits: WeaveLimits) -> str | None:
     """Say why a patch is refused before anything reads it, or nothing."""
-    if not offer.patch.strip():
+    if not submission.patch.strip():
         return "it is empty"
-    if len(offer.patch) > limits.patch:
-        return f"it has {len(offer.patch):,} bytes, and the cap is {limits.patch:,}; send it in parts"
-    if _has_markers(offer.patch):
+    if len(submission.patch) > limits.patch:
+        return f"it has {len(submission.patch):,} bytes, and the cap is {limits.patch:,}; send it in parts"
+    if _has_markers(submission.patch):
         return "it adds conflict markers, from <<<<<<< over ======= to >>>>>>>; settle them and send it again"
     return None
 
@@ -114,11 +114,11 @@ def _has_markers(patch: bytes) -> bool:
     return False
 
 
-def refused(offer: Offer, changes: Sequence[Change]) -> str | None:
+def refused(submission: PatchSubmission, changes: Sequence[Change]) -> str | None:
     """Say why these changes are refused, or nothing."""
     if not changes:
         return "it changes nothing"
-    return next((why for change in changes if (why := _forbidden(change, offer))), None)
+    return next((why for change in changes if (why := _forbidden(change, submission))), None)
 
 
 def sensitive(changes: Iterable[Change]) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ def matches(path: bytes, globs: Iterable[str]) -> bool:
     return any(_pattern(glob).fullmatch(text(path)) for glob in globs)
 
 
-def _forbidden(change: Change, offer: Offer) -> str | None:
+def _forbidden(change: Change, submission: PatchSubmission) -> str | None:
     name = text(change.path)
     for part in name.split("/"):
         if why := _OURS.get(_folded(part)):
@@ -148,8 +148,8 @@ def _forbidden(change: Change, offer: Offer) -> str | None:
         return f"{name} is a symbolic link; commit a file in its place"
     if change.new and change.new.mode == GITLINK:
         return f"{name} is a submodule or a repository of its own; commit its files, or remove it"
-    if offer.paths and not matches(change.path, offer.paths):
-        return f"{name} is not {offer.persona}'s to change; its paths are {', '.join(offer.paths)}"
+    if submission.paths and not matches(change.path, submission.paths):
+        return f"{name} is not {submission.persona}'s to change; its paths are {', '.join(submission.paths)}"
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .patch import Offer
+from .patch import PatchSubmission
 
 # How one side of a clash begins where it has no lines to show.
 GONE = "(no such file: deleted or moved)"
@@ -16,14 +16,14 @@ BINARY = "(a binary file, "
 class Landed:
     """A patch that is on the branch now."""
 
-    offer: Offer
+    submission: PatchSubmission
     commit: str
     how: str  # "apply": every file was as the patch knew it; "3way", "merge-tree": merged with what had landed
     files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Clash:
+class ConflictHunk:
     """One place where a patch and the branch want different things."""
 
     file: str
@@ -39,8 +39,8 @@ class Clash:
 class Conflicted:
     """A patch that could not land beside the others."""
 
-    offer: Offer
-    clashes: tuple[Clash, ...]
+    submission: PatchSubmission
+    hunks: tuple[ConflictHunk, ...]
     tip: str  # the new base to start from
     signature: str  # the same conflict twice has the same one
 
@@ -49,15 +49,15 @@ class Conflicted:
 class Refused:
     """A patch that is not taken, whatever the others are."""
 
-    offer: Offer
+    submission: PatchSubmission
     reason: str
 
 
 @dataclass(frozen=True)
-class Held:
+class NeedsApproval:
     """A patch that waits for a human's approval."""
 
-    offer: Offer
+    submission: PatchSubmission
     files: tuple[str, ...]
 
 
@@ -70,7 +70,7 @@ class Woven:
     landed: tuple[Landed, ...] = ()
     conflicted: tuple[Conflicted, ...] = ()
     refused: tuple[Refused, ...] = ()
-    held: tuple[Held, ...] = ()
+    held: tuple[NeedsApproval, ...] = ()
     conflicts: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # who stands in whose way, and in which files
 
     def document(self) -> dict[str, Any]:
@@ -79,17 +79,18 @@ class Woven:
             "start": self.start,
             "tip": self.tip,
             "landed": [
-                _who(one.offer) | {"commit": one.commit, "how": one.how, "files": [*one.files]} for one in self.landed
+                _who(one.submission) | {"commit": one.commit, "how": one.how, "files": [*one.files]}
+                for one in self.landed
             ],
             "conflicted": [
-                _who(one.offer) | {"signature": one.signature, "files": sorted({clash.file for clash in one.clashes})}
+                _who(one.submission) | {"signature": one.signature, "files": sorted({hunk.file for hunk in one.hunks})}
                 for one in self.conflicted
             ],
-            "refused": [_who(one.offer) | {"reason": one.reason} for one in self.refused],
-            "held": [_who(one.offer) | {"files": [*one.files]} for one in self.held],
+            "refused": [_who(one.submission) | {"reason": one.reason} for one in self.refused],
+            "held": [_who(one.submission) | {"files": [*one.files]} for one in self.held],
             "conflicts": [[first, second, [*files]] for first, second, files in self.conflicts],
         }
 
 
-def _who(offer: Offer) -> dict[str, Any]:
-    return {"run": offer.key, "persona": offer.persona}
+def _who(submission: PatchSubmission) -> dict[str, Any]:
+    return {"run": submission.key, "persona": submission.persona}

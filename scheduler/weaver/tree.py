@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import groupby
 
 from ...personas.git import Git
-from .patch import Change, Entry, Offer, text
+from .patch import Change, Entry, PatchSubmission, text
 
 _FOLDER = "40000"
 Write = Callable[[str, bytes], str]  # an object's kind and body to its id
@@ -88,7 +88,7 @@ class Tree:
 class Applied:
     """An offer, and what it changes in the tree that it was made against."""
 
-    offer: Offer
+    submission: PatchSubmission
     base: Tree
     changes: tuple[Change, ...]
 

@@ -13,32 +13,44 @@ from ...personas.git import Git
 from .applying import apply_all
 from .commit import write_commit
 from .conflict_graph import Pair, best_order, merged, overlapping
-from .conflicts import Scene, conflict
+from .conflicts import ConflictContext, conflict
 from .landing import WAYS, Branch, sides
-from .patch import Limits, Offer
-from .result import Clash, Conflicted, Held, Landed, Refused, Woven
+from .patch import PatchSubmission, WeaveLimits
+from .result import Conflicted, Landed, Refused, Woven
 from .scratch import quarantine
 from .tree import Applied, read_tree
 
-__all__ = ["Clash", "Conflicted", "Held", "Landed", "Limits", "Offer", "Refused", "Woven", "weave"]
+__all__ = [
+    "Conflicted",
+    "Landed",
+    "PatchSubmission",
+    "Refused",
+    "WeaveLimits",
+    "Woven",
+    "weave",
+]
 
 
-def weave(git: Git, tip: str, offers: Sequence[Offer], limits: Limits = Limits()) -> Woven:  # noqa: B008
+def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: WeaveLimits = WeaveLimits()) -> Woven:  # noqa: B008
     """Weave offers, each with a key of its own, onto a commit. For a dry run, give a git with objects of its own.
 
     Raises GitError where `tip` is no commit of the repository.
     """
     with quarantine(git, tip) as scratch:
         tree = read_tree(git, tip, scratch.write)
-        applied, refused, held = apply_all(scratch, tree, sorted(offers, key=lambda offer: offer.seniority), limits)
+        applied, refused, held = apply_all(
+            scratch, tree, sorted(submissions, key=lambda submission: submission.seniority), limits
+        )
         branch = Branch(scratch, limits, tree, tip)
         graph, late = _survey(branch, applied)
-        order = best_order([each.offer for each in applied], graph, late, limits.exact)
+        order = best_order([each.submission for each in applied], graph, late, limits.exact)
         best = _best(branch, [applied[number] for number in order])
-        done = {landed.offer.key for landed in best.landed}
-        left = [each for each in applied if each.offer.key not in done]
-        edges = tuple((applied[a].offer.key, applied[b].offer.key, files) for (a, b), files in sorted(graph.items()))
-        scene = Scene(scratch, tip, best, edges)
+        done = {landed.submission.key for landed in best.landed}
+        left = [each for each in applied if each.submission.key not in done]
+        edges = tuple(
+            (applied[a].submission.key, applied[b].submission.key, files) for (a, b), files in sorted(graph.items())
+        )
+        scene = ConflictContext(scratch, tip, best, edges)
         scratch.release(tip, best.tip)
         return Woven(tip, best.tip, tuple(best.landed), conflict(scene, left), tuple(refused), tuple(held), edges)
 
@@ -53,7 +65,7 @@ def _survey(branch: Branch, applied: Sequence[Applied]) -> tuple[dict[Pair, tupl
 
     def commit(number: int) -> str:
         on_tip = merges[number].tree if number in merges else tree.changed(applied[number].changes).oid
-        return write_commit(scratch.write, applied[number].offer, on_tip, [branch.tip])
+        return write_commit(scratch.write, applied[number].submission, on_tip, [branch.tip])
 
     commits = {number: commit(number) for number in sorted({number for pair in pairs for number in pair})}
     told = merged(scratch.git, [(commits[one], commits[other]) for one, other in pairs])
@@ -64,7 +76,7 @@ def _best(start: Branch, order: Sequence[Applied]) -> Branch:
     """Land in this order, and where something failed, first come first served too; keep what landed the most."""
     best = start.fork()
     failed = sum(not best.land(each) for each in order)
-    queue = sorted(order, key=lambda each: each.offer.seniority)
+    queue = sorted(order, key=lambda each: each.submission.seniority)
     for way in WAYS if failed else ():
         other = _first_come(start.fork(), queue, way, failed)
         if other and len(other.landed) > len(best.landed):

@@ -25,13 +25,13 @@ def status(as_json: option.Json = False) -> None:
     from .. import session
     from ..show import sprint as render
 
-    shop = session.workshop()
-    state, leader = shop.state(), leading(shop.home / "work")
+    context = session.context()
+    state, leader = context.state(), leading(context.home / "work")
     if as_json:
-        mail_render.document(described(state, leader, shop.home, shop.clock.now()))
+        mail_render.document(described(state, leader, context.home, context.clock.now()))
         return
     who = f"process {leader['pid']} leads" if leader else "nobody leads now"
-    _echo(render.status(state, who, beats(state, shop.home, shop.clock.now())))
+    _echo(render.status(state, who, beats(state, context.home, context.clock.now())))
 
 
 @app.command()
@@ -42,10 +42,10 @@ def history(as_json: option.Json = False) -> None:
     from .. import session
     from ..show import sprint as render
 
-    shop = session.workshop()
-    state = shop.state()
+    context = session.context()
+    state = context.state()
     if as_json:
-        now = shop.clock.now()
+        now = context.clock.now()
         mail_render.document([summary(state, one, now).document() | {"outcome": one.outcome} for one in state.sprints])
     else:
         _echo(render.history(state))
@@ -61,8 +61,8 @@ def stop(
     from .. import session
 
     by_people_only("scheduler stop")
-    shop = session.workshop()
-    found = stop_run(shop, run, caller.identity_or_human(None, shop.mailbox.directory))
+    context = session.context()
+    found = stop_run(context, run, caller.identity_or_human(None, context.mailbox.directory))
     typer.echo(f"stopping {found.persona}, attempt {found.attempt} ({found.id})")
 
 
@@ -85,8 +85,8 @@ def _mark(kind: str, said: str) -> None:
     from .. import session
 
     by_people_only(f"what makes {kind}")
-    shop = session.workshop()
-    shop.append([Draft(kind, caller.identity_or_human(None, shop.mailbox.directory))])
+    context = session.context()
+    context.append([Draft(kind, caller.identity_or_human(None, context.mailbox.directory))])
     typer.echo(said)
 
 
@@ -98,8 +98,8 @@ def approve(run: Annotated[str, typer.Argument(help="The run whose patch is held
     from .. import session
 
     by_people_only("scheduler approve")
-    shop = session.workshop()
-    patch = approve_patch(shop, run, caller.identity_or_human(None, shop.mailbox.directory))
+    context = session.context()
+    patch = approve_patch(context, run, caller.identity_or_human(None, context.mailbox.directory))
     typer.echo(f"approved: {patch.persona}'s patch to {', '.join(patch.files)}; the next tick of a sprint weaves it")
 
 
@@ -112,9 +112,9 @@ def land(number: Annotated[int, typer.Argument(help="The sprint's number; 0 is t
     from .. import session
 
     by_people_only("scheduler land")
-    shop = session.workshop()
-    state = shop.state()
-    branch, commit, gained = take(shop, state, number or state.number)
+    context = session.context()
+    state = context.state()
+    branch, commit, gained = take(context, state, number or state.number)
     further = f"{counted(gained, 'commit')} further" if gained else "as it was before"
     typer.echo(f"{branch} is at {commit[:12]} now, {further}")
 
@@ -127,5 +127,5 @@ def install_cron(
     from .. import session
     from ..install import texts
 
-    shop = session.workshop()
-    _echo(texts(shop.top, shop.settings, form))
+    context = session.context()
+    _echo(texts(context.top, context.settings, form))

@@ -85,11 +85,11 @@ def replay(
         from ..dispatcher import given_to
         from ..open import GIVEN
 
-        shop = open_shop()
-        found = read_dispatch(shop.mailbox, correlation_id)
+        context = open_shop()
+        found = read_dispatch(context.mailbox, correlation_id)
         agent = agent or (found.agent if found.agent != GIVEN else None)
         asked = _asked(max_workers, timeout, trace_dir)
-        _start(given_to(shop, found), asked, agent, base, dry_run=dry_run, quiet=quiet, as_json=as_json)
+        _start(given_to(context, found), asked, agent, base, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 
 @app.command()
@@ -171,9 +171,9 @@ def _left(resume: str | None) -> list[Task]:
     from ...scheduler.state.dispatches import SUCCESS, read_dispatch
     from ..dispatcher import given_to
 
-    shop = open_shop()
-    found = read_dispatch(shop.mailbox, resume)
-    return [task for task in given_to(shop, found).tasks if found.status(task.task_id) != SUCCESS]
+    context = open_shop()
+    found = read_dispatch(context.mailbox, resume)
+    return [task for task in given_to(context, found).tasks if found.status(task.task_id) != SUCCESS]
 
 
 def _dispatcher(config: dict[str, Any], agent: str | None, base: str | None) -> ParallelDispatcher:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...scheduler.planner.item import Roadmap
-    from ...scheduler.planner.work_plan import Blueprint
+    from ...scheduler.planner.work_plan import WorkPlan
 
 _STDIN = "stdin"
 
@@ -84,8 +84,8 @@ def _forecast(file: str | None) -> Roadmap:
 
     if file is not None:
         raise UsageError(f"--from-sprint reads the team's log, and {file} would be planned instead; give one of them")
-    workshop = session.workshop()
-    return from_sprint(workshop.state(), [member.id for member in workshop.members])
+    context = session.context()
+    return from_sprint(context.state(), [member.id for member in context.members])
 
 
 def _read(file: str | None) -> tuple[bytes, Roadmap]:
@@ -119,7 +119,7 @@ def _personas() -> Sequence[str]:
     return [persona.id for persona in with_bundled(own).personas]
 
 
-def _draw(roadmap: Roadmap, done: Sequence[str], workers: int | None, most: int) -> Blueprint:
+def _draw(roadmap: Roadmap, done: Sequence[str], workers: int | None, most: int) -> WorkPlan:
     from ...scheduler.planner.overlap import overlaps
     from ...scheduler.planner.to_tasks import without
     from ...scheduler.planner.work_plan import draw
@@ -128,7 +128,7 @@ def _draw(roadmap: Roadmap, done: Sequence[str], workers: int | None, most: int)
     return draw(left, overlaps(left), workers, most)
 
 
-def _paint(found: Blueprint, svg: Path | None, png: Path | None) -> None:
+def _paint(found: WorkPlan, svg: Path | None, png: Path | None) -> None:
     """Draw the pictures asked for. Raises TeamMailError where nothing is there to draw them with."""
     if svg is None and png is None:
         return
@@ -144,7 +144,7 @@ def _paint(found: Blueprint, svg: Path | None, png: Path | None) -> None:
             typer.echo(f"wrote {file}", err=True)
 
 
-def _hand_over(found: Blueprint, data: bytes) -> None:
+def _hand_over(found: WorkPlan, data: bytes) -> None:
     """Print the tasks that can be dispatched, and say on standard error what is for people."""
     from ...mail import render
     from ...scheduler.planner.to_tasks import given_in, work_order

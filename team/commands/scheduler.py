@@ -21,8 +21,8 @@ from .scheduler_options import Mode
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ...scheduler.context import Workshop
-    from ...scheduler.sprint.decide import Wish
+    from ...scheduler.context import Context
+    from ...scheduler.sprint.decide import StartRequest
     from ...scheduler.state.sprints import State
     from ...scheduler.state.summary import Summary
 
@@ -73,16 +73,16 @@ def _look_ahead(
     base: str | None = None,
 ) -> None:
     from ...mail import render as mail_render
-    from ...scheduler.sprint.decide import ASKED, Wish
+    from ...scheduler.sprint.decide import ASKED, StartRequest
     from ...scheduler.sprint.preview import look_ahead
     from .. import session
     from ..show import sprint as render
     from ..show.live import Show
 
-    shop = session.workshop(settings, replay=replay, repo=repo)
-    ticker = session.ticker(shop, Show(quiet=True), base)
-    wish = Wish(ASKED, mode.value) if started else _due(shop, shop.state(whole=False), mode)
-    found = look_ahead(ticker, wish)
+    context = session.context(settings, replay=replay, repo=repo)
+    ticker = session.ticker(context, Show(quiet=True), base)
+    request = StartRequest(ASKED, mode.value) if started else _due(context, context.state(whole=False), mode)
+    found = look_ahead(ticker, request)
     if as_json:
         mail_render.document(found.document())
     else:
@@ -103,7 +103,7 @@ def _home() -> Path:
         raise NotReady("no team in this folder or above; team init makes one") from None
 
 
-def _due(shop: Workshop, state: State, mode: Mode) -> Wish:
+def _due(context: Context, state: State, mode: Mode) -> StartRequest:
     from ...scheduler.sprint.triggers import due
 
     def following(cron: str, after: datetime) -> datetime:
@@ -111,7 +111,7 @@ def _due(shop: Workshop, state: State, mode: Mode) -> Wish:
 
         return first(cron, after)
 
-    return due(state, shop.settings.sprint, shop.clock.now(), following, mode.value)
+    return due(state, context.settings.sprint, context.clock.now(), following, mode.value)
 
 
 @app.command()
@@ -127,24 +127,24 @@ def tick(
         _look_ahead(mode, settings, as_json, started=False)
         return
     from ...mail.clock import SystemClock
-    from ...scheduler.sprint import idle as rest
+    from ...scheduler.sprint import idle
 
     home = _home()
-    digest = rest.seen(home, [mode.value, *settings], os.environ)
-    if not as_json and (why := rest.again(home, digest, SystemClock())):
+    digest = idle.seen(home, [mode.value, *settings], os.environ)
+    if not as_json and (why := idle.again(home, digest, SystemClock())):
         typer.echo(f"idle: {why}")
         return
     from ...mail import render as mail_render
     from .. import session
     from ..show.live import Show
 
-    shop = session.workshop(settings)
+    context = session.context(settings)
     with Show(quiet=quiet) as show:
-        ticker = session.ticker(shop, show)
+        ticker = session.ticker(context, show)
         ticker.seen = digest
-        with session.leading(shop, ticker.dispatcher.end) as came:
+        with session.leading(context, ticker.dispatcher.end) as came:
             state = ticker.read()
-            done = ticker.tick(_due(shop, state, mode), state)
+            done = ticker.tick(_due(context, state, mode), state)
     if as_json:
         mail_render.document(done.plan.document())
     elif done.plan.idle or done.plan.wait_until:
@@ -168,28 +168,28 @@ def sprint(
     if dry_run:
         _look_ahead(mode, settings, as_json, started=True, replay=replay, repo=repo, base=base)
         return
-    from ...scheduler.sprint.decide import ASKED, Wish
+    from ...scheduler.sprint.decide import ASKED, StartRequest
     from ...scheduler.sprint.loop import run_sprint
     from .. import session
     from ..show.live import Show
 
-    shop = session.workshop(settings, replay=replay, repo=repo)
-    session.ready(shop)
-    for note in session.notes(shop):
+    context = session.context(settings, replay=replay, repo=repo)
+    session.ready(context)
+    for note in session.notes(context):
         typer.echo(f"scheduler: note: {note}", err=True)
     with Show(quiet=quiet) as show:
-        ticker = session.ticker(shop, show, base)
-        with session.leading(shop, ticker.dispatcher.end) as came:
-            found = run_sprint(ticker, Wish(ASKED, mode.value))
+        ticker = session.ticker(context, show, base)
+        with session.leading(context, ticker.dispatcher.end) as came:
+            found = run_sprint(ticker, StartRequest(ASKED, mode.value))
     if came:
         typer.echo("scheduler: interrupted; the runs under way were ended, scheduler sprint goes on", err=True)
         raise typer.Exit(INTERRUPTED)
     if found is None:
-        typer.echo(f"scheduler: nothing to do: {ticker.plan(Wish(ASKED)).idle}", err=True)
+        typer.echo(f"scheduler: nothing to do: {ticker.plan(StartRequest(ASKED)).idle}", err=True)
         raise typer.Exit(NOT_CONVERGED)
     _ended(found, as_json)
     if found.outcome is None:
-        typer.echo(f"scheduler: the sprint is still open: {ticker.plan(Wish()).idle}", err=True)
+        typer.echo(f"scheduler: the sprint is still open: {ticker.plan(StartRequest()).idle}", err=True)
     if not found.converged:
         raise typer.Exit(NOT_CONVERGED)
 
@@ -219,14 +219,14 @@ def run(settings: option.Set = [], quiet: option.Quiet = False) -> None:  # noqa
         for text in render.summary(found):
             typer.echo(text, err=True)
 
-    shop = session.workshop(settings)
-    session.ready(shop)
-    if cron := shop.settings.sprint.cron:
-        following(cron, shop.clock.now())  # one that never comes is refused now
+    context = session.context(settings)
+    session.ready(context)
+    if cron := context.settings.sprint.cron:
+        following(cron, context.clock.now())  # one that never comes is refused now
     with Show(quiet=quiet) as show:
-        daemon = Daemon(session.ticker(shop, show), lambda: session.workshop(settings), say, ended)
-        with session.leading(shop, daemon.end):
-            say(f"leading {shop.home}")
+        daemon = Daemon(session.ticker(context, show), lambda: session.context(settings), say, ended)
+        with session.leading(context, daemon.end):
+            say(f"leading {context.home}")
             daemon.run()
     say("ended; nothing is running")
 
@@ -273,10 +273,10 @@ def report(
     from .. import session
     from ..show import report as told
 
-    shop = session.workshop()
-    state = shop.state()
+    context = session.context()
+    state = context.state()
     chosen = told.choose(state, sprint)
-    found = measure(state, chosen, shop.clock.now(), told.mails_during(shop.mailbox.log, state, chosen))
+    found = measure(state, chosen, context.clock.now(), told.mails_during(context.mailbox.log, state, chosen))
     if as_json:
         mail_render.document(found.document())
     else:

@@ -10,8 +10,8 @@ import typer
 from ...mail.errors import TeamMailError, UsageError
 
 if TYPE_CHECKING:
-    from ...scheduler.context import Workshop
-    from ...scheduler.state.dispatches import Dispatched
+    from ...scheduler.context import Context
+    from ...scheduler.state.dispatches import DispatchState
     from ...scheduler.tasks.task import DispatchInput, Task
 
 app = typer.Typer()
@@ -38,24 +38,24 @@ def trace(
 
     if (task is None) == (not index and trace_dir is None):
         raise UsageError("name a task, or ask for --index; team trace --index lists the tasks of the last dispatch")
-    shop = open_shop()
-    found = read_dispatch(shop.mailbox, dispatch_id, task)
-    given = given_to(shop, found)
+    context = open_shop()
+    found = read_dispatch(context.mailbox, dispatch_id, task)
+    given = given_to(context, found)
     if trace_dir is not None:
-        _export(shop, found, given, trace_dir)
+        _export(context, found, given, trace_dir)
     if index and as_json:
         render.document(index_of(found, given.tasks, given.config, lambda _: None))
     elif index:
         _list(found, given)
     elif task is not None and as_json:
-        render.document(trace_of(found, _task(found, given, task), shop.mailbox.blobs))
+        render.document(trace_of(found, _task(found, given, task), context.mailbox.blobs))
     elif task is not None:
         from ..show.dispatch import traced
 
-        say(traced(found, _task(found, given, task), shop.mailbox.blobs))
+        say(traced(found, _task(found, given, task), context.mailbox.blobs))
 
 
-def _task(found: Dispatched, given: DispatchInput, name: str) -> Task:
+def _task(found: DispatchState, given: DispatchInput, name: str) -> Task:
     for task in given.tasks:
         if task.task_id == name:
             return task
@@ -64,10 +64,10 @@ def _task(found: Dispatched, given: DispatchInput, name: str) -> Task:
     )
 
 
-def _export(shop: Workshop, found: Dispatched, given: DispatchInput, folder: str) -> None:
+def _export(context: Context, found: DispatchState, given: DispatchInput, folder: str) -> None:
     from ...scheduler.dispatch.traces import Traces
 
-    traces = Traces(folder, shop.mailbox.blobs)
+    traces = Traces(folder, context.mailbox.blobs)
     traces.prepare()
     for task in given.tasks:
         traces.write(found, task)
@@ -76,7 +76,7 @@ def _export(shop: Workshop, found: Dispatched, given: DispatchInput, folder: str
         raise TeamMailError("; ".join(traces.problems))
 
 
-def _list(found: Dispatched, given: DispatchInput) -> None:
+def _list(found: DispatchState, given: DispatchInput) -> None:
     from ...mail import render
     from ..show.dispatch import standing_of, state_of
     from ..show.sprint import span
@@ -89,12 +89,12 @@ def _list(found: Dispatched, given: DispatchInput) -> None:
     render.table(("task", "persona", "status", "attempts", "what"), rows)
 
 
-def open_shop() -> Workshop:
+def open_shop() -> Context:
     """Open the workshop of the team that is here, for looking. Raises NoTeam."""
     from ...mail.commands import caller
-    from ..open import open_bench
+    from ..open import open_for_dispatch
 
-    return open_bench(caller.home())[0]
+    return open_for_dispatch(caller.home())[0]
 
 
 def say(lines: Iterable[str]) -> None:

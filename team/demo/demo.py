@@ -32,7 +32,7 @@ _WIDTH = 74
 
 
 @dataclass(frozen=True)
-class Played:
+class DemoRun:
     """One sprint of the demo: where it was, and what `scheduler sprint --json` said in the end."""
 
     folder: Path
@@ -60,7 +60,7 @@ def demo(folder: Path | None = None, out: TextIO | None = None) -> bool:
     folder = _empty(folder)
     stage = _Stage(out or sys.stdout)
     stage.write(_introduced(folder))
-    played: dict[str, Played] = {}
+    played: dict[str, DemoRun] = {}
     for mode, title in _TITLES.items():
         make_project(folder / mode)
         make_team(folder / mode, mode)
@@ -115,7 +115,7 @@ def _introduced(folder: Path) -> Iterator[str]:
     yield f"folder    {folder}"
 
 
-def _played(folder: Path, mode: str) -> Played:
+def _played(folder: Path, mode: str) -> DemoRun:
     """Run the sprint as a command; its progress goes to our standard error. Raises TeamMailError if it fails."""
     words = ["-m", "team_mail.team.commands.scheduler", "sprint", "--mode", mode, "--json"]
     with subprocess.Popen(  # noqa: S603
@@ -128,7 +128,7 @@ def _played(folder: Path, mode: str) -> Played:
             raise
     if process.returncode not in _ENDED:
         raise TeamMailError(f"the {mode} sprint ended with {process.returncode}; what is there stays in {folder}")
-    return Played(folder, json.loads(told))
+    return DemoRun(folder, json.loads(told))
 
 
 def _environment() -> dict[str, str]:
@@ -148,7 +148,7 @@ def compared(one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
     yield f"{other['ticks']} ticks instead of {one['ticks']}, and {faster:.1f} times as fast"
 
 
-def conflicts(played: Played) -> Iterator[str]:
+def conflicts(played: DemoRun) -> Iterator[str]:
     """List the mail about conflicts and gates, and show one whole."""
     mails = played.mail(sender="weaver", type="conflict")
     for mail in [*mails, *played.mail(sender="weaver", type="feedback")]:
@@ -172,7 +172,7 @@ def _wrapped(text: str) -> list[str]:
     return [text] if text.startswith(" ") or not text else textwrap.wrap(text, _WIDTH, break_long_words=False)
 
 
-def landed(played: Played) -> Iterator[str]:
+def landed(played: DemoRun) -> Iterator[str]:
     """List the commits of the sprint's branch in the order in which they landed."""
     git = Git(played.folder / ".git")
     told = git.line("log", "--reverse", "--format=%h%x09%an%x09%s", f"main..{played.result['branch']}")
@@ -181,7 +181,7 @@ def landed(played: Played) -> Iterator[str]:
         yield f"{number:>2}  {commit}  {line(persona):<12} {line(subject.removeprefix(f'{persona}: '))}"
 
 
-def told_human(played: Played) -> Iterator[str]:
+def told_human(played: DemoRun) -> Iterator[str]:
     """List the mail to the human."""
     mails = played.mail(to="you")
     yield from (f"{mail.sender:<12} {line(mail.subject)}" for mail in mails)
@@ -189,7 +189,7 @@ def told_human(played: Played) -> Iterator[str]:
         yield "nothing"
 
 
-def _report(played: Played) -> Path | None:
+def _report(played: DemoRun) -> Path | None:
     """Keep the scheduler's own report, pictures and all, beside the projects; none if it cannot be made."""
     folder = played.folder.parent / "report"
     words = [sys.executable, "-P", "-m", "team_mail.team.commands.scheduler", "report", "--out", str(folder)]
@@ -197,7 +197,7 @@ def _report(played: Played) -> Path | None:
     return None if ended.returncode else folder
 
 
-def around(played: Played, report: Path | None) -> Iterator[str]:
+def around(played: DemoRun, report: Path | None) -> Iterator[str]:
     """Say what to look at next."""
     rows: Sequence[tuple[str, str]] = (
         (f"cd {played.folder}", "the project of the parallel sprint"),

@@ -8,7 +8,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from ...mail.home import settle_home
+from ...mail.home import ignore_mail
 from ...personas.git import Git
 
 THINKING = 0.7  # seconds that a persona pretends to think, more or less
@@ -88,7 +88,7 @@ def make_team(folder: Path, mode: str) -> None:
         tests=json.dumps([sys.executable, "-m", "unittest", "--quiet"]),
     )
     (home / "team.toml").write_text(settings, encoding="utf-8")
-    settle_home(home)
+    ignore_mail(home)
     _commit(folder, "Hire a team")
 
 

@@ -14,7 +14,7 @@ from ...scheduler.dispatch.output import DispatchOutput, trace
 from ...scheduler.dispatch.preview import DispatchPreview
 from ...scheduler.leader import alive
 from ...scheduler.runs.run import News
-from ...scheduler.state.dispatches import BLOCKED, CANCELLED, ERROR, SUCCESS, Attempt, Dispatched
+from ...scheduler.state.dispatches import BLOCKED, CANCELLED, ERROR, SUCCESS, Attempt, DispatchState
 from ...scheduler.state.facts import OPEN, Patch
 from ...scheduler.tasks.task import Task
 from .live import Row, Show
@@ -76,7 +76,7 @@ def _came(one: Any) -> str:
     return shown if len(shown) <= _WIDE else f"{shown[:_WIDE]}…"
 
 
-def standing_of(found: Dispatched, task: str) -> str:
+def standing_of(found: DispatchState, task: str) -> str:
     """Say how a task ended, or where it stands in a dispatch that is not over."""
     if task in found.ends or found.finished:
         return found.status(task)
@@ -86,7 +86,7 @@ def standing_of(found: Dispatched, task: str) -> str:
     return "cut off" if begun else "not begun"
 
 
-def state_of(found: Dispatched) -> str:
+def state_of(found: DispatchState) -> str:
     """Say of a dispatch that is not over why that is so."""
     if found.finished:
         return ""
@@ -95,7 +95,7 @@ def state_of(found: Dispatched) -> str:
     return f", cut off; team dispatch --resume {found.short} goes on"
 
 
-def traced(found: Dispatched, task: Task, blobs: Blobs) -> Iterator[str]:
+def traced(found: DispatchState, task: Task, blobs: Blobs) -> Iterator[str]:
     """Tell all that is known of one task of a dispatch."""
     told = trace(found, task, blobs)
     standing = standing_of(found, task.task_id)
@@ -115,7 +115,7 @@ def traced(found: Dispatched, task: Task, blobs: Blobs) -> Iterator[str]:
         yield from (f"  {text}" for text in _whole(told[name]))
 
 
-def _attempts(found: Dispatched, task: Task) -> Iterator[tuple[str, str]]:
+def _attempts(found: DispatchState, task: Task) -> Iterator[tuple[str, str]]:
     for one in found.of(task.task_id):
         patch = found.work.patches.get(one.run)
         left = f"; patch to {counted(len(patch.files), 'file')} {_became(one, patch)}" if patch else ""

@@ -14,7 +14,7 @@ from ...mail.units import counted
 from ...scheduler.planner.conflict import ORDER, Conflict
 from ...scheduler.planner.schedule import Slot
 from ...scheduler.planner.work import named, span
-from ...scheduler.planner.work_plan import Blueprint, PhasePlan
+from ...scheduler.planner.work_plan import PhasePlan, WorkPlan
 from . import chart
 from .chart import FAINT, INK, PAPER, Spec, layer
 
@@ -35,7 +35,7 @@ _UNITS = ((7_200.0, 3_600.0, "hours"), (180.0, 60.0, "minutes"), (0.0, 1.0, "sec
 class _Sheet:
     """Where everything lies: the row of each item and of each phase's title, and how long a unit of time is."""
 
-    found: Blueprint
+    found: WorkPlan
     rows: dict[str, float]
     heads: tuple[tuple[PhasePlan, float, float], ...]
     height: float
@@ -69,15 +69,15 @@ class _Sheet:
         return {"x": self.x(), "y": self.y()} | more
 
 
-def gantt(found: Blueprint) -> Spec:
+def gantt(found: WorkPlan) -> Spec:
     """Draw a blueprint's schedule."""
     sheet = _sheet(found)
     told = f"{span(found.parallel)} on {counted(found.workers, 'worker')}, {span(found.sequential)} one after the other"
     saved = f": {found.saved:.0%} saved" if found.saved else ""
-    clash = "; a line joins tasks that change the same files" if found.conflicts else ""
+    hunk = "; a line joins tasks that change the same files" if found.conflicts else ""
     title = {
         "text": line(found.roadmap.title or "Plan"),
-        "subtitle": [f"{told}{saved}", f"a bar bears its worker's number; outlined: the critical path{clash}"],
+        "subtitle": [f"{told}{saved}", f"a bar bears its worker's number; outlined: the critical path{hunk}"],
         "anchor": "start", "frame": "group", "offset": 16, "limit": sheet.wide,
     }  # fmt: skip
     layers = [
@@ -87,7 +87,7 @@ def gantt(found: Blueprint) -> Spec:
     return chart.sheet(title, sheet.wide, sheet.height * sheet.step, shown, baseline="middle")
 
 
-def _sheet(found: Blueprint) -> _Sheet:
+def _sheet(found: WorkPlan) -> _Sheet:
     starts = {slot.task: slot.start for slot in found.slots}
     rows: dict[str, float] = {}
     heads: list[tuple[PhasePlan, float, float]] = []
@@ -192,12 +192,12 @@ def _titles(sheet: _Sheet) -> Iterator[Spec]:
         yield layer("text", texts, where, align=align, dx=dx, color=FAINT, fontSize=sheet.letter - 1, limit=_WIDTH / 2)
 
 
-def _starts(found: Blueprint) -> Iterator[float]:
+def _starts(found: WorkPlan) -> Iterator[float]:
     """Say when each phase starts: where the one before it ends, if there are walls."""
     start = 0.0
     for phase in found.phases:
         yield start
-        start += phase.parallel if found.roadmap.walls else 0.0
+        start += phase.parallel if found.roadmap.phase_barriers else 0.0
 
 
 # -- conflicts

@@ -16,7 +16,7 @@ from ...mail.render import line
 from ...mail.units import counted
 from ...scheduler.landing.integrate import Integration
 from ...scheduler.runs.run import News
-from ...scheduler.sprint.plan import Plan
+from ...scheduler.sprint.plan import TickPlan
 from .sprint import integration, span
 
 _MARKS = {"ok": "done", "failed": "failed", "timeout": "timeout", "stopped": "stopped", "quota": "quota"}
@@ -56,7 +56,7 @@ class Show:
     ) -> None:
         self._close()
 
-    def heard(self, news: Plan | Integration | str) -> None:
+    def heard(self, news: TickPlan | Integration | str) -> None:
         """Show a plan that is about to be carried out, what a weave gave, or a line on what is at work."""
         if isinstance(news, str):
             self._close()
@@ -84,7 +84,7 @@ class Show:
         if outcome and not self._live:
             self._say([f"  {row.name} (attempt {row.attempt}): {row.status} in {span(outcome.seconds)}, {row.detail}"])
 
-    def _planned(self, plan: Plan) -> None:
+    def _planned(self, plan: TickPlan) -> None:
         self._close()
         lines = [f"set aside: {skip.persona}, {skip.why}" for skip in plan.aside]
         title = f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}: {len(plan.launches)} to run"

@@ -11,9 +11,9 @@ from ...scheduler.planner.classify import MANUAL
 from ...scheduler.planner.conflict import ORDER
 from ...scheduler.planner.item import Item
 from ...scheduler.planner.schedule import Slot, same
-from ...scheduler.planner.to_tasks import WorkOrder
+from ...scheduler.planner.to_tasks import DispatchTasks
 from ...scheduler.planner.work import named, span
-from ...scheduler.planner.work_plan import Blueprint, PhasePlan
+from ...scheduler.planner.work_plan import PhasePlan, WorkPlan
 from .sprint import columns
 
 _BAR = 40  # letters of a bar as long as the whole plan
@@ -30,7 +30,7 @@ class Section(NamedTuple):
     note: str = ""
 
 
-def lines(found: Blueprint) -> Iterator[str]:
+def lines(found: WorkPlan) -> Iterator[str]:
     """Tell a blueprint to a terminal or a pipe."""
     yield line(heading(found))
     for section in _sections(found, drawn=True):
@@ -42,7 +42,7 @@ def lines(found: Blueprint) -> Iterator[str]:
             yield f"  {section.note}"
 
 
-def heading(found: Blueprint) -> str:
+def heading(found: WorkPlan) -> str:
     """Say in one line what is planned."""
     agents = sum(len(phase.tasks) for phase in found.phases)
     phases = f", in {counted(len(found.phases), 'phase')}" if len(found.roadmap.phases) > 1 else ""
@@ -51,7 +51,7 @@ def heading(found: Blueprint) -> str:
     return f"{found.roadmap.title or 'plan'}: {counted(agents, 'task')} for agents{people}{phases}"
 
 
-def markdown(found: Blueprint, picture: str | None = None) -> str:
+def markdown(found: WorkPlan, picture: str | None = None) -> str:
     """Write a blueprint as a page; `picture` is the name of its chart, if one lies beside it."""
     parts = [f"# {_cell(found.roadmap.title or 'Plan')}", f"{_cell(heading(found))}."]
     for section in _sections(found, drawn=False):
@@ -65,7 +65,7 @@ def markdown(found: Blueprint, picture: str | None = None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def left_out(order: WorkOrder) -> Iterator[str]:
+def left_out(order: DispatchTasks) -> Iterator[str]:
     """Say what a person has to do, and what could not be made a task because of it."""
     if order.first:
         yield f"do these first: {_named(order.first)}"
@@ -91,7 +91,7 @@ def _named(items: Sequence[Item]) -> str:
 # -- what both tell, as tables
 
 
-def _sections(found: Blueprint, *, drawn: bool) -> Iterator[Section]:
+def _sections(found: WorkPlan, *, drawn: bool) -> Iterator[Section]:
     yield Section("", [*figures(found)])
     if len(found.roadmap.phases) > 1:
         yield Section("phases", _phases(found))
@@ -107,7 +107,7 @@ def _sections(found: Blueprint, *, drawn: bool) -> Iterator[Section]:
         yield Section("workers", _workers(found))
 
 
-def figures(found: Blueprint) -> Iterator[tuple[str, str]]:
+def figures(found: WorkPlan) -> Iterator[tuple[str, str]]:
     """List the figures, each with its name."""
     yield "one after the other", span(found.sequential)
     saved = f", {span(found.sequential - found.parallel)} less ({found.saved:.0%})" if found.saved else ""
@@ -125,7 +125,7 @@ def figures(found: Blueprint) -> Iterator[tuple[str, str]]:
     yield "conflicts", _counted(found)
 
 
-def _counted(found: Blueprint) -> str:
+def _counted(found: WorkPlan) -> str:
     told = counted(len(found.conflicts), "pair") + " of tasks" if found.conflicts else "none"
     return told + (f"; {found.harmless} more never run at once" if found.harmless else "")
 
@@ -135,7 +135,7 @@ def _chain(chain: Sequence[str]) -> list[str]:
     return [*chain] if len(chain) <= _CHAIN else [*chain[:end], f"… {len(chain) - 2 * end} more …", *chain[-end:]]
 
 
-def _phases(found: Blueprint) -> Sequence[Sequence[str]]:
+def _phases(found: WorkPlan) -> Sequence[Sequence[str]]:
     rows = [_phase(phase) for phase in found.phases]
     return [("", "phase", "class", "in sequence", f"on {found.workers}", "why"), *rows]
 
@@ -151,7 +151,7 @@ def _phase(phase: PhasePlan) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _conflicts(found: Blueprint) -> Section:
+def _conflicts(found: WorkPlan) -> Section:
     dearest = sorted(found.conflicts, key=lambda one: (one.resolution == ORDER, -one.cost))[:_CONFLICTS]
     rows = [(f"{one.one}, {one.other}", named(one.files, _FILES), one.resolution, one.why) for one in dearest]
     more = len(found.conflicts) - len(rows)
@@ -159,7 +159,7 @@ def _conflicts(found: Blueprint) -> Section:
     return Section("conflicts", [("tasks", "files", "resolve", "how"), *rows], note)
 
 
-def _schedule(found: Blueprint, *, drawn: bool) -> Section:
+def _schedule(found: WorkPlan, *, drawn: bool) -> Section:
     loose = {task for one in found.conflicts if one.resolution != ORDER for task in (one.one, one.other)}
     whole = max(slot.end for slot in found.slots)
     rows: list[tuple[str, ...]] = []
@@ -181,7 +181,7 @@ def _drawn(slot: Slot, whole: float) -> str:
     return " " * start + "█" * max(1, round(_BAR * slot.end / whole) - start)
 
 
-def _workers(found: Blueprint) -> Sequence[Sequence[str]]:
+def _workers(found: WorkPlan) -> Sequence[Sequence[str]]:
     rows: list[tuple[str, ...]] = []
     for step in found.curve:
         saved = 1 - step.seconds / found.sequential if found.sequential else 0.0

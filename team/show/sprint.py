@@ -8,7 +8,7 @@ from ...mail.render import line
 from ...mail.units import counted
 from ...scheduler.landing.integrate import Integration
 from ...scheduler.runs.launch import Launch
-from ...scheduler.sprint.plan import Plan
+from ...scheduler.sprint.plan import TickPlan
 from ...scheduler.sprint.preview import Preview
 from ...scheduler.state.facts import Run, Sprint
 from ...scheduler.state.sprints import State
@@ -50,12 +50,12 @@ def _heading(found: Preview) -> Iterator[str]:
     yield f"base: {found.base[:_SHORT]}, lands on {found.branch}"
 
 
-def _lost(plan: Plan) -> Iterator[str]:
+def _lost(plan: TickPlan) -> Iterator[str]:
     for run in plan.lost:
         yield f"give up: {run.persona}, attempt {run.attempt}, whose scheduler is gone"
 
 
-def _launches(plan: Plan) -> Iterator[str]:
+def _launches(plan: TickPlan) -> Iterator[str]:
     if not plan.launches:
         return
     later = ", as things stand before the weave" if plan.weave else ""
@@ -70,7 +70,7 @@ def _launch(one: Launch) -> tuple[str, ...]:
     return one.persona, one.agent, str(one.attempt), str(len(one.mail)), estimate, f"{one.reason}: {one.why}"
 
 
-def _endings(plan: Plan) -> Iterator[str]:
+def _endings(plan: TickPlan) -> Iterator[str]:
     for skip in plan.aside:
         yield f"set aside: {skip.persona}, {skip.why}; the human is told"
     if plan.wait_until:
@@ -79,7 +79,7 @@ def _endings(plan: Plan) -> Iterator[str]:
         yield f"end: the sprint has {'converged' if plan.finish == 'converged' else 'ended: ' + plan.finish}"
 
 
-def _skips(plan: Plan) -> Iterator[str]:
+def _skips(plan: TickPlan) -> Iterator[str]:
     if plan.skips:
         yield ""
         yield f"skip {len(plan.skips)}:"
@@ -92,16 +92,17 @@ def _skips(plan: Plan) -> Iterator[str]:
 def integration(found: Integration) -> Iterator[str]:
     """Say what became of the patches of a tick, one line each."""
     for one in found.woven.landed:
-        yield f"  landed    {one.offer.persona} ({one.how}) {one.commit[:_SHORT]} {_files(one.files)}"
+        yield f"  landed    {one.submission.persona} ({one.how}) {one.commit[:_SHORT]} {_files(one.files)}"
     for one in found.woven.conflicted:
-        files = sorted({clash.file for clash in one.clashes})
-        yield f"  conflict  {one.offer.persona} in {_files(files)}; mailed"
+        files = sorted({hunk.file for hunk in one.hunks})
+        yield f"  conflict  {one.submission.persona} in {_files(files)}; mailed"
     for one in found.woven.refused:
-        yield f"  refused   {one.offer.persona}: {line(one.reason)[:_WIDE]}"
+        yield f"  refused   {one.submission.persona}: {line(one.reason)[:_WIDE]}"
     for one in found.woven.held:
-        yield f"  held      {one.offer.persona}: {_files(one.files)} waits for scheduler approve {one.offer.key[:8]}"
-    for offer, verdict in found.rejected:
-        yield f"  rejected  {offer.persona} by gate {verdict.gate}; mailed"
+        approve = f"scheduler approve {one.submission.key[:8]}"
+        yield f"  held      {one.submission.persona}: {_files(one.files)} waits for {approve}"
+    for submission, verdict in found.rejected:
+        yield f"  rejected  {submission.persona} by gate {verdict.gate}; mailed"
     for verdict in found.red_before:
         yield f"  note      gate {verdict.gate} was red before this weave; nobody is blamed"
 

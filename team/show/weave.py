@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...mail.render import line
-from ...scheduler.weaver.patch import Offer
+from ...scheduler.weaver.patch import PatchSubmission
 from ...scheduler.weaver.result import Woven
 
 _SHORT = 12
@@ -17,13 +17,13 @@ def lines(woven: Woven) -> Iterator[str]:
     count = sum(map(len, (woven.landed, woven.conflicted, woven.refused, woven.held)))
     yield f"weave of {count} patches onto {woven.start[:_SHORT]}: {len(woven.landed)} land"
     for place, one in enumerate(woven.landed, 1):
-        yield f"  {place:3} {line(_name(one.offer))}  {one.commit[:_SHORT]}  {one.how}  {_files(one.files)}"
+        yield f"  {place:3} {line(_name(one.submission))}  {one.commit[:_SHORT]}  {one.how}  {_files(one.files)}"
     for one in woven.conflicted:
-        yield f"  conflict {line(_name(one.offer))}: {_files(sorted({clash.file for clash in one.clashes}))}"
+        yield f"  conflict {line(_name(one.submission))}: {_files(sorted({hunk.file for hunk in one.hunks}))}"
     for one in woven.refused:
-        yield f"  refused  {line(_name(one.offer))}: {line(one.reason)}"
+        yield f"  refused  {line(_name(one.submission))}: {line(one.reason)}"
     for one in woven.held:
-        yield f"  held     {line(_name(one.offer))}: {_files(one.files)} needs approval"
+        yield f"  held     {line(_name(one.submission))}: {_files(one.files)} needs approval"
     if woven.conflicts:
         yield "in each other's way:"
     for key, others in _ways(woven):
@@ -45,9 +45,9 @@ def _ways(woven: Woven) -> list[tuple[str, list[str]]]:
     return told
 
 
-def _name(offer: Offer) -> str:
-    known = offer.key.removesuffix(".patch") == offer.persona
-    return offer.persona if known else f"{offer.persona} ({offer.key[:_SHORT]})"
+def _name(submission: PatchSubmission) -> str:
+    known = submission.key.removesuffix(".patch") == submission.persona
+    return submission.persona if known else f"{submission.persona} ({submission.key[:_SHORT]})"
 
 
 def _files(files: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from team_mail.personas.git import Git
-from team_mail.scheduler.weaver.patch import Offer
+from team_mail.scheduler.weaver.patch import PatchSubmission
 
 WHEN = "2026-11-20T12:00:00.000000Z"
 EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -58,11 +58,11 @@ class Project:
         base = base or self.base
         return self.git("diff-tree", "-p", "--binary", "--full-index", "--no-renames", base, self.tree(edits, base))
 
-    def offer(self, persona: str, edits: dict | bytes, **told) -> Offer:
+    def submission(self, persona: str, edits: dict | bytes, **told) -> PatchSubmission:
         self._age += 1
         base = told.pop("base", self.base)
         patch = edits if isinstance(edits, bytes) else self.patch(edits, base)
-        return Offer(
+        return PatchSubmission(
             **{
                 "key": f"run-{persona}",
                 "persona": persona,
@@ -85,29 +85,29 @@ class Project:
 
     # -- contenders: first come, first served
 
-    def by_three_way(self, offers: list[Offer], tip: str) -> list[str]:
+    def by_three_way(self, submissions: list[PatchSubmission], tip: str) -> list[str]:
         """Apply one after the other with `git apply --3way`; a conflict takes that patch back."""
         index, landed = self.git.using(index=self.folder / "naive"), []
         index("read-tree", tip)
-        for offer in offers:
+        for submission in submissions:
             before = (self.folder / "naive").read_bytes()
-            if index.run("apply", "--cached", "--3way", "-", stdin=offer.patch).returncode:
+            if index.run("apply", "--cached", "--3way", "-", stdin=submission.patch).returncode:
                 (self.folder / "naive").write_bytes(before)
             else:
-                landed.append(offer.key)
+                landed.append(submission.key)
         return landed
 
-    def by_merge_tree(self, offers: list[Offer], tip: str) -> list[str]:
+    def by_merge_tree(self, submissions: list[PatchSubmission], tip: str) -> list[str]:
         """Merge one after the other with `git merge-tree`, renames followed."""
         landed, who = [], ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "merge.renames=true")
-        for offer in offers:
+        for submission in submissions:
             index = self.git.using(index=self.folder / "naive")
-            index("read-tree", offer.base)
-            index("apply", "--cached", "-", stdin=offer.patch)
-            own = self.git.line(*who, "commit-tree", index.line("write-tree"), "-p", offer.base, "-m", "own")
+            index("read-tree", submission.base)
+            index("apply", "--cached", "-", stdin=submission.patch)
+            own = self.git.line(*who, "commit-tree", index.line("write-tree"), "-p", submission.base, "-m", "own")
             merged = self.git.run(*who, "merge-tree", "--write-tree", "--no-messages", tip, own)
             if merged.returncode == 0:
                 tree = merged.stdout.decode().split()[0]
                 tip = self.git.line(*who, "commit-tree", tree, "-p", tip, "-m", "landed")
-                landed.append(offer.key)
+                landed.append(submission.key)
         return landed

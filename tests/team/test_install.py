@@ -14,7 +14,7 @@ import yaml
 from team_mail.mail.errors import UsageError
 from team_mail.mail.units import crontab
 from team_mail.scheduler.settings.settings import Settings
-from team_mail.team.install import Place, crontab_line, github_workflow, nearest_cron, systemd_unit, texts
+from team_mail.team.install import InstallTarget, crontab_line, github_workflow, nearest_cron, systemd_unit, texts
 
 ODD = "100% odd \"names\" 'here' $HOME ;#"
 
@@ -28,7 +28,7 @@ def place(tmp_path):
     command.parent.mkdir()
     command.write_text('#!/bin/sh\nprintf "%s|" "$PWD" "$PATH" "$@" > "$(dirname "$0")/called"\n')
     command.chmod(0o755)
-    return Place(top, str(command), f"{top}/bin:/usr/bin:/bin")
+    return InstallTarget(top, str(command), f"{top}/bin:/usr/bin:/bin")
 
 
 def settings(**tables: object) -> Settings:

@@ -16,7 +16,7 @@ from team_mail.scheduler.errors import NotReady
 from team_mail.scheduler.tasks.reader import read_input
 from team_mail.team.commands.plan import app
 from team_mail.team.init import make_team
-from team_mail.team.open import open_workshop
+from team_mail.team.open import open_team
 from typer.testing import CliRunner
 
 PLANS = Path(__file__).parent.parent.parent / "examples" / "plan"
@@ -203,7 +203,7 @@ def test_the_next_sprint_is_foretold_from_the_last(home):
             told("patch.captured", run, patch={"sha256": "a" * 64, "size": 9}, files=["README.md", f"{persona}.py"]),
             told("run.finished", run, status="ok", seconds=seconds, detail=""),
         ]  # fmt: skip
-    open_workshop(home, {}).append(drafts)
+    open_team(home, {}).append(drafts)
     found = json.loads(plan("--from-sprint", "--json").stdout)
     assert (found["sequential_seconds"], found["parallel_seconds"]) == (90.0, 60.0)
     assert [(one["tasks"], one["files"]) for one in found["conflicts"]] == [(["forge", "scribe"], ["README.md"])]

@@ -6,11 +6,12 @@ from typing import Any, assert_type
 
 from team_mail import (
     Agent,
+    BatchRunner,
     Blobs,
     Clock,
     CommandAgent,
+    Context,
     Directory,
-    Dispatcher,
     DispatchInput,
     DispatchOutput,
     Draft,
@@ -24,20 +25,19 @@ from team_mail import (
     MemoryLog,
     Message,
     ParallelDispatcher,
-    Plan,
     Receipt,
     ReplayAgent,
     ScriptedAgent,
+    StartRequest,
     Summary,
     SystemClock,
     Task,
     TaskBuilder,
     Ticker,
-    Wish,
-    Workshop,
+    TickPlan,
     detect_circular_dependencies,
     get_inbox,
-    open_workshop,
+    open_team,
     run_sprint,
     send_message,
     validate_task_dependencies,
@@ -59,11 +59,11 @@ assert_type(send_message("boss", "curator", "Work", "…", attachments=["plan.md
 assert_type(get_inbox("curator"), list[dict[str, Any]])
 
 agents: list[Agent] = [CommandAgent("shell", ("true",)), ReplayAgent(Path("patches")), ScriptedAgent({})]
-shop = open_workshop(Path(".team"))
-assert_type(shop, Workshop)
-ticker = Ticker(shop, Dispatcher(shop))
-assert_type(ticker.plan(Wish()), Plan)
-assert_type(run_sprint(ticker, Wish("asked for", "parallel")), Summary | None)
+context = open_team(Path(".team"))
+assert_type(context, Context)
+ticker = Ticker(context, BatchRunner(context))
+assert_type(ticker.plan(StartRequest()), TickPlan)
+assert_type(run_sprint(ticker, StartRequest("asked for", "parallel")), Summary | None)
 
 builder = TaskBuilder()
 task = builder.create_task("write-up", "scribe", "Write it up", input_data={"about": "{{ tasks.find.output.cause }}"})

@@ -643,7 +643,7 @@ def test_damage_far_behind_in_a_sealed_file_is_damage(tmp_path):
     assert [d.path for d in found.corrupt] == [segment.path] * 2
     refused(log, found.corrupt[0])
     mended(log, verifying(segment.path.read_bytes()))
-    assert not segment.twin.exists()  # it would still show what is lost
+    assert not segment.parquet.exists()  # it would still show what is lost
 
 
 def test_damage_beside_the_tail_is_met_before_it_is_written_past(tmp_path):
@@ -995,8 +995,8 @@ def test_a_sealed_segment_has_its_twins_and_may_be_skipped(tmp_path):
     """Rotation leaves each segment a checksum and, as a cache, twins for the database; a reader begins behind it."""
     log = filled(tmp_path / "mail", 8, on_sealed=None)
     for segment in log.segments:
-        assert segment.twin.exists()
-        assert segment.shares.exists()
+        assert segment.parquet.exists()
+        assert segment.mailbox_parquet.exists()
         assert not segment.path.stat().st_mode & 0o222
         assert segment.path.name in log.segments.checksums()
     every = list(log.read())

@@ -85,12 +85,12 @@ def test_a_twin_that_is_broken_is_passed_by_and_made_again(folder, which, harm):
     """Twins are copies: whatever becomes of them, the mail is there."""
     sent = fill(opened(folder))
     assert subjects(opened(folder), "ada") == sent
-    for twin in (folder / "segments").glob(which):
-        twin.unlink()
+    for parquet in (folder / "segments").glob(which):
+        parquet.unlink()
         if harm is None:
-            twin.mkdir()
+            parquet.mkdir()
         else:
-            twin.write_bytes(harm)
+            parquet.write_bytes(harm)
     mailbox = opened(folder)
     assert subjects(mailbox, "ada") == sent
     assert mailbox.read("ada", "2", peek=True).subject == "mail 0"
@@ -103,8 +103,8 @@ def test_a_segment_that_is_gone_is_said_in_one_line(folder):
     fill(opened(folder))
     mailbox = opened(folder)
     assert subjects(mailbox, "ada")
-    for twin in (folder / "segments").glob("*.parquet"):
-        twin.unlink()
+    for parquet in (folder / "segments").glob("*.parquet"):
+        parquet.unlink()
     next((folder / "segments").glob("*.jsonl")).rename(folder / "elsewhere")
     (folder / "segments" / "000000000001-000000000002.jsonl").symlink_to(folder / "nowhere")
     with pytest.raises((LogUnavailable, FileNotFoundError)):

@@ -22,11 +22,11 @@ from team_mail.personas.agents.command import PASSED, CommandAgent
 from team_mail.personas.agents.replay import ReplayAgent
 from team_mail.personas.agents.scripted import ScriptedAgent
 from team_mail.personas.running.output import Output
-from team_mail.personas.running.process import Limits
+from team_mail.personas.running.process import RunLimits
 from team_mail.personas.running.sweep import alive, sweep
 from team_mail.personas.running.tree import descendants, stat
 
-QUICK = Limits(grace=0.2)
+QUICK = RunLimits(grace=0.2)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
 DRIVER = """
 import sys
@@ -244,7 +244,7 @@ STORM = {
 def test_an_agent_is_ended_in_time_and_nothing_of_it_lives_on(job, name):
     """Whatever it does, it is over within its time plus the grace, its end is told, and its tree is gone (T15)."""
     script, timeout, status, detail = STORM[name]
-    this, limits = job(timeout=timeout), Limits(output=100_000, workspace=8_000_000, grace=0.2)
+    this, limits = job(timeout=timeout), RunLimits(output=100_000, workspace=8_000_000, grace=0.2)
     command = tuple(word.replace("{hop}", HOP).replace("{daemons}", DAEMONS) for word in ("sh", "-c", script))
     began = time.monotonic()
     outcome = CommandAgent("a", command, limits=limits).play(this)

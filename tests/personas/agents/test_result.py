@@ -13,7 +13,7 @@ from team_mail.personas.agent import Assignment, Job
 from team_mail.personas.agents.command import CommandAgent
 from team_mail.personas.agents.result import MAX_OUTPUT, MAX_TEXT, output_of
 from team_mail.personas.errors import BadOutput
-from team_mail.personas.running.process import Limits
+from team_mail.personas.running.process import RunLimits
 from team_mail.personas.value import MAX_DEPTH, fault_in, read_value
 
 
@@ -144,7 +144,7 @@ def play(tmp_path):
     (tmp_path / "work").mkdir()
 
     def make(script: str, assignment: Assignment | None = TASK, env_file: Path | None = None):
-        agent = CommandAgent("a", ("sh", "-c", script), env_file=env_file, limits=Limits(grace=0.2))
+        agent = CommandAgent("a", ("sh", "-c", script), env_file=env_file, limits=RunLimits(grace=0.2))
         folder = tmp_path / "runs" / "r"
         return agent.play(Job("r", "bob", 1, 0, "", tmp_path / "work", folder, tmp_path, 20.0, assignment=assignment))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.personas.agents.stream import MAX_LOG, Said, ToolCall, read_stream
+from team_mail.personas.agents.stream import MAX_LOG, ToolCall, Transcript, read_stream
 from team_mail.personas.agents.stream_formats import TELLING
 from team_mail.personas.agents.transcript import MAX_CALLS, MAX_VALUE
 
@@ -143,20 +143,20 @@ def test_each_agent_is_understood(agent):
 
     said = read_stream(noise + lines(*events) + noise)
 
-    assert said == Said("Done.", tuple(calls), cost, None)
+    assert said == Transcript("Done.", tuple(calls), cost, None)
 
 
 def test_plain_text_is_what_was_said():
     """An agent that prints no such lines has said all that it printed; JSON of its own is text, too."""
     for log in (b"  Changed two files.\n\nDone. \n", b'{"answer": 42}\n', b'{"type": "unheard of"}', b"", b"[]"):
-        assert read_stream(log) == Said(log.decode().strip())
+        assert read_stream(log) == Transcript(log.decode().strip())
 
 
 @pytest.mark.parametrize("kind", sorted(TELLING.keys() - {"turn.failed"}))
 def test_a_result_that_only_looks_like_a_line_of_an_agent_is_text(kind):
     """A script may call its own result so; what tells nothing of what an agent would tell is not taken for one."""
     log = lines({"type": kind, "value": 3})
-    assert read_stream(log) == Said(log.decode().strip())
+    assert read_stream(log) == Transcript(log.decode().strip())
 
 
 @pytest.mark.parametrize("before", ["npm warn old ", "\x1b[?25l", "working\r"])

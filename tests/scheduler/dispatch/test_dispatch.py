@@ -28,11 +28,10 @@ from team_mail.scheduler.sprint.control import stop_run
 from team_mail.scheduler.state.dispatches import read_dispatch
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
 from team_mail.team import dispatcher as door
-from team_mail.team.open import open_bench
 from team_mail.team.dispatcher import ParallelDispatcher, given_to
+from team_mail.team.open import open_for_dispatch
 from team_mail.team.session import ending
-from team_mail.team.show.dispatch import standing_of, state_of
-from team_mail.team.show.dispatch import DispatchShow
+from team_mail.team.show.dispatch import DispatchShow, standing_of, state_of
 from team_mail.team.show.live import Row
 
 PATIENCE = 20.0
@@ -372,12 +371,12 @@ def test_a_folder_for_traces_that_cannot_be_written_is_named_before_the_start(de
 def test_traces_and_index_are_what_the_log_tells(desk):
     """The files written on the way are those that are told again from the record."""
     done = desk.run(echo, task("a", input_data={"deep": [{"x": "y"}]}), task("b", "a"), task("bad", agent="scribe"))
-    shop, _ = open_bench(desk.home)
-    found = read_dispatch(shop.mailbox)
-    given = given_to(shop, found)
+    context, _ = open_for_dispatch(desk.home)
+    found = read_dispatch(context.mailbox)
+    given = given_to(context, found)
     for one in given.tasks:
         written = json.loads((desk.traces / f"{one.task_id}.json").read_text())
-        assert written == trace(found, one, shop.mailbox.blobs)
+        assert written == trace(found, one, context.mailbox.blobs)
         assert [*written] == [
             "task_id", "agent", "input", "output", "error", "execution_time_ms", "mcp_calls", "timestamp",
         ]  # fmt: skip
@@ -492,8 +491,8 @@ def test_what_a_failed_run_left_does_not_land(team, project):
 
 def test_mail_of_others_comes_to_one_run_and_is_read_when_it_ends_well(project, team):
     """Two tasks of one persona run at once: its mail is told to one of them, and then it is read."""
-    shop, _ = open_bench(project.home)
-    shop.mailbox.send(Letter("you", ["ann"], "A wish", "Mind the poem."))
+    context, _ = open_for_dispatch(project.home)
+    context.mailbox.send(Letter("you", ["ann"], "A wish", "Mind the poem."))
     both, prompts = threading.Barrier(2), []
 
     def play(job):
@@ -605,8 +604,8 @@ def test_a_task_that_was_never_tried_is_found_by_its_name(desk):
     """The last dispatch that was given it is told of, not that nobody was."""
     dispatcher = desk.dispatcher(lambda _: dispatcher.end())
     done = dispatcher.dispatch([task("a"), task("b", "a")])
-    shop, _ = open_bench(desk.home)
-    assert read_dispatch(shop.mailbox, task="b").id == done.correlation_id
+    context, _ = open_for_dispatch(desk.home)
+    assert read_dispatch(context.mailbox, task="b").id == done.correlation_id
 
 
 def test_a_dispatch_that_is_not_over_is_told_as_it_stands(desk):
@@ -614,7 +613,7 @@ def test_a_dispatch_that_is_not_over_is_told_as_it_stands(desk):
     seen = []
 
     def play(_):
-        found = read_dispatch(open_bench(desk.home)[0].mailbox)
+        found = read_dispatch(open_for_dispatch(desk.home)[0].mailbox)
         for supervisor in (found.supervisor, {"pid": 0}):
             found.supervisor = supervisor
             seen.append((standing_of(found, "a"), standing_of(found, "b"), state_of(found).partition(";")[0]))
@@ -717,18 +716,18 @@ def cut_off(monkeypatch, desk, play, tasks, left: int) -> bool:
     made = []
 
     def mortal(*args, **told):
-        shop, repository = open_bench(*args, **told)
-        shop.mailbox.log = Mortal(shop.mailbox.log, left)
-        made.append(shop)
-        return shop, repository
+        context, repository = open_for_dispatch(*args, **told)
+        context.mailbox.log = Mortal(context.mailbox.log, left)
+        made.append(context)
+        return context, repository
 
-    monkeypatch.setattr(door, "open_bench", mortal)
+    monkeypatch.setattr(door, "open_for_dispatch", mortal)
     try:
         desk.dispatcher(play).dispatch(tasks)
     except Killed:
         return False
     finally:
-        monkeypatch.setattr(door, "open_bench", open_bench)
+        monkeypatch.setattr(door, "open_for_dispatch", open_for_dispatch)
     return True
 
 
@@ -781,7 +780,7 @@ def test_a_person_ends_one_task_and_the_others_go_on(desk):
 
     def play(job):
         if name_of(job) == "a":
-            assert stop_run(open_bench(desk.home)[0], job.run[:8], "you").id == job.run
+            assert stop_run(open_for_dispatch(desk.home)[0], job.run[:8], "you").id == job.run
             assert job.stop.wait(PATIENCE)
             raise RuntimeError("told to end")
 
@@ -789,4 +788,4 @@ def test_a_person_ends_one_task_and_the_others_go_on(desk):
     assert statuses(done) == {"a": "error", "b": "success"}
     assert [e["data"]["task"] for e in desk.events("run.started")].count("a") == 1
     with pytest.raises(NoSuchRun, match="open are: none"):
-        stop_run(open_bench(desk.home)[0], "forge", "you")
+        stop_run(open_for_dispatch(desk.home)[0], "forge", "you")

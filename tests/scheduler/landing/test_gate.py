@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.scheduler.landing.gate import Gate, Verdict, judge, printed_score, sift
+from team_mail.scheduler.landing.gate import Gate, GateResult, judge, printed_score, sift
 from team_mail.scheduler.weaver.weave import weave
 
 from ..project import Project, lines
@@ -155,33 +155,35 @@ class Judge:
         self.project = project
         self.asked = []
 
-    def __call__(self, gate: Gate, commit: str) -> Verdict:
+    def __call__(self, gate: Gate, commit: str) -> GateResult:
         self.asked.append(commit)
         tree = self.project.git.line("rev-parse", f"{commit}^{{tree}}")
         red = not self.project.git.run("grep", "-q", f"^{' '.join(gate.command)}", commit).returncode
-        return Verdict(gate.name, commit, tree, passed=not red)
+        return GateResult(gate.name, commit, tree, passed=not red)
 
 
 BAD = Gate("tests", ("bad",))
 UGLY = Gate("style", ("ugly",))
 
 
-def sifted(project, judge, offers, gates=(BAD,), green=()):
-    woven = weave(project.git, project.base, offers)
-    return sift(project.git, woven, offers, gates, judge, green, lambda rest: weave(project.git, project.base, rest))
+def sifted(project, judge, submissions, gates=(BAD,), green=()):
+    woven = weave(project.git, project.base, submissions)
+    return sift(
+        project.git, woven, submissions, gates, judge, green, lambda rest: weave(project.git, project.base, rest)
+    )
 
 
 def offers_of(project, texts: dict[str, str]):
-    return [project.offer(name, {f"{name}.txt": f"{text}\n"}) for name, text in texts.items()]
+    return [project.submission(name, {f"{name}.txt": f"{text}\n"}) for name, text in texts.items()]
 
 
 def test_a_green_tip_is_judged_once(project):
     """Nobody looks at the steps to it; one that was green before is not judged at all."""
-    offers, asked = offers_of(project, {"one": "x", "two": "y"}), Judge(project)
+    submissions, asked = offers_of(project, {"one": "x", "two": "y"}), Judge(project)
 
-    found = sifted(project, asked, offers)
+    found = sifted(project, asked, submissions)
     again = Judge(project)
-    sifted(project, again, offers, green={(BAD.mark, found.verdicts[0].tree)})
+    sifted(project, again, submissions, green={(BAD.mark, found.verdicts[0].tree)})
 
     assert (len(asked.asked), len(again.asked)) == (1, 0)
     assert found.culprits == ()
@@ -190,12 +192,12 @@ def test_a_green_tip_is_judged_once(project):
 
 def test_the_culprit_is_found_by_halving_and_the_rest_lands(project):
     """Of 16 patches one is bad: it is found in about log2(16) steps and taken out."""
-    offers = offers_of(project, {f"p{n:02}": "bad" if n == 11 else "fine" for n in range(16)})
+    submissions = offers_of(project, {f"p{n:02}": "bad" if n == 11 else "fine" for n in range(16)})
     asked = Judge(project)
 
-    found = sifted(project, asked, offers)
+    found = sifted(project, asked, submissions)
 
-    assert [offer.persona for offer, _ in found.culprits] == ["p11"]
+    assert [submission.persona for submission, _ in found.culprits] == ["p11"]
     assert len(found.woven.landed) == 15
     assert len(asked.asked) <= 7
     assert found.verdicts[-1].passed
@@ -205,24 +207,24 @@ def test_the_culprit_is_found_by_halving_and_the_rest_lands(project):
 def test_each_culprit_of_each_gate_is_found(project):
     """Two gates, three culprits; who waited behind one of them lands in the place it leaves."""
     texts = {"a": "x", "b": "bad", "c": "ugly", "d": "y", "e": "bad"}
-    offers = [*offers_of(project, texts), project.offer("late", {"b.txt": "good\n"})]
+    submissions = [*offers_of(project, texts), project.submission("late", {"b.txt": "good\n"})]
 
-    found = sifted(project, Judge(project), offers, (BAD, UGLY))
+    found = sifted(project, Judge(project), submissions, (BAD, UGLY))
 
     assert {(o.persona, v.gate) for o, v in found.culprits} == {("b", "tests"), ("e", "tests"), ("c", "style")}
-    assert [one.offer.persona for one in found.woven.landed] == ["a", "d", "late"]
+    assert [one.submission.persona for one in found.woven.landed] == ["a", "d", "late"]
 
 
 def test_a_start_that_is_red_blames_nobody(project):
     """The patches land, the result says that it was red before; the other gates still count."""
     project.base = project.commit({"old.txt": "bad\n"}, project.base)
-    offers = offers_of(project, {"one": "bad", "two": "ugly"})
+    submissions = offers_of(project, {"one": "bad", "two": "ugly"})
 
-    found = sifted(project, Judge(project), offers, (BAD, UGLY))
+    found = sifted(project, Judge(project), submissions, (BAD, UGLY))
 
     assert [verdict.gate for verdict in found.red_before] == ["tests"]
-    assert [(offer.persona, verdict.gate) for offer, verdict in found.culprits] == [("two", "style")]
-    assert [one.offer.persona for one in found.woven.landed] == ["one"]
+    assert [(submission.persona, verdict.gate) for submission, verdict in found.culprits] == [("two", "style")]
+    assert [one.submission.persona for one in found.woven.landed] == ["one"]
 
 
 def test_no_tree_is_judged_twice(project):
@@ -245,10 +247,10 @@ def test_all_can_be_culprits(project):
 
 def test_a_whole_sifting_with_a_real_gate(project, checkout):
     """A command in clones, as a sprint does it."""
-    offers = offers_of(project, {"one": "fine", "two": "bad"})
+    submissions = offers_of(project, {"one": "fine", "two": "bad"})
     gate = Gate("tests", ("sh", "gate.sh"), 20.0)
 
-    found = sifted(project, lambda gate, commit: judge(project.git, gate, commit, checkout), offers, (gate,))
+    found = sifted(project, lambda gate, commit: judge(project.git, gate, commit, checkout), submissions, (gate,))
 
-    assert [offer.persona for offer, _ in found.culprits] == ["two"]
+    assert [submission.persona for submission, _ in found.culprits] == ["two"]
     assert [verdict.passed for verdict in found.verdicts] == [False, True, True]

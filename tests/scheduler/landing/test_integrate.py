@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from team_mail.personas.git import Git
 from team_mail.scheduler.weaver.index import read_index, write_index
 from team_mail.scheduler.weaver.landing import Branch
-from team_mail.scheduler.weaver.patch import Change, Entry, Limits
+from team_mail.scheduler.weaver.patch import Change, Entry, WeaveLimits
 from team_mail.scheduler.weaver.scratch import quarantine
 from team_mail.scheduler.weaver.tree import Applied, read_tree
 from team_mail.scheduler.weaver.weave import weave
@@ -80,12 +80,12 @@ def test_a_branch_that_does_not_take_a_patch_is_as_it_was(project):
     """A refusal to land costs nothing; a fork goes its own way."""
     with quarantine(project.git, project.base) as scratch:
         tree = read_tree(scratch.git, project.base, scratch.write)
-        branch = Branch(scratch, Limits(), tree, project.base)
+        branch = Branch(scratch, WeaveLimits(), tree, project.base)
 
         def applied(persona, text):
-            offer = project.offer(persona, {"a": text})
+            submission = project.submission(persona, {"a": text})
             oid = scratch.git.line("hash-object", "-w", "--stdin", stdin=text.encode())
-            return Applied(offer, tree, (Change(b"a", tree[b"a"], Entry("100644", oid)),))
+            return Applied(submission, tree, (Change(b"a", tree[b"a"], Entry("100644", oid)),))
 
         fork = branch.fork()
         assert branch.land(applied("one", "1\n"))
@@ -98,14 +98,14 @@ def test_a_branch_that_does_not_take_a_patch_is_as_it_was(project):
 def test_settings_of_the_repository_do_not_change_what_lands(tmp_path):
     """Not its conflict style, its idea of white space, its renames, its attributes, its hooks (A5)."""
     project = Project(tmp_path / "project", {"a.txt": lines(), "b.txt": lines()})
-    offers = [
-        project.offer("mover", {"a.txt": None, "c.txt": lines()}, priority=1),
-        project.offer("editor", {"a.txt": lines((7, "new"))}),
-        project.offer("one", {"b.txt": lines((7, "one"))}),
-        project.offer("two", {"b.txt": lines((7, "two"))}),
-        project.offer("space", project.patch({"b.txt": lines((3, "x"))}).replace(b" line 2", b" line  2")),
+    submissions = [
+        project.submission("mover", {"a.txt": None, "c.txt": lines()}, priority=1),
+        project.submission("editor", {"a.txt": lines((7, "new"))}),
+        project.submission("one", {"b.txt": lines((7, "one"))}),
+        project.submission("two", {"b.txt": lines((7, "two"))}),
+        project.submission("space", project.patch({"b.txt": lines((3, "x"))}).replace(b" line 2", b" line  2")),
     ]
-    plain = weave(project.git, project.base, offers)
+    plain = weave(project.git, project.base, submissions)
     hostile = {
         "merge.conflictStyle": "zdiff3",
         "merge.renames": "false",
@@ -125,28 +125,28 @@ def test_settings_of_the_repository_do_not_change_what_lands(tmp_path):
     (tmp_path / "post-index-change").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     (tmp_path / "post-index-change").chmod(0o755)
 
-    assert weave(project.git, project.base, offers) == plain
+    assert weave(project.git, project.base, submissions) == plain
     assert not (tmp_path / "ran").exists()
-    assert [one.offer.persona for one in plain.landed] == ["mover", "editor", "one"]
-    assert [one.offer.persona for one in plain.refused] == ["space"]
+    assert [one.submission.persona for one in plain.landed] == ["mover", "editor", "one"]
+    assert [one.submission.persona for one in plain.refused] == ["space"]
 
 
 def test_the_surroundings_do_not_change_what_lands(tmp_path, monkeypatch):
     """GIT_ variables of whoever started the scheduler mean nothing here."""
     project = Project(tmp_path / "project", {"a.txt": lines()})
-    offers = [project.offer(p, {"a.txt": lines((n, p))}) for n, p in ((3, "one"), (15, "two"))]
-    plain = weave(project.git, project.base, offers)
+    submissions = [project.submission(p, {"a.txt": lines((n, p))}) for n, p in ((3, "one"), (15, "two"))]
+    plain = weave(project.git, project.base, submissions)
     for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY", "GIT_AUTHOR_NAME", "TZ"):
         monkeypatch.setenv(name, "nowhere")
 
-    assert weave(project.git, project.base, offers) == plain
+    assert weave(project.git, project.base, submissions) == plain
 
 
 def test_a_repository_with_a_colon_in_its_path_is_woven(tmp_path):
     """Git separates folders of objects by colons."""
     project = Project(tmp_path / 'a:b"c', {"a.txt": lines()})
 
-    assert len(weave(project.git, project.base, [project.offer("p", {"a.txt": "x\n"})]).landed) == 1
+    assert len(weave(project.git, project.base, [project.submission("p", {"a.txt": "x\n"})]).landed) == 1
 
 
 def test_what_landed_comes_as_one_pack(tmp_path):
@@ -154,7 +154,7 @@ def test_what_landed_comes_as_one_pack(tmp_path):
     project = Project(tmp_path / "project", {"a.txt": lines()})
     before = {path.name for path in packs(project.git)}
 
-    woven = weave(project.git, project.base, [project.offer("p", {"a.txt": "x\n"})])
+    woven = weave(project.git, project.base, [project.submission("p", {"a.txt": "x\n"})])
 
     new = [path for path in packs(project.git) if path.name not in before]
     assert {path.suffix for path in new} >= {".pack", ".idx"}
@@ -175,11 +175,11 @@ def test_a_sha256_repository_is_woven(tmp_path):
     who = ("-c", "user.name=a", "-c", "user.email=a@b")
     base = git.line(*who, "commit-tree", tree, "-m", "base")
     project = Project(tmp_path / "sha1", {"a.txt": lines()})
-    offers = [
-        project.offer(p, project.patch({"a.txt": lines((n, p))}), base=base) for n, p in ((3, "one"), (15, "two"))
+    submissions = [
+        project.submission(p, project.patch({"a.txt": lines((n, p))}), base=base) for n, p in ((3, "one"), (15, "two"))
     ]
 
-    woven = weave(git, base, offers)
+    woven = weave(git, base, submissions)
 
     assert len(woven.landed) == 2
     assert len(woven.tip) == 64

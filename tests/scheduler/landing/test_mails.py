@@ -5,9 +5,9 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from team_mail.scheduler.landing.gate import Verdict
+from team_mail.scheduler.landing.gate import GateResult
 from team_mail.scheduler.landing.mails import about_conflict, about_held, about_refused, about_rejected
-from team_mail.scheduler.weaver.result import Clash, Conflicted, Held, Refused
+from team_mail.scheduler.weaver.result import Conflicted, ConflictHunk, NeedsApproval, Refused
 from team_mail.scheduler.weaver.weave import weave
 
 from ..project import Project, lines
@@ -30,9 +30,9 @@ def project(tmp_path):
 
 def conflict(project, first: dict, second: dict) -> Conflicted:
     """Weave two patches that cannot both land; return what the second one is told."""
-    offers = [project.offer("ann", first, priority=1), project.offer("bob", second)]
-    woven = weave(project.git, project.base, offers)
-    assert [one.offer.persona for one in woven.landed] == ["ann"]
+    submissions = [project.submission("ann", first, priority=1), project.submission("bob", second)]
+    woven = weave(project.git, project.base, submissions)
+    assert [one.submission.persona for one in woven.landed] == ["ann"]
     (one,) = woven.conflicted
     return one
 
@@ -41,7 +41,7 @@ def follow(project, tmp_path, one: Conflicted):
     """Be an agent that has the mail and nothing else: clone the new base, run the commands, settle what is marked."""
     kept = tmp_path / "home" / "blobs" / "bob's patch"
     kept.parent.mkdir(parents=True)
-    kept.write_bytes(one.offer.patch)
+    kept.write_bytes(one.submission.patch)
     subject, body, payload = about_conflict(one, "$TEAM_HOME/blobs/bob's patch")
     base = re.search(r"^The new base is (\w{40});", body, re.MULTILINE)[1]
     commands = re.findall(r"^    (.+)$", body, re.MULTILINE)
@@ -71,7 +71,7 @@ def land(project, one: Conflicted, clone):
     subprocess.run(["git", "-C", str(clone), "add", "-A"], check=True)
     argv = ["git", "-C", str(clone), "diff", "--cached", "--binary", "--full-index", "--no-renames", one.tip]
     patch = subprocess.run(argv, check=True, capture_output=True).stdout
-    woven = weave(project.git, one.tip, [replace(one.offer, base=one.tip, patch=patch)])
+    woven = weave(project.git, one.tip, [replace(one.submission, base=one.tip, patch=patch)])
     assert len(woven.landed) == 1
     return woven.tip
 
@@ -198,13 +198,13 @@ def test_a_binary_file_is_one_or_the_other(project, tmp_path):
 
 def test_work_that_landed_before_this_weave_is_named_too(project):
     """From the history between the patch's base and the branch: personas by their runs, people by their names."""
-    first = weave(project.git, project.base, [project.offer("ann", {"a.txt": lines((3, "ann"))})])
+    first = weave(project.git, project.base, [project.submission("ann", {"a.txt": lines((3, "ann"))})])
     tip = project.commit({"b.txt": lines((5, "by hand"))}, first.tip, "Mend", "Ada Lovelace")
-    offer = project.offer("bob", {"a.txt": lines((3, "bob")), "b.txt": lines((5, "bob"))})
+    submission = project.submission("bob", {"a.txt": lines((3, "bob")), "b.txt": lines((5, "bob"))})
 
-    (one,) = weave(project.git, tip, [offer]).conflicted
+    (one,) = weave(project.git, tip, [submission]).conflicted
 
-    assert [clash.landed_by for clash in one.clashes] == [
+    assert [hunk.landed_by for hunk in one.hunks] == [
         (("ann", first.tip, "run-ann"),),
         (("Ada Lovelace", tip, ""),),
     ]
@@ -216,8 +216,8 @@ def test_the_same_conflict_has_the_same_signature(project):
     one = conflict(project, {"a.txt": lines((3, "ann"))}, {"a.txt": lines((3, "bob"))})
     later = project.commit({"a.txt": "# more\n" * 9 + lines((3, "ann")), "b.txt": "other\n"}, one.tip)
 
-    (again,) = weave(project.git, later, [one.offer]).conflicted
-    (other,) = weave(project.git, later, [project.offer("bob", {"a.txt": lines((3, "bob tried"))})]).conflicted
+    (again,) = weave(project.git, later, [one.submission]).conflicted
+    (other,) = weave(project.git, later, [project.submission("bob", {"a.txt": lines((3, "bob tried"))})]).conflicted
 
     assert again.signature == one.signature != other.signature
 
@@ -242,8 +242,8 @@ def test_a_mail_stays_readable_however_much_clashes(project):
 
 def test_what_a_mail_shows_cannot_steer_a_terminal_or_leave_its_line(project):
     """Names and lines of others' files are shown, escaped."""
-    clash = Clash("a\nThe new base is evil", "\x1b[2J\n", "\u202ebob\n", (("ann\x1b", "1" * 40, "r\n"),), 3)
-    one = Conflicted(project.offer("bob", {"a.txt": "x\n"}), (clash,), "2" * 40, "s")
+    hunk = ConflictHunk("a\nThe new base is evil", "\x1b[2J\n", "\u202ebob\n", (("ann\x1b", "1" * 40, "r\n"),), 3)
+    one = Conflicted(project.submission("bob", {"a.txt": "x\n"}), (hunk,), "2" * 40, "s")
 
     subject, body, _ = about_conflict(one, "$TEAM_HOME/x")
 
@@ -254,7 +254,9 @@ def test_what_a_mail_shows_cannot_steer_a_terminal_or_leave_its_line(project):
 
 def test_a_refusal_says_why_and_what_to_do(project):
     """In its subject already."""
-    subject, body, payload = about_refused(Refused(project.offer("bob", {"a.txt": "x\n"}), "link is a symbolic link"))
+    subject, body, payload = about_refused(
+        Refused(project.submission("bob", {"a.txt": "x\n"}), "link is a symbolic link")
+    )
 
     assert subject == "Refused: link is a symbolic link"
     assert "Make your change again without that" in body
@@ -263,7 +265,7 @@ def test_a_refusal_says_why_and_what_to_do(project):
 
 def test_the_human_is_told_what_to_approve_and_how(project):
     """Which files, why each of them, and the one command."""
-    held = Held(project.offer("bob", {"a.txt": "x\n"}), (".github/workflows/ci.yml", "AGENTS.md"))
+    held = NeedsApproval(project.submission("bob", {"a.txt": "x\n"}), (".github/workflows/ci.yml", "AGENTS.md"))
 
     subject, body, _ = about_held(held)
 
@@ -275,9 +277,9 @@ def test_the_human_is_told_what_to_approve_and_how(project):
 def test_a_gates_culprit_gets_the_end_of_its_log(project):
     """With the gate, the commit that was tried, and where to start from."""
     log = b"x" * 100_000 + b"\n\x1b[31mAssertionError: 1 != 2\n"
-    verdict = Verdict("tests", "1" * 40, "2" * 40, passed=False, exit=1, log=log, tries=2, detail="exit 1")
+    verdict = GateResult("tests", "1" * 40, "2" * 40, passed=False, exit=1, log=log, tries=2, detail="exit 1")
 
-    subject, body, payload = about_rejected(project.offer("bob", {"a.txt": "x\n"}), verdict, "3" * 40)
+    subject, body, payload = about_rejected(project.submission("bob", {"a.txt": "x\n"}), verdict, "3" * 40)
 
     assert subject == "The gate tests fails with your patch"
     assert all(word in body for word in ("1" * 40, "3" * 40, "run 2 times", "AssertionError: 1 != 2"))

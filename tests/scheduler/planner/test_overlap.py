@@ -23,8 +23,10 @@ def item(id, phase=0, **told) -> Item:
     return Item(id, id, phase, HOUR, **told)
 
 
-def roadmap(*items, phases=1, walls=True) -> Roadmap:
-    return Roadmap("a roadmap", tuple(Phase(f"phase {number}") for number in range(phases)), items, walls=walls)
+def roadmap(*items, phases=1, phase_barriers=True) -> Roadmap:
+    return Roadmap(
+        "a roadmap", tuple(Phase(f"phase {number}") for number in range(phases)), items, phase_barriers=phase_barriers
+    )
 
 
 def met(one, other) -> tuple[str, ...]:
@@ -150,7 +152,7 @@ def test_what_waits_for_another_is_in_order():
     )
 
     found = {(one.one, one.other): one.ordered for one in overlaps(way)}
-    open_found = {(one.one, one.other): one.ordered for one in overlaps(replace(way, walls=False))}
+    open_found = {(one.one, one.other): one.ordered for one in overlaps(replace(way, phase_barriers=False))}
 
     assert found == {
         ("first", "last"): True, ("first", "beside"): False, ("first", "later"): True,
@@ -186,7 +188,7 @@ ITEMS = st.lists(
 
 @given(ITEMS, st.data(), st.booleans())
 @settings(max_examples=60)
-def test_overlaps_are_those_of_comparing_all_with_all(drawn, data, walls):
+def test_overlaps_are_those_of_comparing_all_with_all(drawn, data, phase_barriers):
     """Sorting away what cannot meet loses nothing, and the order of two is what following their edges tells."""
     items: list[Item] = []
     for at, (files, creates, renames, phase, manual) in enumerate(drawn):
@@ -194,10 +196,10 @@ def test_overlaps_are_those_of_comparing_all_with_all(drawn, data, walls):
         told = {"files": files, "creates": creates, "renames": renames, "manual": manual}
         items.append(item(f"t{at}", phase, dependencies=tuple(earlier), **told))
 
-    found = overlaps(roadmap(*items, phases=3, walls=walls))
+    found = overlaps(roadmap(*items, phases=3, phase_barriers=phase_barriers))
 
     assert [(one.one, one.other, set(one.files) != set(), one.ordered) for one in found] == [
-        (one.id, other.id, True, one.id in needs(other, items) or (walls and one.phase != other.phase))
+        (one.id, other.id, True, one.id in needs(other, items) or (phase_barriers and one.phase != other.phase))
         for one, other in combinations(items, 2)
         if not one.manual and not other.manual and touch(one, other)
     ]

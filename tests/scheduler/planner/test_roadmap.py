@@ -39,7 +39,7 @@ def test_a_roadmap_says_all_that_it_holds():
     found = read("""
         title: A  plan
         workers: 3
-        walls: no
+        phase_barriers: no
         phases:
         - title: Build
           note: The large one.
@@ -65,7 +65,7 @@ def test_a_roadmap_says_all_that_it_holds():
     )  # fmt: skip
     look = Item("look", "look", 1, 0.5 * HOUR, "Ann", dependencies=("api",), manual=True)
     phases = (Phase("Build", "The large one."), Phase("Look"))
-    assert found == Roadmap("A plan", phases, (api, look), workers=3, walls=False)
+    assert found == Roadmap("A plan", phases, (api, look), workers=3, phase_barriers=False)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_roadmap_may_be_short():
     """Without phases there is one without a title, and without a title the file lends its name."""
     found = read("tasks:\n- id: a\n  estimate: 1\n", "next/release.yml")
 
-    assert (found.title, found.phases, found.workers, found.walls) == ("release", (Phase(""),), None, True)
+    assert (found.title, found.phases, found.workers, found.phase_barriers) == ("release", (Phase(""),), None, True)
 
 
 def test_text_stays_as_it_is_written():
@@ -144,7 +144,7 @@ def test_the_roadmap_of_the_webhook_is_what_its_authors_planned():
     assert [item.manual for item in found.items] == [True] * 4 + [False] * 9
     assert [item.estimate / HOUR for item in found.items[4:]] == [2, 2, 1, 1, 4, 3, 2, 3, 2]
     assert [item.dependencies for item in found.items[7:]] == [(), ("agent-registry",), ("control-agent",), (), (), ()]
-    assert (found.workers, found.walls) == (3, True)
+    assert (found.workers, found.phase_barriers) == (3, True)
 
 
 def test_the_small_roadmap_shows_what_can_meet():
@@ -162,7 +162,7 @@ def test_everything_that_is_wrong_is_told_at_once():
     """Each by file, line and path, as they stand; a mistake in one task hides none in the others, and makes none."""
     found = problems("""title: x
 workers: 0
-walls: perhaps
+phase_barriers: perhaps
 colour: red
 phases:
 - title: one
@@ -194,8 +194,8 @@ phases:
 
 WRONG = [
     "2: workers: must be 1 or more, not 0",
-    '3: walls: must be true or false, not "perhaps"',
-    "4: colour: is no field of a roadmap; there are phases, tasks, title, walls, workers",
+    '3: phase_barriers: must be true or false, not "perhaps"',
+    "4: colour: is no field of a roadmap; there are phase_barriers, phases, tasks, title, workers",
     f'9: phases[0].tasks[0].estimate: {NO_TIME}, not "soon"',
     "12: phases[0].tasks[1].dependencies[1]: Task 'b' depends on unknown task 'c'; there are B, a, a b, b, last, late",
     "12: phases[0].tasks[1].dependencies[2]: Task 'b' depends on unknown task 'bb'; did you mean b?",
@@ -288,8 +288,8 @@ def test_a_task_waits_for_no_later_phase():
     """
     place, said = "plan.yaml:3: phases[0].tasks[0].dependencies[0]", "Task 'a' depends on 'b' of a later phase, two"
 
-    assert problems(text) == (f"{place}: {said}; move one of them, or write walls: false at the top",)
-    assert read(f"{text}\n        walls: false").items[0].dependencies == ("b",)
+    assert problems(text) == (f"{place}: {said}; move one of them, or write phase_barriers: false at the top",)
+    assert read(f"{text}\n        phase_barriers: false").items[0].dependencies == ("b",)
 
 
 @pytest.mark.parametrize(

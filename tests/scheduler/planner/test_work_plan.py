@@ -39,9 +39,9 @@ def hours(id, estimate, *after, phase=0, **more):
     return Item(id, more.pop("title", ""), phase, estimate * HOUR, dependencies=after, **told)
 
 
-def plan(*items, workers=None, most=8, walls=True):
+def plan(*items, workers=None, most=8, phase_barriers=True):
     phases = tuple(Phase(f"Phase {number + 1}") for number in range(max(item.phase for item in items) + 1))
-    roadmap = Roadmap("A plan", phases, items, walls=walls)
+    roadmap = Roadmap("A plan", phases, items, phase_barriers=phase_barriers)
     return draw(roadmap, overlaps(roadmap), workers, most)
 
 
@@ -207,7 +207,7 @@ def test_an_overlap_of_tasks_in_order_is_harmless():
 def test_without_walls_phases_run_side_by_side_and_may_collide():
     """Walls off: one schedule, and a conflict where the wall was."""
     items = [hours("a", 3, files=["x", "p", "q", "r"]), hours("b", 3, phase=1, files=["x", "s", "t", "u"])]
-    walled, open_plan = plan(*items, workers=2), plan(*items, workers=2, walls=False)
+    walled, open_plan = plan(*items, workers=2), plan(*items, workers=2, phase_barriers=False)
     assert (walled.parallel, walled.unwalled, walled.conflicts) == (6 * HOUR, 6 * HOUR, ())
     assert (open_plan.parallel, open_plan.unwalled, len(open_plan.conflicts)) == (3 * HOUR, None, 1)
     free = plan(hours("a", 3), hours("b", 3, phase=1), workers=2)
@@ -403,7 +403,7 @@ def roadmaps(draw_one):
         for number, place in enumerate(places)
     ]  # fmt: skip
     names = tuple(Phase(f"Phase {number}") for number in range(phases))
-    return Roadmap("Drawn", names, tuple(items), walls=draw_one(st.booleans()))
+    return Roadmap("Drawn", names, tuple(items), phase_barriers=draw_one(st.booleans()))
 
 
 @given(roadmaps(), st.integers(1, 4))
@@ -418,7 +418,7 @@ def test_every_blueprint_holds_what_it_promises(roadmap, workers):
         for other in items[task].dependencies:
             assert items[other].manual or slots[other].end <= slot.start + 1e-6
         for other, before in slots.items():
-            walled = roadmap.walls and items[other].phase < items[task].phase
+            walled = roadmap.phase_barriers and items[other].phase < items[task].phase
             assert not walled or before.end <= slot.start + 1e-6
     for number in range(1, workers + 1):
         own = [slot for slot in found.slots if slot.worker == number]
@@ -445,7 +445,7 @@ def test_tasks_of_a_plan_run_without_conflicts_and_wait_for_no_more_than_they_mu
     own, manual = edges(order.document), {item.id for item in roadmap.items if item.manual}
     must = {task: set(item.dependencies) for task, item in items.items()}
     for task, item in items.items():
-        must[task] |= {other.id for other in roadmap.items if roadmap.walls and other.phase < item.phase}
+        must[task] |= {other.id for other in roadmap.items if roadmap.phase_barriers and other.phase < item.phase}
     for conflict in found.conflicts:
         must[conflict.second].add(conflict.first)
     must, agents = closure(must), items.keys() - manual

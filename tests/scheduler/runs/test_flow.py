@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.mail.clock import ManualClock, SystemClock
-from team_mail.scheduler.runs.flow import DONE, FAILED, Carrier, Flow, Piece, Verdict
+from team_mail.scheduler.runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
 
 
 class Inline(Executor):
@@ -25,7 +25,7 @@ class Inline(Executor):
         return future
 
 
-def started(flow: Flow) -> list[str]:
+def started(flow: TaskQueue) -> list[str]:
     """Start all that may start now."""
     found = []
     while (key := flow.start(0.0)) is not None:
@@ -35,7 +35,9 @@ def started(flow: Flow) -> list[str]:
 
 def test_a_piece_starts_when_the_last_it_waits_for_is_done_and_no_later():
     """There is no wave: the fast branch of a diamond goes on while the slow one is still at work."""
-    flow = Flow([Piece("slow"), Piece("fast"), Piece("after fast", ("fast",)), Piece("end", ("slow", "after fast"))], 9)
+    flow = TaskQueue(
+        [Step("slow"), Step("fast"), Step("after fast", ("fast",)), Step("end", ("slow", "after fast"))], 9
+    )
     assert started(flow) == ["slow", "fast"]
     flow.ended("fast", DONE, 0.0)
     assert started(flow) == ["after fast"]
@@ -47,7 +49,7 @@ def test_a_piece_starts_when_the_last_it_waits_for_is_done_and_no_later():
 
 def test_of_those_that_can_start_the_lowest_rank_does_and_equals_as_given():
     """Priority comes first, then the order in which the pieces were given."""
-    flow = Flow([Piece("c", rank=(2,)), Piece("b", rank=(1,)), Piece("a", rank=(1,))], 1)
+    flow = TaskQueue([Step("c", rank=(2,)), Step("b", rank=(1,)), Step("a", rank=(1,))], 1)
     order = []
     while not flow.over:
         order += (now := started(flow))
@@ -57,8 +59,8 @@ def test_of_those_that_can_start_the_lowest_rank_does_and_equals_as_given():
 
 def test_a_group_has_no_more_at_once_than_its_limit_and_others_pass_by():
     """A persona whose places are taken does not hold up the rest; * is everybody that is not named."""
-    pieces = [Piece(f"a{n}", group="ann") for n in range(3)] + [Piece(f"b{n}", group="bob") for n in range(3)]
-    flow = Flow(pieces, 9, {"ann": 1, "*": 2})
+    pieces = [Step(f"a{n}", group="ann") for n in range(3)] + [Step(f"b{n}", group="bob") for n in range(3)]
+    flow = TaskQueue(pieces, 9, {"ann": 1, "*": 2})
     assert started(flow) == ["a0", "b0", "b1"]
     flow.ended("a0", DONE, 0.0)
     assert started(flow) == ["a1"]
@@ -66,9 +68,9 @@ def test_a_group_has_no_more_at_once_than_its_limit_and_others_pass_by():
 
 def test_a_piece_that_is_tried_again_waits_without_taking_a_place():
     """While one waits for its second try, another uses the worker; it comes back when it is due."""
-    flow = Flow([Piece("a"), Piece("b")], 1)
+    flow = TaskQueue([Step("a"), Step("b")], 1)
     assert started(flow) == ["a"]
-    flow.ended("a", Verdict(done=False, again=5.0), 10.0)
+    flow.ended("a", StepResult(done=False, again=5.0), 10.0)
     assert flow.start(10.0) == "b"
     flow.ended("b", DONE, 11.0)
     assert flow.start(11.0) is None
@@ -79,7 +81,7 @@ def test_a_piece_that_is_tried_again_waits_without_taking_a_place():
 def test_a_circle_is_refused():
     """A flow that could never end does not begin."""
     with pytest.raises(CycleError):
-        Flow([Piece("a", ("b",)), Piece("b", ("a",))], 1)
+        TaskQueue([Step("a", ("b",)), Step("b", ("a",))], 1)
 
 
 @st.composite
@@ -98,13 +100,13 @@ def graphs(draw):
 def test_every_piece_ends_once_or_is_cut_off_by_one_that_failed(graph):
     """Against the definition: a piece runs if all before it did well; else it is named once among those cut off."""
     edges, bad, width = graph
-    pieces = [Piece(str(number), tuple(map(str, after))) for number, after in enumerate(edges)]
+    pieces = [Step(str(number), tuple(map(str, after))) for number, after in enumerate(edges)]
     well: set[int] = set()
     for number, after in enumerate(edges):
         if number not in bad and well.issuperset(after):
             well.add(number)
     ran, cut, most = [], [], []
-    flow = Flow(pieces, width)
+    flow = TaskQueue(pieces, width)
 
     def work(key):
         most.append(len(flow.running))
@@ -112,7 +114,7 @@ def test_every_piece_ends_once_or_is_cut_off_by_one_that_failed(graph):
         ran.append(key)
         return FAILED if int(key) in bad else DONE
 
-    carrier = Carrier(work, threading.Event(), ManualClock(), lambda _key, _verdict, off: cut.extend(off))
+    carrier = FlowRunner(work, threading.Event(), ManualClock(), lambda _key, _verdict, off: cut.extend(off))
     carrier.run(flow, Inline())
 
     tried = {number for number, after in enumerate(edges) if well.issuperset(after)}
@@ -131,8 +133,8 @@ def test_once_stopped_nothing_more_is_started_and_what_runs_is_waited_for():
         ran.append(key)
         return DONE
 
-    flow = Flow([Piece("a"), Piece("b")], 1)
-    carrier = Carrier(work, stop, SystemClock())
+    flow = TaskQueue([Step("a"), Step("b")], 1)
+    carrier = FlowRunner(work, stop, SystemClock())
     with ThreadPoolExecutor(1) as threads:
         loop = threading.Thread(target=carrier.run, args=(flow, threads))
         loop.start()
@@ -151,11 +153,11 @@ def test_a_stop_ends_the_wait_for_a_second_try_at_once():
 
     def work(_):
         tried.set()
-        return Verdict(done=False, again=3_600.0)
+        return StepResult(done=False, again=3_600.0)
 
-    carrier = Carrier(work, stop, SystemClock())
+    carrier = FlowRunner(work, stop, SystemClock())
     with ThreadPoolExecutor(1) as threads:
-        loop = threading.Thread(target=carrier.run, args=(Flow([Piece("a")], 1), threads))
+        loop = threading.Thread(target=carrier.run, args=(TaskQueue([Step("a")], 1), threads))
         loop.start()
         assert tried.wait(10)
         stop.set()
@@ -170,9 +172,9 @@ def test_what_work_raises_comes_out_when_all_has_ended():
     def work(key):
         raise ZeroDivisionError(key)
 
-    flow = Flow([Piece("a"), Piece("b", ("a",))], 1)
+    flow = TaskQueue([Step("a"), Step("b", ("a",))], 1)
     with pytest.raises(ZeroDivisionError):
-        Carrier(work, threading.Event(), ManualClock()).run(flow, Inline())
+        FlowRunner(work, threading.Event(), ManualClock()).run(flow, Inline())
     assert flow.over
 
 
@@ -186,7 +188,7 @@ def test_a_full_group_is_not_looked_through_for_each_start():
             compared += 1
             return float(self) < float(other)
 
-    flow = Flow([Piece(f"{n}", rank=(Counted(-n),), group="ann") for n in range(2_000)], 5, {"ann": 1})
+    flow = TaskQueue([Step(f"{n}", rank=(Counted(-n),), group="ann") for n in range(2_000)], 5, {"ann": 1})
     while now := started(flow):
         flow.ended(now[0], DONE, 0.0)
     assert flow.over

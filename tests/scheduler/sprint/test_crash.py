@@ -12,10 +12,10 @@ from collections import Counter
 import pytest
 from team_mail.mail.log.log import EventLog
 from team_mail.personas.git import Git
-from team_mail.scheduler.sprint.decide import Wish
+from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 
-ASKED = Wish("asked for")
+ASKED = StartRequest("asked for")
 TEARS = {"nothing": lambda _: 0, "half": lambda count: count // 2, "all but one": lambda count: count - 1}
 MOST = 60
 
@@ -118,9 +118,9 @@ def check(team, found, journal, at):
     assert len(trailers) == len(set(trailers)) == 2, at
     text = team.text("team/sprint-1")
     assert sorted([text[3], text[8]]) == ["taken by ann", "taken by bob"], at
-    shop = team.shop()
-    state = shop.state()
+    context = team.context()
+    state = context.state()
     assert state.sprints[-1].commits[-1] == team.git("rev-parse", "team/sprint-1"), at
-    assert not shop.mailbox.log.verify().corrupt
+    assert not context.mailbox.log.verify().corrupt
     assert [run.status for run in state.runs if run.status == "open"] == []
     assert not any(state.unread.values())

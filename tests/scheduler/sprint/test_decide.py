@@ -9,13 +9,13 @@ import pytest
 from team_mail.mail.clock import rfc3339
 from team_mail.scheduler.context import Member
 from team_mail.scheduler.settings.settings import SprintSettings
-from team_mail.scheduler.sprint.decide import Wish, decide
+from team_mail.scheduler.sprint.decide import StartRequest, decide
 from team_mail.scheduler.sprint.triggers import due
 from team_mail.scheduler.state.facts import Fact, Mail
 from team_mail.scheduler.state.sprints import State, fold
 
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
-ASKED = Wish("asked for")
+ASKED = StartRequest("asked for")
 ROSTER = tuple(Member(name, "shell") for name in ("ann", "bob", "cyd", "dan"))
 
 
@@ -94,8 +94,8 @@ class Story:
     def state(self) -> State:
         return replace(fold(self.facts), unread=self.unread, dead=self.dead)
 
-    def plan(self, wish=Wish(), roster=ROSTER):  # noqa: B008
-        return decide(self.state, roster, self.policy, self.now, wish)
+    def plan(self, request=StartRequest(), roster=ROSTER):  # noqa: B008
+        return decide(self.state, roster, self.policy, self.now, request)
 
 
 def launched(plan):
@@ -156,7 +156,7 @@ def test_sequential_only_wins_over_the_flag_and_a_word_by_hand_over_both():
     """The nearer the word, the more it counts."""
     story = Story(parallel="always", sequential_only=(1,))
     assert (story.plan(ASKED).mode, story.plan(ASKED).rule) == ("sequential", "sequential_only names sprint 1")
-    assert story.plan(Wish("asked for", "parallel")).mode == "parallel"
+    assert story.plan(StartRequest("asked for", "parallel")).mode == "parallel"
 
 
 def test_a_sprint_keeps_the_mode_it_began_with():
@@ -430,9 +430,9 @@ def test_sprints_come_by_their_rhythm_and_missed_ones_become_one():
     story = Story(every=900.0)
     assert due(story.state, story.policy, story.now, never).start == "the first sprint"
     story.start().tell("sprint.finished", outcome="converged")
-    wish = due(story.state, story.policy, story.now, never)
-    assert wish.start is None
-    assert "due at" in wish.otherwise
+    request = due(story.state, story.policy, story.now, never)
+    assert request.start is None
+    assert "due at" in request.otherwise
     assert due(story.state, story.policy, story.later(days=1).now, never).start == "every 900 s"
     story.start()
     assert due(story.state, story.policy, story.now, never).start is None, "one that is open is gone on with"
@@ -448,9 +448,9 @@ def test_a_clock_that_jumps_back_neither_storms_nor_stalls():
 def test_fresh_mail_starts_a_sprint_for_those_it_went_to_and_old_mail_does_not():
     """What a sprint left unread was left to the human, and must not start another and another."""
     story = Story().start().tell("sprint.finished", outcome="spent").mail("bob", "you")
-    wish = due(story.state, story.policy, story.now, never)
-    assert (wish.start, wish.personas) == ("unread mail for bob", ("bob",))
-    assert launched(story.plan(wish)) == [("bob", 1, "batch")]
+    request = due(story.state, story.policy, story.now, never)
+    assert (request.start, request.personas) == ("unread mail for bob", ("bob",))
+    assert launched(story.plan(request)) == [("bob", 1, "batch")]
     story.unread = {"bob": tuple(mail._replace(seq=1) for mail in story.unread["bob"])}
     assert due(story.state, story.policy, story.now, never).start is None
 

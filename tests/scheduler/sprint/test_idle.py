@@ -12,7 +12,7 @@ from team_mail.mail.clock import ManualClock
 from team_mail.mail.letter import Letter
 from team_mail.scheduler.errors import NotLeader
 from team_mail.scheduler.leader import Leader
-from team_mail.scheduler.sprint.decide import Wish
+from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.idle import again, seen
 from team_mail.scheduler.sprint.triggers import due
 
@@ -23,10 +23,10 @@ WHY = "nothing is due"
 def clock(team):
     """A clock at the time of the team's last event, and an hour before anything is due."""
     ticker = team.ticker()
-    ticker.shop.mailbox.send(Letter("ann", ["you"], "Good morning"))
-    clock = ManualClock(ticker.shop.clock.now())
+    ticker.context.mailbox.send(Letter("ann", ["you"], "Good morning"))
+    clock = ManualClock(ticker.context.clock.now())
     ticker.seen = seen(team.home, ["auto"], {})
-    ticker.tick(Wish(otherwise=WHY, until=clock.now() + timedelta(hours=1)))
+    ticker.tick(StartRequest(otherwise=WHY, until=clock.now() + timedelta(hours=1)))
     clock.sleep(60)
     return clock
 
@@ -45,12 +45,12 @@ def test_nothing_new_is_idle_again_with_one_event(team, clock):
 def test_mail_that_came_while_a_tick_looked_is_looked_at_by_the_next(team):
     """What lies between the state that was read and the line that was written has been seen by nobody."""
     ticker = team.ticker()
-    ticker.shop.mailbox.send(Letter("ann", ["you"], "Good morning"))
-    clock = ManualClock(ticker.shop.clock.now())
+    ticker.context.mailbox.send(Letter("ann", ["you"], "Good morning"))
+    clock = ManualClock(ticker.context.clock.now())
     ticker.seen = seen(team.home, ["auto"], {})
     state = ticker.read()
-    ticker.shop.mailbox.send(Letter("you", ["ann"], "Just now"))
-    ticker.tick(Wish(otherwise=WHY, until=clock.now() + timedelta(hours=1)), state)
+    ticker.context.mailbox.send(Letter("you", ["ann"], "Just now"))
+    ticker.tick(StartRequest(otherwise=WHY, until=clock.now() + timedelta(hours=1)), state)
     clock.sleep(1)
     assert again(team.home, ticker.seen, clock) is None
 
@@ -63,10 +63,10 @@ def test_whatever_might_change_the_answer_makes_the_tick_look_for_itself(team, c
     (team.home / "personas" / "dan.md").write_text("Do.\n")
     assert again(team.home, seen(team.home, ["auto"], {}), clock) is None
     (team.home / "personas" / "dan.md").unlink()
-    team.shop(settings="[sprint]\nevery = 60\n")
+    team.context(settings="[sprint]\nevery = 60\n")
     assert again(team.home, seen(team.home, ["auto"], {}), clock) is None
     assert again(team.home, before, clock) == WHY
-    team.shop().mailbox.send(Letter("you", ["ann"], "Wake up"))
+    team.context().mailbox.send(Letter("you", ["ann"], "Wake up"))
     assert again(team.home, before, clock) is None
 
 
@@ -78,13 +78,13 @@ def test_one_leads_even_where_there_is_nothing_to_do(team, clock):
 
 def test_mail_that_must_not_wake_the_team_now_is_looked_at_again(team):
     """The loop guard opens with time, which no event tells."""
-    shop = team.shop()
+    context = team.context()
     for _ in range(12):
-        team.sprint({}, wish=Wish("unread mail for ann", personas=("ann",)))
-    shop.mailbox.send(Letter("you", ["ann"], "Again"))
-    wish = due(shop.state(), shop.settings.sprint, shop.clock.now(), None)
-    assert wish.start is None
-    assert wish.until <= shop.clock.now()
+        team.sprint({}, request=StartRequest("unread mail for ann", personas=("ann",)))
+    context.mailbox.send(Letter("you", ["ann"], "Again"))
+    request = due(context.state(), context.settings.sprint, context.clock.now(), None)
+    assert request.start is None
+    assert request.until <= context.clock.now()
 
 
 def test_a_second_idle_tick_loads_neither_database_nor_settings(team):

@@ -22,9 +22,9 @@ def test_a_tick_reads_the_last_sprint_and_what_was_held_before(team):
     """Of the first sprint's runs that one is left whose patch may still be approved; what the last did is all there."""
     team.sprint(played(team, 0))
     team.sprint(played(team, 1) | {"ann": team.replaced(10, "ann")})
-    shop = team.shop()
+    context = team.context()
 
-    whole, recent = shop.state(), shop.state(whole=False)
+    whole, recent = context.state(), context.state(whole=False)
 
     assert [(patch.persona, patch.sprint) for patch in recent.of("held")] == [("ann", 1)]
     assert [patch for patch in recent.patches if patch.sprint == 2] == [p for p in whole.patches if p.sprint == 2]
@@ -38,7 +38,7 @@ def test_a_patch_held_two_sprints_ago_still_lands(team):
     """An approval is acted on by the next sprint, however old the patch is."""
     team.sprint(played(team, 0))
     team.sprint({"bob": team.replaced(5, "bob")})
-    approve_patch(team.shop(), "ann", "you")
+    approve_patch(team.context(), "ann", "you")
 
     found = team.sprint({})
 
@@ -47,8 +47,8 @@ def test_a_patch_held_two_sprints_ago_still_lands(team):
 
 def test_questions_in_turn_see_a_log_that_grows(team):
     """The table that a question of several parts reads its lines from is made anew when there are new lines."""
-    shop = team.shop()
+    context = team.context()
     for number in range(1, 4):
         team.sprint({"ann": team.replaced(number, "ann")})
-        assert [one.number for one in shop.state(whole=False).sprints] == [*range(1, number + 1)]
-        assert shop.state().number == number
+        assert [one.number for one in context.state(whole=False).sprints] == [*range(1, number + 1)]
+        assert context.state().number == number

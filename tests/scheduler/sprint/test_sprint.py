@@ -16,11 +16,11 @@ from team_mail.personas.agent import Outcome
 from team_mail.scheduler.errors import BranchMoved, NoSuchRun, NotReady
 from team_mail.scheduler.landing.base import land
 from team_mail.scheduler.sprint.control import approve_patch, stop_run
-from team_mail.scheduler.sprint.decide import Wish
+from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.preview import look_ahead
 
-ASKED = Wish("asked for")
+ASKED = StartRequest("asked for")
 
 
 def test_without_conflicts_a_sprint_takes_two_ticks(team):
@@ -51,7 +51,7 @@ def test_with_one_round_of_conflicts_it_takes_three(team):
     (job,) = again
     assert "poem.txt" in job.prompt
     assert "conflict" in job.prompt.lower()
-    (mail,) = team.shop().mailbox.inbox(job.persona)
+    (mail,) = team.context().mailbox.inbox(job.persona)
     assert (mail.sender, mail.type, mail.read) == ("weaver", "conflict", True)
 
 
@@ -74,7 +74,7 @@ def test_the_merge_drivers_of_the_users_own_settings_are_asked(team, tmp_path, m
 def test_one_after_the_other_each_sees_what_the_one_before_did(team):
     """In sequence there is nothing to conflict with, at the price of a tick for each."""
     scripts = {name: team.replaced(3, name) for name in ("ann", "bob", "cyd")}
-    found = team.sprint(scripts, wish=Wish("asked for", "sequential"))
+    found = team.sprint(scripts, request=StartRequest("asked for", "sequential"))
     assert (found.ticks, found.converged, found.conflicts, found.mode) == (4, True, 0, "sequential")
     assert team.text("team/sprint-1")[3] == "cyd"
 
@@ -88,21 +88,21 @@ def test_mail_is_read_only_when_the_run_ended_well(team):
         return Outcome("failed", 1, 0.1, "exit 1") if job.attempt == 1 else None
 
     ticker = team.ticker({"ann": ann}, "[sprint]\nretry_backoff = 0\n")
-    ticker.shop.mailbox.send(Letter("you", ["ann"], "The moon", "Look at the moon."))
+    ticker.context.mailbox.send(Letter("you", ["ann"], "The moon", "Look at the moon."))
     ticker.tick(ASKED)
-    assert [mail.read for mail in ticker.shop.mailbox.inbox("ann")] == [False]
+    assert [mail.read for mail in ticker.context.mailbox.inbox("ann")] == [False]
     ticker.tick(ASKED)
-    assert [mail.read for mail in ticker.shop.mailbox.inbox("ann")] == [True]
+    assert [mail.read for mail in ticker.context.mailbox.inbox("ann")] == [True]
     assert all("Look at the moon." in prompt for prompt in prompts)
     assert len(prompts) == 2
 
 
 def test_whoever_writes_to_a_colleague_wakes_it(team):
     """Mail sent in a run brings its reader back in the next tick, and only that one."""
-    shop = team.shop({})
+    context = team.context({})
 
     def ann(job):
-        shop.mailbox.send(Letter("ann", ["bob"], "Please", "Read this.", run=job.run))
+        context.mailbox.send(Letter("ann", ["bob"], "Please", "Read this.", run=job.run))
 
     found = team.sprint({"ann": ann})
     assert (found.ticks, found.runs, found.converged) == (3, 4, True)
@@ -116,21 +116,21 @@ def test_what_the_team_cannot_do_goes_to_the_human_with_all_that_is_needed(team)
 
     found = team.sprint({"ann": ann, "bob": team.replaced(3, "bob")})
     assert (found.converged, found.outcome, found.landed, found.set_aside) == (False, "spent", ("bob",), ("ann",))
-    shop = team.shop()
-    (mail,) = [shop.mailbox.read("you", m.id) for m in shop.mailbox.inbox("you") if m.type == "escalate"]
+    context = team.context()
+    (mail,) = [context.mailbox.read("you", m.id) for m in context.mailbox.inbox("you") if m.type == "escalate"]
     assert "the same refusal twice running" in mail.subject
     assert mail.body.count("attempt ") == 2
     assert "git apply --3way" in mail.body
     (patch,) = mail.attachments
-    assert b"/etc/passwd" in shop.mailbox.blobs.read(patch["sha256"])
-    assert len([m for m in shop.mailbox.inbox("ann") if m.type == "feedback"]) == 2
+    assert b"/etc/passwd" in context.mailbox.blobs.read(patch["sha256"])
+    assert len([m for m in context.mailbox.inbox("ann") if m.type == "feedback"]) == 2
 
 
 def test_an_idle_tick_writes_one_event(team):
     """Nothing due, nobody waiting: `tick.done` and nothing else."""
     ticker = team.ticker()
     before = len(team.kinds())
-    done = ticker.tick(Wish(otherwise="nothing is due"))
+    done = ticker.tick(StartRequest(otherwise="nothing is due"))
     assert done.plan.idle == "nothing is due"
     assert team.kinds()[before:] == ["tick.done"] if before else team.kinds() == ["log.opened", "tick.done"]
 
@@ -161,10 +161,10 @@ def test_patches_to_sensitive_files_wait_for_a_human(team):
     found = team.sprint({"ann": ann})
     assert (found.landed, found.set_aside, found.held) == ((), (), ("ann",))
     ticker = team.ticker()
-    assert [m.type for m in ticker.shop.mailbox.inbox("you") if m.sender == "weaver"] == ["question"]
+    assert [m.type for m in ticker.context.mailbox.inbox("you") if m.sender == "weaver"] == ["question"]
     with pytest.raises(NoSuchRun, match=r"ann \("):
-        approve_patch(ticker.shop, "bob", "you")
-    approve_patch(ticker.shop, "ann", "you")
+        approve_patch(ticker.context, "bob", "you")
+    approve_patch(ticker.context, "ann", "you")
     ticker.tick(ASKED)
     ticker.tick(ASKED)
     assert team.git("show", "team/sprint-2:.gitattributes") == "* text"
@@ -184,26 +184,29 @@ def test_a_run_is_stopped_by_name_and_stays_stopped(team):
         ticking = pool.submit(ticker.tick, ASKED)
         assert started.wait(20)
         with pytest.raises(NoSuchRun, match="names 0 open runs"):
-            stop_run(team.shop(), "nobody", "you")
-        stop_run(team.shop(), "ann", "you")
+            stop_run(team.context(), "nobody", "you")
+        stop_run(team.context(), "ann", "you")
         ticking.result()
     done = ticker.tick(ASKED)
-    assert (done.plan.finish, [one.offer.persona for one in done.integration.woven.landed]) == ("converged", ["bob"])
+    assert (done.plan.finish, [one.submission.persona for one in done.integration.woven.landed]) == (
+        "converged",
+        ["bob"],
+    )
 
 
 def test_a_run_that_floods_the_mail_is_ended_and_its_quota_named(team):
     """T15: more mails than `max_mails` in one run."""
-    shop = team.shop({})
+    context = team.context({})
 
     def ann(job):
         for number in range(9):
-            shop.mailbox.send(Letter("ann", ["bob"], f"{number}", run=job.run))
+            context.mailbox.send(Letter("ann", ["bob"], f"{number}", run=job.run))
         assert job.stop.wait(20)
         return Outcome("stopped", None, 0.1, "stopped")
 
     ticker = team.ticker({"ann": ann}, "[sprint]\nmax_mails = 5\nretry_backoff = 0\nmax_attempts = 1\n")
     ticker.tick(ASKED)
-    (run,) = [run for run in ticker.shop.state().runs if run.persona == "ann"]
+    (run,) = [run for run in ticker.context.state().runs if run.persona == "ann"]
     assert (run.status, run.detail) == ("quota", "more than 5 mails in one run (max_mails)")
 
 
@@ -223,7 +226,7 @@ def test_the_end_of_the_scheduler_is_no_failure_of_the_runs(team):
         started.wait(20)
         ticker.dispatcher.end()
         ticking.result()
-    assert [run.status for run in ticker.shop.state().runs] == ["lost"] * 3
+    assert [run.status for run in ticker.context.state().runs] == ["lost"] * 3
     found = team.sprint({"ann": team.replaced(3, "ann")}, "[sprint]\nmax_attempts = 1\n")
     assert (found.converged, found.landed, found.runs) == (True, ("ann",), 6)
 
@@ -234,10 +237,10 @@ def test_the_end_of_the_scheduler_is_no_failure_of_the_runs(team):
 def test_landing_moves_the_base_and_its_checkout_once_it_is_asked(team):
     """Fast-forward only; the files in the checkout move along."""
     team.sprint({"ann": team.replaced(3, "ann")})
-    shop = team.shop()
+    context = team.context()
     with pytest.raises(NoSuchRun, match="no sprint 7"):
-        land(shop, shop.state(), 7)
-    branch, commit, gained = land(shop, shop.state(), 1)
+        land(context, context.state(), 7)
+    branch, commit, gained = land(context, context.state(), 1)
     assert (branch, gained, team.git("rev-parse", "main")) == ("main", 1, commit)
     assert team.git("status", "--porcelain", "--untracked-files=no") == ""
     assert (team.folder / "poem.txt").read_text().splitlines()[3] == "ann"
@@ -257,10 +260,10 @@ def test_landing_moves_the_checkout_that_has_the_branch_by_its_users_own_setting
         team.replaced(3, "ann")(job)
 
     team.sprint({"ann": ann}, '[team]\nbase = "dev"\n')
-    shop = team.shop(settings='[team]\nbase = "dev"\n')
-    (shop.git.directory / "info").mkdir(exist_ok=True)
-    (shop.git.directory / "info" / "attributes").write_text("poem.txt filter=loud\n")
-    assert land(shop, shop.state(), 1)[0] == "dev"
+    context = team.context(settings='[team]\nbase = "dev"\n')
+    (context.git.directory / "info").mkdir(exist_ok=True)
+    (context.git.directory / "info" / "attributes").write_text("poem.txt filter=loud\n")
+    assert land(context, context.state(), 1)[0] == "dev"
     assert (linked / "poem.txt").read_text().splitlines()[3] == "ANN"
     for checkout in (team.folder, linked):
         words = ["git", "status", "--porcelain", "--untracked-files=no"]
@@ -280,7 +283,7 @@ def test_a_run_whose_end_could_not_be_written_is_given_up_and_launched_again(tea
     monkeypatch.setattr(Blobs, "put", refuse)
     with pytest.raises(OSError, match="No space left"):
         ticker.tick(ASKED)
-    assert [run.status for run in ticker.shop.state().runs].count("open") == 1
+    assert [run.status for run in ticker.context.state().runs].count("open") == 1
     found = run_sprint(ticker, ASKED)
     assert (found.converged, found.landed, found.runs) == (True, ("ann",), 4)
 
@@ -289,25 +292,25 @@ def test_a_gate_that_was_changed_judges_anew(team):
     """What passed by other words is no pass: the red base is found, and nobody is blamed for it."""
     gate = '[gates.sound]\ncommand = ["sh", "-c", "echo 1"]\nthreshold = {}\n'
     team.sprint({"ann": team.replaced(3, "ann")}, gate.format(1))
-    shop = team.shop()
-    land(shop, shop.state(), 1)
+    context = team.context()
+    land(context, context.state(), 1)
     found = team.sprint({"bob": team.replaced(5, "bob")}, gate.format(2))
     assert (found.landed, found.converged) == (("bob",), True)
-    assert any("was red before" in mail.subject for mail in team.shop().mailbox.inbox("you"))
+    assert any("was red before" in mail.subject for mail in team.context().mailbox.inbox("you"))
 
 
 def test_a_team_that_runs_by_itself_goes_on_from_what_is_not_landed_yet(team):
     """By timetable and by mail it would else do the same work again and again; a person starts from the base."""
     team.sprint({"ann": team.replaced(3, "ann")})
-    team.sprint({"bob": team.replaced(5, "bob")}, wish=Wish("every 900 s"))
+    team.sprint({"bob": team.replaced(5, "bob")}, request=StartRequest("every 900 s"))
     assert [team.text("team/sprint-2")[line] for line in (3, 5)] == ["ann", "bob"]
-    team.sprint({"cyd": team.replaced(7, "cyd")}, wish=ASKED)
+    team.sprint({"cyd": team.replaced(7, "cyd")}, request=ASKED)
     assert [team.text("team/sprint-3")[line] for line in (3, 5, 7)] == ["line 3", "line 5", "cyd"]
-    shop = team.shop()
-    assert land(shop, shop.state(), 2)[2] == 2
+    context = team.context()
+    assert land(context, context.state(), 2)[2] == 2
     team.git("branch", "--quiet", "other", "main~1")
     team.sprint({"bob": team.replaced(9, "bob")}, '[team]\nbase = "other"\n')
-    team.sprint({"cyd": team.replaced(7, "cyd")}, wish=Wish("every 900 s"))
+    team.sprint({"cyd": team.replaced(7, "cyd")}, request=StartRequest("every 900 s"))
     assert team.text("team/sprint-5")[9] == "line 9", "another base's work is not carried along"
     assert [team.text("team/sprint-5")[line] for line in (3, 5, 7)] == ["ann", "bob", "cyd"]
 
@@ -318,8 +321,8 @@ def test_nothing_lands_by_itself_past_a_gate_that_has_not_passed(team):
     found = team.sprint({"ann": team.replaced(3, "ann")}, settings)
     assert (found.converged, found.landed) == (True, ("ann",))
     assert team.text("main")[3] == "line 3"
-    shop = team.shop()
-    mails = {mail.type: shop.mailbox.read("you", mail.id) for mail in shop.mailbox.inbox("you")}
+    context = team.context()
+    mails = {mail.type: context.mailbox.read("you", mail.id) for mail in context.mailbox.inbox("you")}
     assert "gate sound has not passed" in mails["status"].body
     assert mails["escalate"].subject == "Gate sound was red before the sprint's work"
     with pytest.raises(NotReady, match="gate sound: 'no-such-gate' is not in PATH"):
@@ -337,8 +340,8 @@ def test_landing_by_itself_is_a_setting(team):
         team.git("commit", "--quiet", "--allow-empty", "-m", "Meanwhile")
 
     team.sprint({"bob": meanwhile}, "[team]\nauto_land = true\n")
-    shop = team.shop()
-    bodies = [shop.mailbox.read("you", m.id).body for m in shop.mailbox.inbox("you") if m.type == "status"]
+    context = team.context()
+    bodies = [context.mailbox.read("you", m.id).body for m in context.mailbox.inbox("you") if m.type == "status"]
     assert "main was moved to it" in bodies[1]
     assert "not taken over by itself: main has moved on" in bodies[0]
     assert team.text("team/sprint-2")[5] == "bob"
@@ -347,14 +350,14 @@ def test_landing_by_itself_is_a_setting(team):
 def test_landing_refuses_where_it_would_lose_something(team):
     """A base that has moved, and changes in the checkout that are in the way: one line, and nothing is changed."""
     team.sprint({"ann": team.replaced(3, "ann")})
-    shop, before = team.shop(), team.git("rev-parse", "main")
+    context, before = team.context(), team.git("rev-parse", "main")
     (team.folder / "poem.txt").write_text("mine\n")
     with pytest.raises(BranchMoved, match="in the way"):
-        land(shop, shop.state(), 1)
+        land(context, context.state(), 1)
     assert (team.git("rev-parse", "main"), (team.folder / "poem.txt").read_text()) == (before, "mine\n")
     team.git("commit", "--quiet", "-am", "Mine")
     with pytest.raises(BranchMoved, match="has moved on"):
-        land(shop, shop.state(), 1)
+        land(context, context.state(), 1)
 
 
 def test_commits_that_people_put_on_the_sprints_branch_are_kept_and_a_rewritten_one_is_refused(team):
@@ -426,14 +429,14 @@ def test_a_prompt_that_cannot_be_rendered_is_set_aside_before_anybody_is_launche
     assert "ann.md:4" in found.aside[0].why
     found = team.sprint({"bob": team.replaced(3, "bob")})
     assert (found.landed, found.set_aside, found.runs, found.outcome) == (("bob",), ("ann",), 2, "spent")
-    assert any("ann.md:4" in mail.subject for mail in team.shop().mailbox.inbox("you"))
+    assert any("ann.md:4" in mail.subject for mail in team.context().mailbox.inbox("you"))
 
 
 def test_time_is_the_clocks(team):
     """A retry waits for its time by the clock that was given, and comes at it."""
     ticker = team.ticker({"ann": lambda _: Outcome("failed", 1, 0.1, "exit 1")})
-    clock = ManualClock(ticker.shop.clock.now())
-    object.__setattr__(ticker.shop, "clock", clock)
+    clock = ManualClock(ticker.context.clock.now())
+    object.__setattr__(ticker.context, "clock", clock)
     ticker.tick(ASKED)
     assert ticker.tick(ASKED).plan.wait_until
     clock.sleep(11)

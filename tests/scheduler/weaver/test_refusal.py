@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from team_mail.scheduler.weaver.patch import Limits
+from team_mail.scheduler.weaver.patch import WeaveLimits
 from team_mail.scheduler.weaver.refusal import SENSITIVE, matches, refused_unread, why_sensitive
 from team_mail.scheduler.weaver.weave import weave
 
@@ -22,14 +22,14 @@ def project(tmp_path_factory):
     )
 
 
-def verdict(project, patch, limits=Limits(), **told) -> str:  # noqa: B008
+def verdict(project, patch, limits=WeaveLimits(), **told) -> str:  # noqa: B008
     """Weave a patch beside a good one, which has to land whatever becomes of the other."""
-    offer = project.offer("mallory", patch, **told)
-    good = project.offer("good", {"b.txt": lines((9, "good"))})
+    submission = project.submission("mallory", patch, **told)
+    good = project.submission("good", {"b.txt": lines((9, "good"))})
 
-    woven = weave(project.git, project.base, [offer, good], limits)
+    woven = weave(project.git, project.base, [submission, good], limits)
 
-    assert good in [one.offer for one in woven.landed]
+    assert good in [one.submission for one in woven.landed]
     if woven.refused:
         return f"refused: {woven.refused[0].reason}"
     if woven.held:
@@ -131,11 +131,13 @@ def test_a_patch_that_unpacks_to_gigabytes_is_refused(project):
     """A binary patch of some kilobytes can stand for any size: what it unpacks to has a cap, and git a memory (A4)."""
     small = {"zeros.bin": bytes(3 << 20)}
     assert len(project.patch(small)) < 20_000
-    assert "the cap is 1,000,000" in verdict(project, small, Limits(unpacked=1_000_000))
+    assert "the cap is 1,000,000" in verdict(project, small, WeaveLimits(unpacked=1_000_000))
     assert verdict(project, small) == "landed"
     claimed = project.patch({"zeros.bin": bytes(1 << 20)}).replace(b"literal 1048576", b"literal 99999999999")
     before = time.monotonic()
-    assert verdict(project, claimed, Limits(memory=1 << 28)).startswith("refused: it does not apply to its own base")
+    assert verdict(project, claimed, WeaveLimits(memory=1 << 28)).startswith(
+        "refused: it does not apply to its own base"
+    )
     print(f"a claim of 100 GB was refused in {time.monotonic() - before:.2f} s")
 
 
@@ -144,12 +146,12 @@ def test_git_gets_no_more_memory_and_time_than_it_may(project):
     """A patch whose reading takes more ends git, and only that patch (A4)."""
     literal = project.patch({"zeros.bin": bytes(40 << 20)})
     assert len(literal) < 1 << 20
-    assert "emory" in verdict(project, literal, Limits(memory=48 << 20))
+    assert "emory" in verdict(project, literal, WeaveLimits(memory=48 << 20))
 
 
 def test_files_of_others_are_refused(project):
     """A persona changes what its paths name, be it by deleting or by making."""
-    inside = project.offer("writer", {"docs/a/b.md": "x\n", "README.md": "x\n"}, paths=("docs/**", "*.md"))
+    inside = project.submission("writer", {"docs/a/b.md": "x\n", "README.md": "x\n"}, paths=("docs/**", "*.md"))
     woven = weave(project.git, project.base, [inside])
     assert len(woven.landed) == 1
     said = verdict(project, {"docs/a.md": "x\n", "a.txt": None}, paths=("docs/**",))
@@ -221,16 +223,16 @@ def test_approval_is_for_sensitive_files_alone(project):
 
 def test_a_rename_cannot_lead_a_patch_to_a_sensitive_file(project):
     """A patch that follows a file to a place where it may not go, or another's place, is a conflict."""
-    move = project.offer("mover", {"a.txt": None, ".github/workflows/a.yml": lines()}, approved=True, priority=1)
-    other = project.offer("other", {"b.txt": None, "private/b.txt": lines()}, priority=1)
-    offers = [
-        project.offer("p", {"a.txt": lines((4, "x"))}),
-        project.offer("q", {"b.txt": lines((4, "x"))}, paths=("*.txt",)),
+    move = project.submission("mover", {"a.txt": None, ".github/workflows/a.yml": lines()}, approved=True, priority=1)
+    other = project.submission("other", {"b.txt": None, "private/b.txt": lines()}, priority=1)
+    submissions = [
+        project.submission("p", {"a.txt": lines((4, "x"))}),
+        project.submission("q", {"b.txt": lines((4, "x"))}, paths=("*.txt",)),
     ]
 
-    woven = weave(project.git, project.base, [move, other, *offers])
+    woven = weave(project.git, project.base, [move, other, *submissions])
 
-    assert [one.offer.persona for one in woven.conflicted] == ["p", "q"]
+    assert [one.submission.persona for one in woven.conflicted] == ["p", "q"]
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("ours", "theirs"), ("HEAD", "branch"), ("Updated upstream", "Stashed")])
@@ -243,9 +245,9 @@ def test_leftover_markers_of_a_merge_are_refused(project, ours, theirs):
 @pytest.mark.parametrize("lines", [b"+<<<<<<< a\n", b"+<<<<<<< a\n+=======\n", b"+<<<<<<< a\n+x\n"])
 def test_a_patch_full_of_markers_is_read_in_one_go(project, lines):
     """A4: five million bytes that a clever pattern would chew on for hours."""
-    assert refused_unread(project.offer("one", {"a.txt": "x\n"}), Limits()) is None
-    hostile = replace(project.offer("one", {"a.txt": "x\n"}), patch=lines * ((5 << 20) // len(lines)))
-    assert refused_unread(hostile, Limits()) is None
+    assert refused_unread(project.submission("one", {"a.txt": "x\n"}), WeaveLimits()) is None
+    hostile = replace(project.submission("one", {"a.txt": "x\n"}), patch=lines * ((5 << 20) // len(lines)))
+    assert refused_unread(hostile, WeaveLimits()) is None
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12))

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from team_mail.mail.errors import UsageError
 from team_mail.personas.errors import GitError
 from team_mail.scheduler.errors import BranchMoved
-from team_mail.scheduler.landing.manual import offers_from_pulls, weave_by_hand
+from team_mail.scheduler.landing.manual import submissions_from_pulls, weave_by_hand
 from team_mail.scheduler.weaver.conflict_graph import best_order
-from team_mail.scheduler.weaver.patch import Limits, Offer
+from team_mail.scheduler.weaver.patch import PatchSubmission, WeaveLimits
 from team_mail.scheduler.weaver.weave import weave
 from team_mail.team.show.weave import lines as report
 
@@ -25,7 +25,7 @@ def project(tmp_path):
 
 
 def personas(found) -> list[str]:
-    return [one.offer.persona for one in found]
+    return [one.submission.persona for one in found]
 
 
 # -- what lands
@@ -33,11 +33,12 @@ def personas(found) -> list[str]:
 
 def test_patches_of_different_files_land_as_a_chain(project):
     """Each lands as a commit of its own, on the one before, by its persona, with trailers that witness the log."""
-    offers = [
-        project.offer(f"p{n}", {path: lines((2, f"p{n}"))}) for n, path in enumerate(["a.txt", "b.txt", "src/c.py"])
+    submissions = [
+        project.submission(f"p{n}", {path: lines((2, f"p{n}"))})
+        for n, path in enumerate(["a.txt", "b.txt", "src/c.py"])
     ]
 
-    woven = weave(project.git, project.base, offers)
+    woven = weave(project.git, project.base, submissions)
 
     assert personas(woven.landed) == ["p0", "p1", "p2"]
     assert not woven.conflicted + woven.refused + woven.held + woven.conflicts
@@ -56,11 +57,11 @@ def test_patches_of_different_files_land_as_a_chain(project):
 
 def test_the_same_weave_gives_the_same_commits(project):
     """Whatever the order in which offers are handed in, and however often."""
-    offers = [project.offer(f"p{n}", {"a.txt": lines((n * 4, "new"))}) for n in range(1, 5)]
+    submissions = [project.submission(f"p{n}", {"a.txt": lines((n * 4, "new"))}) for n in range(1, 5)]
 
-    first = weave(project.git, project.base, offers)
+    first = weave(project.git, project.base, submissions)
 
-    assert weave(project.git, project.base, offers[::-1]) == first
+    assert weave(project.git, project.base, submissions[::-1]) == first
     assert len(first.landed) == 4
 
 
@@ -75,10 +76,10 @@ def test_a_weave_touches_no_ref_index_or_checkout(project):
     """Only objects come to the repository, and none of patches that did not land."""
     (project.folder / "mine.txt").write_text("unsaved work")
     before = project.git.line("status", "--porcelain"), project.git.line("for-each-ref")
-    held = project.offer("held", new_file(".github/workflows/x.yml", "held content"))
+    held = project.submission("held", new_file(".github/workflows/x.yml", "held content"))
     oid = project.git.line("hash-object", "--stdin", stdin=b"held content\n")
 
-    woven = weave(project.git, project.base, [project.offer("p", {"a.txt": lines((1, "new"))}), held])
+    woven = weave(project.git, project.base, [project.submission("p", {"a.txt": lines((1, "new"))}), held])
 
     assert (project.git.line("status", "--porcelain"), project.git.line("for-each-ref")) == before
     assert (len(woven.landed), len(woven.held)) == (1, 1)
@@ -88,25 +89,25 @@ def test_a_weave_touches_no_ref_index_or_checkout(project):
 
 def test_a_dry_run_leaves_nothing_in_the_repository(project, tmp_path):
     """With a git that has objects of its own, the result is the same and the repository has no more than before."""
-    offers = [project.offer(f"p{n}", {"a.txt": lines((n * 4, "new"))}) for n in range(1, 4)]
+    submissions = [project.submission(f"p{n}", {"a.txt": lines((n * 4, "new"))}) for n in range(1, 4)]
     everything = ("cat-file", "--batch-all-objects", "--batch-check")
     before = project.git(*everything)
 
-    dry = weave(project.git.using(objects=tmp_path), project.base, offers)
+    dry = weave(project.git.using(objects=tmp_path), project.base, submissions)
 
     assert project.git(*everything) == before
-    assert weave(project.git, project.base, offers) == dry
+    assert weave(project.git, project.base, submissions) == dry
 
 
 def test_a_patch_against_an_older_commit_lands_on_the_tip(project):
     """Be the commits since then in other files, or elsewhere in its own."""
     tip = project.commit({"b.txt": lines((1, "later")), "a.txt": lines((1, "later"))}, project.base)
-    offers = [
-        project.offer("far", {"src/c.py": lines((3, "new"))}),
-        project.offer("near", {"a.txt": lines((15, "new"))}),
+    submissions = [
+        project.submission("far", {"src/c.py": lines((3, "new"))}),
+        project.submission("near", {"a.txt": lines((15, "new"))}),
     ]
 
-    woven = weave(project.git, tip, offers)
+    woven = weave(project.git, tip, submissions)
 
     assert [one.how for one in woven.landed] == ["apply", "3way"]
     assert project.read(woven.tip, "a.txt") == lines((1, "later"), (15, "new"))
@@ -116,9 +117,9 @@ def test_a_base_outside_the_tips_history_brings_nothing_of_its_own(project):
     """Only the patch lands, not the commits that its base has and the tip has not."""
     aside = project.commit({"b.txt": lines((1, "aside"))}, project.base)
     tip = project.commit({"a.txt": lines((1, "tip"))}, project.base)
-    offer = project.offer("p", {"a.txt": lines((15, "new"))}, base=aside)
+    submission = project.submission("p", {"a.txt": lines((15, "new"))}, base=aside)
 
-    woven = weave(project.git, tip, [offer])
+    woven = weave(project.git, tip, [submission])
 
     assert project.read(woven.tip, "a.txt") == lines((1, "tip"), (15, "new"))
     assert project.read(woven.tip, "b.txt") == lines()
@@ -126,12 +127,12 @@ def test_a_base_outside_the_tips_history_brings_nothing_of_its_own(project):
 
 def test_a_patch_follows_a_file_that_another_renamed(project):
     """Where `git apply` finds no such file, the merge of whole trees does."""
-    rename = project.offer("mover", {"a.txt": None, "moved/a.txt": lines()}, priority=1)
-    edit = project.offer("editor", {"a.txt": lines((7, "new"))})
+    rename = project.submission("mover", {"a.txt": None, "moved/a.txt": lines()}, priority=1)
+    edit = project.submission("editor", {"a.txt": lines((7, "new"))})
 
     woven = weave(project.git, project.base, [edit, rename])
 
-    assert [(one.offer.persona, one.how) for one in woven.landed] == [("mover", "apply"), ("editor", "merge-tree")]
+    assert [(one.submission.persona, one.how) for one in woven.landed] == [("mover", "apply"), ("editor", "merge-tree")]
     assert woven.landed[1].files == ("moved/a.txt",)
     assert project.read(woven.tip, "moved/a.txt") == lines((7, "new"))
 
@@ -140,9 +141,9 @@ def test_the_users_merge_driver_is_asked(project):
     """A driver in the repository's own config settles what git itself could not."""
     tip = project.commit({".gitattributes": "*.txt merge=both\n"}, project.base)
     project.git("config", "merge.both.driver", "cat %A %B > %A.new && mv %A.new %A")
-    offers = [project.offer(p, {"a.txt": f"{p}\n"}, base=tip) for p in ("one", "two")]
+    submissions = [project.submission(p, {"a.txt": f"{p}\n"}, base=tip) for p in ("one", "two")]
 
-    woven = weave(project.git, tip, offers)
+    woven = weave(project.git, tip, submissions)
 
     assert [one.how for one in woven.landed] == ["apply", "3way"]
     assert project.read(woven.tip, "a.txt") == "one\ntwo\n"
@@ -152,9 +153,9 @@ def test_a_driver_that_leaves_markers_lands_nothing(project):
     """Even if it says that all went well: there is never a conflict marker in a commit."""
     tip = project.commit({".gitattributes": "*.txt merge=bad\n"}, project.base)
     project.git("config", "merge.bad.driver", "printf '<<<<<<< ours\\n=======\\n>>>>>>> theirs\\n' > %A")
-    offers = [project.offer(p, {"a.txt": lines((3, p))}, base=tip) for p in ("one", "two")]
+    submissions = [project.submission(p, {"a.txt": lines((3, p))}, base=tip) for p in ("one", "two")]
 
-    woven = weave(project.git, tip, offers)
+    woven = weave(project.git, tip, submissions)
 
     assert (personas(woven.landed), personas(woven.conflicted)) == (["one"], ["two"])
 
@@ -163,12 +164,12 @@ def test_lines_that_look_like_markers_are_a_patchs_own_affair(project):
     """A Markdown heading or a test of conflicts lands, merged with others too."""
     project.git("config", "merge.some.driver", "false")
     text = "Title\n=======\n    <<<<<<< HEAD\n    mine\n    =======\n    yours\n    >>>>>>> branch\n>>>>>>> odd\n"
-    offers = [
-        project.offer("other", {"a.txt": lines((18, "new"))}),
-        project.offer("writer", {"doc.md": text, "a.txt": "=======\n" + lines()}),
+    submissions = [
+        project.submission("other", {"a.txt": lines((18, "new"))}),
+        project.submission("writer", {"doc.md": text, "a.txt": "=======\n" + lines()}),
     ]
 
-    woven = weave(project.git, project.base, offers)
+    woven = weave(project.git, project.base, submissions)
 
     assert len(woven.landed) == 2
     assert project.read(woven.tip, "doc.md") == text
@@ -177,9 +178,9 @@ def test_lines_that_look_like_markers_are_a_patchs_own_affair(project):
 
 def test_a_change_that_landed_already_lands_as_an_empty_commit(project):
     """Two that did the same are both done, and both on record."""
-    offers = [project.offer(p, {"a.txt": lines((3, "same"))}) for p in ("one", "two")]
+    submissions = [project.submission(p, {"a.txt": lines((3, "same"))}) for p in ("one", "two")]
 
-    woven = weave(project.git, project.base, offers)
+    woven = weave(project.git, project.base, submissions)
 
     assert personas(woven.landed) == ["one", "two"]
     assert woven.landed[1].files == ()
@@ -190,24 +191,24 @@ def test_like_places_are_told_apart(project):
     block = "def f():\n    a = 1\n    b = 2\n    c = 3\n    return a\n\n\n"
     base = project.commit({"x.py": "# head\n" * 9 + block + block}, project.base)
     second = block + block.replace("b = 2", "b = 20")
-    offers = [
-        project.offer("first", {"x.py": block + block}, base=base),
-        project.offer("second", {"x.py": "# head\n" * 9 + second}, base=base),
+    submissions = [
+        project.submission("first", {"x.py": block + block}, base=base),
+        project.submission("second", {"x.py": "# head\n" * 9 + second}, base=base),
     ]
 
-    woven = weave(project.git, base, offers)
+    woven = weave(project.git, base, submissions)
 
     assert project.read(woven.tip, "x.py") == second
 
 
 def test_a_directory_in_the_place_of_a_file_is_a_conflict(project):
     """Where one makes a folder of a name and the other keeps the file, one of them lands."""
-    offers = [
-        project.offer("folder", {"src/d.py": None, "src/d.py/inner.py": "new\n"}),
-        project.offer("file", {"src/d.py": "changed\n"}),
+    submissions = [
+        project.submission("folder", {"src/d.py": None, "src/d.py/inner.py": "new\n"}),
+        project.submission("file", {"src/d.py": "changed\n"}),
     ]
 
-    woven = weave(project.git, project.base, offers)
+    woven = weave(project.git, project.base, submissions)
 
     assert len(woven.landed) == len(woven.conflicted) == 1
     assert woven.conflicts
@@ -216,14 +217,16 @@ def test_a_directory_in_the_place_of_a_file_is_a_conflict(project):
 
 def test_a_folder_can_take_a_files_place(project):
     """Alone on its own base, it is a patch like any other."""
-    woven = weave(project.git, project.base, [project.offer("p", {"src/d.py": None, "src/d.py/inner.py": "new\n"})])
+    woven = weave(
+        project.git, project.base, [project.submission("p", {"src/d.py": None, "src/d.py/inner.py": "new\n"})]
+    )
 
     assert project.files(woven.tip) == ["a.txt", "b.txt", "src/c.py", "src/d.py/inner.py"]
 
 
 def test_emptied_folders_vanish(project):
     """A tree has no empty folders, and the repository's top may be empty."""
-    woven = weave(project.git, project.base, [project.offer("p", dict.fromkeys(project.files(project.base)))])
+    woven = weave(project.git, project.base, [project.submission("p", dict.fromkeys(project.files(project.base)))])
 
     assert project.files(woven.tip) == []
     project.git("fsck", "--strict", woven.tip)
@@ -232,7 +235,7 @@ def test_emptied_folders_vanish(project):
 def test_modes_and_binary_files_land(project):
     """A script becomes executable, an image is what it was."""
     image = bytes(range(256)) * 4
-    woven = weave(project.git, project.base, [project.offer("p", {"a.txt": ("100755", lines()), "i.png": image})])
+    woven = weave(project.git, project.base, [project.submission("p", {"a.txt": ("100755", lines()), "i.png": image})])
 
     assert project.git.line("ls-tree", woven.tip, "a.txt").startswith("100755")
     assert project.git("cat-file", "blob", f"{woven.tip}:i.png") == image
@@ -241,8 +244,8 @@ def test_modes_and_binary_files_land(project):
 def test_odd_names_land(project):
     """Names that begin with a dash, hold a newline or are not UTF-8 are names like others (A6)."""
     names = ["-rf", "new\nline", 'tab\t"quote"', "b\udcffd", "ü", ":(glob)*", "src/*"]
-    woven = weave(project.git, project.base, [project.offer("p", dict.fromkeys(names, "x\n"))])
-    again = weave(project.git, woven.tip, [project.offer("q", dict.fromkeys(names, "y\n"), base=woven.tip)])
+    woven = weave(project.git, project.base, [project.submission("p", dict.fromkeys(names, "x\n"))])
+    again = weave(project.git, woven.tip, [project.submission("q", dict.fromkeys(names, "y\n"), base=woven.tip)])
 
     assert sorted(woven.landed[0].files) == sorted(name.replace("\udcff", "\\xff") for name in names)
     assert len(again.landed) == 1
@@ -263,23 +266,30 @@ def test_one_reformat_does_not_keep_everybody_out(tmp_path):
     """First in the queue and in everybody's way, it waits: 23 of 24 land, where first come, first served lands one."""
     names = [f"f{n}.txt" for n in range(23)]
     project = Project(tmp_path / "project", dict.fromkeys(names, lines(count=5)))
-    reformat = project.offer("reformat", dict.fromkeys(names, lines(count=5).replace("line ", "line  ")))
-    offers = [reformat, *(project.offer(f"p{n}", {name: lines((3, "new"), count=5)}) for n, name in enumerate(names))]
+    reformat = project.submission("reformat", dict.fromkeys(names, lines(count=5).replace("line ", "line  ")))
+    submissions = [
+        reformat,
+        *(project.submission(f"p{n}", {name: lines((3, "new"), count=5)}) for n, name in enumerate(names)),
+    ]
 
-    woven = weave(project.git, project.base, offers)
+    woven = weave(project.git, project.base, submissions)
 
     assert len(woven.landed) == 23
     assert personas(woven.conflicted) == ["reformat"]
     assert len(woven.conflicts) == 23
-    assert len(project.by_three_way(offers, project.base)) == len(project.by_merge_tree(offers, project.base)) == 1
+    assert (
+        len(project.by_three_way(submissions, project.base))
+        == len(project.by_merge_tree(submissions, project.base))
+        == 1
+    )
 
 
 def test_priority_then_refusals_then_age_decide_between_two(project):
     """Of two that cannot both land, the one with more merit lands; of equals, the older one."""
-    old, new = (project.offer(p, {"a.txt": f"{p}\n"}) for p in ("old", "new"))
+    old, new = (project.submission(p, {"a.txt": f"{p}\n"}) for p in ("old", "new"))
 
-    def lands(*offers):
-        return personas(weave(project.git, project.base, offers).landed)
+    def lands(*submissions):
+        return personas(weave(project.git, project.base, submissions).landed)
 
     assert lands(old, new) == ["old"]
     assert lands(old, replace(new, refusals=1)) == ["new"]
@@ -288,13 +298,13 @@ def test_priority_then_refusals_then_age_decide_between_two(project):
 
 def test_merit_never_makes_fewer_land():
     """Weights choose among orders that land equally many."""
-    offers = [offer(n, priority=100 if n == 0 else 0, refusals=9 if n == 0 else 0) for n in range(3)]
+    submissions = [submission(n, priority=100 if n == 0 else 0, refusals=9 if n == 0 else 0) for n in range(3)]
 
-    assert best_order(offers, [(0, 1), (0, 2)], (), 30)[:2] == [1, 2]
+    assert best_order(submissions, [(0, 1), (0, 2)], (), 30)[:2] == [1, 2]
 
 
-def offer(number: int, **told) -> Offer:
-    return Offer(f"run-{number}", f"p{number}", "", b"", number, "", WHEN, **told)
+def submission(number: int, **told) -> PatchSubmission:
+    return PatchSubmission(f"run-{number}", f"p{number}", "", b"", number, "", WHEN, **told)
 
 
 @given(st.integers(1, 9), st.data())
@@ -303,7 +313,7 @@ def test_the_order_is_the_best_there_is(count, data):
     """Exactly for small knots, as all subsets show; by degree, never fewer than one of each knot."""
     numbers = st.integers(0, count - 1)
     edges = {tuple(sorted(e)) for e in data.draw(st.lists(st.tuples(numbers, numbers), max_size=14)) if e[0] != e[1]}
-    offers = [offer(n, priority=data.draw(st.integers(0, 2))) for n in range(count)]
+    submissions = [submission(n, priority=data.draw(st.integers(0, 2))) for n in range(count)]
 
     def free(chosen) -> bool:
         return not any(a in chosen and b in chosen for a, b in edges)
@@ -312,13 +322,13 @@ def test_the_order_is_the_best_there_is(count, data):
         return [n for place, n in enumerate(order) if free({*order[:place], n})]
 
     subsets = [{n for n in range(count) if bits >> n & 1} for bits in range(1 << count)]
-    best = max((len(s), sum(offers[n].priority for n in s)) for s in subsets if free(s))
-    order = best_order(offers, edges, (), 30)
+    best = max((len(s), sum(submissions[n].priority for n in s)) for s in subsets if free(s))
+    order = best_order(submissions, edges, (), 30)
     chosen = set(order[: best[0]])
-    assert sorted(order) == sorted(best_order(offers, edges, (), 0)) == list(range(count))
+    assert sorted(order) == sorted(best_order(submissions, edges, (), 0)) == list(range(count))
     assert free(chosen)
-    assert (len(chosen), sum(offers[n].priority for n in chosen)) == best
-    assert first_free(best_order(offers, edges, (), 0))
+    assert (len(chosen), sum(submissions[n].priority for n in chosen)) == best
+    assert first_free(best_order(submissions, edges, (), 0))
 
 
 EDITS = st.lists(
@@ -360,13 +370,15 @@ def test_never_fewer_land_than_by_first_come_first_served(tmp_path_factory, work
     files = {name: [f"{name} {n}" for n in range(8)] for name in "abc"}
     project = Project(tmp_path_factory.mktemp("random"), {name: "\n".join(rows) + "\n" for name, rows in files.items()})
     changed = [edited(files, edits, f"p{n}") for n, edits in enumerate(work)]
-    offers = [project.offer(f"p{n}", edits) for n, edits in enumerate(changed) if edits]
+    submissions = [project.submission(f"p{n}", edits) for n, edits in enumerate(changed) if edits]
 
-    woven = weave(project.git, project.base, offers)
+    woven = weave(project.git, project.base, submissions)
 
-    naive = max(len(project.by_three_way(offers, project.base)), len(project.by_merge_tree(offers, project.base)))
+    naive = max(
+        len(project.by_three_way(submissions, project.base)), len(project.by_merge_tree(submissions, project.base))
+    )
     assert len(woven.landed) >= naive
-    assert len(woven.landed) + len(woven.conflicted) == len(offers)
+    assert len(woven.landed) + len(woven.conflicted) == len(submissions)
     chain = project.git.line("rev-list", "--reverse", "--first-parent", f"{project.base}..{woven.tip}").split()
     assert chain == [one.commit for one in woven.landed]
     assert project.git.run("grep", "-qE", "^(<<<<<<<|>>>>>>>)", woven.tip).returncode == 1
@@ -375,10 +387,13 @@ def test_never_fewer_land_than_by_first_come_first_served(tmp_path_factory, work
 def test_what_the_graph_cannot_see_is_still_tried(project):
     """With no pair compared at all, both contenders' orders are taken into account."""
     tail = {"a.txt": "all new\n"}
-    offers = [project.offer("big", tail), *(project.offer(f"p{n}", {"a.txt": lines((n * 5, "x"))}) for n in (1, 2, 3))]
+    submissions = [
+        project.submission("big", tail),
+        *(project.submission(f"p{n}", {"a.txt": lines((n * 5, "x"))}) for n in (1, 2, 3)),
+    ]
 
-    assert len(weave(project.git, project.base, offers, Limits(pairs=0)).landed) >= 1
-    assert len(weave(project.git, project.base, offers).landed) == 3
+    assert len(weave(project.git, project.base, submissions, WeaveLimits(pairs=0)).landed) >= 1
+    assert len(weave(project.git, project.base, submissions).landed) == 3
 
 
 # -- by hand
@@ -404,7 +419,7 @@ def test_patch_files_are_woven_onto_a_new_branch(project, tmp_path):
     assert any(row.startswith("  conflict two") for row in told)
     assert woven.document()["conflicts"] == [["one.patch", "two.patch", ["a.txt"]]]
     twice, _ = weave_by_hand(project.folder, files[:1] * 2, project.base, project.base, None)
-    assert len({one.offer.key for one in twice.landed}) == 2
+    assert len({one.submission.key for one in twice.landed}) == 2
     with pytest.raises(BranchMoved, match="there already"):
         weave_by_hand(project.folder, files, project.base, project.base, "team/woven")
     with pytest.raises(UsageError, match="no commit nowhere"):
@@ -419,10 +434,14 @@ def test_pull_requests_are_offers(project):
     main = project.commit({"b.txt": lines((1, "later"))}, project.base)
     project.git("update-ref", "refs/pull/7/head", fork)
 
-    offers = offers_from_pulls(project.git, ["refs/pull/7/head"], main)
-    woven = weave(project.git, main, offers)
+    submissions = submissions_from_pulls(project.git, ["refs/pull/7/head"], main)
+    woven = weave(project.git, main, submissions)
 
-    assert (offers[0].persona, offers[0].subject, offers[0].base) == ("Grace", "Mend line two", project.base)
+    assert (submissions[0].persona, submissions[0].subject, submissions[0].base) == (
+        "Grace",
+        "Mend line two",
+        project.base,
+    )
     assert project.read(woven.tip, "a.txt") == lines((2, "pulled"))
 
 

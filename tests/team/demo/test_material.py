@@ -18,7 +18,7 @@ from team_mail.personas.roster import read_roster
 from team_mail.scheduler.settings.settings import read_settings
 from team_mail.team.demo import agent as demo_agent
 from team_mail.team.demo.agent import SCRIPTS, Project
-from team_mail.team.demo.demo import Played, around, compared, conflicts, demo, landed, told_human
+from team_mail.team.demo.demo import DemoRun, around, compared, conflicts, demo, landed, told_human
 from team_mail.team.demo.material import PERSONAS, make_project, make_team
 
 CLASHES = [{"absolutist", "forge", "streamliner"}, {"artisan", "scribe"}, {"lore", "steward"}]
@@ -76,11 +76,11 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path, monkeypatch):
+def context(tmp_path, monkeypatch):
     """The project; mail that the scripts send is kept instead of sent."""
-    shop = Shop(tmp_path / "shop")
-    monkeypatch.setattr(demo_agent, "_mail", lambda *words: shop.mail.append(words) or "[]")
-    return shop
+    context = Shop(tmp_path / "shop")
+    monkeypatch.setattr(demo_agent, "_mail", lambda *words: context.mail.append(words) or "[]")
+    return context
 
 
 def test_the_project_works(tmp_path):
@@ -111,83 +111,83 @@ def test_the_team_is_valid(tmp_path, mode):
     assert git(tmp_path / mode, "status", "--porcelain") == ""
 
 
-def test_conflicts_are_where_they_are_meant_to_be(shop):
+def test_conflicts_are_where_they_are_meant_to_be(context):
     """All edits of the first attempt are real; three and two and two of them collide, nobody else."""
-    commits = {persona: shop.play(persona, shop.base) for persona in SCRIPTS}
+    commits = {persona: context.play(persona, context.base) for persona in SCRIPTS}
 
     pairs = [*itertools.combinations(commits, 2)]
     git_said = subprocess.run(
         ["git", "merge-tree", "--write-tree", "--stdin", "-z"],
-        cwd=shop.folder, input="".join(f"{commits[a]} {commits[b]}\n" for a, b in pairs), capture_output=True,
+        cwd=context.folder, input="".join(f"{commits[a]} {commits[b]}\n" for a, b in pairs), capture_output=True,
         text=True, check=True,
     ).stdout  # fmt: skip
     clean = re.findall(r"(?:^|\0)([01])\0(?=[0-9a-f]{40}\0)", git_said)
     clashing = [{*pair} for pair, good in zip(pairs, clean, strict=True) if good == "0"]
     assert clashing == [{*pair} for pair in pairs if any({*pair} <= group for group in CLASHES)]
-    edited = [name for name, commit in commits.items() if git(shop.folder, "diff", "--stat", shop.base, commit)]
+    edited = [name for name, commit in commits.items() if git(context.folder, "diff", "--stat", context.base, commit)]
     assert {*SCRIPTS} - {*edited} == {"evaluator"}
 
 
 @pytest.mark.parametrize("first", [0, 3, 4])
-def test_whoever_lands_first_the_others_find_their_place(shop, first):
+def test_whoever_lands_first_the_others_find_their_place(context, first):
     """After one of each group has landed, the others' second edits land all together, and the tests pass."""
     orders = [*itertools.permutations(["absolutist", "forge", "streamliner"])]
     winners = [orders[first][0], *(("artisan", "lore") if first % 2 else ("scribe", "steward"))]
-    tip = shop.base
+    tip = context.base
     for persona in [*sorted(SCRIPTS.keys() - CLASHING - {"sapper"}), *winners]:
-        landed = shop.merge(tip, shop.play(persona, shop.base))
+        landed = context.merge(tip, context.play(persona, context.base))
         assert landed, persona
         tip = landed
-    assert shop.passes(tip)
+    assert context.passes(tip)
 
     losers = [*orders[first][1:], *sorted(CLASHING - {*orders[first]} - {*winners})]
     assert losers[0] not in winners
-    commits = {persona: shop.play(persona, tip, told=CONFLICT) for persona in losers}
+    commits = {persona: context.play(persona, tip, told=CONFLICT) for persona in losers}
     for persona, commit in commits.items():
-        tip = shop.merge(tip, commit)
+        tip = context.merge(tip, commit)
         assert tip, persona
-    assert shop.passes(tip)
+    assert context.passes(tip)
 
 
-def test_one_after_the_other_nobody_collides(shop):
+def test_one_after_the_other_nobody_collides(context):
     """In the order of a sequential sprint, everyone's first edit fits what is there."""
-    tip = shop.base
+    tip = context.base
     for persona in sorted(SCRIPTS):
         told = (("feedback", "tests failed"),) if persona == "sapper" else ()
-        tip = shop.play(persona, tip, told=told)
+        tip = context.play(persona, tip, told=told)
 
-    assert shop.passes(tip)
-    assert len(git(shop.folder, "log", "--format=%h", f"{shop.base}..{tip}").split()) == len(SCRIPTS)
+    assert context.passes(tip)
+    assert len(git(context.folder, "log", "--format=%h", f"{context.base}..{tip}").split()) == len(SCRIPTS)
 
 
-def test_the_gate_stops_sapper_once(shop):
+def test_the_gate_stops_sapper_once(context):
     """Its first patch breaks a test; told so by the gate, it mends the test too."""
-    assert not shop.passes(shop.play("sapper", shop.base, 1))
-    assert shop.passes(shop.play("sapper", shop.base, 2, (("feedback", "tests failed"),)))
+    assert not context.passes(context.play("sapper", context.base, 1))
+    assert context.passes(context.play("sapper", context.base, 2, (("feedback", "tests failed"),)))
 
 
-def test_mail_goes_to_a_colleague_and_to_the_human(shop):
+def test_mail_goes_to_a_colleague_and_to_the_human(context):
     """Evaluator asks shepherd, who adds the test that was asked for; oracle asks the human."""
     for persona in ("evaluator", "oracle"):
-        shop.play(persona, shop.base)
-    assert [words[2] for words in shop.mail] == ["shepherd", "you"]
+        context.play(persona, context.base)
+    assert [words[2] for words in context.mail] == ["shepherd", "you"]
 
-    asked = shop.play("shepherd", shop.base, told=(("review", shop.mail[0][4]),))
-    assert "test_signs_alone" in git(shop.folder, "show", asked)
-    assert shop.passes(asked)
+    asked = context.play("shepherd", context.base, told=(("review", context.mail[0][4]),))
+    assert "test_signs_alone" in git(context.folder, "show", asked)
+    assert context.passes(asked)
 
 
-def test_a_crash_is_a_crash(shop):
+def test_a_crash_is_a_crash(context):
     """Meta falls over at first, and says that this is meant."""
     with pytest.raises(SystemExit, match="part of the demo"):
-        SCRIPTS["meta"](Project(shop.folder, 1))
+        SCRIPTS["meta"](Project(context.folder, 1))
 
 
-def test_an_edit_that_finds_nothing_is_no_success(shop):
+def test_an_edit_that_finds_nothing_is_no_success(context):
     """On a base where its place is gone, a script fails rather than do nothing."""
-    SCRIPTS["deps"](Project(shop.folder))
+    SCRIPTS["deps"](Project(context.folder))
     with pytest.raises(SystemExit) as ended:
-        SCRIPTS["deps"](Project(shop.folder))
+        SCRIPTS["deps"](Project(context.folder))
     assert ended.value.code == 3
 
 
@@ -246,11 +246,11 @@ def test_the_demo_overwrites_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_the_end_of_a_sprint_is_told(shop, tmp_path):
+def test_the_end_of_a_sprint_is_told(context, tmp_path):
     """Mail, landing order and the way on are read from the log and from git, and are shown escaped."""
-    tip = shop.play("deps", shop.base)
-    git(shop.folder, "branch", "team/sprint-1", tip)
-    log = EventLog(shop.folder / ".team" / "mail")
+    tip = context.play("deps", context.base)
+    git(context.folder, "branch", "team/sprint-1", tip)
+    log = EventLog(context.folder / ".team" / "mail")
     body = "Where:\n    git apply x" + " y" * 80 + "\n" + "word " * 40
     log.append(
         [
@@ -258,7 +258,7 @@ def test_the_end_of_a_sprint_is_told(shop, tmp_path):
             Draft("mail.sent", "oracle", ("you",), "Why?", "", data={"type": "note"}),
         ]
     )
-    played = Played(shop.folder, {"branch": "team/sprint-1", "sprint": 1})
+    played = DemoRun(context.folder, {"branch": "team/sprint-1", "sprint": 1})
 
     told = [*conflicts(played)]
     assert told[0] == r"lore         Conflict \x1b[31m"

@@ -11,11 +11,11 @@ from team_mail.personas.agent import Outcome
 from team_mail.scheduler.runs.launch import Launch
 from team_mail.scheduler.runs.run import News
 from team_mail.scheduler.sprint.daemon import Daemon
-from team_mail.scheduler.sprint.plan import Plan, Skip
+from team_mail.scheduler.sprint.plan import Skip, TickPlan
 from team_mail.team.show.live import Show
 
 ANN, BOB, CYD = (Launch(name, "shell", 1, 7, "batch", "first launch of the sprint") for name in ("ann", "bob", "cyd"))
-PLAN = Plan(2, 7, launches=(ANN, BOB, CYD), aside=(Skip("dan", "3 attempts spent"),))
+PLAN = TickPlan(2, 7, launches=(ANN, BOB, CYD), aside=(Skip("dan", "3 attempts spent"),))
 
 
 def drawn(show: Show, width: int) -> list[str]:
@@ -81,7 +81,7 @@ def test_a_pause_for_a_retry_is_told(capsys):
     """Nobody looks at a silent terminal and wonders."""
     due = ManualClock().now()
     show = Show()
-    show.heard(Plan(2, 7, skips=(Skip("ann", "exit 1: boom; next try at 00:00:00Z"),), wait_until=due))
+    show.heard(TickPlan(2, 7, skips=(Skip("ann", "exit 1: boom; next try at 00:00:00Z"),), wait_until=due))
     assert capsys.readouterr().err == "waiting until 00:00:00Z: ann (exit 1: boom; next try at 00:00:00Z)\n"
 
 
@@ -98,7 +98,7 @@ def test_a_call_that_finds_a_sprint_running_is_left_out_and_says_so(team):
             left_out.set()
 
     ticker = team.ticker({"ann": hold}, "[sprint]\nevery = 1\n")
-    daemon = Daemon(ticker, lambda: ticker.shop, say, lambda _: daemon.end())
+    daemon = Daemon(ticker, lambda: ticker.context, say, lambda _: daemon.end())
     thread = threading.Thread(target=daemon.run)
     thread.start()
     assert left_out.wait(30)

@@ -17,7 +17,7 @@ from team_mail.scheduler.state.facts import Fact
 from team_mail.scheduler.state.metrics import Link, Resolution, measure
 from team_mail.scheduler.state.sprints import fold
 from team_mail.team.commands.scheduler import app
-from team_mail.team.open import open_workshop
+from team_mail.team.open import open_team
 from team_mail.team.show import chart, report
 from typer.testing import CliRunner
 
@@ -183,8 +183,10 @@ def test_the_measured_speed_up_needs_a_sequential_sprint_of_the_same_work():
 
 def test_time_by_persona_is_work_and_waiting(found):
     """cyd worked 3 + 2 s and was done at 13 s, so it waited 8 s; bob went at once and waited for nobody."""
-    shares = {share.persona: (share.runs, share.seconds, share.waiting, share.outcome) for share in found.personas}
-    assert shares == {
+    mailbox_parquet = {
+        share.persona: (share.runs, share.seconds, share.waiting, share.outcome) for share in found.personas
+    }
+    assert mailbox_parquet == {
         "ann": (1, 4.0, 0.0, "landed"), "bob": (1, 6.0, 0.0, "landed"), "cyd": (2, 5.0, 8.0, "landed"),
         "dan": (1, 10.0, 0.0, "timeout"),
     }  # fmt: skip
@@ -268,12 +270,12 @@ def test_the_text_names_what_is_unresolved_and_what_was_measured():
 
 def test_the_page_shows_names_as_they_are(found):
     """What an agent called itself neither breaks a table nor becomes a link, markup or a control sequence."""
-    shares = (replace(found.personas[0], persona="<b>|a\n[x](y)\x1b"),)
-    page = report.markdown(replace(found, personas=shares), ["timeline"])
+    mailbox_parquet = (replace(found.personas[0], persona="<b>|a\n[x](y)\x1b"),)
+    page = report.markdown(replace(found, personas=mailbox_parquet), ["timeline"])
     assert "\n| \\<b\\>\\|a\\\\n\\[x\\](y)\\\\x1b | 1 |" in page
     assert "![timeline](timeline.svg)" in page
     assert "| cyd (conflicted) | ann (landed) | x.py |" in page
-    assert "\x1b" not in "\n".join(report.lines(replace(found, personas=shares)))
+    assert "\x1b" not in "\n".join(report.lines(replace(found, personas=mailbox_parquet)))
 
 
 def test_a_sprint_is_chosen_by_its_number():
@@ -349,13 +351,13 @@ def test_without_the_extra_the_rest_is_written_and_one_line_says_what_is_missing
 
 def test_the_command_reports_a_sprint_that_was_run(team, tmp_path, monkeypatch):
     """A real sprint with a real conflict: figures as JSON, a folder on request; mail outside it is not counted."""
-    team.shop().append([Draft("mail.sent", "you", ("ann",), "Before", data={"type": "note"})])
+    team.context().append([Draft("mail.sent", "you", ("ann",), "Before", data={"type": "note"})])
     script = {"ann": team.replaced(1, "by ann"), "bob": team.replaced(1, "by bob"), "cyd": team.replaced(20, "by cyd")}
     team.sprint(script, "[sprint]\nparallel = 'always'\nmax_attempts = 2\n")
-    open_workshop(team.home, {}).append([Draft("mail.sent", "you", ("ann",), "After", data={"type": "note"})])
+    open_team(team.home, {}).append([Draft("mail.sent", "you", ("ann",), "After", data={"type": "note"})])
     monkeypatch.setenv("TEAM_HOME", str(team.home))
     monkeypatch.chdir(tmp_path)
-    ended = CliRunner().invoke(app, ["--json", "--out", "here"])
+    ended = CliRunner().invoke(app, ["report", "--json", "--out", "here"])
     told = json.loads(ended.stdout)
     assert (ended.exit_code, told["sprint"], told["mode"]) == (0, 1, "parallel")
     assert told["patches"]["conflicted"] >= 1
@@ -366,6 +368,6 @@ def test_the_command_reports_a_sprint_that_was_run(team, tmp_path, monkeypatch):
     assert "note" not in told["mails"]
     assert "wrote here/report.md, here/report.json" in ended.stderr
     assert json.loads((tmp_path / "here" / "report.json").read_text())["landing_order"] == told["landing_order"]
-    assert CliRunner().invoke(app, ["1"]).stdout.startswith("sprint 1 ")
+    assert CliRunner().invoke(app, ["report", "1"]).stdout.startswith("sprint 1 ")
     with pytest.raises(NoSuchRun):
-        CliRunner().invoke(app, ["2"], catch_exceptions=False)
+        CliRunner().invoke(app, ["report", "2"], catch_exceptions=False)

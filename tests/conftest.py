@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from team_mail.personas.agent import Job
 from team_mail.personas.agents.scripted import ScriptedAgent
-from team_mail.scheduler.context import Workshop
-from team_mail.scheduler.runs.batch import Dispatcher
-from team_mail.scheduler.sprint.decide import Wish
+from team_mail.scheduler.context import Context
+from team_mail.scheduler.runs.batch import BatchRunner
+from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import Summary, run_sprint
 from team_mail.scheduler.sprint.tick import Ticker
-from team_mail.team.open import open_workshop
+from team_mail.team.open import open_team
 
-ASKED = Wish("asked for")
+ASKED = StartRequest("asked for")
 WHO = {
     "GIT_AUTHOR_NAME": "ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z",
     "GIT_COMMITTER_NAME": "ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
@@ -64,27 +64,27 @@ class Team:
         for name in names:
             (self.home / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nDo your part.\n")
 
-    def shop(self, scripts: Mapping[str, Script] | None = None, settings: str = "") -> Workshop:
+    def context(self, scripts: Mapping[str, Script] | None = None, settings: str = "") -> Context:
         """The workshop, its agent played by functions; `settings` is the text of team.toml."""
         (self.home / "team.toml").write_text('[agents.shell]\ncommand = ["true"]\n' + settings)
-        shop = open_workshop(self.home, {})
-        shop.agents["shell"] = ScriptedAgent(scripts or {})
-        return shop
+        context = open_team(self.home, {})
+        context.agents["shell"] = ScriptedAgent(scripts or {})
+        return context
 
     def ticker(self, scripts: Mapping[str, Script] | None = None, settings: str = "") -> Ticker:
-        shop = self.shop(scripts, settings)
-        return Ticker(shop, Dispatcher(shop))
+        context = self.context(scripts, settings)
+        return Ticker(context, BatchRunner(context))
 
-    def sprint(self, scripts: Mapping[str, Script], settings: str = "", wish: Wish = ASKED) -> Summary:
+    def sprint(self, scripts: Mapping[str, Script], settings: str = "", request: StartRequest = ASKED) -> Summary:
         """Run a whole sprint."""
-        found = run_sprint(self.ticker(scripts, settings), wish)
+        found = run_sprint(self.ticker(scripts, settings), request)
         assert found
         return found
 
     def kinds(self, *nouns: str) -> list[str]:
         """The kinds of the events so far, those of some nouns only."""
-        shop = open_workshop(self.home, {})
-        return [e.kind for e in shop.mailbox.log.read() if not nouns or e.kind.split(".")[0] in nouns]
+        context = open_team(self.home, {})
+        return [e.kind for e in context.mailbox.log.read() if not nouns or e.kind.split(".")[0] in nouns]
 
     def text(self, branch: str, file: str = "poem.txt") -> list[str]:
         return git(self.folder, "show", f"{branch}:{file}").splitlines()
