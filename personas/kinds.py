@@ -1,0 +1,15 @@
+"""How an agent's run can end, spelled here and nowhere else."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class OutcomeStatus(StrEnum):
+    """The status of an `Outcome`."""
+
+    OK = "ok"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    QUOTA = "quota"
+    STOPPED = "stopped"
