@@ -15,8 +15,8 @@ DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
 GUIDES = {"team-mail": "docs/mail.md", "scheduler": "docs/sprint.md", "team": "docs/sprint.md"}
 OWN_GUIDES = dict.fromkeys(("dispatch", "replay", "trace", "templates"), "dispatch") | {"plan": "plan"}
-OTHERS = (
-    r"\bgit [^`\n]*|^(make|pip) .*$|`--auto`|^command = \[.*$|ask each for its `--help`"  # whose options are not ours
+OTHERS = (  # whose options are not ours
+    r"\bgit [^`\n]*|^(make|pip) .*$|`--a(uto|llowedTools)[^`]*`|^command = \[.*$|ask each for its `--help`"
 )
 
 

@@ -101,3 +101,12 @@ def test_a_line_of_prose_is_one_sentence(path):
         return
     two = [line for line in prose(path) if re.search(r"[a-z)*][.!?]\*{0,2} [A-Z*]", line)]
     assert two == []
+
+
+@pytest.mark.skipif(not (ROOT / "scheduler" / "sprint").is_dir(), reason="the packages that it names are being made")
+def test_the_guide_to_the_code_names_what_is_there():
+    """A stranger who looks a thing up in docs/architecture.md finds the file that it names."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`((?:mail|personas|scheduler|team)/[\w/]*(?:\.\w+)?)`", text))
+    assert len(named) > 30
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
