@@ -1,5 +1,6 @@
 # Everything is set up in .venv from python3 (3.11 or later) and a package index; nothing else is needed.
 # More words for the tool behind a target go in ARGS: `make test ARGS="-k inbox"`, `make bench ARGS=--quick`.
+# The tools of the groups `test` and `lint` in pyproject.toml need pip 25.1, so pip itself is brought up to date first.
 
 PYTHON ?= python3
 COVERAGE ?= 95
@@ -23,7 +24,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help
 help: ## show this list
 	@echo "team-mail: what to make"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: $(READY) ## run the tests, but for the storms, and hold the coverage of mail/ (COVERAGE=95)
@@ -61,6 +62,10 @@ man: $(READY) ## write the manual page, docs/team-mail.1
 	@$(BIN)/python -m team_mail.mail.commands.manual > docs/team-mail.1.new || { rm -f docs/team-mail.1.new; exit 1; }
 	@mv docs/team-mail.1.new docs/team-mail.1
 
+.PHONY: picture
+picture: $(READY) ## record the terminal picture of the README, docs/demo.svg
+	@$(BIN)/python docs/record.py
+
 .PHONY: clean
 clean: ## remove .venv and all that tools left behind
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .ruff_cache
@@ -71,7 +76,8 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[charts,test,lint]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[charts]" --group test --group lint
 	@touch $@
 
 # The type checker finds `team_mail` by this name, whatever the folder of the checkout is called.

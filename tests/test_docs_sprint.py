@@ -69,8 +69,8 @@ def test_every_setting_stands_in_the_table_with_its_default(tmp_path):
         assert f"`{{{name}}}`" in SPRINT
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/settings.md"])
-def test_the_lines_for_agents_are_those_of_the_template(document):
+@pytest.mark.parametrize(("document", "least"), [("README.md", 3), ("docs/settings.md", 9)])
+def test_the_lines_for_agents_are_those_of_the_template(document, least):
     """What is shown to be copied is what `team init` writes."""
     shown = re.findall(
         r'^(\[agents\.(?!shell)\w+\]|command = \["(?!sh)\w.*|prompt = ".*|env = .*)$',
@@ -78,7 +78,7 @@ def test_the_lines_for_agents_are_those_of_the_template(document):
         re.MULTILINE,
     )
     template = (ROOT / "team" / "template.toml").read_text()
-    assert len(shown) > 5
+    assert len(shown) >= least
     assert [line for line in shown if f"# {line}\n" not in template] == []
 
 
