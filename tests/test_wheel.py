@@ -37,9 +37,11 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
     shutil.copytree(ROOT, folder / "sources", ignore=shutil.ignore_patterns(*IGNORED))
     code = "from setuptools import build_meta as b; print(b.build_sdist('..'), b.build_wheel('..'))"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder / "sources", capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-c", code],
+        cwd=folder / "sources", env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     (folder / "said").write_text(ended.stdout + ended.stderr)
     return folder
 
