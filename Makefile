@@ -56,6 +56,10 @@ demo: $(READY) ## watch a team of 21 do the same work one after the other, then 
 bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch")
 	@status=0; for bench in $(BENCH); do $(BIN)/python benchmarks/$$bench.py $(ARGS) || status=1; done; exit $$status
 
+.PHONY: compare
+compare: $(READY) ## measure beside another version (BEFORE=the .venv of its checkout)
+	@$(BIN)/python benchmarks/compare.py $(BEFORE) $(ARGS)
+
 .PHONY: storm
 storm: $(READY) ## run the thousands of kills and power cuts; minutes
 	@$(BIN)/python -m pytest -m storm -s $(ARGS)
