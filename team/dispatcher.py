@@ -28,7 +28,7 @@ from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
 from ..scheduler.landing.integrate import settled
 from ..scheduler.leader import Leader, alive, myself
 from ..scheduler.payload import held, kept
-from ..scheduler.runs.run import News
+from ..scheduler.progress import Listener, Progress, silent
 from ..scheduler.state.dispatches import SUCCESS, DispatchState, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
 from ..scheduler.tasks.reader import problems_of
@@ -43,16 +43,16 @@ class ParallelDispatcher:
 
     `agent` plays every task: the name of one in team.toml, "scripted" for the bundled one that needs no model, or an
     Agent of your own; by default each persona has its own or the team's. `home` is the `.team` folder, by default the
-    one found from here, or made here. Patches land on a branch of their own, which starts from `base`. `tell` hears of
-    each run's start and end, `executor` makes one of as many workers as may run at once. It may be used again, and by
-    several threads.
+    one found from here, or made here. Patches land on a branch of their own, which starts from `base`. `listener` is
+    told of each run's start and end, `executor` makes one of as many workers as may run at once. It may be used again,
+    and by several threads.
     """
 
     config: DispatchConfig = field(default_factory=DispatchConfig)
     agent: Agent | str | None = None
     home: Path | None = None
     base: str | None = None
-    tell: Callable[[News | str], object] = lambda _: None
+    listener: Listener = silent
     executor: Callable[[int], Executor] = ThreadPoolExecutor
     stop: threading.Event = field(default_factory=threading.Event)
     flags: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -68,7 +68,7 @@ class ParallelDispatcher:
         if repository and (trouble := context.branch_trouble(branch)):
             raise NotReady(trouble)
         for note in notes(context, "dispatch", repository=repository):
-            self._say(f"note: {note}")
+            self._notify(Progress(f"note: {note}"))
         found = DispatchState()
         with self._room(context, id, repository) as place:
             entry = kept(context.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
@@ -157,28 +157,28 @@ class ParallelDispatcher:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _carry_out(self, context: Context, found: DispatchState, draft: Draft, **given: Any) -> DispatchOutput:
-        running = Dispatch(context, found, **given, stop=self.stop, tell=self._say)
+        running = Dispatch(context, found, **given, stop=self.stop, listener=self._notify)
         running.traces.prepare()
         self._running.append(running)
         try:
             running.context.append([draft])
             left = sum(found.status(name) != SUCCESS for name in running.tasks)
-            self._say(f"dispatch {found.id}: {counted(left, 'task')} to do")
+            self._notify(Progress(f"dispatch {found.id}: {counted(left, 'task')} to do"))
             done = running.run(self.executor)
         finally:
             self._running.remove(running)
             if not self._running:
                 self.stop.clear()
         for problem in running.traces.problems:
-            self._say(problem)
+            self._notify(Progress(problem))
         return done
 
-    def _say(self, news: News | str) -> None:
-        """Tell what goes on; whoever listens, and fails at it, costs nobody a task."""
+    def _notify(self, progress: Progress) -> None:
+        """Tell the listener what goes on; its failures cost nobody a task."""
         try:
-            self.tell(news)
+            self.listener(progress)
         except Exception as error:  # noqa: BLE001 - see above
-            warnings.warn(f"tell failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"listener failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
 
 
 def given_to(context: Context, found: DispatchState) -> DispatchInput:

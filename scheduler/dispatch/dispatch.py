@@ -20,9 +20,10 @@ from ..context import Context
 from ..errors import InvalidTasks, Stopped
 from ..leader import myself
 from ..planner.schedule import tails
+from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
 from ..runs.launch import Launch
-from ..runs.run import Batch, LocalRunner, News, RunResult
+from ..runs.run import Batch, LocalRunner, RunResult
 from ..runs.watch import Watch
 from ..state.dispatches import BLOCKED, ERROR, SUCCESS, DispatchState
 from ..state.facts import PENDING, Fact, Patch
@@ -49,19 +50,19 @@ class Dispatch:
         config: DispatchConfig,
         agents: Mapping[str, str],
         stop: threading.Event,
-        tell: Callable[[News | str], object],
+        listener: Listener,
     ) -> None:
         self.tasks = {task.task_id: task for task in tasks}
-        self.found, self.config, self.agents, self.stop, self.tell = found, config, agents, stop, tell
+        self.found, self.config, self.agents, self.stop, self.listener = found, config, agents, stop, listener
         self._turn = threading.Lock()
         self.context = context = replace(context, heard=self._heard)
-        self._landing = Landing(context, found, stop, self._is_last, tell)
+        self._landing = Landing(context, found, stop, self._is_last, listener)
         self._mails = Mails(context.mailbox, found)
         self.traces = Traces(config.trace_dir, context.mailbox.blobs)
         self._outputs = _Outputs(self)
         self._tries: Counter[str] = Counter()
         self._watch = Watch(context, stop)
-        self._player = LocalRunner(context, self._watch, stop, tell, self._mails.of, self._closing)
+        self._player = LocalRunner(context, self._watch, stop, listener, self._mails.of, self._closing)
         self._carrier = FlowRunner(self._attempt, stop, context.clock, self._settle)
 
     def end(self) -> None:
@@ -214,7 +215,8 @@ class Dispatch:
             tasks = [self.tasks[name] for name in cut]
             self.context.append([self._end(task, BLOCKED, f"blocked: task '{key}' did not succeed") for task in tasks])
             self._export(tasks)
-            self.tell(f"blocked by {key}: {', '.join(cut[:5])}{f' and {len(cut) - 5} more' if len(cut) > 5 else ''}")  # noqa: PLR2004
+            more = f" and {len(cut) - 5} more" if len(cut) > 5 else ""  # noqa: PLR2004
+            self.listener(Progress(f"blocked by {key}: {', '.join(cut[:5])}{more}"))
 
     def _finished(self, seconds: float) -> Draft:
         done = sum(end.status == SUCCESS for end in self.found.ends.values())

@@ -14,6 +14,7 @@ from ...mail.render import line
 from ..context import Context
 from ..landing.integrate import Integration, integrate
 from ..landing.record import record
+from ..progress import Listener, silent
 from ..state.dispatches import DispatchState
 from ..state.facts import Patch
 from ..state.sprints import State
@@ -30,7 +31,7 @@ class Landing:
     found: DispatchState
     stop: threading.Event
     last: Callable[[Patch], bool]
-    tell: Callable[[str], object] = lambda _: None
+    listener: Listener = silent
     _fates: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -53,7 +54,7 @@ class Landing:
     def _weave(self, state: State) -> None:
         fine = {run.id for run in state.runs if run.status == "ok"}
         patches = [patch for patch in state.pending if patch.run in fine]
-        done = _without_held(integrate(self.context, state, patches, self.stop, self.tell))
+        done = _without_held(integrate(self.context, state, patches, self.stop, self.listener))
         human = self.context.settings.team.human
         done = replace(done, to={patch.run: human for patch in patches if self.last(patch)})
         record(self.context, state, done)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,12 +18,13 @@ from pathlib import Path
 from ...mail.errors import TeamMailError
 from ..context import Context
 from ..errors import BranchMoved
+from ..progress import Listener, Progress, silent
 from ..state.facts import Patch, Sprint
 from ..state.sprints import State
 from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 from ..weaver.weave import weave
-from .gate import Gate, GateResult, judge, sift
+from .gate import Gate, GateResult, GateStarted, judge, sift
 
 ZERO = "0" * 40
 
@@ -46,6 +47,13 @@ class Integration:
     def addressee(self, submission: PatchSubmission) -> str:
         """Return who is told what became of a patch."""
         return self.to.get(submission.key, submission.persona)
+
+
+@dataclass(frozen=True)
+class PatchesWoven(Progress):
+    """A weave is on record."""
+
+    integration: Integration
 
 
 def standing(context: Context, sprint: Sprint) -> tuple[str, str | None]:
@@ -89,7 +97,7 @@ def integrate(
     state: State,
     patches: Sequence[Patch],
     stop: threading.Event | None = None,
-    tell: Callable[[str], object] = lambda _: None,
+    listener: Listener = silent,
 ) -> Integration:
     """Weave patches onto the open sprint's branch and have the gates judge the result; nothing is moved or written.
 
@@ -104,7 +112,7 @@ def integrate(
         return Integration(state.sprint, state.tick, woven)
 
     def judging(gate: Gate, commit: str) -> GateResult:
-        tell(f"gate {gate.name}: trying {commit[:12]}")
+        listener(GateStarted(f"gate {gate.name}: trying {commit[:12]}", gate.name, commit))
         return judge(context.git, gate, commit, partial(checkout, context), stop)
 
     found = sift(

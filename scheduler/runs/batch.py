@@ -8,9 +8,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ..context import Context
+from ..progress import Listener, silent
 from .flow import DONE, FlowRunner, Step, StepResult, TaskQueue
 from .launch import Launch
-from .run import Batch, LocalRunner, News
+from .run import Batch, LocalRunner
 from .watch import Watch
 
 
@@ -18,11 +19,11 @@ from .watch import Watch
 class BatchRunner:
     """Runs batches of launches on an executor, threads as a rule. `end` gives them up, which is no failure of theirs.
 
-    `tell` hears of each run's start and end; `executor` makes one of as many workers as may run at once.
+    `listener` is told of each run's start and end; `executor` makes one of as many workers as may run at once.
     """
 
     context: Context
-    tell: Callable[[News], object] = lambda _: None
+    listener: Listener = silent
     stop: threading.Event = field(default_factory=threading.Event)
     watch: Watch | None = None
     executor: Callable[[int], Executor] = ThreadPoolExecutor
@@ -43,7 +44,7 @@ class BatchRunner:
         flow = TaskQueue([Step(run) for run in by_run], settings.max_parallel)
         with Watch(self.context, self.stop) as watch, self.executor(settings.max_parallel) as threads:
             self.watch = watch
-            player = LocalRunner(self.context, watch, self.stop, self.tell)
+            player = LocalRunner(self.context, watch, self.stop, self.listener)
 
             def work(run: str) -> StepResult:
                 player.play(by_run[run], batch)

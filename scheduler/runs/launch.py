@@ -28,6 +28,11 @@ class Launch:
     timeout: float | None = None
 
     @property
+    def name(self) -> str:
+        """The name to show: the task of a dispatch, or the persona."""
+        return self.assignment.task if self.assignment else self.persona
+
+    @property
     def run(self) -> str:
         """The run's id, derived: the same attempt at the same work is the same run."""
         told = self.assignment

@@ -29,7 +29,9 @@ from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..leader import myself
 from ..payload import kept, text_of
+from ..progress import Listener, silent
 from .launch import Launch
+from .progress import RunEnded, RunStarted
 from .watch import Watch
 
 _TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
@@ -52,15 +54,6 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class News:
-    """What is told of a run while it goes on: `outcome` is None when it starts."""
-
-    launch: Launch
-    outcome: Outcome | None = None
-    files: int = 0
-
-
-@dataclass(frozen=True)
 class RunResult:
     """What came of a run. `given_up` says that it was ended from outside, which is no failure of its own."""
 
@@ -71,7 +64,7 @@ class RunResult:
 
 @dataclass
 class LocalRunner:
-    """Plays launches, one in each thread that calls it. `tell` hears of each run's start and end.
+    """Plays launches, one in each thread that calls it. `listener` is told of each run's start and end.
 
     `mail_of` lists the mail for a run when its agent asks for its prompt; `closing` adds facts to those that are
     written with a run's end.
@@ -80,7 +73,7 @@ class LocalRunner:
     context: Context
     watch: Watch
     stop: threading.Event
-    tell: Callable[[News], object] = lambda _: None
+    listener: Listener = silent
     mail_of: Callable[[Launch], Sequence[str]] = lambda launch: [one.id for one in launch.mail]
     closing: Callable[[Launch, RunResult], Sequence[Draft]] = lambda _launch, _played: ()
     supervisor: dict[str, Any] = field(default_factory=myself)
@@ -90,7 +83,7 @@ class LocalRunner:
         if self.stop.is_set():
             return None
         self.context.append([self._started(launch, batch)])
-        self.tell(News(launch))
+        self.listener(RunStarted(f"{launch.name} (attempt {launch.attempt}): running", launch))
         told: list[Message] = []
         try:
             played = self._played(launch, batch, told)
@@ -104,7 +97,7 @@ class LocalRunner:
             outcome = _with_trouble(self._with_words(launch, played.outcome), played.captured)
             played = replace(played, outcome=outcome)
             self._finish(launch, played, told)
-        self.tell(News(launch, played.outcome, len(played.captured.files) if played.captured else 0))
+        self.listener(_ended(launch, played))
         return played
 
     def _played(self, launch: Launch, batch: Batch, told: list[Message]) -> RunResult:
@@ -222,6 +215,12 @@ class LocalRunner:
         with suppress(FileNotFoundError):
             data["output"] = blobs.put(output.read_bytes())._asdict()
         return _fact("run.finished", launch, data)
+
+
+def _ended(launch: Launch, played: RunResult) -> RunEnded:
+    outcome = played.outcome
+    text = f"{launch.name} (attempt {launch.attempt}): {outcome.status} after {outcome.seconds:.1f} s, {outcome.detail}"
+    return RunEnded(text, launch, outcome, len(played.captured.files) if played.captured else 0)
 
 
 def _tags(launch: Launch) -> dict[str, Any]:

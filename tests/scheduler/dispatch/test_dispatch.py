@@ -203,15 +203,15 @@ def test_an_agent_of_ones_own_that_raises_fails_its_run_alone(desk):
     assert done.results[0].error == "LookupError: no such page"
 
 
-@pytest.mark.filterwarnings("ignore:tell failed")
+@pytest.mark.filterwarnings("ignore:listener failed")
 def test_a_listener_that_fails_costs_no_task(desk):
     """Its pipe is closed: what succeeded has succeeded once, and what is behind it is done."""
 
-    def tell(_):
+    def listener(_):
         raise BrokenPipeError
 
     dispatcher = desk.dispatcher(echo)
-    dispatcher.tell = tell
+    dispatcher.listener = listener
     done = dispatcher.dispatch([task("a"), task("b", "a")])
     assert statuses(done) == {"a": "success", "b": "success"}
     assert [e["data"]["status"] for e in desk.events("task.finished")] == ["success"] * 2
@@ -400,13 +400,13 @@ def test_a_link_in_the_folder_of_traces_is_replaced_and_not_followed(desk):
 def test_a_trace_that_cannot_be_written_costs_the_file_and_not_the_task(desk):
     """A folder stands in its place: the result says that there is no trace, and the log has the facts."""
     (desk.traces / "a.json").mkdir(parents=True)
-    said = []
+    progress = []
     dispatcher = desk.dispatcher(echo)
-    dispatcher.tell = said.append
+    dispatcher.listener = progress.append
     done = dispatcher.dispatch([task("a"), task("b")])
     assert statuses(done) == {"a": "success", "b": "success"}
     assert done.results[0].trace_file is None
-    assert any("a.json cannot be written" in text for text in said if isinstance(text, str))
+    assert any("a.json cannot be written" in one.text for one in progress)
     assert not [path for path in desk.traces.iterdir() if path.name.startswith(".")]
 
 
