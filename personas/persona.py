@@ -14,6 +14,7 @@ from typing import Any
 
 from ..mail.directory import EVERYBODY, PROGRAMS, Directory
 from ..mail.errors import UsageError
+from ..mail.globs import is_from_top
 from ..mail.render import line
 from ..mail.units import seconds
 from .errors import PersonaError
@@ -144,7 +145,7 @@ def _paths(part: Part | None) -> tuple[str, ...]:
 def _glob(part: Part) -> str:
     glob = part.text()
     glob += "**" if glob.endswith("/") else ""
-    if not glob or glob[0] in ":!" or "\\" in glob or any(step in {"", ".", ".."} for step in glob.split("/")):
+    if not is_from_top(glob):
         raise part.fault(f"holds {glob[:80]!r}; write globs from the top of the repository, as docs/** or *.md")
     return glob
 

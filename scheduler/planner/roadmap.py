@@ -12,10 +12,10 @@ from typing import Annotated, Any, NamedTuple, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from ...mail.globs import checked, is_path
 from ...mail.units import seconds
 from ...personas.frontmatter import BOOLEANS
 from ..tasks.task import Table, Task, TaskId, Workers
-from .globs import checked, is_path
 from .item import Item
 
 MAX_LIST = 1_000  # entries in one list of a task

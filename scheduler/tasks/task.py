@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from ...mail.globs import is_from_top
 from ...mail.units import seconds
 from ..problems import Problems, said, where
 from .strict import Path, flaws
@@ -39,8 +40,7 @@ def _path(value: str) -> str:
 
 
 def _glob(value: str) -> str:
-    steps = value.removesuffix("/").split("/")
-    if not value or value[0] in ":!" or "\\" in value or {"", ".", ".."} & set(steps) or _CONTROL.search(value):
+    if not is_from_top(value):
         raise ValueError("must be a glob from the top of the repository, as src/** or *.md")
     return value
 
