@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ..mail.directory import EVERYBODY, PROGRAMS, Directory
 from ..mail.errors import UsageError
 from ..mail.globs import is_from_top
+from ..mail.nearest import nearest
 from ..mail.render import line
 from ..mail.units import seconds
 from .errors import PersonaError
@@ -155,6 +155,6 @@ def _extra(parts: Mapping[str, Part]) -> dict[str, Any]:
     own = sorted({*Persona.__dataclass_fields__} - {"prompt", "extra", "source", "line"})
     extra = {key: part for key, part in parts.items() if key not in own}
     for key, part in extra.items():
-        if key not in _KNOWN and (near := get_close_matches(key, own, n=1, cutoff=0.85)):
+        if key not in _KNOWN and (near := nearest(key, own, most=1, cutoff=0.85)):
             raise part.fault(f"is no key; did you mean {near[0]}?")
     return {key: part.plain() for key, part in extra.items()}
