@@ -1,4 +1,4 @@
-"""The agents that need no model: the bundled script that plays any task, the function, and the workers' personas."""
+"""The agents that need no model: the bundled script, the function, and the personas that they play."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from team_mail.personas.agents.scripted import ScriptedAgent
 from team_mail.personas.agents.scripts import bundled_agent
 from team_mail.personas.agents.specimen import specimen
 from team_mail.personas.bundled import library, with_bundled
+from team_mail.personas.kinds import OutcomeStatus
 from team_mail.personas.persona import Persona
 from team_mail.personas.prompt import Situation, write_prompt
 from team_mail.personas.roster import Roster, read_roster
@@ -47,7 +48,7 @@ def files_in(folder) -> set[str]:
 
 @pytest.mark.parametrize("node", NODES)
 def test_the_coder_writes_a_module_that_runs(job, node):
-    """Each kind of node is a module that can be imported without a warning, and the same each time."""
+    """The module of each node type can be imported without a warning, and is always the same."""
     this = job("coder", contract_description="Writes orders.", node_type=node, output_path="src/shop/orders_db.py")
     outcome = bundled_agent().play(this)
     written = (this.workspace / "src" / "shop" / "orders_db.py").read_text()
@@ -68,8 +69,8 @@ def test_the_coder_writes_a_module_that_runs(job, node):
     ["/tmp/x.py", "../x.py", "a/../../x.py", "", ".", ".git/config", ".GIT/hooks/x", "link/x.py", "file", "loop/x",
      "\0", "n" * 300 + ".py", "folder", "file/x.py"],
 )  # fmt: skip
-def test_the_coder_writes_nowhere_else(job, tmp_path, path):
-    """A path that is absolute, climbs out, or cannot be written is told in the result, and nothing is written."""
+def test_the_coder_writes_only_inside_the_workspace(job, tmp_path, path):
+    """A path that is absolute, leads outside or cannot be written is a problem in the result; nothing is written."""
     this = job("coder", contract_description="x", node_type="Compute", output_path=path)
     (this.workspace / "folder").mkdir()
     (this.workspace / "link").symlink_to(tmp_path)
@@ -87,23 +88,23 @@ def test_the_coder_writes_nowhere_else(job, tmp_path, path):
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=20), st.sampled_from(NODES))
-def test_no_description_can_break_the_module(description, stem, node):
-    """Quotes, backslashes, keywords: what comes out parses, and nothing of it is run but what we wrote."""
+def test_no_description_breaks_the_module(description, stem, node):
+    """With quotes, backslashes or keywords in it, the module still parses and has no statements of its own."""
     plain = ast.parse(specimen("x.py", node, ""))
-    found = ast.parse(specimen(f"{stem}.py", node, description))
-    assert [type(one) for one in found.body] == [type(one) for one in plain.body]
+    tree = ast.parse(specimen(f"{stem}.py", node, description))
+    assert [type(node) for node in tree.body] == [type(node) for node in plain.body]
 
 
-def test_what_is_no_python_is_text():
-    """A path that does not end in .py gets the description."""
+def test_a_file_that_is_not_python_gets_the_description():
+    """Only paths that end in .py get a module."""
     assert specimen("notes.md", "Effect", "Say\n why.") == "Say why.\n"
 
 
 # -- debug
 
 
-def test_debug_finds_what_a_trace_names_and_what_stands_out(job):
-    """The line where a trace ends first, then the gravest; a file that is not there is a finding, too."""
+def test_debug_reports_traced_lines_first_then_by_severity(job):
+    """The line where a trace ends comes first; files that are missing or outside are findings, too."""
     this = job(
         "debug",
         problem_description="Totals are wrong",
@@ -117,14 +118,13 @@ def test_debug_finds_what_a_trace_names_and_what_stands_out(job):
 
     output = bundled_agent().play(this).output
 
-    told = [(found["file"], found["line"], found["text"]) for found in output["findings"]]
-    assert told == [
+    assert [(finding["file"], finding["line"], finding["text"]) for finding in output["findings"]] == [
         ("src/cart.py", 2, "is where a trace ends: to.append(item)"),
         ("src/cart.py", 3, "runs text as code"),
-        ("src/cart.py", 1, "shares one default between calls"),
+        ("src/cart.py", 1, "shares a mutable default between calls"),
         ("src/good.py", 1, "nothing stands out in 1 line"),
         ("src/gone.py", 0, "is not in this commit"),
-        ("../secret", 0, "../secret is not within the repository; name a file from its top"),
+        ("../secret", 0, "../secret is not in the repository; give a path relative to its top"),
     ]
     assert output["root_cause"] == "src/cart.py:2 is where a trace ends: to.append(item)"
     assert output["suggested_fix"].startswith("src/cart.py:2: ")
@@ -132,16 +132,16 @@ def test_debug_finds_what_a_trace_names_and_what_stands_out(job):
     assert files_in(this.workspace) == before
 
 
-def test_debug_says_how_far_it_got(job):
-    """Without a file to read there is no cause, and that is said."""
+def test_debug_says_how_many_files_it_could_read(job):
+    """Without a file to read it reports no cause, and says why."""
     output = bundled_agent().play(job("debug", problem_description="x", affected_files=["a.py", "b.py"])).output
     assert output["root_cause"] == "not found by reading alone: 0 of 2 affected files could be read"
     assert output["severity"] == "low"
     assert len(output["findings"]) == 2
 
 
-def test_debug_reads_no_file_that_is_none(job, tmp_path):
-    """Links to elsewhere, folders and what is too large are told, not read."""
+def test_debug_reads_only_regular_files_of_limited_size(job, tmp_path):
+    """Links that lead outside, folders and large files are reported, not read."""
     this = job(
         "debug", problem_description="x", affected_files=["link", "folder", "huge", "data"], analysis_depth="deep"
     )
@@ -151,15 +151,15 @@ def test_debug_reads_no_file_that_is_none(job, tmp_path):
     (this.workspace / "huge").write_bytes(b"x" * (1 << 20))
     (this.workspace / "data").write_bytes(b"\xff\x00\x1b eval(\n" * 3)
     output = bundled_agent().play(this).output
-    assert [found["line"] for found in output["findings"]] == [1, 2, 3, 0, 0, 0]
+    assert [finding["line"] for finding in output["findings"]] == [1, 2, 3, 0, 0, 0]
     assert "password" not in json.dumps(output)
 
 
-# -- everybody else
+# -- every other persona
 
 
-def test_anybody_else_answers_and_changes_nothing(job):
-    """The files that the input names, and what was asked, so that others have something to refer to."""
+def test_other_personas_answer_and_change_nothing(job):
+    """The answer has the request and the files that the input names."""
     this = job("forge", "Add a\nbasket.", where={"files": ["src/a.py", "src/none.py"]}, n=1, top="/etc/passwd")
     (this.workspace / "src").mkdir()
     (this.workspace / "src" / "a.py").touch()
@@ -185,8 +185,8 @@ KEYS = ["output_path", "node_type", "contract_description", "affected_files", "e
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), anything), st.sampled_from(["coder", "debug", "forge"]))
-def test_no_input_can_make_the_script_fail(tmp_path_factory, given_input, persona):
-    """Whatever a task brings, the run ends well, with a result that JSON can hold."""
+def test_no_input_makes_the_script_fail(tmp_path_factory, given_input, persona):
+    """With any input the run ends well, and its result can be written as JSON."""
     folder = tmp_path_factory.mktemp("script")
     task = Assignment("dispatch-1", "t", "", given_input)
     outcome = bundled_agent().play(Job("r", persona, 1, 0, "", folder, folder / "runs", folder, 9.0, assignment=task))
@@ -194,18 +194,18 @@ def test_no_input_can_make_the_script_fail(tmp_path_factory, given_input, person
     json.dumps(outcome.output, allow_nan=False).encode()
 
 
-def test_a_sentence_in_the_input_is_no_file(job):
-    """No disk takes a name of 256 letters, be they ever so harmless."""
+def test_a_sentence_in_the_input_is_not_taken_for_a_file(job):
+    """The system refuses file names of 256 letters, which must not fail the run."""
     outcome = bundled_agent().play(job("forge", question="why " * 70, noun="\N{SNOWMAN}" * 100))
     assert (outcome.status, outcome.output["files"]) == ("ok", [])
 
 
-def test_a_script_may_give_a_result(job):
-    """A mapping is the result, an outcome is how it ended; `default` plays whoever has no script."""
+def test_a_script_can_return_a_result(job):
+    """A mapping is the result, an Outcome is taken as it is; `default` plays personas without a script."""
     agent = ScriptedAgent(
         {
             "ann": lambda _: {"n": 1},
-            "bob": lambda _: Outcome("ok", 0, 1.0, "exit 0", output=[2]),
+            "bob": lambda _: Outcome(OutcomeStatus.OK, 0, 1.0, "exit 0", output=[2]),
             "cyd": lambda _: None,
         },
         default=lambda job: {"who": job.persona},
@@ -217,8 +217,8 @@ def test_a_script_may_give_a_result(job):
 # -- functions
 
 
-def test_a_function_gives_its_value(job):
-    """Nothing is written, no prompt is asked for: the value is the result."""
+def test_the_value_of_a_function_is_the_output(job):
+    """No file is written and no prompt is rendered."""
     this = job("ann", n=20)
     outcome = FunctionAgent(lambda job: job.assignment.input["n"] * 2.1).play(this)
     assert (outcome.status, outcome.exit, outcome.output, outcome.detail) == ("ok", 0, 42.0, "exit 0")
@@ -235,8 +235,8 @@ def test_a_function_gives_its_value(job):
         (RecursionError(), "failed", "RecursionError"),
     ],
 )
-def test_what_a_function_raises_is_how_it_ended(job, error, status, detail):
-    """In one line, whatever it is; there is no result then."""
+def test_a_function_that_raises_has_failed(job, error, status, detail):
+    """The detail is one printable line, and there is no result."""
 
     def raises(_):
         raise error
@@ -245,31 +245,31 @@ def test_what_a_function_raises_is_how_it_ended(job, error, status, detail):
     assert (outcome.status, outcome.detail, outcome.output) == (status, detail, None)
 
 
-def test_a_function_that_raises_when_told_to_end_was_stopped(job):
-    """It is no failure of its own; one that goes on to its end has done its work."""
+def test_a_function_that_raises_after_a_stop_was_stopped(job):
+    """That is not a failure; a function that returns normally has done its work."""
 
     def raises(job):
         job.stop.set()
-        raise RuntimeError("told to end")
+        raise RuntimeError("stop")
 
     outcome = FunctionAgent(raises).play(job("ann"))
-    assert (outcome.status, outcome.detail) == ("stopped", "RuntimeError: told to end")
+    assert (outcome.status, outcome.detail) == ("stopped", "RuntimeError: stop")
     assert FunctionAgent(lambda job: job.stop.set()).play(job("ann")).status == "ok"
 
 
 def test_a_function_that_takes_too_long_has_no_result(job):
-    """Nobody can end it, but what comes too late does not count."""
+    """It cannot be ended from outside, but its late value is dropped."""
     clock = ManualClock()
     outcome = FunctionAgent(lambda _: clock.sleep(3.0) or 1, clock).play(job("ann", timeout=2.0))
-    assert outcome == Outcome("timeout", None, 3.0, "no end within 2s")
+    assert outcome == Outcome(OutcomeStatus.TIMEOUT, None, 3.0, "no end within 2s")
     assert FunctionAgent(lambda _: clock.sleep(2.0) or 1, clock).play(job("ann", timeout=2.0)).output == 1
 
 
 # -- the personas
 
 
-def test_a_team_without_personas_has_the_bundled_ones():
-    """The workers and all of the library that can be given a task, in no sprint, played by the team's own agent."""
+def test_a_team_without_personas_gets_the_bundled_ones():
+    """They are the workers and the library personas that can take tasks, in no sprint, with the team's agent."""
     roster = with_bundled(Roster(problems=("x",)))
     ids = [persona.id for persona in roster.personas]
     members = {file.name.removesuffix(".md") for file in library()} - {"weaver", "you"}
@@ -281,8 +281,8 @@ def test_a_team_without_personas_has_the_bundled_ones():
     assert roster.problems == ("x",)
 
 
-def test_a_teams_own_persona_comes_first(tmp_path):
-    """Whoever wrote a coder of their own has that one, and who is in sprints stays there."""
+def test_a_teams_own_persona_replaces_the_bundled_one(tmp_path):
+    """A team's own coder is used, and its own personas stay in sprints."""
     (tmp_path / "coder.md").write_text("---\nagent: claude\n---\n\nMine.")
     (tmp_path / "forge.md").write_text("Mine, too.")
     roster = with_bundled(read_roster(tmp_path))
@@ -292,8 +292,8 @@ def test_a_teams_own_persona_comes_first(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["coder", "debug"])
-def test_the_workers_know_their_input_and_their_result(name):
-    """Their prompts name every key of both, and are written like those of the library."""
+def test_the_workers_prompts_name_their_input_and_result(name):
+    """Every key of both is in the prompt, which has the form of the library's."""
     worker = with_bundled(Roster()).get(name)
     assert isinstance(worker, Persona)
     keys = {
