@@ -93,7 +93,8 @@ def _wait(keeper: subprocess.Popen[bytes], job: Job, limits: RunLimits) -> str:
     stdin, stdout = cast("IO[bytes]", keeper.stdin), cast("IO[bytes]", keeper.stdout)
     poll, clock, output = select.poll(), SystemClock(), b""
     poll.register(stdout, select.POLLIN | select.POLLHUP)
-    deadline = clock.monotonic() + job.timeout + limits.grace + _LATE
+    due = clock.monotonic() + job.timeout
+    deadline = due + limits.grace + _LATE
     while True:
         if poll.poll(_POLL):
             more = os.read(stdout.fileno(), 1 << 16)
@@ -102,7 +103,10 @@ def _wait(keeper: subprocess.Popen[bytes], job: Job, limits: RunLimits) -> str:
             output += more
         if job.stop.is_set() and not stdin.closed:
             stdin.close()
-            deadline = clock.monotonic() + limits.grace + _LATE
+            due = clock.monotonic()
+            deadline = due + limits.grace + _LATE
+        if clock.monotonic() > due:
+            keeper.send_signal(signal.SIGCONT)  # the agent may have stopped it, and it has a run to end
         if clock.monotonic() > deadline:
             keeper.kill()
 

@@ -27,6 +27,7 @@ STORM = {
     "ignores TERM": ("trap '' TERM; while :; do sleep 0.05; done", 0.3, "timeout", "no end within 0.3s"),
     "has no time": ("sleep 60", 0, "timeout", "no end within 0s"),
     "stops itself": ("kill -STOP $$", 0.3, "timeout", "no end within 0.3s"),
+    "stops its keeper": ("kill -STOP $PPID; sleep 60", 0.3, "timeout", "no end within 0.3s"),
     "holds the pipe": ("sleep 60 & echo said", 20, "ok", "exit 0; ended 1 process that it left behind"),
     "forks": ("for i in $(seq 100); do sleep 60 & done", 20, "ok", "exit 0; ended 100 processes"),
     "double-forks, setsid, no environment": ("{daemons}; cat up", 20, "ok", "exit 0; ended 2 processes"),
@@ -62,7 +63,8 @@ def test_an_agent_is_ended_in_time_with_all_its_processes(job, output, survivors
     )
 
 
-def test_a_run_ends_when_it_is_asked_to_stop(job, shell, survivors):
+@pytest.mark.parametrize("first", ["", "kill -STOP $PPID;"], ids=["keeper runs", "keeper is stopped"])
+def test_a_run_ends_when_it_is_asked_to_stop(job, shell, survivors, first):
     """Setting `stop` ends the run with its process tree; a run that is stopped before it begins never begins."""
     this = job()
     os.mkfifo(this.workspace / "ready")
@@ -74,7 +76,7 @@ def test_a_run_ends_when_it_is_asked_to_stop(job, shell, survivors):
 
     thread = threading.Thread(target=stop)
     thread.start()
-    outcome = shell("echo > ready; exec sleep 60").play(this)
+    outcome = shell(f"{first} echo > ready; exec sleep 60").play(this)
     thread.join()
     assert (outcome.status, outcome.exit, outcome.detail) == ("stopped", None, "stopped")
     assert not survivors(this.run)
