@@ -200,7 +200,8 @@ def _path(home: Path) -> str:
     """Return the PATH of a run, in which agents find the `team-mail` of this installation.
 
     If they would find another or none, a folder that holds only a link to ours comes first. Our own `bin` folder would
-    also give them the Python that team-mail is installed with in place of their project's.
+    also give them the Python that team-mail is installed with in place of their project's. An agent that runs its
+    commands in login shells may lose the folder, because /etc/profile sets PATH anew.
     """
     path, ours = os.environ.get("PATH", os.defpath), Path(sys.executable).with_name("team-mail")
     if not ours.exists() or shutil.which(ours.name) == str(ours):

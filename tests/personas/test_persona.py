@@ -1,43 +1,22 @@
-"""Persona files as people and other teams write them, the roster, and the bundled library."""
+"""Persona files as people and other teams write them."""
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from team_mail.mail.errors import TeamMailError
-from team_mail.mail.home import read_directory
-from team_mail.mail.letter import TYPES
-from team_mail.personas.bundled import copy_into, library
 from team_mail.personas.errors import PersonaError
 from team_mail.personas.frontmatter import MAX_DEPTH
-from team_mail.personas.persona import MAX_FILE, Persona, parse_persona
-from team_mail.personas.prompt import Situation, write_prompt
-from team_mail.personas.roster import Roster, read_roster
+from team_mail.personas.persona import Persona, parse_persona
 
 FILE = Path("personas/curator.md")
-TEAM = {
-    "absolutist", "artisan", "builder", "curator", "deps", "essentialist", "evaluator", "forge", "lore", "maya", "meta",
-    "oracle", "sapper", "scribe", "sentinel", "shepherd", "steward", "streamliner", "visionary", "weaver", "you",
-}  # fmt: skip
 
 
 def parsed(front: str, prompt: str = "Do it.\n", source: Path = FILE) -> Persona:
     return parse_persona(f"---\n{front}\n---\n{prompt}", source)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / ".team" / "personas"
-    made.mkdir(parents=True)
-    return made
-
-
-# -- one file
 
 
 def test_every_key_of_a_persona_file_is_read():
@@ -189,106 +168,3 @@ def test_any_text_is_a_persona_or_refused_in_one_line(text, wrapped):
         text = f"personas/{persona.id}.md:{persona.line}: {persona.prompt.strip().split()[0]}"
     assert re.fullmatch(r"personas/curator\.md:\d+: .+", text)
     assert len(text.splitlines()) == 1
-
-
-# -- the roster
-
-
-def test_the_roster_has_every_persona_in_the_folder(folder):
-    """All four forms of file count, higher priority comes first, and mail has the same addresses."""
-    (folder / "scribe.md").write_text("Write.")
-    (folder / "forge.md.j2").write_text("---\npriority: 5\n---\nBuild.")
-    for name, file in (("lore", "prompt.md"), ("maya", "prompt.md.j2")):
-        (folder / name).mkdir()
-        (folder / name / file).write_text("---\nscheduled: false\n---\nTell.")
-    for name in ("_draft.md", ".hidden.md", "notes.txt"):
-        (folder / name).write_text("Not one.")
-    (folder / "_templates").mkdir()
-    roster = read_roster(folder)
-    assert [persona.id for persona in roster.personas] == ["forge", "lore", "maya", "scribe"]
-    assert [persona.id for persona in roster.scheduled] == ["forge", "scribe"]
-    assert roster.problems == ()
-    assert roster.get("scribe") is roster.personas[3]
-    assert roster.get("nobody") is None
-    assert read_directory(folder.parent).personas == {persona.id for persona in roster.personas}
-
-
-def test_a_file_that_is_not_a_persona_is_reported_and_left_out(folder):
-    """A bad file costs one persona, and its message says which and why."""
-    (folder / "good.md").write_text("Work.")
-    (folder / "empty.md").write_text("")
-    (folder / "latin.md").write_bytes(b"one\nCaf\xe9\n")
-    (folder / "huge.md").write_bytes(b"x" * (MAX_FILE + 1))
-    (folder / "bare").mkdir()
-    (folder / "README.md").write_text("# How to")
-    (folder / "twice.md").write_text("One.")
-    (folder / "twice").mkdir()
-    (folder / "twice" / "prompt.md").write_text("Two.")
-    (folder / "link.md").symlink_to("nowhere")
-    (folder / "all.md").write_text("Everybody.")
-    os.mkfifo(folder / "pipe.md")
-    roster = read_roster(folder)
-    assert [persona.id for persona in roster.personas] == ["good"]
-    problems = dict(
-        zip(("README", "all", "bare", "empty", "huge", "latin", "link", "pipe", "twice"), roster.problems, strict=True)
-    )
-    for name, says in {
-        "README": "rename it to _README.md", "all": "is not a valid name", "bare": "no such file",
-        "empty": "the file is empty",
-        "huge": "over 256 KiB", "latin": ":2: not UTF-8", "link": "no such file", "pipe": "no such file",
-        "twice": "has more than one file: twice/prompt.md and twice.md; keep one",
-    }.items():  # fmt: skip
-        assert says in problems[name]
-        assert f"{folder}" in problems[name]
-        assert len(problems[name].splitlines()) == 1
-
-
-def test_a_missing_folder_is_an_empty_roster(folder):
-    """A file in place of the folder is a problem, a missing folder is not."""
-    assert read_roster(folder / "none") == Roster()
-    (folder / "file").write_text("")
-    assert "cannot be read" in read_roster(folder / "file").problems[0]
-
-
-# -- the library
-
-
-def test_every_persona_of_the_library_is_valid(folder):
-    """All have the ROSAV form and every field, and name only teammates that exist."""
-    copy_into(folder)
-    roster = read_roster(folder)
-    assert roster.problems == ()
-    assert {persona.id for persona in roster.personas} == TEAM
-    assert {persona.id for persona in roster.personas if not persona.scheduled} == {"weaver", "you"}
-    team = tuple((persona.id, persona.description) for persona in roster.personas)
-    situation = Situation(1, 1, "run-1", "0" * 40, "team/sprint-1", "boss", team, "demo")
-    for persona in roster.personas:
-        assert persona.description
-        assert persona.emoji
-        assert persona.role
-        assert 30 <= len(persona.prompt.splitlines()) <= 60
-        assert re.findall(r"(?m)^## (\w+)", persona.prompt) == ["Role", "Objective", "Situation", "Act", "Verify"]
-        named = set(re.findall(r"`([a-z]+)`", persona.prompt)) - {*TYPES, "paths", "except"}
-        assert named <= TEAM - {persona.id}, f"{persona.id} writes to nobody or to itself"
-        written = write_prompt(persona, [], situation)
-        assert written.count("Sprint 1, your attempt 1") == 1
-        assert "{{" not in written
-
-
-def test_the_library_never_overwrites(folder):
-    """A persona that the team has already, in any form, is left alone."""
-    (folder / "curator.md").write_text("Mine.")
-    (folder / "forge").mkdir()
-    (folder / "forge" / "prompt.md").write_text("Mine.")
-    written = {path.name for path in copy_into(folder)}
-    assert written == {f"{name}.md" for name in TEAM - {"curator", "forge"}}
-    assert (folder / "curator.md").read_text() == "Mine."
-    assert copy_into(folder) == []
-    assert len(library()) == len(TEAM)
-
-
-def test_copying_the_library_reports_where_it_cannot_write(tmp_path):
-    """A file in the way is reported in one line."""
-    (tmp_path / "file").write_text("")
-    with pytest.raises(TeamMailError, match=r"cannot write personas into .*file"):
-        copy_into(tmp_path / "file")

@@ -14,7 +14,7 @@ from team_mail.personas.agent import Assignment
 from team_mail.personas.brief import MAX_DESCRIPTION, MAX_INPUT
 from team_mail.personas.errors import PersonaError
 from team_mail.personas.persona import Persona
-from team_mail.personas.prompt import MAX_BODY, MAX_MAIL, Situation, fitting, write_prompt
+from team_mail.personas.prompt import MAX_BODY, MAX_MAIL, Situation, fault_of, fitting, write_prompt
 
 NONCE = "5ca1ab1e"
 WHEN = "2026-01-01T10:00:00.000000Z"
@@ -286,3 +286,10 @@ def test_a_template_error_is_reported_with_file_and_line(prompt, line, says):
 def test_small_calculations_are_allowed():
     """The limits are against long texts and loops, not against arithmetic."""
     assert "## 6 of 0, 1" in written(persona=Persona("x", "X", "## {{ 2 * 3 }} of {{ range(2) | join(', ') }}"))
+
+
+def test_a_persona_is_checked_before_its_first_run():
+    """Its prompt is rendered as for a first run: a fault names file and line, and a sound one has none."""
+    assert fault_of(SCRIBE) is None
+    broken = Persona("x", "X", "{{ nope }}", source=Path("personas/x.md"), line=10)
+    assert (fault_of(broken) or "").startswith("personas/x.md:10: the prompt cannot be rendered: 'nope' is undefined")

@@ -71,6 +71,20 @@ def test_a_scripted_agent_calls_the_function_of_the_persona(job):
     assert [played.persona for played in agent.played] == ["bob", "eve", "max", "ann", "bob"]
 
 
+def test_a_script_can_return_a_result(job):
+    """A mapping is the result, an Outcome is taken as it is; `default` plays personas without a script."""
+    agent = ScriptedAgent(
+        {
+            "ann": lambda _: {"n": 1},
+            "bob": lambda _: Outcome(OutcomeStatus.OK, 0, 1.0, "exit 0", output=[2]),
+            "cyd": lambda _: None,
+        },
+        default=lambda job: {"who": job.persona},
+    )
+    results = [agent.play(job(persona=name)).output for name in ("ann", "bob", "cyd", "dan")]
+    assert results == [{"n": 1}, [2], None, {"who": "dan"}]
+
+
 @pytest.mark.parametrize("module", [function, replay, scripted], ids=lambda module: module.__name__.split(".")[-1])
 def test_the_examples_in_the_docstrings_run(module, job, tmp_path, monkeypatch):
     """Each example has three lines, and prints what it says."""

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import subprocess
 import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.mail.clock import ManualClock
-from team_mail.personas.agent import Assignment, Job, Outcome
-from team_mail.personas.agents.function import FunctionAgent
-from team_mail.personas.agents.scripted import ScriptedAgent
+from team_mail.personas.agent import Assignment, Job
 from team_mail.personas.agents.scripts import bundled_agent
 from team_mail.personas.agents.specimen import specimen
-from team_mail.personas.bundled import library, with_bundled
-from team_mail.personas.kinds import OutcomeStatus
-from team_mail.personas.persona import Persona
-from team_mail.personas.prompt import Situation, write_prompt
-from team_mail.personas.roster import Roster, read_roster
 
 NODES = ("Effect", "Compute", "Reducer", "Orchestrator")
 
@@ -198,113 +189,3 @@ def test_a_sentence_in_the_input_is_not_taken_for_a_file(job):
     """The system refuses file names of 256 letters, which must not fail the run."""
     outcome = bundled_agent().play(job("forge", question="why " * 70, noun="\N{SNOWMAN}" * 100))
     assert (outcome.status, outcome.output["files"]) == ("ok", [])
-
-
-def test_a_script_can_return_a_result(job):
-    """A mapping is the result, an Outcome is taken as it is; `default` plays personas without a script."""
-    agent = ScriptedAgent(
-        {
-            "ann": lambda _: {"n": 1},
-            "bob": lambda _: Outcome(OutcomeStatus.OK, 0, 1.0, "exit 0", output=[2]),
-            "cyd": lambda _: None,
-        },
-        default=lambda job: {"who": job.persona},
-    )
-    results = [agent.play(job(name)).output for name in ("ann", "bob", "cyd", "dan")]
-    assert results == [{"n": 1}, [2], None, {"who": "dan"}]
-
-
-# -- functions
-
-
-def test_the_value_of_a_function_is_the_output(job):
-    """No file is written and no prompt is rendered."""
-    this = job("ann", n=20)
-    outcome = FunctionAgent(lambda job: job.assignment.input["n"] * 2.1).play(this)
-    assert (outcome.status, outcome.exit, outcome.output, outcome.detail) == ("ok", 0, 42.0, "exit 0")
-    assert "prompt" not in vars(this)
-    assert not this.folder.exists()
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "detail"),
-    [
-        (ValueError("no\nsuch \x1b[1mthing"), "failed", "ValueError: no\\nsuch \\x1b[1mthing"),
-        (KeyError("n"), "failed", "KeyError: 'n'"),
-        (SystemExit(3), "failed", "SystemExit: 3"),
-        (RecursionError(), "failed", "RecursionError"),
-    ],
-)
-def test_a_function_that_raises_has_failed(job, error, status, detail):
-    """The detail is one printable line, and there is no result."""
-
-    def raises(_):
-        raise error
-
-    outcome = FunctionAgent(raises).play(job("ann"))
-    assert (outcome.status, outcome.detail, outcome.output) == (status, detail, None)
-
-
-def test_a_function_that_raises_after_a_stop_was_stopped(job):
-    """That is not a failure; a function that returns normally has done its work."""
-
-    def raises(job):
-        job.stop.set()
-        raise RuntimeError("stop")
-
-    outcome = FunctionAgent(raises).play(job("ann"))
-    assert (outcome.status, outcome.detail) == ("stopped", "RuntimeError: stop")
-    assert FunctionAgent(lambda job: job.stop.set()).play(job("ann")).status == "ok"
-
-
-def test_a_function_that_takes_too_long_has_no_result(job):
-    """It cannot be ended from outside, but its late value is dropped."""
-    clock = ManualClock()
-    outcome = FunctionAgent(lambda _: clock.sleep(3.0) or 1, clock).play(job("ann", timeout=2.0))
-    assert outcome == Outcome(OutcomeStatus.TIMEOUT, None, 3.0, "no end within 2s")
-    assert FunctionAgent(lambda _: clock.sleep(2.0) or 1, clock).play(job("ann", timeout=2.0)).output == 1
-
-
-# -- the personas
-
-
-def test_a_team_without_personas_gets_the_bundled_ones():
-    """They are the workers and the library personas that can take tasks, in no sprint, with the team's agent."""
-    roster = with_bundled(Roster(problems=("x",)))
-    ids = [persona.id for persona in roster.personas]
-    members = {file.name.removesuffix(".md") for file in library()} - {"weaver", "you"}
-    assert ids[:2] == ["coder", "debug"]
-    assert {*ids} == {"coder", "debug", *members}
-    assert len(ids) == len({*ids})
-    assert roster.scheduled == ()
-    assert {persona.agent for persona in roster.personas} == {None}
-    assert roster.problems == ("x",)
-
-
-def test_a_teams_own_persona_replaces_the_bundled_one(tmp_path):
-    """A team's own coder is used, and its own personas stay in sprints."""
-    (tmp_path / "coder.md").write_text("---\nagent: claude\n---\n\nMine.")
-    (tmp_path / "forge.md").write_text("Mine, too.")
-    roster = with_bundled(read_roster(tmp_path))
-    assert [persona.id for persona in roster.personas][:3] == ["coder", "forge", "debug"]
-    assert roster.get("coder") == read_roster(tmp_path).get("coder")
-    assert {persona.id for persona in roster.scheduled} == {"coder", "forge"}
-
-
-@pytest.mark.parametrize("name", ["coder", "debug"])
-def test_the_workers_prompts_name_their_input_and_result(name):
-    """Every key of both is in the prompt, which has the form of the library's."""
-    worker = with_bundled(Roster()).get(name)
-    assert isinstance(worker, Persona)
-    keys = {
-        "coder": "contract_description node_type output_path context_files validation_level Effect Compute Reducer "
-        "Orchestrator strict moderate lenient",
-        "debug": "problem_description affected_files error_traces analysis_depth hypothesis quick standard deep",
-    }[name]
-    results = {"coder": "generated_file validation_passed", "debug": "root_cause findings suggested_fix severity"}[name]
-    assert not {key for key in keys.split() if f"`{key}`" not in worker.prompt}
-    assert not {key for key in results.split() if f'"{key}":' not in worker.prompt}
-    assert re.findall(r"(?m)^## (\w+)", worker.prompt) == ["Role", "Objective", "Situation", "Act", "Verify"]
-    text = write_prompt(worker, [], Situation(0, 1, "r", "abc", "team/dispatch-1", "you", (), "demo"))
-    assert "{{" not in text
-    assert text.count("A task of a dispatch") == 1

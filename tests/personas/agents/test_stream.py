@@ -190,6 +190,35 @@ def test_a_reported_error_is_the_reason_of_the_failure(event, why):
     assert read_stream(lines(event, good)).failed is None
 
 
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (
+            {"type": "tool_use", "tool_name": "glob", "tool_id": "g", "parameters": {}},
+            {"type": "tool_result", "tool_id": "g", "status": "error", "error": {"message": "no such folder"}},
+        ),
+        (
+            {"type": "item.started", "item": {"id": "i", "type": "mcp_tool_call", "server": "s", "tool": "t"}},
+            {
+                "type": "item.completed",
+                "item": {
+                    "id": "i",
+                    "type": "mcp_tool_call",
+                    "server": "s",
+                    "tool": "t",
+                    "error": {"message": "no such folder"},
+                },
+            },
+        ),
+    ],
+    ids=["gemini", "codex"],
+)
+def test_the_error_of_a_tool_is_its_output(call, answer):
+    """A trace tells a failed tool call from one that returned the same text."""
+    transcript = read_stream(lines(call, answer, words("Done.")))
+    assert [tool.output for tool in transcript.calls] == [{"error": "no such folder"}]
+
+
 def test_without_a_final_event_the_last_message_is_the_text():
     """An agent that was killed has a last message, which starts after its last tool call."""
     assert read_stream(lines(*CLAUDE[:3])).text == "I look first."

@@ -10,6 +10,7 @@ import time
 import psutil
 import pytest
 from team_mail.personas.agents.command import CommandAgent
+from team_mail.personas.kinds import OutcomeStatus
 from team_mail.personas.running.process import RunLimits
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
@@ -104,3 +105,15 @@ def test_a_keeper_is_named_by_pid_start_time_and_boot(job, shell, output):
     assert pid.isdigit()
     assert int(start) > 0
     assert len(boot) == 36
+
+
+@LINUX
+def test_an_agent_that_keeps_stopping_its_keeper_is_ended_all_the_same(job, shell, survivors, monkeypatch):
+    """The keeper may get no chance to end the run; then it is killed, and the agent with it."""
+    monkeypatch.setattr("team_mail.personas.running.process._LATE", 1.0)
+    this = job(timeout=0.3)
+
+    outcome = shell("while :; do kill -STOP $PPID; done").play(this)
+
+    assert outcome.status in {OutcomeStatus.TIMEOUT, OutcomeStatus.FAILED}
+    assert not survivors(this.run)
