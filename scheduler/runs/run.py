@@ -23,6 +23,7 @@ from ...mail.render import line
 from ...personas.agent import Agent, Job, Outcome
 from ...personas.agents.result import log_of
 from ...personas.agents.stream import read_stream
+from ...personas.kinds import OutcomeStatus
 from ...personas.persona import Persona
 from ...personas.prompt import Situation, fitting, write_prompt
 from ...personas.workspace import Captured, Workspace
@@ -89,7 +90,7 @@ class LocalRunner:
             played = self._played(launch, batch, told)
         except (TeamMailError, OSError) as error:
             why = reason_of(error) if isinstance(error, OSError) else str(error)
-            played = RunResult(Outcome("failed", None, 0.0, why))
+            played = RunResult(Outcome(OutcomeStatus.FAILED, None, 0.0, why))
         if played.outcome.status == "stopped" and self.stop.is_set():
             played = replace(played, given_up=True)
             self._give_up(launch, played)
@@ -245,7 +246,7 @@ def _acted(agent: Agent, job: Job) -> Outcome:
     except (TeamMailError, OSError):
         raise
     except Exception as error:  # noqa: BLE001 - see above
-        return Outcome("failed", None, 0.0, line("".join(format_exception_only(error)).strip()))
+        return Outcome(OutcomeStatus.FAILED, None, 0.0, line("".join(format_exception_only(error)).strip()))
 
 
 def _as_json(outcome: Outcome) -> Outcome:
