@@ -136,7 +136,7 @@ class Ticker:
             settled(self.context, sprint)
             return None
         integration = integrate(self.context, state, plan.weave, self.dispatcher.stop, self.listener)
-        record(self.context, state, integration)
+        record(self.context, integration)
         self.listener(PatchesWoven(f"weave: {len(integration.woven.landed)} landed", integration))
         return integration
 
