@@ -1,7 +1,8 @@
-"""From patches to a branch: weave what is pending, let the gates judge it, write it down, move the branch.
+"""From patches to a branch: weave what is pending and let the gates judge it; `record` writes it down.
 
-Everything is computed in git's object store first; then one append tells it all, mails included; then the branch
-moves by compare-and-swap. A crash before the append leaves nothing to undo, one after it is made good by `settled`.
+Everything is computed in git's object store first. Then one append records all of it, mails included, and the branch
+moves by compare-and-swap. After a crash before the append there is nothing to undo; `ensure_branch` completes a move
+that a crash prevented.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def standing(context: Context, sprint: Sprint) -> tuple[str, str | None]:
     )
 
 
-def settled(context: Context, sprint: Sprint) -> str:
+def ensure_branch(context: Context, sprint: Sprint) -> str:
     """Bring the sprint's branch to where the log says it is; return the commit to go on from. Raises BranchMoved."""
     tip, behind = standing(context, sprint)
     if behind is not None:
@@ -110,7 +111,7 @@ def integrate(
     """
     sprint = state.sprint
     assert sprint is not None  # noqa: S101 - a plan weaves only in a sprint
-    tip = settled(context, sprint)
+    tip = ensure_branch(context, sprint)
     submissions = [submission(context, state, patch) for patch in patches]
     woven = weave(context.git, tip, submissions)
     gates = gates_of(context)

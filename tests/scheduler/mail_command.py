@@ -24,7 +24,8 @@ home = Path(os.environ.get("TEAM_HOME", ".team")) / "mail"
 reader = more[more.index("--persona") + 1] if more else os.environ["TEAM_PERSONA"]
 mails = [
     event.data for event in EventLog(home).read()
-    if event.kind == "mail.sent" and reader in event.recipients and (event.data.get("payload") or {{}}).get("run") == run
+    if event.kind == "mail.sent" and reader in event.recipients
+    and (event.data.get("payload") or {{}}).get("run") == run
 ]
 sys.stdout.buffer.write(Blobs(home / "blobs").read(mails[-1]["attachments"][0]["sha256"]))
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from team_mail.scheduler.runs.watch import Watch
 
 def inotify_instances() -> int:
     descriptors = Path("/proc/self/fd")
-    return sum(os.readlink(each).endswith("inotify") for each in descriptors.iterdir() if each.is_symlink())
+    return sum(str(each.readlink()).endswith("inotify") for each in descriptors.iterdir() if each.is_symlink())
 
 
 def stopped(context, run: str) -> None:
