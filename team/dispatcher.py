@@ -25,7 +25,7 @@ from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, started
 from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
-from ..scheduler.landing.integrate import settled
+from ..scheduler.landing.integrate import ensure_branch
 from ..scheduler.leader import Leader, alive, myself
 from ..scheduler.payload import held, kept
 from ..scheduler.progress import Listener, Progress, silent
@@ -195,7 +195,7 @@ def _put_back(context: Context, found: DispatchState) -> None:
         raise NotReady(f"commit {tip[:12]} is gone, from which dispatch {found.short} goes on; team replay starts anew")
     try:
         if sprint.commits:
-            settled(context, sprint)
+            ensure_branch(context, sprint)
     except BranchMoved as moved:
         raise NotReady(str(moved)) from None
 

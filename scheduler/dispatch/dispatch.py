@@ -18,12 +18,15 @@ from ...mail.log.event import Draft, Event
 from ...personas.agent import Assignment
 from ..context import Context
 from ..errors import InvalidTasks, Stopped
+from ..kinds import RunStatus
 from ..leader import myself
 from ..planner.schedule import tails
 from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
 from ..runs.launch import Launch
-from ..runs.run import Batch, LocalRunner, RunResult
+from ..runs.local import LocalRunner
+from ..runs.record import task_finished
+from ..runs.run import Batch
 from ..runs.watch import Watch
 from ..state.dispatches import BLOCKED, ERROR, SUCCESS, DispatchState
 from ..state.facts import PENDING, Fact, Patch
@@ -31,7 +34,6 @@ from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input
 from .landing import Landing
-from .mail import Mails
 from .output import DispatchOutput, output_of, told
 from .traces import Traces
 
@@ -57,12 +59,11 @@ class Dispatch:
         self._turn = threading.Lock()
         self.context = context = replace(context, heard=self._heard)
         self._landing = Landing(context, found, stop, self._is_last, listener)
-        self._mails = Mails(context.mailbox, found)
         self.traces = Traces(config.trace_dir, context.mailbox.blobs)
         self._outputs = _Outputs(self)
         self._tries: Counter[str] = Counter()
         self._watch = Watch(context, stop)
-        self._player = LocalRunner(context, self._watch, stop, listener, self._mails.of, self._closing)
+        self._runner = LocalRunner(context, self._watch, listener)
         self._carrier = FlowRunner(self._attempt, stop, context.clock, self._settle)
 
     def end(self) -> None:
@@ -134,18 +135,16 @@ class Dispatch:
         why = f"task {task.task_id}" if number == 1 else f"task {task.task_id}, attempt {number}"
         launch = Launch(
             task.agent, self.agents[task.agent], number, 0, "task" if number == 1 else "retry", why,
-            assignment=assignment, timeout=self._timeout(task),
+            assignment=assignment, timeout=self._timeout(task), last_attempt=not self._has_more(task),
         )  # fmt: skip
         base = self._landing.tip if self.found.base else ""
-        try:
-            played = self._player.play(launch, Batch(0, 0, base, self.found.branch))
-        finally:
-            self._mails.release(launch.run)
-        if played is None or played.given_up:
+        result = self._runner.run(launch, Batch(0, 0, base, self.found.branch))
+        if result is None or result.given_up:
             return FAILED
-        if played.outcome.status != "ok":
-            return self._again(task) if self._has_more(task, played) else FAILED
-        return self._landed(task, launch.run) if _has_patch(played) else DONE
+        if result.outcome.status != RunStatus.OK:
+            stopped = result.outcome.status == RunStatus.STOPPED
+            return FAILED if stopped or launch.last_attempt else self._again(task)
+        return self._landed(task, launch.run) if result.has_patch else DONE
 
     def _assignment(self, task: Task) -> Assignment:
         """Fill a task's input from what those before it gave. Raises MissingOutput, InvalidTasks."""
@@ -169,8 +168,8 @@ class Dispatch:
         """Return how often a task is tried: work that others overtook gets one more chance than it was given."""
         return max(1 + task.retries, 2 if landing else 1)
 
-    def _has_more(self, task: Task, played: RunResult) -> bool:
-        return played.outcome.status != "stopped" and self._tries[task.task_id] < self._most(task)
+    def _has_more(self, task: Task) -> bool:
+        return self._tries[task.task_id] < self._most(task)
 
     def _is_last(self, patch: Patch) -> bool:
         task = self.tasks[str(patch.task)]
@@ -185,29 +184,12 @@ class Dispatch:
 
     # -- what is written
 
-    def _closing(self, launch: Launch, played: RunResult) -> Sequence[Draft]:
-        """Say with a run's end that its task has ended, where that is so: one write less."""
-        assert launch.assignment is not None  # noqa: S101 - a dispatch launches nothing else
-        task = self.tasks[launch.assignment.task]
-        if played.given_up or (played.outcome.status == "ok" and _has_patch(played)):
-            return ()
-        if played.outcome.status == "ok":
-            return (self._end(task, SUCCESS),)
-        return () if self._has_more(task, played) else (self._end(task, ERROR, _reason(played)),)
-
     def _ended(self, task: Task, status: str, error: str = "") -> StepResult:
         self.context.append([self._end(task, status, error)])
         return DONE if status == SUCCESS else FAILED
 
     def _end(self, task: Task, status: str, error: str = "") -> Draft:
-        data = {
-            "dispatch": self.found.id,
-            "task": task.task_id,
-            "persona": task.agent,
-            "status": status,
-            "error": error,
-        }
-        return Draft("task.finished", "scheduler", data=data)
+        return task_finished(self.found.id, task.task_id, task.agent, status, error)
 
     def _settle(self, key: str, _: StepResult, cut: tuple[str, ...]) -> None:
         """Say of those behind a task that failed that they cannot start; of a dispatch that is stopped nobody can."""
@@ -267,13 +249,3 @@ class _Outputs(Mapping[str, Any]):
 def started(found: str, tasks: Mapping[str, Any], **told: Any) -> Draft:
     """Make the event by which a dispatch begins; `tasks` is the entry that holds them."""
     return Draft("dispatch.started", "scheduler", data={"dispatch": found, "supervisor": myself(), **tasks, **told})
-
-
-def _has_patch(played: RunResult) -> bool:
-    return bool(played.captured and played.captured.patch)
-
-
-def _reason(played: RunResult) -> str:
-    """Say why a run was no success, a timeout in the words of the format."""
-    detail = played.outcome.detail
-    return f"Task timeout exceeded: {detail}" if played.outcome.status == "timeout" else detail

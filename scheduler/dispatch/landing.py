@@ -57,7 +57,7 @@ class Landing:
         done = _without_held(integrate(self.context, state, patches, self.stop, self.listener))
         human = self.context.settings.team.human
         done = replace(done, to={patch.run: human for patch in patches if self.last(patch)})
-        record(self.context, state, done)
+        record(self.context, done)
         self._fates |= _fates(done)
 
 

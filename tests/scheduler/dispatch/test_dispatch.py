@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -33,6 +34,8 @@ from team_mail.team.open import open_for_dispatch
 from team_mail.team.session import ending
 from team_mail.team.show.dispatch import DispatchShow, standing_of, state_of
 from team_mail.team.show.live import Row
+
+from ..mail_command import path_with_mail
 
 PATIENCE = 20.0
 
@@ -471,9 +474,10 @@ def test_a_patch_that_may_not_land_is_the_tasks_error_and_goes_to_the_human(team
     assert done.branch is None
     mails = [e for e in project.events("mail.sent") if e["sender"] == "weaver"]
     assert [e["recipients"] for e in mails] == [["forge"], ["you"]]
-    command = re.search(r"^    git apply --3way \"(.*)\"$", mails[1]["body"], re.MULTILINE)
+    command = re.search(r"^    (team-mail attachment .* \| git apply --3way)$", mails[1]["body"], re.MULTILINE)
     assert command
-    team.git("apply", "--3way", command[1])
+    environ = os.environ | {"PATH": path_with_mail(team.folder.parent)}
+    subprocess.run(["sh", "-c", command[1]], cwd=team.folder, env=environ, check=True)
     assert (team.folder / ".github/workflows/ci.yml").read_text() == "on: push\n"
 
 
