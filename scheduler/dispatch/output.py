@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from ...mail.log.blobs import BlobMissing, Blobs
 from ...personas.agents.stream import read_stream
@@ -50,8 +50,8 @@ class DispatchOutput:
     results: tuple[TaskResult, ...]
     total_time_ms: int
     trace_index: str | None
-    branch: str | None = None
-    landed: int = 0
+    branch: str | None
+    landed: int
 
     @property
     def status(self) -> str:
@@ -78,8 +78,8 @@ class DispatchOutput:
             "trace_index": self.trace_index,
         }
 
-    def __await__(self) -> Generator[None, None, Self]:
-        """Let callers that are coroutines write `await dispatcher.dispatch(tasks)`; the work was done before that."""
+    def __await__(self) -> Generator[Any, None, DispatchOutput]:
+        """Return the output, as it is there; one that is under way is a `PendingOutput`."""
         yield from ()
         return self
 
