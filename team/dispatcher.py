@@ -180,7 +180,7 @@ class ParallelDispatcher:
     def _carry_out(
         self, context: Context, found: DispatchState, draft: Draft, stop: threading.Event, **given: Any
     ) -> DispatchOutput:
-        running = Dispatch(context, found, **given, stop=stop, tell=self._say)
+        running = Dispatch(context, found, **given, stop=stop, listener=self._say)
         running.traces.prepare()
         self._running.append(running)
         if self.stop.is_set() or stop.is_set():

@@ -22,6 +22,7 @@ from team_mail.personas.agent import Job, Outcome
 from team_mail.personas.agents.function import FunctionAgent
 from team_mail.personas.agents.scripted import ScriptedAgent
 from team_mail.scheduler.dispatch.output import DispatchOutput, index, trace
+from team_mail.scheduler.dispatch.traces import Traces
 from team_mail.scheduler.errors import InvalidTasks, NoSuchRun, NotLeader, NotReady
 from team_mail.scheduler.leader import Leader
 from team_mail.scheduler.sprint.control import stop_run
@@ -384,6 +385,25 @@ def test_traces_and_index_are_what_the_log_tells(desk):
     assert written == index(found, given.tasks, given.config, lambda name: str(desk.traces / f"{name}.json"))
     assert [*written] == ["correlation_id", "dispatch_timestamp", "total_time_ms", "task_count", "config", "tasks"]
     assert written["correlation_id"] == done.correlation_id
+
+
+def test_two_dispatches_of_one_second_write_two_indices(desk):
+    """Both would be named by that second: the later one adds its short id, and neither replaces the other."""
+    tasks = [task("a")]
+    outputs = [desk.run(echo, *tasks) for _ in range(2)]
+    context, _ = open_for_dispatch(desk.home)
+    states = [read_dispatch(context.mailbox, output.correlation_id) for output in outputs]
+    for state in states:
+        state.sitting = "2026-01-02T03:04:05.678901Z"
+
+    traces = Traces(str(desk.traces), context.mailbox.blobs)
+    paths = [traces.write_index(state, tasks, DispatchConfig()) for state in states]
+
+    assert [Path(path).name for path in paths] == [
+        "dispatch-20260102_030405.json", f"dispatch-20260102_030405_{states[1].short}.json",
+    ]  # fmt: skip
+    written = [json.loads(Path(path).read_text())["correlation_id"] for path in paths]
+    assert written == [output.correlation_id for output in outputs]
 
 
 def test_a_link_in_the_folder_of_traces_is_replaced_and_not_followed(desk):
