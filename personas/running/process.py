@@ -116,18 +116,15 @@ def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: RunLimits
     reason, code, number = ended["reason"], ended["exit"], ended["signal"]
     detail = {
         "ended": f"killed by {_signal(number)}" if number else f"exit {code}",
-        "timeout": f"no end within {span(job.timeout)}",
-        "stopped": "stopped",
-        "quota": f"more than {_size(limits.workspace)} in its workspace",
+        OutcomeStatus.TIMEOUT: f"no end within {span(job.timeout)}",
+        OutcomeStatus.STOPPED: "stopped",
+        OutcomeStatus.QUOTA: f"more than {_size(limits.workspace)} in its workspace",
         "unstartable": f"cannot start {program}: {ended['error']}",
     }[reason]
     status = {
         "ended": OutcomeStatus.OK if code == 0 else OutcomeStatus.FAILED,
-        "timeout": OutcomeStatus.TIMEOUT,
-        "stopped": OutcomeStatus.STOPPED,
-        "quota": OutcomeStatus.QUOTA,
         "unstartable": OutcomeStatus.FAILED,
-    }[reason]
+    }.get(reason) or OutcomeStatus(reason)
     notes = [detail]
     if ended["survivors"] and reason == "ended":
         plural = "" if ended["survivors"] == 1 else "es"
