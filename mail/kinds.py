@@ -9,42 +9,55 @@ from enum import IntEnum, StrEnum
 from typing import Self
 
 
+class _Described(str):
+    """The name of an event kind with one sentence about it."""
+
+    __slots__ = ("meaning",)
+    meaning: str
+
+
+def _kind(name: str, meaning: str) -> _Described:
+    described = _Described(name)
+    described.meaning = meaning
+    return described
+
+
 class EventKind(StrEnum):
     """A kind of event: its name in the log, and one sentence about it for the table in the documentation."""
 
     meaning: str
 
-    def __new__(cls, name: str, meaning: str) -> Self:
+    def __new__(cls, described: _Described) -> Self:
         """Make a member whose value is the name alone."""
-        member = str.__new__(cls, name)
-        member._value_ = name
-        member.meaning = meaning
+        member = str.__new__(cls, described)
+        member._value_ = str(described)
+        member.meaning = described.meaning
         return member
 
 
 class LogKind(EventKind):
     """What the log records about itself."""
 
-    OPENED = "log.opened", "The log was created."
-    SEALED = "log.sealed", "The active segment was closed; the next one continues the chain."
-    RECOVERED = "log.recovered", "Bytes after the last whole line were cut and kept in quarantine."
-    REPAIRED = "log.repaired", "Damaged lines were taken out by `team-mail repair`."
+    OPENED = _kind("log.opened", "The log was created.")
+    SEALED = _kind("log.sealed", "The active segment was closed; the next one continues the chain.")
+    RECOVERED = _kind("log.recovered", "Bytes after the last whole line were cut and kept in quarantine.")
+    REPAIRED = _kind("log.repaired", "Damaged lines were taken out by `team-mail repair`.")
 
 
 class MailKind(EventKind):
     """What happens to a message. Except for the first and the last, each is about one recipient."""
 
-    SENT = "mail.sent", "A message was sent."
-    READ = "mail.read", "The recipient has read the message."
-    UNREAD = "mail.unread", "The recipient marked the message unread."
-    ACKED = "mail.acked", "The recipient acknowledged the message."
-    ARCHIVED = "mail.archived", "The recipient archived the message."
-    UNARCHIVED = "mail.unarchived", "The recipient took the message out of the archive."
-    TRASHED = "mail.trashed", "The recipient put the message into the trash."
-    RESTORED = "mail.restored", "The recipient took the message out of the trash."
-    TAGGED = "mail.tagged", "The recipient added a tag."
-    UNTAGGED = "mail.untagged", "The recipient removed a tag."
-    BOUNCED = "mail.bounced", "The message could not be delivered: the recipient is not on the team any more."
+    SENT = _kind("mail.sent", "A message was sent.")
+    READ = _kind("mail.read", "The recipient has read the message.")
+    UNREAD = _kind("mail.unread", "The recipient marked the message unread.")
+    ACKED = _kind("mail.acked", "The recipient acknowledged the message.")
+    ARCHIVED = _kind("mail.archived", "The recipient archived the message.")
+    UNARCHIVED = _kind("mail.unarchived", "The recipient took the message out of the archive.")
+    TRASHED = _kind("mail.trashed", "The recipient put the message into the trash.")
+    RESTORED = _kind("mail.restored", "The recipient took the message out of the trash.")
+    TAGGED = _kind("mail.tagged", "The recipient added a tag.")
+    UNTAGGED = _kind("mail.untagged", "The recipient removed a tag.")
+    BOUNCED = _kind("mail.bounced", "The message could not be delivered: the recipient is not on the team any more.")
 
 
 class ExitCode(IntEnum):
