@@ -114,8 +114,8 @@ def figures(found: WorkPlan) -> Iterator[tuple[str, str]]:
     yield f"on {counted(found.workers, 'worker')}", f"{span(found.parallel)}{saved}; the number is {found.chosen}"
     if not same(found.ordered, found.parallel):
         yield "", f"{span(found.ordered)} with conflicting tasks in order, as --tasks has them"
-    if found.unwalled is not None and not same(found.unwalled, found.parallel):
-        yield "", f"{span(found.unwalled)} if no phase waited for the one before it"
+    if found.without_barriers is not None and not same(found.without_barriers, found.parallel):
+        yield "", f"{span(found.without_barriers)} if no phase waited for the one before it"
     if found.by_hand:
         yield "by hand", f"{span(found.by_hand)}, which is not counted"
     if found.critical_path:
