@@ -3,7 +3,7 @@
 They print nothing and never exit; what goes wrong is raised as an error of the package. Long acts tell a listener of
 their progress, and end early when what `interrupts` hands out is called.
 
-- sprints: preview_tick, preview_sprint, tick, sprint, run, check_members
+- sprints: preview_tick, preview_sprint, tick, run_sprint, run, check_members
 - records: status, history, report
 - control: stop, pause, resume, approve, land, weave
 - dispatches: read_tasks, read_config, preview, dispatch, resume, replayed

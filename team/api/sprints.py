@@ -13,7 +13,7 @@ from ...scheduler.leader import Leader
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
 from ...scheduler.sprint.decide import ASKED, StartRequest
-from ...scheduler.sprint.loop import run_sprint
+from ...scheduler.sprint.loop import run_sprint as run_to_end
 from ...scheduler.sprint.plan import TickPlan
 from ...scheduler.sprint.preview import Preview, look_ahead
 from ...scheduler.sprint.tick import Ticker
@@ -85,7 +85,7 @@ def preview_tick(context: Context, mode: str = AUTO) -> Preview:
 
 
 def preview_sprint(context: Context, mode: str = AUTO, base: str | None = None) -> Preview:
-    """Say what the first tick of a sprint started now would do; nothing is written. As `sprint` otherwise."""
+    """Say what the first tick of a sprint started now would do; nothing is written. As `run_sprint` otherwise."""
     return look_ahead(_ticker(context, base=base), StartRequest(ASKED, mode))
 
 
@@ -116,7 +116,7 @@ def tick(
     return TickResult(done.plan, bool(reasons))
 
 
-def sprint(
+def run_sprint(
     context: Context,
     mode: str = AUTO,
     *,
@@ -138,7 +138,7 @@ def sprint(
     check_members(context)
     ticker = _ticker(context, listener, base)
     with Leader(context.home / "work"), interrupts(ticker.dispatcher.end) as reasons:
-        summary = run_sprint(ticker, StartRequest(ASKED, mode))
+        summary = run_to_end(ticker, StartRequest(ASKED, mode))
     if reasons:
         return SprintResult(summary, interrupted=True)
     if summary and summary.outcome:

@@ -133,7 +133,7 @@ def sprint(
     for left_out in session.notes(context):
         note("scheduler", f"note: {left_out}")
     with Show(quiet=quiet) as show:
-        done = sprints.sprint(context, mode.value, base=base, listener=show.on_progress, interrupts=session.ending)
+        done = sprints.run_sprint(context, mode.value, base=base, listener=show.on_progress, interrupts=session.ending)
     _show_sprint(done, as_json)
 
 

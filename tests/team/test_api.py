@@ -83,7 +83,7 @@ def scripted(team, monkeypatch):
 
 def ended(context):
     """The context of a team whose first sprint has ended."""
-    assert sprints.sprint(opening.open_team(context.home, {})).converged
+    assert sprints.run_sprint(opening.open_team(context.home, {})).converged
     return context
 
 
@@ -136,7 +136,7 @@ def test_a_sprint_is_looked_at_run_and_told(scripted, shown):
     assert shown("scheduler", "sprint", "--dry-run", "--json") == asked.document()
     assert shown("scheduler", "--dry-run", "--json") == sprints.preview_tick(scripted).document()
     heard = []
-    done = sprints.sprint(scripted, listener=heard.append)
+    done = sprints.run_sprint(scripted, listener=heard.append)
     assert done.converged
     assert {each.launch.persona for each in heard if isinstance(each, RunEnded)} == {"ann", "bob", "cyd"}
     (summed,) = records.history(scripted).sprints
@@ -164,8 +164,8 @@ def test_an_interrupted_sprint_says_so_and_goes_on_later(scripted):
         end()
         yield [15]
 
-    assert sprints.sprint(scripted, interrupts=at_once).interrupted
-    assert sprints.sprint(scripted).converged
+    assert sprints.run_sprint(scripted, interrupts=at_once).interrupted
+    assert sprints.run_sprint(scripted).converged
 
 
 def test_a_team_is_led_until_it_is_interrupted(scripted):
@@ -193,7 +193,7 @@ def test_nobody_to_launch_is_said_before_anything_starts(scripted, team):
     for path in (team.home / "personas").iterdir():
         path.unlink()
     with pytest.raises(NotReady, match="nobody on the roster"):
-        sprints.sprint(opening.open_team(team.home, {}))
+        sprints.run_sprint(opening.open_team(team.home, {}))
 
 
 def test_people_steer(team, scripted):
@@ -205,7 +205,7 @@ def test_people_steer(team, scripted):
         assert job.stop.wait(30)
 
     context = team.context({"ann": hang})
-    thread = threading.Thread(target=lambda: told.append(sprints.sprint(context)))
+    thread = threading.Thread(target=lambda: told.append(sprints.run_sprint(context)))
     thread.start()
     assert started.wait(30)
     stopping = control.stop(context, "ann", "you")
@@ -226,7 +226,7 @@ def test_a_held_patch_is_approved(team):
         (job.workspace / ".github" / "workflows" / "x.yml").write_text("on: push\n")
 
     context = team.context({"ann": workflow})
-    assert sprints.sprint(context).summary.held == ("ann",)
+    assert sprints.run_sprint(context).summary.held == ("ann",)
     assert control.approve(context, "ann", "you").document()["files"] == [".github/workflows/x.yml"]
 
 
@@ -284,7 +284,7 @@ def test_a_run_of_a_sprint_is_traced_by_the_beginning_of_its_id(team, shown):
     )
     context = opening.open_team(team.home, {})
     context.mailbox.send(Letter("bob", ["ann"], "Please look"))
-    assert sprints.sprint(context).converged
+    assert sprints.run_sprint(context).converged
     run = next(run for run in context.state().runs if run.persona == "ann")
     found = traces.trace(context, run.id[:8])
     assert found.document()["mail"][0]["subject"] == "Please look"
@@ -340,7 +340,7 @@ def test_a_plan_is_drawn_and_its_tasks_are_dispatchable(team, shown):
     assert shown("team", "plan", "roadmap.yaml", "--tasks") == plans.tasks_of(work, text).document()
     (team.home / "team.toml").write_text('[agents.shell]\ncommand = ["true"]\n')
     context = opening.open_team(team.home, {})
-    assert sprints.sprint(context).converged
+    assert sprints.run_sprint(context).converged
     assert len(plans.plan(plans.forecast(context)).items) == 3
 
 
