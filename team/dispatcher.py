@@ -206,8 +206,8 @@ def _give_up(context: Context, found: DispatchState) -> None:
     sweep([one.run for one in lost])
     drafts: list[Draft] = []
     for one in lost:
-        data = {"persona": one.told["persona"], "why": "its dispatch was cut off", "orderly": False}
-        data |= {"dispatch": found.id, "task": one.told["task"]}
+        data = {"persona": one.start["persona"], "why": "its dispatch was cut off", "orderly": False}
+        data |= {"dispatch": found.id, "task": one.start["task"]}
         drafts.append(Draft("run.lost", "scheduler", run=one.run, data=data))
     for event in context.append(drafts):
         found.add(fact_of(event._asdict()))

@@ -106,7 +106,7 @@ def told(found: DispatchState, task: Task, blobs: Blobs, trace_file: str | None)
 def output_of(found: DispatchState, task: str, blobs: Blobs) -> Any:
     """Return what a task's last run gave as its result; an empty object where it gave none. Raises BlobMissing."""
     attempts = found.of(task)
-    output = held(blobs, attempts[-1].said, "result") if attempts else None
+    output = held(blobs, attempts[-1].result, "result") if attempts else None
     return {} if output is None else output
 
 
@@ -120,11 +120,11 @@ def trace(found: DispatchState, task: Task, blobs: Blobs) -> dict[str, Any]:
     return {
         "task_id": one.task_id,
         "agent": one.agent,
-        "input": held(blobs, last.told, "input") if last else task.input_data,
+        "input": held(blobs, last.start, "input") if last else task.input_data,
         "output": one.output,
         "error": one.error,
         "execution_time_ms": one.execution_time_ms,
-        "mcp_calls": _calls(last.said, blobs) if last else [],
+        "mcp_calls": _calls(last.result, blobs) if last else [],
         "timestamp": found.ends[task.task_id].ts if task.task_id in found.ends else found.last,
     }
 
