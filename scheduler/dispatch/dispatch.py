@@ -55,7 +55,7 @@ class Dispatch:
         self.tasks = {task.task_id: task for task in tasks}
         self.found, self.config, self.agents, self.stop, self.listener = found, config, agents, stop, listener
         self._turn = threading.Lock()
-        self.context = context = replace(context, heard=self._heard)
+        self.context = context = replace(context, on_append=self._heard)
         self._landing = Landing(context, found, stop, self._is_last, listener)
         self._mails = Mails(context.mailbox, found)
         self.traces = Traces(config.trace_dir, context.mailbox.blobs)
