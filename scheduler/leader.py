@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -64,14 +66,22 @@ def leading(folder: Path) -> dict[str, Any] | None:
 
 
 def myself() -> dict[str, Any]:
-    """Name this process so that no other is ever taken for it: boot, pid, and when it started."""
-    return {"boot": _boot(), "pid": os.getpid(), "start": _started(os.getpid())}
+    """Name this process so that no other is ever taken for it: host, boot, pid, and when it started."""
+    return {"host": _host(), "boot": _boot(), "pid": os.getpid(), "start": _started(os.getpid())}
 
 
 def alive(told: Mapping[str, Any]) -> bool:
-    """Tell whether the process that `myself` named is still there, and not another with its pid."""
+    """Tell whether the process that `myself` named is still there, and not another with its pid.
+
+    The boot id says which host it is; the host's name is for people, and missing in older logs.
+    """
     pid = told.get("pid")
     return isinstance(pid, int) and told.get("boot") == _boot() and told.get("start") == _started(pid)
+
+
+@cache
+def _host() -> str:
+    return socket.gethostname()
 
 
 def _boot() -> str:

@@ -166,7 +166,7 @@ def test_every_variable_of_a_prompt_stands_in_the_table():
     persona = parse_persona("{{ unknown }}", Path("ann.md"))
     with pytest.raises(PersonaError) as raised:
         write_prompt(persona, [], Situation(1, 1, "r", "b", "t", "you", (), "shop"))
-    known = str(raised.value).partition("there are ")[2].split(", ")
+    known = str(raised.value).partition("the variables are ")[2].split(", ")
 
     assert {name for names, _ in rows(section(PERSONAS, "## Variables")) for name in spans(names)} == set(known)
 

@@ -6,7 +6,6 @@ It is read from the log alone, so a forecast is as good as what the team has beh
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import islice
 from statistics import median
 
 from ...mail.globs import escape
@@ -14,7 +13,6 @@ from ...mail.units import counted
 from ..errors import NotReady
 from ..state.facts import Patch, Run
 from ..state.sprints import State
-from ..tasks.task import MAX_LIST
 from .item import Item, Phase, Roadmap
 
 _AGAIN = "Do the work of your role, as in the sprints before this one."
@@ -49,4 +47,4 @@ def _item(persona: str, runs: Sequence[Run], patches: Sequence[Patch]) -> Item |
     files = dict.fromkeys(escape(file) for patch in reversed(latest) for file in patch.files)
     estimate = median(well or [run.seconds for run in runs if run.seconds])
     title = f"as in {counted(len(runs), 'run')} that made {counted(len(usable), 'change')}"
-    return Item(persona, title, 0, estimate, persona, tuple(islice(files, MAX_LIST)), description=_AGAIN)
+    return Item(persona, title, 0, estimate, persona, tuple(files), description=_AGAIN)

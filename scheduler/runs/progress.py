@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...personas.agent import Outcome
 from ..progress import Progress
 from .launch import Launch
+from .run import RunResult
 
 
 @dataclass(frozen=True)
@@ -23,3 +24,15 @@ class RunEnded(Progress):
     launch: Launch
     outcome: Outcome
     files: int = 0
+
+
+def run_started(launch: Launch) -> RunStarted:
+    """Return what a listener is told when a run starts."""
+    return RunStarted(f"{launch.name} (attempt {launch.attempt}): running", launch)
+
+
+def run_ended(launch: Launch, result: RunResult) -> RunEnded:
+    """Return what a listener is told when a run has ended."""
+    outcome = result.outcome
+    text = f"{launch.name} (attempt {launch.attempt}): {outcome.status} after {outcome.seconds:.1f} s, {outcome.detail}"
+    return RunEnded(text, launch, outcome, len(result.captured.files) if result.captured else 0)

@@ -1,4 +1,4 @@
-"""`team.toml` with the line of every key: `tomllib` gives the values, and a scanner of its tokens finds the places."""
+"""`team.toml` with the line of every key: `tomllib` parses the values, and a scanner of the tokens finds the lines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError
+from ..problems import line_of
 
 Key = tuple[str, ...]
 _TOKEN = re.compile(
@@ -20,55 +21,58 @@ _TOKEN = re.compile(
 
 
 @dataclass(frozen=True)
-class Written:
-    """What a file says: its values as TOML gives them, and on which line each key or table begins."""
+class TomlFile:
+    """A file's values as `tomllib` returns them, and the line on which each key or table begins."""
 
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     lines: dict[Key, int] = field(default_factory=dict[Key, int])
 
     def line(self, key: Key) -> int:
         """Return the line of a key, or that of the nearest table around it."""
-        while key and key not in self.lines:
-            key = key[:-1]
-        return self.lines.get(key, 1)
+        return line_of(self.lines, key)
 
 
-def read_toml(path: Path) -> Written:
-    """Read a settings file; one that is not there says nothing. Raises SettingsError with the line of a mistake."""
+def read_toml(path: Path) -> TomlFile:
+    """Read a settings file; a missing file is an empty one. Raises SettingsError with the line of a mistake."""
     try:
-        text = path.read_text(encoding="utf-8")
-        return Written(tomllib.loads(text), key_lines(text))
+        return parse_toml(path.read_text(encoding="utf-8"), path.name)
     except FileNotFoundError:
-        return Written()
+        return TomlFile()
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise SettingsError(f"{path.name}:{line}: not UTF-8; convert the file (iconv -f latin1 -t utf-8)") from None
+
+
+def parse_toml(text: str, name: str) -> TomlFile:
+    """Parse the text of the settings file `name`. Raises SettingsError with the line of a mistake."""
+    try:
+        return TomlFile(tomllib.loads(text), key_lines(text))
     except RecursionError:
-        raise SettingsError(f"{path.name}:1: lists or tables nested too deep") from None
+        raise SettingsError(f"{name}:1: lists or tables nested too deep") from None
     except ValueError as error:
-        raise SettingsError(_syntax(path, text, str(error))) from None  # pyright: ignore[reportPossiblyUnboundVariable]
+        raise SettingsError(_syntax(name, text, str(error))) from None
 
 
-def _syntax(path: Path, text: str, said: str) -> str:
-    """Put the line of a syntax error in front, where tomllib says it behind."""
-    match = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", said)
+def _syntax(name: str, text: str, message: str) -> str:
+    """Put the line of a syntax error in front; tomllib puts it at the end of its message."""
+    match = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
     line = match[1] if match and match[1] else text.count("\n") + 1
     column = f" at column {match[2]}" if match and match[2] else ""
-    what = said[: match.start()] if match else said
-    return f"{path.name}:{line}: {what[:1].lower()}{what[1:]}{column}; correct the TOML there"
+    what = message[: match.start()] if match else message
+    return f"{name}:{line}: {what[:1].lower()}{what[1:]}{column}; correct the TOML there"
 
 
 def key_lines(text: str) -> dict[Key, int]:
-    """Find the line of every key and table in valid TOML; of several with one name, the first."""
+    """Find the line of every key and table in valid TOML; the first line if a table is written several times."""
     scanner = _Scanner(text)
     scanner.document()
     return scanner.lines
 
 
 class _Scanner:
-    """One pass over the tokens of a TOML document that is known to be valid."""
+    """Makes one pass over the tokens of a valid TOML document."""
 
     def __init__(self, text: str) -> None:
         self.lines: dict[Key, int] = {}
@@ -98,7 +102,7 @@ class _Scanner:
         return key
 
     def _key(self, table: Key) -> Key:
-        """Read `a.b."c d"`, and note the line for it and for every table that it makes on the way."""
+        """Read `a.b."c d"`, and record the line of it and of every table that it creates."""
         key = table
         while True:
             key = (*key, _name(self._word))
@@ -122,13 +126,13 @@ class _Scanner:
             while self._word and self._word not in ",]}\n":
                 self._next()
 
-    def _many(self, end: str, one: Callable[[], None]) -> None:
+    def _many(self, end: str, read_entry: Callable[[], None]) -> None:
         self._next()
         while self._word != end:
             if self._word in ",\n":
                 self._next()
             else:
-                one()
+                read_entry()
         self._next()
 
 
@@ -141,5 +145,5 @@ def _tokens(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _name(token: str) -> str:
-    """Return the key that a token writes, quoted or bare."""
+    """Return the key of a token, quoted or bare."""
     return next(iter(tomllib.loads(f"{token} = 0"))) if token[0] in "\"'" else token

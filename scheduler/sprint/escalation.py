@@ -11,7 +11,7 @@ from ...mail.units import counted
 from ..context import Context
 from ..errors import BranchMoved
 from ..kinds import Kind, SprintOutcome
-from ..landing.base import land
+from ..landing.base import fast_forward_base
 from ..landing.integrate import gates_of
 from ..state.facts import Run
 from ..state.sprints import State
@@ -138,7 +138,7 @@ def _landing(context: Context, state: State, result: Summary) -> Iterator[str]:
             yield f"  scheduler land {result.sprint}        moves it all the same"
             return
         try:
-            branch, commit, _ = land(context, state, result.sprint)
+            branch, commit, _ = fast_forward_base(context, state, result.sprint)
             yield f"auto_land moved {branch} to {commit[:12]}."
         except BranchMoved as error:
             yield f"auto_land did not move the base branch: {error}."

@@ -14,7 +14,7 @@ from ...personas.running.sweep import sweep
 from ..context import Context
 from ..errors import NotReady
 from ..kinds import Kind, RunStatus
-from ..landing.integrate import Integration, PatchesWoven, integrate, settled
+from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate
 from ..landing.record import record
 from ..leader import myself
 from ..progress import Listener, silent
@@ -136,10 +136,10 @@ class Ticker:
         if plan.lost:
             self._lose(plan)
         if not plan.weave:
-            settled(self.context, sprint)
+            ensure_branch(self.context, sprint)
             return None
         integration = integrate(self.context, state, plan.weave, self.dispatcher.stop, self.listener)
-        record(self.context, state, integration)
+        record(self.context, integration)
         self.listener(PatchesWoven(f"weave: {len(integration.woven.landed)} landed", integration))
         return integration
 
@@ -162,7 +162,7 @@ class Ticker:
         sprint = _open_sprint(state)
         spent = (self.context.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
         left = max(1.0, self.context.settings.sprint.deadline - spent)
-        base = settled(self.context, sprint)
+        base = ensure_branch(self.context, sprint)
         self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left))
 
 

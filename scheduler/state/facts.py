@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from ..kinds import PatchStatus, RunStatus
 
 OPEN = RunStatus.OPEN
-PENDING = PatchStatus.PENDING
 
 
 class Mail(NamedTuple):

@@ -108,14 +108,14 @@ def approve(run: Annotated[str, typer.Argument(help="The run whose patch is held
 def land(number: Annotated[int, typer.Argument(help="The sprint's number; 0 is the last one.", min=0)] = 0) -> None:
     """Fast-forward the base branch to what a sprint has woven; refuse if the base has moved."""
     from ...mail.units import counted
-    from ...scheduler.landing.base import land as take
+    from ...scheduler.landing.base import fast_forward_base
     from ...scheduler.sprint.control import by_people_only
     from .. import session
 
     by_people_only("scheduler land")
     context = session.context()
     state = context.state()
-    branch, commit, gained = take(context, state, number or state.number)
+    branch, commit, gained = fast_forward_base(context, state, number or state.number)
     further = f"{counted(gained, 'commit')} further" if gained else "as it was before"
     typer.echo(f"{branch} is at {commit[:12]} now, {further}")
 

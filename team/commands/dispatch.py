@@ -185,7 +185,7 @@ def _dispatcher(config: dict[str, Any], agent: str | None, base: str | None) -> 
     problems = Problems()
     told = read_table(DispatchConfig, config, ("config",), problems, "the config")
     if told is None:
-        raise InvalidTasks(problems.told())
+        raise InvalidTasks(problems.messages())
     return ParallelDispatcher(told, agent=agent, base=base)
 
 
