@@ -1,4 +1,4 @@
-"""Everything that a tick works with, put together once: mail, repository, roster, settings, agents, clock."""
+"""Everything that a step of the scheduler works with: mail, repository, roster, settings, agents, clock."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from ..personas.persona import Persona
 from ..personas.roster import Roster
 from ..personas.workspace import Mirror
 from .errors import NotReady
+from .kinds import RunStatus
 from .leader import alive
 from .settings.settings import Settings
+from .state.recent import RecentState
 from .state.sprints import State, state_of
 
 
 class Member(NamedTuple):
-    """A persona that takes part, as much of it as a decision needs: its id, and the agent that plays it."""
+    """A persona that takes part in sprints: its id, and the agent that plays it."""
 
     id: str
     agent: str
@@ -33,9 +35,10 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """A team at work on a repository. `top` is the checkout, of which only the path is used.
+    """A team at work on a repository: what every step of the scheduler is given.
 
-    `heard` is told what was written here, once it is durable.
+    `home` is the team's `.team` folder, `top` the checkout, of which only the path is used. `on_append` is called with
+    the events that were written here, once they are durable.
     """
 
     home: Path
@@ -47,47 +50,54 @@ class Context:
     agents: Mapping[str, Agent]
     mirror: Mirror
     clock: Clock = field(default_factory=SystemClock)
-    heard: Callable[[Sequence[Event]], object] = lambda _: None
+    on_append: Callable[[Sequence[Event]], object] = lambda _: None
+    _recent: RecentState = field(default_factory=RecentState, init=False, repr=False, compare=False)
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """Who takes part in sprints, and the agent that plays each; never the human, whatever the file says."""
+        """The personas that take part in sprints, each with the agent that plays it; never the human."""
         default, human = self.settings.team.agent, self.settings.team.human
-        return tuple(Member(one.id, one.agent or default) for one in self.roster.scheduled if one.id != human)
+        scheduled = (persona for persona in self.roster.scheduled if persona.id != human)
+        return tuple(Member(persona.id, persona.agent or default) for persona in scheduled)
 
     def persona(self, id: str) -> Persona:
-        """Return one of the roster. Raises NotReady for one that has left it."""
-        if found := self.roster.get(id):
-            return found
+        """Return a persona of the roster. Raises NotReady if it has left the roster."""
+        if persona := self.roster.get(id):
+            return persona
         raise NotReady(f"no persona {id!r} on the roster; it was there when the sprint began: restore its file")
 
     def state(self, *, whole: bool = True) -> State:
-        """Read where things stand: since the team's beginning, or as much of it as a tick must know."""
-        state = state_of(self.mailbox, [member.id for member in self.members], whole=whole)
-        dead = frozenset(run.id for run in state.runs if run.status == "open" and not alive(run.supervisor))
+        """Return where things stand: since the team's beginning, or as much of it as a tick needs to know.
+
+        What a tick needs is read from the log once, and again only after somebody else has written.
+        """
+        names = [member.id for member in self.members]
+        state = state_of(self.mailbox, names) if whole else self._recent.read(self.mailbox, self.mailbox.log, names)
+        dead = frozenset(run.id for run in state.runs if run.status == RunStatus.OPEN and not alive(run.supervisor))
         return replace(state, dead=dead)
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """Write facts, durably, in one go."""
-        written = self.mailbox.log.append(drafts)
-        self.heard(written)
-        return written
+        """Append events to the log in one go; they are durable when this returns. Raises LogError."""
+        events = self.mailbox.log.append(drafts)
+        self._recent.add(events)
+        self.on_append(events)
+        return events
 
     def troubles(self, agents: Sequence[str], base: str | None = None) -> list[str]:
-        """Say what keeps these agents from being started, each by name.
+        """Name what keeps these agents from being started, one line for each agent that has a problem.
 
-        `base` is the commit that workspaces will be clones of: by default the team's, empty outside of a repository.
+        `base` is the commit that workspaces are cloned from, the team's base by default, empty outside a repository.
         """
-        found: list[str] = []
+        troubles: list[str] = []
         for name in dict.fromkeys(agents):
             if name not in self.agents:
-                found.append(f"no agent {name!r}: write [agents.{name}] with its command into team.toml")
-            elif trouble := self.agents[name].trouble() or self._not_in_base(name, base):
-                found.append(trouble)
-        return found
+                troubles.append(f"no agent {name!r}: write [agents.{name}] with its command into team.toml")
+            elif trouble := self.agents[name].trouble() or self._missing_in_base(name, base):
+                troubles.append(trouble)
+        return troubles
 
-    def _not_in_base(self, name: str, base: str | None) -> str | None:
-        """Say that a command of the repository's own is not in the commit that workspaces are clones of."""
+    def _missing_in_base(self, name: str, base: str | None) -> str | None:
+        """Name a command of the repository's own that is not in the commit that workspaces are cloned from."""
         agent = self.agents[name]
         program = agent.command[0] if isinstance(agent, CommandAgent) and agent.command else ""
         if "/" not in program or Path(program).is_absolute() or "{" in program or base == "":
@@ -98,27 +108,27 @@ class Context:
         return f"agent {name}: {program} is not in {where}: commit it, or give a full path"
 
     def branch_trouble(self, branch: str) -> str | None:
-        """Say what keeps a sprint's branch from being made."""
+        """Name what keeps a sprint's branch from being created."""
         for name in (branch, branch.partition("/")[0]):
             if self.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{name}").returncode == 0:
                 return f"there is already a branch {name}, which this team's sprints did not make; rename it"
         return None
 
     def gate_troubles(self) -> list[str]:
-        """Say which gates cannot be run, for want of their command, each by name."""
-        found: list[str] = []
+        """Name the gates whose command cannot be found, one line each."""
+        troubles: list[str] = []
         for name, gate in self.settings.gates.items():
             program = gate.command[0]
             if "/" not in program and shutil.which(program) is None:
-                found.append(f"gate {name}: {program!r} is not in PATH; install it, or correct [gates.{name}]")
-        return found
+                troubles.append(f"gate {name}: {program!r} is not in PATH; install it, or correct [gates.{name}]")
+        return troubles
 
     def base(self, branch: str | None = None) -> str:
-        """Return the commit that a new sprint starts from. Raises NotReady where the branch is not there."""
+        """Return the commit that a new sprint starts from. Raises NotReady if there is no such branch."""
         name = branch or self.settings.team.base
-        found = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        if found.returncode:
-            there = self.git.line("for-each-ref", "--count=5", "--format=%(refname:short)", "refs/heads").split("\n")
-            known = f"there are {', '.join(there)}" if there != [""] else "commit something first"
-            raise NotReady(f"no branch {name!r} to start from; {known}; set base in [team] of team.toml")
-        return found.stdout.decode().strip()
+        parsed = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        if parsed.returncode == 0:
+            return parsed.stdout.decode().strip()
+        branches = self.git.line("for-each-ref", "--count=5", "--format=%(refname:short)", "refs/heads").split("\n")
+        known = f"there are {', '.join(branches)}" if branches != [""] else "commit something first"
+        raise NotReady(f"no branch {name!r} to start from; {known}; set base in [team] of team.toml")

@@ -1,14 +1,15 @@
-"""What can stop a sprint; the tree goes on from `mail/errors.py` and `personas/errors.py`.
+"""The errors of the engine; the tree continues those of `mail/errors.py` and `personas/errors.py`.
 
 TeamMailError
 ├── UsageError
-│   ├── SettingsError    a key or value in team.toml, the environment or a flag that is not one
-│   ├── NotReady         something a sprint needs is missing: said before anything starts
-│   ├── InvalidTasks     tasks or a roadmap that cannot be carried out: everything that is wrong with them
+│   ├── SettingsError    an invalid key or value in team.toml, the environment or a flag
+│   ├── NotReady         something that a sprint needs is missing; raised before anything starts
+│   ├── InvalidTasks     tasks or a roadmap that cannot be carried out, with every problem
 │   └── NoSuchRun        no run, sprint, patch or dispatch has that name
-├── MissingOutput        a task refers to what another did not give; it lives in task_reference.py
-├── Stopped              told to end while a gate was at work; nothing of the weave is on record
+├── MissingOutput        a task refers to a result that another task did not give; it lives in tasks/references.py
+├── Stopped              the scheduler was stopped while a gate was at work; nothing of the weave was recorded
 ├── NotLeader            another scheduler leads this team
+├── NoProgress           a tick changed nothing, so every further tick would repeat it
 └── BranchMoved          somebody moved a branch that the weaver was about to move
 """
 
@@ -20,7 +21,7 @@ from ..mail.errors import TeamMailError, UsageError
 
 
 class SettingsError(UsageError):
-    """A setting that is not one; the message names key, line and what may stand there."""
+    """An invalid setting; the message names the key, the line and the valid values."""
 
 
 class NotReady(UsageError):
@@ -28,7 +29,7 @@ class NotReady(UsageError):
 
 
 class InvalidTasks(UsageError):
-    """Tasks or a roadmap that cannot be carried out; nothing was started. `problems` are all that was found."""
+    """Tasks or a roadmap that cannot be carried out; nothing was started. `problems` has one line for each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -40,13 +41,17 @@ class NoSuchRun(UsageError):
 
 
 class Stopped(TeamMailError):
-    """The scheduler was told to end while a gate was at work; the next one weaves again."""
+    """The scheduler was stopped while a gate was at work; the next one weaves again."""
 
     exit_code = 130
 
 
 class NotLeader(TeamMailError):
     """Another scheduler leads this team; the message says which process."""
+
+
+class NoProgress(TeamMailError):
+    """A tick changed nothing, so every further tick would repeat it; the message names the tick and its work."""
 
 
 class BranchMoved(TeamMailError):

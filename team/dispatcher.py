@@ -246,8 +246,8 @@ def _give_up(context: Context, state: DispatchState) -> None:
     sweep([attempt.run for attempt in lost])
     drafts: list[Draft] = []
     for attempt in lost:
-        data = {"persona": attempt.told["persona"], "why": "its dispatch was cut off", "orderly": False}
-        data |= {"dispatch": state.id, "task": attempt.told["task"]}
+        data = {"persona": attempt.start["persona"], "why": "its dispatch was cut off", "orderly": False}
+        data |= {"dispatch": state.id, "task": attempt.start["task"]}
         drafts.append(Draft(Kind.RUN_LOST, "scheduler", run=attempt.run, data=data))
     for event in context.append(drafts):
         state.add(fact_of(event._asdict()))

@@ -59,7 +59,7 @@ class Dispatch:
         self.tasks = {task.task_id: task for task in tasks}
         self.state, self.config, self.agents, self.stop, self.listener = state, config, agents, stop, listener
         self._lock = threading.Lock()
-        self.context = context = replace(context, heard=self._add)
+        self.context = context = replace(context, on_append=self._add)
         self._landing = Landing(context, state, stop, self._is_last, listener)
         self.traces = Traces(config.trace_dir, context.mailbox.blobs)
         self._outputs = _Outputs(self)

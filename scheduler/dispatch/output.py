@@ -109,7 +109,7 @@ def task_result(dispatch: DispatchState, task: Task, blobs: Blobs, trace_file: s
 def output_of(dispatch: DispatchState, task: str, blobs: Blobs) -> Any:
     """Return the output of a task's last run, an empty object if it had none. Raises BlobMissing."""
     attempts = dispatch.of(task)
-    output = held(blobs, attempts[-1].said, "result") if attempts else None
+    output = held(blobs, attempts[-1].result, "result") if attempts else None
     return {} if output is None else output
 
 
@@ -123,11 +123,11 @@ def trace(dispatch: DispatchState, task: Task, blobs: Blobs) -> dict[str, Any]:
     return {
         "task_id": result.task_id,
         "agent": result.agent,
-        "input": held(blobs, last.told, "input") if last else task.input_data,
+        "input": held(blobs, last.start, "input") if last else task.input_data,
         "output": result.output,
         "error": result.error,
         "execution_time_ms": result.execution_time_ms,
-        "mcp_calls": _tool_calls(last.said, blobs) if last else [],
+        "mcp_calls": _tool_calls(last.result, blobs) if last else [],
         "timestamp": dispatch.ends[task.task_id].ts if task.task_id in dispatch.ends else dispatch.last,
     }
 

@@ -1,4 +1,4 @@
-"""The feature flag: whether a sprint runs all at once or one after the other, and the rule that says so."""
+"""The feature flag: whether a sprint runs in parallel or in sequence, and the rule that says so."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Protocol
 
-from ..kinds import Mode
-from ..state.facts import LOST, OPEN, Run, Sprint
+from ..kinds import Mode, RunStatus
+from ..state.facts import Run, Sprint
 
-_SMALLEST_BATCH = 2  # one run that fails is no sign that running at once is to blame
+_SMALLEST_BATCH = 2  # a single failed run does not show that running in parallel is to blame
 
 
 class ModeSettings(Protocol):
-    """What of the `[sprint]` table chooses the mode."""
+    """The settings of the `[sprint]` table that choose the mode."""
 
     @property
     def parallel(self) -> str | Sequence[int]:
@@ -32,34 +32,40 @@ class ModeSettings(Protocol):
         ...
 
 
-def mode_of(number: int, flag: ModeSettings, runs: Iterable[Run], asked: str, sprint: Sprint | None) -> tuple[str, str]:
-    """Return a sprint's mode and the rule that chose it: by hand, as it began, a fallback, or the flag."""
-    if asked != "auto":
-        return asked, f"--mode {asked}"
-    mode, rule = (sprint.mode, sprint.rule) if sprint else _flagged(number, flag)
-    if mode == Mode.PARALLEL and (fell := _fallback(runs, flag.fallback_above)):
-        return Mode.SEQUENTIAL, fell
+def mode_of(
+    number: int, settings: ModeSettings, runs: Iterable[Run], requested: str, sprint: Sprint | None
+) -> tuple[str, str]:
+    """Return the mode of sprint `number` and the rule that chose it.
+
+    `requested` is "auto" or a mode, which overrides everything; `sprint` is the sprint if it has begun, and keeps its
+    mode unless too many of its `runs` failed; a new sprint's mode is that of the settings.
+    """
+    if requested != "auto":
+        return requested, f"--mode {requested}"
+    mode, rule = (sprint.mode, sprint.rule) if sprint else _mode_in(settings, number)
+    if mode == Mode.PARALLEL and (fallback := _fallback(runs, settings.fallback_above)):
+        return Mode.SEQUENTIAL, fallback
     return mode, rule
 
 
-def _flagged(number: int, flag: ModeSettings) -> tuple[str, str]:
-    told = flag.parallel
-    if number in flag.sequential_only:
+def _mode_in(settings: ModeSettings, number: int) -> tuple[str, str]:
+    parallel = settings.parallel
+    if number in settings.sequential_only:
         return Mode.SEQUENTIAL, f"sequential_only names sprint {number}"
-    if not isinstance(told, str):
-        return (Mode.PARALLEL if number in told else Mode.SEQUENTIAL), f"parallel = {[*told]}, this is sprint {number}"
-    if match := re.fullmatch(r"every (\d+)", told):
-        return (
-            Mode.SEQUENTIAL if number % int(match[1]) else Mode.PARALLEL
-        ), f'parallel = "{told}", this is sprint {number}'
-    return (Mode.PARALLEL if told == "always" else Mode.SEQUENTIAL), f'parallel = "{told}"'
+    if not isinstance(parallel, str):
+        mode = Mode.PARALLEL if number in parallel else Mode.SEQUENTIAL
+        return mode, f"parallel = {[*parallel]}, this is sprint {number}"
+    if match := re.fullmatch(r"every (\d+)", parallel):
+        mode = Mode.SEQUENTIAL if number % int(match[1]) else Mode.PARALLEL
+        return mode, f'parallel = "{parallel}", this is sprint {number}'
+    return (Mode.PARALLEL if parallel == "always" else Mode.SEQUENTIAL), f'parallel = "{parallel}"'
 
 
 def _fallback(runs: Iterable[Run], share: float) -> str | None:
-    """Find a batch of which more failed than may; runs lost with their scheduler say nothing of the batch."""
+    """Name a batch of which more than `share` failed; runs that were lost or stopped do not count."""
     for tick, batch in groupby(sorted(runs, key=lambda run: run.tick), key=lambda run: run.tick):
-        ended = [run for run in batch if run.status not in {OPEN, LOST, "stopped"}]
-        failed = sum(run.status != "ok" for run in ended)
+        ended = [run for run in batch if run.status not in {RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED}]
+        failed = sum(run.status != RunStatus.OK for run in ended)
         if len(ended) >= _SMALLEST_BATCH and failed > share * len(ended):
             return f"fallback: {failed} of {len(ended)} runs of tick {tick} failed, more than {share:.0%}"
     return None

@@ -1,4 +1,4 @@
-"""What the next tick will do and why: the value that `decide` returns, `--dry-run` prints, and the tick carries out."""
+"""The plan of the next tick: the value that `decide` returns, `--dry-run` prints, and the tick carries out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Skip:
 
 @dataclass(frozen=True)
 class Opening:
-    """A sprint to be started. `reason` is what asked for it; `personas` are those of its first batch."""
+    """A sprint to be started. `reason` says why it starts; `personas` are those of its first batch."""
 
     number: int
     reason: str
@@ -31,9 +31,10 @@ class Opening:
 
 @dataclass(frozen=True)
 class TickPlan:
-    """The next tick. Empty parts are parts with nothing to do; `idle` says why there is nothing at all.
+    """The next tick. An empty part has nothing to do; `idle` says why there is nothing to do at all.
 
-    `finish` is how the sprint ends: converged, spent, broken or deadline. `wait_until` is when a retry is due.
+    `lost` runs are given up, `weave` patches woven, `aside` personas set aside for the rest of the sprint, `skips`
+    not launched now. `finish` is the `SprintOutcome` if the sprint ends, `wait_until` when the next retry is due.
     """
 
     tick: int = 1
@@ -63,17 +64,17 @@ class TickPlan:
             "weave": [{"run": p.run, "persona": p.persona, "base": p.base, "files": [*p.files]} for p in self.weave],
             "launches": [
                 {
-                    "persona": one.persona,
-                    "agent": one.agent,
-                    "attempt": one.attempt,
-                    "run": one.run,
-                    "reason": one.reason,
-                    "why": one.why,
-                    "unread": len(one.mail),
-                    "mail": [mail.seq for mail in one.mail],
-                    "estimate": one.estimate,
+                    "persona": launch.persona,
+                    "agent": launch.agent,
+                    "attempt": launch.attempt,
+                    "run": launch.run,
+                    "reason": launch.reason,
+                    "why": launch.why,
+                    "unread": len(launch.mail),
+                    "mail": [mail.seq for mail in launch.mail],
+                    "estimate": launch.estimate,
                 }
-                for one in self.launches
+                for launch in self.launches
             ],
             "skips": [{"persona": skip.persona, "why": skip.why} for skip in self.skips],
             "set_aside": [{"persona": skip.persona, "why": skip.why} for skip in self.aside],

@@ -1,4 +1,4 @@
-"""A dry run: the next tick as it would be, with what the weaver would do, from what is there. Nothing is written."""
+"""A dry run: the next tick as it would be, with what the weaver would do. Nothing is written."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from ..landing.integrate import preview, standing
 from ..weaver.result import Woven
 from .decide import StartRequest
 from .plan import Skip, TickPlan
-from .start import beginning, rehearsed
+from .start import set_faulty_aside, start_commit
 from .tick import Ticker
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A plan with what it would meet: `base` is the commit launches start from, `troubles` what would stop them."""
+    """A plan with its circumstances.
+
+    `base` is the commit that launches start from, `branch` where patches land, `woven` what the weaver would do with
+    the pending ones, and `troubles` what would keep the tick from starting.
+    """
 
     plan: TickPlan
     base: str
@@ -25,21 +29,23 @@ class Preview:
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler --dry-run --json`."""
-        told = self.plan.document() | {"base": self.base, "branch": self.branch, "troubles": [*self.troubles]}
-        return told | {"woven": self.woven.document() if self.woven else None}
+        place = {"base": self.base, "branch": self.branch, "troubles": [*self.troubles]}
+        return self.plan.document() | place | {"woven": self.woven.document() if self.woven else None}
 
 
 def look_ahead(ticker: Ticker, request: StartRequest) -> Preview:
-    """Plan the next tick and weave its patches in a scratch store. Raises as a tick would before it starts."""
+    """Plan the next tick and weave its patches in a scratch store. Raises what a tick raises before it starts."""
     context = ticker.context
     state = context.state()
     plan = ticker.plan(request, state)
-    away = [Skip(one.id, "not scheduled") for one in context.roster.personas if not one.scheduled]
-    plan = replace(rehearsed(context, plan), skips=(*plan.skips, *away), notes=(*plan.notes, *context.roster.problems))
+    away = [Skip(persona.id, "not scheduled") for persona in context.roster.personas if not persona.scheduled]
+    plan = replace(
+        set_faulty_aside(context, plan), skips=(*plan.skips, *away), notes=(*plan.notes, *context.roster.problems)
+    )
     sprint = state.sprint
     if sprint is None:
         branch = f"team/sprint-{state.number + 1}"
-        base = beginning(context, state, plan.opening, ticker.base) if plan.opening else ""
+        base = start_commit(context, state, plan.opening, ticker.base) if plan.opening else ""
     else:
         branch, base = sprint.branch, standing(context, sprint)[0]
     woven = preview(context, state, plan.weave, base) if plan.weave and base else None

@@ -1,4 +1,4 @@
-"""Before anything is started: the commit a new sprint starts from, and launches whose prompt cannot be rendered."""
+"""Before anything starts: the commit a new sprint starts from, and launches whose prompt cannot be rendered."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from .decide import ASKED
 from .plan import Opening, Skip, TickPlan
 
 
-def beginning(context: Context, state: State, opening: Opening, base: str | None) -> str:
-    """Return the commit that a new sprint starts from: its base branch, as a rule.
+def start_commit(context: Context, state: State, opening: Opening, base: str | None) -> str:
+    """Return the commit that a new sprint starts from: the tip of its base branch, as a rule.
 
-    One that nobody asked for goes on from the last sprint where that is not landed yet: else a team that runs by itself
-    would do the same work again and again.
+    A sprint that no person asked for starts from the last sprint's branch if that has not landed yet, or else a team
+    that runs by itself would do the same work again and again. Raises NotReady if there is no such branch.
     """
     commit = context.base(base)
     last = state.sprints[-1] if state.sprints else None
     if last is None or opening.reason == ASKED or last.base_branch != (base or context.settings.team.base):
         return commit
-    found = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{last.branch}")
-    tip = found.stdout.decode().strip()
-    if found.returncode or context.git.run("merge-base", "--is-ancestor", commit, tip).returncode:
+    parsed = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{last.branch}")
+    tip = parsed.stdout.decode().strip()
+    if parsed.returncode or context.git.run("merge-base", "--is-ancestor", commit, tip).returncode:
         return commit
     return tip
 
 
-def rehearsed(context: Context, plan: TickPlan) -> TickPlan:
-    """Return the plan without the first launches that would fail on their own prompt; those go to the human."""
+def set_faulty_aside(context: Context, plan: TickPlan) -> TickPlan:
+    """Return the plan with first launches set aside, for the human, whose prompt cannot be rendered."""
     firsts = [context.persona(launch.persona) for launch in plan.launches if launch.attempt == 1]
-    faults = {one.id: fault for one in firsts if (fault := fault_of(one))}
+    faults = {persona.id: fault for persona in firsts if (fault := fault_of(persona))}
     if not faults:
         return plan
     launches = tuple(launch for launch in plan.launches if launch.persona not in faults)

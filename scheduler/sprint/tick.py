@@ -1,6 +1,6 @@
 """One step of the loop: give up lost runs, weave, judge, consolidate mailboxes, launch.
 
-State is read anew after each part that changed it, so a tick that was cut off anywhere is simply gone on with.
+The state is taken anew after each part that changed it, so a tick that was cut off anywhere can be continued.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from ...mail.log.event import Draft, derived_id
 from ...personas.running.sweep import sweep
 from ..context import Context
 from ..errors import NotReady
+from ..kinds import Kind, RunStatus
 from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate
 from ..landing.record import record
 from ..leader import myself
 from ..progress import Listener, silent
 from ..runs.batch import BatchRunner
 from ..runs.run import Batch
-from ..state.facts import OPEN, Sprint
-from ..state.sprints import State
+from ..state.facts import Sprint
+from ..state.sprints import SCHEDULER_GONE, State
 from . import escalation, idle
 from .decide import StartRequest, decide
 from .plan import TickPlan, planned, waiting
-from .start import beginning, rehearsed
+from .start import set_faulty_aside, start_commit
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,11 @@ class Done:
 
 @dataclass
 class Ticker:
-    """Carries ticks out. `listener` is told of plans and weaves as they happen; `seen` digests settings and roster.
+    """Carries out ticks.
 
-    `head` is the log's last event before the state was read, for `idle`.
+    `base` is the branch or commit that a new sprint starts from, by default that of the settings. `listener` is told
+    of plans and weaves as they happen. `seen` is a digest of settings and roster and `head` the seq of the log's last
+    event before the state was read; both are for `idle`.
     """
 
     context: Context
@@ -51,52 +54,52 @@ class Ticker:
     head: int = -1
 
     def read(self) -> State:
-        """Read where things stand for whoever leads: between two batches a run of this very process is a dead one."""
+        """Return the state for the process that leads: between two batches, its own open runs are dead, too."""
         self.head = self.context.mailbox.log.snapshot().head
         state, me = self.context.state(whole=False), myself()
-        own = {run.id for run in state.runs if run.status == OPEN and run.supervisor == me}
+        own = {run.id for run in state.runs if run.status == RunStatus.OPEN and run.supervisor == me}
         return replace(state, dead=state.dead | own)
 
     def plan(self, request: StartRequest, state: State | None = None) -> TickPlan:
         """Decide what is next, and change nothing. This is what `--dry-run` prints."""
-        context = self.context
-        return decide(
-            state or context.state(whole=False), context.members, context.settings.sprint, context.clock.now(), request
-        )
+        state = state or self.context.state(whole=False)
+        policy, now = self.context.settings.sprint, self.context.clock.now()
+        return decide(state, self.context.members, policy, now, request)
 
-    def tick(self, request: StartRequest, state: State | None = None) -> Done:
-        """Carry out one tick. Raises NotReady before anything is started where something is missing.
+    def tick(self, request: StartRequest, state: State | None = None, plan: TickPlan | None = None) -> Done:
+        """Carry out one tick. Raises NotReady, before anything is started, if something is missing.
 
-        `state` is what was read since this process leads; without it, it is read now.
+        `state` is what `read` returned and `plan` what was decided from it; without them, both are made now.
         """
         state = state or self.read()
-        plan = self.plan(request, state)
+        plan = plan or self.plan(request, state)
         if plan.idle or plan.wait_until:
             return self._idle(plan, state, request)
         self._check(plan)
         if plan.opening:
             state = self._open(plan, state)
-        integration = self._settle(plan, state)
+        integration = self._weave(plan, state)
         if plan.lost or integration or plan.opening:
             state = self.read()
-            plan = self._after(request, state, plan)
-        plan = rehearsed(self.context, plan)
+            plan = self._plan_again(request, state, plan)
+        plan = set_faulty_aside(self.context, plan)
         self.context.append(escalation.drafts(self.context, state, plan))
         self.context.mailbox.bounce()
         self.listener(planned(plan))
         self._launch(plan, state)
         closing = escalation.closing(self.context, self.context.state(whole=False), plan) if plan.finish else []
-        self.context.append([_ticked(plan), *closing])
-        return Done(plan, self.context.state(whole=False), integration)
+        self.context.append([_tick_done(plan), *closing])
+        return Done(plan, self.read(), integration)
 
-    def _after(self, request: StartRequest, state: State, before: TickPlan) -> TickPlan:
-        """Decide again what to launch, now that the patches are woven and the mail about them is out."""
+    def _plan_again(self, request: StartRequest, state: State, before: TickPlan) -> TickPlan:
+        """Decide again what to launch, now that the patches are woven and the mail about them is sent."""
         plan = replace(self.plan(request, state), opening=before.opening, lost=before.lost, weave=before.weave)
         self._check(plan)
         return plan
 
     def _check(self, plan: TickPlan) -> None:
-        if troubles := [*self.context.troubles([one.agent for one in plan.launches]), *self.context.gate_troubles()]:
+        agents = [launch.agent for launch in plan.launches]
+        if troubles := [*self.context.troubles(agents), *self.context.gate_troubles()]:
             raise NotReady("; ".join(troubles))
 
     def _idle(self, plan: TickPlan, state: State, request: StartRequest) -> Done:
@@ -105,15 +108,15 @@ class Ticker:
             done = idle.idle(plan.idle or "", None if state.paused else request.until, self.seen, self.head)
         else:
             why = plan.idle or f"next try at {plan.wait_until:%H:%M:%S}Z"
-            done = Draft("tick.done", "scheduler", data={"idle": why})
+            done = Draft(Kind.TICK_DONE, "scheduler", data={"idle": why})
         self.context.append([done])
         return Done(plan, state)
 
     def _open(self, plan: TickPlan, state: State) -> State:
-        """Start a sprint: on record first, then its branch."""
+        """Start a sprint: the event first, then its branch."""
         opening, context = plan.opening, self.context
-        assert opening is not None  # noqa: S101 - asked for by `tick`
-        base = beginning(context, state, opening, self.base)
+        assert opening is not None  # noqa: S101 - `tick` calls this only for a plan with an opening
+        base = start_commit(context, state, opening, self.base)
         branch = f"team/sprint-{opening.number}"
         if trouble := context.branch_trouble(branch):
             raise NotReady(trouble)
@@ -124,11 +127,11 @@ class Ticker:
             "personas": [*opening.personas],
         }  # fmt: skip
         context.mirror.discard()
-        context.append([Draft("sprint.started", "scheduler", data=data)])
+        context.append([Draft(Kind.SPRINT_STARTED, "scheduler", data=data)])
         return context.state(whole=False)
 
-    def _settle(self, plan: TickPlan, state: State) -> Integration | None:
-        """Give up what was lost, and weave what is pending."""
+    def _weave(self, plan: TickPlan, state: State) -> Integration | None:
+        """Give up the lost runs and weave the pending patches; else only bring the branch to where the log says."""
         sprint = _open_sprint(state)
         if plan.lost:
             self._lose(plan)
@@ -146,8 +149,8 @@ class Ticker:
         self.context.append(
             [
                 Draft(
-                    "run.lost", "scheduler", run=run.id, data=_gone(run.persona),
-                    id=derived_id("run.lost", run.id),
+                    Kind.RUN_LOST, "scheduler", run=run.id, data=_lost(run.persona),
+                    id=derived_id(Kind.RUN_LOST, run.id),
                 )
                 for run in plan.lost
             ]
@@ -163,13 +166,13 @@ class Ticker:
         self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left))
 
 
-def _gone(persona: str) -> dict[str, Any]:
-    return {"persona": persona, "why": "its scheduler is gone", "orderly": False}
+def _lost(persona: str) -> dict[str, Any]:
+    return {"persona": persona, "why": SCHEDULER_GONE, "orderly": False}
 
 
-def _ticked(plan: TickPlan) -> Draft:
+def _tick_done(plan: TickPlan) -> Draft:
     data = {"sprint": plan.sprint, "tick": plan.tick, "mode": plan.mode, "launched": len(plan.launches)}
-    return Draft("tick.done", "scheduler", data=data, id=derived_id("tick", str(plan.sprint), str(plan.tick)))
+    return Draft(Kind.TICK_DONE, "scheduler", data=data, id=derived_id("tick", str(plan.sprint), str(plan.tick)))
 
 
 def _open_sprint(state: State) -> Sprint:

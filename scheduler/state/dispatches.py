@@ -1,7 +1,7 @@
-"""What the log says of one dispatch: its tasks, each attempt at them, how each ended. A fold over facts.
+"""The state of one dispatch as a fold over facts: its tasks, each attempt at them, how each ended.
 
-A dispatch that goes on feeds it what it writes; one that is looked at later, what is on record: the same facts, the
-same answer. Inputs and results stay in their events' data until somebody wants them.
+A dispatch that is running feeds it what it writes, and one that is looked at later what was recorded: the same facts
+give the same answer. Inputs and results stay in the data of their events until somebody asks for them.
 """
 
 from __future__ import annotations
@@ -13,32 +13,36 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from ..errors import NoSuchRun
-from .facts import LOST, OPEN, Fact, Run
+from ..kinds import Kind, RunStatus, TaskStatus
+from .facts import Fact, Run
 from .sprints import Fold, fact_of
 
-SUCCESS, ERROR, BLOCKED, CANCELLED = "success", "error", "blocked", "cancelled"
+SUCCESS: str = TaskStatus.SUCCESS
+ERROR: str = TaskStatus.ERROR
+BLOCKED: str = TaskStatus.BLOCKED
+CANCELLED: str = TaskStatus.CANCELLED
 _SHORT = 8
-_LEAST = 4  # characters that name a dispatch by their beginning
+_LEAST = 4  # characters that name a dispatch by the beginning of its id
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One run of a task. `told` is the data of its start, `said` that of its end, empty while it is open."""
+    """One run of a task. `start` is the data of the event that began it, `result` that of its end, empty until then."""
 
     run: str
     number: int
     agent: str
     started: str
-    told: Mapping[str, Any]
-    status: str = OPEN
+    start: Mapping[str, Any]
+    status: str = RunStatus.OPEN
     seconds: float = 0.0
     detail: str = ""
-    said: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    result: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
 class End:
-    """How a task ended, and when: `error` is why where it is no success."""
+    """How a task ended, and when. `status` is a `TaskStatus`, `error` says why it is not a success."""
 
     status: str
     error: str
@@ -46,12 +50,18 @@ class End:
 
 
 class DispatchState:
-    """One dispatch. `tasks` and `config` are as they were given, `base` is empty where there was no repository."""
+    """One dispatch, as far as facts were added.
+
+    `given` is the data of its start: tasks and configuration as they were given. `agent` is the agent that plays every
+    persona, None if each has its own. `base` and `branch` are empty without a repository. `sitting` is when it was
+    started or resumed the last time, `last` the time of the last fact, `supervisor` the process that leads it.
+    `attempts` and `ends` are by task, `finished` is the data of its end. `work` has its runs and patches.
+    """
 
     def __init__(self) -> None:
         self.id = ""
         self.started = ""
-        self.sitting = ""  # when it was started, or gone on with, the last time
+        self.sitting = ""
         self.last = ""
         self.given: Mapping[str, Any] = {}
         self.agent: str | None = None
@@ -64,114 +74,120 @@ class DispatchState:
         self.work = Fold()
 
     def add(self, fact: Fact) -> None:
-        """Take in the next fact."""
-        with suppress(KeyError, TypeError, ValueError, AttributeError):  # an event of ours in name only
+        """Fold the next fact. One whose data lacks the form of its kind changes nothing."""
+        with suppress(KeyError, TypeError, ValueError, AttributeError):
             self._add(fact)
         self.work.add(fact)
         self.last = fact.ts
 
     def _add(self, fact: Fact) -> None:
-        told = fact.data
-        if fact.kind == "dispatch.started":
-            self.id, self.started, self.sitting, self.given = told["dispatch"], fact.ts, fact.ts, told
-            self.base, self.branch, self.agent = told["base"], told["branch"], told["agent"]
-            self.supervisor = told["supervisor"]
-        elif fact.kind == "dispatch.resumed":
-            self.sitting, self.supervisor, self.finished = fact.ts, told["supervisor"], None
-            self.ends = {task: end for task, end in self.ends.items() if end.status == SUCCESS}
-        elif fact.kind == "dispatch.finished":
-            self.finished = told
-        elif fact.kind == "run.started":
-            attempt = Attempt(str(fact.run), told["attempt"], told["agent"], fact.ts, told)
-            self.attempts.setdefault(told["task"], []).append(attempt)
-            self.ends.pop(told["task"], None)
-        elif fact.kind in {"run.finished", "run.lost"}:
-            self._ended(fact)
-        elif fact.kind == "task.finished":
-            self.ends[told["task"]] = End(told["status"], told["error"], fact.ts)
+        data = fact.data
+        if fact.kind == Kind.DISPATCH_STARTED:
+            self.id, self.started, self.sitting, self.given = data["dispatch"], fact.ts, fact.ts, data
+            self.base, self.branch, self.agent = data["base"], data["branch"], data["agent"]
+            self.supervisor = data["supervisor"]
+        elif fact.kind == Kind.DISPATCH_RESUMED:
+            self.sitting, self.supervisor, self.finished = fact.ts, data["supervisor"], None
+            self.ends = {task: end for task, end in self.ends.items() if end.status == TaskStatus.SUCCESS}
+        elif fact.kind == Kind.DISPATCH_FINISHED:
+            self.finished = data
+        elif fact.kind == Kind.RUN_STARTED:
+            attempt = Attempt(str(fact.run), data["attempt"], data["agent"], fact.ts, data)
+            self.attempts.setdefault(data["task"], []).append(attempt)
+            self.ends.pop(data["task"], None)
+        elif fact.kind in {Kind.RUN_FINISHED, Kind.RUN_LOST}:
+            self._end_attempt(fact)
+        elif fact.kind == Kind.TASK_FINISHED:
+            self.ends[data["task"]] = End(data["status"], data["error"], fact.ts)
 
-    def _ended(self, fact: Fact) -> None:
-        told = fact.data
-        attempts = self.attempts[told["task"]]
-        at = next(at for at, one in enumerate(attempts) if one.run == fact.run and one.status == OPEN)
-        status = told["status"] if fact.kind == "run.finished" else LOST
-        detail = told["detail"] if fact.kind == "run.finished" else told["why"]
-        attempts[at] = replace(attempts[at], status=status, seconds=told.get("seconds", 0.0), detail=detail, said=told)
+    def _end_attempt(self, fact: Fact) -> None:
+        data = fact.data
+        attempts = self.attempts[data["task"]]
+        at = next(at for at, a in enumerate(attempts) if a.run == fact.run and a.status == RunStatus.OPEN)
+        lost = fact.kind == Kind.RUN_LOST
+        attempts[at] = replace(
+            attempts[at],
+            status=RunStatus.LOST if lost else data["status"],
+            seconds=data.get("seconds", 0.0),
+            detail=data["why"] if lost else data["detail"],
+            result=data,
+        )
 
     @property
     def short(self) -> str:
-        """The end of its id, by which people call it."""
+        """The end of its id, which people use as its name."""
         return self.id[-_SHORT:]
 
     @property
     def open(self) -> tuple[Attempt, ...]:
-        """The attempts whose end is not on record."""
-        return tuple(one for attempts in self.attempts.values() for one in attempts if one.status == OPEN)
+        """The attempts that have not ended."""
+        attempts = (attempt for own in self.attempts.values() for attempt in own)
+        return tuple(attempt for attempt in attempts if attempt.status == RunStatus.OPEN)
 
     @property
     def seconds(self) -> float:
-        """How long it took since it was last started or gone on with; up to its last word where it was cut off."""
+        """How long it took since it was last started or resumed; up to its last fact if it was cut off."""
         if self.finished:
             return float(self.finished["seconds"])
         return (datetime.fromisoformat(self.last) - datetime.fromisoformat(self.sitting)).total_seconds()
 
     @property
     def names(self) -> frozenset[str]:
-        """The tasks that are known by name: all, but those that nobody tried where a blob has them."""
+        """The names of its tasks; those of tasks that were never tried are missing if the tasks are in a blob."""
         given = self.given.get("tasks", ())
-        return frozenset((*self.attempts, *self.ends, *(one["task_id"] for one in given)))
+        return frozenset((*self.attempts, *self.ends, *(task["task_id"] for task in given)))
 
     def of(self, task: str) -> Sequence[Attempt]:
         """Return the attempts at a task, the first one first."""
         return self.attempts.get(task, ())
 
     def status(self, task: str) -> str:
-        """Return how a task ended; one that did not was cancelled."""
-        return self.ends[task].status if task in self.ends else CANCELLED
+        """Return the `TaskStatus` of a task; one that did not end was cancelled."""
+        return self.ends[task].status if task in self.ends else TaskStatus.CANCELLED
 
 
 class Records(Protocol):
-    """Where dispatches are read from: the mailbox."""
+    """What dispatches are read from: the mailbox."""
 
     def dispatched(self, dispatch: str | None) -> list[dict[str, Any]]:
-        """List what was done for a dispatch; None lists where all of them begin and end."""
+        """List what was done for a dispatch; None lists the beginning and end of all of them."""
         ...
 
 
 def read_dispatch(records: Records, name: str | None = None, task: str | None = None) -> DispatchState:
-    """Read a dispatch by its correlation id, or the beginning or end of one; None is the last, which had the `task`.
+    """Read a dispatch from the log. Raises NoSuchRun.
 
-    Raises NoSuchRun.
+    `name` is its correlation id, or the beginning or end of one; None means the last one, or the last with the `task`.
     """
     rows = [fact_of(row) for row in records.dispatched(None)]
-    ids = list(dict.fromkeys(str(fact.data.get("dispatch")) for fact in rows if fact.kind == "dispatch.started"))
+    ids = list(dict.fromkeys(str(fact.data.get("dispatch")) for fact in rows if fact.kind == Kind.DISPATCH_STARTED))
     if not ids:
         raise NoSuchRun("nothing was dispatched yet; team dispatch tasks.json starts")
     if name is not None:
         return _folded(records, _named(ids, name))
     for id in reversed(ids):  # noqa: A001
-        found = _folded(records, id)
-        if task is None or task in found.names:
-            return found
+        state = _folded(records, id)
+        if task is None or task in state.names:
+            return state
     raise NoSuchRun(f"no dispatch had a task {task!r}; team trace --index lists those of the last")
 
 
 def under_way(records: Records) -> list[Run]:
-    """List the open runs of the dispatches that are not over."""
+    """List the open runs of the dispatches that are not finished."""
     going: dict[str, bool] = {}
     for fact in map(fact_of, records.dispatched(None)):
-        going[str(fact.data.get("dispatch"))] = fact.kind != "dispatch.finished"
-    found = [_folded(records, one) for one, goes in going.items() if goes]
-    return [run for one in found for run in one.work.runs.values() if run.status == OPEN]
+        going[str(fact.data.get("dispatch"))] = fact.kind != Kind.DISPATCH_FINISHED
+    states = [_folded(records, dispatch) for dispatch, goes in going.items() if goes]
+    return [run for state in states for run in state.work.runs.values() if run.status == RunStatus.OPEN]
 
 
 def _named(ids: Sequence[str], name: str) -> str:
-    found = [one for one in ids if name in {one, one[-_SHORT:]}]
-    found = found or [one for one in ids if len(name) >= _LEAST and one.startswith(name)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise NoSuchRun(f"{name!r} names {len(found)} dispatches: {', '.join(found[-5:])}; write more of it")
+    matches = [known for known in ids if name in {known, known[-_SHORT:]}]
+    matches = matches or [known for known in ids if len(name) >= _LEAST and known.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise NoSuchRun(f"{name!r} names {len(matches)} dispatches: {', '.join(matches[-5:])}; write more of it")
     raise NoSuchRun(f"no dispatch {name!r}; the last is {ids[-1]}")
 
 
@@ -181,7 +197,7 @@ def _folded(records: Records, id: str) -> DispatchState:
 
 def folded(facts: Iterable[Fact]) -> DispatchState:
     """Fold a dispatch's facts, in the order of the log."""
-    found = DispatchState()
+    state = DispatchState()
     for fact in facts:
-        found.add(fact)
-    return found
+        state.add(fact)
+    return state

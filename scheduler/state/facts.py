@@ -1,4 +1,4 @@
-"""The nouns of a sprint, frozen: what the log says of one run, one patch, one sprint, one message that waits."""
+"""The nouns of a sprint, frozen: one run, one patch, one sprint, one weave, one unread message."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-OPEN = "open"
-LOST = "lost"
-PENDING = "pending"
+from ..kinds import PatchStatus, RunStatus
+
+OPEN = RunStatus.OPEN
 
 
 class Mail(NamedTuple):
-    """An unread message as it waits for one persona."""
+    """A message that one persona has not read."""
 
     persona: str
     seq: int
@@ -27,9 +27,10 @@ class Mail(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """One attempt of one persona. `status` is open, ok, failed, timeout, quota, stopped or lost.
+    """One attempt of one persona. `status` is a `RunStatus`, `mail` the ids of the messages in its prompt.
 
-    `orderly` is a run lost because its scheduler was told to end; `late` one that went on after it was given up.
+    `stop` is set once a person asked for its end, `late` if it went on after it was given up, `orderly` if it was lost
+    because its scheduler was stopped.
     """
 
     id: str
@@ -43,7 +44,7 @@ class Run:
     started: str
     mail: tuple[str, ...] = ()
     supervisor: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    status: str = OPEN
+    status: str = RunStatus.OPEN
     finished: str | None = None
     seconds: float | None = None
     detail: str = ""
@@ -54,7 +55,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Patch:
-    """What a run changed. `status` is pending, landed, conflicted, refused, held, rejected by a gate, or dropped."""
+    """What a run changed. `status` is a `PatchStatus`; `tick` is the tick that decided it, 0 before any did."""
 
     run: str
     persona: str
@@ -66,7 +67,7 @@ class Patch:
     hash: str
     ts: str
     files: tuple[str, ...] = ()
-    status: str = PENDING
+    status: str = PatchStatus.PENDING
     tick: int = 0
     commit: str | None = None
     why: str = ""
@@ -76,9 +77,9 @@ class Patch:
 
 @dataclass(frozen=True)
 class Sprint:
-    """One sprint, from its launch on. `outcome` is converged, spent, broken or deadline, and None while it is open.
+    """One sprint. `outcome` is a `SprintOutcome`, None while it is open; `ended` is the seq of the event that says so.
 
-    To the weaver a dispatch is a sprint too, without a number: `dispatch` is its id then.
+    To the weaver a dispatch is a sprint as well: `number` is 0 then and `dispatch` its id.
     """
 
     number: int
@@ -101,7 +102,7 @@ class Sprint:
 
 @dataclass(frozen=True)
 class Weave:
-    """One weave: the runs whose patches landed, in that order, and who stood in whose way, in which files."""
+    """One weave: the runs whose patches landed, in that order, and pairs of runs that conflicted, with the files."""
 
     sprint: int
     tick: int
@@ -112,7 +113,7 @@ class Weave:
 
 
 class Fact(NamedTuple):
-    """One event, as much of it as the fold needs."""
+    """The part of an event that the fold needs."""
 
     seq: int
     ts: str

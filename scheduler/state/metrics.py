@@ -1,4 +1,4 @@
-"""A sprint in figures: one pure function from what the log tells to everything that a report or a picture shows."""
+"""A sprint in figures: one pure function from the state to everything that a report or a picture shows."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from ...mail.clock import rfc3339
 from ...mail.kinds import MailKind
 from ...mail.log.log import Log
-from ..kinds import Kind, Mode
-from .facts import OPEN, PENDING, Patch, Run, Sprint
+from ..kinds import Kind, Mode, PatchStatus, RunStatus
+from .facts import Patch, Run, Sprint
 from .sprints import State
 
-LANDED = "landed"
-CONFLICTED = "conflicted"
-HELD = "held"
+LANDED = PatchStatus.LANDED
+CONFLICTED = PatchStatus.CONFLICTED
+HELD = PatchStatus.HELD
 NO_CHANGE = "no change"
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One run in time: from when to when, in seconds since the sprint's start, and what came of it."""
+    """One run in time: its start and end, in seconds since the sprint's start, and its outcome."""
 
     run: str
     persona: str
@@ -39,7 +39,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Node:
-    """One patch that was woven, at its place: tick by tick those that landed, in order, then the others."""
+    """One patch that was woven. `attempt` is that of its run."""
 
     run: str
     persona: str
@@ -51,7 +51,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Link:
-    """Two patches that stood in each other's way, by their runs, and where."""
+    """Two runs whose patches conflicted, and the files in which they did."""
 
     one: str
     other: str
@@ -60,7 +60,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Resolution:
-    """A persona's way out of a conflict: the tick in which it came, and the one in which a patch of it landed."""
+    """A persona's way out of a conflict: the tick that found it, and the tick in which a patch of its landed."""
 
     persona: str
     since: int
@@ -95,9 +95,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Metrics:
-    """A sprint in figures; times are in seconds. `wall` is by the clock, `busy` the sum of what its runs took.
+    """A sprint in figures; times are in seconds.
 
-    `dropped` are patches that nobody offered to the weaver, because their run was cut off. `pending` wait for it.
+    `wall` is the sprint's length, `busy` the sum of its runs' lengths. `runs` and `patches` count by status, `mails` by
+    type. `offered` counts the patches that the weaver was given. `nodes` are the woven patches tick by tick, those that
+    landed first, in that order; `boundaries` pair each tick with the second at which it began.
     """
 
     sprint: int
@@ -125,7 +127,7 @@ class Metrics:
 
     @property
     def conflict_rate(self) -> float | None:
-        """Patches that conflicted, over those that were offered to the weaver; None without any."""
+        """Patches that conflicted as a share of those that were offered to the weaver; None if none was."""
         return self.patches.get(CONFLICTED, 0) / self.offered if self.offered else None
 
     @property
@@ -135,12 +137,12 @@ class Metrics:
 
     @property
     def unresolved(self) -> tuple[str, ...]:
-        """Personas with a conflict after which nothing of theirs has landed."""
+        """Personas of which nothing has landed since their last conflict."""
         return tuple(dict.fromkeys(each.persona for each in self.resolutions if each.landed is None))
 
     @property
     def estimated_speedup(self) -> float | None:
-        """Busy time over wall time: what running the same one after the other would at least have taken, as a ratio."""
+        """Busy time over wall time: the least speed-up over running the same runs in sequence."""
         return self.busy / self.wall if self.mode != Mode.SEQUENTIAL and self.wall > 0 and self.busy else None
 
     @property
@@ -149,7 +151,7 @@ class Metrics:
         return tuple(node for node in self.nodes if node.status == LANDED)
 
     def document(self) -> dict[str, Any]:
-        """Return the documented JSON object: every field, and what is worked out from them."""
+        """Return the JSON object of `scheduler report --json`: every field, and what is computed from them."""
         resolved = self.resolved
         return asdict(self) | {
             "conflict_rate": self.conflict_rate,
@@ -164,12 +166,15 @@ class Metrics:
 
 
 def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int] | None = None) -> Metrics:
-    """Work out a sprint's figures; `now` stands in for the end of what is still open. `mails` are counted by type."""
+    """Compute a sprint's figures.
+
+    `now` stands in for the end of what is still open. `mails` counts messages by type, as `count_mails` returns them.
+    """
     runs = [run for run in state.runs if run.sprint == sprint.number]
     patches = {patch.run: patch for patch in state.patches if patch.sprint == sprint.number}
     bars = tuple(_bar(run, patches.get(run.id), sprint.started, rfc3339(now)) for run in runs)
     wall = _between(sprint.started, sprint.finished or rfc3339(now))
-    nodes = _nodes(runs, patches.values(), sprint)
+    nodes = _nodes(state, patches.values(), sprint)
     return Metrics(
         sprint.number, sprint.mode, sprint.rule, sprint.base, sprint.branch, sprint.started, sprint.finished,
         sprint.outcome, sprint.ticks, wall, _busy(bars), dict(Counter(run.status for run in runs)),
@@ -194,7 +199,7 @@ def count_mails(log: Log, state: State, sprint: Sprint) -> dict[str, int]:
 
 
 def _between(since: str, until: str) -> float:
-    """Return the seconds from one time of the log to another; a clock that was set back in between gives 0."""
+    """Return the seconds between two timestamps of the log, 0 if the clock was set back in between."""
     return max(0.0, round((datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds(), 3))
 
 
@@ -203,67 +208,67 @@ def _busy(bars: Sequence[Bar]) -> float:
 
 
 def _bar(run: Run, patch: Patch | None, start: str, now: str) -> Bar:
-    """Place a run in time. How long one worked that was lost with its scheduler, nobody knows."""
+    """Place a run in time. A run that was lost with its scheduler has no length, for nobody measured it."""
     began, ended = _between(start, run.started), _between(start, run.finished or now)
-    seconds = round(ended - began, 3) if run.status == OPEN else run.seconds
+    seconds = round(ended - began, 3) if run.status == RunStatus.OPEN else run.seconds
     return Bar(
         run.id, run.persona, run.attempt, run.tick, run.reason, began, max(began, ended), seconds, _outcome(run, patch)
     )
 
 
 def _outcome(run: Run, patch: Patch | None) -> str:
-    """Say what came of a run: what became of its patch, else how it ended."""
-    if patch and (patch.tick or run.status == "ok"):
+    """Return a run's outcome: the fate of its patch if it has one, else its status."""
+    if patch and (patch.tick or run.status == RunStatus.OK):
         return _fate(patch)
-    return NO_CHANGE if run.status == "ok" else run.status
+    return NO_CHANGE if run.status == RunStatus.OK else run.status
 
 
 def _shares(sprint: Sprint, bars: Sequence[Bar]) -> tuple[Share, ...]:
-    """Work out each persona's part, in the order of the sprint's batch; who was woken by mail alone comes after."""
-    found: list[Share] = []
+    """Compute each persona's part: those of the first batch in its order, then those that mail alone launched."""
+    shares: list[Share] = []
     ran = dict.fromkeys(bar.persona for bar in bars)
-    for persona in dict.fromkeys([one for one in sprint.personas if one in ran] + [*ran]):
+    for persona in dict.fromkeys([name for name in sprint.personas if name in ran] + [*ran]):
         own = [bar for bar in bars if bar.persona == persona]
         seconds, end = _busy(own), max(bar.end for bar in own)
         outcome = LANDED if any(bar.outcome == LANDED for bar in own) else own[-1].outcome
-        found.append(Share(persona, len(own), seconds, max(0.0, round(end - seconds, 3)), outcome))
-    return tuple(found)
+        shares.append(Share(persona, len(own), seconds, max(0.0, round(end - seconds, 3)), outcome))
+    return tuple(shares)
 
 
 def _resolutions(patches: Iterable[Patch]) -> tuple[Resolution, ...]:
     """Follow each persona from a conflict to its next patch that lands; a conflict after that is another one."""
     waiting: dict[str, int] = {}
-    found: list[Resolution] = []
+    resolved: list[Resolution] = []
     for patch in sorted(patches, key=lambda patch: (patch.tick, patch.seq)):
         if patch.status == CONFLICTED:
             waiting.setdefault(patch.persona, patch.tick)
         elif patch.status == LANDED and patch.persona in waiting:
-            found.append(Resolution(patch.persona, waiting.pop(patch.persona), patch.tick))
-    return (*found, *(Resolution(persona, since, None) for persona, since in waiting.items()))
+            resolved.append(Resolution(patch.persona, waiting.pop(patch.persona), patch.tick))
+    return (*resolved, *(Resolution(persona, since, None) for persona, since in waiting.items()))
 
 
 def _comparison(state: State, sprint: Sprint, wall: float) -> Comparison | None:
-    """Find the last sequential sprint that can be compared."""
+    """Find the last sequential sprint of the same personas from the same base."""
     if sprint.mode == Mode.SEQUENTIAL or not wall:
         return None
-    for other in reversed(state.sprints):
-        same = other.base == sprint.base and set(other.personas) == set(sprint.personas)
-        if other.mode == Mode.SEQUENTIAL and same and other.finished:
-            seconds = _between(other.started, other.finished)
-            return Comparison(other.number, other.ticks, seconds, seconds / wall)
+    for rival in reversed(state.sprints):
+        same = rival.base == sprint.base and set(rival.personas) == set(sprint.personas)
+        if rival.mode == Mode.SEQUENTIAL and same and rival.finished:
+            seconds = _between(rival.started, rival.finished)
+            return Comparison(rival.number, rival.ticks, seconds, seconds / wall)
     return None
 
 
 def _boundaries(sprint: Sprint, bars: Sequence[Bar]) -> tuple[tuple[int, float], ...]:
-    """Find when each tick began: the first with the sprint, another once all runs of those before it had ended."""
+    """Find when each tick began: the first with the sprint, each later one when the last run before it had ended."""
     last = max([sprint.ticks, *(bar.tick for bar in bars)])
     return tuple((tick, max((bar.end for bar in bars if bar.tick < tick), default=0.0)) for tick in range(1, last + 1))
 
 
-def _nodes(runs: Sequence[Run], patches: Iterable[Patch], sprint: Sprint) -> tuple[Node, ...]:
-    """Put the patches that were woven in order, by the order in which their commits were made."""
+def _nodes(state: State, patches: Iterable[Patch], sprint: Sprint) -> tuple[Node, ...]:
+    """Sort the woven patches by tick and commit; the run of one that was held before may be an earlier sprint's."""
     commits = {commit: number for number, commit in enumerate(sprint.commits)}
-    attempts = {run.id: run.attempt for run in runs}
+    attempts = {run.id: run.attempt for run in state.runs}
     woven = [patch for patch in patches if patch.tick]
     woven.sort(key=lambda patch: (patch.tick, commits.get(patch.commit or "", len(commits)), patch.seq))
     return tuple(
@@ -272,17 +277,17 @@ def _nodes(runs: Sequence[Run], patches: Iterable[Patch], sprint: Sprint) -> tup
 
 
 def _fate(patch: Patch) -> str:
-    """Say what became of a patch: one that was approved, and is not woven again yet, has been held."""
-    return HELD if patch.status == PENDING and patch.tick else patch.status
+    """Return a patch's status; one that was approved but is not woven again yet counts as held."""
+    return HELD if patch.status == PatchStatus.PENDING and patch.tick else patch.status
 
 
 def _links(state: State, sprint: Sprint, nodes: Sequence[Node]) -> tuple[Link, ...]:
     known = {node.run for node in nodes}
-    found = {
-        (one, other): files
+    links = {
+        (run, rival): files
         for weave in state.weaves
         if weave.sprint == sprint.number
-        for one, other, files in weave.conflicts
-        if one in known and other in known
+        for run, rival, files in weave.conflicts
+        if run in known and rival in known
     }
-    return tuple(Link(one, other, files) for (one, other), files in found.items())
+    return tuple(Link(run, rival, files) for (run, rival), files in links.items())

@@ -1,27 +1,42 @@
-"""What the log says of sprints: runs, patches, verdicts, and what waits. A fold over facts, which nobody changes.
+"""The state of sprints as a fold over facts: runs, patches, verdicts of gates, and what waits.
 
-`state_of` reads the two projections `schedule` and `unread`; `fold` is pure, so every rule can be tried on a list.
-The first word on a run's end is the last: what a run says after it was given up stays on record as late.
+`state_of` reads the two projections `schedule` and `unread`; `fold` is pure, so every rule can be tested on a list.
+The first event about a run's end counts; one that comes after the run was given up only marks it as late.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, ClassVar, Protocol, Self
 
 from ..errors import NoSuchRun
-from .facts import LOST, OPEN, PENDING, Fact, Mail, Patch, Run, Sprint, Weave
+from ..kinds import Kind, PatchStatus, RunStatus
+from .facts import Fact, Mail, Patch, Run, Sprint, Weave
 
-_UNUSABLE = frozenset({"timeout", "quota", "stopped", LOST})  # ends after which half a change may lie there
+SCHEDULER_GONE = "its scheduler is gone"  # why a run was lost
+_UNUSABLE = frozenset(  # a run that ended so may have left half a change
+    {RunStatus.TIMEOUT, RunStatus.QUOTA, RunStatus.STOPPED, RunStatus.LOST}
+)
+_DECISIONS: Mapping[str, PatchStatus] = {
+    Kind.PATCH_LANDED: PatchStatus.LANDED,
+    Kind.PATCH_CONFLICTED: PatchStatus.CONFLICTED,
+    Kind.PATCH_REFUSED: PatchStatus.REFUSED,
+    Kind.PATCH_HELD: PatchStatus.HELD,
+    Kind.PATCH_REJECTED: PatchStatus.REJECTED,
+}
 
 
 @dataclass(frozen=True)
 class State:
-    """Everything that `decide` may know. `unread` is by persona; `dead` are open runs whose supervisor is gone."""
+    """Everything that `decide` may know.
+
+    `aside` maps personas that were set aside to the reason, `unread` personas to their mail. `green` are pairs of a
+    gate's mark and a tree that passed it. `dead` are the ids of open runs whose supervisor is gone.
+    """
 
     sprints: tuple[Sprint, ...] = ()
     runs: tuple[Run, ...] = ()
@@ -50,15 +65,15 @@ class State:
 
     @property
     def tip(self) -> str | None:
-        """The commit that the open sprint's branch stands at, as the log tells it; None without one."""
+        """The commit that the open sprint's branch is at according to the log; None if no sprint is open."""
         sprint = self.sprint
         return (sprint.commits or (sprint.base,))[-1] if sprint else None
 
     @property
     def pending(self) -> tuple[Patch, ...]:
-        """The patches that wait for the weaver: captured, and their run has ended."""
-        ended = {run.id for run in self.runs if run.status != OPEN}
-        return tuple(patch for patch in self.patches if patch.status == PENDING and patch.run in ended)
+        """The patches that wait for the weaver: those that were captured and whose run has ended."""
+        ended = {run.id for run in self.runs if run.status != RunStatus.OPEN}
+        return tuple(patch for patch in self.patches if patch.status == PatchStatus.PENDING and patch.run in ended)
 
     def of(self, *statuses: str) -> tuple[Patch, ...]:
         """Return patches by status, in the order of the log."""
@@ -74,32 +89,59 @@ class State:
 
     def estimate(self, persona: str) -> float | None:
         """Return the median length of a persona's runs that ended well, in seconds."""
-        lengths = [run.seconds for run in self.runs if run.persona == persona and run.seconds and run.status == "ok"]
+        own = (run for run in self.runs if run.persona == persona and run.status == RunStatus.OK)
+        lengths = [run.seconds for run in own if run.seconds]
         return median(lengths) if lengths else None
 
 
+def give_up_dead(state: State) -> State:
+    """Return the state as it will be once `run.lost` is written for its dead runs: what they captured is dropped."""
+    if not state.dead:
+        return state
+    runs = tuple(
+        replace(run, status=RunStatus.LOST, detail=SCHEDULER_GONE) if run.id in state.dead else run
+        for run in state.runs
+    )
+    patches = tuple(
+        replace(patch, status=PatchStatus.DROPPED, why=SCHEDULER_GONE)
+        if patch.run in state.dead and patch.status == PatchStatus.PENDING
+        else patch
+        for patch in state.patches
+    )
+    return replace(state, runs=runs, patches=patches, dead=frozenset())
+
+
 class Facts(Protocol):
-    """Where state comes from: the mailbox, which answers both projections."""
+    """What state is read from: the mailbox, which has both projections."""
 
     def schedule(self, *, whole: bool) -> list[dict[str, Any]]:
-        """List what scheduler and weaver did, in all or as much as a tick must know."""
+        """List what was done for sprints, all of it or as much as a tick needs to know."""
         ...
 
     def unread(self, roster: Sequence[str]) -> list[dict[str, Any]]:
-        """List what waits for personas."""
+        """List the unread mail of these personas."""
         ...
 
 
 def state_of(facts: Facts, roster: Sequence[str], *, whole: bool = True) -> State:
-    """Read the state of a team as of now. What no program of ours wrote into these kinds is left out.
+    """Read the state of a team as of now; `roster` are the personas whose unread mail counts.
 
-    Unless it is to be the `whole`, runs and patches of earlier sprints are left out, but for those still undecided.
+    Unless `whole` is set, runs and patches of earlier sprints are left out, except those still undecided.
     """
-    found = [fact_of(row) for row in facts.schedule(whole=whole)]
+    return replace(fold(read_facts(facts, whole=whole)), unread=read_unread(facts, roster))
+
+
+def read_facts(facts: Facts, *, whole: bool) -> Iterator[Fact]:
+    """Read what was done for sprints, in the order of the log."""
+    return (fact_of(row) for row in facts.schedule(whole=whole))
+
+
+def read_unread(facts: Facts, roster: Sequence[str]) -> dict[str, tuple[Mail, ...]]:
+    """Read the unread mail of each persona of the roster that has any, the oldest first."""
     unread: dict[str, list[Mail]] = {}
     for row in facts.unread(roster):
         unread.setdefault(row["persona"], []).append(Mail(**row))
-    return replace(fold(found), unread={persona: tuple(mail) for persona, mail in unread.items()})
+    return {persona: tuple(mail) for persona, mail in unread.items()}
 
 
 def sprint_numbered(state: State, number: int | None) -> Sprint:
@@ -115,15 +157,15 @@ def sprint_numbered(state: State, number: int | None) -> Sprint:
 
 
 def fold(facts: Iterable[Fact]) -> State:
-    """Fold facts, in the order of the log, into the state they tell of."""
-    held = Fold()
+    """Fold facts, in the order of the log, into a state."""
+    state = Fold()
     for fact in facts:
-        held.add(fact)
-    return held.state()
+        state.add(fact)
+    return state.state()
 
 
 class Fold:
-    """State while it is being folded."""
+    """The state while facts are folded into it."""
 
     def __init__(self) -> None:
         self.sprints: list[Sprint] = []
@@ -135,33 +177,33 @@ class Fold:
         self.paused: str | None = None
 
     def add(self, fact: Fact) -> None:
-        """Take in the next fact of the log."""
-        if told := self._KINDS.get(fact.kind):
-            with suppress(KeyError, TypeError, ValueError, AttributeError):  # an event of ours in name only
-                told(self, fact)
+        """Fold the next fact of the log. One whose data lacks the form of its kind changes nothing."""
+        if rule := self._RULES.get(fact.kind):
+            with suppress(KeyError, TypeError, ValueError, AttributeError):
+                rule(self, fact)
 
     def state(self) -> State:
         """Return the state as of the last fact."""
         return State(
-            tuple(self.sprints), tuple(self.runs.values()), tuple(self.patches.values()), self.aside,
+            tuple(self.sprints), tuple(self.runs.values()), tuple(self.patches.values()), dict(self.aside),
             frozenset(self.green), self.paused, weaves=tuple(self.weaves),
         )  # fmt: skip
 
     def _dispatch_started(self, fact: Fact) -> None:
-        told = fact.data
+        data = fact.data
         self.sprints.append(
             Sprint(
-                0, told["dispatch"], "", told["base"], told["branch"], "", "", "", (), fact.ts,
-                dispatch=told["dispatch"],
+                0, data["dispatch"], "", data["base"], data["branch"], "", "", "", (), fact.ts,
+                dispatch=data["dispatch"],
             )
         )  # fmt: skip
 
     def _sprint_started(self, fact: Fact) -> None:
-        told = fact.data
+        data = fact.data
         self.sprints.append(
             Sprint(
-                told["sprint"], told["id"], told["base_branch"], told["base"], told["branch"], told["mode"],
-                told["rule"], told["reason"], tuple(told["personas"]), fact.ts,
+                data["sprint"], data["id"], data["base_branch"], data["base"], data["branch"], data["mode"],
+                data["rule"], data["reason"], tuple(data["personas"]), fact.ts,
             )
         )  # fmt: skip
         self.aside = {}
@@ -176,69 +218,68 @@ class Fold:
             self.sprints[-1] = replace(self.sprints[-1], ticks=fact.data["tick"])
 
     def _run_started(self, fact: Fact) -> None:
-        told = fact.data
+        data = fact.data
         self.runs[str(fact.run)] = Run(
-            str(fact.run), told["persona"], told["attempt"], told["tick"], told["sprint"], told["base"], told["agent"],
-            told["reason"], fact.ts, tuple(told["mail"]), told["supervisor"],
+            str(fact.run), data["persona"], data["attempt"], data["tick"], data["sprint"], data["base"], data["agent"],
+            data["reason"], fact.ts, tuple(data["mail"]), data["supervisor"],
         )  # fmt: skip
 
     def _run_finished(self, fact: Fact) -> None:
-        told = fact.data
-        self._end(fact, status=told["status"], seconds=told["seconds"], detail=told["detail"])
+        data = fact.data
+        self._end(fact, status=data["status"], seconds=data["seconds"], detail=data["detail"])
 
     def _run_lost(self, fact: Fact) -> None:
-        self._end(fact, status=LOST, detail=fact.data["why"], orderly=bool(fact.data.get("orderly")))
+        self._end(fact, status=RunStatus.LOST, detail=fact.data["why"], orderly=bool(fact.data.get("orderly")))
 
     def _run_stopped(self, fact: Fact) -> None:
         if run := self.runs.get(str(fact.ref)):
             self.runs[run.id] = replace(run, stop=True)
 
-    def _end(self, fact: Fact, **told: Any) -> None:
+    def _end(self, fact: Fact, **ending: Any) -> None:
         run = self.runs.get(str(fact.run))
         if run is None:
             return
-        if run.status == OPEN:
-            self.runs[run.id] = replace(run, finished=fact.ts, **told)
-            if run.id in self.patches and told["status"] in _UNUSABLE:
-                self.patches[run.id] = replace(self.patches[run.id], status="dropped", why=told["detail"])
+        if run.status == RunStatus.OPEN:
+            self.runs[run.id] = replace(run, finished=fact.ts, **ending)
+            if run.id in self.patches and ending["status"] in _UNUSABLE:
+                patch = self.patches[run.id]
+                self.patches[run.id] = replace(patch, status=PatchStatus.DROPPED, why=ending["detail"])
         else:
             self.runs[run.id] = replace(run, late=True)
 
     def _patch_captured(self, fact: Fact) -> None:
-        run, told = self.runs.get(str(fact.run)), fact.data
-        if run is None or run.status != OPEN or not told["patch"]["size"]:
+        run, data = self.runs.get(str(fact.run)), fact.data
+        if run is None or run.status != RunStatus.OPEN or not data["patch"]["size"]:
             return
-        blob = told["patch"]
+        blob = data["patch"]
         self.patches[run.id] = Patch(
             run.id, run.persona, run.sprint, run.base, blob["sha256"], blob["size"], fact.seq, fact.hash, fact.ts,
-            tuple(told["files"]), task=told.get("task"),
+            tuple(data["files"]), task=data.get("task"),
         )  # fmt: skip
 
     def _patch_landed(self, fact: Fact) -> None:
         commit = fact.data["commit"]
-        self._decide(fact, status="landed", commit=commit)
+        self._decide(fact, commit=commit)
         if self.sprints:
             self.sprints[-1] = replace(self.sprints[-1], commits=(*self.sprints[-1].commits, commit))
 
-    def _patch_decided(self, fact: Fact) -> None:
-        self._decide(fact, status=fact.kind.removeprefix("patch."))
-
-    def _patch_approved(self, fact: Fact) -> None:
-        patch = self.patches.get(str(fact.ref))
-        if patch and patch.status == "held":
-            self.patches[patch.run] = replace(patch, status=PENDING, approved=True)
-
-    def _decide(self, fact: Fact, **told: Any) -> None:
+    def _decide(self, fact: Fact, commit: str | None = None) -> None:
         if patch := self.patches.get(str(fact.ref)):
             why, tick = fact.data.get("signature") or fact.data.get("why", ""), fact.data["tick"]
             own = self.sprints[-1].number if self.sprints else patch.sprint
-            self.patches[patch.run] = replace(patch, why=why, tick=tick, sprint=own, **told)
+            status = _DECISIONS[fact.kind]
+            self.patches[patch.run] = replace(patch, why=why, tick=tick, sprint=own, status=status, commit=commit)
+
+    def _patch_approved(self, fact: Fact) -> None:
+        patch = self.patches.get(str(fact.ref))
+        if patch and patch.status == PatchStatus.HELD:
+            self.patches[patch.run] = replace(patch, status=PatchStatus.PENDING, approved=True)
 
     def _weave_done(self, fact: Fact) -> None:
-        told = fact.data
-        conflicts = tuple((str(one), str(other), tuple(files)) for one, other, files in told["conflicts"])
+        data = fact.data
+        conflicts = tuple((str(run), str(rival), tuple(files)) for run, rival, files in data["conflicts"])
         self.weaves.append(
-            Weave(told["sprint"], told["tick"], told["start"], told["tip"], tuple(told["order"]), conflicts)
+            Weave(data["sprint"], data["tick"], data["start"], data["tip"], tuple(data["order"]), conflicts)
         )
 
     def _persona_skipped(self, fact: Fact) -> None:
@@ -254,31 +295,31 @@ class Fold:
     def _scheduler_resumed(self, _: Fact) -> None:
         self.paused = None
 
-    _KINDS: ClassVar[Mapping[str, Callable[[Self, Fact], None]]] = {
-        "dispatch.started": _dispatch_started,
-        "sprint.started": _sprint_started,
-        "sprint.finished": _sprint_finished,
-        "tick.done": _tick_done,
-        "run.started": _run_started,
-        "run.finished": _run_finished,
-        "run.lost": _run_lost,
-        "run.stopped": _run_stopped,
-        "patch.captured": _patch_captured,
-        "patch.landed": _patch_landed,
-        "patch.conflicted": _patch_decided,
-        "patch.refused": _patch_decided,
-        "patch.held": _patch_decided,
-        "patch.rejected": _patch_decided,
-        "patch.approved": _patch_approved,
-        "weave.done": _weave_done,
-        "persona.skipped": _persona_skipped,
-        "gate.judged": _gate_judged,
-        "scheduler.paused": _scheduler_paused,
-        "scheduler.resumed": _scheduler_resumed,
+    _RULES: ClassVar[Mapping[str, Callable[[Self, Fact], None]]] = {
+        Kind.DISPATCH_STARTED: _dispatch_started,
+        Kind.SPRINT_STARTED: _sprint_started,
+        Kind.SPRINT_FINISHED: _sprint_finished,
+        Kind.TICK_DONE: _tick_done,
+        Kind.RUN_STARTED: _run_started,
+        Kind.RUN_FINISHED: _run_finished,
+        Kind.RUN_LOST: _run_lost,
+        Kind.RUN_STOPPED: _run_stopped,
+        Kind.PATCH_CAPTURED: _patch_captured,
+        Kind.PATCH_LANDED: _patch_landed,
+        Kind.PATCH_CONFLICTED: _decide,
+        Kind.PATCH_REFUSED: _decide,
+        Kind.PATCH_HELD: _decide,
+        Kind.PATCH_REJECTED: _decide,
+        Kind.PATCH_APPROVED: _patch_approved,
+        Kind.WEAVE_DONE: _weave_done,
+        Kind.PERSONA_SKIPPED: _persona_skipped,
+        Kind.GATE_JUDGED: _gate_judged,
+        Kind.SCHEDULER_PAUSED: _scheduler_paused,
+        Kind.SCHEDULER_RESUMED: _scheduler_resumed,
     }
 
 
 def fact_of(row: Mapping[str, Any]) -> Fact:
-    """Take a fact from a row of a projection."""
+    """Make a fact of a row of a projection."""
     data = json.loads(row["data"]) if isinstance(row["data"], str) else row["data"]
     return Fact(row["seq"], row["ts"], row["kind"], row["sender"], row["ref"], row["run"], data or {}, row["hash"])

@@ -1,4 +1,4 @@
-"""What came of a sprint, open or finished, in the few figures that people and programs ask for first."""
+"""A sprint, open or finished, in the few figures that people and programs ask for first."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ..kinds import PatchStatus, SprintOutcome
 from .facts import Sprint
 from .sprints import State
 
-CONVERGED = "converged"
-_APART = {"outcome", "patches", "held", "started"}
+_APART = {"outcome", "patches", "held", "started"}  # not part of the document
+_UNLANDED = frozenset({PatchStatus.CONFLICTED, PatchStatus.REFUSED, PatchStatus.REJECTED})
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A sprint's result, as `scheduler sprint --json` ends with it. `seconds` is wall time.
+    """A sprint's result. `seconds` is wall time, `started` a timestamp of the log.
 
-    `landed` names personas, `patches` counts what landed of theirs; `held` names those whose patch waits for approval.
+    `landed` names personas, `patches` counts their landed patches, `conflicts` the patches in conflict. `set_aside`
+    names personas that were given up, `held` those whose patch waits for approval. `outcome` is None while it is open.
     """
 
     sprint: int
@@ -36,25 +38,25 @@ class Summary:
     started: str = ""
 
     def document(self) -> dict[str, Any]:
-        """Return the documented JSON object."""
-        told = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _APART}
-        return told | {"landed": [*self.landed], "set_aside": [*self.set_aside]}
+        """Return the JSON object that `scheduler sprint --json` ends with."""
+        document = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _APART}
+        return document | {"landed": [*self.landed], "set_aside": [*self.set_aside]}
 
 
 def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
-    """Sum up a sprint, open or finished."""
+    """Sum up a sprint; `now` stands in for the end of one that is open."""
     patches = [patch for patch in state.patches if patch.sprint == sprint.number]
-    landed = [patch for patch in patches if patch.status == "landed"]
+    landed = [patch for patch in patches if patch.status == PatchStatus.LANDED]
     runs = [run for run in state.runs if run.sprint == sprint.number]
     own = {patch.persona for patch in landed}
-    open_ends = {p.persona for p in patches if p.status in {"conflicted", "refused", "rejected"}} - own
-    held = sorted({patch.persona for patch in patches if patch.status == "held"})
+    open_ends = {p.persona for p in patches if p.status in _UNLANDED} - own
+    held = sorted({patch.persona for patch in patches if patch.status == PatchStatus.HELD})
     aside = sorted({*state.aside, *open_ends} if sprint is state.sprints[-1] else open_ends)
     end = datetime.fromisoformat(sprint.finished) if sprint.finished else now.astimezone(UTC)
     seconds = round((end - datetime.fromisoformat(sprint.started)).total_seconds(), 3)
     return Summary(
-        sprint.number, sprint.mode, sprint.ticks, sprint.outcome == CONVERGED, sprint.branch,
+        sprint.number, sprint.mode, sprint.ticks, sprint.outcome == SprintOutcome.CONVERGED, sprint.branch,
         tuple(dict.fromkeys(patch.persona for patch in landed)), tuple(aside),
-        sum(patch.status == "conflicted" for patch in patches), len(runs), seconds, sprint.outcome,
+        sum(patch.status == PatchStatus.CONFLICTED for patch in patches), len(runs), seconds, sprint.outcome,
         len(landed), tuple(held), sprint.started,
     )  # fmt: skip

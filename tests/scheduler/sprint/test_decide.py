@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from team_mail.mail.clock import rfc3339
 from team_mail.scheduler.context import Member
 from team_mail.scheduler.settings.settings import SprintSettings
@@ -376,6 +378,16 @@ def test_a_deadline_ends_the_sprint_once_what_is_there_is_woven():
     assert story.landed("ann").plan().finish == "deadline"
 
 
+def test_a_retry_that_is_due_after_the_deadline_is_not_waited_for():
+    """The sprint ends by its deadline at once; a retry that is due before it is still waited for."""
+    failed = {"status": "failed", "detail": "exit 3"}
+    story = Story(deadline=60, retry_backoff=10).start(personas=("ann",)).ran("ann", **failed).done()
+    assert (story.plan().finish, bool(story.plan().wait_until)) == (None, True)
+    story = Story(deadline=60, retry_backoff=100).start(personas=("ann",)).ran("ann", **failed).done()
+    plan = story.plan()
+    assert (plan.finish, plan.wait_until, launched(plan)) == ("deadline", None, [])
+
+
 # -- crashes
 
 
@@ -391,6 +403,73 @@ def test_a_run_whose_scheduler_is_gone_is_given_up_and_started_again_as_another(
     assert story.state.pending == ()
     assert [(run.status, run.late) for run in story.state.runs] == [("lost", True)]
     assert story.state.patches == (), "a patch that comes late is not woven"
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3])
+def test_a_dead_run_is_no_attempt_before_it_is_given_up_either(attempts):
+    """With its last attempt dead, the dry run says `retry`, as the tick does, and does not set the persona aside."""
+    story = Story(max_attempts=attempts, retry_backoff=0).start(personas=("ann",)).mail("ann")
+    for attempt in range(1, attempts):
+        story.ran("ann", attempt, "mail", status="failed")
+    story.launch("ann", attempts, "mail").capture("ann", attempts)
+    story.dead = frozenset({f"1-ann-{attempts}"})
+    plan = story.plan()
+    assert launched(plan) == [("ann", attempts + 1, "retry")]
+    assert plan.aside == ()
+
+
+RUNS = st.lists(
+    st.tuples(
+        st.sampled_from(["ok", "failed", "timeout", "stopped", "lost", "dead"]),
+        st.booleans(),  # a patch was captured
+        st.sampled_from(["batch", "mail", "retry"]),
+        st.booleans(),  # a person asked for its end
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    runs=st.dictionaries(st.sampled_from([member.id for member in ROSTER]), RUNS, min_size=1),
+    waiting=st.sets(st.sampled_from([member.id for member in ROSTER])),
+    mode=st.sampled_from(["parallel", "sequential"]),
+    most=st.integers(1, 3),
+)
+def test_the_plan_is_the_same_before_and_after_dead_runs_are_given_up(runs, waiting, mode, most):
+    """Whatever happened before: launches, skips and personas set aside of the dry run are those of the tick."""
+    story, dead = Story(max_attempts=most, retry_backoff=0, max_wakes=2).start(mode), []
+    for persona, attempts in runs.items():
+        for attempt, (status, patch, reason, stop) in enumerate(attempts, 1):
+            run = f"1-{persona}-{attempt}"
+            story.launch(persona, attempt, reason)
+            if patch:
+                story.capture(persona, attempt)
+            if stop:
+                story.tell("run.stopped", ref=run, sender="you")
+            if status == "lost":
+                story.tell("run.lost", run=run, why="its scheduler is gone")
+            elif status == "dead":
+                dead.append(run)
+            else:
+                story.finish(persona, attempt, status=status)
+    for persona in sorted(waiting):
+        story.mail(persona)
+    story.dead = frozenset(dead)
+    before = story.plan()
+
+    for run in dead:
+        story.tell("run.lost", run=run, why="its scheduler is gone")
+    story.dead = frozenset()
+    after = story.plan()
+
+    assert [run.id for run in before.lost] == dead
+    assert (before.launches, before.skips, before.mode, before.weave) == (
+        after.launches, after.skips, after.mode, after.weave,
+    )  # fmt: skip
+    if after.finish is None:
+        assert before.aside == after.aside
 
 
 def test_runs_that_are_lost_again_and_again_are_given_up():

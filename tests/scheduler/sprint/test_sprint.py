@@ -7,13 +7,15 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.letter import Letter
 from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.mailbox import Mailbox
 from team_mail.personas.agent import Outcome
-from team_mail.scheduler.errors import BranchMoved, NoSuchRun, NotReady
+from team_mail.scheduler.errors import BranchMoved, NoProgress, NoSuchRun, NotReady
 from team_mail.scheduler.landing.base import fast_forward_base
 from team_mail.scheduler.sprint.control import approve_patch, stop_run
 from team_mail.scheduler.sprint.decide import StartRequest
@@ -342,8 +344,8 @@ def test_landing_by_itself_is_a_setting(team):
     team.sprint({"bob": meanwhile}, "[team]\nauto_land = true\n")
     context = team.context()
     bodies = [context.mailbox.read("you", m.id).body for m in context.mailbox.inbox("you") if m.type == "status"]
-    assert "main was moved to it" in bodies[1]
-    assert "not taken over by itself: main has moved on" in bodies[0]
+    assert "auto_land moved main to " in bodies[1]
+    assert "auto_land did not move the base branch: main has moved on" in bodies[0]
     assert team.text("team/sprint-2")[5] == "bob"
 
 
@@ -430,6 +432,97 @@ def test_a_prompt_that_cannot_be_rendered_is_set_aside_before_anybody_is_launche
     found = team.sprint({"bob": team.replaced(3, "bob")})
     assert (found.landed, found.set_aside, found.runs, found.outcome) == (("bob",), ("ann",), 2, "spent")
     assert any("ann.md:4" in mail.subject for mail in team.context().mailbox.inbox("you"))
+
+
+class Forgetful:
+    """A log that does not keep events of one kind."""
+
+    def __init__(self, log, kind):
+        self._log = log
+        self._kind = kind
+
+    def append(self, drafts):
+        return self._log.append([draft for draft in drafts if draft.kind != self._kind])
+
+    def __getattr__(self, name):
+        return getattr(self._log, name)
+
+
+def test_a_sprint_whose_ticks_change_nothing_ends_with_an_error(team):
+    """If the log loses every `patch.conflicted`, the same patch is woven again; the loop must not spin for ever."""
+
+    def once(job):
+        if job.attempt == 1:
+            team.replaced(3, job.persona)(job)
+
+    ticker = team.ticker({"ann": once, "bob": once})
+    mailbox = ticker.context.mailbox
+    forgetful = Mailbox(Forgetful(mailbox.log, "patch.conflicted"), mailbox.blobs, mailbox.directory)
+    ticker.context = ticker.dispatcher.context = replace(ticker.context, mailbox=forgetful)
+
+    with pytest.raises(
+        NoProgress, match=r"tick \d+ of sprint 1 changed nothing.*weave (ann|bob).*team-mail verify"
+    ) as e:
+        run_sprint(ticker, ASKED)
+
+    assert e.value.exit_code == 1
+    assert team.kinds("tick").count("tick.done") < 12
+
+
+def test_a_retry_that_is_due_after_the_deadline_is_not_waited_for(team):
+    """With a pause longer than the sprint may take, the sprint ends at once, by its deadline."""
+    ticker = team.ticker(
+        dict.fromkeys(("ann", "bob"), lambda _: Outcome("failed", 1, 0.1, "exit 1")),
+        "[sprint]\nretry_backoff = 500\ndeadline = 400\n",
+    )
+    object.__setattr__(ticker.context, "clock", ManualClock(ticker.context.clock.now()))
+    began = time.monotonic()
+
+    summary = run_sprint(ticker, ASKED)
+
+    assert summary
+    assert (summary.outcome, summary.converged, summary.runs) == ("deadline", False, 3)
+    assert time.monotonic() - began < 100, "no pause was waited for"
+
+
+def test_the_mail_about_a_persona_that_was_set_aside_ends_with_its_last_words(team):
+    """The human reads why an agent failed without going to look for its output."""
+
+    def ann(job):
+        job.folder.joinpath("output.log").write_text("".join(f"step {number}\n" for number in range(30)) + "no disk\n")
+        return Outcome("failed", 1, 0.1, "exit 1")
+
+    team.sprint({"ann": ann}, "[sprint]\nretry_backoff = 0\nmax_attempts = 2\n")
+    context = team.context()
+    (mail,) = [context.mailbox.read("you", m.id) for m in context.mailbox.inbox("you") if m.type == "escalate"]
+
+    assert "The output of the last run ends with:\n  | step 11\n" in mail.body
+    assert "  | step 29\n  | no disk\n" in mail.body
+
+
+def test_no_mail_names_a_path_of_the_team_folder(team):
+    """Whoever reads mail on another machine has commands for a run's output and its patch, not paths."""
+
+    def ann(job):
+        (job.workspace / "link").symlink_to("/etc/passwd")
+
+    def failing(_):
+        return Outcome("failed", 1, 0.1, "exit 1")
+
+    team.sprint({"ann": ann}, "[sprint]\nretry_backoff = 0\n")
+    team.sprint(dict.fromkeys(("ann", "bob", "cyd"), failing), "[sprint]\nretry_backoff = 0\n")
+    context = team.context()
+    mails = [context.mailbox.read("you", m.id) for m in context.mailbox.inbox("you")]
+    patch = next(patch for patch in context.state().patches if patch.persona == "ann")
+    runs = [run for run in context.state().runs if run.sprint == 2]
+
+    bodies = [mail.body for mail in mails if mail.sender == "scheduler"]
+    assert not [body for body in bodies if ".team/" in body]
+    (aside,) = [body for body in bodies if "set aside" in body and "git apply" in body]
+    assert f"team trace {patch.run}" in aside
+    assert f"team-mail attachment {context.state().of('refused')[-1].run} --persona you | git apply --3way" in aside
+    (broken,) = [body for body in bodies if "Every run failed" in body]
+    assert any(f"team trace {run.id}" in broken for run in runs)
 
 
 def test_time_is_the_clocks(team):

@@ -12,7 +12,7 @@ from team_mail.mail.letter import Letter
 from team_mail.personas.agent import Outcome
 from team_mail.scheduler.errors import NoSuchRun
 from team_mail.scheduler.leader import Leader
-from team_mail.scheduler.sprint.control import pause
+from team_mail.scheduler.sprint.control import approve_patch, pause
 from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.history import history, report
 from team_mail.scheduler.sprint.status import status
@@ -104,3 +104,22 @@ def test_the_history_has_every_sprint_and_a_report_has_one_of_them(team):
     assert (report(context, None, now).sprint, report(context, 1, now).sprint) == (2, 1)
     with pytest.raises(NoSuchRun, match="no sprint 3; the last is 2, scheduler history lists all"):
         report(context, 3, now)
+
+
+def test_a_report_covers_a_patch_that_was_held_in_an_earlier_sprint(team):
+    """Approved in between, it lands in sprint 2 without a run of its own there; its attempt is that of its run."""
+
+    def ann(job):
+        (job.workspace / ".gitattributes").write_text("* text\n")
+
+    team.sprint({"ann": ann})
+    approve_patch(team.context(), "ann", "you")
+    team.sprint({"bob": team.replaced(3, "bob")})
+    context = team.context()
+
+    figures = report(context, 2, context.clock.now())
+
+    assert sorted((node.persona, node.attempt, node.status) for node in figures.nodes) == [
+        ("ann", 1, "landed"), ("bob", 1, "landed"),
+    ]  # fmt: skip
+    assert figures.document()["patches"] == {"landed": 2}

@@ -1,0 +1,79 @@
+"""The state that a tick works with, kept current: read from the log once, then by folding what this process appends.
+
+Reading again is needed only for what others wrote: people, agents, another process. The log's head tells: if every
+event since the last reading was appended here, folding them gives what reading would.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ...mail.log.event import Event
+from ...mail.log.snapshot import Source
+from ..kinds import Kind
+from .facts import Fact, Mail
+from .sprints import Facts, Fold, State, read_facts, read_unread
+
+
+class RecentState:
+    """State since the last sprint began. `add` and `read` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._fold: Fold | None = None
+        self._unread: dict[str, tuple[Mail, ...]] = {}
+        self._head = 0
+        self._appended: dict[int, Event] = {}
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Note events that this process has appended."""
+        with self._turn:
+            if self._fold is not None:
+                self._appended |= {event.seq: event for event in events if event.seq > self._head}
+
+    def read(self, facts: Facts, log: Source, roster: Sequence[str]) -> State:
+        """Return the state as of now; `roster` are the personas whose unread mail counts."""
+        with self._turn:
+            head = log.snapshot().head
+            fold = self._fold_appended(facts, roster, head)
+            if fold is None:
+                fold = self._read(facts, roster, head)
+                if log.snapshot().head != head:
+                    self._fold = None  # some of what came meanwhile was read, some not
+            return replace(fold.state(), unread=self._unread)
+
+    def _fold_appended(self, facts: Facts, roster: Sequence[str], head: int) -> Fold | None:
+        """Fold the events since the last reading; None if some are not ours, or a sprint began, so that less counts."""
+        events = [self._appended.pop(seq, None) for seq in range(self._head + 1, head + 1)]
+        if self._fold is None or head < self._head:
+            return None
+        own = [event for event in events if event is not None and event.kind != Kind.SPRINT_STARTED]
+        if len(own) < len(events):
+            return None
+        for event in own:
+            self._fold.add(fact_of_event(event))
+        if any(_concerns(event, roster) for event in own):
+            self._unread = read_unread(facts, roster)
+        self._head = head
+        return self._fold
+
+    def _read(self, facts: Facts, roster: Sequence[str], head: int) -> Fold:
+        self._fold = fold = Fold()
+        self._head = head
+        self._appended.clear()
+        for fact in read_facts(facts, whole=False):
+            fold.add(fact)
+        self._unread = read_unread(facts, roster)
+        return fold
+
+
+def fact_of_event(event: Event) -> Fact:
+    """Return what the fold needs of an event."""
+    return Fact(event.seq, event.ts, event.kind, event.sender, event.ref, event.run, event.data, event.hash)
+
+
+def _concerns(event: Event, roster: Sequence[str]) -> bool:
+    """Tell whether an event may change what is unread for a persona of the roster."""
+    return event.kind.startswith("mail.") and not {event.sender, *event.recipients}.isdisjoint(roster)

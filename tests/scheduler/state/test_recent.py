@@ -1,0 +1,95 @@
+"""The state that a tick works with: as current as the log, without reading it again for what was written here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from team_mail.mail.letter import Letter
+from team_mail.mail.mailbox import Mailbox
+from team_mail.scheduler.sprint.control import pause
+from team_mail.scheduler.sprint.decide import StartRequest
+from team_mail.scheduler.sprint.loop import run_sprint
+from team_mail.scheduler.sprint.tick import Ticker
+
+ASKED = StartRequest("asked for")
+
+
+class Counting(Mailbox):
+    """A mailbox that counts how often each projection of the scheduler is read, and at which heads of the log."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        super().__init__(mailbox.log, mailbox.blobs, mailbox.directory)
+        self.reads: list[tuple[str, int]] = []
+
+    def schedule(self, *, whole: bool = True):
+        self.reads.append(("schedule", self.log.snapshot().head))
+        return super().schedule(whole=whole)
+
+    def unread(self, roster):
+        self.reads.append(("unread", self.log.snapshot().head))
+        return super().unread(roster)
+
+
+def counted(ticker: Ticker) -> Counting:
+    """Let a ticker count what it reads."""
+    mailbox = Counting(ticker.context.mailbox)
+    ticker.context = ticker.dispatcher.context = replace(ticker.context, mailbox=mailbox)
+    return mailbox
+
+
+def test_a_sprint_of_three_ticks_reads_the_log_at_most_once_per_change(team):
+    """What the sprint itself writes is folded; no projection is ever read twice at the same head of the log."""
+
+    def play(job):
+        team.replaced(3 if job.attempt == 1 else 8, job.persona)(job)
+
+    ticker = team.ticker({"ann": play, "bob": play, "cyd": team.replaced(23, "cyd")})
+    mailbox = counted(ticker)
+
+    summary = run_sprint(ticker, ASKED)
+
+    assert summary
+    assert (summary.ticks, summary.converged) == (3, True)
+    assert len(mailbox.reads) == len(set(mailbox.reads))
+    schedule = [head for name, head in mailbox.reads if name == "schedule"]
+    print(f"a sprint of 3 ticks read its schedule {len(schedule)} times and {len(mailbox.reads)} projections in all")
+    assert len(schedule) == 2, "once at first, and once when the sprint began"
+    assert len(mailbox.reads) <= 6
+
+
+def test_what_was_folded_is_what_reading_gives(team):
+    """At every turn of a sprint with a conflict, mail and a failed run the state is that of a fresh reading."""
+    context = team.context()
+
+    def ann(job):
+        context.mailbox.send(Letter("ann", ["bob"], "Please", "Read this.", run=job.run))
+        team.replaced(3 if job.attempt == 1 else 8, "ann")(job)
+
+    def bob(job):
+        if job.attempt == 1:
+            raise OSError("no connection")
+        team.replaced(3, "bob")(job)
+
+    ticker = team.ticker({"ann": ann, "bob": bob}, "[sprint]\nretry_backoff = 0\n")
+    for _ in range(6):
+        done = ticker.tick(ASKED)
+        fresh = team.context().state(whole=False)
+        kept = ticker.context.state(whole=False)
+        assert kept == fresh
+        if done.plan.finish:
+            break
+    assert done.plan.finish
+
+
+def test_what_others_write_is_seen_at_the_next_reading(team):
+    """Mail from outside and a pause by a person move the log's head, so the state is read again."""
+    context = team.context()
+    assert context.state(whole=False).paused is None
+
+    team.context().mailbox.send(Letter("you", ["ann"], "Just now"))
+    pause(team.context(), "you")
+    context.append([])
+
+    state = context.state(whole=False)
+    assert "paused by you" in str(state.paused)
+    assert [mail.subject for mail in state.unread["ann"]] == ["Just now"]
