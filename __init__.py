@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .mail.clock import Clock, ManualClock, SystemClock
-    from .mail.commands.caller import open_mailbox
     from .mail.directory import Directory
     from .mail.errors import (
         AmbiguousMessage,
@@ -27,12 +26,15 @@ if TYPE_CHECKING:
         UsageError,
     )
     from .mail.letter import Letter
-    from .mail.log.blobs import Blob, BlobMissing, Blobs
+    from .mail.log.blobs import Blob, BlobMissing, Blobs, FileBlobs, MemoryBlobs
     from .mail.log.event import Draft, Event
     from .mail.log.log import EventLog, Log
     from .mail.log.memory import MemoryLog
     from .mail.mailbox import Mailbox, Receipt
     from .mail.message import Message
+    from .mail.open import open_mailbox
+    from .mail.query.memory import MemoryProjections
+    from .mail.query.rows import FileProjections, Projections
     from .mail.simple import events, get_inbox, mark_read, send_message
     from .personas.agent import Agent, Assignment, Job, Outcome
     from .personas.agents.command import CommandAgent
@@ -74,8 +76,10 @@ if TYPE_CHECKING:
     from .team.open import open_team
 
 _HOMES = {
-    "mail.log.blobs": ("Blob", "BlobMissing", "Blobs"),
-    "mail.commands.caller": ("open_mailbox",),
+    "mail.log.blobs": ("Blob", "BlobMissing", "Blobs", "FileBlobs", "MemoryBlobs"),
+    "mail.open": ("open_mailbox",),
+    "mail.query.memory": ("MemoryProjections",),
+    "mail.query.rows": ("FileProjections", "Projections"),
     "mail.clock": ("Clock", "ManualClock", "SystemClock"),
     "mail.directory": ("Directory",),
     "mail.errors": (
@@ -168,6 +172,8 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Draft",
     "Event",
     "EventLog",
+    "FileBlobs",
+    "FileProjections",
     "FunctionAgent",
     "Git",
     "GitError",
@@ -186,7 +192,9 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Mailbox",
     "ManualClock",
     "Member",
+    "MemoryBlobs",
     "MemoryLog",
+    "MemoryProjections",
     "Message",
     "MissingOutput",
     "NoIdentity",
@@ -200,6 +208,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "PatchSubmission",
     "Persona",
     "PersonaError",
+    "Projections",
     "Receipt",
     "ReplayAgent",
     "Roster",

@@ -26,7 +26,8 @@ class Job:
 
     `words` are its prompt, or write it when it is first asked for. `timeout` is in seconds. `workspace` is the run's
     private clone, `folder` is where its papers go (`.team/runs/<run>`), `home` is the `.team` folder. Whoever wants the
-    run to end before its time sets `stop`; `assignment` is the task of a run that a dispatch started.
+    run to end before its time sets `stop`; `assignment` is the task of a run that a dispatch started. `human` is the id
+    of the team's human, which a flag may have set, so that mail within the run knows it.
     """
 
     run: str
@@ -40,6 +41,7 @@ class Job:
     timeout: float
     stop: threading.Event = field(default_factory=threading.Event)
     assignment: Assignment | None = None
+    human: str = ""
 
     @cached_property
     def prompt(self) -> str:

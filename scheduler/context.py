@@ -63,7 +63,7 @@ class Context:
 
     def state(self, *, whole: bool = True) -> State:
         """Read where things stand: since the team's beginning, or as much of it as a tick must know."""
-        state = state_of(self.mailbox, [member.id for member in self.members], whole=whole)
+        state = state_of(self.mailbox.projections, [member.id for member in self.members], whole=whole)
         dead = frozenset(run.id for run in state.runs if run.status == "open" and not alive(run.supervisor))
         return replace(state, dead=dead)
 

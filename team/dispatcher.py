@@ -29,7 +29,7 @@ from ..scheduler.landing.integrate import settled
 from ..scheduler.leader import Leader, alive, myself
 from ..scheduler.payload import held, kept
 from ..scheduler.runs.run import News
-from ..scheduler.state.dispatches import SUCCESS, DispatchState, folded, read_dispatch
+from ..scheduler.state.dispatches import SUCCESS, DispatchState, facts_of, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
 from ..scheduler.tasks.reader import problems_of
 from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
@@ -82,7 +82,7 @@ class ParallelDispatcher:
         Raises NoSuchRun, NotLeader while it is running, NotReady.
         """
         context, repository = self._bench()
-        found = read_dispatch(context.mailbox, correlation_id)
+        found = read_dispatch(context.mailbox.projections, correlation_id)
         if found.base and not repository:
             raise NotReady(f"dispatch {found.id} works on a repository; go on with it there")
         given = given_to(context, found)
@@ -90,9 +90,7 @@ class ParallelDispatcher:
         left = [task for task in given.tasks if found.status(task.task_id) != SUCCESS]
         agents = self._agents(context, left, self._name or (found.agent if found.agent != GIVEN else None), found.base)
         with self._room(context, found.id, bool(found.base)) as place:
-            found = folded(
-                fact_of(row) for row in context.mailbox.dispatched(found.id)
-            )  # as nobody else changes it now
+            found = folded(facts_of(context.mailbox.projections, found.id))  # as nobody else changes it now
             if alive(found.supervisor) and found.supervisor != myself() and not found.finished:
                 raise NotReady(f"dispatch {found.id} is running, as process {found.supervisor.get('pid')}")
             _give_up(place, found)

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ..mail.commands import caller
 from ..mail.directory import Directory
-from ..mail.home import ignore_mail, read_directory
-from ..mail.log.blobs import Blobs
-from ..mail.log.log import EventLog
-from ..mail.mailbox import Mailbox, MailLog
+from ..mail.home import directory_of, ignore_mail
+from ..mail.mailbox import Mailbox
+from ..mail.open import open_mailbox, team_home
 from ..personas.agent import Agent
 from ..personas.agents.command import CommandAgent, RunLimits
 from ..personas.agents.replay import ReplayAgent
@@ -25,7 +23,7 @@ from ..personas.roster import Roster, read_roster
 from ..personas.workspace import Mirror
 from ..scheduler.context import Context
 from ..scheduler.errors import NotReady
-from ..scheduler.settings.settings import AgentSettings, read_settings
+from ..scheduler.settings.settings import AgentSettings, Settings, read_settings
 
 SCRIPTED = "scripted"  # the bundled agent that plays any task without a model
 GIVEN = "given"  # the name of an agent that a program brought along
@@ -37,7 +35,7 @@ def open_team(home: Path, environ: Mapping[str, str] = os.environ, flags: Mappin
     settings = read_settings(home, environ, flags).settings
     roster = read_roster(home / "personas")
     agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
-    mailbox = _mailbox(home, read_directory(home))
+    mailbox = open_mailbox(home, create=True, directory=_directory(home, settings))
     mirror = Mirror(git.directory, home / "work")
     return Context(home, with_drivers(git), top, mailbox, roster, settings, agents, mirror)
 
@@ -72,7 +70,16 @@ def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, 
     ignore_mail(home)
     agents: dict[str, Agent] = {"replay": ReplayAgent(folder)}
     mirror = Mirror(git.directory, home / "work")
-    return Context(home, with_drivers(git), top, _mailbox(home, directory), roster, settings, agents, mirror)
+    return Context(
+        home,
+        with_drivers(git),
+        top,
+        open_mailbox(home, create=True, directory=directory),
+        roster,
+        settings,
+        agents,
+        mirror,
+    )
 
 
 def agent_of(name: str, told: AgentSettings) -> Agent:
@@ -86,9 +93,8 @@ def agent_of(name: str, told: AgentSettings) -> Agent:
     return CommandAgent(name, told.command or (), told.prompt, told.env, env_file, limits)
 
 
-def _mailbox(home: Path, directory: Directory) -> Mailbox:
-    log: MailLog = EventLog(home / "mail")
-    return Mailbox(log, Blobs(home / "mail" / "blobs"), directory)
+def _directory(home: Path, settings: Settings) -> Directory:
+    return directory_of(home, settings.team.human, settings.groups)
 
 
 def open_for_dispatch(
@@ -102,7 +108,7 @@ def open_for_dispatch(
     Without `home` it is the team's that is found from here, or will be made here; nothing is written yet. Every
     bundled persona is on its roster; `agent` plays as GIVEN. Raises UsageError of settings, GitTooOld.
     """
-    home = home or caller.home(create=True)
+    home = home or team_home(create=True)
     try:
         context, repository = open_team(home, environ, flags), True
     except NotARepository:
@@ -113,7 +119,8 @@ def open_for_dispatch(
     roster = with_bundled(context.roster)
     guests = frozenset(persona.id for persona in roster.personas) - (context.mailbox.directory.personas or frozenset())
     directory = context.mailbox.directory._replace(guests=guests)
-    mailbox = Mailbox(context.mailbox.log, context.mailbox.blobs, directory)
+    mail = context.mailbox
+    mailbox = Mailbox(mail.log, mail.blobs, mail.projections, directory)
     return replace(context, roster=roster, agents=agents, mailbox=mailbox), repository
 
 
@@ -121,7 +128,7 @@ def _alone(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | No
     """Put a workshop together outside of any repository, whose git is never asked."""
     settings = read_settings(home, environ, flags).settings
     agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
-    mailbox = Mailbox(EventLog(home / "mail"), Blobs(home / "mail" / "blobs"), read_directory(home))
+    mailbox = open_mailbox(home, create=True, directory=_directory(home, settings))
     nowhere = home / "work" / "nowhere"
     roster = read_roster(home / "personas")
     return Context(home, Git(nowhere), home.parent, mailbox, roster, settings, agents, Mirror(nowhere, nowhere))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..mail.commands import caller
 from ..mail.errors import NoTeam, UsageError
 from ..mail.home import find_home
+from ..mail.open import team_home
 from ..mail.units import counted
 from ..scheduler.context import Context
 from ..scheduler.errors import NotReady
@@ -33,7 +33,7 @@ def context(words: Sequence[str] = (), *, replay: Path | None = None, repo: Path
 
 def _home(repo: Path | None) -> Path:
     try:
-        return find_home(repo.absolute()) if repo else caller.home()
+        return find_home(repo.absolute()) if repo else team_home()
     except NoTeam:
         raise NotReady(f"no team in {repo or 'this folder or above'}; team init makes one") from None
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...mail.errors import UsageError
+from ...mail.home import HUMAN_VARIABLE
 from ..agent import Job, Outcome
 from ..errors import BadOutput
 from ..running.process import RunLimits, keep
@@ -154,7 +155,8 @@ def _unquoted(value: str) -> str:
 def _own(job: Job) -> dict[str, str]:
     """Say who it is; and let git find no repository above a clone whose `.git` is gone: that would be the user's."""
     above = {"GIT_CEILING_DIRECTORIES": str(job.workspace.parent)}
-    return {"TEAM_HOME": str(job.home), "TEAM_PERSONA": job.persona, "TEAM_RUN": job.run} | above
+    human = {HUMAN_VARIABLE: job.human} if job.human else {}
+    return {"TEAM_HOME": str(job.home), "TEAM_PERSONA": job.persona, "TEAM_RUN": job.run} | human | above
 
 
 def _task(job: Job) -> dict[str, str]:

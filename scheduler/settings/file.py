@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...mail.errors import UsageError
+from ...mail.home import read_team_file
 from ..errors import SettingsError
 
 Key = tuple[str, ...]
@@ -33,31 +35,13 @@ class Written:
         return self.lines.get(key, 1)
 
 
-def read_toml(path: Path) -> Written:
-    """Read a settings file; one that is not there says nothing. Raises SettingsError with the line of a mistake."""
+def read_toml(home: Path) -> Written:
+    """Read the settings file of a team, as mail does. Raises SettingsError with the line of a mistake."""
     try:
-        text = path.read_text(encoding="utf-8")
-        return Written(tomllib.loads(text), key_lines(text))
-    except FileNotFoundError:
-        return Written()
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise SettingsError(f"{path.name}:{line}: not UTF-8; convert the file (iconv -f latin1 -t utf-8)") from None
-    except RecursionError:
-        raise SettingsError(f"{path.name}:1: lists or tables nested too deep") from None
-    except ValueError as error:
-        raise SettingsError(_syntax(path, text, str(error))) from None  # pyright: ignore[reportPossiblyUnboundVariable]
-
-
-def _syntax(path: Path, text: str, said: str) -> str:
-    """Put the line of a syntax error in front, where tomllib says it behind."""
-    match = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", said)
-    line = match[1] if match and match[1] else text.count("\n") + 1
-    column = f" at column {match[2]}" if match and match[2] else ""
-    what = said[: match.start()] if match else said
-    return f"{path.name}:{line}: {what[:1].lower()}{what[1:]}{column}; correct the TOML there"
+        file = read_team_file(home)
+    except UsageError as error:
+        raise SettingsError(str(error)) from None
+    return Written(file.values, key_lines(file.text))
 
 
 def key_lines(text: str) -> dict[Key, int]:

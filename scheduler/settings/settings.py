@@ -179,7 +179,7 @@ def read_settings(home: Path, environ: Mapping[str, str], flags: Mapping[str, st
     A flag beats the environment, that the file, that the default; an empty variable says nothing. Raises SettingsError
     with everything that is wrong.
     """
-    written = read_toml(home / "team.toml")
+    written = read_toml(home)
     values: dict[str, Any] = _tuples(written.values)
     told = {key: Origin(value, f"team.toml:{written.line(key)}") for key, value in _leaves(values)}
     for layer in (environment(environ, values, _fields), flagged(flags or {}, _fields)):

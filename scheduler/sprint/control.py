@@ -18,7 +18,7 @@ def stop_run(context: Context, name: str, sender: str) -> Run:
 
     Raises NoSuchRun.
     """
-    runs = [run for run in context.state().runs if run.status == OPEN] + under_way(context.mailbox)
+    runs = [run for run in context.state().runs if run.status == OPEN] + under_way(context.mailbox.projections)
     found = [run for run in runs if _named(run.id, run.persona, name)]
     if len(found) != 1:
         known = ", ".join(f"{run.persona} ({run.id[:8]})" for run in runs) or "none"

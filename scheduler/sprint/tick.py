@@ -52,7 +52,7 @@ class Ticker:
 
     def read(self) -> State:
         """Read where things stand for whoever leads: between two batches a run of this very process is a dead one."""
-        self.head = self.context.mailbox.log.snapshot().head
+        self.head = self.context.mailbox.log.head().seq
         state, me = self.context.state(whole=False), myself()
         own = {run.id for run in state.runs if run.status == OPEN and run.supervisor == me}
         return replace(state, dead=state.dead | own)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
+from ...mail.query.rows import Projections
 from .facts import LOST, OPEN, PENDING, Fact, Mail, Patch, Run, Sprint, Weave
 
 _UNUSABLE = frozenset({"timeout", "quota", "stopped", LOST})  # ends after which half a change may lie there
@@ -77,26 +78,14 @@ class State:
         return median(lengths) if lengths else None
 
 
-class Facts(Protocol):
-    """Where state comes from: the mailbox, which answers both projections."""
-
-    def schedule(self, *, whole: bool) -> list[dict[str, Any]]:
-        """List what scheduler and weaver did, in all or as much as a tick must know."""
-        ...
-
-    def unread(self, roster: Sequence[str]) -> list[dict[str, Any]]:
-        """List what waits for personas."""
-        ...
-
-
-def state_of(facts: Facts, roster: Sequence[str], *, whole: bool = True) -> State:
+def state_of(projections: Projections, roster: Sequence[str], *, whole: bool = True) -> State:
     """Read the state of a team as of now. What no program of ours wrote into these kinds is left out.
 
     Unless it is to be the `whole`, runs and patches of earlier sprints are left out, but for those still undecided.
     """
-    found = [fact_of(row) for row in facts.schedule(whole=whole)]
+    found = [fact_of(row) for row in projections.rows("scheduler.state.schedule", whole=whole)]
     unread: dict[str, list[Mail]] = {}
-    for row in facts.unread(roster):
+    for row in projections.rows("unread", roster=list(roster)):
         unread.setdefault(row["persona"], []).append(Mail(**row))
     return replace(fold(found), unread={persona: tuple(mail) for persona, mail in unread.items()})
 

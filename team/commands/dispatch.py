@@ -86,7 +86,7 @@ def replay(
         from ..open import GIVEN
 
         context = open_shop()
-        found = read_dispatch(context.mailbox, correlation_id)
+        found = read_dispatch(context.mailbox.projections, correlation_id)
         agent = agent or (found.agent if found.agent != GIVEN else None)
         asked = _asked(max_workers, timeout, trace_dir)
         _start(given_to(context, found), asked, agent, base, dry_run=dry_run, quiet=quiet, as_json=as_json)
@@ -112,11 +112,11 @@ def templates(
 
 
 def _home_or_none() -> Path | None:
-    from ...mail.commands import caller
     from ...mail.errors import NoTeam
+    from ...mail.open import team_home
 
     try:
-        return caller.home()
+        return team_home()
     except NoTeam:
         return None
 
@@ -172,7 +172,7 @@ def _left(resume: str | None) -> list[Task]:
     from ..dispatcher import given_to
 
     context = open_shop()
-    found = read_dispatch(context.mailbox, resume)
+    found = read_dispatch(context.mailbox.projections, resume)
     return [task for task in given_to(context, found).tasks if found.status(task.task_id) != SUCCESS]
 
 
@@ -241,12 +241,12 @@ def _pair(word: str) -> tuple[str, str]:
 
 def _given(text: bytes) -> DispatchInput:
     """Read tasks and check all that can be checked of them. Raises InvalidTasks."""
-    from ...mail.commands import caller
+    from ...mail.open import team_home
     from ...personas.bundled import with_bundled
     from ...personas.roster import read_roster
     from ...scheduler.tasks.reader import read_input
 
-    roster = with_bundled(read_roster(caller.home(create=True) / "personas"))
+    roster = with_bundled(read_roster(team_home(create=True) / "personas"))
     return read_input(text, [persona.id for persona in roster.personas])
 
 

@@ -108,12 +108,12 @@ def _read(file: str | None) -> tuple[bytes, Roadmap]:
 
 def _personas() -> Sequence[str]:
     """Name whoever can be given a task: the team's own personas, if there is a team, and the bundled ones."""
-    from ...mail.commands import caller
+    from ...mail.open import team_home
     from ...personas.bundled import with_bundled
     from ...personas.roster import Roster, read_roster
 
     try:
-        own = read_roster(caller.home() / "personas")
+        own = read_roster(team_home() / "personas")
     except NoTeam:
         own = Roster()
     return [persona.id for persona in with_bundled(own).personas]

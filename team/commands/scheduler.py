@@ -93,12 +93,12 @@ def _look_ahead(
 
 def _home() -> Path:
     """Find the team's folder, before anything that is slow to load."""
-    from ...mail.commands import caller
     from ...mail.errors import NoTeam
+    from ...mail.open import team_home
     from ...scheduler.errors import NotReady
 
     try:
-        return caller.home()
+        return team_home()
     except NoTeam:
         raise NotReady("no team in this folder or above; team init makes one") from None
 

@@ -112,11 +112,11 @@ def config(
 def personas(as_json: Json = False) -> None:
     """List the roster: who plays whom, and who takes part. Files that are no personas are named, with exit code 1."""
     from ...mail import render
-    from ...mail.commands import caller
+    from ...mail.open import team_home
     from ...personas.prompt import fault_of
     from ...personas.roster import read_roster
 
-    roster, settings = read_roster(caller.home() / "personas"), _settings().settings
+    roster, settings = read_roster(team_home() / "personas"), _settings().settings
     default = settings.team.agent
     problems = [*roster.problems, *(fault for one in roster.personas if (fault := fault_of(one)))]
     problems += [
@@ -149,10 +149,10 @@ def _persona(one: Any, default: str) -> dict[str, Any]:
 
 
 def _settings() -> Loaded:
-    from ...mail.commands import caller
+    from ...mail.open import team_home
     from ...scheduler.settings.settings import read_settings
 
-    return read_settings(caller.home(), os.environ)
+    return read_settings(team_home(), os.environ)
 
 
 @app.command()

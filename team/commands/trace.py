@@ -39,7 +39,7 @@ def trace(
     if (task is None) == (not index and trace_dir is None):
         raise UsageError("name a task, or ask for --index; team trace --index lists the tasks of the last dispatch")
     context = open_shop()
-    found = read_dispatch(context.mailbox, dispatch_id, task)
+    found = read_dispatch(context.mailbox.projections, dispatch_id, task)
     given = given_to(context, found)
     if trace_dir is not None:
         _export(context, found, given, trace_dir)
@@ -91,10 +91,10 @@ def _list(found: DispatchState, given: DispatchInput) -> None:
 
 def open_shop() -> Context:
     """Open the workshop of the team that is here, for looking. Raises NoTeam."""
-    from ...mail.commands import caller
+    from ...mail.open import team_home
     from ..open import open_for_dispatch
 
-    return open_for_dispatch(caller.home())[0]
+    return open_for_dispatch(team_home())[0]
 
 
 def say(lines: Iterable[str]) -> None:
