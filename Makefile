@@ -1,5 +1,6 @@
 # Everything is set up in .venv from python3 (3.11 or later) and a package index; nothing else is needed.
 # More words for the tool behind a target go in ARGS: `make test ARGS="-k inbox"`, `make bench ARGS=--quick`.
+# The tools of the groups `test` and `lint` in pyproject.toml need pip 25.1, so pip itself is brought up to date first.
 
 PYTHON ?= python3
 COVERAGE ?= 95
@@ -23,16 +24,23 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help
 help: ## show this list
 	@echo "team-mail: what to make"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: $(READY) ## run the tests, but for the storms, and hold the coverage of mail/ (COVERAGE=95)
 ifeq ($(ARGS),)
-	@$(TEST) $(COVERED) --cov=mail --cov-report=term-missing:skip-covered --cov-fail-under=$(COVERAGE)
+	@$(TEST) $(COVERED) --cov=mail --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=$(COVERAGE)
 	@$(TEST) $(COVERED:%=--ignore=%)
 else
 	@$(TEST) $(ARGS)
 endif
+
+# Python 3.12 and later count lines without slowing them down: make coverage PYTHON=python3.13 VENV=.venv-3.13
+.PHONY: coverage
+coverage: $(READY) ## hold the line coverage of mail/, personas/ and scheduler/, at least 90 %
+	@COVERAGE_CORE=sysmon $(TEST) --cov=mail --cov=personas --cov=scheduler --cov-report=
+	@for package in mail personas scheduler; do \
+		$(BIN)/python -m coverage report --include="$$package/*" --skip-covered --show-missing --fail-under=90 || exit 1; done
 
 .PHONY: lint
 lint: $(READY) $(CHECKED) ## check style, format and types
@@ -48,6 +56,10 @@ demo: $(READY) ## watch a team of 21 do the same work one after the other, then 
 bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch")
 	@status=0; for bench in $(BENCH); do $(BIN)/python benchmarks/$$bench.py $(ARGS) || status=1; done; exit $$status
 
+.PHONY: compare
+compare: $(READY) ## measure beside another version (BEFORE=the .venv of its checkout)
+	@$(BIN)/python benchmarks/compare.py $(BEFORE) $(ARGS)
+
 .PHONY: storm
 storm: $(READY) ## run the thousands of kills and power cuts; minutes
 	@$(BIN)/python -m pytest -m storm -s $(ARGS)
@@ -61,6 +73,10 @@ man: $(READY) ## write the manual page, docs/team-mail.1
 	@$(BIN)/python -m team_mail.mail.commands.manual > docs/team-mail.1.new || { rm -f docs/team-mail.1.new; exit 1; }
 	@mv docs/team-mail.1.new docs/team-mail.1
 
+.PHONY: picture
+picture: $(READY) ## record the terminal picture of the README, docs/demo.svg
+	@$(BIN)/python docs/record.py
+
 .PHONY: clean
 clean: ## remove .venv and all that tools left behind
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .ruff_cache
@@ -71,7 +87,8 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[charts,test,lint]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[charts]" --group test --group lint
 	@touch $@
 
 # The type checker finds `team_mail` by this name, whatever the folder of the checkout is called.

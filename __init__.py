@@ -5,7 +5,11 @@ Names are loaded when they are first asked for (PEP 562), so that `import team_m
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":  # before a module fails at `import fcntl` with a traceback
+    raise SystemExit("team-mail does not run on Windows, which has no flock; use it on Linux, or in WSL")
 
 if TYPE_CHECKING:
     from .mail.clock import Clock, ManualClock, SystemClock

@@ -455,18 +455,18 @@ def markdown(rows: Sequence[Row], told: str, *, quick: bool) -> str:
     return f"""# Benchmarks
 
 Measured by `{command}`, all contenders in one run, in turn, as medians of {ROUNDS}.
-Ratios travel from machine to machine, times do not.
+Ratios carry over from machine to machine, times do not.
 
 {told}.
 
 {lines}
 
-- *Acknowledged* means that the send returned after its bytes were flushed to the disk. The log seals a segment every
-  16 MB within what is measured; the contenders write the same bytes.
+- *Acknowledged* means that the send returned after its bytes were flushed to the disk.
+  The log seals a segment every 16 MB within what is measured; the contenders write the same bytes.
 - *Cold* is a whole process, from start to exit.
-- The log of the inbox rows is mail between {len(PERSONAS)} personas: 60 % messages to one or two of them, 40 % marks by
-  those who got them.
-- *In a process that goes on* there is a new letter before every question, and the answer has to begin with it.
+- The log of the inbox rows is mail between {len(PERSONAS)} personas: 60 % messages to one or two of them, \
+40 % marks by those who got them.
+- *In a process that goes on* there is a new message before every query, and the answer has to begin with it.
 """
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from .errors import UnknownRecipient, UsageError
+from .nearest import suggestion
 
 POSTMASTER = "postmaster"  # the sender of bounces
 PROGRAMS = frozenset({"scheduler", "weaver", POSTMASTER})
@@ -69,9 +70,4 @@ class Directory(NamedTuple):
         return [self.checked(name) for name in self.groups[group] if name != sender]
 
     def _nearest(self, name: str, names: Iterable[str] | None = None) -> str:
-        from difflib import get_close_matches  # needed only for an error
-
-        known = sorted(self.names if names is None else names)
-        if close := get_close_matches(name, known, n=3, cutoff=0.6):
-            return f"; did you mean {' or '.join(close)}?"
-        return f"; there are {', '.join(known)}" if known else ""
+        return suggestion(name, sorted(self.names if names is None else names), most=3)

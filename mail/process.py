@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,24 @@ def run_id(environ: Mapping[str, str] = os.environ) -> str | None:
 
 
 def myself() -> dict[str, Any]:
-    """Name this process uniquely, even after its pid is reused: boot id, pid and start time."""
-    return {"boot": _boot_id(), "pid": os.getpid(), "start": _start_time(os.getpid())}
+    """Name this process uniquely, even after its pid is reused: host, boot id, pid and start time."""
+    return {"host": _host(), "boot": _boot_id(), "pid": os.getpid(), "start": _start_time(os.getpid())}
 
 
 def alive(process: Mapping[str, Any]) -> bool:
-    """Return whether the process that `myself` named still runs; another one with its pid does not count."""
+    """Return whether the process that `myself` named still runs; another one with its pid does not count.
+
+    The boot id identifies the host; the host's name is for people, and missing in older logs.
+    """
     pid = process.get("pid")
     return isinstance(pid, int) and process.get("boot") == _boot_id() and process.get("start") == _start_time(pid)
+
+
+@cache
+def _host() -> str:
+    import socket
+
+    return socket.gethostname()
 
 
 def _boot_id() -> str:

@@ -1,1 +1,1 @@
-"""Who works and how one is brought to life. Its rooms come with the sprint."""
+"""Personas: who works in a team, and how each one is brought to life."""

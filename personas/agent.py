@@ -1,4 +1,4 @@
-"""What brings a persona to life: given a job, an agent plays it to its end and tells how it ended."""
+"""The contract of an agent: it is given a job, runs the persona to its end and returns the outcome."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from .kinds import OutcomeStatus
+
 
 @dataclass(frozen=True)
 class Assignment:
-    """The task that a run is for, where a dispatch gave it one: its id, what to do, and its input as JSON has it."""
+    """The task of a run that a dispatch started: its id, its description, and its input as a JSON object."""
 
     dispatch: str
     task: str
@@ -22,12 +24,12 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Job:
-    """What an agent is given: who it is to be, with which words, where, and for how long.
+    """One run, as its agent sees it: which persona to play, with which prompt, where, and for how long.
 
-    `words` are its prompt, or write it when it is first asked for. `timeout` is in seconds. `workspace` is the run's
-    private clone, `folder` is where its papers go (`.team/runs/<run>`), `home` is the `.team` folder. Whoever wants the
-    run to end before its time sets `stop`; `assignment` is the task of a run that a dispatch started. `human` is the id
-    of the team's human, which a flag may have set, so that mail within the run knows it.
+    `words` is the prompt, or a function that writes it when it is first needed. `timeout` is in seconds. `workspace`
+    is the run's private clone, `folder` keeps the run's files (`.team/runs/<run>`), and `home` is the `.team` folder.
+    Set `stop` to end the run early. `assignment` is the task, for a run that a dispatch started. `human` is the id of
+    the team's human, which a flag may have set, so that mail within the run knows it.
     """
 
     run: str
@@ -45,11 +47,11 @@ class Job:
 
     @cached_property
     def prompt(self) -> str:
-        """What the agent is told. Raises PersonaError for a template that cannot be rendered."""
+        """The text of the prompt. Raises PersonaError if its template cannot be rendered."""
         return self.words if isinstance(self.words, str) else self.words()
 
     def write_prompt(self) -> Path:
-        """Keep the prompt among the run's papers, as `prompt.md`, for the agent and for people."""
+        """Write the prompt to `prompt.md` in the run's folder, for the agent and for people; return that path."""
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "prompt.md"
         file.write_text(self.prompt, errors="replace", newline="")
@@ -58,27 +60,37 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. `exit` is None if it never ran or a signal ended it; `detail` is one line for people.
+    """How a run ended.
 
-    `status` is "ok", "failed", "timeout", "stopped" or "quota"; `cut` says that not all output was kept. `output` is
-    what the run gave as its result, as JSON has it; None if it gave none.
+    `exit` is the exit code: None if the agent never started or was ended by a signal. `seconds` is how long it ran,
+    and `detail` is one line for people. `cut` is true if part of the output was dropped. `output` is the run's result
+    as a JSON value, or None if it has none.
     """
 
-    status: str
+    status: OutcomeStatus
     exit: int | None
     seconds: float
     detail: str
     cut: bool = False
     output: Any = None
 
+    def __post_init__(self) -> None:
+        """Take the status of an agent that wrote it as plain text. Raises ValueError for one that does not exist."""
+        object.__setattr__(self, "status", OutcomeStatus(self.status))
+
+    @classmethod
+    def not_begun(cls) -> Outcome:
+        """Return the outcome of a run that was stopped before it began."""
+        return cls(OutcomeStatus.STOPPED, None, 0.0, "stopped before it began")
+
 
 class Agent(Protocol):
-    """Whoever can play a persona."""
+    """Anything that can play a persona."""
 
     def trouble(self) -> str | None:
-        """Say why no run can be started at all, and what to do about it; None if all is well."""
+        """Return why no run can start at all, and what to do about it; None if all is well."""
         ...
 
     def play(self, job: Job) -> Outcome:
-        """Play the persona. Returns when it has ended and nothing of it is alive any more."""
+        """Play the persona. Return once the run has ended and none of its processes is alive."""
         ...

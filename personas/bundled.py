@@ -1,6 +1,6 @@
-"""The bundled personas: the library, whose files a team takes over as its own and changes, and the workers.
+"""The bundled personas: the library, which a team copies and adapts, and the workers.
 
-A worker (`coder`, `debug`) is a persona for tasks of a dispatch, whose input has a form of its own; no sprint runs it.
+A worker (`coder`, `debug`) is a persona for tasks of a dispatch, with typed input; no sprint runs it.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from .roster import Roster
 
 
 def library() -> tuple[Traversable, ...]:
-    """List the library's persona files by name."""
+    """Return the persona files of the library, sorted by name."""
     return _files("library")
 
 
 def with_bundled(roster: Roster) -> Roster:
-    """Add to a team's own personas the bundled ones that it does not have: the workers, then the library.
+    """Return the roster with the bundled personas that the team does not have: the workers, then the library.
 
-    They are there for tasks that name them: no sprint runs them, and the team's own agent plays them. Those of the
-    library that stand for a program or the human are nobody to give a task to.
+    They can be given tasks by name. No sprint runs them, and the team's default agent plays them. The library's files
+    for a program or the human are left out, because those take no tasks.
     """
     own = {persona.id for persona in roster.personas}
-    return roster._replace(personas=(*roster.personas, *(one for one in _bundled() if one.id not in own)))
+    return roster._replace(personas=(*roster.personas, *(persona for persona in _bundled() if persona.id not in own)))
 
 
 @cache
 def _bundled() -> tuple[Persona, ...]:
-    """Read all that can be given a task, once in a process: they come with the package and never change."""
+    """Read the personas that can be given a task; cached, because the package's files never change."""
     workers, members = ([_parsed(file) for file in _files(folder)] for folder in ("workers", "library"))
-    found = (*workers, *(one for one in members if one.scheduled))
-    return tuple(replace(one, scheduled=False, agent=None) for one in found)
+    personas = (*workers, *(persona for persona in members if persona.scheduled))
+    return tuple(replace(persona, scheduled=False, agent=None) for persona in personas)
 
 
 def _parsed(file: Traversable) -> Persona:
@@ -49,15 +49,15 @@ def _files(name: str) -> tuple[Traversable, ...]:
 
 
 def copy_into(folder: Path) -> list[Path]:
-    """Copy the library into a folder, made if need be; return what was written.
+    """Copy the library into a folder, which is created if needed; return the files that were written.
 
-    A persona that is there already, in whatever form, is left as it is. Raises TeamMailError when the disk refuses.
+    A persona that exists there already, in any form, is left alone. Raises TeamMailError if a file cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        there = {path.name.split(".")[0] for path in folder.iterdir()}
-        wanted = [file for file in library() if file.name.split(".")[0] not in there]
-        return [_copy(file, folder / file.name) for file in wanted]
+        existing = {path.name.split(".")[0] for path in folder.iterdir()}
+        missing = [file for file in library() if file.name.split(".")[0] not in existing]
+        return [_copy(file, folder / file.name) for file in missing]
     except OSError as error:
         raise TeamMailError(f"cannot write personas into {folder}: {error.strerror}; nothing was overwritten") from None
 

@@ -1,13 +1,13 @@
-"""What can go wrong between a persona and its run; the tree goes on from `mail/errors.py`.
+"""The errors of personas and their runs; the tree continues that of `mail/errors.py`.
 
 TeamMailError
 ├── UsageError
-│   ├── PersonaError     a persona file that is not one
-│   ├── NotARepository   no git repository, or one that cannot be worked on
-│   └── GitTooOld        a git without what the weaver needs
-├── GitError             git did not do what it was asked
-├── BadOutput            a run's result that is no JSON
-├── WorkspaceLost        an agent took its own workspace away
+│   ├── PersonaError     a persona file that is not valid
+│   ├── NotARepository   no git repository, or one that a team cannot use
+│   └── GitTooOld        git is missing or older than the weaver needs
+├── GitError             a git command failed
+├── BadOutput            a run's result that cannot be read
+├── WorkspaceLost        an agent removed or replaced its own workspace
 └── WorkspaceStuck       a workspace that cannot be removed
 """
 
@@ -17,35 +17,35 @@ from ..mail.errors import TeamMailError, UsageError
 
 
 class PersonaError(UsageError):
-    """A persona file that is not one; the message names file, line and what to write."""
+    """A persona file is not valid; the message names file, line and what to write."""
 
 
 class NotARepository(UsageError):
-    """There is no git repository here, or none that can be worked on."""
+    """There is no git repository here, or none that a team can use."""
 
 
 class GitTooOld(UsageError):
-    """The installed git lacks what the weaver needs."""
+    """Git is not installed, or is older than the weaver needs."""
 
 
 class GitError(TeamMailError):
-    """Git did not do what it was asked; the message is git's own first line."""
+    """A git command failed; the message is git's own first line."""
 
     def __init__(self, words: tuple[str, ...], exit: int, stderr: bytes) -> None:
         self.words = words
         self.exit = exit
         self.stderr = stderr.decode(errors="replace")
-        said = next((line for line in self.stderr.splitlines() if line.strip()), f"exit {exit}")
-        super().__init__(f"git {words[0]}: {said.removeprefix('error: ').removeprefix('fatal: ')}")
+        message = next((line for line in self.stderr.splitlines() if line.strip()), f"exit {exit}")
+        super().__init__(f"git {words[0]}: {message.removeprefix('error: ').removeprefix('fatal: ')}")
 
 
 class BadOutput(TeamMailError):
-    """A run left a result that nobody can read; the message names the file and what is wrong with it."""
+    """A run's result cannot be read; the message names the file and what is wrong with it."""
 
 
 class WorkspaceLost(TeamMailError):
-    """An agent took its own workspace away, or put something else in its place."""
+    """An agent removed its own workspace, or replaced it with something else."""
 
 
 class WorkspaceStuck(TeamMailError):
-    """A workspace that cannot be removed, for one, because an agent left another user's files in it."""
+    """A workspace cannot be removed, for example because it holds another user's files."""

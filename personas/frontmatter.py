@@ -1,7 +1,7 @@
-"""YAML, read with the line of each value: front matter at the head of a persona file, or a document of its own.
+"""YAML, parsed with the line of each value: the front matter of a persona file, or a whole document.
 
-It is read from the nodes of the YAML, so that text stays as it was written (`name: No` is a name), every fault has a
-line, and nothing is built that the file did not spell out: no aliases, no objects, no dates.
+Values are taken from the nodes of the YAML, so text stays as it was written (`name: No` is a name), every fault has a
+line, and nothing is created that is not written out in the file: no aliases, no objects, no dates.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, NamedTuple, cast
 
 import yaml
 
-MAX_FRONT = 16 << 10  # characters: no front matter needs more, and YAML in Python is slow
+MAX_FRONT = 16 << 10  # characters; YAML in Python is slow
 MAX_DEPTH = 16
-MAX_VALUES = 100_000  # in a document: reading them takes two seconds
+MAX_VALUES = 100_000  # in one document; parsing them takes two seconds
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 class Fault(Exception):
-    """What is wrong in a line of a persona file, before the file is known by name."""
+    """What is wrong with a line of YAML; the caller adds the name of the file."""
 
     def __init__(self, line: int, what: str) -> None:
         self.line = line
@@ -34,28 +34,28 @@ class Part(NamedTuple):
     line: int
 
     def fault(self, what: str) -> Fault:
-        """Say what is wrong with this value."""
+        """Return a Fault about this value; `what` follows its key."""
         return Fault(self.line, f"{self.key} {what}")
 
     def text(self) -> str:
-        """Return the value as it was written, but for quotes; nothing for null."""
+        """Return the value as it was written, without quotes; an empty string for null."""
         if not isinstance(self.node, yaml.ScalarNode):
-            raise self.fault("must be one value; write `key: text`")
+            raise self.fault("must be a single value; write `key: text`")
         value = cast("str", self.node.value)
         return "" if self.node.tag.endswith(":null") else value.strip()
 
     def items(self) -> list[Part]:
-        """Return the values of a list; a value alone is a list of one."""
+        """Return the items of a list; a single value counts as a list of one."""
         nodes = cast("list[yaml.Node]", self.node.value) if isinstance(self.node, yaml.SequenceNode) else [self.node]
         return [Part(self.key, node, _line(node)) for node in nodes]
 
     def plain(self) -> Any:
-        """Return the value as JSON would have it."""
+        """Return the value as a JSON value."""
         return _plain(self.node)
 
 
 def read_front(text: str) -> tuple[dict[str, Part], str, int]:
-    """Take a file apart: the values of its front matter, the rest, and the line the rest begins in. Raises Fault."""
+    """Split a file into the values of its front matter, the text below it, and that text's first line. Raises Fault."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     _check_text(text)
     front, start = _split(text)
@@ -63,29 +63,29 @@ def read_front(text: str) -> tuple[dict[str, Part], str, int]:
 
 
 def _check_text(text: str) -> None:
-    """Refuse what no program takes as an argument or a file: halves of surrogate pairs, and NUL."""
-    if found := re.search("[\0\ud800-\udfff]", text):
-        raise Fault(text.count("\n", 0, found.start()) + 1, f"{found[0]!r} is no text; take it out")
+    """Refuse NUL and lone surrogates, which can be neither an argument nor a file's text."""
+    if match := re.search("[\0\ud800-\udfff]", text):
+        raise Fault(text.count("\n", 0, match.start()) + 1, f"{match[0]!r} is not text; remove it")
 
 
 def _split(text: str) -> tuple[str, int]:
-    """Return the front matter, its lines numbered as in the file, and the line in which the prompt begins."""
+    """Return the front matter, with its lines numbered as in the file, and the line where the prompt starts."""
     lines = text.split("\n")
     if lines[0].rstrip() != "---":
         return "", 1
-    end = next((at for at, found in enumerate(lines[1:], 1) if found.rstrip() == "---"), None)
+    end = next((at for at, row in enumerate(lines[1:], 1) if row.rstrip() == "---"), None)
     if end is None:
-        raise Fault(1, "the front matter is never closed; end it with a line of ---")
+        raise Fault(1, "the front matter is not closed; end it with a line of ---")
     front = "\n".join(["", *lines[1:end]])
     if len(front) > MAX_FRONT:
-        raise Fault(1, f"the front matter is over {MAX_FRONT >> 10} KiB; the prompt goes below its second ---")
+        raise Fault(1, f"the front matter is over {MAX_FRONT >> 10} KiB; put the prompt below the second ---")
     return front, end + 2
 
 
 def read_yaml(text: str) -> tuple[Any, dict[tuple[str | int, ...], int]]:
-    """Read a whole document of YAML: its values, and the line of each by its path. Raises Fault.
+    """Parse a whole YAML document; return its values, and the line of each by its path. Raises Fault.
 
-    Every value is a dict, a list, the text as it was written, or None for null: what a text means is the reader's.
+    Every value is a dict, a list, text as it was written, or None for null: the caller converts the texts.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     _check_text(text)
@@ -96,7 +96,7 @@ def read_yaml(text: str) -> tuple[Any, dict[tuple[str | int, ...], int]]:
 def _spelled(node: yaml.Node, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> Any:
     lines.setdefault(path, _line(node))
     if node.tag.rpartition(":")[0] != "tag:yaml.org,2002":
-        raise Fault(_line(node), f"the tag {node.tag[:40]!r} is not read; write the value alone, or quote it")
+        raise Fault(_line(node), f"the tag {node.tag[:40]!r} is not supported; write the value without it, or quote it")
     if isinstance(node, yaml.MappingNode):
         lines.update({(*path, key.value): _line(key) for key, _ in _pairs(node)})
         return {cast("str", key.value): _spelled(value, (*path, key.value), lines) for key, value in _pairs(node)}
@@ -107,7 +107,7 @@ def _spelled(node: yaml.Node, path: tuple[str | int, ...], lines: dict[tuple[str
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes; refuses aliases, keys told twice, deep nesting, and text that would steer a terminal."""
+    """Composes nodes; refuses aliases, duplicate keys, deep nesting and control characters."""
 
     _depth = 0
     _values = 0
@@ -116,11 +116,11 @@ class _Loader(yaml.SafeLoader):
         event = cast("yaml.NodeEvent", self.peek_event())  # pyright: ignore[reportUnknownMemberType]
         at = event.start_mark.line + 1 if event.start_mark else 1
         if event.anchor:
-            raise Fault(at, "anchors and aliases are not read; write the value out, or quote text that begins so")
+            raise Fault(at, "anchors and aliases are not supported; write the value out, or quote it")
         if self._depth == MAX_DEPTH:
-            raise Fault(at, f"nested more than {MAX_DEPTH} deep; write it flatter")
+            raise Fault(at, f"nested more than {MAX_DEPTH} levels deep; flatten it")
         if self._values == MAX_VALUES:
-            raise Fault(at, f"there are more than {MAX_VALUES:,} values; write a document of that size as JSON")
+            raise Fault(at, f"there are more than {MAX_VALUES:,} values; write a document of this size as JSON")
         self._values += 1
         self._depth += 1
         node = super().compose_node(parent, index)
@@ -132,16 +132,16 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in _pairs(node):
             if not isinstance(key, yaml.ScalarNode):
-                raise Fault(_line(key), "a key must be a word")
+                raise Fault(_line(key), "a key must be a single value")
             if key.value in seen:
-                raise Fault(_line(key), f"{key.value[:40]!r} is told twice; keep one")
+                raise Fault(_line(key), f"{key.value[:40]!r} is given twice; keep one")
             seen.add(key.value)
         return node
 
     def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
         node = super().compose_scalar_node(anchor)
         if any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\t\n" for char in node.value):
-            raise Fault(_line(node), "there is a control character in it; take it out")
+            raise Fault(_line(node), "the value has a control character; remove it")
         return node
 
 
@@ -150,10 +150,13 @@ def _composed(text: str) -> yaml.Node | None:
         return yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise Fault(mark.line + 1 if mark else 1, f"no YAML: {said}; quote text that holds : # or brackets") from None
+        problem = ", ".join(part for part in (error.context, error.problem) if part)
+        at = mark.line + 1 if mark else 1
+        raise Fault(at, f"not YAML: {problem}; quote text with : # or brackets") from None
     except yaml.reader.ReaderError as error:
-        raise Fault(text.count("\n", 0, error.position) + 1, "there is a character that YAML refuses") from None
+        raise Fault(
+            text.count("\n", 0, error.position) + 1, "there is a character that YAML does not allow; remove it"
+        ) from None
 
 
 def _parts(front: str) -> dict[str, Part]:
@@ -161,7 +164,7 @@ def _parts(front: str) -> dict[str, Part]:
     if node is None:
         return {}
     if not isinstance(node, yaml.MappingNode):
-        raise Fault(_line(node), "the front matter must be lines of `key: value`")
+        raise Fault(_line(node), "the front matter must consist of lines `key: value`")
     return {key.value: Part(key.value, value, _line(key)) for key, value in _pairs(node)}
 
 
@@ -174,7 +177,7 @@ def _line(node: yaml.Node) -> int:
 
 
 def _plain(node: yaml.Node) -> Any:
-    """Return a value as JSON would have it: text unless YAML says null, true, false or a number of a sane size."""
+    """Return a value as JSON: text, unless YAML reads it as null, a boolean or a number of reasonable size."""
     if isinstance(node, yaml.MappingNode):
         return {cast("str", key.value): _plain(value) for key, value in _pairs(node)}
     if isinstance(node, yaml.SequenceNode):

@@ -1,7 +1,7 @@
-"""The one way to run git: on a named repository, with none of the settings that others could have put in its way.
+"""The one way to run git: on a named repository, isolated from settings that others could have changed.
 
-Hooks, fsmonitor, pagers, prompts, external diffs and the settings of machine and user are off; what stands in the
-repository's own config holds, so it must be one that agents do not write to: the user's, or the mirror.
+Hooks, fsmonitor, pagers, prompts, external diffs and the settings of machine and user are off. The repository's own
+config applies, so it must be one that agents do not write to: the user's, or the mirror.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Git:
-    """A repository by its git directory. Copies with another index, work tree or object store come from `using`."""
+    """A repository by its git directory; `using` returns a copy with another index, work tree or object store."""
 
     directory: Path
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __call__(self, *words: str, stdin: bytes | None = None, cwd: Path | None = None) -> bytes:
-        """Run one command; return what it printed. Raises GitError with git's own words."""
+        """Run one git command; return its output. Raises GitError with git's own message."""
         return self.output(words, self.run(*words, stdin=stdin, cwd=cwd))
 
     @staticmethod
     def output(
-        words: tuple[str, ...], ended: subprocess.CompletedProcess[bytes], *, fine: Collection[int] = (0,)
+        words: tuple[str, ...], ended: subprocess.CompletedProcess[bytes], *, allowed: Collection[int] = (0,)
     ) -> bytes:
-        """Return what a command printed that ended with a code that is fine. Raises GitError otherwise."""
-        if ended.returncode not in fine:
+        """Return the output of a command that has ended. Raises GitError if its exit code is not `allowed`."""
+        if ended.returncode not in allowed:
             raise GitError(words, ended.returncode, ended.stderr)
         return ended.stdout
 
     def line(self, *words: str, stdin: bytes | None = None) -> str:
-        """Run one command; return what it printed, as text without the last newline."""
+        """Run one git command; return its output as text, without the last newline. Raises GitError."""
         return os.fsdecode(self(*words, stdin=stdin)).removesuffix("\n")
 
     def run(
@@ -68,9 +68,9 @@ class Git:
         wrapper: Sequence[str] = (),
         timeout: float | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run one command to its end, whatever that is. `wrapper` is a command that starts the one behind it.
+        """Run one git command and return how it ended, without checking. `wrapper` is a command that runs git.
 
-        After `timeout` seconds it is killed, and that is its end.
+        After `timeout` seconds git is killed, and the exit code is that of SIGKILL.
         """
         words = (*wrapper, "git", *_OPTIONS, *words)
         try:
@@ -83,46 +83,46 @@ class Git:
                 check=False,
                 timeout=timeout,
             )
-        except subprocess.TimeoutExpired as late:
+        except subprocess.TimeoutExpired as error:
             return subprocess.CompletedProcess(
-                words, -signal.SIGKILL, b"", f"no end within {late.timeout:g} s".encode()
+                words, -signal.SIGKILL, b"", f"no end within {error.timeout:g} s".encode()
             )
 
     def using(self, *, index: Path | None = None, work_tree: Path | None = None, objects: Path | None = None) -> Git:
-        """Return the same repository with a scratch index, a work tree, or a folder of its own for new objects."""
-        told = dict(self.settings)
+        """Return the same repository with another index, another work tree, or a separate folder for new objects."""
+        settings = dict(self.settings)
         if index:
-            told["GIT_INDEX_FILE"] = str(index)
+            settings["GIT_INDEX_FILE"] = str(index)
         if work_tree:
-            told["GIT_WORK_TREE"] = str(work_tree)
+            settings["GIT_WORK_TREE"] = str(work_tree)
         if objects:
-            told["GIT_OBJECT_DIRECTORY"] = str(objects)
-            told["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.directory / "objects")
-        return replace(self, settings=told)
+            settings["GIT_OBJECT_DIRECTORY"] = str(objects)
+            settings["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.directory / "objects")
+        return replace(self, settings=settings)
 
     def _environment(self) -> dict[str, str]:
         return _clean() | {"GIT_DIR": str(self.directory)} | dict(self.settings)
 
 
 def find_repository(start: Path) -> tuple[Git, Path]:
-    """Return the git repository that `start` lies in, and the top of its checkout.
+    """Return the git repository that contains `start`, and the top of its checkout.
 
-    Raises NotARepository, and GitTooOld where git is older than the weaver needs or is not there at all.
+    Raises NotARepository, and GitTooOld if git is missing or older than the weaver needs.
     """
     _check_version()
-    found = _places(start)
-    if found is None:
+    places = _places(start)
+    if places is None:
         raise NotARepository(f"{start} is not in a git repository; run `git init` and commit, or go to one")
-    top, common = found
+    top, common = places
     if not top:
         raise NotARepository(f"{start} is in a bare git repository; a team needs a checkout to live in")
     return Git(Path(common)), Path(top)
 
 
 def move_checkout(checkout: Path, old: str, new: str) -> None:
-    """Move the files of a checkout from one commit to another, with all of its user's own settings, filters included.
+    """Update the files of a checkout from commit `old` to `new`, with the user's own settings and filters.
 
-    Raises GitError where a file is in the way; then nothing was moved.
+    Raises GitError if a local change is in the way; then no file was changed.
     """
     for words in (("update-index", "-q", "--refresh"), ("read-tree", "-m", "-u", old, new)):
         environ = {name: value for name, value in os.environ.items() if name not in _PLACES}
@@ -132,10 +132,10 @@ def move_checkout(checkout: Path, old: str, new: str) -> None:
 
 
 def with_drivers(git: Git) -> Git:
-    """Return the same repository with the merge drivers of the user's own settings, and nothing else from there."""
+    """Return the same repository with the merge drivers of the user's global settings, and nothing else from there."""
     words = ["git", "config", "--global", "--null", "--get-regexp", _DRIVERS]
-    told = subprocess.run(words, capture_output=True, check=False).stdout  # noqa: S603
-    pairs = [entry.partition("\n") for entry in os.fsdecode(told).split("\0") if entry]
+    output = subprocess.run(words, capture_output=True, check=False).stdout  # noqa: S603
+    pairs = [entry.partition("\n") for entry in os.fsdecode(output).split("\0") if entry]
     if not pairs:
         return git
     settings = " ".join(f"{_quoted(name)}={_quoted(value)}" for name, _, value in pairs)
@@ -143,17 +143,17 @@ def with_drivers(git: Git) -> Git:
 
 
 def _quoted(text: str) -> str:
-    """Quote as git does within GIT_CONFIG_PARAMETERS."""
+    """Quote a value for GIT_CONFIG_PARAMETERS as git does."""
     return "'" + text.replace("'", "'\\''").replace("!", "'\\!'") + "'"
 
 
 def _places(start: Path) -> tuple[str, str] | None:
-    """Ask git for the top of the checkout, empty in a bare one, and the directory that all its worktrees share."""
+    """Return the top of the checkout, empty for a bare repository, and the git directory its worktrees share."""
     words = ["git", "rev-parse", "--path-format=absolute", "--git-common-dir", "--is-bare-repository"]
-    asked = subprocess.run(words, cwd=start, env=_clean(), capture_output=True, check=False)  # noqa: S603
-    if asked.returncode:
+    ended = subprocess.run(words, cwd=start, env=_clean(), capture_output=True, check=False)  # noqa: S603
+    if ended.returncode:
         return None
-    common, bare = os.fsdecode(asked.stdout).splitlines()
+    common, bare = os.fsdecode(ended.stdout).splitlines()
     if bare == "true":
         return "", common
     words[2:] = ["--path-format=absolute", "--show-toplevel"]
@@ -163,12 +163,12 @@ def _places(start: Path) -> tuple[str, str] | None:
 
 def _check_version() -> None:
     try:
-        told = subprocess.run(["git", "--version"], capture_output=True, check=False).stdout.decode()  # noqa: S607
+        output = subprocess.run(["git", "--version"], capture_output=True, check=False).stdout.decode()  # noqa: S607
     except FileNotFoundError:
         raise GitTooOld("git is not installed, or not in PATH; a sprint needs git 2.38 or later") from None
-    version = tuple(int(part) for part in re.findall(r"\d+", told)[:2])
+    version = tuple(int(part) for part in re.findall(r"\d+", output)[:2])
     if version < OLDEST:
-        raise GitTooOld(f"{told.strip()} is too old: the weaver needs git 2.38 or later; upgrade it")
+        raise GitTooOld(f"{output.strip()} is too old: the weaver needs git 2.38 or later; upgrade it")
 
 
 def _clean() -> dict[str, str]:

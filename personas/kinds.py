@@ -1,4 +1,4 @@
-"""How an agent's run can end, spelled here and nowhere else."""
+"""The statuses that a run's outcome can have, each spelled here and nowhere else."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A persona: a role with a prompt, read from a Markdown file with front matter.
 
-Here outside data enters: a file becomes a Persona, or a PersonaError that names file and line, never anything else.
+The file is outside data: it becomes either a Persona or a PersonaError that names file and line.
 """
 
 from __future__ import annotations
@@ -8,27 +8,29 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ..mail.directory import EVERYBODY, PROGRAMS, Directory
 from ..mail.errors import UsageError
+from ..mail.globs import is_from_top
+from ..mail.nearest import nearest
 from ..mail.render import line
 from ..mail.units import seconds
 from .errors import PersonaError
 from .frontmatter import BOOLEANS, Fault, Part, read_front
 
 MAX_FILE = 256 << 10  # bytes
-_KNOWN = frozenset({"schedule", "hired_by", "pronouns", "automation_mode"})  # others' keys, kept without a question
+_KNOWN = frozenset({"schedule", "hired_by", "pronouns", "automation_mode"})  # keys of other tools, kept as they are
 
 
 @dataclass(frozen=True)
 class Persona:
-    """Who works. `prompt` is a Jinja2 template; `line` is where in its file it begins.
+    """A role in the team. `prompt` is a Jinja2 template that starts at `line` of its file, `source`.
 
-    `agent` names a table of `[agents]`, None the team's own; `paths` are globs of what it may change, none for
-    everything; `timeout` is in seconds, None the agent's own; one of higher `priority` launches and lands earlier.
+    `agent` names a table in `[agents]`; None means the team's default. `paths` are globs of the files it may change;
+    an empty tuple means any. `timeout` is in seconds; None means the agent's own. Personas of higher `priority` are
+    launched and landed earlier. `extra` has the keys that are not ours.
     """
 
     id: str
@@ -48,9 +50,9 @@ class Persona:
 
 
 def parse_persona(text: str, source: Path, id: str | None = None) -> Persona:
-    """Read a persona from its file's text; `id` is its address, by default the file's name.
+    """Parse the text of a persona file. `id` is the persona's address, by default the file's name.
 
-    Raises PersonaError: file, line, what is wrong and what to write.
+    Raises PersonaError with file, line, what is wrong and what to write.
     """
     try:
         return _parse(text, source, name_of(source) if id is None else id)
@@ -59,7 +61,7 @@ def parse_persona(text: str, source: Path, id: str | None = None) -> Persona:
 
 
 def name_of(path: Path) -> str:
-    """Return the name that a persona's file or folder gives it: `curator` for `curator.md` and `curator/prompt.md`."""
+    """Return a persona's name from its file: `curator` for `curator.md` and `curator/prompt.md`."""
     return (path.parent if path.name.startswith("prompt.md") else path).name.split(".")[0]
 
 
@@ -68,7 +70,7 @@ def _parse(text: str, source: Path, id: str) -> Persona:
     _check_id(id, parts.get("id"))
     if not prompt.strip():
         missing = "there is no prompt below the front matter" if start > 1 else "the file is empty"
-        raise Fault(start, f"{missing}; write what the persona is to do")
+        raise Fault(start, f"{missing}; write what the persona should do")
     return Persona(
         id,
         _text(parts, "name") or id.replace("-", " ").replace("_", " ").capitalize(),
@@ -87,17 +89,18 @@ def _parse(text: str, source: Path, id: str) -> Persona:
     )
 
 
-def _check_id(id: str, told: Part | None) -> None:
-    """See that the address can be written to: `team-mail` takes it from the file's name, not from what stands in it."""
-    at = told.line if told else 1
+def _check_id(id: str, part: Part | None) -> None:
+    """Check that mail can reach the persona: its address is the file's name, whatever `id` in the file says."""
     try:
         valid = Directory().checked(id) == id and id != EVERYBODY
     except UsageError:
         valid = False
     if not valid:
-        raise Fault(1, f"{id[:80]!r} is no name for a persona; rename the file: letters, digits, '_', '-', and not all")
-    if told and (said := told.text()) != id:
-        raise Fault(at, f"id is {said[:80]!r} but its mail goes to {id!r}, the file's name; make them one")
+        raise Fault(
+            1, f"{id[:80]!r} is not a valid name for a persona; rename the file: letters, digits, '_', '-', not `all`"
+        )
+    if part and (text := part.text()) != id:
+        raise Fault(part.line, f"id is {text[:80]!r} but its mail goes to {id!r}, the file's name; make them equal")
 
 
 def _text(parts: Mapping[str, Part], key: str) -> str:
@@ -132,7 +135,7 @@ def _priority(part: Part | None) -> int:
 
 
 def _paths(part: Part | None) -> tuple[str, ...]:
-    """Read the globs that a persona may change. A list with nothing in it is refused: it would mean everything."""
+    """Return the globs of the files a persona may change. An empty list is refused: it would mean every file."""
     if part is None:
         return ()
     globs = tuple(_glob(item) for item in part.items())
@@ -144,16 +147,18 @@ def _paths(part: Part | None) -> tuple[str, ...]:
 def _glob(part: Part) -> str:
     glob = part.text()
     glob += "**" if glob.endswith("/") else ""
-    if not glob or glob[0] in ":!" or "\\" in glob or any(step in {"", ".", ".."} for step in glob.split("/")):
-        raise part.fault(f"holds {glob[:80]!r}; write globs from the top of the repository, as docs/** or *.md")
+    if not is_from_top(glob):
+        raise part.fault(
+            f"has {glob[:80]!r}; write globs relative to the top of the repository, such as docs/** or *.md"
+        )
     return glob
 
 
 def _extra(parts: Mapping[str, Part]) -> dict[str, Any]:
-    """Keep what is not ours, but no slip of the pen: `path:` for `paths:` would let a persona change everything."""
+    """Return the keys that are not ours. A likely typo is refused: `path:` for `paths:` would allow every file."""
     own = sorted({*Persona.__dataclass_fields__} - {"prompt", "extra", "source", "line"})
     extra = {key: part for key, part in parts.items() if key not in own}
     for key, part in extra.items():
-        if key not in _KNOWN and (near := get_close_matches(key, own, n=1, cutoff=0.85)):
-            raise part.fault(f"is no key; did you mean {near[0]}?")
+        if key not in _KNOWN and (near := nearest(key, own, most=1, cutoff=0.85)):
+            raise part.fault(f"is not a key; did you mean {near[0]}?")
     return {key: part.plain() for key, part in extra.items()}

@@ -1,7 +1,7 @@
 """The roster: all personas of a team, read from its folder of Markdown files.
 
-A persona is `<id>.md`, `<id>.md.j2`, `<id>/prompt.md` or `<id>/prompt.md.j2`; what begins with a dot or an underscore
-is not one. A file that is no persona is named and left out; the others work on.
+A persona is `<id>.md`, `<id>.md.j2`, `<id>/prompt.md` or `<id>/prompt.md.j2`; names that start with a dot or an
+underscore are ignored. A file that is not a valid persona is reported and left out; the others are not affected.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ _PROMPTS = ("prompt.md", "prompt.md.j2")
 
 
 class Roster(NamedTuple):
-    """All personas, those of higher priority first; `problems` are one line for each that was left out."""
+    """All personas, by descending priority; `problems` has one line for each file that was left out."""
 
     personas: tuple[Persona, ...] = ()
     problems: tuple[str, ...] = ()
 
     @property
     def scheduled(self) -> tuple[Persona, ...]:
-        """Those who take part in sprints."""
+        """The personas that take part in sprints."""
         return tuple(persona for persona in self.personas if persona.scheduled)
 
     def get(self, id: str) -> Persona | None:
-        """Return the persona of that id, if there is one."""
+        """Return the persona with this id, or None."""
         return next((persona for persona in self.personas if persona.id == id), None)
 
 
 def read_roster(folder: Path) -> Roster:
-    """Read the personas of a folder, `.team/personas` as a rule. It never raises; no folder is an empty roster."""
+    """Read all personas of a folder, usually `.team/personas`. Never raises; a missing folder is an empty roster."""
     personas: list[Persona] = []
     problems: list[str] = []
     try:
-        found = _files(folder)
+        candidates = _files(folder)
     except FileNotFoundError:
         return Roster()
     except OSError as error:
         return Roster(problems=(f"{line(str(folder))}: cannot be read: {error.strerror}",))
-    for name, files in sorted(found.items()):
+    for name, files in sorted(candidates.items()):
         try:
             personas.append(_read(name, files, folder))
         except PersonaError as error:
@@ -54,35 +54,35 @@ def read_roster(folder: Path) -> Roster:
 
 
 def _files(folder: Path) -> dict[str, list[Path]]:
-    """List each persona's files by name, as `team-mail` reads the names: there should be one file to each."""
-    found: dict[str, list[Path]] = defaultdict(list)
+    """Return the files of each persona, by the name that `team-mail` gives it; each should have one."""
+    files: dict[str, list[Path]] = defaultdict(list)
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name[0] in "._":
             continue
         if entry.is_dir():
             prompts = [folder / entry.name / name for name in _PROMPTS]
-            found[entry.name.split(".")[0]] += [path for path in prompts if path.exists()] or prompts[:1]
+            files[entry.name.split(".")[0]] += [path for path in prompts if path.exists()] or prompts[:1]
         elif entry.name.endswith(_SUFFIXES):
-            found[entry.name.split(".")[0]].append(folder / entry.name)
-    return found
+            files[entry.name.split(".")[0]].append(folder / entry.name)
+    return files
 
 
 def _read(id: str, files: list[Path], folder: Path) -> Persona:
     path = files[0]
     if len(files) > 1:
         names = " and ".join(line(str(path.relative_to(folder))) for path in files)
-        raise PersonaError(f"{line(str(folder))}: {line(id)} is there twice: {names}; keep one")
+        raise PersonaError(f"{line(str(folder))}: {line(id)} has more than one file: {names}; keep one")
     if id.upper() == "README":
-        raise PersonaError(f"{line(str(path))}: is it a persona? If not, call it _{line(path.name)}")
+        raise PersonaError(f"{line(str(path))}: is this a persona? If not, rename it to _{line(path.name)}")
     return parse_persona(_text(path), path, id)
 
 
 def _text(path: Path) -> str:
-    """Read a file that may be anything: a pipe, an image, a disk full."""
+    """Return the text of a file that may be anything, such as a pipe or an image. Raises PersonaError."""
     shown = line(str(path))
     try:
         if not path.is_file():
-            raise PersonaError(f"{shown}: there is no such file; write the prompt there, or begin the name with _")
+            raise PersonaError(f"{shown}: there is no such file; write the prompt there, or start the name with _")
         with path.open("rb") as file:
             data = file.read(MAX_FILE + 1)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The template that a persona's prompt is: Jinja2 in a sandbox, whose loops and output have an end."""
+"""Renders a persona's prompt, a Jinja2 template, in a sandbox with bounded loops and output."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from ..mail.render import line
 from .errors import PersonaError
 from .persona import Persona
 
-MAX_TEXT = 100_000  # characters that a template may become
-MAX_STEPS = 10_000  # of all loops over range() in one rendering
+MAX_TEXT = 100_000  # characters of a rendered prompt
+MAX_STEPS = 10_000  # of all loops over range() in one prompt
 _FAULTS = (
     TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, MemoryError,
 )  # fmt: skip
-_FILE = "<template>"  # what Jinja2 calls a template that comes from no file
+_FILE = "<template>"  # the file name that Jinja2 uses for a template made from a string
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Refuses the two operators by which a short template makes a long text or a long number."""
+    """Restricts the two operators that could make a long text or number from a short template."""
 
     intercepted_binops = frozenset({"*", "**"})
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" or not all(isinstance(value, int | float) for value in (left, right)):
-            raise ValueError(f"{operator} is for small numbers only in a prompt")
+            raise ValueError(f"{operator} is only for small numbers in a prompt")
         return super().call_binop(context, operator, left, right)
 
 
 def render(persona: Persona, variables: Mapping[str, object]) -> str:
-    """Render a persona's prompt. Raises PersonaError with file, line and what Jinja2 says."""
+    """Render a persona's prompt. Raises PersonaError with file, line and Jinja2's message."""
     steps = iter(range(MAX_STEPS))
 
     def bounded(*bounds: int) -> Iterator[int]:
@@ -48,7 +48,7 @@ def render(persona: Persona, variables: Mapping[str, object]) -> str:
         template = sandbox.from_string(persona.prompt, globals={"range": bounded})
         return "".join(_capped(template.generate(dict(variables))))
     except _FAULTS as error:
-        raise PersonaError(_told(persona, error, variables)) from None
+        raise PersonaError(_message(persona, error, variables)) from None
 
 
 def _capped(pieces: Iterator[str]) -> Iterator[str]:
@@ -60,20 +60,20 @@ def _capped(pieces: Iterator[str]) -> Iterator[str]:
         yield piece
 
 
-def _told(persona: Persona, error: BaseException, variables: Mapping[str, object]) -> str:
-    said = " ".join(str(error).split()) or type(error).__name__
-    if "is undefined" in said:
-        said += f"; there are {', '.join(sorted(variables))}"
+def _message(persona: Persona, error: BaseException, variables: Mapping[str, object]) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "is undefined" in text:
+        text += f"; the variables are {', '.join(sorted(variables))}"
     at = error.lineno if isinstance(error, TemplateSyntaxError) else _line_of(error.__traceback__)
     where = f"{line(str(persona.source or persona.id))}:{persona.line - 1 + at}"
-    return f"{where}: the prompt cannot be rendered: {line(said)}"
+    return f"{where}: the prompt cannot be rendered: {line(text)}"
 
 
 def _line_of(trace: TracebackType | None) -> int:
-    """Find the template's own line, which Jinja2 writes into the traceback."""
-    found = 1
+    """Return the template's own line, which Jinja2 puts into the traceback."""
+    number = 1
     while trace:
         if trace.tb_frame.f_code.co_filename == _FILE:
-            found = trace.tb_lineno
+            number = trace.tb_lineno
         trace = trace.tb_next
-    return found
+    return number

@@ -1,11 +1,11 @@
-"""Workspaces: private clones in, patches out.
+"""Workspaces: a private clone for each run, from which its patch is captured.
 
-The mirror is a bare repository that borrows the objects of the user's repository (alternates: nothing is copied,
-however large it is) and that agents do not work in. A workspace borrows in turn from the mirror. It is captured with
-the mirror's settings and an index that was put aside before the agent came, so that nothing an agent writes into its
-clone (hooks, fsmonitor, filters, a replaced `.git`) runs or counts; what the agent commits counts like what it leaves
-lying. Submodules are empty folders in a workspace, and what an agent puts there is not captured; files that a filter
-of the user's settings would write, as Git LFS does, are the pointers to them.
+The mirror is a bare repository that agents do not write to. It borrows the objects of the user's repository (git
+alternates), so nothing is copied, and each workspace borrows from the mirror. A workspace is captured with the mirror's
+config and an index that was saved before the agent started. So nothing that an agent writes into its clone (hooks,
+fsmonitor, filters, a replaced `.git`) is run or believed, and committed and uncommitted changes count alike.
+Submodules are empty folders in a workspace, and their content is not captured. Files that a filter would write, such as
+those of Git LFS, stay pointers.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from .errors import GitError, WorkspaceLost, WorkspaceStuck
 from .git import Git, find_repository
 
 _BRANCH = "refs/heads/work"
-_QUIET = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
-# What is captured lives for a moment: it need not survive a power cut. The packs must fit into the memory below.
-_PASSING = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
+_NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
+# Captured objects are short-lived, so they need no fsync. Mapped packs must fit into the memory limit below.
+_MIRROR_CONFIG = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
 _REFS = "--format=%(objectname) %(refname)"
 _QUOTED = re.compile(rb"\\([abfnrtv\\\"]|[0-7]{3})")
 _ESCAPES = {b"a": 7, b"b": 8, b"f": 12, b"n": 10, b"r": 13, b"t": 9, b"v": 11, b"\\": 92, b'"': 34}
-# An agent may leave anything: a capture may take four gigabytes of memory and write so many bytes to a file.
+# An agent may leave anything, so a capture is limited to 4 GiB of memory and to $1 blocks a file.
 _LIMITED = 'ulimit -f "$1"; ulimit -v 4194304 2>/dev/null; exec >"$2"; shift 2; exec "$@"'
-_LARGEST_OBJECT = 1 << 30
-_LARGEST_PATCH = 64 << 20  # what the weaver takes is far less
+_MAX_OBJECT = 1 << 30  # bytes
+_MAX_PATCH = 64 << 20  # bytes; the weaver takes far less
 _BLOCK = 512
 _DIFF = (
     "diff", "--cached", "--numstat", "--patch", "--binary", "--full-index", "--no-ext-diff", "--no-textconv",
     "--no-renames", "--no-color",
 )  # fmt: skip
-_TIMEOUT = 120.0
+_TIMEOUT = 120.0  # seconds
 _GITLINK = b"160000"
 _COMPLAINTS = ("error: ", "warning: could not open", "warning: unable to")
-_ENOUGH = 20  # complaints
+_MAX_COMPLAINTS = 20
 
 
 class Captured(NamedTuple):
-    """What a run changed: the patch, empty if nothing, the files' names (what is not UTF-8 in them escaped), its size.
+    """What a run changed: the patch (empty for no change), the files' names, and the numbers of changed lines.
 
-    `trouble` has git's words, as far as they go, on what could not be captured, such as unreadable files; the rest is
-    in the patch.
+    Bytes in names that are not UTF-8 are escaped. `trouble` has git's first messages on files that could not be
+    captured, such as unreadable ones; everything else is in the patch.
     """
 
     patch: bytes
@@ -61,10 +61,10 @@ class Captured(NamedTuple):
 
 
 class Mirror:
-    """The trusted repository between the user's and the workspaces. May be used by many threads at once."""
+    """The trusted repository between the user's and the workspaces. It is safe to use from several threads."""
 
     def __init__(self, repository: Path, folder: Path) -> None:
-        """`repository` is the user's checkout or git directory; `folder` is `.team/work`."""
+        """`repository` is the user's checkout or git directory; `folder` is where workspaces lie, `.team/work`."""
         self._repository = repository
         self._folder = folder.absolute()
         self._git = Git(self._folder / "mirror.git")
@@ -72,7 +72,7 @@ class Mirror:
         self._submodules: dict[str, bytes] = {}
 
     def update(self, commit: str) -> None:
-        """See to it that workspaces can be made of `commit`, a full id. Raises GitError if the repository lacks it."""
+        """Prepare for workspaces of `commit`, a full id. Raises GitError if the repository does not have it."""
         with self._lock:
             if commit not in self._submodules or not (self._git.directory / "HEAD").exists():
                 source = _git_directory(self._repository)
@@ -83,15 +83,15 @@ class Mirror:
                 self._submodules[commit] = b"".join(link + b"\0" for link in links)
 
     def workspace(self, run: str, commit: str, persona: str = "agent") -> Workspace:
-        """Make the private clone of a run, with `commit` checked out on the branch `work`; what was there goes."""
+        """Make the private clone of a run, with `commit` checked out on branch `work`, replacing an earlier one."""
         self.update(commit)
-        made = Workspace(self._folder / run, commit, self._git, self._git.directory / "runs" / run)
-        made.remove()
-        made.make(persona, self._submodules[commit])
-        return made
+        workspace = Workspace(self._folder / run, commit, self._git, self._git.directory / "runs" / run)
+        workspace.remove()
+        workspace.make(persona, self._submodules[commit])
+        return workspace
 
     def discard(self, keep: Collection[str] = ()) -> set[str]:
-        """After a crash: remove what runs other than those to keep left behind; return their ids."""
+        """Remove the workspaces that a crash left behind, except those of runs in `keep`; return the removed ids."""
         left = {path.name for path in (self._git.directory / "runs").glob("*")} - set(keep)
         for run in left:
             Workspace(self._folder / run, "", self._git, self._git.directory / "runs" / run).remove()
@@ -105,7 +105,7 @@ class Mirror:
             form = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004
             Git(fresh)("init", "--bare", "--quiet", "--template=", f"--object-format={form}")
             with (fresh / "config").open("a") as config:
-                config.write(_PASSING)
+                config.write(_MIRROR_CONFIG)
             fresh.replace(mirror)
         (mirror / "objects/info").mkdir(parents=True, exist_ok=True)
         _write(mirror / "objects/info/alternates", os.fsencode(source / "objects") + b"\n")
@@ -113,7 +113,7 @@ class Mirror:
             _write(mirror / "shallow", (source / "shallow").read_bytes())
 
     def _copy_refs(self, source: Git) -> None:
-        """Give workspaces the names that a clone has: build tools look for tags, agents for origin/main."""
+        """Copy the refs that a clone has: build tools look for tags, agents for origin/main."""
         listed = source("for-each-ref", _REFS, "refs/heads", "refs/tags")
         renamed = listed.replace(b" refs/heads/", b" refs/remotes/origin/")
         _write(self._git.directory / "names", renamed)
@@ -126,11 +126,11 @@ class Workspace:
     path: Path
     base: str
     _mirror: Git
-    _trusted: Path  # the run's index and new objects, out of its agent's way
+    _trusted: Path  # holds the run's index and new objects, where the agent does not write
 
     def make(self, persona: str, submodules: bytes) -> None:
-        """Write a clone by hand and check the base out: one git process instead of the four of `git clone`."""
-        (self._trusted / "objects").mkdir(parents=True)  # before the clone, which a crash would else leave unnamed
+        """Write the files of a clone directly and check out the base: one git process instead of four."""
+        (self._trusted / "objects").mkdir(parents=True)  # before the clone, so that `discard` finds it after a crash
         directory = self.path / ".git"
         for folder in ("objects/info", "refs/heads", "info", "hooks"):
             (directory / folder).mkdir(parents=True)
@@ -148,29 +148,29 @@ class Workspace:
             git("update-index", "-z", "--skip-worktree", "--stdin", stdin=submodules)
 
     def capture(self) -> Captured:
-        """Return the difference between the base and what is in the clone now, untracked files included.
+        """Return the difference between the base and the clone's files now, untracked ones included.
 
-        A repository that the agent made inside is there as a gitlink (mode 160000), which is the weaver's to refuse.
-        Call it when nothing of the run is alive. Raises WorkspaceLost if the agent took the folder away, and GitError.
+        A repository that the agent created inside appears as a gitlink (mode 160000), which the weaver refuses. Call
+        this when no process of the run is alive. Raises WorkspaceLost if the agent removed the folder, and GitError.
         """
         if not self.path.is_dir() or self.path.is_symlink():
             raise WorkspaceLost(f"the workspace {self.path} is gone or replaced: nothing of the run can be captured")
-        said = self._limited(("add", "--all", "--ignore-errors"), _LARGEST_OBJECT, fine=(0, 1))
-        self._limited((*_DIFF, self.base, "--"), _LARGEST_PATCH)
+        stderr = self._limited(("add", "--all", "--ignore-errors"), _MAX_OBJECT, allowed=(0, 1))
+        self._limited((*_DIFF, self.base, "--"), _MAX_PATCH)
         numbers, _, patch = (self._trusted / "printed").read_bytes().partition(b"\n\n")
-        return _captured(numbers, patch, _words(said))
+        return _captured(numbers, patch, _complaints(stderr))
 
-    def _limited(self, words: tuple[str, ...], largest: int, fine: Collection[int] = (0,)) -> bytes:
-        """Run git within limits, what it prints in a file; return what it complained of."""
-        wrapper = ("sh", "-c", _LIMITED, "sh", str(largest // _BLOCK), str(self._trusted / "printed"))
+    def _limited(self, words: tuple[str, ...], max_bytes: int, allowed: Collection[int] = (0,)) -> bytes:
+        """Run git within limits, with its output in the file `printed`; return its stderr."""
+        wrapper = ("sh", "-c", _LIMITED, "sh", str(max_bytes // _BLOCK), str(self._trusted / "printed"))
         ended = self._git().run(*words, wrapper=wrapper, timeout=_TIMEOUT)
         if ended.returncode == -signal.SIGXFSZ:
             raise GitError(words, ended.returncode, b"what the run left is larger than a capture may be")
-        Git.output(words, ended, fine=fine)
+        Git.output(words, ended, allowed=allowed)
         return ended.stderr
 
     def remove(self) -> None:
-        """Remove the clone and what was put aside for it, also what an agent made unwritable."""
+        """Remove the clone and its trusted files, including what an agent made unwritable."""
         for place in (self.path, self._trusted):
             if os.path.lexists(place):
                 _remove(place)
@@ -179,15 +179,15 @@ class Workspace:
         return self._mirror.using(index=self._trusted / "index", work_tree=self.path, objects=self._trusted / "objects")
 
     def _config(self, persona: str) -> str:
-        """Begin with what git found out about the file system when it made the mirror."""
+        """Return the clone's config, based on what git found out about the file system when it made the mirror."""
         name = re.sub(r"[^\w.+-]", "-", persona)
         mirrored = (self._mirror.directory / "config").read_text()
         own = f'[user]\n\tname = "{name}"\n\temail = "{name}@team-mail.invalid"\n'
-        return re.sub(r"bare = true", "bare = false", mirrored) + own + _QUIET
+        return re.sub(r"bare = true", "bare = false", mirrored) + own + _NO_MAINTENANCE
 
 
 def _captured(numbers: bytes, patch: bytes, trouble: tuple[str, ...]) -> Captured:
-    """Read what --numstat says; a binary file has no lines to count."""
+    """Parse the output of --numstat; binary files have no line counts."""
     rows = [line.split(b"\t", 2) for line in numbers.splitlines()]
     files = tuple(_unquoted(row[2]).decode(errors="backslashreplace") for row in rows)
     insertions, deletions = (sum(int(row[column]) for row in rows if row[column] != b"-") for column in (0, 1))
@@ -195,15 +195,15 @@ def _captured(numbers: bytes, patch: bytes, trouble: tuple[str, ...]) -> Capture
 
 
 def _unquoted(name: bytes) -> bytes:
-    """Undo git's quoting of names with control characters, quotes or backslashes in them."""
+    """Undo git's quoting of a name with control characters, quotes or backslashes."""
     if not name.startswith(b'"'):
         return name
-    return _QUOTED.sub(lambda found: bytes([_ESCAPES.get(found[1]) or int(found[1], 8)]), name[1:-1])
+    return _QUOTED.sub(lambda match: bytes([_ESCAPES.get(match[1]) or int(match[1], 8)]), name[1:-1])
 
 
-def _words(stderr: bytes) -> tuple[str, ...]:
+def _complaints(stderr: bytes) -> tuple[str, ...]:
     lines = stderr.decode(errors="backslashreplace").splitlines()
-    return tuple(line.partition(": ")[2] for line in lines if line.startswith(_COMPLAINTS))[:_ENOUGH]
+    return tuple(line.partition(": ")[2] for line in lines if line.startswith(_COMPLAINTS))[:_MAX_COMPLAINTS]
 
 
 def _git_directory(repository: Path) -> Path:
@@ -212,17 +212,17 @@ def _git_directory(repository: Path) -> Path:
 
 
 def _write(file: Path, data: bytes) -> None:
-    """Write a file whole or not at all: others read it meanwhile."""
+    """Write a file atomically, because others may read it meanwhile."""
     scratch = file.with_name(f"{file.name}.{os.getpid()}")
     scratch.write_bytes(data)
     scratch.replace(file)
 
 
 def _remove(place: Path) -> None:
-    """Remove a folder of any depth and many files, which `rm` does better than `shutil`; open it first if need be."""
+    """Remove a folder of any depth and size, which `rm` does better than `shutil`; make it writable if needed."""
     for command in (("rm", "-rf"), ("chmod", "-R", "u+rwx"), ("rm", "-rf")):
         ended = subprocess.run([*command, "--", place], capture_output=True, check=False)  # noqa: S603
         if not os.path.lexists(place):
             return
-    why = ended.stderr.decode(errors="replace").strip().splitlines()[-1]
-    raise WorkspaceStuck(f"cannot remove {place}: {why}; remove it by hand")
+    reason = ended.stderr.decode(errors="replace").strip().splitlines()[-1]
+    raise WorkspaceStuck(f"cannot remove {place}: {reason}; remove it by hand")

@@ -11,43 +11,61 @@ from typing import Self
 from ..personas.kinds import OutcomeStatus
 
 
+class _Described(str):
+    """The name of an event kind, with the program or person who writes it and what it says."""
+
+    __slots__ = ("meaning", "writer")
+    writer: str
+    meaning: str
+
+
+def _kind(name: str, writer: str, meaning: str) -> _Described:
+    described = _Described(name)
+    described.writer, described.meaning = writer, meaning
+    return described
+
+
 class Kind(StrEnum):
     """A kind of event that the engine writes, with the program or person who writes it and what it says."""
 
     writer: str
     meaning: str
 
-    def __new__(cls, name: str, writer: str, meaning: str) -> Self:
+    def __new__(cls, described: _Described) -> Self:
         """Make a member whose value is the name alone."""
-        member = str.__new__(cls, name)
-        member._value_ = name
-        member.writer, member.meaning = writer, meaning
+        member = str.__new__(cls, described)
+        member._value_ = str(described)
+        member.writer, member.meaning = described.writer, described.meaning
         return member
 
-    SPRINT_STARTED = "sprint.started", "scheduler", "A sprint began: where it starts from, its mode, its first batch."
-    SPRINT_FINISHED = "sprint.finished", "scheduler", "A sprint ended, and how."
-    TICK_DONE = "tick.done", "scheduler", "A tick was carried out, or had nothing to do."
-    RUN_STARTED = "run.started", "scheduler", "An attempt of a persona is about to start."
-    RUN_FINISHED = "run.finished", "scheduler", "A run ended, and how."
-    RUN_LOST = "run.lost", "scheduler", "A run was given up because whoever supervised it is gone or was stopped."
-    RUN_STOPPED = "run.stopped", "a person", "Somebody asked for the end of a run."
-    PATCH_CAPTURED = "patch.captured", "scheduler", "What a run changed was captured."
-    PATCH_LANDED = "patch.landed", "weaver", "A patch is on the branch."
-    PATCH_CONFLICTED = "patch.conflicted", "weaver", "A patch conflicts with what landed before it."
-    PATCH_REFUSED = "patch.refused", "weaver", "A patch does something that no patch may do."
-    PATCH_HELD = "patch.held", "weaver", "A patch to sensitive files waits for a person's approval."
-    PATCH_APPROVED = "patch.approved", "a person", "A held patch may land."
-    PATCH_REJECTED = "patch.rejected", "weaver", "A gate fails with the patch and passes without it."
-    WEAVE_DONE = "weave.done", "weaver", "A weave was carried out: the landing order and the conflicts."
-    GATE_STARTED = "gate.started", "weaver", "A gate began to judge a commit."
-    GATE_JUDGED = "gate.judged", "weaver", "A gate judged a tree."
-    PERSONA_SKIPPED = "persona.skipped", "scheduler", "A persona was set aside for the rest of the sprint."
-    SCHEDULER_PAUSED = "scheduler.paused", "a person", "Nothing more is started until it is resumed."
-    SCHEDULER_RESUMED = "scheduler.resumed", "a person", "The scheduler starts runs again."
-    DISPATCH_STARTED = "dispatch.started", "scheduler", "A dispatch began: its tasks and configuration."
-    DISPATCH_RESUMED = "dispatch.resumed", "scheduler", "A dispatch that was cut off is continued."
-    DISPATCH_FINISHED = "dispatch.finished", "scheduler", "A dispatch ended."
-    TASK_FINISHED = "task.finished", "scheduler", "A task of a dispatch ended, and how."
+    SPRINT_STARTED = _kind(
+        "sprint.started", "scheduler", "A sprint began: where it starts from, its mode, its first batch."
+    )
+    SPRINT_FINISHED = _kind("sprint.finished", "scheduler", "A sprint ended, and how.")
+    TICK_DONE = _kind("tick.done", "scheduler", "A tick was carried out, or had nothing to do.")
+    RUN_STARTED = _kind("run.started", "scheduler", "An attempt of a persona is about to start.")
+    RUN_FINISHED = _kind("run.finished", "scheduler", "A run ended, and how.")
+    RUN_LOST = _kind(
+        "run.lost", "scheduler", "A run was given up because whoever supervised it is gone or was stopped."
+    )
+    RUN_STOPPED = _kind("run.stopped", "a person", "Somebody asked for the end of a run.")
+    PATCH_CAPTURED = _kind("patch.captured", "scheduler", "What a run changed was captured.")
+    PATCH_LANDED = _kind("patch.landed", "weaver", "A patch is on the branch.")
+    PATCH_CONFLICTED = _kind("patch.conflicted", "weaver", "A patch conflicts with what landed before it.")
+    PATCH_REFUSED = _kind("patch.refused", "weaver", "A patch does something that no patch may do.")
+    PATCH_HELD = _kind("patch.held", "weaver", "A patch to sensitive files waits for a person's approval.")
+    PATCH_APPROVED = _kind("patch.approved", "a person", "A held patch may land.")
+    PATCH_REJECTED = _kind("patch.rejected", "weaver", "A gate fails with the patch and passes without it.")
+    WEAVE_DONE = _kind("weave.done", "weaver", "A weave was carried out: the landing order and the conflicts.")
+    GATE_STARTED = _kind("gate.started", "weaver", "A gate began to judge a commit.")
+    GATE_JUDGED = _kind("gate.judged", "weaver", "A gate judged a tree.")
+    PERSONA_SKIPPED = _kind("persona.skipped", "scheduler", "A persona was set aside for the rest of the sprint.")
+    SCHEDULER_PAUSED = _kind("scheduler.paused", "a person", "Nothing more is started until it is resumed.")
+    SCHEDULER_RESUMED = _kind("scheduler.resumed", "a person", "The scheduler starts runs again.")
+    DISPATCH_STARTED = _kind("dispatch.started", "scheduler", "A dispatch began: its tasks and configuration.")
+    DISPATCH_RESUMED = _kind("dispatch.resumed", "scheduler", "A dispatch that was cut off is continued.")
+    DISPATCH_FINISHED = _kind("dispatch.finished", "scheduler", "A dispatch ended.")
+    TASK_FINISHED = _kind("task.finished", "scheduler", "A task of a dispatch ended, and how.")
 
 
 class Mode(StrEnum):

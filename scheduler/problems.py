@@ -1,6 +1,6 @@
-"""What is wrong with tasks, in words: where it stands, what it is, and what may be written instead.
+"""What is wrong with a file that a user wrote: where, what, and the nearest right word.
 
-Of a million mistakes the first fifty are put into words and the others counted, so that hostile input costs little.
+One vocabulary for tasks, roadmaps, templates and settings. The first fifty problems are listed and the rest counted.
 """
 
 from __future__ import annotations
@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
+from ..mail.nearest import nearest, suggestion
 from ..mail.render import line
 from .errors import InvalidTasks
 
-MOST = 50  # problems told in words
-_SHORT = 60  # characters of what was written
-_MANY = 500  # names that are searched for a near one
-_FEW = 30  # names that are listed
+Path = tuple[str | int, ...]  # from the top of a document to a value in it
+Part = TypeVar("Part", bound=str | int)
+MOST = 50  # problems that are listed
+_LONGEST_VALUE = 60  # characters of a value that are quoted
+_LONGEST_NAME = 120  # characters of a name that are shown
+_MOST_NAMES = 500  # names that are searched for a near one
 _PLAIN = re.compile(r"[\w-]+")
-_KINDS = {
+_WORDS = {
     "bool_type": "must be true or false",
     "dict_type": "must be an object: {…}",
     "float_type": "must be a number",
@@ -39,40 +41,53 @@ _BOUNDS = {
 
 
 class Problems:
-    """Collects what is wrong, each in one line; those past the first fifty are only counted."""
+    """Collects the problems of one document, each in one line.
 
-    def __init__(self) -> None:
-        self._told: list[str] = []
+    If the document is a file with known lines, its `name` and `lines` (the line of each path) go in front of each
+    problem, and problems are listed by line.
+    """
+
+    def __init__(self, name: str = "", lines: Mapping[Path, int] | None = None) -> None:
+        self._name, self._lines = shown(name), lines
+        self._listed: list[tuple[int, str]] = []
         self._more = 0
 
-    def add(self, problem: str, name: str = "", known: Collection[str] = ()) -> None:
-        """Add one; `name` is what was written in the place of one of the `known` names."""
-        if len(self._told) < MOST:
-            self._told.append(problem + (hint(name, known) if name else ""))
-        else:
+    def __bool__(self) -> bool:
+        return bool(self._listed)
+
+    def add(self, problem: str, name: str = "", known: Collection[str] = (), *, path: Path = ()) -> None:
+        """Add a problem; `name` is what was written instead of one of the `known` names."""
+        if len(self._listed) >= MOST:
             self._more += 1
+            return
+        number = 0 if self._lines is None else line_of(self._lines, path)
+        place = f"{self._name}:{number}: " if number else ""
+        self._listed.append((number, place + problem + (hint(name, known) if name else "")))
 
-    @property
-    def full(self) -> bool:
-        """Whether the next problem will only be counted, and need not be put into words."""
-        return len(self._told) >= MOST
+    def add_at(self, path: Path, problem: str, name: str = "", known: Collection[str] = ()) -> None:
+        """Add a problem of the value at `path`, which the message begins with."""
+        self.add(f"{where(path)}: {problem}", name, known, path=path)
 
-    def count(self, number: int) -> None:
-        """Add problems that nobody put into words."""
-        self._more += number
-
-    def told(self) -> list[str]:
-        """Return all problems in words, and how many more there are."""
-        return [*self._told, f"and {self._more} more"] if self._more else self._told.copy()
+    def messages(self) -> list[str]:
+        """Return the listed problems, in the order of their lines, and how many more there are."""
+        listed = [message for _, message in sorted(self._listed, key=lambda problem: problem[0])]
+        return [*listed, f"and {self._more} more"] if self._more else listed
 
     def refuse(self) -> None:
-        """Raise InvalidTasks if there are any."""
-        if self._told:
-            raise InvalidTasks(self.told())
+        """Raise InvalidTasks if there are any problems."""
+        if self:
+            raise InvalidTasks(self.messages())
+
+
+def line_of(lines: Mapping[tuple[Part, ...], int], path: tuple[Part, ...]) -> int:
+    """Return the line of the value at `path`, or of the nearest one around it that has a line; else 1."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path, 1)
 
 
 def where(path: Sequence[str | int]) -> str:
-    """Write a path into JSON the way people do: `tasks[3].input_data["odd key"]`."""
+    """Format a path in a document: `tasks[3].input_data["odd key"]`."""
     parts = [
         f"[{part}]" if isinstance(part, int) else f".{part}" if _PLAIN.fullmatch(shown(part)) else f'["{shown(part)}"]'
         for part in path
@@ -81,46 +96,44 @@ def where(path: Sequence[str | int]) -> str:
 
 
 def shown(text: str) -> str:
-    """Show a name from outside within one line, cut if it is long."""
-    cut = text if len(text) <= 2 * _SHORT else f"{text[: 2 * _SHORT]}…"
-    return line(cut)
+    """Make a name from outside safe to print: one line, cut if it is long."""
+    return _cut(text, _LONGEST_NAME)
 
 
 def hint(name: str, known: Collection[str]) -> str:
-    """Return `; did you mean …?`, or all that there is where nothing is near and the list is short."""
-    if not known or len(known) > _MANY:
+    """Return `; did you mean …?`, or all known names where none is near and the list is short."""
+    if len(known) > _MOST_NAMES:
         return ""
-    if close := get_close_matches(name[: 2 * _SHORT], known, n=2, cutoff=0.6):
-        return f"; did you mean {' or '.join(map(shown, close))}?"
-    return f"; there are {', '.join(map(shown, sorted(known)))}" if len(known) <= _FEW else ""
+    return suggestion(name[:_LONGEST_NAME], sorted(map(shown, known)))
 
 
-def said(error: Mapping[str, Any]) -> str:
-    """Say what a validation error of pydantic's means, without its place."""
-    kind, told = error["type"], error.get("ctx", {})
+def explain(error: Mapping[str, Any], words: Mapping[str, str] | None = None) -> str:
+    """Explain a validation error of pydantic's, without its place; `words` are other words for some types of error."""
+    kind, context = error["type"], error.get("ctx", {})
     if kind == "literal_error":
-        return _choice(error["loc"][-1], error["input"], told["expected"])
-    bound = _BOUNDS[kind].format(**told) if kind in _BOUNDS else ""
-    words = bound or _KINDS.get(kind) or str(error.get("msg", kind)).removeprefix("Value error, ")
-    return words + (_not(error.get("input")) if words.startswith("must be") else "")
+        return _choice(error["loc"][-1], error["input"], context["expected"])
+    bound = _BOUNDS[kind].format(**context) if kind in _BOUNDS else ""
+    message = bound or (_WORDS | dict(words or {})).get(kind) or str(error.get("msg", kind))
+    message = message.removeprefix("Value error, ")
+    return message + (quoted(error.get("input")) if message.startswith("must be") else "")
+
+
+def quoted(value: Any) -> str:
+    """Return `, not "value"` for a value that is short enough to help."""
+    if not isinstance(value, str | int | float) or len(str(value)) > _LONGEST_VALUE:
+        return ""
+    return f", not {line(json.dumps(value, ensure_ascii=False))}"
 
 
 def _choice(name: str | int, value: Any, expected: str) -> str:
     choices = re.findall(r"'([^']+)'", expected)
     written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
-    close = get_close_matches(written[:_SHORT].capitalize(), choices, n=1) or get_close_matches(
-        written[:_SHORT], choices
-    )
+    start = written[:_LONGEST_VALUE]
+    close = nearest(start.capitalize(), choices, most=1) or nearest(start, choices, most=1)
     meant = f"; did you mean {close[0]}?" if close else ""
-    return f"Invalid {name}: {_cut(written)}; it must be {', '.join(choices[:-1])} or {choices[-1]}{meant}"
+    value_shown = _cut(written, _LONGEST_VALUE)
+    return f"Invalid {name}: {value_shown}; it must be {', '.join(choices[:-1])} or {choices[-1]}{meant}"
 
 
-def _not(value: Any) -> str:
-    """Quote what was written, if it is short enough to help."""
-    if not isinstance(value, str | int | float) or len(str(value)) > _SHORT:
-        return ""
-    return f", not {line(json.dumps(value, ensure_ascii=False))}"
-
-
-def _cut(text: str) -> str:
-    return line(text if len(text) <= _SHORT else f"{text[:_SHORT]}…")
+def _cut(text: str, most: int) -> str:
+    return line(text if len(text) <= most else f"{text[:most]}…")

@@ -25,15 +25,16 @@ from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, started
 from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
-from ..scheduler.landing.integrate import settled
+from ..scheduler.landing.integrate import ensure_branch
 from ..scheduler.leader import Leader, alive, myself
 from ..scheduler.payload import held, kept
-from ..scheduler.runs.run import News
+from ..scheduler.progress import Listener, Progress, silent
 from ..scheduler.state.dispatches import SUCCESS, DispatchState, facts_of, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
 from ..scheduler.tasks.reader import problems_of
 from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
 from .open import GIVEN, open_for_dispatch
+from .pending import carried_out
 from .session import notes
 
 
@@ -43,23 +44,31 @@ class ParallelDispatcher:
 
     `agent` plays every task: the name of one in team.toml, "scripted" for the bundled one that needs no model, or an
     Agent of your own; by default each persona has its own or the team's. `home` is the `.team` folder, by default the
-    one found from here, or made here. Patches land on a branch of their own, which starts from `base`. `tell` hears of
-    each run's start and end, `executor` makes one of as many workers as may run at once. It may be used again, and by
-    several threads.
+    one found from here, or made here. Patches land on a branch of their own, which starts from `base`. `listener` is
+    told of each run's start and end, `executor` makes one of as many workers as may run at once. It may be used again,
+    and by several threads.
     """
 
     config: DispatchConfig = field(default_factory=DispatchConfig)
     agent: Agent | str | None = None
     home: Path | None = None
     base: str | None = None
-    tell: Callable[[News | str], object] = lambda _: None
+    listener: Listener = silent
     executor: Callable[[int], Executor] = ThreadPoolExecutor
     stop: threading.Event = field(default_factory=threading.Event)
     flags: Mapping[str, str] = field(default_factory=dict[str, str])
     _running: list[Dispatch] = field(default_factory=list[Dispatch])
 
-    def dispatch(self, tasks: Sequence[Task]) -> DispatchOutput:
-        """Carry out tasks; return what came of each. Raises InvalidTasks, NotReady: nothing was started then."""
+    def dispatch(self, tasks: Iterable[Task]) -> DispatchOutput:
+        """Carry out tasks and return the result of each.
+
+        Within a running event loop the work is done in a thread, and `await dispatcher.dispatch(tasks)` lets the loop
+        go on; its cancellation ends the runs. Raises InvalidTasks, NotReady; then nothing was started.
+        """
+        given, stop = tuple(tasks), threading.Event()
+        return carried_out(lambda: self._dispatch(given, stop), lambda: self._end(stop))
+
+    def _dispatch(self, tasks: Sequence[Task], stop: threading.Event) -> DispatchOutput:
         context, repository = self._bench()
         tasks = self._checked(context, tasks)
         base, id = self._base(context) if repository else "", new_id()  # noqa: A001
@@ -68,19 +77,24 @@ class ParallelDispatcher:
         if repository and (trouble := context.branch_trouble(branch)):
             raise NotReady(trouble)
         for note in notes(context, "dispatch", repository=repository):
-            self._say(f"note: {note}")
+            self._notify(Progress(f"note: {note}"))
         found = DispatchState()
         with self._room(context, id, repository) as place:
             entry = kept(context.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
             config = self.config.model_dump(mode="json", exclude_unset=True)
             draft = started(id, entry, config=config, base=base, branch=branch, agent=self._name)
-            return self._carry_out(place, found, draft, tasks=tasks, config=self.config, agents=agents)
+            return self._carry_out(place, found, draft, stop, tasks=tasks, config=self.config, agents=agents)
 
     def resume(self, correlation_id: str) -> DispatchOutput:
-        """Go on with a dispatch: what succeeded stays, the rest is done. Its config holds but for what is set in ours.
+        """Continue a dispatch: keep what succeeded and do the rest; it may be awaited as `dispatch` may.
 
-        Raises NoSuchRun, NotLeader while it is running, NotReady.
+        Its config applies, except for values set in this dispatcher's. Raises NoSuchRun, NotReady, and NotLeader while
+        it is running.
         """
+        stop = threading.Event()
+        return carried_out(lambda: self._resume(correlation_id, stop), lambda: self._end(stop))
+
+    def _resume(self, correlation_id: str, stop: threading.Event) -> DispatchOutput:
         context, repository = self._bench()
         found = read_dispatch(context.mailbox.projections, correlation_id)
         if found.base and not repository:
@@ -97,13 +111,20 @@ class ParallelDispatcher:
             if found.base:
                 _put_back(place, found)
             draft = Draft("dispatch.resumed", "scheduler", data={"dispatch": found.id, "supervisor": myself()})
-            return self._carry_out(place, found, draft, tasks=given.tasks, config=config, agents=agents)
+            return self._carry_out(place, found, draft, stop, tasks=given.tasks, config=config, agents=agents)
 
     def end(self) -> None:
         """End all runs and start no more, until all dispatches under way are over; a signal's handler may call it."""
         self.stop.set()
         for running in [*self._running]:
             running.end()
+
+    def _end(self, stop: threading.Event) -> None:
+        """End the dispatch that has this event, or the start of it."""
+        stop.set()
+        for running in [*self._running]:
+            if running.stop is stop:
+                running.end()
 
     def look_ahead(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Check everything as `dispatch` does and change nothing; return who would play each persona.
@@ -154,29 +175,33 @@ class ParallelDispatcher:
                     shutil.rmtree(path, ignore_errors=True)
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _carry_out(self, context: Context, found: DispatchState, draft: Draft, **given: Any) -> DispatchOutput:
-        running = Dispatch(context, found, **given, stop=self.stop, tell=self._say)
+    def _carry_out(
+        self, context: Context, found: DispatchState, draft: Draft, stop: threading.Event, **given: Any
+    ) -> DispatchOutput:
+        running = Dispatch(context, found, **given, stop=stop, listener=self._notify)
         running.traces.prepare()
         self._running.append(running)
+        if self.stop.is_set() or stop.is_set():
+            running.end()
         try:
             running.context.append([draft])
             left = sum(found.status(name) != SUCCESS for name in running.tasks)
-            self._say(f"dispatch {found.id}: {counted(left, 'task')} to do")
+            self._notify(Progress(f"dispatch {found.id}: {counted(left, 'task')} to do"))
             done = running.run(self.executor)
         finally:
             self._running.remove(running)
             if not self._running:
                 self.stop.clear()
         for problem in running.traces.problems:
-            self._say(problem)
+            self._notify(Progress(problem))
         return done
 
-    def _say(self, news: News | str) -> None:
-        """Tell what goes on; whoever listens, and fails at it, costs nobody a task."""
+    def _notify(self, progress: Progress) -> None:
+        """Tell the listener what goes on; its failures cost nobody a task."""
         try:
-            self.tell(news)
+            self.listener(progress)
         except Exception as error:  # noqa: BLE001 - see above
-            warnings.warn(f"tell failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"listener failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
 
 
 def given_to(context: Context, found: DispatchState) -> DispatchInput:
@@ -193,7 +218,7 @@ def _put_back(context: Context, found: DispatchState) -> None:
         raise NotReady(f"commit {tip[:12]} is gone, from which dispatch {found.short} goes on; team replay starts anew")
     try:
         if sprint.commits:
-            settled(context, sprint)
+            ensure_branch(context, sprint)
     except BranchMoved as moved:
         raise NotReady(str(moved)) from None
 

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from typing import NamedTuple
 from ..mail.directory import EVERYBODY
 from ..mail.errors import TeamMailError, UsageError
 from ..mail.home import ignore_mail
+from ..mail.nearest import suggestion
 from ..personas.bundled import copy_into, library
 from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository
@@ -83,9 +83,7 @@ def _known(personas: Sequence[str]) -> None:
     names = sorted(file.name.split(".")[0] for file in library())
     for name in personas:
         if name not in {*names, EVERYBODY}:
-            close = get_close_matches(name, names, n=2)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"
-            raise UsageError(f"no bundled persona {name!r}; {hint}")
+            raise UsageError(f"no bundled persona {name!r}{suggestion(name, names)}")
 
 
 def _settings(path: Path, base: str) -> bool:

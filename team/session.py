@@ -67,7 +67,7 @@ def ready(context: Context) -> None:
 
 def ticker(context: Context, show: Show, base: str | None = None) -> Ticker:
     """Put together what carries ticks out, and tells `show` of it."""
-    return Ticker(context, BatchRunner(context, show.ran), base, show.heard)
+    return Ticker(context, BatchRunner(context, show.on_progress), base, show.on_progress)
 
 
 @contextmanager

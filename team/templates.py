@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ..mail.errors import UsageError
+from ..mail.nearest import suggestion
 from ..mail.render import line
 from ..scheduler.errors import InvalidTasks
 from ..scheduler.problems import Problems, hint, shown, where
@@ -61,8 +61,7 @@ def template(name: str, values: Mapping[str, str], home: Path | None) -> bytes:
         raise UsageError(f"'{shown(name)}' is no name of a template: letters, digits, '_' and '-', and no path")
     there = _bundled() | _own(home)
     if name not in there:
-        near = "".join(f"; did you mean {one}?" for one in get_close_matches(name, there, n=1))
-        raise UsageError(f"there is no template '{name}', there are {', '.join(sorted(there))}{near}")
+        raise UsageError(f"there is no template '{name}'{suggestion(name, sorted(there))}")
     raw = _read(there[name])
     filling = _values(name, _parameters(raw), values)
     wanted = {key: _filled(raw[key], filling) for key in ("tasks", "config") if key in raw}

@@ -15,6 +15,17 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from team_mail.mail.kinds import LogKind, MailKind
+from team_mail.personas.kinds import OutcomeStatus
+from team_mail.scheduler.kinds import (
+    DispatchStatus,
+    Kind,
+    Mode,
+    PatchStatus,
+    RunStatus,
+    SprintOutcome,
+    TaskStatus,
+)
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("mail", "personas", "scheduler", "team")  # each may import those before it
@@ -298,6 +309,39 @@ def test_third_parties_are_at_home():
         and not HOMES.get(found.target, NOWHERE).fullmatch(found.module)
     ]
     assert not strangers
+
+
+STATUSES = frozenset(
+    str(member)
+    for words in (OutcomeStatus, Mode, RunStatus, PatchStatus, TaskStatus, DispatchStatus, SprintOutcome)
+    for member in words
+)
+KINDS = frozenset(str(kind) for kinds in (LogKind, MailKind, Kind) for kind in kinds)
+FIELDS = {"status", "outcome", "reason", "kind"}
+
+
+def spelled(tree: ast.Module) -> Iterator[ast.Constant]:
+    """The string constants of a module that spell an event kind, or a status where one is compared or set."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in KINDS:
+            yield node
+        elif isinstance(node, ast.Compare) and any(
+            isinstance(side, ast.Attribute) and side.attr in FIELDS for side in (node.left, *node.comparators)
+        ):
+            yield from (part for part in ast.walk(node) if isinstance(part, ast.Constant) and part.value in STATUSES)
+        elif isinstance(node, ast.keyword) and node.arg in FIELDS and isinstance(node.value, ast.Constant):
+            yield from [node.value] if node.value.value in STATUSES else []
+
+
+def test_kinds_and_statuses_are_spelled_in_one_place():
+    """Whoever looks for an event kind or a status finds its only spelling in the modules called kinds."""
+    strings = {
+        f"{module}:{node.lineno} {node.value}"
+        for module, tree in modules().items()
+        if module.rpartition(".")[2] != "kinds"
+        for node in spelled(tree)
+    }
+    assert sorted(strings) == []
 
 
 def test_modules_are_short():

@@ -69,8 +69,8 @@ def test_every_setting_stands_in_the_table_with_its_default(tmp_path):
         assert f"`{{{name}}}`" in SPRINT
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/settings.md"])
-def test_the_lines_for_agents_are_those_of_the_template(document):
+@pytest.mark.parametrize(("document", "least"), [("README.md", 3), ("docs/settings.md", 9)])
+def test_the_lines_for_agents_are_those_of_the_template(document, least):
     """What is shown to be copied is what `team init` writes."""
     shown = re.findall(
         r'^(\[agents\.(?!shell)\w+\]|command = \["(?!sh)\w.*|prompt = ".*|env = .*)$',
@@ -78,7 +78,7 @@ def test_the_lines_for_agents_are_those_of_the_template(document):
         re.MULTILINE,
     )
     template = (ROOT / "team" / "template.toml").read_text()
-    assert len(shown) > 5
+    assert len(shown) >= least
     assert [line for line in shown if f"# {line}\n" not in template] == []
 
 
@@ -166,7 +166,7 @@ def test_every_variable_of_a_prompt_stands_in_the_table():
     persona = parse_persona("{{ unknown }}", Path("ann.md"))
     with pytest.raises(PersonaError) as raised:
         write_prompt(persona, [], Situation(1, 1, "r", "b", "t", "you", (), "shop"))
-    known = str(raised.value).partition("there are ")[2].split(", ")
+    known = str(raised.value).partition("the variables are ")[2].split(", ")
 
     assert {name for names, _ in rows(section(PERSONAS, "## Variables")) for name in spans(names)} == set(known)
 

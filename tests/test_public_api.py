@@ -16,7 +16,8 @@ def names_for_type_checkers(path):
     """The names that the TYPE_CHECKING block of a module imports."""
     tree = ast.parse(path.read_text())
     blocks = [node for node in tree.body if isinstance(node, ast.If)]
-    return {alias.name for block in blocks for node in block.body for alias in node.names}
+    imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name for node in imports for alias in node.names}
 
 
 @pytest.mark.parametrize("name", team_mail.__all__)

@@ -22,6 +22,7 @@ from typing import IO, Any, cast
 import duckdb
 
 from ..errors import LogUnavailable, UsageError
+from ..log.disk import flush
 from ..log.event import MAX_LINE
 from ..log.segments import Segment
 from ..log.snapshot import Snapshot, Source, continues
@@ -250,7 +251,7 @@ def write_parquet(segment: Segment) -> bool:
                 options = f"FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE {rows}"
                 connection.execute(f"COPY ({text}) TO {literal(temporary)} ({options})")
                 with temporary.open("rb") as file:
-                    os.fsync(file.fileno())  # a power cut must not leave a broken copy under the final name
+                    flush(file.fileno())  # a power cut must not leave a broken copy under the final name
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""The agents that can play a persona, and how the output of each is read."""
+"""The agents that can play a persona, and the readers of their output."""

@@ -1,4 +1,4 @@
-"""The agent that is a recording: it plays back patches, one per persona and attempt."""
+"""An agent that replays recorded patches, one per persona and attempt."""
 
 from __future__ import annotations
 
@@ -8,39 +8,44 @@ from pathlib import Path
 from ..agent import Job, Outcome
 from ..errors import GitError
 from ..git import Git
+from ..kinds import OutcomeStatus
 
 
 @dataclass(frozen=True)
 class ReplayAgent:
-    """Applies `<persona>.patch` from a folder at the first attempt, `<persona>.<n>.patch` at the n-th.
+    """Applies `<persona>.patch` from a folder on the first attempt, `<persona>.<n>.patch` on attempt n.
 
-    Where none is recorded the run ends well and changes nothing.
+    If no patch is recorded, the run ends well and changes nothing.
+
+        >>> agent = ReplayAgent(Path("recordings"))  # which holds scribe.patch
+        >>> agent.play(job).detail
+        'applied scribe.patch'
     """
 
     folder: Path
 
     def trouble(self) -> str | None:
-        """Say that there is no such folder, if there is none."""
+        """Return a message if the folder does not exist."""
         if self.folder.is_dir():
             return None
         return f"no folder {self.folder} to replay patches from; record them there as <persona>.patch, or correct it"
 
     def play(self, job: Job) -> Outcome:
-        """Apply the recorded patch in the job's workspace; the output is git's words if it does not apply."""
+        """Apply the recorded patch in the job's workspace; git's messages go to the output."""
         job.write_prompt()
         if job.stop.is_set():
-            return Outcome("stopped", None, 0.0, "stopped before it began")
+            return Outcome.not_begun()
         log = job.folder / "output.log"
         number = "" if job.attempt == 1 else f".{job.attempt}"
         patch = self.folder.absolute() / f"{job.persona}{number}.patch"
         if not patch.is_file():
             log.write_text(f"no {patch.name} is recorded\n")
-            return Outcome("ok", 0, 0.0, f"no {patch.name} is recorded: nothing changed")
+            return Outcome(OutcomeStatus.OK, 0, 0.0, f"no {patch.name} is recorded: nothing changed")
         git = Git(job.workspace / ".git").using(work_tree=job.workspace)
         try:
             git("apply", str(patch), cwd=job.workspace)
         except GitError as error:
             log.write_text(error.stderr)
-            return Outcome("failed", error.exit, 0.0, f"{patch.name} does not apply: {error}")
+            return Outcome(OutcomeStatus.FAILED, error.exit, 0.0, f"{patch.name} does not apply: {error}")
         log.write_text(f"applied {patch.name}\n")
-        return Outcome("ok", 0, 0.0, f"applied {patch.name}")
+        return Outcome(OutcomeStatus.OK, 0, 0.0, f"applied {patch.name}")

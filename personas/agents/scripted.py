@@ -1,4 +1,4 @@
-"""The agent that is a function per persona: for tests, of ours and of users, and for tasks played without a model."""
+"""An agent that is one Python function per persona: for tests, ours and users', and for tasks without a model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..agent import Job, Outcome
+from ..kinds import OutcomeStatus
 
 Script = Callable[[Job], Outcome | Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
 class ScriptedAgent:
-    """Calls a function per persona, which may change the workspace; None from it is a good end, a mapping its result.
+    """Calls the function of the job's persona, which may change files in the workspace.
 
-    A persona without a script is played by `default`; without that, it changes nothing. A script that raises is a run
-    that failed. `played` has all jobs.
+    A script returns None (the run ended well), a mapping (it ended well, with this output) or an Outcome; one that
+    raises has failed. `default` plays personas without a script; without it, they change nothing. `played` lists all
+    jobs in order.
+
+        >>> agent = ScriptedAgent({"scribe": lambda job: {"pages": 2}})
+        >>> agent.play(job).output
+        {'pages': 2}
     """
 
     scripts: Mapping[str, Script]
@@ -24,7 +30,7 @@ class ScriptedAgent:
     default: Script | None = None
 
     def trouble(self) -> str | None:
-        """Say nothing: a function can always be called."""
+        """Return None: a function can always be called."""
         return None
 
     def play(self, job: Job) -> Outcome:
@@ -32,12 +38,12 @@ class ScriptedAgent:
         self.played.append(job)
         job.write_prompt()
         if job.stop.is_set():
-            return Outcome("stopped", None, 0.0, "stopped before it began")
+            return Outcome.not_begun()
         script = self.scripts.get(job.persona, self.default)
         try:
-            ended = script(job) if script else None
+            result = script(job) if script else None
         except Exception as error:  # noqa: BLE001 - whatever a script raises is how its run ended
-            return Outcome("failed", 1, 0.0, f"{type(error).__name__}: {error}")
-        if isinstance(ended, Outcome):
-            return ended
-        return Outcome("ok", 0, 0.0, "exit 0", output=None if ended is None else {**ended})
+            return Outcome(OutcomeStatus.FAILED, 1, 0.0, f"{type(error).__name__}: {error}")
+        if isinstance(result, Outcome):
+            return result
+        return Outcome(OutcomeStatus.OK, 0, 0.0, "exit 0", output=None if result is None else {**result})

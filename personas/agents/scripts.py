@@ -1,7 +1,7 @@
-"""The bundled scripted agent: it plays any task in process, without a model, and always in the same way.
+"""The bundled scripted agent: plays any task in process, without a model, and always with the same result.
 
-`coder` writes a skeleton of what was asked for, `debug` reads the files and says what can be seen, everybody else
-answers and changes nothing. So a dispatch can be tried, shown and tested before it costs anything.
+`coder` writes a skeleton of the module asked for, `debug` reads the files and reports what it finds in them, and every
+other persona answers and changes nothing. So a dispatch can be tried and tested before it costs anything.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from .findings import SEVERITIES, Finding, findings
 from .scripted import ScriptedAgent
 from .specimen import specimen
 
-MAX_FILE = 256 << 10  # bytes of a file that is read
+MAX_FILE = 256 << 10  # bytes; a larger file is not read
 MAX_FILES = 50
 _DEPTHS = {"quick": 3, "standard": 10, "deep": 50}  # findings
-_LONGEST = 300  # characters of what is repeated
+_MAX_QUOTE = 300  # characters of the input that are repeated in the output
 
 
 def bundled_agent() -> ScriptedAgent:
     """Return the agent that plays every persona without a model."""
-    return ScriptedAgent({"coder": _coder, "debug": _debug}, default=_anybody)
+    return ScriptedAgent({"coder": _coder, "debug": _debug}, default=_any_persona)
 
 
-def within(workspace: Path, told: str) -> Path:
-    """Return the place of a path that a task names. Raises ValueError for one that is not in the workspace."""
+def within(workspace: Path, path: str) -> Path:
+    """Resolve a path that a task names. Raises ValueError if it lies outside the workspace, in `.git` or in `.team`."""
     top = workspace.resolve()
     try:
-        place = (top / told).resolve()
+        place = (top / path).resolve()
         steps = place.relative_to(top).parts
     except (OSError, RuntimeError, ValueError):
         steps, place = (), top
-    if Path(told).is_absolute() or not steps or steps[0].lower() in {".git", ".team"}:
-        raise ValueError(f"{_short(told) or 'no path'} is not within the repository; name a file from its top")
+    if Path(path).is_absolute() or not steps or steps[0].lower() in {".git", ".team"}:
+        raise ValueError(f"{_short(path) or 'no path'} is not in the repository; give a path relative to its top")
     return place
 
 
 def _coder(job: Job) -> dict[str, Any]:
-    given = _input(job)
-    path, kind = _text(given, "output_path"), _text(given, "node_type") or "Compute"
-    level = _text(given, "validation_level") or "moderate"
-    told = {"node_type": kind, "validation_level": level}
-    text = specimen(path, kind, _text(given, "contract_description"))
+    values = _input(job)
+    path, kind = _text(values, "output_path"), _text(values, "node_type") or "Compute"
+    level = _text(values, "validation_level") or "moderate"
+    common = {"node_type": kind, "validation_level": level}
+    text = specimen(path, kind, _text(values, "contract_description"))
     try:
         place = within(job.workspace, path)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
-        why = f"{_short(path)}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        return {"generated_file": None, "validation_passed": False, **told, "lines": 0, "problem": why}
-    return {"generated_file": path, "validation_passed": _parses(place, text), **told, "lines": text.count("\n")}
+        problem = f"{_short(path)}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        return {"generated_file": None, "validation_passed": False, **common, "lines": 0, "problem": problem}
+    return {"generated_file": path, "validation_passed": _parses(place, text), **common, "lines": text.count("\n")}
 
 
 def _parses(place: Path, text: str) -> bool:
@@ -66,21 +66,21 @@ def _parses(place: Path, text: str) -> bool:
 
 
 def _debug(job: Job) -> dict[str, Any]:
-    given = _input(job)
-    asked = _texts(given.get("affected_files"))[:MAX_FILES]
+    values = _input(job)
+    names = _texts(values.get("affected_files"))[:MAX_FILES]
     files: dict[str, str] = {}
     missing: list[Finding] = []
-    for name in asked:
+    for name in names:
         try:
             files[name] = _read(within(job.workspace, name))
         except ValueError as error:
             missing.append(Finding(name, 0, str(error)))
-    found = findings(files, _texts(given.get("error_traces")))
-    shown = [*found, *missing][: _DEPTHS.get(_text(given, "analysis_depth"), _DEPTHS["standard"])]
-    worst = found[0] if found and found[0].severity != SEVERITIES[0] else None
+    seen = findings(files, _texts(values.get("error_traces")))
+    shown = [*seen, *missing][: _DEPTHS.get(_text(values, "analysis_depth"), _DEPTHS["standard"])]
+    worst = seen[0] if seen and seen[0].severity != SEVERITIES[0] else None
     return {
-        "root_cause": _cause(worst, len(files), len(asked)),
-        "findings": [one.document() for one in shown],
+        "root_cause": _cause(worst, len(files), len(names)),
+        "findings": [finding.document() for finding in shown],
         "suggested_fix": _fix(worst),
         "severity": worst.severity if worst else SEVERITIES[0],
     }
@@ -95,11 +95,11 @@ def _cause(worst: Finding | None, read: int, asked: int) -> str:
 def _fix(worst: Finding | None) -> str:
     if worst is None:
         return "reproduce the problem with a test first"
-    return line(f"{worst.file}:{worst.number}: {worst.fix or 'write a test that fails at this line, then mend it'}")
+    return line(f"{worst.file}:{worst.number}: {worst.fix or 'write a test that fails at this line, then fix it'}")
 
 
 def _read(place: Path) -> str:
-    """Read the text of a file. Raises ValueError for what is no source file of this commit."""
+    """Return the text of a file. Raises ValueError if it is missing, unreadable or too large."""
     try:
         if not place.is_file():
             raise ValueError("is not in this commit")
@@ -108,30 +108,30 @@ def _read(place: Path) -> str:
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     if len(data) > MAX_FILE:
-        raise ValueError(f"is over {MAX_FILE >> 10} KiB, and was not read")
+        raise ValueError(f"is over {MAX_FILE >> 10} KiB and was not read")
     return data.decode(errors="replace")
 
 
-def _anybody(job: Job) -> dict[str, Any]:
+def _any_persona(job: Job) -> dict[str, Any]:
     wanted = _short(job.assignment.description).rstrip(".") if job.assignment else ""
     names = dict.fromkeys(_strings(_input(job)))
-    there = [line(name) for name in names if _is_file(job.workspace, name)]
+    existing = [line(name) for name in names if _is_file(job.workspace, name)]
     return {
         "summary": f"{job.persona} was asked for: {wanted or 'nothing in words'}. Nothing was changed.",
-        "files": there[:MAX_FILES],
+        "files": existing[:MAX_FILES],
     }
 
 
 def _is_file(workspace: Path, name: str) -> bool:
     try:
         return within(workspace, name).is_file()
-    except (OSError, ValueError):  # a sentence is too long for a name
+    except (OSError, ValueError):  # a long sentence is not a valid file name
         return False
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Go through the texts of an input that could be paths."""
-    if isinstance(value, str) and 0 < len(value) <= _LONGEST:
+    """Yield all strings of an input that are short enough to be paths."""
+    if isinstance(value, str) and 0 < len(value) <= _MAX_QUOTE:
         yield value
     elif isinstance(value, Mapping):
         for inner in cast("Mapping[str, Any]", value).values():
@@ -145,14 +145,15 @@ def _input(job: Job) -> Mapping[str, Any]:
     return job.assignment.input if job.assignment else {}
 
 
-def _text(given: Mapping[str, Any], key: str) -> str:
-    value = given.get(key)
+def _text(values: Mapping[str, Any], key: str) -> str:
+    value = values.get(key)
     return value if isinstance(value, str) else ""
 
 
 def _texts(value: Any) -> list[str]:
-    return [one for one in cast("list[Any]", value) if isinstance(one, str)] if isinstance(value, list | tuple) else []
+    items = cast("list[Any]", value) if isinstance(value, list | tuple) else []
+    return [item for item in items if isinstance(item, str)]
 
 
 def _short(text: str) -> str:
-    return line(" ".join(text.split()))[:_LONGEST]
+    return line(" ".join(text.split()))[:_MAX_QUOTE]

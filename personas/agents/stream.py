@@ -1,7 +1,7 @@
-"""Reading an agent's output: plain text, or the lines of JSON that coding agents print when they are asked to.
+"""Reads an agent's output: plain text, or the JSON events that coding agents print when asked to.
 
-Agents print other things between, and their shapes change: a line that is not understood is passed over, and nothing
-that an agent prints can make the reading fail.
+Agents print other text between their events, and the events' shapes change between versions. A line that is not
+understood is ignored, and nothing an agent prints can make the reader fail.
 """
 
 from __future__ import annotations
@@ -9,39 +9,39 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from .stream_formats import TELLING
+from .stream_formats import HANDLERS
 from .transcript import ToolCall, Transcript, TranscriptBuilder
 
 __all__ = ["ToolCall", "Transcript", "read_stream"]
 
-_BEGIN = '{"type":"'
-MAX_LOG = 10_000_000  # bytes, the last of the output: its end says most
+_START = '{"type":"'
+MAX_LOG = 10_000_000  # bytes; only the end of a longer log is read, because it says how the run ended
 
 
 def read_stream(log: bytes) -> Transcript:
-    """Read what an agent said. Without a line of JSON that tells anything, its words are all that it printed."""
+    """Return the transcript of an agent's output. If no event reports anything, the text is the whole output."""
     text = log[-MAX_LOG:].decode(errors="replace")
-    story = TranscriptBuilder()
+    builder = TranscriptBuilder()
     for row in text.split("\n"):
-        if '"type"' in row:  # to try in vain takes longer than to look
-            _hear(row if row.startswith(("{", "[")) else _behind(row), story)
-    said = story.said()
-    return said if said.tells else Transcript(text.strip())
+        if '"type"' in row:  # this test is much cheaper than a failed parse
+            _read_row(row if row.startswith(("{", "[")) else _event_in(row), builder)
+    transcript = builder.build()
+    return Transcript(text.strip()) if transcript.empty else transcript
 
 
-def _behind(row: str) -> str:
-    """Return what follows a warning, or a sign to the terminal, that has no line of its own."""
-    return "".join(row.partition(_BEGIN)[1:])
+def _event_in(row: str) -> str:
+    """Return the event that follows a warning or a terminal escape sequence on the same line."""
+    return "".join(row.partition(_START)[1:])
 
 
-def _hear(row: str, story: TranscriptBuilder) -> None:
+def _read_row(row: str, builder: TranscriptBuilder) -> None:
     try:
-        found: Any = json.loads(row)
+        value: Any = json.loads(row)
     except (ValueError, RecursionError):
         return
-    rows = cast("list[Any]", found) if isinstance(found, list) else [found]  # all in one list, prints claude, too
-    for one in rows:
-        event = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
+    # `claude --output-format json --verbose` prints all events as one list.
+    for item in cast("list[Any]", value) if isinstance(value, list) else [value]:
+        event = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
         kind = event.get("type")
-        if isinstance(kind, str) and kind in TELLING:
-            TELLING[kind](event, story)
+        if isinstance(kind, str) and kind in HANDLERS:
+            HANDLERS[kind](event, builder)

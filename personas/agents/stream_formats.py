@@ -1,7 +1,7 @@
-"""The lines that coding agents print, by their `type`: what each of them tells, put into a Story.
+"""The JSON events that coding agents print, by their `type`: each handler adds one event to a TranscriptBuilder.
 
-The shapes are those of Claude Code (Amp and Cursor print the same, but for Cursor's tool calls), Codex, Gemini,
-OpenCode and Copilot. They change: what is missing or of another kind than it should be is passed over.
+The shapes are those of Claude Code (Amp and Qwen Code print the same; Cursor differs in its tool calls), Codex, Gemini,
+OpenCode and Copilot. They change between versions: a field that is missing or has an unexpected type is ignored.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from typing import Any, cast
 from ...mail.render import line
 from .transcript import TranscriptBuilder, text_of
 
-_LONGEST = 500  # characters of a reason
-_MOST = 1e15  # a cost or a moment beyond is none
+_MAX_REASON = 500  # characters
+_MAX_NUMBER = 1e15  # larger costs and times are not believed
 Event = Mapping[str, Any]
 
 
 # -- Claude Code, Amp, Cursor
 
 
-def _assistant(event: Event, story: TranscriptBuilder) -> None:
+def _assistant(event: Event, builder: TranscriptBuilder) -> None:
     blocks, own = _blocks(event), not event.get("parent_tool_use_id")
-    if own and (said := "".join(text_of(block.get("text")) for block in blocks if block.get("type") == "text")):
-        story.say(said)
+    if own and (text := "".join(text_of(block.get("text")) for block in blocks if block.get("type") == "text")):
+        builder.say(text)
     for block in blocks:
         if block.get("type") == "tool_use":
-            story.call(text_of(block.get("id")), text_of(block.get("name")), block.get("input"), _moment(event))
+            builder.call(text_of(block.get("id")), text_of(block.get("name")), block.get("input"), _time_of(event))
 
 
-def _user(event: Event, story: TranscriptBuilder) -> None:
+def _user(event: Event, builder: TranscriptBuilder) -> None:
     for block in _blocks(event):
         if block.get("type") == "tool_result":
             output = _joined(block.get("content"))
             output = {"error": output} if block.get("is_error") is True else output
-            story.answer(text_of(block.get("tool_use_id")), output, _moment(event))
+            builder.answer(text_of(block.get("tool_use_id")), output, _time_of(event))
 
 
 def _blocks(event: Event) -> list[Event]:
@@ -43,45 +43,45 @@ def _blocks(event: Event) -> list[Event]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else _dicts(content)
 
 
-def _result(event: Event, story: TranscriptBuilder) -> None:
-    """Take the last line: of Claude with `is_error`, of Gemini with `status`."""
+def _result(event: Event, builder: TranscriptBuilder) -> None:
+    """Handle the final event: Claude's has `is_error`, Gemini's has `status`."""
     if not event.keys() & {"is_error", "status"}:
         return
-    said = text_of(event.get("result"))
-    story.say(said)
+    text = text_of(event.get("result"))
+    builder.say(text)
     if cost := _number(event.get("total_cost_usd")):
-        story.spend(cost)
+        builder.spend(cost)
     if event.get("is_error") is True or event.get("status") == "error":
-        why = said or _message(event) or text_of(event.get("subtype")) or "no reason given"
-        story.end(_reason(why))
+        why = text or _message(event) or text_of(event.get("subtype")) or "no reason given"
+        builder.end(_reason(why))
     else:
-        story.end(None)
+        builder.end(None)
 
 
-def _cursor_call(event: Event, story: TranscriptBuilder) -> None:
-    told = _dict(event.get("tool_call"))
-    name = next((key for key in told if key.endswith("ToolCall")), "function")
-    held, call = _dict(told.get(name)), text_of(event.get("call_id"))
-    tool = text_of(held.get("name")) if name == "function" else name.removesuffix("ToolCall")
-    story.call(call, tool, held.get("args", held.get("arguments")), _moment(event))
+def _cursor_call(event: Event, builder: TranscriptBuilder) -> None:
+    calls = _dict(event.get("tool_call"))
+    name = next((key for key in calls if key.endswith("ToolCall")), "function")
+    details, call = _dict(calls.get(name)), text_of(event.get("call_id"))
+    tool = text_of(details.get("name")) if name == "function" else name.removesuffix("ToolCall")
+    builder.call(call, tool, details.get("args", details.get("arguments")), _time_of(event))
     if event.get("subtype") == "completed":
-        result = held.get("result")
-        story.answer(call, _dict(result).get("success", result), _moment(event))
+        result = details.get("result")
+        builder.answer(call, _dict(result).get("success", result), _time_of(event))
 
 
 # -- Codex
 
 
-def _item(event: Event, story: TranscriptBuilder) -> None:
+def _item(event: Event, builder: TranscriptBuilder) -> None:
     item = _dict(event.get("item"))
     kind, call = text_of(item.get("type")), text_of(item.get("id"))
     if kind == "agent_message":
-        story.say(text_of(item.get("text")))
+        builder.say(text_of(item.get("text")))
     elif kind in _CODEX:
-        tool, given, output = _CODEX[kind](item)
-        story.call(call, tool, given, _moment(event))
+        tool, arguments, output = _CODEX[kind](item)
+        builder.call(call, tool, arguments, _time_of(event))
         if event.get("type") == "item.completed":
-            story.answer(call, output, _moment(event))
+            builder.answer(call, output, _time_of(event))
 
 
 def _command(item: Event) -> tuple[str, Any, Any]:
@@ -91,10 +91,10 @@ def _command(item: Event) -> tuple[str, Any, Any]:
 
 def _mcp(item: Event) -> tuple[str, Any, Any]:
     name = f"{text_of(item.get('server'))}.{text_of(item.get('tool'))}"
-    failed = _dict(item.get("error"))
+    error = _dict(item.get("error"))
     result = _dict(item.get("result"))
     output = result.get("structured_content") or _joined(result.get("content"))
-    return name, item.get("arguments"), {"error": text_of(failed.get("message"))} if failed else output
+    return name, item.get("arguments"), {"error": text_of(error.get("message"))} if error else output
 
 
 def _change(item: Event) -> tuple[str, Any, Any]:
@@ -113,85 +113,85 @@ _CODEX: dict[str, Callable[[Event], tuple[str, Any, Any]]] = {
 }
 
 
-def _turn_failed(event: Event, story: TranscriptBuilder) -> None:
-    story.end(_reason(_message(event) or "no reason given"))
+def _turn_failed(event: Event, builder: TranscriptBuilder) -> None:
+    builder.end(_reason(_message(event) or "no reason given"))
 
 
-def _turn_completed(_: Event, story: TranscriptBuilder) -> None:
-    story.end(None)
+def _turn_completed(_: Event, builder: TranscriptBuilder) -> None:
+    builder.end(None)
 
 
 # -- Gemini
 
 
-def _gemini_message(event: Event, story: TranscriptBuilder) -> None:
+def _gemini_message(event: Event, builder: TranscriptBuilder) -> None:
     if event.get("role") == "assistant":
-        story.say(text_of(event.get("content")), more=event.get("delta") is True)
+        builder.say(text_of(event.get("content")), more=event.get("delta") is True)
 
 
-def _tool_use(event: Event, story: TranscriptBuilder) -> None:
-    """Take Gemini's call, or OpenCode's, which comes whole when it is over."""
+def _tool_use(event: Event, builder: TranscriptBuilder) -> None:
+    """Handle Gemini's tool call, or OpenCode's, which is printed once, when the call has ended."""
     if part := _dict(event.get("part")):
-        _opencode_call(part, story)
+        _opencode_call(part, builder)
     else:
         tool = text_of(event.get("tool_name"))
-        story.call(text_of(event.get("tool_id")), tool, event.get("parameters"), _moment(event))
+        builder.call(text_of(event.get("tool_id")), tool, event.get("parameters"), _time_of(event))
 
 
-def _tool_result(event: Event, story: TranscriptBuilder) -> None:
+def _tool_result(event: Event, builder: TranscriptBuilder) -> None:
     output = event.get("output")
     if event.get("status") == "error":
         output = {"error": output or _message(event)}
-    story.answer(text_of(event.get("tool_id")), output, _moment(event))
+    builder.answer(text_of(event.get("tool_id")), output, _time_of(event))
 
 
 # -- OpenCode
 
 
-def _opencode_call(part: Event, story: TranscriptBuilder) -> None:
+def _opencode_call(part: Event, builder: TranscriptBuilder) -> None:
     call, state = text_of(part.get("callID")) or text_of(part.get("id")), _dict(part.get("state"))
     time = _dict(state.get("time"))
-    story.call(call, text_of(part.get("tool")), state.get("input"), _number(time.get("start")))
+    builder.call(call, text_of(part.get("tool")), state.get("input"), _number(time.get("start")))
     failed = state.get("status") == "error"
-    story.answer(call, {"error": state.get("error")} if failed else state.get("output"), _number(time.get("end")))
+    builder.answer(call, {"error": state.get("error")} if failed else state.get("output"), _number(time.get("end")))
 
 
-def _text(event: Event, story: TranscriptBuilder) -> None:
-    story.say(text_of(_dict(event.get("part")).get("text")), more=True)
+def _text(event: Event, builder: TranscriptBuilder) -> None:
+    builder.say(text_of(_dict(event.get("part")).get("text")), more=True)
 
 
-def _step(event: Event, story: TranscriptBuilder) -> None:
-    story.spend(_number(_dict(event.get("part")).get("cost")) or 0.0)
-    story.end(None)
+def _step(event: Event, builder: TranscriptBuilder) -> None:
+    builder.spend(_number(_dict(event.get("part")).get("cost")) or 0.0)
+    builder.end(None)
 
 
-def _error(event: Event, story: TranscriptBuilder) -> None:
-    """Take OpenCode's error. Codex and Gemini print lines of that type for what they get over; they tell no session."""
+def _error(event: Event, builder: TranscriptBuilder) -> None:
+    """Handle OpenCode's error; Codex and Gemini print `error` without a session for what they recover from."""
     if "sessionID" in event:
-        story.end(_reason(_message(event) or "no reason given"))
+        builder.end(_reason(_message(event) or "no reason given"))
 
 
 # -- Copilot
 
 
-def _copilot_message(event: Event, story: TranscriptBuilder) -> None:
+def _copilot_message(event: Event, builder: TranscriptBuilder) -> None:
     data = _dict(event.get("data"))
     if not data.get("parentToolCallId"):
-        story.say(text_of(data.get("content")))
+        builder.say(text_of(data.get("content")))
 
 
-def _copilot_call(event: Event, story: TranscriptBuilder) -> None:
+def _copilot_call(event: Event, builder: TranscriptBuilder) -> None:
     data = _dict(event.get("data"))
-    story.call(text_of(data.get("toolCallId")), text_of(data.get("toolName")), data.get("arguments"), _moment(event))
+    builder.call(text_of(data.get("toolCallId")), text_of(data.get("toolName")), data.get("arguments"), _time_of(event))
 
 
-def _copilot_answer(event: Event, story: TranscriptBuilder) -> None:
+def _copilot_answer(event: Event, builder: TranscriptBuilder) -> None:
     data = _dict(event.get("data"))
     output = {"error": _message(data)} if data.get("success") is False else _dict(data.get("result")).get("content")
-    story.answer(text_of(data.get("toolCallId")), output, _moment(event))
+    builder.answer(text_of(data.get("toolCallId")), output, _time_of(event))
 
 
-TELLING: dict[str, Callable[[Event, TranscriptBuilder], None]] = {
+HANDLERS: dict[str, Callable[[Event, TranscriptBuilder], None]] = {
     "assistant": _assistant,
     "user": _user,
     "result": _result,
@@ -213,7 +213,7 @@ TELLING: dict[str, Callable[[Event, TranscriptBuilder], None]] = {
 }
 
 
-# -- values that may be anything
+# -- values of any type
 
 
 def _dict(value: Any) -> Event:
@@ -221,11 +221,12 @@ def _dict(value: Any) -> Event:
 
 
 def _dicts(value: Any) -> list[Event]:
-    return [_dict(one) for one in cast("list[Any]", value) if isinstance(one, dict)] if isinstance(value, list) else []
+    items = cast("list[Any]", value) if isinstance(value, list) else []
+    return [_dict(item) for item in items if isinstance(item, dict)]
 
 
 def _joined(content: Any) -> Any:
-    """Return the text of content that is nothing but text, else the content."""
+    """Return the text of content that consists of text blocks only, else the content itself."""
     blocks = _dicts(content)
     if blocks and len(blocks) == len(content) and all(isinstance(block.get("text"), str) for block in blocks):
         return "\n".join(text_of(block["text"]) for block in blocks)
@@ -233,28 +234,28 @@ def _joined(content: Any) -> Any:
 
 
 def _message(event: Event) -> str:
-    """Return the message of an event's error, wherever it stands."""
+    """Return the message of an event's error, in any of the places where agents put it."""
     error = event.get("error")
-    held = _dict(error)
-    told = held.get("message") or _dict(held.get("data")).get("message") or held.get("name") or error
-    return text_of(told) or text_of(event.get("message"))
+    details = _dict(error)
+    message = details.get("message") or _dict(details.get("data")).get("message") or details.get("name") or error
+    return text_of(message) or text_of(event.get("message"))
 
 
 def _reason(text: str) -> str:
-    return line(" ".join(text.split()))[:_LONGEST]
+    return line(" ".join(text.split()))[:_MAX_REASON]
 
 
 def _number(value: Any) -> float | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER
     return float(value) if number else None
 
 
-def _moment(event: Event) -> float | None:
-    """Return the moment that a line tells, in milliseconds."""
-    told = event.get("timestamp_ms", event.get("timestamp"))
-    if not isinstance(told, str):
-        return _number(told)
+def _time_of(event: Event) -> float | None:
+    """Return an event's time in milliseconds, if it has one."""
+    time = event.get("timestamp_ms", event.get("timestamp"))
+    if not isinstance(time, str):
+        return _number(time)
     try:
-        return datetime.fromisoformat(told).timestamp() * 1000
+        return datetime.fromisoformat(time).timestamp() * 1000
     except (ValueError, OverflowError, OSError):
         return None

@@ -1,4 +1,4 @@
-"""What an agent said, gathered while its output is read: its last words, its tool calls, what it cost, how it ended."""
+"""What an agent's output says: its final message, its tool calls, its cost, and whether it failed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_VALUE = 16 << 10  # bytes of one input or output
 
 @dataclass(frozen=True)
 class ToolCall:
-    """One tool that an agent called. `output` is None where the stream does not tell it, as is `duration_ms`."""
+    """One tool call. `output` and `duration_ms` are None if the stream does not report them."""
 
     tool: str
     input: Any
@@ -23,7 +23,7 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What an agent's output tells. `failed` is why it gave up by its own account, whatever its exit code."""
+    """The content of an agent's output. `failed` is the reason the agent itself gave for failing, or None."""
 
     text: str
     calls: tuple[ToolCall, ...] = ()
@@ -31,9 +31,9 @@ class Transcript:
     failed: str | None = None
 
     @property
-    def tells(self) -> bool:
-        """Whether anything is told: a script's own result can look like a line of an agent, and is none."""
-        return bool(self.text or self.cost_usd or self.failed or any(call.tool for call in self.calls))
+    def empty(self) -> bool:
+        """Whether nothing was reported: a script's own JSON can look like an agent's event without being one."""
+        return not (self.text or self.cost_usd or self.failed or any(call.tool for call in self.calls))
 
 
 @dataclass
@@ -51,25 +51,25 @@ class _Call:
 
 @dataclass
 class TranscriptBuilder:
-    """Gathers what the lines of a stream tell, in any order and however often. `words` are those of the last message.
+    """Collects what the events of a stream report, in any order; repeated events are allowed.
 
-    Moments are milliseconds of whatever clock the stream has.
+    `text` is the last message so far. Times are in milliseconds, on whatever clock the stream uses.
     """
 
-    words: str = ""
+    text: str = ""
     cost: float | None = None
     failed: str | None = None
     _calls: dict[str, _Call] = field(default_factory=dict[str, _Call])
     _interrupted: bool = False
 
     def say(self, text: str, *, more: bool = False) -> None:
-        """Take a message, or `more` of the last one; what comes behind a tool call is a new one."""
+        """Add a message, or a continuation of the last one (`more`); text after a tool call is a new message."""
         if text:
-            self.words = self.words + text if more and not self._interrupted else text
+            self.text = self.text + text if more and not self._interrupted else text
             self._interrupted = False
 
     def call(self, id: str, tool: str, input: Any, at: float | None = None) -> None:
-        """Take the beginning of a tool call; told again it is the same one, with what is known by now."""
+        """Add a tool call; a repeated id updates the input of the call that is known."""
         self._interrupted = True
         if id in self._calls:
             self._calls[id].input = input
@@ -77,39 +77,39 @@ class TranscriptBuilder:
             self._calls[id] = _Call(tool, input, began=at)
 
     def answer(self, id: str, output: Any, at: float | None = None) -> None:
-        """Take what a tool gave back; that of a call nobody told of is left out."""
+        """Record the output of a tool call; an unknown id is ignored."""
         if call := self._calls.get(id):
             call.output, call.ended = output, at
 
     def spend(self, cost: float) -> None:
-        """Add to what it cost, in dollars."""
+        """Add to the cost, in US dollars."""
         self.cost = (self.cost or 0.0) + cost
 
     def end(self, failed: str | None) -> None:
-        """Take how it ended by its own account; the last word counts."""
+        """Record how the agent says it ended; the last report counts."""
         self.failed = failed
 
-    def said(self) -> Transcript:
-        """Return all that was told."""
+    def build(self) -> Transcript:
+        """Return the transcript of everything reported so far."""
         calls = tuple(call.frozen() for call in self._calls.values())
-        return Transcript(text_of(self.words).strip(), calls, self.cost, self.failed)
+        return Transcript(text_of(self.text).strip(), calls, self.cost, self.failed)
 
 
 def text_of(value: Any) -> str:
-    """Return a value that should be text, with halves of surrogate pairs replaced; nothing for what is none."""
+    """Return a string with lone surrogates replaced; an empty string for any other value."""
     return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _kept(value: Any) -> Any:
-    """Return a value as a trace may hold it: as it is if it is JSON of a sane size, else the beginning of its text."""
+    """Return a value as a trace can hold it: unchanged if it is JSON of reasonable size, else the start of its text."""
     if isinstance(value, str):
         return _cut(text_of(value))
     try:
-        told = compact(value)
+        text = compact(value)
     except (RecursionError, ValueError):
         return "[left out here: nested too deep]"
-    if len(told) > MAX_VALUE or fault_in(value):
-        return _cut(text_of(told))
+    if len(text) > MAX_VALUE or fault_in(value):
+        return _cut(text_of(text))
     return value
 
 

@@ -1,1 +1,1 @@
-"""One agent's processes, from start to end: keeper, limits, captured output, clean-up."""
+"""One run's processes, from start to end: the keeper, its limits, the captured output, and the clean-up."""

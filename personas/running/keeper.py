@@ -1,12 +1,12 @@
-# pathlib alone would double the time to start
+# Importing pathlib would double the start-up time.
 # ruff: noqa: PTH105
-"""One run's keeper: a small process between the scheduler and an agent, which leaves nothing of the agent alive.
+"""A run's keeper: a small process between the scheduler and an agent, which leaves no process of the agent alive.
 
-Started with `python -I -S`, it imports only what starts in a few milliseconds. It reads what to run from its standard
-input and takes the end of that input as the word to stop: so it stops when its parent dies, however that died. On
-Linux it is the reaper of its descendants: those that fork twice and call setsid come back to it, and it has done when
-it has no child left. Elsewhere it ends the agent's process group, and a process that left the group may live on. What
-asks another service to start a process (at, systemd-run, docker) is out of its reach.
+It is started with `python -I -S` and imports only what loads in a few milliseconds. It reads what to run from its
+standard input and stops the run at the end of that input, so it also stops when its parent dies in any way. On Linux it
+is the subreaper of its descendants: processes that fork twice and call setsid become its children, and it ends when it
+has no child left. Elsewhere it ends the agent's process group, and a process that left the group may survive. Processes
+started by another service (at, systemd-run, docker) are out of its reach.
 """
 
 import ctypes
@@ -22,23 +22,23 @@ from .quota import Quota
 from .tree import boot, descendants, send, stat
 
 LINUX = sys.platform == "linux"
-SIGNALS = __import__("_signal")  # `signal` wraps it in enums, which take longer than all the rest
+SIGNALS = __import__("_signal")  # `signal` wraps it in enums, which load slower than all the rest
 TERM, KILL, STOP = SIGNALS.SIGTERM, SIGNALS.SIGKILL, SIGNALS.SIGSTOP
-TERMINAL = SIGNALS.SIGINT, SIGNALS.SIGHUP, SIGNALS.SIGQUIT  # to be stopped is the parent's word, not the keyboard's
+TERMINAL = SIGNALS.SIGINT, SIGNALS.SIGHUP, SIGNALS.SIGQUIT  # only the parent stops a run, not the keyboard
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 CHUNK = 1 << 16
-TICK = 0.25 if LINUX else 0.02  # elsewhere no descriptor tells that the agent ended
+TICK = 0.25 if LINUX else 0.02  # elsewhere there is no pidfd to poll for the end of the agent
 BEAT = 1.0
-UNKILLABLE = 10.0  # seconds after which one that waits for a dead disk is left to itself
+UNKILLABLE = 10.0  # seconds; then processes that cannot die, as they wait for a dead disk, are left alone
 DRAIN = 64  # chunks
 PAUSE = 0.001
-TYPE_CHECKING = False  # `typing` alone takes five milliseconds
+TYPE_CHECKING = False  # importing `typing` takes five milliseconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class Spec:
-    """What to run and within which limits; the order is that of the parent's list. 0 bytes is no limit."""
+    """What to run and within which limits, in the order of the parent's list. 0 bytes means no limit."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Spec:
 
 
 class Keeper:
-    """Starts the agent, watches over it, ends it and all its descendants, and tells how it went."""
+    """Starts the agent, watches it, ends it and all its descendants, and reports how it ended."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
@@ -71,11 +71,11 @@ class Keeper:
         self._prctl = ctypes.CDLL(None).prctl if LINUX else None
         self._agent = 0
         self._status: int | None = None
-        self._told = 0  # how many times it was told to stop
+        self._stops = 0  # how often it was asked to stop
         self._beaten = 0.0
 
     def keep(self) -> None:
-        """Do all of it, from the start to `ended.json`; nothing of it is alive after that, come what may."""
+        """Run the agent from its start to the report in `ended.json`; no process of it is alive afterwards."""
         try:
             self._keep()
         finally:
@@ -87,36 +87,36 @@ class Keeper:
             SIGNALS.signal(number, SIGNALS.SIG_IGN)
         if self._prctl:
             self._prctl(PR_SET_CHILD_SUBREAPER, 1)
-        self._beat()  # first, so that no agent is ever alive without a keeper to be found
+        self._beat()  # first, so that every living agent has a keeper that can be found
         error = self._start()
-        reason = self._watch(self._why) or ""
+        reason = self._watch(self._reason_to_end) or ""
         if reason:
             self._end()
         survivors = self._kill_all()
-        if not reason and self._status and self._quota.full(surely=True):
+        if not reason and self._status and self._quota.full(now=True):
             reason = "quota"
         self._drain()
         self._output.close()
         self._report(reason or ("unstartable" if error else "ended"), error, survivors)
 
     def _stop(self, *_: object) -> None:
-        self._told += 1
+        self._stops += 1
 
     def _start(self) -> str:
-        """Start the agent in a session of its own; return why that could not be."""
-        erring, telling = os.pipe()
+        """Start the agent in its own session; return the error if it cannot be started, else nothing."""
+        reading, writing = os.pipe()
         self._agent = os.fork()
         if not self._agent:
-            self._become(telling)
-        os.close(telling)
+            self._become(writing)
+        os.close(writing)
         os.close(self._writing)
-        error = os.read(erring, CHUNK).decode(errors="replace")
+        error = os.read(reading, CHUNK).decode(errors="replace")
         if LINUX and hasattr(os, "pidfd_open"):
             self._poll.register(os.pidfd_open(self._agent), select.POLLIN)
         return error
 
-    def _become(self, telling: int) -> None:
-        """In the child: turn into the agent."""
+    def _become(self, errors: int) -> None:
+        """Turn this process, a child, into the agent; write an error to the descriptor `errors`."""
         try:
             os.setsid()
             if self._prctl:
@@ -127,9 +127,9 @@ class Keeper:
             os.chdir(self._spec.workspace)
             self._limit()
             os.execvpe(self._spec.argv[0], self._spec.argv, self._spec.env)  # noqa: S606
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it must not live on as a second keeper
-            why = getattr(error, "strerror", None) or str(error)
-            os.write(telling, why.encode(errors="replace"))
+        except BaseException as error:  # noqa: BLE001 - a child must never continue as a second keeper
+            reason = getattr(error, "strerror", None) or str(error)
+            os.write(errors, reason.encode(errors="replace"))
         finally:
             os._exit(127)
 
@@ -141,18 +141,18 @@ class Keeper:
         if self._spec.quota and (hard == resource.RLIM_INFINITY or self._spec.quota < hard):
             resource.setrlimit(resource.RLIMIT_FSIZE, (self._spec.quota, self._spec.quota))
 
-    def _watch(self, why: "Callable[[], str]") -> str:
-        """Take the agent's output until it ended, or there is a reason to end it, which is returned."""
+    def _watch(self, reason_to_end: "Callable[[], str]") -> str:
+        """Read the agent's output until it has ended or there is a reason to end it; return that reason."""
         while self._reap() and self._status is None:
-            if reason := why():
+            if reason := reason_to_end():
                 return reason
             self._beat()
             for descriptor, _ in self._poll.poll(1000 * min(TICK, max(0.0, self._deadline - time.monotonic()))):
                 self._read(descriptor)
         return ""
 
-    def _why(self) -> str:
-        if self._told:
+    def _reason_to_end(self) -> str:
+        if self._stops:
             return "stopped"
         if time.monotonic() >= self._deadline:
             return "timeout"
@@ -164,7 +164,7 @@ class Keeper:
             self._output.take(data)
         elif descriptor == 0:
             data = os.read(descriptor, CHUNK)
-            self._told = max(self._told, not data)
+            self._stops = max(self._stops, not data)
         else:
             return
         if not data:
@@ -177,7 +177,7 @@ class Keeper:
             heartbeat(self._spec.folder + "/heartbeat")
 
     def _reap(self) -> bool:
-        """Collect those that ended; return whether any child is left."""
+        """Reap the children that have ended; return whether any child is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -189,17 +189,17 @@ class Keeper:
                 self._status = os.waitstatus_to_exitcode(status)
 
     def _end(self) -> None:
-        """Ask all of them to end, and give them the time that was agreed; a second SIGTERM cuts it short.
+        """Send SIGTERM to all processes and wait for the grace period; a second request to stop cuts it short.
 
-        Parents are asked before their children: a shell whose command has ended goes on with the next one.
+        Parents get the signal before their children, because a shell continues with its next command once one ends.
         """
         for pid in self._family():
             send(pid, TERM)
-        self._deadline, told = time.monotonic() + self._spec.grace, max(self._told, 1)
-        self._watch(lambda: "late" if time.monotonic() >= self._deadline or self._told > told else "")
+        self._deadline, stops = time.monotonic() + self._spec.grace, max(self._stops, 1)
+        self._watch(lambda: "late" if time.monotonic() >= self._deadline or self._stops > stops else "")
 
     def _kill_all(self) -> int:
-        """Kill whatever is left, stopped first so that none can fork meanwhile; return how many besides the agent."""
+        """Kill what is left, stopping it first so that nothing can fork; return the number without the agent."""
         if not LINUX:
             send(-self._agent, KILL)
         deadline, stopped = time.monotonic() + UNKILLABLE, set[int]()
@@ -218,7 +218,7 @@ class Keeper:
         return descendants(os.getpid()) if LINUX else [-self._agent]
 
     def _drain(self) -> None:
-        """Take what is still in the pipe; a stranger that was handed its other end is not waited for."""
+        """Read what is still in the pipe, without waiting for a foreign process that holds its other end."""
         os.set_blocking(self._reading, False)
         for _ in range(DRAIN):
             try:
@@ -230,9 +230,9 @@ class Keeper:
             self._output.take(data)
 
     def _report(self, reason: str, error: str, survivors: int) -> None:
-        """Write `ended.json`: how it went, for the parent and for whoever looks for the run after a crash."""
+        """Write `ended.json`, which says how the run ended, for the parent and for the clean-up after a crash."""
         status = self._status
-        told = {
+        values = {
             "reason": quoted(reason),
             "error": quoted(error),
             "exit": "null" if status is None or status < 0 else status,
@@ -242,12 +242,12 @@ class Keeper:
             "cut": self._output.cut,
             "survivors": survivors,
         }
-        text = "{" + ", ".join(f'"{name}": {value}' for name, value in told.items()) + "}\n"
+        text = "{" + ", ".join(f'"{name}": {value}' for name, value in values.items()) + "}\n"
         write(self._spec.folder + "/ended.json", text)
 
 
 def heartbeat(path: str) -> None:
-    """Show that this process lives: the file's time is the beat, its text is pid, start time and boot."""
+    """Show that this process is alive: touch the file, which has its pid, start time and boot id."""
     try:
         os.utime(path)
     except FileNotFoundError:
@@ -256,7 +256,7 @@ def heartbeat(path: str) -> None:
 
 
 def write(path: str, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     scratch = f"{path}.{os.getpid()}"
     file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
     os.write(file, text.encode())
@@ -265,12 +265,12 @@ def write(path: str, text: str) -> None:
 
 
 def quoted(text: str) -> str:
-    """Write a JSON string: `json` takes as long to import as all else."""
+    """Return a text as a JSON string; importing `json` would take as long as all else."""
     return '"' + "".join(c if " " <= c <= "~" and c not in '"\\' else f"\\u{ord(c) & 0xFFFF:04x}" for c in text) + '"'
 
 
 def read(size: int) -> bytes:
-    """Read so many bytes of the standard input, not one more: it stays open."""
+    """Read exactly `size` bytes of standard input, fewer only at its end; it stays open."""
     data = b""
     while len(data) < size and (more := os.read(0, size - len(data))):
         data += more
@@ -278,6 +278,6 @@ def read(size: int) -> bytes:
 
 
 def main() -> None:
-    """Keep the run that the standard input tells of."""
-    Keeper(Spec(*marshal.loads(read(int.from_bytes(read(8), "big"))))).keep()  # noqa: S302 - its own parent wrote it
-    os._exit(0)  # there is nothing to tidy up, and the scheduler waits
+    """Keep the run that is described on standard input."""
+    Keeper(Spec(*marshal.loads(read(int.from_bytes(read(8), "big"))))).keep()  # noqa: S302 - written by its own parent
+    os._exit(0)  # no clean-up is needed, and the scheduler is waiting

@@ -1,4 +1,4 @@
-"""An agent's process from the outside: started through its keeper, waited for, and its end put into words."""
+"""An agent's process as the scheduler sees it: started through its keeper, waited for, and turned into an outcome."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from typing import IO, Any, cast
 from ...mail.clock import SystemClock
 from ...mail.units import span
 from ..agent import Job, Outcome
+from ..kinds import OutcomeStatus
 from .sweep import sweep
 
-# The keeper's modules are a package of their own making, so that neither team_mail nor `site` is imported.
+# The keeper's modules form a package made here, so that neither team_mail nor `site` is imported.
 _START = """
 import sys
 package = type(sys)("keeping")
@@ -29,14 +30,14 @@ sys.modules["keeping"] = package
 from keeping.keeper import main
 main()
 """
-_LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # some Pythons do not start without
-_LOOK = 100  # milliseconds between two looks at whether a run is to be stopped
-_LATE = 20.0  # seconds that a keeper gets beyond the agent's own time and grace
+_LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # some Pythons do not start without them
+_POLL = 100  # milliseconds between two checks of `job.stop`
+_LATE = 20.0  # seconds for the keeper beyond the agent's timeout and grace period
 
 
 @dataclass(frozen=True)
 class RunLimits:
-    """What one run may take: bytes of output kept, bytes in its workspace (0: no end), seconds from TERM to KILL."""
+    """The limits of one run: bytes of output kept, bytes in its workspace (0: no limit), seconds from TERM to KILL."""
 
     output: int = 10_000_000
     workspace: int = 4 << 30
@@ -46,25 +47,29 @@ class RunLimits:
 def keep(
     job: Job, argv: Sequence[str], env: Mapping[str, str], *, secrets: Iterable[str], stdin: Path, limits: RunLimits
 ) -> Outcome:
-    """Run a command to its end in the job's workspace; its words are in `output.log`, its end is in `ended.json`."""
+    """Run a command in the job's workspace to its end; write `output.log` and `ended.json` in the run's folder.
+
+    `secrets` are masked in the output; `stdin` is the file that the command reads. Raises OSError if the keeper cannot
+    be started.
+    """
     for stale in ("ended.json", "heartbeat"):
         (job.folder / stale).unlink(missing_ok=True)
     paths = (str(job.workspace), str(job.folder), str(stdin))
     within = (job.timeout, limits.grace, limits.output, limits.workspace)
-    hidden = [os.fsencode(secret) for secret in secrets]
-    said = _keeper(job, marshal.dumps([list(argv), dict(env), hidden, paths, within]), limits)
+    masked = [os.fsencode(secret) for secret in secrets]
+    errors = _keeper(job, marshal.dumps([list(argv), dict(env), masked, paths, within]), limits)
     try:
         return _outcome(json.loads((job.folder / "ended.json").read_text()), job, argv[0], limits)
     except FileNotFoundError:
         sweep([job.run])
-        words = said.strip().splitlines() or ["it was killed"]
-        return Outcome("failed", None, 0.0, f"the run's keeper ended before the run: {words[-1]}")
+        lines = errors.strip().splitlines() or ["it was killed"]
+        return Outcome(OutcomeStatus.FAILED, None, 0.0, f"the run's keeper ended before the run: {lines[-1]}")
 
 
 def _keeper(job: Job, spec: bytes, limits: RunLimits) -> str:
-    """Start the keeper, wait for it, or end it; return what it said, which is nothing unless it failed.
+    """Start the keeper and wait for its end; return its error output, which is empty unless it failed.
 
-    A sweep knows it by its environment; everything else comes through the pipe, where no other process can read it.
+    `sweep` finds it by its environment; everything else goes through the pipe, where no other process can read it.
     """
     keeper = subprocess.Popen(  # noqa: S603
         [sys.executable, "-I", "-S", "-c", _START, str(Path(__file__).parent)],
@@ -84,41 +89,48 @@ def _keeper(job: Job, spec: bytes, limits: RunLimits) -> str:
 
 
 def _wait(keeper: subprocess.Popen[bytes], job: Job, limits: RunLimits) -> str:
-    """Wait for the end of what the keeper says, which is its end. To close its standard input is to stop it."""
+    """Wait for the end of the keeper's output, which is its end. Closing its standard input stops the run."""
     stdin, stdout = cast("IO[bytes]", keeper.stdin), cast("IO[bytes]", keeper.stdout)
-    poll, clock, said = select.poll(), SystemClock(), b""
+    poll, clock, output = select.poll(), SystemClock(), b""
     poll.register(stdout, select.POLLIN | select.POLLHUP)
-    deadline = clock.monotonic() + job.timeout + limits.grace + _LATE
+    due = clock.monotonic() + job.timeout
+    deadline = due + limits.grace + _LATE
     while True:
-        if poll.poll(_LOOK):
+        if poll.poll(_POLL):
             more = os.read(stdout.fileno(), 1 << 16)
             if not more:
-                return said.decode(errors="replace")
-            said += more
+                return output.decode(errors="replace")
+            output += more
         if job.stop.is_set() and not stdin.closed:
             stdin.close()
-            deadline = clock.monotonic() + limits.grace + _LATE
+            due = clock.monotonic()
+            deadline = due + limits.grace + _LATE
+        if clock.monotonic() > due:
+            keeper.send_signal(signal.SIGCONT)  # the agent may have stopped it, and it has a run to end
         if clock.monotonic() > deadline:
             keeper.kill()
 
 
 def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: RunLimits) -> Outcome:
-    """Put into words how it ended."""
+    """Turn the keeper's report into an outcome."""
     reason, code, number = ended["reason"], ended["exit"], ended["signal"]
-    died = f"killed by {_signal(number)}" if number else f"exit {code}"
     detail = {
-        "ended": died,
-        "timeout": f"no end within {span(job.timeout)}",
-        "stopped": "stopped",
-        "quota": f"more than {_size(limits.workspace)} in its workspace",
+        "ended": f"killed by {_signal(number)}" if number else f"exit {code}",
+        OutcomeStatus.TIMEOUT: f"no end within {span(job.timeout)}",
+        OutcomeStatus.STOPPED: "stopped",
+        OutcomeStatus.QUOTA: f"more than {_size(limits.workspace)} in its workspace",
         "unstartable": f"cannot start {program}: {ended['error']}",
     }[reason]
-    status = {"ended": "ok" if code == 0 else "failed", "unstartable": "failed"}.get(reason, str(reason))
+    status = {
+        "ended": OutcomeStatus.OK if code == 0 else OutcomeStatus.FAILED,
+        "unstartable": OutcomeStatus.FAILED,
+    }.get(reason) or OutcomeStatus(reason)
     notes = [detail]
     if ended["survivors"] and reason == "ended":
-        notes.append(f"ended {ended['survivors']} processes that it left behind")
+        plural = "" if ended["survivors"] == 1 else "es"
+        notes.append(f"ended {ended['survivors']} process{plural} that it left behind")
     if ended["cut"]:
-        notes.append(f"output over {_size(limits.output)}, {_size(ended['cut'])} thrown away")
+        notes.append(f"output over {_size(limits.output)}, {_size(ended['cut'])} dropped")
     code = None if reason == "unstartable" else code
     return Outcome(status, code, ended["seconds"], "; ".join(notes), cut=bool(ended["cut"]))
 

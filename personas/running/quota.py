@@ -1,16 +1,19 @@
-# pathlib alone would double the time in which a keeper starts
+# Importing pathlib would double the start-up time of a keeper.
 # ruff: noqa: PTH112
-"""How much a workspace may hold on disk. Part of the keeper: it imports only what starts at once."""
+"""The limit on a workspace's size on disk. Part of the keeper: it imports only what loads at once."""
 
 import os
 import time
 
-WALK = 30.0  # seconds between two looks at the workspace's size when the disk does not fill
-EFFORT = 20  # and at least so many times as long as a look takes
+WALK = 30.0  # seconds between two measurements of the workspace while the disk does not fill
+EFFORT = 20  # the minimum pause, as a multiple of the time that a measurement takes
 
 
 class Quota:
-    """How much the workspace holds. It is walked when the whole disk filled by as much as is left, and now and then."""
+    """Measures the workspace when the disk has filled by as much as its quota leaves, and at intervals.
+
+    A quota of 0 bytes is no limit.
+    """
 
     def __init__(self, workspace: str, quota: int) -> None:
         self._workspace = workspace
@@ -18,11 +21,11 @@ class Quota:
         self._free = self._space()
         self._soon, self._late = 0.0, time.monotonic() + WALK
 
-    def full(self, *, surely: bool = False) -> bool:
-        """Say whether the workspace is over its quota: surely, or as far as that is known cheaply."""
+    def full(self, *, now: bool = False) -> bool:
+        """Return whether the workspace is over its quota; measure it in any case if `now`, else only when due."""
         began = time.monotonic()
-        grown = self._free - self._space() >= self._room  # if others do not make room meanwhile
-        if not self._quota or not (surely or (began >= self._soon and (grown or began >= self._late))):
+        grown = self._free - self._space() >= self._room  # unless others free space meanwhile
+        if not self._quota or not (now or (began >= self._soon and (grown or began >= self._late))):
             return False
         self._free = self._space()
         self._room = self._quota - used(self._workspace)
@@ -37,7 +40,7 @@ class Quota:
 
 
 def used(folder: str) -> int:
-    """Add up what a folder takes on disk; what cannot be read or goes away meanwhile does not count."""
+    """Return the bytes that a folder takes on disk, without files that cannot be read or vanish meanwhile."""
     total, folders = 0, [folder]
     while folders:
         try:

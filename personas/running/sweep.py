@@ -1,69 +1,52 @@
-"""After a crash: which runs are still kept, and the end of every process of those that are not to be."""
+"""Ends all processes of runs that a crash or a stop left alive, and tells whether this process belongs to a run."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Collection
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...mail.clock import SystemClock
-from .tree import boot, stat
 
 if TYPE_CHECKING:
-    import psutil  # it comes only when it is needed: an idle tick needs none of it
+    import psutil  # loaded only when it is needed: an idle tick does not need it
 
-_ASKED = 1.0  # seconds that keepers get to end their runs; asked a second time, they leave out the grace
-_KILLED = 10.0  # seconds that the killed get to be gone: one that waits for a dead disk never is
-_LOOK = 0.01
-
-
-def alive(folder: Path) -> bool:
-    """Say whether the keeper of the run with this folder lives: that very process, not another with its pid."""
-    try:
-        pid, start, booted = (folder / "heartbeat").read_text().split()
-    except (OSError, ValueError):
-        return False
-    if sys.platform != "linux":
-        import psutil
-
-        return psutil.pid_exists(int(pid))
-    told = stat(pid)
-    return bool(told) and told[0] not in "ZX" and told[19] == start and boot() == booted
+_ASKED = 1.0  # seconds that keepers get to end their runs; a second request cuts their grace period short
+_KILLED = 10.0  # seconds that killed processes get to disappear; one that waits for a dead disk never does
+_POLL = 0.01
 
 
 def sweep(runs: Collection[str]) -> int:
-    """End every process of this user whose environment has TEAM_RUN in `runs`; return how many there were.
+    """End every process of this user whose environment has one of `runs` as TEAM_RUN; return their number.
 
-    Keepers are asked first: they know their whole tree, whatever environment it has. The rest is killed.
+    Keepers are asked first, because they know their whole process tree whatever its environment. The rest is killed.
     """
     import psutil
 
-    clock, found = SystemClock(), _processes(runs)
-    seen, keepers = set(found), {process for process in found if _is_keeper(process)}
+    clock, processes = SystemClock(), _processes(runs)
+    seen, keepers = set(processes), {process for process in processes if _is_keeper(process)}
     for _ in range(2):
         for keeper in keepers:
             with suppress(psutil.Error):
                 keeper.terminate()
-                keeper.resume()  # one that was stopped hears nothing
+                keeper.resume()  # a keeper that was stopped (SIGSTOP) handles no signal
         deadline = clock.monotonic() + _ASKED
-        while keepers & (found := _processes(runs)) and clock.monotonic() < deadline:
-            clock.sleep(_LOOK)
+        while keepers & (processes := _processes(runs)) and clock.monotonic() < deadline:
+            clock.sleep(_POLL)
     deadline = clock.monotonic() + _KILLED
-    while found and clock.monotonic() < deadline:
-        seen |= found
-        for process in found:
+    while processes and clock.monotonic() < deadline:
+        seen |= processes
+        for process in processes:
             with suppress(psutil.Error):
                 process.kill()
-        clock.sleep(_LOOK)
-        found = _processes(runs)
+        clock.sleep(_POLL)
+        processes = _processes(runs)
     return len(seen)
 
 
 def within_run() -> bool:
-    """Tell whether this process comes from an agent's run, whatever it has made of its environment since."""
+    """Return whether this process belongs to an agent's run, even if it has changed its environment."""
     import psutil
 
     if os.environ.get("TEAM_RUN"):
@@ -74,7 +57,7 @@ def within_run() -> bool:
 
 
 def _processes(runs: Collection[str]) -> set[psutil.Process]:
-    """Find the living processes of these runs, without the one that asks and those it comes from."""
+    """Return the living processes of these runs, without this process and its ancestors."""
     import psutil
 
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
@@ -82,7 +65,7 @@ def _processes(runs: Collection[str]) -> set[psutil.Process]:
 
 
 def _run(process: psutil.Process) -> str | None:
-    """Return which run of ours a process belongs to."""
+    """Return the run that a process of this user belongs to, from its environment."""
     import psutil
 
     try:

@@ -1,7 +1,7 @@
-"""One dispatch being carried out: tasks become runs, runs become results, and every step is on record first.
+"""Carries out one dispatch: each task becomes a run and each run a result, and every step is logged first.
 
-A task starts when the last it depends on has succeeded and its patch has landed, so it works on what they left. All
-that is known is the fold of the facts that were written, so a dispatch that was cut off is gone on with.
+A task starts when all its dependencies have succeeded and their patches have landed, so it works on their changes. The
+state is a fold of the logged facts, so a dispatch that was cut off can be resumed.
 """
 
 from __future__ import annotations
@@ -18,260 +18,238 @@ from ...mail.log.event import Draft, Event
 from ...personas.agent import Assignment
 from ..context import Context
 from ..errors import InvalidTasks, Stopped
+from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..leader import myself
 from ..planner.schedule import tails
+from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
 from ..runs.launch import Launch
-from ..runs.run import Batch, LocalRunner, News, RunResult
+from ..runs.local import LocalRunner
+from ..runs.record import task_finished
+from ..runs.run import Batch
 from ..runs.watch import Watch
-from ..state.dispatches import BLOCKED, ERROR, SUCCESS, DispatchState
-from ..state.facts import PENDING, Fact, Patch
+from ..state.dispatches import DispatchState
+from ..state.facts import Patch
+from ..state.sprints import fact_of
 from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input
 from .landing import Landing
-from .mail import Mails
-from .output import DispatchOutput, output_of, told
+from .output import DispatchOutput, output_of, task_result
 from .traces import Traces
 
-_LONGEST_PAUSE = 600.0  # seconds
+_LONGEST_PAUSE = 600.0  # seconds before a retry
+_MOST_NAMES = 5  # of blocked tasks, in one message
 
 
 class Dispatch:
-    """The tasks of one dispatch on their way. `agents` says who plays each persona."""
+    """One dispatch under way. `agents` maps each persona to the agent that plays it."""
 
     def __init__(
         self,
         context: Context,
-        found: DispatchState,
+        state: DispatchState,
         *,
         tasks: Sequence[Task],
         config: DispatchConfig,
         agents: Mapping[str, str],
         stop: threading.Event,
-        tell: Callable[[News | str], object],
+        listener: Listener,
     ) -> None:
         self.tasks = {task.task_id: task for task in tasks}
-        self.found, self.config, self.agents, self.stop, self.tell = found, config, agents, stop, tell
-        self._turn = threading.Lock()
-        self.context = context = replace(context, heard=self._heard)
-        self._landing = Landing(context, found, stop, self._is_last, tell)
-        self._mails = Mails(context.mailbox, found)
+        self.state, self.config, self.agents, self.stop, self.listener = state, config, agents, stop, listener
+        self._lock = threading.Lock()
+        self.context = context = replace(context, heard=self._add)
+        self._landing = Landing(context, state, stop, self._is_last, listener)
         self.traces = Traces(config.trace_dir, context.mailbox.blobs)
         self._outputs = _Outputs(self)
         self._tries: Counter[str] = Counter()
         self._watch = Watch(context, stop)
-        self._player = LocalRunner(context, self._watch, stop, tell, self._mails.of, self._closing)
-        self._carrier = FlowRunner(self._attempt, stop, context.clock, self._settle)
+        self._runner = LocalRunner(context, self._watch, listener)
+        self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
 
     def end(self) -> None:
         """End all runs and start no more; may be called from a signal's handler."""
         self.stop.set()
         self._watch.end()
-        self._carrier.wake()
+        self._flow.wake()
 
     def run(self, executor: Callable[[int], Executor]) -> DispatchOutput:
-        """Carry out what has not succeeded yet; return what came of every task."""
-        began = self.context.clock.monotonic()
-        self._export(task for key, task in self.tasks.items() if key in self.found.ends)
-        flow = TaskQueue([*self._pieces()], self.config.max_workers, self.config.max_per_agent)
+        """Carry out every task that has not succeeded yet; return the output of all."""
+        started = self.context.clock.monotonic()
+        self._export(task for key, task in self.tasks.items() if key in self.state.ends)
+        queue = TaskQueue([*self._steps()], self.config.max_workers, self.config.max_per_agent)
         try:
             with self._watch, executor(self.config.max_workers) as threads:
-                self._carry(flow, threads)
+                self._carry_out(queue, threads)
         finally:
-            self.context.append([self._finished(self.context.clock.monotonic() - began)])
+            self.context.append([self._finished(self.context.clock.monotonic() - started)])
         self._export(task for key, task in self.tasks.items() if self.traces.file(key) is None)
-        return self._output(self.traces.write_index(self.found, [*self.tasks.values()], self.config))
+        return self._output(self.traces.write_index(self.state, [*self.tasks.values()], self.config))
 
-    def _carry(self, flow: TaskQueue, threads: Executor) -> None:
+    def _carry_out(self, queue: TaskQueue, threads: Executor) -> None:
         try:
-            self._carrier.run(flow, threads)
-        except BaseException:  # an interrupt that nobody turned into `end`, or a fault of ours: nothing may go on
+            self._flow.run(queue, threads)
+        except BaseException:  # an interrupt that nobody turned into `end`, or a bug: no run may go on
             self.end()
             raise
 
-    def _pieces(self) -> Iterator[Step]:
-        """Put what is left to do in order: by priority, then what has the most behind it, then as given."""
-        left = {key: task for key, task in self.tasks.items() if self.found.status(key) != SUCCESS}
+    def _steps(self) -> Iterator[Step]:
+        """Order the remaining tasks: by priority, then by the longest remaining chain, then as given."""
+        left = {key: task for key, task in self.tasks.items() if self.state.status(key) != TaskStatus.SUCCESS}
         after = {key: tuple(name for name in task.dependencies if name in left) for key, task in left.items()}
         known = [task.estimate for task in left.values() if task.estimate]
-        usual = sum(known) / len(known) if known else 1.0
-        behind = tails({key: task.estimate or usual for key, task in left.items()}, after)
+        typical = sum(known) / len(known) if known else 1.0
+        chains = tails({key: task.estimate or typical for key, task in left.items()}, after)
         for key, task in left.items():
-            yield Step(key, after[key], (-task.priority, -behind[key]), task.agent)
+            yield Step(key, after[key], (-task.priority, -chains[key]), task.agent)
 
     # -- one attempt at a task, in a thread of the executor
 
     def _attempt(self, key: str) -> StepResult:
         task = self.tasks[key]
         try:
-            verdict = self._unfinished(task) or self._tried(task)
-        except InvalidTasks as unfit:
-            verdict = self._ended(task, ERROR, str(unfit))
+            result = self._unfinished(task) or self._try(task)
         except Stopped:
-            verdict = FAILED
+            result = FAILED
         except (TeamMailError, OSError) as error:
-            verdict = self._ended(task, ERROR, str(error))
-        if key in self.found.ends:
+            result = self._ended(task, TaskStatus.ERROR, str(error))
+        if key in self.state.ends:
             self._export([task])
-        return verdict
+        return result
 
     def _unfinished(self, task: Task) -> StepResult | None:
-        """Take up a run that ended well before the dispatch was cut off."""
-        last = self.found.of(task.task_id)[-1:]
-        patch = self.found.work.patches.get(last[0].run) if last else None
-        if not last or last[0].status != "ok" or (patch and patch.status not in {PENDING, "landed"}):
+        """Finish a task whose run had ended well before the dispatch was cut off; None if there is no such run."""
+        last = self.state.of(task.task_id)[-1:]
+        patch = self.state.work.patches.get(last[0].run) if last else None
+        if not last or last[0].status != RunStatus.OK or self._tries[task.task_id]:
             return None
-        if self._tries[task.task_id]:
+        if patch and patch.status not in {PatchStatus.PENDING, PatchStatus.LANDED}:
             return None
-        return self._landed(task, last[0].run) if patch and patch.status == PENDING else self._ended(task, SUCCESS)
+        if patch and patch.status == PatchStatus.PENDING:
+            return self._land(task, last[0].run)
+        return self._ended(task, TaskStatus.SUCCESS)
 
-    def _tried(self, task: Task) -> StepResult:
+    def _try(self, task: Task) -> StepResult:
         assignment = self._assignment(task)
         self._tries[task.task_id] += 1
-        number = len(self.found.of(task.task_id)) + 1
+        number = len(self.state.of(task.task_id)) + 1
         why = f"task {task.task_id}" if number == 1 else f"task {task.task_id}, attempt {number}"
+        reason = LaunchReason.TASK if number == 1 else LaunchReason.RETRY
         launch = Launch(
-            task.agent, self.agents[task.agent], number, 0, "task" if number == 1 else "retry", why,
-            assignment=assignment, timeout=self._timeout(task),
+            task.agent, self.agents[task.agent], number, 0, reason, why,
+            assignment=assignment, timeout=self._timeout(task), last_attempt=not self._has_more(task),
         )  # fmt: skip
-        base = self._landing.tip if self.found.base else ""
-        try:
-            played = self._player.play(launch, Batch(0, 0, base, self.found.branch))
-        finally:
-            self._mails.release(launch.run)
-        if played is None or played.given_up:
+        base = self._landing.tip if self.state.base else ""
+        result = self._runner.run(launch, Batch(0, 0, base, self.state.branch))
+        if result is None or result.given_up:
             return FAILED
-        if played.outcome.status != "ok":
-            return self._again(task) if self._has_more(task, played) else FAILED
-        return self._landed(task, launch.run) if _has_patch(played) else DONE
+        if result.outcome.status != RunStatus.OK:
+            stopped = result.outcome.status == RunStatus.STOPPED
+            return FAILED if stopped or launch.last_attempt else self._again(task)
+        return self._land(task, launch.run) if result.has_patch else DONE
 
     def _assignment(self, task: Task) -> Assignment:
-        """Fill a task's input from what those before it gave. Raises MissingOutput, InvalidTasks."""
-        given = filled(task.input_data, self._outputs)
-        if problems := check_input(task.agent, given):
+        """Fill a task's input with the outputs of its dependencies. Raises MissingOutput, InvalidTasks."""
+        input_data = filled(task.input_data, self._outputs)
+        if problems := check_input(task.agent, input_data):
             raise InvalidTasks(problems)
-        return Assignment(self.found.id, task.task_id, task.description, given)
+        return Assignment(self.state.id, task.task_id, task.description, input_data)
 
-    def _landed(self, task: Task, run: str) -> StepResult:
+    def _land(self, task: Task, run: str) -> StepResult:
         if (why := self._landing.land(run)) is None:
-            return self._ended(task, SUCCESS)
+            return self._ended(task, TaskStatus.SUCCESS)
         if self._tries[task.task_id] < self._most(task, landing=True):
             return self._again(task)
-        return self._ended(task, ERROR, why)
+        return self._ended(task, TaskStatus.ERROR, why)
 
     def _again(self, task: Task) -> StepResult:
         pause = task.retry_backoff * 2.0 ** (max(1, self._tries[task.task_id]) - 1)
         return StepResult(done=False, again=min(pause, _LONGEST_PAUSE))
 
     def _most(self, task: Task, *, landing: bool = False) -> int:
-        """Return how often a task is tried: work that others overtook gets one more chance than it was given."""
+        """Return how often a task is tried; a patch that did not land gets at least one retry."""
         return max(1 + task.retries, 2 if landing else 1)
 
-    def _has_more(self, task: Task, played: RunResult) -> bool:
-        return played.outcome.status != "stopped" and self._tries[task.task_id] < self._most(task)
+    def _has_more(self, task: Task) -> bool:
+        return self._tries[task.task_id] < self._most(task)
 
     def _is_last(self, patch: Patch) -> bool:
         task = self.tasks[str(patch.task)]
         return self._tries[task.task_id] >= self._most(task, landing=True)
 
     def _timeout(self, task: Task) -> float:
-        """Return how long a run may take: the task's own word, the dispatch's, the persona's, the usual."""
-        told = self.config.timeout_seconds
+        """Return the time limit of a run: the task's, else the config's, else the persona's, else the default."""
+        limit = self.config.timeout_seconds
         if task.timeout_seconds or "timeout_seconds" in self.config.model_fields_set:
-            return task.timeout_seconds or told
-        return self.context.persona(task.agent).timeout or told
+            return task.timeout_seconds or limit
+        return self.context.persona(task.agent).timeout or limit
 
-    # -- what is written
+    # -- what is logged
 
-    def _closing(self, launch: Launch, played: RunResult) -> Sequence[Draft]:
-        """Say with a run's end that its task has ended, where that is so: one write less."""
-        assert launch.assignment is not None  # noqa: S101 - a dispatch launches nothing else
-        task = self.tasks[launch.assignment.task]
-        if played.given_up or (played.outcome.status == "ok" and _has_patch(played)):
-            return ()
-        if played.outcome.status == "ok":
-            return (self._end(task, SUCCESS),)
-        return () if self._has_more(task, played) else (self._end(task, ERROR, _reason(played)),)
-
-    def _ended(self, task: Task, status: str, error: str = "") -> StepResult:
+    def _ended(self, task: Task, status: TaskStatus, error: str = "") -> StepResult:
         self.context.append([self._end(task, status, error)])
-        return DONE if status == SUCCESS else FAILED
+        return DONE if status == TaskStatus.SUCCESS else FAILED
 
-    def _end(self, task: Task, status: str, error: str = "") -> Draft:
-        data = {
-            "dispatch": self.found.id,
-            "task": task.task_id,
-            "persona": task.agent,
-            "status": status,
-            "error": error,
-        }
-        return Draft("task.finished", "scheduler", data=data)
+    def _end(self, task: Task, status: TaskStatus, error: str = "") -> Draft:
+        return task_finished(self.state.id, task.task_id, task.agent, status, error)
 
-    def _settle(self, key: str, _: StepResult, cut: tuple[str, ...]) -> None:
-        """Say of those behind a task that failed that they cannot start; of a dispatch that is stopped nobody can."""
+    def _after(self, key: str, _: StepResult, cut: tuple[str, ...]) -> None:
+        """Mark the dependents of a failed task as blocked, unless the dispatch was stopped."""
         if cut and not self.stop.is_set():
-            tasks = [self.tasks[name] for name in cut]
-            self.context.append([self._end(task, BLOCKED, f"blocked: task '{key}' did not succeed") for task in tasks])
+            tasks, why = [self.tasks[name] for name in cut], f"blocked: task '{key}' did not succeed"
+            self.context.append([self._end(task, TaskStatus.BLOCKED, why) for task in tasks])
             self._export(tasks)
-            self.tell(f"blocked by {key}: {', '.join(cut[:5])}{f' and {len(cut) - 5} more' if len(cut) > 5 else ''}")  # noqa: PLR2004
+            more = f" and {len(cut) - _MOST_NAMES} more" if len(cut) > _MOST_NAMES else ""
+            self.listener(Progress(f"blocked by {key}: {', '.join(cut[:_MOST_NAMES])}{more}"))
 
     def _finished(self, seconds: float) -> Draft:
-        done = sum(end.status == SUCCESS for end in self.found.ends.values())
+        succeeded = sum(end.status == TaskStatus.SUCCESS for end in self.state.ends.values())
         data: dict[str, Any] = {
-            "dispatch": self.found.id,
-            "successful": done,
-            "failed": len(self.tasks) - done,
+            "dispatch": self.state.id,
+            "successful": succeeded,
+            "failed": len(self.tasks) - succeeded,
             "seconds": round(seconds, 3),
         }
-        return Draft("dispatch.finished", "scheduler", data=data)
+        return Draft(Kind.DISPATCH_FINISHED, "scheduler", data=data)
 
-    def _heard(self, events: Sequence[Event]) -> None:
-        with self._turn:
-            for one in events:
-                self.found.add(Fact(one.seq, one.ts, one.kind, one.sender, one.ref, one.run, one.data, one.hash))
+    def _add(self, events: Sequence[Event]) -> None:
+        with self._lock:
+            for event in events:
+                self.state.add(fact_of(event._asdict()))
 
     def _export(self, tasks: Sequence[Task] | Iterator[Task]) -> None:
         for task in tasks:
-            self.traces.write(self.found, task)
+            self.traces.write(self.state, task)
 
     def _output(self, index: str | None) -> DispatchOutput:
-        found, blobs = self.found, self.context.mailbox.blobs
-        results = tuple(told(found, task, blobs, self.traces.file(key)) for key, task in self.tasks.items())
-        landed = sum(patch.status == "landed" for patch in found.work.patches.values())
-        branch = found.branch if landed else None
-        return DispatchOutput(found.id, results, round(1000 * found.seconds), index, branch, landed)
+        state, blobs = self.state, self.context.mailbox.blobs
+        results = tuple(task_result(state, task, blobs, self.traces.file(key)) for key, task in self.tasks.items())
+        landed = sum(patch.status == PatchStatus.LANDED for patch in state.work.patches.values())
+        branch = state.branch if landed else None
+        return DispatchOutput(state.id, results, round(1000 * state.seconds), index, branch, landed)
 
 
 class _Outputs(Mapping[str, Any]):
-    """The results of tasks that have succeeded, by id, read when one refers to them."""
+    """The outputs of the tasks that have succeeded, by id; each is read when a reference needs it."""
 
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
 
     def __getitem__(self, task: str) -> Any:
-        found = self._dispatch.found
-        if found.status(task) != SUCCESS:
+        state = self._dispatch.state
+        if state.status(task) != TaskStatus.SUCCESS:
             raise KeyError(task)
-        return output_of(found, task, self._dispatch.context.mailbox.blobs)
+        return output_of(state, task, self._dispatch.context.mailbox.blobs)
 
     def __iter__(self) -> Iterator[str]:
-        return (task for task, end in self._dispatch.found.ends.items() if end.status == SUCCESS)
+        return (task for task, end in self._dispatch.state.ends.items() if end.status == TaskStatus.SUCCESS)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-def started(found: str, tasks: Mapping[str, Any], **told: Any) -> Draft:
-    """Make the event by which a dispatch begins; `tasks` is the entry that holds them."""
-    return Draft("dispatch.started", "scheduler", data={"dispatch": found, "supervisor": myself(), **tasks, **told})
-
-
-def _has_patch(played: RunResult) -> bool:
-    return bool(played.captured and played.captured.patch)
-
-
-def _reason(played: RunResult) -> str:
-    """Say why a run was no success, a timeout in the words of the format."""
-    detail = played.outcome.detail
-    return f"Task timeout exceeded: {detail}" if played.outcome.status == "timeout" else detail
+def started(dispatch: str, tasks: Mapping[str, Any], **data: Any) -> Draft:
+    """Return the event that starts a dispatch: its id, the entry that holds its tasks, and further data."""
+    data = {"dispatch": dispatch, "supervisor": myself(), **tasks, **data}
+    return Draft(Kind.DISPATCH_STARTED, "scheduler", data=data)

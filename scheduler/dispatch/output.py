@@ -1,6 +1,6 @@
-"""What a dispatch tells: its result, a trace for each task, an index. Pure; the keys are those of the format.
+"""The documents of a dispatch: its output, a trace for each task, and an index. docs/dispatch.md describes the keys.
 
-All of it is made from the facts of the log, so that it can be told again at any time. See docs/dispatch.md.
+They are made from the facts of the log alone, so they can be made again at any time.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ import json
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from ...mail.log.blobs import BlobMissing, Blobs
 from ...personas.agents.stream import read_stream
+from ..kinds import DispatchStatus, TaskStatus
 from ..payload import held
-from ..state.dispatches import CANCELLED, SUCCESS, DispatchState
+from ..state.dispatches import DispatchState
 from ..tasks.task import DispatchConfig, Task
-
-PARTIAL, FAILURE = "partial", "failure"
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """How one task ended. Times are milliseconds, of all its attempts; `trace_file` is None where none was written."""
+    """The result of one task. The time is that of all its attempts; `trace_file` is None if none was written."""
 
     task_id: str
     agent: str
@@ -34,104 +33,108 @@ class TaskResult:
 
     def document(self) -> dict[str, Any]:
         """Return the entry of `results`."""
-        came = {"output": self.output} if self.status == SUCCESS else {}
-        came |= {"error": self.error} if self.error is not None or self.status != SUCCESS else {}
+        succeeded = self.status == TaskStatus.SUCCESS
+        output = {"output": self.output} if succeeded else {}
+        error = {"error": self.error} if self.error is not None or not succeeded else {}
         return {
-            "task_id": self.task_id, "status": self.status, **came,
+            "task_id": self.task_id, "status": self.status, **output, **error,
             "execution_time_ms": self.execution_time_ms, "trace_file": self.trace_file,
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class DispatchOutput:
-    """What came of a dispatch: each task given, once, in the order given. `branch` is None where no patch landed."""
+    """The results of a dispatch: one for each task, in the order given. `branch` is None if no patch landed."""
 
     correlation_id: str
     results: tuple[TaskResult, ...]
     total_time_ms: int
     trace_index: str | None
-    branch: str | None = None
-    landed: int = 0
+    branch: str | None
+    landed: int
 
     @property
-    def status(self) -> str:
-        """`success` where every task did, `failure` where none did, else `partial`."""
-        done = sum(one.status == SUCCESS for one in self.results)
-        return SUCCESS if done == len(self.results) else PARTIAL if done else FAILURE
+    def status(self) -> DispatchStatus:
+        """`success` if every task succeeded, `failure` if none did, else `partial`."""
+        succeeded = self.counts[TaskStatus.SUCCESS]
+        if succeeded == len(self.results):
+            return DispatchStatus.SUCCESS
+        return DispatchStatus.PARTIAL if succeeded else DispatchStatus.FAILURE
 
     @property
     def counts(self) -> Counter[str]:
-        """How many tasks ended in which way."""
-        return Counter(one.status for one in self.results)
+        """The number of tasks by status."""
+        return Counter(result.status for result in self.results)
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON object of `team dispatch`. Who failed is who did not succeed."""
+        """Return the JSON object of `team dispatch`; `failed` counts every task that did not succeed."""
+        succeeded = self.counts[TaskStatus.SUCCESS]
         return {
             "status": self.status,
-            "results": [one.document() for one in self.results],
+            "results": [result.document() for result in self.results],
             "summary": {
                 "total_tasks": len(self.results),
-                "successful": self.counts[SUCCESS],
-                "failed": len(self.results) - self.counts[SUCCESS],
+                "successful": succeeded,
+                "failed": len(self.results) - succeeded,
                 "total_time_ms": self.total_time_ms,
             },
             "trace_index": self.trace_index,
         }
 
-    def __await__(self) -> Generator[None, None, Self]:
-        """Let callers that are coroutines write `await dispatcher.dispatch(tasks)`; the work was done before that."""
+    def __await__(self) -> Generator[Any, None, DispatchOutput]:
+        """Return this output, which is complete; that of a dispatch under way is a `PendingOutput`."""
         yield from ()
         return self
 
     def model_dump_json(self, indent: int | None = None) -> str:
-        """Write `document()` as JSON."""
+        """Return `document()` as JSON."""
         return json.dumps(self.document(), indent=indent, ensure_ascii=False)
 
 
-def told(found: DispatchState, task: Task, blobs: Blobs, trace_file: str | None) -> TaskResult:
-    """Tell how a task ended."""
-    end, status = found.ends.get(task.task_id), found.status(task.task_id)
+def task_result(dispatch: DispatchState, task: Task, blobs: Blobs, trace_file: str | None) -> TaskResult:
+    """Return the result of a task that has ended, or was cancelled."""
+    end, status = dispatch.ends.get(task.task_id), dispatch.status(task.task_id)
     output, error = None, end.error if end else "cancelled before it ended"
-    if status == SUCCESS:
+    if status == TaskStatus.SUCCESS:
         try:
-            output, error = output_of(found, task.task_id, blobs), None
-        except BlobMissing as missing:  # what others gave is told all the same
+            output, error = output_of(dispatch, task.task_id, blobs), None
+        except BlobMissing as missing:  # the other results are whole
             error = f"it succeeded, but its output is lost: {missing}"
     return TaskResult(
         task.task_id, task.agent, status, output, error,
-        round(1000 * sum(one.seconds for one in found.of(task.task_id))), trace_file,
+        round(1000 * sum(attempt.seconds for attempt in dispatch.of(task.task_id))), trace_file,
     )  # fmt: skip
 
 
-def output_of(found: DispatchState, task: str, blobs: Blobs) -> Any:
-    """Return what a task's last run gave as its result; an empty object where it gave none. Raises BlobMissing."""
-    attempts = found.of(task)
+def output_of(dispatch: DispatchState, task: str, blobs: Blobs) -> Any:
+    """Return the output of a task's last run, an empty object if it had none. Raises BlobMissing."""
+    attempts = dispatch.of(task)
     output = held(blobs, attempts[-1].said, "result") if attempts else None
     return {} if output is None else output
 
 
-def trace(found: DispatchState, task: Task, blobs: Blobs) -> dict[str, Any]:
-    """Return the trace of a task: what it was given, what came of it, and the tools that its agent's stream names.
+def trace(dispatch: DispatchState, task: Task, blobs: Blobs) -> dict[str, Any]:
+    """Return the trace of a task: its input and result, and the tool calls in the stream of its agent.
 
     Raises BlobMissing.
     """
-    one = told(found, task, blobs, None)
-    last = found.of(task.task_id)[-1] if found.of(task.task_id) else None
+    result = task_result(dispatch, task, blobs, None)
+    last = dispatch.of(task.task_id)[-1] if dispatch.of(task.task_id) else None
     return {
-        "task_id": one.task_id,
-        "agent": one.agent,
+        "task_id": result.task_id,
+        "agent": result.agent,
         "input": held(blobs, last.told, "input") if last else task.input_data,
-        "output": one.output,
-        "error": one.error,
-        "execution_time_ms": one.execution_time_ms,
-        "mcp_calls": _calls(last.said, blobs) if last else [],
-        "timestamp": found.ends[task.task_id].ts if task.task_id in found.ends else found.last,
+        "output": result.output,
+        "error": result.error,
+        "execution_time_ms": result.execution_time_ms,
+        "mcp_calls": _tool_calls(last.said, blobs) if last else [],
+        "timestamp": dispatch.ends[task.task_id].ts if task.task_id in dispatch.ends else dispatch.last,
     }
 
 
-def _calls(said: Mapping[str, Any], blobs: Blobs) -> list[dict[str, Any]]:
-    """List the tools that a run used, as far as its own output tells them."""
-    if not (log := said.get("output")):
+def _tool_calls(end: Mapping[str, Any], blobs: Blobs) -> list[dict[str, Any]]:
+    """List the tool calls that the output of a run contains; `end` is the data of the event that ended it."""
+    if not (log := end.get("output")):
         return []
     calls = read_stream(blobs.read(log["sha256"])).calls
     return [
@@ -141,23 +144,20 @@ def _calls(said: Mapping[str, Any], blobs: Blobs) -> list[dict[str, Any]]:
 
 
 def index(
-    found: DispatchState, tasks: Sequence[Task], config: DispatchConfig, trace_file: Callable[[str], str | None]
+    dispatch: DispatchState, tasks: Sequence[Task], config: DispatchConfig, trace_file: Callable[[str], str | None]
 ) -> dict[str, Any]:
-    """Return the index of a dispatch."""
+    """Return the index of a dispatch; `trace_file` maps a task's id to the path of its trace."""
     return {
-        "correlation_id": found.id,
-        "dispatch_timestamp": found.started,
-        "total_time_ms": round(1000 * found.seconds),
+        "correlation_id": dispatch.id,
+        "dispatch_timestamp": dispatch.started,
+        "total_time_ms": round(1000 * dispatch.seconds),
         "task_count": len(tasks),
         "config": config.model_dump(mode="json"),
         "tasks": [
             {
-                "task_id": one.task_id, "agent": one.agent, "status": found.status(one.task_id),
-                "trace_file": trace_file(one.task_id),
+                "task_id": task.task_id, "agent": task.agent, "status": dispatch.status(task.task_id),
+                "trace_file": trace_file(task.task_id),
             }
-            for one in tasks
+            for task in tasks
         ],
     }  # fmt: skip
-
-
-__all__ = ["CANCELLED", "DispatchOutput", "TaskResult", "index", "output_of", "told", "trace"]

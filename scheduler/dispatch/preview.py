@@ -1,4 +1,4 @@
-"""A dry run of a dispatch: who would do what, behind whom, and how long it may take. Pure; nothing is started."""
+"""A dry run of a dispatch: who would do which task, after which others, and how long it may take."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..tasks.task import DispatchConfig, Task
 
 @dataclass(frozen=True)
 class DispatchPreview:
-    """A dispatch as it would be. `agents` says who plays each persona; times are known where every task has one."""
+    """A dispatch as it would be carried out. `agents` maps each persona to the agent that would play it."""
 
     tasks: tuple[Task, ...]
     config: DispatchConfig
@@ -21,19 +21,19 @@ class DispatchPreview:
 
     @property
     def waves(self) -> Sequence[tuple[str, ...]]:
-        """The tasks by how many must be done before them, though none waits for its wave."""
+        """The tasks by the length of the longest chain before them. No task waits for the rest of a wave."""
         return waves(self.tasks)
 
     @property
     def seconds(self) -> float | None:
-        """How long it takes on as many workers as there are, by the tasks' own estimates; None if one has none."""
+        """The duration on `max_workers` workers by the tasks' estimates; None if a task has none."""
         if not all(task.estimate for task in self.tasks):
             return None
         return schedule(self._durations, self._after, self.config.max_workers).makespan
 
     @property
     def critical_path(self) -> tuple[str, ...]:
-        """The chain of tasks that takes the longest: by their estimates, by their number where there are none."""
+        """The longest chain of tasks: by their estimates, or by their number if a task has none."""
         return critical_path(self._durations, self._after)
 
     @property

@@ -1,7 +1,7 @@
-"""Traces on disk: one file for each task and an index, exported from the log into a folder, each whole or not at all.
+"""Traces on disk: one file for each task and an index, exported from the log. Each file is written atomically.
 
-Names are those of checked tasks, so none leads out of the folder; a link that lies in the way is replaced, not
-followed. What cannot be written costs a file: the facts are in the log, and `team trace` tells them again.
+The names of validated tasks cannot lead out of the folder, and a symbolic link in the way is replaced, not followed. A
+file that cannot be written is only reported: the facts are in the log, and `team trace` writes them again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .output import index, trace
 
 
 class Traces:
-    """The folder of a dispatch's traces. `problems` are what could not be written, each once."""
+    """The folder of a dispatch's traces. `problems` has a message for each file that could not be written."""
 
     def __init__(self, folder: str, blobs: Blobs) -> None:
         self.name = os.path.normpath(folder)
@@ -32,10 +32,10 @@ class Traces:
         self.problems: dict[str, None] = {}
         self._blobs = blobs
         self._written: set[str] = set()
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Make the folder. Raises NotReady where nothing can be written there."""
+        """Create the folder. Raises NotReady if nothing can be written there."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             scratch = self.folder / _scratch()
@@ -47,34 +47,37 @@ class Traces:
             ) from None
 
     def file(self, task: str) -> str | None:
-        """Return where a task's trace lies, as the result names it; None if it could not be written."""
+        """Return the path of a task's trace, as the result names it; None if it was not written."""
         return os.path.join(self.name, f"{task}.json") if task in self._written else None  # noqa: PTH118 - as given
 
-    def write(self, found: DispatchState, task: Task) -> None:
+    def write(self, dispatch: DispatchState, task: Task) -> None:
         """Write a task's trace."""
         name = f"{task.task_id}.json"
         try:
-            told = trace(found, task, self._blobs)
+            document = trace(dispatch, task, self._blobs)
         except BlobMissing as missing:
-            self._cannot(name, str(missing))
+            self._failed(name, str(missing))
             return
-        if self._put(name, told):
-            with self._turn:
+        if self._put(name, document):
+            with self._lock:
                 self._written.add(task.task_id)
 
-    def write_index(self, found: DispatchState, tasks: Sequence[Task], config: DispatchConfig) -> str | None:
-        """Write the index of a dispatch, under a name that no other has; return it, None if it cannot be written."""
-        stamp = "".join(letter for letter in found.sitting[:19] if letter.isdigit())
+    def write_index(self, dispatch: DispatchState, tasks: Sequence[Task], config: DispatchConfig) -> str | None:
+        """Write the index of a dispatch; return its path, None if it could not be written.
+
+        It is named by the second of the start. If that name is taken, the dispatch's short id is added.
+        """
+        stamp = "".join(letter for letter in dispatch.sitting[:19] if letter.isdigit())
         stem = f"dispatch-{stamp[:8]}_{stamp[8:]}"
-        name = self._put(f"{stem}.json", index(found, tasks, config, self.file), f"{stem}_{found.short}.json")
+        name = self._put(f"{stem}.json", index(dispatch, tasks, config, self.file), f"{stem}_{dispatch.short}.json")
         return os.path.join(self.name, name) if name else None  # noqa: PTH118 - as given
 
-    def _cannot(self, name: str, why: str) -> None:
-        with self._turn:
+    def _failed(self, name: str, why: str) -> None:
+        with self._lock:
             self.problems[f"{self.name}/{name} cannot be written: {why}"] = None
 
     def _put(self, name: str, document: dict[str, Any], spare: str = "") -> str | None:
-        """Write a file, under the spare name if another has the first one; return its name, None if it cannot be."""
+        """Write a file, under the name `spare` if `name` is taken; return the name used, None if writing failed."""
         scratch = self.folder / _scratch()
         try:
             text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
@@ -82,21 +85,21 @@ class Traces:
             name = spare if spare and _is_taken(self.folder / name, scratch) else name
             scratch.replace(self.folder / name)
         except OSError as error:
-            self._cannot(name, reason_of(error))
+            self._failed(name, reason_of(error))
             return None
         finally:
-            with suppress(OSError):  # it is there still where it failed, or has been given a second name
+            with suppress(OSError):  # it still exists after a failure, or if `_is_taken` linked it
                 scratch.unlink()
         return name
 
 
 def _is_taken(path: Path, scratch: Path) -> bool:
-    """Give a file a name that is free; tell whether it is not, of two who ask at the same time to one of them."""
+    """Link a file to `path` unless that exists; tell whether it does. Of two concurrent callers one gets the name."""
     try:
         os.link(scratch, path)
     except FileExistsError:
         return True
-    except OSError:  # a disk without second names
+    except OSError:  # a file system without hard links
         return path.exists()
     return False
 

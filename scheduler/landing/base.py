@@ -1,4 +1,4 @@
-"""Taking a sprint's work over: the base branch is moved forward to the sprint's, by compare-and-swap, when asked."""
+"""Taking a sprint's work over: fast-forwarding the base branch to the sprint's, by compare-and-swap."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..state.facts import Sprint
 from ..state.sprints import State
 
 
-def land(context: Context, state: State, number: int) -> tuple[str, str, int]:
+def fast_forward_base(context: Context, state: State, number: int) -> tuple[str, str, int]:
     """Fast-forward the base branch to sprint `number`; return branch, new commit and how many commits it gained.
 
-    A checkout of the branch moves along, and only if nothing in it is in the way. Raises NoSuchRun, BranchMoved.
+    A checkout of the branch moves along if no change in it is in the way. Raises NoSuchRun, BranchMoved, GitError.
     """
-    sprint = next((one for one in state.sprints if one.number == number), None)
+    sprint = next((sprint for sprint in state.sprints if sprint.number == number), None)
     if sprint is None:
         raise NoSuchRun(f"no sprint {number}; scheduler history lists them")
     if not sprint.commits:
@@ -42,12 +42,12 @@ def land(context: Context, state: State, number: int) -> tuple[str, str, int]:
 
 
 def _commit(git: Git, branch: str) -> str | None:
-    found = git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
-    return found.stdout.decode().strip() if found.returncode == 0 else None
+    parsed = git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
+    return parsed.stdout.decode().strip() if parsed.returncode == 0 else None
 
 
 def _move(context: Context, sprint: Sprint, old: str, new: str) -> None:
-    """Move the branch, and with it the checkout that has it: files first, as git itself does, or neither."""
+    """Move the branch and the checkout that has it, the files first, as git does; move neither if that fails."""
     checkout = _checkout(context.git, sprint.base_branch)
     if checkout is not None:
         try:

@@ -25,6 +25,7 @@ from ...personas.agents.command import PASSED
 from ...personas.git import Git
 from ...personas.running.process import RunLimits, keep
 from ..errors import Stopped
+from ..progress import Progress
 from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 
@@ -66,6 +67,14 @@ class GateResult:
     tries: int = 1
     detail: str = ""
     mark: str = ""
+
+
+@dataclass(frozen=True)
+class GateStarted(Progress):
+    """A gate is about to judge a commit."""
+
+    gate: str
+    commit: str
 
 
 Judge = Callable[[Gate, str], GateResult]

@@ -1,7 +1,8 @@
-"""From patches to a branch: weave what is pending, let the gates judge it, write it down, move the branch.
+"""From patches to a branch: weave what is pending and let the gates judge it; `record` writes it down.
 
-Everything is computed in git's object store first; then one append tells it all, mails included; then the branch
-moves by compare-and-swap. A crash before the append leaves nothing to undo, one after it is made good by `settled`.
+Everything is computed in git's object store first. Then one append records all of it, mails included, and the branch
+moves by compare-and-swap. After a crash before the append there is nothing to undo; `ensure_branch` completes a move
+that a crash prevented.
 """
 
 from __future__ import annotations
@@ -9,21 +10,26 @@ from __future__ import annotations
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ...mail.errors import TeamMailError
+from ...mail.log.event import Draft
 from ..context import Context
 from ..errors import BranchMoved
+from ..kinds import Kind, PatchStatus
+from ..progress import Listener, Progress, silent
 from ..state.facts import Patch, Sprint
 from ..state.sprints import State
+from ..weaver.commit import WEAVER
 from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 from ..weaver.weave import weave
-from .gate import Gate, GateResult, judge, sift
+from .gate import Gate, GateResult, GateStarted, judge, sift
 
 ZERO = "0" * 40
 
@@ -48,6 +54,13 @@ class Integration:
         return self.to.get(submission.key, submission.persona)
 
 
+@dataclass(frozen=True)
+class PatchesWoven(Progress):
+    """A weave is on record."""
+
+    integration: Integration
+
+
 def standing(context: Context, sprint: Sprint) -> tuple[str, str | None]:
     """Return the commit to go on from, and what the sprint's branch stands at where that is something else.
 
@@ -68,7 +81,7 @@ def standing(context: Context, sprint: Sprint) -> tuple[str, str | None]:
     )
 
 
-def settled(context: Context, sprint: Sprint) -> str:
+def ensure_branch(context: Context, sprint: Sprint) -> str:
     """Bring the sprint's branch to where the log says it is; return the commit to go on from. Raises BranchMoved."""
     tip, behind = standing(context, sprint)
     if behind is not None:
@@ -89,30 +102,38 @@ def integrate(
     state: State,
     patches: Sequence[Patch],
     stop: threading.Event | None = None,
-    tell: Callable[[str], object] = lambda _: None,
+    listener: Listener = silent,
 ) -> Integration:
-    """Weave patches onto the open sprint's branch and have the gates judge the result; nothing is moved or written.
+    """Weave patches onto the open sprint's branch and have the gates judge the result.
 
-    Raises Stopped once `stop` is set while a gate is at work.
+    No branch is moved, and of the log only `gate.started` is written. Raises Stopped once `stop` is set while a gate
+    is at work, GitError, LogError.
     """
-    assert state.sprint is not None  # noqa: S101 - a plan weaves only in a sprint
-    tip = settled(context, state.sprint)
+    sprint = state.sprint
+    assert sprint is not None  # noqa: S101 - a plan weaves only in a sprint
+    tip = ensure_branch(context, sprint)
     submissions = [submission(context, state, patch) for patch in patches]
     woven = weave(context.git, tip, submissions)
     gates = gates_of(context)
     if not gates or not woven.landed:
-        return Integration(state.sprint, state.tick, woven)
+        return Integration(sprint, state.tick, woven)
 
     def judging(gate: Gate, commit: str) -> GateResult:
-        tell(f"gate {gate.name}: trying {commit[:12]}")
+        context.append([_gate_started(state.tick, sprint, gate, commit)])
+        listener(GateStarted(f"gate {gate.name}: trying {commit[:12]}", gate.name, commit))
         return judge(context.git, gate, commit, partial(checkout, context), stop)
 
-    found = sift(
-        context.git, woven, submissions, gates,
-        judging,
-        state.green, lambda rest: weave(context.git, tip, rest),
-    )  # fmt: skip
-    return Integration(state.sprint, state.tick, found.woven, found.culprits, found.verdicts, found.red_before)
+    outcome = sift(
+        context.git, woven, submissions, gates, judging, state.green, lambda rest: weave(context.git, tip, rest)
+    )
+    return Integration(sprint, state.tick, outcome.woven, outcome.culprits, outcome.verdicts, outcome.red_before)
+
+
+def _gate_started(tick: int, sprint: Sprint, gate: Gate, commit: str) -> Draft:
+    """Make the event by which other processes know that a gate is at work; each time it begins is one."""
+    data: dict[str, Any] = {"sprint": sprint.number, "tick": tick, "gate": gate.name, "mark": gate.mark}
+    data |= {"commit": commit} | ({"dispatch": sprint.dispatch} if sprint.dispatch else {})
+    return Draft(Kind.GATE_STARTED, WEAVER, data=data)
 
 
 def gates_of(context: Context) -> list[Gate]:
@@ -135,7 +156,7 @@ def checkout(context: Context, commit: str) -> Generator[Path]:
 def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:
     """Put a captured patch before the weaver, with what it may touch and how long it has waited."""
     persona = context.roster.get(patch.persona)
-    earlier = sum(p.persona == patch.persona and p.status == "conflicted" for p in state.patches)
+    earlier = sum(p.persona == patch.persona and p.status == PatchStatus.CONFLICTED for p in state.patches)
     files = ", ".join(patch.files[:3]) + (f" and {len(patch.files) - 3} more" if len(patch.files) > 3 else "")  # noqa: PLR2004
     return PatchSubmission(
         patch.run, patch.persona, patch.base, context.mailbox.blobs.read(patch.sha256), patch.seq,

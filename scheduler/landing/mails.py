@@ -1,7 +1,7 @@
 """What the weaver writes: one mail for each patch that did not land, which its reader can act on at once.
 
-Pure functions that give subject, body and payload. A conflict mail has the commands first, for whoever starts anew at
-the new base, and then every place with all its sides, so that nothing has to be looked up.
+Pure functions that return subject, body and payload. A conflict mail has the commands first, for a workspace at the
+new base, and then every conflict with all three versions, so that nothing has to be looked up.
 """
 
 from __future__ import annotations
@@ -19,22 +19,19 @@ from .gate import GateResult
 
 Text = tuple[str, str, dict[str, Any]]
 
-_ROOM = 36_000  # characters of places: with them a mail stays whole in its event
+_ROOM = 36_000  # characters of conflicts: with them a mail fits into its event
 _LOG = 20_000  # characters of a gate's output
 _SHORT = 12
 _MOST = 3  # names in a subject
 
 
-def about_conflict(one: Conflicted, place: str) -> Text:
-    """Tell an author what stands in the way of a patch, and how to bring it onto the branch.
-
-    `place` is where a shell at the new base finds the patch; it may begin with a variable.
-    """
+def about_conflict(one: Conflicted) -> Text:
+    """Tell an author what a patch conflicts with, and how to bring it onto the branch."""
     files = list(dict.fromkeys(hunk.file for hunk in one.hunks))
     apart = list(dict.fromkeys(hunk.file for hunk in one.hunks if hunk.apart))
     whole = [hunk.file for hunk in one.hunks if hunk.yours.startswith(BINARY) and not hunk.apart]
     marked = [file for file in files if file not in {*whole, *apart}]
-    commands = _commands(place, marked, apart)
+    commands = _commands(one.submission, marked, apart)
     rivals = list(dict.fromkeys(who for hunk in one.hunks for who, _, _ in hunk.landed_by))
     body = [
         "Your patch was not landed: others had changed the same places before it.",
@@ -77,20 +74,17 @@ def about_refused(one: Refused) -> Text:
     return f"Refused: {line(one.reason)}", body, {"run": one.submission.key, "reason": one.reason}
 
 
-def handed_over(text: Text, submission: PatchSubmission, place: str) -> Text:
-    """Turn what a patch's author would be told into what the human is, where nobody is left to try it again.
-
-    `place` is where the patch lies.
-    """
+def handed_over(text: Text, submission: PatchSubmission, reader: str) -> Text:
+    """Turn the mail for a patch's author into one for a person, because its author will not try it again."""
     subject, body, payload = text
     head = [
-        f"{submission.persona} made this and will not try it again, for it was the last attempt:",
+        f"{submission.persona} made this change and will not try it again: this was the last attempt.",
         f"  {line(submission.subject)}",
-        "To take it by hand, at the top of the repository:",
+        "To apply it yourself, run at the top of the repository:",
         "",
-        f'    git apply --3way "{place}"',
+        f"    {_attachment(submission)} --persona {shlex.quote(reader)} | git apply --3way",
         "",
-        f"What {submission.persona} would have been told:",
+        f"What {submission.persona} would have been sent:",
         "",
         body,
     ]
@@ -154,13 +148,18 @@ def about_rejected(submission: PatchSubmission, verdict: GateResult, tip: str) -
     return f"The gate {verdict.gate} fails with your patch", "\n".join(body), payload
 
 
-def _commands(place: str, marked: Sequence[str], apart: Sequence[str]) -> list[str]:
-    """Write what a shell in a fresh clone needs to get all of the patch that can be had."""
+def _commands(submission: PatchSubmission, marked: Sequence[str], apart: Sequence[str]) -> list[str]:
+    """Return the shell commands that apply, in a clone of the new base, as much of the patch as git can."""
     left_out = "".join(f" --exclude={_word(_literal(file))}" for file in apart)
-    commands = [f'git apply --3way{left_out} "{place or "the attached patch"}"']
+    commands = [f"{_attachment(submission)} | git apply --3way{left_out}"]
     if marked:
         commands.append(f"grep -nE '^(<<<<<<<|>>>>>>>) ' -- {' '.join(map(_word, marked))}")
     return commands
+
+
+def _attachment(submission: PatchSubmission) -> str:
+    """Return the command that prints the patch: it is attached to the reader's newest mail about its run."""
+    return f"team-mail attachment {shlex.quote(submission.key)}"
 
 
 def _how(marked: Sequence[str], whole: Sequence[str], apart: Sequence[str]) -> Iterator[str]:

@@ -12,8 +12,6 @@ from typing import Any
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ..context import Context
-from ..state.facts import Patch
-from ..state.sprints import State
 from ..weaver.patch import PatchSubmission
 from .gate import GateResult
 from .integrate import Integration
@@ -22,43 +20,36 @@ from .mails import Text, about_conflict, about_held, about_red_before, about_ref
 _MOST_FILES = 200  # names in an event
 
 
-def record(context: Context, state: State, done: Integration) -> None:
+def record(context: Context, done: Integration) -> None:
     """Tell the log of a weave, with a mail to each author it concerns; then move the sprint's branch to its tip.
 
     Raises LogError, then nothing was told; and GitError where somebody moved the branch in between: the weave is on
     record then, and the next tick says what to do about the branch.
     """
-    context.append([*_drafts(context, state, done)])
+    context.append([*_drafts(context, done)])
     if done.woven.tip != done.woven.start:
         ref = f"refs/heads/{done.sprint.branch}"
         context.git("update-ref", "-m", f"team-mail: tick {done.tick}", ref, done.woven.tip, done.woven.start)
 
 
-def _drafts(context: Context, state: State, done: Integration) -> Iterator[Draft]:
+def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
     woven, human = done.woven, context.settings.team.human
     yield from (_judged(done, verdict) for verdict in done.verdicts)
     for one in woven.landed:
         yield _decided(done, one.submission, "landed", commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]])
     for one in woven.conflicted:
         files = sorted({hunk.file for hunk in one.hunks})[:_MOST_FILES]
-        place = _place("$TEAM_HOME", state.patch(one.submission.key))
-        yield _mail(
-            context, one.submission, *_told(done, state, one.submission, about_conflict(one, place)), "conflict"
-        )
+        yield _mail(context, one.submission, *_addressed(done, one.submission, about_conflict(one)), "conflict")
         yield _decided(done, one.submission, "conflicted", signature=one.signature, files=files, tip=one.tip)
     for one in woven.refused:
-        yield _mail(context, one.submission, *_told(done, state, one.submission, about_refused(one)), "feedback")
+        yield _mail(context, one.submission, *_addressed(done, one.submission, about_refused(one)), "feedback")
         yield _decided(done, one.submission, "refused", why=one.reason)
     for one in woven.held:
         yield _mail(context, one.submission, human, about_held(one), "question")
         yield _decided(done, one.submission, "held", files=[*one.files[:_MOST_FILES]], why="sensitive files")
     for submission, verdict in done.rejected:
-        yield _mail(
-            context,
-            submission,
-            *_told(done, state, submission, about_rejected(submission, verdict, woven.tip)),
-            "feedback",
-        )
+        text = about_rejected(submission, verdict, woven.tip)
+        yield _mail(context, submission, *_addressed(done, submission, text), "feedback")
         yield _decided(done, submission, "rejected", why=f"gate {verdict.gate}", gate=verdict.gate)
     yield from (_red_before(context, verdict) for verdict in done.red_before)
     yield _woven(done)
@@ -129,12 +120,10 @@ def _judged(done: Integration, verdict: GateResult) -> Draft:
     return Draft("gate.judged", "weaver", data=data, id=own)
 
 
-def _told(done: Integration, state: State, submission: PatchSubmission, text: Text) -> tuple[str, Text]:
+def _addressed(done: Integration, submission: PatchSubmission, text: Text) -> tuple[str, Text]:
     """Return who is told what became of a patch, and in which words."""
     to = done.addressee(submission)
-    if to == submission.persona:
-        return to, text
-    return to, handed_over(text, submission, _place(".team", state.patch(submission.key)))
+    return to, text if to == submission.persona else handed_over(text, submission, to)
 
 
 def _mail(context: Context, submission: PatchSubmission, to: str, text: Text, kind: str) -> Draft:
@@ -145,8 +134,3 @@ def _mail(context: Context, submission: PatchSubmission, to: str, text: Text, ki
         key=f"{kind} {submission.key}",
     )  # fmt: skip
     return letter.draft(context.mailbox.directory, context.mailbox.blobs)
-
-
-def _place(home: str, patch: Patch | None) -> str:
-    """Name a patch's bytes as a run finds them, where TEAM_HOME is set, or a person at the top of the repository."""
-    return f"{home}/mail/blobs/{patch.sha256[:2]}/{patch.sha256}" if patch else ""

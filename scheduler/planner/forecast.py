@@ -5,22 +5,18 @@ It is read from the log alone, so a forecast is as good as what the team has beh
 
 from __future__ import annotations
 
-import glob
-import re
 from collections.abc import Collection, Sequence
-from itertools import islice
 from statistics import median
 
+from ...mail.globs import escape
 from ...mail.units import counted
 from ..errors import NotReady
 from ..state.facts import Patch, Run
 from ..state.sprints import State
-from ..tasks.task import MAX_LIST
 from .item import Item, Phase, Roadmap
 
 _AGAIN = "Do the work of your role, as in the sprints before this one."
 LATEST = 5  # patches of a persona that its files are taken from
-_ODD = re.compile(r"^[:!]|[\x00-\x1f\x7f\\]")  # letters that a file's name may have, and no glob
 
 
 def from_sprint(state: State, personas: Collection[str] | None = None) -> Roadmap:
@@ -48,7 +44,7 @@ def _item(persona: str, runs: Sequence[Run], patches: Sequence[Patch]) -> Item |
     if not usable and not well:
         return None
     latest = sorted(usable, key=lambda patch: patch.seq)[-LATEST:]
-    files = dict.fromkeys(_ODD.sub("?", glob.escape(file)) for patch in reversed(latest) for file in patch.files)
+    files = dict.fromkeys(escape(file) for patch in reversed(latest) for file in patch.files)
     estimate = median(well or [run.seconds for run in runs if run.seconds])
     title = f"as in {counted(len(runs), 'run')} that made {counted(len(usable), 'change')}"
-    return Item(persona, title, 0, estimate, persona, tuple(islice(files, MAX_LIST)), description=_AGAIN)
+    return Item(persona, title, 0, estimate, persona, tuple(files), description=_AGAIN)

@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+from ...mail.globs import end, is_path, start
 from ..errors import InvalidTasks
 from ..tasks.graph import depending
-from .globs import common, end, is_path, start, walk
 from .item import Item, Overlap, Roadmap
+from .meeting import meet
 from .parts import folder, told
 from .roadmap import nodes
 
@@ -132,7 +133,7 @@ class _Comparing:
         known = told(one, other, within)
         if known is None:
             self.spend(_STEPS * size)
-            known = common(walk(one, within=within[0]), walk(other, within=within[1]))
+            known = meet(one, other, below=within)
         return known
 
 

@@ -1,7 +1,7 @@
-"""Roadmaps as people write them: phases and tasks with their times and files, checked field by field when read.
+"""Roadmaps as people write them: the models of phases and tasks, checked field by field when they are read.
 
-What only shows when all tasks are seen together is found by `roadmap_problems`. Every value may be text, as YAML has
-it; times become seconds here, where a number alone is hours.
+`roadmap_file` checks what concerns several tasks. Every value may be text, as from YAML. Durations become seconds; in
+a roadmap a number without a unit is hours.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from typing import Annotated, Any, NamedTuple, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from ...mail.globs import checked, is_path
 from ...mail.units import seconds
 from ...personas.frontmatter import BOOLEANS
 from ..tasks.task import Table, Task, TaskId, Workers
-from .globs import checked, is_path
 from .item import Item
 
-MAX_LIST = 1_000  # entries in one list of a task
 _HOUR = 3_600.0
 _WHOLE = re.compile(r"[+-]?\d{1,15}", re.ASCII)
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
@@ -26,28 +25,28 @@ NO_ESTIMATE = "has no estimate, and a plan needs the time of every task"
 
 
 class Node(NamedTuple):
-    """An item as the graph of tasks takes it."""
+    """An item as a node of the graph of tasks."""
 
     task_id: str
     dependencies: tuple[str, ...]
 
 
 def nodes(items: Iterable[Item]) -> list[Node]:
-    """Make items what `task_graph` takes."""
+    """Convert items to nodes of `tasks.graph`."""
     return [Node(item.id, item.dependencies) for item in items]
 
 
 def _hours(value: Any) -> float:
-    """Read a time: `"2h"`, `"1h30m"`, or a number of hours. Returns seconds."""
+    """Read a duration: `"2h"`, `"1h30m"`, or a number of hours. Returns seconds."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
     try:
-        found = seconds(value * _HOUR if isinstance(value, int | float) and not isinstance(value, bool) else value)
+        length = seconds(value * _HOUR if isinstance(value, int | float) and not isinstance(value, bool) else value)
     except ValueError:
-        found = 0.0
-    if not found:
+        length = 0.0
+    if not length:
         raise ValueError('must be a span of time ("90m", "2h", "1h30m") or a number of hours, above 0')
-    return found
+    return length
 
 
 def _flag(value: Any) -> Any:
@@ -72,18 +71,14 @@ def _some(value: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _listed(value: Any) -> Any:
-    """Take one text for a list of one, and a list for a tuple."""
-    if isinstance(value, str):
-        return (value,)
-    if isinstance(value, list) and len(cast("list[Any]", value)) > MAX_LIST:
-        raise ValueError(f"must be a list of at most {MAX_LIST:,}")
-    return _sequence(cast("Any", value))
+    """Convert a list to a tuple, and one text to a tuple of one."""
+    return (value,) if isinstance(value, str) else _sequence(value)
 
 
 def _path(value: str) -> str:
-    if not is_path(found := checked(value)):
+    if not is_path(path := checked(value)):
         raise ValueError("must be the path of one file or folder, without wildcards")
-    return found
+    return path
 
 
 def _words(value: str) -> str:
@@ -100,16 +95,16 @@ Hours = Annotated[float, BeforeValidator(_hours)]
 
 
 class Entry(Table):
-    """A table of a roadmap; a key without a value is one that is not there."""
+    """A table of a roadmap. A key without a value counts as missing."""
 
     @model_validator(mode="before")
     @classmethod
-    def _told(cls, value: dict[str, Any]) -> dict[str, Any]:
-        return {key: told for key, told in value.items() if told is not None}
+    def _without_nulls(cls, table: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in table.items() if value is not None}
 
 
 class TaskEntry(Entry):
-    """One task of a roadmap. `estimate` is in seconds once it is read; a manual task may be without."""
+    """One task of a roadmap. `estimate` is in seconds; a manual task may have none."""
 
     id: TaskId
     title: Words = ""
@@ -118,7 +113,7 @@ class TaskEntry(Entry):
     persona: Words = ""
     files: Globs = ()
     creates: Globs = ()
-    renames: dict[Path, Path] = Field(default_factory=dict[str, str], max_length=MAX_LIST)
+    renames: dict[Path, Path] = Field(default_factory=dict[str, str])
     dependencies: Names = ()
     manual: Flag = False
     priority: Annotated[int, BeforeValidator(_whole)] = 0
@@ -130,7 +125,7 @@ class TaskEntry(Entry):
         return self
 
     def item(self, phase: int) -> Item:
-        """Return the item that this task is, in the phase with this index."""
+        """Return this task as an item of the phase with this index."""
         return Item(
             self.id, self.title or self.id, phase, self.estimate or 0.0, self.persona, self.files, self.creates,
             tuple(self.renames.items()), self.dependencies, self.manual, self.priority, self.description,
@@ -138,7 +133,7 @@ class TaskEntry(Entry):
 
 
 class PhaseEntry(Entry):
-    """One phase of a roadmap, but for what its tasks hold: each is read alone, and has its own mistakes told."""
+    """One phase of a roadmap. Its tasks are validated one by one, so that each reports its own problems."""
 
     title: Words = ""
     note: Words = ""
@@ -146,7 +141,7 @@ class PhaseEntry(Entry):
 
 
 class RoadmapEntry(Entry):
-    """A roadmap as it is written, but for what its phases and tasks hold."""
+    """The top of a roadmap. Its phases and tasks are validated one by one."""
 
     title: Words = ""
     workers: Annotated[Workers, BeforeValidator(_whole)] | None = None
@@ -156,7 +151,7 @@ class RoadmapEntry(Entry):
 
 
 def item_of(task: Task) -> Item:
-    """Return the item that a task of a dispatch is; its title is the first line of its description."""
+    """Return a task of a dispatch as an item; its title is the first line of its description."""
     title = _words(task.description.strip().partition("\n")[0]) or task.task_id
     return Item(
         task.task_id, title, 0, task.estimate or 0.0, task.agent, task.files, task.creates, (), task.dependencies,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from graphlib import TopologicalSorter
 from typing import Any
 
 from ...mail.errors import UsageError
+from ...mail.nearest import suggestion
 from ...mail.units import LONGEST
 from ..errors import InvalidTasks
 from ..tasks.references import references
@@ -80,8 +80,7 @@ def without(roadmap: Roadmap, done: Collection[str]) -> Roadmap:
     waits = {item.id: item.dependencies for item in roadmap.items}
     for task in dict.fromkeys(done):
         if task not in waits:
-            near = get_close_matches(task, waits, 1)
-            raise UsageError(f"there is no task {task!r} to be done" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise UsageError(f"there is no task {task!r} to be done{suggestion(task, waits)}")
         gone = waits.pop(task)
         waits = {
             other: tuple(dict.fromkeys(name for old in names for name in (gone if old == task else (old,))))

@@ -8,33 +8,37 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ..context import Context
+from ..progress import Listener, silent
 from .flow import DONE, FlowRunner, Step, StepResult, TaskQueue
 from .launch import Launch
-from .run import Batch, LocalRunner, News
+from .local import LocalRunner, RunnerFactory
+from .run import Batch
 from .watch import Watch
 
 
 @dataclass
 class BatchRunner:
-    """Runs batches of launches on an executor, threads as a rule. `end` gives them up, which is no failure of theirs.
+    """Runs batches of launches on an executor, usually of threads.
 
-    `tell` hears of each run's start and end; `executor` makes one of as many workers as may run at once.
+    `listener` is told of each run's start and end. `executor` is called with the number of runs that may be active at
+    once; `runner` makes the Runner of each batch.
     """
 
     context: Context
-    tell: Callable[[News], object] = lambda _: None
+    listener: Listener = silent
     stop: threading.Event = field(default_factory=threading.Event)
     watch: Watch | None = None
     executor: Callable[[int], Executor] = ThreadPoolExecutor
+    runner: RunnerFactory = LocalRunner
 
     def end(self) -> None:
-        """End all runs and start no more; may be called from a signal's handler."""
+        """Give up all runs, which does not count as their failure, and start no more; a signal handler may call it."""
         self.stop.set()
         if self.watch:
             self.watch.end()
 
     def run(self, launches: Sequence[Launch], batch: Batch) -> None:
-        """Launch all; wait until every run has ended and its end is on record."""
+        """Launch all; wait until every run has ended and its end is on record. Raises LogError."""
         if not launches:
             return
         self.context.mirror.update(batch.base)
@@ -43,10 +47,10 @@ class BatchRunner:
         flow = TaskQueue([Step(run) for run in by_run], settings.max_parallel)
         with Watch(self.context, self.stop) as watch, self.executor(settings.max_parallel) as threads:
             self.watch = watch
-            player = LocalRunner(self.context, watch, self.stop, self.tell)
+            runner = self.runner(self.context, watch, self.listener)
 
             def work(run: str) -> StepResult:
-                player.play(by_run[run], batch)
+                runner.run(by_run[run], batch)
                 return DONE
 
             FlowRunner(work, self.stop, clock, pace=settings.pace).run(flow, threads)

@@ -11,9 +11,11 @@ from ..state.facts import Mail
 
 @dataclass(frozen=True)
 class Launch:
-    """One persona to be launched. `estimate` is in seconds, from its earlier runs, None if it has none.
+    """One persona to be launched.
 
-    With an `assignment` it is a task of a dispatch and of no sprint; `timeout`, in seconds, is what was said for it.
+    `estimate` is in seconds, from its earlier runs, None if it has none. A launch with an `assignment` is a task of a
+    dispatch and belongs to no sprint; `timeout`, in seconds, overrides the persona's and the agent's. The
+    `last_attempt` of a task ends it, however the run ends.
     """
 
     persona: str
@@ -26,10 +28,24 @@ class Launch:
     estimate: float | None = None
     assignment: Assignment | None = None
     timeout: float | None = None
+    last_attempt: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name to show: the task of a dispatch, or the persona."""
+        return self.assignment.task if self.assignment else self.persona
 
     @property
     def run(self) -> str:
         """The run's id, derived: the same attempt at the same work is the same run."""
-        told = self.assignment
-        work = ("task", told.dispatch, told.task) if told else (str(self.sprint), self.persona)
-        return derived_id("run", *work, str(self.attempt))
+        return self._run(self.attempt)
+
+    @property
+    def runs(self) -> frozenset[str]:
+        """The ids of this run and of the earlier attempts at the same work."""
+        return frozenset(map(self._run, range(1, self.attempt + 1)))
+
+    def _run(self, attempt: int) -> str:
+        task = self.assignment
+        work = ("task", task.dispatch, task.task) if task else (str(self.sprint), self.persona)
+        return derived_id("run", *work, str(attempt))

@@ -1,41 +1,62 @@
-"""Looking at the log while runs go on: a person stops one of them, or one writes more mail than it may."""
+"""Looking at the log while runs go on: a person stops one of them, or one writes more mail than it may.
+
+All watches of a process on one log share one thread and one file watcher: a user may have no more than 128 inotify
+instances, and a program may carry out more dispatches than that at once.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ...mail.kinds import MailKind
 from ...mail.log.event import Event
+from ...mail.mailbox import Mailbox
 from ...personas.agent import Outcome
+from ...personas.kinds import OutcomeStatus
 from ..context import Context
+from ..kinds import Kind
 
 
 class Watch:
-    """One thread that follows the log for the runs of a batch, held as a context manager."""
+    """Follows the log for the runs of a batch, held as a context manager. `stop` ends the whole batch."""
 
     def __init__(self, context: Context, stop: threading.Event) -> None:
         self._most = context.settings.sprint.max_mails
+        self._mailbox = context.mailbox
+        self._key = (os.getpid(), context.home)  # a fork has none of the threads
         self._stop = stop
-        self._done = threading.Event()
         self._stops: dict[str, threading.Event] = {}
         self._flooded: set[str] = set()
         self._mails: Counter[str] = Counter()
         self._turn = threading.Lock()
-        self._events = context.mailbox.log.follow(stop=self._done)
-        self._thread = threading.Thread(target=self._follow, args=(self._events,), name="watch", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        with _turn:
+            if self._key not in _followers:
+                _followers[self._key] = _Follower(self._mailbox)
+            _followers[self._key].watches.append(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._done.set()
+        with _turn:
+            follower = _followers[self._key]
+            follower.watches.remove(self)
+            if not follower.watches:
+                follower.stop.set()
+                del _followers[self._key]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the whole batch is to end."""
+        return self._stop.is_set()
 
     def stop_of(self, run: str) -> threading.Event:
         """Return the event that ends a run; it is set when the whole batch is to end, too."""
@@ -46,9 +67,10 @@ class Watch:
         return stop
 
     def judged(self, run: str, outcome: Outcome) -> Outcome:
-        """Return the outcome of a run, named for its quota where that is why it was stopped."""
-        if run in self._flooded and outcome.status == "stopped":
-            return replace(outcome, status="quota", detail=f"more than {self._most} mails in one run (max_mails)")
+        """Return a run's outcome, with status `quota` if it was stopped because it exceeded its quota."""
+        if run in self._flooded and outcome.status == OutcomeStatus.STOPPED:
+            detail = f"more than {self._most} mails in one run (max_mails)"
+            return replace(outcome, status=OutcomeStatus.QUOTA, detail=detail)
         return outcome
 
     def end(self) -> None:
@@ -58,15 +80,38 @@ class Watch:
             for stop in self._stops.values():
                 stop.set()
 
-    def _follow(self, events: Iterator[Event]) -> None:
-        for event in events:
-            if event.kind == "run.stopped" and event.ref:
-                self.stop_of(event.ref).set()
-            elif event.kind == "mail.sent" and event.run in self._stops:
-                self._count(str(event.run))
+    def on_event(self, event: Event) -> None:
+        """Stop a run if this event asks for its end, or is one mail too many."""
+        if event.kind == Kind.RUN_STOPPED and event.ref:
+            self.stop_of(event.ref).set()
+        elif event.kind == MailKind.SENT and event.run in self._stops:
+            self._count(str(event.run))
 
     def _count(self, run: str) -> None:
         self._mails[run] += 1
         if self._most and self._mails[run] > self._most:
             self._flooded.add(run)
             self._stops[run].set()
+
+
+@dataclass
+class _Follower:
+    """One thread that follows a log and tells its watches of each event, until `stop` is set."""
+
+    mailbox: Mailbox
+    watches: list[Watch] = field(default_factory=list[Watch])
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        events = self.mailbox.log.follow(stop=self.stop)  # from here on, so that no event falls before the thread
+
+        def follow() -> None:
+            for event in events:
+                for watch in [*self.watches]:
+                    watch.on_event(event)
+
+        threading.Thread(target=follow, name="watch", daemon=True).start()
+
+
+_turn = threading.Lock()
+_followers: dict[tuple[int, Path], _Follower] = {}

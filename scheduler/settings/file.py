@@ -1,4 +1,4 @@
-"""`team.toml` with the line of every key: `tomllib` gives the values, and a scanner of its tokens finds the places."""
+"""`team.toml` with the line of every key: `tomllib` parses the values, and a scanner of the tokens finds the lines."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from ...mail.errors import UsageError
 from ...mail.home import read_team_file
 from ..errors import SettingsError
+from ..problems import line_of
 
 Key = tuple[str, ...]
 _TOKEN = re.compile(
@@ -22,37 +23,35 @@ _TOKEN = re.compile(
 
 
 @dataclass(frozen=True)
-class Written:
-    """What a file says: its values as TOML gives them, and on which line each key or table begins."""
+class TomlFile:
+    """A file's values as `tomllib` returns them, and the line on which each key or table begins."""
 
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     lines: dict[Key, int] = field(default_factory=dict[Key, int])
 
     def line(self, key: Key) -> int:
         """Return the line of a key, or that of the nearest table around it."""
-        while key and key not in self.lines:
-            key = key[:-1]
-        return self.lines.get(key, 1)
+        return line_of(self.lines, key)
 
 
-def read_toml(home: Path) -> Written:
+def read_toml(home: Path) -> TomlFile:
     """Read the settings file of a team, as mail does. Raises SettingsError with the line of a mistake."""
     try:
         file = read_team_file(home)
     except UsageError as error:
         raise SettingsError(str(error)) from None
-    return Written(file.values, key_lines(file.text))
+    return TomlFile(file.values, key_lines(file.text))
 
 
 def key_lines(text: str) -> dict[Key, int]:
-    """Find the line of every key and table in valid TOML; of several with one name, the first."""
+    """Find the line of every key and table in valid TOML; the first line if a table is written several times."""
     scanner = _Scanner(text)
     scanner.document()
     return scanner.lines
 
 
 class _Scanner:
-    """One pass over the tokens of a TOML document that is known to be valid."""
+    """Makes one pass over the tokens of a valid TOML document."""
 
     def __init__(self, text: str) -> None:
         self.lines: dict[Key, int] = {}
@@ -82,7 +81,7 @@ class _Scanner:
         return key
 
     def _key(self, table: Key) -> Key:
-        """Read `a.b."c d"`, and note the line for it and for every table that it makes on the way."""
+        """Read `a.b."c d"`, and record the line of it and of every table that it creates."""
         key = table
         while True:
             key = (*key, _name(self._word))
@@ -106,13 +105,13 @@ class _Scanner:
             while self._word and self._word not in ",]}\n":
                 self._next()
 
-    def _many(self, end: str, one: Callable[[], None]) -> None:
+    def _many(self, end: str, read_entry: Callable[[], None]) -> None:
         self._next()
         while self._word != end:
             if self._word in ",\n":
                 self._next()
             else:
-                one()
+                read_entry()
         self._next()
 
 
@@ -125,5 +124,5 @@ def _tokens(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _name(token: str) -> str:
-    """Return the key that a token writes, quoted or bare."""
+    """Return the key of a token, quoted or bare."""
     return next(iter(tomllib.loads(f"{token} = 0"))) if token[0] in "\"'" else token

@@ -1,7 +1,7 @@
-"""The team's settings: `.team/team.toml`, `TEAM_…` variables and flags, each key with a default and a known origin.
+"""The team's settings: `.team/team.toml`, `TEAM_…` variables and flags. Every key has a default and a known origin.
 
-Whatever is wrong is said at once, by name and place; a setting that nobody knows is refused, not ignored. Spans of
-time are seconds, sizes are bytes; files and folders are absolute, and count from the folder that holds `.team`.
+All mistakes are reported at once, each with its place; an unknown setting is an error. Durations are in seconds and
+sizes in bytes. Paths are absolute once read, and relative ones start from the folder that holds `.team`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ...mail.directory import EVERYBODY, PROGRAMS
 from ...mail.units import byte_count, crontab, seconds, size, span
 from ..errors import SettingsError
-from ..problems_settings import Fields, problem
-from .file import Key, Written, read_toml
+from .file import Key, TomlFile, read_toml
+from .problems import Fields, problem
 from .text import Origin, environment, flagged
 
 DEFAULT = "default"
@@ -86,7 +86,7 @@ class _Table(BaseModel):
 
 
 class TeamSettings(_Table):
-    """`[team]`: where a sprint starts, whom it tells, who plays, and whether it lands by itself."""
+    """`[team]`: the base branch, the human's name, the default agent, and whether a sprint lands on its own."""
 
     base: Annotated[str, AfterValidator(_branch)] = "main"
     human: Name = "you"
@@ -95,7 +95,7 @@ class TeamSettings(_Table):
 
 
 class AgentSettings(_Table):
-    """`[agents.NAME]`: a command, a folder of patches (`replay`), or a script that needs no model (`scripted`)."""
+    """`[agents.NAME]`: a command, a folder of patches (`replay`), or a script without a model (`scripted`)."""
 
     kind: Literal["command", "replay", "scripted"] = "command"
     command: Command | None = None
@@ -112,14 +112,14 @@ class AgentSettings(_Table):
         if needed and getattr(self, needed) is None:
             example = 'folder = "patches"' if needed == "folder" else 'command = ["my-agent", "--print"]'
             raise ValueError(f'says no {needed}, which kind "{self.kind}" needs: write {example}')
-        for other in ("command", "folder"):
-            if other != needed and getattr(self, other) is not None:
-                raise ValueError(f'says {other}, which kind "{self.kind}" has no use for; leave it out')
+        for name in ("command", "folder"):
+            if name != needed and getattr(self, name) is not None:
+                raise ValueError(f'says {name}, which kind "{self.kind}" has no use for; leave it out')
         return self
 
 
 class SprintSettings(_Table):
-    """`[sprint]`: in which mode, how many at once, how often, and when to give up. `max_wakes` 0: thrice the roster."""
+    """`[sprint]`: mode, concurrency, schedule and limits. `max_wakes` 0 means three times the size of the roster."""
 
     parallel: Parallel = "always"
     sequential_only: tuple[Sprint, ...] = ()
@@ -136,7 +136,7 @@ class SprintSettings(_Table):
 
 
 class GateSettings(_Table):
-    """`[gates.NAME]`: a command judged by its exit code, or by the JSON number `key` that it prints."""
+    """`[gates.NAME]`: a command that passes by its exit code, or by the number `key` in the JSON that it prints."""
 
     command: Command
     timeout: Limit = 600.0
@@ -151,7 +151,7 @@ class GateSettings(_Table):
 
 
 class Settings(_Table):
-    """All settings of a team. Without any `[agents]` they hold, but nobody can be launched."""
+    """All settings of a team. They are valid without any `[agents]`, but then nobody can be launched."""
 
     team: TeamSettings = TeamSettings()
     agents: Mapping[Name, AgentSettings] = {}
@@ -162,87 +162,88 @@ class Settings(_Table):
 
 @dataclass(frozen=True)
 class Loaded:
-    """The settings in force, and for each dotted key where its value comes from."""
+    """The settings in force, and the origin of each dotted key."""
 
     settings: Settings
     origins: Mapping[str, Origin]
 
     def document(self) -> dict[str, dict[str, Any]]:
-        """Return every key with its value in force and where that comes from, as the JSON object of `team config`."""
+        """Return every key with its value and origin, as `team config` prints them in JSON."""
         values = {".".join(key): value for key, value in _leaves(self.settings.model_dump())}
         return {key: {"value": values[key], "from": origin.where} for key, origin in self.origins.items()}
 
 
 def read_settings(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Loaded:
-    """Read the settings of the team in `home`. `flags` are dotted keys with what was written behind the flag.
+    """Read the settings of the team in `home`. `flags` maps dotted keys to the text given with the flag.
 
-    A flag beats the environment, that the file, that the default; an empty variable says nothing. Raises SettingsError
-    with everything that is wrong.
+    A flag overrides the environment, which overrides the file, which overrides the default; an empty variable is
+    ignored. Raises SettingsError with everything that is wrong.
     """
-    written = read_toml(home)
-    values: dict[str, Any] = _tuples(written.values)
-    told = {key: Origin(value, f"team.toml:{written.line(key)}") for key, value in _leaves(values)}
+    file = read_toml(home)
+    values: dict[str, Any] = _tuples(file.values)
+    origins = {key: Origin(value, f"team.toml:{file.line(key)}") for key, value in _leaves(values)}
     for layer in (environment(environ, values, _fields), flagged(flags or {}, _fields)):
         for key, (value, origin) in layer.items():
-            _put(values, told, key, value)
-            told[key] = origin
-    settings = _validated(values, written, told, home.absolute().parent)
-    return Loaded(settings, _origins(settings, told))
+            _put(values, origins, key, value)
+            origins[key] = origin
+    settings = _validated(values, file, origins, home.absolute().parent)
+    return Loaded(settings, _all_origins(settings, origins))
 
 
-def _put(values: dict[str, Any], told: dict[Key, Origin], key: Key, value: Any) -> None:
-    """Set one value; a new rhythm takes the place of the other kind that was written further down."""
+def _put(values: dict[str, Any], origins: dict[Key, Origin], key: Key, value: Any) -> None:
+    """Set one value; `every` replaces a `cron` that the file sets, and the other way round."""
     table = values
     for name in key[:-1]:
         inner: Any = table.setdefault(name, {})
         table = cast("dict[str, Any]", inner) if isinstance(inner, dict) else {}
     table[key[-1]] = value
-    for one, other in (("every", "cron"), ("cron", "every")):
-        if key == ("sprint", one) and (place := told.get(("sprint", other))) and place.where.startswith("team.toml"):
-            table.pop(other, None)
-            del told["sprint", other]
+    rivals: dict[Key, str] = {("sprint", "every"): "cron", ("sprint", "cron"): "every"}
+    rival = rivals.get(key, "")
+    if (origin := origins.get(("sprint", rival))) and origin.where.startswith("team.toml"):
+        table.pop(rival, None)
+        del origins["sprint", rival]
 
 
-def _validated(values: dict[str, Any], written: Written, told: Mapping[Key, Origin], root: Path) -> Settings:
+def _validated(values: dict[str, Any], file: TomlFile, origins: Mapping[Key, Origin], root: Path) -> Settings:
     problems: list[str] = []
     try:
         settings = Settings.model_validate(values)
     except ValidationError as wrong:
-        problems = [problem(error, _place(error["loc"], written, told), _fields) for error in wrong.errors()]
+        problems = [problem(error, _place(error["loc"], file, origins), _fields) for error in wrong.errors()]
     else:
-        problems = list(_contradictions(settings, written, told))
+        problems = list(_contradictions(settings, file, origins))
         if not problems:
-            return _completed(settings, told, root)
+            return _completed(settings, origins, root)
     raise SettingsError("; ".join(sorted(dict.fromkeys(problems), key=_line)))
 
 
 def _line(problem: str) -> int:
-    found = re.match(r"team\.toml:(\d+)", problem)
-    return int(found[1]) if found else 0
+    match = re.match(r"team\.toml:(\d+)", problem)
+    return int(match[1]) if match else 0
 
 
-def _place(loc: Sequence[str | int], written: Written, told: Mapping[Key, Origin]) -> str:
-    """Say where a key was written: its own origin, else the nearest table in the file."""
+def _place(loc: Sequence[str | int], file: TomlFile, origins: Mapping[Key, Origin]) -> str:
+    """Return where a key was written: its own origin, else the nearest table in the file."""
     key = tuple(str(part) for part in loc)
     for length in range(len(key), 0, -1):
-        if origin := told.get(key[:length]):
+        if origin := origins.get(key[:length]):
             return origin.where
-    return f"team.toml:{written.line(key)}"
+    return f"team.toml:{file.line(key)}"
 
 
-def _contradictions(settings: Settings, written: Written, told: Mapping[Key, Origin]) -> Iterator[str]:
-    """Find settings that are well alone and wrong together."""
-    if ("sprint", "every") in told and ("sprint", "cron") in told:
-        yield f"{told['sprint', 'cron'].where}: sprint.cron and sprint.every are both set; keep one"
+def _contradictions(settings: Settings, file: TomlFile, origins: Mapping[Key, Origin]) -> Iterator[str]:
+    """Find settings that contradict each other."""
+    if ("sprint", "every") in origins and ("sprint", "cron") in origins:
+        yield f"{origins['sprint', 'cron'].where}: sprint.cron and sprint.every are both set; keep one"
     agent, agents = settings.team.agent, settings.agents
-    if agents and agent not in agents and ("team", "agent") in told:
+    if agents and agent not in agents and ("team", "agent") in origins:
         error = {"type": "unknown_agent", "loc": ("team", "agent"), "input": agent, "ctx": {"known": sorted(agents)}}
-        yield problem(error, _place(("team", "agent"), written, told), _fields)
+        yield problem(error, _place(("team", "agent"), file, origins), _fields)
 
 
-def _completed(settings: Settings, told: Mapping[Key, Origin], root: Path) -> Settings:
-    """Let a cron line stand instead of the default rhythm, and make files and folders absolute."""
-    if settings.sprint.cron is not None and ("sprint", "every") not in told:
+def _completed(settings: Settings, origins: Mapping[Key, Origin], root: Path) -> Settings:
+    """Drop the default of `every` if `cron` is set, and make paths absolute."""
+    if settings.sprint.cron is not None and ("sprint", "every") not in origins:
         settings = settings.model_copy(update={"sprint": settings.sprint.model_copy(update={"every": None})})
     agents = {
         name: agent.model_copy(
@@ -258,7 +259,7 @@ def _absolute(path: str | None, root: Path) -> str | None:
 
 
 def _fields(key: Key) -> Fields:
-    """Return the settings that the table `key` may hold, by name, each with its type; None where any name will do."""
+    """Return the settings that the table `key` may hold, name to type; None if it may hold any name."""
     if not key:
         return {name: field.annotation for name, field in Settings.model_fields.items()}
     tables = {"team": TeamSettings, "sprint": SprintSettings, "agents": AgentSettings, "gates": GateSettings}
@@ -269,7 +270,7 @@ def _fields(key: Key) -> Fields:
 
 
 def _tuples(value: Any) -> Any:
-    """Make TOML's lists what frozen settings hold."""
+    """Convert TOML's lists to tuples, for frozen settings."""
     if isinstance(value, dict):
         return {name: _tuples(item) for name, item in cast("dict[str, Any]", value).items()}
     return tuple(map(_tuples, cast("list[Any]", value))) if isinstance(value, list) else value
@@ -283,10 +284,10 @@ def _leaves(values: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, A
             yield (*above, name), value
 
 
-def _origins(settings: Settings, told: Mapping[Key, Origin]) -> dict[str, Origin]:
-    """Give every key in force its origin, in the order of the settings; defaults are written as in the file."""
+def _all_origins(settings: Settings, origins: Mapping[Key, Origin]) -> dict[str, Origin]:
+    """Return the origin of every key, in the order of the settings; defaults are formatted as in a file."""
     return {
-        ".".join(key): told.get(key) or Origin(_spelled(key[-1], value), DEFAULT)
+        ".".join(key): origins.get(key) or Origin(_spelled(key[-1], value), DEFAULT)
         for key, value in _leaves(settings.model_dump())
     }
 

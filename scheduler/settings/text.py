@@ -1,4 +1,4 @@
-"""Settings that come as text, from the environment and from flags, turned into what the file would say."""
+"""Settings from the environment and from flags: text, parsed into the values that the file would hold."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, cast, get_args, get_origin
 
+from ...mail.nearest import suggestion
 from ..errors import SettingsError
-from ..problems_settings import Fields, nearest
 from .file import Key
+from .problems import Fields
 
 FieldsOf = Callable[[Key], Fields]
 _NAMED = frozenset({"agents", "gates"})
@@ -27,8 +28,11 @@ class Origin(NamedTuple):
 def environment(
     environ: Mapping[str, str], values: Mapping[str, Any], fields: FieldsOf
 ) -> dict[Key, tuple[Any, Origin]]:
-    """Read `TEAM_SPRINT_MAX_PARALLEL`, `TEAM_AGENTS_SHELL_TIMEOUT` …; the agents and gates are those of the file."""
-    found: dict[Key, tuple[Any, Origin]] = {}
+    """Read `TEAM_SPRINT_MAX_PARALLEL`, `TEAM_AGENTS_SHELL_TIMEOUT` …; only agents and gates of the file have any.
+
+    Raises SettingsError for a command that no shell could split into words.
+    """
+    settings: dict[Key, tuple[Any, Origin]] = {}
     tables: list[Key] = [("team",), ("sprint",)]
     tables += [(table, name) for table in sorted(_NAMED) for name in _names(values, table)]
     for table in tables:
@@ -36,22 +40,22 @@ def environment(
             variable = "_".join(("TEAM", *(re.sub(r"\W|[.-]", "_", part).upper() for part in (*table, name))))
             if text := environ.get(variable, "").strip():
                 where = f"environment {variable}"
-                found[*table, name] = (_value(text, name, kind, where), Origin(text, where))
-    return found
+                settings[*table, name] = (_value(text, name, kind, where), Origin(text, where))
+    return settings
 
 
 def flagged(flags: Mapping[str, str], fields: FieldsOf) -> dict[Key, tuple[Any, Origin]]:
-    """Read flags by the dotted key that each one sets. Raises SettingsError for a key that there is not."""
-    found: dict[Key, tuple[Any, Origin]] = {}
+    """Read flags, each given as the dotted key that it sets. Raises SettingsError for an unknown key."""
+    settings: dict[Key, tuple[Any, Origin]] = {}
     for dotted, text in flags.items():
         table, _, name = dotted.rpartition(".")
         first, _, rest = table.partition(".")
         key: Key = (first, rest) if first in _NAMED else (table,)
         known = fields(key) or {}
         if name not in known:
-            raise SettingsError(f"flag: {dotted} is no setting{nearest(name, known)}")
-        found[*key, name] = (_value(text, name, known[name], "flag"), Origin(text, "flag"))
-    return found
+            raise SettingsError(f"flag: {dotted} is no setting{suggestion(name, known)}")
+        settings[*key, name] = (_value(text, name, known[name], "flag"), Origin(text, "flag"))
+    return settings
 
 
 def _names(values: Mapping[str, Any], table: str) -> list[str]:
@@ -60,7 +64,7 @@ def _names(values: Mapping[str, Any], table: str) -> list[str]:
 
 
 def _value(text: str, name: str, kind: Any, where: str) -> Any:
-    """Turn text into the value of a kind: plain text stays, words and commas make a list, the rest is TOML."""
+    """Parse text as a value of a type: text stays as it is, a list is split at blanks and commas, the rest is TOML."""
     kinds = _alternatives(kind)
     if tuple in kinds and text.startswith("["):
         return _toml(text)
@@ -75,7 +79,7 @@ def _value(text: str, name: str, kind: Any, where: str) -> Any:
 
 
 def _alternatives(kind: Any) -> set[Any]:
-    """Return what a type may be, its lists and literals by their name alone, and without None."""
+    """Return the alternatives of a type, without None and parameters: `tuple` for a list, `str` for a literal."""
     origin = get_origin(kind)
     if origin in {Union, UnionType}:
         return set[Any]().union(*map(_alternatives, get_args(kind)))

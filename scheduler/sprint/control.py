@@ -1,4 +1,4 @@
-"""What a person may tell the scheduler while it works: end a run, let a held patch land."""
+"""What a person may do to the scheduler while it works: stop a run, pause, resume, let a held patch land."""
 
 from __future__ import annotations
 
@@ -7,42 +7,60 @@ from ...mail.log.event import Draft, derived_id
 from ...personas.running.sweep import within_run
 from ..context import Context
 from ..errors import NoSuchRun
+from ..kinds import Kind, PatchStatus, RunStatus
 from ..state.dispatches import under_way
-from ..state.facts import OPEN, Patch, Run
+from ..state.facts import Patch, Run
 
-_SHORTEST = 4
+_SHORTEST = 4  # characters of a run's id
+
+
+def by_people_only(command: str) -> None:
+    """Raise UsageError if an agent's run uses a command for people, even one that cleared its environment."""
+    if within_run():
+        raise UsageError(f"`{command}` can only be used by a person, not from an agent's run; ask by mail")
 
 
 def stop_run(context: Context, name: str, sender: str) -> Run:
-    """Ask for the end of an open run, of the sprint or of a dispatch, by its id, its beginning, or its persona.
+    """Ask for the end of an open run of the sprint or of a dispatch; return the run.
 
-    Raises NoSuchRun.
+    `name` is its id, the beginning of its id, or its persona; `sender` is who asks. Raises NoSuchRun.
     """
-    runs = [run for run in context.state().runs if run.status == OPEN] + under_way(context.mailbox.projections)
-    found = [run for run in runs if _named(run.id, run.persona, name)]
-    if len(found) != 1:
+    runs = [run for run in context.state().runs if run.status == RunStatus.OPEN]
+    runs += under_way(context.mailbox.projections)
+    matches = [run for run in runs if _matches(run.id, run.persona, name)]
+    if len(matches) != 1:
         known = ", ".join(f"{run.persona} ({run.id[:8]})" for run in runs) or "none"
-        raise NoSuchRun(f"{name!r} names {len(found)} open runs; open are: {known}")
-    context.append([Draft("run.stopped", sender, ref=found[0].id, id=derived_id("run.stopped", found[0].id))])
-    return found[0]
-
-
-def by_people_only(what: str) -> None:
-    """Raise UsageError where an agent asks for what is for people, be it with an environment washed clean."""
-    if within_run():
-        raise UsageError(f"{what} is for people, not for runs; ask the human by mail")
+        raise NoSuchRun(f"{name!r} names {len(matches)} open runs; open are: {known}")
+    (run,) = matches
+    context.append([Draft(Kind.RUN_STOPPED, sender, ref=run.id, id=derived_id(Kind.RUN_STOPPED, run.id))])
+    return run
 
 
 def approve_patch(context: Context, name: str, sender: str) -> Patch:
-    """Let a held patch land, named by its run or its persona. Raises NoSuchRun."""
-    held = context.state().of("held")
-    found = [patch for patch in held if _named(patch.run, patch.persona, name)]
-    if len(found) != 1:
+    """Let a held patch land; return the patch.
+
+    `name` is the id of its run, the beginning of that id, or its persona; `sender` is who approves. Raises NoSuchRun.
+    """
+    held = context.state().of(PatchStatus.HELD)
+    matches = [patch for patch in held if _matches(patch.run, patch.persona, name)]
+    if len(matches) != 1:
         known = ", ".join(f"{patch.persona} ({patch.run[:8]})" for patch in held) or "none"
-        raise NoSuchRun(f"{name!r} names {len(found)} held patches; held are: {known}")
-    context.append([Draft("patch.approved", sender, ref=found[0].run, id=derived_id("patch.approved", found[0].run))])
-    return found[0]
+        raise NoSuchRun(f"{name!r} names {len(matches)} held patches; held are: {known}")
+    (patch,) = matches
+    own = derived_id(Kind.PATCH_APPROVED, patch.run)
+    context.append([Draft(Kind.PATCH_APPROVED, sender, ref=patch.run, id=own)])
+    return patch
 
 
-def _named(id: str, persona: str, name: str) -> bool:
+def pause(context: Context, sender: str) -> None:
+    """Let the scheduler start nothing more; runs that are open go on to their end."""
+    context.append([Draft(Kind.SCHEDULER_PAUSED, sender)])
+
+
+def resume(context: Context, sender: str) -> None:
+    """Let the scheduler start runs again."""
+    context.append([Draft(Kind.SCHEDULER_RESUMED, sender)])
+
+
+def _matches(id: str, persona: str, name: str) -> bool:
     return name == persona or (len(name) >= _SHORTEST and id.startswith(name))

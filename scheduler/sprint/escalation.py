@@ -10,7 +10,7 @@ from ...mail.log.event import Draft, derived_id
 from ...mail.units import counted
 from ..context import Context
 from ..errors import BranchMoved
-from ..landing.base import land
+from ..landing.base import fast_forward_base
 from ..landing.integrate import gates_of
 from ..state.facts import Run
 from ..state.sprints import State
@@ -133,7 +133,7 @@ def _taken(context: Context, state: State, found: Summary) -> Iterator[str]:
             yield f"  scheduler land {found.sprint}        takes it all the same"
             return
         try:
-            branch, commit, _ = land(context, state, found.sprint)
+            branch, commit, _ = fast_forward_base(context, state, found.sprint)
             yield f"{branch} was moved to it, {commit[:12]} (auto_land)."
         except BranchMoved as error:
             yield f"It was not taken over by itself: {error}."

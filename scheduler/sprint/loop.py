@@ -7,6 +7,7 @@ from dataclasses import replace
 from ..errors import Stopped
 from ..state.summary import Summary, summary
 from .decide import StartRequest
+from .plan import waiting
 from .tick import Ticker
 
 
@@ -21,7 +22,7 @@ def run_sprint(ticker: Ticker, request: StartRequest) -> Summary | None:
         state = ticker.read()
         plan = ticker.plan(request, state)
         if plan.wait_until and not plan.idle:
-            ticker.tell(plan)
+            ticker.listener(waiting(plan))
             pause = (plan.wait_until - ticker.context.clock.now()).total_seconds()
             if ticker.dispatcher.stop.wait(max(0.0, pause)):
                 break

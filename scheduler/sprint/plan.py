@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ..kinds import Mode
+from ..progress import Progress
 from ..runs.launch import Launch
 from ..state.facts import Patch, Run
 
@@ -81,3 +82,28 @@ class TickPlan:
             "idle": self.idle,
             "notes": [*self.notes],
         }
+
+
+@dataclass(frozen=True)
+class TickPlanned(Progress):
+    """A tick is decided and about to be carried out, or has nothing to do."""
+
+    plan: TickPlan
+
+
+@dataclass(frozen=True)
+class Waiting(Progress):
+    """The sprint waits until the next retry is due."""
+
+    plan: TickPlan
+
+
+def planned(plan: TickPlan) -> TickPlanned:
+    """Return what a listener is told of a tick before it is carried out."""
+    text = f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}: {len(plan.launches)} to run"
+    return TickPlanned(plan.idle or text, plan)
+
+
+def waiting(plan: TickPlan) -> Waiting:
+    """Return what a listener is told of a plan that waits for a retry."""
+    return Waiting(f"waiting until {plan.wait_until:%H:%M:%S}Z", plan)

@@ -5,8 +5,7 @@ State is read anew after each part that changed it, so a tick that was cut off a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,16 +13,17 @@ from ...mail.log.event import Draft, derived_id
 from ...personas.running.sweep import sweep
 from ..context import Context
 from ..errors import NotReady
-from ..landing.integrate import Integration, integrate, settled
+from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate
 from ..landing.record import record
 from ..leader import myself
+from ..progress import Listener, silent
 from ..runs.batch import BatchRunner
 from ..runs.run import Batch
 from ..state.facts import OPEN, Sprint
 from ..state.sprints import State
 from . import escalation, idle
 from .decide import StartRequest, decide
-from .plan import TickPlan
+from .plan import TickPlan, planned, waiting
 from .start import beginning, rehearsed
 
 
@@ -38,7 +38,7 @@ class Done:
 
 @dataclass
 class Ticker:
-    """Carries ticks out. `tell` hears of plans and weaves as they happen; `seen` digests settings and roster.
+    """Carries ticks out. `listener` is told of plans and weaves as they happen; `seen` digests settings and roster.
 
     `head` is the log's last event before the state was read, for `idle`.
     """
@@ -46,7 +46,7 @@ class Ticker:
     context: Context
     dispatcher: BatchRunner
     base: str | None = None
-    tell: Callable[[TickPlan | Integration | str], object] = field(default=lambda _: None)
+    listener: Listener = silent
     seen: str = ""
     head: int = -1
 
@@ -83,7 +83,7 @@ class Ticker:
         plan = rehearsed(self.context, plan)
         self.context.append(escalation.drafts(self.context, state, plan))
         self.context.mailbox.bounce()
-        self.tell(plan)
+        self.listener(planned(plan))
         self._launch(plan, state)
         closing = escalation.closing(self.context, self.context.state(whole=False), plan) if plan.finish else []
         self.context.append([_ticked(plan), *closing])
@@ -100,7 +100,7 @@ class Ticker:
             raise NotReady("; ".join(troubles))
 
     def _idle(self, plan: TickPlan, state: State, request: StartRequest) -> Done:
-        self.tell(plan)
+        self.listener(waiting(plan) if plan.wait_until else planned(plan))
         if state.paused or state.sprint is None:
             done = idle.idle(plan.idle or "", None if state.paused else request.until, self.seen, self.head)
         else:
@@ -133,11 +133,11 @@ class Ticker:
         if plan.lost:
             self._lose(plan)
         if not plan.weave:
-            settled(self.context, sprint)
+            ensure_branch(self.context, sprint)
             return None
-        integration = integrate(self.context, state, plan.weave, self.dispatcher.stop, self.tell)
-        record(self.context, state, integration)
-        self.tell(integration)
+        integration = integrate(self.context, state, plan.weave, self.dispatcher.stop, self.listener)
+        record(self.context, integration)
+        self.listener(PatchesWoven(f"weave: {len(integration.woven.landed)} landed", integration))
         return integration
 
     def _lose(self, plan: TickPlan) -> None:
@@ -159,7 +159,7 @@ class Ticker:
         sprint = _open_sprint(state)
         spent = (self.context.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
         left = max(1.0, self.context.settings.sprint.deadline - spent)
-        base = settled(self.context, sprint)
+        base = ensure_branch(self.context, sprint)
         self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left))
 
 

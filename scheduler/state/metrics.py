@@ -10,7 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from ...mail.clock import rfc3339
-from ..kinds import Mode
+from ...mail.kinds import MailKind
+from ...mail.log.log import Log
+from ..kinds import Kind, Mode
 from .facts import OPEN, PENDING, Patch, Run, Sprint
 from .sprints import State
 
@@ -175,6 +177,20 @@ def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int
         _resolutions(patches.values()), _shares(sprint, bars), _comparison(state, sprint, wall), bars,
         _boundaries(sprint, bars), nodes, _links(state, sprint, nodes), dict(mails or {}),
     )  # fmt: skip
+
+
+def count_mails(log: Log, state: State, sprint: Sprint) -> dict[str, int]:
+    """Count the messages sent between a sprint's start and its end by type, the most frequent type first."""
+    before = max((each.ended for each in state.sprints if each.number < sprint.number), default=0)
+    counts, within = Counter[str](), False
+    for event in log.read(before):
+        if event.kind == Kind.SPRINT_STARTED:
+            within = event.data.get("sprint") == sprint.number
+        elif sprint.ended and event.seq >= sprint.ended:
+            break
+        elif within and event.kind == MailKind.SENT:
+            counts[str(event.data.get("type") or "note")] += 1
+    return dict(counts.most_common())
 
 
 def _between(since: str, until: str) -> float:

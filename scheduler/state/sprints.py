@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any, ClassVar, Self
 
 from ...mail.query.rows import Projections
+from ..errors import NoSuchRun
 from .facts import LOST, OPEN, PENDING, Fact, Mail, Patch, Run, Sprint, Weave
 
 _UNUSABLE = frozenset({"timeout", "quota", "stopped", LOST})  # ends after which half a change may lie there
@@ -88,6 +89,18 @@ def state_of(projections: Projections, roster: Sequence[str], *, whole: bool = T
     for row in projections.rows("unread", roster=list(roster)):
         unread.setdefault(row["persona"], []).append(Mail(**row))
     return replace(fold(found), unread={persona: tuple(mail) for persona, mail in unread.items()})
+
+
+def sprint_numbered(state: State, number: int | None) -> Sprint:
+    """Return a sprint by its number, the last one if the number is None. Raises NoSuchRun."""
+    if not state.sprints:
+        raise NoSuchRun("no sprint yet; scheduler sprint starts one")
+    if number is None:
+        return state.sprints[-1]
+    for sprint in state.sprints:
+        if sprint.number == number:
+            return sprint
+    raise NoSuchRun(f"no sprint {number}; the last is {state.number}, scheduler history lists all")
 
 
 def fold(facts: Iterable[Fact]) -> State:

@@ -10,7 +10,7 @@ from .facts import Sprint
 from .sprints import State
 
 CONVERGED = "converged"
-_APART = {"outcome", "patches", "held"}
+_APART = {"outcome", "patches", "held", "started"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Summary:
     outcome: str | None
     patches: int = 0
     held: tuple[str, ...] = ()
+    started: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return the documented JSON object."""
@@ -55,5 +56,5 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
         sprint.number, sprint.mode, sprint.ticks, sprint.outcome == CONVERGED, sprint.branch,
         tuple(dict.fromkeys(patch.persona for patch in landed)), tuple(aside),
         sum(patch.status == "conflicted" for patch in patches), len(runs), seconds, sprint.outcome,
-        len(landed), tuple(held),
+        len(landed), tuple(held), sprint.started,
     )  # fmt: skip

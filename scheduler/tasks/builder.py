@@ -1,4 +1,4 @@
-"""Tasks made in Python, as the dispatcher's documents show it: one method for each kind of typed input."""
+"""Tasks made in Python: one method for each kind of typed input."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .task import Task
 
 
 class TaskBuilder:
-    """Makes tasks. Each method raises pydantic's ValidationError for a value that no task takes.
+    """Makes tasks. Each method raises pydantic's ValidationError for a value that a task does not take.
 
-    `more` are further fields of Task: `priority`, `timeout_seconds`, `retries`, `files` and so on.
+    `more` are further fields of Task, such as `priority`, `timeout_seconds`, `retries` and `files`.
     """
 
-    def create_coder_task(  # noqa: PLR0917 - the order of the documents
+    def create_coder_task(  # noqa: PLR0917 - the published order
         self,
         task_id: str,
         description: str,
@@ -26,7 +26,7 @@ class TaskBuilder:
         dependencies: Iterable[str] = (),
         **more: Any,
     ) -> Task:
-        """Make a task for `coder`: write the module `output_path`, as its contract describes it."""
+        """Make a task for `coder`: write the module `output_path` as the contract describes it."""
         input_data = {
             "contract_description": contract_description,
             "node_type": node_type,
@@ -48,7 +48,7 @@ class TaskBuilder:
         dependencies: Iterable[str] = (),
         **more: Any,
     ) -> Task:
-        """Make a task for `debug`: find the cause of a problem in the files that it shows in."""
+        """Make a task for `debug`: find the cause of a problem in the affected files."""
         input_data = {
             "problem_description": problem_description,
             "affected_files": list(affected_files),

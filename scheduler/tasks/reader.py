@@ -1,6 +1,6 @@
-"""`tasks.json` from outside: read so that it cannot hurt, and checked as a whole before anything starts.
+"""`tasks.json`: read strictly, and checked as a whole before anything starts.
 
-Everything that is wrong is said at once, each in one line that begins with its place or names the task.
+All problems are reported at once, each in one line that begins with its place or names the task.
 """
 
 from __future__ import annotations
@@ -9,40 +9,45 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from ..errors import InvalidTasks
-from ..problems import Problems, shown, where
+from ..problems import Path, Problems, shown
 from .graph import circle_text, cycles, depending, unknown_dependencies, unknown_text
-from .references import Reference, find_references, has_reference
+from .references import find_references, has_reference
 from .strict import MAX_BYTES, read_json
 from .task import EVERY_OTHER, MAX_TASKS, DispatchConfig, DispatchInput, Task, read_table, too_many
 from .typed import check_typed
 
-_PIECE = 1 << 16
-_NOTHING = "tasks: is empty; there is nothing to dispatch"
+_CHUNK = 1 << 16
+_NO_TASKS = "is empty; there is nothing to dispatch"
 
 
-class _Given(NamedTuple):
-    """A task as far as it can be read, so that one mistake in it does not hide the others; `place` is its index."""
+class _Outline(NamedTuple):
+    """The readable parts of a task, so that one mistake does not hide others; `position` is its index in the file."""
 
-    place: int
+    position: int
     task_id: str
     agent: str
+    agent_key: str
     description: str
     input_data: Mapping[str, Any] | None
     dependencies: tuple[str, ...]
 
+    def path(self, *parts: str | int) -> Path:
+        """Return the path of a value in this task."""
+        return ("tasks", self.position, *parts)
+
 
 def read_limited(stream: BinaryIO, most: int = MAX_BYTES) -> bytes:
-    """Read a stream to its end, but no more than one byte past the cap, which is what `read_input` refuses."""
-    pieces: list[bytes] = []
+    """Read a stream to its end, or to one byte beyond `most`, which `read_input` refuses as too large."""
+    chunks: list[bytes] = []
     left = most + 1
-    while left and (piece := stream.read(min(left, _PIECE))):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)
+    while left and (chunk := stream.read(min(left, _CHUNK))):
+        chunks.append(chunk)
+        left -= len(chunk)
+    return b"".join(chunks)
 
 
 def read_input(data: bytes, personas: Collection[str]) -> DispatchInput:
-    """Read `tasks.json`, whose agents have to be among `personas`. Raises InvalidTasks with all that is wrong."""
+    """Read `tasks.json`, whose tasks are for `personas`. Raises InvalidTasks with all problems."""
     raw = read_json(data)
     if not isinstance(raw, dict):
         raise InvalidTasks(['the input must be an object: {"tasks": […], "config": {…}}'])
@@ -50,16 +55,16 @@ def read_input(data: bytes, personas: Collection[str]) -> DispatchInput:
 
 
 def input_from(raw: Mapping[str, Any], personas: Collection[str]) -> DispatchInput:
-    """Make a dispatch's input of what `read_json` gave. Raises InvalidTasks with all that is wrong."""
+    """Validate what `read_json` returned as a dispatch's input. Raises InvalidTasks with all problems."""
     problems = Problems()
     for name in raw:
         if name not in DispatchInput.model_fields:
-            problems.add(f"{where((name,))}: is no field of the input", name, DispatchInput.model_fields)
+            problems.add_at((name,), "is no field of the input", name, DispatchInput.model_fields)
     items = _items(raw, problems)
-    tasks = [read_table(Task, item, ("tasks", place), problems, "a task") for place, item in enumerate(items)]
+    tasks = [read_table(Task, item, ("tasks", index), problems, "a task") for index, item in enumerate(items)]
     config = read_table(DispatchConfig, raw.get("config", {}), ("config",), problems, "the config")
-    given = [found for place, item in enumerate(items) if (found := _given(item, place))]
-    _check(given, config or DispatchConfig(), personas, problems)
+    outlines = [outline for index, item in enumerate(items) if (outline := _outline(item, index))]
+    _check(outlines, config or DispatchConfig(), personas, problems)
     problems.refuse()
     return DispatchInput(tasks=tuple(task for task in tasks if task), config=config or DispatchConfig())
 
@@ -68,99 +73,99 @@ def _items(raw: Mapping[str, Any], problems: Problems) -> list[Any]:
     tasks = raw.get("tasks")
     if not isinstance(tasks, list):
         what = "must be a list: […]" if "tasks" in raw else 'is missing: write {"tasks": […]}'
-        problems.add(f"tasks: {what}")
+        problems.add_at(("tasks",), what)
         return []
     items = cast("list[Any]", tasks)
     if not items:
-        problems.add(_NOTHING)
+        problems.add_at(("tasks",), _NO_TASKS)
     elif len(items) > MAX_TASKS:
-        problems.add(f"tasks: {too_many(len(items), MAX_TASKS)}")
+        problems.add_at(("tasks",), too_many(len(items)))
         return []
     return items
 
 
-def problems_of(found: DispatchInput, personas: Collection[str]) -> list[str]:
-    """Say what is wrong with tasks that are well one by one: together, with their typed input, and for this team."""
+def problems_of(document: DispatchInput, personas: Collection[str]) -> list[str]:
+    """Return what is wrong with valid tasks taken together, with their typed inputs, and with their personas."""
     problems = Problems()
-    given = [
-        _Given(place, task.task_id, task.agent, task.description, task.input_data, task.dependencies)
-        for place, task in enumerate(found.tasks)
+    outlines = [
+        _Outline(index, task.task_id, task.agent, "agent", task.description, task.input_data, task.dependencies)
+        for index, task in enumerate(document.tasks)
     ]
-    _check(given, found.config, personas, problems)
-    if not given:
-        problems.add(_NOTHING)
-    return problems.told()
+    _check(outlines, document.config, personas, problems)
+    if not outlines:
+        problems.add_at(("tasks",), _NO_TASKS)
+    return problems.messages()
 
 
-def _given(item: Any, place: int) -> _Given | None:
-    """Take what can be taken of a task that may be wrong; nothing of one without a name."""
+def _outline(item: Any, index: int) -> _Outline | None:
+    """Take the readable parts of a task that may be invalid; None for a task without an id."""
     if not isinstance(item, dict) or not isinstance((raw := cast("dict[str, Any]", item)).get("task_id"), str):
         return None
-    agent, told = (value if isinstance(value, str) else "" for value in (raw.get("agent"), raw.get("description")))
-    input_data, needs = raw.get("input_data", {}), raw.get("dependencies")
-    return _Given(
-        place,
+    agent_key = "persona" if "persona" in raw and "agent" not in raw else "agent"
+    agent, description = (value if isinstance(value, str) else "" for value in map(raw.get, (agent_key, "description")))
+    input_data, names = raw.get("input_data", {}), raw.get("dependencies")
+    return _Outline(
+        index,
         raw["task_id"],
         agent,
-        told,
+        agent_key,
+        description,
         cast("dict[str, Any]", input_data) if isinstance(input_data, dict) else None,
-        tuple(name for name in cast("list[Any]", needs) if isinstance(name, str)) if isinstance(needs, list) else (),
+        tuple(name for name in cast("list[Any]", names) if isinstance(name, str)) if isinstance(names, list) else (),
     )
 
 
-def _check(given: Sequence[_Given], config: DispatchConfig, personas: Collection[str], problems: Problems) -> None:
-    for task in given:
+def _check(tasks: Sequence[_Outline], config: DispatchConfig, personas: Collection[str], problems: Problems) -> None:
+    for task in tasks:
         if task.agent and task.agent not in personas:
-            path = where(("tasks", task.place, "agent"))
-            problems.add(f"{path}: there is no persona '{shown(task.agent)}'", task.agent, personas)
+            message = f"there is no persona '{shown(task.agent)}'"
+            problems.add_at(task.path(task.agent_key), message, task.agent, personas)
         if task.input_data is not None:
-            check_typed(task.agent, task.input_data, ("tasks", task.place, "input_data"), problems)
+            check_typed(task.agent, task.input_data, task.path("input_data"), problems)
     for name in config.max_per_agent:
         if name not in personas and name != EVERY_OTHER:
-            problems.add(f"config.max_per_agent: there is no persona '{shown(name)}'", name, personas)
-    _check_names(given, problems)
-    known = {task.task_id for task in given}
-    for task, name in unknown_dependencies(given):
+            problems.add_at(("config", "max_per_agent"), f"there is no persona '{shown(name)}'", name, personas)
+    _check_names(tasks, problems)
+    known = {task.task_id for task in tasks}
+    for task, name in unknown_dependencies(tasks):
         problems.add(unknown_text(task, name), name, known)
-    circles = cycles(given)
+    circles = cycles(tasks)
     for circle in circles:
         problems.add(circle_text(circle))
-    _check_references(given, known, problems, ordered=not circles)
+    _check_references(tasks, known, problems, acyclic=not circles)
 
 
-def _check_names(given: Sequence[_Given], problems: Problems) -> None:
-    """Add ids that are there twice, also where only case tells them apart: their traces could be one file."""
-    first: dict[str, _Given] = {}
-    for task in given:
-        other = first.setdefault(task.task_id.casefold(), task)
-        if other is not task:
-            why = "" if other.task_id == task.task_id else f", but for its case, as '{shown(other.task_id)}'"
-            path = where(("tasks", task.place, "task_id"))
-            problems.add(f"{path}: '{shown(task.task_id)}' is there already, at tasks[{other.place}]{why}")
+def _check_names(tasks: Sequence[_Outline], problems: Problems) -> None:
+    """Add ids that are repeated, also in another case: on some disks their traces would be the same file."""
+    first: dict[str, _Outline] = {}
+    for task in tasks:
+        earlier = first.setdefault(task.task_id.casefold(), task)
+        if earlier is not task:
+            why = "" if earlier.task_id == task.task_id else f", but for its case, as '{shown(earlier.task_id)}'"
+            message = f"'{shown(task.task_id)}' is there already, at tasks[{earlier.position}]{why}"
+            problems.add_at(task.path("task_id"), message)
 
 
-def _check_references(given: Sequence[_Given], known: Collection[str], problems: Problems, *, ordered: bool) -> None:
-    """Add references that cannot be filled. While there are circles, nobody can say what comes before what."""
-    indirect: list[tuple[_Given, Reference]] = []
-    for task in given:
+def _check_references(tasks: Sequence[_Outline], known: Collection[str], problems: Problems, *, acyclic: bool) -> None:
+    """Add references that cannot be filled. Indirect dependencies are only known in an acyclic graph."""
+    indirect: list[tuple[_Outline, str, Path]] = []
+    for task in tasks:
         if has_reference(task.description):
-            path = where(("tasks", task.place, "description"))
-            problems.add(f"{path}: references are filled in input_data only; put it there, and speak of it here")
-        for found in find_references(task.input_data):
-            path = where(("tasks", task.place, "input_data", *found.path))
-            if found.malformed:
-                problems.add(f"{path}: '{shown(found.malformed)}' is no reference; write {{{{ tasks.ID.output.KEY }}}}")
-            elif found.task not in known:
-                problems.add(f"{path}: refers to unknown task '{found.task}'", found.task, known)
-            elif found.task not in task.dependencies:
-                indirect.append((task, found))
-    if not (indirect and ordered):
+            message = "references are filled in input_data only; put it there, and speak of it here"
+            problems.add_at(task.path("description"), message)
+        for reference in find_references(task.input_data):
+            path = task.path("input_data", *reference.path)
+            if reference.malformed:
+                message = f"'{shown(reference.malformed)}' is no reference; write {{{{ tasks.ID.output.KEY }}}}"
+                problems.add_at(path, message)
+            elif reference.task not in known:
+                problems.add_at(path, f"refers to unknown task '{reference.task}'", reference.task, known)
+            elif reference.task not in task.dependencies:
+                indirect.append((task, reference.task, path))
+    if not (indirect and acyclic):
         return
-    reached = depending(given, {(task.task_id, found.task) for task, found in indirect})
-    for task, found in indirect:
-        if (task.task_id, found.task) not in reached:
-            path = where(("tasks", task.place, "input_data", *found.path))
-            problems.add(
-                f"{path}: refers to task '{found.task}', which '{shown(task.task_id)}' does not depend on; "
-                "add it to its dependencies"
-            )
+    reached = depending(tasks, {(task.task_id, target) for task, target, _ in indirect})
+    for task, target, path in indirect:
+        if (task.task_id, target) not in reached:
+            message = f"refers to task '{target}', which '{shown(task.task_id)}' does not depend on"
+            problems.add_at(path, f"{message}; add it to its dependencies")

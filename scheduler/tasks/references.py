@@ -1,6 +1,6 @@
-"""References from one task's input to another's output: `{{ tasks.<id>.output.<path> }}` in any text of the input.
+"""References from one task's input to another task's output: `{{ tasks.<id>.output.<path> }}` in any text.
 
-A reference is looked up, never evaluated, and what was put in is never looked at again: output is data.
+A reference is looked up and never evaluated, and the inserted output is not searched for references: it is data.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 from ...mail.errors import TeamMailError
-from ..problems import hint, shown, where
-from .strict import Path, flaws
+from ..problems import Path, hint, shown, where
+from .strict import flaws
 
-MAX_TEXT = 1 << 20  # characters that references put into one input
+MAX_TEXT = 1 << 20  # characters that references insert into one input
 _START = re.compile(r"\{\{\s*+tasks\.")
 _QUOTED = r"""(?:"(?:[^"\\]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"|'[^']*+')"""
 _STEP = rf"(?:\.[\w-]++|\[\s*+(?:\d++|{_QUOTED})\s*+\])"
 _STEPS = re.compile(_STEP)
 _REFERENCE = re.compile(rf"\{{\{{\s*+tasks\.([A-Za-z0-9_-]++)\.output({_STEP}*+)\s*+\}}\}}")
-_SAMPLE = 60  # characters of a malformed one that are shown
+_SAMPLE = 60  # characters of a malformed reference that are shown
 
 
 class MissingOutput(TeamMailError):
-    """A reference that cannot be filled: what it names is not there, or is too much; the message says which."""
+    """A reference cannot be filled: the value that it names does not exist or is too long; the message says which."""
 
 
 class Reference(NamedTuple):
-    """One reference as it was found: at which path of the input, to which task's output, or malformed."""
+    """One reference: its path in the input and the task whose output it names, or its malformed text."""
 
     path: Path
     task: str = ""
@@ -37,11 +37,11 @@ class Reference(NamedTuple):
 
 def references(value: Any) -> frozenset[str]:
     """Return the ids of the tasks whose output an input refers to."""
-    return frozenset(found.task for found in find_references(value) if found.task)
+    return frozenset(reference.task for reference in find_references(value) if reference.task)
 
 
 def find_references(value: Any, path: Path = ()) -> Iterator[Reference]:
-    """Go through the references of an input, also through what begins like one and is none."""
+    """Go through the references of an input, malformed ones included."""
     if isinstance(value, str):
         if "{{" in value:
             yield from _in_text(value, path)
@@ -70,10 +70,10 @@ def _in_text(text: str, path: Path) -> Iterator[Reference]:
 
 
 def filled(value: Any, outputs: Mapping[str, Any]) -> Any:
-    """Return an input with each reference replaced by what it names; what is put in is a copy.
+    """Return a copy of an input with each reference replaced by the value that it names.
 
-    A text that is one reference and nothing else becomes the value, of its own type. Within other text a value is
-    written out: text as it is, everything else as compact JSON. Raises MissingOutput.
+    A text that is a single reference becomes the value itself, of any type. Within other text, a value is inserted
+    as text, anything but text as compact JSON. Raises MissingOutput.
     """
     filling = _Filling(outputs)
     result = filling.fill(value)
@@ -84,7 +84,7 @@ def filled(value: Any, outputs: Mapping[str, Any]) -> Any:
 
 
 class _Filling:
-    """One filling of one input: `left` is how many characters may still be put in."""
+    """Fills one input; `left` is the number of characters that may still be inserted."""
 
     def __init__(self, outputs: Mapping[str, Any]) -> None:
         self.left = MAX_TEXT
@@ -148,13 +148,13 @@ def _written(step: str) -> str:
 
 
 def _inner(value: Any, step: str, name: str) -> Any:
-    """Take one step into a value. Raises MissingOutput that says what there is instead."""
+    """Take one step into a value. Raises MissingOutput, which says what exists instead."""
     missing = f"{name}{_written(step)}: there is no {shown(step)}; "
     if isinstance(value, dict):
-        held = cast("dict[str, Any]", value)
-        if step in held:
-            return held[step]
-        raise MissingOutput(missing.removesuffix("; ") + (hint(step, list(map(str, held))) or "; the object is empty"))
+        table = cast("dict[str, Any]", value)
+        if step in table:
+            return table[step]
+        raise MissingOutput(missing.removesuffix("; ") + (hint(step, list(map(str, table))) or "; the object is empty"))
     if isinstance(value, list):
         items = cast("list[Any]", value)
         if step.isdecimal() and step.isascii() and len(step) < len("1000000000") and int(step) < len(items):

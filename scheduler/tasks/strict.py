@@ -1,6 +1,7 @@
-"""JSON from strangers, read so that it cannot hurt: its size and depth are known before it is parsed.
+"""Strict JSON: its size and depth are checked before it is parsed.
 
-What some reader of the log could not take (a key twice, NaN, half a letter, integers beyond 2^53) is named by its path.
+Values that not every reader of the log can represent are reported with their path: repeated keys, NaN, unpaired
+surrogates, NUL characters, integers beyond 2^53.
 """
 
 from __future__ import annotations
@@ -13,29 +14,28 @@ from typing import Any, cast
 
 from ...mail.log.event import MAX_INTEGER
 from ..errors import InvalidTasks
-from ..problems import Problems, shown, where
+from ..problems import Path, Problems, shown, where
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 24
-Path = tuple[str | int, ...]
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_DIGITS = 17  # with its sign 2^53 has no more
+_DIGITS = 17  # of 2^53, with its sign
 _BEYOND = "is an integer beyond 2^53, which not every reader keeps; write it as text"
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
-class _Odd:
-    """What stands where a JSON value should, and what is wrong with it."""
+class _NotJson:
+    """Stands for a value that is no JSON; `what` says why."""
 
     def __init__(self, what: str) -> None:
         self.what = what
 
 
-class _Twice(dict[str, Any]):
-    """An object with a key that is written more than once."""
+class _RepeatedKey(dict[str, Any]):
+    """An object in which `key` is written more than once."""
 
-    twice = ""
+    key = ""
 
 
 def read_json(data: bytes, most: int = MAX_BYTES) -> Any:
@@ -51,7 +51,7 @@ def read_json(data: bytes, most: int = MAX_BYTES) -> Any:
         raise InvalidTasks([f"the input is not JSON: {why} (line {error.lineno}, column {error.colno})"]) from None
     problems = Problems()
     for path, what in flaws(value):
-        problems.add(f"{where(path) or 'the input'}: {what}")
+        problems.add(f"{where(path) or 'the input'}: {what}", path=path)
     problems.refuse()
     return value
 
@@ -72,7 +72,7 @@ def _text(data: bytes, most: int) -> str:
 
 
 def _is_deep(data: bytes) -> bool:
-    """Tell, without parsing, whether brackets outside of strings nest deeper than they may."""
+    """Tell, without parsing, whether brackets outside of strings nest deeper than `MAX_DEPTH`."""
     depth = 0
     for bracket in _STRING.sub(b"", data).translate(None, _NO_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
@@ -82,27 +82,27 @@ def _is_deep(data: bytes) -> bool:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) == len(pairs):
-        return found
-    marked, seen = _Twice(found), set[str]()
-    marked.twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-    return marked
+    table = dict(pairs)
+    if len(table) == len(pairs):
+        return table
+    repeated, seen = _RepeatedKey(table), set[str]()
+    repeated.key = next(key for key, _ in pairs if key in seen or seen.add(key))
+    return repeated
 
 
-def _integer(digits: str) -> int | _Odd:
-    """Read no integer so long that reading it takes time."""
-    return int(digits) if len(digits) <= _DIGITS else _Odd(_BEYOND)
+def _integer(digits: str) -> int | _NotJson:
+    """Convert an integer, unless Python would refuse its length."""
+    return int(digits) if len(digits) <= _DIGITS else _NotJson(_BEYOND)
 
 
-def _constant(word: str) -> _Odd:
-    return _Odd(f"is {word}, which JSON has not")
+def _constant(word: str) -> _NotJson:
+    return _NotJson(f"is {word}, which JSON has not")
 
 
 def flaws(value: Any, path: Path = (), depth: int = 1) -> Iterator[tuple[Path, str]]:
-    """Find what a JSON value holds that the log does not take: each with its path and what is wrong.
+    """Find the values that the log does not take: each with its path and what is wrong.
 
-    Values made by Python are looked at as well: what JSON has no word for is a flaw.
+    A value made in Python is checked as well: what JSON cannot express is a flaw.
     """
     if not isinstance(value, dict | list):
         if what := _flaw(value):
@@ -124,8 +124,8 @@ def _items(value: dict[str, Any] | list[Any]) -> Iterable[tuple[str | int, Any]]
 
 
 def _key_flaws(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, _Twice):
-        yield path, f"has the key '{shown(value.twice)}' twice; keep one"
+    if isinstance(value, _RepeatedKey):
+        yield path, f"has the key '{shown(value.key)}' twice; keep one"
     if isinstance(value, dict):
         for key in cast("dict[Any, Any]", value):
             if not isinstance(key, str):
@@ -135,7 +135,7 @@ def _key_flaws(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _flaw(value: Any) -> str:
-    """Say what is wrong with a value that holds no others, or nothing."""
+    """Return what is wrong with a value that is no container; empty if nothing is."""
     if isinstance(value, str):
         return "" if value.isascii() and "\0" not in value else _text_flaw(value)
     if value is None or isinstance(value, bool):
@@ -144,7 +144,7 @@ def _flaw(value: Any) -> str:
         return "" if -MAX_INTEGER <= value <= MAX_INTEGER else _BEYOND
     if isinstance(value, float):
         return "" if math.isfinite(value) else "is not a finite number"
-    return value.what if isinstance(value, _Odd) else f"is a {type(value).__name__}, which JSON has not"
+    return value.what if isinstance(value, _NotJson) else f"is a {type(value).__name__}, which JSON has not"
 
 
 def _text_flaw(text: str) -> str:

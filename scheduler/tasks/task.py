@@ -1,24 +1,33 @@
-"""Tasks as people and programs write them: what `tasks.json` holds, checked field by field when it is read.
+"""Tasks as people and programs write them: the models of `tasks.json`, checked field by field when it is read.
 
-What only shows when all tasks are seen together (dependencies, references, personas) is found by `task_file`.
-Spans of time are seconds; they may be written as `"30m"`.
+`reader` checks what concerns several tasks: dependencies, references, personas. Durations are in seconds and may be
+written as `"30m"`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from ...mail.globs import is_from_top
 from ...mail.units import seconds
-from ..problems import Problems, said, where
-from .strict import Path, flaws
+from ..problems import Path, Problems, explain, shown, where
+from .strict import flaws
 
-MAX_TASKS = 100_000
-MAX_LIST = 10_000  # names in one list
-EVERY_OTHER = "*"  # in `max_per_agent`, whoever is not named there
+MAX_TASKS = 10_000
+EVERY_OTHER = "*"  # in `max_per_agent`: every persona that is not named there
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _INDEX = re.compile(r"dispatch-\d+_\d+.*", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -39,29 +48,24 @@ def _path(value: str) -> str:
 
 
 def _glob(value: str) -> str:
-    steps = value.removesuffix("/").split("/")
-    if not value or value[0] in ":!" or "\\" in value or {"", ".", ".."} & set(steps) or _CONTROL.search(value):
+    if not is_from_top(value):
         raise ValueError("must be a glob from the top of the repository, as src/** or *.md")
     return value
 
 
-def _listed(most: int) -> BeforeValidator:
-    """Take JSON's list for a tuple, if it is no longer than anybody could mean."""
-
-    def listed(value: Any) -> Any:
-        if not isinstance(value, list | tuple | dict):
-            return value
-        held = cast("list[Any]", value)
-        if len(held) > most:
-            raise ValueError(too_many(len(held), most))
-        return held if isinstance(value, dict) else tuple(held)
-
-    return BeforeValidator(listed)
+def _as_tuple(value: Any) -> Any:
+    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
 
 
-def too_many(number: int, most: int) -> str:
-    """Say that something has more entries than it may."""
-    return f"has {number:,} entries, and the cap is {most:,}"
+def _few_enough(tasks: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(tasks) > MAX_TASKS:
+        raise ValueError(too_many(len(tasks)))
+    return tasks
+
+
+def too_many(number: int) -> str:
+    """Return the message for a list of more than `MAX_TASKS` tasks."""
+    return f"has {number:,} entries, and the cap is {MAX_TASKS:,}"
 
 
 def _json(value: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def _json(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Listed = _listed(MAX_LIST)
+Listed = BeforeValidator(_as_tuple)
 TaskId = Annotated[str, AfterValidator(_task_id)]
 Seconds = Annotated[float, BeforeValidator(seconds)]
 Limit = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
@@ -79,7 +83,7 @@ Globs = Annotated[tuple[Annotated[str, AfterValidator(_glob)], ...], Listed]
 
 
 class Table(BaseModel):
-    """An object of the input: frozen, without unknown fields, and nothing is taken for what it is not."""
+    """An object of the input: frozen, without unknown fields, and no value is converted to another type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -88,14 +92,15 @@ Model = TypeVar("Model", bound=Table)
 
 
 class Task(Table):
-    """One piece of work for one persona, the `agent`. It starts when all its `dependencies` have succeeded.
+    """One piece of work for one persona, which `agent` names. It starts when all its `dependencies` have succeeded.
 
-    `files` are globs of what it changes, `creates` of what it makes new; `estimate` is how long it is thought to take.
-    A run that failed is tried again up to `retries` times, after `retry_backoff` seconds and twice as long each time.
+    `files` are globs of the files that it changes, `creates` of those that it creates; `estimate` is its expected
+    duration. A failed run is retried up to `retries` times, first after `retry_backoff` seconds, then after twice as
+    long each time. Outside data may say `persona` instead of `agent`.
     """
 
     task_id: TaskId
-    agent: Annotated[str, Field(min_length=1)]
+    agent: Annotated[str, Field(min_length=1, validation_alias=AliasChoices("agent", "persona"))]
     description: str = ""
     input_data: Annotated[dict[str, Any], AfterValidator(_json)] = Field(default_factory=dict[str, Any])
     dependencies: Annotated[tuple[str, ...], Listed] = ()
@@ -107,20 +112,30 @@ class Task(Table):
     creates: Globs = ()
     estimate: Seconds | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named_once(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not {"agent", "persona"} <= (fields := cast("dict[str, Any]", value)).keys():
+            return cast("Any", value)
+        if fields["agent"] != fields["persona"]:
+            names = [shown(str(fields[key])) for key in ("agent", "persona")]
+            raise ValueError("has the agent '{}' and the persona '{}', which mean the same; keep one".format(*names))
+        return {name: fields[name] for name in fields if name != "persona"}
+
 
 class DispatchConfig(Table):
-    """How tasks are dispatched: how many at once, in all and per persona; how long each; where the traces go."""
+    """The config of a dispatch: concurrency in all and per persona, the time limit of a task, the traces' folder."""
 
     max_workers: Workers = 5
     timeout_seconds: Limit = 300.0
     trace_dir: Annotated[str, AfterValidator(_path)] = "./traces"
-    max_per_agent: Annotated[dict[str, Workers], Listed] = Field(default_factory=dict[str, int])
+    max_per_agent: dict[str, Workers] = Field(default_factory=dict[str, int])
 
 
 class DispatchInput(Table):
-    """All that a dispatch is given. `model_validate` checks the fields; `task_file.problems_of` checks the whole."""
+    """The input of a dispatch. `model_validate` checks the fields; `reader.problems_of` checks the whole."""
 
-    tasks: Annotated[tuple[Task, ...], _listed(MAX_TASKS)]
+    tasks: Annotated[tuple[Task, ...], Listed, AfterValidator(_few_enough)]
     config: DispatchConfig = DispatchConfig()
 
 
@@ -133,25 +148,30 @@ def read_table(
     *,
     passes: Callable[[Any], bool] | None = None,
 ) -> Model | None:
-    """Make an object of a model out of JSON that stands at `path`, or add what keeps it from being one.
+    """Validate the JSON value at `path` as a model; add what is wrong to `problems` and return None if it is invalid.
 
-    Unknown fields are not put to pydantic: there may be a million. A wrong value that `passes` is let go.
+    Unknown fields are reported with the nearest known name; `noun` is what the model is called there. An invalid
+    value for which `passes` is true is not reported.
     """
     if not isinstance(value, dict):
-        problems.add(f"{where(path)}: must be an object: {{…}}")
+        problems.add_at(path, "must be an object: {…}")
         return None
-    found, fields = cast("dict[str, Any]", value), model.model_fields
-    for name in found:
-        if name not in fields:
-            problems.add(f"{where((*path, name))}: is no field of {noun}", name, fields)
+    table, known = cast("dict[str, Any]", value), [*_field_names(model)]
+    for name in table:
+        if name not in known:
+            problems.add_at((*path, name), f"is no field of {noun}", name, known)
     try:
-        return model.model_validate({name: found[name] for name in fields if name in found})
-    except ValidationError as wrong:
-        if problems.full and passes is None:
-            problems.count(wrong.error_count())
-            return None
-        for error in wrong.errors(include_url=False):
+        return model.model_validate({name: table[name] for name in known if name in table})
+    except ValidationError as invalid:
+        for error in invalid.errors(include_url=False):
             if passes is None or not passes(error["input"]):
                 place = (part for part in error["loc"] if part != "[key]")
-                problems.add(f"{where((*path, *place))}: {said(error)}")
+                problems.add_at((*path, *place), explain(error))
     return None
+
+
+def _field_names(model: type[Table]) -> Iterator[str]:
+    """Go through the names that a field may be written by."""
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        yield from (str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else (name,)

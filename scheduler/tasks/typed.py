@@ -1,4 +1,4 @@
-"""The input that `coder` and `debug` take: which fields, and what they may hold. All others take any object."""
+"""The typed inputs of `coder` and `debug`. Every other persona takes any object."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ..problems import Problems
+from ..problems import Path, Problems
 from .references import has_reference
-from .strict import Path
 from .task import Listed, Table, read_table
 
 _Text = Annotated[str, Field(min_length=1)]
@@ -17,7 +16,7 @@ _Texts = Annotated[tuple[_Text, ...], Listed]
 
 
 class CoderInput(Table):
-    """What `coder` needs to write a module."""
+    """The input of `coder`, which writes a module."""
 
     contract_description: _Text
     node_type: Literal["Effect", "Compute", "Reducer", "Orchestrator"]
@@ -27,7 +26,7 @@ class CoderInput(Table):
 
 
 class DebugInput(Table):
-    """What `debug` needs to find the cause of a problem."""
+    """The input of `debug`, which finds the cause of a problem."""
 
     problem_description: _Text
     affected_files: _Texts
@@ -40,20 +39,20 @@ INPUTS: Mapping[str, type[Table]] = {"coder": CoderInput, "debug": DebugInput}
 
 
 def check_input(agent: str, input_data: Mapping[str, Any]) -> list[str]:
-    """Say what is wrong with the input of a task for `agent`, one line for each mistake; nothing for others' input.
+    """Return what is wrong with the input of a task for `agent`, one line for each mistake.
 
-    A text that holds a reference may still become anything, and passes.
+    A text that holds a reference passes, as its value is not known yet.
     """
     problems = Problems()
     check_typed(agent, input_data, ("input_data",), problems)
-    return problems.told()
+    return problems.messages()
 
 
 def check_typed(agent: str, input_data: Mapping[str, Any], path: Path, problems: Problems) -> None:
-    """Add what is wrong with an input that stands at `path`."""
+    """Add what is wrong with the input at `path`."""
     if model := INPUTS.get(agent):
-        read_table(model, input_data, path, problems, f"{agent}'s input", passes=_is_open)
+        read_table(model, input_data, path, problems, f"{agent}'s input", passes=_holds_reference)
 
 
-def _is_open(value: Any) -> bool:
+def _holds_reference(value: Any) -> bool:
     return isinstance(value, str) and has_reference(value)

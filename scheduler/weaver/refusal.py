@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import cache
 
+from ...mail.globs import matches
 from .patch import GITLINK, SYMLINK, Change, PatchSubmission, WeaveLimits, text
 
 _OURS = {".git": "git's own folder", ".team": "the team's own folder"}
@@ -129,12 +129,7 @@ def sensitive(changes: Iterable[Change]) -> tuple[str, ...]:
 def why_sensitive(file: str) -> str | None:
     """Say why a file has to be approved, or nothing."""
     folded = "/".join(_folded(name) for name in file.split("/"))
-    return next((why for glob, why in SENSITIVE.items() if _pattern(glob.casefold()).fullmatch(folded)), None)
-
-
-def matches(path: bytes, globs: Iterable[str]) -> bool:
-    """Tell whether a path matches one of the globs: `**` any folders, `*` and `?` within one, a folder all in it."""
-    return any(_pattern(glob).fullmatch(text(path)) for glob in globs)
+    return next((why for glob, why in SENSITIVE.items() if matches(folded, [glob.casefold()])), None)
 
 
 def _forbidden(change: Change, submission: PatchSubmission) -> str | None:
@@ -157,28 +152,3 @@ def _folded(part: str) -> str:
     seen = "".join(letter for letter in part if unicodedata.category(letter) != "Cf")
     plain = unicodedata.normalize("NFKC", seen).casefold().partition(":")[0].rstrip(". ")
     return f".{short[1]}" if (short := _SHORT.fullmatch(plain)) else plain
-
-
-@cache
-def _pattern(glob: str) -> re.Pattern[str]:
-    """Translate a glob; one that ends in a folder's name or a slash takes in all that lies in the folder."""
-    tokens = re.split(r"(\*\*/|/\*\*$|\*\*|\*|\?|\[!?[^\]/]+\])", glob.removeprefix("/").rstrip("/"))
-    return re.compile("".join(_token(token) for token in tokens) + "(?:/.*)?", re.DOTALL)
-
-
-def _token(token: str) -> str:
-    fixed = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    if token.startswith("[") and token.endswith("]"):
-        return _set(token)
-    return fixed.get(token) or re.escape(token)
-
-
-def _set(token: str) -> str:
-    """Translate a set of letters; one that can hold none, as [z-a], stands for itself."""
-    inner = re.sub(r"([\\\[&~|])", r"\\\1", token[1:-1])
-    told = f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
-    try:
-        re.compile(told)
-    except re.error:
-        return re.escape(token)
-    return told

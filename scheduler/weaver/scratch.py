@@ -1,12 +1,13 @@
 """The objects of one weave, in a folder of their own until it is known which of them the repository is to keep.
 
-What refused, failed and hostile patches leave behind is dropped with the folder; what landed is handed over as one
-pack, flushed to the disk before anybody can point a branch at it.
+Objects of refused, failed and hostile patches are deleted with the folder. What landed is handed over as one pack,
+flushed to the disk before a branch can point to it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 import zlib
 from collections.abc import Generator, Iterable
@@ -63,16 +64,16 @@ class Quarantine:
         return self.git.using(index=self.folder / name)
 
     def blobs(self, oids: Iterable[str]) -> dict[str, bytes]:
-        """Read files, all in one process."""
-        told = self.git("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in oids).encode())
-        found: dict[str, bytes] = {}
-        place = 0
-        while place < len(told):
-            end = told.index(b"\n", place)
-            oid, _, size = told[place:end].decode().split(" ")
-            found[oid] = told[end + 1 : end + 1 + int(size)]
-            place = end + int(size) + 2
-        return found
+        """Read blobs by their ids, all in one process."""
+        output = self.git("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in oids).encode())
+        blobs: dict[str, bytes] = {}
+        position = 0
+        while position < len(output):
+            end = output.index(b"\n", position)
+            oid, _, size = output[position:end].decode().split(" ")
+            blobs[oid] = output[end + 1 : end + 1 + int(size)]
+            position = end + int(size) + 2
+        return blobs
 
     @cached_property
     def has_drivers(self) -> bool:
@@ -80,19 +81,30 @@ class Quarantine:
         return not self.git.run("config", "--get-regexp", r"^merge\..*\.driver$").returncode
 
     def release(self, start: str, tip: str) -> None:
-        """Hand over all objects that `tip` has and `start` has not, durably."""
+        """Hand over all objects that `tip` has and `start` has not, as a pack that survives a power cut.
+
+        Git flushes the pack, whatever the repository's settings say; the folder it lies in is flushed here.
+        """
         if tip == start:
             return
         pack = self.git("pack-objects", "--revs", "--stdout", "-q", stdin=f"{tip}\n^{start}\n".encode())
         self._store(*_DURABLE, "index-pack", "--stdin", stdin=pack)
+        folder = os.open(self._outer / "pack", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    @property
+    def _outer(self) -> Path:
+        """The folder of the repository's objects."""
+        return Path(self._store.settings.get("GIT_OBJECT_DIRECTORY", self._store.directory / "objects"))
 
     def _places(self) -> dict[str, str]:
-        told = self._store.settings
-        outer = told.get("GIT_OBJECT_DIRECTORY", str(self._store.directory / "objects"))
-        more = told.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
+        more = self._store.settings.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
         return {
             "GIT_OBJECT_DIRECTORY": str(self._objects),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(outer) + (f":{more}" if more else ""),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(str(self._outer)) + (f":{more}" if more else ""),
         }
 
 
@@ -104,10 +116,10 @@ def quarantine(git: Git, tip: str) -> Generator[Quarantine]:
 
 
 def _config() -> dict[str, str]:
-    told = {"GIT_CONFIG_COUNT": str(len(_SETTINGS))}
+    environment = {"GIT_CONFIG_COUNT": str(len(_SETTINGS))}
     for number, (name, value) in enumerate(_SETTINGS.items()):
-        told |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-    return told
+        environment |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return environment
 
 
 def _quoted(path: str) -> str:

@@ -20,35 +20,32 @@ def _echo(lines: Any) -> None:
 def status(as_json: option.Json = False) -> None:
     """Say where things stand: who leads, the sprint, the runs that are open, what waits for whom."""
     from ...mail import render as mail_render
-    from ...scheduler.leader import leading
-    from ...scheduler.sprint.standing import beats, described
+    from ...scheduler.sprint.status import status as read
     from .. import session
     from ..show import sprint as render
 
     context = session.context()
-    state, leader = context.state(), leading(context.home / "work")
+    found = read(context, context.clock.now())
     if as_json:
-        mail_render.document(described(state, leader, context.home, context.clock.now()))
-        return
-    who = f"process {leader['pid']} leads" if leader else "nobody leads now"
-    _echo(render.status(state, who, beats(state, context.home, context.clock.now())))
+        mail_render.document(found.document())
+    else:
+        _echo(render.status(found))
 
 
 @app.command()
 def history(as_json: option.Json = False) -> None:
     """List the sprints, the newest last."""
     from ...mail import render as mail_render
-    from ...scheduler.state.summary import summary
+    from ...scheduler.sprint.history import history as read
     from .. import session
     from ..show import sprint as render
 
     context = session.context()
-    state = context.state()
+    found = read(context, context.clock.now())
     if as_json:
-        now = context.clock.now()
-        mail_render.document([summary(state, one, now).document() | {"outcome": one.outcome} for one in state.sprints])
+        mail_render.document(found.document())
     else:
-        _echo(render.history(state))
+        _echo(render.history(found))
 
 
 @app.command()
@@ -69,25 +66,29 @@ def stop(
 @app.command()
 def pause() -> None:
     """Start nothing more until `scheduler resume`; runs under way go on to their end."""
-    _mark("scheduler.paused", "paused; scheduler resume goes on")
+    from ...mail.commands import caller
+    from ...scheduler.sprint.control import by_people_only
+    from ...scheduler.sprint.control import pause as start_nothing
+    from .. import session
+
+    by_people_only("scheduler pause")
+    context = session.context()
+    start_nothing(context, caller.identity_or_human(None, context.mailbox.directory))
+    typer.echo("paused; scheduler resume goes on")
 
 
 @app.command()
 def resume() -> None:
     """Go on after `scheduler pause`."""
-    _mark("scheduler.resumed", "resumed")
-
-
-def _mark(kind: str, said: str) -> None:
     from ...mail.commands import caller
-    from ...mail.log.event import Draft
     from ...scheduler.sprint.control import by_people_only
+    from ...scheduler.sprint.control import resume as go_on
     from .. import session
 
-    by_people_only(f"what makes {kind}")
+    by_people_only("scheduler resume")
     context = session.context()
-    context.append([Draft(kind, caller.identity_or_human(None, context.mailbox.directory))])
-    typer.echo(said)
+    go_on(context, caller.identity_or_human(None, context.mailbox.directory))
+    typer.echo("resumed")
 
 
 @app.command()
@@ -107,14 +108,14 @@ def approve(run: Annotated[str, typer.Argument(help="The run whose patch is held
 def land(number: Annotated[int, typer.Argument(help="The sprint's number; 0 is the last one.", min=0)] = 0) -> None:
     """Fast-forward the base branch to what a sprint has woven; refuse if the base has moved."""
     from ...mail.units import counted
-    from ...scheduler.landing.base import land as take
+    from ...scheduler.landing.base import fast_forward_base
     from ...scheduler.sprint.control import by_people_only
     from .. import session
 
     by_people_only("scheduler land")
     context = session.context()
     state = context.state()
-    branch, commit, gained = take(context, state, number or state.number)
+    branch, commit, gained = fast_forward_base(context, state, number or state.number)
     further = f"{counted(gained, 'commit')} further" if gained else "as it was before"
     typer.echo(f"{branch} is at {commit[:12]} now, {further}")
 

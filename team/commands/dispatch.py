@@ -149,7 +149,7 @@ def _carry_out(
     from ..show.dispatch import DispatchShow, summary
 
     with DispatchShow(tasks or _left(resume), quiet=quiet) as show:
-        dispatcher.tell = show.told
+        dispatcher.listener = show.on_progress
         with session.ending(dispatcher.end) as came:
             done = dispatcher.resume(resume) if resume is not None else dispatcher.dispatch(tasks or ())
     if as_json:
@@ -185,7 +185,7 @@ def _dispatcher(config: dict[str, Any], agent: str | None, base: str | None) -> 
     problems = Problems()
     told = read_table(DispatchConfig, config, ("config",), problems, "the config")
     if told is None:
-        raise InvalidTasks(problems.told())
+        raise InvalidTasks(problems.messages())
     return ParallelDispatcher(told, agent=agent, base=base)
 
 

@@ -269,14 +269,12 @@ def report(
 ) -> None:
     """Tell a sprint in figures: ticks, conflicts, patches, time by persona, speed-up; with --out in pictures too."""
     from ...mail import render as mail_render
-    from ...scheduler.state.metrics import measure
+    from ...scheduler.sprint.history import report as measure
     from .. import session
     from ..show import report as told
 
     context = session.context()
-    state = context.state()
-    chosen = told.choose(state, sprint)
-    found = measure(state, chosen, context.clock.now(), told.mails_during(context.mailbox.log, state, chosen))
+    found = measure(context, sprint, context.clock.now())
     if as_json:
         mail_render.document(found.document())
     else:

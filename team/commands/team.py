@@ -158,11 +158,12 @@ def _settings() -> Loaded:
 @app.command()
 def demo(
     folder: Annotated[Path | None, typer.Argument(help="An empty or new folder; else a temporary one.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A small team, only all at once: some seconds.")] = False,
 ) -> None:
     """Watch a team at work on a project made for it: one after the other, then all at once. It takes a minute."""
     from ..demo.demo import demo as play
 
-    if not play(folder):
+    if not play(folder, quick=quick):
         raise typer.Exit(NOT_CONVERGED)
 
 

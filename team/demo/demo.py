@@ -24,7 +24,7 @@ from ...mail.log.log import EventLog
 from ...mail.open import open_log
 from ...mail.render import clean, line
 from ...personas.git import Git
-from .material import make_project, make_team, project_files
+from .material import PERSONAS, QUICK, make_project, make_team, project_files
 
 _TITLES = {"sequential": "One after the other", "parallel": "All at once"}
 _ENDED = (0, 4)  # converged, or not: a result either way
@@ -56,20 +56,23 @@ class DemoRun:
         ]
 
 
-def demo(folder: Path | None = None, out: TextIO | None = None) -> bool:
-    """Play the demo in an empty or new folder, by default a temporary one that stays; tell whether all converged."""
+def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool = False) -> bool:
+    """Play the demo in an empty or new folder, by default a temporary one that stays; tell whether all converged.
+
+    `quick` plays only the parallel sprint, with a small team that does not pretend to think: seconds, not a minute.
+    """
     folder = _empty(folder)
     stage = _Stage(out or sys.stdout)
-    stage.write(_introduced(folder))
+    stage.write(_introduced(folder, quick=quick))
     played: dict[str, DemoRun] = {}
-    for mode, title in _TITLES.items():
+    for mode in ["parallel"] if quick else _TITLES:
         make_project(folder / mode)
-        make_team(folder / mode, mode)
-        stage.head(title)
+        make_team(folder / mode, mode, quick=quick)
+        stage.head(_TITLES[mode])
         played[mode] = _played(folder / mode, mode)
-    one, other = played["sequential"], played["parallel"]
+    other = played["parallel"]
     stage.head("What it took")
-    stage.write(compared(one.result, other.result))
+    stage.write(summed(other.result) if quick else compared(played["sequential"].result, other.result))
     stage.head("Who got in whose way, and was told so by mail")
     stage.write(conflicts(other))
     stage.head("What landed, in this order")
@@ -106,13 +109,17 @@ def _empty(folder: Path | None) -> Path:
     return folder.resolve()
 
 
-def _introduced(folder: Path) -> Iterator[str]:
+def _introduced(folder: Path, *, quick: bool) -> Iterator[str]:
     files = project_files()
     modules = sum(name.startswith("kiosk/") for name in files)
     tests = sum(text.count("def test_") for text in files.values())
     yield f"project   kiosk, the till of a small shop: {modules} modules, {tests} tests, in git"
-    yield "team      21 personas: 19 played by a script that really edits, the weaver, and you; no model is asked"
-    yield "trouble   one hangs, one crashes, one breaks a test, and seven want the same lines"
+    who = f"{len(PERSONAS)} personas: {len(PERSONAS) - 2}"
+    trouble = "one hangs, one crashes, one breaks a test, and seven want the same lines"
+    if quick:
+        who, trouble = f"{len(QUICK) + 2} personas: {len(QUICK)}", "one crashes, and three pairs want the same lines"
+    yield f"team      {who} played by a script that really edits, the weaver, and you; no model is asked"
+    yield f"trouble   {trouble}"
     yield f"folder    {folder}"
 
 
@@ -147,6 +154,14 @@ def compared(one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
     yield ""
     faster = one["seconds"] / max(other["seconds"], 0.001)
     yield f"{other['ticks']} ticks instead of {one['ticks']}, and {faster:.1f} times as fast"
+
+
+def summed(result: dict[str, Any]) -> Iterator[str]:
+    """Say in one line what one sprint took."""
+    yield (
+        f"{result['ticks']} ticks, {result['runs']} runs, {result['conflicts']} conflicts, "
+        f"{len(result['landed'])} authors, {result['seconds']:.1f} seconds"
+    )
 
 
 def conflicts(played: DemoRun) -> Iterator[str]:

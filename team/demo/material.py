@@ -39,6 +39,7 @@ PERSONAS = {
     "weaver": ("🕸️", "no agent but a program: it lands what the others made"),
     _HUMAN: ("🧑", "you, who are asked what the team cannot know"),
 }
+QUICK = ("absolutist", "artisan", "forge", "lore", "meta", "scribe", "steward")  # those of a quick demo who work
 _SETTINGS = """\
 # The team of the demo: one script plays everybody.
 [team]
@@ -72,19 +73,25 @@ def make_project(folder: Path) -> None:
     _commit(folder, "Open the shop")
 
 
-def make_team(folder: Path, mode: str) -> None:
-    """Put the team beside the project: 19 who work, the weaver and the human. `mode` is parallel or sequential."""
+def make_team(folder: Path, mode: str, *, quick: bool = False) -> None:
+    """Put the team beside the project: 19 who work, the weaver and the human. `mode` is parallel or sequential.
+
+    A quick team has 7 who work, and none of them pretends to think.
+    """
     home = folder / ".team"
     (home / "personas").mkdir(parents=True)
-    for name in PERSONAS:
+    names = [*QUICK, *sorted(_WAIT)] if quick else [*PERSONAS]
+    for name in names:
         (home / "personas" / f"{name}.md").write_text(_persona(name), encoding="utf-8")
     script = folder.parent / "agent.py"
     script.write_text((files(__name__.rpartition(".")[0]) / "agent.py").read_text(encoding="utf-8"), "utf-8")
     settings = _SETTINGS.format(
         human=_HUMAN,
-        command=json.dumps([sys.executable, "-P", str(script), "{persona}", "{attempt}", str(THINKING)]),
+        command=json.dumps(
+            [sys.executable, "-P", str(script), "{persona}", "{attempt}", str(0 if quick else THINKING)]
+        ),
         parallel="never" if mode == "sequential" else "always",
-        count=len(PERSONAS),
+        count=len(names),
         tests=json.dumps([sys.executable, "-m", "unittest", "--quiet"]),
     )
     (home / "team.toml").write_text(settings, encoding="utf-8")

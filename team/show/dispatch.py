@@ -13,7 +13,8 @@ from ...mail.units import counted
 from ...scheduler.dispatch.output import DispatchOutput, trace
 from ...scheduler.dispatch.preview import DispatchPreview
 from ...scheduler.leader import alive
-from ...scheduler.runs.run import News
+from ...scheduler.progress import Progress
+from ...scheduler.runs.progress import RunEnded, RunStarted
 from ...scheduler.state.dispatches import BLOCKED, CANCELLED, ERROR, SUCCESS, Attempt, DispatchState
 from ...scheduler.state.facts import OPEN, Patch
 from ...scheduler.tasks.task import Task
@@ -34,12 +35,12 @@ class DispatchShow(Show):
         self._tasks = tasks
         self._begun = False
 
-    def told(self, news: News | str) -> None:
+    def on_progress(self, progress: Progress) -> None:
         """Show a run's start or end, or a line on what is at work."""
-        if isinstance(news, News):
-            self.ran(news)
+        if isinstance(progress, RunStarted | RunEnded):
+            super().on_progress(progress)
             return
-        self.note(news)
+        self.note(progress.text)
         if not self._begun:
             self._begun = True
             self.waiting(Row(task.task_id, 1, detail=task.description) for task in self._tasks)

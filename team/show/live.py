@@ -14,9 +14,11 @@ from typing import Any, NamedTuple, Self
 from ...mail.clock import Clock, SystemClock
 from ...mail.render import line
 from ...mail.units import counted
-from ...scheduler.landing.integrate import Integration
-from ...scheduler.runs.run import News
-from ...scheduler.sprint.plan import TickPlan
+from ...scheduler.landing.integrate import PatchesWoven
+from ...scheduler.progress import Progress
+from ...scheduler.runs.launch import Launch
+from ...scheduler.runs.progress import RunEnded, RunStarted
+from ...scheduler.sprint.plan import TickPlan, TickPlanned, Waiting
 from .sprint import integration, span
 
 _MARKS = {"ok": "done", "failed": "failed", "timeout": "timeout", "stopped": "stopped", "quota": "quota"}
@@ -56,33 +58,39 @@ class Show:
     ) -> None:
         self._close()
 
-    def heard(self, news: TickPlan | Integration | str) -> None:
-        """Show a plan that is about to be carried out, what a weave gave, or a line on what is at work."""
-        if isinstance(news, str):
-            self._close()
-            self._say([news])
-        elif isinstance(news, Integration):
-            self._close()
-            self._say([f"weave: {len(news.woven.landed)} landed", *integration(news)])
-        elif news.wait_until:
-            waits = ", ".join(f"{skip.persona} ({skip.why})" for skip in news.skips if "next try" in skip.why)
-            self._say([f"waiting until {news.wait_until:%H:%M:%S}Z: {waits}"])
-        elif not news.idle:
-            self._planned(news)
+    def on_progress(self, progress: Progress) -> None:
+        """Show a tick's plan, a run's start or end, the result of a weave, or the text of anything else."""
+        match progress:
+            case RunStarted():
+                self._started(progress.launch)
+            case RunEnded():
+                self._ended(progress)
+            case TickPlanned():
+                if not progress.plan.idle:
+                    self._planned(progress.plan)
+            case Waiting():
+                skips = [skip for skip in progress.plan.skips if "next try" in skip.why]
+                waits = ", ".join(f"{skip.persona} ({skip.why})" for skip in skips)
+                self._say([f"{progress.text}: {waits}"])
+            case PatchesWoven():
+                self._close()
+                self._say([progress.text, *integration(progress.integration)])
+            case _:
+                self._close()
+                self._say([progress.text])
 
-    def ran(self, news: News) -> None:
-        """Show that a run has started or ended."""
-        launch, outcome = news.launch, news.outcome
-        name = launch.assignment.task if launch.assignment else launch.persona
-        row = Row(name, launch.attempt, "running", started=self._clock.monotonic())
-        if outcome:
-            detail = outcome.detail if outcome.status != "ok" else f"{counted(news.files, 'file')} changed"
-            status = _MARKS.get(outcome.status, outcome.status)
-            row = Row(name, launch.attempt, status, detail, seconds=outcome.seconds)
+    def _started(self, launch: Launch) -> None:
         with self._turn:
-            self._rows[name] = row
-        if outcome and not self._live:
-            self._say([f"  {row.name} (attempt {row.attempt}): {row.status} in {span(outcome.seconds)}, {row.detail}"])
+            self._rows[launch.name] = Row(launch.name, launch.attempt, "running", started=self._clock.monotonic())
+
+    def _ended(self, run: RunEnded) -> None:
+        launch, outcome = run.launch, run.outcome
+        detail = outcome.detail if outcome.status != "ok" else f"{counted(run.files, 'file')} changed"
+        status = _MARKS.get(outcome.status, outcome.status)
+        with self._turn:
+            self._rows[launch.name] = Row(launch.name, launch.attempt, status, detail, seconds=outcome.seconds)
+        if not self._live:
+            self._say([f"  {launch.name} (attempt {launch.attempt}): {status} in {span(outcome.seconds)}, {detail}"])
 
     def _planned(self, plan: TickPlan) -> None:
         self._close()

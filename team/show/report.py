@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from ...mail.log.log import Log
 from ...mail.render import line
-from ...scheduler.errors import NoSuchRun
-from ...scheduler.state.facts import Sprint
 from ...scheduler.state.metrics import CONFLICTED, LANDED, Metrics
-from ...scheduler.state.sprints import State
 from . import chart
 from .sprint import columns, span
 
 _SHORT = 12
 _FATES = ("conflicted", "rejected", "refused", "held", "dropped", "pending")
-
-
-def choose(state: State, number: int | None) -> Sprint:
-    """Return a sprint by its number, the last one without. Raises NoSuchRun."""
-    if not state.sprints:
-        raise NoSuchRun("no sprint yet; scheduler sprint starts one")
-    found = [sprint for sprint in state.sprints if number in {None, sprint.number}]
-    if not found:
-        raise NoSuchRun(f"no sprint {number}; the last is {state.number}, scheduler history lists all")
-    return found[-1]
-
-
-def mails_during(log: Log, state: State, sprint: Sprint) -> dict[str, int]:
-    """Count the mails that were sent between a sprint's start and its end, by type, the most frequent first."""
-    before = max((other.ended for other in state.sprints if other.number < sprint.number), default=0)
-    found, within = Counter[str](), False
-    for event in log.read(before):
-        if event.kind == "sprint.started":
-            within = event.data.get("sprint") == sprint.number
-        elif sprint.ended and event.seq >= sprint.ended:
-            break
-        elif within and event.kind == "mail.sent":
-            found[str(event.data.get("type") or "note")] += 1
-    return dict(found.most_common())
 
 
 # -- lines

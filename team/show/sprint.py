@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ...mail.render import line
 from ...mail.units import counted
 from ...scheduler.landing.integrate import Integration
 from ...scheduler.runs.launch import Launch
+from ...scheduler.sprint.history import History
 from ...scheduler.sprint.plan import TickPlan
 from ...scheduler.sprint.preview import Preview
-from ...scheduler.state.facts import Run, Sprint
-from ...scheduler.state.sprints import State
+from ...scheduler.sprint.status import Status
 from ...scheduler.state.summary import Summary
 from .weave import lines as woven_lines
 
@@ -126,48 +126,45 @@ def summary(found: Summary) -> Iterator[str]:
         yield f"  look: git log {found.branch}    take it: scheduler land {found.sprint}"
 
 
-def status(state: State, leader: str, beats: Iterable[tuple[Run, str]]) -> Iterator[str]:
+def status(found: Status) -> Iterator[str]:
     """Say where things stand: who leads, the sprint, runs that are open, what waits."""
-    yield f"scheduler: {leader}" + (f"; {state.paused}" if state.paused else "")
-    if not state.sprints:
+    leader = f"process {found.leader} leads" if found.leader else "nobody leads now"
+    yield f"scheduler: {leader}" + (f"; {found.paused}" if found.paused else "")
+    if not found.sprint:
         yield "no sprint yet; scheduler sprint starts one"
         return
-    sprint = state.sprints[-1]
-    yield _sprint(sprint, state)
-    rows = [(run.persona, str(run.attempt), run.status, beat, run.detail) for run, beat in beats]
+    yield _sprint(found.sprint)
+    rows = [
+        (each.run.persona, str(each.run.attempt), each.run.status, each.since, each.run.detail) for each in found.runs
+    ]
     if rows:
         yield from columns([("persona", "attempt", "status", "since", ""), *rows])
-    for persona, why in state.aside.items():
+    for persona, why in found.set_aside.items():
         yield f"set aside: {persona}, {why}"
-    for patch in state.pending:
+    for patch in found.pending:
         yield f"waits for the weaver: {patch.persona}'s patch to {_files(patch.files)}"
-    for patch in state.of("held"):
+    for patch in found.held:
         yield f"held: {patch.persona}'s patch to {_files(patch.files)}; scheduler approve {patch.run[:8]} lets it land"
-    for persona, mail in sorted(state.unread.items()):
-        yield f"unread: {persona} has {len(mail)}"
+    for persona, count in sorted(found.unread.items()):
+        yield f"unread: {persona} has {count}"
 
 
-def history(state: State) -> Iterator[str]:
+def history(found: History) -> Iterator[str]:
     """List the sprints, the newest last."""
     rows = [("sprint", "started", "mode", "ticks", "runs", "landed", "conflicts", "outcome")]
-    for sprint in state.sprints:
-        patches = [patch for patch in state.patches if patch.sprint == sprint.number]
-        rows.append(
-            (
-                str(sprint.number), f"{sprint.started[:16]}Z", sprint.mode, str(sprint.ticks),
-                str(sum(run.sprint == sprint.number for run in state.runs)),
-                str(sum(patch.status == "landed" for patch in patches)),
-                str(sum(patch.status == "conflicted" for patch in patches)), sprint.outcome or "open",
-            )
-        )  # fmt: skip
-    yield from columns(rows) if state.sprints else ["no sprint yet; scheduler sprint starts one"]
+    rows += [
+        (
+            str(each.sprint), f"{each.started[:16]}Z", each.mode, str(each.ticks), str(each.runs),
+            str(each.patches), str(each.conflicts), each.outcome or "open",
+        )
+        for each in found.sprints
+    ]  # fmt: skip
+    yield from columns(rows) if found.sprints else ["no sprint yet; scheduler sprint starts one"]
 
 
-def _sprint(sprint: Sprint, state: State) -> str:
-    landed = sum(patch.status == "landed" and patch.sprint == sprint.number for patch in state.patches)
-    how = sprint.outcome or "open"
-    ticks = counted(sprint.ticks, "tick")
-    return f"sprint {sprint.number}: {how}, {sprint.mode}, {ticks}, {landed} landed on {sprint.branch}"
+def _sprint(found: Summary) -> str:
+    how, ticks = found.outcome or "open", counted(found.ticks, "tick")
+    return f"sprint {found.sprint}: {how}, {found.mode}, {ticks}, {found.patches} landed on {found.branch}"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:

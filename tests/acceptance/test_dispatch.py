@@ -395,3 +395,38 @@ def test_what_cannot_be_begun_is_refused_with_a_word_on_what_to_do(project, word
     told = json.loads(ended.stderr)
     assert (ended.returncode, ended.stdout, told["status"]) == (2, "", "failure")
     assert told["error"]
+
+
+PROGRAM = """
+import asyncio
+from team_mail import FunctionAgent, ParallelDispatcher, TaskBuilder
+
+def play(job):
+    print("begun", flush=True)
+    assert job.stop.wait(30)
+    print("ended", flush=True)
+    raise RuntimeError("told to end")
+
+async def main():
+    builder = TaskBuilder()
+    tasks = [builder.create_task("a", "forge"), builder.create_task("b", "forge", dependencies=["a"])]
+    await ParallelDispatcher(agent=FunctionAgent(play)).dispatch(tasks)
+
+asyncio.run(main())
+"""
+
+
+def test_an_interrupt_of_a_coroutine_that_awaits_a_dispatch_ends_its_runs(project):
+    """`asyncio.run` cancels the await: the run is told to end, everything is on record, and the program stops."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], cwd=project.folder, env=CLEAN, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+
+    events = [json.loads(line) for line in (project.home / "mail" / "events.jsonl").read_text().splitlines()]
+    assert output == "ended\n"
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert [event["data"]["failed"] for event in events if event["kind"] == "dispatch.finished"] == [2]

@@ -343,7 +343,7 @@ def test_what_is_for_people_is_refused_to_agents(project):
     assert project.told("sprint")["converged"]
     assert project.events("scheduler.paused", "patch.approved", "run.stopped") == []
     logs = [path.read_text() for path in project.team.glob("runs/*/output.log")]
-    assert sorted(log.count("for people, not for runs") for log in logs) == [0, 0, 3]
+    assert sorted(log.count("can only be used by a person") for log in logs) == [0, 0, 3]
 
 
 def test_bad_surroundings_get_one_line_each_and_nothing_is_half_done(project, tmp_path):

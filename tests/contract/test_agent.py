@@ -1,4 +1,4 @@
-"""What every agent keeps, whoever plays: one suite over the command, the recording, the scripts and the function."""
+"""The contract of every agent: one suite over the command, the recording, the scripts and the function."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from team_mail.personas.agents.function import FunctionAgent
 from team_mail.personas.agents.replay import ReplayAgent
 from team_mail.personas.agents.scripted import ScriptedAgent
 from team_mail.personas.agents.scripts import bundled_agent
+from team_mail.personas.kinds import OutcomeStatus
 
 EDIT = "printf 'new\\n' > file.txt"
 PATCH = "diff --git a/file.txt b/file.txt\n--- a/file.txt\n+++ b/file.txt\n@@ -1 +1 @@\n-old\n+new\n"
 
 
 def command(folder: Path) -> Agent:
-    """A shell that plays three personas."""
+    """A shell command that plays three personas."""
     play = f"case $TEAM_PERSONA in editor) {EDIT};; breaker) exit 3;; esac"
     return CommandAgent("shell", ("sh", "-c", f"cat > /dev/null; {play}"))
 
 
 def replay(folder: Path) -> Agent:
-    """Recordings of the same."""
+    """Recorded patches that do the same."""
     (folder / "editor.patch").write_text(PATCH)
     (folder / "breaker.patch").write_text(PATCH.replace("-old", "-other"))
     return ReplayAgent(folder)
@@ -36,7 +37,7 @@ def scripted(folder: Path) -> Agent:
     """Functions that do the same."""
 
     def breaker(job: Job) -> Outcome:
-        return Outcome("failed", 3, 0.0, "exit 3")
+        return Outcome(OutcomeStatus.FAILED, 3, 0.0, "exit 3")
 
     return ScriptedAgent(
         {"editor": lambda job: (job.workspace / "file.txt").write_text("new\n") and None, "breaker": breaker}
@@ -44,7 +45,7 @@ def scripted(folder: Path) -> Agent:
 
 
 def function(folder: Path) -> Agent:
-    """One function that plays them all."""
+    """One function that plays all of them."""
 
     def play(job: Job) -> None:
         if job.persona == "breaker":
@@ -56,14 +57,14 @@ def function(folder: Path) -> Agent:
 
 
 def asked(folder: Path) -> Agent:
-    """The bundled script, asked by a task to do the same; nothing that it is asked for can break it."""
-    given = {"contract_description": "new", "output_path": "file.txt", "node_type": "Compute"}
-    return Asked(Assignment("dispatch-1", "edit", "", given))
+    """The bundled script, with a task to do the same; it has no way to fail."""
+    values = {"contract_description": "new", "output_path": "file.txt", "node_type": "Compute"}
+    return Asked(Assignment("dispatch-1", "edit", "", values))
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Gives the bundled script its task: the editor's is one for its coder."""
+    """Gives the bundled script its task, with the editor as its coder."""
 
     task: Assignment
 
@@ -87,7 +88,7 @@ def agent(request, tmp_path) -> Agent:
 
 @pytest.fixture
 def job(tmp_path):
-    """What an agent is given; the workspace is a repository with one file."""
+    """Make a job whose workspace is a repository with one file."""
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     subprocess.run(["git", "init", "--quiet", "."], cwd=workspace, check=True)
@@ -101,14 +102,14 @@ def job(tmp_path):
     return make
 
 
-def test_an_agent_that_can_play_says_so(agent):
-    """Nothing is wrong before anything is started."""
+def test_an_agent_that_can_play_reports_no_trouble(agent):
+    """Nothing is wrong before the first run."""
     assert agent.trouble() is None
 
 
 @pytest.mark.parametrize(("persona", "status", "text"), [("editor", "ok", "new\n"), ("idler", "ok", "old\n")])
 def test_a_run_that_ends_well_leaves_its_work_in_the_workspace(agent, job, persona, status, text):
-    """Or nothing, which is a good end, too; the prompt is among the run's papers, if anybody asked for it."""
+    """A run without changes ends well, too; the prompt is in the run's folder if the agent uses one."""
     played = job(persona)
     outcome = agent.play(played)
     assert (outcome.status, outcome.exit, (played.workspace / "file.txt").read_text()) == (status, 0, text)
@@ -117,27 +118,34 @@ def test_a_run_that_ends_well_leaves_its_work_in_the_workspace(agent, job, perso
 
 
 @pytest.mark.parametrize("agent", [make for make in AGENTS if make is not asked], indirect=True)
-def test_a_run_that_fails_is_an_outcome_with_a_reason_not_an_error(agent, job):
-    """The exit code as it was, and one line for people."""
+def test_a_run_that_fails_returns_an_outcome_with_a_reason(agent, job):
+    """The outcome has the exit code and one line for people; nothing is raised."""
     outcome = agent.play(job("breaker"))
-    assert outcome.status == "failed"
+    assert outcome.status is OutcomeStatus.FAILED
     assert outcome.exit not in {0, None}
     assert outcome.detail
     assert "\n" not in outcome.detail
 
 
-def test_a_run_that_is_to_end_before_it_began_never_begins(agent, job):
-    """Stop is heard at once, by each."""
+def test_a_run_that_is_stopped_before_it_begins_never_begins(agent, job):
+    """Every agent checks `stop` first."""
     played = job("editor")
     played.stop.set()
     outcome = agent.play(played)
-    assert outcome.status == "stopped"
+    assert outcome.status is OutcomeStatus.STOPPED
     assert (played.workspace / "file.txt").read_text() == "old\n"
 
 
 @pytest.mark.parametrize("persona", ["editor", "idler"])
-def test_a_result_is_one_that_json_can_hold(agent, job, persona):
-    """It goes into the log, into traces, and into the input of other tasks; a recording has none."""
+def test_a_result_can_be_written_as_json(agent, job, persona):
+    """It goes into the log, traces and the input of other tasks; a recording has none."""
     task = Assignment("dispatch-1", "edit", "Edit it.", {"n": 1})
     outcome = agent.play(replace(job(persona), assignment=task))
     assert json.loads(json.dumps(outcome.output, allow_nan=False)) == outcome.output
+
+
+def test_the_status_of_an_outcome_is_an_outcome_status():
+    """An agent may write it as plain text; an unknown status is refused before it reaches the log."""
+    assert Outcome("timeout", None, 1.0, "late").status is OutcomeStatus.TIMEOUT
+    with pytest.raises(ValueError, match="'done' is not a valid OutcomeStatus"):
+        Outcome("done", 0, 1.0, "exit 0")

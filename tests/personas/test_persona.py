@@ -1,47 +1,26 @@
-"""Persona files as people and other teams write them, the roster, and the bundled library."""
+"""Persona files as people and other teams write them."""
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from team_mail.mail.errors import TeamMailError
-from team_mail.mail.home import read_directory
-from team_mail.mail.letter import TYPES
-from team_mail.personas.bundled import copy_into, library
 from team_mail.personas.errors import PersonaError
 from team_mail.personas.frontmatter import MAX_DEPTH
-from team_mail.personas.persona import MAX_FILE, Persona, parse_persona
-from team_mail.personas.prompt import Situation, write_prompt
-from team_mail.personas.roster import Roster, read_roster
+from team_mail.personas.persona import Persona, parse_persona
 
 FILE = Path("personas/curator.md")
-TEAM = {
-    "absolutist", "artisan", "builder", "curator", "deps", "essentialist", "evaluator", "forge", "lore", "maya", "meta",
-    "oracle", "sapper", "scribe", "sentinel", "shepherd", "steward", "streamliner", "visionary", "weaver", "you",
-}  # fmt: skip
 
 
 def parsed(front: str, prompt: str = "Do it.\n", source: Path = FILE) -> Persona:
     return parse_persona(f"---\n{front}\n---\n{prompt}", source)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / ".team" / "personas"
-    made.mkdir(parents=True)
-    return made
-
-
-# -- one file
-
-
-def test_a_persona_has_what_its_file_says():
-    """Every key of the format arrives, in its own type; what is not ours is kept beside it."""
+def test_every_key_of_a_persona_file_is_read():
+    """Each key of the format has its own type; other keys are kept in `extra`."""
     persona = parsed(
         "id: curator\nname: The Curator\nemoji: 🎭\ndescription: Judges\n  what users see.\nrole: reviewer\n"
         "agent: claude\npaths: [docs/, '*.md']\ntimeout: 30m\nscheduled: yes\npriority: 7\nschedule: 0 9 * * 1\n"
@@ -68,46 +47,46 @@ def test_a_persona_has_what_its_file_says():
     ],
     ids=["no front matter", "Windows", "empty front matter", "a rule in the text", "old Macintosh"],
 )
-def test_files_from_everywhere_are_read(text, prompt, line):
-    """Front matter may be missing or empty, and lines may end as they do elsewhere."""
+def test_files_with_any_line_endings_are_read(text, prompt, line):
+    """Front matter may be missing or empty, and lines may end as on any system."""
     persona = parse_persona(text, FILE)
     assert (persona.id, persona.prompt, persona.line) == ("curator", prompt, line)
     assert persona.name in {"Curator", "C"}
 
 
-def test_the_address_is_the_name_of_the_file_or_its_folder():
-    """`team-mail` goes by the same name, so an id that says otherwise would lose mail."""
+def test_the_id_is_the_name_of_the_file_or_its_folder():
+    """`team-mail` uses the same name as the address, so a different id would lose mail."""
     names = ("curator.md", "curator.md.j2", "curator/prompt.md", "curator/prompt.md.j2")
     assert {parse_persona("Do it.", Path(name)).id for name in names} == {"curator"}
     with pytest.raises(PersonaError, match=r"curator.md:2: id is 'kurator' but its mail goes to 'curator'"):
         parsed("id: kurator")
 
 
-def test_a_program_of_the_team_is_described_but_never_launched():
-    """The weaver's page must not put a second weaver to work, whatever it says."""
+def test_a_persona_file_for_a_program_is_never_scheduled():
+    """A file for the weaver describes it to the others, and must not launch a second one."""
     assert not parsed("scheduled: true", source=Path("weaver.md")).scheduled
 
 
 @pytest.mark.parametrize("text", ["No", "yes", "1.0", "2026-01-01", "0o17", "1e3", "~x"])
 def test_text_stays_as_it_was_written(text):
-    """YAML's guesses at types are not for names and descriptions."""
+    """YAML's implicit types do not apply to names and descriptions."""
     assert parsed(f"name: {text}\ndescription: {text}").name == text
 
 
 @pytest.mark.parametrize(
     ("front", "line", "says"),
     [
-        ("name: a\nname: b", 3, "'name' is told twice"),
-        ("x:\n  y: 1\n  y: 2", 4, "'y' is told twice"),
-        ("name: a: b", 2, "no YAML: mapping values are not allowed here"),
-        ("name: 'a", 2, "no YAML: "),
-        ("- name", 2, "lines of `key: value`"),
-        ("just text", 2, "lines of `key: value`"),
-        ("name: [a]", 2, "name must be one value"),
-        ("? [a]\n: b", 2, "a key must be a word"),
+        ("name: a\nname: b", 3, "'name' is given twice"),
+        ("x:\n  y: 1\n  y: 2", 4, "'y' is given twice"),
+        ("name: a: b", 2, "not YAML: mapping values are not allowed here"),
+        ("name: 'a", 2, "not YAML: "),
+        ("- name", 2, "consist of lines `key: value`"),
+        ("just text", 2, "consist of lines `key: value`"),
+        ("name: [a]", 2, "name must be a single value"),
+        ("? [a]\n: b", 2, "a key must be a single value"),
         ("a: &x 1\nb: *x", 2, "anchors and aliases"),
-        ("a: " + "[" * 100_00, 2, f"nested more than {MAX_DEPTH} deep"),
-        ("name: \x07", 2, "a character that YAML refuses"),
+        ("a: " + "[" * 100_00, 2, f"nested more than {MAX_DEPTH} levels deep"),
+        ("name: \x07", 2, "a character that YAML does not allow"),
         ('name: "\\e[31m"', 2, "a control character"),
         ('x: "\\ud800"', 2, "a control character"),
         ("x: !!python/object/apply:os.system [true]\ntimeout: soon", 3, "'soon' must be a span of time"),
@@ -118,22 +97,22 @@ def test_text_stays_as_it_was_written(text):
         ("scheduled: maybe", 2, "write true or false"),
         ("priority: high", 2, "a whole number"),
         ("paths: []", 2, "paths is an empty list"),
-        ("paths:\n- docs/**\n- ../x", 4, "globs from the top of the repository"),
-        ("paths: /etc/**", 2, "globs from the top of the repository"),
-        ("paths: ':(top)x'", 2, "globs from the top of the repository"),
+        ("paths:\n- docs/**\n- ../x", 4, "globs relative to the top of the repository"),
+        ("paths: /etc/**", 2, "globs relative to the top of the repository"),
+        ("paths: ':(top)x'", 2, "globs relative to the top of the repository"),
         ("path: docs/**", 2, "did you mean paths?"),
         ("x: " + "y" * 20_000, 1, "over 16 KiB"),
-        ("name: ok\n...\nname: again", 4, "no YAML"),
+        ("name: ok\n...\nname: again", 4, "not YAML"),
     ],
 )
-def test_a_fault_is_told_by_file_and_line(front, line, says):
-    """One line says where, what and what to write."""
+def test_a_fault_is_reported_with_file_and_line(front, line, says):
+    """One line says where the fault is, what it is, and what to write."""
     with pytest.raises(PersonaError) as refused:
         parsed(front)
-    told = str(refused.value)
-    assert told.startswith(f"personas/curator.md:{line}: ")
-    assert says in told
-    assert len(told.splitlines()) == 1
+    message = str(refused.value)
+    assert message.startswith(f"personas/curator.md:{line}: ")
+    assert says in message
+    assert len(message.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -142,27 +121,27 @@ def test_a_fault_is_told_by_file_and_line(front, line, says):
         ("", "1: the file is empty"),
         (" \n\n", "1: the file is empty"),
         ("---\nname: C\n---\n\n", "4: there is no prompt below the front matter"),
-        ("---\nname: C\n", "1: the front matter is never closed"),
-        ("one\ntwo \0", "2: '\\x00' is no text"),
-        ("\ud800", "1: '\\ud800' is no text"),
+        ("---\nname: C\n", "1: the front matter is not closed"),
+        ("one\ntwo \0", "2: '\\x00' is not text"),
+        ("\ud800", "1: '\\ud800' is not text"),
     ],
 )
 def test_a_file_without_a_prompt_is_refused(text, says):
-    """There is nothing that an agent could be told."""
+    """Nor is a file whose text could not be passed to an agent accepted."""
     with pytest.raises(PersonaError, match=re.escape(says)):
         parse_persona(text, FILE)
 
 
 @pytest.mark.parametrize("name", ["all", "", "-x", "a b", "x" * 65, "a@team", "\x1b[31m", "\udcff"])
-def test_a_name_that_nobody_can_write_to_is_refused(name):
-    """What is no address, or means everybody, is no persona."""
-    with pytest.raises(PersonaError, match="is no name for a persona") as refused:
+def test_an_id_that_is_not_a_mail_address_is_refused(name):
+    """Invalid addresses are refused, and `all`, which means everybody."""
+    with pytest.raises(PersonaError, match="is not a valid name for a persona") as refused:
         parse_persona("Do it.", Path(f"{name}.md"), name)
     assert "\x1b" not in str(refused.value)
 
 
-def test_durations_are_read_in_every_unit():
-    """Seconds need no unit."""
+def test_timeouts_are_read_in_every_unit():
+    """A number without a unit is in seconds."""
     for text, length in (("90", 90), ("90s", 90), ("1.5m", 90), ("1h30m", 5400), ("1d", 86400)):
         assert parse_persona(f"---\ntimeout: {text}\n---\nDo it.", FILE).timeout == length
 
@@ -180,114 +159,12 @@ words = st.sampled_from(
 @example("x: !!float a\n? !!set {a}\n: 1", True)
 @example("%YAML 9.9", True)
 def test_any_text_is_a_persona_or_refused_in_one_line(text, wrapped):
-    """No file can stop the team from starting: never another error, never two lines, never an unnamed place."""
+    """No file can stop the team from starting: the only error is PersonaError, in one line with file and line."""
     try:
         persona = parse_persona(f"---\n{text}\n---\nDo it." if wrapped else text, FILE)
     except PersonaError as error:
-        told = str(error)
+        text = str(error)
     else:
-        told = f"personas/{persona.id}.md:{persona.line}: {persona.prompt.strip().split()[0]}"
-    assert re.fullmatch(r"personas/curator\.md:\d+: .+", told)
-    assert len(told.splitlines()) == 1
-
-
-# -- the roster
-
-
-def test_the_roster_is_everybody_in_the_folder(folder):
-    """All four ways of writing a persona count, higher priority comes first, and mail knows the same names."""
-    (folder / "scribe.md").write_text("Write.")
-    (folder / "forge.md.j2").write_text("---\npriority: 5\n---\nBuild.")
-    for name, file in (("lore", "prompt.md"), ("maya", "prompt.md.j2")):
-        (folder / name).mkdir()
-        (folder / name / file).write_text("---\nscheduled: false\n---\nTell.")
-    for name in ("_draft.md", ".hidden.md", "notes.txt"):
-        (folder / name).write_text("Not one.")
-    (folder / "_templates").mkdir()
-    roster = read_roster(folder)
-    assert [persona.id for persona in roster.personas] == ["forge", "lore", "maya", "scribe"]
-    assert [persona.id for persona in roster.scheduled] == ["forge", "scribe"]
-    assert roster.problems == ()
-    assert roster.get("scribe") is roster.personas[3]
-    assert roster.get("nobody") is None
-    assert read_directory(folder.parent).personas == {persona.id for persona in roster.personas}
-
-
-def test_what_is_no_persona_is_named_and_left_out(folder):
-    """One bad file costs one persona, and its line tells which and why."""
-    (folder / "good.md").write_text("Work.")
-    (folder / "empty.md").write_text("")
-    (folder / "latin.md").write_bytes(b"one\nCaf\xe9\n")
-    (folder / "huge.md").write_bytes(b"x" * (MAX_FILE + 1))
-    (folder / "bare").mkdir()
-    (folder / "README.md").write_text("# How to")
-    (folder / "twice.md").write_text("One.")
-    (folder / "twice").mkdir()
-    (folder / "twice" / "prompt.md").write_text("Two.")
-    (folder / "link.md").symlink_to("nowhere")
-    (folder / "all.md").write_text("Everybody.")
-    os.mkfifo(folder / "pipe.md")
-    roster = read_roster(folder)
-    assert [persona.id for persona in roster.personas] == ["good"]
-    told = dict(
-        zip(("README", "all", "bare", "empty", "huge", "latin", "link", "pipe", "twice"), roster.problems, strict=True)
-    )
-    for name, says in {
-        "README": "call it _README.md", "all": "is no name", "bare": "no such file", "empty": "the file is empty",
-        "huge": "over 256 KiB", "latin": ":2: not UTF-8", "link": "no such file", "pipe": "no such file",
-        "twice": "twice: twice/prompt.md and twice.md; keep one",
-    }.items():  # fmt: skip
-        assert says in told[name]
-        assert f"{folder}" in told[name]
-        assert len(told[name].splitlines()) == 1
-
-
-def test_a_folder_that_is_not_there_is_an_empty_roster(folder):
-    """Whether a team without personas can work is for others to say; a folder that is none is a problem."""
-    assert read_roster(folder / "none") == Roster()
-    (folder / "file").write_text("")
-    assert "cannot be read" in read_roster(folder / "file").problems[0]
-
-
-# -- the library
-
-
-def test_the_library_is_a_team_that_works(folder):
-    """All personas of the library are whole, in the ROSAV form, and write only to people who are there."""
-    copy_into(folder)
-    roster = read_roster(folder)
-    assert roster.problems == ()
-    assert {persona.id for persona in roster.personas} == TEAM
-    assert {persona.id for persona in roster.personas if not persona.scheduled} == {"weaver", "you"}
-    team = tuple((persona.id, persona.description) for persona in roster.personas)
-    situation = Situation(1, 1, "run-1", "0" * 40, "team/sprint-1", "boss", team, "demo")
-    for persona in roster.personas:
-        assert persona.description
-        assert persona.emoji
-        assert persona.role
-        assert 30 <= len(persona.prompt.splitlines()) <= 60
-        assert re.findall(r"(?m)^## (\w+)", persona.prompt) == ["Role", "Objective", "Situation", "Act", "Verify"]
-        named = set(re.findall(r"`([a-z]+)`", persona.prompt)) - {*TYPES, "paths", "except"}
-        assert named <= TEAM - {persona.id}, f"{persona.id} writes to nobody or to itself"
-        written = write_prompt(persona, [], situation)
-        assert written.count("Sprint 1, your attempt 1") == 1
-        assert "{{" not in written
-
-
-def test_the_library_never_overwrites(folder):
-    """What a team made of a persona stays, in whatever form it is there."""
-    (folder / "curator.md").write_text("Mine.")
-    (folder / "forge").mkdir()
-    (folder / "forge" / "prompt.md").write_text("Mine.")
-    written = {path.name for path in copy_into(folder)}
-    assert written == {f"{name}.md" for name in TEAM - {"curator", "forge"}}
-    assert (folder / "curator.md").read_text() == "Mine."
-    assert copy_into(folder) == []
-    assert len(library()) == len(TEAM)
-
-
-def test_the_library_says_where_it_cannot_write(tmp_path):
-    """A file in the way is told in one line."""
-    (tmp_path / "file").write_text("")
-    with pytest.raises(TeamMailError, match=r"cannot write personas into .*file"):
-        copy_into(tmp_path / "file")
+        text = f"personas/{persona.id}.md:{persona.line}: {persona.prompt.strip().split()[0]}"
+    assert re.fullmatch(r"personas/curator\.md:\d+: .+", text)
+    assert len(text.splitlines()) == 1

@@ -1,6 +1,7 @@
-"""Workspaces: that a patch is all a run changed and nothing else, whatever is done to the clone (A5, A6)."""
+"""Workspaces: a patch has all that a run changed and nothing else, whatever is done to the clone (A5, A6)."""
 
 import os
+import re
 import resource
 import shutil
 import socket
@@ -13,7 +14,7 @@ import pytest
 from team_mail.personas.agent import Job
 from team_mail.personas.agents.command import CommandAgent
 from team_mail.personas.errors import GitError, WorkspaceLost
-from team_mail.personas.workspace import Mirror
+from team_mail.personas.workspace import _LIMITED, Mirror
 
 WHO = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 MANY = 1_000
@@ -31,7 +32,7 @@ def git(folder, *words, stdin=None):
 
 
 def repository(folder, files, *options):
-    """Make a repository of one commit, by fast-import, which takes a moment for thousands of files."""
+    """Make a repository of one commit with fast-import, which is fast for thousands of files."""
     folder.mkdir(parents=True)
     git(folder, "init", "-q", "-b", "main", *options)
     stream = b"commit refs/heads/main\ncommitter bob <bob@example.com> 1767225600 +0000\ndata 5\nbegin\n"
@@ -43,7 +44,7 @@ def repository(folder, files, *options):
 
 
 def many(count):
-    """Make up so many files of some fifty lines, forty folders of them."""
+    """Return `count` files of 51 lines in forty folders."""
     lines = b"".join(b"line %d\n" % line for line in range(50))
     return {f"part{number % 40}/f{number}.py": ("100644", lines + b"%d\n" % number) for number in range(count)}
 
@@ -75,27 +76,27 @@ def workspace(mirror, project):
 
 
 def tree(folder):
-    """Describe what git would keep of a folder: names, kinds, rights to execute and contents."""
-    found = {}
+    """Return what git would keep of a folder: names, kinds, execute permissions and contents."""
+    entries = {}
     for path in folder.rglob("*"):
         if ".git" in path.relative_to(folder).parts or (path.is_dir() and not path.is_symlink()):
             continue
         link = path.is_symlink()
         kind = "link" if link else "program" if path.stat().st_mode & 0o100 else "file"
-        found[str(path.relative_to(folder))] = (kind, path.readlink() if link else path.read_bytes())
-    return found
+        entries[str(path.relative_to(folder))] = (kind, path.readlink() if link else path.read_bytes())
+    return entries
 
 
 def replayed(mirror, workspace, captured):
-    """Apply a captured patch to a fresh clone of the same base; return what comes out."""
+    """Apply a captured patch to a fresh clone of the same base; return its files."""
     fresh = mirror.workspace("replayed", workspace.base)
     if captured.patch:
         git(fresh.path, "apply", "--whitespace=nowarn", "-", stdin=captured.patch)
     return tree(fresh.path)
 
 
-def test_an_agent_finds_a_clone_like_any_other(workspace, project):
-    """It is clean, on a branch, with the team's history and names; its own author is set; nothing leads back."""
+def test_a_workspace_is_a_clean_clone(workspace, project):
+    """It is on a branch, with the history and the refs; its author is the persona, and it has no remote."""
     git(project, "tag", "v1")
     assert git(workspace.path, "status", "--porcelain", "--branch") == "## work"
     assert git(workspace.path, "log", "--format=%H") == workspace.base
@@ -107,8 +108,8 @@ def test_an_agent_finds_a_clone_like_any_other(workspace, project):
     assert tree(workspace.path) == tree(project)
 
 
-def test_what_was_changed_is_the_patch(workspace, mirror):
-    """Edits, new and empty files, modes, binaries, links, deletions and renames: applied to the base, all are there."""
+def test_the_patch_has_every_kind_of_change(workspace, mirror):
+    """Applied to the base it gives edits, new and empty files, modes, binaries, links, deletions and renames."""
     at = workspace.path
     (at / "README").write_text("one\n2\nthree\n")
     (at / "empty").touch()
@@ -133,16 +134,16 @@ def test_what_was_changed_is_the_patch(workspace, mirror):
     assert b"root:" not in captured.patch
 
 
-def test_nothing_changed_is_an_empty_patch(workspace):
-    """Touched files and ignored ones are no change."""
+def test_an_unchanged_workspace_has_an_empty_patch(workspace):
+    """Touched and ignored files do not count as changes."""
     (workspace.path / "README").touch()
     (workspace.path / "README").write_text((workspace.path / "README").read_text())
     (workspace.path / "x.log").touch()
     assert workspace.capture() == (b"", (), 0, 0, ())
 
 
-def test_what_an_agent_commits_counts_too(workspace, mirror):
-    """Committed, on another branch, staged or lying about: the patch is the whole way from the base."""
+def test_the_patch_has_commits_too(workspace, mirror):
+    """Committed, on another branch, staged or untracked: the patch is the difference from the base."""
     at = workspace.path
     (at / "committed").write_text("1\n")
     git(at, "add", "committed")
@@ -159,8 +160,8 @@ def test_what_an_agent_commits_counts_too(workspace, mirror):
 
 
 @pytest.mark.parametrize("what", ["deleted", "a file", "a link", "emptied", "a pipe"])
-def test_the_clones_own_git_folder_is_not_needed(workspace, mirror, tmp_path, what):
-    """Whatever became of `.git`, the patch is the same: it is made with the mirror's."""
+def test_a_capture_does_not_need_the_clones_git_folder(workspace, mirror, tmp_path, what):
+    """Whatever was done to `.git`, the patch is the same, because the mirror's is used."""
     directory = workspace.path / ".git"
     (workspace.path / "new").write_text("new\n")
     subprocess.run(["rm", "-rf", directory], check=True)
@@ -178,8 +179,8 @@ def test_the_clones_own_git_folder_is_not_needed(workspace, mirror, tmp_path, wh
 
 
 @pytest.mark.parametrize("what", ["gone", "a link", "a file"])
-def test_a_workspace_that_was_taken_away_is_said(workspace, tmp_path, what):
-    """A folder that is gone is not a patch that deletes everything, and a link in its place is not followed."""
+def test_a_workspace_that_was_removed_is_an_error(workspace, tmp_path, what):
+    """A missing folder is not a patch that deletes everything, and a link in its place is not followed."""
     workspace.path.rename(tmp_path / "away")
     if what == "a link":
         workspace.path.symlink_to(tmp_path / "away")
@@ -193,7 +194,7 @@ def test_a_workspace_that_was_taken_away_is_said(workspace, tmp_path, what):
 
 
 def booby_trap(at, script):
-    """Do to a clone what makes git run others' programs: hooks, monitors, filters, drivers, includes."""
+    """Add to a clone all that makes git run programs: hooks, fsmonitor, filters, drivers, includes."""
     directory = at / ".git"
     (directory / "hooks").mkdir(exist_ok=True)
     for hook in ("post-index-change", "pre-commit", "post-checkout", "reference-transaction", "fsmonitor-watchman"):
@@ -214,8 +215,8 @@ def booby_trap(at, script):
     (at / ".gitattributes").write_text("* filter=evil diff=evil merge=evil\n")
 
 
-def test_capture_runs_nothing_of_the_clones(project, tmp_path):
-    """Hooks, fsmonitor, filters, drivers, includes, even in a submodule: none runs, while in the clone they do (A5)."""
+def test_a_capture_runs_no_program_of_the_clone(project, tmp_path):
+    """Hooks, fsmonitor, filters, drivers and includes do not run, though `git status` would run them (A5)."""
     inner = repository(tmp_path / "inner", {"file": ("100644", b"inner\n")})
     git(project, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "sub")
     git(project, "commit", "-qm", "with a submodule")
@@ -242,8 +243,8 @@ def test_capture_runs_nothing_of_the_clones(project, tmp_path):
     print(f"0 of the clone's programs ran in capture; {ran} ran in `git status` of the same clone")
 
 
-def test_names_of_every_kind_come_through(workspace, mirror):
-    """Options, newlines, quotes, bytes that are no UTF-8: names are data, and the patch applies (A6)."""
+def test_file_names_of_every_kind_are_captured(workspace, mirror):
+    """With options, newlines, quotes or invalid UTF-8 as names, the patch still applies (A6)."""
     for name in NAMES:
         (workspace.path / os.fsdecode(name)).write_bytes(name)
     captured = workspace.capture()
@@ -252,8 +253,8 @@ def test_names_of_every_kind_come_through(workspace, mirror):
     print(f"{len(NAMES)} hostile names, all captured and applied")
 
 
-def test_what_cannot_be_captured_is_told(workspace):
-    """Pipes and sockets, an embedded repository without a commit: git's words on each, and the rest is captured."""
+def test_files_that_cannot_be_captured_are_reported(workspace):
+    """Git's messages name pipes and repositories without a commit; everything else is captured."""
     at = workspace.path
     (at / "README").unlink()
     os.mkfifo(at / "README")
@@ -270,8 +271,8 @@ def test_what_cannot_be_captured_is_told(workspace):
     assert any("unborn" in words for words in captured.trouble)
 
 
-def test_files_that_an_agent_closed_are_left_out_and_removed(project, tmp_path):
-    """Without the rights of root, what cannot be read is no change, and it is removed all the same."""
+def test_unreadable_files_are_left_out_and_removed(project, tmp_path):
+    """For a user other than root, files without permissions do not count as changes, and can be removed."""
     their = tmp_path / "their"
     their.mkdir()
     their.chmod(0o777)
@@ -309,8 +310,8 @@ def test_files_that_an_agent_closed_are_left_out_and_removed(project, tmp_path):
     assert os.waitpid(pid, 0)[1] == 0
 
 
-def test_a_folder_too_deep_for_a_path_is_captured_around_and_removed(workspace):
-    """Two thousand folders in one another break neither the capture nor the removal."""
+def test_a_folder_that_is_too_deep_for_a_path_is_skipped_and_removed(workspace):
+    """Two thousand nested folders break neither the capture nor the removal."""
     here = os.open(workspace.path, os.O_RDONLY)
     for _ in range(2_100):
         os.mkdir("d", dir_fd=here)
@@ -325,8 +326,8 @@ def test_a_folder_too_deep_for_a_path_is_captured_around_and_removed(workspace):
     assert not workspace.path.exists()
 
 
-def test_a_capture_has_its_time(workspace, monkeypatch):
-    """A file that takes git for ever ends as a failure in its words, not as a scheduler that waits (A4)."""
+def test_a_capture_has_a_time_limit(workspace, monkeypatch):
+    """A file that git cannot finish fails the capture, and does not block the scheduler (A4)."""
     monkeypatch.setattr("team_mail.personas.workspace._TIMEOUT", 0.2)
     with (workspace.path / "huge").open("wb") as huge:
         huge.truncate(100 << 30)
@@ -334,9 +335,9 @@ def test_a_capture_has_its_time(workspace, monkeypatch):
         workspace.capture()
 
 
-def test_a_capture_has_its_size(workspace, monkeypatch):
-    """A patch bomb ends as one clear failure, not in the scheduler's memory (A4)."""
-    monkeypatch.setattr("team_mail.personas.workspace._LARGEST_PATCH", 1 << 20)
+def test_a_capture_has_a_size_limit(workspace, monkeypatch):
+    """A patch that is too large fails the capture, and is not read into memory (A4)."""
+    monkeypatch.setattr("team_mail.personas.workspace._MAX_PATCH", 1 << 20)
     (workspace.path / "bomb").write_bytes(os.urandom(2 << 20))
     with pytest.raises(GitError, match="git diff: what the run left is larger than a capture may be"):
         workspace.capture()
@@ -344,27 +345,27 @@ def test_a_capture_has_its_size(workspace, monkeypatch):
     assert workspace.capture().files == ("bomb",)
 
 
-def test_what_a_crash_left_behind_is_discarded(mirror, workspace):
-    """Clones and what was put aside for them go, but not those of runs that are still open."""
-    other = mirror.workspace("run-2", workspace.base)
+def test_workspaces_that_a_crash_left_behind_are_discarded(mirror, workspace):
+    """Clones and their trusted files are removed, except those of runs that are still open."""
+    kept = mirror.workspace("run-2", workspace.base)
     third = mirror.workspace("run-3", workspace.base)
     third.path.rename(third.path.with_name("elsewhere"))
     assert mirror.discard(keep=["run-2"]) == {"run-1", "run-3"}
     assert not workspace.path.exists()
-    assert other.capture().patch == b""
+    assert kept.capture().patch == b""
     assert mirror.discard(keep=["run-2"]) == set()
 
 
-def test_a_run_begun_again_begins_with_a_fresh_clone(mirror, workspace):
-    """After a crash the same run finds nothing of its first try."""
+def test_a_run_that_starts_again_gets_a_fresh_clone(mirror, workspace):
+    """After a crash the same run finds nothing of its first attempt."""
     (workspace.path / "half done").touch()
     again = mirror.workspace("run-1", workspace.base)
     assert again.path == workspace.path
     assert again.capture().patch == b""
 
 
-def test_the_users_repository_is_only_read(workspace, project):
-    """Runs leave no object, no ref and no file in it; and its garbage collection takes nothing from open runs."""
+def test_the_users_repository_is_never_written(workspace, project):
+    """Runs leave no object, ref or file in it, and its garbage collection does not harm open runs."""
     before = sorted((project / ".git").iterdir()), git(project, "count-objects"), git(project, "for-each-ref")
     (workspace.path / "new").write_text("new\n")
     git(workspace.path, "add", "new")
@@ -375,9 +376,39 @@ def test_the_users_repository_is_only_read(workspace, project):
     assert workspace.capture().files == ("new",)
 
 
+def config(folder):
+    """Read a repository's own config."""
+    rows = git(folder, "config", "--local", "--list").splitlines()
+    return dict(row.split("=", 1) for row in rows)
+
+
+def test_the_mirror_is_configured_for_captures(mirror, workspace, tmp_path):
+    """A capture does not wait for fsync, and the packs that git maps fit into the memory that it may use."""
+    folder = tmp_path / "team/work/mirror.git"
+
+    settings = config(folder)
+    mapped, window = (
+        int(git(folder, "config", "--type=int", f"core.{key}")) for key in ("packedGitLimit", "packedGitWindowSize")
+    )
+
+    assert (settings["core.bare"], settings["core.fsync"]) == ("true", "none")
+    memory = 1024 * int(re.search(r"ulimit -v (\d+)", _LIMITED)[1])
+    assert window <= mapped <= memory / 4
+    assert workspace._git().line("config", "core.fsync") == "none"
+
+
+def test_a_workspace_has_the_mirrors_config_and_runs_no_maintenance(workspace):
+    """An agent's own git commands in the clone neither collect garbage nor map more than the mirror may."""
+    settings = config(workspace.path)
+
+    assert (settings["core.bare"], settings["core.fsync"]) == ("false", "none")
+    assert (settings["core.packedgitlimit"], settings["core.packedgitwindowsize"]) == ("512m", "64m")
+    assert (settings["gc.auto"], settings["maintenance.auto"]) == ("0", "false")
+
+
 @pytest.mark.parametrize("kind", ["shallow", "sha256", "worktree", "bare"])
 def test_repositories_of_every_kind_can_be_mirrored(project, tmp_path, kind):
-    """Shallow as CI makes them, with long ids, a linked worktree, or bare."""
+    """Shallow, with SHA-256 ids, a linked worktree, or bare."""
     source = tmp_path / "source"
     if kind == "sha256":
         repository(source, {"README": ("100644", b"one\n")}, "--object-format=sha256")
@@ -393,14 +424,14 @@ def test_repositories_of_every_kind_can_be_mirrored(project, tmp_path, kind):
     assert made.capture().files == ("README",)
 
 
-def test_a_commit_that_is_not_there_is_said(mirror):
-    """A base that the repository lacks is git's error, before anything is made."""
+def test_a_commit_that_does_not_exist_is_an_error(mirror):
+    """Git's error is raised before anything is created."""
     with pytest.raises(GitError, match="git ls-tree"):
         mirror.workspace("run-1", "0" * 39 + "1")
 
 
-def test_twenty_four_at_once_do_not_mix(tmp_path):
-    """Made, changed, captured and removed in parallel, each has its own patch and nothing stays behind."""
+def test_twenty_four_workspaces_at_once_do_not_interfere(tmp_path):
+    """Made, changed, captured and removed in parallel, each has its own patch, and no file is left behind."""
     source = repository(tmp_path / "source", many(FEW))
     mirror, commit = Mirror(source, tmp_path / "work"), git(source, "rev-parse", "HEAD")
 
@@ -425,12 +456,12 @@ def test_twenty_four_at_once_do_not_mix(tmp_path):
 
 
 def spent():
-    """Return the processor time of this process and all its ended children: what a busy machine does not stretch."""
+    """Return the CPU time of this process and its ended children, which a busy machine does not stretch."""
     return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, WHO))
 
 
-def test_a_run_takes_three_git_processes(workspace, mirror, tmp_path, monkeypatch):
-    """One makes the clone, two capture it: all else about a clone is a few small files."""
+def test_a_run_needs_three_git_processes(workspace, mirror, tmp_path, monkeypatch):
+    """One checks out the clone and two capture it; the rest of a clone is a few small files."""
     counted, real = tmp_path / "counted", shutil.which("git")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/git").write_text(f'#!/bin/sh\necho "$@" >> {counted}\nexec {real} "$@"\n')
@@ -443,10 +474,10 @@ def test_a_run_takes_three_git_processes(workspace, mirror, tmp_path, monkeypatc
     assert len(counted.read_text().splitlines()) == 3
 
 
-def test_a_run_costs_about_what_it_does_by_hand(tmp_path):
-    """Clone, launch and capture of a run, beside `git clone --shared` and `git diff` of the same: the figure.
+def test_the_cost_of_a_run_is_printed_beside_that_of_plain_git(tmp_path):
+    """Clone, launch and capture of a run are measured beside `git clone --shared` and `git diff`.
 
-    That it is no more than 1.5 is for the benchmark on a quiet machine: here, so many new files cost what they will.
+    That the ratio is at most 1.5 is for the benchmark on a quiet machine.
     """
     large = repository(tmp_path / "large", many(MANY))
     mirror, commit = Mirror(large, tmp_path / "work"), git(large, "rev-parse", "HEAD")

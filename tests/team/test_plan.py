@@ -65,14 +65,6 @@ def test_a_roadmap_may_come_through_a_pipe(words):
     assert (told["sequential_seconds"], told["critical_path"]) == (10_800.0, ["a", "b"])
 
 
-def test_the_guide_shows_what_is_printed():
-    """The example of docs/plan.md is what the command prints today."""
-    guide = (PLANS.parent.parent / "docs" / "plan.md").read_text()
-    shown = guide.partition("$ team plan examples/plan/ai-webhook.yaml\n")[2].partition("```")[0]
-    assert shown.startswith("A webhook relay")
-    assert plan(SEED).stdout.startswith(shown)
-
-
 def test_figures_are_one_json_document():
     """For programs: all times in seconds, every conflict, every slot with its branch."""
     told = json.loads(plan(SEED, "--json").stdout)

@@ -99,8 +99,8 @@ def test_a_value_is_never_more_than_text(value):
 @pytest.mark.parametrize(
     ("name", "values", "said"),
     [
-        ("biuld", {}, "there is no template 'biuld', there are build, code-review, research; did you mean build"),
-        ("zzz", {}, "there is no template 'zzz', there are build, code-review, research$"),
+        ("biuld", {}, "there is no template 'biuld'; did you mean build"),
+        ("zzz", {}, "there is no template 'zzz'; there are build, code-review, research$"),
         ("../build", {}, "'../build' is no name of a template"),
         ("a/b", {}, "is no name of a template"),
         ("", {}, "is no name of a template"),

@@ -85,3 +85,8 @@ assert_type(given.tasks, tuple[Task, ...])
 dispatcher = ParallelDispatcher(given.config, agent=FunctionAgent(lambda job: {"of": job.persona}))
 assert_type(dispatcher.dispatch(given.tasks), DispatchOutput)
 assert_type(dispatcher.resume("fd379d65").model_dump_json(indent=2), str)
+
+
+async def awaited() -> None:
+    """A coroutine awaits what a function gets at once."""
+    assert_type(await dispatcher.dispatch(given.tasks), DispatchOutput)

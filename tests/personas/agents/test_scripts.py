@@ -1,26 +1,18 @@
-"""The agents that need no model: the bundled script that plays any task, the function, and the workers' personas."""
+"""The agents that need no model: the bundled script, the function, and the personas that they play."""
 
 from __future__ import annotations
 
 import ast
 import json
-import re
 import subprocess
 import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.mail.clock import ManualClock
-from team_mail.personas.agent import Assignment, Job, Outcome
-from team_mail.personas.agents.function import FunctionAgent
-from team_mail.personas.agents.scripted import ScriptedAgent
+from team_mail.personas.agent import Assignment, Job
 from team_mail.personas.agents.scripts import bundled_agent
 from team_mail.personas.agents.specimen import specimen
-from team_mail.personas.bundled import library, with_bundled
-from team_mail.personas.persona import Persona
-from team_mail.personas.prompt import Situation, write_prompt
-from team_mail.personas.roster import Roster, read_roster
 
 NODES = ("Effect", "Compute", "Reducer", "Orchestrator")
 
@@ -47,7 +39,7 @@ def files_in(folder) -> set[str]:
 
 @pytest.mark.parametrize("node", NODES)
 def test_the_coder_writes_a_module_that_runs(job, node):
-    """Each kind of node is a module that can be imported without a warning, and the same each time."""
+    """The module of each node type can be imported without a warning, and is always the same."""
     this = job("coder", contract_description="Writes orders.", node_type=node, output_path="src/shop/orders_db.py")
     outcome = bundled_agent().play(this)
     written = (this.workspace / "src" / "shop" / "orders_db.py").read_text()
@@ -68,8 +60,8 @@ def test_the_coder_writes_a_module_that_runs(job, node):
     ["/tmp/x.py", "../x.py", "a/../../x.py", "", ".", ".git/config", ".GIT/hooks/x", "link/x.py", "file", "loop/x",
      "\0", "n" * 300 + ".py", "folder", "file/x.py"],
 )  # fmt: skip
-def test_the_coder_writes_nowhere_else(job, tmp_path, path):
-    """A path that is absolute, climbs out, or cannot be written is told in the result, and nothing is written."""
+def test_the_coder_writes_only_inside_the_workspace(job, tmp_path, path):
+    """A path that is absolute, leads outside or cannot be written is a problem in the result; nothing is written."""
     this = job("coder", contract_description="x", node_type="Compute", output_path=path)
     (this.workspace / "folder").mkdir()
     (this.workspace / "link").symlink_to(tmp_path)
@@ -87,23 +79,23 @@ def test_the_coder_writes_nowhere_else(job, tmp_path, path):
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=20), st.sampled_from(NODES))
-def test_no_description_can_break_the_module(description, stem, node):
-    """Quotes, backslashes, keywords: what comes out parses, and nothing of it is run but what we wrote."""
+def test_no_description_breaks_the_module(description, stem, node):
+    """With quotes, backslashes or keywords in it, the module still parses and has no statements of its own."""
     plain = ast.parse(specimen("x.py", node, ""))
-    found = ast.parse(specimen(f"{stem}.py", node, description))
-    assert [type(one) for one in found.body] == [type(one) for one in plain.body]
+    tree = ast.parse(specimen(f"{stem}.py", node, description))
+    assert [type(node) for node in tree.body] == [type(node) for node in plain.body]
 
 
-def test_what_is_no_python_is_text():
-    """A path that does not end in .py gets the description."""
+def test_a_file_that_is_not_python_gets_the_description():
+    """Only paths that end in .py get a module."""
     assert specimen("notes.md", "Effect", "Say\n why.") == "Say why.\n"
 
 
 # -- debug
 
 
-def test_debug_finds_what_a_trace_names_and_what_stands_out(job):
-    """The line where a trace ends first, then the gravest; a file that is not there is a finding, too."""
+def test_debug_reports_traced_lines_first_then_by_severity(job):
+    """The line where a trace ends comes first; files that are missing or outside are findings, too."""
     this = job(
         "debug",
         problem_description="Totals are wrong",
@@ -117,14 +109,13 @@ def test_debug_finds_what_a_trace_names_and_what_stands_out(job):
 
     output = bundled_agent().play(this).output
 
-    told = [(found["file"], found["line"], found["text"]) for found in output["findings"]]
-    assert told == [
+    assert [(finding["file"], finding["line"], finding["text"]) for finding in output["findings"]] == [
         ("src/cart.py", 2, "is where a trace ends: to.append(item)"),
         ("src/cart.py", 3, "runs text as code"),
-        ("src/cart.py", 1, "shares one default between calls"),
+        ("src/cart.py", 1, "shares a mutable default between calls"),
         ("src/good.py", 1, "nothing stands out in 1 line"),
         ("src/gone.py", 0, "is not in this commit"),
-        ("../secret", 0, "../secret is not within the repository; name a file from its top"),
+        ("../secret", 0, "../secret is not in the repository; give a path relative to its top"),
     ]
     assert output["root_cause"] == "src/cart.py:2 is where a trace ends: to.append(item)"
     assert output["suggested_fix"].startswith("src/cart.py:2: ")
@@ -132,16 +123,16 @@ def test_debug_finds_what_a_trace_names_and_what_stands_out(job):
     assert files_in(this.workspace) == before
 
 
-def test_debug_says_how_far_it_got(job):
-    """Without a file to read there is no cause, and that is said."""
+def test_debug_says_how_many_files_it_could_read(job):
+    """Without a file to read it reports no cause, and says why."""
     output = bundled_agent().play(job("debug", problem_description="x", affected_files=["a.py", "b.py"])).output
     assert output["root_cause"] == "not found by reading alone: 0 of 2 affected files could be read"
     assert output["severity"] == "low"
     assert len(output["findings"]) == 2
 
 
-def test_debug_reads_no_file_that_is_none(job, tmp_path):
-    """Links to elsewhere, folders and what is too large are told, not read."""
+def test_debug_reads_only_regular_files_of_limited_size(job, tmp_path):
+    """Links that lead outside, folders and large files are reported, not read."""
     this = job(
         "debug", problem_description="x", affected_files=["link", "folder", "huge", "data"], analysis_depth="deep"
     )
@@ -151,15 +142,15 @@ def test_debug_reads_no_file_that_is_none(job, tmp_path):
     (this.workspace / "huge").write_bytes(b"x" * (1 << 20))
     (this.workspace / "data").write_bytes(b"\xff\x00\x1b eval(\n" * 3)
     output = bundled_agent().play(this).output
-    assert [found["line"] for found in output["findings"]] == [1, 2, 3, 0, 0, 0]
+    assert [finding["line"] for finding in output["findings"]] == [1, 2, 3, 0, 0, 0]
     assert "password" not in json.dumps(output)
 
 
-# -- everybody else
+# -- every other persona
 
 
-def test_anybody_else_answers_and_changes_nothing(job):
-    """The files that the input names, and what was asked, so that others have something to refer to."""
+def test_other_personas_answer_and_change_nothing(job):
+    """The answer has the request and the files that the input names."""
     this = job("forge", "Add a\nbasket.", where={"files": ["src/a.py", "src/none.py"]}, n=1, top="/etc/passwd")
     (this.workspace / "src").mkdir()
     (this.workspace / "src" / "a.py").touch()
@@ -185,8 +176,8 @@ KEYS = ["output_path", "node_type", "contract_description", "affected_files", "e
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), anything), st.sampled_from(["coder", "debug", "forge"]))
-def test_no_input_can_make_the_script_fail(tmp_path_factory, given_input, persona):
-    """Whatever a task brings, the run ends well, with a result that JSON can hold."""
+def test_no_input_makes_the_script_fail(tmp_path_factory, given_input, persona):
+    """With any input the run ends well, and its result can be written as JSON."""
     folder = tmp_path_factory.mktemp("script")
     task = Assignment("dispatch-1", "t", "", given_input)
     outcome = bundled_agent().play(Job("r", persona, 1, 0, "", folder, folder / "runs", folder, 9.0, assignment=task))
@@ -194,117 +185,7 @@ def test_no_input_can_make_the_script_fail(tmp_path_factory, given_input, person
     json.dumps(outcome.output, allow_nan=False).encode()
 
 
-def test_a_sentence_in_the_input_is_no_file(job):
-    """No disk takes a name of 256 letters, be they ever so harmless."""
+def test_a_sentence_in_the_input_is_not_taken_for_a_file(job):
+    """The system refuses file names of 256 letters, which must not fail the run."""
     outcome = bundled_agent().play(job("forge", question="why " * 70, noun="\N{SNOWMAN}" * 100))
     assert (outcome.status, outcome.output["files"]) == ("ok", [])
-
-
-def test_a_script_may_give_a_result(job):
-    """A mapping is the result, an outcome is how it ended; `default` plays whoever has no script."""
-    agent = ScriptedAgent(
-        {
-            "ann": lambda _: {"n": 1},
-            "bob": lambda _: Outcome("ok", 0, 1.0, "exit 0", output=[2]),
-            "cyd": lambda _: None,
-        },
-        default=lambda job: {"who": job.persona},
-    )
-    results = [agent.play(job(name)).output for name in ("ann", "bob", "cyd", "dan")]
-    assert results == [{"n": 1}, [2], None, {"who": "dan"}]
-
-
-# -- functions
-
-
-def test_a_function_gives_its_value(job):
-    """Nothing is written, no prompt is asked for: the value is the result."""
-    this = job("ann", n=20)
-    outcome = FunctionAgent(lambda job: job.assignment.input["n"] * 2.1).play(this)
-    assert (outcome.status, outcome.exit, outcome.output, outcome.detail) == ("ok", 0, 42.0, "exit 0")
-    assert "prompt" not in vars(this)
-    assert not this.folder.exists()
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "detail"),
-    [
-        (ValueError("no\nsuch \x1b[1mthing"), "failed", "ValueError: no\\nsuch \\x1b[1mthing"),
-        (KeyError("n"), "failed", "KeyError: 'n'"),
-        (SystemExit(3), "failed", "SystemExit: 3"),
-        (RecursionError(), "failed", "RecursionError"),
-    ],
-)
-def test_what_a_function_raises_is_how_it_ended(job, error, status, detail):
-    """In one line, whatever it is; there is no result then."""
-
-    def raises(_):
-        raise error
-
-    outcome = FunctionAgent(raises).play(job("ann"))
-    assert (outcome.status, outcome.detail, outcome.output) == (status, detail, None)
-
-
-def test_a_function_that_raises_when_told_to_end_was_stopped(job):
-    """It is no failure of its own; one that goes on to its end has done its work."""
-
-    def raises(job):
-        job.stop.set()
-        raise RuntimeError("told to end")
-
-    outcome = FunctionAgent(raises).play(job("ann"))
-    assert (outcome.status, outcome.detail) == ("stopped", "RuntimeError: told to end")
-    assert FunctionAgent(lambda job: job.stop.set()).play(job("ann")).status == "ok"
-
-
-def test_a_function_that_takes_too_long_has_no_result(job):
-    """Nobody can end it, but what comes too late does not count."""
-    clock = ManualClock()
-    outcome = FunctionAgent(lambda _: clock.sleep(3.0) or 1, clock).play(job("ann", timeout=2.0))
-    assert outcome == Outcome("timeout", None, 3.0, "no end within 2s")
-    assert FunctionAgent(lambda _: clock.sleep(2.0) or 1, clock).play(job("ann", timeout=2.0)).output == 1
-
-
-# -- the personas
-
-
-def test_a_team_without_personas_has_the_bundled_ones():
-    """The workers and all of the library that can be given a task, in no sprint, played by the team's own agent."""
-    roster = with_bundled(Roster(problems=("x",)))
-    ids = [persona.id for persona in roster.personas]
-    members = {file.name.removesuffix(".md") for file in library()} - {"weaver", "you"}
-    assert ids[:2] == ["coder", "debug"]
-    assert {*ids} == {"coder", "debug", *members}
-    assert len(ids) == len({*ids})
-    assert roster.scheduled == ()
-    assert {persona.agent for persona in roster.personas} == {None}
-    assert roster.problems == ("x",)
-
-
-def test_a_teams_own_persona_comes_first(tmp_path):
-    """Whoever wrote a coder of their own has that one, and who is in sprints stays there."""
-    (tmp_path / "coder.md").write_text("---\nagent: claude\n---\n\nMine.")
-    (tmp_path / "forge.md").write_text("Mine, too.")
-    roster = with_bundled(read_roster(tmp_path))
-    assert [persona.id for persona in roster.personas][:3] == ["coder", "forge", "debug"]
-    assert roster.get("coder") == read_roster(tmp_path).get("coder")
-    assert {persona.id for persona in roster.scheduled} == {"coder", "forge"}
-
-
-@pytest.mark.parametrize("name", ["coder", "debug"])
-def test_the_workers_know_their_input_and_their_result(name):
-    """Their prompts name every key of both, and are written like those of the library."""
-    worker = with_bundled(Roster()).get(name)
-    assert isinstance(worker, Persona)
-    keys = {
-        "coder": "contract_description node_type output_path context_files validation_level Effect Compute Reducer "
-        "Orchestrator strict moderate lenient",
-        "debug": "problem_description affected_files error_traces analysis_depth hypothesis quick standard deep",
-    }[name]
-    results = {"coder": "generated_file validation_passed", "debug": "root_cause findings suggested_fix severity"}[name]
-    assert not {key for key in keys.split() if f"`{key}`" not in worker.prompt}
-    assert not {key for key in results.split() if f'"{key}":' not in worker.prompt}
-    assert re.findall(r"(?m)^## (\w+)", worker.prompt) == ["Role", "Objective", "Situation", "Act", "Verify"]
-    text = write_prompt(worker, [], Situation(0, 1, "r", "abc", "team/dispatch-1", "you", (), "demo"))
-    assert "{{" not in text
-    assert text.count("A task of a dispatch") == 1

@@ -1,4 +1,4 @@
-"""What agents say, read from the lines that they print: shapes as the tools print them, and everything else."""
+"""Reading agents' output: the events that each of them prints, and everything else."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from team_mail.personas.agents.stream import MAX_LOG, ToolCall, Transcript, read_stream
-from team_mail.personas.agents.stream_formats import TELLING
+from team_mail.personas.agents.stream_formats import HANDLERS
 from team_mail.personas.agents.transcript import MAX_CALLS, MAX_VALUE
 
 
@@ -21,7 +21,7 @@ def use(id: str, name: str, **input) -> dict:
     return {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": id, "name": name, "input": input}]}}
 
 
-def given_back(id: str, content: Any, **more) -> dict:
+def tool_result(id: str, content: Any, **more) -> dict:
     block = {"type": "tool_result", "tool_use_id": id, "content": content, **more}
     return {"type": "user", "message": {"role": "user", "content": [block]}}
 
@@ -35,8 +35,8 @@ CLAUDE = (
     words("I look first."),
     use("t1", "Bash", command="ls"),
     use("t2", "Read", file_path="/x"),
-    given_back("t2", [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]),
-    given_back("t1", "no such file", is_error=True),
+    tool_result("t2", [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]),
+    tool_result("t1", "no such file", is_error=True),
     words("A colleague below says.", parent_tool_use_id="t9"),
     {"type": "result", "subtype": "success", "is_error": False, "result": "Done.", "total_cost_usd": 0.25},
 )
@@ -114,7 +114,7 @@ COPILOT = (
     {"type": "assistant.message", "data": {"content": "Done."}},
     {"type": "assistant.message", "data": {"content": "Below.", "parentToolCallId": "t2"}},
 )
-TOLD = {
+TRANSCRIPTS = {
     "claude": (CLAUDE, 0.25, [
         ToolCall("Bash", {"command": "ls"}, {"error": "no such file"}),
         ToolCall("Read", {"file_path": "/x"}, "one\ntwo"),
@@ -135,40 +135,40 @@ TOLD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("agent", TOLD)
+@pytest.mark.parametrize("agent", TRANSCRIPTS)
 def test_each_agent_is_understood(agent):
-    """Last words, cost, and every tool call in order with what came back, between lines that mean nothing."""
-    events, cost, calls = TOLD[agent]
+    """The final message, the cost and every tool call with its output are read, whatever is printed between."""
+    events, cost, calls = TRANSCRIPTS[agent]
     noise = b"npm warn deprecated\n{ broken\n{}\n[1, null]\n\xff\xfe\n"
 
-    said = read_stream(noise + lines(*events) + noise)
+    transcript = read_stream(noise + lines(*events) + noise)
 
-    assert said == Transcript("Done.", tuple(calls), cost, None)
+    assert transcript == Transcript("Done.", tuple(calls), cost, None)
 
 
-def test_plain_text_is_what_was_said():
-    """An agent that prints no such lines has said all that it printed; JSON of its own is text, too."""
+def test_plain_text_is_the_message():
+    """Without events the message is the whole output; other JSON is text, too."""
     for log in (b"  Changed two files.\n\nDone. \n", b'{"answer": 42}\n', b'{"type": "unheard of"}', b"", b"[]"):
         assert read_stream(log) == Transcript(log.decode().strip())
 
 
-@pytest.mark.parametrize("kind", sorted(TELLING.keys() - {"turn.failed"}))
-def test_a_result_that_only_looks_like_a_line_of_an_agent_is_text(kind):
-    """A script may call its own result so; what tells nothing of what an agent would tell is not taken for one."""
+@pytest.mark.parametrize("kind", sorted(HANDLERS.keys() - {"turn.failed"}))
+def test_json_that_only_looks_like_an_event_is_text(kind):
+    """A script's own JSON may have the same `type`; without an event's content it is not taken for one."""
     log = lines({"type": kind, "value": 3})
     assert read_stream(log) == Transcript(log.decode().strip())
 
 
 @pytest.mark.parametrize("before", ["npm warn old ", "\x1b[?25l", "working\r"])
-def test_a_line_behind_what_has_no_line_of_its_own_is_read(before):
-    """Warnings and signs to a terminal go into the same file, and not all of them end in a newline."""
+def test_an_event_after_other_text_on_its_line_is_read(before):
+    """Warnings and escape sequences go to the same file, and some do not end in a newline."""
     event = {"type": "result", "is_error": True, "result": "Credit is low"}
     log = before.encode() + json.dumps(event, separators=(",", ":")).encode() + b"\n"
     assert read_stream(log).failed == "Credit is low"
 
 
-def test_all_messages_in_one_list_are_read_as_well():
-    """As `claude --output-format json --verbose` prints them."""
+def test_events_in_one_list_are_read_too():
+    """`claude --output-format json --verbose` prints them like that."""
     assert read_stream(json.dumps(CLAUDE).encode()) == read_stream(lines(*CLAUDE))
 
 
@@ -183,43 +183,74 @@ def test_all_messages_in_one_list_are_read_as_well():
         ({"type": "error", "sessionID": "s", "error": {"name": "APIError", "data": {"message": "401"}}}, "401"),
     ],
 )
-def test_an_agent_that_gave_up_says_why(event, why):
-    """By its own account, which counts for more than an exit code of 0; a later good end takes it back."""
+def test_a_reported_error_is_the_reason_of_the_failure(event, why):
+    """It counts even when the exit code is 0, unless a later event reports success."""
     assert read_stream(lines(words("So far."), event)).failed == why
     good = {"type": "turn.completed"} if event["type"].startswith("turn") else CLAUDE[-1]
     assert read_stream(lines(event, good)).failed is None
 
 
-def test_without_a_last_line_the_last_message_counts():
-    """An agent that was killed has still said something; what stands before a tool call is no part of it."""
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (
+            {"type": "tool_use", "tool_name": "glob", "tool_id": "g", "parameters": {}},
+            {"type": "tool_result", "tool_id": "g", "status": "error", "error": {"message": "no such folder"}},
+        ),
+        (
+            {"type": "item.started", "item": {"id": "i", "type": "mcp_tool_call", "server": "s", "tool": "t"}},
+            {
+                "type": "item.completed",
+                "item": {
+                    "id": "i",
+                    "type": "mcp_tool_call",
+                    "server": "s",
+                    "tool": "t",
+                    "error": {"message": "no such folder"},
+                },
+            },
+        ),
+    ],
+    ids=["gemini", "codex"],
+)
+def test_the_error_of_a_tool_is_its_output(call, answer):
+    """A trace tells a failed tool call from one that returned the same text."""
+    transcript = read_stream(lines(call, answer, words("Done.")))
+    assert [tool.output for tool in transcript.calls] == [{"error": "no such folder"}]
+
+
+def test_without_a_final_event_the_last_message_is_the_text():
+    """An agent that was killed has a last message, which starts after its last tool call."""
     assert read_stream(lines(*CLAUDE[:3])).text == "I look first."
     assert read_stream(lines(*GEMINI[:-1])).text == "Done."
 
 
-def test_what_tools_take_and_give_is_cut():
-    """A trace is to be read: 500 calls, 16 KiB each way, with the cut told."""
+def test_tool_calls_are_limited_in_number_and_size():
+    """A trace has at most 500 calls, and 16 KiB of each input and output, with a note on the rest."""
     huge = "\N{SNOWMAN}" * MAX_VALUE
-    said = read_stream(lines(*(use(f"t{n}", "Write", text=huge) for n in range(3)), given_back("t0", huge)))
-    assert all(len(call.input.encode()) < MAX_VALUE + 50 for call in said.calls)
-    assert said.calls[0].input.endswith(f"[cut here: {2 * MAX_VALUE + len(json.dumps({'text': ''})) - 1} more bytes]")
-    assert said.calls[0].output.startswith("\N{SNOWMAN}" * 1000)
-    many = read_stream(lines(*(use(f"t{n}", "Read") for n in range(MAX_CALLS + 9)), given_back(f"t{MAX_CALLS}", "x")))
+    transcript = read_stream(lines(*(use(f"t{n}", "Write", text=huge) for n in range(3)), tool_result("t0", huge)))
+    assert all(len(call.input.encode()) < MAX_VALUE + 50 for call in transcript.calls)
+    assert transcript.calls[0].input.endswith(
+        f"[cut here: {2 * MAX_VALUE + len(json.dumps({'text': ''})) - 1} more bytes]"
+    )
+    assert transcript.calls[0].output.startswith("\N{SNOWMAN}" * 1000)
+    many = read_stream(lines(*(use(f"t{n}", "Read") for n in range(MAX_CALLS + 9)), tool_result(f"t{MAX_CALLS}", "x")))
     assert len(many.calls) == MAX_CALLS
 
 
 def test_the_end_of_a_huge_log_is_read():
-    """Ten megabytes are read, the last ones: there stands how it ended."""
+    """The last ten megabytes are read: they say how the run ended."""
     log = lines(words("x" * MAX_LOG), CLAUDE[-1])
     assert read_stream(log).text == "Done."
 
 
-def test_what_json_readers_choke_on_becomes_text():
-    """Depths, odd numbers and halves of surrogate pairs come out as plain text, so that a trace can hold them."""
+def test_values_that_some_json_readers_refuse_become_text():
+    """Deep nesting, odd numbers and lone surrogates become plain text, so that a trace can hold them."""
     deep = b'{"a":' * 60 + b"1" + b"}" * 60
     for value in (deep, b"[" * 100_000, b'{"x": 1e999}', b'{"x": NaN}', b'{"x": "\\ud800"}', b"9" * 5_000):
         block = b'{"type": "tool_use", "id": "1", "name": "\\udfff", "input": ' + value + b"}"
-        said = read_stream(b'{"type": "assistant", "message": {"content": [' + block + b"]}}")
-        for call in said.calls:
+        transcript = read_stream(b'{"type": "assistant", "message": {"content": [' + block + b"]}}")
+        for call in transcript.calls:
             json.dumps(call.input, allow_nan=False).encode()
             assert call.tool == "?"
             assert isinstance(call.input, str)
@@ -235,21 +266,21 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
     max_leaves=12,
 )
-events_of = st.tuples(st.sampled_from(sorted(TELLING)), st.dictionaries(st.sampled_from(KEYS), anything))
+events_of = st.tuples(st.sampled_from(sorted(HANDLERS)), st.dictionaries(st.sampled_from(KEYS), anything))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.lists(events_of, max_size=4))
-def test_no_line_can_make_the_reading_fail(events):
-    """Whatever stands where, reading ends with text, calls and a number that JSON can hold."""
-    said = read_stream(lines(*({**event, "type": kind} for kind, event in events)))
-    told = {"text": said.text, "calls": [vars(call) for call in said.calls], "cost": said.cost_usd, "why": said.failed}
-    assert json.loads(json.dumps(told, allow_nan=False).encode()) == told
+def test_no_event_makes_the_reader_fail(events):
+    """With any value in any field, the transcript can be written as JSON."""
+    transcript = read_stream(lines(*({**event, "type": kind} for kind, event in events)))
+    fields = {**vars(transcript), "calls": [vars(call) for call in transcript.calls]}
+    assert json.loads(json.dumps(fields, allow_nan=False).encode()) == fields
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 400))
-def test_no_byte_can_make_the_reading_fail(noise, at):
-    """Lines torn and mixed with anything are passed over."""
+def test_no_bytes_make_the_reader_fail(noise, at):
+    """Events that are torn or mixed with other bytes are ignored."""
     log = lines(*CODEX)
     assert isinstance(read_stream(log[:at] + noise + log[at:]).text, str)

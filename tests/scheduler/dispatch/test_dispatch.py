@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -21,7 +22,8 @@ from team_mail.mail.letter import Letter
 from team_mail.personas.agent import Job, Outcome
 from team_mail.personas.agents.function import FunctionAgent
 from team_mail.personas.agents.scripted import ScriptedAgent
-from team_mail.scheduler.dispatch.output import index, trace
+from team_mail.scheduler.dispatch.output import DispatchOutput, index, trace
+from team_mail.scheduler.dispatch.traces import Traces
 from team_mail.scheduler.errors import InvalidTasks, NoSuchRun, NotLeader, NotReady
 from team_mail.scheduler.leader import Leader
 from team_mail.scheduler.sprint.control import stop_run
@@ -33,6 +35,8 @@ from team_mail.team.open import open_for_dispatch
 from team_mail.team.session import ending
 from team_mail.team.show.dispatch import DispatchShow, standing_of, state_of
 from team_mail.team.show.live import Row
+
+from ..mail_command import path_with_mail
 
 PATIENCE = 20.0
 
@@ -203,15 +207,15 @@ def test_an_agent_of_ones_own_that_raises_fails_its_run_alone(desk):
     assert done.results[0].error == "LookupError: no such page"
 
 
-@pytest.mark.filterwarnings("ignore:tell failed")
+@pytest.mark.filterwarnings("ignore:listener failed")
 def test_a_listener_that_fails_costs_no_task(desk):
     """Its pipe is closed: what succeeded has succeeded once, and what is behind it is done."""
 
-    def tell(_):
+    def listener(_):
         raise BrokenPipeError
 
     dispatcher = desk.dispatcher(echo)
-    dispatcher.tell = tell
+    dispatcher.listener = listener
     done = dispatcher.dispatch([task("a"), task("b", "a")])
     assert statuses(done) == {"a": "success", "b": "success"}
     assert [e["data"]["status"] for e in desk.events("task.finished")] == ["success"] * 2
@@ -386,6 +390,25 @@ def test_traces_and_index_are_what_the_log_tells(desk):
     assert written["correlation_id"] == done.correlation_id
 
 
+def test_two_dispatches_of_one_second_write_two_indices(desk):
+    """Both would be named by that second: the later one adds its short id, and neither replaces the other."""
+    tasks = [task("a")]
+    outputs = [desk.run(echo, *tasks) for _ in range(2)]
+    context, _ = open_for_dispatch(desk.home)
+    states = [read_dispatch(context.mailbox, output.correlation_id) for output in outputs]
+    for state in states:
+        state.sitting = "2026-01-02T03:04:05.678901Z"
+
+    traces = Traces(str(desk.traces), context.mailbox.blobs)
+    paths = [traces.write_index(state, tasks, DispatchConfig()) for state in states]
+
+    assert [Path(path).name for path in paths] == [
+        "dispatch-20260102_030405.json", f"dispatch-20260102_030405_{states[1].short}.json",
+    ]  # fmt: skip
+    written = [json.loads(Path(path).read_text())["correlation_id"] for path in paths]
+    assert written == [output.correlation_id for output in outputs]
+
+
 def test_a_link_in_the_folder_of_traces_is_replaced_and_not_followed(desk):
     """Nothing outside of the folder is written, whoever put a link there."""
     desk.traces.mkdir()
@@ -400,13 +423,13 @@ def test_a_link_in_the_folder_of_traces_is_replaced_and_not_followed(desk):
 def test_a_trace_that_cannot_be_written_costs_the_file_and_not_the_task(desk):
     """A folder stands in its place: the result says that there is no trace, and the log has the facts."""
     (desk.traces / "a.json").mkdir(parents=True)
-    said = []
+    progress = []
     dispatcher = desk.dispatcher(echo)
-    dispatcher.tell = said.append
+    dispatcher.listener = progress.append
     done = dispatcher.dispatch([task("a"), task("b")])
     assert statuses(done) == {"a": "success", "b": "success"}
     assert done.results[0].trace_file is None
-    assert any("a.json cannot be written" in text for text in said if isinstance(text, str))
+    assert any("a.json cannot be written" in one.text for one in progress)
     assert not [path for path in desk.traces.iterdir() if path.name.startswith(".")]
 
 
@@ -471,9 +494,10 @@ def test_a_patch_that_may_not_land_is_the_tasks_error_and_goes_to_the_human(team
     assert done.branch is None
     mails = [e for e in project.events("mail.sent") if e["sender"] == "weaver"]
     assert [e["recipients"] for e in mails] == [["forge"], ["you"]]
-    command = re.search(r"^    git apply --3way \"(.*)\"$", mails[1]["body"], re.MULTILINE)
+    command = re.search(r"^    (team-mail attachment .* \| git apply --3way)$", mails[1]["body"], re.MULTILINE)
     assert command
-    team.git("apply", "--3way", command[1])
+    environ = os.environ | {"PATH": path_with_mail(team.folder.parent)}
+    subprocess.run(["sh", "-c", command[1]], cwd=team.folder, env=environ, check=True)
     assert (team.folder / ".github/workflows/ci.yml").read_text() == "on: push\n"
 
 
@@ -766,13 +790,80 @@ def test_an_outcome_may_carry_what_it_likes(desk):
     assert done.results[0].execution_time_ms == 1500
 
 
-def test_a_coroutine_may_await_the_result(desk):
-    """As others write it; the work is done in the caller's thread."""
+def test_a_coroutine_that_awaits_a_dispatch_lets_others_go_on(desk):
+    """The task ends only when another coroutine has made progress: a blocked event loop would fail it."""
+    begun, ticked, ticks = threading.Event(), threading.Event(), []
+
+    def play(job):
+        begun.set()
+        assert ticked.wait(PATIENCE)
+        return echo(job)
+
+    async def tick():
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
+        for number in range(3):
+            ticks.append(number)
+            await asyncio.sleep(0)
+        ticked.set()
 
     async def work():
-        return await desk.dispatcher(echo).dispatch([task("a")])
+        output, _ = await asyncio.gather(desk.dispatcher(play).dispatch([task("a")]), tick())
+        return output
 
-    assert asyncio.run(work()).status == "success"
+    output = asyncio.run(work())
+    assert type(output) is DispatchOutput
+    assert statuses(output) == {"a": "success"}
+    assert ticks == [0, 1, 2]
+
+
+def test_a_cancelled_await_ends_the_runs_of_its_dispatch_alone(desk):
+    """The cancellation comes back when they have ended; another dispatch of the same dispatcher goes on."""
+    both, go_on = threading.Barrier(3), threading.Event()
+
+    def play(job):
+        both.wait(PATIENCE)
+        if name_of(job) == "cut":
+            assert job.stop.wait(PATIENCE)
+            raise RuntimeError("told to end")
+        assert go_on.wait(PATIENCE)
+
+    async def work():
+        dispatcher = desk.dispatcher(play)
+        cut = asyncio.ensure_future(dispatcher.dispatch([task("cut"), task("behind", "cut")]))
+        kept = asyncio.ensure_future(dispatcher.dispatch([task("kept")]))
+        await asyncio.to_thread(both.wait, PATIENCE)
+        cut.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cut
+        over = desk.events("dispatch.finished")
+        go_on.set()
+        return over, await kept
+
+    over, kept = asyncio.run(work())
+    assert [event["data"]["failed"] for event in over] == [2]
+    assert statuses(kept) == {"kept": "success"}
+    assert sorted(event["data"]["task"] for event in desk.events("run.started")) == ["cut", "kept"]
+
+
+def test_an_awaited_dispatch_raises_what_it_was_refused_for(desk):
+    """The refusal comes out of the await, not out of a thread."""
+
+    async def work():
+        await desk.dispatcher(echo).dispatch([task("a", "nobody")])
+
+    with pytest.raises(InvalidTasks, match="unknown task 'nobody'"):
+        asyncio.run(work())
+
+
+def test_an_output_that_is_read_without_an_await_is_waited_for(desk):
+    """In a notebook an event loop runs and nobody has to await; a resumed dispatch is no different."""
+
+    async def work():
+        first = desk.dispatcher(echo).dispatch([task("a")])
+        again = desk.dispatcher(echo).resume(first.correlation_id)
+        return first.status, again.counts, again.document()["results"][0]["output"]["of"]
+
+    assert asyncio.run(work()) == ("success", {"success": 1}, "a")
 
 
 def test_a_person_ends_one_task_and_the_others_go_on(desk):

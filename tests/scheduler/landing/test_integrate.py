@@ -1,6 +1,9 @@
 """One patch onto a branch in the making, the trees it makes, and the objects that are kept."""
 
+import json
+import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -184,3 +187,32 @@ def test_a_sha256_repository_is_woven(tmp_path):
     assert len(woven.landed) == 2
     assert len(woven.tip) == 64
     git("fsck", "--strict", woven.tip)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names descriptors as Linux does")
+def test_what_landed_is_on_the_disk_before_a_branch_can_point_to_it(tmp_path, monkeypatch):
+    """The pack, its index and their folder are flushed, even where the repository's settings turn flushing off."""
+    project = Project(tmp_path / "project", {"a": "a\n"})
+    project.git("config", "core.fsync", "none")
+    project.git("config", "core.fsyncMethod", "writeout-only")
+    traces, folders, fsync = tmp_path / "traces", [], os.fsync
+    traces.mkdir()
+
+    def recorded(descriptor: int) -> None:
+        folders.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    git = replace(project.git, settings={"GIT_TRACE2_EVENT": str(traces)})
+
+    woven = weave(git, project.base, [project.submission("ann", {"a": "ann\n"})])
+
+    (indexed,) = [trace for file in traces.iterdir() if '"index-pack"' in (trace := file.read_text())]
+    events = [json.loads(line) for line in indexed.splitlines()]
+    # git 2.40 and later count in an event of its own
+    counts = {event.get("key", event.get("name")): event.get("value", event.get("count")) for event in events}
+    flushes = [int(count) for name, count in counts.items() if str(name).endswith("hardware-flush")]
+    (pack,) = (project.git.directory / "objects" / "pack").glob("*.pack")
+    assert sum(flushes) >= 2, "the pack and its index"
+    assert folders == [str(pack.parent)]
+    assert project.git.line("cat-file", "-t", woven.tip) == "commit"

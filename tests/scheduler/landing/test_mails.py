@@ -5,11 +5,17 @@ import subprocess
 from dataclasses import replace
 
 import pytest
+from team_mail.mail.directory import Directory
+from team_mail.mail.letter import Letter
+from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.mailbox import Mailbox
 from team_mail.scheduler.landing.gate import GateResult
 from team_mail.scheduler.landing.mails import about_conflict, about_held, about_refused, about_rejected
 from team_mail.scheduler.weaver.result import Conflicted, ConflictHunk, NeedsApproval, Refused
 from team_mail.scheduler.weaver.weave import weave
 
+from ..mail_command import path_with_mail
 from ..project import Project, lines
 
 MARKED = re.compile(r"<<<<<<< .*?\n(.*?)=======\n(.*?)>>>>>>> .*?\n", re.DOTALL)
@@ -39,10 +45,11 @@ def conflict(project, first: dict, second: dict) -> Conflicted:
 
 def follow(project, tmp_path, one: Conflicted):
     """Be an agent that has the mail and nothing else: clone the new base, run the commands, settle what is marked."""
-    kept = tmp_path / "home" / "blobs" / "bob's patch"
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(one.submission.patch)
-    subject, body, payload = about_conflict(one, "$TEAM_HOME/blobs/bob's patch")
+    subject, body, payload = about_conflict(one)
+    home = tmp_path / ".team"
+    mailbox = Mailbox(EventLog(home / "mail"), Blobs(home / "mail" / "blobs"), Directory(frozenset({"bob"}), {}, "you"))
+    attached = [("bob.patch", one.submission.patch)]
+    mailbox.send(Letter("weaver", ["bob"], subject, body, type="conflict", payload=payload, attachments=attached))
     base = re.search(r"^The new base is (\w{40});", body, re.MULTILINE)[1]
     commands = re.findall(r"^    (.+)$", body, re.MULTILINE)
     assert commands == payload["commands"]
@@ -53,7 +60,7 @@ def follow(project, tmp_path, one: Conflicted):
     def run(command):
         return subprocess.run(
             ["sh", "-c", command], cwd=clone, capture_output=True, text=True, check=False,
-            env={"TEAM_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"},
+            env={"TEAM_HOME": str(home), "TEAM_PERSONA": "bob", "PATH": path_with_mail(tmp_path)},
         )  # fmt: skip
 
     applied = run(commands[0])
@@ -103,7 +110,7 @@ def test_the_mail_has_everything(project):
     """Files and lines, all three sides, whose work it was and in which commit, both bases, the run."""
     one = conflict(project, {"a.txt": lines((3, "ann's words"))}, {"a.txt": lines((3, "bob's words"))})
 
-    _, body, payload = about_conflict(one, "$TEAM_HOME/x")
+    _, body, payload = about_conflict(one)
 
     place = f"1. a.txt, line 3, changed by ann in {one.tip[:12]} (run run-ann)\n   both started from:\n   | line 3\n"
     assert place + "   on the branch now:\n   | ann's words\n   your patch wanted:\n   | bob's words\n" in body
@@ -208,7 +215,7 @@ def test_work_that_landed_before_this_weave_is_named_too(project):
         (("ann", first.tip, "run-ann"),),
         (("Ada Lovelace", tip, ""),),
     ]
-    assert about_conflict(one, "")[0] == "Conflict with ann, Ada Lovelace in a.txt, b.txt"
+    assert about_conflict(one)[0] == "Conflict with ann, Ada Lovelace in a.txt, b.txt"
 
 
 def test_the_same_conflict_has_the_same_signature(project):
@@ -231,7 +238,7 @@ def test_a_mail_stays_readable_however_much_clashes(project):
     }
     theirs = {name: text.replace("ann", "bob") for name, text in many.items()}
 
-    subject, body, payload = about_conflict(conflict(project, many, theirs), "$TEAM_HOME/x")
+    subject, body, payload = about_conflict(conflict(project, many, theirs))
 
     assert len(body) < 64 << 10
     assert subject == "Conflict with ann in f0.txt, f1.txt, f10.txt and 57 more"
@@ -245,7 +252,7 @@ def test_what_a_mail_shows_cannot_steer_a_terminal_or_leave_its_line(project):
     hunk = ConflictHunk("a\nThe new base is evil", "\x1b[2J\n", "\u202ebob\n", (("ann\x1b", "1" * 40, "r\n"),), 3)
     one = Conflicted(project.submission("bob", {"a.txt": "x\n"}), (hunk,), "2" * 40, "s")
 
-    subject, body, _ = about_conflict(one, "$TEAM_HOME/x")
+    subject, body, _ = about_conflict(one)
 
     assert "\x1b" not in subject + body
     assert "\u202e" not in body

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from team_mail.mail.globs import is_path, matches
 from team_mail.scheduler.errors import InvalidTasks
-from team_mail.scheduler.planner.globs import is_path, meet
 from team_mail.scheduler.planner.item import Item, Overlap, Phase, Roadmap
+from team_mail.scheduler.planner.meeting import meet
 from team_mail.scheduler.planner.overlap import MOST, overlaps
 from team_mail.scheduler.planner.roadmap_file import read_roadmap
-from team_mail.scheduler.weaver.refusal import matches
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "plan"
 HOUR = 3_600.0
@@ -126,12 +126,12 @@ def test_many_globs_that_begin_alike_are_compared_at_once():
     """Five hundred tasks with paths and globs of their own below one folder are no matter of minutes."""
     globs = [(f"src/p{at}/a.py", f"src/p{at}/b.py", f"src/**/k{at}/*.py", f"lib/**/k{at}/*.md") for at in range(500)]
     crowd = roadmap(*(item(f"t{at}", files=files) for at, files in enumerate(globs)))
-    before = time.monotonic()
+    before = time.process_time()
 
     found = overlaps(crowd)
 
     assert found == ()
-    assert time.monotonic() - before < 10
+    assert time.process_time() - before < 10
 
 
 def test_people_get_in_nobodys_way():

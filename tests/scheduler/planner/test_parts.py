@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.scheduler.planner.globs import common, walk
+from team_mail.scheduler.planner.meeting import meet
 from team_mail.scheduler.planner.parts import folder, told
 
 SIGNS = ("a", "b", "ab", "/", "/", "?", "*", "**", "**/", "[ab]", "[[]", "[*]")
@@ -20,7 +20,7 @@ def test_what_is_told_is_what_walking_tells(one, other, within, inside):
     """The short way is only ever silent where the long one is needed."""
     found = told(one, other, (within, inside))
 
-    assert found in {None, common(walk(one, within=within), walk(other, within=inside))}
+    assert found in {None, meet(one, other, below=(within, inside))}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from team_mail.scheduler.errors import InvalidTasks
 from team_mail.scheduler.planner.item import Item, Phase, Roadmap
 from team_mail.scheduler.planner.overlap import overlaps
-from team_mail.scheduler.planner.roadmap_file import MAX_TASKS, MAX_YAML, read_roadmap
+from team_mail.scheduler.planner.roadmap_file import MAX_YAML, read_roadmap
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "plan"
 PERSONAS = ("forge", "scribe", "sapper")
@@ -246,11 +246,6 @@ HEAD = "tasks:\n- {id: ok, estimate: 1}\n"
         (HEAD + "- id: a\n  estimate: 1\n  dependencies: [okk]", 5, "depends on unknown task 'okk'; did you mean ok?"),
         (HEAD + "- id: a\n  estimate: 1\n  dependencies: [a]", 5, "involving task 'a': a -> a"),
         (HEAD + "- id: a\n  estimate: 1\n  persona: forg", 5, "no persona 'forg'; did you mean forge?"),
-        (
-            HEAD + f"- id: a\n  estimate: 1\n  files: [{'x,' * 1001}]",
-            5,
-            "files: must be a list of at most 1,000",
-        ),
         (HEAD + "- just text", 3, "tasks[1]: must be an object"),
         (HEAD + "phases: [{title: x, tasks: [{id: a, estimate: 1}]}]", 1, "tasks: stand beside phases"),
         ("title: x", 1, "tasks: there are none"),
@@ -259,14 +254,14 @@ HEAD = "tasks:\n- {id: ok, estimate: 1}\n"
         ("workers: many\n" + HEAD, 1, "workers: must be a whole number"),
         ("- a\n- b", 0, "must be a roadmap"),
         ("", 0, "must be a roadmap"),
-        ("title: [", 1, "no YAML"),
-        ("title: a\ntitle: b\n" + HEAD, 2, "'title' is told twice"),
-        ("a: &x 1\nb: *x", 1, "anchors and aliases are not read"),
+        ("title: [", 1, "not YAML"),
+        ("title: a\ntitle: b\n" + HEAD, 2, "'title' is given twice"),
+        ("a: &x 1\nb: *x", 1, "anchors and aliases are not supported"),
         ("title: !!python/object/apply:os.system [ls]", 1, "the tag 'tag:yaml.org,2002:python/object"),
-        ("title: !mine x", 1, "the tag '!mine' is not read"),
+        ("title: !mine x", 1, "the tag '!mine' is not supported"),
         ('title: "a\\e[31m"', 1, "control character"),
-        ("a: 1\n---\nb: 2", 2, "no YAML"),
-        ("[" * 100_000, 1, "nested more than 16 deep"),
+        ("a: 1\n---\nb: 2", 2, "not YAML"),
+        ("[" * 100_000, 1, "nested more than 16 levels deep"),
         ("- a\n" * 110_000, 100_000, "more than 100,000 values"),
     ],
 )
@@ -302,7 +297,7 @@ def test_a_task_waits_for_no_later_phase():
         (b'{"tasks": [{"id": 7, "estimate": 1}]}', "tasks[0].id: must be text"),
         (b"[" * 1_000_000, "nested deeper than 24"),
         (b"[1, 2]", "must be a roadmap"),
-        (b'{"tasks": [%b0]}' % (b"0," * MAX_TASKS), f"more than {MAX_TASKS:,}"),
+        (b'{"tasks": [%b0]}' % (b"0," * 10_000), "tasks: has 10,001 entries, and the cap is 10,000"),
         (b"#" * (MAX_YAML + 1), "has more than 1,048,576 bytes"),
         (b"title: \xff", "is not UTF-8"),
     ],

@@ -327,7 +327,7 @@ def test_done_tasks_leave_their_order_behind():
     """What waited for a done task waits for what that waited for; a name that is none is refused."""
     roadmap = plan(hours("a", 1), hours("b", 1, "a"), hours("c", 1, "b")).roadmap
     assert [(item.id, item.dependencies) for item in without(roadmap, ["b"]).items] == [("a", ()), ("c", ("a",))]
-    with pytest.raises(UsageError, match="no task 'cc' to be done; did you mean 'c'"):
+    with pytest.raises(UsageError, match="no task 'cc' to be done; did you mean c"):
         without(roadmap, ["cc"])
     with pytest.raises(UsageError, match="all of it is done"):
         without(roadmap, ["a", "b", "c"])

@@ -18,6 +18,7 @@ from team_mail.scheduler.sprint.loop import run_sprint
 ASKED = StartRequest("asked for")
 TEARS = {"nothing": lambda _: 0, "half": lambda count: count // 2, "all but one": lambda count: count - 1}
 MOST = 60
+GATE = '[gates.tests]\ncommand = ["true"]\n'
 
 
 class Bomb:
@@ -77,7 +78,7 @@ def crashed(team, scripts, at, tear):
     if pid == 0:
         signal.alarm(60)
         try:
-            ticker = team.ticker(scripts)
+            ticker = team.ticker(scripts, GATE)
             Bomb(at, tear).arm()
             run_sprint(ticker, ASKED)
             os._exit(0)
@@ -101,7 +102,7 @@ def test_a_sprint_goes_on_wherever_its_scheduler_was_killed(team, tmp_path, writ
         journal.write_text("")
         if not crashed(team, played(team, journal), at, TEARS[written]):
             break
-        found = team.sprint(played(team, journal))
+        found = team.sprint(played(team, journal), GATE)
         check(team, found, journal, at)
         shutil.rmtree(team.folder)
         shutil.copytree(clean, team.folder, symlinks=True)

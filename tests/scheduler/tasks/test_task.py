@@ -81,7 +81,6 @@ def test_ids_that_could_lead_elsewhere_are_refused(name):
         ({"estimate": -1}, "must be a span of time"),
         ({"dependencies": "a"}, "valid tuple"),
         ({"dependencies": [1]}, "valid string"),
-        ({"dependencies": ["a"] * 10_001}, "has 10,001 entries, and the cap is 10,000"),
         ({"files": ["/etc/passwd"]}, "must be a glob"),
         ({"files": ["src/../../x"]}, "must be a glob"),
         ({"creates": ["!src"]}, "must be a glob"),

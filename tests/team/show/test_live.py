@@ -9,9 +9,9 @@ from rich.console import Console
 from team_mail.mail.clock import ManualClock
 from team_mail.personas.agent import Outcome
 from team_mail.scheduler.runs.launch import Launch
-from team_mail.scheduler.runs.run import News
+from team_mail.scheduler.runs.progress import RunEnded, RunStarted
 from team_mail.scheduler.sprint.daemon import Daemon
-from team_mail.scheduler.sprint.plan import Skip, TickPlan
+from team_mail.scheduler.sprint.plan import Skip, TickPlan, planned, waiting
 from team_mail.team.show.live import Show
 
 ANN, BOB, CYD = (Launch(name, "shell", 1, 7, "batch", "first launch of the sprint") for name in ("ann", "bob", "cyd"))
@@ -28,11 +28,11 @@ def test_the_table_has_a_row_for_each_persona_with_its_time_and_what_came_of_it(
     """Waiting, running with its time going on, ended with what it took; how many are over stands below."""
     clock = ManualClock()
     show = Show(clock=clock)
-    show.heard(PLAN)
-    show.ran(News(ANN))
+    show.on_progress(planned(PLAN))
+    show.on_progress(RunStarted("ann: running", ANN))
     clock.sleep(3)
-    show.ran(News(BOB))
-    show.ran(News(ANN, Outcome("ok", 0, 2.5, "exit 0"), files=2))
+    show.on_progress(RunStarted("bob: running", BOB))
+    show.on_progress(RunEnded("ann: ok", ANN, Outcome("ok", 0, 2.5, "exit 0"), files=2))
     clock.sleep(61)
     assert [row.split() for row in drawn(show, 80)] == [
         ["ann", "1", "done", "2.5", "s", "2", "files", "changed"],
@@ -49,8 +49,9 @@ def test_the_table_has_a_row_for_each_persona_with_its_time_and_what_came_of_it(
 def test_what_agents_print_neither_breaks_the_table_nor_steers_the_terminal(capsys):
     """Markup, escapes and endless lines are shown as what they are, within one row, however narrow the terminal."""
     show = Show(clock=ManualClock())
-    show.heard(PLAN)
-    show.ran(News(ANN, Outcome("failed", 1, 0.5, "exit 1: [red]\x1b[31m[/] " + "x" * 300)))
+    show.on_progress(planned(PLAN))
+    outcome = Outcome("failed", 1, 0.5, "exit 1: [red]\x1b[31m[/] " + "x" * 300)
+    show.on_progress(RunEnded("ann: failed", ANN, outcome))
     rows = drawn(show, 40)
     assert len(rows) == 4
     assert all(len(row) <= 40 for row in rows)
@@ -65,7 +66,7 @@ def test_lines_of_many_runs_never_run_into_each_other(capsys):
     def tell(number):
         together.wait(20)
         for _ in range(50):
-            show.ran(News(ANN, Outcome("ok", 0, float(number), "exit 0")))
+            show.on_progress(RunEnded("ann: ok", ANN, Outcome("ok", 0, float(number), "exit 0")))
 
     threads = [threading.Thread(target=tell, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -81,7 +82,8 @@ def test_a_pause_for_a_retry_is_told(capsys):
     """Nobody looks at a silent terminal and wonders."""
     due = ManualClock().now()
     show = Show()
-    show.heard(TickPlan(2, 7, skips=(Skip("ann", "exit 1: boom; next try at 00:00:00Z"),), wait_until=due))
+    skips = (Skip("ann", "exit 1: boom; next try at 00:00:00Z"),)
+    show.on_progress(waiting(TickPlan(2, 7, skips=skips, wait_until=due)))
     assert capsys.readouterr().err == "waiting until 00:00:00Z: ann (exit 1: boom; next try at 00:00:00Z)\n"
 
 

@@ -278,16 +278,6 @@ def test_the_page_shows_names_as_they_are(found):
     assert "\x1b" not in "\n".join(report.lines(replace(found, personas=mailbox_parquet)))
 
 
-def test_a_sprint_is_chosen_by_its_number():
-    """The last one without; one that is not there is refused, with the way to a list."""
-    state = Tale().finished(1).begin("parallel", 2).state
-    assert (report.choose(state, None).number, report.choose(state, 1).number) == (2, 1)
-    with pytest.raises(NoSuchRun, match="no sprint 3; the last is 2, scheduler history lists all"):
-        report.choose(state, 3)
-    with pytest.raises(NoSuchRun, match="no sprint yet"):
-        report.choose(fold([]), None)
-
-
 # -- pictures
 
 

@@ -1,0 +1,175 @@
+"""Runs on this machine: a private clone, an agent in it, and a patch of what the agent changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from traceback import format_exception_only
+
+from ...mail.errors import TeamMailError
+from ...mail.log.disk import reason_of
+from ...mail.message import Message
+from ...mail.render import line
+from ...personas.agent import Agent, Job, Outcome
+from ...personas.agents.result import log_of
+from ...personas.agents.stream import read_stream
+from ...personas.kinds import OutcomeStatus
+from ...personas.persona import Persona
+from ...personas.prompt import Situation, fitting, write_prompt
+from ...personas.workspace import Captured, Workspace
+from ..context import Context
+from ..payload import text_of
+from ..progress import Listener, silent
+from .launch import Launch
+from .mail import RunMail
+from .progress import run_ended, run_started
+from .record import RunRecord
+from .run import Batch, Runner, RunResult
+from .watch import Watch
+
+_TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
+_LAST_WORDS = 200  # characters
+
+RunnerFactory = Callable[[Context, Watch, Listener], Runner]
+
+
+@dataclass
+class LocalRunner:
+    """The Runner that starts agents as the context says. `watch` ends runs; `listener` is told of starts and ends."""
+
+    context: Context
+    watch: Watch
+    listener: Listener = silent
+    _record: RunRecord = field(init=False)
+    _mail: RunMail = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._record = RunRecord(self.context.append, self.context.mailbox.blobs)
+        self._mail = RunMail(self.context.mailbox)
+
+    def run(self, launch: Launch, batch: Batch) -> RunResult | None:
+        """Carry out a launch, as `Runner.run` says."""
+        if self.watch.stopped:
+            return None
+        try:
+            result = self._carried_out(launch, batch)
+        finally:
+            self._mail.release(launch)
+        self.listener(run_ended(launch, result))
+        return result
+
+    def _carried_out(self, launch: Launch, batch: Batch) -> RunResult:
+        """Carry a launch out; its end is on record when this returns."""
+        self._record.started(launch, batch)
+        self.listener(run_started(launch))
+        read: list[Message] = []
+        result = self._result(launch, batch, read)
+        if result.outcome.status == OutcomeStatus.STOPPED and self.watch.stopped:
+            result = replace(result, given_up=True)
+        else:
+            outcome = _with_trouble(self._with_last_words(launch, result.outcome), result.captured)
+            result = replace(result, outcome=outcome)
+        output = self._folder(launch) / "output.log"
+        self._record.ended(launch, result, read=[message.id for message in read], output=output)
+        return result
+
+    def _result(self, launch: Launch, batch: Batch, read: list[Message]) -> RunResult:
+        try:
+            return self._played(launch, batch, read)
+        except (TeamMailError, OSError) as error:
+            why = reason_of(error) if isinstance(error, OSError) else str(error)
+            return RunResult(Outcome(OutcomeStatus.FAILED, None, 0.0, why))
+
+    def _played(self, launch: Launch, batch: Batch, read: list[Message]) -> RunResult:
+        stop = self.watch.stop_of(launch.run)
+        if not batch.base:
+            place = self._folder(launch) / "work"
+            place.mkdir(parents=True, exist_ok=True)
+            return RunResult(self._outcome(launch, self._job(launch, batch, place, read, stop)))
+        workspace = self.context.mirror.workspace(launch.run, batch.base, launch.persona)
+        try:
+            outcome = self._outcome(launch, self._job(launch, batch, workspace.path, read, stop))
+            return RunResult(outcome, workspace.capture())
+        finally:
+            _remove(workspace)
+
+    def _outcome(self, launch: Launch, job: Job) -> Outcome:
+        return _storable(self.watch.judged(launch.run, _play(self.context.agents[launch.agent], job)))
+
+    def _job(self, launch: Launch, batch: Batch, place: Path, read: list[Message], stop: threading.Event) -> Job:
+        context, folder = self.context, self._folder(launch)
+        persona = context.persona(launch.persona)
+        folder.mkdir(parents=True, exist_ok=True)
+        timeout = self._timeout(launch, persona, batch)
+
+        def prompt() -> str:
+            waiting = [context.mailbox.read(launch.persona, mail, peek=True) for mail in self._mail.of(launch)]
+            read[:] = fitting(waiting)
+            return write_prompt(persona, read, self._situation(launch, batch, timeout), assignment=launch.assignment)
+
+        return Job(
+            launch.run, launch.persona, launch.attempt, launch.sprint, prompt, place, folder, context.home,
+            timeout, stop, launch.assignment, context.settings.team.human,
+        )  # fmt: skip
+
+    def _situation(self, launch: Launch, batch: Batch, timeout: float) -> Situation:
+        context = self.context
+        guests = context.mailbox.directory.guests
+        members = [persona for persona in context.roster.personas if persona.id not in guests]
+        team = tuple((persona.id, persona.description) for persona in members)
+        return Situation(
+            launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, context.settings.team.human, team,
+            context.top.name, timeout,
+        )  # fmt: skip
+
+    def _timeout(self, launch: Launch, persona: Persona, batch: Batch) -> float:
+        """Return how long a run may take: as its launch says, else its persona, else its agent; at most the sprint."""
+        settings = self.context.settings.agents.get(launch.agent)
+        timeout = launch.timeout or persona.timeout or (settings.timeout if settings else _TIMEOUT)
+        return timeout if batch.left is None else min(timeout, batch.left)
+
+    def _with_last_words(self, launch: Launch, outcome: Outcome) -> Outcome:
+        """Add to the outcome of a run that failed the last line it printed, which usually says why."""
+        if outcome.status != OutcomeStatus.FAILED:
+            return outcome
+        text = read_stream(log_of(self._folder(launch))).text
+        last = text.strip().rpartition("\n")[2].strip()[-_LAST_WORDS:]
+        return replace(outcome, detail=f"{outcome.detail}: {last}") if last and last not in outcome.detail else outcome
+
+    def _folder(self, launch: Launch) -> Path:
+        return self.context.home / "runs" / launch.run
+
+
+def _play(agent: Agent, job: Job) -> Outcome:
+    """Have an agent play. An exception of an agent that a program brought along fails its run, not the others."""
+    try:
+        return agent.play(job)
+    except (TeamMailError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        return Outcome(OutcomeStatus.FAILED, None, 0.0, line("".join(format_exception_only(error)).strip()))
+
+
+def _storable(outcome: Outcome) -> Outcome:
+    """Fail a run whose result is not JSON: it could neither be stored nor passed to other tasks."""
+    try:
+        text_of(outcome.output)
+    except ValueError as error:
+        detail = f"its result cannot be kept: {error}"
+        return replace(outcome, status=OutcomeStatus.FAILED, detail=detail, output=None)
+    return outcome
+
+
+def _remove(workspace: Workspace) -> None:
+    with suppress(OSError, TeamMailError):  # what cannot be removed costs room, not a patch
+        workspace.remove()
+
+
+def _with_trouble(outcome: Outcome, captured: Captured | None) -> Outcome:
+    """Add to a run's outcome what of its work could not be captured."""
+    if captured is None or not captured.trouble:
+        return outcome
+    return replace(outcome, detail=f"{outcome.detail}; not captured: {'; '.join(captured.trouble)}")

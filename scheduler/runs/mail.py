@@ -1,0 +1,43 @@
+"""Which mail a run is given: what its launch names, or for a task of a dispatch what waits for its persona.
+
+A persona may work on several tasks at once: each message goes to one of their runs, and mail from the weaver only to
+a run of the task that it is about.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from ...mail.mailbox import Mailbox
+from .launch import Launch
+
+_WEAVER = "weaver"
+
+
+class RunMail:
+    """Who is given which message. A message that a run was given is not given to another one until `release`."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._turn = threading.Lock()
+        self._given: dict[str, str] = {}  # message to run
+
+    def of(self, launch: Launch) -> list[str]:
+        """Return the ids of the messages for a run, the oldest first."""
+        if launch.assignment is None:
+            return [mail.id for mail in launch.mail]
+        with self._turn:
+            waiting = [row for row in self._mailbox.unread([launch.persona]) if row["id"] not in self._given]
+            mine = [row["id"] for row in waiting if row["sender"] != _WEAVER or self._is_about(row["id"], launch)]
+            self._given |= dict.fromkeys(mine, launch.run)
+        return mine
+
+    def release(self, launch: Launch) -> None:
+        """Let other runs have what a run was given, if it is still unread."""
+        with self._turn:
+            self._given = {mail: run for mail, run in self._given.items() if run != launch.run}
+
+    def _is_about(self, mail: str, launch: Launch) -> bool:
+        payload: Any = self._mailbox.read(launch.persona, mail, peek=True).payload or {}
+        return payload.get("run") in launch.runs

@@ -1,0 +1,38 @@
+"""What is told of a run while a sprint or a dispatch goes on: that it started, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...personas.agent import Outcome
+from ..progress import Progress
+from .launch import Launch
+from .run import RunResult
+
+
+@dataclass(frozen=True)
+class RunStarted(Progress):
+    """A run is on record and about to start its agent."""
+
+    launch: Launch
+
+
+@dataclass(frozen=True)
+class RunEnded(Progress):
+    """A run's end is on record. `files` counts the files that its patch changes."""
+
+    launch: Launch
+    outcome: Outcome
+    files: int = 0
+
+
+def run_started(launch: Launch) -> RunStarted:
+    """Return what a listener is told when a run starts."""
+    return RunStarted(f"{launch.name} (attempt {launch.attempt}): running", launch)
+
+
+def run_ended(launch: Launch, result: RunResult) -> RunEnded:
+    """Return what a listener is told when a run has ended."""
+    outcome = result.outcome
+    text = f"{launch.name} (attempt {launch.attempt}): {outcome.status} after {outcome.seconds:.1f} s, {outcome.detail}"
+    return RunEnded(text, launch, outcome, len(result.captured.files) if result.captured else 0)

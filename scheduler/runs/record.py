@@ -1,0 +1,136 @@
+"""What is written of a run: its start before it begins, and all that its end means in one append."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...mail.kinds import MailKind
+from ...mail.log.blobs import Blobs
+from ...mail.log.event import Draft, derived_id
+from ...personas.agent import Outcome
+from ...personas.kinds import OutcomeStatus
+from ...personas.workspace import Captured
+from ..kinds import Kind, TaskStatus
+from ..leader import myself
+from ..payload import kept
+from .launch import Launch
+from .run import Batch, RunResult
+
+_SCHEDULER = "scheduler"
+_MOST_FILES = 500  # names in an event; the patch itself has them all
+_DETAIL = 500  # characters
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Writes the events of runs. `append` makes drafts durable; `supervisor` names the process that watches the runs.
+
+    Both methods raise LogError where the log cannot be written.
+    """
+
+    append: Callable[[Sequence[Draft]], object]
+    blobs: Blobs
+    supervisor: dict[str, Any] = field(default_factory=myself)
+
+    def started(self, launch: Launch, batch: Batch) -> None:
+        """Write that a run is about to start."""
+        data: dict[str, Any] = {
+            "sprint": batch.sprint,
+            "persona": launch.persona,
+            "attempt": launch.attempt,
+            "tick": batch.tick,
+            "base": batch.base,
+            "agent": launch.agent,
+            "reason": launch.reason,
+            "mail": [mail.id for mail in launch.mail],
+            "supervisor": self.supervisor,
+        }
+        if launch.assignment:
+            data |= _task(launch) | kept(self.blobs, "input", launch.assignment.input)
+        self.append([_draft(Kind.RUN_STARTED, launch, data)])
+
+    def ended(self, launch: Launch, result: RunResult, *, read: Sequence[str] = (), output: Path | None = None) -> None:
+        """Write how a run ended, in one append.
+
+        `read` are the messages it was given, which count as read if it ended well; `output` is what its agent printed.
+        """
+        if result.given_up:
+            data = {"persona": launch.persona, "why": "the scheduler was stopped", "orderly": True, **_task(launch)}
+            self.append([_draft(Kind.RUN_LOST, launch, data)])
+            return
+        drafts = [self._captured(launch, result.captured)] if result.captured and result.has_patch else []
+        drafts.append(self._finished(launch, result.outcome, output))
+        if result.outcome.status == OutcomeStatus.OK:
+            drafts += [_read(launch, mail) for mail in read]
+        self.append([*drafts, *_task_end(launch, result)])
+
+    def _captured(self, launch: Launch, captured: Captured) -> Draft:
+        data: dict[str, Any] = {
+            "sprint": launch.sprint,
+            "persona": launch.persona,
+            "patch": self.blobs.put(captured.patch)._asdict(),
+            "files": [*captured.files[:_MOST_FILES]],
+            "insertions": captured.insertions,
+            "deletions": captured.deletions,
+            **_task(launch),
+        }
+        own = None if launch.assignment else derived_id("patch", launch.run)
+        return Draft(Kind.PATCH_CAPTURED, _SCHEDULER, run=launch.run, data=data, id=own)
+
+    def _finished(self, launch: Launch, outcome: Outcome, output: Path | None) -> Draft:
+        data: dict[str, Any] = {
+            "sprint": launch.sprint,
+            "persona": launch.persona,
+            "status": outcome.status,
+            "exit": outcome.exit,
+            "seconds": round(outcome.seconds, 3),
+            "detail": outcome.detail[:_DETAIL],
+            "cut": outcome.cut,
+        }
+        if launch.assignment:
+            data |= _task(launch) | kept(self.blobs, "result", outcome.output)
+        if output:
+            with suppress(FileNotFoundError):
+                data["output"] = self.blobs.put(output.read_bytes())._asdict()
+        return _draft(Kind.RUN_FINISHED, launch, data)
+
+
+def task_finished(dispatch: str, task: str, persona: str, status: str, error: str = "") -> Draft:
+    """Make the event by which a task of a dispatch ends; `error` says why it is no success."""
+    data = {"dispatch": dispatch, "task": task, "persona": persona, "status": status, "error": error}
+    return Draft(Kind.TASK_FINISHED, _SCHEDULER, data=data)
+
+
+def _task_end(launch: Launch, result: RunResult) -> list[Draft]:
+    """End a run's task with it where the run decides that: it left nothing to land, or it is not tried again."""
+    assignment, outcome = launch.assignment, result.outcome
+    ok = outcome.status == OutcomeStatus.OK
+    again = not launch.last_attempt and outcome.status != OutcomeStatus.STOPPED
+    if assignment is None or (result.has_patch if ok else again):
+        return []
+    prefix = "Task timeout exceeded: " if outcome.status == OutcomeStatus.TIMEOUT else ""
+    status, error = (TaskStatus.SUCCESS, "") if ok else (TaskStatus.ERROR, prefix + outcome.detail)
+    return [task_finished(assignment.dispatch, assignment.task, launch.persona, status, error)]
+
+
+def _task(launch: Launch) -> dict[str, Any]:
+    """Name the task of a run in its events, where it has one."""
+    assignment = launch.assignment
+    return {"dispatch": assignment.dispatch, "task": assignment.task} if assignment else {}
+
+
+def _draft(kind: str, launch: Launch, data: dict[str, Any]) -> Draft:
+    """Make an event of a run, its id derived so that it is never written twice.
+
+    A dispatch reads its events before it continues, so the log need not be searched for each of its ids.
+    """
+    own = None if launch.assignment else derived_id(kind, launch.run)
+    return Draft(kind, _SCHEDULER, run=launch.run, data=data, id=own)
+
+
+def _read(launch: Launch, mail: str) -> Draft:
+    return Draft(MailKind.READ, launch.persona, ref=mail, run=launch.run, id=derived_id("read", launch.run, mail))

@@ -1,0 +1,54 @@
+"""A Runner without agents: results are given beforehand, and the events are those of a real run."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ...personas.agent import Outcome
+from ...personas.kinds import OutcomeStatus
+from ..progress import Listener, silent
+from .launch import Launch
+from .progress import run_ended, run_started
+from .record import RunRecord
+from .run import Batch, RunResult
+
+_DONE = RunResult(Outcome(OutcomeStatus.OK, 0, 0.0, "exit 0"))
+
+
+@dataclass
+class ScriptedRunner:
+    """Ends each run as scripted, for tests of what launches runs.
+
+    `results` has the results of each persona's runs in their order, of which the last one repeats; a persona without
+    any succeeds and changes nothing. `launches` are those that were carried out.
+    """
+
+    record: RunRecord
+    results: Mapping[str, Sequence[RunResult]] = field(default_factory=dict[str, Sequence[RunResult]])
+    listener: Listener = silent
+    stop: threading.Event = field(default_factory=threading.Event)
+    launches: list[Launch] = field(default_factory=list[Launch])
+    _count: Counter[str] = field(default_factory=Counter[str])
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, launch: Launch, batch: Batch) -> RunResult | None:
+        """Write a launch's start and its scripted end, as `Runner.run` says; all its mail counts as given to it."""
+        if self.stop.is_set():
+            return None
+        self.record.started(launch, batch)
+        self.listener(run_started(launch))
+        result = self._next(launch)
+        self.record.ended(launch, result, read=[mail.id for mail in launch.mail])
+        self.listener(run_ended(launch, result))
+        return result
+
+    def _next(self, launch: Launch) -> RunResult:
+        with self._turn:
+            self.launches.append(launch)
+            results = self.results.get(launch.persona) or [_DONE]
+            number = min(self._count[launch.persona], len(results) - 1)
+            self._count[launch.persona] += 1
+        return results[number]

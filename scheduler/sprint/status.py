@@ -1,0 +1,99 @@
+"""Where a team stands now: who leads it, its last sprint, that sprint's runs and their pulse, and what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..context import Context
+from ..kinds import PatchStatus, RunStatus
+from ..leader import leading
+from ..state.facts import Patch, Run
+from ..state.sprints import State
+from ..state.summary import Summary, summary
+
+_LATE = 3.0  # seconds without a heartbeat before the status mentions it
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """A run, how long it has taken so far, and how long ago its keeper last gave a sign of life, if that is long."""
+
+    run: Run
+    since: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """A team at one moment.
+
+    `leader` is the process id of the leading scheduler, `paused` who paused the team and when, `sprint` the last
+    sprint, each None if there is none. `runs` has the newest run of each persona in that sprint. `set_aside` maps
+    personas to reasons, `unread` to numbers of messages. `pending` patches wait for the weaver, `held` ones for a
+    person.
+    """
+
+    leader: int | None
+    paused: str | None
+    sprint: Summary | None
+    runs: tuple[Pulse, ...]
+    set_aside: Mapping[str, str]
+    pending: tuple[Patch, ...]
+    held: tuple[Patch, ...]
+    unread: Mapping[str, int]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `scheduler status --json`."""
+        return {
+            "leader": None if self.leader is None else {"pid": self.leader},
+            "paused": self.paused,
+            "sprint": self.sprint and self.sprint.document() | {"outcome": self.sprint.outcome},
+            "runs": [_run_document(pulse) for pulse in self.runs],
+            "set_aside": dict(self.set_aside),
+            "held": [{"run": patch.run, "persona": patch.persona, "files": [*patch.files]} for patch in self.held],
+            "unread": dict(self.unread),
+        }
+
+
+def status(context: Context, now: datetime) -> Status:
+    """Read where the team of `context` stands at `now`."""
+    state, leader = context.state(), leading(context.home / "work")
+    return Status(
+        leader["pid"] if leader else None,
+        state.paused,
+        summary(state, state.sprints[-1], now) if state.sprints else None,
+        tuple(_pulses(state, context.home, now)),
+        state.aside,
+        state.pending,
+        state.of(PatchStatus.HELD),
+        {persona: len(mail) for persona, mail in state.unread.items()},
+    )
+
+
+def _run_document(pulse: Pulse) -> dict[str, Any]:
+    run = pulse.run
+    return {
+        "run": run.id, "persona": run.persona, "attempt": run.attempt, "status": run.status, "since": pulse.since,
+    }  # fmt: skip
+
+
+def _pulses(state: State, home: Path, now: datetime) -> Iterator[Pulse]:
+    newest = {run.persona: run for run in state.runs if run.sprint == state.number}
+    for run in newest.values():
+        if run.status != RunStatus.OPEN:
+            yield Pulse(run, f"{run.seconds or 0:.1f} s")
+            continue
+        elapsed = (now - datetime.fromisoformat(run.started)).total_seconds()
+        yield Pulse(run, f"{elapsed:.0f} s{_heartbeat(run, home, now)}")
+
+
+def _heartbeat(run: Run, home: Path, now: datetime) -> str:
+    try:
+        beat = (home / "runs" / run.id / "heartbeat").stat().st_mtime
+    except FileNotFoundError:
+        return ", being set up"
+    silence = now.timestamp() - beat
+    return "" if silence < _LATE else f", no heartbeat for {silence:.0f} s"

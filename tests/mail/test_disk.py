@@ -1,0 +1,71 @@
+"""The one function that flushes: what the platform has is used, and its failures are not swallowed."""
+
+import errno
+import fcntl
+import os
+import re
+from pathlib import Path
+
+import pytest
+from team_mail.mail.disk import Disk, flush
+
+ROOT = Path(__file__).parent.parent.parent
+FULL = 51  # the number of F_FULLFSYNC on macOS
+
+
+@pytest.fixture
+def file(tmp_path):
+    """An open file with something in it."""
+    descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    os.write(descriptor, b"something")
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def macos(monkeypatch):
+    """A platform with a full flush: what it was asked, and the error it answers with."""
+    asked, answers = [], []
+
+    def control(descriptor, command):
+        asked.append((descriptor, command))
+        if answers:
+            raise OSError(answers[0], os.strerror(answers[0]))
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", FULL, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", control)
+    return asked, answers
+
+
+def test_a_platform_with_a_full_flush_is_asked_for_it(file, macos):
+    """On macOS fsync leaves data in the drive's cache, so files are flushed by F_FULLFSYNC and by nothing less."""
+    flush(file, lambda _: pytest.fail("a plain flush is not enough"))
+    assert macos[0] == [(file, FULL)]
+
+
+def test_a_folder_is_flushed_in_full_too(tmp_path, macos):
+    """A rename is durable only when its folder is."""
+    Disk().sync_folder(tmp_path)
+    assert [command for _, command in macos[0]] == [FULL]
+
+
+def test_a_file_system_without_a_full_flush_gets_a_plain_one(file, macos):
+    """Some file systems refuse F_FULLFSYNC; the plain flush is the most they can do."""
+    plain = []
+    macos[1].append(errno.ENOTSUP)
+    flush(file, plain.append)
+    assert plain == [file]
+
+
+def test_a_full_flush_that_fails_is_an_error(file, macos):
+    """A disk error is raised and not covered by a plain flush that might succeed."""
+    macos[1].append(errno.EIO)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        flush(file, lambda _: pytest.fail("a failed flush is never tried again"))
+
+
+def test_nothing_flushes_but_through_this_function():
+    """A call of os.fsync elsewhere would be too weak on macOS, and nobody would notice."""
+    folders = ("mail", "personas", "scheduler", "team")
+    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if path.name != "disk.py"]
+    assert [str(path) for path in sources if re.search(r"os\.f(data)?sync", path.read_text())] == []

@@ -1,0 +1,111 @@
+"""The clean-up after a crash: the processes of given runs are ended, and no others."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from team_mail.personas.running.sweep import sweep, within_run
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
+DRIVER = """
+import sys
+from pathlib import Path
+from team_mail.personas.agent import Job
+from team_mail.personas.agents.command import CommandAgent
+home, run, script = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+job = Job(run, "bob", 1, 1, "", home / "work", home / "runs" / run, home, 60.0)
+CommandAgent("a", ("sh", "-c", script)).play(job)
+"""
+
+
+@contextmanager
+def driven(job, tmp_path, script):
+    """Start a scheduler process that runs the script; yield it once the agent has opened `lives`."""
+    os.mkfifo(tmp_path / "lives")
+    words = [sys.executable, "-c", DRIVER, str(tmp_path), job.run, f"exec 9> ../lives; {script}"]
+    with subprocess.Popen(words) as scheduler, (tmp_path / "lives").open() as lives:
+        try:
+            assert lives.readline() == "ready\n"
+            yield scheduler, lives
+        finally:
+            scheduler.kill()
+
+
+@LINUX
+def test_runs_end_when_their_scheduler_is_killed(job, survivors, tmp_path):
+    """After kill -9 of the scheduler its keepers end every process of its runs, even detached ones (T14)."""
+    this = job()
+    script = "(setsid env -i sh -c '(setsid sleep 60 &); sleep 60' &); echo ready >&9; exec sleep 60"
+    with driven(this, tmp_path, script) as (scheduler, lives):
+        keeper = int((this.folder / "heartbeat").read_text().split()[0])
+        tree, ended = psutil.Process(keeper).children(recursive=True), os.pidfd_open(keeper)
+        scheduler.kill()
+        began = time.monotonic()
+        assert lives.read() == ""  # end of file: the last process that had it open is gone
+        took = time.monotonic() - began
+        assert select.select([ended], [], [], 5)[0]
+        os.close(ended)
+    assert not survivors(this.run)
+    print(f"scheduler killed: {len(tree)} processes gone after {took:.2f} s, 0 left")
+
+
+@LINUX
+def test_a_sweep_ends_a_run_whose_keeper_was_stopped(job, survivors, tmp_path):
+    """A keeper under SIGSTOP cannot end its run, so the sweep ends both; other runs are left alone."""
+    this = job()
+    with driven(this, tmp_path, "trap '' TERM; echo ready >&9; while :; do sleep 0.1; done") as (scheduler, lives):
+        keeper = int((this.folder / "heartbeat").read_text().split()[0])
+        os.kill(keeper, signal.SIGSTOP)
+        scheduler.kill()
+        assert sweep(["another"]) == 0
+        swept = sweep([this.run, "another"])
+        assert lives.read() == ""
+    assert swept >= 2
+    assert not survivors(this.run)
+    assert sweep([this.run]) == 0
+    print(f"swept up {swept} processes, 0 left")
+
+
+@LINUX
+def test_a_sweep_resumes_a_stopped_keeper_to_end_what_only_it_can_find(job, survivors, tmp_path):
+    """A detached process without TEAM_RUN is ended by its keeper, which handles no signal until SIGCONT."""
+    this = job()
+    script = f"(setsid env -i sh -c 'sleep 60; :' {this.run} &); echo ready >&9; exec sleep 60"
+    with driven(this, tmp_path, script) as (scheduler, _):
+        keeper = psutil.Process(int((this.folder / "heartbeat").read_text().split()[0]))
+        keeper.suspend()
+        scheduler.kill()
+        scheduler.wait()
+
+        sweep([this.run])
+
+        left = survivors(this.run)
+        for process in left:
+            process.kill()
+    assert not left
+    assert json.loads((this.folder / "ended.json").read_text())["reason"] == "stopped"
+
+
+def test_a_process_of_a_run_knows_that_it_is_one(job, shell, output):
+    """A command that only people may use is refused in a run, even after the run has cleared its environment."""
+    this = job()
+    code = "from team_mail.personas.running.sweep import within_run; print(within_run())"
+
+    shell(f"env -i {sys.executable} -c '{code}'").play(this)
+
+    assert output(this) == "True\n"
+
+
+def test_team_run_in_the_environment_is_enough_to_be_within_a_run(monkeypatch):
+    """An agent that runs under another user or on another system has only its environment."""
+    monkeypatch.delenv("TEAM_RUN", raising=False)
+    assert not within_run()
+    monkeypatch.setenv("TEAM_RUN", "run-1")
+    assert within_run()

@@ -1,0 +1,30 @@
+"""What other processes can know of a gate while it is at work."""
+
+from __future__ import annotations
+
+from team_mail.team.open import open_team
+
+
+def test_the_log_says_that_a_gate_began_before_the_gate_runs(team):
+    """The gate passes only where its own start is on record; the verdict names the same gate, tick and commit."""
+    log = team.home / "mail" / "events.jsonl"
+    settings = f"""[gates.tests]\ncommand = ["grep", "-q", "gate.started", "{log}"]\n"""
+
+    summary = team.sprint({"ann": team.replaced(3, "ann's words")}, settings)
+
+    assert [*summary.landed] == ["ann"]
+    kinds = team.kinds("gate")
+    assert kinds == ["gate.started", "gate.judged"]
+    started, judged = (e.data for e in open_team(team.home, {}).mailbox.log.read() if e.kind in kinds)
+    assert set(started) == {"sprint", "tick", "gate", "mark", "commit"}
+    assert {name: judged[name] for name in started} == started
+
+
+def test_a_gate_that_is_tried_on_two_commits_begins_twice(team):
+    """Each commit is judged, one with the patch and one without."""
+    team.sprint({"ann": team.replaced(3, "ann's words")}, '[gates.tests]\ncommand = ["false"]\n')
+
+    commits = [e.data["commit"] for e in open_team(team.home, {}).mailbox.log.read() if e.kind == "gate.started"]
+
+    assert len(commits) == 2
+    assert commits[1] == team.git("rev-parse", "main")
