@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...mail.clock import Clock, rfc3339
 from ...mail.log.event import Draft
-from ...mail.log.log import EventLog
+from ...mail.open import open_log
 from ..leader import Leader
 
 _ALWAYS = "9999"  # behind every time that there is: only an event ends it
@@ -57,7 +57,7 @@ def idle(why: str, until: datetime | None, digest: str, head: int) -> Draft:
 
 def again(home: Path, digest: str, clock: Clock) -> str | None:
     """Be idle again, on record, and say why; None where a tick has to look for itself. Raises NotLeader."""
-    log = EventLog(home / "mail", clock=clock)
+    log = open_log(home, clock=clock)
     with Leader(home / "work"):
         last, now = log.newest(), rfc3339(clock.now())
         if last is None or last.kind != "tick.done" or last.data.get("seen") != digest:

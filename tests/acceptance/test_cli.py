@@ -195,9 +195,9 @@ def test_the_log_can_be_shown_counted_checked_and_questioned(team, run):
     assert [event["seq"] for event in told(run("log", "--json", "--kind", "mail", "-l", "1"))] == [3]
     assert told(run("stats", "--json")).keys() == {"kinds", "personas", "overdue"}
     assert ok(run("stats")).startswith("kinds:\nlog.opened\t1\t")
-    assert ok(run("verify")) == "3 events hold, up to 3\n"
+    assert ok(run("verify")) == "3 events verified, up to 3\n"
     assert told(run("verify", "--json")) == {"events": 3, "head": 3, "damage": [], "unfinished_bytes": 0}
-    assert ok(run("repair")) == "nothing to repair: 3 events hold; checksums and Parquet copies are made anew\n"
+    assert ok(run("repair")) == "nothing to repair: 3 events verified; checksums and Parquet copies are rewritten\n"
     assert ok(run("query", "select sender, subject from events where kind = 'mail.sent' order by seq")) == (
         "curator\tWork\nscribe\tWords\n"
     )
@@ -241,9 +241,9 @@ def test_every_command_has_help_and_there_is_a_version(run):
     shown = ok(run("--help"))
     commands = re.findall(r"^  ([a-z]+) ", shown.partition("Commands:")[2], re.MULTILINE)
     assert set(commands) >= {
-        "send", "inbox", "read", "reply", "thread", "sent", "search", "check", "watch", "ack", "unread", "archive",
-        "unarchive", "trash", "restore", "tag", "log", "stats", "bounce", "verify", "repair", "backup", "export",
-        "query",
+        "send", "inbox", "read", "attachment", "reply", "thread", "sent", "search", "check", "watch", "ack", "unread",
+        "archive", "unarchive", "trash", "restore", "tag", "log", "stats", "bounce", "verify", "repair", "backup",
+        "export", "query",
     }  # fmt: skip
     assert re.fullmatch(r"team-mail \d+\.\d+\.\d+\n", ok(run("--version")))
     for command in ("send", "inbox", "tag"):
@@ -263,7 +263,7 @@ def test_every_command_has_help_and_there_is_a_version(run):
         (["send", "--to", "boss"], "nothing to send"),
         (["send", "--to", "boss", "-b", "y", "--priority", "asap"], "priority 'asap'"),
         (["send", "--to", "boss", "-b", "y", "--type", "spam"], "type 'spam'"),
-        (["send", "--to", "boss", "-b", "y", "--due", "soon"], "due 'soon' is no time"),
+        (["send", "--to", "boss", "-b", "y", "--due", "soon"], "due 'soon' is not a time"),
         (["send", "--to", "boss", "-b", "y", "--payload", "{"], "not JSON"),
         (["send", "--to", "boss", "-b", "y", "--payload", "@nowhere"], "cannot read nowhere"),
         (["send", "--to", "boss", "-b", "y", "-a", "nowhere"], "cannot attach nowhere: No such file"),
@@ -365,7 +365,7 @@ def test_a_damaged_log_refuses_mail_with_exit_5_until_repaired_and_is_read_all_t
     assert "nothing is written until `team-mail repair`" in refused(run("send", "--to", "boss", "-b", "x"), 5)
     shown = run("inbox", "-p", "boss")
     assert (shown.returncode, shown.stdout) == (0, b"[ NEW ] 3 | From: scribe | Subject: Words\n")
-    assert shown.stderr == b"team-mail: the log is damaged; what does not verify is left out (team-mail verify)\n"
+    assert shown.stderr == b"team-mail: the log is damaged; lines that do not verify are left out (team-mail verify)\n"
     assert ok(run("repair")).startswith("2 events kept")
     assert ok(run("send", "--to", "boss", "-b", "x")).startswith("sent ")
     ok(run("verify"))
@@ -403,7 +403,7 @@ def test_a_folder_that_may_not_be_written_is_said_in_one_line(team, run, tmp_pat
         pytest.skip("somebody without rights cannot run this interpreter")
     before = log_of(team)
     assert "cannot write the log" in refused(run_as("send", "--to", "boss", "-b", "x"), 1)
-    assert "cannot keep" in refused(run_as("send", "--to", "boss", "-b", "x" * 70_000), 1)
+    assert "cannot store" in refused(run_as("send", "--to", "boss", "-b", "x" * 70_000), 1)
     assert "cannot write the log" in refused(run_as("send", "--to", "boss", "-b", "x", cwd=empty), 1)
     assert ok(run_as("inbox", "-p", "boss")).count("NEW") == 2
     assert log_of(team) == before
@@ -438,15 +438,59 @@ def test_two_mebibytes_go_through_a_pipe_and_come_back_whole(team, run):
     assert ok(run("read", str(sent["seq"]), "-p", "boss")).endswith(f"\n\n{body}\n")
 
 
-def test_an_attachment_is_named_with_its_size_and_place(team, run):
-    """The file is kept by its hash, byte for byte."""
+def test_read_names_the_command_that_writes_an_attachment(team, run):
+    """It writes the same bytes as were sent, and no path of the team's folder is shown."""
     (team / "a b.bin").write_bytes(bytes(range(256)))
     sent = told(run("send", "--to", "boss", "-s", "x", "-b", "y", "-a", "a b.bin", "--json"))
     (attachment,) = told(run("read", str(sent["seq"]), "-p", "boss", "--json"))["attachments"]
     assert attachment.keys() == {"name", "sha256", "size"}
     (line,) = [x for x in ok(run("read", str(sent["seq"]), "-p", "boss")).splitlines() if x.startswith("Attachment")]
-    assert line.startswith("Attachment: a b.bin (256 bytes) /")
-    assert Path(line.split()[-1]).read_bytes() == bytes(range(256))
+    assert line == f"Attachment: a b.bin (256 bytes): team-mail attachment {sent['seq']}"
+    written = run(*line.partition(": team-mail ")[2].split(), "-p", "boss")
+    assert (written.returncode, written.stdout, written.stderr) == (0, bytes(range(256)), b"")
+
+
+def test_an_attachment_of_several_is_given_by_name_or_number(team, run):
+    """They can be listed, and a wrong or missing name is answered with the right ones."""
+    for name, data in (("a.txt", "alpha"), ("b.txt", "beta")):
+        (team / name).write_text(data)
+    words = ["send", "--to", "boss", "-s", "x", "-a", "a.txt", "-a", "b.txt", "--json"]
+    seq = str(told(run(*words))["seq"])
+    assert ok(run("attachment", seq, "b.txt", "-p", "boss")) == "beta"
+    assert ok(run("attachment", seq, "1", "-p", "boss")) == "alpha"
+    assert ok(run("attachment", seq, "--list", "-p", "boss")) == "1\ta.txt\t5\n2\tb.txt\t4\n"
+    assert [item["name"] for item in told(run("attachment", seq, "--json", "-p", "boss"))] == ["a.txt", "b.txt"]
+    names = "give the name or number of one: 1 'a.txt', 2 'b.txt'"
+    assert f"message {seq} has 2 attachments; {names}" in refused(run("attachment", seq, "-p", "boss"))
+    assert f"no single attachment 'c.txt'; {names}" in refused(run("attachment", seq, "c.txt", "-p", "boss"))
+    assert "message 2 has no attachments" in refused(run("attachment", "2", "-p", "boss"))
+    assert "who are you?" in refused(run("attachment", seq))
+
+
+def test_an_attachment_can_be_written_to_a_file(team, run):
+    """Its bytes are the same; where the file cannot be written, one line says so."""
+    (team / "a.bin").write_bytes(bytes(range(256)))
+    seq = str(told(run("send", "--to", "boss", "-s", "x", "-a", "a.bin", "--json"))["seq"])
+    assert ok(run("attachment", seq, "--out", "copy.bin", "-p", "boss")) == ""
+    assert (team / "copy.bin").read_bytes() == bytes(range(256))
+    assert "nowhere/copy" in refused(run("attachment", seq, "--out", "nowhere/copy", "-p", "boss"), 1)
+
+
+def test_an_attachment_is_found_by_the_run_that_the_message_is_about(team, run):
+    """A run knows its own id before it has mail about it; the newest message to the reader counts."""
+    one, two = "0191aaaa-1111-8111-8111-111111111111", "0191aaaa-2222-8222-8222-222222222222"
+    for number, about in enumerate((one, two, one)):
+        (team / "fix.patch").write_text(f"patch {number}")
+        words = ["--payload", json.dumps({"run": about}), "-a", "fix.patch", "--from", "curator"]
+        ok(run("send", "--to", "boss", "-s", "x", *words))
+    ok(run("send", "--to", "boss", "-s", "without a patch", "--payload", json.dumps({"run": one})))
+    within = {"TEAM_PERSONA": "boss", "TEAM_RUN": one}
+    assert ok(run("attachment", one, **within)) == "patch 2"
+    assert ok(run("attachment", two[:13], **within)) == "patch 1"
+    assert "more than one run" in refused(run("attachment", one[:8], **within))
+    assert "no message" in refused(run("attachment", one[:7], **within))
+    assert "no message" in refused(run("attachment", one, "-p", "scribe")), "it went to someone else"
+    assert "cannot act as scribe" in refused(run("attachment", one, "-p", "scribe", **within))
 
 
 def test_the_same_key_sends_once(team, run):
@@ -497,13 +541,25 @@ def test_a_terminal_gets_a_table_and_no_colour_where_none_is_wanted(team, run):
     assert typed(["inbox", "-p", "scribe"], team) == (0, "no mail for scribe\n")
 
 
+def test_a_terminal_shows_an_attachment_that_is_text_and_refuses_one_that_is_not(team, run):
+    """Text is escaped; bytes would change the terminal's state, so --out is named instead."""
+    (team / "a.bin").write_bytes(bytes(range(256)))
+    (team / "a.txt").write_text("red \x1b[31m\n")
+    ok(run("send", "--to", "boss", "-s", "x", "-a", "a.bin", "-a", "a.txt"))
+    assert typed(["attachment", "4", "a.txt", "-p", "boss"], team) == (0, "red \\x1b[31m\n")
+    code, screen = typed(["attachment", "4", "a.bin", "-p", "boss"], team)
+    assert (code, screen.count("\n")) == (2, 1)
+    assert "is binary" in screen
+    assert "--out FILE" in screen
+
+
 def test_on_a_terminal_the_body_is_written_in_an_editor(team, run):
     """What the editor leaves is sent; an editor that fails, an empty draft, or no editor sends nothing."""
     code, screen = typed(["send", "--to", "boss", "-s", "typed"], team, EDITOR="printf 'from the editor\\n' >")
     assert (code, screen) == (0, "sent 4 to boss\n")
     assert ok(run("read", "4", "-p", "boss")).endswith("\n\nfrom the editor\n")
     before = log_of(team)
-    for editor, words in {"false": "ended with 1", "true": "the draft is empty", "": "set EDITOR"}.items():
+    for editor, words in {"false": "exited with 1", "true": "the draft is empty", "": "set EDITOR"}.items():
         code, screen = typed(["send", "--to", "boss", "-s", "typed"], team, EDITOR=editor)
         assert (code, screen.count("\n")) == (2, 1), screen
         assert words in screen
@@ -559,6 +615,21 @@ def test_the_first_send_makes_the_teams_folder_and_says_so_once(folder, run):
     ok(run("send", "--to", "boss", "-s", "x", "-b", "y"))
     assert len(ok(run("inbox", "-p", "boss", cwd=below)).splitlines()) == 2
     assert told(run("read", "2", "-p", "boss", "--json"))["sender"] == "you"
+
+
+def test_the_human_of_the_environment_is_on_the_team(team, run):
+    """TEAM_TEAM_HUMAN beats the file, as in the scheduler; an empty variable is none."""
+    assert "no persona 'bob'" in refused(run("send", "--to", "bob", "-s", "x", TEAM_TEAM_HUMAN=""))
+    assert ok(run("send", "--to", "bob", "-s", "x", TEAM_TEAM_HUMAN=" bob ")).endswith(" to bob\n")
+    sent = told(run("send", "--to", "boss", "-s", "x", "--json", TEAM_TEAM_HUMAN="bob"))
+    assert told(run("read", str(sent["seq"]), "-p", "boss", "--json"))["sender"] == "bob"
+
+
+def test_a_byte_order_mark_in_team_toml_changes_nothing(team, run):
+    """Some editors write one; the human and the groups behind it are read."""
+    file = team / ".team" / "team.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert ok(run("send", "--to", "@docs", "--cc", "ada", "-s", "x")) == "sent 4 to curator, scribe, ada\n"
 
 
 def test_the_teams_folder_can_be_named(team, run, tmp_path):

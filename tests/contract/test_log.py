@@ -1,4 +1,4 @@
-"""What every log promises, be it in files or in memory: the same tests for both."""
+"""The contract of `Log`: the same tests for every implementation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.errors import InvalidEvent
-from team_mail.mail.log.event import Draft, decode, derived_id
+from team_mail.mail.log.event import START, ChainPosition, Draft, decode, derived_id
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.memory import MemoryLog
 
@@ -153,8 +153,33 @@ def test_a_time_zone_does_not_reach_the_log(tmp_path):
     assert MemoryLog(clock=ManualClock(moment)).append([note()])[0].ts == "2026-01-01T12:00:00.000000Z"
 
 
-def test_a_snapshot_is_a_file_that_anybody_can_check(log):
-    """The chain is recomputed from the bytes alone, up to the snapshot's head and size."""
+def test_head_is_the_position_of_the_last_event(log):
+    """It is the end of the chain that the events form, also after more of them were appended."""
+    for count in (1, 3):
+        log.append([note(str(i)) for i in range(count)])
+        events = list(log.read())
+        assert [event.prev for event in events[1:]] == [event.hash for event in events[:-1]]
+        last = events[-1]
+        assert log.head() == ChainPosition(last.seq, last.prev, last.hash)
+
+
+def test_the_head_of_rotated_files_is_that_of_the_newest_segment(tmp_path):
+    """A log whose active file is missing still has a head: sealing continues from there."""
+    log = EventLog(tmp_path / "mail", segment_bytes=1)
+    assert log.head() == START
+    for i in range(3):
+        log.append([note(str(i))])
+    head = log.head()
+    *_, last = log.read()
+    assert head.seq == last.seq == log.snapshot().head
+    (newest,) = [event for event in log.read() if event.seq == list(log.segments)[-1].last]
+    log.active.unlink()
+    assert log.head().seq == newest.seq
+
+
+def test_the_chain_can_be_recomputed_from_the_bytes_of_a_snapshot(tmp_path):
+    """Every hash follows from the file alone, up to the snapshot's head and size."""
+    log = EventLog(tmp_path / "mail")
     log.append([note(str(i)) for i in range(5)])
     snapshot = log.snapshot()
     log.append([note("later")])
@@ -169,7 +194,7 @@ def test_a_snapshot_is_a_file_that_anybody_can_check(log):
         assert decode(line) is not None
     assert seq == snapshot.head == 6
     assert snapshot.sealed == ()
-    assert log.snapshot().head == 7
+    assert log.head().seq == 7
 
 
 def test_threads_share_a_log(log):

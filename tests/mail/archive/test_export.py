@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from team_mail.mail.archive.export import as_email, export_eml, export_jsonl, export_mbox
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.errors import LogUnavailable, UsageError
-from team_mail.mail.log.blobs import BlobMissing, Blobs
+from team_mail.mail.log.blobs import BlobMissing, FileBlobs
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 
@@ -57,7 +57,7 @@ HOSTILE_BODIES = [
 
 @pytest.fixture
 def blobs(tmp_path):
-    return Blobs(tmp_path / "mail" / "blobs")
+    return FileBlobs(tmp_path / "mail" / "blobs")
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_an_existing_target_is_refused_unless_it_may_be_replaced(log, blobs, tmp
     sent(log)
     export(log.read(), blobs, target)
     sent(log)
-    with pytest.raises(UsageError, match="already there"):
+    with pytest.raises(UsageError, match="is not overwritten"):
         export(log.read(), blobs, target)
     assert export(log.read(), blobs, target, replace=True) == 2
     assert [path.name for path in tmp_path.iterdir() if path.name != "mail"] == ["out"]
@@ -397,7 +397,7 @@ def letters(draw):
 def test_any_mail_comes_back_from_an_mbox(drawn):
     """Whatever was sent, the standard library reads it: people, subject, body, payload and files."""
     with TemporaryDirectory() as folder:
-        blobs, log = Blobs(Path(folder) / "blobs"), EventLog(Path(folder) / "mail")
+        blobs, log = FileBlobs(Path(folder) / "blobs"), EventLog(Path(folder) / "mail")
         for letter in drawn:
             items = [attached(blobs, name, data) for name, data in letter["files"]]
             sent(

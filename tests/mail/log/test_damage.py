@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from team_mail.mail.archive.backup import backup, restore
-from team_mail.mail.log.blobs import BlobMissing, Blobs
+from team_mail.mail.log.blobs import BlobMissing, FileBlobs
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 
@@ -53,10 +53,10 @@ def test_a_log_that_is_restored_under_a_writer_is_written_on_by_it(folder, tmp_p
     """Neither the deleted file nor its lock is held on to."""
     log = EventLog(folder)
     log.append([draft("a")])
-    backup(log, Blobs(folder / "blobs"), tmp_path / "b.tar.gz")
+    backup(log, FileBlobs(folder / "blobs"), tmp_path / "b.tar.gz")
     log.append([draft("lost with the folder")])
     shutil.rmtree(folder)
-    restore(tmp_path / "b.tar.gz", folder)
+    restore(tmp_path / "b.tar.gz", EventLog(folder))
     other = EventLog(folder)
     for number in range(6):
         (log, other)[number % 2].append([draft(str(number))])
@@ -85,7 +85,7 @@ def test_a_line_of_another_log_is_left_out_by_repair_and_costs_none_of_our_own(f
 
 def test_a_blob_that_has_changed_is_mended_by_sending_its_bytes_again(folder):
     """What is kept by its hash can be put right by whoever still has it."""
-    blobs = Blobs(folder / "blobs")
+    blobs = FileBlobs(folder / "blobs")
     blob = blobs.put(b"the plan")
     blobs.path(blob.sha256).write_bytes(b"the pLan")
     with pytest.raises(BlobMissing, match="changed on disk"):

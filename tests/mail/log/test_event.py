@@ -249,7 +249,7 @@ def test_a_line_holds_one_mebibyte():
     longest = serialise(Draft("mail.sent", "ada", body="x" * spare), TS)
     line, _ = longest.seal(START._replace(seq=10**15))
     assert MAX_LINE - 200 < len(line) <= MAX_LINE
-    with pytest.raises(InvalidEvent, match="attachment"):
+    with pytest.raises(InvalidEvent, match="attach"):
         serialise(Draft("mail.sent", "ada", body="x" * (spare + 1)), TS)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from team_mail.mail.clock import ManualClock, SystemClock
 from team_mail.mail.errors import InDoubt, LockTimeout, LogDamaged, LogError, LogUnavailable
-from team_mail.mail.log.blobs import BlobMissing, Blobs
+from team_mail.mail.log.blobs import BlobMissing, FileBlobs
 from team_mail.mail.log.disk import Disk
 from team_mail.mail.log.event import Draft, decode, derived_id
 from team_mail.mail.log.log import EventLog
@@ -426,10 +426,10 @@ def test_a_last_line_longer_than_a_window_is_found(tmp_path):
         log.append([draft(1, size)])
         again = opened(log.folder, Unflushed(), segment_bytes=1 << 22)
         assert again.append([draft(2)])[0].seq == 4
-        assert again.snapshot().head == 4
+        assert again.head().seq == 4
         with log.active.open("ab") as file:
             file.write(b"torn" * size)
-        assert log.snapshot().head == 4
+        assert log.head().seq == 4
         assert opened(log.folder, Unflushed(), segment_bytes=1 << 22).append([draft(3)])[0].seq == 6
 
 
@@ -1159,7 +1159,7 @@ def test_a_log_that_is_not_there_is_empty(tmp_path):
     """Missing files are an empty log for every reader, and none of them makes one."""
     log = opened(tmp_path / "mail")
     assert list(log.read()) == []
-    assert log.snapshot().head == 0
+    assert log.head().seq == 0
     assert log.verify().events == 0
     follower = log.follow()
     assert not log.folder.exists()
@@ -1192,7 +1192,7 @@ def test_a_blob_is_whole_or_not_there(tmp_path):
     while met:
         nth += 1
         for number, fault in enumerate([fails_with(errno.ENOSPC), falls_short, falls_short_and_fails]):
-            blobs = Blobs(tmp_path / f"{nth} {number}", disk := Faulty(nth, fault))
+            blobs = FileBlobs(tmp_path / f"{nth} {number}", disk := Faulty(nth, fault))
             with suppress(OSError):
                 blob = blobs.put(data)
                 assert blobs.read(blob.sha256) == data
@@ -1206,7 +1206,7 @@ def test_a_blob_is_whole_or_not_there(tmp_path):
 
 def test_a_blob_that_is_missing_or_changed_is_not_read(tmp_path):
     """Bytes are checked against their name, and a name is nothing but a hash."""
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = FileBlobs(tmp_path / "blobs")
     blob = blobs.put(b"precious")
     path = blobs.path(blob.sha256)
     path.write_bytes(b"changed")

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from team_mail.mail.errors import LogUnavailable
 from team_mail.mail.letter import Letter
-from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.log.disk import Disk
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.mailbox import Mailbox
+from team_mail.mail.query.rows import FileProjections
 
 PERSONAS = ("ada", "ben", "cyd")
 
@@ -23,7 +24,17 @@ def folder(tmp_path):
 
 def opened(folder, **options):
     """A mailbox over small segments, so that a few messages rotate the log."""
-    return Mailbox(EventLog(folder, segment_bytes=2048, **options), Blobs(folder / "blobs"))
+    return over(EventLog(folder, segment_bytes=2048, **options))
+
+
+def over(log):
+    """The mailbox over a log."""
+    return Mailbox(log, FileBlobs(log.folder / "blobs"), FileProjections(log))
+
+
+def send_batch(mailbox, letters):
+    """Send messages with one append."""
+    mailbox.log.append([letter.draft(mailbox.directory, mailbox.blobs) for letter in letters])
 
 
 def subjects(mailbox, persona):
@@ -55,7 +66,7 @@ class Rotating(EventLog):
 def test_personas_whose_questions_meet_rotations_never_share_a_slice(folder):
     """What was cut for one persona is not given to another, however often a cut has to be done again."""
     log = Rotating(folder, segment_bytes=2048)
-    mailbox = Mailbox(log, Blobs(folder / "blobs"))
+    mailbox = over(log)
     sent = fill(mailbox)
     for persona in PERSONAS:
         log.left = 2
@@ -72,7 +83,7 @@ def test_threads_that_share_a_mailbox_each_get_their_own_answer(folder):
     """One connection serves all threads in turn."""
     mailbox = opened(folder)
     for number, persona in enumerate(PERSONAS, 1):
-        mailbox.send_all(Letter("boss", [persona], f"{persona} {n}") for n in range(number))
+        send_batch(mailbox, (Letter("boss", [persona], f"{persona} {n}") for n in range(number)))
     with ThreadPoolExecutor(6) as threads:
         asked = [PERSONAS[number % 3] for number in range(60)]
         for persona, listed in zip(asked, threads.map(lambda p: subjects(mailbox, p), asked), strict=True):
@@ -94,7 +105,7 @@ def test_a_twin_that_is_broken_is_passed_by_and_made_again(folder, which, harm):
     mailbox = opened(folder)
     assert subjects(mailbox, "ada") == sent
     assert mailbox.read("ada", "2", peek=True).subject == "mail 0"
-    assert sum(row["events"] for row in mailbox.stats()) == mailbox.log.snapshot().head
+    assert sum(row["events"] for row in mailbox.stats()) == mailbox.log.head().seq
     assert mailbox.log.verify().corrupt == []
 
 
@@ -113,7 +124,7 @@ def test_a_segment_that_is_gone_is_said_in_one_line(folder):
 
 def test_a_mailbox_that_goes_on_through_a_repair_sees_what_the_log_then_holds(folder):
     """A repair may give the file its old inode back and its offsets away; nothing is taken from before it."""
-    mailbox = Mailbox(EventLog(folder), Blobs(folder / "blobs"))
+    mailbox = over(EventLog(folder))
     fill(mailbox, 6)
     assert len(subjects(mailbox, "ada")) == 6
     stop = threading.Event()
@@ -149,18 +160,18 @@ class Filling(Disk):
 def test_what_was_seen_of_an_append_that_was_taken_back_does_not_stay(folder):
     """A reader may catch part of a batch before the disk is full; the next question no longer shows it."""
     disk = Filling()
-    mailbox = Mailbox(EventLog(folder, disk=disk), Blobs(folder / "blobs"))
+    mailbox = over(EventLog(folder, disk=disk))
     mailbox.send(Letter("boss", ["ada"], "before"))
-    reader = Mailbox(EventLog(folder), Blobs(folder / "blobs"))
+    reader = over(EventLog(folder))
     stop = threading.Event()
     watching = reader.watch("ada", after=0, stop=stop)
     assert next(watching).subject == "before"
     seen = []
     disk.look = lambda: seen.extend([subjects(reader, "ada"), next(watching).subject])
     with pytest.raises(LogUnavailable, match="full"):
-        mailbox.send_all(Letter("boss", ["ada"], f"phantom {n}") for n in range(4))
+        send_batch(mailbox, (Letter("boss", ["ada"], f"phantom {n}") for n in range(4)))
     assert seen == [["before", "phantom 0", "phantom 1", "phantom 2"], "phantom 0"]
-    mailbox.send_all(Letter("boss", ["ada"], f"real {n}") for n in range(4))
+    send_batch(mailbox, (Letter("boss", ["ada"], f"real {n}") for n in range(4)))
     assert subjects(reader, "ada") == ["before", *(f"real {n}" for n in range(4))]
     later = [next(watching).subject for _ in range(6)]
     assert later[-4:] == [f"real {n}" for n in range(4)]
