@@ -94,11 +94,12 @@ def personas(as_json: option.Json = False) -> None:
 @app.command()
 def demo(
     folder: Annotated[Path | None, typer.Argument(help="An empty or new folder; by default a temporary one.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only a few personas, all at once: a few seconds.")] = False,
 ) -> None:
     """Watch a team at work on a project made for it: one after the other, then all at once. It takes a minute."""
     from ..demo.demo import demo as play
 
-    if not play(folder):
+    if not play(folder, quick=quick):
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 

@@ -23,7 +23,8 @@ from ...mail.log.event import Event
 from ...mail.log.log import EventLog
 from ...mail.render import clean, line
 from ...personas.git import Git
-from .material import make_project, make_team, project_files
+from ...scheduler.kinds import Mode
+from .material import PERSONAS, QUICK, make_project, make_team, project_files
 
 _TITLES = {"sequential": "One after the other", "parallel": "All at once"}
 _ENDED = (0, 4)  # converged, or not: a result either way
@@ -55,20 +56,29 @@ class DemoRun:
         ]
 
 
-def demo(folder: Path | None = None, out: TextIO | None = None) -> bool:
-    """Play the demo in an empty or new folder, by default a temporary one that stays; tell whether all converged."""
+def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool = False) -> bool:
+    """Play the demo; tell whether all sprints converged.
+
+    Args:
+        folder: An empty or new folder, by default a temporary one. It stays.
+        out: Where the demo is written, by default standard output.
+        quick: Run one parallel sprint of a few personas instead of two sprints of all.
+    """
     folder = _empty(folder)
     stage = _Stage(out or sys.stdout)
-    stage.write(_introduced(folder))
-    played: dict[str, DemoRun] = {}
+    stage.write(_introduced(folder, quick=quick))
+    runs: dict[str, DemoRun] = {}
     for mode, title in _TITLES.items():
+        if quick and mode != Mode.PARALLEL:
+            continue
         make_project(folder / mode)
-        make_team(folder / mode, mode)
+        make_team(folder / mode, mode, quick=quick)
         stage.head(title)
-        played[mode] = _played(folder / mode, mode)
-    one, other = played["sequential"], played["parallel"]
-    stage.head("What it took")
-    stage.write(compared(one.result, other.result))
+        runs[mode] = _played(folder / mode, mode)
+    other = runs[Mode.PARALLEL]
+    if not quick:
+        stage.head("What it took")
+        stage.write(compared(runs[Mode.SEQUENTIAL].result, other.result))
     stage.head("Who got in whose way, and was told so by mail")
     stage.write(conflicts(other))
     stage.head("What landed, in this order")
@@ -77,7 +87,7 @@ def demo(folder: Path | None = None, out: TextIO | None = None) -> bool:
     stage.write(told_human(other))
     stage.head("Look around")
     stage.write(around(other, _report(other)))
-    return all(one.result["converged"] for one in played.values())
+    return all(run.result["converged"] for run in runs.values())
 
 
 class _Stage:
@@ -105,13 +115,16 @@ def _empty(folder: Path | None) -> Path:
     return folder.resolve()
 
 
-def _introduced(folder: Path) -> Iterator[str]:
+def _introduced(folder: Path, *, quick: bool) -> Iterator[str]:
     files = project_files()
     modules = sum(name.startswith("kiosk/") for name in files)
     tests = sum(text.count("def test_") for text in files.values())
     yield f"project   kiosk, the till of a small shop: {modules} modules, {tests} tests, in git"
-    yield "team      21 personas: 19 played by a script that really edits, the weaver, and you; no model is asked"
-    yield "trouble   one hangs, one crashes, one breaks a test, and seven want the same lines"
+    names = QUICK if quick else PERSONAS
+    workers = f"{len(names) - 2} played by a script that really edits"
+    yield f"team      {len(names)} personas: {workers}, the weaver, and you; no model is asked"
+    if not quick:
+        yield "trouble   one hangs, one crashes, one breaks a test, and seven want the same lines"
     yield f"folder    {folder}"
 
 

@@ -12,6 +12,7 @@ from ...mail.home import ignore_mail
 from ...personas.git import Git
 
 THINKING = 0.7  # seconds that a persona pretends to think, more or less
+QUICK_THINKING = 0.1
 _HANGS = "visionary"
 _PATIENCE = "4s"
 _HUMAN = "you"
@@ -39,6 +40,7 @@ PERSONAS = {
     "weaver": ("🕸️", "no agent but a program: it lands what the others made"),
     _HUMAN: ("🧑", "you, who are asked what the team cannot know"),
 }
+QUICK = ("absolutist", "artisan", "builder", "essentialist", "oracle", "streamliner", *sorted(_WAIT))
 _SETTINGS = """\
 # The team of the demo: one script plays everybody.
 [team]
@@ -72,19 +74,26 @@ def make_project(folder: Path) -> None:
     _commit(folder, "Open the shop")
 
 
-def make_team(folder: Path, mode: str) -> None:
-    """Put the team beside the project: 19 who work, the weaver and the human. `mode` is parallel or sequential."""
+def make_team(folder: Path, mode: str, *, quick: bool = False) -> None:
+    """Put the team beside the project: 19 who work, the weaver and the human.
+
+    Args:
+        folder: The project.
+        mode: "parallel" or "sequential".
+        quick: Take only the personas of QUICK, who hardly pretend to think.
+    """
+    names, thinking = (QUICK, QUICK_THINKING) if quick else (tuple(PERSONAS), THINKING)
     home = folder / ".team"
     (home / "personas").mkdir(parents=True)
-    for name in PERSONAS:
+    for name in names:
         (home / "personas" / f"{name}.md").write_text(_persona(name), encoding="utf-8")
     script = folder.parent / "agent.py"
     script.write_text((files(__name__.rpartition(".")[0]) / "agent.py").read_text(encoding="utf-8"), "utf-8")
     settings = _SETTINGS.format(
         human=_HUMAN,
-        command=json.dumps([sys.executable, "-P", str(script), "{persona}", "{attempt}", str(THINKING)]),
+        command=json.dumps([sys.executable, "-P", str(script), "{persona}", "{attempt}", str(thinking)]),
         parallel="never" if mode == "sequential" else "always",
-        count=len(PERSONAS),
+        count=len(names),
         tests=json.dumps([sys.executable, "-m", "unittest", "--quiet"]),
     )
     (home / "team.toml").write_text(settings, encoding="utf-8")

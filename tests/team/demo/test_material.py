@@ -267,3 +267,15 @@ def test_the_end_of_a_sprint_is_told(context, tmp_path):
     assert [text.split()[2:] for text in landed(played)] == [["A", "deps"]]
     assert [*told_human(played)] == ["oracle       Why?"]
     assert "scheduler land 1" in " ".join(around(played, tmp_path / "report.txt"))
+
+
+def test_the_quick_demo_is_one_parallel_sprint_of_a_few_personas(tmp_path):
+    """It meets a conflict and converges as the long one does."""
+    out = io.StringIO()
+
+    assert demo(tmp_path / "quick", out, quick=True)
+
+    assert sorted(path.name for path in (tmp_path / "quick").iterdir() if (path / ".team").exists()) == ["parallel"]
+    assert "8 personas" in out.getvalue()
+    assert "One of them, whole:" in out.getvalue()
+    assert "What it took" not in out.getvalue()
