@@ -47,6 +47,7 @@ lint: $(READY) $(CHECKED) ## check style, format and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/basedpyright
+	@MYPYPATH=$(VENV)/checked $(BIN)/mypy tests/typing
 
 .PHONY: demo
 demo: $(READY) ## watch a team of 21 do the same work one after the other, then all at once; a minute

@@ -1,257 +1,38 @@
-"""team-mail: sprints and mail for teams of AI coding agents. What is named here is the public API.
+"""team-mail: sprints and mail for teams of AI coding agents.
 
-Names are loaded when they are first asked for (PEP 562), so that `import team_mail` costs nothing.
+The public API is what `__init__.pyi` imports, one name a line. Type checkers read that file; so does this module, on
+the first use of a name (PEP 562), so that `import team_mail` loads nothing.
 """
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 if sys.platform == "win32":  # before a module fails at `import fcntl` with a traceback
     raise SystemExit("team-mail does not run on Windows, which has no flock; use it on Linux, or in WSL")
 
-if TYPE_CHECKING:
-    from .mail.clock import Clock, ManualClock, SystemClock
-    from .mail.commands.caller import open_mailbox
-    from .mail.directory import Directory
-    from .mail.errors import (
-        AmbiguousMessage,
-        InDoubt,
-        InvalidEvent,
-        LockTimeout,
-        LogDamaged,
-        LogError,
-        LogUnavailable,
-        NoIdentity,
-        NoTeam,
-        TeamMailError,
-        UnknownMessage,
-        UnknownRecipient,
-        UsageError,
-    )
-    from .mail.letter import Letter
-    from .mail.log.blobs import Blob, BlobMissing, Blobs
-    from .mail.log.event import Draft, Event
-    from .mail.log.log import EventLog, Log
-    from .mail.log.memory import MemoryLog
-    from .mail.mailbox import Mailbox, Receipt
-    from .mail.message import Message
-    from .mail.simple import events, get_inbox, mark_read, send_message
-    from .personas.agent import Agent, Assignment, Job, Outcome
-    from .personas.agents.command import CommandAgent
-    from .personas.agents.function import FunctionAgent
-    from .personas.agents.replay import ReplayAgent
-    from .personas.agents.scripted import ScriptedAgent
-    from .personas.errors import (
-        BadOutput,
-        GitError,
-        GitTooOld,
-        NotARepository,
-        PersonaError,
-        WorkspaceLost,
-        WorkspaceStuck,
-    )
-    from .personas.git import Git
-    from .personas.persona import Persona
-    from .personas.roster import Roster, read_roster
-    from .scheduler.context import Context, Member
-    from .scheduler.dispatch.output import DispatchOutput
-    from .scheduler.errors import BranchMoved, InvalidTasks, NoSuchRun, NotLeader, NotReady, SettingsError, Stopped
-    from .scheduler.runs.batch import BatchRunner
-    from .scheduler.runs.launch import Launch
-    from .scheduler.settings.settings import Settings, read_settings
-    from .scheduler.sprint.decide import StartRequest, decide
-    from .scheduler.sprint.loop import run_sprint
-    from .scheduler.sprint.plan import TickPlan
-    from .scheduler.sprint.tick import Ticker
-    from .scheduler.state.sprints import State
-    from .scheduler.state.summary import Summary
-    from .scheduler.tasks.builder import TaskBuilder
-    from .scheduler.tasks.graph import detect_circular_dependencies, validate_task_dependencies
-    from .scheduler.tasks.references import MissingOutput
-    from .scheduler.tasks.task import DispatchConfig, DispatchInput, Task
-    from .scheduler.weaver.patch import PatchSubmission
-    from .scheduler.weaver.result import Woven
-    from .scheduler.weaver.weave import weave
-    from .team.dispatcher import ParallelDispatcher
-    from .team.open import open_team
 
-_HOMES = {
-    "mail.log.blobs": ("Blob", "BlobMissing", "Blobs"),
-    "mail.commands.caller": ("open_mailbox",),
-    "mail.clock": ("Clock", "ManualClock", "SystemClock"),
-    "mail.directory": ("Directory",),
-    "mail.errors": (
-        "AmbiguousMessage",
-        "InDoubt",
-        "InvalidEvent",
-        "LockTimeout",
-        "LogDamaged",
-        "LogError",
-        "LogUnavailable",
-        "NoIdentity",
-        "NoTeam",
-        "TeamMailError",
-        "UnknownMessage",
-        "UnknownRecipient",
-        "UsageError",
-    ),
-    "mail.log.event": ("Draft", "Event"),
-    "mail.letter": ("Letter",),
-    "mail.log.log": ("EventLog", "Log"),
-    "mail.mailbox": ("Mailbox", "Receipt"),
-    "mail.log.memory": ("MemoryLog",),
-    "mail.message": ("Message",),
-    "mail.simple": ("events", "get_inbox", "mark_read", "send_message"),
-    "personas.agent": ("Agent", "Assignment", "Job", "Outcome"),
-    "personas.agents.command": ("CommandAgent",),
-    "personas.errors": (
-        "BadOutput",
-        "GitError",
-        "GitTooOld",
-        "NotARepository",
-        "PersonaError",
-        "WorkspaceLost",
-        "WorkspaceStuck",
-    ),
-    "personas.agents.function": ("FunctionAgent",),
-    "personas.git": ("Git",),
-    "personas.persona": ("Persona",),
-    "personas.agents.replay": ("ReplayAgent",),
-    "personas.roster": ("Roster", "read_roster"),
-    "personas.agents.scripted": ("ScriptedAgent",),
-    "scheduler.sprint.decide": ("StartRequest", "decide"),
-    "scheduler.dispatch.output": ("DispatchOutput",),
-    "team.dispatcher": ("ParallelDispatcher",),
-    "scheduler.errors": (
-        "BranchMoved",
-        "InvalidTasks",
-        "NoSuchRun",
-        "NotLeader",
-        "NotReady",
-        "SettingsError",
-        "Stopped",
-    ),
-    "scheduler.runs.batch": ("BatchRunner",),
-    "scheduler.weaver.patch": ("PatchSubmission",),
-    "scheduler.runs.launch": ("Launch",),
-    "scheduler.sprint.plan": ("TickPlan",),
-    "scheduler.settings.settings": ("Settings", "read_settings"),
-    "scheduler.sprint.loop": ("run_sprint",),
-    "scheduler.state.sprints": ("State",),
-    "scheduler.state.summary": ("Summary",),
-    "scheduler.tasks.task": ("DispatchConfig", "DispatchInput", "Task"),
-    "scheduler.tasks.builder": ("TaskBuilder",),
-    "scheduler.tasks.references": ("MissingOutput",),
-    "scheduler.tasks.graph": ("detect_circular_dependencies", "validate_task_dependencies"),
-    "scheduler.sprint.tick": ("Ticker",),
-    "scheduler.weaver.weave": ("weave",),
-    "scheduler.context": ("Member", "Context"),
-    "team.open": ("open_team",),
-    "scheduler.weaver.result": ("Woven",),
-}
-
-__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
-    "Agent",
-    "AmbiguousMessage",
-    "Assignment",
-    "BadOutput",
-    "BatchRunner",
-    "Blob",
-    "BlobMissing",
-    "Blobs",
-    "BranchMoved",
-    "Clock",
-    "CommandAgent",
-    "Context",
-    "Directory",
-    "DispatchConfig",
-    "DispatchInput",
-    "DispatchOutput",
-    "Draft",
-    "Event",
-    "EventLog",
-    "FunctionAgent",
-    "Git",
-    "GitError",
-    "GitTooOld",
-    "InDoubt",
-    "InvalidEvent",
-    "InvalidTasks",
-    "Job",
-    "Launch",
-    "Letter",
-    "LockTimeout",
-    "Log",
-    "LogDamaged",
-    "LogError",
-    "LogUnavailable",
-    "Mailbox",
-    "ManualClock",
-    "Member",
-    "MemoryLog",
-    "Message",
-    "MissingOutput",
-    "NoIdentity",
-    "NoSuchRun",
-    "NoTeam",
-    "NotARepository",
-    "NotLeader",
-    "NotReady",
-    "Outcome",
-    "ParallelDispatcher",
-    "PatchSubmission",
-    "Persona",
-    "PersonaError",
-    "Receipt",
-    "ReplayAgent",
-    "Roster",
-    "ScriptedAgent",
-    "Settings",
-    "SettingsError",
-    "StartRequest",
-    "State",
-    "Stopped",
-    "Summary",
-    "SystemClock",
-    "Task",
-    "TaskBuilder",
-    "TeamMailError",
-    "TickPlan",
-    "Ticker",
-    "UnknownMessage",
-    "UnknownRecipient",
-    "UsageError",
-    "WorkspaceLost",
-    "WorkspaceStuck",
-    "Woven",
-    "decide",
-    "detect_circular_dependencies",
-    "events",
-    "get_inbox",
-    "mark_read",
-    "open_mailbox",
-    "open_team",
-    "read_roster",
-    "read_settings",
-    "run_sprint",
-    "send_message",
-    "validate_task_dependencies",
-    "weave",
-]
+@cache
+def _homes() -> dict[str, str]:
+    """Map each public name to the module that it lives in."""
+    stub = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    return {name: home for home, name in re.findall(r"^from (\S+) import (\w+) as \2$", stub, re.MULTILINE)}
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from where it lives."""
-    from importlib import import_module
-
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f".{home}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Load a public name from the module that it lives in."""
+    if name == "__all__":
+        return __dir__()
+    if name.startswith("_") or name not in _homes():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_homes()[name], __name__), name)
 
 
 def __dir__() -> list[str]:
     """List the public names."""
-    return sorted(__all__)
+    return sorted(_homes())

@@ -1,4 +1,4 @@
-"""JSON of any size in an event: in its line as long as it is small, else as a blob that the line names."""
+"""JSON of any size in an event: within the line if it is small, else in a blob that the line names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOB = "_blob"
 
 
 def text_of(value: Any) -> str:
-    """Write a value as JSON. Raises ValueError, in words, for what is none."""
+    """Return a value as JSON. Raises ValueError, with the reason, if it cannot be written so."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except RecursionError:
@@ -25,9 +25,9 @@ def text_of(value: Any) -> str:
 
 
 def kept(blobs: Blobs, name: str, value: Any) -> dict[str, Any]:
-    """Return the entry of an event's data that holds a value under a name, as it is now: a copy.
+    """Return the entry of an event's data that stores a copy of a value under a name.
 
-    Raises ValueError for what is no JSON.
+    Raises ValueError for a value that is not JSON.
     """
     text = text_of(value)
     if len(text) <= _INLINE and "\\u0000" not in text and _fits(value):
@@ -36,7 +36,7 @@ def kept(blobs: Blobs, name: str, value: Any) -> dict[str, Any]:
 
 
 def held(blobs: Blobs, data: Mapping[str, Any], name: str) -> Any:
-    """Return the value that `kept` put under a name; None where there is none. Raises BlobMissing."""
+    """Return the value that `kept` stored under a name; None if there is none. Raises BlobMissing."""
     if blob := data.get(name + _BLOB):
         return json.loads(blobs.read(blob["sha256"]))
     return data.get(name)

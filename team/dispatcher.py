@@ -1,6 +1,6 @@
 """Dispatching from Python: tasks in, results out, as `team dispatch` does.
 
-Everything is checked before anything starts. The facts go to the team's log, the traces into `trace_dir`.
+Everything is checked before anything starts. Events go to the team's log, traces into `trace_dir`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, started
 from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
+from ..scheduler.kinds import Kind, TaskStatus
 from ..scheduler.landing.integrate import ensure_branch
 from ..scheduler.leader import Leader, alive, myself
 from ..scheduler.payload import held, kept
 from ..scheduler.progress import Listener, Progress, silent
-from ..scheduler.state.dispatches import SUCCESS, DispatchState, folded, read_dispatch
+from ..scheduler.state.dispatches import DispatchState, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
 from ..scheduler.tasks.reader import problems_of
 from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
@@ -38,15 +39,29 @@ from .pending import carried_out
 from .session import notes
 
 
+@dataclass(frozen=True)
+class DispatchBegun(Progress):
+    """A dispatch is on record and about to start its first tasks; `tasks` are those that are left to do."""
+
+    tasks: tuple[Task, ...]
+
+
 @dataclass
 class ParallelDispatcher:
-    """Carries out tasks that depend on each other, each the moment all it depends on has succeeded.
+    """Carries out tasks that depend on each other, each as soon as all that it depends on has succeeded.
 
-    `agent` plays every task: the name of one in team.toml, "scripted" for the bundled one that needs no model, or an
-    Agent of your own; by default each persona has its own or the team's. `home` is the `.team` folder, by default the
-    one found from here, or made here. Patches land on a branch of their own, which starts from `base`. `listener` is
-    told of each run's start and end, `executor` makes one of as many workers as may run at once. It may be used again,
-    and by several threads.
+    It may be used repeatedly, and by several threads.
+
+    Attributes:
+        config: How many tasks run at once, how long each may take, where traces go.
+        agent: Who plays every task: the name of an agent in team.toml, "scripted" for the bundled one that needs no
+            model, or an Agent of your own. By default each persona has its own or the team's.
+        home: The `.team` folder; by default the one found from the current folder, or made there.
+        base: The branch or commit that patches start from; they land on a branch of their own.
+        listener: Is told of each run's start and end.
+        executor: Makes an executor, given how many tasks may run at once.
+        stop: Is set while everything is being ended.
+        flags: Settings that win over team.toml, by key.
     """
 
     config: DispatchConfig = field(default_factory=DispatchConfig)
@@ -69,7 +84,7 @@ class ParallelDispatcher:
         return carried_out(lambda: self._dispatch(given, stop), lambda: self._end(stop))
 
     def _dispatch(self, tasks: Sequence[Task], stop: threading.Event) -> DispatchOutput:
-        context, repository = self._bench()
+        context, repository = self._open()
         tasks = self._checked(context, tasks)
         base, id = self._base(context) if repository else "", new_id()  # noqa: A001
         agents = self._agents(context, tasks, self._name, base)
@@ -78,12 +93,12 @@ class ParallelDispatcher:
             raise NotReady(trouble)
         for note in notes(context, "dispatch", repository=repository):
             self._notify(Progress(f"note: {note}"))
-        found = DispatchState()
-        with self._room(context, id, repository) as place:
+        state = DispatchState()
+        with self._own_clones(context, id, repository) as own_context:
             entry = kept(context.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
             config = self.config.model_dump(mode="json", exclude_unset=True)
             draft = started(id, entry, config=config, base=base, branch=branch, agent=self._name)
-            return self._carry_out(place, found, draft, stop, tasks=tasks, config=self.config, agents=agents)
+            return self._carry_out(own_context, state, draft, stop, tasks=tasks, config=self.config, agents=agents)
 
     def resume(self, correlation_id: str) -> DispatchOutput:
         """Continue a dispatch: keep what succeeded and do the rest; it may be awaited as `dispatch` may.
@@ -95,28 +110,28 @@ class ParallelDispatcher:
         return carried_out(lambda: self._resume(correlation_id, stop), lambda: self._end(stop))
 
     def _resume(self, correlation_id: str, stop: threading.Event) -> DispatchOutput:
-        context, repository = self._bench()
-        found = read_dispatch(context.mailbox, correlation_id)
-        if found.base and not repository:
-            raise NotReady(f"dispatch {found.id} works on a repository; go on with it there")
-        given = given_to(context, found)
+        context, repository = self._open()
+        state = read_dispatch(context.mailbox, correlation_id)
+        if state.base and not repository:
+            raise NotReady(f"dispatch {state.id} works on a repository; go on with it there")
+        given = given_to(context, state)
         config = given.config.model_copy(update=self.config.model_dump(exclude_unset=True))
-        left = [task for task in given.tasks if found.status(task.task_id) != SUCCESS]
-        agents = self._agents(context, left, self._name or (found.agent if found.agent != GIVEN else None), found.base)
-        with self._room(context, found.id, bool(found.base)) as place:
-            found = folded(
-                fact_of(row) for row in context.mailbox.dispatched(found.id)
-            )  # as nobody else changes it now
-            if alive(found.supervisor) and found.supervisor != myself() and not found.finished:
-                raise NotReady(f"dispatch {found.id} is running, as process {found.supervisor.get('pid')}")
-            _give_up(place, found)
-            if found.base:
-                _put_back(place, found)
-            draft = Draft("dispatch.resumed", "scheduler", data={"dispatch": found.id, "supervisor": myself()})
-            return self._carry_out(place, found, draft, stop, tasks=given.tasks, config=config, agents=agents)
+        left = [task for task in given.tasks if state.status(task.task_id) != TaskStatus.SUCCESS]
+        agents = self._agents(context, left, self._name or (state.agent if state.agent != GIVEN else None), state.base)
+        with self._own_clones(context, state.id, bool(state.base)) as own_context:
+            state = folded(
+                fact_of(row) for row in context.mailbox.dispatched(state.id)
+            )  # read again, now that nobody else changes it
+            if alive(state.supervisor) and state.supervisor != myself() and not state.finished:
+                raise NotReady(f"dispatch {state.id} is running, as process {state.supervisor.get('pid')}")
+            _give_up(own_context, state)
+            if state.base:
+                _put_back(own_context, state)
+            draft = Draft(Kind.DISPATCH_RESUMED, "scheduler", data={"dispatch": state.id, "supervisor": myself()})
+            return self._carry_out(own_context, state, draft, stop, tasks=given.tasks, config=config, agents=agents)
 
     def end(self) -> None:
-        """End all runs and start no more, until all dispatches under way are over; a signal's handler may call it."""
+        """End all runs of the dispatches under way and start no more; may be called from a signal handler."""
         self.stop.set()
         for running in [*self._running]:
             running.end()
@@ -133,11 +148,11 @@ class ParallelDispatcher:
 
         Raises InvalidTasks, NotReady.
         """
-        context, repository = self._bench()
+        context, repository = self._open()
         tasks = self._checked(context, tasks)
         return self._agents(context, tasks, self._name, self._base(context) if repository else "")
 
-    def _bench(self) -> tuple[Context, bool]:
+    def _open(self) -> tuple[Context, bool]:
         return open_for_dispatch(self.home, None if isinstance(self.agent, str) else self.agent, flags=self.flags)
 
     @property
@@ -151,7 +166,7 @@ class ParallelDispatcher:
         return given.tasks
 
     def _agents(self, context: Context, tasks: Sequence[Task], name: str | None, base: str) -> dict[str, str]:
-        """Say who plays each persona that has a task: `name`, if there is one. Raises NotReady where one cannot."""
+        """Name the agent of each persona that has a task. Raises NotReady where one cannot run."""
         default = context.settings.team.agent
         agents = {task.agent: name or context.persona(task.agent).agent or default for task in tasks}
         if troubles := [*context.troubles([*agents.values()], base), *context.gate_troubles()]:
@@ -160,35 +175,35 @@ class ParallelDispatcher:
         return agents
 
     def _base(self, context: Context) -> str:
-        """Return the commit to start from: without settings of a team, what is checked out."""
+        """Return the commit to start from: without a team.toml, what is checked out."""
         return context.base(self.base or (None if (context.home / "team.toml").exists() else "HEAD"))
 
     @contextmanager
-    def _room(self, context: Context, id: str, repository: bool) -> Generator[Context]:
-        """Lend a dispatch clones of its own: other dispatches, and a sprint, may be under way."""
+    def _own_clones(self, context: Context, id: str, repository: bool) -> Generator[Context]:
+        """Give a dispatch clones of its own: other dispatches, and a sprint, may be under way."""
         folder = context.home / "work" / f"dispatch-{id[-8:]}"
         with Leader(folder, f"dispatch {id} is running"):
             ignore_mail(context.home)
             mirror = Mirror(context.git.directory, folder) if repository else context.mirror
             try:
                 yield replace(context, mirror=mirror)
-            finally:  # the lock goes last: whoever comes next must not find what is being cleared away
+            finally:  # the lock goes last: the next dispatch must not find what is being removed
                 for path in [path for path in folder.glob("*") if path.name != "leader"]:
                     shutil.rmtree(path, ignore_errors=True)
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _carry_out(
-        self, context: Context, found: DispatchState, draft: Draft, stop: threading.Event, **given: Any
+        self, context: Context, state: DispatchState, draft: Draft, stop: threading.Event, **given: Any
     ) -> DispatchOutput:
-        running = Dispatch(context, found, **given, stop=stop, listener=self._notify)
+        running = Dispatch(context, state, **given, stop=stop, listener=self._notify)
         running.traces.prepare()
         self._running.append(running)
         if self.stop.is_set() or stop.is_set():
             running.end()
         try:
             running.context.append([draft])
-            left = sum(found.status(name) != SUCCESS for name in running.tasks)
-            self._notify(Progress(f"dispatch {found.id}: {counted(left, 'task')} to do"))
+            left = tuple(task for name, task in running.tasks.items() if state.status(name) != TaskStatus.SUCCESS)
+            self._notify(DispatchBegun(f"dispatch {state.id}: {counted(len(left), 'task')} to do", left))
             done = running.run(self.executor)
         finally:
             self._running.remove(running)
@@ -206,18 +221,18 @@ class ParallelDispatcher:
             warnings.warn(f"listener failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
 
 
-def given_to(context: Context, found: DispatchState) -> DispatchInput:
-    """Return what a dispatch was given."""
-    tasks: Any = held(context.mailbox.blobs, found.given, "tasks")
-    return DispatchInput.model_validate({"tasks": tasks, "config": found.given["config"]})
+def given_to(context: Context, state: DispatchState) -> DispatchInput:
+    """Return the tasks and the config that a dispatch was given."""
+    tasks: Any = held(context.mailbox.blobs, state.given, "tasks")
+    return DispatchInput.model_validate({"tasks": tasks, "config": state.given["config"]})
 
 
-def _put_back(context: Context, found: DispatchState) -> None:
-    """Bring the branch to where the log says it is. Raises NotReady where that is gone, or the branch is elsewhere."""
-    sprint = found.work.sprints[0]
+def _put_back(context: Context, state: DispatchState) -> None:
+    """Move the branch to where the log says it is. Raises NotReady if that commit is gone or the branch moved."""
+    sprint = state.work.sprints[0]
     tip = (sprint.commits or (sprint.base,))[-1]
     if context.git.run("cat-file", "-e", f"{tip}^{{commit}}").returncode:
-        raise NotReady(f"commit {tip[:12]} is gone, from which dispatch {found.short} goes on; team replay starts anew")
+        raise NotReady(f"commit {tip[:12]} is gone, from which dispatch {state.short} goes on; team replay starts anew")
     try:
         if sprint.commits:
             ensure_branch(context, sprint)
@@ -225,14 +240,14 @@ def _put_back(context: Context, found: DispatchState) -> None:
         raise NotReady(str(moved)) from None
 
 
-def _give_up(context: Context, found: DispatchState) -> None:
-    """Put on record that the runs of a dispatch that was cut off are gone, and end what is left of them."""
-    lost = found.open
-    sweep([one.run for one in lost])
+def _give_up(context: Context, state: DispatchState) -> None:
+    """End what is left of the runs of a dispatch that was cut off, and record that they are lost."""
+    lost = state.open
+    sweep([attempt.run for attempt in lost])
     drafts: list[Draft] = []
-    for one in lost:
-        data = {"persona": one.start["persona"], "why": "its dispatch was cut off", "orderly": False}
-        data |= {"dispatch": found.id, "task": one.start["task"]}
-        drafts.append(Draft("run.lost", "scheduler", run=one.run, data=data))
+    for attempt in lost:
+        data = {"persona": attempt.start["persona"], "why": "its dispatch was cut off", "orderly": False}
+        data |= {"dispatch": state.id, "task": attempt.start["task"]}
+        drafts.append(Draft(Kind.RUN_LOST, "scheduler", run=attempt.run, data=data))
     for event in context.append(drafts):
-        found.add(fact_of(event._asdict()))
+        state.add(fact_of(event._asdict()))

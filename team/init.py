@@ -1,6 +1,6 @@
 """Making a team in a repository: settings to edit, personas to choose from, and mail kept out of git.
 
-Everything that could stop it is asked before anything is written, and nothing that is there is overwritten.
+Everything is checked before anything is written, and nothing that exists is overwritten.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..mail.directory import EVERYBODY
 from ..mail.errors import TeamMailError, UsageError
@@ -20,26 +20,42 @@ from ..mail.nearest import suggestion
 from ..personas.bundled import copy_into, library
 from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository
+from ..personas.roster import read_roster
 
 _COMMANDS = ("claude", "codex", "gemini", "opencode", "copilot", "amp", "aider", "cursor-agent", "goose")
 
 
 class Made(NamedTuple):
-    """What a team now has: its folder, what of it is new, the branch it starts from, and agents found in PATH."""
+    """A team that was made, or was there already.
+
+    `settings` and `personas` are what of it is new, `base` is the branch that it starts from, `agents` are the commands
+    of agents found in PATH, `roster` counts its personas and `scheduled` those that take part in sprints.
+    """
 
     home: Path
     settings: bool
     personas: tuple[str, ...]
     base: str
     agents: tuple[str, ...]
+    roster: int
+    scheduled: int
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it."""
+        lists = {"personas": [*self.personas], "agents": [*self.agents]}
+        return self._asdict() | lists | {"home": str(self.home)}
 
 
 def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> Made:
-    """Make the team of the repository that `start` lies in, with all bundled personas or those named.
+    """Make the team of the repository that `start` lies in.
 
-    A team that has personas gets none unless they are named; "all" names all.
+    Raises NotARepository without a repository that has a branch checked out and a commit; UsageError for an unknown
+    persona; TeamMailError where nothing can be written.
 
-    Raises NotARepository where there is none, or none with a branch and a commit; UsageError for an unknown persona.
+    Args:
+        start: A folder of the repository.
+        personas: Bundled personas to copy, or "all"; by default all of them, unless the team has personas already.
+        environ: Where `TEAM_HOME` and `PATH` are read from.
     """
     _, top = find_repository(start)
     base = _branch(top)
@@ -54,12 +70,13 @@ def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, s
         raise TeamMailError(
             f"cannot write {error.filename or home}: {error.strerror}; nothing was overwritten"
         ) from None
-    found = tuple(name for name in _COMMANDS if shutil.which(name, path=environ.get("PATH", "")))
-    return Made(home, new, copied, base, found)
+    agents = tuple(name for name in _COMMANDS if shutil.which(name, path=environ.get("PATH", "")))
+    roster = read_roster(home / "personas")
+    return Made(home, new, copied, base, agents, len(roster.personas), len(roster.scheduled))
 
 
 def _branch(top: Path) -> str:
-    """Return the branch that is checked out in `top`, which must have a commit to start from."""
+    """Return the branch that is checked out in `top`. Raises NotARepository if there is none, or no commit on it."""
     head = Git(_git_directory(top))
     named = head.run("symbolic-ref", "--quiet", "--short", "HEAD")
     commit = head.run("rev-parse", "--quiet", "--verify", "HEAD^{commit}")
@@ -74,7 +91,7 @@ def _branch(top: Path) -> str:
 
 
 def _git_directory(top: Path) -> Path:
-    """Return the checkout's own git directory: a linked worktree has one with a HEAD of its own."""
+    """Return the git directory of a checkout; a linked worktree has its own, with its own HEAD."""
     link = top / ".git"
     return (top / link.read_text().removeprefix("gitdir:").strip()).resolve() if link.is_file() else link
 
@@ -87,7 +104,7 @@ def _known(personas: Sequence[str]) -> None:
 
 
 def _settings(path: Path, base: str) -> bool:
-    """Write the settings, unless there are any."""
+    """Write the settings file unless it exists; tell whether it was written."""
     text = (files(__name__.rpartition(".")[0]) / "template.toml").read_text(encoding="utf-8")
     text = text.replace('base = "main"', f"base = {json.dumps(base, ensure_ascii=False)}", 1)
     try:
@@ -96,7 +113,7 @@ def _settings(path: Path, base: str) -> bool:
     except FileExistsError:
         return False
     except OSError:
-        path.unlink(missing_ok=True)  # half of a file would be taken for the whole
+        path.unlink(missing_ok=True)  # a half-written file would be read as a whole one
         raise
     return True
 

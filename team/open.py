@@ -12,7 +12,7 @@ from ..mail.directory import Directory
 from ..mail.home import ignore_mail, read_directory
 from ..mail.log.blobs import Blobs
 from ..mail.log.log import EventLog
-from ..mail.mailbox import Mailbox, MailLog
+from ..mail.mailbox import Mailbox
 from ..personas.agent import Agent
 from ..personas.agents.command import CommandAgent, RunLimits
 from ..personas.agents.replay import ReplayAgent
@@ -25,38 +25,33 @@ from ..personas.roster import Roster, read_roster
 from ..personas.workspace import Mirror
 from ..scheduler.context import Context
 from ..scheduler.errors import NotReady
-from ..scheduler.settings.settings import AgentSettings, read_settings
+from ..scheduler.settings.settings import AgentSettings, Settings, read_settings
 
 SCRIPTED = "scripted"  # the bundled agent that plays any task without a model
 GIVEN = "given"  # the name of an agent that a program brought along
 
 
 def open_team(home: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, str] | None = None) -> Context:
-    """Put a team's workshop together from its folder. Raises NotARepository, GitTooOld, UsageError of settings."""
+    """Open a team from its `.team` folder.
+
+    Raises NotARepository, GitTooOld, and UsageError for wrong settings.
+
+    Args:
+        home: The `.team` folder.
+        environ: Where `TEAM_…` variables are read from.
+        flags: Settings that win over all others, by key.
+    """
     git, top = _repository(home)
     settings = read_settings(home, environ, flags).settings
-    roster = read_roster(home / "personas")
-    agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
-    mailbox = _mailbox(home, read_directory(home))
-    mirror = Mirror(git.directory, home / "work")
-    return Context(home, with_drivers(git), top, mailbox, roster, settings, agents, mirror)
-
-
-def _repository(home: Path) -> tuple[Git, Path]:
-    """Find the repository that a team works on: the one its folder lies in, else the one we are in."""
-    try:
-        return find_repository(home.parent)
-    except NotARepository:
-        if Path.cwd().is_relative_to(home.parent):
-            raise
-        return find_repository(Path.cwd())
+    return _context(home, with_drivers(git), top, Mirror(git.directory, home / "work"), settings)
 
 
 def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Context:
-    """Put a workshop together whose personas are the patches of a folder: `<name>.patch`, one each.
+    """Open a team whose personas are the patches of a folder, `<name>.patch` or `<name>.<attempt>.patch`.
 
-    The human and the sprint's settings come from the team in `home`, if there is one; but nobody is launched for more
-    attempts than are recorded, and a recording that failed is no reason to slow down. Raises NotReady without patches.
+    The human and the sprint's settings come from the team in `home`, if there is one. Nobody is launched for more
+    attempts than are recorded, and a recording that failed does not slow the sprint down. Raises NotReady without
+    patches.
     """
     git, top = find_repository(repository)
     files = [path.name.split(".") for path in folder.glob("*.patch") if not path.name.startswith((".", "_"))]
@@ -75,38 +70,29 @@ def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, 
     return Context(home, with_drivers(git), top, _mailbox(home, directory), roster, settings, agents, mirror)
 
 
-def agent_of(name: str, told: AgentSettings) -> Agent:
-    """Bring the agent to life that a table of `[agents]` describes."""
-    if told.kind == "scripted":
-        return bundled_agent()
-    if told.kind == "replay":
-        return ReplayAgent(Path(told.folder or ""))
-    env_file = Path(told.env_file) if told.env_file else None
-    limits = RunLimits(output=told.max_output)
-    return CommandAgent(name, told.command or (), told.prompt, told.env, env_file, limits)
-
-
-def _mailbox(home: Path, directory: Directory) -> Mailbox:
-    log: MailLog = EventLog(home / "mail")
-    return Mailbox(log, Blobs(home / "mail" / "blobs"), directory)
-
-
 def open_for_dispatch(
     home: Path | None = None,
     agent: Agent | None = None,
     environ: Mapping[str, str] = os.environ,
     flags: Mapping[str, str] | None = None,
 ) -> tuple[Context, bool]:
-    """Open the workshop of a dispatch, and tell whether there is a repository: else runs work in empty folders.
+    """Open a team for a dispatch. Returns the context, and whether there is a repository; nothing is written.
 
-    Without `home` it is the team's that is found from here, or will be made here; nothing is written yet. Every
-    bundled persona is on its roster; `agent` plays as GIVEN. Raises UsageError of settings, GitTooOld.
+    Without a repository, runs work in empty folders.
+
+    Every bundled persona is on the roster. Raises UsageError for wrong settings, GitTooOld.
+
+    Args:
+        home: The `.team` folder; by default the one found from here, or where one will be made.
+        agent: An agent of the caller's own, which goes by the name GIVEN.
+        environ: Where `TEAM_…` variables are read from.
+        flags: Settings that win over all others, by key.
     """
     home = home or caller.home(create=True)
     try:
         context, repository = open_team(home, environ, flags), True
     except NotARepository:
-        context, repository = _alone(home, environ, flags), False
+        context, repository = _without_repository(home, environ, flags), False
     agents: dict[str, Agent] = {SCRIPTED: bundled_agent(), **context.agents}
     if agent is not None:
         agents[GIVEN] = agent
@@ -117,11 +103,39 @@ def open_for_dispatch(
     return replace(context, roster=roster, agents=agents, mailbox=mailbox), repository
 
 
-def _alone(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None) -> Context:
-    """Put a workshop together outside of any repository, whose git is never asked."""
-    settings = read_settings(home, environ, flags).settings
-    agents = {name: agent_of(name, told) for name, told in settings.agents.items()}
-    mailbox = Mailbox(EventLog(home / "mail"), Blobs(home / "mail" / "blobs"), read_directory(home))
+def make_agent(name: str, settings: AgentSettings) -> Agent:
+    """Make the agent that a table `[agents.NAME]` of the settings describes."""
+    if settings.kind == "scripted":
+        return bundled_agent()
+    if settings.kind == "replay":
+        return ReplayAgent(Path(settings.folder or ""))
+    env_file = Path(settings.env_file) if settings.env_file else None
+    limits = RunLimits(output=settings.max_output)
+    return CommandAgent(name, settings.command or (), settings.prompt, settings.env, env_file, limits)
+
+
+def _repository(home: Path) -> tuple[Git, Path]:
+    """Find the repository that a team works on: the one its folder lies in, else the one around the current folder."""
+    try:
+        return find_repository(home.parent)
+    except NotARepository:
+        if Path.cwd().is_relative_to(home.parent):
+            raise
+        return find_repository(Path.cwd())
+
+
+def _without_repository(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None) -> Context:
+    """Open a team outside of any repository; its git is never asked."""
     nowhere = home / "work" / "nowhere"
+    settings = read_settings(home, environ, flags).settings
+    return _context(home, Git(nowhere), home.parent, Mirror(nowhere, nowhere), settings)
+
+
+def _context(home: Path, git: Git, top: Path, mirror: Mirror, settings: Settings) -> Context:
     roster = read_roster(home / "personas")
-    return Context(home, Git(nowhere), home.parent, mailbox, roster, settings, agents, Mirror(nowhere, nowhere))
+    agents = {name: make_agent(name, table) for name, table in settings.agents.items()}
+    return Context(home, git, top, _mailbox(home, read_directory(home)), roster, settings, agents, mirror)
+
+
+def _mailbox(home: Path, directory: Directory) -> Mailbox:
+    return Mailbox(EventLog(home / "mail"), Blobs(home / "mail" / "blobs"), directory)

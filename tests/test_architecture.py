@@ -71,6 +71,7 @@ LAZY = {
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
     "mail.log.writer": {"recovery", "verify"},  # only after a crash
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
+    "team.api.sprints": {"daemon"},  # only a team that is led, or has a cron line, needs APScheduler
 }
 
 

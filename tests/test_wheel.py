@@ -105,7 +105,7 @@ def test_wheel_holds_the_whole_package(wheel):
     data = [*(ROOT / "mail" / "query" / "sql").rglob("*.sql"), *(ROOT / "personas" / "library").glob("*.md")]
     data += [*(ROOT / "team").glob("*.toml"), *(ROOT / "team").rglob("*.txt")]
     data += [*(ROOT / "team" / "dispatch_templates").glob("*.json"), *(ROOT / "personas" / "workers").glob("*.md")]
-    files = [ROOT / "__init__.py", ROOT / "py.typed", *modules, *data]
+    files = [ROOT / "__init__.py", ROOT / "__init__.pyi", ROOT / "py.typed", *modules, *data]
 
     wanted = {f"team_mail/{path.relative_to(ROOT).as_posix()}" for path in files}
     assert {"team_mail/mail/query/sql/duckdb/inbox.sql", "team_mail/personas/library/scribe.md"} <= wanted
@@ -119,7 +119,7 @@ def test_wheel_holds_nothing_else(wheel):
 
     assert sorted(name.partition("-")[0] for name in folders) == ["team_mail", "team_mail"]
     assert all(name == "team_mail" or name.endswith(".dist-info") for name in folders)
-    assert inside == {"__init__.py", "py.typed", *FOLDERS}
+    assert inside == {"__init__.py", "__init__.pyi", "py.typed", *FOLDERS}
 
 
 def test_wheel_starts_the_command(wheel):

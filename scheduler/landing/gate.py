@@ -1,8 +1,8 @@
-"""Gates: a command's word on a commit, and which patches are to blame where it is red.
+"""Gates: commands that judge a commit, and the search for the patches that make one fail.
 
-A gate runs in a private clone, as agents do: its whole tree of processes ends with it, its output goes to a file, and
-of the environment it sees only what agents see, for what it runs was written by them. What is red is run once more
-before anybody is blamed. The culprit is found by halving the landing order, never in the history before it.
+A gate runs in a private clone, like an agent: its whole process tree ends with it, its output goes to a file, and it
+sees no more of the environment than agents do, because they wrote what it runs. A gate that fails is run once more
+before a patch is blamed. The culprit is found by bisecting the landing order, never the history before it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, cast
 from ...personas.agent import Job, Outcome
 from ...personas.agents.command import PASSED
 from ...personas.git import Git
+from ...personas.kinds import OutcomeStatus
 from ...personas.running.process import RunLimits, keep
 from ..errors import Stopped
 from ..progress import Progress
@@ -37,24 +38,27 @@ Checkout = Callable[[str], AbstractContextManager[Path]]
 
 @dataclass(frozen=True)
 class Gate:
-    """A command that has to pass: by its exit code, or by a JSON number it prints, which is at least `threshold`."""
+    """A command that has to pass: by its exit code, or by printing a JSON number of at least `threshold`.
+
+    `timeout` is in seconds.
+    """
 
     name: str
     command: tuple[str, ...]
     timeout: float = 600.0
     threshold: float | None = None
-    key: str | None = None  # where the number stands in a printed object; dots go deeper
+    key: str | None = None  # the path of the number in a printed object, with dots
 
     @property
     def mark(self) -> str:
-        """Its name with a digest of what it asks: a verdict of a gate that was changed since is no verdict of it."""
-        asked = repr((self.command, self.threshold, self.key))
-        return f"{self.name} {hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+        """Its name with a digest of its command and threshold: a changed gate judges anew."""
+        condition = repr((self.command, self.threshold, self.key))
+        return f"{self.name} {hashlib.sha256(condition.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What a gate said of a commit; `detail` is one line for people, `log` the end of what it printed."""
+    """How a gate judged a commit; `detail` is one line for people, `log` the end of its output."""
 
     gate: str
     commit: str
@@ -82,7 +86,7 @@ Judge = Callable[[Gate, str], GateResult]
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """A weave without the patches that the gates do not pass. `red_before`: gates that were red without any patch."""
+    """A weave without the patches that gates reject. `red_before` are the gates that failed without any patch."""
 
     woven: Woven
     culprits: tuple[tuple[PatchSubmission, GateResult], ...] = ()
@@ -91,7 +95,7 @@ class GateOutcome:
 
 
 def judge(git: Git, gate: Gate, commit: str, checkout: Checkout, stop: threading.Event | None = None) -> GateResult:
-    """Run a gate in a clone of a commit, twice if it is red at first: a flaky gate is no reason to blame anybody.
+    """Run a gate in a clone of a commit, and again if it fails, because a flaky gate must not reject a patch.
 
     Raises Stopped once `stop` is set.
     """
@@ -110,52 +114,52 @@ def sift(  # noqa: PLR0917 - the whole of a tick's knowledge
     green: Collection[tuple[str, str]],
     again: Callable[[Sequence[PatchSubmission]], Woven],
 ) -> GateOutcome:
-    """Take out patches that make a gate red, one by one, weaving the rest `again`, until all gates are green.
+    """Remove the patches that make a gate fail, one by one, and weave the rest `again`, until all gates pass.
 
-    `green` has the pairs of a gate's mark and a tree that passed before. For a gate that is red at the start nobody is
-    blamed: the patches land, and `red_before` says so.
+    `green` has pairs of a gate's mark and a tree that passed it before. A gate that fails without the patches rejects
+    none: they land, and `red_before` has its result. Raises Stopped.
     """
-    bench = _Bench(git, judge, green)
+    trial = _Trial(git, judge, green)
     rest, left = list(submissions), list(gates)
     culprits: list[tuple[PatchSubmission, GateResult]] = []
     red_before: list[GateResult] = []
-    while woven.landed and (red := next((gate for gate in left if bench.verdict(gate, woven.tip)), None)):
-        if before := bench.verdict(red, woven.start):
+    while woven.landed and (red := next((gate for gate in left if trial.verdict(gate, woven.tip)), None)):
+        if before := trial.verdict(red, woven.start):
             red_before.append(before)
             left.remove(red)
             continue
-        culprit = bench.culprit(red, woven)
+        culprit = trial.culprit(red, woven)
         culprits.append(culprit)
         rest = [submission for submission in rest if submission.key != culprit[0].key]
         woven = again(rest)
-    return GateOutcome(woven, tuple(culprits), tuple(bench.asked), tuple(red_before))
+    return GateOutcome(woven, tuple(culprits), tuple(trial.results), tuple(red_before))
 
 
 @dataclass
-class _Bench:
-    """All that was asked of the gates in one sifting: no tree is judged twice."""
+class _Trial:
+    """All results of one `sift`, so that no tree is judged twice."""
 
     git: Git
     judge: Judge
     green: Collection[tuple[str, str]]
-    asked: list[GateResult] = field(default_factory=list[GateResult])
+    results: list[GateResult] = field(default_factory=list[GateResult])
     _trees: dict[str, str] = field(default_factory=dict[str, str])
 
     def verdict(self, gate: Gate, commit: str) -> GateResult | None:
-        """Return the verdict on a commit if it is red, None if it is green."""
+        """Return the result of a commit that fails the gate, None if it passes."""
         if commit not in self._trees:
             self._trees[commit] = self.git.line("rev-parse", "--verify", f"{commit}^{{tree}}")
         tree = self._trees[commit]
         if (gate.mark, tree) in self.green:
             return None
-        found = next((told for told in self.asked if (told.gate, told.tree) == (gate.name, tree)), None)
-        if found is None:
-            found = self.judge(gate, commit)
-            self.asked.append(found)
-        return None if found.passed else found
+        result = next((each for each in self.results if (each.gate, each.tree) == (gate.name, tree)), None)
+        if result is None:
+            result = self.judge(gate, commit)
+            self.results.append(result)
+        return None if result.passed else result
 
     def culprit(self, gate: Gate, woven: Woven) -> tuple[PatchSubmission, GateResult]:
-        """Halve the landing order between green and red until one patch is left."""
+        """Bisect the landing order until one patch is left."""
         low, high = 0, len(woven.landed)
         while high - low > 1:
             middle = (low + high) // 2
@@ -177,8 +181,8 @@ def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threadin
         passed = {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
         env = passed | {"TEAM_RUN": run, "TERM": "dumb", "NO_COLOR": "1"}
         ended = keep(job, gate.command, env, secrets=(), stdin=Path(os.devnull), limits=RunLimits())
-        if ended.status == "stopped":
-            raise Stopped(f"ended while gate {gate.name} was at work; scheduler sprint goes on")
+        if ended.status == OutcomeStatus.STOPPED:
+            raise Stopped(f"stopped while gate {gate.name} was running; scheduler sprint continues")
         log = papers / "output.log"
         return _weighed(
             gate,
@@ -189,29 +193,29 @@ def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threadin
 
 
 def _weighed(gate: Gate, blank: GateResult, ended: Outcome, log: bytes) -> GateResult:
-    """Judge by the exit code, or where a threshold stands, by the number alone; a missing one blocks."""
-    told = replace(blank, exit=ended.exit, seconds=ended.seconds, log=log, detail=ended.detail)
+    """Judge by the exit code, or if there is a threshold, by the number alone; a missing number fails."""
+    result = replace(blank, exit=ended.exit, seconds=ended.seconds, log=log, detail=ended.detail)
     if gate.threshold is None:
-        return replace(told, passed=ended.exit == 0)
+        return replace(result, passed=ended.exit == 0)
     if ended.exit is None:
-        return told
+        return result
     score = printed_score(log, gate.key)
     if score is None:
-        return replace(told, detail=f"it printed no {gate.key or 'score'} as JSON ({ended.detail})")
+        return replace(result, detail=f"it printed no {gate.key or 'score'} as JSON ({ended.detail})")
     least = f"{score:g}, and {gate.threshold:g} is the least"
-    return replace(told, score=score, passed=score >= gate.threshold, detail=least)
+    return replace(result, score=score, passed=score >= gate.threshold, detail=least)
 
 
 def printed_score(log: bytes, key: str | None = None) -> float | None:
-    """Find the last JSON number or object that was printed, and the score it tells; None if there is none.
+    """Return the score in the last JSON number or object that was printed; None if there is none.
 
-    An object tells it as `key`, `score`, `pass_rate`, or as `passed` of `total`.
+    An object has it as `key`, `score`, `pass_rate`, or as `passed` of `total`.
     """
     return next((_score(value, key) for value in _printed(log.decode(errors="replace"))), None)
 
 
 def _printed(text: str) -> Iterator[Any]:
-    """Go through the JSON numbers and objects in a text, the last one first."""
+    """Yield the JSON numbers and objects in a text, the last one first."""
     lines = text.splitlines()
     for number in range(len(lines) - 1, -1, -1):
         try:
@@ -230,12 +234,12 @@ def _printed(text: str) -> Iterator[Any]:
 def _score(value: Any, key: str | None) -> float | None:
     if not isinstance(value, dict):
         return _number(value) if key is None else None
-    told = cast("dict[str, Any]", value)
+    fields = cast("dict[str, Any]", value)
     if key is not None:
-        return _deep(told, key)
-    if (named := next((told[name] for name in _SCORES if name in told), None)) is not None:
+        return _deep(fields, key)
+    if (named := next((fields[name] for name in _SCORES if name in fields), None)) is not None:
         return _number(named)
-    passed, total = _number(told.get("passed")), _number(told.get("total"))
+    passed, total = _number(fields.get("passed")), _number(fields.get("total"))
     return passed / total if passed is not None and total else None
 
 

@@ -38,7 +38,7 @@ ZERO = "0" * 40
 class Integration:
     """One weave of a sprint's pending patches, judged but not yet on record.
 
-    `to` says who gets the mail about a patch, by its run, where that is not its author.
+    `to` maps a patch's run to who gets the mail about it, if that is not its author.
     """
 
     sprint: Sprint
@@ -50,7 +50,7 @@ class Integration:
     to: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def addressee(self, submission: PatchSubmission) -> str:
-        """Return who is told what became of a patch."""
+        """Return who gets the mail about a patch."""
         return self.to.get(submission.key, submission.persona)
 
 
@@ -62,13 +62,13 @@ class PatchesWoven(Progress):
 
 
 def standing(context: Context, sprint: Sprint) -> tuple[str, str | None]:
-    """Return the commit to go on from, and what the sprint's branch stands at where that is something else.
+    """Return the commit to continue from, and where the sprint's branch is if it has to be moved there.
 
-    A branch that is behind is one whose move was cut off. Commits that people put on top are kept. Raises BranchMoved.
+    The branch is behind if a crash prevented its move. Commits that people put on top are kept. Raises BranchMoved.
     """
     expected = (sprint.commits or (sprint.base,))[-1]
-    found = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{sprint.branch}")
-    actual = found.stdout.decode().strip() if found.returncode == 0 else ZERO
+    parsed = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{sprint.branch}")
+    actual = parsed.stdout.decode().strip() if parsed.returncode == 0 else ZERO
     if actual == expected:
         return expected, None
     if actual in {ZERO, sprint.base, *sprint.commits}:
@@ -82,7 +82,7 @@ def standing(context: Context, sprint: Sprint) -> tuple[str, str | None]:
 
 
 def ensure_branch(context: Context, sprint: Sprint) -> str:
-    """Bring the sprint's branch to where the log says it is; return the commit to go on from. Raises BranchMoved."""
+    """Move the sprint's branch to where the log says it is; return the commit to continue from. Raises BranchMoved."""
     tip, behind = standing(context, sprint)
     if behind is not None:
         context.git("update-ref", "-m", "team-mail: go on", f"refs/heads/{sprint.branch}", tip, behind)
@@ -90,7 +90,7 @@ def ensure_branch(context: Context, sprint: Sprint) -> str:
 
 
 def preview(context: Context, state: State, patches: Sequence[Patch], tip: str) -> Woven:
-    """Weave as `integrate` would, without the gates; what git makes on the way is thrown away."""
+    """Weave as `integrate` would, without the gates, and keep none of the objects."""
     with tempfile.TemporaryDirectory(prefix="team-mail-") as scratch:
         return weave(
             context.git.using(objects=Path(scratch)), tip, [submission(context, state, patch) for patch in patches]
@@ -138,13 +138,13 @@ def _gate_started(tick: int, sprint: Sprint, gate: Gate, commit: str) -> Draft:
 
 def gates_of(context: Context) -> list[Gate]:
     """List the gates of the settings, in their order."""
-    told = context.settings.gates.items()
-    return [Gate(name, one.command, one.timeout, one.threshold, one.key) for name, one in told]
+    gates = context.settings.gates.items()
+    return [Gate(name, gate.command, gate.timeout, gate.threshold, gate.key) for name, gate in gates]
 
 
 @contextmanager
 def checkout(context: Context, commit: str) -> Generator[Path]:
-    """Lend a private clone of a commit, for a gate to try."""
+    """Provide a private clone of a commit, in which a gate runs."""
     workspace = context.mirror.workspace(f"gate-{commit[:16]}-{secrets.token_hex(4)}", commit, "gate")
     try:
         yield workspace.path
@@ -154,7 +154,7 @@ def checkout(context: Context, commit: str) -> Generator[Path]:
 
 
 def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:
-    """Put a captured patch before the weaver, with what it may touch and how long it has waited."""
+    """Submit a captured patch to the weaver, with the paths it may touch and its age."""
     persona = context.roster.get(patch.persona)
     earlier = sum(p.persona == patch.persona and p.status == PatchStatus.CONFLICTED for p in state.patches)
     files = ", ".join(patch.files[:3]) + (f" and {len(patch.files) - 3} more" if len(patch.files) > 3 else "")  # noqa: PLR2004

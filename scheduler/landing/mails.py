@@ -65,7 +65,7 @@ def about_conflict(one: Conflicted) -> Text:
 
 
 def about_refused(one: Refused) -> Text:
-    """Tell an author why a patch is not taken at all."""
+    """Tell an author why a patch was refused."""
     body = (
         f"Your patch (run {one.submission.key}) was refused: {line(one.reason)}.\n\n"
         "Nothing of it is on the branch; it is attached. Make your change again without that, in your next workspace; "
@@ -124,7 +124,7 @@ def about_red_before(verdict: GateResult) -> Text:
 
 
 def about_rejected(submission: PatchSubmission, verdict: GateResult, tip: str) -> Text:
-    """Tell an author that a gate is red with a patch and green without it, and what the gate printed."""
+    """Tell an author that a gate fails with the patch and passes without it, and what the gate printed."""
     log = clean(verdict.log.decode(errors="replace"))[-_LOG:]
     why = line(verdict.detail) or f"exit {verdict.exit}"
     body = [
@@ -178,7 +178,7 @@ def _how(marked: Sequence[str], whole: Sequence[str], apart: Sequence[str]) -> I
 
 
 def _shown(hunks: Iterable[ConflictHunk]) -> Iterator[str]:
-    """Write the places, each with all its sides, as long as there is room."""
+    """Yield the conflicts, each with all three versions, as far as there is room."""
     room = _ROOM
     for number, hunk in enumerate(hunks, 1):
         if not hunk.theirs + hunk.yours:

@@ -1,4 +1,4 @@
-"""Weaving by hand: patch files, or refs of pull requests, onto a branch of one's own."""
+"""Weaving by hand: patch files, or refs of pull requests, onto a new branch."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _PATCH = ("diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-e
 def weave_by_hand(
     start: Path, patches: Sequence[Path], base: str, onto: str, branch: str | None
 ) -> tuple[Woven, str | None]:
-    """Weave patch files made against `base`, and pull requests, onto `onto`; with no `branch` nothing is kept.
+    """Weave patch files made against `base`, and pull requests, onto `onto`; without a `branch` nothing is kept.
 
-    What begins with `refs/` is a pull request's ref, woven behind the files. Raises UsageError for what is not there,
-    and BranchMoved where the branch is there already.
+    A path that begins with `refs/` is the ref of a pull request; these rank after the files. Raises UsageError for
+    a file or ref that does not exist, and BranchMoved if the branch exists already.
     """
     git = with_drivers(find_repository(start)[0])
     tip = _commit(git, onto)
@@ -49,7 +49,7 @@ def weave_by_hand(
 
 
 def submissions_from_files(git: Git, patches: Sequence[Path], base: str) -> list[PatchSubmission]:
-    """Read patch files made against a commit, whose date they bear; their names are personas. Raises UsageError."""
+    """Read patch files made against a commit, whose date they get; a file's name is its persona. Raises UsageError."""
     when = git.line("show", "-s", "--format=%cI", base)
     submissions: list[PatchSubmission] = []
     names = Counter(path.name for path in patches)
@@ -64,17 +64,17 @@ def submissions_from_files(git: Git, patches: Sequence[Path], base: str) -> list
 
 
 def submissions_from_pulls(git: Git, refs: Sequence[str], onto: str) -> list[PatchSubmission]:
-    """Read the patches of pull requests: what each ref (`refs/pull/7/head`) has beyond where it left `onto`.
+    """Read the patches of pull requests: what each ref (`refs/pull/7/head`) changed since its merge base with `onto`.
 
     The refs must have been fetched. Raises UsageError.
     """
     submissions: list[PatchSubmission] = []
     for age, ref in enumerate(refs):
         head = _commit(git, ref)
-        found = git.run("merge-base", _commit(git, onto), head)
-        if found.returncode:
+        ancestor = git.run("merge-base", _commit(git, onto), head)
+        if ancestor.returncode:
             raise UsageError(f"{ref} and {onto} have no commit in common; give a ref that left that branch")
-        base = found.stdout.decode().strip()
+        base = ancestor.stdout.decode().strip()
         patch = git(*_PATCH, base, head)
         who, when, subject = git.line("show", "-s", "--format=%an%x00%cI%x00%s", head).split("\0")
         submissions.append(

@@ -1,7 +1,7 @@
-"""Writing down what became of each patch, and moving the branch: one append, then one compare-and-swap.
+"""Recording the result of a weave and moving the branch: one append, then one compare-and-swap.
 
-Every event has an id derived from its run, so that writing it again after a crash changes nothing; and a mail stands
-before the fact it tells of, so that an append that was cut off is told again, not kept quiet.
+Every event has an id derived from its run, so that writing it again after a crash changes nothing. A mail comes before
+the event it is about, so that after an append that was cut off it is sent again and not lost.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ..context import Context
+from ..kinds import Kind
+from ..weaver.commit import WEAVER
 from ..weaver.patch import PatchSubmission
 from .gate import GateResult
 from .integrate import Integration
@@ -21,10 +23,10 @@ _MOST_FILES = 200  # names in an event
 
 
 def record(context: Context, done: Integration) -> None:
-    """Tell the log of a weave, with a mail to each author it concerns; then move the sprint's branch to its tip.
+    """Record a weave, with a mail to each author it concerns; then move the sprint's branch to its tip.
 
-    Raises LogError, then nothing was told; and GitError where somebody moved the branch in between: the weave is on
-    record then, and the next tick says what to do about the branch.
+    Raises LogError if nothing was recorded, and GitError if somebody moved the branch in between: then the weave is on
+    record, and the next tick says what to do about the branch.
     """
     context.append([*_drafts(context, done)])
     if done.woven.tip != done.woven.start:
@@ -36,30 +38,32 @@ def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
     woven, human = done.woven, context.settings.team.human
     yield from (_judged(done, verdict) for verdict in done.verdicts)
     for one in woven.landed:
-        yield _decided(done, one.submission, "landed", commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]])
+        yield _decided(
+            done, one.submission, Kind.PATCH_LANDED, commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]]
+        )
     for one in woven.conflicted:
         files = sorted({hunk.file for hunk in one.hunks})[:_MOST_FILES]
         yield _mail(context, one.submission, *_addressed(done, one.submission, about_conflict(one)), "conflict")
-        yield _decided(done, one.submission, "conflicted", signature=one.signature, files=files, tip=one.tip)
+        yield _decided(done, one.submission, Kind.PATCH_CONFLICTED, signature=one.signature, files=files, tip=one.tip)
     for one in woven.refused:
         yield _mail(context, one.submission, *_addressed(done, one.submission, about_refused(one)), "feedback")
-        yield _decided(done, one.submission, "refused", why=one.reason)
+        yield _decided(done, one.submission, Kind.PATCH_REFUSED, why=one.reason)
     for one in woven.held:
         yield _mail(context, one.submission, human, about_held(one), "question")
-        yield _decided(done, one.submission, "held", files=[*one.files[:_MOST_FILES]], why="sensitive files")
+        yield _decided(done, one.submission, Kind.PATCH_HELD, files=[*one.files[:_MOST_FILES]], why="sensitive files")
     for submission, verdict in done.rejected:
         text = about_rejected(submission, verdict, woven.tip)
         yield _mail(context, submission, *_addressed(done, submission, text), "feedback")
-        yield _decided(done, submission, "rejected", why=f"gate {verdict.gate}", gate=verdict.gate)
+        yield _decided(done, submission, Kind.PATCH_REJECTED, why=f"gate {verdict.gate}", gate=verdict.gate)
     yield from (_red_before(context, verdict) for verdict in done.red_before)
     yield _woven(done)
 
 
 def _red_before(context: Context, verdict: GateResult) -> Draft:
-    """Tell the human once for each tree."""
+    """Write to the human, once for each tree."""
     subject, body, payload = about_red_before(verdict)
     letter = Letter(
-        "weaver", [context.settings.team.human], subject, body, type="escalate", payload=payload, priority="high",
+        WEAVER, [context.settings.team.human], subject, body, type="escalate", payload=payload, priority="high",
         key=f"red {verdict.mark} {verdict.tree}",
     )  # fmt: skip
     return letter.draft(context.mailbox.directory, context.mailbox.blobs)
@@ -73,20 +77,20 @@ def _woven(done: Integration) -> Draft:
         "start": woven.start,
         "tip": woven.tip,
         "order": [one.submission.key for one in woven.landed],
-        "conflicts": [[one, other, [*files[:_MOST_FILES]]] for one, other, files in woven.conflicts],
+        "conflicts": [[first, second, [*files[:_MOST_FILES]]] for first, second, files in woven.conflicts],
         **_tags(done),
     }
     parts = (woven.landed, woven.conflicted, woven.refused, woven.held)
     keys = sorted(
         [one.submission.key for part in parts for one in part] + [submission.key for submission, _ in done.rejected]
     )
-    return Draft("weave.done", "weaver", data=data, id=derived_id("weave", woven.start, *keys))
+    return Draft(Kind.WEAVE_DONE, WEAVER, data=data, id=derived_id("weave", woven.start, *keys))
 
 
-def _decided(done: Integration, submission: PatchSubmission, verb: str, **data: Any) -> Draft:
-    own = derived_id(f"patch.{verb}", submission.key, str(done.tick))
-    told = {"persona": submission.persona, "tick": done.tick, **data, **_tags(done)}
-    return Draft(f"patch.{verb}", "weaver", ref=submission.key, data=told, id=own)
+def _decided(done: Integration, submission: PatchSubmission, kind: Kind, **data: Any) -> Draft:
+    own = derived_id(kind, submission.key, str(done.tick))
+    data = {"persona": submission.persona, "tick": done.tick, **data, **_tags(done)}
+    return Draft(kind, WEAVER, ref=submission.key, data=data, id=own)
 
 
 def _tags(done: Integration) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def _judged(done: Integration, verdict: GateResult) -> Draft:
         verdict.tree,
         str(verdict.passed),
     )
-    return Draft("gate.judged", "weaver", data=data, id=own)
+    return Draft(Kind.GATE_JUDGED, WEAVER, data=data, id=own)
 
 
 def _addressed(done: Integration, submission: PatchSubmission, text: Text) -> tuple[str, Text]:
@@ -130,7 +134,7 @@ def _mail(context: Context, submission: PatchSubmission, to: str, text: Text, ki
     subject, body, payload = text
     attached = [(f"{submission.persona}.patch", submission.patch)]
     letter = Letter(
-        "weaver", [to], subject[:200], body, type=kind, payload=payload, priority="high", attachments=attached,
+        WEAVER, [to], subject[:200], body, type=kind, payload=payload, priority="high", attachments=attached,
         key=f"{kind} {submission.key}",
     )  # fmt: skip
     return letter.draft(context.mailbox.directory, context.mailbox.blobs)

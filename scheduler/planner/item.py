@@ -1,4 +1,4 @@
-"""The nouns of a plan of work, frozen: what is to be done, in which phase, and who would touch the same files."""
+"""The values of a roadmap: its items and phases, and the overlaps between the files of items."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Item:
-    """One piece of planned work. `estimate` is in seconds, `phase` the index of its phase in the roadmap.
+    """One piece of planned work. `estimate` is in seconds, `phase` is the index of its phase.
 
-    `files` are globs of what it changes, `creates` of what it makes new, `renames` are pairs of old and new path; a
-    folder stands for all that lies in it. A `manual` one is done by a person: no agent runs, no worker is taken.
+    `files` are globs of the files that it changes, `creates` of those that it creates, `renames` pairs of old and new
+    path; a folder means everything in it. A person does a `manual` item: it takes no agent and no worker.
     """
 
     id: str
@@ -29,13 +29,13 @@ class Item:
 
     @cached_property
     def touched(self) -> frozenset[str]:
-        """All that it names, whatever it does with it."""
+        """All globs and paths that it names."""
         return frozenset((*self.files, *self.creates, *(path for pair in self.renames for path in pair)))
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of a roadmap. Its items start when those of the phase before it are done, unless walls are off."""
+    """One phase of a roadmap. Unless phase barriers are off, its items start when the phase before it is done."""
 
     title: str
     note: str = ""
@@ -43,7 +43,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Roadmap:
-    """Planned work: items in the order given, and the phases that they stand in. `workers` is as many as are meant."""
+    """Planned work: items in the order given, their phases, and the intended number of workers."""
 
     title: str
     phases: tuple[Phase, ...]
@@ -54,10 +54,10 @@ class Roadmap:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Two items that would touch the same files, `one` given before `other`; `files` are globs both may touch.
+    """Two items that may change the same files, `one` given before `other`; `files` are globs that both may change.
 
-    `ordered` says that one depends on the other, also by way of others, or lies in a later phase behind a wall: then
-    they never run at once, and it is no conflict.
+    `ordered` tells that they never run at once, because one depends on the other, directly or not, or a phase barrier
+    is between them. Then the overlap is no conflict.
     """
 
     one: str

@@ -165,9 +165,10 @@ def _pairs(ones: Sequence[int], others: Sequence[int]) -> Iterator[Pair]:
 
 
 def _ordered(roadmap: Roadmap, pairs: Collection[Pair]) -> set[Pair]:
-    """Find the pairs that never run at once, be it by what they depend on or by a wall between their phases."""
+    """Return the pairs that never run at once, because of dependencies or of a phase barrier between them."""
     items = roadmap.items
-    walled = {(one, other) for one, other in pairs if roadmap.phase_barriers and items[one].phase != items[other].phase}
-    asked = {(items[one].id, items[other].id): (one, other) for one, other in set(pairs) - walled}
-    waiting = depending(nodes(items), [*asked, *((other, one) for one, other in asked)])
-    return walled | {pair for (one, other), pair in asked.items() if {(one, other), (other, one)} & waiting}
+    apart = {(left, right) for left, right in pairs if items[left].phase != items[right].phase}
+    apart = apart if roadmap.phase_barriers else set[Pair]()
+    asked = {(items[left].id, items[right].id): (left, right) for left, right in set(pairs) - apart}
+    waiting = depending(nodes(items), [*asked, *((right, left) for left, right in asked)])
+    return apart | {pair for (left, right), pair in asked.items() if {(left, right), (right, left)} & waiting}

@@ -1,4 +1,4 @@
-"""The agents' part of a roadmap, ready to be scheduled: what takes a worker, how long, and behind what."""
+"""The agents' part of a roadmap, ready to be scheduled: items with their durations and dependencies."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ _MINUTE, _HOUR = 60, 3_600
 
 @dataclass(frozen=True)
 class Work:
-    """Items that agents do, those of higher priority first, and what each one waits for among them."""
+    """Items for agents, by descending priority, and the items that each one waits for."""
 
     items: tuple[Item, ...]
     after: Mapping[str, Sequence[str]]
 
     @cached_property
     def durations(self) -> dict[str, float]:
-        """How long each item takes, in seconds, in order of preference."""
+        """The duration of each item in seconds, in order of priority."""
         return {item.id: item.estimate for item in self.items}
 
     @property
     def total(self) -> float:
-        """How long one worker has to do with all of it."""
+        """The duration on one worker, in seconds."""
         return sum(self.durations.values(), 0.0)
 
     @property
     def sound(self) -> bool:
-        """Whether no items wait for each other."""
+        """Whether the dependencies are acyclic."""
         try:
             return bool(self.critical_path) or not self.items
         except ValueError:
             return False
 
     def behind(self, edges: Iterable[Pair]) -> Work:
-        """Return the same work with more order: the second item of each pair waits for the first."""
+        """Return the same work with more dependencies: the second item of each pair waits for the first."""
         after = {task: [*waits] for task, waits in self.after.items()}
         for first, second in edges:
             after.setdefault(second, []).append(first)
@@ -49,25 +49,25 @@ class Work:
     def schedule(
         self, workers: int, apart: Iterable[Pair] = (), goal: float = 0.0, plays: int | None = None
     ) -> Schedule:
-        """Schedule it, as `schedule.schedule` does."""
+        """Schedule the work; see `schedule.schedule`."""
         return scheduling.schedule(self.durations, self.after, workers, apart, goal=goal, plays=plays)
 
     def curve(self, most: int) -> tuple[Schedule, ...]:
-        """Schedule it on 1, 2 … `most` workers, as `schedule.curve` does."""
+        """Schedule the work on 1, 2 … `most` workers; see `schedule.curve`."""
         return scheduling.curve(self.durations, self.after, most)
 
     @cached_property
     def critical_path(self) -> tuple[str, ...]:
-        """The longest chain, from first to last."""
+        """The longest chain of items, from first to last."""
         return scheduling.critical_path(self.durations, self.after)
 
     @property
     def longest(self) -> float:
-        """How long the longest chain takes."""
+        """The duration of the longest chain, in seconds."""
         return sum((self.durations[task] for task in self.critical_path), 0.0)
 
     def waves(self) -> tuple[tuple[str, ...], ...]:
-        """Group the items so that each one waits only for items of waves before its own."""
+        """Group the items so that each one waits only for items of earlier waves."""
         level: dict[str, int] = {}
         graph = {
             task: [other for other in self.after.get(task, ()) if other in self.durations] for task in self.durations
@@ -81,9 +81,9 @@ class Work:
 
 
 def work_of(roadmap: Roadmap, phase: int | None = None) -> Work:
-    """Take the agents' work of one phase of a roadmap, or all of it.
+    """Return the agents' work of one phase of a roadmap, or of the whole.
 
-    What waits for a person's work waits for what that waits for: the person is taken to be in time.
+    An item that depends on a manual one depends on that one's dependencies instead: people are assumed to be in time.
     """
     after = _agents_before(roadmap)
     items = [item for item in roadmap.items if not item.manual and phase in {None, item.phase}]
@@ -92,18 +92,18 @@ def work_of(roadmap: Roadmap, phase: int | None = None) -> Work:
 
 
 def _agents_before(roadmap: Roadmap) -> dict[str, list[str]]:
-    """For each item, the agents' items nearest before it; those of people are passed through."""
+    """Return for each item the nearest agents' items before it, looking past manual ones."""
     by_id = {item.id: item for item in roadmap.items}
-    graph = {item.id: [other for other in item.dependencies if other in by_id] for item in roadmap.items}
-    found: dict[str, list[str]] = {}
+    graph = {item.id: [name for name in item.dependencies if name in by_id] for item in roadmap.items}
+    before: dict[str, list[str]] = {}
     for task in TopologicalSorter(graph).static_order():
-        nearest = ([other] if not by_id[other].manual else found[other] for other in graph[task])
-        found[task] = list(dict.fromkeys(before for some in nearest for before in some))
-    return found
+        nearest = ([name] if not by_id[name].manual else before[name] for name in graph[task])
+        before[task] = list(dict.fromkeys(name for names in nearest for name in names))
+    return before
 
 
 def span(seconds: float) -> str:
-    """Write a length of work for people: `3 h`, `1 h 30 min`, `45 min`, `12.5 s`."""
+    """Format a duration for people: `3 h`, `1 h 30 min`, `45 min`, `12.5 s`."""
     if seconds < _MINUTE:
         return f"{seconds:.3g} s" if seconds else "0"
     whole = round(seconds)
@@ -115,7 +115,7 @@ def span(seconds: float) -> str:
 
 
 def named(tasks: Collection[str], most: int = 4) -> str:
-    """List names for a sentence: `a, b and c`; of many the first few and how many more there are."""
+    """Join names for a sentence: `a, b and c`; of more than `most`, the first ones and the number of the rest."""
     shown = [*tasks][:most] if len(tasks) > most else [*tasks]
     if len(tasks) > most:
         return f"{', '.join(shown)} and {len(tasks) - most} more"

@@ -1,7 +1,7 @@
-"""The blueprint of a roadmap: what can be done at once, where tasks collide, who does what when, and what that saves.
+"""The work plan of a roadmap: what can run in parallel, where tasks conflict, a schedule, and the time it saves.
 
-Pure: a roadmap, its overlaps and a number of workers give one blueprint, always the same. People's work is kept apart:
-it takes no worker, no time of the plan, and is taken to be done when it is needed.
+A pure function: the same roadmap, overlaps and number of workers always give the same plan. Manual work takes no
+worker and no time of the plan; the plan assumes that it is done when it is needed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ASKED, MEANT, ENOUGH = "asked for", "the roadmap's", "the fewest with which it i
 class PhasePlan:
     """One phase: its class with the reason, and its seconds in sequence, on the plan's workers, and without conflicts.
 
-    `tasks` are those of agents, `manual` those of people, who need `by_hand` seconds one after the other.
+    `tasks` are for agents, `manual` for people, whose work takes `by_hand` seconds in sequence.
     """
 
     number: int
@@ -43,7 +43,7 @@ class PhasePlan:
 
 @dataclass(frozen=True)
 class Step:
-    """How many seconds the plan takes on so many workers."""
+    """The duration of the plan in seconds for a number of workers."""
 
     workers: int
     seconds: float
@@ -51,12 +51,12 @@ class Step:
 
 @dataclass(frozen=True)
 class WorkPlan:
-    """A roadmap thought through, on `workers` workers for the reason `chosen`. All times are in seconds.
+    """The plan of a roadmap on `workers` workers; `chosen` says why so many. All times are in seconds.
 
-    `parallel` is what the schedule `slots` takes, `ordered` what it takes when tasks in conflict never run at once,
-    `unwalled` when no phase waits for another (None if none does). `curve` is `parallel` for 1, 2 … workers, `enough`
-    the fewest with which it is fastest, and `final` says that no number above can make it faster, for that is what the
-    critical path takes. `harmless` counts the overlaps of tasks that never run at once.
+    `parallel` is the duration of the schedule `slots`, `ordered` that of one in which conflicting tasks never run at
+    once, and `without_barriers` that without phase barriers (None if there are none). `curve` has `parallel` for 1, 2 …
+    workers. `enough` is the fewest workers that reach the shortest duration; `final` tells that more can never help,
+    because it is the length of the critical path. `harmless` counts overlaps of tasks that never run at once.
     """
 
     roadmap: Roadmap
@@ -71,24 +71,24 @@ class WorkPlan:
     critical_path: tuple[str, ...]
     parallel: float
     ordered: float
-    unwalled: float | None
+    without_barriers: float | None
     curve: tuple[Step, ...]
     enough: int
     final: bool
 
     @property
     def sequential(self) -> float:
-        """The work of all agents' items, one after the other."""
+        """The work of all agents in sequence."""
         return sum((phase.sequential for phase in self.phases), 0.0)
 
     @property
     def by_hand(self) -> float:
-        """The work of people."""
+        """The work of people in sequence."""
         return sum((phase.by_hand for phase in self.phases), 0.0)
 
     @property
     def saved(self) -> float:
-        """The part of the time in sequence that the workers save, from 0 to 1."""
+        """The share of the sequential time that the plan saves, from 0 to 1."""
         return 1 - self.parallel / self.sequential if self.sequential else 0.0
 
     @cached_property
@@ -97,7 +97,7 @@ class WorkPlan:
         return {item.id: item for item in self.roadmap.items}
 
     def document(self) -> dict[str, Any]:
-        """Return the blueprint as JSON has it."""
+        """Return the plan as a JSON object."""
         return {
             "title": self.roadmap.title,
             "workers": self.workers,
@@ -106,7 +106,7 @@ class WorkPlan:
             "sequential_seconds": self.sequential,
             "parallel_seconds": self.parallel,
             "ordered_seconds": self.ordered,
-            "unwalled_seconds": self.unwalled,
+            "seconds_without_barriers": self.without_barriers,
             "manual_seconds": self.by_hand,
             "saved_seconds": self.sequential - self.parallel,
             "saved_percent": round(100 * self.saved, 1),
@@ -147,7 +147,7 @@ def _conflict(conflict: Conflict) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Block:
-    """Work that is scheduled as one, behind the block before it; `curve` are its schedules on 1, 2 … workers."""
+    """Work that is scheduled as a unit, after the block before it; `curve` has its schedules on 1, 2 … workers."""
 
     work: Work
     curve: Sequence[Schedule]
@@ -159,40 +159,40 @@ class _Block:
     def on(self, workers: int) -> Schedule:
         last = self.curve[min(workers, len(self.curve)) - 1]
         if workers > len(self.curve) and not self.final:
-            last = min(last, self.work.schedule(workers), key=lambda found: found.makespan)
+            last = min(last, self.work.schedule(workers), key=lambda candidate: candidate.makespan)
         return replace(last, workers=workers)
 
 
 def draw(roadmap: Roadmap, overlaps: Sequence[Overlap], workers: int | None = None, most: int = 8) -> WorkPlan:
-    """Draw the blueprint; without `workers` the roadmap's number counts, else the fewest that are as fast as can be.
+    """Make the plan for `workers`, or the roadmap's number, or the fewest workers with the shortest duration.
 
-    The curve goes up to `most` workers, and has those asked for beside, if they are more.
+    The curve goes up to `most` workers, and includes the number asked for if that is larger.
     """
     wanted = workers or roadmap.workers
     phases = [_block(work_of(roadmap, number), most) for number in range(max(1, len(roadmap.phases)))]
-    walled = roadmap.phase_barriers and len(phases) > 1
-    blocks = phases if walled or len(phases) == 1 else [_block(work_of(roadmap), most)]
+    barriers = roadmap.phase_barriers and len(phases) > 1
+    blocks = phases if barriers or len(phases) == 1 else [_block(work_of(roadmap), most)]
     curve = _curve(blocks, wanted or 1)
     enough = next(step.workers for step in curve if same(step.seconds, curve[-1].seconds))
     number = wanted or enough
-    settled = [settle(block.work, overlaps, number, block.on(number)) for block in blocks]
-    parallel = sum(one.plain.makespan for one in settled)
-    shown = settled if blocks is phases else [settle(one.work, overlaps, number, one.on(number)) for one in phases]
-    conflicts = tuple(conflict for one in settled for conflict in one.conflicts)
+    resolved = [settle(block.work, overlaps, number, block.on(number)) for block in blocks]
+    parallel = sum(block.plain.makespan for block in resolved)
+    by_phase = resolved if blocks is phases else [settle(p.work, overlaps, number, p.on(number)) for p in phases]
+    conflicts = tuple(conflict for block in resolved for conflict in block.conflicts)
     return WorkPlan(
         roadmap=roadmap,
         workers=number,
         chosen=ASKED if workers else MEANT if roadmap.workers else ENOUGH,
-        phases=tuple(_phases(roadmap, overlaps, phases, shown)),
+        phases=tuple(_phases(roadmap, overlaps, phases, by_phase)),
         conflicts=conflicts,
         harmless=len(overlaps) - len(conflicts),
-        waves=tuple(wave for one in settled for wave in one.work.waves()),
+        waves=tuple(wave for block in resolved for wave in block.work.waves()),
         branches=branches(roadmap),
-        slots=tuple(_joined(one.plain for one in settled)),
+        slots=tuple(_joined(block.plain for block in resolved)),
         critical_path=tuple(task for block in blocks for task in block.work.critical_path),
         parallel=parallel,
-        ordered=sum(one.ordered.makespan for one in settled),
-        unwalled=min(parallel, _unwalled(roadmap, overlaps, number)) if walled else None,
+        ordered=sum(block.ordered.makespan for block in resolved),
+        without_barriers=min(parallel, _without_barriers(roadmap, overlaps, number)) if barriers else None,
         curve=tuple(_no_slower(curve, number, parallel)),
         enough=enough,
         final=same(parallel if number >= enough else curve[-1].seconds, sum(block.work.longest for block in blocks)),
@@ -211,32 +211,32 @@ def _curve(blocks: Sequence[_Block], wanted: int) -> list[Step]:
 
 
 def _no_slower(curve: Iterable[Step], workers: int, seconds: float) -> Iterable[Step]:
-    """Let a better schedule, found while conflicts were settled, count for as many workers and for more."""
+    """Apply a shorter schedule, found while conflicts were resolved, to that number of workers and to more."""
     for step in curve:
         yield Step(step.workers, min(step.seconds, seconds)) if step.workers >= workers else step
 
 
-def _unwalled(roadmap: Roadmap, overlaps: Iterable[Overlap], workers: int) -> float:
-    """Tell how long it takes if phases do not wait, but for tasks that touch what one of an earlier phase touches."""
-    place = {item.id: item.phase for item in roadmap.items}
-    pairs = [sorted((one.one, one.other), key=place.__getitem__) for one in overlaps]
-    edges = [(one, other) for one, other in pairs if place[one] < place[other]]
+def _without_barriers(roadmap: Roadmap, overlaps: Iterable[Overlap], workers: int) -> float:
+    """Return the duration without phase barriers, if overlapping tasks of two phases still run in order."""
+    phase = {item.id: item.phase for item in roadmap.items}
+    pairs = [sorted((overlap.one, overlap.other), key=phase.__getitem__) for overlap in overlaps]
+    edges = [(first, second) for first, second in pairs if phase[first] < phase[second]]
     return work_of(roadmap).behind(edges).schedule(workers).makespan
 
 
 def _joined(schedules: Iterable[Schedule]) -> Iterable[Slot]:
-    """Put schedules one behind the other."""
+    """Append schedules to each other."""
     start = 0.0
-    for found in schedules:
-        for slot in found.slots:
+    for schedule in schedules:
+        for slot in schedule.slots:
             yield slot._replace(start=start + slot.start, end=start + slot.end)
-        start += found.makespan
+        start += schedule.makespan
 
 
 def _phases(
-    roadmap: Roadmap, overlaps: Sequence[Overlap], blocks: Sequence[_Block], settled: Sequence[Settled]
+    roadmap: Roadmap, overlaps: Sequence[Overlap], blocks: Sequence[_Block], resolved: Sequence[Settled]
 ) -> Iterable[PhasePlan]:
-    for number, (block, found) in enumerate(zip(blocks, settled, strict=True)):
+    for number, (block, phase_work) in enumerate(zip(blocks, resolved, strict=True)):
         phase = roadmap.phases[number] if roadmap.phases else Phase("")
         manual = [item for item in roadmap.items if item.manual and item.phase == number]
         if not manual and not block.work.items:
@@ -251,7 +251,7 @@ def _phases(
             tasks=tuple(item.id for item in roadmap.items if item.id in block.work.durations),
             manual=tuple(item.id for item in manual),
             sequential=block.work.total,
-            parallel=found.plain.makespan,
-            ordered=found.ordered.makespan,
+            parallel=phase_work.plain.makespan,
+            ordered=phase_work.ordered.makespan,
             by_hand=sum((item.estimate for item in manual), 0.0),
         )

@@ -1,7 +1,7 @@
-"""Work with an order to it, carried out on an executor: each piece starts the moment the last it waits for is done.
+"""Steps that depend on each other, run on an executor: each starts as soon as all it depends on are done.
 
-There are no waves. `TaskQueue` is the bookkeeping, pure and without threads; `FlowRunner` is the loop around it. A
-batch of a sprint is a flow without an order, a dispatch one with.
+There are no waves. `TaskQueue` is the bookkeeping, pure and without threads; `FlowRunner` is the loop around it. The
+steps of a sprint's batch have no dependencies, those of a dispatch do.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import NamedTuple
 
 from ...mail.clock import Clock
 
-EVERYBODY = "*"  # in limits: each group that is not named
+EVERYBODY = "*"  # in limits: every group that is not named
 
 
 @dataclass(frozen=True)
 class Step:
-    """One piece of work. Of those that could start, the one of the lowest `rank` does; `group` is what limits name."""
+    """One step. Of the steps that are ready, the one with the lowest `rank` starts; `limits` apply to a `group`."""
 
     key: str
     after: tuple[str, ...] = ()
@@ -33,46 +33,46 @@ class Step:
 
 
 class StepResult(NamedTuple):
-    """How a piece ended: well, or not; `again` is the pause in seconds before it is tried once more."""
+    """How a step ended: done or not. `again` is the pause in seconds before it is tried once more."""
 
     done: bool
     again: float | None = None
 
 
-News = tuple[str, Future[StepResult]]
+Ended = tuple[str, Future[StepResult]]
 DONE, FAILED = StepResult(done=True), StepResult(done=False)
 
 
 class TaskQueue:
-    """Which piece may start next, at most `width` at once, and of a group at most as many as `limits` say.
+    """Which step may start next: at most `width` at once, and of each group at most as many as `limits` say.
 
-    Raises graphlib.CycleError. Pieces that wait for one that is not there never start.
+    Raises graphlib.CycleError. A step that depends on one that is not there never starts.
     """
 
-    def __init__(self, pieces: Sequence[Step], width: int, limits: Mapping[str, int] | None = None) -> None:
-        self._pieces = {piece.key: piece for piece in pieces}
-        self._order = {piece.key: number for number, piece in enumerate(pieces)}
+    def __init__(self, steps: Sequence[Step], width: int, limits: Mapping[str, int] | None = None) -> None:
+        self._steps = {step.key: step for step in steps}
+        self._order = {step.key: number for number, step in enumerate(steps)}
         self._width, self._limits = width, limits or {}
-        self._sorter = TopologicalSorter({piece.key: piece.after for piece in pieces})
+        self._sorter = TopologicalSorter({step.key: step.after for step in steps})
         self._sorter.prepare()
         self._ready: defaultdict[str, list[tuple[tuple[float, ...], int, str]]] = defaultdict(list)  # by group
         self._later: list[tuple[float, str]] = []
         self._busy: Counter[str] = Counter()
-        self._left = set(self._pieces)
+        self._left = set(self._steps)
         self.running: set[str] = set()
         self._take()
 
     @property
     def over(self) -> bool:
-        """Tell whether nothing runs and nothing can start any more."""
+        """Whether nothing runs and nothing more can start."""
         return not (self.running or self._later or any(self._ready.values()))
 
     def due(self, now: float) -> float | None:
-        """Return in how many seconds the next piece is to be tried again; None if none is."""
+        """Return the seconds until the next retry; None if there is none."""
         return max(0.0, self._later[0][0] - now) if self._later else None
 
     def start(self, now: float) -> str | None:
-        """Take the next piece that may start now; None where there is none, or no room."""
+        """Start the next step that is ready and return its key; None if there is none, or no room."""
         while self._later and self._later[0][0] <= now:
             self._put(heapq.heappop(self._later)[1])
         if len(self.running) >= self._width:
@@ -81,52 +81,52 @@ class TaskQueue:
         if first is None:
             return None
         key = first[2]
-        group = self._pieces[key].group
+        group = self._steps[key].group
         heapq.heappop(self._ready[group])
         self.running.add(key)
         self._busy[group] += 1
         return key
 
-    def ended(self, key: str, verdict: StepResult, now: float) -> tuple[str, ...]:
-        """Take note of how a piece ended; return those that can never start because of it, in the order given."""
+    def ended(self, key: str, result: StepResult, now: float) -> tuple[str, ...]:
+        """Record how a step ended; return the steps that can never start because of it, in the order given."""
         self.running.discard(key)
-        self._busy[self._pieces[key].group] -= 1
-        if verdict.again is not None:
-            heapq.heappush(self._later, (now + verdict.again, key))
+        self._busy[self._steps[key].group] -= 1
+        if result.again is not None:
+            heapq.heappush(self._later, (now + result.again, key))
             return ()
         self._left.discard(key)
-        if not verdict.done:
+        if not result.done:
             return self._cut(key)
         self._sorter.done(key)
         self._take()
         return ()
 
     def clear(self) -> None:
-        """Start nothing any more."""
+        """Start nothing more."""
         self._ready.clear()
         self._later.clear()
 
     def _take(self) -> None:
         for key in self._sorter.get_ready():
-            if key in self._pieces:
+            if key in self._steps:
                 self._put(key)
 
     def _put(self, key: str) -> None:
-        piece = self._pieces[key]
-        heapq.heappush(self._ready[piece.group], (piece.rank, self._order[key], key))
+        step = self._steps[key]
+        heapq.heappush(self._ready[step.group], (step.rank, self._order[key], key))
 
     def _has_room(self, group: str) -> bool:
         most = self._limits.get(group, self._limits.get(EVERYBODY))
         return most is None or self._busy[group] < most
 
     def _cut(self, key: str) -> tuple[str, ...]:
-        """Take out all that waits for a piece, also by way of others, and has not been taken out before."""
+        """Remove every transitive dependent that has not been removed yet."""
         cut: set[str] = set()
         waiting = [key]
         while waiting:
-            found = [below for below in self._below[waiting.pop()] if below in self._left and below not in cut]
-            cut.update(found)
-            waiting += found
+            dependents = [key for key in self._below[waiting.pop()] if key in self._left and key not in cut]
+            cut.update(dependents)
+            waiting += dependents
         self._left -= cut
         return tuple(sorted(cut, key=self._order.__getitem__))
 
@@ -134,33 +134,33 @@ class TaskQueue:
     def _below(self) -> Mapping[str, Sequence[str]]:
         if not hasattr(self, "_dependents"):
             self._dependents: defaultdict[str, list[str]] = defaultdict(list)
-            for piece in self._pieces.values():
-                for above in piece.after:
-                    self._dependents[above].append(piece.key)
+            for step in self._steps.values():
+                for above in step.after:
+                    self._dependents[above].append(step.key)
         return self._dependents
 
 
 @dataclass
 class FlowRunner:
-    """Carries a flow out: `work` is called in the executor's threads, `settle` hears in this one how each piece ended.
+    """Runs the steps of a queue: `work` is called in the executor's threads, `settle` in this one after each step.
 
-    `settle` is given the piece, its verdict, and those that are cut off by it. `pace` is the pause in seconds between
-    two starts. Once `stop` is set nothing more is started; what runs is waited for.
+    `settle` is given the step's key, its result, and the steps that can never start because of it. `pace` is the pause
+    in seconds between two starts. Once `stop` is set nothing more is started, and running steps are waited for.
     """
 
     work: Callable[[str], StepResult]
     stop: threading.Event
     clock: Clock
-    settle: Callable[[str, StepResult, tuple[str, ...]], object] = lambda _key, _verdict, _cut: None
+    settle: Callable[[str, StepResult, tuple[str, ...]], object] = lambda _key, _result, _cut: None
     pace: float = 0.0
-    _news: SimpleQueue[News | None] = field(default_factory=SimpleQueue["News | None"])
+    _ended: SimpleQueue[Ended | None] = field(default_factory=SimpleQueue["Ended | None"])
 
     def wake(self) -> None:
-        """Look at once whether to stop; may be called from a signal's handler."""
-        self._news.put(None)
+        """Check now whether to stop; a signal handler may call it."""
+        self._ended.put(None)
 
     def run(self, flow: TaskQueue, executor: Executor) -> None:
-        """Return when nothing runs and nothing can start any more. Raises what `work` raised, when all has ended."""
+        """Return when nothing runs and nothing more can start. Raises what `work` raised once all steps have ended."""
         raised: BaseException | None = None
         while True:
             if self.stop.is_set():
@@ -168,7 +168,7 @@ class FlowRunner:
             self._start(flow, executor)
             if flow.over:
                 break
-            raised = self._hear(flow) or raised
+            raised = self._wait(flow) or raised
             if raised:
                 flow.clear()
         if raised:
@@ -177,24 +177,24 @@ class FlowRunner:
     def _start(self, flow: TaskQueue, executor: Executor) -> None:
         while not self.stop.is_set() and (key := flow.start(self.clock.monotonic())) is not None:
             future = executor.submit(self.work, key)
-            future.add_done_callback(partial(self._tell, key))
+            future.add_done_callback(partial(self._on_done, key))
             if self.pace:
                 self.stop.wait(self.pace)
 
-    def _hear(self, flow: TaskQueue) -> BaseException | None:
-        """Wait for one piece to end, or for one that is to be tried again; return what was raised, if so."""
+    def _wait(self, flow: TaskQueue) -> BaseException | None:
+        """Wait until a step ends or is to be retried; return the exception that it raised, if any."""
         try:
-            news = self._news.get(timeout=flow.due(self.clock.monotonic()))
+            ended = self._ended.get(timeout=flow.due(self.clock.monotonic()))
         except Empty:
             return None
-        if news is None:
+        if ended is None:
             return None
-        key, future = news
+        key, future = ended
         error = future.exception()
-        verdict = FAILED if error else future.result()
-        cut = flow.ended(key, verdict, self.clock.monotonic())
-        self.settle(key, verdict, cut)
+        result = FAILED if error else future.result()
+        cut = flow.ended(key, result, self.clock.monotonic())
+        self.settle(key, result, cut)
         return error
 
-    def _tell(self, key: str, future: Future[StepResult]) -> None:
-        self._news.put((key, future))
+    def _on_done(self, key: str, future: Future[StepResult]) -> None:
+        self._ended.put((key, future))

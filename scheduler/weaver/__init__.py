@@ -1,1 +1,1 @@
-"""The weaver's loom: patches in, one line of commits out, in git's object store alone; no log, no branch, no mail."""
+"""Weaving patches: patches in, a line of commits out, in git's object store alone; no log, no branch, no mail."""

@@ -1,4 +1,4 @@
-"""Each patch on its own base: in a scratch index, by git itself, which alone knows what a patch changes."""
+"""Applying each patch to its own base, in a scratch index, by git itself: only git knows what a patch changes."""
 
 from __future__ import annotations
 
@@ -44,33 +44,33 @@ _NAMED = re.compile(
 def apply_all(
     quarantine: Quarantine, tip: Tree, submissions: Sequence[PatchSubmission], limits: WeaveLimits
 ) -> tuple[list[Applied], list[Refused], list[NeedsApproval]]:
-    """Apply each offer to its own base: those that may be woven, those that may not, and those that wait."""
+    """Apply each patch to its own base; return those to weave, those refused, and those that need approval."""
     bases = {
         base: _base(quarantine, base, tip) for base in dict.fromkeys(submission.base for submission in submissions)
     }
     done: dict[int, Applied | Refused] = {}
-    tried: list[PatchApplication] = []
+    applications: list[PatchApplication] = []
     for number, submission in enumerate(submissions):
         base = refused_unread(submission, limits) or bases[submission.base]
         if isinstance(base, str):
             done[number] = Refused(submission, base)
         else:
-            tried.append(PatchApplication(submission, base, quarantine, quarantine.folder / str(number)))
-    for one in tried:
-        one.prepare()
-    _apply(quarantine, tried, limits)
-    again = [one for one in tried if one.changes is None]
-    for one in again:
-        one.widen()
+            applications.append(PatchApplication(submission, base, quarantine, quarantine.folder / str(number)))
+    for application in applications:
+        application.prepare()
+    _apply(quarantine, applications, limits)
+    again = [application for application in applications if application.changes is None]
+    for application in again:
+        application.widen()
     _apply(quarantine, again, limits)
-    for one in tried:
-        done[int(one.own.name)] = one.outcome(limits)
+    for application in applications:
+        done[int(application.own.name)] = application.outcome(limits)
     return _sorted([done[number] for number in range(len(submissions))])
 
 
 @dataclass
 class PatchApplication:
-    """One offer on its way into an index of its own: of the files that it names, and if that will not do, of all."""
+    """Applies one patch in an index of its own: of the files that it names, or of all files if that is not enough."""
 
     submission: PatchSubmission
     base: Tree
@@ -97,12 +97,12 @@ class PatchApplication:
 
     @cached_property
     def _before(self) -> dict[bytes, Entry]:
-        named = {one or other for one, other in _NAMED.findall(self.submission.patch)}
+        named = {header or line for line, header in _NAMED.findall(self.submission.patch)}
         return self.base.around(named)
 
     @property
     def changes(self) -> tuple[Change, ...] | None:
-        """What git made of it, by the index and not by the patch's claims; None if that is not to be known yet."""
+        """What git changed, read from the index and not from the patch's text; None if it is not known yet."""
         if not self.succeeded:
             return None
         if self.whole:
@@ -118,11 +118,11 @@ class PatchApplication:
         return changes if self.base.fits(changes) else None
 
     def outcome(self, limits: WeaveLimits) -> Applied | Refused:
-        """Return the offer applied, or why it is refused."""
+        """Return the patch applied, or why it is refused."""
         changes = self.changes
         if changes is None:
-            said = self.own.with_suffix(".said")
-            why = _words(said.read_bytes() if said.exists() else b"", limits)
+            errors = self.own.with_suffix(".said")
+            why = _reason(errors.read_bytes() if errors.exists() else b"", limits)
             return Refused(self.submission, f"it does not apply to its own base: {why}")
         if why := refused(self.submission, changes):
             return Refused(self.submission, why)
@@ -140,9 +140,9 @@ def _sorted(done: Sequence[Applied | Refused]) -> tuple[list[Applied], list[Refu
 
 
 def limited(limits: WeaveLimits) -> tuple[str, ...]:
-    """Return the command that starts the one behind it with a limit of processor time.
+    """Return the command that starts another one with a limit of processor time.
 
-    Memory has none here: merge drivers run too, and some map more than they use.
+    Memory is not limited: merge drivers run too, and some map more than they use.
     """
     return ("sh", "-c", _LIMIT + 'exec "$@"', "sh", "unlimited", str(limits.seconds))
 
@@ -157,30 +157,30 @@ def _base(quarantine: Quarantine, base: str, tip: Tree) -> Tree | str:
         return f"its base {base[:12]} is not in this repository ({error})"
 
 
-def _apply(quarantine: Quarantine, tried: Sequence[PatchApplication], limits: WeaveLimits) -> None:
+def _apply(quarantine: Quarantine, applications: Sequence[PatchApplication], limits: WeaveLimits) -> None:
     """Apply patches, each in its own index, by as many shells as there are processors."""
-    workers = min(_AT_ONCE, os.cpu_count() or 1, len(tried))
+    workers = min(_AT_ONCE, os.cpu_count() or 1, len(applications))
 
     def apply(part: Sequence[PatchApplication]) -> None:
-        names = " ".join(one.own.name for one in part)
-        given = (str(limits.memory >> 10), str(limits.seconds), names)
+        names = " ".join(application.own.name for application in part)
+        arguments = (str(limits.memory >> 10), str(limits.seconds), names)
         within = limits.seconds * (len(part) + 1)
-        quarantine.git.run(wrapper=("sh", "-c", _APPLY, "sh", *given), cwd=quarantine.folder, timeout=within)
+        quarantine.git.run(wrapper=("sh", "-c", _APPLY, "sh", *arguments), cwd=quarantine.folder, timeout=within)
 
     if workers:
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(apply, [tried[part::workers] for part in range(workers)]))
+            list(pool.map(apply, [applications[part::workers] for part in range(workers)]))
 
 
-def _words(said: bytes, limits: WeaveLimits) -> str:
-    """Say why git would not, in its own words where it had any; it has none when a limit ended it."""
-    lines = said.decode(errors="replace").splitlines()
-    words = [line.removeprefix("error: ").removeprefix("fatal: ") for line in lines if line.strip()]
-    return "; ".join(words[:3]) or f"git took more than {limits.seconds} s over it"
+def _reason(stderr: bytes, limits: WeaveLimits) -> str:
+    """Return why git did not apply a patch, in its own words; it printed none if a limit ended it."""
+    lines = stderr.decode(errors="replace").splitlines()
+    reasons = [line.removeprefix("error: ").removeprefix("fatal: ") for line in lines if line.strip()]
+    return "; ".join(reasons[:3]) or f"git took more than {limits.seconds} s over it"
 
 
 def _small(git: Git, each: Applied, limits: WeaveLimits) -> Applied | Refused:
-    """Refuse a patch that unpacks to more than it may: some thousand bytes of one can stand for gigabytes."""
+    """Refuse a patch that unpacks to more than the limit: a few thousand bytes can stand for gigabytes."""
     if b"GIT binary patch" not in each.submission.patch:
         return each
     asked = "\n".join(change.new.oid for change in each.changes if change.new).encode()

@@ -1,4 +1,4 @@
-"""A commit object for a patch: the persona is its author, the trailers witness the log."""
+"""The commit object of a patch: its author is the persona, its trailers name the run and the event in the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CRUD = re.compile(r"[<>\x00-\x1f\x7f]")
 
 
 def write_commit(write: Write, submission: PatchSubmission, tree: str, parents: Iterable[str]) -> str:
-    """Write the commit of an offer's tree; return its id. The same offer, tree and parents have the same id."""
+    """Write the commit of a patch; return its id. The same patch, tree and parents give the same id."""
     seconds = int(datetime.fromisoformat(submission.when).timestamp())
     lines = [
         f"tree {tree}",

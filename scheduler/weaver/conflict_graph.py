@@ -1,8 +1,9 @@
-"""Who stands in whose way, asked of git pairwise and only where files overlap, and the order that lands the most.
+"""Which patches conflict with each other, and the order that lands the most of them.
 
-First come, first served can be ruinous: one reformat of the whole repository at the head of the queue landed 1 of 24
-patches, this order 23. The patches to land first are a maximum weight independent set of the graph: exact for small
-knots of patches, by least degree for larger ones. A patch's weight never makes fewer patches land.
+Git merges each pair of patches whose files overlap. First come, first served can be ruinous: with one reformat of the
+whole repository at the head of the queue it landed 1 of 24 patches, this order 23. The patches to land first are a
+maximum weight independent set of the conflict graph: exact for small components, by least degree for larger ones.
+Weights never reduce the number of patches that land.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Pair = tuple[int, int]
 
 
 class Stage(NamedTuple):
-    """One side of a file in conflict: 1 what both started from, 2 the first commit's, 3 the second's."""
+    """One version of a file in conflict: 1 the common base, 2 the first commit's, 3 the second's."""
 
     path: bytes
     number: int
@@ -32,7 +33,7 @@ class Stage(NamedTuple):
 
 
 class Merge(NamedTuple):
-    """What a merge gives: a tree, and where it is not clean, the files in conflict."""
+    """The result of a merge: a tree, and the files in conflict if it is not clean."""
 
     tree: str
     stages: tuple[Stage, ...] | None
@@ -44,7 +45,7 @@ class Merge(NamedTuple):
 
 
 def overlapping(applied: Sequence[Applied]) -> list[Pair]:
-    """Find the pairs that change the same file, or one a file and the other something within a folder of its name."""
+    """Return the pairs that change the same file, or of which one changes a file where the other needs a folder."""
     changers: dict[bytes, list[int]] = defaultdict(list)
     for number, each in enumerate(applied):
         for change in each.changes:
@@ -59,7 +60,7 @@ def overlapping(applied: Sequence[Applied]) -> list[Pair]:
 
 
 def merged(git: Git, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
-    """Merge pairs of commits, a great many in one process."""
+    """Merge pairs of commits, many in one process."""
     size = max(_AT_LEAST, -(-len(pairs) // (os.cpu_count() or 1)))
     parts = [pairs[start : start + size] for start in range(0, len(pairs), size)]
     if len(parts) <= 1:
@@ -69,39 +70,40 @@ def merged(git: Git, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
 
 
 def _merged(git: Git, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
-    asked = "".join(f"{one} {other}\n" for one, other in pairs).encode()
-    told = iter(git("merge-tree", "--stdin", "--no-messages", "--allow-unrelated-histories", stdin=asked).split(b"\0"))
-    found: list[Merge] = []
+    words = ("merge-tree", "--stdin", "--no-messages", "--allow-unrelated-histories")
+    output = git(*words, stdin="".join(f"{ours} {theirs}\n" for ours, theirs in pairs).encode())
+    fields = iter(output.split(b"\0"))
+    merges: list[Merge] = []
     for _ in pairs:
-        clean, tree = next(told) == b"1", next(told).decode()
-        stages = tuple(map(_stage, iter(told.__next__, b"")))
-        found.append(Merge(tree, None if clean else stages))
-    return found
+        clean, tree = next(fields) == b"1", next(fields).decode()
+        stages = tuple(map(_stage, iter(fields.__next__, b"")))
+        merges.append(Merge(tree, None if clean else stages))
+    return merges
 
 
 def _stage(line: bytes) -> Stage:
-    told, _, path = line.partition(b"\t")
-    mode, oid, number = told.decode().split(" ")
+    entry, _, path = line.partition(b"\t")
+    mode, oid, number = entry.decode().split(" ")
     return Stage(path, int(number), Entry(mode, oid))
 
 
 def best_order(
     submissions: Sequence[PatchSubmission], edges: Iterable[Pair], late: Collection[int], exact: int
 ) -> list[int]:
-    """Order offers, by number, so that as many as possible land; then those in their way, and then the late ones."""
-    ways: dict[int, set[int]] = {number: set() for number in range(len(submissions))}
-    for one, other in edges:
-        ways[one].add(other)
-        ways[other].add(one)
+    """Return the numbers of the patches in the order that lands the most: those, then their rivals, then `late`."""
+    rivals: dict[int, set[int]] = {number: set() for number in range(len(submissions))}
+    for first, second in edges:
+        rivals[first].add(second)
+        rivals[second].add(first)
     weights = _weights(submissions)
     chosen: set[int] = set()
-    for knot in _components(ways):
-        chosen |= (_exactly if len(knot) <= exact else _greedily)(knot, ways, weights)
-    return sorted(ways, key=lambda number: (number in late, number not in chosen, submissions[number].precedence))
+    for component in _components(rivals):
+        chosen |= (_exactly if len(component) <= exact else _greedily)(component, rivals, weights)
+    return sorted(rivals, key=lambda number: (number in late, number not in chosen, submissions[number].precedence))
 
 
 def _weights(submissions: Sequence[PatchSubmission]) -> list[int]:
-    """Weigh each offer so that a number of patches outweighs any merit, and any merit the age."""
+    """Weigh the patches so that their number counts more than any merit, and merit more than age."""
     count, least = len(submissions), min((submission.priority for submission in submissions), default=0)
     merits = [submission.priority - least + submission.refusals for submission in submissions]
     ranks = {number: rank for rank, number in enumerate(sorted(range(count), key=lambda n: submissions[n].seniority))}
@@ -110,35 +112,35 @@ def _weights(submissions: Sequence[PatchSubmission]) -> list[int]:
     return [whole + merit * merits[number] + count - ranks[number] for number in range(count)]
 
 
-def _components(ways: Mapping[int, set[int]]) -> list[list[int]]:
-    found: list[list[int]] = []
+def _components(rivals: Mapping[int, set[int]]) -> list[list[int]]:
+    components: list[list[int]] = []
     seen: set[int] = set()
-    for start in ways:
-        knot, front = list[int](), [start]
+    for start in rivals:
+        component, front = list[int](), [start]
         while front:
             if (number := front.pop()) not in seen:
                 seen.add(number)
-                knot.append(number)
-                front += ways[number]
-        if knot:
-            found.append(sorted(knot))
-    return found
+                component.append(number)
+                front += rivals[number]
+        if component:
+            components.append(sorted(component))
+    return components
 
 
-def _greedily(knot: Sequence[int], ways: Mapping[int, set[int]], weights: Sequence[int]) -> set[int]:
-    """Take the one in fewest others' way, drop those, and again."""
-    left, chosen = set(knot), set[int]()
+def _greedily(component: Sequence[int], rivals: Mapping[int, set[int]], weights: Sequence[int]) -> set[int]:
+    """Choose the patch with the fewest rivals, drop its rivals, and repeat."""
+    left, chosen = set(component), set[int]()
     while left:
-        best = min(left, key=lambda number: (len(ways[number] & left), -weights[number]))
+        best = min(left, key=lambda number: (len(rivals[number] & left), -weights[number]))
         chosen.add(best)
-        left -= ways[best] | {best}
+        left -= rivals[best] | {best}
     return chosen
 
 
-def _exactly(knot: Sequence[int], ways: Mapping[int, set[int]], weights: Sequence[int]) -> set[int]:
-    """Branch on the one in most others' way: with it, or without it; sets of numbers are bits."""
-    places = {number: place for place, number in enumerate(knot)}
-    masks = [sum(1 << places[other] for other in ways[number]) for number in knot]
+def _exactly(component: Sequence[int], rivals: Mapping[int, set[int]], weights: Sequence[int]) -> set[int]:
+    """Branch on the patch with the most rivals: with it or without it. Sets of patches are bit masks."""
+    places = {number: place for place, number in enumerate(component)}
+    masks = [sum(1 << places[rival] for rival in rivals[number]) for number in component]
 
     @cache
     def best(left: int) -> tuple[int, int]:
@@ -147,10 +149,10 @@ def _exactly(knot: Sequence[int], ways: Mapping[int, set[int]], weights: Sequenc
         place = max(_bits(left), key=lambda place: ((masks[place] & left).bit_count(), -place))
         bit = 1 << place
         weight, chosen = best(left & ~bit & ~masks[place])
-        with_it = weight + weights[knot[place]], chosen | bit
+        with_it = weight + weights[component[place]], chosen | bit
         return max(with_it, best(left & ~bit)) if masks[place] & left else with_it
 
-    return {knot[place] for place in _bits(best((1 << len(knot)) - 1)[1])}
+    return {component[place] for place in _bits(best((1 << len(component)) - 1)[1])}
 
 
 def _bits(number: int) -> list[int]:

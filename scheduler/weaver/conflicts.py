@@ -1,4 +1,4 @@
-"""Why a patch could not land: each place where it and the branch want different things, and whose work stands there."""
+"""Why a patch could not land: each hunk in which it conflicts with the branch, and who changed the branch there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Author = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class ConflictContext:
-    """Where patches clashed: the branch as it began and as it is now, and who stood in whose way."""
+    """Where patches conflicted: the branch before and after the weave, and which patches conflict with each other."""
 
     quarantine: Quarantine
     start: str
@@ -34,24 +34,24 @@ class ConflictContext:
     edges: tuple[tuple[str, str, tuple[str, ...]], ...]
 
 
-def conflict(scene: ConflictContext, left: Sequence[Applied]) -> tuple[Conflicted, ...]:
-    """Say for each patch that is left where it clashes with the branch as it is now."""
-    merges = merged(scene.quarantine.git, [sides(scene.branch.tree, each) for each in left])
-    return tuple(_conflicted(scene, each, merge.stages or ()) for each, merge in zip(left, merges, strict=True))
+def conflict(context: ConflictContext, left: Sequence[Applied]) -> tuple[Conflicted, ...]:
+    """Return for each remaining patch where it conflicts with the branch as it is now."""
+    merges = merged(context.quarantine.git, [sides(context.branch.tree, each) for each in left])
+    return tuple(_conflicted(context, each, merge.stages or ()) for each, merge in zip(left, merges, strict=True))
 
 
-def _conflicted(scene: ConflictContext, each: Applied, stages: Sequence[Stage]) -> Conflicted:
-    files = _sides(scene.branch.tree, each, stages)
-    apart = {change.path for change in each.changes if not _takes(scene.branch.tree, change)}
+def _conflicted(context: ConflictContext, each: Applied, stages: Sequence[Stage]) -> Conflicted:
+    files = _sides(context.branch.tree, each, stages)
+    apart = {change.path for change in each.changes if not _takes(context.branch.tree, change)}
     own = {change.path for change in each.changes}
     detailed = dict(list(files.items())[:_MOST])
     entries = [entry for sides in detailed.values() for entry in sides.values()]
-    blobs = scene.quarantine.blobs({entry.oid for entry in entries if entry.mode not in _LINKS})
+    blobs = context.quarantine.blobs({entry.oid for entry in entries if entry.mode not in _LINKS})
     places = [
-        (path, place) for path, sides in detailed.items() for place in _places(scene.quarantine, path, sides, blobs)
+        (path, place) for path, sides in detailed.items() for place in _places(context.quarantine, path, sides, blobs)
     ]
     places = places[:_MOST] + [(path, ConflictHunk(text(path), "", "")) for path in files if path not in detailed]
-    authors = _authors(scene, each, [os.fsdecode(path) for path in detailed])
+    authors = _authors(context, each, [os.fsdecode(path) for path in detailed])
     shown = [
         replace(
             place,
@@ -64,11 +64,11 @@ def _conflicted(scene: ConflictContext, each: Applied, stages: Sequence[Stage]) 
         for path, place in places
     ]
     signature = _signature(each.submission.persona, [place for _, place in places])
-    return Conflicted(each.submission, tuple(shown), scene.branch.tip, signature)
+    return Conflicted(each.submission, tuple(shown), context.branch.tip, signature)
 
 
 def _sides(tree: Tree, each: Applied, stages: Sequence[Stage]) -> dict[bytes, dict[int, Entry]]:
-    """Gather the sides of each file in conflict, and of those that only `git apply` cannot bring to the branch."""
+    """Return the versions of each file in conflict, and of each that only `git apply` cannot bring to the branch."""
     files: dict[bytes, dict[int, Entry]] = {}
     for stage in stages:
         files.setdefault(stage.path, {})[stage.number] = stage.entry
@@ -98,15 +98,15 @@ def _signature(persona: str, places: Sequence[ConflictHunk]) -> str:
 def _places(
     quarantine: Quarantine, path: bytes, entries: Mapping[int, Entry], blobs: Mapping[str, bytes]
 ) -> Iterator[ConflictHunk]:
-    """Go through the places of one file: line by line where both sides are text, else as a whole."""
+    """Yield the conflicts in one file: hunk by hunk if all versions are text, else the file as a whole."""
     file, (was, theirs, yours) = text(path), (entries.get(number) for number in (1, 2, 3))
     plain = all(entry.mode not in _LINKS and not _is_binary(blobs[entry.oid]) for entry in entries.values())
     if theirs and yours and plain:
         sides = (blobs[theirs.oid], blobs[was.oid] if was else b"", blobs[yours.oid])
-        found = list(_hunks(quarantine, *sides))
-        for line, here, before, there in found:
+        hunks = list(_hunks(quarantine, *sides))
+        for line, here, before, there in hunks:
             yield ConflictHunk(file, here, there, (), line, before)
-        if found:
+        if hunks:
             return
     here, there = (_change(quarantine, was, side) or _whole(side, blobs) for side in (theirs, yours))
     yield ConflictHunk(file, here, there)
@@ -117,7 +117,7 @@ def _is_binary(blob: bytes) -> bool:
 
 
 def _change(quarantine: Quarantine, was: Entry | None, side: Entry | None) -> str:
-    """Write what one side changed in a file that the other one has no more."""
+    """Return what one side changed in a file that the other side has deleted."""
     if not was or not side or was.mode in _LINKS or side.mode in _LINKS:
         return ""
     words = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", was.oid, side.oid)
@@ -136,15 +136,15 @@ def _whole(entry: Entry | None, blobs: Mapping[str, bytes]) -> str:
 
 
 def _hunks(quarantine: Quarantine, theirs: bytes, was: bytes, yours: bytes) -> Iterator[tuple[int, str, str, str]]:
-    """Merge three texts; go through the conflicts: line on their side, and all three versions."""
+    """Merge three texts; yield for each conflict its line on their side and all three versions."""
     paths = [quarantine.folder / name for name in ("theirs", "was", "yours")]
     for path, side in zip(paths, (theirs, was, yours), strict=True):
         path.write_bytes(side)
     words = ("merge-file", "-p", "-q", "--diff3", f"--marker-size={_WIDE}")
-    told = quarantine.git.run(*words, *map(str, paths)).stdout
+    merge = quarantine.git.run(*words, *map(str, paths)).stdout
     marks = {bytes([mark]) * _WIDE: place for place, mark in enumerate(b"<|=>")}
     line, place, hunk = 1, 3, [b"", b"", b""]
-    for row in re.findall(rb"[^\n]*\n|[^\n]+", told):
+    for row in re.findall(rb"[^\n]*\n|[^\n]+", merge):
         if (mark := marks.get(row[:_WIDE])) is not None:
             place = mark
             if place == len(hunk):
@@ -156,27 +156,36 @@ def _hunks(quarantine: Quarantine, theirs: bytes, was: bytes, yours: bytes) -> I
             hunk[place] += row
 
 
-def _authors(scene: ConflictContext, each: Applied, files: Sequence[str]) -> dict[str, tuple[Author, ...]]:
-    """Find whose work stands in these files since the patch's base: the last ones first."""
-    rivals = {key for edge in scene.edges if each.submission.key in edge[:2] for key in edge[:2]}
-    found: dict[str, list[Author]] = {}
-    for landed in reversed(scene.branch.landed):
+def _authors(context: ConflictContext, each: Applied, files: Sequence[str]) -> dict[str, tuple[Author, ...]]:
+    """Return who changed these files since the patch's base, the last first."""
+    rivals = {key for edge in context.edges if each.submission.key in edge[:2] for key in edge[:2]}
+    by_file: dict[str, list[Author]] = {}
+    for landed in reversed(context.branch.landed):
         for file in landed.files:
-            found.setdefault(file, []).append((landed.submission.persona, landed.commit, landed.submission.key))
-    for file, authors in found.items():
-        found[file] = [author for author in authors if author[2] in rivals] or authors
-    if files and each.submission.base != scene.start:
-        for file, author in _earlier(scene, each.submission.base, files):
-            found.setdefault(file, []).append(author)
-    return {file: tuple(authors) for file, authors in found.items()}
+            by_file.setdefault(file, []).append((landed.submission.persona, landed.commit, landed.submission.key))
+    for file, authors in by_file.items():
+        by_file[file] = [author for author in authors if author[2] in rivals] or authors
+    if files and each.submission.base != context.start:
+        for file, author in _earlier(context, each.submission.base, files):
+            by_file.setdefault(file, []).append(author)
+    return {file: tuple(authors) for file, authors in by_file.items()}
 
 
-def _earlier(scene: ConflictContext, base: str, files: Sequence[str]) -> Iterator[tuple[str, Author]]:
+def _earlier(context: ConflictContext, base: str, files: Sequence[str]) -> Iterator[tuple[str, Author]]:
     """Read from the history who changed these files between the patch's base and the start of this weave."""
-    mark = scene.start.encode() + b" "  # which no file's name can know beforehand
-    told = f"--format=format:{scene.start} %H%x00%an%x00%(trailers:key={RUN_TRAILER},valueonly,separator=%x20)%x00"
-    words = ("--literal-pathspecs", "log", "-z", "--name-only", "--no-renames", told, f"{base}..{scene.start}", "--")
-    for commit in scene.quarantine.git(*words, *files).split(mark)[1:]:
+    mark = context.start.encode() + b" "  # which no file's name can know beforehand
+    layout = f"--format=format:{context.start} %H%x00%an%x00%(trailers:key={RUN_TRAILER},valueonly,separator=%x20)%x00"
+    words = (
+        "--literal-pathspecs",
+        "log",
+        "-z",
+        "--name-only",
+        "--no-renames",
+        layout,
+        f"{base}..{context.start}",
+        "--",
+    )
+    for commit in context.quarantine.git(*words, *files).split(mark)[1:]:
         oid, persona, run, *names = commit.split(b"\0")
         for name in names:
             if file := text(name.removeprefix(b"\n")):

@@ -1,9 +1,9 @@
-"""One patch after the other onto a branch in the making: in memory, scratch index and object store only.
+"""Landing one patch after the other on a branch in the making: in memory, scratch index and object store only.
 
-A patch whose files all are as it knew them is applied as a change of the tree, which is what `git apply` would make of
-it, without a process. Where others have been in its files, `git apply --3way` merges it, with the user's merge drivers,
-then `git merge-tree`, which follows renames. A plain `git apply` would take such a patch too, wherever its context
-happens to match, be it the wrong one of two like places: merges know where it belongs.
+A patch whose files are all unchanged since its base is applied as a change of the tree, as `git apply` would do, but
+without a process. If others have changed its files, `git apply --3way` merges it, with the user's merge drivers, then
+`git merge-tree`, which follows renames. A plain `git apply` would accept such a patch, too, wherever its context
+happens to match, even at the wrong one of two similar places: a merge knows where it belongs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Merges = dict[tuple[str, frozenset[tuple[bytes, Entry]]], Sequence[Change] | Non
 
 @dataclass
 class Branch:
-    """A line of commits in the making, from a commit that stands."""
+    """A line of commits in the making, starting from an existing commit."""
 
     quarantine: Quarantine
     limits: WeaveLimits
@@ -41,11 +41,11 @@ class Branch:
     _known: Merges = field(default_factory=dict)
 
     def fork(self) -> Branch:
-        """Return another branch that goes on from here."""
+        """Return another branch that continues from here."""
         return Branch(self.quarantine, self.limits, self.tree, self.tip, list(self.landed), self._known)
 
     def land(self, each: Applied, ways: Sequence[str] = WAYS) -> bool:
-        """Land a patch by the first way that takes it, or leave the branch as it is and say so."""
+        """Land a patch by the first way that accepts it; return False, with the branch unchanged, if none does."""
         if self.tree.fits(each.changes):
             self._commit(each, self.tree.changed(each.changes), each.changes, "apply")
             return True
@@ -62,7 +62,7 @@ class Branch:
         self.landed.append(Landed(each.submission, self.tip, how, tuple(text(change.path) for change in changes)))
 
     def _three_way(self, each: Applied) -> Sequence[Change] | None:
-        """Merge file by file; None where that leaves a conflict. Other orders often ask the same again."""
+        """Merge file by file; None if that leaves a conflict. Cached, because other orders ask for the same merges."""
         files = self.tree.around(change.path for change in each.changes)
         asked = each.submission.key, frozenset(files.items())
         if asked not in self._known:
@@ -81,7 +81,7 @@ class Branch:
         return None if merged is None else changed(files, merged)
 
     def _canonical(self, each: Applied) -> bytes:
-        """Have git write the patch anew, with the ids of whole blobs that a merge needs."""
+        """Have git rewrite the patch with full blob ids, which a merge needs."""
         path = self.quarantine.folder / f"patch-{each.base.oid}-{each.tree}"
         if not path.exists():
             options = ("-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "-U3")
@@ -90,16 +90,16 @@ class Branch:
         return path.read_bytes()
 
     def _merge_tree(self, each: Applied) -> Sequence[Change] | None:
-        """Merge whole trees, which follows renames; None where that leaves a conflict."""
+        """Merge whole trees, which follows renames; None if that leaves a conflict."""
         git = self.quarantine.git
         words = ("merge-tree", "--write-tree", "--no-messages", "--name-only")
-        told = git.run(*words, *sides(self.tree, each), timeout=self.limits.seconds)
-        if told.returncode:
+        merge = git.run(*words, *sides(self.tree, each), timeout=self.limits.seconds)
+        if merge.returncode:
             return None
-        return changes_in(git("diff-tree", *_RAW, self.tree.oid, told.stdout.decode().strip()))
+        return changes_in(git("diff-tree", *_RAW, self.tree.oid, merge.stdout.decode().strip()))
 
     def _sound(self, each: Applied, changes: Sequence[Change]) -> bool:
-        """Hold a merge to what the patch itself may do: delete what it deleted, change what it may, mark nothing."""
+        """Tell whether a merge does only what the patch may: no other deletions, no forbidden changes, no markers."""
         deleted = {change.path for change in each.changes if change.new is None}
         if any(change.new is None and change.path not in deleted for change in changes):
             return False
@@ -119,7 +119,7 @@ class Branch:
 
 
 def sides(tree: Tree, each: Applied) -> tuple[str, str]:
-    """Write the two commits whose merge is the patch on that tree: both on its base, so that there they part."""
+    """Write the two commits whose merge is the patch on that tree; the parent of both is the patch's base."""
     ours, theirs = (
         write_commit(tree.write, each.submission, oid, [each.submission.base]) for oid in (tree.oid, each.tree)
     )

@@ -1,4 +1,4 @@
-"""A patch as it is offered to the weaver, and a file's change as git tells it."""
+"""A patch as it is submitted to the weaver, and the change of one file as git reports it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _RAW = re.compile(rb":(?P<was>\d+) (?P<is>\d+) (?P<before>\w+) (?P<after>\w+) \w
 
 @dataclass(frozen=True)
 class PatchSubmission:
-    """A patch offered for weaving: who made it, against which commit, and how it stands in the queue."""
+    """A patch submitted for weaving: who made it, against which commit, and its rank in the queue."""
 
     key: str  # the run's id, or a file's name
     persona: str
     base: str  # the full id of the commit that it was made against
     patch: bytes
-    age: int  # its place in first-come order; lower is older
+    age: int  # its position in first-come order; lower is older
     subject: str
     when: str  # RFC 3339; author's and committer's date, so that the same weave gives the same commits
     priority: int = 0
@@ -36,31 +36,31 @@ class PatchSubmission:
 
     @property
     def precedence(self) -> tuple[int, int, int, str]:
-        """Who lands first among those that do not stand in each other's way."""
+        """The order among patches that do not conflict."""
         return -self.priority, -self.refusals, self.age, self.key
 
 
 @dataclass(frozen=True)
 class WeaveLimits:
-    """What one weave may take: of a patch, of the git processes that read it, and of the search for an order."""
+    """Limits of one weave: on patches, on the git processes that read them, and on the search for an order."""
 
     patch: int = 5 << 20  # bytes: the check of a 5.3 MB patch was seen to take 1.85 GB
     unpacked: int = 64 << 20  # bytes of all files that one patch writes
     memory: int = 2 << 30  # bytes of address space
     seconds: int = 60  # of time, and of processor time
     pairs: int = 6_000  # of patches compared with each other
-    exact: int = 30  # patches that stand in each other's way, up to which the best order is found exactly
+    exact: int = 30  # the largest component of conflicting patches whose best order is computed exactly
 
 
 class Entry(NamedTuple):
-    """What a tree says of one file."""
+    """The mode and object id of one file in a tree."""
 
     mode: str
     oid: str
 
 
 class Change(NamedTuple):
-    """One file before and after; None where there was or is none."""
+    """One file before and after; None if it did not or does not exist."""
 
     path: bytes
     old: Entry | None
@@ -68,15 +68,15 @@ class Change(NamedTuple):
 
 
 def text(name: bytes) -> str:
-    r"""Write a file's name as text: what is not UTF-8 in it as \xNN."""
+    r"""Return a file's name as text, with bytes that are not UTF-8 as \xNN."""
     return name.decode(errors="backslashreplace")
 
 
 def changes_in(raw: bytes) -> list[Change]:
-    """Read what `--raw -z` of git's diffs prints."""
+    """Parse the output of git's `--raw -z`."""
     return [
-        Change(found["path"], _entry(found["was"], found["before"]), _entry(found["is"], found["after"]))
-        for found in _RAW.finditer(raw)
+        Change(match["path"], _entry(match["was"], match["before"]), _entry(match["is"], match["after"]))
+        for match in _RAW.finditer(raw)
     ]
 
 

@@ -1,6 +1,6 @@
-"""What no patch may do, and what waits for a human's approval; decided on the files that it really changed.
+"""What no patch may do, and what needs a person's approval; judged by the files that a patch really changes.
 
-Names are compared as the most careless file system would: without case, trailing dots and spaces, invisible letters,
+Names are compared as the most lenient file system would: without case, trailing dots and spaces, invisible letters,
 NTFS streams and short names, so that `.GIT `, `.git::$DATA` and `GIT~1` are all `.git`.
 """
 
@@ -91,7 +91,7 @@ SENSITIVE = {
 
 
 def refused_unread(submission: PatchSubmission, limits: WeaveLimits) -> str | None:
-    """Say why a patch is refused before anything reads it, or nothing."""
+    """Return why a patch is refused before git reads it, or None."""
     if not submission.patch.strip():
         return "it is empty"
     if len(submission.patch) > limits.patch:
@@ -115,19 +115,19 @@ def _has_markers(patch: bytes) -> bool:
 
 
 def refused(submission: PatchSubmission, changes: Sequence[Change]) -> str | None:
-    """Say why these changes are refused, or nothing."""
+    """Return why these changes are refused, or None."""
     if not changes:
         return "it changes nothing"
     return next((why for change in changes if (why := _forbidden(change, submission))), None)
 
 
 def sensitive(changes: Iterable[Change]) -> tuple[str, ...]:
-    """Name the files that a human has to approve."""
+    """Return the files that a person has to approve."""
     return tuple(text(change.path) for change in changes if why_sensitive(text(change.path)))
 
 
 def why_sensitive(file: str) -> str | None:
-    """Say why a file has to be approved, or nothing."""
+    """Return why a file has to be approved, or None."""
     folded = "/".join(_folded(name) for name in file.split("/"))
     return next((why for glob, why in SENSITIVE.items() if matches(folded, [glob.casefold()])), None)
 

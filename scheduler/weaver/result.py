@@ -1,4 +1,4 @@
-"""What a weave gives: which patches landed, in which order, and why the others did not."""
+"""The result of a weave: which patches landed, in which order, and why the others did not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from .patch import PatchSubmission
 
-# How one side of a clash begins where it has no lines to show.
+# How one side of a conflict begins if it has no lines to show.
 GONE = "(no such file: deleted or moved)"
 BINARY = "(a binary file, "
 
@@ -24,15 +24,15 @@ class Landed:
 
 @dataclass(frozen=True)
 class ConflictHunk:
-    """One place where a patch and the branch want different things."""
+    """One conflict between a patch and the branch."""
 
     file: str
-    theirs: str  # what stands on the branch now
-    yours: str  # what the patch wanted there
-    landed_by: tuple[tuple[str, str, str], ...] = ()  # whose work stands there: persona, commit, key
-    line: int = 0  # where `theirs` begins on the branch; 0 where there is no such place
-    was: str = ""  # what both started from
-    apart: bool = False  # `git apply --3way` would not mark this place, but refuse the whole patch for it
+    theirs: str  # the version on the branch now
+    yours: str  # the patch's version
+    landed_by: tuple[tuple[str, str, str], ...] = ()  # who changed the branch there: persona, commit, key
+    line: int = 0  # where `theirs` begins on the branch; 0 if nowhere
+    was: str = ""  # the common base's version
+    apart: bool = False  # `git apply --3way` would not mark this conflict, but refuse the whole patch
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Conflicted:
 
 @dataclass(frozen=True)
 class Refused:
-    """A patch that is not taken, whatever the others are."""
+    """A patch that may not land, whatever the other patches are."""
 
     submission: PatchSubmission
     reason: str
@@ -63,7 +63,7 @@ class NeedsApproval:
 
 @dataclass(frozen=True)
 class Woven:
-    """All that came of a weave. Each commit of `landed` has the one before as its parent, the first one `start`."""
+    """The result of a weave. The parent of each commit in `landed` is the one before it, of the first one `start`."""
 
     start: str
     tip: str
@@ -71,7 +71,7 @@ class Woven:
     conflicted: tuple[Conflicted, ...] = ()
     refused: tuple[Refused, ...] = ()
     held: tuple[NeedsApproval, ...] = ()
-    conflicts: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # who stands in whose way, and in which files
+    conflicts: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # pairs of keys, and the files in which they conflict
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of a weave."""

@@ -1,4 +1,4 @@
-"""A commit's files as a value: what a patch changes makes another tree, without an index and without a process."""
+"""The files of a commit as a value: applying changes gives another tree, without an index or a process."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class Tree:
         return None if entry and entry.mode == _FOLDER else entry
 
     def fits(self, changes: Iterable[Change]) -> bool:
-        """Tell whether every file is as it was before these changes, and every new one has room."""
+        """Tell whether the changes apply: old files are unchanged, and no file is where a new one needs a folder."""
         return all(
             self._entry(path) == old and (old is not None or not any(self[above] for above in _above(path)))
             for path, old, _ in changes
         )
 
     def around(self, paths: Iterable[bytes]) -> dict[bytes, Entry]:
-        """Return the files that `git apply` would look at: these, those in their way, and their attributes."""
-        found: dict[bytes, Entry | None] = {}
+        """Return the files that `git apply` would read: these, files at the paths of their folders, and attributes."""
+        files: dict[bytes, Entry | None] = {}
         for path in paths:
-            found[path] = self[path]
+            files[path] = self[path]
             for above in _above(path):
                 attributes = above + b"/.gitattributes" if above else b".gitattributes"
-                found |= {above: self[above], attributes: self[attributes]}
+                files |= {above: self[above], attributes: self[attributes]}
             if path in self._folders:
-                found |= self._within(path)
-        return {path: entry for path, entry in found.items() if entry}
+                files |= self._within(path)
+        return {path: entry for path, entry in files.items() if entry}
 
     def _within(self, folder: bytes) -> dict[bytes, Entry]:
         inner = [place for place in self._folders if place == folder or place.startswith(folder + b"/")]
@@ -68,7 +68,7 @@ class Tree:
         return Tree(self._close(folders, fresh), folders, self.write)
 
     def _close(self, folders: Folders, fresh: set[bytes]) -> str:
-        """Write the fresh folders, the deepest first, so that each finds those in it written."""
+        """Write the fresh folders, the deepest first, because each contains the ids of those within it."""
         for path in sorted(fresh - {b""}, key=lambda path: -path.count(b"/")):
             parent, name = _split(path)
             if folders[path]:
@@ -86,7 +86,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Applied:
-    """An offer, and what it changes in the tree that it was made against."""
+    """A patch, and what it changes in its base."""
 
     submission: PatchSubmission
     base: Tree
@@ -94,12 +94,12 @@ class Applied:
 
     @cached_property
     def tree(self) -> str:
-        """The tree that the patch makes of its own base."""
+        """The tree of the patch applied to its own base."""
         return self.base.changed(self.changes).oid
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The paths it changes, as text that a log can hold."""
+        """The paths it changes, as text."""
         return tuple(text(change.path) for change in self.changes)
 
 
@@ -113,8 +113,8 @@ def read_tree(git: Git, commit: str, write: Write) -> Tree:
 
 
 def _line(line: bytes) -> tuple[bytes, bytes, Entry]:
-    told, _, path = line.partition(b"\t")
-    mode, _, oid = told.decode().split(" ")
+    entry, _, path = line.partition(b"\t")
+    mode, _, oid = entry.decode().split(" ")
     return *_split(path), Entry(mode.lstrip("0"), oid)
 
 
@@ -124,7 +124,7 @@ def _split(path: bytes) -> tuple[bytes, bytes]:
 
 
 def _above(path: bytes) -> Iterator[bytes]:
-    """Go through the folders that a path lies in, from the top."""
+    """Yield the folders that contain a path, from the top."""
     yield b""
     place = path.find(b"/")
     while place >= 0:

@@ -1,8 +1,8 @@
-"""The weaver: patches in, one line of commits out, and for each that could not land, why.
+"""The weaver: patches in, a line of commits out, and for each patch that could not land, why.
 
-Objects only: no ref, no index, no checkout, no log. The same offers onto the same tip give the same commits. Never
-fewer patches land than by first-come `git apply --3way` or first-come `git merge-tree`: where something failed, both
-are tried, and the best is taken.
+It writes objects only: no ref, no index, no checkout, no log. The same patches onto the same tip give the same commits.
+Never fewer patches land than by first-come `git apply --3way` or first-come `git merge-tree`: if a patch fails to land,
+both are tried, and the best result is taken.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ __all__ = [
 
 
 def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: WeaveLimits = WeaveLimits()) -> Woven:  # noqa: B008
-    """Weave offers, each with a key of its own, onto a commit. For a dry run, give a git with objects of its own.
+    """Weave patches onto the commit `tip`. Keys must be unique.
 
-    Raises GitError where `tip` is no commit of the repository.
+    For a dry run, pass a `git` with an object folder of its own (`Git.using`). Raises GitError if `tip` is not a commit
+    of the repository.
     """
     with quarantine(git, tip) as scratch:
         tree = read_tree(git, tip, scratch.write)
@@ -50,13 +51,13 @@ def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: We
         edges = tuple(
             (applied[a].submission.key, applied[b].submission.key, files) for (a, b), files in sorted(graph.items())
         )
-        scene = ConflictContext(scratch, tip, best, edges)
+        context = ConflictContext(scratch, tip, best, edges)
         scratch.release(tip, best.tip)
-        return Woven(tip, best.tip, tuple(best.landed), conflict(scene, left), tuple(refused), tuple(held), edges)
+        return Woven(tip, best.tip, tuple(best.landed), conflict(context, left), tuple(refused), tuple(held), edges)
 
 
 def _survey(branch: Branch, applied: Sequence[Applied]) -> tuple[dict[Pair, tuple[str, ...]], set[int]]:
-    """Find who stands in whose way once each is on the tip, and those in whose way the tip itself stands."""
+    """Return the pairs that conflict once each patch is on the tip, and the patches that conflict with the tip."""
     scratch, tree = branch.quarantine, branch.tree
     moved = [number for number, each in enumerate(applied) if not tree.fits(each.changes)]
     merges = dict(zip(moved, merged(scratch.git, [sides(tree, applied[number]) for number in moved]), strict=True))
@@ -68,24 +69,24 @@ def _survey(branch: Branch, applied: Sequence[Applied]) -> tuple[dict[Pair, tupl
         return write_commit(scratch.write, applied[number].submission, on_tip, [branch.tip])
 
     commits = {number: commit(number) for number in sorted({number for pair in pairs for number in pair})}
-    told = merged(scratch.git, [(commits[one], commits[other]) for one, other in pairs])
-    return {pair: merge.files for pair, merge in zip(pairs, told, strict=True) if merge.stages is not None}, late
+    tried = merged(scratch.git, [(commits[first], commits[second]) for first, second in pairs])
+    return {pair: merge.files for pair, merge in zip(pairs, tried, strict=True) if merge.stages is not None}, late
 
 
 def _best(start: Branch, order: Sequence[Applied]) -> Branch:
-    """Land in this order, and where something failed, first come first served too; keep what landed the most."""
+    """Land in this order, and if a patch fails, also first come, first served; keep the branch that landed the most."""
     best = start.fork()
     failed = sum(not best.land(each) for each in order)
     queue = sorted(order, key=lambda each: each.submission.seniority)
     for way in WAYS if failed else ():
-        other = _first_come(start.fork(), queue, way, failed)
-        if other and len(other.landed) > len(best.landed):
-            best, failed = other, len(order) - len(other.landed)
+        branch = _first_come(start.fork(), queue, way, failed)
+        if branch and len(branch.landed) > len(best.landed):
+            best, failed = branch, len(order) - len(branch.landed)
     return best
 
 
 def _first_come(branch: Branch, queue: Sequence[Applied], way: str, failed: int) -> Branch | None:
-    """Land one after the other, in one way, then the rest in any; None as soon as that can land no more than before."""
+    """Land the queue in one way, then the rest in any way; None as soon as that cannot land more than before."""
     rest: list[Applied] = []
     for each in queue:
         if not branch.land(each, (way,)):

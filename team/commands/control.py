@@ -1,51 +1,74 @@
-"""The commands of `scheduler` that look and steer: status, history, stop, pause, approve, land and the like."""
+"""The commands of `scheduler` that look and steer: status, history, report, stop, pause, approve, land and the like."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from . import scheduler_options as option
+from ...mail.units import counted
+from . import options as option
+from .printing import note, say
 
 app = typer.Typer()
 
 
-def _echo(lines: Any) -> None:
-    for text in lines:
-        typer.echo(text)
-
-
 @app.command()
 def status(as_json: option.Json = False) -> None:
-    """Say where things stand: who leads, the sprint, the runs that are open, what waits for whom."""
-    from ...mail import render as mail_render
-    from ...scheduler.sprint.status import status as read
+    """Show where the team stands: who leads, the sprint, its runs, and what waits for whom."""
+    from ...mail import render
     from .. import session
-    from ..show import sprint as render
+    from ..api import records
+    from ..show import sprint as show
 
-    context = session.context()
-    found = read(context, context.clock.now())
+    found = records.status(session.context())
     if as_json:
-        mail_render.document(found.document())
+        render.document(found.document())
     else:
-        _echo(render.status(found))
+        say(show.status(found))
 
 
 @app.command()
 def history(as_json: option.Json = False) -> None:
     """List the sprints, the newest last."""
-    from ...mail import render as mail_render
-    from ...scheduler.sprint.history import history as read
+    from ...mail import render
     from .. import session
-    from ..show import sprint as render
+    from ..api import records
+    from ..show import sprint as show
 
-    context = session.context()
-    found = read(context, context.clock.now())
+    sprints = records.history(session.context())
     if as_json:
-        mail_render.document(found.document())
+        render.document(sprints.document())
     else:
-        _echo(render.history(found))
+        say(show.history(sprints))
+
+
+@app.command()
+def report(
+    sprint: Annotated[int | None, typer.Argument(help="The sprint's number; by default the last.", min=1)] = None,
+    as_json: option.Json = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write report.md, report.json and the pictures (SVG and PNG) into this folder."),
+    ] = None,
+) -> None:
+    """Show a sprint in figures: ticks, conflicts, patches, time by persona, speed-up; with --out in pictures too."""
+    from ...mail import render
+    from .. import session
+    from ..api import records
+    from ..show import report as show
+
+    metrics = records.report(session.context(), sprint)
+    if as_json:
+        render.document(metrics.document())
+    else:
+        say(show.lines(metrics))
+    if out is not None:
+        written, trouble = show.write(metrics, out)
+        typer.echo(f"wrote {', '.join(map(str, written))}", err=True)
+        if trouble:
+            note("scheduler", trouble)
 
 
 @app.command()
@@ -53,71 +76,58 @@ def stop(
     run: Annotated[str, typer.Argument(help="A run: its id, the beginning of it, or its persona's name.")],
 ) -> None:
     """End one run; it is not tried again in this sprint, nor in its dispatch."""
-    from ...mail.commands import caller
-    from ...scheduler.sprint.control import by_people_only, stop_run
     from .. import session
+    from ..api import control
 
-    by_people_only("scheduler stop")
     context = session.context()
-    found = stop_run(context, run, caller.identity_or_human(None, context.mailbox.directory))
-    typer.echo(f"stopping {found.persona}, attempt {found.attempt} ({found.id})")
+    stopping = control.stop(context, run, session.sender(context)).run
+    typer.echo(f"stopping {stopping.persona}, attempt {stopping.attempt} ({stopping.id})")
 
 
 @app.command()
 def pause() -> None:
     """Start nothing more until `scheduler resume`; runs under way go on to their end."""
-    from ...mail.commands import caller
-    from ...scheduler.sprint.control import by_people_only
-    from ...scheduler.sprint.control import pause as start_nothing
     from .. import session
+    from ..api import control
 
-    by_people_only("scheduler pause")
     context = session.context()
-    start_nothing(context, caller.identity_or_human(None, context.mailbox.directory))
+    control.pause(context, session.sender(context))
     typer.echo("paused; scheduler resume goes on")
 
 
 @app.command()
 def resume() -> None:
     """Go on after `scheduler pause`."""
-    from ...mail.commands import caller
-    from ...scheduler.sprint.control import by_people_only
-    from ...scheduler.sprint.control import resume as go_on
     from .. import session
+    from ..api import control
 
-    by_people_only("scheduler resume")
     context = session.context()
-    go_on(context, caller.identity_or_human(None, context.mailbox.directory))
+    control.resume(context, session.sender(context))
     typer.echo("resumed")
 
 
 @app.command()
 def approve(run: Annotated[str, typer.Argument(help="The run whose patch is held, or its persona's name.")]) -> None:
     """Let a patch to sensitive files land with the next weave. Only a person may: a run is refused."""
-    from ...mail.commands import caller
-    from ...scheduler.sprint.control import approve_patch, by_people_only
     from .. import session
+    from ..api import control
 
-    by_people_only("scheduler approve")
     context = session.context()
-    patch = approve_patch(context, run, caller.identity_or_human(None, context.mailbox.directory))
+    patch = control.approve(context, run, session.sender(context)).patch
     typer.echo(f"approved: {patch.persona}'s patch to {', '.join(patch.files)}; the next tick of a sprint weaves it")
 
 
 @app.command()
-def land(number: Annotated[int, typer.Argument(help="The sprint's number; 0 is the last one.", min=0)] = 0) -> None:
+def land(
+    number: Annotated[int, typer.Argument(help="The sprint's number; 0 is the last one.", min=0)] = 0,
+) -> None:
     """Fast-forward the base branch to what a sprint has woven; refuse if the base has moved."""
-    from ...mail.units import counted
-    from ...scheduler.landing.base import fast_forward_base
-    from ...scheduler.sprint.control import by_people_only
     from .. import session
+    from ..api import control
 
-    by_people_only("scheduler land")
-    context = session.context()
-    state = context.state()
-    branch, commit, gained = fast_forward_base(context, state, number or state.number)
-    further = f"{counted(gained, 'commit')} further" if gained else "as it was before"
-    typer.echo(f"{branch} is at {commit[:12]} now, {further}")
+    landed = control.land(session.context(), number)
+    further = f"{counted(landed.gained, 'commit')} further" if landed.gained else "as it was before"
+    typer.echo(f"{landed.branch} is at {landed.commit[:12]} now, {further}")
 
 
 @app.command("install-cron")
@@ -126,7 +136,6 @@ def install_cron(
 ) -> None:
     """Print what starts sprints without you: a systemd unit, a crontab line, a GitHub Actions workflow."""
     from .. import session
-    from ..install import texts
+    from ..api import team
 
-    context = session.context()
-    _echo(texts(context.top, context.settings, form))
+    say(team.install_texts(session.context(), form).lines)

@@ -1,22 +1,56 @@
-"""The options that several commands of `team` share."""
+"""The options that several commands of `scheduler` and `team` share."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-File = Annotated[str | None, typer.Argument(help="tasks.json; without it, or with -, standard input.")]
-Workers = Annotated[int | None, typer.Option("--max-workers", "-w", min=1, max=1000, help="At most so many at once.")]
-Timeout = Annotated[str | None, typer.Option("--timeout", help="How long each task may take: seconds, or 30m.")]
-TraceDir = Annotated[str | None, typer.Option("--trace-dir", help="The folder for traces and index; ./traces.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say who would do what; start nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on a terminal, too.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
-Agent = Annotated[
-    str | None, typer.Option("--agent", help='Who plays every task: an agent of team.toml, or "scripted".')
+
+class Mode(StrEnum):
+    """How a sprint runs: as the settings say, all personas at once, or one after the other."""
+
+    auto = "auto"
+    parallel = "parallel"
+    sequential = "sequential"
+
+
+ModeOption = Annotated[Mode, typer.Option("--mode", help="Instead of what [sprint] parallel says.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress on standard error.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything and say what would be done, and why; start nothing.")
 ]
-Base = Annotated[str | None, typer.Option("--base", help="The branch or commit to start from.")]
-Id = Annotated[
-    str, typer.Argument(help="A correlation id, its beginning, or its last eight.", metavar="CORRELATION_ID")
+Base = Annotated[str | None, typer.Option("--base", help="The branch or commit to start from; by default [team] base.")]
+
+# Of sprints
+Set = Annotated[
+    list[str], typer.Option("--set", help="A setting for this call, as in --set sprint.max_parallel=4; repeatable.")
+]
+Replay = Annotated[
+    Path | None,
+    typer.Option("--replay", help="A folder of recorded patches, <persona>.patch, to use instead of agents."),
+]
+Repo = Annotated[Path | None, typer.Option("--repo", help="The repository to work on; by default the team's.")]
+
+# Of dispatches
+File = Annotated[str | None, typer.Argument(help="tasks.json; without it, or with -, standard input.")]
+MaxWorkers = Annotated[
+    int | None, typer.Option("--max-workers", "-w", min=1, max=1000, help="How many tasks may run at once.")
+]
+Timeout = Annotated[str | None, typer.Option("--timeout", help="How long each task may take: seconds, or 30m.")]
+TraceDir = Annotated[
+    str | None, typer.Option("--trace-dir", help="The folder for traces and their index; by default ./traces.")
+]
+DispatchJson = Annotated[bool, typer.Option("--json", help="Print JSON on a terminal, too.")]
+Agent = Annotated[
+    str | None, typer.Option("--agent", help='The agent that plays every task: one of team.toml, or "scripted".')
+]
+CorrelationId = Annotated[
+    str,
+    typer.Argument(
+        help="A correlation id, the beginning of it, or its last eight characters.", metavar="CORRELATION_ID"
+    ),
 ]

@@ -1,4 +1,4 @@
-"""The command of `team` that thinks a piece of work through before it runs."""
+"""The command of `team` that plans a piece of work before it runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...mail.errors import NoTeam, TeamMailError, UsageError
+from ...mail.errors import TeamMailError, UsageError
+from . import options as option
+from .printing import note, say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ...scheduler.planner.item import Roadmap
     from ...scheduler.planner.work_plan import WorkPlan
 
@@ -22,16 +22,16 @@ File = Annotated[
     str | None, typer.Argument(help="A roadmap (YAML, JSON) or a tasks.json; - or a pipe: standard input.")
 ]
 FromSprint = Annotated[
-    bool, typer.Option("--from-sprint", help="Foretell the next sprint from what past ones touched and took.")
+    bool, typer.Option("--from-sprint", help="Forecast the next sprint from what past ones changed and how long.")
 ]
 Workers = Annotated[
-    int | None, typer.Option("--workers", help="How many work at once; default the roadmap's.", min=1, max=1000)
+    int | None,
+    typer.Option("--workers", help="How many work at once; by default as the roadmap says.", min=1, max=1000),
 ]
 Most = Annotated[int, typer.Option("--most", help="Up to how many workers to compare.", min=1, max=64)]
-Done = Annotated[list[str], typer.Option("--done", help="A task that is done already; repeat it.")]
+Done = Annotated[list[str], typer.Option("--done", help="A task that is done already; repeatable.")]
 Tasks = Annotated[bool, typer.Option("--tasks", help="Print the tasks.json for team dispatch instead.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Markdown = Annotated[bool, typer.Option("--markdown", help="A page in Markdown instead.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print a page in Markdown instead.")]
 Svg = Annotated[Path | None, typer.Option("--svg", help="Draw the schedule into this file.")]
 Png = Annotated[Path | None, typer.Option("--png", help="Draw the schedule into this file.")]
 
@@ -46,52 +46,52 @@ def plan(
     most: Most = 8,
     done: Done = [],  # noqa: B006
     tasks: Tasks = False,
-    as_json: Json = False,
+    as_json: option.Json = False,
     as_markdown: Markdown = False,
     svg: Svg = None,
     png: Png = None,
 ) -> None:
-    """Plan work before it runs: what can be done at once, where tasks collide, who does what when, what that saves."""
+    """Plan work before it runs: what can be done at once, where tasks conflict, who does what when, what that saves."""
     from ...mail import render
     from ...scheduler.errors import InvalidTasks
-    from ..show import plan as told
+    from ..api import plans
+    from ..show import plan as show
 
     if sum((tasks, as_json, as_markdown)) > 1:
         raise UsageError("--tasks, --json and --markdown each print something else; choose one")
     try:
         data, roadmap = (b"", _forecast(file)) if from_sprint else _read(file)
-        found = _draw(roadmap, done, workers, most)
-        _paint(found, svg, png)
+        work = plans.plan(roadmap, done, workers, most)
+        _draw(work, svg, png)
         if tasks:
-            _hand_over(found, data)
+            _print_tasks(work, data)
         elif as_json:
-            render.document(found.document())
+            render.document(work.document())
         elif as_markdown:
             picture = svg or png
-            typer.echo(told.markdown(found, str(picture) if picture else None), nl=False)
+            typer.echo(show.markdown(work, str(picture) if picture else None), nl=False)
         else:
-            for text in told.lines(found):
-                typer.echo(text)
+            say(show.lines(work))
     except InvalidTasks as error:
         for problem in error.problems:
-            typer.echo(f"team: {render.clean(problem)}", err=True)
+            note("team", render.clean(problem))
         raise typer.Exit(error.exit_code) from None
 
 
 def _forecast(file: str | None) -> Roadmap:
-    from ...scheduler.planner.forecast import from_sprint
     from .. import session
+    from ..api import plans
 
     if file is not None:
         raise UsageError(f"--from-sprint reads the team's log, and {file} would be planned instead; give one of them")
-    context = session.context()
-    return from_sprint(context.state(), [member.id for member in context.members])
+    return plans.forecast(session.context())
 
 
 def _read(file: str | None) -> tuple[bytes, Roadmap]:
-    """Return what is to be planned, as it is written and as it is read."""
-    from ...scheduler.planner.roadmap_file import read_roadmap
+    """Return what is to be planned, as bytes and as a roadmap."""
     from ...scheduler.tasks.reader import read_limited
+    from ..api import plans
+    from ..home import home_if_any
 
     if file not in {None, "-"}:
         try:
@@ -103,33 +103,11 @@ def _read(file: str | None) -> tuple[bytes, Roadmap]:
         data = read_limited(sys.stdin.buffer)
     else:
         raise UsageError("plan what? Give a roadmap or a tasks.json, or --from-sprint")
-    return data, read_roadmap(data, _STDIN if file in {None, "-"} else str(file), _personas())
+    return data, plans.read_roadmap(data, _STDIN if file in {None, "-"} else str(file), home_if_any())
 
 
-def _personas() -> Sequence[str]:
-    """Name whoever can be given a task: the team's own personas, if there is a team, and the bundled ones."""
-    from ...mail.commands import caller
-    from ...personas.bundled import with_bundled
-    from ...personas.roster import Roster, read_roster
-
-    try:
-        own = read_roster(caller.home() / "personas")
-    except NoTeam:
-        own = Roster()
-    return [persona.id for persona in with_bundled(own).personas]
-
-
-def _draw(roadmap: Roadmap, done: Sequence[str], workers: int | None, most: int) -> WorkPlan:
-    from ...scheduler.planner.overlap import overlaps
-    from ...scheduler.planner.to_tasks import without
-    from ...scheduler.planner.work_plan import draw
-
-    left = without(roadmap, done)
-    return draw(left, overlaps(left), workers, most)
-
-
-def _paint(found: WorkPlan, svg: Path | None, png: Path | None) -> None:
-    """Draw the pictures asked for. Raises TeamMailError where nothing is there to draw them with."""
+def _draw(work: WorkPlan, svg: Path | None, png: Path | None) -> None:
+    """Draw the pictures asked for. Raises TeamMailError where the library that draws is missing."""
     if svg is None and png is None:
         return
     from ..show import chart
@@ -137,20 +115,20 @@ def _paint(found: WorkPlan, svg: Path | None, png: Path | None) -> None:
 
     if trouble := chart.trouble():
         raise TeamMailError(trouble)
-    spec = gantt(found)
+    spec = gantt(work)
     for file, paint in ((svg, chart.svg), (png, chart.png)):
         if file is not None:
             file.write_bytes(paint(spec))
             typer.echo(f"wrote {file}", err=True)
 
 
-def _hand_over(found: WorkPlan, data: bytes) -> None:
-    """Print the tasks that can be dispatched, and say on standard error what is for people."""
+def _print_tasks(work: WorkPlan, data: bytes) -> None:
+    """Print the tasks that can be dispatched, and on standard error what a person has to do."""
     from ...mail import render
-    from ...scheduler.planner.to_tasks import given_in, work_order
+    from ..api import plans
     from ..show.plan import left_out
 
-    order = work_order(found, given_in(data))
-    render.document(order.document)
-    for text in left_out(order):
-        typer.echo(f"team: {text}", err=True)
+    tasks = plans.tasks_of(work, data)
+    render.document(tasks.document())
+    for text in left_out(tasks.tasks):
+        note("team", text)

@@ -1,103 +1,95 @@
-"""The command of `team` that tells from the log what became of tasks."""
+"""The command of `team` that shows what the log has of a run or a task."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+import sys
+from typing import Annotated
 
 import typer
 
-from ...mail.errors import TeamMailError, UsageError
-
-if TYPE_CHECKING:
-    from ...scheduler.context import Context
-    from ...scheduler.state.dispatches import DispatchState
-    from ...scheduler.tasks.task import DispatchInput, Task
+from ...mail.errors import UsageError
+from .printing import say
 
 app = typer.Typer()
 
 
 @app.command()
 def trace(
-    task: Annotated[str | None, typer.Argument(help="A task's id.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A task's id, or a run's id or the beginning of it, from 4 characters on.")
+    ] = None,
+    whole_output: Annotated[
+        bool, typer.Option("--output", help="Print all that the run printed, and no more.")
+    ] = False,
+    patch: Annotated[bool, typer.Option("--patch", help="Print the run's patch, and no more.")] = False,
     index: Annotated[bool, typer.Option("--index", help="The dispatch's index: all its tasks.")] = False,
     dispatch_id: Annotated[
-        str | None, typer.Option("--dispatch", help="A correlation id; default the last dispatch that had the task.")
+        str | None, typer.Option("--dispatch", help="A correlation id; by default the last dispatch that has the task.")
     ] = None,
     trace_dir: Annotated[
         str | None, typer.Option("--trace-dir", help="Write all traces and the index into this folder, again.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The trace, or the index, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the trace, or the index, as JSON.")] = False,
 ) -> None:
-    """Tell from the log what a task was given, what its agent did, and what came of it."""
-    from ...mail import render
-    from ...scheduler.dispatch.output import index as index_of
-    from ...scheduler.dispatch.output import trace as trace_of
-    from ...scheduler.state.dispatches import read_dispatch
-    from ..dispatcher import given_to
+    """Show what a run or a task was given, what its agent did, and what came of it."""
+    if (name is None) == (not index and trace_dir is None):
+        raise UsageError("name a task or a run, or ask for --index, which lists the tasks of the last dispatch")
+    if sum((whole_output, patch, as_json)) > 1:
+        raise UsageError("--output, --patch and --json each print something else; choose one")
+    if name is None and (whole_output or patch):
+        raise UsageError("--output and --patch are for a run; name one")
+    if name is None:
+        _show_dispatch(dispatch_id, trace_dir, index=index, as_json=as_json)
+    elif whole_output or patch:
+        _print_bytes(name, patch=patch)
+    else:
+        _show(name, dispatch_id, as_json=as_json)
 
-    if (task is None) == (not index and trace_dir is None):
-        raise UsageError("name a task, or ask for --index; team trace --index lists the tasks of the last dispatch")
-    context = open_shop()
-    found = read_dispatch(context.mailbox, dispatch_id, task)
-    given = given_to(context, found)
+
+def _show(name: str, dispatch_id: str | None, *, as_json: bool) -> None:
+    from ...mail import render
+    from .. import session
+    from ..api import traces
+    from ..show import trace as show
+
+    context = session.reading_context()
+    found = traces.trace(context, name, dispatch_id)
+    if as_json:
+        render.document(found.document())
+    elif isinstance(found, traces.RunTrace):
+        say(show.run(found))
+    else:
+        say(show.task(found))
+
+
+def _show_dispatch(dispatch_id: str | None, trace_dir: str | None, *, index: bool, as_json: bool) -> None:
+    from ...mail import render
+    from .. import session
+    from ..api import traces
+    from ..show import trace as show
+
+    context = session.reading_context()
+    dispatch = traces.trace_index(context, dispatch_id)
     if trace_dir is not None:
-        _export(context, found, given, trace_dir)
+        typer.echo(f"wrote {traces.export(context, dispatch, trace_dir)}", err=True)
     if index and as_json:
-        render.document(index_of(found, given.tasks, given.config, lambda _: None))
+        render.document(dispatch.document())
     elif index:
-        _list(found, given)
-    elif task is not None and as_json:
-        render.document(trace_of(found, _task(found, given, task), context.mailbox.blobs))
-    elif task is not None:
-        from ..show.dispatch import traced
-
-        say(traced(found, _task(found, given, task), context.mailbox.blobs))
+        typer.echo(show.heading(dispatch))
+        render.table(show.COLUMNS, show.tasks(dispatch))
 
 
-def _task(found: DispatchState, given: DispatchInput, name: str) -> Task:
-    for task in given.tasks:
-        if task.task_id == name:
-            return task
-    raise UsageError(
-        f"dispatch {found.id} has no task {name!r}; team trace --index --dispatch {found.short} lists them"
-    )
+def _print_bytes(name: str, *, patch: bool) -> None:
+    """Print a run's output or patch as it is; to a terminal without what could control it."""
+    from ...mail.render import clean
+    from .. import session
+    from ..api import traces
 
-
-def _export(context: Context, found: DispatchState, given: DispatchInput, folder: str) -> None:
-    from ...scheduler.dispatch.traces import Traces
-
-    traces = Traces(folder, context.mailbox.blobs)
-    traces.prepare()
-    for task in given.tasks:
-        traces.write(found, task)
-    typer.echo(f"wrote {traces.write_index(found, given.tasks, given.config)}", err=True)
-    if traces.problems:
-        raise TeamMailError("; ".join(traces.problems))
-
-
-def _list(found: DispatchState, given: DispatchInput) -> None:
-    from ...mail import render
-    from ..show.dispatch import standing_of, state_of
-    from ..show.sprint import span
-
-    typer.echo(f"dispatch {found.id}, {found.started[:19]}Z, {span(found.seconds)}{state_of(found)}")
-    rows = [
-        (one.task_id, one.agent, standing_of(found, one.task_id), str(len(found.of(one.task_id))), one.description)
-        for one in given.tasks
-    ]
-    render.table(("task", "persona", "status", "attempts", "what"), rows)
-
-
-def open_shop() -> Context:
-    """Open the workshop of the team that is here, for looking. Raises NoTeam."""
-    from ...mail.commands import caller
-    from ..open import open_for_dispatch
-
-    return open_for_dispatch(caller.home())[0]
-
-
-def say(lines: Iterable[str]) -> None:
-    """Print lines."""
-    for text in lines:
-        typer.echo(text)
+    context = session.reading_context()
+    data = traces.patch_of(context, name) if patch else traces.output_of(context, name)
+    if sys.stdout.isatty():
+        typer.echo(clean(data.decode(errors="backslashreplace")), nl=not data.endswith(b"\n"))
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()

@@ -193,7 +193,7 @@ def _titles(sheet: _Sheet) -> Iterator[Spec]:
 
 
 def _starts(found: WorkPlan) -> Iterator[float]:
-    """Say when each phase starts: where the one before it ends, if there are walls."""
+    """Say when each phase starts: where the one before it ends, if there are phase barriers."""
     start = 0.0
     for phase in found.phases:
         yield start

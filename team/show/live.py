@@ -1,4 +1,4 @@
-"""A sprint or a dispatch as one watches it: a live table of its runs on a terminal, plain lines elsewhere."""
+"""A sprint or a dispatch while it goes on: a live table of its runs on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from typing import Any, NamedTuple, Self
 from ...mail.clock import Clock, SystemClock
 from ...mail.render import line
 from ...mail.units import counted
+from ...personas.kinds import OutcomeStatus
 from ...scheduler.landing.integrate import PatchesWoven
 from ...scheduler.progress import Progress
 from ...scheduler.runs.launch import Launch
 from ...scheduler.runs.progress import RunEnded, RunStarted
 from ...scheduler.sprint.plan import TickPlan, TickPlanned, Waiting
-from .sprint import integration, span
+from .sprint import integration
+from .tables import span
 
-_MARKS = {"ok": "done", "failed": "failed", "timeout": "timeout", "stopped": "stopped", "quota": "quota"}
 _COLOURS = {"done": "green", "failed": "red", "timeout": "red", "quota": "red", "running": "cyan", "waiting": "dim"}
-
-
-_FIRST = ("running", "waiting", "failed", "timeout", "quota")  # whom a terminal that is too low for all still shows
-_AROUND = 4  # lines of a terminal that the table leaves free
+_FIRST = ("running", "waiting", "failed", "timeout", "quota")  # are shown first where a terminal has too few lines
+_AROUND = 4  # lines of the terminal that the table leaves free
 
 
 class Row(NamedTuple):
-    """One persona of a batch, or one task, as it is shown; `started` is by the clock, `seconds` how long it took."""
+    """One persona of a batch, or one task. `started` is the clock's monotonic time, `seconds` how long it took."""
 
     name: str
     attempt: int
@@ -41,7 +40,7 @@ class Row(NamedTuple):
 
 
 class Show:
-    """Hears of plans, runs and weaves, and shows them on standard error. Use it as a context manager."""
+    """Shows progress on standard error. Use it as a context manager, and its `on_progress` as a listener."""
 
     def __init__(self, *, quiet: bool = False, clock: Clock | None = None) -> None:
         self._quiet = quiet
@@ -85,8 +84,9 @@ class Show:
 
     def _ended(self, run: RunEnded) -> None:
         launch, outcome = run.launch, run.outcome
-        detail = outcome.detail if outcome.status != "ok" else f"{counted(run.files, 'file')} changed"
-        status = _MARKS.get(outcome.status, outcome.status)
+        ok = outcome.status == OutcomeStatus.OK
+        detail = f"{counted(run.files, 'file')} changed" if ok else outcome.detail
+        status = "done" if ok else str(outcome.status)
         with self._turn:
             self._rows[launch.name] = Row(launch.name, launch.attempt, status, detail, seconds=outcome.seconds)
         if not self._live:
@@ -99,10 +99,10 @@ class Show:
         if plan.launches:
             lines.append(title)
         self._say(lines)
-        self.waiting(Row(one.persona, one.attempt, detail=one.why) for one in plan.launches)
+        self.waiting(Row(launch.persona, launch.attempt, detail=launch.why) for launch in plan.launches)
 
     def note(self, text: str) -> None:
-        """Say something beside the table, or above it."""
+        """Print a line, above the table if there is one."""
         if not self._live:
             self._say([text])
         elif not self._quiet:
@@ -110,7 +110,7 @@ class Show:
                 self._live.console.print(line(text), markup=False, highlight=False)
 
     def waiting(self, rows: Iterable[Row]) -> None:
-        """Show what is about to be run, each under the name by which its run will be told of."""
+        """Show what is about to run, each row by the name that its progress will bear."""
         with self._turn:
             self._rows = {row.name: row for row in rows}
         if self._rows and not self._quiet and sys.stderr and sys.stderr.isatty():
@@ -140,14 +140,14 @@ class Show:
             self._live = None
 
     def table(self) -> Any:
-        """Return the table of the batch as of now, for Rich to draw: who, attempt, status, time, what came of it."""
+        """Return the table as of now, for Rich to draw: name, attempt, status, time, detail."""
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, show_header=False, expand=True)
         for _ in range(4):
             table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)  # what is too long gives way, not the names
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)  # a long detail is cut, not the names
         with self._turn:
             rows = [*self._rows.values()]
         for row in _fitting(rows, shutil.get_terminal_size().lines - _AROUND):
@@ -166,7 +166,7 @@ class Show:
 
 @contextmanager
 def _unwatched() -> Generator[None]:
-    """Go on where standard error takes nothing any more, and let it swallow the rest, also at exit."""
+    """Go on where standard error cannot be written any more, and discard the rest, also at exit."""
     try:
         yield
     except (OSError, ValueError):
@@ -175,7 +175,7 @@ def _unwatched() -> Generator[None]:
 
 
 def _fitting(rows: Sequence[Row], most: int) -> Sequence[Row]:
-    """Choose the rows that there is room for: what runs, what waits, what failed, then what is done."""
+    """Choose the rows that there is room for: first what runs, waits, or failed, then what is done."""
     if len(rows) <= most:
         return rows
     return sorted(rows, key=lambda row: _FIRST.index(row.status) if row.status in _FIRST else len(_FIRST))[

@@ -14,7 +14,7 @@ from ...scheduler.planner.schedule import Slot, same
 from ...scheduler.planner.to_tasks import DispatchTasks
 from ...scheduler.planner.work import named, span
 from ...scheduler.planner.work_plan import PhasePlan, WorkPlan
-from .sprint import columns
+from .tables import and_more, cell, columns, markdown_table
 
 _BAR = 40  # letters of a bar as long as the whole plan
 _FILES = 3
@@ -37,7 +37,7 @@ def lines(found: WorkPlan) -> Iterator[str]:
         yield ""
         if section.title:
             yield f"{section.title}:"
-        yield from columns([[*map(line, row)] for row in section.rows])
+        yield from columns(section.rows)
         if section.note:
             yield f"  {section.note}"
 
@@ -53,13 +53,13 @@ def heading(found: WorkPlan) -> str:
 
 def markdown(found: WorkPlan, picture: str | None = None) -> str:
     """Write a blueprint as a page; `picture` is the name of its chart, if one lies beside it."""
-    parts = [f"# {_cell(found.roadmap.title or 'Plan')}", f"{_cell(heading(found))}."]
+    parts = [f"# {cell(found.roadmap.title or 'Plan')}", f"{cell(heading(found))}."]
     for section in _sections(found, drawn=False):
         if section.title:
             parts.append(f"## {section.title[0].upper()}{section.title[1:]}")
-        parts.append(_table(section.rows if section.title else [("", ""), *section.rows]))
+        parts.append(markdown_table(section.rows if section.title else [("", ""), *section.rows]))
         if section.note:
-            parts.append(f"{_cell(section.note)}.")
+            parts.append(f"{cell(section.note)}.")
         if not section.title and picture:
             parts.append(f"![Schedule]({picture})")
     return "\n\n".join(parts) + "\n"
@@ -114,8 +114,8 @@ def figures(found: WorkPlan) -> Iterator[tuple[str, str]]:
     yield f"on {counted(found.workers, 'worker')}", f"{span(found.parallel)}{saved}; the number is {found.chosen}"
     if not same(found.ordered, found.parallel):
         yield "", f"{span(found.ordered)} with conflicting tasks in order, as --tasks has them"
-    if found.unwalled is not None and not same(found.unwalled, found.parallel):
-        yield "", f"{span(found.unwalled)} if no phase waited for the one before it"
+    if found.without_barriers is not None and not same(found.without_barriers, found.parallel):
+        yield "", f"{span(found.without_barriers)} if no phase waited for the one before it"
     if found.by_hand:
         yield "by hand", f"{span(found.by_hand)}, which is not counted"
     if found.critical_path:
@@ -154,8 +154,8 @@ def _phase(phase: PhasePlan) -> tuple[str, ...]:
 def _conflicts(found: WorkPlan) -> Section:
     dearest = sorted(found.conflicts, key=lambda one: (one.resolution == ORDER, -one.cost))[:_CONFLICTS]
     rows = [(f"{one.one}, {one.other}", named(one.files, _FILES), one.resolution, one.why) for one in dearest]
-    more = len(found.conflicts) - len(rows)
-    note = f"and {counted(more, 'more pair')}, which --json tells" if more else ""
+    more = and_more(len(found.conflicts) - len(rows), "pair")
+    note = f"{more}, which --json tells" if more else ""
     return Section("conflicts", [("tasks", "files", "resolve", "how"), *rows], note)
 
 
@@ -189,16 +189,3 @@ def _workers(found: WorkPlan) -> Sequence[Sequence[str]]:
         notes += ["more do not help"] if step.workers == found.enough and found.final else []
         rows.append((str(step.workers), span(step.seconds), f"{saved:.0%}", ", ".join(notes)))
     return [("workers", "time", "saved", ""), *rows]
-
-
-# -- Markdown
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
-    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
-
-
-def _cell(text: str) -> str:
-    """Show text as it is: no mark of Markdown's or HTML's in it means anything."""
-    return "".join(f"\\{sign}" if sign in "\\`*_[]<>|#!&~" else sign for sign in line(text))

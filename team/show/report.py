@@ -8,9 +8,10 @@ from pathlib import Path
 from statistics import fmean
 
 from ...mail.render import line
+from ...mail.units import counted
 from ...scheduler.state.metrics import CONFLICTED, LANDED, Metrics
 from . import chart
-from .sprint import columns, span
+from .tables import cell, columns, markdown_table, patches, span
 
 _SHORT = 12
 _FATES = ("conflicted", "rejected", "refused", "held", "dropped", "pending")
@@ -23,25 +24,21 @@ def lines(found: Metrics) -> Iterator[str]:
     """Tell a sprint's figures to a terminal or a pipe."""
     yield heading(found)
     yield ""
-    yield from _columns([*figures(found)])
+    yield from columns([*figures(found)])
     if found.landing_order:
         yield ""
         yield "landing order:"
-        yield from _columns(_landing(found))
+        yield from columns(_landing(found))
     if found.personas:
         yield ""
         yield "time by persona:"
-        yield from _columns(_shares(found))
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    return columns([[*map(line, row)] for row in rows])
+        yield from columns(_shares(found))
 
 
 def heading(found: Metrics) -> str:
     """Say in one line what came of the sprint."""
     outcome = {"converged": "converged", None: "is still open"}.get(found.outcome, f"ended: {found.outcome}")
-    return f"sprint {found.sprint} {outcome} after {_many(found.ticks, 'tick')}, {found.mode} ({line(found.rule)})"
+    return f"sprint {found.sprint} {outcome} after {counted(found.ticks, 'tick')}, {found.mode} ({line(found.rule)})"
 
 
 def figures(found: Metrics) -> Iterator[tuple[str, str]]:
@@ -51,7 +48,7 @@ def figures(found: Metrics) -> Iterator[tuple[str, str]]:
     yield "patches", f"{found.offered} offered" + _listed(fates)
     if found.conflict_rate is not None:
         clashed = found.patches.get(CONFLICTED, 0)
-        yield "conflict rate", f"{found.conflict_rate:.0%} ({clashed} of {_many(found.offered, 'patch', 'patches')})"
+        yield "conflict rate", f"{found.conflict_rate:.0%} ({clashed} of {patches(found.offered)})"
     if found.resolutions:
         yield "resolved", _resolved(found)
     if found.unresolved:
@@ -64,7 +61,7 @@ def figures(found: Metrics) -> Iterator[tuple[str, str]]:
 
 
 def _resolved(found: Metrics) -> str:
-    told = f"{len(found.resolved)} of {_many(len(found.resolutions), 'conflict')}"
+    told = f"{len(found.resolved)} of {counted(len(found.resolutions), 'conflict')}"
     if not found.resolved:
         return told
     return f"{told}, in {fmean(found.resolved):.1f} ticks on average, {max(found.resolved)} at most"
@@ -72,7 +69,7 @@ def _resolved(found: Metrics) -> str:
 
 def _unknown(found: Metrics) -> str:
     lost = found.runs.get("lost", 0)
-    return f"; of {_many(lost, 'lost run')} nobody knows how long it worked" if lost else ""
+    return f"; of {counted(lost, 'lost run')} nobody knows how long it worked" if lost else ""
 
 
 def _speedup(found: Metrics) -> Iterator[tuple[str, str]]:
@@ -80,7 +77,7 @@ def _speedup(found: Metrics) -> Iterator[tuple[str, str]]:
     if (estimate := found.estimated_speedup) is not None:
         yield "speed-up", f"{estimate:.1f} times over sequential, estimated: busy time / wall time"
     if measured := found.measured:
-        took = f"{_many(measured.ticks, 'tick')} and {span(measured.seconds)}"
+        took = f"{counted(measured.ticks, 'tick')} and {span(measured.seconds)}"
         yield "", f"{measured.ratio:.1f} times, measured: sprint {measured.sprint} took {took} in sequence"
 
 
@@ -104,40 +101,26 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ": " + ", ".join(f"{count} {line(name)}" for name, count in counts.items()) if counts else ""
 
 
-def _many(count: int, one: str, several: str | None = None) -> str:
-    return f"{count} {one if count == 1 else several or one + 's'}"
-
-
 # -- Markdown
 
 
 def markdown(found: Metrics, pictures: Sequence[str] = ()) -> str:
     """Write the report as a page; `pictures` are the names, without ending, of those that lie beside it."""
-    told = _cell(heading(found))
-    parts = [f"# Sprint {found.sprint}", f"{told[0].upper()}{told[1:]}.", _table([("", ""), *figures(found)])]
+    told = cell(heading(found))
+    parts = [f"# Sprint {found.sprint}", f"{told[0].upper()}{told[1:]}.", markdown_table([("", ""), *figures(found)])]
     parts += [f"![{name}]({name}.svg)" for name in pictures]
     if found.landing_order:
-        parts += ["## Landing order", _table(_landing(found))]
+        parts += ["## Landing order", markdown_table(_landing(found))]
     if found.links:
-        parts += ["## In each other's way", _table([("", "", "files"), *_links(found)])]
+        parts += ["## In each other's way", markdown_table([("", "", "files"), *_links(found)])]
     if found.personas:
-        parts += ["## Time by persona", _table(_shares(found))]
+        parts += ["## Time by persona", markdown_table(_shares(found))]
     return "\n\n".join(parts) + "\n"
 
 
 def _links(found: Metrics) -> Iterator[tuple[str, ...]]:
     names = {node.run: f"{node.persona} ({node.status})" for node in found.nodes}
     return ((names[link.one], names[link.other], ", ".join(link.files)) for link in found.links)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
-    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
-
-
-def _cell(text: str) -> str:
-    """Show text as it is: no mark of Markdown's or HTML's in it means anything."""
-    return "".join(f"\\{sign}" if sign in "\\`*_[]<>|#!&" else sign for sign in line(text))
 
 
 # -- a folder

@@ -1,11 +1,12 @@
-"""How sprints look: the dry run, what was woven, status and history, as plain lines for a terminal or a pipe."""
+"""How sprints look: the dry run, a weave, a result, status and history, as plain lines for a terminal or a pipe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ...mail.render import line
 from ...mail.units import counted
+from ...scheduler.kinds import SprintOutcome
 from ...scheduler.landing.integrate import Integration
 from ...scheduler.runs.launch import Launch
 from ...scheduler.sprint.history import History
@@ -13,26 +14,28 @@ from ...scheduler.sprint.plan import TickPlan
 from ...scheduler.sprint.preview import Preview
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.summary import Summary
+from .tables import columns, listed, patches, span
 from .weave import lines as woven_lines
 
-_SHORT = 12
+_SHORT = 12  # characters of a commit's id
+_RUN = 8  # characters of a run's id
 _WIDE = 90
-_MINUTE = 60
+_NO_SPRINT = "no sprint yet; scheduler sprint starts one"
 
 
-def preview(found: Preview) -> Iterator[str]:
-    """Say what the next tick would do, and why."""
-    plan = found.plan
-    for trouble in found.troubles:
+def preview(tick: Preview) -> Iterator[str]:
+    """Show what the next tick would do, and why."""
+    plan = tick.plan
+    for trouble in tick.troubles:
         yield f"cannot start: {line(trouble)}"
     if plan.idle:
         yield f"idle: {plan.idle}"
     else:
-        yield from _heading(found)
+        yield from _heading(tick)
         yield from _lost(plan)
-        if found.woven:
+        if tick.woven:
             yield ""
-            yield from woven_lines(found.woven)
+            yield from woven_lines(tick.woven)
         yield from _launches(plan)
         yield from _endings(plan)
     yield from _skips(plan)
@@ -42,12 +45,12 @@ def preview(found: Preview) -> Iterator[str]:
     yield "nothing was written"
 
 
-def _heading(found: Preview) -> Iterator[str]:
-    plan = found.plan
+def _heading(tick: Preview) -> Iterator[str]:
+    plan = tick.plan
     starts = f", which it starts ({plan.opening.reason})" if plan.opening else ""
     yield f"next: tick {plan.tick} of sprint {plan.sprint}{starts}"
     yield f"mode: {plan.mode} ({plan.rule})"
-    yield f"base: {found.base[:_SHORT]}, lands on {found.branch}"
+    yield f"base: {tick.base[:_SHORT]}, lands on {tick.branch}"
 
 
 def _lost(plan: TickPlan) -> Iterator[str]:
@@ -61,13 +64,14 @@ def _launches(plan: TickPlan) -> Iterator[str]:
     later = ", as things stand before the weave" if plan.weave else ""
     yield ""
     yield f"launch {len(plan.launches)}{later}:"
-    rows = [_launch(one) for one in plan.launches]
+    rows = [_launch(launch) for launch in plan.launches]
     yield from columns([("persona", "agent", "attempt", "unread", "estimate", "why"), *rows])
 
 
-def _launch(one: Launch) -> tuple[str, ...]:
-    estimate = span(one.estimate) if one.estimate is not None else "-"
-    return one.persona, one.agent, str(one.attempt), str(len(one.mail)), estimate, f"{one.reason}: {one.why}"
+def _launch(launch: Launch) -> tuple[str, ...]:
+    estimate = span(launch.estimate) if launch.estimate is not None else "-"
+    why = f"{launch.reason}: {launch.why}"
+    return launch.persona, launch.agent, str(launch.attempt), str(len(launch.mail)), estimate, why
 
 
 def _endings(plan: TickPlan) -> Iterator[str]:
@@ -76,7 +80,8 @@ def _endings(plan: TickPlan) -> Iterator[str]:
     if plan.wait_until:
         yield f"wait: next try at {plan.wait_until:%H:%M:%S}Z"
     if plan.finish:
-        yield f"end: the sprint has {'converged' if plan.finish == 'converged' else 'ended: ' + plan.finish}"
+        converged = plan.finish == SprintOutcome.CONVERGED
+        yield f"end: the sprint has {'converged' if converged else 'ended: ' + plan.finish}"
 
 
 def _skips(plan: TickPlan) -> Iterator[str]:
@@ -89,104 +94,90 @@ def _skips(plan: TickPlan) -> Iterator[str]:
         yield from columns([(", ".join(names), why) for why, names in by_reason.items()])
 
 
-def integration(found: Integration) -> Iterator[str]:
-    """Say what became of the patches of a tick, one line each."""
-    for one in found.woven.landed:
-        yield f"  landed    {one.submission.persona} ({one.how}) {one.commit[:_SHORT]} {_files(one.files)}"
-    for one in found.woven.conflicted:
-        files = sorted({hunk.file for hunk in one.hunks})
-        yield f"  conflict  {one.submission.persona} in {_files(files)}; mailed"
-    for one in found.woven.refused:
-        yield f"  refused   {one.submission.persona}: {line(one.reason)[:_WIDE]}"
-    for one in found.woven.held:
-        approve = f"scheduler approve {one.submission.key[:8]}"
-        yield f"  held      {one.submission.persona}: {_files(one.files)} waits for {approve}"
-    for submission, verdict in found.rejected:
-        yield f"  rejected  {submission.persona} by gate {verdict.gate}; mailed"
-    for verdict in found.red_before:
-        yield f"  note      gate {verdict.gate} was red before this weave; nobody is blamed"
+def integration(done: Integration) -> Iterator[str]:
+    """Say what became of each patch of a tick."""
+    woven = done.woven
+    for patch in woven.landed:
+        yield f"  landed    {patch.submission.persona} ({patch.how}) {patch.commit[:_SHORT]} {listed(patch.files)}"
+    for patch in woven.conflicted:
+        files = sorted({hunk.file for hunk in patch.hunks})
+        yield f"  conflict  {patch.submission.persona} in {listed(files)}; mailed"
+    for patch in woven.refused:
+        yield f"  refused   {patch.submission.persona}: {line(patch.reason)[:_WIDE]}"
+    for patch in woven.held:
+        approve = f"scheduler approve {patch.submission.key[:8]}"
+        yield f"  held      {patch.submission.persona}: {listed(patch.files)} waits for {approve}"
+    for submission, result in done.rejected:
+        yield f"  rejected  {submission.persona} by gate {result.gate}; mailed"
+    for result in done.red_before:
+        yield f"  note      gate {result.gate} was red before this weave; nobody is blamed"
 
 
-def summary(found: Summary) -> Iterator[str]:
-    """Say how a sprint ended and what to do next."""
-    ended = "converged" if found.converged else f"did not converge ({found.outcome or 'still open'})"
-    ticks, runs = counted(found.ticks, "tick"), counted(found.runs, "run")
-    yield f"sprint {found.sprint} {ended}: {ticks}, {runs}, {span(found.seconds)}, {found.mode}"
-    landed = f"{_patches(found.patches)} landed on {found.branch}" if found.landed else "nothing landed"
-    yield f"  {landed}; {counted(found.conflicts, 'conflict')} met"
-    if found.set_aside:
-        yield f"  set aside: {', '.join(found.set_aside)} (see the mail to the human)"
-    if found.outcome == "broken":
-        yield "  every run failed, retries too: look at the agent's command; the mail to the human has its words"
-    if found.held:
-        yield f"  held: {', '.join(found.held)} (scheduler approve NAME lets a patch land)"
-    if found.converged and found.runs and not (found.landed or found.set_aside or found.held):
-        yield "  no run changed a file; what they said is in .team/runs/*/output.log"
-    if found.landed:
-        yield f"  look: git log {found.branch}    take it: scheduler land {found.sprint}"
+def summary(sprint: Summary) -> Iterator[str]:
+    """Show how a sprint ended and what to do next."""
+    ended = "converged" if sprint.converged else f"did not converge ({sprint.outcome or 'still open'})"
+    ticks, runs = counted(sprint.ticks, "tick"), counted(sprint.runs, "run")
+    yield f"sprint {sprint.sprint} {ended}: {ticks}, {runs}, {span(sprint.seconds)}, {sprint.mode}"
+    landed = f"{patches(sprint.patches)} landed on {sprint.branch}" if sprint.landed else "nothing landed"
+    yield f"  {landed}; {counted(sprint.conflicts, 'conflict')} met"
+    if sprint.set_aside:
+        yield f"  set aside: {', '.join(sprint.set_aside)} (see the mail to the human)"
+    if sprint.outcome == SprintOutcome.BROKEN:
+        yield "  every run failed, retries too: look at the agent's command; the mail to the human quotes its output"
+    if sprint.held:
+        yield f"  held: {', '.join(sprint.held)} (scheduler approve NAME lets a patch land)"
+    if sprint.converged and sprint.runs and not (sprint.landed or sprint.set_aside or sprint.held):
+        yield "  no run changed a file; scheduler status lists the runs, team trace RUN shows what one printed"
+    if sprint.landed:
+        yield f"  look: git log {sprint.branch}    take it: scheduler land {sprint.sprint}"
 
 
-def status(found: Status) -> Iterator[str]:
-    """Say where things stand: who leads, the sprint, runs that are open, what waits."""
-    leader = f"process {found.leader} leads" if found.leader else "nobody leads now"
-    yield f"scheduler: {leader}" + (f"; {found.paused}" if found.paused else "")
-    if not found.sprint:
-        yield "no sprint yet; scheduler sprint starts one"
+def status(team: Status) -> Iterator[str]:
+    """Show where a team stands: who leads, the last sprint, its runs, what waits."""
+    leader = f"process {team.leader} leads" if team.leader else "nobody leads now"
+    yield f"scheduler: {leader}" + (f"; {team.paused}" if team.paused else "")
+    if not team.sprint:
+        yield _NO_SPRINT
         return
-    yield _sprint(found.sprint)
+    yield _sprint(team.sprint)
     rows = [
-        (each.run.persona, str(each.run.attempt), each.run.status, each.since, each.run.detail) for each in found.runs
+        (
+            pulse.run.persona,
+            str(pulse.run.attempt),
+            pulse.run.id[:_RUN],
+            pulse.run.status,
+            pulse.since,
+            pulse.run.detail,
+        )
+        for pulse in team.runs
     ]
     if rows:
-        yield from columns([("persona", "attempt", "status", "since", ""), *rows])
-    for persona, why in found.set_aside.items():
+        yield from columns([("persona", "attempt", "run", "status", "since", ""), *rows])
+    for persona, why in team.set_aside.items():
         yield f"set aside: {persona}, {why}"
-    for patch in found.pending:
-        yield f"waits for the weaver: {patch.persona}'s patch to {_files(patch.files)}"
-    for patch in found.held:
-        yield f"held: {patch.persona}'s patch to {_files(patch.files)}; scheduler approve {patch.run[:8]} lets it land"
-    for persona, count in sorted(found.unread.items()):
+    for patch in team.pending:
+        yield f"waits for the weaver: {patch.persona}'s patch to {listed(patch.files)}"
+    for patch in team.held:
+        approve = f"scheduler approve {patch.run[:_RUN]}"
+        yield f"held: {patch.persona}'s patch to {listed(patch.files)}; {approve} lets it land"
+    for persona, count in sorted(team.unread.items()):
         yield f"unread: {persona} has {count}"
 
 
-def history(found: History) -> Iterator[str]:
+def history(team: History) -> Iterator[str]:
     """List the sprints, the newest last."""
     rows = [("sprint", "started", "mode", "ticks", "runs", "landed", "conflicts", "outcome")]
     rows += [
         (
-            str(each.sprint), f"{each.started[:16]}Z", each.mode, str(each.ticks), str(each.runs),
-            str(each.patches), str(each.conflicts), each.outcome or "open",
+            str(sprint.sprint), f"{sprint.started[:16]}Z", sprint.mode, str(sprint.ticks), str(sprint.runs),
+            str(sprint.patches), str(sprint.conflicts), sprint.outcome or "open",
         )
-        for each in found.sprints
+        for sprint in team.sprints
     ]  # fmt: skip
-    yield from columns(rows) if found.sprints else ["no sprint yet; scheduler sprint starts one"]
+    yield from columns(rows) if team.sprints else [_NO_SPRINT]
 
 
-def _sprint(found: Summary) -> str:
-    how, ticks = found.outcome or "open", counted(found.ticks, "tick")
-    return f"sprint {found.sprint}: {how}, {found.mode}, {ticks}, {found.patches} landed on {found.branch}"
-
-
-def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Align rows; the last column is as long as it likes."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        yield ("  " + "  ".join([*cells, line(row[-1])])).rstrip()
-
-
-def span(seconds: float) -> str:
-    """Write a length of time for people."""
-    if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), _MINUTE)
-    return f"{minutes} min {rest} s" if minutes < _MINUTE else f"{minutes // _MINUTE} h {minutes % _MINUTE} min"
-
-
-def _patches(number: int) -> str:
-    return f"{number} patch{'' if number == 1 else 'es'}"
-
-
-def _files(files: Sequence[str]) -> str:
-    more = f" and {len(files) - 3} more" if len(files) > 3 else ""  # noqa: PLR2004
-    return line(", ".join(files[:3])) + more
+def _sprint(sprint: Summary) -> str:
+    outcome, ticks = sprint.outcome or "open", counted(sprint.ticks, "tick")
+    landed = f"{sprint.patches} landed on {sprint.branch}"
+    return f"sprint {sprint.sprint}: {outcome}, {sprint.mode}, {ticks}, {landed}"

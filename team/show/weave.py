@@ -1,55 +1,52 @@
-"""A weave for people and programs: the landing order, who stood in whose way, and what became of the others."""
+"""How a weave looks: the landing order, which patches conflict, and what became of those that did not land."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ...mail.render import line
 from ...scheduler.weaver.patch import PatchSubmission
 from ...scheduler.weaver.result import Woven
+from .tables import listed
 
 _SHORT = 12
-_MOST = 3  # files named in one line
 
 
 def lines(woven: Woven) -> Iterator[str]:
-    """Write a weave: the landing order first, then who stood in whose way, then what did not land and why."""
+    """Show a weave: the landing order, then what did not land and why, then which patches conflict."""
     count = sum(map(len, (woven.landed, woven.conflicted, woven.refused, woven.held)))
     yield f"weave of {count} patches onto {woven.start[:_SHORT]}: {len(woven.landed)} land"
-    for place, one in enumerate(woven.landed, 1):
-        yield f"  {place:3} {line(_name(one.submission))}  {one.commit[:_SHORT]}  {one.how}  {_files(one.files)}"
-    for one in woven.conflicted:
-        yield f"  conflict {line(_name(one.submission))}: {_files(sorted({hunk.file for hunk in one.hunks}))}"
-    for one in woven.refused:
-        yield f"  refused  {line(_name(one.submission))}: {line(one.reason)}"
-    for one in woven.held:
-        yield f"  held     {line(_name(one.submission))}: {_files(one.files)} needs approval"
+    for place, patch in enumerate(woven.landed, 1):
+        yield (
+            f"  {place:3} {line(_name(patch.submission))}  {patch.commit[:_SHORT]}  {patch.how}  {listed(patch.files)}"
+        )
+    for patch in woven.conflicted:
+        yield f"  conflict {line(_name(patch.submission))}: {listed(sorted({hunk.file for hunk in patch.hunks}))}"
+    for patch in woven.refused:
+        yield f"  refused  {line(_name(patch.submission))}: {line(patch.reason)}"
+    for patch in woven.held:
+        yield f"  held     {line(_name(patch.submission))}: {listed(patch.files)} needs approval"
     if woven.conflicts:
         yield "in each other's way:"
-    for key, others in _ways(woven):
+    for key, others in _conflicts(woven):
         yield f"  {line(key)} - {line(', '.join(others))}"
 
 
-def _ways(woven: Woven) -> list[tuple[str, list[str]]]:
-    """Group the conflict graph by the one in most others' way; each pair is told once."""
-    ways: dict[str, set[str]] = {}
-    for one, other, _ in woven.conflicts:
-        ways.setdefault(one, set()).add(other)
-        ways.setdefault(other, set()).add(one)
-    told: list[tuple[str, list[str]]] = []
-    while any(ways.values()):
-        most = max(sorted(ways), key=lambda key: len(ways[key]))
-        told.append((most, sorted(ways.pop(most))))
-        for others in ways.values():
-            others.discard(most)
-    return told
+def _conflicts(woven: Woven) -> list[tuple[str, list[str]]]:
+    """Group the pairs of the conflict graph by the patch with most conflicts; each pair is there once."""
+    neighbours: dict[str, set[str]] = {}
+    for left, right, _ in woven.conflicts:
+        neighbours.setdefault(left, set()).add(right)
+        neighbours.setdefault(right, set()).add(left)
+    groups: list[tuple[str, list[str]]] = []
+    while any(neighbours.values()):
+        most = max(sorted(neighbours), key=lambda key: len(neighbours[key]))
+        groups.append((most, sorted(neighbours.pop(most))))
+        for keys in neighbours.values():
+            keys.discard(most)
+    return groups
 
 
 def _name(submission: PatchSubmission) -> str:
     known = submission.key.removesuffix(".patch") == submission.persona
     return submission.persona if known else f"{submission.persona} ({submission.key[:_SHORT]})"
-
-
-def _files(files: Sequence[str]) -> str:
-    more = f" and {len(files) - _MOST} more" if len(files) > _MOST else ""
-    return line(", ".join(files[:_MOST])) + more

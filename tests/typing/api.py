@@ -6,7 +6,6 @@ from typing import Any, assert_type
 
 from team_mail import (
     Agent,
-    BatchRunner,
     Blobs,
     Clock,
     CommandAgent,
@@ -25,16 +24,12 @@ from team_mail import (
     MemoryLog,
     Message,
     ParallelDispatcher,
-    Receipt,
+    Progress,
     ReplayAgent,
     ScriptedAgent,
-    StartRequest,
-    Summary,
-    SystemClock,
+    SprintResult,
     Task,
     TaskBuilder,
-    Ticker,
-    TickPlan,
     detect_circular_dependencies,
     get_inbox,
     open_team,
@@ -43,7 +38,7 @@ from team_mail import (
     validate_task_dependencies,
 )
 
-clocks: list[Clock] = [SystemClock(), ManualClock()]
+clocks: list[Clock] = [ManualClock(), ManualClock()]
 logs: list[Log] = [EventLog(Path("mail"), clock=clocks[0]), MemoryLog(clock=clocks[1])]
 assert_type(logs[0].append([Draft("mail.sent", "boss", ("curator",))]), list[Event])
 assert_type(logs[0].read(after=3), Iterator[Event])
@@ -52,7 +47,6 @@ mailbox = Mailbox(MemoryLog(), Blobs(Path("blobs")), Directory(frozenset({"curat
 assert_type(mailbox.send(Letter("boss", ["curator"], "Work")), Event)
 assert_type(mailbox.inbox("curator", unread=True), list[Message])
 assert_type(mailbox.read("curator", "2").body, str)
-assert_type(mailbox.sent("boss"), list[Receipt])
 assert_type(mailbox.watch("curator"), Iterator[Message])
 
 assert_type(send_message("boss", "curator", "Work", "…", attachments=["plan.md"]), str)
@@ -61,9 +55,15 @@ assert_type(get_inbox("curator"), list[dict[str, Any]])
 agents: list[Agent] = [CommandAgent("shell", ("true",)), ReplayAgent(Path("patches")), ScriptedAgent({})]
 context = open_team(Path(".team"))
 assert_type(context, Context)
-ticker = Ticker(context, BatchRunner(context))
-assert_type(ticker.plan(StartRequest()), TickPlan)
-assert_type(run_sprint(ticker, StartRequest("asked for", "parallel")), Summary | None)
+texts: list[str] = []
+
+
+def listen(progress: Progress) -> None:
+    """Take the line of each progress."""
+    texts.append(progress.text)
+
+
+assert_type(run_sprint(context, "parallel", listener=listen), SprintResult)
 
 builder = TaskBuilder()
 task = builder.create_task("write-up", "scribe", "Write it up", input_data={"about": "{{ tasks.find.output.cause }}"})

@@ -650,7 +650,7 @@ def test_a_dispatch_that_is_not_over_is_told_as_it_stands(desk):
 
 def test_when_it_is_over_no_task_seems_to_wait_still():
     """What was blocked has not run, and the table says so."""
-    with DispatchShow([], quiet=True) as show:
+    with DispatchShow(quiet=True) as show:
         show.waiting([Row("a", 1, "failed"), Row("b", 1)])
     console = Console(file=io.StringIO(), width=60)
     console.print(show.table())

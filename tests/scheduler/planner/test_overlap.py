@@ -140,7 +140,7 @@ def test_people_get_in_nobodys_way():
 
 
 def test_what_waits_for_another_is_in_order():
-    """Be it directly, by way of a person's work, or behind a wall; walls count unless they are off."""
+    """Be it directly, by way of a person's work, or a phase barrier, unless barriers are off."""
     same = {"files": ("a.py",)}
     way = roadmap(
         item("first", **same),

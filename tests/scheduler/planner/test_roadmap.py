@@ -275,7 +275,7 @@ def test_a_mistake_is_told_by_its_place(text, line, says):
 
 
 def test_a_task_waits_for_no_later_phase():
-    """Behind a wall there is nothing to wait for yet; without walls any order is good."""
+    """A phase barrier forbids it; without barriers any order is valid."""
     text = """
         phases:
         - {title: one, tasks: [{id: a, estimate: 1, dependencies: [b]}]}

@@ -205,13 +205,13 @@ def test_an_overlap_of_tasks_in_order_is_harmless():
 
 
 def test_without_walls_phases_run_side_by_side_and_may_collide():
-    """Walls off: one schedule, and a conflict where the wall was."""
+    """Without barriers there is one schedule, and a conflict where the barrier was."""
     items = [hours("a", 3, files=["x", "p", "q", "r"]), hours("b", 3, phase=1, files=["x", "s", "t", "u"])]
-    walled, open_plan = plan(*items, workers=2), plan(*items, workers=2, phase_barriers=False)
-    assert (walled.parallel, walled.unwalled, walled.conflicts) == (6 * HOUR, 6 * HOUR, ())
-    assert (open_plan.parallel, open_plan.unwalled, len(open_plan.conflicts)) == (3 * HOUR, None, 1)
+    barred, open_plan = plan(*items, workers=2), plan(*items, workers=2, phase_barriers=False)
+    assert (barred.parallel, barred.without_barriers, barred.conflicts) == (6 * HOUR, 6 * HOUR, ())
+    assert (open_plan.parallel, open_plan.without_barriers, len(open_plan.conflicts)) == (3 * HOUR, None, 1)
     free = plan(hours("a", 3), hours("b", 3, phase=1), workers=2)
-    assert (free.parallel, free.unwalled) == (6 * HOUR, 3 * HOUR)
+    assert (free.parallel, free.without_barriers) == (6 * HOUR, 3 * HOUR)
 
 
 def test_a_plan_in_which_nearly_all_collides_is_settled_in_its_budget():
@@ -272,7 +272,7 @@ def test_branches_are_names_that_git_takes_and_no_two_are_one():
 
 
 def test_the_known_roadmap_can_be_dispatched(seed):
-    """The tasks are such as `team dispatch` takes: walls and the conflict are edges, and none too many."""
+    """The tasks are such as `team dispatch` takes: barriers and the conflict are edges, and none too many."""
     document = work_order(seed).document
     found = read_input(json.dumps(document).encode(), PERSONAS)
     assert found.config.max_workers == 3
@@ -409,7 +409,7 @@ def roadmaps(draw_one):
 @given(roadmaps(), st.integers(1, 4))
 @settings(max_examples=120, deadline=None)
 def test_every_blueprint_holds_what_it_promises(roadmap, workers):
-    """Order, walls and free orders are kept, the figures agree with each other, and it can be told and drawn."""
+    """Order, barriers and free orders are kept, the figures agree with each other, and it can be told and drawn."""
     shared = overlaps(roadmap)
     found = draw(roadmap, shared, workers)
     slots, items = {slot.task: slot for slot in found.slots}, found.items
@@ -418,8 +418,8 @@ def test_every_blueprint_holds_what_it_promises(roadmap, workers):
         for other in items[task].dependencies:
             assert items[other].manual or slots[other].end <= slot.start + 1e-6
         for other, before in slots.items():
-            walled = roadmap.phase_barriers and items[other].phase < items[task].phase
-            assert not walled or before.end <= slot.start + 1e-6
+            barred = roadmap.phase_barriers and items[other].phase < items[task].phase
+            assert not barred or before.end <= slot.start + 1e-6
     for number in range(1, workers + 1):
         own = [slot for slot in found.slots if slot.worker == number]
         assert all(one.end <= other.start + 1e-6 for one, other in pairwise(own))
@@ -429,7 +429,7 @@ def test_every_blueprint_holds_what_it_promises(roadmap, workers):
         assert in_order if conflict.resolution == "order" else conflict.cost > 0
     assert found.parallel <= found.ordered + 1e-6 <= found.sequential + 2e-6
     assert all(later.seconds <= earlier.seconds + 1e-6 for earlier, later in pairwise(found.curve))
-    assert found.unwalled is None or found.unwalled <= found.parallel
+    assert found.without_barriers is None or found.without_barriers <= found.parallel
     assert json.loads(json.dumps(found.document()))["parallel_seconds"] == found.parallel
     assert markdown(found, "plan.svg").endswith("\n")
     assert [*lines(found)]
@@ -439,7 +439,7 @@ def test_every_blueprint_holds_what_it_promises(roadmap, workers):
 @given(roadmaps(), st.integers(1, 4))
 @settings(max_examples=120, deadline=None)
 def test_tasks_of_a_plan_run_without_conflicts_and_wait_for_no_more_than_they_must(roadmap, workers):
-    """Order, walls and conflicts are in the edges, each edge is needed, and who waits for people is not there."""
+    """Order, barriers and conflicts are in the edges, each edge is needed, and who waits for people is not there."""
     found = draw(roadmap, overlaps(roadmap), workers)
     order, items = work_order(found), found.items
     own, manual = edges(order.document), {item.id for item in roadmap.items if item.manual}

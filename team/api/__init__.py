@@ -1,0 +1,13 @@
+"""What every face asks and does: functions that take values and return values with a `document()` for JSON.
+
+They print nothing and never exit; what goes wrong is raised as an error of the package. Long acts tell a listener of
+their progress, and end early when what `interrupts` hands out is called.
+
+- sprints: preview_tick, preview_sprint, tick, run_sprint, run, check_members
+- records: status, history, report
+- control: stop, pause, resume, approve, land, weave
+- dispatches: read_tasks, read_config, preview, dispatch, resume, replayed
+- traces: trace, trace_task, trace_run, output_of, patch_of, trace_index, export
+- plans: read_roadmap, forecast, plan, tasks_of
+- team: init, config, personas, templates, template, inbox, install_texts
+"""

@@ -1,0 +1,144 @@
+"""Steering: stop a run, pause, resume, approve a patch, take a sprint over, weave patches by hand.
+
+All but the last are for people: an agent's run that asks for one is refused with UsageError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...mail.log.event import Draft
+from ...scheduler.context import Context
+from ...scheduler.kinds import Kind
+from ...scheduler.landing.base import fast_forward_base
+from ...scheduler.landing.manual import weave_by_hand
+from ...scheduler.sprint.control import approve_patch, by_people_only, stop_run
+from ...scheduler.state.facts import Patch, Run
+from ...scheduler.weaver.result import Woven
+
+DEFAULT_BRANCH = "team/woven"  # the branch that patches woven by hand land on
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """A run that was asked to end; whoever supervises it ends it."""
+
+    run: Run
+
+    def document(self) -> dict[str, Any]:
+        """Return the run, its persona and its attempt."""
+        return {"run": self.run.id, "persona": self.run.persona, "attempt": self.run.attempt}
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Whether the scheduler starts runs, and who said so."""
+
+    paused: bool
+    sender: str
+
+    def document(self) -> dict[str, Any]:
+        """Return both."""
+        return {"paused": self.paused, "sender": self.sender}
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A held patch that may land now."""
+
+    patch: Patch
+
+    def document(self) -> dict[str, Any]:
+        """Return the patch's run, persona and files."""
+        return {"run": self.patch.run, "persona": self.patch.persona, "files": [*self.patch.files]}
+
+
+@dataclass(frozen=True)
+class LandedSprint:
+    """Where a base branch is after it took a sprint over. `gained` counts its new commits, 0 if it had them all."""
+
+    branch: str
+    commit: str
+    gained: int
+
+    def document(self) -> dict[str, Any]:
+        """Return all three."""
+        return {"branch": self.branch, "commit": self.commit, "gained": self.gained}
+
+
+@dataclass(frozen=True)
+class WovenByHand:
+    """The result of a weave by hand, and the branch that it is on; without a branch nothing was kept."""
+
+    woven: Woven
+    branch: str | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every patch landed."""
+        return not (self.woven.conflicted or self.woven.refused or self.woven.held)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `scheduler weave --json`."""
+        return self.woven.document() | {"branch": self.branch}
+
+
+def stop(context: Context, run: str, sender: str) -> Stopping:
+    """End an open run; it is not tried again in its sprint or dispatch.
+
+    Raises NoSuchRun.
+
+    Args:
+        context: The team.
+        run: The run's id, its beginning from 4 characters on, or its persona.
+        sender: Who asks for it.
+    """
+    by_people_only("scheduler stop")
+    return Stopping(stop_run(context, run, sender))
+
+
+def pause(context: Context, sender: str) -> Pause:
+    """Start no more runs until `resume`; those that are open go on to their end."""
+    by_people_only("scheduler pause")
+    context.append([Draft(Kind.SCHEDULER_PAUSED, sender)])
+    return Pause(paused=True, sender=sender)
+
+
+def resume(context: Context, sender: str) -> Pause:
+    """Start runs again after `pause`."""
+    by_people_only("scheduler resume")
+    context.append([Draft(Kind.SCHEDULER_RESUMED, sender)])
+    return Pause(paused=False, sender=sender)
+
+
+def approve(context: Context, run: str, sender: str) -> Approval:
+    """Let a held patch land with the next weave. `run` is its run or persona, as in `stop`. Raises NoSuchRun."""
+    by_people_only("scheduler approve")
+    return Approval(approve_patch(context, run, sender))
+
+
+def land(context: Context, number: int = 0) -> LandedSprint:
+    """Fast-forward the base branch to sprint `number`, 0 for the last. Raises NoSuchRun, BranchMoved."""
+    by_people_only("scheduler land")
+    state = context.state()
+    return LandedSprint(*fast_forward_base(context, state, number or state.number))
+
+
+def weave(
+    start: Path, patches: Sequence[Path], base: str, onto: str | None = None, branch: str | None = DEFAULT_BRANCH
+) -> WovenByHand:
+    """Weave patch files, and pull requests named by their ref, onto a new branch.
+
+    Raises UsageError for files and commits that are not there, BranchMoved for a branch that is.
+
+    Args:
+        start: A folder in the repository.
+        patches: The files in the order in which they came, or refs such as `refs/pull/7/head`.
+        base: The commit that the patches were made against.
+        onto: What they land on, by default the base.
+        branch: The new branch for the result; None keeps nothing.
+    """
+    return WovenByHand(*weave_by_hand(start, patches, base, onto or base, branch))

@@ -1,0 +1,160 @@
+"""Dispatching: read tasks, look ahead, carry them out, go on with what was cut off, do it all again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...mail.commands import caller
+from ...personas.bundled import with_bundled
+from ...personas.roster import read_roster
+from ...scheduler.dispatch.output import DispatchOutput
+from ...scheduler.dispatch.preview import DispatchPreview
+from ...scheduler.errors import InvalidTasks
+from ...scheduler.kinds import DispatchStatus
+from ...scheduler.problems import Problems
+from ...scheduler.progress import Listener, silent
+from ...scheduler.state.dispatches import read_dispatch
+from ...scheduler.tasks.reader import read_input
+from ...scheduler.tasks.task import DispatchConfig, DispatchInput, read_table
+from ..dispatcher import ParallelDispatcher, given_to
+from ..open import GIVEN, open_for_dispatch
+from .interrupts import Interrupts, uninterrupted
+
+
+@dataclass(frozen=True)
+class DispatchRequest:
+    """How tasks are dispatched.
+
+    `agent` plays every task, by default each persona has its own or the team's. Patches start from `base`, by default
+    `[team] base`. `home` is the `.team` folder, by default the one found from the current folder.
+    """
+
+    agent: str | None = None
+    base: str | None = None
+    home: Path | None = None
+
+    def dispatcher(self, config: DispatchConfig, listener: Listener = silent) -> ParallelDispatcher:
+        """Return the dispatcher that carries the request out."""
+        return ParallelDispatcher(config, agent=self.agent, base=self.base, home=self.home, listener=listener)
+
+
+@dataclass(frozen=True)
+class DispatchResult:
+    """What came of a dispatch. `interrupted` if it was ended before its end."""
+
+    output: DispatchOutput
+    interrupted: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every task succeeded."""
+        return self.output.status == DispatchStatus.SUCCESS
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `team dispatch`."""
+        return self.output.document()
+
+
+def read_tasks(text: bytes, config: Mapping[str, Any] | None = None, home: Path | None = None) -> DispatchInput:
+    """Read a `tasks.json` and check all of it that can be checked.
+
+    Raises InvalidTasks with everything that is wrong.
+
+    Args:
+        text: The file's bytes.
+        config: Values that win over those of the file's `config`.
+        home: The `.team` folder, whose personas can be given tasks beside the bundled ones.
+    """
+    roster = with_bundled(read_roster((home or caller.home(create=True)) / "personas"))
+    tasks = read_input(text, [persona.id for persona in roster.personas])
+    return _configured(tasks, config or {})
+
+
+def read_config(values: Mapping[str, Any]) -> DispatchConfig:
+    """Check the config of a dispatch. Raises InvalidTasks with everything that is wrong."""
+    problems = Problems()
+    config = read_table(DispatchConfig, dict(values), ("config",), problems, "the config")
+    if config is None:
+        raise InvalidTasks(problems.messages())
+    return config
+
+
+def preview(tasks: DispatchInput, request: DispatchRequest = DispatchRequest()) -> DispatchPreview:
+    """Check everything and say who would do what, after which tasks; nothing is started or written.
+
+    Raises InvalidTasks, NotReady.
+    """
+    agents = request.dispatcher(tasks.config).look_ahead(tasks.tasks)
+    return DispatchPreview(tasks.tasks, tasks.config, agents)
+
+
+def dispatch(
+    tasks: DispatchInput,
+    request: DispatchRequest = DispatchRequest(),
+    *,
+    listener: Listener = silent,
+    interrupts: Interrupts = uninterrupted,
+) -> DispatchResult:
+    """Carry out tasks, each as soon as all that it depends on has succeeded.
+
+    Raises InvalidTasks and NotReady before anything starts.
+
+    Args:
+        tasks: What is to be done, and the config.
+        request: Who plays it, where it starts from.
+        listener: Is told of each run's start and end.
+        interrupts: Ends the runs that are open; `resume` goes on.
+    """
+    dispatcher = request.dispatcher(tasks.config, listener)
+    with interrupts(dispatcher.end) as reasons:
+        output = dispatcher.dispatch(tasks.tasks)
+    return DispatchResult(output, bool(reasons))
+
+
+def resume(
+    name: str,
+    config: Mapping[str, Any] | None = None,
+    request: DispatchRequest = DispatchRequest(),
+    *,
+    listener: Listener = silent,
+    interrupts: Interrupts = uninterrupted,
+) -> DispatchResult:
+    """Go on with a dispatch: what succeeded stays, the rest is done.
+
+    Raises NoSuchRun, NotReady, NotLeader while it is under way.
+
+    Args:
+        name: Its correlation id, the beginning of it, or its last eight characters.
+        config: Values that win over those it was started with.
+        request: Who plays what is left, by default as before.
+        listener: Is told of each run's start and end.
+        interrupts: Ends the runs that are open; `resume` goes on.
+    """
+    dispatcher = request.dispatcher(read_config(config or {}), listener)
+    with interrupts(dispatcher.end) as reasons:
+        output = dispatcher.resume(name)
+    return DispatchResult(output, bool(reasons))
+
+
+def replayed(
+    name: str,
+    config: Mapping[str, Any] | None = None,
+    request: DispatchRequest = DispatchRequest(),
+) -> tuple[DispatchInput, DispatchRequest]:
+    """Return what to pass to `dispatch` or `preview` to do a dispatch again, all of it.
+
+    `config` wins over what it was started with; without an agent in `request` the same one plays. Raises NoSuchRun.
+    """
+    context, _ = open_for_dispatch(request.home)
+    state = read_dispatch(context.mailbox, name)
+    agent = request.agent or (state.agent if state.agent != GIVEN else None)
+    tasks = _configured(given_to(context, state), config or {})
+    return tasks, DispatchRequest(agent, request.base, request.home)
+
+
+def _configured(tasks: DispatchInput, config: Mapping[str, Any]) -> DispatchInput:
+    merged = read_config(tasks.config.model_dump(exclude_unset=True) | dict(config))
+    return tasks.model_copy(update={"config": merged})

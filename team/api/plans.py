@@ -1,0 +1,70 @@
+"""Planning: what of a roadmap can be done at once, where tasks collide, and the tasks to dispatch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...personas.bundled import with_bundled
+from ...personas.roster import Roster, read_roster
+from ...scheduler.context import Context
+from ...scheduler.planner.forecast import from_sprint
+from ...scheduler.planner.item import Roadmap
+from ...scheduler.planner.overlap import overlaps
+from ...scheduler.planner.roadmap_file import read_roadmap as read
+from ...scheduler.planner.to_tasks import DispatchTasks, given_in, without, work_order
+from ...scheduler.planner.work_plan import WorkPlan, draw
+
+MOST_WORKERS = 8  # compared by default
+
+
+@dataclass(frozen=True)
+class TasksOfPlan:
+    """A plan as a `tasks.json`, and what of it a person has to do."""
+
+    tasks: DispatchTasks
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `team plan --tasks`."""
+        return self.tasks.document
+
+
+def read_roadmap(data: bytes, name: str, home: Path | None = None) -> Roadmap:
+    """Read a roadmap, or a `tasks.json`, and check all of it that can be checked.
+
+    Raises InvalidTasks with everything that is wrong.
+
+    Args:
+        data: The bytes of the file, YAML or JSON.
+        name: What messages call it.
+        home: The `.team` folder, whose personas can be given tasks beside the bundled ones; None for no team.
+    """
+    own = read_roster(home / "personas") if home else Roster()
+    return read(data, name, [persona.id for persona in with_bundled(own).personas])
+
+
+def forecast(context: Context) -> Roadmap:
+    """Make a roadmap of the next sprint from what past ones changed and how long they took."""
+    return from_sprint(context.state(), [member.id for member in context.members])
+
+
+def plan(roadmap: Roadmap, done: Sequence[str] = (), workers: int | None = None, most: int = MOST_WORKERS) -> WorkPlan:
+    """Plan work before it runs.
+
+    Raises InvalidTasks.
+
+    Args:
+        roadmap: What is to be done.
+        done: Ids of tasks that are done already.
+        workers: How many work at once, by default as many as the roadmap says.
+        most: Up to how many workers are compared.
+    """
+    left = without(roadmap, done)
+    return draw(left, overlaps(left), workers, most)
+
+
+def tasks_of(work: WorkPlan, data: bytes = b"") -> TasksOfPlan:
+    """Return the tasks to dispatch for a plan. `data` are the bytes it was read from, whose tasks keep their fields."""
+    return TasksOfPlan(work_order(work, given_in(data)))

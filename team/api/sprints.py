@@ -1,0 +1,199 @@
+"""Working: look at the next tick, carry one out, run a sprint to its end, lead a team until told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ...scheduler.context import Context
+from ...scheduler.errors import NotReady
+from ...scheduler.leader import Leader
+from ...scheduler.progress import Listener, Progress, silent
+from ...scheduler.runs.batch import BatchRunner
+from ...scheduler.sprint.decide import ASKED, StartRequest
+from ...scheduler.sprint.loop import run_sprint as run_to_end
+from ...scheduler.sprint.plan import TickPlan
+from ...scheduler.sprint.preview import Preview, look_ahead
+from ...scheduler.sprint.tick import Ticker
+from ...scheduler.sprint.triggers import due
+from ...scheduler.state.sprints import State
+from ...scheduler.state.summary import Summary
+from .interrupts import Interrupts, uninterrupted
+
+AUTO = "auto"  # the mode that the settings choose
+
+
+@dataclass(frozen=True)
+class TickResult:
+    """What a tick did: the plan that it carried out. `interrupted` if it was ended before its end."""
+
+    plan: TickPlan
+    interrupted: bool = False
+
+    @property
+    def idle(self) -> str | None:
+        """Why the tick had nothing to do; None if it had."""
+        if self.plan.wait_until and not self.plan.idle:
+            return f"next try at {self.plan.wait_until:%H:%M:%S}Z"
+        return self.plan.idle
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `scheduler tick --json`."""
+        return self.plan.document()
+
+
+@dataclass(frozen=True)
+class SprintResult:
+    """How a sprint ended; `summary` is None if none could start. `idle` says why the sprint went no further."""
+
+    summary: Summary | None
+    idle: str | None = None
+    interrupted: bool = False
+
+    @property
+    def converged(self) -> bool:
+        """Whether nothing is left to do."""
+        return bool(self.summary and self.summary.converged)
+
+    def document(self) -> dict[str, Any] | None:
+        """Return the JSON object of `scheduler sprint --json`."""
+        return self.summary.document() if self.summary else None
+
+
+@dataclass(frozen=True)
+class Notice(Progress):
+    """Whoever leads a team waits, has read new settings, or met a problem that a later call may not have."""
+
+
+@dataclass(frozen=True)
+class SprintEnded(Progress):
+    """A sprint of a team that is led ended."""
+
+    summary: Summary
+
+
+def preview_tick(context: Context, mode: str = AUTO) -> Preview:
+    """Say what the next tick would do, and why; nothing is written.
+
+    Args:
+        context: The team.
+        mode: "parallel", "sequential", or AUTO.
+    """
+    return look_ahead(_ticker(context), _due(context, context.state(whole=False), mode))
+
+
+def preview_sprint(context: Context, mode: str = AUTO, base: str | None = None) -> Preview:
+    """Say what the first tick of a sprint started now would do; nothing is written. As `run_sprint` otherwise."""
+    return look_ahead(_ticker(context, base=base), StartRequest(ASKED, mode))
+
+
+def tick(
+    context: Context,
+    mode: str = AUTO,
+    *,
+    seen: str = "",
+    listener: Listener = silent,
+    interrupts: Interrupts = uninterrupted,
+) -> TickResult:
+    """Carry out one tick: go on with the open sprint, or start one if it is due.
+
+    Raises NotLeader while another scheduler leads the team, NotReady before anything starts.
+
+    Args:
+        context: The team.
+        mode: "parallel", "sequential", or AUTO.
+        seen: The digest of settings and roster by which a later tick knows that nothing changed; empty for none.
+        listener: Is told of plans, runs, and weaves.
+        interrupts: Ends the tick early.
+    """
+    ticker = _ticker(context, listener)
+    ticker.seen = seen
+    with Leader(context.home / "work"), interrupts(ticker.dispatcher.end) as reasons:
+        state = ticker.read()
+        done = ticker.tick(_due(context, state, mode), state)
+    return TickResult(done.plan, bool(reasons))
+
+
+def run_sprint(
+    context: Context,
+    mode: str = AUTO,
+    *,
+    base: str | None = None,
+    listener: Listener = silent,
+    interrupts: Interrupts = uninterrupted,
+) -> SprintResult:
+    """Start a sprint, or go on with the open one, and tick until it ends.
+
+    Raises NotLeader while another scheduler leads the team, NotReady before anything starts, BranchMoved.
+
+    Args:
+        context: The team.
+        mode: "parallel", "sequential", or AUTO.
+        base: The branch or commit to start from; by default `[team] base`.
+        listener: Is told of plans, runs, and weaves.
+        interrupts: Ends the runs that are open, and leaves the sprint open.
+    """
+    check_members(context)
+    ticker = _ticker(context, listener, base)
+    with Leader(context.home / "work"), interrupts(ticker.dispatcher.end) as reasons:
+        summary = run_to_end(ticker, StartRequest(ASKED, mode))
+    if reasons:
+        return SprintResult(summary, interrupted=True)
+    if summary and summary.outcome:
+        return SprintResult(summary)
+    return SprintResult(summary, ticker.plan(StartRequest() if summary else StartRequest(ASKED)).idle)
+
+
+def run(
+    context: Context,
+    reopen: Callable[[], Context],
+    *,
+    listener: Listener = silent,
+    interrupts: Interrupts = uninterrupted,
+) -> None:
+    """Lead the team until interrupted: sprints by `every` or `cron` of the settings, and at once on new mail.
+
+    Raises NotLeader while another scheduler leads the team, NotReady, SettingsError for a cron line that never comes.
+
+    Args:
+        context: The team.
+        reopen: Opens the team again after its settings or personas changed.
+        listener: Is told of plans, runs, and weaves, and gets a Notice or SprintEnded at each turn of events.
+        interrupts: Ends the runs that are open, and leaves the sprint open.
+    """
+    from ...scheduler.sprint.daemon import Daemon
+
+    def ended(summary: Summary) -> None:
+        listener(SprintEnded(f"sprint {summary.sprint} ended: {summary.outcome}", summary))
+
+    check_members(context)
+    if cron := context.settings.sprint.cron:
+        _following(cron, context.clock.now())
+    daemon = Daemon(_ticker(context, listener), reopen, lambda text: listener(Notice(text)), ended)
+    with Leader(context.home / "work"), interrupts(daemon.end):
+        listener(Notice(f"leading {context.home}"))
+        daemon.run()
+    listener(Notice("ended; nothing is running"))
+
+
+def check_members(context: Context) -> None:
+    """Raise NotReady where nobody takes part in sprints."""
+    if not context.members:
+        more = f" ({'; '.join(context.roster.problems)})" if context.roster.problems else ""
+        raise NotReady(f"nobody on the roster is scheduled; add a persona to .team/personas, or run team init{more}")
+
+
+def _ticker(context: Context, listener: Listener = silent, base: str | None = None) -> Ticker:
+    return Ticker(context, BatchRunner(context, listener), base, listener)
+
+
+def _due(context: Context, state: State, mode: str) -> StartRequest:
+    return due(state, context.settings.sprint, context.clock.now(), _following, mode)
+
+
+def _following(cron: str, after: datetime) -> datetime:
+    from ...scheduler.sprint.daemon import following  # APScheduler takes a tenth of a second to load
+
+    return following(cron, after)

@@ -1,0 +1,121 @@
+"""The team itself: make one, its settings, its personas and templates, a persona's mail, texts that start sprints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...mail.message import Message
+from ...personas.persona import Persona
+from ...personas.prompt import fault_of
+from ...personas.roster import read_roster
+from ...scheduler.context import Context
+from ...scheduler.settings.settings import Loaded, read_settings
+from .. import templates as template_files
+from ..init import Made, make_team
+from ..install import texts
+
+_FIELDS = ("id", "name", "emoji", "description", "role", "scheduled", "priority")
+
+
+@dataclass(frozen=True)
+class Personas:
+    """A team's roster: its personas, `agent` for those that name none, and the files that are no personas."""
+
+    personas: tuple[Persona, ...]
+    agent: str
+    problems: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `team personas --json`."""
+        return {"personas": [self._persona(persona) for persona in self.personas], "problems": [*self.problems]}
+
+    def _persona(self, persona: Persona) -> dict[str, Any]:
+        return {name: getattr(persona, name) for name in _FIELDS} | {
+            "agent": persona.agent or self.agent, "paths": [*persona.paths], "timeout": persona.timeout,
+            "file": str(persona.source),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Templates:
+    """The templates of a dispatch, by name."""
+
+    templates: tuple[template_files.Template, ...]
+
+    def document(self) -> list[dict[str, Any]]:
+        """Return the JSON array of `team templates --json`."""
+        return [
+            each._asdict() | {"parameters": [parameter._asdict() for parameter in each.parameters]}
+            for each in self.templates
+        ]
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """Mail of a persona, the newest first. `more` if there is more than was asked for."""
+
+    messages: tuple[Message, ...]
+    more: bool
+
+    def document(self) -> list[dict[str, Any]]:
+        """Return the JSON array of `team-mail inbox --json`."""
+        return [message.listed() for message in self.messages]
+
+
+@dataclass(frozen=True)
+class InstallTexts:
+    """Texts that start sprints without anybody there, as lines to be put where they belong."""
+
+    lines: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the text."""
+        return {"text": "\n".join(self.lines)}
+
+
+def init(start: Path, personas: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> Made:
+    """Make the team of the repository that `start` lies in; see `make_team`."""
+    return make_team(start, personas, environ)
+
+
+def config(home: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
+    """Read the settings in force, and where each value comes from. Raises SettingsError."""
+    return read_settings(home, environ)
+
+
+def personas(home: Path, environ: Mapping[str, str] = os.environ) -> Personas:
+    """List the roster, with whatever is wrong with its files and agents. Raises SettingsError."""
+    roster, settings = read_roster(home / "personas"), read_settings(home, environ).settings
+    problems = [*roster.problems, *(fault for persona in roster.personas if (fault := fault_of(persona)))]
+    problems += [
+        f"{persona.id}: agent {persona.agent!r} is none of [agents] in team.toml"
+        for persona in roster.personas
+        if persona.agent and persona.agent not in settings.agents
+    ]
+    return Personas(tuple(roster.personas), settings.team.agent, tuple(problems))
+
+
+def templates(home: Path | None) -> Templates:
+    """List the templates of a dispatch, bundled ones and those of the team in `home`."""
+    return Templates(tuple(template_files.templates(home)))
+
+
+def template(name: str, values: Mapping[str, str], home: Path | None) -> bytes:
+    """Return the `tasks.json` of a template with values for its parameters. Raises UsageError, InvalidTasks."""
+    return template_files.template(name, values, home)
+
+
+def inbox(context: Context, persona: str, *, unread: bool = False, limit: int = 50) -> Inbox:
+    """List a persona's mail. Raises UnknownRecipient for a name that is not on the team."""
+    mailbox = context.mailbox
+    messages = mailbox.inbox(mailbox.directory.checked(persona), unread=unread, limit=limit + 1)
+    return Inbox(tuple(messages[:limit]), len(messages) > limit)
+
+
+def install_texts(context: Context, form: str = "all") -> InstallTexts:
+    """Write what starts sprints: "systemd", "crontab", "github", or "all" of them. Raises UsageError."""
+    return InstallTexts(tuple(texts(context.top, context.settings, form)))

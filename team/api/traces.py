@@ -1,0 +1,245 @@
+"""Looking back: what a run or a task was given, what it did, and what came of it. All of it is read from the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...mail.errors import TeamMailError, UnknownMessage, UsageError
+from ...mail.message import Message
+from ...personas.agents.result import log_of
+from ...personas.agents.stream import read_stream
+from ...personas.agents.transcript import Transcript
+from ...scheduler.context import Context
+from ...scheduler.dispatch.output import index
+from ...scheduler.dispatch.output import trace as task_document
+from ...scheduler.dispatch.traces import Traces
+from ...scheduler.errors import NoSuchRun
+from ...scheduler.kinds import Kind, RunStatus
+from ...scheduler.payload import held
+from ...scheduler.state.dispatches import DispatchState, read_dispatch
+from ...scheduler.state.facts import Fact, Patch, Run
+from ...scheduler.state.sprints import Fold, fact_of
+from ...scheduler.tasks.task import DispatchInput, Task
+from ..dispatcher import given_to
+
+SHORTEST = 4  # characters of an id that name a run
+_MOST_LISTED = 5  # runs named in an error
+
+
+@dataclass(frozen=True)
+class RunTrace:
+    """A run of a sprint or a dispatch. `size` counts the bytes that it printed, None where nothing is left of them.
+
+    `mail` are the messages that it was launched with, `input` is what a task was given. `dispatch` and `task` are None
+    for a run of a sprint.
+    """
+
+    run: Run
+    patch: Patch | None
+    mail: tuple[Message, ...]
+    transcript: Transcript
+    dispatch: str | None = None
+    task: str | None = None
+    input: Any = None
+    size: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `team trace RUN --json`."""
+        run = self.run
+        return {
+            "run": run.id, "persona": run.persona, "agent": run.agent, "sprint": run.sprint or None, "tick": run.tick,
+            "dispatch": self.dispatch, "task": self.task, "attempt": run.attempt, "reason": run.reason,
+            "status": run.status, "detail": run.detail, "started": run.started, "finished": run.finished,
+            "seconds": run.seconds, "base": run.base or None, "input": self.input,
+            "mail": [message.listed() for message in self.mail], "patch": self._patch(),
+            "tool_calls": [
+                {"tool": call.tool, "input": call.input, "output": call.output, "duration_ms": call.duration_ms}
+                for call in self.transcript.calls
+            ],
+            "cost_usd": self.transcript.cost_usd, "text": self.transcript.text, "output_bytes": self.size,
+        }  # fmt: skip
+
+    def _patch(self) -> dict[str, Any] | None:
+        if self.patch is None:
+            return None
+        patch = self.patch
+        return {
+            "status": patch.status, "why": patch.why, "files": [*patch.files], "size": patch.size,
+            "sha256": patch.sha256, "commit": patch.commit,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TaskTrace:
+    """A task of a dispatch, with the dispatch that it is part of."""
+
+    state: DispatchState
+    task: Task
+    trace: Mapping[str, Any]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `team trace TASK --json`."""
+        return dict(self.trace)
+
+
+@dataclass(frozen=True)
+class DispatchIndex:
+    """A dispatch with all its tasks."""
+
+    state: DispatchState
+    tasks: DispatchInput
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `team trace --index --json`."""
+        return index(self.state, self.tasks.tasks, self.tasks.config, lambda _: None)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A run as the log has it: its facts folded, and the data of its first and last event."""
+
+    run: Run
+    patch: Patch | None
+    start: Mapping[str, Any]
+    end: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def trace(context: Context, name: str, dispatch: str | None = None) -> RunTrace | TaskTrace:
+    """Return all that is known of a task or a run.
+
+    Raises NoSuchRun, and UsageError for a task that the named dispatch does not have.
+
+    Args:
+        context: The team.
+        name: A task's id, else a run's id or its beginning from 4 characters on.
+        dispatch: The correlation id of the dispatch that has the task; by default the last one that has it.
+    """
+    if dispatch is not None:
+        return trace_task(context, name, dispatch)
+    try:
+        return trace_task(context, name)
+    except NoSuchRun as no_task:
+        if not _records(context, name):
+            raise NoSuchRun(f"{no_task}; and no run's id begins with {name!r}") from None
+    return trace_run(context, name)
+
+
+def trace_task(context: Context, name: str, dispatch: str | None = None) -> TaskTrace:
+    """Return all that is known of a task of a dispatch, as `trace`."""
+    state = read_dispatch(context.mailbox, dispatch, name)
+    tasks = {task.task_id: task for task in given_to(context, state).tasks}
+    if name not in tasks:
+        raise UsageError(
+            f"dispatch {state.id} has no task {name!r}; team trace --index --dispatch {state.short} lists them"
+        )
+    return TaskTrace(state, tasks[name], task_document(state, tasks[name], context.mailbox.blobs))
+
+
+def trace_run(context: Context, name: str) -> RunTrace:
+    """Return all that is known of a run, named by its id or the beginning of it. Raises NoSuchRun, BlobMissing."""
+    record = _record(context, name)
+    output = _output(context, record)
+    start, run = record.start, record.run
+    return RunTrace(
+        run, record.patch, tuple(_mail(context, run)), read_stream(output or b""), start.get("dispatch"),
+        start.get("task"), held(context.mailbox.blobs, start, "input"), None if output is None else len(output),
+    )  # fmt: skip
+
+
+def output_of(context: Context, name: str) -> bytes:
+    """Return all that a run printed, or has printed so far. Raises NoSuchRun where there is nothing, BlobMissing."""
+    record = _record(context, name)
+    output = _output(context, record)
+    if output is None:
+        raise NoSuchRun(f"run {record.run.id} of {record.run.persona} has printed nothing")
+    return output
+
+
+def patch_of(context: Context, name: str) -> bytes:
+    """Return a run's patch, whatever became of it. Raises NoSuchRun where it left none, BlobMissing."""
+    record = _record(context, name)
+    if record.patch is None:
+        raise NoSuchRun(f"run {record.run.id} of {record.run.persona} left no patch")
+    return context.mailbox.blobs.read(record.patch.sha256)
+
+
+def trace_index(context: Context, dispatch: str | None = None, task: str | None = None) -> DispatchIndex:
+    """Return a dispatch with its tasks, by its correlation id; None is the last, which has `task`. Raises NoSuchRun."""
+    state = read_dispatch(context.mailbox, dispatch, task)
+    return DispatchIndex(state, given_to(context, state))
+
+
+def export(context: Context, dispatch: DispatchIndex, folder: str) -> str:
+    """Write the traces of a dispatch and their index into a folder; return the path of the index.
+
+    Raises NotReady where nothing can be written there, TeamMailError with all that could not be written.
+    """
+    traces = Traces(folder, context.mailbox.blobs)
+    traces.prepare()
+    for task in dispatch.tasks.tasks:
+        traces.write(dispatch.state, task)
+    path = traces.write_index(dispatch.state, dispatch.tasks.tasks, dispatch.tasks.config)
+    if traces.problems or path is None:
+        raise TeamMailError("; ".join(traces.problems))
+    return path
+
+
+def _record(context: Context, name: str) -> _Record:
+    records = _records(context, name)
+    if len(records) == 1:
+        return records[0]
+    if not records:
+        raise NoSuchRun(
+            f"no run's id begins with {name!r}, of at least {SHORTEST} characters; scheduler status lists ids"
+        )
+    known = ", ".join(f"{each.run.persona} ({each.run.id})" for each in records[-_MOST_LISTED:])
+    raise NoSuchRun(f"{name!r} names {len(records)} runs: {known}; write more of it")
+
+
+def _records(context: Context, name: str) -> list[_Record]:
+    """Find the runs whose id begins with a name, those of sprints first."""
+    if len(name) < SHORTEST:
+        return []
+    return [record for facts in _histories(context) for record in _recorded(facts, name)]
+
+
+def _histories(context: Context) -> Iterator[list[Fact]]:
+    """Go through the facts of all sprints, then through those of each dispatch."""
+    mailbox = context.mailbox
+    yield [fact_of(row) for row in mailbox.schedule(whole=True)]
+    started = [fact_of(row) for row in mailbox.dispatched(None)]
+    for dispatch in dict.fromkeys(fact.data.get("dispatch") for fact in started if fact.kind == Kind.DISPATCH_STARTED):
+        yield [fact_of(row) for row in mailbox.dispatched(str(dispatch))]
+
+
+def _recorded(facts: Sequence[Fact], name: str) -> Iterator[_Record]:
+    starts = {str(fact.run): fact.data for fact in facts if fact.kind == Kind.RUN_STARTED}
+    named = [run for run in starts if run.startswith(name)]
+    if not named:
+        return
+    ends = {str(fact.run): fact.data for fact in facts if fact.kind == Kind.RUN_FINISHED}
+    fold = Fold()
+    for fact in facts:
+        fold.add(fact)
+    for run in named:
+        if run in fold.runs:
+            yield _Record(fold.runs[run], fold.patches.get(run), starts[run], ends.get(run, {}))
+
+
+def _output(context: Context, record: _Record) -> bytes | None:
+    """Return what a run printed: of one that ended from its blob, else the end of its file; None for nothing."""
+    if blob := record.end.get("output"):
+        return context.mailbox.blobs.read(blob["sha256"])
+    if record.run.status in {RunStatus.OPEN, RunStatus.LOST}:
+        return log_of(context.home / "runs" / record.run.id) or None
+    return None
+
+
+def _mail(context: Context, run: Run) -> Iterator[Message]:
+    """Go through the messages that a run was launched with."""
+    for message in run.mail:
+        with suppress(UnknownMessage):
+            yield context.mailbox.read(run.persona, message, peek=True)

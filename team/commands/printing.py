@@ -1,0 +1,18 @@
+"""How commands print lines: results on standard output, notes on standard error with the command's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import typer
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines on standard output, each as soon as it is there."""
+    for text in lines:
+        typer.echo(text)
+
+
+def note(command: str, text: str) -> None:
+    """Print a line on standard error, behind the name of the command."""
+    typer.echo(f"{command}: {text}", err=True)

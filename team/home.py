@@ -1,0 +1,26 @@
+"""Where the team is that a command works for. Loads nothing slow: an idle tick asks it first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..mail.commands import caller
+from ..mail.errors import NoTeam
+from ..mail.home import find_home
+from ..scheduler.errors import NotReady
+
+
+def home_of(repo: Path | None = None) -> Path:
+    """Find the `.team` folder of a repository, by default the one around the current folder. Raises NotReady."""
+    try:
+        return find_home(repo.absolute()) if repo else caller.home()
+    except NoTeam:
+        raise NotReady(f"no team in {repo or 'this folder or above'}; team init makes one") from None
+
+
+def home_if_any() -> Path | None:
+    """Find the `.team` folder around the current folder; None where there is none."""
+    try:
+        return caller.home()
+    except NoTeam:
+        return None
