@@ -1,6 +1,7 @@
 """The words of the engine: its event kinds and every status, each spelled here and nowhere else.
 
-A kind's `meaning` and `writer` are what the table in docs/sprint.md says of it.
+The tables of kinds, of the statuses of runs and patches and of the outcomes of sprints in docs/sprint.md are generated
+from here by `kinds_table` and `statuses_table`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from ..personas.kinds import OutcomeStatus
 
 
 class _Described(str):
-    """The name of an event kind, with the program or person who writes it and what it says."""
+    """A word with one sentence about it, and the program or person who writes it where it is an event kind."""
 
     __slots__ = ("meaning", "writer")
     writer: str
@@ -23,6 +24,26 @@ def _kind(name: str, writer: str, meaning: str) -> _Described:
     described = _Described(name)
     described.writer, described.meaning = writer, meaning
     return described
+
+
+def _status(name: str, meaning: str) -> _Described:
+    return _kind(name, "", meaning)
+
+
+class Status(StrEnum):
+    """A status or outcome, with one sentence about it for the table in the documentation."""
+
+    meaning: str
+
+    def __new__(cls, described: _Described) -> Self:
+        """Make a member whose value is the word alone."""
+        member = str.__new__(cls, described)
+        member._value_ = str(described)
+        member.meaning = described.meaning
+        return member
+
+
+_OF_DISPATCHES = ("dispatch.", "task.")
 
 
 class Kind(StrEnum):
@@ -75,28 +96,33 @@ class Mode(StrEnum):
     SEQUENTIAL = "sequential"
 
 
-class RunStatus(StrEnum):
+class RunStatus(Status):
     """The status of a run: open, lost with its supervisor, or as its agent ended."""
 
-    OPEN = "open"
-    LOST = "lost"
-    OK = OutcomeStatus.OK.value
-    FAILED = OutcomeStatus.FAILED.value
-    TIMEOUT = OutcomeStatus.TIMEOUT.value
-    QUOTA = OutcomeStatus.QUOTA.value
-    STOPPED = OutcomeStatus.STOPPED.value
+    OPEN = _status("open", "It has not ended.")
+    LOST = _status("lost", "Its scheduler is gone or was stopped; the attempt does not count.")
+    OK = _status(OutcomeStatus.OK.value, "The agent ended well.")
+    FAILED = _status(
+        OutcomeStatus.FAILED.value,
+        "The exit code is not 0, the agent was killed or could not be started, or its JSON stream reports an error.",
+    )
+    TIMEOUT = _status(OutcomeStatus.TIMEOUT.value, "It took longer than its timeout.")
+    QUOTA = _status(OutcomeStatus.QUOTA.value, "It took more room on disk, or sent more mail, than it may.")
+    STOPPED = _status(OutcomeStatus.STOPPED.value, "`scheduler stop` ended it.")
 
 
-class PatchStatus(StrEnum):
-    """The status of a patch; `dropped` is one whose run was cut off, so that nobody offers it to the weaver."""
+class PatchStatus(Status):
+    """The status of a patch."""
 
-    PENDING = "pending"
-    LANDED = "landed"
-    CONFLICTED = "conflicted"
-    REFUSED = "refused"
-    HELD = "held"
-    REJECTED = "rejected"
-    DROPPED = "dropped"
+    PENDING = _status("pending", "It waits for the weaver.")
+    LANDED = _status("landed", "It is on the branch.")
+    CONFLICTED = _status("conflicted", "It conflicts with what landed before it; its author has mail.")
+    REFUSED = _status("refused", "It does something that no patch may do; its author has mail.")
+    HELD = _status(
+        "held", "It changes sensitive files; the human has mail, and `scheduler approve` makes it pending again."
+    )
+    REJECTED = _status("rejected", "A gate fails with it and passes without it; its author has mail.")
+    DROPPED = _status("dropped", "Its run was cut off, so it may be half a change; the weaver never gets it.")
 
 
 class TaskStatus(StrEnum):
@@ -116,13 +142,17 @@ class DispatchStatus(StrEnum):
     FAILURE = "failure"
 
 
-class SprintOutcome(StrEnum):
-    """How a sprint ended: nothing left to do, somebody given up, every run failed, or out of time."""
+class SprintOutcome(Status):
+    """How a sprint ended."""
 
-    CONVERGED = "converged"
-    SPENT = "spent"
-    BROKEN = "broken"
-    DEADLINE = "deadline"
+    CONVERGED = _status("converged", "Nothing is left to do, and nobody was set aside.")
+    SPENT = _status("spent", "Nothing is left to do, and somebody was set aside.")
+    BROKEN = _status(
+        "broken",
+        "Every run failed with nothing to weave, those of several personas and at least one retry: the agent itself "
+        "does not work, and more runs would only cost.",
+    )
+    DEADLINE = _status("deadline", "The sprint's time was over, or would have been before the next retry.")
 
 
 class LaunchReason(StrEnum):
@@ -132,3 +162,15 @@ class LaunchReason(StrEnum):
     MAIL = "mail"
     RETRY = "retry"
     TASK = "task"
+
+
+def kinds_table() -> str:
+    """Return the Markdown table of the kinds that are written for sprints; dispatches have theirs elsewhere."""
+    rows = [f"| `{kind}` | {kind.writer} | {kind.meaning} |" for kind in Kind if not kind.startswith(_OF_DISPATCHES)]
+    return "\n".join(["| kind | written by | meaning |", "|---|---|---|", *rows])
+
+
+def statuses_table(statuses: type[Status]) -> str:
+    """Return the Markdown table of the statuses of one noun."""
+    word = "outcome" if statuses is SprintOutcome else "status"
+    return "\n".join([f"| {word} | meaning |", "|---|---|", *(f"| `{each}` | {each.meaning} |" for each in statuses)])

@@ -71,9 +71,11 @@ def _letter(context: Context, state: State, plan: TickPlan, skip: Skip) -> Lette
         f"To give it new attempts, write to it and start another sprint: team-mail send --to {skip.persona} …",
     ]
     attached = [(f"{skip.persona}.patch", context.mailbox.blobs.read(patches[-1].sha256))] if patches else []
+    about = {"run": patches[-1].run} if patches else {}  # `team-mail attachment RUN` finds the mail by it
     return Letter(
         "scheduler", [human], f"{skip.persona} needs you: {skip.why}"[:200], "\n".join(lines),
         type="escalate", priority="high", attachments=attached,
+        payload={"sprint": plan.sprint, "persona": skip.persona, "why": skip.why} | about,
         key=f"aside {plan.sprint} {skip.persona}",
     )  # fmt: skip
 

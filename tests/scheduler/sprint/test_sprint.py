@@ -523,6 +523,8 @@ def test_no_mail_names_a_path_of_the_team_folder(team):
     (aside,) = [body for body in bodies if "set aside" in body and "git apply" in body]
     assert f"team trace {patch.run}" in aside
     assert f"team-mail attachment {context.state().of('refused')[-1].run} --persona you | git apply --3way" in aside
+    (about,) = [mail.payload for mail in mails if mail.body == aside]
+    assert (about["persona"], about["run"]) == ("ann", context.state().of("refused")[-1].run)
     (broken,) = [body for body in bodies if "Every run failed" in body]
     assert any(f"team trace {run.id}" in broken for run in runs)
 
