@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, cast
 from uuid_utils import uuid7
 
 from ..errors import InvalidEvent
+from ..kinds import MailKind
 
 VERSION = 1
 SYSTEM = "team-mail"  # the sender of the events that the log writes about itself
@@ -120,7 +121,7 @@ def serialise(draft: Draft, ts: str) -> Unsealed:
     """
     own_id = new_id() if draft.id is None else _checked_id(draft.id)
     kind, thread, priority = draft.kind, draft.thread, draft.priority
-    if thread is None and kind == "mail.sent":
+    if thread is None and kind == MailKind.SENT:
         thread = own_id
     _check_kind(kind)
     if priority not in PRIORITIES:
