@@ -26,12 +26,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from team_mail.mail.kinds import MailKind
 from team_mail.mail.log.disk import Disk
 from team_mail.mail.log.event import Draft, derived_id
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.query.query import write_parquet
 from team_mail.personas.bundled import copy_into
 from team_mail.scheduler.context import Context
+from team_mail.scheduler.kinds import Kind, LaunchReason, Mode, RunStatus, SprintOutcome
 from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.runs.launch import Launch
 from team_mail.scheduler.runs.run import Batch
@@ -47,7 +49,7 @@ MEMORY = Path("/dev/shm")
 SCHEDULER = str(Path(sys.executable).with_name("scheduler"))
 WHO = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgSign=false")
 
-# What agents do: a file of one's own, a line that three of them want at once until they are told, a pause.
+# What agents do: a file of one's own, a line that three of them change at once until they get mail about it, a pause.
 OWN = 'echo "attempt $2" > "notes/$1.md"'
 CONTESTED = f'case "$1$2" in persona-0[123]1) echo "$1" > contested.md ;; *) {OWN} ;; esac'
 CHANGE = "echo changed >> part-00/file-0007.txt"
@@ -117,11 +119,11 @@ def settings(script: str, sprint: str) -> str:
 
 
 def medians(rounds: int, *calls: Callable[[], float]) -> list[list[float]]:
-    """Call each in turn, once to warm up and then so many times; return the times of each, sorted."""
+    """Call each in turn, once to warm up and then `rounds` times; return the times of each, sorted."""
     for call in calls:
         call()
-    told = [[call() for call in calls] for _ in range(rounds)]
-    return [sorted(column) for column in zip(*told, strict=True)]
+    times = [[call() for call in calls] for _ in range(rounds)]
+    return [sorted(column) for column in zip(*times, strict=True)]
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -141,15 +143,15 @@ def process(argv: Sequence[str], cwd: Path) -> str:
 
 
 def spread(times: Sequence[float]) -> str:
-    """Write a median with the least and the most."""
+    """Format a median with the least and the greatest value."""
     return f"{median(times) * 1e3:.0f} ms ({times[0] * 1e3:.0f} to {times[-1] * 1e3:.0f})"
 
 
-def beside(what: str, own: Sequence[float], contender: str, other: Sequence[float], target: float | None) -> Row:
-    ratio = median(own) / median(other)
+def beside(what: str, own: Sequence[float], contender: str, rival: Sequence[float], target: float | None) -> Row:
+    ratio = median(own) / median(rival)
     wanted = "" if target is None else f"≤ {target:g} times"
     met = None if target is None else ratio <= target
-    return Row(what, spread(own), f"{contender}: {spread(other)}", f"{ratio:.2f}", wanted, met)
+    return Row(what, spread(own), f"{contender}: {spread(rival)}", f"{ratio:.2f}", wanted, met)
 
 
 # -- the rows
@@ -163,41 +165,41 @@ def ticks_conflict(bench: Bench) -> list[Row]:
     return ticks(bench, CONTESTED, 2, 3, "one round of conflicts")
 
 
-def ticks(bench: Bench, script: str, conflicts: int, target: int, told: str) -> list[Row]:
-    """Run a sprint in each mode; everybody's work must have landed in both."""
+def ticks(bench: Bench, script: str, conflicts: int, target: int, case: str) -> list[Row]:
+    """Run a sprint in each mode; the work of every persona must have landed in both."""
     counted: dict[str, int] = {}
-    for mode in ("parallel", "sequential"):
+    for mode in Mode:
         top = bench.team(20, settings(script, "max_parallel = 8"))
-        found = sprint(top, "--mode", mode)
-        expected = conflicts if mode == "parallel" else 0
-        if not found["converged"] or len(found["landed"]) != len(PERSONAS) or found["conflicts"] != expected:
-            sys.exit(f"a sprint did not do what it should have: {found}")
-        counted[mode] = found["ticks"]
-    own, other = counted["parallel"], counted["sequential"]
-    what = f"ticks of a sprint of {len(PERSONAS)} personas, {told}"
-    met = own == target and other >= len(PERSONAS)
-    return [Row(what, str(own), f"one after the other: {other}", f"{own / other:.2f}", str(target), met)]
+        summary = sprint(top, "--mode", mode)
+        expected = conflicts if mode == Mode.PARALLEL else 0
+        if not summary["converged"] or len(summary["landed"]) != len(PERSONAS) or summary["conflicts"] != expected:
+            sys.exit(f"a sprint did not do what it should have: {summary}")
+        counted[mode] = summary["ticks"]
+    own, sequential = counted[Mode.PARALLEL], counted[Mode.SEQUENTIAL]
+    what = f"ticks of a sprint of {len(PERSONAS)} personas, {case}"
+    met = own == target and sequential >= len(PERSONAS)
+    return [Row(what, str(own), f"one after the other: {sequential}", f"{own / sequential:.2f}", str(target), met)]
 
 
 def sprint(top: Path, *words: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(process([SCHEDULER, "sprint", "--json", "--quiet", *words], top))
+    summary: dict[str, Any] = json.loads(process([SCHEDULER, "sprint", "--json", "--quiet", *words], top))
     shutil.rmtree(top)
-    return found
+    return summary
 
 
 def sleepers(bench: Bench) -> list[Row]:
-    """Time whole processes: a repository of 2,000 files, 23 who sleep and then change something, all of it landed."""
+    """Time whole processes in a repository of 2,000 files: 23 agents sleep, then change a file; every change lands."""
     script = f"sleep {SLEEP:g} && {OWN}"
-    phase_barriers: list[float] = []
+    walls: list[float] = []
     for _ in range(1 if bench.quick else 5):
         top = bench.team(FILES, settings(script, f"max_parallel = {len(PERSONAS)}"))
-        found: dict[str, Any] = {}
-        phase_barriers.append(seconds(lambda top=top, found=found: found.update(sprint(top))))
-        if len(found["landed"]) != len(PERSONAS) or found["ticks"] != 2:
-            sys.exit(f"the sleepers' sprint did not do what it should have: {found}")
-    wall = median(phase_barriers)
+        summary: dict[str, Any] = {}
+        walls.append(seconds(lambda top=top, summary=summary: summary.update(sprint(top))))
+        if len(summary["landed"]) != len(PERSONAS) or summary["ticks"] != 2:
+            sys.exit(f"the sleepers' sprint did not do what it should have: {summary}")
+    wall = median(walls)
     what = f"a sprint of {len(PERSONAS)} personas that sleep {SLEEP:g} s, {FILES:,} files, all at once"
-    ours = f"{wall:.1f} s ({min(phase_barriers):.1f} to {max(phase_barriers):.1f})"
+    ours = f"{wall:.1f} s ({min(walls):.1f} to {max(walls):.1f})"
     slept = f"sleep {SLEEP:g}: {SLEEP:.1f} s"
     return [Row(what, ours, slept, f"{wall / SLEEP:.2f}", f"≤ {SLEEP + 3:g} s", wall <= SLEEP + 3)]
 
@@ -215,17 +217,17 @@ def runs(bench: Bench, width: int, many: int) -> list[Row]:
     top = bench.team(FILES, settings(CHANGE, f"max_parallel = {width}"))
     context = open_team(top / ".team", {})
     calls = [lambda script=script: by_hand(bench, top, script, width, many) for script in BY_HAND.values()]
-    own, *others = medians(bench.rounds, lambda: ours(bench, context, many), *calls)
+    own, *rivals = medians(bench.rounds, lambda: ours(bench, context, many), *calls)
     shutil.rmtree(top)
     what = "one run" if width == 1 else f"one run of {width} at once"
-    named = zip(BY_HAND, others, (1.5, None), strict=True)
-    return [beside(what, own, name, other, target) for name, other, target in named]
+    named = zip(BY_HAND, rivals, (1.5, None), strict=True)
+    return [beside(what, own, name, rival, target) for name, rival, target in named]
 
 
 def ours(bench: Bench, context: Context, many: int) -> float:
     """Bring a batch to its end; return seconds per run. Each run must have captured its patch."""
     number = next(bench.numbers)
-    launches = [Launch(name, "shell", 1, number, "batch", "") for name in PERSONAS[:many]]
+    launches = [Launch(name, "shell", 1, number, LaunchReason.BATCH, "") for name in PERSONAS[:many]]
     base = context.base()
     taken = seconds(lambda: BatchRunner(context).run(launches, Batch(number, 1, base, "team/sprint")))
     captured = [patch for patch in context.state().patches if patch.sprint == number]
@@ -237,7 +239,7 @@ def ours(bench: Bench, context: Context, many: int) -> float:
 def by_hand(bench: Bench, top: Path, script: str, width: int, many: int) -> float:
     """Do the same with git and a shell, tidying up as well; return seconds per run."""
 
-    def one(_: int) -> None:
+    def run(_: int) -> None:
         folder = bench.folder / f"by-hand-{next(bench.numbers)}"
         patch = folder.with_suffix(".patch")
         subprocess.run(["sh", "-c", script, "sh", top, folder, patch], check=True)
@@ -246,11 +248,11 @@ def by_hand(bench: Bench, top: Path, script: str, width: int, many: int) -> floa
         subprocess.run(["rm", "-rf", folder, patch], check=True)
 
     with ThreadPoolExecutor(width) as threads:
-        return seconds(lambda: list(threads.map(one, range(many)))) / many
+        return seconds(lambda: list(threads.map(run, range(many)))) / many
 
 
 def idle(bench: Bench) -> list[Row]:
-    """Ask a team that has worked for months whether there is anything to do: there is not."""
+    """Time an idle tick of a team that has worked for months."""
     top = bench.team(20, settings(CHANGE, 'every = "30d"'), personas=())
     copy_into(top / ".team" / "personas")
     log = grow(top / ".team")
@@ -259,22 +261,22 @@ def idle(bench: Bench) -> list[Row]:
     tick, touched = [SCHEDULER, "tick"], top / ".team" / "team.toml"
 
     def looking() -> float:
-        touched.touch()  # as if the settings had changed: what the last tick saw does not hold
+        touched.touch()  # as if the settings had changed, so that the last tick's digest does not hold
         return seconds(lambda: process(tick, top))
 
-    looked, own, other = medians(
+    looked, own, rival = medians(
         2 * bench.rounds + 1, looking, lambda: seconds(lambda: process(tick, top)),
         lambda: seconds(lambda: process(argv, top)),
     )  # fmt: skip
     ticked = len(own) + len(looked) + 2
     new = [*log.read(head)]
-    if any(event.kind != "tick.done" or not event.data["idle"] for event in new):
+    if any(event.kind != Kind.TICK_DONE or not event.data["idle"] for event in new):
         sys.exit(f"an idle tick was not idle: {new[0]}")
     each = len(new) / ticked
     shutil.rmtree(top)
     return [
-        beside(f"idle tick, cold, {EVENTS:,} events, as the last one", own, "import typer, duckdb", other, 3),
-        beside("the same, that has to look for itself", looked, "import typer, duckdb", other, 3),
+        beside(f"idle tick, cold, {EVENTS:,} events, as the last one", own, "import typer, duckdb", rival, 3),
+        beside("the same, that has to look for itself", looked, "import typer, duckdb", rival, 3),
         Row("events that an idle tick writes", f"{each:g}", "", "", "1", each == 1),
     ]
 
@@ -289,10 +291,10 @@ def grow(home: Path) -> EventLog:
         written += len(log.append([next(drafts) for _ in range(min(BATCH, EVENTS - written))]))
     number = EVENTS
     data = {"sprint": number, "id": derived_id("sprint", str(number)), "base_branch": "main", "base": "0" * 40}
-    data |= {"branch": "team/sprint", "mode": "parallel", "rule": "always", "reason": "by hand", "personas": names}
+    data |= {"branch": "team/sprint", "mode": Mode.PARALLEL, "rule": "always", "reason": "by hand", "personas": names}
     log.append([
-        Draft("sprint.started", "scheduler", data=data),
-        Draft("sprint.finished", "scheduler", data={"sprint": number, "outcome": "converged"}),
+        Draft(Kind.SPRINT_STARTED, "scheduler", data=data),
+        Draft(Kind.SPRINT_FINISHED, "scheduler", data={"sprint": number, "outcome": SprintOutcome.CONVERGED}),
     ])  # fmt: skip
     return log
 
@@ -302,23 +304,23 @@ def story(names: Sequence[str]) -> Iterator[Draft]:
     for number in count(1):
         own = derived_id("sprint", str(number))
         data = {"sprint": number, "id": own, "base_branch": "main", "base": "0" * 40, "branch": f"team/sprint-{number}"}
-        data |= {"mode": "parallel", "rule": "always", "reason": "every 900 s", "personas": [*names]}
-        yield Draft("sprint.started", "scheduler", data=data)
+        data |= {"mode": Mode.PARALLEL, "rule": "always", "reason": "every 900 s", "personas": [*names]}
+        yield Draft(Kind.SPRINT_STARTED, "scheduler", data=data)
         mails = [derived_id("mail", str(number), name) for name in names]
         for name, own in zip(names, mails, strict=True):
             to = names[(names.index(name) + number) % len(names)]
-            yield Draft("mail.sent", name, (to,), "Chapter three", BODY, id=own)
+            yield Draft(MailKind.SENT, name, (to,), "Chapter three", BODY, id=own)
         for name in names:
             yield from a_run(number, name, mails[(names.index(name) - number) % len(names)])
         runs = [run_of(number, name) for name in names]
         for name, run in zip(names, runs, strict=True):
             landed = {"persona": name, "tick": 2, "commit": "1" * 40, "how": "apply", "files": ["a.txt"]}
-            yield Draft("patch.landed", "weaver", ref=run, data=landed)
+            yield Draft(Kind.PATCH_LANDED, "weaver", ref=run, data=landed)
         woven = {"sprint": number, "tick": 2, "start": "0" * 40, "tip": "1" * 40, "order": runs, "conflicts": []}
-        yield Draft("weave.done", "weaver", data=woven)
+        yield Draft(Kind.WEAVE_DONE, "weaver", data=woven)
         for tick in (1, 2):
-            yield Draft("tick.done", "scheduler", data={"sprint": number, "tick": tick, "mode": "parallel"})
-        yield Draft("sprint.finished", "scheduler", data={"sprint": number, "outcome": "converged"})
+            yield Draft(Kind.TICK_DONE, "scheduler", data={"sprint": number, "tick": tick, "mode": Mode.PARALLEL})
+        yield Draft(Kind.SPRINT_FINISHED, "scheduler", data={"sprint": number, "outcome": SprintOutcome.CONVERGED})
 
 
 def run_of(number: int, name: str) -> str:
@@ -329,13 +331,13 @@ def a_run(number: int, name: str, mail: str) -> Iterator[Draft]:
     run = run_of(number, name)
     data: dict[str, Any] = {"sprint": number, "persona": name}
     supervisor = {"boot": "5c0f1f6e-6a6d-4c8e-9a57-0c2bb7a3b1de", "pid": 4242, "start": "123456"}
-    launch = {"attempt": 1, "tick": 1, "base": "0" * 40, "agent": "shell", "reason": "batch", "mail": [mail]}
-    yield Draft("run.started", "scheduler", run=run, data={**data, **launch, "supervisor": supervisor})
+    launch = {"attempt": 1, "tick": 1, "base": "0" * 40, "agent": "shell", "reason": LaunchReason.BATCH, "mail": [mail]}
+    yield Draft(Kind.RUN_STARTED, "scheduler", run=run, data={**data, **launch, "supervisor": supervisor})
     patch = {"patch": {"sha256": "2" * 64, "size": 512}, "files": ["a.txt"], "insertions": 3, "deletions": 1}
-    yield Draft("patch.captured", "scheduler", run=run, data={**data, **patch})
-    yield Draft("mail.read", name, ref=mail, run=run)
-    end = {"status": "ok", "exit": 0, "seconds": 61.5, "detail": "exit 0", "cut": False}
-    yield Draft("run.finished", "scheduler", run=run, data={**data, **end})
+    yield Draft(Kind.PATCH_CAPTURED, "scheduler", run=run, data={**data, **patch})
+    yield Draft(MailKind.READ, name, ref=mail, run=run)
+    end = {"status": RunStatus.OK, "exit": 0, "seconds": 61.5, "detail": "exit 0", "cut": False}
+    yield Draft(Kind.RUN_FINISHED, "scheduler", run=run, data={**data, **end})
 
 
 ROWS: dict[str, Callable[[Bench], list[Row]]] = {
@@ -404,7 +406,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix=prefix) as disk,
     ):
         bench = Bench(Path(name), Path(disk), wanted.quick)
-        told = facts(bench)
+        machine = facts(bench)
         for row in wanted.rows or ROWS:
             print(f"measuring {row} ...", file=sys.stderr)
             rows += ROWS[row](bench)
@@ -412,7 +414,7 @@ def main() -> int:
         print(markdown(rows), end="")
     else:
         show(rows)
-    print(f"\n{told}")
+    print(f"\n{machine}")
     return int(any(row.met is False for row in rows))
 
 

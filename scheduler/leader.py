@@ -14,9 +14,10 @@ from .errors import NotLeader
 
 
 class Leader:
-    """The leader's lock, `.team/work/leader`, held as a context manager. Raises NotLeader, naming who leads.
+    """The leader's lock as a context manager. Raises NotLeader if another process holds it, naming that process.
 
-    A dispatch has one of its own, in its folder; `taken` is what to say of one that is held.
+    `folder` is where the lock file is: `.team/work` for the team, its own folder for a dispatch. `taken` begins the
+    error's message.
     """
 
     def __init__(self, folder: Path, taken: str = "another scheduler leads this team") -> None:
@@ -32,15 +33,15 @@ class Leader:
         return self
 
     def _lock(self) -> bool:
-        """Lock the file; tell whether it is still in its place, which whoever had it before may have cleared away."""
+        """Lock the file; tell whether it is still in its folder, as the one who held it before may have removed it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            told = os.pread(self._descriptor, 4096, 0)
+            content = os.pread(self._descriptor, 4096, 0)
             os.close(self._descriptor)
-            raise NotLeader(f"{self._taken}: {_who(told)}; wait for it, or end it") from None
+            raise NotLeader(f"{self._taken}: {_holder(content)}; wait for it, or end it") from None
         return os.fstat(self._descriptor).st_nlink > 0
 
     def __exit__(
@@ -51,16 +52,16 @@ class Leader:
 
 
 def leading(folder: Path) -> dict[str, Any] | None:
-    """Return who leads a team now, as `myself` names it; None if nobody does."""
+    """Return the process that leads a team, as `myself` names it; None if none does."""
     try:
-        told = json.loads((folder / "leader").read_bytes())
+        process = json.loads((folder / "leader").read_bytes())
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) and alive(told) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return process if isinstance(process, dict) and alive(process) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
-def _who(told: bytes) -> str:
+def _holder(content: bytes) -> str:
     try:
-        return f"process {json.loads(told)['pid']}"
+        return f"process {json.loads(content)['pid']}"
     except (ValueError, KeyError, TypeError):
         return "one that has just started"

@@ -1,7 +1,7 @@
-"""The tick that finds everything as the last one left it: idle again, told from the log's last line alone.
+"""Fast path for an idle tick: if nothing changed since the last one, answer from the log's last line.
 
-A tick that has nothing to do writes down until when that holds, and what of settings and roster it saw. Nothing was
-written since and nothing of that has changed: then the answer is the same, without a database, without settings.
+A tick with nothing to do records until when that holds, and a digest of the settings and roster that it saw. If nothing
+was written and nothing of that changed since, the answer is the same, without loading database or settings.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from pathlib import Path
 from ...mail.clock import Clock, rfc3339
 from ...mail.log.event import Draft
 from ...mail.open import open_log
+from ..kinds import Kind
 from ..leader import Leader
 
-_ALWAYS = "9999"  # behind every time that there is: only an event ends it
+_ALWAYS = "9999"  # sorts after every timestamp: only an event ends it
 
 
 def seen(home: Path, words: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Digest what an idle tick depends on beside the log: flags, `TEAM_…` variables, settings, the roster's files."""
+    """Return a digest of what an idle tick depends on besides the log.
+
+    That is flags (`words`), `TEAM_…` variables, the settings file, and the files of the roster.
+    """
     digest = hashlib.sha256(
         repr((*words, *sorted(pair for pair in environ.items() if pair[0][:5] == "TEAM_"))).encode()
     )
@@ -30,7 +34,7 @@ def seen(home: Path, words: Sequence[str], environ: Mapping[str, str]) -> str:
 
 
 def _files(personas: Path) -> list[Path]:
-    """List the roster's files as it reads them: those in the folder and in its folders, linked ones too."""
+    """List the files that the roster reads: those in the folder and in its subfolders, links included."""
     here = sorted(personas.iterdir()) if personas.is_dir() else []
     return [*here, *(file for folder in here if folder.is_dir() for file in sorted(folder.iterdir()))]
 
@@ -44,28 +48,29 @@ def _mark(path: Path) -> tuple[int, ...]:
 
 
 def idle(why: str, until: datetime | None, digest: str, head: int) -> Draft:
-    """Write the event of a tick with nothing to do; `until` is when there may be something, None if an event says.
+    """Return the event of a tick with nothing to do, for the reason `why`.
 
-    `head` is the last event that this tick has looked at: what came between it and this one it has not seen.
+    `until` is when there may be something to do, None if only an event can change that. `head` is the seq of the last
+    event that the tick has seen: it knows nothing of events between that one and its own.
     """
     return Draft(
-        "tick.done",
+        Kind.TICK_DONE,
         "scheduler",
         data={"idle": why, "until": rfc3339(until) if until else _ALWAYS, "seen": digest, "head": head},
     )
 
 
 def again(home: Path, digest: str, clock: Clock) -> str | None:
-    """Be idle again, on record, and say why; None where a tick has to look for itself. Raises NotLeader."""
+    """Record another idle tick and return its reason; return None if a full tick is needed. Raises NotLeader."""
     log = open_log(home, clock=clock)
     with Leader(home / "work"):
         last, now = log.newest(), rfc3339(clock.now())
-        if last is None or last.kind != "tick.done" or last.data.get("seen") != digest:
+        if last is None or last.kind != Kind.TICK_DONE or last.data.get("seen") != digest:
             return None
         if last.data.get("head") != last.seq - 1:
             return None
         why, until = last.data.get("idle"), last.data.get("until")
         if not isinstance(why, str) or not isinstance(until, str) or not last.ts <= now < until:
             return None
-        log.append([Draft("tick.done", "scheduler", data={**last.data, "head": last.seq})])
+        log.append([Draft(Kind.TICK_DONE, "scheduler", data={**last.data, "head": last.seq})])
         return why

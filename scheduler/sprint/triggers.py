@@ -1,4 +1,4 @@
-"""When a sprint is due: never before one has ended, then on fresh mail, by `every`, or by `cron`. Pure."""
+"""When a sprint is due: once the last one has ended, on fresh mail, by `every`, or by `cron`. Pure."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _BY_MAIL = "unread mail"
 
 
 class ScheduleSettings(Protocol):
-    """What of the `[sprint]` table says when."""
+    """The settings of the `[sprint]` table that say when sprints start."""
 
     @property
     def every(self) -> float | None:
-        """Seconds from one start to the next."""
+        """Seconds from one start to the next; None with `cron`."""
         ...
 
     @property
     def cron(self) -> str | None:
-        """A crontab's five fields, in local time."""
+        """The five fields of a crontab line, in local time."""
         ...
 
 
@@ -32,9 +32,9 @@ Following = Callable[[str, datetime], datetime]
 
 
 def due(
-    state: State, rhythm: ScheduleSettings, now: datetime, following: Following, mode: str = "auto"
+    state: State, settings: ScheduleSettings, now: datetime, following: Following, mode: str = "auto"
 ) -> StartRequest:
-    """Say what a tick is to do that nobody asked for in person. `following` finds the next time of a cron line."""
+    """Return what a tick that no person asked for is to do. `following` finds the next time of a cron line."""
     if state.sprint:
         return StartRequest(mode=mode)
     fresh = awaited(state)
@@ -42,9 +42,9 @@ def due(
         return StartRequest(f"{_BY_MAIL} for {', '.join(fresh)}", mode, fresh)
     if not state.sprints:
         return StartRequest("the first sprint", mode)
-    at = next_start(state, rhythm, following)
+    at = next_start(state, settings, following)
     if at <= now:
-        return StartRequest(f'cron = "{rhythm.cron}"' if rhythm.cron else f"every {rhythm.every:g} s", mode)
+        return StartRequest(f'cron = "{settings.cron}"' if settings.cron else f"every {settings.every:g} s", mode)
     return StartRequest(
         mode=mode,
         until=now if fresh else at,
@@ -52,19 +52,19 @@ def due(
     )
 
 
-def next_start(state: State, rhythm: ScheduleSettings, following: Following) -> datetime:
+def next_start(state: State, settings: ScheduleSettings, following: Following) -> datetime:
     """Return when the next sprint is due, counted from the start of the last one."""
     last = datetime.fromisoformat(state.sprints[-1].started)
-    return following(rhythm.cron, last) if rhythm.cron else last + timedelta(seconds=rhythm.every or 0)
+    return following(settings.cron, last) if settings.cron else last + timedelta(seconds=settings.every or 0)
 
 
 def awaited(state: State) -> tuple[str, ...]:
-    """Name the personas that got mail since the last sprint ended: what that one left unread wakes nobody again."""
+    """Name the personas that got mail since the last sprint ended; mail that it left unread starts no sprint."""
     ended = state.sprints[-1].ended if state.sprints else 0
-    return tuple(sorted(name for name, mail in state.unread.items() if any(one.seq > ended for one in mail)))
+    return tuple(sorted(name for name, mail in state.unread.items() if any(each.seq > ended for each in mail)))
 
 
 def _woken_too_often(state: State, now: datetime) -> bool:
-    """Guard against mail that keeps waking the team, from whatever loop it comes."""
-    recent = [one for one in state.sprints if now - datetime.fromisoformat(one.started) < _HOUR]
-    return sum(one.reason.startswith(_BY_MAIL) for one in recent) >= _PER_HOUR
+    """Tell whether mail has started as many sprints within the hour as it may, so that no loop of mail goes on."""
+    recent = [sprint for sprint in state.sprints if now - datetime.fromisoformat(sprint.started) < _HOUR]
+    return sum(sprint.reason.startswith(_BY_MAIL) for sprint in recent) >= _PER_HOUR

@@ -18,10 +18,6 @@ from ..kinds import Kind, RunStatus, TaskStatus
 from .facts import Fact, Run
 from .sprints import Fold, fact_of
 
-SUCCESS: str = TaskStatus.SUCCESS
-ERROR: str = TaskStatus.ERROR
-BLOCKED: str = TaskStatus.BLOCKED
-CANCELLED: str = TaskStatus.CANCELLED
 _SHORT = 8
 _LEAST = 4  # characters that name a dispatch by the beginning of its id
 

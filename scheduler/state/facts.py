@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 from ..kinds import PatchStatus, RunStatus
 
-OPEN = RunStatus.OPEN
-
 
 class Mail(NamedTuple):
     """A message that one persona has not read."""

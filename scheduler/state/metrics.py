@@ -16,9 +16,6 @@ from ..kinds import Kind, Mode, PatchStatus, RunStatus
 from .facts import Patch, Run, Sprint
 from .sprints import State
 
-LANDED = PatchStatus.LANDED
-CONFLICTED = PatchStatus.CONFLICTED
-HELD = PatchStatus.HELD
 NO_CHANGE = "no change"
 
 
@@ -128,7 +125,7 @@ class Metrics:
     @property
     def conflict_rate(self) -> float | None:
         """Patches that conflicted as a share of those that were offered to the weaver; None if none was."""
-        return self.patches.get(CONFLICTED, 0) / self.offered if self.offered else None
+        return self.patches.get(PatchStatus.CONFLICTED, 0) / self.offered if self.offered else None
 
     @property
     def resolved(self) -> tuple[int, ...]:
@@ -148,7 +145,7 @@ class Metrics:
     @property
     def landing_order(self) -> tuple[Node, ...]:
         """The patches that landed, in that order."""
-        return tuple(node for node in self.nodes if node.status == LANDED)
+        return tuple(node for node in self.nodes if node.status == PatchStatus.LANDED)
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler report --json`: every field, and what is computed from them."""
@@ -230,7 +227,7 @@ def _shares(sprint: Sprint, bars: Sequence[Bar]) -> tuple[Share, ...]:
     for persona in dict.fromkeys([name for name in sprint.personas if name in ran] + [*ran]):
         own = [bar for bar in bars if bar.persona == persona]
         seconds, end = _busy(own), max(bar.end for bar in own)
-        outcome = LANDED if any(bar.outcome == LANDED for bar in own) else own[-1].outcome
+        outcome = PatchStatus.LANDED if any(bar.outcome == PatchStatus.LANDED for bar in own) else own[-1].outcome
         shares.append(Share(persona, len(own), seconds, max(0.0, round(end - seconds, 3)), outcome))
     return tuple(shares)
 
@@ -240,9 +237,9 @@ def _resolutions(patches: Iterable[Patch]) -> tuple[Resolution, ...]:
     waiting: dict[str, int] = {}
     resolved: list[Resolution] = []
     for patch in sorted(patches, key=lambda patch: (patch.tick, patch.seq)):
-        if patch.status == CONFLICTED:
+        if patch.status == PatchStatus.CONFLICTED:
             waiting.setdefault(patch.persona, patch.tick)
-        elif patch.status == LANDED and patch.persona in waiting:
+        elif patch.status == PatchStatus.LANDED and patch.persona in waiting:
             resolved.append(Resolution(patch.persona, waiting.pop(patch.persona), patch.tick))
     return (*resolved, *(Resolution(persona, since, None) for persona, since in waiting.items()))
 
@@ -278,7 +275,7 @@ def _nodes(state: State, patches: Iterable[Patch], sprint: Sprint) -> tuple[Node
 
 def _fate(patch: Patch) -> str:
     """Return a patch's status; one that was approved but is not woven again yet counts as held."""
-    return HELD if patch.status == PatchStatus.PENDING and patch.tick else patch.status
+    return PatchStatus.HELD if patch.status == PatchStatus.PENDING and patch.tick else patch.status
 
 
 def _links(state: State, sprint: Sprint, nodes: Sequence[Node]) -> tuple[Link, ...]:

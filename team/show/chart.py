@@ -11,13 +11,15 @@ from itertools import pairwise
 from math import cos, pi, sin
 from typing import Any
 
-from ...scheduler.state.metrics import CONFLICTED, HELD, LANDED, NO_CHANGE, Bar, Metrics, Node
+from ...scheduler.kinds import PatchStatus
+from ...scheduler.state.metrics import NO_CHANGE, Bar, Metrics, Node
 
 VEGA_LITE = "5.17"  # the newest that every vl-convert from 1.7 on draws
 SCHEMA = f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json"
 MISSING = 'no pictures: vl-convert-python is not installed; pip install "team-mail[charts]" brings it'
 COLORS = {
-    LANDED: "#2f9e77", CONFLICTED: "#f0a030", "rejected": "#d1495b", "refused": "#8f2d56", HELD: "#7b6fc4",
+    PatchStatus.LANDED: "#2f9e77", PatchStatus.CONFLICTED: "#f0a030", "rejected": "#d1495b",
+    "refused": "#8f2d56", PatchStatus.HELD: "#7b6fc4",
     "pending": "#9ecae9", "dropped": "#b08968", NO_CHANGE: "#b9c2cc", "open": "#3d8bd4", "failed": "#a33b20",
     "timeout": "#6b4c3b", "quota": "#c9a227", "stopped": "#7d8597", "lost": "#343a40",
 }  # fmt: skip
@@ -151,12 +153,12 @@ def _places(nodes: Sequence[Node], step: float) -> list[Spec]:
     x, tick, number = 0.0, 0, 0
     for node in nodes:
         x += step if node.tick == tick or not places else 1.8 * step
-        tick, number = node.tick, number + (node.status == LANDED)
+        tick, number = node.tick, number + (node.status == PatchStatus.LANDED)
         label = node.persona if node.attempt == 1 else f"{node.persona} ({node.attempt})"
         places.append(
             {
                 "run": node.run, "x": x, "y": 0, "tick": tick, "outcome": node.status, "label": label,
-                "number": str(number) if node.status == LANDED else "",
+                "number": str(number) if node.status == PatchStatus.LANDED else "",
             }
         )  # fmt: skip
     return places

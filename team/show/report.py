@@ -9,7 +9,8 @@ from statistics import fmean
 
 from ...mail.render import line
 from ...mail.units import counted
-from ...scheduler.state.metrics import CONFLICTED, LANDED, Metrics
+from ...scheduler.kinds import PatchStatus
+from ...scheduler.state.metrics import Metrics
 from . import chart
 from .tables import cell, columns, markdown_table, patches, span
 
@@ -44,10 +45,10 @@ def heading(found: Metrics) -> str:
 def figures(found: Metrics) -> Iterator[tuple[str, str]]:
     """List the figures, each with its name."""
     yield "runs", str(sum(found.runs.values())) + _listed(found.runs)
-    fates = {fate: found.patches[fate] for fate in (LANDED, *_FATES) if fate in found.patches}
+    fates = {fate: found.patches[fate] for fate in (PatchStatus.LANDED, *_FATES) if fate in found.patches}
     yield "patches", f"{found.offered} offered" + _listed(fates)
     if found.conflict_rate is not None:
-        clashed = found.patches.get(CONFLICTED, 0)
+        clashed = found.patches.get(PatchStatus.CONFLICTED, 0)
         yield "conflict rate", f"{found.conflict_rate:.0%} ({clashed} of {patches(found.offered)})"
     if found.resolutions:
         yield "resolved", _resolved(found)

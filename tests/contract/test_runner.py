@@ -45,7 +45,7 @@ class Bench:
     def run(self, launch: Launch) -> RunResult | None:
         base = self.context.base()
         self.context.mirror.update(base)
-        self.context = replace(self.context, heard=lambda events: self.appends.append([e.kind for e in events]))
+        self.context = replace(self.context, on_append=lambda events: self.appends.append([e.kind for e in events]))
         return self.make(self).run(launch, Batch(launch.sprint, 2, base, "team/sprint-1", 60.0))
 
     def data(self, kind: str) -> dict:

@@ -87,7 +87,7 @@ def test_a_pause_for_a_retry_is_told(capsys):
     assert capsys.readouterr().err == "waiting until 00:00:00Z: ann (exit 1: boom; next try at 00:00:00Z)\n"
 
 
-def test_a_call_that_finds_a_sprint_running_is_left_out_and_says_so(team):
+def test_a_time_that_finds_a_sprint_running_is_skipped_with_a_message(team):
     """T16 within one daemon: a tick that comes while one is running is skipped."""
     said, left_out, go = [], threading.Event(), threading.Event()
 
@@ -96,7 +96,7 @@ def test_a_call_that_finds_a_sprint_running_is_left_out_and_says_so(team):
 
     def say(text):
         said.append(text)
-        if "left out" in text:
+        if "skipped" in text:
             left_out.set()
 
     ticker = team.ticker({"ann": hold}, "[sprint]\nevery = 1\n")
