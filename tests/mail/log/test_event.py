@@ -140,7 +140,7 @@ def test_an_id_may_be_derived_from_a_callers_own_key():
 @pytest.mark.parametrize("name", ["sender", "subject", "body", "thread", "reply_to", "ref", "run"])
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "\0", "a\0b"])
 def test_what_is_not_text_is_refused_in_every_field(name, text):
-    """Half a surrogate pair is not UTF-8, and a NUL ends a text for half the world."""
+    """A lone surrogate is not UTF-8, and many readers end a text at a NUL."""
     with pytest.raises(InvalidEvent, match="not text"):
         serialise(Draft("mail.sent", "ada")._replace(**{name: text}), TS)
 
