@@ -18,7 +18,6 @@ from .log.event import Draft, Event
 from .log.log import Log
 from .message import Message
 from .query.rows import Projections
-from .units import counted
 
 _SEQ = r"[1-9][0-9]{0,14}"
 _ID = r"[0-9a-f][0-9a-f-]{3,35}"
@@ -190,7 +189,7 @@ class Mailbox:
         matches = matches or [item for number, item in numbered if name == str(number)]
         if len(matches) != 1:
             names = ", ".join(f"{number} {item['name']!r}" for number, item in numbered)
-            what = counted(len(numbered), "attachment") if name is None else f"no single attachment {name!r}"
+            what = f"{len(numbered)} attachments" if name is None else f"no single attachment {name!r}"
             raise UsageError(f"message {message.seq} has {what}; give the name or number of one: {names}")
         return self.blobs.read(matches[0]["sha256"])
 

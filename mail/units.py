@@ -6,15 +6,16 @@ import re
 from typing import Any
 
 LONGEST = 366 * 86_400.0  # seconds; a longer span is a mistake, and overflows some system clocks
+# Patterns are strings, compiled on first use: every command that shows mail imports this module.
 _NO_SPAN = 'must be a span of time ("90s", "30m", "2h", "1d") or a number of seconds'
 _NO_SIZE = 'must be a size ("10MB", "512KiB") or a number of bytes'
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
-_SPAN = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw])\s*)+", re.ASCII)
-_SPAN_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.ASCII)
+_SPAN = r"(?a:(?:\d+(?:\.\d+)?(?:ms|[smhdw])\s*)+)"
+_SPAN_PART = r"(?a:(\d+(?:\.\d+)?)(ms|[smhdw]))"
 _BYTES = {"": 1, "B": 1} | {
     f"{letter}{i}B": (1024 if i else 1000) ** power for power, letter in enumerate("KMGT", 1) for i in ("", "i")
 }
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
+_SIZE = r"(?a:(\d+(?:\.\d+)?)\s*([A-Za-z]*))"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _CRON = (
@@ -24,7 +25,7 @@ _CRON = (
     ("month", 1, 12, _MONTHS),
     ("day of week", 0, 7, _DAYS),
 )
-_CRON_PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/(\d+))?", re.ASCII)
+_CRON_PART = r"(?a:(?:\*|(\w+)(?:-(\w+))?)(?:/(\d+))?)"
 
 
 def seconds(value: Any) -> float:
@@ -33,9 +34,9 @@ def seconds(value: Any) -> float:
         raise ValueError(_NO_SPAN)  # noqa: TRY004 - pydantic reports only a ValueError
     if isinstance(value, str):
         text = value.strip()
-        if not _SPAN.fullmatch(text):
+        if not re.fullmatch(_SPAN, text):
             raise ValueError(_NO_SPAN)
-        value = sum(float(number) * _SECONDS[unit] for number, unit in _SPAN_PART.findall(text))
+        value = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_SPAN_PART, text))
     if not 0 <= value <= LONGEST:
         raise ValueError("must be a span of time from 0 up to 366 days")
     return float(value)
@@ -65,7 +66,7 @@ def byte_count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(_NO_SIZE)  # noqa: TRY004
     if isinstance(value, str):
-        match = _SIZE.fullmatch(value.strip())
+        match = re.fullmatch(_SIZE, value.strip())
         unit = _BYTES.get(match[2]) if match else None
         if match is None or unit is None:
             raise ValueError(_NO_SIZE)
@@ -99,7 +100,7 @@ def crontab(text: str) -> str:
 
 
 def _is_cron(part: str, low: int, high: int, words: tuple[str, ...]) -> bool:
-    match = _CRON_PART.fullmatch(part)
+    match = re.fullmatch(_CRON_PART, part)
     if match is None or (match[3] and not 0 < int(match[3]) <= high):
         return False
     ends = [_number(end, low, words) for end in match.groups()[:2] if end]

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from ..kinds import ExitCode
-from ..units import counted
 from . import cli_options as option
 
 app = typer.Typer()
@@ -76,6 +75,7 @@ def repair(as_json: option.Json = False) -> None:
     """Repair a damaged log: keep every line that verifies, record the gaps, keep a copy of the old files."""
     from .. import render
     from ..open import open_log
+    from ..units import counted
 
     done = open_log().repair()
     copies = [str(path) for path in done.copies]
@@ -108,6 +108,7 @@ def backup(
     from .. import render
     from ..archive import backup as archive
     from ..open import first_mail, open_blobs, open_log, team_home
+    from ..units import counted
 
     if restore_it:
         with first_mail() as home:
@@ -138,6 +139,7 @@ def export(
     """Export the mail for other programs: mbox and eml for mail readers, JSON lines with whole bodies."""
     from .. import render
     from ..open import open_mailbox
+    from ..units import counted
 
     count = open_mailbox().export(form, target, persona)
     if as_json:

@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring as quoted
+from math import isfinite
 from typing import Any, NamedTuple, cast
 
 from uuid_utils import uuid7
@@ -245,26 +246,48 @@ def _strings(value: Any) -> list[str]:
 
 def _payload(data: dict[str, Any]) -> str:
     check_json(data)
-    try:
-        return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except ValueError:
-        raise InvalidEvent("NaN and infinity are not JSON") from None
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
-def check_json(value: Any, depth: int = 1) -> None:
-    """See that an event can hold a value. Raises InvalidEvent: too deep, a number that is too large, no JSON."""
-    if depth > MAX_DEPTH:
-        raise InvalidEvent(f"data is nested deeper than {MAX_DEPTH}")
+def check_json(value: Any, most: int = MAX_DEPTH) -> None:
+    """Raise InvalidEvent if a value is not JSON that every reader of the log can process.
+
+    `most` is the number of levels of nesting that are allowed. NUL in text is not checked here.
+    """
+    _check_json(value, most, 1)
+
+
+def _check_json(value: Any, most: int, depth: int) -> None:
+    if depth > most:
+        raise InvalidEvent(f"data is nested deeper than {most}")
     if isinstance(value, dict):
         for key, item in cast("dict[Any, Any]", value).items():
             if not isinstance(key, str):
                 raise InvalidEvent(f"a key of data is {key!r}, not text")
-            check_json(item, depth + 1)
+            _check_text(key)
+            _check_json(item, most, depth + 1)
     elif isinstance(value, list):
         for item in cast("list[Any]", value):
-            check_json(item, depth + 1)
-    elif isinstance(value, int):
+            _check_json(item, most, depth + 1)
+    elif isinstance(value, str):
+        _check_text(value)
+    else:
+        _check_scalar(value)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidEvent(f"a lone surrogate is not text: {error.reason}") from None
+
+
+def _check_scalar(value: Any) -> None:
+    if isinstance(value, int):
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
             raise InvalidEvent(f"integer {value} is beyond 2^53 and would not survive every reader")
-    elif value is not None and not isinstance(value, str | float):
+    elif isinstance(value, float):
+        if not isfinite(value):
+            raise InvalidEvent("NaN and infinity are not JSON")
+    elif value is not None:
         raise InvalidEvent(f"data holds a {type(value).__name__}, which is not JSON")

@@ -40,7 +40,7 @@ labels = st.sampled_from(LABELS)
 
 
 class Mails(RuleBasedStateMachine):
-    """Four personas, a human and a group of two write, mark and leave; `kept` asks on, `fresh` asks anew."""
+    """Four personas, a human and a group write, mark and leave; `kept` is long-lived, `fresh` is new each time."""
 
     figures: ClassVar[Counter[str]] = Counter()
 
@@ -235,7 +235,7 @@ class Mails(RuleBasedStateMachine):
 
 
 class MailsOfManySegments(Mails):
-    """The same over files, sealed every few events: a kept slice is extended across rotations."""
+    """The same over files that rotate every few events, so that slices are extended across rotations."""
 
     figures: ClassVar[Counter[str]] = Counter()
 
@@ -269,11 +269,11 @@ def figures() -> Iterator[None]:
             machine.figures.clear()
 
 
-def test_answers_from_a_log_in_memory_are_what_a_naive_fold_of_its_events_gives():
-    """Whatever the personas do, each answer is the fold of the events, from a kept slice and from a fresh one."""
+def test_projections_in_memory_equal_a_naive_fold_of_the_events():
+    """This holds for any sequence of verbs, in a long-lived mailbox and in a new one."""
     run_state_machine_as_test(Mails, settings=plan(14))
 
 
-def test_answers_from_files_that_rotate_all_the_time_are_what_a_naive_fold_of_their_events_gives():
-    """Sealing, twins and a slice kept across them change no answer."""
+def test_projections_of_rotating_files_equal_a_naive_fold_of_the_events():
+    """Segments, their Parquet copies and slices extended across them change no row."""
     run_state_machine_as_test(MailsOfManySegments, settings=plan(8))

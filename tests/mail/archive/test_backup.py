@@ -105,8 +105,8 @@ def everything(folder):
 
 
 @pytest.mark.parametrize("name", ["b.tar.gz", "b.tgz", "b"])
-def test_a_backup_comes_back_as_it_was(log, blobs, mail, tmp_path, name):
-    """Archive or folder: events, checksums and blobs are those of the original, and the log goes on from there."""
+def test_a_restored_backup_equals_the_original(log, blobs, mail, tmp_path, name):
+    """From an archive or a folder, events, checksums and blobs are the same, and appends continue the chain."""
     events = fill(log, 100)
     blob = blobs.put(b"\xff" * 3000)
     made = backup(log, blobs, tmp_path / name)
@@ -179,7 +179,7 @@ def drain(stream, heard):
 
 
 class Meanwhile(Segments):
-    """Segments whose checksums are read a while after the moment was named: long enough for anything to happen."""
+    """Segments whose checksums are read some time after the snapshot."""
 
     def __init__(self, segments, happens):
         super().__init__(segments.folder, segments._disk)
@@ -192,7 +192,7 @@ class Meanwhile(Segments):
 
 
 def test_a_rotation_between_the_snapshot_and_the_copy_changes_nothing(log, blobs, mail, tmp_path):
-    """The active file that was named has become a segment, and is copied as far as it was named."""
+    """The active file of the snapshot has become a segment, and is copied up to its length in the snapshot."""
     fill(log, 10)
     head = log.head().seq
     reader = opened(mail)
@@ -204,7 +204,7 @@ def test_a_rotation_between_the_snapshot_and_the_copy_changes_nothing(log, blobs
 
 
 class Rotating(Segments):
-    """Segments that are listed late: two rotations after the active file was opened."""
+    """Segments that are listed two rotations after the active file was opened."""
 
     def __init__(self, segments, happens):
         super().__init__(segments.folder, segments._disk)
@@ -217,7 +217,7 @@ class Rotating(Segments):
 
 
 def test_rotations_between_opening_and_listing_change_nothing(log, blobs, mail, tmp_path):
-    """A segment made after the active file was opened is not of that moment."""
+    """A segment sealed after the active file was opened is not part of the snapshot."""
     fill(log, 60)
     head = log.head().seq
     reader = opened(mail)
@@ -226,7 +226,7 @@ def test_rotations_between_opening_and_listing_change_nothing(log, blobs, mail, 
     assert restore_into(tmp_path / "b", tmp_path / "r") == head
 
 
-def test_a_backup_between_two_steps_of_a_rotation_is_whole(log, blobs, mail, tmp_path):
+def test_a_backup_between_two_steps_of_a_rotation_is_complete(log, blobs, mail, tmp_path):
     """There is no active file, and the newest segment has no checksum yet."""
     fill(log, 10)
     head = log.head().seq
@@ -249,8 +249,8 @@ def test_an_unfinished_append_is_not_in_a_backup(log, blobs, tmp_path):
     assert again.verify().torn == 0
 
 
-def test_blobs_half_written_and_changed_are_left_out(log, blobs, mail, tmp_path):
-    """What is no blob yet is passed over; what is one no longer is named."""
+def test_unfinished_and_changed_blobs_are_left_out(log, blobs, mail, tmp_path):
+    """Unfinished ones are skipped; changed ones are listed in the result."""
     fill(log, 1)
     good, bad = blobs.put(b"good"), blobs.put(b"bad")
     blobs.path(bad.sha256).write_bytes(b"rot")
@@ -261,8 +261,8 @@ def test_blobs_half_written_and_changed_are_left_out(log, blobs, mail, tmp_path)
     assert [path.name for path in (tmp_path / "r" / "blobs").rglob("*") if path.is_file()] == [good.sha256]
 
 
-def test_a_damaged_log_can_be_backed_up_and_mended_from_the_backup(log, blobs, mail, tmp_path):
-    """Restoring says what is wrong, keeps what verifies, and `repair` goes on from there."""
+def test_a_damaged_log_can_be_backed_up_restored_and_repaired(log, blobs, mail, tmp_path):
+    """Restoring reports the damage and keeps all lines that verify for `repair`."""
     events = fill(log, 20)
     data = bytearray(log.active.read_bytes())
     data[data.index(b"xxx")] ^= 1
@@ -276,7 +276,7 @@ def test_a_damaged_log_can_be_backed_up_and_mended_from_the_backup(log, blobs, m
     assert again.verify().damage == []
 
 
-def test_damage_in_a_sealed_file_is_said_though_the_active_one_is_short(log, blobs, mail, tmp_path):
+def test_damage_in_a_sealed_file_is_reported(log, blobs, mail, tmp_path):
     """A flipped bit far into a segment is found by its checksum and its line."""
     fill(log, 50)
     segment = next(iter(log.segments)).path
@@ -289,8 +289,8 @@ def test_damage_in_a_sealed_file_is_said_though_the_active_one_is_short(log, blo
         restore_into(tmp_path / "b", tmp_path / "r")
 
 
-def test_a_missing_newest_segment_is_said(log, blobs, tmp_path):
-    """The checksums name a file that is not there: the chain alone could not tell."""
+def test_a_missing_newest_segment_is_reported(log, blobs, tmp_path):
+    """Only the list of checksums shows it: the chain of the rest is complete."""
     fill(log, 100)
     backup(log, blobs, tmp_path / "b")
     newest = list(log.segments)[-1].path.name
@@ -300,8 +300,8 @@ def test_a_missing_newest_segment_is_said(log, blobs, tmp_path):
         restore_into(tmp_path / "b", tmp_path / "r")
 
 
-def test_a_blob_that_changed_in_the_backup_is_said_and_not_kept(log, blobs, tmp_path):
-    """So that the same bytes, sent again, can take its place."""
+def test_a_blob_that_changed_in_the_backup_is_reported_and_left_out(log, blobs, tmp_path):
+    """The same bytes can then be stored again."""
     fill(log, 1)
     blob = blobs.put(b"good")
     backup(log, blobs, tmp_path / "b")
@@ -312,8 +312,8 @@ def test_a_blob_that_changed_in_the_backup_is_said_and_not_kept(log, blobs, tmp_
 
 
 @pytest.mark.parametrize("sums", [b"", b"\xff\xfe", b"deadbeef  x\n", b"%064d  ../../x\n" % 0])
-def test_checksums_that_are_none_are_said(log, blobs, tmp_path, sums):
-    """The list is taken away, for `repair` to make anew."""
+def test_a_malformed_list_of_checksums_is_reported(log, blobs, tmp_path, sums):
+    """The list is deleted, so that `repair` writes it again."""
     fill(log, 100)
     backup(log, blobs, tmp_path / "b")
     (tmp_path / "b" / "segments" / "SHA256SUMS").chmod(0o644)
@@ -325,7 +325,7 @@ def test_checksums_that_are_none_are_said(log, blobs, tmp_path, sums):
     assert again.verify().damage == []
 
 
-def test_mail_in_use_is_never_restored_over(log, blobs, mail, tmp_path):
+def test_a_restore_never_overwrites_mail(log, blobs, mail, tmp_path):
     """A folder with anything in it, or a link to one, is refused and stays as it is."""
     fill(log, 1)
     backup(log, blobs, tmp_path / "b")
@@ -339,7 +339,7 @@ def test_mail_in_use_is_never_restored_over(log, blobs, mail, tmp_path):
     assert restore_into(tmp_path / "b", tmp_path / "empty") == 2
 
 
-def test_a_backup_never_takes_the_place_of_another(log, blobs, tmp_path):
+def test_a_backup_never_overwrites_another(log, blobs, tmp_path):
     """An existing target is refused and stays as it is."""
     fill(log, 1)
     backup(log, blobs, tmp_path / "b.tgz")
@@ -349,8 +349,8 @@ def test_a_backup_never_takes_the_place_of_another(log, blobs, tmp_path):
     assert (tmp_path / "b.tgz").read_bytes() == before
 
 
-def test_nothing_to_back_up_and_nothing_to_restore_are_said(log, blobs, tmp_path):
-    """No mail, no archive, no folder for the target: each is told apart, and leaves nothing."""
+def test_a_missing_source_or_target_folder_is_reported(log, blobs, tmp_path):
+    """No mail, no archive, no folder for the target: each has its own error and leaves nothing."""
     with pytest.raises(UsageError, match="has no mail yet"):
         backup(log, blobs, tmp_path / "b")
     with pytest.raises(UsageError, match="no such backup"):
@@ -421,7 +421,7 @@ def test_a_folder_with_anything_but_a_backup_in_it_is_refused(log, blobs, tmp_pa
 
 
 def test_an_archive_that_is_cut_anywhere_restores_nothing(log, blobs, tmp_path):
-    """Each proper prefix of an archive is no backup, down to its last byte."""
+    """Every proper prefix of an archive is refused, even if only the last byte is missing."""
     fill(log, 30, size=10)
     backup(log, blobs, tmp_path / "b.tgz")
     data = (tmp_path / "b.tgz").read_bytes()
@@ -438,7 +438,7 @@ def test_an_archive_that_is_cut_anywhere_restores_nothing(log, blobs, tmp_path):
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1 << 20), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4))
 def test_an_archive_with_changed_bytes_fails_by_name_or_is_the_same(changes):
-    """Whatever is changed in the tar inside, the answer is an error of ours or the events that were written."""
+    """Whatever is changed in the tar, the result is a TeamMailError or the same events."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         log = opened(folder / "mail")
@@ -458,7 +458,7 @@ def test_an_archive_with_changed_bytes_fails_by_name_or_is_the_same(changes):
 
 
 def test_an_interrupted_backup_leaves_nothing(log, blobs, mail, tmp_path):
-    """Where the copy ends early, nothing stands under the target's name, nor beside it."""
+    """If the copy fails, there is no file under the target's name or beside it."""
     fill(log, 1)
 
     def interrupt():
@@ -472,8 +472,8 @@ def test_an_interrupted_backup_leaves_nothing(log, blobs, mail, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mail"]
 
 
-def test_a_file_in_an_archive_is_what_the_log_held(log, blobs, mail, tmp_path):
-    """Unpacked by hand, a backup is the log's own files."""
+def test_the_files_in_an_archive_are_those_of_the_log(log, blobs, mail, tmp_path):
+    """A backup can also be unpacked by hand."""
     fill(log, 40)
     backup(log, blobs, tmp_path / "b.tar.gz")
     with tarfile.open(tmp_path / "b.tar.gz") as archive:
