@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ...mail.errors import TeamMailError, UsageError
+from ...mail.kinds import MailKind
 from ...mail.log.event import Event
 from ...mail.log.log import EventLog
 from ...mail.open import open_log
@@ -49,7 +50,7 @@ class DemoRun:
         return [
             event
             for event in self.log.read()
-            if event.kind == "mail.sent"
+            if event.kind == MailKind.SENT
             and sender in {"", event.sender}
             and (not to or to in event.recipients)
             and type in {"", event.data.get("type")}
