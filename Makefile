@@ -14,7 +14,7 @@ CHECKED := $(VENV)/checked/team_mail
 TEST := $(BIN)/python -m pytest -q -n $(WORKERS) -m "not storm"
 # Watching lines makes all code three times as slow, so only the tests that hold the coverage are watched.
 SLOW := tests/mail/test_state_machine.py
-COVERED := $(filter-out $(SLOW),$(wildcard tests/mail/test_*.py tests/mail/*/test_*.py)) tests/contract/test_log.py tests/acceptance/test_cli.py tests/acceptance/test_storm.py \
+COVERED := $(filter-out $(SLOW),$(wildcard tests/mail/test_*.py tests/mail/*/test_*.py)) tests/contract/test_log.py tests/contract/test_projections.py tests/contract/test_blobs.py tests/acceptance/test_cli.py tests/acceptance/test_storm.py \
 	tests/test_sql.py tests/test_docs.py tests/test_public_api.py tests/scheduler/settings/test_settings.py
 
 .DEFAULT_GOAL := help
@@ -66,8 +66,8 @@ storm: $(READY) ## run the thousands of kills and power cuts; minutes
 	@$(BIN)/python -m pytest -m storm -s $(ARGS)
 
 .PHONY: sql
-sql: $(READY) ## compile the projections to mail/query/sql/
-	@$(BIN)/python -m team_mail.mail.query.compile
+sql: $(READY) ## compile the projections to the SQL beside them
+	@$(BIN)/python -m team_mail.mail.query.compile team_mail.mail.query.projections team_mail.scheduler.state.projections
 
 .PHONY: man
 man: $(READY) ## write the manual page, docs/team-mail.1

@@ -1,6 +1,5 @@
 from .mail.clock import Clock as Clock
 from .mail.clock import ManualClock as ManualClock
-from .mail.commands.caller import open_mailbox as open_mailbox
 from .mail.directory import Directory as Directory
 from .mail.errors import InDoubt as InDoubt
 from .mail.errors import LogError as LogError
@@ -10,6 +9,8 @@ from .mail.errors import UnknownRecipient as UnknownRecipient
 from .mail.errors import UsageError as UsageError
 from .mail.letter import Letter as Letter
 from .mail.log.blobs import Blobs as Blobs
+from .mail.log.blobs import FileBlobs as FileBlobs
+from .mail.log.blobs import MemoryBlobs as MemoryBlobs
 from .mail.log.event import Draft as Draft
 from .mail.log.event import Event as Event
 from .mail.log.log import EventLog as EventLog
@@ -17,6 +18,9 @@ from .mail.log.log import Log as Log
 from .mail.log.memory import MemoryLog as MemoryLog
 from .mail.mailbox import Mailbox as Mailbox
 from .mail.message import Message as Message
+from .mail.open import open_mailbox as open_mailbox
+from .mail.query.memory import MemoryProjections as MemoryProjections
+from .mail.query.rows import Projections as Projections
 from .mail.simple import events as events
 from .mail.simple import get_inbox as get_inbox
 from .mail.simple import mark_read as mark_read
@@ -37,6 +41,9 @@ from .scheduler.errors import InvalidTasks as InvalidTasks
 from .scheduler.errors import NotReady as NotReady
 from .scheduler.errors import SettingsError as SettingsError
 from .scheduler.progress import Progress as Progress
+from .scheduler.runs.run import Runner as Runner
+from .scheduler.runs.run import RunResult as RunResult
+from .scheduler.runs.scripted import ScriptedRunner as ScriptedRunner
 from .scheduler.settings.settings import Settings as Settings
 from .scheduler.settings.settings import read_settings as read_settings
 from .scheduler.tasks.builder import TaskBuilder as TaskBuilder

@@ -89,10 +89,10 @@ class Bench:
 
     def grow(self, events: int) -> None:
         """Bring the log up to so many events: 60 % mail to one or two, 40 % marks by those who got it."""
-        from team_mail.mail.query.query import write_twin
+        from team_mail.mail.query.query import write_parquet
 
-        with ThreadPoolExecutor(1) as twins:
-            log = EventLog(self.log, on_sealed=lambda segment: twins.submit(write_twin, segment))
+        with ThreadPoolExecutor(1) as copies:
+            log = EventLog(self.log, on_sealed=lambda segment: copies.submit(write_parquet, segment))
             while self.built < events:
                 size = min(BATCH, max(100, events // 100), events - self.built)
                 written = log.append([self.draft() for _ in range(size)])
@@ -382,12 +382,13 @@ def warm_huge(bench: Bench) -> list[Row]:
 
 def warm(bench: Bench, events: int, target: float) -> list[Row]:
     """Ask in a process that goes on, with a new letter to find before every question."""
-    from team_mail.mail.log.blobs import Blobs
+    from team_mail.mail.log.blobs import FileBlobs
     from team_mail.mail.mailbox import Mailbox
+    from team_mail.mail.query.rows import FileProjections
 
     bench.grow(events)
     log = EventLog(bench.log)
-    box = Mailbox(log, Blobs(bench.log / "blobs"))
+    box = Mailbox(log, FileBlobs(bench.log / "blobs"), FileProjections(log))
 
     def question() -> float:
         (event,) = log.append([LETTER])

@@ -30,7 +30,7 @@ from team_mail.mail.kinds import MailKind
 from team_mail.mail.log.disk import Disk
 from team_mail.mail.log.event import Draft, derived_id
 from team_mail.mail.log.log import EventLog
-from team_mail.mail.query.query import write_twin
+from team_mail.mail.query.query import write_parquet
 from team_mail.personas.bundled import copy_into
 from team_mail.scheduler.context import Context
 from team_mail.scheduler.kinds import Kind, LaunchReason, Mode, RunStatus, SprintOutcome
@@ -257,7 +257,7 @@ def idle(bench: Bench) -> list[Row]:
     copy_into(top / ".team" / "personas")
     log = grow(top / ".team")
     argv = [sys.executable, "-c", "import typer, duckdb"]
-    head = log.snapshot().head
+    head = log.head().seq
     tick, touched = [SCHEDULER, "tick"], top / ".team" / "team.toml"
 
     def looking() -> float:
@@ -283,7 +283,7 @@ def idle(bench: Bench) -> list[Row]:
 
 def grow(home: Path) -> EventLog:
     """Write the log of a team that has run sprints until now, everybody reading the mail that each gets."""
-    log = EventLog(home / "mail", on_sealed=write_twin)
+    log = EventLog(home / "mail", on_sealed=write_parquet)
     names = sorted(path.stem for path in (home / "personas").glob("*.md"))
     drafts = story(names)
     written = 0

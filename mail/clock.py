@@ -1,4 +1,4 @@
-"""The one door to time. Whoever needs it takes a `Clock`, so tests move it by hand and never sleep."""
+"""Time. Code that needs it takes a `Clock`, so that tests set it by hand and never sleep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from .errors import UsageError
 
-ALL = 1 << 53  # a seq that no event has
+ALL = 1 << 53  # larger than any seq
 
 
 class Clock(Protocol):
@@ -19,7 +19,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never go back, for deadlines only."""
+        """Return seconds that never go backwards, for timeouts only."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -35,7 +35,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds that never go back."""
+        """Return seconds that never go backwards."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
@@ -44,35 +44,35 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told to, or when somebody sleeps on it."""
+    """The shipped fake: a clock that moves only when it is set or when `sleep` is called, for tests."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self.current = start
         self.elapsed = 0.0
 
     def now(self) -> datetime:
-        """Return the time it was set to."""
+        """Return the time that it was set to."""
         return self.current
 
     def monotonic(self) -> float:
-        """Return the seconds slept so far."""
+        """Return the total seconds of all sleeps."""
         return self.elapsed
 
     def sleep(self, seconds: float) -> None:
-        """Move on by that much, at once."""
+        """Advance by that many seconds, immediately."""
         self.elapsed += seconds
         self.current += timedelta(seconds=seconds)
 
 
 def rfc3339(moment: datetime) -> str:
-    """Write an aware time as the log does: UTC, microseconds, `Z`."""
+    """Format an aware time as in the log: UTC, microseconds, `Z`."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def moment(text: str) -> tuple[int, str | None]:
-    """Read "as of": a seq, or a time as (ALL, RFC 3339 in UTC). Raises UsageError."""
+    """Parse the value of `--as-of`: a seq as (seq, None), or a time as (ALL, RFC 3339 in UTC). Raises UsageError."""
     if text.isascii() and text.isdigit() and len(text) < 16:  # noqa: PLR2004 - as many digits as a seq can have
         return int(text), None
     try:

@@ -1,4 +1,4 @@
-"""Who can be written to: the roster, the groups, and what an address means."""
+"""The team's address book: the roster, the groups, and what an address means."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import NamedTuple
 from .errors import UnknownRecipient, UsageError
 from .nearest import suggestion
 
-PROGRAMS = frozenset({"scheduler", "weaver", "postmaster"})
+POSTMASTER = "postmaster"  # the sender of bounces
+PROGRAMS = frozenset({"scheduler", "weaver", POSTMASTER})
 EVERYBODY = "all"
 _NAME = r"\w[\w.-]{0,63}"
 
 
 class Directory(NamedTuple):
-    """The team's address book. `personas` is None as long as the team has no roster: then any name will do.
+    """Who can send and receive mail. `personas` is None as long as the team has no roster; then any name is valid.
 
-    `guests` work for the team without being on it: they write and are written to, and `@all` does not mean them.
+    `guests` work for the team without being on the roster: they send and receive mail, but are not part of `@all`.
     """
 
     personas: frozenset[str] | None = None
@@ -27,24 +28,25 @@ class Directory(NamedTuple):
 
     @property
     def names(self) -> frozenset[str]:
-        """Everybody who can get mail, programs and guests included; empty without a roster."""
+        """Everyone who can receive mail, including programs and guests; empty without a roster."""
         return self.personas | PROGRAMS | {self.human} | self.guests if self.personas else frozenset()
 
     def recipients(self, addresses: Iterable[str], sender: str) -> tuple[str, ...]:
         """Expand addresses to personas, each once, in the order given.
 
-        `curator` and `curator@team` are one; `@all` and `all@team` are everybody but the sender; `@docs` is a group of
-        `team.toml`, likewise without the sender. Raises UnknownRecipient with the nearest names, UsageError for nobody.
+        `curator` and `curator@team` are the same persona; `@all` and `all@team` are everyone except the sender;
+        `@docs` is a group of `team.toml`, also without the sender. Raises UnknownRecipient with the nearest names, and
+        UsageError if no recipient is left.
         """
-        found: dict[str, None] = {}
+        names: dict[str, None] = {}
         for address in addresses:
-            found |= dict.fromkeys(self._expanded(address.strip(), sender))
-        if not found:
+            names |= dict.fromkeys(self._expanded(address.strip(), sender))
+        if not names:
             raise UsageError("no recipient: name a persona or a group, as in --to curator or --to @all")
-        return tuple(found)
+        return tuple(names)
 
     def checked(self, address: str) -> str:
-        """Return the one persona that an address names. Raises UnknownRecipient."""
+        """Return the persona that an address names. Raises UnknownRecipient."""
         name = address.strip().removesuffix("@team")
         if not name:
             raise UsageError("no recipient: the address is empty")

@@ -1,41 +1,44 @@
-"""Everything that can go wrong with mail, as one tree; the message says what, why and what to do.
+"""The errors of mail, as one tree. Each message says what failed, why, and what to do.
 
 TeamMailError
-├── UsageError             asked for what cannot be: nothing was written
-│   ├── InvalidEvent       a value that the log does not take
-│   ├── NoIdentity         nobody said who is asking
-│   ├── NoTeam             no .team folder from here upward
+├── UsageError             the request is invalid; nothing was written
+│   ├── InvalidEvent       a value that the log does not accept
+│   ├── NoIdentity         no persona is given
+│   ├── NoTeam             no .team folder here or above
 │   ├── UnknownRecipient   no such persona or group
 │   ├── UnknownMessage     no such message
-│   └── AmbiguousMessage   more than one message answers to that name
-└── LogError               the log could not do it
-    ├── LockTimeout        somebody else holds the lock
-    ├── LogUnavailable     the folder or the disk refuses: read-only, full, a network file system
+│   └── AmbiguousMessage   several messages have that name
+└── LogError               the log failed
+    ├── LockTimeout        another process holds the lock
+    ├── LogUnavailable     the folder or disk refuses: read-only, full, a network file system
     ├── InDoubt            written, but perhaps not durable: send the same id again
+    ├── BlobMissing        a body or attachment is missing or has changed; defined in log/blobs.py
     └── LogDamaged         a line before the last does not verify
 """
 
 from __future__ import annotations
 
+from .kinds import ExitCode
+
 
 class TeamMailError(Exception):
-    """Something that team-mail could not do."""
+    """Base of all errors of team-mail; `exit_code` is that of a command that fails with it."""
 
-    exit_code = 1
+    exit_code: int = ExitCode.FAILED
 
 
 class UsageError(TeamMailError):
-    """The request itself is wrong; nothing was written."""
+    """The request is invalid; nothing was written."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class InvalidEvent(UsageError):
-    """A value that the log does not take."""
+    """A value that the log does not accept."""
 
 
 class NoIdentity(UsageError):
-    """Nobody said who is asking."""
+    """No persona is given."""
 
     def __init__(self) -> None:
         super().__init__("who are you? pass --persona or set TEAM_PERSONA")
@@ -54,19 +57,19 @@ class UnknownMessage(UsageError):
 
 
 class AmbiguousMessage(UsageError):
-    """More than one message answers to that prefix."""
+    """Several messages have that name."""
 
 
 class LogError(TeamMailError):
-    """The log could not do what was asked."""
+    """The log failed."""
 
 
 class LockTimeout(LogError):
-    """The log's lock was not free before the deadline."""
+    """The log's lock was not released before the timeout."""
 
 
 class LogUnavailable(LogError):
-    """The folder or the disk refuses to hold the log."""
+    """The folder or the disk refuses to store the log."""
 
 
 class InDoubt(LogError):
@@ -76,4 +79,4 @@ class InDoubt(LogError):
 class LogDamaged(LogError):
     """A line before the last one does not verify."""
 
-    exit_code = 5
+    exit_code = ExitCode.DAMAGED

@@ -1,21 +1,34 @@
-"""Where a team lives: the `.team` folder, found by walking up like git does, or named by `TEAM_HOME`."""
+"""Where a team lives, and what its `team.toml` says: the only reader of that file.
+
+The team's folder, `.team`, is found by walking up from the current folder as git does, or named by `TEAM_HOME`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from .directory import Directory
 from .errors import NoTeam, UsageError
 
+HUMAN = "you"  # the human's id if no setting names one
+HUMAN_VARIABLE = "TEAM_TEAM_HUMAN"
 _IGNORED = "mail/\nruns/\nwork/\n"
 
 
+class TeamFile(NamedTuple):
+    """A parsed `team.toml`: its values as TOML gives them, and its text. Both are empty if there is no file."""
+
+    values: dict[str, Any]
+    text: str = ""
+
+
 def find_home(start: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the `.team` folder of `start` or the nearest folder above. Raises NoTeam, saying what makes one."""
+    """Return the `.team` folder of `start` or of the nearest folder above. Raises NoTeam."""
     if named := environ.get("TEAM_HOME"):
         return Path(named).absolute()
     start = start.absolute()
@@ -26,38 +39,67 @@ def find_home(start: Path, environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def planned_home(start: Path) -> Path:
-    """Return where a new team's folder goes: the top of the git checkout, else `start`. Nothing is made yet."""
+    """Return where a new team's folder goes: the top of the git checkout, else `start`. Nothing is created."""
     start = start.absolute()
     return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start) / ".team"
 
 
 def ignore_mail(home: Path) -> None:
-    """Keep a team's mail out of git. Where this cannot be written, the mail is there all the same."""
+    """Make git ignore the team's mail. A folder that cannot be written is left as it is."""
     ignore = home / ".gitignore"
     if not ignore.exists():
         with suppress(OSError):
             ignore.write_text(_IGNORED)
 
 
+def read_team_file(home: Path) -> TeamFile:
+    """Read `team.toml`; a byte order mark is skipped. Raises UsageError with the line of a mistake."""
+    path = home / "team.toml"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return TeamFile({})
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise UsageError(f"{path.name}:{line}: not UTF-8; convert the file (iconv -f latin1 -t utf-8)") from None
+    import tomllib  # a team without settings does not wait for it
+
+    try:
+        return TeamFile(tomllib.loads(text), text)
+    except RecursionError:
+        raise UsageError(f"{path.name}:1: lists or tables nested too deep") from None
+    except ValueError as error:
+        raise UsageError(_syntax_error(path, text, str(error))) from None
+
+
 def read_directory(home: Path, environ: Mapping[str, str] = os.environ) -> Directory:
-    """Read who is on the team: the names in `personas/`, the human and the groups in `team.toml`.
+    """Read who is on the team: the roster in `personas/`, the human, and the groups of `team.toml`.
 
-    Within a run, its persona is a guest where it is not on the team: a dispatch may borrow one.
-
-    Raises UsageError for a `team.toml` that cannot be read.
+    The human is the one of `TEAM_TEAM_HUMAN`, else of `team.toml`, as in the scheduler's settings. Raises UsageError
+    for a `team.toml` that cannot be read.
     """
-    settings = home / "team.toml"
-    told = _read_toml(settings) if settings.exists() else {}
-    team, grouped = told.get("team", {}), told.get("groups", {})
-    if not isinstance(team, dict) or not isinstance(grouped, dict):
-        raise UsageError(f"{settings}: team and groups are tables, as in [team] and [groups]")
-    groups: dict[str, tuple[str, ...]] = {}
-    for name, names in cast("dict[str, Any]", grouped).items():
-        if not isinstance(names, list):
-            raise UsageError(f'{settings}: [groups] holds lists of personas, as in docs = ["scribe", "lore"]')
-        groups[name] = tuple(str(member) for member in cast("list[Any]", names))
-    human = str(cast("dict[str, Any]", team).get("human", "you"))
-    return Directory(_personas(home / "personas"), groups, human, _guests(environ))
+    values = read_team_file(home).values
+    team, groups = values.get("team", {}), values.get("groups", {})
+    if not isinstance(team, dict) or not isinstance(groups, dict):
+        raise UsageError("team.toml: team and groups are tables, as in [team] and [groups]")
+    for name, members in cast("dict[str, Any]", groups).items():
+        if not isinstance(members, list):
+            raise UsageError(f'team.toml: group {name} must be a list of personas, as in docs = ["scribe", "lore"]')
+    human = environ.get(HUMAN_VARIABLE, "").strip() or str(cast("dict[str, Any]", team).get("human", HUMAN))
+    return directory_of(home, human, cast("dict[str, list[Any]]", groups), environ)
+
+
+def directory_of(
+    home: Path, human: str, groups: Mapping[str, Sequence[Any]], environ: Mapping[str, str] = os.environ
+) -> Directory:
+    """Return the directory of the team in `home`, given the human and the groups of its settings.
+
+    The persona of a run is a guest if it is not on the roster: a dispatch may use a bundled one.
+    """
+    members = {name: tuple(map(str, names)) for name, names in groups.items()}
+    return Directory(_personas(home / "personas"), members, human, _guests(environ))
 
 
 def _guests(environ: Mapping[str, str]) -> frozenset[str]:
@@ -65,17 +107,17 @@ def _guests(environ: Mapping[str, str]) -> frozenset[str]:
     return frozenset({name}) if name and environ.get("TEAM_RUN") else frozenset()
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    import tomllib  # a team without settings need not wait for it
-
-    try:
-        return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from None
+def _syntax_error(path: Path, text: str, reason: str) -> str:
+    """Put the line of a syntax error first; tomllib puts it last."""
+    match = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", reason)
+    line = match[1] if match and match[1] else text.count("\n") + 1
+    column = f" at column {match[2]}" if match and match[2] else ""
+    what = reason[: match.start()] if match else reason
+    return f"{path.name}:{line}: {what[:1].lower()}{what[1:]}{column}; correct the TOML there"
 
 
 def _personas(folder: Path) -> frozenset[str] | None:
-    """List the roster by name: `<id>.md`, `<id>.md.j2` and folders; hidden and `_` ones are not personas."""
+    """Return the ids of the roster: `<id>.md`, `<id>.md.j2` and folders, except hidden and `_` ones."""
     if not folder.is_dir():
         return None
     names = frozenset(

@@ -1,6 +1,6 @@
-"""The kinds of event that the log and the mail write, and the exit codes: each is spelled here and nowhere else.
+"""The kinds of events that log and mail write, and the exit codes. Each is spelled here and nowhere else.
 
-A kind's `meaning` is what the table in docs/log.md says of it.
+The table of kinds in docs/log.md and the table of exit codes in docs/mail.md are generated from here.
 """
 
 from __future__ import annotations
@@ -61,12 +61,33 @@ class MailKind(EventKind):
 
 
 class ExitCode(IntEnum):
-    """What a command's exit code means; the same for every command."""
+    """The exit codes of all commands, each with one sentence for the table in the documentation."""
 
-    DONE = 0
-    FAILED = 1
-    USAGE = 2
-    UNREAD = 3
-    NOT_CONVERGED = 4
-    DAMAGED = 5
-    INTERRUPTED = 130
+    _value_: int
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """Create a member whose value is the code."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    DONE = 0, "Done."
+    FAILED = 1, "Failed; the message says what, why and what to do."
+    USAGE = 2, "Invalid request; nothing was written."
+    UNREAD = 3, "There is unread mail (`check`, `inbox --exit-code`)."
+    NOT_CONVERGED = 4, "The sprint or dispatch did not converge."
+    DAMAGED = 5, "The log is damaged."
+    INTERRUPTED = 130, "Interrupted."
+
+
+def kinds_table() -> str:
+    """Return the Markdown table of the kinds that log and mail write."""
+    rows = [f"| `{kind}` | {kind.meaning} |" for kind in (*LogKind, *MailKind)]
+    return "\n".join(["| kind | meaning |", "|---|---|", *rows])
+
+
+def exit_codes_table() -> str:
+    """Return the Markdown table of the exit codes."""
+    return "\n".join(["| exit code | meaning |", "|---|---|", *(f"| {code:d} | {code.meaning} |" for code in ExitCode)])

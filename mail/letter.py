@@ -1,4 +1,4 @@
-"""A message before it is sent: what the sender wrote, checked and turned into an event's draft."""
+"""A message before it is sent: validated and turned into the draft of an event."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .clock import rfc3339
-from .directory import PROGRAMS, Directory
+from .directory import POSTMASTER, PROGRAMS, Directory
 from .errors import LogUnavailable, UsageError
+from .kinds import MailKind
 from .log.blobs import Blobs
+from .log.disk import reason_of
 from .log.event import PRIORITIES, Draft, derived_id
 
 TYPES = (
@@ -19,7 +21,7 @@ TYPES = (
     "status", "conflict",
 )  # fmt: skip
 ALIASES = {"medium": "normal", "critical": "urgent"}
-INLINE_BODY = 64 << 10  # characters; a longer body lies in a blob, whole, and the event holds its beginning
+INLINE_BODY = 64 << 10  # characters; a longer body is stored as a blob, and the event has its beginning
 _BEGINNING = 2_000
 _AHEAD = r"\+(\d+)([smhdw])"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -28,9 +30,9 @@ Attachment = Path | tuple[str, bytes]
 
 
 class Letter(NamedTuple):
-    """What is to be sent. `to` and `cc` are addresses; `payload` is JSON; an attachment is a file or (name, bytes).
+    """A message to send. `to` and `cc` are addresses; `payload` is JSON; an attachment is a file or (name, bytes).
 
-    `key` makes a send safe to repeat: the same sender and key are the same message.
+    `key` makes sending idempotent: the same sender and key are the same message.
     """
 
     sender: str
@@ -49,7 +51,10 @@ class Letter(NamedTuple):
     run: str | None = None
 
     def draft(self, directory: Directory, blobs: Blobs) -> Draft:
-        """Check everything, keep large parts as blobs, and write the draft. Raises UsageError and its kind."""
+        """Validate the letter, store its large parts as blobs, and return the draft.
+
+        Raises UsageError, UnknownRecipient, InvalidEvent, and LogUnavailable if a blob cannot be stored.
+        """
         if not (self.subject or self.body or self.attachments or self.payload is not None):
             raise UsageError("nothing to send: give a subject, a body or an attachment")
         if self.type not in TYPES:
@@ -62,12 +67,12 @@ class Letter(NamedTuple):
         data = self._data([name for name in cc if name not in to])
         body = self.body
         if len(body) > INLINE_BODY:
-            data["body_blob"] = _kept(blobs, _utf8(body))
+            data["body_blob"] = _stored(blobs, _utf8(body))
             body = body[:_BEGINNING]
         if self.attachments:
             data["attachments"] = [_attached(blobs, attachment) for attachment in self.attachments]
         return Draft(
-            "mail.sent",
+            MailKind.SENT,
             self.sender,
             tuple(dict.fromkeys((*to, *cc))),
             self.subject,
@@ -81,25 +86,28 @@ class Letter(NamedTuple):
         )
 
     def _data(self, copied: list[str]) -> dict[str, Any]:
-        told = {"type": self.type, "cc": copied or None, "due": self.due, "payload": self.payload, "key": self.key}
-        return {name: value for name, value in told.items() if value is not None}
+        fields = {"type": self.type, "cc": copied or None, "due": self.due, "payload": self.payload, "key": self.key}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 def bounced(row: dict[str, Any], directory: Directory) -> list[Draft]:
-    """Put a bounce on record and, unless a program or another absentee sent the mail, tell its sender."""
+    """Return the bounce of an undeliverable message and the mail to its sender.
+
+    `row` is one of the projection `unreachable`. A program, or a sender who has left too, gets no mail.
+    """
     gone, sender = row["persona"], row["sender"]
     drafts = [
         Draft(
-            "mail.bounced", "postmaster", ref=row["id"], data={"recipient": gone},
+            MailKind.BOUNCED, POSTMASTER, ref=row["id"], data={"recipient": gone},
             id=derived_id("bounce", row["id"], gone),
         )
     ]  # fmt: skip
     if sender in directory.names and sender not in PROGRAMS:
         drafts.append(
             Draft(
-                "mail.sent", "postmaster", (sender,), f"Undeliverable: {row['subject']}"[:998],
+                MailKind.SENT, POSTMASTER, (sender,), f"Undeliverable: {row['subject']}"[:998],
                 f"{gone} is no longer on the team and never read your message {row['seq']}.\n"
-                f"Send it to somebody else, or let it go: team-mail read {row['seq']}",
+                f"Send it to someone else if it still matters: team-mail read {row['seq']}",
                 row["thread"], data={"type": "bounce", "of": row["id"], "recipient": gone},
                 id=derived_id("bounce mail", row["id"], gone),
             )
@@ -108,13 +116,13 @@ def bounced(row: dict[str, Any], directory: Directory) -> list[Draft]:
 
 
 def due_date(text: str, now: datetime) -> str:
-    """Read a due date: RFC 3339, a date, a local time, or `+2h` (s, m, h, d, w). Raises UsageError."""
+    """Parse a due date: RFC 3339, a date, a local time, or `+2h` (s, m, h, d, w). Raises UsageError."""
     try:
         if match := re.fullmatch(_AHEAD, text):
             return rfc3339(now + timedelta(**{_UNITS[match[2]]: int(match[1])}))
         return rfc3339(datetime.fromisoformat(text).astimezone())
     except (ValueError, OverflowError):
-        raise UsageError(f"due {text!r} is no time: write 2026-12-24T18:00, 2026-12-24 or +2h") from None
+        raise UsageError(f"due {text!r} is not a time: write 2026-12-24T18:00, 2026-12-24 or +2h") from None
 
 
 def _attached(blobs: Blobs, attachment: Attachment) -> dict[str, Any]:
@@ -124,15 +132,15 @@ def _attached(blobs: Blobs, attachment: Attachment) -> dict[str, Any]:
         except OSError as error:
             raise UsageError(f"cannot attach {attachment}: {error.strerror}") from None
     name, data = attachment
-    return {"name": name, **_kept(blobs, data)}
+    return {"name": name, **_stored(blobs, data)}
 
 
-def _kept(blobs: Blobs, data: bytes) -> dict[str, Any]:
+def _stored(blobs: Blobs, data: bytes) -> dict[str, Any]:
     try:
         blob = blobs.put(data)
     except OSError as error:
         raise LogUnavailable(
-            f"cannot keep {len(data)} bytes in {blobs.folder}: {error.strerror}; nothing was sent"
+            f"cannot store a blob of {len(data)} bytes: {reason_of(error)}; nothing was sent"
         ) from error
     return {"sha256": blob.sha256, "size": blob.size}
 
@@ -146,4 +154,4 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"half of a surrogate pair is not text: {error.reason}") from None
+        raise UsageError(f"a lone surrogate is not text: {error.reason}") from None

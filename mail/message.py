@@ -1,4 +1,4 @@
-"""A message as one persona sees it: the event, and what befell it."""
+"""A message as one persona sees it: the event, with that persona's marks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WHOLE = ("body", "attachments", "cc", "due", "payload", "run", "trashed", "answ
 
 
 class Message(NamedTuple):
-    """One message. The flags and tags are those of the persona that asked; `body` is "" in lists.
+    """One message. Flags and tags are those of the persona that reads it; `body` is "" in lists.
 
     `attachments` are objects with `name`, `sha256` and `size` in bytes; `due` is RFC 3339.
     """
@@ -46,11 +46,11 @@ class Message(NamedTuple):
 
     @classmethod
     def of(cls, row: dict[str, Any], flags: dict[str, Any] | None = None) -> Message:
-        """Read a row of a projection; `flags` is the row of the asking persona's inbox, if it is there.
+        """Read a row of a projection; `flags` is the row of the persona's inbox, if it has the message.
 
-        A row that is not of the form, as somebody may have put into the file, is read as far as it goes.
+        A row with malformed fields, as someone may have written into the file, is read as far as possible.
         """
-        held = flags or row
+        marks = flags or row
         data = _data(row["data"])
         blob = data.get("body_blob")
         return cls(
@@ -64,12 +64,12 @@ class Message(NamedTuple):
             row["priority"] if row["priority"] in PRIORITIES else "normal",
             row["thread"],
             row["reply_to"],
-            read=bool(held.get("read")),
-            acked=bool(held.get("acked")),
-            archived=bool(held.get("archived")),
-            trashed=bool(held.get("trashed")),
-            answered=bool(held.get("answered")),
-            tags=tuple(held.get("tags") or ()),
+            read=bool(marks.get("read")),
+            acked=bool(marks.get("acked")),
+            archived=bool(marks.get("archived")),
+            trashed=bool(marks.get("trashed")),
+            answered=bool(marks.get("answered")),
+            tags=tuple(marks.get("tags") or ()),
             body=row.get("body") or "",
             attachments=tuple(item for item in _listed(data.get("attachments")) if _is_file(item)),
             cc=_texts(data.get("cc")),
@@ -79,18 +79,23 @@ class Message(NamedTuple):
             body_blob=str(_data(blob)["sha256"]) if _is_blob(blob) else None,
         )
 
+    @property
+    def about_run(self) -> str:
+        """The run that the message is about, as its payload says; "" if it does not."""
+        return str(_data(self.payload).get("run", ""))
+
     def listed(self) -> dict[str, Any]:
-        """Return the JSON object by which a list shows it."""
+        """Return the JSON object of a list."""
         return {name: _plain(getattr(self, name)) for name in _LISTED}
 
     def whole(self) -> dict[str, Any]:
-        """Return the JSON object by which it is shown alone, with body and attachments."""
+        """Return the JSON object of a single message, with body and attachments."""
         return self.listed() | {name: _plain(getattr(self, name)) for name in _WHOLE}
 
 
-def _data(told: Any) -> dict[str, Any]:
+def _data(value: Any) -> dict[str, Any]:
     try:
-        data = json.loads(told) if isinstance(told, str) else told
+        data = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return {}
     return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
@@ -105,8 +110,8 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _is_blob(value: Any) -> bool:
-    held = _data(value)
-    return isinstance(held.get("sha256"), str) and isinstance(held.get("size"), int)
+    blob = _data(value)
+    return isinstance(blob.get("sha256"), str) and isinstance(blob.get("size"), int)
 
 
 def _is_file(value: Any) -> bool:

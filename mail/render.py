@@ -1,6 +1,6 @@
-"""How mail looks: plain lines in a pipe, tables and colour on a terminal, one JSON document when asked.
+"""Output of mail: plain lines in a pipe, tables and colour on a terminal, one JSON document with `--json`.
 
-What agents wrote is data: control, bidirectional and invisible characters are shown escaped.
+Text of agents is data: control, bidirectional and invisible characters are escaped.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from typing import Any, TextIO, cast
 
 from .directory import PROGRAMS
-from .log.blobs import Blobs
 from .log.event import Event
-from .log.log import EventLog
+from .log.log import Log
 from .log.verify import Damage, Inspection
 from .message import Message
+from .units import counted
 
-# C0 but newline and tab, DEL and C1; bidirectional controls; zero-width, filling, annotating, tag and line separator
-# characters; variation selectors, which can carry hidden text, but for the one of emoji; halves of surrogate pairs.
+# C0 except newline and tab, DEL and C1; bidirectional controls; zero-width, filler, annotation, tag and line separator
+# characters; variation selectors, which can carry hidden text, except that of emoji; lone surrogates.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
@@ -31,12 +31,12 @@ _BREAKS = re.compile(r"[\n\t]")
 
 
 def clean(text: str) -> str:
-    r"""Show what would steer a terminal or hide from a reader: `\x1b`, `\u202e`. Newlines and tabs stay."""
+    r"""Escape characters that control a terminal or are invisible: `\x1b`, `\u202e`. Newlines and tabs stay."""
     return _UNSAFE.sub(_escaped, text)
 
 
 def line(text: str) -> str:
-    """Show text within one line."""
+    """Escape as `clean` does, and newlines and tabs too, so that the text is one line."""
     return _BREAKS.sub(_escaped, clean(text))
 
 
@@ -47,13 +47,13 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def document(value: Any, out: TextIO | None = None) -> None:
-    """Write one JSON document; a terminal gets ASCII only."""
+    """Write one JSON document; on a terminal in ASCII."""
     out = _open(out)
     out.write(_json(value, out, indent=2))
 
 
 def _finite(value: Any) -> Any:
-    """Say null for the numbers that JSON has no word for."""
+    """Replace numbers that JSON cannot represent by null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -64,7 +64,7 @@ def _finite(value: Any) -> Any:
 
 
 def json_line(value: Any, out: TextIO | None = None) -> None:
-    """Write one JSON document on a line of its own, at once: for streams."""
+    """Write one JSON document on a line and flush: for streams."""
     out = _open(out)
     out.write(_json(value, out))
     out.flush()
@@ -81,20 +81,20 @@ def _json(value: Any, out: TextIO, indent: int | None = None) -> str:
 
 
 def listing(message: Message) -> str:
-    """Return the plain line of a list."""
+    """Return the line of a message in a plain list."""
     flag = "READ " if message.read else " NEW "
     return f"[{flag}] {message.seq} | From: {line(message.sender)} | Subject: {line(message.subject)}"
 
 
-def messages(found: Sequence[Message], empty: str, out: TextIO | None = None) -> None:
-    """Write a list of messages: a table on a terminal, else a line each."""
+def messages(listed: Sequence[Message], empty: str, out: TextIO | None = None) -> None:
+    """Write a list of messages: a table on a terminal, else a line each; `empty` goes to stderr on a terminal."""
     out = _open(out)
     if not out.isatty():
-        out.writelines(listing(message) + "\n" for message in found)
-    elif found:
+        out.writelines(listing(message) + "\n" for message in listed)
+    elif listed:
         rows = [
             ("" if m.read else "●", str(m.seq), m.ts[:16].replace("T", " "), m.sender, m.subject, _notes(m))
-            for m in found
+            for m in listed
         ]
         table(("", "no", "sent (UTC)", "from", "subject", ""), rows, out)
     else:
@@ -102,7 +102,7 @@ def messages(found: Sequence[Message], empty: str, out: TextIO | None = None) ->
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: TextIO | None = None) -> None:
-    """Write a table on a terminal, else tab-separated lines without a heading."""
+    """Write a table on a terminal, else tab-separated lines without a header."""
     out = _open(out)
     texts = [[line("" if cell is None else str(cell)) for cell in row] for row in rows]
     if not out.isatty():
@@ -118,8 +118,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: TextIO | N
     Console(file=out, no_color="NO_COLOR" in os.environ or None).print(drawn)
 
 
-def whole(message: Message, blobs: Blobs, out: TextIO | None = None, *, indent: str = "") -> None:
-    """Write a whole message: a heading, an empty line, the body, which among others is indented: none can forge one."""
+def whole(message: Message, out: TextIO | None = None, *, indent: str = "") -> None:
+    """Write a whole message: headers, an empty line, the body.
+
+    In a thread the body is indented, so that it cannot forge the headers of another message.
+    """
     out = _open(out)
     heading = [
         ("Message", f"{message.seq}  {message.id}"),
@@ -133,7 +136,7 @@ def whole(message: Message, blobs: Blobs, out: TextIO | None = None, *, indent: 
         ("Due", message.due or ""),
         ("In-Reply-To", message.reply_to or ""),
         ("Tags", ", ".join(message.tags)),
-        *(("Attachment", f"{a['name']} ({a['size']} bytes) {blobs.path(a['sha256'])}") for a in message.attachments),
+        *(("Attachment", text) for text in _attachments(message)),
         ("Payload", json.dumps(message.payload, ensure_ascii=False) if message.payload is not None else ""),
     ]
     out.writelines(f"{name}: {line(str(value))}\n" for name, value in heading if value)
@@ -141,16 +144,31 @@ def whole(message: Message, blobs: Blobs, out: TextIO | None = None, *, indent: 
     out.write(f"\n{body}" + ("" if body.endswith("\n") else "\n"))
 
 
-def thread(found: Sequence[Message], blobs: Blobs, out: TextIO | None = None) -> None:
-    """Write messages whole, one below the other."""
+def attachments(message: Message, out: TextIO | None = None) -> None:
+    """Write the list of a message's attachments: number, name, size in bytes."""
+    rows = [(number, item["name"], item["size"]) for number, item in enumerate(message.attachments, 1)]
+    table(("", "name", "bytes"), rows, out)
+
+
+def _attachments(message: Message) -> list[str]:
+    """Describe each attachment, with the command that writes its bytes."""
+    several = len(message.attachments) > 1
+    return [
+        f"{item['name']} ({item['size']} bytes): team-mail attachment {message.seq}{f' {number}' if several else ''}"
+        for number, item in enumerate(message.attachments, 1)
+    ]
+
+
+def thread(messages: Sequence[Message], out: TextIO | None = None) -> None:
+    """Write whole messages, one after the other."""
     out = _open(out)
-    for message in found:
-        whole(message, blobs, out, indent="    ")
+    for message in messages:
+        whole(message, out, indent="    ")
         out.write("\n")
 
 
-def log(source: EventLog, after: int, kind: str | None, limit: int | None, *, follow: bool, as_json: bool) -> None:
-    """Write events: of one kind or of a noun's kinds, the last so many, or on and on."""
+def log(source: Log, after: int, kind: str | None, limit: int | None, *, follow: bool, as_json: bool) -> None:
+    """Write the events after seq `after`: of one kind or of all kinds of a noun, the last `limit`, or endlessly."""
     damage: list[Damage] = []
     events = (
         event
@@ -167,7 +185,7 @@ def log(source: EventLog, after: int, kind: str | None, limit: int | None, *, fo
     else:
         sys.stdout.writelines(_event(event) + "\n" for event in shown)
     if damage:
-        print(f"team-mail: {len(damage)} damaged lines skipped; see team-mail verify", file=sys.stderr)
+        print(f"team-mail: {counted(len(damage), 'damaged line')} skipped; see team-mail verify", file=sys.stderr)
 
 
 def _event(event: Event) -> str:
@@ -176,34 +194,35 @@ def _event(event: Event) -> str:
     return line(f"{event.seq} {event.ts} {event.kind} {event.sender}{to} {about}".rstrip())
 
 
-def inspection(found: Inspection, *, as_json: bool) -> None:
-    """Write what `verify` found."""
+def inspection(result: Inspection, *, as_json: bool) -> None:
+    """Write the result of `verify`."""
     if as_json:
-        places = [{"file": d.path.name, "offset": d.offset, "seq": d.seq, "reason": d.reason} for d in found.corrupt]
-        document({"events": found.events, "head": found.place.seq, "damage": places, "unfinished_bytes": found.torn})
+        places = [{"file": d.path.name, "offset": d.offset, "seq": d.seq, "reason": d.reason} for d in result.corrupt]
+        document({"events": result.events, "head": result.place.seq, "damage": places, "unfinished_bytes": result.torn})
         return
-    for damage in found.corrupt:
+    for damage in result.corrupt:
         print(damage)
-    if found.corrupt:
-        print(f"team-mail: {len(found.corrupt)} damaged; appends wait for team-mail repair", file=sys.stderr)
+    if result.corrupt:
+        count = counted(len(result.corrupt), "damaged place")
+        print(f"team-mail: {count}; appends are refused until team-mail repair", file=sys.stderr)
     else:
-        tail = f"; {found.torn} bytes of an unfinished append will be set aside" if found.torn else ""
-        print(f"{found.events} events hold, up to {found.place.seq}{tail}")
+        tail = f"; {counted(result.torn, 'byte')} of an unfinished append will be quarantined" if result.torn else ""
+        print(f"{counted(result.events, 'event')} verified, up to {result.place.seq}{tail}")
 
 
-def digest(found: Sequence[Message], budget: int) -> str:
-    """Tell of unread mail in at most `budget` characters: how much, then the most urgent and newest first."""
+def digest(unread: Sequence[Message], budget: int) -> str:
+    """Summarize unread mail in at most `budget` characters: its number, then the most urgent and newest first."""
     urgency = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
-    text = f"{len(found)} unread"
-    left = len(found)
-    for message in sorted(found, key=lambda m: (urgency[m.priority], -m.seq)):
+    text = f"{len(unread)} unread"
+    left = len(unread)
+    for message in sorted(unread, key=lambda m: (urgency[m.priority], -m.seq)):
         mark = f" ({message.priority})" if urgency[message.priority] < 2 else ""  # noqa: PLR2004
         entry = f"\n{message.seq}{mark} {line(message.sender)}: {line(message.subject)}"
         rest = f"\n… and {left - 1} more" if left > 1 else ""
         if len(text) + len(entry) + len(rest) > budget:
             break
         text, left = text + entry, left - 1
-    more = f"\n… and {left} more" if 0 < left < len(found) else ""
+    more = f"\n… and {left} more" if 0 < left < len(unread) else ""
     return (text + more)[:budget]
 
 

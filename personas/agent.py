@@ -28,7 +28,8 @@ class Job:
 
     `words` is the prompt, or a function that writes it when it is first needed. `timeout` is in seconds. `workspace`
     is the run's private clone, `folder` keeps the run's files (`.team/runs/<run>`), and `home` is the `.team` folder.
-    Set `stop` to end the run early. `assignment` is the task, for a run that a dispatch started.
+    Set `stop` to end the run early. `assignment` is the task, for a run that a dispatch started. `human` is the id of
+    the team's human, which a flag may have set, so that mail within the run knows it.
     """
 
     run: str
@@ -42,6 +43,7 @@ class Job:
     timeout: float
     stop: threading.Event = field(default_factory=threading.Event)
     assignment: Assignment | None = None
+    human: str = ""
 
     @cached_property
     def prompt(self) -> str:

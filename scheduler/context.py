@@ -72,7 +72,8 @@ class Context:
         What a tick needs is read from the log once, and again only after somebody else has written.
         """
         names = [member.id for member in self.members]
-        state = state_of(self.mailbox, names) if whole else self._recent.read(self.mailbox, self.mailbox.log, names)
+        projections, log = self.mailbox.projections, self.mailbox.log
+        state = state_of(projections, names) if whole else self._recent.read(projections, log, names)
         dead = frozenset(run.id for run in state.runs if run.status == RunStatus.OPEN and not alive(run.supervisor))
         return replace(state, dead=dead)
 

@@ -1,22 +1,16 @@
-"""One scheduler leads a team: a lock that ends with its process, and a name by which a process is known for sure."""
+"""One scheduler leads a team: a lock that ends with its process."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import socket
-import subprocess
-from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ..mail.process import alive, myself
 from .errors import NotLeader
-
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
-_START = 19  # of the fields behind the command's name in /proc/<pid>/stat: clock ticks since boot
 
 
 class Leader:
@@ -64,41 +58,6 @@ def leading(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return process if isinstance(process, dict) and alive(process) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-
-
-def myself() -> dict[str, Any]:
-    """Name this process so that no other is ever taken for it: host, boot, pid, and when it started."""
-    return {"host": _host(), "boot": _boot(), "pid": os.getpid(), "start": _started(os.getpid())}
-
-
-def alive(told: Mapping[str, Any]) -> bool:
-    """Tell whether the process that `myself` named is still there, and not another with its pid.
-
-    The boot id says which host it is; the host's name is for people, and missing in older logs.
-    """
-    pid = told.get("pid")
-    return isinstance(pid, int) and told.get("boot") == _boot() and told.get("start") == _started(pid)
-
-
-@cache
-def _host() -> str:
-    return socket.gethostname()
-
-
-def _boot() -> str:
-    return _BOOT.read_text().strip() if _BOOT.exists() else ""
-
-
-def _started(pid: int) -> str | None:
-    """Return when a process started, in whatever unit the system tells it; None if there is none."""
-    if not _BOOT.exists():
-        words = ["ps", "-o", "lstart=", "-p", str(pid)]
-        return subprocess.run(words, capture_output=True, check=False, text=True).stdout.strip() or None  # noqa: S603
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in {b"Z", b"X"} else fields[_START].decode()
 
 
 def _holder(content: bytes) -> str:

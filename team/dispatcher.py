@@ -30,7 +30,7 @@ from ..scheduler.landing.integrate import ensure_branch
 from ..scheduler.leader import Leader, alive, myself
 from ..scheduler.payload import held, kept
 from ..scheduler.progress import Listener, Progress, silent
-from ..scheduler.state.dispatches import DispatchState, folded, read_dispatch
+from ..scheduler.state.dispatches import DispatchState, facts_of, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
 from ..scheduler.tasks.reader import problems_of
 from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
@@ -111,7 +111,7 @@ class ParallelDispatcher:
 
     def _resume(self, correlation_id: str, stop: threading.Event) -> DispatchOutput:
         context, repository = self._open()
-        state = read_dispatch(context.mailbox, correlation_id)
+        state = read_dispatch(context.mailbox.projections, correlation_id)
         if state.base and not repository:
             raise NotReady(f"dispatch {state.id} works on a repository; go on with it there")
         given = given_to(context, state)
@@ -119,9 +119,7 @@ class ParallelDispatcher:
         left = [task for task in given.tasks if state.status(task.task_id) != TaskStatus.SUCCESS]
         agents = self._agents(context, left, self._name or (state.agent if state.agent != GIVEN else None), state.base)
         with self._own_clones(context, state.id, bool(state.base)) as own_context:
-            state = folded(
-                fact_of(row) for row in context.mailbox.dispatched(state.id)
-            )  # read again, now that nobody else changes it
+            state = folded(facts_of(context.mailbox.projections, state.id))  # read again: now nobody else changes it
             if alive(state.supervisor) and state.supervisor != myself() and not state.finished:
                 raise NotReady(f"dispatch {state.id} is running, as process {state.supervisor.get('pid')}")
             _give_up(own_context, state)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..mail.commands import caller
 from ..mail.errors import NoTeam
 from ..mail.home import find_home
+from ..mail.open import team_home
 from ..scheduler.errors import NotReady
 
 
 def home_of(repo: Path | None = None) -> Path:
     """Find the `.team` folder of a repository, by default the one around the current folder. Raises NotReady."""
     try:
-        return find_home(repo.absolute()) if repo else caller.home()
+        return find_home(repo.absolute()) if repo else team_home()
     except NoTeam:
         raise NotReady(f"no team in {repo or 'this folder or above'}; team init makes one") from None
 
@@ -21,6 +21,6 @@ def home_of(repo: Path | None = None) -> Path:
 def home_if_any() -> Path | None:
     """Find the `.team` folder around the current folder; None where there is none."""
     try:
-        return caller.home()
+        return team_home()
     except NoTeam:
         return None

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ..mail.commands import caller
 from ..mail.directory import Directory
-from ..mail.home import ignore_mail, read_directory
-from ..mail.log.blobs import Blobs
-from ..mail.log.log import EventLog
+from ..mail.home import directory_of, ignore_mail
 from ..mail.mailbox import Mailbox
+from ..mail.open import open_mailbox, team_home
 from ..personas.agent import Agent
 from ..personas.agents.command import CommandAgent, RunLimits
 from ..personas.agents.replay import ReplayAgent
@@ -67,7 +65,8 @@ def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, 
     ignore_mail(home)
     agents: dict[str, Agent] = {"replay": ReplayAgent(folder)}
     mirror = Mirror(git.directory, home / "work")
-    return Context(home, with_drivers(git), top, _mailbox(home, directory), roster, settings, agents, mirror)
+    mailbox = open_mailbox(home, create=True, directory=directory)
+    return Context(home, with_drivers(git), top, mailbox, roster, settings, agents, mirror)
 
 
 def open_for_dispatch(
@@ -88,7 +87,7 @@ def open_for_dispatch(
         environ: Where `TEAM_…` variables are read from.
         flags: Settings that win over all others, by key.
     """
-    home = home or caller.home(create=True)
+    home = home or team_home(create=True)
     try:
         context, repository = open_team(home, environ, flags), True
     except NotARepository:
@@ -99,7 +98,8 @@ def open_for_dispatch(
     roster = with_bundled(context.roster)
     guests = frozenset(persona.id for persona in roster.personas) - (context.mailbox.directory.personas or frozenset())
     directory = context.mailbox.directory._replace(guests=guests)
-    mailbox = Mailbox(context.mailbox.log, context.mailbox.blobs, directory)
+    mail = context.mailbox
+    mailbox = Mailbox(mail.log, mail.blobs, mail.projections, directory)
     return replace(context, roster=roster, agents=agents, mailbox=mailbox), repository
 
 
@@ -134,8 +134,6 @@ def _without_repository(home: Path, environ: Mapping[str, str], flags: Mapping[s
 def _context(home: Path, git: Git, top: Path, mirror: Mirror, settings: Settings) -> Context:
     roster = read_roster(home / "personas")
     agents = {name: make_agent(name, table) for name, table in settings.agents.items()}
-    return Context(home, git, top, _mailbox(home, read_directory(home)), roster, settings, agents, mirror)
-
-
-def _mailbox(home: Path, directory: Directory) -> Mailbox:
-    return Mailbox(EventLog(home / "mail"), Blobs(home / "mail" / "blobs"), directory)
+    directory = directory_of(home, settings.team.human, settings.groups)
+    mailbox = open_mailbox(home, create=True, directory=directory)
+    return Context(home, git, top, mailbox, roster, settings, agents, mirror)

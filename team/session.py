@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..mail.commands import caller
+from ..mail.commands.caller import identity_or_human
 from ..mail.errors import UsageError
+from ..mail.open import team_home
 from ..mail.units import counted
 from ..scheduler.context import Context
 from .home import home_of
@@ -39,12 +40,12 @@ def reading_context() -> Context:
 
     Raises NoTeam.
     """
-    return open_for_dispatch(caller.home())[0]
+    return open_for_dispatch(team_home())[0]
 
 
 def sender(context: Context) -> str:
     """Return who gives a command: the persona named by the environment, else the team's human."""
-    return caller.identity_or_human(None, context.mailbox.directory)
+    return identity_or_human(None, context.mailbox.directory)
 
 
 def _setting(word: str) -> tuple[str, str]:

@@ -61,11 +61,14 @@ HOMES = {
     "watchfiles": re.compile(r"mail\.log\.follow"),
     "yaml": re.compile(r"personas\.frontmatter"),
 }
+MADE_IN_OPEN = {"EventLog", "FileBlobs", "FileProjections"}
 NOWHERE = re.compile(r"(?!)")
 # Imports that wait until a function is called. Commands and front doors may have any: they load what is asked for.
 LAZY = {
-    "mail.log.log": {"follow", "lookup", "query", "reading", "recovery", "verify"},  # a send needs none of them
-    "mail.mailbox": {"export", "query"},  # nor the email package and the database
+    "mail.log.log": {"follow", "lookup", "reading", "recovery", "verify"},  # a send needs none of them
+    "mail.mailbox": {"export"},  # nor the email package
+    "mail.open": {"query"},  # nor does a send wait for the database, unless it seals a segment
+    "mail.query.rows": {"query"},  # nor the database
     "mail.commands.output": {"render"},  # only on the way to an error
     "mail.query.projections": {"query"},  # compiling the SQL must not need the database
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
@@ -269,6 +272,18 @@ def test_imports_have_no_knots():
         TopologicalSorter(graph).prepare()
     except CycleError as knot:
         pytest.fail(f"these import each other: {' <- '.join(knot.args[1])}")
+
+
+def test_logs_and_blobs_are_made_in_one_place():
+    """Who opens a team asks mail/open.py, so that another kind of log needs a change in one module alone."""
+    makers = [
+        f"{module}:{node.lineno} calls {node.func.id}"
+        for module, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MADE_IN_OPEN
+    ]
+    assert {maker.split()[-1] for maker in makers if maker.startswith("mail.open:")} == MADE_IN_OPEN
+    assert [maker for maker in makers if not maker.startswith("mail.open:")] == []
 
 
 def test_imports_that_wait_are_named():

@@ -1,8 +1,8 @@
-"""A backup of the mail, taken while others write, and the way back from it.
+"""Backup of the mail while other processes write, and restore.
 
-A backup holds one moment of the log: its sealed files, their checksums, the active file as far as it went, and the
-blobs. No lock is held: sealed files and blobs never change, and the active file is only ever added to. Nothing that is
-written here appears under its name before it is whole.
+A backup has one moment of the log: its sealed files, their checksums, the active file up to its length at that moment,
+and the blobs. It takes no lock: sealed files and blobs never change, and the active file only grows. Every target
+appears under its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ..errors import LogDamaged, LogUnavailable, UsageError
-from ..log.blobs import BlobMissing, Blobs
+from ..log.blobs import BlobMissing, FileBlobs
 from ..log.disk import Disk
 from ..log.log import EventLog
 from ..log.reading import look
@@ -44,9 +44,9 @@ _DISK = Disk()
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a backup holds: the log up to seq `head`, in `files` files of `bytes` bytes before compression.
+    """The content of a backup: the log up to seq `head`, in `files` files of `bytes` bytes before compression.
 
-    `left_out` names the blobs that have changed on disk and are no longer what was sent.
+    `left_out` lists the blobs that have changed on disk and so are not in it.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class Backup:
 
 
 class _Part(NamedTuple):
-    """One file of a backup: its name inside, and where its `size` bytes come from."""
+    """One file of a backup: its name in the backup, and the open file with its `size` bytes."""
 
     name: str
     file: IO[bytes]
@@ -66,19 +66,19 @@ class _Part(NamedTuple):
 
 @contextmanager
 def whole(target: Path, *, replaceable: Callable[[Path], bool] | None = None) -> Generator[Path]:
-    """Lend a name beside `target` for a file or folder to be made there; it takes its place when all went well.
+    """Yield a temporary path beside `target`; the file or folder written there replaces `target` on success.
 
-    Otherwise nothing is left. `replaceable` tells whether what is already there may go. Raises UsageError if it may
-    not, LogUnavailable when the disk refuses.
+    After an error nothing is left of it. `replaceable` decides whether an existing target may be replaced. Raises
+    UsageError if it may not, and LogUnavailable if the disk refuses.
     """
     if os.path.lexists(target) and not (replaceable and replaceable(target)):
-        raise UsageError(f"{target} is already there and is left as it is; choose another name")
+        raise UsageError(f"{target} exists and is not overwritten; choose another name")
     target = target.absolute()
     mark = os.urandom(6).hex()
     temporary, old = (target.with_name(f".{target.name}.{mark}.{word}") for word in ("new", "old"))
     try:
         yield temporary
-        _settle(temporary, target, old)
+        _put_in_place(temporary, target, old)
     except OSError as error:
         raise LogUnavailable(f"cannot write {target}: {error.strerror or error}; nothing was written there") from error
     finally:
@@ -86,11 +86,11 @@ def whole(target: Path, *, replaceable: Callable[[Path], bool] | None = None) ->
             _remove(path)
 
 
-def backup(log: EventLog, blobs: Blobs, target: Path) -> Backup:
-    """Copy this moment of the mail to `target`: an archive if it is named .tar.gz or .tgz, else a folder.
+def backup(log: EventLog, blobs: FileBlobs, target: Path) -> Backup:
+    """Copy the mail as of now to `target`: an archive if its name ends in .tar.gz or .tgz, else a folder.
 
-    Whatever was acknowledged before is in it. Raises UsageError if the target exists or there is no mail,
-    LogUnavailable when the disk refuses.
+    Everything acknowledged before the call is in it. Raises UsageError if the target exists or there is no mail, and
+    LogUnavailable if the disk refuses.
     """
     write = _write_archive if target.name.endswith((".tar.gz", ".tgz")) else _write_folder
     left_out: list[str] = []
@@ -98,18 +98,19 @@ def backup(log: EventLog, blobs: Blobs, target: Path) -> Backup:
         snapshot, active = look(log.active, log.segments)
         with active or nullcontext():
             if not snapshot.head:
-                raise UsageError(f"{log.folder} holds no mail yet: there is nothing to back up")
+                raise UsageError(f"{log.folder} has no mail yet: there is nothing to back up")
             sizes = write(path, _parts(log, snapshot, active, blobs, left_out))
     return Backup(target, snapshot.head, len(sizes), sum(sizes), tuple(left_out))
 
 
-def restore(archive: Path, folder: Path) -> int:
-    """Bring a backup back as the mail folder `folder`, missing or empty; return how many events it holds.
+def restore(archive: Path, log: EventLog) -> int:
+    """Restore a backup as the folder of `log`, which must be missing or empty; return the number of events.
 
-    Raises UsageError, with nothing restored, for a folder in use and for an archive that holds what no backup does;
-    LogDamaged, with nothing restored, for one that is not whole; and LogDamaged if what was restored does not verify:
+    Raises UsageError, with nothing restored, if the folder is in use or the archive has files that no backup has;
+    LogDamaged, with nothing restored, if the archive is incomplete; and LogDamaged if the restored log does not verify:
     then it stays, for `repair`.
     """
+    folder = log.folder
     if os.path.lexists(folder) and not _is_empty(folder):
         raise UsageError(f"{folder} is not empty: a backup is restored only where no mail can be lost")
     if not archive.exists():
@@ -119,28 +120,28 @@ def restore(archive: Path, folder: Path) -> int:
         staged.mkdir()
         (_unpack_folder if archive.is_dir() else _unpack_archive)(archive, staged)
         if not any(staged.rglob("*.jsonl")):
-            raise UsageError(f"{archive} holds no mail: it is no backup")
+            raise UsageError(f"{archive} has no mail: it is not a backup")
         wrong = [*_wrong_sums(staged), *_wrong_blobs(staged)]
         _sync_folders(staged)
-    found = EventLog(folder).verify()
-    wrong += map(str, found.damage)
+    inspection = log.verify()
+    wrong += map(str, inspection.damage)
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise LogDamaged(
-            f"{folder} is restored, but {archive} is damaged: {wrong[0]}{more}; what verifies can be read, and "
-            "`team-mail repair` mends the log"
+            f"{folder} is restored, but {archive} is damaged: {wrong[0]}{more}; lines that verify can be read, and "
+            "`team-mail repair` repairs the log"
         )
-    return found.events
+    return inspection.events
 
 
-# What goes into a backup.
+# -- writing a backup
 
 
 def _parts(
-    log: EventLog, snapshot: Snapshot, active: io.BufferedReader | None, blobs: Blobs, left_out: list[str]
+    log: EventLog, snapshot: Snapshot, active: io.BufferedReader | None, blobs: FileBlobs, left_out: list[str]
 ) -> Iterator[_Part]:
-    """Go through the files of a moment. Blobs come last: whatever the log names was there before it."""
-    # A segment that ends behind the head was sealed after the active file was opened: it is not of this moment.
+    """Yield the files of a snapshot. Blobs come last: every blob was written before the event that names it."""
+    # A segment that ends after the head was sealed after the active file was opened: it is not part of the snapshot.
     sealed = [s.path for s in snapshot.sealed if not snapshot.size or s.last < snapshot.head]
     sums = log.segments.checksums()
     for path in sealed:
@@ -165,7 +166,7 @@ def _part(name: str, data: bytes) -> _Part:
 
 
 def _blobs(folder: Path) -> list[Path]:
-    """List the blobs of a folder, without what is still being written."""
+    """List the blobs of a folder, without unfinished ones."""
     return sorted(path for path in folder.glob("??/*") if _NAME.fullmatch(f"blobs/{path.parent.name}/{path.name}"))
 
 
@@ -191,7 +192,7 @@ def _write_folder(path: Path, parts: Iterator[_Part]) -> list[int]:
     return sizes
 
 
-# The way back.
+# -- restoring a backup
 
 
 def _unpack_archive(archive: Path, staged: Path) -> None:
@@ -200,11 +201,11 @@ def _unpack_archive(archive: Path, staged: Path) -> None:
             with tarfile.open(fileobj=packed, mode="r|") as members:
                 for member in members:
                     file = members.extractfile(member) if member.isreg() and not member.issparse() else None
-                    _keep(archive, member.name, file, member.size, staged)
-            while packed.read(_CHUNK):  # to the end, where the checksum stands
+                    _restore_file(archive, member.name, file, member.size, staged)
+            while packed.read(_CHUNK):  # up to the checksum at the end
                 pass
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
-        raise LogDamaged(f"{archive} is not a whole backup ({error}); nothing was restored") from error
+        raise LogDamaged(f"{archive} is not a complete backup ({error}); nothing was restored") from error
 
 
 def _unpack_folder(archive: Path, staged: Path) -> None:
@@ -213,18 +214,18 @@ def _unpack_folder(archive: Path, staged: Path) -> None:
             continue
         plain = path.is_file() and not path.is_symlink()
         with path.open("rb") if plain else nullcontext() as file:
-            _keep(archive, path.relative_to(archive).as_posix(), file, path.lstat().st_size, staged)
+            _restore_file(archive, path.relative_to(archive).as_posix(), file, path.lstat().st_size, staged)
 
 
-def _keep(archive: Path, name: str, file: IO[bytes] | None, size: int, staged: Path) -> None:
-    """Write one file; `file` is None for what is no plain one.
+def _restore_file(archive: Path, name: str, file: IO[bytes] | None, size: int, staged: Path) -> None:
+    """Write one file of a backup; `file` is None for anything but a regular file.
 
-    Its name must be one that a backup has: so it lies inside the folder, and is nothing that anybody would run.
+    Only names that a backup has are accepted, so no file is outside of the folder and none is ever executed.
     """
     path = staged / name
     if file is None or not _NAME.fullmatch(name) or path.exists():
         raise UsageError(
-            f"{archive} holds {name!r}, which is no file of a backup, or twice there; nothing was restored"
+            f"{archive} has {name!r}, which is not a file of a backup or is repeated; nothing was restored"
         )
     _copy(_Part(name, file, size), path)
     if path.parent.name == "segments" and name != _SUMS:
@@ -232,7 +233,7 @@ def _keep(archive: Path, name: str, file: IO[bytes] | None, size: int, staged: P
 
 
 def _wrong_sums(staged: Path) -> Iterator[str]:
-    """Name the checksums of files that are not there; a list that is none is taken away, for `repair` to make anew."""
+    """Yield the files that have a checksum and are missing; delete a malformed list, which `repair` writes again."""
     sums = staged / _SUMS
     if not sums.exists():
         return
@@ -247,14 +248,14 @@ def _wrong_sums(staged: Path) -> Iterator[str]:
 
 
 def _wrong_blobs(staged: Path) -> Iterator[str]:
-    """Name the blobs that are not what their name says, and take them away: a new one may then come."""
+    """Delete the blobs whose bytes do not match their name, and yield their names."""
     for path in _blobs(staged / "blobs"):
         if file_sha256(path) != path.name:
             path.unlink()
             yield f"blob {path.name} has changed"
 
 
-# Files that are whole or not there.
+# -- files and folders
 
 
 def _copy(part: _Part, path: Path) -> None:
@@ -275,7 +276,7 @@ def _sync_folders(top: Path) -> None:
         _DISK.sync_folder(folder)
 
 
-def _settle(temporary: Path, target: Path, old: Path) -> None:
+def _put_in_place(temporary: Path, target: Path, old: Path) -> None:
     if temporary.is_file():
         with temporary.open("rb") as file:
             _DISK.sync(file.fileno())

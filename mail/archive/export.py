@@ -1,7 +1,7 @@
-"""Mail for other programs: mbox, a folder of .eml files, or JSON lines. Copies to be read, never a second record.
+"""Export of mail for other programs: mbox, a folder of .eml files, or JSON lines. The log stays the only record.
 
-A message comes back from a mail reader exactly as it was sent: header text is plain or in encoded words, bodies are
-quoted-printable or base64, so no line of a message can be taken for a header, a MIME boundary or mbox's `From `.
+A mail reader shows every message exactly as it was sent: header text is plain or in encoded words, bodies are
+quoted-printable or base64, so no line of a message can be mistaken for a header, a MIME boundary or mbox's `From `.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 from urllib.parse import quote
 
+from ..kinds import MailKind
 from .backup import whole
 
 if TYPE_CHECKING:
@@ -27,27 +28,27 @@ if TYPE_CHECKING:
     from ..log.blobs import Blobs
     from ..log.event import Event
 
-_DOMAIN = "team.invalid"  # a name that never resolves (RFC 2606): an exported message cannot be answered by accident
+_DOMAIN = "team.invalid"  # never resolves (RFC 2606): an exported message cannot be answered by accident
 _PRIORITIES = {"urgent": "1", "high": "2", "normal": "3", "low": "4"}
-_BOUNDARY = "=_team-mail"  # "=_" stands in no quoted-printable or base64 text (RFC 2045, section 6.7)
+_BOUNDARY = "=_team-mail"  # "=_" is never in quoted-printable or base64 text (RFC 2045, section 6.7)
 _EML = re.compile(r"[1-9][0-9]*\.eml")
 
-# C0, DEL, C1, the two separators that Python takes for line ends, and the marks that turn the direction of text.
+# C0, DEL, C1, the two separators that Python treats as line ends, and the bidirectional controls.
 _CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _PLAIN = re.compile(r"(?!.*=\?)[!-~]+(?: [!-~]+)*")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+(?: [A-Za-z0-9_-]+)*")
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_. -]*")
 _DOT_ATOM = re.compile(r"[^.]+(?:\.[^.]+)*")
-_LINE = 900  # characters of a header that may stand unfolded; a line holds 998 (RFC 5322, section 2.1.1)
-_WORD = 45  # bytes in an encoded word, which holds 75 characters (RFC 2047, section 2)
-_FILE_NAME = 255  # bytes: more than that is no file's name
+_LINE = 900  # characters of an unfolded header; a line may have 998 (RFC 5322, section 2.1.1)
+_WORD = 45  # bytes in an encoded word, which may have 75 characters (RFC 2047, section 2)
+_FILE_NAME = 255  # bytes of the longest file name
 
 
 class _Verbatim(EmailPolicy):
-    """Header values stand as they are set, folded and encoded by this module."""
+    """Header values stay as they are set: this module folds and encodes them."""
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
-        """Keep the value: parsing would decode what looks like an encoded word in somebody's text."""
+        """Return the value unchanged: parsing would decode text that looks like an encoded word."""
         return name, value
 
 
@@ -55,36 +56,34 @@ _POLICY = _Verbatim(refold_source="none")
 
 
 def export_mbox(events: Iterable[Event], blobs: Blobs, target: Path, *, replace: bool = False) -> int:
-    """Write the messages among `events` to one mbox file; return how many they are.
+    """Write the messages among `events` to one mbox file, atomically; return their number.
 
-    The file appears whole or not at all. Raises UsageError if it exists and may not be replaced, BlobMissing, and
-    LogUnavailable when the disk refuses.
+    Raises UsageError if the file exists and `replace` is not set, BlobMissing, and LogUnavailable if the disk refuses.
     """
     count = 0
     with whole(target, replaceable=_is_file if replace else None) as path, path.open("xb") as file:
-        for count, event in enumerate(_sent(events), 1):  # noqa: B007 - the last one is returned
+        for count, event in enumerate(_sent(events), 1):  # noqa: B007 - the last count is returned
             file.write(_separator(event) + as_email(event, blobs).as_bytes() + b"\n")
     return count
 
 
 def export_eml(events: Iterable[Event], blobs: Blobs, target: Path, *, replace: bool = False) -> int:
-    """Write the messages among `events` to a folder, one file `<seq>.eml` for each; return how many they are.
+    """Write the messages among `events` to a folder, atomically, one file `<seq>.eml` each; return their number.
 
-    The folder appears whole or not at all; `replace` takes the place of an earlier export only, never of a folder that
-    holds anything else. Raises as `export_mbox`.
+    `replace` replaces only an earlier export, never a folder with other files. Raises as `export_mbox`.
     """
     count = 0
     with whole(target, replaceable=_is_export if replace else None) as path:
         path.mkdir()
-        for count, event in enumerate(_sent(events), 1):  # noqa: B007 - the last one is returned
+        for count, event in enumerate(_sent(events), 1):  # noqa: B007 - the last count is returned
             (path / f"{event.seq}.eml").write_bytes(as_email(event, blobs).as_bytes())
     return count
 
 
 def export_jsonl(events: Iterable[Event], blobs: Blobs, target: Path | TextIO, *, replace: bool = False) -> int:
-    """Write the messages among `events` as one JSON object a line, bodies whole; return how many they are.
+    """Write the messages among `events` as one JSON object per line with the whole body; return their number.
 
-    A file appears whole or not at all, as in `export_mbox`, and raises the same; a stream is written as it goes.
+    A file is written atomically and raises as `export_mbox`; a stream is written message by message.
     """
     if not isinstance(target, Path):
         return _write_json(events, blobs, target)
@@ -96,7 +95,7 @@ def export_jsonl(events: Iterable[Event], blobs: Blobs, target: Path | TextIO, *
 
 
 def as_email(event: Event, blobs: Blobs) -> EmailMessage:
-    """Write one `mail.sent` event as a message of RFC 5322 in ASCII. Raises BlobMissing."""
+    """Return a `mail.sent` event as a message of RFC 5322 in ASCII. Raises BlobMissing."""
     mail = EmailMessage(policy=_POLICY)
     for name, value in _headers(event):
         mail[name] = value
@@ -111,7 +110,7 @@ def as_email(event: Event, blobs: Blobs) -> EmailMessage:
 
 
 def as_record(event: Event, blobs: Blobs) -> dict[str, Any]:
-    """Write one `mail.sent` event as a JSON object, the body whole. Raises BlobMissing."""
+    """Return a `mail.sent` event as a JSON object with the whole body. Raises BlobMissing."""
     return {
         "id": event.id,
         "seq": event.seq,
@@ -133,12 +132,12 @@ def as_record(event: Event, blobs: Blobs) -> dict[str, Any]:
 
 
 def _sent(events: Iterable[Event]) -> Iterator[Event]:
-    return (event for event in events if event.kind == "mail.sent")
+    return (event for event in events if event.kind == MailKind.SENT)
 
 
 def _write_json(events: Iterable[Event], blobs: Blobs, stream: TextIO) -> int:
     count = 0
-    for count, event in enumerate(_sent(events), 1):  # noqa: B007 - the last one is returned
+    for count, event in enumerate(_sent(events), 1):  # noqa: B007 - the last count is returned
         stream.write(json.dumps(as_record(event, blobs), ensure_ascii=False) + "\n")
     return count
 
@@ -159,7 +158,7 @@ def _separator(event: Event) -> bytes:
     return f"From {_local(event.sender)}@{_DOMAIN} {moment}\n".encode()
 
 
-# What an event's `data` holds. It is whatever the sender wrote, and what is not of the form is left out.
+# -- the `data` of an event, which is whatever the sender wrote: malformed parts are left out
 
 
 def _body(event: Event, blobs: Blobs) -> bytes:
@@ -177,13 +176,13 @@ def _copied(event: Event) -> list[str]:
 
 
 def _attachments(event: Event) -> list[dict[str, Any]]:
-    held = event.data.get("attachments")
-    items = cast("list[Any]", held) if isinstance(held, list) else []
+    listed = event.data.get("attachments")
+    items = cast("list[Any]", listed) if isinstance(listed, list) else []
     known = [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
     return [{"name": str(i.get("name", "")), "sha256": str(i.get("sha256")), "size": i.get("size")} for i in known]
 
 
-# Header fields.
+# -- header fields
 
 
 def _headers(event: Event) -> Iterator[tuple[str, str]]:
@@ -210,22 +209,22 @@ def _headers(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def _text(text: str) -> str:
-    """Write text of a header: as it is where it is plain, else in encoded words; a control character is a space."""
+    """Return text for a header: plain text unchanged, other text in encoded words; control characters are spaces."""
     text = _CONTROLS.sub(" ", text)
     return text if len(text) <= _LINE and _PLAIN.fullmatch(text) else "\n ".join(_words(text))
 
 
 def _words(text: str) -> Iterator[str]:
-    """Cut text into encoded words, each of whole characters."""
-    held = b""
+    """Split text into encoded words, each of whole characters."""
+    word = b""
     for character in text:
         more = character.encode()
-        if len(held) + len(more) > _WORD:
-            yield _word(held)
-            held = b""
-        held += more
-    if held:
-        yield _word(held)
+        if len(word) + len(more) > _WORD:
+            yield _word(word)
+            word = b""
+        word += more
+    if word:
+        yield _word(word)
 
 
 def _word(data: bytes) -> str:
@@ -248,12 +247,12 @@ def _message_id(id: str) -> str:
 
 
 def _local(text: str) -> str:
-    """Write any text as the part of an address before the @: what may not stand there is %-encoded."""
+    """Return any text as the local part of an address: characters that are not allowed there are %-encoded."""
     escaped = quote(text, safe="")
     return (escaped if _DOT_ATOM.fullmatch(escaped) else escaped.replace(".", "%2E")) or "%"
 
 
-# Parts of the body.
+# -- parts of the body
 
 
 def _parts(event: Event, blobs: Blobs) -> Iterator[EmailMessage]:
@@ -264,7 +263,7 @@ def _parts(event: Event, blobs: Blobs) -> Iterator[EmailMessage]:
 
 
 def _put_text(part: EmailMessage, data: bytes) -> None:
-    """Make a part of some UTF-8 text that comes back byte for byte."""
+    """Set UTF-8 text as the content of a part, so that it decodes to the same bytes."""
     part["Content-Type"] = 'text/plain; charset="utf-8"'
     foreign = len(data.translate(None, bytes(range(128))))
     if b"\r" in data or foreign * 4 > len(data):
@@ -286,7 +285,7 @@ def _file(content_type: str, name: str, data: bytes) -> EmailMessage:
 
 
 def _file_name(name: str) -> str:
-    """Write the last part of a file's name as a parameter (RFC 2231); a reader that saves it stays in its folder."""
+    """Return the last part of a file name as a parameter (RFC 2231), so that it cannot name another folder."""
     name = _CONTROLS.sub("_", re.split(r"[/\\]", name)[-1]).encode()[-_FILE_NAME:].decode(errors="ignore")
     if name in ("", ".", ".."):
         name = "attachment"

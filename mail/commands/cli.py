@@ -1,20 +1,20 @@
-"""The command `team-mail`. Nothing may depend on this module: each command parses, calls one thing, and renders.
+"""The command `team-mail`. Each command parses, calls one function of the package, and renders its value.
 
-Exit codes: 0 done; 1 failed; 2 usage; 3 unread mail (`check`, `inbox --exit-code`); 5 log damaged; 130 interrupted.
+The exit codes are those of `kinds.ExitCode`.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..errors import NoTeam
+from ..kinds import ExitCode
 from . import cli_log, cli_marks, output
 from . import cli_options as option
-
-UNREAD = 3
 
 app = typer.Typer(
     name="team-mail",
@@ -37,7 +37,7 @@ def root(
 
 def _acknowledged(event: Any, letter: Any, as_json: bool) -> None:
     if letter.key and (event.subject, event.body) != (letter.subject, letter.body[: len(event.body)]):
-        typer.echo(f"team-mail: the key was used before: message {event.seq} stands, this one was not sent", err=True)
+        typer.echo(f"team-mail: the key was used before, for message {event.seq}; this message was not sent", err=True)
     if as_json:
         from .. import render
 
@@ -52,31 +52,32 @@ def send(
     subject: option.Subject = "",
     body: option.Body = None,
     sender: option.Sender = None,
-    attach: option.Attach = [],  # noqa: B006 - typer reads the default, nobody changes it
+    attach: option.Attach = [],  # noqa: B006 - typer reads the default, and no one changes it
     cc: option.Cc = [],  # noqa: B006
     body_file: option.BodyFile = None,
     kind: option.Kind = "note",
     payload: option.Payload = None,
     priority: option.Priority = "normal",
     due: option.Due = None,
-    thread: Annotated[str | None, typer.Option("--thread", help="A message whose thread to send in.")] = None,
+    thread: Annotated[str | None, typer.Option("--thread", help="Send as part of this message's thread.")] = None,
     key: option.Key = None,
     as_json: option.Json = False,
 ) -> None:
-    """Send a message. The first one makes the team's .team folder.
+    """Send a message. The first one creates the team's .team folder.
 
     The text comes from --body, --body-file, a pipe or your editor. Without --from and TEAM_PERSONA you are the human.
     """
+    from ..open import first_mail, open_mailbox
     from . import caller
 
     text = caller.body(body, body_file)
-    mailbox = caller.open_mailbox(create=True)
+    mailbox = open_mailbox(create=True)
     own = caller.identity_or_human(sender, mailbox.directory)
     letter = caller.letter(
         mailbox, own, to, cc, subject=subject, body=text, attachments=attach, type=kind, payload=payload,
         priority=priority, due=due, thread=thread and mailbox.thread_of(thread), key=key,
     )  # fmt: skip
-    with caller.settled():
+    with first_mail():
         event = mailbox.send(letter)
     _acknowledged(event, letter, as_json)
 
@@ -84,15 +85,15 @@ def send(
 @app.command()
 def inbox(
     persona: option.Persona = None,
-    unread: Annotated[bool, typer.Option("--unread", "-u", help="Only what is not read yet.")] = False,
+    unread: Annotated[bool, typer.Option("--unread", "-u", help="Only unread mail.")] = False,
     limit: option.Limit = 50,
-    archived: Annotated[bool, typer.Option("--archived", help="The archived mail instead.")] = False,
-    trashed: Annotated[bool, typer.Option("--trashed", help="The trashed mail instead.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Archived and trashed mail too.")] = False,
+    archived: Annotated[bool, typer.Option("--archived", help="List archived mail instead.")] = False,
+    trashed: Annotated[bool, typer.Option("--trashed", help="List trashed mail instead.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include archived and trashed mail.")] = False,
     tag: Annotated[str | None, typer.Option("--tag", help="Only with this tag.", autocompletion=option.tags)] = None,
     kind: Annotated[str | None, typer.Option("--type", "-t", help="Only of this type.")] = None,
     sender: Annotated[str | None, typer.Option("--from", help="Only from this sender.")] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="As it was at a message number or a time.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="As of a message number or a time.")] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 3 if any of it is unread.")] = False,
     as_json: option.Json = False,
 ) -> None:
@@ -104,38 +105,65 @@ def inbox(
     seq, time = moment(as_of) if as_of else (ALL, None)
     state = "all" if everything else "trashed" if trashed else "archived" if archived else "inbox"
     own, mailbox = caller.own_mailbox(persona)
-    found = mailbox.inbox(
+    listed = mailbox.inbox(
         own, unread=unread, state=state, tag=tag, type=kind, sender=sender and sender.removesuffix("@team"),
         as_of_seq=seq, as_of=time, limit=limit + 1,
     )  # fmt: skip
-    if len(found) > limit:
+    if len(listed) > limit:
         typer.echo(f"team-mail: only the newest {limit} are shown; --limit shows more", err=True)
-        del found[limit:]
+        del listed[limit:]
     if as_json:
-        render.document([message.listed() for message in found])
+        render.document([message.listed() for message in listed])
     else:
-        render.messages(found, f"no mail for {own}")
-    if exit_code and any(not message.read for message in found):
-        raise typer.Exit(UNREAD)
+        render.messages(listed, f"no mail for {own}")
+    if exit_code and any(not message.read for message in listed):
+        raise typer.Exit(ExitCode.UNREAD)
 
 
 @app.command()
 def read(
     name: option.Name,
     persona: option.Persona = None,
-    peek: Annotated[bool, typer.Option("--peek", help="Look without marking it read.")] = False,
+    peek: Annotated[bool, typer.Option("--peek", help="Do not mark it read.")] = False,
     as_json: option.Json = False,
 ) -> None:
-    """Show one message whole and mark it read."""
+    """Show one whole message and mark it read."""
+    from .. import render
+    from ..process import run_id
+    from . import caller
+
+    own, mailbox = caller.own_mailbox(persona)
+    message = mailbox.read(own, name, peek=peek, run=run_id())
+    if as_json:
+        render.document(message.whole())
+    else:
+        render.whole(message)
+
+
+@app.command()
+def attachment(
+    message: Annotated[str, typer.Argument(help="A message: its number or id; or the id of a run that it is about.")],
+    name: Annotated[str | None, typer.Argument(help="The attachment: its name or its number in the message.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file instead of stdout.")] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="List the attachments instead.")] = False,
+    persona: option.Persona = None,
+    as_json: Annotated[bool, typer.Option("--json", help="List the attachments as one JSON document.")] = False,
+) -> None:
+    """Write the bytes of an attachment to standard output or to a file.
+
+    A run's id, or the first 8 or more characters of it, means your newest message with attachments about that run.
+    """
     from .. import render
     from . import caller
 
     own, mailbox = caller.own_mailbox(persona)
-    message = mailbox.read(own, name, peek=peek, run=caller.run_id())
+    letter = mailbox.attached(own, message)
     if as_json:
-        render.document(message.whole())
+        render.document(list(letter.attachments))
+    elif list_only:
+        render.attachments(letter)
     else:
-        render.whole(message, mailbox.blobs)
+        output.write_bytes(mailbox.attachment(letter, name), out)
 
 
 @app.command()
@@ -144,7 +172,7 @@ def reply(
     body: option.Body = None,
     subject: option.Subject = "",
     persona: option.Persona = None,
-    everybody: Annotated[bool, typer.Option("--all", help="To everybody the message went to.")] = False,
+    everybody: Annotated[bool, typer.Option("--all", help="Send to all recipients of the message, too.")] = False,
     to: option.To = [],  # noqa: B006
     attach: option.Attach = [],  # noqa: B006
     cc: option.Cc = [],  # noqa: B006
@@ -157,11 +185,13 @@ def reply(
     as_json: option.Json = False,
 ) -> None:
     """Answer a message in its thread, and mark it read."""
+    from ..open import open_mailbox
+    from ..process import identity
     from . import caller
 
-    text, mailbox = caller.body(body, body_file), caller.open_mailbox()
+    text, mailbox = caller.body(body, body_file), open_mailbox()
     letter = caller.letter(
-        mailbox, caller.identity(persona), to, cc, subject=subject, body=text, attachments=attach, type=kind,
+        mailbox, identity(persona), to, cc, subject=subject, body=text, attachments=attach, type=kind,
         payload=payload, priority=priority, due=due, key=key,
     )  # fmt: skip
     _acknowledged(mailbox.reply(letter, name, everybody=everybody), letter._replace(key=None), as_json)
@@ -169,62 +199,63 @@ def reply(
 
 @app.command()
 def thread(name: option.Name, persona: option.Persona = None, as_json: option.Json = False) -> None:
-    """Show the whole thread of a message, oldest first; nothing is marked."""
+    """Show the whole thread of a message, oldest first; nothing is marked read."""
     from .. import render
-    from . import caller
+    from ..open import open_mailbox
+    from ..process import identity_or_none
 
-    mailbox = caller.open_mailbox()
-    found = mailbox.thread(name, caller.identity_or_none(persona))
+    messages = open_mailbox().thread(name, identity_or_none(persona))
     if as_json:
-        render.document([message.whole() for message in found])
+        render.document([message.whole() for message in messages])
     else:
-        render.thread(found, mailbox.blobs)
+        render.thread(messages)
 
 
 @app.command()
 def sent(persona: option.Persona = None, limit: option.Limit = 50, as_json: option.Json = False) -> None:
-    """List what a persona sent, and how far it got with each recipient: sent, read, acked, answered or bounced."""
+    """List what a persona sent, with its state for each recipient: sent, read, acked, answered or bounced."""
     from .. import render
     from . import caller
 
     own, mailbox = caller.own_mailbox(persona)
-    found = mailbox.sent(own, limit=limit)
+    receipts = mailbox.sent(own, limit=limit)
     if as_json:
-        render.document([receipt.message.listed() | {"states": receipt.states} for receipt in found])
+        render.document([receipt.message.listed() | {"states": receipt.states} for receipt in receipts])
         return
     rows = [
         (r.message.seq, ", ".join(f"{name}: {state}" for name, state in r.states.items()), r.message.subject)
-        for r in found
+        for r in receipts
     ]
     render.table(("no", "to", "subject"), rows)
 
 
 @app.command()
 def search(
-    words: Annotated[list[str], typer.Argument(help="Words to look for in subject and body.")],
+    words: Annotated[list[str], typer.Argument(help="Words to search for in subject and body.")],
     persona: option.Whose = None,
     limit: option.Limit = 20,
     as_json: option.Json = False,
 ) -> None:
-    """Find messages by their words, the best first."""
+    """Find messages by their words, best match first."""
     from .. import render
-    from . import caller
+    from ..open import open_mailbox
+    from ..process import identity_or_none
 
-    reader, mailbox = caller.identity_or_none(persona), caller.open_mailbox()
-    found = mailbox.search(" ".join(words), persona=persona, reader=reader, limit=limit)
+    reader = identity_or_none(persona)
+    matches = open_mailbox().search(" ".join(words), persona=persona, reader=reader, limit=limit)
     if as_json:
-        render.document([message.listed() for message in found])
+        render.document([message.listed() for message in matches])
     else:
-        render.messages(found, "nothing found")
+        render.messages(matches, "nothing found")
 
 
 @app.command()
 def check(
     persona: option.Persona = None,
-    budget: Annotated[int, typer.Option("--budget", min=1, help="At most so many characters.")] = 400,
+    budget: Annotated[int, typer.Option("--budget", min=1, help="The maximum number of characters.")] = 400,
     as_json: option.Json = False,
 ) -> None:
-    """For shell prompts and agent hooks: say nothing and exit 0, or tell of unread mail and exit 3."""
+    """Summarize unread mail for shell prompts and agent hooks: exit 3 if there is any, else 0 without output."""
     from .. import render
     from . import caller
 
@@ -232,22 +263,22 @@ def check(
         own, mailbox = caller.own_mailbox(persona)
     except NoTeam:
         return
-    found = mailbox.inbox(own, unread=True)
+    unread = mailbox.inbox(own, unread=True)
     if as_json:
-        render.document([message.listed() for message in found])
-    elif found:
-        typer.echo(render.digest(found, budget))
-    if found:
-        raise typer.Exit(UNREAD)
+        render.document([message.listed() for message in unread])
+    elif unread:
+        typer.echo(render.digest(unread, budget))
+    if unread:
+        raise typer.Exit(ExitCode.UNREAD)
 
 
 @app.command()
 def watch(
     persona: option.Persona = None,
     once: Annotated[bool, typer.Option("--once", help="Stop after the first message.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document per line.")] = False,
 ) -> None:
-    """Show new mail as it comes, until interrupted."""
+    """Show new mail as it arrives, until interrupted."""
     from .. import render
     from . import caller
 
@@ -267,10 +298,10 @@ app.add_typer(cli_marks.tags, name="tag")
 
 
 def command() -> Any:
-    """Return the whole tree of commands, for the manual and for tests."""
+    """Return the tree of commands, for the manual page and for tests."""
     return typer.main.get_command(app)
 
 
 def main() -> None:
-    """Run the command; say in one line on stderr what could not be done."""
+    """Run the command; an error is one line on stderr and an exit code."""
     output.run("team-mail", app)

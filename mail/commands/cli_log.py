@@ -1,4 +1,4 @@
-"""The commands of `team-mail` that look after the log itself: show, check, mend, copy and question it."""
+"""The commands of `team-mail` for the log itself: show, verify, repair, back up, export and query it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..kinds import ExitCode
 from . import cli_options as option
 
 app = typer.Typer()
@@ -14,31 +15,31 @@ app = typer.Typer()
 
 @app.command()
 def log(
-    after: Annotated[int, typer.Option("--after", help="Only events behind this number.")] = 0,
+    after: Annotated[int, typer.Option("--after", help="Only events after this number.")] = 0,
     kind: Annotated[str | None, typer.Option("--kind", help="Only of this kind, as in mail.sent or run.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on as events come.")] = False,
-    limit: Annotated[int | None, typer.Option("--limit", "-l", min=1, help="Only the last so many.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list; with --follow a document a line.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Continue as events arrive.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", "-l", min=1, help="Only the last so many of them.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list; with --follow one document per line.")] = False,
 ) -> None:
-    """Show the log's events; those that do not verify are skipped and counted on stderr."""
+    """Show the events of the log; lines that do not verify are skipped and counted on stderr."""
     from .. import render
-    from . import caller
+    from ..open import open_log
 
-    render.log(caller.event_log(), after, kind, limit, follow=follow, as_json=as_json)
+    render.log(open_log(), after, kind, limit, follow=follow, as_json=as_json)
 
 
 @app.command()
 def stats(as_json: option.Json = False) -> None:
-    """Count events by kind, each persona's mail, and what is overdue."""
+    """Count events by kind and mail by persona, and list overdue mail."""
     from .. import render
-    from . import caller
+    from ..open import open_mailbox
 
-    mailbox = caller.open_mailbox()
-    found = {"kinds": mailbox.stats(), "personas": mailbox.counts(), "overdue": mailbox.overdue()}
+    mailbox = open_mailbox()
+    tables = {"kinds": mailbox.stats(), "personas": mailbox.counts(), "overdue": mailbox.overdue()}
     if as_json:
-        render.document(found)
+        render.document(tables)
         return
-    for name, rows in found.items():
+    for name, rows in tables.items():
         if rows:
             typer.echo(f"{name}:")
             render.table(list(rows[0]), [tuple(row.values()) for row in rows])
@@ -46,11 +47,11 @@ def stats(as_json: option.Json = False) -> None:
 
 @app.command()
 def bounce(as_json: option.Json = False) -> None:
-    """Return unread mail of personas that left the team to its senders."""
+    """Return unread mail of personas that have left the team to its senders."""
     from .. import render
-    from . import caller
+    from ..open import open_mailbox
 
-    events = caller.open_mailbox().bounce()
+    events = open_mailbox().bounce()
     if as_json:
         render.document([{"id": e.id, "seq": e.seq, "ref": e.ref, "recipient": e.data["recipient"]} for e in events])
     else:
@@ -59,68 +60,71 @@ def bounce(as_json: option.Json = False) -> None:
 
 @app.command()
 def verify(as_json: option.Json = False) -> None:
-    """Check every hash, link, number and checksum of the log. Exit 5, naming each place, if one does not hold."""
+    """Check every hash, link, number and checksum of the log. Exit 5, listing each place, if there is damage."""
     from .. import render
-    from . import caller
+    from ..open import open_log
 
-    found = caller.event_log().verify()
-    render.inspection(found, as_json=as_json)
-    if found.corrupt:
-        raise typer.Exit(5)
+    inspection = open_log().verify()
+    render.inspection(inspection, as_json=as_json)
+    if inspection.corrupt:
+        raise typer.Exit(ExitCode.DAMAGED)
 
 
 @app.command()
 def repair(as_json: option.Json = False) -> None:
-    """Mend a damaged log: keep every line that verifies, put gaps on record, keep a copy of what was."""
+    """Repair a damaged log: keep every line that verifies, record the gaps, keep a copy of the old files."""
     from .. import render
-    from . import caller
+    from ..open import open_log
+    from ..units import counted
 
-    done = caller.event_log().repair()
+    done = open_log().repair()
     copies = [str(path) for path in done.copies]
-    told = {
+    result = {
         "events": done.events,
         "gaps": [list(gap) for gap in done.gaps],
         "copies": copies,
         "left_out": done.left_out,
     }
     if as_json:
-        render.document(told)
+        render.document(result)
     elif copies:
-        typer.echo(f"{done.events} events kept, {len(done.gaps)} gaps on record; the old files: {', '.join(copies)}")
+        gaps = counted(len(done.gaps), "gap")
+        typer.echo(f"{counted(done.events, 'event')} kept, {gaps} recorded; the old files: {', '.join(copies)}")
     else:
-        typer.echo(f"nothing to repair: {done.events} events hold; checksums and Parquet copies are made anew")
+        events = counted(done.events, "event")
+        typer.echo(f"nothing to repair: {events} verified; checksums and Parquet copies are rewritten")
     if done.left_out:
-        typer.echo(f"team-mail: {done.left_out} lines have no place in the log; they are in the old files", err=True)
+        lines = counted(done.left_out, "line")
+        typer.echo(f"team-mail: {lines} left out that do not belong to the log; see the old files", err=True)
 
 
 @app.command()
 def backup(
     target: Annotated[Path, typer.Argument(help="A .tar.gz file or a folder, which must not exist yet.")],
-    restore_it: Annotated[
-        bool, typer.Option("--restore", help="The other way: bring the team's mail back from it.")
-    ] = False,
+    restore_it: Annotated[bool, typer.Option("--restore", help="Restore the team's mail from it.")] = False,
     as_json: option.Json = False,
 ) -> None:
-    """Copy log and attachments while the team goes on writing; with --restore bring them back into an empty team."""
+    """Copy log and attachments while the team continues to write; with --restore, restore them into an empty team."""
     from .. import render
-    from ..archive.backup import backup as write
-    from ..archive.backup import restore as bring_back
-    from . import caller
+    from ..archive import backup as archive
+    from ..open import first_mail, open_blobs, open_log, team_home
+    from ..units import counted
 
     if restore_it:
-        with caller.settled() as folder:
-            told: dict[str, Any] = {"events": bring_back(target, folder / "mail")}
-        text = f"{told['events']} events restored from {target}"
+        with first_mail() as home:
+            result: dict[str, Any] = {"events": archive.restore(target, open_log(home))}
+        text = f"{counted(result['events'], 'event')} restored from {target}"
     else:
-        mailbox = caller.open_mailbox()
-        done = write(caller.event_log(), mailbox.blobs, target)
-        told = {"path": str(done.path), "head": done.head, "files": done.files, "bytes": done.bytes}
-        told["left_out"] = list(done.left_out)
-        text = f"{done.head} events, {done.files} files, {done.bytes} bytes in {done.path}"
+        home = team_home()
+        done = archive.backup(open_log(home), open_blobs(home), target)
+        result = {"path": str(done.path), "head": done.head, "files": done.files, "bytes": done.bytes}
+        result["left_out"] = list(done.left_out)
+        sizes = (counted(done.head, "event"), counted(done.files, "file"), counted(done.bytes, "byte"))
+        text = f"{', '.join(sizes)} in {done.path}"
         for name in done.left_out:
             typer.echo(f"team-mail: blob {name} has changed on disk and is left out", err=True)
     if as_json:
-        render.document(told)
+        render.document(result)
     else:
         typer.echo(text)
 
@@ -132,16 +136,16 @@ def export(
     persona: option.Whose = None,
     as_json: option.Json = False,
 ) -> None:
-    """Write the mail for other programs: mbox and eml for mail readers, JSON lines with whole bodies."""
+    """Export the mail for other programs: mbox and eml for mail readers, JSON lines with whole bodies."""
     from .. import render
-    from . import caller
+    from ..open import open_mailbox
+    from ..units import counted
 
-    mailbox = caller.open_mailbox()
-    count = mailbox.export(form, target, persona)
+    count = open_mailbox().export(form, target, persona)
     if as_json:
         render.document({"path": str(target), "messages": count})
     else:
-        typer.echo(f"{count} messages in {target}")
+        typer.echo(f"{counted(count, 'message')} in {target}")
 
 
 @app.command()
@@ -149,12 +153,12 @@ def query(
     statement: Annotated[str, typer.Argument(metavar="SELECT", help="One SELECT over the view `events`.")],
     as_json: option.Json = False,
 ) -> None:
-    """Ask the log in SQL (DuckDB's), read-only; docs/log.md names the columns of `events`."""
+    """Query the log in DuckDB's SQL, read-only; docs/log.md lists the columns of `events`."""
     from .. import render
+    from ..open import open_log
     from ..query.query import select
-    from . import caller
 
-    columns, rows = select(caller.event_log(), statement)
+    columns, rows = select(open_log(), statement)
     if as_json:
         render.document([dict(zip(columns, row, strict=True)) for row in rows])
     else:

@@ -9,51 +9,52 @@ import typer
 from . import cli_options as option
 
 app = typer.Typer()
-tags = typer.Typer(help="Put tags of your own on messages.", no_args_is_help=True, rich_markup_mode=None)
+tags = typer.Typer(help="Add your own tags to messages.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def _marking(command: str, verb: str, text: str) -> None:
     def mark(names: option.Names, persona: option.Persona = None, as_json: option.Json = False) -> None:
         from .. import render
+        from ..process import run_id
         from . import caller
 
         own, mailbox = caller.own_mailbox(persona)
-        found = mailbox.mark(own, verb, names, caller.run_id())
+        messages = mailbox.mark(own, verb, names, run_id())
         if as_json:
-            render.document([message.listed() for message in found])
+            render.document([message.listed() for message in messages])
         else:
-            typer.echo(f"{verb} {', '.join(str(message.seq) for message in found)}")
+            typer.echo(f"{verb} {', '.join(str(message.seq) for message in messages)}")
 
     app.command(command, help=text)(mark)
 
 
-_marking("ack", "acked", "Acknowledge messages: their senders see that you took them on.")
+_marking("ack", "acked", "Acknowledge messages: their senders see that you accepted them.")
 _marking("unread", "unread", "Mark messages unread again.")
-_marking("archive", "archived", "Put messages out of the inbox; unread stays unread.")
-_marking("unarchive", "unarchived", "Bring archived messages back to the inbox.")
-_marking("trash", "trashed", "Put messages into the trash; nothing is ever deleted.")
-_marking("restore", "restored", "Take messages out of the trash.")
+_marking("archive", "archived", "Move messages from the inbox to the archive; unread stays unread.")
+_marking("unarchive", "unarchived", "Move archived messages back to the inbox.")
+_marking("trash", "trashed", "Move messages to the trash; nothing is ever deleted.")
+_marking("restore", "restored", "Move messages out of the trash.")
 
 
 @tags.command("add")
 def tag_add(name: option.Name, tag: option.Tag, persona: option.Persona = None, as_json: option.Json = False) -> None:
-    """Put a tag on a message."""
+    """Add a tag to a message."""
     _tagged(name, tag, persona, as_json, remove=False)
 
 
 @tags.command("rm")
 def tag_rm(name: option.Name, tag: option.Tag, persona: option.Persona = None, as_json: option.Json = False) -> None:
-    """Take a tag off a message."""
+    """Remove a tag from a message."""
     _tagged(name, tag, persona, as_json, remove=True)
 
 
 @tags.command("ls")
 def tag_ls(
-    name: Annotated[str | None, typer.Argument(help="A message; without one, all your tags.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A message; by default all your tags are listed.")] = None,
     persona: option.Persona = None,
     as_json: option.Json = False,
 ) -> None:
-    """List the tags of a message, or all tags with the number of messages that bear them."""
+    """List the tags of a message, or all your tags with their number of messages."""
     from .. import render
     from . import caller
 
@@ -67,10 +68,11 @@ def tag_ls(
 
 def _tagged(name: str, tag: str, persona: str | None, as_json: bool, *, remove: bool) -> None:
     from .. import render
+    from ..process import run_id
     from . import caller
 
     own, mailbox = caller.own_mailbox(persona)
-    message = mailbox.tag(own, name, tag, remove=remove, run=caller.run_id())
+    message = mailbox.tag(own, name, tag, remove=remove, run=run_id())
     if as_json:
         render.document(message.listed())
     else:

@@ -12,8 +12,8 @@ from ..errors import TeamMailError
 
 
 def personas(incomplete: str) -> list[str]:
-    """Complete the name of a persona; nothing where there is no team."""
-    from .caller import open_mailbox
+    """Complete the name of a persona; without a team there are none."""
+    from ..open import open_mailbox
 
     with suppress(TeamMailError):
         mailbox = open_mailbox()
@@ -23,7 +23,7 @@ def personas(incomplete: str) -> list[str]:
 
 
 def tags(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete one of the caller's own tags; nothing where nobody says who that is."""
+    """Complete one of the persona's tags; without a persona there are none."""
     from .caller import own_mailbox
 
     with suppress(TeamMailError):
@@ -33,31 +33,31 @@ def tags(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def version_of(command: str) -> Any:
-    """Return the option by which a command tells its version and exits."""
+    """Return the option `--version` of a command."""
 
-    def told(wanted: bool) -> None:
+    def show(wanted: bool) -> None:
         if wanted:
             from importlib.metadata import version
 
             typer.echo(f"{command} {version('team-mail')}")
             raise typer.Exit
 
-    return typer.Option("--version", callback=told, is_eager=True, help="Show the version and exit.")
+    return typer.Option("--version", callback=show, is_eager=True, help="Show the version and exit.")
 
 
 Persona = Annotated[
     str | None,
-    typer.Option("--persona", "-p", help="Whose mail; default TEAM_PERSONA.", autocompletion=personas),
+    typer.Option("--persona", "-p", help="The persona; default TEAM_PERSONA.", autocompletion=personas),
 ]
 Sender = Annotated[
-    str | None, typer.Option("--from", "-f", help="Who sends; default TEAM_PERSONA.", autocompletion=personas)
+    str | None, typer.Option("--from", "-f", help="The sender; default TEAM_PERSONA.", autocompletion=personas)
 ]
 To = Annotated[
     list[str],
-    typer.Option("--to", help="A persona, @all or @group; repeat it or use commas.", autocompletion=personas),
+    typer.Option("--to", help="A persona, @all or @group; may be repeated or use commas.", autocompletion=personas),
 ]
 Cc = Annotated[list[str], typer.Option("--cc", help="Who gets a copy; as --to.", autocompletion=personas)]
-Subject = Annotated[str, typer.Option("--subject", "-s", help="One line on what it is about.")]
+Subject = Annotated[str, typer.Option("--subject", "-s", help="The subject, one line.")]
 Body = Annotated[str | None, typer.Option("--body", "-b", help="The text; - reads standard input.")]
 BodyFile = Annotated[Path | None, typer.Option("--body-file", help="A file with the text.")]
 Attach = Annotated[list[Path], typer.Option("--attach", "-a", help="A file to attach; may be repeated.")]
@@ -65,10 +65,12 @@ Kind = Annotated[str, typer.Option("--type", "-t", help="note, task, result, rev
 Payload = Annotated[str | None, typer.Option("--payload", help="JSON for programs, or @FILE.")]
 Priority = Annotated[str, typer.Option("--priority", help="low, normal, high or urgent.")]
 Due = Annotated[str | None, typer.Option("--due", help="When an answer is due: a time, a date, or +2h.")]
-Key = Annotated[str | None, typer.Option("--key", help="Repeating a send with the same key sends once.")]
+Key = Annotated[str | None, typer.Option("--key", help="Sends with the same key send one message.")]
 Name = Annotated[str, typer.Argument(help="A message: its number, its id or the beginning of its id.")]
 Names = Annotated[list[str], typer.Argument(help="Messages: numbers, ids or beginnings of ids.")]
-Limit = Annotated[int, typer.Option("--limit", "-l", min=1, max=1 << 52, help="At most so many.")]
+Limit = Annotated[int, typer.Option("--limit", "-l", min=1, max=1 << 52, help="The maximum number.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Tag = Annotated[str, typer.Argument(help="The tag.", autocompletion=tags)]
-Whose = Annotated[str | None, typer.Option("--persona", "-p", help="Only this one's mail.", autocompletion=personas)]
+Whose = Annotated[
+    str | None, typer.Option("--persona", "-p", help="Only this persona's mail.", autocompletion=personas)
+]

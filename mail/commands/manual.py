@@ -1,4 +1,4 @@
-"""The manual page of `team-mail`, written from the same tree as its help: `make man`."""
+"""The manual page of `team-mail`, generated from the same tree as its help: `make man`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
+from ..kinds import ExitCode
 from .cli import command
 
 _TAIL = r"""
@@ -16,16 +17,19 @@ _TAIL = r"""
 The .team folder itself; by default the nearest one, from the current folder upward.
 .TP
 .B TEAM_PERSONA
-Who you are, where \-\-persona and \-\-from do not say.
+Who you are, unless \-\-persona or \-\-from is given.
 .TP
 .B TEAM_RUN
 The run that this process belongs to. Within a run you are TEAM_PERSONA and nobody else.
 .TP
+.B TEAM_TEAM_HUMAN
+The human of the team, instead of the one in team.toml.
+.TP
 .BR VISUAL ", " EDITOR
-What a message is written with on a terminal when no text is given.
+The editor for a message on a terminal when no text is given.
 .TP
 .B NO_COLOR
-Tables without colour.
+Disables colour in tables.
 .SH FILES
 .TP
 .I .team/mail/events.jsonl
@@ -38,15 +42,13 @@ Its older parts, their checksums, and Parquet copies that may be deleted at any 
 Attachments and long bodies, named by their SHA\-256.
 .TP
 .I .team/mail/quarantine/
-What a crash left unfinished, and what files were before a repair.
+Unfinished appends after a crash, and copies of files from before a repair.
 .TP
 .I .team/personas/
 Who is on the team, by file name. Without it any name can be written to.
 .TP
 .I .team/team.toml
 Settings; [groups] names groups of personas.
-.SH EXIT STATUS
-0 done; 1 failed; 2 usage; 3 unread mail (check, inbox \-\-exit\-code); 5 the log is damaged; 130 interrupted.
 .SH EXAMPLES
 .nf
 team\-mail send \-\-to curator \-\-subject Hello \-\-body "Please review the plan."
@@ -59,7 +61,7 @@ jq \-r 'select(.kind == "mail.sent") | .subject' .team/mail/events.jsonl
 
 
 def page() -> str:
-    """Write the page in roff."""
+    """Return the page in roff."""
     tree = command()
     title = f'.TH TEAM\\-MAIL 1 "" "team\\-mail {version("team-mail")}" "User Commands"'
     head = [title, ".SH NAME", f"team\\-mail \\- {_text(tree.help.splitlines()[0])}", ".SH SYNOPSIS"]
@@ -68,7 +70,14 @@ def page() -> str:
     for names, node in _commands(tree, ()):
         lines += [f".SS team\\-mail {_text(' '.join(names))} {_text(_arguments(node))}", _text(node.help or "")]
         lines += _options(node)
-    return "\n".join(lines) + _TAIL
+    environment, examples = _TAIL.split(".SH EXAMPLES")
+    return "\n".join([*lines, environment.strip(), *_exit_status(), f".SH EXAMPLES{examples}"])
+
+
+def _exit_status() -> Iterator[str]:
+    yield ".SH EXIT STATUS"
+    for code in ExitCode:
+        yield f".TP\n.B {code:d}\n{_text(code.meaning.replace('`', ''))}"
 
 
 def _commands(node: Any, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -91,7 +100,7 @@ def _options(node: Any) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Write plain text so that roff takes none of it for its own."""
+    """Escape plain text for roff."""
     joined = " ".join(text.split()).replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{joined}" if joined[:1] in {".", "'"} else joined
 

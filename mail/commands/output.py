@@ -1,4 +1,4 @@
-"""How a command runs: its streams, which may be narrow, closed or full, and how it says what it could not do."""
+"""Running a command: its streams, which may be closed, full or of a narrow encoding, and its errors."""
 
 from __future__ import annotations
 
@@ -10,41 +10,42 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import TeamMailError
+from ..errors import TeamMailError, UsageError
+from ..kinds import ExitCode
 from ..log.disk import reason_of
 
 
 def run(name: str, app: Any) -> None:
-    """Run the Typer application of a command; say in one line on stderr what could not be done, and exit."""
+    """Run a Typer application and exit; an error is one line on stderr and an exit code."""
     _leave_only(app, sys.argv[1:2])
     prepare()
     try:
         flushed(app)
     except BrokenPipeError:
         silence()
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
     except (TeamMailError, OSError) as error:
         from ..render import clean
 
         silence()
         where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-        told = where + reason_of(error) if isinstance(error, OSError) else str(error)
-        sys.stderr.write(f"{name}: {clean(told)}\n")
-        sys.exit(error.exit_code if isinstance(error, TeamMailError) else 1)
+        reason = where + reason_of(error) if isinstance(error, OSError) else str(error)
+        sys.stderr.write(f"{name}: {clean(reason)}\n")
+        sys.exit(error.exit_code if isinstance(error, TeamMailError) else ExitCode.FAILED)
 
 
-def _leave_only(app: Any, asked: list[str]) -> None:
-    """Build no command but the one asked for: two dozen parsers are a fifth of a cold start."""
-    found = [c for c in app.registered_commands if [c.name or getattr(c.callback, "__name__", "")] == asked]
-    if found:
-        app.registered_commands, app.registered_groups = found, []
+def _leave_only(app: Any, words: list[str]) -> None:
+    """Remove all commands except the one that is run: building two dozen parsers takes a fifth of a cold start."""
+    command = [c for c in app.registered_commands if [c.name or getattr(c.callback, "__name__", "")] == words]
+    if command:
+        app.registered_commands, app.registered_groups = command, []
 
 
 def prepare() -> None:
-    """Let no character be one that an output cannot take: it is written as an escape instead."""
+    """Make the streams escape characters that their encoding lacks, and replace closed streams by /dev/null."""
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - it was closed
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lasts
-    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - else the next file would be taken for it
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the process ends
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - else the next opened file takes its descriptor
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -52,15 +53,41 @@ def prepare() -> None:
 
 
 def flushed(run: Callable[[], object]) -> None:
-    """Run something and write out what it printed, so that an output that is full is an error here, not at exit."""
+    """Call `run` and flush its output, so that a full output is an error here and not at exit."""
     try:
         run()
     finally:
         sys.stdout.flush()
 
 
+def write_bytes(data: bytes, path: Path | None) -> None:
+    """Write bytes to a file, or to standard output; on a terminal, text is escaped and other bytes are refused.
+
+    Raises UsageError for bytes that are not UTF-8 text on a terminal, and OSError.
+    """
+    if path is not None:
+        path.write_bytes(data)
+    elif not sys.stdout.isatty():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+    else:
+        from ..render import clean
+
+        try:
+            sys.stdout.write(clean(_text(data)))
+        except UnicodeDecodeError:
+            raise UsageError("the attachment is binary and not shown on a terminal; write it with --out FILE") from None
+
+
+def _text(data: bytes) -> str:
+    """Decode UTF-8 text. Raises UnicodeDecodeError, for bytes with NUL too."""
+    if b"\0" in data:
+        raise UnicodeDecodeError("utf-8", data, data.index(b"\0"), data.index(b"\0") + 1, "NUL is not text")
+    return data.decode()
+
+
 def silence() -> None:
-    """Let nothing more be written to standard output if it cannot take what it holds: not even at exit."""
+    """Discard the rest of standard output if it cannot be written, so that Python does not fail at exit."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
-"""Every call by which the log touches the disk, in one place.
+"""All system calls by which the log writes to disk, in one place.
 
-So tests can make any one of them fail, fall short or be the last. Nothing here retries, decides or swallows.
+Tests replace `Disk` to make any call fail, fall short or be the last one. Nothing here retries or swallows an error.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ class Disk:
         return os.pread(descriptor, size, offset)
 
     def write(self, descriptor: int, data: bytes | memoryview) -> int:
-        """Write what the system takes; return how many bytes that were."""
+        """Write as many bytes as the system accepts; return their number."""
         return os.write(descriptor, data)
 
     def sync(self, descriptor: int) -> None:
-        """Make what was written durable."""
+        """Make the writes to a file durable."""
         flush(descriptor)
 
     def truncate(self, descriptor: int, size: int) -> None:
-        """Cut a file to `size` bytes."""
+        """Truncate a file to `size` bytes."""
         os.ftruncate(descriptor, size)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Move a file over another, at once."""
+        """Replace a file by another atomically."""
         source.replace(target)
 
     def sync_folder(self, folder: Path) -> None:
-        """Make the folder's own entries durable."""
+        """Make the entries of a folder durable."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             flush(descriptor, os.fsync)
@@ -62,7 +62,7 @@ class Disk:
             os.close(descriptor)
 
     def filesystem(self, path: Path) -> str:
-        """Name the type of file system that holds `path` (`ext4`, `nfs4`); "" where the system does not tell."""
+        """Return the type of the file system of `path` (`ext4`, `nfs4`); "" if the system does not tell."""
         if not _MOUNTS.exists():
             return ""
         device = path.stat().st_dev
@@ -93,7 +93,7 @@ def flush(descriptor: int, plain: Callable[[int], None] = _plain) -> None:
 
 
 class FileDescriptor:
-    """An open descriptor, closed when nobody holds it any more."""
+    """An open descriptor, closed when it is garbage-collected."""
 
     __slots__ = ("number",)
 
@@ -105,16 +105,16 @@ class FileDescriptor:
 
 
 def write_all(disk: Disk, descriptor: int, data: bytes) -> None:
-    """Write all of it, however little the system takes at a time."""
+    """Write all of `data`, however little the system accepts at a time."""
     rest = memoryview(data)
     while rest:
         rest = rest[disk.write(descriptor, rest) :]
 
 
 def write_file(disk: Disk, path: Path, data: bytes, *, alone: bool = True) -> None:
-    """Create or replace a file so that it is there whole and durable, or not at all.
+    """Create or replace a file atomically and durably.
 
-    `alone` says that no other process can be writing the same file, so what a crash left of an earlier try is reused.
+    `alone` means that no other process can write the same file, so the temporary file of a crashed attempt is reused.
     """
     temporary = path.with_name(f".{path.name}.{'new' if alone else os.urandom(6).hex()}")
     descriptor = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -128,5 +128,5 @@ def write_file(disk: Disk, path: Path, data: bytes, *, alone: bool = True) -> No
 
 
 def reason_of(error: OSError) -> str:
-    """Say why the disk refused, and what to do about it where something can be done."""
+    """Return why the disk refused, and what to do about it where something can be done."""
     return _REASONS.get(error.errno or 0) or error.strerror or str(error)

@@ -1,7 +1,7 @@
-"""One line of the log: an immutable fact, its bytes, and the strict rules a writer keeps.
+"""One line of the log: an immutable event, its bytes, and the strict rules of the writer.
 
-The keys stand in one order and are all present in every line; `hash` is SHA-256, cut to 128 bits, of the line's bytes
-before `,"hash":`, and `prev` is the hash of the line before, so the log is a chain.
+Every line has all keys, in the same order. `hash` is SHA-256, cut to 128 bits, of the line's bytes before `,"hash":`,
+and `prev` is the hash of the previous line, so the log is a chain.
 """
 
 from __future__ import annotations
@@ -11,20 +11,23 @@ import re
 from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring as quoted
+from math import isfinite
 from typing import Any, NamedTuple, cast
 
 from uuid_utils import uuid7
 
 from ..errors import InvalidEvent
+from ..kinds import MailKind
 
 VERSION = 1
+SYSTEM = "team-mail"  # the sender of the events that the log writes about itself
 GENESIS = "0" * 32
 MAX_LINE = 1 << 20
 MAX_DEPTH = 32
 MAX_INTEGER = 1 << 53
 PRIORITIES = ("low", "normal", "high", "urgent")
 
-# Patterns are texts, compiled when first used: a cold start waits for every one that is compiled ahead.
+# Patterns are strings, compiled on first use: compiling them here would slow down every start.
 _KIND = r"[a-z]+\.[a-z]+"
 _ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _HEAD = b'{"v":1,"seq":'
@@ -35,9 +38,9 @@ _PREV = slice(-33, -1)  # of the hashed bytes: they end in "prev":"<32 hex>"
 
 
 class Draft(NamedTuple):
-    """What a caller wants written: an event without its place in the log.
+    """An event to write, without its position in the log.
 
-    `id` is a UUID of the caller's own, for a send that may be repeated; None lets the log make one.
+    `id` is a UUID that the caller chooses, to make sending idempotent; with None the log generates one.
     """
 
     kind: str
@@ -50,12 +53,12 @@ class Draft(NamedTuple):
     priority: str = "normal"
     ref: str | None = None
     run: str | None = None
-    data: dict[str, Any] = {}  # noqa: RUF012 - nobody changes a draft's data
+    data: dict[str, Any] = {}  # noqa: RUF012 - the data of a draft is never changed
     id: str | None = None
 
 
 class Event(NamedTuple):
-    """A fact as the log holds it; a tuple, because a log makes millions of them."""
+    """An event of the log; a tuple, because there are millions of them."""
 
     v: int
     seq: int
@@ -77,7 +80,7 @@ class Event(NamedTuple):
 
 
 class ChainPosition(NamedTuple):
-    """What a line's own bytes say of its place in the chain."""
+    """The position of a line in the chain, as its bytes give it."""
 
     seq: int
     prev: str
@@ -88,7 +91,7 @@ START = ChainPosition(0, "", GENESIS)
 
 
 class Unsealed(NamedTuple):
-    """A validated, serialised event that lacks only its place: `seq`, `prev` and `hash`."""
+    """A validated, serialised event that lacks only its position: `seq`, `prev` and `hash`."""
 
     id: str
     ts: str
@@ -97,14 +100,14 @@ class Unsealed(NamedTuple):
     draft: Draft
 
     def seal(self, before: ChainPosition) -> tuple[bytes, ChainPosition]:
-        """Give it its place behind another; return the line with its newline, and the place."""
+        """Return the line, with its newline, at the position after `before`, and that position."""
         seq, prev = before.seq + 1, before.hash
         hashed = b'{"v":1,"seq":%d,"id":%b,"prev":"%b"' % (seq, self.middle, prev.encode())
         digest = sha256(hashed).hexdigest()[:32]
         return b'%b,"hash":"%b"}\n' % (hashed, digest.encode()), ChainPosition(seq, prev, digest)
 
     def event(self, place: ChainPosition) -> Event:
-        """Return the event that `seal` wrote."""
+        """Return the event at a position that `seal` returned."""
         d = self.draft
         return Event(
             VERSION, place.seq, self.id, self.ts, d.kind, d.sender, d.recipients, d.subject, d.body,
@@ -113,13 +116,13 @@ class Unsealed(NamedTuple):
 
 
 def serialise(draft: Draft, ts: str) -> Unsealed:
-    """Validate a draft and write all of its line that does not depend on its place.
+    """Validate a draft and serialise the part of its line that does not depend on its position.
 
-    Raises InvalidEvent for anything that some reader of the log could not take.
+    Raises InvalidEvent for anything that some reader of the log could not process.
     """
     own_id = new_id() if draft.id is None else _checked_id(draft.id)
     kind, thread, priority = draft.kind, draft.thread, draft.priority
-    if thread is None and kind == "mail.sent":
+    if thread is None and kind == MailKind.SENT:
         thread = own_id
     _check_kind(kind)
     if priority not in PRIORITIES:
@@ -137,16 +140,16 @@ def serialise(draft: Draft, ts: str) -> Unsealed:
             f'"data":{_payload(data) if data else "{}"}'
         ).encode()
     except UnicodeEncodeError as error:
-        raise InvalidEvent(f"half of a surrogate pair is not text: {error.reason}") from None
+        raise InvalidEvent(f"a lone surrogate is not text: {error.reason}") from None
     if b"\\u0000" in middle and b"\0" in "".join(_texts(draft)).encode():
         raise InvalidEvent("a NUL character is not text; send it as an attachment")
     if len(middle) + 200 > MAX_LINE:
-        raise InvalidEvent(f"the event is {len(middle)} bytes, a line holds {MAX_LINE}; send the rest as an attachment")
+        raise InvalidEvent(f"the event has {len(middle)} bytes, the limit is {MAX_LINE}; attach the rest as a file")
     return Unsealed(own_id, ts, thread, middle, draft)
 
 
 def place(line: bytes) -> ChainPosition | None:
-    """Verify one line, without its newline, by its hash alone; None if it does not hold."""
+    """Return the position of a line, given without its newline; None if its hash does not verify."""
     hashed, seal = line[:-_SEAL], line[-_SEAL:]
     if not seal.startswith(_HASH_MARK) or not seal.endswith(b'"}'):
         return None
@@ -163,7 +166,7 @@ def place(line: bytes) -> ChainPosition | None:
 
 
 def decode(line: bytes) -> Event | None:
-    """Read one line, without its newline; None if it does not verify or is not an event."""
+    """Parse a line, given without its newline; None if it does not verify or is not an event."""
     if place(line) is None:
         return None
     try:
@@ -177,7 +180,7 @@ def decode(line: bytes) -> Event | None:
 
 
 def derived_id(*parts: str) -> str:
-    """Make an id from a caller's own key: the same parts, the same id (a UUIDv8, RFC 9562 section 5.8)."""
+    """Return an id derived from a caller's key: the same parts give the same id (a UUIDv8, RFC 9562 section 5.8)."""
     digest = bytearray(sha256("\0".join(parts).encode()).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
@@ -186,12 +189,12 @@ def derived_id(*parts: str) -> str:
 
 
 def new_id() -> str:
-    """Make an id that no event has: a UUIDv7, which begins with the time."""
+    """Return a new id: a UUIDv7, which begins with the time."""
     return str(uuid7())
 
 
 def strict_json(text: str) -> Any:
-    """Read a caller's JSON as the log takes it: no duplicate keys, no NaN. Raises InvalidEvent."""
+    """Parse JSON strictly, without duplicate keys or NaN. Raises InvalidEvent."""
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_not_a_number)
     except RecursionError:
@@ -243,26 +246,48 @@ def _strings(value: Any) -> list[str]:
 
 def _payload(data: dict[str, Any]) -> str:
     check_json(data)
-    try:
-        return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except ValueError:
-        raise InvalidEvent("NaN and infinity are not JSON") from None
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
-def check_json(value: Any, depth: int = 1) -> None:
-    """See that an event can hold a value. Raises InvalidEvent: too deep, a number that is too large, no JSON."""
-    if depth > MAX_DEPTH:
-        raise InvalidEvent(f"data is nested deeper than {MAX_DEPTH}")
+def check_json(value: Any, most: int = MAX_DEPTH) -> None:
+    """Raise InvalidEvent if a value is not JSON that every reader of the log can process.
+
+    `most` is the number of levels of nesting that are allowed. NUL in text is not checked here.
+    """
+    _check_json(value, most, 1)
+
+
+def _check_json(value: Any, most: int, depth: int) -> None:
+    if depth > most:
+        raise InvalidEvent(f"data is nested deeper than {most}")
     if isinstance(value, dict):
         for key, item in cast("dict[Any, Any]", value).items():
             if not isinstance(key, str):
                 raise InvalidEvent(f"a key of data is {key!r}, not text")
-            check_json(item, depth + 1)
+            _check_text(key)
+            _check_json(item, most, depth + 1)
     elif isinstance(value, list):
         for item in cast("list[Any]", value):
-            check_json(item, depth + 1)
-    elif isinstance(value, int):
+            _check_json(item, most, depth + 1)
+    elif isinstance(value, str):
+        _check_text(value)
+    else:
+        _check_scalar(value)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidEvent(f"a lone surrogate is not text: {error.reason}") from None
+
+
+def _check_scalar(value: Any) -> None:
+    if isinstance(value, int):
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
             raise InvalidEvent(f"integer {value} is beyond 2^53 and would not survive every reader")
-    elif value is not None and not isinstance(value, str | float):
+    elif isinstance(value, float):
+        if not isfinite(value):
+            raise InvalidEvent("NaN and infinity are not JSON")
+    elif value is not None:
         raise InvalidEvent(f"data holds a {type(value).__name__}, which is not JSON")

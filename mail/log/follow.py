@@ -1,4 +1,4 @@
-"""Waking up when a folder changes: by the system's file watching where there is one, else by looking now and then."""
+"""Waiting for changes of a folder: by the system's file notifications where available, else by polling."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from ..clock import Clock
 
 _DEBOUNCE_MS = 20
-_LOOK_ANYWAY_MS = 500  # a lost notification, or one before the watch began, delays mail by no more
+_LOOK_ANYWAY_MS = 500  # the longest delay after a lost notification, or one before the watch began
 _POLL_SECONDS = 0.2
 
 
 def changes(folder: Path, stop: threading.Event | None, clock: Clock) -> Iterator[None]:
-    """Yield at once, then whenever something in the folder may have changed, until `stop` is set."""
+    """Yield at once, then whenever the folder may have changed, until `stop` is set."""
     stop = stop or threading.Event()
     yield
     try:
         yield from _watched(folder, stop)
-    except (ImportError, OSError, RuntimeError):  # no such library here, or no watches left in the system
+    except (ImportError, OSError, RuntimeError):  # the library is missing, or the system has no watches left
         while not stop.is_set():
             clock.sleep(_POLL_SECONDS)
             yield

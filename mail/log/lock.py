@@ -1,4 +1,4 @@
-"""The log's lock: `flock` on a file that is never deleted, with a deadline, and an error that names the holder."""
+"""The log's lock: `flock` on a file that is never deleted, with a timeout whose error names the holder."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..errors import LockTimeout
 from .disk import Disk
 
 _LOCKS = Path("/proc/locks")
-_YIELDS = 50  # an append holds the lock for some 20 µs: giving up the processor is enough, sleeping is too long
+_YIELDS = 50  # an append holds the lock for about 20 µs: yielding the processor is enough, sleeping is too long
 _FIRST_SLEEP = 100e-6
 _LONGEST_SLEEP = 5e-3
 
 
 class Lock:
-    """One lock among all threads and processes that open the same file. A forked child opens its own.
+    """A lock shared by all threads and processes that open the same file; a forked child opens its own.
 
-    Use it as a context manager. Entering raises LockTimeout after the deadline, naming the holder's pid.
+    It is a context manager. Entering raises LockTimeout after `timeout` seconds, naming the holder's pid.
     """
 
     def __init__(self, path: Path, clock: Clock, disk: Disk, timeout: float) -> None:
@@ -41,7 +41,7 @@ class Lock:
             self._start(os.getpid())
         threads = self._threads
         if not threads.acquire(timeout=self._timeout):
-            raise LockTimeout(f"another thread of this process holds {self.path} for more than {self._timeout:g} s")
+            raise LockTimeout(f"another thread of this process has held {self.path} for more than {self._timeout:g} s")
         try:
             self._take()
         except BaseException:
@@ -49,19 +49,19 @@ class Lock:
             raise
 
     def __exit__(self, *_: object) -> None:
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # in so many words: a forked child would keep it
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # explicitly: a forked child would keep it
         self._threads.release()
 
     def _start(self, pid: int) -> None:
-        """Begin afresh in this process: after a fork, what the parent's threads held is not ours to wait for."""
-        with self._starting.setdefault(pid, threading.Lock()):  # one call, so that all threads get the same one
+        """Initialize in this process: after a fork, the locks of the parent's threads do not apply."""
+        with self._starting.setdefault(pid, threading.Lock()):  # atomic, so that all threads get the same lock
             if self.pid != pid:
                 self._threads = threading.Lock()
                 self._open()
                 self.pid = pid
 
     def _take(self) -> None:
-        """Wait for the lock of the file that bears the name now: a lock on one that was deleted excludes nobody."""
+        """Wait for the lock of the file that has the name now: a lock on a deleted file excludes no one."""
         while True:
             if not self._taken():
                 self._wait()
@@ -95,14 +95,14 @@ class Lock:
         while not self._taken():
             if self._clock.monotonic() >= deadline:
                 raise LockTimeout(
-                    f"the log is locked by {self._holder()} for more than {self._timeout:g} s; "
-                    "see what it does (ps -p) or end it, then try again"
+                    f"the log has been locked by {self._holder()} for more than {self._timeout:g} s; "
+                    "check what it does (ps -p) or end it, then try again"
                 )
             self._clock.sleep(sleep)
             sleep = min(sleep * 1.5, _LONGEST_SLEEP)
 
     def _holder(self) -> str:
-        """Ask the system who holds the lock: cheaper than for every holder to write it down."""
+        """Ask the system who holds the lock; that is cheaper than every holder writing down its pid."""
         file = os.fstat(self._descriptor)
         name = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
         if _LOCKS.exists():

@@ -1,7 +1,7 @@
-"""The log: an append-only file of JSON lines that many processes write at once and none can lose.
+"""The log: an append-only file of JSON lines, safe for many concurrent writers.
 
-A line that ends in a newline and verifies is mail; an acknowledged append survives `kill -9` and power loss; nobody
-edits a line. The protocol of an append, and what a crash leaves at each of its steps, is told in docs/log.md.
+A line that ends in a newline and verifies is part of the log; an acknowledged append survives `kill -9` and power
+loss; no line is ever edited. docs/log.md describes the steps of an append and what a crash leaves after each of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..clock import Clock, SystemClock, rfc3339
 from ..errors import InDoubt, LogError, LogUnavailable
 from .disk import Disk, FileDescriptor, reason_of
-from .event import START, Draft, Event, Unsealed, serialise
+from .event import START, ChainPosition, Draft, Event, Unsealed, serialise
 from .lock import Lock
 from .segments import Segment, Segments
 from .writer import Writer
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from .snapshot import Snapshot
     from .verify import Damage, Inspection
 
-# What only readers, repair or repeated ids need is imported where it is used: every send starts cold.
+# Modules that only readers, repair or repeated ids need are imported where they are used: every send starts cold.
 SEGMENT_BYTES = 16 << 20
-_GATHER = 8  # times to let other writers reach the same flush, as PostgreSQL's commit_delay: 1.2 times the throughput
+_YIELDS = 8  # lets other writers join the same flush, like PostgreSQL's commit_delay: 1.2 times the throughput
 _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "lustre", "gluster", "fuse.sshfs", "fuse.gluster", "davfs", "ncpfs")
 
 
@@ -36,20 +36,27 @@ class Log(Protocol):
     """The ordered events of one team."""
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """Write the drafts in order and make them durable; a draft whose id is known is not written again."""
+        """Append drafts in order, durably. A draft whose id the log already has is not written again."""
         ...
 
     def read(self, after: int = 0, damage: list[Damage] | None = None) -> Iterator[Event]:
-        """Go through the events behind seq `after`; lines that do not verify are skipped and noted in `damage`."""
+        """Yield the events after seq `after`. Lines that do not verify are skipped and added to `damage`."""
         ...
 
     def follow(self, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Event]:
-        """Go on through the events as they come, from now or behind seq `after`, until `stop` is set."""
+        """Yield new events as they arrive, from now or after seq `after`, until `stop` is set."""
+        ...
+
+    def head(self) -> ChainPosition:
+        """Return the position of the last event; START for a log without events."""
         ...
 
 
 class EventLog:
-    """The log in a folder, `.team/mail`. Threads may share one; each process opens its own."""
+    """The log in a folder, `.team/mail`. Threads may share an instance; each process opens its own.
+
+    `lock_timeout` is in seconds. `on_sealed` is called for each new segment, after the append and without the lock.
+    """
 
     def __init__(
         self,
@@ -70,15 +77,15 @@ class EventLog:
         self.active = self._writer.active
         self.quarantine = self._writer.quarantine
         self._segment_bytes = segment_bytes
-        self._on_sealed = on_sealed or _write_twin
+        self._on_sealed = on_sealed
         self._prepared = False
         self._copied: tuple[Snapshot, Snapshot] | None = None
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """Write the drafts in order with one flush; return their events once they are durable.
+        """Append drafts in order with one flush; return their events once they are durable.
 
-        A draft that brings an id the log already holds is acknowledged with the event of that id. Raises InvalidEvent,
-        LockTimeout, LogUnavailable, LogDamaged, and InDoubt when what was written may not last.
+        A draft whose id the log already has is not written again; the event with that id is returned in its place.
+        Raises InvalidEvent, LockTimeout, LogUnavailable, LogDamaged, and InDoubt if the write may not be durable.
         """
         if not drafts:
             return []
@@ -103,18 +110,19 @@ class EventLog:
             self._prepared = False  # the folder itself may be gone
             raise _unavailable(error, self.folder) from error
         for segment in sealed:
-            self._on_sealed(segment)
+            if self._on_sealed:
+                self._on_sealed(segment)
         written = [item.event(place) for item, place in zip(new, places, strict=True)]
-        self._flush(file, unsealed[0].id, 0 if alone else _GATHER)
+        self._flush(file, unsealed[0].id, 0 if alone else _YIELDS)
         if not own:
             return written
         known |= {event.id: event for event in written}
         return [known[item.id] for item in unsealed]
 
     def read(self, after: int = 0, damage: list[Damage] | None = None) -> Iterator[Event]:
-        """Go through the events behind seq `after`, oldest first, as of this moment.
+        """Yield the events after seq `after`, oldest first, as of the call.
 
-        Lines that do not verify are skipped and noted in `damage`. An event that stands twice is read once.
+        Lines that do not verify are skipped and added to `damage`. A duplicated event is yielded once.
         """
         from .reading import events_in, look
 
@@ -122,14 +130,20 @@ class EventLog:
         yield from events_in(snapshot, file, after, damage)
 
     def newest(self) -> Event | None:
-        """Return the last event without reading the others; None where the active file does not end in one."""
+        """Return the last event without reading the others; None if the active file does not end in an event."""
         from .reading import last_event
 
         return last_event(self.active)
 
     def follow(self, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Event]:
-        """Go on through the events as they come, from now or behind seq `after`, until `stop` is set."""
-        return self._follow(self.snapshot().head if after is None else after, stop)
+        """Yield new events as they arrive, from now or after seq `after`, until `stop` is set."""
+        return self._follow(self.head().seq if after is None else after, stop)
+
+    def head(self) -> ChainPosition:
+        """Return the position of the last event that verifies; START for a log without events."""
+        from .reading import head_of
+
+        return head_of(self.active, self.segments)
 
     def _follow(self, last: int, stop: threading.Event | None) -> Iterator[Event]:
         from .follow import changes
@@ -140,9 +154,9 @@ class EventLog:
             yield from cursor.news()
 
     def snapshot(self) -> Snapshot:
-        """Name this moment of the log, for readers that open its files themselves.
+        """Return the log's files as of now, for a database that reads them itself.
 
-        While the log waits for `repair` that is a copy of what verifies, so that no database is misled by the rest.
+        While the log is damaged, this is a copy of the lines that verify, so that the database sees no others.
         """
         from .reading import look, verified_copy
 
@@ -162,17 +176,17 @@ class EventLog:
             return self._copied[1]
 
     def verify(self) -> Inspection:
-        """Check every hash, link, seq and checksum. Damage found stops appends until `repair`."""
-        found = self._verify()
-        if found.corrupt:
-            with suppress(OSError):  # a reader of a read-only folder may look, too
-                self._writer.mark_damaged(found.corrupt[0])
-        return found
+        """Check every hash, link, seq and checksum. If there is damage, appends are refused until `repair`."""
+        inspection = self._verify()
+        if inspection.corrupt:
+            with suppress(OSError):  # the folder may be read-only
+                self._writer.mark_damaged(inspection.corrupt[0])
+        return inspection
 
     def repair(self) -> Mending:
-        """Mend what `verify` finds: keep each line that verifies, once, in order; put the gaps on record.
+        """Repair the damage that `verify` finds: keep each line that verifies, once, in order, and record the gaps.
 
-        Files that are changed are first copied to quarantine. Readers may go on meanwhile, writers wait.
+        Files are copied to quarantine before they are changed. Readers may continue meanwhile; writers wait.
         """
         from .recovery import Mending, repair_file, repaired
 
@@ -182,12 +196,12 @@ class EventLog:
             for path in [*(segment.path for segment in self.segments), self.active]:
                 if not path.exists():
                     continue
-                found, copy, foreign = repair_file(self._disk, path, before, self.quarantine, excused)
+                inspection, copy, foreign = repair_file(self._disk, path, before, self.quarantine, excused)
                 if copy is not None:
                     copies.append(copy)
-                gaps += [d.gap for d in found.damage if d.gap and d.gap not in excused]
-                before, events, left_out = found.place, events + found.events, left_out + foreign
-            self.segments.drop_twins()
+                gaps += [d.gap for d in inspection.damage if d.gap and d.gap not in excused]
+                before, events, left_out = inspection.place, events + inspection.events, left_out + foreign
+            self.segments.drop_parquet()
             self.segments.sums.unlink(missing_ok=True)
             self.segments.update_checksums()
             self._writer.clear_damage(before, repaired(gaps) if gaps else None)
@@ -219,8 +233,8 @@ class EventLog:
             )
         self._prepared = True
 
-    def _flush(self, file: FileDescriptor, first: str, others: int) -> None:
-        for _ in range(others):
+    def _flush(self, file: FileDescriptor, first: str, yields: int) -> None:
+        for _ in range(yields):
             os.sched_yield()
         try:
             self._writer.flush(file)
@@ -234,16 +248,10 @@ class EventLog:
 
 
 def _unknown(unsealed: Sequence[Unsealed], known: dict[str, Event]) -> list[Unsealed]:
-    """Leave out what the log already holds, and an id that stands a second time in the same batch."""
+    """Leave out the ids that the log already has, and later repeats of an id within the batch."""
     first = {item.id: item for item in reversed(unsealed)}
     return [item for item in unsealed if item.id not in known and first[item.id] is item]
 
 
 def _unavailable(error: OSError, folder: Path) -> LogUnavailable:
     return LogUnavailable(f"cannot write the log in {folder}: {reason_of(error)}; nothing was written")
-
-
-def _write_twin(segment: Segment) -> None:
-    from ..query.query import write_twin
-
-    write_twin(segment)

@@ -1,4 +1,4 @@
-"""Finding events by id in the log's bytes, without a database: how a repeated send is known to be a repeat."""
+"""Lookup of events by id in the bytes of the log, without a database: how a repeated send is recognized."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from .event import Event, decode
 from .snapshot import Snapshot
 
 _HEAD = re.compile(rb'\{"v":1,"seq":[0-9]+,"id":"([0-9a-f-]{36})"')
-_FEW = 8  # up to here, one fast search of the bytes for each id; above, one look at every line
+_FEW = 8  # up to this many ids, one search of the bytes for each; above, one pass over all lines
 
 
 def events_by_id(
     snapshot: Snapshot, active: io.BufferedReader | None, wanted: set[str], beyond: Snapshot | None = None
 ) -> dict[str, Event]:
-    """Return the first event of each wanted id that the snapshot holds and `beyond` did not yet hold.
+    """Return the first event of each wanted id that is in the snapshot and was not yet in `beyond`.
 
-    `active` is the snapshot's active file, open: by its name it may be gone, or another, by now.
+    `active` is the snapshot's active file, opened: under its name there may be another file by now.
     """
-    found: dict[str, Event] = {}
+    events: dict[str, Event] = {}
     seen = {segment.path for segment in beyond.sealed} if beyond else set[Path]()
     for segment in snapshot.sealed:
         if segment.path not in seen:
             with segment.path.open("rb") as file:
-                _collect(found, file, 0, os.fstat(file.fileno()).st_size, wanted)
+                _collect(events, file, 0, os.fstat(file.fileno()).st_size, wanted)
     if active is not None:
         start = beyond.size if beyond and beyond.inode == snapshot.inode else 0
-        _collect(found, active, start, snapshot.size, wanted)
-    return found
+        _collect(events, active, start, snapshot.size, wanted)
+    return events
 
 
-def _collect(found: dict[str, Event], file: io.BufferedReader, start: int, end: int, wanted: set[str]) -> None:
+def _collect(events: dict[str, Event], file: io.BufferedReader, start: int, end: int, wanted: set[str]) -> None:
     if start >= end:
         return
     with mmap.mmap(file.fileno(), end, access=mmap.ACCESS_READ) as data:
-        # Any event's `data` may look like the head of another: the event itself says whose id it has.
+        # The `data` of an event may look like the head of another: only the decoded event has the right id.
         for at in _some(data, start, wanted) if len(wanted) <= _FEW else _all(data, start, wanted):
             event = decode(data[at : data.find(b"\n", at)])
             if event is not None and event.id in wanted:
-                found.setdefault(event.id, event)
+                events.setdefault(event.id, event)
 
 
 def _some(data: mmap.mmap, start: int, wanted: set[str]) -> Iterator[int]:

@@ -1,17 +1,13 @@
-"""The shipped fake: a log in memory, with the same rules, order and chain as the file, for your own tests."""
+"""The shipped fake: a log in memory with the same rules, order and chain as the file, for tests."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
-import weakref
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from ..clock import Clock, SystemClock, rfc3339
-from .event import START, Draft, Event, decode, serialise
-from .snapshot import Snapshot
+from ..kinds import LogKind
+from .event import START, SYSTEM, ChainPosition, Draft, Event, decode, serialise
 from .verify import Damage
 
 
@@ -23,27 +19,24 @@ class MemoryLog:
         self._changed = threading.Condition()
         self._lines: list[bytes] = []
         self._ids: dict[str, Event] = {}
-        self._place = START
-        self._folder = tempfile.mkdtemp(prefix="team-mail-")
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        self._written = 0
-        self.append([Draft("log.opened", "team-mail", data={"format": 1})])
+        self._head = START
+        self.append([Draft(LogKind.OPENED, SYSTEM, data={"format": 1})])
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """Write the drafts in order; a draft whose id is known is not written again. Raises InvalidEvent."""
+        """Append drafts in order. A draft whose id the log already has is not written again. Raises InvalidEvent."""
         stamp = rfc3339(self._clock.now())
         unsealed = [serialise(draft, stamp) for draft in drafts]
         with self._changed:
             for item in unsealed:
                 if item.id not in self._ids:
-                    line, self._place = item.seal(self._place)
+                    line, self._head = item.seal(self._head)
                     self._lines.append(line)
-                    self._ids[item.id] = item.event(self._place)
+                    self._ids[item.id] = item.event(self._head)
             self._changed.notify_all()
             return [self._ids[item.id] for item in unsealed]
 
     def read(self, after: int = 0, damage: list[Damage] | None = None) -> Iterator[Event]:
-        """Go through the events behind seq `after`. Nothing damages memory, so `damage` stays as it is."""
+        """Yield the events after seq `after`. Memory is never damaged, so `damage` stays unchanged."""
         del damage
         for line in self._lines[after:]:
             event = decode(line[:-1])
@@ -51,8 +44,12 @@ class MemoryLog:
                 yield event
 
     def follow(self, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Event]:
-        """Go on through the events as they come, from now or behind seq `after`, until `stop` is set."""
+        """Yield new events as they arrive, from now or after seq `after`, until `stop` is set."""
         return self._follow(len(self._lines) if after is None else after, stop)
+
+    def head(self) -> ChainPosition:
+        """Return the position of the last event."""
+        return self._head
 
     def _follow(self, last: int, stop: threading.Event | None) -> Iterator[Event]:
         while stop is None or not stop.is_set():
@@ -62,13 +59,3 @@ class MemoryLog:
             with self._changed:
                 if len(self._lines) == last:
                     self._changed.wait(timeout=0.1)
-
-    def snapshot(self) -> Snapshot:
-        """Put this moment into a file of its own folder, for readers of files."""
-        path = Path(self._folder, "events.jsonl")
-        with self._changed:
-            with path.open("ab") as file:
-                file.writelines(self._lines[self._written :])
-            self._written = len(self._lines)
-            status = path.stat()
-            return Snapshot((), path, status.st_ino, status.st_size, self._written, self._place.hash)

@@ -1,4 +1,4 @@
-"""Reading the log as it is at one moment, while others append and rotate."""
+"""Reading the log as of one moment, while other processes append and rotate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from .disk import Disk
-from .event import MAX_LINE, Event, decode
+from .event import MAX_LINE, START, ChainPosition, Event, decode
 from .segments import Segments
 from .snapshot import Snapshot, continues
 from .tail import first_seq, newest_line
@@ -20,10 +20,10 @@ _DISK = Disk()
 
 
 def look(active: Path, segments: Segments) -> tuple[Snapshot, io.BufferedReader | None]:
-    """Name this moment and hold its active file open.
+    """Return the log's files as of now, and the active file, opened.
 
     The active file is opened before the segments are listed. If it is sealed in between, or copied to a new inode and
-    then sealed, its first seq gives it away: a segment that ends behind that belongs to a later moment.
+    then sealed, its first seq shows that: a segment that ends after it was sealed later and is left out.
     """
     try:
         file = active.open("rb")
@@ -38,8 +38,21 @@ def look(active: Path, segments: Segments) -> tuple[Snapshot, io.BufferedReader 
     return Snapshot(sealed, active, status.st_ino, size, head, newest.hash), file
 
 
+def head_of(active: Path, segments: Segments) -> ChainPosition:
+    """Return the position of the last event that verifies; START if there is none."""
+    for path in (active, *(segment.path for segment in reversed(list(segments)))):
+        try:
+            with path.open("rb") as file:
+                newest, end = newest_line(_DISK, file.fileno(), os.fstat(file.fileno()).st_size)
+        except FileNotFoundError:
+            continue
+        if end:
+            return newest
+    return START
+
+
 def last_event(active: Path) -> Event | None:
-    """Read the last line of a file; None unless it is an event that holds."""
+    """Read the last line of a file; None if it is not an event that verifies."""
     try:
         with active.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LINE - 1))
@@ -56,12 +69,12 @@ def events_in(
     damage: list[Damage] | None,
     start: int = 0,
 ) -> Iterator[Event]:
-    """Go through a moment's events behind seq `after`; `start` is where to begin in the active file."""
+    """Yield the events of a snapshot after seq `after`; `start` is the offset to begin at in the active file."""
     return (event for _, event in _records(snapshot, file, after, damage, start))
 
 
 class Cursor:
-    """A reader's place in a log that grows: what comes behind it, each event once."""
+    """A reader's position in a growing log; each event is yielded once."""
 
     def __init__(self, active: Path, segments: Segments, last: int) -> None:
         self._active = active
@@ -71,7 +84,7 @@ class Cursor:
         self._recent: deque[Event] = deque(maxlen=1000)
 
     def news(self) -> Iterator[Event]:
-        """Go through what came since the last time, or since the place the cursor was made at."""
+        """Yield the events since the last call, or since the position given to the constructor."""
         snapshot, file = look(self._active, self._segments)
         seen, self._seen = self._seen, snapshot
         if seen and not continues(seen, snapshot):
@@ -83,7 +96,7 @@ class Cursor:
             yield event
 
     def _go_back(self) -> None:
-        """Part of an append was seen and then taken back, or the log was repaired: return to what still stands."""
+        """Return to the last event that still exists, after an append was undone or the log was repaired."""
         if self._recent:
             first = self._recent[0].seq
             snapshot, file = look(self._active, self._segments)
@@ -94,7 +107,7 @@ class Cursor:
 
 
 def verified_copy(snapshot: Snapshot, file: io.BufferedReader | None, target: Path) -> Snapshot:
-    """Write what verifies of a moment to one file, each event once, and name that: what to read of a damaged log."""
+    """Write the lines of a snapshot that verify to one file, each event once: what to read of a damaged log."""
     with target.open("wb") as copy:
         copy.writelines(line for line, _ in _records(snapshot, file, 0, None, 0))
     status = target.stat()
@@ -119,7 +132,7 @@ def _records(
                 last = max(last, event.seq)
                 yield line, event
             elif event.seq > after and damage is not None:
-                damage.append(Damage(path, offset, last + 1, f"event {event.seq} stands here again"))
+                damage.append(Damage(path, offset, last + 1, f"event {event.seq} is repeated here"))
             offset += len(line)
 
 

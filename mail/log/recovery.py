@@ -1,7 +1,7 @@
-"""What a crash or a bad disk left, and how it is mended: quietly only where nothing acknowledged is touched.
+"""Recovery of the log after a crash or a disk fault; nothing acknowledged is ever changed without being asked.
 
-An unfinished append at the end goes to `quarantine/` and is cut. Anything else is damage: it is named, appends stop,
-and `repair` mends it when asked, keeping a copy, never changing a line, and putting the gaps on record.
+An unfinished append at the end is moved to `quarantine/`. Anything else is damage: appends are refused until `repair`,
+which keeps a copy, never changes a line, and records the gaps.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..kinds import LogKind
 from .disk import Disk, write_file
-from .event import ChainPosition, Draft, place
+from .event import SYSTEM, ChainPosition, Draft, place
 from .verify import Inspection, inspect
 
 
 class Mending(NamedTuple):
-    """What `repair` did: events kept, gaps put on record, copies of the files it changed.
+    """What `repair` did: events kept, gaps recorded, copies of the files it changed.
 
-    `left_out` counts lines that verify by themselves but have no place in this log; they are in the copies.
+    `left_out` counts lines that verify but do not belong to this log; they are in the copies.
     """
 
     events: int
@@ -28,29 +29,29 @@ class Mending(NamedTuple):
     left_out: int = 0
 
 
-def cut_torn_tail(disk: Disk, descriptor: int, found: Inspection, quarantine: Path) -> Path:
-    """Copy the unfinished append behind `found.end` to quarantine, durably, then cut it off.
+def cut_torn_tail(disk: Disk, descriptor: int, inspection: Inspection, quarantine: Path) -> Path:
+    """Copy the unfinished append after `inspection.end` to quarantine, durably, then truncate the file there.
 
-    The cut itself is made durable by the flush of what is written next.
+    The flush of the next write makes the truncation durable.
     """
     quarantine.mkdir(exist_ok=True)
-    kept = quarantine / f"tail-after-{found.place.seq}-{found.torn}-bytes-{os.urandom(4).hex()}"
-    write_file(disk, kept, disk.read(descriptor, found.torn, found.end))
-    disk.truncate(descriptor, found.end)
-    return kept
+    copy = quarantine / f"tail-after-{inspection.place.seq}-{inspection.torn}-bytes-{os.urandom(4).hex()}"
+    write_file(disk, copy, disk.read(descriptor, inspection.torn, inspection.end))
+    disk.truncate(descriptor, inspection.end)
+    return copy
 
 
 def repair_file(
     disk: Disk, path: Path, before: ChainPosition, quarantine: Path, excused: set[tuple[int, int]]
 ) -> tuple[Inspection, Path | None, int]:
-    """Mend one file: every line that belongs to the log, once, in order of seq. The old file is kept in quarantine.
+    """Rewrite one file with every line that belongs to the log, once, in order of seq, after a copy to quarantine.
 
-    Returns the inspection of the file as it is now, the copy, None if there was nothing to mend but known gaps, and
-    how many lines that verify were left out.
+    Returns the inspection of the new file; the copy, or None if there were only known gaps and the file is unchanged;
+    and the number of lines that verify but were left out.
     """
-    found = inspect(path, before)
-    if all(d.gap in excused for d in found.damage):
-        return found, None, 0
+    inspection = inspect(path, before)
+    if all(d.gap in excused for d in inspection.damage):
+        return inspection, None, 0
     quarantine.mkdir(exist_ok=True)
     copy = quarantine / f"{path.name}-before-repair-{os.urandom(4).hex()}"
     data = path.read_bytes()
@@ -61,28 +62,28 @@ def repair_file(
 
 
 def _belonging(data: bytes, before: ChainPosition) -> tuple[dict[int, bytes], int]:
-    """Choose the lines of a file that belong to the log, by seq; count those that verify and do not.
+    """Return the lines of a file that belong to the log, by seq, and the number of lines that verify but do not.
 
-    A line is foreign if no other line is its neighbour in the chain and linked lines with smaller seq stand behind it.
+    A line is foreign if it has no neighbour in the chain and linked lines with smaller seq come after it.
     """
-    held = [(here, line) for line in data.split(b"\n") if (here := place(line)) is not None]
-    hashes, links = {before.hash, *(here.hash for here, _ in held)}, {here.prev for here, _ in held}
+    verified = [(here, line) for line in data.split(b"\n") if (here := place(line)) is not None]
+    hashes, links = {before.hash, *(here.hash for here, _ in verified)}, {here.prev for here, _ in verified}
     lines: dict[int, bytes] = {}
     smallest = 1 << 62
-    for here, line in reversed(held):
+    for here, line in reversed(verified):
         linked = here.prev in hashes or here.hash in links
         if linked:
             smallest = min(smallest, here.seq)
         if here.seq > before.seq and (linked or here.seq < smallest):
             lines[here.seq] = line
-    return lines, len({line for _, line in held} - set(lines.values()))
+    return lines, len({line for _, line in verified} - set(lines.values()))
 
 
-def recovered(kept: Path, size: int) -> Draft:
-    """Say in the log that a tail was cut."""
-    return Draft("log.recovered", "team-mail", data={"bytes": size, "quarantine": kept.name})
+def recovered(copy: Path, size: int) -> Draft:
+    """Return the event that records an unfinished append of `size` bytes, moved to `copy` in quarantine."""
+    return Draft(LogKind.RECOVERED, SYSTEM, data={"bytes": size, "quarantine": copy.name})
 
 
 def repaired(gaps: Sequence[tuple[int, int]]) -> Draft:
-    """Say in the log which breaks of the chain are known."""
-    return Draft("log.repaired", "team-mail", data={"gaps": [list(gap) for gap in gaps]})
+    """Return the event that records the known gaps of the chain."""
+    return Draft(LogKind.REPAIRED, SYSTEM, data={"gaps": [list(gap) for gap in gaps]})

@@ -1,7 +1,7 @@
 """Sealed segments: the log's older files, immutable, named by their first and last seq, with checksums.
 
-`000000000001-000000180233.jsonl` is the truth, `SHA256SUMS` witnesses it, and a `.parquet` twin beside it is a cache
-that may be deleted at any time.
+`000000000001-000000180233.jsonl` has the events, `SHA256SUMS` its checksum, and the `.parquet` copies beside it are a
+cache that may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAME = r"(\d{12})-(\d{12})\.jsonl"
 
 
 class Segment(NamedTuple):
-    """One sealed file: events `first` to `last`, both included."""
+    """One sealed file: events `first` to `last`, inclusive."""
 
     path: Path
     first: int
@@ -26,12 +26,12 @@ class Segment(NamedTuple):
 
     @property
     def parquet(self) -> Path:
-        """Where its Parquet copy is, or would be."""
+        """The path of its Parquet copy, which need not exist."""
         return self.path.with_suffix(".parquet")
 
     @property
     def mailbox_parquet(self) -> Path:
-        """Where its second twin is, dealt out to the personas."""
+        """The path of its Parquet copy sorted by persona, which need not exist."""
         return self.path.with_suffix(".mailboxes.parquet")
 
 
@@ -44,22 +44,22 @@ class Segments:
         self._disk = disk
 
     def __iter__(self) -> Iterator[Segment]:
-        """Go through the segments in the order of the log."""
+        """Yield the segments in the order of the log."""
         if not self.folder.is_dir():
             return
         for path in sorted(self.folder.iterdir()):
             if match := re.fullmatch(_NAME, path.name):
                 yield Segment(path, int(match[1]), int(match[2]))
 
-    def take(self, active: Path, first: int, last: int) -> Segment:
-        """Move the active file, already durable, in as the newest segment."""
+    def add(self, active: Path, first: int, last: int) -> Segment:
+        """Move the active file, already durable, here as the newest segment."""
         self.folder.mkdir(exist_ok=True)
         segment = Segment(self.folder / f"{first:012d}-{last:012d}.jsonl", first, last)
         self._disk.rename(active, segment.path)
         return segment
 
     def update_checksums(self) -> None:
-        """Make the segments read-only and add those that a crash left out to the checksums."""
+        """Make the segments read-only and add missing ones to the checksums."""
         known = self.checksums()
         missing = [segment.path for segment in self if segment.path.name not in known]
         for path in missing:
@@ -68,13 +68,13 @@ class Segments:
         if missing:
             write_file(self._disk, self.sums, "".join(f"{known[n]}  {n}\n" for n in sorted(known)).encode())
 
-    def drop_twins(self) -> None:
-        """Delete the Parquet twins; whoever reads next makes them anew. Raises OSError where that is not allowed."""
+    def drop_parquet(self) -> None:
+        """Delete the Parquet copies; the next reader writes them again. Raises OSError."""
         for path in self.folder.glob("*.parquet"):
             path.unlink()
 
     def checksums(self) -> dict[str, str]:
-        """Return the witnessed SHA-256, in hex, by file name."""
+        """Return the recorded SHA-256, in hex, by file name."""
         if not self.sums.exists():
             return {}
         pairs = (line.split("  ", 1) for line in self.sums.read_text(errors="replace").splitlines())

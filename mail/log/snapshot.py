@@ -1,4 +1,4 @@
-"""One moment of the log, named so that every reader reads the same: which files, how far, up to which seq."""
+"""The log's files as of one moment: which files, how many bytes of the active one, up to which seq."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .segments import Segment
 class Snapshot(NamedTuple):
     """The log as of seq `head`: the sealed files, and the first `size` bytes of the active one.
 
-    `hash` is the head's own: who goes on reading later can tell whether it is still the same log.
+    `hash` is that of the event `head`; a later reader can tell by it whether this is still the same log.
     """
 
     sealed: tuple[Segment, ...]
@@ -23,10 +23,10 @@ class Snapshot(NamedTuple):
 
 
 def continues(seen: Snapshot, now: Snapshot) -> bool:
-    """Tell whether what was read then is still the beginning of what is there now.
+    """Return whether an earlier snapshot is still the beginning of a later one.
 
-    It is not after a repair, or when lines were read of an append that was taken back; an inode alone would not tell,
-    for the system gives out its number again.
+    It is not after a repair, or if it included lines of an append that was undone. The inode alone does not show this,
+    because the system reuses its number.
     """
     if not seen.size:
         return now.sealed[: len(seen.sealed)] == seen.sealed
@@ -41,8 +41,8 @@ def continues(seen: Snapshot, now: Snapshot) -> bool:
 
 
 class Source(Protocol):
-    """A log whose moments can be read as files."""
+    """A log whose files a database can read."""
 
     def snapshot(self) -> Snapshot:
-        """Name this moment."""
+        """Return the log's files as of now."""
         ...

@@ -1,4 +1,4 @@
-"""The end of a file of the log: its last event, found and verified without reading the rest."""
+"""The last event of a file of the log, found and verified without reading the rest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def first_seq(disk: Disk, descriptor: int) -> int:
 
 
 def last_place(disk: Disk, descriptor: int, size: int) -> ChainPosition | None:
-    """Verify the last line of a file; None unless the file ends in one that holds."""
+    """Return the position of the last line; None unless the file ends in a line that verifies."""
     window = 2048
     while True:
         data = disk.read(descriptor, min(window, size), max(0, size - window))
@@ -31,7 +31,7 @@ def last_place(disk: Disk, descriptor: int, size: int) -> ChainPosition | None:
 
 
 def newest_line(disk: Disk, descriptor: int, size: int) -> tuple[ChainPosition, int]:
-    """Find the last line that verifies; return its place and the offset behind it, (START, 0) if there is none."""
+    """Return the position of the last line that verifies and the offset after it; (START, 0) if there is none."""
     window = min(_WINDOW, size)
     while window:
         data = disk.read(descriptor, window, size - window)
@@ -49,7 +49,7 @@ def newest_line(disk: Disk, descriptor: int, size: int) -> tuple[ChainPosition, 
 
 
 def recent_chain_holds(disk: Disk, descriptor: int, size: int) -> bool:
-    """Check the chain through the last 64 KiB, whose last line holds: damage near is met before it is written past."""
+    """Return whether the chain holds through the last 64 KiB, so that recent damage is found before an append."""
     data = disk.read(descriptor, min(_WINDOW, size), max(0, size - _WINDOW))
     lines = data.split(b"\n")[:-1]
     if size > _WINDOW:

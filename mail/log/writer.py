@@ -1,7 +1,7 @@
-"""The end of the active file: found or made whole, written behind, sealed.
+"""The end of the active file: recovered if necessary, appended to, sealed.
 
-All but `flush` and `mark_damaged` is called with the log's lock held. What a crash leaves at any step, the next `ready`
-mends.
+All methods except `flush` and `mark_damaged` are called with the log's lock held. What a crash leaves after any step,
+the next `ready` recovers from.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from ..clock import Clock, rfc3339
 from ..errors import InDoubt, LogDamaged
+from ..kinds import LogKind
 from .disk import Disk, FileDescriptor, write_all, write_file
-from .event import START, ChainPosition, Draft, Unsealed, serialise
+from .event import START, SYSTEM, ChainPosition, Draft, Unsealed, serialise
 from .lock import Lock
 from .segments import Segment, Segments
 from .tail import last_place, newest_line, recent_chain_holds
@@ -25,11 +26,9 @@ from .tail import last_place, newest_line, recent_chain_holds
 if TYPE_CHECKING:
     from .verify import Damage
 
-SYSTEM = "team-mail"
-
 
 class _Own(threading.local):
-    """A thread's own descriptor: the kernel tells each one once of a failed flush, and every thread must hear of it."""
+    """A thread's own descriptor: the kernel reports a failed flush once per descriptor, and every thread needs it."""
 
     file: FileDescriptor | None = None
     inode = 0
@@ -37,7 +36,7 @@ class _Own(threading.local):
 
 
 class Writer:
-    """Where the next event goes."""
+    """Where the next event is written."""
 
     def __init__(self, folder: Path, segments: Segments, lock: Lock, clock: Clock, disk: Disk) -> None:
         self.folder = folder
@@ -45,7 +44,7 @@ class Writer:
         self.quarantine = folder / "quarantine"
         self.damaged = folder / "damaged"
         self.size = -1
-        self.no_other_writer = False  # nobody else has written since the last time
+        self.no_other_writer = False  # no other process has written since the last append
         self._path = str(self.active)
         self._segments = segments
         self._lock = lock
@@ -58,7 +57,7 @@ class Writer:
         self._doubted = set[int]()
 
     def ready(self) -> FileDescriptor:
-        """Open the active file where the next event goes; recover it if it needs that."""
+        """Open the active file at the position of the next event; recover it first if necessary."""
         try:
             status = os.lstat(self._path)
         except FileNotFoundError:
@@ -83,7 +82,7 @@ class Writer:
         return file
 
     def write(self, file: FileDescriptor, unsealed: Sequence[Unsealed]) -> list[ChainPosition]:
-        """Give each event its place and write them all; return the places."""
+        """Give each event its position and write them all; return the positions."""
         last = self._place
         lines: list[bytes] = []
         places: list[ChainPosition] = []
@@ -96,13 +95,13 @@ class Writer:
         try:
             write_all(self._disk, file.number, data)
         except BaseException as failure:
-            self._take_back(file, size, failure)
+            self._undo(file, size, failure)
             raise
         self.size, self._place = size + len(data), last
         return places
 
     def flush(self, file: FileDescriptor) -> None:
-        """Make what was written durable. A file that fails it is never flushed again, but left for a new inode."""
+        """Make the writes durable. A file whose flush failed is never flushed again, but copied to a new inode."""
         try:
             self._disk.sync(file.number)
         except OSError:
@@ -110,22 +109,22 @@ class Writer:
             raise
 
     def seal(self, file: FileDescriptor) -> Segment:
-        """Make the active file a segment. Each step leaves what the next `ready` can go on from."""
-        self.write(file, [self._record(Draft("log.sealed", SYSTEM))])
+        """Make the active file a segment. After a crash in any step, the next `ready` continues from there."""
+        self.write(file, [self._record(Draft(LogKind.SEALED, SYSTEM))])
         self.flush(file)
-        segment = self._segments.take(self.active, self._before().seq + 1, self._place.seq)
+        segment = self._segments.add(self.active, self._before().seq + 1, self._place.seq)
         self._create()
         self._segments.update_checksums()
         return segment
 
     def mark_damaged(self, damage: Damage) -> None:
-        """Stop appends, of all processes, until `clear_damage`. This needs no lock."""
+        """Make all processes refuse appends until `clear_damage`. Needs no lock."""
         self.damaged.write_text(f"{damage}\n")
         if self.active.exists():
             self.active.chmod(self.active.stat().st_mode & ~0o222)
 
     def clear_damage(self, newest: ChainPosition, record: Draft | None) -> None:
-        """Let appends go on behind `newest`; what is to be on record of the gaps is there before any other event."""
+        """Allow appends again, after `newest`; `record`, the event about the gaps, is written before any other."""
         if self.active.exists():
             self.active.chmod(self.active.stat().st_mode | stat.S_IWUSR)
         self.damaged.unlink(missing_ok=True)
@@ -144,13 +143,13 @@ class Writer:
         return own.file
 
     def _refuse(self) -> None:
-        """Say why the active file may not be written: the mode bit, already at hand, is how `verify` stops writers."""
+        """Raise the reason why the active file is read-only: `verify` removes the write bit to stop writers."""
         if self.damaged.exists():
             raise LogDamaged(f"{self.damaged.read_text().strip()}; nothing is written until `team-mail repair`")
         raise PermissionError(errno.EACCES, "the log's file is read-only")
 
     def _renew(self, inode: int) -> os.stat_result:
-        """Leave an inode whose flush failed: its pages may be lost though a second flush would say otherwise."""
+        """Copy a file whose flush failed to a new inode: its pages may be lost even if a second flush succeeds."""
         write_file(self._disk, self.active, self.active.read_bytes())
         self._doubted.discard(inode)
         return os.lstat(self._path)
@@ -163,26 +162,26 @@ class Writer:
         return file
 
     def _recover(self, file: FileDescriptor) -> FileDescriptor:
-        from .recovery import cut_torn_tail, recovered  # only after a crash: every send starts cold
+        from .recovery import cut_torn_tail, recovered  # needed only after a crash: every send starts cold
         from .verify import inspect
 
-        found = inspect(self.active, self._before())
-        if found.corrupt:
-            self.mark_damaged(found.corrupt[0])
+        inspection = inspect(self.active, self._before())
+        if inspection.corrupt:
+            self.mark_damaged(inspection.corrupt[0])
             self._refuse()
-        if found.torn:
-            kept = cut_torn_tail(self._disk, file.number, found, self.quarantine)
-            self._cut = recovered(kept, found.torn)
-        if found.end == 0:
+        if inspection.torn:
+            copy = cut_torn_tail(self._disk, file.number, inspection, self.quarantine)
+            self._cut = recovered(copy, inspection.torn)
+        if inspection.end == 0:
             return self._create()
-        self.size, self._place = found.end, found.place
+        self.size, self._place = inspection.end, inspection.place
         return file
 
     def _create(self) -> FileDescriptor:
-        """Begin the active file, carrying the chain on from the last sealed segment."""
+        """Create the active file, continuing the chain of the last sealed segment."""
         if self.damaged.exists():
             self._refuse()
-        line, place = self._record(Draft("log.opened", SYSTEM, data={"format": 1})).seal(self._before())
+        line, place = self._record(Draft(LogKind.OPENED, SYSTEM, data={"format": 1})).seal(self._before())
         if self._segments.folder.is_dir():
             self._disk.sync_folder(self._segments.folder)
         write_file(self._disk, self.active, line)
@@ -192,7 +191,7 @@ class Writer:
         return file
 
     def _before(self) -> ChainPosition:
-        """Find the last event of the sealed segments: the active file goes on from there."""
+        """Return the position of the last sealed event, which the active file continues from."""
         for segment in reversed(list(self._segments)):
             with segment.path.open("rb") as file:
                 newest, end = newest_line(self._disk, file.fileno(), segment.path.stat().st_size)
@@ -200,12 +199,12 @@ class Writer:
                 return newest
         return START
 
-    def _take_back(self, file: FileDescriptor, size: int, failure: BaseException) -> None:
+    def _undo(self, file: FileDescriptor, size: int, failure: BaseException) -> None:
         try:
             self._disk.truncate(file.number, size)
         except OSError as error:
             raise InDoubt(
-                f"the write failed and could not be taken back ({error.strerror}): part of it may last; "
+                f"the write failed and could not be undone ({error.strerror}): part of it may be durable; "
                 "sending the same ids again is safe"
             ) from failure
 

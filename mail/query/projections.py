@@ -1,7 +1,7 @@
-"""Every question about the log, as an Ibis expression over `EVENT_SCHEMA`, and their compilation to SQL.
+"""The projections of mail, as Ibis expressions over `EVENT_SCHEMA`.
 
-Ibis takes two seconds to start, an agent asks at every step: so `compile.py` compiles them once into
-`sql/<dialect>/<name>.sql` with named parameters, and `query.py` runs that text. Nobody writes the SQL by hand.
+Ibis takes two seconds to start, and agents query at every step: so `compile.py` compiles the expressions once into
+`sql/<dialect>/<name>.sql` with named parameters, and `query.py` runs that SQL, which is never written by hand.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import ibis
 from ibis import _
 
+from ..kinds import MailKind
 from ..log.snapshot import Source
 from .query import events_sql
 
@@ -24,14 +25,14 @@ EVENT_SCHEMA = ibis.schema(
 )  # fmt: skip
 MARKS = {"read": "unread", "acked": None, "archived": "unarchived", "trashed": "restored"}
 FLAGS = (*MARKS, "answered", "bounced")
-LIMIT = 999_999_999  # stands for the parameter `limit`: Ibis has no other way to say it
+LIMIT = 999_999_999  # stands for the parameter `limit`, which Ibis cannot express
 
 events: Any = ibis.table(EVENT_SCHEMA, name="events")
 
 
 @ibis.udf.scalar.builtin(name="argument")
 def _argument(var: str) -> str:  # pyright: ignore[reportReturnType, reportUnusedParameter]
-    """Stand for a named parameter; `compiled` rewrites the call."""
+    """Stand for a named parameter; `compiled` replaces the call."""
 
 
 def argument(name: str, dtype: str = "string") -> Any:
@@ -41,35 +42,36 @@ def argument(name: str, dtype: str = "string") -> Any:
 
 
 def mail(table: Any) -> Any:
-    """Keep the messages."""
-    return table.filter(_.kind == "mail.sent")
+    """Keep only the messages."""
+    return table.filter(_.kind == str(MailKind.SENT))
 
 
 SLICE = [name for name in events.columns if name not in {"v", "body", "prev", "hash"}]
-SENT = events.kind == "mail.sent"
-MARKED = [f"mail.{verb}" for pair in MARKS.items() for verb in pair if verb] + ["mail.tagged", "mail.untagged"]
-SAID = events.kind.isin(MARKED) | (SENT & events.reply_to.notnull())
+SENT = events.kind == str(MailKind.SENT)
+TAGGINGS = [str(MailKind.TAGGED), str(MailKind.UNTAGGED)]
+MARKED = [str(MailKind(f"mail.{verb}")) for pair in MARKS.items() for verb in pair if verb] + TAGGINGS
+WROTE = events.kind.isin(MARKED) | (SENT & events.reply_to.notnull())
 
 
 def mailbox() -> Any:
-    """Cut out the slice of the log that one persona's mailbox is made of: what it got, marked, or answered.
+    """Select the slice of the log that one persona's mailbox consists of: the mail it received, marked or answered.
 
-    Row by row, so that it can be kept and extended as the log grows.
+    Each row depends on one event only, so the slice can be kept and extended as the log grows.
     """
     persona = argument("persona")
-    concerned = (SENT & events.recipients.contains(persona)) | ((events.sender == persona) & SAID)
+    concerned = (SENT & events.recipients.contains(persona)) | ((events.sender == persona) & WROTE)
     return events.filter(concerned).select(*SLICE)
 
 
 def mailboxes() -> Any:
-    """Cut all personas' slices at once, as a sealed segment keeps them: the rows of `mailbox` for each `persona`."""
-    got = events.filter(SENT).select(*SLICE, persona=_.recipients.unnest())
-    said = events.filter(SAID, ~(SENT & events.recipients.contains(events.sender)))
-    return got.union(said.select(*SLICE, persona=_.sender))
+    """Select all personas' slices at once, as stored with a sealed segment: the rows of `mailbox` per `persona`."""
+    received = events.filter(SENT).select(*SLICE, persona=_.recipients.unnest())
+    wrote = events.filter(WROTE, ~(SENT & events.recipients.contains(events.sender)))
+    return received.union(wrote.select(*SLICE, persona=_.sender))
 
 
 def letter(table: Any) -> dict[str, Any]:
-    """Name the columns by which a message is listed."""
+    """Return the columns of a listed message."""
     return {
         **{name: table[name] for name in ("seq", "id", "ts", "sender", "recipients", "subject")},
         "type": ibis.coalesce(table["data"]["type"].str, "note"),
@@ -78,12 +80,12 @@ def letter(table: Any) -> dict[str, Any]:
 
 
 def facts(table: Any) -> Any:
-    """List what befell messages, one row each: message, whom it befell, how, when."""
-    bounced = table.kind == "mail.bounced"
+    """List the marks, answers and bounces of messages: seq, kind, message (`ref`), persona."""
+    bounced = table.kind == str(MailKind.BOUNCED)
     return table.filter(table.kind.startswith("mail.")).select(
         "seq",
         "kind",
-        ref=(table.kind == "mail.sent").ifelse(table.reply_to, table.ref),
+        ref=(table.kind == str(MailKind.SENT)).ifelse(table.reply_to, table.ref),
         persona=bounced.ifelse(table.data["recipient"].str, table.sender),
     )
 
@@ -93,17 +95,17 @@ def _last(kind: str) -> Any:
 
 
 def flags(table: Any, *keys: str) -> Any:
-    """Fold facts into flags: of a pair of verbs the later one holds."""
-    held = {verb: _last(verb) > (_last(undo) if undo else 0) for verb, undo in MARKS.items()}
-    held |= {"answered": _last("sent") > 0, "bounced": _last("bounced") > 0}
-    return facts(table).filter(_.ref.notnull()).group_by(list(keys)).agg(**held)
+    """Fold facts into flags: of a pair of opposite verbs, the later one wins."""
+    columns = {verb: _last(verb) > (_last(undo) if undo else 0) for verb, undo in MARKS.items()}
+    columns |= {"answered": _last("sent") > 0, "bounced": _last("bounced") > 0}
+    return facts(table).filter(_.ref.notnull()).group_by(list(keys)).agg(**columns)
 
 
 def tags(table: Any) -> Any:
-    """Fold tagging into one sorted list of tags per message."""
-    tagged = table.filter(_.kind.isin(["mail.tagged", "mail.untagged"])).mutate(tag=_.data["tag"].str)
-    held = tagged.group_by("ref", "tag").agg(kind=_.kind.argmax(_.seq)).filter(_.kind == "mail.tagged")
-    return held.group_by("ref").agg(tags=_.tag.collect().sort())
+    """Fold taggings into one sorted list of tags per message."""
+    taggings = table.filter(_.kind.isin(TAGGINGS)).mutate(tag=_.data["tag"].str)
+    last = taggings.group_by("ref", "tag").agg(kind=_.kind.argmax(_.seq)).filter(_.kind == TAGGINGS[0])
+    return last.group_by("ref").agg(tags=_.tag.collect().sort())
 
 
 def inbox() -> Any:
@@ -112,11 +114,11 @@ def inbox() -> Any:
     box = box.filter(_.seq <= argument("as_of_seq", "int64"), _.ts <= argument("as_of_ts"))
     own = box.filter(_.sender == persona)
     got = mail(box).filter(_.recipients.contains(persona))
-    held, labels = flags(own, "ref"), tags(own)
-    joined = got.left_join(held, got.id == held.ref).left_join(labels, got.id == labels.ref)
+    marks, labels = flags(own, "ref"), tags(own)
+    joined = got.left_join(marks, got.id == marks.ref).left_join(labels, got.id == labels.ref)
     rows = joined.select(
         **letter(got),
-        **{flag: ibis.coalesce(held[flag], False) for flag in FLAGS if flag != "bounced"},
+        **{flag: ibis.coalesce(marks[flag], False) for flag in FLAGS if flag != "bounced"},
         tags=ibis.coalesce(labels.tags, ibis.literal([], type="array<string>")),
     )
     state, sender, kind, tag = (argument(name) for name in ("state", "sender", "type", "tag"))
@@ -137,10 +139,10 @@ def inbox() -> Any:
 
 
 def message() -> Any:
-    """Find the messages whose seq, id or beginning of an id is given; three are enough to know it is not one."""
+    """Find the messages with a seq, an id or the beginning of an id; three are enough to see that it is ambiguous."""
     key = argument("key")
-    found = mail(events).filter((_.seq == argument("seq", "int64")) | _.id.startswith(key))
-    return found.order_by(_.seq).limit(3)
+    matches = mail(events).filter((_.seq == argument("seq", "int64")) | _.id.startswith(key))
+    return matches.order_by(_.seq).limit(3)
 
 
 def thread() -> Any:
@@ -149,7 +151,7 @@ def thread() -> Any:
 
 
 def states() -> Any:
-    """List who has read, acked, archived, answered a set of messages: one row per message and persona that did."""
+    """List who has read, acked, archived or answered messages: one row per message and persona."""
     ids = argument("ids", "array<string>")
     about = events.filter(ids.contains(events.ref) | ids.contains(events.reply_to))
     return flags(about, "ref", "persona").order_by("ref", "persona")
@@ -157,17 +159,17 @@ def states() -> Any:
 
 def sent() -> Any:
     """List what one persona sent, newest first."""
-    found = mail(events).filter(_.sender == argument("persona"))
-    return found.select(**letter(found)).order_by(_.seq.desc()).limit(LIMIT)
+    letters = mail(events).filter(_.sender == argument("persona"))
+    return letters.select(**letter(letters)).order_by(_.seq.desc()).limit(LIMIT)
 
 
 def deliveries() -> Any:
     """List every message once per recipient, with that recipient's flags."""
     to = mail(events).select(*SLICE, persona=_.recipients.unnest())
-    held = flags(events, "ref", "persona").rename(reader="persona")
-    return to.left_join(held, (to.id == held.ref) & (to.persona == held.reader)).select(
+    marks = flags(events, "ref", "persona").rename(reader="persona")
+    return to.left_join(marks, (to.id == marks.ref) & (to.persona == marks.reader)).select(
         *(to[name] for name in to.columns),
-        **{flag: ibis.coalesce(held[flag], False) for flag in FLAGS},
+        **{flag: ibis.coalesce(marks[flag], False) for flag in FLAGS},
     )
 
 
@@ -189,14 +191,14 @@ def counts() -> Any:
 
 
 def overdue() -> Any:
-    """List mail whose due date is before `now`, and which its recipient neither answered, acked nor put away."""
+    """List mail with a due date before `now` that its recipient has not answered, acked, archived or trashed."""
     late = deliveries().mutate(due=_.data["due"].str)
     late = late.filter(_.due < argument("now"), ~_.answered, ~_.acked, ~_.archived, ~_.trashed)
     return late.select("seq", "id", "ts", "sender", "persona", "priority", "due").order_by("due", "seq", "persona")
 
 
 def unreachable() -> Any:
-    """List unread mail of personas that are not on the roster and has not bounced yet."""
+    """List unread mail of personas that are not on the roster, unless it has already bounced."""
     lost = deliveries()
     lost = lost.filter(~_.read, ~_.bounced, ~argument("roster", "array<string>").contains(lost.persona))
     return lost.select("seq", "id", "sender", "persona", "subject", "thread").order_by("seq", "persona")
@@ -237,8 +239,8 @@ def search() -> Any:
         / (_["count"] + 1.2 * (0.25 + 0.75 * _.length / _.mean))
     )
     ranked = scored.mutate(score=score).group_by("seq").agg(score=_.score.sum(), words=_.word.nunique())
-    found = letters.join(ranked, "seq")
-    listed = found.select(**letter(found), body=found.body, words=found.words, score=found.score)
+    matches = letters.join(ranked, "seq")
+    listed = matches.select(**letter(matches), body=matches.body, words=matches.words, score=matches.score)
     return listed.order_by(_.words.desc(), _.score.desc(), _.seq.desc()).limit(LIMIT)
 
 
@@ -252,16 +254,16 @@ def stats() -> Any:
 
 
 def people() -> Any:
-    """List everybody the mail has named, with how often."""
+    """List every sender and recipient, with the number of mails."""
     named = mail(events).select(name=_.recipients.concat(ibis.array([_.sender])).unnest())
     return named.group_by("name").agg(mails=_.count()).order_by("name")
 
 
 def tagged() -> Any:
-    """List the tags one persona uses, with the number of messages that hold each."""
+    """List the tags of one persona, with the number of messages that have each."""
     box = ibis.table(mailbox().schema(), name="mailbox").filter(_.sender == argument("persona"))
-    held = tags(box).select(tag=_.tags.unnest())
-    return held.group_by("tag").agg(messages=_.count()).order_by("tag")
+    labels = tags(box).select(tag=_.tags.unnest())
+    return labels.group_by("tag").agg(messages=_.count()).order_by("tag")
 
 
 def messages() -> Any:
@@ -276,7 +278,7 @@ PROJECTIONS = (
 
 
 def bound_events(source: Source) -> Any:
-    """Return `events` bound to a log's files as of now, on a DuckDB connection of its own."""
+    """Return `events` bound to a log's files as of now, on its own DuckDB connection."""
     connection = ibis.duckdb.connect()
     connection.raw_sql(f'CREATE VIEW "events" AS {events_sql(source.snapshot())}')
     return connection.table("events")

@@ -1,8 +1,8 @@
-"""Asking the log: DuckDB over its files, with the SQL that `projections.py` was compiled to. Ibis is not imported.
+"""Queries on the files of a log by DuckDB, with the SQL compiled from Ibis expressions. Ibis is not imported.
 
-Sealed segments are read as their Parquet twins, the active file as JSON lines with explicit columns, so that a half
-written tail or a poison line is a row without an id, which is dropped. In a process that goes on, a persona's slice of
-the log is kept and extended by what is new: the first question costs a scan, the next ones next to nothing.
+Sealed segments are read from their Parquet copies, the active file as JSON lines with explicit columns: a torn or
+malformed line becomes a row without an id, which is dropped. A long-lived process keeps each persona's slice of the log
+and extends it by new events: the first query costs a scan, later ones almost nothing.
 """
 
 from __future__ import annotations
@@ -27,72 +27,71 @@ from ..log.event import MAX_LINE
 from ..log.segments import Segment
 from ..log.snapshot import Snapshot, Source, continues
 
-_SQL = Path(__file__).parent / "sql" / "duckdb"
+_PACKAGES = Path(__file__).parents[2]  # where the dotted name of a package with projections starts
+_OWN = ("mail", "query")
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "preserve_insertion_order": False,
 }
-_TRIES = 5  # a query that meets a rotation is asked again; five in a row cannot be
+_TRIES = 5  # a query that coincides with a rotation is repeated; five in a row are practically impossible
 
 
 class Query:
-    """Projections of one log, asked for by name. Threads may share one; they are answered in turn."""
+    """Projections of one log, run by name. Threads may share an instance; they take turns."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._connection = duckdb.connect(config=_CONFIG)
+        self._connection = memory_connection()
         self._turn = threading.Lock()
         self._shown: Snapshot | None = None
         self._held: Snapshot | None = None
         self._slices: dict[str, tuple[str, Snapshot]] = {}
         self._names = count()
-        self._twins = True
+        self._use_parquet = True
 
     def rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
-        """Run a projection as of now; return its rows as dictionaries.
+        """Run a projection as of now and return its rows.
 
-        `arguments` are exactly the parameters of `sql/duckdb/<name>.sql`. Those over a persona's mailbox are given
-        `persona`, and the slice is cut or extended first. Raises LogUnavailable.
+        `arguments` are all parameters of its SQL. One over a persona's mailbox takes `persona`, whose slice is made or
+        extended first. Raises LogUnavailable.
         """
         with self._turn:
             for _ in range(_TRIES):
                 snapshot = self._source.snapshot()
                 try:
-                    found = self._answer(sql(name), arguments, snapshot)
+                    rows = self._run(sql(name), arguments, snapshot)
                 except duckdb.Error as error:
                     if not _moved(snapshot):
                         self._distrust(snapshot, error)
                     continue
                 if not _moved(snapshot):
-                    return found
+                    return rows
         raise LogUnavailable(f"the log was rotated {_TRIES} times while it was read; try again")
 
-    def _answer(self, text: str, arguments: dict[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
+    def _run(self, text: str, arguments: dict[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
         if '"mailbox"' in text:
             self._slice(arguments["persona"], snapshot)
         scans = text.count('"events"')
         if (scans and snapshot != self._shown) or (scans > 1 and snapshot != self._held):
             self._show(snapshot, hold=scans > 1)
-        result = self._connection.execute(bound(text, arguments))
-        names = [column[0] for column in result.description]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        return result_rows(self._connection.execute(bound(text, arguments)))
 
     def _show(self, snapshot: Snapshot, *, hold: bool) -> None:
-        """Make the view `events`. Lines are slow to read, so a question that needs them twice gets them in a table."""
+        """Create the view `events`. Lines are slow to read: a query that needs them twice gets them as a table."""
         self._shown = self._held = None
         lately = "lately" if hold and snapshot.size else ""
         if lately:
             lines = f"SELECT {_names()} FROM {_lines([snapshot.active])}"
             self._connection.execute(f"CREATE OR REPLACE TABLE {lately} AS {lines}")
-        text = events_sql(snapshot, twins=self._twins, lately=lately)
+        text = events_sql(snapshot, use_parquet=self._use_parquet, lately=lately)
         self._connection.execute(f'CREATE OR REPLACE VIEW "events" AS {text}')
         self._shown, self._held = snapshot, snapshot if hold else None
 
     def _distrust(self, snapshot: Snapshot, error: duckdb.Error) -> None:
-        """Go on without the twins, which are only copies: throw them away, or where that cannot be, pass them by."""
-        if not self._twins or not snapshot.sealed:
+        """Stop using the Parquet copies and delete them where possible. Raises LogUnavailable without copies."""
+        if not self._use_parquet or not snapshot.sealed:
             raise LogUnavailable(f"the log could not be read: {str(error).splitlines()[0]}") from error
-        self._twins = False
+        self._use_parquet = False
         self._shown = self._held = None
         self._slices.clear()
         for segment in snapshot.sealed:
@@ -101,14 +100,14 @@ class Query:
                     path.unlink()
 
     def _slice(self, persona: str, snapshot: Snapshot) -> None:
-        """Bring a persona's slice up to the snapshot and call it `mailbox`."""
+        """Extend a persona's slice up to the snapshot and name it `mailbox`."""
         table, seen = self._slices.get(persona, (f"slice_{next(self._names)}", None))
         if seen and (seen.active != snapshot.active or not continues(seen, snapshot)):
-            seen = None  # taken back, found damaged, or repaired since: what was cut from it will not do
+            seen = None  # events were undone, or the log was repaired: the slice has to be made again
         if seen != snapshot:
             self._slices.pop(persona, None)
             with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
-                mailbox_parquet, news = _news(seen, snapshot, tail, twins=self._twins)
+                mailbox_parquet, news = _news(seen, snapshot, tail, use_parquet=self._use_parquet)
                 self._connection.execute(f'CREATE OR REPLACE VIEW "news" AS {news}')
                 text = f"SELECT * FROM ({sql('mailbox')})".replace('"events"', '"news"')
                 if mailbox_parquet:
@@ -123,8 +122,9 @@ class Query:
 
 @cache
 def sql(name: str) -> str:
-    """Return a projection's compiled text."""
-    return (_SQL / f"{name}.sql").read_text()
+    """Return the compiled SQL of a projection: `inbox`, or `scheduler.state.schedule` for one of another package."""
+    *package, projection = name.split(".")
+    return _PACKAGES.joinpath(*(package or _OWN), "sql", "duckdb", f"{projection}.sql").read_text()
 
 
 @cache
@@ -133,44 +133,56 @@ def columns() -> dict[str, str]:
     return dict(ast.literal_eval(sql("columns").partition("\n")[2]))
 
 
+def memory_connection() -> duckdb.DuckDBPyConnection:
+    """Return a connection to a new, empty database in memory."""
+    return duckdb.connect(config=_CONFIG)
+
+
+def result_rows(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Return the rows of a result as dictionaries by column name."""
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
 def bound(text: str, arguments: dict[str, Any]) -> str:
-    """Write the arguments into the SQL as literals: DuckDB's own binding would import pandas, a quarter of a second."""
-    return re.sub(r"\$([a-z_]+)", lambda match: _literal(arguments[match[1]]), text)
+    """Insert the arguments into the SQL as literals: DuckDB's own binding imports pandas, which takes 0.25 seconds."""
+    return re.sub(r"\$([a-z_]+)", lambda match: literal(arguments[match[1]]), text)
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
+    """Return a value as an SQL literal."""
     if value is None:
         return "NULL"
     if isinstance(value, bool | int):
         return str(value).lower()
     if isinstance(value, list):
-        return f"[{', '.join(map(_literal, cast('list[Any]', value)))}]"
-    text = str(value).encode(errors="replace").decode().replace("\0", "?")  # no event holds half a surrogate or a NUL
+        return f"[{', '.join(map(literal, cast('list[Any]', value)))}]"
+    text = str(value).encode(errors="replace").decode().replace("\0", "?")  # no event contains a lone surrogate or NUL
     return "'" + text.replace("'", "''") + "'"
 
 
-def events_sql(snapshot: Snapshot, *, twins: bool = True, lately: str = "") -> str:
-    """Write the SELECT that reads a moment of the log: complete events up to its head.
+def events_sql(snapshot: Snapshot, *, use_parquet: bool = True, lately: str = "") -> str:
+    """Return the SELECT that reads a snapshot: the complete events up to its head.
 
-    `lately` names a table that holds what is in the active file.
+    `lately` names a table with the events of the active file, if there is one.
     """
-    copies = [segment.parquet for segment in snapshot.sealed if twins and write_twin(segment)]
+    copies = [segment.parquet for segment in snapshot.sealed if use_parquet and write_parquet(segment)]
     files = [segment.path for segment in snapshot.sealed if segment.parquet not in copies]
     if snapshot.size and not lately:
         files.append(snapshot.active)
     return _select(copies, files, 0, snapshot.head, lately)
 
 
-def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, twins: bool) -> tuple[list[Path], str]:
-    """Tell what came since an earlier moment: newly sealed segments' shares, and the SELECT of all else.
+def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, use_parquet: bool) -> tuple[list[Path], str]:
+    """Return what is new since an earlier snapshot: mailbox copies of new segments, and the SELECT of all else.
 
-    Of an active file that is still the same only the new bytes are read, through `tail`. A segment that was sealed in
-    between holds events already seen, so its share will not do and its lines are read instead.
+    Of an active file that is still the same, only the new bytes are read, through `tail`. A segment that contains
+    events already seen is read line by line instead of from its mailbox copy.
     """
     before, start = (seen.head, seen.size) if seen else (0, 0)
     new = [segment for segment in now.sealed if segment.last > before]
     mailbox_parquet = [
-        segment.mailbox_parquet for segment in new if twins and segment.first > before and write_twin(segment)
+        segment.mailbox_parquet for segment in new if use_parquet and segment.first > before and write_parquet(segment)
     ]
     files = [segment.path for segment in new if segment.mailbox_parquet not in mailbox_parquet]
     if seen and seen.inode == now.inode:
@@ -185,15 +197,15 @@ def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, twins: bool)
 
 
 def _parquet(files: Sequence[Path]) -> str:
-    return f"read_parquet([{', '.join(map(_literal, files))}])"
+    return f"read_parquet([{', '.join(map(literal, files))}])"
 
 
 def _names() -> str:
     return ", ".join(f'"{name}"' for name in columns())
 
 
-def _select(twins: Sequence[Path], files: Sequence[Path], after: int, head: int, table: str = "") -> str:
-    sources = [_parquet(twins)] if twins else []
+def _select(parquet: Sequence[Path], files: Sequence[Path], after: int, head: int, table: str = "") -> str:
+    sources = [_parquet(parquet)] if parquet else []
     sources += [_lines(files)] if files else []
     sources += [table] if table else []
     parts = [f"SELECT {_names()} FROM {source}" for source in sources]
@@ -205,24 +217,24 @@ def _select(twins: Sequence[Path], files: Sequence[Path], after: int, head: int,
 
 def _lines(files: Sequence[Path]) -> str:
     return (
-        f"read_json([{', '.join(map(_literal, files))}], format='newline_delimited', ignore_errors=true, "
+        f"read_json([{', '.join(map(literal, files))}], format='newline_delimited', ignore_errors=true, "
         f"maximum_object_size={2 * MAX_LINE}, columns={columns()})"
     )
 
 
 def _moved(snapshot: Snapshot) -> bool:
-    """Tell whether the active file was rotated away since the snapshot."""
+    """Return whether the active file was rotated since the snapshot."""
     try:
         return snapshot.active.stat().st_ino != snapshot.inode
     except FileNotFoundError:
         return snapshot.inode != 0
 
 
-def write_twin(segment: Segment) -> bool:
-    """See to it that a sealed segment has its Parquet twins; False where none can be written, which costs only time.
+def write_parquet(segment: Segment) -> bool:
+    """Write the Parquet copies of a sealed segment unless they exist; False if they cannot be written.
 
-    One holds the events in order; the other holds `mailboxes` of them, sorted by persona in small row groups, so that
-    a mailbox is read without the others'.
+    One has the events in order, the other the projection `mailboxes`, sorted by persona in small row groups, so that
+    one mailbox is read without the others. Without them, queries are slower.
     """
     if segment.mailbox_parquet.is_file() and segment.parquet.is_file():
         return True
@@ -237,9 +249,9 @@ def write_twin(segment: Segment) -> bool:
             temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
             try:
                 options = f"FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE {rows}"
-                connection.execute(f"COPY ({text}) TO {_literal(temporary)} ({options})")
+                connection.execute(f"COPY ({text}) TO {literal(temporary)} ({options})")
                 with temporary.open("rb") as file:
-                    flush(file.fileno())  # a power cut must not leave a copy that is not one
+                    flush(file.fileno())  # a power cut must not leave a broken copy under the final name
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -248,9 +260,9 @@ def write_twin(segment: Segment) -> bool:
 
 
 def select(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Run one SELECT of a person's own over the view `events`; return column names and rows.
+    """Run one SELECT given by a user over the view `events`; return column names and rows.
 
-    Nothing but SELECT is run, and no file but the log's can be read. Raises UsageError with the database's own words.
+    Only SELECT is run, and only the log's files can be read. Raises UsageError with the database's message.
     """
     with duckdb.connect(config=_CONFIG) as connection:
         snapshot = source.snapshot()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...mail.errors import UsageError
+from ...mail.home import HUMAN_VARIABLE
 from ..agent import Job, Outcome
 from ..errors import BadOutput
 from ..kinds import OutcomeStatus
@@ -161,7 +162,8 @@ def _unquoted(value: str) -> str:
 
 def _identity(job: Job) -> dict[str, str]:
     """Return the variables that say who runs. Git must not search above the workspace: it would find the user's."""
-    return {
+    human = {HUMAN_VARIABLE: job.human} if job.human else {}
+    return human | {
         "TEAM_HOME": str(job.home),
         "TEAM_PERSONA": job.persona,
         "TEAM_RUN": job.run,

@@ -1,7 +1,7 @@
-"""Tasks that would change the same files at once, and how that is best resolved: in order, by a merge, or cut anew.
+"""Conflicts: tasks that may change the same files at the same time, and how to resolve each: order, merge or split.
 
-The direction of each pair comes from one schedule in which no two of them ever run at once, so that all orders agree
-with each other. Whatever part of these orders costs no time is taken; the rest is for the weaver and for people.
+The order of each pair comes from one schedule in which no such pair runs at once, so that the orders never contradict
+each other. Orders that cost no time become part of the plan; the other pairs are left to the weaver and to people.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from .schedule import Pair, Schedule, same
 from .work import Work, named, span
 
 ORDER, MERGE, SPLIT = "order", "merge", "split"
-_MOSTLY = 0.5  # of all that the two touch: so much in common is the same work
+_MOSTLY = 0.5  # share of all files of two tasks from which they count as the same work
 _PLAYS = 6  # of each schedule in the search for orders without cost
 _MOST_TRIES, _LEAST_TRIES, _EDGES = 64, 4, 400_000  # schedules in that search, so that all their edges are so many
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """Two items that nothing orders, and `files` that both may touch; `resolution` is order, merge or split.
+    """Two unordered items and the `files` that both may change; `resolution` is order, merge or split.
 
-    If one is to wait it is the one that is not `first`; `cost` is by how many seconds that makes the plan longer, at
-    most. `why` is a sentence for people.
+    If one has to wait, `first` goes first; `cost` is by how many seconds at most that prolongs the plan. `why` is a
+    sentence for people.
     """
 
     one: str
@@ -37,13 +37,13 @@ class Conflict:
 
     @property
     def second(self) -> str:
-        """The item that waits for the other, if one has to."""
+        """The item that has to wait, if one has to."""
         return self.other if self.first == self.one else self.one
 
 
 @dataclass(frozen=True)
 class Settled:
-    """Work with its conflicts resolved: the schedule in which some run at once, and the one in which none do."""
+    """Work with resolved conflicts: the shortest schedule, and the one in which no conflicting items run at once."""
 
     conflicts: tuple[Conflict, ...]
     plain: Schedule
@@ -52,19 +52,20 @@ class Settled:
 
 
 def mostly_same(overlap: Overlap, one: Item, other: Item) -> bool:
-    """Tell whether two items touch mostly the same files, so that a merge would be the work of both again."""
+    """Tell whether two items change mostly the same files, so that merging them would repeat the work of both."""
     shared = max(len(overlap.files), len(one.touched & other.touched))  # an overlap names no more than a few
     return shared >= _MOSTLY * (len(one.touched) + len(other.touched) - shared)
 
 
 def settle(work: Work, overlaps: Sequence[Overlap], workers: int, plain: Schedule) -> Settled:
-    """Resolve the overlaps of a piece of work that nothing orders; `plain` is its schedule on so many workers."""
-    found = [one for one in overlaps if not one.ordered and {one.one, one.other} <= work.durations.keys()]
-    if not found:
+    """Resolve the unordered overlaps of some work; `plain` is its schedule on that many workers."""
+    loose = [pair for pair in overlaps if not pair.ordered and {pair.one, pair.other} <= work.durations.keys()]
+    if not loose:
         return Settled((), plain, plain, work)
-    ordered = _natural(work, found).schedule(workers, [(one.one, one.other) for one in found])
+    ordered = _natural(work, loose).schedule(workers, [(pair.one, pair.other) for pair in loose])
     begun = {slot.task: place for place, slot in enumerate(ordered.slots)}
-    edges = [(one.one, one.other) if begun[one.one] < begun[one.other] else (one.other, one.one) for one in found]
+    pairs = [(pair.one, pair.other) for pair in loose]
+    edges = [(left, right) if begun[left] < begun[right] else (right, left) for left, right in pairs]
     if ordered.makespan <= plain.makespan or same(ordered.makespan, plain.makespan):
         plain, costs, work = ordered, dict.fromkeys(edges, 0.0), work.behind(edges)
     else:
@@ -73,18 +74,18 @@ def settle(work: Work, overlaps: Sequence[Overlap], workers: int, plain: Schedul
         plain, work = search.plain, work.behind(search.free)
     items = {item.id: item for item in work.items}
     conflicts = [
-        _resolved(overlap, edge, costs[edge], items, workers) for overlap, edge in zip(found, edges, strict=True)
+        _resolved(overlap, edge, costs[edge], items, workers) for overlap, edge in zip(loose, edges, strict=True)
     ]
     return Settled(tuple(conflicts), plain, ordered, work)
 
 
 def _natural(work: Work, overlaps: Sequence[Overlap]) -> Work:
-    """Let who makes a file go before who changes it, and who changes one before who moves it, where nothing forbids."""
+    """Order creating a file before changing it, and changing it before moving it, where that makes no cycle."""
     items = {item.id: item for item in work.items}
-    pairs = [pair for one in overlaps for pair in ((one.one, one.other, one), (one.other, one.one, one))]
-    wishes = {(one, other) for one, other, why in pairs if _goes_first(items[one], items[other], why)}
-    kept = work.behind((one, other) for one, other in sorted(wishes) if (other, one) not in wishes)
-    return kept if kept.sound else work
+    pairs = [pair for both in overlaps for pair in ((both.one, both.other, both), (both.other, both.one, both))]
+    edges = {(left, right) for left, right, overlap in pairs if _goes_first(items[left], items[right], overlap)}
+    ordered = work.behind((left, right) for left, right in sorted(edges) if (right, left) not in edges)
+    return ordered if ordered.sound else work
 
 
 def _goes_first(one: Item, other: Item, overlap: Overlap) -> bool:
@@ -97,7 +98,7 @@ def _goes_first(one: Item, other: Item, overlap: Overlap) -> bool:
 
 
 class _Search:
-    """The search for orders that cost no time: many at once, in halves where one of them does."""
+    """Searches for orders that cost no time: tries many at once, and halves a group in which one does."""
 
     def __init__(self, work: Work, workers: int, plain: Schedule, ordered: float) -> None:
         self.work, self.workers, self.plain, self.ordered = work, workers, plain, ordered
@@ -105,7 +106,7 @@ class _Search:
         self.tries = _MOST_TRIES
 
     def costs(self, edges: Sequence[Pair]) -> dict[Pair, float]:
-        """Tell by how much each order makes the plan longer; those that do not are in `free` from then on."""
+        """Return by how many seconds each order prolongs the plan; `free` then has those that do not."""
         self.tries = max(_LEAST_TRIES, min(_MOST_TRIES, _EDGES // max(1, len(edges))))
         slots = {slot.task: slot for slot in self.plain.slots}
         self.free += [edge for edge in edges if slots[edge[0]].end <= slots[edge[1]].start]
@@ -131,10 +132,10 @@ class _Search:
             return most
         self.tries -= 1
         goal = self.plain.makespan
-        found = self.work.behind([*self.free, *edges]).schedule(self.workers, goal=goal, plays=_PLAYS)
-        if found.makespan > goal and not same(found.makespan, goal):
-            return min(found.makespan - goal, most)
-        self.plain = found
+        schedule = self.work.behind([*self.free, *edges]).schedule(self.workers, goal=goal, plays=_PLAYS)
+        if schedule.makespan > goal and not same(schedule.makespan, goal):
+            return min(schedule.makespan - goal, most)
+        self.plain = schedule
         return 0.0
 
 

@@ -1,6 +1,6 @@
-"""What the next sprint is likely to be: each persona does again what it did, in the files it touched, in its time.
+"""A roadmap for the next sprint, forecast from past ones: the same personas, files and durations.
 
-It is read from the log alone, so a forecast is as good as what the team has behind it.
+It is read from the log alone, so it is only as good as the team's past sprints.
 """
 
 from __future__ import annotations
@@ -11,25 +11,24 @@ from statistics import median
 from ...mail.globs import escape
 from ...mail.units import counted
 from ..errors import NotReady
+from ..kinds import PatchStatus, RunStatus
 from ..state.facts import Patch, Run
 from ..state.sprints import State
 from .item import Item, Phase, Roadmap
 
 _AGAIN = "Do the work of your role, as in the sprints before this one."
-LATEST = 5  # patches of a persona that its files are taken from
+LATEST = 5  # patches of a persona from which its files are taken
 
 
 def from_sprint(state: State, personas: Collection[str] | None = None) -> Roadmap:
-    """Make a roadmap of one item for each persona that has worked in a sprint: with a patch, or a run that ended well.
+    """Make a roadmap with one item for each persona that has a patch or a successful run in a sprint.
 
-    If `personas` are given, those who are not among them will not be in the next sprint, and are left out.
-
-    `files` are those of its latest patches, `estimate` the median of its runs that ended well, or else of all that
-    ended. Raises NotReady where no sprint has anything to go by.
+    If `personas` are given, others are left out. `files` are those of a persona's latest patches, `estimate` is the
+    median duration of its successful runs, or else of all finished runs. Raises NotReady if no sprint has any.
     """
     runs: dict[str, list[Run]] = {}
     for run in state.runs:
-        if run.sprint and run.seconds and (personas is None or run.persona in personas):  # a dispatch has no number
+        if run.sprint and run.seconds and (personas is None or run.persona in personas):  # a dispatch has none
             runs.setdefault(run.persona, []).append(run)
     items = tuple(item for persona, own in runs.items() if (item := _item(persona, own, state.patches)))
     if not items:
@@ -39,12 +38,12 @@ def from_sprint(state: State, personas: Collection[str] | None = None) -> Roadma
 
 def _item(persona: str, runs: Sequence[Run], patches: Sequence[Patch]) -> Item | None:
     own = {run.id for run in runs}
-    usable = [patch for patch in patches if patch.run in own and patch.status != "dropped"]
-    well = [run.seconds for run in runs if run.seconds and run.status == "ok"]
-    if not usable and not well:
+    usable = [patch for patch in patches if patch.run in own and patch.status != PatchStatus.DROPPED]
+    succeeded = [run.seconds for run in runs if run.seconds and run.status == RunStatus.OK]
+    if not usable and not succeeded:
         return None
     latest = sorted(usable, key=lambda patch: patch.seq)[-LATEST:]
     files = dict.fromkeys(escape(file) for patch in reversed(latest) for file in patch.files)
-    estimate = median(well or [run.seconds for run in runs if run.seconds])
+    estimate = median(succeeded or [run.seconds for run in runs if run.seconds])
     title = f"as in {counted(len(runs), 'run')} that made {counted(len(usable), 'change')}"
     return Item(persona, title, 0, estimate, persona, tuple(files), description=_AGAIN)

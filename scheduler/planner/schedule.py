@@ -1,7 +1,7 @@
-"""Who does what when: tasks with durations and edges on so many workers, and how far from the best that may be.
+"""Schedules of tasks with durations and dependencies on a number of workers.
 
-List scheduling, longest tail first, then other orders and shifts to and fro within a budget that is counted in plays
-and not in time, so that the same plan always gives the same schedule. It stops at once where the bound is met.
+List scheduling by longest tail, then by other orders, each improved by forward-backward shifts. The budget is counted
+in simulations, not in time, so that the same input always gives the same schedule. The lower bound ends the search.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Pair = tuple[str, str]
 
 
 class Slot(NamedTuple):
-    """A task on a worker, who is counted from 1, from `start` to `end` in seconds."""
+    """A task on a worker (counted from 1), from `start` to `end` in seconds."""
 
     task: str
     worker: int
@@ -34,7 +34,7 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True)
 class Schedule:
-    """Slots in the order in which they start, on at most `workers` workers; `makespan` is when the last one ends."""
+    """Slots by their start, on at most `workers` workers; `makespan` is the end of the last one."""
 
     workers: int
     slots: tuple[Slot, ...]
@@ -50,10 +50,10 @@ def schedule(
     goal: float = 0.0,
     plays: int | None = None,
 ) -> Schedule:
-    """Schedule tasks on workers; `after` has what each one waits for, `apart` the pairs that never run at once.
+    """Schedule tasks on workers; `after` maps a task to those it waits for, `apart` are pairs that never run at once.
 
-    Tasks given earlier are preferred where all else is equal. It looks no further once it is no longer than `goal`
-    seconds, or after that many `plays`. Raises ValueError for a cycle, and for no worker.
+    Where all else is equal, tasks given earlier go first. The search ends at a schedule of at most `goal` seconds, or
+    after `plays` simulations. Raises ValueError for a cycle, and for less than one worker.
     """
     if workers < 1:
         raise ValueError("a schedule needs at least one worker")
@@ -65,12 +65,12 @@ def schedule(
 
 
 def tails(durations: Mapping[str, float], after: Mapping[str, Collection[str]]) -> dict[str, float]:
-    """Give for each task the time from its start to the end of the longest chain that begins with it."""
+    """Return for each task the length of the longest chain that begins with it, in seconds."""
     return dict(zip(durations, net_of(durations, after).tails, strict=True))
 
 
 def critical_path(durations: Mapping[str, float], after: Mapping[str, Collection[str]]) -> tuple[str, ...]:
-    """Name the tasks of the longest chain, from first to last; of chains that are as long, the one given first."""
+    """Return the longest chain of tasks, from first to last; of equally long chains the one given first."""
     net = net_of(durations, after)
     names, chain, candidates = [*durations], list[str](), [*range(len(durations))]
     while candidates:
@@ -81,29 +81,29 @@ def critical_path(durations: Mapping[str, float], after: Mapping[str, Collection
 
 
 def lower_bound(durations: Mapping[str, float], after: Mapping[str, Collection[str]], workers: int) -> float:
-    """Tell what no schedule can be shorter than: the critical path, or the work shared out evenly."""
+    """Return the least possible makespan: the critical path, or the work divided by the workers."""
     return _bound(net_of(durations, after), workers)
 
 
 def curve(
     durations: Mapping[str, float], after: Mapping[str, Collection[str]], most: int, apart: Iterable[Pair] = ()
 ) -> tuple[Schedule, ...]:
-    """Schedule on 1, 2 … `most` workers; it ends early where the critical path is reached and nobody more can help."""
-    found: list[Schedule] = []
+    """Schedule on 1, 2 … `most` workers; stop early at the length of the critical path, as more workers cannot help."""
+    schedules: list[Schedule] = []
     longest, pairs = _bound(net_of(durations, after), max(1, len(durations))), [*apart]
     for workers in range(1, most + 1):
         new = schedule(durations, after, workers, pairs)
-        if found and found[-1].makespan <= new.makespan:
-            new = Schedule(workers, found[-1].slots, found[-1].makespan)
-        found.append(new)
+        if schedules and schedules[-1].makespan <= new.makespan:
+            new = Schedule(workers, schedules[-1].slots, schedules[-1].makespan)
+        schedules.append(new)
         if same(new.makespan, longest):
             break
-    return tuple(found)
+    return tuple(schedules)
 
 
-def same(one: float, other: float) -> bool:
-    """Tell whether two times differ by no more than sums of floats do."""
-    return abs(one - other) <= NEAR * max(abs(one), abs(other), 1.0)
+def same(left: float, right: float) -> bool:
+    """Tell whether two times are equal but for the rounding of float sums."""
+    return abs(left - right) <= NEAR * max(abs(left), abs(right), 1.0)
 
 
 def _bound(net: TaskNet, workers: int) -> float:
@@ -111,7 +111,7 @@ def _bound(net: TaskNet, workers: int) -> float:
 
 
 def _best(net: TaskNet, workers: int, goal: float, plays: int) -> Simulation:
-    """Play in many orders, and keep the shortest; where the bound is met there is nothing left to look for."""
+    """Simulate many orders and keep the shortest; stop at the lower bound."""
     enough = max(_bound(net, workers), goal) * (1 + NEAR)
     tried = _plays(net, workers)
     best = next(tried)
@@ -123,7 +123,7 @@ def _best(net: TaskNet, workers: int, goal: float, plays: int) -> Simulation:
 
 
 def _plays(net: TaskNet, workers: int) -> Iterator[Simulation]:
-    """Play from one order after the other: first those with a reason, then tails that chance has shaken."""
+    """Simulate one order after the other: first those by a rule, then randomly perturbed tails."""
     for rank in _ranks(net):
         yield from _shifted(net, net.play(rank, workers), workers)
 
@@ -134,13 +134,13 @@ def _ranks(net: TaskNet) -> Iterator[list[float]]:
     yield [-length for length in net.length]
     yield [-amount for amount in work]
     yield [-len(behind) for behind in net.behind]
-    chance = Random(len(net.length))  # noqa: S311 - always the same numbers, on purpose
+    chance = Random(len(net.length))  # noqa: S311 - seeded, so that the result is reproducible
     while True:
         yield [-tail * (1 + chance.uniform(-_NOISE, _NOISE)) for tail in net.tails]
 
 
 def _work_behind(net: TaskNet) -> list[float]:
-    """For each task, the work that waits for it, shared by all that it waits for."""
+    """Return for each task the work that depends on it, divided among all its dependencies."""
     work = [*net.length]
     for task in reversed(net.order):
         work[task] += sum(work[behind] / len(net.before[behind]) for behind in net.behind[task])
@@ -148,7 +148,7 @@ def _work_behind(net: TaskNet) -> list[float]:
 
 
 def _shifted(net: TaskNet, play: Simulation, workers: int) -> Iterator[Simulation]:
-    """Shift everything as late as it can be and as early again, for as long as that makes it shorter now and then."""
+    """Shift all tasks as late and then as early as possible, until several shifts in a row shorten nothing."""
     yield play
     best, patience = play.makespan, _SHIFTS
     while patience:

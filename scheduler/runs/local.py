@@ -112,7 +112,7 @@ class LocalRunner:
 
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, prompt, place, folder, context.home,
-            timeout, stop, launch.assignment,
+            timeout, stop, launch.assignment, context.settings.team.human,
         )  # fmt: skip
 
     def _situation(self, launch: Launch, batch: Batch, timeout: float) -> Situation:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...mail.errors import UsageError
+from ...mail.home import read_team_file
 from ..errors import SettingsError
 from ..problems import line_of
 
@@ -32,36 +34,13 @@ class TomlFile:
         return line_of(self.lines, key)
 
 
-def read_toml(path: Path) -> TomlFile:
-    """Read a settings file; a missing file is an empty one. Raises SettingsError with the line of a mistake."""
+def read_toml(home: Path) -> TomlFile:
+    """Read the settings file of a team, as mail does. Raises SettingsError with the line of a mistake."""
     try:
-        return parse_toml(path.read_text(encoding="utf-8"), path.name)
-    except FileNotFoundError:
-        return TomlFile()
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise SettingsError(f"{path.name}:{line}: not UTF-8; convert the file (iconv -f latin1 -t utf-8)") from None
-
-
-def parse_toml(text: str, name: str) -> TomlFile:
-    """Parse the text of the settings file `name`. Raises SettingsError with the line of a mistake."""
-    try:
-        return TomlFile(tomllib.loads(text), key_lines(text))
-    except RecursionError:
-        raise SettingsError(f"{name}:1: lists or tables nested too deep") from None
-    except ValueError as error:
-        raise SettingsError(_syntax(name, text, str(error))) from None
-
-
-def _syntax(name: str, text: str, message: str) -> str:
-    """Put the line of a syntax error in front; tomllib puts it at the end of its message."""
-    match = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
-    line = match[1] if match and match[1] else text.count("\n") + 1
-    column = f" at column {match[2]}" if match and match[2] else ""
-    what = message[: match.start()] if match else message
-    return f"{name}:{line}: {what[:1].lower()}{what[1:]}{column}; correct the TOML there"
+        file = read_team_file(home)
+    except UsageError as error:
+        raise SettingsError(str(error)) from None
+    return TomlFile(file.values, key_lines(file.text))
 
 
 def key_lines(text: str) -> dict[Key, int]:

@@ -179,7 +179,7 @@ def read_settings(home: Path, environ: Mapping[str, str], flags: Mapping[str, st
     A flag overrides the environment, which overrides the file, which overrides the default; an empty variable is
     ignored. Raises SettingsError with everything that is wrong.
     """
-    file = read_toml(home / "team.toml")
+    file = read_toml(home)
     values: dict[str, Any] = _tuples(file.values)
     origins = {key: Origin(value, f"team.toml:{file.line(key)}") for key, value in _leaves(values)}
     for layer in (environment(environ, values, _fields), flagged(flags or {}, _fields)):

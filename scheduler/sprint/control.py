@@ -25,7 +25,8 @@ def stop_run(context: Context, name: str, sender: str) -> Run:
 
     `name` is its id, the beginning of its id, or its persona; `sender` is who asks. Raises NoSuchRun.
     """
-    runs = [run for run in context.state().runs if run.status == RunStatus.OPEN] + under_way(context.mailbox)
+    runs = [run for run in context.state().runs if run.status == RunStatus.OPEN]
+    runs += under_way(context.mailbox.projections)
     matches = [run for run in runs if _matches(run.id, run.persona, name)]
     if len(matches) != 1:
         known = ", ".join(f"{run.persona} ({run.id[:8]})" for run in runs) or "none"

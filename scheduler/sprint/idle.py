@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...mail.clock import Clock, rfc3339
 from ...mail.log.event import Draft
-from ...mail.log.log import EventLog
+from ...mail.open import open_log
 from ..kinds import Kind
 from ..leader import Leader
 
@@ -62,7 +62,7 @@ def idle(why: str, until: datetime | None, digest: str, head: int) -> Draft:
 
 def again(home: Path, digest: str, clock: Clock) -> str | None:
     """Record another idle tick and return its reason; return None if a full tick is needed. Raises NotLeader."""
-    log = EventLog(home / "mail", clock=clock)
+    log = open_log(home, clock=clock)
     with Leader(home / "work"):
         last, now = log.newest(), rfc3339(clock.now())
         if last is None or last.kind != Kind.TICK_DONE or last.data.get("seen") != digest:

@@ -55,7 +55,7 @@ class Ticker:
 
     def read(self) -> State:
         """Return the state for the process that leads: between two batches, its own open runs are dead, too."""
-        self.head = self.context.mailbox.log.snapshot().head
+        self.head = self.context.mailbox.log.head().seq
         state, me = self.context.state(whole=False), myself()
         own = {run.id for run in state.runs if run.status == RunStatus.OPEN and run.supervisor == me}
         return replace(state, dead=state.dead | own)

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
+from ...mail.query.rows import Projections
 from ..errors import NoSuchRun
 from ..kinds import Kind, RunStatus, TaskStatus
 from .facts import Fact, Run
@@ -142,38 +143,30 @@ class DispatchState:
         return self.ends[task].status if task in self.ends else TaskStatus.CANCELLED
 
 
-class Records(Protocol):
-    """What dispatches are read from: the mailbox."""
-
-    def dispatched(self, dispatch: str | None) -> list[dict[str, Any]]:
-        """List what was done for a dispatch; None lists the beginning and end of all of them."""
-        ...
-
-
-def read_dispatch(records: Records, name: str | None = None, task: str | None = None) -> DispatchState:
+def read_dispatch(projections: Projections, name: str | None = None, task: str | None = None) -> DispatchState:
     """Read a dispatch from the log. Raises NoSuchRun.
 
     `name` is its correlation id, or the beginning or end of one; None means the last one, or the last with the `task`.
     """
-    rows = [fact_of(row) for row in records.dispatched(None)]
+    rows = facts_of(projections, None)
     ids = list(dict.fromkeys(str(fact.data.get("dispatch")) for fact in rows if fact.kind == Kind.DISPATCH_STARTED))
     if not ids:
         raise NoSuchRun("nothing was dispatched yet; team dispatch tasks.json starts")
     if name is not None:
-        return _folded(records, _named(ids, name))
+        return _folded(projections, _named(ids, name))
     for id in reversed(ids):  # noqa: A001
-        state = _folded(records, id)
+        state = _folded(projections, id)
         if task is None or task in state.names:
             return state
     raise NoSuchRun(f"no dispatch had a task {task!r}; team trace --index lists those of the last")
 
 
-def under_way(records: Records) -> list[Run]:
+def under_way(projections: Projections) -> list[Run]:
     """List the open runs of the dispatches that are not finished."""
     going: dict[str, bool] = {}
-    for fact in map(fact_of, records.dispatched(None)):
+    for fact in facts_of(projections, None):
         going[str(fact.data.get("dispatch"))] = fact.kind != Kind.DISPATCH_FINISHED
-    states = [_folded(records, dispatch) for dispatch, goes in going.items() if goes]
+    states = [_folded(projections, dispatch) for dispatch, goes in going.items() if goes]
     return [run for state in states for run in state.work.runs.values() if run.status == RunStatus.OPEN]
 
 
@@ -187,8 +180,13 @@ def _named(ids: Sequence[str], name: str) -> str:
     raise NoSuchRun(f"no dispatch {name!r}; the last is {ids[-1]}")
 
 
-def _folded(records: Records, id: str) -> DispatchState:
-    return folded(fact_of(row) for row in records.dispatched(id))
+def facts_of(projections: Projections, dispatch: str | None) -> list[Fact]:
+    """List the facts of a dispatch; None lists the start and end of all dispatches."""
+    return [fact_of(row) for row in projections.rows("scheduler.state.dispatched", dispatch=dispatch)]
+
+
+def _folded(projections: Projections, id: str) -> DispatchState:
+    return folded(facts_of(projections, id))
 
 
 def folded(facts: Iterable[Fact]) -> DispatchState:

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ...mail.log.event import Event
-from ...mail.log.snapshot import Source
+from ...mail.log.log import Log
+from ...mail.query.rows import Projections
 from ..kinds import Kind
 from .facts import Fact, Mail
-from .sprints import Facts, Fold, State, read_facts, read_unread
+from .sprints import Fold, State, read_facts, read_unread
 
 
 class RecentState:
@@ -33,18 +34,18 @@ class RecentState:
             if self._fold is not None:
                 self._appended |= {event.seq: event for event in events if event.seq > self._head}
 
-    def read(self, facts: Facts, log: Source, roster: Sequence[str]) -> State:
+    def read(self, projections: Projections, log: Log, roster: Sequence[str]) -> State:
         """Return the state as of now; `roster` are the personas whose unread mail counts."""
         with self._turn:
-            head = log.snapshot().head
-            fold = self._fold_appended(facts, roster, head)
+            head = log.head().seq
+            fold = self._fold_appended(projections, roster, head)
             if fold is None:
-                fold = self._read(facts, roster, head)
-                if log.snapshot().head != head:
+                fold = self._read(projections, roster, head)
+                if log.head().seq != head:
                     self._fold = None  # some of what came meanwhile was read, some not
             return replace(fold.state(), unread=self._unread)
 
-    def _fold_appended(self, facts: Facts, roster: Sequence[str], head: int) -> Fold | None:
+    def _fold_appended(self, projections: Projections, roster: Sequence[str], head: int) -> Fold | None:
         """Fold the events since the last reading; None if some are not ours, or a sprint began, so that less counts."""
         events = [self._appended.pop(seq, None) for seq in range(self._head + 1, head + 1)]
         if self._fold is None or head < self._head:
@@ -55,17 +56,17 @@ class RecentState:
         for event in own:
             self._fold.add(fact_of_event(event))
         if any(_concerns(event, roster) for event in own):
-            self._unread = read_unread(facts, roster)
+            self._unread = read_unread(projections, roster)
         self._head = head
         return self._fold
 
-    def _read(self, facts: Facts, roster: Sequence[str], head: int) -> Fold:
+    def _read(self, projections: Projections, roster: Sequence[str], head: int) -> Fold:
         self._fold = fold = Fold()
         self._head = head
         self._appended.clear()
-        for fact in read_facts(facts, whole=False):
+        for fact in read_facts(projections, whole=False):
             fold.add(fact)
-        self._unread = read_unread(facts, roster)
+        self._unread = read_unread(projections, roster)
         return fold
 
 

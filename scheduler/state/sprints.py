@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
+from ...mail.query.rows import Projections
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
 from .facts import Fact, Mail, Patch, Run, Sprint, Weave
@@ -111,35 +112,23 @@ def give_up_dead(state: State) -> State:
     return replace(state, runs=runs, patches=patches, dead=frozenset())
 
 
-class Facts(Protocol):
-    """What state is read from: the mailbox, which has both projections."""
-
-    def schedule(self, *, whole: bool) -> list[dict[str, Any]]:
-        """List what was done for sprints, all of it or as much as a tick needs to know."""
-        ...
-
-    def unread(self, roster: Sequence[str]) -> list[dict[str, Any]]:
-        """List the unread mail of these personas."""
-        ...
-
-
-def state_of(facts: Facts, roster: Sequence[str], *, whole: bool = True) -> State:
+def state_of(projections: Projections, roster: Sequence[str], *, whole: bool = True) -> State:
     """Read the state of a team as of now; `roster` are the personas whose unread mail counts.
 
     Unless `whole` is set, runs and patches of earlier sprints are left out, except those still undecided.
     """
-    return replace(fold(read_facts(facts, whole=whole)), unread=read_unread(facts, roster))
+    return replace(fold(read_facts(projections, whole=whole)), unread=read_unread(projections, roster))
 
 
-def read_facts(facts: Facts, *, whole: bool) -> Iterator[Fact]:
+def read_facts(projections: Projections, *, whole: bool) -> Iterator[Fact]:
     """Read what was done for sprints, in the order of the log."""
-    return (fact_of(row) for row in facts.schedule(whole=whole))
+    return (fact_of(row) for row in projections.rows("scheduler.state.schedule", whole=whole))
 
 
-def read_unread(facts: Facts, roster: Sequence[str]) -> dict[str, tuple[Mail, ...]]:
+def read_unread(projections: Projections, roster: Sequence[str]) -> dict[str, tuple[Mail, ...]]:
     """Read the unread mail of each persona of the roster that has any, the oldest first."""
     unread: dict[str, list[Mail]] = {}
-    for row in facts.unread(roster):
+    for row in projections.rows("unread", roster=list(roster)):
         unread.setdefault(row["persona"], []).append(Mail(**row))
     return {persona: tuple(mail) for persona, mail in unread.items()}
 

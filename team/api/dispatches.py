@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...mail.commands import caller
+from ...mail.open import team_home
 from ...personas.bundled import with_bundled
 from ...personas.roster import read_roster
 from ...scheduler.dispatch.output import DispatchOutput
@@ -68,7 +68,7 @@ def read_tasks(text: bytes, config: Mapping[str, Any] | None = None, home: Path 
         config: Values that win over those of the file's `config`.
         home: The `.team` folder, whose personas can be given tasks beside the bundled ones.
     """
-    roster = with_bundled(read_roster((home or caller.home(create=True)) / "personas"))
+    roster = with_bundled(read_roster((home or team_home(create=True)) / "personas"))
     tasks = read_input(text, [persona.id for persona in roster.personas])
     return _configured(tasks, config or {})
 
@@ -149,7 +149,7 @@ def replayed(
     `config` wins over what it was started with; without an agent in `request` the same one plays. Raises NoSuchRun.
     """
     context, _ = open_for_dispatch(request.home)
-    state = read_dispatch(context.mailbox, name)
+    state = read_dispatch(context.mailbox.projections, name)
     agent = request.agent or (state.agent if state.agent != GIVEN else None)
     tasks = _configured(given_to(context, state), config or {})
     return tasks, DispatchRequest(agent, request.base, request.home)

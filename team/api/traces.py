@@ -19,9 +19,9 @@ from ...scheduler.dispatch.traces import Traces
 from ...scheduler.errors import NoSuchRun
 from ...scheduler.kinds import Kind, RunStatus
 from ...scheduler.payload import held
-from ...scheduler.state.dispatches import DispatchState, read_dispatch
+from ...scheduler.state.dispatches import DispatchState, facts_of, read_dispatch
 from ...scheduler.state.facts import Fact, Patch, Run
-from ...scheduler.state.sprints import Fold, fact_of
+from ...scheduler.state.sprints import Fold, read_facts
 from ...scheduler.tasks.task import DispatchInput, Task
 from ..dispatcher import given_to
 
@@ -129,7 +129,7 @@ def trace(context: Context, name: str, dispatch: str | None = None) -> RunTrace 
 
 def trace_task(context: Context, name: str, dispatch: str | None = None) -> TaskTrace:
     """Return all that is known of a task of a dispatch, as `trace`."""
-    state = read_dispatch(context.mailbox, dispatch, name)
+    state = read_dispatch(context.mailbox.projections, dispatch, name)
     tasks = {task.task_id: task for task in given_to(context, state).tasks}
     if name not in tasks:
         raise UsageError(
@@ -168,7 +168,7 @@ def patch_of(context: Context, name: str) -> bytes:
 
 def trace_index(context: Context, dispatch: str | None = None, task: str | None = None) -> DispatchIndex:
     """Return a dispatch with its tasks, by its correlation id; None is the last, which has `task`. Raises NoSuchRun."""
-    state = read_dispatch(context.mailbox, dispatch, task)
+    state = read_dispatch(context.mailbox.projections, dispatch, task)
     return DispatchIndex(state, given_to(context, state))
 
 
@@ -208,11 +208,11 @@ def _records(context: Context, name: str) -> list[_Record]:
 
 def _histories(context: Context) -> Iterator[list[Fact]]:
     """Go through the facts of all sprints, then through those of each dispatch."""
-    mailbox = context.mailbox
-    yield [fact_of(row) for row in mailbox.schedule(whole=True)]
-    started = [fact_of(row) for row in mailbox.dispatched(None)]
+    projections = context.mailbox.projections
+    yield [*read_facts(projections, whole=True)]
+    started = facts_of(projections, None)
     for dispatch in dict.fromkeys(fact.data.get("dispatch") for fact in started if fact.kind == Kind.DISPATCH_STARTED):
-        yield [fact_of(row) for row in mailbox.dispatched(str(dispatch))]
+        yield facts_of(projections, str(dispatch))
 
 
 def _recorded(facts: Sequence[Fact], name: str) -> Iterator[_Record]:

@@ -60,11 +60,11 @@ def config(
 ) -> None:
     """Show the settings in force; with --origin the flag, variable or line that each one comes from."""
     from ...mail import render
-    from ...mail.commands import caller
+    from ...mail.open import team_home
     from ..api import team
     from ..show import team as show
 
-    loaded = team.config(caller.home())
+    loaded = team.config(team_home())
     if as_json:
         render.document(loaded.document())
         return
@@ -76,11 +76,11 @@ def config(
 def personas(as_json: option.Json = False) -> None:
     """List the roster: who plays whom, and who takes part. Files that are no personas are named, with exit code 1."""
     from ...mail import render
-    from ...mail.commands import caller
+    from ...mail.open import team_home
     from ..api import team
     from ..show import team as show
 
-    roster = team.personas(caller.home())
+    roster = team.personas(team_home())
     if as_json:
         render.document(roster.document())
     else:

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 from ...mail.errors import TeamMailError, UsageError
 from ...mail.log.event import Event
 from ...mail.log.log import EventLog
+from ...mail.open import open_log
 from ...mail.render import clean, line
 from ...personas.git import Git
 from .material import PERSONAS, QUICK, make_project, make_team, project_files
@@ -41,7 +42,7 @@ class DemoRun:
     @property
     def log(self) -> EventLog:
         """The team's log."""
-        return EventLog(self.folder / ".team" / "mail")
+        return open_log(self.folder / ".team")
 
     def mail(self, *, sender: str = "", to: str = "", type: str = "") -> list[Event]:
         """List the messages by sender, recipient and type, oldest first."""

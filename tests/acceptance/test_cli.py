@@ -1,4 +1,4 @@
-"""The command itself, in processes of its own: what it prints, how it ends, and what it writes when it refuses."""
+"""The command `team-mail` in its own processes: its output, its exit codes, and its errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty folder, where nothing is above it that is a team."""
+    """An empty folder without a team above it."""
     folder = tmp_path / "work"
     folder.mkdir()
     return folder
@@ -67,7 +67,7 @@ def team(folder: Path, run: Run) -> Path:
 
 
 def ok(ended: subprocess.CompletedProcess[bytes], code: int = 0) -> str:
-    """Expect an end without a word on stderr; return what was printed."""
+    """Assert that stderr is empty; return stdout."""
     assert (ended.returncode, ended.stderr) == (code, b"")
     return ended.stdout.decode()
 
@@ -77,7 +77,7 @@ def told(ended: subprocess.CompletedProcess[bytes], code: int = 0) -> object:
 
 
 def refused(ended: subprocess.CompletedProcess[bytes], code: int = 2) -> str:
-    """Expect nothing printed and one line on stderr; return it."""
+    """Assert that stdout is empty and stderr is one line; return that line."""
     error = ended.stderr.decode()
     assert (ended.returncode, ended.stdout) == (code, b""), error
     assert re.fullmatch(r"team-mail: [^\n]+\n", error), error
@@ -92,8 +92,8 @@ def log_of(folder: Path) -> bytes:
 # -- lists and shapes
 
 
-def test_the_plain_lines_are_those_that_people_know(team, run):
-    """A list is a line for each message, the newest first; one that is read says so."""
+def test_a_plain_list_has_one_line_per_message(team, run):
+    """The newest message is first, and each line says whether it is read."""
     ok(run("read", "2", "-p", "boss"))
     assert ok(run("inbox", "-p", "boss")) == (
         "[ NEW ] 3 | From: scribe | Subject: Words\n[READ ] 2 | From: curator | Subject: Work\n"
@@ -104,8 +104,8 @@ def test_the_plain_lines_are_those_that_people_know(team, run):
     assert ok(run("inbox", "-p", "scribe")) == ""
 
 
-def test_a_list_in_json_has_exactly_the_keys_that_are_promised(team, run):
-    """Programs may rely on each and on no other; one message has more, a sent one has states."""
+def test_json_has_exactly_the_documented_keys(team, run):
+    """A single message has more keys than a listed one, and a sent one has states."""
     for words in (["inbox", "-p", "boss"], ["search", "work"], ["check", "-p", "boss"]):
         found = told(run(*words, "--json"), 3 if words[0] == "check" else 0)
         assert found
@@ -121,7 +121,7 @@ def test_a_list_in_json_has_exactly_the_keys_that_are_promised(team, run):
 
 
 def test_a_sent_message_is_acknowledged_by_number_and_in_json_by_id(team, run):
-    """The number is the one that the inbox shows."""
+    """It is the number that the inbox shows."""
     assert (
         ok(run("send", "-f", "boss", "--to", "curator,scribe", "-s", "x", "-b", "y")) == "sent 4 to curator, scribe\n"
     )
@@ -131,8 +131,8 @@ def test_a_sent_message_is_acknowledged_by_number_and_in_json_by_id(team, run):
     assert (one["seq"], one["recipients"], one["cc"]) == (sent["seq"], ["curator", "scribe", "ada"], ["ada"])
 
 
-def test_a_whole_message_is_a_heading_an_empty_line_and_the_body(team, run):
-    """As a person reads mail; what was not written in a run is marked so."""
+def test_a_whole_message_is_headers_an_empty_line_and_the_body(team, run):
+    """A message that was not written in a run is marked as such."""
     shown = ok(run("read", "2", "-p", "boss", "--peek"))
     heading, _, body = shown.partition("\n\n")
     assert body == "Do it.\n"
@@ -144,8 +144,8 @@ def test_a_whole_message_is_a_heading_an_empty_line_and_the_body(team, run):
 # -- every other command
 
 
-def test_marks_can_be_set_and_taken_back(team, run):
-    """Each command prints what it did; --json gives the messages as they are now."""
+def test_marks_can_be_set_and_removed(team, run):
+    """Each command prints what it did; --json prints the messages with the new marks."""
     for command, printed in [
         ("ack", "acked 2, 3"), ("archive", "archived 2, 3"), ("unarchive", "unarchived 2, 3"),
         ("trash", "trashed 2, 3"), ("restore", "restored 2, 3"), ("unread", "unread 2, 3"),
@@ -159,8 +159,8 @@ def test_marks_can_be_set_and_taken_back(team, run):
     assert len(ok(run("inbox", "-p", "boss", "--all")).splitlines()) == 2
 
 
-def test_tags_can_be_put_on_taken_off_and_listed(team, run):
-    """Of a message, or all with the number of messages."""
+def test_tags_can_be_added_removed_and_listed(team, run):
+    """They are listed for one message, or all with the number of messages."""
     assert ok(run("tag", "add", "2", "hot", "-p", "boss")) == "2: hot\n"
     assert ok(run("tag", "ls", "-p", "boss")) == "hot\t1\n"
     assert told(run("tag", "ls", "2", "-p", "boss", "--json")) == ["hot"]
@@ -170,8 +170,8 @@ def test_tags_can_be_put_on_taken_off_and_listed(team, run):
     assert "is not a tag" in refused(run("tag", "add", "2", "a b", "-p", "boss"))
 
 
-def test_answers_threads_and_searches_hang_together(team, run):
-    """A reply is found in the thread, in the search and in its author's sent mail."""
+def test_a_reply_is_in_the_thread_the_search_and_the_sent_mail(team, run):
+    """The sender of the answered message sees that it was answered."""
     assert ok(run("reply", "2", "-b", "Done.", "-p", "boss")) == "sent 4 to curator\n"
     shown = ok(run("thread", "4"))
     assert re.findall("^Subject: (.*)$", shown, re.MULTILINE) == ["Work", "Re: Work"]
@@ -179,8 +179,8 @@ def test_answers_threads_and_searches_hang_together(team, run):
     assert ok(run("sent", "-p", "curator")) == "2\tboss: answered\tWork\n"
 
 
-def test_check_is_silent_or_tells_of_unread_mail_and_exits_with_3(team, folder, run, tmp_path):
-    """Fit for a shell prompt: nothing to say is nothing said, and no team is no mail."""
+def test_check_summarizes_unread_mail_with_exit_code_3_or_is_silent(team, folder, run, tmp_path):
+    """It fits into a shell prompt: no output without unread mail or without a team."""
     assert ok(run("check", "-p", "boss"), 3) == "2 unread\n3 scribe: Words\n2 curator: Work\n"
     assert len(ok(run("check", "-p", "boss", "--budget", "20"), 3)) <= 21
     assert ok(run("check", "-p", "scribe")) == ""
@@ -189,15 +189,15 @@ def test_check_is_silent_or_tells_of_unread_mail_and_exits_with_3(team, folder, 
     assert ok(run("inbox", "-p", "scribe", "--exit-code")) == ""
 
 
-def test_the_log_can_be_shown_counted_checked_and_questioned(team, run):
-    """Its events are lines; its numbers are a table; verify says that it holds; a SELECT is a question."""
+def test_the_log_can_be_shown_counted_verified_and_queried(team, run):
+    """`log`, `stats`, `verify`, `repair` and `query` print what is documented."""
     assert [line.split()[2] for line in ok(run("log")).splitlines()] == ["log.opened", "mail.sent", "mail.sent"]
     assert [event["seq"] for event in told(run("log", "--json", "--kind", "mail", "-l", "1"))] == [3]
     assert told(run("stats", "--json")).keys() == {"kinds", "personas", "overdue"}
     assert ok(run("stats")).startswith("kinds:\nlog.opened\t1\t")
-    assert ok(run("verify")) == "3 events hold, up to 3\n"
+    assert ok(run("verify")) == "3 events verified, up to 3\n"
     assert told(run("verify", "--json")) == {"events": 3, "head": 3, "damage": [], "unfinished_bytes": 0}
-    assert ok(run("repair")) == "nothing to repair: 3 events hold; checksums and Parquet copies are made anew\n"
+    assert ok(run("repair")) == "nothing to repair: 3 events verified; checksums and Parquet copies are rewritten\n"
     assert ok(run("query", "select sender, subject from events where kind = 'mail.sent' order by seq")) == (
         "curator\tWork\nscribe\tWords\n"
     )
@@ -206,8 +206,8 @@ def test_the_log_can_be_shown_counted_checked_and_questioned(team, run):
     refused(run("query", "select * from read_text('/etc/passwd')"))
 
 
-def test_mail_of_one_who_left_is_returned(team, run):
-    """The sender finds it in the inbox; a second sweep returns nothing; the one who left still has a mailbox."""
+def test_mail_of_a_persona_that_left_is_returned(team, run):
+    """It is in the sender's inbox; a second `bounce` returns nothing; the old mailbox can still be read."""
     (team / ".team" / "personas" / "boss.md").unlink()
     assert ok(run("bounce")) == "2 returned\n"
     assert told(run("bounce", "--json")) == []
@@ -216,7 +216,7 @@ def test_mail_of_one_who_left_is_returned(team, run):
 
 
 def test_mail_can_be_backed_up_restored_and_exported(team, run, tmp_path):
-    """A copy is one file; it comes back into an empty team; other programs get mbox, eml and JSON lines."""
+    """A backup is restored into an empty team; exports are mbox, eml and JSON lines."""
     assert told(run("backup", str(tmp_path / "b.tar.gz"), "--json")).keys() == {
         "path",
         "head",
@@ -237,20 +237,20 @@ def test_mail_can_be_backed_up_restored_and_exported(team, run, tmp_path):
 
 
 def test_every_command_has_help_and_there_is_a_version(run):
-    """All of them are named by --help, and each explains itself."""
+    """--help lists all commands, and each has its own help."""
     shown = ok(run("--help"))
     commands = re.findall(r"^  ([a-z]+) ", shown.partition("Commands:")[2], re.MULTILINE)
     assert set(commands) >= {
-        "send", "inbox", "read", "reply", "thread", "sent", "search", "check", "watch", "ack", "unread", "archive",
-        "unarchive", "trash", "restore", "tag", "log", "stats", "bounce", "verify", "repair", "backup", "export",
-        "query",
+        "send", "inbox", "read", "attachment", "reply", "thread", "sent", "search", "check", "watch", "ack", "unread",
+        "archive", "unarchive", "trash", "restore", "tag", "log", "stats", "bounce", "verify", "repair", "backup",
+        "export", "query",
     }  # fmt: skip
     assert re.fullmatch(r"team-mail \d+\.\d+\.\d+\n", ok(run("--version")))
     for command in ("send", "inbox", "tag"):
         assert "Usage: team-mail" in ok(run(command, "-h"))
 
 
-# -- what is refused
+# -- errors
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_every_command_has_help_and_there_is_a_version(run):
         (["send", "--to", "boss"], "nothing to send"),
         (["send", "--to", "boss", "-b", "y", "--priority", "asap"], "priority 'asap'"),
         (["send", "--to", "boss", "-b", "y", "--type", "spam"], "type 'spam'"),
-        (["send", "--to", "boss", "-b", "y", "--due", "soon"], "due 'soon' is no time"),
+        (["send", "--to", "boss", "-b", "y", "--due", "soon"], "due 'soon' is not a time"),
         (["send", "--to", "boss", "-b", "y", "--payload", "{"], "not JSON"),
         (["send", "--to", "boss", "-b", "y", "--payload", "@nowhere"], "cannot read nowhere"),
         (["send", "--to", "boss", "-b", "y", "-a", "nowhere"], "cannot attach nowhere: No such file"),
@@ -284,15 +284,15 @@ def test_every_command_has_help_and_there_is_a_version(run):
         (["search", "%%"], "at least one word"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line_and_nothing_is_written(words, reason, team, run):
-    """The line says what and why; the exit code is 2; the log is as it was."""
+def test_an_invalid_request_is_refused_in_one_line_and_nothing_is_written(words, reason, team, run):
+    """The line says what and why; the exit code is 2; the log is unchanged."""
     before = log_of(team)
     assert reason in refused(run(*words))
     assert log_of(team) == before
 
 
-def test_a_beginning_of_an_id_that_fits_two_is_refused_with_their_numbers(team, run):
-    """Ids begin with the time, so those of one second begin alike."""
+def test_an_ambiguous_beginning_of_an_id_is_refused_with_the_numbers_of_its_messages(team, run):
+    """Ids begin with the time, so ids of the same second have the same beginning."""
     ids = [item["id"] for item in told(run("inbox", "-p", "boss", "--json"))]
     error = refused(run("read", ids[0][:6], "-p", "boss"))
     assert "names more than one message (2, 3, …); use the number" in error
@@ -301,14 +301,14 @@ def test_a_beginning_of_an_id_that_fits_two_is_refused_with_their_numbers(team, 
 @pytest.mark.parametrize("words", [["inbox", "--limit", "0", "-p", "x"], ["inbox", "-l", "9" * 25, "-p", "x"], ["send"],
                                    ["nonsense"], ["inbox", "--nonsense"]])  # fmt: skip
 def test_wrong_usage_exits_with_2_and_no_traceback(words, team, run):
-    """The parser's own refusals are refusals, too."""
+    """Errors of the parser have the same exit code."""
     ended = run(*words)
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert b"Traceback" not in ended.stderr
 
 
-def test_within_a_run_nobody_can_be_somebody_else(team, run):
-    """The run's own persona may name itself; any other is refused; what a run writes bears its id."""
+def test_a_run_cannot_act_as_another_persona(team, run):
+    """It may give its own persona; another one is refused; its events have the id of the run."""
     inside = {"TEAM_RUN": "r-7", "TEAM_PERSONA": "curator"}
     before = log_of(team)
     for words in (
@@ -322,8 +322,8 @@ def test_within_a_run_nobody_can_be_somebody_else(team, run):
     assert told(run("read", str(sent["seq"]), "-p", "scribe", "--json"))["run"] == "r-7"
 
 
-def test_bytes_that_are_no_text_are_refused(team, run):
-    """On standard input, in a file, and in an argument."""
+def test_bytes_that_are_not_text_are_refused(team, run):
+    """This holds for standard input, a file, and an argument."""
     before = log_of(team)
     assert "standard input is not UTF-8 at byte 2" in refused(run("send", "--to", "boss", "-s", "x", stdin=b"ab\xff"))
     (team / "latin1").write_bytes("ü".encode("latin1"))
@@ -342,20 +342,20 @@ def test_bytes_that_are_no_text_are_refused(team, run):
 
 
 def test_settings_that_cannot_be_read_are_named(team, run):
-    """The file, and what is wrong with it."""
+    """The error names the file and what is wrong with it."""
     for text in ("[team", "team = 3\n", "groups = 3\n", "[groups]\ndocs = 3\n"):
         (team / ".team" / "team.toml").write_text(text)
         assert "team.toml" in refused(run("inbox", "-p", "boss"))
     ok(run("verify"))
 
 
-def test_no_team_is_said_with_what_makes_one(run):
-    """A reading command makes nothing."""
+def test_without_a_team_the_error_says_how_to_create_one(run):
+    """A reading command creates nothing."""
     assert "the first `team-mail send` makes one" in refused(run("inbox", "-p", "boss"))
 
 
-def test_a_damaged_log_refuses_mail_with_exit_5_until_repaired_and_is_read_all_the_while(team, run):
-    """verify names the place; the good mail is listed; repair brings the rest back to work."""
+def test_a_damaged_log_refuses_mail_with_exit_code_5_until_repaired_and_can_be_read(team, run):
+    """verify reports the place; good mail is listed; after repair, mail can be sent again."""
     file = team / ".team" / "mail" / "events.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(lines[0] + lines[1].replace(b"Do it", b"Do IT") + lines[2])
@@ -365,14 +365,14 @@ def test_a_damaged_log_refuses_mail_with_exit_5_until_repaired_and_is_read_all_t
     assert "nothing is written until `team-mail repair`" in refused(run("send", "--to", "boss", "-b", "x"), 5)
     shown = run("inbox", "-p", "boss")
     assert (shown.returncode, shown.stdout) == (0, b"[ NEW ] 3 | From: scribe | Subject: Words\n")
-    assert shown.stderr == b"team-mail: the log is damaged; what does not verify is left out (team-mail verify)\n"
+    assert shown.stderr == b"team-mail: the log is damaged; lines that do not verify are left out (team-mail verify)\n"
     assert ok(run("repair")).startswith("2 events kept")
     assert ok(run("send", "--to", "boss", "-b", "x")).startswith("sent ")
     ok(run("verify"))
 
 
-def test_a_folder_that_may_not_be_written_is_said_in_one_line(team, run, tmp_path):
-    """Reading goes on; sending says why not. Held as a user without rights, for root may write anywhere."""
+def test_a_read_only_folder_is_one_line_of_error(team, run, tmp_path):
+    """Reading works; sending says why not. Run as a user without rights, because root can write anywhere."""
     if os.geteuid() == 0 and not Path("/usr/bin/setpriv").exists():
         pytest.skip("root may write anywhere, and there is no setpriv to be somebody else")
     empty = tmp_path / "empty"
@@ -403,7 +403,7 @@ def test_a_folder_that_may_not_be_written_is_said_in_one_line(team, run, tmp_pat
         pytest.skip("somebody without rights cannot run this interpreter")
     before = log_of(team)
     assert "cannot write the log" in refused(run_as("send", "--to", "boss", "-b", "x"), 1)
-    assert "cannot keep" in refused(run_as("send", "--to", "boss", "-b", "x" * 70_000), 1)
+    assert "cannot store" in refused(run_as("send", "--to", "boss", "-b", "x" * 70_000), 1)
     assert "cannot write the log" in refused(run_as("send", "--to", "boss", "-b", "x", cwd=empty), 1)
     assert ok(run_as("inbox", "-p", "boss")).count("NEW") == 2
     assert log_of(team) == before
@@ -412,8 +412,8 @@ def test_a_folder_that_may_not_be_written_is_said_in_one_line(team, run, tmp_pat
 # -- bodies
 
 
-def test_a_body_comes_from_wherever_it_is_said_to(team, run):
-    """--body, --body -, --body-file, a pipe, a file as standard input."""
+def test_a_body_can_be_given_in_every_documented_way(team, run):
+    """That is --body, --body -, --body-file, a pipe, and a file as standard input."""
     (team / "body.txt").write_text("from a file\n")
     base = ["send", "--to", "boss", "-s", "x", "--json"]
     with (team / "body.txt").open("rb") as file:
@@ -430,27 +430,71 @@ def test_a_body_comes_from_wherever_it_is_said_to(team, run):
         assert told(run("read", str(told(ended)["seq"]), "-p", "boss", "--json"))["body"] == body
 
 
-def test_two_mebibytes_go_through_a_pipe_and_come_back_whole(team, run):
-    """A long body costs no care of its sender's."""
+def test_a_piped_body_of_two_mebibytes_is_read_whole(team, run):
+    """The sender need not care about the size."""
     body = "0123456789abcdeü" * (1 << 17)
     sent = told(run("send", "--to", "boss", "-s", "long", "--json", stdin=body.encode()))
     assert told(run("read", str(sent["seq"]), "-p", "boss", "--json"))["body"] == body
     assert ok(run("read", str(sent["seq"]), "-p", "boss")).endswith(f"\n\n{body}\n")
 
 
-def test_an_attachment_is_named_with_its_size_and_place(team, run):
-    """The file is kept by its hash, byte for byte."""
+def test_read_names_the_command_that_writes_an_attachment(team, run):
+    """It writes the same bytes as were sent, and no path of the team's folder is shown."""
     (team / "a b.bin").write_bytes(bytes(range(256)))
     sent = told(run("send", "--to", "boss", "-s", "x", "-b", "y", "-a", "a b.bin", "--json"))
     (attachment,) = told(run("read", str(sent["seq"]), "-p", "boss", "--json"))["attachments"]
     assert attachment.keys() == {"name", "sha256", "size"}
     (line,) = [x for x in ok(run("read", str(sent["seq"]), "-p", "boss")).splitlines() if x.startswith("Attachment")]
-    assert line.startswith("Attachment: a b.bin (256 bytes) /")
-    assert Path(line.split()[-1]).read_bytes() == bytes(range(256))
+    assert line == f"Attachment: a b.bin (256 bytes): team-mail attachment {sent['seq']}"
+    written = run(*line.partition(": team-mail ")[2].split(), "-p", "boss")
+    assert (written.returncode, written.stdout, written.stderr) == (0, bytes(range(256)), b"")
+
+
+def test_an_attachment_of_several_is_given_by_name_or_number(team, run):
+    """They can be listed, and a wrong or missing name is answered with the right ones."""
+    for name, data in (("a.txt", "alpha"), ("b.txt", "beta")):
+        (team / name).write_text(data)
+    words = ["send", "--to", "boss", "-s", "x", "-a", "a.txt", "-a", "b.txt", "--json"]
+    seq = str(told(run(*words))["seq"])
+    assert ok(run("attachment", seq, "b.txt", "-p", "boss")) == "beta"
+    assert ok(run("attachment", seq, "1", "-p", "boss")) == "alpha"
+    assert ok(run("attachment", seq, "--list", "-p", "boss")) == "1\ta.txt\t5\n2\tb.txt\t4\n"
+    assert [item["name"] for item in told(run("attachment", seq, "--json", "-p", "boss"))] == ["a.txt", "b.txt"]
+    names = "give the name or number of one: 1 'a.txt', 2 'b.txt'"
+    assert f"message {seq} has 2 attachments; {names}" in refused(run("attachment", seq, "-p", "boss"))
+    assert f"no single attachment 'c.txt'; {names}" in refused(run("attachment", seq, "c.txt", "-p", "boss"))
+    assert "message 2 has no attachments" in refused(run("attachment", "2", "-p", "boss"))
+    assert "who are you?" in refused(run("attachment", seq))
+
+
+def test_an_attachment_can_be_written_to_a_file(team, run):
+    """Its bytes are the same; where the file cannot be written, one line says so."""
+    (team / "a.bin").write_bytes(bytes(range(256)))
+    seq = str(told(run("send", "--to", "boss", "-s", "x", "-a", "a.bin", "--json"))["seq"])
+    assert ok(run("attachment", seq, "--out", "copy.bin", "-p", "boss")) == ""
+    assert (team / "copy.bin").read_bytes() == bytes(range(256))
+    assert "nowhere/copy" in refused(run("attachment", seq, "--out", "nowhere/copy", "-p", "boss"), 1)
+
+
+def test_an_attachment_is_found_by_the_run_that_the_message_is_about(team, run):
+    """A run knows its own id before it has mail about it; the newest message to the reader counts."""
+    one, two = "0191aaaa-1111-8111-8111-111111111111", "0191aaaa-2222-8222-8222-222222222222"
+    for number, about in enumerate((one, two, one)):
+        (team / "fix.patch").write_text(f"patch {number}")
+        words = ["--payload", json.dumps({"run": about}), "-a", "fix.patch", "--from", "curator"]
+        ok(run("send", "--to", "boss", "-s", "x", *words))
+    ok(run("send", "--to", "boss", "-s", "without a patch", "--payload", json.dumps({"run": one})))
+    within = {"TEAM_PERSONA": "boss", "TEAM_RUN": one}
+    assert ok(run("attachment", one, **within)) == "patch 2"
+    assert ok(run("attachment", two[:13], **within)) == "patch 1"
+    assert "more than one run" in refused(run("attachment", one[:8], **within))
+    assert "no message" in refused(run("attachment", one[:7], **within))
+    assert "no message" in refused(run("attachment", one, "-p", "scribe")), "it went to someone else"
+    assert "cannot act as scribe" in refused(run("attachment", one, "-p", "scribe", **within))
 
 
 def test_the_same_key_sends_once(team, run):
-    """A script that is run again is answered alike."""
+    """A script that runs again gets the same answer."""
     words = ["send", "--to", "boss", "-s", "x", "-b", "y", "--key", "nightly", "--json"]
     assert told(run(*words)) == told(run(*words))
     assert len(ok(run("inbox", "-p", "boss")).splitlines()) == 3
@@ -483,8 +527,8 @@ def typed(words: list[str], cwd: Path, until: bytes = b"", **environ: str) -> tu
     return code, shown.decode().replace("\r\n", "\n")
 
 
-def test_a_terminal_gets_a_table_and_no_colour_where_none_is_wanted(team, run):
-    """Text is escaped in it, too."""
+def test_a_terminal_gets_a_table_without_colour_if_no_color_is_set(team, run):
+    """Text is escaped in the table, too."""
     ok(run("send", "-f", "curator", "--to", "boss", "-s", "\x1b[31mred\u202e", "-b", "x"))
     code, screen = typed(["inbox", "-p", "boss"], team)
     assert code == 0
@@ -497,21 +541,33 @@ def test_a_terminal_gets_a_table_and_no_colour_where_none_is_wanted(team, run):
     assert typed(["inbox", "-p", "scribe"], team) == (0, "no mail for scribe\n")
 
 
+def test_a_terminal_shows_an_attachment_that_is_text_and_refuses_one_that_is_not(team, run):
+    """Text is escaped; bytes would change the terminal's state, so --out is named instead."""
+    (team / "a.bin").write_bytes(bytes(range(256)))
+    (team / "a.txt").write_text("red \x1b[31m\n")
+    ok(run("send", "--to", "boss", "-s", "x", "-a", "a.bin", "-a", "a.txt"))
+    assert typed(["attachment", "4", "a.txt", "-p", "boss"], team) == (0, "red \\x1b[31m\n")
+    code, screen = typed(["attachment", "4", "a.bin", "-p", "boss"], team)
+    assert (code, screen.count("\n")) == (2, 1)
+    assert "is binary" in screen
+    assert "--out FILE" in screen
+
+
 def test_on_a_terminal_the_body_is_written_in_an_editor(team, run):
-    """What the editor leaves is sent; an editor that fails, an empty draft, or no editor sends nothing."""
+    """The saved draft is sent; a failing editor, an empty draft, or no editor sends nothing."""
     code, screen = typed(["send", "--to", "boss", "-s", "typed"], team, EDITOR="printf 'from the editor\\n' >")
     assert (code, screen) == (0, "sent 4 to boss\n")
     assert ok(run("read", "4", "-p", "boss")).endswith("\n\nfrom the editor\n")
     before = log_of(team)
-    for editor, words in {"false": "ended with 1", "true": "the draft is empty", "": "set EDITOR"}.items():
+    for editor, words in {"false": "exited with 1", "true": "the draft is empty", "": "set EDITOR"}.items():
         code, screen = typed(["send", "--to", "boss", "-s", "typed"], team, EDITOR=editor)
         assert (code, screen.count("\n")) == (2, 1), screen
         assert words in screen
     assert log_of(team) == before
 
 
-def test_watch_shows_mail_as_it_comes_and_ends_quietly_when_interrupted(team, run):
-    """Ctrl-C is 130, without a traceback; --once ends by itself."""
+def test_watch_shows_mail_as_it_arrives_until_interrupted(team, run):
+    """Ctrl-C exits with 130 and without a traceback."""
     with subprocess.Popen(
         [COMMAND, "watch", "-p", "boss", "--json"], cwd=team, env=CLEAN, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as watcher:
@@ -527,8 +583,8 @@ def test_watch_shows_mail_as_it_comes_and_ends_quietly_when_interrupted(team, ru
     assert b"Traceback" not in errors
 
 
-def test_output_that_nobody_reads_any_more_ends_quietly(team, run):
-    """`team-mail log | head -1` says nothing of a broken pipe."""
+def test_a_broken_pipe_ends_the_command_silently(team, run):
+    """`team-mail log | head -1` prints no error."""
     for _ in range(3):
         ok(run("send", "--to", "boss", "-s", "x" * 50_000, "-b", "y" * 60_000))
     for words in ("log", "log --json", "inbox -p boss --json", "thread 4"):
@@ -546,8 +602,8 @@ def test_output_that_nobody_reads_any_more_ends_quietly(team, run):
 # -- surroundings
 
 
-def test_the_first_send_makes_the_teams_folder_and_says_so_once(folder, run):
-    """At the top of a git checkout if there is one; below it the same team is found; git ignores the mail."""
+def test_the_first_send_creates_the_teams_folder_and_says_so_once(folder, run):
+    """The folder is at the top of a git checkout, is found from below, and git ignores the mail."""
     (folder / ".git").mkdir()
     below = folder / "src" / "deep"
     below.mkdir(parents=True)
@@ -561,14 +617,29 @@ def test_the_first_send_makes_the_teams_folder_and_says_so_once(folder, run):
     assert told(run("read", "2", "-p", "boss", "--json"))["sender"] == "you"
 
 
-def test_the_teams_folder_can_be_named(team, run, tmp_path):
-    """TEAM_HOME is stronger than the folder one is in."""
+def test_the_human_of_the_environment_is_on_the_team(team, run):
+    """TEAM_TEAM_HUMAN beats the file, as in the scheduler; an empty variable is none."""
+    assert "no persona 'bob'" in refused(run("send", "--to", "bob", "-s", "x", TEAM_TEAM_HUMAN=""))
+    assert ok(run("send", "--to", "bob", "-s", "x", TEAM_TEAM_HUMAN=" bob ")).endswith(" to bob\n")
+    sent = told(run("send", "--to", "boss", "-s", "x", "--json", TEAM_TEAM_HUMAN="bob"))
+    assert told(run("read", str(sent["seq"]), "-p", "boss", "--json"))["sender"] == "bob"
+
+
+def test_a_byte_order_mark_in_team_toml_changes_nothing(team, run):
+    """Some editors write one; the human and the groups behind it are read."""
+    file = team / ".team" / "team.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert ok(run("send", "--to", "@docs", "--cc", "ada", "-s", "x")) == "sent 4 to curator, scribe, ada\n"
+
+
+def test_team_home_names_the_teams_folder(team, run, tmp_path):
+    """It overrides the current folder."""
     there = {"TEAM_HOME": str(team / ".team")}
     assert ok(run("inbox", "-p", "boss", cwd=tmp_path, **there)).count("NEW") == 2
 
 
 def test_a_module_in_the_users_folder_is_not_imported(team, run):
-    """A repository may hold a json.py of its own, or one meant to harm."""
+    """A repository may contain its own or a malicious json.py."""
     for name in ("json", "enum", "typer", "duckdb", "re", "team_mail", "sitecustomize"):
         (team / f"{name}.py").write_text(f"open('imported-{name}', 'w')\nraise SystemExit(9)\n")
     ok(run("send", "--to", "boss", "-s", "x", "-b", "y"))
@@ -579,8 +650,8 @@ def test_a_module_in_the_users_folder_is_not_imported(team, run):
 @pytest.mark.parametrize(
     "words", [["send", "--to", "boss", "-s", "x", "-b", "y"], ["inbox", "-p", "boss"], ["check", "-p", "curator"]]
 )
-def test_the_commands_that_agents_call_all_the_time_load_nothing_heavy(words, team):
-    """What is not loaded need not be waited for; a send loads no database."""
+def test_frequent_commands_import_no_heavy_library(words, team):
+    """Agents call them all the time; `send` imports no database, either."""
     code = (
         f"import sys; sys.argv = {['team-mail', *words]}\n"
         "from team_mail.mail.commands.cli import main\n"
@@ -595,7 +666,7 @@ def test_the_commands_that_agents_call_all_the_time_load_nothing_heavy(words, te
 
 
 def test_the_log_is_one_json_object_a_line_with_its_keys_in_order(team):
-    """jq and every other tool can read it."""
+    """jq and other tools can read it."""
     keys = ["v", "seq", "id", "ts", "kind", "sender", "recipients", "subject", "body", "thread", "reply_to", "priority",
             "ref", "run", "data", "prev", "hash"]  # fmt: skip
     events = [json.loads(line) for line in log_of(team).splitlines()]
@@ -613,7 +684,7 @@ def completed(run: Run, line: str, **more) -> list[str]:
 
 
 def test_completion_offers_commands_personas_and_tags(team, run, tmp_path):
-    """And nothing, silently, where there is no team or nobody says who asks."""
+    """It offers nothing without a team or a persona."""
     ok(run("tag", "add", "2", "hot", "-p", "boss"))
     assert completed(run, "team-mail una") == ["unarchive"]
     assert completed(run, "team-mail inbox --persona cu") == ["curator"]
@@ -634,14 +705,14 @@ def test_completion_offers_commands_personas_and_tags(team, run, tmp_path):
 
 @pytest.fixture(autouse=True, scope="module")
 def figures() -> Iterator[None]:
-    """How long it all took, a process at a time."""
+    """Print the total time."""
     began = time.monotonic()
     yield
     print(f"acceptance of the command: {time.monotonic() - began:.1f} s")
 
 
-def test_outputs_that_are_closed_full_or_narrow_end_in_no_traceback(team, run):
-    """Whatever a shell does to the command's streams, it says one line or nothing."""
+def test_closed_full_or_narrow_outputs_cause_no_traceback(team, run):
+    """Whatever the shell does with its streams, the command prints at most one line of error."""
     for redirection, code in (
         (">&-", 0),
         ("<&-", 0),
@@ -660,14 +731,14 @@ def test_outputs_that_are_closed_full_or_narrow_end_in_no_traceback(team, run):
     assert "\\xe9" in ok(run("inbox", "-p", "boss", PYTHONIOENCODING="ascii"))
 
 
-def test_numbers_and_times_that_json_has_no_word_for_do_not_break_a_query(team, run):
-    """A SELECT may give anything; the answer is one JSON document all the same."""
+def test_values_that_json_cannot_represent_do_not_break_a_query(team, run):
+    """A SELECT may return any type; the output is one JSON document."""
     asked = "SELECT 1.5 AS a, 'nan'::DOUBLE AS b, DATE '2026-01-01' AS c"
     assert json.loads(ok(run("query", asked, "--json"))) == [{"a": "1.5", "b": None, "c": "2026-01-01"}]
 
 
-def test_nobody_writes_in_the_name_of_a_program_or_with_an_empty_key(team, run):
-    """A forged bounce and an unset variable are refused; a key used before is said."""
+def test_a_program_as_sender_and_an_empty_key_are_refused(team, run):
+    """They would be a forged bounce and an unset variable; a key used before is reported."""
     assert "is a program" in refused(run("send", "--to", "boss", "--from", "postmaster", "-s", "Undeliverable"), 2)
     assert "--key is empty" in refused(run("send", "--to", "boss", "--key", "", "-s", "x"), 2)
     first = ok(run("send", "--to", "boss", "--key", "k", "-s", "x"))
@@ -676,6 +747,6 @@ def test_nobody_writes_in_the_name_of_a_program_or_with_an_empty_key(team, run):
     assert b"the key was used before" in again.stderr
 
 
-def test_a_team_that_is_not_where_team_home_says_is_told_and_not_taken_for_an_empty_inbox(folder, run):
-    """An agent with a mistyped TEAM_HOME must not wait for mail for ever."""
+def test_a_team_home_that_does_not_exist_is_an_error(folder, run):
+    """An agent with a mistyped TEAM_HOME must not see an empty inbox."""
     assert "there is no folder" in refused(run("check", "-p", "boss", TEAM_HOME=str(folder / "typo")), 2)

@@ -326,7 +326,7 @@ def test_pause_resume_and_stop(project):
     first = project.start("scheduler", "sprint", "--json")
     until(first, "(bob|cyd) .*: done")
     until(first, "(bob|cyd) .*: done")
-    assert re.search(r"ann +1 +\w+ +open", project.ok("scheduler", "status"))
+    assert re.search(r"ann +1 +[0-9a-f]{8} +open", project.ok("scheduler", "status"))
     assert "stopping ann, attempt 1" in project.ok("scheduler", "stop", "ann")
     out, _ = first.communicate(timeout=30)
     assert (first.returncode, json.loads(out)["runs"]) == (0, 3)

@@ -1,4 +1,4 @@
-"""What every log promises, be it in files or in memory: the same tests for both."""
+"""The contract of `Log`: the same tests for every implementation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.errors import InvalidEvent
-from team_mail.mail.log.event import Draft, decode, derived_id
+from team_mail.mail.log.event import START, ChainPosition, Draft, decode, derived_id
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.memory import MemoryLog
 
@@ -32,42 +32,42 @@ def note(subject: str = "", **fields) -> Draft:
 
 
 def mail_in(events) -> list:
-    """Leave out what the log writes about itself."""
+    """Return the events except those that the log writes about itself."""
     return [event for event in events if not event.kind.startswith("log.")]
 
 
-def test_what_is_appended_is_read_in_order(log):
-    """An event comes back as append gave it, one after the other."""
+def test_appended_events_are_read_in_order(log):
+    """Reading yields the events that append returned."""
     written = [event for i in range(5) for event in log.append([note(str(i), data={"n": i})])]
     assert mail_in(log.read()) == written
     assert [event.subject for event in written] == ["0", "1", "2", "3", "4"]
     assert [event.seq for event in written] == [2, 3, 4, 5, 6]
 
 
-def test_a_new_log_says_first_that_it_was_opened(log):
-    """The first event is the log's own, so that a log that begins later is seen to have lost something."""
+def test_the_first_event_of_a_log_is_log_opened(log):
+    """A log that begins with another event has lost something."""
     log.append([note()])
     first = next(iter(log.read()))
     assert (first.seq, first.kind, first.data) == (1, "log.opened", {"format": 1})
 
 
 def test_a_batch_stays_together(log):
-    """The drafts of one append stand one behind the other, and their events come back in the same order."""
+    """The drafts of one append are consecutive events in the same order."""
     written = log.append([note(str(i)) for i in range(10)])
     assert [event.subject for event in written] == [str(i) for i in range(10)]
     assert [event.seq for event in written] == list(range(2, 12))
     assert mail_in(log.read()) == written
 
 
-def test_nothing_appended_is_nothing_written(log):
-    """An empty batch is no event."""
+def test_an_empty_append_writes_nothing(log):
+    """It returns an empty list."""
     log.append([note()])
     assert log.append([]) == []
     assert len(list(log.read())) == 2
 
 
 def test_a_repeated_id_is_acknowledged_and_not_written_again(log):
-    """The first event with an id wins, whatever the repeat says."""
+    """The first event with an id wins, even if the second differs."""
     (first,) = log.append([note("first", id=ID)])
     (again,) = log.append([note("again", id=ID)])
     assert again == first
@@ -75,7 +75,7 @@ def test_a_repeated_id_is_acknowledged_and_not_written_again(log):
 
 
 def test_an_id_twice_in_one_batch_is_one_event(log):
-    """Both drafts are answered with the one event."""
+    """Both drafts get the same event."""
     events = log.append([note("first", id=ID), note("other"), note("again", id=ID)])
     assert [event.subject for event in events] == ["first", "other", "first"]
     assert events[0] == events[2]
@@ -83,8 +83,8 @@ def test_an_id_twice_in_one_batch_is_one_event(log):
 
 
 @pytest.mark.parametrize("many", [3, 20], ids=["few", "many"])
-def test_a_batch_partly_known_is_completed(log, many):
-    """A send that was cut short may be sent again as a whole."""
+def test_a_partly_known_batch_is_completed(log, many):
+    """A batch that was interrupted can be sent again as a whole."""
     drafts = [note(str(i), id=derived_id(str(i))) for i in range(many)]
     first = log.append(drafts[1:3])
     events = log.append(drafts)
@@ -95,8 +95,8 @@ def test_a_batch_partly_known_is_completed(log, many):
 
 
 @pytest.mark.parametrize("many", [1, 20], ids=["few", "many"])
-def test_an_id_within_somebodys_data_is_not_that_event(log, many):
-    """Data can look like the head of another event, be it in a message that came first."""
+def test_an_id_within_data_is_not_mistaken_for_an_event(log, many):
+    """Data may look like the beginning of another event."""
     ids = [derived_id(str(i)) for i in range(many)]
     bait = [note("bait", data={"a": 1, "id": own, "ts": "x", "v": 1}) for own in ids]
     line = [note("bait", body=f'\n{{"v":1,"seq":1,"id":"{own}","ts":"x"', data={"id": own}) for own in ids]
@@ -108,7 +108,7 @@ def test_an_id_within_somebodys_data_is_not_that_event(log, many):
 
 
 def test_a_message_begins_its_own_thread(log):
-    """A reply names the thread, a first message is it; other kinds have none."""
+    """A first message is its own thread, a reply has that of its message; other kinds have none."""
     (first,) = log.append([note()])
     (reply,) = log.append([note(thread=first.thread, reply_to=first.id)])
     (mark,) = log.append([Draft("mail.read", "bob", ref=first.id)])
@@ -116,8 +116,8 @@ def test_a_message_begins_its_own_thread(log):
     assert mark.thread is None
 
 
-def test_an_invalid_draft_spoils_its_batch_and_nothing_else(log):
-    """Everything is checked before anything is written."""
+def test_an_invalid_draft_refuses_its_whole_batch(log):
+    """All drafts are validated before any is written."""
     log.append([note("before")])
     with pytest.raises(InvalidEvent):
         log.append([note("good"), note("\ud800")])
@@ -125,8 +125,8 @@ def test_an_invalid_draft_spoils_its_batch_and_nothing_else(log):
     assert [event.subject for event in mail_in(log.read())] == ["before", "after"]
 
 
-def test_reading_may_begin_anywhere(log):
-    """`after` is the last seq already known."""
+def test_reading_can_start_after_any_seq(log):
+    """`after` is the last seq that is left out."""
     log.append([note(str(i)) for i in range(5)])
     for after in range(8):
         damage = []
@@ -135,7 +135,7 @@ def test_reading_may_begin_anywhere(log):
 
 
 def test_the_order_is_seq_and_not_the_clock(log, clock):
-    """T10: a clock that jumps back and forth changes what `ts` says and nothing else."""
+    """T10: a clock that jumps changes only `ts`."""
     jumps = [0, 3600, -7200, 86400 * 365, -86400 * 3650, 0.000001, -0.000001]
     for i, seconds in enumerate(jumps):
         clock.current += timedelta(seconds=seconds)
@@ -147,14 +147,39 @@ def test_the_order_is_seq_and_not_the_clock(log, clock):
     print(f"{len(jumps)} jumps of the clock, order kept")
 
 
-def test_a_time_zone_does_not_reach_the_log(tmp_path):
-    """Times are written in UTC, whatever zone the clock is in."""
+def test_times_are_written_in_utc(tmp_path):
+    """The time zone of the clock does not matter."""
     moment = datetime(2026, 1, 1, 12, tzinfo=UTC).astimezone()
     assert MemoryLog(clock=ManualClock(moment)).append([note()])[0].ts == "2026-01-01T12:00:00.000000Z"
 
 
-def test_a_snapshot_is_a_file_that_anybody_can_check(log):
-    """The chain is recomputed from the bytes alone, up to the snapshot's head and size."""
+def test_head_is_the_position_of_the_last_event(log):
+    """It is the end of the chain that the events form, also after more of them were appended."""
+    for count in (1, 3):
+        log.append([note(str(i)) for i in range(count)])
+        events = list(log.read())
+        assert [event.prev for event in events[1:]] == [event.hash for event in events[:-1]]
+        last = events[-1]
+        assert log.head() == ChainPosition(last.seq, last.prev, last.hash)
+
+
+def test_the_head_of_rotated_files_is_that_of_the_newest_segment(tmp_path):
+    """A log whose active file is missing still has a head: sealing continues from there."""
+    log = EventLog(tmp_path / "mail", segment_bytes=1)
+    assert log.head() == START
+    for i in range(3):
+        log.append([note(str(i))])
+    head = log.head()
+    *_, last = log.read()
+    assert head.seq == last.seq == log.snapshot().head
+    (newest,) = [event for event in log.read() if event.seq == list(log.segments)[-1].last]
+    log.active.unlink()
+    assert log.head().seq == newest.seq
+
+
+def test_the_chain_can_be_recomputed_from_the_bytes_of_a_snapshot(tmp_path):
+    """Every hash follows from the file alone, up to the snapshot's head and size."""
+    log = EventLog(tmp_path / "mail")
     log.append([note(str(i)) for i in range(5)])
     snapshot = log.snapshot()
     log.append([note("later")])
@@ -169,11 +194,11 @@ def test_a_snapshot_is_a_file_that_anybody_can_check(log):
         assert decode(line) is not None
     assert seq == snapshot.head == 6
     assert snapshot.sealed == ()
-    assert log.snapshot().head == 7
+    assert log.head().seq == 7
 
 
 def test_threads_share_a_log(log):
-    """What many threads append at once, from the very first, is one chain with everything in it."""
+    """Concurrent appends of many threads, from the first on, form one chain."""
     start = threading.Barrier(8)
 
     def write(number: int) -> None:
@@ -193,8 +218,8 @@ def test_threads_share_a_log(log):
         assert own == [f"{number} {i}" for i in range(10)]
 
 
-def test_following_from_a_seq_gives_what_is_there_and_what_comes(log):
-    """A reader that goes on sees each event once, in order."""
+def test_following_from_a_seq_yields_old_and_new_events(log):
+    """Each event is yielded once, in order."""
     log.append([note(str(i)) for i in range(3)])
     follower = log.follow(after=1)
     assert [next(follower).subject for _ in range(3)] == ["0", "1", "2"]
@@ -202,8 +227,8 @@ def test_following_from_a_seq_gives_what_is_there_and_what_comes(log):
     assert [next(follower).subject for _ in range(3)] == ["3", "4", "5"]
 
 
-def test_following_from_now_gives_only_what_comes(log):
-    """Now is when the call is made, not when the first event is asked for."""
+def test_following_from_now_yields_only_new_events(log):
+    """Now is the time of the call, not of the first `next`."""
     log.append([note("past")])
     follower = log.follow()
     log.append([note("first"), note("second")])
@@ -213,7 +238,7 @@ def test_following_from_now_gives_only_what_comes(log):
 
 
 def test_a_follower_is_woken_by_another_thread(log):
-    """Whoever waits for the next event has it as soon as somebody sends it."""
+    """A waiting follower gets the next event as soon as it is appended."""
     follower, seen = log.follow(after=0), threading.Event()
 
     def wait() -> None:
@@ -231,16 +256,16 @@ def test_a_follower_is_woken_by_another_thread(log):
     assert not reader.is_alive()
 
 
-def test_following_a_log_without_news_ends_when_it_is_told_to(log):
-    """Whoever has to stop at once has seen nothing."""
+def test_following_with_stop_already_set_yields_nothing(log):
+    """The follower ends at once."""
     log.append([note()])
     stop = threading.Event()
     stop.set()
     assert list(log.follow(stop=stop)) == []
 
 
-def test_following_ends_when_it_is_told_to(log):
-    """A follower that has nothing to say still hears that it should stop."""
+def test_following_ends_when_stop_is_set(log):
+    """A follower that waits for events ends, too."""
     log.append([note()])
     stop = threading.Event()
     follower = log.follow(after=1, stop=stop)

@@ -1,4 +1,4 @@
-"""The mailbox's verbs one by one: what each does, and what it refuses, with which words."""
+"""The verbs of the mailbox: what each does, and which errors it raises."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from team_mail.mail.errors import (
     UsageError,
 )
 from team_mail.mail.letter import Letter, due_date
-from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.blobs import FileBlobs, MemoryBlobs
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.memory import MemoryLog
 from team_mail.mail.mailbox import Mailbox
+from team_mail.mail.query.memory import MemoryProjections
 
 ROSTER = frozenset({"curator", "builder", "critic"})
 
@@ -38,7 +39,12 @@ def log(clock: ManualClock) -> MemoryLog:
 
 @pytest.fixture
 def mailbox(log: MemoryLog, clock: ManualClock, tmp_path: Path) -> Mailbox:
-    return Mailbox(log, Blobs(tmp_path / "blobs"), Directory(ROSTER, {"docs": ("curator", "critic")}, "ada"), clock)
+    directory = Directory(ROSTER, {"docs": ("curator", "critic")}, "ada")
+    return Mailbox(log, FileBlobs(tmp_path / "blobs"), MemoryProjections(log), directory, clock)
+
+
+def without_roster(log: MemoryLog) -> Mailbox:
+    return Mailbox(log, MemoryBlobs(), MemoryProjections(log))
 
 
 def letter(to: str = "curator", subject: str = "Work", **told) -> Letter:
@@ -53,7 +59,7 @@ def size(log: MemoryLog) -> int:
 
 
 def test_an_unknown_recipient_is_refused_with_the_nearest_names(mailbox, log):
-    """A typing error is met with the name that was meant, and nothing is written."""
+    """A typing error is answered with the intended name, and nothing is written."""
     with pytest.raises(UnknownRecipient, match=r"no persona 'curater'; did you mean curator"):
         mailbox.send(letter("curater"))
     with pytest.raises(UnknownRecipient, match=r"no persona 'zzz'; there are ada, builder, critic, curator"):
@@ -61,46 +67,44 @@ def test_an_unknown_recipient_is_refused_with_the_nearest_names(mailbox, log):
     assert size(log) == 1
 
 
-def test_one_wrong_address_among_good_ones_stops_the_whole_send(mailbox, log):
-    """A message goes to all it names or to none."""
+def test_one_wrong_address_refuses_the_whole_message(mailbox, log):
+    """A message goes to all of its recipients or to none."""
     with pytest.raises(UnknownRecipient):
         mailbox.send(Letter("builder", ["curator", "nobody"], "Work"))
-    with pytest.raises(UnknownRecipient):
-        mailbox.send_all([letter(), letter("nobody")])
     assert size(log) == 1
 
 
-def test_without_a_roster_any_name_can_be_written_to(log, tmp_path):
-    """A team of two that never wrote a persona file can mail from the first minute."""
-    mailbox = Mailbox(log, Blobs(tmp_path))
+def test_without_a_roster_any_name_is_a_recipient(log, tmp_path):
+    """A team without persona files can send mail from the start."""
+    mailbox = without_roster(log)
     assert mailbox.send(letter("whoever")).recipients == ("whoever",)
     with pytest.raises(UnknownRecipient, match="no roster yet"):
         mailbox.send(letter("@all"))
 
 
 @pytest.mark.parametrize("address", ["a b", "../x", "-x", "x\ny", "x" * 65, "x@y.org", "\x1b[31mred", "a/b"])
-def test_what_is_no_name_is_refused_even_without_a_roster(address, log, tmp_path):
-    """A name is a word, so that it can stand in a path, a header and a line."""
+def test_an_invalid_name_is_refused_even_without_a_roster(address, log, tmp_path):
+    """A name is one word, so that it can be part of a path, a header and a line."""
     with pytest.raises(UnknownRecipient, match="is not a name"):
-        Mailbox(log, Blobs(tmp_path)).send(letter(address))
+        without_roster(log).send(letter(address))
 
 
 @pytest.mark.parametrize("to", [[""], ["  "], ["@team"]])
 def test_an_empty_recipient_is_refused(to, mailbox):
-    """Nobody is not an address."""
+    """An empty address is an error, not an empty list."""
     with pytest.raises(UsageError, match=r"no (recipient|group)"):
         mailbox.send(Letter("builder", to, "Work"))
 
 
 def test_no_recipient_at_all_is_refused(mailbox):
-    """Neither is no address."""
+    """A message needs at least one address."""
     with pytest.raises(UsageError, match="no recipient: name a persona"):
         mailbox.send(Letter("builder", [], "Work"))
 
 
 @pytest.mark.parametrize("address", ["curator", "curator@team", " curator "])
 def test_an_address_may_be_written_with_the_team(address, mailbox):
-    """`curator` and `curator@team` are one."""
+    """`curator` and `curator@team` are the same persona."""
     assert mailbox.send(letter(address)).recipients == ("curator",)
 
 
@@ -118,21 +122,21 @@ def test_a_group_is_its_members_but_the_sender(mailbox):
         mailbox.send(letter("@doc"))
 
 
-def test_a_recipient_named_twice_gets_it_once_and_a_copy_is_no_second_one(mailbox):
+def test_a_recipient_named_several_times_gets_the_message_once(mailbox):
     """To and cc, groups and names may overlap."""
     sent = mailbox.send(Letter("builder", ["curator", "@docs", "curator@team"], "Work", cc=["@all"]))
     assert sent.recipients == ("curator", "critic", "ada")
     assert mailbox.read("ada", str(sent.seq)).cc == ("ada",)
 
 
-def test_programs_and_the_human_can_always_be_written_to(mailbox):
-    """The weaver reads mail, too, and the human is no persona."""
+def test_programs_and_the_human_are_always_recipients(mailbox):
+    """They can receive mail although they are not on the roster."""
     assert mailbox.send(letter("weaver")).recipients == ("weaver",)
     assert mailbox.send(letter("ada")).recipients == ("ada",)
 
 
 def test_mail_to_oneself_is_mail(mailbox):
-    """A note to oneself stands in the inbox once, unread."""
+    """A note to oneself is in the inbox once, unread."""
     mailbox.send(letter("builder"))
     assert [(m.subject, m.read) for m in mailbox.inbox("builder")] == [("Work", False)]
 
@@ -140,7 +144,7 @@ def test_mail_to_oneself_is_mail(mailbox):
 # -- what is sent
 
 
-def test_everything_a_letter_says_comes_back_when_it_is_read(mailbox, clock, tmp_path):
+def test_reading_returns_every_field_of_the_letter(mailbox, clock, tmp_path):
     """Subject, body, type, priority, due date, payload, attachments, copy, thread, run: nothing is lost."""
     file = tmp_path / "plan.txt"
     file.write_bytes(b"\0\xff")
@@ -167,7 +171,7 @@ def test_everything_a_letter_says_comes_back_when_it_is_read(mailbox, clock, tmp
 
 
 @pytest.mark.parametrize(("word", "meant"), [("medium", "normal"), ("critical", "urgent"), ("low", "low")])
-def test_the_priorities_of_other_mail_systems_are_understood(word, meant, mailbox):
+def test_priorities_of_other_mail_systems_are_accepted(word, meant, mailbox):
     """`medium` is normal and `critical` is urgent."""
     assert mailbox.send(letter(priority=word)).priority == meant
 
@@ -186,15 +190,15 @@ def test_the_priorities_of_other_mail_systems_are_understood(word, meant, mailbo
         ({"attachments": [Path("/")]}, "cannot attach /: Is a directory"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_with_the_reason(told, words, mailbox, log):
-    """Every refusal names the value, and nothing is written."""
+def test_an_invalid_letter_is_refused_with_the_reason(told, words, mailbox, log):
+    """Each error names the value, and nothing is written."""
     with pytest.raises(UsageError, match=words):
         mailbox.send(letter(**told))
     assert size(log) == 1
 
 
 def test_a_payload_or_an_attachment_alone_is_a_message(mailbox):
-    """A program may have nothing to say in words; 0 and an empty list are payloads."""
+    """A program may send no text; 0 and an empty list are payloads."""
     assert mailbox.send(Letter("builder", ["curator"], payload=0)).seq == 2
     assert mailbox.read("curator", "2").payload == 0
     for empty in ({}, [], ""):
@@ -202,8 +206,8 @@ def test_a_payload_or_an_attachment_alone_is_a_message(mailbox):
         assert mailbox.read("curator", str(sent.seq)).payload == empty
 
 
-def test_a_body_of_two_mebibytes_comes_back_whole(mailbox, log):
-    """What is too long for a line lies in a blob; the reader does not see the difference, nor does the thread."""
+def test_a_body_of_two_mebibytes_is_read_whole(mailbox, log):
+    """A body too long for a line is stored as a blob; neither `read` nor `thread` shows a difference."""
     body = "ü" * (1 << 20)
     sent = mailbox.send(letter(body=body))
     assert len(sent.body) < 10_000
@@ -212,27 +216,19 @@ def test_a_body_of_two_mebibytes_comes_back_whole(mailbox, log):
     assert next(mailbox.watch("curator", 0)).body == body
 
 
-def test_blobs_that_cannot_be_kept_are_an_error_of_the_log(mailbox, tmp_path):
-    """A folder that refuses is said like a log that refuses, not as a crash."""
+def test_a_blob_that_cannot_be_stored_is_an_error_of_the_log(mailbox, tmp_path):
+    """A folder that cannot be written is a LogUnavailable, not a traceback."""
     (tmp_path / "blobs").write_text("in the way")
-    with pytest.raises(LogUnavailable, match="cannot keep"):
+    with pytest.raises(LogUnavailable, match="cannot store"):
         mailbox.send(letter(attachments=[("a", b"b")]))
 
 
 def test_the_same_key_of_the_same_sender_is_the_same_message(mailbox, log):
-    """A send that may be repeated is repeated safely, and another's key is another message."""
+    """Sending with a key is idempotent; the same key of another sender is another message."""
     first = mailbox.send(letter(key="k"))
     assert mailbox.send(letter(key="k")) == first
-    assert mailbox.send_all([letter(key="k"), letter(key="k")]) == [first, first]
     assert mailbox.send(letter(key="k", sender="critic")).id != first.id
     assert [m.seq for m in mailbox.inbox("curator")] == [3, 2]
-
-
-def test_many_letters_are_sent_in_their_order(mailbox):
-    """A batch is one flush, and each letter is its own message."""
-    events = mailbox.send_all(letter(subject=f"{number}") for number in range(3))
-    assert [event.subject for event in events] == ["0", "1", "2"]
-    assert mailbox.send_all([]) == []
 
 
 @pytest.mark.parametrize(
@@ -243,15 +239,15 @@ def test_many_letters_are_sent_in_their_order(mailbox):
         ("2026-12-24T18:00:00+01:00", "2026-12-24T17:00:00.000000Z"),
     ],
 )
-def test_due_dates_are_understood(text, due, clock):
-    """A due date is a time, or some time ahead."""
+def test_due_dates_are_parsed(text, due, clock):
+    """A due date is a time, or a time span from now."""
     assert due_date(text, clock.now()) == due
 
 
 @pytest.mark.parametrize("text", ["soon", "+2", "+2y", "", "2026-13-01", "+99999999999999999999w", "0001-01-01"])
-def test_what_is_no_due_date_is_refused(text, clock):
-    """Nor does a time beyond the calendar crash."""
-    with pytest.raises(UsageError, match="is no time"):
+def test_an_invalid_due_date_is_refused(text, clock):
+    """A time beyond the calendar is an error, too, and not a traceback."""
+    with pytest.raises(UsageError, match="is not a time"):
         due_date(text, clock.now())
 
 
@@ -259,22 +255,22 @@ def test_what_is_no_due_date_is_refused(text, clock):
 
 
 @pytest.mark.parametrize("name", ["99", "0", "-1", "1", "x", "", "'", "%", "0000", "9" * 30, "02", "²", "deadbeef"])
-def test_a_message_that_is_not_there_is_named_in_the_error(name, mailbox):
-    """Neither a number nor a text that is no message finds one; event 1 is no mail."""
+def test_an_unknown_message_is_named_in_the_error(name, mailbox):
+    """Neither an unknown number nor other text names a message; event 1 is not mail."""
     mailbox.send(letter())
     with pytest.raises(UnknownMessage, match="no message"):
         mailbox.read("curator", name)
 
 
-def test_a_message_answers_to_its_number_its_id_and_the_beginning_of_its_id(mailbox):
-    """Any of them will do, in either case."""
+def test_a_message_is_named_by_number_id_or_beginning_of_the_id(mailbox):
+    """All three work, in upper and lower case."""
     sent = mailbox.send(letter())
     for name in (str(sent.seq), sent.id, sent.id[:20], sent.id.upper(), f" {sent.seq} "):
         assert mailbox.read("curator", name, peek=True).id == sent.id
 
 
-def test_a_beginning_that_fits_several_messages_is_refused_with_their_numbers(mailbox, log):
-    """The number is the way out."""
+def test_an_ambiguous_beginning_of_an_id_is_refused_with_the_numbers(mailbox, log):
+    """The error lists the numbers of the messages that match."""
     for last in "ab":
         data = {"type": "note"}
         log.append([Draft("mail.sent", "x", ("curator",), id=f"abcd0000-0000-7000-8000-00000000000{last}", data=data)])
@@ -282,8 +278,8 @@ def test_a_beginning_that_fits_several_messages_is_refused_with_their_numbers(ma
         mailbox.read("curator", "abcd")
 
 
-def test_somebody_elses_message_can_be_looked_at_but_not_marked(mailbox, log):
-    """The team's mail is open to the team; its marks are each reader's own."""
+def test_another_personas_message_can_be_read_but_not_marked(mailbox, log):
+    """Everyone on the team can read all mail; marks belong to its recipients."""
     mailbox.send(letter())
     assert mailbox.read("critic", "2").read is False
     for verb in ("read", "acked", "archived", "trashed"):
@@ -298,7 +294,7 @@ def test_somebody_elses_message_can_be_looked_at_but_not_marked(mailbox, log):
 
 
 def test_reading_marks_read_for_the_reader_alone_and_once(mailbox, log):
-    """One reader of a broadcast reads it for itself."""
+    """Each recipient of a broadcast has its own read state."""
     mailbox.send(letter("@all"))
     assert mailbox.read("curator", "2", peek=True).read is False
     assert mailbox.read("curator", "2").read is True
@@ -308,8 +304,8 @@ def test_reading_marks_read_for_the_reader_alone_and_once(mailbox, log):
     assert [m.read for m in mailbox.inbox("critic")] == [False]
 
 
-def test_archive_trash_and_back_leave_unread_as_it_is(mailbox):
-    """Where a message lies and whether it was read are two things."""
+def test_archiving_and_trashing_do_not_change_the_read_state(mailbox):
+    """Moving a message out of the inbox and back leaves it unread."""
     mailbox.send(letter())
     for verb, state in [
         ("archived", "archived"),
@@ -327,7 +323,7 @@ def test_archive_trash_and_back_leave_unread_as_it_is(mailbox):
 
 
 def test_marking_twice_writes_once_even_within_one_call(mailbox, log):
-    """What is already so is not written again."""
+    """A mark that is already set is not written again."""
     mailbox.send(letter())
     mailbox.mark("curator", "acked", ["2", "2"])
     mailbox.mark("curator", "acked", ["2"])
@@ -335,7 +331,7 @@ def test_marking_twice_writes_once_even_within_one_call(mailbox, log):
 
 
 def test_one_unknown_name_marks_none(mailbox, log):
-    """A marking of several is all or nothing."""
+    """Marking several messages is all or nothing."""
     mailbox.send(letter())
     with pytest.raises(UnknownMessage):
         mailbox.mark("curator", "acked", ["2", "77"])
@@ -343,7 +339,7 @@ def test_one_unknown_name_marks_none(mailbox, log):
 
 
 def test_tags_are_the_personas_own(mailbox):
-    """Another recipient does not see them, and taking one off twice is nothing."""
+    """Another recipient does not see them, and removing a tag twice writes nothing."""
     mailbox.send(letter("@all"))
     mailbox.tag("curator", "2", "hot")
     assert mailbox.tag("curator", "2", "ci/red").tags == ("ci/red", "hot")
@@ -355,7 +351,7 @@ def test_tags_are_the_personas_own(mailbox):
 
 
 @pytest.mark.parametrize("tag", ["", "a b", "-x", "x" * 65, "a\nb", "#hot", "a,b"])
-def test_what_is_no_tag_is_refused(tag, mailbox):
+def test_an_invalid_tag_is_refused(tag, mailbox):
     """A tag is one word."""
     mailbox.send(letter())
     with pytest.raises(UsageError, match="is not a tag"):
@@ -366,7 +362,7 @@ def test_what_is_no_tag_is_refused(tag, mailbox):
 
 
 def test_an_answer_goes_to_the_sender_in_the_thread_and_marks_the_message_read(mailbox):
-    """Re: is written once, however long the exchange."""
+    """The subject gets one Re:, however long the thread."""
     first = mailbox.send(letter())
     second = mailbox.reply(Letter("curator", [], body="Done."), "2")
     third = mailbox.reply(Letter("builder", [], body="Thanks."), str(second.seq))
@@ -377,14 +373,14 @@ def test_an_answer_goes_to_the_sender_in_the_thread_and_marks_the_message_read(m
 
 
 def test_an_answer_to_all_goes_to_sender_and_recipients_but_not_back(mailbox):
-    """Its own recipients and subject come on top."""
+    """Recipients and subject of the answer itself are kept."""
     mailbox.send(letter("@docs"))
     event = mailbox.reply(Letter("critic", ["ada"], "No", body="x"), "2", everybody=True)
     assert (event.recipients, event.subject) == (("builder", "curator", "ada"), "No")
 
 
-def test_an_answer_to_ones_own_message_goes_to_oneself_or_to_all_it_went_to(mailbox):
-    """Following up on one's own mail reaches those who have it."""
+def test_an_answer_to_ones_own_message_goes_to_oneself_or_with_all_to_its_recipients(mailbox):
+    """A follow-up reaches the recipients of the first message."""
     mailbox.send(letter("@docs"))
     assert mailbox.reply(Letter("builder", [], body="x"), "2").recipients == ("builder",)
     assert mailbox.reply(Letter("builder", [], body="x"), "2", everybody=True).recipients == ("curator", "critic")
@@ -392,7 +388,7 @@ def test_an_answer_to_ones_own_message_goes_to_oneself_or_to_all_it_went_to(mail
 
 @pytest.mark.parametrize("to", ["curater", "nobody"])
 def test_an_answers_own_recipients_are_checked_like_a_letters(to, mailbox, log):
-    """A name that never was on the team is a typing error, not somebody who left."""
+    """A name that was never on the team is a typing error, not a persona that left."""
     mailbox.send(letter())
     with pytest.raises(UnknownRecipient):
         mailbox.reply(Letter("curator", [to], body="x"), "2")
@@ -400,7 +396,7 @@ def test_an_answers_own_recipients_are_checked_like_a_letters(to, mailbox, log):
 
 
 def test_an_answer_may_be_copied_to_everybody(mailbox):
-    """@all in an answer is everybody, and nobody of that name."""
+    """@all in an answer is the group, not a persona of that name."""
     mailbox.send(letter())
     event = mailbox.reply(Letter("curator", ["@all"], body="x"), "2")
     assert set(event.recipients) == {"builder", "critic", "ada"}
@@ -414,8 +410,8 @@ def test_a_repeated_answer_with_a_key_is_one_answer(mailbox, log):
     assert size(log) == 4
 
 
-def test_an_answer_to_somebody_who_left_comes_back_at_once(mailbox):
-    """The sender learns it now, not when somebody sweeps."""
+def test_an_answer_to_a_persona_that_left_bounces_at_once(mailbox):
+    """The sender is told now, not at the next `bounce`."""
     mailbox.send(letter())
     mailbox.directory = mailbox.directory._replace(personas=ROSTER - {"builder"})
     answer = mailbox.reply(Letter("curator", [], body="x"), "2")
@@ -428,8 +424,8 @@ def test_an_answer_to_somebody_who_left_comes_back_at_once(mailbox):
 # -- bounces
 
 
-def test_unread_mail_of_one_who_left_comes_back_once_and_read_mail_does_not(mailbox, log):
-    """A bounce says who is gone and which message it was; a bounce never bounces."""
+def test_unread_mail_of_a_persona_that_left_bounces_once_and_read_mail_does_not(mailbox, log):
+    """A bounce names the persona and the message; a bounce never bounces."""
     mailbox.send(letter(subject="read"))
     mailbox.read("curator", "2")
     mailbox.send(letter(subject="unread"))
@@ -446,9 +442,9 @@ def test_unread_mail_of_one_who_left_comes_back_once_and_read_mail_does_not(mail
     assert not [m for name in ("postmaster", "ada", "critic") for m in mailbox.inbox(name)], "no bounce of a bounce"
 
 
-def test_without_a_roster_nobody_has_left(log, tmp_path):
-    """Then no mail bounces."""
-    mailbox = Mailbox(log, Blobs(tmp_path))
+def test_without_a_roster_no_mail_bounces(log, tmp_path):
+    """Every name is valid then, so no persona has left."""
+    mailbox = without_roster(log)
     mailbox.send(letter("whoever"))
     assert mailbox.bounce() == []
 
@@ -464,8 +460,8 @@ def test_the_bounce_of_a_very_long_subject_can_be_sent(mailbox):
 # -- lists
 
 
-def test_the_inbox_can_be_narrowed_in_every_way_at_once(mailbox):
-    """Type, sender, tag, unread, state and limit are all conditions of one question."""
+def test_all_filters_of_the_inbox_can_be_combined(mailbox):
+    """Type, sender, tag, unread, state and limit all apply."""
     for sender in ("builder", "critic"):
         for kind in ("task", "note"):
             mailbox.send(letter(sender=sender, type=kind))
@@ -478,15 +474,15 @@ def test_the_inbox_can_be_narrowed_in_every_way_at_once(mailbox):
 
 
 @pytest.mark.parametrize("text", ["'", "\\", "\0", "\ud800", "$persona", "'; DROP TABLE x; --", "%", "\u2028"])
-def test_a_question_about_any_text_is_only_a_question(text, mailbox):
-    """What no message has is not found, whatever it is."""
+def test_a_filter_may_be_any_text(text, mailbox):
+    """Text with quotes or SQL in it matches nothing and does no harm."""
     mailbox.send(letter())
     assert mailbox.inbox("curator", tag=text) == mailbox.inbox("curator", sender=text) == mailbox.inbox(text) == []
     assert mailbox.sent(text) == mailbox.tags(text) == []
 
 
-def test_the_inbox_can_be_asked_as_of_a_moment(mailbox, clock):
-    """The past is a question: by number, or by time."""
+def test_the_inbox_can_be_listed_as_of_a_number_or_a_time(mailbox, clock):
+    """Later mail and marks are left out."""
     mailbox.send(letter())
     then = rfc3339(clock.now())
     clock.sleep(60)
@@ -498,20 +494,20 @@ def test_the_inbox_can_be_asked_as_of_a_moment(mailbox, clock):
 
 
 @pytest.mark.parametrize("text", ["yesterday", "", "-1", "2026-02-30", "9" * 20, "9" * 5000, "²", "0001-01-01"])
-def test_what_is_no_moment_is_refused(text):
-    """A number too large for any log is no moment, either."""
+def test_an_invalid_as_of_is_refused(text):
+    """So is a number that is too large for any log."""
     with pytest.raises(UsageError, match="as of"):
         moment(text)
 
 
-def test_a_moment_is_a_number_or_a_time():
-    """A time with an offset is put into UTC, as events bear it."""
+def test_as_of_is_a_number_or_a_time():
+    """A time with an offset is converted to UTC, as in events."""
     assert moment("412") == (412, None)
     assert moment("2026-12-24T18:00+01:00") == (ALL, "2026-12-24T17:00:00.000000Z")
 
 
-def test_what_was_sent_shows_how_far_it_got_with_each_recipient(mailbox):
-    """Sent, read, acked, answered: the furthest is shown."""
+def test_sent_mail_shows_its_state_for_each_recipient(mailbox):
+    """Of sent, read, acked and answered, the last is shown."""
     mailbox.send(letter("@all"))
     mailbox.read("critic", "2")
     mailbox.mark("curator", "acked", ["2"])
@@ -522,7 +518,7 @@ def test_what_was_sent_shows_how_far_it_got_with_each_recipient(mailbox):
 
 
 def test_search_finds_words_anywhere_and_ranks_the_subject_first(mailbox):
-    """A word in the subject counts more, and more of the words count most; quotes and percent signs are text."""
+    """A word in the subject ranks higher, and more of the words rank highest; quotes and percent signs are text."""
     mailbox.send(letter(subject="Lunch", body="the parser is at 100% o'clock"))
     mailbox.send(letter(subject="Parser", body="broken"))
     mailbox.send(letter("critic", subject="Parser", body="lunch"))
@@ -535,8 +531,8 @@ def test_search_finds_words_anywhere_and_ranks_the_subject_first(mailbox):
         mailbox.search("%% '")
 
 
-def test_overdue_is_what_is_late_and_neither_answered_acked_nor_put_away(mailbox, clock):
-    """Being read does not help."""
+def test_overdue_mail_is_late_and_not_answered_acked_or_archived(mailbox, clock):
+    """Reading it does not change that."""
     for subject in ("late", "acked", "answered", "archived"):
         mailbox.send(letter(subject=subject, due=due_date("+1h", clock.now())))
     assert mailbox.overdue() == []
@@ -548,8 +544,8 @@ def test_overdue_is_what_is_late_and_neither_answered_acked_nor_put_away(mailbox
     assert [(row["seq"], row["persona"]) for row in mailbox.overdue()] == [(2, "curator")]
 
 
-def test_counts_people_and_stats_tell_of_the_whole_team(mailbox):
-    """One row for each recipient, name and kind."""
+def test_counts_people_and_stats_cover_the_whole_team(mailbox):
+    """They have one row for each recipient, name and kind."""
     mailbox.send(letter(priority="urgent"))
     mailbox.send(letter())
     mailbox.mark("curator", "trashed", ["3"])
@@ -567,8 +563,8 @@ def test_counts_people_and_stats_tell_of_the_whole_team(mailbox):
 # -- streams and copies
 
 
-def test_watching_shows_only_ones_own_mail_as_it_comes(mailbox):
-    """From the beginning if asked, and no longer than asked."""
+def test_watching_yields_only_the_personas_own_mail(mailbox):
+    """It starts at a given seq and ends when `stop` is set."""
     mailbox.send(letter("critic"))
     mailbox.send(letter())
     stop, found = threading.Event(), []
@@ -582,8 +578,8 @@ def test_watching_shows_only_ones_own_mail_as_it_comes(mailbox):
 
 
 @pytest.mark.parametrize("form", ["mbox", "jsonl"])
-def test_mail_can_be_exported_of_all_or_of_one(form, mailbox, tmp_path):
-    """The number of messages is returned; a form that does not exist is refused."""
+def test_mail_of_all_or_of_one_persona_can_be_exported(form, mailbox, tmp_path):
+    """The number of messages is returned; an unknown format is refused."""
     mailbox.send(letter(body="one"))
     mailbox.send(letter("critic"))
     assert mailbox.export(form, tmp_path / "all", None) == 2
@@ -594,14 +590,14 @@ def test_mail_can_be_exported_of_all_or_of_one(form, mailbox, tmp_path):
 
 
 def test_an_export_in_json_holds_each_message_whole(mailbox, tmp_path):
-    """A body from a blob stands in it whole."""
+    """A body stored as a blob is exported whole."""
     mailbox.send(letter(body="b" * 100_000))
     mailbox.export("jsonl", tmp_path / "all.jsonl")
     (line,) = (tmp_path / "all.jsonl").read_text().splitlines()
     assert json.loads(line)["body"] == "b" * 100_000
 
 
-def test_a_letter_that_the_log_refuses_says_why(mailbox):
+def test_a_letter_too_large_for_the_log_is_refused_with_the_reason(mailbox):
     """A subject cannot be longer than a line of the log."""
-    with pytest.raises(InvalidEvent, match="a line holds 1048576"):
+    with pytest.raises(InvalidEvent, match="the limit is 1048576"):
         mailbox.send(letter(subject="s" * (1 << 20)))

@@ -15,12 +15,14 @@ from team_mail.mail import render
 from team_mail.mail.commands import cli
 from team_mail.mail.errors import InvalidEvent, UsageError
 from team_mail.mail.letter import Letter
-from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.blobs import FileBlobs, MemoryBlobs
 from team_mail.mail.log.event import MAX_LINE, Draft, decode, strict_json
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.memory import MemoryLog
 from team_mail.mail.mailbox import Mailbox
 from team_mail.mail.message import Message
+from team_mail.mail.query.memory import MemoryProjections
+from team_mail.mail.query.rows import FileProjections
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e01ef]")
 HOSTILE = {
@@ -60,7 +62,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def mailbox(folder: Path) -> Mailbox:
-    return Mailbox(EventLog(folder), Blobs(folder / "blobs"))
+    log = EventLog(folder)
+    return Mailbox(log, FileBlobs(folder / "blobs"), FileProjections(log))
 
 
 class Terminal(io.StringIO):
@@ -89,7 +92,7 @@ def command(*words: str, capsys) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("poison", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_text_is_kept_as_it_is_and_shown_escaped(poison, mailbox, capsys):
-    """The record is exact; what people see can neither steer their terminal nor add a line or a heading."""
+    """The log keeps it exactly; what is shown cannot control a terminal or add a line or a header."""
     for subject, body in ((poison, "x"), ("x", poison)):
         mailbox.send(Letter("evil", ["boss"], subject, body))
     mailbox.send(Letter("friend", ["boss"], "Good"))
@@ -98,7 +101,7 @@ def test_hostile_text_is_kept_as_it_is_and_shown_escaped(poison, mailbox, capsys
     assert len(out.splitlines()) == 3
     assert all(re.fullmatch(r"\[ NEW \] \d+ \| From: (evil|friend) \| Subject: .*", line) for line in out.splitlines())
     assert not STEERING.search(out)
-    for shown in (render.messages, lambda found, _, out: render.thread(found, mailbox.blobs, out)):
+    for shown in (render.messages, lambda found, _, out: render.thread(found, out)):
         for out in (Terminal(), io.StringIO()):
             shown(mailbox.thread("2") + mailbox.thread("3"), "", out)
             assert not STEERING.search(
@@ -109,12 +112,12 @@ def test_hostile_text_is_kept_as_it_is_and_shown_escaped(poison, mailbox, capsys
     assert json.loads(command("read", "3", "-p", "boss", "--json", capsys=capsys)[1])["body"] == poison
 
 
-def test_no_heading_of_a_message_can_be_forged_by_another_of_its_thread(mailbox):
-    """Between headings, bodies are indented, whatever they hold."""
+def test_a_body_cannot_forge_the_headers_of_another_message_of_the_thread(mailbox):
+    """In a thread, bodies are indented, whatever they contain."""
     mailbox.send(Letter("evil", ["boss"], "a", "hello\n\nMessage: 9  x\nFrom: boss\nSubject: Pay\n\nat once"))
     mailbox.reply(Letter("boss", [], body="no"), "2")
     out = io.StringIO()
-    render.thread(mailbox.thread("2"), mailbox.blobs, out)
+    render.thread(mailbox.thread("2"), out)
     assert [line for line in out.getvalue().splitlines() if line.startswith("From:")] == [
         "From: evil (not from a run)",
         "From: boss (not from a run)",
@@ -122,21 +125,21 @@ def test_no_heading_of_a_message_can_be_forged_by_another_of_its_thread(mailbox)
 
 
 def test_an_attachments_name_is_shown_on_its_line_and_leads_nowhere(mailbox):
-    """A name with newlines, escapes or a path is text; the file lies under its hash."""
+    """A name with newlines, escapes or a path is text; the bytes are named by the message's number."""
     mailbox.send(Letter("evil", ["boss"], "x", attachments=[("../../\x1b[2Jrc\nFrom: boss", b"data")]))
     out = io.StringIO()
-    render.whole(mailbox.read("boss", "2"), mailbox.blobs, out)
+    render.whole(mailbox.read("boss", "2"), out)
     (line,) = [line for line in out.getvalue().splitlines() if line.startswith("Attachment:")]
     assert not STEERING.search(line)
     assert [line for line in out.getvalue().splitlines() if line == "From: boss"] == []
-    assert Path(line.split()[-1]).parent.parent == mailbox.blobs.folder
+    assert line.endswith(" (4 bytes): team-mail attachment 2")
 
 
 @given(text, text)
 @example("\x1b]8;;http://x\x1b\\", "\u202e")
 @settings(max_examples=300, deadline=None)
 def test_no_text_can_put_a_control_character_or_a_second_line_into_a_list(subject, sender):
-    """Any text at all."""
+    """This holds for any text."""
     shown = render.listing(Message("id", 7, "ts", sender, ("boss",), subject))
     assert len(f"{shown}\n".splitlines()) == 1
     assert not STEERING.search(shown)
@@ -145,10 +148,10 @@ def test_no_text_can_put_a_control_character_or_a_second_line_into_a_list(subjec
 
 @given(st.lists(st.tuples(text, text), min_size=1, max_size=5))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_text_comes_back_from_inbox_and_read_as_it_was_sent(mails):
-    """Every character but NUL, in subject, body and payload."""
+def test_inbox_and_read_return_any_text_as_it_was_sent(mails):
+    """That is every character except NUL, in subject, body and payload."""
     log = MemoryLog()
-    mailbox = Mailbox(log, Blobs(Path(log.snapshot().active.parent)))
+    mailbox = Mailbox(log, MemoryBlobs(), MemoryProjections(log))
     for subject, body in mails:
         mailbox.send(Letter("a", ["b"], subject, body, payload={"text": [subject, {body: None}]}))
     found = mailbox.inbox("b")
@@ -160,15 +163,15 @@ def test_any_text_comes_back_from_inbox_and_read_as_it_was_sent(mails):
         assert json.loads(json.dumps(whole)) == whole
 
 
-# -- what is refused
+# -- errors
 
 
 @pytest.mark.parametrize(
     "where", ["subject", "body", "type", "key", "thread", "payload", "name", "sender", "long body"]
 )
 @pytest.mark.parametrize("character", ["\ud800", "\0"])
-def test_what_is_not_text_is_refused_wherever_it_stands(where, character, mailbox):
-    """Half of a surrogate pair and NUL would stop other readers of the log."""
+def test_a_lone_surrogate_or_nul_is_refused_in_every_field(where, character, mailbox):
+    """Either would break other readers of the log."""
     told = {
         "payload": {"payload": {"a": [character]}}, "name": {"attachments": [(character, b"")]},
         "long body": {"body": "x" * 100_000 + character},
@@ -181,7 +184,7 @@ def test_what_is_not_text_is_refused_wherever_it_stands(where, character, mailbo
 
 
 def test_a_payload_nested_without_end_is_refused(mailbox, folder, tmp_path, capsys):
-    """As an object, as text and as a file: with a reason, and without exhausting the stack."""
+    """As an object, as text and as a file, it is refused with a reason and without exhausting the stack."""
     deep = json.loads("[" * 40 + "]" * 40)
     with pytest.raises(InvalidEvent, match="nested deeper than 32"):
         mailbox.send(Letter("a", ["b"], "s", payload=deep))
@@ -196,16 +199,16 @@ def test_a_payload_nested_without_end_is_refused(mailbox, folder, tmp_path, caps
 
 @pytest.mark.parametrize("payload", ['{"a":1,"a":2}', "NaN", "[Infinity]", "{", "1" * 5000, "1e999", "\ufeff{}"])
 def test_json_that_others_read_differently_is_refused(payload, mailbox, capsys):
-    """Duplicate keys, numbers that are none, and what is no JSON."""
+    """Duplicate keys, NaN, infinity and malformed JSON are not accepted."""
     code, out, err = command("send", "--to", "b", "-b", "x", "--payload", payload, capsys=capsys)
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
 def test_a_body_of_a_mebibyte_is_kept_whole_and_a_subject_of_one_is_refused(mailbox, capsys):
-    """The inbox goes on listing."""
+    """The inbox is listed as before."""
     body = "\x1b[2J" * (1 << 18)
     mailbox.send(Letter("evil", ["boss"], "big", body))
-    with pytest.raises(InvalidEvent, match="a line holds"):
+    with pytest.raises(InvalidEvent, match="the limit is"):
         mailbox.send(Letter("evil", ["boss"], "s" * (1 << 20)))
     mailbox.send(Letter("evil", ["boss"], "s" * (1 << 19)))
     assert mailbox.read("boss", "2").body == body
@@ -281,7 +284,7 @@ PLACED = [
 
 @pytest.mark.parametrize(("poison", "last"), PLACED)
 def test_a_poison_line_in_the_file_hides_no_good_mail(poison, last, mailbox, folder, capsys):
-    """Whatever stands in the file, the inbox lists all good mail, and every other question is answered."""
+    """Whatever the file contains, the inbox lists all good mail, and every other query works."""
     good = [mailbox.send(Letter("friend", ["boss"], f"good {number}", "searchable")) for number in range(6)]
     file = folder / "events.jsonl"
     whole = file.read_bytes().splitlines(keepends=True)
@@ -306,8 +309,8 @@ def test_a_poison_line_in_the_file_hides_no_good_mail(poison, last, mailbox, fol
     assert [event for event in EventLog(folder).read(damage=damage) if event.kind == "mail.sent"] == good
 
 
-def test_an_event_whose_body_lies_nowhere_hides_no_other_of_its_thread(mailbox):
-    """Its beginning is shown with the reason; read alone it is an error, and stays unread."""
+def test_a_message_whose_body_is_missing_hides_no_other_message_of_the_thread(mailbox):
+    """Its beginning is shown with the reason; reading it alone is an error and leaves it unread."""
     first = mailbox.send(Letter("friend", ["boss"], "good"))
     gone = {"body_blob": {"sha256": "0" * 64, "size": 9}}
     mailbox.log.append([Draft("mail.sent", "evil", ("boss",), "p", "begin", thread=first.id, data=gone)])
@@ -321,7 +324,7 @@ def test_an_event_whose_body_lies_nowhere_hides_no_other_of_its_thread(mailbox):
 
 
 def test_the_longest_line_is_still_read_by_every_reader(mailbox):
-    """What the writer takes, the database takes: a line of just under a mebibyte, in characters of four bytes."""
+    """The database reads what the writer accepts: a line of just under a mebibyte, in characters of four bytes."""
     payload = "\U0001f600" * ((MAX_LINE - 1000) // 4)
     event = mailbox.send(Letter("a", ["boss"], "s", payload=payload))
     assert [message.subject for message in mailbox.inbox("boss")] == ["s"]

@@ -16,15 +16,19 @@ from team_mail import (
     Draft,
     Event,
     EventLog,
+    FileBlobs,
     FunctionAgent,
     Letter,
     Log,
     Mailbox,
     ManualClock,
+    MemoryBlobs,
     MemoryLog,
+    MemoryProjections,
     Message,
     ParallelDispatcher,
     Progress,
+    Projections,
     ReplayAgent,
     ScriptedAgent,
     SprintResult,
@@ -43,7 +47,11 @@ logs: list[Log] = [EventLog(Path("mail"), clock=clocks[0]), MemoryLog(clock=cloc
 assert_type(logs[0].append([Draft("mail.sent", "boss", ("curator",))]), list[Event])
 assert_type(logs[0].read(after=3), Iterator[Event])
 
-mailbox = Mailbox(MemoryLog(), Blobs(Path("blobs")), Directory(frozenset({"curator"})))
+assert_type(logs[0].head().seq, int)
+blobs: list[Blobs] = [FileBlobs(Path("blobs")), MemoryBlobs()]
+assert_type(blobs[0].read("00"), bytes)
+projections: Projections = MemoryProjections(logs[1])
+mailbox = Mailbox(logs[1], blobs[1], projections, Directory(frozenset({"curator"})))
 assert_type(mailbox.send(Letter("boss", ["curator"], "Work")), Event)
 assert_type(mailbox.inbox("curator", unread=True), list[Message])
 assert_type(mailbox.read("curator", "2").body, str)

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.mail.archive.backup import backup, restore
 from team_mail.mail.errors import LogDamaged, LogUnavailable, TeamMailError, UsageError
-from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.segments import Segments
@@ -31,13 +31,13 @@ BETWEEN = 100  # acknowledgements awaited from each writer before each backup
 WRITER = """
 import sys
 from pathlib import Path
-from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 
 folder, name, segment_bytes = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 log = EventLog(folder, segment_bytes=segment_bytes, on_sealed=lambda segment: None)
-blobs = Blobs(folder / "blobs")
+blobs = FileBlobs(folder / "blobs")
 number = 0
 while not (folder.parent / "stop").exists():
     number += 1
@@ -62,7 +62,12 @@ def log(mail):
 
 @pytest.fixture
 def blobs(mail):
-    return Blobs(mail / "blobs")
+    return FileBlobs(mail / "blobs")
+
+
+def restore_into(archive, folder):
+    """Restore a backup into a folder; return the number of events."""
+    return restore(archive, opened(folder))
 
 
 def opened(folder):
@@ -100,18 +105,18 @@ def everything(folder):
 
 
 @pytest.mark.parametrize("name", ["b.tar.gz", "b.tgz", "b"])
-def test_a_backup_comes_back_as_it_was(log, blobs, mail, tmp_path, name):
-    """Archive or folder: events, checksums and blobs are those of the original, and the log goes on from there."""
+def test_a_restored_backup_equals_the_original(log, blobs, mail, tmp_path, name):
+    """From an archive or a folder, events, checksums and blobs are the same, and appends continue the chain."""
     events = fill(log, 100)
     blob = blobs.put(b"\xff" * 3000)
     made = backup(log, blobs, tmp_path / name)
-    assert restore(tmp_path / name, tmp_path / "other" / "mail") == made.head == log.snapshot().head
+    assert restore_into(tmp_path / name, tmp_path / "other" / "mail") == made.head == log.head().seq
     kept = {name: data for name, data in everything(mail).items() if name != "lock"}
     restored = {name: data for name, data in everything(tmp_path / "other" / "mail").items() if name != "lock"}
     assert restored == kept
     assert (made.files, made.bytes) == (len(kept), sum(map(len, kept.values())))
     assert len(list(log.segments)) > 2
-    assert Blobs(tmp_path / "other" / "mail" / "blobs").read(blob.sha256) == b"\xff" * 3000
+    assert FileBlobs(tmp_path / "other" / "mail" / "blobs").read(blob.sha256) == b"\xff" * 3000
     again = opened(tmp_path / "other" / "mail")
     assert [event for event in again.read() if event.kind == "mail.sent"] == events
     assert all(not segment.path.stat().st_mode & 0o222 for segment in again.segments)
@@ -140,8 +145,8 @@ def test_t13_backups_taken_while_four_writers_append_restore_clean(mail, tmp_pat
                     acknowledged.add(tuple(heard.get()))
             log = opened(mail)
             target = tmp_path / f"b{number}{'.tar.gz' if number % 2 else ''}"
-            made = backup(log, Blobs(mail / "blobs"), target)
-            behind = log.snapshot().head - made.head
+            made = backup(log, FileBlobs(mail / "blobs"), target)
+            behind = log.head().seq - made.head
             assert [writer.poll() for writer in writers] == [None] * WRITERS
             figures.append((target, made, frozenset(acknowledged), behind))
     finally:
@@ -152,13 +157,13 @@ def test_t13_backups_taken_while_four_writers_append_restore_clean(mail, tmp_pat
             writer.stdout.close()
     for target, made, before, _ in figures:
         log = opened(tmp_path / f"restored-{target.name}")
-        assert restore(target, log.folder) == made.head
+        assert restore_into(target, log.folder) == made.head
         assert log.verify().damage == []
         events = list(log.read())
         assert [event.seq for event in events] == list(range(1, made.head + 1))
         assert before <= {(event.seq, event.hash) for event in events}
         names = [event.data["body_blob"]["sha256"] for event in events if "body_blob" in event.data]
-        assert all(Blobs(log.folder / "blobs").read(name) for name in names)
+        assert all(FileBlobs(log.folder / "blobs").read(name) for name in names)
         blob_count, sealed = blob_count + len(names), sealed + len(list(log.segments))
     print(
         f"\nT13: {ROUNDS} backups under {WRITERS} writers, {len(figures[-1][2])} events acknowledged before the last, "
@@ -174,7 +179,7 @@ def drain(stream, heard):
 
 
 class Meanwhile(Segments):
-    """Segments whose checksums are read a while after the moment was named: long enough for anything to happen."""
+    """Segments whose checksums are read some time after the snapshot."""
 
     def __init__(self, segments, happens):
         super().__init__(segments.folder, segments._disk)
@@ -187,19 +192,19 @@ class Meanwhile(Segments):
 
 
 def test_a_rotation_between_the_snapshot_and_the_copy_changes_nothing(log, blobs, mail, tmp_path):
-    """The active file that was named has become a segment, and is copied as far as it was named."""
+    """The active file of the snapshot has become a segment, and is copied up to its length in the snapshot."""
     fill(log, 10)
-    head = log.snapshot().head
+    head = log.head().seq
     reader = opened(mail)
     reader.segments = Meanwhile(reader.segments, lambda: fill(log, 200))
     assert backup(reader, blobs, tmp_path / "b").head == head
     assert len(list(log.segments)) > 2
     assert sorted(everything(tmp_path / "b")) == ["events.jsonl"]
-    assert restore(tmp_path / "b", tmp_path / "r") == head
+    assert restore_into(tmp_path / "b", tmp_path / "r") == head
 
 
 class Rotating(Segments):
-    """Segments that are listed late: two rotations after the active file was opened."""
+    """Segments that are listed two rotations after the active file was opened."""
 
     def __init__(self, segments, happens):
         super().__init__(segments.folder, segments._disk)
@@ -212,23 +217,23 @@ class Rotating(Segments):
 
 
 def test_rotations_between_opening_and_listing_change_nothing(log, blobs, mail, tmp_path):
-    """A segment made after the active file was opened is not of that moment."""
+    """A segment sealed after the active file was opened is not part of the snapshot."""
     fill(log, 60)
-    head = log.snapshot().head
+    head = log.head().seq
     reader = opened(mail)
     reader.segments = Rotating(reader.segments, lambda: fill(log, 200))
     assert backup(reader, blobs, tmp_path / "b").head == head
-    assert restore(tmp_path / "b", tmp_path / "r") == head
+    assert restore_into(tmp_path / "b", tmp_path / "r") == head
 
 
-def test_a_backup_between_two_steps_of_a_rotation_is_whole(log, blobs, mail, tmp_path):
+def test_a_backup_between_two_steps_of_a_rotation_is_complete(log, blobs, mail, tmp_path):
     """There is no active file, and the newest segment has no checksum yet."""
     fill(log, 10)
-    head = log.snapshot().head
-    log.segments.take(log.active, 1, head)
+    head = log.head().seq
+    log.segments.add(log.active, 1, head)
     backup(log, blobs, tmp_path / "b.tgz")
     again = opened(tmp_path / "r")
-    assert restore(tmp_path / "b.tgz", again.folder) == head
+    assert restore_into(tmp_path / "b.tgz", again.folder) == head
     assert fill(again, 1)[0].seq == head + 2
     assert again.verify().damage == []
 
@@ -240,38 +245,38 @@ def test_an_unfinished_append_is_not_in_a_backup(log, blobs, tmp_path):
         file.write(b'{"v":1,"seq":5,"id":')
     backup(log, blobs, tmp_path / "b")
     again = opened(tmp_path / "r")
-    assert restore(tmp_path / "b", again.folder) == 4
+    assert restore_into(tmp_path / "b", again.folder) == 4
     assert again.verify().torn == 0
 
 
-def test_blobs_half_written_and_changed_are_left_out(log, blobs, mail, tmp_path):
-    """What is no blob yet is passed over; what is one no longer is named."""
+def test_unfinished_and_changed_blobs_are_left_out(log, blobs, mail, tmp_path):
+    """Unfinished ones are skipped; changed ones are listed in the result."""
     fill(log, 1)
     good, bad = blobs.put(b"good"), blobs.put(b"bad")
     blobs.path(bad.sha256).write_bytes(b"rot")
     blobs.path(good.sha256).with_name(f".{good.sha256}.0123.new").write_bytes(b"go")
     made = backup(log, blobs, tmp_path / "b")
     assert made.left_out == (bad.sha256,)
-    restore(tmp_path / "b", tmp_path / "r")
+    restore_into(tmp_path / "b", tmp_path / "r")
     assert [path.name for path in (tmp_path / "r" / "blobs").rglob("*") if path.is_file()] == [good.sha256]
 
 
-def test_a_damaged_log_can_be_backed_up_and_mended_from_the_backup(log, blobs, mail, tmp_path):
-    """Restoring says what is wrong, keeps what verifies, and `repair` goes on from there."""
+def test_a_damaged_log_can_be_backed_up_restored_and_repaired(log, blobs, mail, tmp_path):
+    """Restoring reports the damage and keeps all lines that verify for `repair`."""
     events = fill(log, 20)
     data = bytearray(log.active.read_bytes())
     data[data.index(b"xxx")] ^= 1
     log.active.write_bytes(data)
     backup(log, blobs, tmp_path / "b.tar.gz")
     with pytest.raises(LogDamaged, match=r"restored, but .* is damaged: events\.jsonl byte \d+, seq 2"):
-        restore(tmp_path / "b.tar.gz", tmp_path / "r")
+        restore_into(tmp_path / "b.tar.gz", tmp_path / "r")
     again = opened(tmp_path / "r")
     assert [event for event in again.read() if event.kind == "mail.sent"] == events[1:]
     again.repair()
     assert again.verify().damage == []
 
 
-def test_damage_in_a_sealed_file_is_said_though_the_active_one_is_short(log, blobs, mail, tmp_path):
+def test_damage_in_a_sealed_file_is_reported(log, blobs, mail, tmp_path):
     """A flipped bit far into a segment is found by its checksum and its line."""
     fill(log, 50)
     segment = next(iter(log.segments)).path
@@ -281,46 +286,46 @@ def test_damage_in_a_sealed_file_is_said_though_the_active_one_is_short(log, blo
     segment.write_bytes(data)
     backup(log, blobs, tmp_path / "b")
     with pytest.raises(LogDamaged, match=segment.name):
-        restore(tmp_path / "b", tmp_path / "r")
+        restore_into(tmp_path / "b", tmp_path / "r")
 
 
-def test_a_missing_newest_segment_is_said(log, blobs, tmp_path):
-    """The checksums name a file that is not there: the chain alone could not tell."""
+def test_a_missing_newest_segment_is_reported(log, blobs, tmp_path):
+    """Only the list of checksums shows it: the chain of the rest is complete."""
     fill(log, 100)
     backup(log, blobs, tmp_path / "b")
     newest = list(log.segments)[-1].path.name
     (tmp_path / "b" / "segments" / newest).unlink()
     (tmp_path / "b" / "events.jsonl").unlink()
     with pytest.raises(LogDamaged, match=f"{newest} is missing"):
-        restore(tmp_path / "b", tmp_path / "r")
+        restore_into(tmp_path / "b", tmp_path / "r")
 
 
-def test_a_blob_that_changed_in_the_backup_is_said_and_not_kept(log, blobs, tmp_path):
-    """So that the same bytes, sent again, can take its place."""
+def test_a_blob_that_changed_in_the_backup_is_reported_and_left_out(log, blobs, tmp_path):
+    """The same bytes can then be stored again."""
     fill(log, 1)
     blob = blobs.put(b"good")
     backup(log, blobs, tmp_path / "b")
     (tmp_path / "b" / "blobs" / blob.sha256[:2] / blob.sha256).write_bytes(b"evil")
     with pytest.raises(LogDamaged, match=f"blob {blob.sha256} has changed"):
-        restore(tmp_path / "b", tmp_path / "r")
-    assert not Blobs(tmp_path / "r" / "blobs").path(blob.sha256).exists()
+        restore_into(tmp_path / "b", tmp_path / "r")
+    assert not FileBlobs(tmp_path / "r" / "blobs").path(blob.sha256).exists()
 
 
 @pytest.mark.parametrize("sums", [b"", b"\xff\xfe", b"deadbeef  x\n", b"%064d  ../../x\n" % 0])
-def test_checksums_that_are_none_are_said(log, blobs, tmp_path, sums):
-    """The list is taken away, for `repair` to make anew."""
+def test_a_malformed_list_of_checksums_is_reported(log, blobs, tmp_path, sums):
+    """The list is deleted, so that `repair` writes it again."""
     fill(log, 100)
     backup(log, blobs, tmp_path / "b")
     (tmp_path / "b" / "segments" / "SHA256SUMS").chmod(0o644)
     (tmp_path / "b" / "segments" / "SHA256SUMS").write_bytes(sums)
     with pytest.raises(LogDamaged, match="not a list of checksums"):
-        restore(tmp_path / "b", tmp_path / "r")
+        restore_into(tmp_path / "b", tmp_path / "r")
     again = opened(tmp_path / "r")
     again.repair()
     assert again.verify().damage == []
 
 
-def test_mail_in_use_is_never_restored_over(log, blobs, mail, tmp_path):
+def test_a_restore_never_overwrites_mail(log, blobs, mail, tmp_path):
     """A folder with anything in it, or a link to one, is refused and stays as it is."""
     fill(log, 1)
     backup(log, blobs, tmp_path / "b")
@@ -329,30 +334,30 @@ def test_mail_in_use_is_never_restored_over(log, blobs, mail, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "empty")
     for target in (mail, tmp_path / "link", tmp_path / "b" / "events.jsonl"):
         with pytest.raises(UsageError, match="not empty"):
-            restore(tmp_path / "b", target)
+            restore_into(tmp_path / "b", target)
     assert everything(mail) == before
-    assert restore(tmp_path / "b", tmp_path / "empty") == 2
+    assert restore_into(tmp_path / "b", tmp_path / "empty") == 2
 
 
-def test_a_backup_never_takes_the_place_of_another(log, blobs, tmp_path):
+def test_a_backup_never_overwrites_another(log, blobs, tmp_path):
     """An existing target is refused and stays as it is."""
     fill(log, 1)
     backup(log, blobs, tmp_path / "b.tgz")
     before = (tmp_path / "b.tgz").read_bytes()
-    with pytest.raises(UsageError, match="already there"):
+    with pytest.raises(UsageError, match="is not overwritten"):
         backup(log, blobs, tmp_path / "b.tgz")
     assert (tmp_path / "b.tgz").read_bytes() == before
 
 
-def test_nothing_to_back_up_and_nothing_to_restore_are_said(log, blobs, tmp_path):
-    """No mail, no archive, no folder for the target: each is told apart, and leaves nothing."""
-    with pytest.raises(UsageError, match="holds no mail yet"):
+def test_a_missing_source_or_target_folder_is_reported(log, blobs, tmp_path):
+    """No mail, no archive, no folder for the target: each has its own error and leaves nothing."""
+    with pytest.raises(UsageError, match="has no mail yet"):
         backup(log, blobs, tmp_path / "b")
     with pytest.raises(UsageError, match="no such backup"):
-        restore(tmp_path / "b", tmp_path / "r")
+        restore_into(tmp_path / "b", tmp_path / "r")
     (tmp_path / "b").mkdir()
-    with pytest.raises(UsageError, match="holds no mail"):
-        restore(tmp_path / "b", tmp_path / "r")
+    with pytest.raises(UsageError, match="has no mail"):
+        restore_into(tmp_path / "b", tmp_path / "r")
     fill(log, 1)
     with pytest.raises(LogUnavailable, match="cannot write"):
         backup(log, blobs, tmp_path / "missing" / "b.tgz")
@@ -392,7 +397,7 @@ def test_an_archive_with_anything_but_a_backup_in_it_is_refused(log, blobs, tmp_
     fill(log, 1)
     archive = archive_of(tmp_path / "b.tgz", ("events.jsonl", log.active.read_bytes()), member)
     with pytest.raises((UsageError, LogDamaged), match="nothing was restored"):
-        restore(archive, tmp_path / "a" / "b" / "mail")
+        restore_into(archive, tmp_path / "a" / "b" / "mail")
     assert everything(tmp_path / "a") == {}
     assert not Path("/tmp/evil").exists()
 
@@ -411,12 +416,12 @@ def test_a_folder_with_anything_but_a_backup_in_it_is_refused(log, blobs, tmp_pa
         backup(log, blobs, tmp_path / f"b{number}")
         make(tmp_path / f"b{number}" / name)
         with pytest.raises(UsageError, match="nothing was restored"):
-            restore(tmp_path / f"b{number}", tmp_path / "r")
+            restore_into(tmp_path / f"b{number}", tmp_path / "r")
         assert not (tmp_path / "r").exists()
 
 
 def test_an_archive_that_is_cut_anywhere_restores_nothing(log, blobs, tmp_path):
-    """Each proper prefix of an archive is no backup, down to its last byte."""
+    """Every proper prefix of an archive is refused, even if only the last byte is missing."""
     fill(log, 30, size=10)
     backup(log, blobs, tmp_path / "b.tgz")
     data = (tmp_path / "b.tgz").read_bytes()
@@ -424,8 +429,8 @@ def test_an_archive_that_is_cut_anywhere_restores_nothing(log, blobs, tmp_path):
     lengths = sorted({*range(0, len(data), 97), *range(len(data) - 20, len(data))})
     for length in lengths:
         cut.write_bytes(data[:length])
-        with pytest.raises(LogDamaged, match="not a whole backup"):
-            restore(cut, tmp_path / "r")
+        with pytest.raises(LogDamaged, match="not a complete backup"):
+            restore_into(cut, tmp_path / "r")
     assert not (tmp_path / "r").exists()
     print(f"\n{len(lengths)} cuts of an archive of {len(data)} bytes: all refused, nothing restored")
 
@@ -433,19 +438,19 @@ def test_an_archive_that_is_cut_anywhere_restores_nothing(log, blobs, tmp_path):
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1 << 20), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4))
 def test_an_archive_with_changed_bytes_fails_by_name_or_is_the_same(changes):
-    """Whatever is changed in the tar inside, the answer is an error of ours or the events that were written."""
+    """Whatever is changed in the tar, the result is a TeamMailError or the same events."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         log = opened(folder / "mail")
         fill(log, 3, size=10)
-        backup(log, Blobs(folder / "mail" / "blobs"), folder / "b.tgz")
+        backup(log, FileBlobs(folder / "mail" / "blobs"), folder / "b.tgz")
         data = bytearray(gzip.decompress((folder / "b.tgz").read_bytes()))
         for place, new in changes:
             at = place % len(data)
             data[at : at + len(new)] = new
         (folder / "b.tgz").write_bytes(gzip.compress(data, 1))
         try:
-            restore(folder / "b.tgz", folder / "r")
+            restore_into(folder / "b.tgz", folder / "r")
         except TeamMailError:
             return
         whole = (folder / "mail" / "events.jsonl").read_bytes()
@@ -453,7 +458,7 @@ def test_an_archive_with_changed_bytes_fails_by_name_or_is_the_same(changes):
 
 
 def test_an_interrupted_backup_leaves_nothing(log, blobs, mail, tmp_path):
-    """Where the copy ends early, nothing stands under the target's name, nor beside it."""
+    """If the copy fails, there is no file under the target's name or beside it."""
     fill(log, 1)
 
     def interrupt():
@@ -467,8 +472,8 @@ def test_an_interrupted_backup_leaves_nothing(log, blobs, mail, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mail"]
 
 
-def test_a_file_in_an_archive_is_what_the_log_held(log, blobs, mail, tmp_path):
-    """Unpacked by hand, a backup is the log's own files."""
+def test_the_files_in_an_archive_are_those_of_the_log(log, blobs, mail, tmp_path):
+    """A backup can also be unpacked by hand."""
     fill(log, 40)
     backup(log, blobs, tmp_path / "b.tar.gz")
     with tarfile.open(tmp_path / "b.tar.gz") as archive:

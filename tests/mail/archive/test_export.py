@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from team_mail.mail.archive.export import as_email, export_eml, export_jsonl, export_mbox
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.errors import LogUnavailable, UsageError
-from team_mail.mail.log.blobs import BlobMissing, Blobs
+from team_mail.mail.log.blobs import BlobMissing, FileBlobs
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 
@@ -57,7 +57,7 @@ HOSTILE_BODIES = [
 
 @pytest.fixture
 def blobs(tmp_path):
-    return Blobs(tmp_path / "mail" / "blobs")
+    return FileBlobs(tmp_path / "mail" / "blobs")
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def parsed(event, blobs):
 
 
 def test_a_message_has_the_headers_of_a_mail(log, blobs):
-    """Sender, recipients, date, ids and what only team-mail knows are header fields."""
+    """Sender, recipients, date, ids and the fields of team-mail are header fields."""
     root = sent(log, subject="question")
     answer = sent(
         log,
@@ -123,7 +123,7 @@ def test_a_message_has_the_headers_of_a_mail(log, blobs):
 
 
 def test_a_first_message_refers_to_none(log, blobs):
-    """The first message of a thread names no other, and one without recipients says so."""
+    """The first message of a thread has no references; one without recipients has a marker instead."""
     mail = parsed(sent(log, recipients=()), blobs)
     assert mail["In-Reply-To"] is None
     assert mail["References"] is None
@@ -141,14 +141,14 @@ def test_a_late_answer_refers_to_the_root_and_to_what_it_answers(log, blobs):
 
 
 @pytest.mark.parametrize("subject", HOSTILE_SUBJECTS)
-def test_a_subject_comes_back_as_it_was_sent(log, blobs, subject):
-    """Spaces, emoji, right-to-left text and what looks like an encoded word are the subject itself."""
+def test_an_exported_subject_decodes_to_the_one_sent(log, blobs, subject):
+    """Spaces, emoji, right-to-left text and text that looks like an encoded word are unchanged."""
     assert parsed(sent(log, subject=subject), blobs)["Subject"] == subject
 
 
 @pytest.mark.parametrize("body", HOSTILE_BODIES)
 @pytest.mark.parametrize("with_file", [False, True])
-def test_a_body_comes_back_byte_for_byte(log, blobs, tmp_path, body, with_file):
+def test_an_exported_body_decodes_to_the_same_bytes(log, blobs, tmp_path, body, with_file):
     """Alone or beside an attachment, in mbox or eml, the standard library reads the body that was sent."""
     data = {"attachments": [attached(blobs, "a.txt", b"a")]} if with_file else {}
     event = sent(log, body=body, data=data)
@@ -165,8 +165,8 @@ def test_a_body_comes_back_byte_for_byte(log, blobs, tmp_path, body, with_file):
 
 @pytest.mark.parametrize("field", ["subject", "sender", "recipients", "run", "type", "due", "thread", "reply_to"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\n\n", "=0A"])
-def test_no_text_forges_a_header(log, blobs, field, line_end):
-    """Whatever ends a line, in whatever field, the message has the headers that it would have had."""
+def test_no_text_can_forge_a_header(log, blobs, field, line_end):
+    """With any line end in any field, the message has the same headers as without."""
     forged = f"a{line_end}Bcc: everybody@example.org{line_end}\n=?utf-8?q?a=0ABcc:_x?="
     honest = parsed(sent(log, **given_to(field, "a")), blobs)
     mail = parsed(sent(log, **given_to(field, forged)), blobs)
@@ -201,15 +201,15 @@ def given_to(field, text):
     ],
 )
 def test_an_attachment_keeps_its_name_but_no_folder(log, blobs, name, expected):
-    """A name is a file's name and nothing else: no folder, no line end, no turned text."""
+    """The name has no folder, no line end and no bidirectional controls."""
     event = sent(log, data={"attachments": [attached(blobs, name, b"data")]})
     mail = parsed(event, blobs)
     assert [part.get_filename() for part in mail.iter_attachments()] == [expected]
     assert mail["Bcc"] is None
 
 
-def test_attachments_and_payload_come_back_byte_for_byte(log, blobs):
-    """Bytes that are no text, an empty file and a JSON payload are parts of the message."""
+def test_exported_attachments_and_payload_decode_to_the_same_bytes(log, blobs):
+    """Binary data, an empty file and a JSON payload are parts of the message."""
     files = {"noise.bin": bytes(range(256)) * 300, "latin.txt": "größe".encode("latin-1"), "empty": b""}
     payload = {"score": 0.5, "names": ["é", "\u202e"], "nested": {"From ": [None, True]}}
     items = [attached(blobs, name, data) for name, data in files.items()]
@@ -222,7 +222,7 @@ def test_attachments_and_payload_come_back_byte_for_byte(log, blobs):
 
 
 def test_a_body_in_a_blob_is_exported_whole(log, blobs, tmp_path):
-    """What the event holds is only the beginning; mbox and JSON lines hold all."""
+    """The event has only the beginning; mbox and JSON lines have all of it."""
     body = "Длинное письмо. From here on\n" * 9000
     blob = blobs.put(body.encode())
     sent(log, body=body[:2000], data={"body_blob": {"sha256": blob.sha256, "size": blob.size}})
@@ -232,8 +232,8 @@ def test_a_body_in_a_blob_is_exported_whole(log, blobs, tmp_path):
     assert text_of(read_mbox(tmp_path / "m")[0]) == json.loads(stream.getvalue())["body"] == body
 
 
-def test_json_lines_hold_every_field(log, blobs, tmp_path):
-    """One object a line, with the keys by which messages are shown; other events are no messages."""
+def test_json_lines_have_every_field(log, blobs, tmp_path):
+    """Each line is one object with the keys of `read --json`; events of other kinds are left out."""
     file = attached(blobs, "../x", b"\xff")
     event = sent(
         log,
@@ -255,7 +255,7 @@ def test_json_lines_hold_every_field(log, blobs, tmp_path):
 
 
 def test_no_messages_make_an_empty_export(log, blobs, tmp_path):
-    """A log without mail exports nothing, and says 0."""
+    """The export of a log without mail has 0 messages."""
     log.append([Draft("tick.done", "scheduler")])
     assert export_mbox(log.read(), blobs, tmp_path / "m") == 0
     assert export_eml(log.read(), blobs, tmp_path / "e") == 0
@@ -266,20 +266,20 @@ def test_no_messages_make_an_empty_export(log, blobs, tmp_path):
 
 @pytest.mark.parametrize("export", [export_mbox, export_eml, export_jsonl])
 def test_an_existing_target_is_refused_unless_it_may_be_replaced(log, blobs, tmp_path, export):
-    """The second export needs leave, and then holds the new mail alone."""
+    """With `replace`, the second export has the new mail only."""
     target = tmp_path / "out"
     sent(log)
     export(log.read(), blobs, target)
     sent(log)
-    with pytest.raises(UsageError, match="already there"):
+    with pytest.raises(UsageError, match="is not overwritten"):
         export(log.read(), blobs, target)
     assert export(log.read(), blobs, target, replace=True) == 2
     assert [path.name for path in tmp_path.iterdir() if path.name != "mail"] == ["out"]
 
 
 @pytest.mark.parametrize("export", [export_mbox, export_eml, export_jsonl])
-def test_replacing_never_takes_a_folder_of_something_else(log, blobs, tmp_path, export):
-    """A folder that is no export, or a link, stays, whatever leave was given."""
+def test_replace_never_replaces_a_folder_of_other_files(log, blobs, tmp_path, export):
+    """A folder that is not an export, or a link, stays even with `replace`."""
     sent(log)
     home = tmp_path / "home"
     home.mkdir()
@@ -294,7 +294,7 @@ def test_replacing_never_takes_a_folder_of_something_else(log, blobs, tmp_path, 
 @pytest.mark.parametrize("export", [export_mbox, export_eml, export_jsonl])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, BlobMissing])
 def test_an_interrupted_export_leaves_nothing(log, blobs, tmp_path, export, error):
-    """Where the second message is the last, nothing stands under the target's name, nor beside it."""
+    """If the second message fails, there is no file under the target's name or beside it."""
     sent(log)
 
     def events():
@@ -306,8 +306,8 @@ def test_an_interrupted_export_leaves_nothing(log, blobs, tmp_path, export, erro
     assert [path.name for path in tmp_path.iterdir()] == ["mail"]
 
 
-def test_a_lost_attachment_is_said(log, blobs, tmp_path):
-    """An export that cannot be whole is none."""
+def test_a_missing_attachment_is_an_error(log, blobs, tmp_path):
+    """An incomplete export is not written."""
     file = attached(blobs, "a", b"a")
     sent(log, data={"attachments": [file]})
     blobs.path(file["sha256"]).unlink()
@@ -316,14 +316,14 @@ def test_a_lost_attachment_is_said(log, blobs, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_target_without_a_folder_is_said(log, blobs, tmp_path):
+def test_a_target_without_a_folder_is_an_error(log, blobs, tmp_path):
     """The message names the target and the reason."""
     with pytest.raises(LogUnavailable, match=r"cannot write .*missing/out: No such file"):
         export_mbox(log.read(), blobs, tmp_path / "missing" / "out")
 
 
-def test_data_of_another_form_does_not_stop_an_export(log, blobs):
-    """What a foreign writer put where a list belongs is left out."""
+def test_malformed_data_does_not_stop_an_export(log, blobs):
+    """A value that another program wrote in place of a list is left out."""
     event = sent(log, data={"attachments": "none", "cc": "scribe", "type": 7, "due": ["x"], "payload": None})
     mail = parsed(event, blobs)
     assert mail["To"] == "scribe <scribe@team.invalid>"
@@ -331,7 +331,7 @@ def test_data_of_another_form_does_not_stop_an_export(log, blobs):
 
 
 def test_the_same_log_exports_to_the_same_bytes(log, blobs, tmp_path):
-    """Nothing of the moment of the export is in it."""
+    """An export does not depend on the time when it is made."""
     sent(log, body="x", data={"attachments": [attached(blobs, "a", b"a")]})
     export_mbox(log.read(), blobs, tmp_path / "one")
     export_mbox(log.read(), blobs, tmp_path / "two")
@@ -340,7 +340,7 @@ def test_the_same_log_exports_to_the_same_bytes(log, blobs, tmp_path):
 
 @pytest.mark.skipif(shutil.which("mutt") is None, reason="mutt is not installed")
 def test_mutt_reads_an_mbox_as_it_was_sent(log, blobs, tmp_path):
-    """Bodies full of `From ` lines are no messages of their own to a mail reader either."""
+    """`From ` lines in a body do not start another message in a mail reader."""
     for body in HOSTILE_BODIES:
         sent(log, subject="grüße =?x?=", body=body)
     export_mbox(log.read(), blobs, tmp_path / "m")
@@ -394,10 +394,10 @@ def letters(draw):
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(letters(), min_size=1, max_size=4))
-def test_any_mail_comes_back_from_an_mbox(drawn):
-    """Whatever was sent, the standard library reads it: people, subject, body, payload and files."""
+def test_any_mail_can_be_read_from_an_mbox(drawn):
+    """The standard library reads people, subject, body, payload and files as they were sent."""
     with TemporaryDirectory() as folder:
-        blobs, log = Blobs(Path(folder) / "blobs"), EventLog(Path(folder) / "mail")
+        blobs, log = FileBlobs(Path(folder) / "blobs"), EventLog(Path(folder) / "mail")
         for letter in drawn:
             items = [attached(blobs, name, data) for name, data in letter["files"]]
             sent(

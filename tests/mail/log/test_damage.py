@@ -1,10 +1,10 @@
-"""Damage that people do: files deleted, restored or copied together under a team that is at work."""
+"""Damage by people: files deleted, restored or concatenated while a team is at work."""
 
 import shutil
 
 import pytest
 from team_mail.mail.archive.backup import backup, restore
-from team_mail.mail.log.blobs import BlobMissing, Blobs
+from team_mail.mail.log.blobs import BlobMissing, FileBlobs
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 
@@ -25,8 +25,8 @@ def texts(log):
     return [event.subject for event in log.read() if event.kind == "mail.sent"]
 
 
-def test_writers_whose_lock_file_is_deleted_go_on_excluding_each_other(folder):
-    """A lock on a file that no longer bears the name is left for the one that does."""
+def test_writers_still_exclude_each_other_after_the_lock_file_is_deleted(folder):
+    """A lock on a file that no longer has the name is released for the one that has."""
     first, second = EventLog(folder), EventLog(folder)
     for number in range(20):
         if number % 5 == 2:
@@ -36,8 +36,8 @@ def test_writers_whose_lock_file_is_deleted_go_on_excluding_each_other(folder):
     assert texts(first) == [str(number) for number in range(20)]
 
 
-def test_a_lock_deleted_while_it_is_held_does_not_let_a_second_writer_behind_it(folder):
-    """Who finds the file replaced on getting the lock begins again with the new one."""
+def test_a_lock_file_deleted_while_locked_lets_no_second_writer_in(folder):
+    """A writer that gets the lock of a replaced file starts over with the new file."""
     first, second = EventLog(folder), EventLog(folder)
     first.append([draft("a")])
     second.append([draft("b")])
@@ -49,14 +49,14 @@ def test_a_lock_deleted_while_it_is_held_does_not_let_a_second_writer_behind_it(
     assert first.verify().corrupt == []
 
 
-def test_a_log_that_is_restored_under_a_writer_is_written_on_by_it(folder, tmp_path):
-    """Neither the deleted file nor its lock is held on to."""
+def test_a_writer_continues_with_a_log_that_was_restored_meanwhile(folder, tmp_path):
+    """It uses neither the deleted file nor its lock any more."""
     log = EventLog(folder)
     log.append([draft("a")])
-    backup(log, Blobs(folder / "blobs"), tmp_path / "b.tar.gz")
+    backup(log, FileBlobs(folder / "blobs"), tmp_path / "b.tar.gz")
     log.append([draft("lost with the folder")])
     shutil.rmtree(folder)
-    restore(tmp_path / "b.tar.gz", folder)
+    restore(tmp_path / "b.tar.gz", EventLog(folder))
     other = EventLog(folder)
     for number in range(6):
         (log, other)[number % 2].append([draft(str(number))])
@@ -64,8 +64,8 @@ def test_a_log_that_is_restored_under_a_writer_is_written_on_by_it(folder, tmp_p
     assert other.verify().corrupt == []
 
 
-def test_a_line_of_another_log_is_left_out_by_repair_and_costs_none_of_our_own(folder, tmp_path):
-    """A foreign line verifies by itself, with a number of its own; what stands behind it is still ours."""
+def test_repair_leaves_out_a_line_of_another_log_and_keeps_all_others(folder, tmp_path):
+    """A foreign line verifies and has its own number; the lines after it still belong to this log."""
     log = EventLog(folder, segment_bytes=2048)
     for number in range(20):
         log.append([draft(str(number))])
@@ -83,9 +83,9 @@ def test_a_line_of_another_log_is_left_out_by_repair_and_costs_none_of_our_own(f
     log.append([draft("after")])
 
 
-def test_a_blob_that_has_changed_is_mended_by_sending_its_bytes_again(folder):
-    """What is kept by its hash can be put right by whoever still has it."""
-    blobs = Blobs(folder / "blobs")
+def test_storing_the_same_bytes_again_repairs_a_changed_blob(folder):
+    """Anyone who still has the bytes can restore them."""
+    blobs = FileBlobs(folder / "blobs")
     blob = blobs.put(b"the plan")
     blobs.path(blob.sha256).write_bytes(b"the pLan")
     with pytest.raises(BlobMissing, match="changed on disk"):

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from team_mail.mail.clock import ManualClock, SystemClock
 from team_mail.mail.errors import InDoubt, LockTimeout, LogDamaged, LogError, LogUnavailable
-from team_mail.mail.log.blobs import BlobMissing, Blobs
+from team_mail.mail.log.blobs import BlobMissing, FileBlobs
 from team_mail.mail.log.disk import Disk
 from team_mail.mail.log.event import Draft, decode, derived_id
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.verify import Damage
-from team_mail.mail.query.query import Query
+from team_mail.mail.query.query import Query, write_parquet
 
-# Python warns of every fork of a process with threads, which the test runner has; the children here start none.
+# Python warns about every fork of a process with threads, which the test runner has; the children here start none.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 CALLS = ("filesystem", "open", "read", "write", "sync", "truncate", "rename", "sync_folder")
@@ -32,7 +32,7 @@ ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="mounting and giving up righ
 
 
 class Unflushed(Disk):
-    """A disk that does not wait: for enumerations that ask nothing of durability."""
+    """A disk that does not flush, for enumerations that do not test durability."""
 
     def sync(self, descriptor: int) -> None:
         pass
@@ -42,7 +42,7 @@ class Unflushed(Disk):
 
 
 class Failed(Exception):
-    """A fault that no code of ours knows."""
+    """An exception that no code handles."""
 
 
 class Faulty(Disk):
@@ -112,7 +112,7 @@ def fails_with(number: int):
 
 
 def falls_short(real, name, arguments):
-    """Write one byte, or half, and say so."""
+    """Write one byte, or half of the data, and return the number."""
     if name != "write":
         return real(*arguments)
     descriptor, data = arguments
@@ -120,7 +120,7 @@ def falls_short(real, name, arguments):
 
 
 def falls_short_and_fails(real, name, arguments):
-    """Write half, then fail: what a full disk does."""
+    """Write half, then fail, as a full disk does."""
     falls_short(real, name, arguments)
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -151,14 +151,14 @@ def filled(folder: Path, events: int, **options) -> EventLog:
 
 
 def send_all(log: EventLog, acknowledge) -> None:
-    """Send 10 messages: one by one, as a batch, and across a rotation or two; go on whatever happens to one."""
+    """Send 10 messages, one by one, as a batch, and across rotations; continue after an error."""
     for numbers in ([0], [1], [2, 3, 4], [5], [6], [7, 8], [9]):
         with suppress(LogError):
             acknowledge(log.append([draft(number) for number in numbers]))
 
 
 def check(folder: Path, acknowledged: list[tuple[str, int, str]], sent: int = 10) -> EventLog:
-    """See that all acknowledged is there as it was acknowledged, that the log verifies, and that it goes on.
+    """Assert that all acknowledged events are unchanged, that the log verifies, and that appends work.
 
     Everything is then sent once more, as a sender does that was left in doubt: each event stands once.
     """
@@ -192,7 +192,7 @@ def forked(work: Callable[[], object]) -> int:
 
 
 def ended(pids: set[int]) -> set[int]:
-    """Tell which children have ended by now; all must have ended well."""
+    """Return the children that have ended by now; all must have exited with 0."""
     done = {pid for pid in pids if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)}
     assert not any(os.waitpid(pid, 0)[1] for pid in done)
     return done
@@ -200,7 +200,7 @@ def ended(pids: set[int]) -> set[int]:
 
 @contextmanager
 def child(work: Callable[[], object]):
-    """Run `work` in a child process, and see to it that the child is gone at the end."""
+    """Run `work` in a child process that is killed at the end."""
     pid = forked(work)
     try:
         yield pid
@@ -211,7 +211,7 @@ def child(work: Callable[[], object]):
             os.waitpid(pid, 0)
 
 
-# T1: the n-th call fails, falls short, or is the last.
+# T1: the n-th call fails, is incomplete, or is the last.
 
 
 @pytest.mark.parametrize("forever", [False, True], ids=["once", "for ever"])
@@ -220,8 +220,8 @@ def child(work: Callable[[], object]):
     [*map(fails_with, ERRORS), falls_short, falls_short_and_fails],
     ids=[*(errno.errorcode[number] for number in ERRORS), "short", "short and ENOSPC"],
 )
-def test_whichever_call_fails_nothing_acknowledged_is_lost(tmp_path, fault, forever):
-    """T1: each call to the disk in turn meets the fault, over two rotations, until one run has no call left to fail."""
+def test_no_acknowledged_event_is_lost_when_any_call_fails(tmp_path, fault, forever):
+    """T1: each system call in turn fails, over two rotations, until one run has no call left to fail."""
     nth = met = 0
     while True:
         nth += 1
@@ -240,8 +240,8 @@ def test_whichever_call_fails_nothing_acknowledged_is_lost(tmp_path, fault, fore
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_whichever_kind_of_call_fails_for_ever_nothing_acknowledged_is_lost(tmp_path, name):
-    """T1: all calls of one kind fail from the n-th on, while those of other kinds go well."""
+def test_no_acknowledged_event_is_lost_when_one_kind_of_call_keeps_failing(tmp_path, name):
+    """T1: all calls of one kind fail from the n-th on, while calls of other kinds succeed."""
     met = 0
     for nth in range(1, 100):
         folder, disk, acknowledged = tmp_path / str(nth), Faulty(nth, fails_with(errno.EIO), forever=True), []
@@ -259,8 +259,8 @@ def test_whichever_kind_of_call_fails_for_ever_nothing_acknowledged_is_lost(tmp_
 
 
 @pytest.mark.parametrize("fault", [is_the_last, is_the_last_half_way], ids=["before it", "half way"])
-def test_whichever_call_is_the_last_nothing_acknowledged_is_lost(tmp_path, fault):
-    """T1: a process is killed at each of its calls to the disk in turn, and what it acknowledged is still there."""
+def test_no_acknowledged_event_is_lost_when_the_process_is_killed_at_any_call(tmp_path, fault):
+    """T1: a process is killed at each of its system calls in turn, and its acknowledged events are still there."""
     nth, killed, total = 0, True, 0
     while killed:
         nth += 1
@@ -287,7 +287,7 @@ def test_whichever_call_is_the_last_nothing_acknowledged_is_lost(tmp_path, fault
 
 
 def test_a_repair_may_be_killed_at_any_call(tmp_path):
-    """T1: whatever step of `repair` was the last, another one completes it and keeps every line that verifies."""
+    """T1: after a kill at any step, another `repair` completes it and keeps every line that verifies."""
     nth, killed = 0, True
     lost = (3, 10)
     kept = {draft(number).id for number in [*range(12), 20, 21] if number not in lost}
@@ -313,8 +313,8 @@ def test_a_repair_may_be_killed_at_any_call(tmp_path):
     print(f"{nth - 1} repairs killed, each completed by the next")
 
 
-def test_a_fault_that_is_no_disks_leaves_nothing_half_written(tmp_path):
-    """An interrupt in the middle of a write is passed on, and the write taken back."""
+def test_an_interrupt_during_a_write_is_passed_on_and_the_write_undone(tmp_path):
+    """This holds for any exception, not only for OSError."""
 
     def interrupted(real, name, arguments):
         falls_short(real, name, arguments)
@@ -331,8 +331,8 @@ def test_a_fault_that_is_no_disks_leaves_nothing_half_written(tmp_path):
     check(tmp_path / "mail", [])
 
 
-def test_a_write_that_cannot_be_taken_back_is_in_doubt(tmp_path):
-    """When the cut fails, too, part of a batch may last, and the error does not claim that nothing was written."""
+def test_a_write_that_cannot_be_undone_is_in_doubt(tmp_path):
+    """If the truncation fails too, part of a batch may be durable, and the error does not claim otherwise."""
 
     class Stuck(Disk):
         stuck = False
@@ -354,11 +354,11 @@ def test_a_write_that_cannot_be_taken_back_is_in_doubt(tmp_path):
     check(tmp_path / "mail", [])
 
 
-# T2 and T4: a tail that a crash left.
+# T2 and T4: the tail after a crash.
 
 
 def test_a_log_cut_at_any_byte_recovers_to_its_last_whole_event(tmp_path):
-    """T2: every prefix of the active file, behind a sealed one; what is cut off is kept in quarantine."""
+    """T2: every prefix of the active file, after a sealed one; the rest is kept in quarantine."""
     source = filled(tmp_path / "source", 8)
     data, events = source.active.read_bytes(), list(source.read())
     sealed = list(source.segments)
@@ -399,8 +399,8 @@ TAILS = {
 
 
 @pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS)
-def test_garbage_behind_any_event_is_cut_and_kept(tmp_path, tail):
-    """T4: whatever stands behind a whole event, up to the end, was never acknowledged."""
+def test_garbage_after_any_event_is_moved_to_quarantine(tmp_path, tail):
+    """T4: bytes after the last whole event were never acknowledged."""
     source = filled(tmp_path / "source", 4, segment_bytes=1 << 20)
     lines, events = source.active.read_bytes().splitlines(keepends=True), list(source.read())
     for count in range(len(lines) + 1):
@@ -419,17 +419,17 @@ def test_garbage_behind_any_event_is_cut_and_kept(tmp_path, tail):
 
 
 def test_a_last_line_longer_than_a_window_is_found(tmp_path):
-    """The end of the log is read backwards, however long its last line is."""
+    """The end of the log is read backwards, in windows that grow."""
     for size in (2000, 40_000, 70_000, 1_000_000):
         log = opened(tmp_path / str(size), Unflushed(), segment_bytes=1 << 22)
         log.append([draft(0)])
         log.append([draft(1, size)])
         again = opened(log.folder, Unflushed(), segment_bytes=1 << 22)
         assert again.append([draft(2)])[0].seq == 4
-        assert again.snapshot().head == 4
+        assert again.head().seq == 4
         with log.active.open("ab") as file:
             file.write(b"torn" * size)
-        assert log.snapshot().head == 4
+        assert log.head().seq == 4
         assert opened(log.folder, Unflushed(), segment_bytes=1 << 22).append([draft(3)])[0].seq == 6
 
 
@@ -437,7 +437,7 @@ def test_a_last_line_longer_than_a_window_is_found(tmp_path):
 
 
 @pytest.mark.parametrize("forever", [False, True], ids=["once", "for ever"])
-def test_a_failed_flush_is_in_doubt_and_never_tried_again_on_that_file(tmp_path, forever):
+def test_a_failed_flush_is_in_doubt_and_never_retried_on_that_file(tmp_path, forever):
     """T3: nothing is acknowledged, later appends go to a new inode, and the same id sent again is one event."""
     log = opened(tmp_path / "mail", disk := Faulty(), segment_bytes=1 << 20)
     log.append([draft(0)])
@@ -458,8 +458,8 @@ def test_a_failed_flush_is_in_doubt_and_never_tried_again_on_that_file(tmp_path,
     print(f"{disk.met} flushes failed, {disk.flushed_again} tried again")
 
 
-def test_a_failed_flush_is_heard_by_every_thread(tmp_path):
-    """T3: the kernel tells each descriptor once, so threads do not share one: a failure is no other's success."""
+def test_a_failed_flush_is_reported_to_every_thread(tmp_path):
+    """T3: the kernel reports it once per descriptor, so each thread has its own."""
 
     class OncePerDescriptor(Disk):
         """A disk that behaves as Linux does: the file's failure is told to each open descriptor one time."""
@@ -497,8 +497,8 @@ def test_a_failed_flush_is_heard_by_every_thread(tmp_path):
     check(tmp_path / "mail", [])
 
 
-def test_a_failed_flush_while_sealing_is_not_tried_again(tmp_path):
-    """T3: rotation flushes, too; when that fails the file is left for a new one before anything else is written."""
+def test_a_failed_flush_while_sealing_is_not_retried(tmp_path):
+    """T3: if the flush of a rotation fails, the file is copied to a new inode before anything else is written."""
     log = opened(tmp_path / "mail", disk := Faulty())
     while log.active.stat().st_size < SMALL if log.active.exists() else True:
         log.append([draft(disk.count + 2000)])
@@ -513,11 +513,11 @@ def test_a_failed_flush_while_sealing_is_not_tried_again(tmp_path):
     assert not log.verify().damage
 
 
-# T5: what no crash explains.
+# T5: damage that a crash cannot cause.
 
 
 def broken_logs(data: bytes):
-    """Break a log in every way: a bit of every byte flipped, lines deleted, doubled, swapped, torn in the middle."""
+    """Yield damaged logs: a bit of every byte flipped, lines deleted, repeated, swapped, torn in the middle."""
     for at in range(len(data)):
         yield f"bit of byte {at}", data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]
     lines = data.splitlines(keepends=True)
@@ -533,12 +533,12 @@ def broken_logs(data: bytes):
 
 
 def verifying(data: bytes) -> dict[int, bytes]:
-    """Keep, by seq, the lines that hold by themselves."""
+    """Return the lines that verify, by seq."""
     return {event.seq: line for line in data.split(b"\n") if (event := decode(line)) is not None}
 
 
 def first_difference(good: bytes, bad: bytes) -> int:
-    """Tell at which byte the first line begins that is not what was written."""
+    """Return the offset of the first line that differs from what was written."""
     at = 0
     for line, other in zip(good.splitlines(keepends=True), bad.splitlines(keepends=True), strict=False):
         if line != other:
@@ -548,7 +548,7 @@ def first_difference(good: bytes, bad: bytes) -> int:
 
 
 def refused(log: EventLog, damage: Damage) -> None:
-    """See that nothing is appended, by this process or a new one, and that the error says where the damage is."""
+    """Assert that this process and a new one refuse appends, with an error that says where the damage is."""
     before = log.active.read_bytes()
     for writer in (log, opened(log.folder, Unflushed())):
         with pytest.raises(LogDamaged, match=f"{damage.path.name} byte {damage.offset}, seq {damage.seq}: "):
@@ -557,7 +557,7 @@ def refused(log: EventLog, damage: Damage) -> None:
 
 
 def mended(log: EventLog, lines: dict[int, bytes]) -> None:
-    """Repair, and see that appends go on, that all is clean, and that no line that verified is lost."""
+    """Repair, and assert that appends work, the log verifies, and no line that verified is lost."""
     done = log.repair()
     assert log.append([draft(1000)])[0].subject == "1000"
     found = log.verify()
@@ -571,8 +571,8 @@ def mended(log: EventLog, lines: dict[int, bytes]) -> None:
     assert all(copy.exists() for copy in done.copies)
 
 
-def test_any_damage_in_the_active_file_is_named_refused_and_mended(tmp_path):
-    """T5: verify names seq and offset, readers skip and count, appends wait for repair, and repair loses nothing.
+def test_any_damage_in_the_active_file_is_reported_refused_and_repaired(tmp_path):
+    """T5: verify reports seq and offset, readers skip and count, appends are refused, and repair loses nothing.
 
     Damage that reaches the end of the file is not told from an unfinished append: it is set aside in quarantine.
     """
@@ -606,8 +606,8 @@ def test_any_damage_in_the_active_file_is_named_refused_and_mended(tmp_path):
     print(f"{cases} broken logs, {at_the_end} of them at the end; each one found, none lost a line that verifies")
 
 
-def test_any_damage_in_a_sealed_file_is_named_refused_and_mended(tmp_path):
-    """T5: as in the active file, but nothing at its end is excused. (Of the flips, every fifth.)"""
+def test_any_damage_in_a_sealed_file_is_reported_refused_and_repaired(tmp_path):
+    """T5: as in the active file, but there is no unfinished append at its end. (Every fifth of the bit flips.)"""
     source = filled(tmp_path / "source", 5, segment_bytes=1300)
     active, events = source.active.read_bytes(), {event.seq: event for event in source.read()}
     (segment,) = source.segments
@@ -631,8 +631,8 @@ def test_any_damage_in_a_sealed_file_is_named_refused_and_mended(tmp_path):
     print(f"{cases} broken segments, each one found and mended")
 
 
-def test_damage_far_behind_in_a_sealed_file_is_damage(tmp_path):
-    """T5: where a sealed file is damaged has nothing to do with how long the active one is."""
+def test_damage_at_any_offset_of_a_sealed_file_is_found(tmp_path):
+    """T5: the offset may be larger than the active file is long."""
     log = filled(tmp_path / "mail", 100, segment_bytes=20_000, on_sealed=None)
     (segment,) = [s for s in log.segments if s.first == 1]
     data = segment.path.read_bytes()
@@ -646,8 +646,8 @@ def test_damage_far_behind_in_a_sealed_file_is_damage(tmp_path):
     assert not segment.parquet.exists()  # it would still show what is lost
 
 
-def test_damage_beside_the_tail_is_met_before_it_is_written_past(tmp_path):
-    """T5: a new writer looks at the last 64 KiB, and stops the others when they do not hold."""
+def test_damage_near_the_end_is_found_before_an_append(tmp_path):
+    """T5: a new writer checks the last 64 KiB and makes all writers refuse appends if they do not verify."""
     log = filled(tmp_path / "mail", 10, segment_bytes=1 << 20)
     data = log.active.read_bytes()
     log.active.write_bytes(data[:1000] + b"?" + data[1001:])
@@ -658,8 +658,8 @@ def test_damage_beside_the_tail_is_met_before_it_is_written_past(tmp_path):
         log.append([draft(20)])
 
 
-def test_a_first_line_that_is_damaged_does_not_stop_a_rotation(tmp_path):
-    """What a writer that has been at it does not see is sealed as it is, for verify to find."""
+def test_a_damaged_first_line_does_not_stop_a_rotation(tmp_path):
+    """A running writer does not see it and seals the file; verify finds it there."""
     log = filled(tmp_path / "mail", 3)
     data = log.active.read_bytes()
     log.active.write_bytes(b"?" * 30 + data[30:])
@@ -670,8 +670,8 @@ def test_a_first_line_that_is_damaged_does_not_stop_a_rotation(tmp_path):
     mended(log, {})
 
 
-def test_a_sealed_file_with_no_line_left_is_survived(tmp_path):
-    """When a whole segment is gone, the events of the others are kept, and ids are still looked up."""
+def test_a_sealed_file_without_any_line_does_not_affect_the_others(tmp_path):
+    """The events of the other files are kept, and ids are still looked up."""
     log = filled(tmp_path / "mail", 8)
     *_, last = log.segments
     lines = verifying(log.active.read_bytes())
@@ -691,7 +691,7 @@ def test_a_sealed_file_with_no_line_left_is_survived(tmp_path):
 
 
 def test_a_gap_stays_known_after_a_rotation(tmp_path):
-    """T5: what repair put on record in a later file excuses the gap in an earlier one, for every writer."""
+    """T5: the record in a later file excuses the gap in an earlier one, for every writer."""
     log = filled(tmp_path / "mail", 3)
     lines = log.active.read_bytes().splitlines(keepends=True)
     log.active.write_bytes(b"".join([*lines[:2], *lines[3:]]))
@@ -704,7 +704,7 @@ def test_a_gap_stays_known_after_a_rotation(tmp_path):
     assert log.repair() == (log.verify().events, (), (), 0)
 
 
-def test_a_sealed_gap_is_put_on_record_where_there_is_no_active_file(tmp_path):
+def test_a_gap_in_a_sealed_file_is_recorded_without_an_active_file(tmp_path):
     """T5: repair after a crash in the middle of a rotation, with damage before it."""
     log = filled(tmp_path / "mail", 8)
     log.active.unlink()
@@ -718,8 +718,8 @@ def test_a_sealed_gap_is_put_on_record_where_there_is_no_active_file(tmp_path):
     mended(log, verifying(first.path.read_bytes()))
 
 
-def test_checking_races_nobody(tmp_path):
-    """Damage is never seen where there is none: verify looks at one moment while others write and rotate."""
+def test_verify_reports_no_damage_while_others_write(tmp_path):
+    """It verifies one snapshot while other processes append and rotate."""
 
     def write(writer: int):
         log = opened(tmp_path / "mail", Unflushed(), segment_bytes=30_000, clock=SystemClock())
@@ -737,11 +737,11 @@ def test_checking_races_nobody(tmp_path):
     print(f"{checks} checks while {len(list(log.segments))} segments were sealed, none a false alarm")
 
 
-# T8: no room.
+# T8: a full disk.
 
 
 def fill_up(log: EventLog) -> int:
-    """Append until there is no room; return how many events were acknowledged."""
+    """Append until the disk is full; return the number of acknowledged events."""
     for number in range(100_000):
         try:
             log.append([draft(number, size=1000)])
@@ -763,8 +763,8 @@ def mounted(folder: Path, size: str):
 
 
 @ROOT
-def test_a_full_disk_is_one_clear_error_and_the_log_goes_on_once_there_is_room(tmp_path):
-    """T8: on a file system of 256 KiB; also while rotating."""
+def test_a_full_disk_is_one_error_and_appends_work_once_there_is_space(tmp_path):
+    """T8: on a file system of 256 KiB, also while rotating."""
     for segment_bytes in (1 << 20, 50_000):
         with mounted(tmp_path / f"{segment_bytes}", "256k") as disk:
             ballast = disk / "ballast"
@@ -784,7 +784,7 @@ def test_a_full_disk_is_one_clear_error_and_the_log_goes_on_once_there_is_room(t
             del log
 
 
-def test_a_file_size_limit_is_one_clear_error_and_the_log_goes_on_once_it_is_raised(tmp_path):
+def test_a_file_size_limit_is_one_error_and_appends_work_once_it_is_raised(tmp_path):
     """T8: the limit of `ulimit -f`, in a process of its own."""
     reader, writer = os.pipe()
 
@@ -811,7 +811,7 @@ def test_a_file_size_limit_is_one_clear_error_and_the_log_goes_on_once_it_is_rai
     print(f"limit reached after {count} events, {size} bytes; 0 lost")
 
 
-# T9: a lock that is not let go.
+# T9: a lock that is not released.
 
 
 class StopsItself(Disk):
@@ -829,8 +829,8 @@ class StopsItself(Disk):
         return super().write(descriptor, data)
 
 
-def test_a_lock_whose_holder_is_stopped_is_a_deadline_that_names_it(tmp_path):
-    """T9: the error names the pid; when the holder goes on, so does everybody, and its event is there."""
+def test_a_lock_timeout_names_the_stopped_holder(tmp_path):
+    """T9: the error has its pid; when the holder continues, its event is written and others can append."""
     filled(tmp_path / "mail", 3)
     with child(lambda: opened(tmp_path / "mail", StopsItself(1)).append([draft(10)])) as pid:
         assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
@@ -847,8 +847,8 @@ def test_a_lock_whose_holder_is_stopped_is_a_deadline_that_names_it(tmp_path):
     print("1 holder stopped, named, and waited for")
 
 
-def test_a_lock_whose_holder_is_killed_is_free(tmp_path):
-    """T9: the kernel lets go of a dead process's lock, and its half-written event is set aside."""
+def test_the_lock_of_a_killed_holder_is_released(tmp_path):
+    """T9: the kernel releases the lock of a dead process, and its partial event is quarantined."""
     filled(tmp_path / "mail", 3)
     with child(lambda: opened(tmp_path / "mail", StopsItself(1)).append([draft(10)])) as pid:
         assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
@@ -861,8 +861,8 @@ def test_a_lock_whose_holder_is_killed_is_free(tmp_path):
     assert not log.verify().damage
 
 
-def test_a_thread_that_keeps_the_lock_is_named_as_one(tmp_path):
-    """T9: threads of one process wait for each other, with the same deadline."""
+def test_a_lock_timeout_says_if_another_thread_holds_the_lock(tmp_path):
+    """T9: threads of one process wait for each other with the same timeout."""
     log = filled(tmp_path / "mail", 1, lock_timeout=0.01)
     with log._lock:
         raised = []
@@ -879,8 +879,8 @@ def test_a_thread_that_keeps_the_lock_is_named_as_one(tmp_path):
     log.append([draft(1)])
 
 
-def test_a_forked_child_goes_on_with_the_log_it_was_given(tmp_path):
-    """The child opens its own lock and file, whatever its parent was doing."""
+def test_a_forked_child_can_use_its_parents_log(tmp_path):
+    """The child opens its own lock and file, whatever the parent's threads are doing."""
     log = filled(tmp_path / "mail", 1)
     with log._lock:
         with child(lambda: log.append([draft(1)])) as pid:
@@ -893,7 +893,7 @@ def test_a_forked_child_goes_on_with_the_log_it_was_given(tmp_path):
 
 
 class LetsGo(SystemClock):
-    """A clock on which somebody lets go of a lock while somebody else waits for it."""
+    """A clock whose `sleep` releases a lock that another process waits for."""
 
     def __init__(self, log: EventLog) -> None:
         self.log: EventLog | None = log
@@ -906,7 +906,7 @@ class LetsGo(SystemClock):
 
 
 def test_a_lock_is_waited_for(tmp_path, monkeypatch):
-    """T9: who finds the lock taken gives up the processor, then sleeps; then it is his."""
+    """T9: a waiting writer yields the processor, then sleeps, then gets the lock."""
     holder = filled(tmp_path / "mail", 1)
     for number in range(1, 4):
         holder._lock.__enter__()
@@ -917,16 +917,16 @@ def test_a_lock_is_waited_for(tmp_path, monkeypatch):
     assert not holder.verify().damage
 
 
-def test_a_holder_that_the_system_does_not_name_is_another_process(tmp_path, monkeypatch):
-    """T9: not every system has a list of locks."""
+def test_an_unknown_holder_is_called_another_process(tmp_path, monkeypatch):
+    """T9: not every system lists its locks."""
     holder = filled(tmp_path / "mail", 1)
     monkeypatch.setattr("team_mail.mail.log.lock._LOCKS", tmp_path / "nowhere")
     with holder._lock, pytest.raises(LockTimeout, match="another process"):
         opened(tmp_path / "mail").append([draft(1)])
 
 
-def test_a_system_without_locks_is_one_clear_error(tmp_path, monkeypatch):
-    """T9: what is no wait is said at once, and leaves the log usable."""
+def test_a_system_without_locks_is_one_error(tmp_path, monkeypatch):
+    """T9: the error is raised at once, and the log stays usable."""
     log = filled(tmp_path / "mail", 1)
 
     def refuse(descriptor, operation):
@@ -939,11 +939,11 @@ def test_a_system_without_locks_is_one_clear_error(tmp_path, monkeypatch):
     log.append([draft(1)])
 
 
-# T11: rotation under everybody's hands.
+# T11: rotation while others read and write.
 
 
-def test_rotation_loses_nothing_and_shows_nothing_twice(tmp_path):
-    """T11: 8 writers rotate the log every few events while others read, follow and ask."""
+def test_rotation_loses_and_repeats_nothing(tmp_path):
+    """T11: 8 writers rotate the log every few events while others read, follow and query."""
     writers, each = 8, 100
     size = writers * each
 
@@ -991,9 +991,9 @@ def test_rotation_loses_nothing_and_shows_nothing_twice(tmp_path):
     print(f"{size} events, {rotations} rotations, {reads} times read whole, {asked} questions: 0 lost, 0 twice")
 
 
-def test_a_sealed_segment_has_its_twins_and_may_be_skipped(tmp_path):
-    """Rotation leaves each segment a checksum and, as a cache, twins for the database; a reader begins behind it."""
-    log = filled(tmp_path / "mail", 8, on_sealed=None)
+def test_a_sealed_segment_has_a_checksum_and_may_be_skipped_by_readers(tmp_path):
+    """A segment has a checksum and, as a cache, Parquet copies; a reader of later events does not open it."""
+    log = filled(tmp_path / "mail", 8, on_sealed=write_parquet)
     for segment in log.segments:
         assert segment.parquet.exists()
         assert segment.mailbox_parquet.exists()
@@ -1004,8 +1004,8 @@ def test_a_sealed_segment_has_its_twins_and_may_be_skipped(tmp_path):
         assert list(log.read(after)) == every[after:]
 
 
-def test_a_moment_of_a_damaged_log_is_a_copy_of_what_verifies(tmp_path):
-    """T5: what is asked of the database is answered from the events that hold, each once."""
+def test_a_snapshot_of_a_damaged_log_is_a_copy_of_the_lines_that_verify(tmp_path):
+    """T5: the database reads only events that verify, each once."""
     log = filled(tmp_path / "mail", 8)
     lines = log.active.read_bytes().splitlines(keepends=True)
     log.active.write_bytes(b"".join([lines[0], *lines, b"{}\n", lines[-1]]))
@@ -1018,8 +1018,8 @@ def test_a_moment_of_a_damaged_log_is_a_copy_of_what_verifies(tmp_path):
     assert {row["subject"] for row in Query(log).rows("mailbox", persona="bob")} == {str(number) for number in range(8)}
 
 
-def test_a_reader_overtaken_by_two_rotations_sees_one_moment(tmp_path):
-    """T11: what was sealed after the active file was opened belongs to a later moment."""
+def test_a_reader_sees_one_moment_across_two_rotations(tmp_path):
+    """T11: segments sealed after the active file was opened are left out."""
     log = filled(tmp_path / "mail", 3)
     before = list(log.read())
 
@@ -1038,11 +1038,11 @@ def test_a_reader_overtaken_by_two_rotations_sees_one_moment(tmp_path):
     assert len(list(log.segments)) > 2
 
 
-# T12: an acknowledgement that was lost.
+# T12: a lost acknowledgement.
 
 
-def test_an_event_whose_acknowledgement_was_lost_is_sent_again_and_stands_once(tmp_path):
-    """T12: the sender is killed after the write, before or after the flush; its successor sends the same id."""
+def test_an_event_sent_again_after_a_lost_acknowledgement_is_written_once(tmp_path):
+    """T12: the sender is killed after the write, before or after the flush; another one sends the same id."""
     repeats = 0
     for nth in (1, 2):
         folder = tmp_path / str(nth)
@@ -1058,8 +1058,8 @@ def test_an_event_whose_acknowledgement_was_lost_is_sent_again_and_stands_once(t
     print(f"{repeats} repeats of 2 unacknowledged events: each stands once")
 
 
-def test_an_id_is_known_though_its_event_was_sealed_meanwhile(tmp_path):
-    """T12: the log may rotate between the look for an id and the lock."""
+def test_an_id_is_found_although_its_event_was_sealed_meanwhile(tmp_path):
+    """T12: the log may rotate between the lookup of an id and the lock."""
     log, other = filled(tmp_path / "mail", 2), opened(tmp_path / "mail", Unflushed())
 
     class Overtaken(type(log._lock)):
@@ -1077,12 +1077,12 @@ def test_an_id_is_known_though_its_event_was_sealed_meanwhile(tmp_path):
         assert [e.seq for e in log.read() if e.id == draft(repeat).id] == [event.seq]
 
 
-# Where the log cannot be.
+# Places where the log cannot be.
 
 
 @pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "ceph", "fuse.sshfs", "lustre"])
 def test_a_network_file_system_is_refused(tmp_path, kind):
-    """Locks and flushes do not hold there, so the error says where to go instead."""
+    """Locks and flushes are not reliable there; the error says what to use instead."""
 
     class Remote(Disk):
         def filesystem(self, path):
@@ -1093,8 +1093,8 @@ def test_a_network_file_system_is_refused(tmp_path, kind):
     assert not (tmp_path / "mail" / "events.jsonl").exists()
 
 
-def test_the_file_system_is_known_by_name(tmp_path, monkeypatch):
-    """The system tells by the mount that holds the folder; where it does not tell, nothing is refused."""
+def test_the_file_system_type_is_read_from_the_mounts(tmp_path, monkeypatch):
+    """If the system does not tell, no file system is refused."""
     assert Disk().filesystem(Path("/proc")) == "proc"
     assert Disk().filesystem(tmp_path)
     table = tmp_path / "mountinfo"
@@ -1105,8 +1105,8 @@ def test_the_file_system_is_known_by_name(tmp_path, monkeypatch):
 
 
 @ROOT
-def test_a_folder_that_may_not_be_written_is_one_clear_error(tmp_path):
-    """Another user reads all of it, verifies it, and is told why nothing can be sent."""
+def test_a_read_only_folder_is_one_error(tmp_path):
+    """Another user can read and verify the log, and is told why it cannot be written."""
     log = filled(tmp_path / "mail", 2)
     for folder in (tmp_path, *tmp_path.parents):
         if not folder.stat().st_mode & 0o001:
@@ -1126,8 +1126,8 @@ def test_a_folder_that_may_not_be_written_is_one_clear_error(tmp_path):
         assert os.waitpid(pid, 0)[1] == 0
 
 
-def test_a_log_file_that_is_read_only_is_one_clear_error(tmp_path):
-    """Somebody's chmod is respected, even by root, and told from damage."""
+def test_a_read_only_log_file_is_one_error(tmp_path):
+    """A chmod by a person is respected, even by root, and distinguished from damage."""
     log = filled(tmp_path / "mail", 2)
     log.active.chmod(0o444)
     with pytest.raises(LogUnavailable, match="this user may not read or write there"):
@@ -1138,7 +1138,7 @@ def test_a_log_file_that_is_read_only_is_one_clear_error(tmp_path):
 
 @pytest.mark.parametrize("name", ["events.jsonl", "lock"])
 def test_a_symbolic_link_is_refused(tmp_path, name):
-    """Nobody makes the log write into another file."""
+    """The log cannot be made to write to another file."""
     folder, victim = tmp_path / "mail", tmp_path / "victim"
     folder.mkdir()
     victim.write_text("precious\n")
@@ -1148,18 +1148,18 @@ def test_a_symbolic_link_is_refused(tmp_path, name):
     assert victim.read_text() == "precious\n"
 
 
-def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path):
-    """What cannot be made is said."""
+def test_a_folder_that_is_a_file_is_one_error(tmp_path):
+    """The error says that the folder cannot be created."""
     (tmp_path / "mail").write_text("")
     with pytest.raises(LogUnavailable, match="cannot write the log in"):
         opened(tmp_path / "mail").append([draft(0)])
 
 
-def test_a_log_that_is_not_there_is_empty(tmp_path):
-    """Missing files are an empty log for every reader, and none of them makes one."""
+def test_a_missing_log_is_empty(tmp_path):
+    """Missing files are an empty log for every reader, and reading creates none."""
     log = opened(tmp_path / "mail")
     assert list(log.read()) == []
-    assert log.snapshot().head == 0
+    assert log.head().seq == 0
     assert log.verify().events == 0
     follower = log.follow()
     assert not log.folder.exists()
@@ -1167,8 +1167,8 @@ def test_a_log_that_is_not_there_is_empty(tmp_path):
     assert [next(follower).seq for _ in range(2)] == [1, 2]
 
 
-def test_following_goes_on_without_file_watching(tmp_path):
-    """Where the folder cannot be watched, it is looked at now and then."""
+def test_following_works_without_file_notifications(tmp_path):
+    """The folder is polled if it cannot be watched."""
     stop = threading.Event()
 
     class Impatient(ManualClock):
@@ -1186,13 +1186,13 @@ def test_following_goes_on_without_file_watching(tmp_path):
 # Blobs.
 
 
-def test_a_blob_is_whole_or_not_there(tmp_path):
-    """T1: whichever call fails or is the last, a blob that was acknowledged is there, and none is half there."""
+def test_a_blob_is_written_atomically(tmp_path):
+    """T1: whichever call fails or is the last, acknowledged blobs are there and none is partial."""
     data, nth, met = b"x" * 10_000, 0, True
     while met:
         nth += 1
         for number, fault in enumerate([fails_with(errno.ENOSPC), falls_short, falls_short_and_fails]):
-            blobs = Blobs(tmp_path / f"{nth} {number}", disk := Faulty(nth, fault))
+            blobs = FileBlobs(tmp_path / f"{nth} {number}", disk := Faulty(nth, fault))
             with suppress(OSError):
                 blob = blobs.put(data)
                 assert blobs.read(blob.sha256) == data
@@ -1205,8 +1205,8 @@ def test_a_blob_is_whole_or_not_there(tmp_path):
 
 
 def test_a_blob_that_is_missing_or_changed_is_not_read(tmp_path):
-    """Bytes are checked against their name, and a name is nothing but a hash."""
-    blobs = Blobs(tmp_path / "blobs")
+    """Bytes are checked against their name, and only a hash is a name."""
+    blobs = FileBlobs(tmp_path / "blobs")
     blob = blobs.put(b"precious")
     path = blobs.path(blob.sha256)
     path.write_bytes(b"changed")

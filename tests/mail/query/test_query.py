@@ -1,4 +1,4 @@
-"""Questions that a process asks again and again, while the log under it rotates, is repaired, or takes a line back."""
+"""Queries of a long-lived process while the log rotates, is repaired, or undoes an append."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from team_mail.mail.errors import LogUnavailable
 from team_mail.mail.letter import Letter
-from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.log.disk import Disk
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.mailbox import Mailbox
+from team_mail.mail.query.rows import FileProjections
 
 PERSONAS = ("ada", "ben", "cyd")
 
@@ -23,7 +24,17 @@ def folder(tmp_path):
 
 def opened(folder, **options):
     """A mailbox over small segments, so that a few messages rotate the log."""
-    return Mailbox(EventLog(folder, segment_bytes=2048, **options), Blobs(folder / "blobs"))
+    return over(EventLog(folder, segment_bytes=2048, **options))
+
+
+def over(log):
+    """The mailbox over a log."""
+    return Mailbox(log, FileBlobs(log.folder / "blobs"), FileProjections(log))
+
+
+def send_batch(mailbox, letters):
+    """Send messages with one append."""
+    mailbox.log.append([letter.draft(mailbox.directory, mailbox.blobs) for letter in letters])
 
 
 def subjects(mailbox, persona):
@@ -52,10 +63,10 @@ class Rotating(EventLog):
         return found
 
 
-def test_personas_whose_questions_meet_rotations_never_share_a_slice(folder):
-    """What was cut for one persona is not given to another, however often a cut has to be done again."""
+def test_a_rotation_during_a_query_never_mixes_up_slices(folder):
+    """The slice of one persona is never used for another, however often a query is repeated."""
     log = Rotating(folder, segment_bytes=2048)
-    mailbox = Mailbox(log, Blobs(folder / "blobs"))
+    mailbox = over(log)
     sent = fill(mailbox)
     for persona in PERSONAS:
         log.left = 2
@@ -68,11 +79,11 @@ def test_personas_whose_questions_meet_rotations_never_share_a_slice(folder):
         assert [subject for subject in listed if subject.startswith("for ")] == [f"for {persona}"]
 
 
-def test_threads_that_share_a_mailbox_each_get_their_own_answer(folder):
-    """One connection serves all threads in turn."""
+def test_threads_that_share_a_mailbox_each_get_their_own_rows(folder):
+    """Threads take turns on one connection."""
     mailbox = opened(folder)
     for number, persona in enumerate(PERSONAS, 1):
-        mailbox.send_all(Letter("boss", [persona], f"{persona} {n}") for n in range(number))
+        send_batch(mailbox, (Letter("boss", [persona], f"{persona} {n}") for n in range(number)))
     with ThreadPoolExecutor(6) as threads:
         asked = [PERSONAS[number % 3] for number in range(60)]
         for persona, listed in zip(asked, threads.map(lambda p: subjects(mailbox, p), asked), strict=True):
@@ -81,8 +92,8 @@ def test_threads_that_share_a_mailbox_each_get_their_own_answer(folder):
 
 @pytest.mark.parametrize("harm", [b"", b"PAR1", None], ids=["emptied", "cut", "replaced by a folder"])
 @pytest.mark.parametrize("which", ["*.mailboxes.parquet", "*[0-9].parquet"])
-def test_a_twin_that_is_broken_is_passed_by_and_made_again(folder, which, harm):
-    """Twins are copies: whatever becomes of them, the mail is there."""
+def test_a_broken_parquet_copy_is_replaced(folder, which, harm):
+    """The copies are a cache: mail is never lost with them."""
     sent = fill(opened(folder))
     assert subjects(opened(folder), "ada") == sent
     for parquet in (folder / "segments").glob(which):
@@ -94,12 +105,12 @@ def test_a_twin_that_is_broken_is_passed_by_and_made_again(folder, which, harm):
     mailbox = opened(folder)
     assert subjects(mailbox, "ada") == sent
     assert mailbox.read("ada", "2", peek=True).subject == "mail 0"
-    assert sum(row["events"] for row in mailbox.stats()) == mailbox.log.snapshot().head
+    assert sum(row["events"] for row in mailbox.stats()) == mailbox.log.head().seq
     assert mailbox.log.verify().corrupt == []
 
 
-def test_a_segment_that_is_gone_is_said_in_one_line(folder):
-    """What cannot be read is an error with a reason, not somebody else's traceback."""
+def test_a_missing_segment_is_an_error_with_a_reason(folder):
+    """It is not a traceback of the database."""
     fill(opened(folder))
     mailbox = opened(folder)
     assert subjects(mailbox, "ada")
@@ -111,9 +122,9 @@ def test_a_segment_that_is_gone_is_said_in_one_line(folder):
         subjects(opened(folder), "ada")
 
 
-def test_a_mailbox_that_goes_on_through_a_repair_sees_what_the_log_then_holds(folder):
-    """A repair may give the file its old inode back and its offsets away; nothing is taken from before it."""
-    mailbox = Mailbox(EventLog(folder), Blobs(folder / "blobs"))
+def test_a_long_lived_mailbox_shows_the_repaired_log(folder):
+    """A repair may reuse the inode with other offsets; nothing read before the repair is shown."""
+    mailbox = over(EventLog(folder))
     fill(mailbox, 6)
     assert len(subjects(mailbox, "ada")) == 6
     stop = threading.Event()
@@ -132,7 +143,7 @@ def test_a_mailbox_that_goes_on_through_a_repair_sees_what_the_log_then_holds(fo
 
 
 class Filling(Disk):
-    """A disk that takes a few bytes less than the whole of the next write, lets somebody look, then is full."""
+    """A disk that writes the next data except for some bytes, calls `look`, then is full."""
 
     def __init__(self):
         self.look = None
@@ -146,21 +157,21 @@ class Filling(Disk):
         raise OSError(28, "No space left on device") if written else AssertionError
 
 
-def test_what_was_seen_of_an_append_that_was_taken_back_does_not_stay(folder):
-    """A reader may catch part of a batch before the disk is full; the next question no longer shows it."""
+def test_events_of_an_append_that_was_undone_disappear(folder):
+    """A reader may see part of a batch before the disk is full; the next query no longer shows it."""
     disk = Filling()
-    mailbox = Mailbox(EventLog(folder, disk=disk), Blobs(folder / "blobs"))
+    mailbox = over(EventLog(folder, disk=disk))
     mailbox.send(Letter("boss", ["ada"], "before"))
-    reader = Mailbox(EventLog(folder), Blobs(folder / "blobs"))
+    reader = over(EventLog(folder))
     stop = threading.Event()
     watching = reader.watch("ada", after=0, stop=stop)
     assert next(watching).subject == "before"
     seen = []
     disk.look = lambda: seen.extend([subjects(reader, "ada"), next(watching).subject])
     with pytest.raises(LogUnavailable, match="full"):
-        mailbox.send_all(Letter("boss", ["ada"], f"phantom {n}") for n in range(4))
+        send_batch(mailbox, (Letter("boss", ["ada"], f"phantom {n}") for n in range(4)))
     assert seen == [["before", "phantom 0", "phantom 1", "phantom 2"], "phantom 0"]
-    mailbox.send_all(Letter("boss", ["ada"], f"real {n}") for n in range(4))
+    send_batch(mailbox, (Letter("boss", ["ada"], f"real {n}") for n in range(4)))
     assert subjects(reader, "ada") == ["before", *(f"real {n}" for n in range(4))]
     later = [next(watching).subject for _ in range(6)]
     assert later[-4:] == [f"real {n}" for n in range(4)]

@@ -32,7 +32,7 @@ def test_the_file_takes_precedence_over_the_message(tmp_path):
         (b'{"a": 1e999}', "NaN and infinity are not JSON"),
         (b'{"a": 9007199254740993}', "beyond 2^53"),
         (b"9" * 5_000, "Exceeds the limit"),
-        (b'["\\ud800"]', "half of a surrogate pair"),
+        (b'["\\ud800"]', "a lone surrogate is not text"),
         (b"[" * 25 + b"]" * 25, "data is nested deeper than 24"),
         (b"[" * 100_000, "JSON is nested deeper than"),
         (b'"\xff"', "is not UTF-8 at byte 1"),

@@ -376,7 +376,7 @@ def test_traces_and_index_are_what_the_log_tells(desk):
     """The files written on the way are those that are told again from the record."""
     done = desk.run(echo, task("a", input_data={"deep": [{"x": "y"}]}), task("b", "a"), task("bad", agent="scribe"))
     context, _ = open_for_dispatch(desk.home)
-    found = read_dispatch(context.mailbox)
+    found = read_dispatch(context.mailbox.projections)
     given = given_to(context, found)
     for one in given.tasks:
         written = json.loads((desk.traces / f"{one.task_id}.json").read_text())
@@ -629,7 +629,7 @@ def test_a_task_that_was_never_tried_is_found_by_its_name(desk):
     dispatcher = desk.dispatcher(lambda _: dispatcher.end())
     done = dispatcher.dispatch([task("a"), task("b", "a")])
     context, _ = open_for_dispatch(desk.home)
-    assert read_dispatch(context.mailbox, task="b").id == done.correlation_id
+    assert read_dispatch(context.mailbox.projections, task="b").id == done.correlation_id
 
 
 def test_a_dispatch_that_is_not_over_is_told_as_it_stands(desk):
@@ -637,7 +637,7 @@ def test_a_dispatch_that_is_not_over_is_told_as_it_stands(desk):
     seen = []
 
     def play(_):
-        found = read_dispatch(open_for_dispatch(desk.home)[0].mailbox)
+        found = read_dispatch(open_for_dispatch(desk.home)[0].mailbox.projections)
         for supervisor in (found.supervisor, {"pid": 0}):
             found.supervisor = supervisor
             seen.append((standing_of(found, "a"), standing_of(found, "b"), state_of(found).partition(";")[0]))

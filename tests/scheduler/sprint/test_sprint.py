@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.letter import Letter
-from team_mail.mail.log.blobs import Blobs
+from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.mailbox import Mailbox
 from team_mail.personas.agent import Outcome
 from team_mail.scheduler.errors import BranchMoved, NoProgress, NoSuchRun, NotReady
@@ -275,14 +275,14 @@ def test_landing_moves_the_checkout_that_has_the_branch_by_its_users_own_setting
 def test_a_run_whose_end_could_not_be_written_is_given_up_and_launched_again(team, monkeypatch):
     """A disk that is full for a moment: the tick says so, and the same process goes on without the dead run."""
     ticker = team.ticker({"ann": team.replaced(3, "ann")})
-    put, full = Blobs.put, [True]
+    put, full = FileBlobs.put, [True]
 
     def refuse(blobs, data):
         if full and full.pop():
             raise OSError(errno.ENOSPC, "No space left on device")
         return put(blobs, data)
 
-    monkeypatch.setattr(Blobs, "put", refuse)
+    monkeypatch.setattr(FileBlobs, "put", refuse)
     with pytest.raises(OSError, match="No space left"):
         ticker.tick(ASKED)
     assert [run.status for run in ticker.context.state().runs].count("open") == 1
@@ -457,7 +457,9 @@ def test_a_sprint_whose_ticks_change_nothing_ends_with_an_error(team):
 
     ticker = team.ticker({"ann": once, "bob": once})
     mailbox = ticker.context.mailbox
-    forgetful = Mailbox(Forgetful(mailbox.log, "patch.conflicted"), mailbox.blobs, mailbox.directory)
+    forgetful = Mailbox(
+        Forgetful(mailbox.log, "patch.conflicted"), mailbox.blobs, mailbox.projections, mailbox.directory
+    )
     ticker.context = ticker.dispatcher.context = replace(ticker.context, mailbox=forgetful)
 
     with pytest.raises(

@@ -1,0 +1,82 @@
+"""Where the team is, and the only place that makes its log, blobs and mailbox."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .clock import Clock
+from .directory import Directory
+from .errors import NoTeam, UsageError
+from .home import find_home, ignore_mail, planned_home, read_directory
+from .log.blobs import FileBlobs
+from .log.log import EventLog
+from .log.segments import Segment
+from .mailbox import Mailbox
+from .query.rows import FileProjections
+
+
+def team_home(*, create: bool = False) -> Path:
+    """Return the team's folder: TEAM_HOME, else the nearest `.team` from the current folder upward.
+
+    With `create` it need not exist yet. Raises NoTeam, and UsageError for a TEAM_HOME that does not exist.
+    """
+    named = os.environ.get("TEAM_HOME")
+    if named and not create and not Path(named).is_dir():
+        raise UsageError(f"TEAM_HOME names {named}, where there is no folder; correct it, or send the first mail")
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise NoTeam("the current folder has been deleted; change to one that exists") from None
+    try:
+        return find_home(here)
+    except NoTeam:
+        if not create:
+            raise
+        return planned_home(here)
+
+
+@contextmanager
+def first_mail() -> Generator[Path]:
+    """Yield the team's folder to a block that may write its first mail.
+
+    After the block, the mail is ignored by git; if the folder is new, a line on stderr says where the mail is.
+    """
+    home = team_home(create=True)
+    new = not home.exists()
+    yield home
+    ignore_mail(home)
+    if new:
+        sys.stderr.write(f"team-mail: this team's mail is in {home / 'mail' / 'events.jsonl'}\n")
+
+
+def open_log(home: Path | None = None, *, clock: Clock | None = None) -> EventLog:
+    """Open the log of the team in `home`, by default as `team_home` finds it. `team.toml` is not read."""
+    return EventLog((home or team_home()) / "mail", clock=clock, on_sealed=_write_parquet)
+
+
+def _write_parquet(segment: Segment) -> None:
+    from .query.query import write_parquet
+
+    write_parquet(segment)
+
+
+def open_blobs(home: Path) -> FileBlobs:
+    """Open the blobs of the team in `home`."""
+    return FileBlobs(home / "mail" / "blobs")
+
+
+def open_mailbox(home: Path | None = None, *, create: bool = False, directory: Directory | None = None) -> Mailbox:
+    """Open the mail of the team in `home`, by default as `team_home` finds it.
+
+    With `create` the team need not exist yet; the first message creates it. `directory` is read from `home` if it is
+    not given. Raises as `team_home`, and UsageError for a `team.toml` that cannot be read.
+    """
+    home = home or team_home(create=create)
+    if not create and (home / "mail" / "damaged").exists():
+        sys.stderr.write("team-mail: the log is damaged; lines that do not verify are left out (team-mail verify)\n")
+    log = open_log(home)
+    return Mailbox(log, open_blobs(home), FileProjections(log), directory or read_directory(home))

@@ -1,0 +1,50 @@
+"""What scheduler and weaver have done, as Ibis expressions over the log: of the sprints, and of each dispatch.
+
+Compiled to `sql/` beside this module by `make sql`. The names of these projections are `scheduler.state.schedule` and
+`scheduler.state.dispatched`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ibis
+from ibis import _
+
+from ...mail.query.projections import argument, events
+from ..kinds import Kind
+
+SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|scheduler)\."
+DISPATCHED = r"^(dispatch|task|run|patch|weave|gate)\."
+FACT = ("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash")
+
+
+def schedule() -> Any:
+    """List the events of sprints, except those of dispatches and of ticks that had nothing to do.
+
+    Unless `whole`, only those that a tick needs: all since the last sprint began, and from before it the sprints, gate
+    verdicts, pauses, and the runs whose patch was held, which may still be approved.
+    """
+    whole, kind, idle = argument("whole", "boolean"), events.kind, events.data["idle"].str
+    sprint, held = str(Kind.SPRINT_STARTED), str(Kind.PATCH_HELD)
+    began, runs = events.seq.max(where=kind == sprint), events.ref.collect(where=kind == held)
+    marks = events.filter(~whole, kind.isin([sprint, held])).agg(
+        began=began.fill_null(0), held=ibis.coalesce(runs, ibis.literal([], type="array<string>"))
+    )
+    own = events.data["dispatch"].str.isnull()
+    done = events.filter(kind.re_search(SCHEDULED), own, (kind != str(Kind.TICK_DONE)) | idle.isnull())
+    done = done.cross_join(marks)
+    known = (_.seq >= _.began) | _.held.contains(_.run) | _.held.contains(_.ref)
+    done = done.filter(whole | known | _.kind.re_search(r"^(sprint|gate|scheduler)\."))
+    return done.select(*FACT).order_by("seq")
+
+
+def dispatched() -> Any:
+    """List the events of one dispatch; without `dispatch`, the start and end of all dispatches."""
+    dispatch, kind = argument("dispatch"), events.kind
+    named = kind.re_search(DISPATCHED) & (events.data["dispatch"].str == dispatch)
+    chosen = events.filter(named | (dispatch.isnull() & kind.startswith("dispatch.")))
+    return chosen.select(*FACT).order_by("seq")
+
+
+PROJECTIONS = (schedule, dispatched)
