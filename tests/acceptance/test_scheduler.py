@@ -466,6 +466,7 @@ def test_our_own_history_is_woven_as_if_it_had_been_written_at_once(tmp_path):
     told = json.loads(ended.stdout)
     print(f"{len(patches)} patches of our own history: {len(told['landed'])} landed, first come {first_come}")
     assert len(patches) > 5
-    assert len(told["landed"]) >= first_come
-    assert {*told["landed"], *told["set_aside"]} == {*names}
+    held = [patch["persona"] for patch in json.loads(project.ok("scheduler", "status", "--json"))["held"]]
+    assert len(told["landed"]) + len(held) >= first_come, "a patch to sensitive files waits for a person"
+    assert {*told["landed"], *told["set_aside"], *held} == {*names}
     assert project.git("log", "--format=%an", f"{base}..team/sprint-1").split() == told["landed"][::-1]
