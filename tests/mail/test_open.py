@@ -25,9 +25,8 @@ def test_an_opened_log_writes_the_parquet_copies_of_a_new_segment(tmp_path):
     log._segment_bytes = 1
     for number in range(2):
         log.append([Draft("mail.sent", "boss", ("ada",), str(number))])
-    (segment,) = log.segments
-    assert segment.parquet.is_file()
-    assert segment.mailbox_parquet.is_file()
+    assert [segment.parquet.is_file() for segment in log.segments] == [True, True]
+    assert [segment.mailbox_parquet.is_file() for segment in log.segments] == [True, True]
 
 
 def test_without_a_team_there_is_no_home(tmp_path, monkeypatch):

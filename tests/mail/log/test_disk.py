@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from team_mail.mail.disk import Disk, flush
+from team_mail.mail.log.disk import Disk, flush
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 FULL = 51  # the number of F_FULLFSYNC on macOS
 
 
