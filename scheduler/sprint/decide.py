@@ -104,7 +104,7 @@ class _Decision:
 
     def plan(self) -> TickPlan:
         """Put the parts together."""
-        busy = bool(self.alive or self.lost or self.state.pending)
+        busy = bool(self.alive or self.state.pending)  # runs that are lost are given up in the same tick
         if self._is_late(self.now):
             return self._made(**({} if busy else self._ending(SprintOutcome.DEADLINE)))
         if self._is_broken() and not busy:

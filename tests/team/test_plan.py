@@ -163,7 +163,7 @@ def test_options_that_print_something_else_exclude_each_other():
         plan(SEED, "--from-sprint")
     with pytest.raises(UsageError, match=r"cannot read nowhere.yaml: No such file"):
         plan("nowhere.yaml")
-    with pytest.raises(UsageError, match="did you mean 'notify'"):
+    with pytest.raises(UsageError, match="did you mean notify"):
         plan(SEED, "--done", "notfy")
 
 

@@ -36,8 +36,6 @@ from team_mail.team.session import ending
 from team_mail.team.show.dispatch import DispatchShow, standing_of, state_of
 from team_mail.team.show.live import Row
 
-from ..mail_command import path_with_mail
-
 PATIENCE = 20.0
 
 
@@ -496,7 +494,7 @@ def test_a_patch_that_may_not_land_is_the_tasks_error_and_goes_to_the_human(team
     assert [e["recipients"] for e in mails] == [["forge"], ["you"]]
     command = re.search(r"^    (team-mail attachment .* \| git apply --3way)$", mails[1]["body"], re.MULTILINE)
     assert command
-    environ = os.environ | {"PATH": path_with_mail(team.folder.parent)}
+    environ = os.environ | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
     subprocess.run(["sh", "-c", command[1]], cwd=team.folder, env=environ, check=True)
     assert (team.folder / ".github/workflows/ci.yml").read_text() == "on: push\n"
 

@@ -2,22 +2,22 @@
 
 import re
 import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from team_mail.mail.directory import Directory
 from team_mail.mail.letter import Letter
-from team_mail.mail.log.blobs import Blobs
-from team_mail.mail.log.log import EventLog
-from team_mail.mail.mailbox import Mailbox
+from team_mail.mail.open import open_mailbox
 from team_mail.scheduler.landing.gate import GateResult
 from team_mail.scheduler.landing.mails import about_conflict, about_held, about_refused, about_rejected
 from team_mail.scheduler.weaver.result import Conflicted, ConflictHunk, NeedsApproval, Refused
 from team_mail.scheduler.weaver.weave import weave
 
-from ..mail_command import path_with_mail
 from ..project import Project, lines
 
+PATH = f"{Path(sys.executable).parent}:/usr/bin:/bin"  # has the real team-mail
 MARKED = re.compile(r"<<<<<<< .*?\n(.*?)=======\n(.*?)>>>>>>> .*?\n", re.DOTALL)
 
 
@@ -47,7 +47,7 @@ def follow(project, tmp_path, one: Conflicted):
     """Be an agent that has the mail and nothing else: clone the new base, run the commands, settle what is marked."""
     subject, body, payload = about_conflict(one)
     home = tmp_path / ".team"
-    mailbox = Mailbox(EventLog(home / "mail"), Blobs(home / "mail" / "blobs"), Directory(frozenset({"bob"}), {}, "you"))
+    mailbox = open_mailbox(home, create=True, directory=Directory(frozenset({"bob"}), {}, "you"))
     attached = [("bob.patch", one.submission.patch)]
     mailbox.send(Letter("weaver", ["bob"], subject, body, type="conflict", payload=payload, attachments=attached))
     base = re.search(r"^The new base is (\w{40});", body, re.MULTILINE)[1]
@@ -60,7 +60,7 @@ def follow(project, tmp_path, one: Conflicted):
     def run(command):
         return subprocess.run(
             ["sh", "-c", command], cwd=clone, capture_output=True, text=True, check=False,
-            env={"TEAM_HOME": str(home), "TEAM_PERSONA": "bob", "PATH": path_with_mail(tmp_path)},
+            env={"TEAM_HOME": str(home), "TEAM_PERSONA": "bob", "PATH": PATH},
         )  # fmt: skip
 
     applied = run(commands[0])
