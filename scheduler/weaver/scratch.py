@@ -7,7 +7,6 @@ flushed to the disk before a branch can point to it.
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import zlib
 from collections.abc import Generator, Iterable
@@ -16,6 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from ...mail.log.disk import Disk
 from ...personas.git import Git
 
 # The user's own config is read, for merge drivers; these must not depend on it.
@@ -89,11 +89,7 @@ class Quarantine:
             return
         pack = self.git("pack-objects", "--revs", "--stdout", "-q", stdin=f"{tip}\n^{start}\n".encode())
         self._store(*_DURABLE, "index-pack", "--stdin", stdin=pack)
-        folder = os.open(self._outer / "pack", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        Disk().sync_folder(self._outer / "pack")
 
     @property
     def _outer(self) -> Path:
