@@ -290,11 +290,10 @@ class Mailbox:
 
     def _newest_about_run(self, persona: str, run: str) -> Message | None:
         """Return a persona's newest message with attachments about a run, given by its id or the beginning of it."""
-        if len(run) < _RUN:
-            return None
         newest: dict[str, Message] = {}
         for message in self.inbox(persona, state="all"):
-            if message.attachments and message.about_run.startswith(run):
+            named = message.about_run == run or (len(run) >= _RUN and message.about_run.startswith(run))
+            if message.attachments and named:
                 newest.setdefault(message.about_run, message)
         if len(newest) > 1 and run not in newest:
             raise AmbiguousMessage(f"{run!r} names more than one run: {', '.join(sorted(newest))}; give more of it")

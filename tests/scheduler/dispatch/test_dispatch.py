@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -393,7 +394,7 @@ def test_two_dispatches_of_one_second_write_two_indices(desk):
     tasks = [task("a")]
     outputs = [desk.run(echo, *tasks) for _ in range(2)]
     context, _ = open_for_dispatch(desk.home)
-    states = [read_dispatch(context.mailbox, output.correlation_id) for output in outputs]
+    states = [read_dispatch(context.mailbox.projections, output.correlation_id) for output in outputs]
     for state in states:
         state.sitting = "2026-01-02T03:04:05.678901Z"
 
