@@ -1,4 +1,4 @@
-"""Crontab lines, as cron reads them."""
+"""The daemon: crontab lines as cron reads them, and sprints that start by themselves."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from team_mail.mail.letter import Letter
 from team_mail.scheduler.errors import SettingsError
-from team_mail.scheduler.sprint.daemon import following
+from team_mail.scheduler.sprint.daemon import Daemon, following
 
 MONDAY = datetime(2026, 3, 2, 8, 30).astimezone()
 
@@ -59,3 +60,65 @@ def test_the_next_time_is_the_first_that_fits(minute, hour, weekday):
         if day and holds(minute, moment.minute, 0) and holds(hour, moment.hour, 0):
             break
     assert following(f"{minute} {hour} * * {weekday}", MONDAY) == moment
+
+
+def test_the_daemon_runs_the_sprint_that_is_due_and_then_waits(team):
+    """The first sprint starts at once; after it the daemon says when the next one is due, until it is told to end."""
+    messages, sprints = [], []
+
+    def say(text):
+        messages.append(text)
+        if text.startswith("waiting for mail"):
+            daemon.end()
+
+    ticker = team.ticker({"ann": team.replaced(3, "ann")}, '[sprint]\nevery = "1h"\n')
+    daemon = Daemon(ticker, lambda: ticker.context, say, sprints.append)
+
+    daemon.run()
+
+    assert [(sprint.sprint, sprint.converged, sprint.landed) for sprint in sprints] == [(1, True, ("ann",))]
+    assert messages[-1].startswith("waiting for mail, or for the next sprint at ")
+
+
+def test_the_daemon_reports_what_a_person_can_fix_and_keeps_trying(team):
+    """An agent that is not there is named in a message and in one mail to the human a day."""
+    messages = []
+
+    def say(text):
+        messages.append(text)
+        if len(messages) == 2:
+            daemon.end()
+
+    settings = '[team]\nagent = "robot"\n[agents.robot]\ncommand = ["no-such-robot"]\n[sprint]\nevery = 1\n'
+    ticker = team.ticker({}, settings)
+    daemon = Daemon(ticker, lambda: ticker.context, say, lambda _: None)
+
+    daemon.run()
+
+    assert all("no-such-robot" in text and text.endswith("the next time tries again") for text in messages)
+    mails = [mail for mail in team.context().mailbox.inbox("you") if mail.subject == "The scheduler needs you"]
+    assert [mail.type for mail in mails] == ["escalate"]
+
+
+def test_the_daemon_reads_changed_settings_and_is_woken_by_mail(team):
+    """Mail to a persona starts a sprint for it at once, with the settings of that moment."""
+    messages, sprints = [], []
+
+    def say(text):
+        messages.append(text)
+        if text.startswith("waiting for mail") and len(sprints) == 1:
+            context = team.context({}, '[sprint]\nevery = "2h"\n')
+            context.mailbox.send(Letter("you", ["bob"], "Please", "Look."))
+
+    def ended(summary):
+        sprints.append(summary)
+        if len(sprints) == 2:
+            daemon.end()
+
+    ticker = team.ticker({}, '[sprint]\nevery = "1h"\n')
+    daemon = Daemon(ticker, lambda: team.context({}, '[sprint]\nevery = "2h"\n'), say, ended)
+
+    daemon.run()
+
+    assert [(sprint.sprint, sprint.runs) for sprint in sprints] == [(1, 3), (2, 1)]
+    assert "settings or personas have changed: read again" in messages

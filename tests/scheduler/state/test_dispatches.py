@@ -12,20 +12,21 @@ FIRST, SECOND = "0198a000-1111-7000-8000-00000000aaaa", "0198b000-2222-7000-8000
 SUPERVISOR = {"boot": "b", "pid": 1, "start": "2"}
 
 
-class Records:
+class Projections:
     """The events of dispatches, told one by one; each comes a second after the one before."""
 
     def __init__(self):
-        self.rows: list[dict] = []
+        self.events: list[dict] = []
 
-    def dispatched(self, dispatch):
+    def rows(self, name, dispatch):
+        assert name == "scheduler.state.dispatched"
         if dispatch is None:
-            return [row for row in self.rows if row["kind"].startswith("dispatch.")]
-        return [row for row in self.rows if row["data"]["dispatch"] == dispatch]
+            return [row for row in self.events if row["kind"].startswith("dispatch.")]
+        return [row for row in self.events if row["data"]["dispatch"] == dispatch]
 
     def tell(self, kind, dispatch=FIRST, run=None, **data):
-        seq = len(self.rows) + 1
-        self.rows.append(
+        seq = len(self.events) + 1
+        self.events.append(
             {
                 "seq": seq, "ts": f"2026-01-01T09:00:{seq:02}.000000Z", "kind": kind, "sender": "scheduler",
                 "ref": None, "run": run, "data": {"dispatch": dispatch} | data, "hash": "0" * 32,
@@ -57,7 +58,7 @@ class Records:
 
 @pytest.fixture
 def records():
-    return Records()
+    return Projections()
 
 
 def test_an_attempt_has_the_data_of_its_start_and_of_its_end(records):
@@ -117,7 +118,7 @@ def test_a_dispatch_is_named_by_its_id_the_beginning_or_the_end_of_it(records):
     with pytest.raises(NoSuchRun, match="no dispatch had a task 'z'"):
         read_dispatch(records, task="z")
     with pytest.raises(NoSuchRun, match="nothing was dispatched yet"):
-        read_dispatch(Records())
+        read_dispatch(Projections())
 
 
 def test_the_open_runs_of_dispatches_that_are_not_finished_are_under_way(records):

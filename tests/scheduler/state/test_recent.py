@@ -14,27 +14,25 @@ from team_mail.scheduler.sprint.tick import Ticker
 ASKED = StartRequest("asked for")
 
 
-class Counting(Mailbox):
-    """A mailbox that counts how often each projection of the scheduler is read, and at which heads of the log."""
+class Counting:
+    """Projections that note which of them is read at which head of the log."""
 
     def __init__(self, mailbox: Mailbox) -> None:
-        super().__init__(mailbox.log, mailbox.blobs, mailbox.directory)
+        self._mailbox = mailbox
         self.reads: list[tuple[str, int]] = []
 
-    def schedule(self, *, whole: bool = True):
-        self.reads.append(("schedule", self.log.head().seq))
-        return super().schedule(whole=whole)
-
-    def unread(self, roster):
-        self.reads.append(("unread", self.log.head().seq))
-        return super().unread(roster)
+    def rows(self, name, **arguments):
+        self.reads.append((name, self._mailbox.log.head().seq))
+        return self._mailbox.projections.rows(name, **arguments)
 
 
 def counted(ticker: Ticker) -> Counting:
     """Let a ticker count what it reads."""
-    mailbox = Counting(ticker.context.mailbox)
+    mailbox = ticker.context.mailbox
+    counting = Counting(mailbox)
+    mailbox = Mailbox(mailbox.log, mailbox.blobs, counting, mailbox.directory)
     ticker.context = ticker.dispatcher.context = replace(ticker.context, mailbox=mailbox)
-    return mailbox
+    return counting
 
 
 def test_a_sprint_of_three_ticks_reads_the_log_at_most_once_per_change(team):
@@ -44,17 +42,18 @@ def test_a_sprint_of_three_ticks_reads_the_log_at_most_once_per_change(team):
         team.replaced(3 if job.attempt == 1 else 8, job.persona)(job)
 
     ticker = team.ticker({"ann": play, "bob": play, "cyd": team.replaced(23, "cyd")})
-    mailbox = counted(ticker)
+    projections = counted(ticker)
 
     summary = run_sprint(ticker, ASKED)
 
     assert summary
     assert (summary.ticks, summary.converged) == (3, True)
-    assert len(mailbox.reads) == len(set(mailbox.reads))
-    schedule = [head for name, head in mailbox.reads if name == "schedule"]
-    print(f"a sprint of 3 ticks read its schedule {len(schedule)} times and {len(mailbox.reads)} projections in all")
+    reads = [(name, head) for name, head in projections.reads if name in {"scheduler.state.schedule", "unread"}]
+    schedule = [head for name, head in reads if name == "scheduler.state.schedule"]
+    print(f"a sprint of 3 ticks read its schedule {len(schedule)} times and its state's projections {len(reads)} times")
+    assert len(reads) == len(set(reads))
     assert len(schedule) == 2, "once at first, and once when the sprint began"
-    assert len(mailbox.reads) <= 6
+    assert len(reads) <= 6
 
 
 def test_what_was_folded_is_what_reading_gives(team):
