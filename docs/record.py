@@ -40,7 +40,7 @@ THEME = TerminalTheme(
 
 def recorded() -> list[str]:
     """Run the demo, its progress and its result as on a terminal, and keep the lines that are to be shown."""
-    words = [sys.executable, "-m", "team_mail.team.cli", "demo", "--quick"]
+    words = [sys.executable, "-m", "team_mail.team.commands.team", "demo", "--quick"]
     with tempfile.TemporaryDirectory() as folder:
         ended = subprocess.run(  # noqa: S603
             [*words, f"{folder}/demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
