@@ -90,6 +90,13 @@ class Team:
         return git(self.folder, "show", f"{branch}:{file}").splitlines()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A storm takes its minutes: the timeout of the other tests is not for it."""
+    for item in items:
+        if item.get_closest_marker("storm"):
+            item.add_marker(pytest.mark.timeout(0))
+
+
 @pytest.fixture
 def team(tmp_path: Path) -> Team:
     """A repository with a file of thirty lines on `main`, and personas ann, bob and cyd."""

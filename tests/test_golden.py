@@ -22,6 +22,8 @@ from pathlib import Path
 
 import pytest
 
+from .console import as_text, run_command
+
 GOLDEN = Path(__file__).parent / "golden"
 BIN = Path(sys.executable).parent
 CLEAN = {
@@ -89,25 +91,6 @@ MOVING = {
 }  # fmt: skip
 PLACE = "/tmp/golden-team"  # where it was made, as some answers say
 LONGEST = timedelta(days=366)  # no sprint may take longer, whatever its settings say
-# Ask many questions of one command: its entry point in a process for each, forked from one that has loaded it.
-ASK = """
-import importlib.metadata, json, os, sys
-command, asked, copies = json.load(sys.stdin)
-(script,) = importlib.metadata.entry_points(group="console_scripts", name=command)
-main = script.load()
-import pydantic  # what takes long, and starts no thread
-for number, words in enumerate(asked):
-    if not copies:
-        for folder, _, names in os.walk(".team/mail/segments"):
-            for name in names:
-                if name.endswith(".parquet"):
-                    os.unlink(os.path.join(folder, name))
-    if (child := os.fork()) == 0:
-        os.dup2(os.open(f"../answer-{number}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-        sys.argv = [command, *words]
-        sys.exit(main())
-    os.waitpid(child, 0)
-"""
 
 
 def events_in(mail: Path) -> list[dict]:
@@ -132,26 +115,21 @@ class Golden:
         shutil.copytree(GOLDEN / "team", self.home)
 
     def run(self, command: str, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [BIN / command, *words], cwd=self.folder, env=CLEAN, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, check=False, timeout=120,
-        )  # fmt: skip
+        return as_text(run_command(command, *words, cwd=self.folder, env=CLEAN))
 
     def told(self, command: str, *words: str, code: int = 0):
         ended = self.run(command, *words, "--json")
         assert ended.returncode == code, ended.stderr
         return json.loads(ended.stdout)
 
-    def ask(self, command: str, asked: list[list[str]], *, copies: bool = True) -> list:
-        """Return what each question to a command is answered, as JSON; see `ASK`."""
-        given = json.dumps([command, [[*words, "--json"] for words in asked], copies])
-        ended = subprocess.run(
-            [sys.executable, "-c", ASK], cwd=self.folder, env=CLEAN, input=given, capture_output=True, text=True,
-            check=False, timeout=300,
-        )  # fmt: skip
-        assert ended.returncode == 0, ended.stderr
-        answers = [self.folder.with_name(f"answer-{number}") for number in range(len(asked))]
-        return [json.loads(path.read_text()) for path in answers]
+    def ask(self, command: str, questions: list[list[str]], *, copies: bool = True) -> list:
+        """Return what each question to a command is answered, as JSON; without the Parquet copies if so said."""
+        answers = []
+        for words in questions:
+            for copy in [] if copies else self.home.glob("mail/segments/*.parquet"):
+                copy.unlink()
+            answers.append(json.loads(self.run(command, *words, "--json").stdout))
+        return answers
 
     def git(self, *words: str) -> str:
         return subprocess.run(

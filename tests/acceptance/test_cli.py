@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from ..console import run_command
+
 COMMAND = str(Path(sys.executable).with_name("team-mail"))
 LISTED = {
     "id", "seq", "ts", "sender", "recipients", "subject", "type", "priority", "thread", "reply_to", "read", "acked",
@@ -45,10 +47,7 @@ def run(folder: Path) -> Run:
     """The command, run in the folder; standard input is closed unless given."""
 
     def run(*words: str, stdin: bytes | None = None, cwd: Path = folder, **environ: str) -> subprocess.CompletedProcess:
-        given = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-        return subprocess.run(
-            [COMMAND, *words], cwd=cwd, env=CLEAN | environ, capture_output=True, check=False, timeout=30, **given
-        )
+        return run_command("team-mail", *words, cwd=cwd, env=CLEAN | environ, stdin=stdin, timeout=30)
 
     return run
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ..console import as_text, run_command
+
 ROOT = Path(__file__).parent.parent.parent
 TEAM = Path(sys.executable).with_name("team")
 EXAMPLES = sorted((ROOT / "examples" / "dispatch").glob("*.json"))
@@ -57,11 +59,7 @@ class Project:
         ).stdout.strip()
 
     def run(self, *words: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
-        given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin.decode(errors="surrogateescape")}
-        return subprocess.run(
-            [TEAM, *words], cwd=self.folder, env=CLEAN, capture_output=True, text=True, check=False, timeout=60,
-            errors="surrogateescape", **given,
-        )  # fmt: skip
+        return as_text(run_command("team", *words, cwd=self.folder, env=CLEAN, stdin=stdin, timeout=60))
 
     def told(self, *words: str, code: int = 0):
         ended = self.run(*words)

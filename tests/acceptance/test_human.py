@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ..console import as_text, run_command
+
 BIN = Path(sys.executable).parent
 CLEAN = {
     name: value
@@ -38,10 +40,7 @@ def project(tmp_path: Path) -> Path:
 
 def run(folder: Path, command: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     path = f"{BIN}{os.pathsep}{CLEAN['PATH']}"
-    return subprocess.run(
-        [BIN / command, *words], cwd=folder, env=CLEAN | {"PATH": path} | environ, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    return as_text(run_command(command, *words, cwd=folder, env=CLEAN | {"PATH": path} | environ, timeout=60))
 
 
 @pytest.mark.parametrize("source", ["environment", "flag"])

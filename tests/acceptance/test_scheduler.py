@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ..console import as_text, run_command
+
 BIN = Path(sys.executable).parent
 CLEAN = {
     name: value
@@ -36,10 +38,7 @@ class Project:
         self.team = folder / ".team"
 
     def run(self, command: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [BIN / command, *words], cwd=self.folder, env=CLEAN | environ, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+        return as_text(run_command(command, *words, cwd=self.folder, env=CLEAN | environ, timeout=60))
 
     def start(self, command: str, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

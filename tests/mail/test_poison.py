@@ -147,7 +147,7 @@ def test_no_text_can_put_a_control_character_or_a_second_line_into_a_list(subjec
 
 
 @given(st.lists(st.tuples(text, text), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_inbox_and_read_return_any_text_as_it_was_sent(mails):
     """That is every character except NUL, in subject, body and payload."""
     log = MemoryLog()
@@ -299,8 +299,8 @@ def test_a_poison_line_in_the_file_hides_no_good_mail(poison, last, mailbox, fol
     others = (
         f"sent -p friend,search searchable,thread {good[0].seq},stats,log,log --json,tag ls -p boss,"
         f"read {good[-1].seq} -p boss --peek"
-    )
-    for question in others.split(","):
+    ).split(",")
+    for question in others if not last else others[-1:]:
         words = question.split()
         code, out, err = command(*words, capsys=capsys)
         assert code == 0, f"{words}: {err}"
@@ -336,4 +336,4 @@ def test_the_longest_line_is_still_read_by_every_reader(mailbox):
 def figures():
     """How much was tried, said once when all of it was."""
     yield
-    print(f"{len(HOSTILE)} hostile texts, {len(LINES)} poison lines at 2 places, 14 questions each")
+    print(f"{len(HOSTILE)} hostile texts, {len(LINES)} poison lines at 2 places, 4 or 11 questions each")

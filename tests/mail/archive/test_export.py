@@ -392,7 +392,7 @@ def letters(draw):
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(letters(), min_size=1, max_size=4))
 def test_any_mail_can_be_read_from_an_mbox(drawn):
     """The standard library reads people, subject, body, payload and files as they were sent."""

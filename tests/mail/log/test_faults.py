@@ -134,6 +134,10 @@ def is_the_last_half_way(real, name, arguments):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+# Of how many cases one is tried: all of them take minutes. A prime meets every field of a line.
+STEPS = [7, pytest.param(1, marks=pytest.mark.storm)]
+
+
 def draft(number: int, size: int = 20) -> Draft:
     return Draft("mail.sent", "ada", ("bob",), f"{number}", "x" * size, id=derived_id("fault", str(number)))
 
@@ -357,14 +361,18 @@ def test_a_write_that_cannot_be_undone_is_in_doubt(tmp_path):
 # T2 and T4: the tail after a crash.
 
 
-def test_a_log_cut_at_any_byte_recovers_to_its_last_whole_event(tmp_path):
+@pytest.mark.parametrize("step", STEPS)
+def test_a_log_cut_at_any_byte_recovers_to_its_last_whole_event(tmp_path, step):
     """T2: every prefix of the active file, after a sealed one; the rest is kept in quarantine."""
     source = filled(tmp_path / "source", 8)
     data, events = source.active.read_bytes(), list(source.read())
     sealed = list(source.segments)
     assert len(sealed) == 2
     assert len(data) > 700
-    for size in range(len(data) + 1):
+    for size in {
+        *range(0, len(data) + 1, step),
+        *(place for at, byte in enumerate(data) if byte == 10 for place in (at, at + 1)),
+    }:
         folder = tmp_path / str(size)
         (folder / "segments").mkdir(parents=True)
         for segment in sealed:
@@ -383,7 +391,7 @@ def test_a_log_cut_at_any_byte_recovers_to_its_last_whole_event(tmp_path):
         assert kept == ([data[whole:size]] if size > whole else [])
         recorded = [event.data["bytes"] for event in after if event.kind == "log.recovered"]
         assert recorded == ([size - whole] if size > whole else [])
-    print(f"{len(data) + 1} prefixes, each recovered to its last whole event")
+    print(f"every {step}. of {len(data) + 1} prefixes and each end of a line, each recovered to its last whole event")
 
 
 TAILS = {
@@ -516,9 +524,9 @@ def test_a_failed_flush_while_sealing_is_not_retried(tmp_path):
 # T5: damage that a crash cannot cause.
 
 
-def broken_logs(data: bytes):
-    """Yield damaged logs: a bit of every byte flipped, lines deleted, repeated, swapped, torn in the middle."""
-    for at in range(len(data)):
+def broken_logs(data: bytes, step: int):
+    """Yield damaged logs: bits of every `step`-th byte flipped, lines deleted, repeated, swapped, torn."""
+    for at in range(0, len(data), step):
         yield f"bit of byte {at}", data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]
     lines = data.splitlines(keepends=True)
     for n in range(len(lines)):
@@ -571,7 +579,8 @@ def mended(log: EventLog, lines: dict[int, bytes]) -> None:
     assert all(copy.exists() for copy in done.copies)
 
 
-def test_any_damage_in_the_active_file_is_reported_refused_and_repaired(tmp_path):
+@pytest.mark.parametrize("step", STEPS)
+def test_any_damage_in_the_active_file_is_reported_refused_and_repaired(tmp_path, step):
     """T5: verify reports seq and offset, readers skip and count, appends are refused, and repair loses nothing.
 
     Damage that reaches the end of the file is not told from an unfinished append: it is set aside in quarantine.
@@ -579,7 +588,7 @@ def test_any_damage_in_the_active_file_is_reported_refused_and_repaired(tmp_path
     source = filled(tmp_path / "source", 4, segment_bytes=1 << 20)
     data, events = source.active.read_bytes(), {event.seq: event for event in source.read()}
     cases = at_the_end = 0
-    for cases, (what, bad) in enumerate(broken_logs(data), start=1):
+    for cases, (what, bad) in enumerate(broken_logs(data, step), start=1):
         folder = tmp_path / str(cases)
         folder.mkdir()
         (folder / "events.jsonl").write_bytes(bad)
@@ -606,16 +615,14 @@ def test_any_damage_in_the_active_file_is_reported_refused_and_repaired(tmp_path
     print(f"{cases} broken logs, {at_the_end} of them at the end; each one found, none lost a line that verifies")
 
 
-def test_any_damage_in_a_sealed_file_is_reported_refused_and_repaired(tmp_path):
-    """T5: as in the active file, but there is no unfinished append at its end. (Every fifth of the bit flips.)"""
+@pytest.mark.parametrize("step", STEPS)
+def test_any_damage_in_a_sealed_file_is_reported_refused_and_repaired(tmp_path, step):
+    """T5: as in the active file, but there is no unfinished append at its end."""
     source = filled(tmp_path / "source", 5, segment_bytes=1300)
     active, events = source.active.read_bytes(), {event.seq: event for event in source.read()}
     (segment,) = source.segments
     data, sums = segment.path.read_bytes(), source.segments.sums.read_bytes()
-    flips, others = [], []
-    for case in broken_logs(data):
-        (flips if case[0].startswith("bit") else others).append(case)
-    for cases, (what, bad) in enumerate([*flips[::5], *others], start=1):
+    for cases, (what, bad) in enumerate(broken_logs(data, step), start=1):
         folder = tmp_path / str(cases)
         (folder / "segments").mkdir(parents=True)
         (folder / "segments" / segment.path.name).write_bytes(bad)

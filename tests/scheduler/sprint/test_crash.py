@@ -91,11 +91,12 @@ def crashed(team, scripts, at, tear):
     return status != 0
 
 
-@pytest.mark.parametrize("written", TEARS)
-def test_a_sprint_goes_on_wherever_its_scheduler_was_killed(team, tmp_path, written):
+@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.storm)])
+@pytest.mark.parametrize(("first", "written"), [*enumerate(TEARS, start=1)])
+def test_a_sprint_goes_on_wherever_its_scheduler_was_killed(team, tmp_path, first, written, stride):
     """No attempt is played twice, no patch lands twice, none is lost, and the log is whole."""
     (team.home / "personas" / "cyd.md").unlink()
-    journal, at = tmp_path / "journal", 1
+    journal, at = tmp_path / "journal", min(first, stride)
     clean = tmp_path / "clean"
     shutil.copytree(team.folder, clean, symlinks=True)
     while at < MOST:
@@ -106,8 +107,10 @@ def test_a_sprint_goes_on_wherever_its_scheduler_was_killed(team, tmp_path, writ
         check(team, found, journal, at)
         shutil.rmtree(team.folder)
         shutil.copytree(clean, team.folder, symlinks=True)
-        at += 1
-    print(f"killed at {at - 1} steps of a sprint, {written} of an append written, each time gone on with")
+        at += stride
+    print(
+        f"killed at every {stride}. of {at} steps of a sprint, {written} of an append written, each time gone on with"
+    )
     assert (5 if TEARS[written](9) else 15) < at < MOST
 
 
