@@ -1,9 +1,6 @@
-from .mail.clock import Clock as Clock
-from .mail.clock import ManualClock as ManualClock
 from .mail.directory import Directory as Directory
 from .mail.errors import InDoubt as InDoubt
 from .mail.errors import LogError as LogError
-from .mail.errors import NoTeam as NoTeam
 from .mail.errors import TeamMailError as TeamMailError
 from .mail.errors import UnknownRecipient as UnknownRecipient
 from .mail.errors import UsageError as UsageError
@@ -21,10 +18,6 @@ from .mail.message import Message as Message
 from .mail.open import open_mailbox as open_mailbox
 from .mail.query.memory import MemoryProjections as MemoryProjections
 from .mail.query.rows import Projections as Projections
-from .mail.simple import events as events
-from .mail.simple import get_inbox as get_inbox
-from .mail.simple import mark_read as mark_read
-from .mail.simple import send_message as send_message
 from .personas.agent import Agent as Agent
 from .personas.agent import Assignment as Assignment
 from .personas.agent import Job as Job
@@ -37,13 +30,10 @@ from .personas.persona import Persona as Persona
 from .scheduler.context import Context as Context
 from .scheduler.dispatch.output import DispatchOutput as DispatchOutput
 from .scheduler.errors import InvalidTasks as InvalidTasks
-from .scheduler.errors import NotReady as NotReady
 from .scheduler.errors import SettingsError as SettingsError
 from .scheduler.progress import Progress as Progress
 from .scheduler.runs.run import Runner as Runner
 from .scheduler.runs.scripted import ScriptedRunner as ScriptedRunner
-from .scheduler.settings.settings import Settings as Settings
-from .scheduler.settings.settings import read_settings as read_settings
 from .scheduler.tasks.builder import TaskBuilder as TaskBuilder
 from .scheduler.tasks.graph import detect_circular_dependencies as detect_circular_dependencies
 from .scheduler.tasks.graph import validate_task_dependencies as validate_task_dependencies

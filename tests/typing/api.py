@@ -7,7 +7,6 @@ from typing import Any, assert_type
 from team_mail import (
     Agent,
     Blobs,
-    Clock,
     CommandAgent,
     Context,
     Directory,
@@ -21,7 +20,6 @@ from team_mail import (
     Letter,
     Log,
     Mailbox,
-    ManualClock,
     MemoryBlobs,
     MemoryLog,
     MemoryProjections,
@@ -35,15 +33,13 @@ from team_mail import (
     Task,
     TaskBuilder,
     detect_circular_dependencies,
-    get_inbox,
     open_team,
     run_sprint,
-    send_message,
     validate_task_dependencies,
 )
+from team_mail.mail import get_inbox, send_message
 
-clocks: list[Clock] = [ManualClock(), ManualClock()]
-logs: list[Log] = [EventLog(Path("mail"), clock=clocks[0]), MemoryLog(clock=clocks[1])]
+logs: list[Log] = [EventLog(Path("mail")), MemoryLog()]
 assert_type(logs[0].append([Draft("mail.sent", "boss", ("curator",))]), list[Event])
 assert_type(logs[0].read(after=3), Iterator[Event])
 
