@@ -434,12 +434,22 @@ def test_what_is_public_is_documented():
     assert not silent
 
 
-@pytest.mark.parametrize("module", ["log.log", "mailbox"])
-def test_a_send_loads_no_library_that_it_does_not_need(module):
-    """In a fresh process, the way to a send passes by every library that would make it slow."""
-    code = f"import sys, team_mail.mail.{module}; print(*{{name.split('.')[0] for name in sys.modules}})"
+DATABASE = {"ibis", "pandas", "pyarrow", "duckdb"}
+
+
+@pytest.mark.parametrize(
+    ("module", "slow"),
+    [
+        ("mail.log.log", DATABASE | {"pydantic", "rich", "typer"}),  # a send
+        ("mail.mailbox", DATABASE | {"pydantic", "rich", "typer"}),
+        ("team.api.weaving", DATABASE | {"pydantic", "rich", "typer", "yaml", "jinja2"}),  # it needs no team
+        ("team.api.plans", DATABASE | {"rich", "typer", "jinja2", "altair"}),
+    ],
+)
+def test_a_module_loads_no_library_that_it_does_not_need(module, slow):
+    """In a fresh process, it passes by every library that would make it slow."""
+    code = f"import sys, team_mail.{module}; print(*{{name.split('.')[0] for name in sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
 
-    slow = {"ibis", "pandas", "pyarrow", "pydantic", "rich", "duckdb", "typer"}
     assert "team_mail" in loaded
     assert not slow & set(loaded)

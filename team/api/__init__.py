@@ -5,9 +5,10 @@ their progress, and end early when what `interrupts` hands out is called.
 
 - sprints: preview_tick, preview_sprint, tick, run_sprint, run, check_members
 - records: status, history, report
-- control: stop, pause, resume, approve, land, weave
+- control: stop, pause, resume, approve, land
 - dispatches: read_tasks, read_config, preview, dispatch, resume, replayed
 - traces: trace, trace_task, trace_run, output_of, patch_of, trace_index, export
 - plans: read_roadmap, forecast, plan, tasks_of
+- weaving: weave
 - team: init, config, personas, templates, template, inbox, install_texts
 """

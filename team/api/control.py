@@ -1,25 +1,19 @@
-"""Steering: stop a run, pause, resume, approve a patch, take a sprint over, weave patches by hand.
+"""Steering: stop a run, pause, resume, approve a patch, take a sprint over.
 
-All but the last are for people: an agent's run that asks for one is refused with UsageError.
+All of it is for people: an agent's run that asks for one is refused with UsageError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ...mail.log.event import Draft
 from ...scheduler.context import Context
 from ...scheduler.kinds import Kind
 from ...scheduler.landing.base import fast_forward_base
-from ...scheduler.landing.manual import weave_by_hand
 from ...scheduler.sprint.control import approve_patch, by_people_only, stop_run
 from ...scheduler.state.facts import Patch, Run
-from ...scheduler.weaver.result import Woven
-
-DEFAULT_BRANCH = "team/woven"  # the branch that patches woven by hand land on
 
 
 @dataclass(frozen=True)
@@ -69,23 +63,6 @@ class LandedSprint:
         return {"branch": self.branch, "commit": self.commit, "gained": self.gained}
 
 
-@dataclass(frozen=True)
-class WovenByHand:
-    """The result of a weave by hand, and the branch that it is on; without a branch nothing was kept."""
-
-    woven: Woven
-    branch: str | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether every patch landed."""
-        return not (self.woven.conflicted or self.woven.refused or self.woven.held)
-
-    def document(self) -> dict[str, Any]:
-        """Return the JSON object of `scheduler weave --json`."""
-        return self.woven.document() | {"branch": self.branch}
-
-
 def stop(context: Context, run: str, sender: str) -> Stopping:
     """End an open run; it is not tried again in its sprint or dispatch.
 
@@ -125,20 +102,3 @@ def land(context: Context, number: int = 0) -> LandedSprint:
     by_people_only("scheduler land")
     state = context.state()
     return LandedSprint(*fast_forward_base(context, state, number or state.number))
-
-
-def weave(
-    start: Path, patches: Sequence[Path], base: str, onto: str | None = None, branch: str | None = DEFAULT_BRANCH
-) -> WovenByHand:
-    """Weave patch files, and pull requests named by their ref, onto a new branch.
-
-    Raises UsageError for files and commits that are not there, BranchMoved for a branch that is.
-
-    Args:
-        start: A folder in the repository.
-        patches: The files in the order in which they came, or refs such as `refs/pull/7/head`.
-        base: The commit that the patches were made against.
-        onto: What they land on, by default the base.
-        branch: The new branch for the result; None keeps nothing.
-    """
-    return WovenByHand(*weave_by_hand(start, patches, base, onto or base, branch))

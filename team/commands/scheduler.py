@@ -194,10 +194,10 @@ def weave(
 ) -> None:
     """Weave patches by hand onto a new branch; show which of them conflict, and in which order they land."""
     from ...mail import render
-    from ..api import control as api
+    from ..api import weaving
     from ..show import weave as show
 
-    done = api.weave(Path.cwd(), patches, base, onto, None if dry_run else branch or api.DEFAULT_BRANCH)
+    done = weaving.weave(Path.cwd(), patches, base, onto, None if dry_run else branch or weaving.DEFAULT_BRANCH)
     if as_json:
         render.document(done.document())
     else:

@@ -19,14 +19,14 @@ from team_mail.scheduler.errors import InvalidTasks, NoSuchRun, NotReady
 from team_mail.scheduler.runs.progress import RunEnded
 from team_mail.team import api, session
 from team_mail.team import open as opening
-from team_mail.team.api import control, dispatches, plans, records, sprints, traces
+from team_mail.team.api import control, dispatches, plans, records, sprints, traces, weaving
 from team_mail.team.api import team as team_api
 from team_mail.team.commands import scheduler as scheduler_command
 from team_mail.team.commands import team as team_command
 from typer.testing import CliRunner
 
 ROOT = Path(team_mail.__file__).parent
-MODULES = ("control", "dispatches", "plans", "records", "sprints", "team", "traces")
+MODULES = ("control", "dispatches", "plans", "records", "sprints", "team", "traces", "weaving")
 APPS = {"scheduler": scheduler_command.app, "team": team_command.app}
 TASKS = b'{"tasks": [{"task_id": "find", "agent": "forge", "description": "Find it", "input_data": {"of": 1}}]}'
 # What commands take from the engine beside types, and why.
@@ -237,7 +237,7 @@ def test_patches_are_woven_by_hand(team, shown):
     patch = team.folder / "ann.patch"
     patch.write_text(team.git("diff") + "\n")
     team.git("checkout", "--quiet", "poem.txt")
-    done = control.weave(team.folder, [patch], "HEAD", branch=None)
+    done = weaving.weave(team.folder, [patch], "HEAD", branch=None)
     assert (done.complete, done.document()["branch"]) == (True, None)
     assert shown("scheduler", "weave", "ann.patch", "--dry-run", "--json") == done.document()
 
