@@ -196,13 +196,13 @@ jobs:
 def workflow(rhythm: str, base: str, secrets: Sequence[str], minutes: int) -> str:
     """Write the workflow: when it starts, from which branch, with which secrets in the agents' environment."""
     passed = "".join(f"          {name}: ${{{{ secrets.{name} }}}}\n" for name in secrets)
-    told = {
+    values = {
         "@RHYTHM@": json.dumps(rhythm),
         "@MINUTES@": str(minutes),
         "@BASE@": json.dumps(base).replace("${{", "${{ '${{' }}"),
         "@SECRETS@": f"        env:\n{passed}" if passed else "",
     }
     text = _WORKFLOW
-    for mark, value in told.items():
+    for mark, value in values.items():
         text = text.replace(mark, value)
     return text

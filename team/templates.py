@@ -79,10 +79,10 @@ def _own(home: Path | None) -> dict[str, Traversable]:
 def _files(folder: Traversable) -> dict[str, Traversable]:
     """Find the templates of a folder by name; no folder has none."""
     try:
-        found = [file for file in folder.iterdir() if file.name.endswith(".json")] if folder.is_dir() else []
+        files = [file for file in folder.iterdir() if file.name.endswith(".json")] if folder.is_dir() else []
     except OSError as error:
         raise UsageError(f"cannot list {line(str(folder))}: {error.strerror}") from None
-    named = {file.name.removesuffix(".json"): file for file in found}
+    named = {file.name.removesuffix(".json"): file for file in files}
     return {name: file for name, file in named.items() if _NAME.fullmatch(name)}
 
 
@@ -128,21 +128,21 @@ def _faults(raw: Any) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("parameters",), "must be an object: {…}"
         return
     named = cast("dict[str, Any]", parameters)
-    for name, told in named.items():
-        yield from _parameter_faults(name, told)
+    for name, parameter in named.items():
+        yield from _parameter_faults(name, parameter)
     for name in dict.fromkeys(_places([held.get("tasks"), held.get("config")])):
         if name not in named:
             yield ("parameters",), f"has no '{name}', but ${{{name}}} is used{hint(name, named)}"
 
 
-def _parameter_faults(name: str, told: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+def _parameter_faults(name: str, parameter: Any) -> Iterator[tuple[tuple[str, ...], str]]:
     path = ("parameters", name)
     if not _PLACE.fullmatch(f"${{{name}}}"):
         yield path, "is no name: letters, digits, '_' and '-', with a letter in front"
-    if not isinstance(told, dict):
+    if not isinstance(parameter, dict):
         yield path, 'must be an object: {"description": …, "default": …}'
         return
-    held = cast("dict[str, Any]", told)
+    held = cast("dict[str, Any]", parameter)
     yield from _unknown(held, _PARAMETER_KEYS, path)
     if not isinstance(held.get("description"), str):
         yield (*path, "description"), "must be text that says what to give"
@@ -155,22 +155,22 @@ def _unknown(held: Mapping[str, Any], known: Collection[str], path: tuple[str, .
 
 
 def _parameters(raw: Mapping[str, Any]) -> tuple[Parameter, ...]:
-    told = raw.get("parameters", {})
-    return tuple(Parameter(name, given["description"], given.get("default")) for name, given in told.items())
+    parameters = raw.get("parameters", {})
+    return tuple(Parameter(name, given["description"], given.get("default")) for name, given in parameters.items())
 
 
 def _values(name: str, parameters: Collection[Parameter], given: Mapping[str, str]) -> dict[str, str]:
     """Give each parameter its value. Raises UsageError that names all that are missing or unknown."""
-    known = [one.name for one in parameters]
+    known = [parameter.name for parameter in parameters]
     problems = [f"it has no parameter '{shown(key)}'{hint(key, known)}" for key in given if key not in known]
     problems += [
-        f"it needs --set {one.name}=… ({line(one.description)})"
-        for one in parameters
-        if one.name not in given and one.default is None
+        f"it needs --set {parameter.name}=… ({line(parameter.description)})"
+        for parameter in parameters
+        if parameter.name not in given and parameter.default is None
     ]
     if problems:
         raise UsageError(f"template {name}: {'; '.join(problems)}")
-    return {one.name: given.get(one.name, one.default or "") for one in parameters}
+    return {parameter.name: given.get(parameter.name, parameter.default or "") for parameter in parameters}
 
 
 def _places(value: Any) -> Iterator[str]:

@@ -107,11 +107,11 @@ class Query:
         if seen != snapshot:
             self._slices.pop(persona, None)
             with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
-                mailbox_parquet, news = _news(seen, snapshot, tail, use_parquet=self._use_parquet)
+                copies, news = _news(seen, snapshot, tail, use_parquet=self._use_parquet)
                 self._connection.execute(f'CREATE OR REPLACE VIEW "news" AS {news}')
                 text = f"SELECT * FROM ({sql('mailbox')})".replace('"events"', '"news"')
-                if mailbox_parquet:
-                    sealed = _parquet(mailbox_parquet)
+                if copies:
+                    sealed = _parquet(copies)
                     text += f" UNION ALL SELECT * EXCLUDE (persona) FROM {sealed} WHERE persona = $persona"
                 verb = f"INSERT INTO {table}" if seen else f"CREATE OR REPLACE TABLE {table} AS"
                 self._connection.execute(f"{verb} {bound(text, {'persona': persona})}")
@@ -181,10 +181,10 @@ def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, use_parquet:
     """
     before, start = (seen.head, seen.size) if seen else (0, 0)
     new = [segment for segment in now.sealed if segment.last > before]
-    mailbox_parquet = [
+    copies = [
         segment.mailbox_parquet for segment in new if use_parquet and segment.first > before and write_parquet(segment)
     ]
-    files = [segment.path for segment in new if segment.mailbox_parquet not in mailbox_parquet]
+    files = [segment.path for segment in new if segment.mailbox_parquet not in copies]
     if seen and seen.inode == now.inode:
         with now.active.open("rb") as file:
             file.seek(start)
@@ -193,7 +193,7 @@ def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, use_parquet:
         files.append(Path(tail.name))
     elif now.size:
         files.append(now.active)
-    return mailbox_parquet, _select([], files, before, now.head)
+    return copies, _select([], files, before, now.head)
 
 
 def _parquet(files: Sequence[Path]) -> str:

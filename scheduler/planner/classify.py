@@ -28,8 +28,8 @@ def classify(work: Work, overlaps: Sequence[Overlap]) -> tuple[str, str]:
     if len(work.items) == 1:
         return SEQUENTIAL, f"{work.items[0].id} is the only task for an agent"
     items = {item.id: item for item in work.items}
-    loose = [pair for pair in overlaps if not pair.ordered and {pair.one, pair.other} <= items.keys()]
-    tied = [(pair.one, pair.other) for pair in loose if mostly_same(pair, items[pair.one], items[pair.other])]
+    loose = [pair for pair in overlaps if not pair.ordered and {pair.left, pair.right} <= items.keys()]
+    tied = [(pair.left, pair.right) for pair in loose if mostly_same(pair, items[pair.left], items[pair.right])]
     waits = [(task, name) for task, names in work.after.items() for name in names if name in items]
     if not waits and not tied:
         return PARALLEL, _independent(loose)
@@ -42,7 +42,7 @@ def classify(work: Work, overlaps: Sequence[Overlap]) -> tuple[str, str]:
 def _independent(loose: Sequence[Overlap]) -> str:
     if not loose:
         return "no task waits for another, and no two change the same files"
-    pairs = [f"{pair.one} and {pair.other} ({named(pair.files, 1)})" for pair in loose]
+    pairs = [f"{pair.left} and {pair.right} ({named(pair.files, 1)})" for pair in loose]
     return f"no task waits for another; only a small part is shared by {named(pairs, _SHOWN)}"
 
 

@@ -132,15 +132,15 @@ def net_of(
     Raises ValueError for tasks that wait for each other.
     """
     places = {task: place for place, task in enumerate(durations)}
-    before = [[places[other] for other in dict.fromkeys(after.get(task, ())) if other in places] for task in places]
+    before = [[places[name] for name in dict.fromkeys(after.get(task, ())) if name in places] for task in places]
     behind: list[list[int]] = [[] for _ in places]
     for task, waits in enumerate(before):
-        for other in waits:
-            behind[other].append(task)
+        for dependency in waits:
+            behind[dependency].append(task)
     rivals: list[dict[int, None]] = [{} for _ in places]
-    for one, other in apart:
-        if one in places and other in places:
-            rivals[places[one]][places[other]] = rivals[places[other]][places[one]] = None
+    for left, right in apart:
+        if left in places and right in places:
+            rivals[places[left]][places[right]] = rivals[places[right]][places[left]] = None
     net = TaskNet([*durations.values()], before, behind, rivals)
     try:
         net.order  # noqa: B018 - whoever plays a net relies on it

@@ -17,7 +17,7 @@ from ..errors import InvalidTasks
 from ..tasks.graph import depending
 from .item import Item, Overlap, Roadmap
 from .meeting import meet
-from .parts import folder, told
+from .parts import folder, meet_by_parts
 from .roadmap import nodes
 
 MOST = 20  # files told of one overlap
@@ -56,8 +56,8 @@ def overlaps(roadmap: Roadmap) -> tuple[Overlap, ...]:
     items, shared = roadmap.items, _shared(roadmap.items)
     ordered = _ordered(roadmap, shared)
     return tuple(
-        Overlap(items[one].id, items[other].id, tuple(shared[one, other]), (one, other) in ordered)
-        for one, other in sorted(shared)
+        Overlap(items[left].id, items[right].id, tuple(shared[left, right]), (left, right) in ordered)
+        for left, right in sorted(shared)
     )
 
 
@@ -69,8 +69,8 @@ def _shared(items: Sequence[Item]) -> dict[Pair, dict[str, None]]:
             touched_by.setdefault(touch, []).append(place)
     shared: dict[Pair, dict[str, None]] = {}
     comparing = _Comparing()
-    for one, other in comparing.meeting(sorted(touched_by)):
-        glob, ones, others = _narrower(one, other).glob, touched_by[one], touched_by[other]
+    for left, right in comparing.meeting(sorted(touched_by)):
+        glob, ones, others = _narrower(left, right).glob, touched_by[left], touched_by[right]
         if max(len(shared), (len(ones) - 1) * (len(others) - 1) // 2) > MAX_PAIRS:
             raise InvalidTasks([f"files: more than {MAX_PAIRS:,} pairs of tasks touch the same files; {_FEWER}"])
         comparing.spend(len(ones) * len(others))
@@ -105,35 +105,35 @@ class _Comparing:
 
     def meeting(self, touches: Sequence[FileClaim]) -> Iterator[tuple[FileClaim, FileClaim]]:
         """Go through the pairs that meet, each once."""
-        for one, other in _near(touches):
+        for left, right in _near(touches):
             self.spend(1)
-            ends = one.path or other.path or one.end.endswith(other.end) or other.end.endswith(one.end)
-            if ends and self._meet(one, other):
-                yield one, other
+            ends = left.path or right.path or left.end.endswith(right.end) or right.end.endswith(left.end)
+            if ends and self._meet(left, right):
+                yield left, right
 
-    def _meet(self, one: FileClaim, other: FileClaim) -> bool:
+    def _meet(self, left: FileClaim, right: FileClaim) -> bool:
         """Tell whether two touch one path; `other` begins as `one` does."""
-        if {one.kind, other.kind} == {_CHANGES, _CREATES}:
-            made, changed = (one, other) if one.kind == _CREATES else (other, one)
+        if {left.kind, right.kind} == {_CHANGES, _CREATES}:
+            made, changed = (left, right) if left.kind == _CREATES else (right, left)
             named = changed.path and not changed.glob.endswith("/")
             return named and self._share(made.glob, changed.glob, (True, False))
-        if one.path and (other.path or other.start.startswith(f"{one.start}/")):
-            return f"{other.start}/".startswith(f"{one.start}/")
-        within = (not one.end, not other.end)
-        if one.path or other.path:
-            path, glob = (one, other) if one.path else (other, one)
+        if left.path and (right.path or right.start.startswith(f"{left.start}/")):
+            return f"{right.start}/".startswith(f"{left.start}/")
+        within = (not left.end, not right.end)
+        if left.path or right.path:
+            path, glob = (left, right) if left.path else (right, left)
             if path.end and glob.end not in f"/{path.glob}":
                 return False
-            within = (within[0] or not one.path, within[1] or not other.path)
-        return self._share(one.glob, other.glob, within)
+            within = (within[0] or not left.path, within[1] or not right.path)
+        return self._share(left.glob, right.glob, within)
 
-    def _share(self, one: str, other: str, within: tuple[bool, bool]) -> bool:
-        size = len(one) * len(other)
+    def _share(self, left: str, right: str, within: tuple[bool, bool]) -> bool:
+        size = len(left) * len(right)
         self.spend(size // _NAMES)
-        known = told(one, other, within)
+        known = meet_by_parts(left, right, within)
         if known is None:
             self.spend(_STEPS * size)
-            known = meet(one, other, below=within)
+            known = meet(left, right, below=within)
         return known
 
 
@@ -145,23 +145,23 @@ def _near(touches: Sequence[FileClaim]) -> Iterator[tuple[FileClaim, FileClaim]]
     lying: dict[str, list[FileClaim]] = {}
     for touch in touches:
         lying.setdefault(touch.folder, []).append(touch)
-    for one in touches:
-        for group in (lying.get(one.folder, []), lying.get("", [])) if one.folder else (touches,):
-            for at in range(bisect_left(group, one), len(group)):
-                if not group[at].start.startswith(one.start):
+    for claim in touches:
+        for group in (lying.get(claim.folder, []), lying.get("", [])) if claim.folder else (touches,):
+            for at in range(bisect_left(group, claim), len(group)):
+                if not group[at].start.startswith(claim.start):
                     break
-                yield one, group[at]
+                yield claim, group[at]
 
 
-def _narrower(one: FileClaim, other: FileClaim) -> FileClaim:
-    return max(one, other, key=lambda touch: (len(touch.start), touch.path, len(touch.glob)))
+def _narrower(left: FileClaim, right: FileClaim) -> FileClaim:
+    return max(left, right, key=lambda touch: (len(touch.start), touch.path, len(touch.glob)))
 
 
-def _pairs(ones: Sequence[int], others: Sequence[int]) -> Iterator[Pair]:
+def _pairs(places: Sequence[int], others: Sequence[int]) -> Iterator[Pair]:
     """Go through the pairs of two lists of places; those of one list with itself come once."""
-    if ones is others:
-        return combinations(ones, 2)
-    return ((one, other) if one < other else (other, one) for one in ones for other in others if one != other)
+    if places is others:
+        return combinations(places, 2)
+    return ((a, b) if a < b else (b, a) for a in places for b in others if a != b)
 
 
 def _ordered(roadmap: Roadmap, pairs: Collection[Pair]) -> set[Pair]:

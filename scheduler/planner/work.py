@@ -70,10 +70,11 @@ class Work:
         """Group the items so that each one waits only for items of earlier waves."""
         level: dict[str, int] = {}
         graph = {
-            task: [other for other in self.after.get(task, ()) if other in self.durations] for task in self.durations
+            task: [dependency for dependency in self.after.get(task, ()) if dependency in self.durations]
+            for task in self.durations
         }
         for task in TopologicalSorter(graph).static_order():
-            level[task] = max((level[other] + 1 for other in graph[task]), default=0)
+            level[task] = max((level[dependency] + 1 for dependency in graph[task]), default=0)
         return tuple(
             tuple(task for task in self.durations if level[task] == number)
             for number in range(max(level.values(), default=-1) + 1)

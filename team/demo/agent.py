@@ -28,12 +28,12 @@ class Project:
 
     top: Path
     attempt: int = 1
-    told: tuple[tuple[str, str], ...] = ()
+    mails: tuple[tuple[str, str], ...] = ()
 
     @property
     def conflicted(self) -> bool:
         """Whether an earlier patch of ours met another one."""
-        return any(kind == "conflict" for kind, _ in self.told)
+        return any(kind == "conflict" for kind, _ in self.mails)
 
     def edit(self, file: str, pattern: str, replacement: str) -> None:
         """Replace every match in a file. Exits with 3 where there is none: an edit that is not made is no success."""
@@ -136,7 +136,7 @@ def sapper(project: Project) -> None:
     )
     project.edit("kiosk/stock.py", r"return None", "raise OutOfStock(sku)")
     project.edit("kiosk/stock.py", r"left; None if there are too few", "left. Raises OutOfStock")
-    if any(kind == "feedback" for kind, _ in project.told):
+    if any(kind == "feedback" for kind, _ in project.mails):
         project.edit("tests/test_stock.py", r"import reserve", "import OutOfStock, reserve")
         project.edit("tests/test_stock.py", r"too_few_are_none", "too_few_are_an_error")
         project.edit(
@@ -161,7 +161,7 @@ def sentinel(project: Project) -> None:
 
 def shepherd(project: Project) -> None:
     """Test what has no test, and what a colleague asks to be tested."""
-    asked = any(subject == _REQUEST for _, subject in project.told)
+    asked = any(subject == _REQUEST for _, subject in project.mails)
     project.add("tests/test_slug.py", _TEST_SLUG + (_TEST_SIGNS if asked else ""))
 
 
@@ -276,12 +276,12 @@ def main(words: list[str]) -> None:
     persona, attempt = words[0], int(words[1])
     prompt = sys.stdin.read()
     time.sleep(float(words[2]) * (3 + sum(map(ord, persona)) % 5) / 5 if words[2:] else 0)
-    told: tuple[tuple[str, str], ...] = ()
+    mails: tuple[tuple[str, str], ...] = ()
     if attempt > 1 or _REQUEST in prompt:
-        told = tuple((one["type"], one["subject"]) for one in json.loads(_mail("inbox", "--unread", "--json")))
-    for kind, subject in told:
+        mails = tuple((mail["type"], mail["subject"]) for mail in json.loads(_mail("inbox", "--unread", "--json")))
+    for kind, subject in mails:
         print(f"{persona} reads ({kind}): {subject}")
-    SCRIPTS[persona](Project(Path.cwd(), attempt, told))
+    SCRIPTS[persona](Project(Path.cwd(), attempt, mails))
     print(f"{persona}: {(SCRIPTS[persona].__doc__ or '').strip()}")
 
 

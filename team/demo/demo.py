@@ -71,18 +71,18 @@ def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool =
         make_team(folder / mode, mode, quick=quick)
         stage.head(_TITLES[mode])
         played[mode] = _played(folder / mode, mode)
-    other = played["parallel"]
+    parallel = played["parallel"]
     stage.head("What it took")
-    stage.write(summed(other.result) if quick else compared(played["sequential"].result, other.result))
+    stage.write(summed(parallel.result) if quick else compared(played["sequential"].result, parallel.result))
     stage.head("Who got in whose way, and was told so by mail")
-    stage.write(conflicts(other))
+    stage.write(conflicts(parallel))
     stage.head("What landed, in this order")
-    stage.write(landed(other))
+    stage.write(landed(parallel))
     stage.head("What the team has to tell you")
-    stage.write(told_human(other))
+    stage.write(mail_to_human(parallel))
     stage.head("Look around")
-    stage.write(around(other, _report(other)))
-    return all(one.result["converged"] for one in played.values())
+    stage.write(around(parallel, _report(parallel)))
+    return all(run.result["converged"] for run in played.values())
 
 
 class _Stage:
@@ -131,13 +131,13 @@ def _played(folder: Path, mode: str) -> DemoRun:
         [sys.executable, "-P", *words], cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     ) as process:
         try:
-            told, _ = process.communicate()
+            output, _ = process.communicate()
         except KeyboardInterrupt:
             process.wait()  # it was interrupted too, and ends its runs
             raise
     if process.returncode not in _ENDED:
         raise TeamMailError(f"the {mode} sprint ended with {process.returncode}; what is there stays in {folder}")
-    return DemoRun(folder, json.loads(told))
+    return DemoRun(folder, json.loads(output))
 
 
 def _environment() -> dict[str, str]:
@@ -145,16 +145,16 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "GIT_"))}
 
 
-def compared(one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
+def compared(sequential: dict[str, Any], parallel: dict[str, Any]) -> Iterator[str]:
     """Set two results of a sprint side by side, the first in sequence and the second in parallel."""
     rows = [("", *(title.lower() for title in _TITLES.values()))]
-    rows += [(key, str(one[key]), str(other[key])) for key in ("ticks", "runs", "conflicts")]
-    rows.append(("authors", str(len(one["landed"])), str(len(other["landed"]))))
-    rows.append(("seconds", f"{one['seconds']:.1f}", f"{other['seconds']:.1f}"))
+    rows += [(key, str(sequential[key]), str(parallel[key])) for key in ("ticks", "runs", "conflicts")]
+    rows.append(("authors", str(len(sequential["landed"])), str(len(parallel["landed"]))))
+    rows.append(("seconds", f"{sequential['seconds']:.1f}", f"{parallel['seconds']:.1f}"))
     yield from (f"{name:<10} {left:>20} {right:>14}" for name, left, right in rows)
     yield ""
-    faster = one["seconds"] / max(other["seconds"], 0.001)
-    yield f"{other['ticks']} ticks instead of {one['ticks']}, and {faster:.1f} times as fast"
+    faster = sequential["seconds"] / max(parallel["seconds"], 0.001)
+    yield f"{parallel['ticks']} ticks instead of {sequential['ticks']}, and {faster:.1f} times as fast"
 
 
 def summed(result: dict[str, Any]) -> Iterator[str]:
@@ -192,13 +192,13 @@ def _wrapped(text: str) -> list[str]:
 def landed(played: DemoRun) -> Iterator[str]:
     """List the commits of the sprint's branch in the order in which they landed."""
     git = Git(played.folder / ".git")
-    told = git.line("log", "--reverse", "--format=%h%x09%an%x09%s", f"main..{played.result['branch']}")
-    for number, text in enumerate(told.splitlines(), 1):
+    commits = git.line("log", "--reverse", "--format=%h%x09%an%x09%s", f"main..{played.result['branch']}")
+    for number, text in enumerate(commits.splitlines(), 1):
         commit, persona, subject = text.split("\t", 2)
         yield f"{number:>2}  {commit}  {line(persona):<12} {line(subject.removeprefix(f'{persona}: '))}"
 
 
-def told_human(played: DemoRun) -> Iterator[str]:
+def mail_to_human(played: DemoRun) -> Iterator[str]:
     """List the mail to the human."""
     mails = played.mail(to="you")
     yield from (f"{mail.sender:<12} {line(mail.subject)}" for mail in mails)

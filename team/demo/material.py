@@ -108,8 +108,8 @@ def project_files() -> dict[str, str]:
 
 def _persona(id: str) -> str:
     emoji, description = PERSONAS[id]
-    told = {"id": id, "name": id.capitalize(), "emoji": emoji, "description": description}
-    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in told.items()]
+    fields = {"id": id, "name": id.capitalize(), "emoji": emoji, "description": description}
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
     if id in _WAIT:
         lines.append("scheduled: false")
     if id == _HANGS:

@@ -54,23 +54,23 @@ def png(spec: Spec) -> bytes:
 # -- runs in time
 
 
-def timeline(found: Metrics) -> Spec:
+def timeline(metrics: Metrics) -> Spec:
     """Show the runs: a row for each persona, bars from start to end by what came of them, a band for each tick."""
-    unit, name = next((size, name) for least, size, name in _UNITS if found.wall >= least)
-    personas = [share.persona for share in found.personas]
-    end = _end(found)
-    runs = [_run(bar, unit, 3 / _WIDTH * end) for bar in found.bars]
+    unit, name = next((size, name) for least, size, name in _UNITS if metrics.wall >= least)
+    personas = [share.persona for share in metrics.personas]
+    end = _end(metrics)
+    runs = [_run(bar, unit, 3 / _WIDTH * end) for bar in metrics.bars]
     x = {"field": "start", "type": "quantitative", "scale": {"domain": [0, end / unit], "nice": False}}
     row = {"field": "persona", "type": "nominal", "sort": personas, "scale": {"domain": personas}}
-    ended = list(dict.fromkeys(bar.outcome for bar in found.bars))
-    title = _title(found, f"{len(runs)} runs in {found.ticks} ticks")
+    ended = list(dict.fromkeys(bar.outcome for bar in metrics.bars))
+    title = _title(metrics, f"{len(runs)} runs in {metrics.ticks} ticks")
     place = {
         "x": x | {"axis": {"title": f"{name} since the start", "grid": False, "tickCount": 8}},
         "y": row | {"axis": {"title": None, "grid": True, "labelLimit": _LONGEST}},
     }
     note = {"x": x | {"field": "end"}, "y": row, "text": {"field": "note"}}
     layers = [
-        *_bands(found, unit),
+        *_bands(metrics, unit),
         layer(
             "bar", runs, place | {"x2": {"field": "end"}, "color": _color(ended)}, cornerRadius=3, height={"band": 0.68}
         ),
@@ -79,8 +79,8 @@ def timeline(found: Metrics) -> Spec:
     return sheet(title, _WIDTH, {"step": _ROW}, layers)
 
 
-def _end(found: Metrics) -> float:
-    return max([found.wall, *(bar.end for bar in found.bars)]) or 1.0
+def _end(metrics: Metrics) -> float:
+    return max([metrics.wall, *(bar.end for bar in metrics.bars)]) or 1.0
 
 
 def _run(bar: Bar, unit: float, least: float) -> Spec:
@@ -92,10 +92,10 @@ def _run(bar: Bar, unit: float, least: float) -> Spec:
     }  # fmt: skip
 
 
-def _bands(found: Metrics, unit: float) -> Iterator[Spec]:
+def _bands(metrics: Metrics, unit: float) -> Iterator[Spec]:
     """Paint every other tick a little darker, and name those with room for it."""
-    edges = [(tick, when / unit) for tick, when in found.boundaries]
-    edges.append((0, _end(found) / unit))
+    edges = [(tick, when / unit) for tick, when in metrics.boundaries]
+    edges.append((0, _end(metrics) / unit))
     bands = [{"tick": tick, "start": start, "end": end} for (tick, start), (_, end) in pairwise(edges) if end > start]
     x = {"field": "start", "type": "quantitative"}
     shade = {"condition": {"test": "datum.tick % 2", "value": 0.045}, "value": 0}
@@ -118,22 +118,22 @@ def _roomy(ticks: Sequence[Spec], room: float) -> Iterator[Spec]:
 # -- patches in landing order
 
 
-def landing(found: Metrics) -> Spec:
+def landing(metrics: Metrics) -> Spec:
     """Show the patches in landing order, tick by tick, and an arc between two that stood in each other's way."""
-    count = max(1, len(found.nodes))
+    count = max(1, len(metrics.nodes))
     step = min(54.0, max(700 / count, min(34.0, max(12.0, 1_500 / count))))
     disc = min(22.0, 0.66 * step)
-    places = _places(found.nodes, step)
-    arcs = [*_arcs(found, places)]
+    places = _places(metrics.nodes, step)
+    arcs = [*_arcs(metrics, places)]
     height = max([40.0, *(point["y"] for point in arcs)]) + 14
     depth = 20 + min(0.8 * _LONGEST, 4.3 * max((len(place["label"]) for place in places), default=0))
     wide = max([300.0, *(place["x"] + step for place in places)])
     x = {"field": "x", "type": "quantitative", "axis": None, "scale": {"domain": [0, wide], "nice": False}}
     y = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [-depth, height], "nice": False}}
     where = {"x": x, "y": y}
-    fates = list(dict.fromkeys(node.status for node in found.nodes))
-    told = "; an arc joins two that stood in each other's way" if found.links else ""
-    title = _title(found, f"{len(found.landing_order)} of {found.offered} patches landed{told}")
+    fates = list(dict.fromkeys(node.status for node in metrics.nodes))
+    note = "; an arc joins two that stood in each other's way" if metrics.links else ""
+    title = _title(metrics, f"{len(metrics.landing_order)} of {metrics.offered} patches landed{note}")
     color, number, label = {"color": _color(fates)}, {"text": {"field": "number"}}, {"text": {"field": "label"}}
     arc = where | color | {"detail": {"field": "arc"}, "order": {"field": "n"}}
     layers = [
@@ -164,11 +164,11 @@ def _places(nodes: Sequence[Node], step: float) -> list[Spec]:
     return places
 
 
-def _arcs(found: Metrics, places: Sequence[Spec]) -> Iterator[Spec]:
+def _arcs(metrics: Metrics, places: Sequence[Spec]) -> Iterator[Spec]:
     """Draw each arc as points of half an ellipse, in the colour of what became of the later one of the two."""
     by_run = {place["run"]: place for place in places}
-    for number, link in enumerate(found.links):
-        left, right = sorted((by_run[link.one], by_run[link.other]), key=lambda place: place["x"])
+    for number, link in enumerate(metrics.links):
+        left, right = sorted((by_run[link.run], by_run[link.rival]), key=lambda place: place["x"])
         middle, half = (left["x"] + right["x"]) / 2, (right["x"] - left["x"]) / 2
         for point in range(_ARC + 1):
             angle = pi * point / _ARC
@@ -193,10 +193,10 @@ def _groups(places: Sequence[Spec], x: Spec, step: float, height: float) -> Iter
 # -- what both share
 
 
-def _title(found: Metrics, told: str) -> Spec:
-    outcome = found.outcome or "open"
+def _title(metrics: Metrics, text: str) -> Spec:
+    outcome = metrics.outcome or "open"
     return {
-        "text": f"Sprint {found.sprint}", "subtitle": f"{found.mode}, {outcome}: {told}", "anchor": "start",
+        "text": f"Sprint {metrics.sprint}", "subtitle": f"{metrics.mode}, {outcome}: {text}", "anchor": "start",
         "frame": "group", "offset": 22,
     }  # fmt: skip
 

@@ -26,15 +26,15 @@ class Log:
 
     def run(self, persona, *, files=(), seconds: float | None = 60.0, status="ok", sprint=1):
         run = f"run-{len(self.facts)}"
-        told = {"sprint": sprint, "persona": persona}
+        data = {"sprint": sprint, "persona": persona}
         self.tell(
-            "run.started", run, **told, attempt=1, tick=1, base="b" * 40, agent="shell", reason="", mail=[],
+            "run.started", run, **data, attempt=1, tick=1, base="b" * 40, agent="shell", reason="", mail=[],
             supervisor={},
         )  # fmt: skip
         if files:
-            self.tell("patch.captured", run, **told, patch={"sha256": "a" * 64, "size": 9}, files=list(files))
+            self.tell("patch.captured", run, **data, patch={"sha256": "a" * 64, "size": 9}, files=list(files))
         if seconds is not None:
-            self.tell("run.finished", run, **told, status=status, seconds=seconds, detail="")
+            self.tell("run.finished", run, **data, status=status, seconds=seconds, detail="")
         return self
 
     @property
@@ -51,11 +51,11 @@ def test_a_persona_does_again_what_it_did():
     log = Log().run("ann", files=["a.py", "b.py"], seconds=60).run("bob", seconds=30, sprint=2)
     log.run("ann", files=["b.py", "c.py"], seconds=90).run("ann", seconds=600, status="failed").run("ann", seconds=80)
 
-    found = forecast(log)
+    roadmap = forecast(log)
 
-    assert list(found) == ["ann", "bob"]
-    assert (found["ann"].files, found["ann"].estimate) == (("b.py", "c.py", "a.py"), 80)
-    assert (found["bob"].files, found["bob"].estimate) == ((), 30)
+    assert list(roadmap) == ["ann", "bob"]
+    assert (roadmap["ann"].files, roadmap["ann"].estimate) == (("b.py", "c.py", "a.py"), 80)
+    assert (roadmap["bob"].files, roadmap["bob"].estimate) == ((), 30)
     assert from_sprint(log.state).phases == (Phase(""),)
 
 
@@ -73,10 +73,10 @@ def test_who_never_ended_well_is_as_slow_as_it_was():
     log = Log().run("ann", files=["a.py"], seconds=40, status="failed").run("bob", seconds=50, status="failed")
     log.run("cyd", files=["c.py"], seconds=50, status="timeout").run("dan", files=["d.py"], seconds=None)
 
-    found = forecast(log)
+    roadmap = forecast(log)
 
-    assert list(found) == ["ann"]
-    assert found["ann"].estimate == 40
+    assert list(roadmap) == ["ann"]
+    assert roadmap["ann"].estimate == 40
 
 
 def test_a_dispatch_is_no_sprint():
@@ -91,9 +91,9 @@ def test_files_are_taken_by_their_letter():
     log = Log().run("ann", files=["app/[id]/page.tsx"]).run("bob", files=["app/[id]/page.tsx"])
     log.run("cyd", files=["app/i/page.tsx", "what?.txt"]).run("dan", files=["whats.txt"])
 
-    found = overlaps(from_sprint(log.state))
+    shared = overlaps(from_sprint(log.state))
 
-    assert [(one.one, one.other, one.ordered) for one in found] == [("ann", "bob", False)]
+    assert [(overlap.left, overlap.right, overlap.ordered) for overlap in shared] == [("ann", "bob", False)]
 
 
 def test_whatever_files_are_called_the_tasks_can_be_dispatched():
@@ -101,9 +101,9 @@ def test_whatever_files_are_called_the_tasks_can_be_dispatched():
     odd = ["a\\b", "new\nline", ":top", "!not"]
     foretold = from_sprint(Log().run("forge", files=odd).state)
 
-    found = read_input(json.dumps(work_order(draw(foretold, ())).document).encode(), ["forge"])
+    given = read_input(json.dumps(work_order(draw(foretold, ())).document).encode(), ["forge"])
 
-    assert found.tasks[0].files[:4] == ("a?b", "new?line", "?top", "?not")
+    assert given.tasks[0].files[:4] == ("a?b", "new?line", "?top", "?not")
 
 
 def test_who_has_left_is_not_foretold():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.scheduler.planner.meeting import meet
-from team_mail.scheduler.planner.parts import folder, told
+from team_mail.scheduler.planner.parts import folder, meet_by_parts
 
 SIGNS = ("a", "b", "ab", "/", "/", "?", "*", "**", "**/", "[ab]", "[[]", "[*]")
 GLOBS = (
@@ -16,15 +16,15 @@ GLOBS = (
 
 @given(GLOBS, GLOBS, st.booleans(), st.booleans())
 @settings(max_examples=300)
-def test_what_is_told_is_what_walking_tells(one, other, within, inside):
+def test_what_is_told_is_what_walking_tells(left, right, within, inside):
     """The short way is only ever silent where the long one is needed."""
-    found = told(one, other, (within, inside))
+    met = meet_by_parts(left, right, (within, inside))
 
-    assert found in {None, meet(one, other, below=(within, inside))}
+    assert met in {None, meet(left, right, below=(within, inside))}
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "within", "expected"),
+    ("left", "right", "within", "expected"),
     [
         ("src/**/a/*.py", "src/**/b/*.py", (False, False), False),
         ("src/**/*a*.py", "src/**/*b*.py", (False, False), True),
@@ -36,9 +36,9 @@ def test_what_is_told_is_what_walking_tells(one, other, within, inside):
         ("[ab]", "a", (True, True), None),
     ],
 )
-def test_common_globs_need_no_walk(one, other, within, expected):
+def test_common_globs_need_no_walk(left, right, within, expected):
     """What people write is told at once; sets of letters are not."""
-    assert told(one, other, within) is expected
+    assert meet_by_parts(left, right, within) is expected
 
 
 @pytest.mark.parametrize(

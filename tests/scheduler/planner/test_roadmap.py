@@ -25,9 +25,9 @@ def read(text, name="plan.yaml", personas=PERSONAS) -> Roadmap:
 
 
 def problems(text, name="plan.yaml", personas=PERSONAS) -> tuple[str, ...]:
-    with pytest.raises(InvalidTasks) as found:
+    with pytest.raises(InvalidTasks) as refused:
         read(text, name, personas)
-    return found.value.problems
+    return refused.value.problems
 
 
 def hours(roadmap, phase) -> float:
@@ -36,7 +36,7 @@ def hours(roadmap, phase) -> float:
 
 def test_a_roadmap_says_all_that_it_holds():
     """Every key of the format has its place in what is planned; times become seconds."""
-    found = read("""
+    roadmap = read("""
         title: A  plan
         workers: 3
         phase_barriers: no
@@ -65,7 +65,7 @@ def test_a_roadmap_says_all_that_it_holds():
     )  # fmt: skip
     look = Item("look", "look", 1, 0.5 * HOUR, "Ann", dependencies=("api",), manual=True)
     phases = (Phase("Build", "The large one."), Phase("Look"))
-    assert found == Roadmap("A plan", phases, (api, look), workers=3, phase_barriers=False)
+    assert roadmap == Roadmap("A plan", phases, (api, look), workers=3, phase_barriers=False)
 
 
 @pytest.mark.parametrize(
@@ -79,28 +79,33 @@ def test_a_number_alone_is_hours(written, seconds):
 
 def test_json_says_the_same():
     """The same roadmap in JSON, by its name or by its first letter, is the same plan."""
-    told = {
+    value = {
         "title": "T",
         "workers": 2,
         "tasks": [{"id": "a", "estimate": 2, "files": ["x"]}, {"id": "b", "manual": True}],
     }
     expected = read("{title: T, workers: 2, tasks: [{id: a, estimate: 2, files: [x]}, {id: b, manual: true}]}")
 
-    assert read(json.dumps(told), "plan.json") == read(json.dumps(told), "-") == expected
+    assert read(json.dumps(value), "plan.json") == read(json.dumps(value), "-") == expected
 
 
 def test_a_roadmap_may_be_short():
     """Without phases there is one without a title, and without a title the file lends its name."""
-    found = read("tasks:\n- id: a\n  estimate: 1\n", "next/release.yml")
+    roadmap = read("tasks:\n- id: a\n  estimate: 1\n", "next/release.yml")
 
-    assert (found.title, found.phases, found.workers, found.phase_barriers) == ("release", (Phase(""),), None, True)
+    assert (roadmap.title, roadmap.phases, roadmap.workers, roadmap.phase_barriers) == (
+        "release",
+        (Phase(""),),
+        None,
+        True,
+    )
 
 
 def test_text_stays_as_it_is_written():
     """`No` is a title, 1.10 no number, and a date is what somebody typed."""
-    found = read("title: 2026-01-01\ntasks: [{id: 07, title: No, estimate: 1, description: 1.10}]")
+    roadmap = read("title: 2026-01-01\ntasks: [{id: 07, title: No, estimate: 1, description: 1.10}]")
 
-    assert (found.title, found.items[0]) == ("2026-01-01", Item("07", "No", 0, HOUR, description="1.10"))
+    assert (roadmap.title, roadmap.items[0]) == ("2026-01-01", Item("07", "No", 0, HOUR, description="1.10"))
 
 
 def test_the_tasks_of_a_dispatch_are_a_roadmap():
@@ -111,7 +116,7 @@ def test_the_tasks_of_a_dispatch_are_a_roadmap():
     }  # fmt: skip
     after = {"task_id": "mend", "agent": "forge", "estimate": "2h", "dependencies": ["look"]}
 
-    found = read(json.dumps({"tasks": [task, after], "config": {"max_workers": 2}}), "tasks.json")
+    roadmap = read(json.dumps({"tasks": [task, after], "config": {"max_workers": 2}}), "tasks.json")
     free = read(json.dumps({"tasks": [task], "config": {}}), "-", personas=None)
 
     look = Item(
@@ -119,7 +124,7 @@ def test_the_tasks_of_a_dispatch_are_a_roadmap():
         description="Look around.\nEverywhere.",
     )  # fmt: skip
     mend = Item("mend", "mend", 0, 2 * HOUR, "forge", dependencies=("look",))
-    assert found == Roadmap("tasks", (Phase(""),), (look, mend), workers=2)
+    assert roadmap == Roadmap("tasks", (Phase(""),), (look, mend), workers=2)
     assert (free.items, free.workers) == ((look,), None)
 
 
@@ -138,21 +143,28 @@ def test_the_tasks_of_a_dispatch_need_their_time_and_more():
 
 def test_the_roadmap_of_the_webhook_is_what_its_authors_planned():
     """Four phases of 3, 5, 8 and 7 hours; the first is a person's, one after the other, the third one path."""
-    found = read((EXAMPLES / "ai-webhook.yaml").read_bytes(), "ai-webhook.yaml")
+    roadmap = read((EXAMPLES / "ai-webhook.yaml").read_bytes(), "ai-webhook.yaml")
 
-    assert [hours(found, phase) for phase in range(4)] == [3, 5, 8, 7]
-    assert [item.manual for item in found.items] == [True] * 4 + [False] * 9
-    assert [item.estimate / HOUR for item in found.items[4:]] == [2, 2, 1, 1, 4, 3, 2, 3, 2]
-    assert [item.dependencies for item in found.items[7:]] == [(), ("agent-registry",), ("control-agent",), (), (), ()]
-    assert (found.workers, found.phase_barriers) == (3, True)
+    assert [hours(roadmap, phase) for phase in range(4)] == [3, 5, 8, 7]
+    assert [item.manual for item in roadmap.items] == [True] * 4 + [False] * 9
+    assert [item.estimate / HOUR for item in roadmap.items[4:]] == [2, 2, 1, 1, 4, 3, 2, 3, 2]
+    assert [item.dependencies for item in roadmap.items[7:]] == [
+        (),
+        ("agent-registry",),
+        ("control-agent",),
+        (),
+        (),
+        (),
+    ]
+    assert (roadmap.workers, roadmap.phase_barriers) == (3, True)
 
 
 def test_the_small_roadmap_shows_what_can_meet():
     """It has a rename that a glob meets and a page that two change, and no phases."""
-    found = read((EXAMPLES / "search.yaml").read_bytes(), "search.yaml", personas=None)
+    roadmap = read((EXAMPLES / "search.yaml").read_bytes(), "search.yaml", personas=None)
 
-    assert len(found.phases) == 1
-    assert [(one.one, one.other, one.files) for one in overlaps(found)] == [
+    assert len(roadmap.phases) == 1
+    assert [(overlap.left, overlap.right, overlap.files) for overlap in overlaps(roadmap)] == [
         ("move-pages", "spelling", ("docs/pages/**/*.md",)),
         ("search-box", "dark-mode", ("site/templates/base.html",)),
     ]
@@ -160,7 +172,7 @@ def test_the_small_roadmap_shows_what_can_meet():
 
 def test_everything_that_is_wrong_is_told_at_once():
     """Each by file, line and path, as they stand; a mistake in one task hides none in the others, and makes none."""
-    found = problems("""title: x
+    listed = problems("""title: x
 workers: 0
 phase_barriers: perhaps
 colour: red
@@ -189,7 +201,7 @@ phases:
   - {id: last, estimate: 1, files: [src/**], dependencies: [late]}
 """)
 
-    assert found == tuple(f"plan.yaml:{told}" for told in WRONG)
+    assert listed == tuple(f"plan.yaml:{problem}" for problem in WRONG)
 
 
 WRONG = [
@@ -210,10 +222,10 @@ WRONG = [
 
 def test_of_many_mistakes_the_first_are_told():
     """Fifty are put into words and the others counted; a file that is no roadmap fills no screen."""
-    found = problems("tasks:\n" + "- {id: a b}\n" * 60)
+    listed = problems("tasks:\n" + "- {id: a b}\n" * 60)
 
-    assert len(found) == 51
-    assert found[-1] == "and 10 more"
+    assert len(listed) == 51
+    assert listed[-1] == "and 10 more"
 
 
 HEAD = "tasks:\n- {id: ok, estimate: 1}\n"
@@ -267,11 +279,11 @@ HEAD = "tasks:\n- {id: ok, estimate: 1}\n"
 )
 def test_a_mistake_is_told_by_its_place(text, line, says):
     """One line for each, which begins with the file and the line in it, and says what is wrong."""
-    found = problems(text)
+    listed = problems(text)
 
-    assert len(found) == 1
-    assert says in found[0]
-    assert found[0].startswith(f"plan.yaml:{line}: " if line else "plan.yaml: ")
+    assert len(listed) == 1
+    assert says in listed[0]
+    assert listed[0].startswith(f"plan.yaml:{line}: " if line else "plan.yaml: ")
 
 
 def test_a_task_waits_for_no_later_phase():
@@ -281,9 +293,9 @@ def test_a_task_waits_for_no_later_phase():
         - {title: one, tasks: [{id: a, estimate: 1, dependencies: [b]}]}
         - {title: two, tasks: [{id: b, estimate: 1}]}
     """
-    place, said = "plan.yaml:3: phases[0].tasks[0].dependencies[0]", "Task 'a' depends on 'b' of a later phase, two"
+    place, problem = "plan.yaml:3: phases[0].tasks[0].dependencies[0]", "Task 'a' depends on 'b' of a later phase, two"
 
-    assert problems(text) == (f"{place}: {said}; move one of them, or write phase_barriers: false at the top",)
+    assert problems(text) == (f"{place}: {problem}; move one of them, or write phase_barriers: false at the top",)
     assert read(f"{text}\n        phase_barriers: false").items[0].dependencies == ("b",)
 
 
@@ -305,9 +317,9 @@ def test_a_task_waits_for_no_later_phase():
 def test_hostile_bytes_get_one_answer_at_once(data, says):
     """Nothing that is too deep, too large or no text is parsed any further than it takes to say so."""
     before = time.monotonic()
-    found = problems(data, "-")
+    listed = problems(data, "-")
 
-    assert says in found[0]
+    assert says in listed[0]
     assert time.monotonic() - before < 5
 
 
@@ -324,8 +336,8 @@ VALUES = st.recursive(
 def test_whatever_is_read_is_a_plan_or_a_list_of_problems(value):
     """No JSON, however odd, ends in anything but a roadmap that can be planned or lines that say why not."""
     try:
-        told = overlaps(read(json.dumps(value), "plan.json"))
+        shared = overlaps(read(json.dumps(value), "plan.json"))
     except InvalidTasks as wrong:
-        told = wrong.problems
+        shared = wrong.problems
 
-    assert not [line for line in told if isinstance(line, str) and "\n" in line]
+    assert not [line for line in shared if isinstance(line, str) and "\n" in line]

@@ -21,12 +21,12 @@ def plans(draw, most=9, whole=False):
     count = draw(st.integers(1, most))
     lengths = st.integers(0, 6).map(float) if whole else st.floats(0, 100)
     durations = {f"t{number}": draw(lengths) for number in range(count)}
-    pair = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(lambda two: two[0] < two[1])
+    pair = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(lambda ends: ends[0] < ends[1])
     pairs = st.lists(pair, max_size=2 * count) if count > 1 else st.just([])
     after: dict[str, list[str]] = {}
-    for one, other in draw(pairs):
-        after.setdefault(f"t{other}", []).append(f"t{one}")
-    return durations, after, [(f"t{one}", f"t{other}") for one, other in draw(pairs)]
+    for first, second in draw(pairs):
+        after.setdefault(f"t{second}", []).append(f"t{first}")
+    return durations, after, [(f"t{first}", f"t{second}") for first, second in draw(pairs)]
 
 
 def rectangle(chance, workers, count, length=1_000.0):
@@ -40,9 +40,9 @@ def rectangle(chance, workers, count, length=1_000.0):
     durations = {f"t{number}": end - start for number, (start, end) in enumerate(pieces)}
     after: dict[str, list[str]] = {}
     for _ in range(int(count * chance.choice([0, 0.5, 1, 2, 4]))):
-        one, other = chance.sample(range(count), 2)
-        if pieces[one][1] <= pieces[other][0]:
-            after.setdefault(f"t{other}", []).append(f"t{one}")
+        first, second = chance.sample(range(count), 2)
+        if pieces[first][1] <= pieces[second][0]:
+            after.setdefault(f"t{second}", []).append(f"t{first}")
     return durations, after
 
 
@@ -53,10 +53,10 @@ def shortest(durations, after, workers, apart):
     for order in permutations(durations):
         ends, free, start = {}, [0.0] * workers, 0.0
         for task in order:
-            if any(other not in ends for other in after.get(task, ())):
+            if any(name not in ends for name in after.get(task, ())):
                 break
-            waits = [ends[other] for other in after.get(task, ())]
-            waits += [ends[other] for other in ends if frozenset((task, other)) in rivals]
+            waits = [ends[name] for name in after.get(task, ())]
+            waits += [ends[name] for name in ends if frozenset((task, name)) in rivals]
             start = max(min(free), *waits, 0.0) if waits else min(free)
             free[free.index(min(free))] = ends[task] = start + durations[task]
         else:
@@ -69,20 +69,20 @@ def shortest(durations, after, workers, apart):
 def test_every_schedule_holds_what_a_schedule_promises(plan, workers):
     """Each task once and whole, none before what it waits for, no worker twice at once, no rivals side by side."""
     durations, after, apart = plan
-    found = schedule(durations, after, workers, apart)
-    slots = {slot.task: slot for slot in found.slots}
+    scheduled = schedule(durations, after, workers, apart)
+    slots = {slot.task: slot for slot in scheduled.slots}
     assert sorted(slots) == sorted(durations)
-    assert len(found.slots) == len(durations)
-    assert all(slot.end == slot.start + durations[slot.task] for slot in found.slots)
-    assert all(slots[other].end <= slots[task].start for task, waits in after.items() for other in waits)
-    assert {slot.worker for slot in found.slots} <= set(range(1, workers + 1))
+    assert len(scheduled.slots) == len(durations)
+    assert all(slot.end == slot.start + durations[slot.task] for slot in scheduled.slots)
+    assert all(slots[name].end <= slots[task].start for task, waits in after.items() for name in waits)
+    assert {slot.worker for slot in scheduled.slots} <= set(range(1, workers + 1))
     for number in range(1, workers + 1):
-        own = [slot for slot in found.slots if slot.worker == number]
-        assert all(one.end <= other.start for one, other in pairwise(own))
-    for one, other in apart:
-        assert slots[one].end <= slots[other].start or slots[other].end <= slots[one].start
-    assert found.makespan == max(slot.end for slot in found.slots)
-    assert found.makespan * NEAR >= lower_bound(durations, after, workers)
+        own = [slot for slot in scheduled.slots if slot.worker == number]
+        assert all(before.end <= behind.start for before, behind in pairwise(own))
+    for left, right in apart:
+        assert slots[left].end <= slots[right].start or slots[right].end <= slots[left].start
+    assert scheduled.makespan == max(slot.end for slot in scheduled.slots)
+    assert scheduled.makespan * NEAR >= lower_bound(durations, after, workers)
 
 
 @given(plans(most=6, whole=True), st.integers(1, 3))
@@ -99,8 +99,8 @@ def test_a_tiny_plan_is_within_the_guarantee_of_the_best_schedule(plan, workers)
 def test_pairs_kept_apart_are_not_scheduled_better_than_can_be(plan, workers):
     """The best of all orders is a bound for rivals, too, and one worker alone never minds them."""
     durations, after, apart = plan
-    found = schedule(durations, after, workers, apart).makespan
-    assert found * NEAR >= shortest(durations, after, workers, apart)
+    makespan = schedule(durations, after, workers, apart).makespan
+    assert makespan * NEAR >= shortest(durations, after, workers, apart)
     assert schedule(durations, after, 1, apart).makespan == pytest.approx(sum(durations.values()))
 
 
@@ -131,14 +131,14 @@ def test_a_chain_takes_its_length_on_any_number_of_workers():
 
 def test_of_equal_tasks_the_one_given_first_goes_first():
     """That is how a caller says what is more important."""
-    found = schedule({"b": 1.0, "a": 1.0}, {}, 1)
-    assert [slot.task for slot in found.slots] == ["b", "a"]
+    plan = schedule({"b": 1.0, "a": 1.0}, {}, 1)
+    assert [slot.task for slot in plan.slots] == ["b", "a"]
 
 
 def test_the_longest_tail_goes_first():
     """A short task that long ones wait for is not left for the end."""
-    found = schedule({"long": 3.0, "short": 1.0, "behind": 9.0}, {"behind": ["short"]}, 1)
-    assert found.slots[0].task == "short"
+    plan = schedule({"long": 3.0, "short": 1.0, "behind": 9.0}, {"behind": ["short"]}, 1)
+    assert plan.slots[0].task == "short"
 
 
 @given(plans(), st.integers(1, 8))
@@ -146,23 +146,23 @@ def test_the_longest_tail_goes_first():
 def test_more_workers_never_take_longer(plan, most):
     """The curve falls, starts at the whole work, and ends where nobody more can help."""
     durations, after, _ = plan
-    found = [one.makespan for one in curve(durations, after, most)]
-    assert found[0] == pytest.approx(sum(durations.values()))
-    assert all(later <= earlier for earlier, later in pairwise(found))
-    assert len(found) == most or found[-1] == pytest.approx(lower_bound(durations, after, len(durations)))
+    spans = [step.makespan for step in curve(durations, after, most)]
+    assert spans[0] == pytest.approx(sum(durations.values()))
+    assert all(later <= earlier for earlier, later in pairwise(spans))
+    assert len(spans) == most or spans[-1] == pytest.approx(lower_bound(durations, after, len(durations)))
 
 
 def test_a_curve_says_for_how_many_workers_each_schedule_is():
     """A worker more than help is still counted, with the same slots."""
-    found = curve({"a": 2.0, "b": 2.0, "c": 1.0}, {"c": ["a"]}, 5)
-    assert [(one.workers, one.makespan) for one in found] == [(1, 5.0), (2, 3.0)]
+    steps = curve({"a": 2.0, "b": 2.0, "c": 1.0}, {"c": ["a"]}, 5)
+    assert [(step.workers, step.makespan) for step in steps] == [(1, 5.0), (2, 3.0)]
 
 
 def test_nothing_to_do_takes_no_time():
     """An empty plan is one, too."""
     assert schedule({}, {}, 3).slots == ()
     assert critical_path({}, {}) == ()
-    assert [one.makespan for one in curve({}, {}, 4)] == [0.0]
+    assert [step.makespan for step in curve({}, {}, 4)] == [0.0]
 
 
 def test_what_is_not_in_the_plan_is_not_waited_for():

@@ -35,8 +35,8 @@ PERSONAS = [persona.id for persona in with_bundled(Roster()).personas]
 
 def hours(id, estimate, *after, phase=0, **more):
     """An item that takes so many hours; `files` and the like are lists."""
-    told = {key: tuple(value) if isinstance(value, list) else value for key, value in more.items()}
-    return Item(id, more.pop("title", ""), phase, estimate * HOUR, dependencies=after, **told)
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in more.items()}
+    return Item(id, more.pop("title", ""), phase, estimate * HOUR, dependencies=after, **fields)
 
 
 def plan(*items, workers=None, most=8, phase_barriers=True):
@@ -51,11 +51,11 @@ def edges(document):
 
 def closure(after):
     """All that each task waits for, near or far; by the plainest way there is."""
-    found = {task: set(waits) for task, waits in after.items()}
-    for _ in found:
-        for waits in found.values():
-            waits |= {far for near in waits for far in found[near]}
-    return found
+    reached = {task: set(waits) for task, waits in after.items()}
+    for _ in reached:
+        for waits in reached.values():
+            waits |= {far for near in waits for far in reached[near]}
+    return reached
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +69,8 @@ def seed():
 
 def test_the_known_roadmap_gives_its_known_hours(seed):
     """Phases 2 to 4 take 20 h in sequence and 13 h on 3 workers, which saves 35 %; a person's 3 h are not counted."""
-    told = {phase.number: (phase.sequential / HOUR, phase.parallel / HOUR) for phase in seed.phases}
-    assert told == {1: (0, 0), 2: (5, 2), 3: (8, 8), 4: (7, 3)}
+    times = {phase.number: (phase.sequential / HOUR, phase.parallel / HOUR) for phase in seed.phases}
+    assert times == {1: (0, 0), 2: (5, 2), 3: (8, 8), 4: (7, 3)}
     assert (seed.workers, seed.chosen) == (3, MEANT)
     assert (seed.sequential / HOUR, seed.parallel / HOUR, seed.by_hand / HOUR) == (20, 13, 3)
     assert round(100 * seed.saved) == 35
@@ -88,7 +88,7 @@ def test_the_known_roadmap_is_classified_as_its_authors_did(seed):
 def test_the_known_roadmap_has_one_conflict_and_it_is_small(seed):
     """Two tasks of phase 4 may change one file: in order phase 4 takes 5 h, so the weaver had better merge."""
     (conflict,) = seed.conflicts
-    assert {conflict.one, conflict.other} == {"notify", "logging"}
+    assert {conflict.left, conflict.right} == {"notify", "logging"}
     assert (conflict.files, conflict.resolution, conflict.cost / HOUR) == (("client/client.py",), "merge", 2)
     assert (seed.phases[3].ordered / HOUR, seed.ordered / HOUR) == (5, 15)
 
@@ -149,9 +149,9 @@ def test_a_class_is_the_same_for_any_number_of_workers():
 
 def test_a_phase_with_one_task_is_sequential_and_one_for_people_manual():
     """There is nothing to run beside it, or nothing to run."""
-    found = plan(hours("a", 1), hours("m", 1, phase=1, manual=True))
-    assert [phase.kind for phase in found.phases] == ["sequential", "manual"]
-    assert found.phases[1].reason == "a person does all of it"
+    drawn = plan(hours("a", 1), hours("m", 1, phase=1, manual=True))
+    assert [phase.kind for phase in drawn.phases] == ["sequential", "manual"]
+    assert drawn.phases[1].reason == "a person does all of it"
 
 
 # -- conflicts
@@ -159,10 +159,10 @@ def test_a_phase_with_one_task_is_sequential_and_one_for_people_manual():
 
 def test_a_conflict_whose_order_costs_nothing_is_ordered():
     """The long task leaves time for the two others, one behind the other."""
-    found = plan(hours("long", 4), hours("a", 2, files=["x.py"]), hours("b", 2, files=["x.py"]), workers=3)
-    (conflict,) = found.conflicts
-    assert (conflict.resolution, conflict.cost, found.parallel, found.ordered) == ("order", 0, 4 * HOUR, 4 * HOUR)
-    slots = {slot.task: slot for slot in found.slots}
+    drawn = plan(hours("long", 4), hours("a", 2, files=["x.py"]), hours("b", 2, files=["x.py"]), workers=3)
+    (conflict,) = drawn.conflicts
+    assert (conflict.resolution, conflict.cost, drawn.parallel, drawn.ordered) == ("order", 0, 4 * HOUR, 4 * HOUR)
+    slots = {slot.task: slot for slot in drawn.slots}
     assert slots[conflict.first].end <= slots[conflict.second].start
 
 
@@ -178,10 +178,10 @@ def test_only_what_costs_nothing_is_ordered_where_not_all_can_be():
         hours("a", 3, files=["x.py", "a1", "a2", "a3"]), hours("b", 3, files=["x.py", "b1", "b2", "b3"]),
         hours("c", 1, files=["y.py", "c1", "c2", "c3"]), hours("d", 2, files=["y.py", "d1", "d2", "d3"]),
     ]  # fmt: skip
-    found = plan(*items, workers=4)
-    told = {conflict.one: conflict.resolution for conflict in found.conflicts}
-    assert told == {"a": "merge", "c": "order"}
-    assert (found.parallel, found.ordered) == (3 * HOUR, 6 * HOUR)
+    drawn = plan(*items, workers=4)
+    resolutions = {conflict.left: conflict.resolution for conflict in drawn.conflicts}
+    assert resolutions == {"a": "merge", "c": "order"}
+    assert (drawn.parallel, drawn.ordered) == (3 * HOUR, 6 * HOUR)
 
 
 def test_who_makes_a_file_goes_before_who_changes_it_and_who_moves_it_goes_last():
@@ -194,14 +194,14 @@ def test_who_makes_a_file_goes_before_who_changes_it_and_who_moves_it_goes_last(
 def test_wishes_for_an_order_that_cannot_all_be_had_stop_nothing():
     """Each makes what the other changes, at once or in a ring: one of them goes first all the same."""
     pair = plan(hours("a", 1, files=["y"], creates=["x"]), hours("b", 1, files=["x"], creates=["y"]))
-    ring = plan(*(hours(one, 1, files=[one], creates=[other]) for one, other in ("xy", "yz", "zx")))
+    ring = plan(*(hours(changed, 1, files=[changed], creates=[created]) for changed, created in ("xy", "yz", "zx")))
     assert (pair.ordered, ring.ordered) == (2 * HOUR, 3 * HOUR)
 
 
 def test_an_overlap_of_tasks_in_order_is_harmless():
     """One waits for the other, so they never meet."""
-    found = plan(hours("a", 1, files=["x"]), hours("b", 1, "a", files=["x"]), hours("c", 1, phase=1, files=["x"]))
-    assert (found.conflicts, found.harmless) == ((), 3)
+    drawn = plan(hours("a", 1, files=["x"]), hours("b", 1, "a", files=["x"]), hours("c", 1, phase=1, files=["x"]))
+    assert (drawn.conflicts, drawn.harmless) == ((), 3)
 
 
 def test_without_walls_phases_run_side_by_side_and_may_collide():
@@ -222,12 +222,12 @@ def test_a_plan_in_which_nearly_all_collides_is_settled_in_its_budget():
               files=[f"{chance.randrange(6)}.py", f"own-{number}.py"])
         for number in range(120)
     ]  # fmt: skip
-    found = plan(*items, workers=16)
-    own = closure(edges(work_order(found).document))
-    assert len(found.conflicts) > 1_000
-    assert {conflict.resolution for conflict in found.conflicts} == {"order", "merge"}
-    assert all(conflict.first in own[conflict.second] for conflict in found.conflicts)
-    assert all(0 <= conflict.cost <= found.ordered - found.parallel for conflict in found.conflicts)
+    drawn = plan(*items, workers=16)
+    own = closure(edges(work_order(drawn).document))
+    assert len(drawn.conflicts) > 1_000
+    assert {conflict.resolution for conflict in drawn.conflicts} == {"order", "merge"}
+    assert all(conflict.first in own[conflict.second] for conflict in drawn.conflicts)
+    assert all(0 <= conflict.cost <= drawn.ordered - drawn.parallel for conflict in drawn.conflicts)
 
 
 # -- workers
@@ -235,23 +235,23 @@ def test_a_plan_in_which_nearly_all_collides_is_settled_in_its_budget():
 
 def test_without_a_number_the_fewest_workers_are_taken_that_are_fastest():
     """Five hours in two: three workers are enough, and the two more that could be asked for are not."""
-    found = plan(hours("a", 2), hours("b", 2), hours("c", 1))
-    assert (found.workers, found.chosen, found.enough, found.final) == (3, ENOUGH, 3, True)
+    drawn = plan(hours("a", 2), hours("b", 2), hours("c", 1))
+    assert (drawn.workers, drawn.chosen, drawn.enough, drawn.final) == (3, ENOUGH, 3, True)
 
 
 def test_more_workers_than_are_compared_get_a_step_of_their_own():
     """The curve ends at `most`, says that it may fall further, and shows what was asked for."""
     items = [hours(f"t{number}", 1) for number in range(12)]
-    found = plan(*items, workers=12, most=4)
-    assert [(step.workers, step.seconds / HOUR) for step in found.curve] == [(1, 12), (2, 6), (3, 4), (4, 3), (12, 1)]
-    assert (found.chosen, found.final) == (ASKED, True)
+    drawn = plan(*items, workers=12, most=4)
+    assert [(step.workers, step.seconds / HOUR) for step in drawn.curve] == [(1, 12), (2, 6), (3, 4), (4, 3), (12, 1)]
+    assert (drawn.chosen, drawn.final) == (ASKED, True)
     assert not plan(*items, most=4).final
 
 
 def test_what_waits_for_a_person_waits_for_what_that_waits_for():
     """The person takes no worker and no time, and is no way around the order."""
-    found = plan(hours("a", 1), hours("look", 5, "a", manual=True), hours("b", 1, "look"))
-    assert (found.parallel, found.sequential, found.by_hand) == (2 * HOUR, 2 * HOUR, 5 * HOUR)
+    drawn = plan(hours("a", 1), hours("look", 5, "a", manual=True), hours("b", 1, "look"))
+    assert (drawn.parallel, drawn.sequential, drawn.by_hand) == (2 * HOUR, 2 * HOUR, 5 * HOUR)
 
 
 # -- branches
@@ -259,12 +259,12 @@ def test_what_waits_for_a_person_waits_for_what_that_waits_for():
 
 def test_branches_are_names_that_git_takes_and_no_two_are_one():
     """Whatever ids a roadmap has: letters that no ref may have, the same in other letters, none at all."""
-    names = ["a", "A", "a b", "..", "x.lock", "@{", "päckchen", "日本", "-", "a/b", "~^:?*[\\", "l" * 300]
-    roadmap = Roadmap("", (Phase("one"), Phase("two")), tuple(Item(name, "", 1, 1.0) for name in names))
-    found = branches(roadmap)
-    assert len({name.lower() for name in found.values()}) == len(names)
-    assert found["a"] == "team/phase2-a"
-    for name in found.values():
+    ids = ["a", "A", "a b", "..", "x.lock", "@{", "päckchen", "日本", "-", "a/b", "~^:?*[\\", "l" * 300]
+    roadmap = Roadmap("", (Phase("one"), Phase("two")), tuple(Item(text, "", 1, 1.0) for text in ids))
+    names = branches(roadmap)
+    assert len({name.lower() for name in names.values()}) == len(ids)
+    assert names["a"] == "team/phase2-a"
+    for name in names.values():
         subprocess.run(["git", "check-ref-format", "--branch", name], check=True, capture_output=True)
 
 
@@ -274,15 +274,15 @@ def test_branches_are_names_that_git_takes_and_no_two_are_one():
 def test_the_known_roadmap_can_be_dispatched(seed):
     """The tasks are such as `team dispatch` takes: barriers and the conflict are edges, and none too many."""
     document = work_order(seed).document
-    found = read_input(json.dumps(document).encode(), PERSONAS)
-    assert found.config.max_workers == 3
+    given = read_input(json.dumps(document).encode(), PERSONAS)
+    assert given.config.max_workers == 3
     assert edges(document) == {
         "session-cli": set(), "api-guide": set(), "webhook-examples": set(),
         "agent-registry": {"session-cli", "api-guide", "webhook-examples"}, "control-agent": {"agent-registry"},
         "task-worker": {"control-agent"}, "heartbeat": {"task-worker"}, "notify": {"task-worker"},
         "logging": {"notify"},
     }  # fmt: skip
-    tasks = {task.task_id: task for task in found.tasks}
+    tasks = {task.task_id: task for task in given.tasks}
     assert (tasks["notify"].estimate, tasks["notify"].files) == (3 * HOUR, ("client/client.py",))
     assert (tasks["notify"].agent, tasks["api-guide"].agent) == ("forge", "scribe")
     assert tasks["notify"].timeout_seconds == 6 * HOUR
@@ -299,12 +299,12 @@ def test_what_people_do_before_all_else_is_named_and_the_rest_is_dispatched(seed
 def test_what_waits_for_a_person_in_the_midst_is_left_out_until_that_is_done():
     """`c` waits for `look`, which waits for `a`; once it has been looked at, the rest is planned as always."""
     items = hours("a", 1), hours("b", 1), hours("look", 1, "a", manual=True), hours("c", 1, "look"), hours("d", 1, "c")
-    found = plan(*items)
-    order = work_order(found)
+    drawn = plan(*items)
+    order = work_order(drawn)
     assert [*edges(order.document)] == ["a", "b"]
     assert [(item.id, cause.id) for item, cause in order.left] == [("c", "look"), ("d", "look")]
     assert "left out: c, d; do look by hand when its turn has come" in " ".join(left_out(order))
-    rest = without(found.roadmap, ["look"])
+    rest = without(drawn.roadmap, ["look"])
     assert edges(work_order(draw(rest, overlaps(rest))).document) == {"a": set(), "b": set(), "c": {"a"}, "d": {"c"}}
 
 
@@ -385,7 +385,7 @@ def test_ids_that_no_task_may_have_are_given_ones_that_it_may():
 def earlier(number):
     """Up to two of the items before this one."""
     places = st.sets(st.integers(0, number - 1), max_size=2) if number else st.just(set())
-    return places.map(lambda found: tuple(f"t{other}" for other in sorted(found)))
+    return places.map(lambda chosen: tuple(f"t{place}" for place in sorted(chosen)))
 
 
 @st.composite
@@ -411,42 +411,44 @@ def roadmaps(draw_one):
 def test_every_blueprint_holds_what_it_promises(roadmap, workers):
     """Order, barriers and free orders are kept, the figures agree with each other, and it can be told and drawn."""
     shared = overlaps(roadmap)
-    found = draw(roadmap, shared, workers)
-    slots, items = {slot.task: slot for slot in found.slots}, found.items
+    drawn = draw(roadmap, shared, workers)
+    slots, items = {slot.task: slot for slot in drawn.slots}, drawn.items
     assert set(slots) == {item.id for item in roadmap.items if not item.manual}
     for task, slot in slots.items():
-        for other in items[task].dependencies:
-            assert items[other].manual or slots[other].end <= slot.start + 1e-6
-        for other, before in slots.items():
-            barred = roadmap.phase_barriers and items[other].phase < items[task].phase
+        for dependency in items[task].dependencies:
+            assert items[dependency].manual or slots[dependency].end <= slot.start + 1e-6
+        for earlier, before in slots.items():
+            barred = roadmap.phase_barriers and items[earlier].phase < items[task].phase
             assert not barred or before.end <= slot.start + 1e-6
     for number in range(1, workers + 1):
-        own = [slot for slot in found.slots if slot.worker == number]
-        assert all(one.end <= other.start + 1e-6 for one, other in pairwise(own))
-    assert {(one.one, one.other) for one in shared if not one.ordered} == {(c.one, c.other) for c in found.conflicts}
-    for conflict in found.conflicts:
+        own = [slot for slot in drawn.slots if slot.worker == number]
+        assert all(before.end <= behind.start + 1e-6 for before, behind in pairwise(own))
+    assert {(overlap.left, overlap.right) for overlap in shared if not overlap.ordered} == {
+        (c.left, c.right) for c in drawn.conflicts
+    }
+    for conflict in drawn.conflicts:
         in_order = slots[conflict.first].end <= slots[conflict.second].start + 1e-6
         assert in_order if conflict.resolution == "order" else conflict.cost > 0
-    assert found.parallel <= found.ordered + 1e-6 <= found.sequential + 2e-6
-    assert all(later.seconds <= earlier.seconds + 1e-6 for earlier, later in pairwise(found.curve))
-    assert found.without_barriers is None or found.without_barriers <= found.parallel
-    assert json.loads(json.dumps(found.document()))["parallel_seconds"] == found.parallel
-    assert markdown(found, "plan.svg").endswith("\n")
-    assert [*lines(found)]
-    assert gantt(found)["layer"]
+    assert drawn.parallel <= drawn.ordered + 1e-6 <= drawn.sequential + 2e-6
+    assert all(later.seconds <= earlier.seconds + 1e-6 for earlier, later in pairwise(drawn.curve))
+    assert drawn.without_barriers is None or drawn.without_barriers <= drawn.parallel
+    assert json.loads(json.dumps(drawn.document()))["parallel_seconds"] == drawn.parallel
+    assert markdown(drawn, "plan.svg").endswith("\n")
+    assert [*lines(drawn)]
+    assert gantt(drawn)["layer"]
 
 
 @given(roadmaps(), st.integers(1, 4))
 @settings(max_examples=120, deadline=None)
 def test_tasks_of_a_plan_run_without_conflicts_and_wait_for_no_more_than_they_must(roadmap, workers):
     """Order, barriers and conflicts are in the edges, each edge is needed, and who waits for people is not there."""
-    found = draw(roadmap, overlaps(roadmap), workers)
-    order, items = work_order(found), found.items
+    drawn = draw(roadmap, overlaps(roadmap), workers)
+    order, items = work_order(drawn), drawn.items
     own, manual = edges(order.document), {item.id for item in roadmap.items if item.manual}
     must = {task: set(item.dependencies) for task, item in items.items()}
     for task, item in items.items():
-        must[task] |= {other.id for other in roadmap.items if roadmap.phase_barriers and other.phase < item.phase}
-    for conflict in found.conflicts:
+        must[task] |= {before.id for before in roadmap.items if roadmap.phase_barriers and before.phase < item.phase}
+    for conflict in drawn.conflicts:
         must[conflict.second].add(conflict.first)
     must, agents = closure(must), items.keys() - manual
     first = {task for task in manual if not must[task] & agents}
@@ -454,7 +456,7 @@ def test_tasks_of_a_plan_run_without_conflicts_and_wait_for_no_more_than_they_mu
     assert own.keys() == {task for task in agents if not must[task] & manual - first}
     assert closure(own) == {task: must[task] & agents for task in own}
     for waits in own.values():
-        assert not any(other in closure(own)[near] for near in waits for other in waits)
+        assert not any(name in closure(own)[near] for near in waits for name in waits)
     if own:
         read_input(json.dumps(order.document).encode(), PERSONAS)
 
@@ -477,9 +479,9 @@ def test_markdown_shows_what_others_wrote_as_it_is(seed):
 def test_many_conflicts_are_told_in_part_the_dearest_first():
     """Sixty pairs are no reading; what costs time stands on top."""
     items = [hours(f"t{number}", 1, files=["x.py", f"{number}.py"]) for number in range(12)]
-    found = plan(*items, workers=2)
-    text = "\n".join(lines(found))
-    assert len(found.conflicts) == 66
+    drawn = plan(*items, workers=2)
+    text = "\n".join(lines(drawn))
+    assert len(drawn.conflicts) == 66
     assert "and 26 more pairs, which --json tells" in text
 
 
@@ -506,29 +508,29 @@ def test_a_picture_can_be_drawn_of_small_and_large_plans(count):
 def test_a_long_title_makes_the_picture_no_wider():
     """It is cut where the picture ends."""
     pytest.importorskip("vl_convert")
-    found = plan(hours("a", 1))
-    long = replace(found, roadmap=replace(found.roadmap, title="A title " * 60))
-    widths = [chart.svg(gantt(one)).partition(b'width="')[2].partition(b'"')[0] for one in (found, long)]
+    short = plan(hours("a", 1))
+    long = replace(short, roadmap=replace(short.roadmap, title="A title " * 60))
+    widths = [chart.svg(gantt(drawn)).partition(b'width="')[2].partition(b'"')[0] for drawn in (short, long)]
     assert widths[0] == widths[1]
 
 
 def test_a_plan_of_people_alone_is_a_plan():
     """There is no schedule, no time saved, and nothing to dispatch."""
-    found = plan(hours("m", 1, manual=True))
-    assert (found.parallel, found.saved, found.slots, found.workers) == (0, 0, (), 1)
-    assert work_order(found).document["tasks"] == []
-    assert "by hand" in "\n".join(lines(found))
-    assert gantt(found)["layer"]
+    drawn = plan(hours("m", 1, manual=True))
+    assert (drawn.parallel, drawn.saved, drawn.slots, drawn.workers) == (0, 0, (), 1)
+    assert work_order(drawn).document["tasks"] == []
+    assert "by hand" in "\n".join(lines(drawn))
+    assert gantt(drawn)["layer"]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [(0, "0"), (0.25, "0.25 s"), (59, "59 s"), (90, "1 min 30 s"), (2_700, "45 min"), (5_400, "1 h 30 min"),
      (3_599.9, "1 h"), (72_000, "20 h"), (360_030, "100 h")],
 )  # fmt: skip
-def test_time_is_told_in_hours_and_minutes(seconds, told):
+def test_time_is_told_in_hours_and_minutes(seconds, text):
     """Work is not counted in days: nobody knows how long one is."""
-    assert span(seconds) == told
+    assert span(seconds) == text
 
 
 def test_names_are_listed_as_in_a_sentence():
