@@ -77,9 +77,9 @@ class Team:
 
     def sprint(self, scripts: Mapping[str, Script], settings: str = "", request: StartRequest = ASKED) -> Summary:
         """Run a whole sprint."""
-        found = run_sprint(self.ticker(scripts, settings), request)
-        assert found
-        return found
+        result = run_sprint(self.ticker(scripts, settings), request)
+        assert result
+        return result
 
     def kinds(self, *nouns: str) -> list[str]:
         """The kinds of the events so far, those of some nouns only."""

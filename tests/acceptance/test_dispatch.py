@@ -48,8 +48,8 @@ class Project:
 
     def agent(self, script: str) -> None:
         self.home.mkdir(exist_ok=True)
-        told = json.dumps(["sh", "-c", script])
-        (self.home / "team.toml").write_text(f'[agents.shell]\ncommand = {told}\ntimeout = "20s"\n')
+        command = json.dumps(["sh", "-c", script])
+        (self.home / "team.toml").write_text(f'[agents.shell]\ncommand = {command}\ntimeout = "20s"\n')
 
     def git(self, *words: str) -> str:
         return subprocess.run(
@@ -63,7 +63,7 @@ class Project:
             errors="surrogateescape", **given,
         )  # fmt: skip
 
-    def told(self, *words: str, code: int = 0):
+    def document(self, *words: str, code: int = 0):
         ended = self.run(*words)
         assert ended.returncode == code, ended.stderr
         return json.loads(ended.stdout)
@@ -98,21 +98,21 @@ def project(tmp_path):
     return project
 
 
-def task(name: str, *after: str, **told) -> dict:
-    return {"task_id": name, "agent": "forge", "description": f"Do {name}.", "dependencies": [*after]} | told
+def task(name: str, *after: str, **fields) -> dict:
+    return {"task_id": name, "agent": "forge", "description": f"Do {name}.", "dependencies": [*after]} | fields
 
 
 def living(folder: Path) -> list[str]:
     """Name the processes that work for a team."""
-    found = []
+    pids = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             environ = (entry / "environ").read_bytes()
         except OSError:
             continue
         if f"TEAM_HOME={folder}".encode() in environ and b"TEAM_RUN=" in environ:
-            found.append((entry / "cmdline").read_bytes().decode(errors="replace"))
-    return found
+            pids.append((entry / "cmdline").read_bytes().decode(errors="replace"))
+    return pids
 
 
 # -- the examples
@@ -122,12 +122,12 @@ def living(folder: Path) -> list[str]:
 def test_each_example_runs_as_it_stands(project, example):
     """With the bundled agent, in some other repository: every task succeeds, every trace is there."""
     given = json.loads(example.read_text())
-    done = project.told("dispatch", str(example), "--agent", "scripted", "--trace-dir", "traces")
+    done = project.document("dispatch", str(example), "--agent", "scripted", "--trace-dir", "traces")
     assert done["status"] == "success"
-    assert [one["task_id"] for one in done["results"]] == [one["task_id"] for one in given["tasks"]]
-    for one in done["results"]:
-        assert json.loads((project.folder / one["trace_file"]).read_text())["output"] == one["output"]
-    written = [one["output"]["generated_file"] for one in done["results"] if "generated_file" in one["output"]]
+    assert [task["task_id"] for task in done["results"]] == [task["task_id"] for task in given["tasks"]]
+    for task in done["results"]:
+        assert json.loads((project.folder / task["trace_file"]).read_text())["output"] == task["output"]
+    written = [task["output"]["generated_file"] for task in done["results"] if "generated_file" in task["output"]]
     branch = f"team/dispatch-{project.events('dispatch.started')[0]['data']['dispatch'][-8:]}"
     assert written
     assert set(written) <= set(project.git("ls-tree", "-r", "--name-only", branch).splitlines())
@@ -152,7 +152,7 @@ def test_tasks_come_from_a_file_or_from_a_pipe_and_results_go_to_standard_output
     piped = project.run("dispatch", "--quiet", stdin=(project.folder / file).read_bytes())
     assert (first.returncode, piped.returncode, piped.stderr) == (0, 0, "")
     assert "b (attempt 1): done" in first.stderr
-    outputs = [[one["output"] for one in json.loads(ended.stdout)["results"]] for ended in (first, piped)]
+    outputs = [[result["output"] for result in json.loads(ended.stdout)["results"]] for ended in (first, piped)]
     assert outputs == [[{"file": "a"}, {"file": "b"}]] * 2
     assert set(json.loads(first.stdout)) == {"status", "results", "summary", "trace_index"}
 
@@ -160,7 +160,7 @@ def test_tasks_come_from_a_file_or_from_a_pipe_and_results_go_to_standard_output
 def test_a_failure_is_exit_1_and_the_agents_last_words_are_its_error(project):
     """Partial, with the reason that the agent printed."""
     project.agent('cat > /dev/null; test "$TEAM_TASK" != b || { echo the disk is full; exit 3; }')
-    done = project.told("dispatch", project.write(task("a"), task("b"), task("c", "b")), code=1)
+    done = project.document("dispatch", project.write(task("a"), task("b"), task("c", "b")), code=1)
     assert (done["status"], done["summary"]["failed"]) == ("partial", 2)
     assert done["results"][1]["error"] == "exit 3: the disk is full"
     assert done["results"][2]["status"] == "blocked"
@@ -169,12 +169,12 @@ def test_a_failure_is_exit_1_and_the_agents_last_words_are_its_error(project):
 def test_a_dry_run_says_who_would_do_what_and_starts_nothing(project):
     """Not a byte is written into the log, nor a trace."""
     project.agent("exit 9")
-    told = project.told(
+    preview = project.document(
         "dispatch", project.write(task("a", estimate="1h"), task("b", "a", estimate="30m")), "--dry-run"
     )
-    assert told["waves"] == [["a"], ["b"]]
-    assert told["tasks"][0]["played_by"] == "shell"
-    assert told["estimated_seconds"] == 5400
+    assert preview["waves"] == [["a"], ["b"]]
+    assert preview["tasks"][0]["played_by"] == "shell"
+    assert preview["estimated_seconds"] == 5400
     assert not (project.home / "mail").exists()
     assert not (project.folder / "traces").exists()
 
@@ -192,7 +192,7 @@ def test_what_is_set_on_the_command_line_beats_the_config(project):
     """Workers, time and the folder for traces."""
     project.agent("cat > /dev/null; exec tail -f /dev/null")
     file = project.write(task("a"), max_workers=2, timeout_seconds=50, trace_dir="elsewhere")
-    done = project.told("dispatch", file, "--timeout", "0.2", "--trace-dir", "here", "--max-workers", "1", code=1)
+    done = project.document("dispatch", file, "--timeout", "0.2", "--trace-dir", "here", "--max-workers", "1", code=1)
     assert done["results"][0]["error"].startswith("Task timeout exceeded: ")
     assert done["results"][0]["trace_file"] == "here/a.json"
     config = json.loads((project.folder / done["trace_index"]).read_text())["config"]
@@ -208,10 +208,10 @@ def test_a_trace_tells_the_tool_calls_of_the_agents_stream(project):
     project.git("add", "stream.jsonl")
     project.git("commit", "--quiet", "-m", "Record")
     project.agent("cat > /dev/null; cat stream.jsonl")
-    done = project.told("dispatch", project.write(task("a")))
-    told = project.told("trace", "a", "--json")
-    assert told["mcp_calls"] == [{"tool": "Read", "input": {"file": "list.txt"}, "output": "one", "duration_ms": None}]
-    assert told["output"] == done["results"][0]["output"] == {"answer": 42}
+    done = project.document("dispatch", project.write(task("a")))
+    trace = project.document("trace", "a", "--json")
+    assert trace["mcp_calls"] == [{"tool": "Read", "input": {"file": "list.txt"}, "output": "one", "duration_ms": None}]
+    assert trace["output"] == done["results"][0]["output"] == {"answer": 42}
     assert "tool 1: Read" in project.run("trace", "a").stdout
     assert "a\tforge\tsuccess" in project.run("trace", "--index").stdout
 
@@ -219,9 +219,9 @@ def test_a_trace_tells_the_tool_calls_of_the_agents_stream(project):
 def test_the_same_tasks_are_replayed_on_another_agent(project):
     """The first agent fails; the bundled one plays the same tasks in a dispatch of its own."""
     project.agent("exit 1")
-    first = project.told("dispatch", project.write(task("a"), task("b", "a")), code=1)
+    first = project.document("dispatch", project.write(task("a"), task("b", "a")), code=1)
     name = json.loads((project.folder / first["trace_index"]).read_text())["correlation_id"]
-    again = project.told("replay", name[-8:], "--agent", "scripted")
+    again = project.document("replay", name[-8:], "--agent", "scripted")
     assert (first["status"], again["status"]) == ("failure", "success")
     assert len({event["data"]["dispatch"] for event in project.events("dispatch.started")}) == 2
 
@@ -239,7 +239,7 @@ def test_a_template_makes_the_tasks(project):
     }
     (project.home / "templates").mkdir(parents=True)
     (project.home / "templates" / "mine.json").write_text(json.dumps(own))
-    done = project.told("dispatch", "--template", "mine", "--set", "what=Mow the lawn", "--agent", "scripted")
+    done = project.document("dispatch", "--template", "mine", "--set", "what=Mow the lawn", "--agent", "scripted")
     assert "Mow the lawn" in done["results"][0]["output"]["summary"]
 
 
@@ -262,9 +262,9 @@ def test_killed_in_the_middle_and_gone_on_with_every_task_is_done_once(project, 
         assert gone.poll(20_000)  # nobody reads any more: the task was ended, though its dispatch could not do it
     (tmp_path / "again").touch()
     name = project.events("dispatch.started")[0]["data"]["dispatch"]
-    done = project.told("dispatch", "--resume", name)
+    done = project.document("dispatch", "--resume", name)
 
-    assert [one["status"] for one in done["results"]] == ["success"] * 3
+    assert [result["status"] for result in done["results"]] == ["success"] * 3
     assert sorted(ran.read_text().split()) == ["a", "b", "c"]
     ended = [(e["data"]["task"], e["data"]["status"]) for e in project.events("run.finished")]
     assert ended == [("a", "ok"), ("b", "ok"), ("c", "ok")]
@@ -287,7 +287,7 @@ def test_an_interrupt_ends_every_child_and_still_tells_what_was_done(project, tm
         out, err = process.communicate(timeout=30)
     done = json.loads(out)
     assert process.returncode == 130
-    assert [one["status"] for one in done["results"]] == ["success", "cancelled", "cancelled"]
+    assert [result["status"] for result in done["results"]] == ["success", "cancelled", "cancelled"]
     assert done["summary"]["total_tasks"] == 3
     assert "--resume" in err
     assert living(project.home) == []
@@ -321,7 +321,7 @@ def test_the_result_is_json_whatever_the_locale(project):
 def test_what_is_only_looked_at_or_begun_elsewhere_is_not_gone_on_with(project):
     """A dry run of going on would have to start nothing, and a base would have to move it: both are refused."""
     project.agent("exit 1")
-    project.told("dispatch", project.write(task("a")), code=1)
+    project.document("dispatch", project.write(task("a")), code=1)
     name, before = project.events("dispatch.started")[0]["data"]["dispatch"], project.events()
     for words in (("--dry-run",), ("--base", "main")):
         ended = project.run("dispatch", "--resume", name, *words)
@@ -355,11 +355,11 @@ def test_hostile_tasks_get_one_clear_error_and_write_nothing(project, given):
     (project.folder / "tasks.json").write_bytes(given)
     before = project.files()
     ended = project.run("dispatch", "tasks.json")
-    told = json.loads(ended.stderr)
+    error = json.loads(ended.stderr)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert (told["status"], len(told["errors"])) == ("failure", 1)
-    assert told["error"].isprintable()
-    assert len(told["error"]) < 400
+    assert (error["status"], len(error["errors"])) == ("failure", 1)
+    assert error["error"].isprintable()
+    assert len(error["error"]) < 400
     assert project.files() == before
 
 
@@ -392,9 +392,9 @@ def test_what_cannot_be_begun_is_refused_with_a_word_on_what_to_do(project, word
     """Exit 2 and the documented form, whatever was wrong with the call."""
     project.write(task("a"))
     ended = project.run(*words)
-    told = json.loads(ended.stderr)
-    assert (ended.returncode, ended.stdout, told["status"]) == (2, "", "failure")
-    assert told["error"]
+    error = json.loads(ended.stderr)
+    assert (ended.returncode, ended.stdout, error["status"]) == (2, "", "failure")
+    assert error["error"]
 
 
 PROGRAM = """

@@ -52,7 +52,7 @@ class Project:
         assert ended.returncode == code, ended.stderr
         return ended.stdout
 
-    def told(self, *words: str, code: int = 0):
+    def document(self, *words: str, code: int = 0):
         return json.loads(self.ok("scheduler", *words, "--json", code=code))
 
     def refused(self, *words: str, code: int = 2) -> str:
@@ -93,8 +93,8 @@ class Project:
         return failed
 
     def agent(self, script: str = EDIT, more: str = "") -> None:
-        told = json.dumps(["sh", "-c", script])
-        (self.team / "team.toml").write_text(f'[agents.shell]\ncommand = {told}\ntimeout = "20s"\n{more}')
+        command = json.dumps(["sh", "-c", script])
+        (self.team / "team.toml").write_text(f'[agents.shell]\ncommand = {command}\ntimeout = "20s"\n{more}')
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def project(tmp_path: Path) -> Project:
 
 def living(folder: Path) -> list[str]:
     """Name the processes that work for a team."""
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -124,8 +124,8 @@ def living(folder: Path) -> list[str]:
             except OSError:
                 continue
             if f"TEAM_HOME={folder}".encode() in environ and b"TEAM_RUN=" in environ:
-                found.append(command.decode(errors="replace"))
-    return found
+                pids.append(command.decode(errors="replace"))
+    return pids
 
 
 def commands(line: str) -> list[str]:
@@ -158,14 +158,14 @@ def test_a_newcomers_path(project):
     assert "launch 3" in looked
     assert "nothing was written" in looked
     assert project.log() == b""
-    told = project.told("sprint")
-    assert told.keys() == SUMMARY
-    assert (told["sprint"], told["mode"], told["ticks"], told["converged"]) == (1, "parallel", 2, True)
-    assert sorted(told["landed"]) == [*NAMES]
+    summary = project.document("sprint")
+    assert summary.keys() == SUMMARY
+    assert (summary["sprint"], summary["mode"], summary["ticks"], summary["converged"]) == (1, "parallel", 2, True)
+    assert sorted(summary["landed"]) == [*NAMES]
     assert "Sprint 1 converged, 3 landed" in project.ok("team-mail", "inbox", "--persona", "you")
     assert "main is at" in project.ok("scheduler", "land", "1")
     assert (project.folder / "list.txt").read_text().count("was here in attempt 1") == 3
-    assert project.git("log", "--format=%an", "-3").split() == told["landed"][::-1]
+    assert project.git("log", "--format=%an", "-3").split() == summary["landed"][::-1]
     assert "converged" in project.ok("scheduler", "history")
     assert "nobody leads now" in project.ok("scheduler", "status")
 
@@ -173,16 +173,21 @@ def test_a_newcomers_path(project):
 def test_a_dry_run_in_json_says_all_that_the_text_says(project):
     """Mode and rule, each persona with agent, reason, attempt, unread and estimate, who is skipped and why."""
     project.ok("team-mail", "send", "--to", "ann", "-s", "Look", "-b", "at this")
-    found = project.told("--dry-run")
-    assert (found["tick"], found["sprint"], found["mode"], found["rule"]) == (1, 1, "parallel", 'parallel = "always"')
-    assert found["base"] == project.git("rev-parse", "main")
-    assert [(one["persona"], one["agent"], one["attempt"], one["reason"]) for one in found["launches"]] == [
-        ("ann", "shell", 1, "batch")
-    ], "fresh mail starts a sprint for those it went to"
-    found = json.loads(project.ok("scheduler", "sprint", "--dry-run", "--json", "--mode", "sequential"))
-    assert [one["unread"] for one in found["launches"]] == [1]
-    assert (found["mode"], found["rule"]) == ("sequential", "--mode sequential")
-    assert {skip["persona"]: skip["why"] for skip in found["skips"]} == dict.fromkeys(
+    preview = project.document("--dry-run")
+    assert (preview["tick"], preview["sprint"], preview["mode"], preview["rule"]) == (
+        1,
+        1,
+        "parallel",
+        'parallel = "always"',
+    )
+    assert preview["base"] == project.git("rev-parse", "main")
+    assert [
+        (launch["persona"], launch["agent"], launch["attempt"], launch["reason"]) for launch in preview["launches"]
+    ] == [("ann", "shell", 1, "batch")], "fresh mail starts a sprint for those it went to"
+    preview = json.loads(project.ok("scheduler", "sprint", "--dry-run", "--json", "--mode", "sequential"))
+    assert [launch["unread"] for launch in preview["launches"]] == [1]
+    assert (preview["mode"], preview["rule"]) == ("sequential", "--mode sequential")
+    assert {skip["persona"]: skip["why"] for skip in preview["skips"]} == dict.fromkeys(
         ("bob", "cyd"), "waits its turn: sequential mode"
     )
     before = project.log()
@@ -192,9 +197,12 @@ def test_a_dry_run_in_json_says_all_that_the_text_says(project):
 
 def test_sprints_differ_by_mode_in_ticks_and_not_in_outcome(project):
     """The same work, all at once and one after the other."""
-    one, other = project.told("sprint", "--mode", "sequential"), project.told("sprint", "--mode", "parallel")
-    assert (one["ticks"], other["ticks"]) == (4, 2)
-    assert sorted(one["landed"]) == sorted(other["landed"]) == [*NAMES]
+    sequential, parallel = (
+        project.document("sprint", "--mode", "sequential"),
+        project.document("sprint", "--mode", "parallel"),
+    )
+    assert (sequential["ticks"], parallel["ticks"]) == (4, 2)
+    assert sorted(sequential["landed"]) == sorted(parallel["landed"]) == [*NAMES]
 
 
 def test_a_sprint_that_does_not_converge_exits_with_4(project):
@@ -202,8 +210,13 @@ def test_a_sprint_that_does_not_converge_exits_with_4(project):
     project.agent(
         "test {persona} = ann || { echo oh no; exit 3; }; " + EDIT, "[sprint]\nretry_backoff = 0\nmax_attempts = 2\n"
     )
-    told = project.told("sprint", code=4)
-    assert (told["converged"], told["set_aside"], told["landed"], told["runs"]) == (False, ["bob", "cyd"], ["ann"], 5)
+    summary = project.document("sprint", code=4)
+    assert (summary["converged"], summary["set_aside"], summary["landed"], summary["runs"]) == (
+        False,
+        ["bob", "cyd"],
+        ["ann"],
+        5,
+    )
     inbox = project.ok("team-mail", "inbox", "--persona", "you")
     assert inbox.count("needs you: 2 attempts spent and the last ended with exit 3: oh no") == 2
 
@@ -239,9 +252,9 @@ def test_two_schedulers_at_once_are_one(project):
     first = project.start("scheduler", "sprint")
     until(first, "tick 1 of sprint 1")
     for words in (["sprint"], ["tick"], ["run"]):
-        said = project.run("scheduler", *words)
-        assert (said.returncode, said.stdout) == (1, ""), (words, said, first.poll())
-        assert f"another scheduler leads this team: process {first.pid}" in said.stderr
+        refused = project.run("scheduler", *words)
+        assert (refused.returncode, refused.stdout) == (1, ""), (words, refused, first.poll())
+        assert f"another scheduler leads this team: process {first.pid}" in refused.stderr
     first.send_signal(signal.SIGTERM)
     out, err = first.communicate(timeout=30)
     assert (first.returncode, out) == (130, "")
@@ -292,9 +305,14 @@ def test_a_scheduler_killed_with_9_leaves_no_agent_and_the_next_goes_on(project)
     first.kill()
     first.communicate()
     project.agent(f"{EDIT}; echo $TEAM_RUN >> ../journal")
-    told = project.told("sprint")
+    summary = project.document("sprint")
     assert living(project.team) == []
-    assert (told["sprint"], told["converged"], sorted(told["landed"]), told["runs"]) == (1, True, [*NAMES], 6)
+    assert (summary["sprint"], summary["converged"], sorted(summary["landed"]), summary["runs"]) == (
+        1,
+        True,
+        [*NAMES],
+        6,
+    )
     runs = journal.read_text().split()
     assert len(runs) == len(set(runs)) == 6
     assert project.run("team-mail", "verify").returncode == 0
@@ -311,7 +329,7 @@ def test_a_gate_that_is_at_work_ends_with_its_scheduler(project):
     assert (first.returncode, commands("sleep 61.5")) == (130, []), err
     assert project.events("patch.landed", "gate.judged") == []
     project.agent(more='[gates.slow]\ncommand = ["true"]\n')
-    assert sorted(project.told("sprint")["landed"]) == [*NAMES]
+    assert sorted(project.document("sprint")["landed"]) == [*NAMES]
     (judged,) = project.events("gate.judged")
     assert judged["data"]["passed"] is True
 
@@ -340,7 +358,7 @@ def test_what_is_for_people_is_refused_to_agents(project):
         f"for word in pause 'approve ann' 'land 1'; do setsid {washed} {BIN}/scheduler $word; done; true"
     )
     project.agent(script)
-    assert project.told("sprint")["converged"]
+    assert project.document("sprint")["converged"]
     assert project.events("scheduler.paused", "patch.approved", "run.stopped") == []
     logs = [path.read_text() for path in project.team.glob("runs/*/output.log")]
     assert sorted(log.count("can only be used by a person") for log in logs) == [0, 0, 3]
@@ -399,9 +417,9 @@ def test_weaving_by_hand_shows_who_stands_in_whose_way(project, tmp_path):
     looked = project.ok("scheduler", "weave", "--dry-run", *patches, code=4)
     assert "nothing was written" in looked
     assert "team/woven" not in project.git("branch")
-    found = project.told("weave", *patches, code=4)
+    woven = project.document("weave", *patches, code=4)
     assert project.git("log", "--format=%an", "main..team/woven").split() == ["three", "one"]
-    assert found["branch"] == "team/woven"
+    assert woven["branch"] == "team/woven"
     project.git("switch", "--quiet", "-C", "seven", "main")
     subprocess.run(["sed", "-i", "9s/.*/seven/", "list.txt"], cwd=project.folder, check=True)
     project.git("commit", "--quiet", "-am", "A pull request")
@@ -423,10 +441,10 @@ def test_a_replay_says_what_did_not_apply(project, tmp_path):
     (folder / "rival.patch").write_text(patch.format("ann", "rival"))
     (folder / "bad.patch").write_text(patch.format("nobody", "bad"))
     (folder / "garbage.patch").write_text("no patch\n")
-    told = project.told("sprint", "--replay", str(folder), "--repo", ".", code=4)
-    assert (told["converged"], told["ticks"], told["runs"]) == (False, 2, 4)
-    assert len(told["landed"]) == 1
-    assert {*told["landed"], *told["set_aside"]} == {"good", "rival", "bad", "garbage"}
+    summary = project.document("sprint", "--replay", str(folder), "--repo", ".", code=4)
+    assert (summary["converged"], summary["ticks"], summary["runs"]) == (False, 2, 4)
+    assert len(summary["landed"]) == 1
+    assert {*summary["landed"], *summary["set_aside"]} == {"good", "rival", "bad", "garbage"}
     inbox = project.ok("team-mail", "inbox", "--persona", "you")
     assert "bad needs you: 1 attempt spent and the last ended with bad.patch does not apply" in inbox
 
@@ -463,10 +481,10 @@ def test_our_own_history_is_woven_as_if_it_had_been_written_at_once(tmp_path):
     patches = [(folder / f"{name}.patch").read_bytes() for name in names]
     first_come = len(patches) - len(project.applied(base, patches, "--3way"))
     ended = project.run("scheduler", "sprint", "--replay", str(folder), "--repo", ".", "--base", base, "--json")
-    told = json.loads(ended.stdout)
-    print(f"{len(patches)} patches of our own history: {len(told['landed'])} landed, first come {first_come}")
+    woven = json.loads(ended.stdout)
+    print(f"{len(patches)} patches of our own history: {len(woven['landed'])} landed, first come {first_come}")
     assert len(patches) > 5
     held = [patch["persona"] for patch in json.loads(project.ok("scheduler", "status", "--json"))["held"]]
-    assert len(told["landed"]) + len(held) >= first_come, "a patch to sensitive files waits for a person"
-    assert {*told["landed"], *told["set_aside"], *held} == {*names}
-    assert project.git("log", "--format=%an", f"{base}..team/sprint-1").split() == told["landed"][::-1]
+    assert len(woven["landed"]) + len(held) >= first_come, "a patch to sensitive files waits for a person"
+    assert {*woven["landed"], *woven["set_aside"], *held} == {*names}
+    assert project.git("log", "--format=%an", f"{base}..team/sprint-1").split() == woven["landed"][::-1]

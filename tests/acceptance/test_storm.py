@@ -91,8 +91,8 @@ def write(folder: Path, slot: int, number: int, pipe: int) -> None:
     while True:
         batch = range(number, number + 1 + number % 4)
         events = log.append([draft(slot, n) for n in batch])
-        told = [f"{n} {e.id} {e.seq} {e.hash}\n" for n, e in zip(batch, events, strict=True)]
-        os.write(pipe, "".join(told).encode())
+        receipts = [f"{n} {e.id} {e.seq} {e.hash}\n" for n, e in zip(batch, events, strict=True)]
+        os.write(pipe, "".join(receipts).encode())
         number = batch.stop
 
 

@@ -12,8 +12,8 @@ EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 def lines(*changed: tuple[int, str], count: int = 20) -> str:
     """Write a file of numbered lines, some of them changed."""
-    told = dict(changed)
-    return "".join(f"{told.get(number, f'line {number}')}\n" for number in range(1, count + 1))
+    texts = dict(changed)
+    return "".join(f"{texts.get(number, f'line {number}')}\n" for number in range(1, count + 1))
 
 
 def new_file(path: str, *rows: str, mode: str = "100644") -> bytes:
@@ -58,9 +58,9 @@ class Project:
         base = base or self.base
         return self.git("diff-tree", "-p", "--binary", "--full-index", "--no-renames", base, self.tree(edits, base))
 
-    def submission(self, persona: str, edits: dict | bytes, **told) -> PatchSubmission:
+    def submission(self, persona: str, edits: dict | bytes, **fields) -> PatchSubmission:
         self._age += 1
-        base = told.pop("base", self.base)
+        base = fields.pop("base", self.base)
         patch = edits if isinstance(edits, bytes) else self.patch(edits, base)
         return PatchSubmission(
             **{
@@ -73,12 +73,12 @@ class Project:
                 "when": WHEN,
                 "trailers": (("Team-Mail-Run", f"run-{persona}"), ("Team-Mail-Head", f"{self._age}:abc")),
             }
-            | told
+            | fields
         )
 
     def read(self, commit: str, path: str) -> str | None:
-        found = self.git.run("cat-file", "blob", f"{commit}:{path}")
-        return None if found.returncode else found.stdout.decode()
+        shown = self.git.run("cat-file", "blob", f"{commit}:{path}")
+        return None if shown.returncode else shown.stdout.decode()
 
     def files(self, commit: str) -> list[str]:
         return self.git.line("ls-tree", "-r", "--name-only", commit).splitlines()

@@ -21,8 +21,10 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 
 
 def git(folder: Path, *words: str) -> str:
-    told = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main"]
-    return subprocess.run(["git", *told, *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    options = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main"]
+    return subprocess.run(
+        ["git", *options, *words], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def team(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -62,10 +64,10 @@ def test_every_agent_that_is_commented_out_is_valid(repository):
     text = (home / "team.toml").read_text()
     (home / "team.toml").write_text(re.sub(r"(?m)^# (?=\[|\w+ = )", "", text))
 
-    told = read_settings(home, {}).settings
-    assert {"shell", "claude", "codex", "gemini", "aider", "recorded"} <= told.agents.keys()
-    assert told.gates.keys() == {"tests", "coverage"}
-    assert told.groups["docs"] == ("scribe", "lore", "curator")
+    settings = read_settings(home, {}).settings
+    assert {"shell", "claude", "codex", "gemini", "aider", "recorded"} <= settings.agents.keys()
+    assert settings.gates.keys() == {"tests", "coverage"}
+    assert settings.groups["docs"] == ("scribe", "lore", "curator")
 
 
 def test_defaults_in_the_file_are_those_of_the_code(repository, tmp_path):
@@ -121,7 +123,7 @@ def test_agents_in_the_path_are_found(repository, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         ([], "is not in a git repository; run `git init`"),
         ([("init", "-q")], 'has no commit yet; make the first: git add . && git commit -m "Begin"'),
@@ -132,7 +134,7 @@ def test_agents_in_the_path_are_found(repository, tmp_path):
         ),
     ],
 )
-def test_where_no_sprint_could_start_no_team_is_made(tmp_path, make, said):
+def test_where_no_sprint_could_start_no_team_is_made(tmp_path, make, message):
     """No repository, no commit, no checkout, no branch: one line each, and nothing is left behind."""
     for words in make:
         git(tmp_path, *words)
@@ -140,7 +142,7 @@ def test_where_no_sprint_could_start_no_team_is_made(tmp_path, make, said):
 
     with pytest.raises(NotARepository) as refused:
         make_team(tmp_path, environ={})
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -154,12 +156,12 @@ def test_a_disk_that_refuses_is_named(repository):
 
 def test_the_command_says_what_comes_next(repository):
     """`team init` ends with the newcomer's path and the number of runs that a sprint will start."""
-    told = team(repository, "init", "-p", "forge,scribe")
+    ended = team(repository, "init", "-p", "forge,scribe")
 
-    assert (told.returncode, told.stderr) == (0, "")
+    assert (ended.returncode, ended.stderr) == (0, "")
     steps = ["under [agents.shell]", "scheduler --dry-run", "scheduler sprint", "team-mail inbox --persona you"]
-    assert [told.stdout.index(step) for step in steps] == sorted(told.stdout.index(step) for step in steps)
-    assert "A sprint starts 2 runs" in told.stdout
+    assert [ended.stdout.index(step) for step in steps] == sorted(ended.stdout.index(step) for step in steps)
+    assert "A sprint starts 2 runs" in ended.stdout
 
 
 def test_the_command_shows_settings_and_roster(repository):
@@ -172,14 +174,14 @@ def test_the_command_shows_settings_and_roster(repository):
     assert 'team.base\t"trunk"\tteam.toml:4' in plain
     assert json.loads(team(repository, "config", "--json").stdout)["sprint.every"] == {"value": 900, "from": "default"}
     listed = team(repository, "personas", "--json")
-    assert [one["id"] for one in json.loads(listed.stdout)["personas"]] == ["forge"]
+    assert [persona["id"] for persona in json.loads(listed.stdout)["personas"]] == ["forge"]
     assert (listed.returncode, len(json.loads(listed.stdout)["problems"])) == (1, 1)
 
 
 def test_the_command_refuses_in_one_line(tmp_path):
     """Outside of a repository: exit code 2, one line on stderr, nothing on stdout."""
-    told = team(tmp_path, "init")
+    ended = team(tmp_path, "init")
 
-    assert (told.returncode, told.stdout) == (2, "")
-    assert told.stderr.startswith("team: ")
-    assert told.stderr.count("\n") == 1
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("team: ")
+    assert ended.stderr.count("\n") == 1

@@ -42,11 +42,11 @@ def test_systemd_takes_the_unit(place, tmp_path):
 
     def complaints(text: str) -> list[str]:
         unit.write_text(text)
-        told = subprocess.run(
+        ended = subprocess.run(
             ["systemd-analyze", "--user", "--man=no", "--recursive-errors=no", "verify", str(unit)],
             capture_output=True, text=True, check=False, env=os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)},
         )  # fmt: skip
-        return [line for line in told.stderr.splitlines() if "team.service" in line]
+        return [line for line in ended.stderr.splitlines() if "team.service" in line]
 
     assert complaints(systemd_unit(place)) == []
     assert complaints(systemd_unit(place).replace("KillMode=mixed", "KillMode=mixt"))
@@ -101,12 +101,12 @@ def test_a_line_that_cron_would_cut_is_refused(place):
 
 def test_the_workflow_is_yaml_and_its_scripts_are_bash():
     """Every value arrives as it was meant, and every script parses."""
-    told = settings(
+    chosen = settings(
         team={"base": "release/${{x}}"},
         agents={"me": {"command": ("me",), "env": ("B_KEY", "A_KEY")}, "you": {"command": ("you",), "env": ("A_KEY",)}},
         sprint={"cron": "0 9 * * mon-fri", "deadline": "2h"},
     )
-    flow = yaml.load(github_workflow(told), yaml.BaseLoader)
+    flow = yaml.load(github_workflow(chosen), yaml.BaseLoader)
 
     job = flow["jobs"]["sprint"]
     assert flow["on"]["schedule"] == [{"cron": "0 9 * * mon-fri"}]
@@ -150,8 +150,10 @@ def test_the_workflow_keeps_the_mail(tmp_path):
         return mail / "events.jsonl"
 
     def run(name: str, work: Path) -> None:
-        script, told = scripts[name]["run"], environ | {"BASE": "main"}
-        subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=work, env=told, check=True, capture_output=True)
+        script, environment = scripts[name]["run"], environ | {"BASE": "main"}
+        subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", script], cwd=work, env=environment, check=True, capture_output=True
+        )
 
     assert [job(number).read_text() for number in (1, 2)] == ["1\n", "1\n2\n"]
     count = subprocess.run(["git", "rev-list", "--count", "team/mail"], cwd=origin, check=True, capture_output=True)

@@ -61,17 +61,17 @@ def test_a_roadmap_is_told_as_text():
 @pytest.mark.parametrize("words", [[], ["-"]])
 def test_a_roadmap_may_come_through_a_pipe(words):
     """With or without the hyphen that says so."""
-    told = json.loads(plan(*words, "--json", given=SMALL).stdout)
-    assert (told["sequential_seconds"], told["critical_path"]) == (10_800.0, ["a", "b"])
+    document = json.loads(plan(*words, "--json", given=SMALL).stdout)
+    assert (document["sequential_seconds"], document["critical_path"]) == (10_800.0, ["a", "b"])
 
 
 def test_figures_are_one_json_document():
     """For programs: all times in seconds, every conflict, every slot with its branch."""
-    told = json.loads(plan(SEED, "--json").stdout)
-    assert (told["workers"], told["parallel_seconds"], told["saved_percent"]) == (3, 46_800.0, 35.0)
-    assert [phase["class"] for phase in told["phases"]] == ["manual", "parallel", "sequential", "parallel"]
-    assert [conflict["tasks"] for conflict in told["conflicts"]] == [["notify", "logging"]]
-    assert told["schedule"][0] == {
+    document = json.loads(plan(SEED, "--json").stdout)
+    assert (document["workers"], document["parallel_seconds"], document["saved_percent"]) == (3, 46_800.0, 35.0)
+    assert [phase["class"] for phase in document["phases"]] == ["manual", "parallel", "sequential", "parallel"]
+    assert [conflict["tasks"] for conflict in document["conflicts"]] == [["notify", "logging"]]
+    assert document["schedule"][0] == {
         "task": "session-cli", "title": "A command line for sessions", "phase": 2, "persona": "", "worker": 1,
         "start": 0.0, "end": 7200.0, "critical": True, "branch": "team/phase2-session-cli",
     }  # fmt: skip
@@ -79,9 +79,9 @@ def test_figures_are_one_json_document():
 
 def test_workers_and_most_are_asked_for():
     """A number of one's own, and how far to compare."""
-    told = json.loads(plan(SEED, "--json", "--workers", "1", "--most", "2").stdout)
-    assert (told["workers"], told["workers_chosen"], told["parallel_seconds"]) == (1, "asked for", 72_000.0)
-    assert [step["workers"] for step in told["curve"]] == [1, 2]
+    document = json.loads(plan(SEED, "--json", "--workers", "1", "--most", "2").stdout)
+    assert (document["workers"], document["workers_chosen"], document["parallel_seconds"]) == (1, "asked for", 72_000.0)
+    assert [step["workers"] for step in document["curve"]] == [1, 2]
 
 
 def test_a_page_and_its_picture_lie_side_by_side(nowhere):
@@ -105,8 +105,8 @@ def test_without_the_extra_no_picture_is_promised(nowhere, monkeypatch):
 def test_tasks_are_what_dispatch_takes_and_people_are_told_theirs():
     """Standard output is tasks.json and nothing else; what a person does first stands on standard error."""
     ended = plan(SEED, "--tasks")
-    found = read_input(ended.stdout.encode(), PERSONAS)
-    assert (len(found.tasks), found.config.max_workers) == (9, 3)
+    given = read_input(ended.stdout.encode(), PERSONAS)
+    assert (len(given.tasks), given.config.max_workers) == (9, 3)
     assert ended.stderr.startswith("team: do these first: try-tools (Try every tool of the MCP server)")
 
 
@@ -129,18 +129,18 @@ def test_a_tasks_json_is_planned_and_keeps_its_input():
         for name in ("a", "b")
     ]
     ended = plan("--tasks", "--workers", "2", given=json.dumps({"tasks": tasks}))
-    found = read_input(ended.stdout.encode(), PERSONAS)
-    assert [task.input_data for task in found.tasks] == [{"for": "a"}, {"for": "b"}]
-    assert [task.dependencies for task in found.tasks] == [(), ("a",)]
+    given = read_input(ended.stdout.encode(), PERSONAS)
+    assert [task.input_data for task in given.tasks] == [{"for": "a"}, {"for": "b"}]
+    assert [task.dependencies for task in given.tasks] == [(), ("a",)]
 
 
 def test_all_that_is_wrong_is_said_at_once_each_in_its_line():
     """Two mistakes, two lines, exit code 2, and nothing on standard output."""
     ended = plan(given="tasks:\n- {id: a}\n- {id: b, estimate: 1h, dependencies: [nobody]}\n")
     assert (ended.exit_code, ended.stdout) == (2, "")
-    told = ended.stderr.splitlines()
-    assert len(told) == 2
-    assert all(line.startswith("team: stdin:") for line in told)
+    problems = ended.stderr.splitlines()
+    assert len(problems) == 2
+    assert all(line.startswith("team: stdin:") for line in problems)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_teams_own_personas_may_be_planned_for(home):
     assert plan(given=given).exit_code == 0
 
 
-def told(kind, run, **data):
+def record(kind, run, **data):
     return Draft(kind, "scheduler", run=run, data=data)
 
 
@@ -184,21 +184,23 @@ def test_the_next_sprint_is_foretold_from_the_last(home):
     with pytest.raises(NotReady, match="run a sprint first"):
         plan("--from-sprint")
     drafts = [
-        told("sprint.started", None, sprint=1, id="s", base_branch="main", base="b" * 40, mode="parallel",
+        record("sprint.started", None, sprint=1, id="s", base_branch="main", base="b" * 40, mode="parallel",
              branch="team/sprint-1", rule="a rule", reason="asked for", personas=["forge", "scribe"]),
     ]  # fmt: skip
     for persona, seconds in (("forge", 60.0), ("scribe", 30.0)):
         run = f"1 {persona}"
         drafts += [
-            told("run.started", run, sprint=1, persona=persona, tick=1, attempt=1, base="b" * 40, agent="shell",
+            record("run.started", run, sprint=1, persona=persona, tick=1, attempt=1, base="b" * 40, agent="shell",
                  reason="batch", mail=[], supervisor={}),
-            told("patch.captured", run, patch={"sha256": "a" * 64, "size": 9}, files=["README.md", f"{persona}.py"]),
-            told("run.finished", run, status="ok", seconds=seconds, detail=""),
+            record("patch.captured", run, patch={"sha256": "a" * 64, "size": 9}, files=["README.md", f"{persona}.py"]),
+            record("run.finished", run, status="ok", seconds=seconds, detail=""),
         ]  # fmt: skip
     open_team(home, {}).append(drafts)
-    found = json.loads(plan("--from-sprint", "--json").stdout)
-    assert (found["sequential_seconds"], found["parallel_seconds"]) == (90.0, 60.0)
-    assert [(one["tasks"], one["files"]) for one in found["conflicts"]] == [(["forge", "scribe"], ["README.md"])]
+    document = json.loads(plan("--from-sprint", "--json").stdout)
+    assert (document["sequential_seconds"], document["parallel_seconds"]) == (90.0, 60.0)
+    assert [(conflict["tasks"], conflict["files"]) for conflict in document["conflicts"]] == [
+        (["forge", "scribe"], ["README.md"])
+    ]
 
 
 def test_a_plan_is_read_without_what_only_others_need():

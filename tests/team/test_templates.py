@@ -48,10 +48,10 @@ def own(tmp_path):
 @pytest.mark.parametrize(("name", "key"), NEEDED.items())
 def test_each_bundled_template_becomes_tasks_that_can_be_dispatched(name, key):
     """With the one value that it needs, for personas that come with the package, and something runs at once."""
-    found = read_input(template(name, {key: "src/api.py"}, None), PERSONAS)
+    given = read_input(template(name, {key: "src/api.py"}, None), PERSONAS)
 
-    assert len(waves(found.tasks)) > 1
-    assert any("src/api.py" in task.description for task in found.tasks)
+    assert len(waves(given.tasks)) > 1
+    assert any("src/api.py" in task.description for task in given.tasks)
 
 
 def test_templates_are_listed_with_what_they_ask_for(own):
@@ -59,13 +59,16 @@ def test_templates_are_listed_with_what_they_ask_for(own):
     own("mine", MINE)
     home = own("broken", "{")
 
-    listed = {one.name: one for one in templates(home)}
+    listed = {entry.name: entry for entry in templates(home)}
 
     assert list(listed) == ["broken", "build", "code-review", "mine", "research"]
-    assert [one.name for one in listed.values() if one.own] == ["broken", "mine"]
+    assert [entry.name for entry in listed.values() if entry.own] == ["broken", "mine"]
     assert listed["broken"].problem.startswith("template broken.json: the input is not JSON")
-    assert [(one.name, one.default) for one in listed["mine"].parameters] == [("who", None), ("how", "warmly")]
-    assert {one.name for one in templates(None)} == NEEDED.keys()
+    assert [(entry.name, entry.default) for entry in listed["mine"].parameters] == [
+        ("who", None),
+        ("how", "warmly"),
+    ]
+    assert {entry.name for entry in templates(None)} == NEEDED.keys()
 
 
 def test_parameters_are_filled_in_texts_only(own):
@@ -92,12 +95,12 @@ def test_a_value_is_never_more_than_text(value):
 
     plain = json.loads(template("build", {"feature": "x"}, None))
     assert written["tasks"][0]["input_data"] == {"feature": value, "path": "src", "done": "${feature} ${path}"}
-    assert [one.keys() for one in written["tasks"]] == [one.keys() for one in plain["tasks"]]
+    assert [task.keys() for task in written["tasks"]] == [task.keys() for task in plain["tasks"]]
     assert written["config"] == plain["config"]
 
 
 @pytest.mark.parametrize(
-    ("name", "values", "said"),
+    ("name", "values", "message"),
     [
         ("biuld", {}, "there is no template 'biuld'; did you mean build"),
         ("zzz", {}, "there is no template 'zzz'; there are build, code-review, research$"),
@@ -111,14 +114,14 @@ def test_a_value_is_never_more_than_text(value):
         ("build", {"featur": "x"}, "no parameter 'featur'; did you mean feature.*; it needs --set feature"),
     ],
 )
-def test_what_is_no_template_and_no_parameter_is_named(name, values, said):
+def test_what_is_no_template_and_no_parameter_is_named(name, values, message):
     """What was written, what there is, what is missing."""
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         template(name, values, None)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "template x.json: the input is empty"),
         ("[]", "template x.json: it must be an object"),
@@ -143,9 +146,9 @@ def test_what_is_no_template_and_no_parameter_is_named(name, values, said):
         ),
     ],
 )
-def test_a_broken_template_is_named_by_file_and_place(own, content, said):
+def test_a_broken_template_is_named_by_file_and_place(own, content, message):
     """Its file is outside data like any other."""
-    with pytest.raises(InvalidTasks, match=said):
+    with pytest.raises(InvalidTasks, match=message):
         template("x", {"who": "Ada"}, own("x", content))
 
 

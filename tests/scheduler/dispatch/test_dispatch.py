@@ -72,8 +72,8 @@ def project(team):
     return Desk(team.folder)
 
 
-def task(name: str, *dependencies: str, agent: str = "forge", **told) -> Task:
-    return Task(task_id=name, agent=agent, dependencies=dependencies, **told)
+def task(name: str, *dependencies: str, agent: str = "forge", **fields) -> Task:
+    return Task(task_id=name, agent=agent, dependencies=dependencies, **fields)
 
 
 def name_of(job: Job) -> str:
@@ -87,7 +87,7 @@ def echo(job: Job) -> dict:
 
 
 def statuses(done) -> dict[str, str]:
-    return {one.task_id: one.status for one in done.results}
+    return {result.task_id: result.status for result in done.results}
 
 
 # -- results
@@ -133,7 +133,7 @@ def test_every_task_is_in_the_result_once_in_the_order_given(desk):
     tasks = [task("end", "bad1", "bad2", "good"), task("bad2"), task("good"), task("bad1"), task("last", "end")]
     done = desk.run(play, *tasks)
     assert statuses(done) == {"end": "blocked", "bad2": "error", "good": "success", "bad1": "error", "last": "blocked"}
-    assert [one.task_id for one in done.results] == [one.task_id for one in tasks]
+    assert [item.task_id for item in done.results] == [item.task_id for item in tasks]
     document = done.document()
     assert document["status"] == "partial"
     assert document["summary"] == {
@@ -185,7 +185,7 @@ def test_what_a_task_gave_is_kept_as_it_was_when_it_gave_it(desk):
         return tally
 
     done = desk.run(play, task("a"), task("b", "a"))
-    assert [one.output for one in done.results] == [{"n": 1}, {"n": 2}]
+    assert [result.output for result in done.results] == [{"n": 1}, {"n": 2}]
     assert json.loads((desk.traces / "a.json").read_text())["input"] == {}
 
 
@@ -311,10 +311,10 @@ def test_tries_come_to_an_end(desk):
 
 
 @pytest.mark.parametrize(
-    ("told", "config", "seconds"),
+    ("fields", "config", "seconds"),
     [({"timeout_seconds": 5.0}, {"timeout_seconds": 60.0}, 5.0), ({}, {"timeout_seconds": 9.0}, 9.0), ({}, {}, 300.0)],
 )
-def test_a_task_has_its_own_time_else_that_of_the_dispatch(desk, told, config, seconds):
+def test_a_task_has_its_own_time_else_that_of_the_dispatch(desk, fields, config, seconds):
     """And what takes longer has failed, in the words of the format."""
     clock, given = ManualClock(), []
 
@@ -322,7 +322,7 @@ def test_a_task_has_its_own_time_else_that_of_the_dispatch(desk, told, config, s
         given.append(job.timeout)
         clock.sleep(seconds + 1)
 
-    done = desk.run(FunctionAgent(play, clock), task("a", **told), **config)
+    done = desk.run(FunctionAgent(play, clock), task("a", **fields), **config)
     assert given == [seconds]
     assert done.results[0].error.startswith("Task timeout exceeded: ")
 
@@ -335,12 +335,12 @@ def test_everything_wrong_is_said_before_anything_starts(desk):
     tasks = [task("a", "b"), task("b", "a"), task("c", "nobody"), task("d", agent="forg"), task("D")]
     with pytest.raises(InvalidTasks) as raised:
         desk.run(echo, *tasks)
-    said = "\n".join(raised.value.problems)
+    problems = "\n".join(raised.value.problems)
     for words in (
         "Circular dependency detected involving task 'a'", "Task 'c' depends on unknown task 'nobody'",
         "did you mean forge", "'D'",
     ):  # fmt: skip
-        assert words in said
+        assert words in problems
     assert not (desk.home / "mail" / "events.jsonl").exists()
     assert not desk.traces.exists()
 
@@ -375,16 +375,16 @@ def test_traces_and_index_are_what_the_log_tells(desk):
     """The files written on the way are those that are told again from the record."""
     done = desk.run(echo, task("a", input_data={"deep": [{"x": "y"}]}), task("b", "a"), task("bad", agent="scribe"))
     context, _ = open_for_dispatch(desk.home)
-    found = read_dispatch(context.mailbox.projections)
-    given = given_to(context, found)
-    for one in given.tasks:
-        written = json.loads((desk.traces / f"{one.task_id}.json").read_text())
-        assert written == trace(found, one, context.mailbox.blobs)
+    dispatch = read_dispatch(context.mailbox.projections)
+    given = given_to(context, dispatch)
+    for item in given.tasks:
+        written = json.loads((desk.traces / f"{item.task_id}.json").read_text())
+        assert written == trace(dispatch, item, context.mailbox.blobs)
         assert [*written] == [
             "task_id", "agent", "input", "output", "error", "execution_time_ms", "mcp_calls", "timestamp",
         ]  # fmt: skip
     written = json.loads(Path(done.trace_index).read_text())
-    assert written == index(found, given.tasks, given.config, lambda name: str(desk.traces / f"{name}.json"))
+    assert written == index(dispatch, given.tasks, given.config, lambda name: str(desk.traces / f"{name}.json"))
     assert [*written] == ["correlation_id", "dispatch_timestamp", "total_time_ms", "task_count", "config", "tasks"]
     assert written["correlation_id"] == done.correlation_id
 
@@ -428,7 +428,7 @@ def test_a_trace_that_cannot_be_written_costs_the_file_and_not_the_task(desk):
     done = dispatcher.dispatch([task("a"), task("b")])
     assert statuses(done) == {"a": "success", "b": "success"}
     assert done.results[0].trace_file is None
-    assert any("a.json cannot be written" in one.text for one in progress)
+    assert any("a.json cannot be written" in report.text for report in progress)
     assert not [path for path in desk.traces.iterdir() if path.name.startswith(".")]
 
 
@@ -531,8 +531,8 @@ def test_mail_of_others_comes_to_one_run_and_is_read_when_it_ends_well(project, 
 def test_a_sprint_knows_nothing_of_dispatches(team, project):
     """Their runs and patches are no business of the next sprint, which starts as if they were not there."""
     project.run(written("a.txt", "x\n"), task("a"))
-    found = team.sprint({"ann": team.replaced(3, "changed")})
-    assert (found.sprint, found.converged, found.runs) == (1, True, 3)
+    result = team.sprint({"ann": team.replaced(3, "changed")})
+    assert (result.sprint, result.converged, result.runs) == (1, True, 3)
 
 
 # -- stopped, cut off, gone on with
@@ -611,8 +611,8 @@ def test_going_on_needs_nothing_of_what_is_done(project, team):
 def test_a_branch_that_leads_elsewhere_or_nowhere_is_not_gone_on_with(project, team):
     """People have put it on another line of work, and then thrown that away: it says so and starts nothing."""
     done = project.run(written("a.txt", "x\n"), task("a"))
-    other = team.git("commit-tree", "-m", "Other", "main^{tree}")
-    team.git("branch", "--force", done.branch, other)
+    unrelated = team.git("commit-tree", "-m", "Other", "main^{tree}")
+    team.git("branch", "--force", done.branch, unrelated)
     with pytest.raises(NotReady, match="put it back"):
         project.dispatcher(echo).resume(done.correlation_id)
     team.git("branch", "--delete", "--force", done.branch)
@@ -636,10 +636,10 @@ def test_a_dispatch_that_is_not_over_is_told_as_it_stands(desk):
     seen = []
 
     def play(_):
-        found = read_dispatch(open_for_dispatch(desk.home)[0].mailbox.projections)
-        for supervisor in (found.supervisor, {"pid": 0}):
-            found.supervisor = supervisor
-            seen.append((standing_of(found, "a"), standing_of(found, "b"), state_of(found).partition(";")[0]))
+        dispatch = read_dispatch(open_for_dispatch(desk.home)[0].mailbox.projections)
+        for supervisor in (dispatch.supervisor, {"pid": 0}):
+            dispatch.supervisor = supervisor
+            seen.append((standing_of(dispatch, "a"), standing_of(dispatch, "b"), state_of(dispatch).partition(";")[0]))
 
     desk.run(play, task("a"), task("b", "a"))
     assert seen[:2] == [
@@ -738,8 +738,8 @@ def cut_off(monkeypatch, desk, play, tasks, left: int) -> bool:
     """Dispatch with a log that dies; return whether it came to its end all the same."""
     made = []
 
-    def mortal(*args, **told):
-        context, repository = open_for_dispatch(*args, **told)
+    def mortal(*args, **fields):
+        context, repository = open_for_dispatch(*args, **fields)
         context.mailbox.log = Mortal(context.mailbox.log, left)
         made.append(context)
         return context, repository

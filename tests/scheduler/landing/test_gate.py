@@ -33,8 +33,8 @@ def checkout(project, tmp_path):
     return clone
 
 
-def shell(script, **told) -> Gate:
-    return Gate("tests", ("sh", "-c", script), **({"timeout": 20.0} | told))
+def shell(script, **fields) -> Gate:
+    return Gate("tests", ("sh", "-c", script), **({"timeout": 20.0} | fields))
 
 
 def test_a_gate_passes_by_its_exit_code(project, checkout):
@@ -181,13 +181,13 @@ def test_a_green_tip_is_judged_once(project):
     """Nobody looks at the steps to it; one that was green before is not judged at all."""
     submissions, asked = offers_of(project, {"one": "x", "two": "y"}), Judge(project)
 
-    found = sifted(project, asked, submissions)
+    outcome = sifted(project, asked, submissions)
     again = Judge(project)
-    sifted(project, again, submissions, green={(BAD.mark, found.verdicts[0].tree)})
+    sifted(project, again, submissions, green={(BAD.mark, outcome.verdicts[0].tree)})
 
     assert (len(asked.asked), len(again.asked)) == (1, 0)
-    assert found.culprits == ()
-    assert len(found.woven.landed) == 2
+    assert outcome.culprits == ()
+    assert len(outcome.woven.landed) == 2
 
 
 def test_the_culprit_is_found_by_halving_and_the_rest_lands(project):
@@ -195,13 +195,13 @@ def test_the_culprit_is_found_by_halving_and_the_rest_lands(project):
     submissions = offers_of(project, {f"p{n:02}": "bad" if n == 11 else "fine" for n in range(16)})
     asked = Judge(project)
 
-    found = sifted(project, asked, submissions)
+    outcome = sifted(project, asked, submissions)
 
-    assert [submission.persona for submission, _ in found.culprits] == ["p11"]
-    assert len(found.woven.landed) == 15
+    assert [submission.persona for submission, _ in outcome.culprits] == ["p11"]
+    assert len(outcome.woven.landed) == 15
     assert len(asked.asked) <= 7
-    assert found.verdicts[-1].passed
-    assert not found.culprits[0][1].passed
+    assert outcome.verdicts[-1].passed
+    assert not outcome.culprits[0][1].passed
 
 
 def test_each_culprit_of_each_gate_is_found(project):
@@ -209,10 +209,10 @@ def test_each_culprit_of_each_gate_is_found(project):
     texts = {"a": "x", "b": "bad", "c": "ugly", "d": "y", "e": "bad"}
     submissions = [*offers_of(project, texts), project.submission("late", {"b.txt": "good\n"})]
 
-    found = sifted(project, Judge(project), submissions, (BAD, UGLY))
+    outcome = sifted(project, Judge(project), submissions, (BAD, UGLY))
 
-    assert {(o.persona, v.gate) for o, v in found.culprits} == {("b", "tests"), ("e", "tests"), ("c", "style")}
-    assert [one.submission.persona for one in found.woven.landed] == ["a", "d", "late"]
+    assert {(o.persona, v.gate) for o, v in outcome.culprits} == {("b", "tests"), ("e", "tests"), ("c", "style")}
+    assert [landed.submission.persona for landed in outcome.woven.landed] == ["a", "d", "late"]
 
 
 def test_a_start_that_is_red_blames_nobody(project):
@@ -220,29 +220,29 @@ def test_a_start_that_is_red_blames_nobody(project):
     project.base = project.commit({"old.txt": "bad\n"}, project.base)
     submissions = offers_of(project, {"one": "bad", "two": "ugly"})
 
-    found = sifted(project, Judge(project), submissions, (BAD, UGLY))
+    outcome = sifted(project, Judge(project), submissions, (BAD, UGLY))
 
-    assert [verdict.gate for verdict in found.red_before] == ["tests"]
-    assert [(submission.persona, verdict.gate) for submission, verdict in found.culprits] == [("two", "style")]
-    assert [one.submission.persona for one in found.woven.landed] == ["one"]
+    assert [verdict.gate for verdict in outcome.red_before] == ["tests"]
+    assert [(submission.persona, verdict.gate) for submission, verdict in outcome.culprits] == [("two", "style")]
+    assert [landed.submission.persona for landed in outcome.woven.landed] == ["one"]
 
 
 def test_no_tree_is_judged_twice(project):
     """However many culprits there are, what was asked is known."""
     asked = Judge(project)
 
-    found = sifted(project, asked, offers_of(project, {f"p{n}": "bad" if n % 2 else "x" for n in range(8)}))
+    outcome = sifted(project, asked, offers_of(project, {f"p{n}": "bad" if n % 2 else "x" for n in range(8)}))
 
-    trees = [verdict.tree for verdict in found.verdicts]
-    assert len(found.culprits) == 4
+    trees = [verdict.tree for verdict in outcome.verdicts]
+    assert len(outcome.culprits) == 4
     assert len(trees) == len(set(trees)) == len(asked.asked)
 
 
 def test_all_can_be_culprits(project):
     """Then nothing lands, and the tip is the start."""
-    found = sifted(project, Judge(project), offers_of(project, {"one": "bad", "two": "bad"}))
+    outcome = sifted(project, Judge(project), offers_of(project, {"one": "bad", "two": "bad"}))
 
-    assert (len(found.culprits), found.woven.tip) == (2, project.base)
+    assert (len(outcome.culprits), outcome.woven.tip) == (2, project.base)
 
 
 def test_a_whole_sifting_with_a_real_gate(project, checkout):
@@ -250,7 +250,7 @@ def test_a_whole_sifting_with_a_real_gate(project, checkout):
     submissions = offers_of(project, {"one": "fine", "two": "bad"})
     gate = Gate("tests", ("sh", "gate.sh"), 20.0)
 
-    found = sifted(project, lambda gate, commit: judge(project.git, gate, commit, checkout), submissions, (gate,))
+    outcome = sifted(project, lambda gate, commit: judge(project.git, gate, commit, checkout), submissions, (gate,))
 
-    assert [submission.persona for submission, _ in found.culprits] == ["two"]
-    assert [verdict.passed for verdict in found.verdicts] == [False, True, True]
+    assert [submission.persona for submission, _ in outcome.culprits] == ["two"]
+    assert [verdict.passed for verdict in outcome.verdicts] == [False, True, True]

@@ -130,8 +130,8 @@ def test_settings_of_the_repository_do_not_change_what_lands(tmp_path):
 
     assert weave(project.git, project.base, submissions) == plain
     assert not (tmp_path / "ran").exists()
-    assert [one.submission.persona for one in plain.landed] == ["mover", "editor", "one"]
-    assert [one.submission.persona for one in plain.refused] == ["space"]
+    assert [landed.submission.persona for landed in plain.landed] == ["mover", "editor", "one"]
+    assert [landed.submission.persona for landed in plain.refused] == ["space"]
 
 
 def test_the_surroundings_do_not_change_what_lands(tmp_path, monkeypatch):

@@ -27,10 +27,10 @@ class Inline(Executor):
 
 def started(flow: TaskQueue) -> list[str]:
     """Start all that may start now."""
-    found = []
+    names = []
     while (key := flow.start(0.0)) is not None:
-        found.append(key)
-    return found
+        names.append(key)
+    return names
 
 
 def test_a_piece_starts_when_the_last_it_waits_for_is_done_and_no_later():

@@ -86,24 +86,24 @@ def test_every_key_has_a_default(tmp_path):
 
 def test_a_file_says_it_all(read, tmp_path):
     """Spans are seconds, sizes bytes, files absolute, lists tuples."""
-    told = read(WHOLE).settings
+    settings = read(WHOLE).settings
 
-    claude, recorded = told.agents["claude"], told.agents["recorded"]
+    claude, recorded = settings.agents["claude"], settings.agents["recorded"]
     assert (claude.timeout, claude.max_output, claude.prompt) == (5_400, 5 << 20, "stdin")
     assert (claude.env_file, recorded.folder) == (
         str(tmp_path.parent / "secrets.env"),
         str(tmp_path.parent / "patches"),
     )
-    assert (told.sprint.parallel, told.sprint.pace, told.sprint.fallback_above) == ("every 5", 0.5, 0)
-    assert (told.gates["tests"].threshold, told.gates["tests"].timeout) == (0.8, 600)
+    assert (settings.sprint.parallel, settings.sprint.pace, settings.sprint.fallback_above) == ("every 5", 0.5, 0)
+    assert (settings.gates["tests"].threshold, settings.gates["tests"].timeout) == (0.8, 600)
 
 
 def test_mail_reads_the_same_file(read, tmp_path):
     """The address book of the mail and the settings agree on groups and the human."""
-    told = read(WHOLE).settings
+    settings = read(WHOLE).settings
 
     directory = read_directory(tmp_path)
-    assert (directory.human, dict(directory.groups)) == (told.team.human, dict(told.groups))
+    assert (directory.human, dict(directory.groups)) == (settings.team.human, dict(settings.groups))
 
 
 def test_a_flag_beats_the_environment_that_the_file(read):
@@ -139,9 +139,9 @@ def test_a_flag_beats_the_environment_that_the_file(read):
 )
 def test_text_becomes_what_the_file_would_say(read, variable, text, key, value):
     """A variable's text is read as the setting's own kind."""
-    told = read("", {variable: text}).settings
+    settings = read("", {variable: text}).settings
 
-    assert getattr(getattr(told, key[0]), key[1]) == value
+    assert getattr(getattr(settings, key[0]), key[1]) == value
 
 
 def test_a_variable_reaches_an_agent_of_the_file(read):
@@ -152,11 +152,11 @@ def test_a_variable_reaches_an_agent_of_the_file(read):
         "TEAM_GATES_TESTS_TIMEOUT": "1m",
         "TEAM_AGENTS_NOBODY_TIMEOUT": "1m",
     }
-    told = read('[agents.my-agent]\ncommand = ["x"]\n[gates.tests]\ncommand = ["x"]\n', environ).settings
+    settings = read('[agents.my-agent]\ncommand = ["x"]\n[gates.tests]\ncommand = ["x"]\n', environ).settings
 
-    assert told.agents["my-agent"].command == ("sh", "-c", "./run me")
-    assert told.agents["my-agent"].env == ("A", "B", "C")
-    assert told.gates["tests"].timeout == 60
+    assert settings.agents["my-agent"].command == ("sh", "-c", "./run me")
+    assert settings.agents["my-agent"].env == ("A", "B", "C")
+    assert settings.gates["tests"].timeout == 60
 
 
 def test_what_is_no_setting_of_the_environment_is_left_alone(read):
@@ -178,7 +178,7 @@ def test_a_cron_line_takes_the_place_of_the_rhythm(read):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('[team]\nhumn = "a"', "team.toml:2: team.humn is no setting; did you mean human?"),
         ("[sprint]\n\nmax_paralel = 3", "team.toml:3: sprint.max_paralel is no setting; did you mean max_parallel"),
@@ -226,21 +226,21 @@ def test_a_cron_line_takes_the_place_of_the_rhythm(read):
         ("x = " + "[" * 5000, "team.toml:1: "),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_with_its_line(refusal, text, said):
+def test_a_mistake_is_named_with_its_line(refusal, text, message):
     """One line says where, which setting, and what may be written."""
-    assert said in refusal(text)
+    assert message in refusal(text)
 
 
 def test_all_mistakes_are_said_at_once(refusal):
     """Nobody mends a file one mistake at a time; they come in the order of the file."""
-    said = refusal("[team]\nhumn = 1\nbase = 2\n[sprint]\npace = -1\n", {"TEAM_SPRINT_EVERY": "soon"})
+    message = refusal("[team]\nhumn = 1\nbase = 2\n[sprint]\npace = -1\n", {"TEAM_SPRINT_EVERY": "soon"})
 
-    places = [problem.split(": ")[0] for problem in said.split("; ") if re.match("team|env", problem)]
+    places = [problem.split(": ")[0] for problem in message.split("; ") if re.match("team|env", problem)]
     assert places == ["environment TEAM_SPRINT_EVERY", "team.toml:2", "team.toml:3", "team.toml:5"]
 
 
 @pytest.mark.parametrize(
-    ("environ", "flags", "said"),
+    ("environ", "flags", "message"),
     [
         ({"TEAM_SPRINT_MAX_PARALLEL": "four"}, {}, "environment TEAM_SPRINT_MAX_PARALLEL: sprint.max_parallel must be"),
         ({}, {"sprint.max_paralel": "4"}, "flag: sprint.max_paralel is no setting; did you mean max_parallel"),
@@ -248,16 +248,16 @@ def test_all_mistakes_are_said_at_once(refusal):
         ({}, {"sprint.max_parallel": "4\nx = 5"}, "flag: sprint.max_parallel must be a whole number"),
     ],
 )
-def test_a_mistake_outside_of_the_file_names_its_place(refusal, environ, flags, said):
+def test_a_mistake_outside_of_the_file_names_its_place(refusal, environ, flags, message):
     """A variable is named whole, a flag as a flag."""
-    assert said in refusal("", environ, flags)
+    assert message in refusal("", environ, flags)
 
 
 def test_an_unbalanced_quote_in_a_variable_is_named(refusal):
     """A command that no shell could read is refused with the variable's name."""
-    said = refusal('[agents.x]\ncommand = ["a"]', {"TEAM_AGENTS_X_COMMAND": "sh -c 'x"})
+    message = refusal('[agents.x]\ncommand = ["a"]', {"TEAM_AGENTS_X_COMMAND": "sh -c 'x"})
 
-    assert "environment TEAM_AGENTS_X_COMMAND: command: No closing quotation" in said
+    assert "environment TEAM_AGENTS_X_COMMAND: command: No closing quotation" in message
 
 
 def test_a_file_that_is_no_text_is_refused_by_line(tmp_path):
@@ -381,6 +381,6 @@ def test_a_line_that_is_no_cron_is_refused(line):
 
 def test_the_files_of_a_home_directory_are_meant(read):
     """`~` is the user's folder, as everywhere."""
-    told = read('[agents.x]\ncommand = ["x"]\nenv_file = "~/secrets"\n').settings
+    settings = read('[agents.x]\ncommand = ["x"]\nenv_file = "~/secrets"\n').settings
 
-    assert told.agents["x"].env_file == os.path.join(Path.home(), "secrets")  # noqa: PTH118
+    assert settings.agents["x"].env_file == os.path.join(Path.home(), "secrets")  # noqa: PTH118

@@ -102,8 +102,8 @@ def test_a_sprint_goes_on_wherever_its_scheduler_was_killed(team, tmp_path, writ
         journal.write_text("")
         if not crashed(team, played(team, journal), at, TEARS[written]):
             break
-        found = team.sprint(played(team, journal), GATE)
-        check(team, found, journal, at)
+        result = team.sprint(played(team, journal), GATE)
+        check(team, result, journal, at)
         shutil.rmtree(team.folder)
         shutil.copytree(clean, team.folder, symlinks=True)
         at += 1
@@ -111,8 +111,8 @@ def test_a_sprint_goes_on_wherever_its_scheduler_was_killed(team, tmp_path, writ
     assert (5 if TEARS[written](9) else 15) < at < MOST
 
 
-def check(team, found, journal, at):
-    assert (found.sprint, found.converged, sorted(found.landed)) == (1, True, ["ann", "bob"]), at
+def check(team, result, journal, at):
+    assert (result.sprint, result.converged, sorted(result.landed)) == (1, True, ["ann", "bob"]), at
     launches = Counter(journal.read_text().split("\n")[:-1])
     assert set(launches.values()) == {1}, (at, launches)
     trailers = team.git("log", "--format=%(trailers:key=Team-Mail-Run,valueonly)", "main..team/sprint-1").split()

@@ -84,8 +84,8 @@ class Story:
 
     def mail(self, persona, sender="weaver"):
         seq = 1000 + len(self.facts)
-        found = Mail(persona, seq, f"m{seq}", rfc3339(self.now), sender, "Look", "note", "normal", None)
-        self.unread[persona] = (*self.unread.get(persona, ()), found)
+        mail = Mail(persona, seq, f"m{seq}", rfc3339(self.now), sender, "Look", "note", "normal", None)
+        self.unread[persona] = (*self.unread.get(persona, ()), mail)
         return self
 
     def later(self, **time):
@@ -101,11 +101,11 @@ class Story:
 
 
 def launched(plan):
-    return [(one.persona, one.attempt, one.reason) for one in plan.launches]
+    return [(launch.persona, launch.attempt, launch.reason) for launch in plan.launches]
 
 
 def skipped(plan):
-    return {one.persona: one.why for one in plan.skips}
+    return {skip.persona: skip.why for skip in plan.skips}
 
 
 # -- starting
@@ -135,7 +135,7 @@ def test_a_pause_holds_everything_until_it_is_taken_back():
 
 
 @pytest.mark.parametrize(
-    ("told", "number", "mode", "rule"),
+    ("flag", "number", "mode", "rule"),
     [
         ("always", 1, "parallel", 'parallel = "always"'),
         ("never", 5, "sequential", 'parallel = "never"'),
@@ -145,9 +145,9 @@ def test_a_pause_holds_everything_until_it_is_taken_back():
         ((2, 3), 4, "sequential", "parallel = [2, 3], this is sprint 4"),
     ],
 )
-def test_the_feature_flag_chooses_the_mode_and_says_by_which_rule(told, number, mode, rule):
+def test_the_feature_flag_chooses_the_mode_and_says_by_which_rule(flag, number, mode, rule):
     """By number of the sprint, as the settings have it."""
-    story = Story(parallel=told)
+    story = Story(parallel=flag)
     for _ in range(number - 1):
         story.start().tell("sprint.finished", outcome="converged")
     plan = story.plan(ASKED)
@@ -482,10 +482,10 @@ def test_runs_that_are_lost_again_and_again_are_given_up():
 
 def test_the_same_attempt_is_the_same_run():
     """The id is derived: a launch that is repeated after a crash is the one that was meant."""
-    one, again = Story().plan(ASKED).launches[0], Story().plan(ASKED).launches[0]
-    assert one.run == again.run
+    first, again = Story().plan(ASKED).launches[0], Story().plan(ASKED).launches[0]
+    assert first.run == again.run
     assert len({launch.run for launch in Story().plan(ASKED).launches}) == len(ROSTER)
-    assert replace(one, attempt=2).run != one.run
+    assert replace(first, attempt=2).run != first.run
 
 
 def test_events_that_only_look_like_ours_change_nothing():

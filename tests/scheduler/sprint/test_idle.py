@@ -96,13 +96,13 @@ def test_a_second_idle_tick_loads_neither_database_nor_settings(team):
         "app(standalone_mode=False); print(*{name.split('.')[0] for name in sys.modules})"
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "COV"))}
-    told = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", code], cwd=team.folder, env=environ, check=True, capture_output=True, text=True
         )
         for _ in range(2)
     ]
-    first, second = (ended.stdout.split("\n", 1) for ended in told)
+    first, second = (ended.stdout.split("\n", 1) for ended in outputs)
     assert first[0] == second[0]
     assert first[0].startswith("idle: the next sprint is due at")
     assert {"duckdb", "pydantic"} <= set(first[1].split())

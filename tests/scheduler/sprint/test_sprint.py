@@ -28,9 +28,9 @@ ASKED = StartRequest("asked for")
 def test_without_conflicts_a_sprint_takes_two_ticks(team):
     """One to launch everybody at once, one to weave what they made; three commits, each by its persona."""
     scripts = {name: team.replaced(line, name) for line, name in ((3, "ann"), (13, "bob"), (23, "cyd"))}
-    found = team.sprint(scripts)
-    assert (found.ticks, found.converged, found.conflicts, found.runs) == (2, True, 0, 3)
-    assert sorted(found.landed) == ["ann", "bob", "cyd"]
+    result = team.sprint(scripts)
+    assert (result.ticks, result.converged, result.conflicts, result.runs) == (2, True, 0, 3)
+    assert sorted(result.landed) == ["ann", "bob", "cyd"]
     text = team.text("team/sprint-1")
     assert [text[line] for line in (3, 13, 23)] == ["ann", "bob", "cyd"]
     assert sorted(team.git("log", "--format=%an", "main..team/sprint-1").split()) == ["ann", "bob", "cyd"]
@@ -46,8 +46,8 @@ def test_with_one_round_of_conflicts_it_takes_three(team):
             again.append(job)
         team.replaced(3 if job.attempt == 1 else 8, job.persona)(job)
 
-    found = team.sprint({"ann": play, "bob": play, "cyd": team.replaced(23, "cyd")})
-    assert (found.ticks, found.converged, found.conflicts, found.runs) == (3, True, 1, 4)
+    result = team.sprint({"ann": play, "bob": play, "cyd": team.replaced(23, "cyd")})
+    assert (result.ticks, result.converged, result.conflicts, result.runs) == (3, True, 1, 4)
     text = team.text("team/sprint-1")
     assert {text[3], text[8], text[23]} == {"ann", "bob", "cyd"}
     (job,) = again
@@ -59,25 +59,25 @@ def test_with_one_round_of_conflicts_it_takes_three(team):
 
 def test_the_merge_drivers_of_the_users_own_settings_are_asked(team, tmp_path, monkeypatch):
     """What mergiraf and its like settle is no conflict; nothing else of those settings has a say."""
-    told = tmp_path / "gitconfig"
-    told.write_text(
+    config = tmp_path / "gitconfig"
+    config.write_text(
         '[merge "both"]\n\tname = it\'s both\n\tdriver = "cat %A %B > %A.new && mv %A.new %A"\n'
         "[core]\n\thooksPath = /nowhere\n[alias]\n\tapply = !false\n"
     )
     (team.folder / ".gitattributes").write_text("poem.txt merge=both\n")
     team.git("add", ".gitattributes")
     team.git("commit", "--quiet", "-m", "Both")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(told))
-    found = team.sprint({"ann": team.replaced(3, "ann"), "bob": team.replaced(3, "bob")})
-    assert (found.conflicts, sorted(found.landed)) == (0, ["ann", "bob"])
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    result = team.sprint({"ann": team.replaced(3, "ann"), "bob": team.replaced(3, "bob")})
+    assert (result.conflicts, sorted(result.landed)) == (0, ["ann", "bob"])
     assert {"ann", "bob"} <= {*team.text("team/sprint-1")}
 
 
 def test_one_after_the_other_each_sees_what_the_one_before_did(team):
     """In sequence there is nothing to conflict with, at the price of a tick for each."""
     scripts = {name: team.replaced(3, name) for name in ("ann", "bob", "cyd")}
-    found = team.sprint(scripts, request=StartRequest("asked for", "sequential"))
-    assert (found.ticks, found.converged, found.conflicts, found.mode) == (4, True, 0, "sequential")
+    result = team.sprint(scripts, request=StartRequest("asked for", "sequential"))
+    assert (result.ticks, result.converged, result.conflicts, result.mode) == (4, True, 0, "sequential")
     assert team.text("team/sprint-1")[3] == "cyd"
 
 
@@ -106,8 +106,8 @@ def test_whoever_writes_to_a_colleague_wakes_it(team):
     def ann(job):
         context.mailbox.send(Letter("ann", ["bob"], "Please", "Read this.", run=job.run))
 
-    found = team.sprint({"ann": ann})
-    assert (found.ticks, found.runs, found.converged) == (3, 4, True)
+    result = team.sprint({"ann": ann})
+    assert (result.ticks, result.runs, result.converged) == (3, 4, True)
 
 
 def test_what_the_team_cannot_do_goes_to_the_human_with_all_that_is_needed(team):
@@ -116,8 +116,8 @@ def test_what_the_team_cannot_do_goes_to_the_human_with_all_that_is_needed(team)
     def ann(job):
         (job.workspace / "link").symlink_to("/etc/passwd")
 
-    found = team.sprint({"ann": ann, "bob": team.replaced(3, "bob")})
-    assert (found.converged, found.outcome, found.landed, found.set_aside) == (False, "spent", ("bob",), ("ann",))
+    result = team.sprint({"ann": ann, "bob": team.replaced(3, "bob")})
+    assert (result.converged, result.outcome, result.landed, result.set_aside) == (False, "spent", ("bob",), ("ann",))
     context = team.context()
     (mail,) = [context.mailbox.read("you", m.id) for m in context.mailbox.inbox("you") if m.type == "escalate"]
     assert "the same refusal twice running" in mail.subject
@@ -146,12 +146,12 @@ def test_a_dry_run_writes_nothing(team, tmp_path):
     scripts = {name: team.replaced(3, name) for name in ("ann", "bob", "cyd")}
     team.ticker(scripts).tick(ASKED)
     before = everything()
-    found = look_ahead(team.ticker(scripts), ASKED)
+    preview = look_ahead(team.ticker(scripts), ASKED)
     assert everything() == before
-    assert len(found.plan.weave) == 3
-    assert found.woven
-    assert len(found.woven.landed) == 1
-    assert len(found.woven.conflicts) == 3
+    assert len(preview.plan.weave) == 3
+    assert preview.woven
+    assert len(preview.woven.landed) == 1
+    assert len(preview.woven.conflicts) == 3
 
 
 def test_patches_to_sensitive_files_wait_for_a_human(team):
@@ -160,8 +160,8 @@ def test_patches_to_sensitive_files_wait_for_a_human(team):
     def ann(job):
         (job.workspace / ".gitattributes").write_text("* text\n")
 
-    found = team.sprint({"ann": ann})
-    assert (found.landed, found.set_aside, found.held) == ((), (), ("ann",))
+    result = team.sprint({"ann": ann})
+    assert (result.landed, result.set_aside, result.held) == ((), (), ("ann",))
     ticker = team.ticker()
     assert [m.type for m in ticker.context.mailbox.inbox("you") if m.sender == "weaver"] == ["question"]
     with pytest.raises(NoSuchRun, match=r"ann \("):
@@ -190,7 +190,7 @@ def test_a_run_is_stopped_by_name_and_stays_stopped(team):
         stop_run(team.context(), "ann", "you")
         ticking.result()
     done = ticker.tick(ASKED)
-    assert (done.plan.finish, [one.submission.persona for one in done.integration.woven.landed]) == (
+    assert (done.plan.finish, [landed.submission.persona for landed in done.integration.woven.landed]) == (
         "converged",
         ["bob"],
     )
@@ -229,8 +229,8 @@ def test_the_end_of_the_scheduler_is_no_failure_of_the_runs(team):
         ticker.dispatcher.end()
         ticking.result()
     assert [run.status for run in ticker.context.state().runs] == ["lost"] * 3
-    found = team.sprint({"ann": team.replaced(3, "ann")}, "[sprint]\nmax_attempts = 1\n")
-    assert (found.converged, found.landed, found.runs) == (True, ("ann",), 6)
+    result = team.sprint({"ann": team.replaced(3, "ann")}, "[sprint]\nmax_attempts = 1\n")
+    assert (result.converged, result.landed, result.runs) == (True, ("ann",), 6)
 
 
 # -- branches
@@ -250,9 +250,9 @@ def test_landing_moves_the_base_and_its_checkout_once_it_is_asked(team):
 
 def test_landing_moves_the_checkout_that_has_the_branch_by_its_users_own_settings(team, tmp_path, monkeypatch):
     """A linked worktree's files and index move, no other's; filters of the user's run as in any checkout."""
-    told = tmp_path / "gitconfig"
-    told.write_text('[filter "loud"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n')
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(told))
+    config = tmp_path / "gitconfig"
+    config.write_text('[filter "loud"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     linked = tmp_path / "linked"
     team.git("worktree", "add", "--quiet", "-b", "dev", str(linked))
     (linked / "poem.txt").touch()
@@ -286,8 +286,8 @@ def test_a_run_whose_end_could_not_be_written_is_given_up_and_launched_again(tea
     with pytest.raises(OSError, match="No space left"):
         ticker.tick(ASKED)
     assert [run.status for run in ticker.context.state().runs].count("open") == 1
-    found = run_sprint(ticker, ASKED)
-    assert (found.converged, found.landed, found.runs) == (True, ("ann",), 4)
+    result = run_sprint(ticker, ASKED)
+    assert (result.converged, result.landed, result.runs) == (True, ("ann",), 4)
 
 
 def test_a_gate_that_was_changed_judges_anew(team):
@@ -296,8 +296,8 @@ def test_a_gate_that_was_changed_judges_anew(team):
     team.sprint({"ann": team.replaced(3, "ann")}, gate.format(1))
     context = team.context()
     fast_forward_base(context, context.state(), 1)
-    found = team.sprint({"bob": team.replaced(5, "bob")}, gate.format(2))
-    assert (found.landed, found.converged) == (("bob",), True)
+    result = team.sprint({"bob": team.replaced(5, "bob")}, gate.format(2))
+    assert (result.landed, result.converged) == (("bob",), True)
     assert any("was red before" in mail.subject for mail in team.context().mailbox.inbox("you"))
 
 
@@ -320,8 +320,8 @@ def test_a_team_that_runs_by_itself_goes_on_from_what_is_not_landed_yet(team):
 def test_nothing_lands_by_itself_past_a_gate_that_has_not_passed(team):
     """A gate that was red before blames nobody, and praises nobody; one that cannot be run stops the start."""
     settings = '[team]\nauto_land = true\n[gates.sound]\ncommand = ["false"]\n'
-    found = team.sprint({"ann": team.replaced(3, "ann")}, settings)
-    assert (found.converged, found.landed) == (True, ("ann",))
+    result = team.sprint({"ann": team.replaced(3, "ann")}, settings)
+    assert (result.converged, result.landed) == (True, ("ann",))
     assert team.text("main")[3] == "line 3"
     context = team.context()
     mails = {mail.type: context.mailbox.read("you", mail.id) for mail in context.mailbox.inbox("you")}
@@ -426,11 +426,11 @@ def test_launches_keep_their_pace(team):
 def test_a_prompt_that_cannot_be_rendered_is_set_aside_before_anybody_is_launched(team):
     """Named by file and line in the dry run and in the human's mail; the others work on."""
     (team.home / "personas" / "ann.md").write_text("---\nid: ann\n---\nMind {{ nothing.of.the.kind }}.\n")
-    found = look_ahead(team.ticker(), ASKED).plan
-    assert [launch.persona for launch in found.launches] == ["bob", "cyd"]
-    assert "ann.md:4" in found.aside[0].why
-    found = team.sprint({"bob": team.replaced(3, "bob")})
-    assert (found.landed, found.set_aside, found.runs, found.outcome) == (("bob",), ("ann",), 2, "spent")
+    plan = look_ahead(team.ticker(), ASKED).plan
+    assert [launch.persona for launch in plan.launches] == ["bob", "cyd"]
+    assert "ann.md:4" in plan.aside[0].why
+    plan = team.sprint({"bob": team.replaced(3, "bob")})
+    assert (plan.landed, plan.set_aside, plan.runs, plan.outcome) == (("bob",), ("ann",), 2, "spent")
     assert any("ann.md:4" in mail.subject for mail in team.context().mailbox.inbox("you"))
 
 
@@ -537,4 +537,4 @@ def test_time_is_the_clocks(team):
     ticker.tick(ASKED)
     assert ticker.tick(ASKED).plan.wait_until
     clock.sleep(60)
-    assert [one.attempt for one in ticker.tick(ASKED).plan.launches] == [2]
+    assert [launch.attempt for launch in ticker.tick(ASKED).plan.launches] == [2]

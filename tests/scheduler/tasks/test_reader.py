@@ -39,12 +39,12 @@ def test_a_sound_input_is_read_whole():
     ]
     config = {"max_workers": 2, "timeout_seconds": "10m", "trace_dir": "out", "max_per_agent": {"coder": 1, "*": 2}}
 
-    found = read_input(json.dumps({"tasks": tasks, "config": config}, ensure_ascii=False).encode(), PERSONAS)
+    read = read_input(json.dumps({"tasks": tasks, "config": config}, ensure_ascii=False).encode(), PERSONAS)
 
-    assert [one.task_id for one in found.tasks] == ["find", "fix", "tell"]
-    assert (found.tasks[1].dependencies, found.tasks[1].priority, found.tasks[2].estimate) == (("find",), 2, 7_200.0)
-    assert (found.config.max_workers, found.config.timeout_seconds) == (2, 600.0)
-    assert problems_of(found, PERSONAS) == []
+    assert [item.task_id for item in read.tasks] == ["find", "fix", "tell"]
+    assert (read.tasks[1].dependencies, read.tasks[1].priority, read.tasks[2].estimate) == (("find",), 2, 7_200.0)
+    assert (read.config.max_workers, read.config.timeout_seconds) == (2, 600.0)
+    assert problems_of(read, PERSONAS) == []
 
 
 def test_everything_that_is_wrong_is_said_at_once():
@@ -157,7 +157,7 @@ def test_ids_that_only_case_tells_apart_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (b"", "the input is empty"),
         (b" \n", "the input is empty"),
@@ -185,11 +185,11 @@ def test_ids_that_only_case_tells_apart_are_refused():
         (b'{"tasks": [{"task_id": "a\x1b[31m"}]}', "the input is not JSON: invalid control character"),
     ],
 )
-def test_what_is_no_json_of_ours_is_named(given, said):
+def test_what_is_no_json_of_ours_is_named(given, message):
     """Each has its place, and its one clear line."""
     (problem,) = problems(given)
 
-    assert problem.startswith(said)
+    assert problem.startswith(message)
 
 
 def test_several_faults_of_one_document_are_all_named():
@@ -211,18 +211,18 @@ def test_brackets_within_text_are_no_depth():
 
 def test_what_is_quoted_steers_no_terminal():
     """Names from outside are shown, cut and within one line."""
-    told = problems({"tasks": [task("a\x1b[31m\nb", "\u202eforge", "\x07")], "x\n" * 9_999: 1})
+    listed = problems({"tasks": [task("a\x1b[31m\nb", "\u202eforge", "\x07")], "x\n" * 9_999: 1})
 
-    assert not [problem for problem in told if not problem.isprintable() or len(problem) > 500]
-    assert "tasks[0].agent: there is no persona '\\u202eforge'; did you mean forge?" in told
+    assert not [problem for problem in listed if not problem.isprintable() or len(problem) > 500]
+    assert "tasks[0].agent: there is no persona '\\u202eforge'; did you mean forge?" in listed
 
 
 def test_a_thousand_mistakes_are_counted():
     """Fifty in words, then how many more."""
-    told = problems({"tasks": [task(f"t{place}", "nobody") for place in range(1_000)]})
+    listed = problems({"tasks": [task(f"t{place}", "nobody") for place in range(1_000)]})
 
-    assert len(told) == 51
-    assert told[-1] == "and 950 more"
+    assert len(listed) == 51
+    assert listed[-1] == "and 950 more"
 
 
 @pytest.mark.parametrize(
@@ -243,9 +243,9 @@ def test_input_made_to_hurt_is_refused_soon(given):
     """Deep, wide or long, it gets a few clear lines and no more time than a reader has."""
     started = time.perf_counter()
 
-    told = problems(given)
+    listed = problems(given)
 
-    assert 1 <= len(told) <= 51
+    assert 1 <= len(listed) <= 51
     assert time.perf_counter() - started < 10
 
 
@@ -316,11 +316,11 @@ def test_any_json_is_an_input_or_is_refused(given):
     """Whatever it is, it is read or named, and what is read is sound together."""
     data = json.dumps(given).encode("utf-8", "surrogatepass")
 
-    found, wrong = answer(lambda: read_input(data, PERSONAS))
+    read, wrong = answer(lambda: read_input(data, PERSONAS))
 
-    assert (found is None) == bool(wrong)
+    assert (read is None) == bool(wrong)
     assert all(problem.strip() and "\n" not in problem for problem in wrong)
-    assert found is None or problems_of(found, PERSONAS) == []
+    assert read is None or problems_of(read, PERSONAS) == []
 
 
 @given(st.binary(max_size=60) | st.text(st.sampled_from('{}[]",:\\ tasks0'), max_size=60).map(str.encode))

@@ -98,16 +98,16 @@ def test_other_braces_are_left_as_they_are(text):
 )
 def test_what_begins_like_a_reference_and_is_none_is_found(text):
     """No filter, no call, no arithmetic, nothing unfinished: it is a mistake, and stays as it is when filled."""
-    (found,) = find_references({"deep": [text]})
+    (reference,) = find_references({"deep": [text]})
 
-    assert found.malformed
-    assert found.path == ("deep", 0)
+    assert reference.malformed
+    assert reference.path == ("deep", 0)
     assert references(text) == frozenset()
     assert filled(text, OUTPUT) == text
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
         ("findings.7", "tasks.debug.output.findings.7: there is no 7; there are 0 to 2"),
         ("findings.-1", "tasks.debug.output.findings.-1: there is no -1; there are 0 to 2"),
@@ -126,13 +126,13 @@ def test_what_begins_like_a_reference_and_is_none_is_found(text):
         ('findings["a b"]', 'tasks.debug.output.findings["a b"]: there is no a b'),
     ],
 )
-def test_a_path_that_leads_nowhere_says_what_there_is(path, said):
+def test_a_path_that_leads_nowhere_says_what_there_is(path, message):
     """Keys and places only: nothing of Python can be reached."""
     dotted = path if path.startswith("[") else f".{path}"
     with pytest.raises(MissingOutput) as missing:
         filled({"x": f"see {{{{ tasks.debug.output{dotted} }}}}"}, OUTPUT)
 
-    assert said in str(missing.value)
+    assert message in str(missing.value)
     assert isinstance(missing.value, TeamMailError)
 
 

@@ -21,12 +21,12 @@ def refusal(**fields) -> str:
 
 def test_the_documented_input_is_an_input():
     """The dispatcher's documents show this input, and no config: it is read as it stands, with their defaults."""
-    found = DispatchInput.model_validate(
+    given = DispatchInput.model_validate(
         {"tasks": [{"task_id": "test-1", "agent": "coder", "description": "", "input_data": CODER, "dependencies": []}]}
     )
 
-    assert found.tasks == (Task(task_id="test-1", agent="coder", input_data=CODER),)
-    assert (found.config.max_workers, found.config.timeout_seconds, found.config.trace_dir) == (5, 300.0, "./traces")
+    assert given.tasks == (Task(task_id="test-1", agent="coder", input_data=CODER),)
+    assert (given.config.max_workers, given.config.timeout_seconds, given.config.trace_dir) == (5, 300.0, "./traces")
 
 
 def test_a_task_is_frozen_and_has_its_defaults():
@@ -68,7 +68,7 @@ def test_ids_that_could_lead_elsewhere_are_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"agent": ""}, "at least 1 character"),
         ({"priority": True}, "valid integer"),
@@ -95,11 +95,11 @@ def test_ids_that_could_lead_elsewhere_are_refused(name):
         ({"dependancies": []}, "not permitted"),
     ],
 )
-def test_what_no_field_takes_is_refused(fields, said):
+def test_what_no_field_takes_is_refused(fields, message):
     """A wrong value is never taken for what it is not."""
     refused = refusal(**fields)
 
-    assert said in refused
+    assert message in refused
 
 
 def test_input_that_holds_itself_is_refused_at_once():
@@ -189,9 +189,9 @@ def test_the_builder_makes_what_the_documents_show():
         priority=3,
         timeout_seconds="5m",
     )
-    other = builder.create_task("review", "sentinel", "Look at it", {"file": "src/output.py"}, ["gen-1"])
+    review = builder.create_task("review", "sentinel", "Look at it", {"file": "src/output.py"}, ["gen-1"])
 
-    assert problems_of(DispatchInput(tasks=(debug, coder, other)), {"coder", "debug", "sentinel"}) == []
+    assert problems_of(DispatchInput(tasks=(debug, coder, review)), {"coder", "debug", "sentinel"}) == []
     assert (debug.agent, coder.agent, coder.priority, coder.timeout_seconds) == ("debug", "coder", 3, 300.0)
     assert coder.input_data["validation_level"] == "moderate"
 

@@ -23,14 +23,14 @@ def project(tmp_path_factory):
     )
 
 
-def verdict(project, patch, limits=WeaveLimits(), **told) -> str:  # noqa: B008
+def verdict(project, patch, limits=WeaveLimits(), **fields) -> str:  # noqa: B008
     """Weave a patch beside a good one, which has to land whatever becomes of the other."""
-    submission = project.submission("mallory", patch, **told)
+    submission = project.submission("mallory", patch, **fields)
     good = project.submission("good", {"b.txt": lines((9, "good"))})
 
     woven = weave(project.git, project.base, [submission, good], limits)
 
-    assert good in [one.submission for one in woven.landed]
+    assert good in [landed.submission for landed in woven.landed]
     if woven.refused:
         return f"refused: {woven.refused[0].reason}"
     if woven.held:
@@ -155,8 +155,8 @@ def test_files_of_others_are_refused(project):
     inside = project.submission("writer", {"docs/a/b.md": "x\n", "README.md": "x\n"}, paths=("docs/**", "*.md"))
     woven = weave(project.git, project.base, [inside])
     assert len(woven.landed) == 1
-    said = verdict(project, {"docs/a.md": "x\n", "a.txt": None}, paths=("docs/**",))
-    assert said == "refused: a.txt is not mallory's to change; its paths are docs/**"
+    reason = verdict(project, {"docs/a.md": "x\n", "a.txt": None}, paths=("docs/**",))
+    assert reason == "refused: a.txt is not mallory's to change; its paths are docs/**"
 
 
 @pytest.mark.parametrize(
@@ -201,15 +201,15 @@ def test_approval_is_for_sensitive_files_alone(project):
 def test_a_rename_cannot_lead_a_patch_to_a_sensitive_file(project):
     """A patch that follows a file to a place where it may not go, or another's place, is a conflict."""
     move = project.submission("mover", {"a.txt": None, ".github/workflows/a.yml": lines()}, approved=True, priority=1)
-    other = project.submission("other", {"b.txt": None, "private/b.txt": lines()}, priority=1)
+    second = project.submission("other", {"b.txt": None, "private/b.txt": lines()}, priority=1)
     submissions = [
         project.submission("p", {"a.txt": lines((4, "x"))}),
         project.submission("q", {"b.txt": lines((4, "x"))}, paths=("*.txt",)),
     ]
 
-    woven = weave(project.git, project.base, [move, other, *submissions])
+    woven = weave(project.git, project.base, [move, second, *submissions])
 
-    assert [one.submission.persona for one in woven.conflicted] == ["p", "q"]
+    assert [conflicted.submission.persona for conflicted in woven.conflicted] == ["p", "q"]
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("ours", "theirs"), ("HEAD", "branch"), ("Updated upstream", "Stashed")])

@@ -24,8 +24,8 @@ def project(tmp_path):
     return Project(tmp_path / "project", {"a.txt": lines(), "b.txt": lines(), "src/c.py": lines(), "src/d.py": "d\n"})
 
 
-def personas(found) -> list[str]:
-    return [one.submission.persona for one in found]
+def personas(patches) -> list[str]:
+    return [patch.submission.persona for patch in patches]
 
 
 # -- what lands
@@ -50,7 +50,7 @@ def test_patches_of_different_files_land_as_a_chain(project):
     assert first[1:7] == [project.base, "p0", "p0@team-mail", "weaver", "2026-11-20T12:00:00+00:00", "p0's work"]
     assert "Team-Mail-Run: run-p0" in log
     assert "Team-Mail-Head: 1:abc" in log
-    assert [one.how for one in woven.landed] == ["apply"] * 3
+    assert [landed.how for landed in woven.landed] == ["apply"] * 3
     assert project.read(woven.tip, "src/c.py") == lines((2, "p2"))
     project.git("fsck", "--strict", woven.tip)
 
@@ -109,7 +109,7 @@ def test_a_patch_against_an_older_commit_lands_on_the_tip(project):
 
     woven = weave(project.git, tip, submissions)
 
-    assert [one.how for one in woven.landed] == ["apply", "3way"]
+    assert [landed.how for landed in woven.landed] == ["apply", "3way"]
     assert project.read(woven.tip, "a.txt") == lines((1, "later"), (15, "new"))
 
 
@@ -132,7 +132,10 @@ def test_a_patch_follows_a_file_that_another_renamed(project):
 
     woven = weave(project.git, project.base, [edit, rename])
 
-    assert [(one.submission.persona, one.how) for one in woven.landed] == [("mover", "apply"), ("editor", "merge-tree")]
+    assert [(landed.submission.persona, landed.how) for landed in woven.landed] == [
+        ("mover", "apply"),
+        ("editor", "merge-tree"),
+    ]
     assert woven.landed[1].files == ("moved/a.txt",)
     assert project.read(woven.tip, "moved/a.txt") == lines((7, "new"))
 
@@ -145,7 +148,7 @@ def test_the_users_merge_driver_is_asked(project):
 
     woven = weave(project.git, tip, submissions)
 
-    assert [one.how for one in woven.landed] == ["apply", "3way"]
+    assert [landed.how for landed in woven.landed] == ["apply", "3way"]
     assert project.read(woven.tip, "a.txt") == "one\ntwo\n"
 
 
@@ -303,8 +306,8 @@ def test_merit_never_makes_fewer_land():
     assert best_order(submissions, [(0, 1), (0, 2)], (), 30)[:2] == [1, 2]
 
 
-def submission(number: int, **told) -> PatchSubmission:
-    return PatchSubmission(f"run-{number}", f"p{number}", "", b"", number, "", WHEN, **told)
+def submission(number: int, **fields) -> PatchSubmission:
+    return PatchSubmission(f"run-{number}", f"p{number}", "", b"", number, "", WHEN, **fields)
 
 
 @given(st.integers(1, 9), st.data())
@@ -380,7 +383,7 @@ def test_never_fewer_land_than_by_first_come_first_served(tmp_path_factory, work
     assert len(woven.landed) >= naive
     assert len(woven.landed) + len(woven.conflicted) == len(submissions)
     chain = project.git.line("rev-list", "--reverse", "--first-parent", f"{project.base}..{woven.tip}").split()
-    assert chain == [one.commit for one in woven.landed]
+    assert chain == [landed.commit for landed in woven.landed]
     assert project.git.run("grep", "-qE", "^(<<<<<<<|>>>>>>>)", woven.tip).returncode == 1
 
 
@@ -414,12 +417,12 @@ def test_patch_files_are_woven_onto_a_new_branch(project, tmp_path):
     assert project.git.line("rev-parse", "team/woven") == woven.tip
     assert branch == "team/woven"
     assert personas(woven.landed) == ["one", "three"]
-    told = [*report(woven)]
-    assert told[0] == f"weave of 3 patches onto {project.base[:12]}: 2 land"
-    assert any(row.startswith("  conflict two") for row in told)
+    lines = [*report(woven)]
+    assert lines[0] == f"weave of 3 patches onto {project.base[:12]}: 2 land"
+    assert any(row.startswith("  conflict two") for row in lines)
     assert woven.document()["conflicts"] == [["one.patch", "two.patch", ["a.txt"]]]
     twice, _ = weave_by_hand(project.folder, files[:1] * 2, project.base, project.base, None)
-    assert len({one.submission.key for one in twice.landed}) == 2
+    assert len({landed.submission.key for landed in twice.landed}) == 2
     with pytest.raises(BranchMoved, match="there already"):
         weave_by_hand(project.folder, files, project.base, project.base, "team/woven")
     with pytest.raises(UsageError, match="no commit nowhere"):

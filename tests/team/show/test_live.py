@@ -89,13 +89,13 @@ def test_a_pause_for_a_retry_is_told(capsys):
 
 def test_a_time_that_finds_a_sprint_running_is_skipped_with_a_message(team):
     """T16 within one daemon: a tick that comes while one is running is skipped."""
-    said, left_out, go = [], threading.Event(), threading.Event()
+    messages, left_out, go = [], threading.Event(), threading.Event()
 
     def hold(job):
         assert go.wait(30)
 
     def say(text):
-        said.append(text)
+        messages.append(text)
         if "skipped" in text:
             left_out.set()
 
