@@ -8,7 +8,6 @@ and extends it by new events: the first query costs a scan, later ones almost no
 from __future__ import annotations
 
 import ast
-import os
 import re
 import tempfile
 import threading
@@ -22,7 +21,7 @@ from typing import IO, Any, cast
 import duckdb
 
 from ..errors import LogUnavailable, UsageError
-from ..log.disk import flush
+from ..log.disk import replacing
 from ..log.event import MAX_LINE
 from ..log.segments import Segment
 from ..log.snapshot import Snapshot, Source, continues
@@ -246,15 +245,9 @@ def write_parquet(segment: Segment) -> bool:
     with suppress(duckdb.Error, OSError), duckdb.connect(config=_CONFIG) as connection:
         connection.execute(f'CREATE VIEW "events" AS {lines}')
         for path, (text, rows) in texts.items():
-            temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
-            try:
-                options = f"FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE {rows}"
+            options = f"FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE {rows}"
+            with replacing(path) as temporary:
                 connection.execute(f"COPY ({text}) TO {literal(temporary)} ({options})")
-                with temporary.open("rb") as file:
-                    flush(file.fileno())  # a power cut must not leave a broken copy under the final name
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
         return True
     return False
 
