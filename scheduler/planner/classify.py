@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...mail.units import duration
 from .conflict import mostly_same
 from .item import Overlap
 from .schedule import Pair
-from .work import Work, named, span
+from .work import Work, named
 
 MANUAL, PARALLEL, PARTLY, SEQUENTIAL = "manual", "parallel", "partly", "sequential"
 _NEARLY = 0.9  # share of the work in one chain from which a phase counts as sequential
@@ -58,11 +59,11 @@ def _chained(work: Work, least: float, tied: Sequence[Pair]) -> str:
 def _partly(waits: Sequence[Pair], tied: Sequence[Pair], least: float, total: float) -> str:
     reasons = [f"{task} waits for {name}" for task, name in waits]
     reasons += [f"{left} and {right} change mostly the same files" for left, right in tied]
-    return f"{'; '.join(reasons[:_SHOWN])}{_more(reasons)}: {span(total)} of work in no less than {span(least)}"
+    return f"{'; '.join(reasons[:_SHOWN])}{_more(reasons)}: {duration(total)} of work in no less than {duration(least)}"
 
 
 def _share(part: float, whole: float) -> str:
-    return f"all of its {span(whole)}" if part >= whole else f"{span(part)} of its {span(whole)}"
+    return f"all of its {duration(whole)}" if part >= whole else f"{duration(part)} of its {duration(whole)}"
 
 
 def _short(chain: Sequence[str]) -> list[str]:

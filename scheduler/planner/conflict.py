@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ...mail.units import duration
 from .item import Item, Overlap
 from .schedule import Pair, Schedule, same
-from .work import Work, named, span
+from .work import Work, named
 
 ORDER, MERGE, SPLIT = "order", "merge", "split"
 _MOSTLY = 0.5  # share of all files of two tasks from which they count as the same work
@@ -151,7 +152,7 @@ def _why(resolution: str, overlap: Overlap, edge: Pair, cost: float, workers: in
     if resolution == ORDER:
         on = "one worker" if workers == 1 else f"{workers} workers"
         return f"{first} first, then {second}: on {on} that costs no time"
-    late = f"{second} behind {first} would cost {span(cost)}"
+    late = f"{second} behind {first} would cost {duration(cost)}"
     if resolution == SPLIT:
         return f"mostly the same files, and {late}: cut the work anew, so that no file is in both"
     return f"a small part of their files, and {late}: let the weaver merge, and look at {named(overlap.files, 2)}"

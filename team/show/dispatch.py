@@ -17,7 +17,7 @@ from ...scheduler.state.dispatches import DispatchState
 from ..dispatcher import DispatchBegun
 from ..templates import Template
 from .live import Row, Show
-from .tables import columns, patches, shortened, span
+from .tables import columns, shortened, span
 
 _WIDE = 100
 _DESCRIPTION = 60  # characters
@@ -58,7 +58,7 @@ def summary(done: DispatchOutput) -> Iterator[str]:
     counts = ", ".join(f"{count} {ENDS[TaskStatus(status)]}" for status, count in done.counts.items())
     yield f"{done.status}: {counts}, in {span(done.total_time_ms / 1000)}"
     if done.branch:
-        yield f"{patches(done.landed)} landed on {done.branch}"
+        yield f"{counted(done.landed, 'patch')} landed on {done.branch}"
         yield f"  look: git log -p HEAD..{done.branch}    take them: git merge {done.branch}"
     if done.trace_index:
         yield f"traces: {line(done.trace_index)}"

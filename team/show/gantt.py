@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...mail.render import line
-from ...mail.units import counted
+from ...mail.units import counted, duration
 from ...scheduler.planner.conflict import ORDER, Conflict
 from ...scheduler.planner.schedule import Slot
-from ...scheduler.planner.work import named, span
+from ...scheduler.planner.work import named
 from ...scheduler.planner.work_plan import PhasePlan, WorkPlan
 from . import chart
 from .chart import FAINT, INK, PAPER, Spec, layer
@@ -72,7 +72,8 @@ class _Sheet:
 def gantt(plan: WorkPlan) -> Spec:
     """Draw the schedule of a work plan."""
     sheet = _sheet(plan)
-    times = f"{span(plan.parallel)} on {counted(plan.workers, 'worker')}, {span(plan.sequential)} one after the other"
+    parallel, sequential = duration(plan.parallel), duration(plan.sequential)
+    times = f"{parallel} on {counted(plan.workers, 'worker')}, {sequential} one after the other"
     saved = f": {plan.saved:.0%} saved" if plan.saved else ""
     joined = "; a line joins tasks that change the same files" if plan.conflicts else ""
     title = {
@@ -129,9 +130,9 @@ def _heads(sheet: _Sheet) -> Iterator[Spec]:
 
 def _figures(phase: PhasePlan) -> str:
     if not phase.tasks:
-        return f"{phase.kind}, {span(phase.by_hand)} by hand"
-    times = span(phase.sequential)
-    return f"{phase.kind}, {times}" + (f" in {span(phase.parallel)}" if phase.parallel < phase.sequential else "")
+        return f"{phase.kind}, {duration(phase.by_hand)} by hand"
+    times = duration(phase.sequential)
+    return f"{phase.kind}, {times}" + (f" in {duration(phase.parallel)}" if phase.parallel < phase.sequential else "")
 
 
 # -- the tasks
@@ -185,7 +186,7 @@ def _titles(sheet: _Sheet) -> Iterator[Spec]:
     for item in items.values():
         if item.manual:
             at = starts[item.phase + 1] / sheet.unit
-            label = f"by hand, {span(item.estimate)}" + (f": {line(item.title)}" if item.title else "")
+            label = f"by hand, {duration(item.estimate)}" + (f": {line(item.title)}" if item.title else "")
             right.append({"x": at, "y": sheet.rows[item.id], "text": label})
     where = sheet.at(text={"field": "text"})
     for texts, align, dx in ((right, "left", 7), (left, "right", -7)):

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ...mail.render import line
-from ...mail.units import counted
+from ...mail.units import and_more, counted, duration
 from ...scheduler.planner.classify import MANUAL
 from ...scheduler.planner.conflict import ORDER
 from ...scheduler.planner.item import Item
 from ...scheduler.planner.schedule import Slot, same
 from ...scheduler.planner.to_tasks import DispatchTasks
-from ...scheduler.planner.work import named, span
+from ...scheduler.planner.work import named
 from ...scheduler.planner.work_plan import PhasePlan, WorkPlan
-from .tables import and_more, cell, columns, markdown_table
+from .tables import cell, columns, markdown_table
 
 _BAR = 40  # letters of a bar as long as the whole plan
 _FILES = 3
@@ -96,7 +96,7 @@ def _sections(plan: WorkPlan, *, drawn: bool) -> Iterator[Section]:
     if len(plan.roadmap.phases) > 1:
         yield Section("phases", _phases(plan))
     if manual := [item for item in plan.items.values() if item.manual]:
-        rows = [(item.id, span(item.estimate), item.title) for item in manual]
+        rows = [(item.id, duration(item.estimate), item.title) for item in manual]
         yield Section("by hand", [("task", "takes", "what"), *rows])
     if plan.conflicts:
         yield _conflicts(plan)
@@ -109,15 +109,15 @@ def _sections(plan: WorkPlan, *, drawn: bool) -> Iterator[Section]:
 
 def figures(plan: WorkPlan) -> Iterator[tuple[str, str]]:
     """List the figures, each with its name."""
-    yield "one after the other", span(plan.sequential)
-    saved = f", {span(plan.sequential - plan.parallel)} less ({plan.saved:.0%})" if plan.saved else ""
-    yield f"on {counted(plan.workers, 'worker')}", f"{span(plan.parallel)}{saved}; the number is {plan.chosen}"
+    yield "one after the other", duration(plan.sequential)
+    saved = f", {duration(plan.sequential - plan.parallel)} less ({plan.saved:.0%})" if plan.saved else ""
+    yield f"on {counted(plan.workers, 'worker')}", f"{duration(plan.parallel)}{saved}; the number is {plan.chosen}"
     if not same(plan.ordered, plan.parallel):
-        yield "", f"{span(plan.ordered)} with conflicting tasks in order, as --tasks has them"
+        yield "", f"{duration(plan.ordered)} with conflicting tasks in order, as --tasks has them"
     if plan.without_barriers is not None and not same(plan.without_barriers, plan.parallel):
-        yield "", f"{span(plan.without_barriers)} if no phase waited for the one before it"
+        yield "", f"{duration(plan.without_barriers)} if no phase waited for the one before it"
     if plan.by_hand:
-        yield "by hand", f"{span(plan.by_hand)}, which is not counted"
+        yield "by hand", f"{duration(plan.by_hand)}, which is not counted"
     if plan.critical_path:
         yield "critical path", " -> ".join(_chain(plan.critical_path))
     if len(plan.roadmap.phases) <= 1:
@@ -141,13 +141,13 @@ def _phases(plan: WorkPlan) -> Sequence[Sequence[str]]:
 
 
 def _phase(phase: PhasePlan) -> tuple[str, ...]:
-    by_hand = f" and {span(phase.by_hand)} by hand" if phase.manual else ""
+    by_hand = f" and {duration(phase.by_hand)} by hand" if phase.manual else ""
     if phase.kind == MANUAL:
-        return str(phase.number), phase.title, phase.kind, f"{span(phase.by_hand)} by hand", "", phase.reason
-    ordered = "" if same(phase.ordered, phase.parallel) else f", {span(phase.ordered)} in order"
+        return str(phase.number), phase.title, phase.kind, f"{duration(phase.by_hand)} by hand", "", phase.reason
+    ordered = "" if same(phase.ordered, phase.parallel) else f", {duration(phase.ordered)} in order"
     return (
-        str(phase.number), phase.title, phase.kind, span(phase.sequential) + by_hand, span(phase.parallel) + ordered,
-        phase.reason,
+        str(phase.number), phase.title, phase.kind, duration(phase.sequential) + by_hand,
+        duration(phase.parallel) + ordered, phase.reason,
     )  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def _schedule(plan: WorkPlan, *, drawn: bool) -> Section:
     for slot in sorted(plan.slots, key=lambda slot: (slot.start, slot.worker)):
         marks = ("*" if slot.task in plan.critical_path else "") + ("!" if slot.task in loose else "")
         bar = [_drawn(slot, whole)] if drawn else []
-        times = span(slot.start), span(slot.end)
+        times = duration(slot.start), duration(slot.end)
         rows.append((slot.task, marks, str(slot.worker), *times, *bar, plan.branches[slot.task]))
     head = ("task", "", "worker", "from", "to", *([""] if drawn else []), "branch")
     clash = "; ! in conflict, and side by side" if loose else ""
@@ -192,5 +192,5 @@ def _workers(plan: WorkPlan) -> Sequence[Sequence[str]]:
         saved = 1 - step.seconds / plan.sequential if plan.sequential else 0.0
         notes = ["as planned"] if step.workers == plan.workers else []
         notes += ["more do not help"] if step.workers == plan.enough and plan.final else []
-        rows.append((str(step.workers), span(step.seconds), f"{saved:.0%}", ", ".join(notes)))
+        rows.append((str(step.workers), duration(step.seconds), f"{saved:.0%}", ", ".join(notes)))
     return [("workers", "time", "saved", ""), *rows]

@@ -12,7 +12,7 @@ from ...mail.units import counted
 from ...scheduler.kinds import PatchStatus
 from ...scheduler.state.metrics import Metrics
 from . import chart
-from .tables import cell, columns, markdown_table, patches, span
+from .tables import cell, columns, markdown_table, span
 
 _SHORT = 12
 _FATES = ("conflicted", "rejected", "refused", "held", "dropped", "pending")
@@ -50,7 +50,7 @@ def figures(metrics: Metrics) -> Iterator[tuple[str, str]]:
     yield "patches", f"{metrics.offered} offered" + _listed(fates)
     if metrics.conflict_rate is not None:
         clashed = metrics.patches.get(PatchStatus.CONFLICTED, 0)
-        yield "conflict rate", f"{metrics.conflict_rate:.0%} ({clashed} of {patches(metrics.offered)})"
+        yield "conflict rate", f"{metrics.conflict_rate:.0%} ({clashed} of {counted(metrics.offered, 'patch')})"
     if metrics.resolutions:
         yield "resolved", _resolved(metrics)
     if metrics.unresolved:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...mail.render import clean, line
-from ...mail.units import counted
+from ...mail.render import clean, line, listed
+from ...mail.units import and_more, counted
 from ...scheduler.kinds import PatchStatus, RunStatus
 from ...scheduler.state.dispatches import Attempt
 from ...scheduler.state.facts import Patch
 from ..api.traces import DispatchIndex, RunTrace, TaskTrace
 from .dispatch import ENDS, standing_of, state_of
-from .tables import and_more, columns, listed, shortened, span
+from .tables import columns, shortened, span
 
 COLUMNS = ("task", "persona", "status", "attempts", "what")
 _WIDE = 100

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...mail.render import line
+from ...mail.render import line, listed
 from ...scheduler.weaver.patch import PatchSubmission
 from ...scheduler.weaver.result import Woven
-from .tables import listed
 
 _SHORT = 12
 

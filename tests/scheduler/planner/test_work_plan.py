@@ -21,7 +21,7 @@ from team_mail.scheduler.planner.item import Item, Overlap, Phase, Roadmap
 from team_mail.scheduler.planner.overlap import overlaps
 from team_mail.scheduler.planner.roadmap_file import read_roadmap
 from team_mail.scheduler.planner.to_tasks import given_in, without, work_order
-from team_mail.scheduler.planner.work import named, span
+from team_mail.scheduler.planner.work import named
 from team_mail.scheduler.planner.work_plan import ASKED, ENOUGH, MEANT, draw
 from team_mail.scheduler.tasks.reader import read_input
 from team_mail.team.show import chart
@@ -521,16 +521,6 @@ def test_a_plan_of_people_alone_is_a_plan():
     assert work_order(drawn).document["tasks"] == []
     assert "by hand" in "\n".join(lines(drawn))
     assert gantt(drawn)["layer"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0"), (0.25, "0.25 s"), (59, "59 s"), (90, "1 min 30 s"), (2_700, "45 min"), (5_400, "1 h 30 min"),
-     (3_599.9, "1 h"), (72_000, "20 h"), (360_030, "100 h")],
-)  # fmt: skip
-def test_time_is_told_in_hours_and_minutes(seconds, text):
-    """Work is not counted in days: nobody knows how long one is."""
-    assert span(seconds) == text
 
 
 def test_names_are_listed_as_in_a_sentence():
