@@ -66,12 +66,17 @@ def test_a_full_flush_that_fails_is_an_error(file, macos):
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
     """After an error the old file is there, and no temporary one."""
+
+    def cut_off(path):
+        with replacing(path) as temporary:
+            temporary.write_text("ne")
+            raise RuntimeError
+
     path = tmp_path / "file"
-    with replacing(path) as temporary:
+    with replacing(path, durable=False) as temporary:
         temporary.write_text("old")
-    with pytest.raises(RuntimeError), replacing(path, durable=False) as temporary:
-        temporary.write_text("ne")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        cut_off(path)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("file", "old")]
 
 
