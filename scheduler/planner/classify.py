@@ -16,7 +16,7 @@ from .work import Work, named
 MANUAL, PARALLEL, PARTLY, SEQUENTIAL = "manual", "parallel", "partly", "sequential"
 _NEARLY = 0.9  # share of the work in one chain from which a phase counts as sequential
 _SHOWN = 3
-_PLAYS = 6  # per schedule, which is enough for a class
+_PLAYS = 6  # simulations per schedule, which are enough for a class
 
 
 def classify(work: Work, overlaps: Sequence[Overlap]) -> tuple[str, str]:

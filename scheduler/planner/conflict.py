@@ -15,9 +15,9 @@ from .schedule import Pair, Schedule, same
 from .work import Work, named
 
 ORDER, MERGE, SPLIT = "order", "merge", "split"
-_MOSTLY = 0.5  # share of all files of two tasks from which they count as the same work
+_MOSTLY = 0.5  # share of common files from which two tasks count as the same work
 _PLAYS = 6  # of each schedule in the search for orders without cost
-_MOST_TRIES, _LEAST_TRIES, _EDGES = 64, 4, 400_000  # schedules in that search, so that all their edges are so many
+_MOST_TRIES, _LEAST_TRIES, _EDGES = 64, 4, 400_000  # schedules in that search, fewer with more edges
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class _Search:
         self.tries = _MOST_TRIES
 
     def costs(self, edges: Sequence[Pair]) -> dict[Pair, float]:
-        """Return by how many seconds each order prolongs the plan; `free` then has those that do not."""
+        """Return by how many seconds each order prolongs the plan; afterwards `free` lists those that cost nothing."""
         self.tries = max(_LEAST_TRIES, min(_MOST_TRIES, _EDGES // max(1, len(edges))))
         slots = {slot.task: slot for slot in self.plain.slots}
         self.free += [edge for edge in edges if slots[edge[0]].end <= slots[edge[1]].start]
