@@ -1,7 +1,7 @@
 """Templates of a dispatch: tasks with parameters, bundled ones and a team's own in `.team/templates`.
 
-`${name}` in a text becomes the value of that parameter; it is put in after the JSON was read, so that a value is never
-more than text. `$${` writes `${`.
+`${name}` in a text becomes the value of that parameter. It is inserted after the JSON was parsed, so a value is always
+text. `$${` stands for `${`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PARAMETER_KEYS = ("description", "default")
 
 
 class Parameter(NamedTuple):
-    """What a template asks for; without a `default` it has to be given."""
+    """A parameter of a template; without a `default` it is required."""
 
     name: str
     description: str
@@ -37,7 +37,7 @@ class Parameter(NamedTuple):
 
 
 class Template(NamedTuple):
-    """A template as its file has it; `own` is one of the team. `problem` says what is wrong with its file."""
+    """A template; `own` tells that it is the team's. `problem` says what is wrong with its file."""
 
     name: str
     description: str
@@ -47,7 +47,7 @@ class Template(NamedTuple):
 
 
 def templates(home: Path | None) -> list[Template]:
-    """List all templates by name, those of the team in `home` in the place of the bundled ones of that name."""
+    """Return all templates by name; those of the team in `home` replace bundled ones of the same name."""
     own = _own(home)
     return [_listed(name, file, own=name in own) for name, file in sorted((_bundled() | own).items())]
 
@@ -55,7 +55,7 @@ def templates(home: Path | None) -> list[Template]:
 def template(name: str, values: Mapping[str, str], home: Path | None) -> bytes:
     """Return the `tasks.json` that a template becomes with these values for its parameters.
 
-    Raises UsageError for a name that is none, a value that is missing or that nobody asked for, and a broken template.
+    Raises UsageError for an unknown template, a missing value, an unknown parameter, and an invalid template.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"'{shown(name)}' is no name of a template: letters, digits, '_' and '-', and no path")
@@ -77,7 +77,7 @@ def _own(home: Path | None) -> dict[str, Traversable]:
 
 
 def _files(folder: Traversable) -> dict[str, Traversable]:
-    """Find the templates of a folder by name; no folder has none."""
+    """Return the templates of a folder by name; none if the folder is missing."""
     try:
         files = [file for file in folder.iterdir() if file.name.endswith(".json")] if folder.is_dir() else []
     except OSError as error:
@@ -95,7 +95,7 @@ def _listed(name: str, file: Traversable, *, own: bool) -> Template:
 
 
 def _read(file: Traversable) -> dict[str, Any]:
-    """Read a template's file. Raises InvalidTasks with everything that is wrong with its outside."""
+    """Read a template's file. Raises InvalidTasks with all problems of the template itself."""
     problems = Problems()
     try:
         if not file.is_file():
@@ -113,7 +113,7 @@ def _read(file: Traversable) -> dict[str, Any]:
 
 
 def _faults(raw: Any) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Find what keeps an object from being a template."""
+    """Yield what is wrong with the template itself: the path and the problem."""
     if not isinstance(raw, dict):
         yield ("it",), 'must be an object: {"description": …, "parameters": {…}, "tasks": […]}'
         return
@@ -160,7 +160,7 @@ def _parameters(raw: Mapping[str, Any]) -> tuple[Parameter, ...]:
 
 
 def _values(name: str, parameters: Collection[Parameter], given: Mapping[str, str]) -> dict[str, str]:
-    """Give each parameter its value. Raises UsageError that names all that are missing or unknown."""
+    """Return the value of each parameter. Raises UsageError with all that are missing or unknown."""
     known = [parameter.name for parameter in parameters]
     problems = [f"it has no parameter '{shown(key)}'{hint(key, known)}" for key in given if key not in known]
     problems += [
@@ -174,7 +174,7 @@ def _values(name: str, parameters: Collection[Parameter], given: Mapping[str, st
 
 
 def _places(value: Any) -> Iterator[str]:
-    """Go through the names of all parameters that are used."""
+    """Yield the names of the parameters that are used."""
     if isinstance(value, str):
         yield from (match[2] for match in _PLACE.finditer(value) if match[2])
     elif isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The commands of `scheduler` that look and steer: status, history, report, stop, pause, approve, land and the like."""
+"""The commands of `scheduler` that inspect and control: status, report, stop, pause, approve, land and more."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The agent of the demo: it plays every persona without a model, by real edits to the project it is started in.
+"""The agent of the demo: it plays every persona without a model, with real edits to the project.
 
-Called as `agent.py PERSONA ATTEMPT [SECONDS]` with the prompt on standard input, like any agent; it needs nothing but
-Python and reads and writes mail with `team-mail`. Told by the weaver of a conflict, it makes its edit again on the new
-base, smaller, beside what a colleague has done.
+It is called as `agent.py PERSONA ATTEMPT [SECONDS]`, with the prompt on standard input like any agent, and uses only
+Python and `team-mail`. After mail about a conflict, it makes a smaller edit on the new base, beside the teammate's.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _QUESTION = "Do our prices include the tax?"
 
 @dataclass(frozen=True)
 class Project:
-    """The private clone that a run works in; `told` is the types and subjects of the mail that is waiting."""
+    """The private clone that a run works in; `mails` has the types and subjects of its unread mail."""
 
     top: Path
     attempt: int = 1
@@ -32,11 +31,11 @@ class Project:
 
     @property
     def conflicted(self) -> bool:
-        """Whether an earlier patch of ours met another one."""
+        """Whether an earlier patch of this persona conflicted."""
         return any(kind == "conflict" for kind, _ in self.mails)
 
     def edit(self, file: str, pattern: str, replacement: str) -> None:
-        """Replace every match in a file. Exits with 3 where there is none: an edit that is not made is no success."""
+        """Replace every match in a file. Exits with 3 if there is none, because the edit was not made."""
         path = self.top / file
         text, count = re.subn(pattern, replacement, path.read_text())
         if not count:
@@ -262,7 +261,7 @@ _TEST_SIGNS = """
 
 
 def _mail(*words: str) -> str:
-    """Run `team-mail`, which knows from the environment who we are."""
+    """Run `team-mail`, which takes the persona from the environment."""
     places = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])  # noqa: PTH120
     command = shutil.which("team-mail", path=places) or "team-mail"
     ended = subprocess.run([command, *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603

@@ -1,6 +1,6 @@
 """The demo: one team does the same work twice on a real project, one after the other and all at once, and compares.
 
-The scheduler runs as the command that people use, so what is seen here is what they will get.
+The scheduler runs as the command that users run, so the demo shows what they will get.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from ...personas.git import Git
 from .material import PERSONAS, QUICK, make_project, make_team, project_files
 
 _TITLES = {"sequential": "One after the other", "parallel": "All at once"}
-_ENDED = (0, 4)  # converged, or not: a result either way
+_ENDED = (0, 4)  # exit codes with a result: converged or not
 _LONGEST_MAIL = 60  # lines
 _WIDTH = 74
 
 
 @dataclass(frozen=True)
 class DemoRun:
-    """One sprint of the demo: where it was, and what `scheduler sprint --json` said in the end."""
+    """One sprint of the demo: its folder, and the document of `scheduler sprint --json`."""
 
     folder: Path
     result: dict[str, Any]
@@ -58,9 +58,9 @@ class DemoRun:
 
 
 def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool = False) -> bool:
-    """Play the demo in an empty or new folder, by default a temporary one that stays; tell whether all converged.
+    """Run the demo in an empty or new folder, by default a temporary one, which is kept; tell whether all converged.
 
-    `quick` plays only the parallel sprint, with a small team that does not pretend to think: seconds, not a minute.
+    `quick` runs only the parallel sprint, with a small team and without delays: seconds instead of a minute.
     """
     folder = _empty(folder)
     stage = _Stage(out or sys.stdout)
@@ -86,7 +86,7 @@ def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool =
 
 
 class _Stage:
-    """Where the demo is written: short headings, everything else indented."""
+    """The output of the demo: short headings, everything else indented."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
@@ -141,12 +141,12 @@ def _played(folder: Path, mode: str) -> DemoRun:
 
 
 def _environment() -> dict[str, str]:
-    """Leave out what would send the demo to another team or change its settings."""
+    """Return the environment without variables that name another team or change its settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "GIT_"))}
 
 
 def compared(sequential: dict[str, Any], parallel: dict[str, Any]) -> Iterator[str]:
-    """Set two results of a sprint side by side, the first in sequence and the second in parallel."""
+    """Compare the results of the sequential and the parallel sprint side by side."""
     rows = [("", *(title.lower() for title in _TITLES.values()))]
     rows += [(key, str(sequential[key]), str(parallel[key])) for key in ("ticks", "runs", "conflicts")]
     rows.append(("authors", str(len(sequential["landed"])), str(len(parallel["landed"]))))
@@ -158,7 +158,7 @@ def compared(sequential: dict[str, Any], parallel: dict[str, Any]) -> Iterator[s
 
 
 def summed(result: dict[str, Any]) -> Iterator[str]:
-    """Say in one line what one sprint took."""
+    """Summarize a sprint in one line."""
     yield (
         f"{result['ticks']} ticks, {result['runs']} runs, {result['conflicts']} conflicts, "
         f"{len(result['landed'])} authors, {result['seconds']:.1f} seconds"
@@ -166,7 +166,7 @@ def summed(result: dict[str, Any]) -> Iterator[str]:
 
 
 def conflicts(played: DemoRun) -> Iterator[str]:
-    """List the mail about conflicts and gates, and show one whole."""
+    """List the mail about conflicts and gates, and show one in full."""
     mails = played.mail(sender="weaver", type="conflict")
     for mail in [*mails, *played.mail(sender="weaver", type="feedback")]:
         yield f"{mail.recipients[0]:<12} {line(mail.subject)}"
@@ -185,7 +185,7 @@ def conflicts(played: DemoRun) -> Iterator[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    """Break prose to a readable width; what is indented is a command or code and stays whole."""
+    """Wrap prose at a readable width; indented lines are commands or code and stay as they are."""
     return [text] if text.startswith(" ") or not text else textwrap.wrap(text, _WIDTH, break_long_words=False)
 
 
@@ -207,7 +207,7 @@ def mail_to_human(played: DemoRun) -> Iterator[str]:
 
 
 def _report(played: DemoRun) -> Path | None:
-    """Keep the scheduler's own report, pictures and all, beside the projects; none if it cannot be made."""
+    """Write the scheduler's report with its pictures beside the projects; None if it fails."""
     folder = played.folder.parent / "report"
     words = [sys.executable, "-P", "-m", "team_mail.team.commands.scheduler", "report", "--out", str(folder)]
     ended = subprocess.run(words, cwd=played.folder, env=_environment(), capture_output=True, check=False)  # noqa: S603
@@ -215,7 +215,7 @@ def _report(played: DemoRun) -> Path | None:
 
 
 def around(played: DemoRun, report: Path | None) -> Iterator[str]:
-    """Say what to look at next."""
+    """Suggest what to look at next."""
     rows: Sequence[tuple[str, str]] = (
         (f"cd {played.folder}", "the project of the parallel sprint"),
         (f"git log --stat main..{played.result['branch']}", "what was woven; main and your checkout are untouched"),

@@ -1,6 +1,6 @@
 """A work plan as a picture: a Gantt chart with a row for each task, phase by phase, as a Vega-Lite spec.
 
-The number in a bar is its worker. The critical path is outlined; a line joins tasks in conflict, and names the file.
+The number in a bar is its worker. The critical path is outlined; a line joins conflicting tasks and names the file.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from .chart import FAINT, INK, PAPER, Spec, layer
 
 _WORKERS = ("#4c8fd0", "#3aa17e", "#8577c9", "#cf9236", "#4fa6b3", "#b8708f", "#7f9148", "#8c7464")
 _CLASH = "#d1495b"
-_LABEL, _WIDTH, _NOTES = 190, 720, 260  # pixels: of the names, of the time, of what is in conflict
-_DIGIT = 14  # pixels that a bar needs for its worker's number
-_ROW, _FLAT, _MANY = 24, 12, 120  # pixels of a row, and of one where there are many
-_HEAD = 1.35  # rows that a phase's title takes
-_FIGURES = 200  # pixels of its class and times, which stand in the same line
-_THICK = 0.36  # of a row: half a bar
+_LABEL, _WIDTH, _NOTES = 190, 720, 260  # pixels: of the names, of the time axis, of the notes on conflicts
+_DIGIT = 14  # width in pixels from which a bar shows its worker's number
+_ROW, _FLAT, _MANY = 24, 12, 120  # height of a row in pixels, and with many rows
+_HEAD = 1.35  # height of a phase's title in rows
+_FIGURES = 200  # width in pixels of its class and times, on the same line
+_THICK = 0.36  # half the height of a bar, in rows
 _CLASHES = 40
-_ASIDE = 0.15  # of the time that two run side by side: where the line between them is
+_ASIDE = 0.15  # position of the line between two bars, as a share of the time that they overlap
 _UNITS = ((7_200.0, 3_600.0, "hours"), (180.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 
 
 @dataclass(frozen=True)
 class _Sheet:
-    """Where everything lies: the row of each item and of each phase's title, and how long a unit of time is."""
+    """The layout: the row of each item and of each phase's title, and the unit of time in seconds."""
 
     plan: WorkPlan
     rows: dict[str, float]
@@ -105,7 +105,7 @@ def _sheet(plan: WorkPlan) -> _Sheet:
     return _Sheet(plan, rows, tuple(heads), y or 1.0, unit, name, plan.parallel / unit or 1.0)
 
 
-# -- what lies below
+# -- the background
 
 
 def _bands(sheet: _Sheet) -> Iterator[Spec]:
@@ -152,7 +152,7 @@ def _bars(sheet: _Sheet) -> Iterator[Spec]:
 
 
 def _bar(sheet: _Sheet, slot: Slot) -> Spec:
-    """Say where a bar lies; one too short to be seen is made a little longer."""
+    """Place a bar; one that is too short to be seen is made longer."""
     start, row = slot.start / sheet.unit, sheet.rows[slot.task]
     end = max(slot.end / sheet.unit, start + 3 / _WIDTH * sheet.end)
     return {
@@ -163,7 +163,7 @@ def _bar(sheet: _Sheet, slot: Slot) -> Spec:
 
 
 def _names(sheet: _Sheet) -> Iterator[Spec]:
-    """Write each item's id before its row, those of the critical path in bold."""
+    """Write each item's id in front of its row, those of the critical path in bold."""
     where = {"x": {"value": _LABEL - 10}, "y": sheet.y(), "text": {"field": "text"}}
     names = [(task in sheet.plan.critical_path, {"y": row, "text": line(task)}) for task, row in sheet.rows.items()]
     for critical, weight in ((False, 400), (True, 700)):
@@ -174,7 +174,7 @@ def _names(sheet: _Sheet) -> Iterator[Spec]:
 
 
 def _titles(sheet: _Sheet) -> Iterator[Spec]:
-    """Write each task's title beside its bar, on the side that has more room, and what people do into their rows."""
+    """Write each task's title beside its bar, on the side with more room, and manual work into its row."""
     items = {task: replace(item, title="") if item.title == task else item for task, item in sheet.plan.items.items()}
     starts = dict(zip((phase.number for phase in sheet.plan.phases), _starts(sheet.plan), strict=True))
     right: list[Spec] = []
@@ -194,7 +194,7 @@ def _titles(sheet: _Sheet) -> Iterator[Spec]:
 
 
 def _starts(plan: WorkPlan) -> Iterator[float]:
-    """Say when each phase starts: where the one before it ends, if there are phase barriers."""
+    """Yield the start of each phase: the end of the one before it, if there are phase barriers."""
     start = 0.0
     for phase in plan.phases:
         yield start
@@ -205,7 +205,7 @@ def _starts(plan: WorkPlan) -> Iterator[float]:
 
 
 def _clashes(sheet: _Sheet) -> Iterator[Spec]:
-    """Join the bars of tasks in conflict: where they lie side by side by a full line, in order by a broken one."""
+    """Join the bars of conflicting tasks: by a solid line if they overlap in time, by a dashed one if not."""
     slots = {slot.task: slot for slot in sheet.plan.slots}
     dearest = sorted(sheet.plan.conflicts, key=lambda conflict: (conflict.resolution == ORDER, -conflict.cost))[
         :_CLASHES
@@ -227,7 +227,7 @@ def _clashes(sheet: _Sheet) -> Iterator[Spec]:
 
 
 def _joined(sheet: _Sheet, conflict: Conflict, slots: dict[str, Slot]) -> Spec:
-    """Say where the line between two bars lies, and what to do, in the lower one's row."""
+    """Place the line between two bars, and the resolution in the lower one's row."""
     first, second = sorted((slots[conflict.left], slots[conflict.right]), key=lambda slot: slot.start)
     together = min(first.end, second.end) - second.start
     side_by_side = second.start + _ASIDE * together

@@ -16,7 +16,7 @@ from ...scheduler.planner.work import named
 from ...scheduler.planner.work_plan import PhasePlan, WorkPlan
 from .tables import cell, columns, markdown_table
 
-_BAR = 40  # letters of a bar as long as the whole plan
+_BAR = 40  # characters of a bar that spans the whole plan
 _FILES = 3
 _CHAIN = 12
 _CONFLICTS = 40
@@ -43,7 +43,7 @@ def lines(plan: WorkPlan) -> Iterator[str]:
 
 
 def heading(plan: WorkPlan) -> str:
-    """Say in one line what is planned."""
+    """Summarize the plan in one line."""
     agents = sum(len(phase.tasks) for phase in plan.phases)
     phases = f", in {counted(len(plan.phases), 'phase')}" if len(plan.roadmap.phases) > 1 else ""
     manual = len(plan.items) - agents
@@ -52,7 +52,7 @@ def heading(plan: WorkPlan) -> str:
 
 
 def markdown(plan: WorkPlan, picture: str | None = None) -> str:
-    """Write a work plan as a page; `picture` is the name of its chart, if one lies beside it."""
+    """Write a work plan as a page; `picture` is the file name of its chart, if there is one."""
     parts = [f"# {cell(plan.roadmap.title or 'Plan')}", f"{cell(heading(plan))}."]
     for section in _sections(plan, drawn=False):
         if section.title:
@@ -66,7 +66,7 @@ def markdown(plan: WorkPlan, picture: str | None = None) -> str:
 
 
 def left_out(order: DispatchTasks) -> Iterator[str]:
-    """Say what a person has to do, and what could not be made a task because of it."""
+    """Tell what a person has to do, and which items were left out because of it."""
     if order.first:
         yield f"do these first: {_named(order.first)}"
     causes: dict[str, list[Item]] = {}
@@ -88,7 +88,7 @@ def _named(items: Sequence[Item]) -> str:
     )
 
 
-# -- what both tell, as tables
+# -- the tables of both
 
 
 def _sections(plan: WorkPlan, *, drawn: bool) -> Iterator[Section]:
@@ -108,7 +108,7 @@ def _sections(plan: WorkPlan, *, drawn: bool) -> Iterator[Section]:
 
 
 def figures(plan: WorkPlan) -> Iterator[tuple[str, str]]:
-    """List the figures, each with its name."""
+    """Yield the figures, each with its name."""
     yield "one after the other", duration(plan.sequential)
     saved = f", {duration(plan.sequential - plan.parallel)} less ({plan.saved:.0%})" if plan.saved else ""
     yield f"on {counted(plan.workers, 'worker')}", f"{duration(plan.parallel)}{saved}; the number is {plan.chosen}"
@@ -179,7 +179,7 @@ def _schedule(plan: WorkPlan, *, drawn: bool) -> Section:
 
 
 def _drawn(slot: Slot, whole: float) -> str:
-    """Draw a slot as a bar within the whole plan, at least one letter long."""
+    """Draw a slot as a bar within the whole plan, at least one character long."""
     if not whole:
         return ""
     start = min(round(_BAR * slot.start / whole), _BAR - 1)

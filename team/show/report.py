@@ -1,4 +1,4 @@
-"""A sprint's report: lines for a terminal, Markdown for a page, and a folder with both the figures and the pictures."""
+"""The report of a sprint: as text, as Markdown, and as a folder with figures and pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FATES = ("conflicted", "rejected", "refused", "held", "dropped", "pending")
 
 
 def lines(metrics: Metrics) -> Iterator[str]:
-    """Tell a sprint's figures to a terminal or a pipe."""
+    """Write a sprint's figures for a terminal or a pipe."""
     yield heading(metrics)
     yield ""
     yield from columns([*figures(metrics)])
@@ -37,14 +37,14 @@ def lines(metrics: Metrics) -> Iterator[str]:
 
 
 def heading(metrics: Metrics) -> str:
-    """Say in one line what came of the sprint."""
+    """Summarize the sprint in one line."""
     outcome = {"converged": "converged", None: "is still open"}.get(metrics.outcome, f"ended: {metrics.outcome}")
     mode = f"{metrics.mode} ({line(metrics.rule)})"
     return f"sprint {metrics.sprint} {outcome} after {counted(metrics.ticks, 'tick')}, {mode}"
 
 
 def figures(metrics: Metrics) -> Iterator[tuple[str, str]]:
-    """List the figures, each with its name."""
+    """Yield the figures, each with its name."""
     yield "runs", str(sum(metrics.runs.values())) + _listed(metrics.runs)
     fates = {fate: metrics.patches[fate] for fate in (PatchStatus.LANDED, *_FATES) if fate in metrics.patches}
     yield "patches", f"{metrics.offered} offered" + _listed(fates)
@@ -75,7 +75,7 @@ def _unknown(metrics: Metrics) -> str:
 
 
 def _speedup(metrics: Metrics) -> Iterator[tuple[str, str]]:
-    """Tell the speed-up over sequential mode: as estimated, and as measured if there is something to measure it by."""
+    """Yield the speed-up over sequential mode: estimated, and measured if there is a sprint to compare with."""
     if (estimate := metrics.estimated_speedup) is not None:
         yield "speed-up", f"{estimate:.1f} times over sequential, estimated: busy time / wall time"
     if measured := metrics.measured:
@@ -107,7 +107,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def markdown(metrics: Metrics, pictures: Sequence[str] = ()) -> str:
-    """Write the report as a page; `pictures` are the names, without ending, of those that lie beside it."""
+    """Write the report as a page; `pictures` are file names without suffix."""
     title = cell(heading(metrics))
     parts = [
         f"# Sprint {metrics.sprint}",
@@ -133,7 +133,7 @@ def _links(metrics: Metrics) -> Iterator[tuple[str, ...]]:
 
 
 def write(metrics: Metrics, folder: Path) -> tuple[list[Path], str | None]:
-    """Write report.md, report.json and the pictures; return what was written, and why there are no pictures if so."""
+    """Write report.md, report.json and the pictures; return the files, and why there are no pictures, if so."""
     specs = {"timeline": chart.timeline(metrics), "landing": chart.landing(metrics)}
     trouble = chart.trouble()
     files = {

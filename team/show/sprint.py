@@ -1,4 +1,4 @@
-"""How sprints look: the dry run, a weave, a result, status and history, as plain lines for a terminal or a pipe."""
+"""Sprints as text: the dry run, a weave, a result, status and history."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _skips(plan: TickPlan) -> Iterator[str]:
 
 
 def integration(done: Integration) -> Iterator[str]:
-    """Say what became of each patch of a tick."""
+    """Show the outcome of each patch of a tick."""
     woven = done.woven
     for patch in woven.landed:
         yield f"  landed    {patch.submission.persona} ({patch.how}) {patch.commit[:_SHORT]} {listed(patch.files)}"
@@ -133,7 +133,7 @@ def summary(sprint: Summary) -> Iterator[str]:
 
 
 def status(team: Status) -> Iterator[str]:
-    """Show where a team stands: who leads, the last sprint, its runs, what waits."""
+    """Show the status of a team: who leads, the last sprint, its runs, what waits."""
     leader = f"process {team.leader} leads" if team.leader else "nobody leads now"
     yield f"scheduler: {leader}" + (f"; {team.paused}" if team.paused else "")
     if not team.sprint:
