@@ -1,4 +1,4 @@
-"""The command `scheduler` in processes of its own, on a real repository, with real agents that are shell scripts."""
+"""The command `scheduler` in separate processes, on a real repository, with shell scripts as agents."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ def until(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"no {pattern!r} in {''.join(seen)}")
 
 
-def test_a_newcomers_path(project):
-    """Look at what would happen, do it, read what came of it, take it over."""
+def test_a_new_user_previews_runs_reads_and_lands_a_sprint(project):
+    """Look at what would happen, do it, read the result, land it."""
     looked = project.ok("scheduler", "--dry-run")
     assert "launch 3" in looked
     assert "nothing was written" in looked
@@ -170,8 +170,8 @@ def test_a_newcomers_path(project):
     assert "nobody leads now" in project.ok("scheduler", "status")
 
 
-def test_a_dry_run_in_json_says_all_that_the_text_says(project):
-    """Mode and rule, each persona with agent, reason, attempt, unread and estimate, who is skipped and why."""
+def test_a_dry_run_in_json_has_everything_that_the_text_has(project):
+    """Mode and rule; each persona's agent, reason, attempt, unread mail and estimate; who is skipped and why."""
     project.ok("team-mail", "send", "--to", "ann", "-s", "Look", "-b", "at this")
     preview = project.document("--dry-run")
     assert (preview["tick"], preview["sprint"], preview["mode"], preview["rule"]) == (
@@ -195,8 +195,8 @@ def test_a_dry_run_in_json_says_all_that_the_text_says(project):
     assert project.log() == before
 
 
-def test_sprints_differ_by_mode_in_ticks_and_not_in_outcome(project):
-    """The same work, all at once and one after the other."""
+def test_the_mode_changes_the_number_of_ticks_and_not_the_outcome(project):
+    """The same work in parallel and in sequence."""
     sequential, parallel = (
         project.document("sprint", "--mode", "sequential"),
         project.document("sprint", "--mode", "parallel"),
@@ -206,7 +206,7 @@ def test_sprints_differ_by_mode_in_ticks_and_not_in_outcome(project):
 
 
 def test_a_sprint_that_does_not_converge_exits_with_4(project):
-    """Two never succeed: their attempts are spent, the human is told, the third one's work is landed."""
+    """Two personas never succeed: the human is told, and the work of the third has landed."""
     project.agent(
         "test {persona} = ann || { echo oh no; exit 3; }; " + EDIT, "[sprint]\nretry_backoff = 0\nmax_attempts = 2\n"
     )
@@ -221,8 +221,8 @@ def test_a_sprint_that_does_not_converge_exits_with_4(project):
     assert inbox.count("needs you: 2 attempts spent and the last ended with exit 3: oh no") == 2
 
 
-def test_an_agent_that_is_broken_costs_one_batch_and_one_retry_and_one_mail(project):
-    """The newcomer's first mistake: a key that is missing, a flag that is gone."""
+def test_a_broken_agent_costs_one_batch_one_retry_and_one_mail(project):
+    """The first mistake of a new user: a missing key or a removed flag."""
     project.agent("echo no key; exit 1", "[sprint]\nretry_backoff = 0\n")
     ended = project.run("scheduler", "sprint")
     assert (ended.returncode, len(project.events("run.started"))) == (4, 4)
@@ -232,8 +232,8 @@ def test_an_agent_that_is_broken_costs_one_batch_and_one_retry_and_one_mail(proj
     assert "4 times: exit 1: no key" in mail
 
 
-def test_a_checkout_that_is_dirty_or_detached_is_left_alone_and_said_so(project):
-    """A sprint starts from the branch, whatever the checkout holds; what is not committed is no part of it."""
+def test_a_dirty_or_detached_checkout_is_reported_and_left_unchanged(project):
+    """A sprint starts from the branch; uncommitted changes are not part of it."""
     project.git("switch", "--quiet", "--detach")
     (project.folder / "list.txt").write_text("mine\n")
     ended = project.run("scheduler", "sprint")
@@ -246,8 +246,8 @@ def test_a_checkout_that_is_dirty_or_detached_is_left_alone_and_said_so(project)
     assert "mine" not in project.git("show", "team/sprint-1:list.txt")
 
 
-def test_two_schedulers_at_once_are_one(project):
-    """T16: the second says who leads and does nothing; the first is not disturbed."""
+def test_a_second_scheduler_is_refused(project):
+    """T16: it says who leads and does nothing; the first one continues."""
     project.agent("cat > /dev/null; echo started; sleep 30")
     first = project.start("scheduler", "sprint")
     until(first, "tick 1 of sprint 1")
@@ -263,8 +263,8 @@ def test_two_schedulers_at_once_are_one(project):
     assert living(project.team) == []
 
 
-def test_the_daemon_leads_wakes_on_mail_and_ends_on_sigterm_with_nothing_left(project):
-    """A first sprint at once, another when mail comes, and at the end nothing runs and nothing is lost."""
+def test_the_daemon_starts_sprints_wakes_on_mail_and_ends_on_sigterm(project):
+    """One sprint starts at once, another when mail arrives; at the end no process is left and nothing is lost."""
     project.agent(f"{EDIT}; grep -q 'Sleep well' list.txt || true", '[sprint]\nevery = "1h"\n')
     daemon = project.start("scheduler", "run")
     until(daemon, "waiting for mail, or for the next sprint at")
@@ -294,8 +294,8 @@ def test_the_daemon_leads_wakes_on_mail_and_ends_on_sigterm_with_nothing_left(pr
     }
 
 
-def test_a_scheduler_killed_with_9_leaves_no_agent_and_the_next_goes_on(project):
-    """T14 with real processes: agents that forked and left their session are gone too; none was launched twice."""
+def test_a_killed_scheduler_leaves_no_agent_and_the_next_one_continues(project):
+    """T14 with real processes: agents that forked and left their session are gone too, and none is launched twice."""
     project.agent("cat > /dev/null; setsid sh -c 'sleep 60' & echo $TEAM_RUN >> ../journal; sleep 60")
     first = project.start("scheduler", "sprint")
     journal = project.team / "work" / "journal"
@@ -318,8 +318,8 @@ def test_a_scheduler_killed_with_9_leaves_no_agent_and_the_next_goes_on(project)
     assert project.run("team-mail", "verify").returncode == 0
 
 
-def test_a_gate_that_is_at_work_ends_with_its_scheduler(project):
-    """SIGTERM while a gate takes its time: ended in a moment, nothing on record of it, and gone on with later."""
+def test_a_running_gate_ends_with_its_scheduler(project):
+    """After SIGTERM the gate ends at once, has no result in the log, and is run again later."""
     project.agent(more='[gates.slow]\ncommand = ["sh", "-c", "test -e list.txt && sleep 61.5"]\n')
     first = project.start("scheduler", "sprint")
     while not commands("sleep 61.5"):
@@ -335,7 +335,7 @@ def test_a_gate_that_is_at_work_ends_with_its_scheduler(project):
 
 
 def test_pause_resume_and_stop(project):
-    """What is paused starts nothing, and says who did so; a run is stopped by its persona's name."""
+    """A paused team starts nothing and shows who paused it; a run is stopped by its persona's name."""
     project.ok("scheduler", "pause")
     assert "idle: paused by you" in project.ok("scheduler", "tick")
     assert "paused by you" in project.ok("scheduler", "status")
@@ -350,8 +350,8 @@ def test_pause_resume_and_stop(project):
     assert (first.returncode, json.loads(out)["runs"]) == (0, 3)
 
 
-def test_what_is_for_people_is_refused_to_agents(project):
-    """An agent that washes its environment is still known by where it comes from."""
+def test_commands_for_people_are_refused_to_agents(project):
+    """An agent that clears its environment is still recognized by its parent processes."""
     washed = "env -u TEAM_RUN -u TEAM_PERSONA -u TEAM_HOME"
     script = (
         f"cat > /dev/null; test {{persona}} = ann || exit 0; cd {project.folder}; "
@@ -364,8 +364,8 @@ def test_what_is_for_people_is_refused_to_agents(project):
     assert sorted(log.count("can only be used by a person") for log in logs) == [0, 0, 3]
 
 
-def test_bad_surroundings_get_one_line_each_and_nothing_is_half_done(project, tmp_path):
-    """Not a repository, no base, nobody on the roster, no such command, settings that are wrong."""
+def test_each_wrong_environment_gives_one_line_of_error(project, tmp_path):
+    """No repository, no base, an empty roster, no such command, wrong settings; nothing is half done."""
     project.agent(more='[team]\nbase = "trunk"\n')
     assert "no branch 'trunk' to start from; there are main" in project.refused("sprint")
     project.agent(more="[sprint]\nmax_paralel = 3\n")
@@ -392,7 +392,7 @@ def test_bad_surroundings_get_one_line_each_and_nothing_is_half_done(project, tm
     assert ended.stderr.count("\n") == 1
 
 
-def test_an_old_git_and_none_at_all_are_said_by_name(project, tmp_path):
+def test_an_old_or_missing_git_is_named(project, tmp_path):
     """The weaver needs merge-tree --write-tree."""
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -404,8 +404,8 @@ def test_an_old_git_and_none_at_all_are_said_by_name(project, tmp_path):
     assert "git version 2.30.2 is too old" in ended.stderr
 
 
-def test_weaving_by_hand_shows_who_stands_in_whose_way(project, tmp_path):
-    """Three patch files of which two collide: the graph, the order, and a branch with what landed."""
+def test_weaving_by_hand_shows_which_patches_conflict(project, tmp_path):
+    """Of three patch files two conflict: the graph, the order, and a branch with what landed."""
     for name, line in (("one", "1s"), ("two", "1s"), ("three", "5s")):
         project.git("switch", "--quiet", "-C", name, "main")
         subprocess.run(["sed", "-i", f"{line}/.*/{name}/", "list.txt"], cwd=project.folder, check=True)
@@ -430,8 +430,8 @@ def test_weaving_by_hand_shows_who_stands_in_whose_way(project, tmp_path):
     assert project.log() == b""
 
 
-def test_a_replay_says_what_did_not_apply(project, tmp_path):
-    """A measurement must not count what never was: recordings that do not apply, and what nobody recorded again."""
+def test_a_replay_reports_patches_that_did_not_apply(project, tmp_path):
+    """A measurement must not count them, nor personas without a recording for a further attempt."""
     folder = tmp_path / "patches"
     folder.mkdir()
     patch = (
@@ -471,8 +471,8 @@ def recorded(project: Project, folder: Path, base: str) -> list[str]:
     subprocess.run(["git", "rev-parse", "--verify", "--quiet", f"HEAD~{BACK + 1}"], cwd=ROOT, check=False).returncode,
     reason="this checkout has no history to replay",
 )
-def test_our_own_history_is_woven_as_if_it_had_been_written_at_once(tmp_path):
-    """`--replay`: real patches of this project on one base; never fewer land than first come, first served."""
+def test_the_projects_own_history_is_woven_as_parallel_work(tmp_path):
+    """`--replay` with real patches on one base; never fewer land than first come, first served."""
     subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "own"], check=True, env=CLEAN)
     project, folder = Project(tmp_path / "own"), tmp_path / "patches"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Writers killed at random and power cut under them: what was acknowledged is there, once, and the chain holds.
+"""Writers are killed at random and power is cut: what was acknowledged is there, once, and the chain holds.
 
 A writer acknowledges by telling its pipe, which is this process's memory: no disk has a part in it.
 """

@@ -1,4 +1,4 @@
-"""T14: the scheduler killed with -9 at every step of a sprint, and started again."""
+"""T14: the scheduler is killed with SIGKILL at every step of a sprint, and started again."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def crashed(team, scripts, at, tear):
 
 
 @pytest.mark.parametrize("written", TEARS)
-def test_a_sprint_goes_on_wherever_its_scheduler_was_killed(team, tmp_path, written):
-    """No attempt is played twice, no patch lands twice, none is lost, and the log is whole."""
+def test_a_sprint_continues_wherever_its_scheduler_was_killed(team, tmp_path, written):
+    """No attempt runs twice, no patch lands twice or is lost, and the log verifies."""
     (team.home / "personas" / "cyd.md").unlink()
     journal, at = tmp_path / "journal", 1
     clean = tmp_path / "clean"
