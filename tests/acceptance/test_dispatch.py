@@ -40,7 +40,7 @@ STREAM = [
 
 
 class Project:
-    """A repository with an agent that is a line of shell, and no personas of its own."""
+    """A repository with a shell script as agent, and without personas."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -103,7 +103,7 @@ def task(name: str, *after: str, **fields) -> dict:
 
 
 def living(folder: Path) -> list[str]:
-    """Name the processes that work for a team."""
+    """Return the processes that work for a team."""
     pids = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

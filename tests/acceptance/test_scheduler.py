@@ -29,7 +29,7 @@ NAMES = ("ann", "bob", "cyd")
 
 
 class Project:
-    """A repository with a team in it."""
+    """A repository with a team."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,7 +56,7 @@ class Project:
         return json.loads(self.ok("scheduler", *words, "--json", code=code))
 
     def refused(self, *words: str, code: int = 2) -> str:
-        """Expect nothing printed and one line on stderr, and not a byte of the log written; return the line."""
+        """Assert that stdout is empty, stderr is one line, and the log is unchanged; return the line."""
         before = self.log()
         ended = self.run("scheduler", *words)
         assert (ended.returncode, ended.stdout) == (code, ""), ended
@@ -77,7 +77,7 @@ class Project:
         ).stdout.strip()
 
     def applied(self, base: str, patches: list[bytes], *how: str) -> list[bytes]:
-        """Apply patches one after the other in a scratch checkout; return those that did not fit."""
+        """Apply patches one after the other in a scratch checkout; return those that did not apply."""
         scratch = self.folder.with_name("scratch")
         if not scratch.exists():
             self.git("worktree", "add", "--quiet", "--detach", str(scratch), base)
@@ -99,7 +99,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A repository with a file of a line for each of three personas, and an agent that edits its own."""
+    """A repository with a file that has a line for each of three personas, and an agent that edits its own line."""
     folder = tmp_path / "project"
     folder.mkdir()
     project = Project(folder)
@@ -115,7 +115,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def living(folder: Path) -> list[str]:
-    """Name the processes that work for a team."""
+    """Return the processes that work for a team."""
     pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -129,7 +129,7 @@ def living(folder: Path) -> list[str]:
 
 
 def commands(line: str) -> list[str]:
-    """Name the processes that run a command line."""
+    """Return the processes that run a command line."""
     words = line.encode().replace(b" ", b"\0") + b"\0"
     return [entry.name for entry in Path("/proc").glob("[0-9]*") if _command(entry) == words]
 
@@ -142,7 +142,7 @@ def _command(process: Path) -> bytes:
 
 
 def until(process: subprocess.Popen[str], pattern: str) -> str:
-    """Read a process's standard error until a line fits."""
+    """Read a process's standard error until a line matches."""
     assert process.stderr
     seen = []
     for line in process.stderr:
@@ -454,7 +454,7 @@ BACK = 40
 
 
 def recorded(project: Project, folder: Path, base: str) -> list[str]:
-    """Record the commits behind a base, each as a patch against that base, as far as it applies without the others."""
+    """Record the commits after a base, each as a patch against that base, if it applies without the others."""
     names = []
     for number, commit in enumerate(project.git("rev-list", "--reverse", "--no-merges", f"{base}..HEAD").split()):
         patch = subprocess.run(

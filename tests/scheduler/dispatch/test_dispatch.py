@@ -41,7 +41,7 @@ PATIENCE = 20.0
 
 
 class Desk:
-    """A folder that is no repository, and a dispatcher in it whose tasks are a function of the job."""
+    """A folder outside of any repository, with a dispatcher whose agent is a function of the job."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -715,11 +715,11 @@ def test_resume_completes_an_interrupted_move_of_the_branch(project, team):
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Raised where the process would have been killed."""
 
 
 class Mortal:
-    """A log that takes so many appends; the next one, and all behind it, are never written."""
+    """A log that accepts a number of appends; the next one and all later ones raise Killed."""
 
     def __init__(self, log, left: int) -> None:
         self._log, self.left = log, left
@@ -735,7 +735,7 @@ class Mortal:
 
 
 def cut_off(monkeypatch, desk, play, tasks, left: int) -> bool:
-    """Dispatch with a log that dies; return whether it came to its end all the same."""
+    """Dispatch with a log that dies; return whether the dispatch ended before that."""
     made = []
 
     def mortal(*args, **fields):

@@ -35,7 +35,7 @@ def project(tmp_path):
 
 
 def conflict(project, first: dict, second: dict) -> Conflicted:
-    """Weave two patches that cannot both land; return what the second one is told."""
+    """Weave two patches that cannot both land; return the conflict of the second one."""
     submissions = [project.submission("ann", first, priority=1), project.submission("bob", second)]
     woven = weave(project.git, project.base, submissions)
     assert [landed.submission.persona for landed in woven.landed] == ["ann"]
@@ -44,7 +44,7 @@ def conflict(project, first: dict, second: dict) -> Conflicted:
 
 
 def follow(project, tmp_path, conflicted: Conflicted):
-    """Be an agent that has the mail and nothing else: clone the new base, run the commands, settle what is marked."""
+    """Act as an agent that has only the mail: clone the new base, run the commands, resolve what is marked."""
     subject, body, payload = about_conflict(conflicted)
     home = tmp_path / ".team"
     mailbox = open_mailbox(home, create=True, directory=Directory(frozenset({"bob"}), {}, "you"))
@@ -74,7 +74,7 @@ def follow(project, tmp_path, conflicted: Conflicted):
 
 
 def land(project, conflicted: Conflicted, clone):
-    """Capture what is in the clone as the next patch, and weave it onto the new base."""
+    """Capture the clone as the next patch, and weave it onto the new base."""
     subprocess.run(["git", "-C", str(clone), "add", "-A"], check=True)
     argv = ["git", "-C", str(clone), "diff", "--cached", "--binary", "--full-index", "--no-renames", conflicted.tip]
     patch = subprocess.run(argv, check=True, capture_output=True).stdout

@@ -1,4 +1,4 @@
-"""Whether two globs have a path in common: against matching real paths, and against globs meant to harm."""
+"""Whether two globs match a common path: compared with matching real paths, and with globs made to be slow."""
 
 import time
 from itertools import product
@@ -17,8 +17,8 @@ BELOW = [f"/{path}" for path in SHORT if len(path) <= 3 and path.strip("/") == p
 
 
 @given(GLOBS, GLOBS)
-def test_two_globs_meet_where_one_path_matches_both(left, right):
-    """What is decided on the globs alone is what trying every short path finds; three signs need no longer one."""
+def test_two_globs_meet_if_and_only_if_some_path_matches_both(left, right):
+    """Trying every short path gives the same result; three letters need no longer path."""
     spelled = [f"{text}{below}".encode() for text in (left, right) for below in ("", *BELOW)]
     witnessed = any(matches(path, [left]) and matches(path, [right]) for path in (*PATHS, *spelled))
 
@@ -57,8 +57,8 @@ def test_two_globs_meet_where_one_path_matches_both(left, right):
         ("", "", False),
     ],
 )
-def test_globs_meet_as_people_mean_them(left, right, expected):
-    """A folder holds all that lies in it, a star stays in one, and a set of letters is taken at its word."""
+def test_common_globs_meet_as_expected(left, right, expected):
+    """A folder holds everything below it, a star stays within one name, and a set matches its letters."""
     assert meet(left, right) is expected
     assert meet(right, left) is expected
 
@@ -73,8 +73,8 @@ def test_globs_meet_as_people_mean_them(left, right, expected):
         ("**/" * 160 + "x", "**a" * 160),
     ],
 )
-def test_no_glob_makes_it_slow(left, right):
-    """Globs that take a careless matcher longer than anybody lives are done at once."""
+def test_no_glob_makes_the_comparison_slow(left, right):
+    """Globs that take exponential time in a backtracking matcher are compared at once."""
     before = time.monotonic()
     meet(left, right)
     took = time.monotonic() - before

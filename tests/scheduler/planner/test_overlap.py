@@ -1,4 +1,4 @@
-"""Whose files meet, and who never runs at the same time anyway; against comparing every glob with every other."""
+"""Overlaps of items and which of them are ordered: compared with comparing every glob with every other."""
 
 import time
 from dataclasses import replace
@@ -57,8 +57,8 @@ def met(left, right) -> tuple[str, ...]:
         ({"files": ("**/conf.d",)}, {"files": ("etc/conf.d/web.ini",)}, ("etc/conf.d/web.ini",)),
     ],
 )
-def test_files_that_two_change(left, right, files):
-    """Told is the narrower glob of each two that meet; that a folder might be called `x.py` makes nothing meet."""
+def test_overlaps_of_files_that_two_items_change(left, right, files):
+    """The narrower glob of each two that meet is listed; a folder that could be called `x.py` makes nothing meet."""
     assert met(left, right) == files
 
 
@@ -77,8 +77,8 @@ def test_files_that_two_change(left, right, files):
         ({"creates": ("docs/a.md",)}, {"creates": ("docs/b.md",)}, ()),
     ],
 )
-def test_files_that_are_not_there_yet(left, right, files):
-    """A glob means the files that are there at the start; what another makes is touched by whoever names it."""
+def test_overlaps_of_files_that_an_item_creates(left, right, files):
+    """A glob means existing files; a new file is touched only by an item that names it."""
     assert met(left, right) == files
 
 
@@ -94,13 +94,13 @@ def test_files_that_are_not_there_yet(left, right, files):
         ({"renames": (("older", "newer"),)}, ()),
     ],
 )
-def test_a_renamed_folder_touches_all_that_lies_in_it(touched, files):
-    """Under its old name and under its new one: whoever writes there at the same time writes into the void."""
+def test_a_renamed_folder_touches_everything_below_it(touched, files):
+    """Under its old and its new name: what is written there at the same time would be lost."""
     assert met({"renames": (("old", "new"),)}, touched) == files
 
 
-def test_of_many_shared_files_some_are_told():
-    """Nobody reads a list of hundreds; the first twenty say what it is about."""
+def test_only_the_first_shared_files_are_listed():
+    """Twenty show what an overlap is about."""
     many = tuple(f"src/m{number:03}.py" for number in range(100))
 
     assert met({"files": many}, {"files": many}) == many[:MOST]
@@ -114,16 +114,16 @@ def test_of_many_shared_files_some_are_told():
         (lambda number: (f"{'?*' * 200}{number}",), "take too long"),
     ],
 )
-def test_what_would_take_for_ever_is_refused(files, why):
-    """Each task and each glob is one that may be; all of them with each other are more than a plan can tell."""
+def test_too_many_globs_or_pairs_are_refused(files, why):
+    """Each task and glob is valid alone; together they are more than can be compared."""
     crowd = roadmap(*(item(f"t{number}", files=files(number)) for number in range(900)))
 
     with pytest.raises(InvalidTasks, match=why):
         overlaps(crowd)
 
 
-def test_many_globs_that_begin_alike_are_compared_at_once():
-    """Five hundred tasks with paths and globs of their own below one folder are no matter of minutes."""
+def test_many_globs_with_a_common_start_are_compared_quickly():
+    """Five hundred tasks have paths and globs of their own below one folder."""
     globs = [(f"src/p{at}/a.py", f"src/p{at}/b.py", f"src/**/k{at}/*.py", f"lib/**/k{at}/*.md") for at in range(500)]
     crowd = roadmap(*(item(f"t{at}", files=files) for at, files in enumerate(globs)))
     before = time.process_time()
@@ -134,13 +134,13 @@ def test_many_globs_that_begin_alike_are_compared_at_once():
     assert time.process_time() - before < 10
 
 
-def test_people_get_in_nobodys_way():
-    """A manual item is no agent's: it is planned apart, and has no overlaps."""
+def test_manual_items_have_no_overlaps():
+    """They are planned separately."""
     assert not overlaps(roadmap(item("one", files=("a",), manual=True), item("other", files=("a",))))
 
 
-def test_what_waits_for_another_is_in_order():
-    """Be it directly, by way of a person's work, or a phase barrier, unless barriers are off."""
+def test_overlaps_of_items_that_never_run_at_once_are_ordered():
+    """By dependencies, also through manual items, or by a phase barrier, unless barriers are off."""
     same = {"files": ("a.py",)}
     way = roadmap(
         item("first", **same),
@@ -163,15 +163,15 @@ def test_what_waits_for_another_is_in_order():
     assert open_found == {pair: pair == ("first", "last") for pair in ordered}
 
 
-def test_a_circle_is_refused():
-    """A roadmap made in Python is not checked before; nothing goes round for ever."""
+def test_a_cycle_is_refused():
+    """A roadmap made in Python has not been checked before."""
     same = {"files": ("a",)}
     with pytest.raises(InvalidTasks, match="one -> other -> one"):
         overlaps(roadmap(item("one", dependencies=("other",), **same), item("other", dependencies=("one",), **same)))
 
 
-def test_the_roadmap_of_the_webhook_has_one_conflict():
-    """Logging goes through all of the client, and so into the file that notifications change; no one else meets."""
+def test_the_webhook_roadmap_has_one_conflict():
+    """Logging changes the whole client, including the file that notifications change."""
     read = read_roadmap((EXAMPLES / "ai-webhook.yaml").read_bytes(), "ai-webhook.yaml", None)
 
     assert [overlap for overlap in overlaps(read) if not overlap.ordered] == [
@@ -192,8 +192,8 @@ ITEMS = st.lists(
 
 @given(ITEMS, st.data(), st.booleans())
 @settings(max_examples=60)
-def test_overlaps_are_those_of_comparing_all_with_all(drawn, data, phase_barriers):
-    """Sorting away what cannot meet loses nothing, and the order of two is what following their edges tells."""
+def test_overlaps_equal_those_of_comparing_all_globs(drawn, data, phase_barriers):
+    """Skipping globs that cannot meet loses nothing, and the order agrees with a search along the edges."""
     items: list[Item] = []
     for at, (files, creates, renames, phase, manual) in enumerate(drawn):
         earlier = data.draw(st.sets(st.sampled_from([left.id for left in items]), max_size=2)) if items else ()

@@ -1,4 +1,4 @@
-"""Whether heads and tails of globs tell what walking them tells: never anything else, and mostly something."""
+"""The comparison of globs by names: it agrees with the full comparison whenever it has a result."""
 
 import pytest
 from hypothesis import given, settings
@@ -16,8 +16,8 @@ GLOBS = (
 
 @given(GLOBS, GLOBS, st.booleans(), st.booleans())
 @settings(max_examples=300)
-def test_what_is_told_is_what_walking_tells(left, right, within, inside):
-    """The short way is only ever silent where the long one is needed."""
+def test_a_comparison_by_parts_agrees_with_the_full_one(left, right, within, inside):
+    """It has no result only where the full comparison is needed."""
     met = meet_by_parts(left, right, (within, inside))
 
     assert met in {None, meet(left, right, below=(within, inside))}
@@ -36,8 +36,8 @@ def test_what_is_told_is_what_walking_tells(left, right, within, inside):
         ("[ab]", "a", (True, True), None),
     ],
 )
-def test_common_globs_need_no_walk(left, right, within, expected):
-    """What people write is told at once; sets of letters are not."""
+def test_common_globs_are_compared_by_parts(left, right, within, expected):
+    """Sets of letters are not."""
     assert meet_by_parts(left, right, within) is expected
 
 
@@ -45,6 +45,6 @@ def test_common_globs_need_no_walk(left, right, within, expected):
     ("glob", "name"),
     [("src/**/a/*.py", "a"), ("a/*.py", "a"), ("*.py", ""), ("**/*.py", ""), ("a*/b.py", ""), ("a/**.py", "")],
 )
-def test_the_folder_of_all_files(glob, name):
-    """It is known where a glob says it in letters, right in front of the file."""
+def test_the_folder_of_all_files_is_known_if_it_is_literal(glob, name):
+    """It has to be the name right in front of the file."""
     assert folder(glob) == name

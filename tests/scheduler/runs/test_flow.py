@@ -14,7 +14,7 @@ from team_mail.scheduler.runs.flow import DONE, FAILED, FlowRunner, Step, StepRe
 
 
 class Inline(Executor):
-    """An executor that does the work at once, in the caller's thread."""
+    """An executor that runs the work immediately in the caller's thread."""
 
     def submit(self, fn, /, *args, **kwargs):
         future = Future()
@@ -26,7 +26,7 @@ class Inline(Executor):
 
 
 def started(flow: TaskQueue) -> list[str]:
-    """Start all that may start now."""
+    """Start every step that may start now."""
     names = []
     while (key := flow.start(0.0)) is not None:
         names.append(key)

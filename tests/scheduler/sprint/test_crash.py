@@ -22,9 +22,9 @@ GATE = '[gates.tests]\ncommand = ["true"]\n'
 
 
 class Bomb:
-    """Counts the steps by which a tick leaves traces, and kills the process at one of them.
+    """Counts the steps in which a tick writes anything, and kills the process at one of them.
 
-    An append of several events may be cut off in between: `tear` says how many of so many are still written.
+    An append of several events may be interrupted: `tear` returns how many of them are still written.
     """
 
     def __init__(self, at: int, tear) -> None:
@@ -57,7 +57,7 @@ class Bomb:
 
 
 def played(team, journal):
-    """Two personas that collide once; each attempt that is really played leaves a line in a journal."""
+    """Two personas that conflict once; each attempt that is really run adds a line to a journal."""
 
     def play(job):
         with journal.open("a") as file:
@@ -69,7 +69,7 @@ def played(team, journal):
 
 
 def crashed(team, scripts, at, tear):
-    """Run a sprint in a process of its own that dies at a step; tell whether it came that far.
+    """Run a sprint in a child process that dies at a step; tell whether that step was reached.
 
     What earlier tests left as garbage is none of the child's: databases in it have threads that no fork brings along.
     """

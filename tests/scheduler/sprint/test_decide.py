@@ -22,7 +22,7 @@ ROSTER = tuple(Member(name, "shell") for name in ("ann", "bob", "cyd", "dan"))
 
 
 class Story:
-    """A log told event by event; each comes a second after the one before, unless time is made to pass."""
+    """Builds a log event by event, one second apart unless more time is made to pass."""
 
     def __init__(self, **settings):
         self.facts: list[Fact] = []

@@ -435,7 +435,7 @@ def test_a_persona_whose_prompt_cannot_be_rendered_is_set_aside_first(team):
 
 
 class Forgetful:
-    """A log that does not keep events of one kind."""
+    """A log that drops events of one kind."""
 
     def __init__(self, log, kind):
         self._log = log
