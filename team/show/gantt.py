@@ -73,7 +73,7 @@ def gantt(plan: WorkPlan) -> Spec:
     """Draw the schedule of a work plan."""
     sheet = _sheet(plan)
     parallel, sequential = duration(plan.parallel), duration(plan.sequential)
-    times = f"{parallel} on {counted(plan.workers, 'worker')}, {sequential} one after the other"
+    times = f"{parallel} on {counted(plan.workers, 'worker')}, {sequential} in sequence"
     saved = f": {plan.saved:.0%} saved" if plan.saved else ""
     joined = "; a line joins tasks that change the same files" if plan.conflicts else ""
     title = {

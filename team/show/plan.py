@@ -13,9 +13,10 @@ from ...scheduler.planner.item import Item
 from ...scheduler.planner.schedule import Slot, same
 from ...scheduler.planner.to_tasks import DispatchTasks
 from ...scheduler.planner.work import named
-from ...scheduler.planner.work_plan import PhasePlan, WorkPlan
+from ...scheduler.planner.work_plan import ASKED, ENOUGH, MEANT, PhasePlan, WorkPlan
 from .tables import cell, columns, markdown_table
 
+_CHOSEN = {ASKED: "as asked for", MEANT: "from the roadmap", ENOUGH: "the fewest needed"}
 _BAR = 40  # characters of a bar that spans the whole plan
 _FILES = 3
 _CHAIN = 12
@@ -109,9 +110,9 @@ def _sections(plan: WorkPlan, *, drawn: bool) -> Iterator[Section]:
 
 def figures(plan: WorkPlan) -> Iterator[tuple[str, str]]:
     """Yield the figures, each with its name."""
-    yield "one after the other", duration(plan.sequential)
-    saved = f", {duration(plan.sequential - plan.parallel)} less ({plan.saved:.0%})" if plan.saved else ""
-    yield f"on {counted(plan.workers, 'worker')}", f"{duration(plan.parallel)}{saved}; the number is {plan.chosen}"
+    yield "in sequence", duration(plan.sequential)
+    saved = f", saves {duration(plan.sequential - plan.parallel)} ({plan.saved:.0%})" if plan.saved else ""
+    yield f"{counted(plan.workers, 'worker')} ({_CHOSEN[plan.chosen]})", f"{duration(plan.parallel)}{saved}"
     if not same(plan.ordered, plan.parallel):
         yield "", f"{duration(plan.ordered)} with conflicting tasks in order, as --tasks has them"
     if plan.without_barriers is not None and not same(plan.without_barriers, plan.parallel):

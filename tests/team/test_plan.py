@@ -55,7 +55,7 @@ def test_a_roadmap_is_told_as_text():
     ended = plan(SEED)
     assert (ended.exit_code, ended.stderr) == (0, "")
     assert ended.stdout.startswith("A webhook relay for language models: 9 tasks for agents and 4 for people")
-    assert "on 3 workers         13 h, 7 h less (35%)" in ended.stdout
+    assert "3 workers (from the roadmap)  13 h, saves 7 h (35%)" in ended.stdout
 
 
 @pytest.mark.parametrize("words", [[], ["-"]])

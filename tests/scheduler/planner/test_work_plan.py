@@ -103,7 +103,7 @@ def test_the_known_roadmap_needs_no_fourth_worker(seed):
 def test_the_known_roadmap_as_text(seed):
     """The important figures are in it, and no line is wider than necessary."""
     text = "\n".join(lines(seed))
-    assert "13 h, 7 h less (35%)" in text
+    assert "13 h, saves 7 h (35%)" in text
     assert "3 h, 5 h in order" in text
     assert "15 h with conflicting tasks in order" in text
     assert "3        13 h  35%    as planned, more do not help" in text
