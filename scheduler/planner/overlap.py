@@ -70,11 +70,11 @@ def _shared(items: Sequence[Item]) -> dict[Pair, dict[str, None]]:
     shared: dict[Pair, dict[str, None]] = {}
     comparing = _Comparing()
     for left, right in comparing.meeting(sorted(touched_by)):
-        glob, ones, others = _narrower(left, right).glob, touched_by[left], touched_by[right]
-        if max(len(shared), (len(ones) - 1) * (len(others) - 1) // 2) > MAX_PAIRS:
+        glob, places, others = _narrower(left, right).glob, touched_by[left], touched_by[right]
+        if max(len(shared), (len(places) - 1) * (len(others) - 1) // 2) > MAX_PAIRS:
             raise InvalidTasks([f"files: more than {MAX_PAIRS:,} pairs of tasks touch the same files; {_FEWER}"])
-        comparing.spend(len(ones) * len(others))
-        for pair in _pairs(ones, others):
+        comparing.spend(len(places) * len(others))
+        for pair in _pairs(places, others):
             files = shared.get(pair)
             if files is None:
                 shared[pair] = {glob: None}

@@ -465,15 +465,15 @@ def test_a_failed_flush_is_reported_to_every_thread(tmp_path):
         """A disk that behaves as Linux does: the file's failure is told to each open descriptor one time."""
 
         def __init__(self) -> None:
-            self.told: set[int] = set()
+            self.reported: set[int] = set()
             self.failing = 0
             self.both = threading.Barrier(2)
 
         def sync(self, descriptor):
             if os.fstat(descriptor).st_ino == self.failing:
                 self.both.wait()  # both have written
-                if descriptor not in self.told:
-                    self.told.add(descriptor)
+                if descriptor not in self.reported:
+                    self.reported.add(descriptor)
                     raise OSError(errno.EIO, "I/O error")
             super().sync(descriptor)
 
