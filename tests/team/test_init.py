@@ -1,4 +1,4 @@
-"""Making a team: what a newcomer gets, what is left alone, and what is refused before anything is written."""
+"""Creating a team: what a new user gets, what is left unchanged, and what is refused before anything is written."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
     assert git(repository, "status", "--porcelain", "--ignored") == "?? .team/"
 
 
-def test_every_agent_that_is_commented_out_is_valid(repository):
-    """Taking the `#` away from an example, a gate or a group gives settings that hold."""
+def test_every_example_that_is_commented_out_is_valid(repository):
+    """Without the `#`, each agent, gate and group gives valid settings."""
     home = make_team(repository, environ={}).home
     text = (home / "team.toml").read_text()
     (home / "team.toml").write_text(re.sub(r"(?m)^# (?=\[|\w+ = )", "", text))
@@ -70,8 +70,8 @@ def test_every_agent_that_is_commented_out_is_valid(repository):
     assert settings.groups["docs"] == ("scribe", "lore", "curator")
 
 
-def test_defaults_in_the_file_are_those_of_the_code(repository, tmp_path):
-    """What the file shows as a default is what holds without it."""
+def test_defaults_shown_in_the_file_are_those_of_the_code(repository, tmp_path):
+    """The settings are the same without them."""
     shown = read_settings(make_team(repository, environ={}).home, {}).settings
     silent = read_settings(tmp_path, {}).settings
 
@@ -134,8 +134,8 @@ def test_agents_in_the_path_are_found(repository, tmp_path):
         ),
     ],
 )
-def test_where_no_sprint_could_start_no_team_is_made(tmp_path, make, message):
-    """No repository, no commit, no checkout, no branch: one line each, and nothing is left behind."""
+def test_no_team_is_created_where_no_sprint_could_start(tmp_path, make, message):
+    """No repository, no commit, no checkout, no branch: each gives one line, and no file is left."""
     for words in make:
         git(tmp_path, *words)
     before = sorted(tmp_path.iterdir())
@@ -146,16 +146,16 @@ def test_where_no_sprint_could_start_no_team_is_made(tmp_path, make, message):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_disk_that_refuses_is_named(repository):
-    """A file where the folder should be is one line, not a trace."""
+def test_a_folder_that_cannot_be_written_is_an_error(repository):
+    """A file in the place of the folder gives one line."""
     (repository / ".team").write_text("mine")
 
     with pytest.raises(TeamMailError, match=r"cannot write .*\.team: File exists; nothing was overwritten"):
         make_team(repository, environ={})
 
 
-def test_the_command_says_what_comes_next(repository):
-    """`team init` ends with the newcomer's path and the number of runs that a sprint will start."""
+def test_the_command_shows_the_next_steps(repository):
+    """`team init` ends with them and with the number of runs that a sprint will start."""
     ended = team(repository, "init", "-p", "forge,scribe")
 
     assert (ended.returncode, ended.stderr) == (0, "")

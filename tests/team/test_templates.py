@@ -1,4 +1,4 @@
-"""Templates of a dispatch: what they become, whose wins, and that a value is never more than text."""
+"""Templates of a dispatch: the tasks they become, which of two counts, and that a value is always text."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def test_each_bundled_template_becomes_tasks_that_can_be_dispatched(name, key):
     assert any("src/api.py" in task.description for task in given.tasks)
 
 
-def test_templates_are_listed_with_what_they_ask_for(own):
-    """Bundled ones and the team's own, by name; one that cannot be read is listed with the reason."""
+def test_templates_are_listed_with_their_parameters(own):
+    """Bundled ones and the team's own, by name; an invalid one is listed with the reason."""
     own("mine", MINE)
     home = own("broken", "{")
 
@@ -71,16 +71,16 @@ def test_templates_are_listed_with_what_they_ask_for(own):
     assert {entry.name for entry in templates(None)} == NEEDED.keys()
 
 
-def test_parameters_are_filled_in_texts_only(own):
-    """Keys stay as they are, and two dollars write a brace."""
+def test_parameters_are_replaced_in_values_only(own):
+    """Keys are unchanged, and `$${` stands for `${`."""
     (task,) = json.loads(template("mine", {"who": "Ada"}, own("mine", MINE)))["tasks"]
 
     assert task["description"] == "Greet Ada warmly."
     assert task["input_data"] == {"${who}": ["${who}"]}
 
 
-def test_the_teams_own_template_wins(own):
-    """A file of the same name takes the place of the bundled one."""
+def test_a_teams_own_template_replaces_a_bundled_one(own):
+    """They have the same name."""
     home = own("build", MINE)
 
     assert b"Greet Ada" in template("build", {"who": "Ada"}, home)
@@ -89,8 +89,8 @@ def test_the_teams_own_template_wins(own):
 
 @given(st.text())
 @settings(max_examples=100, deadline=None)
-def test_a_value_is_never_more_than_text(value):
-    """Quotes, braces and other parameters' places arrive as they were given."""
+def test_a_value_is_always_text(value):
+    """Quotes, braces and other parameters' marks are inserted as they were given."""
     written = json.loads(template("build", {"feature": value, "done": "${feature} ${path}"}, None))
 
     plain = json.loads(template("build", {"feature": "x"}, None))
@@ -114,8 +114,8 @@ def test_a_value_is_never_more_than_text(value):
         ("build", {"featur": "x"}, "no parameter 'featur'; did you mean feature.*; it needs --set feature"),
     ],
 )
-def test_what_is_no_template_and_no_parameter_is_named(name, values, message):
-    """What was written, what there is, what is missing."""
+def test_unknown_templates_and_parameters_are_refused(name, values, message):
+    """The message has the name, the known ones, and the missing ones."""
     with pytest.raises(UsageError, match=message):
         template(name, values, None)
 
@@ -146,14 +146,14 @@ def test_what_is_no_template_and_no_parameter_is_named(name, values, message):
         ),
     ],
 )
-def test_a_broken_template_is_named_by_file_and_place(own, content, message):
-    """Its file is outside data like any other."""
+def test_an_invalid_template_is_reported_with_file_and_place(own, content, message):
+    """Its file is outside data."""
     with pytest.raises(InvalidTasks, match=message):
         template("x", {"who": "Ada"}, own("x", content))
 
 
-def test_what_is_no_file_is_not_read(own, tmp_path):
-    """A pipe would wait for ever, and a folder is no template."""
+def test_only_regular_files_are_read_as_templates(own, tmp_path):
+    """A pipe would block forever, and a folder is no template."""
     home = own("mine", MINE)
     os.mkfifo(tmp_path / "templates" / "pipe.json")
     (tmp_path / "templates" / "folder.json").mkdir()

@@ -1,4 +1,4 @@
-"""A sprint's figures, each worked out by hand; the report as text, Markdown and JSON; the pictures."""
+"""The figures of a sprint, each computed by hand; the report as text, Markdown and JSON; the pictures."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def metrics():
 # -- figures
 
 
-def test_ticks_mode_and_outcome_are_the_sprints_own(metrics):
-    """They are told, not worked out."""
+def test_ticks_mode_and_outcome_are_those_of_the_sprint(metrics):
+    """They are read from it, not computed."""
     assert (metrics.sprint, metrics.ticks, metrics.mode, metrics.outcome) == (1, 3, "parallel", "converged")
 
 
@@ -115,14 +115,14 @@ def test_runs_are_counted_by_how_they_ended(metrics):
     assert metrics.runs == {"ok": 4, "timeout": 1}
 
 
-def test_the_conflict_rate_is_of_the_patches_that_were_offered(metrics):
-    """Four patches came before the weaver, one conflicted: a quarter."""
+def test_the_conflict_rate_is_a_share_of_the_submitted_patches(metrics):
+    """Of four patches one conflicted: a quarter."""
     assert (metrics.offered, metrics.conflict_rate) == (4, 0.25)
     assert Tale().metrics().conflict_rate is None
 
 
-def test_patches_are_counted_by_what_became_of_them():
-    """One of each; what a run left that was cut off is dropped and was never offered, what waits is pending."""
+def test_patches_are_counted_by_status():
+    """One of each; the patch of an interrupted run is dropped and was not submitted, and what waits is pending."""
     tale, verbs = Tale(), ("conflicted", "refused", "held", "rejected")
     for number, verb in enumerate(verbs, 1):
         tale.ran(1, f"ann-{number}", 0, 1).decided(2, f"ann-{number}", verb)
@@ -198,35 +198,35 @@ def test_the_landing_order_is_that_of_the_commits(metrics):
     ]  # fmt: skip
 
 
-def test_who_stood_in_whose_way_is_kept_with_the_files(metrics):
-    """As the weave told it; pairs of runs that nobody knows are passed over."""
+def test_links_are_the_runs_that_conflicted_with_their_files(metrics):
+    """Pairs of unknown runs are ignored."""
     assert metrics.links == (Link("1 cyd-1", "1 ann-1", ("x.py",)),)
     stranger = Tale().ran(1, "ann-1", 0, 1).landed(2, "ann-1").woven(2, ("ann-1", "eve-1"))
     stranger.tell(3, "weave.done", sprint=1, tick=2, start="b", tip="c", order=[], conflicts=[["only one"]])
     assert stranger.metrics().links == ()
 
 
-def test_a_tick_begins_when_the_runs_of_those_before_it_have_ended(metrics):
+def test_a_tick_begins_when_the_runs_of_earlier_ticks_have_ended(metrics):
     """dan ended at 10 s, cyd's second attempt at 13 s."""
     assert metrics.boundaries == ((1, 0.0), (2, 10.0), (3, 13.0))
 
 
-def test_what_is_open_is_counted_until_now():
+def test_open_runs_are_counted_until_now():
     """After 7 s, a run that began at 2 s has worked for 5 s."""
     metrics = Tale().launched(1, "ann-1", 2).metrics(now=7)
     assert (metrics.wall, metrics.busy, metrics.outcome, metrics.runs) == (7.0, 5.0, None, {"open": 1})
     assert "is still open" in report.heading(metrics)
 
 
-def test_how_long_a_lost_run_worked_nobody_knows():
-    """It was given up an hour later, which says nothing of its work."""
+def test_a_lost_run_has_no_duration():
+    """It was given up an hour later, which says nothing about its work."""
     metrics = Tale().launched(1, "ann-1", 0).tell(3600, "run.lost", run="1 ann-1", why="gone").finished(3601).metrics()
     assert (metrics.busy, metrics.personas[0].outcome) == (0.0, "lost")
     assert "of 1 lost run nobody knows how long it worked" in "\n".join(report.lines(metrics))
 
 
-def test_personas_come_in_the_order_of_the_batch():
-    """Whichever thread was the first to start; eve, whom only mail woke, comes last."""
+def test_personas_are_in_the_order_of_the_batch():
+    """Whichever thread started first; eve, who was launched only by mail, is last."""
     tale = Tale()
     for name in ("eve-1", "cyd-1", "ann-1"):
         tale.ran(1, name, 0, 1)
@@ -236,8 +236,8 @@ def test_personas_come_in_the_order_of_the_batch():
 # -- words
 
 
-def test_the_text_tells_every_figure(metrics):
-    """One line each, aligned, then the landing order and the time by persona."""
+def test_the_text_has_every_figure(metrics):
+    """One aligned line each, then the landing order and the time by persona."""
     text = "\n".join(report.lines(metrics))
     for line in (
         "sprint 1 converged after 3 ticks, parallel (a rule)",
@@ -266,8 +266,8 @@ def test_the_text_names_what_is_unresolved_and_what_was_measured():
     assert "3.0 times, measured: sprint 1 took 1 tick and 45.0 s in sequence" in text
 
 
-def test_the_page_shows_names_as_they_are(metrics):
-    """What an agent called itself neither breaks a table nor becomes a link, markup or a control sequence."""
+def test_names_in_the_page_are_escaped(metrics):
+    """A name neither breaks a table nor becomes a link, markup or a control sequence."""
     hostile = (replace(metrics.personas[0], persona="<b>|a\n[x](y)\x1b"),)
     page = report.markdown(replace(metrics, personas=hostile), ["timeline"])
     assert "\n| \\<b\\>\\|a\\\\n\\[x\\](y)\\\\x1b | 1 |" in page
@@ -303,16 +303,16 @@ def test_a_sprint_without_runs_has_pictures_too():
 
 
 @pytest.mark.parametrize(("seconds", "unit"), [(100, "seconds"), (600, "minutes"), (36_000, "hours")])
-def test_the_axis_of_time_is_in_a_fitting_unit(seconds, unit):
-    """Nobody reads 36,000 seconds; and a run of no length can still be seen."""
+def test_the_time_axis_has_a_suitable_unit(seconds, unit):
+    """Nobody reads 36,000 seconds; and a run without duration can still be seen."""
     spec = chart.timeline(Tale().ran(1, "ann-1", 0, 0).finished(seconds).metrics())
     bars = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "bar")
     assert bars["encoding"]["x"]["axis"]["title"] == f"{unit} since the start"
     assert bars["data"]["values"][0]["end"] > 0
 
 
-def test_names_of_ticks_do_not_run_into_each_other():
-    """In a sprint of sixty ticks only those are named for which there is room."""
+def test_labels_of_ticks_do_not_overlap():
+    """In a sprint of sixty ticks only those with enough room are labelled."""
     tale = Tale("sequential")
     for number in range(60):
         tale.ran(number + 1, f"ann-{number + 1}", number, number + 1).landed(number + 2, f"ann-{number + 1}")
@@ -325,8 +325,8 @@ def test_names_of_ticks_do_not_run_into_each_other():
         assert min(b - a for a, b in pairwise(named)) >= 46 * pixel
 
 
-def test_without_the_extra_the_rest_is_written_and_one_line_says_what_is_missing(metrics, tmp_path, monkeypatch):
-    """The page then shows no pictures that are not there."""
+def test_without_the_extra_the_report_is_written_without_pictures(metrics, tmp_path, monkeypatch):
+    """One line says what is missing, and the page links no pictures."""
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     written, trouble = report.write(metrics, tmp_path)
     assert [path.name for path in written] == ["report.md", "report.json"]
