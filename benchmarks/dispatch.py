@@ -95,12 +95,12 @@ def tangle(number: int, edges: int) -> list[dict]:
         behind = chance.sample(range(at), chance.randint(min(most, 2), most) if at else 0)
         left -= len(behind)
         tasks.append({"task_id": f"t{at}", "agent": "forge", "dependencies": [f"t{n}" for n in behind]})
-    free = [(one, other) for one in range(number) for other in range(max(0, one - 40), one)]
-    for one, other in chance.sample(free, len(free)):
+    free = [(late, early) for late in range(number) for early in range(max(0, late - 40), late)]
+    for late, early in chance.sample(free, len(free)):
         if not left:
             break
-        if f"t{other}" not in tasks[one]["dependencies"]:
-            tasks[one]["dependencies"].append(f"t{other}")
+        if f"t{early}" not in tasks[late]["dependencies"]:
+            tasks[late]["dependencies"].append(f"t{early}")
             left -= 1
     assert sum(len(task["dependencies"]) for task in tasks) == edges
     return tasks
@@ -110,8 +110,8 @@ def medians(rounds: int, *calls: Callable[[], float]) -> list[list[float]]:
     """Call each in turn, once to warm up and then so many times; return the times of each, sorted."""
     for call in calls:
         call()
-    told = [[call() for call in calls] for _ in range(rounds)]
-    return [sorted(column) for column in zip(*told, strict=True)]
+    samples = [[call() for call in calls] for _ in range(rounds)]
+    return [sorted(column) for column in zip(*samples, strict=True)]
 
 
 def spread(times: Sequence[float]) -> str:
@@ -154,15 +154,15 @@ def overhead(bench: Bench) -> Iterator[Row]:
             list(threads.map(nothing.function, tasks_of(number)))
         return time.perf_counter() - began
 
-    one, few, threads = medians(
+    single, few, threads = medians(
         bench.rounds,
         lambda: bench.dispatch(tasks_of(1), 4, nothing),
         lambda: bench.dispatch(tasks_of(201), 4, nothing),
         lambda: bare(201),
     )
-    each = (median(few) - median(one)) / 200
+    each = (median(few) - median(single)) / 200
     contender = f"bare threads: {1000 * median(threads) / 201:.2f} ms; published: 30 to 70 ms with its trace"
-    yield Row("a dispatch of one task", spread(one), "published: 100 to 200 ms", "≤ 20 ms", median(one) <= 0.020)
+    yield Row("a dispatch of one task", spread(single), "published: 100 to 200 ms", "≤ 20 ms", median(single) <= 0.020)
     yield Row("each task more", f"{1000 * each:.2f} ms", contender, "≤ 2 ms", each <= 0.002)
 
 
@@ -283,8 +283,8 @@ def cut_up(chance: random.Random, workers: int, number: int) -> tuple[dict[str, 
     durations = {names[at]: end - start for at, (start, end) in enumerate(slots)}
     after: dict[str, list[str]] = {name: [] for name in durations}
     for at, (start, _end) in enumerate(slots):
-        before = [other for other, (_start, end) in enumerate(slots) if end <= start]
-        after[names[at]] = [names[other] for other in chance.sample(before, min(len(before), chance.randrange(4)))]
+        before = [place for place, (_start, end) in enumerate(slots) if end <= start]
+        after[names[at]] = [names[place] for place in chance.sample(before, min(len(before), chance.randrange(4)))]
     return durations, after
 
 
@@ -351,7 +351,7 @@ def main() -> int:
         dispatch_for_memory(wanted.memory, wanted.folder)
         return 0
     rows: list[Row] = []
-    told = facts()
+    machine = facts()
     with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
         bench = Bench(Path(name), quick=wanted.quick)
         for row in wanted.rows or ROWS:
@@ -362,7 +362,7 @@ def main() -> int:
         print(markdown(rows), end="")
     else:
         show(rows)
-    print(f"\n{told}")
+    print(f"\n{machine}")
     return int(any(row.met is False for row in rows))
 
 

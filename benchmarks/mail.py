@@ -215,12 +215,12 @@ def acknowledged(writer: Callable[[Path], Callable[[], object]], folder: Path, w
     processes = [FORK.Process(target=run, daemon=True) for _ in range(writers)]
     for process in processes:
         process.start()
-    found = [results.get() for _ in processes]
+    answers = [results.get() for _ in processes]
     for process in processes:
         process.join()
-    if None in found:
+    if None in answers:
         sys.exit(f"a writer of {writer.__name__} failed")
-    starts, ends, sends = zip(*found, strict=True)
+    starts, ends, sends = zip(*answers, strict=True)
     return sum(sends) / (max(ends) - min(starts))
 
 
@@ -250,19 +250,19 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def faster(what: str, own: float, contender: str, other: float, target: float | None) -> Row:
-    ratio = own / other
+def faster(what: str, own: float, contender: str, theirs: float, target: float | None) -> Row:
+    ratio = own / theirs
     wanted = "" if target is None else f"≥ {target:g} times"
     met = None if target is None else ratio >= target
-    return Row(what, f"{own:,.0f}/s", f"{contender}: {other:,.0f}/s", f"{ratio:.2f}", wanted, met)
+    return Row(what, f"{own:,.0f}/s", f"{contender}: {theirs:,.0f}/s", f"{ratio:.2f}", wanted, met)
 
 
-def cold(what: str, own: float, contender: str, other: float, target: float) -> Row:
-    ratio = own / other
+def cold(what: str, own: float, contender: str, theirs: float, target: float) -> Row:
+    ratio = own / theirs
     return Row(
         what,
         f"{own * 1e3:.0f} ms",
-        f"{contender}: {other * 1e3:.0f} ms",
+        f"{contender}: {theirs * 1e3:.0f} ms",
         f"{ratio:.2f}",
         f"≤ {target:g} times",
         ratio <= target,
@@ -294,7 +294,9 @@ TOGETHER = {
 
 def append(bench: Bench, writers: int, contenders: dict[str, Any]) -> list[Row]:
     contenders = {
-        name: told for name, told in contenders.items() if told[0] is not redis or shutil.which("redis-server")
+        name: contender
+        for name, contender in contenders.items()
+        if contender[0] is not redis or shutil.which("redis-server")
     }
     kinds = [ours, *(writer for writer, _ in contenders.values())]
     folders = {kind: bench.folder / f"{kind.__name__}-{writers}" for kind in kinds}
@@ -308,7 +310,7 @@ def append(bench: Bench, writers: int, contenders: dict[str, Any]) -> list[Row]:
         )
     what = f"acknowledged sends, {writers} writer{'s' * (writers > 1)}"
     named = zip(contenders.items(), others, strict=True)
-    return [faster(what, own, name, other, target) for (name, (_, target)), other in named]
+    return [faster(what, own, name, theirs, target) for (name, (_, target)), theirs in named]
 
 
 def batch(bench: Bench) -> list[Row]:
@@ -324,10 +326,10 @@ def send(bench: Bench) -> list[Row]:
     script.write_text(TRIVIAL)
     home.mkdir()
     argv = [COMMAND, "send", "--from", PERSONAS[0], "--to", PERSONAS[1], "--subject", "Chapter three", "--body", BODY]
-    own, other = medians(
+    own, theirs = medians(
         lambda: seconds_of(argv, {"TEAM_HOME": str(home)}), lambda: seconds_of([sys.executable, str(script), "name"])
     )
-    return [cold("`team-mail send`, cold", own, "a trivial Typer command", other, 1.5)]
+    return [cold("`team-mail send`, cold", own, "a trivial Typer command", theirs, 1.5)]
 
 
 def inbox_1k(bench: Bench) -> list[Row]:
@@ -345,10 +347,10 @@ def inbox_large(bench: Bench) -> list[Row]:
 def inbox(bench: Bench, events: int, target: float) -> list[Row]:
     bench.grow(events)
     argv, env = inbox_command(bench)
-    own, other = medians(
+    own, theirs = medians(
         lambda: seconds_of(argv, env), lambda: seconds_of([sys.executable, "-c", "import typer, duckdb"])
     )
-    return [cold(f"`team-mail inbox`, cold, {events:,} events", own, "import typer, duckdb", other, target)]
+    return [cold(f"`team-mail inbox`, cold, {events:,} events", own, "import typer, duckdb", theirs, target)]
 
 
 def inbox_command(bench: Bench) -> tuple[list[str], dict[str, str]]:
@@ -392,13 +394,13 @@ def warm(bench: Bench, events: int, target: float) -> list[Row]:
 
     def question() -> float:
         (event,) = log.append([LETTER])
-        taken = seconds(lambda: found.extend(box.inbox(PERSONAS[1], unread=True, limit=50)))
-        if len(found) != 50 or found[0].id != event.id:
+        taken = seconds(lambda: inbox_rows.extend(box.inbox(PERSONAS[1], unread=True, limit=50)))
+        if len(inbox_rows) != 50 or inbox_rows[0].id != event.id:
             sys.exit(f"the inbox at {events:,} events does not begin with the newest letter")
-        found.clear()
+        inbox_rows.clear()
         return taken
 
-    found: list[Any] = []
+    inbox_rows: list[Any] = []
     (taken,) = medians(question)
     what = f"inbox in a process that goes on, {events:,} events"
     return [Row(what, f"{taken * 1e3:.1f} ms", "", "", f"≤ {target * 1e3:.0f} ms", taken <= target)]
@@ -437,8 +439,8 @@ def facts(folder: Path) -> str:
 def redis_version() -> str:
     if not shutil.which("redis-server"):
         return ", no Redis"
-    told = subprocess.run(["redis-server", "--version"], check=True, capture_output=True, text=True).stdout
-    return f", Redis {told.partition('v=')[2].split()[0]}"
+    version = subprocess.run(["redis-server", "--version"], check=True, capture_output=True, text=True).stdout
+    return f", Redis {version.partition('v=')[2].split()[0]}"
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -448,7 +450,7 @@ def cells(row: Row) -> tuple[str, ...]:
 HEADING = ("what", "ours", "contender", "ratio", "target", "verdict")
 
 
-def markdown(rows: Sequence[Row], told: str, *, quick: bool) -> str:
+def markdown(rows: Sequence[Row], machine: str, *, quick: bool) -> str:
     command = f'make bench ARGS="{"--quick " * quick}--markdown docs/benchmarks.md"'
     table = [HEADING, ("---",) * len(HEADING), *map(cells, rows)]
     lines = "\n".join(f"| {' | '.join(line)} |" for line in table)
@@ -457,7 +459,7 @@ def markdown(rows: Sequence[Row], told: str, *, quick: bool) -> str:
 Measured by `{command}`, all contenders in one run, in turn, as medians of {ROUNDS}.
 Ratios carry over from machine to machine, times do not.
 
-{told}.
+{machine}.
 
 {lines}
 
@@ -491,15 +493,15 @@ def main() -> int:
     names = [name for name in ROWS if name in (wanted.rows or ROWS) and not (wanted.quick and name == "warm-10m")]
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
-        bench, told = Bench(Path(name), wanted.quick), facts(Path(name))
+        bench, machine = Bench(Path(name), wanted.quick), facts(Path(name))
         for row in names:
             print(f"measuring {row} ...", file=sys.stderr)
             rows += ROWS[row](bench)
     show(rows)
-    print(f"\n{told}")
+    print(f"\n{machine}")
     if wanted.markdown:
         wanted.markdown.parent.mkdir(exist_ok=True)
-        wanted.markdown.write_text(markdown(rows, told, quick=wanted.quick))
+        wanted.markdown.write_text(markdown(rows, machine, quick=wanted.quick))
     return int(any(row.met is False for row in rows))
 
 

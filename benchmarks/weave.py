@@ -84,7 +84,7 @@ class Repository:
     def reformat_first(self) -> list[PatchSubmission]:
         """Put a reformat of all files before 23 patches, each to a file of its own."""
 
-        def one(text: str) -> str:
+        def edit(text: str) -> str:
             return text.replace("line 7 of", "line seven of")
 
         def reformat(text: str) -> str:
@@ -92,7 +92,7 @@ class Repository:
 
         return [
             self.submission(0, dict.fromkeys(range(100), reformat)),
-            *(self.submission(age, {age: one}) for age in range(1, 24)),
+            *(self.submission(age, {age: edit}) for age in range(1, 24)),
         ]
 
     # -- contenders
@@ -142,12 +142,12 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def speed(repository: Repository, rounds: int) -> Row:
-    submissions, own, other = repository.queue(23, FILES, random.Random(21)), [], []
+    submissions, own, by_hand = repository.queue(23, FILES, random.Random(21)), [], []
     for _ in range(rounds):
         own.append(seconds(lambda: weave(repository.git, repository.base, submissions)))
-        other.append(seconds(lambda: repository.by_hand(submissions)))
+        by_hand.append(seconds(lambda: repository.by_hand(submissions)))
         repository.run("checkout", "-q", ".")
-    ours, theirs = median(own), median(other)
+    ours, theirs = median(own), median(by_hand)
     return Row(
         f"weave of 23 patches, {FILES:,} files",
         f"{ours * 1e3:.0f} ms",

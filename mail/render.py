@@ -19,7 +19,7 @@ from .log.event import Event
 from .log.log import Log
 from .log.verify import Damage, Inspection
 from .message import Message
-from .units import counted
+from .units import and_more, counted
 
 # C0 except newline and tab, DEL and C1; bidirectional controls; zero-width, filler, annotation, tag and line separator
 # characters; variation selectors, which can carry hidden text, except that of emoji; lone surrogates.
@@ -28,6 +28,7 @@ _UNSAFE = re.compile(
     "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
 _BREAKS = re.compile(r"[\n\t]")
+_SHOWN = 3  # names of a list
 
 
 def clean(text: str) -> str:
@@ -38,6 +39,12 @@ def clean(text: str) -> str:
 def line(text: str) -> str:
     """Escape as `clean` does, and newlines and tabs too, so that the text is one line."""
     return _BREAKS.sub(_escaped, clean(text))
+
+
+def listed(names: Sequence[str], most: int = _SHOWN) -> str:
+    """Join names with commas, cleaned; of more than `most`, the first ones and the number of the rest."""
+    shown = ", ".join(map(line, names[:most]))
+    return f"{shown} {and_more(len(names) - most)}" if len(names) > most else shown
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+_MINUTE, _HOUR = 60, 3_600
 LONGEST = 366 * 86_400.0  # seconds; a longer span is a mistake, and overflows some system clocks
 # Patterns are strings, compiled on first use: every command that shows mail imports this module.
 _NO_SPAN = 'must be a span of time ("90s", "30m", "2h", "1d") or a number of seconds'
@@ -59,6 +60,27 @@ def _plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2:-1] not in set("aeiou"):
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith(("s", "x", "z", "ch", "sh")) else f"{noun}s"
+
+
+def and_more(number: int, noun: str = "") -> str:
+    """Return what a shortened list ends with: `and 3 more`, `and 1 more pair`; "" if nothing was left out."""
+    if number <= 0:
+        return ""
+    return f"and {counted(number, f'more {noun}')}" if noun else f"and {number} more"
+
+
+def duration(value: float) -> str:
+    """Format seconds for people, rounded to two units: `3 h`, `1 h 30 min`, `45 min`, `12.5 s`."""
+    if value < _MINUTE:
+        return f"{value:.3g} s" if value else "0"
+    if round(value) < _HOUR:
+        return _two_units(round(value), _MINUTE, "min", "s")
+    return _two_units(round(value / _MINUTE), _HOUR // _MINUTE, "h", "min")
+
+
+def _two_units(value: int, factor: int, large: str, small: str) -> str:
+    whole, rest = divmod(value, factor)
+    return f"{whole} {large}" + (f" {rest} {small}" if rest else "")
 
 
 def byte_count(value: Any) -> int:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ..mail.log.disk import replacing
 from .errors import GitError, WorkspaceLost, WorkspaceStuck
 from .git import Git, find_repository
 
@@ -213,9 +214,8 @@ def _git_directory(repository: Path) -> Path:
 
 def _write(file: Path, data: bytes) -> None:
     """Write a file atomically, because others may read it meanwhile."""
-    scratch = file.with_name(f"{file.name}.{os.getpid()}")
-    scratch.write_bytes(data)
-    scratch.replace(file)
+    with replacing(file, durable=False) as scratch:
+        scratch.write_bytes(data)
 
 
 def _remove(place: Path) -> None:

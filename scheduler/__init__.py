@@ -1,1 +1,1 @@
-"""What happens next: state, decide, tick, weave. Its rooms come with the sprint."""
+"""The engine: sprints, runs, the weaver, dispatches and plans. It prints nothing."""

@@ -1,4 +1,4 @@
-"""One scheduler leads a team: a lock that ends with its process."""
+"""The lock of the one scheduler that leads a team; it ends with its process."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ..mail.nearest import nearest, suggestion
 from ..mail.render import line
+from ..mail.units import and_more
 from .errors import InvalidTasks
 
 Path = tuple[str | int, ...]  # from the top of a document to a value in it
@@ -71,7 +72,7 @@ class Problems:
     def messages(self) -> list[str]:
         """Return the listed problems, in the order of their lines, and how many more there are."""
         listed = [message for _, message in sorted(self._listed, key=lambda problem: problem[0])]
-        return [*listed, f"and {self._more} more"] if self._more else listed
+        return [*listed, and_more(self._more)] if self._more else listed
 
     def refuse(self) -> None:
         """Raise InvalidTasks if there are any problems."""

@@ -1,7 +1,7 @@
-"""What the engine tells while it works: one type for every listener.
+"""Progress reports of the engine: one type for every listener.
 
-Each package that has something to tell derives its own class from `Progress`, with the values that a face may want. A
-listener that shows `text` alone shows everything.
+Each package that reports something derives a class from `Progress`, with the values that a face may need. A listener
+that shows only `text` misses nothing.
 """
 
 from __future__ import annotations

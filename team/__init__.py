@@ -1,1 +1,1 @@
-"""The face and the composition root. Its rooms come with the sprint."""
+"""Everything that people and programs call, and the place where a team is opened."""

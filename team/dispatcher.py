@@ -48,7 +48,7 @@ class DispatchBegun(Progress):
 
 @dataclass
 class ParallelDispatcher:
-    """Carries out tasks that depend on each other, each as soon as all that it depends on has succeeded.
+    """Carries out tasks, each as soon as all of its dependencies have succeeded.
 
     It may be used repeatedly, and by several threads.
 
@@ -58,10 +58,10 @@ class ParallelDispatcher:
             model, or an Agent of your own. By default each persona has its own or the team's.
         home: The `.team` folder; by default the one found from the current folder, or made there.
         base: The branch or commit that patches start from; they land on a branch of their own.
-        listener: Is told of each run's start and end.
+        listener: Is called with each run's start and end.
         executor: Makes an executor, given how many tasks may run at once.
-        stop: Is set while everything is being ended.
-        flags: Settings that win over team.toml, by key.
+        stop: Is set while all runs are being ended.
+        flags: Settings that override team.toml, by key.
     """
 
     config: DispatchConfig = field(default_factory=DispatchConfig)
@@ -119,7 +119,7 @@ class ParallelDispatcher:
         left = [task for task in given.tasks if state.status(task.task_id) != TaskStatus.SUCCESS]
         agents = self._agents(context, left, self._name or (state.agent if state.agent != GIVEN else None), state.base)
         with self._own_clones(context, state.id, bool(state.base)) as own_context:
-            state = folded(facts_of(context.mailbox.projections, state.id))  # read again: now nobody else changes it
+            state = folded(facts_of(context.mailbox.projections, state.id))  # again, now under the lock
             if alive(state.supervisor) and state.supervisor != myself() and not state.finished:
                 raise NotReady(f"dispatch {state.id} is running, as process {state.supervisor.get('pid')}")
             _give_up(own_context, state)
@@ -164,7 +164,7 @@ class ParallelDispatcher:
         return given.tasks
 
     def _agents(self, context: Context, tasks: Sequence[Task], name: str | None, base: str) -> dict[str, str]:
-        """Name the agent of each persona that has a task. Raises NotReady where one cannot run."""
+        """Return the agent of each persona that has a task. Raises NotReady if one cannot run."""
         default = context.settings.team.agent
         agents = {task.agent: name or context.persona(task.agent).agent or default for task in tasks}
         if troubles := [*context.troubles([*agents.values()], base), *context.gate_troubles()]:
@@ -173,12 +173,12 @@ class ParallelDispatcher:
         return agents
 
     def _base(self, context: Context) -> str:
-        """Return the commit to start from: without a team.toml, what is checked out."""
+        """Return the commit to start from; without a team.toml, the checked-out one."""
         return context.base(self.base or (None if (context.home / "team.toml").exists() else "HEAD"))
 
     @contextmanager
     def _own_clones(self, context: Context, id: str, repository: bool) -> Generator[Context]:
-        """Give a dispatch clones of its own: other dispatches, and a sprint, may be under way."""
+        """Give a dispatch its own mirror and clones, because other dispatches or a sprint may be running."""
         folder = context.home / "work" / f"dispatch-{id[-8:]}"
         with Leader(folder, f"dispatch {id} is running"):
             ignore_mail(context.home)
@@ -212,7 +212,7 @@ class ParallelDispatcher:
         return done
 
     def _notify(self, progress: Progress) -> None:
-        """Tell the listener what goes on; its failures cost nobody a task."""
+        """Report progress to the listener; its exceptions fail no task."""
         try:
             self.listener(progress)
         except Exception as error:  # noqa: BLE001 - see above
@@ -220,7 +220,7 @@ class ParallelDispatcher:
 
 
 def given_to(context: Context, state: DispatchState) -> DispatchInput:
-    """Return the tasks and the config that a dispatch was given."""
+    """Return the tasks and the config of a recorded dispatch."""
     tasks: Any = held(context.mailbox.blobs, state.given, "tasks")
     return DispatchInput.model_validate({"tasks": tasks, "config": state.given["config"]})
 

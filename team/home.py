@@ -1,4 +1,4 @@
-"""Where the team is that a command works for. Loads nothing slow: an idle tick asks it first."""
+"""Finds the `.team` folder that a command works on. Loads nothing slow, because an idle tick needs it first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def home_of(repo: Path | None = None) -> Path:
 
 
 def home_if_any() -> Path | None:
-    """Find the `.team` folder around the current folder; None where there is none."""
+    """Find the `.team` folder around the current folder; None if there is none."""
     try:
         return team_home()
     except NoTeam:

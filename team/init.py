@@ -1,4 +1,4 @@
-"""Making a team in a repository: settings to edit, personas to choose from, and mail kept out of git.
+"""Creates a team in a repository: settings to edit, personas to choose from, and mail that git ignores.
 
 Everything is checked before anything is written, and nothing that exists is overwritten.
 """
@@ -26,10 +26,10 @@ _COMMANDS = ("claude", "codex", "gemini", "opencode", "copilot", "amp", "aider",
 
 
 class Made(NamedTuple):
-    """A team that was made, or was there already.
+    """A team that was created, or existed already.
 
-    `settings` and `personas` are what of it is new, `base` is the branch that it starts from, `agents` are the commands
-    of agents found in PATH, `roster` counts its personas and `scheduled` those that take part in sprints.
+    `settings` and `personas` are the new files, `base` is the branch that sprints start from, `agents` are the agent
+    commands in PATH, `roster` counts its personas and `scheduled` those that take part in sprints.
     """
 
     home: Path
@@ -41,16 +41,16 @@ class Made(NamedTuple):
     scheduled: int
 
     def document(self) -> dict[str, Any]:
-        """Return all of it."""
+        """Return the result as a JSON object."""
         lists = {"personas": [*self.personas], "agents": [*self.agents]}
         return self._asdict() | lists | {"home": str(self.home)}
 
 
 def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> Made:
-    """Make the team of the repository that `start` lies in.
+    """Create the team of the repository that contains `start`.
 
-    Raises NotARepository without a repository that has a branch checked out and a commit; UsageError for an unknown
-    persona; TeamMailError where nothing can be written.
+    Raises NotARepository unless a repository has a commit and a branch checked out; UsageError for an unknown persona;
+    TeamMailError if a file cannot be written.
 
     Args:
         start: A folder of the repository.

@@ -1,6 +1,6 @@
-"""What starts sprints without anybody there, as texts to be put where they belong: systemd, cron, GitHub Actions.
+"""Text that starts sprints unattended: a systemd unit, a crontab line, a GitHub Actions workflow.
 
-Pure: a folder and settings in, lines out. Names are quoted for each of the three, or refused where that cannot be.
+Pure: a folder and settings in, lines out. Names are quoted for each of the three, or refused if that is impossible.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import NamedTuple
 from ..mail.errors import UsageError
 from ..scheduler.settings.settings import Settings
 
-_MINUTES = (5, 6, 10, 12, 15, 20, 30)  # GitHub starts nothing more often than every five
+_MINUTES = (5, 6, 10, 12, 15, 20, 30)  # the shortest interval of GitHub in minutes
 _HOURS = (1, 2, 3, 4, 6, 8, 12)
 _LONGEST_LINE = 998  # of a crontab, on Debian
 _LONGEST_JOB = 360  # minutes that GitHub gives a job
 
 
 class InstallTarget(NamedTuple):
-    """Where a team works: the top of its checkout, the scheduler's command, and the PATH that finds its agents."""
+    """Where a team works: the top of its checkout, the scheduler's command, and the PATH of its agents."""
 
     top: Path
     command: str
@@ -76,7 +76,7 @@ WantedBy=default.target"""
 
 
 def crontab_line(place: InstallTarget) -> str:
-    """Write a crontab's line: a tick each minute, which starts what is due; one that comes too early does nothing."""
+    """Return a crontab line: a tick each minute, which does nothing unless a sprint is due or open."""
     top, command, path = (
         shlex.quote(_one_line(text, "a crontab", "\\")).replace("%", r"\%")
         for text in (place.top, place.command, place.path)
@@ -93,16 +93,16 @@ def crontab_line(place: InstallTarget) -> str:
 
 
 def github_workflow(settings: Settings) -> str:
-    """Write a workflow that keeps the team's mail on a branch of its own and pushes what a sprint wove."""
+    """Return a workflow that keeps the team's mail on a branch and pushes the woven branches."""
     sprint = settings.sprint
-    rhythm = sprint.cron and re.sub(r"(?<=[ ,])7(?=,[^ ]*$|$)", "0", sprint.cron)  # GitHub has one Sunday, and it is 0
+    rhythm = sprint.cron and re.sub(r"(?<=[ ,])7(?=,[^ ]*$|$)", "0", sprint.cron)  # GitHub accepts only 0 for Sunday
     secrets = sorted({name for agent in settings.agents.values() for name in agent.env})
     minutes = min(_LONGEST_JOB, math.ceil(sprint.deadline / 60) + 30)
     return workflow(rhythm or nearest_cron(sprint.every or 0), settings.team.base, secrets, minutes)
 
 
 def nearest_cron(every: float) -> str:
-    """Return the crontab's five fields that come next below a rhythm in seconds, but not below five minutes."""
+    """Return the crontab fields of the next shorter interval that cron can express, at least five minutes."""
     minutes, hours = every / 60, every / 3600
     if hours >= 24:  # noqa: PLR2004 - a day
         return "0 6 * * *"
@@ -196,13 +196,13 @@ jobs:
 def workflow(rhythm: str, base: str, secrets: Sequence[str], minutes: int) -> str:
     """Write the workflow: when it starts, from which branch, with which secrets in the agents' environment."""
     passed = "".join(f"          {name}: ${{{{ secrets.{name} }}}}\n" for name in secrets)
-    told = {
+    values = {
         "@RHYTHM@": json.dumps(rhythm),
         "@MINUTES@": str(minutes),
         "@BASE@": json.dumps(base).replace("${{", "${{ '${{' }}"),
         "@SECRETS@": f"        env:\n{passed}" if passed else "",
     }
     text = _WORKFLOW
-    for mark, value in told.items():
+    for mark, value in values.items():
         text = text.replace(mark, value)
     return text

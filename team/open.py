@@ -1,4 +1,4 @@
-"""The composition root: opens a team, and makes the contexts and the agents that the engine works with."""
+"""The composition root: opens a team, and creates the contexts and agents that the engine uses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..scheduler.errors import NotReady
 from ..scheduler.settings.settings import AgentSettings, Settings, read_settings
 
 SCRIPTED = "scripted"  # the bundled agent that plays any task without a model
-GIVEN = "given"  # the name of an agent that a program brought along
+GIVEN = "given"  # the name of an agent that a program supplied
 
 
 def open_team(home: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, str] | None = None) -> Context:
@@ -37,7 +37,7 @@ def open_team(home: Path, environ: Mapping[str, str] = os.environ, flags: Mappin
     Args:
         home: The `.team` folder.
         environ: Where `TEAM_…` variables are read from.
-        flags: Settings that win over all others, by key.
+        flags: Settings that override all others, by key.
     """
     git, top = _repository(home)
     settings = read_settings(home, environ, flags).settings
@@ -47,8 +47,8 @@ def open_team(home: Path, environ: Mapping[str, str] = os.environ, flags: Mappin
 def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Context:
     """Open a team whose personas are the patches of a folder, `<name>.patch` or `<name>.<attempt>.patch`.
 
-    The human and the sprint's settings come from the team in `home`, if there is one. Nobody is launched for more
-    attempts than are recorded, and a recording that failed does not slow the sprint down. Raises NotReady without
+    The human and the sprint's settings come from the team in `home`, if there is one. Nobody is launched more often
+    than recorded, and failed runs are retried without a pause. Raises NotReady without
     patches.
     """
     git, top = find_repository(repository)
@@ -85,7 +85,7 @@ def open_for_dispatch(
         home: The `.team` folder; by default the one found from here, or where one will be made.
         agent: An agent of the caller's own, which goes by the name GIVEN.
         environ: Where `TEAM_…` variables are read from.
-        flags: Settings that win over all others, by key.
+        flags: Settings that override all others, by key.
     """
     home = home or team_home(create=True)
     try:

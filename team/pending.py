@@ -1,4 +1,4 @@
-"""The output of a dispatch that was started within a running event loop, and is still under way."""
+"""The output of a dispatch that was started within a running event loop and has not ended yet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PendingOutput(DispatchOutput):
 
     Awaiting it does not block the event loop and raises what the dispatch raised. If the awaiting coroutine is
     cancelled, as by Ctrl-C in `asyncio.run`, the runs are ended before the cancellation goes on. Code that reads a
-    value without awaiting the output, as in a notebook, waits for the end of the dispatch.
+    value without awaiting the output, as in a notebook, blocks until the end of the dispatch.
     """
 
     _future: Future[DispatchOutput]
@@ -48,7 +48,7 @@ class PendingOutput(DispatchOutput):
         return self._finished().__await__()
 
     async def _finished(self) -> DispatchOutput:
-        import asyncio  # a program that awaits has loaded it, and a command need not
+        import asyncio  # loaded already by a program that awaits; commands do without it
 
         waiting = asyncio.wrap_future(self._future)
         try:
@@ -60,7 +60,7 @@ class PendingOutput(DispatchOutput):
 
 
 def carried_out(work: Callable[[], DispatchOutput], end: Callable[[], object]) -> DispatchOutput:
-    """Do the work of a dispatch, within a running event loop in a thread; `end` ends it early, from any thread."""
+    """Carry out a dispatch; within a running event loop, in a thread. `end` ends it early, from any thread."""
     if not _within_event_loop():
         return work()
     future = Future[DispatchOutput]()
@@ -78,7 +78,7 @@ def _fulfil(future: Future[DispatchOutput], work: Callable[[], DispatchOutput]) 
 
 
 def _within_event_loop() -> bool:
-    """Tell whether this thread runs an event loop of asyncio; nothing is loaded to find out."""
+    """Tell whether this thread runs an event loop of asyncio; asyncio is not loaded for that."""
     if (asyncio := sys.modules.get("asyncio")) is None:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What a command reads from its surroundings: the team, its settings, the signals that end it."""
+"""What a command takes from its environment: the team, its settings, the signals that end it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def reading_context() -> Context:
 
 
 def sender(context: Context) -> str:
-    """Return who gives a command: the persona named by the environment, else the team's human."""
+    """Return the sender of a command: the persona named by the environment, else the team's human."""
     return identity_or_human(None, context.mailbox.directory)
 
 
@@ -56,7 +56,7 @@ def _setting(word: str) -> tuple[str, str]:
 
 
 def notes(context: Context, work: str = "sprint", *, repository: bool = True) -> list[str]:
-    """List what a sprint or dispatch leaves out: files that are no personas, and changes that are not committed."""
+    """List what a sprint or dispatch ignores: files that are not valid personas, and uncommitted changes."""
     problems = [*context.roster.problems]
     if not repository:
         return problems

@@ -1,7 +1,7 @@
 """Templates of a dispatch: tasks with parameters, bundled ones and a team's own in `.team/templates`.
 
-`${name}` in a text becomes the value of that parameter; it is put in after the JSON was read, so that a value is never
-more than text. `$${` writes `${`.
+`${name}` in a text becomes the value of that parameter. It is inserted after the JSON was parsed, so a value is always
+text. `$${` stands for `${`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PARAMETER_KEYS = ("description", "default")
 
 
 class Parameter(NamedTuple):
-    """What a template asks for; without a `default` it has to be given."""
+    """A parameter of a template; without a `default` it is required."""
 
     name: str
     description: str
@@ -37,7 +37,7 @@ class Parameter(NamedTuple):
 
 
 class Template(NamedTuple):
-    """A template as its file has it; `own` is one of the team. `problem` says what is wrong with its file."""
+    """A template; `own` tells that it is the team's. `problem` says what is wrong with its file."""
 
     name: str
     description: str
@@ -47,7 +47,7 @@ class Template(NamedTuple):
 
 
 def templates(home: Path | None) -> list[Template]:
-    """List all templates by name, those of the team in `home` in the place of the bundled ones of that name."""
+    """Return all templates by name; those of the team in `home` replace bundled ones of the same name."""
     own = _own(home)
     return [_listed(name, file, own=name in own) for name, file in sorted((_bundled() | own).items())]
 
@@ -55,7 +55,7 @@ def templates(home: Path | None) -> list[Template]:
 def template(name: str, values: Mapping[str, str], home: Path | None) -> bytes:
     """Return the `tasks.json` that a template becomes with these values for its parameters.
 
-    Raises UsageError for a name that is none, a value that is missing or that nobody asked for, and a broken template.
+    Raises UsageError for an unknown template, a missing value, an unknown parameter, and an invalid template.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"'{shown(name)}' is no name of a template: letters, digits, '_' and '-', and no path")
@@ -77,12 +77,12 @@ def _own(home: Path | None) -> dict[str, Traversable]:
 
 
 def _files(folder: Traversable) -> dict[str, Traversable]:
-    """Find the templates of a folder by name; no folder has none."""
+    """Return the templates of a folder by name; none if the folder is missing."""
     try:
-        found = [file for file in folder.iterdir() if file.name.endswith(".json")] if folder.is_dir() else []
+        files = [file for file in folder.iterdir() if file.name.endswith(".json")] if folder.is_dir() else []
     except OSError as error:
         raise UsageError(f"cannot list {line(str(folder))}: {error.strerror}") from None
-    named = {file.name.removesuffix(".json"): file for file in found}
+    named = {file.name.removesuffix(".json"): file for file in files}
     return {name: file for name, file in named.items() if _NAME.fullmatch(name)}
 
 
@@ -95,7 +95,7 @@ def _listed(name: str, file: Traversable, *, own: bool) -> Template:
 
 
 def _read(file: Traversable) -> dict[str, Any]:
-    """Read a template's file. Raises InvalidTasks with everything that is wrong with its outside."""
+    """Read a template's file. Raises InvalidTasks with all problems of the template itself."""
     problems = Problems()
     try:
         if not file.is_file():
@@ -113,7 +113,7 @@ def _read(file: Traversable) -> dict[str, Any]:
 
 
 def _faults(raw: Any) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Find what keeps an object from being a template."""
+    """Yield what is wrong with the template itself: the path and the problem."""
     if not isinstance(raw, dict):
         yield ("it",), 'must be an object: {"description": …, "parameters": {…}, "tasks": […]}'
         return
@@ -128,21 +128,21 @@ def _faults(raw: Any) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("parameters",), "must be an object: {…}"
         return
     named = cast("dict[str, Any]", parameters)
-    for name, told in named.items():
-        yield from _parameter_faults(name, told)
+    for name, parameter in named.items():
+        yield from _parameter_faults(name, parameter)
     for name in dict.fromkeys(_places([held.get("tasks"), held.get("config")])):
         if name not in named:
             yield ("parameters",), f"has no '{name}', but ${{{name}}} is used{hint(name, named)}"
 
 
-def _parameter_faults(name: str, told: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+def _parameter_faults(name: str, parameter: Any) -> Iterator[tuple[tuple[str, ...], str]]:
     path = ("parameters", name)
     if not _PLACE.fullmatch(f"${{{name}}}"):
         yield path, "is no name: letters, digits, '_' and '-', with a letter in front"
-    if not isinstance(told, dict):
+    if not isinstance(parameter, dict):
         yield path, 'must be an object: {"description": …, "default": …}'
         return
-    held = cast("dict[str, Any]", told)
+    held = cast("dict[str, Any]", parameter)
     yield from _unknown(held, _PARAMETER_KEYS, path)
     if not isinstance(held.get("description"), str):
         yield (*path, "description"), "must be text that says what to give"
@@ -155,26 +155,26 @@ def _unknown(held: Mapping[str, Any], known: Collection[str], path: tuple[str, .
 
 
 def _parameters(raw: Mapping[str, Any]) -> tuple[Parameter, ...]:
-    told = raw.get("parameters", {})
-    return tuple(Parameter(name, given["description"], given.get("default")) for name, given in told.items())
+    parameters = raw.get("parameters", {})
+    return tuple(Parameter(name, given["description"], given.get("default")) for name, given in parameters.items())
 
 
 def _values(name: str, parameters: Collection[Parameter], given: Mapping[str, str]) -> dict[str, str]:
-    """Give each parameter its value. Raises UsageError that names all that are missing or unknown."""
-    known = [one.name for one in parameters]
+    """Return the value of each parameter. Raises UsageError with all that are missing or unknown."""
+    known = [parameter.name for parameter in parameters]
     problems = [f"it has no parameter '{shown(key)}'{hint(key, known)}" for key in given if key not in known]
     problems += [
-        f"it needs --set {one.name}=… ({line(one.description)})"
-        for one in parameters
-        if one.name not in given and one.default is None
+        f"it needs --set {parameter.name}=… ({line(parameter.description)})"
+        for parameter in parameters
+        if parameter.name not in given and parameter.default is None
     ]
     if problems:
         raise UsageError(f"template {name}: {'; '.join(problems)}")
-    return {one.name: given.get(one.name, one.default or "") for one in parameters}
+    return {parameter.name: given.get(parameter.name, parameter.default or "") for parameter in parameters}
 
 
 def _places(value: Any) -> Iterator[str]:
-    """Go through the names of all parameters that are used."""
+    """Yield the names of the parameters that are used."""
     if isinstance(value, str):
         yield from (match[2] for match in _PLACE.finditer(value) if match[2])
     elif isinstance(value, dict):

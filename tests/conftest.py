@@ -35,7 +35,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 def replaced(line: int, text: str, file: str = "poem.txt") -> Script:
-    """A script that replaces one line of a file."""
+    """Return a script that replaces one line of a file."""
 
     def play(job: Job) -> None:
         path = job.workspace / file
@@ -47,7 +47,7 @@ def replaced(line: int, text: str, file: str = "poem.txt") -> Script:
 
 
 class Team:
-    """A team in a repository of its own; `scripts` are what its personas do."""
+    """A team in its own repository; `scripts` are what its personas do."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -65,7 +65,7 @@ class Team:
             (self.home / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nDo your part.\n")
 
     def context(self, scripts: Mapping[str, Script] | None = None, settings: str = "") -> Context:
-        """The workshop, its agent played by functions; `settings` is the text of team.toml."""
+        """Return the context, with an agent made of functions; `settings` is the text of team.toml."""
         (self.home / "team.toml").write_text('[agents.shell]\ncommand = ["true"]\n' + settings)
         context = open_team(self.home, {})
         context.agents["shell"] = ScriptedAgent(scripts or {})
@@ -77,12 +77,12 @@ class Team:
 
     def sprint(self, scripts: Mapping[str, Script], settings: str = "", request: StartRequest = ASKED) -> Summary:
         """Run a whole sprint."""
-        found = run_sprint(self.ticker(scripts, settings), request)
-        assert found
-        return found
+        result = run_sprint(self.ticker(scripts, settings), request)
+        assert result
+        return result
 
     def kinds(self, *nouns: str) -> list[str]:
-        """The kinds of the events so far, those of some nouns only."""
+        """Return the kinds of the events so far, those of some nouns only."""
         context = open_team(self.home, {})
         return [e.kind for e in context.mailbox.log.read() if not nouns or e.kind.split(".")[0] in nouns]
 

@@ -174,7 +174,7 @@ def path_of(module: str) -> Path:
 @cache
 def imports() -> tuple[Import, ...]:
     """Find every import of the package, those for types only and those within functions included."""
-    return tuple(found for module, tree in modules().items() for found in imports_in(module, tree, lazy=False))
+    return tuple(imported for module, tree in modules().items() for imported in imports_in(module, tree, lazy=False))
 
 
 def imports_in(module: str, tree: ast.AST, *, lazy: bool) -> Iterator[Import]:
@@ -240,11 +240,11 @@ def test_every_module_is_read():
 def test_imports_point_one_way():
     """`mail` knows nobody, `personas` knows mail, and so on: never back, not even for a type."""
     back = [
-        str(found)
-        for found in imports()
-        if found.own
-        and found.module
-        and FOLDERS.index(found.target.split(".")[0] or FOLDERS[-1]) > FOLDERS.index(found.module.split(".")[0])
+        str(imported)
+        for imported in imports()
+        if imported.own
+        and imported.module
+        and FOLDERS.index(imported.target.split(".")[0] or FOLDERS[-1]) > FOLDERS.index(imported.module.split(".")[0])
     ]
     assert not back
 
@@ -319,17 +319,20 @@ def test_loading_the_public_dispatcher_loads_no_face():
 
 def test_nobody_imports_a_front_door():
     """The packages' own modules name the public API for users; inside, everybody goes to the module itself."""
-    assert not [str(found) for found in imports() if found.own and found.target in DOORS]
+    assert not [str(imported) for imported in imports() if imported.own and imported.target in DOORS]
 
 
 def test_imports_within_the_package_are_relative():
     """An import is true to its path, so the code does not care what the package is called."""
-    assert not [str(found) for found in imports() if found.own and not found.relative]
+    assert not [str(imported) for imported in imports() if imported.own and not imported.relative]
 
 
 def test_imports_have_no_knots():
     """No module needs itself on the way round, be it for types or within a function."""
-    graph = {name: {found.target for found in imports() if found.own and found.module == name} for name in modules()}
+    graph = {
+        name: {imported.target for imported in imports() if imported.own and imported.module == name}
+        for name in modules()
+    }
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as knot:
@@ -351,13 +354,13 @@ def test_logs_and_blobs_are_made_in_one_place():
 def test_imports_that_wait_are_named():
     """An import within a function hides what a module needs, so each one has its reason in `LAZY`."""
     unnamed = [
-        str(found)
-        for found in imports()
-        if found.own
-        and found.lazy
-        and found.module not in DOORS
-        and not COMMANDS.fullmatch(found.module)
-        and found.target.split(".")[-1] not in LAZY.get(found.module, set())
+        str(imported)
+        for imported in imports()
+        if imported.own
+        and imported.lazy
+        and imported.module not in DOORS
+        and not COMMANDS.fullmatch(imported.module)
+        and imported.target.split(".")[-1] not in LAZY.get(imported.module, set())
     ]
     assert not unnamed
 
@@ -365,11 +368,11 @@ def test_imports_that_wait_are_named():
 def test_third_parties_are_at_home():
     """Each third-party name has its one home, and one without a home is refused: the way in is `HOMES`."""
     strangers = [
-        str(found)
-        for found in imports()
-        if not found.own
-        and found.target not in sys.stdlib_module_names
-        and not HOMES.get(found.target, NOWHERE).fullmatch(found.module)
+        str(imported)
+        for imported in imports()
+        if not imported.own
+        and imported.target not in sys.stdlib_module_names
+        and not HOMES.get(imported.target, NOWHERE).fullmatch(imported.module)
     ]
     assert not strangers
 
@@ -418,10 +421,10 @@ def test_modules_are_short():
 
 def test_functions_are_short():
     """Half of them have at most 8 lines, and of twenty at most one more than 35."""
-    found = sorted(functions(), key=lambda function: function[1])
-    lengths = [lines for _, lines in found]
+    longest = sorted(functions(), key=lambda function: function[1])
+    lengths = [lines for _, lines in longest]
     median, late = statistics.median(lengths), statistics.quantiles(lengths, n=20)[-1]
-    print(f"{len(lengths)} functions, median {median:g} lines, 95th percentile {late:g}, longest {found[-5:]}")
+    print(f"{len(lengths)} functions, median {median:g} lines, 95th percentile {late:g}, longest {longest[-5:]}")
     assert median <= 8
     assert late <= 35
 

@@ -75,9 +75,9 @@ def test_the_documents_name_no_command_that_is_not_there(document):
     text = (ROOT / document).read_text()
     blocks = "".join(re.findall(r"^ *```.*?^ *```$", text, re.DOTALL | re.MULTILINE))
     for tree, root in TREES.items():
-        found = re.findall(rf"`{tree} ([a-z][a-z-]*)", text)
-        found += re.findall(rf"^ *(?:\$ )?{tree} ([a-z][a-z-]*)", blocks, re.MULTILINE)
-        assert set(found) <= {*root.commands}, tree
+        named = re.findall(rf"`{tree} ([a-z][a-z-]*)", text)
+        named += re.findall(rf"^ *(?:\$ )?{tree} ([a-z][a-z-]*)", blocks, re.MULTILINE)
+        assert set(named) <= {*root.commands}, tree
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "storm", "sql", "man", "picture"])
@@ -103,5 +103,5 @@ def test_links_between_the_documents_lead_somewhere():
 
 def headings(file):
     """The names by which GitHub links to the headings of a document."""
-    found = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in found}
+    titles = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in titles}

@@ -52,10 +52,10 @@ class Block:
 
 def blocks(path: Path) -> list[Block]:
     """Find the fenced blocks of a document, those in lists included."""
-    found = re.findall(r"^( *)```(\w*) ?([\w-]*)\n(.*?)^\1```$", path.read_text(), re.DOTALL | re.MULTILINE)
+    matches = re.findall(r"^( *)```(\w*) ?([\w-]*)\n(.*?)^\1```$", path.read_text(), re.DOTALL | re.MULTILINE)
     return [
         Block(path.name, language, name, re.sub(rf"^{indent}", "", text, flags=re.MULTILINE))
-        for indent, language, name, text in found
+        for indent, language, name, text in matches
     ]
 
 
@@ -92,8 +92,8 @@ NAMES = {"NAME": "You", "EMAIL": "you@example.org"}
 
 def commands(text: str) -> list[tuple[str, str]]:
     """Split a session into commands, with the lines that go on with `> `, and what is shown below each."""
-    found = re.findall(r"^\$ (.*\n(?:> .*\n)*)((?:(?!\$ ).*\n)*)", text, re.MULTILINE)
-    return [(command.replace("\n> ", "\n").rstrip("\n"), shown) for command, shown in found]
+    matches = re.findall(r"^\$ (.*\n(?:> .*\n)*)((?:(?!\$ ).*\n)*)", text, re.MULTILINE)
+    return [(command.replace("\n> ", "\n").rstrip("\n"), shown) for command, shown in matches]
 
 
 def run(session: list[str], home: Path) -> list[str]:
@@ -132,8 +132,8 @@ def test_the_sessions_of_a_document_go_as_they_are_shown(document, tmp_path):
                for each in commands(block.text)]  # fmt: skip
     _, *made = run([before or ":", *(command for command, _ in session)], home)
     for (command, shown), output in zip(session, made, strict=True):
-        wanted, found = normal(shown, home, masks), normal(output, home, masks)
-        assert matches(wanted, found), f"{document}: $ {command}\n\nprints\n\n{output}\n\nnot\n\n{shown}"
+        wanted, actual = normal(shown, home, masks), normal(output, home, masks)
+        assert matches(wanted, actual), f"{document}: $ {command}\n\nprints\n\n{output}\n\nnot\n\n{shown}"
 
 
 def test_every_block_is_for_use_or_is_made_by_a_test():
@@ -196,8 +196,8 @@ PICTURE = (ROOT / "docs" / "demo.svg").read_text()
 
 def alike(text: str) -> list[str]:
     """The lines of the demo without what depends on who ended first: names, numbers and files."""
-    found = normal(text, ROOT, "absolutist|artisan|forge|lore|scribe|steward")
-    return [re.sub(r" (in )?[\w/.]+\.(md|py|toml).*|, \d+ files? changed", "", line) for line in found]
+    normalized = normal(text, ROOT, "absolutist|artisan|forge|lore|scribe|steward")
+    return [re.sub(r" (in )?[\w/.]+\.(md|py|toml).*|, \d+ files? changed", "", line) for line in normalized]
 
 
 # -- blocks that are one file, one mail, one line

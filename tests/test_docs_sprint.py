@@ -36,9 +36,9 @@ SPRINT, SETTINGS, PERSONAS, DISPATCH = (
 def section(text: str, heading: str) -> str:
     """What stands under a heading, up to the next one of its rank or a higher one."""
     rank, _ = heading.split(" ", 1)
-    found = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(rank)}}} |\Z)", text, re.DOTALL | re.MULTILINE)
-    assert found, heading
-    return found[1]
+    match = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(rank)}}} |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert match, heading
+    return match[1]
 
 
 def rows(text: str) -> list[list[str]]:
@@ -56,14 +56,14 @@ def spans(cell: str) -> list[str]:
 def test_every_setting_stands_in_the_table_with_its_default(tmp_path):
     """A key that was added, renamed or given another default shows at once that the table is old."""
     (tmp_path / "team.toml").write_text('[agents.NAME]\ncommand = ["x"]\n[gates.NAME]\ncommand = ["x"]\n')
-    told = {
-        key: "none" if found.where != "default" or found.value is None else json.dumps(found.value)
-        for key, found in read_settings(tmp_path, {}).origins.items()
+    expected = {
+        key: "none" if origin.where != "default" or origin.value is None else json.dumps(origin.value)
+        for key, origin in read_settings(tmp_path, {}).origins.items()
     }
 
     table = {spans(key)[0]: default.strip("`") for key, default, _ in rows(section(SETTINGS, "## Every key"))}
 
-    assert table == told | {"groups.NAME": "none"}
+    assert table == expected | {"groups.NAME": "none"}
     for name in PLACEHOLDERS:
         assert f"`{{{name}}}`" in SETTINGS
         assert f"`{{{name}}}`" in SPRINT
@@ -163,8 +163,8 @@ def git(folder: Path, *words: str) -> str:
 
 def test_every_sensitive_file_stands_in_the_table():
     """Who wonders why a patch is held finds its file in the guide, with the reason."""
-    told = rows(section(SPRINT, "### Files that wait for a person"))
-    assert {glob: why for why, globs in told for glob in spans(globs)} == SENSITIVE
+    table = rows(section(SPRINT, "### Files that wait for a person"))
+    assert {glob: why for why, globs in table for glob in spans(globs)} == SENSITIVE
 
 
 # -- personas
@@ -189,21 +189,21 @@ def test_every_variable_of_a_prompt_stands_in_the_table():
 def test_the_bundled_personas_stand_in_the_table():
     """Each of the library has a row with what its file says."""
     table = {spans(row[1])[0]: row for row in rows(section(PERSONAS, "## The bundled ones"))}
-    found = [parse_persona(file.read_text(), Path(file.name)) for file in library()]
+    bundled = [parse_persona(file.read_text(), Path(file.name)) for file in library()]
 
-    assert {*table} == {persona.id for persona in found}
-    for one in found:
-        emoji, _, role, description, paths, priority = table[one.id]
-        assert (emoji, role, description) == (one.emoji, one.role, one.description)
-        assert (spans(paths), priority or "0") == ([*one.paths], str(one.priority)), one.id
+    assert {*table} == {persona.id for persona in bundled}
+    for persona in bundled:
+        emoji, _, role, description, paths, priority = table[persona.id]
+        assert (emoji, role, description) == (persona.emoji, persona.role, persona.description)
+        assert (spans(paths), priority or "0") == ([*persona.paths], str(persona.priority)), persona.id
 
 
 def test_the_persona_that_is_shown_is_one():
     """The example in the guide can be copied into a file."""
     text = re.search(r"```markdown\n(.*?)```", PERSONAS, re.DOTALL)
     assert text
-    found = parse_persona(text[1], Path("glazier.md"))
-    assert (found.id, found.timeout, found.scheduled) == ("glazier", 1200, True)
+    persona = parse_persona(text[1], Path("glazier.md"))
+    assert (persona.id, persona.timeout, persona.scheduled) == ("glazier", 1200, True)
 
 
 # -- dispatches
@@ -231,8 +231,8 @@ def test_the_typed_inputs_stand_in_the_table():
     for model, (_, required, optional) in zip(
         (CoderInput, DebugInput), rows(section(DISPATCH, "### Typed input")), strict=True
     ):
-        told = {name for name in spans(required) + spans(optional) if name in model.model_fields}
-        assert told == set(model.model_fields)
+        fields = {name for name in spans(required) + spans(optional) if name in model.model_fields}
+        assert fields == set(model.model_fields)
         needed = {name for name, field in model.model_fields.items() if field.is_required()}
         assert needed <= set(spans(required))
         assert not needed & set(spans(optional))

@@ -49,11 +49,11 @@ def test_the_links_of_the_readme_work_outside_of_the_repository():
 def test_absolute_links_into_the_repository_name_what_is_there(document):
     """A file that moves, or a heading that is renamed, does not leave a dead link on the package index."""
     text = (ROOT / document).read_text()
-    found = re.findall(
+    links = re.findall(
         rf"\]\((?:{HOME}/(?:blob|tree)|https://raw\.githubusercontent\.com/[\w-]+/[\w-]+)/main/([^)]+)\)", text
     )
-    assert found or document != "README.md"
-    for link in found:
+    assert links or document != "README.md"
+    for link in links:
         file, _, heading = link.partition("#")
         assert (ROOT / file).exists(), link
         names = re.findall(r"^#+ (.*)$", (ROOT / file).read_text(), re.MULTILINE) if heading else []
@@ -99,8 +99,8 @@ def test_a_line_of_prose_is_one_sentence(path):
     """A change to a sentence is a change to one line, so that a diff shows what was changed."""
     if path.name == "CHANGELOG.md":
         return
-    two = [line for line in prose(path) if re.search(r"[a-z)*][.!?]\*{0,2} [A-Z*]", line)]
-    assert two == []
+    crowded = [line for line in prose(path) if re.search(r"[a-z)*][.!?]\*{0,2} [A-Z*]", line)]
+    assert crowded == []
 
 
 @pytest.mark.skipif(not (ROOT / "scheduler" / "sprint").is_dir(), reason="the packages that it names are being made")

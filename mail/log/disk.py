@@ -8,7 +8,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 _plain: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
@@ -125,6 +126,24 @@ def write_file(disk: Disk, path: Path, data: bytes, *, alone: bool = True) -> No
         os.close(descriptor)
     disk.rename(temporary, path)
     disk.sync_folder(path.parent)
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Generator[Path]:
+    """Yield the path of a temporary file beside `path`, which then replaces it atomically; after an error nothing does.
+
+    Any number of processes may write the same file. `durable` flushes it first, so that a power cut cannot leave a
+    broken file under the final name.
+    """
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+    try:
+        yield temporary
+        if durable:
+            with temporary.open("rb") as file:
+                flush(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def reason_of(error: OSError) -> str:

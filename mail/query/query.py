@@ -8,7 +8,6 @@ and extends it by new events: the first query costs a scan, later ones almost no
 from __future__ import annotations
 
 import ast
-import os
 import re
 import tempfile
 import threading
@@ -22,7 +21,7 @@ from typing import IO, Any, cast
 import duckdb
 
 from ..errors import LogUnavailable, UsageError
-from ..log.disk import flush
+from ..log.disk import replacing
 from ..log.event import MAX_LINE
 from ..log.segments import Segment
 from ..log.snapshot import Snapshot, Source, continues
@@ -107,11 +106,11 @@ class Query:
         if seen != snapshot:
             self._slices.pop(persona, None)
             with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
-                mailbox_parquet, news = _news(seen, snapshot, tail, use_parquet=self._use_parquet)
+                copies, news = _news(seen, snapshot, tail, use_parquet=self._use_parquet)
                 self._connection.execute(f'CREATE OR REPLACE VIEW "news" AS {news}')
                 text = f"SELECT * FROM ({sql('mailbox')})".replace('"events"', '"news"')
-                if mailbox_parquet:
-                    sealed = _parquet(mailbox_parquet)
+                if copies:
+                    sealed = _parquet(copies)
                     text += f" UNION ALL SELECT * EXCLUDE (persona) FROM {sealed} WHERE persona = $persona"
                 verb = f"INSERT INTO {table}" if seen else f"CREATE OR REPLACE TABLE {table} AS"
                 self._connection.execute(f"{verb} {bound(text, {'persona': persona})}")
@@ -181,10 +180,10 @@ def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, use_parquet:
     """
     before, start = (seen.head, seen.size) if seen else (0, 0)
     new = [segment for segment in now.sealed if segment.last > before]
-    mailbox_parquet = [
+    copies = [
         segment.mailbox_parquet for segment in new if use_parquet and segment.first > before and write_parquet(segment)
     ]
-    files = [segment.path for segment in new if segment.mailbox_parquet not in mailbox_parquet]
+    files = [segment.path for segment in new if segment.mailbox_parquet not in copies]
     if seen and seen.inode == now.inode:
         with now.active.open("rb") as file:
             file.seek(start)
@@ -193,7 +192,7 @@ def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, use_parquet:
         files.append(Path(tail.name))
     elif now.size:
         files.append(now.active)
-    return mailbox_parquet, _select([], files, before, now.head)
+    return copies, _select([], files, before, now.head)
 
 
 def _parquet(files: Sequence[Path]) -> str:
@@ -246,15 +245,9 @@ def write_parquet(segment: Segment) -> bool:
     with suppress(duckdb.Error, OSError), duckdb.connect(config=_CONFIG) as connection:
         connection.execute(f'CREATE VIEW "events" AS {lines}')
         for path, (text, rows) in texts.items():
-            temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
-            try:
-                options = f"FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE {rows}"
+            options = f"FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE {rows}"
+            with replacing(path) as temporary:
                 connection.execute(f"COPY ({text}) TO {literal(temporary)} ({options})")
-                with temporary.open("rb") as file:
-                    flush(file.fileno())  # a power cut must not leave a broken copy under the final name
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
         return True
     return False
 

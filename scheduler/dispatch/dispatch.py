@@ -15,6 +15,7 @@ from typing import Any
 
 from ...mail.errors import TeamMailError
 from ...mail.log.event import Draft, Event
+from ...mail.render import listed
 from ...personas.agent import Assignment
 from ..context import Context
 from ..errors import InvalidTasks, Stopped
@@ -200,8 +201,7 @@ class Dispatch:
             tasks, why = [self.tasks[name] for name in cut], f"blocked: task '{key}' did not succeed"
             self.context.append([self._end(task, TaskStatus.BLOCKED, why) for task in tasks])
             self._export(tasks)
-            more = f" and {len(cut) - _MOST_NAMES} more" if len(cut) > _MOST_NAMES else ""
-            self.listener(Progress(f"blocked by {key}: {', '.join(cut[:_MOST_NAMES])}{more}"))
+            self.listener(Progress(f"blocked by {key}: {listed(cut, _MOST_NAMES)}"))
 
     def _finished(self, seconds: float) -> Draft:
         succeeded = sum(end.status == TaskStatus.SUCCESS for end in self.state.ends.values())

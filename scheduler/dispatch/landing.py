@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ...mail.render import line
+from ...mail.render import line, listed
 from ..context import Context
 from ..kinds import RunStatus
 from ..landing.integrate import Integration, integrate
@@ -20,8 +20,6 @@ from ..state.dispatches import DispatchState
 from ..state.facts import Patch
 from ..state.sprints import State
 from ..weaver.result import Conflicted, Refused
-
-_MOST_FILES = 3  # in one message
 
 
 @dataclass
@@ -66,7 +64,7 @@ def _without_held(integration: Integration) -> Integration:
     """Refuse the patches that need a person's approval."""
     woven = integration.woven
     refused = [
-        Refused(held.submission, f"it changes {_files(held.files)}, which a person has to approve: apply it by hand")
+        Refused(held.submission, f"it changes {listed(held.files)}, which a person has to approve: apply it by hand")
         for held in woven.held
     ]
     return replace(integration, woven=replace(woven, held=(), refused=(*woven.refused, *refused)))
@@ -87,9 +85,4 @@ def _conflict(conflicted: Conflicted) -> str:
     files = list(dict.fromkeys(hunk.file for hunk in conflicted.hunks))
     rivals = sorted({author for hunk in conflicted.hunks for author, _, _ in hunk.landed_by})
     by = f" with what {', '.join(rivals)} did" if rivals else ""
-    return f"its patch conflicts{by} in {_files(files)}"
-
-
-def _files(files: list[str] | tuple[str, ...]) -> str:
-    more = f" and {len(files) - _MOST_FILES} more" if len(files) > _MOST_FILES else ""
-    return ", ".join(map(line, files[:_MOST_FILES])) + more
+    return f"its patch conflicts{by} in {listed(files)}"

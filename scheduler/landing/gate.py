@@ -51,7 +51,7 @@ class Gate:
 
     @property
     def mark(self) -> str:
-        """Its name with a digest of its command and threshold: a changed gate judges anew."""
+        """Its name with a digest of its command and threshold, so that a changed gate judges again."""
         condition = repr((self.command, self.threshold, self.key))
         return f"{self.name} {hashlib.sha256(condition.encode()).hexdigest()[:12]}"
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from ...mail.errors import TeamMailError
 from ...mail.log.event import Draft
+from ...mail.render import listed
 from ..context import Context
 from ..errors import BranchMoved
 from ..kinds import Kind, PatchStatus
@@ -157,10 +158,9 @@ def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:
     """Submit a captured patch to the weaver, with the paths it may touch and its age."""
     persona = context.roster.get(patch.persona)
     earlier = sum(p.persona == patch.persona and p.status == PatchStatus.CONFLICTED for p in state.patches)
-    files = ", ".join(patch.files[:3]) + (f" and {len(patch.files) - 3} more" if len(patch.files) > 3 else "")  # noqa: PLR2004
     return PatchSubmission(
         patch.run, patch.persona, patch.base, context.mailbox.blobs.read(patch.sha256), patch.seq,
-        f"{patch.task or patch.persona}: {files}", patch.ts, persona.priority if persona else 0, earlier,
+        f"{patch.task or patch.persona}: {listed(patch.files)}", patch.ts, persona.priority if persona else 0, earlier,
         persona.paths if persona else (), patch.approved,
         (("Team-Mail-Run", patch.run), ("Team-Mail-Head", f"{patch.seq}:{patch.hash}")),
     )  # fmt: skip

@@ -11,7 +11,8 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ...mail.render import clean, line
+from ...mail.render import clean, line, listed
+from ...mail.units import and_more, counted
 from ..weaver.patch import PatchSubmission
 from ..weaver.refusal import why_sensitive
 from ..weaver.result import BINARY, Conflicted, ConflictHunk, NeedsApproval, Refused
@@ -22,56 +23,56 @@ Text = tuple[str, str, dict[str, Any]]
 _ROOM = 36_000  # characters of conflicts: with them a mail fits into its event
 _LOG = 20_000  # characters of a gate's output
 _SHORT = 12
-_MOST = 3  # names in a subject
+_MOST = 3  # conflicts in the summary, authors of one
 
 
-def about_conflict(one: Conflicted) -> Text:
+def about_conflict(conflict: Conflicted) -> Text:
     """Tell an author what a patch conflicts with, and how to bring it onto the branch."""
-    files = list(dict.fromkeys(hunk.file for hunk in one.hunks))
-    apart = list(dict.fromkeys(hunk.file for hunk in one.hunks if hunk.apart))
-    whole = [hunk.file for hunk in one.hunks if hunk.yours.startswith(BINARY) and not hunk.apart]
+    files = list(dict.fromkeys(hunk.file for hunk in conflict.hunks))
+    apart = list(dict.fromkeys(hunk.file for hunk in conflict.hunks if hunk.apart))
+    whole = [hunk.file for hunk in conflict.hunks if hunk.yours.startswith(BINARY) and not hunk.apart]
     marked = [file for file in files if file not in {*whole, *apart}]
-    commands = _commands(one.submission, marked, apart)
-    rivals = list(dict.fromkeys(who for hunk in one.hunks for who, _, _ in hunk.landed_by))
+    commands = _commands(conflict.submission, marked, apart)
+    rivals = list(dict.fromkeys(who for hunk in conflict.hunks for who, _, _ in hunk.landed_by))
     body = [
         "Your patch was not landed: others had changed the same places before it.",
         "Nothing of it is on the branch, and nothing of it is lost.",
-        f"  run   {one.submission.key}",
-        f"  base  {one.submission.base}",
+        f"  run   {conflict.submission.key}",
+        f"  base  {conflict.submission.base}",
         "",
-        f"{_count(len(one.hunks), 'conflict')}:",
-        *(f"- {_headline(hunk)}" for hunk in one.hunks[:_MOST]),
-        *([f"- and {len(one.hunks) - _MOST} more"] if len(one.hunks) > _MOST else []),
+        f"{counted(len(conflict.hunks), 'conflict')}:",
+        *(f"- {_headline(hunk)}" for hunk in conflict.hunks[:_MOST]),
+        *([f"- {more}"] if (more := and_more(len(conflict.hunks) - _MOST)) else []),
         "",
-        f"The new base is {one.tip}; your next workspace is a clone of it. There, run:",
+        f"The new base is {conflict.tip}; your next workspace is a clone of it. There, run:",
         "",
         *(f"    {command}" for command in commands),
         "",
         *_how(marked, whole, apart),
         "",
-        *_shown(one.hunks),
+        *_shown(conflict.hunks),
     ]
     payload = {
-        "run": one.submission.key,
-        "base": one.submission.base,
-        "tip": one.tip,
-        "signature": one.signature,
+        "run": conflict.submission.key,
+        "base": conflict.submission.base,
+        "tip": conflict.tip,
+        "signature": conflict.signature,
         "files": files,
         "commands": commands,
-        "landed_by": [[*who] for who in sorted({who for hunk in one.hunks for who in hunk.landed_by})],
+        "landed_by": [[*who] for who in sorted({who for hunk in conflict.hunks for who in hunk.landed_by})],
     }
-    by = f" with {_names(rivals)}" if rivals else ""
-    return f"Conflict{by} in {_names(files)}", "\n".join(body), payload
+    by = f" with {listed(rivals)}" if rivals else ""
+    return f"Conflict{by} in {listed(files)}", "\n".join(body), payload
 
 
-def about_refused(one: Refused) -> Text:
+def about_refused(refused: Refused) -> Text:
     """Tell an author why a patch was refused."""
     body = (
-        f"Your patch (run {one.submission.key}) was refused: {line(one.reason)}.\n\n"
+        f"Your patch (run {refused.submission.key}) was refused: {line(refused.reason)}.\n\n"
         "Nothing of it is on the branch; it is attached. Make your change again without that, in your next workspace; "
         "what is there when your run ends is taken as your next patch.\n"
     )
-    return f"Refused: {line(one.reason)}", body, {"run": one.submission.key, "reason": one.reason}
+    return f"Refused: {line(refused.reason)}", body, {"run": refused.submission.key, "reason": refused.reason}
 
 
 def handed_over(text: Text, submission: PatchSubmission, reader: str) -> Text:
@@ -91,24 +92,24 @@ def handed_over(text: Text, submission: PatchSubmission, reader: str) -> Text:
     return f"{submission.persona}: {subject}", "\n".join(head), payload
 
 
-def about_held(one: NeedsApproval) -> Text:
+def about_held(held: NeedsApproval) -> Text:
     """Ask the human to approve a patch to sensitive files."""
-    short = shlex.quote(one.submission.key)
+    short = shlex.quote(held.submission.key)
     body = [
-        f"A patch of {one.submission.persona} waits for you (run {one.submission.key},",
-        f"made against {one.submission.base[:_SHORT]}),",
+        f"A patch of {held.submission.persona} waits for you (run {held.submission.key},",
+        f"made against {held.submission.base[:_SHORT]}),",
         "because it changes files that have power over machines, agents or git:",
-        *(f"- {_name(file)}: {why_sensitive(file) or 'sensitive'}" for file in one.files),
+        *(f"- {line(file)}: {why_sensitive(file) or 'sensitive'}" for file in held.files),
         "",
         "The whole patch is attached. Read it, above all those files, then either let it land with the next tick:",
         "",
         f"    scheduler approve {short}",
         "",
-        f"or leave it, and say why: team-mail send --to {shlex.quote(one.submission.persona)} --subject ...",
+        f"or leave it, and say why: team-mail send --to {shlex.quote(held.submission.persona)} --subject ...",
         "The rest of the team goes on meanwhile.",
     ]
-    files = {"run": one.submission.key, "persona": one.submission.persona, "files": [*one.files]}
-    return f"Approve {one.submission.persona}'s change to {_names(one.files)}?", "\n".join(body), files
+    files = {"run": held.submission.key, "persona": held.submission.persona, "files": [*held.files]}
+    return f"Approve {held.submission.persona}'s change to {listed(held.files)}?", "\n".join(body), files
 
 
 def about_red_before(verdict: GateResult) -> Text:
@@ -129,7 +130,7 @@ def about_rejected(submission: PatchSubmission, verdict: GateResult, tip: str) -
     why = line(verdict.detail) or f"exit {verdict.exit}"
     body = [
         f"Your patch (run {submission.key}, made against {submission.base}) was taken out:",
-        f"the gate {verdict.gate} passes without it and fails with it ({why}; run {_count(verdict.tries, 'time')}).",
+        f"the gate {verdict.gate} passes without it and fails with it ({why}; run {counted(verdict.tries, 'time')}).",
         f"It was tried as commit {verdict.commit}. Nothing of it is on the branch; it is attached.",
         "",
         f"Your next workspace is a clone of {tip}. Make your change there so that the gate passes;",
@@ -203,7 +204,7 @@ def _side(title: str, side: str) -> list[str]:
 
 
 def _headline(hunk: ConflictHunk) -> str:
-    where = f"{_name(hunk.file)}, line {hunk.line}" if hunk.line else _name(hunk.file)
+    where = f"{line(hunk.file)}, line {hunk.line}" if hunk.line else line(hunk.file)
     by = "; ".join(
         f"{line(who)} in {commit[:_SHORT]}{f' (run {line(run)})' if run else ''}"
         for who, commit, run in hunk.landed_by[:_MOST]
@@ -213,7 +214,7 @@ def _headline(hunk: ConflictHunk) -> str:
 
 def _word(name: str) -> str:
     """Quote a name for the shell, within one line."""
-    if _name(name) == name:
+    if line(name) == name:
         return shlex.quote(name)
     inner = "".join(
         letter if letter.isalnum() else "".join(f"\\{byte:03o}" for byte in letter.encode()) for letter in name
@@ -225,19 +226,5 @@ def _literal(file: str) -> str:
     return re.sub(r"([\\*?\[])", r"\\\1", file)
 
 
-def _names(names: Iterable[str]) -> str:
-    names = [_name(name) for name in names]
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more
-
-
-def _name(file: str) -> str:
-    return line(file)
-
-
 def _all(files: Iterable[str]) -> str:
-    return ", ".join(map(_name, files))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return ", ".join(map(line, files))

@@ -37,20 +37,39 @@ def record(context: Context, done: Integration) -> None:
 def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
     woven, human = done.woven, context.settings.team.human
     yield from (_judged(done, verdict) for verdict in done.verdicts)
-    for one in woven.landed:
+    for landed in woven.landed:
         yield _decided(
-            done, one.submission, Kind.PATCH_LANDED, commit=one.commit, how=one.how, files=[*one.files[:_MOST_FILES]]
+            done,
+            landed.submission,
+            Kind.PATCH_LANDED,
+            commit=landed.commit,
+            how=landed.how,
+            files=[*landed.files[:_MOST_FILES]],
         )
-    for one in woven.conflicted:
-        files = sorted({hunk.file for hunk in one.hunks})[:_MOST_FILES]
-        yield _mail(context, one.submission, *_addressed(done, one.submission, about_conflict(one)), "conflict")
-        yield _decided(done, one.submission, Kind.PATCH_CONFLICTED, signature=one.signature, files=files, tip=one.tip)
-    for one in woven.refused:
-        yield _mail(context, one.submission, *_addressed(done, one.submission, about_refused(one)), "feedback")
-        yield _decided(done, one.submission, Kind.PATCH_REFUSED, why=one.reason)
-    for one in woven.held:
-        yield _mail(context, one.submission, human, about_held(one), "question")
-        yield _decided(done, one.submission, Kind.PATCH_HELD, files=[*one.files[:_MOST_FILES]], why="sensitive files")
+    for conflicted in woven.conflicted:
+        files = sorted({hunk.file for hunk in conflicted.hunks})[:_MOST_FILES]
+        yield _mail(
+            context,
+            conflicted.submission,
+            *_addressed(done, conflicted.submission, about_conflict(conflicted)),
+            "conflict",
+        )
+        yield _decided(
+            done,
+            conflicted.submission,
+            Kind.PATCH_CONFLICTED,
+            signature=conflicted.signature,
+            files=files,
+            tip=conflicted.tip,
+        )
+    for refused in woven.refused:
+        yield _mail(
+            context, refused.submission, *_addressed(done, refused.submission, about_refused(refused)), "feedback"
+        )
+        yield _decided(done, refused.submission, Kind.PATCH_REFUSED, why=refused.reason)
+    for held in woven.held:
+        yield _mail(context, held.submission, human, about_held(held), "question")
+        yield _decided(done, held.submission, Kind.PATCH_HELD, files=[*held.files[:_MOST_FILES]], why="sensitive files")
     for submission, verdict in done.rejected:
         text = about_rejected(submission, verdict, woven.tip)
         yield _mail(context, submission, *_addressed(done, submission, text), "feedback")
@@ -76,13 +95,14 @@ def _woven(done: Integration) -> Draft:
         "tick": done.tick,
         "start": woven.start,
         "tip": woven.tip,
-        "order": [one.submission.key for one in woven.landed],
+        "order": [landed.submission.key for landed in woven.landed],
         "conflicts": [[first, second, [*files[:_MOST_FILES]]] for first, second, files in woven.conflicts],
         **_tags(done),
     }
     parts = (woven.landed, woven.conflicted, woven.refused, woven.held)
     keys = sorted(
-        [one.submission.key for part in parts for one in part] + [submission.key for submission, _ in done.rejected]
+        [decision.submission.key for part in parts for decision in part]
+        + [submission.key for submission, _ in done.rejected]
     )
     return Draft(Kind.WEAVE_DONE, WEAVER, data=data, id=derived_id("weave", woven.start, *keys))
 

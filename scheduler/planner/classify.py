@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...mail.units import duration
 from .conflict import mostly_same
 from .item import Overlap
 from .schedule import Pair
-from .work import Work, named, span
+from .work import Work, named
 
 MANUAL, PARALLEL, PARTLY, SEQUENTIAL = "manual", "parallel", "partly", "sequential"
 _NEARLY = 0.9  # share of the work in one chain from which a phase counts as sequential
 _SHOWN = 3
-_PLAYS = 6  # per schedule, which is enough for a class
+_PLAYS = 6  # simulations per schedule, which are enough for a class
 
 
 def classify(work: Work, overlaps: Sequence[Overlap]) -> tuple[str, str]:
@@ -28,8 +29,8 @@ def classify(work: Work, overlaps: Sequence[Overlap]) -> tuple[str, str]:
     if len(work.items) == 1:
         return SEQUENTIAL, f"{work.items[0].id} is the only task for an agent"
     items = {item.id: item for item in work.items}
-    loose = [pair for pair in overlaps if not pair.ordered and {pair.one, pair.other} <= items.keys()]
-    tied = [(pair.one, pair.other) for pair in loose if mostly_same(pair, items[pair.one], items[pair.other])]
+    loose = [pair for pair in overlaps if not pair.ordered and {pair.left, pair.right} <= items.keys()]
+    tied = [(pair.left, pair.right) for pair in loose if mostly_same(pair, items[pair.left], items[pair.right])]
     waits = [(task, name) for task, names in work.after.items() for name in names if name in items]
     if not waits and not tied:
         return PARALLEL, _independent(loose)
@@ -42,7 +43,7 @@ def classify(work: Work, overlaps: Sequence[Overlap]) -> tuple[str, str]:
 def _independent(loose: Sequence[Overlap]) -> str:
     if not loose:
         return "no task waits for another, and no two change the same files"
-    pairs = [f"{pair.one} and {pair.other} ({named(pair.files, 1)})" for pair in loose]
+    pairs = [f"{pair.left} and {pair.right} ({named(pair.files, 1)})" for pair in loose]
     return f"no task waits for another; only a small part is shared by {named(pairs, _SHOWN)}"
 
 
@@ -58,11 +59,11 @@ def _chained(work: Work, least: float, tied: Sequence[Pair]) -> str:
 def _partly(waits: Sequence[Pair], tied: Sequence[Pair], least: float, total: float) -> str:
     reasons = [f"{task} waits for {name}" for task, name in waits]
     reasons += [f"{left} and {right} change mostly the same files" for left, right in tied]
-    return f"{'; '.join(reasons[:_SHOWN])}{_more(reasons)}: {span(total)} of work in no less than {span(least)}"
+    return f"{'; '.join(reasons[:_SHOWN])}{_more(reasons)}: {duration(total)} of work in no less than {duration(least)}"
 
 
 def _share(part: float, whole: float) -> str:
-    return f"all of its {span(whole)}" if part >= whole else f"{span(part)} of its {span(whole)}"
+    return f"all of its {duration(whole)}" if part >= whole else f"{duration(part)} of its {duration(whole)}"
 
 
 def _short(chain: Sequence[str]) -> list[str]:

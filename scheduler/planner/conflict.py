@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ...mail.units import duration
 from .item import Item, Overlap
 from .schedule import Pair, Schedule, same
-from .work import Work, named, span
+from .work import Work, named
 
 ORDER, MERGE, SPLIT = "order", "merge", "split"
-_MOSTLY = 0.5  # share of all files of two tasks from which they count as the same work
+_MOSTLY = 0.5  # share of common files from which two tasks count as the same work
 _PLAYS = 6  # of each schedule in the search for orders without cost
-_MOST_TRIES, _LEAST_TRIES, _EDGES = 64, 4, 400_000  # schedules in that search, so that all their edges are so many
+_MOST_TRIES, _LEAST_TRIES, _EDGES = 64, 4, 400_000  # schedules in that search, fewer with more edges
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Conflict:
     sentence for people.
     """
 
-    one: str
-    other: str
+    left: str
+    right: str
     files: tuple[str, ...]
     resolution: str
     first: str
@@ -38,7 +39,7 @@ class Conflict:
     @property
     def second(self) -> str:
         """The item that has to wait, if one has to."""
-        return self.other if self.first == self.one else self.one
+        return self.right if self.first == self.left else self.left
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,20 @@ class Settled:
     work: Work
 
 
-def mostly_same(overlap: Overlap, one: Item, other: Item) -> bool:
+def mostly_same(overlap: Overlap, left: Item, right: Item) -> bool:
     """Tell whether two items change mostly the same files, so that merging them would repeat the work of both."""
-    shared = max(len(overlap.files), len(one.touched & other.touched))  # an overlap names no more than a few
-    return shared >= _MOSTLY * (len(one.touched) + len(other.touched) - shared)
+    shared = max(len(overlap.files), len(left.touched & right.touched))  # an overlap names no more than a few
+    return shared >= _MOSTLY * (len(left.touched) + len(right.touched) - shared)
 
 
 def settle(work: Work, overlaps: Sequence[Overlap], workers: int, plain: Schedule) -> Settled:
     """Resolve the unordered overlaps of some work; `plain` is its schedule on that many workers."""
-    loose = [pair for pair in overlaps if not pair.ordered and {pair.one, pair.other} <= work.durations.keys()]
+    loose = [pair for pair in overlaps if not pair.ordered and {pair.left, pair.right} <= work.durations.keys()]
     if not loose:
         return Settled((), plain, plain, work)
-    ordered = _natural(work, loose).schedule(workers, [(pair.one, pair.other) for pair in loose])
+    ordered = _natural(work, loose).schedule(workers, [(pair.left, pair.right) for pair in loose])
     begun = {slot.task: place for place, slot in enumerate(ordered.slots)}
-    pairs = [(pair.one, pair.other) for pair in loose]
+    pairs = [(pair.left, pair.right) for pair in loose]
     edges = [(left, right) if begun[left] < begun[right] else (right, left) for left, right in pairs]
     if ordered.makespan <= plain.makespan or same(ordered.makespan, plain.makespan):
         plain, costs, work = ordered, dict.fromkeys(edges, 0.0), work.behind(edges)
@@ -82,18 +83,18 @@ def settle(work: Work, overlaps: Sequence[Overlap], workers: int, plain: Schedul
 def _natural(work: Work, overlaps: Sequence[Overlap]) -> Work:
     """Order creating a file before changing it, and changing it before moving it, where that makes no cycle."""
     items = {item.id: item for item in work.items}
-    pairs = [pair for both in overlaps for pair in ((both.one, both.other, both), (both.other, both.one, both))]
+    pairs = [pair for both in overlaps for pair in ((both.left, both.right, both), (both.right, both.left, both))]
     edges = {(left, right) for left, right, overlap in pairs if _goes_first(items[left], items[right], overlap)}
     ordered = work.behind((left, right) for left, right in sorted(edges) if (right, left) not in edges)
     return ordered if ordered.sound else work
 
 
-def _goes_first(one: Item, other: Item, overlap: Overlap) -> bool:
-    if not one.creates and not other.renames:
+def _goes_first(left: Item, right: Item, overlap: Overlap) -> bool:
+    if not left.creates and not right.renames:
         return False
-    makes = any(file in one.creates and file in other.files for file in overlap.files)
-    moved = [old.rstrip("/") + "/" for old, _ in other.renames]
-    moves = not one.renames and any(f"{file}/".startswith(old) for file in overlap.files for old in moved)
+    makes = any(file in left.creates and file in right.files for file in overlap.files)
+    moved = [old.rstrip("/") + "/" for old, _ in right.renames]
+    moves = not left.renames and any(f"{file}/".startswith(old) for file in overlap.files for old in moved)
     return makes or moves
 
 
@@ -106,7 +107,7 @@ class _Search:
         self.tries = _MOST_TRIES
 
     def costs(self, edges: Sequence[Pair]) -> dict[Pair, float]:
-        """Return by how many seconds each order prolongs the plan; `free` then has those that do not."""
+        """Return by how many seconds each order prolongs the plan; afterwards `free` lists those that cost nothing."""
         self.tries = max(_LEAST_TRIES, min(_MOST_TRIES, _EDGES // max(1, len(edges))))
         slots = {slot.task: slot for slot in self.plain.slots}
         self.free += [edge for edge in edges if slots[edge[0]].end <= slots[edge[1]].start]
@@ -140,10 +141,10 @@ class _Search:
 
 
 def _resolved(overlap: Overlap, edge: Pair, cost: float, items: dict[str, Item], workers: int) -> Conflict:
-    much = mostly_same(overlap, items[overlap.one], items[overlap.other])
+    much = mostly_same(overlap, items[overlap.left], items[overlap.right])
     resolution = ORDER if not cost else SPLIT if much else MERGE
     why = _why(resolution, overlap, edge, cost, workers)
-    return Conflict(overlap.one, overlap.other, overlap.files, resolution, edge[0], cost, why)
+    return Conflict(overlap.left, overlap.right, overlap.files, resolution, edge[0], cost, why)
 
 
 def _why(resolution: str, overlap: Overlap, edge: Pair, cost: float, workers: int) -> str:
@@ -151,7 +152,7 @@ def _why(resolution: str, overlap: Overlap, edge: Pair, cost: float, workers: in
     if resolution == ORDER:
         on = "one worker" if workers == 1 else f"{workers} workers"
         return f"{first} first, then {second}: on {on} that costs no time"
-    late = f"{second} behind {first} would cost {span(cost)}"
+    late = f"{second} behind {first} would cost {duration(cost)}"
     if resolution == SPLIT:
         return f"mostly the same files, and {late}: cut the work anew, so that no file is in both"
     return f"a small part of their files, and {late}: let the weaver merge, and look at {named(overlap.files, 2)}"

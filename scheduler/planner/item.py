@@ -54,13 +54,13 @@ class Roadmap:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Two items that may change the same files, `one` given before `other`; `files` are globs that both may change.
+    """Two items that may change the same files, `left` given before `right`; `files` are globs that both may change.
 
     `ordered` tells that they never run at once, because one depends on the other, directly or not, or a phase barrier
     is between them. Then the overlap is no conflict.
     """
 
-    one: str
-    other: str
+    left: str
+    right: str
     files: tuple[str, ...]
     ordered: bool = False

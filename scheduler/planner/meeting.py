@@ -1,7 +1,6 @@
-"""Whether two globs can match the same path: decided on the patterns alone, whatever files there are.
+"""Whether two globs can match the same path: decided by the patterns alone, not by the files that exist.
 
-Both are walked at once, letter by letter, and no pair of places is looked at twice: no glob, however it is made, is
-slow.
+Both are walked as automata at once, letter by letter, and no pair of states is visited twice, so no glob is slow.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 from ...mail.globs import FOLDERS, Form, Letters, Name, forms, plain
 
-Place = tuple[Letters, Letters, tuple[int, ...]]  # letters that stay there, letters that lead on, places to skip to
+Place = tuple[Letters, Letters, tuple[int, ...]]  # letters that stay there, letters that lead on, offsets to skip to
 
 _SLASH = ord("/")
 _ANY: Letters = ((1, 0x10FFFF),)
@@ -22,9 +21,9 @@ _BETWEEN: Letters = ((_SLASH, _SLASH),)
 
 
 class Walk(NamedTuple):
-    """A form as an automaton: from each place the letters that lead on and where to, and the places a path may end at.
+    """A form as an automaton: for each place its transitions, and whether a path may end there.
 
-    The first `len(start)` places are those of the letters that every path of it begins with.
+    The first `len(start)` places spell the letters that every matching path begins with.
     """
 
     start: str
@@ -33,9 +32,9 @@ class Walk(NamedTuple):
 
 
 def meet(pattern: str, second: str, *, below: tuple[bool, bool] = (True, True)) -> bool:
-    """Tell whether some path matches both patterns; decided on the patterns alone, whatever files there are.
+    """Tell whether some path matches both patterns.
 
-    `below` says of each whether it covers what is below a folder that it matches.
+    `below` tells of each whether it also covers what is below a folder that it matches.
     """
     return any(starmap(_common, product(_walks(pattern, below[0]), _walks(second, below[1]))))
 
@@ -74,7 +73,7 @@ def _places(names: Sequence[Name]) -> Iterator[Place]:
 
 
 def _reached(places: Sequence[Place], at: int) -> list[int]:
-    """List the places that one is at without any further letter."""
+    """List the places that can be reached from a place without a letter, itself included."""
     reached = [at]
     for place in reached:
         reached += [place + by for by in places[place][2] if place + by not in reached]
@@ -91,10 +90,7 @@ def _moves(places: Sequence[Place], ways: Iterable[int]) -> Iterator[tuple[Lette
 
 
 def _common(walk: Walk, second: Walk) -> bool:
-    """Tell whether some path may walk both; a path has no empty name, so no slash at an end or beside another.
-
-    Both are walked at once, letter by letter, and no pair of places is looked at twice.
-    """
+    """Tell whether some path is accepted by both. It has no empty name: no slash at an end or beside another."""
     known = min(len(walk.start), len(second.start))
     if walk.start[:known] != second.start[:known]:
         return False
@@ -114,7 +110,7 @@ def _common(walk: Walk, second: Walk) -> bool:
 def _steps(
     moves: Iterable[tuple[Letters, int]], others: Sequence[tuple[Letters, int]], *, new: bool
 ) -> Iterator[tuple[int, int, bool]]:
-    """Go one letter further in both; the last of each step says that a name begins there."""
+    """Yield the pairs of places one letter further on; the third value tells whether a name begins there."""
     for letters, to in moves:
         for alternatives, on in others:
             name, slash = _shared(letters, alternatives)
@@ -126,7 +122,7 @@ def _steps(
 
 @lru_cache(maxsize=1 << 14)
 def _shared(letters: Letters, others: Letters) -> tuple[bool, bool]:
-    """Tell whether two sets of letters share one that is no slash, and whether they share the slash."""
+    """Tell whether two sets of letters share a letter other than the slash, and whether both have the slash."""
     both = [(max(low, least), min(high, most)) for low, high in letters for least, most in others]
     slash = any(low <= _SLASH <= high for low, high in both)
     return any(low <= high and (low, high) != _BETWEEN[0] for low, high in both), slash

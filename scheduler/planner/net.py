@@ -1,7 +1,7 @@
-"""Tasks with edges as numbers, and the list scheduler that plays them on so many workers: a millisecond for 500 tasks.
+"""A graph of numbered tasks, and a list scheduler that simulates it on some workers: a millisecond for 500 tasks.
 
-Whoever is ready starts as soon as a worker is free, the one of lowest rank first. Two tasks that are to be kept apart
-never run at once; which of them is first is found while playing.
+A ready task starts as soon as a worker is free, the one of lowest rank first. Two tasks that are kept apart never run
+at once; the simulation decides which of them goes first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import cast
 
 @dataclass(frozen=True)
 class Simulation:
-    """What came of one play: the tasks in the order in which they started, and each one's worker, start and end."""
+    """The result of a simulation: the tasks in the order of their starts, and the worker, start and end of each."""
 
     order: Sequence[int]
     worker: Sequence[int]
@@ -32,7 +32,7 @@ class Simulation:
 
 @dataclass(frozen=True)
 class TaskNet:
-    """Tasks by number: how long each takes, what it waits for, what waits for it, and with whom it never runs."""
+    """Numbered tasks: the duration, dependencies and dependents of each, and the tasks kept apart from it."""
 
     length: Sequence[float]
     before: Sequence[Sequence[int]]
@@ -41,12 +41,12 @@ class TaskNet:
 
     @cached_property
     def order(self) -> list[int]:
-        """The tasks so that each one comes behind what it waits for. Raises graphlib.CycleError."""
+        """The tasks in topological order. Raises graphlib.CycleError."""
         return list(TopologicalSorter(dict(enumerate(self.before))).static_order())
 
     @cached_property
     def tails(self) -> list[float]:
-        """For each task the time from its start to the end of the longest chain that begins with it."""
+        """The duration of the longest chain that begins with each task."""
         tails = [*self.length]
         for task in reversed(self.order):
             tails[task] += max((tails[next_one] for next_one in self.behind[task]), default=0.0)
@@ -54,17 +54,17 @@ class TaskNet:
 
     @cached_property
     def size(self) -> int:
-        """How much a play costs: the tasks, and their edges and rivals, of which ten cost as much as a task."""
+        """The cost of a simulation, in tasks; ten edges or pairs kept apart cost as much as one task."""
         edges = sum(map(len, self.before)) + sum(map(len, self.apart)) // 2
         return max(1, len(self.length) + edges // 10)
 
     @cached_property
     def turned(self) -> TaskNet:
-        """The same net, seen from its end."""
+        """The same net with all edges reversed."""
         return TaskNet(self.length, self.behind, self.before, self.apart)
 
     def play(self, rank: Sequence[float], workers: int) -> Simulation:
-        """Start whatever is ready, the lowest rank first, as soon as a worker is free."""
+        """Simulate: start each ready task as soon as a worker is free, the lowest rank first."""
         stage = _Stage(self, rank, workers)
         while stage.going:
             stage.start_ready()
@@ -73,7 +73,7 @@ class TaskNet:
 
 
 class _Stage:
-    """A play under way: the clock, who is ready in order of rank, who runs, and who is kept apart from those."""
+    """A simulation in progress: the clock, ready tasks by rank, running tasks, and tasks barred by those."""
 
     def __init__(self, net: TaskNet, rank: Sequence[float], workers: int) -> None:
         count = len(net.length)
@@ -108,7 +108,7 @@ class _Stage:
         heappush(self.running, (self.end[task], task))
 
     def end_next(self) -> None:
-        """Go to the next moment at which a task ends, and end all that end then."""
+        """Advance the clock to the next end of a task, and end every task that ends then."""
         self.now = self.running[0][0]
         while self.running and self.running[0][0] <= self.now:
             _, task = heappop(self.running)
@@ -127,23 +127,23 @@ class _Stage:
 def net_of(
     durations: Mapping[str, float], after: Mapping[str, Collection[str]], apart: Iterable[tuple[str, str]] = ()
 ) -> TaskNet:
-    """Give each task its number, in the order given; edges to what has no duration are left out.
+    """Assign numbers to the tasks in the order given; edges to tasks without a duration are ignored.
 
-    Raises ValueError for tasks that wait for each other.
+    Raises ValueError for a cycle.
     """
     places = {task: place for place, task in enumerate(durations)}
-    before = [[places[other] for other in dict.fromkeys(after.get(task, ())) if other in places] for task in places]
+    before = [[places[name] for name in dict.fromkeys(after.get(task, ())) if name in places] for task in places]
     behind: list[list[int]] = [[] for _ in places]
     for task, waits in enumerate(before):
-        for other in waits:
-            behind[other].append(task)
+        for dependency in waits:
+            behind[dependency].append(task)
     rivals: list[dict[int, None]] = [{} for _ in places]
-    for one, other in apart:
-        if one in places and other in places:
-            rivals[places[one]][places[other]] = rivals[places[other]][places[one]] = None
+    for left, right in apart:
+        if left in places and right in places:
+            rivals[places[left]][places[right]] = rivals[places[right]][places[left]] = None
     net = TaskNet([*durations.values()], before, behind, rivals)
     try:
-        net.order  # noqa: B018 - whoever plays a net relies on it
+        net.order  # noqa: B018 - a simulation would never end on a cycle
     except CycleError as knot:
         names, cycle = [*durations], cast("list[int]", knot.args[1])
         raise ValueError(f"tasks wait for each other: {' -> '.join(names[task] for task in cycle[::-1])}") from None

@@ -1,7 +1,7 @@
-"""Which items would touch the same files: found on their globs alone, before anybody has written a line.
+"""Pairs of items that would touch the same files, by their globs alone, before any line is written.
 
-What an item makes new is not there yet, so another's glob, which means the files that are, does not touch it; the same
-path told by both does. A rename touches its old and its new path, and all that lies below either.
+A glob of changed files means existing files, so it does not match a file that another item creates; only the same path
+without wildcards does. A rename touches its old and its new path, and everything below either.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from ..errors import InvalidTasks
 from ..tasks.graph import depending
 from .item import Item, Overlap, Roadmap
 from .meeting import meet
-from .parts import folder, told
+from .parts import folder, meet_by_parts
 from .roadmap import nodes
 
-MOST = 20  # files told of one overlap
-MAX_PAIRS = 250_000  # of tasks: twice what 500 have that all touch one file
-_EFFORT = 20_000_000  # steps of comparing globs: some ten seconds
+MOST = 20  # files that are listed for one overlap
+MAX_PAIRS = 250_000  # of tasks: twice as many as 500 tasks have that all touch one file
+_EFFORT = 20_000_000  # steps of comparing globs: about ten seconds
 _CHANGES, _CREATES, _MOVES = "changes", "creates", "moves"
-_STEPS = 4  # for each two letters of two globs that have to be walked, at most
-_NAMES = 64  # letters in each two names, which are compared as one step
+_STEPS = 4  # at most, for each pair of letters of two globs that `meet` compares
+_NAMES = 64  # pairs of letters that count as one step if globs are compared name by name
 _FEWER = "name more exactly what each task changes"
-_FILE = re.compile(r".*[^/]\.[A-Za-z]\w*")  # it ends as the names of files do: `.py`, `.md`
+_FILE = re.compile(r".*[^/]\.[A-Za-z]\w*")  # ends like a file name: `.py`, `.md`
 
-Pair = tuple[int, int]  # places of two items in the roadmap, the earlier one in front
+Pair = tuple[int, int]  # indexes of two items in the roadmap, the smaller one first
 
 
 class FileClaim(NamedTuple):
     """One way to touch files. All its paths begin with `start` and end with `end`; `path` says that it has no wildcard.
 
-    `**/*.py` means files: that a folder may be called so and hold pages is no reason for it to meet `**/*.md`. So what
-    ends like a file's name has an `end`, and is not taken for a folder where it meets another glob; no more is
-    `src/a.py`. `folder` is the name of the folder that all these files lie in, where that is known.
+    `**/*.py` is taken to mean files, although a folder could have such a name, and so does not meet `**/*.md`: a glob
+    that ends like a file name has an `end`, and covers nothing below a match. Neither does the path `src/a.py`.
+    `folder` is the name of the folder that holds all these files directly, or "" if that is not fixed.
     """
 
     start: str
@@ -49,32 +49,32 @@ class FileClaim(NamedTuple):
 
 
 def overlaps(roadmap: Roadmap) -> tuple[Overlap, ...]:
-    """Find each pair of items whose files meet, in the order given; a person's own items are left out.
+    """Find each pair of items that may touch the same files, in the order given; manual items are left out.
 
-    Raises InvalidTasks for items that depend on each other in a circle, and for more globs or pairs than make a plan.
+    Raises InvalidTasks for circular dependencies, and for too many globs or pairs.
     """
     items, shared = roadmap.items, _shared(roadmap.items)
     ordered = _ordered(roadmap, shared)
     return tuple(
-        Overlap(items[one].id, items[other].id, tuple(shared[one, other]), (one, other) in ordered)
-        for one, other in sorted(shared)
+        Overlap(items[left].id, items[right].id, tuple(shared[left, right]), (left, right) in ordered)
+        for left, right in sorted(shared)
     )
 
 
 def _shared(items: Sequence[Item]) -> dict[Pair, dict[str, None]]:
-    """Map each pair of items to the files that both touch: of each two globs that meet the narrower one."""
+    """Map each pair of items to the files that both touch: for each two globs that meet, the narrower one."""
     touched_by: dict[FileClaim, list[int]] = {}
     for place, item in enumerate(items):
         for touch in () if item.manual else dict.fromkeys(_touches(item)):
             touched_by.setdefault(touch, []).append(place)
     shared: dict[Pair, dict[str, None]] = {}
     comparing = _Comparing()
-    for one, other in comparing.meeting(sorted(touched_by)):
-        glob, ones, others = _narrower(one, other).glob, touched_by[one], touched_by[other]
-        if max(len(shared), (len(ones) - 1) * (len(others) - 1) // 2) > MAX_PAIRS:
+    for left, right in comparing.meeting(sorted(touched_by)):
+        glob, places, others = _narrower(left, right).glob, touched_by[left], touched_by[right]
+        if max(len(shared), (len(places) - 1) * (len(others) - 1) // 2) > MAX_PAIRS:
             raise InvalidTasks([f"files: more than {MAX_PAIRS:,} pairs of tasks touch the same files; {_FEWER}"])
-        comparing.spend(len(ones) * len(others))
-        for pair in _pairs(ones, others):
+        comparing.spend(len(places) * len(others))
+        for pair in _pairs(places, others):
             files = shared.get(pair)
             if files is None:
                 shared[pair] = {glob: None}
@@ -92,76 +92,76 @@ def _touches(item: Item) -> Iterator[FileClaim]:
 
 
 class _Comparing:
-    """Compares globs, with no more than so much effort: what comes in may be made to take for ever."""
+    """Compares globs within a budget, because input from outside could be made to take forever."""
 
     def __init__(self) -> None:
         self._left = _EFFORT
 
     def spend(self, steps: int) -> None:
-        """Count steps. Raises InvalidTasks where they have become too many."""
+        """Take steps from the budget. Raises InvalidTasks once it is used up."""
         self._left -= steps
         if self._left < 0:
             raise InvalidTasks([f"files: comparing every glob with every other would take too long; {_FEWER}"])
 
     def meeting(self, touches: Sequence[FileClaim]) -> Iterator[tuple[FileClaim, FileClaim]]:
-        """Go through the pairs that meet, each once."""
-        for one, other in _near(touches):
+        """Yield each pair of claims that touch the same path."""
+        for left, right in _near(touches):
             self.spend(1)
-            ends = one.path or other.path or one.end.endswith(other.end) or other.end.endswith(one.end)
-            if ends and self._meet(one, other):
-                yield one, other
+            ends = left.path or right.path or left.end.endswith(right.end) or right.end.endswith(left.end)
+            if ends and self._meet(left, right):
+                yield left, right
 
-    def _meet(self, one: FileClaim, other: FileClaim) -> bool:
-        """Tell whether two touch one path; `other` begins as `one` does."""
-        if {one.kind, other.kind} == {_CHANGES, _CREATES}:
-            made, changed = (one, other) if one.kind == _CREATES else (other, one)
+    def _meet(self, left: FileClaim, right: FileClaim) -> bool:
+        """Tell whether two claims touch the same path; `right` begins with the start of `left`."""
+        if {left.kind, right.kind} == {_CHANGES, _CREATES}:
+            made, changed = (left, right) if left.kind == _CREATES else (right, left)
             named = changed.path and not changed.glob.endswith("/")
             return named and self._share(made.glob, changed.glob, (True, False))
-        if one.path and (other.path or other.start.startswith(f"{one.start}/")):
-            return f"{other.start}/".startswith(f"{one.start}/")
-        within = (not one.end, not other.end)
-        if one.path or other.path:
-            path, glob = (one, other) if one.path else (other, one)
+        if left.path and (right.path or right.start.startswith(f"{left.start}/")):
+            return f"{right.start}/".startswith(f"{left.start}/")
+        within = (not left.end, not right.end)
+        if left.path or right.path:
+            path, glob = (left, right) if left.path else (right, left)
             if path.end and glob.end not in f"/{path.glob}":
                 return False
-            within = (within[0] or not one.path, within[1] or not other.path)
-        return self._share(one.glob, other.glob, within)
+            within = (within[0] or not left.path, within[1] or not right.path)
+        return self._share(left.glob, right.glob, within)
 
-    def _share(self, one: str, other: str, within: tuple[bool, bool]) -> bool:
-        size = len(one) * len(other)
+    def _share(self, left: str, right: str, within: tuple[bool, bool]) -> bool:
+        size = len(left) * len(right)
         self.spend(size // _NAMES)
-        known = told(one, other, within)
+        known = meet_by_parts(left, right, within)
         if known is None:
             self.spend(_STEPS * size)
-            known = meet(one, other, below=within)
+            known = meet(left, right, below=within)
         return known
 
 
 def _near(touches: Sequence[FileClaim]) -> Iterator[tuple[FileClaim, FileClaim]]:
-    """Go through the pairs that may meet: what begins otherwise cannot, nor what lies in another folder.
+    """Yield the pairs of claims that may meet: the start of one begins that of the other, in the same folder.
 
-    In a sorted list those that begin alike stand together.
+    The claims are sorted, so those with a common start are neighbours.
     """
     lying: dict[str, list[FileClaim]] = {}
     for touch in touches:
         lying.setdefault(touch.folder, []).append(touch)
-    for one in touches:
-        for group in (lying.get(one.folder, []), lying.get("", [])) if one.folder else (touches,):
-            for at in range(bisect_left(group, one), len(group)):
-                if not group[at].start.startswith(one.start):
+    for claim in touches:
+        for group in (lying.get(claim.folder, []), lying.get("", [])) if claim.folder else (touches,):
+            for at in range(bisect_left(group, claim), len(group)):
+                if not group[at].start.startswith(claim.start):
                     break
-                yield one, group[at]
+                yield claim, group[at]
 
 
-def _narrower(one: FileClaim, other: FileClaim) -> FileClaim:
-    return max(one, other, key=lambda touch: (len(touch.start), touch.path, len(touch.glob)))
+def _narrower(left: FileClaim, right: FileClaim) -> FileClaim:
+    return max(left, right, key=lambda touch: (len(touch.start), touch.path, len(touch.glob)))
 
 
-def _pairs(ones: Sequence[int], others: Sequence[int]) -> Iterator[Pair]:
-    """Go through the pairs of two lists of places; those of one list with itself come once."""
-    if ones is others:
-        return combinations(ones, 2)
-    return ((one, other) if one < other else (other, one) for one in ones for other in others if one != other)
+def _pairs(places: Sequence[int], others: Sequence[int]) -> Iterator[Pair]:
+    """Yield the pairs of two lists of indexes; of a list with itself, each pair once."""
+    if places is others:
+        return combinations(places, 2)
+    return ((a, b) if a < b else (b, a) for a in places for b in others if a != b)
 
 
 def _ordered(roadmap: Roadmap, pairs: Collection[Pair]) -> set[Pair]:

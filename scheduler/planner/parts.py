@@ -1,7 +1,7 @@
-"""Globs name by name: whether two meet, told at once for what people write, without walking them letter by letter.
+"""A fast test of whether two common globs match the same path: name by name, without a walk letter by letter.
 
-Where both have room for any number of folders, or two names both have a star, what lies between can always be fitted
-in: heads and tails decide. Other wildcards than stars are for `globs.meet`, which takes a hundred times as long.
+Where both allow any number of folders, or two names both have a star, whatever lies between always fits: only the
+beginnings and ends decide. Other wildcards than stars are left to `meeting.meet`, which takes a hundred times as long.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _SOME: Name = ("", "")  # `*`
 
 
 class Parts(NamedTuple):
-    """A glob's names: those in front of its first `**`, those between each two, those behind its last.
+    """A glob's names: before its first `**`, between each two of them, and after its last.
 
-    If it is `loose` any number of names may lie between these; else the head is all of it.
+    If it is `loose`, any number of names may lie between these; otherwise the head is the whole glob.
     """
 
     head: Names
@@ -32,12 +32,12 @@ class Parts(NamedTuple):
     loose: bool
 
 
-def told(one: str, other: str, below: tuple[bool, bool] = (True, True)) -> bool | None:
-    """Tell whether some path matches both globs; None if only walking them can tell.
+def meet_by_parts(glob: str, second: str, below: tuple[bool, bool] = (True, True)) -> bool | None:
+    """Tell whether some path matches both globs; None if only `meeting.meet` can tell.
 
-    `below` says of each whether it covers what is below a folder that it matches.
+    `below` tells of each whether it also covers what is below a folder that it matches.
     """
-    left, right = parts(one, below[0]), parts(other, below[1])
+    left, right = parts(glob, below[0]), parts(second, below[1])
     if left is None or right is None:
         return None
     if len(left) == len(right) == 1:
@@ -55,7 +55,7 @@ def _meet(left: Parts, right: Parts) -> bool:
 
 @lru_cache(maxsize=1 << 14)
 def parts(glob: str, below: bool) -> tuple[Parts, ...] | None:
-    """Take each reading of a glob apart; None if one of its names cannot be looked at alone."""
+    """Split each form of a glob into its names; None if one of them cannot be compared alone."""
     taken = [_parts(form, below) for form in forms(glob)]
     return None if None in taken else tuple(filter(None, taken))
 
@@ -86,17 +86,17 @@ def _between(names: Sequence[Name]) -> Iterator[Names]:
 
 
 def folder(glob: str) -> str:
-    """Return the name of the folder that all files of a glob lie in, if it is one name; else nothing."""
+    """Return the name of the folder that directly holds every file of a glob, or "" if it is not fixed."""
     names = glob.removeprefix("/").split("/")
     return names[-2] if len(names) > 1 and is_path(names[-2]) and "**" not in names[-1] and "[" not in glob else ""
 
 
-def _heads_and_tails(one: Parts, other: Parts) -> bool:
-    return all(map(_alike, one.head, other.head)) and all(map(_alike, reversed(one.tail), reversed(other.tail)))
+def _heads_and_tails(left: Parts, right: Parts) -> bool:
+    return all(map(_alike, left.head, right.head)) and all(map(_alike, reversed(left.tail), reversed(right.tail)))
 
 
 def _fits_in(loose: Parts, names: Names) -> bool:
-    """Tell whether so many names fit: head and tail at the ends, and what is between them as early as it can be."""
+    """Match head and tail at the ends, and each part between them at its first possible place."""
     head, between, tail, _ = loose
     at, end = len(head), len(names) - len(tail)
     if end < at or not all(map(_alike, head, names)) or not all(map(_alike, reversed(tail), reversed(names))):
@@ -112,7 +112,7 @@ def _fits_in(loose: Parts, names: Names) -> bool:
 
 
 def _alike(name: Name, second: Name) -> bool:
-    """Tell whether some text matches both."""
+    """Tell whether some text matches both names."""
     if name == second:
         return True
     if len(name) == 1:

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from .net import Simulation, TaskNet, net_of
 
-NEAR = 1e-9  # two times that differ by less, in proportion, are the same: sums of floats
-_WORK = 16_000  # plays times the size of the net that one schedule may cost: about 50 ms
+NEAR = 1e-9  # relative difference below which two times are equal: they are sums of floats
+_WORK = 16_000  # simulations times the size of the net that one schedule may cost: about 50 ms
 _MOST_PLAYS, _LEAST_PLAYS = 300, 6
-_SHIFTS = 8  # times to and fro from one start, if nothing gets better
-_NOISE = 0.3  # how far a tail is off at most where chance orders the tasks
+_SHIFTS = 8  # shifts in a row without an improvement
+_NOISE = 0.3  # largest relative change of a tail in a random order
 
 Pair = tuple[str, str]
 

@@ -96,7 +96,7 @@ def _before(plan: WorkPlan) -> dict[str, list[str]]:
     """Return for each item what it waits for: its dependencies, ordered conflicts, and phase barriers."""
     roadmap = plan.roadmap
     items = plan.items
-    before = {item.id: [other for other in item.dependencies if other in items] for item in roadmap.items}
+    before = {item.id: [name for name in item.dependencies if name in items] for item in roadmap.items}
     for conflict in plan.conflicts:
         before[conflict.second].append(conflict.first)
     barrier: list[str] = []
@@ -155,11 +155,11 @@ def _document(
         if task not in own and items[task].persona in TYPED
     ]
     problems += [
-        f"task {task!r}: its input refers to the output of {other!r}, which is left out here; put what it gave into "
-        "the input, or go on with the dispatch that did it: team dispatch --resume"
+        f"task {task!r}: its input refers to the output of {dependency!r}, which is left out here; put what it gave "
+        "into the input, or go on with the dispatch that did it: team dispatch --resume"
         for task in tasks
         if task in own
-        for other in sorted(references(own[task].get("input_data")) - {*tasks})
+        for dependency in sorted(references(own[task].get("input_data")) - {*tasks})
     ]
     if problems:
         raise InvalidTasks(problems)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
 
+from ...mail.units import and_more
 from . import schedule as scheduling
 from .item import Item, Roadmap
 from .schedule import Pair, Schedule
-
-_MINUTE, _HOUR = 60, 3_600
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,11 @@ class Work:
         """Group the items so that each one waits only for items of earlier waves."""
         level: dict[str, int] = {}
         graph = {
-            task: [other for other in self.after.get(task, ()) if other in self.durations] for task in self.durations
+            task: [dependency for dependency in self.after.get(task, ()) if dependency in self.durations]
+            for task in self.durations
         }
         for task in TopologicalSorter(graph).static_order():
-            level[task] = max((level[other] + 1 for other in graph[task]), default=0)
+            level[task] = max((level[dependency] + 1 for dependency in graph[task]), default=0)
         return tuple(
             tuple(task for task in self.durations if level[task] == number)
             for number in range(max(level.values(), default=-1) + 1)
@@ -102,21 +102,9 @@ def _agents_before(roadmap: Roadmap) -> dict[str, list[str]]:
     return before
 
 
-def span(seconds: float) -> str:
-    """Format a duration for people: `3 h`, `1 h 30 min`, `45 min`, `12.5 s`."""
-    if seconds < _MINUTE:
-        return f"{seconds:.3g} s" if seconds else "0"
-    whole = round(seconds)
-    if whole < _HOUR:
-        minutes, rest = divmod(whole, _MINUTE)
-        return f"{minutes} min" + (f" {rest} s" if rest else "")
-    hours, minutes = divmod(round(seconds / _MINUTE), _MINUTE)
-    return f"{hours} h" + (f" {minutes} min" if minutes else "")
-
-
 def named(tasks: Collection[str], most: int = 4) -> str:
     """Join names for a sentence: `a, b and c`; of more than `most`, the first ones and the number of the rest."""
     shown = [*tasks][:most] if len(tasks) > most else [*tasks]
     if len(tasks) > most:
-        return f"{', '.join(shown)} and {len(tasks) - most} more"
+        return f"{', '.join(shown)} {and_more(len(tasks) - most)}"
     return " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))

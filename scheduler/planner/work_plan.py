@@ -140,7 +140,7 @@ def _phase(phase: PhasePlan) -> dict[str, Any]:
 
 def _conflict(conflict: Conflict) -> dict[str, Any]:
     return {
-        "tasks": [conflict.one, conflict.other], "files": [*conflict.files], "resolution": conflict.resolution,
+        "tasks": [conflict.left, conflict.right], "files": [*conflict.files], "resolution": conflict.resolution,
         "first": conflict.first, "cost_seconds": conflict.cost, "why": conflict.why,
     }  # fmt: skip
 
@@ -219,7 +219,7 @@ def _no_slower(curve: Iterable[Step], workers: int, seconds: float) -> Iterable[
 def _without_barriers(roadmap: Roadmap, overlaps: Iterable[Overlap], workers: int) -> float:
     """Return the duration without phase barriers, if overlapping tasks of two phases still run in order."""
     phase = {item.id: item.phase for item in roadmap.items}
-    pairs = [sorted((overlap.one, overlap.other), key=phase.__getitem__) for overlap in overlaps]
+    pairs = [sorted((overlap.left, overlap.right), key=phase.__getitem__) for overlap in overlaps]
     edges = [(first, second) for first, second in pairs if phase[first] < phase[second]]
     return work_of(roadmap).behind(edges).schedule(workers).makespan
 

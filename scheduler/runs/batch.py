@@ -1,4 +1,4 @@
-"""Bringing the runs of one tick to their end: a flow without an order, one thread each, as many at once as allowed."""
+"""Runs the launches of one tick: a flow without dependencies, one thread for each run, within the limits."""
 
 from __future__ import annotations
 

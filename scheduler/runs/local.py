@@ -144,7 +144,7 @@ class LocalRunner:
 
 
 def _play(agent: Agent, job: Job) -> Outcome:
-    """Have an agent play. An exception of an agent that a program brought along fails its run, not the others."""
+    """Let the agent play. An exception raised by an agent that a program supplied fails only this run."""
     try:
         return agent.play(job)
     except (TeamMailError, OSError):

@@ -1,4 +1,4 @@
-"""Which mail a run is given: what its launch names, or for a task of a dispatch what waits for its persona.
+"""Chooses the mail of a run: what its launch names, or for a task of a dispatch, its persona's unread mail.
 
 A persona may work on several tasks at once: each message goes to one of their runs, and mail from the weaver only to
 a run of the task that it is about.
@@ -16,7 +16,7 @@ _WEAVER = "weaver"
 
 
 class RunMail:
-    """Who is given which message. A message that a run was given is not given to another one until `release`."""
+    """Which run has which message. No other run gets a message until `release`."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
@@ -34,7 +34,7 @@ class RunMail:
         return mine
 
     def release(self, launch: Launch) -> None:
-        """Let other runs have what a run was given, if it is still unread."""
+        """Make the messages of a run available to others, if they are still unread."""
         with self._turn:
             self._given = {mail: run for mail, run in self._given.items() if run != launch.run}
 

@@ -1,4 +1,4 @@
-"""What is told of a run while a sprint or a dispatch goes on: that it started, and how it ended."""
+"""Progress of one run: that it started, and how it ended."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class RunEnded(Progress):
 
 
 def run_started(launch: Launch) -> RunStarted:
-    """Return what a listener is told when a run starts."""
+    """Return the progress report of a run that starts."""
     return RunStarted(f"{launch.name} (attempt {launch.attempt}): running", launch)
 
 
 def run_ended(launch: Launch, result: RunResult) -> RunEnded:
-    """Return what a listener is told when a run has ended."""
+    """Return the progress report of a run that has ended."""
     outcome = result.outcome
     text = f"{launch.name} (attempt {launch.attempt}): {outcome.status} after {outcome.seconds:.1f} s, {outcome.detail}"
     return RunEnded(text, launch, outcome, len(result.captured.files) if result.captured else 0)

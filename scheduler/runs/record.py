@@ -1,4 +1,4 @@
-"""What is written of a run: its start before it begins, and all that its end means in one append."""
+"""The events of a run: its start before it begins, and everything that its end means in one append."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _task_end(launch: Launch, result: RunResult) -> list[Draft]:
 
 
 def _task(launch: Launch) -> dict[str, Any]:
-    """Name the task of a run in its events, where it has one."""
+    """Return the data that names the task of a run, if it has one."""
     assignment = launch.assignment
     return {"dispatch": assignment.dispatch, "task": assignment.task} if assignment else {}
 

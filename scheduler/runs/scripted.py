@@ -1,4 +1,4 @@
-"""A Runner without agents: results are given beforehand, and the events are those of a real run."""
+"""The shipped fake: a Runner without agents, with results given in advance and the events of real runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ScriptedRunner:
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, launch: Launch, batch: Batch) -> RunResult | None:
-        """Write a launch's start and its scripted end, as `Runner.run` says; all its mail counts as given to it."""
+        """Record a launch's start and its scripted end, as `Runner.run` does; all of its mail counts as delivered."""
         if self.stop.is_set():
             return None
         self.record.started(launch, batch)

@@ -1,4 +1,4 @@
-"""Looking at the log while runs go on: a person stops one of them, or one writes more mail than it may.
+"""Follows the log while runs are active, to end a run that a person stopped or that sent too much mail.
 
 All watches of a process on one log share one thread and one file watcher: a user may have no more than 128 inotify
 instances, and a program may carry out more dispatches than that at once.

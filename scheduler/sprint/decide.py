@@ -112,7 +112,9 @@ class _Decision:
         launches, skips, aside = self._sort()
         if self.mode == Mode.SEQUENTIAL:
             turn = () if self.alive else launches[:1]
-            skips += [Skip(one.persona, "waits its turn: sequential mode") for one in launches if one not in turn]
+            skips += [
+                Skip(launch.persona, "waits its turn: sequential mode") for launch in launches if launch not in turn
+            ]
             launches = list(turn)
         if self.alive and not (launches or self.lost or self.state.pending):
             return self._made(skips=tuple(skips), idle=f"still running: {', '.join(run.persona for run in self.alive)}")

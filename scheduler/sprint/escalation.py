@@ -13,7 +13,7 @@ from ..errors import BranchMoved
 from ..kinds import Kind, SprintOutcome
 from ..landing.base import fast_forward_base
 from ..landing.integrate import gates_of
-from ..state.facts import Run
+from ..state.facts import Mail, Patch, Run
 from ..state.sprints import State
 from ..state.summary import Summary, summary
 from .plan import Skip, TickPlan
@@ -34,50 +34,53 @@ def drafts(context: Context, state: State, plan: TickPlan) -> list[Draft]:
 
 
 def _letter(context: Context, state: State, plan: TickPlan, skip: Skip) -> Letter:
-    human, branch = context.settings.team.human, state.sprint.branch if state.sprint else ""
-    runs = state.own(skip.persona)
-    patches = [p for p in state.patches if p.persona == skip.persona and p.sprint == plan.sprint]
-    unread = state.unread.get(skip.persona, ())
-    lines = [
-        f"{skip.persona} was set aside in sprint {plan.sprint}: {skip.why}.",
+    """Write the mail to the human about a persona that is set aside, with its last patch attached."""
+    persona = skip.persona
+    runs = state.own(persona)
+    patches = [patch for patch in state.patches if patch.persona == persona and patch.sprint == plan.sprint]
+    last = patches[-1] if patches else None
+    body = [
+        f"{persona} was set aside in sprint {plan.sprint}: {skip.why}.",
         "It is not launched again in this sprint; the others go on.",
+        *_attempts(runs),
+        *_last_words(context, runs),
+        *(_takeover(context, state, last) if last else ()),
+        *_unread(state.unread.get(persona, ())),
         "",
-        "Its runs:",
-        *(
-            f"  attempt {run.attempt}: {run.status}, {run.detail or 'no details'}  (team trace {run.id})"
-            for run in runs
-        ),
-    ]  # fmt: skip
-    lines += _last_words(context, runs)
-    if patches:
-        last = patches[-1]
-        lines += [
-            "",
-            f"Its last patch ({last.size} bytes, against {last.base[:12]}) is attached; it is {last.status}.",
-            "To take over in a checkout of your own:",
-            f"  git switch -c {skip.persona}-by-hand {branch}",
-            f"  team-mail attachment {last.run} --persona {human} | git apply --3way",
-            "  # resolve what is marked, then",
-            f"  git commit -am '{skip.persona}, by hand'",
-        ]
-    if unread:
-        lines += [
-            "",
-            "Mail it has not read:",
-            *(f"  {mail.seq} from {mail.sender}: {mail.subject}" for mail in unread),
-        ]
-    lines += [
-        "",
-        f"To give it new attempts, write to it and start another sprint: team-mail send --to {skip.persona} …",
+        f"To give it new attempts, write to it and start another sprint: team-mail send --to {persona} …",
     ]
-    attached = [(f"{skip.persona}.patch", context.mailbox.blobs.read(patches[-1].sha256))] if patches else []
-    about = {"run": patches[-1].run} if patches else {}  # `team-mail attachment RUN` finds the mail by it
+    about = {"run": last.run} if last else {}  # `team-mail attachment RUN` finds the mail by it
     return Letter(
-        "scheduler", [human], f"{skip.persona} needs you: {skip.why}"[:200], "\n".join(lines),
-        type="escalate", priority="high", attachments=attached,
-        payload={"sprint": plan.sprint, "persona": skip.persona, "why": skip.why} | about,
-        key=f"aside {plan.sprint} {skip.persona}",
+        "scheduler", [context.settings.team.human], f"{persona} needs you: {skip.why}"[:200], "\n".join(body),
+        type="escalate", priority="high",
+        attachments=[(f"{persona}.patch", context.mailbox.blobs.read(last.sha256))] if last else [],
+        payload={"sprint": plan.sprint, "persona": persona, "why": skip.why} | about,
+        key=f"aside {plan.sprint} {persona}",
     )  # fmt: skip
+
+
+def _attempts(runs: Sequence[Run]) -> Iterator[str]:
+    yield from ("", "Its runs:")
+    for run in runs:
+        yield f"  attempt {run.attempt}: {run.status}, {run.detail or 'no details'}  (team trace {run.id})"
+
+
+def _takeover(context: Context, state: State, patch: Patch) -> Iterator[str]:
+    """Return the commands with which the human continues from a persona's last patch."""
+    human, branch = context.settings.team.human, state.sprint.branch if state.sprint else ""
+    yield ""
+    yield f"Its last patch ({patch.size} bytes, against {patch.base[:12]}) is attached; it is {patch.status}."
+    yield "To take over in a checkout of your own:"
+    yield f"  git switch -c {patch.persona}-by-hand {branch}"
+    yield f"  team-mail attachment {patch.run} --persona {human} | git apply --3way"
+    yield "  # resolve what is marked, then"
+    yield f"  git commit -am '{patch.persona}, by hand'"
+
+
+def _unread(mails: Sequence[Mail]) -> Iterator[str]:
+    if mails:
+        yield from ("", "Mail it has not read:")
+        yield from (f"  {mail.seq} from {mail.sender}: {mail.subject}" for mail in mails)
 
 
 def closing(context: Context, state: State, plan: TickPlan) -> list[Draft]:

@@ -100,11 +100,11 @@ class Waiting(Progress):
 
 
 def planned(plan: TickPlan) -> TickPlanned:
-    """Return what a listener is told of a tick before it is carried out."""
+    """Return the progress report of a tick that is about to be carried out."""
     text = f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}: {len(plan.launches)} to run"
     return TickPlanned(plan.idle or text, plan)
 
 
 def waiting(plan: TickPlan) -> Waiting:
-    """Return what a listener is told of a plan that waits for a retry."""
+    """Return the progress report of a plan that waits for a retry."""
     return Waiting(f"waiting until {plan.wait_until:%H:%M:%S}Z", plan)

@@ -1,6 +1,6 @@
 """One step of the loop: give up lost runs, weave, judge, consolidate mailboxes, launch.
 
-The state is taken anew after each part that changed it, so a tick that was cut off anywhere can be continued.
+The state is read again after each step that changed it, so a tick that was interrupted anywhere can be continued.
 """
 
 from __future__ import annotations

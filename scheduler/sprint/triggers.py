@@ -34,7 +34,7 @@ Following = Callable[[str, datetime], datetime]
 def due(
     state: State, settings: ScheduleSettings, now: datetime, following: Following, mode: str = "auto"
 ) -> StartRequest:
-    """Return what a tick that no person asked for is to do. `following` finds the next time of a cron line."""
+    """Return the request of a tick that no person asked for. `following` finds the next time of a cron line."""
     if state.sprint:
         return StartRequest(mode=mode)
     fresh = awaited(state)
@@ -65,6 +65,6 @@ def awaited(state: State) -> tuple[str, ...]:
 
 
 def _woken_too_often(state: State, now: datetime) -> bool:
-    """Tell whether mail has started as many sprints within the hour as it may, so that no loop of mail goes on."""
+    """Tell whether mail has started the most sprints allowed in an hour, which stops endless loops of mail."""
     recent = [sprint for sprint in state.sprints if now - datetime.fromisoformat(sprint.started) < _HOUR]
     return sum(sprint.reason.startswith(_BY_MAIL) for sprint in recent) >= _PER_HOUR

@@ -1,7 +1,7 @@
 """The state of one dispatch as a fold over facts: its tasks, each attempt at them, how each ended.
 
-A dispatch that is running feeds it what it writes, and one that is looked at later what was recorded: the same facts
-give the same answer. Inputs and results stay in the data of their events until somebody asks for them.
+A running dispatch adds the facts that it writes, a later reader those in the log: the same facts give the same state.
+Inputs and results stay in the data of their events until they are needed.
 """
 
 from __future__ import annotations

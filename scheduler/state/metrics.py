@@ -50,8 +50,8 @@ class Node:
 class Link:
     """Two runs whose patches conflicted, and the files in which they did."""
 
-    one: str
-    other: str
+    run: str
+    rival: str
     files: tuple[str, ...]
 
 
@@ -151,6 +151,7 @@ class Metrics:
         """Return the JSON object of `scheduler report --json`: every field, and what is computed from them."""
         resolved = self.resolved
         return asdict(self) | {
+            "links": [{"one": link.run, "other": link.rival, "files": link.files} for link in self.links],
             "conflict_rate": self.conflict_rate,
             "ticks_to_resolve": {
                 "mean": fmean(resolved) if resolved else None,

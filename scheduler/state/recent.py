@@ -1,7 +1,7 @@
 """The state that a tick works with, kept current: read from the log once, then by folding what this process appends.
 
-Reading again is needed only for what others wrote: people, agents, another process. The log's head tells: if every
-event since the last reading was appended here, folding them gives what reading would.
+The log is read again only if others wrote to it: people, agents, another process. Its head shows that: if this process
+appended every event since the last reading, folding them gives the same state.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RecentState:
         self._appended: dict[int, Event] = {}
 
     def add(self, events: Iterable[Event]) -> None:
-        """Note events that this process has appended."""
+        """Remember events that this process has appended."""
         with self._turn:
             if self._fold is not None:
                 self._appended |= {event.seq: event for event in events if event.seq > self._head}
@@ -42,11 +42,11 @@ class RecentState:
             if fold is None:
                 fold = self._read(projections, roster, head)
                 if log.head().seq != head:
-                    self._fold = None  # some of what came meanwhile was read, some not
+                    self._fold = None  # of the events appended meanwhile, some were read and some not
             return replace(fold.state(), unread=self._unread)
 
     def _fold_appended(self, projections: Projections, roster: Sequence[str], head: int) -> Fold | None:
-        """Fold the events since the last reading; None if some are not ours, or a sprint began, so that less counts."""
+        """Fold the events since the last reading; None if others wrote some, or one starts a sprint."""
         events = [self._appended.pop(seq, None) for seq in range(self._head + 1, head + 1)]
         if self._fold is None or head < self._head:
             return None

@@ -1,4 +1,4 @@
-"""Applying each patch to its own base, in a scratch index, by git itself: only git knows what a patch changes."""
+"""Applies each patch to its own base in a scratch index, with git, because only git knows what a patch changes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ for name in $names; do
 done
 """
 )
-# Names that a patch may mean. Any may be missing or too many: then git is asked again with the whole index.
+# Names that a patch may touch. If some are missing or wrong, git is run again with the whole index.
 _NAMED = re.compile(
     rb"^(?:--- a/|\+\+\+ b/|(?:rename|copy) (?:from|to) )([^\t\n]+)|^diff --git a/(.+) b/\2$", re.MULTILINE
 )
@@ -148,7 +148,7 @@ def limited(limits: WeaveLimits) -> tuple[str, ...]:
 
 
 def _base(quarantine: Quarantine, base: str, tip: Tree) -> Tree | str:
-    """Read a base; the reason where it cannot be."""
+    """Read a base; return the reason if it cannot be read."""
     if not _ID.fullmatch(base):
         return f"its base {base!r} is not in this repository: it is no full id of a commit"
     try:

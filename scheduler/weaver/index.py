@@ -1,6 +1,6 @@
 """A scratch index as a file, written and read without a process: version 2 of `gitformat-index`, without extensions.
 
-It may hold a part of a tree only, so that what a patch costs does not grow with the repository.
+It may hold only a part of a tree, so that the cost of a patch does not grow with the repository.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHA1 = 40  # digits
 
 
 def write_index(path: Path, files: Mapping[bytes, Entry], digits: int) -> None:
-    """Write an index that holds these files, with nothing about a checkout; ids have so many digits."""
+    """Write an index of these files without data of a checkout; object ids have this number of digits."""
     parts = [_HEADER.pack(b"DIRC", 2, len(files))]
     for name, (mode, oid) in sorted(files.items()):
         entry = (
@@ -35,7 +35,7 @@ def write_index(path: Path, files: Mapping[bytes, Entry], digits: int) -> None:
 
 
 def read_index(path: Path, digits: int) -> dict[bytes, Entry] | None:
-    """Read an index whose ids have so many digits; None where files are in conflict, or it has another version."""
+    """Read an index whose object ids have this number of digits; None if it has conflicts or another version."""
     raw, width, files = path.read_bytes(), digits // 2, dict[bytes, Entry]()
     _, version, count = _HEADER.unpack_from(raw)
     if version not in {2, 3}:

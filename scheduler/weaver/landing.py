@@ -1,4 +1,4 @@
-"""Landing one patch after the other on a branch in the making: in memory, scratch index and object store only.
+"""Lands patches one after the other on a branch that exists only in memory, a scratch index and the object store.
 
 A patch whose files are all unchanged since its base is applied as a change of the tree, as `git apply` would do, but
 without a process. If others have changed its files, `git apply --3way` merges it, with the user's merge drivers, then
@@ -31,7 +31,7 @@ Merges = dict[tuple[str, frozenset[tuple[bytes, Entry]]], Sequence[Change] | Non
 
 @dataclass
 class Branch:
-    """A line of commits in the making, starting from an existing commit."""
+    """A line of new commits that starts from an existing commit."""
 
     quarantine: Quarantine
     limits: WeaveLimits

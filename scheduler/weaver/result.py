@@ -79,15 +79,16 @@ class Woven:
             "start": self.start,
             "tip": self.tip,
             "landed": [
-                _who(one.submission) | {"commit": one.commit, "how": one.how, "files": [*one.files]}
-                for one in self.landed
+                _who(landed.submission) | {"commit": landed.commit, "how": landed.how, "files": [*landed.files]}
+                for landed in self.landed
             ],
             "conflicted": [
-                _who(one.submission) | {"signature": one.signature, "files": sorted({hunk.file for hunk in one.hunks})}
-                for one in self.conflicted
+                _who(conflicted.submission)
+                | {"signature": conflicted.signature, "files": sorted({hunk.file for hunk in conflicted.hunks})}
+                for conflicted in self.conflicted
             ],
-            "refused": [_who(one.submission) | {"reason": one.reason} for one in self.refused],
-            "held": [_who(one.submission) | {"files": [*one.files]} for one in self.held],
+            "refused": [_who(refused.submission) | {"reason": refused.reason} for refused in self.refused],
+            "held": [_who(held.submission) | {"files": [*held.files]} for held in self.held],
             "conflicts": [[first, second, [*files]] for first, second, files in self.conflicts],
         }
 

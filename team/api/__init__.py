@@ -1,7 +1,7 @@
 """What every face asks and does: functions that take values and return values with a `document()` for JSON.
 
-They print nothing and never exit; what goes wrong is raised as an error of the package. Long acts tell a listener of
-their progress, and end early when what `interrupts` hands out is called.
+They print nothing and never exit; failures are raised as errors of the package. Long ones report their progress to a
+listener, and end early when the function that they pass to `interrupts` is called.
 
 - sprints: preview_tick, preview_sprint, tick, run_sprint, run, check_members
 - records: status, history, report

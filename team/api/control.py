@@ -1,6 +1,6 @@
-"""Steering: stop a run, pause, resume, approve a patch, take a sprint over.
+"""Controls a team: stop a run, pause, resume, approve a patch, land a sprint.
 
-All of it is for people: an agent's run that asks for one is refused with UsageError.
+All functions are for people: called from an agent's run, they raise UsageError.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from ...scheduler.state.facts import Patch, Run
 
 @dataclass(frozen=True)
 class Stopping:
-    """A run that was asked to end; whoever supervises it ends it."""
+    """A run that was asked to end; the process that supervises it ends it."""
 
     run: Run
 
     def document(self) -> dict[str, Any]:
-        """Return the run, its persona and its attempt."""
+        """Return the run, its persona and its attempt as a JSON object."""
         return {"run": self.run.id, "persona": self.run.persona, "attempt": self.run.attempt}
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Whether the scheduler starts runs, and who said so."""
+    """Whether the scheduler is paused, and who paused or resumed it."""
 
     paused: bool
     sender: str
 
     def document(self) -> dict[str, Any]:
-        """Return both."""
+        """Return both values as a JSON object."""
         return {"paused": self.paused, "sender": self.sender}
 
 
@@ -46,20 +46,20 @@ class Approval:
     patch: Patch
 
     def document(self) -> dict[str, Any]:
-        """Return the patch's run, persona and files."""
+        """Return the run, persona and files of the patch as a JSON object."""
         return {"run": self.patch.run, "persona": self.patch.persona, "files": [*self.patch.files]}
 
 
 @dataclass(frozen=True)
 class LandedSprint:
-    """Where a base branch is after it took a sprint over. `gained` counts its new commits, 0 if it had them all."""
+    """The base branch after a sprint was landed on it. `gained` counts its new commits, 0 if it had them all."""
 
     branch: str
     commit: str
     gained: int
 
     def document(self) -> dict[str, Any]:
-        """Return all three."""
+        """Return all three values as a JSON object."""
         return {"branch": self.branch, "commit": self.commit, "gained": self.gained}
 
 
@@ -78,7 +78,7 @@ def stop(context: Context, run: str, sender: str) -> Stopping:
 
 
 def pause(context: Context, sender: str) -> Pause:
-    """Start no more runs until `resume`; those that are open go on to their end."""
+    """Start no more runs until `resume`; open runs continue to their end."""
     by_people_only("scheduler pause")
     context.append([Draft(Kind.SCHEDULER_PAUSED, sender)])
     return Pause(paused=True, sender=sender)

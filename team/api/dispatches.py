@@ -1,4 +1,4 @@
-"""Dispatching: read tasks, look ahead, carry them out, go on with what was cut off, do it all again."""
+"""Dispatches: read tasks, preview, carry out, resume, and repeat them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from .interrupts import Interrupts, uninterrupted
 class DispatchRequest:
     """How tasks are dispatched.
 
-    `agent` plays every task, by default each persona has its own or the team's. Patches start from `base`, by default
-    `[team] base`. `home` is the `.team` folder, by default the one found from the current folder.
+    `agent` plays every task; by default each persona's own agent does, or the team's. Patches start from `base`, by
+    default `[team] base`. `home` is the `.team` folder, by default the one found from the current folder.
     """
 
     agent: str | None = None
@@ -37,13 +37,13 @@ class DispatchRequest:
     home: Path | None = None
 
     def dispatcher(self, config: DispatchConfig, listener: Listener = silent) -> ParallelDispatcher:
-        """Return the dispatcher that carries the request out."""
+        """Return the dispatcher for this request."""
         return ParallelDispatcher(config, agent=self.agent, base=self.base, home=self.home, listener=listener)
 
 
 @dataclass(frozen=True)
 class DispatchResult:
-    """What came of a dispatch. `interrupted` if it was ended before its end."""
+    """The result of a dispatch. `interrupted` tells that it was ended early."""
 
     output: DispatchOutput
     interrupted: bool = False
@@ -59,7 +59,7 @@ class DispatchResult:
 
 
 def read_tasks(text: bytes, config: Mapping[str, Any] | None = None, home: Path | None = None) -> DispatchInput:
-    """Read a `tasks.json` and check all of it that can be checked.
+    """Read a `tasks.json` and check it completely.
 
     Raises InvalidTasks with everything that is wrong.
 
@@ -83,7 +83,7 @@ def read_config(values: Mapping[str, Any]) -> DispatchConfig:
 
 
 def preview(tasks: DispatchInput, request: DispatchRequest = DispatchRequest()) -> DispatchPreview:
-    """Check everything and say who would do what, after which tasks; nothing is started or written.
+    """Check everything and return who would do what, after which tasks; nothing is started or written.
 
     Raises InvalidTasks, NotReady.
     """
@@ -98,7 +98,7 @@ def dispatch(
     listener: Listener = silent,
     interrupts: Interrupts = uninterrupted,
 ) -> DispatchResult:
-    """Carry out tasks, each as soon as all that it depends on has succeeded.
+    """Carry out tasks, each as soon as all of its dependencies have succeeded.
 
     Raises InvalidTasks and NotReady before anything starts.
 
@@ -122,9 +122,9 @@ def resume(
     listener: Listener = silent,
     interrupts: Interrupts = uninterrupted,
 ) -> DispatchResult:
-    """Go on with a dispatch: what succeeded stays, the rest is done.
+    """Continue a dispatch: keep what succeeded and do the rest.
 
-    Raises NoSuchRun, NotReady, NotLeader while it is under way.
+    Raises NoSuchRun, NotReady, and NotLeader while it is running.
 
     Args:
         name: Its correlation id, the beginning of it, or its last eight characters.
@@ -144,9 +144,9 @@ def replayed(
     config: Mapping[str, Any] | None = None,
     request: DispatchRequest = DispatchRequest(),
 ) -> tuple[DispatchInput, DispatchRequest]:
-    """Return what to pass to `dispatch` or `preview` to do a dispatch again, all of it.
+    """Return the arguments with which `dispatch` or `preview` repeats a whole dispatch.
 
-    `config` wins over what it was started with; without an agent in `request` the same one plays. Raises NoSuchRun.
+    `config` overrides the original; without an agent in `request`, the same one plays. Raises NoSuchRun.
     """
     context, _ = open_for_dispatch(request.home)
     state = read_dispatch(context.mailbox.projections, name)

@@ -1,4 +1,4 @@
-"""How a long act is ended early: by whatever its caller connects to the function that ends it."""
+"""How a long call is ended early: its caller is given the function that ends it."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ It yields the list of what interrupted the act, such as signal numbers; the list
 
 
 def uninterrupted(_end: Callable[[], object]) -> AbstractContextManager[Sequence[int]]:
-    """Let an act go on to its own end."""
+    """Never end the call early."""
     return nullcontext(())

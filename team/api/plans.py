@@ -1,4 +1,4 @@
-"""Planning: what of a roadmap can be done at once, where tasks collide, and the tasks to dispatch."""
+"""Plans: what of a roadmap can run in parallel, where tasks conflict, and the tasks to dispatch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_WORKERS = 8  # compared by default
 
 @dataclass(frozen=True)
 class TasksOfPlan:
-    """A plan as a `tasks.json`, and what of it a person has to do."""
+    """A plan as a `tasks.json`, and the items that a person has to do."""
 
     tasks: DispatchTasks
 
@@ -32,13 +32,13 @@ class TasksOfPlan:
 
 
 def read_roadmap(data: bytes, name: str, home: Path | None = None) -> Roadmap:
-    """Read a roadmap, or a `tasks.json`, and check all of it that can be checked.
+    """Read a roadmap, or a `tasks.json`, and check it completely.
 
     Raises InvalidTasks with everything that is wrong.
 
     Args:
         data: The bytes of the file, YAML or JSON.
-        name: What messages call it.
+        name: The name of the file in messages.
         home: The `.team` folder, whose personas can be given tasks beside the bundled ones; None for no team.
     """
     own = read_roster(home / "personas") if home else Roster()
@@ -46,7 +46,7 @@ def read_roadmap(data: bytes, name: str, home: Path | None = None) -> Roadmap:
 
 
 def forecast(context: Context) -> Roadmap:
-    """Make a roadmap of the next sprint from what past ones changed and how long they took."""
+    """Make a roadmap of the next sprint from the files and durations of past ones."""
     return from_sprint(context.state(), [member.id for member in context.members])
 
 
@@ -57,14 +57,14 @@ def plan(roadmap: Roadmap, done: Sequence[str] = (), workers: int | None = None,
 
     Args:
         roadmap: What is to be done.
-        done: Ids of tasks that are done already.
-        workers: How many work at once, by default as many as the roadmap says.
-        most: Up to how many workers are compared.
+        done: Ids of tasks that are already done.
+        workers: How many tasks may run at once; by default the roadmap says.
+        most: The largest number of workers to compare.
     """
     left = without(roadmap, done)
     return draw(left, overlaps(left), workers, most)
 
 
 def tasks_of(work: WorkPlan, data: bytes = b"") -> TasksOfPlan:
-    """Return the tasks to dispatch for a plan. `data` are the bytes it was read from, whose tasks keep their fields."""
+    """Return the tasks to dispatch for a plan. `data` is the file it was read from; its tasks keep their fields."""
     return TasksOfPlan(work_order(work, given_in(data)))

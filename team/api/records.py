@@ -1,4 +1,4 @@
-"""Asking: where a team stands, which sprints it ran, and one of them in figures."""
+"""Records of a team: its status, its sprints, and the figures of one of them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ...scheduler.state.metrics import Metrics
 
 
 def status(context: Context) -> Status:
-    """Return where the team stands now: who leads, the last sprint, its runs, what waits for whom."""
+    """Return the team's status: who leads, the last sprint, its runs, what waits for whom."""
     return standing.status(context, context.clock.now())
 
 
 def history(context: Context) -> History:
-    """Return every sprint in a few figures, the newest last."""
+    """Return a summary of every sprint, the newest last."""
     return records.history(context, context.clock.now())
 
 

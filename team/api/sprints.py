@@ -1,4 +1,4 @@
-"""Working: look at the next tick, carry one out, run a sprint to its end, lead a team until told to stop."""
+"""Sprints: preview the next tick, carry one out, run a sprint to its end, lead a team until told to stop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AUTO = "auto"  # the mode that the settings choose
 
 @dataclass(frozen=True)
 class TickResult:
-    """What a tick did: the plan that it carried out. `interrupted` if it was ended before its end."""
+    """The plan that a tick carried out. `interrupted` tells that it was ended early."""
 
     plan: TickPlan
     interrupted: bool = False
@@ -46,7 +46,7 @@ class TickResult:
 
 @dataclass(frozen=True)
 class SprintResult:
-    """How a sprint ended; `summary` is None if none could start. `idle` says why the sprint went no further."""
+    """How a sprint ended; `summary` is None if none could start. `idle` says why it went no further."""
 
     summary: Summary | None
     idle: str | None = None
@@ -64,18 +64,18 @@ class SprintResult:
 
 @dataclass(frozen=True)
 class Notice(Progress):
-    """Whoever leads a team waits, has read new settings, or met a problem that a later call may not have."""
+    """The leading scheduler waits, has read new settings, or met a problem that may go away."""
 
 
 @dataclass(frozen=True)
 class SprintEnded(Progress):
-    """A sprint of a team that is led ended."""
+    """A sprint of the led team has ended."""
 
     summary: Summary
 
 
 def preview_tick(context: Context, mode: str = AUTO) -> Preview:
-    """Say what the next tick would do, and why; nothing is written.
+    """Return what the next tick would do, and why; nothing is written.
 
     Args:
         context: The team.
@@ -85,7 +85,7 @@ def preview_tick(context: Context, mode: str = AUTO) -> Preview:
 
 
 def preview_sprint(context: Context, mode: str = AUTO, base: str | None = None) -> Preview:
-    """Say what the first tick of a sprint started now would do; nothing is written. As `run_sprint` otherwise."""
+    """Return what the first tick of a new sprint would do; nothing is written. Arguments as for `run_sprint`."""
     return look_ahead(_ticker(context, base=base), StartRequest(ASKED, mode))
 
 
@@ -97,14 +97,14 @@ def tick(
     listener: Listener = silent,
     interrupts: Interrupts = uninterrupted,
 ) -> TickResult:
-    """Carry out one tick: go on with the open sprint, or start one if it is due.
+    """Carry out one tick: continue the open sprint, or start one if it is due.
 
     Raises NotLeader while another scheduler leads the team, NotReady before anything starts.
 
     Args:
         context: The team.
         mode: "parallel", "sequential", or AUTO.
-        seen: The digest of settings and roster by which a later tick knows that nothing changed; empty for none.
+        seen: A digest of settings and roster, by which a later tick knows that nothing changed; may be empty.
         listener: Is told of plans, runs, and weaves.
         interrupts: Ends the tick early.
     """
@@ -124,7 +124,7 @@ def run_sprint(
     listener: Listener = silent,
     interrupts: Interrupts = uninterrupted,
 ) -> SprintResult:
-    """Start a sprint, or go on with the open one, and tick until it ends.
+    """Start a sprint, or continue the open one, and tick until it ends.
 
     Raises NotLeader while another scheduler leads the team, NotReady before anything starts, BranchMoved.
 
@@ -133,7 +133,7 @@ def run_sprint(
         mode: "parallel", "sequential", or AUTO.
         base: The branch or commit to start from; by default `[team] base`.
         listener: Is told of plans, runs, and weaves.
-        interrupts: Ends the runs that are open, and leaves the sprint open.
+        interrupts: Ends the open runs, and leaves the sprint open.
     """
     check_members(context)
     ticker = _ticker(context, listener, base)
@@ -160,8 +160,8 @@ def run(
     Args:
         context: The team.
         reopen: Opens the team again after its settings or personas changed.
-        listener: Is told of plans, runs, and weaves, and gets a Notice or SprintEnded at each turn of events.
-        interrupts: Ends the runs that are open, and leaves the sprint open.
+        listener: Is told of plans, runs, and weaves, with a Notice or SprintEnded in between.
+        interrupts: Ends the open runs, and leaves the sprint open.
     """
     from ...scheduler.sprint.daemon import Daemon
 
@@ -179,7 +179,7 @@ def run(
 
 
 def check_members(context: Context) -> None:
-    """Raise NotReady where nobody takes part in sprints."""
+    """Raise NotReady if nobody takes part in sprints."""
     if not context.members:
         more = f" ({'; '.join(context.roster.problems)})" if context.roster.problems else ""
         raise NotReady(f"nobody on the roster is scheduled; add a persona to .team/personas, or run team init{more}")

@@ -1,4 +1,4 @@
-"""The team itself: make one, its settings, its personas and templates, a persona's mail, texts that start sprints."""
+"""A team: create it, and read its settings, personas, templates, mail, and texts that start sprints unattended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FIELDS = ("id", "name", "emoji", "description", "role", "scheduled", "priority"
 
 @dataclass(frozen=True)
 class Personas:
-    """A team's roster: its personas, `agent` for those that name none, and the files that are no personas."""
+    """A team's roster, the `agent` of personas that name none, and the files that are not valid personas."""
 
     personas: tuple[Persona, ...]
     agent: str
@@ -56,7 +56,7 @@ class Templates:
 
 @dataclass(frozen=True)
 class Inbox:
-    """Mail of a persona, the newest first. `more` if there is more than was asked for."""
+    """Mail of a persona, the newest first. `more` tells that there is more than was asked for."""
 
     messages: tuple[Message, ...]
     more: bool
@@ -68,12 +68,12 @@ class Inbox:
 
 @dataclass(frozen=True)
 class InstallTexts:
-    """Texts that start sprints without anybody there, as lines to be put where they belong."""
+    """Files that start sprints unattended, as lines of text with the place of each."""
 
     lines: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """Return the text."""
+        """Return the text as a JSON object."""
         return {"text": "\n".join(self.lines)}
 
 
@@ -88,7 +88,7 @@ def config(home: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
 
 
 def personas(home: Path, environ: Mapping[str, str] = os.environ) -> Personas:
-    """List the roster, with whatever is wrong with its files and agents. Raises SettingsError."""
+    """Return the roster, with the problems of its files and agents. Raises SettingsError."""
     roster, settings = read_roster(home / "personas"), read_settings(home, environ).settings
     problems = [*roster.problems, *(fault for persona in roster.personas if (fault := fault_of(persona)))]
     problems += [
@@ -117,5 +117,5 @@ def inbox(context: Context, persona: str, *, unread: bool = False, limit: int = 
 
 
 def install_texts(context: Context, form: str = "all") -> InstallTexts:
-    """Write what starts sprints: "systemd", "crontab", "github", or "all" of them. Raises UsageError."""
+    """Return the text that starts sprints: for "systemd", "crontab", "github", or "all". Raises UsageError."""
     return InstallTexts(tuple(texts(context.top, context.settings, form)))

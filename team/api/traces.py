@@ -1,4 +1,4 @@
-"""Looking back: what a run or a task was given, what it did, and what came of it. All of it is read from the log."""
+"""Traces: what a run or a task was given, what it did, and its result. Everything is read from the log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_LISTED = 5  # runs named in an error
 
 @dataclass(frozen=True)
 class RunTrace:
-    """A run of a sprint or a dispatch. `size` counts the bytes that it printed, None where nothing is left of them.
+    """A run of a sprint or a dispatch. `size` is that of its output in bytes, None if it is gone.
 
     `mail` are the messages that it was launched with, `input` is what a task was given. `dispatch` and `task` are None
     for a run of a sprint.
@@ -99,7 +99,7 @@ class DispatchIndex:
 
 @dataclass(frozen=True)
 class _Record:
-    """A run as the log has it: its facts folded, and the data of its first and last event."""
+    """A run in the log: its folded facts, and the data of its first and last event."""
 
     run: Run
     patch: Patch | None
@@ -108,7 +108,7 @@ class _Record:
 
 
 def trace(context: Context, name: str, dispatch: str | None = None) -> RunTrace | TaskTrace:
-    """Return all that is known of a task or a run.
+    """Return everything that is known about a task or a run.
 
     Raises NoSuchRun, and UsageError for a task that the named dispatch does not have.
 
@@ -128,7 +128,7 @@ def trace(context: Context, name: str, dispatch: str | None = None) -> RunTrace 
 
 
 def trace_task(context: Context, name: str, dispatch: str | None = None) -> TaskTrace:
-    """Return all that is known of a task of a dispatch, as `trace`."""
+    """Return everything that is known about a task of a dispatch, as `trace` does."""
     state = read_dispatch(context.mailbox.projections, dispatch, name)
     tasks = {task.task_id: task for task in given_to(context, state).tasks}
     if name not in tasks:
@@ -139,7 +139,7 @@ def trace_task(context: Context, name: str, dispatch: str | None = None) -> Task
 
 
 def trace_run(context: Context, name: str) -> RunTrace:
-    """Return all that is known of a run, named by its id or the beginning of it. Raises NoSuchRun, BlobMissing."""
+    """Return everything that is known about a run, by its id or the beginning of it. Raises NoSuchRun, BlobMissing."""
     record = _record(context, name)
     output = _output(context, record)
     start, run = record.start, record.run
@@ -150,7 +150,7 @@ def trace_run(context: Context, name: str) -> RunTrace:
 
 
 def output_of(context: Context, name: str) -> bytes:
-    """Return all that a run printed, or has printed so far. Raises NoSuchRun where there is nothing, BlobMissing."""
+    """Return the output of a run, or its output so far. Raises NoSuchRun if there is none, BlobMissing."""
     record = _record(context, name)
     output = _output(context, record)
     if output is None:
@@ -159,7 +159,7 @@ def output_of(context: Context, name: str) -> bytes:
 
 
 def patch_of(context: Context, name: str) -> bytes:
-    """Return a run's patch, whatever became of it. Raises NoSuchRun where it left none, BlobMissing."""
+    """Return a run's patch, landed or not. Raises NoSuchRun if it left none, BlobMissing."""
     record = _record(context, name)
     if record.patch is None:
         raise NoSuchRun(f"run {record.run.id} of {record.run.persona} left no patch")
@@ -167,7 +167,7 @@ def patch_of(context: Context, name: str) -> bytes:
 
 
 def trace_index(context: Context, dispatch: str | None = None, task: str | None = None) -> DispatchIndex:
-    """Return a dispatch with its tasks, by its correlation id; None is the last, which has `task`. Raises NoSuchRun."""
+    """Return a dispatch by its correlation id; None means the last one with `task`. Raises NoSuchRun."""
     state = read_dispatch(context.mailbox.projections, dispatch, task)
     return DispatchIndex(state, given_to(context, state))
 
@@ -175,7 +175,7 @@ def trace_index(context: Context, dispatch: str | None = None, task: str | None 
 def export(context: Context, dispatch: DispatchIndex, folder: str) -> str:
     """Write the traces of a dispatch and their index into a folder; return the path of the index.
 
-    Raises NotReady where nothing can be written there, TeamMailError with all that could not be written.
+    Raises NotReady if nothing can be written there, TeamMailError with every file that could not be written.
     """
     traces = Traces(folder, context.mailbox.blobs)
     traces.prepare()
@@ -200,14 +200,14 @@ def _record(context: Context, name: str) -> _Record:
 
 
 def _records(context: Context, name: str) -> list[_Record]:
-    """Find the runs whose id begins with a name, those of sprints first."""
+    """Find the runs whose id begins with `name`, those of sprints first."""
     if len(name) < SHORTEST:
         return []
     return [record for facts in _histories(context) for record in _recorded(facts, name)]
 
 
 def _histories(context: Context) -> Iterator[list[Fact]]:
-    """Go through the facts of all sprints, then through those of each dispatch."""
+    """Yield the facts of all sprints, then those of each dispatch."""
     projections = context.mailbox.projections
     yield [*read_facts(projections, whole=True)]
     started = facts_of(projections, None)
@@ -230,7 +230,7 @@ def _recorded(facts: Sequence[Fact], name: str) -> Iterator[_Record]:
 
 
 def _output(context: Context, record: _Record) -> bytes | None:
-    """Return what a run printed: of one that ended from its blob, else the end of its file; None for nothing."""
+    """Return the output of a run: the blob of one that ended, else the end of its file; None if there is none."""
     if blob := record.end.get("output"):
         return context.mailbox.blobs.read(blob["sha256"])
     if record.run.status in {RunStatus.OPEN, RunStatus.LOST}:
@@ -239,7 +239,7 @@ def _output(context: Context, record: _Record) -> bytes | None:
 
 
 def _mail(context: Context, run: Run) -> Iterator[Message]:
-    """Go through the messages that a run was launched with."""
+    """Yield the messages that a run was launched with."""
     for message in run.mail:
         with suppress(UnknownMessage):
             yield context.mailbox.read(run.persona, message, peek=True)

@@ -15,7 +15,7 @@ DEFAULT_BRANCH = "team/woven"  # where the patches land
 
 @dataclass(frozen=True)
 class WovenByHand:
-    """The result of a weave by hand, and the branch that it is on; without a branch nothing was kept."""
+    """The result of a weave by hand, and the branch that it is on; None if nothing was kept."""
 
     woven: Woven
     branch: str | None
@@ -35,11 +35,11 @@ def weave(
 ) -> WovenByHand:
     """Weave patch files, and pull requests named by their ref, onto a new branch.
 
-    Raises UsageError for files and commits that are not there, BranchMoved for a branch that is.
+    Raises UsageError for a missing file or commit, BranchMoved if the branch exists.
 
     Args:
         start: A folder in the repository.
-        patches: The files in the order in which they came, or refs such as `refs/pull/7/head`.
+        patches: The files in the order in which they arrived, or refs such as `refs/pull/7/head`.
         base: The commit that the patches were made against.
         onto: What they land on, by default the base.
         branch: The new branch for the result; None keeps nothing.

@@ -1,4 +1,4 @@
-"""The commands of `scheduler` that look and steer: status, history, report, stop, pause, approve, land and the like."""
+"""The commands of `scheduler` that inspect and control: status, report, stop, pause, approve, land and more."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def status(as_json: option.Json = False) -> None:
     from ..api import records
     from ..show import sprint as show
 
-    found = records.status(session.context())
+    standing = records.status(session.context())
     if as_json:
-        render.document(found.document())
+        render.document(standing.document())
     else:
-        say(show.status(found))
+        say(show.status(standing))
 
 
 @app.command()

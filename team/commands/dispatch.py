@@ -1,7 +1,7 @@
 """The commands of `team` that carry out tasks, for the first time or again.
 
-What `team dispatch` prints is a format: JSON on standard output wherever that is no terminal, and what is refused
-before the start as JSON on standard error.
+The output of `team dispatch` is stable: unless on a terminal, results are JSON on standard output, and errors before
+the start JSON on standard error.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _start(tasks: DispatchInput, request: DispatchRequest, *, dry_run: bool, qui
 
 
 def _run(act: Callable[..., DispatchResult], *, quiet: bool, as_json: bool) -> None:
-    """Dispatch, or go on; print the result, also after an interrupt, and exit by it."""
+    """Dispatch or resume; print the result, also after an interrupt, and exit with its code."""
     from ...mail import render
     from .. import session
     from ..show.dispatch import DispatchShow, summary
@@ -136,7 +136,7 @@ def _run(act: Callable[..., DispatchResult], *, quiet: bool, as_json: bool) -> N
     else:
         say(summary(done.output))
     if done.interrupted:
-        with suppress(OSError):  # the result is out, whoever still reads the rest
+        with suppress(OSError):  # the result is printed; a reader may be gone
             note("team", f"interrupted; team dispatch --resume {done.output.correlation_id} goes on")
         raise typer.Exit(ExitCode.INTERRUPTED)
     if not done.succeeded:
@@ -166,7 +166,7 @@ def _check_source(resume: str | None, template: str | None, values: list[str], f
 
 
 def _text(file: str | None) -> bytes:
-    """Read what is to be dispatched, up to the size that is allowed. Raises UsageError."""
+    """Read the tasks, up to the size limit. Raises UsageError."""
     from ...scheduler.tasks.reader import read_limited
 
     if file not in {None, "-"}:
@@ -196,7 +196,7 @@ def _pair(word: str) -> tuple[str, str]:
 
 @contextmanager
 def _refusals(as_json: bool) -> Generator[None]:
-    """Print what was refused or went wrong: as JSON, or on a terminal each problem in a line of its own."""
+    """Print problems: as JSON, or on a terminal one a line."""
     try:
         yield
     except BrokenPipeError:

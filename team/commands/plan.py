@@ -1,4 +1,4 @@
-"""The command of `team` that plans a piece of work before it runs."""
+"""The command `team plan`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _forecast(file: str | None) -> Roadmap:
 
 
 def _read(file: str | None) -> tuple[bytes, Roadmap]:
-    """Return what is to be planned, as bytes and as a roadmap."""
+    """Return the input, as bytes and as a roadmap."""
     from ...scheduler.tasks.reader import read_limited
     from ..api import plans
     from ..home import home_if_any
@@ -107,7 +107,7 @@ def _read(file: str | None) -> tuple[bytes, Roadmap]:
 
 
 def _draw(work: WorkPlan, svg: Path | None, png: Path | None) -> None:
-    """Draw the pictures asked for. Raises TeamMailError where the library that draws is missing."""
+    """Draw the requested pictures. Raises TeamMailError if the drawing library is missing."""
     if svg is None and png is None:
         return
     from ..show import chart
@@ -123,7 +123,7 @@ def _draw(work: WorkPlan, svg: Path | None, png: Path | None) -> None:
 
 
 def _print_tasks(work: WorkPlan, data: bytes) -> None:
-    """Print the tasks that can be dispatched, and on standard error what a person has to do."""
+    """Print the dispatchable tasks, and on standard error the work of people."""
     from ...mail import render
     from ..api import plans
     from ..show.plan import left_out

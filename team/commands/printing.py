@@ -8,11 +8,11 @@ import typer
 
 
 def say(lines: Iterable[str]) -> None:
-    """Print lines on standard output, each as soon as it is there."""
+    """Print lines on standard output, each as soon as it is available."""
     for text in lines:
         typer.echo(text)
 
 
 def note(command: str, text: str) -> None:
-    """Print a line on standard error, behind the name of the command."""
+    """Print a line on standard error, after the name of the command."""
     typer.echo(f"{command}: {text}", err=True)

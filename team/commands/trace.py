@@ -1,4 +1,4 @@
-"""The command of `team` that shows what the log has of a run or a task."""
+"""The command `team trace`."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def _show(name: str, dispatch_id: str | None, *, as_json: bool) -> None:
     from ..show import trace as show
 
     context = session.reading_context()
-    found = traces.trace(context, name, dispatch_id)
+    shown = traces.trace(context, name, dispatch_id)
     if as_json:
-        render.document(found.document())
-    elif isinstance(found, traces.RunTrace):
-        say(show.run(found))
+        render.document(shown.document())
+    elif isinstance(shown, traces.RunTrace):
+        say(show.run(shown))
     else:
-        say(show.task(found))
+        say(show.task(shown))
 
 
 def _show_dispatch(dispatch_id: str | None, trace_dir: str | None, *, index: bool, as_json: bool) -> None:
@@ -80,7 +80,7 @@ def _show_dispatch(dispatch_id: str | None, trace_dir: str | None, *, index: boo
 
 
 def _print_bytes(name: str, *, patch: bool) -> None:
-    """Print a run's output or patch as it is; to a terminal without what could control it."""
+    """Print a run's output or patch unchanged; on a terminal, control characters are escaped."""
     from ...mail.render import clean
     from .. import session
     from ..api import traces

@@ -1,8 +1,7 @@
-"""The agent of the demo: it plays every persona without a model, by real edits to the project it is started in.
+"""The agent of the demo: it plays every persona without a model, with real edits to the project.
 
-Called as `agent.py PERSONA ATTEMPT [SECONDS]` with the prompt on standard input, like any agent; it needs nothing but
-Python and reads and writes mail with `team-mail`. Told by the weaver of a conflict, it makes its edit again on the new
-base, smaller, beside what a colleague has done.
+It is called as `agent.py PERSONA ATTEMPT [SECONDS]`, with the prompt on standard input like any agent, and uses only
+Python and `team-mail`. After mail about a conflict, it makes a smaller edit on the new base, beside the teammate's.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ _QUESTION = "Do our prices include the tax?"
 
 @dataclass(frozen=True)
 class Project:
-    """The private clone that a run works in; `told` is the types and subjects of the mail that is waiting."""
+    """The private clone that a run works in; `mails` has the types and subjects of its unread mail."""
 
     top: Path
     attempt: int = 1
-    told: tuple[tuple[str, str], ...] = ()
+    mails: tuple[tuple[str, str], ...] = ()
 
     @property
     def conflicted(self) -> bool:
-        """Whether an earlier patch of ours met another one."""
-        return any(kind == "conflict" for kind, _ in self.told)
+        """Whether an earlier patch of this persona conflicted."""
+        return any(kind == "conflict" for kind, _ in self.mails)
 
     def edit(self, file: str, pattern: str, replacement: str) -> None:
-        """Replace every match in a file. Exits with 3 where there is none: an edit that is not made is no success."""
+        """Replace every match in a file. Exits with 3 if there is none, because the edit was not made."""
         path = self.top / file
         text, count = re.subn(pattern, replacement, path.read_text())
         if not count:
@@ -136,7 +135,7 @@ def sapper(project: Project) -> None:
     )
     project.edit("kiosk/stock.py", r"return None", "raise OutOfStock(sku)")
     project.edit("kiosk/stock.py", r"left; None if there are too few", "left. Raises OutOfStock")
-    if any(kind == "feedback" for kind, _ in project.told):
+    if any(kind == "feedback" for kind, _ in project.mails):
         project.edit("tests/test_stock.py", r"import reserve", "import OutOfStock, reserve")
         project.edit("tests/test_stock.py", r"too_few_are_none", "too_few_are_an_error")
         project.edit(
@@ -161,7 +160,7 @@ def sentinel(project: Project) -> None:
 
 def shepherd(project: Project) -> None:
     """Test what has no test, and what a colleague asks to be tested."""
-    asked = any(subject == _REQUEST for _, subject in project.told)
+    asked = any(subject == _REQUEST for _, subject in project.mails)
     project.add("tests/test_slug.py", _TEST_SLUG + (_TEST_SIGNS if asked else ""))
 
 
@@ -262,7 +261,7 @@ _TEST_SIGNS = """
 
 
 def _mail(*words: str) -> str:
-    """Run `team-mail`, which knows from the environment who we are."""
+    """Run `team-mail`, which takes the persona from the environment."""
     places = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])  # noqa: PTH120
     command = shutil.which("team-mail", path=places) or "team-mail"
     ended = subprocess.run([command, *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603
@@ -276,12 +275,12 @@ def main(words: list[str]) -> None:
     persona, attempt = words[0], int(words[1])
     prompt = sys.stdin.read()
     time.sleep(float(words[2]) * (3 + sum(map(ord, persona)) % 5) / 5 if words[2:] else 0)
-    told: tuple[tuple[str, str], ...] = ()
+    mails: tuple[tuple[str, str], ...] = ()
     if attempt > 1 or _REQUEST in prompt:
-        told = tuple((one["type"], one["subject"]) for one in json.loads(_mail("inbox", "--unread", "--json")))
-    for kind, subject in told:
+        mails = tuple((mail["type"], mail["subject"]) for mail in json.loads(_mail("inbox", "--unread", "--json")))
+    for kind, subject in mails:
         print(f"{persona} reads ({kind}): {subject}")
-    SCRIPTS[persona](Project(Path.cwd(), attempt, told))
+    SCRIPTS[persona](Project(Path.cwd(), attempt, mails))
     print(f"{persona}: {(SCRIPTS[persona].__doc__ or '').strip()}")
 
 

@@ -1,6 +1,6 @@
 """The demo: one team does the same work twice on a real project, one after the other and all at once, and compares.
 
-The scheduler runs as the command that people use, so what is seen here is what they will get.
+The scheduler runs as the command that users run, so the demo shows what they will get.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from ...personas.git import Git
 from .material import PERSONAS, QUICK, make_project, make_team, project_files
 
 _TITLES = {"sequential": "One after the other", "parallel": "All at once"}
-_ENDED = (0, 4)  # converged, or not: a result either way
+_ENDED = (0, 4)  # exit codes with a result: converged or not
 _LONGEST_MAIL = 60  # lines
 _WIDTH = 74
 
 
 @dataclass(frozen=True)
 class DemoRun:
-    """One sprint of the demo: where it was, and what `scheduler sprint --json` said in the end."""
+    """One sprint of the demo: its folder, and the document of `scheduler sprint --json`."""
 
     folder: Path
     result: dict[str, Any]
@@ -58,9 +58,9 @@ class DemoRun:
 
 
 def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool = False) -> bool:
-    """Play the demo in an empty or new folder, by default a temporary one that stays; tell whether all converged.
+    """Run the demo in an empty or new folder, by default a temporary one, which is kept; tell whether all converged.
 
-    `quick` plays only the parallel sprint, with a small team that does not pretend to think: seconds, not a minute.
+    `quick` runs only the parallel sprint, with a small team and without delays: seconds instead of a minute.
     """
     folder = _empty(folder)
     stage = _Stage(out or sys.stdout)
@@ -71,22 +71,22 @@ def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool =
         make_team(folder / mode, mode, quick=quick)
         stage.head(_TITLES[mode])
         played[mode] = _played(folder / mode, mode)
-    other = played["parallel"]
+    parallel = played["parallel"]
     stage.head("What it took")
-    stage.write(summed(other.result) if quick else compared(played["sequential"].result, other.result))
+    stage.write(summed(parallel.result) if quick else compared(played["sequential"].result, parallel.result))
     stage.head("Who got in whose way, and was told so by mail")
-    stage.write(conflicts(other))
+    stage.write(conflicts(parallel))
     stage.head("What landed, in this order")
-    stage.write(landed(other))
+    stage.write(landed(parallel))
     stage.head("What the team has to tell you")
-    stage.write(told_human(other))
+    stage.write(mail_to_human(parallel))
     stage.head("Look around")
-    stage.write(around(other, _report(other)))
-    return all(one.result["converged"] for one in played.values())
+    stage.write(around(parallel, _report(parallel)))
+    return all(run.result["converged"] for run in played.values())
 
 
 class _Stage:
-    """Where the demo is written: short headings, everything else indented."""
+    """The output of the demo: short headings, everything else indented."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
@@ -131,34 +131,34 @@ def _played(folder: Path, mode: str) -> DemoRun:
         [sys.executable, "-P", *words], cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     ) as process:
         try:
-            told, _ = process.communicate()
+            output, _ = process.communicate()
         except KeyboardInterrupt:
             process.wait()  # it was interrupted too, and ends its runs
             raise
     if process.returncode not in _ENDED:
         raise TeamMailError(f"the {mode} sprint ended with {process.returncode}; what is there stays in {folder}")
-    return DemoRun(folder, json.loads(told))
+    return DemoRun(folder, json.loads(output))
 
 
 def _environment() -> dict[str, str]:
-    """Leave out what would send the demo to another team or change its settings."""
+    """Return the environment without variables that name another team or change its settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "GIT_"))}
 
 
-def compared(one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
-    """Set two results of a sprint side by side, the first in sequence and the second in parallel."""
+def compared(sequential: dict[str, Any], parallel: dict[str, Any]) -> Iterator[str]:
+    """Compare the results of the sequential and the parallel sprint side by side."""
     rows = [("", *(title.lower() for title in _TITLES.values()))]
-    rows += [(key, str(one[key]), str(other[key])) for key in ("ticks", "runs", "conflicts")]
-    rows.append(("authors", str(len(one["landed"])), str(len(other["landed"]))))
-    rows.append(("seconds", f"{one['seconds']:.1f}", f"{other['seconds']:.1f}"))
+    rows += [(key, str(sequential[key]), str(parallel[key])) for key in ("ticks", "runs", "conflicts")]
+    rows.append(("authors", str(len(sequential["landed"])), str(len(parallel["landed"]))))
+    rows.append(("seconds", f"{sequential['seconds']:.1f}", f"{parallel['seconds']:.1f}"))
     yield from (f"{name:<10} {left:>20} {right:>14}" for name, left, right in rows)
     yield ""
-    faster = one["seconds"] / max(other["seconds"], 0.001)
-    yield f"{other['ticks']} ticks instead of {one['ticks']}, and {faster:.1f} times as fast"
+    faster = sequential["seconds"] / max(parallel["seconds"], 0.001)
+    yield f"{parallel['ticks']} ticks instead of {sequential['ticks']}, and {faster:.1f} times as fast"
 
 
 def summed(result: dict[str, Any]) -> Iterator[str]:
-    """Say in one line what one sprint took."""
+    """Summarize a sprint in one line."""
     yield (
         f"{result['ticks']} ticks, {result['runs']} runs, {result['conflicts']} conflicts, "
         f"{len(result['landed'])} authors, {result['seconds']:.1f} seconds"
@@ -166,7 +166,7 @@ def summed(result: dict[str, Any]) -> Iterator[str]:
 
 
 def conflicts(played: DemoRun) -> Iterator[str]:
-    """List the mail about conflicts and gates, and show one whole."""
+    """List the mail about conflicts and gates, and show one in full."""
     mails = played.mail(sender="weaver", type="conflict")
     for mail in [*mails, *played.mail(sender="weaver", type="feedback")]:
         yield f"{mail.recipients[0]:<12} {line(mail.subject)}"
@@ -185,20 +185,20 @@ def conflicts(played: DemoRun) -> Iterator[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    """Break prose to a readable width; what is indented is a command or code and stays whole."""
+    """Wrap prose at a readable width; indented lines are commands or code and stay as they are."""
     return [text] if text.startswith(" ") or not text else textwrap.wrap(text, _WIDTH, break_long_words=False)
 
 
 def landed(played: DemoRun) -> Iterator[str]:
     """List the commits of the sprint's branch in the order in which they landed."""
     git = Git(played.folder / ".git")
-    told = git.line("log", "--reverse", "--format=%h%x09%an%x09%s", f"main..{played.result['branch']}")
-    for number, text in enumerate(told.splitlines(), 1):
+    commits = git.line("log", "--reverse", "--format=%h%x09%an%x09%s", f"main..{played.result['branch']}")
+    for number, text in enumerate(commits.splitlines(), 1):
         commit, persona, subject = text.split("\t", 2)
         yield f"{number:>2}  {commit}  {line(persona):<12} {line(subject.removeprefix(f'{persona}: '))}"
 
 
-def told_human(played: DemoRun) -> Iterator[str]:
+def mail_to_human(played: DemoRun) -> Iterator[str]:
     """List the mail to the human."""
     mails = played.mail(to="you")
     yield from (f"{mail.sender:<12} {line(mail.subject)}" for mail in mails)
@@ -207,7 +207,7 @@ def told_human(played: DemoRun) -> Iterator[str]:
 
 
 def _report(played: DemoRun) -> Path | None:
-    """Keep the scheduler's own report, pictures and all, beside the projects; none if it cannot be made."""
+    """Write the scheduler's report with its pictures beside the projects; None if it fails."""
     folder = played.folder.parent / "report"
     words = [sys.executable, "-P", "-m", "team_mail.team.commands.scheduler", "report", "--out", str(folder)]
     ended = subprocess.run(words, cwd=played.folder, env=_environment(), capture_output=True, check=False)  # noqa: S603
@@ -215,7 +215,7 @@ def _report(played: DemoRun) -> Path | None:
 
 
 def around(played: DemoRun, report: Path | None) -> Iterator[str]:
-    """Say what to look at next."""
+    """Suggest what to look at next."""
     rows: Sequence[tuple[str, str]] = (
         (f"cd {played.folder}", "the project of the parallel sprint"),
         (f"git log --stat main..{played.result['branch']}", "what was woven; main and your checkout are untouched"),

@@ -1,4 +1,4 @@
-"""What the demo works on: a small real project in git, and a team whose personas are played by a script."""
+"""The material of the demo: a small real project in git, and a team whose personas a script plays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from ...mail.home import ignore_mail
 from ...personas.git import Git
 
-THINKING = 0.7  # seconds that a persona pretends to think, more or less
+THINKING = 0.7  # about how long a persona pretends to think, in seconds
 _HANGS = "visionary"
 _PATIENCE = "4s"
 _HUMAN = "you"
@@ -39,7 +39,7 @@ PERSONAS = {
     "weaver": ("🕸️", "no agent but a program: it lands what the others made"),
     _HUMAN: ("🧑", "you, who are asked what the team cannot know"),
 }
-QUICK = ("absolutist", "artisan", "forge", "lore", "meta", "scribe", "steward")  # those of a quick demo who work
+QUICK = ("absolutist", "artisan", "forge", "lore", "meta", "scribe", "steward")  # the working personas of a quick demo
 _SETTINGS = """\
 # The team of the demo: one script plays everybody.
 [team]
@@ -63,7 +63,7 @@ timeout = "1m"
 
 
 def make_project(folder: Path) -> None:
-    """Make the project's repository in an empty or new folder, with one commit on `main`."""
+    """Create the project's repository in an empty or new folder, with one commit on `main`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in project_files().items():
         path = folder / name
@@ -74,9 +74,9 @@ def make_project(folder: Path) -> None:
 
 
 def make_team(folder: Path, mode: str, *, quick: bool = False) -> None:
-    """Put the team beside the project: 19 who work, the weaver and the human. `mode` is parallel or sequential.
+    """Create the team: 19 working personas, the weaver and the human. `mode` is "parallel" or "sequential".
 
-    A quick team has 7 who work, and none of them pretends to think.
+    A quick team has 7 working personas, without delays.
     """
     home = folder / ".team"
     (home / "personas").mkdir(parents=True)
@@ -108,8 +108,8 @@ def project_files() -> dict[str, str]:
 
 def _persona(id: str) -> str:
     emoji, description = PERSONAS[id]
-    told = {"id": id, "name": id.capitalize(), "emoji": emoji, "description": description}
-    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in told.items()]
+    fields = {"id": id, "name": id.capitalize(), "emoji": emoji, "description": description}
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
     if id in _WAIT:
         lines.append("scheduled: false")
     if id == _HANGS:

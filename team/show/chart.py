@@ -1,6 +1,7 @@
-"""A sprint in pictures: its runs in time, and its patches in landing order, each one Vega-Lite spec for SVG and PNG.
+"""A sprint in two pictures: its runs over time, and its patches in landing order, each a Vega-Lite spec.
 
-The specs are plain data made from `Metrics`. Drawing them takes the extra `charts`: no browser, no network.
+The specs are plain data made from `Metrics`. Drawing them as SVG or PNG needs the extra `charts`, but no browser and no
+network.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from ...scheduler.kinds import PatchStatus
 from ...scheduler.state.metrics import NO_CHANGE, Bar, Metrics, Node
 
-VEGA_LITE = "5.17"  # the newest that every vl-convert from 1.7 on draws
+VEGA_LITE = "5.17"  # the newest that every vl-convert since 1.7 supports
 SCHEMA = f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json"
 MISSING = 'no pictures: vl-convert-python is not installed; pip install "team-mail[charts]" brings it'
 COLORS = {
@@ -33,7 +34,7 @@ Spec = dict[str, Any]
 
 
 def trouble() -> str | None:
-    """Say why no picture can be drawn, and what to do; None if nothing is missing."""
+    """Return why no picture can be drawn, and what to do; None if nothing is missing."""
     return None if importlib.util.find_spec("vl_convert") else MISSING
 
 
@@ -51,26 +52,26 @@ def png(spec: Spec) -> bytes:
     return vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=_SCALE)
 
 
-# -- runs in time
+# -- runs over time
 
 
-def timeline(found: Metrics) -> Spec:
-    """Show the runs: a row for each persona, bars from start to end by what came of them, a band for each tick."""
-    unit, name = next((size, name) for least, size, name in _UNITS if found.wall >= least)
-    personas = [share.persona for share in found.personas]
-    end = _end(found)
-    runs = [_run(bar, unit, 3 / _WIDTH * end) for bar in found.bars]
+def timeline(metrics: Metrics) -> Spec:
+    """Return the picture of the runs: a row for each persona, a bar for each run by outcome, a band for each tick."""
+    unit, name = next((size, name) for least, size, name in _UNITS if metrics.wall >= least)
+    personas = [share.persona for share in metrics.personas]
+    end = _end(metrics)
+    runs = [_run(bar, unit, 3 / _WIDTH * end) for bar in metrics.bars]
     x = {"field": "start", "type": "quantitative", "scale": {"domain": [0, end / unit], "nice": False}}
     row = {"field": "persona", "type": "nominal", "sort": personas, "scale": {"domain": personas}}
-    ended = list(dict.fromkeys(bar.outcome for bar in found.bars))
-    title = _title(found, f"{len(runs)} runs in {found.ticks} ticks")
+    ended = list(dict.fromkeys(bar.outcome for bar in metrics.bars))
+    title = _title(metrics, f"{len(runs)} runs in {metrics.ticks} ticks")
     place = {
         "x": x | {"axis": {"title": f"{name} since the start", "grid": False, "tickCount": 8}},
         "y": row | {"axis": {"title": None, "grid": True, "labelLimit": _LONGEST}},
     }
     note = {"x": x | {"field": "end"}, "y": row, "text": {"field": "note"}}
     layers = [
-        *_bands(found, unit),
+        *_bands(metrics, unit),
         layer(
             "bar", runs, place | {"x2": {"field": "end"}, "color": _color(ended)}, cornerRadius=3, height={"band": 0.68}
         ),
@@ -79,12 +80,12 @@ def timeline(found: Metrics) -> Spec:
     return sheet(title, _WIDTH, {"step": _ROW}, layers)
 
 
-def _end(found: Metrics) -> float:
-    return max([found.wall, *(bar.end for bar in found.bars)]) or 1.0
+def _end(metrics: Metrics) -> float:
+    return max([metrics.wall, *(bar.end for bar in metrics.bars)]) or 1.0
 
 
 def _run(bar: Bar, unit: float, least: float) -> Spec:
-    """Say where a bar lies; one too short to be seen is made a little longer."""
+    """Place a bar; one that is too short to be seen is made longer."""
     return {
         "persona": bar.persona, "outcome": bar.outcome,
         "note": f"attempt {bar.attempt}" if bar.attempt > 1 else "", "start": bar.start / unit,
@@ -92,10 +93,10 @@ def _run(bar: Bar, unit: float, least: float) -> Spec:
     }  # fmt: skip
 
 
-def _bands(found: Metrics, unit: float) -> Iterator[Spec]:
-    """Paint every other tick a little darker, and name those with room for it."""
-    edges = [(tick, when / unit) for tick, when in found.boundaries]
-    edges.append((0, _end(found) / unit))
+def _bands(metrics: Metrics, unit: float) -> Iterator[Spec]:
+    """Shade every other tick, and label those with room for it."""
+    edges = [(tick, when / unit) for tick, when in metrics.boundaries]
+    edges.append((0, _end(metrics) / unit))
     bands = [{"tick": tick, "start": start, "end": end} for (tick, start), (_, end) in pairwise(edges) if end > start]
     x = {"field": "start", "type": "quantitative"}
     shade = {"condition": {"test": "datum.tick % 2", "value": 0.045}, "value": 0}
@@ -107,7 +108,7 @@ def _bands(found: Metrics, unit: float) -> Iterator[Spec]:
 
 
 def _roomy(ticks: Sequence[Spec], room: float) -> Iterator[Spec]:
-    """Name a tick whose name does not run into that of the one before."""
+    """Label the ticks whose label does not overlap the one before."""
     last = -room
     for tick in ticks:
         if tick["start"] - last >= room:
@@ -118,22 +119,22 @@ def _roomy(ticks: Sequence[Spec], room: float) -> Iterator[Spec]:
 # -- patches in landing order
 
 
-def landing(found: Metrics) -> Spec:
-    """Show the patches in landing order, tick by tick, and an arc between two that stood in each other's way."""
-    count = max(1, len(found.nodes))
+def landing(metrics: Metrics) -> Spec:
+    """Return the picture of the patches in landing order, tick by tick, with an arc between two that conflicted."""
+    count = max(1, len(metrics.nodes))
     step = min(54.0, max(700 / count, min(34.0, max(12.0, 1_500 / count))))
     disc = min(22.0, 0.66 * step)
-    places = _places(found.nodes, step)
-    arcs = [*_arcs(found, places)]
+    places = _places(metrics.nodes, step)
+    arcs = [*_arcs(metrics, places)]
     height = max([40.0, *(point["y"] for point in arcs)]) + 14
     depth = 20 + min(0.8 * _LONGEST, 4.3 * max((len(place["label"]) for place in places), default=0))
     wide = max([300.0, *(place["x"] + step for place in places)])
     x = {"field": "x", "type": "quantitative", "axis": None, "scale": {"domain": [0, wide], "nice": False}}
     y = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [-depth, height], "nice": False}}
     where = {"x": x, "y": y}
-    fates = list(dict.fromkeys(node.status for node in found.nodes))
-    told = "; an arc joins two that stood in each other's way" if found.links else ""
-    title = _title(found, f"{len(found.landing_order)} of {found.offered} patches landed{told}")
+    fates = list(dict.fromkeys(node.status for node in metrics.nodes))
+    note = "; an arc joins two that stood in each other's way" if metrics.links else ""
+    title = _title(metrics, f"{len(metrics.landing_order)} of {metrics.offered} patches landed{note}")
     color, number, label = {"color": _color(fates)}, {"text": {"field": "number"}}, {"text": {"field": "label"}}
     arc = where | color | {"detail": {"field": "arc"}, "order": {"field": "n"}}
     layers = [
@@ -148,7 +149,7 @@ def landing(found: Metrics) -> Spec:
 
 
 def _places(nodes: Sequence[Node], step: float) -> list[Spec]:
-    """Give each patch its place in pixels, the ticks a little apart, and its number if it landed."""
+    """Place the patches, with a gap between ticks, and number those that landed; coordinates are pixels."""
     places: list[Spec] = []
     x, tick, number = 0.0, 0, 0
     for node in nodes:
@@ -164,11 +165,11 @@ def _places(nodes: Sequence[Node], step: float) -> list[Spec]:
     return places
 
 
-def _arcs(found: Metrics, places: Sequence[Spec]) -> Iterator[Spec]:
-    """Draw each arc as points of half an ellipse, in the colour of what became of the later one of the two."""
+def _arcs(metrics: Metrics, places: Sequence[Spec]) -> Iterator[Spec]:
+    """Return each arc as points of half an ellipse, in the color of the later patch."""
     by_run = {place["run"]: place for place in places}
-    for number, link in enumerate(found.links):
-        left, right = sorted((by_run[link.one], by_run[link.other]), key=lambda place: place["x"])
+    for number, link in enumerate(metrics.links):
+        left, right = sorted((by_run[link.run], by_run[link.rival]), key=lambda place: place["x"])
         middle, half = (left["x"] + right["x"]) / 2, (right["x"] - left["x"]) / 2
         for point in range(_ARC + 1):
             angle = pi * point / _ARC
@@ -179,7 +180,7 @@ def _arcs(found: Metrics, places: Sequence[Spec]) -> Iterator[Spec]:
 
 
 def _groups(places: Sequence[Spec], x: Spec, step: float, height: float) -> Iterator[Spec]:
-    """Name the ticks, with a line between two."""
+    """Label the ticks, and separate them by lines."""
     firsts = {place["tick"]: place["x"] for place in reversed(places)}
     starts = [{"start": first - 0.9 * step, "tick": tick} for tick, first in sorted(firsts.items())]
     x = x | {"field": "start"}
@@ -193,16 +194,16 @@ def _groups(places: Sequence[Spec], x: Spec, step: float, height: float) -> Iter
 # -- what both share
 
 
-def _title(found: Metrics, told: str) -> Spec:
-    outcome = found.outcome or "open"
+def _title(metrics: Metrics, text: str) -> Spec:
+    outcome = metrics.outcome or "open"
     return {
-        "text": f"Sprint {found.sprint}", "subtitle": f"{found.mode}, {outcome}: {told}", "anchor": "start",
+        "text": f"Sprint {metrics.sprint}", "subtitle": f"{metrics.mode}, {outcome}: {text}", "anchor": "start",
         "frame": "group", "offset": 22,
     }  # fmt: skip
 
 
 def _color(outcomes: Sequence[str]) -> Spec:
-    """Colour by what came of it: the same colours in both pictures, and a legend of those that occur."""
+    """Color by outcome, in the same colors in both pictures, with a legend of those that occur."""
     shown = [outcome for outcome in COLORS if outcome in outcomes]
     shown += [outcome for outcome in outcomes if outcome not in COLORS]
     colors = [COLORS.get(outcome, FAINT) for outcome in shown]
@@ -213,12 +214,12 @@ def _color(outcomes: Sequence[str]) -> Spec:
 
 
 def layer(kind: str, values: Sequence[Spec], encoding: Spec, **mark: Any) -> Spec:
-    """Make one layer of a picture: marks of one kind, each for one of the values."""
+    """Make one layer of a picture: one mark for each value."""
     return {"data": {"values": values}, "mark": {"type": kind} | mark, "encoding": encoding}
 
 
 def sheet(title: Spec, width: float, height: Any, layers: Sequence[Spec], **text: Any) -> Spec:
-    """Put layers together as a picture in the house's looks; `text` is how letters lie where no layer says it."""
+    """Combine layers into a picture in the common style; `text` is the default configuration of text marks."""
     return {
         "$schema": SCHEMA,
         "background": PAPER,

@@ -1,4 +1,4 @@
-"""How a dispatch looks on a terminal: its runs while it goes on, its result, a dry run, the templates."""
+"""A dispatch as text: its runs while it is running, its result, a dry run, the templates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...scheduler.state.dispatches import DispatchState
 from ..dispatcher import DispatchBegun
 from ..templates import Template
 from .live import Row, Show
-from .tables import columns, patches, shortened, span
+from .tables import columns, shortened, span
 
 _WIDE = 100
 _DESCRIPTION = 60  # characters
@@ -33,7 +33,7 @@ class DispatchShow(Show):
     """Shows the runs of a dispatch on standard error. Use it as a context manager, and its method as a listener."""
 
     def on_progress(self, progress: Progress) -> None:
-        """Show a run's start or end, or a line on what is at work."""
+        """Show a run's start or end, or the text of other progress."""
         if isinstance(progress, RunStarted | RunEnded):
             super().on_progress(progress)
             return
@@ -42,7 +42,7 @@ class DispatchShow(Show):
             self.waiting(Row(task.task_id, 1, detail=task.description) for task in progress.tasks)
 
     def _close(self) -> None:
-        """Leave no task behind that still seems to wait: what was blocked or cancelled will not run."""
+        """Mark tasks that still wait: blocked or cancelled, they will not run."""
         with self._turn:
             self._rows = {
                 name: row._replace(status="not run") if row.status == "waiting" else row
@@ -58,7 +58,7 @@ def summary(done: DispatchOutput) -> Iterator[str]:
     counts = ", ".join(f"{count} {ENDS[TaskStatus(status)]}" for status, count in done.counts.items())
     yield f"{done.status}: {counts}, in {span(done.total_time_ms / 1000)}"
     if done.branch:
-        yield f"{patches(done.landed)} landed on {done.branch}"
+        yield f"{counted(done.landed, 'patch')} landed on {done.branch}"
         yield f"  look: git log -p HEAD..{done.branch}    take them: git merge {done.branch}"
     if done.trace_index:
         yield f"traces: {line(done.trace_index)}"
@@ -72,7 +72,7 @@ def _result(result: TaskResult) -> tuple[str, ...]:
 
 
 def standing_of(dispatch: DispatchState, task: str) -> str:
-    """Say how a task ended, or where it stands in a dispatch that is not over."""
+    """Return how a task ended, or its state in a dispatch that has not finished."""
     if task in dispatch.ends or dispatch.finished:
         return dispatch.status(task)
     begun = any(attempt.status == RunStatus.OPEN for attempt in dispatch.of(task))
@@ -82,7 +82,7 @@ def standing_of(dispatch: DispatchState, task: str) -> str:
 
 
 def state_of(dispatch: DispatchState) -> str:
-    """Say why a dispatch is not over; nothing of one that is."""
+    """Return why a dispatch has not finished; "" if it has."""
     if dispatch.finished:
         return ""
     if alive(dispatch.supervisor):

@@ -1,4 +1,4 @@
-"""A sprint or a dispatch while it goes on: a live table of its runs on a terminal, plain lines elsewhere."""
+"""Live progress of a sprint or dispatch: a table of its runs on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .sprint import integration
 from .tables import span
 
 _COLOURS = {"done": "green", "failed": "red", "timeout": "red", "quota": "red", "running": "cyan", "waiting": "dim"}
-_FIRST = ("running", "waiting", "failed", "timeout", "quota")  # are shown first where a terminal has too few lines
-_AROUND = 4  # lines of the terminal that the table leaves free
+_FIRST = ("running", "waiting", "failed", "timeout", "quota")  # are shown first if the terminal has too few lines
+_AROUND = 4  # lines of the terminal that the table leaves empty
 
 
 class Row(NamedTuple):
-    """One persona of a batch, or one task. `started` is the clock's monotonic time, `seconds` how long it took."""
+    """One persona of a batch, or one task. `started` is a monotonic time, `seconds` the duration."""
 
     name: str
     attempt: int
@@ -110,7 +110,7 @@ class Show:
                 self._live.console.print(line(text), markup=False, highlight=False)
 
     def waiting(self, rows: Iterable[Row]) -> None:
-        """Show what is about to run, each row by the name that its progress will bear."""
+        """Show runs that are about to start, by the names that their progress will have."""
         with self._turn:
             self._rows = {row.name: row for row in rows}
         if self._rows and not self._quiet and sys.stderr and sys.stderr.isatty():
@@ -140,7 +140,7 @@ class Show:
             self._live = None
 
     def table(self) -> Any:
-        """Return the table as of now, for Rich to draw: name, attempt, status, time, detail."""
+        """Return the current table for Rich: name, attempt, status, time, detail."""
         from rich.table import Table
         from rich.text import Text
 
@@ -166,7 +166,7 @@ class Show:
 
 @contextmanager
 def _unwatched() -> Generator[None]:
-    """Go on where standard error cannot be written any more, and discard the rest, also at exit."""
+    """Continue after standard error was closed, and discard the rest, also at exit."""
     try:
         yield
     except (OSError, ValueError):
@@ -175,7 +175,7 @@ def _unwatched() -> Generator[None]:
 
 
 def _fitting(rows: Sequence[Row], most: int) -> Sequence[Row]:
-    """Choose the rows that there is room for: first what runs, waits, or failed, then what is done."""
+    """Choose the rows that fit: first those that run, wait or failed, then those that are done."""
     if len(rows) <= most:
         return rows
     return sorted(rows, key=lambda row: _FIRST.index(row.status) if row.status in _FIRST else len(_FIRST))[

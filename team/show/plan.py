@@ -1,4 +1,4 @@
-"""How a blueprint reads: plain lines for a terminal or a pipe, Markdown for a page."""
+"""A work plan as text: plain lines for a terminal or a pipe, Markdown for a page."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ...mail.render import line
-from ...mail.units import counted
+from ...mail.units import and_more, counted, duration
 from ...scheduler.planner.classify import MANUAL
 from ...scheduler.planner.conflict import ORDER
 from ...scheduler.planner.item import Item
 from ...scheduler.planner.schedule import Slot, same
 from ...scheduler.planner.to_tasks import DispatchTasks
-from ...scheduler.planner.work import named, span
-from ...scheduler.planner.work_plan import PhasePlan, WorkPlan
-from .tables import and_more, cell, columns, markdown_table
+from ...scheduler.planner.work import named
+from ...scheduler.planner.work_plan import ASKED, ENOUGH, MEANT, PhasePlan, WorkPlan
+from .tables import cell, columns, markdown_table
 
-_BAR = 40  # letters of a bar as long as the whole plan
+_CHOSEN = {ASKED: "as asked for", MEANT: "from the roadmap", ENOUGH: "the fewest needed"}
+_BAR = 40  # characters of a bar that spans the whole plan
 _FILES = 3
 _CHAIN = 12
 _CONFLICTS = 40
@@ -30,10 +31,10 @@ class Section(NamedTuple):
     note: str = ""
 
 
-def lines(found: WorkPlan) -> Iterator[str]:
-    """Tell a blueprint to a terminal or a pipe."""
-    yield line(heading(found))
-    for section in _sections(found, drawn=True):
+def lines(plan: WorkPlan) -> Iterator[str]:
+    """Write a work plan for a terminal or a pipe."""
+    yield line(heading(plan))
+    for section in _sections(plan, drawn=True):
         yield ""
         if section.title:
             yield f"{section.title}:"
@@ -42,19 +43,19 @@ def lines(found: WorkPlan) -> Iterator[str]:
             yield f"  {section.note}"
 
 
-def heading(found: WorkPlan) -> str:
-    """Say in one line what is planned."""
-    agents = sum(len(phase.tasks) for phase in found.phases)
-    phases = f", in {counted(len(found.phases), 'phase')}" if len(found.roadmap.phases) > 1 else ""
-    manual = len(found.items) - agents
+def heading(plan: WorkPlan) -> str:
+    """Summarize the plan in one line."""
+    agents = sum(len(phase.tasks) for phase in plan.phases)
+    phases = f", in {counted(len(plan.phases), 'phase')}" if len(plan.roadmap.phases) > 1 else ""
+    manual = len(plan.items) - agents
     people = f" and {manual} for people" if manual else ""
-    return f"{found.roadmap.title or 'plan'}: {counted(agents, 'task')} for agents{people}{phases}"
+    return f"{plan.roadmap.title or 'plan'}: {counted(agents, 'task')} for agents{people}{phases}"
 
 
-def markdown(found: WorkPlan, picture: str | None = None) -> str:
-    """Write a blueprint as a page; `picture` is the name of its chart, if one lies beside it."""
-    parts = [f"# {cell(found.roadmap.title or 'Plan')}", f"{cell(heading(found))}."]
-    for section in _sections(found, drawn=False):
+def markdown(plan: WorkPlan, picture: str | None = None) -> str:
+    """Write a work plan as a page; `picture` is the file name of its chart, if there is one."""
+    parts = [f"# {cell(plan.roadmap.title or 'Plan')}", f"{cell(heading(plan))}."]
+    for section in _sections(plan, drawn=False):
         if section.title:
             parts.append(f"## {section.title[0].upper()}{section.title[1:]}")
         parts.append(markdown_table(section.rows if section.title else [("", ""), *section.rows]))
@@ -66,7 +67,7 @@ def markdown(found: WorkPlan, picture: str | None = None) -> str:
 
 
 def left_out(order: DispatchTasks) -> Iterator[str]:
-    """Say what a person has to do, and what could not be made a task because of it."""
+    """Tell what a person has to do, and which items were left out because of it."""
     if order.first:
         yield f"do these first: {_named(order.first)}"
     causes: dict[str, list[Item]] = {}
@@ -78,7 +79,7 @@ def left_out(order: DispatchTasks) -> Iterator[str]:
                 f"left out: {_named(waiting)}; do {line(item.id)} by hand when its turn has come, "
                 f"then plan the rest with --done {line(item.id)}"
             )
-        elif not any(other is not item and other.id in causes for other in order.later):
+        elif not any(manual is not item and manual.id in causes for manual in order.later):
             yield f"do this last, by hand: {_named([item])}"
 
 
@@ -88,46 +89,46 @@ def _named(items: Sequence[Item]) -> str:
     )
 
 
-# -- what both tell, as tables
+# -- the tables of both
 
 
-def _sections(found: WorkPlan, *, drawn: bool) -> Iterator[Section]:
-    yield Section("", [*figures(found)])
-    if len(found.roadmap.phases) > 1:
-        yield Section("phases", _phases(found))
-    if manual := [item for item in found.items.values() if item.manual]:
-        rows = [(item.id, span(item.estimate), item.title) for item in manual]
+def _sections(plan: WorkPlan, *, drawn: bool) -> Iterator[Section]:
+    yield Section("", [*figures(plan)])
+    if len(plan.roadmap.phases) > 1:
+        yield Section("phases", _phases(plan))
+    if manual := [item for item in plan.items.values() if item.manual]:
+        rows = [(item.id, duration(item.estimate), item.title) for item in manual]
         yield Section("by hand", [("task", "takes", "what"), *rows])
-    if found.conflicts:
-        yield _conflicts(found)
-    if found.slots:
-        yield _schedule(found, drawn=drawn)
-        rows = [(str(number), ", ".join(wave)) for number, wave in enumerate(found.waves, 1)]
+    if plan.conflicts:
+        yield _conflicts(plan)
+    if plan.slots:
+        yield _schedule(plan, drawn=drawn)
+        rows = [(str(number), ", ".join(wave)) for number, wave in enumerate(plan.waves, 1)]
         yield Section("waves", [("", "tasks"), *rows])
-        yield Section("workers", _workers(found))
+        yield Section("workers", _workers(plan))
 
 
-def figures(found: WorkPlan) -> Iterator[tuple[str, str]]:
-    """List the figures, each with its name."""
-    yield "one after the other", span(found.sequential)
-    saved = f", {span(found.sequential - found.parallel)} less ({found.saved:.0%})" if found.saved else ""
-    yield f"on {counted(found.workers, 'worker')}", f"{span(found.parallel)}{saved}; the number is {found.chosen}"
-    if not same(found.ordered, found.parallel):
-        yield "", f"{span(found.ordered)} with conflicting tasks in order, as --tasks has them"
-    if found.without_barriers is not None and not same(found.without_barriers, found.parallel):
-        yield "", f"{span(found.without_barriers)} if no phase waited for the one before it"
-    if found.by_hand:
-        yield "by hand", f"{span(found.by_hand)}, which is not counted"
-    if found.critical_path:
-        yield "critical path", " -> ".join(_chain(found.critical_path))
-    if len(found.roadmap.phases) <= 1:
-        yield from (("class", f"{phase.kind}: {phase.reason}") for phase in found.phases)
-    yield "conflicts", _counted(found)
+def figures(plan: WorkPlan) -> Iterator[tuple[str, str]]:
+    """Yield the figures, each with its name."""
+    yield "in sequence", duration(plan.sequential)
+    saved = f", saves {duration(plan.sequential - plan.parallel)} ({plan.saved:.0%})" if plan.saved else ""
+    yield f"{counted(plan.workers, 'worker')} ({_CHOSEN[plan.chosen]})", f"{duration(plan.parallel)}{saved}"
+    if not same(plan.ordered, plan.parallel):
+        yield "", f"{duration(plan.ordered)} with conflicting tasks in order, as --tasks has them"
+    if plan.without_barriers is not None and not same(plan.without_barriers, plan.parallel):
+        yield "", f"{duration(plan.without_barriers)} if no phase waited for the one before it"
+    if plan.by_hand:
+        yield "by hand", f"{duration(plan.by_hand)}, which is not counted"
+    if plan.critical_path:
+        yield "critical path", " -> ".join(_chain(plan.critical_path))
+    if len(plan.roadmap.phases) <= 1:
+        yield from (("class", f"{phase.kind}: {phase.reason}") for phase in plan.phases)
+    yield "conflicts", _counted(plan)
 
 
-def _counted(found: WorkPlan) -> str:
-    told = counted(len(found.conflicts), "pair") + " of tasks" if found.conflicts else "none"
-    return told + (f"; {found.harmless} more never run at once" if found.harmless else "")
+def _counted(plan: WorkPlan) -> str:
+    text = counted(len(plan.conflicts), "pair") + " of tasks" if plan.conflicts else "none"
+    return text + (f"; {plan.harmless} more never run at once" if plan.harmless else "")
 
 
 def _chain(chain: Sequence[str]) -> list[str]:
@@ -135,57 +136,62 @@ def _chain(chain: Sequence[str]) -> list[str]:
     return [*chain] if len(chain) <= _CHAIN else [*chain[:end], f"… {len(chain) - 2 * end} more …", *chain[-end:]]
 
 
-def _phases(found: WorkPlan) -> Sequence[Sequence[str]]:
-    rows = [_phase(phase) for phase in found.phases]
-    return [("", "phase", "class", "in sequence", f"on {found.workers}", "why"), *rows]
+def _phases(plan: WorkPlan) -> Sequence[Sequence[str]]:
+    rows = [_phase(phase) for phase in plan.phases]
+    return [("", "phase", "class", "in sequence", f"on {plan.workers}", "why"), *rows]
 
 
 def _phase(phase: PhasePlan) -> tuple[str, ...]:
-    by_hand = f" and {span(phase.by_hand)} by hand" if phase.manual else ""
+    by_hand = f" and {duration(phase.by_hand)} by hand" if phase.manual else ""
     if phase.kind == MANUAL:
-        return str(phase.number), phase.title, phase.kind, f"{span(phase.by_hand)} by hand", "", phase.reason
-    ordered = "" if same(phase.ordered, phase.parallel) else f", {span(phase.ordered)} in order"
+        return str(phase.number), phase.title, phase.kind, f"{duration(phase.by_hand)} by hand", "", phase.reason
+    ordered = "" if same(phase.ordered, phase.parallel) else f", {duration(phase.ordered)} in order"
     return (
-        str(phase.number), phase.title, phase.kind, span(phase.sequential) + by_hand, span(phase.parallel) + ordered,
-        phase.reason,
+        str(phase.number), phase.title, phase.kind, duration(phase.sequential) + by_hand,
+        duration(phase.parallel) + ordered, phase.reason,
     )  # fmt: skip
 
 
-def _conflicts(found: WorkPlan) -> Section:
-    dearest = sorted(found.conflicts, key=lambda one: (one.resolution == ORDER, -one.cost))[:_CONFLICTS]
-    rows = [(f"{one.one}, {one.other}", named(one.files, _FILES), one.resolution, one.why) for one in dearest]
-    more = and_more(len(found.conflicts) - len(rows), "pair")
+def _conflicts(plan: WorkPlan) -> Section:
+    dearest = sorted(plan.conflicts, key=lambda conflict: (conflict.resolution == ORDER, -conflict.cost))[:_CONFLICTS]
+    rows = [
+        (f"{conflict.left}, {conflict.right}", named(conflict.files, _FILES), conflict.resolution, conflict.why)
+        for conflict in dearest
+    ]
+    more = and_more(len(plan.conflicts) - len(rows), "pair")
     note = f"{more}, which --json tells" if more else ""
     return Section("conflicts", [("tasks", "files", "resolve", "how"), *rows], note)
 
 
-def _schedule(found: WorkPlan, *, drawn: bool) -> Section:
-    loose = {task for one in found.conflicts if one.resolution != ORDER for task in (one.one, one.other)}
-    whole = max(slot.end for slot in found.slots)
+def _schedule(plan: WorkPlan, *, drawn: bool) -> Section:
+    loose = {
+        task for conflict in plan.conflicts if conflict.resolution != ORDER for task in (conflict.left, conflict.right)
+    }
+    whole = max(slot.end for slot in plan.slots)
     rows: list[tuple[str, ...]] = []
-    for slot in sorted(found.slots, key=lambda slot: (slot.start, slot.worker)):
-        marks = ("*" if slot.task in found.critical_path else "") + ("!" if slot.task in loose else "")
+    for slot in sorted(plan.slots, key=lambda slot: (slot.start, slot.worker)):
+        marks = ("*" if slot.task in plan.critical_path else "") + ("!" if slot.task in loose else "")
         bar = [_drawn(slot, whole)] if drawn else []
-        times = span(slot.start), span(slot.end)
-        rows.append((slot.task, marks, str(slot.worker), *times, *bar, found.branches[slot.task]))
+        times = duration(slot.start), duration(slot.end)
+        rows.append((slot.task, marks, str(slot.worker), *times, *bar, plan.branches[slot.task]))
     head = ("task", "", "worker", "from", "to", *([""] if drawn else []), "branch")
     clash = "; ! in conflict, and side by side" if loose else ""
     return Section("schedule", [head, *rows], f"* on the critical path{clash}")
 
 
 def _drawn(slot: Slot, whole: float) -> str:
-    """Draw a slot as a bar within the whole plan, at least one letter long."""
+    """Draw a slot as a bar within the whole plan, at least one character long."""
     if not whole:
         return ""
     start = min(round(_BAR * slot.start / whole), _BAR - 1)
     return " " * start + "█" * max(1, round(_BAR * slot.end / whole) - start)
 
 
-def _workers(found: WorkPlan) -> Sequence[Sequence[str]]:
+def _workers(plan: WorkPlan) -> Sequence[Sequence[str]]:
     rows: list[tuple[str, ...]] = []
-    for step in found.curve:
-        saved = 1 - step.seconds / found.sequential if found.sequential else 0.0
-        notes = ["as planned"] if step.workers == found.workers else []
-        notes += ["more do not help"] if step.workers == found.enough and found.final else []
-        rows.append((str(step.workers), span(step.seconds), f"{saved:.0%}", ", ".join(notes)))
+    for step in plan.curve:
+        saved = 1 - step.seconds / plan.sequential if plan.sequential else 0.0
+        notes = ["as planned"] if step.workers == plan.workers else []
+        notes += ["more do not help"] if step.workers == plan.enough and plan.final else []
+        rows.append((str(step.workers), duration(step.seconds), f"{saved:.0%}", ", ".join(notes)))
     return [("workers", "time", "saved", ""), *rows]

@@ -1,10 +1,10 @@
-"""How sprints look: the dry run, a weave, a result, status and history, as plain lines for a terminal or a pipe."""
+"""Sprints as text: the dry run, a weave, a result, status and history."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...mail.render import line
+from ...mail.render import line, listed
 from ...mail.units import counted
 from ...scheduler.kinds import SprintOutcome
 from ...scheduler.landing.integrate import Integration
@@ -14,7 +14,7 @@ from ...scheduler.sprint.plan import TickPlan
 from ...scheduler.sprint.preview import Preview
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.summary import Summary
-from .tables import columns, listed, patches, span
+from .tables import columns, span
 from .weave import lines as woven_lines
 
 _SHORT = 12  # characters of a commit's id
@@ -95,7 +95,7 @@ def _skips(plan: TickPlan) -> Iterator[str]:
 
 
 def integration(done: Integration) -> Iterator[str]:
-    """Say what became of each patch of a tick."""
+    """Show the outcome of each patch of a tick."""
     woven = done.woven
     for patch in woven.landed:
         yield f"  landed    {patch.submission.persona} ({patch.how}) {patch.commit[:_SHORT]} {listed(patch.files)}"
@@ -118,7 +118,7 @@ def summary(sprint: Summary) -> Iterator[str]:
     ended = "converged" if sprint.converged else f"did not converge ({sprint.outcome or 'still open'})"
     ticks, runs = counted(sprint.ticks, "tick"), counted(sprint.runs, "run")
     yield f"sprint {sprint.sprint} {ended}: {ticks}, {runs}, {span(sprint.seconds)}, {sprint.mode}"
-    landed = f"{patches(sprint.patches)} landed on {sprint.branch}" if sprint.landed else "nothing landed"
+    landed = f"{counted(sprint.patches, 'patch')} landed on {sprint.branch}" if sprint.landed else "nothing landed"
     yield f"  {landed}; {counted(sprint.conflicts, 'conflict')} met"
     if sprint.set_aside:
         yield f"  set aside: {', '.join(sprint.set_aside)} (see the mail to the human)"
@@ -133,7 +133,7 @@ def summary(sprint: Summary) -> Iterator[str]:
 
 
 def status(team: Status) -> Iterator[str]:
-    """Show where a team stands: who leads, the last sprint, its runs, what waits."""
+    """Show the status of a team: who leads, the last sprint, its runs, what waits."""
     leader = f"process {team.leader} leads" if team.leader else "nobody leads now"
     yield f"scheduler: {leader}" + (f"; {team.paused}" if team.paused else "")
     if not team.sprint:

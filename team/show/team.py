@@ -1,4 +1,4 @@
-"""How a team looks: what `team init` made, the settings in force, the roster."""
+"""A team as text: what `team init` created, the settings in force, the roster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PERSONA_COLUMNS = ("", "persona", "agent", "", "what for")
 
 
 def made(team: Made) -> Iterator[str]:
-    """Say what was made, what a sprint will start, and what comes next."""
+    """Show what was created, what a sprint will start, and the next steps."""
     home = os.path.relpath(team.home)
     yield f"{home}/team.toml   {'new, every setting with its default' if team.settings else 'unchanged'}"
     new = f"{len(team.personas)} new" if team.personas else "unchanged (--personas NAMES adds bundled ones, or all)"
@@ -47,7 +47,7 @@ def settings(loaded: Loaded) -> list[tuple[str, str, str]]:
 
 
 def personas(roster: Personas) -> Sequence[tuple[str, ...]]:
-    """List the roster: emoji, id, agent, whether it takes part, and what it is for."""
+    """List the roster: emoji, id, agent, whether it takes part in sprints, description."""
     return [
         (
             persona.emoji, persona.id, persona.agent or roster.agent, "" if persona.scheduled else "not in sprints",

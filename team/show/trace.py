@@ -1,4 +1,4 @@
-"""How a trace looks: of a run, of a task of a dispatch, and the index of a dispatch."""
+"""Traces as text: of a run, of a task of a dispatch, and the index of a dispatch."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...mail.render import clean, line
-from ...mail.units import counted
+from ...mail.render import clean, line, listed
+from ...mail.units import and_more, counted
 from ...scheduler.kinds import PatchStatus, RunStatus
 from ...scheduler.state.dispatches import Attempt
 from ...scheduler.state.facts import Patch
 from ..api.traces import DispatchIndex, RunTrace, TaskTrace
 from .dispatch import ENDS, standing_of, state_of
-from .tables import and_more, columns, listed, shortened, span
+from .tables import columns, shortened, span
 
 COLUMNS = ("task", "persona", "status", "attempts", "what")
 _WIDE = 100
@@ -23,7 +23,7 @@ _LAST_LINES = 20
 
 
 def run(trace: RunTrace) -> Iterator[str]:
-    """Show a run: who, when, what it was given, what became of its patch, its tools, and the end of its output."""
+    """Show a run: persona, times, input, the outcome of its patch, its tool calls, and the end of its output."""
     run = trace.run
     yield f"run {run.id}: {run.status}" + (f", {line(run.detail)}" if run.detail else "")
     yield from columns([*_facts(trace)])
@@ -71,7 +71,7 @@ def _last_words(trace: RunTrace) -> Iterator[str]:
 
 
 def task(trace: TaskTrace) -> Iterator[str]:
-    """Show a task of a dispatch: its attempts, its tools, its input and its output."""
+    """Show a task of a dispatch: its attempts, tool calls, input and output."""
     state, task, document = trace.state, trace.task, trace.document()
     standing = standing_of(state, task.task_id)
     yield f"{task.task_id}: {standing}, in dispatch {state.id}"
@@ -96,14 +96,14 @@ def _attempts(trace: TaskTrace) -> Iterator[tuple[str, str]]:
 
 
 def _became(attempt: Attempt, patch: Patch) -> str:
-    """Say what became of a patch; that of a run that failed does not land, and can be looked at."""
+    """Return the outcome of a patch; that of a failed run does not land, but can be inspected."""
     if attempt.status in {RunStatus.OK, RunStatus.OPEN}:
         return patch.status
     return f"kept, not landed: team trace {attempt.run} --patch"
 
 
 def heading(dispatch: DispatchIndex) -> str:
-    """Say which dispatch it is, when it started, how long it took, and whether it is over."""
+    """Return the id of a dispatch, its start, its duration, and whether it has finished."""
     state = dispatch.state
     return f"dispatch {state.id}, {state.started[:19]}Z, {span(state.seconds)}{state_of(state)}"
 

@@ -1,13 +1,12 @@
-"""How a weave looks: the landing order, which patches conflict, and what became of those that did not land."""
+"""A weave as text: the landing order, why other patches did not land, and which patches conflict."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...mail.render import line
+from ...mail.render import line, listed
 from ...scheduler.weaver.patch import PatchSubmission
 from ...scheduler.weaver.result import Woven
-from .tables import listed
 
 _SHORT = 12
 
@@ -33,7 +32,7 @@ def lines(woven: Woven) -> Iterator[str]:
 
 
 def _conflicts(woven: Woven) -> list[tuple[str, list[str]]]:
-    """Group the pairs of the conflict graph by the patch with most conflicts; each pair is there once."""
+    """Group the pairs of the conflict graph by the patch with the most conflicts; each pair occurs once."""
     neighbours: dict[str, set[str]] = {}
     for left, right, _ in woven.conflicts:
         neighbours.setdefault(left, set()).add(right)

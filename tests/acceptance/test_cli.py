@@ -71,7 +71,7 @@ def ok(ended: subprocess.CompletedProcess[bytes], code: int = 0) -> str:
     return ended.stdout.decode()
 
 
-def told(ended: subprocess.CompletedProcess[bytes], code: int = 0) -> object:
+def document(ended: subprocess.CompletedProcess[bytes], code: int = 0) -> object:
     return json.loads(ok(ended, code))
 
 
@@ -106,17 +106,17 @@ def test_a_plain_list_has_one_line_per_message(team, run):
 def test_json_has_exactly_the_documented_keys(team, run):
     """A single message has more keys than a listed one, and a sent one has states."""
     for words in (["inbox", "-p", "boss"], ["search", "work"], ["check", "-p", "boss"]):
-        found = told(run(*words, "--json"), 3 if words[0] == "check" else 0)
-        assert found
-        assert all(item.keys() == LISTED for item in found)
-    one = told(run("read", "2", "-p", "boss", "--json"))
-    assert one.keys() == WHOLE
-    assert (one["body"], one["read"], one["recipients"]) == ("Do it.", True, ["boss"])
-    assert all(item.keys() == WHOLE for item in told(run("thread", "2", "--json")))
-    (sent,) = told(run("sent", "-p", "curator", "--json"))
+        answer = document(run(*words, "--json"), 3 if words[0] == "check" else 0)
+        assert answer
+        assert all(item.keys() == LISTED for item in answer)
+    message = document(run("read", "2", "-p", "boss", "--json"))
+    assert message.keys() == WHOLE
+    assert (message["body"], message["read"], message["recipients"]) == ("Do it.", True, ["boss"])
+    assert all(item.keys() == WHOLE for item in document(run("thread", "2", "--json")))
+    (sent,) = document(run("sent", "-p", "curator", "--json"))
     assert sent.keys() == LISTED | {"states"}
     assert sent["states"] == {"boss": "read"}
-    assert told(run("inbox", "-p", "scribe", "--json")) == []
+    assert document(run("inbox", "-p", "scribe", "--json")) == []
 
 
 def test_a_sent_message_is_acknowledged_by_number_and_in_json_by_id(team, run):
@@ -124,10 +124,14 @@ def test_a_sent_message_is_acknowledged_by_number_and_in_json_by_id(team, run):
     assert (
         ok(run("send", "-f", "boss", "--to", "curator,scribe", "-s", "x", "-b", "y")) == "sent 4 to curator, scribe\n"
     )
-    sent = told(run("send", "-f", "boss", "--to", "@docs", "--cc", "ada", "-s", "x", "-b", "y", "--json"))
+    sent = document(run("send", "-f", "boss", "--to", "@docs", "--cc", "ada", "-s", "x", "-b", "y", "--json"))
     assert sent.keys() == {"id", "seq"}
-    one = told(run("read", sent["id"], "--peek", "-p", "ada", "--json"))
-    assert (one["seq"], one["recipients"], one["cc"]) == (sent["seq"], ["curator", "scribe", "ada"], ["ada"])
+    message = document(run("read", sent["id"], "--peek", "-p", "ada", "--json"))
+    assert (message["seq"], message["recipients"], message["cc"]) == (
+        sent["seq"],
+        ["curator", "scribe", "ada"],
+        ["ada"],
+    )
 
 
 def test_a_whole_message_is_headers_an_empty_line_and_the_body(team, run):
@@ -150,9 +154,9 @@ def test_marks_can_be_set_and_removed(team, run):
         ("trash", "trashed 2, 3"), ("restore", "restored 2, 3"), ("unread", "unread 2, 3"),
     ]:  # fmt: skip
         assert ok(run(command, "2", "3", "-p", "boss")) == f"{printed}\n"
-    (one,) = told(run("archive", "2", "-p", "boss", "--json"))
-    assert one.keys() == LISTED
-    assert (one["archived"], one["read"], one["acked"]) == (True, False, True)
+    (archived,) = document(run("archive", "2", "-p", "boss", "--json"))
+    assert archived.keys() == LISTED
+    assert (archived["archived"], archived["read"], archived["acked"]) == (True, False, True)
     assert ok(run("inbox", "-p", "boss", "--archived")).startswith("[ NEW ] 2 |")
     assert ok(run("inbox", "-p", "boss", "--trashed")) == ""
     assert len(ok(run("inbox", "-p", "boss", "--all")).splitlines()) == 2
@@ -162,10 +166,10 @@ def test_tags_can_be_added_removed_and_listed(team, run):
     """They are listed for one message, or all with the number of messages."""
     assert ok(run("tag", "add", "2", "hot", "-p", "boss")) == "2: hot\n"
     assert ok(run("tag", "ls", "-p", "boss")) == "hot\t1\n"
-    assert told(run("tag", "ls", "2", "-p", "boss", "--json")) == ["hot"]
-    assert told(run("tag", "ls", "-p", "boss", "--json")) == [{"tag": "hot", "messages": 1}]
+    assert document(run("tag", "ls", "2", "-p", "boss", "--json")) == ["hot"]
+    assert document(run("tag", "ls", "-p", "boss", "--json")) == [{"tag": "hot", "messages": 1}]
     assert ok(run("inbox", "-p", "boss", "--tag", "hot")).startswith("[ NEW ] 2")
-    assert told(run("tag", "rm", "2", "hot", "-p", "boss", "--json"))["tags"] == []
+    assert document(run("tag", "rm", "2", "hot", "-p", "boss", "--json"))["tags"] == []
     assert "is not a tag" in refused(run("tag", "add", "2", "a b", "-p", "boss"))
 
 
@@ -191,16 +195,16 @@ def test_check_summarizes_unread_mail_with_exit_code_3_or_is_silent(team, folder
 def test_the_log_can_be_shown_counted_verified_and_queried(team, run):
     """`log`, `stats`, `verify`, `repair` and `query` print what is documented."""
     assert [line.split()[2] for line in ok(run("log")).splitlines()] == ["log.opened", "mail.sent", "mail.sent"]
-    assert [event["seq"] for event in told(run("log", "--json", "--kind", "mail", "-l", "1"))] == [3]
-    assert told(run("stats", "--json")).keys() == {"kinds", "personas", "overdue"}
+    assert [event["seq"] for event in document(run("log", "--json", "--kind", "mail", "-l", "1"))] == [3]
+    assert document(run("stats", "--json")).keys() == {"kinds", "personas", "overdue"}
     assert ok(run("stats")).startswith("kinds:\nlog.opened\t1\t")
     assert ok(run("verify")) == "3 events verified, up to 3\n"
-    assert told(run("verify", "--json")) == {"events": 3, "head": 3, "damage": [], "unfinished_bytes": 0}
+    assert document(run("verify", "--json")) == {"events": 3, "head": 3, "damage": [], "unfinished_bytes": 0}
     assert ok(run("repair")) == "nothing to repair: 3 events verified; checksums and Parquet copies are rewritten\n"
     assert ok(run("query", "select sender, subject from events where kind = 'mail.sent' order by seq")) == (
         "curator\tWork\nscribe\tWords\n"
     )
-    assert told(run("query", "select count(*) n from events", "--json")) == [{"n": 3}]
+    assert document(run("query", "select count(*) n from events", "--json")) == [{"n": 3}]
     refused(run("query", "drop table events"))
     refused(run("query", "select * from read_text('/etc/passwd')"))
 
@@ -209,14 +213,14 @@ def test_mail_of_a_persona_that_left_is_returned(team, run):
     """It is in the sender's inbox; a second `bounce` returns nothing; the old mailbox can still be read."""
     (team / ".team" / "personas" / "boss.md").unlink()
     assert ok(run("bounce")) == "2 returned\n"
-    assert told(run("bounce", "--json")) == []
+    assert document(run("bounce", "--json")) == []
     assert "Undeliverable: Work" in ok(run("inbox", "-p", "curator"))
     assert len(ok(run("inbox", "-p", "boss")).splitlines()) == 2
 
 
 def test_mail_can_be_backed_up_restored_and_exported(team, run, tmp_path):
     """A backup is restored into an empty team; exports are mbox, eml and JSON lines."""
-    assert told(run("backup", str(tmp_path / "b.tar.gz"), "--json")).keys() == {
+    assert document(run("backup", str(tmp_path / "b.tar.gz"), "--json")).keys() == {
         "path",
         "head",
         "files",
@@ -225,13 +229,13 @@ def test_mail_can_be_backed_up_restored_and_exported(team, run, tmp_path):
     }
     with tarfile.open(tmp_path / "b.tar.gz") as archive:
         assert archive.getnames()
-    other = tmp_path / "other"
-    other.mkdir()
-    restored = run("backup", str(tmp_path / "b.tar.gz"), "--restore", cwd=other)
+    empty = tmp_path / "other"
+    empty.mkdir()
+    restored = run("backup", str(tmp_path / "b.tar.gz"), "--restore", cwd=empty)
     assert (restored.returncode, restored.stdout) == (0, f"3 events restored from {tmp_path}/b.tar.gz\n".encode())
-    assert ok(run("inbox", "-p", "boss", cwd=other)) == ok(run("inbox", "-p", "boss"))
+    assert ok(run("inbox", "-p", "boss", cwd=empty)) == ok(run("inbox", "-p", "boss"))
     for form, count in (("mbox", 2), ("eml", 2), ("jsonl", 2)):
-        assert told(run("export", form, str(tmp_path / form), "--json"))["messages"] == count
+        assert document(run("export", form, str(tmp_path / form), "--json"))["messages"] == count
     assert "format" in refused(run("export", "pst", str(tmp_path / "x")))
 
 
@@ -292,7 +296,7 @@ def test_an_invalid_request_is_refused_in_one_line_and_nothing_is_written(words,
 
 def test_an_ambiguous_beginning_of_an_id_is_refused_with_the_numbers_of_its_messages(team, run):
     """Ids begin with the time, so ids of the same second have the same beginning."""
-    ids = [item["id"] for item in told(run("inbox", "-p", "boss", "--json"))]
+    ids = [item["id"] for item in document(run("inbox", "-p", "boss", "--json"))]
     error = refused(run("read", ids[0][:6], "-p", "boss"))
     assert "names more than one message (2, 3, …); use the number" in error
 
@@ -317,8 +321,8 @@ def test_a_run_cannot_act_as_another_persona(team, run):
     ):
         assert "this is a run of curator: it cannot act as boss" in refused(run(*words, **inside))
     assert log_of(team) == before
-    sent = told(run("send", "--from", "curator@team", "--to", "scribe", "-s", "x", "-b", "y", "--json", **inside))
-    assert told(run("read", str(sent["seq"]), "-p", "scribe", "--json"))["run"] == "r-7"
+    sent = document(run("send", "--from", "curator@team", "--to", "scribe", "-s", "x", "-b", "y", "--json", **inside))
+    assert document(run("read", str(sent["seq"]), "-p", "scribe", "--json"))["run"] == "r-7"
 
 
 def test_bytes_that_are_not_text_are_refused(team, run):
@@ -358,9 +362,9 @@ def test_a_damaged_log_refuses_mail_with_exit_code_5_until_repaired_and_can_be_r
     file = team / ".team" / "mail" / "events.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(lines[0] + lines[1].replace(b"Do it", b"Do IT") + lines[2])
-    found = run("verify")
-    assert (found.returncode, found.stderr.count(b"\n")) == (5, 1)
-    assert b"seq 2: the line does not verify" in found.stdout
+    verified = run("verify")
+    assert (verified.returncode, verified.stderr.count(b"\n")) == (5, 1)
+    assert b"seq 2: the line does not verify" in verified.stdout
     assert "nothing is written until `team-mail repair`" in refused(run("send", "--to", "boss", "-b", "x"), 5)
     shown = run("inbox", "-p", "boss")
     assert (shown.returncode, shown.stdout) == (0, b"[ NEW ] 3 | From: scribe | Subject: Words\n")
@@ -426,22 +430,22 @@ def test_a_body_can_be_given_in_every_documented_way(team, run):
         (run(*base), ""),
         (redirected, "from a file\n"),
     ]:
-        assert told(run("read", str(told(ended)["seq"]), "-p", "boss", "--json"))["body"] == body
+        assert document(run("read", str(document(ended)["seq"]), "-p", "boss", "--json"))["body"] == body
 
 
 def test_a_piped_body_of_two_mebibytes_is_read_whole(team, run):
     """The sender need not care about the size."""
     body = "0123456789abcdeü" * (1 << 17)
-    sent = told(run("send", "--to", "boss", "-s", "long", "--json", stdin=body.encode()))
-    assert told(run("read", str(sent["seq"]), "-p", "boss", "--json"))["body"] == body
+    sent = document(run("send", "--to", "boss", "-s", "long", "--json", stdin=body.encode()))
+    assert document(run("read", str(sent["seq"]), "-p", "boss", "--json"))["body"] == body
     assert ok(run("read", str(sent["seq"]), "-p", "boss")).endswith(f"\n\n{body}\n")
 
 
 def test_read_names_the_command_that_writes_an_attachment(team, run):
     """It writes the same bytes as were sent, and no path of the team's folder is shown."""
     (team / "a b.bin").write_bytes(bytes(range(256)))
-    sent = told(run("send", "--to", "boss", "-s", "x", "-b", "y", "-a", "a b.bin", "--json"))
-    (attachment,) = told(run("read", str(sent["seq"]), "-p", "boss", "--json"))["attachments"]
+    sent = document(run("send", "--to", "boss", "-s", "x", "-b", "y", "-a", "a b.bin", "--json"))
+    (attachment,) = document(run("read", str(sent["seq"]), "-p", "boss", "--json"))["attachments"]
     assert attachment.keys() == {"name", "sha256", "size"}
     (line,) = [x for x in ok(run("read", str(sent["seq"]), "-p", "boss")).splitlines() if x.startswith("Attachment")]
     assert line == f"Attachment: a b.bin (256 bytes): team-mail attachment {sent['seq']}"
@@ -454,11 +458,11 @@ def test_an_attachment_of_several_is_given_by_name_or_number(team, run):
     for name, data in (("a.txt", "alpha"), ("b.txt", "beta")):
         (team / name).write_text(data)
     words = ["send", "--to", "boss", "-s", "x", "-a", "a.txt", "-a", "b.txt", "--json"]
-    seq = str(told(run(*words))["seq"])
+    seq = str(document(run(*words))["seq"])
     assert ok(run("attachment", seq, "b.txt", "-p", "boss")) == "beta"
     assert ok(run("attachment", seq, "1", "-p", "boss")) == "alpha"
     assert ok(run("attachment", seq, "--list", "-p", "boss")) == "1\ta.txt\t5\n2\tb.txt\t4\n"
-    assert [item["name"] for item in told(run("attachment", seq, "--json", "-p", "boss"))] == ["a.txt", "b.txt"]
+    assert [item["name"] for item in document(run("attachment", seq, "--json", "-p", "boss"))] == ["a.txt", "b.txt"]
     names = "give the name or number of one: 1 'a.txt', 2 'b.txt'"
     assert f"message {seq} has 2 attachments; {names}" in refused(run("attachment", seq, "-p", "boss"))
     assert f"no single attachment 'c.txt'; {names}" in refused(run("attachment", seq, "c.txt", "-p", "boss"))
@@ -469,7 +473,7 @@ def test_an_attachment_of_several_is_given_by_name_or_number(team, run):
 def test_an_attachment_can_be_written_to_a_file(team, run):
     """Its bytes are the same; where the file cannot be written, one line says so."""
     (team / "a.bin").write_bytes(bytes(range(256)))
-    seq = str(told(run("send", "--to", "boss", "-s", "x", "-a", "a.bin", "--json"))["seq"])
+    seq = str(document(run("send", "--to", "boss", "-s", "x", "-a", "a.bin", "--json"))["seq"])
     assert ok(run("attachment", seq, "--out", "copy.bin", "-p", "boss")) == ""
     assert (team / "copy.bin").read_bytes() == bytes(range(256))
     assert "nowhere/copy" in refused(run("attachment", seq, "--out", "nowhere/copy", "-p", "boss"), 1)
@@ -477,25 +481,25 @@ def test_an_attachment_can_be_written_to_a_file(team, run):
 
 def test_an_attachment_is_found_by_the_run_that_the_message_is_about(team, run):
     """A run knows its own id before it has mail about it; the newest message to the reader counts."""
-    one, two = "0191aaaa-1111-8111-8111-111111111111", "0191aaaa-2222-8222-8222-222222222222"
-    for number, about in enumerate((one, two, one)):
+    first, second = "0191aaaa-1111-8111-8111-111111111111", "0191aaaa-2222-8222-8222-222222222222"
+    for number, about in enumerate((first, second, first)):
         (team / "fix.patch").write_text(f"patch {number}")
         words = ["--payload", json.dumps({"run": about}), "-a", "fix.patch", "--from", "curator"]
         ok(run("send", "--to", "boss", "-s", "x", *words))
-    ok(run("send", "--to", "boss", "-s", "without a patch", "--payload", json.dumps({"run": one})))
-    within = {"TEAM_PERSONA": "boss", "TEAM_RUN": one}
-    assert ok(run("attachment", one, **within)) == "patch 2"
-    assert ok(run("attachment", two[:13], **within)) == "patch 1"
-    assert "more than one run" in refused(run("attachment", one[:8], **within))
-    assert "no message" in refused(run("attachment", one[:7], **within))
-    assert "no message" in refused(run("attachment", one, "-p", "scribe")), "it went to someone else"
-    assert "cannot act as scribe" in refused(run("attachment", one, "-p", "scribe", **within))
+    ok(run("send", "--to", "boss", "-s", "without a patch", "--payload", json.dumps({"run": first})))
+    within = {"TEAM_PERSONA": "boss", "TEAM_RUN": first}
+    assert ok(run("attachment", first, **within)) == "patch 2"
+    assert ok(run("attachment", second[:13], **within)) == "patch 1"
+    assert "more than one run" in refused(run("attachment", first[:8], **within))
+    assert "no message" in refused(run("attachment", first[:7], **within))
+    assert "no message" in refused(run("attachment", first, "-p", "scribe")), "it went to someone else"
+    assert "cannot act as scribe" in refused(run("attachment", first, "-p", "scribe", **within))
 
 
 def test_the_same_key_sends_once(team, run):
     """A script that runs again gets the same answer."""
     words = ["send", "--to", "boss", "-s", "x", "-b", "y", "--key", "nightly", "--json"]
-    assert told(run(*words)) == told(run(*words))
+    assert document(run(*words)) == document(run(*words))
     assert len(ok(run("inbox", "-p", "boss")).splitlines()) == 3
 
 
@@ -608,20 +612,20 @@ def test_the_first_send_creates_the_teams_folder_and_says_so_once(folder, run):
     below.mkdir(parents=True)
     first = run("send", "--to", "boss", "-s", "x", "-b", "y", cwd=below)
     assert (first.returncode, first.stdout) == (0, b"sent 2 to boss\n")
-    said = rf"team-mail: this team's mail is in {re.escape(str(folder))}/\.team/mail/events\.jsonl\n"
-    assert re.fullmatch(said, first.stderr.decode())
+    notice = rf"team-mail: this team's mail is in {re.escape(str(folder))}/\.team/mail/events\.jsonl\n"
+    assert re.fullmatch(notice, first.stderr.decode())
     assert (folder / ".team" / ".gitignore").read_text() == "mail/\nruns/\nwork/\n"
     ok(run("send", "--to", "boss", "-s", "x", "-b", "y"))
     assert len(ok(run("inbox", "-p", "boss", cwd=below)).splitlines()) == 2
-    assert told(run("read", "2", "-p", "boss", "--json"))["sender"] == "you"
+    assert document(run("read", "2", "-p", "boss", "--json"))["sender"] == "you"
 
 
 def test_the_human_of_the_environment_is_on_the_team(team, run):
     """TEAM_TEAM_HUMAN beats the file, as in the scheduler; an empty variable is none."""
     assert "no persona 'bob'" in refused(run("send", "--to", "bob", "-s", "x", TEAM_TEAM_HUMAN=""))
     assert ok(run("send", "--to", "bob", "-s", "x", TEAM_TEAM_HUMAN=" bob ")).endswith(" to bob\n")
-    sent = told(run("send", "--to", "boss", "-s", "x", "--json", TEAM_TEAM_HUMAN="bob"))
-    assert told(run("read", str(sent["seq"]), "-p", "boss", "--json"))["sender"] == "bob"
+    sent = document(run("send", "--to", "boss", "-s", "x", "--json", TEAM_TEAM_HUMAN="bob"))
+    assert document(run("read", str(sent["seq"]), "-p", "boss", "--json"))["sender"] == "bob"
 
 
 def test_a_byte_order_mark_in_team_toml_changes_nothing(team, run):

@@ -1,4 +1,4 @@
-"""`team dispatch`, `trace` and `replay` in processes of their own: the examples, kills, interrupts, hostile input."""
+"""`team dispatch`, `trace` and `replay` in separate processes: the examples, kills, interrupts, hostile input."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ STREAM = [
 
 
 class Project:
-    """A repository with an agent that is a line of shell, and no personas of its own."""
+    """A repository with a shell script as agent, and without personas."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -50,8 +50,8 @@ class Project:
 
     def agent(self, script: str) -> None:
         self.home.mkdir(exist_ok=True)
-        told = json.dumps(["sh", "-c", script])
-        (self.home / "team.toml").write_text(f'[agents.shell]\ncommand = {told}\ntimeout = "20s"\n')
+        command = json.dumps(["sh", "-c", script])
+        (self.home / "team.toml").write_text(f'[agents.shell]\ncommand = {command}\ntimeout = "20s"\n')
 
     def git(self, *words: str) -> str:
         return subprocess.run(
@@ -61,7 +61,7 @@ class Project:
     def run(self, *words: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
         return as_text(run_command("team", *words, cwd=self.folder, env=CLEAN, stdin=stdin, timeout=60))
 
-    def told(self, *words: str, code: int = 0):
+    def document(self, *words: str, code: int = 0):
         ended = self.run(*words)
         assert ended.returncode == code, ended.stderr
         return json.loads(ended.stdout)
@@ -96,42 +96,42 @@ def project(tmp_path):
     return project
 
 
-def task(name: str, *after: str, **told) -> dict:
-    return {"task_id": name, "agent": "forge", "description": f"Do {name}.", "dependencies": [*after]} | told
+def task(name: str, *after: str, **fields) -> dict:
+    return {"task_id": name, "agent": "forge", "description": f"Do {name}.", "dependencies": [*after]} | fields
 
 
 def living(folder: Path) -> list[str]:
-    """Name the processes that work for a team."""
-    found = []
+    """Return the processes that work for a team."""
+    pids = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             environ = (entry / "environ").read_bytes()
         except OSError:
             continue
         if f"TEAM_HOME={folder}".encode() in environ and b"TEAM_RUN=" in environ:
-            found.append((entry / "cmdline").read_bytes().decode(errors="replace"))
-    return found
+            pids.append((entry / "cmdline").read_bytes().decode(errors="replace"))
+    return pids
 
 
 # -- the examples
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_each_example_runs_as_it_stands(project, example):
-    """With the bundled agent, in some other repository: every task succeeds, every trace is there."""
+def test_each_example_runs_unchanged(project, example):
+    """With the bundled agent in another repository, every task succeeds and has a trace."""
     given = json.loads(example.read_text())
-    done = project.told("dispatch", str(example), "--agent", "scripted", "--trace-dir", "traces")
+    done = project.document("dispatch", str(example), "--agent", "scripted", "--trace-dir", "traces")
     assert done["status"] == "success"
-    assert [one["task_id"] for one in done["results"]] == [one["task_id"] for one in given["tasks"]]
-    for one in done["results"]:
-        assert json.loads((project.folder / one["trace_file"]).read_text())["output"] == one["output"]
-    written = [one["output"]["generated_file"] for one in done["results"] if "generated_file" in one["output"]]
+    assert [task["task_id"] for task in done["results"]] == [task["task_id"] for task in given["tasks"]]
+    for task in done["results"]:
+        assert json.loads((project.folder / task["trace_file"]).read_text())["output"] == task["output"]
+    written = [task["output"]["generated_file"] for task in done["results"] if "generated_file" in task["output"]]
     branch = f"team/dispatch-{project.events('dispatch.started')[0]['data']['dispatch'][-8:]}"
     assert written
     assert set(written) <= set(project.git("ls-tree", "-r", "--name-only", branch).splitlines())
 
 
-def test_there_are_the_five_examples_that_are_documented():
+def test_the_five_documented_examples_exist():
     """By their names."""
     assert [path.name for path in EXAMPLES] == [
         "01_parallel_generation.json", "02_debug_then_fix.json", "03_validation_workflow.json",
@@ -142,55 +142,55 @@ def test_there_are_the_five_examples_that_are_documented():
 # -- input, output, exit codes
 
 
-def test_tasks_come_from_a_file_or_from_a_pipe_and_results_go_to_standard_output(project):
-    """The same either way; progress is on standard error, and --quiet takes it away."""
+def test_tasks_come_from_a_file_or_a_pipe_and_results_go_to_standard_output(project):
+    """Both give the same results; progress goes to standard error, and --quiet suppresses it."""
     project.agent('cat > /dev/null; echo "{\\"file\\": \\"$TEAM_TASK\\"}" > "$TEAM_OUTPUT"')
     file = project.write(task("a"), task("b", "a"))
     first = project.run("dispatch", file)
     piped = project.run("dispatch", "--quiet", stdin=(project.folder / file).read_bytes())
     assert (first.returncode, piped.returncode, piped.stderr) == (0, 0, "")
     assert "b (attempt 1): done" in first.stderr
-    outputs = [[one["output"] for one in json.loads(ended.stdout)["results"]] for ended in (first, piped)]
+    outputs = [[result["output"] for result in json.loads(ended.stdout)["results"]] for ended in (first, piped)]
     assert outputs == [[{"file": "a"}, {"file": "b"}]] * 2
     assert set(json.loads(first.stdout)) == {"status", "results", "summary", "trace_index"}
 
 
-def test_a_failure_is_exit_1_and_the_agents_last_words_are_its_error(project):
-    """Partial, with the reason that the agent printed."""
+def test_a_failed_task_gives_exit_code_1_and_the_last_line_of_output_as_error(project):
+    """The dispatch is partial, and the error is the reason that the agent printed."""
     project.agent('cat > /dev/null; test "$TEAM_TASK" != b || { echo the disk is full; exit 3; }')
-    done = project.told("dispatch", project.write(task("a"), task("b"), task("c", "b")), code=1)
+    done = project.document("dispatch", project.write(task("a"), task("b"), task("c", "b")), code=1)
     assert (done["status"], done["summary"]["failed"]) == ("partial", 2)
     assert done["results"][1]["error"] == "exit 3: the disk is full"
     assert done["results"][2]["status"] == "blocked"
 
 
-def test_a_dry_run_says_who_would_do_what_and_starts_nothing(project):
-    """Not a byte is written into the log, nor a trace."""
+def test_a_dry_run_shows_who_would_do_what_and_starts_nothing(project):
+    """Neither the log nor a trace is written."""
     project.agent("exit 9")
-    told = project.told(
+    preview = project.document(
         "dispatch", project.write(task("a", estimate="1h"), task("b", "a", estimate="30m")), "--dry-run"
     )
-    assert told["waves"] == [["a"], ["b"]]
-    assert told["tasks"][0]["played_by"] == "shell"
-    assert told["estimated_seconds"] == 5400
+    assert preview["waves"] == [["a"], ["b"]]
+    assert preview["tasks"][0]["played_by"] == "shell"
+    assert preview["estimated_seconds"] == 5400
     assert not (project.home / "mail").exists()
     assert not (project.folder / "traces").exists()
 
 
 @pytest.mark.parametrize("words", [("--agent", "scripted", "--dry-run"), ()])
-def test_a_look_and_a_refusal_leave_no_file_where_there_is_no_team(project, words):
-    """Neither a dry run nor a dispatch that nobody can play makes a team's folder."""
+def test_a_dry_run_or_refused_dispatch_creates_no_team_folder(project, words):
+    """Neither a dry run nor a dispatch without an agent writes a file."""
     file = project.write(task("a"))
     before = project.files()
     assert project.run("dispatch", file, *words).returncode == (0 if words else 2)
     assert project.files() == before
 
 
-def test_what_is_set_on_the_command_line_beats_the_config(project):
-    """Workers, time and the folder for traces."""
+def test_command_line_options_override_the_config(project):
+    """Workers, time limit and trace folder."""
     project.agent("cat > /dev/null; exec tail -f /dev/null")
     file = project.write(task("a"), max_workers=2, timeout_seconds=50, trace_dir="elsewhere")
-    done = project.told("dispatch", file, "--timeout", "0.2", "--trace-dir", "here", "--max-workers", "1", code=1)
+    done = project.document("dispatch", file, "--timeout", "0.2", "--trace-dir", "here", "--max-workers", "1", code=1)
     assert done["results"][0]["error"].startswith("Task timeout exceeded: ")
     assert done["results"][0]["trace_file"] == "here/a.json"
     config = json.loads((project.folder / done["trace_index"]).read_text())["config"]
@@ -199,33 +199,33 @@ def test_what_is_set_on_the_command_line_beats_the_config(project):
     assert living(project.home) == []
 
 
-def test_a_trace_tells_the_tool_calls_of_the_agents_stream(project):
-    """What a stream of JSON lines says of tools is in the trace, and the object it ends with is the output."""
+def test_a_trace_has_the_tool_calls_of_the_agents_stream(project):
+    """They are read from its JSON lines; the object at the end is the output."""
     lines = "\n".join(map(json.dumps, STREAM))
     (project.folder / "stream.jsonl").write_text(lines + "\n")
     project.git("add", "stream.jsonl")
     project.git("commit", "--quiet", "-m", "Record")
     project.agent("cat > /dev/null; cat stream.jsonl")
-    done = project.told("dispatch", project.write(task("a")))
-    told = project.told("trace", "a", "--json")
-    assert told["mcp_calls"] == [{"tool": "Read", "input": {"file": "list.txt"}, "output": "one", "duration_ms": None}]
-    assert told["output"] == done["results"][0]["output"] == {"answer": 42}
+    done = project.document("dispatch", project.write(task("a")))
+    trace = project.document("trace", "a", "--json")
+    assert trace["mcp_calls"] == [{"tool": "Read", "input": {"file": "list.txt"}, "output": "one", "duration_ms": None}]
+    assert trace["output"] == done["results"][0]["output"] == {"answer": 42}
     assert "tool 1: Read" in project.run("trace", "a").stdout
     assert "a\tforge\tsuccess" in project.run("trace", "--index").stdout
 
 
-def test_the_same_tasks_are_replayed_on_another_agent(project):
-    """The first agent fails; the bundled one plays the same tasks in a dispatch of its own."""
+def test_the_same_tasks_can_be_replayed_with_another_agent(project):
+    """The first agent fails; the bundled one plays the same tasks in a new dispatch."""
     project.agent("exit 1")
-    first = project.told("dispatch", project.write(task("a"), task("b", "a")), code=1)
+    first = project.document("dispatch", project.write(task("a"), task("b", "a")), code=1)
     name = json.loads((project.folder / first["trace_index"]).read_text())["correlation_id"]
-    again = project.told("replay", name[-8:], "--agent", "scripted")
+    again = project.document("replay", name[-8:], "--agent", "scripted")
     assert (first["status"], again["status"]) == ("failure", "success")
     assert len({event["data"]["dispatch"] for event in project.events("dispatch.started")}) == 2
 
 
-def test_a_template_makes_the_tasks(project):
-    """Its parameters are set on the command line; one that is not given is named."""
+def test_tasks_can_be_made_from_a_template(project):
+    """Its parameters are set on the command line; a missing one is named."""
     refused = project.run("dispatch", "--template", "build", "--agent", "scripted")
     assert refused.returncode == 2
     missing = json.loads(refused.stderr)["error"]
@@ -237,15 +237,15 @@ def test_a_template_makes_the_tasks(project):
     }
     (project.home / "templates").mkdir(parents=True)
     (project.home / "templates" / "mine.json").write_text(json.dumps(own))
-    done = project.told("dispatch", "--template", "mine", "--set", "what=Mow the lawn", "--agent", "scripted")
+    done = project.document("dispatch", "--template", "mine", "--set", "what=Mow the lawn", "--agent", "scripted")
     assert "Mow the lawn" in done["results"][0]["output"]["summary"]
 
 
 # -- killed, interrupted
 
 
-def test_killed_in_the_middle_and_gone_on_with_every_task_is_done_once(project, tmp_path):
-    """kill -9 while the second task is under way: the first is not done again, no process is left, the rest is done."""
+def test_a_killed_dispatch_is_resumed_and_does_every_task_once(project, tmp_path):
+    """After SIGKILL during the second task, no process is left, the first is not repeated, and the rest is done."""
     gate, ran = tmp_path / "gate", tmp_path / "ran"
     os.mkfifo(gate)
     project.agent(
@@ -260,9 +260,9 @@ def test_killed_in_the_middle_and_gone_on_with_every_task_is_done_once(project, 
         assert gone.poll(20_000)  # nobody reads any more: the task was ended, though its dispatch could not do it
     (tmp_path / "again").touch()
     name = project.events("dispatch.started")[0]["data"]["dispatch"]
-    done = project.told("dispatch", "--resume", name)
+    done = project.document("dispatch", "--resume", name)
 
-    assert [one["status"] for one in done["results"]] == ["success"] * 3
+    assert [result["status"] for result in done["results"]] == ["success"] * 3
     assert sorted(ran.read_text().split()) == ["a", "b", "c"]
     ended = [(e["data"]["task"], e["data"]["status"]) for e in project.events("run.finished")]
     assert ended == [("a", "ok"), ("b", "ok"), ("c", "ok")]
@@ -274,8 +274,8 @@ def test_killed_in_the_middle_and_gone_on_with_every_task_is_done_once(project, 
     assert [path.name for path in (project.home / "work").iterdir()] == ["bin"]
 
 
-def test_an_interrupt_ends_every_child_and_still_tells_what_was_done(project, tmp_path):
-    """Ctrl-C: exit 130, a result for each task, nothing alive; what was not done can be gone on with."""
+def test_an_interrupt_ends_every_child_and_prints_the_results_so_far(project, tmp_path):
+    """After Ctrl-C the exit code is 130, each task has a result, no process is alive, and the rest can be resumed."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     project.agent(f'cat > /dev/null; test "$TEAM_TASK" = a || {{ cat {gate} & setsid tail -f /dev/null; }}')
@@ -285,14 +285,14 @@ def test_an_interrupt_ends_every_child_and_still_tells_what_was_done(project, tm
         out, err = process.communicate(timeout=30)
     done = json.loads(out)
     assert process.returncode == 130
-    assert [one["status"] for one in done["results"]] == ["success", "cancelled", "cancelled"]
+    assert [result["status"] for result in done["results"]] == ["success", "cancelled", "cancelled"]
     assert done["summary"]["total_tasks"] == 3
     assert "--resume" in err
     assert living(project.home) == []
 
 
-def test_a_standard_error_that_nobody_reads_costs_no_task(project):
-    """The reader of the progress goes after the first byte; or there never was one."""
+def test_a_closed_standard_error_fails_no_task(project):
+    """The reader of the progress ends after the first byte, or never existed."""
     project.agent("cat > /dev/null")
     file, ends = project.write(task("a"), task("b", "a")), []
     for error in ("2> >(head -c 1 > /dev/null)", "2>&-"):
@@ -304,8 +304,8 @@ def test_a_standard_error_that_nobody_reads_costs_no_task(project):
     assert ends == [(0, "success")] * 2
 
 
-def test_the_result_is_json_whatever_the_locale(project):
-    """An output that takes nothing but ASCII gets the same values."""
+def test_the_result_is_json_in_any_locale(project):
+    """An output stream that accepts only ASCII gets the same values."""
     project.agent(r"""cat > /dev/null; printf '{"x": "caf\303\251"}' > "$TEAM_OUTPUT" """)
     file, plain = project.write(task("a")), {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     ended = subprocess.run(
@@ -316,10 +316,10 @@ def test_the_result_is_json_whatever_the_locale(project):
     assert [json.loads(ended.stdout)["results"][0]["output"], json.loads(trace)["output"]] == [{"x": "café"}] * 2
 
 
-def test_what_is_only_looked_at_or_begun_elsewhere_is_not_gone_on_with(project):
-    """A dry run of going on would have to start nothing, and a base would have to move it: both are refused."""
+def test_resume_refuses_a_dry_run_and_another_base(project):
+    """It would have to start nothing, or to move its branch."""
     project.agent("exit 1")
-    project.told("dispatch", project.write(task("a")), code=1)
+    project.document("dispatch", project.write(task("a")), code=1)
     name, before = project.events("dispatch.started")[0]["data"]["dispatch"], project.events()
     for words in (("--dry-run",), ("--base", "main")):
         ended = project.run("dispatch", "--resume", name, *words)
@@ -348,21 +348,21 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("given", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_tasks_get_one_clear_error_and_write_nothing(project, given):
-    """Exit 2, one problem in words as JSON on standard error, and no file anywhere that was not there."""
+def test_hostile_tasks_are_refused_with_one_clear_error(project, given):
+    """Exit code 2, one problem as JSON on standard error, and no new file anywhere."""
     (project.folder / "tasks.json").write_bytes(given)
     before = project.files()
     ended = project.run("dispatch", "tasks.json")
-    told = json.loads(ended.stderr)
+    error = json.loads(ended.stderr)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert (told["status"], len(told["errors"])) == ("failure", 1)
-    assert told["error"].isprintable()
-    assert len(told["error"]) < 400
+    assert (error["status"], len(error["errors"])) == ("failure", 1)
+    assert error["error"].isprintable()
+    assert len(error["error"]) < 400
     assert project.files() == before
 
 
-def test_a_file_of_100_megabytes_is_refused_and_not_read(project):
-    """Nor kept in memory: a hole of a file is refused at its cap."""
+def test_a_file_of_100_megabytes_is_refused_at_the_size_limit(project):
+    """It is not read to its end and not kept in memory."""
     with (project.folder / "tasks.json").open("wb") as file:
         file.truncate(100 << 20)
     ended = project.run("dispatch", "tasks.json")
@@ -386,13 +386,13 @@ def test_a_file_of_100_megabytes_is_refused_and_not_read(project):
         ("replay", "0123"),
     ],
 )
-def test_what_cannot_be_begun_is_refused_with_a_word_on_what_to_do(project, words):
-    """Exit 2 and the documented form, whatever was wrong with the call."""
+def test_a_refused_call_says_what_to_do(project, words):
+    """Exit code 2 and the documented form, whatever was wrong."""
     project.write(task("a"))
     ended = project.run(*words)
-    told = json.loads(ended.stderr)
-    assert (ended.returncode, ended.stdout, told["status"]) == (2, "", "failure")
-    assert told["error"]
+    error = json.loads(ended.stderr)
+    assert (ended.returncode, ended.stdout, error["status"]) == (2, "", "failure")
+    assert error["error"]
 
 
 PROGRAM = """
@@ -414,8 +414,8 @@ asyncio.run(main())
 """
 
 
-def test_an_interrupt_of_a_coroutine_that_awaits_a_dispatch_ends_its_runs(project):
-    """`asyncio.run` cancels the await: the run is told to end, everything is on record, and the program stops."""
+def test_interrupting_an_awaited_dispatch_ends_its_runs(project):
+    """`asyncio.run` cancels the await: the run is ended, everything is recorded, and the program stops."""
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM], cwd=project.folder, env=CLEAN, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,

@@ -1,4 +1,4 @@
-"""The human of a team, set in the file, the environment or a flag: one value for scheduler, mail and runs."""
+"""The human of a team, set in the file, the environment or a flag: the same for scheduler, mail and runs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run(folder: Path, command: str, *words: str, **environ: str) -> subprocess.C
 
 
 @pytest.mark.parametrize("source", ["environment", "flag"])
-def test_a_sprint_whose_human_is_set_outside_of_the_file_ends_and_writes_to_that_human(source, project):
+def test_a_sprint_writes_to_the_human_set_outside_of_the_file(source, project):
     """Settings, address book and runs agree on bob, so patches land, the sprint ends, and its mail arrives."""
     flag = ["--set", "team.human=bob"] if source == "flag" else []
     environ = {"TEAM_TEAM_HUMAN": "bob"} if source == "environment" else {}
@@ -57,8 +57,8 @@ def test_a_sprint_whose_human_is_set_outside_of_the_file_ends_and_writes_to_that
     assert json.loads(run(project, "team-mail", "inbox", "-p", "ada", "--json").stdout) == []
 
 
-def test_settings_and_mail_both_read_a_file_with_a_byte_order_mark(project):
-    """Neither an error nor a file without settings: the human and the agent are those of the file."""
+def test_settings_and_mail_read_a_file_with_a_byte_order_mark(project):
+    """The human and the agent are those of the file."""
     file = project / ".team" / "team.toml"
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
     config = run(project, "team", "config", "--json")

@@ -1,4 +1,4 @@
-"""The command `scheduler` in processes of its own, on a real repository, with real agents that are shell scripts."""
+"""The command `scheduler` in separate processes, on a real repository, with shell scripts as agents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = ("ann", "bob", "cyd")
 
 
 class Project:
-    """A repository with a team in it."""
+    """A repository with a team."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,11 +51,11 @@ class Project:
         assert ended.returncode == code, ended.stderr
         return ended.stdout
 
-    def told(self, *words: str, code: int = 0):
+    def document(self, *words: str, code: int = 0):
         return json.loads(self.ok("scheduler", *words, "--json", code=code))
 
     def refused(self, *words: str, code: int = 2) -> str:
-        """Expect nothing printed and one line on stderr, and not a byte of the log written; return the line."""
+        """Assert that stdout is empty, stderr is one line, and the log is unchanged; return the line."""
         before = self.log()
         ended = self.run("scheduler", *words)
         assert (ended.returncode, ended.stdout) == (code, ""), ended
@@ -76,7 +76,7 @@ class Project:
         ).stdout.strip()
 
     def applied(self, base: str, patches: list[bytes], *how: str) -> list[bytes]:
-        """Apply patches one after the other in a scratch checkout; return those that did not fit."""
+        """Apply patches one after the other in a scratch checkout; return those that did not apply."""
         scratch = self.folder.with_name("scratch")
         if not scratch.exists():
             self.git("worktree", "add", "--quiet", "--detach", str(scratch), base)
@@ -92,13 +92,13 @@ class Project:
         return failed
 
     def agent(self, script: str = EDIT, more: str = "") -> None:
-        told = json.dumps(["sh", "-c", script])
-        (self.team / "team.toml").write_text(f'[agents.shell]\ncommand = {told}\ntimeout = "20s"\n{more}')
+        command = json.dumps(["sh", "-c", script])
+        (self.team / "team.toml").write_text(f'[agents.shell]\ncommand = {command}\ntimeout = "20s"\n{more}')
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A repository with a file of a line for each of three personas, and an agent that edits its own."""
+    """A repository with a file that has a line for each of three personas, and an agent that edits its own line."""
     folder = tmp_path / "project"
     folder.mkdir()
     project = Project(folder)
@@ -114,8 +114,8 @@ def project(tmp_path: Path) -> Project:
 
 
 def living(folder: Path) -> list[str]:
-    """Name the processes that work for a team."""
-    found = []
+    """Return the processes that work for a team."""
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -123,12 +123,12 @@ def living(folder: Path) -> list[str]:
             except OSError:
                 continue
             if f"TEAM_HOME={folder}".encode() in environ and b"TEAM_RUN=" in environ:
-                found.append(command.decode(errors="replace"))
-    return found
+                pids.append(command.decode(errors="replace"))
+    return pids
 
 
 def commands(line: str) -> list[str]:
-    """Name the processes that run a command line."""
+    """Return the processes that run a command line."""
     words = line.encode().replace(b" ", b"\0") + b"\0"
     return [entry.name for entry in Path("/proc").glob("[0-9]*") if _command(entry) == words]
 
@@ -141,7 +141,7 @@ def _command(process: Path) -> bytes:
 
 
 def until(process: subprocess.Popen[str], pattern: str) -> str:
-    """Read a process's standard error until a line fits."""
+    """Read a process's standard error until a line matches."""
     assert process.stderr
     seen = []
     for line in process.stderr:
@@ -151,37 +151,42 @@ def until(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"no {pattern!r} in {''.join(seen)}")
 
 
-def test_a_newcomers_path(project):
-    """Look at what would happen, do it, read what came of it, take it over."""
+def test_a_new_user_previews_runs_reads_and_lands_a_sprint(project):
+    """Look at what would happen, do it, read the result, land it."""
     looked = project.ok("scheduler", "--dry-run")
     assert "launch 3" in looked
     assert "nothing was written" in looked
     assert project.log() == b""
-    told = project.told("sprint")
-    assert told.keys() == SUMMARY
-    assert (told["sprint"], told["mode"], told["ticks"], told["converged"]) == (1, "parallel", 2, True)
-    assert sorted(told["landed"]) == [*NAMES]
+    summary = project.document("sprint")
+    assert summary.keys() == SUMMARY
+    assert (summary["sprint"], summary["mode"], summary["ticks"], summary["converged"]) == (1, "parallel", 2, True)
+    assert sorted(summary["landed"]) == [*NAMES]
     assert "Sprint 1 converged, 3 landed" in project.ok("team-mail", "inbox", "--persona", "you")
     assert "main is at" in project.ok("scheduler", "land", "1")
     assert (project.folder / "list.txt").read_text().count("was here in attempt 1") == 3
-    assert project.git("log", "--format=%an", "-3").split() == told["landed"][::-1]
+    assert project.git("log", "--format=%an", "-3").split() == summary["landed"][::-1]
     assert "converged" in project.ok("scheduler", "history")
     assert "nobody leads now" in project.ok("scheduler", "status")
 
 
-def test_a_dry_run_in_json_says_all_that_the_text_says(project):
-    """Mode and rule, each persona with agent, reason, attempt, unread and estimate, who is skipped and why."""
+def test_a_dry_run_in_json_has_everything_that_the_text_has(project):
+    """Mode and rule; each persona's agent, reason, attempt, unread mail and estimate; who is skipped and why."""
     project.ok("team-mail", "send", "--to", "ann", "-s", "Look", "-b", "at this")
-    found = project.told("--dry-run")
-    assert (found["tick"], found["sprint"], found["mode"], found["rule"]) == (1, 1, "parallel", 'parallel = "always"')
-    assert found["base"] == project.git("rev-parse", "main")
-    assert [(one["persona"], one["agent"], one["attempt"], one["reason"]) for one in found["launches"]] == [
-        ("ann", "shell", 1, "batch")
-    ], "fresh mail starts a sprint for those it went to"
-    found = json.loads(project.ok("scheduler", "sprint", "--dry-run", "--json", "--mode", "sequential"))
-    assert [one["unread"] for one in found["launches"]] == [1]
-    assert (found["mode"], found["rule"]) == ("sequential", "--mode sequential")
-    assert {skip["persona"]: skip["why"] for skip in found["skips"]} == dict.fromkeys(
+    preview = project.document("--dry-run")
+    assert (preview["tick"], preview["sprint"], preview["mode"], preview["rule"]) == (
+        1,
+        1,
+        "parallel",
+        'parallel = "always"',
+    )
+    assert preview["base"] == project.git("rev-parse", "main")
+    assert [
+        (launch["persona"], launch["agent"], launch["attempt"], launch["reason"]) for launch in preview["launches"]
+    ] == [("ann", "shell", 1, "batch")], "fresh mail starts a sprint for those it went to"
+    preview = json.loads(project.ok("scheduler", "sprint", "--dry-run", "--json", "--mode", "sequential"))
+    assert [launch["unread"] for launch in preview["launches"]] == [1]
+    assert (preview["mode"], preview["rule"]) == ("sequential", "--mode sequential")
+    assert {skip["persona"]: skip["why"] for skip in preview["skips"]} == dict.fromkeys(
         ("bob", "cyd"), "waits its turn: sequential mode"
     )
     before = project.log()
@@ -189,26 +194,34 @@ def test_a_dry_run_in_json_says_all_that_the_text_says(project):
     assert project.log() == before
 
 
-def test_sprints_differ_by_mode_in_ticks_and_not_in_outcome(project):
-    """The same work, all at once and one after the other."""
-    one, other = project.told("sprint", "--mode", "sequential"), project.told("sprint", "--mode", "parallel")
-    assert (one["ticks"], other["ticks"]) == (4, 2)
-    assert sorted(one["landed"]) == sorted(other["landed"]) == [*NAMES]
+def test_the_mode_changes_the_number_of_ticks_and_not_the_outcome(project):
+    """The same work in parallel and in sequence."""
+    sequential, parallel = (
+        project.document("sprint", "--mode", "sequential"),
+        project.document("sprint", "--mode", "parallel"),
+    )
+    assert (sequential["ticks"], parallel["ticks"]) == (4, 2)
+    assert sorted(sequential["landed"]) == sorted(parallel["landed"]) == [*NAMES]
 
 
 def test_a_sprint_that_does_not_converge_exits_with_4(project):
-    """Two never succeed: their attempts are spent, the human is told, the third one's work is landed."""
+    """Two personas never succeed: the human is told, and the work of the third has landed."""
     project.agent(
         "test {persona} = ann || { echo oh no; exit 3; }; " + EDIT, "[sprint]\nretry_backoff = 0\nmax_attempts = 2\n"
     )
-    told = project.told("sprint", code=4)
-    assert (told["converged"], told["set_aside"], told["landed"], told["runs"]) == (False, ["bob", "cyd"], ["ann"], 5)
+    summary = project.document("sprint", code=4)
+    assert (summary["converged"], summary["set_aside"], summary["landed"], summary["runs"]) == (
+        False,
+        ["bob", "cyd"],
+        ["ann"],
+        5,
+    )
     inbox = project.ok("team-mail", "inbox", "--persona", "you")
     assert inbox.count("needs you: 2 attempts spent and the last ended with exit 3: oh no") == 2
 
 
-def test_an_agent_that_is_broken_costs_one_batch_and_one_retry_and_one_mail(project):
-    """The newcomer's first mistake: a key that is missing, a flag that is gone."""
+def test_a_broken_agent_costs_one_batch_one_retry_and_one_mail(project):
+    """The first mistake of a new user: a missing key or a removed flag."""
     project.agent("echo no key; exit 1", "[sprint]\nretry_backoff = 0\n")
     ended = project.run("scheduler", "sprint")
     assert (ended.returncode, len(project.events("run.started"))) == (4, 4)
@@ -218,8 +231,8 @@ def test_an_agent_that_is_broken_costs_one_batch_and_one_retry_and_one_mail(proj
     assert "4 times: exit 1: no key" in mail
 
 
-def test_a_checkout_that_is_dirty_or_detached_is_left_alone_and_said_so(project):
-    """A sprint starts from the branch, whatever the checkout holds; what is not committed is no part of it."""
+def test_a_dirty_or_detached_checkout_is_reported_and_left_unchanged(project):
+    """A sprint starts from the branch; uncommitted changes are not part of it."""
     project.git("switch", "--quiet", "--detach")
     (project.folder / "list.txt").write_text("mine\n")
     ended = project.run("scheduler", "sprint")
@@ -232,15 +245,15 @@ def test_a_checkout_that_is_dirty_or_detached_is_left_alone_and_said_so(project)
     assert "mine" not in project.git("show", "team/sprint-1:list.txt")
 
 
-def test_two_schedulers_at_once_are_one(project):
-    """T16: the second says who leads and does nothing; the first is not disturbed."""
+def test_a_second_scheduler_is_refused(project):
+    """T16: it says who leads and does nothing; the first one continues."""
     project.agent("cat > /dev/null; echo started; sleep 30")
     first = project.start("scheduler", "sprint")
     until(first, "tick 1 of sprint 1")
     for words in (["sprint"], ["tick"], ["run"]):
-        said = project.run("scheduler", *words)
-        assert (said.returncode, said.stdout) == (1, ""), (words, said, first.poll())
-        assert f"another scheduler leads this team: process {first.pid}" in said.stderr
+        refused = project.run("scheduler", *words)
+        assert (refused.returncode, refused.stdout) == (1, ""), (words, refused, first.poll())
+        assert f"another scheduler leads this team: process {first.pid}" in refused.stderr
     first.send_signal(signal.SIGTERM)
     out, err = first.communicate(timeout=30)
     assert (first.returncode, out) == (130, "")
@@ -249,8 +262,8 @@ def test_two_schedulers_at_once_are_one(project):
     assert living(project.team) == []
 
 
-def test_the_daemon_leads_wakes_on_mail_and_ends_on_sigterm_with_nothing_left(project):
-    """A first sprint at once, another when mail comes, and at the end nothing runs and nothing is lost."""
+def test_the_daemon_starts_sprints_wakes_on_mail_and_ends_on_sigterm(project):
+    """One sprint starts at once, another when mail arrives; at the end no process is left and nothing is lost."""
     project.agent(f"{EDIT}; grep -q 'Sleep well' list.txt || true", '[sprint]\nevery = "1h"\n')
     daemon = project.start("scheduler", "run")
     until(daemon, "waiting for mail, or for the next sprint at")
@@ -280,8 +293,8 @@ def test_the_daemon_leads_wakes_on_mail_and_ends_on_sigterm_with_nothing_left(pr
     }
 
 
-def test_a_scheduler_killed_with_9_leaves_no_agent_and_the_next_goes_on(project):
-    """T14 with real processes: agents that forked and left their session are gone too; none was launched twice."""
+def test_a_killed_scheduler_leaves_no_agent_and_the_next_one_continues(project):
+    """T14 with real processes: agents that forked and left their session are gone too, and none is launched twice."""
     project.agent("cat > /dev/null; setsid sh -c 'sleep 60' & echo $TEAM_RUN >> ../journal; sleep 60")
     first = project.start("scheduler", "sprint")
     journal = project.team / "work" / "journal"
@@ -291,16 +304,21 @@ def test_a_scheduler_killed_with_9_leaves_no_agent_and_the_next_goes_on(project)
     first.kill()
     first.communicate()
     project.agent(f"{EDIT}; echo $TEAM_RUN >> ../journal")
-    told = project.told("sprint")
+    summary = project.document("sprint")
     assert living(project.team) == []
-    assert (told["sprint"], told["converged"], sorted(told["landed"]), told["runs"]) == (1, True, [*NAMES], 6)
+    assert (summary["sprint"], summary["converged"], sorted(summary["landed"]), summary["runs"]) == (
+        1,
+        True,
+        [*NAMES],
+        6,
+    )
     runs = journal.read_text().split()
     assert len(runs) == len(set(runs)) == 6
     assert project.run("team-mail", "verify").returncode == 0
 
 
-def test_a_gate_that_is_at_work_ends_with_its_scheduler(project):
-    """SIGTERM while a gate takes its time: ended in a moment, nothing on record of it, and gone on with later."""
+def test_a_running_gate_ends_with_its_scheduler(project):
+    """After SIGTERM the gate ends at once, has no result in the log, and is run again later."""
     project.agent(more='[gates.slow]\ncommand = ["sh", "-c", "test -e list.txt && sleep 61.5"]\n')
     first = project.start("scheduler", "sprint")
     while not commands("sleep 61.5"):
@@ -310,13 +328,13 @@ def test_a_gate_that_is_at_work_ends_with_its_scheduler(project):
     assert (first.returncode, commands("sleep 61.5")) == (130, []), err
     assert project.events("patch.landed", "gate.judged") == []
     project.agent(more='[gates.slow]\ncommand = ["true"]\n')
-    assert sorted(project.told("sprint")["landed"]) == [*NAMES]
+    assert sorted(project.document("sprint")["landed"]) == [*NAMES]
     (judged,) = project.events("gate.judged")
     assert judged["data"]["passed"] is True
 
 
 def test_pause_resume_and_stop(project):
-    """What is paused starts nothing, and says who did so; a run is stopped by its persona's name."""
+    """A paused team starts nothing and shows who paused it; a run is stopped by its persona's name."""
     project.ok("scheduler", "pause")
     assert "idle: paused by you" in project.ok("scheduler", "tick")
     assert "paused by you" in project.ok("scheduler", "status")
@@ -331,22 +349,22 @@ def test_pause_resume_and_stop(project):
     assert (first.returncode, json.loads(out)["runs"]) == (0, 3)
 
 
-def test_what_is_for_people_is_refused_to_agents(project):
-    """An agent that washes its environment is still known by where it comes from."""
+def test_commands_for_people_are_refused_to_agents(project):
+    """An agent that clears its environment is still recognized by its parent processes."""
     washed = "env -u TEAM_RUN -u TEAM_PERSONA -u TEAM_HOME"
     script = (
         f"cat > /dev/null; test {{persona}} = ann || exit 0; cd {project.folder}; "
         f"for word in pause 'approve ann' 'land 1'; do setsid {washed} {BIN}/scheduler $word; done; true"
     )
     project.agent(script)
-    assert project.told("sprint")["converged"]
+    assert project.document("sprint")["converged"]
     assert project.events("scheduler.paused", "patch.approved", "run.stopped") == []
     logs = [path.read_text() for path in project.team.glob("runs/*/output.log")]
     assert sorted(log.count("can only be used by a person") for log in logs) == [0, 0, 3]
 
 
-def test_bad_surroundings_get_one_line_each_and_nothing_is_half_done(project, tmp_path):
-    """Not a repository, no base, nobody on the roster, no such command, settings that are wrong."""
+def test_each_wrong_environment_gives_one_line_of_error(project, tmp_path):
+    """No repository, no base, an empty roster, no such command, wrong settings; nothing is half done."""
     project.agent(more='[team]\nbase = "trunk"\n')
     assert "no branch 'trunk' to start from; there are main" in project.refused("sprint")
     project.agent(more="[sprint]\nmax_paralel = 3\n")
@@ -373,7 +391,7 @@ def test_bad_surroundings_get_one_line_each_and_nothing_is_half_done(project, tm
     assert ended.stderr.count("\n") == 1
 
 
-def test_an_old_git_and_none_at_all_are_said_by_name(project, tmp_path):
+def test_an_old_or_missing_git_is_named(project, tmp_path):
     """The weaver needs merge-tree --write-tree."""
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -385,8 +403,8 @@ def test_an_old_git_and_none_at_all_are_said_by_name(project, tmp_path):
     assert "git version 2.30.2 is too old" in ended.stderr
 
 
-def test_weaving_by_hand_shows_who_stands_in_whose_way(project, tmp_path):
-    """Three patch files of which two collide: the graph, the order, and a branch with what landed."""
+def test_weaving_by_hand_shows_which_patches_conflict(project, tmp_path):
+    """Of three patch files two conflict: the graph, the order, and a branch with what landed."""
     for name, line in (("one", "1s"), ("two", "1s"), ("three", "5s")):
         project.git("switch", "--quiet", "-C", name, "main")
         subprocess.run(["sed", "-i", f"{line}/.*/{name}/", "list.txt"], cwd=project.folder, check=True)
@@ -398,9 +416,9 @@ def test_weaving_by_hand_shows_who_stands_in_whose_way(project, tmp_path):
     looked = project.ok("scheduler", "weave", "--dry-run", *patches, code=4)
     assert "nothing was written" in looked
     assert "team/woven" not in project.git("branch")
-    found = project.told("weave", *patches, code=4)
+    woven = project.document("weave", *patches, code=4)
     assert project.git("log", "--format=%an", "main..team/woven").split() == ["three", "one"]
-    assert found["branch"] == "team/woven"
+    assert woven["branch"] == "team/woven"
     project.git("switch", "--quiet", "-C", "seven", "main")
     subprocess.run(["sed", "-i", "9s/.*/seven/", "list.txt"], cwd=project.folder, check=True)
     project.git("commit", "--quiet", "-am", "A pull request")
@@ -411,8 +429,8 @@ def test_weaving_by_hand_shows_who_stands_in_whose_way(project, tmp_path):
     assert project.log() == b""
 
 
-def test_a_replay_says_what_did_not_apply(project, tmp_path):
-    """A measurement must not count what never was: recordings that do not apply, and what nobody recorded again."""
+def test_a_replay_reports_patches_that_did_not_apply(project, tmp_path):
+    """A measurement must not count them, nor personas without a recording for a further attempt."""
     folder = tmp_path / "patches"
     folder.mkdir()
     patch = (
@@ -422,10 +440,10 @@ def test_a_replay_says_what_did_not_apply(project, tmp_path):
     (folder / "rival.patch").write_text(patch.format("ann", "rival"))
     (folder / "bad.patch").write_text(patch.format("nobody", "bad"))
     (folder / "garbage.patch").write_text("no patch\n")
-    told = project.told("sprint", "--replay", str(folder), "--repo", ".", code=4)
-    assert (told["converged"], told["ticks"], told["runs"]) == (False, 2, 4)
-    assert len(told["landed"]) == 1
-    assert {*told["landed"], *told["set_aside"]} == {"good", "rival", "bad", "garbage"}
+    summary = project.document("sprint", "--replay", str(folder), "--repo", ".", code=4)
+    assert (summary["converged"], summary["ticks"], summary["runs"]) == (False, 2, 4)
+    assert len(summary["landed"]) == 1
+    assert {*summary["landed"], *summary["set_aside"]} == {"good", "rival", "bad", "garbage"}
     inbox = project.ok("team-mail", "inbox", "--persona", "you")
     assert "bad needs you: 1 attempt spent and the last ended with bad.patch does not apply" in inbox
 
@@ -435,7 +453,7 @@ BACK = 40
 
 
 def recorded(project: Project, folder: Path, base: str) -> list[str]:
-    """Record the commits behind a base, each as a patch against that base, as far as it applies without the others."""
+    """Record the commits after a base, each as a patch against that base, if it applies without the others."""
     names = []
     for number, commit in enumerate(project.git("rev-list", "--reverse", "--no-merges", f"{base}..HEAD").split()):
         patch = subprocess.run(
@@ -452,8 +470,8 @@ def recorded(project: Project, folder: Path, base: str) -> list[str]:
     subprocess.run(["git", "rev-parse", "--verify", "--quiet", f"HEAD~{BACK + 1}"], cwd=ROOT, check=False).returncode,
     reason="this checkout has no history to replay",
 )
-def test_our_own_history_is_woven_as_if_it_had_been_written_at_once(tmp_path):
-    """`--replay`: real patches of this project on one base; never fewer land than first come, first served."""
+def test_the_projects_own_history_is_woven_as_parallel_work(tmp_path):
+    """`--replay` with real patches on one base; never fewer land than first come, first served."""
     subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "own"], check=True, env=CLEAN)
     project, folder = Project(tmp_path / "own"), tmp_path / "patches"
     folder.mkdir()
@@ -462,10 +480,10 @@ def test_our_own_history_is_woven_as_if_it_had_been_written_at_once(tmp_path):
     patches = [(folder / f"{name}.patch").read_bytes() for name in names]
     first_come = len(patches) - len(project.applied(base, patches, "--3way"))
     ended = project.run("scheduler", "sprint", "--replay", str(folder), "--repo", ".", "--base", base, "--json")
-    told = json.loads(ended.stdout)
-    print(f"{len(patches)} patches of our own history: {len(told['landed'])} landed, first come {first_come}")
+    woven = json.loads(ended.stdout)
+    print(f"{len(patches)} patches of our own history: {len(woven['landed'])} landed, first come {first_come}")
     assert len(patches) > 5
     held = [patch["persona"] for patch in json.loads(project.ok("scheduler", "status", "--json"))["held"]]
-    assert len(told["landed"]) + len(held) >= first_come, "a patch to sensitive files waits for a person"
-    assert {*told["landed"], *told["set_aside"], *held} == {*names}
-    assert project.git("log", "--format=%an", f"{base}..team/sprint-1").split() == told["landed"][::-1]
+    assert len(woven["landed"]) + len(held) >= first_come, "a patch to sensitive files waits for a person"
+    assert {*woven["landed"], *woven["set_aside"], *held} == {*names}
+    assert project.git("log", "--format=%an", f"{base}..team/sprint-1").split() == woven["landed"][::-1]

@@ -1,4 +1,4 @@
-"""Writers killed at random and power cut under them: what was acknowledged is there, once, and the chain holds.
+"""Writers are killed at random and power is cut: what was acknowledged is there, once, and the chain holds.
 
 A writer acknowledges by telling its pipe, which is this process's memory: no disk has a part in it.
 """
@@ -33,14 +33,14 @@ NO_LOG_FLUSH = 2  # not even the journal is written out
 
 
 def draft(slot: int, number: int) -> Draft:
-    """Make a writer's n-th message: after a kill it is sent again under the same id. Every third brings none."""
+    """Make a writer's n-th message: after a kill it is sent again with the same id. Every third has none."""
     own = None if number % 3 == 0 else derived_id("storm", str(slot), str(number))
     return Draft("mail.sent", f"w{slot}", ("all",), f"{slot} {number}", "x" * (number * 37 % 900), id=own)
 
 
 @dataclass
 class Writer:
-    """One process that writes for as long as it lives, and what it has acknowledged."""
+    """A process that writes until it is killed, and what it has acknowledged."""
 
     slot: int
     pid: int
@@ -50,7 +50,7 @@ class Writer:
 
     @classmethod
     def start(cls, folder: Path, slot: int, number: int) -> Writer:
-        """Fork a writer that goes on with a slot's n-th message."""
+        """Fork a writer that continues with a slot's n-th message."""
         reader, pipe = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -64,7 +64,7 @@ class Writer:
         return cls(slot, pid, reader, number)
 
     def hear(self) -> list[tuple[str, int, str]] | None:
-        """Return what was acknowledged since, None at the end."""
+        """Return what was acknowledged since the last call, None at the end."""
         data = os.read(self.pipe, 1 << 16)
         if not data:
             return None
@@ -75,24 +75,24 @@ class Writer:
         return [(own, int(seq), digest) for _, own, seq, digest in words]
 
     def kill(self) -> None:
-        """End it, by its own pid, as hard as can be."""
+        """Send SIGKILL to its pid."""
         os.kill(self.pid, signal.SIGKILL)
 
     def end(self) -> bool:
-        """Clear it away; tell whether a kill was what ended it."""
+        """Wait for its end; tell whether it was killed."""
         os.close(self.pipe)
         _, status = os.waitpid(self.pid, 0)
         return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 def write(folder: Path, slot: int, number: int, pipe: int) -> None:
-    """Append for ever, one message or a few at a time, and tell the pipe of each that is acknowledged."""
+    """Append forever, one message or a few at a time, and write each acknowledged one to the pipe."""
     log = EventLog(folder, segment_bytes=1 << 18, on_sealed=lambda _: None)
     while True:
         batch = range(number, number + 1 + number % 4)
         events = log.append([draft(slot, n) for n in batch])
-        told = [f"{n} {e.id} {e.seq} {e.hash}\n" for n, e in zip(batch, events, strict=True)]
-        os.write(pipe, "".join(told).encode())
+        receipts = [f"{n} {e.id} {e.seq} {e.hash}\n" for n, e in zip(batch, events, strict=True)]
+        os.write(pipe, "".join(receipts).encode())
         number = batch.stop
 
 
@@ -107,13 +107,13 @@ class Storm:
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
     def start(self, slot: int, number: int = 0) -> None:
-        """Start a slot's writer, or the next one where the last was killed."""
+        """Start a slot's writer, or its successor after a kill."""
         writer = Writer.start(self.folder, slot, number)
         self.writers[slot] = writer
         self.selector.register(writer.pipe, selectors.EVENT_READ, writer)
 
     def listen(self, seconds: float) -> None:
-        """Take down what is acknowledged during so many seconds; a writer that was killed has a successor at once."""
+        """Record what is acknowledged for some seconds; a writer that was killed is replaced at once."""
         until = monotonic() + seconds
         while (left := until - monotonic()) > 0:
             for key, _ in self.selector.select(left):
@@ -124,12 +124,12 @@ class Storm:
                     self.acknowledged += heard
 
     def hear_out(self) -> None:
-        """Take down what has been acknowledged by now, without waiting for more."""
+        """Record what has been acknowledged so far, without waiting for more."""
         for key, _ in self.selector.select(0):
             self.acknowledged += key.data.hear() or []
 
     def stop(self) -> None:
-        """Kill every writer that is not dead yet and hear its last words."""
+        """Kill every writer that is still alive, and record what it acknowledged."""
         for writer in self.writers.values():
             writer.kill()
             while (heard := writer.hear()) is not None:
@@ -144,7 +144,7 @@ class Storm:
 
 @contextmanager
 def storm(folder: Path, number: int = 0) -> Iterator[Storm]:
-    """Start 8 writers with their n-th messages, and see to it that none is left alive."""
+    """Start 8 writers with their n-th messages, and kill those that are left at the end."""
     raging = Storm(folder)
     try:
         for slot in range(WRITERS):
@@ -161,7 +161,7 @@ def storm(folder: Path, number: int = 0) -> Iterator[Storm]:
 
 
 def check(folder: Path, acknowledged: list[tuple[str, int, str]]) -> int:
-    """See that the log goes on, verifies, and holds each acknowledged event as it was acknowledged, once."""
+    """Assert that the log accepts appends, verifies, and holds each acknowledged event unchanged, once."""
     log = EventLog(folder, on_sealed=lambda _: None)
     log.append([Draft("mail.sent", "ada", ("all",), "after the storm")])
     damage = []
@@ -179,12 +179,12 @@ def check(folder: Path, acknowledged: list[tuple[str, int, str]]) -> int:
 
 
 def is_own(subject: str) -> bool:
-    """Tell whether a message brought its id, so that sending it again makes no second one."""
+    """Tell whether a message had an id of its own, so that sending it again writes no second one."""
     return int(subject.split()[1]) % 3 != 0
 
 
 def rage(folder: Path, kills: int, seed: int) -> None:
-    """Kill writers at random moments until so many are dead, then check."""
+    """Kill a number of writers at random moments, then check."""
     chance = random.Random(seed)
     began = monotonic()
     with storm(folder) as raging:
@@ -220,7 +220,7 @@ def run(*words: str | Path) -> None:
 
 @contextmanager
 def mounted(image: Path, folder: Path) -> Iterator[None]:
-    """Mount an image through a loop device of its own."""
+    """Mount an image through its own loop device."""
     run("mount", "-o", "loop", image, folder)
     try:
         yield
@@ -232,7 +232,7 @@ def mounted(image: Path, folder: Path) -> Iterator[None]:
 
 
 def cut_power(folder: Path) -> None:
-    """Shut the file system down as it is: what is not on the device now never will be."""
+    """Shut the file system down: whatever is not on the device now is lost."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.ioctl(descriptor, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))

@@ -155,8 +155,8 @@ class Team:
     def until(self, kind: str, after: int = 0, **data) -> None:
         """Wait until an event of a kind and with these data is there, behind seq `after`."""
         for _ in range(6_000):
-            found = [e for e in self.events() if e["seq"] > after and e["kind"] == kind]
-            if any(data.items() <= event["data"].items() for event in found):
+            matching = [e for e in self.events() if e["seq"] > after and e["kind"] == kind]
+            if any(data.items() <= event["data"].items() for event in matching):
                 return
             time.sleep(0.01)
         sys.exit(f"no {kind} with {data}")
@@ -205,7 +205,7 @@ def repository(team: Team) -> None:
     rows = ["The ferry", *(f"{name}: nothing" for name in NAMES)]
     (team.folder / "plan.txt").write_text("\n\n\n\n".join(rows) + "\n")
     (team.folder / "agent.sh").write_text(AGENT)
-    (team.folder / "stream.jsonl").write_text("".join(json.dumps(one) + "\n" for one in STREAM))
+    (team.folder / "stream.jsonl").write_text("".join(json.dumps(event) + "\n" for event in STREAM))
     (team.folder / ".gitignore").write_text("/.team/\n/traces/\n")
     team.run("git", "init", "--quiet", "--initial-branch=main")
     team.run("git", "add", ".")
@@ -307,8 +307,8 @@ def sprints(team: Team) -> None:
     team.send("cyd", "Another try", "Without broken.txt, please.")
 
 
-def task(name: str, *after: str, agent: str = "ann", **told) -> dict:
-    return {"task_id": name, "agent": agent, "description": f"Do {name}: ß.", "dependencies": [*after]} | told
+def task(name: str, *after: str, agent: str = "ann", **fields) -> dict:
+    return {"task_id": name, "agent": agent, "description": f"Do {name}: ß.", "dependencies": [*after]} | fields
 
 
 def dispatched(team: Team, *tasks: dict) -> str:
@@ -421,10 +421,10 @@ def answered(team: Team) -> None:
         shutil.rmtree(team.home / name, ignore_errors=True)
     (HERE / "expected").mkdir(exist_ok=True)
     for command, asked in questions(team).items():
-        told = [
+        cases = [
             {"words": words, "output": json.loads(team.run(command, *words, "--json", code=None))} for words in asked
         ]
-        text = ",\n".join(json.dumps(one, ensure_ascii=False) for one in told)
+        text = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
         (HERE / "expected" / f"{command}.json").write_text(f"[\n{text}\n]\n")
 
 

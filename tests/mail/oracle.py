@@ -108,7 +108,7 @@ class Oracle:
         return [{"persona": name, **rows[name]} for name in sorted(rows)]
 
     def thread(self, message: Event) -> list[int]:
-        return [other.seq for other in self.messages if other.thread == message.thread]
+        return [reply.seq for reply in self.messages if reply.thread == message.thread]
 
     def hits(self, words: Iterable[str], persona: str | None) -> set[int]:
         return {

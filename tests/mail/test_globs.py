@@ -1,4 +1,4 @@
-"""Glob patterns: against git's own pathspecs and against `fnmatch`, and against patterns meant to be slow."""
+"""Glob patterns: compared with git's own pathspecs and with `fnmatch`, and patterns made to be slow."""
 
 import fnmatch
 import re
@@ -48,7 +48,7 @@ def listed(place, *patterns):
 @example("*")
 @example("[ab]/**/")
 def test_a_pattern_matches_what_git_lists(repository, pattern):
-    """Git lists the same files for a pattern and what is below; with a trailing slash, for what is below alone."""
+    """Git lists the same files for the pattern and what is below it; with a trailing slash, only for what is below."""
     place, paths = repository
     below = pattern.rstrip("/") + "/**"
     assume(pattern[0] != "/" and {*pattern.split("/")} - {"", "."} and ".." not in pattern)
@@ -61,7 +61,7 @@ def test_a_pattern_matches_what_git_lists(repository, pattern):
 
 @given(st.text("ab-*?[]!", min_size=1, max_size=8), st.text("ab-[]!", min_size=1, max_size=5))
 def test_one_name_is_matched_as_fnmatch_does(pattern, name):
-    """Within one name they agree, but for sets that are not closed and for the path that a pattern spells."""
+    """Except for sets that are not closed, and for the path that a pattern spells."""
     assume(forms(pattern) and "**" not in pattern and "[^" not in pattern and name != pattern)
     assume("[" not in pattern or re.fullmatch(r"([^\[]|\[!?[ab]\])*", pattern))
 
@@ -80,8 +80,8 @@ def test_one_name_is_matched_as_fnmatch_does(pattern, name):
     ],
 )
 @pytest.mark.parametrize("unit", ["a", "a/"])
-def test_no_pattern_makes_matching_explode(pattern, unit):
-    """Eight times the path takes some sixty times as long at most; going back over every star takes for ever."""
+def test_no_pattern_makes_matching_exponential(pattern, unit):
+    """A path eight times as long takes at most about sixty times as long; backtracking would take forever."""
     times = []
     for size in (500, 4_000):
         path = unit * size + "c"
@@ -95,15 +95,15 @@ def test_no_pattern_makes_matching_explode(pattern, unit):
 
 
 @pytest.mark.parametrize("sets", ["[" + "a-b" * 2_000, "[" + "[:a" * 500, "[a-" * 500])
-def test_no_set_makes_parsing_explode(sets):
-    """A set that is never closed is read once."""
+def test_an_unclosed_set_is_parsed_in_linear_time(sets):
+    """It is read once."""
     assert matches(sets, [sets])
     assert not matches("a", [sets])
 
 
 @given(st.text(min_size=1, max_size=20).filter(lambda path: "\0" not in path))
 def test_an_escaped_path_matches_itself(path):
-    """Whatever letters a file's name has, there is a pattern for it, and from the top of the repository."""
+    """Every file name has a pattern, counted from the top of the repository."""
     assume(path.strip("/") == path and not {"", ".", ".."} & {*path.split("/")})
 
     assert matches(path, [escape(path)])
@@ -145,16 +145,16 @@ def test_an_escaped_path_matches_itself(path):
         ("", "a", False),
     ],
 )
-def test_patterns_name_files_as_git_does(pattern, path, expected):
-    """`**` is any folders, `*` stays within one, a folder's name is all that lies in it."""
+def test_patterns_match_files_as_in_git(pattern, path, expected):
+    """`**` matches any folders, `*` stays within one name, and a folder matches everything below it."""
     assert matches(path.encode(errors="surrogateescape"), [pattern]) is expected
 
 
 @pytest.mark.parametrize(
     ("pattern", "path"), [("[z-a]x", b"[z-a]x"), ("[[]x", b"[x"), ("[a&&b]", b"&"), ("a[!]", b"a[!]")]
 )
-def test_odd_sets_are_matched_and_break_nothing(pattern, path):
-    """A set that can hold no letter stands for itself; none of Python's own marks means anything in it."""
+def test_unusual_sets_match_as_documented(pattern, path):
+    """A set that can hold no letter stands for itself; the marks of Python's regular expressions mean nothing."""
     assert matches(path, [pattern])
     assert not matches(b"other", [pattern])
 
@@ -169,8 +169,8 @@ def test_odd_sets_are_matched_and_break_nothing(pattern, path):
         ("odd[name", "odd[name", "odd[name", True),
     ],
 )
-def test_a_glob_says_how_its_paths_begin_and_end(glob, begins, ends, path):
-    """Up to the first wildcard and from the last one on, all of its paths are alike."""
+def test_the_start_and_end_of_all_matching_paths_are_known(glob, begins, ends, path):
+    """They are the letters up to the first wildcard and after the last one."""
     assert (start(glob), end(glob), is_path(glob)) == (begins, ends, path)
 
 
@@ -184,8 +184,8 @@ def test_a_glob_says_how_its_paths_begin_and_end(glob, begins, ends, path):
         (".github/*", ".github/*"),
     ],
 )
-def test_a_glob_is_counted_from_the_top(glob, expected):
-    """However it is spelled, it is one glob; a slash at its end still says that it is a folder."""
+def test_a_glob_is_normalized_from_the_top(glob, expected):
+    """However it is spelled, it is one glob; a slash at its end still means a folder."""
     assert checked(glob) == expected
 
 
@@ -207,15 +207,15 @@ def test_a_glob_is_counted_from_the_top(glob, expected):
         ("a[^]b", "is no set"),
     ],
 )
-def test_what_is_no_glob_is_refused(glob, says):
-    """A way out of the repository, what steers a terminal, and sets that hold no letter are said by name."""
+def test_invalid_globs_are_refused(glob, says):
+    """They lead out of the repository, control a terminal, or have a set without letters."""
     with pytest.raises(ValueError, match=says):
         checked(glob)
 
 
 @given(st.text("ab/.*?[]!^-\\", min_size=1, max_size=9))
 def test_a_checked_glob_can_be_matched(text):
-    """What passes passes again unchanged, and one without wildcards matches what is below it."""
+    """Checking it again changes nothing, and one without wildcards matches what is below it."""
     try:
         glob = checked(text)
     except ValueError:

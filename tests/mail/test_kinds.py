@@ -16,6 +16,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_a_generated_table_is_what_the_code_says(document, name, table):
     """A new kind or exit code is in the documents, in the words of mail/kinds.py."""
     text = (DOCS / document).read_text()
-    _, found, rest = text.partition(f"<!-- {name}: generated from mail/kinds.py -->\n\n")
-    assert found
+    _, mark, rest = text.partition(f"<!-- {name}: generated from mail/kinds.py -->\n\n")
+    assert mark
     assert rest.partition(f"\n\n<!-- end of {name} -->")[0] == table

@@ -47,8 +47,8 @@ def without_roster(log: MemoryLog) -> Mailbox:
     return Mailbox(log, MemoryBlobs(), MemoryProjections(log))
 
 
-def letter(to: str = "curator", subject: str = "Work", **told) -> Letter:
-    return Letter(told.pop("sender", "builder"), [to], subject, **told)
+def letter(to: str = "curator", subject: str = "Work", **fields) -> Letter:
+    return Letter(fields.pop("sender", "builder"), [to], subject, **fields)
 
 
 def size(log: MemoryLog) -> int:
@@ -177,7 +177,7 @@ def test_priorities_of_other_mail_systems_are_accepted(word, meant, mailbox):
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("fields", "words"),
     [
         ({"priority": "asap"}, "priority 'asap' is none of low, normal"),
         ({"type": "spam"}, "type 'spam' is none of note, task"),
@@ -190,10 +190,10 @@ def test_priorities_of_other_mail_systems_are_accepted(word, meant, mailbox):
         ({"attachments": [Path("/")]}, "cannot attach /: Is a directory"),
     ],
 )
-def test_an_invalid_letter_is_refused_with_the_reason(told, words, mailbox, log):
+def test_an_invalid_letter_is_refused_with_the_reason(fields, words, mailbox, log):
     """Each error names the value, and nothing is written."""
     with pytest.raises(UsageError, match=words):
-        mailbox.send(letter(**told))
+        mailbox.send(letter(**fields))
     assert size(log) == 1
 
 
@@ -567,14 +567,14 @@ def test_watching_yields_only_the_personas_own_mail(mailbox):
     """It starts at a given seq and ends when `stop` is set."""
     mailbox.send(letter("critic"))
     mailbox.send(letter())
-    stop, found = threading.Event(), []
+    stop, messages = threading.Event(), []
     for message in mailbox.watch("curator", 0, stop):
-        found.append(message.seq)
-        if len(found) == 1:
+        messages.append(message.seq)
+        if len(messages) == 1:
             mailbox.send(letter())
         else:
             stop.set()
-    assert found == [3, 4]
+    assert messages == [3, 4]
 
 
 @pytest.mark.parametrize("form", ["mbox", "jsonl"])

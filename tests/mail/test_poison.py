@@ -101,7 +101,7 @@ def test_hostile_text_is_kept_as_it_is_and_shown_escaped(poison, mailbox, capsys
     assert len(out.splitlines()) == 3
     assert all(re.fullmatch(r"\[ NEW \] \d+ \| From: (evil|friend) \| Subject: .*", line) for line in out.splitlines())
     assert not STEERING.search(out)
-    for shown in (render.messages, lambda found, _, out: render.thread(found, out)):
+    for shown in (render.messages, lambda messages, _, out: render.thread(messages, out)):
         for out in (Terminal(), io.StringIO()):
             shown(mailbox.thread("2") + mailbox.thread("3"), "", out)
             assert not STEERING.search(
@@ -154,9 +154,9 @@ def test_inbox_and_read_return_any_text_as_it_was_sent(mails):
     mailbox = Mailbox(log, MemoryBlobs(), MemoryProjections(log))
     for subject, body in mails:
         mailbox.send(Letter("a", ["b"], subject, body, payload={"text": [subject, {body: None}]}))
-    found = mailbox.inbox("b")
-    assert [message.subject for message in reversed(found)] == [subject for subject, _ in mails]
-    for message, (subject, body) in zip(reversed(found), mails, strict=True):
+    messages = mailbox.inbox("b")
+    assert [message.subject for message in reversed(messages)] == [subject for subject, _ in mails]
+    for message, (subject, body) in zip(reversed(messages), mails, strict=True):
         whole = mailbox.read("b", message.id).whole()
         assert (whole["subject"], whole["body"]) == (subject, body)
         assert whole["payload"] == {"text": [subject, {body: None}]}
@@ -172,14 +172,14 @@ def test_inbox_and_read_return_any_text_as_it_was_sent(mails):
 @pytest.mark.parametrize("character", ["\ud800", "\0"])
 def test_a_lone_surrogate_or_nul_is_refused_in_every_field(where, character, mailbox):
     """Either would break other readers of the log."""
-    told = {
+    fields = {
         "payload": {"payload": {"a": [character]}}, "name": {"attachments": [(character, b"")]},
         "long body": {"body": "x" * 100_000 + character},
     }.get(where, {where: f"x{character}"})  # fmt: skip
     if where in {"key", "long body"} and character == "\0":
-        told = {"subject": character}
+        fields = {"subject": character}
     with pytest.raises(UsageError):
-        mailbox.send(Letter(**{"sender": "a", "to": ["b"], "subject": "s"} | told))
+        mailbox.send(Letter(**{"sender": "a", "to": ["b"], "subject": "s"} | fields))
     assert not list(mailbox.log.read())
 
 
@@ -220,13 +220,13 @@ def test_a_body_of_a_mebibyte_is_kept_whole_and_a_subject_of_one_is_refused(mail
 # -- what somebody put into the file
 
 
-def line(**told) -> bytes:
+def line(**changes) -> bytes:
     fields = {
         "v": 1, "seq": 3, "id": "0", "ts": "x", "kind": "mail.sent", "sender": "evil", "recipients": ["boss"],
         "subject": "p", "body": "p", "thread": None, "reply_to": None, "priority": "normal", "ref": None, "run": None,
         "data": {}, "prev": "0" * 32, "hash": "0" * 32,
     }  # fmt: skip
-    return json.dumps(fields | told).encode() + b"\n"
+    return json.dumps(fields | changes).encode() + b"\n"
 
 
 LINES = {

@@ -99,9 +99,9 @@ class Mails(RuleBasedStateMachine):
         due=st.sampled_from((None, "+1h", "+2d")),
         key=st.sampled_from((None, None, "k1", "k2")),
     )
-    def send(self, sender: str, to: list[str], cc: list[str], due: str | None, key: str | None, **told: str) -> None:
+    def send(self, sender: str, to: list[str], cc: list[str], due: str | None, key: str | None, **fields: str) -> None:
         due = due and due_date(due, self.clock.now())
-        letter = Letter(sender, to, cc=cc, due=due, key=key, **told)
+        letter = Letter(sender, to, cc=cc, due=due, key=key, **fields)
         before = self.fold()
         try:
             event = self.kept.send(letter)
@@ -175,8 +175,8 @@ class Mails(RuleBasedStateMachine):
         back = self.kept.bounce()
         assert sorted((event.ref or "", event.data["recipient"]) for event in back) == owed
         assert self.kept.bounce() == []
-        told = [message for message in self.fold().messages if message.data.get("type") == "bounce"]
-        assert len({(message.data["of"], message.data["recipient"]) for message in told}) == len(told)
+        bounces = [message for message in self.fold().messages if message.data.get("type") == "bounce"]
+        assert len({(message.data["of"], message.data["recipient"]) for message in bounces}) == len(bounces)
 
     @rule(hours=st.integers(-3, 30))
     def time_goes_or_jumps_back(self, hours: int) -> None:
@@ -213,8 +213,8 @@ class Mails(RuleBasedStateMachine):
         oracle, message = self.fold(), self.pick(number)
         words = [word for word in query.replace("%", " ").replace("'", " ").replace(".", " ").split() if word]
         for mailbox in (self.kept, self.fresh):
-            found = mailbox.thread(str(message.seq), persona)
-            assert [other.seq for other in found] == oracle.thread(message)
+            messages = mailbox.thread(str(message.seq), persona)
+            assert [reply.seq for reply in messages] == oracle.thread(message)
             hits = mailbox.search(query, persona=persona, limit=1000)
             assert {hit.seq for hit in hits} == oracle.hits(words, persona)
 
@@ -223,8 +223,8 @@ class Mails(RuleBasedStateMachine):
         oracle, now = self.fold(), rfc3339(self.clock.now())
         for mailbox in (self.kept, self.fresh):
             for state in ("inbox", "archived", "trashed"):
-                found = mailbox.inbox(persona, state=state)
-                assert [seen(message) for message in found] == oracle.inbox(persona, state=state)
+                messages = mailbox.inbox(persona, state=state)
+                assert [seen(message) for message in messages] == oracle.inbox(persona, state=state)
             receipts = mailbox.sent(persona)
             assert [(receipt.message.seq, receipt.states) for receipt in receipts] == oracle.sent(persona)
             assert mailbox.tags(persona) == oracle.tags(persona)

@@ -11,13 +11,13 @@ EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 
 def lines(*changed: tuple[int, str], count: int = 20) -> str:
-    """Write a file of numbered lines, some of them changed."""
-    told = dict(changed)
-    return "".join(f"{told.get(number, f'line {number}')}\n" for number in range(1, count + 1))
+    """Return the text of a file of numbered lines, some of them changed."""
+    texts = dict(changed)
+    return "".join(f"{texts.get(number, f'line {number}')}\n" for number in range(1, count + 1))
 
 
 def new_file(path: str, *rows: str, mode: str = "100644") -> bytes:
-    """Write by hand a patch that adds a file, so that none of it is in the repository yet."""
+    """Write a patch that adds a file by hand, so that nothing of it is in the repository."""
     head = (
         f"diff --git a/{path} b/{path}\nnew file mode {mode}\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{len(rows)} @@\n"
     )
@@ -58,9 +58,9 @@ class Project:
         base = base or self.base
         return self.git("diff-tree", "-p", "--binary", "--full-index", "--no-renames", base, self.tree(edits, base))
 
-    def submission(self, persona: str, edits: dict | bytes, **told) -> PatchSubmission:
+    def submission(self, persona: str, edits: dict | bytes, **fields) -> PatchSubmission:
         self._age += 1
-        base = told.pop("base", self.base)
+        base = fields.pop("base", self.base)
         patch = edits if isinstance(edits, bytes) else self.patch(edits, base)
         return PatchSubmission(
             **{
@@ -73,12 +73,12 @@ class Project:
                 "when": WHEN,
                 "trailers": (("Team-Mail-Run", f"run-{persona}"), ("Team-Mail-Head", f"{self._age}:abc")),
             }
-            | told
+            | fields
         )
 
     def read(self, commit: str, path: str) -> str | None:
-        found = self.git.run("cat-file", "blob", f"{commit}:{path}")
-        return None if found.returncode else found.stdout.decode()
+        shown = self.git.run("cat-file", "blob", f"{commit}:{path}")
+        return None if shown.returncode else shown.stdout.decode()
 
     def files(self, commit: str) -> list[str]:
         return self.git.line("ls-tree", "-r", "--name-only", commit).splitlines()
@@ -86,7 +86,7 @@ class Project:
     # -- contenders: first come, first served
 
     def by_three_way(self, submissions: list[PatchSubmission], tip: str) -> list[str]:
-        """Apply one after the other with `git apply --3way`; a conflict takes that patch back."""
+        """Apply patches one after the other with `git apply --3way`, without those that conflict."""
         index, landed = self.git.using(index=self.folder / "naive"), []
         index("read-tree", tip)
         for submission in submissions:

@@ -21,18 +21,18 @@ with Leader(Path(sys.argv[1])):
 
 def test_a_second_scheduler_is_told_who_leads(tmp_path):
     """T16: one leader; the other gets one line with the leader's pid, and leads once that one is gone, kill or not."""
-    other = subprocess.Popen(
+    rival = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert other.stdout
-    assert other.stdout.readline() == "leading\n"
-    found = leading(tmp_path)
-    assert found
-    assert found["pid"] == other.pid
-    with pytest.raises(NotLeader, match=f"process {other.pid}"), Leader(tmp_path):
+    assert rival.stdout
+    assert rival.stdout.readline() == "leading\n"
+    leader = leading(tmp_path)
+    assert leader
+    assert leader["pid"] == rival.pid
+    with pytest.raises(NotLeader, match=f"process {rival.pid}"), Leader(tmp_path):
         pass
-    other.kill()
-    other.communicate()
+    rival.kill()
+    rival.communicate()
     assert leading(tmp_path) is None
     with Leader(tmp_path):
         assert leading(tmp_path) == myself()

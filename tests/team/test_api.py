@@ -112,12 +112,12 @@ def test_results_are_values_with_a_document():
 
 def test_commands_do_nothing_of_the_engine_themselves():
     """A command parses, calls the API, and renders: from the engine it imports types and errors."""
-    found = set()
+    called = set()
     for path in (ROOT / "team" / "commands").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scheduler"):
-                found |= {alias.name for alias in node.names if not alias.name[0].isupper()}
-    assert found == set(FROM_THE_ENGINE)
+                called |= {alias.name for alias in node.names if not alias.name[0].isupper()}
+    assert called == set(FROM_THE_ENGINE)
 
 
 def test_the_api_prints_nothing_and_knows_no_command():
@@ -198,14 +198,14 @@ def test_nobody_to_launch_is_said_before_anything_starts(scripted, team):
 
 def test_people_steer(team, scripted):
     """A pause, a stop, and an approval, each by its sender."""
-    started, told = threading.Event(), []
+    started, reports = threading.Event(), []
 
     def hang(job):
         started.set()
         assert job.stop.wait(30)
 
     context = team.context({"ann": hang})
-    thread = threading.Thread(target=lambda: told.append(sprints.run_sprint(context)))
+    thread = threading.Thread(target=lambda: reports.append(sprints.run_sprint(context)))
     thread.start()
     assert started.wait(30)
     stopping = control.stop(context, "ann", "you")
@@ -286,10 +286,10 @@ def test_a_run_of_a_sprint_is_traced_by_the_beginning_of_its_id(team, shown):
     context.mailbox.send(Letter("bob", ["ann"], "Please look"))
     assert sprints.run_sprint(context).converged
     run = next(run for run in context.state().runs if run.persona == "ann")
-    found = traces.trace(context, run.id[:8])
-    assert found.document()["mail"][0]["subject"] == "Please look"
-    assert (found.document()["patch"]["status"], found.document()["patch"]["files"]) == ("landed", ["ann"])
-    assert shown("team", "trace", run.id[:8], "--json") == as_json(found.document())
+    trace = traces.trace(context, run.id[:8])
+    assert trace.document()["mail"][0]["subject"] == "Please look"
+    assert (trace.document()["patch"]["status"], trace.document()["patch"]["files"]) == ("landed", ["ann"])
+    assert shown("team", "trace", run.id[:8], "--json") == as_json(trace.document())
     assert traces.output_of(context, run.id) == b"hello\n"
     assert b"+new" in traces.patch_of(context, run.id)
     for words in ((), ("--output",), ("--patch",)):
@@ -312,8 +312,8 @@ def test_a_run_of_a_dispatch_is_traced_and_its_patch_kept_though_it_failed(team,
     done = ParallelDispatcher(tasks.config, agent=FunctionAgent(fail)).dispatch(tasks.tasks)
     context = session.reading_context()
     (attempt,) = traces.trace_index(context, done.correlation_id).state.of("find")
-    found = traces.trace_run(context, attempt.run)
-    assert (found.task, found.input, found.run.status) == ("find", {"of": 1}, "failed")
+    trace = traces.trace_run(context, attempt.run)
+    assert (trace.task, trace.input, trace.run.status) == ("find", {"of": 1}, "failed")
     assert b"+half" in traces.patch_of(context, attempt.run)
     printed = CliRunner().invoke(APPS["team"], ["trace", "find"]).stdout
     assert f"team trace {attempt.run} --patch" in printed

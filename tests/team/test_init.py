@@ -1,4 +1,4 @@
-"""Making a team: what a newcomer gets, what is left alone, and what is refused before anything is written."""
+"""Creating a team: what a new user gets, what is left unchanged, and what is refused before anything is written."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 
 
 def git(folder: Path, *words: str) -> str:
-    told = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main"]
-    return subprocess.run(["git", *told, *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    options = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main"]
+    return subprocess.run(
+        ["git", *options, *words], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def team(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -56,20 +58,20 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
     assert git(repository, "status", "--porcelain", "--ignored") == "?? .team/"
 
 
-def test_every_agent_that_is_commented_out_is_valid(repository):
-    """Taking the `#` away from an example, a gate or a group gives settings that hold."""
+def test_every_example_that_is_commented_out_is_valid(repository):
+    """Without the `#`, each agent, gate and group gives valid settings."""
     home = make_team(repository, environ={}).home
     text = (home / "team.toml").read_text()
     (home / "team.toml").write_text(re.sub(r"(?m)^# (?=\[|\w+ = )", "", text))
 
-    told = read_settings(home, {}).settings
-    assert {"shell", "claude", "codex", "gemini", "aider", "recorded"} <= told.agents.keys()
-    assert told.gates.keys() == {"tests", "coverage"}
-    assert told.groups["docs"] == ("scribe", "lore", "curator")
+    settings = read_settings(home, {}).settings
+    assert {"shell", "claude", "codex", "gemini", "aider", "recorded"} <= settings.agents.keys()
+    assert settings.gates.keys() == {"tests", "coverage"}
+    assert settings.groups["docs"] == ("scribe", "lore", "curator")
 
 
-def test_defaults_in_the_file_are_those_of_the_code(repository, tmp_path):
-    """What the file shows as a default is what holds without it."""
+def test_defaults_shown_in_the_file_are_those_of_the_code(repository, tmp_path):
+    """The settings are the same without them."""
     shown = read_settings(make_team(repository, environ={}).home, {}).settings
     silent = read_settings(tmp_path, {}).settings
 
@@ -121,7 +123,7 @@ def test_agents_in_the_path_are_found(repository, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         ([], "is not in a git repository; run `git init`"),
         ([("init", "-q")], 'has no commit yet; make the first: git add . && git commit -m "Begin"'),
@@ -132,34 +134,34 @@ def test_agents_in_the_path_are_found(repository, tmp_path):
         ),
     ],
 )
-def test_where_no_sprint_could_start_no_team_is_made(tmp_path, make, said):
-    """No repository, no commit, no checkout, no branch: one line each, and nothing is left behind."""
+def test_no_team_is_created_where_no_sprint_could_start(tmp_path, make, message):
+    """No repository, no commit, no checkout, no branch: each gives one line, and no file is left."""
     for words in make:
         git(tmp_path, *words)
     before = sorted(tmp_path.iterdir())
 
     with pytest.raises(NotARepository) as refused:
         make_team(tmp_path, environ={})
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_disk_that_refuses_is_named(repository):
-    """A file where the folder should be is one line, not a trace."""
+def test_a_folder_that_cannot_be_written_is_an_error(repository):
+    """A file in the place of the folder gives one line."""
     (repository / ".team").write_text("mine")
 
     with pytest.raises(TeamMailError, match=r"cannot write .*\.team: File exists; nothing was overwritten"):
         make_team(repository, environ={})
 
 
-def test_the_command_says_what_comes_next(repository):
-    """`team init` ends with the newcomer's path and the number of runs that a sprint will start."""
-    told = team(repository, "init", "-p", "forge,scribe")
+def test_the_command_shows_the_next_steps(repository):
+    """`team init` ends with them and with the number of runs that a sprint will start."""
+    ended = team(repository, "init", "-p", "forge,scribe")
 
-    assert (told.returncode, told.stderr) == (0, "")
+    assert (ended.returncode, ended.stderr) == (0, "")
     steps = ["under [agents.shell]", "scheduler --dry-run", "scheduler sprint", "team-mail inbox --persona you"]
-    assert [told.stdout.index(step) for step in steps] == sorted(told.stdout.index(step) for step in steps)
-    assert "A sprint starts 2 runs" in told.stdout
+    assert [ended.stdout.index(step) for step in steps] == sorted(ended.stdout.index(step) for step in steps)
+    assert "A sprint starts 2 runs" in ended.stdout
 
 
 def test_the_command_shows_settings_and_roster(repository):
@@ -172,14 +174,14 @@ def test_the_command_shows_settings_and_roster(repository):
     assert 'team.base\t"trunk"\tteam.toml:4' in plain
     assert json.loads(team(repository, "config", "--json").stdout)["sprint.every"] == {"value": 900, "from": "default"}
     listed = team(repository, "personas", "--json")
-    assert [one["id"] for one in json.loads(listed.stdout)["personas"]] == ["forge"]
+    assert [persona["id"] for persona in json.loads(listed.stdout)["personas"]] == ["forge"]
     assert (listed.returncode, len(json.loads(listed.stdout)["problems"])) == (1, 1)
 
 
 def test_the_command_refuses_in_one_line(tmp_path):
     """Outside of a repository: exit code 2, one line on stderr, nothing on stdout."""
-    told = team(tmp_path, "init")
+    ended = team(tmp_path, "init")
 
-    assert (told.returncode, told.stdout) == (2, "")
-    assert told.stderr.startswith("team: ")
-    assert told.stderr.count("\n") == 1
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("team: ")
+    assert ended.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Texts for systemd, cron and GitHub: read by those programs, or by the readers of their formats."""
+"""Texts for systemd, cron and GitHub: read by those programs, or by parsers of their formats."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ def settings(**tables: object) -> Settings:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
-def test_systemd_takes_the_unit(place, tmp_path):
-    """`systemd-analyze verify` finds the folder and the command behind all the quotes."""
+def test_systemd_accepts_the_unit(place, tmp_path):
+    """`systemd-analyze verify` finds the folder and the command within the quotes."""
     unit = tmp_path / "team.service"
 
     def complaints(text: str) -> list[str]:
         unit.write_text(text)
-        told = subprocess.run(
+        ended = subprocess.run(
             ["systemd-analyze", "--user", "--man=no", "--recursive-errors=no", "verify", str(unit)],
             capture_output=True, text=True, check=False, env=os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)},
         )  # fmt: skip
-        return [line for line in told.stderr.splitlines() if "team.service" in line]
+        return [line for line in ended.stderr.splitlines() if "team.service" in line]
 
     assert complaints(systemd_unit(place)) == []
     assert complaints(systemd_unit(place).replace("KillMode=mixed", "KillMode=mixt"))
 
 
-def test_the_words_of_the_unit_are_the_words_meant(place):
-    """Unquoted as systemd does it, folder, command and PATH are what they were."""
+def test_the_words_of_the_unit_are_quoted_for_systemd(place):
+    """Unquoted as systemd does it, folder, command and PATH are the original ones."""
     reader = configparser.RawConfigParser()
     reader.optionxform = str
     reader.read_string(systemd_unit(place))
@@ -64,8 +64,8 @@ def test_the_words_of_the_unit_are_the_words_meant(place):
     assert shlex.split(service["Environment"]) == [f"PATH={place.path}"]
 
 
-def test_the_unit_says_how_it_is_used(place):
-    """Folder, command and PATH stand in it, and the lines that install it above."""
+def test_the_unit_says_how_to_install_it(place):
+    """It has folder, command and PATH, below the lines that install it."""
     unit = systemd_unit(place._replace(top=Path("/srv/my shop")))
 
     assert "WorkingDirectory=/srv/my shop\n" in unit
@@ -73,8 +73,8 @@ def test_the_unit_says_how_it_is_used(place):
     assert " run\n" in unit.partition("ExecStart=:/usr/bin/env ")[2]
 
 
-def test_the_line_of_the_crontab_does_what_it_says(place, tmp_path):
-    """Read as cron reads it, the command runs in the folder, with the PATH, and with the words of a tick."""
+def test_the_crontab_line_runs_a_tick(place, tmp_path):
+    """Read as cron does it, the command runs in the folder, with the PATH."""
     line = crontab_line(place).splitlines()[-1]
     times, command = " ".join(line.split(" ", 5)[:5]), line.split(" ", 5)[5]
 
@@ -86,27 +86,27 @@ def test_the_line_of_the_crontab_does_what_it_says(place, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "bell\x07", "end\\", " lead"])
-def test_names_that_no_line_can_hold_are_refused(place, name):
-    """A folder that cannot be quoted is named, and nothing is printed for it."""
+def test_names_that_cannot_be_quoted_are_refused(place, name):
+    """The folder is named, and nothing is printed for it."""
     for write in (systemd_unit, crontab_line):
         with pytest.raises(UsageError, match="plainer name"):
             write(place._replace(command=name))
 
 
-def test_a_line_that_cron_would_cut_is_refused(place):
-    """Cron takes no more than 998 characters, and says nothing about the rest."""
+def test_a_line_that_is_too_long_for_cron_is_refused(place):
+    """Cron reads no more than 998 characters, and does not report the rest."""
     with pytest.raises(UsageError, match="cron takes 998; shorten PATH"):
         crontab_line(place._replace(path="/a/long/folder:" * 80))
 
 
 def test_the_workflow_is_yaml_and_its_scripts_are_bash():
     """Every value arrives as it was meant, and every script parses."""
-    told = settings(
+    chosen = settings(
         team={"base": "release/${{x}}"},
         agents={"me": {"command": ("me",), "env": ("B_KEY", "A_KEY")}, "you": {"command": ("you",), "env": ("A_KEY",)}},
         sprint={"cron": "0 9 * * mon-fri", "deadline": "2h"},
     )
-    flow = yaml.load(github_workflow(told), yaml.BaseLoader)
+    flow = yaml.load(github_workflow(chosen), yaml.BaseLoader)
 
     job = flow["jobs"]["sprint"]
     assert flow["on"]["schedule"] == [{"cron": "0 9 * * mon-fri"}]
@@ -150,16 +150,18 @@ def test_the_workflow_keeps_the_mail(tmp_path):
         return mail / "events.jsonl"
 
     def run(name: str, work: Path) -> None:
-        script, told = scripts[name]["run"], environ | {"BASE": "main"}
-        subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=work, env=told, check=True, capture_output=True)
+        script, environment = scripts[name]["run"], environ | {"BASE": "main"}
+        subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", script], cwd=work, env=environment, check=True, capture_output=True
+        )
 
     assert [job(number).read_text() for number in (1, 2)] == ["1\n", "1\n2\n"]
     count = subprocess.run(["git", "rev-list", "--count", "team/mail"], cwd=origin, check=True, capture_output=True)
     assert count.stdout == b"2\n"
 
 
-def test_the_sunday_of_the_workflow_is_the_one_that_github_knows():
-    """Only the weekday 7 is rewritten, wherever it stands in its field."""
+def test_weekday_7_becomes_0_in_the_workflow():
+    """GitHub knows Sunday only as 0; other 7s are unchanged."""
     for cron, rhythm in (("7 7 7 7 7", "7 7 7 7 0"), ("7 7 * * 1,7", "7 7 * * 1,0"), ("7 7 * * 7,1", "7 7 * * 0,1")):
         assert f'cron: "{rhythm}"' in github_workflow(settings(sprint={"cron": cron}))
 
@@ -169,13 +171,13 @@ def test_the_sunday_of_the_workflow_is_the_one_that_github_knows():
     [(1, "*/5 * * * *"), (900, "*/15 * * * *"), (2700, "*/30 * * * *"), (3600, "0 */1 * * *"),
      (7 * 3600, "0 */6 * * *"), (86_400, "0 6 * * *"), (1_000_000, "0 6 * * *")],
 )  # fmt: skip
-def test_a_rhythm_becomes_the_nearest_line_of_cron(every, cron):
-    """What cron cannot say is said a little more often, and never more often than GitHub takes."""
+def test_an_interval_becomes_the_next_shorter_one_that_cron_can_express(every, cron):
+    """It is never shorter than GitHub allows."""
     assert nearest_cron(every) == crontab(cron)
 
 
-def test_one_form_or_all_of_them(tmp_path):
-    """Each form has its name; an unknown one is refused with the names there are."""
+def test_one_form_or_all_can_be_requested(tmp_path):
+    """An unknown form is refused with the known ones."""
     whole = [*texts(tmp_path, settings())]
 
     for form in ("systemd", "crontab", "github"):

@@ -50,42 +50,42 @@ def plan(*words, given=None):
     return CliRunner().invoke(app, [*words], input=given, catch_exceptions=False)
 
 
-def test_a_roadmap_is_told_as_text():
-    """The figures of the known roadmap, without a team and without an option."""
+def test_a_plan_is_printed_as_text():
+    """The figures of the known roadmap, without a team and without options."""
     ended = plan(SEED)
     assert (ended.exit_code, ended.stderr) == (0, "")
     assert ended.stdout.startswith("A webhook relay for language models: 9 tasks for agents and 4 for people")
-    assert "on 3 workers         13 h, 7 h less (35%)" in ended.stdout
+    assert "3 workers (from the roadmap)  13 h, saves 7 h (35%)" in ended.stdout
 
 
 @pytest.mark.parametrize("words", [[], ["-"]])
 def test_a_roadmap_may_come_through_a_pipe(words):
     """With or without the hyphen that says so."""
-    told = json.loads(plan(*words, "--json", given=SMALL).stdout)
-    assert (told["sequential_seconds"], told["critical_path"]) == (10_800.0, ["a", "b"])
+    document = json.loads(plan(*words, "--json", given=SMALL).stdout)
+    assert (document["sequential_seconds"], document["critical_path"]) == (10_800.0, ["a", "b"])
 
 
 def test_figures_are_one_json_document():
     """For programs: all times in seconds, every conflict, every slot with its branch."""
-    told = json.loads(plan(SEED, "--json").stdout)
-    assert (told["workers"], told["parallel_seconds"], told["saved_percent"]) == (3, 46_800.0, 35.0)
-    assert [phase["class"] for phase in told["phases"]] == ["manual", "parallel", "sequential", "parallel"]
-    assert [conflict["tasks"] for conflict in told["conflicts"]] == [["notify", "logging"]]
-    assert told["schedule"][0] == {
+    document = json.loads(plan(SEED, "--json").stdout)
+    assert (document["workers"], document["parallel_seconds"], document["saved_percent"]) == (3, 46_800.0, 35.0)
+    assert [phase["class"] for phase in document["phases"]] == ["manual", "parallel", "sequential", "parallel"]
+    assert [conflict["tasks"] for conflict in document["conflicts"]] == [["notify", "logging"]]
+    assert document["schedule"][0] == {
         "task": "session-cli", "title": "A command line for sessions", "phase": 2, "persona": "", "worker": 1,
         "start": 0.0, "end": 7200.0, "critical": True, "branch": "team/phase2-session-cli",
     }  # fmt: skip
 
 
-def test_workers_and_most_are_asked_for():
-    """A number of one's own, and how far to compare."""
-    told = json.loads(plan(SEED, "--json", "--workers", "1", "--most", "2").stdout)
-    assert (told["workers"], told["workers_chosen"], told["parallel_seconds"]) == (1, "asked for", 72_000.0)
-    assert [step["workers"] for step in told["curve"]] == [1, 2]
+def test_the_number_of_workers_and_the_end_of_the_curve_can_be_given():
+    """By --workers and --most."""
+    document = json.loads(plan(SEED, "--json", "--workers", "1", "--most", "2").stdout)
+    assert (document["workers"], document["workers_chosen"], document["parallel_seconds"]) == (1, "asked for", 72_000.0)
+    assert [step["workers"] for step in document["curve"]] == [1, 2]
 
 
-def test_a_page_and_its_picture_lie_side_by_side(nowhere):
-    """Markdown goes to standard output, the pictures into their files, and what was written is said."""
+def test_markdown_is_printed_and_pictures_are_written_to_files(nowhere):
+    """Standard error names the files."""
     ended = plan(SEED, "--markdown", "--svg", "plan.svg", "--png", "plan.png")
     assert ended.stdout.startswith("# A webhook relay for language models\n")
     assert "![Schedule](plan.svg)" in ended.stdout
@@ -94,24 +94,24 @@ def test_a_page_and_its_picture_lie_side_by_side(nowhere):
     assert ended.stderr == "wrote plan.svg\nwrote plan.png\n"
 
 
-def test_without_the_extra_no_picture_is_promised(nowhere, monkeypatch):
-    """It is said before anything is printed, with what to install."""
+def test_a_picture_without_the_extra_is_refused_before_anything_is_printed(nowhere, monkeypatch):
+    """The message says what to install."""
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(TeamMailError, match="pip install"):
         plan(SEED, "--svg", "plan.svg")
     assert not (nowhere / "plan.svg").exists()
 
 
-def test_tasks_are_what_dispatch_takes_and_people_are_told_theirs():
-    """Standard output is tasks.json and nothing else; what a person does first stands on standard error."""
+def test_tasks_are_printed_as_a_tasks_json_and_manual_items_on_standard_error():
+    """Standard output has only the tasks.json."""
     ended = plan(SEED, "--tasks")
-    found = read_input(ended.stdout.encode(), PERSONAS)
-    assert (len(found.tasks), found.config.max_workers) == (9, 3)
+    given = read_input(ended.stdout.encode(), PERSONAS)
+    assert (len(given.tasks), given.config.max_workers) == (9, 3)
     assert ended.stderr.startswith("team: do these first: try-tools (Try every tool of the MCP server)")
 
 
-def test_a_task_behind_a_person_is_left_out_until_it_is_said_to_be_done():
-    """First `a`; then, when somebody has looked, the rest."""
+def test_a_task_behind_a_manual_item_is_left_out_until_that_is_done():
+    """First `a` is planned; with --done look, the rest is."""
     before = plan("--tasks", given=SMALL)
     assert [task["task_id"] for task in json.loads(before.stdout)["tasks"]] == ["a"]
     assert before.stderr == (
@@ -122,41 +122,41 @@ def test_a_task_behind_a_person_is_left_out_until_it_is_said_to_be_done():
     assert after.stderr == ""
 
 
-def test_a_tasks_json_is_planned_and_keeps_its_input():
-    """What dispatch takes goes in, and what dispatch takes comes out, with the conflict in order."""
+def test_a_planned_tasks_json_keeps_its_input():
+    """The output is a valid tasks.json with the conflict as a dependency."""
     tasks = [
         {"task_id": name, "agent": "forge", "estimate": "1h", "files": ["x.py"], "input_data": {"for": name}}
         for name in ("a", "b")
     ]
     ended = plan("--tasks", "--workers", "2", given=json.dumps({"tasks": tasks}))
-    found = read_input(ended.stdout.encode(), PERSONAS)
-    assert [task.input_data for task in found.tasks] == [{"for": "a"}, {"for": "b"}]
-    assert [task.dependencies for task in found.tasks] == [(), ("a",)]
+    given = read_input(ended.stdout.encode(), PERSONAS)
+    assert [task.input_data for task in given.tasks] == [{"for": "a"}, {"for": "b"}]
+    assert [task.dependencies for task in given.tasks] == [(), ("a",)]
 
 
-def test_all_that_is_wrong_is_said_at_once_each_in_its_line():
-    """Two mistakes, two lines, exit code 2, and nothing on standard output."""
+def test_every_problem_is_reported_on_its_own_line():
+    """Two mistakes give two lines, exit code 2, and nothing on standard output."""
     ended = plan(given="tasks:\n- {id: a}\n- {id: b, estimate: 1h, dependencies: [nobody]}\n")
     assert (ended.exit_code, ended.stdout) == (2, "")
-    told = ended.stderr.splitlines()
-    assert len(told) == 2
-    assert all(line.startswith("team: stdin:") for line in told)
+    problems = ended.stderr.splitlines()
+    assert len(problems) == 2
+    assert all(line.startswith("team: stdin:") for line in problems)
 
 
 @pytest.mark.parametrize(
     "given",
     [b"", b"\x00\xff", b"[" * 100_000, b"tasks: *x", b'{"tasks": []}', b"- \x1b[31m", b"{" + b" " * (1 << 24) + b"}"],
 )
-def test_what_is_no_plan_is_refused_in_words(given):
-    """Whatever comes through a pipe: exit code 2, no traceback, and no letter that steers a terminal."""
+def test_invalid_input_is_refused_without_a_traceback(given):
+    """The exit code is 2, and no letter controls a terminal."""
     ended = plan(given=given)
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert ended.stderr.startswith("team: ")
     assert "\x1b" not in ended.stderr
 
 
-def test_options_that_print_something_else_exclude_each_other():
-    """So do a file and the team's own past; and a file has to be there."""
+def test_options_that_print_different_things_exclude_each_other():
+    """So do a file and --from-sprint; one of them is required."""
     with pytest.raises(UsageError, match="choose one"):
         plan(SEED, "--json", "--tasks")
     with pytest.raises(UsageError, match="give one of them"):
@@ -167,42 +167,44 @@ def test_options_that_print_something_else_exclude_each_other():
         plan(SEED, "--done", "notfy")
 
 
-def test_a_teams_own_personas_may_be_planned_for(home):
-    """A persona that nobody knows is refused by name; once it is on the roster it is not."""
+def test_a_roadmap_may_name_the_teams_own_personas(home):
+    """An unknown persona is refused by name until it is on the roster."""
     given = "tasks: [{id: a, estimate: 1h, persona: baker}]"
     assert "baker" in plan(given=given).stderr
     (home / "personas" / "baker.md").write_text("---\nid: baker\n---\nBake.\n")
     assert plan(given=given).exit_code == 0
 
 
-def told(kind, run, **data):
+def record(kind, run, **data):
     return Draft(kind, "scheduler", run=run, data=data)
 
 
-def test_the_next_sprint_is_foretold_from_the_last(home):
-    """Who touched which files, for how long: two personas with a file in common are a conflict to come."""
+def test_the_next_sprint_is_forecast_from_the_last(home):
+    """Two personas that changed the same file are a conflict."""
     with pytest.raises(NotReady, match="run a sprint first"):
         plan("--from-sprint")
     drafts = [
-        told("sprint.started", None, sprint=1, id="s", base_branch="main", base="b" * 40, mode="parallel",
+        record("sprint.started", None, sprint=1, id="s", base_branch="main", base="b" * 40, mode="parallel",
              branch="team/sprint-1", rule="a rule", reason="asked for", personas=["forge", "scribe"]),
     ]  # fmt: skip
     for persona, seconds in (("forge", 60.0), ("scribe", 30.0)):
         run = f"1 {persona}"
         drafts += [
-            told("run.started", run, sprint=1, persona=persona, tick=1, attempt=1, base="b" * 40, agent="shell",
+            record("run.started", run, sprint=1, persona=persona, tick=1, attempt=1, base="b" * 40, agent="shell",
                  reason="batch", mail=[], supervisor={}),
-            told("patch.captured", run, patch={"sha256": "a" * 64, "size": 9}, files=["README.md", f"{persona}.py"]),
-            told("run.finished", run, status="ok", seconds=seconds, detail=""),
+            record("patch.captured", run, patch={"sha256": "a" * 64, "size": 9}, files=["README.md", f"{persona}.py"]),
+            record("run.finished", run, status="ok", seconds=seconds, detail=""),
         ]  # fmt: skip
     open_team(home, {}).append(drafts)
-    found = json.loads(plan("--from-sprint", "--json").stdout)
-    assert (found["sequential_seconds"], found["parallel_seconds"]) == (90.0, 60.0)
-    assert [(one["tasks"], one["files"]) for one in found["conflicts"]] == [(["forge", "scribe"], ["README.md"])]
+    document = json.loads(plan("--from-sprint", "--json").stdout)
+    assert (document["sequential_seconds"], document["parallel_seconds"]) == (90.0, 60.0)
+    assert [(conflict["tasks"], conflict["files"]) for conflict in document["conflicts"]] == [
+        (["forge", "scribe"], ["README.md"])
+    ]
 
 
-def test_a_plan_is_read_without_what_only_others_need():
-    """Neither the database nor the drawing is loaded for a text: a plan is there at once."""
+def test_a_plan_as_text_loads_neither_database_nor_drawing():
+    """So it is printed at once."""
     code = (
         "import sys; from typer.testing import CliRunner; from team_mail.team.commands.plan import app; "
         f"assert CliRunner().invoke(app, [{SEED!r}]).exit_code == 0; print(*sys.modules)"

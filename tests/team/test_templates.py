@@ -1,4 +1,4 @@
-"""Templates of a dispatch: what they become, whose wins, and that a value is never more than text."""
+"""Templates of a dispatch: the tasks they become, which of two counts, and that a value is always text."""
 
 from __future__ import annotations
 
@@ -48,36 +48,39 @@ def own(tmp_path):
 @pytest.mark.parametrize(("name", "key"), NEEDED.items())
 def test_each_bundled_template_becomes_tasks_that_can_be_dispatched(name, key):
     """With the one value that it needs, for personas that come with the package, and something runs at once."""
-    found = read_input(template(name, {key: "src/api.py"}, None), PERSONAS)
+    given = read_input(template(name, {key: "src/api.py"}, None), PERSONAS)
 
-    assert len(waves(found.tasks)) > 1
-    assert any("src/api.py" in task.description for task in found.tasks)
+    assert len(waves(given.tasks)) > 1
+    assert any("src/api.py" in task.description for task in given.tasks)
 
 
-def test_templates_are_listed_with_what_they_ask_for(own):
-    """Bundled ones and the team's own, by name; one that cannot be read is listed with the reason."""
+def test_templates_are_listed_with_their_parameters(own):
+    """Bundled ones and the team's own, by name; an invalid one is listed with the reason."""
     own("mine", MINE)
     home = own("broken", "{")
 
-    listed = {one.name: one for one in templates(home)}
+    listed = {entry.name: entry for entry in templates(home)}
 
     assert list(listed) == ["broken", "build", "code-review", "mine", "research"]
-    assert [one.name for one in listed.values() if one.own] == ["broken", "mine"]
+    assert [entry.name for entry in listed.values() if entry.own] == ["broken", "mine"]
     assert listed["broken"].problem.startswith("template broken.json: the input is not JSON")
-    assert [(one.name, one.default) for one in listed["mine"].parameters] == [("who", None), ("how", "warmly")]
-    assert {one.name for one in templates(None)} == NEEDED.keys()
+    assert [(entry.name, entry.default) for entry in listed["mine"].parameters] == [
+        ("who", None),
+        ("how", "warmly"),
+    ]
+    assert {entry.name for entry in templates(None)} == NEEDED.keys()
 
 
-def test_parameters_are_filled_in_texts_only(own):
-    """Keys stay as they are, and two dollars write a brace."""
+def test_parameters_are_replaced_in_values_only(own):
+    """Keys are unchanged, and `$${` stands for `${`."""
     (task,) = json.loads(template("mine", {"who": "Ada"}, own("mine", MINE)))["tasks"]
 
     assert task["description"] == "Greet Ada warmly."
     assert task["input_data"] == {"${who}": ["${who}"]}
 
 
-def test_the_teams_own_template_wins(own):
-    """A file of the same name takes the place of the bundled one."""
+def test_a_teams_own_template_replaces_a_bundled_one(own):
+    """They have the same name."""
     home = own("build", MINE)
 
     assert b"Greet Ada" in template("build", {"who": "Ada"}, home)
@@ -86,18 +89,18 @@ def test_the_teams_own_template_wins(own):
 
 @given(st.text())
 @settings(max_examples=100, deadline=None)
-def test_a_value_is_never_more_than_text(value):
-    """Quotes, braces and other parameters' places arrive as they were given."""
+def test_a_value_is_always_text(value):
+    """Quotes, braces and other parameters' marks are inserted as they were given."""
     written = json.loads(template("build", {"feature": value, "done": "${feature} ${path}"}, None))
 
     plain = json.loads(template("build", {"feature": "x"}, None))
     assert written["tasks"][0]["input_data"] == {"feature": value, "path": "src", "done": "${feature} ${path}"}
-    assert [one.keys() for one in written["tasks"]] == [one.keys() for one in plain["tasks"]]
+    assert [task.keys() for task in written["tasks"]] == [task.keys() for task in plain["tasks"]]
     assert written["config"] == plain["config"]
 
 
 @pytest.mark.parametrize(
-    ("name", "values", "said"),
+    ("name", "values", "message"),
     [
         ("biuld", {}, "there is no template 'biuld'; did you mean build"),
         ("zzz", {}, "there is no template 'zzz'; there are build, code-review, research$"),
@@ -111,14 +114,14 @@ def test_a_value_is_never_more_than_text(value):
         ("build", {"featur": "x"}, "no parameter 'featur'; did you mean feature.*; it needs --set feature"),
     ],
 )
-def test_what_is_no_template_and_no_parameter_is_named(name, values, said):
-    """What was written, what there is, what is missing."""
-    with pytest.raises(UsageError, match=said):
+def test_unknown_templates_and_parameters_are_refused(name, values, message):
+    """The message has the name, the known ones, and the missing ones."""
+    with pytest.raises(UsageError, match=message):
         template(name, values, None)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "template x.json: the input is empty"),
         ("[]", "template x.json: it must be an object"),
@@ -143,14 +146,14 @@ def test_what_is_no_template_and_no_parameter_is_named(name, values, said):
         ),
     ],
 )
-def test_a_broken_template_is_named_by_file_and_place(own, content, said):
-    """Its file is outside data like any other."""
-    with pytest.raises(InvalidTasks, match=said):
+def test_an_invalid_template_is_reported_with_file_and_place(own, content, message):
+    """Its file is outside data."""
+    with pytest.raises(InvalidTasks, match=message):
         template("x", {"who": "Ada"}, own("x", content))
 
 
-def test_what_is_no_file_is_not_read(own, tmp_path):
-    """A pipe would wait for ever, and a folder is no template."""
+def test_only_regular_files_are_read_as_templates(own, tmp_path):
+    """A pipe would block forever, and a folder is no template."""
     home = own("mine", MINE)
     os.mkfifo(tmp_path / "templates" / "pipe.json")
     (tmp_path / "templates" / "folder.json").mkdir()

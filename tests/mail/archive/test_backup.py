@@ -130,16 +130,17 @@ def test_t13_backups_taken_while_four_writers_append_restore_clean(mail, tmp_pat
         subprocess.Popen([sys.executable, "-c", WRITER, mail, f"w{n}", str(SEGMENT_BYTES)], stdout=subprocess.PIPE)
         for n in range(WRITERS)
     ]
-    told = [queue.SimpleQueue() for _ in writers]
+    receipts = [queue.SimpleQueue() for _ in writers]
     readers = [
-        threading.Thread(target=drain, args=(writer.stdout, heard)) for writer, heard in zip(writers, told, strict=True)
+        threading.Thread(target=drain, args=(writer.stdout, heard))
+        for writer, heard in zip(writers, receipts, strict=True)
     ]
     acknowledged, figures, blob_count, sealed = set(), [], 0, 0
     try:
         for reader in readers:
             reader.start()
         for number in range(ROUNDS):
-            for heard in told:
+            for heard in receipts:
                 acknowledged |= {tuple(heard.get(timeout=60)) for _ in range(BETWEEN)}
                 while not heard.empty():
                     acknowledged.add(tuple(heard.get()))

@@ -417,8 +417,8 @@ def test_any_mail_can_be_read_from_an_mbox(drawn):
         assert mail["Subject"] == neutral(letter["subject"])
         assert text_of(mail) == letter["body"]
         parts = [part.get_payload(decode=True) for part in mail.iter_attachments()]
-        told = [] if letter["payload"] is None else [json.loads(parts.pop(0))]
-        assert told == [letter["payload"]] * len(told)
+        payload = [] if letter["payload"] is None else [json.loads(parts.pop(0))]
+        assert payload == [letter["payload"]] * len(payload)
         assert parts == [data for _, data in letter["files"]]
 
 

@@ -57,11 +57,11 @@ def test_a_writer_continues_with_a_log_that_was_restored_meanwhile(folder, tmp_p
     log.append([draft("lost with the folder")])
     shutil.rmtree(folder)
     restore(tmp_path / "b.tar.gz", EventLog(folder))
-    other = EventLog(folder)
+    restored = EventLog(folder)
     for number in range(6):
-        (log, other)[number % 2].append([draft(str(number))])
-    assert texts(other) == ["a", *map(str, range(6))]
-    assert other.verify().corrupt == []
+        (log, restored)[number % 2].append([draft(str(number))])
+    assert texts(restored) == ["a", *map(str, range(6))]
+    assert restored.verify().corrupt == []
 
 
 def test_repair_leaves_out_a_line_of_another_log_and_keeps_all_others(folder, tmp_path):
@@ -69,9 +69,9 @@ def test_repair_leaves_out_a_line_of_another_log_and_keeps_all_others(folder, tm
     log = EventLog(folder, segment_bytes=2048)
     for number in range(20):
         log.append([draft(str(number))])
-    other = EventLog(tmp_path / "other")
-    other.append([draft(str(number)) for number in range(500)])
-    foreign = other.active.read_bytes().splitlines(keepends=True)[-1]
+    unrelated = EventLog(tmp_path / "other")
+    unrelated.append([draft(str(number)) for number in range(500)])
+    foreign = unrelated.active.read_bytes().splitlines(keepends=True)[-1]
     sealed = next(iter(log.segments)).path
     lines = sealed.read_bytes().splitlines(keepends=True)
     sealed.chmod(0o644)

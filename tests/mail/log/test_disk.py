@@ -1,4 +1,4 @@
-"""The one function that flushes: what the platform has is used, and its failures are not swallowed."""
+"""Flushing and replacing files: what the platform has is used, and its failures are not swallowed."""
 
 import errno
 import fcntl
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from team_mail.mail.log.disk import Disk, flush
+from team_mail.mail.log.disk import Disk, flush, replacing
 
 ROOT = Path(__file__).parents[3]
 FULL = 51  # the number of F_FULLFSYNC on macOS
@@ -62,6 +62,22 @@ def test_a_full_flush_that_fails_is_an_error(file, macos):
     macos[1].append(errno.EIO)
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
         flush(file, lambda _: pytest.fail("a failed flush is never tried again"))
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
+    """After an error the old file is there, and no temporary one."""
+
+    def cut_off(path):
+        with replacing(path) as temporary:
+            temporary.write_text("ne")
+            raise RuntimeError
+
+    path = tmp_path / "file"
+    with replacing(path, durable=False) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(RuntimeError):
+        cut_off(path)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("file", "old")]
 
 
 def test_nothing_flushes_but_through_this_function():

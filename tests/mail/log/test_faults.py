@@ -170,8 +170,8 @@ def check(folder: Path, acknowledged: list[tuple[str, int, str]], sent: int = 10
     log.append([draft(1000)])
     for number in range(sent):
         log.append([draft(number)])
-    found, damage = log.verify(), []
-    assert not found.damage
+    report, damage = log.verify(), []
+    assert not report.damage
     events = list(log.read(damage=damage))
     assert not damage
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
@@ -473,15 +473,15 @@ def test_a_failed_flush_is_reported_to_every_thread(tmp_path):
         """A disk that behaves as Linux does: the file's failure is told to each open descriptor one time."""
 
         def __init__(self) -> None:
-            self.told: set[int] = set()
+            self.reported: set[int] = set()
             self.failing = 0
             self.both = threading.Barrier(2)
 
         def sync(self, descriptor):
             if os.fstat(descriptor).st_ino == self.failing:
                 self.both.wait()  # both have written
-                if descriptor not in self.told:
-                    self.told.add(descriptor)
+                if descriptor not in self.reported:
+                    self.reported.add(descriptor)
                     raise OSError(errno.EIO, "I/O error")
             super().sync(descriptor)
 
@@ -548,8 +548,8 @@ def verifying(data: bytes) -> dict[int, bytes]:
 def first_difference(good: bytes, bad: bytes) -> int:
     """Return the offset of the first line that differs from what was written."""
     at = 0
-    for line, other in zip(good.splitlines(keepends=True), bad.splitlines(keepends=True), strict=False):
-        if line != other:
+    for line, damaged in zip(good.splitlines(keepends=True), bad.splitlines(keepends=True), strict=False):
+        if line != damaged:
             break
         at += len(line)
     return at
@@ -568,8 +568,8 @@ def mended(log: EventLog, lines: dict[int, bytes]) -> None:
     """Repair, and assert that appends work, the log verifies, and no line that verified is lost."""
     done = log.repair()
     assert log.append([draft(1000)])[0].subject == "1000"
-    found = log.verify()
-    assert not found.damage
+    report = log.verify()
+    assert not report.damage
     kept = b"\n".join(path.read_bytes() for path in [*(s.path for s in log.segments), log.active]).split(b"\n")
     assert set(lines.values()) <= set(kept)
     seqs = [event.seq for event in log.read()]
@@ -596,19 +596,19 @@ def test_any_damage_in_the_active_file_is_reported_refused_and_repaired(tmp_path
         read = list(log.read(damage=damage))
         assert {event.seq: event for event in read} == {seq: events[seq] for seq in lines}, what
         assert len(read) == len(lines), what
-        found, at = log.verify(), first_difference(data, bad)
+        report, at = log.verify(), first_difference(data, bad)
         if data.startswith(bad) and bad.endswith(b"\n"):  # the last line deleted: nothing tells
-            assert not found.damage, what
+            assert not report.damage, what
             continue
-        assert found.damage[0].offset == at, what
-        assert found.damage[0].seq == data[:at].count(b"\n") + 1, what
-        if found.corrupt:
+        assert report.damage[0].offset == at, what
+        assert report.damage[0].seq == data[:at].count(b"\n") + 1, what
+        if report.corrupt:
             assert damage or "deleted" in what or "swapped" in what, what  # there no line was skipped
-            refused(log, found.corrupt[0])
+            refused(log, report.corrupt[0])
             mended(log, lines)
         else:
             at_the_end += 1
-            assert found.torn, what
+            assert report.torn, what
             log.append([draft(1000)])
             assert bad[at:] in {path.read_bytes() for path in log.quarantine.iterdir()}, what
             assert not log.verify().damage, what
@@ -631,9 +631,9 @@ def test_any_damage_in_a_sealed_file_is_reported_refused_and_repaired(tmp_path, 
         log, lines = opened(folder, Unflushed()), verifying(bad) | verifying(active)
         read = list(log.read(damage=[]))
         assert {event.seq: event for event in read} == {seq: events[seq] for seq in lines}, what
-        found = log.verify()
-        assert {d.offset for d in found.corrupt} & {first_difference(data, bad), 0}, what
-        refused(log, found.corrupt[0])
+        report = log.verify()
+        assert {d.offset for d in report.corrupt} & {first_difference(data, bad), 0}, what
+        refused(log, report.corrupt[0])
         mended(log, lines)
     print(f"{cases} broken segments, each one found and mended")
 
@@ -646,9 +646,9 @@ def test_damage_at_any_offset_of_a_sealed_file_is_found(tmp_path):
     segment.path.chmod(0o644)
     segment.path.write_bytes(data[:18_000] + b"?" + data[18_001:])
     log.segments.sums.unlink()
-    found = log.verify()
-    assert [d.path for d in found.corrupt] == [segment.path] * 2
-    refused(log, found.corrupt[0])
+    report = log.verify()
+    assert [d.path for d in report.corrupt] == [segment.path] * 2
+    refused(log, report.corrupt[0])
     mended(log, verifying(segment.path.read_bytes()))
     assert not segment.parquet.exists()  # it would still show what is lost
 
@@ -733,8 +733,8 @@ def test_verify_reports_no_damage_while_others_write(tmp_path):
         for number in range(300):
             log.append([draft(writer * 1000 + number, size=number * 5)._replace(id=None)])
 
-    with child(lambda: write(1)) as one, child(lambda: write(2)) as two:
-        log, checks, running = opened(tmp_path / "mail"), 0, {one, two}
+    with child(lambda: write(1)) as first, child(lambda: write(2)) as second:
+        log, checks, running = opened(tmp_path / "mail"), 0, {first, second}
         while running:
             assert not log.verify().corrupt
             checks += 1
@@ -980,8 +980,8 @@ def test_rotation_loses_and_repeats_nothing(tmp_path):
         query = Query(log)
         while running:
             with suppress(LogUnavailable):  # rotated five times while it was read
-                found = query.rows("mailbox", persona="bob")
-                assert len(found) == len({row["id"] for row in found})
+                messages = query.rows("mailbox", persona="bob")
+                assert len(messages) == len({row["id"] for row in messages})
                 asked += 1
             running -= ended(running)
         assert len(query.rows("mailbox", persona="bob")) == size
@@ -1020,8 +1020,8 @@ def test_a_snapshot_of_a_damaged_log_is_a_copy_of_the_lines_that_verify(tmp_path
     moment = log.snapshot()
     assert log.snapshot() == moment
     assert moment.active != log.active
-    found = [decode(line) for line in moment.active.read_bytes().splitlines()]
-    assert found == list(log.read())
+    events = [decode(line) for line in moment.active.read_bytes().splitlines()]
+    assert events == list(log.read())
     assert {row["subject"] for row in Query(log).rows("mailbox", persona="bob")} == {str(number) for number in range(8)}
 
 
@@ -1067,14 +1067,14 @@ def test_an_event_sent_again_after_a_lost_acknowledgement_is_written_once(tmp_pa
 
 def test_an_id_is_found_although_its_event_was_sealed_meanwhile(tmp_path):
     """T12: the log may rotate between the lookup of an id and the lock."""
-    log, other = filled(tmp_path / "mail", 2), opened(tmp_path / "mail", Unflushed())
+    log, reader = filled(tmp_path / "mail", 2), opened(tmp_path / "mail", Unflushed())
 
     class Overtaken(type(log._lock)):
         def __enter__(self):
             if self.overtaken:
                 self.overtaken = False
                 for number in range(5, 25):
-                    other.append([draft(number)])
+                    reader.append([draft(number)])
             super().__enter__()
 
     log._lock.__class__ = Overtaken
@@ -1124,10 +1124,10 @@ def test_a_read_only_folder_is_one_error(tmp_path):
     def work():
         os.setgid(65534)
         os.setuid(65534)
-        other = opened(log.folder)
-        assert len(list(other.read())) == other.verify().events == count
+        reopened = opened(log.folder)
+        assert len(list(reopened.read())) == reopened.verify().events == count
         with pytest.raises(LogUnavailable, match="this user may not read or write there"):
-            other.append([draft(5)])
+            reopened.append([draft(5)])
 
     with child(work) as pid:
         assert os.waitpid(pid, 0)[1] == 0

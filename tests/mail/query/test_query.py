@@ -55,12 +55,12 @@ class Rotating(EventLog):
     left = 0
 
     def snapshot(self):
-        found = super().snapshot()
+        moment = super().snapshot()
         if self.left:
             self.left -= 1
             writer = EventLog(self.folder, segment_bytes=1)
             writer.append([Draft("mail.sent", "boss", PERSONAS, "late")])
-        return found
+        return moment
 
 
 def test_a_rotation_during_a_query_never_mixes_up_slices(folder):
@@ -132,9 +132,9 @@ def test_a_long_lived_mailbox_shows_the_repaired_log(folder):
     assert [next(watching).subject for _ in range(6)][-1] == "mail 5"
     lines = mailbox.log.active.read_bytes().splitlines(keepends=True)
     mailbox.log.active.write_bytes(b"".join([*lines[:3], lines[3].replace(b"mail 2", b"MAIL 2"), *lines[4:]]))
-    other = EventLog(folder)
-    assert other.verify().corrupt
-    assert other.repair().copies
+    reopened = EventLog(folder)
+    assert reopened.verify().corrupt
+    assert reopened.repair().copies
     mailbox.send(Letter("boss", ["ada"], "after"))
     assert subjects(mailbox, "ada") == subjects(opened(folder), "ada")
     assert subjects(mailbox, "ada") == ["mail 0", "mail 1", "mail 3", "mail 4", "mail 5", "after"]

@@ -1,4 +1,4 @@
-"""A dispatch whole: tasks in, results, traces and a branch out, whatever fails, stops or is cut off on the way."""
+"""Whole dispatches: tasks in, results, traces and a branch out, whatever fails, is stopped or interrupted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PATIENCE = 20.0
 
 
 class Desk:
-    """A folder that is no repository, and a dispatcher in it whose tasks are a function of the job."""
+    """A folder outside of any repository, with a dispatcher whose agent is a function of the job."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,8 +72,8 @@ def project(team):
     return Desk(team.folder)
 
 
-def task(name: str, *dependencies: str, agent: str = "forge", **told) -> Task:
-    return Task(task_id=name, agent=agent, dependencies=dependencies, **told)
+def task(name: str, *dependencies: str, agent: str = "forge", **fields) -> Task:
+    return Task(task_id=name, agent=agent, dependencies=dependencies, **fields)
 
 
 def name_of(job: Job) -> str:
@@ -87,14 +87,14 @@ def echo(job: Job) -> dict:
 
 
 def statuses(done) -> dict[str, str]:
-    return {one.task_id: one.status for one in done.results}
+    return {result.task_id: result.status for result in done.results}
 
 
 # -- results
 
 
-def test_what_a_task_gives_feeds_those_behind_it_with_its_type(desk):
-    """A reference alone keeps its type, one within text becomes text."""
+def test_a_reference_inserts_the_output_of_a_dependency_with_its_type(desk):
+    """A reference alone keeps its type; one within text becomes text."""
     give = {"list": [1, {"k": None}], "n": 7}
 
     def play(job):
@@ -109,8 +109,8 @@ def test_what_a_task_gives_feeds_those_behind_it_with_its_type(desk):
     assert done.status == "success"
 
 
-def test_a_reference_to_what_is_not_there_is_the_error_of_that_task_alone(desk):
-    """The rest goes on, and what stood behind it is blocked."""
+def test_a_reference_that_cannot_be_filled_fails_only_its_task(desk):
+    """Its dependents are blocked, and the other tasks run."""
     done = desk.run(
         echo,
         task("a"),
@@ -123,8 +123,8 @@ def test_a_reference_to_what_is_not_there_is_the_error_of_that_task_alone(desk):
     assert "'b'" in done.results[2].error
 
 
-def test_every_task_is_in_the_result_once_in_the_order_given(desk):
-    """Two failures before one task block it once; who is beside them is done."""
+def test_every_task_has_one_result_in_the_order_given(desk):
+    """A task with two failed dependencies is blocked once; independent tasks are done."""
 
     def play(job):
         if name_of(job).startswith("bad"):
@@ -133,7 +133,7 @@ def test_every_task_is_in_the_result_once_in_the_order_given(desk):
     tasks = [task("end", "bad1", "bad2", "good"), task("bad2"), task("good"), task("bad1"), task("last", "end")]
     done = desk.run(play, *tasks)
     assert statuses(done) == {"end": "blocked", "bad2": "error", "good": "success", "bad1": "error", "last": "blocked"}
-    assert [one.task_id for one in done.results] == [one.task_id for one in tasks]
+    assert [item.task_id for item in done.results] == [item.task_id for item in tasks]
     document = done.document()
     assert document["status"] == "partial"
     assert document["summary"] == {
@@ -144,8 +144,8 @@ def test_every_task_is_in_the_result_once_in_the_order_given(desk):
     assert [e["data"]["task"] for e in desk.events("task.finished")].count("end") == 1
 
 
-def test_a_dispatch_in_which_nothing_succeeds_is_a_failure(desk):
-    """Not a partial one."""
+def test_a_dispatch_without_a_success_is_a_failure(desk):
+    """It is not a partial one."""
     done = desk.run(lambda _: 1 / 0, task("a"), task("b", "a"))
     assert done.status == "failure"
     assert done.results[0].error == "ZeroDivisionError: division by zero"
@@ -160,23 +160,23 @@ def test_a_dispatch_in_which_nothing_succeeds_is_a_failure(desk):
         ({"nul": "\0", "half": "\ud800", "big": 1 << 70}, {"nul": "\0", "half": "\ud800", "big": 1 << 70}),
     ],
 )
-def test_results_of_any_size_and_content_are_kept_whole(desk, output, kept):
-    """What no line of the log holds lies beside it, and feeds others all the same."""
+def test_outputs_of_any_size_and_content_are_kept_whole(desk, output, kept):
+    """Those that do not fit into a line of the log are stored in a blob, and can be referenced all the same."""
     done = desk.run(lambda job: output if name_of(job) == "a" else echo(job), task("a"), task("b", "a"))
     assert done.results[0].output == kept
     assert statuses(done) == {"a": "success", "b": "success"}
 
 
 @pytest.mark.parametrize("output", [float("nan"), {"a": object()}, {1: {2, 3}}])
-def test_a_result_that_is_no_json_fails_its_task_in_words(desk, output):
-    """Nothing is made up for it."""
+def test_an_output_that_is_not_json_fails_its_task(desk, output):
+    """The error says so, and nothing is made up."""
     done = desk.run(lambda _: output, task("a"))
     assert done.status == "failure"
     assert "its result cannot be kept" in done.results[0].error
 
 
-def test_what_a_task_gave_is_kept_as_it_was_when_it_gave_it(desk):
-    """A program that gives the same object each time, and changes what it was given, changes no record."""
+def test_an_output_is_copied_when_it_is_returned(desk):
+    """An agent that returns the same object each time, or changes its input, changes no record."""
     tally = {"n": 0}
 
     def play(job):
@@ -185,12 +185,12 @@ def test_what_a_task_gave_is_kept_as_it_was_when_it_gave_it(desk):
         return tally
 
     done = desk.run(play, task("a"), task("b", "a"))
-    assert [one.output for one in done.results] == [{"n": 1}, {"n": 2}]
+    assert [result.output for result in done.results] == [{"n": 1}, {"n": 2}]
     assert json.loads((desk.traces / "a.json").read_text())["input"] == {}
 
 
-def test_an_agent_of_ones_own_that_raises_fails_its_run_alone(desk):
-    """Whatever it raises, the other tasks go on."""
+def test_an_exception_in_a_supplied_agent_fails_only_its_run(desk):
+    """The other tasks run, whatever it raises."""
 
     class Broken:
         def trouble(self):
@@ -207,8 +207,8 @@ def test_an_agent_of_ones_own_that_raises_fails_its_run_alone(desk):
 
 
 @pytest.mark.filterwarnings("ignore:listener failed")
-def test_a_listener_that_fails_costs_no_task(desk):
-    """Its pipe is closed: what succeeded has succeeded once, and what is behind it is done."""
+def test_an_exception_in_the_listener_fails_no_task(desk):
+    """Its pipe is closed: tasks that succeeded have succeeded once, and their dependents are done."""
 
     def listener(_):
         raise BrokenPipeError
@@ -220,8 +220,8 @@ def test_a_listener_that_fails_costs_no_task(desk):
     assert [e["data"]["status"] for e in desk.events("task.finished")] == ["success"] * 2
 
 
-def test_tasks_may_come_one_by_one(desk):
-    """What a generator yields is dispatched, and not read to its end by the checks."""
+def test_tasks_may_come_from_a_generator(desk):
+    """The checks do not exhaust it."""
     done = desk.dispatcher(echo).dispatch(task(name) for name in "ab")
     assert statuses(done) == {"a": "success", "b": "success"}
 
@@ -229,8 +229,8 @@ def test_tasks_may_come_one_by_one(desk):
 # -- order, limits, time
 
 
-def test_the_fast_branch_does_not_wait_for_the_slow_one(desk):
-    """The slow task ends only when the one behind the fast task has begun: with waves this would stand still."""
+def test_a_fast_branch_does_not_wait_for_a_slow_one(desk):
+    """The slow task ends only after the dependent of the fast one has started: with waves this would block forever."""
     seen = threading.Event()
 
     def play(job):
@@ -247,8 +247,8 @@ def test_the_fast_branch_does_not_wait_for_the_slow_one(desk):
     assert set(statuses(done).values()) == {"success"}
 
 
-def test_as_many_run_at_once_as_the_config_says_and_a_persona_has_its_own_limit(desk):
-    """Two of forge's must meet to go on; of scribe's never two are there at once."""
+def test_concurrency_is_limited_in_all_and_per_persona(desk):
+    """Two tasks of forge must meet to finish; scribe never has two at once."""
     meet, turn, now, most = threading.Barrier(2), threading.Lock(), Counter(), Counter()
 
     def play(job):
@@ -271,8 +271,8 @@ def test_as_many_run_at_once_as_the_config_says_and_a_persona_has_its_own_limit(
     assert most["all"] <= 3
 
 
-def test_of_what_can_start_the_highest_priority_does_then_what_has_the_most_behind_it(desk):
-    """On one worker the order shows: urgent first, then the head of the longest chain."""
+def test_ready_tasks_start_by_priority_then_by_longest_remaining_chain(desk):
+    """One worker shows the order: urgent tasks first, then the head of the longest chain."""
     order = []
     done = desk.run(
         lambda job: order.append(name_of(job)),
@@ -283,8 +283,8 @@ def test_of_what_can_start_the_highest_priority_does_then_what_has_the_most_behi
     assert order == ["urgent", "chain", "short", "link"]
 
 
-def test_a_task_is_tried_again_as_often_as_it_says(desk):
-    """Twice it fails, the third time it is well; each attempt is a run of its own."""
+def test_a_failed_task_is_retried_as_often_as_it_says(desk):
+    """It fails twice and succeeds the third time; each attempt is a run."""
     left = [2]
 
     def play(_):
@@ -299,8 +299,8 @@ def test_a_task_is_tried_again_as_often_as_it_says(desk):
     assert len({e["run"] for e in desk.events("run.started")}) == 3
 
 
-def test_tries_come_to_an_end(desk):
-    """One more than the retries, and the last reason is the task's error."""
+def test_a_task_fails_after_its_last_retry(desk):
+    """The error is that of the last attempt."""
 
     def play(job):
         raise ValueError(f"attempt {job.attempt}")
@@ -311,18 +311,18 @@ def test_tries_come_to_an_end(desk):
 
 
 @pytest.mark.parametrize(
-    ("told", "config", "seconds"),
+    ("fields", "config", "seconds"),
     [({"timeout_seconds": 5.0}, {"timeout_seconds": 60.0}, 5.0), ({}, {"timeout_seconds": 9.0}, 9.0), ({}, {}, 300.0)],
 )
-def test_a_task_has_its_own_time_else_that_of_the_dispatch(desk, told, config, seconds):
-    """And what takes longer has failed, in the words of the format."""
+def test_a_tasks_time_limit_overrides_that_of_the_dispatch(desk, fields, config, seconds):
+    """A task that takes longer fails, with the documented error."""
     clock, given = ManualClock(), []
 
     def play(job):
         given.append(job.timeout)
         clock.sleep(seconds + 1)
 
-    done = desk.run(FunctionAgent(play, clock), task("a", **told), **config)
+    done = desk.run(FunctionAgent(play, clock), task("a", **fields), **config)
     assert given == [seconds]
     assert done.results[0].error.startswith("Task timeout exceeded: ")
 
@@ -330,23 +330,23 @@ def test_a_task_has_its_own_time_else_that_of_the_dispatch(desk, told, config, s
 # -- refusals
 
 
-def test_everything_wrong_is_said_before_anything_starts(desk):
-    """Unknown dependency, circle, persona and a second of the same name, all at once, and nothing is on record."""
+def test_all_problems_are_reported_before_anything_starts(desk):
+    """Unknown dependency, cycle, unknown persona and repeated name are reported together, and nothing is recorded."""
     tasks = [task("a", "b"), task("b", "a"), task("c", "nobody"), task("d", agent="forg"), task("D")]
     with pytest.raises(InvalidTasks) as raised:
         desk.run(echo, *tasks)
-    said = "\n".join(raised.value.problems)
+    problems = "\n".join(raised.value.problems)
     for words in (
         "Circular dependency detected involving task 'a'", "Task 'c' depends on unknown task 'nobody'",
         "did you mean forge", "'D'",
     ):  # fmt: skip
-        assert words in said
+        assert words in problems
     assert not (desk.home / "mail" / "events.jsonl").exists()
     assert not desk.traces.exists()
 
 
-def test_a_typed_input_is_checked_again_when_its_references_are_filled(desk):
-    """A node type that only another task knows is judged when it is known."""
+def test_a_typed_input_is_checked_again_after_its_references_are_filled(desk):
+    """A value that comes from another task can only be judged then."""
     given = {"contract_description": "x", "node_type": "{{ tasks.a.output.kind }}", "output_path": "x.py"}
     done = desk.run(lambda _: {"kind": "Teapot"}, task("a"), task("b", "a", agent="coder", input_data=given))
     assert statuses(done) == {"a": "success", "b": "error"}
@@ -354,14 +354,14 @@ def test_a_typed_input_is_checked_again_when_its_references_are_filled(desk):
     assert len(desk.events("run.started")) == 1
 
 
-def test_without_an_agent_it_says_which_one_is_missing_and_who_could_play(desk):
-    """A newcomer without a team is pointed to the agent that needs no model."""
+def test_a_missing_agent_is_named_with_an_alternative(desk):
+    """A new user without a team is pointed to the agent that needs no model."""
     with pytest.raises(NotReady, match=r"no agent 'shell'.*--agent scripted"):
         ParallelDispatcher(home=desk.home).dispatch([task("a")])
 
 
-def test_a_folder_for_traces_that_cannot_be_written_is_named_before_the_start(desk):
-    """A file stands where the folder should be."""
+def test_an_unwritable_trace_folder_is_reported_before_the_start(desk):
+    """A file is in the place of the folder."""
     desk.traces.write_text("")
     with pytest.raises(NotReady, match="traces"):
         desk.run(echo, task("a"))
@@ -371,26 +371,26 @@ def test_a_folder_for_traces_that_cannot_be_written_is_named_before_the_start(de
 # -- traces
 
 
-def test_traces_and_index_are_what_the_log_tells(desk):
-    """The files written on the way are those that are told again from the record."""
+def test_traces_and_index_agree_with_the_log(desk):
+    """The files written during the dispatch equal those made from the log afterwards."""
     done = desk.run(echo, task("a", input_data={"deep": [{"x": "y"}]}), task("b", "a"), task("bad", agent="scribe"))
     context, _ = open_for_dispatch(desk.home)
-    found = read_dispatch(context.mailbox.projections)
-    given = given_to(context, found)
-    for one in given.tasks:
-        written = json.loads((desk.traces / f"{one.task_id}.json").read_text())
-        assert written == trace(found, one, context.mailbox.blobs)
+    dispatch = read_dispatch(context.mailbox.projections)
+    given = given_to(context, dispatch)
+    for item in given.tasks:
+        written = json.loads((desk.traces / f"{item.task_id}.json").read_text())
+        assert written == trace(dispatch, item, context.mailbox.blobs)
         assert [*written] == [
             "task_id", "agent", "input", "output", "error", "execution_time_ms", "mcp_calls", "timestamp",
         ]  # fmt: skip
     written = json.loads(Path(done.trace_index).read_text())
-    assert written == index(found, given.tasks, given.config, lambda name: str(desk.traces / f"{name}.json"))
+    assert written == index(dispatch, given.tasks, given.config, lambda name: str(desk.traces / f"{name}.json"))
     assert [*written] == ["correlation_id", "dispatch_timestamp", "total_time_ms", "task_count", "config", "tasks"]
     assert written["correlation_id"] == done.correlation_id
 
 
-def test_two_dispatches_of_one_second_write_two_indices(desk):
-    """Both would be named by that second: the later one adds its short id, and neither replaces the other."""
+def test_two_dispatches_started_in_the_same_second_write_two_indexes(desk):
+    """The later index has its short id in the name, and neither replaces the other."""
     tasks = [task("a")]
     outputs = [desk.run(echo, *tasks) for _ in range(2)]
     context, _ = open_for_dispatch(desk.home)
@@ -408,8 +408,8 @@ def test_two_dispatches_of_one_second_write_two_indices(desk):
     assert written == [output.correlation_id for output in outputs]
 
 
-def test_a_link_in_the_folder_of_traces_is_replaced_and_not_followed(desk):
-    """Nothing outside of the folder is written, whoever put a link there."""
+def test_a_symbolic_link_in_the_trace_folder_is_replaced_and_not_followed(desk):
+    """Nothing outside of the folder is written."""
     desk.traces.mkdir()
     victim = desk.folder / "victim"
     victim.write_text("mine")
@@ -419,8 +419,8 @@ def test_a_link_in_the_folder_of_traces_is_replaced_and_not_followed(desk):
     assert victim.read_text() == "mine"
 
 
-def test_a_trace_that_cannot_be_written_costs_the_file_and_not_the_task(desk):
-    """A folder stands in its place: the result says that there is no trace, and the log has the facts."""
+def test_a_trace_that_cannot_be_written_does_not_fail_its_task(desk):
+    """A folder is in its place: the result has no trace file, and the log has the facts."""
     (desk.traces / "a.json").mkdir(parents=True)
     progress = []
     dispatcher = desk.dispatcher(echo)
@@ -428,7 +428,7 @@ def test_a_trace_that_cannot_be_written_costs_the_file_and_not_the_task(desk):
     done = dispatcher.dispatch([task("a"), task("b")])
     assert statuses(done) == {"a": "success", "b": "success"}
     assert done.results[0].trace_file is None
-    assert any("a.json cannot be written" in one.text for one in progress)
+    assert any("a.json cannot be written" in report.text for report in progress)
     assert not [path for path in desk.traces.iterdir() if path.name.startswith(".")]
 
 
@@ -445,8 +445,8 @@ def written(name: str, text: str):
     return play
 
 
-def test_a_task_works_on_what_those_before_it_left(team, project):
-    """The second reads the first one's file in its own clone; both land on a branch of their own."""
+def test_a_task_works_on_the_changes_of_its_dependencies(team, project):
+    """The second reads the first one's file in its own clone; both land on the branch of the dispatch."""
 
     def play(job):
         if name_of(job) == "a":
@@ -462,8 +462,8 @@ def test_a_task_works_on_what_those_before_it_left(team, project):
     assert "Team-Mail-Run: " in team.git("log", "-1", "--format=%B", done.branch)
 
 
-def test_a_task_that_was_overtaken_is_told_and_does_it_again_on_what_is_there(team, project):
-    """Two tasks change the same line at once: one lands, the other has the conflict in its prompt and one more try."""
+def test_a_task_whose_patch_conflicts_runs_again_on_the_new_base(team, project):
+    """Two tasks change the same line: one lands, the other has the conflict in its prompt and one more attempt."""
     both, prompts = threading.Barrier(2), {}
 
     def play(job):
@@ -485,8 +485,8 @@ def test_a_task_that_was_overtaken_is_told_and_does_it_again_on_what_is_there(te
     assert team.text(done.branch)[4] == f"{first} and {second}"
 
 
-def test_a_patch_that_may_not_land_is_the_tasks_error_and_goes_to_the_human(team, project):
-    """A workflow needs a person's word, and there is nobody to wait for: nothing of it lands."""
+def test_a_patch_that_needs_approval_fails_its_task_and_goes_to_the_human(team, project):
+    """A dispatch does not wait for people, so nothing of a change to a workflow lands."""
     done = project.run(written(".github/workflows/ci.yml", "on: push\n"), task("a", retry_backoff=0.0))
     assert done.status == "failure"
     assert "a person has to approve" in done.results[0].error
@@ -500,8 +500,8 @@ def test_a_patch_that_may_not_land_is_the_tasks_error_and_goes_to_the_human(team
     assert (team.folder / ".github/workflows/ci.yml").read_text() == "on: push\n"
 
 
-def test_what_a_failed_run_left_does_not_land(team, project):
-    """Half a change is no work, unlike in a sprint, where a person looks on."""
+def test_the_patch_of_a_failed_run_does_not_land(team, project):
+    """This differs from a sprint, in which the weaver and the gates judge it."""
 
     def play(job):
         written("half.txt", "half\n")(job)
@@ -512,8 +512,8 @@ def test_what_a_failed_run_left_does_not_land(team, project):
     assert done.landed == 0
 
 
-def test_mail_of_others_comes_to_one_run_and_is_read_when_it_ends_well(project, team):
-    """Two tasks of one persona run at once: its mail is told to one of them, and then it is read."""
+def test_mail_is_given_to_one_run_and_marked_read_if_that_succeeds(project, team):
+    """Two tasks of one persona run at once, and only one of them has its mail."""
     context, _ = open_for_dispatch(project.home)
     context.mailbox.send(Letter("you", ["ann"], "A wish", "Mind the poem."))
     both, prompts = threading.Barrier(2), []
@@ -528,18 +528,18 @@ def test_mail_of_others_comes_to_one_run_and_is_read_when_it_ends_well(project, 
     assert [e["sender"] for e in project.events("mail.read")] == ["ann"]
 
 
-def test_a_sprint_knows_nothing_of_dispatches(team, project):
-    """Their runs and patches are no business of the next sprint, which starts as if they were not there."""
+def test_a_sprint_ignores_the_runs_and_patches_of_dispatches(team, project):
+    """The next sprint starts as if they did not exist."""
     project.run(written("a.txt", "x\n"), task("a"))
-    found = team.sprint({"ann": team.replaced(3, "changed")})
-    assert (found.sprint, found.converged, found.runs) == (1, True, 3)
+    result = team.sprint({"ann": team.replaced(3, "changed")})
+    assert (result.sprint, result.converged, result.runs) == (1, True, 3)
 
 
 # -- stopped, cut off, gone on with
 
 
-def test_what_was_stopped_is_cancelled_and_gone_on_with_later(desk):
-    """The task under way is given up, those behind it never start; going on does them, and not what was done."""
+def test_a_stopped_dispatch_can_be_resumed(desk):
+    """The running task is given up and its dependents never start; `resume` does them, but not what was done."""
     ran = []
 
     def play(job):
@@ -559,8 +559,8 @@ def test_what_was_stopped_is_cancelled_and_gone_on_with_later(desk):
     assert ran == ["a", "b", "b", "c"]
 
 
-def test_going_on_does_again_what_failed_and_only_that(desk):
-    """A failed task and those it blocked; the config is the old one but for what is said now."""
+def test_resume_repeats_only_what_failed(desk):
+    """A failed task and those it blocked; the config is the original one except for values that are given now."""
     broken, ran = [True], []
 
     def play(job):
@@ -577,8 +577,8 @@ def test_going_on_does_again_what_failed_and_only_that(desk):
     assert Counter(ran) == {"a": 1, "b": 2, "c": 1}
 
 
-def test_a_dispatcher_that_was_ended_can_be_used_again(desk):
-    """It goes on with what it was ended in."""
+def test_an_ended_dispatcher_can_be_used_again(desk):
+    """It resumes the dispatch in which it was ended."""
 
     def play(job):
         if name_of(job) == "a":
@@ -591,8 +591,8 @@ def test_a_dispatcher_that_was_ended_can_be_used_again(desk):
     assert again.status == "success"
 
 
-def test_going_on_needs_nothing_of_what_is_done(project, team):
-    """The persona of a task that succeeded has left, and what it printed is gone: the rest is done, and all is told."""
+def test_resume_needs_nothing_of_tasks_that_are_done(project, team):
+    """Their persona has left, and their output is gone: the rest is done, and the result is complete."""
 
     def play(job):
         if name_of(job) == "b" and job.attempt == 1:
@@ -608,11 +608,11 @@ def test_going_on_needs_nothing_of_what_is_done(project, team):
     assert "its output is lost: blob " in again.document()["results"][0]["error"]
 
 
-def test_a_branch_that_leads_elsewhere_or_nowhere_is_not_gone_on_with(project, team):
-    """People have put it on another line of work, and then thrown that away: it says so and starts nothing."""
+def test_a_dispatch_whose_branch_was_moved_or_lost_is_not_resumed(project, team):
+    """The error says so, and nothing starts."""
     done = project.run(written("a.txt", "x\n"), task("a"))
-    other = team.git("commit-tree", "-m", "Other", "main^{tree}")
-    team.git("branch", "--force", done.branch, other)
+    unrelated = team.git("commit-tree", "-m", "Other", "main^{tree}")
+    team.git("branch", "--force", done.branch, unrelated)
     with pytest.raises(NotReady, match="put it back"):
         project.dispatcher(echo).resume(done.correlation_id)
     team.git("branch", "--delete", "--force", done.branch)
@@ -624,22 +624,22 @@ def test_a_branch_that_leads_elsewhere_or_nowhere_is_not_gone_on_with(project, t
 
 
 def test_a_task_that_was_never_tried_is_found_by_its_name(desk):
-    """The last dispatch that was given it is told of, not that nobody was."""
+    """The last dispatch that has the task is shown."""
     dispatcher = desk.dispatcher(lambda _: dispatcher.end())
     done = dispatcher.dispatch([task("a"), task("b", "a")])
     context, _ = open_for_dispatch(desk.home)
     assert read_dispatch(context.mailbox.projections, task="b").id == done.correlation_id
 
 
-def test_a_dispatch_that_is_not_over_is_told_as_it_stands(desk):
-    """Under way, its tasks run or wait; once its process is gone, they were cut off: none was cancelled."""
+def test_an_unfinished_dispatch_is_shown_as_it_is(desk):
+    """While it is running, tasks run or wait; after its process has died, they were interrupted and not cancelled."""
     seen = []
 
     def play(_):
-        found = read_dispatch(open_for_dispatch(desk.home)[0].mailbox.projections)
-        for supervisor in (found.supervisor, {"pid": 0}):
-            found.supervisor = supervisor
-            seen.append((standing_of(found, "a"), standing_of(found, "b"), state_of(found).partition(";")[0]))
+        dispatch = read_dispatch(open_for_dispatch(desk.home)[0].mailbox.projections)
+        for supervisor in (dispatch.supervisor, {"pid": 0}):
+            dispatch.supervisor = supervisor
+            seen.append((standing_of(dispatch, "a"), standing_of(dispatch, "b"), state_of(dispatch).partition(";")[0]))
 
     desk.run(play, task("a"), task("b", "a"))
     assert seen[:2] == [
@@ -647,8 +647,8 @@ def test_a_dispatch_that_is_not_over_is_told_as_it_stands(desk):
     ]  # fmt: skip
 
 
-def test_when_it_is_over_no_task_seems_to_wait_still():
-    """What was blocked has not run, and the table says so."""
+def test_no_task_seems_to_wait_after_the_end():
+    """The table shows that blocked tasks have not run."""
     with DispatchShow(quiet=True) as show:
         show.waiting([Row("a", 1, "failed"), Row("b", 1)])
     console = Console(file=io.StringIO(), width=60)
@@ -656,8 +656,8 @@ def test_when_it_is_over_no_task_seems_to_wait_still():
     assert [text.split()[2:] for text in console.file.getvalue().splitlines()[:2]] == [["failed"], ["not", "run"]]
 
 
-def test_a_hangup_that_is_ignored_stays_so():
-    """That is what `nohup` is for; without it a hangup ends the work."""
+def test_an_ignored_hangup_stays_ignored():
+    """That is the purpose of `nohup`; otherwise a hangup ends the dispatch."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with ending(lambda: None) as ignored:
@@ -670,8 +670,8 @@ def test_a_hangup_that_is_ignored_stays_so():
     assert (ignored, came) == ([], [signal.SIGHUP])
 
 
-def test_only_one_goes_on_with_a_dispatch(desk):
-    """Whoever is second is told that it is running."""
+def test_only_one_process_can_resume_a_dispatch(desk):
+    """The second one is told that it is running."""
     done = desk.run(echo, task("a"))
     with (
         Leader(desk.home / "work" / f"dispatch-{done.correlation_id[-8:]}"),
@@ -680,8 +680,8 @@ def test_only_one_goes_on_with_a_dispatch(desk):
         desk.dispatcher(echo).resume(done.correlation_id)
 
 
-def test_a_lock_that_was_cleared_away_while_one_took_it_is_taken_anew(tmp_path, monkeypatch):
-    """Who had it removes its file with its folder just then: nobody else may take it for free."""
+def test_a_lock_file_removed_while_it_is_being_taken_is_created_again(tmp_path, monkeypatch):
+    """Its holder removes the file with its folder at that moment: nobody else may hold a lock on the removed file."""
     lock, cleared = fcntl.flock, []
 
     def flock(descriptor, how):
@@ -694,8 +694,8 @@ def test_a_lock_that_was_cleared_away_while_one_took_it_is_taken_anew(tmp_path, 
         pass
 
 
-def test_a_dispatch_that_never_was_is_not_gone_on_with(desk):
-    """It says which was the last one."""
+def test_resuming_an_unknown_dispatch_is_an_error(desk):
+    """The error names the last one."""
     with pytest.raises(NoSuchRun, match="nothing was dispatched yet"):
         desk.dispatcher(echo).resume("0123")
     done = desk.run(echo, task("a"))
@@ -703,8 +703,8 @@ def test_a_dispatch_that_never_was_is_not_gone_on_with(desk):
         desk.dispatcher(echo).resume("ffff")
 
 
-def test_a_branch_whose_move_was_cut_off_is_brought_to_where_the_log_says_it_is(project, team):
-    """Everything is on record, but the branch still stands at its beginning: going on moves it, and runs nothing."""
+def test_resume_completes_an_interrupted_move_of_the_branch(project, team):
+    """The patch is in the log, but the branch was not moved: `resume` moves it and runs nothing."""
     done = project.run(written("a.txt", "x\n"), task("a"))
     tip = team.git("rev-parse", done.branch)
     team.git("branch", "--force", done.branch, "main")
@@ -715,11 +715,11 @@ def test_a_branch_whose_move_was_cut_off_is_brought_to_where_the_log_says_it_is(
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Raised where the process would have been killed."""
 
 
 class Mortal:
-    """A log that takes so many appends; the next one, and all behind it, are never written."""
+    """A log that accepts a number of appends; the next one and all later ones raise Killed."""
 
     def __init__(self, log, left: int) -> None:
         self._log, self.left = log, left
@@ -735,11 +735,11 @@ class Mortal:
 
 
 def cut_off(monkeypatch, desk, play, tasks, left: int) -> bool:
-    """Dispatch with a log that dies; return whether it came to its end all the same."""
+    """Dispatch with a log that dies; return whether the dispatch ended before that."""
     made = []
 
-    def mortal(*args, **told):
-        context, repository = open_for_dispatch(*args, **told)
+    def mortal(*args, **fields):
+        context, repository = open_for_dispatch(*args, **fields)
         context.mailbox.log = Mortal(context.mailbox.log, left)
         made.append(context)
         return context, repository
@@ -754,8 +754,8 @@ def cut_off(monkeypatch, desk, play, tasks, left: int) -> bool:
     return True
 
 
-def test_cut_off_at_any_write_it_is_gone_on_with_and_every_task_is_done_once(project, team, monkeypatch):
-    """Killed at each append of a dispatch that leaves patches: one run of each task ends well, one patch lands."""
+def test_a_dispatch_killed_at_any_append_is_resumed_and_does_every_task_once(project, team, monkeypatch):
+    """One run of each task succeeds, and its patch lands once."""
 
     def play(job):
         written(f"{name_of(job)}.txt", "".join(sorted(path.name for path in job.workspace.glob("?.txt"))))(job)
@@ -779,8 +779,8 @@ def test_cut_off_at_any_write_it_is_gone_on_with_and_every_task_is_done_once(pro
     assert steps > 8
 
 
-def test_an_outcome_may_carry_what_it_likes(desk):
-    """A scripted agent gives status and output as it wants them."""
+def test_a_scripted_agent_may_return_any_outcome(desk):
+    """It sets the status and the output."""
     done = desk.run(
         ScriptedAgent({"forge": lambda _: Outcome("ok", 0, 1.5, "well", output={"n": 1})}),
         task("a"),
@@ -789,8 +789,8 @@ def test_an_outcome_may_carry_what_it_likes(desk):
     assert done.results[0].execution_time_ms == 1500
 
 
-def test_a_coroutine_that_awaits_a_dispatch_lets_others_go_on(desk):
-    """The task ends only when another coroutine has made progress: a blocked event loop would fail it."""
+def test_awaiting_a_dispatch_does_not_block_the_event_loop(desk):
+    """The task ends only after another coroutine has made progress."""
     begun, ticked, ticks = threading.Event(), threading.Event(), []
 
     def play(job):
@@ -815,8 +815,8 @@ def test_a_coroutine_that_awaits_a_dispatch_lets_others_go_on(desk):
     assert ticks == [0, 1, 2]
 
 
-def test_a_cancelled_await_ends_the_runs_of_its_dispatch_alone(desk):
-    """The cancellation comes back when they have ended; another dispatch of the same dispatcher goes on."""
+def test_cancelling_an_await_ends_only_the_runs_of_its_dispatch(desk):
+    """The cancellation is raised after they have ended; another dispatch of the same dispatcher continues."""
     both, go_on = threading.Barrier(3), threading.Event()
 
     def play(job):
@@ -844,8 +844,8 @@ def test_a_cancelled_await_ends_the_runs_of_its_dispatch_alone(desk):
     assert sorted(event["data"]["task"] for event in desk.events("run.started")) == ["cut", "kept"]
 
 
-def test_an_awaited_dispatch_raises_what_it_was_refused_for(desk):
-    """The refusal comes out of the await, not out of a thread."""
+def test_awaiting_a_refused_dispatch_raises_its_error(desk):
+    """The error is raised by the await, not in a thread."""
 
     async def work():
         await desk.dispatcher(echo).dispatch([task("a", "nobody")])
@@ -854,8 +854,8 @@ def test_an_awaited_dispatch_raises_what_it_was_refused_for(desk):
         asyncio.run(work())
 
 
-def test_an_output_that_is_read_without_an_await_is_waited_for(desk):
-    """In a notebook an event loop runs and nobody has to await; a resumed dispatch is no different."""
+def test_reading_an_output_without_an_await_waits_for_it(desk):
+    """In a notebook an event loop is running and nobody has to await; the same holds for `resume`."""
 
     async def work():
         first = desk.dispatcher(echo).dispatch([task("a")])
@@ -865,8 +865,8 @@ def test_an_output_that_is_read_without_an_await_is_waited_for(desk):
     assert asyncio.run(work()) == ("success", {"success": 1}, "a")
 
 
-def test_a_person_ends_one_task_and_the_others_go_on(desk):
-    """By its run, as one of a sprint; it has failed then, and is not tried again."""
+def test_a_person_can_stop_one_task_of_a_dispatch(desk):
+    """By its run, as in a sprint; the task fails and is not retried, and the others continue."""
 
     def play(job):
         if name_of(job) == "a":

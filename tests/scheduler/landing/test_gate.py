@@ -1,4 +1,4 @@
-"""Gates: judged by exit code or score, tried twice before anybody is blamed, and culprits found by halving."""
+"""Gates: judged by exit code or score, run twice before a patch is blamed, and culprits found by bisection."""
 
 import os
 import subprocess
@@ -33,8 +33,8 @@ def checkout(project, tmp_path):
     return clone
 
 
-def shell(script, **told) -> Gate:
-    return Gate("tests", ("sh", "-c", script), **({"timeout": 20.0} | told))
+def shell(script, **fields) -> Gate:
+    return Gate("tests", ("sh", "-c", script), **({"timeout": 20.0} | fields))
 
 
 def test_a_gate_passes_by_its_exit_code(project, checkout):
@@ -56,8 +56,8 @@ def test_a_flaky_gate_is_run_once_more(project, checkout, tmp_path):
     assert (red.passed, red.tries, red.exit, red.log) == (False, 2, 3, b"no\n")
 
 
-def test_a_gate_that_does_not_end_is_ended_with_all_its_processes(project, checkout, tmp_path):
-    """Its timeout ends the whole tree, and its output so far is kept."""
+def test_a_gate_that_exceeds_its_timeout_is_ended_with_all_its_processes(project, checkout, tmp_path):
+    """Its output so far is kept."""
     script = f"echo begun; (sleep 300 & echo $! > {tmp_path}/pid; wait)"
     before = time.monotonic()
     verdict = judge(project.git, shell(script, timeout=1.0), project.base, checkout)
@@ -71,16 +71,16 @@ def test_a_gate_that_does_not_end_is_ended_with_all_its_processes(project, check
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-def test_a_gate_that_cannot_start_is_red_and_says_so(project, checkout):
-    """Its verdict has the reason, for nobody's patch is to blame."""
+def test_a_gate_that_cannot_start_fails_with_the_reason(project, checkout):
+    """No patch is to blame."""
     verdict = judge(project.git, Gate("tests", ("no-such-command",), 5.0), project.base, checkout)
 
     assert not verdict.passed
     assert "no-such-command" in verdict.detail
 
 
-def test_a_gate_sees_nothing_of_the_schedulers_secrets(project, checkout, monkeypatch):
-    """What it runs was written by agents (A8)."""
+def test_a_gate_does_not_see_the_schedulers_secrets(project, checkout, monkeypatch):
+    """It runs code written by agents (A8)."""
     monkeypatch.setenv("API_TOKEN", "hush")
     monkeypatch.setenv("TEAM_PERSONA", "weaver")
 
@@ -104,8 +104,8 @@ def test_a_gate_sees_nothing_of_the_schedulers_secrets(project, checkout, monkey
         ('{"passed": 0, "total": 0}', False, None),
     ],
 )
-def test_a_score_is_held_against_the_threshold(project, checkout, printed, passed, score):
-    """The last number decides, whatever the exit code; a missing one blocks, and 0 is 0."""
+def test_a_score_is_compared_with_the_threshold(project, checkout, printed, passed, score):
+    """The last number decides, whatever the exit code; a missing number fails, and 0 is a number."""
     gate = shell(f"printf '%s\\n' '{printed.removeprefix('echo; ')}'; exit 1", threshold=0.8)
 
     verdict = judge(project.git, gate, project.base, checkout)
@@ -133,15 +133,15 @@ def test_a_score_is_held_against_the_threshold(project, checkout, printed, passe
         ("{\n" * 50, None, None),
     ],
 )
-def test_the_last_json_number_or_object_tells_the_score(log, key, score):
-    """Lines that are neither are passed by."""
+def test_the_last_json_number_or_object_is_the_score(log, key, score):
+    """Lines that are neither are ignored."""
     assert printed_score(log.encode(), key) == score
 
 
 @given(st.binary(max_size=200))
 @settings(max_examples=50)
-def test_whatever_is_printed_has_a_score_or_none(log):
-    """No output of an agent's code brings the judge down."""
+def test_any_output_has_a_score_or_none(log):
+    """No output raises an exception."""
     assert printed_score(log) is None or isinstance(printed_score(log), float)
 
 
@@ -177,80 +177,80 @@ def offers_of(project, texts: dict[str, str]):
     return [project.submission(name, {f"{name}.txt": f"{text}\n"}) for name, text in texts.items()]
 
 
-def test_a_green_tip_is_judged_once(project):
-    """Nobody looks at the steps to it; one that was green before is not judged at all."""
+def test_a_tip_that_passes_is_judged_once(project):
+    """The commits before it are not judged, and a tree that passed before is not judged again."""
     submissions, asked = offers_of(project, {"one": "x", "two": "y"}), Judge(project)
 
-    found = sifted(project, asked, submissions)
+    outcome = sifted(project, asked, submissions)
     again = Judge(project)
-    sifted(project, again, submissions, green={(BAD.mark, found.verdicts[0].tree)})
+    sifted(project, again, submissions, green={(BAD.mark, outcome.verdicts[0].tree)})
 
     assert (len(asked.asked), len(again.asked)) == (1, 0)
-    assert found.culprits == ()
-    assert len(found.woven.landed) == 2
+    assert outcome.culprits == ()
+    assert len(outcome.woven.landed) == 2
 
 
-def test_the_culprit_is_found_by_halving_and_the_rest_lands(project):
-    """Of 16 patches one is bad: it is found in about log2(16) steps and taken out."""
+def test_a_culprit_is_found_by_bisection_and_the_rest_lands(project):
+    """Among 16 patches, a bad one is found in about log2(16) steps and removed."""
     submissions = offers_of(project, {f"p{n:02}": "bad" if n == 11 else "fine" for n in range(16)})
     asked = Judge(project)
 
-    found = sifted(project, asked, submissions)
+    outcome = sifted(project, asked, submissions)
 
-    assert [submission.persona for submission, _ in found.culprits] == ["p11"]
-    assert len(found.woven.landed) == 15
+    assert [submission.persona for submission, _ in outcome.culprits] == ["p11"]
+    assert len(outcome.woven.landed) == 15
     assert len(asked.asked) <= 7
-    assert found.verdicts[-1].passed
-    assert not found.culprits[0][1].passed
+    assert outcome.verdicts[-1].passed
+    assert not outcome.culprits[0][1].passed
 
 
-def test_each_culprit_of_each_gate_is_found(project):
-    """Two gates, three culprits; who waited behind one of them lands in the place it leaves."""
+def test_every_culprit_of_every_gate_is_found(project):
+    """Two gates have three culprits; a patch that conflicted with one of them lands in its place."""
     texts = {"a": "x", "b": "bad", "c": "ugly", "d": "y", "e": "bad"}
     submissions = [*offers_of(project, texts), project.submission("late", {"b.txt": "good\n"})]
 
-    found = sifted(project, Judge(project), submissions, (BAD, UGLY))
+    outcome = sifted(project, Judge(project), submissions, (BAD, UGLY))
 
-    assert {(o.persona, v.gate) for o, v in found.culprits} == {("b", "tests"), ("e", "tests"), ("c", "style")}
-    assert [one.submission.persona for one in found.woven.landed] == ["a", "d", "late"]
+    assert {(o.persona, v.gate) for o, v in outcome.culprits} == {("b", "tests"), ("e", "tests"), ("c", "style")}
+    assert [landed.submission.persona for landed in outcome.woven.landed] == ["a", "d", "late"]
 
 
-def test_a_start_that_is_red_blames_nobody(project):
-    """The patches land, the result says that it was red before; the other gates still count."""
+def test_a_gate_that_failed_before_rejects_no_patch(project):
+    """The patches land, the result has the failure, and the other gates still count."""
     project.base = project.commit({"old.txt": "bad\n"}, project.base)
     submissions = offers_of(project, {"one": "bad", "two": "ugly"})
 
-    found = sifted(project, Judge(project), submissions, (BAD, UGLY))
+    outcome = sifted(project, Judge(project), submissions, (BAD, UGLY))
 
-    assert [verdict.gate for verdict in found.red_before] == ["tests"]
-    assert [(submission.persona, verdict.gate) for submission, verdict in found.culprits] == [("two", "style")]
-    assert [one.submission.persona for one in found.woven.landed] == ["one"]
+    assert [verdict.gate for verdict in outcome.red_before] == ["tests"]
+    assert [(submission.persona, verdict.gate) for submission, verdict in outcome.culprits] == [("two", "style")]
+    assert [landed.submission.persona for landed in outcome.woven.landed] == ["one"]
 
 
 def test_no_tree_is_judged_twice(project):
     """However many culprits there are, what was asked is known."""
     asked = Judge(project)
 
-    found = sifted(project, asked, offers_of(project, {f"p{n}": "bad" if n % 2 else "x" for n in range(8)}))
+    outcome = sifted(project, asked, offers_of(project, {f"p{n}": "bad" if n % 2 else "x" for n in range(8)}))
 
-    trees = [verdict.tree for verdict in found.verdicts]
-    assert len(found.culprits) == 4
+    trees = [verdict.tree for verdict in outcome.verdicts]
+    assert len(outcome.culprits) == 4
     assert len(trees) == len(set(trees)) == len(asked.asked)
 
 
-def test_all_can_be_culprits(project):
+def test_all_patches_can_be_culprits(project):
     """Then nothing lands, and the tip is the start."""
-    found = sifted(project, Judge(project), offers_of(project, {"one": "bad", "two": "bad"}))
+    outcome = sifted(project, Judge(project), offers_of(project, {"one": "bad", "two": "bad"}))
 
-    assert (len(found.culprits), found.woven.tip) == (2, project.base)
+    assert (len(outcome.culprits), outcome.woven.tip) == (2, project.base)
 
 
-def test_a_whole_sifting_with_a_real_gate(project, checkout):
-    """A command in clones, as a sprint does it."""
+def test_sifting_with_a_real_gate(project, checkout):
+    """A command in clones, as in a sprint."""
     submissions = offers_of(project, {"one": "fine", "two": "bad"})
     gate = Gate("tests", ("sh", "gate.sh"), 20.0)
 
-    found = sifted(project, lambda gate, commit: judge(project.git, gate, commit, checkout), submissions, (gate,))
+    outcome = sifted(project, lambda gate, commit: judge(project.git, gate, commit, checkout), submissions, (gate,))
 
-    assert [submission.persona for submission, _ in found.culprits] == ["two"]
-    assert [verdict.passed for verdict in found.verdicts] == [False, True, True]
+    assert [submission.persona for submission, _ in outcome.culprits] == ["two"]
+    assert [verdict.passed for verdict in outcome.verdicts] == [False, True, True]

@@ -1,4 +1,4 @@
-"""One patch onto a branch in the making, the trees it makes, and the objects that are kept."""
+"""Single patches on a new branch, the trees they make, and the objects that are kept."""
 
 import json
 import os
@@ -31,8 +31,8 @@ PATHS = st.lists(st.sampled_from(["a", "d/b", "d/e/c", "d.x", "z", "n", "d/n", "
 
 @given(PATHS, PATHS)
 @settings(max_examples=15, deadline=None)
-def test_a_tree_changed_in_memory_is_the_tree_that_git_writes(project, gone, new):
-    """Its id is that of an index with the same changes, and the one before is as it was."""
+def test_a_tree_changed_in_memory_equals_the_tree_that_git_writes(project, gone, new):
+    """It has the id of an index with the same changes, and the original tree is unchanged."""
     edits = dict.fromkeys(gone) | dict.fromkeys(new, "new\n")
     oid = project.git.line("hash-object", "-w", "--stdin", stdin=b"new\n")
     with quarantine(project.git, project.base) as scratch:
@@ -51,8 +51,8 @@ NAMES = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, 46} & set
 
 @given(st.sets(NAMES, max_size=6), st.booleans())
 @settings(max_examples=15, deadline=None)
-def test_an_index_written_here_is_read_by_git_and_the_other_way(project, tmp_path_factory, names, executable):
-    """Byte for byte the same files, whatever their names; a name of thousands of letters too."""
+def test_git_reads_an_index_written_here_and_vice_versa(project, tmp_path_factory, names, executable):
+    """The files are the same byte for byte, whatever their names, also one of thousands of letters."""
     path = tmp_path_factory.mktemp("index") / "index"
     oid = project.git.line("hash-object", "-w", "--stdin", stdin=b"new\n")
     files = {name: Entry("100755" if executable else "100644", oid) for name in {*names, b"long" * 1100}}
@@ -67,8 +67,8 @@ def test_an_index_written_here_is_read_by_git_and_the_other_way(project, tmp_pat
     assert read_index(path, len(project.base)) == files
 
 
-def test_an_index_in_conflict_or_of_another_version_is_not_read(project, tmp_path):
-    """Then git is asked."""
+def test_an_index_with_conflicts_or_of_another_version_is_not_read(project, tmp_path):
+    """Git is asked instead."""
     oid = project.git.line("hash-object", "-w", "--stdin", stdin=b"new\n")
     write_index(tmp_path / "index", {b"a": Entry("100644", oid)}, 40)
     git = project.git.using(index=tmp_path / "index")
@@ -79,8 +79,8 @@ def test_an_index_in_conflict_or_of_another_version_is_not_read(project, tmp_pat
     assert read_index(tmp_path / "index", 40) is None
 
 
-def test_a_branch_that_does_not_take_a_patch_is_as_it_was(project):
-    """A refusal to land costs nothing; a fork goes its own way."""
+def test_a_patch_that_does_not_land_leaves_the_branch_unchanged(project):
+    """A fork of the branch is independent of it."""
     with quarantine(project.git, project.base) as scratch:
         tree = read_tree(scratch.git, project.base, scratch.write)
         branch = Branch(scratch, WeaveLimits(), tree, project.base)
@@ -99,7 +99,7 @@ def test_a_branch_that_does_not_take_a_patch_is_as_it_was(project):
 
 
 def test_settings_of_the_repository_do_not_change_what_lands(tmp_path):
-    """Not its conflict style, its idea of white space, its renames, its attributes, its hooks (A5)."""
+    """Conflict style, white space, renames, attributes and hooks have no effect (A5)."""
     project = Project(tmp_path / "project", {"a.txt": lines(), "b.txt": lines()})
     submissions = [
         project.submission("mover", {"a.txt": None, "c.txt": lines()}, priority=1),
@@ -130,12 +130,12 @@ def test_settings_of_the_repository_do_not_change_what_lands(tmp_path):
 
     assert weave(project.git, project.base, submissions) == plain
     assert not (tmp_path / "ran").exists()
-    assert [one.submission.persona for one in plain.landed] == ["mover", "editor", "one"]
-    assert [one.submission.persona for one in plain.refused] == ["space"]
+    assert [landed.submission.persona for landed in plain.landed] == ["mover", "editor", "one"]
+    assert [landed.submission.persona for landed in plain.refused] == ["space"]
 
 
-def test_the_surroundings_do_not_change_what_lands(tmp_path, monkeypatch):
-    """GIT_ variables of whoever started the scheduler mean nothing here."""
+def test_git_variables_of_the_environment_do_not_change_what_lands(tmp_path, monkeypatch):
+    """The scheduler may have been started with any GIT_ variables."""
     project = Project(tmp_path / "project", {"a.txt": lines()})
     submissions = [project.submission(p, {"a.txt": lines((n, p))}) for n, p in ((3, "one"), (15, "two"))]
     plain = weave(project.git, project.base, submissions)
@@ -146,14 +146,14 @@ def test_the_surroundings_do_not_change_what_lands(tmp_path, monkeypatch):
 
 
 def test_a_repository_with_a_colon_in_its_path_is_woven(tmp_path):
-    """Git separates folders of objects by colons."""
+    """Git separates object folders by colons."""
     project = Project(tmp_path / 'a:b"c', {"a.txt": lines()})
 
     assert len(weave(project.git, project.base, [project.submission("p", {"a.txt": "x\n"})]).landed) == 1
 
 
-def test_what_landed_comes_as_one_pack(tmp_path):
-    """Which git syncs as a whole: a branch never points at what a power cut can take."""
+def test_landed_objects_are_handed_over_as_one_pack(tmp_path):
+    """Git flushes it as a whole, so a branch never points at objects that a power cut can remove."""
     project = Project(tmp_path / "project", {"a.txt": lines()})
     before = {path.name for path in packs(project.git)}
 
@@ -170,7 +170,7 @@ def packs(git: Git) -> list[Path]:
 
 
 def test_a_sha256_repository_is_woven(tmp_path):
-    """Ids are made as the repository makes them."""
+    """Object ids have the format of the repository."""
     subprocess.run(["git", "init", "-q", "--object-format=sha256", str(tmp_path / "p")], check=True)
     git = Git(tmp_path / "p" / ".git")
     blob = git.line("hash-object", "-w", "--stdin", stdin=lines().encode())
@@ -190,8 +190,8 @@ def test_a_sha256_repository_is_woven(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names descriptors as Linux does")
-def test_what_landed_is_on_the_disk_before_a_branch_can_point_to_it(tmp_path, monkeypatch):
-    """The pack, its index and their folder are flushed, even where the repository's settings turn flushing off."""
+def test_landed_objects_are_durable_before_the_branch_moves(tmp_path, monkeypatch):
+    """The pack, its index and their folder are flushed, even if the repository's settings turn that off."""
     project = Project(tmp_path / "project", {"a": "a\n"})
     project.git("config", "core.fsync", "none")
     project.git("config", "core.fsyncMethod", "writeout-only")

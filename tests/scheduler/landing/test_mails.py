@@ -1,4 +1,4 @@
-"""The weaver's mails: whoever reads one can act on it at once, by its commands and nothing else."""
+"""The weaver's mails: a reader can act on one at once, with its commands and nothing else."""
 
 import re
 import subprocess
@@ -35,20 +35,20 @@ def project(tmp_path):
 
 
 def conflict(project, first: dict, second: dict) -> Conflicted:
-    """Weave two patches that cannot both land; return what the second one is told."""
+    """Weave two patches that cannot both land; return the conflict of the second one."""
     submissions = [project.submission("ann", first, priority=1), project.submission("bob", second)]
     woven = weave(project.git, project.base, submissions)
-    assert [one.submission.persona for one in woven.landed] == ["ann"]
-    (one,) = woven.conflicted
-    return one
+    assert [landed.submission.persona for landed in woven.landed] == ["ann"]
+    (landed,) = woven.conflicted
+    return landed
 
 
-def follow(project, tmp_path, one: Conflicted):
-    """Be an agent that has the mail and nothing else: clone the new base, run the commands, settle what is marked."""
-    subject, body, payload = about_conflict(one)
+def follow(project, tmp_path, conflicted: Conflicted):
+    """Act as an agent that has only the mail: clone the new base, run the commands, resolve what is marked."""
+    subject, body, payload = about_conflict(conflicted)
     home = tmp_path / ".team"
     mailbox = open_mailbox(home, create=True, directory=Directory(frozenset({"bob"}), {}, "you"))
-    attached = [("bob.patch", one.submission.patch)]
+    attached = [("bob.patch", conflicted.submission.patch)]
     mailbox.send(Letter("weaver", ["bob"], subject, body, type="conflict", payload=payload, attachments=attached))
     base = re.search(r"^The new base is (\w{40});", body, re.MULTILINE)[1]
     commands = re.findall(r"^    (.+)$", body, re.MULTILINE)
@@ -73,19 +73,19 @@ def follow(project, tmp_path, one: Conflicted):
     return subject, body, clone, applied
 
 
-def land(project, one: Conflicted, clone):
-    """Capture what is in the clone as the next patch, and weave it onto the new base."""
+def land(project, conflicted: Conflicted, clone):
+    """Capture the clone as the next patch, and weave it onto the new base."""
     subprocess.run(["git", "-C", str(clone), "add", "-A"], check=True)
-    argv = ["git", "-C", str(clone), "diff", "--cached", "--binary", "--full-index", "--no-renames", one.tip]
+    argv = ["git", "-C", str(clone), "diff", "--cached", "--binary", "--full-index", "--no-renames", conflicted.tip]
     patch = subprocess.run(argv, check=True, capture_output=True).stdout
-    woven = weave(project.git, one.tip, [replace(one.submission, base=one.tip, patch=patch)])
+    woven = weave(project.git, conflicted.tip, [replace(conflicted.submission, base=conflicted.tip, patch=patch)])
     assert len(woven.landed) == 1
     return woven.tip
 
 
-def test_a_conflict_is_settled_by_following_the_mail(project, tmp_path):
-    """In a fresh clone of the new base, by its commands; both sides' work is on the branch in the end."""
-    one = conflict(
+def test_the_commands_of_a_conflict_mail_resolve_the_conflict(project, tmp_path):
+    """In a fresh clone of the new base; the branch then has the work of both sides."""
+    conflicted = conflict(
         project,
         {"a.txt": lines((3, "ann 3"), (12, "ann 12")), "odd [name] *.txt": lines((5, "ann 5")), "new\nline": None},
         {
@@ -96,8 +96,8 @@ def test_a_conflict_is_settled_by_following_the_mail(project, tmp_path):
         },
     )
 
-    subject, _, clone, applied = follow(project, tmp_path, one)
-    tip = land(project, one, clone)
+    subject, _, clone, applied = follow(project, tmp_path, conflicted)
+    tip = land(project, conflicted, clone)
 
     assert "with conflicts" in applied.stderr
     assert subject == r"Conflict with ann in a.txt, new\nline, odd [name] *.txt"
@@ -106,29 +106,31 @@ def test_a_conflict_is_settled_by_following_the_mail(project, tmp_path):
     assert project.read(tip, "new.txt") == "bob's\n"
 
 
-def test_the_mail_has_everything(project):
-    """Files and lines, all three sides, whose work it was and in which commit, both bases, the run."""
-    one = conflict(project, {"a.txt": lines((3, "ann's words"))}, {"a.txt": lines((3, "bob's words"))})
+def test_a_conflict_mail_has_everything(project):
+    """Files and lines, all three versions, the other author and commit, both bases, and the run."""
+    conflicted = conflict(project, {"a.txt": lines((3, "ann's words"))}, {"a.txt": lines((3, "bob's words"))})
 
-    _, body, payload = about_conflict(one)
+    _, body, payload = about_conflict(conflicted)
 
-    place = f"1. a.txt, line 3, changed by ann in {one.tip[:12]} (run run-ann)\n   both started from:\n   | line 3\n"
+    place = (
+        f"1. a.txt, line 3, changed by ann in {conflicted.tip[:12]} (run run-ann)\n   both started from:\n   | line 3\n"
+    )
     assert place + "   on the branch now:\n   | ann's words\n   your patch wanted:\n   | bob's words\n" in body
-    assert all(word in body for word in (one.tip, project.base, "run-bob"))
-    assert payload["landed_by"] == [["ann", one.tip, "run-ann"]]
-    assert (payload["tip"], payload["base"], payload["files"]) == (one.tip, project.base, ["a.txt"])
+    assert all(word in body for word in (conflicted.tip, project.base, "run-bob"))
+    assert payload["landed_by"] == [["ann", conflicted.tip, "run-ann"]]
+    assert (payload["tip"], payload["base"], payload["files"]) == (conflicted.tip, project.base, ["a.txt"])
 
 
-def test_a_file_that_is_gone_is_named_and_the_rest_applies(project, tmp_path):
-    """What no merge of lines can settle is left out of the command and shown in the mail."""
-    one = conflict(
+def test_a_deleted_file_is_named_and_the_rest_applies(project, tmp_path):
+    """What cannot be merged by lines is excluded from the command and shown in the mail."""
+    conflicted = conflict(
         project,
         {"gone.txt": None, "a.txt": lines((3, "ann"))},
         {"gone.txt": lines((4, "bob's line")), "a.txt": lines((3, "bob")), "b.txt": lines((7, "bob"))},
     )
 
-    _, body, clone, _ = follow(project, tmp_path, one)
-    tip = land(project, one, clone)
+    _, body, clone, _ = follow(project, tmp_path, conflicted)
+    tip = land(project, conflicted, clone)
 
     assert "No merge by lines can settle gone.txt" in body
     assert "| (no such file: deleted or moved)" in body
@@ -137,21 +139,23 @@ def test_a_file_that_is_gone_is_named_and_the_rest_applies(project, tmp_path):
     assert project.read(tip, "gone.txt") is None
 
 
-def test_a_deletion_of_what_another_changed_is_left_to_the_author(project, tmp_path):
-    """The mail shows the change that a deletion would lose."""
-    one = conflict(project, {"gone.txt": lines((4, "ann's line"))}, {"gone.txt": None, "b.txt": lines((7, "bob"))})
+def test_a_deletion_of_a_file_that_another_patch_changed_is_left_to_the_author(project, tmp_path):
+    """The mail shows the change that the deletion would lose."""
+    conflicted = conflict(
+        project, {"gone.txt": lines((4, "ann's line"))}, {"gone.txt": None, "b.txt": lines((7, "bob"))}
+    )
 
-    _, body, clone, _ = follow(project, tmp_path, one)
-    tip = land(project, one, clone)
+    _, body, clone, _ = follow(project, tmp_path, conflicted)
+    tip = land(project, conflicted, clone)
 
     assert "| +ann's line" in body
     assert project.read(tip, "gone.txt") == lines((4, "ann's line"))
     assert project.read(tip, "b.txt") == lines((7, "bob"))
 
 
-def test_a_file_that_was_moved_is_named_and_the_rest_applies(project, tmp_path):
-    """Be the lines in conflict in it, or elsewhere: the command applies what it can, the mail shows the rest."""
-    one = conflict(
+def test_a_moved_file_is_named_and_the_rest_applies(project, tmp_path):
+    """Wherever the conflict is, the command applies what it can, and the mail shows the rest."""
+    conflicted = conflict(
         project,
         {
             "gone.txt": None,
@@ -163,74 +167,74 @@ def test_a_file_that_was_moved_is_named_and_the_rest_applies(project, tmp_path):
         {"gone.txt": lines((4, "bob")), "b.txt": lines((9, "bob 9")), "a.txt": lines((3, "bob"), (18, "bob 18"))},
     )
 
-    _, body, clone, _ = follow(project, tmp_path, one)
-    tip = land(project, one, clone)
+    _, body, clone, _ = follow(project, tmp_path, conflicted)
+    tip = land(project, conflicted, clone)
 
     assert all(word in body for word in ("gone.txt", "kept.txt, line 4", "| +bob 9"))
     assert project.read(tip, "a.txt") == lines((3, "ann\nbob"), (18, "bob 18"))
 
 
-def test_a_name_taken_by_a_folder_is_left_out(project, tmp_path):
-    """And one that became a file where the patch has a folder."""
-    one = conflict(
+def test_a_file_whose_name_became_a_folder_is_left_out(project, tmp_path):
+    """So is a file that took the place of a folder."""
+    conflicted = conflict(
         project,
         {"new": "ann's\n", "top/inner.txt": "ann's\n", "a.txt": lines((3, "ann"))},
         {"new/x.txt": "bob's\n", "top": "bob's\n", "a.txt": lines((3, "bob")), "b.txt": lines((5, "bob"))},
     )
 
-    _, _, clone, _ = follow(project, tmp_path, one)
+    _, _, clone, _ = follow(project, tmp_path, conflicted)
 
-    assert project.read(land(project, one, clone), "b.txt") == lines((5, "bob"))
+    assert project.read(land(project, conflicted, clone), "b.txt") == lines((5, "bob"))
 
 
-def test_two_new_files_of_one_name_are_merged_by_hand(project, tmp_path):
+def test_two_new_files_of_the_same_name_are_merged_by_hand(project, tmp_path):
     """Neither is lost."""
-    one = conflict(project, {"new.txt": "ann's\n"}, {"new.txt": "bob's\n"})
+    conflicted = conflict(project, {"new.txt": "ann's\n"}, {"new.txt": "bob's\n"})
 
-    _, _, clone, _ = follow(project, tmp_path, one)
+    _, _, clone, _ = follow(project, tmp_path, conflicted)
 
-    assert project.read(land(project, one, clone), "new.txt") == "ann's\nbob's\n"
+    assert project.read(land(project, conflicted, clone), "new.txt") == "ann's\nbob's\n"
 
 
-def test_a_binary_file_is_one_or_the_other(project, tmp_path):
-    """The mail says how to take one's own."""
-    one = conflict(project, {"i.bin": b"\0ann" * 99}, {"i.bin": b"\0bob" * 99, "b.txt": lines((7, "bob"))})
+def test_a_conflicting_binary_file_is_kept_or_replaced(project, tmp_path):
+    """The mail says how to take the author's version."""
+    conflicted = conflict(project, {"i.bin": b"\0ann" * 99}, {"i.bin": b"\0bob" * 99, "b.txt": lines((7, "bob"))})
 
-    _, body, clone, _ = follow(project, tmp_path, one)
+    _, body, clone, _ = follow(project, tmp_path, conflicted)
     assert "git checkout --theirs -- FILE" in body
     subprocess.run(["git", "-C", str(clone), "checkout", "-q", "--theirs", "--", "i.bin"], check=True)
 
-    assert project.git("cat-file", "blob", f"{land(project, one, clone)}:i.bin") == b"\0bob" * 99
+    assert project.git("cat-file", "blob", f"{land(project, conflicted, clone)}:i.bin") == b"\0bob" * 99
 
 
-def test_work_that_landed_before_this_weave_is_named_too(project):
-    """From the history between the patch's base and the branch: personas by their runs, people by their names."""
+def test_authors_of_earlier_commits_are_named_too(project):
+    """They come from the history between the patch's base and the branch: personas by run, people by name."""
     first = weave(project.git, project.base, [project.submission("ann", {"a.txt": lines((3, "ann"))})])
     tip = project.commit({"b.txt": lines((5, "by hand"))}, first.tip, "Mend", "Ada Lovelace")
     submission = project.submission("bob", {"a.txt": lines((3, "bob")), "b.txt": lines((5, "bob"))})
 
-    (one,) = weave(project.git, tip, [submission]).conflicted
+    (conflicted,) = weave(project.git, tip, [submission]).conflicted
 
-    assert [hunk.landed_by for hunk in one.hunks] == [
+    assert [hunk.landed_by for hunk in conflicted.hunks] == [
         (("ann", first.tip, "run-ann"),),
         (("Ada Lovelace", tip, ""),),
     ]
-    assert about_conflict(one)[0] == "Conflict with ann, Ada Lovelace in a.txt, b.txt"
+    assert about_conflict(conflicted)[0] == "Conflict with ann, Ada Lovelace in a.txt, b.txt"
 
 
 def test_the_same_conflict_has_the_same_signature(project):
-    """Wherever it is found and from whichever base it comes; another one has another."""
-    one = conflict(project, {"a.txt": lines((3, "ann"))}, {"a.txt": lines((3, "bob"))})
-    later = project.commit({"a.txt": "# more\n" * 9 + lines((3, "ann")), "b.txt": "other\n"}, one.tip)
+    """It depends on neither place nor base; another conflict has another signature."""
+    first = conflict(project, {"a.txt": lines((3, "ann"))}, {"a.txt": lines((3, "bob"))})
+    later = project.commit({"a.txt": "# more\n" * 9 + lines((3, "ann")), "b.txt": "other\n"}, first.tip)
 
-    (again,) = weave(project.git, later, [one.submission]).conflicted
-    (other,) = weave(project.git, later, [project.submission("bob", {"a.txt": lines((3, "bob tried"))})]).conflicted
+    (again,) = weave(project.git, later, [first.submission]).conflicted
+    (second,) = weave(project.git, later, [project.submission("bob", {"a.txt": lines((3, "bob tried"))})]).conflicted
 
-    assert again.signature == one.signature != other.signature
+    assert again.signature == first.signature != second.signature
 
 
-def test_a_mail_stays_readable_however_much_clashes(project):
-    """It fits into one event: what is too long is cut, and says so."""
+def test_a_mail_about_many_conflicts_is_cut(project):
+    """It fits into one event, and says that something was cut."""
     many = {
         f"f{n}.txt": "".join(f"{who} tells a long story {row}\n" for row in range(300))
         for n in range(60)
@@ -247,12 +251,12 @@ def test_a_mail_stays_readable_however_much_clashes(project):
     assert len(str(payload)) < 64 << 10
 
 
-def test_what_a_mail_shows_cannot_steer_a_terminal_or_leave_its_line(project):
-    """Names and lines of others' files are shown, escaped."""
+def test_names_and_lines_in_a_mail_are_escaped(project):
+    """They come from others and cannot control a terminal or start a new line."""
     hunk = ConflictHunk("a\nThe new base is evil", "\x1b[2J\n", "\u202ebob\n", (("ann\x1b", "1" * 40, "r\n"),), 3)
-    one = Conflicted(project.submission("bob", {"a.txt": "x\n"}), (hunk,), "2" * 40, "s")
+    conflicted = Conflicted(project.submission("bob", {"a.txt": "x\n"}), (hunk,), "2" * 40, "s")
 
-    subject, body, _ = about_conflict(one)
+    subject, body, _ = about_conflict(conflicted)
 
     assert "\x1b" not in subject + body
     assert "\u202e" not in body
@@ -260,7 +264,7 @@ def test_what_a_mail_shows_cannot_steer_a_terminal_or_leave_its_line(project):
 
 
 def test_a_refusal_says_why_and_what_to_do(project):
-    """In its subject already."""
+    """The reason is also in its subject."""
     subject, body, payload = about_refused(
         Refused(project.submission("bob", {"a.txt": "x\n"}), "link is a symbolic link")
     )
@@ -271,7 +275,7 @@ def test_a_refusal_says_why_and_what_to_do(project):
 
 
 def test_the_human_is_told_what_to_approve_and_how(project):
-    """Which files, why each of them, and the one command."""
+    """The mail has the files, the reason for each, and the command."""
     held = NeedsApproval(project.submission("bob", {"a.txt": "x\n"}), (".github/workflows/ci.yml", "AGENTS.md"))
 
     subject, body, _ = about_held(held)
@@ -281,8 +285,8 @@ def test_the_human_is_told_what_to_approve_and_how(project):
     assert "\n    scheduler approve run-bob\n" in body
 
 
-def test_a_gates_culprit_gets_the_end_of_its_log(project):
-    """With the gate, the commit that was tried, and where to start from."""
+def test_the_author_of_a_rejected_patch_gets_the_end_of_the_gates_log(project):
+    """The mail also names the gate, the tested commit, and the commit to start from."""
     log = b"x" * 100_000 + b"\n\x1b[31mAssertionError: 1 != 2\n"
     verdict = GateResult("tests", "1" * 40, "2" * 40, passed=False, exit=1, log=log, tries=2, detail="exit 1")
 

@@ -1,4 +1,4 @@
-"""What the log says of past sprints becomes a plan for the next one: the same personas, their files and their times."""
+"""A roadmap for the next sprint, forecast from the log of past ones: the same personas, files and durations."""
 
 import json
 
@@ -26,15 +26,15 @@ class Log:
 
     def run(self, persona, *, files=(), seconds: float | None = 60.0, status="ok", sprint=1):
         run = f"run-{len(self.facts)}"
-        told = {"sprint": sprint, "persona": persona}
+        data = {"sprint": sprint, "persona": persona}
         self.tell(
-            "run.started", run, **told, attempt=1, tick=1, base="b" * 40, agent="shell", reason="", mail=[],
+            "run.started", run, **data, attempt=1, tick=1, base="b" * 40, agent="shell", reason="", mail=[],
             supervisor={},
         )  # fmt: skip
         if files:
-            self.tell("patch.captured", run, **told, patch={"sha256": "a" * 64, "size": 9}, files=list(files))
+            self.tell("patch.captured", run, **data, patch={"sha256": "a" * 64, "size": 9}, files=list(files))
         if seconds is not None:
-            self.tell("run.finished", run, **told, status=status, seconds=seconds, detail="")
+            self.tell("run.finished", run, **data, status=status, seconds=seconds, detail="")
         return self
 
     @property
@@ -46,21 +46,21 @@ def forecast(log):
     return {item.id: item for item in from_sprint(log.state).items}
 
 
-def test_a_persona_does_again_what_it_did():
-    """Its files are those it touched, the latest first; its time is the middle of those that ended well."""
+def test_a_forecast_has_each_personas_files_and_median_duration():
+    """The files of its latest patches come first; the duration is the median of its successful runs."""
     log = Log().run("ann", files=["a.py", "b.py"], seconds=60).run("bob", seconds=30, sprint=2)
     log.run("ann", files=["b.py", "c.py"], seconds=90).run("ann", seconds=600, status="failed").run("ann", seconds=80)
 
-    found = forecast(log)
+    roadmap = forecast(log)
 
-    assert list(found) == ["ann", "bob"]
-    assert (found["ann"].files, found["ann"].estimate) == (("b.py", "c.py", "a.py"), 80)
-    assert (found["bob"].files, found["bob"].estimate) == ((), 30)
+    assert list(roadmap) == ["ann", "bob"]
+    assert (roadmap["ann"].files, roadmap["ann"].estimate) == (("b.py", "c.py", "a.py"), 80)
+    assert (roadmap["bob"].files, roadmap["bob"].estimate) == ((), 30)
     assert from_sprint(log.state).phases == (Phase(""),)
 
 
 def test_only_the_latest_patches_count():
-    """What a persona did long ago it has done."""
+    """Files of older patches are left out."""
     log = Log()
     for number in range(LATEST + 2):
         log.run("ann", files=[f"{number}.py"])
@@ -68,52 +68,52 @@ def test_only_the_latest_patches_count():
     assert forecast(log)["ann"].files == ("6.py", "5.py", "4.py", "3.py", "2.py")
 
 
-def test_who_never_ended_well_is_as_slow_as_it_was():
-    """A patch is work all the same; without one and without a good end there is nothing to foretell."""
+def test_a_persona_without_success_is_forecast_by_its_patch():
+    """With a patch, its failed runs give the duration; without patch and success, it is left out."""
     log = Log().run("ann", files=["a.py"], seconds=40, status="failed").run("bob", seconds=50, status="failed")
     log.run("cyd", files=["c.py"], seconds=50, status="timeout").run("dan", files=["d.py"], seconds=None)
 
-    found = forecast(log)
+    roadmap = forecast(log)
 
-    assert list(found) == ["ann"]
-    assert found["ann"].estimate == 40
+    assert list(roadmap) == ["ann"]
+    assert roadmap["ann"].estimate == 40
 
 
-def test_a_dispatch_is_no_sprint():
-    """Its runs have no sprint's number, and say what a task took, not a persona's round."""
+def test_runs_of_dispatches_are_ignored():
+    """They show how long a task took, not a persona's usual work."""
     log = Log().run("ann", files=["a.py"], sprint=0).run("bob", files=["b.py"])
 
     assert list(forecast(log)) == ["bob"]
 
 
-def test_files_are_taken_by_their_letter():
-    """A name that looks like a glob is one file; two who touched it would meet there again, and nowhere else."""
+def test_file_names_are_taken_literally():
+    """A name that looks like a glob is one file, and overlaps only with itself."""
     log = Log().run("ann", files=["app/[id]/page.tsx"]).run("bob", files=["app/[id]/page.tsx"])
     log.run("cyd", files=["app/i/page.tsx", "what?.txt"]).run("dan", files=["whats.txt"])
 
-    found = overlaps(from_sprint(log.state))
+    shared = overlaps(from_sprint(log.state))
 
-    assert [(one.one, one.other, one.ordered) for one in found] == [("ann", "bob", False)]
+    assert [(overlap.left, overlap.right, overlap.ordered) for overlap in shared] == [("ann", "bob", False)]
 
 
-def test_whatever_files_are_called_the_tasks_can_be_dispatched():
+def test_a_forecast_with_any_file_names_can_be_dispatched():
     """A character that no glob can hold becomes `?`."""
     odd = ["a\\b", "new\nline", ":top", "!not"]
     foretold = from_sprint(Log().run("forge", files=odd).state)
 
-    found = read_input(json.dumps(work_order(draw(foretold, ())).document).encode(), ["forge"])
+    given = read_input(json.dumps(work_order(draw(foretold, ())).document).encode(), ["forge"])
 
-    assert found.tasks[0].files[:4] == ("a?b", "new?line", "?top", "?not")
+    assert given.tasks[0].files[:4] == ("a?b", "new?line", "?top", "?not")
 
 
-def test_who_has_left_is_not_foretold():
-    """The next sprint is that of whoever takes part in it."""
+def test_personas_that_left_are_not_forecast():
+    """The next sprint is that of its participants."""
     log = Log().run("ann").run("bob")
     assert [item.id for item in from_sprint(log.state, ["bob", "cyd"]).items] == ["bob"]
 
 
-def test_without_a_past_there_is_no_forecast():
-    """It is said what to do instead; nothing is made up."""
+def test_a_team_without_past_sprints_has_no_forecast():
+    """The error says what to do instead."""
     with pytest.raises(NotReady, match="run a sprint first"):
         from_sprint(State())
     with pytest.raises(NotReady):

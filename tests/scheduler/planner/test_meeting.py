@@ -1,4 +1,4 @@
-"""Whether two globs have a path in common: against matching real paths, and against globs meant to harm."""
+"""Whether two globs match a common path: compared with matching real paths, and with globs made to be slow."""
 
 import time
 from itertools import product
@@ -17,17 +17,17 @@ BELOW = [f"/{path}" for path in SHORT if len(path) <= 3 and path.strip("/") == p
 
 
 @given(GLOBS, GLOBS)
-def test_two_globs_meet_where_one_path_matches_both(one, other):
-    """What is decided on the globs alone is what trying every short path finds; three signs need no longer one."""
-    spelled = [f"{text}{below}".encode() for text in (one, other) for below in ("", *BELOW)]
-    found = any(matches(path, [one]) and matches(path, [other]) for path in (*PATHS, *spelled))
+def test_two_globs_meet_if_and_only_if_some_path_matches_both(left, right):
+    """Trying every short path gives the same result; three letters need no longer path."""
+    spelled = [f"{text}{below}".encode() for text in (left, right) for below in ("", *BELOW)]
+    witnessed = any(matches(path, [left]) and matches(path, [right]) for path in (*PATHS, *spelled))
 
-    assert meet(one, other) is found
-    assert meet(other, one) is found
+    assert meet(left, right) is witnessed
+    assert meet(right, left) is witnessed
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "expected"),
+    ("left", "right", "expected"),
     [
         ("client/*.py", "client/client.py", True),
         ("client/*.py", "client/deep/client.py", False),
@@ -57,14 +57,14 @@ def test_two_globs_meet_where_one_path_matches_both(one, other):
         ("", "", False),
     ],
 )
-def test_globs_meet_as_people_mean_them(one, other, expected):
-    """A folder holds all that lies in it, a star stays in one, and a set of letters is taken at its word."""
-    assert meet(one, other) is expected
-    assert meet(other, one) is expected
+def test_common_globs_meet_as_expected(left, right, expected):
+    """A folder holds everything below it, a star stays within one name, and a set matches its letters."""
+    assert meet(left, right) is expected
+    assert meet(right, left) is expected
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("left", "right"),
     [
         ("*a" * 250, "*b" * 250),
         ("**/a" * 125, "**/b" * 125 + "c"),
@@ -73,10 +73,10 @@ def test_globs_meet_as_people_mean_them(one, other, expected):
         ("**/" * 160 + "x", "**a" * 160),
     ],
 )
-def test_no_glob_makes_it_slow(one, other):
-    """Globs that take a careless matcher longer than anybody lives are done at once."""
+def test_no_glob_makes_the_comparison_slow(left, right):
+    """Globs that take exponential time in a backtracking matcher are compared at once."""
     before = time.monotonic()
-    meet(one, other)
+    meet(left, right)
     took = time.monotonic() - before
     print(f"{took:.3f} s")
     assert took < 5

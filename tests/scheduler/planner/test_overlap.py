@@ -1,4 +1,4 @@
-"""Whose files meet, and who never runs at the same time anyway; against comparing every glob with every other."""
+"""Overlaps of items and which of them are ordered: compared with comparing every glob with every other."""
 
 import time
 from dataclasses import replace
@@ -19,8 +19,8 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "plan"
 HOUR = 3_600.0
 
 
-def item(id, phase=0, **told) -> Item:
-    return Item(id, id, phase, HOUR, **told)
+def item(id, phase=0, **fields) -> Item:
+    return Item(id, id, phase, HOUR, **fields)
 
 
 def roadmap(*items, phases=1, phase_barriers=True) -> Roadmap:
@@ -29,16 +29,16 @@ def roadmap(*items, phases=1, phase_barriers=True) -> Roadmap:
     )
 
 
-def met(one, other) -> tuple[str, ...]:
+def met(left, right) -> tuple[str, ...]:
     """Return the files that two items share, which are the same whoever is given first."""
-    found = overlaps(roadmap(item("one", **one), item("other", **other)))
-    turned = overlaps(roadmap(item("one", **other), item("other", **one)))
-    assert [set(overlap.files) for overlap in found] == [set(overlap.files) for overlap in turned]
-    return found[0].files if found else ()
+    shared = overlaps(roadmap(item("one", **left), item("other", **right)))
+    turned = overlaps(roadmap(item("one", **right), item("other", **left)))
+    assert [set(overlap.files) for overlap in shared] == [set(overlap.files) for overlap in turned]
+    return shared[0].files if shared else ()
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "files"),
+    ("left", "right", "files"),
     [
         ({"files": ("client/*.py",)}, {"files": ("client/client.py",)}, ("client/client.py",)),
         ({"files": ("src",)}, {"files": ("src/api/main.py",)}, ("src/api/main.py",)),
@@ -57,13 +57,13 @@ def met(one, other) -> tuple[str, ...]:
         ({"files": ("**/conf.d",)}, {"files": ("etc/conf.d/web.ini",)}, ("etc/conf.d/web.ini",)),
     ],
 )
-def test_files_that_two_change(one, other, files):
-    """Told is the narrower glob of each two that meet; that a folder might be called `x.py` makes nothing meet."""
-    assert met(one, other) == files
+def test_overlaps_of_files_that_two_items_change(left, right, files):
+    """The narrower glob of each two that meet is listed; a folder that could be called `x.py` makes nothing meet."""
+    assert met(left, right) == files
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "files"),
+    ("left", "right", "files"),
     [
         ({"creates": ("client/heartbeat.py",)}, {"files": ("client/*.py",)}, ()),
         ({"creates": ("client/heartbeat.py",)}, {"files": ("client",)}, ()),
@@ -77,13 +77,13 @@ def test_files_that_two_change(one, other, files):
         ({"creates": ("docs/a.md",)}, {"creates": ("docs/b.md",)}, ()),
     ],
 )
-def test_files_that_are_not_there_yet(one, other, files):
-    """A glob means the files that are there at the start; what another makes is touched by whoever names it."""
-    assert met(one, other) == files
+def test_overlaps_of_files_that_an_item_creates(left, right, files):
+    """A glob means existing files; a new file is touched only by an item that names it."""
+    assert met(left, right) == files
 
 
 @pytest.mark.parametrize(
-    ("other", "files"),
+    ("touched", "files"),
     [
         ({"files": ("old/a.py",)}, ("old/a.py",)),
         ({"files": ("**/*.md",)}, ("new", "old")),
@@ -94,13 +94,13 @@ def test_files_that_are_not_there_yet(one, other, files):
         ({"renames": (("older", "newer"),)}, ()),
     ],
 )
-def test_a_renamed_folder_touches_all_that_lies_in_it(other, files):
-    """Under its old name and under its new one: whoever writes there at the same time writes into the void."""
-    assert met({"renames": (("old", "new"),)}, other) == files
+def test_a_renamed_folder_touches_everything_below_it(touched, files):
+    """Under its old and its new name: what is written there at the same time would be lost."""
+    assert met({"renames": (("old", "new"),)}, touched) == files
 
 
-def test_of_many_shared_files_some_are_told():
-    """Nobody reads a list of hundreds; the first twenty say what it is about."""
+def test_only_the_first_shared_files_are_listed():
+    """Twenty show what an overlap is about."""
     many = tuple(f"src/m{number:03}.py" for number in range(100))
 
     assert met({"files": many}, {"files": many}) == many[:MOST]
@@ -114,33 +114,33 @@ def test_of_many_shared_files_some_are_told():
         (lambda number: (f"{'?*' * 200}{number}",), "take too long"),
     ],
 )
-def test_what_would_take_for_ever_is_refused(files, why):
-    """Each task and each glob is one that may be; all of them with each other are more than a plan can tell."""
+def test_too_many_globs_or_pairs_are_refused(files, why):
+    """Each task and glob is valid alone; together they are more than can be compared."""
     crowd = roadmap(*(item(f"t{number}", files=files(number)) for number in range(900)))
 
     with pytest.raises(InvalidTasks, match=why):
         overlaps(crowd)
 
 
-def test_many_globs_that_begin_alike_are_compared_at_once():
-    """Five hundred tasks with paths and globs of their own below one folder are no matter of minutes."""
+def test_many_globs_with_a_common_start_are_compared_quickly():
+    """Five hundred tasks have paths and globs of their own below one folder."""
     globs = [(f"src/p{at}/a.py", f"src/p{at}/b.py", f"src/**/k{at}/*.py", f"lib/**/k{at}/*.md") for at in range(500)]
     crowd = roadmap(*(item(f"t{at}", files=files) for at, files in enumerate(globs)))
     before = time.process_time()
 
-    found = overlaps(crowd)
+    shared = overlaps(crowd)
 
-    assert found == ()
+    assert shared == ()
     assert time.process_time() - before < 10
 
 
-def test_people_get_in_nobodys_way():
-    """A manual item is no agent's: it is planned apart, and has no overlaps."""
+def test_manual_items_have_no_overlaps():
+    """They are planned separately."""
     assert not overlaps(roadmap(item("one", files=("a",), manual=True), item("other", files=("a",))))
 
 
-def test_what_waits_for_another_is_in_order():
-    """Be it directly, by way of a person's work, or a phase barrier, unless barriers are off."""
+def test_overlaps_of_items_that_never_run_at_once_are_ordered():
+    """By dependencies, also through manual items, or by a phase barrier, unless barriers are off."""
     same = {"files": ("a.py",)}
     way = roadmap(
         item("first", **same),
@@ -151,28 +151,32 @@ def test_what_waits_for_another_is_in_order():
         phases=2,
     )
 
-    found = {(one.one, one.other): one.ordered for one in overlaps(way)}
-    open_found = {(one.one, one.other): one.ordered for one in overlaps(replace(way, phase_barriers=False))}
+    ordered = {(overlap.left, overlap.right): overlap.ordered for overlap in overlaps(way)}
+    open_found = {
+        (overlap.left, overlap.right): overlap.ordered for overlap in overlaps(replace(way, phase_barriers=False))
+    }
 
-    assert found == {
+    assert ordered == {
         ("first", "last"): True, ("first", "beside"): False, ("first", "later"): True,
         ("last", "beside"): False, ("last", "later"): True, ("beside", "later"): True,
     }  # fmt: skip
-    assert open_found == {pair: pair == ("first", "last") for pair in found}
+    assert open_found == {pair: pair == ("first", "last") for pair in ordered}
 
 
-def test_a_circle_is_refused():
-    """A roadmap made in Python is not checked before; nothing goes round for ever."""
+def test_a_cycle_is_refused():
+    """A roadmap made in Python has not been checked before."""
     same = {"files": ("a",)}
     with pytest.raises(InvalidTasks, match="one -> other -> one"):
         overlaps(roadmap(item("one", dependencies=("other",), **same), item("other", dependencies=("one",), **same)))
 
 
-def test_the_roadmap_of_the_webhook_has_one_conflict():
-    """Logging goes through all of the client, and so into the file that notifications change; no one else meets."""
+def test_the_webhook_roadmap_has_one_conflict():
+    """Logging changes the whole client, including the file that notifications change."""
     read = read_roadmap((EXAMPLES / "ai-webhook.yaml").read_bytes(), "ai-webhook.yaml", None)
 
-    assert [one for one in overlaps(read) if not one.ordered] == [Overlap("notify", "logging", ("client/client.py",))]
+    assert [overlap for overlap in overlaps(read) if not overlap.ordered] == [
+        Overlap("notify", "logging", ("client/client.py",))
+    ]
     assert read.items[-1].phase == 3
 
 
@@ -188,38 +192,38 @@ ITEMS = st.lists(
 
 @given(ITEMS, st.data(), st.booleans())
 @settings(max_examples=60)
-def test_overlaps_are_those_of_comparing_all_with_all(drawn, data, phase_barriers):
-    """Sorting away what cannot meet loses nothing, and the order of two is what following their edges tells."""
+def test_overlaps_equal_those_of_comparing_all_globs(drawn, data, phase_barriers):
+    """Skipping globs that cannot meet loses nothing, and the order agrees with a search along the edges."""
     items: list[Item] = []
     for at, (files, creates, renames, phase, manual) in enumerate(drawn):
-        earlier = data.draw(st.sets(st.sampled_from([one.id for one in items]), max_size=2)) if items else ()
-        told = {"files": files, "creates": creates, "renames": renames, "manual": manual}
-        items.append(item(f"t{at}", phase, dependencies=tuple(earlier), **told))
+        earlier = data.draw(st.sets(st.sampled_from([left.id for left in items]), max_size=2)) if items else ()
+        fields = {"files": files, "creates": creates, "renames": renames, "manual": manual}
+        items.append(item(f"t{at}", phase, dependencies=tuple(earlier), **fields))
 
-    found = overlaps(roadmap(*items, phases=3, phase_barriers=phase_barriers))
+    shared = overlaps(roadmap(*items, phases=3, phase_barriers=phase_barriers))
 
-    assert [(one.one, one.other, set(one.files) != set(), one.ordered) for one in found] == [
-        (one.id, other.id, True, one.id in needs(other, items) or (phase_barriers and one.phase != other.phase))
-        for one, other in combinations(items, 2)
-        if not one.manual and not other.manual and touch(one, other)
+    assert [(left.left, left.right, set(left.files) != set(), left.ordered) for left in shared] == [
+        (left.id, right.id, True, left.id in needs(right, items) or (phase_barriers and left.phase != right.phase))
+        for left, right in combinations(items, 2)
+        if not left.manual and not right.manual and touch(left, right)
     ]
 
 
-def needs(one, items) -> set[str]:
+def needs(task, items) -> set[str]:
     by = {item.id: item for item in items}
-    return set(one.dependencies).union(*(needs(by[name], items) for name in one.dependencies))
+    return set(task.dependencies).union(*(needs(by[name], items) for name in task.dependencies))
 
 
-def touch(one, other) -> bool:
+def touch(left, right) -> bool:
     """Tell by the rules, glob by glob, whether two items meet."""
-    moves, others = ([path for pair in each.renames for path in pair] for each in (one, other))
+    moves, others = ([path for pair in each.renames for path in pair] for each in (left, right))
     alike = [
-        (one.files, [*other.files, *others]),
-        (one.creates, [*other.creates, *others]),
-        (moves, [*other.files, *other.creates, *others]),
+        (left.files, [*right.files, *others]),
+        (left.creates, [*right.creates, *others]),
+        (moves, [*right.files, *right.creates, *others]),
     ]
-    if any(meet(ours, theirs) for left, right in alike for ours in left for theirs in right):
+    if any(meet(ours, theirs) for mine, yours in alike for ours in mine for theirs in yours):
         return True
-    new = [(one.creates, other.files), (other.creates, one.files)]
+    new = [(left.creates, right.files), (right.creates, left.files)]
     named = [(made, file) for mades, files in new for made in mades for file in files if file[-1] != "/"]
     return any(is_path(file) and matches(file.encode(), [made]) for made, file in named)

@@ -1,10 +1,10 @@
-"""Whether heads and tails of globs tell what walking them tells: never anything else, and mostly something."""
+"""The comparison of globs by names: it agrees with the full comparison whenever it has a result."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.scheduler.planner.meeting import meet
-from team_mail.scheduler.planner.parts import folder, told
+from team_mail.scheduler.planner.parts import folder, meet_by_parts
 
 SIGNS = ("a", "b", "ab", "/", "/", "?", "*", "**", "**/", "[ab]", "[[]", "[*]")
 GLOBS = (
@@ -16,15 +16,15 @@ GLOBS = (
 
 @given(GLOBS, GLOBS, st.booleans(), st.booleans())
 @settings(max_examples=300)
-def test_what_is_told_is_what_walking_tells(one, other, within, inside):
-    """The short way is only ever silent where the long one is needed."""
-    found = told(one, other, (within, inside))
+def test_a_comparison_by_parts_agrees_with_the_full_one(left, right, within, inside):
+    """It has no result only where the full comparison is needed."""
+    met = meet_by_parts(left, right, (within, inside))
 
-    assert found in {None, meet(one, other, below=(within, inside))}
+    assert met in {None, meet(left, right, below=(within, inside))}
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "within", "expected"),
+    ("left", "right", "within", "expected"),
     [
         ("src/**/a/*.py", "src/**/b/*.py", (False, False), False),
         ("src/**/*a*.py", "src/**/*b*.py", (False, False), True),
@@ -36,15 +36,15 @@ def test_what_is_told_is_what_walking_tells(one, other, within, inside):
         ("[ab]", "a", (True, True), None),
     ],
 )
-def test_common_globs_need_no_walk(one, other, within, expected):
-    """What people write is told at once; sets of letters are not."""
-    assert told(one, other, within) is expected
+def test_common_globs_are_compared_by_parts(left, right, within, expected):
+    """Sets of letters are not."""
+    assert meet_by_parts(left, right, within) is expected
 
 
 @pytest.mark.parametrize(
     ("glob", "name"),
     [("src/**/a/*.py", "a"), ("a/*.py", "a"), ("*.py", ""), ("**/*.py", ""), ("a*/b.py", ""), ("a/**.py", "")],
 )
-def test_the_folder_of_all_files(glob, name):
-    """It is known where a glob says it in letters, right in front of the file."""
+def test_the_folder_of_all_files_is_known_if_it_is_literal(glob, name):
+    """It has to be the name right in front of the file."""
     assert folder(glob) == name

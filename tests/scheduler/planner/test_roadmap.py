@@ -1,4 +1,4 @@
-"""Roadmaps from files: what they say is planned, and whatever is wrong in them is told at once, with its place."""
+"""Roadmaps from files: what they say is planned, and all problems are reported at once, with their place."""
 
 import json
 import time
@@ -25,18 +25,18 @@ def read(text, name="plan.yaml", personas=PERSONAS) -> Roadmap:
 
 
 def problems(text, name="plan.yaml", personas=PERSONAS) -> tuple[str, ...]:
-    with pytest.raises(InvalidTasks) as found:
+    with pytest.raises(InvalidTasks) as refused:
         read(text, name, personas)
-    return found.value.problems
+    return refused.value.problems
 
 
 def hours(roadmap, phase) -> float:
     return sum(item.estimate for item in roadmap.items if item.phase == phase) / HOUR
 
 
-def test_a_roadmap_says_all_that_it_holds():
-    """Every key of the format has its place in what is planned; times become seconds."""
-    found = read("""
+def test_every_key_of_a_roadmap_is_read():
+    """Durations become seconds."""
+    roadmap = read("""
         title: A  plan
         workers: 3
         phase_barriers: no
@@ -65,53 +65,58 @@ def test_a_roadmap_says_all_that_it_holds():
     )  # fmt: skip
     look = Item("look", "look", 1, 0.5 * HOUR, "Ann", dependencies=("api",), manual=True)
     phases = (Phase("Build", "The large one."), Phase("Look"))
-    assert found == Roadmap("A plan", phases, (api, look), workers=3, phase_barriers=False)
+    assert roadmap == Roadmap("A plan", phases, (api, look), workers=3, phase_barriers=False)
 
 
 @pytest.mark.parametrize(
     ("written", "seconds"),
     [("2", 7_200), ("1.5", 5_400), ("2h", 7_200), ("1h30m", 5_400), ("'45m'", 2_700), ("0.1", 360), ("1d", 86_400)],
 )
-def test_a_number_alone_is_hours(written, seconds):
-    """People plan in hours; what has a unit has it."""
+def test_a_number_without_a_unit_is_hours(written, seconds):
+    """People plan in hours."""
     assert read(f"tasks: [{{id: a, estimate: {written}}}]").items[0].estimate == seconds
 
 
-def test_json_says_the_same():
-    """The same roadmap in JSON, by its name or by its first letter, is the same plan."""
-    told = {
+def test_a_roadmap_in_json_is_the_same():
+    """It is recognized by the file's name or by its first letter."""
+    value = {
         "title": "T",
         "workers": 2,
         "tasks": [{"id": "a", "estimate": 2, "files": ["x"]}, {"id": "b", "manual": True}],
     }
     expected = read("{title: T, workers: 2, tasks: [{id: a, estimate: 2, files: [x]}, {id: b, manual: true}]}")
 
-    assert read(json.dumps(told), "plan.json") == read(json.dumps(told), "-") == expected
+    assert read(json.dumps(value), "plan.json") == read(json.dumps(value), "-") == expected
 
 
-def test_a_roadmap_may_be_short():
-    """Without phases there is one without a title, and without a title the file lends its name."""
-    found = read("tasks:\n- id: a\n  estimate: 1\n", "next/release.yml")
+def test_phases_and_titles_are_optional():
+    """Without phases there is one without a title; without a title the file's name is used."""
+    roadmap = read("tasks:\n- id: a\n  estimate: 1\n", "next/release.yml")
 
-    assert (found.title, found.phases, found.workers, found.phase_barriers) == ("release", (Phase(""),), None, True)
+    assert (roadmap.title, roadmap.phases, roadmap.workers, roadmap.phase_barriers) == (
+        "release",
+        (Phase(""),),
+        None,
+        True,
+    )
 
 
 def test_text_stays_as_it_is_written():
-    """`No` is a title, 1.10 no number, and a date is what somebody typed."""
-    found = read("title: 2026-01-01\ntasks: [{id: 07, title: No, estimate: 1, description: 1.10}]")
+    """`No` is a title, 1.10 is not a number, and a date is text."""
+    roadmap = read("title: 2026-01-01\ntasks: [{id: 07, title: No, estimate: 1, description: 1.10}]")
 
-    assert (found.title, found.items[0]) == ("2026-01-01", Item("07", "No", 0, HOUR, description="1.10"))
+    assert (roadmap.title, roadmap.items[0]) == ("2026-01-01", Item("07", "No", 0, HOUR, description="1.10"))
 
 
-def test_the_tasks_of_a_dispatch_are_a_roadmap():
-    """In tasks.json a number is seconds, as there, and as many workers are meant as its config says."""
+def test_a_tasks_json_is_a_roadmap():
+    """There, a number is seconds, and the config has the number of workers."""
     task = {
         "task_id": "look", "agent": "sapper", "description": "Look around.\nEverywhere.", "estimate": 90,
         "files": ["src/**"], "creates": ["x.md"], "priority": 2,
     }  # fmt: skip
     after = {"task_id": "mend", "agent": "forge", "estimate": "2h", "dependencies": ["look"]}
 
-    found = read(json.dumps({"tasks": [task, after], "config": {"max_workers": 2}}), "tasks.json")
+    roadmap = read(json.dumps({"tasks": [task, after], "config": {"max_workers": 2}}), "tasks.json")
     free = read(json.dumps({"tasks": [task], "config": {}}), "-", personas=None)
 
     look = Item(
@@ -119,12 +124,12 @@ def test_the_tasks_of_a_dispatch_are_a_roadmap():
         description="Look around.\nEverywhere.",
     )  # fmt: skip
     mend = Item("mend", "mend", 0, 2 * HOUR, "forge", dependencies=("look",))
-    assert found == Roadmap("tasks", (Phase(""),), (look, mend), workers=2)
+    assert roadmap == Roadmap("tasks", (Phase(""),), (look, mend), workers=2)
     assert (free.items, free.workers) == ((look,), None)
 
 
-def test_the_tasks_of_a_dispatch_need_their_time_and_more():
-    """Each without an estimate is named; what a dispatch would refuse is refused here, too."""
+def test_a_tasks_json_needs_estimates_and_must_be_valid():
+    """Each task without an estimate is named; whatever a dispatch refuses is refused here, too."""
     tasks = [{"task_id": name, "agent": "forge"} for name in ("a", "b")]
     assert problems(json.dumps({"tasks": tasks}), "tasks.json") == tuple(
         f"tasks[{at}].estimate: '{name}' has no estimate, and a plan needs the time of every task; "
@@ -136,31 +141,38 @@ def test_the_tasks_of_a_dispatch_need_their_time_and_more():
     assert "those of a dispatch" in problems("tasks: [{task_id: a, agent: forge, estimate: 9}]")[0]
 
 
-def test_the_roadmap_of_the_webhook_is_what_its_authors_planned():
-    """Four phases of 3, 5, 8 and 7 hours; the first is a person's, one after the other, the third one path."""
-    found = read((EXAMPLES / "ai-webhook.yaml").read_bytes(), "ai-webhook.yaml")
+def test_the_webhook_roadmap_is_as_its_authors_planned():
+    """Four phases of 3, 5, 8 and 7 hours: the first is manual, the third one path."""
+    roadmap = read((EXAMPLES / "ai-webhook.yaml").read_bytes(), "ai-webhook.yaml")
 
-    assert [hours(found, phase) for phase in range(4)] == [3, 5, 8, 7]
-    assert [item.manual for item in found.items] == [True] * 4 + [False] * 9
-    assert [item.estimate / HOUR for item in found.items[4:]] == [2, 2, 1, 1, 4, 3, 2, 3, 2]
-    assert [item.dependencies for item in found.items[7:]] == [(), ("agent-registry",), ("control-agent",), (), (), ()]
-    assert (found.workers, found.phase_barriers) == (3, True)
+    assert [hours(roadmap, phase) for phase in range(4)] == [3, 5, 8, 7]
+    assert [item.manual for item in roadmap.items] == [True] * 4 + [False] * 9
+    assert [item.estimate / HOUR for item in roadmap.items[4:]] == [2, 2, 1, 1, 4, 3, 2, 3, 2]
+    assert [item.dependencies for item in roadmap.items[7:]] == [
+        (),
+        ("agent-registry",),
+        ("control-agent",),
+        (),
+        (),
+        (),
+    ]
+    assert (roadmap.workers, roadmap.phase_barriers) == (3, True)
 
 
-def test_the_small_roadmap_shows_what_can_meet():
-    """It has a rename that a glob meets and a page that two change, and no phases."""
-    found = read((EXAMPLES / "search.yaml").read_bytes(), "search.yaml", personas=None)
+def test_the_small_roadmap_has_two_overlaps():
+    """A glob meets a renamed folder, and two items change the same page; there are no phases."""
+    roadmap = read((EXAMPLES / "search.yaml").read_bytes(), "search.yaml", personas=None)
 
-    assert len(found.phases) == 1
-    assert [(one.one, one.other, one.files) for one in overlaps(found)] == [
+    assert len(roadmap.phases) == 1
+    assert [(overlap.left, overlap.right, overlap.files) for overlap in overlaps(roadmap)] == [
         ("move-pages", "spelling", ("docs/pages/**/*.md",)),
         ("search-box", "dark-mode", ("site/templates/base.html",)),
     ]
 
 
-def test_everything_that_is_wrong_is_told_at_once():
-    """Each by file, line and path, as they stand; a mistake in one task hides none in the others, and makes none."""
-    found = problems("""title: x
+def test_all_problems_are_reported_at_once():
+    """Each has file, line and path; a mistake in one task neither hides nor causes one in another."""
+    listed = problems("""title: x
 workers: 0
 phase_barriers: perhaps
 colour: red
@@ -189,7 +201,7 @@ phases:
   - {id: last, estimate: 1, files: [src/**], dependencies: [late]}
 """)
 
-    assert found == tuple(f"plan.yaml:{told}" for told in WRONG)
+    assert listed == tuple(f"plan.yaml:{problem}" for problem in WRONG)
 
 
 WRONG = [
@@ -208,12 +220,12 @@ WRONG = [
 ]
 
 
-def test_of_many_mistakes_the_first_are_told():
-    """Fifty are put into words and the others counted; a file that is no roadmap fills no screen."""
-    found = problems("tasks:\n" + "- {id: a b}\n" * 60)
+def test_fifty_problems_are_listed_and_the_others_counted():
+    """A file that is no roadmap does not fill the screen."""
+    listed = problems("tasks:\n" + "- {id: a b}\n" * 60)
 
-    assert len(found) == 51
-    assert found[-1] == "and 10 more"
+    assert len(listed) == 51
+    assert listed[-1] == "and 10 more"
 
 
 HEAD = "tasks:\n- {id: ok, estimate: 1}\n"
@@ -265,25 +277,25 @@ HEAD = "tasks:\n- {id: ok, estimate: 1}\n"
         ("- a\n" * 110_000, 100_000, "more than 100,000 values"),
     ],
 )
-def test_a_mistake_is_told_by_its_place(text, line, says):
-    """One line for each, which begins with the file and the line in it, and says what is wrong."""
-    found = problems(text)
+def test_a_problem_begins_with_its_place(text, line, says):
+    """Its line begins with the file and the line number, and says what is wrong."""
+    listed = problems(text)
 
-    assert len(found) == 1
-    assert says in found[0]
-    assert found[0].startswith(f"plan.yaml:{line}: " if line else "plan.yaml: ")
+    assert len(listed) == 1
+    assert says in listed[0]
+    assert listed[0].startswith(f"plan.yaml:{line}: " if line else "plan.yaml: ")
 
 
-def test_a_task_waits_for_no_later_phase():
+def test_a_task_cannot_depend_on_a_later_phase():
     """A phase barrier forbids it; without barriers any order is valid."""
     text = """
         phases:
         - {title: one, tasks: [{id: a, estimate: 1, dependencies: [b]}]}
         - {title: two, tasks: [{id: b, estimate: 1}]}
     """
-    place, said = "plan.yaml:3: phases[0].tasks[0].dependencies[0]", "Task 'a' depends on 'b' of a later phase, two"
+    place, problem = "plan.yaml:3: phases[0].tasks[0].dependencies[0]", "Task 'a' depends on 'b' of a later phase, two"
 
-    assert problems(text) == (f"{place}: {said}; move one of them, or write phase_barriers: false at the top",)
+    assert problems(text) == (f"{place}: {problem}; move one of them, or write phase_barriers: false at the top",)
     assert read(f"{text}\n        phase_barriers: false").items[0].dependencies == ("b",)
 
 
@@ -302,12 +314,12 @@ def test_a_task_waits_for_no_later_phase():
         (b"title: \xff", "is not UTF-8"),
     ],
 )
-def test_hostile_bytes_get_one_answer_at_once(data, says):
-    """Nothing that is too deep, too large or no text is parsed any further than it takes to say so."""
+def test_hostile_files_are_refused_quickly_with_one_problem(data, says):
+    """Input that is too deep, too large or no text is not parsed further than necessary."""
     before = time.monotonic()
-    found = problems(data, "-")
+    listed = problems(data, "-")
 
-    assert says in found[0]
+    assert says in listed[0]
     assert time.monotonic() - before < 5
 
 
@@ -321,11 +333,11 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_whatever_is_read_is_a_plan_or_a_list_of_problems(value):
-    """No JSON, however odd, ends in anything but a roadmap that can be planned or lines that say why not."""
+def test_any_json_is_a_roadmap_or_a_list_of_problems(value):
+    """A roadmap that was read can be planned."""
     try:
-        told = overlaps(read(json.dumps(value), "plan.json"))
+        shared = overlaps(read(json.dumps(value), "plan.json"))
     except InvalidTasks as wrong:
-        told = wrong.problems
+        shared = wrong.problems
 
-    assert not [line for line in told if isinstance(line, str) and "\n" in line]
+    assert not [line for line in shared if isinstance(line, str) and "\n" in line]

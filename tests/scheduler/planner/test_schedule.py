@@ -1,4 +1,4 @@
-"""The schedule against what holds of every schedule, the best one of tiny plans, and rectangles that are full."""
+"""Schedules: what holds for every schedule, compared with the best one of tiny plans and with full rectangles."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def plans(draw, most=9, whole=False):
     count = draw(st.integers(1, most))
     lengths = st.integers(0, 6).map(float) if whole else st.floats(0, 100)
     durations = {f"t{number}": draw(lengths) for number in range(count)}
-    pair = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(lambda two: two[0] < two[1])
+    pair = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(lambda ends: ends[0] < ends[1])
     pairs = st.lists(pair, max_size=2 * count) if count > 1 else st.just([])
     after: dict[str, list[str]] = {}
-    for one, other in draw(pairs):
-        after.setdefault(f"t{other}", []).append(f"t{one}")
-    return durations, after, [(f"t{one}", f"t{other}") for one, other in draw(pairs)]
+    for first, second in draw(pairs):
+        after.setdefault(f"t{second}", []).append(f"t{first}")
+    return durations, after, [(f"t{first}", f"t{second}") for first, second in draw(pairs)]
 
 
 def rectangle(chance, workers, count, length=1_000.0):
@@ -40,9 +40,9 @@ def rectangle(chance, workers, count, length=1_000.0):
     durations = {f"t{number}": end - start for number, (start, end) in enumerate(pieces)}
     after: dict[str, list[str]] = {}
     for _ in range(int(count * chance.choice([0, 0.5, 1, 2, 4]))):
-        one, other = chance.sample(range(count), 2)
-        if pieces[one][1] <= pieces[other][0]:
-            after.setdefault(f"t{other}", []).append(f"t{one}")
+        first, second = chance.sample(range(count), 2)
+        if pieces[first][1] <= pieces[second][0]:
+            after.setdefault(f"t{second}", []).append(f"t{first}")
     return durations, after
 
 
@@ -53,10 +53,10 @@ def shortest(durations, after, workers, apart):
     for order in permutations(durations):
         ends, free, start = {}, [0.0] * workers, 0.0
         for task in order:
-            if any(other not in ends for other in after.get(task, ())):
+            if any(name not in ends for name in after.get(task, ())):
                 break
-            waits = [ends[other] for other in after.get(task, ())]
-            waits += [ends[other] for other in ends if frozenset((task, other)) in rivals]
+            waits = [ends[name] for name in after.get(task, ())]
+            waits += [ends[name] for name in ends if frozenset((task, name)) in rivals]
             start = max(min(free), *waits, 0.0) if waits else min(free)
             free[free.index(min(free))] = ends[task] = start + durations[task]
         else:
@@ -66,29 +66,29 @@ def shortest(durations, after, workers, apart):
 
 @given(plans(), st.integers(1, 5))
 @settings(max_examples=150, deadline=None)
-def test_every_schedule_holds_what_a_schedule_promises(plan, workers):
-    """Each task once and whole, none before what it waits for, no worker twice at once, no rivals side by side."""
+def test_every_schedule_is_valid(plan, workers):
+    """Each task runs once and whole, after its dependencies, one at a time on its worker, and apart from its rivals."""
     durations, after, apart = plan
-    found = schedule(durations, after, workers, apart)
-    slots = {slot.task: slot for slot in found.slots}
+    scheduled = schedule(durations, after, workers, apart)
+    slots = {slot.task: slot for slot in scheduled.slots}
     assert sorted(slots) == sorted(durations)
-    assert len(found.slots) == len(durations)
-    assert all(slot.end == slot.start + durations[slot.task] for slot in found.slots)
-    assert all(slots[other].end <= slots[task].start for task, waits in after.items() for other in waits)
-    assert {slot.worker for slot in found.slots} <= set(range(1, workers + 1))
+    assert len(scheduled.slots) == len(durations)
+    assert all(slot.end == slot.start + durations[slot.task] for slot in scheduled.slots)
+    assert all(slots[name].end <= slots[task].start for task, waits in after.items() for name in waits)
+    assert {slot.worker for slot in scheduled.slots} <= set(range(1, workers + 1))
     for number in range(1, workers + 1):
-        own = [slot for slot in found.slots if slot.worker == number]
-        assert all(one.end <= other.start for one, other in pairwise(own))
-    for one, other in apart:
-        assert slots[one].end <= slots[other].start or slots[other].end <= slots[one].start
-    assert found.makespan == max(slot.end for slot in found.slots)
-    assert found.makespan * NEAR >= lower_bound(durations, after, workers)
+        own = [slot for slot in scheduled.slots if slot.worker == number]
+        assert all(before.end <= behind.start for before, behind in pairwise(own))
+    for left, right in apart:
+        assert slots[left].end <= slots[right].start or slots[right].end <= slots[left].start
+    assert scheduled.makespan == max(slot.end for slot in scheduled.slots)
+    assert scheduled.makespan * NEAR >= lower_bound(durations, after, workers)
 
 
 @given(plans(most=6, whole=True), st.integers(1, 3))
 @settings(max_examples=60, deadline=None)
-def test_a_tiny_plan_is_within_the_guarantee_of_the_best_schedule(plan, workers):
-    """List scheduling is never worse than 2 - 1/N times the best of all orders, and hardly ever worse at all."""
+def test_a_tiny_schedule_is_within_the_guarantee_of_list_scheduling(plan, workers):
+    """At most 2 - 1/N times the best of all orders, and nearly always equal to it."""
     durations, after, _ = plan
     best = shortest(durations, after, workers, ())
     assert best <= schedule(durations, after, workers).makespan * NEAR <= best * (2 - 1 / workers) * NEAR**2
@@ -96,16 +96,16 @@ def test_a_tiny_plan_is_within_the_guarantee_of_the_best_schedule(plan, workers)
 
 @given(plans(most=5, whole=True), st.integers(1, 3))
 @settings(max_examples=60, deadline=None)
-def test_pairs_kept_apart_are_not_scheduled_better_than_can_be(plan, workers):
-    """The best of all orders is a bound for rivals, too, and one worker alone never minds them."""
+def test_a_schedule_with_pairs_kept_apart_is_no_shorter_than_the_best(plan, workers):
+    """With one worker, pairs kept apart make no difference."""
     durations, after, apart = plan
-    found = schedule(durations, after, workers, apart).makespan
-    assert found * NEAR >= shortest(durations, after, workers, apart)
+    makespan = schedule(durations, after, workers, apart).makespan
+    assert makespan * NEAR >= shortest(durations, after, workers, apart)
     assert schedule(durations, after, 1, apart).makespan == pytest.approx(sum(durations.values()))
 
 
-def test_full_rectangles_come_out_within_a_tenth_of_the_bound():
-    """Plans made by cutting up a rectangle: it is known that the work fits without a gap."""
+def test_schedules_of_full_rectangles_are_within_a_tenth_of_the_bound():
+    """Plans are made by cutting up a rectangle, so they fit without a gap."""
     chance = random.Random(4)
     off = []
     for _ in range(30):
@@ -117,61 +117,61 @@ def test_full_rectangles_come_out_within_a_tenth_of_the_bound():
 
 
 def test_the_same_plan_gives_the_same_schedule():
-    """Chance is not left to chance: the plan of yesterday is the plan of today."""
+    """The random orders have a fixed seed."""
     durations, after = rectangle(random.Random(7), 4, 40)
     assert schedule(durations, after, 4) == schedule(durations, after, 4)
 
 
 def test_a_chain_takes_its_length_on_any_number_of_workers():
-    """What waits for each other gains nothing from company."""
+    """More workers cannot help."""
     assert [schedule(HOURS, CHAIN, workers).makespan for workers in (1, 2, 9)] == [8.0, 8.0, 8.0]
     assert critical_path(HOURS, CHAIN) == ("registry", "control", "worker")
     assert tails(HOURS, CHAIN) == {"registry": 8.0, "control": 7.0, "worker": 3.0}
 
 
-def test_of_equal_tasks_the_one_given_first_goes_first():
-    """That is how a caller says what is more important."""
-    found = schedule({"b": 1.0, "a": 1.0}, {}, 1)
-    assert [slot.task for slot in found.slots] == ["b", "a"]
+def test_equal_tasks_start_in_the_order_given():
+    """So a caller can put the more important ones first."""
+    plan = schedule({"b": 1.0, "a": 1.0}, {}, 1)
+    assert [slot.task for slot in plan.slots] == ["b", "a"]
 
 
-def test_the_longest_tail_goes_first():
-    """A short task that long ones wait for is not left for the end."""
-    found = schedule({"long": 3.0, "short": 1.0, "behind": 9.0}, {"behind": ["short"]}, 1)
-    assert found.slots[0].task == "short"
+def test_the_task_with_the_longest_tail_starts_first():
+    """A short task that long ones depend on is not left for the end."""
+    plan = schedule({"long": 3.0, "short": 1.0, "behind": 9.0}, {"behind": ["short"]}, 1)
+    assert plan.slots[0].task == "short"
 
 
 @given(plans(), st.integers(1, 8))
 @settings(max_examples=40, deadline=None)
 def test_more_workers_never_take_longer(plan, most):
-    """The curve falls, starts at the whole work, and ends where nobody more can help."""
+    """The curve starts at the total work, falls, and ends where another worker cannot help."""
     durations, after, _ = plan
-    found = [one.makespan for one in curve(durations, after, most)]
-    assert found[0] == pytest.approx(sum(durations.values()))
-    assert all(later <= earlier for earlier, later in pairwise(found))
-    assert len(found) == most or found[-1] == pytest.approx(lower_bound(durations, after, len(durations)))
+    spans = [step.makespan for step in curve(durations, after, most)]
+    assert spans[0] == pytest.approx(sum(durations.values()))
+    assert all(later <= earlier for earlier, later in pairwise(spans))
+    assert len(spans) == most or spans[-1] == pytest.approx(lower_bound(durations, after, len(durations)))
 
 
-def test_a_curve_says_for_how_many_workers_each_schedule_is():
-    """A worker more than help is still counted, with the same slots."""
-    found = curve({"a": 2.0, "b": 2.0, "c": 1.0}, {"c": ["a"]}, 5)
-    assert [(one.workers, one.makespan) for one in found] == [(1, 5.0), (2, 3.0)]
+def test_each_schedule_of_a_curve_has_its_number_of_workers():
+    """One worker more than needed has the same slots."""
+    steps = curve({"a": 2.0, "b": 2.0, "c": 1.0}, {"c": ["a"]}, 5)
+    assert [(step.workers, step.makespan) for step in steps] == [(1, 5.0), (2, 3.0)]
 
 
-def test_nothing_to_do_takes_no_time():
-    """An empty plan is one, too."""
+def test_an_empty_plan_takes_no_time():
+    """It is a valid plan."""
     assert schedule({}, {}, 3).slots == ()
     assert critical_path({}, {}) == ()
-    assert [one.makespan for one in curve({}, {}, 4)] == [0.0]
+    assert [step.makespan for step in curve({}, {}, 4)] == [0.0]
 
 
-def test_what_is_not_in_the_plan_is_not_waited_for():
-    """An edge to a task of another phase is over when this one starts."""
+def test_dependencies_outside_of_the_plan_are_ignored():
+    """A task of an earlier phase is done when this phase starts."""
     assert schedule({"a": 1.0}, {"a": ["elsewhere"]}, 1).makespan == 1.0
 
 
-def test_tasks_in_a_circle_are_refused_by_name():
-    """Each waits for the next, and that is said in this order."""
+def test_a_cycle_is_refused_with_its_tasks():
+    """The message names them in the order of the cycle."""
     with pytest.raises(ValueError, match=r"a -> b -> a|b -> a -> b"):
         schedule({"a": 1.0, "b": 1.0}, {"a": ["b"], "b": ["a"]}, 1)
     with pytest.raises(ValueError, match="at least one worker"):

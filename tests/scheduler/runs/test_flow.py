@@ -1,4 +1,4 @@
-"""The order of work: what may start when, on how many workers, and what a failure cuts off."""
+"""The order of steps: what may start when, on how many workers, and what a failure blocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from team_mail.scheduler.runs.flow import DONE, FAILED, FlowRunner, Step, StepRe
 
 
 class Inline(Executor):
-    """An executor that does the work at once, in the caller's thread."""
+    """An executor that runs the work immediately in the caller's thread."""
 
     def submit(self, fn, /, *args, **kwargs):
         future = Future()
@@ -26,15 +26,15 @@ class Inline(Executor):
 
 
 def started(flow: TaskQueue) -> list[str]:
-    """Start all that may start now."""
-    found = []
+    """Start every step that may start now."""
+    names = []
     while (key := flow.start(0.0)) is not None:
-        found.append(key)
-    return found
+        names.append(key)
+    return names
 
 
-def test_a_piece_starts_when_the_last_it_waits_for_is_done_and_no_later():
-    """There is no wave: the fast branch of a diamond goes on while the slow one is still at work."""
+def test_a_step_starts_as_soon_as_its_last_dependency_is_done():
+    """There are no waves: the fast branch of a diamond continues while the slow one is running."""
     flow = TaskQueue(
         [Step("slow"), Step("fast"), Step("after fast", ("fast",)), Step("end", ("slow", "after fast"))], 9
     )
@@ -47,8 +47,8 @@ def test_a_piece_starts_when_the_last_it_waits_for_is_done_and_no_later():
     assert started(flow) == ["end"]
 
 
-def test_of_those_that_can_start_the_lowest_rank_does_and_equals_as_given():
-    """Priority comes first, then the order in which the pieces were given."""
+def test_ready_steps_start_by_rank_then_in_the_order_given():
+    """The lowest rank starts first."""
     flow = TaskQueue([Step("c", rank=(2,)), Step("b", rank=(1,)), Step("a", rank=(1,))], 1)
     order = []
     while not flow.over:
@@ -57,8 +57,8 @@ def test_of_those_that_can_start_the_lowest_rank_does_and_equals_as_given():
     assert order == ["b", "a", "c"]
 
 
-def test_a_group_has_no_more_at_once_than_its_limit_and_others_pass_by():
-    """A persona whose places are taken does not hold up the rest; * is everybody that is not named."""
+def test_a_group_at_its_limit_does_not_block_other_groups():
+    """`*` limits every group that is not named."""
     pieces = [Step(f"a{n}", group="ann") for n in range(3)] + [Step(f"b{n}", group="bob") for n in range(3)]
     flow = TaskQueue(pieces, 9, {"ann": 1, "*": 2})
     assert started(flow) == ["a0", "b0", "b1"]
@@ -66,8 +66,8 @@ def test_a_group_has_no_more_at_once_than_its_limit_and_others_pass_by():
     assert started(flow) == ["a1"]
 
 
-def test_a_piece_that_is_tried_again_waits_without_taking_a_place():
-    """While one waits for its second try, another uses the worker; it comes back when it is due."""
+def test_a_step_that_waits_for_its_retry_occupies_no_worker():
+    """Another step uses the worker meanwhile; the retry starts when it is due."""
     flow = TaskQueue([Step("a"), Step("b")], 1)
     assert started(flow) == ["a"]
     flow.ended("a", StepResult(done=False, again=5.0), 10.0)
@@ -78,8 +78,8 @@ def test_a_piece_that_is_tried_again_waits_without_taking_a_place():
     assert flow.start(15.0) == "a"
 
 
-def test_a_circle_is_refused():
-    """A flow that could never end does not begin."""
+def test_a_cycle_is_refused():
+    """A flow that could never end does not start."""
     with pytest.raises(CycleError):
         TaskQueue([Step("a", ("b",)), Step("b", ("a",))], 1)
 
@@ -97,8 +97,8 @@ def graphs(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(graphs())
-def test_every_piece_ends_once_or_is_cut_off_by_one_that_failed(graph):
-    """Against the definition: a piece runs if all before it did well; else it is named once among those cut off."""
+def test_every_step_runs_once_or_is_blocked_by_a_failure(graph):
+    """By definition: a step runs if all its dependencies succeeded; otherwise it is reported once as blocked."""
     edges, bad, width = graph
     pieces = [Step(str(number), tuple(map(str, after))) for number, after in enumerate(edges)]
     well: set[int] = set()
@@ -123,8 +123,8 @@ def test_every_piece_ends_once_or_is_cut_off_by_one_that_failed(graph):
     assert max(most) <= width
 
 
-def test_once_stopped_nothing_more_is_started_and_what_runs_is_waited_for():
-    """The first piece is under way when the word comes; the second never starts."""
+def test_after_a_stop_nothing_starts_and_running_steps_are_waited_for():
+    """The first step is running when the flow is stopped; the second never starts."""
     stop, begun, go, ran = threading.Event(), threading.Event(), threading.Event(), []
 
     def work(key):
@@ -147,8 +147,8 @@ def test_once_stopped_nothing_more_is_started_and_what_runs_is_waited_for():
     assert flow.over
 
 
-def test_a_stop_ends_the_wait_for_a_second_try_at_once():
-    """Nobody waits out a pause of an hour after an interrupt."""
+def test_a_stop_ends_the_wait_for_a_retry():
+    """Nobody waits for an hour after an interrupt."""
     stop, tried = threading.Event(), threading.Event()
 
     def work(_):
@@ -166,8 +166,8 @@ def test_a_stop_ends_the_wait_for_a_second_try_at_once():
         assert not loop.is_alive()
 
 
-def test_what_work_raises_comes_out_when_all_has_ended():
-    """A fault of ours is not swallowed, and leaves nothing running behind it."""
+def test_an_exception_of_a_step_is_raised_after_all_steps_have_ended():
+    """It is not swallowed, and nothing is left running."""
 
     def work(key):
         raise ZeroDivisionError(key)
@@ -178,8 +178,8 @@ def test_what_work_raises_comes_out_when_all_has_ended():
     assert flow.over
 
 
-def test_a_full_group_is_not_looked_through_for_each_start():
-    """Two thousand wait for the one place of their group: each start compares a few of them, not all."""
+def test_starting_a_step_does_not_scan_a_full_group():
+    """Two thousand steps wait for the one place of their group: each start compares a few of them, not all."""
     compared = 0
 
     class Counted(float):

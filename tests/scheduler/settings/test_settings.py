@@ -1,4 +1,4 @@
-"""Settings: what holds when nothing is written, who overrides whom, and how every mistake is named."""
+"""Settings: defaults, which source overrides which, and how every mistake is reported."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def refusal(read):
 
 
 def test_every_key_has_a_default(tmp_path):
-    """A team without a file has settings, all of them by default."""
+    """A team without a file has all settings by default."""
     loaded = read_settings(tmp_path, {})
 
     assert {origin.where for origin in loaded.origins.values()} == {"default"}
@@ -84,30 +84,30 @@ def test_every_key_has_a_default(tmp_path):
     assert loaded.origins["sprint.deadline"].value == "4h"
 
 
-def test_a_file_says_it_all(read, tmp_path):
-    """Spans are seconds, sizes bytes, files absolute, lists tuples."""
-    told = read(WHOLE).settings
+def test_every_key_can_be_set_in_the_file(read, tmp_path):
+    """Durations become seconds, sizes bytes, paths absolute, lists tuples."""
+    settings = read(WHOLE).settings
 
-    claude, recorded = told.agents["claude"], told.agents["recorded"]
+    claude, recorded = settings.agents["claude"], settings.agents["recorded"]
     assert (claude.timeout, claude.max_output, claude.prompt) == (5_400, 5 << 20, "stdin")
     assert (claude.env_file, recorded.folder) == (
         str(tmp_path.parent / "secrets.env"),
         str(tmp_path.parent / "patches"),
     )
-    assert (told.sprint.parallel, told.sprint.pace, told.sprint.fallback_above) == ("every 5", 0.5, 0)
-    assert (told.gates["tests"].threshold, told.gates["tests"].timeout) == (0.8, 600)
+    assert (settings.sprint.parallel, settings.sprint.pace, settings.sprint.fallback_above) == ("every 5", 0.5, 0)
+    assert (settings.gates["tests"].threshold, settings.gates["tests"].timeout) == (0.8, 600)
 
 
 def test_mail_reads_the_same_file(read, tmp_path):
-    """The address book of the mail and the settings agree on groups and the human."""
-    told = read(WHOLE).settings
+    """The address book and the settings agree on groups and the human."""
+    settings = read(WHOLE).settings
 
     directory = read_directory(tmp_path)
-    assert (directory.human, dict(directory.groups)) == (told.team.human, dict(told.groups))
+    assert (directory.human, dict(directory.groups)) == (settings.team.human, dict(settings.groups))
 
 
-def test_a_flag_beats_the_environment_that_the_file(read):
-    """Each value comes from the highest that speaks, and says so."""
+def test_a_flag_overrides_the_environment_which_overrides_the_file(read):
+    """The origin of each value is the source that set it."""
     loaded = read(
         "[sprint]\nmax_parallel = 2\nmax_attempts = 2\n\nmax_mails = 2\n",
         {"TEAM_SPRINT_MAX_PARALLEL": "3", "TEAM_SPRINT_MAX_ATTEMPTS": " 3 ", "TEAM_SPRINT_PACE": ""},
@@ -137,37 +137,37 @@ def test_a_flag_beats_the_environment_that_the_file(read):
         ("TEAM_SPRINT_DEADLINE", "2h", ("sprint", "deadline"), 7200),
     ],
 )
-def test_text_becomes_what_the_file_would_say(read, variable, text, key, value):
-    """A variable's text is read as the setting's own kind."""
-    told = read("", {variable: text}).settings
+def test_text_of_a_variable_is_parsed_by_the_type_of_the_setting(read, variable, text, key, value):
+    """The value is the same as in the file."""
+    settings = read("", {variable: text}).settings
 
-    assert getattr(getattr(told, key[0]), key[1]) == value
+    assert getattr(getattr(settings, key[0]), key[1]) == value
 
 
-def test_a_variable_reaches_an_agent_of_the_file(read):
-    """Agents and gates are named in capitals; words are read as a shell would."""
+def test_a_variable_can_set_an_agent_of_the_file(read):
+    """Names of agents and gates are in capitals; commands are split like in a shell."""
     environ = {
         "TEAM_AGENTS_MY_AGENT_COMMAND": "sh -c './run me'",
         "TEAM_AGENTS_MY_AGENT_ENV": "A B,C",
         "TEAM_GATES_TESTS_TIMEOUT": "1m",
         "TEAM_AGENTS_NOBODY_TIMEOUT": "1m",
     }
-    told = read('[agents.my-agent]\ncommand = ["x"]\n[gates.tests]\ncommand = ["x"]\n', environ).settings
+    settings = read('[agents.my-agent]\ncommand = ["x"]\n[gates.tests]\ncommand = ["x"]\n', environ).settings
 
-    assert told.agents["my-agent"].command == ("sh", "-c", "./run me")
-    assert told.agents["my-agent"].env == ("A", "B", "C")
-    assert told.gates["tests"].timeout == 60
+    assert settings.agents["my-agent"].command == ("sh", "-c", "./run me")
+    assert settings.agents["my-agent"].env == ("A", "B", "C")
+    assert settings.gates["tests"].timeout == 60
 
 
-def test_what_is_no_setting_of_the_environment_is_left_alone(read):
-    """The variables of a run and those of others have nothing to say here."""
+def test_other_variables_of_the_environment_are_ignored(read):
+    """These are variables of a run and of other programs."""
     environ = {"TEAM_HOME": "/x", "TEAM_PERSONA": "lore", "TEAM_RUN": "r1", "TEAM_SPRINT_COLOUR": "blue"}
 
     assert read("", environ) == read("")
 
 
-def test_a_cron_line_takes_the_place_of_the_rhythm(read):
-    """With cron there is no `every`; one that comes from higher up replaces the other of the file."""
+def test_cron_replaces_every(read):
+    """The one from the source of higher priority replaces the other of the file."""
     nine = "0 9 * * mon-fri"
 
     assert read(f'[sprint]\ncron = "{nine}"').settings.sprint.every is None
@@ -178,7 +178,7 @@ def test_a_cron_line_takes_the_place_of_the_rhythm(read):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('[team]\nhumn = "a"', "team.toml:2: team.humn is no setting; did you mean human?"),
         ("[sprint]\n\nmax_paralel = 3", "team.toml:3: sprint.max_paralel is no setting; did you mean max_parallel"),
@@ -226,21 +226,21 @@ def test_a_cron_line_takes_the_place_of_the_rhythm(read):
         ("x = " + "[" * 5000, "team.toml:1: "),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_with_its_line(refusal, text, said):
-    """One line says where, which setting, and what may be written."""
-    assert said in refusal(text)
+def test_a_mistake_is_reported_with_its_line(refusal, text, message):
+    """One line names the place, the setting, and the valid values."""
+    assert message in refusal(text)
 
 
-def test_all_mistakes_are_said_at_once(refusal):
-    """Nobody mends a file one mistake at a time; they come in the order of the file."""
-    said = refusal("[team]\nhumn = 1\nbase = 2\n[sprint]\npace = -1\n", {"TEAM_SPRINT_EVERY": "soon"})
+def test_all_mistakes_are_reported_at_once(refusal):
+    """They are in the order of the file."""
+    message = refusal("[team]\nhumn = 1\nbase = 2\n[sprint]\npace = -1\n", {"TEAM_SPRINT_EVERY": "soon"})
 
-    places = [problem.split(": ")[0] for problem in said.split("; ") if re.match("team|env", problem)]
+    places = [problem.split(": ")[0] for problem in message.split("; ") if re.match("team|env", problem)]
     assert places == ["environment TEAM_SPRINT_EVERY", "team.toml:2", "team.toml:3", "team.toml:5"]
 
 
 @pytest.mark.parametrize(
-    ("environ", "flags", "said"),
+    ("environ", "flags", "message"),
     [
         ({"TEAM_SPRINT_MAX_PARALLEL": "four"}, {}, "environment TEAM_SPRINT_MAX_PARALLEL: sprint.max_parallel must be"),
         ({}, {"sprint.max_paralel": "4"}, "flag: sprint.max_paralel is no setting; did you mean max_parallel"),
@@ -248,20 +248,20 @@ def test_all_mistakes_are_said_at_once(refusal):
         ({}, {"sprint.max_parallel": "4\nx = 5"}, "flag: sprint.max_parallel must be a whole number"),
     ],
 )
-def test_a_mistake_outside_of_the_file_names_its_place(refusal, environ, flags, said):
-    """A variable is named whole, a flag as a flag."""
-    assert said in refusal("", environ, flags)
+def test_a_mistake_in_a_variable_or_flag_names_it(refusal, environ, flags, message):
+    """The place is the whole name of the variable, or of the flag."""
+    assert message in refusal("", environ, flags)
 
 
-def test_an_unbalanced_quote_in_a_variable_is_named(refusal):
-    """A command that no shell could read is refused with the variable's name."""
-    said = refusal('[agents.x]\ncommand = ["a"]', {"TEAM_AGENTS_X_COMMAND": "sh -c 'x"})
+def test_an_unbalanced_quote_in_a_variable_is_refused(refusal):
+    """The message names the variable."""
+    message = refusal('[agents.x]\ncommand = ["a"]', {"TEAM_AGENTS_X_COMMAND": "sh -c 'x"})
 
-    assert "environment TEAM_AGENTS_X_COMMAND: command: No closing quotation" in said
+    assert "environment TEAM_AGENTS_X_COMMAND: command: No closing quotation" in message
 
 
-def test_a_file_that_is_no_text_is_refused_by_line(tmp_path):
-    """Bytes that are not UTF-8 have a line too; a folder of that name cannot be read."""
+def test_a_file_that_is_not_utf_8_is_refused_with_the_line(tmp_path):
+    """A folder of that name cannot be read, either."""
     (tmp_path / "team.toml").write_bytes(b"[team]\nhuman = '\xe9'\n")
     with pytest.raises(UsageError, match=r"team\.toml:2: not UTF-8"):
         read_settings(tmp_path, {})
@@ -271,8 +271,8 @@ def test_a_file_that_is_no_text_is_refused_by_line(tmp_path):
         read_settings(tmp_path, {})
 
 
-def test_settings_cannot_be_changed(read):
-    """Settings are facts: what reads them twice reads the same."""
+def test_settings_are_frozen(read):
+    """Reading them twice gives the same values."""
     with pytest.raises(ValueError, match="frozen"):
         read().settings.sprint.max_parallel = 3
 
@@ -342,7 +342,7 @@ def documents(draw):
 @settings(max_examples=150, deadline=None, database=None)
 @given(documents())
 def test_every_key_is_found_on_its_line(document):
-    """Whatever the layout, the scanner knows every key that tomllib knows, and where it was put."""
+    """For any layout, the scanner finds the line of every key that tomllib reads."""
     text, lines = document
     tomllib.loads(text)
 
@@ -350,22 +350,22 @@ def test_every_key_is_found_on_its_line(document):
 
 
 @given(st.integers(0, 366 * 86_400))
-def test_a_span_is_written_as_it_is_read(value):
-    """Seconds survive the way to words and back."""
+def test_a_formatted_duration_parses_to_the_same_value(value):
+    """This holds for any number of seconds."""
     assert seconds(span(value)) == value
 
 
 @given(st.integers(1, 1 << 40))
-def test_a_size_is_written_as_it_is_read(value):
-    """Bytes survive the way to words and back."""
+def test_a_formatted_size_parses_to_the_same_value(value):
+    """This holds for any number of bytes."""
     assert byte_count(size(value)) == value
 
 
 @pytest.mark.parametrize(
     "line", ["* * * * *", "*/5 0-6,12 1 jan-mar 7", "0 9 * * mon-fri", "5/10 * * * sat-sun", "0\t9  1-31/2 12 0"]
 )
-def test_a_line_of_cron_is_taken(line):
-    """What cron takes is taken, with single spaces."""
+def test_a_crontab_line_is_accepted(line):
+    """Fields are separated by single spaces afterwards."""
     assert crontab(line) == " ".join(line.split())
 
 
@@ -373,14 +373,14 @@ def test_a_line_of_cron_is_taken(line):
     "line", ["60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *", "5-1 * * * *",
              "* * * * fri-mon", "x * * * *", "1,, * * * *", "@daily", ""],
 )  # fmt: skip
-def test_a_line_that_is_no_cron_is_refused(line):
-    """Numbers out of range, unknown words and turned ranges are refused."""
+def test_an_invalid_crontab_line_is_refused(line):
+    """Numbers out of range, unknown words and reversed ranges."""
     with pytest.raises(ValueError, match="cron"):
         crontab(line)
 
 
-def test_the_files_of_a_home_directory_are_meant(read):
-    """`~` is the user's folder, as everywhere."""
-    told = read('[agents.x]\ncommand = ["x"]\nenv_file = "~/secrets"\n').settings
+def test_a_tilde_is_the_home_folder(read):
+    """Paths with `~` become absolute."""
+    settings = read('[agents.x]\ncommand = ["x"]\nenv_file = "~/secrets"\n').settings
 
-    assert told.agents["x"].env_file == os.path.join(Path.home(), "secrets")  # noqa: PTH118
+    assert settings.agents["x"].env_file == os.path.join(Path.home(), "secrets")  # noqa: PTH118

@@ -1,4 +1,4 @@
-"""T14: the scheduler killed with -9 at every step of a sprint, and started again."""
+"""T14: the scheduler is killed with SIGKILL at every step of a sprint, and started again."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ GATE = '[gates.tests]\ncommand = ["true"]\n'
 
 
 class Bomb:
-    """Counts the steps by which a tick leaves traces, and kills the process at one of them.
+    """Counts the steps in which a tick writes anything, and kills the process at one of them.
 
-    An append of several events may be cut off in between: `tear` says how many of so many are still written.
+    An append of several events may be interrupted: `tear` returns how many of them are still written.
     """
 
     def __init__(self, at: int, tear) -> None:
@@ -57,7 +57,7 @@ class Bomb:
 
 
 def played(team, journal):
-    """Two personas that collide once; each attempt that is really played leaves a line in a journal."""
+    """Two personas that conflict once; each attempt that is really run adds a line to a journal."""
 
     def play(job):
         with journal.open("a") as file:
@@ -69,7 +69,7 @@ def played(team, journal):
 
 
 def crashed(team, scripts, at, tear):
-    """Run a sprint in a process of its own that dies at a step; tell whether it came that far.
+    """Run a sprint in a child process that dies at a step; tell whether that step was reached.
 
     What earlier tests left as garbage is none of the child's: databases in it have threads that no fork brings along.
     """
@@ -93,8 +93,8 @@ def crashed(team, scripts, at, tear):
 
 @pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.storm)])
 @pytest.mark.parametrize(("first", "written"), [*enumerate(TEARS, start=1)])
-def test_a_sprint_goes_on_wherever_its_scheduler_was_killed(team, tmp_path, first, written, stride):
-    """No attempt is played twice, no patch lands twice, none is lost, and the log is whole."""
+def test_a_sprint_continues_wherever_its_scheduler_was_killed(team, tmp_path, first, written, stride):
+    """No attempt runs twice, no patch lands twice or is lost, and the log verifies."""
     (team.home / "personas" / "cyd.md").unlink()
     journal, at = tmp_path / "journal", min(first, stride)
     clean = tmp_path / "clean"
@@ -103,8 +103,8 @@ def test_a_sprint_goes_on_wherever_its_scheduler_was_killed(team, tmp_path, firs
         journal.write_text("")
         if not crashed(team, played(team, journal), at, TEARS[written]):
             break
-        found = team.sprint(played(team, journal), GATE)
-        check(team, found, journal, at)
+        result = team.sprint(played(team, journal), GATE)
+        check(team, result, journal, at)
         shutil.rmtree(team.folder)
         shutil.copytree(clean, team.folder, symlinks=True)
         at += stride
@@ -114,8 +114,8 @@ def test_a_sprint_goes_on_wherever_its_scheduler_was_killed(team, tmp_path, firs
     assert (5 if TEARS[written](9) else 15) < at < MOST
 
 
-def check(team, found, journal, at):
-    assert (found.sprint, found.converged, sorted(found.landed)) == (1, True, ["ann", "bob"]), at
+def check(team, result, journal, at):
+    assert (result.sprint, result.converged, sorted(result.landed)) == (1, True, ["ann", "bob"]), at
     launches = Counter(journal.read_text().split("\n")[:-1])
     assert set(launches.values()) == {1}, (at, launches)
     trailers = team.git("log", "--format=%(trailers:key=Team-Mail-Run,valueonly)", "main..team/sprint-1").split()

@@ -1,4 +1,4 @@
-"""The rules of a sprint, one by one, each over a list of events: what is launched next, what is not, and why."""
+"""The rules of a sprint, each tested on a list of events: what is launched next, what is not, and why."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROSTER = tuple(Member(name, "shell") for name in ("ann", "bob", "cyd", "dan"))
 
 
 class Story:
-    """A log told event by event; each comes a second after the one before, unless time is made to pass."""
+    """Builds a log event by event, one second apart unless more time is made to pass."""
 
     def __init__(self, **settings):
         self.facts: list[Fact] = []
@@ -84,8 +84,8 @@ class Story:
 
     def mail(self, persona, sender="weaver"):
         seq = 1000 + len(self.facts)
-        found = Mail(persona, seq, f"m{seq}", rfc3339(self.now), sender, "Look", "note", "normal", None)
-        self.unread[persona] = (*self.unread.get(persona, ()), found)
+        mail = Mail(persona, seq, f"m{seq}", rfc3339(self.now), sender, "Look", "note", "normal", None)
+        self.unread[persona] = (*self.unread.get(persona, ()), mail)
         return self
 
     def later(self, **time):
@@ -101,18 +101,18 @@ class Story:
 
 
 def launched(plan):
-    return [(one.persona, one.attempt, one.reason) for one in plan.launches]
+    return [(launch.persona, launch.attempt, launch.reason) for launch in plan.launches]
 
 
 def skipped(plan):
-    return {one.persona: one.why for one in plan.skips}
+    return {skip.persona: skip.why for skip in plan.skips}
 
 
 # -- starting
 
 
-def test_a_sprint_that_is_asked_for_launches_everybody_at_once():
-    """The first tick of a sprint is its batch."""
+def test_a_requested_sprint_launches_all_personas_at_once():
+    """The first tick of a sprint launches its first batch."""
     plan = Story().plan(ASKED)
     assert plan.opening
     assert (plan.opening.number, plan.opening.reason, plan.tick, plan.mode) == (1, "asked for", 1, "parallel")
@@ -120,22 +120,22 @@ def test_a_sprint_that_is_asked_for_launches_everybody_at_once():
     assert plan.finish is None
 
 
-def test_without_a_wish_or_a_roster_a_tick_is_idle_and_says_why():
-    """Nothing is started that nobody asked for, and an empty roster is named."""
+def test_a_tick_without_a_request_or_a_roster_is_idle_and_says_why():
+    """Nothing starts unless somebody asks for it, and an empty roster is named as the reason."""
     assert Story().plan().idle == "no sprint is open"
     assert "nobody on the roster is scheduled" in str(Story().plan(ASKED, roster=()).idle)
     assert Story().plan(ASKED, roster=()).opening is None
 
 
-def test_a_pause_holds_everything_until_it_is_taken_back():
-    """Pause and resume are events like any other; the last one holds."""
+def test_a_pause_stops_all_launches_until_resumed():
+    """Pause and resume are events; the last one counts."""
     story = Story().start().tell("scheduler.paused", sender="you")
     assert "paused by you" in str(story.plan().idle)
     assert launched(story.tell("scheduler.resumed", sender="you").plan())
 
 
 @pytest.mark.parametrize(
-    ("told", "number", "mode", "rule"),
+    ("flag", "number", "mode", "rule"),
     [
         ("always", 1, "parallel", 'parallel = "always"'),
         ("never", 5, "sequential", 'parallel = "never"'),
@@ -145,32 +145,32 @@ def test_a_pause_holds_everything_until_it_is_taken_back():
         ((2, 3), 4, "sequential", "parallel = [2, 3], this is sprint 4"),
     ],
 )
-def test_the_feature_flag_chooses_the_mode_and_says_by_which_rule(told, number, mode, rule):
-    """By number of the sprint, as the settings have it."""
-    story = Story(parallel=told)
+def test_the_parallel_setting_chooses_the_mode_and_names_its_rule(flag, number, mode, rule):
+    """The rule may depend on the number of the sprint."""
+    story = Story(parallel=flag)
     for _ in range(number - 1):
         story.start().tell("sprint.finished", outcome="converged")
     plan = story.plan(ASKED)
     assert (plan.sprint, plan.mode, plan.rule) == (number, mode, rule)
 
 
-def test_sequential_only_wins_over_the_flag_and_a_word_by_hand_over_both():
-    """The nearer the word, the more it counts."""
+def test_sequential_only_overrides_parallel_and_a_requested_mode_overrides_both():
+    """The more specific choice counts."""
     story = Story(parallel="always", sequential_only=(1,))
     assert (story.plan(ASKED).mode, story.plan(ASKED).rule) == ("sequential", "sequential_only names sprint 1")
     assert story.plan(StartRequest("asked for", "parallel")).mode == "parallel"
 
 
-def test_a_sprint_keeps_the_mode_it_began_with():
-    """Settings that change on the way do not change a sprint under way."""
+def test_an_open_sprint_keeps_its_mode():
+    """Settings that change meanwhile do not change an open sprint."""
     assert Story(parallel="never").start("parallel").plan().mode == "parallel"
 
 
 # -- one after the other
 
 
-def test_in_sequence_one_runs_at_a_time_and_the_others_wait_their_turn():
-    """The same plan with width 1: as many ticks as personas, and one to weave the last."""
+def test_sequential_mode_launches_one_persona_per_tick():
+    """It takes as many ticks as there are personas, and one more to weave the last patch."""
     story, ticks = Story().start("sequential"), 0
     while not (plan := story.plan()).finish:
         assert len(plan.launches) == 1
@@ -180,8 +180,8 @@ def test_in_sequence_one_runs_at_a_time_and_the_others_wait_their_turn():
     assert ticks == len(ROSTER)
 
 
-def test_a_batch_that_fails_for_more_than_its_share_makes_the_rest_sequential():
-    """Half may fail; one more, and running at once is given up for this sprint."""
+def test_too_many_failures_in_a_batch_make_the_rest_of_the_sprint_sequential():
+    """Half of a batch may fail; with one failure more, the sprint continues in sequence."""
     story = Story(fallback_above=0.5, retry_backoff=0).start()
     for name in ("ann", "bob"):
         story.ran(name, status="failed")
@@ -200,8 +200,8 @@ def test_a_batch_that_fails_for_more_than_its_share_makes_the_rest_sequential():
 # -- weaving, and going on
 
 
-def test_patches_are_woven_once_their_run_has_ended():
-    """A patch whose run is still open might not be its last word."""
+def test_patches_are_woven_after_their_run_has_ended():
+    """A run that is still open may submit another patch."""
     story = Story().start().launch("ann").capture("ann")
     assert story.plan().weave == ()
     story.finish("ann")
@@ -209,15 +209,15 @@ def test_patches_are_woven_once_their_run_has_ended():
     assert story.landed("ann").plan().weave == ()
 
 
-def test_half_a_change_is_not_woven():
-    """What a run left that was cut off, stopped or lost is dropped; what a failed one left is offered."""
+def test_patches_of_interrupted_runs_are_dropped():
+    """This holds for runs that timed out, were stopped or got lost; the patch of a failed run is submitted."""
     for status, woven in [("timeout", 0), ("stopped", 0), ("quota", 0), ("failed", 1), ("ok", 1)]:
         story = Story().start().launch("ann").finish("ann", status=status, patch=True)
         assert len(story.plan().weave) == woven, status
 
 
-def test_a_sprint_in_which_nothing_is_left_to_do_has_converged():
-    """Nobody has unread mail, no patch is pending, no run is open."""
+def test_a_sprint_with_nothing_left_to_do_has_converged():
+    """There is no unread mail, no pending patch and no open run."""
     story = Story().start()
     for name in ("ann", "bob", "cyd", "dan"):
         story.ran(name, patch=True)
@@ -229,8 +229,8 @@ def test_a_sprint_in_which_nothing_is_left_to_do_has_converged():
     assert set(skipped(plan).values()) == {"nothing unread"}
 
 
-def test_whoever_has_unread_mail_runs_again():
-    """Consolidation: mail is the only thing that brings a persona back."""
+def test_personas_with_unread_mail_run_again():
+    """Only mail launches a persona again in the same sprint."""
     story = Story().start()
     for name in ("ann", "bob", "cyd", "dan"):
         story.ran(name)
@@ -240,8 +240,8 @@ def test_whoever_has_unread_mail_runs_again():
     assert plan.finish is None
 
 
-def test_a_run_that_goes_on_is_not_started_again():
-    """An open run holds the sprint open, whatever mail its persona has."""
+def test_an_open_run_is_not_launched_again():
+    """An open run keeps the sprint open, whatever mail its persona has."""
     story = Story().start(personas=("ann",)).launch("ann").mail("ann")
     plan = story.plan()
     assert skipped(plan)["ann"] == "still running"
@@ -251,8 +251,8 @@ def test_a_run_that_goes_on_is_not_started_again():
 # -- giving up
 
 
-def test_attempts_are_counted_and_then_the_human_is_told():
-    """At most so many launches for a persona in one sprint; then it is set aside, and the sprint is spent."""
+def test_a_persona_without_attempts_left_is_set_aside_for_the_human():
+    """The number of launches in one sprint is limited; a sprint with a persona set aside ends as spent."""
     story = Story(max_attempts=2).start(personas=("ann",)).ran("ann").mail("ann").ran("ann", 2, "mail")
     plan = story.plan()
     assert launched(plan) == []
@@ -263,8 +263,8 @@ def test_attempts_are_counted_and_then_the_human_is_told():
     assert story.plan().finish == "spent"
 
 
-def test_the_same_conflict_twice_running_goes_to_the_human_at_once():
-    """No progress: a third try would only repeat it. Another conflict is progress."""
+def test_the_same_conflict_twice_in_a_row_goes_to_the_human():
+    """A third attempt would only repeat it. A different conflict counts as progress."""
     story = Story().start(personas=("ann",)).ran("ann", patch=True).conflicted("ann").mail("ann").done()
     assert launched(story.plan()) == [("ann", 2, "mail")]
     story.ran("ann", 2, "mail", patch=True).conflicted("ann", 2, "another")
@@ -274,8 +274,8 @@ def test_the_same_conflict_twice_running_goes_to_the_human_at_once():
     assert [skip.why for skip in story.plan().aside] == ["no progress: the same conflict twice running"]
 
 
-def test_work_that_came_to_nothing_goes_to_the_human_and_the_sprint_is_spent():
-    """A patch that conflicted, was refused, failed a gate or was cut off, and that nobody brought again."""
+def test_a_patch_that_never_landed_goes_to_the_human_and_the_sprint_is_spent():
+    """It conflicted, was refused, failed a gate or was interrupted, and no later patch replaced it."""
     for verb, why in (
         ("conflicted", "its patch conflicted and did not come again"),
         ("refused", "its patch was refused and did not come again"),
@@ -295,16 +295,16 @@ def test_work_that_came_to_nothing_goes_to_the_human_and_the_sprint_is_spent():
     assert (len(story.plan().aside), story.plan().finish) == (1, "deadline")
 
 
-def test_a_scheduler_that_is_told_to_end_costs_no_attempts():
-    """Ctrl-C as often as one likes: the runs that it gives up are launched again."""
+def test_runs_given_up_with_their_scheduler_cost_no_attempt():
+    """They are launched again, however often the scheduler is interrupted."""
     story = Story(max_attempts=1).start(personas=("ann",))
     for attempt in range(1, 6):
         assert launched(story.plan())[0][1] == attempt
         story.launch("ann", attempt).tell("run.lost", run=f"1-ann-{attempt}", why="stopped", orderly=True)
 
 
-def test_the_loop_guard_caps_launches_by_mail():
-    """Personas that keep writing to each other end here, whatever attempts they have left."""
+def test_launches_by_mail_are_limited_in_each_sprint():
+    """Personas that keep writing to each other stop here, however many attempts they have left."""
     story = Story(max_attempts=99, max_wakes=3).start(personas=("ann", "bob")).ran("ann").ran("bob")
     story.mail("ann").mail("bob").ran("ann", 2, "mail").ran("bob", 2, "mail")
     plan = story.plan()
@@ -314,8 +314,8 @@ def test_the_loop_guard_caps_launches_by_mail():
     ]
 
 
-def test_a_run_that_failed_without_a_patch_is_tried_again_after_a_pause_that_doubles():
-    """Back-off: 10 s, then 20 s; until then the tick waits, and the sprint does not end."""
+def test_a_run_that_failed_without_a_patch_is_retried_with_exponential_backoff():
+    """The pauses are 10 s, then 20 s; until then the tick waits, and the sprint stays open."""
     story = Story(retry_backoff=10).start(personas=("ann",)).ran("ann", status="failed", detail="exit 3").done()
     plan = story.plan()
     assert launched(plan) == []
@@ -331,8 +331,8 @@ def test_a_run_that_failed_without_a_patch_is_tried_again_after_a_pause_that_dou
     assert story.plan().finish == "spent"
 
 
-def test_an_agent_that_fails_for_everybody_is_not_paid_for_to_the_end():
-    """All failed, and a retry failed too: the sprint ends, whatever attempts are left. One success, and it goes on."""
+def test_a_sprint_ends_early_if_every_run_and_a_retry_failed():
+    """It ends whatever attempts are left; a single success keeps it going."""
     story = Story(retry_backoff=0).start()
     for name in ("ann", "bob", "cyd", "dan"):
         story.ran(name, status="failed", detail="exit 1: no key")
@@ -345,22 +345,22 @@ def test_an_agent_that_fails_for_everybody_is_not_paid_for_to_the_end():
     assert (story.plan().finish, launched(story.plan())) == (None, [("ann", 3, "retry")])
 
 
-def test_a_run_that_failed_with_a_patch_is_not_tried_again():
-    """It has delivered; the weaver and the gates judge what."""
+def test_a_run_that_failed_with_a_patch_is_not_retried():
+    """It delivered something, which the weaver and the gates judge."""
     story = Story().start(personas=("ann",)).ran("ann", status="failed", patch=True).landed("ann")
     assert launched(story.plan()) == []
     assert story.plan().finish == "converged"
 
 
-def test_a_run_stopped_by_hand_stays_stopped():
-    """Who was stopped is not started again in this sprint, mail or not."""
+def test_a_run_stopped_by_a_person_is_not_launched_again():
+    """Not in this sprint, not even for mail."""
     story = Story().start(personas=("ann",)).ran("ann", status="stopped", detail="you").mail("ann")
     assert "stopped by hand" in skipped(story.plan())["ann"]
     assert story.plan().finish == "converged"
 
 
-def test_a_word_to_stop_holds_though_the_scheduler_died_before_it_could_obey():
-    """It is on record: the run that is given up then is not launched again."""
+def test_a_stop_request_survives_the_death_of_the_scheduler():
+    """The request is in the log, so the run is given up and not launched again."""
     story = Story().start(personas=("ann",)).launch("ann").tell("run.stopped", ref="1-ann-1", sender="you")
     story.tell("run.lost", run="1-ann-1", why="its scheduler is gone")
     assert launched(story.plan()) == []
@@ -370,16 +370,16 @@ def test_a_word_to_stop_holds_though_the_scheduler_died_before_it_could_obey():
     assert (launched(plan), plan.wait_until, plan.finish) == ([], None, "converged")
 
 
-def test_a_deadline_ends_the_sprint_once_what_is_there_is_woven():
-    """Nothing more is launched after it; patches that are there still land."""
+def test_a_sprint_ends_at_its_deadline_after_weaving_what_is_pending():
+    """Nothing is launched after the deadline; pending patches still land."""
     story = Story(deadline=60).start(personas=("ann", "bob")).ran("ann", patch=True).later(seconds=60)
     plan = story.plan()
     assert (launched(plan), len(plan.weave), plan.finish) == ([], 1, None)
     assert story.landed("ann").plan().finish == "deadline"
 
 
-def test_a_retry_that_is_due_after_the_deadline_is_not_waited_for():
-    """The sprint ends by its deadline at once; a retry that is due before it is still waited for."""
+def test_a_retry_due_after_the_deadline_ends_the_sprint_at_once():
+    """A retry that is due before the deadline is waited for."""
     failed = {"status": "failed", "detail": "exit 3"}
     story = Story(deadline=60, retry_backoff=10).start(personas=("ann",)).ran("ann", **failed).done()
     assert (story.plan().finish, bool(story.plan().wait_until)) == (None, True)
@@ -391,8 +391,8 @@ def test_a_retry_that_is_due_after_the_deadline_is_not_waited_for():
 # -- crashes
 
 
-def test_a_run_whose_scheduler_is_gone_is_given_up_and_started_again_as_another():
-    """The lost one is no attempt of the persona's own; its late words are on record and change nothing."""
+def test_a_run_whose_scheduler_died_is_given_up_and_launched_as_a_new_attempt():
+    """The lost run costs no attempt, and events that it writes later change nothing."""
     story = Story(max_attempts=1).start(personas=("ann",)).launch("ann")
     story.dead = frozenset({"1-ann-1"})
     assert [run.id for run in story.plan().lost] == ["1-ann-1"]
@@ -406,8 +406,8 @@ def test_a_run_whose_scheduler_is_gone_is_given_up_and_started_again_as_another(
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])
-def test_a_dead_run_is_no_attempt_before_it_is_given_up_either(attempts):
-    """With its last attempt dead, the dry run says `retry`, as the tick does, and does not set the persona aside."""
+def test_a_dead_run_costs_no_attempt_in_a_dry_run(attempts):
+    """With the last attempt dead, the dry run plans a retry, as the tick does, and sets nobody aside."""
     story = Story(max_attempts=attempts, retry_backoff=0).start(personas=("ann",)).mail("ann")
     for attempt in range(1, attempts):
         story.ran("ann", attempt, "mail", status="failed")
@@ -437,8 +437,8 @@ RUNS = st.lists(
     mode=st.sampled_from(["parallel", "sequential"]),
     most=st.integers(1, 3),
 )
-def test_the_plan_is_the_same_before_and_after_dead_runs_are_given_up(runs, waiting, mode, most):
-    """Whatever happened before: launches, skips and personas set aside of the dry run are those of the tick."""
+def test_a_dry_run_plans_what_the_tick_does_after_giving_up_dead_runs(runs, waiting, mode, most):
+    """Launches, skips and personas set aside are equal for any history."""
     story, dead = Story(max_attempts=most, retry_backoff=0, max_wakes=2).start(mode), []
     for persona, attempts in runs.items():
         for attempt, (status, patch, reason, stop) in enumerate(attempts, 1):
@@ -472,24 +472,24 @@ def test_the_plan_is_the_same_before_and_after_dead_runs_are_given_up(runs, wait
         assert before.aside == after.aside
 
 
-def test_runs_that_are_lost_again_and_again_are_given_up():
-    """An agent that kills its scheduler must not do so for ever."""
+def test_a_persona_whose_runs_keep_getting_lost_is_set_aside():
+    """An agent that kills its scheduler must not do so forever."""
     story = Story(max_attempts=9).start(personas=("ann",))
     for attempt in (1, 2, 3):
         story.launch("ann", attempt).tell("run.lost", run=f"1-ann-{attempt}", why="gone")
     assert [skip.why for skip in story.plan().aside] == ["3 runs were lost with their scheduler"]
 
 
-def test_the_same_attempt_is_the_same_run():
-    """The id is derived: a launch that is repeated after a crash is the one that was meant."""
-    one, again = Story().plan(ASKED).launches[0], Story().plan(ASKED).launches[0]
-    assert one.run == again.run
+def test_the_same_attempt_has_the_same_run_id():
+    """The id is derived, so a launch repeated after a crash is the same run."""
+    first, again = Story().plan(ASKED).launches[0], Story().plan(ASKED).launches[0]
+    assert first.run == again.run
     assert len({launch.run for launch in Story().plan(ASKED).launches}) == len(ROSTER)
-    assert replace(one, attempt=2).run != one.run
+    assert replace(first, attempt=2).run != first.run
 
 
-def test_events_that_only_look_like_ours_change_nothing():
-    """Somebody may append anything; what lacks the form of its kind is passed over."""
+def test_malformed_events_change_nothing():
+    """Anybody may append events; those that lack the form of their kind are ignored."""
     story = Story().start(personas=("ann",))
     before = story.state
     story.tell("run.started", run="x").tell("run.finished", run="?", status="ok").tell("patch.landed", ref="?")
@@ -504,8 +504,8 @@ def never(cron, after):
     raise AssertionError("no cron line was given")
 
 
-def test_sprints_come_by_their_rhythm_and_missed_ones_become_one():
-    """`every` counts from the start of the last sprint; a day without a scheduler is one sprint, not ninety-six."""
+def test_sprints_start_by_schedule_and_missed_times_become_one():
+    """`every` counts from the start of the last sprint; a day without a scheduler gives one sprint, not ninety-six."""
     story = Story(every=900.0)
     assert due(story.state, story.policy, story.now, never).start == "the first sprint"
     story.start().tell("sprint.finished", outcome="converged")
@@ -517,15 +517,15 @@ def test_sprints_come_by_their_rhythm_and_missed_ones_become_one():
     assert due(story.state, story.policy, story.now, never).start is None, "one that is open is gone on with"
 
 
-def test_a_clock_that_jumps_back_neither_storms_nor_stalls():
-    """Set back by a day, the next sprint waits for its time; set forward, one comes."""
+def test_a_clock_that_is_set_back_or_forward_starts_at_most_one_sprint():
+    """Set back by a day, the next sprint waits for its time; set forward, one sprint starts."""
     story = Story(every=900.0).start().tell("sprint.finished", outcome="converged")
     assert due(story.state, story.policy, story.now - timedelta(days=1), never).start is None
     assert due(story.state, story.policy, story.now + timedelta(days=365), never).start
 
 
-def test_fresh_mail_starts_a_sprint_for_those_it_went_to_and_old_mail_does_not():
-    """What a sprint left unread was left to the human, and must not start another and another."""
+def test_new_mail_starts_a_sprint_for_its_recipients_and_old_mail_does_not():
+    """Mail that a sprint left unread is up to the human and must not start one sprint after another."""
     story = Story().start().tell("sprint.finished", outcome="spent").mail("bob", "you")
     request = due(story.state, story.policy, story.now, never)
     assert (request.start, request.personas) == ("unread mail for bob", ("bob",))
@@ -534,8 +534,8 @@ def test_fresh_mail_starts_a_sprint_for_those_it_went_to_and_old_mail_does_not()
     assert due(story.state, story.policy, story.now, never).start is None
 
 
-def test_mail_cannot_start_sprints_without_end():
-    """A dozen an hour, then the rhythm alone."""
+def test_sprints_started_by_mail_are_limited_per_hour():
+    """After a dozen in an hour, only the schedule starts sprints."""
     story = Story(every=90_000.0)
     for _ in range(12):
         story.start(reason="unread mail for bob").tell("sprint.finished", outcome="spent")

@@ -1,4 +1,4 @@
-"""An idle tick that follows an idle tick: the same answer from the log's last line alone, and only while it holds."""
+"""Repeated idle ticks: the same answer from the log's last line alone, for as long as it holds."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def clock(team):
     return clock
 
 
-def test_nothing_new_is_idle_again_with_one_event(team, clock):
-    """Over and over, each on record, until its time has come."""
+def test_a_repeated_idle_tick_writes_one_event(team, clock):
+    """Each repetition is recorded, until the time at which a sprint is due."""
     for _ in range(3):
         assert again(team.home, seen(team.home, ["auto"], {}), clock) == WHY
     assert team.kinds() == ["log.opened", "mail.sent", *["tick.done"] * 4]
@@ -42,8 +42,8 @@ def test_nothing_new_is_idle_again_with_one_event(team, clock):
     assert again(team.home, seen(team.home, ["auto"], {}), clock) is None, "a clock set back tells nothing"
 
 
-def test_mail_that_came_while_a_tick_looked_is_looked_at_by_the_next(team):
-    """What lies between the state that was read and the line that was written has been seen by nobody."""
+def test_mail_that_arrives_during_an_idle_tick_is_seen_by_the_next(team):
+    """Events between the state that was read and the event that was written have not been considered."""
     ticker = team.ticker()
     ticker.context.mailbox.send(Letter("ann", ["you"], "Good morning"))
     clock = ManualClock(ticker.context.clock.now())
@@ -55,8 +55,8 @@ def test_mail_that_came_while_a_tick_looked_is_looked_at_by_the_next(team):
     assert again(team.home, ticker.seen, clock) is None
 
 
-def test_whatever_might_change_the_answer_makes_the_tick_look_for_itself(team, clock):
-    """Mail, a pause, other settings, another roster, another flag, another variable."""
+def test_anything_that_could_change_the_answer_causes_a_full_tick(team, clock):
+    """Mail, a pause, changed settings, roster, flags or variables."""
     before = seen(team.home, ["auto"], {})
     assert again(team.home, seen(team.home, ["parallel"], {}), clock) is None
     assert again(team.home, seen(team.home, ["auto"], {"TEAM_SPRINT_EVERY": "1s"}), clock) is None
@@ -70,14 +70,14 @@ def test_whatever_might_change_the_answer_makes_the_tick_look_for_itself(team, c
     assert again(team.home, before, clock) is None
 
 
-def test_one_leads_even_where_there_is_nothing_to_do(team, clock):
+def test_an_idle_tick_is_refused_while_another_scheduler_leads(team, clock):
     """T16 holds for idle ticks, too."""
     with Leader(team.home / "work"), pytest.raises(NotLeader):
         again(team.home, seen(team.home, ["auto"], {}), clock)
 
 
-def test_mail_that_must_not_wake_the_team_now_is_looked_at_again(team):
-    """The loop guard opens with time, which no event tells."""
+def test_mail_beyond_the_hourly_limit_is_considered_again_later(team):
+    """The limit on sprints by mail ends with time, which no event reports."""
     context = team.context()
     for _ in range(12):
         team.sprint({}, request=StartRequest("unread mail for ann", personas=("ann",)))
@@ -88,7 +88,7 @@ def test_mail_that_must_not_wake_the_team_now_is_looked_at_again(team):
 
 
 def test_a_second_idle_tick_loads_neither_database_nor_settings(team):
-    """In a process of its own, as cron runs it."""
+    """It runs in a process of its own, as from cron."""
     team.sprint({})
     code = (
         "import sys; sys.argv = ['scheduler', 'tick']\n"
@@ -96,13 +96,13 @@ def test_a_second_idle_tick_loads_neither_database_nor_settings(team):
         "app(standalone_mode=False); print(*{name.split('.')[0] for name in sys.modules})"
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "COV"))}
-    told = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", code], cwd=team.folder, env=environ, check=True, capture_output=True, text=True
         )
         for _ in range(2)
     ]
-    first, second = (ended.stdout.split("\n", 1) for ended in told)
+    first, second = (ended.stdout.split("\n", 1) for ended in outputs)
     assert first[0] == second[0]
     assert first[0].startswith("idle: the next sprint is due at")
     assert {"duckdb", "pydantic"} <= set(first[1].split())

@@ -30,7 +30,7 @@ def test_a_tick_reads_the_last_sprint_and_what_was_held_before(team):
     assert [patch for patch in recent.patches if patch.sprint == 2] == [p for p in whole.patches if p.sprint == 2]
     assert len(recent.patches) == 4
     assert recent.sprints[-1] == whole.sprints[-1]
-    assert [one.number for one in recent.sprints] == [1, 2]
+    assert [sprint.number for sprint in recent.sprints] == [1, 2]
     assert recent.unread == whole.unread
 
 
@@ -40,9 +40,9 @@ def test_a_patch_held_two_sprints_ago_still_lands(team):
     team.sprint({"bob": team.replaced(5, "bob")})
     approve_patch(team.context(), "ann", "you")
 
-    found = team.sprint({})
+    result = team.sprint({})
 
-    assert team.text(found.branch, WORKFLOW) == ["name: sprint 0"]
+    assert team.text(result.branch, WORKFLOW) == ["name: sprint 0"]
 
 
 def test_questions_in_turn_see_a_log_that_grows(team):
@@ -50,5 +50,5 @@ def test_questions_in_turn_see_a_log_that_grows(team):
     context = team.context()
     for number in range(1, 4):
         team.sprint({"ann": team.replaced(number, "ann")})
-        assert [one.number for one in context.state(whole=False).sprints] == [*range(1, number + 1)]
+        assert [sprint.number for sprint in context.state(whole=False).sprints] == [*range(1, number + 1)]
         assert context.state().number == number

@@ -1,4 +1,4 @@
-"""Whole sprints on a real repository, their personas played by functions."""
+"""Whole sprints on a real repository, with personas played by functions."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from team_mail.scheduler.sprint.preview import look_ahead
 ASKED = StartRequest("asked for")
 
 
-def test_without_conflicts_a_sprint_takes_two_ticks(team):
-    """One to launch everybody at once, one to weave what they made; three commits, each by its persona."""
+def test_a_sprint_without_conflicts_takes_two_ticks(team):
+    """One tick launches everybody, one weaves; each of the three commits has its persona as author."""
     scripts = {name: team.replaced(line, name) for line, name in ((3, "ann"), (13, "bob"), (23, "cyd"))}
-    found = team.sprint(scripts)
-    assert (found.ticks, found.converged, found.conflicts, found.runs) == (2, True, 0, 3)
-    assert sorted(found.landed) == ["ann", "bob", "cyd"]
+    result = team.sprint(scripts)
+    assert (result.ticks, result.converged, result.conflicts, result.runs) == (2, True, 0, 3)
+    assert sorted(result.landed) == ["ann", "bob", "cyd"]
     text = team.text("team/sprint-1")
     assert [text[line] for line in (3, 13, 23)] == ["ann", "bob", "cyd"]
     assert sorted(team.git("log", "--format=%an", "main..team/sprint-1").split()) == ["ann", "bob", "cyd"]
     assert team.text("main")[3] == "line 3", "the base is never moved by itself"
 
 
-def test_with_one_round_of_conflicts_it_takes_three(team):
-    """The author of the patch that did not fit gets mail, runs again at the new base, and lands."""
+def test_a_sprint_with_one_round_of_conflicts_takes_three_ticks(team):
+    """The author of the conflicting patch gets mail, runs again on the new base, and lands."""
     again = []
 
     def play(job):
@@ -46,8 +46,8 @@ def test_with_one_round_of_conflicts_it_takes_three(team):
             again.append(job)
         team.replaced(3 if job.attempt == 1 else 8, job.persona)(job)
 
-    found = team.sprint({"ann": play, "bob": play, "cyd": team.replaced(23, "cyd")})
-    assert (found.ticks, found.converged, found.conflicts, found.runs) == (3, True, 1, 4)
+    result = team.sprint({"ann": play, "bob": play, "cyd": team.replaced(23, "cyd")})
+    assert (result.ticks, result.converged, result.conflicts, result.runs) == (3, True, 1, 4)
     text = team.text("team/sprint-1")
     assert {text[3], text[8], text[23]} == {"ann", "bob", "cyd"}
     (job,) = again
@@ -57,32 +57,32 @@ def test_with_one_round_of_conflicts_it_takes_three(team):
     assert (mail.sender, mail.type, mail.read) == ("weaver", "conflict", True)
 
 
-def test_the_merge_drivers_of_the_users_own_settings_are_asked(team, tmp_path, monkeypatch):
-    """What mergiraf and its like settle is no conflict; nothing else of those settings has a say."""
-    told = tmp_path / "gitconfig"
-    told.write_text(
+def test_merge_drivers_of_the_users_settings_are_used(team, tmp_path, monkeypatch):
+    """What such a driver (mergiraf, for example) merges is no conflict; no other user setting applies."""
+    config = tmp_path / "gitconfig"
+    config.write_text(
         '[merge "both"]\n\tname = it\'s both\n\tdriver = "cat %A %B > %A.new && mv %A.new %A"\n'
         "[core]\n\thooksPath = /nowhere\n[alias]\n\tapply = !false\n"
     )
     (team.folder / ".gitattributes").write_text("poem.txt merge=both\n")
     team.git("add", ".gitattributes")
     team.git("commit", "--quiet", "-m", "Both")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(told))
-    found = team.sprint({"ann": team.replaced(3, "ann"), "bob": team.replaced(3, "bob")})
-    assert (found.conflicts, sorted(found.landed)) == (0, ["ann", "bob"])
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    result = team.sprint({"ann": team.replaced(3, "ann"), "bob": team.replaced(3, "bob")})
+    assert (result.conflicts, sorted(result.landed)) == (0, ["ann", "bob"])
     assert {"ann", "bob"} <= {*team.text("team/sprint-1")}
 
 
-def test_one_after_the_other_each_sees_what_the_one_before_did(team):
-    """In sequence there is nothing to conflict with, at the price of a tick for each."""
+def test_in_sequential_mode_each_persona_sees_the_work_of_the_one_before(team):
+    """There are no conflicts, at the price of a tick for each persona."""
     scripts = {name: team.replaced(3, name) for name in ("ann", "bob", "cyd")}
-    found = team.sprint(scripts, request=StartRequest("asked for", "sequential"))
-    assert (found.ticks, found.converged, found.conflicts, found.mode) == (4, True, 0, "sequential")
+    result = team.sprint(scripts, request=StartRequest("asked for", "sequential"))
+    assert (result.ticks, result.converged, result.conflicts, result.mode) == (4, True, 0, "sequential")
     assert team.text("team/sprint-1")[3] == "cyd"
 
 
-def test_mail_is_read_only_when_the_run_ended_well(team):
-    """What a failed run was told is still unread, and is told again."""
+def test_mail_is_marked_read_only_if_the_run_succeeded(team):
+    """The mail of a failed run stays unread and is in the prompt of the next one."""
     prompts = []
 
     def ann(job):
@@ -99,25 +99,25 @@ def test_mail_is_read_only_when_the_run_ended_well(team):
     assert len(prompts) == 2
 
 
-def test_whoever_writes_to_a_colleague_wakes_it(team):
-    """Mail sent in a run brings its reader back in the next tick, and only that one."""
+def test_mail_to_a_teammate_launches_it_in_the_next_tick(team):
+    """Only the recipient is launched."""
     context = team.context({})
 
     def ann(job):
         context.mailbox.send(Letter("ann", ["bob"], "Please", "Read this.", run=job.run))
 
-    found = team.sprint({"ann": ann})
-    assert (found.ticks, found.runs, found.converged) == (3, 4, True)
+    result = team.sprint({"ann": ann})
+    assert (result.ticks, result.runs, result.converged) == (3, 4, True)
 
 
-def test_what_the_team_cannot_do_goes_to_the_human_with_all_that_is_needed(team):
-    """The same refusal twice: one mail, with the runs, the last patch attached, and the commands to take over."""
+def test_a_repeated_refusal_goes_to_the_human_with_everything_needed(team):
+    """One mail has the runs, the last patch as attachment, and the commands to take over."""
 
     def ann(job):
         (job.workspace / "link").symlink_to("/etc/passwd")
 
-    found = team.sprint({"ann": ann, "bob": team.replaced(3, "bob")})
-    assert (found.converged, found.outcome, found.landed, found.set_aside) == (False, "spent", ("bob",), ("ann",))
+    result = team.sprint({"ann": ann, "bob": team.replaced(3, "bob")})
+    assert (result.converged, result.outcome, result.landed, result.set_aside) == (False, "spent", ("bob",), ("ann",))
     context = team.context()
     (mail,) = [context.mailbox.read("you", m.id) for m in context.mailbox.inbox("you") if m.type == "escalate"]
     assert "the same refusal twice running" in mail.subject
@@ -129,7 +129,7 @@ def test_what_the_team_cannot_do_goes_to_the_human_with_all_that_is_needed(team)
 
 
 def test_an_idle_tick_writes_one_event(team):
-    """Nothing due, nobody waiting: `tick.done` and nothing else."""
+    """It is `tick.done`."""
     ticker = team.ticker()
     before = len(team.kinds())
     done = ticker.tick(StartRequest(otherwise="nothing is due"))
@@ -138,7 +138,7 @@ def test_an_idle_tick_writes_one_event(team):
 
 
 def test_a_dry_run_writes_nothing(team, tmp_path):
-    """Neither mail nor branch nor object: the folder is the same to the byte."""
+    """No mail, no branch, no object: the folder is unchanged to the byte."""
 
     def everything():
         return {path: path.read_bytes() for path in sorted(team.folder.rglob("*")) if path.is_file()}
@@ -146,22 +146,22 @@ def test_a_dry_run_writes_nothing(team, tmp_path):
     scripts = {name: team.replaced(3, name) for name in ("ann", "bob", "cyd")}
     team.ticker(scripts).tick(ASKED)
     before = everything()
-    found = look_ahead(team.ticker(scripts), ASKED)
+    preview = look_ahead(team.ticker(scripts), ASKED)
     assert everything() == before
-    assert len(found.plan.weave) == 3
-    assert found.woven
-    assert len(found.woven.landed) == 1
-    assert len(found.woven.conflicts) == 3
+    assert len(preview.plan.weave) == 3
+    assert preview.woven
+    assert len(preview.woven.landed) == 1
+    assert len(preview.woven.conflicts) == 3
 
 
-def test_patches_to_sensitive_files_wait_for_a_human(team):
-    """Held, the human told by mail, let land by `approve` — which a run cannot say."""
+def test_patches_to_sensitive_files_wait_for_approval(team):
+    """The patch is held, the human gets mail, and `approve` lets it land; a run cannot approve."""
 
     def ann(job):
         (job.workspace / ".gitattributes").write_text("* text\n")
 
-    found = team.sprint({"ann": ann})
-    assert (found.landed, found.set_aside, found.held) == ((), (), ("ann",))
+    result = team.sprint({"ann": ann})
+    assert (result.landed, result.set_aside, result.held) == ((), (), ("ann",))
     ticker = team.ticker()
     assert [m.type for m in ticker.context.mailbox.inbox("you") if m.sender == "weaver"] == ["question"]
     with pytest.raises(NoSuchRun, match=r"ann \("):
@@ -172,8 +172,8 @@ def test_patches_to_sensitive_files_wait_for_a_human(team):
     assert team.git("show", "team/sprint-2:.gitattributes") == "* text"
 
 
-def test_a_run_is_stopped_by_name_and_stays_stopped(team):
-    """`scheduler stop` ends one run; the others go on, and the sprint converges without it."""
+def test_a_run_can_be_stopped_by_its_persona(team):
+    """`scheduler stop` ends one run; the others continue, and the sprint converges without it."""
     started = threading.Event()
 
     def ann(job):
@@ -190,14 +190,14 @@ def test_a_run_is_stopped_by_name_and_stays_stopped(team):
         stop_run(team.context(), "ann", "you")
         ticking.result()
     done = ticker.tick(ASKED)
-    assert (done.plan.finish, [one.submission.persona for one in done.integration.woven.landed]) == (
+    assert (done.plan.finish, [landed.submission.persona for landed in done.integration.woven.landed]) == (
         "converged",
         ["bob"],
     )
 
 
-def test_a_run_that_floods_the_mail_is_ended_and_its_quota_named(team):
-    """T15: more mails than `max_mails` in one run."""
+def test_a_run_that_sends_too_much_mail_is_ended_with_its_quota_as_reason(team):
+    """T15: more messages than `max_mails` in one run."""
     context = team.context({})
 
     def ann(job):
@@ -212,8 +212,8 @@ def test_a_run_that_floods_the_mail_is_ended_and_its_quota_named(team):
     assert (run.status, run.detail) == ("quota", "more than 5 mails in one run (max_mails)")
 
 
-def test_the_end_of_the_scheduler_is_no_failure_of_the_runs(team):
-    """What is under way when it ends is given up, costs no attempt, and is launched again by the next one."""
+def test_stopping_the_scheduler_is_no_failure_of_its_runs(team):
+    """Open runs are given up, cost no attempt, and are launched again by the next scheduler."""
     started = threading.Barrier(4)
 
     def wait(job):
@@ -229,15 +229,15 @@ def test_the_end_of_the_scheduler_is_no_failure_of_the_runs(team):
         ticker.dispatcher.end()
         ticking.result()
     assert [run.status for run in ticker.context.state().runs] == ["lost"] * 3
-    found = team.sprint({"ann": team.replaced(3, "ann")}, "[sprint]\nmax_attempts = 1\n")
-    assert (found.converged, found.landed, found.runs) == (True, ("ann",), 6)
+    result = team.sprint({"ann": team.replaced(3, "ann")}, "[sprint]\nmax_attempts = 1\n")
+    assert (result.converged, result.landed, result.runs) == (True, ("ann",), 6)
 
 
 # -- branches
 
 
-def test_landing_moves_the_base_and_its_checkout_once_it_is_asked(team):
-    """Fast-forward only; the files in the checkout move along."""
+def test_landing_fast_forwards_the_base_and_its_checkout(team):
+    """The files in the checkout are updated too."""
     team.sprint({"ann": team.replaced(3, "ann")})
     context = team.context()
     with pytest.raises(NoSuchRun, match="no sprint 7"):
@@ -248,11 +248,11 @@ def test_landing_moves_the_base_and_its_checkout_once_it_is_asked(team):
     assert (team.folder / "poem.txt").read_text().splitlines()[3] == "ann"
 
 
-def test_landing_moves_the_checkout_that_has_the_branch_by_its_users_own_settings(team, tmp_path, monkeypatch):
-    """A linked worktree's files and index move, no other's; filters of the user's run as in any checkout."""
-    told = tmp_path / "gitconfig"
-    told.write_text('[filter "loud"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n')
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(told))
+def test_landing_updates_the_worktree_of_the_branch_with_the_users_settings(team, tmp_path, monkeypatch):
+    """Only that worktree's files and index change; the user's filters run as in any checkout."""
+    config = tmp_path / "gitconfig"
+    config.write_text('[filter "loud"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     linked = tmp_path / "linked"
     team.git("worktree", "add", "--quiet", "-b", "dev", str(linked))
     (linked / "poem.txt").touch()
@@ -273,7 +273,7 @@ def test_landing_moves_the_checkout_that_has_the_branch_by_its_users_own_setting
 
 
 def test_a_run_whose_end_could_not_be_written_is_given_up_and_launched_again(team, monkeypatch):
-    """A disk that is full for a moment: the tick says so, and the same process goes on without the dead run."""
+    """If the disk is full for a moment, the tick reports it, and the same process continues without the dead run."""
     ticker = team.ticker({"ann": team.replaced(3, "ann")})
     put, full = FileBlobs.put, [True]
 
@@ -286,23 +286,23 @@ def test_a_run_whose_end_could_not_be_written_is_given_up_and_launched_again(tea
     with pytest.raises(OSError, match="No space left"):
         ticker.tick(ASKED)
     assert [run.status for run in ticker.context.state().runs].count("open") == 1
-    found = run_sprint(ticker, ASKED)
-    assert (found.converged, found.landed, found.runs) == (True, ("ann",), 4)
+    result = run_sprint(ticker, ASKED)
+    assert (result.converged, result.landed, result.runs) == (True, ("ann",), 4)
 
 
-def test_a_gate_that_was_changed_judges_anew(team):
-    """What passed by other words is no pass: the red base is found, and nobody is blamed for it."""
+def test_a_changed_gate_judges_again(team):
+    """Passing the old command counts for nothing; the base fails the new one, and no patch is blamed."""
     gate = '[gates.sound]\ncommand = ["sh", "-c", "echo 1"]\nthreshold = {}\n'
     team.sprint({"ann": team.replaced(3, "ann")}, gate.format(1))
     context = team.context()
     fast_forward_base(context, context.state(), 1)
-    found = team.sprint({"bob": team.replaced(5, "bob")}, gate.format(2))
-    assert (found.landed, found.converged) == (("bob",), True)
+    result = team.sprint({"bob": team.replaced(5, "bob")}, gate.format(2))
+    assert (result.landed, result.converged) == (("bob",), True)
     assert any("was red before" in mail.subject for mail in team.context().mailbox.inbox("you"))
 
 
-def test_a_team_that_runs_by_itself_goes_on_from_what_is_not_landed_yet(team):
-    """By timetable and by mail it would else do the same work again and again; a person starts from the base."""
+def test_an_unattended_sprint_starts_from_unlanded_work(team):
+    """Otherwise it would repeat the same work; a sprint started by a person starts from the base."""
     team.sprint({"ann": team.replaced(3, "ann")})
     team.sprint({"bob": team.replaced(5, "bob")}, request=StartRequest("every 900 s"))
     assert [team.text("team/sprint-2")[line] for line in (3, 5)] == ["ann", "bob"]
@@ -317,11 +317,11 @@ def test_a_team_that_runs_by_itself_goes_on_from_what_is_not_landed_yet(team):
     assert [team.text("team/sprint-5")[line] for line in (3, 5, 7)] == ["ann", "bob", "cyd"]
 
 
-def test_nothing_lands_by_itself_past_a_gate_that_has_not_passed(team):
-    """A gate that was red before blames nobody, and praises nobody; one that cannot be run stops the start."""
+def test_auto_land_requires_every_gate_to_pass(team):
+    """A gate that failed before rejects no patch but prevents landing; one that cannot run prevents the start."""
     settings = '[team]\nauto_land = true\n[gates.sound]\ncommand = ["false"]\n'
-    found = team.sprint({"ann": team.replaced(3, "ann")}, settings)
-    assert (found.converged, found.landed) == (True, ("ann",))
+    result = team.sprint({"ann": team.replaced(3, "ann")}, settings)
+    assert (result.converged, result.landed) == (True, ("ann",))
     assert team.text("main")[3] == "line 3"
     context = team.context()
     mails = {mail.type: context.mailbox.read("you", mail.id) for mail in context.mailbox.inbox("you")}
@@ -331,8 +331,8 @@ def test_nothing_lands_by_itself_past_a_gate_that_has_not_passed(team):
         team.ticker({}, '[gates.sound]\ncommand = ["no-such-gate"]\n').tick(ASKED)
 
 
-def test_landing_by_itself_is_a_setting(team):
-    """`auto_land` takes over what has converged; where the base has moved, the mail says so and nothing is lost."""
+def test_auto_land_moves_the_base_after_a_converged_sprint(team):
+    """If the base has moved, the mail says so and nothing is lost."""
     team.sprint({"ann": team.replaced(3, "ann")}, "[team]\nauto_land = true\n")
     assert team.git("rev-parse", "main") == team.git("rev-parse", "team/sprint-1")
     assert team.text("main")[3] == "ann"
@@ -349,8 +349,8 @@ def test_landing_by_itself_is_a_setting(team):
     assert team.text("team/sprint-2")[5] == "bob"
 
 
-def test_landing_refuses_where_it_would_lose_something(team):
-    """A base that has moved, and changes in the checkout that are in the way: one line, and nothing is changed."""
+def test_landing_is_refused_if_it_would_lose_something(team):
+    """A moved base or a conflicting change in the checkout gives one line of error, and nothing changes."""
     team.sprint({"ann": team.replaced(3, "ann")})
     context, before = team.context(), team.git("rev-parse", "main")
     (team.folder / "poem.txt").write_text("mine\n")
@@ -362,8 +362,8 @@ def test_landing_refuses_where_it_would_lose_something(team):
         fast_forward_base(context, context.state(), 1)
 
 
-def test_commits_that_people_put_on_the_sprints_branch_are_kept_and_a_rewritten_one_is_refused(team):
-    """The branch belongs to both; what does not contain the weaver's work any more is not built upon."""
+def test_commits_of_people_on_the_sprint_branch_are_kept_and_a_rewritten_branch_is_refused(team):
+    """A branch that no longer contains the weaver's work is not continued."""
     ticker = team.ticker({name: team.replaced(line, name) for line, name in ((3, "ann"), (13, "bob"))})
     ticker.tick(ASKED)
     team.git("switch", "--quiet", "team/sprint-1")
@@ -382,8 +382,8 @@ def test_commits_that_people_put_on_the_sprints_branch_are_kept_and_a_rewritten_
         ticker.tick(ASKED)
 
 
-def test_a_base_that_is_not_there_and_an_agent_that_is_not_are_named_before_anything_starts(team):
-    """Bad settings: one line each, and not one event is written."""
+def test_a_missing_base_or_agent_is_reported_before_anything_starts(team):
+    """Each wrong setting gives one line of error, and no event is written."""
     shop_settings = '[team]\nbase = "trunk"\n'
     with pytest.raises(NotReady, match="no branch 'trunk' to start from; there are main"):
         team.ticker({}, shop_settings).tick(ASKED)
@@ -394,8 +394,8 @@ def test_a_base_that_is_not_there_and_an_agent_that_is_not_are_named_before_anyt
     assert team.git("branch", "--format=%(refname:short)") == "main"
 
 
-def test_no_more_run_at_once_than_may(team):
-    """`max_parallel` caps a batch, however many are launched."""
+def test_max_parallel_limits_concurrent_runs(team):
+    """It limits a batch, however many personas are launched."""
     running, most = [], []
 
     def play(job):
@@ -414,8 +414,8 @@ def test_no_more_run_at_once_than_may(team):
             pass
 
 
-def test_launches_keep_their_pace(team):
-    """Some services fail when everybody knocks at once: `pace` is the least time between two launches."""
+def test_pace_is_the_least_time_between_two_launches(team):
+    """Some services fail if every run starts at once."""
     began = []
     scripts = dict.fromkeys(("ann", "bob", "cyd"), lambda _: began.append(time.monotonic()))
     team.ticker(scripts, "[sprint]\npace = 0.2\n").tick(ASKED)
@@ -423,19 +423,19 @@ def test_launches_keep_their_pace(team):
     assert began[2] - began[0] > 0.3
 
 
-def test_a_prompt_that_cannot_be_rendered_is_set_aside_before_anybody_is_launched(team):
-    """Named by file and line in the dry run and in the human's mail; the others work on."""
+def test_a_persona_whose_prompt_cannot_be_rendered_is_set_aside_first(team):
+    """The dry run and the mail to the human name file and line; the other personas run."""
     (team.home / "personas" / "ann.md").write_text("---\nid: ann\n---\nMind {{ nothing.of.the.kind }}.\n")
-    found = look_ahead(team.ticker(), ASKED).plan
-    assert [launch.persona for launch in found.launches] == ["bob", "cyd"]
-    assert "ann.md:4" in found.aside[0].why
-    found = team.sprint({"bob": team.replaced(3, "bob")})
-    assert (found.landed, found.set_aside, found.runs, found.outcome) == (("bob",), ("ann",), 2, "spent")
+    plan = look_ahead(team.ticker(), ASKED).plan
+    assert [launch.persona for launch in plan.launches] == ["bob", "cyd"]
+    assert "ann.md:4" in plan.aside[0].why
+    plan = team.sprint({"bob": team.replaced(3, "bob")})
+    assert (plan.landed, plan.set_aside, plan.runs, plan.outcome) == (("bob",), ("ann",), 2, "spent")
     assert any("ann.md:4" in mail.subject for mail in team.context().mailbox.inbox("you"))
 
 
 class Forgetful:
-    """A log that does not keep events of one kind."""
+    """A log that drops events of one kind."""
 
     def __init__(self, log, kind):
         self._log = log
@@ -448,8 +448,8 @@ class Forgetful:
         return getattr(self._log, name)
 
 
-def test_a_sprint_whose_ticks_change_nothing_ends_with_an_error(team):
-    """If the log loses every `patch.conflicted`, the same patch is woven again; the loop must not spin for ever."""
+def test_a_tick_that_changes_nothing_ends_the_sprint_with_an_error(team):
+    """If the log lost every `patch.conflicted`, the same patch would be woven again and again."""
 
     def once(job):
         if job.attempt == 1:
@@ -471,8 +471,8 @@ def test_a_sprint_whose_ticks_change_nothing_ends_with_an_error(team):
     assert team.kinds("tick").count("tick.done") < 12
 
 
-def test_a_retry_that_is_due_after_the_deadline_is_not_waited_for(team):
-    """With a pause longer than the sprint may take, the sprint ends at once, by its deadline."""
+def test_a_retry_due_after_the_deadline_ends_the_sprint_at_once(team):
+    """The pause is longer than the sprint may take."""
     ticker = team.ticker(
         dict.fromkeys(("ann", "bob"), lambda _: Outcome("failed", 1, 0.1, "exit 1")),
         "[sprint]\nretry_backoff = 500\ndeadline = 400\n",
@@ -487,8 +487,8 @@ def test_a_retry_that_is_due_after_the_deadline_is_not_waited_for(team):
     assert time.monotonic() - began < 100, "no pause was waited for"
 
 
-def test_the_mail_about_a_persona_that_was_set_aside_ends_with_its_last_words(team):
-    """The human reads why an agent failed without going to look for its output."""
+def test_the_mail_about_a_persona_set_aside_quotes_the_end_of_its_output(team):
+    """The human can read why an agent failed without looking for its output."""
 
     def ann(job):
         job.folder.joinpath("output.log").write_text("".join(f"step {number}\n" for number in range(30)) + "no disk\n")
@@ -503,7 +503,7 @@ def test_the_mail_about_a_persona_that_was_set_aside_ends_with_its_last_words(te
 
 
 def test_no_mail_names_a_path_of_the_team_folder(team):
-    """Whoever reads mail on another machine has commands for a run's output and its patch, not paths."""
+    """On another machine, commands for a run's output and patch work, and paths do not."""
 
     def ann(job):
         (job.workspace / "link").symlink_to("/etc/passwd")
@@ -529,12 +529,12 @@ def test_no_mail_names_a_path_of_the_team_folder(team):
     assert any(f"team trace {run.id}" in broken for run in runs)
 
 
-def test_time_is_the_clocks(team):
-    """A retry waits for its time by the clock that was given, and comes at it."""
+def test_a_retry_waits_by_the_given_clock(team):
+    """It starts once that clock has reached its time."""
     ticker = team.ticker({"ann": lambda _: Outcome("failed", 1, 0.1, "exit 1")})
     clock = ManualClock(ticker.context.clock.now())
     object.__setattr__(ticker.context, "clock", clock)
     ticker.tick(ASKED)
     assert ticker.tick(ASKED).plan.wait_until
     clock.sleep(60)
-    assert [one.attempt for one in ticker.tick(ASKED).plan.launches] == [2]
+    assert [launch.attempt for launch in ticker.tick(ASKED).plan.launches] == [2]

@@ -46,15 +46,15 @@ def test_each_example_can_be_played_by_the_bundled_agent(name, tmp_path):
     tasks = {task.task_id: task for task in given.tasks}
     agent, outputs = bundled_agent(), {}
 
-    for task in (tasks[one] for wave in waves(given.tasks) for one in wave):
-        said = filled(task.input_data, {one: outputs[one] for one in references(task.input_data)})
-        assert check_input(task.agent, said) == []
-        outcome = agent.play(job(Assignment("x", task.task_id, task.description, said), task.agent, tmp_path))
+    for task in (tasks[name] for wave in waves(given.tasks) for name in wave):
+        input_text = filled(task.input_data, {name: outputs[name] for name in references(task.input_data)})
+        assert check_input(task.agent, input_text) == []
+        outcome = agent.play(job(Assignment("x", task.task_id, task.description, input_text), task.agent, tmp_path))
         assert outcome.status == "ok"
         outputs[task.task_id] = outcome.output
 
     assert outputs.keys() == tasks.keys()
-    assert all(outputs[one]["validation_passed"] for one, task in tasks.items() if task.agent == "coder")
+    assert all(outputs[name]["validation_passed"] for name, task in tasks.items() if task.agent == "coder")
 
 
 def job(assignment: Assignment, persona: str, folder: Path) -> Job:

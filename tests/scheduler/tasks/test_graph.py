@@ -1,4 +1,4 @@
-"""The graph of tasks: unknown dependencies, circles and waves, against a naive oracle, and in sizes that would hurt."""
+"""The graph of tasks: unknown dependencies, cycles and waves, compared with a naive oracle, and in large sizes."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def graph(**edges: str) -> list[Node]:
 def reach(tasks: list[Node]) -> dict[str, set[str]]:
     """The naive oracle: what each task depends on, by asking until nothing is new."""
     edges = {task.task_id: set(task.dependencies) for task in tasks}
-    found = {name: needs & edges.keys() for name, needs in edges.items()}
+    reached = {name: needs & edges.keys() for name, needs in edges.items()}
     for _ in edges:
-        found = {name: needs.union(*(found[need] for need in needs)) for name, needs in found.items()}
-    return found
+        reached = {name: needs.union(*(reached[need] for need in needs)) for name, needs in reached.items()}
+    return reached
 
 
 NAMES = "abcdefg"
@@ -52,8 +52,8 @@ orderly = st.lists(st.lists(st.integers(0, 30), max_size=3), max_size=12).map(
 )
 
 
-def test_the_documented_texts():
-    """These two sentences are what programs look for."""
+def test_the_messages_have_their_documented_text():
+    """Programs look for these two sentences."""
     tasks = [
         Task(task_id="a", agent="coder", dependencies=("b", "c")),
         Task(task_id="c", agent="coder", dependencies=("d", "a")),
@@ -68,26 +68,26 @@ def test_the_documented_texts():
     assert validate_task_dependencies(tasks[2:1]) == detect_circular_dependencies([]) == []
 
 
-def test_a_circle_is_told_along_its_edges():
+def test_a_cycle_is_shown_along_its_edges():
     """From the task given first to what it depends on, and back."""
-    found = cycles(graph(x="a", c="a", a="b", b="c", s="s"))
+    circles = cycles(graph(x="a", c="a", a="b", b="c", s="s"))
 
-    assert found == [("c", "a", "b"), ("s",)]
-    assert circle_text(found[0]) == "Circular dependency detected involving task 'c': c -> a -> b -> c"
-    assert circle_text(found[1]) == "Circular dependency detected involving task 's': s -> s"
+    assert circles == [("c", "a", "b"), ("s",)]
+    assert circle_text(circles[0]) == "Circular dependency detected involving task 'c': c -> a -> b -> c"
+    assert circle_text(circles[1]) == "Circular dependency detected involving task 's': s -> s"
 
 
-def test_circles_that_share_a_task_are_both_told():
-    """To mend one of them would not be enough."""
+def test_cycles_that_share_a_task_are_both_reported():
+    """Removing one of them would not be enough."""
     assert cycles(graph(a="b c", b="a", c="a")) == [("a", "b"), ("a", "c")]
 
 
-def test_a_long_circle_is_told_by_its_ends():
+def test_a_long_cycle_is_shortened_in_the_middle():
     """Nobody reads a line of a thousand names."""
-    told = circle_text([f"t{place}" for place in range(1_000)])
+    text = circle_text([f"t{place}" for place in range(1_000)])
 
-    assert "t0 -> t1 -> t2 -> t3 -> t4 -> t5 -> (988 more) -> t994" in told
-    assert told.endswith("t999 -> t0")
+    assert "t0 -> t1 -> t2 -> t3 -> t4 -> t5 -> (988 more) -> t994" in text
+    assert text.endswith("t999 -> t0")
 
 
 def test_waves_are_in_the_order_given():
@@ -101,35 +101,35 @@ def test_waves_are_in_the_order_given():
 
 @given(graphs)
 @settings(max_examples=150, deadline=None)
-def test_circles_are_found_if_and_only_if_there_are_any(tasks):
-    """Each is a circle along edges that are there; without the last edges of all of them there is none."""
+def test_cycles_are_found_if_and_only_if_there_are_any(tasks):
+    """Each is a cycle of existing edges; without their last edges none is left."""
     edges = {task.task_id: task.dependencies for task in tasks}
-    found = cycles(tasks)
+    circles = cycles(tasks)
 
-    assert bool(found) == any(name in needs for name, needs in reach(tasks).items())
-    for circle in found:
+    assert bool(circles) == any(name in needs for name, needs in reach(tasks).items())
+    for circle in circles:
         assert len(set(circle)) == len(circle)
         assert all(after in edges[before] for before, after in pairwise((*circle, circle[0])))
         assert circle[0] == min(circle, key=list(edges).index)
-    assert len(found) == len(detect_circular_dependencies(tasks))
+    assert len(circles) == len(detect_circular_dependencies(tasks))
 
 
 @given(orderly)
 @settings(max_examples=100, deadline=None)
-def test_waves_and_questions_agree_with_the_oracle(tasks):
-    """Who depends on whom, by way of others, is the same however it is asked."""
+def test_waves_and_dependencies_agree_with_the_oracle(tasks):
+    """Direct and indirect dependencies are the same by every function."""
     expected = reach(tasks)
-    pairs = {(one, other) for one in expected for other in expected}
-    found = waves(tasks)
-    wave_of = {name: place for place, wave in enumerate(found) for name in wave}
+    pairs = {(first, second) for first in expected for second in expected}
+    grouped = waves(tasks)
+    wave_of = {name: place for place, wave in enumerate(grouped) for name in wave}
 
     assert cycles(tasks) == []
-    assert depending(tasks, pairs) == {(one, other) for one, needs in expected.items() for other in needs}
+    assert depending(tasks, pairs) == {(first, second) for first, needs in expected.items() for second in needs}
     assert wave_of == {name: max((wave_of[need] + 1 for need in needs), default=0) for name, needs in expected.items()}
 
 
-def test_a_chain_of_100_000_neither_overflows_nor_takes_long():
-    """Nothing recurses, and a question about the far end is answered at once."""
+def test_a_chain_of_100_000_tasks_is_handled_quickly():
+    """Nothing recurses, and the far end of the chain is found at once."""
     size = 100_000
     chain = [Node(f"t{place}", (f"t{place + 1}",)) for place in range(size)]
     started = time.perf_counter()
@@ -140,12 +140,12 @@ def test_a_chain_of_100_000_neither_overflows_nor_takes_long():
     assert depending(chain, {("t0", f"t{size - 1}"), (f"t{size - 1}", "t0")}) == {("t0", f"t{size - 1}")}
     (circle,) = cycles([*chain, Node(f"t{size}", ("t0",))])
     assert len(circle) == size + 1
-    assert len(cycles([Node(one.task_id, (one.task_id, *one.dependencies)) for one in chain])) == size
+    assert len(cycles([Node(link.task_id, (link.task_id, *link.dependencies)) for link in chain])) == size
     assert time.perf_counter() - started < 20
 
 
-def test_a_knot_of_everything_is_told_in_part():
-    """A thousand tasks that all depend on each other have more circles than anybody could be told."""
+def test_only_some_cycles_of_a_complete_graph_are_reported():
+    """A thousand tasks that all depend on each other have too many cycles to list."""
     names = tuple(f"t{place}" for place in range(300))
     started = time.perf_counter()
 

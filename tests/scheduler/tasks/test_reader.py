@@ -1,4 +1,4 @@
-"""`tasks.json` from strangers: what is read, what is refused and in which words, and input that was made to hurt."""
+"""`tasks.json` from outside: what is read, what is refused with which message, and hostile input."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def problems(given: object) -> list[str]:
     return list(refused.value.problems)
 
 
-def test_a_sound_input_is_read_whole():
-    """Everything that a task and the config may hold arrives, in the order given."""
+def test_a_valid_input_is_read_completely():
+    """Every field of tasks and config is read, in the order given."""
     tasks = [
         task("find", "debug", input_data={"problem_description": "Slow", "affected_files": []}),
         task("fix", "coder", "find", input_data=CODER | {"context_files": "{{ tasks.find.output.files }}"}, priority=2),
@@ -39,16 +39,16 @@ def test_a_sound_input_is_read_whole():
     ]
     config = {"max_workers": 2, "timeout_seconds": "10m", "trace_dir": "out", "max_per_agent": {"coder": 1, "*": 2}}
 
-    found = read_input(json.dumps({"tasks": tasks, "config": config}, ensure_ascii=False).encode(), PERSONAS)
+    read = read_input(json.dumps({"tasks": tasks, "config": config}, ensure_ascii=False).encode(), PERSONAS)
 
-    assert [one.task_id for one in found.tasks] == ["find", "fix", "tell"]
-    assert (found.tasks[1].dependencies, found.tasks[1].priority, found.tasks[2].estimate) == (("find",), 2, 7_200.0)
-    assert (found.config.max_workers, found.config.timeout_seconds) == (2, 600.0)
-    assert problems_of(found, PERSONAS) == []
+    assert [item.task_id for item in read.tasks] == ["find", "fix", "tell"]
+    assert (read.tasks[1].dependencies, read.tasks[1].priority, read.tasks[2].estimate) == (("find",), 2, 7_200.0)
+    assert (read.config.max_workers, read.config.timeout_seconds) == (2, 600.0)
+    assert problems_of(read, PERSONAS) == []
 
 
-def test_everything_that_is_wrong_is_said_at_once():
-    """Fields, names, typed input, dependencies, circles and references: one mistake does not hide the next."""
+def test_all_problems_are_reported_at_once():
+    """Fields, names, typed input, dependencies, cycles and references: one mistake does not hide the next."""
     tasks = [
         task("a", "coder", "b", input_data=CODER | {"node_type": "Efect"}),
         task("b", "codr", "a", "nobody"),
@@ -83,8 +83,8 @@ def test_everything_that_is_wrong_is_said_at_once():
     ]
 
 
-def test_a_reference_needs_a_dependency_be_it_by_way_of_others():
-    """Only what has surely ended before has an output."""
+def test_a_reference_needs_a_direct_or_indirect_dependency():
+    """Only then has the other task certainly ended."""
     tasks = [task("a"), task("b", "forge", "a"), task("c", "forge", "b", input_data={"x": "{{ tasks.a.output }}"})]
     read_input(json.dumps({"tasks": tasks}).encode(), PERSONAS)
 
@@ -96,8 +96,8 @@ def test_a_reference_needs_a_dependency_be_it_by_way_of_others():
     ]
 
 
-def test_a_reference_where_nothing_is_filled_is_a_mistake():
-    """An agent that is told to mend `{{ … }}` has been told nothing."""
+def test_a_reference_outside_of_the_input_is_a_problem():
+    """It would not be filled, and the agent would see `{{ … }}`."""
     tasks = [task("a"), task("b", "forge", "a", description="Mend {{ tasks.a.output.cause }}, and {{ that }}.")]
 
     assert problems({"tasks": tasks}) == [
@@ -105,8 +105,8 @@ def test_a_reference_where_nothing_is_filled_is_a_mistake():
     ]
 
 
-def test_unknown_personas_of_the_config_are_named():
-    """A limit for somebody who is not there limits nobody."""
+def test_unknown_personas_in_the_config_are_reported():
+    """A limit for an unknown persona limits nobody."""
     assert problems({"tasks": [task()], "config": {"max_per_agent": {"scrib": 1, "*": 2}}}) == [
         "config.max_per_agent: there is no persona 'scrib'; did you mean scribe?"
     ]
@@ -144,20 +144,20 @@ def test_a_mistake_in_a_persona_is_reported_under_the_key_that_was_written():
     ]
 
 
-def test_more_tasks_than_the_cap_are_refused():
-    """The cap is named with the number that was given, and nothing else is reported of so many."""
+def test_more_tasks_than_the_limit_are_refused():
+    """The message names the limit and the number given, and no other problem is reported."""
     assert problems({"tasks": [{}] * 10_001}) == ["tasks: has 10,001 entries, and the cap is 10,000"]
 
 
-def test_ids_that_only_case_tells_apart_are_refused():
-    """Their traces would be one file on some disks."""
+def test_ids_that_differ_only_in_case_are_refused():
+    """Their traces would be the same file on some disks."""
     assert problems({"tasks": [task("Build"), task("build")]}) == [
         "tasks[1].task_id: 'build' is there already, at tasks[0], but for its case, as 'Build'"
     ]
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (b"", "the input is empty"),
         (b" \n", "the input is empty"),
@@ -185,15 +185,15 @@ def test_ids_that_only_case_tells_apart_are_refused():
         (b'{"tasks": [{"task_id": "a\x1b[31m"}]}', "the input is not JSON: invalid control character"),
     ],
 )
-def test_what_is_no_json_of_ours_is_named(given, said):
-    """Each has its place, and its one clear line."""
+def test_invalid_json_is_refused_with_its_place(given, message):
+    """Each mistake gives one clear line."""
     (problem,) = problems(given)
 
-    assert problem.startswith(said)
+    assert problem.startswith(message)
 
 
-def test_several_faults_of_one_document_are_all_named():
-    """They are mended together."""
+def test_several_faults_of_a_document_are_reported_together():
+    """They can be fixed together."""
     assert problems(b'{"a": NaN, "b": "\\u0000", "c": {"d": 1, "d": 2}}') == [
         "a: is NaN, which JSON has not",
         "b: holds a NUL character, which is not text",
@@ -201,28 +201,28 @@ def test_several_faults_of_one_document_are_all_named():
     ]
 
 
-def test_brackets_within_text_are_no_depth():
-    """Only real nesting counts, and 24 levels are enough for anybody."""
+def test_brackets_within_strings_do_not_count_as_nesting():
+    """Real nesting may be 24 levels deep."""
     text = '[[[[[{{{{{ \\" ' * 100
 
     assert read_json(f'["{text}"]'.encode()) == [text.replace("\\", "")]
     assert read_json(b"[" * 24 + b"]" * 24)
 
 
-def test_what_is_quoted_steers_no_terminal():
-    """Names from outside are shown, cut and within one line."""
-    told = problems({"tasks": [task("a\x1b[31m\nb", "\u202eforge", "\x07")], "x\n" * 9_999: 1})
+def test_names_in_messages_are_escaped_and_cut():
+    """They come from outside, and stay within one line."""
+    listed = problems({"tasks": [task("a\x1b[31m\nb", "\u202eforge", "\x07")], "x\n" * 9_999: 1})
 
-    assert not [problem for problem in told if not problem.isprintable() or len(problem) > 500]
-    assert "tasks[0].agent: there is no persona '\\u202eforge'; did you mean forge?" in told
+    assert not [problem for problem in listed if not problem.isprintable() or len(problem) > 500]
+    assert "tasks[0].agent: there is no persona '\\u202eforge'; did you mean forge?" in listed
 
 
-def test_a_thousand_mistakes_are_counted():
-    """Fifty in words, then how many more."""
-    told = problems({"tasks": [task(f"t{place}", "nobody") for place in range(1_000)]})
+def test_fifty_problems_are_listed_and_the_others_counted():
+    """A thousand would not be read."""
+    listed = problems({"tasks": [task(f"t{place}", "nobody") for place in range(1_000)]})
 
-    assert len(told) == 51
-    assert told[-1] == "and 950 more"
+    assert len(listed) == 51
+    assert listed[-1] == "and 950 more"
 
 
 @pytest.mark.parametrize(
@@ -239,18 +239,18 @@ def test_a_thousand_mistakes_are_counted():
     ],
     ids=["lists", "objects", "balanced", "backslashes", "zeros", "empties", "keys", "unknown"],
 )  # fmt: skip
-def test_input_made_to_hurt_is_refused_soon(given):
-    """Deep, wide or long, it gets a few clear lines and no more time than a reader has."""
+def test_hostile_input_is_refused_quickly(given):
+    """Deep, wide or long input gets a few clear lines."""
     started = time.perf_counter()
 
-    told = problems(given)
+    listed = problems(given)
 
-    assert 1 <= len(told) <= 51
+    assert 1 <= len(listed) <= 51
     assert time.perf_counter() - started < 10
 
 
-def test_no_more_is_read_than_can_be_taken():
-    """Of an endless stream one byte past the cap is read, and that is refused."""
+def test_no_more_is_read_than_the_size_limit():
+    """Of an endless stream one byte beyond the limit is read, and then it is refused."""
 
     class Endless(io.RawIOBase):
         given = 0
@@ -268,8 +268,8 @@ def test_no_more_is_read_than_can_be_taken():
     assert read_limited(io.BytesIO(b"ab"), 2) == b"ab"
 
 
-def test_a_thousand_tasks_are_read_in_a_moment():
-    """1,000 tasks with 3,000 edges and as many references; the promise is 0.2 s, and a busy machine gets five times."""
+def test_a_thousand_tasks_are_read_quickly():
+    """1,000 tasks with 3,000 edges and as many references take 0.2 s; a busy machine gets five times as long."""
     dice = random.Random(1)
     tasks = [task("t0")] + [
         task(f"t{n}", "forge", f"t{n // 2}", *(f"t{dice.randrange(n)}" for _ in range(2)), input_data=referring(n // 2))
@@ -312,15 +312,15 @@ def answer(read):
 
 @given(st.dictionaries(st.sampled_from(["tasks", "config", "x"]), anything, max_size=3))
 @settings(max_examples=150, deadline=None)
-def test_any_json_is_an_input_or_is_refused(given):
-    """Whatever it is, it is read or named, and what is read is sound together."""
+def test_any_json_is_read_or_refused(given):
+    """What is read has no problems as a whole."""
     data = json.dumps(given).encode("utf-8", "surrogatepass")
 
-    found, wrong = answer(lambda: read_input(data, PERSONAS))
+    read, wrong = answer(lambda: read_input(data, PERSONAS))
 
-    assert (found is None) == bool(wrong)
+    assert (read is None) == bool(wrong)
     assert all(problem.strip() and "\n" not in problem for problem in wrong)
-    assert found is None or problems_of(found, PERSONAS) == []
+    assert read is None or problems_of(read, PERSONAS) == []
 
 
 @given(st.binary(max_size=60) | st.text(st.sampled_from('{}[]",:\\ tasks0'), max_size=60).map(str.encode))

@@ -1,4 +1,4 @@
-"""References to other tasks' output: what is one, what it becomes, and that output is never more than data."""
+"""References to the output of other tasks: what is one, what it becomes, and that output is always data."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ json_values = st.recursive(
         ("{{{{ tasks.debug.output.yes }}}}", "{{true}}"),
     ],
 )
-def test_what_a_reference_becomes(text, value):
-    """Alone it is the value of its own type; within text it is written out."""
+def test_a_reference_becomes_the_value_it_names(text, value):
+    """Alone, it keeps the type of the value; within text, it becomes text."""
     assert filled({"x": [text]}, OUTPUT) == {"x": [value]}
     assert references({"x": [text]}) <= OUTPUT.keys()
 
@@ -96,18 +96,18 @@ def test_other_braces_are_left_as_they_are(text):
         "{{ tasks.",
     ],
 )
-def test_what_begins_like_a_reference_and_is_none_is_found(text):
-    """No filter, no call, no arithmetic, nothing unfinished: it is a mistake, and stays as it is when filled."""
-    (found,) = find_references({"deep": [text]})
+def test_malformed_references_are_found(text):
+    """Filters, calls, arithmetic and unfinished ones are problems; when an input is filled, they stay as they are."""
+    (reference,) = find_references({"deep": [text]})
 
-    assert found.malformed
-    assert found.path == ("deep", 0)
+    assert reference.malformed
+    assert reference.path == ("deep", 0)
     assert references(text) == frozenset()
     assert filled(text, OUTPUT) == text
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
         ("findings.7", "tasks.debug.output.findings.7: there is no 7; there are 0 to 2"),
         ("findings.-1", "tasks.debug.output.findings.-1: there is no -1; there are 0 to 2"),
@@ -126,24 +126,24 @@ def test_what_begins_like_a_reference_and_is_none_is_found(text):
         ('findings["a b"]', 'tasks.debug.output.findings["a b"]: there is no a b'),
     ],
 )
-def test_a_path_that_leads_nowhere_says_what_there_is(path, said):
-    """Keys and places only: nothing of Python can be reached."""
+def test_a_path_that_does_not_exist_is_an_error_that_says_what_does(path, message):
+    """Only keys and indexes can be named, no attributes of Python objects."""
     dotted = path if path.startswith("[") else f".{path}"
     with pytest.raises(MissingOutput) as missing:
         filled({"x": f"see {{{{ tasks.debug.output{dotted} }}}}"}, OUTPUT)
 
-    assert said in str(missing.value)
+    assert message in str(missing.value)
     assert isinstance(missing.value, TeamMailError)
 
 
-def test_a_task_that_gave_nothing_is_named():
-    """A reference to a task without output is that task's name and no more."""
+def test_a_reference_to_a_task_without_output_is_an_error():
+    """It names the task."""
     with pytest.raises(MissingOutput, match=r"^tasks.gone.output: task 'gone' has given no output$"):
         filled("{{ tasks.gone.output.x }}", OUTPUT)
 
 
-def test_what_was_put_in_is_not_looked_at_again():
-    """An output that looks like a reference stays a text: agents cannot read what they were not given."""
+def test_inserted_output_is_not_searched_for_references():
+    """An output that looks like a reference stays text, so agents cannot read other outputs."""
     outputs = {"a": "{{ tasks.secret.output }}", "secret": "key", "b": "{{ tasks."}
 
     assert filled("{{ tasks.a.output }}", outputs) == "{{ tasks.secret.output }}"
@@ -156,8 +156,8 @@ def test_keys_are_left_as_they_are():
     assert filled({"{{ tasks.a.output }}": 1}, {"a": "x"}) == {"{{ tasks.a.output }}": 1}
 
 
-def test_what_is_put_in_is_a_copy():
-    """Two tasks that are given the same output cannot change it for each other."""
+def test_inserted_output_is_a_copy():
+    """Two tasks with the same output in their inputs cannot change it for each other."""
     outputs = {"a": {"list": [1]}}
 
     filled("{{ tasks.a.output }}", outputs)["list"].append(2)
@@ -165,8 +165,8 @@ def test_what_is_put_in_is_a_copy():
     assert outputs == {"a": {"list": [1]}}
 
 
-def test_what_is_put_in_has_a_cap():
-    """A mebibyte, all references of an input together, however they are written."""
+def test_inserted_output_is_limited():
+    """All references of an input together insert at most a mebibyte, however they are written."""
     outputs = {"a": "x" * 500_000, "b": ["x" * 500_000]}
 
     assert len(filled("{{ tasks.a.output }}{{ tasks.a.output }}", outputs)) == 1_000_000
@@ -179,8 +179,8 @@ def test_what_is_put_in_has_a_cap():
             filled(text, outputs)
 
 
-def test_an_output_that_no_log_takes_is_refused():
-    """Not what JSON has no word for, nor what becomes too deep where it is put."""
+def test_an_output_that_the_log_cannot_hold_is_refused():
+    """It is no JSON, or becomes too deep where it is inserted."""
     deep: object = 1
     for _ in range(23):
         deep = [deep]
@@ -200,8 +200,8 @@ def test_an_output_that_no_log_takes_is_refused():
 @given(json_values)
 @example({"{{": "{{ tasks.a.output }}"})
 @settings(max_examples=100, deadline=None)
-def test_any_output_arrives_as_it_is(value):
-    """The value of an output, whatever it holds, is the very value at the other end; within text it is its JSON."""
+def test_any_output_is_inserted_unchanged(value):
+    """Alone it is the same value; within text it is its JSON."""
     outputs = {"a": {"value": value}}
 
     assert filled({"x": ["{{ tasks.a.output.value }}"]}, outputs) == {"x": [value]}

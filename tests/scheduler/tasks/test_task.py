@@ -1,4 +1,4 @@
-"""Tasks one by one: what each field takes, what is refused, and how Python makes them."""
+"""Single tasks: what each field accepts, what is refused, and how Python makes them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def refusal(**fields) -> str:
     return str(refused.value)
 
 
-def test_the_documented_input_is_an_input():
-    """The dispatcher's documents show this input, and no config: it is read as it stands, with their defaults."""
-    found = DispatchInput.model_validate(
+def test_the_documented_input_is_valid():
+    """It has no config and gets the documented defaults."""
+    given = DispatchInput.model_validate(
         {"tasks": [{"task_id": "test-1", "agent": "coder", "description": "", "input_data": CODER, "dependencies": []}]}
     )
 
-    assert found.tasks == (Task(task_id="test-1", agent="coder", input_data=CODER),)
-    assert (found.config.max_workers, found.config.timeout_seconds, found.config.trace_dir) == (5, 300.0, "./traces")
+    assert given.tasks == (Task(task_id="test-1", agent="coder", input_data=CODER),)
+    assert (given.config.max_workers, given.config.timeout_seconds, given.config.trace_dir) == (5, 300.0, "./traces")
 
 
 def test_a_task_is_frozen_and_has_its_defaults():
@@ -40,8 +40,8 @@ def test_a_task_is_frozen_and_has_its_defaults():
 
 
 @pytest.mark.parametrize(("written", "meant"), [("30m", 1_800.0), ("1h30m", 5_400.0), (90, 90.0), (0.5, 0.5)])
-def test_spans_are_written_as_numbers_or_words(written, meant):
-    """A number is seconds; a text is a span as settings write it."""
+def test_durations_are_numbers_or_text(written, meant):
+    """A number is seconds; text is a duration as in the settings."""
     task = Task.model_validate(
         {"task_id": "a", "agent": "forge", "timeout_seconds": written, "retry_backoff": written, "estimate": written}
     )
@@ -52,8 +52,8 @@ def test_spans_are_written_as_numbers_or_words(written, meant):
 @pytest.mark.parametrize(
     "name", ["a", "9", "gen-effect", "Build_2", "x" * 100, "dispatch", "dispatch-a_1", "dispatch-1"]
 )
-def test_ids_that_can_be_the_name_of_a_file(name):
-    """Letters, digits, underscores and hyphens make a task's id, which is also its trace's name."""
+def test_ids_of_letters_digits_underscores_and_hyphens_are_valid(name):
+    """The id is also the name of the trace file."""
     assert Task(task_id=name, agent="forge").task_id == name
 
 
@@ -62,13 +62,13 @@ def test_ids_that_can_be_the_name_of_a_file(name):
     ["", ".", "..", "a/b", "../a", "a.b", "a\nb", "a b", "-a", "_a", "ä", "a\0", "x" * 101, "a\n", "\uff11",
      "dispatch-20251006_120000", "Dispatch-1_2", "dispatch-1_2-3"],
 )  # fmt: skip
-def test_ids_that_could_lead_elsewhere_are_refused(name):
-    """No separator, no dot, no invisible end, and no name of an index: no trace is written where it should not be."""
+def test_ids_that_are_no_safe_file_name_are_refused(name):
+    """No separator, no dot, no trailing newline, and no name of an index file."""
     assert "must be" in refusal(task_id=name)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"agent": ""}, "at least 1 character"),
         ({"priority": True}, "valid integer"),
@@ -95,15 +95,15 @@ def test_ids_that_could_lead_elsewhere_are_refused(name):
         ({"dependancies": []}, "not permitted"),
     ],
 )
-def test_what_no_field_takes_is_refused(fields, said):
-    """A wrong value is never taken for what it is not."""
+def test_invalid_values_are_refused(fields, message):
+    """No value is converted to another type."""
     refused = refusal(**fields)
 
-    assert said in refused
+    assert message in refused
 
 
-def test_input_that_holds_itself_is_refused_at_once():
-    """A Python object without an end is a flaw of depth, however many ways there are into it."""
+def test_input_that_contains_itself_is_refused_quickly():
+    """It is nested too deep, however many paths lead into the cycle."""
     endless: list[object] = []
     endless += [endless] * 10
 
@@ -125,8 +125,8 @@ def test_input_that_holds_itself_is_refused_at_once():
         {"workers": 3},
     ],
 )
-def test_a_config_that_means_nothing_is_refused(config):
-    """Limits are whole numbers from 1 up, and a folder's name is one line."""
+def test_an_invalid_config_is_refused(config):
+    """Limits are whole numbers from 1, and a folder's name is one line."""
     with pytest.raises(ValidationError):
         DispatchConfig.model_validate(config)
 
@@ -139,8 +139,8 @@ def test_typed_input_has_the_documented_defaults():
     assert check_input("forge", {"anything": ["goes"]}) == []
 
 
-def test_all_that_is_wrong_with_typed_input_is_said_at_once():
-    """Unknown, missing and wrong fields, each by its path, and what was probably meant."""
+def test_all_problems_of_a_typed_input_are_reported_at_once():
+    """Unknown, missing and invalid fields, each with its path and the nearest known name."""
     wrong = {"node_type": "effect", "outputpath": "x", "context_files": ["", 5], "validation_level": 3}
 
     assert check_input("coder", wrong) == [
@@ -157,8 +157,8 @@ def test_all_that_is_wrong_with_typed_input_is_said_at_once():
     ]
 
 
-def test_a_reference_passes_for_anything():
-    """A list, a word out of three or a path may come from another task; other braces are no excuse."""
+def test_a_reference_is_accepted_for_any_type():
+    """A list, a choice or a path may come from another task; other braces are not accepted."""
     open_input = {
         "problem_description": "{{ tasks.a.output.problem }}",
         "affected_files": "{{ tasks.a.output.files }}",
@@ -170,8 +170,8 @@ def test_a_reference_passes_for_anything():
     assert check_input("debug", open_input | {"analysis_depth": "{{ depth }}"}) != []
 
 
-def test_the_builder_makes_what_the_documents_show():
-    """The three tasks of the documents, made by keywords, are sound together."""
+def test_the_builder_makes_the_documented_tasks():
+    """The three tasks, made with keywords, are valid together."""
     builder = TaskBuilder()
     debug = builder.create_debug_task(
         task_id="debug-1",
@@ -189,15 +189,15 @@ def test_the_builder_makes_what_the_documents_show():
         priority=3,
         timeout_seconds="5m",
     )
-    other = builder.create_task("review", "sentinel", "Look at it", {"file": "src/output.py"}, ["gen-1"])
+    review = builder.create_task("review", "sentinel", "Look at it", {"file": "src/output.py"}, ["gen-1"])
 
-    assert problems_of(DispatchInput(tasks=(debug, coder, other)), {"coder", "debug", "sentinel"}) == []
+    assert problems_of(DispatchInput(tasks=(debug, coder, review)), {"coder", "debug", "sentinel"}) == []
     assert (debug.agent, coder.agent, coder.priority, coder.timeout_seconds) == ("debug", "coder", 3, 300.0)
     assert coder.input_data["validation_level"] == "moderate"
 
 
-def test_tasks_made_in_python_are_checked_together_as_well():
-    """What a file would be refused for, Python is told in the same words."""
+def test_tasks_made_in_python_are_checked_like_a_file():
+    """The messages are the same."""
     builder = TaskBuilder()
     tasks = (
         builder.create_coder_task("a", "", "Store", "effect", "x.py", dependencies=("b",)),

@@ -1,4 +1,4 @@
-"""Patches meant to harm, or made by mistake: each is refused or held for its own reason, the others land (A3, A4)."""
+"""Hostile or mistaken patches: each is refused or held for its own reason, and the others land (A3, A4)."""
 
 import sys
 import time
@@ -23,14 +23,14 @@ def project(tmp_path_factory):
     )
 
 
-def verdict(project, patch, limits=WeaveLimits(), **told) -> str:  # noqa: B008
+def verdict(project, patch, limits=WeaveLimits(), **fields) -> str:  # noqa: B008
     """Weave a patch beside a good one, which has to land whatever becomes of the other."""
-    submission = project.submission("mallory", patch, **told)
+    submission = project.submission("mallory", patch, **fields)
     good = project.submission("good", {"b.txt": lines((9, "good"))})
 
     woven = weave(project.git, project.base, [submission, good], limits)
 
-    assert good in [one.submission for one in woven.landed]
+    assert good in [landed.submission for landed in woven.landed]
     if woven.refused:
         return f"refused: {woven.refused[0].reason}"
     if woven.held:
@@ -51,8 +51,8 @@ def verdict(project, patch, limits=WeaveLimits(), **told) -> str:  # noqa: B008
         ".g\u200cit/config",
     ],
 )
-def test_a_way_out_of_the_repository_is_refused(project, path):
-    """Above it, to the root, into git's own folder under any of its names: git itself or the weaver says no."""
+def test_paths_out_of_the_repository_are_refused(project, path):
+    """Above it, at the root, or in git's own folder under any of its names: git or the weaver refuses."""
     assert verdict(project, new_file(path, "x")).startswith("refused: ")
 
 
@@ -73,8 +73,8 @@ def test_the_teams_own_folder_is_refused(project, path):
     assert "the team's own folder" in verdict(project, new_file(path, "x"))
 
 
-def test_symbolic_links_are_refused_and_may_go(project):
-    """A link could lead anywhere; one that is there may be deleted."""
+def test_symbolic_links_are_refused_and_may_be_deleted(project):
+    """A link could point anywhere."""
     assert "link2 is a symbolic link" in verdict(project, {"link2": ("120000", "/etc/passwd")})
     assert "link is a symbolic link" in verdict(project, {"link": ("120000", "b.txt")})
     assert verdict(project, {"link": None}) == "landed"
@@ -92,8 +92,8 @@ def test_submodules_are_refused(project):
     assert "submodule" in verdict(project, {"vendor": ("160000", "1" * 40)})
 
 
-def test_nothing_at_all_is_refused(project):
-    """Empty, not a patch, or a patch to what is not there: with git's own words."""
+def test_an_empty_or_invalid_patch_is_refused(project):
+    """So is a patch to a missing file, with git's own message."""
     assert verdict(project, b"") == "refused: it is empty"
     assert "No valid patches in input" in verdict(project, b"hello\n")
     broken = project.patch({"a.txt": lines((3, "x"))}).replace(b"line 2", b"line II")
@@ -101,8 +101,8 @@ def test_nothing_at_all_is_refused(project):
     assert "corrupt patch" in verdict(project, project.patch({"a.txt": lines((3, "x"))})[:-30])
 
 
-def test_a_new_file_that_is_there_already_is_refused(tmp_path):
-    """And a file in the place of a folder, or in one that is a file: git looks at the whole base, whatever is named."""
+def test_a_new_file_that_exists_already_is_refused(tmp_path):
+    """So is a file in the place of a folder, or below a file: git sees the whole base."""
     project = Project(tmp_path / "project", {"a.txt": lines(), "b.txt": lines(), "d/x": "x\n"})
     assert "a.txt: already exists" in verdict(project, new_file("a.txt", "x"))
     assert verdict(project, new_file("d", "x")).startswith("refused: ")
@@ -143,20 +143,20 @@ def test_a_patch_that_unpacks_to_gigabytes_is_refused(project):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a shell cannot limit memory")
-def test_git_gets_no_more_memory_and_time_than_it_may(project):
-    """A patch whose reading takes more ends git, and only that patch (A4)."""
+def test_gits_memory_and_time_are_limited(project):
+    """A patch that takes more ends git, and only that patch fails (A4)."""
     literal = project.patch({"zeros.bin": bytes(40 << 20)})
     assert len(literal) < 1 << 20
     assert "emory" in verdict(project, literal, WeaveLimits(memory=48 << 20))
 
 
-def test_files_of_others_are_refused(project):
-    """A persona changes what its paths name, be it by deleting or by making."""
+def test_files_outside_of_a_personas_paths_are_refused(project):
+    """Deleting and creating count as well."""
     inside = project.submission("writer", {"docs/a/b.md": "x\n", "README.md": "x\n"}, paths=("docs/**", "*.md"))
     woven = weave(project.git, project.base, [inside])
     assert len(woven.landed) == 1
-    said = verdict(project, {"docs/a.md": "x\n", "a.txt": None}, paths=("docs/**",))
-    assert said == "refused: a.txt is not mallory's to change; its paths are docs/**"
+    reason = verdict(project, {"docs/a.md": "x\n", "a.txt": None}, paths=("docs/**",))
+    assert reason == "refused: a.txt is not mallory's to change; its paths are docs/**"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_every_sensitive_file_has_its_reason():
     assert not any(map(why_sensitive, ["README.md", "src/main.py", ".gitignore", "docs/workflows/x.yml", "Makefile"]))
 
 
-def test_approval_is_for_sensitive_files_alone(project):
+def test_approval_applies_only_to_sensitive_files(project):
     """What is refused stays refused."""
     assert verdict(project, new_file(".team/x", "x"), approved=True).startswith("refused: ")
 
@@ -201,15 +201,15 @@ def test_approval_is_for_sensitive_files_alone(project):
 def test_a_rename_cannot_lead_a_patch_to_a_sensitive_file(project):
     """A patch that follows a file to a place where it may not go, or another's place, is a conflict."""
     move = project.submission("mover", {"a.txt": None, ".github/workflows/a.yml": lines()}, approved=True, priority=1)
-    other = project.submission("other", {"b.txt": None, "private/b.txt": lines()}, priority=1)
+    second = project.submission("other", {"b.txt": None, "private/b.txt": lines()}, priority=1)
     submissions = [
         project.submission("p", {"a.txt": lines((4, "x"))}),
         project.submission("q", {"b.txt": lines((4, "x"))}, paths=("*.txt",)),
     ]
 
-    woven = weave(project.git, project.base, [move, other, *submissions])
+    woven = weave(project.git, project.base, [move, second, *submissions])
 
-    assert [one.submission.persona for one in woven.conflicted] == ["p", "q"]
+    assert [conflicted.submission.persona for conflicted in woven.conflicted] == ["p", "q"]
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("ours", "theirs"), ("HEAD", "branch"), ("Updated upstream", "Stashed")])
@@ -220,16 +220,16 @@ def test_leftover_markers_of_a_merge_are_refused(project, ours, theirs):
 
 
 @pytest.mark.parametrize("lines", [b"+<<<<<<< a\n", b"+<<<<<<< a\n+=======\n", b"+<<<<<<< a\n+x\n"])
-def test_a_patch_full_of_markers_is_read_in_one_go(project, lines):
-    """A4: five million bytes that a clever pattern would chew on for hours."""
+def test_a_patch_full_of_markers_is_read_in_linear_time(project, lines):
+    """A4: five million bytes that would take a backtracking pattern hours."""
     assert refused_unread(project.submission("one", {"a.txt": "x\n"}), WeaveLimits()) is None
     hostile = replace(project.submission("one", {"a.txt": "x\n"}), patch=lines * ((5 << 20) // len(lines)))
     assert refused_unread(hostile, WeaveLimits()) is None
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12))
-def test_every_name_has_an_answer(name):
-    """Whatever a file is called, it is sensitive or it is not, and matches or does not."""
+def test_any_file_name_can_be_judged(name):
+    """It is sensitive or not, and matches or not."""
     why_sensitive(name)
     assert matches(name.encode(), ["**"])
 

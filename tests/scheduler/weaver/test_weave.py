@@ -1,4 +1,4 @@
-"""The weaver: what lands, in which order, and that it is never less than what first come, first served would land."""
+"""The weaver: which patches land, in which order, and never fewer than first come, first served would land."""
 
 import subprocess
 import sys
@@ -24,15 +24,15 @@ def project(tmp_path):
     return Project(tmp_path / "project", {"a.txt": lines(), "b.txt": lines(), "src/c.py": lines(), "src/d.py": "d\n"})
 
 
-def personas(found) -> list[str]:
-    return [one.submission.persona for one in found]
+def personas(patches) -> list[str]:
+    return [patch.submission.persona for patch in patches]
 
 
 # -- what lands
 
 
-def test_patches_of_different_files_land_as_a_chain(project):
-    """Each lands as a commit of its own, on the one before, by its persona, with trailers that witness the log."""
+def test_patches_of_different_files_land_as_a_chain_of_commits(project):
+    """Each is a commit by its persona on top of the one before, with trailers that name the log entry."""
     submissions = [
         project.submission(f"p{n}", {path: lines((2, f"p{n}"))})
         for n, path in enumerate(["a.txt", "b.txt", "src/c.py"])
@@ -50,13 +50,13 @@ def test_patches_of_different_files_land_as_a_chain(project):
     assert first[1:7] == [project.base, "p0", "p0@team-mail", "weaver", "2026-11-20T12:00:00+00:00", "p0's work"]
     assert "Team-Mail-Run: run-p0" in log
     assert "Team-Mail-Head: 1:abc" in log
-    assert [one.how for one in woven.landed] == ["apply"] * 3
+    assert [landed.how for landed in woven.landed] == ["apply"] * 3
     assert project.read(woven.tip, "src/c.py") == lines((2, "p2"))
     project.git("fsck", "--strict", woven.tip)
 
 
 def test_the_same_weave_gives_the_same_commits(project):
-    """Whatever the order in which offers are handed in, and however often."""
+    """The order in which patches are submitted makes no difference, nor does repetition."""
     submissions = [project.submission(f"p{n}", {"a.txt": lines((n * 4, "new"))}) for n in range(1, 5)]
 
     first = weave(project.git, project.base, submissions)
@@ -65,15 +65,15 @@ def test_the_same_weave_gives_the_same_commits(project):
     assert len(first.landed) == 4
 
 
-def test_nothing_offered_is_nothing_woven(project):
-    """The tip stays where it is."""
+def test_weaving_no_patches_leaves_the_tip(project):
+    """There is nothing to do."""
     woven = weave(project.git, project.base, [])
 
     assert (woven.tip, woven.landed) == (project.base, ())
 
 
-def test_a_weave_touches_no_ref_index_or_checkout(project):
-    """Only objects come to the repository, and none of patches that did not land."""
+def test_a_weave_changes_no_ref_index_or_checkout(project):
+    """Only objects are added to the repository, and none of patches that did not land."""
     (project.folder / "mine.txt").write_text("unsaved work")
     before = project.git.line("status", "--porcelain"), project.git.line("for-each-ref")
     held = project.submission("held", new_file(".github/workflows/x.yml", "held content"))
@@ -88,7 +88,7 @@ def test_a_weave_touches_no_ref_index_or_checkout(project):
 
 
 def test_a_dry_run_leaves_nothing_in_the_repository(project, tmp_path):
-    """With a git that has objects of its own, the result is the same and the repository has no more than before."""
+    """With a separate object folder, the result is the same and the repository is unchanged."""
     submissions = [project.submission(f"p{n}", {"a.txt": lines((n * 4, "new"))}) for n in range(1, 4)]
     everything = ("cat-file", "--batch-all-objects", "--batch-check")
     before = project.git(*everything)
@@ -100,7 +100,7 @@ def test_a_dry_run_leaves_nothing_in_the_repository(project, tmp_path):
 
 
 def test_a_patch_against_an_older_commit_lands_on_the_tip(project):
-    """Be the commits since then in other files, or elsewhere in its own."""
+    """Later commits changed other files, or other places of the same file."""
     tip = project.commit({"b.txt": lines((1, "later")), "a.txt": lines((1, "later"))}, project.base)
     submissions = [
         project.submission("far", {"src/c.py": lines((3, "new"))}),
@@ -109,12 +109,12 @@ def test_a_patch_against_an_older_commit_lands_on_the_tip(project):
 
     woven = weave(project.git, tip, submissions)
 
-    assert [one.how for one in woven.landed] == ["apply", "3way"]
+    assert [landed.how for landed in woven.landed] == ["apply", "3way"]
     assert project.read(woven.tip, "a.txt") == lines((1, "later"), (15, "new"))
 
 
-def test_a_base_outside_the_tips_history_brings_nothing_of_its_own(project):
-    """Only the patch lands, not the commits that its base has and the tip has not."""
+def test_only_the_patch_lands_if_its_base_is_not_in_the_tips_history(project):
+    """Commits that only the base has do not land."""
     aside = project.commit({"b.txt": lines((1, "aside"))}, project.base)
     tip = project.commit({"a.txt": lines((1, "tip"))}, project.base)
     submission = project.submission("p", {"a.txt": lines((15, "new"))}, base=aside)
@@ -125,32 +125,35 @@ def test_a_base_outside_the_tips_history_brings_nothing_of_its_own(project):
     assert project.read(woven.tip, "b.txt") == lines()
 
 
-def test_a_patch_follows_a_file_that_another_renamed(project):
-    """Where `git apply` finds no such file, the merge of whole trees does."""
+def test_a_patch_follows_a_file_that_another_patch_renamed(project):
+    """`git apply` does not find the file, but a merge of whole trees does."""
     rename = project.submission("mover", {"a.txt": None, "moved/a.txt": lines()}, priority=1)
     edit = project.submission("editor", {"a.txt": lines((7, "new"))})
 
     woven = weave(project.git, project.base, [edit, rename])
 
-    assert [(one.submission.persona, one.how) for one in woven.landed] == [("mover", "apply"), ("editor", "merge-tree")]
+    assert [(landed.submission.persona, landed.how) for landed in woven.landed] == [
+        ("mover", "apply"),
+        ("editor", "merge-tree"),
+    ]
     assert woven.landed[1].files == ("moved/a.txt",)
     assert project.read(woven.tip, "moved/a.txt") == lines((7, "new"))
 
 
-def test_the_users_merge_driver_is_asked(project):
-    """A driver in the repository's own config settles what git itself could not."""
+def test_the_repositorys_merge_driver_is_used(project):
+    """A driver in the repository's own config merges what git itself could not."""
     tip = project.commit({".gitattributes": "*.txt merge=both\n"}, project.base)
     project.git("config", "merge.both.driver", "cat %A %B > %A.new && mv %A.new %A")
     submissions = [project.submission(p, {"a.txt": f"{p}\n"}, base=tip) for p in ("one", "two")]
 
     woven = weave(project.git, tip, submissions)
 
-    assert [one.how for one in woven.landed] == ["apply", "3way"]
+    assert [landed.how for landed in woven.landed] == ["apply", "3way"]
     assert project.read(woven.tip, "a.txt") == "one\ntwo\n"
 
 
-def test_a_driver_that_leaves_markers_lands_nothing(project):
-    """Even if it says that all went well: there is never a conflict marker in a commit."""
+def test_a_merge_that_leaves_conflict_markers_does_not_land(project):
+    """Even if the driver reports success, no commit contains conflict markers."""
     tip = project.commit({".gitattributes": "*.txt merge=bad\n"}, project.base)
     project.git("config", "merge.bad.driver", "printf '<<<<<<< ours\\n=======\\n>>>>>>> theirs\\n' > %A")
     submissions = [project.submission(p, {"a.txt": lines((3, p))}, base=tip) for p in ("one", "two")]
@@ -160,8 +163,8 @@ def test_a_driver_that_leaves_markers_lands_nothing(project):
     assert (personas(woven.landed), personas(woven.conflicted)) == (["one"], ["two"])
 
 
-def test_lines_that_look_like_markers_are_a_patchs_own_affair(project):
-    """A Markdown heading or a test of conflicts lands, merged with others too."""
+def test_lines_of_a_patch_that_look_like_markers_may_land(project):
+    """A Markdown heading or a test of conflicts lands, even if it has to be merged."""
     project.git("config", "merge.some.driver", "false")
     text = "Title\n=======\n    <<<<<<< HEAD\n    mine\n    =======\n    yours\n    >>>>>>> branch\n>>>>>>> odd\n"
     submissions = [
@@ -177,7 +180,7 @@ def test_lines_that_look_like_markers_are_a_patchs_own_affair(project):
 
 
 def test_a_change_that_landed_already_lands_as_an_empty_commit(project):
-    """Two that did the same are both done, and both on record."""
+    """Two patches with the same change are both recorded as landed."""
     submissions = [project.submission(p, {"a.txt": lines((3, "same"))}) for p in ("one", "two")]
 
     woven = weave(project.git, project.base, submissions)
@@ -186,8 +189,8 @@ def test_a_change_that_landed_already_lands_as_an_empty_commit(project):
     assert woven.landed[1].files == ()
 
 
-def test_like_places_are_told_apart(project):
-    """A patch to the second of two like blocks does not slip into the first when lines before them go."""
+def test_a_patch_to_one_of_two_similar_places_lands_at_its_own(project):
+    """It does not move to the first of two equal blocks when lines before them are removed."""
     block = "def f():\n    a = 1\n    b = 2\n    c = 3\n    return a\n\n\n"
     base = project.commit({"x.py": "# head\n" * 9 + block + block}, project.base)
     second = block + block.replace("b = 2", "b = 20")
@@ -201,8 +204,8 @@ def test_like_places_are_told_apart(project):
     assert project.read(woven.tip, "x.py") == second
 
 
-def test_a_directory_in_the_place_of_a_file_is_a_conflict(project):
-    """Where one makes a folder of a name and the other keeps the file, one of them lands."""
+def test_a_folder_in_the_place_of_a_file_is_a_conflict(project):
+    """If one patch makes a folder of a name and the other keeps the file, one of them lands."""
     submissions = [
         project.submission("folder", {"src/d.py": None, "src/d.py/inner.py": "new\n"}),
         project.submission("file", {"src/d.py": "changed\n"}),
@@ -215,8 +218,8 @@ def test_a_directory_in_the_place_of_a_file_is_a_conflict(project):
     project.git("fsck", "--strict", woven.tip)
 
 
-def test_a_folder_can_take_a_files_place(project):
-    """Alone on its own base, it is a patch like any other."""
+def test_a_folder_can_replace_a_file(project):
+    """Alone on its own base, such a patch lands."""
     woven = weave(
         project.git, project.base, [project.submission("p", {"src/d.py": None, "src/d.py/inner.py": "new\n"})]
     )
@@ -224,16 +227,16 @@ def test_a_folder_can_take_a_files_place(project):
     assert project.files(woven.tip) == ["a.txt", "b.txt", "src/c.py", "src/d.py/inner.py"]
 
 
-def test_emptied_folders_vanish(project):
-    """A tree has no empty folders, and the repository's top may be empty."""
+def test_empty_folders_are_removed(project):
+    """Trees have no empty folders, and the top of the repository may be empty."""
     woven = weave(project.git, project.base, [project.submission("p", dict.fromkeys(project.files(project.base)))])
 
     assert project.files(woven.tip) == []
     project.git("fsck", "--strict", woven.tip)
 
 
-def test_modes_and_binary_files_land(project):
-    """A script becomes executable, an image is what it was."""
+def test_file_modes_and_binary_files_land(project):
+    """A script becomes executable, and an image is unchanged."""
     image = bytes(range(256)) * 4
     woven = weave(project.git, project.base, [project.submission("p", {"a.txt": ("100755", lines()), "i.png": image})])
 
@@ -241,8 +244,8 @@ def test_modes_and_binary_files_land(project):
     assert project.git("cat-file", "blob", f"{woven.tip}:i.png") == image
 
 
-def test_odd_names_land(project):
-    """Names that begin with a dash, hold a newline or are not UTF-8 are names like others (A6)."""
+def test_unusual_file_names_land(project):
+    """Names may begin with a dash, contain a newline or be invalid UTF-8 (A6)."""
     names = ["-rf", "new\nline", 'tab\t"quote"', "b\udcffd", "ü", ":(glob)*", "src/*"]
     woven = weave(project.git, project.base, [project.submission("p", dict.fromkeys(names, "x\n"))])
     again = weave(project.git, woven.tip, [project.submission("q", dict.fromkeys(names, "y\n"), base=woven.tip)])
@@ -254,7 +257,7 @@ def test_odd_names_land(project):
 
 
 def test_an_unknown_tip_is_an_error(project):
-    """There is nothing to weave onto."""
+    """Nothing can be woven onto it."""
     with pytest.raises(GitError):
         weave(project.git, "1" * 40, [])
 
@@ -262,8 +265,8 @@ def test_an_unknown_tip_is_an_error(project):
 # -- the order
 
 
-def test_one_reformat_does_not_keep_everybody_out(tmp_path):
-    """First in the queue and in everybody's way, it waits: 23 of 24 land, where first come, first served lands one."""
+def test_a_reformat_of_all_files_does_not_block_the_other_patches(tmp_path):
+    """Of 24 patches 23 land, while first come, first served lands one."""
     names = [f"f{n}.txt" for n in range(23)]
     project = Project(tmp_path / "project", dict.fromkeys(names, lines(count=5)))
     reformat = project.submission("reformat", dict.fromkeys(names, lines(count=5).replace("line ", "line  ")))
@@ -284,8 +287,8 @@ def test_one_reformat_does_not_keep_everybody_out(tmp_path):
     )
 
 
-def test_priority_then_refusals_then_age_decide_between_two(project):
-    """Of two that cannot both land, the one with more merit lands; of equals, the older one."""
+def test_of_two_conflicting_patches_one_lands_by_priority_then_earlier_conflicts_then_age(project):
+    """The one with the higher weight lands, and of equal ones the older."""
     old, new = (project.submission(p, {"a.txt": f"{p}\n"}) for p in ("old", "new"))
 
     def lands(*submissions):
@@ -296,21 +299,21 @@ def test_priority_then_refusals_then_age_decide_between_two(project):
     assert lands(old, replace(new, priority=1)) == ["new"]
 
 
-def test_merit_never_makes_fewer_land():
-    """Weights choose among orders that land equally many."""
+def test_weights_never_make_fewer_patches_land():
+    """They only choose among orders that land equally many."""
     submissions = [submission(n, priority=100 if n == 0 else 0, refusals=9 if n == 0 else 0) for n in range(3)]
 
     assert best_order(submissions, [(0, 1), (0, 2)], (), 30)[:2] == [1, 2]
 
 
-def submission(number: int, **told) -> PatchSubmission:
-    return PatchSubmission(f"run-{number}", f"p{number}", "", b"", number, "", WHEN, **told)
+def submission(number: int, **fields) -> PatchSubmission:
+    return PatchSubmission(f"run-{number}", f"p{number}", "", b"", number, "", WHEN, **fields)
 
 
 @given(st.integers(1, 9), st.data())
 @settings(max_examples=60, deadline=None)
-def test_the_order_is_the_best_there_is(count, data):
-    """Exactly for small knots, as all subsets show; by degree, never fewer than one of each knot."""
+def test_the_order_lands_a_maximum_independent_set(count, data):
+    """Small components equal the best of all subsets; larger ones go by degree and land at least one patch."""
     numbers = st.integers(0, count - 1)
     edges = {tuple(sorted(e)) for e in data.draw(st.lists(st.tuples(numbers, numbers), max_size=14)) if e[0] != e[1]}
     submissions = [submission(n, priority=data.draw(st.integers(0, 2))) for n in range(count)]
@@ -365,8 +368,8 @@ def edited(files: dict[str, list[str]], edits, mark: str) -> dict[str, str | Non
 
 @given(st.lists(EDITS, min_size=2, max_size=6))
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_never_fewer_land_than_by_first_come_first_served(tmp_path_factory, work):
-    """Against both contenders, as plain loops over git, on random patches; what landed is a sound chain of commits."""
+def test_never_fewer_patches_land_than_by_first_come_first_served(tmp_path_factory, work):
+    """Compared with two loops over git on random patches; the result is a chain of sound commits."""
     files = {name: [f"{name} {n}" for n in range(8)] for name in "abc"}
     project = Project(tmp_path_factory.mktemp("random"), {name: "\n".join(rows) + "\n" for name, rows in files.items()})
     changed = [edited(files, edits, f"p{n}") for n, edits in enumerate(work)]
@@ -380,12 +383,12 @@ def test_never_fewer_land_than_by_first_come_first_served(tmp_path_factory, work
     assert len(woven.landed) >= naive
     assert len(woven.landed) + len(woven.conflicted) == len(submissions)
     chain = project.git.line("rev-list", "--reverse", "--first-parent", f"{project.base}..{woven.tip}").split()
-    assert chain == [one.commit for one in woven.landed]
+    assert chain == [landed.commit for landed in woven.landed]
     assert project.git.run("grep", "-qE", "^(<<<<<<<|>>>>>>>)", woven.tip).returncode == 1
 
 
-def test_what_the_graph_cannot_see_is_still_tried(project):
-    """With no pair compared at all, both contenders' orders are taken into account."""
+def test_first_come_orders_are_tried_if_no_pair_was_compared(project):
+    """Even then no fewer patches land than in either of the two loops."""
     tail = {"a.txt": "all new\n"}
     submissions = [
         project.submission("big", tail),
@@ -400,7 +403,7 @@ def test_what_the_graph_cannot_see_is_still_tried(project):
 
 
 def test_patch_files_are_woven_onto_a_new_branch(project, tmp_path):
-    """By hand as by the team; with no branch to name, nothing is kept; a branch that is there is left alone."""
+    """Without a branch nothing is kept; an existing branch is not changed."""
     files = []
     for name, edits in {"one": {"a.txt": "one\n"}, "two": {"a.txt": "two\n"}, "three": {"b.txt": "3\n"}}.items():
         files.append(tmp_path / f"{name}.patch")
@@ -414,12 +417,12 @@ def test_patch_files_are_woven_onto_a_new_branch(project, tmp_path):
     assert project.git.line("rev-parse", "team/woven") == woven.tip
     assert branch == "team/woven"
     assert personas(woven.landed) == ["one", "three"]
-    told = [*report(woven)]
-    assert told[0] == f"weave of 3 patches onto {project.base[:12]}: 2 land"
-    assert any(row.startswith("  conflict two") for row in told)
+    lines = [*report(woven)]
+    assert lines[0] == f"weave of 3 patches onto {project.base[:12]}: 2 land"
+    assert any(row.startswith("  conflict two") for row in lines)
     assert woven.document()["conflicts"] == [["one.patch", "two.patch", ["a.txt"]]]
     twice, _ = weave_by_hand(project.folder, files[:1] * 2, project.base, project.base, None)
-    assert len({one.submission.key for one in twice.landed}) == 2
+    assert len({landed.submission.key for landed in twice.landed}) == 2
     with pytest.raises(BranchMoved, match="there already"):
         weave_by_hand(project.folder, files, project.base, project.base, "team/woven")
     with pytest.raises(UsageError, match="no commit nowhere"):
@@ -428,8 +431,8 @@ def test_patch_files_are_woven_onto_a_new_branch(project, tmp_path):
         weave_by_hand(project.folder, [tmp_path / "none.patch"], project.base, project.base, None)
 
 
-def test_pull_requests_are_offers(project):
-    """What a ref has beyond where it left the branch is a patch like others."""
+def test_pull_requests_are_woven_as_patches(project):
+    """The patch is the difference between the ref and its merge base."""
     fork = project.commit({"a.txt": lines((2, "pulled"))}, project.base, "Mend line two", "Grace")
     main = project.commit({"b.txt": lines((1, "later"))}, project.base)
     project.git("update-ref", "refs/pull/7/head", fork)
@@ -445,8 +448,8 @@ def test_pull_requests_are_offers(project):
     assert project.read(woven.tip, "a.txt") == lines((2, "pulled"))
 
 
-def test_a_weave_leaves_no_folder_behind(project, tmp_path, monkeypatch):
-    """Its scratch indexes and objects are gone, even if the weave could not be done."""
+def test_a_weave_leaves_no_temporary_folder(project, tmp_path, monkeypatch):
+    """Scratch indexes and objects are removed, even if the weave fails."""
     monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
     code = (

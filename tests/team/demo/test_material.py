@@ -18,7 +18,7 @@ from team_mail.personas.roster import read_roster
 from team_mail.scheduler.settings.settings import read_settings
 from team_mail.team.demo import agent as demo_agent
 from team_mail.team.demo.agent import SCRIPTS, Project
-from team_mail.team.demo.demo import DemoRun, around, compared, conflicts, demo, landed, told_human
+from team_mail.team.demo.demo import DemoRun, around, compared, conflicts, demo, landed, mail_to_human
 from team_mail.team.demo.material import PERSONAS, make_project, make_team
 
 CLASHES = [{"absolutist", "forge", "streamliner"}, {"artisan", "scribe"}, {"lore", "steward"}]
@@ -49,10 +49,10 @@ class Shop:
         self.base = git(folder, "rev-parse", "HEAD")
         self.mail: list[tuple[str, ...]] = []
 
-    def play(self, persona: str, base: str, attempt: int = 2, told: tuple[tuple[str, str], ...] = ()) -> str:
+    def play(self, persona: str, base: str, attempt: int = 2, mails: tuple[tuple[str, str], ...] = ()) -> str:
         """Let a persona make its edit on a base; return the commit."""
         git(self.folder, "checkout", "-q", "--detach", base)
-        SCRIPTS[persona](Project(self.folder, attempt, told))
+        SCRIPTS[persona](Project(self.folder, attempt, mails))
         git(self.folder, "add", "-A")
         git(self.folder, "commit", "-q", "--allow-empty", "-m", persona)
         return git(self.folder, "rev-parse", "HEAD")
@@ -102,12 +102,12 @@ def test_the_team_is_valid(tmp_path, mode):
 
     settings, roster = read_settings(home, {}).settings, read_roster(home / "personas")
     assert roster.problems == ()
-    assert {one.id for one in roster.scheduled} == SCRIPTS.keys()
-    assert {one.id for one in roster.personas} - SCRIPTS.keys() == {"weaver", "you"}
+    assert {persona.id for persona in roster.scheduled} == SCRIPTS.keys()
+    assert {persona.id for persona in roster.personas} - SCRIPTS.keys() == {"weaver", "you"}
     assert len(PERSONAS) == 21
     assert settings.sprint.parallel == {"parallel": "always", "sequential": "never"}[mode]
     assert settings.gates.keys() == {"tests"}
-    assert [one.id for one in roster.personas if one.timeout] == ["visionary"]
+    assert [persona.id for persona in roster.personas if persona.timeout] == ["visionary"]
     assert git(tmp_path / mode, "status", "--porcelain") == ""
 
 
@@ -142,7 +142,7 @@ def test_whoever_lands_first_the_others_find_their_place(context, first):
 
     losers = [*orders[first][1:], *sorted(CLASHING - {*orders[first]} - {*winners})]
     assert losers[0] not in winners
-    commits = {persona: context.play(persona, tip, told=CONFLICT) for persona in losers}
+    commits = {persona: context.play(persona, tip, mails=CONFLICT) for persona in losers}
     for persona, commit in commits.items():
         tip = context.merge(tip, commit)
         assert tip, persona
@@ -153,8 +153,8 @@ def test_one_after_the_other_nobody_collides(context):
     """In the order of a sequential sprint, everyone's first edit fits what is there."""
     tip = context.base
     for persona in sorted(SCRIPTS):
-        told = (("feedback", "tests failed"),) if persona == "sapper" else ()
-        tip = context.play(persona, tip, told=told)
+        mails = (("feedback", "tests failed"),) if persona == "sapper" else ()
+        tip = context.play(persona, tip, mails=mails)
 
     assert context.passes(tip)
     assert len(git(context.folder, "log", "--format=%h", f"{context.base}..{tip}").split()) == len(SCRIPTS)
@@ -172,7 +172,7 @@ def test_mail_goes_to_a_colleague_and_to_the_human(context):
         context.play(persona, context.base)
     assert [words[2] for words in context.mail] == ["shepherd", "you"]
 
-    asked = context.play("shepherd", context.base, told=(("review", context.mail[0][4]),))
+    asked = context.play("shepherd", context.base, mails=(("review", context.mail[0][4]),))
     assert "test_signs_alone" in git(context.folder, "show", asked)
     assert context.passes(asked)
 
@@ -229,10 +229,10 @@ def test_the_script_needs_nothing_but_python():
 
 def test_two_results_are_set_side_by_side():
     """Ticks and seconds of both, and what that makes."""
-    one = {"ticks": 23, "runs": 22, "conflicts": 0, "landed": ["a", "b"], "seconds": 28.6}
-    other = {"ticks": 3, "runs": 27, "conflicts": 4, "landed": ["b", "a"], "seconds": 8.9}
+    sequential = {"ticks": 23, "runs": 22, "conflicts": 0, "landed": ["a", "b"], "seconds": 28.6}
+    parallel = {"ticks": 3, "runs": 27, "conflicts": 4, "landed": ["b", "a"], "seconds": 8.9}
 
-    lines = [*compared(one, other)]
+    lines = [*compared(sequential, parallel)]
     assert ["ticks", "23", "3"] in [text.split() for text in lines]
     assert lines[-1] == "3 ticks instead of 23, and 3.2 times as fast"
 
@@ -260,10 +260,10 @@ def test_the_end_of_a_sprint_is_told(context, tmp_path):
     )
     played = DemoRun(context.folder, {"branch": "team/sprint-1", "sprint": 1})
 
-    told = [*conflicts(played)]
-    assert told[0] == r"lore         Conflict \x1b[31m"
-    assert max(len(text) for text in told if "word" in text) < 110
-    assert "  |     git apply x" + " y" * 80 in told
+    lines = [*conflicts(played)]
+    assert lines[0] == r"lore         Conflict \x1b[31m"
+    assert max(len(text) for text in lines if "word" in text) < 110
+    assert "  |     git apply x" + " y" * 80 in lines
     assert [text.split()[2:] for text in landed(played)] == [["A", "deps"]]
-    assert [*told_human(played)] == ["oracle       Why?"]
+    assert [*mail_to_human(played)] == ["oracle       Why?"]
     assert "scheduler land 1" in " ".join(around(played, tmp_path / "report.txt"))

@@ -1,4 +1,4 @@
-"""What one sees of a sprint: a table on a terminal, whole lines elsewhere."""
+"""Live progress of a sprint: a table on a terminal, whole lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def drawn(show: Show, width: int) -> list[str]:
     return [text.rstrip() for text in out.getvalue().splitlines()]
 
 
-def test_the_table_has_a_row_for_each_persona_with_its_time_and_what_came_of_it(capsys):
-    """Waiting, running with its time going on, ended with what it took; how many are over stands below."""
+def test_the_table_has_a_row_for_each_persona_with_time_and_outcome(capsys):
+    """Waiting, running with the time so far, or ended with its duration; the number of ended runs is below."""
     clock = ManualClock()
     show = Show(clock=clock)
     show.on_progress(planned(PLAN))
@@ -46,8 +46,8 @@ def test_the_table_has_a_row_for_each_persona_with_its_time_and_what_came_of_it(
     )
 
 
-def test_what_agents_print_neither_breaks_the_table_nor_steers_the_terminal(capsys):
-    """Markup, escapes and endless lines are shown as what they are, within one row, however narrow the terminal."""
+def test_output_of_agents_is_escaped_in_the_table(capsys):
+    """Markup, escapes and endless lines stay within one row, however narrow the terminal."""
     show = Show(clock=ManualClock())
     show.on_progress(planned(PLAN))
     outcome = Outcome("failed", 1, 0.5, "exit 1: [red]\x1b[31m[/] " + "x" * 300)
@@ -59,8 +59,8 @@ def test_what_agents_print_neither_breaks_the_table_nor_steers_the_terminal(caps
     assert "\x1b" not in capsys.readouterr().err
 
 
-def test_lines_of_many_runs_never_run_into_each_other(capsys):
-    """Threads tell at the same moment; each line comes out whole."""
+def test_lines_of_many_runs_are_never_mixed(capsys):
+    """Threads report at the same moment; each line is printed whole."""
     show, together = Show(), threading.Barrier(8)
 
     def tell(number):
@@ -78,8 +78,8 @@ def test_lines_of_many_runs_never_run_into_each_other(capsys):
     assert {text.partition(" in ")[0] for text in lines[:-1]} == {"  ann (attempt 1): done"}
 
 
-def test_a_pause_for_a_retry_is_told(capsys):
-    """Nobody looks at a silent terminal and wonders."""
+def test_a_pause_for_a_retry_is_shown(capsys):
+    """A silent terminal would look like a hang."""
     due = ManualClock().now()
     show = Show()
     skips = (Skip("ann", "exit 1: boom; next try at 00:00:00Z"),)
@@ -87,15 +87,15 @@ def test_a_pause_for_a_retry_is_told(capsys):
     assert capsys.readouterr().err == "waiting until 00:00:00Z: ann (exit 1: boom; next try at 00:00:00Z)\n"
 
 
-def test_a_time_that_finds_a_sprint_running_is_skipped_with_a_message(team):
-    """T16 within one daemon: a tick that comes while one is running is skipped."""
-    said, left_out, go = [], threading.Event(), threading.Event()
+def test_a_scheduled_time_during_a_sprint_is_skipped_with_a_message(team):
+    """T16 within one daemon."""
+    messages, left_out, go = [], threading.Event(), threading.Event()
 
     def hold(job):
         assert go.wait(30)
 
     def say(text):
-        said.append(text)
+        messages.append(text)
         if "skipped" in text:
             left_out.set()
 

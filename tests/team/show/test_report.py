@@ -1,4 +1,4 @@
-"""A sprint's figures, each worked out by hand; the report as text, Markdown and JSON; the pictures."""
+"""The figures of a sprint, each computed by hand; the report as text, Markdown and JSON; the pictures."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ class Tale:
         return self.tell(second, f"patch.{verb}", ref=f"{self.number} {name}", tick=tick, why="because")
 
     def woven(self, tick, *conflicts, second=0.0):
-        told = [[f"{self.number} {one}", f"{self.number} {other}", ["x.py"]] for one, other in conflicts]
+        pairs = [[f"{self.number} {run}", f"{self.number} {rival}", ["x.py"]] for run, rival in conflicts]
         return self.tell(
-            second, "weave.done", sprint=self.number, tick=tick, start="b", tip="c", order=[], conflicts=told
+            second, "weave.done", sprint=self.number, tick=tick, start="b", tip="c", order=[], conflicts=pairs
         )
 
     def done(self, tick, second):
@@ -98,48 +98,48 @@ def whole(tale: Tale) -> Tale:
 
 
 @pytest.fixture
-def found():
+def metrics():
     return whole(Tale()).metrics(mails={"conflict": 1, "note": 2})
 
 
 # -- figures
 
 
-def test_ticks_mode_and_outcome_are_the_sprints_own(found):
-    """They are told, not worked out."""
-    assert (found.sprint, found.ticks, found.mode, found.outcome) == (1, 3, "parallel", "converged")
+def test_ticks_mode_and_outcome_are_those_of_the_sprint(metrics):
+    """They are read from it, not computed."""
+    assert (metrics.sprint, metrics.ticks, metrics.mode, metrics.outcome) == (1, 3, "parallel", "converged")
 
 
-def test_runs_are_counted_by_how_they_ended(found):
+def test_runs_are_counted_by_how_they_ended(metrics):
     """Four of the batch, one of which timed out, and one more by mail."""
-    assert found.runs == {"ok": 4, "timeout": 1}
+    assert metrics.runs == {"ok": 4, "timeout": 1}
 
 
-def test_the_conflict_rate_is_of_the_patches_that_were_offered(found):
-    """Four patches came before the weaver, one conflicted: a quarter."""
-    assert (found.offered, found.conflict_rate) == (4, 0.25)
+def test_the_conflict_rate_is_a_share_of_the_submitted_patches(metrics):
+    """Of four patches one conflicted: a quarter."""
+    assert (metrics.offered, metrics.conflict_rate) == (4, 0.25)
     assert Tale().metrics().conflict_rate is None
 
 
-def test_patches_are_counted_by_what_became_of_them():
-    """One of each; what a run left that was cut off is dropped and was never offered, what waits is pending."""
+def test_patches_are_counted_by_status():
+    """One of each; the patch of an interrupted run is dropped and was not submitted, and what waits is pending."""
     tale, verbs = Tale(), ("conflicted", "refused", "held", "rejected")
     for number, verb in enumerate(verbs, 1):
         tale.ran(1, f"ann-{number}", 0, 1).decided(2, f"ann-{number}", verb)
     tale.ran(1, "bob-1", 0, 1).landed(2, "bob-1")
     tale.ran(1, "cyd-1", 0, 1, status="timeout").ran(1, "dan-1", 0, 1)
-    found = tale.metrics()
-    assert found.patches == dict.fromkeys([*verbs, "landed", "dropped", "pending"], 1)
-    assert found.offered == 5
-    assert {bar.outcome for bar in found.bars} == {*verbs, "landed", "timeout", "pending"}
+    metrics = tale.metrics()
+    assert metrics.patches == dict.fromkeys([*verbs, "landed", "dropped", "pending"], 1)
+    assert metrics.offered == 5
+    assert {bar.outcome for bar in metrics.bars} == {*verbs, "landed", "timeout", "pending"}
 
 
 def test_a_held_patch_that_was_approved_counts_as_held_until_it_is_woven():
     """It has been before the weaver once, and has its place there."""
     tale = Tale().ran(1, "ann-1", 0, 1).decided(2, "ann-1", "held").tell(2, "patch.approved", ref="1 ann-1")
-    found = tale.metrics()
-    assert [node.status for node in found.nodes] == ["held"]
-    assert (found.bars[0].outcome, found.offered) == ("held", 1)
+    metrics = tale.metrics()
+    assert [node.status for node in metrics.nodes] == ["held"]
+    assert (metrics.bars[0].outcome, metrics.offered) == ("held", 1)
 
 
 def test_ticks_to_resolve_count_from_the_first_conflict_to_the_landing():
@@ -149,22 +149,22 @@ def test_ticks_to_resolve_count_from_the_first_conflict_to_the_landing():
         tale.ran(1, name, 0, 1)
     tale.decided(2, "ann-1", "conflicted").decided(2, "bob-1", "conflicted").decided(3, "cyd-1", "conflicted")
     tale.decided(3, "ann-2", "conflicted").landed(3, "bob-2").landed(5, "ann-3").decided(6, "ann-4", "conflicted")
-    found = tale.metrics()
-    assert found.resolved == (1, 3)
-    assert Resolution("ann", 2, 5) in found.resolutions
-    assert found.unresolved == ("cyd", "ann")
-    assert found.document()["ticks_to_resolve"] == {"mean": 2.0, "max": 3, "unresolved": ["cyd", "ann"]}
+    metrics = tale.metrics()
+    assert metrics.resolved == (1, 3)
+    assert Resolution("ann", 2, 5) in metrics.resolutions
+    assert metrics.unresolved == ("cyd", "ann")
+    assert metrics.document()["ticks_to_resolve"] == {"mean": 2.0, "max": 3, "unresolved": ["cyd", "ann"]}
     assert Tale().metrics().document()["ticks_to_resolve"] == {"mean": None, "max": None, "unresolved": []}
 
 
-def test_wall_time_is_by_the_clock_and_busy_time_the_sum_of_the_runs(found):
+def test_wall_time_is_by_the_clock_and_busy_time_the_sum_of_the_runs(metrics):
     """15 s, in which 4 + 6 + 3 + 10 + 2 s of work were done."""
-    assert (found.wall, found.busy) == (15.0, 25.0)
+    assert (metrics.wall, metrics.busy) == (15.0, 25.0)
 
 
-def test_the_estimated_speed_up_is_busy_time_over_wall_time(found):
+def test_the_estimated_speed_up_is_busy_time_over_wall_time(metrics):
     """25 s of work in 15 s; a sequential sprint has none, nor has one that took no time."""
-    assert found.estimated_speedup == pytest.approx(25 / 15)
+    assert metrics.estimated_speedup == pytest.approx(25 / 15)
     assert whole(Tale("sequential")).metrics().estimated_speedup is None
     assert Tale().finished(-3600).metrics().estimated_speedup is None, "the clock was set back"
 
@@ -174,61 +174,59 @@ def test_the_measured_speed_up_needs_a_sequential_sprint_of_the_same_work():
     before = Tale("sequential", start=-100).finished(-55)
     measured = whole(before.begin("parallel", 2)).metrics().measured
     assert (measured.sprint, measured.seconds, measured.ratio) == (1, 45.0, 3.0)
-    for other in (
+    for different in (
         Tale("sequential", base="x").finished(1), Tale("sequential", personas=("ann",)).finished(1),
         Tale("parallel").finished(1), Tale("sequential"),
     ):  # fmt: skip
-        assert whole(other.begin("parallel", 2)).metrics().measured is None
+        assert whole(different.begin("parallel", 2)).metrics().measured is None
 
 
-def test_time_by_persona_is_work_and_waiting(found):
+def test_time_by_persona_is_work_and_waiting(metrics):
     """cyd worked 3 + 2 s and was done at 13 s, so it waited 8 s; bob went at once and waited for nobody."""
-    mailbox_parquet = {
-        share.persona: (share.runs, share.seconds, share.waiting, share.outcome) for share in found.personas
-    }
-    assert mailbox_parquet == {
+    hostile = {share.persona: (share.runs, share.seconds, share.waiting, share.outcome) for share in metrics.personas}
+    assert hostile == {
         "ann": (1, 4.0, 0.0, "landed"), "bob": (1, 6.0, 0.0, "landed"), "cyd": (2, 5.0, 8.0, "landed"),
         "dan": (1, 10.0, 0.0, "timeout"),
     }  # fmt: skip
 
 
-def test_the_landing_order_is_that_of_the_commits(found):
+def test_the_landing_order_is_that_of_the_commits(metrics):
     """bob landed before ann in the second tick, cyd in the third; who did not land comes behind within its tick."""
-    assert [node.persona for node in found.landing_order] == ["bob", "ann", "cyd"]
-    assert [(node.tick, node.persona, node.status) for node in found.nodes] == [
+    assert [node.persona for node in metrics.landing_order] == ["bob", "ann", "cyd"]
+    assert [(node.tick, node.persona, node.status) for node in metrics.nodes] == [
         (2, "bob", "landed"), (2, "ann", "landed"), (2, "cyd", "conflicted"), (3, "cyd", "landed"),
     ]  # fmt: skip
 
 
-def test_who_stood_in_whose_way_is_kept_with_the_files(found):
-    """As the weave told it; pairs of runs that nobody knows are passed over."""
-    assert found.links == (Link("1 cyd-1", "1 ann-1", ("x.py",)),)
+def test_links_are_the_runs_that_conflicted_with_their_files(metrics):
+    """Pairs of unknown runs are ignored."""
+    assert metrics.links == (Link("1 cyd-1", "1 ann-1", ("x.py",)),)
     stranger = Tale().ran(1, "ann-1", 0, 1).landed(2, "ann-1").woven(2, ("ann-1", "eve-1"))
     stranger.tell(3, "weave.done", sprint=1, tick=2, start="b", tip="c", order=[], conflicts=[["only one"]])
     assert stranger.metrics().links == ()
 
 
-def test_a_tick_begins_when_the_runs_of_those_before_it_have_ended(found):
+def test_a_tick_begins_when_the_runs_of_earlier_ticks_have_ended(metrics):
     """dan ended at 10 s, cyd's second attempt at 13 s."""
-    assert found.boundaries == ((1, 0.0), (2, 10.0), (3, 13.0))
+    assert metrics.boundaries == ((1, 0.0), (2, 10.0), (3, 13.0))
 
 
-def test_what_is_open_is_counted_until_now():
+def test_open_runs_are_counted_until_now():
     """After 7 s, a run that began at 2 s has worked for 5 s."""
-    found = Tale().launched(1, "ann-1", 2).metrics(now=7)
-    assert (found.wall, found.busy, found.outcome, found.runs) == (7.0, 5.0, None, {"open": 1})
-    assert "is still open" in report.heading(found)
+    metrics = Tale().launched(1, "ann-1", 2).metrics(now=7)
+    assert (metrics.wall, metrics.busy, metrics.outcome, metrics.runs) == (7.0, 5.0, None, {"open": 1})
+    assert "is still open" in report.heading(metrics)
 
 
-def test_how_long_a_lost_run_worked_nobody_knows():
-    """It was given up an hour later, which says nothing of its work."""
-    found = Tale().launched(1, "ann-1", 0).tell(3600, "run.lost", run="1 ann-1", why="gone").finished(3601).metrics()
-    assert (found.busy, found.personas[0].outcome) == (0.0, "lost")
-    assert "of 1 lost run nobody knows how long it worked" in "\n".join(report.lines(found))
+def test_a_lost_run_has_no_duration():
+    """It was given up an hour later, which says nothing about its work."""
+    metrics = Tale().launched(1, "ann-1", 0).tell(3600, "run.lost", run="1 ann-1", why="gone").finished(3601).metrics()
+    assert (metrics.busy, metrics.personas[0].outcome) == (0.0, "lost")
+    assert "of 1 lost run nobody knows how long it worked" in "\n".join(report.lines(metrics))
 
 
-def test_personas_come_in_the_order_of_the_batch():
-    """Whichever thread was the first to start; eve, whom only mail woke, comes last."""
+def test_personas_are_in_the_order_of_the_batch():
+    """Whichever thread started first; eve, who was launched only by mail, is last."""
     tale = Tale()
     for name in ("eve-1", "cyd-1", "ann-1"):
         tale.ran(1, name, 0, 1)
@@ -238,9 +236,9 @@ def test_personas_come_in_the_order_of_the_batch():
 # -- words
 
 
-def test_the_text_tells_every_figure(found):
-    """One line each, aligned, then the landing order and the time by persona."""
-    told = "\n".join(report.lines(found))
+def test_the_text_has_every_figure(metrics):
+    """One aligned line each, then the landing order and the time by persona."""
+    text = "\n".join(report.lines(metrics))
     for line in (
         "sprint 1 converged after 3 ticks, parallel (a rule)",
         "  runs           5: 4 ok, 1 timeout",
@@ -254,39 +252,39 @@ def test_the_text_tells_every_figure(found):
         "  1  bob      1        2     000000000000",
         "  cyd      2     5.0 s    8.0 s    landed",
     ):
-        assert line in told.splitlines()
+        assert line in text.splitlines()
 
 
 def test_the_text_names_what_is_unresolved_and_what_was_measured():
     """An open conflict by its persona, a measured ratio by its sprint."""
     tale = Tale("sequential", start=-100).done(1, -60).finished(-55).begin("parallel", 2)
-    found = tale.ran(1, "ann-1", 0, 5).decided(2, "ann-1", "conflicted").finished(15, "spent").metrics()
-    told = "\n".join(report.lines(found))
-    assert "ended: spent" in told
-    assert re.search(r"^  resolved +0 of 1 conflict$", told, re.MULTILINE)
-    assert re.search(r"^  unresolved +ann$", told, re.MULTILINE)
-    assert "3.0 times, measured: sprint 1 took 1 tick and 45.0 s in sequence" in told
+    metrics = tale.ran(1, "ann-1", 0, 5).decided(2, "ann-1", "conflicted").finished(15, "spent").metrics()
+    text = "\n".join(report.lines(metrics))
+    assert "ended: spent" in text
+    assert re.search(r"^  resolved +0 of 1 conflict$", text, re.MULTILINE)
+    assert re.search(r"^  unresolved +ann$", text, re.MULTILINE)
+    assert "3.0 times, measured: sprint 1 took 1 tick and 45.0 s in sequence" in text
 
 
-def test_the_page_shows_names_as_they_are(found):
-    """What an agent called itself neither breaks a table nor becomes a link, markup or a control sequence."""
-    mailbox_parquet = (replace(found.personas[0], persona="<b>|a\n[x](y)\x1b"),)
-    page = report.markdown(replace(found, personas=mailbox_parquet), ["timeline"])
+def test_names_in_the_page_are_escaped(metrics):
+    """A name neither breaks a table nor becomes a link, markup or a control sequence."""
+    hostile = (replace(metrics.personas[0], persona="<b>|a\n[x](y)\x1b"),)
+    page = report.markdown(replace(metrics, personas=hostile), ["timeline"])
     assert "\n| \\<b\\>\\|a\\\\n\\[x\\](y)\\\\x1b | 1 |" in page
     assert "![timeline](timeline.svg)" in page
     assert "| cyd (conflicted) | ann (landed) | x.py |" in page
-    assert "\x1b" not in "\n".join(report.lines(replace(found, personas=mailbox_parquet)))
+    assert "\x1b" not in "\n".join(report.lines(replace(metrics, personas=hostile)))
 
 
 # -- pictures
 
 
-def test_each_picture_is_one_spec_for_svg_and_png(found, tmp_path):
+def test_each_picture_is_one_spec_for_svg_and_png(metrics, tmp_path):
     """Both are drawn, with every persona, tick and outcome by name."""
     import vl_convert
 
     assert chart.VEGA_LITE in vl_convert.get_vegalite_versions()
-    written, trouble = report.write(found, tmp_path / "new" / "folder")
+    written, trouble = report.write(metrics, tmp_path / "new" / "folder")
     assert ([path.name for path in written], trouble) == (["report.md", "report.json", *PICTURES], None)
     folder = written[0].parent
     timeline, landing = (folder / "timeline.svg").read_text(), (folder / "landing.svg").read_text()
@@ -299,22 +297,22 @@ def test_each_picture_is_one_spec_for_svg_and_png(found, tmp_path):
 
 def test_a_sprint_without_runs_has_pictures_too():
     """Empty ones, and no crash."""
-    found = Tale().metrics()
-    assert b"0 runs in 0 ticks" in chart.svg(chart.timeline(found))
-    assert b"0 of 0 patches landed" in chart.svg(chart.landing(found))
+    metrics = Tale().metrics()
+    assert b"0 runs in 0 ticks" in chart.svg(chart.timeline(metrics))
+    assert b"0 of 0 patches landed" in chart.svg(chart.landing(metrics))
 
 
 @pytest.mark.parametrize(("seconds", "unit"), [(100, "seconds"), (600, "minutes"), (36_000, "hours")])
-def test_the_axis_of_time_is_in_a_fitting_unit(seconds, unit):
-    """Nobody reads 36,000 seconds; and a run of no length can still be seen."""
+def test_the_time_axis_has_a_suitable_unit(seconds, unit):
+    """Nobody reads 36,000 seconds; and a run without duration can still be seen."""
     spec = chart.timeline(Tale().ran(1, "ann-1", 0, 0).finished(seconds).metrics())
     bars = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "bar")
     assert bars["encoding"]["x"]["axis"]["title"] == f"{unit} since the start"
     assert bars["data"]["values"][0]["end"] > 0
 
 
-def test_names_of_ticks_do_not_run_into_each_other():
-    """In a sprint of sixty ticks only those are named for which there is room."""
+def test_labels_of_ticks_do_not_overlap():
+    """In a sprint of sixty ticks only those with enough room are labelled."""
     tale = Tale("sequential")
     for number in range(60):
         tale.ran(number + 1, f"ann-{number + 1}", number, number + 1).landed(number + 2, f"ann-{number + 1}")
@@ -327,10 +325,10 @@ def test_names_of_ticks_do_not_run_into_each_other():
         assert min(b - a for a, b in pairwise(named)) >= 46 * pixel
 
 
-def test_without_the_extra_the_rest_is_written_and_one_line_says_what_is_missing(found, tmp_path, monkeypatch):
-    """The page then shows no pictures that are not there."""
+def test_without_the_extra_the_report_is_written_without_pictures(metrics, tmp_path, monkeypatch):
+    """One line says what is missing, and the page links no pictures."""
     monkeypatch.setitem(sys.modules, "vl_convert", None)
-    written, trouble = report.write(found, tmp_path)
+    written, trouble = report.write(metrics, tmp_path)
     assert [path.name for path in written] == ["report.md", "report.json"]
     assert 'pip install "team-mail[charts]"' in str(trouble)
     assert "![" not in written[0].read_text()
@@ -348,16 +346,16 @@ def test_the_command_reports_a_sprint_that_was_run(team, tmp_path, monkeypatch):
     monkeypatch.setenv("TEAM_HOME", str(team.home))
     monkeypatch.chdir(tmp_path)
     ended = CliRunner().invoke(app, ["report", "--json", "--out", "here"])
-    told = json.loads(ended.stdout)
-    assert (ended.exit_code, told["sprint"], told["mode"]) == (0, 1, "parallel")
-    assert told["patches"]["conflicted"] >= 1
-    assert told["conflict_rate"] > 0
-    assert len(told["links"]) == 1
-    assert {"ann", "cyd"} <= set(told["landing_order"])
-    assert told["mails"]["conflict"] >= 1
-    assert "note" not in told["mails"]
+    document = json.loads(ended.stdout)
+    assert (ended.exit_code, document["sprint"], document["mode"]) == (0, 1, "parallel")
+    assert document["patches"]["conflicted"] >= 1
+    assert document["conflict_rate"] > 0
+    assert len(document["links"]) == 1
+    assert {"ann", "cyd"} <= set(document["landing_order"])
+    assert document["mails"]["conflict"] >= 1
+    assert "note" not in document["mails"]
     assert "wrote here/report.md, here/report.json" in ended.stderr
-    assert json.loads((tmp_path / "here" / "report.json").read_text())["landing_order"] == told["landing_order"]
+    assert json.loads((tmp_path / "here" / "report.json").read_text())["landing_order"] == document["landing_order"]
     assert CliRunner().invoke(app, ["report", "1"]).stdout.startswith("sprint 1 ")
     with pytest.raises(NoSuchRun):
         CliRunner().invoke(app, ["report", "2"], catch_exceptions=False)
