@@ -61,7 +61,7 @@ def _preview_tick(mode: Mode, settings: list[str], as_json: bool) -> None:
 
 def _show_preview(preview: Preview, as_json: bool) -> None:
     from ...mail import render
-    from ..show import sprint as show
+    from ..show import tick as show
 
     if as_json:
         render.document(preview.document())

@@ -20,8 +20,8 @@ from ...scheduler.progress import Progress
 from ...scheduler.runs.launch import Launch
 from ...scheduler.runs.progress import RunEnded, RunStarted
 from ...scheduler.sprint.plan import TickPlan, TickPlanned, Waiting
-from .sprint import integration
 from .tables import span
+from .tick import integration
 
 _COLOURS = {"done": "green", "failed": "red", "timeout": "red", "quota": "red", "running": "cyan", "waiting": "dim"}
 _FIRST = ("running", "waiting", "failed", "timeout", "quota")  # are shown first if the terminal has too few lines

@@ -1,116 +1,19 @@
-"""Sprints as text: the dry run, a weave, a result, status and history."""
+"""Sprints as text: a result, the status of a team, its history."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...mail.render import line, listed
+from ...mail.render import listed
 from ...mail.units import counted
 from ...scheduler.kinds import SprintOutcome
-from ...scheduler.landing.integrate import Integration
-from ...scheduler.runs.launch import Launch
 from ...scheduler.sprint.history import History
-from ...scheduler.sprint.plan import TickPlan
-from ...scheduler.sprint.preview import Preview
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.summary import Summary
 from .tables import columns, span
-from .weave import lines as woven_lines
 
-_SHORT = 12  # characters of a commit's id
 _RUN = 8  # characters of a run's id
-_WIDE = 90
 _NO_SPRINT = "no sprint yet; scheduler sprint starts one"
-
-
-def preview(tick: Preview) -> Iterator[str]:
-    """Show what the next tick would do, and why."""
-    plan = tick.plan
-    for trouble in tick.troubles:
-        yield f"cannot start: {line(trouble)}"
-    if plan.idle:
-        yield f"idle: {plan.idle}"
-    else:
-        yield from _heading(tick)
-        yield from _lost(plan)
-        if tick.woven:
-            yield ""
-            yield from woven_lines(tick.woven)
-        yield from _launches(plan)
-        yield from _endings(plan)
-    yield from _skips(plan)
-    for note in plan.notes:
-        yield f"note: {line(note)}"
-    yield ""
-    yield "nothing was written"
-
-
-def _heading(tick: Preview) -> Iterator[str]:
-    plan = tick.plan
-    starts = f", which it starts ({plan.opening.reason})" if plan.opening else ""
-    yield f"next: tick {plan.tick} of sprint {plan.sprint}{starts}"
-    yield f"mode: {plan.mode} ({plan.rule})"
-    yield f"base: {tick.base[:_SHORT]}, lands on {tick.branch}"
-
-
-def _lost(plan: TickPlan) -> Iterator[str]:
-    for run in plan.lost:
-        yield f"give up: {run.persona}, attempt {run.attempt}, whose scheduler is gone"
-
-
-def _launches(plan: TickPlan) -> Iterator[str]:
-    if not plan.launches:
-        return
-    later = ", as things stand before the weave" if plan.weave else ""
-    yield ""
-    yield f"launch {len(plan.launches)}{later}:"
-    rows = [_launch(launch) for launch in plan.launches]
-    yield from columns([("persona", "agent", "attempt", "unread", "estimate", "why"), *rows])
-
-
-def _launch(launch: Launch) -> tuple[str, ...]:
-    estimate = span(launch.estimate) if launch.estimate is not None else "-"
-    why = f"{launch.reason}: {launch.why}"
-    return launch.persona, launch.agent, str(launch.attempt), str(len(launch.mail)), estimate, why
-
-
-def _endings(plan: TickPlan) -> Iterator[str]:
-    for skip in plan.aside:
-        yield f"set aside: {skip.persona}, {skip.why}; the human is told"
-    if plan.wait_until:
-        yield f"wait: next try at {plan.wait_until:%H:%M:%S}Z"
-    if plan.finish:
-        converged = plan.finish == SprintOutcome.CONVERGED
-        yield f"end: the sprint has {'converged' if converged else 'ended: ' + plan.finish}"
-
-
-def _skips(plan: TickPlan) -> Iterator[str]:
-    if plan.skips:
-        yield ""
-        yield f"skip {len(plan.skips)}:"
-        by_reason: dict[str, list[str]] = {}
-        for skip in plan.skips:
-            by_reason.setdefault(skip.why, []).append(skip.persona)
-        yield from columns([(", ".join(names), why) for why, names in by_reason.items()])
-
-
-def integration(done: Integration) -> Iterator[str]:
-    """Show the outcome of each patch of a tick."""
-    woven = done.woven
-    for patch in woven.landed:
-        yield f"  landed    {patch.submission.persona} ({patch.how}) {patch.commit[:_SHORT]} {listed(patch.files)}"
-    for patch in woven.conflicted:
-        files = sorted({hunk.file for hunk in patch.hunks})
-        yield f"  conflict  {patch.submission.persona} in {listed(files)}; mailed"
-    for patch in woven.refused:
-        yield f"  refused   {patch.submission.persona}: {line(patch.reason)[:_WIDE]}"
-    for patch in woven.held:
-        approve = f"scheduler approve {patch.submission.key[:8]}"
-        yield f"  held      {patch.submission.persona}: {listed(patch.files)} waits for {approve}"
-    for submission, result in done.rejected:
-        yield f"  rejected  {submission.persona} by gate {result.gate}; mailed"
-    for result in done.red_before:
-        yield f"  note      gate {result.gate} was red before this weave; nobody is blamed"
 
 
 def summary(sprint: Summary) -> Iterator[str]:

@@ -86,7 +86,9 @@ class Project:
             if subprocess.run(words, cwd=scratch, input=patch, capture_output=True, check=False).returncode:
                 failed.append(patch)
             else:
-                subprocess.run(["git", "commit", "--quiet", "-m", "One"], cwd=scratch, check=True, env=CLEAN)
+                subprocess.run(
+                    ["git", "commit", "--quiet", "--allow-empty", "-m", "One"], cwd=scratch, check=True, env=CLEAN
+                )
             subprocess.run(["git", "reset", "--quiet", "--hard"], cwd=scratch, check=True)
         subprocess.run(["git", "reset", "--quiet", "--hard", base], cwd=scratch, check=True)
         return failed
