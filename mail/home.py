@@ -17,7 +17,9 @@ from .errors import NoTeam, UsageError
 
 HUMAN = "you"  # the human's id if no setting names one
 HUMAN_VARIABLE = "TEAM_TEAM_HUMAN"
-_IGNORED = "mail/\nruns/\nwork/\n"
+RUN_FOLDER = ".team/run"  # in a run's workspace: where its agent and its keeper speak, see personas/running/folder.py
+REFUSED = "refused"  # in that folder: a file that says why there is no mail here
+_IGNORED = "/mail/\n/runs/\n/work/\n/run/\n/logs/\n"
 
 
 class TeamFile(NamedTuple):
@@ -36,6 +38,15 @@ def find_home(start: Path, environ: Mapping[str, str] = os.environ) -> Path:
         if (folder / ".team").is_dir():
             return folder / ".team"
     raise NoTeam(f"no team here: no .team folder in {start} or above; the first `team-mail send` makes one")
+
+
+def find_run_folder(start: Path) -> Path | None:
+    """Return the `.team/run` of the workspace that contains `start`; None outside of every workspace."""
+    for folder in (start, *start.parents):
+        place = folder / RUN_FOLDER
+        if (place / "requests").is_dir() or (place / REFUSED).is_file():
+            return place
+    return None
 
 
 def planned_home(start: Path) -> Path:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..mail.home import RUN_FOLDER
 from .kinds import OutcomeStatus
 
 
@@ -51,11 +52,14 @@ class Job:
         return self.words if isinstance(self.words, str) else self.words()
 
     def write_prompt(self) -> Path:
-        """Write the prompt to `prompt.md` in the run's folder, for the agent and for people; return that path."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / "prompt.md"
-        file.write_text(self.prompt, errors="replace", newline="")
-        return file
+        """Write the prompt to `prompt.md`: in the run's folder for people, in the workspace for the agent.
+
+        Returns the path in the workspace.
+        """
+        for folder in (self.folder, self.workspace / RUN_FOLDER):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "prompt.md").write_text(self.prompt, errors="replace", newline="")
+        return self.workspace / RUN_FOLDER / "prompt.md"
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,11 @@ newest commit and does not contain that patch: make the change again on top of i
 _ANSWERS = """\
 - reply to message number N: `team-mail reply N -b "your answer"`; `-b -` reads the text from standard input
 - write a new message: `team-mail send --to NAME -s "subject" -b "text"`; to several: `--to NAME,NAME`
-- read again: `team-mail inbox`, `team-mail read N --peek`, `team-mail thread N`
+- read again: `team-mail inbox`, `team-mail read N --peek`, `team-mail thread N`; each unread message is also a file in
+  `.team/run/inbox`, its attachments lie in `.team/run/attachments`
+- if `team-mail` is not found, it is `.team/run/team-mail` at the top of your workspace; without a shell, write a file
+  `.team/run/outbox/NAME.md`: a line `---`, then `to: NAME`, `subject: text`, for an answer `reply_to: N`, a line `---`,
+  and the text
 Answer what you were asked, in one mail, with what you did or why you did not. Do not send mail just to say thanks."""
 _RUN = "Sprint {sprint}, your attempt {attempt} in it, run `{run}`."
 _TASK_RUN = "A task of a dispatch, your attempt {attempt} at it, run `{run}`. There is no sprint."
@@ -62,8 +66,8 @@ _FOLDER = "There is no repository: you work in an empty folder of your own, and 
 _ASK = "Nobody can answer while you run. Ask by mail, go on with what is certain, and end. The human is `{human}`."
 _HOUSE = (
     """\
-Never change `.git` or `.team`: the whole patch would be refused. Changes to workflows, git attributes and the settings
-  of agents wait for the human's approval.""",
+Never change `.git` or `.team`, except in `.team/run`: the whole patch would be refused. Changes to workflows, git
+  attributes and the settings of agents wait for the human's approval.""",
     """\
 The others are changing the same commit at this moment. Keep your patch small and change only what you need to:
   reformatting a file conflicts with everybody's changes to it.""",

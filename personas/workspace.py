@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ..mail.home import RUN_FOLDER
 from ..mail.log.disk import replacing
 from .errors import GitError, WorkspaceLost, WorkspaceStuck
 from .git import Git, find_repository
@@ -139,6 +140,7 @@ class Workspace:
         (directory / _BRANCH).write_text(f"{self.base}\n")
         (directory / "objects/info/alternates").write_bytes(os.fsencode(self._mirror.directory / "objects") + b"\n")
         (directory / "config").write_text(self._config(persona))
+        (directory / "info/exclude").write_text(f"/{RUN_FOLDER}/\n")
         shutil.copyfile(self._mirror.directory / "names", directory / "packed-refs")
         if (self._mirror.directory / "shallow").exists():
             shutil.copyfile(self._mirror.directory / "shallow", directory / "shallow")
@@ -156,7 +158,9 @@ class Workspace:
         """
         if not self.path.is_dir() or self.path.is_symlink():
             raise WorkspaceLost(f"the workspace {self.path} is gone or replaced: nothing of the run can be captured")
-        stderr = self._limited(("add", "--all", "--ignore-errors"), _MAX_OBJECT, allowed=(0, 1))
+        stderr = self._limited(
+            ("add", "--all", "--ignore-errors", "--", ".", f":(exclude){RUN_FOLDER}"), _MAX_OBJECT, allowed=(0, 1)
+        )
         self._limited((*_DIFF, self.base, "--"), _MAX_PATCH)
         numbers, _, patch = (self._trusted / "printed").read_bytes().partition(b"\n\n")
         return _captured(numbers, patch, _complaints(stderr))

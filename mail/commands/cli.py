@@ -15,6 +15,7 @@ from ..errors import NoTeam
 from ..kinds import ExitCode
 from . import cli_log, cli_marks, output
 from . import cli_options as option
+from .launcher import become_launcher
 
 app = typer.Typer(
     name="team-mail",
@@ -304,4 +305,4 @@ def command() -> Any:
 
 def main() -> None:
     """Run the command; an error is one line on stderr and an exit code."""
-    output.run("team-mail", app)
+    output.run("team-mail", app, before=become_launcher)

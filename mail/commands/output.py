@@ -15,11 +15,12 @@ from ..kinds import ExitCode
 from ..log.disk import reason_of
 
 
-def run(name: str, app: Any) -> None:
-    """Run a Typer application and exit; an error is one line on stderr and an exit code."""
+def run(name: str, app: Any, before: Callable[[], object] = lambda: None) -> None:
+    """Call `before`, run a Typer application and exit; an error is one line on stderr and an exit code."""
     _leave_only(app, sys.argv[1:2])
     prepare()
     try:
+        before()
         flushed(app)
     except BrokenPipeError:
         silence()

@@ -6,15 +6,13 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from ...mail.errors import UsageError
-from ...mail.home import HUMAN_VARIABLE
+from ...mail.home import HUMAN_VARIABLE, RUN_FOLDER
 from ..agent import Job, Outcome
 from ..errors import BadOutput
 from ..kinds import OutcomeStatus
@@ -125,7 +123,7 @@ class CommandAgent:
 
     def _environment(self, job: Job) -> dict[str, str]:
         passed = {name: value for name, value in os.environ.items() if name in self.env or PASSED.fullmatch(name)}
-        return passed | {"PATH": _path(job.home), "TERM": "dumb"}
+        return passed | {"PATH": _path(job.workspace / RUN_FOLDER), "TERM": "dumb"}
 
     def _secrets(self) -> dict[str, str]:
         return read_environment(self.env_file, self.name) if self.env_file else {}
@@ -167,13 +165,15 @@ def _identity(job: Job) -> dict[str, str]:
         "TEAM_HOME": str(job.home),
         "TEAM_PERSONA": job.persona,
         "TEAM_RUN": job.run,
+        "TEAM_MAIL": str(job.workspace / RUN_FOLDER / "team-mail"),
         "GIT_CEILING_DIRECTORIES": str(job.workspace.parent),
     }
 
 
 def _task(job: Job) -> dict[str, str]:
     """Remove the result of an earlier attempt and write the input; return the variables that name both files."""
-    output, task_input = job.folder / FILE, job.folder / "input.json"
+    folder = job.workspace / RUN_FOLDER
+    output, task_input = folder / FILE, folder / "input.json"
     output.unlink(missing_ok=True)
     if job.assignment is None:
         return {"TEAM_OUTPUT": str(output)}
@@ -189,7 +189,7 @@ def _concluded(job: Job, outcome: Outcome, masked: Collection[str]) -> Outcome:
     if job.assignment is None:
         return outcome
     try:
-        return replace(outcome, output=output_of(job.folder, log, masked))
+        return replace(outcome, output=output_of(job.workspace, log, masked))
     except BadOutput as error:
         return _failed(outcome, str(error))
 
@@ -198,20 +198,10 @@ def _failed(outcome: Outcome, reason: str) -> Outcome:
     return replace(outcome, status=OutcomeStatus.FAILED, detail=f"{outcome.detail}, but {reason}")
 
 
-def _path(home: Path) -> str:
-    """Return the PATH of a run, in which agents find the `team-mail` of this installation.
+def _path(folder: Path) -> str:
+    """Return the PATH of a run: first the folder with its own `team-mail`, which the agent's sandbox lets it use.
 
-    If they would find another or none, a folder that holds only a link to ours comes first. Our own `bin` folder would
-    also give them the Python that team-mail is installed with in place of their project's. An agent that runs its
-    commands in login shells may lose the folder, because /etc/profile sets PATH anew.
+    An agent that runs its commands in login shells may lose the folder, because /etc/profile sets PATH anew; then any
+    `team-mail` that is found in the workspace gives way to it, and the prompt names it by its path.
     """
-    path, ours = os.environ.get("PATH", os.defpath), Path(sys.executable).with_name("team-mail")
-    if not ours.exists() or shutil.which(ours.name) == str(ours):
-        return path
-    link = home / "work" / "bin" / ours.name
-    if not link.exists():
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        with suppress(FileExistsError):  # another run was faster
-            link.symlink_to(ours)
-    return f"{link.parent}{os.pathsep}{path}"
+    return f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"

@@ -10,10 +10,11 @@ from typing import Any, BinaryIO, cast
 
 from ...mail.render import line
 from ..errors import BadOutput
+from ..running.folder import RunFolder
 from ..value import masked, read_value
 from .stream import MAX_LOG, read_stream
 
-FILE = "output.json"  # in the run's folder; TEAM_OUTPUT names it to the agent
+FILE = "output.json"  # in `.team/run` of the workspace; TEAM_OUTPUT names it to the agent
 MAX_OUTPUT = 1 << 20  # bytes
 MAX_TEXT = 20_000  # characters of a message that becomes the result
 _MAX_CANDIDATES = 20  # places in a message where a JSON object may start or stand
@@ -30,14 +31,14 @@ def log_of(folder: Path) -> bytes:
         return b""
 
 
-def output_of(folder: Path, log: bytes, secrets: Collection[str] = ()) -> Any:
-    """Return the result of the run whose files are in `folder`, with `secrets` masked; `log` is its output.
+def output_of(workspace: Path, log: bytes, secrets: Collection[str] = ()) -> Any:
+    """Return the result of the run in `workspace`, with `secrets` masked; `log` is its output.
 
     The result is the content of `output.json`. Without that file, it is the last JSON object that the final message
     consists of, ends with, or has in a ```json block; else `{"text": …}` with the end of the message. Raises BadOutput
     if the file does not hold JSON that every reader of the log can take.
     """
-    written = _written(folder / FILE)
+    written = _written(workspace)
     if written is not None:
         return masked(_read(written), secrets)
     text = read_stream(log).text
@@ -45,14 +46,15 @@ def output_of(folder: Path, log: bytes, secrets: Collection[str] = ()) -> Any:
     return {"text": text[-MAX_TEXT:]} if result is None else result
 
 
-def _written(file: Path) -> bytes | None:
+def _written(workspace: Path) -> bytes | None:
     try:
-        with _opened(file) as opened:
-            return opened.read(MAX_OUTPUT + 1)
+        return RunFolder(workspace).read("", FILE, MAX_OUTPUT)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise BadOutput(f"{FILE} cannot be read: {error.strerror}") from None
+        raise BadOutput(f"{FILE} cannot be read: {error.strerror}; write the result to a file of that name") from None
+    except ValueError:
+        raise BadOutput(f"{FILE} is over 1 MiB; give what other tasks need, and leave the rest in files") from None
 
 
 def _opened(file: Path) -> BinaryIO:
@@ -65,8 +67,6 @@ def _opened(file: Path) -> BinaryIO:
 
 
 def _read(data: bytes) -> Any:
-    if len(data) > MAX_OUTPUT:
-        raise BadOutput(f"{FILE} is over 1 MiB; give what other tasks need, and leave the rest in files")
     try:
         return read_value(data.decode())
     except UnicodeDecodeError as error:

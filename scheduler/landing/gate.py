@@ -24,6 +24,7 @@ from ...personas.agent import Job, Outcome
 from ...personas.agents.command import PASSED
 from ...personas.git import Git
 from ...personas.kinds import OutcomeStatus
+from ...personas.running.folder import RunFolder
 from ...personas.running.process import RunLimits, keep
 from ..errors import Stopped
 from ..progress import Progress
@@ -176,6 +177,7 @@ class _Trial:
 def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threading.Event) -> GateResult:
     with checkout(commit) as clone, tempfile.TemporaryDirectory(prefix="team-mail-gate-") as folder:
         papers = Path(folder)
+        RunFolder(clone).refuse(f"gate {gate.name} has no mail: what it prints is its word, and the authors get it")
         run = f"gate-{gate.name}-{secrets.token_hex(8)}"
         job = Job(run, gate.name, 1, 0, "", clone, papers, papers, gate.timeout, stop)
         passed = {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}

@@ -19,6 +19,8 @@ from ...personas.agents.stream import read_stream
 from ...personas.kinds import OutcomeStatus
 from ...personas.persona import Persona
 from ...personas.prompt import Situation, fitting, write_prompt
+from ...personas.running.folder import RunFolder
+from ...personas.running.mail_process import MailProcess
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..payload import text_of
@@ -84,17 +86,23 @@ class LocalRunner:
             return RunResult(Outcome(OutcomeStatus.FAILED, None, 0.0, why))
 
     def _played(self, launch: Launch, batch: Batch, read: list[Message]) -> RunResult:
-        stop = self.watch.stop_of(launch.run)
         if not batch.base:
             place = self._folder(launch) / "work"
             place.mkdir(parents=True, exist_ok=True)
-            return RunResult(self._outcome(launch, self._job(launch, batch, place, read, stop)))
+            return RunResult(self._in_workspace(launch, batch, place, read))
         workspace = self.context.mirror.workspace(launch.run, batch.base, launch.persona)
         try:
-            outcome = self._outcome(launch, self._job(launch, batch, workspace.path, read, stop))
+            outcome = self._in_workspace(launch, batch, workspace.path, read)
             return RunResult(outcome, workspace.capture())
         finally:
             _remove(workspace)
+
+    def _in_workspace(self, launch: Launch, batch: Batch, place: Path, read: list[Message]) -> Outcome:
+        """Have the agent play in a workspace. All mail that it leaves there is on record when this returns."""
+        RunFolder(place).make()
+        job = self._job(launch, batch, place, read, self.watch.stop_of(launch.run))
+        with MailProcess(place, launch.persona, launch.run, job.home, job.human):
+            return self._outcome(launch, job)
 
     def _outcome(self, launch: Launch, job: Job) -> Outcome:
         return _storable(self.watch.judged(launch.run, _play(self.context.agents[launch.agent], job)))
@@ -108,6 +116,7 @@ class LocalRunner:
         def prompt() -> str:
             waiting = [context.mailbox.read(launch.persona, mail, peek=True) for mail in self._mail.of(launch)]
             read[:] = fitting(waiting)
+            self._mail.deliver(waiting, place)
             return write_prompt(persona, read, self._situation(launch, batch, timeout), assignment=launch.assignment)
 
         return Job(

@@ -614,7 +614,7 @@ def test_the_first_send_creates_the_teams_folder_and_says_so_once(folder, run):
     assert (first.returncode, first.stdout) == (0, b"sent 2 to boss\n")
     notice = rf"team-mail: this team's mail is in {re.escape(str(folder))}/\.team/mail/events\.jsonl\n"
     assert re.fullmatch(notice, first.stderr.decode())
-    assert (folder / ".team" / ".gitignore").read_text() == "mail/\nruns/\nwork/\n"
+    assert (folder / ".team" / ".gitignore").read_text() == "/mail/\n/runs/\n/work/\n/run/\n/logs/\n"
     ok(run("send", "--to", "boss", "-s", "x", "-b", "y"))
     assert len(ok(run("inbox", "-p", "boss", cwd=below)).splitlines()) == 2
     assert document(run("read", "2", "-p", "boss", "--json"))["sender"] == "you"

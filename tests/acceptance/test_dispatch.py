@@ -271,7 +271,7 @@ def test_a_killed_dispatch_is_resumed_and_does_every_task_once(project, tmp_path
         "a.txt", "b.txt", "c.txt", "list.txt",
     ]  # fmt: skip
     assert living(project.home) == []
-    assert [path.name for path in (project.home / "work").iterdir()] == ["bin"]
+    assert [path.name for path in (project.home / "work").iterdir()] == []
 
 
 def test_an_interrupt_ends_every_child_and_prints_the_results_so_far(project, tmp_path):

@@ -9,6 +9,8 @@ from statistics import median
 
 import pytest
 from team_mail.personas.agents.command import PASSED, CommandAgent
+from team_mail.personas.running.folder import RunFolder
+from team_mail.personas.running.mail_process import MailProcess
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -90,7 +92,9 @@ def test_an_agent_gets_only_the_allowed_environment(job, output, monkeypatch, tm
     seen = dict(line.split("=", 1) for line in output(this).split("\0") if line)
 
     ours = {"TEAM_HOME": str(tmp_path), "TEAM_PERSONA": "bob", "TEAM_RUN": this.run, "TERM": "dumb", "EDITOR": "ed"}
-    ours |= {"GIT_CEILING_DIRECTORIES": str(tmp_path), "TEAM_OUTPUT": str(this.folder / "output.json")}
+    folder = this.workspace / ".team" / "run"
+    ours |= {"GIT_CEILING_DIRECTORIES": str(tmp_path), "TEAM_OUTPUT": str(folder / "output.json")}
+    ours |= {"TEAM_MAIL": str(folder / "team-mail")}
     assert ours.items() <= seen.items()
     assert seen["A"] == "one"
     assert seen["http_proxy"]
@@ -100,12 +104,14 @@ def test_an_agent_gets_only_the_allowed_environment(job, output, monkeypatch, tm
 
 @pytest.mark.parametrize("path", ["/usr/bin:/bin", f"{Path(sys.executable).parent}:/usr/bin:/bin"])
 def test_an_agent_finds_our_team_mail_but_not_our_python(job, shell, output, monkeypatch, path):
-    """Its PATH has this `team-mail`, but the Python that it is installed with only if it was in PATH before."""
+    """Its PATH has the run's `team-mail`, but the Python that it is installed with only if it was in PATH before."""
     monkeypatch.setenv("PATH", path)
     this = job()
-    shell("team-mail --version; command -v python3 || echo none").play(this)
+    RunFolder(this.workspace).make()
+    with MailProcess(this.workspace, "bob", this.run, this.home):
+        shell("team-mail --version; command -v python3 || echo none").play(this)
     version, python = output(this).splitlines()
-    assert version.endswith("0.1.0")
+    assert version == "team-mail 0.1.0"
     assert python.startswith(f"{Path(sys.executable).parent}") == path.startswith(f"{Path(sys.executable).parent}")
 
 

@@ -14,10 +14,16 @@ from team_mail.personas.errors import BadOutput
 from team_mail.personas.running.process import RunLimits
 
 
+def run_folder(workspace):
+    folder = workspace / ".team" / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def test_the_file_takes_precedence_over_the_message(tmp_path):
     """What a run wrote to its output file is its result, whatever kind of JSON it is."""
     for value in ({"a": [1, 2.5, None]}, [], "text", 0):
-        (tmp_path / "output.json").write_text(f"\n{json.dumps(value)}\n")
+        (run_folder(tmp_path) / "output.json").write_text(f"\n{json.dumps(value)}\n")
         assert output_of(tmp_path, b'{"other": 1}') == value
 
 
@@ -41,7 +47,7 @@ def test_the_file_takes_precedence_over_the_message(tmp_path):
 )
 def test_a_file_that_is_not_readable_json_is_refused_with_the_reason(tmp_path, data, says):
     """The error is one line that names the file, and the run fails with it."""
-    (tmp_path / "output.json").write_bytes(data)
+    (run_folder(tmp_path) / "output.json").write_bytes(data)
     with pytest.raises(BadOutput) as refused:
         output_of(tmp_path, b'{"other": 1}')
     assert str(refused.value).startswith("output.json")
@@ -52,7 +58,7 @@ def test_a_file_that_is_not_readable_json_is_refused_with_the_reason(tmp_path, d
 @pytest.mark.parametrize("put", ["pipe", "link", "folder", "loop"])
 def test_only_a_regular_file_is_read(tmp_path, put):
     """Reading a pipe would never end, and a link could expose any file of the machine."""
-    file = tmp_path / "output.json"
+    file = run_folder(tmp_path) / "output.json"
     (tmp_path / "secret").write_text('{"key": 1}')
     {
         "pipe": lambda: os.mkfifo(file),

@@ -31,7 +31,9 @@ def job(tmp_path):
 
 
 def files_in(folder) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    """List the files below a folder but those through which a run and its keeper speak."""
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    return {file for file in files if ".team/run/" not in file}
 
 
 # -- the coder

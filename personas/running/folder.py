@@ -1,0 +1,163 @@
+"""The folder through which a run and its keeper speak: `.team/run/` in the run's workspace.
+
+The agent may write anything here, links and pipes included, so nothing is opened by a path that it could bend: every
+step goes from a descriptor of the workspace, follows no link and takes regular files alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shlex
+import shutil
+import stat
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+from ...mail.home import REFUSED, RUN_FOLDER
+
+FOLDERS = ("inbox", "outbox", "sent", "requests", "answers", "attachments")
+ERROR = ".error"  # after the name of a mail that could not be sent
+_UNFINISHED = ("~", ".tmp", ".part", ".swp", ERROR)
+_REQUEST = re.compile(r"[0-9a-f]{32}\.json")
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_SCRIPT = """\
+#!/bin/sh
+exec {python} -I -S {launcher} {folder} "$@"
+"""
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class RunFolder:
+    """`.team/run/` of one workspace. `path` is its path as the agent sees it; the keeper's side takes no path of it."""
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+        self.path = workspace / RUN_FOLDER
+
+    def make(self) -> None:
+        """Make the folders afresh, with the launcher `team-mail`. No process of the run may be alive."""
+        if self.path.is_symlink():
+            self.path.unlink()
+        shutil.rmtree(self.path, ignore_errors=True)
+        for name in FOLDERS:
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+        script = self.path / "team-mail"
+        words = {"python": sys.executable, "launcher": str(_LAUNCHER), "folder": str(self.path)}
+        script.write_text(_SCRIPT.format(**{name: shlex.quote(word) for name, word in words.items()}))
+        script.chmod(0o755)
+
+    def waiting(self) -> tuple[list[str], list[str]]:
+        """Return the names of the requests and of the mails in the outbox that nobody has taken.
+
+        Names that editors use for unfinished files are left alone, and so is a mail that could not be sent until it is
+        changed: `NAME.error` says why, and is newer.
+        """
+        requests = [name for name in self.names("requests") if _REQUEST.fullmatch(name)]
+        if not (listed := self.names("outbox")):
+            return requests, []
+        mails = [name for name in listed if not (name.startswith(".") or name.endswith(_UNFINISHED))]
+        return requests, [name for name in mails if f"{name}{ERROR}" not in listed or self._changed(name)]
+
+    def _changed(self, name: str) -> bool:
+        mail, error = self.state("outbox", name), self.state("outbox", f"{name}{ERROR}")
+        return mail is not None and (error is None or mail[1] > error[1])
+
+    def refuse(self, reason: str) -> None:
+        """Make `team-mail` fail in this workspace, with a reason."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / REFUSED).write_text(reason)
+
+    def names(self, folder: str) -> list[str]:
+        """Return what is in one of the folders; nothing if it is gone or replaced."""
+        try:
+            with self._opened(folder) as descriptor:
+                return sorted(os.listdir(descriptor))  # noqa: PTH208 - pathlib takes no descriptor
+        except OSError:
+            return []
+
+    def state(self, folder: str, name: str) -> tuple[int, int] | None:
+        """Return the size and the time of the last change of a file, or None if there is no regular file."""
+        with suppress(OSError), self._opened(folder) as descriptor:
+            found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode):
+                return found.st_size, found.st_mtime_ns
+        return None
+
+    def read(self, folder: str, name: str, most: int) -> bytes:
+        """Return the content of a file in one of the folders, or in none (""); it may have at most `most` bytes.
+
+        Raises OSError, also for what is no regular file, and ValueError for a larger one.
+        """
+        with self._opened(folder) as descriptor:
+            return _read(descriptor, name, most)
+
+    def read_work(self, name: str, most: int) -> bytes:
+        """Return the content of a file of the work tree; `name` is its path from the top. Raises as `read`."""
+        *steps, last = _parts(name)
+        with _below(self._workspace, steps) as descriptor:
+            return _read(descriptor, last, most)
+
+    def write(self, folder: str, name: str, data: bytes) -> None:
+        """Write a file that a reader sees whole or not at all. Raises OSError."""
+        with self._opened(folder) as descriptor:
+            scratch = f".{name}.tmp"
+            with suppress(FileNotFoundError):
+                os.unlink(scratch, dir_fd=descriptor)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(scratch, flags, 0o644, dir_fd=descriptor), "wb") as file:
+                file.write(data)
+            os.rename(scratch, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+
+    def move(self, folder: str, name: str, target: str, new: str) -> None:
+        """Move a file to another of the folders, which is made again if the agent removed it. Raises OSError."""
+        with self._opened(folder) as source, self._opened() as top:
+            with suppress(FileExistsError):
+                os.mkdir(target, dir_fd=top)
+            with self._opened(target) as destination:
+                os.rename(name, new, src_dir_fd=source, dst_dir_fd=destination)
+
+    def remove(self, folder: str, name: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(OSError), self._opened(folder) as descriptor:
+            os.unlink(name, dir_fd=descriptor)
+
+    def _opened(self, *steps: str) -> AbstractContextManager[int]:
+        """Open `.team/run` or a folder in it. Raises OSError."""
+        return _below(self._workspace, [*_parts(RUN_FOLDER), *(step for step in steps if step)])
+
+
+@contextmanager
+def _below(top: Path, steps: Sequence[str]) -> Generator[int]:
+    """Open a folder below another, following no link. Raises OSError."""
+    descriptor = os.open(top, _FOLDER)
+    try:
+        for step in steps:
+            below = os.open(step, _FOLDER, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _read(folder: int, name: str, most: int) -> bytes:
+    with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"over {most >> 20} MiB")
+    return data
+
+
+def _parts(path: str) -> list[str]:
+    """Split a relative path. Raises OSError for one that leads out of its folder."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if path.startswith("/") or ".." in parts or not parts:
+        raise OSError(errno.EINVAL, "not a path in the workspace")
+    return parts

@@ -1,0 +1,72 @@
+"""Starts the mail process of a run at the first mail or request that its agent leaves, and ends it with the run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .folder import RunFolder
+
+_PAUSE = 0.03  # seconds between two looks into a run's folder
+_LATE = 60.0  # seconds that the process gets for what is left when its run has ended
+
+
+class MailProcess:
+    """The mail of a run while it is held as a context manager; at its end everything left is sent."""
+
+    def __init__(self, workspace: Path, persona: str, run: str, home: Path, human: str = "") -> None:
+        self._folder = RunFolder(workspace)
+        self._words = [str(workspace), persona, run, str(home), human]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name=f"mail of {run}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+        self._thread.join()
+        self.finish()
+
+    def finish(self) -> None:
+        """Send what is left, and return once it is on record."""
+        self._close()
+        if any(self._folder.waiting()):
+            self._start()
+            self._close()
+
+    def _watch(self) -> None:
+        while not self._end.wait(_PAUSE):
+            if any(self._folder.waiting()) and (self._process is None or self._process.poll() is not None):
+                self._start()
+
+    def _start(self) -> None:
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_RUN", "TEAM_PERS"))}
+        words = [sys.executable, "-P", "-m", "team_mail.personas.running.postbox", *self._words]
+        self._process = subprocess.Popen(  # noqa: S603
+            words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ, cwd="/",
+            start_new_session=True,
+        )  # fmt: skip
+
+    def _close(self) -> None:
+        if self._process is None:
+            return
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(_LATE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None

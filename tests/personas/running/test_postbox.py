@@ -1,0 +1,257 @@
+"""The mail of a run: files in its outbox, and the `team-mail` that asks its keeper."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from team_mail.mail.open import open_mailbox
+from team_mail.personas.running.folder import RunFolder
+from team_mail.personas.running.mail_process import MailProcess
+
+INSTALLED = Path(sys.executable).with_name("team-mail")
+
+
+class Run:
+    """A workspace of ann's run, with the team's mail beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / ".team"
+        (self.home / "personas").mkdir(parents=True)
+        for name in ("ann", "bob"):
+            (self.home / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nWork.\n")
+        self.workspace = folder / "state" / "a work: space"
+        self.workspace.mkdir(parents=True)
+        self.folder = RunFolder(self.workspace)
+        self.folder.make()
+
+    def mail(self) -> MailProcess:
+        return MailProcess(self.workspace, "ann", "run-1", self.home)
+
+    def sent(self) -> list:
+        return [event for event in open_mailbox(self.home).log.read() if event.kind == "mail.sent"]
+
+    def put(self, name: str, text: str) -> Path:
+        file = self.folder.path / "outbox" / name
+        file.write_text(text)
+        return file
+
+    def ask(self, *words: str, stdin: bytes | None = None, command: Path | None = None) -> subprocess.CompletedProcess:
+        given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        return subprocess.run(
+            [command or self.folder.path / "team-mail", *words], cwd=self.workspace, env={"PATH": os.environ["PATH"]},
+            capture_output=True, check=False, timeout=60, **given,
+        )  # fmt: skip
+
+    def until(self, met) -> None:
+        """Wait until something is so."""
+        end = time.monotonic() + 20
+        while not met():
+            assert time.monotonic() < end
+            threading.Event().wait(0.02)
+
+
+def listed(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return Run(tmp_path)
+
+
+# -- the command
+
+
+def test_the_command_of_a_run_sends_and_reads_as_its_persona(run):
+    """It has no variables and no right on the log: the folder says whose run it is."""
+    (run.workspace / "plan.md").write_text("The plan.\n")
+    with run.mail():
+        sent = run.ask("send", "--to", "bob", "-s", "-a odd", "-b", "-", "-a", "plan.md", stdin=b"A long\ntext\n")
+        assert (sent.returncode, sent.stdout, sent.stderr) == (0, b"sent 2 to bob\n", b"")
+        listed = run.ask("sent", "--json")
+        written = run.ask("search", "long", "--json")
+    (event,) = run.sent()
+    assert (event.sender, event.run, event.subject, event.body) == ("ann", "run-1", "-a odd", "A long\ntext\n")
+    assert event.data["attachments"][0]["name"] == "plan.md"
+    assert [message["seq"] for message in json.loads(listed.stdout)] == [2]
+    assert [message["seq"] for message in json.loads(written.stdout)] == [2]
+
+
+def test_an_attachment_is_written_where_the_agent_says(run):
+    """Its bytes cross; the file is written with the agent's rights."""
+    open_mailbox(run.home, create=True)
+    with run.mail():
+        (run.workspace / "data").write_bytes(bytes(range(256)))
+        run.ask("send", "--to", "ann", "-s", "x", "-a", "data")
+        assert run.ask("attachment", "2", "--out", "copy").returncode == 0
+        assert run.ask("attachment", "2").stdout == bytes(range(256))
+    assert (run.workspace / "copy").read_bytes() == bytes(range(256))
+
+
+def test_the_installed_command_gives_way_to_the_one_of_the_run(run):
+    """A process of the run that dropped its variables, or found another `team-mail` first, still is the run."""
+    with run.mail():
+        ended = run.ask("send", "--from", "you", "--to", "bob", "-s", "x", command=INSTALLED)
+        assert (ended.returncode, ended.stdout) == (2, b"")
+        assert b"this is a run of ann: it cannot act as you" in ended.stderr
+        assert run.ask("send", "--to", "bob", "-s", "x", command=INSTALLED).returncode == 0
+    assert [(event.sender, event.run) for event in run.sent()] == [("ann", "run-1")]
+
+
+def test_what_reads_files_of_the_machine_is_refused(run):
+    """The mail process has more rights than the agent: it must not lend them."""
+    with run.mail():
+        for words in (["query", "select * from read_text('/etc/passwd')"], ["backup", "x"], ["watch"]):
+            ended = run.ask(*words)
+            assert (ended.returncode, ended.stdout) == (2, b"")
+            assert b"is not for runs" in ended.stderr
+        missing = run.ask("send", "--to", "bob", "-a", "none")
+    assert (missing.returncode, missing.stderr) == (1, b"team-mail: cannot read none: No such file or directory\n")
+    assert run.sent() == []
+
+
+def test_a_request_that_nobody_answers_ends_with_advice(run):
+    """The keeper is gone: what is left is the outbox."""
+    launcher = Path(sys.modules[RunFolder.__module__].__file__).with_name("launcher.py")
+    code = (
+        f"import runpy, sys; sys.argv = ['x', {str(run.folder.path)!r}, 'inbox']\n"
+        f"space = runpy.run_path({str(launcher)!r}); space['main'].__globals__['PATIENCE'] = 0.1\n"
+        "sys.exit(space['main']())"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode == 1
+    assert "the keeper of this run is gone" in ended.stderr
+    assert "/outbox is sent by whoever finds this run" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"{", b"[]", b"{}", b'{"v": 2}', b'{"v": 1, "words": 5}', b"\xff", b"[" * 100_000,
+        b'{"v": 1, "words": ["send"], "files": [["../x", ""]], "stdin": null, "width": 0}',
+    ],
+)  # fmt: skip
+def test_a_request_of_another_form_is_answered_with_an_error(run, data):
+    """Whatever an agent writes there, the process that answers goes on."""
+    name = "0" * 32 + ".json"
+    with run.mail():
+        (run.folder.path / "requests" / name).write_bytes(data)
+        run.until((run.folder.path / "answers" / name).exists)
+        assert run.ask("send", "--to", "bob", "-s", "x").returncode == 0
+    assert json.loads((run.folder.path / "answers" / name).read_text())["exit"] == 1
+
+
+# -- the outbox
+
+
+def test_a_file_in_the_outbox_is_sent(run):
+    """An agent that can only write files has mail, too."""
+    (run.workspace / "report.md").write_text("All is well.\n")
+    run.put(
+        "first.md",
+        "---\nto: [bob, you]\nsubject: 'A: file'\ntype: question\nattachments: report.md\n---\n\nWhat now?\n",
+    )
+    with run.mail():
+        run.until(run.sent)
+        run.until(lambda: not (run.folder.path / "outbox" / "first.md").exists())
+        run.put("second.md", "---\nreply_to: 2\n---\nNothing.\n")
+    first, second = run.sent()
+    assert (first.recipients, first.subject, first.body, first.data["type"]) == (
+        ("bob", "you"), "A: file", "What now?", "question",
+    )  # fmt: skip
+    assert (second.reply_to, second.recipients, second.run) == (
+        first.id,
+        ("bob", "you")[:0] + second.recipients,
+        "run-1",
+    )
+    assert listed(run.folder.path / "sent") == ["2-first.md", "3-second.md"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Hello", "no front matter: begin with ---"),
+        ("---\nsubject: x\n---\nHello", "nobody to send to: add `to: NAME`"),
+        ("---\nto: bub\n---\nHello", "no persona 'bub'; did you mean bob?"),
+        ("---\nto: bob\nfrom: you\n---\nHello", "line 3: from is no field of a mail"),
+        ("---\nto: bob\nattachments: ../../.team/team.toml\n---\n", "line 3: attachments cannot be read: ../../"),
+        ("---\nto: bob\nattachments: /etc/passwd\n---\n", "not a path in the workspace"),
+        ("---\nto: bob\nattachments: link\n---\n", "line 3: attachments cannot be read: link"),
+        ("---\nto: bob\ntype: shout\n---\nHello", "type 'shout' is none of note, task"),
+        ("---\nto: bob\nreply_to: 99\n---\nHello", "no message '99'"),
+    ],
+)
+def test_a_mail_that_cannot_be_sent_has_the_reason_beside_it(run, text, why):
+    """It is tried again once it is changed, and not before."""
+    (run.workspace / "link").symlink_to("/etc/passwd")
+    file = run.put("mail.md", text)
+    error = file.with_name("mail.md.error")
+    with run.mail():
+        run.until(error.exists)
+        assert why in error.read_text()
+        assert run.folder.waiting() == ([], [])
+        os.utime(error, (1, 1))
+        file.write_text("---\nto: bob\n---\nHello\n")
+        run.until(run.sent)
+    assert listed(run.folder.path / "outbox") == []
+
+
+def test_unfinished_files_are_left_alone(run):
+    """Names that editors use, folders and links are no mail."""
+    for name in (".hidden", "mail.md~", "mail.md.tmp"):
+        run.put(name, "---\nto: bob\n---\nHello\n")
+    run.mail().finish()
+    assert run.sent() == []
+    assert len(listed(run.folder.path / "outbox")) == 3
+
+
+def test_the_same_file_is_one_mail_however_often_it_is_sent(run):
+    """A process that was killed between sending and moving it leaves it for the next."""
+    for _ in range(3):
+        run.put("mail.md", "---\nto: bob\n---\nHello\n")
+        run.mail().finish()
+    assert len(run.sent()) == 1
+    run.put("mail.md", "---\nto: bob\n---\nHello again\n")
+    run.mail().finish()
+    assert len(run.sent()) == 2
+
+
+def test_no_acknowledged_mail_is_lost_or_doubled_when_the_mail_process_is_killed(run):
+    """It is killed at random while files and commands send; what `sent` names is in the log, once."""
+    acknowledged = []
+    with run.mail() as mail:
+        for number in range(12):
+            run.put(f"{number}.md", f"---\nto: bob\nsubject: file {number}\n---\nHello\n")
+            if number % 4 == 3 and (process := mail._process):
+                process.send_signal(signal.SIGKILL)
+            ended = run.ask("send", "--to", "bob", "-s", f"command {number}") if number % 4 != 3 else None
+            if ended and ended.returncode == 0:
+                acknowledged.append(f"command {number}")
+    subjects = [event.subject for event in run.sent()]
+    assert len(subjects) == len(set(subjects))
+    assert {*acknowledged, *(f"file {number}" for number in range(12))} <= {*subjects}
+
+
+@pytest.mark.parametrize("place", ["requests", "outbox", "sent", "answers", "."])
+def test_a_folder_that_the_agent_replaced_by_a_link_leads_nowhere(run, tmp_path, place):
+    """Nothing is read or written behind it."""
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "mail.md").write_text("---\nto: bob\n---\nHello\n")
+    (target / ("0" * 32 + ".json")).write_text("{}")
+    before = listed(target)
+    run.put("mail.md", "---\nto: bob\n---\nHello\n")
+    folder = run.folder.path / place
+    folder.rename(tmp_path / "away")
+    folder.symlink_to(target)
+    run.mail().finish()
+    assert listed(target) == before
+    assert len(run.sent()) <= (place in {"sent", "answers", "requests"})
