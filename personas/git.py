@@ -97,7 +97,7 @@ class Git:
             settings["GIT_WORK_TREE"] = str(work_tree)
         if objects:
             settings["GIT_OBJECT_DIRECTORY"] = str(objects)
-            settings["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.directory / "objects")
+            settings["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = _entry(str(self.directory / "objects"))
         return replace(self, settings=settings)
 
     def _environment(self) -> dict[str, str]:
@@ -140,6 +140,13 @@ def with_drivers(git: Git) -> Git:
         return git
     settings = " ".join(f"{_quoted(name)}={_quoted(value)}" for name, _, value in pairs)
     return replace(git, settings={**git.settings, "GIT_CONFIG_PARAMETERS": settings})
+
+
+def _entry(path: str) -> str:
+    """Quote an entry of a list that is separated by colons, if it has one itself."""
+    if ":" not in path and not path.startswith('"'):
+        return path
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _quoted(text: str) -> str:

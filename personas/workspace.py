@@ -16,8 +16,9 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,13 +66,33 @@ class Captured(NamedTuple):
 class Mirror:
     """The trusted repository between the user's and the workspaces. It is safe to use from several threads."""
 
-    def __init__(self, repository: Path, folder: Path) -> None:
-        """`repository` is the user's checkout or git directory; `folder` is where workspaces lie, `.team/work`."""
+    def __init__(self, repository: Path, folder: Path | Callable[[], Path]) -> None:
+        """`repository` is the user's checkout or git directory; `folder` is where workspaces lie.
+
+        It may be a function, which is called, and makes the folder, when the first workspace is needed.
+        """
         self._repository = repository
-        self._folder = folder.absolute()
-        self._git = Git(self._folder / "mirror.git")
+        self._place = folder
         self._lock = threading.Lock()
         self._submodules: dict[str, bytes] = {}
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the workspaces lie. Raises UsageError if no folder can be made there."""
+        return (self._place() if callable(self._place) else self._place).absolute()
+
+    @cached_property
+    def _git(self) -> Git:
+        return Git(self.folder / "mirror.git")
+
+    def nested(self, name: str) -> Mirror:
+        """Return a mirror with workspaces of its own, in a folder below this one's."""
+        return Mirror(self._repository, lambda: self.folder / name)
+
+    def left(self, run: str) -> Path | None:
+        """Return the workspace that a lost run left behind, or None if there is none."""
+        path = self.folder / run
+        return path if path.is_dir() and not path.is_symlink() else None
 
     def update(self, commit: str) -> None:
         """Prepare for workspaces of `commit`, a full id. Raises GitError if the repository does not have it."""
@@ -87,7 +108,7 @@ class Mirror:
     def workspace(self, run: str, commit: str, persona: str = "agent") -> Workspace:
         """Make the private clone of a run, with `commit` checked out on branch `work`, replacing an earlier one."""
         self.update(commit)
-        workspace = Workspace(self._folder / run, commit, self._git, self._git.directory / "runs" / run)
+        workspace = Workspace(self.folder / run, commit, self._git, self._git.directory / "runs" / run)
         workspace.remove()
         workspace.make(persona, self._submodules[commit])
         return workspace
@@ -96,7 +117,7 @@ class Mirror:
         """Remove the workspaces that a crash left behind, except those of runs in `keep`; return the removed ids."""
         left = {path.name for path in (self._git.directory / "runs").glob("*")} - set(keep)
         for run in left:
-            Workspace(self._folder / run, "", self._git, self._git.directory / "runs" / run).remove()
+            Workspace(self.folder / run, "", self._git, self._git.directory / "runs" / run).remove()
         return left
 
     def _borrow(self, source: Path, commit: str) -> None:

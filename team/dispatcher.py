@@ -20,7 +20,6 @@ from ..mail.log.event import Draft, new_id
 from ..mail.units import counted
 from ..personas.agent import Agent
 from ..personas.running.sweep import sweep
-from ..personas.workspace import Mirror
 from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, started
 from ..scheduler.dispatch.output import DispatchOutput
@@ -30,6 +29,7 @@ from ..scheduler.landing.integrate import ensure_branch
 from ..scheduler.leader import Leader, alive, myself
 from ..scheduler.payload import held, kept
 from ..scheduler.progress import Listener, Progress, silent
+from ..scheduler.runs.mail import send_left
 from ..scheduler.state.dispatches import DispatchState, facts_of, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
 from ..scheduler.tasks.reader import problems_of
@@ -182,12 +182,12 @@ class ParallelDispatcher:
         folder = context.home / "work" / f"dispatch-{id[-8:]}"
         with Leader(folder, f"dispatch {id} is running"):
             ignore_mail(context.home)
-            mirror = Mirror(context.git.directory, folder) if repository else context.mirror
+            mirror = context.mirror.nested(folder.name) if repository else context.mirror
             try:
                 yield replace(context, mirror=mirror)
             finally:  # the lock goes last: the next dispatch must not find what is being removed
-                for path in [path for path in folder.glob("*") if path.name != "leader"]:
-                    shutil.rmtree(path, ignore_errors=True)
+                if repository:
+                    shutil.rmtree(mirror.folder, ignore_errors=True)
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _carry_out(
@@ -242,6 +242,7 @@ def _give_up(context: Context, state: DispatchState) -> None:
     """End what is left of the runs of a dispatch that was cut off, and record that they are lost."""
     lost = state.open
     sweep([attempt.run for attempt in lost])
+    send_left(context, [(attempt.run, attempt.start["persona"]) for attempt in lost])
     drafts: list[Draft] = []
     for attempt in lost:
         data = {"persona": attempt.start["persona"], "why": "its dispatch was cut off", "orderly": False}

@@ -24,6 +24,7 @@ from ..personas.workspace import Mirror
 from ..scheduler.context import Context
 from ..scheduler.errors import NotReady
 from ..scheduler.settings.settings import AgentSettings, Settings, read_settings
+from .place import workspace_folder
 
 SCRIPTED = "scripted"  # the bundled agent that plays any task without a model
 GIVEN = "given"  # the name of an agent that a program supplied
@@ -41,7 +42,7 @@ def open_team(home: Path, environ: Mapping[str, str] = os.environ, flags: Mappin
     """
     git, top = _repository(home)
     settings = read_settings(home, environ, flags).settings
-    return _context(home, with_drivers(git), top, Mirror(git.directory, home / "work"), settings)
+    return _context(home, with_drivers(git), top, _mirror(git, home, settings, environ), settings)
 
 
 def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Context:
@@ -64,7 +65,7 @@ def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, 
     home.mkdir(parents=True, exist_ok=True)
     ignore_mail(home)
     agents: dict[str, Agent] = {"replay": ReplayAgent(folder)}
-    mirror = Mirror(git.directory, home / "work")
+    mirror = _mirror(git, home, settings, os.environ)
     mailbox = open_mailbox(home, create=True, directory=directory)
     return Context(home, with_drivers(git), top, mailbox, roster, settings, agents, mirror)
 
@@ -122,6 +123,10 @@ def _repository(home: Path) -> tuple[Git, Path]:
         if Path.cwd().is_relative_to(home.parent):
             raise
         return find_repository(Path.cwd())
+
+
+def _mirror(git: Git, home: Path, settings: Settings, environ: Mapping[str, str]) -> Mirror:
+    return Mirror(git.directory, lambda: workspace_folder(home, settings.workspace.root, environ))
 
 
 def _without_repository(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None) -> Context:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -88,6 +89,13 @@ class Team:
 
     def text(self, branch: str, file: str = "poem.txt") -> list[str]:
         return git(self.folder, "show", f"{branch}:{file}").splitlines()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let workspaces lie in a folder of the tests, before a module copies the environment."""
+    folder = tempfile.TemporaryDirectory(prefix="team-mail-state-", ignore_cleanup_errors=True)
+    os.environ["XDG_STATE_HOME"] = folder.name
+    config.add_cleanup(folder.cleanup)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

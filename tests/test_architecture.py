@@ -100,9 +100,10 @@ ARROWS = {
     },
     "scheduler.state": {"scheduler.errors", "scheduler.kinds"},
     "scheduler.tasks": {"scheduler.errors", "scheduler.problems"},
-    "team.api": {"team.dispatcher", "team.init", "team.install", "team.open", "team.templates"},
+    "team.api": {"team.dispatcher", "team.init", "team.install", "team.open", "team.place", "team.templates"},
     "team.commands": {"team.api", "team.demo", "team.home", "team.session", "team.show"},
     "team.dispatcher": {"team.open", "team.pending", "team.session"},
+    "team.open": {"team.place"},
     "team.session": {"team.home", "team.open"},
     "team.show": {"team.api", "team.dispatcher", "team.init", "team.templates"},
 }

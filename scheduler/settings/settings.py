@@ -66,6 +66,12 @@ def _are_sprints(value: Any) -> bool:
     )
 
 
+def _rooted(path: str) -> str:
+    if not path.startswith(("/", "~")):
+        raise ValueError('must begin with / or ~, as in "/var/tmp/team-mail"')
+    return path
+
+
 def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError("must be a number")
@@ -150,6 +156,12 @@ class GateSettings(_Table):
         return self
 
 
+class WorkspaceSettings(_Table):
+    """`[workspace]`: where the private clones of runs lie, which must be outside of the checkout."""
+
+    root: Annotated[str, AfterValidator(_rooted)] | None = None
+
+
 class Settings(_Table):
     """All settings of a team. They are valid without any `[agents]`, but then nobody can be launched."""
 
@@ -158,6 +170,7 @@ class Settings(_Table):
     sprint: SprintSettings = SprintSettings()
     gates: Mapping[Name, GateSettings] = {}
     groups: Mapping[Name, tuple[Name, ...]] = {}
+    workspace: WorkspaceSettings = WorkspaceSettings()
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ..landing.record import record
 from ..leader import myself
 from ..progress import Listener, silent
 from ..runs.batch import BatchRunner
+from ..runs.mail import send_left
 from ..runs.run import Batch
 from ..state.facts import Sprint
 from ..state.sprints import SCHEDULER_GONE, State
@@ -145,6 +146,7 @@ class Ticker:
 
     def _lose(self, plan: TickPlan) -> None:
         sweep([run.id for run in plan.lost])
+        send_left(self.context, [(run.id, run.persona) for run in plan.lost])
         self.context.mirror.discard()
         self.context.append(
             [

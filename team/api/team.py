@@ -17,6 +17,7 @@ from ...scheduler.settings.settings import Loaded, read_settings
 from .. import templates as template_files
 from ..init import Made, make_team
 from ..install import texts
+from ..place import Orphan, orphans
 
 _FIELDS = ("id", "name", "emoji", "description", "role", "scheduled", "priority")
 
@@ -38,6 +39,19 @@ class Personas:
             "agent": persona.agent or self.agent, "paths": [*persona.paths], "timeout": persona.timeout,
             "file": str(persona.source),
         }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """Folders of workspaces whose team is gone; `removed` tells whether they are, too."""
+
+    orphans: tuple[Orphan, ...]
+    removed: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `team clean --json`."""
+        folders = [{"folder": str(orphan.folder), "home": orphan.home} for orphan in self.orphans]
+        return {"removed": self.removed, "folders": folders}
 
 
 @dataclass(frozen=True)
@@ -119,3 +133,16 @@ def inbox(context: Context, persona: str, *, unread: bool = False, limit: int = 
 def install_texts(context: Context, form: str = "all") -> InstallTexts:
     """Return the text that starts sprints: for "systemd", "crontab", "github", or "all". Raises UsageError."""
     return InstallTexts(tuple(texts(context.top, context.settings, form)))
+
+
+def clean(home: Path | None, *, keep: bool = False) -> Cleaned:
+    """Remove the workspaces of teams that are gone; with `keep`, only find them.
+
+    `home` is the team whose settings say where workspaces lie; without one, it is the default place. Raises
+    SettingsError.
+    """
+    root = read_settings(home, os.environ).settings.workspace.root if home else None
+    left = tuple(orphans(root))
+    for orphan in () if keep else left:
+        orphan.remove()
+    return Cleaned(left, removed=not keep)

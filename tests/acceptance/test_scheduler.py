@@ -297,15 +297,15 @@ def test_the_daemon_starts_sprints_wakes_on_mail_and_ends_on_sigterm(project):
 
 def test_a_killed_scheduler_leaves_no_agent_and_the_next_one_continues(project):
     """T14 with real processes: agents that forked and left their session are gone too, and none is launched twice."""
-    project.agent("cat > /dev/null; setsid sh -c 'sleep 60' & echo $TEAM_RUN >> ../journal; sleep 60")
+    project.agent("cat > /dev/null; setsid sh -c 'sleep 60' & echo $TEAM_RUN >> $TEAM_HOME/journal; sleep 60")
     first = project.start("scheduler", "sprint")
-    journal = project.team / "work" / "journal"
+    journal = project.team / "journal"
     until(first, "tick 1 of sprint 1")
     while not journal.exists() or len(journal.read_text().split()) < 3:
         assert first.poll() is None
     first.kill()
     first.communicate()
-    project.agent(f"{EDIT}; echo $TEAM_RUN >> ../journal")
+    project.agent(f"{EDIT}; echo $TEAM_RUN >> $TEAM_HOME/journal")
     summary = project.document("sprint")
     assert living(project.team) == []
     assert (summary["sprint"], summary["converged"], sorted(summary["landed"]), summary["runs"]) == (

@@ -1,0 +1,93 @@
+"""Where the workspaces of a team lie: outside of every checkout, in a folder that belongs to one team alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ..mail.errors import UsageError
+from ..mail.log.disk import reason_of
+from ..mail.open import open_log
+
+NAME = "team-mail"
+_TEAM = "team.json"  # in each folder: whose it is
+_VERSION = 1
+
+
+def state_folder(setting: str | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where the workspaces of all teams lie: `[workspace] root`, else below XDG_STATE_HOME or ~/.local/state.
+
+    Raises UsageError where there is no home folder and nothing else is set.
+    """
+    if setting:
+        return Path(setting).expanduser()
+    if (named := environ.get("XDG_STATE_HOME", "")).startswith("/"):
+        return Path(named) / NAME
+    try:
+        return Path.home() / ".local" / "state" / NAME
+    except RuntimeError:
+        raise UsageError(f"there is no home folder for workspaces; {_ADVICE}") from None
+
+
+def workspace_folder(home: Path, setting: str | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder for the workspaces of the team in `home`, and make it.
+
+    Its name holds the id of the team: of its log's first event and its real path, so that a copy of a repository
+    shares nothing. Raises UsageError if it cannot be made, or lies in the team's own checkout: an agent would read
+    the user's files above its workspace as its own instructions.
+    """
+    home = home.resolve()
+    team = _identity(home)
+    folder = state_folder(setting, environ) / f"{re.sub(r'[^A-Za-z0-9._-]', '-', home.parent.name)[-40:]}-{team[:12]}"
+    if folder.resolve().is_relative_to(home.parent):
+        raise UsageError(f"the workspaces would lie in the checkout {home.parent}; {_ADVICE}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / _TEAM).exists():
+            (folder / _TEAM).write_text(json.dumps({"v": _VERSION, "home": str(home), "team": team}) + "\n")
+    except OSError as error:
+        raise UsageError(f"cannot make workspaces in {folder}: {reason_of(error)}; {_ADVICE}") from None
+    return folder
+
+
+_ADVICE = (
+    'set root in [workspace] of team.toml to a folder outside of it that can be written, as in root = "/var/tmp/team"'
+)
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A folder of workspaces whose team is gone, or is another one now."""
+
+    folder: Path
+    home: str
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self.folder)
+
+
+def orphans(setting: str | None, environ: Mapping[str, str] = os.environ) -> Iterator[Orphan]:
+    """Find the folders of workspaces that belong to no team any more."""
+    for file in sorted(state_folder(setting, environ).glob(f"*/{_TEAM}")):
+        try:
+            value: Any = json.loads(file.read_text())
+            fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+            home = Path(str(fields["home"]))
+            if fields["v"] == _VERSION and not (home.is_dir() and _identity(home.resolve()) == fields["team"]):
+                yield Orphan(file.parent, str(home))
+        except (OSError, ValueError, KeyError):
+            continue  # not ours to judge
+
+
+def _identity(home: Path) -> str:
+    """Name a team by its log's first event and its real path."""
+    opened = next(iter(open_log(home).read()), None)
+    return hashlib.sha256(os.fsencode(f"{opened.id if opened else ''}\n{home}")).hexdigest()

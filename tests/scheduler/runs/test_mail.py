@@ -1,0 +1,48 @@
+"""The mail of runs: what a launch is given, and what a lost run left behind."""
+
+from __future__ import annotations
+
+from team_mail.mail.letter import Letter
+from team_mail.personas.running.folder import RunFolder
+from team_mail.scheduler.runs.mail import send_left
+
+MAIL = "---\nto: bob\nsubject: Half done\n---\nThe rest is in the notes.\n"
+
+
+def test_what_a_lost_run_left_in_its_outbox_is_sent_by_whoever_finds_it(team):
+    """Also if it is found twice, and without a workspace there is nothing to do."""
+    context = team.context()
+    workspace = context.mirror.workspace("run-1", team.git("rev-parse", "HEAD"), "ann")
+    folder = RunFolder(workspace.path)
+    folder.make()
+    for _ in range(2):
+        (folder.path / "outbox" / "note.md").write_text(MAIL)
+        send_left(context, [("run-1", "ann"), ("run-2", "cyd")])
+    (event,) = [event for event in context.mailbox.log.read() if event.kind == "mail.sent"]
+    assert (event.sender, event.recipients, event.subject, event.run) == ("ann", ("bob",), "Half done", "run-1")
+    assert [path.name for path in (folder.path / "sent").iterdir()] == [f"{event.seq}-note.md"]
+
+
+def test_unread_mail_is_in_the_workspace_as_files(team):
+    """With its attachments, whose names cannot lead out of their folder."""
+    context, seen = team.context(), {}
+    context.mailbox.send(letter := Letter("bob", ["ann"], "Look", "At this.", attachments=[("../../x\n.md", b"data")]))
+
+    def play(job):
+        folder = job.workspace / ".team" / "run"
+        seen.update(
+            {
+                path.relative_to(folder).as_posix(): path.read_bytes()
+                for name in ("inbox", "attachments")
+                for path in (folder / name).rglob("*")
+                if path.is_file()
+            }
+        )
+
+    team.sprint({"ann": play})
+    assert len(seen) == 2
+    (text,) = [data.decode() for name, data in seen.items() if name.startswith("inbox/")]
+    assert "From: bob" in text
+    assert letter.body in text
+    (name,) = [name for name in seen if name.startswith("attachments/")]
+    assert (name.split("/")[2], seen[name]) == ("_.._x_.md", b"data")

@@ -1,0 +1,79 @@
+"""Where the workspaces of a team lie."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from team_mail.mail.errors import UsageError
+from team_mail.mail.log.event import Draft
+from team_mail.mail.open import open_log
+from team_mail.team.place import orphans, state_folder, workspace_folder
+
+
+@pytest.fixture
+def state(tmp_path):
+    """The environment of a user whose state folder is in the test's folder."""
+    return {"XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+def opened(folder):
+    """Make a team with a log; return its `.team` folder."""
+    home = folder / ".team"
+    home.mkdir(parents=True)
+    open_log(home).append([Draft("mail.sent", "ann", ("bob",), "x")])
+    return home
+
+
+def test_workspaces_lie_in_the_users_state_folder(tmp_path, state):
+    """Not in the checkout, whose files an agent would find above its workspace."""
+    folder = workspace_folder(opened(tmp_path / "my: project"), None, state)
+    assert folder.parent == tmp_path / "state" / "team-mail"
+    assert folder.name.startswith("my--project-")
+    assert folder.is_dir()
+    assert state_folder(None, {}).parts[-3:] == (".local", "state", "team-mail")
+    assert state_folder("~/runs").is_absolute()
+
+
+def test_a_copied_repository_shares_nothing(tmp_path, state):
+    """Nor does one that was deleted and made again at the same place."""
+    home = opened(tmp_path / "project")
+    shutil.copytree(tmp_path / "project", tmp_path / "copy")
+    places = {workspace_folder(home, None, state), workspace_folder(tmp_path / "copy" / ".team", None, state)}
+    shutil.rmtree(tmp_path / "project")
+    places.add(workspace_folder(opened(tmp_path / "project"), None, state))
+    assert len(places) == 3
+
+
+def test_a_linked_path_is_the_same_team(tmp_path, state):
+    """However a user goes to the repository, the workspaces are the same."""
+    home = opened(tmp_path / "project")
+    (tmp_path / "link").symlink_to(tmp_path / "project")
+    assert workspace_folder(tmp_path / "link" / ".team", None, state) == workspace_folder(home, None, state)
+
+
+def test_a_place_that_cannot_be_used_is_one_clear_error(tmp_path, state):
+    """It names the folder, the reason and the setting."""
+    home = opened(tmp_path / "project")
+    with pytest.raises(UsageError, match=r"would lie in the checkout .*; set root in \[workspace\] of team.toml"):
+        workspace_folder(home, str(tmp_path / "project" / "runs"), state)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot make workspaces in .*: .*; set root"):
+        workspace_folder(home, str(tmp_path / "file"), state)
+
+
+def test_folders_of_teams_that_are_gone_are_orphans(tmp_path, state):
+    """Moved, deleted and made anew; what is not ours is left alone."""
+    home, other = opened(tmp_path / "project"), opened(tmp_path / "other")
+    kept, gone = workspace_folder(home, None, state), workspace_folder(other, None, state)
+    (gone / "run-1").mkdir()
+    foreign = kept.with_name("foreign")
+    foreign.mkdir()
+    (foreign / "team.json").write_text(json.dumps({"v": 99, "home": "/nowhere", "team": "x"}))
+    assert list(orphans(None, state)) == []
+    (tmp_path / "other").rename(tmp_path / "moved")
+    (orphan,) = orphans(None, state)
+    assert (orphan.folder, orphan.home) == (gone, str(other))
+    orphan.remove()
+    assert (gone.exists(), kept.exists(), foreign.exists()) == (False, True, True)
