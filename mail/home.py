@@ -36,7 +36,9 @@ def find_home(start: Path, environ: Mapping[str, str] = os.environ) -> Path:
     start = start.absolute()
     for folder in (start, *start.parents):
         if (folder / ".team").is_dir():
-            return folder / ".team"
+            return _shared(folder) / ".team"
+        if (folder / ".git").is_file() and (_shared(folder) / ".team").is_dir():
+            return _shared(folder) / ".team"
     raise NoTeam(f"no team here: no .team folder in {start} or above; the first `team-mail send` makes one")
 
 
@@ -52,7 +54,40 @@ def find_run_folder(start: Path) -> Path | None:
 def planned_home(start: Path) -> Path:
     """Return where a new team's folder goes: the top of the git checkout, else `start`. Nothing is created."""
     start = start.absolute()
-    return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start) / ".team"
+    top = next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start)
+    common = _common_directory(top / ".git")
+    return (common.parent if common and common.name == ".git" else top) / ".team"
+
+
+def _shared(folder: Path) -> Path:
+    """Return the folder of the main checkout that a folder of a linked worktree stands for; itself elsewhere.
+
+    All worktrees of a repository have one team, although each may have the committed files of `.team`. Without a main
+    checkout, because the repository is bare, it is that of the first worktree that has mail.
+    """
+    top = next((above for above in (folder, *folder.parents) if (above / ".git").exists()), None)
+    common = _common_directory(top / ".git") if top else None
+    if top is None or common is None:
+        return folder
+    below = folder.relative_to(top)
+    if common.name == ".git" and (common.parent / below / ".team").is_dir():
+        return common.parent / below
+    for link in sorted(common.glob("worktrees/*/gitdir")):
+        with suppress(OSError, UnicodeDecodeError):
+            checkout = Path(link.read_text().strip()).parent / below
+            if (checkout / ".team" / "mail").is_dir():
+                return checkout
+    return folder
+
+
+def _common_directory(file: Path) -> Path | None:
+    """Return the git directory that the `.git` file of a linked worktree leads to; None for any other `.git`."""
+    with suppress(OSError, UnicodeDecodeError):
+        text = file.read_text()
+        if file.is_file() and text.startswith("gitdir:"):
+            own = file.parent / text.removeprefix("gitdir:").strip()
+            return (own / (own / "commondir").read_text().strip()).resolve()  # a submodule has no such file
+    return None
 
 
 def ignore_mail(home: Path) -> None:

@@ -89,6 +89,8 @@ MOVING = {
         "personas.*.waiting",
     ),
 }  # fmt: skip
+# By command: keys of its JSON that came later. A reader of the old ones does not see them.
+ADDED = {"config": {"workspace.root"}}
 PLACE = "/tmp/golden-team"  # where it was made, as some answers say
 LONGEST = timedelta(days=366)  # no sprint may take longer, whatever its settings say
 
@@ -180,6 +182,8 @@ def same(golden: Golden, command: str, cases: list[dict], **how) -> None:
     answers = golden.ask(command, [case["words"] for case in cases], **how)
     for case, answer in zip(cases, answers, strict=True):
         expected = json.loads(json.dumps(case["output"]).replace(PLACE, str(golden.folder)))
+        for key in ADDED.get(" ".join(case["words"]), ()):
+            del answer[key]
         assert comparable(case["words"], answer) == comparable(case["words"], expected), [command, *case["words"]]
     assert golden.log() == before
 

@@ -7,8 +7,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import UsageError
-from ..home import REFUSED, find_run_folder
+from ..errors import NoTeam, UsageError
+from ..home import REFUSED, find_home, find_run_folder
 
 
 def become_launcher() -> None:
@@ -17,8 +17,8 @@ def become_launcher() -> None:
     No variable counts here: a process of a run that drops its environment still is in the run. Raises UsageError where
     there is no mail, as in the checkout of a gate.
     """
-    with suppress(FileNotFoundError):  # the current folder was deleted
-        if folder := find_run_folder(Path.cwd()):
+    with suppress(FileNotFoundError, NoTeam):  # the current folder was deleted
+        if folder := find_run_folder(Path.cwd()) or find_run_folder(find_home(Path.cwd(), {}).parent):
             if (folder / REFUSED).is_file():
                 raise UsageError((folder / REFUSED).read_text(errors="replace").strip())
             launcher = folder / "team-mail"
