@@ -33,6 +33,8 @@ from typing import Any, NamedTuple
 from team_mail.mail.log.disk import Disk
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
+from team_mail.personas.running.folder import RunFolder
+from team_mail.personas.running.mail_process import MailProcess
 
 ROUNDS = 7
 PERSONAS = tuple(f"persona-{number:02}" for number in range(21))
@@ -332,6 +334,28 @@ def send(bench: Bench) -> list[Row]:
     return [cold("`team-mail send`, cold", own, "a trivial Typer command", theirs, 1.5)]
 
 
+def send_in_run(bench: Bench) -> list[Row]:
+    """A send by the command of a run, which asks the run's mail process: while that is up, and when it must start."""
+    workspace, home = bench.folder / "workspace", bench.folder / "run" / ".team"
+    home.mkdir(parents=True)
+    workspace.mkdir()
+    folder = RunFolder(workspace)
+    folder.make()
+    argv = [str(folder.path / "team-mail"), "send", "--to", PERSONAS[1], "--subject", "Chapter three", "--body", BODY]
+
+    def first() -> float:
+        with MailProcess(workspace, PERSONAS[0], "run-2", home):
+            return seconds_of(argv)
+
+    with MailProcess(workspace, PERSONAS[0], "run-1", home):
+        warm, _ = medians(lambda: seconds_of(argv), lambda: seconds_of([sys.executable, "-c", "pass"]))
+    fresh, python = medians(first, lambda: seconds_of([sys.executable, "-c", "pass"]))
+    return [
+        cold("`team-mail send` in a run", warm, "python -c pass", python, 3),
+        cold("`team-mail send` in a run, the first", fresh, "python -c pass", python, 6),
+    ]
+
+
 def inbox_1k(bench: Bench) -> list[Row]:
     return inbox(bench, 1_000, 2)
 
@@ -412,6 +436,7 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "append-32": append_by_32,
     "batch": batch,
     "send": send,
+    "send-in-run": send_in_run,
     "inbox-1k": inbox_1k,
     "inbox-100k": inbox_100k,
     "inbox-1m": inbox_large,
