@@ -10,7 +10,9 @@ from team_mail.team.commands import scheduler as scheduler_cli
 from team_mail.team.commands import team as team_cli
 
 ROOT = Path(__file__).parent.parent
-OF_USE = ("tutorial", "mail", "log", "sprint", "settings", "personas", "dispatch", "plan", "architecture", "glossary")
+OF_USE = (
+    "tutorial", "mail", "log", "sprint", "runs", "settings", "personas", "dispatch", "plan", "architecture", "glossary",
+)  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
 GUIDES = {"team-mail": "docs/mail.md", "scheduler": "docs/sprint.md", "team": "docs/sprint.md"}

@@ -12,7 +12,7 @@ from typing import Self
 
 from .folder import RunFolder
 
-_PAUSE = 0.03  # seconds between two looks into a run's folder
+_PAUSE = 0.015  # seconds between two looks into a run's folder
 _LATE = 60.0  # seconds that the process gets for what is left when its run has ended
 
 

@@ -20,7 +20,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ...mail.clock import SystemClock
 from ...mail.commands import cli
@@ -29,8 +29,10 @@ from ...mail.letter import Letter, due_date
 from ...mail.mailbox import Mailbox
 from ...mail.open import open_mailbox
 from ...mail.render import line
-from ..frontmatter import Fault, Part, read_front
 from .folder import ERROR, RunFolder
+
+if TYPE_CHECKING:
+    from ..frontmatter import Part
 
 VERSION = 1  # of requests and answers
 PAUSE = 0.005  # seconds between two looks while the process is in use
@@ -121,6 +123,8 @@ class Postbox:
 
     def _sent(self, name: str) -> str:
         """Send one mail and return its number. The same name with the same content is the same mail."""
+        from ..frontmatter import Fault, read_front  # the first command of a run does not wait for YAML
+
         data = self._folder.read("outbox", name, _MOST_MAIL)
         try:
             front, body, _ = read_front(data.decode())

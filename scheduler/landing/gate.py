@@ -181,7 +181,7 @@ def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threadin
         run = f"gate-{gate.name}-{secrets.token_hex(8)}"
         job = Job(run, gate.name, 1, 0, "", clone, papers, papers, gate.timeout, stop)
         passed = {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
-        env = passed | {"TEAM_RUN": run, "TERM": "dumb", "NO_COLOR": "1"}
+        env = passed | {"TEAM_RUN": run, "TERM": "dumb", "NO_COLOR": "1", "GIT_CEILING_DIRECTORIES": str(clone.parent)}
         ended = keep(job, gate.command, env, secrets=(), stdin=Path(os.devnull), limits=RunLimits())
         if ended.status == OutcomeStatus.STOPPED:
             raise Stopped(f"stopped while gate {gate.name} was running; scheduler sprint continues")

@@ -2,8 +2,10 @@
 
 import os
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -254,3 +256,12 @@ def test_sifting_with_a_real_gate(project, checkout):
 
     assert [submission.persona for submission, _ in outcome.culprits] == ["two"]
     assert [verdict.passed for verdict in outcome.verdicts] == [False, True, True]
+
+
+def test_a_gate_has_no_mail_and_no_repository_above_it(project, checkout):
+    """Mail would go into the clone and be deleted with it; a gate that removes `.git` must not work on another."""
+    script = f"{Path(sys.executable).with_name('team-mail')} send --to ann -s x -b y; rm -rf .git; git status; true"
+    log = judge(project.git, shell(script), project.base, checkout).log.decode()
+
+    assert "team-mail: gate tests has no mail: what it prints is its word" in log
+    assert "not a git repository" in log
