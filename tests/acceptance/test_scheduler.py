@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -489,3 +490,31 @@ def test_the_projects_own_history_is_woven_as_parallel_work(tmp_path):
     assert len(woven["landed"]) + len(held) >= first_come, "a patch to sensitive files waits for a person"
     assert {*woven["landed"], *woven["set_aside"], *held} == {*names}
     assert project.git("log", "--format=%an", f"{base}..team/sprint-1").split() == woven["landed"][::-1]
+
+
+SANDBOX = ("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-net")
+
+
+@pytest.mark.skipif(
+    subprocess.run([*SANDBOX, "true"], capture_output=True, check=False).returncode != 0
+    if shutil.which("bwrap")
+    else True,
+    reason="bubblewrap is not installed, or may not run here",
+)
+def test_an_agent_that_can_write_in_its_workspace_alone_has_mail_and_a_result(project):
+    """The sandboxes of coding agents are so, and their login shells reset PATH: what it sends and changes arrives."""
+    words = json.dumps([*SANDBOX, "--bind", "{workspace}", "{workspace}", "bash", "-lc"])
+    script = (
+        "cat > /dev/null; test $TEAM_PERSONA = ann || exit 0; touch $TEAM_HOME/x 2>/dev/null && exit 9; "
+        "PATH=/usr/bin:/bin; export PATH; sed -i s/^ann.*/done/ list.txt; echo notes > notes.txt; "
+        ".team/run/team-mail send --to bob -s By-command -b x -a notes.txt || exit 8; "
+        "printf -- '---\\nto: cyd\\nsubject: By file\\n---\\nx\\n' > .team/run/outbox/one.md"
+    )
+    (project.team / "team.toml").write_text(
+        f"[team]\nagent = 'boxed'\n[agents.boxed]\ncommand = {words[:-1]}, {json.dumps(script)}]\n"
+    )
+    summary = project.document("sprint")
+    assert (summary["landed"], summary["set_aside"]) == (["ann"], [])
+    sent = {(e["sender"], e["subject"]) for e in project.events("mail.sent") if e["run"]}
+    assert sent == {("ann", "By-command"), ("ann", "By file")}
+    assert project.git("show", "--stat", "--format=", "team/sprint-1").split()[0] == "list.txt"
