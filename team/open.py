@@ -42,7 +42,7 @@ def open_team(home: Path, environ: Mapping[str, str] = os.environ, flags: Mappin
     """
     git, top = _repository(home)
     settings = read_settings(home, environ, flags).settings
-    return _context(home, with_drivers(git), top, _mirror(git, home, settings, environ), settings)
+    return _context(home, with_drivers(git), top, _mirror(git, home, settings), settings)
 
 
 def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, str] | None = None) -> Context:
@@ -65,7 +65,7 @@ def open_replay(home: Path, repository: Path, folder: Path, flags: Mapping[str, 
     home.mkdir(parents=True, exist_ok=True)
     ignore_mail(home)
     agents: dict[str, Agent] = {"replay": ReplayAgent(folder)}
-    mirror = _mirror(git, home, settings, os.environ)
+    mirror = _mirror(git, home, settings)
     mailbox = open_mailbox(home, create=True, directory=directory)
     return Context(home, with_drivers(git), top, mailbox, roster, settings, agents, mirror)
 
@@ -125,8 +125,8 @@ def _repository(home: Path) -> tuple[Git, Path]:
         return find_repository(Path.cwd())
 
 
-def _mirror(git: Git, home: Path, settings: Settings, environ: Mapping[str, str]) -> Mirror:
-    return Mirror(git.directory, lambda: workspace_folder(home, settings.workspace.root, environ))
+def _mirror(git: Git, home: Path, settings: Settings) -> Mirror:
+    return Mirror(git.directory, lambda: workspace_folder(home, settings.workspace.root))
 
 
 def _without_repository(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None) -> Context:
