@@ -317,7 +317,7 @@ def test_loading_the_public_dispatcher_loads_no_face():
     assert faces + sorted({name.split(".")[0] for name in loaded} & ENGINE_WITHOUT) == []
 
 
-def test_nobody_imports_a_front_door():
+def test_no_module_imports_a_package_init():
     """The packages' own modules name the public API for users; inside, everybody goes to the module itself."""
     assert not [str(imported) for imported in imports() if imported.own and imported.target in DOORS]
 
@@ -327,7 +327,7 @@ def test_imports_within_the_package_are_relative():
     assert not [str(imported) for imported in imports() if imported.own and not imported.relative]
 
 
-def test_imports_have_no_knots():
+def test_no_cycles():
     """No module needs itself on the way round, be it for types or within a function."""
     graph = {
         name: {imported.target for imported in imports() if imported.own and imported.module == name}
@@ -351,7 +351,7 @@ def test_logs_and_blobs_are_made_in_one_place():
     assert [maker for maker in makers if not maker.startswith("mail.open:")] == []
 
 
-def test_imports_that_wait_are_named():
+def test_lazy_imports_are_listed():
     """An import within a function hides what a module needs, so each one has its reason in `LAZY`."""
     unnamed = [
         str(imported)
@@ -365,7 +365,7 @@ def test_imports_that_wait_are_named():
     assert not unnamed
 
 
-def test_third_parties_are_at_home():
+def test_each_third_party_is_imported_in_one_place():
     """Each third-party name has its one home, and one without a home is refused: the way in is `HOMES`."""
     strangers = [
         str(imported)

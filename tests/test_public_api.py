@@ -51,7 +51,7 @@ def test_a_name_that_is_not_public_is_refused_by_name():
         _ = mail.send_mesage
 
 
-def test_importing_the_package_loads_none_of_its_rooms():
+def test_importing_the_package_loads_no_subpackage():
     """`import team_mail` is free; only what is asked for is loaded."""
     seen = "import sys, team_mail; print([m for m in sys.modules if m.startswith('team_mail.')])"
     assert subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -74,11 +74,11 @@ def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool =
     parallel = played["parallel"]
     stage.head("What it took")
     stage.write(summed(parallel.result) if quick else compared(played["sequential"].result, parallel.result))
-    stage.head("Who got in whose way, and was told so by mail")
+    stage.head("Conflicts, and the mail about them")
     stage.write(conflicts(parallel))
     stage.head("What landed, in this order")
     stage.write(landed(parallel))
-    stage.head("What the team has to tell you")
+    stage.head("Your mail")
     stage.write(mail_to_human(parallel))
     stage.head("Look around")
     stage.write(around(parallel, _report(parallel)))

@@ -13,7 +13,7 @@ from ...scheduler.state.summary import Summary
 from .tables import columns, span
 
 _RUN = 8  # characters of a run's id
-_NO_SPRINT = "no sprint yet; scheduler sprint starts one"
+_NO_SPRINT = "no sprint yet; run scheduler sprint"
 
 
 def summary(sprint: Summary) -> Iterator[str]:

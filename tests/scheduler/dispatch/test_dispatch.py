@@ -696,7 +696,7 @@ def test_a_lock_file_removed_while_it_is_being_taken_is_created_again(tmp_path, 
 
 def test_resuming_an_unknown_dispatch_is_an_error(desk):
     """The error names the last one."""
-    with pytest.raises(NoSuchRun, match="nothing was dispatched yet"):
+    with pytest.raises(NoSuchRun, match="no dispatch yet"):
         desk.dispatcher(echo).resume("0123")
     done = desk.run(echo, task("a"))
     with pytest.raises(NoSuchRun, match=done.correlation_id):
