@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ...mail.units import counted
 from ..context import Member
-from ..kinds import LaunchReason, Mode, PatchStatus, RunStatus, SprintOutcome
+from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
 from ..runs.launch import Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, give_up_dead
@@ -60,7 +60,7 @@ class StartRequest:
     """
 
     start: str | None = None
-    mode: str = "auto"
+    mode: str = ModeRequest.AUTO
     personas: tuple[str, ...] = ()
     otherwise: str = "no sprint is open"
     until: datetime | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...scheduler.context import Context
 from ...scheduler.errors import NotReady
+from ...scheduler.kinds import ModeRequest
 from ...scheduler.leader import Leader
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
@@ -21,8 +22,6 @@ from ...scheduler.sprint.triggers import due
 from ...scheduler.state.sprints import State
 from ...scheduler.state.summary import Summary
 from .interrupts import Interrupts, uninterrupted
-
-AUTO = "auto"  # the mode that the settings choose
 
 
 @dataclass(frozen=True)
@@ -74,24 +73,24 @@ class SprintEnded(Progress):
     summary: Summary
 
 
-def preview_tick(context: Context, mode: str = AUTO) -> Preview:
+def preview_tick(context: Context, mode: str = ModeRequest.AUTO) -> Preview:
     """Return what the next tick would do, and why; nothing is written.
 
     Args:
         context: The team.
-        mode: "parallel", "sequential", or AUTO.
+        mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
     """
     return look_ahead(_ticker(context), _due(context, context.state(whole=False), mode))
 
 
-def preview_sprint(context: Context, mode: str = AUTO, base: str | None = None) -> Preview:
+def preview_sprint(context: Context, mode: str = ModeRequest.AUTO, base: str | None = None) -> Preview:
     """Return what the first tick of a new sprint would do; nothing is written. Arguments as for `run_sprint`."""
     return look_ahead(_ticker(context, base=base), StartRequest(ASKED, mode))
 
 
 def tick(
     context: Context,
-    mode: str = AUTO,
+    mode: str = ModeRequest.AUTO,
     *,
     seen: str = "",
     listener: Listener = silent,
@@ -103,7 +102,7 @@ def tick(
 
     Args:
         context: The team.
-        mode: "parallel", "sequential", or AUTO.
+        mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
         seen: A digest of settings and roster, by which a later tick knows that nothing changed; may be empty.
         listener: Is told of plans, runs, and weaves.
         interrupts: Ends the tick early.
@@ -118,7 +117,7 @@ def tick(
 
 def run_sprint(
     context: Context,
-    mode: str = AUTO,
+    mode: str = ModeRequest.AUTO,
     *,
     base: str | None = None,
     listener: Listener = silent,
@@ -130,7 +129,7 @@ def run_sprint(
 
     Args:
         context: The team.
-        mode: "parallel", "sequential", or AUTO.
+        mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
         base: The branch or commit to start from; by default `[team] base`.
         listener: Is told of plans, runs, and weaves.
         interrupts: Ends the open runs, and leaves the sprint open.
