@@ -13,6 +13,7 @@ from ...scheduler.kinds import ModeRequest
 from ...scheduler.leader import Leader
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
+from ...scheduler.runs.local import LocalRunner, RunnerFactory
 from ...scheduler.sprint.decide import ASKED, StartRequest
 from ...scheduler.sprint.loop import run_sprint as run_to_end
 from ...scheduler.sprint.plan import TickPlan
@@ -122,6 +123,7 @@ def run_sprint(
     base: str | None = None,
     listener: Listener = silent,
     interrupts: Interrupts = uninterrupted,
+    runner: RunnerFactory = LocalRunner,
 ) -> SprintResult:
     """Start a sprint, or continue the open one, and tick until it ends.
 
@@ -133,9 +135,10 @@ def run_sprint(
         base: The branch or commit to start from; by default `[team] base`.
         listener: Is told of plans, runs, and weaves.
         interrupts: Ends the open runs, and leaves the sprint open.
+        runner: Makes what carries out the runs; by default they are processes of this machine.
     """
     check_members(context)
-    ticker = _ticker(context, listener, base)
+    ticker = _ticker(context, listener, base, runner)
     with Leader(context.home / "work"), interrupts(ticker.dispatcher.end) as reasons:
         summary = run_to_end(ticker, StartRequest(ASKED, mode))
     if reasons:
@@ -184,8 +187,13 @@ def check_members(context: Context) -> None:
         raise NotReady(f"nobody on the roster is scheduled; add a persona to .team/personas, or run team init{more}")
 
 
-def _ticker(context: Context, listener: Listener = silent, base: str | None = None) -> Ticker:
-    return Ticker(context, BatchRunner(context, listener), base, listener)
+def _ticker(
+    context: Context,
+    listener: Listener = silent,
+    base: str | None = None,
+    runner: RunnerFactory = LocalRunner,
+) -> Ticker:
+    return Ticker(context, BatchRunner(context, listener, runner=runner), base, listener)
 
 
 def _due(context: Context, state: State, mode: str) -> StartRequest:
