@@ -400,10 +400,7 @@ KINDS = frozenset(str(kind) for kinds in (LogKind, MailKind, Kind) for kind in k
 FIELDS = {"status", "outcome", "reason", "kind", "mode"}
 NAMES = {"error", "mail", "success", "task", "timeout"}  # words that are the names of fields, too
 ENDS = {"Exit", "SystemExit", "exit"}  # what is called with an exit code
-OWN_WORDS = {
-    "personas.running.keeper": "it runs as a file of its own and imports nothing of the package",
-    "personas.agents.stream_formats": "its words are those of other programs",
-}
+OWN_WORDS = {"personas.running.keeper"}  # it runs as a file of its own and imports nothing of the package
 
 
 def constants(*nodes: ast.AST | None) -> Iterator[ast.Constant]:
