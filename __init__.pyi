@@ -30,9 +30,14 @@ from .personas.persona import Persona as Persona
 from .scheduler.context import Context as Context
 from .scheduler.dispatch.output import DispatchOutput as DispatchOutput
 from .scheduler.errors import InvalidTasks as InvalidTasks
+from .scheduler.errors import NotReady as NotReady
 from .scheduler.errors import SettingsError as SettingsError
+from .scheduler.progress import Listener as Listener
 from .scheduler.progress import Progress as Progress
+from .scheduler.runs.launch import Launch as Launch
+from .scheduler.runs.run import Batch as Batch
 from .scheduler.runs.run import Runner as Runner
+from .scheduler.runs.run import RunResult as RunResult
 from .scheduler.runs.scripted import ScriptedRunner as ScriptedRunner
 from .scheduler.tasks.builder import TaskBuilder as TaskBuilder
 from .scheduler.tasks.graph import detect_circular_dependencies as detect_circular_dependencies

@@ -26,7 +26,7 @@ from statistics import median
 from typing import NamedTuple
 
 from team_mail import CommandAgent, DispatchConfig, DispatchInput, FunctionAgent, ParallelDispatcher, Task
-from team_mail.scheduler.planner.schedule import lower_bound, schedule
+from team_mail.scheduler.planner.schedule import schedule, tails
 from team_mail.scheduler.tasks.reader import read_input
 
 TEAM = str(Path(sys.executable).with_name("team"))
@@ -251,6 +251,11 @@ def planning(bench: Bench) -> Iterator[Row]:
 
 def a_glob(chance: random.Random) -> str:
     return chance.choice(["*.py", "**", "a?.py", f"file-{chance.randrange(90)}.py"])
+
+
+def lower_bound(durations: dict[str, float], after: dict[str, list[str]], workers: int) -> float:
+    """The least possible makespan: the longest chain of tasks, or the work divided by the workers."""
+    return max(max(tails(durations, after).values(), default=0.0), sum(durations.values()) / workers)
 
 
 def makespans(_: Bench) -> Iterator[Row]:

@@ -50,7 +50,7 @@ def recorded() -> list[str]:
 
 def shown(output: str) -> list[str]:
     """Leave out the folder's name, conflicts and commits, which the progress has told, and where to look next."""
-    output = re.sub(r"^Who got in .*?(?=^What the team)", "", output, flags=re.DOTALL | re.MULTILINE)
+    output = re.sub(r"^Conflicts, and .*?(?=^Your mail$)", "", output, flags=re.DOTALL | re.MULTILINE)
     output = output.partition("\nLook around")[0]
     output = re.sub(r"\n\n+", "\n", output)
     return [line for line in output.splitlines() if not line.startswith("  folder ")]

@@ -106,7 +106,7 @@ def checked(pattern: str) -> str:
         if sign[0][0] == "[" and not _is_set(sign) and "]" in sign[0]:
             written = sign[0][: sign[0].index("]") + 1]
             raise ValueError(
-                f"must be a glob, and {written} is no set of letters; write it as in [abc], [a-z] or [!a-z]"
+                f"must be a glob, and {written} is not a character class; write it as in [abc], [a-z] or [!a-z]"
             )
     return text
 
@@ -164,7 +164,7 @@ def _letters(sign: re.Match[str]) -> Letters:
 
 
 def _is_set(sign: re.Match[str]) -> bool:
-    """Tell whether a sign is a set of letters as people mean it, without a range from back to front."""
+    """Tell whether a sign is a character class as people mean it, without a range from back to front."""
     members = _RANGE.finditer(sign["set"] or "")
     return bool(_letters(sign)) and all(
         not member["high"] or member["low"][-1] <= member["high"][-1] for member in members

@@ -9,55 +9,58 @@ from enum import IntEnum, StrEnum
 from typing import Self
 
 
-class _Described(str):
-    """The name of an event kind with one sentence about it."""
+class Word(str):
+    """A word of the log, with one sentence about it, and the program or person who writes it where a table says so."""
 
-    __slots__ = ("meaning",)
+    __slots__ = ("meaning", "writer")
     meaning: str
+    writer: str
 
 
-def _kind(name: str, meaning: str) -> _Described:
-    described = _Described(name)
-    described.meaning = meaning
+def word(name: str, meaning: str, writer: str = "") -> Word:
+    """Describe a word; type checkers take a member that is made of it for the string that it is."""
+    described = Word(name)
+    described.meaning, described.writer = meaning, writer
     return described
 
 
-class EventKind(StrEnum):
-    """A kind of event: its name in the log, and one sentence about it for the table in the documentation."""
+class Described(StrEnum):
+    """Words of the log, each with one sentence about it for the tables in the documentation."""
 
     meaning: str
+    writer: str
 
-    def __new__(cls, described: _Described) -> Self:
-        """Make a member whose value is the name alone."""
+    def __new__(cls, described: Word) -> Self:
+        """Create a member whose value is the word alone."""
         member = str.__new__(cls, described)
         member._value_ = str(described)
-        member.meaning = described.meaning
+        member.meaning, member.writer = described.meaning, described.writer
         return member
 
 
-class LogKind(EventKind):
+class LogKind(Described):
     """What the log records about itself."""
 
-    OPENED = _kind("log.opened", "The log was created.")
-    SEALED = _kind("log.sealed", "The active segment was closed; the next one continues the chain.")
-    RECOVERED = _kind("log.recovered", "Bytes after the last whole line were cut and kept in quarantine.")
-    REPAIRED = _kind("log.repaired", "Damaged lines were taken out by `team-mail repair`.")
+    OPENED = word("log.opened", "The log was created.")
+    SEALED = word("log.sealed", "The active segment was closed; the next one continues the chain.")
+    RECOVERED = word("log.recovered", "Bytes after the last whole line were cut and kept in quarantine.")
+    REPAIRED = word("log.repaired", "Damaged lines were taken out by `team-mail repair`.")
 
 
-class MailKind(EventKind):
+class MailKind(Described):
     """What happens to a message. Except for the first and the last, each is about one recipient."""
 
-    SENT = _kind("mail.sent", "A message was sent.")
-    READ = _kind("mail.read", "The recipient has read the message.")
-    UNREAD = _kind("mail.unread", "The recipient marked the message unread.")
-    ACKED = _kind("mail.acked", "The recipient acknowledged the message.")
-    ARCHIVED = _kind("mail.archived", "The recipient archived the message.")
-    UNARCHIVED = _kind("mail.unarchived", "The recipient took the message out of the archive.")
-    TRASHED = _kind("mail.trashed", "The recipient put the message into the trash.")
-    RESTORED = _kind("mail.restored", "The recipient took the message out of the trash.")
-    TAGGED = _kind("mail.tagged", "The recipient added a tag.")
-    UNTAGGED = _kind("mail.untagged", "The recipient removed a tag.")
-    BOUNCED = _kind("mail.bounced", "The message could not be delivered: the recipient is not on the team any more.")
+    SENT = word("mail.sent", "A message was sent.")
+    READ = word("mail.read", "The recipient has read the message.")
+    UNREAD = word("mail.unread", "The recipient marked the message unread.")
+    ACKED = word("mail.acked", "The recipient acknowledged the message.")
+    ARCHIVED = word("mail.archived", "The recipient archived the message.")
+    UNARCHIVED = word("mail.unarchived", "The recipient took the message out of the archive.")
+    TRASHED = word("mail.trashed", "The recipient put the message into the trash.")
+    RESTORED = word("mail.restored", "The recipient took the message out of the trash.")
+    TAGGED = word("mail.tagged", "The recipient added a tag.")
+    UNTAGGED = word("mail.untagged", "The recipient removed a tag.")
+    BOUNCED = word("mail.bounced", "The message could not be delivered: the recipient is not on the team any more.")
 
 
 class ExitCode(IntEnum):

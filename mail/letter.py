@@ -58,10 +58,10 @@ class Letter(NamedTuple):
         if not (self.subject or self.body or self.attachments or self.payload is not None):
             raise UsageError("nothing to send: give a subject, a body or an attachment")
         if self.type not in TYPES:
-            raise UsageError(f"type {self.type!r} is none of {', '.join(TYPES)}")
+            raise UsageError(f"type {self.type!r} must be one of {', '.join(TYPES)}")
         priority = ALIASES.get(self.priority, self.priority)
         if priority not in PRIORITIES:
-            raise UsageError(f"priority {self.priority!r} is none of {', '.join(PRIORITIES)}")
+            raise UsageError(f"priority {self.priority!r} must be one of {', '.join(PRIORITIES)}")
         to = directory.recipients(self.to, self.sender)
         cc = directory.recipients(self.cc, self.sender) if self.cc else ()
         data = self._data([name for name in cc if name not in to])

@@ -244,7 +244,7 @@ class Mailbox:
 
         forms = {"mbox": export.export_mbox, "eml": export.export_eml, "jsonl": export.export_jsonl}
         if form not in forms:
-            raise UsageError(f"format {form!r} is none of {', '.join(forms)}")
+            raise UsageError(f"format {form!r} must be one of {', '.join(forms)}")
         events = (e for e in self.log.read() if persona is None or persona in (e.sender, *e.recipients))
         return forms[form](events, self.blobs, target)
 
@@ -300,7 +300,7 @@ class Mailbox:
         return newest.get(run) or next(iter(newest.values()), None)
 
     def _whole_if_stored(self, message: Message) -> Message:
-        """Return a message of several whole; a missing body is replaced by a note, so that the others are shown."""
+        """Return the full message; replace a missing body with a note so that the other messages are still shown."""
         try:
             return self.whole(message)
         except BlobMissing as error:

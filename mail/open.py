@@ -43,14 +43,14 @@ def team_home(*, create: bool = False) -> Path:
 def first_mail() -> Generator[Path]:
     """Yield the team's folder to a block that may write its first mail.
 
-    After the block, the mail is ignored by git; if the folder is new, a line on stderr says where the mail is.
+    After the block, the mail is ignored by git; if the folder is new, a line on stderr says where the team is.
     """
     home = team_home(create=True)
     new = not home.exists()
     yield home
     ignore_mail(home)
     if new:
-        sys.stderr.write(f"team-mail: this team's mail is in {home / 'mail' / 'events.jsonl'}\n")
+        sys.stderr.write(f"team-mail: this team is in {home}\n")
 
 
 def open_log(home: Path | None = None, *, clock: Clock | None = None) -> EventLog:
@@ -80,3 +80,8 @@ def open_mailbox(home: Path | None = None, *, create: bool = False, directory: D
         sys.stderr.write("team-mail: the log is damaged; lines that do not verify are left out (team-mail verify)\n")
     log = open_log(home)
     return Mailbox(log, open_blobs(home), FileProjections(log), directory or read_directory(home))
+
+
+def with_directory(mailbox: Mailbox, directory: Directory) -> Mailbox:
+    """Return a mailbox of the same log for another directory, such as one with guests."""
+    return Mailbox(mailbox.log, mailbox.blobs, mailbox.projections, directory)

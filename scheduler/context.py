@@ -85,7 +85,7 @@ class Context:
         return events
 
     def troubles(self, agents: Sequence[str], base: str | None = None) -> list[str]:
-        """Name what keeps these agents from being started, one line for each agent that has a problem.
+        """Return one line for each agent that cannot start.
 
         `base` is the commit that workspaces are cloned from, the team's base by default, empty outside a repository.
         """

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..mail.errors import TeamMailError, UsageError
+from ..mail.kinds import ExitCode
 
 
 class SettingsError(UsageError):
@@ -43,7 +44,7 @@ class NoSuchRun(UsageError):
 class Stopped(TeamMailError):
     """The scheduler was stopped while a gate was at work; the next one weaves again."""
 
-    exit_code = 130
+    exit_code = ExitCode.INTERRUPTED
 
 
 class NotLeader(TeamMailError):

@@ -33,7 +33,7 @@ class Leader:
         return self
 
     def _lock(self) -> bool:
-        """Lock the file; tell whether it is still in its folder, as the one who held it before may have removed it."""
+        """Lock the file. Return False if the previous holder deleted it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:

@@ -6,8 +6,8 @@ that shows only `text` misses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,12 @@ class Progress:
     text: str
 
 
-Listener = Callable[[Progress], object]
+class Listener(Protocol):
+    """Whoever is told of progress: any function of one `Progress`."""
+
+    def __call__(self, progress: Progress, /) -> object:
+        """Take note of it; what is returned is ignored."""
+        ...
 
 
 def silent(_: Progress) -> None:

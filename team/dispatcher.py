@@ -29,6 +29,7 @@ from ..scheduler.landing.integrate import ensure_branch
 from ..scheduler.leader import Leader, alive, myself
 from ..scheduler.payload import held, kept
 from ..scheduler.progress import Listener, Progress, silent
+from ..scheduler.runs.local import LocalRunner, RunnerFactory
 from ..scheduler.runs.mail import send_left
 from ..scheduler.state.dispatches import DispatchState, facts_of, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
@@ -62,6 +63,7 @@ class ParallelDispatcher:
         executor: Makes an executor, given how many tasks may run at once.
         stop: Is set while all runs are being ended.
         flags: Settings that override team.toml, by key.
+        runner: Makes what carries out the runs; by default they are processes of this machine.
     """
 
     config: DispatchConfig = field(default_factory=DispatchConfig)
@@ -72,6 +74,7 @@ class ParallelDispatcher:
     executor: Callable[[int], Executor] = ThreadPoolExecutor
     stop: threading.Event = field(default_factory=threading.Event)
     flags: Mapping[str, str] = field(default_factory=dict[str, str])
+    runner: RunnerFactory = LocalRunner
     _running: list[Dispatch] = field(default_factory=list[Dispatch])
 
     def dispatch(self, tasks: Iterable[Task]) -> DispatchOutput:
@@ -193,7 +196,7 @@ class ParallelDispatcher:
     def _carry_out(
         self, context: Context, state: DispatchState, draft: Draft, stop: threading.Event, **given: Any
     ) -> DispatchOutput:
-        running = Dispatch(context, state, **given, stop=stop, listener=self._notify)
+        running = Dispatch(context, state, **given, stop=stop, listener=self._notify, runner=self.runner)
         running.traces.prepare()
         self._running.append(running)
         if self.stop.is_set() or stop.is_set():

@@ -15,7 +15,7 @@ def home_of(repo: Path | None = None) -> Path:
     try:
         return find_home(repo.absolute()) if repo else team_home()
     except NoTeam:
-        raise NotReady(f"no team in {repo or 'this folder or above'}; team init makes one") from None
+        raise NotReady(f"no team in {repo or 'this folder or above'}; run team init") from None
 
 
 def home_if_any() -> Path | None:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ..mail.directory import Directory
 from ..mail.home import directory_of, ignore_mail
-from ..mail.mailbox import Mailbox
-from ..mail.open import open_mailbox, team_home
+from ..mail.open import open_mailbox, team_home, with_directory
 from ..personas.agent import Agent
 from ..personas.agents.command import CommandAgent, RunLimits
 from ..personas.agents.replay import ReplayAgent
@@ -99,8 +98,7 @@ def open_for_dispatch(
     roster = with_bundled(context.roster)
     guests = frozenset(persona.id for persona in roster.personas) - (context.mailbox.directory.personas or frozenset())
     directory = context.mailbox.directory._replace(guests=guests)
-    mail = context.mailbox
-    mailbox = Mailbox(mail.log, mail.blobs, mail.projections, directory)
+    mailbox = with_directory(context.mailbox, directory)
     return replace(context, roster=roster, agents=agents, mailbox=mailbox), repository
 
 

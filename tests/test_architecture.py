@@ -20,8 +20,11 @@ from team_mail.personas.kinds import OutcomeStatus
 from team_mail.scheduler.kinds import (
     DispatchStatus,
     Kind,
+    LaunchReason,
     Mode,
+    ModeRequest,
     PatchStatus,
+    PhaseKind,
     RunStatus,
     SprintOutcome,
     TaskStatus,
@@ -124,7 +127,7 @@ HOMES = {
     "watchfiles": re.compile(r"mail\.log\.follow"),
     "yaml": re.compile(r"personas\.frontmatter"),
 }
-MADE_IN_OPEN = {"EventLog", "FileBlobs", "FileProjections"}
+MADE_IN_OPEN = {"EventLog", "FileBlobs", "FileProjections", "Mailbox"}
 NOWHERE = re.compile(r"(?!)")
 # Imports that wait until a function is called. Commands and front doors may have any: they load what is asked for.
 LAZY = {
@@ -319,7 +322,7 @@ def test_loading_the_public_dispatcher_loads_no_face():
     assert faces + sorted({name.split(".")[0] for name in loaded} & ENGINE_WITHOUT) == []
 
 
-def test_nobody_imports_a_front_door():
+def test_no_module_imports_a_package_init():
     """The packages' own modules name the public API for users; inside, everybody goes to the module itself."""
     assert not [str(imported) for imported in imports() if imported.own and imported.target in DOORS]
 
@@ -329,7 +332,7 @@ def test_imports_within_the_package_are_relative():
     assert not [str(imported) for imported in imports() if imported.own and not imported.relative]
 
 
-def test_imports_have_no_knots():
+def test_no_cycles():
     """No module needs itself on the way round, be it for types or within a function."""
     graph = {
         name: {imported.target for imported in imports() if imported.own and imported.module == name}
@@ -341,7 +344,7 @@ def test_imports_have_no_knots():
         pytest.fail(f"these import each other: {' <- '.join(knot.args[1])}")
 
 
-def test_logs_and_blobs_are_made_in_one_place():
+def test_logs_blobs_and_mailboxes_are_made_in_one_place():
     """Who opens a team asks mail/open.py, so that another kind of log needs a change in one module alone."""
     makers = [
         f"{module}:{node.lineno} calls {node.func.id}"
@@ -353,7 +356,7 @@ def test_logs_and_blobs_are_made_in_one_place():
     assert [maker for maker in makers if not maker.startswith("mail.open:")] == []
 
 
-def test_imports_that_wait_are_named():
+def test_lazy_imports_are_listed():
     """An import within a function hides what a module needs, so each one has its reason in `LAZY`."""
     unnamed = [
         str(imported)
@@ -367,7 +370,7 @@ def test_imports_that_wait_are_named():
     assert not unnamed
 
 
-def test_third_parties_are_at_home():
+def test_each_third_party_is_imported_in_one_place():
     """Each third-party name has its one home, and one without a home is refused: the way in is `HOMES`."""
     strangers = [
         str(imported)
@@ -381,35 +384,133 @@ def test_third_parties_are_at_home():
 
 STATUSES = frozenset(
     str(member)
-    for words in (OutcomeStatus, Mode, RunStatus, PatchStatus, TaskStatus, DispatchStatus, SprintOutcome)
+    for words in (
+        OutcomeStatus,
+        LaunchReason,
+        Mode,
+        ModeRequest,
+        PhaseKind,
+        RunStatus,
+        PatchStatus,
+        TaskStatus,
+        DispatchStatus,
+        SprintOutcome,
+    )
     for member in words
 )
 KINDS = frozenset(str(kind) for kinds in (LogKind, MailKind, Kind) for kind in kinds)
-FIELDS = {"status", "outcome", "reason", "kind"}
+FIELDS = {"status", "outcome", "reason", "kind", "mode"}
+NAMES = {"error", "mail", "success", "task", "timeout"}  # words that are the names of fields, too
+ENDS = {"Exit", "SystemExit", "exit"}  # what is called with an exit code
+OWN_WORDS = {"personas.running.keeper"}  # it runs as a file of its own and imports nothing of the package
+
+
+def constants(*nodes: ast.AST | None) -> Iterator[ast.Constant]:
+    """Those of the nodes that are a literal word of a status."""
+    yield from (node for node in nodes if isinstance(node, ast.Constant) and node.value in STATUSES)
+
+
+def is_field(node: ast.AST | None) -> bool:
+    """Tell whether an expression reads or names a status: `x.status`, `status`, or the key "status"."""
+    name = {ast.Attribute: "attr", ast.Name: "id", ast.Constant: "value", ast.keyword: "arg"}.get(type(node), "")
+    return getattr(node, name, None) in FIELDS
+
+
+def spelled_in(node: ast.AST) -> Iterator[ast.Constant]:
+    """The literal statuses of one node, where they cannot be anything else."""
+    match node:
+        case ast.Compare(left=left, comparators=others) if any(map(is_field, (left, *others))):
+            yield from constants(*(part for side in (left, *others) for part in ast.walk(side)))
+        case ast.keyword(value=value) if is_field(node):
+            yield from constants(value)
+        case ast.Assign(targets=[target], value=value) | ast.AnnAssign(target=target, value=value) if is_field(target):
+            yield from constants(value)
+        case ast.BoolOp(values=[first, *others]) if is_field(first):
+            yield from constants(*others)
+        case ast.Return(value=value):
+            yield from constants(value)
+        case ast.Dict(keys=keys, values=values):
+            yield from constants(*(value for key, value in zip(keys, values, strict=True) if is_field(key)))
+            if all(isinstance(value, ast.Constant) for value in values):  # a table by status, not a document
+                yield from (key for key in constants(*keys) if key.value not in NAMES)
+        case ast.Tuple(elts=parts) | ast.Set(elts=parts) | ast.List(elts=parts):
+            words = [*constants(*parts)]
+            yield from words if len(words) > 1 and 2 * len(words) >= len(parts) else []
+        case ast.Call(func=ast.Attribute(attr="get"), args=[word, *_]):
+            yield from (key for key in constants(word) if key.value not in NAMES)
+        case _:
+            return
+
+
+def is_code(node: ast.AST | None) -> bool:
+    """Tell whether an expression is a literal number other than 0."""
+    return isinstance(node, ast.Constant) and type(node.value) is int and node.value != 0
+
+
+def codes(tree: ast.Module) -> Iterator[ast.AST]:
+    """The exit codes that a module writes as numbers."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[code, *_]) if name in ENDS:
+                yield from [node] if is_code(code) else []
+            case (
+                ast.Assign(targets=[ast.Name(id="exit_code")], value=code)
+                | ast.AnnAssign(target=ast.Name(id="exit_code"), value=code)
+            ):
+                yield from [node] if is_code(code) else []
+            case _:
+                pass
 
 
 def spelled(tree: ast.Module) -> Iterator[ast.Constant]:
-    """The string constants of a module that spell an event kind, or a status where one is compared or set."""
+    """The string constants of a module that spell an event kind, or a status where one is read, set or looked up."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and node.value in KINDS:
             yield node
-        elif isinstance(node, ast.Compare) and any(
-            isinstance(side, ast.Attribute) and side.attr in FIELDS for side in (node.left, *node.comparators)
-        ):
-            yield from (part for part in ast.walk(node) if isinstance(part, ast.Constant) and part.value in STATUSES)
-        elif isinstance(node, ast.keyword) and node.arg in FIELDS and isinstance(node.value, ast.Constant):
-            yield from [node.value] if node.value.value in STATUSES else []
+        yield from spelled_in(node)
 
 
-def test_kinds_and_statuses_are_spelled_in_one_place():
-    """Whoever looks for an event kind or a status finds its only spelling in the modules called kinds."""
+@pytest.mark.parametrize(
+    "code",
+    [
+        'COLORS = {"lost": "red", "sent": "blue"}',
+        'FIRST = ("running", "failed", "timeout")',
+        'if x.status in {"ok", "done"}: pass',
+        'metrics.runs.get("lost", 0)',
+        'def f():\n    return "stopped"',
+        'document = {"status": "failure", "error": error}',
+        'Launch(reason="retry")',
+        'outcome = metrics.outcome or "open"',
+        'mode = "sequential"',
+        'Draft("run.lost")',
+    ],
+)
+def test_a_literal_status_is_seen_wherever_it_stands(code):
+    """The rule below reads more than comparisons."""
+    assert [*spelled(ast.parse(code))]
+
+
+@pytest.mark.parametrize("code", ["raise typer.Exit(4)", "sys.exit(1)", "class E:\n    exit_code = 130"])
+def test_a_literal_exit_code_is_seen(code):
+    """The rule below reads numbers, too."""
+    assert [*codes(ast.parse(code))]
+
+
+def test_kinds_statuses_and_exit_codes_are_spelled_in_one_place():
+    """Whoever looks for an event kind, a status or an exit code finds its only spelling in the modules called kinds."""
     strings = {
         f"{module}:{node.lineno} {node.value}"
         for module, tree in modules().items()
-        if module.rpartition(".")[2] != "kinds"
+        if module.rpartition(".")[2] != "kinds" and module not in OWN_WORDS
         for node in spelled(tree)
     }
-    assert sorted(strings) == []
+    numbers = {
+        f"{module}:{node.lineno}"
+        for module, tree in modules().items()
+        if module != "team.demo.agent"  # plays a foreign program, which crashes
+        for node in codes(tree)
+    }
+    assert sorted(strings | numbers) == []
 
 
 def test_modules_are_short():

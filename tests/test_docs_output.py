@@ -123,7 +123,7 @@ SCENES = {
 
 @pytest.mark.parametrize("document", [path.name for path in DOCUMENTS if any(
     block.language == "console" for block in blocks(path))])  # fmt: skip
-def test_the_sessions_of_a_document_go_as_they_are_shown(document, tmp_path):
+def test_console_sessions_in_docs_print_what_they_show(document, tmp_path):
     """Whoever types the commands of a document sees what it shows."""
     before, masks = SCENES[document]
     home = tmp_path / "home"

@@ -19,7 +19,7 @@ from .launcher import become_launcher
 
 app = typer.Typer(
     name="team-mail",
-    help="Mail for teams of AI coding agents: a log that cannot lose a message, an inbox that answers at once.",
+    help="Mail for teams of AI coding agents: acknowledged mail is not lost, and an inbox answers at once.",
     epilog="Who you are comes from --persona or TEAM_PERSONA, the team from the nearest .team folder or TEAM_HOME.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -32,7 +32,7 @@ app = typer.Typer(
 def root(
     version: Annotated[bool, option.version_of("team-mail")] = False,
 ) -> None:
-    """Mail for teams of AI coding agents: a log that cannot lose a message, an inbox that answers at once."""
+    """Mail for teams of AI coding agents: acknowledged mail is not lost, and an inbox answers at once."""
     del version
 
 

@@ -126,7 +126,7 @@ def serialise(draft: Draft, ts: str) -> Unsealed:
         thread = own_id
     _check_kind(kind)
     if priority not in PRIORITIES:
-        raise InvalidEvent(f"priority {priority!r} is none of {', '.join(PRIORITIES)}")
+        raise InvalidEvent(f"priority {priority!r} must be one of {', '.join(PRIORITIES)}")
     if len(draft.recipients) > 1 and len(set(draft.recipients)) != len(draft.recipients):
         raise InvalidEvent(f"a recipient is named twice: {', '.join(draft.recipients)}")
     reply_to, ref, run, data = draft.reply_to, draft.ref, draft.run, draft.data

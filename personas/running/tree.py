@@ -1,5 +1,7 @@
 # Importing pathlib or contextlib would double the start-up time of a keeper.
 # ruff: noqa: PTH123, PTH208, SIM105
+# Boot id and fields of /proc/PID/stat are read here as in mail/process.py, on purpose: the keeper imports neither
+# pathlib nor team_mail.
 """The process tree on Linux. Part of the keeper: it imports only what loads at once."""
 
 import os

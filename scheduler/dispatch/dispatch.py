@@ -25,7 +25,7 @@ from ..planner.schedule import tails
 from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
 from ..runs.launch import Launch
-from ..runs.local import LocalRunner
+from ..runs.local import LocalRunner, RunnerFactory
 from ..runs.record import task_finished
 from ..runs.run import Batch
 from ..runs.watch import Watch
@@ -44,7 +44,7 @@ _MOST_NAMES = 5  # of blocked tasks, in one message
 
 
 class Dispatch:
-    """One dispatch under way. `agents` maps each persona to the agent that plays it."""
+    """One dispatch under way. `agents` maps each persona to its agent; `runner` makes what carries out its runs."""
 
     def __init__(
         self,
@@ -56,6 +56,7 @@ class Dispatch:
         agents: Mapping[str, str],
         stop: threading.Event,
         listener: Listener,
+        runner: RunnerFactory = LocalRunner,
     ) -> None:
         self.tasks = {task.task_id: task for task in tasks}
         self.state, self.config, self.agents, self.stop, self.listener = state, config, agents, stop, listener
@@ -66,7 +67,7 @@ class Dispatch:
         self._outputs = _Outputs(self)
         self._tries: Counter[str] = Counter()
         self._watch = Watch(context, stop)
-        self._runner = LocalRunner(context, self._watch, listener)
+        self._runner = runner(context, self._watch, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
 
     def end(self) -> None:

@@ -131,7 +131,7 @@ def integrate(
 
 
 def _gate_started(tick: int, sprint: Sprint, gate: Gate, commit: str) -> Draft:
-    """Make the event by which other processes know that a gate is at work; each time it begins is one."""
+    """Create the `gate.started` event; one is written each time a gate starts, so other processes can see it."""
     data: dict[str, Any] = {"sprint": sprint.number, "tick": tick, "gate": gate.name, "mark": gate.mark}
     data |= {"commit": commit} | ({"dispatch": sprint.dispatch} if sprint.dispatch else {})
     return Draft(Kind.GATE_STARTED, WEAVER, data=data)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...mail.units import duration
+from ..kinds import PhaseKind
 from .conflict import mostly_same
 from .item import Overlap
 from .schedule import Pair
 from .work import Work, named
 
-MANUAL, PARALLEL, PARTLY, SEQUENTIAL = "manual", "parallel", "partly", "sequential"
 _NEARLY = 0.9  # share of the work in one chain from which a phase counts as sequential
 _SHOWN = 3
 _PLAYS = 6  # simulations per schedule, which are enough for a class
@@ -25,19 +25,19 @@ def classify(work: Work, overlaps: Sequence[Overlap]) -> tuple[str, str]:
     Tasks that change mostly the same files count as a chain; overlaps with other phases are ignored.
     """
     if not work.items:
-        return MANUAL, "a person does all of it"
+        return PhaseKind.MANUAL, "a person does all of it"
     if len(work.items) == 1:
-        return SEQUENTIAL, f"{work.items[0].id} is the only task for an agent"
+        return PhaseKind.SEQUENTIAL, f"{work.items[0].id} is the only task for an agent"
     items = {item.id: item for item in work.items}
     loose = [pair for pair in overlaps if not pair.ordered and {pair.left, pair.right} <= items.keys()]
     tied = [(pair.left, pair.right) for pair in loose if mostly_same(pair, items[pair.left], items[pair.right])]
     waits = [(task, name) for task, names in work.after.items() for name in names if name in items]
     if not waits and not tied:
-        return PARALLEL, _independent(loose)
+        return PhaseKind.PARALLEL, _independent(loose)
     least = work.schedule(len(work.items), tied, plays=_PLAYS).makespan if tied else work.longest
     if least >= _NEARLY * work.total:
-        return SEQUENTIAL, _chained(work, least, tied)
-    return PARTLY, _partly(waits, tied, least, work.total)
+        return PhaseKind.SEQUENTIAL, _chained(work, least, tied)
+    return PhaseKind.PARTLY, _partly(waits, tied, least, work.total)
 
 
 def _independent(loose: Sequence[Overlap]) -> str:

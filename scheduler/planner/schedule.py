@@ -80,11 +80,6 @@ def critical_path(durations: Mapping[str, float], after: Mapping[str, Collection
     return tuple(chain)
 
 
-def lower_bound(durations: Mapping[str, float], after: Mapping[str, Collection[str]], workers: int) -> float:
-    """Return the least possible makespan: the critical path, or the work divided by the workers."""
-    return _bound(net_of(durations, after), workers)
-
-
 def curve(
     durations: Mapping[str, float], after: Mapping[str, Collection[str]], most: int, apart: Iterable[Pair] = ()
 ) -> tuple[Schedule, ...]:
@@ -107,6 +102,7 @@ def same(left: float, right: float) -> bool:
 
 
 def _bound(net: TaskNet, workers: int) -> float:
+    """Return the least possible makespan: the critical path, or the work divided by the workers."""
     return max(max(net.tails, default=0.0), sum(net.length) / workers)
 
 

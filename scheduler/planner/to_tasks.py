@@ -87,7 +87,7 @@ def without(roadmap: Roadmap, done: Collection[str]) -> Roadmap:
             for dependent, names in waits.items()
         }
     if not waits:
-        raise UsageError("all of it is done; there is nothing left to plan")
+        raise UsageError("every task is done; there is nothing left to plan")
     items = tuple(replace(item, dependencies=waits[item.id]) for item in roadmap.items if item.id in waits)
     return replace(roadmap, items=items)
 

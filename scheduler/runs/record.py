@@ -106,7 +106,7 @@ def task_finished(dispatch: str, task: str, persona: str, status: str, error: st
 
 
 def _task_end(launch: Launch, result: RunResult) -> list[Draft]:
-    """End a run's task with it where the run decides that: it left nothing to land, or it is not tried again."""
+    """Record the end of the task if this run is its last: nothing to land, or no retries left."""
     assignment, outcome = launch.assignment, result.outcome
     ok = outcome.status == OutcomeStatus.OK
     again = not launch.last_attempt and outcome.status != OutcomeStatus.STOPPED

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 
 from ...personas.agent import Outcome
 from ...personas.kinds import OutcomeStatus
+from ..context import Context
 from ..progress import Listener, silent
 from .launch import Launch
+from .local import RunnerFactory
 from .progress import run_ended, run_started
 from .record import RunRecord
-from .run import Batch, RunResult
+from .run import Batch, Runner, RunResult
+from .watch import Watch
 
 _DONE = RunResult(Outcome(OutcomeStatus.OK, 0, 0.0, "exit 0"))
 
@@ -33,6 +36,24 @@ class ScriptedRunner:
     launches: list[Launch] = field(default_factory=list[Launch])
     _count: Counter[str] = field(default_factory=Counter[str])
     _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def factory(
+        cls, results: Mapping[str, Sequence[RunResult]] | None = None, launches: list[Launch] | None = None
+    ) -> RunnerFactory:
+        """Return what makes such runners for `run_sprint` and `ParallelDispatcher`.
+
+        Args:
+            results: The results of each persona's runs, over all ticks of a sprint.
+            launches: Is given the launches that were carried out.
+        """
+        done, count, turn = launches if launches is not None else list[Launch](), Counter[str](), threading.Lock()
+
+        def make(context: Context, watch: Watch, listener: Listener) -> Runner:
+            record = RunRecord(context.append, context.mailbox.blobs)
+            return cls(record, results or {}, listener, watch.stop, done, count, turn)
+
+        return make
 
     def run(self, launch: Launch, batch: Batch) -> RunResult | None:
         """Record a launch's start and its scripted end, as `Runner.run` does; all of its mail counts as delivered."""

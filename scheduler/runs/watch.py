@@ -30,7 +30,7 @@ class Watch:
         self._most = context.settings.sprint.max_mails
         self._mailbox = context.mailbox
         self._key = (os.getpid(), context.home)  # a fork has none of the threads
-        self._stop = stop
+        self.stop = stop
         self._stops: dict[str, threading.Event] = {}
         self._flooded: set[str] = set()
         self._mails: Counter[str] = Counter()
@@ -56,13 +56,13 @@ class Watch:
     @property
     def stopped(self) -> bool:
         """Whether the whole batch is to end."""
-        return self._stop.is_set()
+        return self.stop.is_set()
 
     def stop_of(self, run: str) -> threading.Event:
         """Return the event that ends a run; it is set when the whole batch is to end, too."""
         with self._turn:
             stop = self._stops.setdefault(run, threading.Event())
-        if self._stop.is_set():
+        if self.stop.is_set():
             stop.set()
         return stop
 
@@ -75,7 +75,7 @@ class Watch:
 
     def end(self) -> None:
         """End all runs of the batch."""
-        self._stop.set()
+        self.stop.set()
         with self._turn:
             for stop in self._stops.values():
                 stop.set()

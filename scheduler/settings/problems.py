@@ -31,7 +31,7 @@ def problem(error: Mapping[str, Any], place: str, fields: Callable[[Key], Fields
 def _explanation(error: Mapping[str, Any], key: Key, fields: Callable[[Key], Fields]) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"is no setting{_elsewhere(key, fields) or suggestion(key[-1], fields(key[:-1]) or ())}"
+        return f"is not a setting{_elsewhere(key, fields) or suggestion(key[-1], fields(key[:-1]) or ())}"
     if kind == "missing":
         example = '["make", "test"]' if key[-1] == "command" else "…"
         return f"is missing: write {key[-1]} = {example}"

@@ -152,7 +152,7 @@ class GateSettings(_Table):
     @model_validator(mode="after")
     def _judged(self) -> Self:
         if self.key is not None and self.threshold is None:
-            raise ValueError("says key and no threshold: write the least number that passes, as in threshold = 0.8")
+            raise ValueError("has key but no threshold: write the least number that passes, as in threshold = 0.8")
         return self
 
 

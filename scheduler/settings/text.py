@@ -53,7 +53,7 @@ def flagged(flags: Mapping[str, str], fields: FieldsOf) -> dict[Key, tuple[Any, 
         key: Key = (first, rest) if first in _NAMED else (table,)
         known = fields(key) or {}
         if name not in known:
-            raise SettingsError(f"flag: {dotted} is no setting{suggestion(name, known)}")
+            raise SettingsError(f"flag: {dotted} is not a setting{suggestion(name, known)}")
         settings[*key, name] = (_value(text, name, known[name], "flag"), Origin(text, "flag"))
     return settings
 

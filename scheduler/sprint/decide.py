@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ...mail.units import counted
 from ..context import Member
-from ..kinds import LaunchReason, Mode, PatchStatus, RunStatus, SprintOutcome
+from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
 from ..runs.launch import Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, give_up_dead
@@ -60,7 +60,7 @@ class StartRequest:
     """
 
     start: str | None = None
-    mode: str = "auto"
+    mode: str = ModeRequest.AUTO
     personas: tuple[str, ...] = ()
     otherwise: str = "no sprint is open"
     until: datetime | None = None
@@ -235,13 +235,13 @@ class _Decision:
         return None
 
     def _no_progress(self, persona: str) -> str | None:
-        """Name the same conflict, or the same refusal, twice running: a third attempt would only repeat it."""
+        """Return why the persona makes no progress: the same conflict or refusal twice in a row."""
         decided = [patch for patch in self._patches(persona) if patch.tick]
         last = decided[-2:]
         if len(last) < 2 or last[0].why != last[1].why or last[0].status != last[1].status:  # noqa: PLR2004
             return None
         words: dict[str, str] = {PatchStatus.CONFLICTED: "conflict", PatchStatus.REFUSED: "refusal"}
-        return f"no progress: the same {words[last[0].status]} twice running" if last[0].status in words else None
+        return f"no progress: the same {words[last[0].status]} twice in a row" if last[0].status in words else None
 
     def _patches(self, persona: str) -> list[Patch]:
         return [p for p in self.state.patches if (p.persona, p.sprint) == (persona, self.number)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Protocol
 
-from ..kinds import Mode, RunStatus
+from ..kinds import Mode, ModeRequest, RunStatus
 from ..state.facts import Run, Sprint
 
 _SMALLEST_BATCH = 2  # a single failed run does not show that running in parallel is to blame
@@ -40,7 +40,7 @@ def mode_of(
     `requested` is "auto" or a mode, which overrides everything; `sprint` is the sprint if it has begun, and keeps its
     mode unless too many of its `runs` failed; a new sprint's mode is that of the settings.
     """
-    if requested != "auto":
+    if requested != ModeRequest.AUTO:
         return requested, f"--mode {requested}"
     mode, rule = (sprint.mode, sprint.rule) if sprint else _mode_in(settings, number)
     if mode == Mode.PARALLEL and (fallback := _fallback(runs, settings.fallback_above)):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from ..kinds import ModeRequest
 from ..state.sprints import State
 from .decide import StartRequest
 
@@ -32,7 +33,7 @@ Following = Callable[[str, datetime], datetime]
 
 
 def due(
-    state: State, settings: ScheduleSettings, now: datetime, following: Following, mode: str = "auto"
+    state: State, settings: ScheduleSettings, now: datetime, following: Following, mode: str = ModeRequest.AUTO
 ) -> StartRequest:
     """Return the request of a tick that no person asked for. `following` finds the next time of a cron line."""
     if state.sprint:

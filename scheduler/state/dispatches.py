@@ -151,7 +151,7 @@ def read_dispatch(projections: Projections, name: str | None = None, task: str |
     rows = facts_of(projections, None)
     ids = list(dict.fromkeys(str(fact.data.get("dispatch")) for fact in rows if fact.kind == Kind.DISPATCH_STARTED))
     if not ids:
-        raise NoSuchRun("nothing was dispatched yet; team dispatch tasks.json starts")
+        raise NoSuchRun("no dispatch yet; start one with team dispatch tasks.json")
     if name is not None:
         return _folded(projections, _named(ids, name))
     for id in reversed(ids):  # noqa: A001

@@ -136,7 +136,7 @@ def read_unread(projections: Projections, roster: Sequence[str]) -> dict[str, tu
 def sprint_numbered(state: State, number: int | None) -> Sprint:
     """Return a sprint by its number, the last one if the number is None. Raises NoSuchRun."""
     if not state.sprints:
-        raise NoSuchRun("no sprint yet; scheduler sprint starts one")
+        raise NoSuchRun("no sprint yet; run scheduler sprint")
     if number is None:
         return state.sprints[-1]
     for sprint in state.sprints:

@@ -9,9 +9,11 @@ from typing import Any
 
 from ...scheduler.context import Context
 from ...scheduler.errors import NotReady
+from ...scheduler.kinds import ModeRequest
 from ...scheduler.leader import Leader
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
+from ...scheduler.runs.local import LocalRunner, RunnerFactory
 from ...scheduler.sprint.decide import ASKED, StartRequest
 from ...scheduler.sprint.loop import run_sprint as run_to_end
 from ...scheduler.sprint.plan import TickPlan
@@ -21,8 +23,6 @@ from ...scheduler.sprint.triggers import due
 from ...scheduler.state.sprints import State
 from ...scheduler.state.summary import Summary
 from .interrupts import Interrupts, uninterrupted
-
-AUTO = "auto"  # the mode that the settings choose
 
 
 @dataclass(frozen=True)
@@ -74,24 +74,24 @@ class SprintEnded(Progress):
     summary: Summary
 
 
-def preview_tick(context: Context, mode: str = AUTO) -> Preview:
+def preview_tick(context: Context, mode: str = ModeRequest.AUTO) -> Preview:
     """Return what the next tick would do, and why; nothing is written.
 
     Args:
         context: The team.
-        mode: "parallel", "sequential", or AUTO.
+        mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
     """
     return look_ahead(_ticker(context), _due(context, context.state(whole=False), mode))
 
 
-def preview_sprint(context: Context, mode: str = AUTO, base: str | None = None) -> Preview:
+def preview_sprint(context: Context, mode: str = ModeRequest.AUTO, base: str | None = None) -> Preview:
     """Return what the first tick of a new sprint would do; nothing is written. Arguments as for `run_sprint`."""
     return look_ahead(_ticker(context, base=base), StartRequest(ASKED, mode))
 
 
 def tick(
     context: Context,
-    mode: str = AUTO,
+    mode: str = ModeRequest.AUTO,
     *,
     seen: str = "",
     listener: Listener = silent,
@@ -103,7 +103,7 @@ def tick(
 
     Args:
         context: The team.
-        mode: "parallel", "sequential", or AUTO.
+        mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
         seen: A digest of settings and roster, by which a later tick knows that nothing changed; may be empty.
         listener: Is told of plans, runs, and weaves.
         interrupts: Ends the tick early.
@@ -118,11 +118,12 @@ def tick(
 
 def run_sprint(
     context: Context,
-    mode: str = AUTO,
+    mode: str = ModeRequest.AUTO,
     *,
     base: str | None = None,
     listener: Listener = silent,
     interrupts: Interrupts = uninterrupted,
+    runner: RunnerFactory = LocalRunner,
 ) -> SprintResult:
     """Start a sprint, or continue the open one, and tick until it ends.
 
@@ -130,13 +131,14 @@ def run_sprint(
 
     Args:
         context: The team.
-        mode: "parallel", "sequential", or AUTO.
+        mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
         base: The branch or commit to start from; by default `[team] base`.
         listener: Is told of plans, runs, and weaves.
         interrupts: Ends the open runs, and leaves the sprint open.
+        runner: Makes what carries out the runs; by default they are processes of this machine.
     """
     check_members(context)
-    ticker = _ticker(context, listener, base)
+    ticker = _ticker(context, listener, base, runner)
     with Leader(context.home / "work"), interrupts(ticker.dispatcher.end) as reasons:
         summary = run_to_end(ticker, StartRequest(ASKED, mode))
     if reasons:
@@ -185,8 +187,13 @@ def check_members(context: Context) -> None:
         raise NotReady(f"nobody on the roster is scheduled; add a persona to .team/personas, or run team init{more}")
 
 
-def _ticker(context: Context, listener: Listener = silent, base: str | None = None) -> Ticker:
-    return Ticker(context, BatchRunner(context, listener), base, listener)
+def _ticker(
+    context: Context,
+    listener: Listener = silent,
+    base: str | None = None,
+    runner: RunnerFactory = LocalRunner,
+) -> Ticker:
+    return Ticker(context, BatchRunner(context, listener, runner=runner), base, listener)
 
 
 def _due(context: Context, state: State, mode: str) -> StartRequest:

@@ -205,12 +205,13 @@ def _refusals(as_json: bool) -> Generator[None]:
         from ...mail.log.disk import reason_of
         from ...mail.render import clean
         from ...scheduler.errors import NotLeader
+        from ...scheduler.kinds import DispatchStatus
 
         why = reason_of(error) if isinstance(error, OSError) else str(error)
         why = f"{error.filename}: {why}" if isinstance(error, OSError) and error.filename else why
         problems: list[str] = [*getattr(error, "problems", ())] or [why]
         if as_json:
-            document = {"status": "failure", "error": "; ".join(problems), "errors": problems}
+            document = {"status": DispatchStatus.FAILURE, "error": "; ".join(problems), "errors": problems}
             typer.echo(json.dumps(document, indent=2), err=True)
         else:
             for problem in problems:

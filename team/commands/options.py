@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ...scheduler.kinds import ModeRequest
 
-class Mode(StrEnum):
-    """How a sprint runs: as the settings say, all personas at once, or one after the other."""
-
-    auto = "auto"
-    parallel = "parallel"
-    sequential = "sequential"
-
-
-ModeOption = Annotated[Mode, typer.Option("--mode", help="Instead of what [sprint] parallel says.")]
+ModeOption = Annotated[ModeRequest, typer.Option("--mode", help="Instead of what [sprint] parallel says.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress on standard error.")]
 DryRun = Annotated[

@@ -14,9 +14,9 @@ import typer
 from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.kinds import ExitCode
+from ...scheduler.kinds import ModeRequest
 from . import control
 from . import options as option
-from .options import Mode
 from .printing import note, say
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ app = typer.Typer(
 def root(
     context: typer.Context,
     dry_run: option.DryRun = False,
-    mode: option.ModeOption = Mode.auto,
+    mode: option.ModeOption = ModeRequest.AUTO,
     settings: option.Set = [],  # noqa: B006
     as_json: option.Json = False,
     version: Annotated[bool, mail_option.version_of("scheduler")] = False,
@@ -52,7 +52,7 @@ def root(
         raise typer.Exit(ExitCode.USAGE)
 
 
-def _preview_tick(mode: Mode, settings: list[str], as_json: bool) -> None:
+def _preview_tick(mode: ModeRequest, settings: list[str], as_json: bool) -> None:
     from .. import session
     from ..api import sprints
 
@@ -74,7 +74,7 @@ def _show_preview(preview: Preview, as_json: bool) -> None:
 @app.command()
 def tick(
     dry_run: option.DryRun = False,
-    mode: option.ModeOption = Mode.auto,
+    mode: option.ModeOption = ModeRequest.AUTO,
     settings: option.Set = [],  # noqa: B006
     quiet: option.Quiet = False,
     as_json: option.Json = False,
@@ -111,7 +111,7 @@ def tick(
 @app.command()
 def sprint(
     dry_run: option.DryRun = False,
-    mode: option.ModeOption = Mode.auto,
+    mode: option.ModeOption = ModeRequest.AUTO,
     settings: option.Set = [],  # noqa: B006
     replay: option.Replay = None,
     repo: option.Repo = None,

@@ -19,16 +19,17 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ...mail.errors import TeamMailError, UsageError
-from ...mail.kinds import MailKind
+from ...mail.kinds import ExitCode, MailKind
 from ...mail.log.event import Event
 from ...mail.log.log import EventLog
 from ...mail.open import open_log
 from ...mail.render import clean, line
 from ...personas.git import Git
+from ...scheduler.kinds import Mode
 from .material import PERSONAS, QUICK, make_project, make_team, project_files
 
-_TITLES = {"sequential": "One after the other", "parallel": "All at once"}
-_ENDED = (0, 4)  # exit codes with a result: converged or not
+_TITLES = {Mode.SEQUENTIAL: "One after the other", Mode.PARALLEL: "All at once"}
+_ENDED = (ExitCode.DONE, ExitCode.NOT_CONVERGED)  # exit codes with a result: converged or not
 _LONGEST_MAIL = 60  # lines
 _WIDTH = 74
 
@@ -66,19 +67,19 @@ def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool =
     stage = _Stage(out or sys.stdout)
     stage.write(_introduced(folder, quick=quick))
     played: dict[str, DemoRun] = {}
-    for mode in ["parallel"] if quick else _TITLES:
+    for mode in [Mode.PARALLEL] if quick else _TITLES:
         make_project(folder / mode)
         make_team(folder / mode, mode, quick=quick)
         stage.head(_TITLES[mode])
         played[mode] = _played(folder / mode, mode)
-    parallel = played["parallel"]
+    parallel = played[Mode.PARALLEL]
     stage.head("What it took")
-    stage.write(summed(parallel.result) if quick else compared(played["sequential"].result, parallel.result))
-    stage.head("Who got in whose way, and was told so by mail")
+    stage.write(summed(parallel.result) if quick else compared(played[Mode.SEQUENTIAL].result, parallel.result))
+    stage.head("Conflicts, and the mail about them")
     stage.write(conflicts(parallel))
     stage.head("What landed, in this order")
     stage.write(landed(parallel))
-    stage.head("What the team has to tell you")
+    stage.head("Your mail")
     stage.write(mail_to_human(parallel))
     stage.head("Look around")
     stage.write(around(parallel, _report(parallel)))

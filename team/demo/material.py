@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...mail.home import ignore_mail
 from ...personas.git import Git
+from ...scheduler.kinds import Mode
 
 THINKING = 0.7  # about how long a persona pretends to think, in seconds
 _HANGS = "visionary"
@@ -90,7 +91,7 @@ def make_team(folder: Path, mode: str, *, quick: bool = False) -> None:
         command=json.dumps(
             [sys.executable, "-P", str(script), "{persona}", "{attempt}", str(0 if quick else THINKING)]
         ),
-        parallel="never" if mode == "sequential" else "always",
+        parallel="never" if mode == Mode.SEQUENTIAL else "always",
         count=len(names),
         tests=json.dumps([sys.executable, "-m", "unittest", "--quiet"]),
     )

@@ -12,17 +12,17 @@ from itertools import pairwise
 from math import cos, pi, sin
 from typing import Any
 
-from ...scheduler.kinds import PatchStatus
+from ...scheduler.kinds import PatchStatus, RunStatus
 from ...scheduler.state.metrics import NO_CHANGE, Bar, Metrics, Node
 
 VEGA_LITE = "5.17"  # the newest that every vl-convert since 1.7 supports
 SCHEMA = f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json"
 MISSING = 'no pictures: vl-convert-python is not installed; pip install "team-mail[charts]" brings it'
 COLORS = {
-    PatchStatus.LANDED: "#2f9e77", PatchStatus.CONFLICTED: "#f0a030", "rejected": "#d1495b",
-    "refused": "#8f2d56", PatchStatus.HELD: "#7b6fc4",
-    "pending": "#9ecae9", "dropped": "#b08968", NO_CHANGE: "#b9c2cc", "open": "#3d8bd4", "failed": "#a33b20",
-    "timeout": "#6b4c3b", "quota": "#c9a227", "stopped": "#7d8597", "lost": "#343a40",
+    PatchStatus.LANDED: "#2f9e77", PatchStatus.CONFLICTED: "#f0a030", PatchStatus.REJECTED: "#d1495b",
+    PatchStatus.REFUSED: "#8f2d56", PatchStatus.HELD: "#7b6fc4", PatchStatus.PENDING: "#9ecae9",
+    PatchStatus.DROPPED: "#b08968", NO_CHANGE: "#b9c2cc", RunStatus.OPEN: "#3d8bd4", RunStatus.FAILED: "#a33b20",
+    RunStatus.TIMEOUT: "#6b4c3b", RunStatus.QUOTA: "#c9a227", RunStatus.STOPPED: "#7d8597", RunStatus.LOST: "#343a40",
 }  # fmt: skip
 INK, FAINT, LINE, PAPER = "#2b3440", "#66717c", "#c3cad1", "#ffffff"
 _FONT = "Liberation Sans, Arimo, Arial, Helvetica, sans-serif"
@@ -195,7 +195,7 @@ def _groups(places: Sequence[Spec], x: Spec, step: float, height: float) -> Iter
 
 
 def _title(metrics: Metrics, text: str) -> Spec:
-    outcome = metrics.outcome or "open"
+    outcome = metrics.outcome or RunStatus.OPEN
     return {
         "text": f"Sprint {metrics.sprint}", "subtitle": f"{metrics.mode}, {outcome}: {text}", "anchor": "start",
         "frame": "group", "offset": 22,

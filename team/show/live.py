@@ -23,8 +23,12 @@ from ...scheduler.sprint.plan import TickPlan, TickPlanned, Waiting
 from .tables import span
 from .tick import integration
 
-_COLOURS = {"done": "green", "failed": "red", "timeout": "red", "quota": "red", "running": "cyan", "waiting": "dim"}
-_FIRST = ("running", "waiting", "failed", "timeout", "quota")  # are shown first if the terminal has too few lines
+_COLOURS = {
+    "done": "green", OutcomeStatus.FAILED: "red", OutcomeStatus.TIMEOUT: "red", OutcomeStatus.QUOTA: "red",
+    "running": "cyan", "waiting": "dim",
+}  # fmt: skip
+# These are shown first if the terminal has too few lines.
+_FIRST = ("running", "waiting", OutcomeStatus.FAILED, OutcomeStatus.TIMEOUT, OutcomeStatus.QUOTA)
 _AROUND = 4  # lines of the terminal that the table leaves empty
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...mail.render import line
 from ...mail.units import and_more, counted, duration
-from ...scheduler.planner.classify import MANUAL
+from ...scheduler.kinds import PhaseKind
 from ...scheduler.planner.conflict import ORDER
 from ...scheduler.planner.item import Item
 from ...scheduler.planner.schedule import Slot, same
@@ -143,7 +143,7 @@ def _phases(plan: WorkPlan) -> Sequence[Sequence[str]]:
 
 def _phase(phase: PhasePlan) -> tuple[str, ...]:
     by_hand = f" and {duration(phase.by_hand)} by hand" if phase.manual else ""
-    if phase.kind == MANUAL:
+    if phase.kind == PhaseKind.MANUAL:
         return str(phase.number), phase.title, phase.kind, f"{duration(phase.by_hand)} by hand", "", phase.reason
     ordered = "" if same(phase.ordered, phase.parallel) else f", {duration(phase.ordered)} in order"
     return (

@@ -9,13 +9,16 @@ from statistics import fmean
 
 from ...mail.render import line
 from ...mail.units import counted
-from ...scheduler.kinds import PatchStatus
+from ...scheduler.kinds import PatchStatus, RunStatus, SprintOutcome
 from ...scheduler.state.metrics import Metrics
 from . import chart
 from .tables import cell, columns, markdown_table, span
 
 _SHORT = 12
-_FATES = ("conflicted", "rejected", "refused", "held", "dropped", "pending")
+_FATES: tuple[str, ...] = (
+    PatchStatus.LANDED, PatchStatus.CONFLICTED, PatchStatus.REJECTED, PatchStatus.REFUSED, PatchStatus.HELD,
+    PatchStatus.DROPPED, PatchStatus.PENDING,
+)  # fmt: skip
 
 
 # -- lines
@@ -38,7 +41,8 @@ def lines(metrics: Metrics) -> Iterator[str]:
 
 def heading(metrics: Metrics) -> str:
     """Summarize the sprint in one line."""
-    outcome = {"converged": "converged", None: "is still open"}.get(metrics.outcome, f"ended: {metrics.outcome}")
+    ends: dict[str | None, str] = {SprintOutcome.CONVERGED: "converged", None: "is still open"}
+    outcome = ends.get(metrics.outcome, f"ended: {metrics.outcome}")
     mode = f"{metrics.mode} ({line(metrics.rule)})"
     return f"sprint {metrics.sprint} {outcome} after {counted(metrics.ticks, 'tick')}, {mode}"
 
@@ -46,7 +50,7 @@ def heading(metrics: Metrics) -> str:
 def figures(metrics: Metrics) -> Iterator[tuple[str, str]]:
     """Yield the figures, each with its name."""
     yield "runs", str(sum(metrics.runs.values())) + _listed(metrics.runs)
-    fates = {fate: metrics.patches[fate] for fate in (PatchStatus.LANDED, *_FATES) if fate in metrics.patches}
+    fates = {fate: metrics.patches[fate] for fate in _FATES if fate in metrics.patches}
     yield "patches", f"{metrics.offered} offered" + _listed(fates)
     if metrics.conflict_rate is not None:
         clashed = metrics.patches.get(PatchStatus.CONFLICTED, 0)
@@ -70,7 +74,7 @@ def _resolved(metrics: Metrics) -> str:
 
 
 def _unknown(metrics: Metrics) -> str:
-    lost = metrics.runs.get("lost", 0)
+    lost = metrics.runs.get(RunStatus.LOST, 0)
     return f"; of {counted(lost, 'lost run')} nobody knows how long it worked" if lost else ""
 
 

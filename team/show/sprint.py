@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from ...mail.render import listed
 from ...mail.units import counted
-from ...scheduler.kinds import SprintOutcome
+from ...scheduler.kinds import RunStatus, SprintOutcome
 from ...scheduler.sprint.history import History
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.summary import Summary
 from .tables import columns, span
 
 _RUN = 8  # characters of a run's id
-_NO_SPRINT = "no sprint yet; scheduler sprint starts one"
+_NO_SPRINT = "no sprint yet; run scheduler sprint"
 
 
 def summary(sprint: Summary) -> Iterator[str]:
@@ -73,7 +73,7 @@ def history(team: History) -> Iterator[str]:
     rows += [
         (
             str(sprint.sprint), f"{sprint.started[:16]}Z", sprint.mode, str(sprint.ticks), str(sprint.runs),
-            str(sprint.patches), str(sprint.conflicts), sprint.outcome or "open",
+            str(sprint.patches), str(sprint.conflicts), sprint.outcome or RunStatus.OPEN,
         )
         for sprint in team.sprints
     ]  # fmt: skip
@@ -81,6 +81,6 @@ def history(team: History) -> Iterator[str]:
 
 
 def _sprint(sprint: Summary) -> str:
-    outcome, ticks = sprint.outcome or "open", counted(sprint.ticks, "tick")
+    outcome, ticks = sprint.outcome or RunStatus.OPEN, counted(sprint.ticks, "tick")
     landed = f"{sprint.patches} landed on {sprint.branch}"
     return f"sprint {sprint.sprint}: {outcome}, {sprint.mode}, {ticks}, {landed}"

@@ -612,7 +612,7 @@ def test_the_first_send_creates_the_teams_folder_and_says_so_once(folder, run):
     below.mkdir(parents=True)
     first = run("send", "--to", "boss", "-s", "x", "-b", "y", cwd=below)
     assert (first.returncode, first.stdout) == (0, b"sent 2 to boss\n")
-    notice = rf"team-mail: this team's mail is in {re.escape(str(folder))}/\.team/mail/events\.jsonl\n"
+    notice = rf"team-mail: this team is in {re.escape(str(folder))}/\.team\n"
     assert re.fullmatch(notice, first.stderr.decode())
     assert (folder / ".team" / ".gitignore").read_text() == "/mail/\n/runs/\n/work/\n/run/\n/logs/\n"
     ok(run("send", "--to", "boss", "-s", "x", "-b", "y"))

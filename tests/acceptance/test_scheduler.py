@@ -390,7 +390,7 @@ def test_each_wrong_environment_gives_one_line_of_error(project, tmp_path):
         [BIN / "scheduler", "sprint"], cwd=empty, env=CLEAN, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("scheduler: no team in this folder or above; team init makes one")
+    assert ended.stderr.startswith("scheduler: no team in this folder or above; run team init")
     assert ended.stderr.count("\n") == 1
 
 

@@ -179,8 +179,8 @@ def test_priorities_of_other_mail_systems_are_accepted(word, meant, mailbox):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"priority": "asap"}, "priority 'asap' is none of low, normal"),
-        ({"type": "spam"}, "type 'spam' is none of note, task"),
+        ({"priority": "asap"}, "priority 'asap' must be one of low, normal"),
+        ({"type": "spam"}, "type 'spam' must be one of note, task"),
         ({"subject": ""}, "nothing to send"),
         ({"payload": float("nan")}, "NaN"),
         ({"payload": 1 << 60}, r"beyond 2\^53"),
@@ -585,7 +585,7 @@ def test_mail_of_all_or_of_one_persona_can_be_exported(form, mailbox, tmp_path):
     assert mailbox.export(form, tmp_path / "all", None) == 2
     assert mailbox.export(form, tmp_path / "own", "curator") == 1
     assert "one" in (tmp_path / "own").read_text()
-    with pytest.raises(UsageError, match="format 'pst' is none of mbox, eml, jsonl"):
+    with pytest.raises(UsageError, match="format 'pst' must be one of mbox, eml, jsonl"):
         mailbox.export("pst", tmp_path / "x")
 
 

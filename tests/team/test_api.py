@@ -130,7 +130,7 @@ def test_the_api_prints_nothing_and_knows_no_command():
         assert not [name for name in imports if name.startswith(("show", "commands", "session", "typer"))]
 
 
-def test_a_sprint_is_looked_at_run_and_told(scripted, shown):
+def test_a_sprint_is_previewed_run_and_reported(scripted, shown):
     """From the preview to the report, functions and commands agree."""
     asked = sprints.preview_sprint(scripted)
     assert shown("scheduler", "sprint", "--dry-run", "--json") == asked.document()

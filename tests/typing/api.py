@@ -6,6 +6,7 @@ from typing import Any, assert_type
 
 from team_mail import (
     Agent,
+    Batch,
     Blobs,
     CommandAgent,
     Context,
@@ -17,7 +18,9 @@ from team_mail import (
     EventLog,
     FileBlobs,
     FunctionAgent,
+    Launch,
     Letter,
+    Listener,
     Log,
     Mailbox,
     MemoryBlobs,
@@ -28,7 +31,10 @@ from team_mail import (
     Progress,
     Projections,
     ReplayAgent,
+    Runner,
+    RunResult,
     ScriptedAgent,
+    ScriptedRunner,
     SprintResult,
     Task,
     TaskBuilder,
@@ -79,6 +85,23 @@ assert_type(given.tasks, tuple[Task, ...])
 dispatcher = ParallelDispatcher(given.config, agent=FunctionAgent(lambda job: {"of": job.persona}))
 assert_type(dispatcher.dispatch(given.tasks), DispatchOutput)
 assert_type(dispatcher.resume("fd379d65").model_dump_json(indent=2), str)
+
+
+class Own:
+    """A runner of the caller's own."""
+
+    def run(self, launch: Launch, batch: Batch) -> RunResult | None:
+        """Stop every launch before it begins."""
+        return None
+
+
+def own(context: Context, watch: object, listener: Listener) -> Runner:
+    """Make a runner, as `run_sprint` asks for it."""
+    return Own()
+
+
+assert_type(run_sprint(context, runner=own), SprintResult)
+assert_type(ParallelDispatcher(runner=ScriptedRunner.factory(), listener=listen).dispatch(given.tasks), DispatchOutput)
 
 
 async def awaited() -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from team_mail.mail.clock import ManualClock
+from team_mail.mail.errors import TeamMailError
 from team_mail.mail.letter import Letter
 from team_mail.personas.agent import Job, Outcome
 from team_mail.personas.agents.function import FunctionAgent
@@ -27,6 +28,7 @@ from team_mail.scheduler.dispatch.output import DispatchOutput, index, trace
 from team_mail.scheduler.dispatch.traces import Traces
 from team_mail.scheduler.errors import InvalidTasks, NoSuchRun, NotLeader, NotReady
 from team_mail.scheduler.leader import Leader
+from team_mail.scheduler.runs.record import RunRecord
 from team_mail.scheduler.sprint.control import stop_run
 from team_mail.scheduler.state.dispatches import read_dispatch
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
@@ -591,6 +593,28 @@ def test_an_ended_dispatcher_can_be_used_again(desk):
     assert again.status == "success"
 
 
+def test_a_run_that_a_dispatch_left_open_is_lost_on_resume(desk):
+    """Its supervisor vanished, so the end is on record as one that nobody ordered."""
+
+    class Vanishing:
+        def __init__(self, context, watch, listener) -> None:
+            self._record = RunRecord(context.append, context.mailbox.blobs)
+
+        def run(self, launch, batch):
+            self._record.started(launch, batch)
+            raise TeamMailError("the machine is gone")
+
+    first = ParallelDispatcher(DispatchConfig(trace_dir=str(desk.traces)), "scripted", desk.home, runner=Vanishing)
+    done = first.dispatch([task("a")])
+    desk.dispatcher(name_of).resume(done.correlation_id)
+
+    (lost,) = desk.events("run.lost")
+    assert lost["data"] == {
+        "persona": "forge", "why": "its dispatch was cut off", "orderly": False, "dispatch": done.correlation_id,
+        "task": "a",
+    }  # fmt: skip
+
+
 def test_resume_needs_nothing_of_tasks_that_are_done(project, team):
     """Their persona has left, and their output is gone: the rest is done, and the result is complete."""
 
@@ -696,7 +720,7 @@ def test_a_lock_file_removed_while_it_is_being_taken_is_created_again(tmp_path, 
 
 def test_resuming_an_unknown_dispatch_is_an_error(desk):
     """The error names the last one."""
-    with pytest.raises(NoSuchRun, match="nothing was dispatched yet"):
+    with pytest.raises(NoSuchRun, match="no dispatch yet"):
         desk.dispatcher(echo).resume("0123")
     done = desk.run(echo, task("a"))
     with pytest.raises(NoSuchRun, match=done.correlation_id):

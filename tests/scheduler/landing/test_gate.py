@@ -247,7 +247,7 @@ def test_all_patches_can_be_culprits(project):
     assert (len(outcome.culprits), outcome.woven.tip) == (2, project.base)
 
 
-def test_sifting_with_a_real_gate(project, checkout):
+def test_a_real_gate_rejects_the_culprit(project, checkout):
     """A command in clones, as in a sprint."""
     submissions = offers_of(project, {"one": "fine", "two": "bad"})
     gate = Gate("tests", ("sh", "gate.sh"), 20.0)

@@ -329,7 +329,7 @@ def test_dependents_of_done_tasks_inherit_their_dependencies():
     assert [(item.id, item.dependencies) for item in without(roadmap, ["b"]).items] == [("a", ()), ("c", ("a",))]
     with pytest.raises(UsageError, match="no task 'cc' to be done; did you mean c"):
         without(roadmap, ["cc"])
-    with pytest.raises(UsageError, match="all of it is done"):
+    with pytest.raises(UsageError, match="every task is done"):
         without(roadmap, ["a", "b", "c"])
 
 

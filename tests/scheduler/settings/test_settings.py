@@ -180,11 +180,11 @@ def test_cron_replaces_every(read):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[team]\nhumn = "a"', "team.toml:2: team.humn is no setting; did you mean human?"),
-        ("[sprint]\n\nmax_paralel = 3", "team.toml:3: sprint.max_paralel is no setting; did you mean max_parallel"),
-        ('base = "x"', "team.toml:1: base is no setting here; it belongs under [team]"),
-        ("[team]\nmax_parallel = 3", "team.toml:2: team.max_parallel is no setting here; it belongs under [sprint]"),
-        ("[sprin]\n", "team.toml:1: sprin is no setting; did you mean sprint?"),
+        ('[team]\nhumn = "a"', "team.toml:2: team.humn is not a setting; did you mean human?"),
+        ("[sprint]\n\nmax_paralel = 3", "team.toml:3: sprint.max_paralel is not a setting; did you mean max_parallel"),
+        ('base = "x"', "team.toml:1: base is not a setting here; it belongs under [team]"),
+        ("[team]\nmax_parallel = 3", "team.toml:2: team.max_parallel is not a setting here; it belongs under [sprint]"),
+        ("[sprin]\n", "team.toml:1: sprin is not a setting; did you mean sprint?"),
         ("team = 3", "team.toml:1: team must be a table: write [team] above its settings"),
         ("[sprint]\nmax_parallel = 0", "team.toml:2: sprint.max_parallel must be 1 or more, not 0"),
         ('[sprint]\nmax_parallel = "8"', 'team.toml:2: sprint.max_parallel must be a whole number, not "8"'),
@@ -215,7 +215,7 @@ def test_cron_replaces_every(read):
         ('[agents.x]\ncommand = ["a"]\n[team]\nagent = "y"', "team.toml:4: team.agent 'y' names no [agents.y]"),
         ("[gates.t]\n", 'team.toml:1: gates.t.command is missing: write command = ["make", "test"]'),
         ('[gates.t]\ncommand = ["a"]\nthreshold = nan', "team.toml:3: gates.t.threshold must be a number"),
-        ('[gates.t]\ncommand = ["a"]\nkey = "k"', "team.toml:1: gates.t says key and no threshold"),
+        ('[gates.t]\ncommand = ["a"]\nkey = "k"', "team.toml:1: gates.t has key but no threshold"),
         ('[groups]\nall = ["x"]', "team.toml:2: groups.all must be a name"),
         ('[groups]\ndocs = "x"', 'team.toml:2: groups.docs must be a list: […], not "x"'),
         ('[team]\nhuman = "weaver"', "team.toml:2: team.human must be a name of letters"),
@@ -243,8 +243,8 @@ def test_all_mistakes_are_reported_at_once(refusal):
     ("environ", "flags", "message"),
     [
         ({"TEAM_SPRINT_MAX_PARALLEL": "four"}, {}, "environment TEAM_SPRINT_MAX_PARALLEL: sprint.max_parallel must be"),
-        ({}, {"sprint.max_paralel": "4"}, "flag: sprint.max_paralel is no setting; did you mean max_parallel"),
-        ({}, {"agents.x.y": "4"}, "flag: agents.x.y is no setting"),
+        ({}, {"sprint.max_paralel": "4"}, "flag: sprint.max_paralel is not a setting; did you mean max_parallel"),
+        ({}, {"agents.x.y": "4"}, "flag: agents.x.y is not a setting"),
         ({}, {"sprint.max_parallel": "4\nx = 5"}, "flag: sprint.max_parallel must be a whole number"),
     ],
 )

@@ -271,7 +271,7 @@ def test_the_same_conflict_twice_in_a_row_goes_to_the_human():
     assert launched(story.plan()) == [("ann", 3, "mail")]
     story = Story().start(personas=("ann",)).ran("ann", patch=True).conflicted("ann").mail("ann").done()
     story.ran("ann", 2, "mail", patch=True).conflicted("ann", 2)
-    assert [skip.why for skip in story.plan().aside] == ["no progress: the same conflict twice running"]
+    assert [skip.why for skip in story.plan().aside] == ["no progress: the same conflict twice in a row"]
 
 
 def test_a_patch_that_never_landed_goes_to_the_human_and_the_sprint_is_spent():

@@ -120,7 +120,7 @@ def test_a_repeated_refusal_goes_to_the_human_with_everything_needed(team):
     assert (result.converged, result.outcome, result.landed, result.set_aside) == (False, "spent", ("bob",), ("ann",))
     context = team.context()
     (mail,) = [context.mailbox.read("you", m.id) for m in context.mailbox.inbox("you") if m.type == "escalate"]
-    assert "the same refusal twice running" in mail.subject
+    assert "the same refusal twice in a row" in mail.subject
     assert mail.body.count("attempt ") == 2
     assert "git apply --3way" in mail.body
     (patch,) = mail.attachments

@@ -117,7 +117,7 @@ def test_a_dispatch_is_named_by_its_id_the_beginning_or_the_end_of_it(records):
         read_dispatch(records, "ffff")
     with pytest.raises(NoSuchRun, match="no dispatch had a task 'z'"):
         read_dispatch(records, task="z")
-    with pytest.raises(NoSuchRun, match="nothing was dispatched yet"):
+    with pytest.raises(NoSuchRun, match="no dispatch yet"):
         read_dispatch(Projections())
 
 
