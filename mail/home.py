@@ -59,6 +59,14 @@ def planned_home(start: Path) -> Path:
     return (common.parent if common and common.name == ".git" else top) / ".team"
 
 
+def is_clone(folder: Path) -> bool:
+    """Tell whether the repository around a folder was cloned from another."""
+    top = next((above for above in (folder, *folder.parents) if (above / ".git").exists()), folder)
+    with suppress(OSError, UnicodeDecodeError):
+        return '[remote "origin"]' in (top / ".git" / "config").read_text()
+    return False
+
+
 def _shared(folder: Path) -> Path:
     """Return the folder of the main checkout that a folder of a linked worktree stands for; itself elsewhere.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from .clock import Clock
 from .directory import Directory
 from .errors import NoTeam, UsageError
-from .home import find_home, ignore_mail, planned_home, read_directory
+from .home import find_home, ignore_mail, is_clone, planned_home, read_directory
 from .log.blobs import FileBlobs
 from .log.log import EventLog
 from .log.segments import Segment
@@ -43,14 +43,17 @@ def team_home(*, create: bool = False) -> Path:
 def first_mail() -> Generator[Path]:
     """Yield the team's folder to a block that may write its first mail.
 
-    After the block, the mail is ignored by git; if the folder is new, a line on stderr says where the team is.
+    After the block, the mail is ignored by git. If the folder is new, a line on stderr says where the team is; so does
+    one at the first mail in a clone, because the repository that it was cloned from may have a team, too.
     """
     home = team_home(create=True)
-    new = not home.exists()
+    new, first = not home.exists(), not (home / "mail").exists()
     yield home
     ignore_mail(home)
     if new:
         sys.stderr.write(f"team-mail: this team is in {home}\n")
+    elif first and is_clone(home.parent):
+        sys.stderr.write(f"team-mail: this team is in {home}; other clones of the repository have teams of their own\n")
 
 
 def open_log(home: Path | None = None, *, clock: Clock | None = None) -> EventLog:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from team_mail.mail.errors import NoTeam
 from team_mail.mail.home import find_home, planned_home
+from team_mail.mail.open import first_mail
 
 
 def git(folder: Path, *words: str) -> None:
@@ -74,3 +75,17 @@ def test_a_git_file_of_another_form_is_not_followed(tmp_path, text):
     (tmp_path / ".git").write_text(text)
     (tmp_path / ".team").mkdir()
     assert find_home(tmp_path, {}) == tmp_path / ".team"
+
+
+def test_a_clone_says_at_its_first_mail_that_it_is_a_team_of_its_own(project, tmp_path, monkeypatch, capsys):
+    """Its committed `.team` looks as if it were the team that it was cloned from."""
+    git(tmp_path, "clone", "-q", str(project), "clone")
+    monkeypatch.delenv("TEAM_HOME", raising=False)
+    for folder, note in ((project, ""), (tmp_path / "clone", "other clones of the repository have teams of their own")):
+        monkeypatch.chdir(folder)
+        for line in (note, ""):
+            with first_mail() as home:
+                (home / "mail").mkdir(exist_ok=True)
+            notice = capsys.readouterr().err
+            assert line in notice
+            assert bool(notice) == bool(line)
