@@ -4,6 +4,7 @@ TeamMailError
 ├── UsageError
 │   ├── PersonaError     a persona file that is not valid
 │   ├── NotARepository   no git repository, or one that a team cannot use
+│   ├── NotTrusted       a repository of another user, which git was not told to trust
 │   └── GitTooOld        git is missing or older than the weaver needs
 ├── GitError             a git command failed
 ├── BadOutput            a run's result that cannot be read
@@ -22,6 +23,10 @@ class PersonaError(UsageError):
 
 class NotARepository(UsageError):
     """There is no git repository here, or none that a team can use."""
+
+
+class NotTrusted(UsageError):
+    """The repository belongs to another user, and git was not told to trust it."""
 
 
 class GitTooOld(UsageError):

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .errors import GitError, GitTooOld, NotARepository
+from .errors import GitError, GitTooOld, NotARepository, NotTrusted
 
 OLDEST = (2, 38)  # merge-tree --write-tree
 _SAFE = (
@@ -107,7 +107,8 @@ class Git:
 def find_repository(start: Path) -> tuple[Git, Path]:
     """Return the git repository that contains `start`, and the top of its checkout.
 
-    Raises NotARepository, and GitTooOld if git is missing or older than the weaver needs.
+    Which repositories of other users git trusts (`safe.directory`) is the user's to say, as anywhere. Raises
+    NotARepository, NotTrusted, and GitTooOld if git is missing or older than the weaver needs.
     """
     _check_version()
     places = _places(start)
@@ -125,8 +126,7 @@ def move_checkout(checkout: Path, old: str, new: str) -> None:
     Raises GitError if a local change is in the way; then no file was changed.
     """
     for words in (("update-index", "-q", "--refresh"), ("read-tree", "-m", "-u", old, new)):
-        environ = {name: value for name, value in os.environ.items() if name not in _PLACES}
-        ended = subprocess.run(["git", *words], cwd=checkout, env=environ, capture_output=True, check=False)  # noqa: S603, S607
+        ended = subprocess.run(["git", *words], cwd=checkout, env=users_environment(), capture_output=True, check=False)  # noqa: S603, S607
         if ended.returncode and words[0] == "read-tree":
             raise GitError(words, ended.returncode, ended.stderr)
 
@@ -149,16 +149,33 @@ def _quoted(text: str) -> str:
 
 def _places(start: Path) -> tuple[str, str] | None:
     """Return the top of the checkout, empty for a bare repository, and the git directory its worktrees share."""
-    words = ["git", "rev-parse", "--path-format=absolute", "--git-common-dir", "--is-bare-repository"]
-    ended = subprocess.run(words, cwd=start, env=_clean(), capture_output=True, check=False)  # noqa: S603
+    ended = _asked(start, "--git-common-dir", "--is-bare-repository")
     if ended.returncode:
+        if b"dubious ownership" in ended.stderr:
+            raise NotTrusted(_distrust(start, os.fsdecode(ended.stderr)))
         return None
     common, bare = os.fsdecode(ended.stdout).splitlines()
     if bare == "true":
         return "", common
-    words[2:] = ["--path-format=absolute", "--show-toplevel"]
-    top = subprocess.run(words, cwd=start, env=_clean(), capture_output=True, check=False)  # noqa: S603
-    return os.fsdecode(top.stdout).removesuffix("\n"), common
+    return os.fsdecode(_asked(start, "--show-toplevel").stdout).removesuffix("\n"), common
+
+
+def _asked(start: Path, *questions: str) -> subprocess.CompletedProcess[bytes]:
+    """Ask git where a repository is, with the user's settings, because they say which ones to trust."""
+    words = ["git", "rev-parse", "--path-format=absolute", *questions]
+    return subprocess.run(words, cwd=start, env=users_environment() | {"LC_ALL": "C"}, capture_output=True, check=False)  # noqa: S603
+
+
+def _distrust(start: Path, stderr: str) -> str:
+    """Say what git says of a repository of another user, in one line."""
+    advice = re.search(r"git config --global --add safe\.directory .+", stderr)
+    mend = f"if you trust it, run: {advice[0].strip()}" if advice else "see safe.directory in git help config"
+    return f"{start} is in a repository of another owner, which git does not trust; {mend}"
+
+
+def users_environment() -> dict[str, str]:
+    """Return the environment in which git finds the user's settings, but no repository that somebody has named."""
+    return {name: value for name, value in os.environ.items() if name not in _PLACES}
 
 
 def _check_version() -> None:

@@ -32,8 +32,6 @@ from ..weaver.result import Woven
 from ..weaver.weave import weave
 from .gate import Gate, GateResult, GateStarted, judge, sift
 
-ZERO = "0" * 40
-
 
 @dataclass(frozen=True)
 class Integration:
@@ -69,10 +67,11 @@ def standing(context: Context, sprint: Sprint) -> tuple[str, str | None]:
     """
     expected = (sprint.commits or (sprint.base,))[-1]
     parsed = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{sprint.branch}")
-    actual = parsed.stdout.decode().strip() if parsed.returncode == 0 else ZERO
+    absent = "0" * len(expected)
+    actual = parsed.stdout.decode().strip() if parsed.returncode == 0 else absent
     if actual == expected:
         return expected, None
-    if actual in {ZERO, sprint.base, *sprint.commits}:
+    if actual in {absent, sprint.base, *sprint.commits}:
         return expected, actual
     if context.git.run("merge-base", "--is-ancestor", expected, actual).returncode == 0:
         return actual, None
