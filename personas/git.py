@@ -11,9 +11,11 @@ import re
 import signal
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .environment import harmless
 from .errors import GitError, GitTooOld, NotARepository, NotTrusted
 
 OLDEST = (2, 38)  # merge-tree --write-tree
@@ -42,6 +44,8 @@ class Git:
 
     directory: Path
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    options: tuple[str, ...] = ()  # `name=value`, after our own
+    guarded: bool = False  # it may run programs, which then see no more of the environment than agents do
 
     def __call__(self, *words: str, stdin: bytes | None = None, cwd: Path | None = None) -> bytes:
         """Run one git command; return its output. Raises GitError with git's own message."""
@@ -72,17 +76,10 @@ class Git:
 
         After `timeout` seconds git is killed, and the exit code is that of SIGKILL.
         """
-        words = (*wrapper, "git", *_OPTIONS, *words)
+        own = (word for setting in self.options for word in ("-c", setting))
+        words = (*wrapper, "git", *_OPTIONS, *own, *words)
         try:
-            return subprocess.run(  # noqa: S603
-                words,
-                cwd=cwd or self.directory,
-                env=self._environment(),
-                input=stdin or b"",
-                capture_output=True,
-                check=False,
-                timeout=timeout,
-            )
+            return _run(words, cwd or self.directory, self._environment(), stdin or b"", timeout)
         except subprocess.TimeoutExpired as error:
             return subprocess.CompletedProcess(
                 words, -signal.SIGKILL, b"", f"no end within {error.timeout:g} s".encode()
@@ -100,8 +97,34 @@ class Git:
             settings["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.directory / "objects")
         return replace(self, settings=settings)
 
+    def only(self, objects: Path) -> Git:
+        """Return a git that knows no objects but those in a folder."""
+        return replace(self, settings={**self.settings, "GIT_OBJECT_DIRECTORY": str(objects)})
+
     def _environment(self) -> dict[str, str]:
-        return _clean() | {"GIT_DIR": str(self.directory)} | dict(self.settings)
+        outer = harmless() | _ENVIRONMENT if self.guarded else _clean()
+        return outer | {"GIT_DIR": str(self.directory)} | dict(self.settings)
+
+
+def _run(
+    words: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes, timeout: float | None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command; with a limit of time, end all that it started when that is over."""
+    process = subprocess.Popen(  # noqa: S603
+        words, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=timeout is not None,
+    )  # fmt: skip
+    with process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout)
+        except BaseException:
+            if timeout is None:
+                process.kill()
+            else:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
 
 
 def find_repository(start: Path) -> tuple[Git, Path]:
