@@ -116,6 +116,7 @@ class PatchStatus(Status):
 
     PENDING = _status("pending", "It waits for the weaver.")
     LANDED = _status("landed", "It is on the branch.")
+    PRESENT = _status("present", "All that it changes was on the branch already, so there is no commit of it.")
     CONFLICTED = _status("conflicted", "It conflicts with what landed before it; its author has mail.")
     REFUSED = _status("refused", "It does something that no patch may do; its author has mail.")
     HELD = _status(

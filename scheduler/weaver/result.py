@@ -23,6 +23,14 @@ class Landed:
 
 
 @dataclass(frozen=True)
+class Present:
+    """A patch of which the branch had everything already, so that there is no commit of it."""
+
+    submission: PatchSubmission
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ConflictHunk:
     """One conflict between a patch and the branch."""
 
@@ -72,6 +80,7 @@ class Woven:
     refused: tuple[Refused, ...] = ()
     held: tuple[NeedsApproval, ...] = ()
     conflicts: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # pairs of keys, and the files in which they conflict
+    present: tuple[Present, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of a weave."""
@@ -82,6 +91,7 @@ class Woven:
                 _who(landed.submission) | {"commit": landed.commit, "how": landed.how, "files": [*landed.files]}
                 for landed in self.landed
             ],
+            "present": [_who(present.submission) | {"files": [*present.files]} for present in self.present],
             "conflicted": [
                 _who(conflicted.submission)
                 | {"signature": conflicted.signature, "files": sorted({hunk.file for hunk in conflicted.hunks})}

@@ -20,7 +20,7 @@ SCHEMA = f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json"
 MISSING = 'no pictures: vl-convert-python is not installed; pip install "team-mail[charts]" brings it'
 COLORS = {
     PatchStatus.LANDED: "#2f9e77", PatchStatus.CONFLICTED: "#f0a030", "rejected": "#d1495b",
-    "refused": "#8f2d56", PatchStatus.HELD: "#7b6fc4",
+    PatchStatus.PRESENT: "#8fc9a9", "refused": "#8f2d56", PatchStatus.HELD: "#7b6fc4",
     "pending": "#9ecae9", "dropped": "#b08968", NO_CHANGE: "#b9c2cc", "open": "#3d8bd4", "failed": "#a33b20",
     "timeout": "#6b4c3b", "quota": "#c9a227", "stopped": "#7d8597", "lost": "#343a40",
 }  # fmt: skip

@@ -15,7 +15,7 @@ from . import chart
 from .tables import cell, columns, markdown_table, span
 
 _SHORT = 12
-_FATES = ("conflicted", "rejected", "refused", "held", "dropped", "pending")
+_FATES = ("present", "conflicted", "rejected", "refused", "held", "dropped", "pending")
 
 
 # -- lines

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from team_mail.personas.workspace import Mirror, Workspace
 
-from tests.conftest import git
+from ...conftest import git
 
 
 @pytest.fixture
