@@ -160,6 +160,6 @@ def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:
     return PatchSubmission(
         patch.run, patch.persona, patch.base, context.mailbox.blobs.read(patch.sha256), patch.seq,
         f"{patch.task or patch.persona}: {listed(patch.files)}", patch.ts, persona.priority if persona else 0, earlier,
-        persona.paths if persona else (), patch.approved,
+        persona.paths if persona else None, patch.approved,
         (("Team-Mail-Run", patch.run), ("Team-Mail-Head", f"{patch.seq}:{patch.hash}")),
     )  # fmt: skip

@@ -148,8 +148,10 @@ def _forbidden(change: Change, submission: PatchSubmission) -> str | None:
         return f"{name} is a symbolic link; commit a file in its place"
     if change.new and change.new.mode == GITLINK and not _is_moved(change):
         return f"{name} is a submodule or a repository of its own; commit its files, or remove it"
-    if submission.paths and not matches(change.path, submission.paths):
-        return f"{name} is not {submission.persona}'s to change; its paths are {', '.join(submission.paths)}"
+    if submission.paths is not None and not matches(change.path, submission.paths):
+        globs = ", ".join(submission.paths)
+        own = f"its paths are {globs}" if globs else "it may change no file (paths: [])"
+        return f"{name} is not {submission.persona}'s to change; {own}"
     return None
 
 

@@ -35,7 +35,8 @@ class Personas:
 
     def _persona(self, persona: Persona) -> dict[str, Any]:
         return {name: getattr(persona, name) for name in _FIELDS} | {
-            "agent": persona.agent or self.agent, "paths": [*persona.paths], "timeout": persona.timeout,
+            "agent": persona.agent or self.agent,
+            "paths": ["**"] if persona.paths is None else [*persona.paths], "timeout": persona.timeout,
             "file": str(persona.source),
         }  # fmt: skip
 
