@@ -83,15 +83,15 @@ class Woven:
     present: tuple[Present, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON object of a weave."""
-        return {
+        """Return the JSON object of a weave; `present` is there if some patches are."""
+        present = [_who(each.submission) | {"files": [*each.files]} for each in self.present]
+        return ({"present": present} if present else {}) | {
             "start": self.start,
             "tip": self.tip,
             "landed": [
                 _who(landed.submission) | {"commit": landed.commit, "how": landed.how, "files": [*landed.files]}
                 for landed in self.landed
             ],
-            "present": [_who(present.submission) | {"files": [*present.files]} for present in self.present],
             "conflicted": [
                 _who(conflicted.submission)
                 | {"signature": conflicted.signature, "files": sorted({hunk.file for hunk in conflicted.hunks})}
