@@ -4,8 +4,10 @@ TeamMailError
 ├── UsageError
 │   ├── PersonaError     a persona file that is not valid
 │   ├── NotARepository   no git repository, or one that a team cannot use
+│   ├── NotTrusted       a repository of another user, which git was not told to trust
 │   └── GitTooOld        git is missing or older than the weaver needs
 ├── GitError             a git command failed
+│   └── FilterFailed     a filter that the user's git settings require failed
 ├── BadOutput            a run's result that cannot be read
 ├── WorkspaceLost        an agent removed or replaced its own workspace
 └── WorkspaceStuck       a workspace that cannot be removed
@@ -24,6 +26,10 @@ class NotARepository(UsageError):
     """There is no git repository here, or none that a team can use."""
 
 
+class NotTrusted(UsageError):
+    """The repository belongs to another user, and git was not told to trust it."""
+
+
 class GitTooOld(UsageError):
     """Git is not installed, or is older than the weaver needs."""
 
@@ -37,6 +43,15 @@ class GitError(TeamMailError):
         self.stderr = stderr.decode(errors="replace")
         message = next((line for line in self.stderr.splitlines() if line.strip()), f"exit {exit}")
         super().__init__(f"git {words[0]}: {message.removeprefix('error: ').removeprefix('fatal: ')}")
+
+
+class FilterFailed(GitError):
+    """A clean or smudge filter failed that the user's git settings require."""
+
+    def __init__(self, name: str, file: str) -> None:
+        super().__init__(("filter", name), 1, b"")
+        why = f"the filter {name!r}, which your git settings require, failed on {file}"
+        self.args = (f"{why}; nothing was taken unfiltered: see that git can filter it in your checkout",)
 
 
 class BadOutput(TeamMailError):

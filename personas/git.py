@@ -11,10 +11,12 @@ import re
 import signal
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .errors import GitError, GitTooOld, NotARepository
+from .environment import harmless
+from .errors import GitError, GitTooOld, NotARepository, NotTrusted
 
 OLDEST = (2, 38)  # merge-tree --write-tree
 _SAFE = (
@@ -42,6 +44,8 @@ class Git:
 
     directory: Path
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    options: tuple[str, ...] = ()  # `name=value`, after our own
+    guarded: bool = False  # it may run programs, which then see no more of the environment than agents do
 
     def __call__(self, *words: str, stdin: bytes | None = None, cwd: Path | None = None) -> bytes:
         """Run one git command; return its output. Raises GitError with git's own message."""
@@ -72,17 +76,10 @@ class Git:
 
         After `timeout` seconds git is killed, and the exit code is that of SIGKILL.
         """
-        words = (*wrapper, "git", *_OPTIONS, *words)
+        own = (word for setting in self.options for word in ("-c", setting))
+        words = (*wrapper, "git", *_OPTIONS, *own, *words)
         try:
-            return subprocess.run(  # noqa: S603
-                words,
-                cwd=cwd or self.directory,
-                env=self._environment(),
-                input=stdin or b"",
-                capture_output=True,
-                check=False,
-                timeout=timeout,
-            )
+            return _run(words, cwd or self.directory, self._environment(), stdin or b"", timeout)
         except subprocess.TimeoutExpired as error:
             return subprocess.CompletedProcess(
                 words, -signal.SIGKILL, b"", f"no end within {error.timeout:g} s".encode()
@@ -100,14 +97,41 @@ class Git:
             settings["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = _entry(str(self.directory / "objects"))
         return replace(self, settings=settings)
 
+    def only(self, objects: Path) -> Git:
+        """Return a git that knows no objects but those in a folder."""
+        return replace(self, settings={**self.settings, "GIT_OBJECT_DIRECTORY": str(objects)})
+
     def _environment(self) -> dict[str, str]:
-        return _clean() | {"GIT_DIR": str(self.directory)} | dict(self.settings)
+        outer = harmless() | _ENVIRONMENT if self.guarded else _clean()
+        return outer | {"GIT_DIR": str(self.directory)} | dict(self.settings)
+
+
+def _run(
+    words: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes, timeout: float | None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command; with a limit of time, end all that it started when that is over."""
+    process = subprocess.Popen(  # noqa: S603
+        words, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=timeout is not None,
+    )  # fmt: skip
+    with process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout)
+        except BaseException:
+            if timeout is None:
+                process.kill()
+            else:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
 
 
 def find_repository(start: Path) -> tuple[Git, Path]:
     """Return the git repository that contains `start`, and the top of its checkout.
 
-    Raises NotARepository, and GitTooOld if git is missing or older than the weaver needs.
+    Which repositories of other users git trusts (`safe.directory`) is the user's to say, as anywhere. Raises
+    NotARepository, NotTrusted, and GitTooOld if git is missing or older than the weaver needs.
     """
     _check_version()
     places = _places(start)
@@ -125,8 +149,7 @@ def move_checkout(checkout: Path, old: str, new: str) -> None:
     Raises GitError if a local change is in the way; then no file was changed.
     """
     for words in (("update-index", "-q", "--refresh"), ("read-tree", "-m", "-u", old, new)):
-        environ = {name: value for name, value in os.environ.items() if name not in _PLACES}
-        ended = subprocess.run(["git", *words], cwd=checkout, env=environ, capture_output=True, check=False)  # noqa: S603, S607
+        ended = subprocess.run(["git", *words], cwd=checkout, env=users_environment(), capture_output=True, check=False)  # noqa: S603, S607
         if ended.returncode and words[0] == "read-tree":
             raise GitError(words, ended.returncode, ended.stderr)
 
@@ -156,16 +179,33 @@ def _quoted(text: str) -> str:
 
 def _places(start: Path) -> tuple[str, str] | None:
     """Return the top of the checkout, empty for a bare repository, and the git directory its worktrees share."""
-    words = ["git", "rev-parse", "--path-format=absolute", "--git-common-dir", "--is-bare-repository"]
-    ended = subprocess.run(words, cwd=start, env=_clean(), capture_output=True, check=False)  # noqa: S603
+    ended = _asked(start, "--git-common-dir", "--is-bare-repository")
     if ended.returncode:
+        if b"dubious ownership" in ended.stderr:
+            raise NotTrusted(_distrust(start, os.fsdecode(ended.stderr)))
         return None
     common, bare = os.fsdecode(ended.stdout).splitlines()
     if bare == "true":
         return "", common
-    words[2:] = ["--path-format=absolute", "--show-toplevel"]
-    top = subprocess.run(words, cwd=start, env=_clean(), capture_output=True, check=False)  # noqa: S603
-    return os.fsdecode(top.stdout).removesuffix("\n"), common
+    return os.fsdecode(_asked(start, "--show-toplevel").stdout).removesuffix("\n"), common
+
+
+def _asked(start: Path, *questions: str) -> subprocess.CompletedProcess[bytes]:
+    """Ask git where a repository is, with the user's settings, because they say which ones to trust."""
+    words = ["git", "rev-parse", "--path-format=absolute", *questions]
+    return subprocess.run(words, cwd=start, env=users_environment() | {"LC_ALL": "C"}, capture_output=True, check=False)  # noqa: S603
+
+
+def _distrust(start: Path, stderr: str) -> str:
+    """Say what git says of a repository of another user, in one line."""
+    advice = re.search(r"git config --global --add safe\.directory .+", stderr)
+    mend = f"if you trust it, run: {advice[0].strip()}" if advice else "see safe.directory in git help config"
+    return f"{start} is in a repository of another owner, which git does not trust; {mend}"
+
+
+def users_environment() -> dict[str, str]:
+    """Return the environment in which git finds the user's settings, but no repository that somebody has named."""
+    return {name: value for name, value in os.environ.items() if name not in _PLACES}
 
 
 def _check_version() -> None:

@@ -28,9 +28,9 @@ _KNOWN = frozenset({"schedule", "hired_by", "pronouns", "automation_mode"})  # k
 class Persona:
     """A role in the team. `prompt` is a Jinja2 template that starts at `line` of its file, `source`.
 
-    `agent` names a table in `[agents]`; None means the team's default. `paths` are globs of the files it may change;
-    an empty tuple means any. `timeout` is in seconds; None means the agent's own. Personas of higher `priority` are
-    launched and landed earlier. `extra` has the keys that are not ours.
+    `agent` names a table in `[agents]`; None means the team's default. `paths` are globs of the files it may change:
+    an empty tuple means none, None means any. `timeout` is in seconds; None means the agent's own. Personas of higher
+    `priority` are launched and landed earlier. `extra` has the keys that are not ours.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Persona:
     description: str = ""
     role: str = ""
     agent: str | None = None
-    paths: tuple[str, ...] = ()
+    paths: tuple[str, ...] | None = None
     timeout: float | None = None
     scheduled: bool = True
     priority: int = 0
@@ -134,14 +134,9 @@ def _priority(part: Part | None) -> int:
     return int(text)
 
 
-def _paths(part: Part | None) -> tuple[str, ...]:
-    """Return the globs of the files a persona may change. An empty list is refused: it would mean every file."""
-    if part is None:
-        return ()
-    globs = tuple(_glob(item) for item in part.items())
-    if not globs:
-        raise part.fault("is an empty list; name what it may change, or leave it out for everything")
-    return globs
+def _paths(part: Part | None) -> tuple[str, ...] | None:
+    """Return the globs of the files a persona may change: none for an empty list, None if all of them."""
+    return None if part is None else tuple(_glob(item) for item in part.items())
 
 
 def _glob(part: Part) -> str:

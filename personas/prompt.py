@@ -254,8 +254,10 @@ def _facts(persona: Persona, situation: Situation) -> str:
 
 
 def _allowed(persona: Persona) -> str:
-    if not persona.paths:
+    if persona.paths is None:
         return "You may change any file that your role gives you a reason to."
+    if not persona.paths:
+        return "You may change no file: a patch to any is refused. What you find, you tell by mail."
     globs = ", ".join(f"`{line(glob)}`" for glob in persona.paths)
     return f"You may change only {globs}: a patch to any other file is refused. Ask by mail for other changes."
 

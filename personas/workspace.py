@@ -1,11 +1,10 @@
 """Workspaces: a private clone for each run, from which its patch is captured.
 
-The mirror is a bare repository that agents do not write to. It borrows the objects of the user's repository (git
-alternates), so nothing is copied, and each workspace borrows from the mirror. A workspace is captured with the mirror's
-config and an index that was saved before the agent started. So nothing that an agent writes into its clone (hooks,
-fsmonitor, filters, a replaced `.git`) is run or believed, and committed and uncommitted changes count alike.
-Submodules are empty folders in a workspace, and their content is not captured. Files that a filter would write, such as
-those of Git LFS, stay pointers.
+The mirror is a bare repository that borrows the objects of the user's (git alternates), so nothing is copied, and each
+workspace borrows from the mirror. A workspace is filled and captured by a git directory that is written afresh from the
+user's settings, and with an index that was saved before the agent started. So nothing that an agent writes into its
+clone or into the mirror (hooks, fsmonitor, filters, a replaced `.git`) is run or believed. Submodules are empty folders
+in a workspace. The filters of the user's own settings apply, except that files of Git LFS stay pointers.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +23,10 @@ from typing import NamedTuple
 
 from ..mail.home import RUN_FOLDER
 from ..mail.log.disk import replacing
-from .errors import GitError, WorkspaceLost, WorkspaceStuck
+from .capture.capture import Capture, Captured
+from .capture.confined import check_filters
+from .capture.trust import Trust, attributes_below, lay_directory, read_trust
+from .errors import WorkspaceLost, WorkspaceStuck
 from .git import Git, find_repository
 
 _BRANCH = "refs/heads/work"
@@ -32,35 +34,16 @@ _NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
 # Captured objects are short-lived, so they need no fsync. Mapped packs must fit into the memory limit below.
 _MIRROR_CONFIG = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
 _REFS = "--format=%(objectname) %(refname)"
-_QUOTED = re.compile(rb"\\([abfnrtv\\\"]|[0-7]{3})")
-_ESCAPES = {b"a": 7, b"b": 8, b"f": 12, b"n": 10, b"r": 13, b"t": 9, b"v": 11, b"\\": 92, b'"': 34}
-# An agent may leave anything, so a capture is limited to 4 GiB of memory and to $1 blocks a file.
-_LIMITED = 'ulimit -f "$1"; ulimit -v 4194304 2>/dev/null; exec >"$2"; shift 2; exec "$@"'
-_MAX_OBJECT = 1 << 30  # bytes
-_MAX_PATCH = 64 << 20  # bytes; the weaver takes far less
-_BLOCK = 512
-_DIFF = (
-    "diff", "--cached", "--numstat", "--patch", "--binary", "--full-index", "--no-ext-diff", "--no-textconv",
-    "--no-renames", "--no-color",
-)  # fmt: skip
-_TIMEOUT = 120.0  # seconds
 _GITLINK = b"160000"
-_COMPLAINTS = ("error: ", "warning: could not open", "warning: unable to")
-_MAX_COMPLAINTS = 20
+_ATTRIBUTES = b".gitattributes"
+_LONGEST = 600.0  # seconds for the files of a workspace, in case one of the user's filters hangs
 
 
-class Captured(NamedTuple):
-    """What a run changed: the patch (empty for no change), the files' names, and the numbers of changed lines.
+class Base(NamedTuple):
+    """What a commit says about its own files: submodules by path, and all its attributes as one file."""
 
-    Bytes in names that are not UTF-8 are escaped. `trouble` has git's first messages on files that could not be
-    captured, such as unreadable ones; everything else is in the patch.
-    """
-
-    patch: bytes
-    files: tuple[str, ...]
-    insertions: int
-    deletions: int
-    trouble: tuple[str, ...] = ()
+    submodules: Mapping[bytes, str]
+    attributes: bytes
 
 
 class Mirror:
@@ -74,7 +57,8 @@ class Mirror:
         self._repository = repository
         self._place = folder
         self._lock = threading.Lock()
-        self._submodules: dict[str, bytes] = {}
+        self._bases: dict[str, Base] = {}
+        self._core = ""
 
     @cached_property
     def folder(self) -> Path:
@@ -97,20 +81,21 @@ class Mirror:
     def update(self, commit: str) -> None:
         """Prepare for workspaces of `commit`, a full id. Raises GitError if the repository does not have it."""
         with self._lock:
-            if commit not in self._submodules or not (self._git.directory / "HEAD").exists():
-                source = _git_directory(self._repository)
-                self._borrow(source, commit)
-                self._copy_refs(Git(source))
-                listed = self._git("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0")
-                links = (entry.partition(b"\t")[2] for entry in listed if entry.startswith(_GITLINK))
-                self._submodules[commit] = b"".join(link + b"\0" for link in links)
+            if commit not in self._bases or not (self._git.directory / "HEAD").exists():
+                git = Git(self._source)
+                self._borrow(self._source, commit)
+                self._copy_refs(git)
+                self._bases[commit] = _read_base(git, commit)
 
     def workspace(self, run: str, commit: str, persona: str = "agent") -> Workspace:
         """Make the private clone of a run, with `commit` checked out on branch `work`, replacing an earlier one."""
         self.update(commit)
-        workspace = Workspace(self.folder / run, commit, self._git, self._git.directory / "runs" / run)
+        workspace = Workspace(
+            self.folder / run, commit, self._git, self._git.directory / "runs" / run, self._source,
+            self._bases[commit], self._core,
+        )  # fmt: skip
         workspace.remove()
-        workspace.make(persona, self._submodules[commit])
+        workspace.make(persona)
         return workspace
 
     def discard(self, keep: Collection[str] = ()) -> set[str]:
@@ -120,16 +105,25 @@ class Mirror:
             Workspace(self.folder / run, "", self._git, self._git.directory / "runs" / run).remove()
         return left
 
+    @cached_property
+    def _source(self) -> Path:
+        """The user's git directory. Raises NotARepository."""
+        return _git_directory(self._repository)
+
     def _borrow(self, source: Path, commit: str) -> None:
         mirror = self._git.directory
-        if not (mirror / "HEAD").exists():
+        if not self._core or not (mirror / "HEAD").exists():
             fresh = mirror.with_name(f"mirror.{os.getpid()}")
             fresh.mkdir(parents=True, exist_ok=True)
             form = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004
             Git(fresh)("init", "--bare", "--quiet", "--template=", f"--object-format={form}")
             with (fresh / "config").open("a") as config:
                 config.write(_MIRROR_CONFIG)
-            fresh.replace(mirror)
+            self._core = (fresh / "config").read_text()  # remembered, because agents can write to the mirror's
+            if (mirror / "HEAD").exists():
+                _remove(fresh)
+            else:
+                fresh.replace(mirror)
         (mirror / "objects/info").mkdir(parents=True, exist_ok=True)
         _write(mirror / "objects/info/alternates", os.fsencode(source / "objects") + b"\n")
         if (source / "shallow").exists():
@@ -149,51 +143,78 @@ class Workspace:
     path: Path
     base: str
     _mirror: Git
-    _trusted: Path  # holds the run's index and new objects, where the agent does not write
+    _trusted: Path  # holds the run's index and fresh git directories, where the agent has no business
+    _source: Path = Path()  # the user's git directory
+    _about: Base = Base({}, b"")  # noqa: RUF009 - frozen
+    _core: str = ""  # the config that git writes for this file system
 
-    def make(self, persona: str, submodules: bytes) -> None:
-        """Write the files of a clone directly and check out the base: one git process instead of four."""
-        (self._trusted / "objects").mkdir(parents=True)  # before the clone, so that `discard` finds it after a crash
+    def make(self, persona: str) -> None:
+        """Write the files of a clone directly and check out the base: two git processes instead of four."""
+        self._trusted.mkdir(parents=True)  # before the clone, so that `discard` finds it after a crash
+        trust = read_trust(self._source, self._about.attributes)
         directory = self.path / ".git"
         for folder in ("objects/info", "refs/heads", "info", "hooks"):
             (directory / folder).mkdir(parents=True)
         (directory / "HEAD").write_text(f"ref: {_BRANCH}\n")
         (directory / _BRANCH).write_text(f"{self.base}\n")
         (directory / "objects/info/alternates").write_bytes(os.fsencode(self._mirror.directory / "objects") + b"\n")
-        (directory / "config").write_text(self._config(persona))
-        (directory / "info/exclude").write_text(f"/{RUN_FOLDER}/\n")
+        (directory / "config").write_text(self._config(persona, trust))
+        (directory / "info/exclude").write_bytes(trust.ignored.rstrip(b"\n") + b"\n/" + RUN_FOLDER.encode() + b"/\n")
+        if trust.overrides:
+            (directory / "info/attributes").write_bytes(trust.overrides)
         shutil.copyfile(self._mirror.directory / "names", directory / "packed-refs")
         if (self._mirror.directory / "shallow").exists():
             shutil.copyfile(self._mirror.directory / "shallow", directory / "shallow")
-        git = self._git()
-        git("read-tree", "-m", "-u", self.base)
-        shutil.copy2(self._trusted / "index", directory / "index")
-        if submodules:
+        self._check_out(trust)
+
+    def _check_out(self, trust: Trust) -> None:
+        git = self._lay("checkout", trust, []).using(work_tree=self.path, index=self._trusted / "index")
+        words = ("read-tree", "-m", "-u", self.base)
+        ended = git.run(*words, timeout=_LONGEST)
+        check_filters(ended)
+        Git.output(words, ended)
+        shutil.copy2(self._trusted / "index", self.path / ".git/index")
+        if submodules := b"".join(path + b"\0" for path in self._about.submodules):
             git("update-index", "-z", "--skip-worktree", "--stdin", stdin=submodules)
 
-    def capture(self) -> Captured:
+    def capture(self, litter: Sequence[str] = ()) -> Captured:
         """Return the difference between the base and the clone's files now, untracked ones included.
 
-        A repository that the agent created inside appears as a gitlink (mode 160000), which the weaver refuses. Call
-        this when no process of the run is alive. Raises WorkspaceLost if the agent removed the folder, and GitError.
+        `litter` are globs of files that the run's agent leaves behind. A repository that the agent created inside
+        appears as a gitlink (mode 160000), which the weaver refuses. Call this when no process of the run is alive.
+        Raises WorkspaceLost if the agent removed the folder, and GitError.
         """
         if not self.path.is_dir() or self.path.is_symlink():
             raise WorkspaceLost(f"the workspace {self.path} is gone or replaced: nothing of the run can be captured")
-        stderr = self._limited(
-            ("add", "--all", "--ignore-errors", "--", ".", f":(exclude){RUN_FOLDER}"), _MAX_OBJECT, allowed=(0, 1)
-        )
-        self._limited((*_DIFF, self.base, "--"), _MAX_PATCH)
-        numbers, _, patch = (self._trusted / "printed").read_bytes().partition(b"\n\n")
-        return _captured(numbers, patch, _complaints(stderr))
+        folder = self._trusted / "capture"
+        if os.path.lexists(folder):
+            _remove(folder)
+        folder.mkdir(parents=True)
+        shutil.copyfile(self._trusted / "index", folder / "index")
+        trust = read_trust(self._source, self._about.attributes)
+        return Capture(
+            self.path, self.base, folder, self._lay, trust, self._about.submodules, self._known, litter
+        ).run()
 
-    def _limited(self, words: tuple[str, ...], max_bytes: int, allowed: Collection[int] = (0,)) -> bytes:
-        """Run git within limits, with its output in the file `printed`; return its stderr."""
-        wrapper = ("sh", "-c", _LIMITED, "sh", str(max_bytes // _BLOCK), str(self._trusted / "printed"))
-        ended = self._git().run(*words, wrapper=wrapper, timeout=_TIMEOUT)
-        if ended.returncode == -signal.SIGXFSZ:
-            raise GitError(words, ended.returncode, b"what the run left is larger than a capture may be")
-        Git.output(words, ended, allowed=allowed)
-        return ended.stderr
+    def keep(self, place: Path) -> bool:
+        """Move the clone to `place`, because what is in it could not be captured; tell whether it could be moved."""
+        with suppress(OSError):
+            shutil.move(self.path, place)
+            return True
+        return False
+
+    def _known(self) -> Sequence[str]:
+        """Return the commits that the user's refs name."""
+        return Git(self._source).line("for-each-ref", "--format=%(objectname)").split()
+
+    def _lay(self, name: str, trust: Trust, stores: Sequence[Path]) -> Git:
+        """Write a fresh git directory that borrows the user's objects, and more."""
+        shallow = self._source / "shallow"
+        place = self._trusted / ("capture" if name != "checkout" else "") / name
+        return lay_directory(
+            place, trust, core=self._core, stores=[self._source / "objects", *stores],
+            shallow=shallow.read_bytes() if shallow.exists() else None,
+        )  # fmt: skip
 
     def remove(self) -> None:
         """Remove the clone and its trusted files, including what an agent made unwritable."""
@@ -201,35 +222,30 @@ class Workspace:
             if os.path.lexists(place):
                 _remove(place)
 
-    def _git(self) -> Git:
-        return self._mirror.using(index=self._trusted / "index", work_tree=self.path, objects=self._trusted / "objects")
-
-    def _config(self, persona: str) -> str:
-        """Return the clone's config, based on what git found out about the file system when it made the mirror."""
+    def _config(self, persona: str, trust: Trust) -> str:
+        """Return the clone's config: the file system's, and the user's filters and line endings."""
         name = re.sub(r"[^\w.+-]", "-", persona)
-        mirrored = (self._mirror.directory / "config").read_text()
+        endings = "".join(f"\t{key[len('core.') :]} = {value}\n" for key, _, value in map(_parted, trust.options))
         own = f'[user]\n\tname = "{name}"\n\temail = "{name}@team-mail.invalid"\n'
-        return re.sub(r"bare = true", "bare = false", mirrored) + own + _NO_MAINTENANCE
+        filters = trust.configuration() if b"filter" in trust.base + trust.attributes + trust.overrides else ""
+        core = re.sub(r"bare = true", "bare = false", self._core)
+        return core + (f"[core]\n{endings}" if endings else "") + own + _NO_MAINTENANCE + filters
 
 
-def _captured(numbers: bytes, patch: bytes, trouble: tuple[str, ...]) -> Captured:
-    """Parse the output of --numstat; binary files have no line counts."""
-    rows = [line.split(b"\t", 2) for line in numbers.splitlines()]
-    files = tuple(_unquoted(row[2]).decode(errors="backslashreplace") for row in rows)
-    insertions, deletions = (sum(int(row[column]) for row in rows if row[column] != b"-") for column in (0, 1))
-    return Captured(patch, files, insertions, deletions, trouble)
+def _parted(option: str) -> tuple[str, str, str]:
+    return option.partition("=")
 
 
-def _unquoted(name: bytes) -> bytes:
-    """Undo git's quoting of a name with control characters, quotes or backslashes."""
-    if not name.startswith(b'"'):
-        return name
-    return _QUOTED.sub(lambda match: bytes([_ESCAPES.get(match[1]) or int(match[1], 8)]), name[1:-1])
-
-
-def _complaints(stderr: bytes) -> tuple[str, ...]:
-    lines = stderr.decode(errors="backslashreplace").splitlines()
-    return tuple(line.partition(": ")[2] for line in lines if line.startswith(_COMPLAINTS))[:_MAX_COMPLAINTS]
+def _read_base(git: Git, commit: str) -> Base:
+    """Read which submodules a commit has, and its attributes."""
+    rows = [row.partition(b"\t") for row in git("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0") if row]
+    oids = {path: entry.split(b" ")[2].decode() for entry, _, path in rows if entry.startswith(_GITLINK)}
+    files = {
+        path: git("cat-file", "blob", entry.split(b" ")[2].decode())
+        for entry, _, path in rows
+        if path.rpartition(b"/")[2] == _ATTRIBUTES and entry.startswith(b"100")
+    }
+    return Base(oids, attributes_below(files))
 
 
 def _git_directory(repository: Path) -> Path:

@@ -86,6 +86,7 @@ class PatchStatus(Described):
 
     PENDING = word("pending", "It waits for the weaver.")
     LANDED = word("landed", "It is on the branch.")
+    PRESENT = word("present", "All that it changes was on the branch already, so there is no commit of it.")
     CONFLICTED = word("conflicted", "It conflicts with what landed before it; its author has mail.")
     REFUSED = word("refused", "It does something that no patch may do; its author has mail.")
     HELD = word(

@@ -41,7 +41,9 @@ ARROWS = {
     "mail.commands": {"mail", "mail.archive", "mail.log", "mail.query"},
     "mail.log": {"mail"},
     "mail.query": {"mail", "mail.log"},
+    "personas": {"personas.capture"},
     "personas.agents": {"personas", "personas.running"},
+    "personas.capture": {"personas"},
     "personas.running": {"personas"},
     "scheduler.context": {
         "scheduler.errors",

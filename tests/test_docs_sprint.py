@@ -231,7 +231,7 @@ def test_the_bundled_personas_stand_in_the_table():
     for persona in bundled:
         emoji, _, role, description, paths, priority = table[persona.id]
         assert (emoji, role, description) == (persona.emoji, persona.role, persona.description)
-        assert (spans(paths), priority or "0") == ([*persona.paths], str(persona.priority)), persona.id
+        assert (spans(paths), priority or "0") == ([*(persona.paths or ())], str(persona.priority)), persona.id
 
 
 def test_the_persona_that_is_shown_is_one():

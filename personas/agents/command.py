@@ -14,6 +14,7 @@ from typing import Literal
 from ...mail.errors import UsageError
 from ...mail.home import HUMAN_VARIABLE, RUN_FOLDER
 from ..agent import Job, Outcome
+from ..environment import PASSED
 from ..errors import BadOutput
 from ..kinds import OutcomeStatus
 from ..running.process import RunLimits, keep
@@ -21,10 +22,6 @@ from .result import FILE, log_of, output_of
 from .stream import read_stream
 
 PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace")
-PASSED = re.compile(
-    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|(DY)?LD_LIBRARY_PATH|(?i:(http|https|ftp|all|no)_proxy)"
-    r"|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|(REQUESTS|CURL)_CA_BUNDLE"
-)
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([a-z][a-z_]*)\}")
 _NOT_OURS = {"print"}  # as in awk '{print}'
 _SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")

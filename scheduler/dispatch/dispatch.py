@@ -126,7 +126,7 @@ class Dispatch:
         patch = self.state.work.patches.get(last[0].run) if last else None
         if not last or last[0].status != RunStatus.OK or self._tries[task.task_id]:
             return None
-        if patch and patch.status not in {PatchStatus.PENDING, PatchStatus.LANDED}:
+        if patch and patch.status not in {PatchStatus.PENDING, PatchStatus.LANDED, PatchStatus.PRESENT}:
             return None
         if patch and patch.status == PatchStatus.PENDING:
             return self._land(task, last[0].run)

@@ -73,7 +73,9 @@ def _without_held(integration: Integration) -> Integration:
 def _reasons(integration: Integration) -> Mapping[str, str | None]:
     """Return for each patch why it did not land, None if it did."""
     woven = integration.woven
-    reasons: dict[str, str | None] = dict.fromkeys(landed.submission.key for landed in woven.landed)
+    reasons: dict[str, str | None] = dict.fromkeys(
+        settled.submission.key for settled in (*woven.landed, *woven.present)
+    )
     reasons |= {conflicted.submission.key: _conflict(conflicted) for conflicted in woven.conflicted}
     reasons |= {refused.submission.key: f"its patch was refused: {line(refused.reason)}" for refused in woven.refused}
     return reasons | {

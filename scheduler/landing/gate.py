@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...personas.agent import Job, Outcome
-from ...personas.agents.command import PASSED
+from ...personas.environment import harmless
 from ...personas.git import Git
 from ...personas.kinds import OutcomeStatus
 from ...personas.running.folder import RunFolder
@@ -180,8 +180,8 @@ def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threadin
         RunFolder(clone).refuse(f"gate {gate.name} has no mail: what it prints is its word, and the authors get it")
         run = f"gate-{gate.name}-{secrets.token_hex(8)}"
         job = Job(run, gate.name, 1, 0, "", clone, papers, papers, gate.timeout, stop)
-        passed = {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
-        env = passed | {"TEAM_RUN": run, "TERM": "dumb", "NO_COLOR": "1", "GIT_CEILING_DIRECTORIES": str(clone.parent)}
+        env = harmless() | {"TEAM_RUN": run, "TERM": "dumb", "NO_COLOR": "1"}
+        env["GIT_CEILING_DIRECTORIES"] = str(clone.parent)
         ended = keep(job, gate.command, env, secrets=(), stdin=Path(os.devnull), limits=RunLimits())
         if ended.status == OutcomeStatus.STOPPED:
             raise Stopped(f"stopped while gate {gate.name} was running; scheduler sprint continues")

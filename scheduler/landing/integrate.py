@@ -32,8 +32,6 @@ from ..weaver.result import Woven
 from ..weaver.weave import weave
 from .gate import Gate, GateResult, GateStarted, judge, sift
 
-ZERO = "0" * 40
-
 
 @dataclass(frozen=True)
 class Integration:
@@ -69,10 +67,11 @@ def standing(context: Context, sprint: Sprint) -> tuple[str, str | None]:
     """
     expected = (sprint.commits or (sprint.base,))[-1]
     parsed = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{sprint.branch}")
-    actual = parsed.stdout.decode().strip() if parsed.returncode == 0 else ZERO
+    absent = "0" * len(expected)
+    actual = parsed.stdout.decode().strip() if parsed.returncode == 0 else absent
     if actual == expected:
         return expected, None
-    if actual in {ZERO, sprint.base, *sprint.commits}:
+    if actual in {absent, sprint.base, *sprint.commits}:
         return expected, actual
     if context.git.run("merge-base", "--is-ancestor", expected, actual).returncode == 0:
         return actual, None
@@ -161,6 +160,6 @@ def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:
     return PatchSubmission(
         patch.run, patch.persona, patch.base, context.mailbox.blobs.read(patch.sha256), patch.seq,
         f"{patch.task or patch.persona}: {listed(patch.files)}", patch.ts, persona.priority if persona else 0, earlier,
-        persona.paths if persona else (), patch.approved,
+        persona.paths if persona else None, patch.approved,
         (("Team-Mail-Run", patch.run), ("Team-Mail-Head", f"{patch.seq}:{patch.hash}")),
     )  # fmt: skip

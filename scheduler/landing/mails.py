@@ -99,7 +99,10 @@ def about_held(held: NeedsApproval) -> Text:
         f"A patch of {held.submission.persona} waits for you (run {held.submission.key},",
         f"made against {held.submission.base[:_SHORT]}),",
         "because it changes files that have power over machines, agents or git:",
-        *(f"- {line(file)}: {why_sensitive(file) or 'sensitive'}" for file in held.files),
+        *(
+            f"- {line(file)}: {why_sensitive(file) or 'a submodule, which is pointed to another commit'}"
+            for file in held.files
+        ),
         "",
         "The whole patch is attached. Read it, above all those files, then either let it land with the next tick:",
         "",

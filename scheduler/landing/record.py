@@ -12,7 +12,7 @@ from typing import Any
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ..context import Context
-from ..kinds import Kind
+from ..kinds import Kind, PatchStatus
 from ..weaver.commit import WEAVER
 from ..weaver.patch import PatchSubmission
 from .gate import GateResult
@@ -46,6 +46,10 @@ def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
             how=landed.how,
             files=[*landed.files[:_MOST_FILES]],
         )
+    for present in woven.present:
+        files = [*present.files[:_MOST_FILES]]
+        how = PatchStatus.PRESENT
+        yield _decided(done, present.submission, Kind.PATCH_LANDED, commit=woven.tip, how=how, files=files)
     for conflicted in woven.conflicted:
         files = sorted({hunk.file for hunk in conflicted.hunks})[:_MOST_FILES]
         yield _mail(
@@ -99,7 +103,7 @@ def _woven(done: Integration) -> Draft:
         "conflicts": [[first, second, [*files[:_MOST_FILES]]] for first, second, files in woven.conflicts],
         **_tags(done),
     }
-    parts = (woven.landed, woven.conflicted, woven.refused, woven.held)
+    parts = (woven.landed, woven.present, woven.conflicted, woven.refused, woven.held)
     keys = sorted(
         [decision.submission.key for part in parts for decision in part]
         + [submission.key for submission, _ in done.rejected]

@@ -11,11 +11,13 @@ from traceback import format_exception_only
 
 from ...mail.errors import TeamMailError
 from ...mail.log.disk import reason_of
+from ...mail.log.event import Draft
 from ...mail.message import Message
 from ...mail.render import line
 from ...personas.agent import Agent, Job, Outcome
 from ...personas.agents.result import log_of
 from ...personas.agents.stream import read_stream
+from ...personas.errors import GitError
 from ...personas.kinds import OutcomeStatus
 from ...personas.persona import Persona
 from ...personas.prompt import Situation, fitting, write_prompt
@@ -26,6 +28,7 @@ from ..context import Context
 from ..payload import text_of
 from ..progress import Listener, silent
 from .launch import Launch
+from .leftover import about_kept
 from .mail import RunMail
 from .progress import run_ended, run_started
 from .record import RunRecord
@@ -72,11 +75,20 @@ class LocalRunner:
         if result.outcome.status == OutcomeStatus.STOPPED and self.watch.stopped:
             result = replace(result, given_up=True)
         else:
-            outcome = _with_trouble(self._with_last_words(launch, result.outcome), result.captured)
+            outcome = _with_notes(self._with_last_words(launch, result.outcome), result.captured)
             result = replace(result, outcome=outcome)
         output = self._folder(launch) / "output.log"
-        self._record.ended(launch, result, read=[message.id for message in read], output=output)
+        mails = self._mails(launch, result.captured)
+        self._record.ended(launch, result, read=[message.id for message in read], output=output, mails=mails)
         return result
+
+    def _mails(self, launch: Launch, captured: Captured | None) -> list[Draft]:
+        """Write to the human about commits that are no part of the run's patch."""
+        if captured is None or not captured.asks:
+            return []
+        mailbox = self.context.mailbox
+        letter = about_kept(launch, captured, self.context.settings.team.human)
+        return [letter.draft(mailbox.directory, mailbox.blobs)]
 
     def _result(self, launch: Launch, batch: Batch, read: list[Message]) -> RunResult:
         try:
@@ -93,7 +105,7 @@ class LocalRunner:
         workspace = self.context.mirror.workspace(launch.run, batch.base, launch.persona)
         try:
             outcome = self._in_workspace(launch, batch, workspace.path, read)
-            return RunResult(outcome, workspace.capture())
+            return self._captured(launch, workspace, outcome)
         finally:
             _remove(workspace)
 
@@ -103,6 +115,19 @@ class LocalRunner:
         job = self._job(launch, batch, place, read, self.watch.stop_of(launch.run))
         with MailProcess(place, launch.persona, launch.run, job.home, job.human):
             return self._outcome(launch, job)
+
+    def _captured(self, launch: Launch, workspace: Workspace, outcome: Outcome) -> RunResult:
+        """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""
+        settings = self.context.settings.agents.get(launch.agent)
+        try:
+            captured = workspace.capture(settings.litter if settings else ())
+        except GitError as error:
+            kept = _kept_words(workspace.keep(self._folder(launch) / "work"))
+            return RunResult(replace(outcome, status=OutcomeStatus.FAILED, detail=f"{error}{kept}"))
+        if captured.unread:
+            kept = _kept_words(workspace.keep(self._folder(launch) / "work"))
+            captured = captured._replace(trouble=(*captured.trouble[:-1], captured.trouble[-1] + kept))
+        return RunResult(outcome, captured)
 
     def _outcome(self, launch: Launch, job: Job) -> Outcome:
         return _storable(self.watch.judged(launch.run, _play(self.context.agents[launch.agent], job)))
@@ -177,8 +202,14 @@ def _remove(workspace: Workspace) -> None:
         workspace.remove()
 
 
-def _with_trouble(outcome: Outcome, captured: Captured | None) -> Outcome:
-    """Add to a run's outcome what of its work could not be captured."""
-    if captured is None or not captured.trouble:
+def _kept_words(kept: bool) -> str:
+    return "; its files are in the folder `work` of the run" if kept else ""
+
+
+def _with_notes(outcome: Outcome, captured: Captured | None) -> Outcome:
+    """Add to a run's outcome what is peculiar about its patch, and what of its work could not be captured."""
+    if captured is None:
         return outcome
-    return replace(outcome, detail=f"{outcome.detail}; not captured: {'; '.join(captured.trouble)}")
+    words = [outcome.detail, *captured.notes]
+    words += [f"not captured: {'; '.join(captured.trouble)}"] if captured.trouble else []
+    return replace(outcome, detail="; ".join(words))

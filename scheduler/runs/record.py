@@ -11,7 +11,7 @@ from typing import Any
 from ...mail.kinds import MailKind
 from ...mail.log.blobs import Blobs
 from ...mail.log.event import Draft, derived_id
-from ...personas.agent import Outcome
+from ...personas.capture.commits import Kept
 from ...personas.kinds import OutcomeStatus
 from ...personas.workspace import Captured
 from ..kinds import Kind, TaskStatus
@@ -53,8 +53,16 @@ class RunRecord:
             data |= _task(launch) | kept(self.blobs, "input", launch.assignment.input)
         self.append([_draft(Kind.RUN_STARTED, launch, data)])
 
-    def ended(self, launch: Launch, result: RunResult, *, read: Sequence[str] = (), output: Path | None = None) -> None:
-        """Write how a run ended, in one append.
+    def ended(
+        self,
+        launch: Launch,
+        result: RunResult,
+        *,
+        read: Sequence[str] = (),
+        output: Path | None = None,
+        mails: Sequence[Draft] = (),
+    ) -> None:
+        """Write how a run ended, in one append, with the `mails` about it.
 
         `read` are the messages it was given, which count as read if it ended well; `output` is what its agent printed.
         """
@@ -63,10 +71,10 @@ class RunRecord:
             self.append([_draft(Kind.RUN_LOST, launch, data)])
             return
         drafts = [self._captured(launch, result.captured)] if result.captured and result.has_patch else []
-        drafts.append(self._finished(launch, result.outcome, output))
+        drafts.append(self._finished(launch, result, output))
         if result.outcome.status == OutcomeStatus.OK:
             drafts += [_read(launch, mail) for mail in read]
-        self.append([*drafts, *_task_end(launch, result)])
+        self.append([*mails, *drafts, *_task_end(launch, result)])
 
     def _captured(self, launch: Launch, captured: Captured) -> Draft:
         data: dict[str, Any] = {
@@ -81,7 +89,8 @@ class RunRecord:
         own = None if launch.assignment else derived_id("patch", launch.run)
         return Draft(Kind.PATCH_CAPTURED, _SCHEDULER, run=launch.run, data=data, id=own)
 
-    def _finished(self, launch: Launch, outcome: Outcome, output: Path | None) -> Draft:
+    def _finished(self, launch: Launch, result: RunResult, output: Path | None) -> Draft:
+        outcome = result.outcome
         data: dict[str, Any] = {
             "sprint": launch.sprint,
             "persona": launch.persona,
@@ -96,7 +105,18 @@ class RunRecord:
         if output:
             with suppress(FileNotFoundError):
                 data["output"] = self.blobs.put(output.read_bytes())._asdict()
+        if result.captured and result.captured.kept:
+            data["kept"] = [self._kept(each) for each in result.captured.kept]
         return _draft(Kind.RUN_FINISHED, launch, data)
+
+    def _kept(self, left: Kept) -> dict[str, Any]:
+        bundle = self.blobs.put(left.bundle)._asdict()
+        return {
+            "where": left.where,
+            "heads": [*left.heads[:_MOST_FILES]],
+            "commits": left.commits,
+            "bundle": bundle,
+        }
 
 
 def task_finished(dispatch: str, task: str, persona: str, status: str, error: str = "") -> Draft:

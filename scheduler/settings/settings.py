@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ...mail.directory import EVERYBODY, PROGRAMS
+from ...mail.globs import checked
 from ...mail.units import byte_count, crontab, seconds, size, span
 from ..errors import SettingsError
 from .file import Key, TomlFile, read_toml
@@ -80,6 +81,7 @@ def _finite(value: float) -> float:
 
 Name = Annotated[str, AfterValidator(_name)]
 Command = Annotated[tuple[str, ...], AfterValidator(_filled)]
+Glob = Annotated[str, AfterValidator(checked)]
 Seconds = Annotated[float, BeforeValidator(seconds)]
 Limit = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Size = Annotated[int, BeforeValidator(byte_count)]
@@ -110,6 +112,7 @@ class AgentSettings(_Table):
     env: tuple[Annotated[str, AfterValidator(_variable)], ...] = ()
     env_file: str | None = None
     max_output: Size = 10_000_000
+    litter: tuple[Glob, ...] = ()
     folder: str | None = None
 
     @model_validator(mode="after")

@@ -240,7 +240,7 @@ def _resolutions(patches: Iterable[Patch]) -> tuple[Resolution, ...]:
     for patch in sorted(patches, key=lambda patch: (patch.tick, patch.seq)):
         if patch.status == PatchStatus.CONFLICTED:
             waiting.setdefault(patch.persona, patch.tick)
-        elif patch.status == PatchStatus.LANDED and patch.persona in waiting:
+        elif patch.status in {PatchStatus.LANDED, PatchStatus.PRESENT} and patch.persona in waiting:
             resolved.append(Resolution(patch.persona, waiting.pop(patch.persona), patch.tick))
     return (*resolved, *(Resolution(persona, since, None) for persona, since in waiting.items()))
 

@@ -23,7 +23,6 @@ _UNUSABLE = frozenset(  # a run that ended so may have left half a change
     {RunStatus.TIMEOUT, RunStatus.QUOTA, RunStatus.STOPPED, RunStatus.LOST}
 )
 _DECISIONS: Mapping[str, PatchStatus] = {
-    Kind.PATCH_LANDED: PatchStatus.LANDED,
     Kind.PATCH_CONFLICTED: PatchStatus.CONFLICTED,
     Kind.PATCH_REFUSED: PatchStatus.REFUSED,
     Kind.PATCH_HELD: PatchStatus.HELD,
@@ -248,15 +247,16 @@ class Fold:
 
     def _patch_landed(self, fact: Fact) -> None:
         commit = fact.data["commit"]
-        self._decide(fact, commit=commit)
-        if self.sprints:
+        is_new = fact.data.get("how") != PatchStatus.PRESENT
+        self._decide(fact, commit=commit, status=PatchStatus.LANDED if is_new else PatchStatus.PRESENT)
+        if self.sprints and is_new:
             self.sprints[-1] = replace(self.sprints[-1], commits=(*self.sprints[-1].commits, commit))
 
-    def _decide(self, fact: Fact, commit: str | None = None) -> None:
+    def _decide(self, fact: Fact, commit: str | None = None, status: PatchStatus | None = None) -> None:
         if patch := self.patches.get(str(fact.ref)):
             why, tick = fact.data.get("signature") or fact.data.get("why", ""), fact.data["tick"]
             own = self.sprints[-1].number if self.sprints else patch.sprint
-            status = _DECISIONS[fact.kind]
+            status = status or _DECISIONS[fact.kind]
             self.patches[patch.run] = replace(patch, why=why, tick=tick, sprint=own, status=status, commit=commit)
 
     def _patch_approved(self, fact: Fact) -> None:

@@ -48,7 +48,7 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
     patches = [patch for patch in state.patches if patch.sprint == sprint.number]
     landed = [patch for patch in patches if patch.status == PatchStatus.LANDED]
     runs = [run for run in state.runs if run.sprint == sprint.number]
-    own = {patch.persona for patch in landed}
+    own = {patch.persona for patch in patches if patch.status in {PatchStatus.LANDED, PatchStatus.PRESENT}}
     open_ends = {p.persona for p in patches if p.status in _UNLANDED} - own
     held = sorted({patch.persona for patch in patches if patch.status == PatchStatus.HELD})
     aside = sorted({*state.aside, *open_ends} if sprint is state.sprints[-1] else open_ends)

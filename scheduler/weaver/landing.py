@@ -18,7 +18,7 @@ from .commit import write_commit
 from .index import read_index, write_index
 from .patch import GITLINK, Change, Entry, WeaveLimits, changed, changes_in, text
 from .refusal import refused, sensitive
-from .result import Landed
+from .result import Landed, Present
 from .scratch import Quarantine
 from .tree import Applied, Tree
 
@@ -38,11 +38,17 @@ class Branch:
     tree: Tree
     tip: str
     landed: list[Landed] = field(default_factory=list[Landed])
+    present: list[Present] = field(default_factory=list[Present])
     _known: Merges = field(default_factory=dict)
 
     def fork(self) -> Branch:
         """Return another branch that continues from here."""
-        return Branch(self.quarantine, self.limits, self.tree, self.tip, list(self.landed), self._known)
+        return Branch(self.quarantine, self.limits, self.tree, self.tip, [*self.landed], [*self.present], self._known)
+
+    @property
+    def settled(self) -> tuple[Landed | Present, ...]:
+        """The patches that are on the branch, by whichever commit."""
+        return (*self.landed, *self.present)
 
     def land(self, each: Applied, ways: Sequence[str] = WAYS) -> bool:
         """Land a patch by the first way that accepts it; return False, with the branch unchanged, if none does."""
@@ -57,6 +63,9 @@ class Branch:
         return False
 
     def _commit(self, each: Applied, tree: Tree, changes: Iterable[Change], how: str) -> None:
+        if tree.oid == self.tree.oid:
+            self.present.append(Present(each.submission, each.files))
+            return
         self.tip = write_commit(self.quarantine.write, each.submission, tree.oid, [self.tip])
         self.tree = tree
         self.landed.append(Landed(each.submission, self.tip, how, tuple(text(change.path) for change in changes)))

@@ -25,7 +25,7 @@ class PatchSubmission:
     when: str  # RFC 3339; author's and committer's date, so that the same weave gives the same commits
     priority: int = 0
     refusals: int = 0  # earlier conflicts of this persona in this sprint
-    paths: tuple[str, ...] = ()  # globs it may touch; none: everything
+    paths: tuple[str, ...] | None = None  # globs it may touch, None for everything
     approved: bool = False  # a human approved its sensitive files
     trailers: tuple[tuple[str, str], ...] = ()
 

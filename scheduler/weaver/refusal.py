@@ -123,13 +123,18 @@ def refused(submission: PatchSubmission, changes: Sequence[Change]) -> str | Non
 
 def sensitive(changes: Iterable[Change]) -> tuple[str, ...]:
     """Return the files that a person has to approve."""
-    return tuple(text(change.path) for change in changes if why_sensitive(text(change.path)))
+    return tuple(text(each.path) for each in changes if _is_moved(each) or why_sensitive(text(each.path)))
 
 
 def why_sensitive(file: str) -> str | None:
     """Return why a file has to be approved, or None."""
     folded = "/".join(_folded(name) for name in file.split("/"))
     return next((why for glob, why in SENSITIVE.items() if matches(folded, [glob.casefold()])), None)
+
+
+def _is_moved(change: Change) -> bool:
+    """Tell whether a submodule is pointed to another commit, which perhaps nobody but its author has."""
+    return change.old is not None and change.new is not None and {change.old.mode, change.new.mode} == {GITLINK}
 
 
 def _forbidden(change: Change, submission: PatchSubmission) -> str | None:
@@ -141,10 +146,12 @@ def _forbidden(change: Change, submission: PatchSubmission) -> str | None:
             return f"{name} is outside the repository"
     if change.new and change.new.mode == SYMLINK:
         return f"{name} is a symbolic link; commit a file in its place"
-    if change.new and change.new.mode == GITLINK:
+    if change.new and change.new.mode == GITLINK and not _is_moved(change):
         return f"{name} is a submodule or a repository of its own; commit its files, or remove it"
-    if submission.paths and not matches(change.path, submission.paths):
-        return f"{name} is not {submission.persona}'s to change; its paths are {', '.join(submission.paths)}"
+    if submission.paths is not None and not matches(change.path, submission.paths):
+        globs = ", ".join(submission.paths)
+        own = f"its paths are {globs}" if globs else "it may change no file (paths: [])"
+        return f"{name} is not {submission.persona}'s to change; {own}"
     return None
 
 

@@ -23,6 +23,14 @@ class Landed:
 
 
 @dataclass(frozen=True)
+class Present:
+    """A patch of which the branch had everything already, so that there is no commit of it."""
+
+    submission: PatchSubmission
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ConflictHunk:
     """One conflict between a patch and the branch."""
 
@@ -72,10 +80,12 @@ class Woven:
     refused: tuple[Refused, ...] = ()
     held: tuple[NeedsApproval, ...] = ()
     conflicts: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # pairs of keys, and the files in which they conflict
+    present: tuple[Present, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON object of a weave."""
-        return {
+        """Return the JSON object of a weave; `present` is there if some patches are."""
+        present = [_who(each.submission) | {"files": [*each.files]} for each in self.present]
+        return ({"present": present} if present else {}) | {
             "start": self.start,
             "tip": self.tip,
             "landed": [

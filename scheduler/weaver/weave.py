@@ -46,14 +46,23 @@ def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: We
         graph, late = _survey(branch, applied)
         order = best_order([each.submission for each in applied], graph, late, limits.exact)
         best = _best(branch, [applied[number] for number in order])
-        done = {landed.submission.key for landed in best.landed}
+        done = {settled.submission.key for settled in best.settled}
         left = [each for each in applied if each.submission.key not in done]
         edges = tuple(
             (applied[a].submission.key, applied[b].submission.key, files) for (a, b), files in sorted(graph.items())
         )
         context = ConflictContext(scratch, tip, best, edges)
         scratch.release(tip, best.tip)
-        return Woven(tip, best.tip, tuple(best.landed), conflict(context, left), tuple(refused), tuple(held), edges)
+        return Woven(
+            tip,
+            best.tip,
+            tuple(best.landed),
+            conflict(context, left),
+            tuple(refused),
+            tuple(held),
+            edges,
+            tuple(best.present),
+        )
 
 
 def _survey(branch: Branch, applied: Sequence[Applied]) -> tuple[dict[Pair, tuple[str, ...]], set[int]]:
@@ -80,8 +89,8 @@ def _best(start: Branch, order: Sequence[Applied]) -> Branch:
     queue = sorted(order, key=lambda each: each.submission.seniority)
     for way in WAYS if failed else ():
         branch = _first_come(start.fork(), queue, way, failed)
-        if branch and len(branch.landed) > len(best.landed):
-            best, failed = branch, len(order) - len(branch.landed)
+        if branch and len(branch.settled) > len(best.settled):
+            best, failed = branch, len(order) - len(branch.settled)
     return best
 
 

@@ -31,12 +31,13 @@ class Personas:
     problems: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON object of `team personas --json`."""
+        """Return the JSON object of `team personas --json`; `paths` is empty for every file, null for none."""
         return {"personas": [self._persona(persona) for persona in self.personas], "problems": [*self.problems]}
 
     def _persona(self, persona: Persona) -> dict[str, Any]:
         return {name: getattr(persona, name) for name in _FIELDS} | {
-            "agent": persona.agent or self.agent, "paths": [*persona.paths], "timeout": persona.timeout,
+            "agent": persona.agent or self.agent,
+            "paths": None if persona.paths == () else [*(persona.paths or ())], "timeout": persona.timeout,
             "file": str(persona.source),
         }  # fmt: skip
 

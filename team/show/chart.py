@@ -20,6 +20,7 @@ SCHEMA = f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json"
 MISSING = 'no pictures: vl-convert-python is not installed; pip install "team-mail[charts]" brings it'
 COLORS = {
     PatchStatus.LANDED: "#2f9e77", PatchStatus.CONFLICTED: "#f0a030", PatchStatus.REJECTED: "#d1495b",
+    PatchStatus.PRESENT: "#8fc9a9",
     PatchStatus.REFUSED: "#8f2d56", PatchStatus.HELD: "#7b6fc4", PatchStatus.PENDING: "#9ecae9",
     PatchStatus.DROPPED: "#b08968", NO_CHANGE: "#b9c2cc", RunStatus.OPEN: "#3d8bd4", RunStatus.FAILED: "#a33b20",
     RunStatus.TIMEOUT: "#6b4c3b", RunStatus.QUOTA: "#c9a227", RunStatus.STOPPED: "#7d8597", RunStatus.LOST: "#343a40",

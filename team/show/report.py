@@ -16,8 +16,8 @@ from .tables import cell, columns, markdown_table, span
 
 _SHORT = 12
 _FATES: tuple[str, ...] = (
-    PatchStatus.LANDED, PatchStatus.CONFLICTED, PatchStatus.REJECTED, PatchStatus.REFUSED, PatchStatus.HELD,
-    PatchStatus.DROPPED, PatchStatus.PENDING,
+    PatchStatus.LANDED, PatchStatus.PRESENT, PatchStatus.CONFLICTED, PatchStatus.REJECTED, PatchStatus.REFUSED,
+    PatchStatus.HELD, PatchStatus.DROPPED, PatchStatus.PENDING,
 )  # fmt: skip
 
 

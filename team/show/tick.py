@@ -93,6 +93,8 @@ def integration(done: Integration) -> Iterator[str]:
     woven = done.woven
     for patch in woven.landed:
         yield f"  landed    {patch.submission.persona} ({patch.how}) {patch.commit[:_SHORT]} {listed(patch.files)}"
+    for patch in woven.present:
+        yield f"  present   {patch.submission.persona}: {listed(patch.files)} is on the branch already"
     for patch in woven.conflicted:
         files = sorted({hunk.file for hunk in patch.hunks})
         yield f"  conflict  {patch.submission.persona} in {listed(files)}; mailed"

@@ -54,6 +54,8 @@ def _facts(trace: RunTrace) -> Iterator[tuple[str, str]]:
 def _fate(patch: Patch) -> str:
     if patch.status == PatchStatus.LANDED:
         return f"landed as {(patch.commit or '')[:12]}"
+    if patch.status == PatchStatus.PRESENT:
+        return "already on the branch"
     if patch.status == PatchStatus.DROPPED:
         return "kept, not landed"
     return patch.status + (f" ({shortened(patch.why, _WIDE)})" if patch.why else "")

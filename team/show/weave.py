@@ -13,12 +13,14 @@ _SHORT = 12
 
 def lines(woven: Woven) -> Iterator[str]:
     """Show a weave: the landing order, then what did not land and why, then which patches conflict."""
-    count = sum(map(len, (woven.landed, woven.conflicted, woven.refused, woven.held)))
+    count = sum(map(len, (woven.landed, woven.present, woven.conflicted, woven.refused, woven.held)))
     yield f"weave of {count} patches onto {woven.start[:_SHORT]}: {len(woven.landed)} land"
     for place, patch in enumerate(woven.landed, 1):
         yield (
             f"  {place:3} {line(_name(patch.submission))}  {patch.commit[:_SHORT]}  {patch.how}  {listed(patch.files)}"
         )
+    for patch in woven.present:
+        yield f"  already there {line(_name(patch.submission))}: {listed(patch.files)}"
     for patch in woven.conflicted:
         yield f"  conflict {line(_name(patch.submission))}: {listed(sorted({hunk.file for hunk in patch.hunks}))}"
     for patch in woven.refused:

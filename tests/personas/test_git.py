@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
-from team_mail.personas.errors import GitError, GitTooOld, NotARepository
+from team_mail.personas.errors import GitError, GitTooOld, NotARepository, NotTrusted
 from team_mail.personas.git import Git, find_repository, move_checkout, with_drivers
 
 
@@ -44,6 +45,22 @@ def test_a_folder_without_a_usable_repository_is_refused(project, tmp_path):
         find_repository(tmp_path / "empty")
     with pytest.raises(NotARepository, match="bare git repository; a team needs a checkout"):
         find_repository(tmp_path / "bare.git")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository to somebody else")
+def test_a_repository_of_another_user_is_trusted_as_git_was_told(project, tmp_path, monkeypatch):
+    """Without `safe.directory` the refusal has the command that allows it; with it the repository is found."""
+    settings = tmp_path / "gitconfig"
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    settings.write_text("")
+    for path in (project, project / ".git"):
+        os.chown(path, 12345, 12345)
+
+    with pytest.raises(NotTrusted, match=r"another owner.*git config --global --add safe\.directory "):
+        find_repository(project)
+
+    settings.write_text(f"[safe]\n\tdirectory = {project}\n")
+    assert find_repository(project) == (Git(project / ".git"), project)
 
 
 def test_a_git_that_is_missing_or_too_old_is_refused(project, tmp_path, monkeypatch):

@@ -36,6 +36,12 @@ def test_every_key_of_a_persona_file_is_read():
     )  # fmt: skip
 
 
+def test_an_empty_list_of_paths_allows_no_file():
+    """A reviewer is given one on purpose; without the key every file is allowed."""
+    assert parsed("paths: []").paths == ()
+    assert parsed("name: x").paths is None
+
+
 @pytest.mark.parametrize(
     ("text", "prompt", "line"),
     [
@@ -96,7 +102,7 @@ def test_text_stays_as_it_was_written(text):
         ("timeout: .inf", 2, "must be a span of time"),
         ("scheduled: maybe", 2, "write true or false"),
         ("priority: high", 2, "a whole number"),
-        ("paths: []", 2, "paths is an empty list"),
+        ("paths:", 2, "globs relative to the top of the repository"),
         ("paths:\n- docs/**\n- ../x", 4, "globs relative to the top of the repository"),
         ("paths: /etc/**", 2, "globs relative to the top of the repository"),
         ("paths: ':(top)x'", 2, "globs relative to the top of the repository"),

@@ -158,6 +158,17 @@ def test_the_number_of_a_fence_is_new_in_each_prompt():
 
 # -- the task of a dispatch
 
+
+def test_the_prompt_says_what_a_persona_may_change():
+    """Everything, what its paths name, or no file at all."""
+    for paths, words in (
+        (None, "You may change any file that your role gives you a reason to."),
+        (("docs/**",), "You may change only `docs/**`: a patch to any other file is refused."),
+        ((), "You may change no file: a patch to any is refused."),
+    ):
+        assert words in write_prompt(replace(SCRIBE, paths=paths), [], HERE, NONCE)
+
+
 BENCH = Situation(0, 2, "run-7", "abc123", "team/dispatch-1", "you", (), "demo")
 TASK = Assignment("dispatch-1", "review", "Review the cart.\nSay what is wrong.", {"files": ["a.py"], "n": 1})
 

@@ -13,8 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from team_mail.personas.agent import Job
 from team_mail.personas.agents.command import CommandAgent
+from team_mail.personas.capture.confined import _LIMITED
+from team_mail.personas.capture.trust import Trust
 from team_mail.personas.errors import GitError, WorkspaceLost
-from team_mail.personas.workspace import _LIMITED, Mirror
+from team_mail.personas.workspace import Captured, Mirror
 
 WHO = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 MANY = 1_000
@@ -139,7 +141,7 @@ def test_an_unchanged_workspace_has_an_empty_patch(workspace):
     (workspace.path / "README").touch()
     (workspace.path / "README").write_text((workspace.path / "README").read_text())
     (workspace.path / "x.log").touch()
-    assert workspace.capture() == (b"", (), 0, 0, ())
+    assert workspace.capture() == Captured(b"", (), 0, 0)
 
 
 def test_the_patch_has_commits_too(workspace, mirror):
@@ -328,7 +330,7 @@ def test_a_folder_that_is_too_deep_for_a_path_is_skipped_and_removed(workspace):
 
 def test_a_capture_has_a_time_limit(workspace, monkeypatch):
     """A file that git cannot finish fails the capture, and does not block the scheduler (A4)."""
-    monkeypatch.setattr("team_mail.personas.workspace._TIMEOUT", 0.2)
+    monkeypatch.setattr("team_mail.personas.capture.confined._TIMEOUT", 0.2)
     with (workspace.path / "huge").open("wb") as huge:
         huge.truncate(100 << 30)
     with pytest.raises(GitError, match=r"git add: no end within 0\.2 s"):
@@ -337,7 +339,7 @@ def test_a_capture_has_a_time_limit(workspace, monkeypatch):
 
 def test_a_capture_has_a_size_limit(workspace, monkeypatch):
     """A patch that is too large fails the capture, and is not read into memory (A4)."""
-    monkeypatch.setattr("team_mail.personas.workspace._MAX_PATCH", 1 << 20)
+    monkeypatch.setattr("team_mail.personas.capture.confined.MAX_PATCH", 1 << 20)
     (workspace.path / "bomb").write_bytes(os.urandom(2 << 20))
     with pytest.raises(GitError, match="git diff: what the run left is larger than a capture may be"):
         workspace.capture()
@@ -394,7 +396,7 @@ def test_the_mirror_is_configured_for_captures(mirror, workspace, tmp_path):
     assert (settings["core.bare"], settings["core.fsync"]) == ("true", "none")
     memory = 1024 * int(re.search(r"ulimit -v (\d+)", _LIMITED)[1])
     assert window <= mapped <= memory / 4
-    assert workspace._git().line("config", "core.fsync") == "none"
+    assert workspace._lay("again", Trust(), []).line("config", "core.fsync") == "none"
 
 
 def test_a_workspace_has_the_mirrors_config_and_runs_no_maintenance(workspace):
@@ -460,8 +462,8 @@ def spent():
     return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, WHO))
 
 
-def test_a_run_needs_three_git_processes(workspace, mirror, tmp_path, monkeypatch):
-    """One checks out the clone and two capture it; the rest of a clone is a few small files."""
+def test_a_run_needs_five_git_processes(workspace, mirror, tmp_path, monkeypatch):
+    """Two read the user's settings, one checks out the clone and two capture it; the rest is a few small files."""
     counted, real = tmp_path / "counted", shutil.which("git")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/git").write_text(f'#!/bin/sh\necho "$@" >> {counted}\nexec {real} "$@"\n')
@@ -471,7 +473,7 @@ def test_a_run_needs_three_git_processes(workspace, mirror, tmp_path, monkeypatc
     (made.path / "new").touch()
     assert made.capture().files == ("new",)
     made.remove()
-    assert len(counted.read_text().splitlines()) == 3
+    assert len(counted.read_text().splitlines()) == 5
 
 
 def test_the_cost_of_a_run_is_printed_beside_that_of_plain_git(tmp_path):

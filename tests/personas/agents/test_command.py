@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from team_mail.personas.agents.command import PASSED, CommandAgent
+from team_mail.personas.agents.command import CommandAgent
+from team_mail.personas.environment import PASSED
 from team_mail.personas.running.folder import RunFolder
 from team_mail.personas.running.mail_process import MailProcess
 

@@ -22,6 +22,8 @@ from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.preview import look_ahead
 
+from ...conftest import git
+
 ASKED = StartRequest("asked for")
 
 
@@ -35,6 +37,74 @@ def test_a_sprint_without_conflicts_takes_two_ticks(team):
     assert [text[line] for line in (3, 13, 23)] == ["ann", "bob", "cyd"]
     assert sorted(team.git("log", "--format=%an", "main..team/sprint-1").split()) == ["ann", "bob", "cyd"]
     assert team.text("main")[3] == "line 3", "the base is never moved by itself"
+
+
+def test_two_patches_with_the_same_change_are_one_commit(team):
+    """The other one's author is done: the sprint converges, and its branch has no empty commit."""
+    result = team.sprint({name: team.replaced(3, "same") for name in ("ann", "bob")})
+
+    assert (result.converged, result.conflicts, result.runs, result.patches) == (True, 0, 3, 1)
+    assert team.git("rev-list", "--count", "main..team/sprint-1") == "1"
+    state = team.context().state()
+    assert sorted(patch.status for patch in state.patches) == ["landed", "present"]
+    assert len(state.sprints[0].commits) == 1
+    assert team.kinds("patch").count("patch.landed") == 2
+
+
+def test_work_on_another_branch_is_kept_and_told(team):
+    """The bundle is a blob that `run.finished` names before the clone is gone, and the human has it by mail."""
+
+    def play(job):
+        for words in (("switch", "-qc", "aside"), ("commit", "-qm", "aside"), ("switch", "-q", "work")):
+            (job.workspace / "aside.txt").write_text("aside\n")
+            git(job.workspace, "add", "-A")
+            git(job.workspace, *words)
+        team.replaced(3, "ann")(job)
+
+    team.sprint({"ann": play})
+
+    context = team.context()
+    (ended,) = (e for e in context.mailbox.log.read() if e.kind == "run.finished" and "kept" in e.data)
+    (kept,) = ended.data["kept"]
+    assert (kept["where"], kept["heads"], kept["commits"]) == ("", ["branch aside"], 1)
+    assert "kept as a bundle: branch aside" in ended.data["detail"]
+    (mail,) = (mail for mail in context.mailbox.inbox("you") if mail.type == "escalate")
+    assert (mail.sender, mail.subject) == ("scheduler", "ann: branch aside kept")
+    bundle = team.folder.parent / "ann-1.bundle"
+    bundle.write_bytes(context.mailbox.attachment(context.mailbox.read("you", mail.id, peek=True), "ann-1.bundle"))
+    assert bundle.read_bytes() == context.mailbox.blobs.read(kept["bundle"]["sha256"])
+    team.git("fetch", "-q", str(bundle), "refs/heads/*:refs/heads/kept/*")
+    assert team.git("show", "kept/aside:aside.txt") == "aside"
+
+
+def test_a_run_whose_files_cannot_be_captured_keeps_them(team, tmp_path, monkeypatch):
+    """A filter that is required fails: the run fails in one clear sentence, and its work stays in the run's folder."""
+    settings = tmp_path / "gitconfig"
+    settings.write_text('[filter "crypt"]\n\tclean = cat\n\trequired = true\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    (team.folder / ".gitattributes").write_text("secret filter=crypt\n")
+    team.git("add", ".gitattributes")
+    team.git("commit", "-qm", "attributes")
+
+    def play(job):
+        (job.workspace / "secret").write_text("key\n")
+        settings.write_text('[filter "crypt"]\n\tclean = false\n\trequired = true\n')
+
+    team.sprint({"ann": play}, "[sprint]\nmax_attempts = 1\nretry_backoff = 0\n")
+
+    run = next(run for run in team.context().state().runs if run.persona == "ann")
+    assert run.status == "failed"
+    assert run.detail.startswith("the filter 'crypt', which your git settings require, failed on secret;")
+    assert (team.home / "runs" / run.id / "work/secret").read_text() == "key\n"
+
+
+def test_a_sprint_in_a_sha256_repository_lands(team, monkeypatch):
+    """Its branch is made from nothing, which has as many digits as the repository's ids."""
+    subprocess.run(["rm", "-rf", team.folder / ".git"], check=True)
+    for words in (("init", "-q", "-b", "main", "--object-format=sha256"), ("add", "poem.txt"), ("commit", "-qm", "x")):
+        team.git(*words)
+    result = team.sprint({"ann": team.replaced(3, "ann")})
+    assert (result.converged, result.landed) == (True, ("ann",))
 
 
 def test_a_sprint_with_one_round_of_conflicts_takes_three_ticks(team):

@@ -92,6 +92,21 @@ def test_submodules_are_refused(project):
     assert "submodule" in verdict(project, {"vendor": ("160000", "1" * 40)})
 
 
+def test_a_persona_without_paths_changes_nothing(project):
+    """A reviewer's change is refused by the file's name."""
+    why = verdict(project, {"a.txt": lines((3, "x"))}, paths=())
+    assert why == "refused: a.txt is not mallory's to change; it may change no file (paths: [])"
+
+
+def test_a_submodule_at_another_commit_waits_for_approval(project):
+    """Whoever checks it out needs that commit, so a person has to see to it first."""
+    base = project.commit({"vendor": ("160000", "1" * 40)}, project.base)
+    moved = {"vendor": ("160000", "2" * 40)}
+    assert verdict(project, project.patch(moved, base), base=base) == "held: vendor"
+    approved = weave(project.git, base, [project.submission("ann", moved, base=base, approved=True)])
+    assert project.git.line("rev-parse", f"{approved.tip}:vendor") == "2" * 40
+
+
 def test_an_empty_or_invalid_patch_is_refused(project):
     """So is a patch to a missing file, with git's own message."""
     assert verdict(project, b"") == "refused: it is empty"

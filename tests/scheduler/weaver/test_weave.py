@@ -179,14 +179,24 @@ def test_lines_of_a_patch_that_look_like_markers_may_land(project):
     assert project.read(woven.tip, "a.txt") == "=======\n" + lines((18, "new"))
 
 
-def test_a_change_that_landed_already_lands_as_an_empty_commit(project):
-    """Two patches with the same change are both recorded as landed."""
+def test_a_change_that_landed_already_is_there_and_no_commit(project):
+    """Of two patches with the same change one lands, and the other one's is told as there, in text and as JSON."""
     submissions = [project.submission(p, {"a.txt": lines((3, "same"))}) for p in ("one", "two")]
 
     woven = weave(project.git, project.base, submissions)
 
-    assert personas(woven.landed) == ["one", "two"]
-    assert woven.landed[1].files == ()
+    assert (personas(woven.landed), personas(woven.present)) == (["one"], ["two"])
+    assert woven.landed[0].commit == woven.tip
+    assert "  already there two (run-two): a.txt" in list(report(woven))
+    assert woven.document()["present"] == [{"run": "run-two", "persona": "two", "files": ["a.txt"]}]
+
+
+def test_a_patch_of_what_the_branch_has_moves_no_branch(project):
+    """Woven again onto the result, the same patch makes no commit."""
+    submission = project.submission("one", {"a.txt": lines((3, "same"))})
+    first = weave(project.git, project.base, [submission])
+    again = weave(project.git, first.tip, [submission])
+    assert (again.tip, again.landed, personas(again.present)) == (first.tip, (), ["one"])
 
 
 def test_a_patch_to_one_of_two_similar_places_lands_at_its_own(project):
@@ -380,8 +390,8 @@ def test_never_fewer_patches_land_than_by_first_come_first_served(tmp_path_facto
     naive = max(
         len(project.by_three_way(submissions, project.base)), len(project.by_merge_tree(submissions, project.base))
     )
-    assert len(woven.landed) >= naive
-    assert len(woven.landed) + len(woven.conflicted) == len(submissions)
+    assert len(woven.landed) + len(woven.present) >= naive
+    assert len(woven.landed) + len(woven.present) + len(woven.conflicted) == len(submissions)
     chain = project.git.line("rev-list", "--reverse", "--first-parent", f"{project.base}..{woven.tip}").split()
     assert chain == [landed.commit for landed in woven.landed]
     assert project.git.run("grep", "-qE", "^(<<<<<<<|>>>>>>>)", woven.tip).returncode == 1
@@ -422,7 +432,7 @@ def test_patch_files_are_woven_onto_a_new_branch(project, tmp_path):
     assert any(row.startswith("  conflict two") for row in lines)
     assert woven.document()["conflicts"] == [["one.patch", "two.patch", ["a.txt"]]]
     twice, _ = weave_by_hand(project.folder, files[:1] * 2, project.base, project.base, None)
-    assert len({landed.submission.key for landed in twice.landed}) == 2
+    assert len({each.submission.key for each in (*twice.landed, *twice.present)}) == 2
     with pytest.raises(BranchMoved, match="there already"):
         weave_by_hand(project.folder, files, project.base, project.base, "team/woven")
     with pytest.raises(UsageError, match="no commit nowhere"):

@@ -1,0 +1,187 @@
+"""The git directory by which a workspace is filled and captured, written afresh each time.
+
+Of the settings only the user's own count, those of machine, user and repository: ignore files, line endings, and the
+filters by which files are encrypted or kept elsewhere. Attributes, which choose the filter of a file, are those of the
+base commit. So neither a clone nor anything below `.team` can name a program that is run, or keep one from running.
+Filters run in the user's checkout, with the user's git, because that is where their keys and stores are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..git import Git, users_environment
+
+_OPTIONS = ("core.autocrlf", "core.eol", "core.checkroundtripencoding")
+_FILES = ("core.excludesfile", "core.attributesfile")
+_FILTER = re.compile(r"filter\.(?P<name>[^\n]+)\.(?P<key>clean|smudge|process|required)")
+_COMMANDS = ("clean", "smudge", "process")
+# What git sets for the programs that it runs, and what we set for git.
+_OURS = (
+    "GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR "
+    "GIT_PREFIX GIT_CONFIG GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM "
+    "GIT_ATTR_NOSYSTEM GIT_OPTIONAL_LOCKS GIT_NO_REPLACE_OBJECTS LC_ALL"
+)
+_USERS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
+# Whatever the files of the work tree say of these, it does not count; what changes how a diff looks does not either.
+_RESET = b"* !filter !text !crlf !eol !ident !working-tree-encoding\n"
+_PLAIN = b"* !diff !whitespace\n"
+_BINARY = b"[attr]binary -diff -merge -text\n"
+_MACRO = re.compile(rb"\[attr\]([\w.-]+)", re.ASCII)
+_NAME = re.compile(rb"[A-Za-z0-9_.][\w.-]*", re.ASCII)
+_SPECIAL = re.compile(rb"[*?\[\\]")
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+Filters = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the user's own git settings say; `ignored` and the attributes are the texts of files."""
+
+    options: tuple[str, ...] = ()
+    filters: Filters = field(default_factory=dict[str, Mapping[str, str]])
+    ignored: bytes = b""
+    base: bytes = b""  # the attributes of the base commit
+    attributes: bytes = b""  # of the user, which those of the repository override
+    overrides: bytes = b""  # of the repository's info/attributes
+
+    def configuration(self) -> str:
+        """Return the filters as text of a git config."""
+        sections: list[str] = []
+        for name, keys in self.filters.items():
+            rows = "".join(f"\t{key} = {_quoted(value)}\n" for key, value in keys.items())
+            sections.append(f"[filter {_quoted(name)}]\n{rows}")
+        return "".join(sections)
+
+
+def read_trust(source: Path, base: bytes = b"") -> Trust:
+    """Read the user's settings for the repository with the git directory `source`; `base` are a commit's attributes."""
+    values: dict[str, str] = {}
+    filters: dict[str, dict[str, str]] = {}
+    for key, value in _settings(source):
+        if match := _FILTER.fullmatch(key):
+            filters.setdefault(match["name"], {})[match["key"]] = value
+        else:
+            values[key] = value
+    place = source.parent if source.name == ".git" else source
+    wrapped = {
+        name: {key: _in_checkout(value, place, key) if key in _COMMANDS else value for key, value in keys.items()}
+        for name, keys in filters.items()
+    }
+    ignored, attributes = (
+        _users_file(values.get(key), name, place) for key, name in zip(_FILES, ("ignore", "attributes"), strict=True)
+    )
+    return Trust(
+        tuple(f"{key}={values[key]}" for key in _OPTIONS if key in values), wrapped,
+        ignored + _read(source / "info/exclude"), base, attributes, _read(source / "info/attributes"),
+    )  # fmt: skip
+
+
+def lay_directory(place: Path, trust: Trust, *, core: str, stores: Iterable[Path], shallow: bytes | None) -> Git:
+    """Write a git directory at `place`, which is not there yet, and return its git.
+
+    `core` is the text of a config as `git init` writes it, and `stores` are folders of objects that it borrows from.
+    """
+    for folder in ("objects/info", "objects/pack", "refs", "info"):
+        (place / folder).mkdir(parents=True)
+    (place / "HEAD").write_text("ref: refs/heads/none\n")
+    (place / "config").write_text(core + trust.configuration())
+    (place / "info/exclude").write_bytes(trust.ignored)
+    (place / "info/attributes").write_bytes(_all_attributes(trust))
+    (place / "objects/info/alternates").write_bytes(b"".join(os.fsencode(store) + b"\n" for store in stores))
+    if shallow is not None:
+        (place / "shallow").write_bytes(shallow)
+    quiet = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_LFS_SKIP_SMUDGE": "1"}
+    return Git(place, quiet, trust.options, guarded=True)
+
+
+def attributes_below(files: Mapping[bytes, bytes]) -> bytes:
+    """Join the attributes files of a commit, by path, into one that means the same at the top of the repository."""
+    parts = sorted(files, key=lambda path: (path.count(b"/"), path))
+    return b"".join(b"".join(_from_top(path.rpartition(b"/")[0], files[path])) for path in parts)
+
+
+def _from_top(folder: bytes, text: bytes) -> Iterator[bytes]:
+    """Yield the lines of an attributes file with patterns that count from the top."""
+    for row in text.removeprefix(b"\xef\xbb\xbf").splitlines():
+        line = row.strip(b" \t\r")
+        if not line or line.startswith((b"#", b"!")):
+            continue
+        if not folder:
+            yield line + b"\n"
+            continue
+        if line.startswith(b"[attr]"):
+            continue
+        quoted = _QUOTED.match(line)
+        pattern, states = (
+            (quoted[0], line[quoted.end() :]) if quoted else re.split(rb"(?=[ \t])", line + b" ", maxsplit=1)
+        )
+        bare = pattern[1:-1] if quoted else pattern
+        deep = b"" if b"/" in bare.removesuffix(b"/") else b"**/"
+        above = _SPECIAL.sub(rb"\\\g<0>", folder)
+        joined = above + b"/" + deep + bare.removeprefix(b"/")
+        if quoted or re.search(rb'[\s"]', joined):
+            prefix = (above + b"/" + deep).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+            inner = bare.removeprefix(b"/") if quoted else bare.removeprefix(b"/").replace(b"\\", b"\\\\")
+            joined = b'"' + prefix + inner + b'"'
+        yield joined + states.rstrip() + b"\n"
+
+
+def _all_attributes(trust: Trust) -> bytes:
+    """Return the attributes that count, in the file that overrides those of the work tree.
+
+    A name that is set here must not be a macro that the work tree defines, so each one is defined here.
+    """
+    own = b"\n".join((trust.attributes, trust.base, trust.overrides, b""))
+    macros = {match[1] for line in own.splitlines() if (match := _MACRO.match(line))}
+    names = {word for line in own.splitlines() for word in line.split()[1:] if _NAME.fullmatch(word)}
+    defined = b"".join(b"[attr]%s %s\n" % (name, name) for name in sorted(names - macros - {b"binary"}))
+    return (b"" if b"binary" in macros else _BINARY) + defined + _RESET + own + _PLAIN
+
+
+def _settings(source: Path) -> Iterator[tuple[str, str]]:
+    """Yield the user's settings as git reads them for this repository, with a key's name in small letters."""
+    words = ["git", "config", "--null", "--list", "--includes"]
+    env = users_environment() | {"GIT_DIR": str(source)}
+    output = subprocess.run(words, cwd=source, env=env, capture_output=True, check=False).stdout  # noqa: S603
+    for entry in os.fsdecode(output).split("\0"):
+        key, newline, value = entry.partition("\n")
+        if key:
+            yield key, value if newline else "true"
+
+
+def _in_checkout(command: str, place: Path, key: str) -> str:
+    """Return a filter's command as one that runs in the user's checkout and finds the user's settings."""
+    if not command:
+        return command
+    kept = "".join(f"export {name}={shlex.quote(os.environ[name])}; " for name in _USERS if name in os.environ)
+    before = f"unset {_OURS}; {kept}cd {shlex.quote(str(place))} || exit 1; "
+    return (before if key == "process" else before.replace("%", "%%")) + command
+
+
+def _users_file(named: str | None, usual: str, place: Path) -> bytes:
+    """Read the file that a setting names, or else the one where git looks."""
+    if named is None:
+        folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+        named = f"{folder}/git/{usual}"
+    text = _read(place / Path(named).expanduser()) if named else b""
+    return text + b"\n" if text else text
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _quoted(value: str) -> str:
+    """Quote a value, or a section's name, for a git config."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'

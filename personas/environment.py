@@ -1,0 +1,16 @@
+"""The harmless part of an environment: what programs that others wrote, or that others configured, may know of ours."""
+
+from __future__ import annotations
+
+import os
+import re
+
+PASSED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|(DY)?LD_LIBRARY_PATH|(?i:(http|https|ftp|all|no)_proxy)"
+    r"|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|(REQUESTS|CURL)_CA_BUNDLE"
+)
+
+
+def harmless() -> dict[str, str]:
+    """Return the variables of this process that anybody may see."""
+    return {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}

@@ -1,0 +1,48 @@
+"""The mail about commits that a run made beside its patch: what they are, and how to get them out of the bundle."""
+
+from __future__ import annotations
+
+from ...mail.letter import Letter
+from ...mail.render import line, listed
+from ...mail.units import counted
+from ...personas.capture.capture import Captured
+from .launch import Launch
+
+_SHORT = 8
+
+
+def about_kept(launch: Launch, captured: Captured, human: str) -> Letter:
+    """Tell the human what of a run's work is not in its patch. The bundles are attached, so they are durable first."""
+    names = [f"{launch.persona}-{number}.bundle" for number in range(1, len(captured.kept) + 1)]
+    short = launch.run[-_SHORT:]
+    body = [
+        f"{launch.persona} made commits that its patch does not have (run {launch.run}).",
+        "Nothing of them lands by itself; they are attached, each repository's as a git bundle:",
+        "",
+    ]
+    for name, kept in zip(names, captured.kept, strict=True):
+        where = f" of the {line(kept.where)}" if kept.where else ""
+        body += [
+            f"{name}: {counted(kept.commits, 'commit')}{where}",
+            *(f"- {line(head)}" for head in kept.heads),
+            "",
+            f"    team-mail attachment N {name} -o {name}",
+            f"    git fetch {name} 'refs/heads/*:refs/heads/{launch.persona}-{short}/*'",
+            "",
+        ]
+    body += ["N is the number of this mail. Run the second command in the repository, or in the submodule, it is of."]
+    if any(kept.where for kept in captured.kept):
+        body += [
+            "A patch that points a submodule to such a commit waits for your approval:",
+            "before you approve it, fetch the commit there and publish it, or nobody else can check it out.",
+        ]
+    subject = f"{launch.persona}: {listed([line(head) for kept in captured.kept for head in kept.heads])} kept"
+    payload = {
+        "of": launch.run,
+        "kept": [{"where": kept.where, "heads": [*kept.heads], "commits": kept.commits} for kept in captured.kept],
+    }
+    return Letter(
+        "scheduler", [human], subject[:200], "\n".join(body), type="escalate", payload=payload, priority="high",
+        attachments=[(name, kept.bundle) for name, kept in zip(names, captured.kept, strict=True)],
+        key=f"kept {launch.run}",
+    )  # fmt: skip
