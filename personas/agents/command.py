@@ -54,6 +54,11 @@ class CommandAgent:
     env_file: Path | None = None
     limits: RunLimits = field(default_factory=RunLimits)
 
+    @property
+    def max_prompt(self) -> int | None:
+        """The most bytes of a prompt that the command can be given; None if any will do."""
+        return _MAX_ARGUMENT - 1 if self.prompt == "argument" else None
+
     def trouble(self) -> str | None:
         """Return what is wrong with the command, the env_file or a placeholder, and what to do."""
         try:

@@ -14,11 +14,12 @@ from ...mail.log.disk import reason_of
 from ...mail.message import Message
 from ...mail.render import line
 from ...personas.agent import Agent, Job, Outcome
+from ...personas.agents.command import CommandAgent
 from ...personas.agents.result import log_of
 from ...personas.agents.stream import read_stream
 from ...personas.kinds import OutcomeStatus
 from ...personas.persona import Persona
-from ...personas.prompt import Situation, fitting, write_prompt
+from ...personas.prompt import Situation, written_prompt
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..payload import text_of
@@ -107,8 +108,11 @@ class LocalRunner:
 
         def prompt() -> str:
             waiting = [context.mailbox.read(launch.persona, mail, peek=True) for mail in self._mail.of(launch)]
-            read[:] = fitting(waiting)
-            return write_prompt(persona, read, self._situation(launch, batch, timeout), assignment=launch.assignment)
+            situation, agent = self._situation(launch, batch, timeout), context.agents[launch.agent]
+            room = agent.max_prompt if isinstance(agent, CommandAgent) else None
+            written = written_prompt(persona, waiting, situation, assignment=launch.assignment, room=room)
+            read[:] = written.mail
+            return written.text
 
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, prompt, place, folder, context.home,
