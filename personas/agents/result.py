@@ -30,6 +30,20 @@ def log_of(folder: Path) -> bytes:
         return b""
 
 
+def printed(log: Path) -> bytes | None:
+    """Return all that is kept of what a run printed; None if the agent removed its own log or put a pipe there."""
+    try:
+        with _opened(log) as opened:
+            return opened.read()
+    except (OSError, BadOutput):
+        return None
+
+
+def is_written(folder: Path) -> bool:
+    """Tell whether the run whose files are in `folder` wrote a result of its own."""
+    return os.path.lexists(folder / FILE)
+
+
 def output_of(folder: Path, log: bytes, secrets: Collection[str] = ()) -> Any:
     """Return the result of the run whose files are in `folder`, with `secrets` masked; `log` is its output.
 

@@ -180,7 +180,7 @@ def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threadin
         job = Job(run, gate.name, 1, 0, "", clone, papers, papers, gate.timeout, stop)
         passed = {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
         env = passed | {"TEAM_RUN": run, "TERM": "dumb", "NO_COLOR": "1"}
-        ended = keep(job, gate.command, env, secrets=(), stdin=Path(os.devnull), limits=RunLimits())
+        ended = keep(job, gate.command, env, secrets=(), stdin=Path(os.devnull), limits=RunLimits(settle=None))
         if ended.status == OutcomeStatus.STOPPED:
             raise Stopped(f"stopped while gate {gate.name} was running; scheduler sprint continues")
         log = papers / "output.log"

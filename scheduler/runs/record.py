@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from ...mail.kinds import MailKind
 from ...mail.log.blobs import Blobs
 from ...mail.log.event import Draft, derived_id
 from ...personas.agent import Outcome
+from ...personas.agents.result import printed
 from ...personas.kinds import OutcomeStatus
 from ...personas.workspace import Captured
 from ..kinds import Kind, TaskStatus
@@ -93,9 +93,8 @@ class RunRecord:
         }
         if launch.assignment:
             data |= _task(launch) | kept(self.blobs, "result", outcome.output)
-        if output:
-            with suppress(FileNotFoundError):
-                data["output"] = self.blobs.put(output.read_bytes())._asdict()
+        if output and (words := printed(output)) is not None:
+            data["output"] = self.blobs.put(words)._asdict()
         return _draft(Kind.RUN_FINISHED, launch, data)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ...mail.units import counted
+from ...personas.agents.result import log_of
 from ..context import Context
 from ..errors import BranchMoved
 from ..kinds import Kind, SprintOutcome
@@ -160,8 +161,6 @@ def _not_green(context: Context, state: State) -> list[str]:
 
 def _last_words(context: Context, runs: Sequence[Run]) -> list[str]:
     """Quote the end of the last run's output."""
-    log = context.home / "runs" / runs[-1].id / "output.log" if runs else None
-    if log is None or not log.exists():
-        return []
-    words = log.read_bytes()[-_OUTPUT:].decode(errors="replace").splitlines()[-_LINES:]
+    log = log_of(context.home / "runs" / runs[-1].id) if runs else b""
+    words = log[-_OUTPUT:].decode(errors="replace").splitlines()[-_LINES:]
     return ["", "The output of the last run ends with:", *(f"  | {text}" for text in words)] if words else []
