@@ -34,6 +34,7 @@ MAX_TASK = 24_000  # of a program's message: a conflict is resolved from its mai
 MAX_MAIL = 60_000  # characters of all messages; the rest is read with team-mail
 _SHARES = tuple(0.9**step for step in range(40))  # of the limits above and of a task's, until the prompt has room
 _SUBJECT = 300
+_REASON = 300
 _HEADING_SIZE = 300
 _ATTACHMENTS = 20
 _URGENCY = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
@@ -58,6 +59,10 @@ Answer what you were asked, in one mail, with what you did or why you did not. D
 _RUN = "Sprint {sprint}, your attempt {attempt} in it, run `{run}`."
 _TASK_RUN = "A task of a dispatch, your attempt {attempt} at it, run `{run}`. There is no sprint."
 _AGAIN = " What landed of your earlier attempts is in the base."
+_PREVIOUS = """\
+An earlier attempt of yours did not end well ({why}). What it had changed is not in your clone but in the file
+  `.team/run/previous.patch`, and may be half a change: look at it, take over what is right (`git apply` does it), and
+  do the rest."""
 _CLONE = """\
 You work alone in a private clone of {repository} at commit `{base}`. The state of its files when you end is your
   patch, and the weaver lands it on `{branch}`. You need not commit. Never push, and change nothing outside of it."""
@@ -85,7 +90,8 @@ class Situation:
     """The facts of a run. `base` is the commit it starts from, `branch` is where its patch will land.
 
     `sprint` is 0 in a dispatch, and `base` is empty without a repository. `team` has the id and description of every
-    persona; `human` and `repository` are names; `timeout` is in seconds.
+    persona; `human` and `repository` are names; `timeout` is in seconds. `previous` says how an earlier attempt
+    ended whose changes are in the file `.team/run/previous.patch`; it is empty where there is none.
     """
 
     sprint: int
@@ -97,6 +103,7 @@ class Situation:
     team: tuple[tuple[str, str], ...]
     repository: str
     timeout: float | None = None
+    previous: str = ""
 
 
 def write_prompt(
@@ -271,6 +278,8 @@ def _facts(persona: Persona, situation: Situation) -> str:
         *([_CLONE.format(**values), _allowed(persona), *_HOUSE] if situation.base else [_FOLDER]),
         _ASK.format(**values),
     ]
+    if situation.previous:
+        facts.append(_PREVIOUS.format(why=values["previous"][:_REASON]))
     if situation.timeout:
         facts.append(
             f"You will be stopped after {situation.timeout / 60:.3g} minutes: have your files in order by then."

@@ -25,6 +25,8 @@ from ..mail.log.disk import replacing
 from .errors import GitError, WorkspaceLost, WorkspaceStuck
 from .git import Git, find_repository
 
+PREVIOUS = "previous.patch"  # in the folder below: what an attempt left that did not end well
+_RUN_FOLDER = ".team/run"  # in a workspace, for what a run is given; never captured, whatever the ignore files say
 _BRANCH = "refs/heads/work"
 _NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
 # Captured objects are short-lived, so they need no fsync. Mapped packs must fit into the memory limit below.
@@ -139,6 +141,7 @@ class Workspace:
         (directory / _BRANCH).write_text(f"{self.base}\n")
         (directory / "objects/info/alternates").write_bytes(os.fsencode(self._mirror.directory / "objects") + b"\n")
         (directory / "config").write_text(self._config(persona))
+        (directory / "info/exclude").write_text(f"/{_RUN_FOLDER}/\n")
         shutil.copyfile(self._mirror.directory / "names", directory / "packed-refs")
         if (self._mirror.directory / "shallow").exists():
             shutil.copyfile(self._mirror.directory / "shallow", directory / "shallow")
@@ -148,6 +151,13 @@ class Workspace:
         if submodules:
             git("update-index", "-z", "--skip-worktree", "--stdin", stdin=submodules)
 
+    def leave(self, name: str, data: bytes) -> None:
+        """Put a file into the workspace that is no part of its patch, unless the base has a link in its place."""
+        folder = self.path / _RUN_FOLDER
+        if folder.resolve() == self.path.resolve() / _RUN_FOLDER:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / name, data)
+
     def capture(self) -> Captured:
         """Return the difference between the base and the clone's files now, untracked ones included.
 
@@ -156,7 +166,8 @@ class Workspace:
         """
         if not self.path.is_dir() or self.path.is_symlink():
             raise WorkspaceLost(f"the workspace {self.path} is gone or replaced: nothing of the run can be captured")
-        stderr = self._limited(("add", "--all", "--ignore-errors"), _MAX_OBJECT, allowed=(0, 1))
+        words = ("add", "--all", "--ignore-errors", "--", ":(top)", f":(exclude,top,literal){_RUN_FOLDER}")
+        stderr = self._limited(words, _MAX_OBJECT, allowed=(0, 1))
         self._limited((*_DIFF, self.base, "--"), _MAX_PATCH)
         numbers, _, patch = (self._trusted / "printed").read_bytes().partition(b"\n\n")
         return _captured(numbers, patch, _complaints(stderr))

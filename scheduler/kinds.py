@@ -104,9 +104,10 @@ class RunStatus(Status):
     OK = _status(OutcomeStatus.OK.value, "The agent ended well.")
     FAILED = _status(
         OutcomeStatus.FAILED.value,
-        "The exit code is not 0, the agent was killed or could not be started, or its JSON stream reports an error.",
+        "The exit code is not 0, the agent was killed or could not be started, its JSON stream reports an error or "
+        "breaks off, or it did not make what was asked for.",
     )
-    TIMEOUT = _status(OutcomeStatus.TIMEOUT.value, "It took longer than its timeout.")
+    TIMEOUT = _status(OutcomeStatus.TIMEOUT.value, "It took longer than its timeout, or was idle for too long.")
     QUOTA = _status(OutcomeStatus.QUOTA.value, "It took more room on disk, or sent more mail, than it may.")
     STOPPED = _status(OutcomeStatus.STOPPED.value, "`scheduler stop` ended it.")
 
@@ -122,7 +123,10 @@ class PatchStatus(Status):
         "held", "It changes sensitive files; the human has mail, and `scheduler approve` makes it pending again."
     )
     REJECTED = _status("rejected", "A gate fails with it and passes without it; its author has mail.")
-    DROPPED = _status("dropped", "Its run was cut off, so it may be half a change; the weaver never gets it.")
+    DROPPED = _status(
+        "dropped",
+        "Its run did not end well, so it may be half a change; the weaver never gets it, the next attempt does.",
+    )
 
 
 class TaskStatus(StrEnum):
@@ -149,7 +153,7 @@ class SprintOutcome(Status):
     SPENT = _status("spent", "Nothing is left to do, and somebody was set aside.")
     BROKEN = _status(
         "broken",
-        "Every run failed with nothing to weave, those of several personas and at least one retry: the agent itself "
+        "Every run failed, those of several personas and at least one retry: the agent itself "
         "does not work, and more runs would only cost.",
     )
     DEADLINE = _status("deadline", "The sprint's time was over, or would have been before the next retry.")

@@ -10,6 +10,8 @@ from pathlib import Path
 from traceback import format_exception_only
 
 from ...mail.errors import TeamMailError
+from ...mail.kinds import MailKind
+from ...mail.log.blobs import BlobMissing
 from ...mail.log.disk import reason_of
 from ...mail.message import Message
 from ...mail.render import line
@@ -20,10 +22,11 @@ from ...personas.agents.stream import read_stream
 from ...personas.kinds import OutcomeStatus
 from ...personas.persona import Persona
 from ...personas.prompt import Situation, written_prompt
-from ...personas.workspace import Captured, Workspace
+from ...personas.workspace import PREVIOUS, Captured, Workspace
 from ..context import Context
 from ..payload import text_of
 from ..progress import Listener, silent
+from .judge import Evidence, judged
 from .launch import Launch
 from .mail import RunMail
 from .progress import run_ended, run_started
@@ -86,16 +89,39 @@ class LocalRunner:
 
     def _played(self, launch: Launch, batch: Batch, read: list[Message]) -> RunResult:
         stop = self.watch.stop_of(launch.run)
+        head = self.context.mailbox.log.head().seq
         if not batch.base:
             place = self._folder(launch) / "work"
             place.mkdir(parents=True, exist_ok=True)
-            return RunResult(self._outcome(launch, self._job(launch, batch, place, read, stop)))
+            outcome = self._outcome(launch, self._job(launch, batch, place, read, stop))
+            return RunResult(judged(launch, outcome, self._evidence(launch, batch, place, None, head)))
         workspace = self.context.mirror.workspace(launch.run, batch.base, launch.persona)
         try:
+            self._leave_previous(launch, workspace)
             outcome = self._outcome(launch, self._job(launch, batch, workspace.path, read, stop))
-            return RunResult(outcome, workspace.capture())
+            captured = workspace.capture()
+            evidence = self._evidence(launch, batch, workspace.path, captured, head)
+            return RunResult(judged(launch, outcome, evidence), captured)
         finally:
             _remove(workspace)
+
+    def _leave_previous(self, launch: Launch, workspace: Workspace) -> None:
+        """Put what an earlier attempt left into the workspace; one whose blob is lost is done without."""
+        if launch.previous:
+            with suppress(BlobMissing):
+                workspace.leave(PREVIOUS, self.context.mailbox.blobs.read(launch.previous.sha256))
+
+    def _evidence(self, launch: Launch, batch: Batch, place: Path, captured: Captured | None, head: int) -> Evidence:
+        """Gather what a run is judged by; `head` is the seq of the last event before it began."""
+
+        def in_base(path: str) -> bool:
+            return self.context.git.run("cat-file", "-e", f"{batch.base}:{path}").returncode == 0
+
+        def sent() -> bool:
+            since = self.context.mailbox.log.read(head)
+            return any(event.kind == MailKind.SENT and event.run == launch.run for event in since)
+
+        return Evidence(place, captured, self.context.top, in_base, sent)
 
     def _outcome(self, launch: Launch, job: Job) -> Outcome:
         return _storable(self.watch.judged(launch.run, _play(self.context.agents[launch.agent], job)))
@@ -126,7 +152,7 @@ class LocalRunner:
         team = tuple((persona.id, persona.description) for persona in members)
         return Situation(
             launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, context.settings.team.human, team,
-            context.top.name, timeout,
+            context.top.name, timeout, launch.previous.why if launch.previous else "",
         )  # fmt: skip
 
     def _timeout(self, launch: Launch, persona: Persona, batch: Batch) -> float:
@@ -139,7 +165,8 @@ class LocalRunner:
         """Add to the outcome of a run that failed the last line it printed, which usually says why."""
         if outcome.status != OutcomeStatus.FAILED:
             return outcome
-        text = read_stream(log_of(self._folder(launch))).text
+        said = read_stream(log_of(self._folder(launch)))
+        text = said.stray or said.text
         last = text.strip().rpartition("\n")[2].strip()[-_LAST_WORDS:]
         return replace(outcome, detail=f"{outcome.detail}: {last}") if last and last not in outcome.detail else outcome
 

@@ -57,31 +57,32 @@ class RunRecord:
         """Write how a run ended, in one append.
 
         `read` are the messages it was given, which count as read if it ended well; `output` is what its agent printed.
+        Only what a run that ended well has changed is a patch; what another one left may be half a change, and is kept
+        beside its end.
         """
+        ok = result.outcome.status == OutcomeStatus.OK and not result.given_up
+        change = self._change(result.captured) if result.captured and result.has_patch else None
+        left = {"partial": change} if change and not ok else {}
         if result.given_up:
             data = {"persona": launch.persona, "why": "the scheduler was stopped", "orderly": True, **_task(launch)}
-            self.append([_draft(Kind.RUN_LOST, launch, data)])
+            self.append([_draft(Kind.RUN_LOST, launch, data | left)])
             return
-        drafts = [self._captured(launch, result.captured)] if result.captured and result.has_patch else []
-        drafts.append(self._finished(launch, result.outcome, output))
-        if result.outcome.status == OutcomeStatus.OK:
+        drafts = [_captured(launch, change)] if change and ok else []
+        drafts.append(self._finished(launch, result.outcome, output, left))
+        if ok:
             drafts += [_read(launch, mail) for mail in read]
         self.append([*drafts, *_task_end(launch, result)])
 
-    def _captured(self, launch: Launch, captured: Captured) -> Draft:
-        data: dict[str, Any] = {
-            "sprint": launch.sprint,
-            "persona": launch.persona,
+    def _change(self, captured: Captured) -> dict[str, Any]:
+        """Store a patch; return what an event says of it."""
+        return {
             "patch": self.blobs.put(captured.patch)._asdict(),
             "files": [*captured.files[:_MOST_FILES]],
             "insertions": captured.insertions,
             "deletions": captured.deletions,
-            **_task(launch),
         }
-        own = None if launch.assignment else derived_id("patch", launch.run)
-        return Draft(Kind.PATCH_CAPTURED, _SCHEDULER, run=launch.run, data=data, id=own)
 
-    def _finished(self, launch: Launch, outcome: Outcome, output: Path | None) -> Draft:
+    def _finished(self, launch: Launch, outcome: Outcome, output: Path | None, left: dict[str, Any]) -> Draft:
         data: dict[str, Any] = {
             "sprint": launch.sprint,
             "persona": launch.persona,
@@ -90,12 +91,19 @@ class RunRecord:
             "seconds": round(outcome.seconds, 3),
             "detail": outcome.detail[:_DETAIL],
             "cut": outcome.cut,
+            **left,
         }
         if launch.assignment:
             data |= _task(launch) | kept(self.blobs, "result", outcome.output)
         if output and (words := printed(output)) is not None:
             data["output"] = self.blobs.put(words)._asdict()
         return _draft(Kind.RUN_FINISHED, launch, data)
+
+
+def _captured(launch: Launch, change: dict[str, Any]) -> Draft:
+    data = {"sprint": launch.sprint, "persona": launch.persona, **change, **_task(launch)}
+    own = None if launch.assignment else derived_id("patch", launch.run)
+    return Draft(Kind.PATCH_CAPTURED, _SCHEDULER, run=launch.run, data=data, id=own)
 
 
 def task_finished(dispatch: str, task: str, persona: str, status: str, error: str = "") -> Draft:
