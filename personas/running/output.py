@@ -1,5 +1,5 @@
 # Importing pathlib would double the start-up time of a keeper.
-# ruff: noqa: PTH105
+# ruff: noqa: PTH104, PTH105, PTH112, PTH114
 """An agent's output, kept in `output.log`. Part of the keeper: it imports only what loads at once."""
 
 import os
@@ -111,6 +111,8 @@ class Output:
             self._copy(file, at, self.kept)
             self.kept = os.fstat(file).st_size
             os.close(file)
+            if not os.path.islink(self._path) and os.path.isdir(self._path):
+                os.rename(self._path, scratch + ".moved")
             os.replace(scratch, self._path)
         except OSError:
             return
