@@ -68,7 +68,8 @@ class Outcome:
 
     `exit` is the exit code: None if the agent never started or was ended by a signal. `seconds` is how long it ran,
     and `detail` is one line for people. `cut` is true if part of the output was dropped. `output` is the run's result
-    as a JSON value, or None if it has none.
+    as a JSON value, or None if it has none. `unless_changed` says why it is no success if it changed no file,
+    `unless_heard` the same for a run that sent no mail either; both are empty where that makes no difference.
     """
 
     status: OutcomeStatus
@@ -77,6 +78,8 @@ class Outcome:
     detail: str
     cut: bool = False
     output: Any = None
+    unless_changed: str = ""
+    unless_heard: str = ""
 
     def __post_init__(self) -> None:
         """Take the status of an agent that wrote it as plain text. Raises ValueError for one that does not exist."""

@@ -29,20 +29,21 @@ anything that is neither in the result nor in your files. If you have no result,
 and why."""
 
 
-def brief(assignment: Assignment, nonce: str) -> str:
+def brief(assignment: Assignment, nonce: str, share: float = 1.0) -> str:
     """Return the section on the task: its description, its input, and how to give the result.
 
-    `nonce` is the secret number of the fences.
+    `nonce` is the secret number of the fences, `share` how much of the limits there is room for.
     """
+    most_words, most_input = int(MAX_DESCRIPTION * min(1.0, 2 * share)), int(MAX_INPUT * share)
     parts = ["## Task", _OBJECTIVE.format(task=line(assignment.task), dispatch=line(assignment.dispatch))]
     if assignment.description.strip():
-        parts.append(_fenced("task", assignment.description, MAX_DESCRIPTION, nonce))
+        parts.append(_fenced("task", assignment.description, most_words, nonce))
     else:
         parts.append(_NO_DESCRIPTION)
     if assignment.input:
         text = json.dumps(assignment.input, indent=2, ensure_ascii=False)
-        parts += [_INPUT, _fenced("input", text, MAX_INPUT, nonce)]
-        if len(clean(text)) > MAX_INPUT:
+        parts += [_INPUT, _fenced("input", text, most_input, nonce)]
+        if len(clean(text)) > most_input:
             parts.append(_CUT)
     return "\n\n".join([*parts, _RESULT])
 

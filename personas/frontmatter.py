@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from typing import Any, NamedTuple, cast
 
 import yaml
@@ -16,6 +17,11 @@ MAX_FRONT = 16 << 10  # characters; YAML in Python is slow
 MAX_DEPTH = 16
 MAX_VALUES = 100_000  # in one document; parsing them takes two seconds
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_INVISIBLE = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
+_RULE = re.compile(r"[-\u2010-\u2015\u2212]{2,}|[\u2014\u2015]|\+{3}|={3,}|---(#.*|ya?ml)")  # `---`, or meant as it
+_CODE = re.compile(r"(```|~~~)\w*")
+_ENTRY = re.compile(r"\s|-\s|#|[\"']?[\w-]+[\"']?\s*[:=]")
+_PLACE = "between two lines of ---, of which the first is line 1 of the file"
 
 
 class Fault(Exception):
@@ -54,11 +60,16 @@ class Part(NamedTuple):
         return _plain(self.node)
 
 
-def read_front(text: str) -> tuple[dict[str, Part], str, int]:
-    """Split a file into the values of its front matter, the text below it, and that text's first line. Raises Fault."""
+def read_front(text: str, keys: Collection[str] = ()) -> tuple[dict[str, Part], str, int]:
+    """Split a file into the values of its front matter, the text below it, and that text's first line.
+
+    Raises Fault, also for what looks like front matter, because it has one of the `keys`, and is not read as such.
+    """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     _check_text(text)
     front, start = _split(text)
+    if start == 1 and keys:
+        _check_misplaced(text.split("\n"), keys)
     return _parts(front), "\n".join(text.split("\n")[start - 1 :]), start
 
 
@@ -80,6 +91,40 @@ def _split(text: str) -> tuple[str, int]:
     if len(front) > MAX_FRONT:
         raise Fault(1, f"the front matter is over {MAX_FRONT >> 10} KiB; put the prompt below the second ---")
     return front, end + 2
+
+
+def _check_misplaced(rows: list[str], keys: Collection[str]) -> None:
+    """Refuse front matter that does not begin in the first line, or not with `---`: its limits would not be in force.
+
+    An example in a code block is none, unless the file begins with it.
+    """
+    key = re.compile(rf"\s*[\"']?({'|'.join(keys)})[\"']?\s*[:=]")
+    code = prose = False
+    for at, row in enumerate(rows):
+        bare = _INVISIBLE.sub("", row)
+        fence, rule = bool(_CODE.fullmatch(bare)), bool(_RULE.fullmatch(bare))
+        if ((fence and not prose) or (rule and not (code and prose))) and _has_key(rows[at + 1 :], key):
+            raise Fault(at + 1, f"this looks like front matter, which is read only {_PLACE}")
+        if not (code or prose) and _has_key(rows[at:], key) and _is_closed(rows[at:]):
+            raise Fault(at + 1, f"this looks like front matter without its first ---, and is read only {_PLACE}")
+        code ^= fence
+        prose = prose or not (fence or rule or not bare or bare.startswith(("#", "<!--")))
+
+
+def _has_key(rows: list[str], key: re.Pattern[str]) -> bool:
+    """Tell whether one of these keys is in the lines up to the first that cannot be front matter."""
+    for row in rows:
+        if key.match(row):
+            return True
+        if row.strip() and not _ENTRY.match(row):
+            return False
+    return False
+
+
+def _is_closed(rows: list[str]) -> bool:
+    """Tell whether lines as of front matter go on up to a line of `---`."""
+    other = next((row for row in rows if row.rstrip() == "---" or (row.strip() and not _ENTRY.match(row))), "")
+    return other.rstrip() == "---"
 
 
 def read_yaml(text: str) -> tuple[Any, dict[tuple[str | int, ...], int]]:

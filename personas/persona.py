@@ -22,6 +22,7 @@ from .frontmatter import BOOLEANS, Fault, Part, read_front
 
 MAX_FILE = 256 << 10  # bytes
 _KNOWN = frozenset({"schedule", "hired_by", "pronouns", "automation_mode"})  # keys of other tools, kept as they are
+_ALIASES = frozenset({"path", "allowedpaths", "allowpaths", "pathsallowed", "writepaths", "writablepaths"})
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def name_of(path: Path) -> str:
 
 
 def _parse(text: str, source: Path, id: str) -> Persona:
-    parts, prompt, start = read_front(text)
+    parts, prompt, start = read_front(text, _OWN)
     _check_id(id, parts.get("id"))
     if not prompt.strip():
         missing = "there is no prompt below the front matter" if start > 1 else "the file is empty"
@@ -149,11 +150,22 @@ def _glob(part: Part) -> str:
     return glob
 
 
+_OWN = tuple(sorted({*Persona.__dataclass_fields__} - {"prompt", "extra", "source", "line"}))
+
+
+def _meant(key: str) -> str | None:
+    """Return the key of ours that a key resembles, whatever its case and the marks in it."""
+    plain = re.sub(r"[\W_]", "", key).lower()
+    if plain in _ALIASES or sorted(plain) in (sorted("path"), sorted("paths")):
+        return "paths"
+    near = nearest(plain, _OWN, most=1, cutoff=0.8 if plain[:2] == "pa" else 0.85)
+    return near[0] if near else None
+
+
 def _extra(parts: Mapping[str, Part]) -> dict[str, Any]:
     """Return the keys that are not ours. A likely typo is refused: `path:` for `paths:` would allow every file."""
-    own = sorted({*Persona.__dataclass_fields__} - {"prompt", "extra", "source", "line"})
-    extra = {key: part for key, part in parts.items() if key not in own}
+    extra = {key: part for key, part in parts.items() if key not in _OWN}
     for key, part in extra.items():
-        if key not in _KNOWN and (near := nearest(key, own, most=1, cutoff=0.85)):
-            raise part.fault(f"is not a key; did you mean {near[0]}?")
+        if key not in _KNOWN and (near := _meant(key)):
+            raise part.fault(f"is not a key; did you mean {near}?")
     return {key: part.plain() for key, part in extra.items()}

@@ -16,6 +16,8 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from ..mail.directory import PROGRAMS, Directory
 from ..mail.errors import UsageError
@@ -30,7 +32,9 @@ from .persona import Persona
 MAX_BODY = 8_000  # characters of one message
 MAX_TASK = 24_000  # of a program's message: a conflict is resolved from its mail alone
 MAX_MAIL = 60_000  # characters of all messages; the rest is read with team-mail
+_SHARES = tuple(0.9**step for step in range(40))  # of the limits above and of a task's, until the prompt has room
 _SUBJECT = 300
+_REASON = 300
 _HEADING_SIZE = 300
 _ATTACHMENTS = 20
 _URGENCY = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
@@ -59,6 +63,10 @@ Answer what you were asked, in one mail, with what you did or why you did not. D
 _RUN = "Sprint {sprint}, your attempt {attempt} in it, run `{run}`."
 _TASK_RUN = "A task of a dispatch, your attempt {attempt} at it, run `{run}`. There is no sprint."
 _AGAIN = " What landed of your earlier attempts is in the base."
+_PREVIOUS = """\
+An earlier attempt of yours did not end well ({why}). What it had changed is not in your clone but in the file
+  `.team/run/previous.patch`, and may be half a change: look at it, take over what is right (`git apply` does it), and
+  do the rest."""
 _CLONE = """\
 You work alone in a private clone of {repository} at commit `{base}`. The state of its files when you end is your
   patch, and the weaver lands it on `{branch}`. You need not commit. Never push, and change nothing outside of it."""
@@ -86,7 +94,8 @@ class Situation:
     """The facts of a run. `base` is the commit it starts from, `branch` is where its patch will land.
 
     `sprint` is 0 in a dispatch, and `base` is empty without a repository. `team` has the id and description of every
-    persona; `human` and `repository` are names; `timeout` is in seconds.
+    persona; `human` and `repository` are names; `timeout` is in seconds. `previous` says how an earlier attempt
+    ended whose changes are in the file `.team/run/previous.patch`; it is empty where there is none.
     """
 
     sprint: int
@@ -98,6 +107,7 @@ class Situation:
     team: tuple[tuple[str, str], ...]
     repository: str
     timeout: float | None = None
+    previous: str = ""
 
 
 def write_prompt(
@@ -106,12 +116,40 @@ def write_prompt(
     situation: Situation,
     nonce: str | None = None,
     assignment: Assignment | None = None,
+    *,
+    room: int | None = None,
 ) -> str:
     """Return the prompt of one run. `mail` is all unread mail, with bodies; the prompt has `fitting(mail)` of it.
 
     `nonce` is the number of the fences, by default a new secret. `assignment` is the task of a run that a dispatch
-    started. Raises PersonaError if the template cannot be rendered.
+    started. `room` is the most bytes that the agent can take: mail and task are cut to fit, as far as that helps.
+    Raises PersonaError if the template cannot be rendered.
     """
+    return written_prompt(persona, mail, situation, nonce, assignment=assignment, room=room).text
+
+
+class WrittenPrompt(NamedTuple):
+    """A prompt, and the messages that it has room for: only these may be marked as read when the run ends well."""
+
+    text: str
+    mail: tuple[Message, ...]
+
+    @property
+    def size(self) -> int:
+        """The prompt's length in bytes."""
+        return len(self.text.encode(errors="replace"))
+
+
+def written_prompt(
+    persona: Persona,
+    mail: Sequence[Message],
+    situation: Situation,
+    nonce: str | None = None,
+    *,
+    assignment: Assignment | None = None,
+    room: int | None = None,
+) -> WrittenPrompt:
+    """Return what `write_prompt` returns, and which messages are in it."""
     from .template import render  # Jinja2 is slow to load, and an idle tick writes no prompt
 
     rendered = render(persona, _variables(persona, situation))
@@ -122,15 +160,19 @@ def write_prompt(
         body = [rendered, situation_part]
     else:
         body = [f"## Objective\n\n{rendered}", situation_part, f"## Act\n\n{_ACT}", f"## Verify\n\n{_VERIFY}"]
-    nonce = nonce or secrets.token_hex(16)
-    parts = [
-        _mailbox(mail, situation, nonce),
-        brief(assignment, nonce) if assignment else "",
-        f"# {' '.join(part for part in (persona.emoji, persona.name) if part)}",
-        f"{who} {persona.description}".strip(),
-        *body,
-    ]
-    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+    fences = nonce or secrets.token_hex(16)
+    title = f"# {' '.join(part for part in (persona.emoji, persona.name) if part)}"
+    who = f"{who} {persona.description}".strip()
+
+    def prompt(share: float) -> WrittenPrompt:
+        shown = fitting(mail, share)
+        task = brief(assignment, fences, share) if assignment else ""
+        parts = [_mailbox(mail, shown, situation, fences, share), task, title, who, *body]
+        return WrittenPrompt("\n\n".join(part.strip("\n") for part in parts if part) + "\n", shown)
+
+    prompts = (prompt(share) for share in _SHARES)
+    first = next(prompts)
+    return next((each for each in chain([first], prompts) if room is None or each.size <= room), first)
 
 
 def fault_of(persona: Persona) -> str | None:
@@ -142,34 +184,30 @@ def fault_of(persona: Persona) -> str | None:
     return None
 
 
-def fitting(mail: Sequence[Message]) -> tuple[Message, ...]:
-    """Return the messages that a prompt has room for: by priority, then the oldest first.
-
-    Only these may be marked as read when the run ends well.
-    """
-    left, chosen = MAX_MAIL, list[Message]()
+def fitting(mail: Sequence[Message], share: float = 1.0) -> tuple[Message, ...]:
+    """Return the messages that this share of a prompt has room for: by priority, then the oldest first."""
+    left, chosen = MAX_MAIL * share, list[Message]()
     for message in sorted(mail, key=lambda message: (_URGENCY.get(message.priority, 2), message.seq)):
-        left -= len("".join(_quoted(message))) + _HEADING_SIZE
+        left -= len("".join(_quoted(message, share))) + _HEADING_SIZE
         if left < 0 and chosen:
             break
         chosen.append(message)
     return tuple(chosen)
 
 
-def _mailbox(mail: Sequence[Message], situation: Situation, nonce: str) -> str:
+def _mailbox(mail: Sequence[Message], shown: Sequence[Message], situation: Situation, nonce: str, share: float) -> str:
     """Return the section on the mail: the messages that fit, and how to answer."""
-    shown = fitting(mail)
     count = f"{len(mail)} unread message{'' if len(mail) == 1 else 's'}" if mail else "no unread messages"
     parts = [f"# Mailbox\n\nYou have {count}."]
     if mail:
         parts.append(_RULES.format(programs=", ".join(sorted(PROGRAMS)), human=situation.human))
-    parts += [_message(message, situation.human, nonce) for message in shown]
+    parts += [_message(message, situation.human, nonce, share) for message in shown]
     if len(shown) < len(mail):
         parts.append(f"{len(mail) - len(shown)} more are in `team-mail inbox --unread`.")
     return "\n\n".join([*parts, "To write:\n" + _ANSWERS])
 
 
-def _message(message: Message, human: str, nonce: str) -> str:
+def _message(message: Message, human: str, nonce: str, share: float) -> str:
     """Return one message: the verified fields, then the sender's text between fences."""
     kind = message.type if message.type in {*TYPES, "bounce"} else "note"
     priority = message.priority if message.priority in _URGENCY else "normal"
@@ -181,18 +219,18 @@ def _message(message: Message, human: str, nonce: str) -> str:
     if kind == "conflict" and _of_program(message):
         heading.append(_CONFLICT)
     fence = f"message {message.seq} {nonce} ====="
-    fenced = [f"===== begin {fence}", *_quoted(message), f"===== end {fence}"]
-    if message.body_blob or len(clean(message.body)) > _limit(message):
+    fenced = [f"===== begin {fence}", *_quoted(message, share), f"===== end {fence}"]
+    if message.body_blob or len(clean(message.body)) > _limit(message, share):
         fenced.append(f"This is only the beginning; read all of it with `team-mail read {message.seq} --peek`.")
     return "\n\n".join([*heading, "\n".join(fenced)])
 
 
-def _quoted(message: Message) -> list[str]:
+def _quoted(message: Message, share: float) -> list[str]:
     """Return the lines that the sender wrote, each marked with `|`."""
     rows = [
         f"Subject: {line(message.subject[:_SUBJECT])}",
         "",
-        *clean(message.body)[: _limit(message)].rstrip("\n").split("\n"),
+        *clean(message.body)[: _limit(message, share)].rstrip("\n").split("\n"),
     ]
     names = ", ".join(line(str(attached["name"])[:200]) for attached in message.attachments[:_ATTACHMENTS])
     if names:
@@ -215,8 +253,9 @@ def _sender(message: Message, human: str) -> str:
     )
 
 
-def _limit(message: Message) -> int:
-    return MAX_TASK if _of_program(message) else MAX_BODY
+def _limit(message: Message, share: float) -> int:
+    """Return how much of a message is shown; what has to be saved is first saved by showing fewer messages."""
+    return int((MAX_TASK if _of_program(message) else MAX_BODY) * min(1.0, 4 * share))
 
 
 def _of_program(message: Message) -> bool:
@@ -243,6 +282,8 @@ def _facts(persona: Persona, situation: Situation) -> str:
         *([_CLONE.format(**values), _allowed(persona), *_HOUSE] if situation.base else [_FOLDER]),
         _ASK.format(**values),
     ]
+    if situation.previous:
+        facts.append(_PREVIOUS.format(why=values["previous"][:_REASON]))
     if situation.timeout:
         facts.append(
             f"You will be stopped after {situation.timeout / 60:.3g} minutes: have your files in order by then."

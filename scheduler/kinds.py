@@ -74,9 +74,10 @@ class RunStatus(Described):
     OK = word(OutcomeStatus.OK.value, "The agent ended well.")
     FAILED = word(
         OutcomeStatus.FAILED.value,
-        "The exit code is not 0, the agent was killed or could not be started, or its JSON stream reports an error.",
+        "The exit code is not 0, the agent was killed or could not be started, its JSON stream reports an error or "
+        "breaks off, or it did not make what was asked for.",
     )
-    TIMEOUT = word(OutcomeStatus.TIMEOUT.value, "It took longer than its timeout.")
+    TIMEOUT = word(OutcomeStatus.TIMEOUT.value, "It took longer than its timeout, or was idle for too long.")
     QUOTA = word(OutcomeStatus.QUOTA.value, "It took more room on disk, or sent more mail, than it may.")
     STOPPED = word(OutcomeStatus.STOPPED.value, "`scheduler stop` ended it.")
 
@@ -93,7 +94,10 @@ class PatchStatus(Described):
         "held", "It changes sensitive files; the human has mail, and `scheduler approve` makes it pending again."
     )
     REJECTED = word("rejected", "A gate fails with it and passes without it; its author has mail.")
-    DROPPED = word("dropped", "Its run was cut off, so it may be half a change; the weaver never gets it.")
+    DROPPED = word(
+        "dropped",
+        "Its run did not end well, so it may be half a change; the weaver never gets it, the next attempt does.",
+    )
 
 
 class TaskStatus(Described):
@@ -123,8 +127,8 @@ class SprintOutcome(Described):
     SPENT = word("spent", "Nothing is left to do, and somebody was set aside.")
     BROKEN = word(
         "broken",
-        "Every run failed with nothing to weave, those of several personas and at least one retry: "
-        "the agent itself does not work, and more runs would only cost.",
+        "Every run failed, those of several personas and at least one retry: the agent itself "
+        "does not work, and more runs would only cost.",
     )
     DEADLINE = word("deadline", "The sprint's time was over, or would have been before the next retry.")
 

@@ -109,8 +109,10 @@ def make_agent(name: str, settings: AgentSettings) -> Agent:
     if settings.kind == "replay":
         return ReplayAgent(Path(settings.folder or ""))
     env_file = Path(settings.env_file) if settings.env_file else None
-    limits = RunLimits(output=settings.max_output)
-    return CommandAgent(name, settings.command or (), settings.prompt, settings.env, env_file, limits)
+    limits = RunLimits(output=settings.max_output, settle=settings.grace, idle=settings.idle or 0.0)
+    return CommandAgent(
+        name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit
+    )  # fmt: skip
 
 
 def _repository(home: Path) -> tuple[Git, Path]:

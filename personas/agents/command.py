@@ -18,8 +18,9 @@ from ..environment import PASSED
 from ..errors import BadOutput
 from ..kinds import OutcomeStatus
 from ..running.process import RunLimits, keep
-from .result import FILE, log_of, output_of
+from .result import FILE, is_written, log_of, output_of
 from .stream import read_stream
+from .verdict import BadExit, failed, verdict
 
 PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace")
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([a-z][a-z_]*)\}")
@@ -34,8 +35,9 @@ _MAX_ARGUMENT = 128 << 10  # bytes that Linux accepts as one argument, the termi
 class CommandAgent:
     """A command that plays personas. Placeholders such as `{persona}` and `{run}` in its arguments are filled in.
 
-    A run fails if the command's exit code is not 0, if its JSON output reports an error, or if the result it leaves
-    for its task cannot be read.
+    A run fails if the command's exit code is not 0, if its JSON output reports an error or breaks off, or if the result
+    it leaves for its task cannot be read. `bad_exit` is what an exit code other than 0 makes of a run whose output says
+    success.
 
     Its environment holds the harmless part of the scheduler's (`PASSED`), the variables named in `env`, and those that
     `env_file` sets. All values of `env_file`, and those in `env` whose names look like secrets, are masked in the
@@ -48,6 +50,12 @@ class CommandAgent:
     env: tuple[str, ...] = ()
     env_file: Path | None = None
     limits: RunLimits = field(default_factory=RunLimits)
+    bad_exit: BadExit = "failed"
+
+    @property
+    def max_prompt(self) -> int | None:
+        """The most bytes of a prompt that the command can be given; None if any will do."""
+        return _MAX_ARGUMENT - 1 if self.prompt == "argument" else None
 
     def trouble(self) -> str | None:
         """Return what is wrong with the command, the env_file or a placeholder, and what to do."""
@@ -99,7 +107,8 @@ class CommandAgent:
         env = self._environment(job) | secrets | _identity(job) | _task(job)
         masked = self._masked(secrets)
         outcome = keep(job, argv, env, secrets=masked, stdin=stdin, limits=self.limits)
-        return _concluded(job, outcome, masked) if outcome.status is OutcomeStatus.OK else outcome
+        log = log_of(job.folder)
+        return _concluded(job, verdict(outcome, read_stream(log), self.bad_exit), log, masked)
 
     def _too_long(self, job: Job) -> str:
         return (
@@ -178,21 +187,16 @@ def _task(job: Job) -> dict[str, str]:
     return {"TEAM_OUTPUT": str(output), "TEAM_TASK": job.assignment.task, "TEAM_INPUT": str(task_input)}
 
 
-def _concluded(job: Job, outcome: Outcome, masked: Collection[str]) -> Outcome:
-    """Complete the outcome of a run that exited with 0: fail it if its output says so, and add a task's result."""
-    log = log_of(job.folder)
-    if reason := read_stream(log).failed:
-        return _failed(outcome, f"the agent reported an error: {reason}")
-    if job.assignment is None:
+def _concluded(job: Job, outcome: Outcome, log: bytes, masked: Collection[str]) -> Outcome:
+    """Add the result of a task to the outcome of a run that ended well."""
+    if job.assignment is None or outcome.status != OutcomeStatus.OK:
         return outcome
+    if is_written(job.workspace):  # it made what was asked for, whatever it says
+        outcome = replace(outcome, unless_changed="", unless_heard="")
     try:
         return replace(outcome, output=output_of(job.workspace, log, masked))
     except BadOutput as error:
-        return _failed(outcome, str(error))
-
-
-def _failed(outcome: Outcome, reason: str) -> Outcome:
-    return replace(outcome, status=OutcomeStatus.FAILED, detail=f"{outcome.detail}, but {reason}")
+        return failed(outcome, str(error))
 
 
 def _path(folder: Path) -> str:

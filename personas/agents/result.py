@@ -31,6 +31,20 @@ def log_of(folder: Path) -> bytes:
         return b""
 
 
+def printed(log: Path) -> bytes | None:
+    """Return all that is kept of what a run printed; None if the agent removed its own log or put a pipe there."""
+    try:
+        with _opened(log) as opened:
+            return opened.read()
+    except (OSError, BadOutput):
+        return None
+
+
+def is_written(workspace: Path) -> bool:
+    """Tell whether the run in `workspace` wrote a result of its own."""
+    return os.path.lexists(RunFolder(workspace).path / FILE)
+
+
 def output_of(workspace: Path, log: bytes, secrets: Collection[str] = ()) -> Any:
     """Return the result of the run in `workspace`, with `secrets` masked; `log` is its output.
 

@@ -1,7 +1,8 @@
 """The bundled scripted agent: plays any task in process, without a model, and always with the same result.
 
 `coder` writes a skeleton of the module asked for, `debug` reads the files and reports what it finds in them, and every
-other persona answers and changes nothing. So a dispatch can be tried and tested before it costs anything.
+other persona answers; it writes nothing but the `output_path` of its task, where there is no such file yet. So a
+dispatch can be tried and tested before it costs anything.
 """
 
 from __future__ import annotations
@@ -48,14 +49,21 @@ def _coder(job: Job) -> dict[str, Any]:
     level = _text(values, "validation_level") or "moderate"
     common = {"node_type": kind, "validation_level": level}
     text = specimen(path, kind, _text(values, "contract_description"))
+    if problem := _write(job.workspace, path, text):
+        return {"generated_file": None, "validation_passed": False, **common, "lines": 0, "problem": problem}
+    valid = _parses(job.workspace / path, text)
+    return {"generated_file": path, "validation_passed": valid, **common, "lines": text.count("\n")}
+
+
+def _write(workspace: Path, path: str, text: str) -> str:
+    """Write a file into the workspace; return why it cannot be written, or nothing."""
     try:
-        place = within(job.workspace, path)
+        place = within(workspace, path)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
-        problem = f"{_short(path)}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        return {"generated_file": None, "validation_passed": False, **common, "lines": 0, "problem": problem}
-    return {"generated_file": path, "validation_passed": _parses(place, text), **common, "lines": text.count("\n")}
+        return f"{_short(path)}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    return ""
 
 
 def _parses(place: Path, text: str) -> bool:
@@ -116,10 +124,20 @@ def _any_persona(job: Job) -> dict[str, Any]:
     wanted = _short(job.assignment.description).rstrip(".") if job.assignment else ""
     names = dict.fromkeys(_strings(_input(job)))
     existing = [line(name) for name in names if _is_file(job.workspace, name)]
+    did = _made(job, _text(_input(job), "output_path"))
     return {
-        "summary": f"{job.persona} was asked for: {wanted or 'nothing in words'}. Nothing was changed.",
+        "summary": f"{job.persona} was asked for: {wanted or 'nothing in words'}. {did}",
         "files": existing[:MAX_FILES],
     }
+
+
+def _made(job: Job, path: str) -> str:
+    """Make the file that a task of any persona declares as its output; say what was done."""
+    if not path or _is_file(job.workspace, path):
+        return "Nothing was changed."
+    description = job.assignment.description if job.assignment else ""
+    problem = _write(job.workspace, path, specimen(path, "", description))
+    return f"Nothing was changed: {problem}." if problem else f"{_short(path)} was written without a model."
 
 
 def _is_file(workspace: Path, name: str) -> bool:

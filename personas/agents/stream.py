@@ -6,42 +6,38 @@ understood is ignored, and nothing an agent prints can make the reader fail.
 
 from __future__ import annotations
 
-import json
-from typing import Any, cast
+from collections.abc import Iterable
 
+from ..running.events import events_in, is_known, stage
 from .stream_formats import HANDLERS
 from .transcript import ToolCall, Transcript, TranscriptBuilder
 
 __all__ = ["ToolCall", "Transcript", "read_stream"]
 
-_START = '{"type":"'
 MAX_LOG = 10_000_000  # bytes; only the end of a longer log is read, because it says how the run ended
+_MAX_STRAY = 500  # characters
 
 
 def read_stream(log: bytes) -> Transcript:
-    """Return the transcript of an agent's output. If no event reports anything, the text is the whole output."""
+    """Return the transcript of an agent's output. If it is no stream of events, the text is the whole output."""
     text = log[-MAX_LOG:].decode(errors="replace")
     builder = TranscriptBuilder()
-    for row in text.split("\n"):
-        if '"type"' in row:  # this test is much cheaper than a failed parse
-            _read_row(row if row.startswith(("{", "[")) else _event_in(row), builder)
-    transcript = builder.build()
-    return Transcript(text.strip()) if transcript.empty else transcript
+    _read(text.split("\n"), builder)
+    return builder.build() if builder.known or builder.failed else Transcript(text.strip())
 
 
-def _event_in(row: str) -> str:
-    """Return the event that follows a warning or a terminal escape sequence on the same line."""
-    return "".join(row.partition(_START)[1:])
-
-
-def _read_row(row: str, builder: TranscriptBuilder) -> None:
-    try:
-        value: Any = json.loads(row)
-    except (ValueError, RecursionError):
-        return
-    # `claude --output-format json --verbose` prints all events as one list.
-    for item in cast("list[Any]", value) if isinstance(value, list) else [value]:
-        event = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
-        kind = event.get("type")
-        if isinstance(kind, str) and kind in HANDLERS:
-            HANDLERS[kind](event, builder)
+def _read(rows: Iterable[str], builder: TranscriptBuilder) -> None:
+    for row in rows:
+        found = False
+        for event in events_in(row) if '"type"' in row else ():  # this test is much cheaper than a failed parse
+            found = True
+            if is_known(event):
+                builder.known = True
+            if (kind := event.get("type")) in HANDLERS:
+                HANDLERS[str(kind)](event, builder)
+            if now := stage(event):
+                builder.finished = now == "final"
+        if found:
+            builder.stray = ""
+        elif row.strip() and not row.startswith("[output cut here"):
+            builder.stray = row.strip()[-_MAX_STRAY:]

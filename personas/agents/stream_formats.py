@@ -44,18 +44,23 @@ def _blocks(event: Event) -> list[Event]:
 
 
 def _result(event: Event, builder: TranscriptBuilder) -> None:
-    """Handle the final event: Claude's has `is_error`, Gemini's has `status`."""
-    if not event.keys() & {"is_error", "status"}:
+    """Handle the final event: Claude's has `is_error`, Gemini's has `status`, Copilot's has `exitCode`."""
+    if not event.keys() & {"is_error", "status", "exitCode"}:
         return
     text = text_of(event.get("result"))
     builder.say(text)
     if cost := _number(event.get("total_cost_usd")):
         builder.spend(cost)
-    if event.get("is_error") is True or event.get("status") == "error":
-        why = text or _message(event) or text_of(event.get("subtype")) or "no reason given"
+    denials = _dicts(event.get("permission_denials"))
+    builder.denied = ", ".join(dict.fromkeys(line(text_of(each.get("tool_name")) or "a tool") for each in denials))
+    if event.get("is_error") is True or event.get("status") == "error" or event.get("exitCode") not in {0, None}:
+        subtype = text_of(event.get("subtype"))
+        why = text or _message(event) or builder.failed or builder.complaint or subtype or "no reason given"
         builder.end(_reason(why))
-    else:
-        builder.end(None)
+        return
+    if event.get("result") == "":
+        builder.text = ""
+    builder.end(None)
 
 
 def _cursor_call(event: Event, builder: TranscriptBuilder) -> None:
@@ -161,14 +166,18 @@ def _text(event: Event, builder: TranscriptBuilder) -> None:
 
 
 def _step(event: Event, builder: TranscriptBuilder) -> None:
-    builder.spend(_number(_dict(event.get("part")).get("cost")) or 0.0)
-    builder.end(None)
+    part = _dict(event.get("part"))
+    builder.spend(_number(part.get("cost")) or 0.0)
+    reason = text_of(part.get("reason"))
+    builder.end(f"its answer ended with {_reason(reason)}" if reason in _CUT_SHORT else None)
 
 
 def _error(event: Event, builder: TranscriptBuilder) -> None:
     """Handle OpenCode's error; Codex and Gemini print `error` without a session for what they recover from."""
     if "sessionID" in event:
         builder.end(_reason(_message(event) or "no reason given"))
+    elif event.get("severity") != "warning":
+        builder.complaint = _reason(_message(event))
 
 
 # -- Copilot
@@ -191,6 +200,11 @@ def _copilot_answer(event: Event, builder: TranscriptBuilder) -> None:
     builder.answer(text_of(data.get("toolCallId")), output, _time_of(event))
 
 
+def _copilot_error(event: Event, builder: TranscriptBuilder) -> None:
+    """Handle an error of the session; the `result` that follows says whether it was the end of it."""
+    builder.complaint = _reason(_message(_dict(event.get("data"))))
+
+
 HANDLERS: dict[str, Callable[[Event, TranscriptBuilder], None]] = {
     "assistant": _assistant,
     "user": _user,
@@ -210,7 +224,9 @@ HANDLERS: dict[str, Callable[[Event, TranscriptBuilder], None]] = {
     "assistant.message": _copilot_message,
     "tool.execution_start": _copilot_call,
     "tool.execution_complete": _copilot_answer,
+    "session.error": _copilot_error,
 }
+_CUT_SHORT = {"length", "content-filter", "error"}
 
 
 # -- values of any type

@@ -23,17 +23,22 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Transcript:
-    """The content of an agent's output. `failed` is the reason the agent itself gave for failing, or None."""
+    """The content of an agent's output. `failed` is the reason the agent itself gave for failing, or None.
+
+    `known` tells whether it is a stream of events, and `finished` whether that came to its final event. `complaint` is
+    the last error that the agent reported without saying that it failed, `denied` names the tools that it was not
+    allowed to use, and `stray` is the last line after the last event.
+    """
 
     text: str
     calls: tuple[ToolCall, ...] = ()
     cost_usd: float | None = None
     failed: str | None = None
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing was reported: a script's own JSON can look like an agent's event without being one."""
-        return not (self.text or self.cost_usd or self.failed or any(call.tool for call in self.calls))
+    known: bool = False
+    finished: bool = False
+    complaint: str = ""
+    denied: str = ""
+    stray: str = ""
 
 
 @dataclass
@@ -59,6 +64,11 @@ class TranscriptBuilder:
     text: str = ""
     cost: float | None = None
     failed: str | None = None
+    known: bool = False
+    finished: bool = False
+    complaint: str = ""
+    denied: str = ""
+    stray: str = ""
     _calls: dict[str, _Call] = field(default_factory=dict[str, _Call])
     _interrupted: bool = False
 
@@ -92,7 +102,10 @@ class TranscriptBuilder:
     def build(self) -> Transcript:
         """Return the transcript of everything reported so far."""
         calls = tuple(call.frozen() for call in self._calls.values())
-        return Transcript(text_of(self.text).strip(), calls, self.cost, self.failed)
+        return Transcript(
+            text_of(self.text).strip(), calls, self.cost, self.failed, self.known, self.finished, self.complaint,
+            self.denied, self.stray,
+        )  # fmt: skip
 
 
 def text_of(value: Any) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from ...mail.home import REFUSED, RUN_FOLDER
 
 FOLDERS = ("inbox", "outbox", "sent", "requests", "answers", "attachments")
+PREVIOUS = "previous.patch"  # what an attempt left that did not end well
 ERROR = ".error"  # after the name of a mail that could not be sent
 _UNFINISHED = ("~", ".tmp", ".part", ".swp", ERROR)
 _REQUEST = re.compile(r"[0-9a-f]{32}\.json")

@@ -17,6 +17,7 @@ import select
 import sys
 import time
 
+from .idle import Idle
 from .output import Output
 from .quota import Quota
 from .tree import boot, descendants, send, stat
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 
 
 class Spec:
-    """What to run and within which limits, in the order of the parent's list. 0 bytes means no limit."""
+    """What to run and within which limits, in the order of the parent's list. 0 means no limit.
+
+    `settle` are the seconds that the agent has to end after the final event of its stream, None if it is not ended.
+    """
 
     def __init__(
         self,
@@ -46,13 +50,13 @@ class Spec:
         env: dict[str, str],
         secrets: list[bytes],
         paths: tuple[str, str, str],
-        limits: tuple[float, float, int, int],
+        limits: "tuple[float, float, int, int, float | None, float]",
     ) -> None:
         self.argv = argv
         self.env = env
         self.secrets = secrets
         self.workspace, self.folder, self.stdin = paths
-        self.timeout, self.grace, self.output, self.quota = limits
+        self.timeout, self.grace, self.output, self.quota, self.settle, self.idle = limits
 
 
 class Keeper:
@@ -65,6 +69,8 @@ class Keeper:
         self._reading, self._writing = os.pipe()
         self._output = Output(spec.folder + "/output.log", spec.secrets, spec.output)
         self._quota = Quota(spec.workspace, spec.quota)
+        self._idle = Idle(spec.workspace, spec.idle)
+        self._finished: float | None = None  # when the final event of its stream came
         self._poll = select.poll()
         self._poll.register(0, select.POLLIN | select.POLLHUP)
         self._poll.register(self._reading, select.POLLIN | select.POLLHUP)
@@ -152,16 +158,27 @@ class Keeper:
         return ""
 
     def _reason_to_end(self) -> str:
+        now, settle = time.monotonic(), self._spec.settle
+        due = None if settle is None or self._finished is None else self._finished + settle
         if self._stops:
             return "stopped"
-        if time.monotonic() >= self._deadline:
+        if due is not None and now >= min(due, self._deadline):  # work that is finished is not dropped
+            return "finished"
+        if now >= self._deadline:
             return "timeout"
-        return "quota" if self._quota.full() else ""
+        if self._quota.full():
+            return "quota"
+        return "idle" if due is None and self._idle.over() else ""
 
     def _read(self, descriptor: int) -> None:
         if descriptor == self._reading:
             data = os.read(descriptor, CHUNK)
             self._output.take(data)
+            self._idle.heard()
+            if not self._output.events.final:
+                self._finished = None
+            elif self._finished is None:
+                self._finished = time.monotonic()
         elif descriptor == 0:
             data = os.read(descriptor, CHUNK)
             self._stops = max(self._stops, not data)

@@ -37,11 +37,17 @@ _LATE = 20.0  # seconds for the keeper beyond the agent's timeout and grace peri
 
 @dataclass(frozen=True)
 class RunLimits:
-    """The limits of one run: bytes of output kept, bytes in its workspace (0: no limit), seconds from TERM to KILL."""
+    """The limits of one run: bytes of output kept, bytes in its workspace (0: no limit), seconds from TERM to KILL.
+
+    `settle` are the seconds that an agent has to end after the final event of its stream, None if it is not ended then.
+    `idle` are the seconds without output and without a change in the workspace after which it is ended, 0 for no limit.
+    """
 
     output: int = 10_000_000
     workspace: int = 4 << 30
     grace: float = 5.0
+    settle: float | None = 30.0
+    idle: float = 0.0
 
 
 def keep(
@@ -55,15 +61,15 @@ def keep(
     for stale in ("ended.json", "heartbeat"):
         (job.folder / stale).unlink(missing_ok=True)
     paths = (str(job.workspace), str(job.folder), str(stdin))
-    within = (job.timeout, limits.grace, limits.output, limits.workspace)
+    within = (job.timeout, limits.grace, limits.output, limits.workspace, limits.settle, limits.idle)
     masked = [os.fsencode(secret) for secret in secrets]
     errors = _keeper(job, marshal.dumps([list(argv), dict(env), masked, paths, within]), limits)
-    try:
-        return _outcome(json.loads((job.folder / "ended.json").read_text()), job, argv[0], limits)
-    except FileNotFoundError:
-        sweep([job.run])
-        lines = errors.strip().splitlines() or ["it was killed"]
-        return Outcome(OutcomeStatus.FAILED, None, 0.0, f"the run's keeper ended before the run: {lines[-1]}")
+    report = job.folder / "ended.json"
+    if report.is_file():  # an agent that killed its keeper may have left a pipe in its place
+        return _outcome(json.loads(report.read_text()), job, argv[0], limits)
+    sweep([job.run])
+    lines = errors.strip().splitlines() or ["it was killed"]
+    return Outcome(OutcomeStatus.FAILED, None, 0.0, f"the run's keeper ended before the run: {lines[-1]}")
 
 
 def _keeper(job: Job, spec: bytes, limits: RunLimits) -> str:
@@ -118,20 +124,24 @@ def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: RunLimits
         "ended": f"killed by {_signal(number)}" if number else f"exit {code}",
         OutcomeStatus.TIMEOUT: f"no end within {span(job.timeout)}",
         OutcomeStatus.STOPPED: "stopped",
+        "idle": f"no output and no changed file for {span(limits.idle)}",
+        "finished": f"finished, but still running {span(limits.settle or 0)} after its final event: ended",
         OutcomeStatus.QUOTA: f"more than {_size(limits.workspace)} in its workspace",
         "unstartable": f"cannot start {program}: {ended['error']}",
     }[reason]
     status = {
         "ended": OutcomeStatus.OK if code == 0 else OutcomeStatus.FAILED,
         "unstartable": OutcomeStatus.FAILED,
+        "idle": OutcomeStatus.TIMEOUT,
+        "finished": OutcomeStatus.OK,
     }.get(reason) or OutcomeStatus(reason)
     notes = [detail]
     if ended["survivors"] and reason == "ended":
         plural = "" if ended["survivors"] == 1 else "es"
         notes.append(f"ended {ended['survivors']} process{plural} that it left behind")
     if ended["cut"]:
-        notes.append(f"output over {_size(limits.output)}, {_size(ended['cut'])} dropped")
-    code = None if reason == "unstartable" else code
+        notes.append(f"output over {_size(limits.output)}, {_size(ended['cut'])} left out")
+    code = None if reason in {"unstartable", "finished"} else code
     return Outcome(status, code, ended["seconds"], "; ".join(notes), cut=bool(ended["cut"]))
 
 

@@ -31,7 +31,7 @@ from ..runs.run import Batch
 from ..runs.watch import Watch
 from ..state.dispatches import DispatchState
 from ..state.facts import Patch
-from ..state.sprints import fact_of
+from ..state.sprints import fact_of, left_over
 from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input
@@ -138,9 +138,11 @@ class Dispatch:
         number = len(self.state.of(task.task_id)) + 1
         why = f"task {task.task_id}" if number == 1 else f"task {task.task_id}, attempt {number}"
         reason = LaunchReason.TASK if number == 1 else LaunchReason.RETRY
+        attempts = ((attempt.run, attempt.status) for attempt in reversed(self.state.of(task.task_id)))
         launch = Launch(
             task.agent, self.agents[task.agent], number, 0, reason, why,
             assignment=assignment, timeout=self._timeout(task), last_attempt=not self._has_more(task),
+            previous=left_over(attempts, self.state.work.patches),
         )  # fmt: skip
         base = self._landing.tip if self.state.base else ""
         result = self._runner.run(launch, Batch(0, 0, base, self.state.branch))

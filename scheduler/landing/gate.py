@@ -182,7 +182,7 @@ def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threadin
         job = Job(run, gate.name, 1, 0, "", clone, papers, papers, gate.timeout, stop)
         env = harmless() | {"TEAM_RUN": run, "TERM": "dumb", "NO_COLOR": "1"}
         env["GIT_CEILING_DIRECTORIES"] = str(clone.parent)
-        ended = keep(job, gate.command, env, secrets=(), stdin=Path(os.devnull), limits=RunLimits())
+        ended = keep(job, gate.command, env, secrets=(), stdin=Path(os.devnull), limits=RunLimits(settle=None))
         if ended.status == OutcomeStatus.STOPPED:
             raise Stopped(f"stopped while gate {gate.name} was running; scheduler sprint continues")
         log = papers / "output.log"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...mail.log.event import derived_id
 from ...personas.agent import Assignment
-from ..state.facts import Mail
+from ..state.facts import Mail, Patch
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Launch:
 
     `estimate` is in seconds, from its earlier runs, None if it has none. A launch with an `assignment` is a task of a
     dispatch and belongs to no sprint; `timeout`, in seconds, overrides the persona's and the agent's. The
-    `last_attempt` of a task ends it, however the run ends.
+    `last_attempt` of a task ends it, however the run ends. `previous` is what an earlier attempt left that did not end
+    well.
     """
 
     persona: str
@@ -29,6 +30,7 @@ class Launch:
     assignment: Assignment | None = None
     timeout: float | None = None
     last_attempt: bool = False
+    previous: Patch | None = None
 
     @property
     def name(self) -> str:

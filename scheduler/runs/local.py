@@ -10,23 +10,27 @@ from pathlib import Path
 from traceback import format_exception_only
 
 from ...mail.errors import TeamMailError
+from ...mail.kinds import MailKind
+from ...mail.log.blobs import BlobMissing
 from ...mail.log.disk import reason_of
 from ...mail.log.event import Draft
 from ...mail.message import Message
 from ...mail.render import line
 from ...personas.agent import Agent, Job, Outcome
+from ...personas.agents.command import CommandAgent
 from ...personas.agents.result import log_of
 from ...personas.agents.stream import read_stream
 from ...personas.errors import GitError
 from ...personas.kinds import OutcomeStatus
 from ...personas.persona import Persona
-from ...personas.prompt import Situation, fitting, write_prompt
-from ...personas.running.folder import RunFolder
+from ...personas.prompt import Situation, written_prompt
+from ...personas.running.folder import PREVIOUS, RunFolder
 from ...personas.running.mail_process import MailProcess
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..payload import text_of
 from ..progress import Listener, silent
+from .judge import Evidence, judged
 from .launch import Launch
 from .leftover import about_kept
 from .mail import RunMail
@@ -98,20 +102,30 @@ class LocalRunner:
             return RunResult(Outcome(OutcomeStatus.FAILED, None, 0.0, why))
 
     def _played(self, launch: Launch, batch: Batch, read: list[Message]) -> RunResult:
+        head = self.context.mailbox.log.head().seq
         if not batch.base:
             place = self._folder(launch) / "work"
             place.mkdir(parents=True, exist_ok=True)
-            return RunResult(self._in_workspace(launch, batch, place, read))
+            outcome = self._in_workspace(launch, batch, place, read)
+            return RunResult(judged(launch, outcome, self._evidence(launch, batch, place, None, head)))
         workspace = self.context.mirror.workspace(launch.run, batch.base, launch.persona)
         try:
             outcome = self._in_workspace(launch, batch, workspace.path, read)
-            return self._captured(launch, workspace, outcome)
+            result = self._captured(launch, workspace, outcome)
+            if result.captured is None:
+                return result
+            evidence = self._evidence(launch, batch, workspace.path, result.captured, head)
+            return replace(result, outcome=judged(launch, outcome, evidence))
         finally:
             _remove(workspace)
 
     def _in_workspace(self, launch: Launch, batch: Batch, place: Path, read: list[Message]) -> Outcome:
         """Have the agent play in a workspace. All mail that it leaves there is on record when this returns."""
-        RunFolder(place).make()
+        folder = RunFolder(place)
+        folder.make()
+        if launch.previous:
+            with suppress(BlobMissing):  # what is lost is done without
+                (folder.path / PREVIOUS).write_bytes(self.context.mailbox.blobs.read(launch.previous.sha256))
         job = self._job(launch, batch, place, read, self.watch.stop_of(launch.run))
         with MailProcess(place, launch.persona, launch.run, job.home, job.human):
             return self._outcome(launch, job)
@@ -129,6 +143,18 @@ class LocalRunner:
             captured = captured._replace(trouble=(*captured.trouble[:-1], captured.trouble[-1] + kept))
         return RunResult(outcome, captured)
 
+    def _evidence(self, launch: Launch, batch: Batch, place: Path, captured: Captured | None, head: int) -> Evidence:
+        """Gather what a run is judged by; `head` is the seq of the last event before it began."""
+
+        def in_base(path: str) -> bool:
+            return self.context.git.run("cat-file", "-e", f"{batch.base}:{path}").returncode == 0
+
+        def sent() -> bool:
+            since = self.context.mailbox.log.read(head)
+            return any(event.kind == MailKind.SENT and event.run == launch.run for event in since)
+
+        return Evidence(place, captured, self.context.top, in_base, sent)
+
     def _outcome(self, launch: Launch, job: Job) -> Outcome:
         return _storable(self.watch.judged(launch.run, _play(self.context.agents[launch.agent], job)))
 
@@ -140,9 +166,12 @@ class LocalRunner:
 
         def prompt() -> str:
             waiting = [context.mailbox.read(launch.persona, mail, peek=True) for mail in self._mail.of(launch)]
-            read[:] = fitting(waiting)
+            situation, agent = self._situation(launch, batch, timeout), context.agents[launch.agent]
+            room = agent.max_prompt if isinstance(agent, CommandAgent) else None
+            written = written_prompt(persona, waiting, situation, assignment=launch.assignment, room=room)
+            read[:] = written.mail
             self._mail.deliver(waiting, place)
-            return write_prompt(persona, read, self._situation(launch, batch, timeout), assignment=launch.assignment)
+            return written.text
 
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, prompt, place, folder, context.home,
@@ -156,7 +185,7 @@ class LocalRunner:
         team = tuple((persona.id, persona.description) for persona in members)
         return Situation(
             launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, context.settings.team.human, team,
-            context.top.name, timeout,
+            context.top.name, timeout, launch.previous.why if launch.previous else "",
         )  # fmt: skip
 
     def _timeout(self, launch: Launch, persona: Persona, batch: Batch) -> float:
@@ -169,7 +198,8 @@ class LocalRunner:
         """Add to the outcome of a run that failed the last line it printed, which usually says why."""
         if outcome.status != OutcomeStatus.FAILED:
             return outcome
-        text = read_stream(log_of(self._folder(launch))).text
+        said = read_stream(log_of(self._folder(launch)))
+        text = said.stray or said.text
         last = text.strip().rpartition("\n")[2].strip()[-_LAST_WORDS:]
         return replace(outcome, detail=f"{outcome.detail}: {last}") if last and last not in outcome.detail else outcome
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from ...mail.kinds import MailKind
 from ...mail.log.blobs import Blobs
 from ...mail.log.event import Draft, derived_id
+from ...personas.agents.result import printed
 from ...personas.capture.commits import Kept
 from ...personas.kinds import OutcomeStatus
 from ...personas.workspace import Captured
@@ -65,31 +65,32 @@ class RunRecord:
         """Write how a run ended, in one append, with the `mails` about it.
 
         `read` are the messages it was given, which count as read if it ended well; `output` is what its agent printed.
+        Only what a run that ended well has changed is a patch; what another one left may be half a change, and is kept
+        beside its end.
         """
+        ok = result.outcome.status == OutcomeStatus.OK and not result.given_up
+        change = self._change(result.captured) if result.captured and result.has_patch else None
+        left = {"partial": change} if change and not ok else {}
         if result.given_up:
             data = {"persona": launch.persona, "why": "the scheduler was stopped", "orderly": True, **_task(launch)}
-            self.append([_draft(Kind.RUN_LOST, launch, data)])
+            self.append([_draft(Kind.RUN_LOST, launch, data | left)])
             return
-        drafts = [self._captured(launch, result.captured)] if result.captured and result.has_patch else []
-        drafts.append(self._finished(launch, result, output))
-        if result.outcome.status == OutcomeStatus.OK:
+        drafts = [_captured(launch, change)] if change and ok else []
+        drafts.append(self._finished(launch, result, output, left))
+        if ok:
             drafts += [_read(launch, mail) for mail in read]
         self.append([*mails, *drafts, *_task_end(launch, result)])
 
-    def _captured(self, launch: Launch, captured: Captured) -> Draft:
-        data: dict[str, Any] = {
-            "sprint": launch.sprint,
-            "persona": launch.persona,
+    def _change(self, captured: Captured) -> dict[str, Any]:
+        """Store a patch; return what an event says of it."""
+        return {
             "patch": self.blobs.put(captured.patch)._asdict(),
             "files": [*captured.files[:_MOST_FILES]],
             "insertions": captured.insertions,
             "deletions": captured.deletions,
-            **_task(launch),
         }
-        own = None if launch.assignment else derived_id("patch", launch.run)
-        return Draft(Kind.PATCH_CAPTURED, _SCHEDULER, run=launch.run, data=data, id=own)
 
-    def _finished(self, launch: Launch, result: RunResult, output: Path | None) -> Draft:
+    def _finished(self, launch: Launch, result: RunResult, output: Path | None, left: dict[str, Any]) -> Draft:
         outcome = result.outcome
         data: dict[str, Any] = {
             "sprint": launch.sprint,
@@ -99,12 +100,12 @@ class RunRecord:
             "seconds": round(outcome.seconds, 3),
             "detail": outcome.detail[:_DETAIL],
             "cut": outcome.cut,
+            **left,
         }
         if launch.assignment:
             data |= _task(launch) | kept(self.blobs, "result", outcome.output)
-        if output:
-            with suppress(FileNotFoundError):
-                data["output"] = self.blobs.put(output.read_bytes())._asdict()
+        if output and (words := printed(output)) is not None:
+            data["output"] = self.blobs.put(words)._asdict()
         if result.captured and result.captured.kept:
             data["kept"] = [self._kept(each) for each in result.captured.kept]
         return _draft(Kind.RUN_FINISHED, launch, data)
@@ -117,6 +118,12 @@ class RunRecord:
             "commits": left.commits,
             "bundle": bundle,
         }
+
+
+def _captured(launch: Launch, change: dict[str, Any]) -> Draft:
+    data = {"sprint": launch.sprint, "persona": launch.persona, **change, **_task(launch)}
+    own = None if launch.assignment else derived_id("patch", launch.run)
+    return Draft(Kind.PATCH_CAPTURED, _SCHEDULER, run=launch.run, data=data, id=own)
 
 
 def task_finished(dispatch: str, task: str, persona: str, status: str, error: str = "") -> Draft:

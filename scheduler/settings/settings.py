@@ -24,7 +24,7 @@ from .problems import Fields, problem
 from .text import Origin, environment, flagged
 
 DEFAULT = "default"
-_SPANS = frozenset({"timeout", "every", "deadline", "pace", "retry_backoff"})
+_SPANS = frozenset({"timeout", "idle", "grace", "every", "deadline", "pace", "retry_backoff"})
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 _EVERY = re.compile(r"every +(\d{1,6})")
 
@@ -109,6 +109,9 @@ class AgentSettings(_Table):
     command: Command | None = None
     prompt: Literal["stdin", "argument", "file"] = "stdin"
     timeout: Limit = 1_800.0
+    idle: Limit | None = None
+    grace: Seconds = 30.0
+    bad_exit: Literal["failed", "ok"] = "failed"
     env: tuple[Annotated[str, AfterValidator(_variable)], ...] = ()
     env_file: str | None = None
     max_output: Size = 10_000_000

@@ -16,7 +16,7 @@ from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
 from ..runs.launch import Launch
 from ..state.facts import Patch, Run
-from ..state.sprints import State, give_up_dead
+from ..state.sprints import State, give_up_dead, left_over
 from .mode import ModeSettings, mode_of
 from .plan import Opening, Skip, TickPlan
 
@@ -134,8 +134,14 @@ class _Decision:
     def _ending(self, outcome: SprintOutcome | None, aside: Sequence[Skip] = ()) -> dict[str, Any]:
         """End the sprint: `spent` if a persona had to be given up, else `converged`, unless the outcome is known."""
         aside = (*aside, *self._unlanded([skip.persona for skip in aside]))
-        given_up = SprintOutcome.SPENT if aside or self.state.aside else SprintOutcome.CONVERGED
+        given_up = aside or self.state.aside or self._failed_at_last()
+        given_up = SprintOutcome.SPENT if given_up else SprintOutcome.CONVERGED
         return {"aside": aside, "finish": outcome or given_up}
+
+    def _failed_at_last(self) -> bool:
+        """Tell whether somebody's last run failed, also of those who have left the roster."""
+        last = {run.persona: run for run in self.runs}.values()
+        return any(self._fruitless(run) and run.status not in _INCOMPLETE and not run.stop for run in last)
 
     def _made(self, **parts: Any) -> TickPlan:
         return TickPlan(
@@ -197,7 +203,10 @@ class _Decision:
     def _launch(self, member: Member, own: Sequence[Run], reason: LaunchReason, why: str) -> Launch:
         mail = self.state.unread.get(member.id, ())
         estimate = self.state.estimate(member.id)
-        return Launch(member.id, member.agent, len(own) + 1, self.number, reason, why, mail, estimate)
+        left = left_over(((run.id, run.status) for run in reversed(own)), {p.run: p for p in self._patches(member.id)})
+        return Launch(
+            member.id, member.agent, len(own) + 1, self.number, reason, why, mail, estimate, previous=left
+        )  # fmt: skip
 
     def _fruitless(self, run: Run) -> bool:
         """Tell whether a run failed and left nothing to weave."""

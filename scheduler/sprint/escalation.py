@@ -8,6 +8,7 @@ from dataclasses import replace
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ...mail.units import counted
+from ...personas.agents.result import log_of
 from ..context import Context
 from ..errors import BranchMoved
 from ..kinds import Kind, SprintOutcome
@@ -15,11 +16,12 @@ from ..landing.base import fast_forward_base
 from ..landing.integrate import gates_of
 from ..state.facts import Mail, Patch, Run
 from ..state.sprints import State
-from ..state.summary import Summary, summary
+from ..state.summary import FAILED, Summary, summary
 from .plan import Skip, TickPlan
 
 _OUTPUT = 8_000  # bytes of a run's output, from its end
 _LINES = 20
+_MOST_FAILED = 20  # runs in the mail about a sprint
 
 
 def drafts(context: Context, state: State, plan: TickPlan) -> list[Draft]:
@@ -122,8 +124,15 @@ def _result(result: Summary) -> Iterator[str]:
 
 
 def _failures(state: State, result: Summary) -> Iterator[str]:
-    """If every run of the sprint failed, quote each reason once, with a run to look at."""
+    """Name the runs that did not end well; if that was every run, quote each reason once, with a run to look at."""
+    failed = [run for run in state.runs if run.sprint == result.sprint and run.status in FAILED]
     if result.outcome != SprintOutcome.BROKEN:
+        if failed:
+            yield from ("", f"{counted(len(failed), 'run')} did not end well:")
+        for run in failed[:_MOST_FAILED]:
+            yield f"  {run.persona}, attempt {run.attempt}: {run.status}, {run.detail}  (team trace {run.id})"
+        if len(failed) > _MOST_FAILED:
+            yield f"  … and {len(failed) - _MOST_FAILED} more"
         return
     yield ""
     yield "Every run failed, retries too: look at the agent, not at the personas. They ended with"
@@ -160,8 +169,6 @@ def _not_green(context: Context, state: State) -> list[str]:
 
 def _last_words(context: Context, runs: Sequence[Run]) -> list[str]:
     """Quote the end of the last run's output."""
-    log = context.home / "runs" / runs[-1].id / "output.log" if runs else None
-    if log is None or not log.exists():
-        return []
-    words = log.read_bytes()[-_OUTPUT:].decode(errors="replace").splitlines()[-_LINES:]
+    log = log_of(context.home / "runs" / runs[-1].id) if runs else b""
+    words = log[-_OUTPUT:].decode(errors="replace").splitlines()[-_LINES:]
     return ["", "The output of the last run ends with:", *(f"  | {text}" for text in words)] if words else []

@@ -232,6 +232,9 @@ class Fold:
             if run.id in self.patches and ending["status"] in _UNUSABLE:
                 patch = self.patches[run.id]
                 self.patches[run.id] = replace(patch, status=PatchStatus.DROPPED, why=ending["detail"])
+            elif partial := fact.data.get("partial"):
+                patch = _patch(run, partial, fact)
+                self.patches[run.id] = replace(patch, status=PatchStatus.DROPPED, why=ending["detail"])
         else:
             self.runs[run.id] = replace(run, late=True)
 
@@ -239,11 +242,7 @@ class Fold:
         run, data = self.runs.get(str(fact.run)), fact.data
         if run is None or run.status != RunStatus.OPEN or not data["patch"]["size"]:
             return
-        blob = data["patch"]
-        self.patches[run.id] = Patch(
-            run.id, run.persona, run.sprint, run.base, blob["sha256"], blob["size"], fact.seq, fact.hash, fact.ts,
-            tuple(data["files"]), task=data.get("task"),
-        )  # fmt: skip
+        self.patches[run.id] = _patch(run, data, fact)
 
     def _patch_landed(self, fact: Fact) -> None:
         commit = fact.data["commit"]
@@ -306,6 +305,25 @@ class Fold:
         Kind.SCHEDULER_PAUSED: _scheduler_paused,
         Kind.SCHEDULER_RESUMED: _scheduler_resumed,
     }
+
+
+def _patch(run: Run, change: Mapping[str, Any], fact: Fact) -> Patch:
+    """Make the patch of a run of what an event says of its change."""
+    blob = change["patch"]
+    return Patch(
+        run.id, run.persona, run.sprint, run.base, blob["sha256"], blob["size"], fact.seq, fact.hash, fact.ts,
+        tuple(change["files"]), task=fact.data.get("task"),
+    )  # fmt: skip
+
+
+def left_over(runs: Iterable[tuple[str, str]], patches: Mapping[str, Patch]) -> Patch | None:
+    """Return what was left since the last success in runs at the same work, each an id and a status, the last first."""
+    for run, status in runs:
+        if status == RunStatus.OK:
+            return None
+        if (patch := patches.get(run)) and patch.status == PatchStatus.DROPPED:
+            return patch
+    return None
 
 
 def fact_of(row: Mapping[str, Any]) -> Fact:

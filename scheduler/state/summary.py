@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..kinds import PatchStatus, SprintOutcome
+from ..kinds import PatchStatus, RunStatus, SprintOutcome
 from .facts import Sprint
 from .sprints import State
 
-_APART = {"outcome", "patches", "held", "started"}  # not part of the document
+_APART = {"outcome", "patches", "held", "started", "failed"}  # not part of the document
+FAILED = frozenset({RunStatus.FAILED, RunStatus.TIMEOUT, RunStatus.QUOTA})
 _UNLANDED = frozenset({PatchStatus.CONFLICTED, PatchStatus.REFUSED, PatchStatus.REJECTED})
 
 
@@ -19,7 +20,8 @@ class Summary:
     """A sprint's result. `seconds` is wall time, `started` a timestamp of the log.
 
     `landed` names personas, `patches` counts their landed patches, `conflicts` the patches in conflict. `set_aside`
-    names personas that were given up, `held` those whose patch waits for approval. `outcome` is None while it is open.
+    names personas that were given up, `held` those whose patch waits for approval. `failed` counts the runs that did
+    not end well. `outcome` is None while it is open.
     """
 
     sprint: int
@@ -36,6 +38,7 @@ class Summary:
     patches: int = 0
     held: tuple[str, ...] = ()
     started: str = ""
+    failed: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object that `scheduler sprint --json` ends with."""
@@ -58,5 +61,5 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
         sprint.number, sprint.mode, sprint.ticks, sprint.outcome == SprintOutcome.CONVERGED, sprint.branch,
         tuple(dict.fromkeys(patch.persona for patch in landed)), tuple(aside),
         sum(patch.status == PatchStatus.CONFLICTED for patch in patches), len(runs), seconds, sprint.outcome,
-        len(landed), tuple(held), sprint.started,
+        len(landed), tuple(held), sprint.started, sum(run.status in FAILED for run in runs),
     )  # fmt: skip

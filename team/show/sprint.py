@@ -25,6 +25,8 @@ def summary(sprint: Summary) -> Iterator[str]:
     yield f"  {landed}; {counted(sprint.conflicts, 'conflict')} met"
     if sprint.set_aside:
         yield f"  set aside: {', '.join(sprint.set_aside)} (see the mail to the human)"
+    if sprint.failed and sprint.outcome != SprintOutcome.BROKEN:
+        yield f"  {counted(sprint.failed, 'run')} did not end well (see the mail to the human)"
     if sprint.outcome == SprintOutcome.BROKEN:
         yield "  every run failed, retries too: look at the agent's command; the mail to the human quotes its output"
     if sprint.held:

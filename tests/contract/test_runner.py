@@ -162,7 +162,7 @@ def test_a_run_that_is_stopped_before_it_begins_leaves_nothing(bench):
         (OK, False, False, ["run.finished", "task.finished"]),
         (OK, True, True, ["patch.captured", "run.finished"]),
         (FAILED, False, False, ["run.finished"]),
-        (FAILED, True, True, ["patch.captured", "run.finished", "task.finished"]),
+        (FAILED, True, True, ["run.finished", "task.finished"]),
     ],
     ids=["nothing to land", "a patch to land", "tried again", "the last attempt"],
 )
@@ -175,6 +175,17 @@ def test_a_task_ends_in_one_append_with_the_run_that_decides_it(bench, ends, edi
         finished = bench.data("task.finished")
         status, error = ("success", "") if ends is OK else ("error", "exit 3")
         assert finished == {"dispatch": "d" * 32, "task": "write", "persona": "ann", "status": status, "error": error}
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout", "quota"])
+def test_what_a_run_left_that_did_not_end_well_is_kept_and_no_patch(bench, status):
+    """It may be half a change: it stands beside the end of the run, where the weaver does not look."""
+    bench.ends, bench.edit = [Outcome(status, 3, 0.5, "exit 3")], True
+    bench.run(ANN)
+    assert bench.appends == [["run.started"], ["run.finished"]]
+    partial = bench.data("run.finished")["partial"]
+    assert (partial["files"], partial["insertions"]) == (["new.txt"], 1)
+    assert b"+new" in bench.context.mailbox.blobs.read(partial["patch"]["sha256"])
 
 
 def test_a_task_whose_run_timed_out_says_so_in_the_words_of_its_format(bench):

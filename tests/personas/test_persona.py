@@ -174,3 +174,47 @@ def test_any_text_is_a_persona_or_refused_in_one_line(text, wrapped):
         text = f"personas/{persona.id}.md:{persona.line}: {persona.prompt.strip().split()[0]}"
     assert re.fullmatch(r"personas/curator\.md:\d+: .+", text)
     assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("<!-- owner: docs -->\n---\nid: curator\npaths: [docs/**]\n---\nWrite.", 2),
+        ("\n---\nmodel: small\npaths: [docs/**]\n---\nWrite.", 2),
+        ("# Curator\n\n---\npaths: [docs/**]\n---\nWrite.", 3),
+        ("You write.\n\n---\npaths: [docs/**]\n---\nAnd read.", 3),
+        ("id: curator\npaths: [docs/**]\n---\nWrite.", 1),
+        ("----\npaths: [docs/**]\n----\nWrite.", 1),
+        (" ---\npaths: [docs/**]\n---\nWrite.", 1),
+        ("\u200b---\npaths: [docs/**]\n---\nWrite.", 1),
+        ('+++\npaths = ["docs/**"]\n+++\nWrite.', 1),
+        ("```yaml\npaths: [docs/**]\n```\nWrite.", 1),
+        ("```chatmode\n---\npaths: [docs/**]\n---\nWrite.\n```", 2),
+    ],
+)
+def test_front_matter_that_would_not_be_read_is_refused(text, line):
+    """Behind a comment or a heading, or begun with something else than `---`, its limits would silently not hold."""
+    with pytest.raises(PersonaError, match=rf"curator\.md:{line}: this looks like front matter"):
+        parse_persona(text, FILE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Just text.",
+        "# Title\n\nText\n\n---\n\nMore: text\n\n---\nThe end.",
+        "role: you review.\n\nBe kind.\n---\nThat is all.",
+        "An example:\n```yaml\n---\nid: x\npaths: [a]\n---\n```\n",
+        "---\npriority: 1\n---\nWrite this:\n\n---\nname: x\n---\n",
+    ],
+)
+def test_rules_and_examples_in_a_prompt_are_no_front_matter(text):
+    """Markdown has lines of `---` of its own, and a prompt may show what such a file looks like."""
+    assert parse_persona(text, FILE).paths == ()
+
+
+@pytest.mark.parametrize("key", ["Paths", "PATHS", "paht", "pahts", "pths", "pathes", "allowed_paths", "allowed-paths"])
+def test_a_limit_with_a_typo_is_refused(key):
+    """A persona whose `paths` are misspelt must not be free to change everything."""
+    with pytest.raises(PersonaError, match=rf"curator\.md:2: {key} is not a key; did you mean paths?"):
+        parse_persona(f"---\n{key}: docs/**\n---\nWrite.", FILE)

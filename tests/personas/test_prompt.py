@@ -14,7 +14,7 @@ from team_mail.personas.agent import Assignment
 from team_mail.personas.brief import MAX_DESCRIPTION, MAX_INPUT
 from team_mail.personas.errors import PersonaError
 from team_mail.personas.persona import Persona
-from team_mail.personas.prompt import MAX_BODY, MAX_MAIL, Situation, fault_of, fitting, write_prompt
+from team_mail.personas.prompt import MAX_BODY, MAX_MAIL, Situation, fault_of, fitting, write_prompt, written_prompt
 
 NONCE = "5ca1ab1e"
 WHEN = "2026-01-01T10:00:00.000000Z"
@@ -112,6 +112,19 @@ def test_only_mail_that_fits_is_shown_and_can_be_marked_as_read():
     assert f"{30 - len(shown)} more are in `team-mail inbox --unread`." in text
     assert len(text) < MAX_MAIL + 20_000
     assert fitting([mail()]) == (mail(),)
+
+
+@pytest.mark.parametrize("letter", ["x", "\u9a8c", "\U0001f9f6"])
+def test_mail_and_task_are_cut_to_what_the_agent_can_take(letter):
+    """Letters have up to four bytes, and an argument 128 KiB: what has no room stays unread, or is in a file."""
+    room = (128 << 10) - 1
+    many = [mail(seq, body=letter * MAX_BODY) for seq in range(1, 9)]
+    task = Assignment("d", "t", letter * MAX_DESCRIPTION, {"text": letter * MAX_INPUT})
+    for assignment in (None, task):
+        prompt = written_prompt(SCRIBE, many, HERE, NONCE, assignment=assignment, room=room)
+        assert 55_000 < prompt.size <= room
+        assert re.findall(r"(?m)^## Message (\d+)$", prompt.text) == [str(message.seq) for message in prompt.mail]
+    assert written_prompt(SCRIBE, [mail(sender="weaver", body=letter * 30_000)], HERE, room=room).size <= room
 
 
 def test_attachments_are_named_inside_the_fence():

@@ -191,3 +191,17 @@ def test_a_sentence_in_the_input_is_not_taken_for_a_file(job):
     """The system refuses file names of 256 letters, which must not fail the run."""
     outcome = bundled_agent().play(job("forge", question="why " * 70, noun="\N{SNOWMAN}" * 100))
     assert (outcome.status, outcome.output["files"]) == ("ok", [])
+
+
+def test_every_persona_makes_the_file_that_its_task_declares(job):
+    """Otherwise the task would have failed; what is there already is left as it is."""
+    this = job("scribe", "Tell it.", output_path="docs/report.md")
+    assert "docs/report.md was written without a model." in bundled_agent().play(this).output["summary"]
+    assert (this.workspace / "docs" / "report.md").read_text() == "Tell it.\n"
+    (this.workspace / "docs" / "report.md").write_text("mine\n")
+    assert "Nothing was changed." in bundled_agent().play(this).output["summary"]
+    assert (this.workspace / "docs" / "report.md").read_text() == "mine\n"
+    outside = job("scribe", output_path="../report.md")
+    assert (
+        "Nothing was changed: ../report.md is not in the repository" in bundled_agent().play(outside).output["summary"]
+    )

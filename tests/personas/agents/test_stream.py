@@ -143,7 +143,11 @@ def test_each_agent_is_understood(agent):
 
     transcript = read_stream(noise + lines(*events) + noise)
 
-    assert transcript == Transcript("Done.", tuple(calls), cost, None)
+    finished = agent != "copilot"  # whose recording has no `result`
+    complaint = "Reconnecting... 1/5" if agent == "codex" else ""
+    assert transcript == Transcript(
+        "Done.", tuple(calls), cost, known=True, finished=finished, complaint=complaint, stray="\ufffd" * 2
+    )
 
 
 def test_plain_text_is_the_message():
@@ -186,8 +190,80 @@ def test_events_in_one_list_are_read_too():
 def test_a_reported_error_is_the_reason_of_the_failure(event, why):
     """It counts even when the exit code is 0, unless a later event reports success."""
     assert read_stream(lines(words("So far."), event)).failed == why
-    good = {"type": "turn.completed"} if event["type"].startswith("turn") else CLAUDE[-1]
+    good = CODEX[-1] if event["type"].startswith("turn") else CLAUDE[-1]
     assert read_stream(lines(event, good)).failed is None
+
+
+FINALS = {
+    "claude": CLAUDE[-1],
+    "codex": CODEX[-1],
+    "gemini": GEMINI[-1],
+    "opencode": OPENCODE[-1],
+    "cursor": CURSOR[-1],
+    "copilot": {"type": "result", "sessionId": "s", "exitCode": 0, "usage": {}},
+}
+
+
+@pytest.mark.parametrize("agent", FINALS)
+def test_a_stream_is_finished_by_its_final_event_alone(agent):
+    """One that breaks off before it is known all the same, and one that goes on after it is open again."""
+    events = [event for event in TRANSCRIPTS[agent][0] if event != FINALS[agent]]
+    assert not read_stream(lines(*events)).finished
+    assert read_stream(lines(*events[:1])).known
+    whole = read_stream(lines(*events, FINALS[agent]))
+    assert (whole.known, whole.finished, whole.failed) == (True, True, None)
+    again = {"claude": words("More."), "codex": {"type": "turn.started"}, "opencode": OPENCODE[0]}.get(agent)
+    if again:
+        assert not read_stream(lines(*events, FINALS[agent], again)).finished
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [{"type": "result", "status": "done", "n": 3}],
+        [{"type": "text", "text": "x"}, {"type": "error", "message": "y"}],
+        [{"type": "message", "content": "x"}],
+    ],
+)
+def test_json_of_a_script_is_no_stream(events):
+    """Its types may be called the same; its output is text."""
+    log = lines(*events)
+    assert read_stream(log) == Transcript(log.decode().strip())
+
+
+def test_what_copilot_says_of_its_failure_is_read():
+    """The cause stands in an event before the one that has the exit code."""
+    error = {"type": "session.error", "data": {"message": "Could not connect"}}
+    end = {"type": "result", "sessionId": "s", "exitCode": 1, "usage": {}}
+    assert read_stream(lines(error, end)).failed == "Could not connect"
+    assert read_stream(lines(end)).failed == "no reason given"
+    assert read_stream(lines(error, end | {"exitCode": 0})).failed is None
+
+
+def test_an_error_that_an_agent_may_recover_from_is_a_complaint():
+    """Codex and Gemini print such lines; warnings are none."""
+    known, error = {"type": "turn.started"}, {"type": "error", "message": "429 Too Many Requests"}
+    assert read_stream(lines(known, error)).complaint == "429 Too Many Requests"
+    assert read_stream(lines(known, error | {"severity": "warning"})).complaint == ""
+
+
+def test_tools_that_an_agent_was_denied_are_named():
+    """Claude lists them in its result, which says success."""
+    denied = [{"tool_name": "Write", "tool_use_id": "1"}, {"tool_name": "Bash"}, {"tool_name": "Bash"}]
+    assert read_stream(lines(CLAUDE[-1] | {"permission_denials": denied})).denied == "Write, Bash"
+
+
+def test_an_empty_result_is_empty():
+    """Neither an earlier message nor the protocol's own line stands in for it."""
+    assert read_stream(lines(CLAUDE[0], words("I look."), CLAUDE[-1] | {"result": ""})).text == ""
+    assert read_stream(lines(CLAUDE[0])).text == ""
+
+
+@pytest.mark.parametrize("reason", ["length", "content-filter"])
+def test_an_answer_that_was_cut_short_is_a_failure(reason):
+    """OpenCode ends without an error when a model reached its limit."""
+    step = {"type": "step_finish", "part": {"reason": reason}}
+    assert read_stream(lines(step)).failed == f"its answer ended with {reason}"
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,100 @@ def test_an_agent_is_ended_in_time_with_all_its_processes(job, output, survivors
     size = (this.folder / "output.log").stat().st_size
     assert size < 100_200
     if outcome.cut:
-        assert re.search(r"\[output cut here: 100000 bytes kept, \d+ more dropped\]\n$", output(this))
+        assert re.search(r"(?m)^\[output cut here: \d+ bytes left out\]$", output(this))
     ended = json.loads((this.folder / "ended.json").read_text())
     print(
         f"{name}: {outcome.detail}; {took:.2f} s of {timeout:g} + {limits.grace:g}, {ended['survivors']} killed, 0 left"
     )
+
+
+FINAL = """echo '{"type": "result", "is_error": %s, "result": "Done."}'; """
+
+
+@LINUX
+@pytest.mark.parametrize(
+    ("script", "timeout", "settle", "status", "detail"),
+    [
+        (
+            FINAL % "false" + "exec sleep 60",
+            20,
+            0.3,
+            "ok",
+            "finished, but still running 0.3s after its",
+        ),
+        (
+            FINAL % "false" + "exec sleep 60",
+            0.5,
+            30,
+            "ok",
+            "finished, but still running 30s after its",
+        ),
+        (FINAL % "true" + "exec sleep 60", 20, 0.3, "failed", ", but the agent reported an error: Done."),
+        (FINAL % "false" + "sleep 1; exit 3", 20, 30, "failed", "exit 3, after a final event that says success"),
+        (FINAL % "false" + "kill -9 $$", 20, 30, "failed", "killed by SIGKILL"),
+        (FINAL % "false" + "exec sleep 60", 0.3, None, "timeout", "no end within 0.3s"),
+        ("""echo '{"type": "result", "status": "ok"}'; exec sleep 60""", 0.5, 0.1, "timeout", "no end within 0.5s"),
+    ],
+    ids=["waits", "timeout comes first", "says error", "exit code", "killed", "not asked for", "a script's own JSON"],
+)
+def test_an_agent_that_does_not_end_after_its_final_event_is_ended(
+    job, shell, survivors, script, timeout, settle, status, detail
+):
+    """What it has finished is not dropped because something that it started keeps it open."""
+    this, limits = job(timeout=timeout), RunLimits(grace=0.2, settle=settle)
+    outcome = shell(script, limits=limits).play(this)
+    assert (outcome.status, detail in outcome.detail) == (status, True)
+    assert not survivors(this.run)
+
+
+def test_an_agent_goes_on_after_a_final_event_that_was_not_the_last(job, shell, output):
+    """A new turn takes the time that it needs."""
+    more = """echo '{"type": "assistant", "message": {"content": "More."}}'; sleep 0.6; """
+    outcome = shell(f"{FINAL % 'false'}{more}{FINAL % 'false'}", limits=RunLimits(grace=0.2, settle=0.3)).play(job())
+    assert (outcome.status, outcome.detail) == ("ok", "exit 0")
+
+
+def test_an_agent_that_does_nothing_is_ended(job, shell):
+    """It is idle if it prints nothing and changes no file; time has passed since it did either."""
+    limits = RunLimits(grace=0.2, idle=0.4)
+    outcome = shell(
+        "sleep 0.2; mkdir -p a; touch a/b; sleep 0.3; rm a/b; sleep 0.3; echo x; exec sleep 60", limits=limits
+    )
+    ended = outcome.play(job())
+    assert (ended.status, ended.detail) == ("timeout", "no output and no changed file for 0.4s")
+    assert ended.seconds > 1.0
+
+
+def test_an_exit_code_after_success_is_what_the_agent_says(job, shell):
+    """Some end so after good work; it is told all the same, and a signal is never one of them."""
+    outcome = shell(f"{FINAL % 'false'}exit 3", bad_exit="ok").play(job())
+    assert (outcome.status, outcome.exit) == ("ok", 3)
+    assert outcome.detail == "exit 3, after a final event that says success"
+    assert shell(f"{FINAL % 'false'}kill -9 $$", bad_exit="ok").play(job()).status == "failed"
+    assert shell("exit 3", bad_exit="ok").play(job()).status == "failed"
+
+
+@LINUX
+def test_a_line_of_a_hundred_megabytes_is_survived_in_little_memory(job, shell, output):
+    """The keeper holds the beginning of a line at most, and the final event after it is read."""
+    peak = "grep VmHWM /proc/$PPID/status; "
+    this = job()
+    outcome = shell(f"head -c 100000000 /dev/zero | tr '\\0' x; echo; {FINAL % 'false'}{peak}").play(this)
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", output(this))
+    print(f"the keeper's memory, at most: {int(peak) / 1000:.1f} MB")
+    assert int(peak) < 12_000
+    assert (outcome.status, outcome.cut) == ("ok", True)
+
+
+@LINUX
+@pytest.mark.parametrize("put", ["mkfifo output.log", "ln -s /etc/hostname output.log", "true", "mkdir output.log"])
+def test_an_agent_cannot_put_anything_in_the_place_of_its_log(job, shell, output, put):
+    """The keeper puts it back: what the agent said decides, and a pipe there would block its reader."""
+    this = job()
+    end = FINAL % "true"
+    outcome = shell(f'cd "$TEAM_HOME/runs/$TEAM_RUN"; rm output.log; {put}; {end}').play(this)
+    assert (outcome.status, outcome.detail) == ("failed", "exit 0, but the agent reported an error: Done.")
+    assert output(this).startswith('{"type": "result"')
 
 
 @pytest.mark.parametrize("first", ["", "kill -STOP $PPID;"], ids=["keeper runs", "keeper is stopped"])

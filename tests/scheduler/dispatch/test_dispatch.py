@@ -503,15 +503,98 @@ def test_a_patch_that_needs_approval_fails_its_task_and_goes_to_the_human(team, 
 
 
 def test_the_patch_of_a_failed_run_does_not_land(team, project):
-    """This differs from a sprint, in which the weaver and the gates judge it."""
+    """It may be half a change, as in a sprint; the next attempt finds it, and is told so."""
+    seen = []
 
     def play(job):
+        left = job.workspace / ".team" / "run" / "previous.patch"
+        seen.append((left.read_text() if left.exists() else "", "(RuntimeError: broke off)" in job.prompt))
         written("half.txt", "half\n")(job)
         raise RuntimeError("broke off")
 
-    done = project.run(play, task("a"), task("b"))
-    assert done.status == "failure"
+    done = project.run(play, task("a", retries=1, retry_backoff=0), task("b", "a"))
+    assert statuses(done) == {"a": "error", "b": "blocked"}
     assert done.landed == 0
+    assert [("+half" in left, told) for left, told in seen] == [(False, False), (True, True)]
+    assert not project.events("patch.captured")
+
+
+def test_the_next_attempt_lands_without_what_it_was_given(team, project):
+    """The folder with the earlier attempt's patch is never part of a patch."""
+
+    def play(job):
+        if job.attempt == 1:
+            written("half.txt", "half\n")(job)
+            raise RuntimeError("broke off")
+        git = ["git", "-C", job.workspace]
+        subprocess.run([*git, "apply", ".team/run/previous.patch"], check=True)
+        assert b".team" not in subprocess.run([*git, "status", "-s"], check=True, capture_output=True).stdout
+        (job.workspace / ".team" / "run" / "more").write_text("x")
+        (job.workspace / ".gitignore").write_text("!/.team/run/\n!*\n")
+
+    done = project.run(play, task("a", retries=1, retry_backoff=0))
+    assert done.status == "success"
+    assert sorted(project.events("patch.captured")[0]["data"]["files"]) == [".gitignore", "half.txt"]
+
+
+@pytest.mark.parametrize("level", ["strict", "moderate", "lenient"])
+def test_a_task_that_did_not_make_its_output_has_failed(team, project, level):
+    """Its declared path is looked for where its work is kept, at every level of validation."""
+    typed = {"contract_description": "x", "node_type": "Compute", "validation_level": level}
+
+    def run(path, play):
+        done = project.run(play, task("a", agent="coder", input_data=typed | {"output_path": path}))
+        return done.results[0].error
+
+    assert run("new/made.py", lambda job: None) == "exit 0, but output_path new/made.py was not made"
+    assert run("../made.py", lambda job: None) == "exit 0, but output_path ../made.py is not in the repository"
+    assert run("made.py", written("made.py", "x = 1\n")) is None
+    assert run("poem.txt", lambda job: None) is None  # it is there already
+    assert run(str(team.folder / "made.py"), written("made.py", "x = 2\n")) is None
+
+    def ignored(job):
+        written(".gitignore", "*.log\n")(job)
+        written("made.log", "x\n")(job)
+
+    assert "where git ignores it" in run("made.log", ignored)
+
+
+def test_a_failed_validation_counts_if_it_is_strict(team, project):
+    """Otherwise it is told, and those behind the task can look at it."""
+
+    def play(job):
+        written("made.py", "x\n")(job)
+        return {"validation_passed": False}
+
+    for level, status in (("strict", "error"), ("moderate", "success"), ("lenient", "success")):
+        typed = {"contract_description": "x", "node_type": "Compute", "validation_level": level}
+        done = project.run(play, task("a", agent="coder", input_data=typed | {"output_path": "made.py"}))
+        assert statuses(done) == {"a": status}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "edit", "mail", "status"),
+    [
+        (Outcome("ok", 0, 0.1, "exit 0", unless_changed="it was not allowed to write"), False, False, "error"),
+        (Outcome("ok", 0, 0.1, "exit 0", unless_changed="it was not allowed to write"), True, False, "success"),
+        (Outcome("ok", 0, 0.1, "exit 0", unless_heard="its result is empty"), False, False, "error"),
+        (Outcome("ok", 0, 0.1, "exit 0", unless_heard="its result is empty"), False, True, "success"),
+        (Outcome("ok", 0, 0.1, "exit 0", unless_heard="its result is empty"), True, False, "success"),
+    ],
+)
+def test_a_run_without_effect_is_no_success_where_that_is_in_doubt(team, project, outcome, edit, mail, status):
+    """Tools that were denied, and an empty result, only count where nothing came of the run."""
+    context, _ = open_for_dispatch(project.home)
+
+    def play(job):
+        if edit:
+            written("made.txt", "x\n")(job)
+        if mail:
+            context.mailbox.send(Letter("ann", ["you"], "Look", "Here.", run=job.run))
+        return outcome
+
+    done = project.run(ScriptedAgent({"ann": play}), task("a", agent="ann"))
+    assert statuses(done) == {"a": status}
 
 
 def test_mail_is_given_to_one_run_and_marked_read_if_that_succeeds(project, team):

@@ -608,3 +608,35 @@ def test_a_retry_waits_by_the_given_clock(team):
     assert ticker.tick(ASKED).plan.wait_until
     clock.sleep(60)
     assert [launch.attempt for launch in ticker.tick(ASKED).plan.launches] == [2]
+
+
+def test_half_a_change_of_a_failed_run_never_lands_and_its_next_attempt_gets_it(team):
+    """The mail at the end tells of the run that failed, also where the sprint has converged."""
+    seen = []
+
+    def ann(job):
+        team.replaced(3, "half" if job.attempt == 1 else "whole")(job)
+        left = job.workspace / ".team" / "run" / "previous.patch"
+        seen.append((left.exists() and "+half" in left.read_text(), "(killed by SIGKILL)" in job.prompt))
+        return Outcome("failed", None, 0.1, "killed by SIGKILL") if job.attempt == 1 else None
+
+    result = team.sprint({"ann": ann}, "[sprint]\nretry_backoff = 0\n")
+    assert (result.converged, result.failed, team.text("team/sprint-1")[3]) == (True, 1, "whole")
+    assert seen == [(False, False), (True, True)]
+    mailbox = team.context().mailbox
+    (told,) = [mailbox.read("you", mail.id).body for mail in mailbox.inbox("you") if mail.type == "status"]
+    assert "1 run did not end well:\n  ann, attempt 1: failed, killed by SIGKILL  (team trace " in told
+
+
+def test_a_persona_that_fails_to_the_end_is_told_though_the_others_converged(team):
+    """Its last piece of work is attached to the mail about it, and nothing of it is on the branch."""
+
+    def ann(job):
+        team.replaced(3, "half")(job)
+        return Outcome("failed", 1, 0.1, "exit 1")
+
+    result = team.sprint({"ann": ann, "bob": team.replaced(13, "bob")}, "[sprint]\nretry_backoff = 0\n")
+    assert (result.converged, result.outcome, result.set_aside, result.landed) == (False, "spent", ("ann",), ("bob",))
+    assert "half" not in team.text("team/sprint-1")
+    (aside,) = [mail for mail in team.context().mailbox.inbox("you") if mail.type == "escalate"]
+    assert [attached["name"] for attached in aside.attachments] == ["ann.patch"]

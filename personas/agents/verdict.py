@@ -1,0 +1,55 @@
+"""How a run of a command ended: what its process and its stream of events say, together.
+
+A run is `ok` only if its process ended well and, where it prints events, the final one came and says success. What
+depends on what the run changed is left open here, in `Outcome.unless_changed` and `Outcome.unless_heard`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from ..agent import Outcome
+from ..kinds import OutcomeStatus
+from .transcript import Transcript
+
+BadExit = Literal["failed", "ok"]
+_BROKE_OFF = "its stream broke off without its final event"
+
+
+def verdict(outcome: Outcome, said: Transcript, bad_exit: BadExit = "failed") -> Outcome:
+    """Return the outcome of a run, judged by what it `said`.
+
+    `bad_exit` is what an exit code other than 0 makes of a run whose final event says success.
+    """
+    if outcome.status == OutcomeStatus.OK:
+        return _ended_well(outcome, said)
+    if outcome.status == OutcomeStatus.STOPPED:
+        return outcome
+    detail = outcome.detail
+    if said.failed or said.complaint:
+        return replace(outcome, detail=f"{detail}; the agent reported an error: {said.failed or said.complaint}")
+    if outcome.status == OutcomeStatus.FAILED and outcome.exit and said.known and said.finished:
+        after = replace(outcome, detail=f"{detail}, after a final event that says success")
+        return _doubted(replace(after, status=OutcomeStatus.OK), said) if bad_exit == "ok" else after
+    return outcome
+
+
+def _ended_well(outcome: Outcome, said: Transcript) -> Outcome:
+    """Judge by the stream alone."""
+    if said.failed:
+        return failed(outcome, f"the agent reported an error: {said.failed}")
+    if said.known and not said.finished:
+        return failed(outcome, f"{_BROKE_OFF}: {said.complaint}" if said.complaint else _BROKE_OFF)
+    return _doubted(outcome, said)
+
+
+def _doubted(outcome: Outcome, said: Transcript) -> Outcome:
+    denied = f"it was not allowed to use {said.denied}, and changed nothing" if said.denied else ""
+    empty = "its result is empty, and it neither changed a file nor sent mail" if said.known and not said.text else ""
+    return replace(outcome, unless_changed=denied, unless_heard=empty)
+
+
+def failed(outcome: Outcome, reason: str) -> Outcome:
+    """Return the outcome of a run whose process ended well, and which failed all the same."""
+    return replace(outcome, status=OutcomeStatus.FAILED, detail=f"{outcome.detail}, but {reason}", output=None)

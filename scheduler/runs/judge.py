@@ -1,0 +1,83 @@
+"""What only shows once a run's changes are captured: whether it did anything, and made what was asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from ...mail.render import line
+from ...personas.agent import Outcome
+from ...personas.kinds import OutcomeStatus
+from ...personas.workspace import Captured
+from .launch import Launch
+
+_STRICT = "strict"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a run that has ended, besides its outcome.
+
+    `place` is its workspace, and `captured` what it changed there, None without a repository. `top` is the user's
+    checkout. `in_base` tells whether a path is in the commit that the run started from, `sent` whether it sent mail.
+    """
+
+    place: Path
+    captured: Captured | None
+    top: Path
+    in_base: Callable[[str], bool]
+    sent: Callable[[], bool]
+
+
+def judged(launch: Launch, outcome: Outcome, evidence: Evidence) -> Outcome:
+    """Return the outcome of a run, failed if it ended well and yet did not do what it was for."""
+    if outcome.status != OutcomeStatus.OK:
+        return outcome
+    why = _without_effect(outcome, evidence) or _undelivered(launch, outcome, evidence)
+    if not why:
+        return outcome
+    return replace(outcome, status=OutcomeStatus.FAILED, detail=f"{outcome.detail}, but {why}")
+
+
+def _without_effect(outcome: Outcome, evidence: Evidence) -> str:
+    if evidence.captured and evidence.captured.patch:
+        return ""
+    return outcome.unless_changed or ("" if not outcome.unless_heard or evidence.sent() else outcome.unless_heard)
+
+
+def _undelivered(launch: Launch, outcome: Outcome, evidence: Evidence) -> str:
+    """Say what is wrong with the output that a task declares."""
+    given: Mapping[str, Any] = launch.assignment.input if launch.assignment else {}
+    path = given.get("output_path")
+    if isinstance(path, str) and path and (why := _unmade(path, evidence)):
+        return f"output_path {line(path)[:200]} {why}"
+    result = cast("dict[str, Any]", outcome.output) if isinstance(outcome.output, dict) else {}
+    if given.get("validation_level") == _STRICT and result.get("validation_passed") is False:
+        return "validation_passed is false, and its validation_level is strict"
+    return ""
+
+
+def _unmade(path: str, evidence: Evidence) -> str:
+    """Say why a path was not made; a path into the user's checkout means the same place in the workspace."""
+    inside = _inside(path, evidence.top)
+    if inside is None:
+        return "" if os.path.isabs(path) and os.path.exists(path) else "is not in the repository"  # noqa: PTH110, PTH117
+    if not os.path.lexists(evidence.place / inside):
+        return "was not made"
+    if evidence.captured is None or evidence.in_base(inside):
+        return ""
+    made = any(name == inside or name.startswith(f"{inside}/") for name in evidence.captured.files)
+    return "" if made else "was made where git ignores it, so nothing of it is kept"
+
+
+def _inside(path: str, top: Path) -> str | None:
+    """Return a path relative to the top of the repository, None if it is outside of it."""
+    if os.path.isabs(path):  # noqa: PTH117 - a text, which the task gave
+        tops = (top, top.resolve())
+        place = next((Path(path).relative_to(each) for each in tops if Path(path).is_relative_to(each)), None)
+        return None if place is None else _inside(str(place), top)
+    name = os.path.normpath(path)
+    return None if Path(name).parts[:1] == ("..",) else name
