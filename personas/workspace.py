@@ -154,9 +154,12 @@ class Workspace:
     def leave(self, name: str, data: bytes) -> None:
         """Put a file into the workspace that is no part of its patch, unless the base has a link in its place."""
         folder = self.path / _RUN_FOLDER
-        if folder.resolve() == self.path.resolve() / _RUN_FOLDER:
+        if self._has_own_folder():
             folder.mkdir(parents=True, exist_ok=True)
             _write(folder / name, data)
+
+    def _has_own_folder(self) -> bool:
+        return (self.path / _RUN_FOLDER).resolve() == self.path.resolve() / _RUN_FOLDER
 
     def capture(self) -> Captured:
         """Return the difference between the base and the clone's files now, untracked ones included.
@@ -166,7 +169,8 @@ class Workspace:
         """
         if not self.path.is_dir() or self.path.is_symlink():
             raise WorkspaceLost(f"the workspace {self.path} is gone or replaced: nothing of the run can be captured")
-        words = ("add", "--all", "--ignore-errors", "--", ":(top)", f":(exclude,top,literal){_RUN_FOLDER}")
+        apart = ("--", ":(top)", f":(exclude,top,literal){_RUN_FOLDER}") if self._has_own_folder() else ()
+        words = ("add", "--all", "--ignore-errors", *apart)
         stderr = self._limited(words, _MAX_OBJECT, allowed=(0, 1))
         self._limited((*_DIFF, self.base, "--"), _MAX_PATCH)
         numbers, _, patch = (self._trusted / "printed").read_bytes().partition(b"\n\n")

@@ -106,9 +106,9 @@ class LocalRunner:
             _remove(workspace)
 
     def _leave_previous(self, launch: Launch, workspace: Workspace) -> None:
-        """Put what an earlier attempt left into the workspace; one whose blob is lost is done without."""
+        """Put what an earlier attempt left into the workspace; where that cannot be, it is done without."""
         if launch.previous:
-            with suppress(BlobMissing):
+            with suppress(BlobMissing, OSError):
                 workspace.leave(PREVIOUS, self.context.mailbox.blobs.read(launch.previous.sha256))
 
     def _evidence(self, launch: Launch, batch: Batch, place: Path, captured: Captured | None, head: int) -> Evidence:
