@@ -35,14 +35,8 @@ _MARKS = {
     "step_finish": ("part",),
     "text": ("part",),
     "error": ("sessionID",),
-    "session.start": ("data",),
-    "session.error": ("data",),
-    "user.message": ("data",),
-    "assistant.turn_start": ("data",),
-    "assistant.message": ("data",),
-    "tool.execution_start": ("data",),
-    "tool.execution_complete": ("data",),
 }
+_TOPICS = {"session", "user", "assistant", "tool"}
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +46,13 @@ if TYPE_CHECKING:
 def is_known(event: "Mapping[str, Any]") -> bool:
     """Tell whether an event is one of those that agents print."""
     kind = event.get("type")
-    return isinstance(kind, str) and any(mark in event for mark in _MARKS.get(kind, ()))
+    if not isinstance(kind, str):
+        return False
+    if "part" in event and "sessionID" in event:  # of OpenCode
+        return True
+    if "data" in event and kind.partition(".")[0] in _TOPICS and "." in kind:  # of Copilot
+        return True
+    return any(mark in event for mark in _MARKS.get(kind, ()))
 
 
 def stage(event: "Mapping[str, Any]") -> str:
@@ -100,6 +100,8 @@ class Events:
         elif end:
             self._lines(data[:end])
         self._extend(data[end:])
+        if self._open.endswith(b"}") and self._length == len(self._open):  # an agent may hang before its last newline
+            self._line(bytes(self._open), self._began)
 
     def finish(self) -> None:
         """Take what has come of the last line as a whole line."""
@@ -108,11 +110,16 @@ class Events:
     def _lines(self, data: bytes) -> None:
         """Read whole lines; most output has no events in it, and is not even split."""
         began, self._began = self._began, self._began + len(data)
-        if b'"type"' not in data:
+        if not self._is_of_use(data):
             return
         for line in data.split(b"\n"):
             self._line(line, began)
             began += len(line) + 1
+
+    def _is_of_use(self, data: bytes) -> bool:
+        """Tell whether events in it can change anything: only endings do, once it is settled whose stream it is."""
+        settled = not self.final and (self.known or self._tries < 0)
+        return b'"type"' in data and not (settled and not any(word in data for word in _ENDINGS))
 
     def _extend(self, data: bytes) -> None:
         self._length += len(data)
@@ -133,11 +140,9 @@ class Events:
             self.final, self.line, self.at = True, b"", self._began
 
     def _line(self, line: bytes, began: int) -> None:
-        if b'"type"' not in line:
+        if not self._is_of_use(line):
             return
         self._tries -= not self.known
-        if not self.final and (self.known or self._tries < 0) and not any(word in line for word in _ENDINGS):
-            return
         for event in events_in(line):
             self.known = self.known or is_known(event)
             if self.known and (now := stage(event)):

@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from ...mail.home import REFUSED, RUN_FOLDER
+from ..errors import WorkspaceStuck
 
 FOLDERS = ("inbox", "outbox", "sent", "requests", "answers", "attachments")
 PREVIOUS = "previous.patch"  # what an attempt left that did not end well
@@ -41,7 +42,13 @@ class RunFolder:
         self.path = workspace / RUN_FOLDER
 
     def make(self) -> None:
-        """Make the folders afresh, with the launcher `team-mail`. No process of the run may be alive."""
+        """Make the folders afresh, with the launcher `team-mail`. No process of the run may be alive.
+
+        Raises WorkspaceStuck if the base commit has a link on the way, which would lead out of the workspace.
+        """
+        if self.path.parent.resolve() != self._workspace.resolve() / Path(RUN_FOLDER).parent:
+            where = Path(RUN_FOLDER).parent
+            raise WorkspaceStuck(f"{where} is a link in the commit that the run starts from; make it a folder there")
         if self.path.is_symlink():
             self.path.unlink()
         shutil.rmtree(self.path, ignore_errors=True)

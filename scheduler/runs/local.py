@@ -124,7 +124,7 @@ class LocalRunner:
         folder = RunFolder(place)
         folder.make()
         if launch.previous:
-            with suppress(BlobMissing):  # what is lost is done without
+            with suppress(BlobMissing, OSError):  # it is done without what is lost
                 (folder.path / PREVIOUS).write_bytes(self.context.mailbox.blobs.read(launch.previous.sha256))
         job = self._job(launch, batch, place, read, self.watch.stop_of(launch.run))
         with MailProcess(place, launch.persona, launch.run, job.home, job.human):

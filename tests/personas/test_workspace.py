@@ -97,6 +97,31 @@ def replayed(mirror, workspace, captured):
     return tree(fresh.path)
 
 
+def test_what_a_run_is_given_is_no_part_of_its_patch(workspace, mirror):
+    """Git ignores the folder, and so does the capture, whatever the run does to the ignore files."""
+    workspace.leave("previous.patch", b"half\n")
+    assert git(workspace.path, "status", "--porcelain") == ""
+    (workspace.path / ".gitignore").write_text("!*\n!/.team/run/\n")
+    (workspace.path / ".git" / "info" / "exclude").unlink()
+    (workspace.path / "sub" / ".team" / "run").mkdir(parents=True)
+    (workspace.path / "sub" / ".team" / "run" / "own").write_text("x")
+    git(workspace.path, "add", "--all")
+    git(workspace.path, "commit", "-qm", "all")
+    assert workspace.capture().files == (".gitignore", "sub/.team/run/own")
+
+
+def test_nothing_is_left_behind_a_link_of_the_repository(project, mirror, tmp_path):
+    """A base may have a link in the place of the folder, which leads out of the clone."""
+    (tmp_path / "elsewhere").mkdir()
+    (project / ".team").symlink_to(tmp_path / "elsewhere")
+    git(project, "add", "-f", ".team")
+    git(project, "commit", "-qm", "link")
+    workspace = mirror.workspace("run-2", git(project, "rev-parse", "HEAD"), "bob")
+    workspace.leave("previous.patch", b"half\n")
+    assert not [*(tmp_path / "elsewhere").iterdir()]
+    assert workspace.capture().patch == b""
+
+
 def test_a_workspace_is_a_clean_clone(workspace, project):
     """It is on a branch, with the history and the refs; its author is the persona, and it has no remote."""
     git(project, "tag", "v1")

@@ -39,12 +39,30 @@ def test_the_final_event_is_found_however_the_stream_is_split(cuts):
 
 
 def test_a_final_event_without_a_newline_is_found_at_the_end():
-    """A program may leave out the last one."""
+    """A program may leave out the last one, and hang."""
     found = Events()
-    found.feed(STREAM[:-1])
+    found.feed(STREAM[:-5])
     assert not found.final
-    found.finish()
+    found.feed(STREAM[-5:-1])
     assert found.final
+    found.finish()
+    assert (found.final, found.at) == (True, STREAM.rindex(b'{"type": "result"'))
+
+
+@pytest.mark.parametrize(
+    ("event", "known"),
+    [
+        ({"type": "session.tools_updated", "data": {}}, True),
+        ({"type": "assistant.message_delta", "data": {}}, True),
+        ({"type": "reasoning", "sessionID": "s", "part": {}}, True),
+        ({"type": "session", "data": {}}, False),
+        ({"type": "test.started", "data": {}}, False),
+        ({"type": 3}, False),
+    ],
+)
+def test_events_of_agents_are_told_from_those_of_others(event, known):
+    """Also those of a type that has come with a newer version, as far as their form says so."""
+    assert module.is_known(event) is known
 
 
 @pytest.mark.parametrize("pieces", [4, 7])

@@ -210,10 +210,55 @@ def test_patches_are_woven_after_their_run_has_ended():
 
 
 def test_patches_of_interrupted_runs_are_dropped():
-    """This holds for runs that timed out, were stopped or got lost; the patch of a failed run is submitted."""
+    """This holds for runs that timed out, were stopped or got lost; an old log may have the patch of a failed run."""
     for status, woven in [("timeout", 0), ("stopped", 0), ("quota", 0), ("failed", 1), ("ok", 1)]:
         story = Story().start().launch("ann").finish("ann", status=status, patch=True)
         assert len(story.plan().weave) == woven, status
+
+
+PARTIAL = {"patch": {"sha256": "b" * 64, "size": 7}, "files": ["x.py"], "insertions": 1, "deletions": 0}
+
+
+def test_what_a_failed_run_left_goes_to_its_next_attempt_and_never_to_the_weaver():
+    """It is handed on until a run ends well, also by attempts that left nothing themselves."""
+    story = Story(retry_backoff=0).start(personas=("ann",)).launch("ann")
+    story.tell("run.finished", run="1-ann-1", status="failed", exit=1, seconds=1.0, detail="exit 1", partial=PARTIAL)
+    story.ran("ann", 2, "retry", status="failed", detail="exit 2").done()
+    plan = story.plan()
+    assert (launched(plan), plan.weave) == ([("ann", 3, "retry")], ())
+    (launch,) = plan.launches
+    assert launch.previous
+    assert (launch.previous.run, launch.previous.sha256, launch.previous.why) == ("1-ann-1", "b" * 64, "exit 1")
+    story.ran("ann", 3, "retry", patch=True).landed("ann", 3).done().mail("ann")
+    assert Story(max_attempts=9).start().plan().finish is None
+    assert story.state.patch("1-ann-1").status == "dropped"
+    assert story.plan().aside != ()  # three attempts are spent; what was left over is no longer a loose end
+    assert "attempts spent" in story.plan().aside[0].why
+
+
+def test_what_a_lost_run_left_is_handed_on_too():
+    """A scheduler that was told to end had the time to keep it."""
+    story = Story().start(personas=("ann",)).launch("ann")
+    story.tell("run.lost", run="1-ann-1", why="the scheduler was stopped", orderly=True, partial=PARTIAL)
+    (launch,) = story.plan().launches
+    assert launch.previous
+    assert launch.previous.run == "1-ann-1"
+
+
+@pytest.mark.parametrize("partial", ["x", {}, {"patch": {}}, {"patch": {"sha256": 1}, "files": 3}])
+def test_a_partial_that_is_none_ends_the_run_all_the_same(partial):
+    """A field of another form than ours changes nothing."""
+    story = Story(retry_backoff=0).start(personas=("ann",)).launch("ann")
+    story.tell("run.finished", run="1-ann-1", status="failed", exit=1, seconds=1.0, detail="exit 1", partial=partial)
+    assert story.state.runs[0].status == "failed"
+    assert story.plan().launches[0].previous is None
+
+
+def test_a_sprint_whose_last_run_failed_has_not_converged():
+    """Not even if its persona has left the roster meanwhile."""
+    story = Story().start(personas=("ann",)).ran("ann", status="failed", detail="exit 1").done()
+    roster = [member for member in ROSTER if member.id != "ann"]
+    assert story.plan(roster=roster).finish == "spent"
 
 
 def test_a_sprint_with_nothing_left_to_do_has_converged():
