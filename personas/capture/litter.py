@@ -1,4 +1,4 @@
-"""The files that coding agents leave behind for themselves: sessions, histories, caches. They are no part of a patch.
+"""The files that coding agents leave behind for themselves: histories, caches, logs. They are no part of a patch.
 
 A file that the base commit has is the project's, and a change to it counts as any other.
 """

@@ -16,6 +16,7 @@ from pathlib import Path
 _ID = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
 _LINE = re.compile(rb"^([0-9a-f]{40}|[0-9a-f]{64}) (refs/[^\s~^:?*\[\\]+)$", re.MULTILINE)
 _REFLOG = re.compile(rb"^(?:[0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) ", re.MULTILINE)
+_FETCHED = re.compile(rb"^([0-9a-f]{40}|[0-9a-f]{64})\t", re.MULTILINE)
 _LARGEST = 16 << 20  # bytes of packed-refs or a reflog
 _MOST = 10_000  # loose refs
 _DEEPEST = 12  # folders
@@ -33,6 +34,7 @@ class Refs:
 def read_refs(directory: Path) -> Refs:
     """Read what a git directory names: branches, tags, stashes, what it fetched, and each HEAD of its worktrees."""
     refs, named = Refs(), _named(directory)
+    refs.known |= {oid.decode() for oid in _FETCHED.findall(read_plain(directory / "FETCH_HEAD", _LARGEST))}
     for name, oid in named.items():
         if name.startswith("refs/remotes/"):
             refs.known.add(oid)

@@ -11,7 +11,7 @@ from .changes import ABSENT, Change, changes_in, few, text
 from .commits import Commits, Head, Kept, bundle, read_commits
 from .confined import Confined
 from .nested import directory_of, snapshot, within
-from .refs import Refs, read_refs
+from .refs import Refs, is_folder, read_plain, read_refs
 
 _MOST = 50  # heads that are compared with the work tree
 _TREES = ("diff-tree", "-r", "--raw", "--no-abbrev", "--no-renames")
@@ -41,8 +41,8 @@ class Survey:
         Return the index of the commit that is taken, what is kept, and whether somebody has to look at that.
         """
         refs = read_refs(self.place / ".git")
-        self._add_snapshots(refs, links)
-        commits = read_commits(self.git, self.borrowed, [self.base, *self.known])
+        self._add_snapshots(refs, links | self._worktrees(refs))
+        commits = read_commits(self.git, self.borrowed, [self.base, *self.known, *refs.known])
         done = {change.path: change for change in changes}
         heads = commits.heads(refs)
         left = [head for head in heads[:_MOST] if not self._is_done(commits, head, done)] + heads[_MOST:]
@@ -65,6 +65,18 @@ class Survey:
                 git = replace(self.git, git=self.git.git.using(work_tree=inner))
                 if made := snapshot(git, head, self.borrowed, self.trouble):
                     refs.own[f"files in {text(link)} that were not committed"] = made
+
+    def _worktrees(self, refs: Refs) -> set[bytes]:
+        """Return the linked worktrees within the clone, which may be ignored, and say which ones are outside of it."""
+        found: set[bytes] = set()
+        for directory in refs.heads:
+            link = read_plain(directory / "gitdir", 4_096).strip()
+            place = Path(os.fsdecode(link)).parent
+            if link and place.is_relative_to(self.place):
+                found.add(os.fsencode(place.relative_to(self.place)))
+            elif link and is_folder(place):
+                self.notes.append(f"not looked at: what is not committed in the worktree {text(os.fsencode(place))}")
+        return found
 
     def _is_done(self, commits: Commits, head: Head, done: Mapping[bytes, Change]) -> bool:
         """Tell whether the work tree has all that a commit changes in the base."""

@@ -162,8 +162,24 @@ def test_what_the_user_has_is_not_kept(workspace):
     assert workspace.capture().kept == ()
 
 
-def test_files_in_a_worktree_of_the_clone_that_were_not_committed_count(workspace):
-    """What a subagent left in its worktree is a change like one that it committed."""
+def test_what_was_fetched_is_no_work_of_the_run(workspace, tmp_path):
+    """Neither under a remote's name nor under none."""
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q", "-b", "main")
+    commit(other, "theirs", "theirs\n")
+    git(workspace.path, "fetch", "-q", str(other), "main")
+    assert workspace.capture() == Captured(b"", (), 0, 0)
+    git(workspace.path, "fetch", "-q", str(other), "main:refs/remotes/other/main")
+    (workspace.path / ".git/FETCH_HEAD").unlink()
+    assert workspace.capture() == Captured(b"", (), 0, 0)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_files_in_a_worktree_of_the_clone_that_were_not_committed_count(workspace, ignored):
+    """What a subagent left in its worktree is a change like one that it committed, be the folder ignored or not."""
+    if ignored:
+        (workspace._source / "info/exclude").write_text(".claude/\n")
     git(workspace.path, "worktree", "add", "-q", ".claude/worktrees/one", "-b", "one")
     commit(workspace.path / ".claude/worktrees/one", "a", "a\n")
     (workspace.path / ".claude/worktrees/one/b").write_text("b\n")
@@ -171,7 +187,19 @@ def test_files_in_a_worktree_of_the_clone_that_were_not_committed_count(workspac
     captured = workspace.capture()
 
     assert captured.files == ("a", "b")
-    assert captured.notes[0] == "left out of the patch: the worktree .claude/worktrees/one"
+    assert ("left out of the patch: the worktree .claude/worktrees/one" in captured.notes) is not ignored
+
+
+def test_a_worktree_outside_of_the_clone_is_told(workspace, tmp_path):
+    """Its commits are read; files that are not committed are not, because its place is the agent's word."""
+    git(workspace.path, "worktree", "add", "-q", str(tmp_path / "outside"), "-b", "out")
+    commit(tmp_path / "outside", "a", "a\n")
+    (tmp_path / "outside/b").write_text("b\n")
+
+    captured = workspace.capture()
+
+    assert captured.files == ("a",)
+    assert f"not looked at: what is not committed in the worktree {tmp_path}/outside" in captured.notes
 
 
 def test_a_commit_that_does_not_build_on_the_base_is_not_taken(workspace, project):
