@@ -210,7 +210,7 @@ def test_front_matter_that_would_not_be_read_is_refused(text, line):
 )
 def test_rules_and_examples_in_a_prompt_are_no_front_matter(text):
     """Markdown has lines of `---` of its own, and a prompt may show what such a file looks like."""
-    assert parse_persona(text, FILE).paths == ()
+    assert parse_persona(text, FILE).paths is None
 
 
 @pytest.mark.parametrize("key", ["Paths", "PATHS", "paht", "pahts", "pths", "pathes", "allowed_paths", "allowed-paths"])
