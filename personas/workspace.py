@@ -190,7 +190,7 @@ class Workspace:
         if os.path.lexists(folder):
             _remove(folder)
         folder.mkdir(parents=True)
-        shutil.copyfile(self._trusted / "index", folder / "index")
+        shutil.copy2(self._trusted / "index", folder / "index")  # its time tells git which files to look into
         trust = read_trust(self._source, self._about.attributes)
         return Capture(
             self.path, self.base, folder, self._lay, trust, self._about.submodules, self._known, litter

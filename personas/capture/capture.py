@@ -19,7 +19,7 @@ from .changes import ABSENT, GITLINK, Change, changes_in, complaints, counted, f
 from .commits import Kept, borrow, bundle, read_commits
 from .confined import MAX_OBJECT, Confined
 from .litter import is_litter, only_ignores_litter
-from .nested import ADD, directory_of, snapshot, within
+from .nested import adding, directory_of, snapshot, within
 from .refs import Refs, is_folder, read_refs
 from .survey import Survey
 from .trust import Trust
@@ -83,7 +83,7 @@ class Capture:
     def run(self) -> Captured:
         """Capture everything. Raises GitError."""
         tree = self._confined("git", self.trust, []).index("index")
-        _, stderr = tree(*ADD, most=MAX_OBJECT, allowed=(0, 1))
+        _, stderr = tree(*adding(self.place), most=MAX_OBJECT, allowed=(0, 1))
         self.trouble += complaints(stderr)
         difference, links = self._stripped(tree)
         asks = unread = False

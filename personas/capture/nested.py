@@ -13,8 +13,18 @@ from .confined import MAX_OBJECT, Confined
 from .refs import is_folder, read_plain
 
 # Everything but the folder through which a run talks to its keeper, whatever ignore files say.
-ADD = ("add", "--all", "--ignore-errors", "--", ".", ":(top,exclude,icase).team/run")
+_ADD = ("add", "--all", "--ignore-errors")
+_APART = ("--", ".", ":(top,exclude,icase).team/run")
 _NOBODY = tuple(f"user.{key}=agent@team-mail.invalid" for key in ("name", "email"))
+
+
+def adding(place: Path) -> tuple[str, ...]:
+    """Return the words that add a work tree to an index.
+
+    Behind a link there is nothing of the work tree to leave out, and git refuses a path that leads there.
+    """
+    linked = any(path.is_symlink() for path in place.iterdir() if path.name.lower() == ".team")
+    return _ADD if linked else (*_ADD, *_APART)
 
 
 def within(place: Path, path: bytes) -> Path | None:
@@ -43,7 +53,7 @@ def snapshot(git: Confined, head: str, borrowed: Path, trouble: list[str]) -> st
     """
     index = git.index("nested")
     index("read-tree", head)
-    _, stderr = index(*ADD, most=MAX_OBJECT, allowed=(0, 1))
+    _, stderr = index(*adding(Path(index.git.settings["GIT_WORK_TREE"])), most=MAX_OBJECT, allowed=(0, 1))
     trouble += complaints(stderr)
     tree, before = (index(*words)[0].strip().decode() for words in (("write-tree",), ("rev-parse", f"{head}^{{tree}}")))
     if tree == before:

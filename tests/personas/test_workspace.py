@@ -15,7 +15,8 @@ from team_mail.personas.agent import Job
 from team_mail.personas.agents.command import CommandAgent
 from team_mail.personas.capture.confined import _LIMITED
 from team_mail.personas.capture.trust import Trust
-from team_mail.personas.errors import GitError, WorkspaceLost
+from team_mail.personas.errors import GitError, WorkspaceLost, WorkspaceStuck
+from team_mail.personas.running.folder import RunFolder
 from team_mail.personas.workspace import Captured, Mirror
 
 WHO = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
@@ -99,7 +100,8 @@ def replayed(mirror, workspace, captured):
 
 def test_what_a_run_is_given_is_no_part_of_its_patch(workspace, mirror):
     """Git ignores the folder, and so does the capture, whatever the run does to the ignore files."""
-    workspace.leave("previous.patch", b"half\n")
+    RunFolder(workspace.path).make()
+    (workspace.path / ".team" / "run" / "previous.patch").write_bytes(b"half\n")
     assert git(workspace.path, "status", "--porcelain") == ""
     (workspace.path / ".gitignore").write_text("!*\n!/.team/run/\n")
     (workspace.path / ".git" / "info" / "exclude").unlink()
@@ -117,7 +119,8 @@ def test_nothing_is_left_behind_a_link_of_the_repository(project, mirror, tmp_pa
     git(project, "add", "-f", ".team")
     git(project, "commit", "-qm", "link")
     workspace = mirror.workspace("run-2", git(project, "rev-parse", "HEAD"), "bob")
-    workspace.leave("previous.patch", b"half\n")
+    with pytest.raises(WorkspaceStuck, match=r"\.team is a link in the commit that the run starts from"):
+        RunFolder(workspace.path).make()
     assert not [*(tmp_path / "elsewhere").iterdir()]
     assert workspace.capture().patch == b""
 
@@ -528,3 +531,10 @@ def test_the_cost_of_a_run_is_printed_beside_that_of_plain_git(tmp_path):
     ours = min(map(sum, zip(*parts.values(), strict=True)))
     each = ", ".join(f"{name} {min(took) * 1e3:.0f}" for name, took in parts.items())
     print(f"a run costs {ours * 1e3:.0f} ms ({each}), by hand {min(hand) * 1e3:.0f} ms: {ours / min(hand):.2f}")
+
+
+def test_a_change_in_the_moment_of_the_checkout_is_captured(workspace):
+    """Its size and time may be those in the index; git looks into such a file only if the index is no younger."""
+    workspace.capture()
+    saved, used = (workspace._trusted / name for name in ("index", "capture/index"))
+    assert used.stat().st_mtime_ns == saved.stat().st_mtime_ns
