@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE # without bytecode every process that a test starts takes twice as long
 READY := $(VENV)/.ready
 CHECKED := $(VENV)/checked/team_mail
-TEST := $(BIN)/python -m pytest -q -n $(WORKERS) -m "not storm"
+TEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not storm"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -363,7 +363,7 @@ def test_commands_for_people_are_refused_to_agents(project):
     assert project.document("sprint")["converged"]
     assert project.events("scheduler.paused", "patch.approved", "run.stopped") == []
     logs = [path.read_text() for path in project.team.glob("runs/*/output.log")]
-    assert sorted(log.count("can only be used by a person") for log in logs) == [0, 0, 3]
+    assert sorted(log.count("can only be used by a person") for log in logs) == [0, 0, 3], logs
 
 
 def test_each_wrong_environment_gives_one_line_of_error(project, tmp_path):

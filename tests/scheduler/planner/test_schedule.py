@@ -70,7 +70,7 @@ def shortest(durations, after, workers, apart):
 
 
 @given(plans(), st.integers(1, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_every_schedule_is_valid(plan, workers):
     """Each task runs once and whole, after its dependencies, one at a time on its worker, and apart from its rivals."""
     durations, after, apart = plan
@@ -113,7 +113,7 @@ def test_schedules_of_full_rectangles_are_within_a_tenth_of_the_bound():
     """Plans are made by cutting up a rectangle, so they fit without a gap."""
     chance = random.Random(4)
     off = []
-    for _ in range(30):
+    for _ in range(15):
         workers = chance.randint(2, 10)
         durations, after = rectangle(chance, workers, chance.randint(2 * workers, 80))
         off.append(schedule(durations, after, workers).makespan / lower_bound(durations, after, workers))
