@@ -123,8 +123,8 @@ def _has_key(rows: list[str], key: re.Pattern[str]) -> bool:
 
 def _is_closed(rows: list[str]) -> bool:
     """Tell whether lines as of front matter go on up to a line of `---`."""
-    other = next((row for row in rows if row.rstrip() == "---" or (row.strip() and not _ENTRY.match(row))), "")
-    return other.rstrip() == "---"
+    last = next((row for row in rows if row.rstrip() == "---" or (row.strip() and not _ENTRY.match(row))), "")
+    return last.rstrip() == "---"
 
 
 def read_yaml(text: str) -> tuple[Any, dict[tuple[str | int, ...], int]]:

@@ -28,16 +28,16 @@ def read_stream(log: bytes) -> Transcript:
 
 def _read(rows: Iterable[str], builder: TranscriptBuilder) -> None:
     for row in rows:
-        found = False
+        has_event = False
         for event in events_in(row) if '"type"' in row else ():  # this test is much cheaper than a failed parse
-            found = True
+            has_event = True
             if is_known(event):
                 builder.known = True
             if (kind := event.get("type")) in HANDLERS:
                 HANDLERS[str(kind)](event, builder)
             if now := stage(event):
                 builder.finished = now == "final"
-        if found:
+        if has_event:
             builder.stray = ""
         elif row.strip() and not row.startswith("[output cut here"):
             builder.stray = row.strip()[-_MAX_STRAY:]

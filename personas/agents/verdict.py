@@ -17,36 +17,42 @@ BadExit = Literal["failed", "ok"]
 _BROKE_OFF = "its stream broke off without its final event"
 
 
-def verdict(outcome: Outcome, said: Transcript, bad_exit: BadExit = "failed") -> Outcome:
-    """Return the outcome of a run, judged by what it `said`.
+def verdict(outcome: Outcome, transcript: Transcript, bad_exit: BadExit = "failed") -> Outcome:
+    """Return the outcome of a run, judged by its transcript.
 
     `bad_exit` is what an exit code other than 0 makes of a run whose final event says success.
     """
     if outcome.status == OutcomeStatus.OK:
-        return _ended_well(outcome, said)
+        return _ended_well(outcome, transcript)
     if outcome.status == OutcomeStatus.STOPPED:
         return outcome
     detail = outcome.detail
-    if said.failed or said.complaint:
-        return replace(outcome, detail=f"{detail}; the agent reported an error: {said.failed or said.complaint}")
-    if outcome.status == OutcomeStatus.FAILED and outcome.exit and said.known and said.finished:
+    if transcript.failed or transcript.complaint:
+        return replace(
+            outcome, detail=f"{detail}; the agent reported an error: {transcript.failed or transcript.complaint}"
+        )
+    if outcome.status == OutcomeStatus.FAILED and outcome.exit and transcript.known and transcript.finished:
         after = replace(outcome, detail=f"{detail}, after a final event that says success")
-        return _doubted(replace(after, status=OutcomeStatus.OK), said) if bad_exit == "ok" else after
+        return _doubted(replace(after, status=OutcomeStatus.OK), transcript) if bad_exit == "ok" else after
     return outcome
 
 
-def _ended_well(outcome: Outcome, said: Transcript) -> Outcome:
+def _ended_well(outcome: Outcome, transcript: Transcript) -> Outcome:
     """Judge by the stream alone."""
-    if said.failed:
-        return failed(outcome, f"the agent reported an error: {said.failed}")
-    if said.known and not said.finished:
-        return failed(outcome, f"{_BROKE_OFF}: {said.complaint}" if said.complaint else _BROKE_OFF)
-    return _doubted(outcome, said)
+    if transcript.failed:
+        return failed(outcome, f"the agent reported an error: {transcript.failed}")
+    if transcript.known and not transcript.finished:
+        return failed(outcome, f"{_BROKE_OFF}: {transcript.complaint}" if transcript.complaint else _BROKE_OFF)
+    return _doubted(outcome, transcript)
 
 
-def _doubted(outcome: Outcome, said: Transcript) -> Outcome:
-    denied = f"it was not allowed to use {said.denied}, and changed nothing" if said.denied else ""
-    empty = "its result is empty, and it neither changed a file nor sent mail" if said.known and not said.text else ""
+def _doubted(outcome: Outcome, transcript: Transcript) -> Outcome:
+    denied = f"it was not allowed to use {transcript.denied}, and changed nothing" if transcript.denied else ""
+    empty = (
+        "its result is empty, and it neither changed a file nor sent mail"
+        if transcript.known and not transcript.text
+        else ""
+    )
     return replace(outcome, unless_changed=denied, unless_heard=empty)
 
 

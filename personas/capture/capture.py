@@ -180,8 +180,8 @@ class Capture:
         """Return the submodules whose HEAD is not what the base says, with that HEAD."""
         moved: list[tuple[bytes, str]] = []
         for path, old in self.submodules.items():
-            if found := self._submodule(path):
-                head = read_refs(found[1]).heads.get(found[1])
+            if module := self._submodule(path):
+                head = read_refs(module[1]).heads.get(module[1])
                 moved += [(path, head)] if head and head != old else []
         return moved
 
@@ -189,9 +189,9 @@ class Capture:
         """Keep the commits that the run made in submodules, and what it did not commit; tell whether there are any."""
         for number, (path, old) in enumerate(sorted(self.submodules.items())):
             borrowed = self.folder / f"borrowed-{number}"
-            if (found := self._submodule(path)) and borrow(found[1] / "objects", borrowed):
-                git = self._confined(f"module-{number}", Trust(), [borrowed], found[0])
-                self._keep_submodule(git, f"submodule {text(path)}", read_refs(found[1]), found[1], old, borrowed)
+            if (module := self._submodule(path)) and borrow(module[1] / "objects", borrowed):
+                git = self._confined(f"module-{number}", Trust(), [borrowed], module[0])
+                self._keep_submodule(git, f"submodule {text(path)}", read_refs(module[1]), module[1], old, borrowed)
         return bool(self.kept)
 
     def _keep_submodule(  # noqa: PLR0917 - a repository, and what is known of it

@@ -54,44 +54,44 @@ class Kept(NamedTuple):
 class Commits:
     """The commits of a run's own in one repository, by id."""
 
-    found: Mapping[str, Commit]
+    by_id: Mapping[str, Commit]
 
     def of(self, oids: Iterable[str]) -> set[str]:
         """Return these commits and what they build on."""
-        seen, left = set[str](), [oid for oid in oids if oid in self.found]
+        seen, left = set[str](), [oid for oid in oids if oid in self.by_id]
         while left:
             oid = left.pop()
             if oid not in seen:
                 seen.add(oid)
-                left += [parent for parent in self.found[oid].parents if parent in self.found]
+                left += [parent for parent in self.by_id[oid].parents if parent in self.by_id]
         return seen
 
     def below(self, oids: Iterable[str]) -> set[str]:
         """Return the commits that these build on and that are not of the run's own."""
-        return {parent for oid in self.of(oids) for parent in self.found[oid].parents} - self.found.keys()
+        return {parent for oid in self.of(oids) for parent in self.by_id[oid].parents} - self.by_id.keys()
 
     def heads(self, refs: Refs) -> list[Head]:
         """Return what refs lead to, then commits that none leads to and that were not made again."""
-        named = {oid: name for name, oid in reversed(refs.own.items()) if oid in self.found}
+        named = {oid: name for name, oid in reversed(refs.own.items()) if oid in self.by_id}
         reached = self.of(named)
         covered = self.of(parent for oid, name in named.items() for parent in self._covered(oid, name))
         tops = [oid for oid in named if oid not in covered]
-        signs = {self.found[oid].sign for oid in reached}
-        loose = [oid for oid in self.found if oid not in reached and self.found[oid].sign not in signs]
-        inner = {parent for oid in self.found.keys() - reached for parent in self.found[oid].parents}
+        signs = {self.by_id[oid].sign for oid in reached}
+        loose = [oid for oid in self.by_id if oid not in reached and self.by_id[oid].sign not in signs]
+        inner = {parent for oid in self.by_id.keys() - reached for parent in self.by_id[oid].parents}
         return [Head(named[oid], oid, named=True) for oid in tops] + [
             Head(f"commit {oid[:_SHORT]}, which no branch has", oid, named=False) for oid in loose if oid not in inner
         ]
 
     def _covered(self, oid: str, name: str) -> tuple[str, ...]:
         """Return the parents that a commit stands for: a stash does not, for the commit that it was made on."""
-        parents = self.found[oid].parents
+        parents = self.by_id[oid].parents
         return parents[1:] if name.startswith("stash") else parents
 
     def untracked(self, oid: str) -> str | None:
         """Return the commit that holds the untracked files of a stash, if this is one that has some."""
-        parents = self.found[oid].parents
-        return parents[2] if len(parents) == _STASH and not self.found[parents[2]].parents else None
+        parents = self.by_id[oid].parents
+        return parents[2] if len(parents) == _STASH and not self.by_id[parents[2]].parents else None
 
 
 def borrow(objects: Path, into: Path) -> bool:

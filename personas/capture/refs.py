@@ -103,8 +103,8 @@ def entries(folder: Path, most: int = _MOST) -> list[os.DirEntry[str]]:
     """List a folder that is no link and can be read; the first `most` entries, if there are more."""
     with suppress(OSError):
         if is_folder(folder):
-            with os.scandir(folder) as found:
-                return [entry for entry, _ in zip(found, range(most), strict=False)]
+            with os.scandir(folder) as listed:
+                return [entry for entry, _ in zip(listed, range(most), strict=False)]
     return []
 
 

@@ -68,15 +68,15 @@ class Survey:
 
     def _worktrees(self, refs: Refs) -> set[bytes]:
         """Return the linked worktrees within the clone, which may be ignored, and say which ones are outside of it."""
-        found: set[bytes] = set()
+        inside: set[bytes] = set()
         for directory in refs.heads:
             link = read_plain(directory / "gitdir", 4_096).strip()
             place = Path(os.fsdecode(link)).parent
             if link and place.is_relative_to(self.place):
-                found.add(os.fsencode(place.relative_to(self.place)))
+                inside.add(os.fsencode(place.relative_to(self.place)))
             elif link and is_folder(place):
                 self.notes.append(f"not looked at: what is not committed in the worktree {text(os.fsencode(place))}")
-        return found
+        return inside
 
     def _is_done(self, commits: Commits, head: Head, done: Mapping[bytes, Change]) -> bool:
         """Tell whether the work tree has all that a commit changes in the base."""
@@ -86,20 +86,20 @@ class Survey:
         )
 
     def _changes(self, commits: Commits, head: Head) -> list[Change]:
-        changes = changes_in(self.git(*_TREES, self.base, commits.found[head.oid].tree)[0])
+        changes = changes_in(self.git(*_TREES, self.base, commits.by_id[head.oid].tree)[0])
         if untracked := commits.untracked(head.oid):
             empty = self.git("mktree")[0].strip().decode()
-            changes += changes_in(self.git(*_TREES, empty, commits.found[untracked].tree)[0])
+            changes += changes_in(self.git(*_TREES, empty, commits.by_id[untracked].tree)[0])
         return [change for change in changes if not self.is_left_out(change)]
 
     def _taken(self, commits: Commits, named: Sequence[Head]) -> Confined | None:
         """Return an index of the only commit that builds on the base; None if there are several, or it may not be."""
         head = named[0]
-        trees = {(commits.found[each.oid].tree, commits.untracked(each.oid)) for each in named}
+        trees = {(commits.by_id[each.oid].tree, commits.untracked(each.oid)) for each in named}
         if len(trees) > 1 or self.base not in commits.below([head.oid]) or self._is_filtered(commits, head):
             return None
         index = self.git.index("taken")
-        index("read-tree", commits.found[head.oid].tree)
+        index("read-tree", commits.by_id[head.oid].tree)
         if untracked := commits.untracked(head.oid):
             index("update-index", "-z", "--index-info", stdin=index("ls-tree", "-r", "-z", untracked)[0])
         return index

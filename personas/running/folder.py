@@ -91,9 +91,9 @@ class RunFolder:
     def state(self, folder: str, name: str) -> tuple[int, int] | None:
         """Return the size and the time of the last change of a file, or None if there is no regular file."""
         with suppress(OSError), self._opened(folder) as descriptor:
-            found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-            if stat.S_ISREG(found.st_mode):
-                return found.st_size, found.st_mtime_ns
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode):
+                return status.st_size, status.st_mtime_ns
         return None
 
     def read(self, folder: str, name: str, most: int) -> bytes:

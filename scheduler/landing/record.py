@@ -35,8 +35,16 @@ def record(context: Context, done: Integration) -> None:
 
 
 def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
-    woven, human = done.woven, context.settings.team.human
     yield from (_judged(done, verdict) for verdict in done.verdicts)
+    yield from _arrived(done)
+    yield from _returned(context, done)
+    yield from (_red_before(context, verdict) for verdict in done.red_before)
+    yield _woven(done)
+
+
+def _arrived(done: Integration) -> Iterator[Draft]:
+    """Write which patches landed, and of which there was nothing left to land."""
+    woven = done.woven
     for landed in woven.landed:
         yield _decided(
             done,
@@ -50,6 +58,11 @@ def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
         files = [*present.files[:_MOST_FILES]]
         how = PatchStatus.PRESENT
         yield _decided(done, present.submission, Kind.PATCH_LANDED, commit=woven.tip, how=how, files=files)
+
+
+def _returned(context: Context, done: Integration) -> Iterator[Draft]:
+    """Write which patches did not land, each with the mail about it."""
+    woven, human = done.woven, context.settings.team.human
     for conflicted in woven.conflicted:
         files = sorted({hunk.file for hunk in conflicted.hunks})[:_MOST_FILES]
         yield _mail(
@@ -78,8 +91,6 @@ def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
         text = about_rejected(submission, verdict, woven.tip)
         yield _mail(context, submission, *_addressed(done, submission, text), "feedback")
         yield _decided(done, submission, Kind.PATCH_REJECTED, why=f"gate {verdict.gate}", gate=verdict.gate)
-    yield from (_red_before(context, verdict) for verdict in done.red_before)
-    yield _woven(done)
 
 
 def _red_before(context: Context, verdict: GateResult) -> Draft:

@@ -198,8 +198,8 @@ class LocalRunner:
         """Add to the outcome of a run that failed the last line it printed, which usually says why."""
         if outcome.status != OutcomeStatus.FAILED:
             return outcome
-        said = read_stream(log_of(self._folder(launch)))
-        text = said.stray or said.text
+        transcript = read_stream(log_of(self._folder(launch)))
+        text = transcript.stray or transcript.text
         last = text.strip().rpartition("\n")[2].strip()[-_LAST_WORDS:]
         return replace(outcome, detail=f"{outcome.detail}: {last}") if last and last not in outcome.detail else outcome
 

@@ -65,8 +65,8 @@ def test_a_place_that_cannot_be_used_is_one_clear_error(tmp_path, state):
 
 def test_folders_of_teams_that_are_gone_are_orphans(tmp_path, state):
     """Moved, deleted and made anew; what is not ours is left alone."""
-    home, other = opened(tmp_path / "project"), opened(tmp_path / "other")
-    kept, gone = workspace_folder(home, None, state), workspace_folder(other, None, state)
+    home, rival = opened(tmp_path / "project"), opened(tmp_path / "other")
+    kept, gone = workspace_folder(home, None, state), workspace_folder(rival, None, state)
     (gone / "run-1").mkdir()
     foreign = kept.with_name("foreign")
     foreign.mkdir()
@@ -74,6 +74,6 @@ def test_folders_of_teams_that_are_gone_are_orphans(tmp_path, state):
     assert list(orphans(None, state)) == []
     (tmp_path / "other").rename(tmp_path / "moved")
     (orphan,) = orphans(None, state)
-    assert (orphan.folder, orphan.home) == (gone, str(other))
+    assert (orphan.folder, orphan.home) == (gone, str(rival))
     orphan.remove()
     assert (gone.exists(), kept.exists(), foreign.exists()) == (False, True, True)

@@ -15,7 +15,7 @@ PLAIN = Transcript("Done.")
 
 
 @pytest.mark.parametrize(
-    ("outcome", "said", "status", "detail"),
+    ("outcome", "transcript", "status", "detail"),
     [
         (Outcome("ok", 0, 1.0, "exit 0"), SUCCESS, "ok", "exit 0"),
         (Outcome("ok", 0, 1.0, "exit 0"), PLAIN, "ok", "exit 0"),
@@ -43,9 +43,9 @@ PLAIN = Transcript("Done.")
         (Outcome("stopped", None, 1.0, "stopped"), REFUSED, "stopped", "stopped"),
     ],
 )  # fmt: skip
-def test_process_and_stream_decide_together(outcome, said, status, detail):
+def test_process_and_stream_decide_together(outcome, transcript, status, detail):
     """What the agent said of its failure is the reason, whatever its exit code."""
-    judged = verdict(outcome, said)
+    judged = verdict(outcome, transcript)
     assert (judged.status, judged.detail) == (status, detail)
 
 
@@ -53,8 +53,8 @@ def test_an_exit_code_after_success_counts_as_the_agent_is_set_up():
     """Only after a final event that says success."""
     bad = Outcome("failed", 1, 1.0, "exit 1")
     assert verdict(bad, SUCCESS, "ok").status == "ok"
-    for said in (REFUSED, CUT, COMPLAINT, PLAIN):
-        assert verdict(bad, said, "ok").status == "failed"
+    for transcript in (REFUSED, CUT, COMPLAINT, PLAIN):
+        assert verdict(bad, transcript, "ok").status == "failed"
 
 
 def test_what_depends_on_the_changes_is_left_open():

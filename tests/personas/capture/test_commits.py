@@ -164,13 +164,13 @@ def test_what_the_user_has_is_not_kept(workspace):
 
 def test_what_was_fetched_is_no_work_of_the_run(workspace, tmp_path):
     """Neither under a remote's name nor under none."""
-    other = tmp_path / "other"
-    other.mkdir()
-    git(other, "init", "-q", "-b", "main")
-    commit(other, "theirs", "theirs\n")
-    git(workspace.path, "fetch", "-q", str(other), "main")
+    source = tmp_path / "other"
+    source.mkdir()
+    git(source, "init", "-q", "-b", "main")
+    commit(source, "theirs", "theirs\n")
+    git(workspace.path, "fetch", "-q", str(source), "main")
     assert workspace.capture() == Captured(b"", (), 0, 0)
-    git(workspace.path, "fetch", "-q", str(other), "main:refs/remotes/other/main")
+    git(workspace.path, "fetch", "-q", str(source), "main:refs/remotes/other/main")
     (workspace.path / ".git/FETCH_HEAD").unlink()
     assert workspace.capture() == Captured(b"", (), 0, 0)
 

@@ -139,8 +139,8 @@ def test_a_configuration_in_the_mirror_is_not_read(user, tmp_path):
     (made.path / "a").write_text("two\n")
 
     assert made.capture().files == ("a",)
-    other = Mirror(user.folder / ".git", tmp_path / "work").workspace("run-2", made.base)
-    assert "evil" not in (other.path / ".git/config").read_text()
+    second = Mirror(user.folder / ".git", tmp_path / "work").workspace("run-2", made.base)
+    assert "evil" not in (second.path / ".git/config").read_text()
     assert not (tmp_path / "pwned").exists()
 
 

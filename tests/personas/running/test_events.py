@@ -27,26 +27,26 @@ STREAM = b"".join(
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8).map(sorted))
 def test_the_final_event_is_found_however_the_stream_is_split(cuts):
     """It is the last one, and its place is known; a new turn makes the stream open again."""
-    found, last = Events(), STREAM.index(b'{"type": "result", "is_error": false, "result": "Second')
+    events, last = Events(), STREAM.index(b'{"type": "result", "is_error": false, "result": "Second')
     for begin, end in zip([0, *cuts], [*cuts, last], strict=True):
-        found.feed(STREAM[begin:end])
+        events.feed(STREAM[begin:end])
         if end == last:
             break
     if not any(cut > last for cut in cuts):
-        assert not found.final
-        found.feed(STREAM[last:])
-        assert (found.final, found.at, json.loads(found.line)["result"]) == (True, last, "Second.")
+        assert not events.final
+        events.feed(STREAM[last:])
+        assert (events.final, events.at, json.loads(events.line)["result"]) == (True, last, "Second.")
 
 
 def test_a_final_event_without_a_newline_is_found_at_the_end():
     """A program may leave out the last one, and hang."""
-    found = Events()
-    found.feed(STREAM[:-5])
-    assert not found.final
-    found.feed(STREAM[-5:-1])
-    assert found.final
-    found.finish()
-    assert (found.final, found.at) == (True, STREAM.rindex(b'{"type": "result"'))
+    events = Events()
+    events.feed(STREAM[:-5])
+    assert not events.final
+    events.feed(STREAM[-5:-1])
+    assert events.final
+    events.finish()
+    assert (events.final, events.at) == (True, STREAM.rindex(b'{"type": "result"'))
 
 
 @pytest.mark.parametrize(
@@ -71,15 +71,15 @@ def test_a_line_of_any_length_costs_little(pieces):
     size = module.MAX_LINE * 3
     long = b'{"type":"result","is_error":false,"result":"' + b"x" * size + b'"}\n'
     for line, final in ((long, True), (b"x" * size + b"\n", False)):
-        found = Events()
-        found.feed(STREAM.splitlines(keepends=True)[0])
+        events = Events()
+        events.feed(STREAM.splitlines(keepends=True)[0])
         for at in range(0, len(line), len(line) // pieces):
-            found.feed(line[at : at + len(line) // pieces])
-            assert len(found._open) <= module.MAX_LINE
-        assert (found.final, found.line) == (final, b"")
-        found.feed(STREAM.splitlines(keepends=True)[-1])
-        assert found.final
-        assert found.line
+            events.feed(line[at : at + len(line) // pieces])
+            assert len(events._open) <= module.MAX_LINE
+        assert (events.final, events.line) == (final, b"")
+        events.feed(STREAM.splitlines(keepends=True)[-1])
+        assert events.final
+        assert events.line
 
 
 def test_nothing_is_loaded_before_an_event_is_seen():
@@ -99,6 +99,6 @@ def test_nothing_is_loaded_before_an_event_is_seen():
 
 def test_a_script_that_prints_its_own_json_is_never_finished():
     """Its words may be those of an agent; only in a stream that is known do they count."""
-    found = Events()
-    found.feed(b'{"type": "result", "status": "ok"}\n{"type": "step", "n": 1}\n' * 500)
-    assert not found.final
+    events = Events()
+    events.feed(b'{"type": "result", "status": "ok"}\n{"type": "step", "n": 1}\n' * 500)
+    assert not events.final

@@ -515,7 +515,7 @@ def test_the_patch_of_a_failed_run_does_not_land(team, project):
     done = project.run(play, task("a", retries=1, retry_backoff=0), task("b", "a"))
     assert statuses(done) == {"a": "error", "b": "blocked"}
     assert done.landed == 0
-    assert [("+half" in left, told) for left, told in seen] == [(False, False), (True, True)]
+    assert [("+half" in left, prompts) for left, prompts in seen] == [(False, False), (True, True)]
     assert not project.events("patch.captured")
 
 

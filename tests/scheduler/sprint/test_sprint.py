@@ -624,8 +624,8 @@ def test_half_a_change_of_a_failed_run_never_lands_and_its_next_attempt_gets_it(
     assert (result.converged, result.failed, team.text("team/sprint-1")[3]) == (True, 1, "whole")
     assert seen == [(False, False), (True, True)]
     mailbox = team.context().mailbox
-    (told,) = [mailbox.read("you", mail.id).body for mail in mailbox.inbox("you") if mail.type == "status"]
-    assert "1 run did not end well:\n  ann, attempt 1: failed, killed by SIGKILL  (team trace " in told
+    (bodies,) = [mailbox.read("you", mail.id).body for mail in mailbox.inbox("you") if mail.type == "status"]
+    assert "1 run did not end well:\n  ann, attempt 1: failed, killed by SIGKILL  (team trace " in bodies
 
 
 def test_a_persona_that_fails_to_the_end_is_told_though_the_others_converged(team):
