@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..mail.home import RUN_FOLDER
 from .kinds import OutcomeStatus
@@ -23,13 +23,23 @@ class Assignment:
     input: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
+class MailCommand(NamedTuple):
+    """The command that sends the mail of a run: its words, its environment, and the workspace it is for."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    workspace: Path
+
+
 @dataclass(frozen=True)
 class Job:
     """One run, as its agent sees it: which persona to play, with which prompt, where, and for how long.
 
     `words` is the prompt, or a function that writes it when it is first needed. `timeout` is in seconds. `workspace`
     is the run's private clone, `folder` keeps the run's files (`.team/runs/<run>`), and `home` is the `.team` folder.
-    Set `stop` to end the run early. `assignment` is the task, for a run that a dispatch started. `human` is the id of
+    Set `stop` to end the run early. A job with `leave` may outlive its scheduler: once that is set, the run goes on
+    without it, as far as its agent is a process. `mail` is the command that sends the run's mail, started beside an
+    agent that is a process, for which it is set. `assignment` is the task, for a run that a dispatch started. `human` is the id of
     the team's human, which a flag may have set, so that mail within the run knows it.
     """
 
@@ -45,6 +55,8 @@ class Job:
     stop: threading.Event = field(default_factory=threading.Event)
     assignment: Assignment | None = None
     human: str = ""
+    mail: MailCommand | None = None
+    leave: threading.Event | None = None
 
     @cached_property
     def prompt(self) -> str:

@@ -10,7 +10,8 @@ TeamMailError
 │   └── FilterFailed     a filter that the user's git settings require failed
 ├── BadOutput            a run's result that cannot be read
 ├── WorkspaceLost        an agent removed or replaced its own workspace
-└── WorkspaceStuck       a workspace that cannot be removed
+├── WorkspaceStuck       a workspace that cannot be removed
+└── RunLeft              a run that goes on without this process
 """
 
 from __future__ import annotations
@@ -64,3 +65,7 @@ class WorkspaceLost(TeamMailError):
 
 class WorkspaceStuck(TeamMailError):
     """A workspace cannot be removed, for example because it holds another user's files."""
+
+
+class RunLeft(TeamMailError):
+    """A run goes on while its scheduler ends; the next scheduler takes it over. The message is its id."""

@@ -42,9 +42,9 @@ ARROWS = {
     "mail.log": {"mail"},
     "mail.query": {"mail", "mail.log"},
     "personas": {"personas.capture"},
-    "personas.agents": {"personas", "personas.running"},
+    "personas.agents": {"personas", "personas.keeping", "personas.running"},
     "personas.capture": {"personas"},
-    "personas.running": {"personas"},
+    "personas.running": {"personas", "personas.keeping"},
     "scheduler.context": {
         "scheduler.errors",
         "scheduler.kinds",
@@ -405,7 +405,7 @@ FIELDS = {"status", "outcome", "reason", "kind", "mode"}
 NAMES = {"error", "mail", "partial", "success", "task", "timeout"}  # words that are the names of fields, too
 ENDS = {"Exit", "SystemExit", "exit"}  # what is called with an exit code
 # They run in a process that imports nothing of the package.
-OWN_WORDS = {"personas.running.keeper", "personas.running.events"}
+OWN_WORDS = {"personas.keeping.keeper", "personas.keeping.events"}
 
 
 def constants(*nodes: ast.AST | None) -> Iterator[ast.Constant]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..running.events import events_in, is_known, stage
+from ..keeping.events import events_in, is_known, stage
 from .stream_formats import HANDLERS
 from .transcript import ToolCall, Transcript, TranscriptBuilder
 

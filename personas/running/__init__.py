@@ -1,1 +1,1 @@
-"""One run's processes, from start to end: the keeper, its limits, the captured output, and the clean-up."""
+"""One run's processes as a scheduler sees them: started, waited for, their mail sent, and cleaned up."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shlex
 import shutil
 import stat
@@ -19,19 +18,17 @@ from pathlib import Path
 
 from ...mail.home import REFUSED, RUN_FOLDER
 from ..errors import WorkspaceStuck
+from ..keeping.waiting import listed, open_below, state, waiting
 
 FOLDERS = ("inbox", "outbox", "sent", "requests", "answers", "attachments")
 PREVIOUS = "previous.patch"  # what an attempt left that did not end well
-ERROR = ".error"  # after the name of a mail that could not be sent
-_UNFINISHED = ("~", ".tmp", ".part", ".swp", ERROR)
-_REQUEST = re.compile(r"[0-9a-f]{32}\.json")
+STEPS = RUN_FOLDER.split("/")
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _SCRIPT = """\
 #!/bin/sh
 exec {python} -I -S {launcher} {folder} "$@"
 """
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class RunFolder:
@@ -60,20 +57,8 @@ class RunFolder:
         script.chmod(0o755)
 
     def waiting(self) -> tuple[list[str], list[str]]:
-        """Return the names of the requests and of the mails in the outbox that nobody has taken.
-
-        Names that editors use for unfinished files are left alone, and so is a mail that could not be sent until it is
-        changed: `NAME.error` says why, and is newer.
-        """
-        requests = [name for name in self.names("requests") if _REQUEST.fullmatch(name)]
-        if not (listed := self.names("outbox")):
-            return requests, []
-        mails = [name for name in listed if not (name.startswith(".") or name.endswith(_UNFINISHED))]
-        return requests, [name for name in mails if f"{name}{ERROR}" not in listed or self._changed(name)]
-
-    def _changed(self, name: str) -> bool:
-        mail, error = self.state("outbox", name), self.state("outbox", f"{name}{ERROR}")
-        return mail is not None and (error is None or mail[1] > error[1])
+        """Return the names of the requests and of the mails in the outbox that nobody has taken, see `waiting`."""
+        return waiting(str(self._workspace), STEPS)
 
     def refuse(self, reason: str) -> None:
         """Make `team-mail` fail in this workspace, with a reason."""
@@ -82,19 +67,11 @@ class RunFolder:
 
     def names(self, folder: str) -> list[str]:
         """Return what is in one of the folders; nothing if it is gone or replaced."""
-        try:
-            with self._opened(folder) as descriptor:
-                return sorted(os.listdir(descriptor))  # noqa: PTH208 - pathlib takes no descriptor
-        except OSError:
-            return []
+        return listed(str(self._workspace), [*STEPS, folder])
 
     def state(self, folder: str, name: str) -> tuple[int, int] | None:
         """Return the size and the time of the last change of a file, or None if there is no regular file."""
-        with suppress(OSError), self._opened(folder) as descriptor:
-            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-            if stat.S_ISREG(status.st_mode):
-                return status.st_size, status.st_mtime_ns
-        return None
+        return state(str(self._workspace), [*STEPS, folder], name)
 
     def read(self, folder: str, name: str, most: int) -> bytes:
         """Return the content of a file in one of the folders, or in none (""); it may have at most `most` bytes.
@@ -142,12 +119,8 @@ class RunFolder:
 @contextmanager
 def _below(top: Path, steps: Sequence[str]) -> Generator[int]:
     """Open a folder below another, following no link. Raises OSError."""
-    descriptor = os.open(top, _FOLDER)
+    descriptor = open_below(str(top), [*steps])
     try:
-        for step in steps:
-            below = os.open(step, _FOLDER, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = below
         yield descriptor
     finally:
         os.close(descriptor)

@@ -1,4 +1,8 @@
-"""Starts the mail process of a run at the first mail or request that its agent leaves, and ends it with the run."""
+"""Starts the mail process of a run at the first mail or request that its agent leaves, and ends it with the run.
+
+For an agent that is a process, the warden does this, so that mail is sent whether or not the scheduler lives; here it
+is done for agents that are functions, and for what a lost run left.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..agent import MailCommand
 from .folder import RunFolder
 
 _PAUSE = 0.015  # seconds between two looks into a run's folder
@@ -20,8 +25,12 @@ class MailProcess:
     """The mail of a run while it is held as a context manager; at its end everything left is sent."""
 
     def __init__(self, workspace: Path, persona: str, run: str, home: Path, human: str = "") -> None:
+        words = [str(workspace), persona, run, str(home), human]
+        argv = [sys.executable, "-P", "-m", "team_mail.personas.running.postbox", *words]
+        outside = ("TEAM_RUN", "TEAM_PERS")
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(outside)}
+        self.command = MailCommand(argv, environ, workspace)
         self._folder = RunFolder(workspace)
-        self._words = [str(workspace), persona, run, str(home), human]
         self._process: subprocess.Popen[bytes] | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"mail of {run}", daemon=True)
@@ -52,11 +61,9 @@ class MailProcess:
     def _start(self) -> None:
         if self._process and self._process.stdin:
             self._process.stdin.close()
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_RUN", "TEAM_PERS"))}
-        words = [sys.executable, "-P", "-m", "team_mail.personas.running.postbox", *self._words]
         self._process = subprocess.Popen(  # noqa: S603
-            words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ, cwd="/",
-            start_new_session=True,
+            self.command.argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=self.command.env, cwd="/", start_new_session=True,
         )  # fmt: skip
 
     def _close(self) -> None:

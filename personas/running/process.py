@@ -7,31 +7,24 @@ import marshal
 import os
 import select
 import signal
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from ...mail.clock import SystemClock
 from ...mail.units import span
 from ..agent import Job, Outcome
+from ..errors import RunLeft
 from ..kinds import OutcomeStatus
-from .sweep import sweep
+from .sweep import resume, sweep
+from ..keeping.version import VERSION
+from .warden_process import LOCK, Kept, leased, leave, start_keeper, wake
 
-# The keeper's modules form a package made here, so that neither team_mail nor `site` is imported.
-_START = """
-import sys
-package = type(sys)("keeping")
-package.__path__ = [sys.argv[1]]
-sys.modules["keeping"] = package
-from keeping.keeper import main
-main()
-"""
-_LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # some Pythons do not start without them
+_REPORT = "ended.json"
 _POLL = 100  # milliseconds between two checks of `job.stop`
+_HURRY = 1.0  # seconds between two attempts to make a keeper that is late go on
 _LATE = 20.0  # seconds for the keeper beyond the agent's timeout and grace period
 
 
@@ -56,65 +49,88 @@ def keep(
     """Run a command in the job's workspace to its end; write `output.log` and `ended.json` in the run's folder.
 
     `secrets` are masked in the output; `stdin` is the file that the command reads. Raises OSError if the keeper cannot
-    be started.
+    be started, and RunLeft if the run goes on without this process.
     """
-    for stale in ("ended.json", "heartbeat"):
+    for stale in (_REPORT, "heartbeat", LOCK):
         (job.folder / stale).unlink(missing_ok=True)
     paths = (str(job.workspace), str(job.folder), str(stdin))
     within = (job.timeout, limits.grace, limits.output, limits.workspace, limits.settle, limits.idle)
     masked = [os.fsencode(secret) for secret in secrets]
-    errors = _keeper(job, marshal.dumps([list(argv), dict(env), masked, paths, within]), limits)
-    report = job.folder / "ended.json"
-    if report.is_file():  # an agent that killed its keeper may have left a pipe in its place
-        return _outcome(json.loads(report.read_text()), job, argv[0], limits)
+    spec = marshal.dumps([list(argv), dict(env), masked, paths, within, job.leave is not None])
+    with leased():
+        errors = _kept(job, spec, limits)
+    report = read_report(job.folder)
+    if report is not None:
+        return _outcome(report, job, argv[0], limits)
     sweep([job.run])
     lines = errors.strip().splitlines() or ["it was killed"]
     return Outcome(OutcomeStatus.FAILED, None, 0.0, f"the run's keeper ended before the run: {lines[-1]}")
 
 
-def _keeper(job: Job, spec: bytes, limits: RunLimits) -> str:
-    """Start the keeper and wait for its end; return its error output, which is empty unless it failed.
+def read_report(folder: Path) -> Mapping[str, Any] | None:
+    """Return how a run ended, from the keeper's `ended.json`.
 
-    `sweep` finds it by its environment; everything else goes through the pipe, where no other process can read it.
+    None if there is none, as an agent that killed its keeper may have left a pipe in its place, and for a report of
+    another version.
     """
-    keeper = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-I", "-S", "-c", _START, str(Path(__file__).parent)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={name: os.environ[name] for name in _LOADER if name in os.environ} | {"TEAM_RUN": job.run},
-        cwd="/",
-        start_new_session=True,
-    )
-    stdin = cast("IO[bytes]", keeper.stdin)
-    with keeper:
+    report = folder / _REPORT
+    with suppress(OSError, ValueError):
+        if report.is_file() and not report.is_symlink():
+            ended = json.loads(report.read_text())
+            if isinstance(ended, dict) and ended.get("v") == VERSION:  # pyright: ignore[reportUnknownMemberType]
+                return cast("dict[str, Any]", ended)
+    return None
+
+
+def _kept(job: Job, spec: bytes, limits: RunLimits) -> str:
+    """Start the keeper and wait for the end of the run; return what it and the warden printed, which is an error."""
+    kept = start_keeper(job.run, job.folder, job.mail)
+    try:
         with suppress(BrokenPipeError):
-            stdin.write(len(spec).to_bytes(8, "big") + spec)
-            stdin.flush()
-        return _wait(keeper, job, limits)
+            _write(kept.leash, len(spec).to_bytes(8, "big") + spec)
+        return _wait(kept, job, limits)
+    finally:
+        os.close(kept.leash)
+        os.close(kept.output)
 
 
-def _wait(keeper: subprocess.Popen[bytes], job: Job, limits: RunLimits) -> str:
-    """Wait for the end of the keeper's output, which is its end. Closing its standard input stops the run."""
-    stdin, stdout = cast("IO[bytes]", keeper.stdin), cast("IO[bytes]", keeper.stdout)
-    poll, clock, output = select.poll(), SystemClock(), b""
-    poll.register(stdout, select.POLLIN | select.POLLHUP)
+def _write(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _wait(kept: Kept, job: Job, limits: RunLimits) -> str:
+    """Wait for the end of the run, and see to it that it comes in time. Raises RunLeft."""
+    poll, clock, printed, asked = select.poll(), SystemClock(), b"", False
+    hurried = 0.0
+    poll.register(kept.output, select.POLLIN | select.POLLHUP)
     due = clock.monotonic() + job.timeout
-    deadline = due + limits.grace + _LATE
     while True:
         if poll.poll(_POLL):
-            more = os.read(stdout.fileno(), 1 << 16)
+            more = os.read(kept.output, 1 << 16)
             if not more:
-                return output.decode(errors="replace")
-            output += more
-        if job.stop.is_set() and not stdin.closed:
-            stdin.close()
-            due = clock.monotonic()
-            deadline = due + limits.grace + _LATE
-        if clock.monotonic() > due:
-            keeper.send_signal(signal.SIGCONT)  # the agent may have stopped it, and it has a run to end
-        if clock.monotonic() > deadline:
-            keeper.kill()
+                return printed.decode(errors="replace")
+            printed += more
+        if job.stop.is_set() and not asked:
+            kept.stop()
+            asked, due = True, clock.monotonic()
+        if job.leave and job.leave.is_set() and not asked:
+            leave()
+            raise RunLeft(job.run)
+        now = clock.monotonic()
+        if now > due and now - hurried > _HURRY:
+            hurried = now
+            _hurry(job.run, late=now > due + limits.grace + _LATE)
+
+
+def _hurry(run: str, *, late: bool) -> None:
+    """Let a keeper and a warden go on that the agent may have stopped, as they have a run to end; end it if late."""
+    wake()
+    if late:
+        sweep([run])
+    else:
+        resume(run)
 
 
 def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: RunLimits) -> Outcome:

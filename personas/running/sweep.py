@@ -1,7 +1,11 @@
-"""Ends all processes of runs that a crash or a stop left alive, and tells whether this process belongs to a run."""
+"""Ends all processes of runs that a crash or a stop left alive, and tells whether this process belongs to a run.
+
+Keepers are known by their command, and the processes of a run by TEAM_RUN in their environment.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Collection
 from contextlib import suppress
@@ -25,7 +29,7 @@ def sweep(runs: Collection[str]) -> int:
     import psutil
 
     clock, processes = SystemClock(), _processes(runs)
-    seen, keepers = set(processes), {process for process in processes if _is_keeper(process)}
+    seen, keepers = set(processes), {process for process in processes if _is_part(process, "keeper")}
     for _ in range(2):
         for keeper in keepers:
             with suppress(psutil.Error):
@@ -45,6 +49,27 @@ def sweep(runs: Collection[str]) -> int:
     return len(seen)
 
 
+def resume(run: str) -> None:
+    """Let the keeper of a run go on if it was stopped (SIGSTOP)."""
+    import psutil
+
+    for keeper in _keepers(run):
+        with suppress(psutil.Error):
+            keeper.resume()
+
+
+def ask_to_end(run: str) -> bool:
+    """Ask the keeper of a run to end it, whoever started it; tell whether there is one. It takes its grace period."""
+    import psutil
+
+    keepers = _keepers(run)
+    for keeper in keepers:
+        with suppress(psutil.Error):
+            keeper.terminate()
+            keeper.resume()
+    return bool(keepers)
+
+
 def within_run() -> bool:
     """Return whether this process belongs to an agent's run, even if it has changed its environment."""
     import psutil
@@ -52,8 +77,12 @@ def within_run() -> bool:
     if os.environ.get("TEAM_RUN"):
         return True
     with suppress(psutil.Error):
-        return any(_is_keeper(parent) or _run(parent) for parent in psutil.Process().parents())
+        return any(_is_part(parent, "keeper", "warden") or _run(parent) for parent in psutil.Process().parents())
     return False
+
+
+def _keepers(run: str) -> set[psutil.Process]:
+    return {process for process in _processes([run]) if _is_part(process, "keeper")}
 
 
 def _processes(runs: Collection[str]) -> set[psutil.Process]:
@@ -74,10 +103,12 @@ def _run(process: psutil.Process) -> str | None:
         return None
 
 
-def _is_keeper(process: psutil.Process) -> bool:
+def _is_part(process: psutil.Process, *parts: str) -> bool:
+    """Return whether a process is a keeper or a warden, see start.py."""
     import psutil
 
     try:
-        return any("keeping.keeper" in word for word in process.cmdline())
+        words = process.cmdline()
     except psutil.Error:
         return False
+    return any(word.endswith("keeping/start.py") and part in parts for word, part in itertools.pairwise(words))

@@ -127,7 +127,10 @@ class LocalRunner:
             with suppress(BlobMissing, OSError):  # it is done without what is lost
                 (folder.path / PREVIOUS).write_bytes(self.context.mailbox.blobs.read(launch.previous.sha256))
         job = self._job(launch, batch, place, read, self.watch.stop_of(launch.run))
-        with MailProcess(place, launch.persona, launch.run, job.home, job.human):
+        mail = MailProcess(place, launch.persona, launch.run, job.home, job.human)
+        if isinstance(self.context.agents[launch.agent], CommandAgent):
+            return self._outcome(launch, replace(job, mail=mail.command))
+        with mail:
             return self._outcome(launch, job)
 
     def _captured(self, launch: Launch, workspace: Workspace, outcome: Outcome) -> RunResult:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from team_mail.personas.running.tree import boot, descendants, send, stat
+from team_mail.personas.keeping.tree import boot, descendants, send, stat
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

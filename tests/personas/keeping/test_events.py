@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.personas.running import events as module
-from team_mail.personas.running.events import Events
+from team_mail.personas.keeping import events as module
+from team_mail.personas.keeping.events import Events
 
 STREAM = b"".join(
     json.dumps(event).encode() + b"\n"

@@ -2,11 +2,12 @@
 # ruff: noqa: PTH105
 """A run's keeper: a small process between the scheduler and an agent, which leaves no process of the agent alive.
 
-It is started with `python -I -S` and imports only what loads in a few milliseconds. It reads what to run from its
-standard input and stops the run at the end of that input, so it also stops when its parent dies in any way. On Linux it
-is the subreaper of its descendants: processes that fork twice and call setsid become its children, and it ends when it
-has no child left. Elsewhere it ends the agent's process group, and a process that left the group may survive. Processes
-started by another service (at, systemd-run, docker) are out of its reach.
+It is started by a warden with `python -I -S` and imports only what loads in a few milliseconds. It reads what to run
+from its standard input. It stops the run when it reads more there, when the warden ends, and unless the run may outlive
+its scheduler, at the end of that input, which comes when the scheduler dies in any way. On Linux it is the subreaper of
+its descendants: processes that fork twice and call setsid become its children, and it ends when it has no child left.
+Elsewhere it ends the agent's process group, and a process that left the group may survive. Processes started by another
+service (at, systemd-run, docker) are out of its reach.
 """
 
 import ctypes
@@ -20,19 +21,18 @@ import time
 from .idle import Idle
 from .output import Output
 from .quota import Quota
-from .tree import boot, descendants, send, stat
+from .tree import SIGNALS, boot, descendants, kill_all, send, stat
+from .version import VERSION
 
 LINUX = sys.platform == "linux"
-SIGNALS = __import__("_signal")  # `signal` wraps it in enums, which load slower than all the rest
-TERM, KILL, STOP = SIGNALS.SIGTERM, SIGNALS.SIGKILL, SIGNALS.SIGSTOP
+LIFELINE, LOCK = 3, 4  # descriptors: a pipe that ends with the warden, and the file that is locked while the run lasts
+TERM, KILL = SIGNALS.SIGTERM, SIGNALS.SIGKILL
 TERMINAL = SIGNALS.SIGINT, SIGNALS.SIGHUP, SIGNALS.SIGQUIT  # only the parent stops a run, not the keyboard
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 CHUNK = 1 << 16
 TICK = 0.25 if LINUX else 0.02  # elsewhere there is no pidfd to poll for the end of the agent
 BEAT = 1.0
-UNKILLABLE = 10.0  # seconds; then processes that cannot die, as they wait for a dead disk, are left alone
 DRAIN = 64  # chunks
-PAUSE = 0.001
 TYPE_CHECKING = False  # importing `typing` takes five milliseconds
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,7 @@ class Spec:
     """What to run and within which limits, in the order of the parent's list. 0 means no limit.
 
     `settle` are the seconds that the agent has to end after the final event of its stream, None if it is not ended.
+    `outlives` says whether it goes on when its scheduler is gone.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Spec:
         secrets: list[bytes],
         paths: tuple[str, str, str],
         limits: "tuple[float, float, int, int, float | None, float]",
+        outlives: bool = False,
     ) -> None:
         self.argv = argv
         self.env = env
         self.secrets = secrets
         self.workspace, self.folder, self.stdin = paths
         self.timeout, self.grace, self.output, self.quota, self.settle, self.idle = limits
+        self.outlives = outlives
 
 
 class Keeper:
@@ -72,8 +75,8 @@ class Keeper:
         self._idle = Idle(spec.workspace, spec.idle)
         self._finished: float | None = None  # when the final event of its stream came
         self._poll = select.poll()
-        self._poll.register(0, select.POLLIN | select.POLLHUP)
-        self._poll.register(self._reading, select.POLLIN | select.POLLHUP)
+        for descriptor in (0, self._reading):
+            self._poll.register(descriptor, select.POLLIN | select.POLLHUP)
         self._prctl = ctypes.CDLL(None).prctl if LINUX else None
         self._agent = 0
         self._status: int | None = None
@@ -93,6 +96,7 @@ class Keeper:
             SIGNALS.signal(number, SIGNALS.SIG_IGN)
         if self._prctl:
             self._prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self._poll.register(LIFELINE, select.POLLIN | select.POLLHUP)
         self._beat()  # first, so that every living agent has a keeper that can be found
         error = self._start()
         reason = self._watch(self._reason_to_end) or ""
@@ -179,9 +183,9 @@ class Keeper:
                 self._finished = None
             elif self._finished is None:
                 self._finished = time.monotonic()
-        elif descriptor == 0:
+        elif descriptor in {0, LIFELINE}:
             data = os.read(descriptor, CHUNK)
-            self._stops = max(self._stops, not data)
+            self._stops = max(self._stops, bool(data) or descriptor == LIFELINE or not self._spec.outlives)
         else:
             return
         if not data:
@@ -216,20 +220,10 @@ class Keeper:
         self._watch(lambda: "late" if time.monotonic() >= self._deadline or self._stops > stops else "")
 
     def _kill_all(self) -> int:
-        """Kill what is left, stopping it first so that nothing can fork; return the number without the agent."""
+        """Kill what is left; return the number without the agent."""
         if not LINUX:
             send(-self._agent, KILL)
-        deadline, stopped = time.monotonic() + UNKILLABLE, set[int]()
-        while self._reap() and time.monotonic() < deadline:
-            family = {*self._family()}
-            for pid in family - stopped:
-                send(pid, STOP)
-            if family <= stopped:
-                for pid in family:
-                    send(pid, KILL)
-                time.sleep(PAUSE)
-            stopped |= family
-        return len(stopped - {self._agent})
+        return len(kill_all(self._family, self._reap) - {self._agent})
 
     def _family(self) -> list[int]:
         return descendants(os.getpid()) if LINUX else [-self._agent]
@@ -250,6 +244,7 @@ class Keeper:
         """Write `ended.json`, which says how the run ended, for the parent and for the clean-up after a crash."""
         status = self._status
         values = {
+            "v": VERSION,
             "reason": quoted(reason),
             "error": quoted(error),
             "exit": "null" if status is None or status < 0 else status,
@@ -264,12 +259,12 @@ class Keeper:
 
 
 def heartbeat(path: str) -> None:
-    """Show that this process is alive: touch the file, which has its pid, start time and boot id."""
+    """Show that this process is alive: touch the file, which has its pid, start time, boot id and the version."""
     try:
         os.utime(path)
     except FileNotFoundError:
         start, booted = (stat("self")[19], boot()) if LINUX else ("-", "-")
-        write(path, f"{os.getpid()} {start} {booted}\n")
+        write(path, f"{os.getpid()} {start} {booted} {VERSION}\n")
 
 
 def write(path: str, text: str) -> None:
@@ -296,5 +291,7 @@ def read(size: int) -> bytes:
 
 def main() -> None:
     """Keep the run that is described on standard input."""
+    for descriptor in (LIFELINE, LOCK):
+        os.set_inheritable(descriptor, False)
     Keeper(Spec(*marshal.loads(read(int.from_bytes(read(8), "big"))))).keep()  # noqa: S302 - written by its own parent
     os._exit(0)  # no clean-up is needed, and the scheduler is waiting

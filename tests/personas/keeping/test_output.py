@@ -6,7 +6,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.personas.running.output import Output
+from team_mail.personas.keeping.output import Output
 
 
 @settings(max_examples=150, deadline=None, database=None)

@@ -9,8 +9,8 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from team_mail.personas.running import keeper as module
-from team_mail.personas.running.keeper import Keeper, Spec, heartbeat, quoted, read, write
+from team_mail.personas.keeping import keeper as module
+from team_mail.personas.keeping.keeper import Keeper, Spec, heartbeat, quoted, read, write
 
 
 @pytest.fixture

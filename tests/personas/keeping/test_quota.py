@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from team_mail.personas.running import quota
-from team_mail.personas.running.quota import Quota, used
+from team_mail.personas.keeping import quota
+from team_mail.personas.keeping.quota import Quota, used
 
 
 def test_used_counts_the_blocks_of_all_files(tmp_path):

@@ -1,0 +1,41 @@
+"""Waiting for changes in folders, on Linux. Part of the warden: it imports only what loads at once.
+
+Where it does not work (another system, no instances or watches left, a network file system) nothing is told, and
+whoever waits must look by himself from time to time.
+"""
+
+import ctypes
+import os
+import sys
+
+# A file was written and closed, moved in, created, or touched: what may mean that something is there to be taken.
+CHANGES = 0x00000008 | 0x00000080 | 0x00000100 | 0x00000004
+_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC  # as IN_NONBLOCK and IN_CLOEXEC
+CHUNK = 1 << 16
+
+
+class Inotify:
+    """Tells by a descriptor to poll, `fd`, that something changed in one of its folders; -1 where it cannot."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+        self.fd = self._library.inotify_init1(_FLAGS) if self._library else -1
+
+    def add(self, descriptor: int) -> int:
+        """Watch the folder that is open as `descriptor`; return the watch, -1 if it cannot be watched."""
+        if self.fd < 0 or self._library is None:
+            return -1
+        return self._library.inotify_add_watch(self.fd, b"/proc/self/fd/%d" % descriptor, CHANGES)
+
+    def remove(self, watch: int) -> None:
+        """Watch a folder no longer."""
+        if watch >= 0 and self._library is not None:
+            self._library.inotify_rm_watch(self.fd, watch)
+
+    def drain(self) -> None:
+        """Forget what has been told."""
+        try:
+            while os.read(self.fd, CHUNK):
+                continue
+        except OSError:
+            return

@@ -1,0 +1,3 @@
+"""The version of what keeper and scheduler write for each other: `ended.json`, the heartbeat, `launch.json`."""
+
+VERSION = 1

@@ -1,0 +1,181 @@
+"""The warden as a scheduler sees it: started with its first run, asked to start keepers, let go with its last."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import marshal
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..agent import MailCommand
+from .folder import STEPS
+
+START = Path(__file__).parent.with_name("keeping") / "start.py"
+LOCK = "alive"  # in the run's folder: locked as long as the run's keeper or its mail process lives
+_LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # some Pythons do not start without them
+_ENDS = 5.0  # seconds that a warden without runs gets to end
+
+
+class Kept(NamedTuple):
+    """A run as its scheduler holds it. Closing `leash` stops it, unless it may outlive the scheduler.
+
+    Bytes written into `leash` stop it in any case. `output` ends when the run is over: its keeper has ended, its mail
+    is sent. What the keeper or the warden prints there is an error.
+    """
+
+    leash: int
+    output: int
+
+    def stop(self) -> None:
+        """End the run."""
+        with suppress(BrokenPipeError):
+            os.write(self.leash, b"stop")
+
+
+class WardenProcess:
+    """The warden of this process. It ends when it is closed and its last run is over."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-I", "-S", str(START), "warden"],
+                stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_loader(), cwd="/",
+                start_new_session=True,
+            )  # fmt: skip
+        self._turn = threading.Lock()
+
+    def start(self, run: str, folder: Path, mail: MailCommand | None) -> Kept:
+        """Start the keeper of a run, which waits for its specification. Raises OSError if the warden has died.
+
+        `folder` is the run's. The keeper is found by TEAM_RUN in its environment; everything else goes through its
+        pipe, where no other process can read it.
+        """
+        theirs, leash = os.pipe()
+        output, printing = os.pipe()
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            message = marshal.dumps({"argv": _keeper(), "env": _loader() | {"TEAM_RUN": run}, "mail": _mail(mail)})
+            self._send(message, [theirs, printing, lock])
+        except BaseException:
+            os.close(leash)
+            os.close(output)
+            raise
+        finally:
+            for descriptor in (theirs, printing, lock):
+                os.close(descriptor)
+        return Kept(leash, output)
+
+    def _send(self, message: bytes, descriptors: list[int]) -> None:
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        with self._turn:
+            self._socket.sendmsg([len(message).to_bytes(8, "big")], ancillary)
+            self._socket.sendall(message)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let it go on if it was stopped (SIGSTOP)."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def close(self, *, wait: bool = True) -> None:
+        """Let it end with its last run; `wait` for that if all are over."""
+        self._socket.close()
+        if wait:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_ENDS)
+        else:
+            self._process.returncode = 0  # it is nobody's to wait for: this process is about to end
+
+
+class _Lease:
+    """The warden of this process while anybody needs one."""
+
+    def __init__(self) -> None:
+        self.turn = threading.RLock()
+        self.holders = 0
+        self.left = False
+        self.pid = os.getpid()
+        self.warden: WardenProcess | None = None
+
+    def started(self) -> WardenProcess:
+        with self.turn:
+            if self.warden is None:
+                self.warden = WardenProcess()
+            return self.warden
+
+    def replace(self, dead: WardenProcess) -> None:
+        with self.turn:
+            if self.warden is dead:
+                self.warden.close()
+                self.warden = None
+
+    def release(self) -> None:
+        with self.turn:
+            self.holders -= 1
+            if not self.holders and self.warden:
+                self.warden.close(wait=not self.left)
+                self.warden, self.left = None, False
+
+
+_lease = _Lease()
+
+
+@contextmanager
+def leased() -> Generator[None]:
+    """Keep the warden of this process between runs; it is started when the first run needs it."""
+    global _lease
+    if _lease.pid != os.getpid():  # a fork has the socket of its parent's warden
+        _lease = _Lease()
+    lease = _lease
+    with lease.turn:
+        lease.holders += 1
+    try:
+        yield
+    finally:
+        lease.release()
+
+
+def start_keeper(run: str, folder: Path, mail: MailCommand | None) -> Kept:
+    """Start the keeper of a run, while the warden is leased, as `WardenProcess.start` does. Raises OSError."""
+    warden = _lease.started()
+    try:
+        return warden.start(run, folder, mail)
+    except (BrokenPipeError, ConnectionResetError):  # somebody killed it
+        _lease.replace(warden)
+        return _lease.started().start(run, folder, mail)
+
+
+def wake() -> None:
+    """Let the warden go on if it was stopped."""
+    if _lease.warden:
+        _lease.warden.wake()
+
+
+def leave() -> None:
+    """Do not wait for the warden's end: runs of it go on when this process ends."""
+    _lease.left = True
+
+
+def _keeper() -> list[str]:
+    return [sys.executable, "-I", "-S", str(START), "keeper"]
+
+
+def _loader() -> dict[str, str]:
+    return {name: os.environ[name] for name in _LOADER if name in os.environ}
+
+
+def _mail(command: MailCommand | None) -> dict[str, Any] | None:
+    if command is None:
+        return None
+    words = [*command.argv]
+    return {"argv": words, "env": {**command.env}, "workspace": str(command.workspace), "steps": STEPS}
