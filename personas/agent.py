@@ -38,9 +38,9 @@ class Job:
     `words` is the prompt, or a function that writes it when it is first needed. `timeout` is in seconds. `workspace`
     is the run's private clone, `folder` keeps the run's files (`.team/runs/<run>`), and `home` is the `.team` folder.
     Set `stop` to end the run early. A job with `leave` may outlive its scheduler: once that is set, the run goes on
-    without it, as far as its agent is a process. `mail` is the command that sends the run's mail, started beside an
-    agent that is a process, for which it is set. `assignment` is the task, for a run that a dispatch started. `human` is the id of
-    the team's human, which a flag may have set, so that mail within the run knows it.
+    without it, as far as its agent is a process. `mail` is the command that sends the mail of a run whose agent is a
+    process. `assignment` is the task, for a run that a dispatch started. `human` is the id of the team's human, which
+    a flag may have set, so that mail within the run knows it.
     """
 
     run: str

@@ -73,11 +73,6 @@ class Mirror:
         """Return a mirror with workspaces of its own, in a folder below this one's."""
         return Mirror(self._repository, lambda: self.folder / name)
 
-    def left(self, run: str) -> Path | None:
-        """Return the workspace that a lost run left behind, or None if there is none."""
-        path = self.folder / run
-        return path if path.is_dir() and not path.is_symlink() else None
-
     def update(self, commit: str) -> None:
         """Prepare for workspaces of `commit`, a full id. Raises GitError if the repository does not have it."""
         with self._lock:
@@ -89,20 +84,36 @@ class Mirror:
 
     def workspace(self, run: str, commit: str, persona: str = "agent") -> Workspace:
         """Make the private clone of a run, with `commit` checked out on branch `work`, replacing an earlier one."""
-        self.update(commit)
-        workspace = Workspace(
-            self.folder / run, commit, self._git, self._git.directory / "runs" / run, self._source,
-            self._bases[commit], self._core,
-        )  # fmt: skip
+        workspace = self.left(run, commit)
         workspace.remove()
         workspace.make(persona)
         return workspace
+
+    def left(self, run: str, commit: str) -> Workspace:
+        """Return the clone of a run as it is, if it is there; a scheduler that is gone may have made it."""
+        self.update(commit)
+        return Workspace(
+            self.folder / run, commit, self._git, self._git.directory / "runs" / run, self._source,
+            self._bases[commit], self._core,
+        )  # fmt: skip
+
+    def keep(self, run: str, place: Path) -> bool:
+        """Move the clone of a run to `place`, because what is in it could not be captured; tell whether it was."""
+        with suppress(OSError):
+            if (self.folder / run).is_dir():
+                shutil.move(self.folder / run, place)
+                return True
+        return False
+
+    def remove(self, run: str) -> None:
+        """Remove the clone of a run. Raises WorkspaceStuck."""
+        Workspace(self.folder / run, "", self._git, self._git.directory / "runs" / run).remove()
 
     def discard(self, keep: Collection[str] = ()) -> set[str]:
         """Remove the workspaces that a crash left behind, except those of runs in `keep`; return the removed ids."""
         left = {path.name for path in (self._git.directory / "runs").glob("*")} - set(keep)
         for run in left:
-            Workspace(self.folder / run, "", self._git, self._git.directory / "runs" / run).remove()
+            self.remove(run)
         return left
 
     @cached_property
@@ -177,6 +188,11 @@ class Workspace:
         if submodules := b"".join(path + b"\0" for path in self._about.submodules):
             git("update-index", "-z", "--skip-worktree", "--stdin", stdin=submodules)
 
+    @property
+    def exists(self) -> bool:
+        """Whether the clone is there."""
+        return self.path.is_dir() and not self.path.is_symlink()
+
     def capture(self, litter: Sequence[str] = ()) -> Captured:
         """Return the difference between the base and the clone's files now, untracked ones included.
 
@@ -184,7 +200,7 @@ class Workspace:
         appears as a gitlink (mode 160000), which the weaver refuses. Call this when no process of the run is alive.
         Raises WorkspaceLost if the agent removed the folder, and GitError.
         """
-        if not self.path.is_dir() or self.path.is_symlink():
+        if not self.exists:
             raise WorkspaceLost(f"the workspace {self.path} is gone or replaced: nothing of the run can be captured")
         folder = self._trusted / "capture"
         if os.path.lexists(folder):
@@ -195,13 +211,6 @@ class Workspace:
         return Capture(
             self.path, self.base, folder, self._lay, trust, self._about.submodules, self._known, litter
         ).run()
-
-    def keep(self, place: Path) -> bool:
-        """Move the clone to `place`, because what is in it could not be captured; tell whether it could be moved."""
-        with suppress(OSError):
-            shutil.move(self.path, place)
-            return True
-        return False
 
     def _known(self) -> Sequence[str]:
         """Return the commits that the user's refs name."""

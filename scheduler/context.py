@@ -17,6 +17,7 @@ from ..personas.agents.command import CommandAgent
 from ..personas.git import Git
 from ..personas.persona import Persona
 from ..personas.roster import Roster
+from ..personas.running.left import is_left
 from ..personas.workspace import Mirror
 from .errors import NotReady
 from .kinds import RunStatus
@@ -75,7 +76,8 @@ class Context:
         projections, log = self.mailbox.projections, self.mailbox.log
         state = state_of(projections, names) if whole else self._recent.read(projections, log, names)
         dead = frozenset(run.id for run in state.runs if run.status == RunStatus.OPEN and not alive(run.supervisor))
-        return replace(state, dead=dead)
+        left = frozenset(run for run in dead if is_left(self.home / "runs" / run))
+        return replace(state, dead=dead, left=left)
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append events to the log in one go; they are durable when this returns. Raises LogError."""

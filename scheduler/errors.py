@@ -42,7 +42,7 @@ class NoSuchRun(UsageError):
 
 
 class Stopped(TeamMailError):
-    """The scheduler was stopped while a gate was at work; the next one weaves again."""
+    """The scheduler was stopped while a gate was at work or runs were taken over; the next one goes on from there."""
 
     exit_code = ExitCode.INTERRUPTED
 

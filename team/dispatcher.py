@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ..mail.home import ignore_mail
-from ..mail.log.event import Draft, new_id
+from ..mail.log.event import Draft, Event, new_id
 from ..mail.units import counted
-from ..personas.agent import Agent
-from ..personas.running.sweep import sweep
+from ..personas.agent import Agent, Assignment
 from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, started
 from ..scheduler.dispatch.output import DispatchOutput
@@ -29,9 +28,11 @@ from ..scheduler.landing.integrate import ensure_branch
 from ..scheduler.leader import Leader, alive, myself
 from ..scheduler.payload import held, kept
 from ..scheduler.progress import Listener, Progress, silent
+from ..scheduler.runs.batch import BatchRunner
+from ..scheduler.runs.launch import Launch
 from ..scheduler.runs.local import LocalRunner, RunnerFactory
-from ..scheduler.runs.mail import send_left
-from ..scheduler.state.dispatches import DispatchState, facts_of, folded, read_dispatch
+from ..scheduler.runs.run import Batch
+from ..scheduler.state.dispatches import Attempt, DispatchState, facts_of, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
 from ..scheduler.tasks.reader import problems_of
 from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
@@ -125,11 +126,25 @@ class ParallelDispatcher:
             state = folded(facts_of(context.mailbox.projections, state.id))  # again, now under the lock
             if alive(state.supervisor) and state.supervisor != myself() and not state.finished:
                 raise NotReady(f"dispatch {state.id} is running, as process {state.supervisor.get('pid')}")
-            _give_up(own_context, state)
+            self._take_over(own_context, state)
             if state.base:
                 _put_back(own_context, state)
             draft = Draft(Kind.DISPATCH_RESUMED, "scheduler", data={"dispatch": state.id, "supervisor": myself()})
             return self._carry_out(own_context, state, draft, stop, tasks=given.tasks, config=config, agents=agents)
+
+    def _take_over(self, context: Context, state: DispatchState) -> None:
+        """Put on record how the runs ended that a dispatch left open when it was cut off; what is lost is given up."""
+        turn = threading.Lock()
+
+        def add(events: Sequence[Event]) -> None:
+            with turn:
+                for event in events:
+                    state.add(fact_of(event._asdict()))
+
+        launches = [_taken_over(state, attempt) for attempt in state.open]
+        batches = [Batch(0, 0, attempt.start["base"], state.branch) for attempt in state.open]
+        batch = BatchRunner(replace(context, on_append=add), self._notify, executor=self.executor, runner=self.runner)
+        batch.harvest(launches, batches, ())
 
     def end(self) -> None:
         """End all runs of the dispatches under way and start no more; may be called from a signal handler."""
@@ -241,15 +256,9 @@ def _put_back(context: Context, state: DispatchState) -> None:
         raise NotReady(str(moved)) from None
 
 
-def _give_up(context: Context, state: DispatchState) -> None:
-    """End what is left of the runs of a dispatch that was cut off, and record that they are lost."""
-    lost = state.open
-    sweep([attempt.run for attempt in lost])
-    send_left(context, [(attempt.run, attempt.start["persona"]) for attempt in lost])
-    drafts: list[Draft] = []
-    for attempt in lost:
-        data = {"persona": attempt.start["persona"], "why": "its dispatch was cut off", "orderly": False}
-        data |= {"dispatch": state.id, "task": attempt.start["task"]}
-        drafts.append(Draft(Kind.RUN_LOST, "scheduler", run=attempt.run, data=data))
-    for event in context.append(drafts):
-        state.add(fact_of(event._asdict()))
+def _taken_over(state: DispatchState, attempt: Attempt) -> Launch:
+    start = attempt.start
+    assignment = Assignment(state.id, start["task"], "")
+    return Launch(
+        start["persona"], attempt.agent, attempt.number, 0, start["reason"], "taken over", assignment=assignment
+    )

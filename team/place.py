@@ -44,6 +44,7 @@ def workspace_folder(home: Path, setting: str | None, environ: Mapping[str, str]
     the user's files above its workspace as its own instructions.
     """
     home = home.resolve()
+    open_log(home).create()  # without its first event, the id would be another one later
     team = _identity(home)
     folder = state_folder(setting, environ) / f"{re.sub(r'[^A-Za-z0-9._-]', '-', home.parent.name)[-40:]}-{team[:12]}"
     if folder.resolve().is_relative_to(home.parent):

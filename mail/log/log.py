@@ -119,6 +119,20 @@ class EventLog:
         known |= {event.id: event for event in written}
         return [known[item.id] for item in unsealed]
 
+    def create(self) -> None:
+        """Write the first event, `log.opened`, if there is none: what follows the log may be known by its id.
+
+        Raises LockTimeout, LogUnavailable.
+        """
+        try:
+            if not self._prepared:
+                self._prepare()
+            with self._lock:
+                self._writer.flush(self._writer.ready())
+        except OSError as error:
+            self._prepared = False
+            raise _unavailable(error, self.folder) from error
+
     def read(self, after: int = 0, damage: list[Damage] | None = None) -> Iterator[Event]:
         """Yield the events after seq `after`, oldest first, as of the call.
 

@@ -17,7 +17,7 @@ from ..agent import Job, Outcome
 from ..environment import PASSED
 from ..errors import BadOutput
 from ..kinds import OutcomeStatus
-from ..running.process import RunLimits, keep
+from ..running.process import RunLimits, keep, rejoin
 from .result import FILE, is_written, log_of, output_of
 from .stream import read_stream
 from .verdict import BadExit, failed, verdict
@@ -86,8 +86,8 @@ class CommandAgent:
         return f"agent {self.name}: {program} is not in PATH; install it, or give its full path in the command"
 
     def play(self, job: Job) -> Outcome:
-        """Run the command in the job's workspace."""
-        if job.stop.is_set():
+        """Run the command in the job's workspace. Raises RunLeft if the run goes on without this process."""
+        if job.stop.is_set() or (job.leave and job.leave.is_set()):
             return Outcome.not_begun()
         try:
             return self._play(job)
@@ -107,8 +107,21 @@ class CommandAgent:
         env = self._environment(job) | secrets | _identity(job) | _task(job)
         masked = self._masked(secrets)
         outcome = keep(job, argv, env, secrets=masked, stdin=stdin, limits=self.limits)
+        return self._concluded(job, outcome, masked)
+
+    def rejoin(self, job: Job) -> Outcome | None:
+        """Wait for the end of a run that another process started; None if nobody knows how it ended.
+
+        Raises RunLeft as `play` does, and UsageError if the env_file cannot be read any more.
+        """
+        masked = self._masked(self._secrets())
+        outcome = rejoin(job, self.command[0], self.limits)
+        return None if outcome is None else self._concluded(job, outcome, masked)
+
+    def _concluded(self, job: Job, outcome: Outcome, masked: Collection[str]) -> Outcome:
+        """Judge a run by what it printed, and add the result of its task if it ended well."""
         log = log_of(job.folder)
-        return _concluded(job, verdict(outcome, read_stream(log), self.bad_exit), log, masked)
+        return _with_result(job, verdict(outcome, read_stream(log), self.bad_exit), log, masked)
 
     def _too_long(self, job: Job) -> str:
         return (
@@ -187,7 +200,7 @@ def _task(job: Job) -> dict[str, str]:
     return {"TEAM_OUTPUT": str(output), "TEAM_TASK": job.assignment.task, "TEAM_INPUT": str(task_input)}
 
 
-def _concluded(job: Job, outcome: Outcome, log: bytes, masked: Collection[str]) -> Outcome:
+def _with_result(job: Job, outcome: Outcome, log: bytes, masked: Collection[str]) -> Outcome:
     """Add the result of a task to the outcome of a run that ended well."""
     if job.assignment is None or outcome.status != OutcomeStatus.OK:
         return outcome

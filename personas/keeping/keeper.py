@@ -51,15 +51,13 @@ class Spec:
         env: dict[str, str],
         secrets: list[bytes],
         paths: tuple[str, str, str],
-        limits: "tuple[float, float, int, int, float | None, float]",
-        outlives: bool = False,
+        limits: "tuple[float, float, int, int, float | None, float, bool]",
     ) -> None:
         self.argv = argv
         self.env = env
         self.secrets = secrets
         self.workspace, self.folder, self.stdin = paths
-        self.timeout, self.grace, self.output, self.quota, self.settle, self.idle = limits
-        self.outlives = outlives
+        self.timeout, self.grace, self.output, self.quota, self.settle, self.idle, self.outlives = limits
 
 
 class Keeper:

@@ -1,5 +1,5 @@
 # Importing pathlib or contextlib would double the start-up time of a warden.
-# ruff: noqa: PTH208, PTH116
+# ruff: noqa: PTH208
 """What waits in a run's folder to be taken. Part of the warden: it imports only what loads at once.
 
 Nothing is opened by a path that the agent could bend: every step goes from a descriptor of the workspace, and follows

@@ -1,5 +1,4 @@
 # Importing pathlib would double the start-up time.
-# ruff: noqa: PTH116
 """The warden: a small process that starts the keepers of a scheduler and outlives it, until its last run has ended.
 
 It is the subreaper of everything that it starts (on Linux). So a process whose keeper was killed becomes its child,
@@ -40,9 +39,9 @@ HIGH = 10  # above every descriptor that a child is given
 class Mail:
     """The mail of one run: the process that sends it runs from the first mail or request on."""
 
-    def __init__(self, spec: "dict[str, object]") -> None:
-        self._spec = spec
-        self._workspace, self._steps = str(spec["workspace"]), [*spec["steps"]]  # pyright: ignore
+    def __init__(self, argv: "list[str]", env: "dict[str, str]", workspace: str, steps: "list[str]") -> None:
+        self._argv, self._env = argv, env
+        self._workspace, self._steps = workspace, steps
         self.pid = 0
         self._pipe = -1
         self._deadline = 0.0
@@ -68,7 +67,7 @@ class Mail:
         self.pid = os.fork()
         if not self.pid:
             null = os.open(os.devnull, os.O_RDWR)
-            become(self._spec["argv"], self._spec["env"], {0: reading, 1: null, 2: null})  # pyright: ignore
+            become(self._argv, self._env, {0: reading, 1: null, 2: null})
         os.close(reading)
 
     def close(self) -> None:
@@ -142,7 +141,7 @@ class Warden:
 
     def serve(self) -> None:
         """Serve until the scheduler is gone and the last run is over."""
-        SIGNALS.signal(SIGNALS.SIGCHLD, lambda *_: None)
+        SIGNALS.signal(SIGNALS.SIGCHLD, self._ignore)
         SIGNALS.signal(SIGNALS.SIGTERM, self._end)
         for number in TERMINAL:
             SIGNALS.signal(number, SIGNALS.SIG_IGN)
@@ -155,6 +154,9 @@ class Warden:
             self._look()
             for run in [run for run in self._runs if run.over()]:
                 self._forget(run)
+
+    def _ignore(self, *_: object) -> None:
+        """Do nothing: the end of a child is told by the descriptor that signals wake."""
 
     def _end(self, *_: object) -> None:
         """End all runs, orderly: to a keeper, the end of its lifeline is the end of its run."""
@@ -178,7 +180,9 @@ class Warden:
         except OSError:
             header, ancillary = b"", []
         descriptors = [
-            int.from_bytes(data[at : at + 4], sys.byteorder) for _, _, data in ancillary for at in range(0, len(data), 4)
+            int.from_bytes(data[at : at + 4], sys.byteorder)
+            for _, _, data in ancillary
+            for at in range(0, len(data), 4)
         ]
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
@@ -186,7 +190,8 @@ class Warden:
         size = int.from_bytes(header, "big")
         body = self._exactly(size)
         if len(header) == HEADER and len(body) == size and len(descriptors) == DESCRIPTORS:
-            self._start(marshal.loads(body), descriptors)  # noqa: S302 - written by its own parent
+            argv, env, mail = marshal.loads(body)  # noqa: S302 - written by its own parent
+            self._start(argv, env, Mail(*mail) if mail else None, descriptors)
             return
         for descriptor in descriptors:
             os.close(descriptor)
@@ -199,16 +204,15 @@ class Warden:
             data += more
         return data
 
-    def _start(self, spec: "dict[str, object]", descriptors: "list[int]") -> None:
+    def _start(self, argv: "list[str]", env: "dict[str, str]", mail: "Mail | None", descriptors: "list[int]") -> None:
         """Start the keeper of a run."""
         leash, output, lock = descriptors
-        mail = Mail(spec["mail"]) if spec["mail"] else None  # pyright: ignore
         if mail:
             mail.watch(self._inotify)
         keeper = os.fork()
         if not keeper:
             given = {LEASH: leash, OUTPUT: output, 2: output, LIFELINE: self._lifeline, LOCK: lock}
-            become(spec["argv"], spec["env"], given)  # pyright: ignore
+            become(argv, env, given)
         os.close(leash)
         self._runs.append(Run(keeper, [lock, output], mail))
 

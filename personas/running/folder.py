@@ -22,7 +22,7 @@ from ..keeping.waiting import listed, open_below, state, waiting
 
 FOLDERS = ("inbox", "outbox", "sent", "requests", "answers", "attachments")
 PREVIOUS = "previous.patch"  # what an attempt left that did not end well
-STEPS = RUN_FOLDER.split("/")
+STEPS: list[str] = [*Path(RUN_FOLDER).parts]
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _SCRIPT = """\
 #!/bin/sh

@@ -29,8 +29,8 @@ from ...mail.letter import Letter, due_date
 from ...mail.mailbox import Mailbox
 from ...mail.open import open_mailbox
 from ...mail.render import line
-from .folder import RunFolder
 from ..keeping.waiting import ERROR
+from .folder import RunFolder
 
 if TYPE_CHECKING:
     from ..frontmatter import Part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import marshal
 import os
@@ -17,9 +18,9 @@ from ...mail.clock import SystemClock
 from ...mail.units import span
 from ..agent import Job, Outcome
 from ..errors import RunLeft
-from ..kinds import OutcomeStatus
-from .sweep import resume, sweep
 from ..keeping.version import VERSION
+from ..kinds import OutcomeStatus
+from .sweep import ask_to_end, resume, sweep
 from .warden_process import LOCK, Kept, leased, leave, start_keeper, wake
 
 _REPORT = "ended.json"
@@ -54,17 +55,64 @@ def keep(
     for stale in (_REPORT, "heartbeat", LOCK):
         (job.folder / stale).unlink(missing_ok=True)
     paths = (str(job.workspace), str(job.folder), str(stdin))
-    within = (job.timeout, limits.grace, limits.output, limits.workspace, limits.settle, limits.idle)
+    outlives = job.leave is not None
+    within = (job.timeout, limits.grace, limits.output, limits.workspace, limits.settle, limits.idle, outlives)
     masked = [os.fsencode(secret) for secret in secrets]
-    spec = marshal.dumps([list(argv), dict(env), masked, paths, within, job.leave is not None])
+    spec = marshal.dumps([list(argv), dict(env), masked, paths, within])
     with leased():
         errors = _kept(job, spec, limits)
     report = read_report(job.folder)
     if report is not None:
         return _outcome(report, job, argv[0], limits)
-    sweep([job.run])
+    sweep([job.run], job.home)
     lines = errors.strip().splitlines() or ["it was killed"]
     return Outcome(OutcomeStatus.FAILED, None, 0.0, f"the run's keeper ended before the run: {lines[-1]}")
+
+
+def rejoin(job: Job, program: str, limits: RunLimits) -> Outcome | None:
+    """Wait for the end of a run that another process started, and return its outcome.
+
+    None if it left no report of this version; then it has no process any more. Raises RunLeft as `keep` does.
+    """
+    clock, asked, hurried = SystemClock(), False, 0.0
+    due = clock.monotonic() + job.timeout
+    while is_going(job.folder) and _is_known(job.folder):
+        now = clock.monotonic()
+        if job.stop.wait(_POLL / 1000) and not asked:
+            asked, due = ask_to_end(job.run, job.home), now
+        if job.leave and job.leave.is_set() and not asked:
+            raise RunLeft(job.run)
+        if now > due and now - hurried > _HURRY:
+            hurried = now
+            _hurry(job, late=now > due + limits.grace + _LATE)
+    sweep([job.run], job.home)
+    report = read_report(job.folder)
+    return _outcome(report, job, program, limits) if report else None
+
+
+def is_going(folder: Path) -> bool:
+    """Tell whether a run's keeper or its mail process lives, whoever started it; `folder` is the run's."""
+    try:
+        lock = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _is_known(folder: Path) -> bool:
+    """Tell whether a run's keeper is of this version; one that has not written its heartbeat yet may be."""
+    try:
+        return (folder / "heartbeat").read_text().split()[-1:] == [str(VERSION)]
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
 
 
 def read_report(folder: Path) -> Mapping[str, Any] | None:
@@ -84,7 +132,7 @@ def read_report(folder: Path) -> Mapping[str, Any] | None:
 
 def _kept(job: Job, spec: bytes, limits: RunLimits) -> str:
     """Start the keeper and wait for the end of the run; return what it and the warden printed, which is an error."""
-    kept = start_keeper(job.run, job.folder, job.mail)
+    kept = start_keeper(job)
     try:
         with suppress(BrokenPipeError):
             _write(kept.leash, len(spec).to_bytes(8, "big") + spec)
@@ -121,16 +169,16 @@ def _wait(kept: Kept, job: Job, limits: RunLimits) -> str:
         now = clock.monotonic()
         if now > due and now - hurried > _HURRY:
             hurried = now
-            _hurry(job.run, late=now > due + limits.grace + _LATE)
+            _hurry(job, late=now > due + limits.grace + _LATE)
 
 
-def _hurry(run: str, *, late: bool) -> None:
+def _hurry(job: Job, *, late: bool) -> None:
     """Let a keeper and a warden go on that the agent may have stopped, as they have a run to end; end it if late."""
     wake()
     if late:
-        sweep([run])
+        sweep([job.run], job.home)
     else:
-        resume(run)
+        resume(job.run, job.home)
 
 
 def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: RunLimits) -> Outcome:

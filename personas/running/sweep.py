@@ -1,14 +1,16 @@
 """Ends all processes of runs that a crash or a stop left alive, and tells whether this process belongs to a run.
 
-Keepers are known by their command, and the processes of a run by TEAM_RUN in their environment.
+Keepers are known by their command, and the processes of a run by TEAM_RUN and TEAM_HOME in their environment: teams
+count their runs alike, so the same id may belong to runs of two teams at once.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...mail.clock import SystemClock
@@ -21,14 +23,14 @@ _KILLED = 10.0  # seconds that killed processes get to disappear; one that waits
 _POLL = 0.01
 
 
-def sweep(runs: Collection[str]) -> int:
-    """End every process of this user whose environment has one of `runs` as TEAM_RUN; return their number.
+def sweep(runs: Collection[str], home: Path) -> int:
+    """End every process of this user that belongs to one of the `runs` of the team in `home`; return their number.
 
     Keepers are asked first, because they know their whole process tree whatever its environment. The rest is killed.
     """
     import psutil
 
-    clock, processes = SystemClock(), _processes(runs)
+    clock, processes = SystemClock(), _processes(runs, home)
     seen, keepers = set(processes), {process for process in processes if _is_part(process, "keeper")}
     for _ in range(2):
         for keeper in keepers:
@@ -36,7 +38,7 @@ def sweep(runs: Collection[str]) -> int:
                 keeper.terminate()
                 keeper.resume()  # a keeper that was stopped (SIGSTOP) handles no signal
         deadline = clock.monotonic() + _ASKED
-        while keepers & (processes := _processes(runs)) and clock.monotonic() < deadline:
+        while keepers & (processes := _processes(runs, home)) and clock.monotonic() < deadline:
             clock.sleep(_POLL)
     deadline = clock.monotonic() + _KILLED
     while processes and clock.monotonic() < deadline:
@@ -45,24 +47,24 @@ def sweep(runs: Collection[str]) -> int:
             with suppress(psutil.Error):
                 process.kill()
         clock.sleep(_POLL)
-        processes = _processes(runs)
+        processes = _processes(runs, home)
     return len(seen)
 
 
-def resume(run: str) -> None:
+def resume(run: str, home: Path) -> None:
     """Let the keeper of a run go on if it was stopped (SIGSTOP)."""
     import psutil
 
-    for keeper in _keepers(run):
+    for keeper in _keepers(run, home):
         with suppress(psutil.Error):
             keeper.resume()
 
 
-def ask_to_end(run: str) -> bool:
+def ask_to_end(run: str, home: Path) -> bool:
     """Ask the keeper of a run to end it, whoever started it; tell whether there is one. It takes its grace period."""
     import psutil
 
-    keepers = _keepers(run)
+    keepers = _keepers(run, home)
     for keeper in keepers:
         with suppress(psutil.Error):
             keeper.terminate()
@@ -77,30 +79,39 @@ def within_run() -> bool:
     if os.environ.get("TEAM_RUN"):
         return True
     with suppress(psutil.Error):
-        return any(_is_part(parent, "keeper", "warden") or _run(parent) for parent in psutil.Process().parents())
+        above = psutil.Process().parents()
+        return any(_is_part(parent, "keeper", "warden") or "TEAM_RUN" in _environ(parent) for parent in above)
     return False
 
 
-def _keepers(run: str) -> set[psutil.Process]:
-    return {process for process in _processes([run]) if _is_part(process, "keeper")}
+def _keepers(run: str, home: Path) -> set[psutil.Process]:
+    return {process for process in _processes([run], home) if _is_part(process, "keeper")}
 
 
-def _processes(runs: Collection[str]) -> set[psutil.Process]:
+def _processes(runs: Collection[str], home: Path) -> set[psutil.Process]:
     """Return the living processes of these runs, without this process and its ancestors."""
     import psutil
 
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return {process for process in psutil.process_iter() if process.pid not in ours and _run(process) in runs}
+    team = os.path.realpath(home)
+
+    def is_theirs(process: psutil.Process) -> bool:
+        environ = {} if process.pid in ours else _environ(process)
+        if environ.get("TEAM_RUN") not in runs:
+            return False
+        return "TEAM_HOME" not in environ or os.path.realpath(environ["TEAM_HOME"]) == team
+
+    return {process for process in psutil.process_iter() if is_theirs(process)}
 
 
-def _run(process: psutil.Process) -> str | None:
-    """Return the run that a process of this user belongs to, from its environment."""
+def _environ(process: psutil.Process) -> Mapping[str, str]:
+    """Return the environment that a process of this user was started with, empty if it cannot be read."""
     import psutil
 
     try:
-        return process.environ().get("TEAM_RUN") if process.uids().real == os.getuid() else None
+        return process.environ() if process.uids().real == os.getuid() else {}
     except (psutil.Error, OSError):
-        return None
+        return {}
 
 
 def _is_part(process: psutil.Process, *parts: str) -> bool:

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..agent import MailCommand
+from ..agent import Job, MailCommand
 from .folder import STEPS
 
 START = Path(__file__).parent.with_name("keeping") / "start.py"
@@ -45,27 +45,29 @@ class WardenProcess:
     """The warden of this process. It ends when it is closed and its last run is over."""
 
     def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
+        self._socket = ours
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-I", "-S", str(START), "warden"],
-                stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_loader(), cwd="/",
+                stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_loader(), cwd="/",
                 start_new_session=True,
             )  # fmt: skip
         self._turn = threading.Lock()
 
-    def start(self, run: str, folder: Path, mail: MailCommand | None) -> Kept:
+    def start(self, job: Job) -> Kept:
         """Start the keeper of a run, which waits for its specification. Raises OSError if the warden has died.
 
-        `folder` is the run's. The keeper is found by TEAM_RUN in its environment; everything else goes through its
-        pipe, where no other process can read it.
+        The keeper is found by TEAM_RUN and TEAM_HOME in its environment; everything else goes through its pipe, where
+        no other process can read it.
         """
         theirs, leash = os.pipe()
         output, printing = os.pipe()
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        lock = os.open(job.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            message = marshal.dumps({"argv": _keeper(), "env": _loader() | {"TEAM_RUN": run}, "mail": _mail(mail)})
+            own = _loader() | {"TEAM_RUN": job.run, "TEAM_HOME": str(job.home)}
+            message = marshal.dumps((_keeper(), own, _mail(job.mail)))
             self._send(message, [theirs, printing, lock])
         except BaseException:
             os.close(leash)
@@ -101,10 +103,13 @@ class _Lease:
     """The warden of this process while anybody needs one."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget a warden, in a fork: it is that of the parent."""
         self.turn = threading.RLock()
         self.holders = 0
         self.left = False
-        self.pid = os.getpid()
         self.warden: WardenProcess | None = None
 
     def started(self) -> WardenProcess:
@@ -116,7 +121,7 @@ class _Lease:
     def replace(self, dead: WardenProcess) -> None:
         with self.turn:
             if self.warden is dead:
-                self.warden.close()
+                dead.close()
                 self.warden = None
 
     def release(self) -> None:
@@ -128,31 +133,28 @@ class _Lease:
 
 
 _lease = _Lease()
+os.register_at_fork(after_in_child=_lease.reset)
 
 
 @contextmanager
 def leased() -> Generator[None]:
     """Keep the warden of this process between runs; it is started when the first run needs it."""
-    global _lease
-    if _lease.pid != os.getpid():  # a fork has the socket of its parent's warden
-        _lease = _Lease()
-    lease = _lease
-    with lease.turn:
-        lease.holders += 1
+    with _lease.turn:
+        _lease.holders += 1
     try:
         yield
     finally:
-        lease.release()
+        _lease.release()
 
 
-def start_keeper(run: str, folder: Path, mail: MailCommand | None) -> Kept:
+def start_keeper(job: Job) -> Kept:
     """Start the keeper of a run, while the warden is leased, as `WardenProcess.start` does. Raises OSError."""
     warden = _lease.started()
     try:
-        return warden.start(run, folder, mail)
+        return warden.start(job)
     except (BrokenPipeError, ConnectionResetError):  # somebody killed it
         _lease.replace(warden)
-        return _lease.started().start(run, folder, mail)
+        return _lease.started().start(job)
 
 
 def wake() -> None:
@@ -174,8 +176,5 @@ def _loader() -> dict[str, str]:
     return {name: os.environ[name] for name in _LOADER if name in os.environ}
 
 
-def _mail(command: MailCommand | None) -> dict[str, Any] | None:
-    if command is None:
-        return None
-    words = [*command.argv]
-    return {"argv": words, "env": {**command.env}, "workspace": str(command.workspace), "steps": STEPS}
+def _mail(command: MailCommand | None) -> tuple[list[str], dict[str, str], str, list[str]] | None:
+    return command and ([*command.argv], {**command.env}, str(command.workspace), STEPS)

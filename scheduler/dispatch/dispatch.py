@@ -17,6 +17,7 @@ from ...mail.errors import TeamMailError
 from ...mail.log.event import Draft, Event
 from ...mail.render import listed
 from ...personas.agent import Assignment
+from ...personas.running.warden_process import leased
 from ..context import Context
 from ..errors import InvalidTasks, Stopped
 from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
@@ -82,7 +83,7 @@ class Dispatch:
         self._export(task for key, task in self.tasks.items() if key in self.state.ends)
         queue = TaskQueue([*self._steps()], self.config.max_workers, self.config.max_per_agent)
         try:
-            with self._watch, executor(self.config.max_workers) as threads:
+            with self._watch, leased(), executor(self.config.max_workers) as threads:
                 self._carry_out(queue, threads)
         finally:
             self.context.append([self._finished(self.context.clock.monotonic() - started)])

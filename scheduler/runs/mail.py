@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
@@ -19,21 +19,11 @@ from ...mail.mailbox import Mailbox
 from ...mail.message import Message
 from ...mail.render import whole
 from ...personas.running.folder import RunFolder
-from ...personas.running.mail_process import MailProcess
-from ..context import Context
 from .launch import Launch
 
 _WEAVER = "weaver"
 _UNSAFE = re.compile(r"[^\w.-]")
 _MOST_NAME = 100  # characters
-
-
-def send_left(context: Context, lost: Iterable[tuple[str, str]]) -> None:
-    """Send what lost runs, each a run and its persona, left in their outboxes. No process of them may be alive."""
-    for run, persona in lost:
-        alone = context.home / "runs" / run / "work"  # where there is no repository
-        if workspace := context.mirror.left(run) or (alone if alone.is_dir() else None):
-            MailProcess(workspace, persona, run, context.home, context.settings.team.human).finish()
 
 
 class RunMail:

@@ -26,6 +26,23 @@ class RunEnded(Progress):
     files: int = 0
 
 
+@dataclass(frozen=True)
+class RunLeftOpen(Progress):
+    """A run goes on without the scheduler, which ends; the next one takes it over."""
+
+    launch: Launch
+
+
+def run_taken_over(launch: Launch) -> Progress:
+    """Return the progress report of a run that a scheduler takes over from one that is gone."""
+    return Progress(f"{launch.name} (attempt {launch.attempt}): taken over from a scheduler that is gone")
+
+
+def run_left(launch: Launch) -> RunLeftOpen:
+    """Return the progress report of a run that is left going."""
+    return RunLeftOpen(f"{launch.name} (attempt {launch.attempt}): goes on without this scheduler", launch)
+
+
 def run_started(launch: Launch) -> RunStarted:
     """Return the progress report of a run that starts."""
     return RunStarted(f"{launch.name} (attempt {launch.attempt}): running", launch)

@@ -72,8 +72,10 @@ class RunRecord:
         change = self._change(result.captured) if result.captured and result.has_patch else None
         left = {"partial": change} if change and not ok else {}
         if result.given_up:
-            data = {"persona": launch.persona, "why": "the scheduler was stopped", "orderly": True, **_task(launch)}
-            self.append([_draft(Kind.RUN_LOST, launch, data | left)])
+            why = result.lost or "the scheduler was stopped"
+            data = {"persona": launch.persona, "why": why, "orderly": not result.lost, **_task(launch)}
+            data |= self._kept_of(result)
+            self.append([*mails, _draft(Kind.RUN_LOST, launch, data | left)])
             return
         drafts = [_captured(launch, change)] if change and ok else []
         drafts.append(self._finished(launch, result, output, left))
@@ -106,9 +108,12 @@ class RunRecord:
             data |= _task(launch) | kept(self.blobs, "result", outcome.output)
         if output and (words := printed(output)) is not None:
             data["output"] = self.blobs.put(words)._asdict()
-        if result.captured and result.captured.kept:
-            data["kept"] = [self._kept(each) for each in result.captured.kept]
-        return _draft(Kind.RUN_FINISHED, launch, data)
+        return _draft(Kind.RUN_FINISHED, launch, data | self._kept_of(result))
+
+    def _kept_of(self, result: RunResult) -> dict[str, Any]:
+        """Store the commits beside a patch; return what an event says of them, nothing if there are none."""
+        kept = result.captured.kept if result.captured else ()
+        return {"kept": [self._kept(each) for each in kept]} if kept else {}
 
     def _kept(self, left: Kept) -> dict[str, Any]:
         bundle = self.blobs.put(left.bundle)._asdict()

@@ -27,11 +27,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended and what it changed. `given_up`: it was ended together with its scheduler, not on its own."""
+    """How a run ended and what it changed. `given_up`: it was ended together with its scheduler, not on its own.
+
+    `lost` says why it was given up if that was not the orderly end of its scheduler.
+    """
 
     outcome: Outcome
     captured: Captured | None = None
     given_up: bool = False
+    lost: str = ""
 
     @property
     def has_patch(self) -> bool:
@@ -50,5 +54,13 @@ class Runner(Protocol):
 
         What goes wrong with the run itself, its workspace or its agent is a result with status `failed`. Raises
         LogError where the log cannot be written; the run is then given up by the next scheduler.
+        """
+        ...
+
+    def harvest(self, launch: Launch, batch: Batch, *, stop: bool = False) -> RunResult | None:
+        """Take over a run whose scheduler is gone: wait for its end if it goes on, and put that on record.
+
+        With `stop`, it is ended. A run of whose end nothing is known is lost; what it changed is kept with its end.
+        Returns None if it goes on, because this scheduler ends as well. Raises LogError.
         """
         ...

@@ -11,6 +11,7 @@ from ...personas.agent import Outcome
 from ...personas.kinds import OutcomeStatus
 from ..context import Context
 from ..progress import Listener, silent
+from ..state.sprints import SCHEDULER_GONE
 from .launch import Launch
 from .local import RunnerFactory
 from .progress import run_ended, run_started
@@ -63,6 +64,14 @@ class ScriptedRunner:
         self.listener(run_started(launch))
         result = self._next(launch)
         self.record.ended(launch, result, read=[mail.id for mail in launch.mail])
+        self.listener(run_ended(launch, result))
+        return result
+
+    def harvest(self, launch: Launch, batch: Batch, *, stop: bool = False) -> RunResult | None:
+        """Record that a run is lost: nothing of a scripted run goes on without its scheduler."""
+        del batch, stop
+        result = RunResult(Outcome.not_begun(), given_up=True, lost=SCHEDULER_GONE)
+        self.record.ended(launch, result)
         self.listener(run_ended(launch, result))
         return result
 

@@ -24,14 +24,20 @@ from ..kinds import Kind
 
 
 class Watch:
-    """Follows the log for the runs of a batch, held as a context manager. `stop` ends the whole batch."""
+    """Follows the log for the runs of a batch, held as a context manager.
 
-    def __init__(self, context: Context, stop: threading.Event) -> None:
+    `stop` ends the whole batch. Where there is `leave`, runs may outlive this process: once that is set too, those go
+    on that can, and the others are ended.
+    """
+
+    def __init__(self, context: Context, stop: threading.Event, leave: threading.Event | None = None) -> None:
         self._most = context.settings.sprint.max_mails
         self._mailbox = context.mailbox
         self._key = (os.getpid(), context.home)  # a fork has none of the threads
         self.stop = stop
+        self.leave = leave
         self._stops: dict[str, threading.Event] = {}
+        self._leaving: set[str] = set()  # runs that go on when this process ends
         self._flooded: set[str] = set()
         self._mails: Counter[str] = Counter()
         self._turn = threading.Lock()
@@ -58,12 +64,14 @@ class Watch:
         """Whether the whole batch is to end."""
         return self.stop.is_set()
 
-    def stop_of(self, run: str) -> threading.Event:
-        """Return the event that ends a run; it is set when the whole batch is to end, too."""
+    def stop_of(self, run: str, *, may_leave: bool = False) -> threading.Event:
+        """Return the event that ends a run; it is set when the whole batch is to end, too, unless the run may go on."""
         with self._turn:
             stop = self._stops.setdefault(run, threading.Event())
+            if may_leave and self.leave:
+                self._leaving.add(run)
         if self.stop.is_set():
-            stop.set()
+            self.end()
         return stop
 
     def judged(self, run: str, outcome: Outcome) -> Outcome:
@@ -74,11 +82,13 @@ class Watch:
         return outcome
 
     def end(self) -> None:
-        """End all runs of the batch."""
+        """End the batch: all of its runs, or with `leave` set, those that cannot go on without this process."""
         self.stop.set()
+        left = self._leaving if self.leave and self.leave.is_set() else ()
         with self._turn:
-            for stop in self._stops.values():
-                stop.set()
+            for run, stop in self._stops.items():
+                if run not in left:
+                    stop.set()
 
     def on_event(self, event: Event) -> None:
         """Stop a run if this event asks for its end, or is one mail too many."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ...mail.errors import UsageError
 from ...mail.log.event import Draft, derived_id
-from ...personas.running.sweep import within_run
+from ...personas.running.sweep import ask_to_end, within_run
 from ..context import Context
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
+from ..leader import alive
 from ..state.dispatches import under_way
 from ..state.facts import Patch, Run
 
@@ -33,6 +34,8 @@ def stop_run(context: Context, name: str, sender: str) -> Run:
         raise NoSuchRun(f"{name!r} names {len(matches)} open runs; open are: {known}")
     (run,) = matches
     context.append([Draft(Kind.RUN_STOPPED, sender, ref=run.id, id=derived_id(Kind.RUN_STOPPED, run.id))])
+    if not alive(run.supervisor):  # its scheduler would end it; without one it goes on until somebody does
+        ask_to_end(run.id, context.home)
     return run
 
 

@@ -1,5 +1,7 @@
 """The daemon: APScheduler starts sprints by the settings, fresh mail starts one at once, SIGTERM ends it cleanly.
 
+Runs that are under way then go on, and the next daemon takes them over.
+
 There is one job with one instance: a time that comes while a sprint is running is skipped, with a message, and several
 missed times become one, because what is due is read from the log each time.
 """
@@ -98,9 +100,9 @@ class Daemon:
         self._failed: BaseException | None = None
 
     def end(self) -> None:
-        """End the open runs, give them up, and let `run` return; may be called from a signal handler."""
+        """Let `run` return; open runs go on without it. It may be called from a signal handler."""
         self._stop.set()
-        self._ticker.dispatcher.end()
+        self._ticker.dispatcher.leave()
 
     def run(self) -> None:
         """Lead the team until `end` is called. Raises what a tick raised, unless a later tick may succeed."""
@@ -119,7 +121,7 @@ class Daemon:
                     self._wake()
         finally:
             self._stop.set()
-            self._ticker.dispatcher.end()
+            self._ticker.dispatcher.leave()
             self._scheduler.shutdown(wait=True)
         if self._failed:
             raise self._failed

@@ -94,7 +94,9 @@ class _Decision:
         self.sprint = state.sprint
         self.number = state.number + (0 if state.sprint else 1)
         self.runs = [run for run in self.state.runs if run.sprint == self.number]
-        self.lost = tuple(run for run in state.runs if run.sprint == self.number and run.id in state.dead)
+        dead = [run for run in state.runs if run.sprint == self.number and run.id in state.dead]
+        self.lost = tuple(run for run in dead if run.id not in state.left)
+        self.left = tuple(run for run in dead if run.id in state.left)
         self.alive = [run for run in self.runs if run.status == RunStatus.OPEN]
         self.mode, self.rule = mode_of(self.number, policy, self.runs, request.mode, self.sprint)
         first = request.personas or tuple(member.id for member in roster)
@@ -104,6 +106,8 @@ class _Decision:
 
     def plan(self) -> TickPlan:
         """Put the parts together."""
+        if self.left:  # what they end with decides everything else
+            return self._made(weave=(), harvest=self.left)
         busy = bool(self.alive or self.state.pending)  # runs that are lost are given up in the same tick
         if self._is_late(self.now):
             return self._made(**({} if busy else self._ending(SprintOutcome.DEADLINE)))
@@ -144,9 +148,8 @@ class _Decision:
         return any(self._fruitless(run) and run.status not in _INCOMPLETE and not run.stop for run in last)
 
     def _made(self, **parts: Any) -> TickPlan:
-        return TickPlan(
-            self.state.tick, self.number, self.mode, self.rule, self.opening, self.lost, self.state.pending, **parts
-        )
+        parts.setdefault("weave", self.state.pending)
+        return TickPlan(self.state.tick, self.number, self.mode, self.rule, self.opening, self.lost, **parts)
 
     def _is_broken(self) -> bool:
         """Tell whether every run failed, retries too: then the agent is to blame, and more runs would only cost."""

@@ -22,7 +22,7 @@ def run_sprint(ticker: Ticker, request: StartRequest) -> Summary | None:
     while not ticker.dispatcher.stop.is_set():
         state = ticker.read()
         plan = ticker.plan(request, state)
-        if plan.wait_until and not plan.idle:
+        if plan.wait_until and not (plan.idle or plan.lost):
             ticker.listener(waiting(plan))
             pause = (plan.wait_until - ticker.context.clock.now()).total_seconds()
             if ticker.dispatcher.stop.wait(max(0.0, pause)):
@@ -50,6 +50,7 @@ def _check_progress(before: State, after: State, plan: TickPlan) -> None:
         "weave": [patch.persona for patch in plan.weave],
         "launch": [launch.persona for launch in plan.launches],
         "give up": [run.persona for run in plan.lost],
+        "take over": [run.persona for run in plan.harvest],
         "set aside": [skip.persona for skip in plan.aside],
     }
     planned = "; ".join(f"{verb} {', '.join(names)}" for verb, names in work.items() if names) or "nothing"

@@ -33,8 +33,9 @@ class Opening:
 class TickPlan:
     """The next tick. An empty part has nothing to do; `idle` says why there is nothing to do at all.
 
-    `lost` runs are given up, `weave` patches woven, `aside` personas set aside for the rest of the sprint, `skips`
-    not launched now. `finish` is the `SprintOutcome` if the sprint ends, `wait_until` when the next retry is due.
+    `lost` runs are given up, those of `harvest` taken over from a scheduler that is gone, `weave` patches woven,
+    `aside` personas set aside for the rest of the sprint, `skips` not launched now. `finish` is the `SprintOutcome` if
+    the sprint ends, `wait_until` when the next retry is due.
     """
 
     tick: int = 1
@@ -43,6 +44,7 @@ class TickPlan:
     rule: str = ""
     opening: Opening | None = None
     lost: tuple[Run, ...] = ()
+    harvest: tuple[Run, ...] = ()
     weave: tuple[Patch, ...] = ()
     launches: tuple[Launch, ...] = ()
     skips: tuple[Skip, ...] = ()
@@ -61,6 +63,7 @@ class TickPlan:
             "mode": self.mode,
             "rule": self.rule,
             "lost": [{"run": run.id, "persona": run.persona, "attempt": run.attempt} for run in self.lost],
+            "harvest": [{"run": run.id, "persona": run.persona, "attempt": run.attempt} for run in self.harvest],
             "weave": [{"run": p.run, "persona": p.persona, "base": p.base, "files": [*p.files]} for p in self.weave],
             "launches": [
                 {

@@ -1,4 +1,4 @@
-"""One step of the loop: give up lost runs, weave, judge, consolidate mailboxes, launch.
+"""One step of the loop: take over runs whose scheduler is gone, weave, judge, consolidate mailboxes, launch.
 
 The state is read again after each step that changed it, so a tick that was interrupted anywhere can be continued.
 """
@@ -10,19 +10,18 @@ from datetime import datetime
 from typing import Any
 
 from ...mail.log.event import Draft, derived_id
-from ...personas.running.sweep import sweep
 from ..context import Context
-from ..errors import NotReady
+from ..errors import NotReady, Stopped
 from ..kinds import Kind, RunStatus
 from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate
 from ..landing.record import record
 from ..leader import myself
 from ..progress import Listener, silent
 from ..runs.batch import BatchRunner
-from ..runs.mail import send_left
+from ..runs.launch import Launch
 from ..runs.run import Batch
 from ..state.facts import Sprint
-from ..state.sprints import SCHEDULER_GONE, State
+from ..state.sprints import State
 from . import escalation, idle
 from .decide import StartRequest, decide
 from .plan import TickPlan, planned, waiting
@@ -74,13 +73,15 @@ class Ticker:
         """
         state = state or self.read()
         plan = plan or self.plan(request, state)
+        if plan.lost or plan.harvest:
+            plan, state = self._harvest(plan, state, request)
         if plan.idle or plan.wait_until:
             return self._idle(plan, state, request)
         self._check(plan)
         if plan.opening:
             state = self._open(plan, state)
         integration = self._weave(plan, state)
-        if plan.lost or integration or plan.opening:
+        if integration or plan.opening:
             state = self.read()
             plan = self._plan_again(request, state, plan)
         plan = set_faulty_aside(self.context, plan)
@@ -94,7 +95,8 @@ class Ticker:
 
     def _plan_again(self, request: StartRequest, state: State, before: TickPlan) -> TickPlan:
         """Decide again what to launch, now that the patches are woven and the mail about them is sent."""
-        plan = replace(self.plan(request, state), opening=before.opening, lost=before.lost, weave=before.weave)
+        plan = replace(self.plan(request, state), opening=before.opening, weave=before.weave)
+        plan = replace(plan, lost=before.lost, harvest=before.harvest)
         self._check(plan)
         return plan
 
@@ -132,10 +134,8 @@ class Ticker:
         return context.state(whole=False)
 
     def _weave(self, plan: TickPlan, state: State) -> Integration | None:
-        """Give up the lost runs and weave the pending patches; else only bring the branch to where the log says."""
+        """Weave the pending patches; else only bring the branch to where the log says."""
         sprint = _open_sprint(state)
-        if plan.lost:
-            self._lose(plan)
         if not plan.weave:
             ensure_branch(self.context, sprint)
             return None
@@ -144,19 +144,19 @@ class Ticker:
         self.listener(PatchesWoven(f"weave: {len(integration.woven.landed)} landed", integration))
         return integration
 
-    def _lose(self, plan: TickPlan) -> None:
-        sweep([run.id for run in plan.lost])
-        send_left(self.context, [(run.id, run.persona) for run in plan.lost])
-        self.context.mirror.discard()
-        self.context.append(
-            [
-                Draft(
-                    Kind.RUN_LOST, "scheduler", run=run.id, data=_lost(run.persona),
-                    id=derived_id(Kind.RUN_LOST, run.id),
-                )
-                for run in plan.lost
-            ]
-        )  # fmt: skip
+    def _harvest(self, plan: TickPlan, state: State, request: StartRequest) -> tuple[TickPlan, State]:
+        """Take over the runs of schedulers that are gone, until their ends are on record; what is lost is given up.
+
+        Returns what is next, and the state. Raises Stopped.
+        """
+        sprint, runs = _open_sprint(state), [*plan.lost, *plan.harvest]
+        launches = [Launch(run.persona, run.agent, run.attempt, run.sprint, run.reason, "taken over") for run in runs]
+        batches = [Batch(run.sprint, run.tick, run.base, sprint.branch) for run in runs]
+        self.dispatcher.harvest(launches, batches, [run.id for run in runs if run.stop])
+        if self.dispatcher.stop.is_set():
+            raise Stopped("stopped while the runs of an earlier scheduler were taken over")
+        state = self.read()
+        return replace(self.plan(request, state), lost=plan.lost, harvest=plan.harvest), state
 
     def _launch(self, plan: TickPlan, state: State) -> None:
         if not plan.launches:
@@ -166,10 +166,6 @@ class Ticker:
         left = max(1.0, self.context.settings.sprint.deadline - spent)
         base = ensure_branch(self.context, sprint)
         self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left))
-
-
-def _lost(persona: str) -> dict[str, Any]:
-    return {"persona": persona, "why": SCHEDULER_GONE, "orderly": False}
 
 
 def _tick_done(plan: TickPlan) -> Draft:

@@ -35,7 +35,8 @@ class State:
     """Everything that `decide` may know.
 
     `aside` maps personas that were set aside to the reason, `unread` personas to their mail. `green` are pairs of a
-    gate's mark and a tree that passed it. `dead` are the ids of open runs whose supervisor is gone.
+    gate's mark and a tree that passed it. `dead` are the ids of open runs whose supervisor is gone; those of them that
+    go on, or whose end is known, are `left` for the next scheduler to take over, the others are lost.
     """
 
     sprints: tuple[Sprint, ...] = ()
@@ -46,6 +47,7 @@ class State:
     paused: str | None = None
     unread: Mapping[str, tuple[Mail, ...]] = field(default_factory=dict[str, tuple[Mail, ...]])
     dead: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
     weaves: tuple[Weave, ...] = ()
 
     @property
@@ -95,20 +97,20 @@ class State:
 
 
 def give_up_dead(state: State) -> State:
-    """Return the state as it will be once `run.lost` is written for its dead runs: what they captured is dropped."""
-    if not state.dead:
+    """Return the state as it will be once `run.lost` is written for its lost runs: what they captured is dropped."""
+    lost = state.dead - state.left
+    if not lost:
         return state
     runs = tuple(
-        replace(run, status=RunStatus.LOST, detail=SCHEDULER_GONE) if run.id in state.dead else run
-        for run in state.runs
+        replace(run, status=RunStatus.LOST, detail=SCHEDULER_GONE) if run.id in lost else run for run in state.runs
     )
     patches = tuple(
         replace(patch, status=PatchStatus.DROPPED, why=SCHEDULER_GONE)
-        if patch.run in state.dead and patch.status == PatchStatus.PENDING
+        if patch.run in lost and patch.status == PatchStatus.PENDING
         else patch
         for patch in state.patches
     )
-    return replace(state, runs=runs, patches=patches, dead=frozenset())
+    return replace(state, runs=runs, patches=patches, dead=state.left)
 
 
 def state_of(projections: Projections, roster: Sequence[str], *, whole: bool = True) -> State:

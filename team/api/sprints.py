@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ...mail.render import listed
 from ...scheduler.context import Context
 from ...scheduler.errors import NotReady
-from ...scheduler.kinds import ModeRequest
+from ...scheduler.kinds import ModeRequest, RunStatus
 from ...scheduler.leader import Leader
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
@@ -27,10 +29,11 @@ from .interrupts import Interrupts, uninterrupted
 
 @dataclass(frozen=True)
 class TickResult:
-    """The plan that a tick carried out. `interrupted` tells that it was ended early."""
+    """The plan that a tick carried out. `interrupted` tells that it was ended early, and `left` whose runs go on."""
 
     plan: TickPlan
     interrupted: bool = False
+    left: tuple[str, ...] = ()
 
     @property
     def idle(self) -> str | None:
@@ -106,14 +109,14 @@ def tick(
         mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
         seen: A digest of settings and roster, by which a later tick knows that nothing changed; may be empty.
         listener: Is told of plans, runs, and weaves.
-        interrupts: Ends the tick early.
+        interrupts: Ends the tick early; its runs go on, and the next tick takes them over.
     """
-    ticker = _ticker(context, listener)
+    ticker = _ticker(context, listener, leaving=threading.Event())
     ticker.seen = seen
-    with Leader(context.home / "work"), interrupts(ticker.dispatcher.end) as reasons:
+    with Leader(context.home / "work"), interrupts(ticker.dispatcher.leave) as reasons:
         state = ticker.read()
         done = ticker.tick(_due(context, state, mode), state)
-    return TickResult(done.plan, bool(reasons))
+    return TickResult(done.plan, bool(reasons), _going(context) if reasons else ())
 
 
 def run_sprint(
@@ -163,7 +166,7 @@ def run(
         context: The team.
         reopen: Opens the team again after its settings or personas changed.
         listener: Is told of plans, runs, and weaves, with a Notice or SprintEnded in between.
-        interrupts: Ends the open runs, and leaves the sprint open.
+        interrupts: Lets `run` return and leaves the sprint open; its runs go on for the next scheduler to take over.
     """
     from ...scheduler.sprint.daemon import Daemon
 
@@ -173,11 +176,21 @@ def run(
     check_members(context)
     if cron := context.settings.sprint.cron:
         _following(cron, context.clock.now())
-    daemon = Daemon(_ticker(context, listener), reopen, lambda text: listener(Notice(text)), ended)
+    daemon = Daemon(
+        _ticker(context, listener, leaving=threading.Event()), reopen, lambda text: listener(Notice(text)), ended
+    )
     with Leader(context.home / "work"), interrupts(daemon.end):
         listener(Notice(f"leading {context.home}"))
         daemon.run()
-    listener(Notice("ended; nothing is running"))
+    names = _going(context)
+    goes = f"{listed(names)} {'goes' if len(names) == 1 else 'go'} on" if names else "nothing is running"
+    listener(Notice(f"ended; {goes}"))
+
+
+def _going(context: Context) -> tuple[str, ...]:
+    """Return the personas whose runs go on, although no scheduler waits for them; `scheduler stop` ends one."""
+    state = context.state(whole=False)
+    return tuple(run.persona for run in state.runs if run.id in state.left or run.status == RunStatus.OPEN)
 
 
 def check_members(context: Context) -> None:
@@ -192,8 +205,9 @@ def _ticker(
     listener: Listener = silent,
     base: str | None = None,
     runner: RunnerFactory = LocalRunner,
+    leaving: threading.Event | None = None,
 ) -> Ticker:
-    return Ticker(context, BatchRunner(context, listener, runner=runner), base, listener)
+    return Ticker(context, BatchRunner(context, listener, runner=runner, leaving=leaving), base, listener)
 
 
 def _due(context: Context, state: State, mode: str) -> StartRequest:

@@ -104,6 +104,8 @@ def tick(
         render.document(done.document())
     elif done.idle:
         typer.echo(f"idle: {done.idle}")
+    if done.left:
+        note("scheduler", f"interrupted; still running: {', '.join(done.left)}; the next tick takes over")
     if done.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
 

@@ -50,6 +50,8 @@ def _heading(tick: Preview) -> Iterator[str]:
 def _lost(plan: TickPlan) -> Iterator[str]:
     for run in plan.lost:
         yield f"give up: {run.persona}, attempt {run.attempt}, whose scheduler is gone"
+    for run in plan.harvest:
+        yield f"take over: {run.persona}, attempt {run.attempt}, which its scheduler left; its end decides what is next"
 
 
 def _launches(plan: TickPlan) -> Iterator[str]:

@@ -94,6 +94,10 @@ class Own:
         """Stop every launch before it begins."""
         return None
 
+    def harvest(self, launch: Launch, batch: Batch, *, stop: bool = False) -> RunResult | None:
+        """Take nothing over."""
+        return None
+
 
 def own(context: Context, watch: object, listener: Listener) -> Runner:
     """Make a runner, as `run_sprint` asks for it."""

@@ -20,7 +20,7 @@ def keeper(tmp_path, monkeypatch):
 
     def make(timeout: float = 60.0, quota: int = 0) -> Keeper:
         paths = (str(tmp_path), str(tmp_path), os.devnull)
-        made.append(Keeper(Spec(["true"], {}, [b"sk-0123"], paths, (timeout, 1.0, 100, quota, 30.0, 0.0))))
+        made.append(Keeper(Spec(["true"], {}, [b"sk-0123"], paths, (timeout, 1.0, 100, quota, 30.0, 0.0, False))))
         return made[-1]
 
     yield make

@@ -58,18 +58,21 @@ def test_runs_end_when_their_scheduler_is_killed(job, survivors, tmp_path):
 
 @LINUX
 def test_a_sweep_ends_a_run_whose_keeper_was_stopped(job, survivors, tmp_path):
-    """A keeper under SIGSTOP cannot end its run, so the sweep ends both; other runs are left alone."""
+    """A keeper under SIGSTOP cannot end its run, so the sweep ends both; other runs are left alone,
+    also those of another team, which counts its runs alike.
+    """
     this = job()
     with driven(this, tmp_path, "trap '' TERM; echo ready >&9; while :; do sleep 0.1; done") as (scheduler, lives):
         keeper = int((this.folder / "heartbeat").read_text().split()[0])
         os.kill(keeper, signal.SIGSTOP)
         scheduler.kill()
-        assert sweep(["another"]) == 0
-        swept = sweep([this.run, "another"])
+        assert sweep(["another"], tmp_path) == 0
+        assert sweep([this.run], tmp_path / "of-another-team") == 0
+        swept = sweep([this.run, "another"], tmp_path)
         assert lives.read() == ""
     assert swept >= 2
     assert not survivors(this.run)
-    assert sweep([this.run]) == 0
+    assert sweep([this.run], tmp_path) == 0
     print(f"swept up {swept} processes, 0 left")
 
 
@@ -84,7 +87,7 @@ def test_a_sweep_resumes_a_stopped_keeper_to_end_what_only_it_can_find(job, surv
         scheduler.kill()
         scheduler.wait()
 
-        sweep([this.run])
+        sweep([this.run], tmp_path)
 
         left = survivors(this.run)
         for process in left:

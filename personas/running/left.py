@@ -1,0 +1,40 @@
+"""What a scheduler leaves in a run's folder for the next one, in case it ends before the run does: `launch.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from ..keeping.version import VERSION
+from .process import is_going, read_report
+
+_FILE = "launch.json"
+
+
+class LeftRun(NamedTuple):
+    """What the end of a run depends on: the seq of the last event before it, and the ids of the mail it was given."""
+
+    head: int
+    read: tuple[str, ...]
+
+
+def write_left(folder: Path, head: int, read: Sequence[str]) -> None:
+    """Write down what the next scheduler needs. An agent that is a process starts after it."""
+    (folder / _FILE).write_text(json.dumps({"v": VERSION, "head": head, "read": [*read]}))
+
+
+def read_left(folder: Path) -> LeftRun | None:
+    """Return what a scheduler wrote down; None if there is nothing, or nothing of this version."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        data = cast("dict[str, Any]", json.loads((folder / _FILE).read_bytes()))
+        if data["v"] == VERSION:
+            return LeftRun(int(data["head"]), tuple(map(str, data["read"])))
+    return None
+
+
+def is_left(folder: Path) -> bool:
+    """Tell whether a run whose scheduler is gone goes on, or has ended with a report; else it is lost."""
+    return read_left(folder) is not None and (is_going(folder) or read_report(folder) is not None)

@@ -1,0 +1,211 @@
+"""Runs that outlive their scheduler: who ends leaves them going, and whoever comes next takes them over."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .test_scheduler import Project, living, until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
+# Begins, sends a mail once GO is there, waits for END, and changes its line.
+AGENT = """\
+cat > /dev/null; touch BEGAN
+until test -e GO; do sleep 0.02; done
+.team/run/team-mail send --to you -s "from $TEAM_PERSONA" -b x && touch SENT
+until test -e END; do sleep 0.02; done
+sed -i "s/^$TEAM_PERSONA .*/$TEAM_PERSONA was here/" list.txt
+"""
+
+
+class Place(Project):
+    """A project with one persona, whose agent waits for files."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        folder.mkdir()
+        self.git("init", "--quiet", "--initial-branch=main")
+        (folder / "list.txt").write_text("ann has nothing\n")
+        self.git("add", ".")
+        self.git("commit", "--quiet", "-m", "Begin")
+        (self.team / "personas").mkdir(parents=True)
+        (self.team / "personas" / "ann.md").write_text("---\nid: ann\n---\nMind your line.\n")
+        script = AGENT
+        for name in ("BEGAN", "GO", "SENT", "END"):
+            script = script.replace(name, str(self.flag(name)))
+        self.agent(script, '[sprint]\nretry_backoff = "0s"\n')
+
+    def flag(self, name: str) -> Path:
+        return self.folder.with_name(name)
+
+    def wait(self, name: str, process: subprocess.Popen[str] | None = None) -> None:
+        while not self.flag(name).exists():
+            assert process is None or process.poll() is None, process.communicate()
+
+    def wardens(self) -> list[psutil.Process]:
+        """Return the wardens above the processes of this team's runs."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("TEAM_HOME") == str(self.team) and process.environ().get("TEAM_RUN"):
+                    found += [each for each in process.parents() if "warden" in each.cmdline()]
+            except psutil.Error:
+                continue
+        return list(dict.fromkeys(found))
+
+    def ends(self) -> list[tuple[str, str]]:
+        """Return how the runs ended: kind of event, and status or reason."""
+        events = self.events("run.finished", "run.lost")
+        return [(event["kind"], event["data"].get("status") or event["data"]["why"]) for event in events]
+
+    def is_over(self) -> bool:
+        return living(self.team) == []
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A project whose processes are ended after the test."""
+    place = Place(tmp_path / "project")
+    yield place
+    for name in ("GO", "END"):
+        place.flag(name).touch()
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=20)[1]
+
+
+@pytest.mark.parametrize("command", ["run", "tick"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_run_goes_on_when_its_scheduler_ends_and_the_next_takes_it_over(place, command, number):
+    """It sends mail meanwhile, and its patch lands; the warden ends with it."""
+    first = place.start("scheduler", command)
+    place.wait("BEGAN", first)
+    first.send_signal(number)
+    _, err = first.communicate(timeout=30)
+    wardens = place.wardens()
+    assert (len(wardens), place.is_over()) == (1, False), err
+    if number != signal.SIGKILL:
+        says = {"run": "ended; ann goes on\n", "tick": "still running: ann; the next tick takes over\n"}
+        assert err.endswith(says[command])
+
+    place.flag("GO").touch()
+    place.wait("SENT")
+    assert [event["subject"] for event in place.events("mail.sent")] == ["from ann"]
+    assert place.ends() == []
+    assert "take over: ann, attempt 1, which its scheduler left; " in place.ok("scheduler", "--dry-run")
+    assert "ann" in place.ok("scheduler", "status")
+
+    second = place.start("scheduler", "tick")
+    until(second, "ann .attempt 1.: taken over")
+    place.flag("END").touch()
+    _, err = second.communicate(timeout=30)
+    assert second.returncode == 0, err
+    assert place.ends() == [("run.finished", "ok")]
+    assert gone(wardens)
+    assert place.is_over()
+    assert len(place.events("patch.landed")) == 1
+    assert place.git("show", "team/sprint-1:list.txt") == "ann was here"
+    assert len(place.events("run.started")) == 1
+    assert sorted(path.name for path in (place.team / "runs").iterdir()) == [place.events("run.started")[0]["run"]]
+
+
+def test_a_run_that_ended_while_nobody_led_is_taken_over_with_its_patch(place):
+    """Its mail is sent, its processes and the warden are gone, and what it did counts as if nothing had happened."""
+    first = place.start("scheduler", "tick")
+    place.wait("BEGAN", first)
+    first.kill()
+    first.communicate()
+    wardens = place.wardens()
+    for name in ("GO", "END"):
+        place.flag(name).touch()
+    assert gone(wardens)
+    assert place.is_over()
+    assert place.document("sprint")["landed"] == ["ann"]
+    assert place.ends() == [("run.finished", "ok")]
+
+
+def test_a_run_that_goes_on_is_ended_by_scheduler_stop(place):
+    """Without a scheduler too; the next one puts it on record, and does not try again."""
+    first = place.start("scheduler", "tick")
+    place.wait("BEGAN", first)
+    first.terminate()
+    first.communicate(timeout=30)
+    wardens = place.wardens()
+    assert place.ok("scheduler", "stop", "ann").startswith("stopping ann, attempt 1")
+    assert gone(wardens)
+    assert place.is_over()
+    err = place.run("scheduler", "sprint").stderr
+    assert place.ends() == [("run.finished", "stopped")], err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_runs_of_a_sprint_end_with_it_and_their_work_is_kept(place, number):
+    """Half a change does not land; the next attempt finds it."""
+    half = "cat > /dev/null; echo half >> list.txt; touch {}; sleep 60"
+    place.agent(half.format(place.flag("BEGAN")), '[sprint]\nretry_backoff = "0s"\n')
+    first = place.start("scheduler", "sprint")
+    place.wait("BEGAN", first)
+    wardens = place.wardens()
+    first.send_signal(number)
+    first.communicate(timeout=30)
+    assert gone(wardens)
+    assert place.is_over()
+
+    place.agent("cat > /dev/null; cp .team/run/previous.patch seen.patch")
+    assert place.document("sprint")["landed"] == ["ann"]
+    (lost,) = place.events("run.lost")
+    assert lost["data"]["orderly"] == (number == signal.SIGTERM)
+    assert lost["data"]["partial"]["files"] == ["list.txt"]
+    assert "+half" in place.git("show", "team/sprint-1:seen.patch")
+    assert place.git("show", "team/sprint-1:list.txt") == "ann has nothing"
+
+
+@pytest.mark.parametrize("file", ["launch.json", "ended.json", "heartbeat"])
+def test_a_run_of_another_version_is_lost_and_its_work_is_kept(place, file):
+    """A scheduler does not guess what a later one means."""
+    half = "cat > /dev/null; echo half >> list.txt; touch {}; until test -e {}; do sleep 0.02; done"
+    place.agent(half.format(place.flag("BEGAN"), place.flag("END")), '[sprint]\nretry_backoff = "0s"\n')
+    first = place.start("scheduler", "tick")
+    place.wait("BEGAN", first)
+    first.terminate()
+    first.communicate(timeout=30)
+    wardens = place.wardens()
+    folder = place.team / "runs" / place.events("run.started")[0]["run"]
+    if file == "ended.json":
+        place.flag("END").touch()
+        assert gone(wardens)
+    text = (folder / file).read_text()
+    later = json.dumps(json.loads(text) | {"v": 2}) if file.endswith("json") else text.replace(" 1\n", " 2\n")
+    assert later != text
+    (folder / file).write_text(later)
+
+    place.agent("cat > /dev/null; cp .team/run/previous.patch seen.patch")
+    assert place.document("sprint")["landed"] == ["ann"]
+    assert place.ends() == [("run.lost", "its scheduler is gone"), ("run.finished", "ok")]
+    assert "+half" in place.git("show", "team/sprint-1:seen.patch")
+    assert gone(wardens)
+
+
+def test_a_dispatch_that_was_killed_is_resumed_with_what_its_runs_did(place):
+    """A task whose run had ended well is not done again; the half work of another is kept."""
+    place.agent("cat > /dev/null; echo half >> list.txt; touch {}; sleep 60".format(place.flag("BEGAN")))
+    tasks = place.folder.with_name("tasks.json")
+    tasks.write_text(json.dumps({"tasks": [{"task_id": "a", "agent": "ann", "description": "Do it."}]}))
+    first = place.start("team", "dispatch", str(tasks))
+    place.wait("BEGAN", first)
+    wardens = place.wardens()
+    first.kill()
+    first.communicate()
+    assert gone(wardens)
+    place.agent("cat > /dev/null; cp .team/run/previous.patch seen.patch; echo '{}' > .team/run/output.json")
+    place.ok("team", "dispatch", "--resume", place.events("dispatch.started")[0]["data"]["dispatch"])
+    (lost,) = place.events("run.lost")
+    assert (lost["data"]["task"], lost["data"]["partial"]["files"]) == ("a", ["list.txt"])
