@@ -22,6 +22,9 @@ from ..errors import WorkspaceStuck
 
 FOLDERS = ("inbox", "outbox", "sent", "requests", "answers", "attachments")
 PREVIOUS = "previous.patch"  # what an attempt left that did not end well
+CONFLICT = "conflict"  # the versions of files in conflict with an earlier patch of the run's persona
+MERGED = f"{RUN_FOLDER}/{CONFLICT}/merged.patch"  # how that patch changed the files before the run began
+THEIRS = f"{RUN_FOLDER}/{CONFLICT}/theirs"
 ERROR = ".error"  # after the name of a mail that could not be sent
 _UNFINISHED = ("~", ".tmp", ".part", ".swp", ERROR)
 _REQUEST = re.compile(r"[0-9a-f]{32}\.json")

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from ...mail.render import line
+from ...mail.render import line, listed
 from ...personas.agent import Outcome
 from ...personas.kinds import OutcomeStatus
 from ...personas.workspace import Captured
+from .conflict import ConflictFiles
 from .launch import Launch
 
 _STRICT = "strict"
@@ -23,6 +24,7 @@ class Evidence:
 
     `place` is its workspace, and `captured` what it changed there, None without a repository. `top` is the user's
     checkout. `in_base` tells whether a path is in the commit that the run started from, `sent` whether it sent mail.
+    `conflict` is what it was given of a conflict of its earlier patch.
     """
 
     place: Path
@@ -30,22 +32,28 @@ class Evidence:
     top: Path
     in_base: Callable[[str], bool]
     sent: Callable[[], bool]
+    conflict: ConflictFiles
 
 
 def judged(launch: Launch, outcome: Outcome, evidence: Evidence) -> Outcome:
     """Return the outcome of a run, failed if it ended well and yet did not do what it was for."""
     if outcome.status != OutcomeStatus.OK:
         return outcome
-    why = _without_effect(outcome, evidence) or _undelivered(launch, outcome, evidence)
+    why = _without_effect(outcome, evidence) or _unsettled(evidence) or _undelivered(launch, outcome, evidence)
     if not why:
         return outcome
     return replace(outcome, status=OutcomeStatus.FAILED, detail=f"{outcome.detail}, but {why}")
 
 
 def _without_effect(outcome: Outcome, evidence: Evidence) -> str:
-    if evidence.captured and evidence.captured.patch:
+    if evidence.captured and evidence.captured.patch and not evidence.conflict.untouched(evidence.captured):
         return ""
     return outcome.unless_changed or ("" if not outcome.unless_heard or evidence.sent() else outcome.unless_heard)
+
+
+def _unsettled(evidence: Evidence) -> str:
+    files = evidence.conflict.unsettled(evidence.captured)
+    return f"it left conflict markers in {listed([line(file) for file in files])}" if files else ""
 
 
 def _undelivered(launch: Launch, outcome: Outcome, evidence: Evidence) -> str:

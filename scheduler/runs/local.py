@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..payload import text_of
 from ..progress import Listener, silent
+from .conflict import ConflictFiles
 from .judge import Evidence, judged
 from .launch import Launch
 from .leftover import about_kept
@@ -106,27 +106,32 @@ class LocalRunner:
         if not batch.base:
             place = self._folder(launch) / "work"
             place.mkdir(parents=True, exist_ok=True)
-            outcome = self._in_workspace(launch, batch, place, read)
-            return RunResult(judged(launch, outcome, self._evidence(launch, batch, place, None, head)))
+            conflict = ConflictFiles(self.context, None)
+            outcome = self._in_workspace(launch, batch, place, read, conflict)
+            return RunResult(judged(launch, outcome, self._evidence(launch, batch, place, None, head, conflict)))
         workspace = self.context.mirror.workspace(launch.run, batch.base, launch.persona)
+        conflict = ConflictFiles(self.context, workspace)
         try:
-            outcome = self._in_workspace(launch, batch, workspace.path, read)
+            outcome = self._in_workspace(launch, batch, workspace.path, read, conflict)
             result = self._captured(launch, workspace, outcome)
             if result.captured is None:
                 return result
-            evidence = self._evidence(launch, batch, workspace.path, result.captured, head)
-            return replace(result, outcome=judged(launch, outcome, evidence))
+            evidence = self._evidence(launch, batch, workspace.path, result.captured, head, conflict)
+            outcome = judged(launch, outcome, evidence)
+            return RunResult(outcome, conflict.own(outcome, result.captured))
         finally:
             _remove(workspace)
 
-    def _in_workspace(self, launch: Launch, batch: Batch, place: Path, read: list[Message]) -> Outcome:
+    def _in_workspace(
+        self, launch: Launch, batch: Batch, place: Path, read: list[Message], conflict: ConflictFiles
+    ) -> Outcome:
         """Have the agent play in a workspace. All mail that it leaves there is on record when this returns."""
         folder = RunFolder(place)
         folder.make()
         if launch.previous:
             with suppress(BlobMissing, OSError):  # it is done without what is lost
                 (folder.path / PREVIOUS).write_bytes(self.context.mailbox.blobs.read(launch.previous.sha256))
-        job = self._job(launch, batch, place, read, self.watch.stop_of(launch.run))
+        job = self._job(launch, batch, place, read, conflict)
         with MailProcess(place, launch.persona, launch.run, job.home, job.human):
             return self._outcome(launch, job)
 
@@ -143,7 +148,9 @@ class LocalRunner:
             captured = captured._replace(trouble=(*captured.trouble[:-1], captured.trouble[-1] + kept))
         return RunResult(outcome, captured)
 
-    def _evidence(self, launch: Launch, batch: Batch, place: Path, captured: Captured | None, head: int) -> Evidence:
+    def _evidence(  # noqa: PLR0917 - a run, and what is known of it
+        self, launch: Launch, batch: Batch, place: Path, captured: Captured | None, head: int, conflict: ConflictFiles
+    ) -> Evidence:
         """Gather what a run is judged by; `head` is the seq of the last event before it began."""
 
         def in_base(path: str) -> bool:
@@ -153,12 +160,12 @@ class LocalRunner:
             since = self.context.mailbox.log.read(head)
             return any(event.kind == MailKind.SENT and event.run == launch.run for event in since)
 
-        return Evidence(place, captured, self.context.top, in_base, sent)
+        return Evidence(place, captured, self.context.top, in_base, sent, conflict)
 
     def _outcome(self, launch: Launch, job: Job) -> Outcome:
         return _storable(self.watch.judged(launch.run, _play(self.context.agents[launch.agent], job)))
 
-    def _job(self, launch: Launch, batch: Batch, place: Path, read: list[Message], stop: threading.Event) -> Job:
+    def _job(self, launch: Launch, batch: Batch, place: Path, read: list[Message], conflict: ConflictFiles) -> Job:
         context, folder = self.context, self._folder(launch)
         persona = context.persona(launch.persona)
         folder.mkdir(parents=True, exist_ok=True)
@@ -166,7 +173,9 @@ class LocalRunner:
 
         def prompt() -> str:
             waiting = [context.mailbox.read(launch.persona, mail, peek=True) for mail in self._mail.of(launch)]
-            situation, agent = self._situation(launch, batch, timeout), context.agents[launch.agent]
+            conflict.lay(persona, waiting)
+            situation = replace(self._situation(launch, batch, timeout), merged=bool(conflict.patch))
+            agent = context.agents[launch.agent]
             room = agent.max_prompt if isinstance(agent, CommandAgent) else None
             written = written_prompt(persona, waiting, situation, assignment=launch.assignment, room=room)
             read[:] = written.mail
@@ -175,7 +184,7 @@ class LocalRunner:
 
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, prompt, place, folder, context.home,
-            timeout, stop, launch.assignment, context.settings.team.human,
+            timeout, self.watch.stop_of(launch.run), launch.assignment, context.settings.team.human,
         )  # fmt: skip
 
     def _situation(self, launch: Launch, batch: Batch, timeout: float) -> Situation:

@@ -39,6 +39,8 @@ from team_mail.team.session import ending
 from team_mail.team.show.dispatch import DispatchShow, standing_of, state_of
 from team_mail.team.show.live import Row
 
+from ...conftest import start_over
+
 PATIENCE = 20.0
 
 
@@ -470,6 +472,7 @@ def test_a_task_whose_patch_conflicts_runs_again_on_the_new_base(team, project):
 
     def play(job):
         prompts[name_of(job), job.attempt] = job.prompt
+        start_over(job)
         lines = (job.workspace / "poem.txt").read_text().splitlines()
         lines[4] = f"{lines[4]} and {name_of(job)}" if job.attempt > 1 else name_of(job)
         (job.workspace / "poem.txt").write_text("\n".join(lines) + "\n")
