@@ -1,7 +1,6 @@
 """The weaver's mails: a reader can act on one at once, with its commands and nothing else."""
 
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from team_mail.scheduler.settings.settings import Settings
 from team_mail.scheduler.weaver.result import Conflicted, ConflictHunk, NeedsApproval, Refused
 from team_mail.scheduler.weaver.weave import weave
 
+from ...read_only import GUARD, MOUNTS, UNSHARED
 from ..project import Project, lines
 
 PATH = f"{Path(sys.executable).parent}:/usr/bin:/bin"  # has the real team-mail
@@ -54,14 +54,6 @@ def conflict(project, first: dict, second: dict) -> Conflicted:
     return landed
 
 
-def _can_mount() -> bool:
-    words = ["unshare", "--user", "--map-root-user", "--mount", "true"]
-    return bool(shutil.which("unshare")) and subprocess.run(words, capture_output=True, check=False).returncode == 0
-
-
-MOUNTS = pytest.mark.skipif(not _can_mount(), reason="this machine lets nobody make a folder read-only for root")
-
-
 @dataclass
 class Rerun:
     """The next run of the author of a patch that conflicted, with nothing but its mail and its workspace."""
@@ -74,10 +66,7 @@ class Rerun:
 
     def run(self, command: str, *, read_only: bool = False) -> subprocess.CompletedProcess:
         """Run a command of the mail; read-only is for `.git` alone, by a mount, which stops root too."""
-        words = ["sh", "-c", command]
-        if read_only:
-            guard = 'mount --bind .git .git && mount -o remount,ro,bind .git && exec "$@"'
-            words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", guard, "sh", *words]
+        words = [*UNSHARED, "sh", "-c", GUARD + command] if read_only else ["sh", "-c", command]
         return subprocess.run(
             words, cwd=self.workspace.path, env=self.environment, capture_output=True, text=True, check=False
         )
