@@ -59,6 +59,7 @@ def about_conflict(conflict: Conflicted) -> Text:
         "signature": conflict.signature,
         "files": files,
         "commands": commands,
+        "merged": True,
         "landed_by": [[*who] for who in sorted({who for hunk in conflict.hunks for who in hunk.landed_by})],
     }
     by = f" with {listed(rivals)}" if rivals else ""

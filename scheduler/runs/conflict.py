@@ -60,7 +60,7 @@ class ConflictFiles:
         Its files are those of the merge then, and `.team/run/conflict` has the versions of those in conflict. A patch
         that is lost, or cannot be read any more, is left to its mail. Raises GitError, and OSError.
         """
-        mails = [mail for mail in messages if mail.sender == WEAVER and mail.run is None and mail.type == _TYPE]
+        mails = [mail for mail in messages if _promises_merge(mail)]
         if self.workspace is None or not mails:
             return
         with suppress(BlobMissing), quarantine(self.context.git, self.workspace.base) as scratch:
@@ -109,6 +109,12 @@ class ConflictFiles:
             write_index(index, entries, len(workspace.base))
             prefix = f"--prefix={RUN_FOLDER}/{CONFLICT}/{name}/"
             _checked(git.using(index=index), "checkout-index", "--all", "--force", prefix)
+
+
+def _promises_merge(mail: Message) -> bool:
+    """Tell whether a mail is the weaver's and says that the next workspace holds a merge; early ones did not."""
+    payload = cast("dict[str, Any]", mail.payload) if isinstance(mail.payload, dict) else {}
+    return mail.sender == WEAVER and mail.run is None and mail.type == _TYPE and payload.get("merged") is True
 
 
 def _merge(scratch: Quarantine, tree: Tree, each: Applied) -> ThreeWay:
