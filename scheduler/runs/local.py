@@ -160,7 +160,7 @@ class LocalRunner:
             since = self.context.mailbox.log.read(head)
             return any(event.kind == MailKind.SENT and event.run == launch.run for event in since)
 
-        return Evidence(place, captured, self.context.top, in_base, sent, conflict)
+        return Evidence(place, captured, in_base, sent, conflict)
 
     def _outcome(self, launch: Launch, job: Job) -> Outcome:
         return _storable(self.watch.judged(launch.run, _play(self.context.agents[launch.agent], job)))
