@@ -46,12 +46,13 @@ _SHORT = 12
 class ConflictFiles:
     """What one run is given of a conflict, and what it leaves of it. Without a repository, `workspace` is None.
 
-    `patch` is how its workspace was changed before it began; it is empty if its mail tells of no conflict.
+    `patch` is how its workspace was changed before it began. `laid` tells that anything was written for it.
     """
 
     context: Context
     workspace: Workspace | None
     patch: bytes = b""
+    laid: bool = False
     _marks: dict[bytes, frozenset[bytes]] = field(default_factory=dict[bytes, "frozenset[bytes]"])
 
     def lay(self, persona: Persona, messages: Sequence[Message]) -> None:
@@ -104,6 +105,7 @@ class ConflictFiles:
         self._marks = {file.path: frozenset(mark.rstrip(b"\r") for mark in file.marks) for file in merge.files}
         (workspace.path / RUN_FOLDER / CONFLICT).mkdir(parents=True, exist_ok=True)
         (workspace.path / MERGED).write_bytes(self.patch)
+        self.laid = True
         for name, entries in _versions(merge.files):
             index = scratch.folder / f"{name}.index"
             write_index(index, entries, len(workspace.base))

@@ -174,7 +174,7 @@ class LocalRunner:
         def prompt() -> str:
             waiting = [context.mailbox.read(launch.persona, mail, peek=True) for mail in self._mail.of(launch)]
             conflict.lay(persona, waiting)
-            situation = replace(self._situation(launch, batch, timeout), merged=bool(conflict.patch))
+            situation = replace(self._situation(launch, batch, timeout), merged=conflict.laid)
             agent = context.agents[launch.agent]
             room = agent.max_prompt if isinstance(agent, CommandAgent) else None
             written = written_prompt(persona, waiting, situation, assignment=launch.assignment, room=room)

@@ -222,6 +222,20 @@ def test_a_change_follows_a_moved_file(project, tmp_path):
     assert [project.read(tip, name) for name in ("gone.txt", "b.txt")] == [None, None]
 
 
+def test_a_change_does_not_follow_to_where_the_persona_may_not_write(project, tmp_path):
+    """A merge that would be refused later is not offered: the file is as on the branch, and the mail names it."""
+    theirs = {"b.txt": lines((9, "bob")), "a.txt": lines((3, "bob"))}
+    submission = project.submission("bob", theirs, paths=("a.txt", "b.txt"))
+    tip = project.commit({"b.txt": None, "moved.txt": lines(), "a.txt": lines((3, "ann"))}, project.base)
+    (conflicted,) = weave(project.git, tip, [submission]).conflicted
+
+    again = rerun(project, tmp_path, conflicted, paths=submission.paths)
+
+    assert "No merge by lines can settle moved.txt" in again.body
+    assert again.file("moved.txt").read_text() == lines()
+    assert project.read(land(project, conflicted, settled(again)), "a.txt") == lines((3, "ann\nbob"))
+
+
 def test_a_file_whose_name_became_a_folder_is_left_out(project, tmp_path):
     """So is a file that took the place of a folder."""
     conflicted = conflict(
@@ -323,6 +337,28 @@ def test_marks_name_who_landed_what(project, tmp_path):
     assert versions == [lines(), lines((3, "ann"), (4, "more")), theirs["a.txt"]]
 
 
+@pytest.mark.parametrize("read_only", [False, pytest.param(True, marks=MOUNTS)])
+def test_the_line_endings_and_filters_of_the_user_apply_to_the_merge(project, tmp_path, read_only):
+    """The files and their versions are as the user's git writes them, and can be taken back."""
+    for name, value in (("core.autocrlf", "true"), ("filter.shout.smudge", "tr a-z A-Z"),
+                        ("filter.shout.clean", "tr A-Z a-z")):  # fmt: skip
+        project.git("config", name, value)
+    project.base = project.commit({".gitattributes": "b.txt filter=shout\n"}, project.base)
+    theirs = {"a.txt": lines((3, "bob")), "b.txt": lines((3, "bob"), (9, "nine"))}
+    conflicted = conflict(project, {"a.txt": lines((3, "ann")), "b.txt": lines((5, "ann"))}, theirs)
+
+    again = rerun(project, tmp_path, conflicted)
+
+    assert again.conflict.untouched(again.captured())
+    assert b"\r\nann\r\n|||||||" in again.file("a.txt").read_bytes()
+    assert again.version("theirs", "a.txt").read_bytes() == lines((3, "bob")).replace("\n", "\r\n").encode()
+    assert "BOB\nLINE 4\nANN\n" in again.file("b.txt").read_text()
+    assert again.conflict.unsettled(again.captured()) == ("a.txt",)
+    (command,) = re.findall(r"`(git apply .*)`", again.body)
+    ended = again.run(command, read_only=read_only)
+    assert (ended.returncode, again.captured().patch) == (0, b""), ended.stderr
+
+
 def test_a_mark_that_is_left_is_found(project, tmp_path):
     """Also a single one, and a separator alone; a line that looks like one and was there before is none."""
     ruled = lines() + "=======\n"
@@ -349,7 +385,7 @@ def test_a_mark_that_is_left_is_found(project, tmp_path):
     assert left(a=done["a"], c=end) == ("c.txt",), "whichever file it was moved to"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(*[st.lists(st.tuples(st.integers(1, 12), st.sampled_from("xyz")), max_size=4)] * 2)
 def test_a_marked_file_is_what_git_makes_of_the_three_versions(tmp_path_factory, ours, theirs):
     """`git merge-file` is the oracle, with the same words behind its marks."""

@@ -220,7 +220,7 @@ def test_cron_replaces_every(read):
         ('[gates.t]\ncommand = ["a"]\nkey = "k"', "team.toml:1: gates.t has key but no threshold"),
         ('[dispatch]\noutside = ["data"]', "team.toml:2: dispatch.outside[0] must begin with / or ~"),
         ('[dispatch]\noutsid = ["/x"]', "team.toml:2: dispatch.outsid is not a setting; did you mean outside"),
-        ('dispatch = 3', "team.toml:1: dispatch must be a table: write [dispatch] above its settings"),
+        ("dispatch = 3", "team.toml:1: dispatch must be a table: write [dispatch] above its settings"),
         ('[groups]\nall = ["x"]', "team.toml:2: groups.all must be a name"),
         ('[groups]\ndocs = "x"', 'team.toml:2: groups.docs must be a list: […], not "x"'),
         ('[team]\nhuman = "weaver"', "team.toml:2: team.human must be a name of letters"),
