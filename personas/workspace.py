@@ -193,6 +193,15 @@ class Workspace:
         """Whether the clone is there."""
         return self.path.is_dir() and not self.path.is_symlink()
 
+    def fresh_git(self, objects: Path) -> Git:
+        """Return a git for these files, with an index of its own, that knows more objects; for use before the agent.
+
+        The user's filters and line endings apply, and nothing that is in the clone.
+        """
+        git = self._lay("merge", read_trust(self._source, self._about.attributes), [objects])
+        shutil.copy2(self._trusted / "index", git.directory / "index")
+        return git.using(work_tree=self.path)
+
     def capture(self, litter: Sequence[str] = ()) -> Captured:
         """Return the difference between the base and the clone's files now, untracked ones included.
 

@@ -22,6 +22,7 @@ from ..personas.agent import Agent, Assignment
 from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, started
 from ..scheduler.dispatch.output import DispatchOutput
+from ..scheduler.dispatch.places import places_of
 from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
 from ..scheduler.kinds import Kind, TaskStatus
 from ..scheduler.landing.integrate import ensure_branch
@@ -89,7 +90,7 @@ class ParallelDispatcher:
 
     def _dispatch(self, tasks: Sequence[Task], stop: threading.Event) -> DispatchOutput:
         context, repository = self._open()
-        tasks = self._checked(context, tasks)
+        tasks = self._checked(context, tasks, repository=repository)
         base, id = self._base(context) if repository else "", new_id()  # noqa: A001
         agents = self._agents(context, tasks, self._name, base)
         branch = f"team/dispatch-{id[-8:]}"
@@ -121,6 +122,8 @@ class ParallelDispatcher:
         given = given_to(context, state)
         config = given.config.model_copy(update=self.config.model_dump(exclude_unset=True))
         left = [task for task in given.tasks if state.status(task.task_id) != TaskStatus.SUCCESS]
+        if problems := places_of(context, repository=bool(state.base)).problems(left):
+            raise InvalidTasks(problems)
         agents = self._agents(context, left, self._name or (state.agent if state.agent != GIVEN else None), state.base)
         with self._own_clones(context, state.id, bool(state.base)) as own_context:
             state = folded(facts_of(context.mailbox.projections, state.id))  # again, now under the lock
@@ -165,7 +168,7 @@ class ParallelDispatcher:
         Raises InvalidTasks, NotReady.
         """
         context, repository = self._open()
-        tasks = self._checked(context, tasks)
+        tasks = self._checked(context, tasks, repository=repository)
         return self._agents(context, tasks, self._name, self._base(context) if repository else "")
 
     def _open(self) -> tuple[Context, bool]:
@@ -175,9 +178,10 @@ class ParallelDispatcher:
     def _name(self) -> str | None:
         return self.agent if isinstance(self.agent, str) or self.agent is None else GIVEN
 
-    def _checked(self, context: Context, tasks: Iterable[Task]) -> tuple[Task, ...]:
+    def _checked(self, context: Context, tasks: Iterable[Task], *, repository: bool) -> tuple[Task, ...]:
         given = DispatchInput(tasks=tuple(tasks), config=self.config)
-        if problems := problems_of(given, [persona.id for persona in context.roster.personas]):
+        problems = problems_of(given, [persona.id for persona in context.roster.personas])
+        if problems := [*problems, *places_of(context, repository=repository).problems(given.tasks)]:
             raise InvalidTasks(problems)
         return given.tasks
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from team_mail.personas.agent import Job
 from team_mail.personas.agents.scripted import ScriptedAgent
+from team_mail.personas.running.folder import MERGED
 from team_mail.scheduler.context import Context
 from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.sprint.decide import StartRequest
@@ -35,10 +36,17 @@ def git(folder: Path, *words: str) -> str:
     return ended.stdout.strip()
 
 
+def start_over(job: Job) -> None:
+    """Take back the merge of an earlier patch, as a conflict mail says how to."""
+    if (job.workspace / MERGED).exists():
+        git(job.workspace, "apply", "-R", "--allow-empty", MERGED)
+
+
 def replaced(line: int, text: str, file: str = "poem.txt") -> Script:
-    """Return a script that replaces one line of a file."""
+    """Return a script that replaces one line of a file as the branch has it."""
 
     def play(job: Job) -> None:
+        start_over(job)
         path = job.workspace / file
         lines = path.read_text().splitlines()
         lines[line] = text

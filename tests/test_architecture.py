@@ -90,6 +90,7 @@ ARROWS = {
         "scheduler.payload",
         "scheduler.progress",
         "scheduler.state",
+        "scheduler.weaver",
     },
     "scheduler.settings": {"scheduler.errors", "scheduler.problems"},
     "scheduler.sprint": {

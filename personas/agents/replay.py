@@ -9,13 +9,15 @@ from ..agent import Job, Outcome
 from ..errors import GitError
 from ..git import Git
 from ..kinds import OutcomeStatus
+from ..running.folder import MERGED
 
 
 @dataclass(frozen=True)
 class ReplayAgent:
     """Applies `<persona>.patch` from a folder on the first attempt, `<persona>.<n>.patch` on attempt n.
 
-    If no patch is recorded, the run ends well and changes nothing.
+    Recorded patches are made against a commit, so the merge of an earlier one that conflicted is undone first. If no
+    patch is recorded, the run ends well and changes nothing.
 
         >>> agent = ReplayAgent(Path("recordings"))  # which holds scribe.patch
         >>> agent.play(job).detail
@@ -37,11 +39,13 @@ class ReplayAgent:
             return Outcome.not_begun()
         log = job.folder / "output.log"
         number = "" if job.attempt == 1 else f".{job.attempt}"
+        git = Git(job.workspace / ".git").using(work_tree=job.workspace)
+        if (merged := job.workspace / MERGED).exists():
+            git("apply", "-R", "--allow-empty", str(merged), cwd=job.workspace)
         patch = self.folder.absolute() / f"{job.persona}{number}.patch"
         if not patch.is_file():
             log.write_text(f"no {patch.name} is recorded\n")
             return Outcome(OutcomeStatus.OK, 0, 0.0, f"no {patch.name} is recorded: nothing changed")
-        git = Git(job.workspace / ".git").using(work_tree=job.workspace)
         try:
             git("apply", str(patch), cwd=job.workspace)
         except GitError as error:

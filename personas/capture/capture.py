@@ -25,10 +25,11 @@ from .survey import Survey
 from .trust import Trust
 
 _OURS = re.compile(rb"\.team/run(/|$)", re.IGNORECASE)
-_DIFF = (
-    "diff", "--cached", "--raw", "--numstat", "--patch", "--binary", "--full-index", "--no-abbrev", "--no-ext-diff",
-    "--no-textconv", "--no-renames", "--no-color",
+_PATCH = (
+    "--patch", "--binary", "--full-index", "--no-abbrev", "--no-ext-diff", "--no-textconv", "--no-renames",
+    "--no-color",
 )  # fmt: skip
+_DIFF = ("diff", "--cached", "--raw", "--numstat", *_PATCH)
 Lay = Callable[[str, Trust, Sequence[Path]], Git]  # a name, settings, more stores of objects: to a fresh git
 
 
@@ -58,6 +59,11 @@ class Difference(NamedTuple):
     changes: list[Change]
     numbers: bytes
     patch: bytes
+
+
+def patch_between(git: Git, base: str, tree: str) -> bytes:
+    """Return the patch that a capture has if the files are those of `tree` and began as those of `base`."""
+    return git("diff", *_PATCH, base, tree, "--")
 
 
 @dataclass

@@ -23,6 +23,9 @@ from ..keeping.waiting import listed, open_below, state, waiting
 FOLDERS = ("inbox", "outbox", "sent", "requests", "answers", "attachments")
 PREVIOUS = "previous.patch"  # what an attempt left that did not end well
 STEPS: list[str] = [*Path(RUN_FOLDER).parts]
+CONFLICT = "conflict"  # the versions of files in conflict with an earlier patch of the run's persona
+MERGED = f"{RUN_FOLDER}/{CONFLICT}/merged.patch"  # how that patch changed the files before the run began
+THEIRS = f"{RUN_FOLDER}/{CONFLICT}/theirs"
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _SCRIPT = """\
 #!/bin/sh

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -15,15 +15,20 @@ _FILE = "launch.json"
 
 
 class LeftRun(NamedTuple):
-    """What the end of a run depends on: the seq of the last event before it, and the ids of the mail it was given."""
+    """What the end of a run depends on, beside what it leaves itself.
+
+    `head` is the seq of the last event before it, `read` the ids of the mail it was given, `conflict` what it was given
+    of a conflict, as JSON can hold it.
+    """
 
     head: int
     read: tuple[str, ...]
+    conflict: Mapping[str, Any]
 
 
-def write_left(folder: Path, head: int, read: Sequence[str]) -> None:
+def write_left(folder: Path, left: LeftRun) -> None:
     """Write down what the next scheduler needs. An agent that is a process starts after it."""
-    (folder / _FILE).write_text(json.dumps({"v": VERSION, "head": head, "read": [*read]}))
+    (folder / _FILE).write_text(json.dumps({"v": VERSION, **left._asdict()}))
 
 
 def read_left(folder: Path) -> LeftRun | None:
@@ -31,7 +36,7 @@ def read_left(folder: Path) -> LeftRun | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         data = cast("dict[str, Any]", json.loads((folder / _FILE).read_bytes()))
         if data["v"] == VERSION:
-            return LeftRun(int(data["head"]), tuple(map(str, data["read"])))
+            return LeftRun(int(data["head"]), tuple(map(str, data["read"])), dict(data["conflict"]))
     return None
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from ...mail.errors import TeamMailError
@@ -38,6 +39,7 @@ from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input
 from .landing import Landing
 from .output import DispatchOutput, output_of, task_result
+from .places import Places, places_of
 from .traces import Traces
 
 _LONGEST_PAUSE = 600.0  # seconds before a retry
@@ -154,9 +156,14 @@ class Dispatch:
             return FAILED if stopped or launch.last_attempt else self._again(task)
         return self._land(task, launch.run) if result.has_patch else DONE
 
+    @cached_property
+    def _places(self) -> Places:
+        places = places_of(self.context, repository=bool(self.state.base))
+        return replace(places, clones=self.context.mirror.folder.resolve()) if self.state.base else places
+
     def _assignment(self, task: Task) -> Assignment:
         """Fill a task's input with the outputs of its dependencies. Raises MissingOutput, InvalidTasks."""
-        input_data = filled(task.input_data, self._outputs)
+        input_data = self._places.mapped(task.task_id, filled(task.input_data, self._outputs))
         if problems := check_input(task.agent, input_data):
             raise InvalidTasks(problems)
         return Assignment(self.state.id, task.task_id, task.description, input_data)

@@ -1,21 +1,22 @@
 """What the weaver writes: one mail for each patch that did not land, which its reader can act on at once.
 
-Pure functions that return subject, body and payload. A conflict mail has the commands first, for a workspace at the
-new base, and then every conflict with all three versions, so that nothing has to be looked up.
+Pure functions that return subject, body and payload. A conflict mail says first what the author's next workspace holds
+and how to go on from it, and then shows every conflict with all three versions, so that nothing has to be looked up.
 """
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from ...mail.home import RUN_FOLDER
 from ...mail.render import clean, line, listed
 from ...mail.units import and_more, counted
+from ...personas.running.folder import CONFLICT, MERGED, THEIRS
 from ..weaver.patch import PatchSubmission
 from ..weaver.refusal import why_sensitive
-from ..weaver.result import BINARY, Conflicted, ConflictHunk, NeedsApproval, Refused
+from ..weaver.result import Conflicted, ConflictHunk, NeedsApproval, Refused
 from .gate import GateResult
 
 Text = tuple[str, str, dict[str, Any]]
@@ -23,16 +24,16 @@ Text = tuple[str, str, dict[str, Any]]
 _ROOM = 36_000  # characters of conflicts: with them a mail fits into its event
 _LOG = 20_000  # characters of a gate's output
 _SHORT = 12
+_MARKS = r"^(<<<<<<<|\|\|\|\|\|\|\||>>>>>>>) "
 _MOST = 3  # conflicts in the summary, authors of one
 
 
 def about_conflict(conflict: Conflicted) -> Text:
     """Tell an author what a patch conflicts with, and how to bring it onto the branch."""
     files = list(dict.fromkeys(hunk.file for hunk in conflict.hunks))
-    apart = list(dict.fromkeys(hunk.file for hunk in conflict.hunks if hunk.apart))
-    whole = [hunk.file for hunk in conflict.hunks if hunk.yours.startswith(BINARY) and not hunk.apart]
-    marked = [file for file in files if file not in {*whole, *apart}]
-    commands = _commands(conflict.submission, marked, apart)
+    marked = list(dict.fromkeys(hunk.file for hunk in conflict.hunks if hunk.marked))
+    whole = [file for file in files if file not in marked]
+    commands = _commands(marked)
     rivals = list(dict.fromkeys(who for hunk in conflict.hunks for who, _, _ in hunk.landed_by))
     body = [
         "Your patch was not landed: others had changed the same places before it.",
@@ -44,11 +45,10 @@ def about_conflict(conflict: Conflicted) -> Text:
         *(f"- {_headline(hunk)}" for hunk in conflict.hunks[:_MOST]),
         *([f"- {more}"] if (more := and_more(len(conflict.hunks) - _MOST)) else []),
         "",
-        f"The new base is {conflict.tip}; your next workspace is a clone of it. There, run:",
+        f"The new base is {conflict.tip}; your next workspace is a clone of it,",
+        "into whose files your patch is merged: what fits is in already. No command of this mail writes .git.",
         "",
-        *(f"    {command}" for command in commands),
-        "",
-        *_how(marked, whole, apart),
+        *_how(conflict.submission, marked, whole, commands),
         "",
         *_shown(conflict.hunks),
     ]
@@ -59,6 +59,7 @@ def about_conflict(conflict: Conflicted) -> Text:
         "signature": conflict.signature,
         "files": files,
         "commands": commands,
+        "merged": True,
         "landed_by": [[*who] for who in sorted({who for hunk in conflict.hunks for who in hunk.landed_by})],
     }
     by = f" with {listed(rivals)}" if rivals else ""
@@ -152,13 +153,9 @@ def about_rejected(submission: PatchSubmission, verdict: GateResult, tip: str) -
     return f"The gate {verdict.gate} fails with your patch", "\n".join(body), payload
 
 
-def _commands(submission: PatchSubmission, marked: Sequence[str], apart: Sequence[str]) -> list[str]:
-    """Return the shell commands that apply, in a clone of the new base, as much of the patch as git can."""
-    left_out = "".join(f" --exclude={_word(_literal(file))}" for file in apart)
-    commands = [f"{_attachment(submission)} | git apply --3way{left_out}"]
-    if marked:
-        commands.append(f"grep -nE '^(<<<<<<<|>>>>>>>) ' -- {' '.join(map(_word, marked))}")
-    return commands
+def _commands(marked: Sequence[str]) -> list[str]:
+    """Return the shell command that shows, in the author's next workspace, which marks are left."""
+    return [f"grep -nE '{_MARKS}' -- {' '.join(map(_word, marked))}"] if marked else []
 
 
 def _attachment(submission: PatchSubmission) -> str:
@@ -166,18 +163,25 @@ def _attachment(submission: PatchSubmission) -> str:
     return f"team-mail attachment {shlex.quote(submission.key)}"
 
 
-def _how(marked: Sequence[str], whole: Sequence[str], apart: Sequence[str]) -> Iterator[str]:
-    if marked or whole:
-        yield "The first command says that it applied the patch with conflicts: that is expected; what fits is in."
+def _how(
+    submission: PatchSubmission, marked: Sequence[str], whole: Sequence[str], commands: Sequence[str]
+) -> Iterator[str]:
     if marked:
-        yield f"The rest is marked in {_all(marked)}."
-        yield "Between <<<<<<< ours and ======= stands the branch, from there to >>>>>>> theirs stands your patch."
-        yield "Put in their place what does justice to both, delete the marks, and the second command prints nothing."
+        yield f"What conflicts is marked in {_all(marked)}."
+        yield "From <<<<<<< ours to ||||||| base stands the branch, then to ======= what both started from,"
+        yield "and from there to >>>>>>> theirs your patch. Put in their place what does justice to both,"
+        yield "and delete the marks. This shows those that are left, and nothing once all are settled:"
+        yield ""
+        yield from (f"    {command}" for command in commands)
+        yield ""
+        yield "A run that leaves a mark has failed."
     if whole:
-        yield f"Of the binary {_all(whole)} you have the branch's version; to take yours: git checkout --theirs -- FILE"
-    if apart:
-        yield f"No merge by lines can settle {_all(apart)}, so the patch is applied without."
-        yield "Make that change by hand from what is shown below, wherever it belongs now, or leave it if it is moot."
+        yield f"No merge by lines can settle {_all(whole)}: there the workspace is as the branch."
+        yield "If your change is still right, make it again, by hand or with your version of a file FILE:"
+        yield f"`tar -C {THEIRS} -cf - FILE | tar -xf -`."
+    yield f"All versions of these files are in {RUN_FOLDER}/{CONFLICT}: base, ours (the branch), theirs (your patch)."
+    yield f"To have the branch's files instead, without your patch: `git apply -R --allow-empty {MERGED}`."
+    yield f"Your patch as it was is attached; `{_attachment(submission)}` prints it."
     yield "Run the project's tests, and end your run: what is in the workspace then is your new patch."
 
 
@@ -196,7 +200,7 @@ def _shown(hunks: Iterable[ConflictHunk]) -> Iterator[str]:
         ]
         room -= sum(map(len, rows)) + len(rows)
         if room < 0:
-            yield f"{number}. and so on: there is no room for the other places; the command marks them all"
+            yield f"{number}. and so on: there is no room for the other places; the files show them all"
             return
         yield from rows
 
@@ -223,10 +227,6 @@ def _word(name: str) -> str:
         letter if letter.isalnum() else "".join(f"\\{byte:03o}" for byte in letter.encode()) for letter in name
     )
     return f"\"$(printf '{inner}')\""
-
-
-def _literal(file: str) -> str:
-    return re.sub(r"([\\*?\[])", r"\\\1", file)
 
 
 def _all(files: Iterable[str]) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from ...mail.render import line
+from ...mail.render import line, listed
 from ...personas.agent import Outcome
 from ...personas.kinds import OutcomeStatus
 from ...personas.workspace import Captured
+from .conflict import ConflictFiles
 from .launch import Launch
 
 _STRICT = "strict"
@@ -21,31 +22,37 @@ _STRICT = "strict"
 class Evidence:
     """What is known of a run that has ended, besides its outcome.
 
-    `place` is its workspace, and `captured` what it changed there, None without a repository. `top` is the user's
-    checkout. `in_base` tells whether a path is in the commit that the run started from, `sent` whether it sent mail.
+    `place` is its workspace, and `captured` what it changed there, None without a repository. `in_base` tells whether a
+    path is in the commit that the run started from, `sent` whether it sent mail. `conflict` is what it was given of a
+    conflict of its earlier patch.
     """
 
     place: Path
     captured: Captured | None
-    top: Path
     in_base: Callable[[str], bool]
     sent: Callable[[], bool]
+    conflict: ConflictFiles
 
 
 def judged(launch: Launch, outcome: Outcome, evidence: Evidence) -> Outcome:
     """Return the outcome of a run, failed if it ended well and yet did not do what it was for."""
     if outcome.status != OutcomeStatus.OK:
         return outcome
-    why = _without_effect(outcome, evidence) or _undelivered(launch, outcome, evidence)
+    why = _without_effect(outcome, evidence) or _unsettled(evidence) or _undelivered(launch, outcome, evidence)
     if not why:
         return outcome
     return replace(outcome, status=OutcomeStatus.FAILED, detail=f"{outcome.detail}, but {why}")
 
 
 def _without_effect(outcome: Outcome, evidence: Evidence) -> str:
-    if evidence.captured and evidence.captured.patch:
+    if evidence.captured and evidence.captured.patch and not evidence.conflict.untouched(evidence.captured):
         return ""
     return outcome.unless_changed or ("" if not outcome.unless_heard or evidence.sent() else outcome.unless_heard)
+
+
+def _unsettled(evidence: Evidence) -> str:
+    files = evidence.conflict.unsettled(evidence.captured)
+    return f"it left conflict markers in {listed([line(file) for file in files])}" if files else ""
 
 
 def _undelivered(launch: Launch, outcome: Outcome, evidence: Evidence) -> str:
@@ -61,23 +68,15 @@ def _undelivered(launch: Launch, outcome: Outcome, evidence: Evidence) -> str:
 
 
 def _unmade(path: str, evidence: Evidence) -> str:
-    """Say why a path was not made; a path into the user's checkout means the same place in the workspace."""
-    inside = _inside(path, evidence.top)
-    if inside is None:
-        return "" if os.path.isabs(path) and os.path.exists(path) else "is not in the repository"  # noqa: PTH110, PTH117
+    """Say why a path was not made; an absolute one was allowed to be outside of the workspace."""
+    if os.path.isabs(path):  # noqa: PTH117 - a text, which the task gave
+        return "" if os.path.lexists(path) else "was not made"
+    inside = os.path.normpath(path)
+    if Path(inside).parts[:1] == ("..",):
+        return "is not in the repository"
     if not os.path.lexists(evidence.place / inside):
         return "was not made"
     if evidence.captured is None or evidence.in_base(inside):
         return ""
     made = any(name == inside or name.startswith(f"{inside}/") for name in evidence.captured.files)
     return "" if made else "was made where git ignores it, so nothing of it is kept"
-
-
-def _inside(path: str, top: Path) -> str | None:
-    """Return a path relative to the top of the repository, None if it is outside of it."""
-    if os.path.isabs(path):  # noqa: PTH117 - a text, which the task gave
-        tops = (top, top.resolve())
-        place = next((Path(path).relative_to(each) for each in tops if Path(path).is_relative_to(each)), None)
-        return None if place is None else _inside(str(place), top)
-    name = os.path.normpath(path)
-    return None if Path(name).parts[:1] == ("..",) else name

@@ -168,6 +168,12 @@ class WorkspaceSettings(_Table):
     root: Annotated[str, AfterValidator(_rooted)] | None = None
 
 
+class DispatchSettings(_Table):
+    """`[dispatch]`: folders outside of the repository that absolute paths in tasks may lead into."""
+
+    outside: tuple[Annotated[str, AfterValidator(_rooted)], ...] = ()
+
+
 class Settings(_Table):
     """All settings of a team. They are valid without any `[agents]`, but then nobody can be launched."""
 
@@ -177,6 +183,7 @@ class Settings(_Table):
     gates: Mapping[Name, GateSettings] = {}
     groups: Mapping[Name, tuple[Name, ...]] = {}
     workspace: WorkspaceSettings = WorkspaceSettings()
+    dispatch: DispatchSettings = DispatchSettings()
 
 
 @dataclass(frozen=True)
@@ -281,7 +288,10 @@ def _fields(key: Key) -> Fields:
     """Return the settings that the table `key` may hold, name to type; None if it may hold any name."""
     if not key:
         return {name: field.annotation for name, field in Settings.model_fields.items()}
-    tables = {"team": TeamSettings, "sprint": SprintSettings, "agents": AgentSettings, "gates": GateSettings}
+    tables = {
+        "team": TeamSettings, "sprint": SprintSettings, "agents": AgentSettings, "gates": GateSettings,
+        "workspace": WorkspaceSettings, "dispatch": DispatchSettings,
+    }  # fmt: skip
     named = key[0] in {"agents", "gates"}
     if key[0] not in tables or len(key) != 1 + named:
         return None

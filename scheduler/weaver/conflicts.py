@@ -8,20 +8,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .conflict_graph import Stage, merged
+from .authors import Author, changed_by
+from .conflict_graph import merged
 from .landing import Branch, sides
-from .patch import GITLINK, SYMLINK, Change, Entry, text
+from .patch import GITLINK, SYMLINK, Entry, text
 from .result import BINARY, GONE, Conflicted, ConflictHunk
 from .scratch import Quarantine
-from .tree import Applied, Tree
+from .three_way import ConflictFile, three_way
+from .tree import Applied
 
-RUN_TRAILER = "Team-Mail-Run"
 _WIDE = 61  # a marker so long that no file has one
 _LONGEST = 6_000  # characters of one side shown; a mail is read, not scrolled through
 _MOST = 40  # places shown of one patch
 _PROBED = 8_000  # bytes in which git looks for a NUL to tell a binary file
 _LINKS = {SYMLINK, GITLINK}
-Author = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -36,22 +36,26 @@ class ConflictContext:
 
 def conflict(context: ConflictContext, left: Sequence[Applied]) -> tuple[Conflicted, ...]:
     """Return for each remaining patch where it conflicts with the branch as it is now."""
-    merges = merged(context.quarantine.git, [sides(context.branch.tree, each) for each in left])
-    return tuple(_conflicted(context, each, merge.stages or ()) for each, merge in zip(left, merges, strict=True))
+    commits = [sides(context.branch.tree, each) for each in left]
+    merges = merged(context.quarantine.git, commits)
+    tree, scratch = context.branch.tree, context.quarantine
+    return tuple(
+        _conflicted(context, each, three_way(scratch, tree, each, merge, pair).files)
+        for each, merge, pair in zip(left, merges, commits, strict=True)
+    )
 
 
-def _conflicted(context: ConflictContext, each: Applied, stages: Sequence[Stage]) -> Conflicted:
-    files = _sides(context.branch.tree, each, stages)
-    apart = {change.path for change in each.changes if not _takes(context.branch.tree, change)}
-    own = {change.path for change in each.changes}
-    detailed = dict(list(files.items())[:_MOST])
-    entries = [entry for sides in detailed.values() for entry in sides.values()]
+def _conflicted(context: ConflictContext, each: Applied, files: Sequence[ConflictFile]) -> Conflicted:
+    files = files or [ConflictFile(path, old, context.branch.tree[path], new) for path, old, new in each.changes]
+    detailed = files[:_MOST]
+    entries = [entry for file in detailed for entry in file.entries]
     blobs = context.quarantine.blobs({entry.oid for entry in entries if entry.mode not in _LINKS})
-    places = [
-        (path, place) for path, sides in detailed.items() for place in _places(context.quarantine, path, sides, blobs)
-    ]
-    places = places[:_MOST] + [(path, ConflictHunk(text(path), "", "")) for path in files if path not in detailed]
-    authors = _authors(context, each, [os.fsdecode(path) for path in detailed])
+    places = [place for file in detailed for place in _places(context.quarantine, file, blobs)]
+    places = places[:_MOST]
+    named = {place.file for place in places}
+    rest = [file for file in files if text(file.path) not in named]
+    places += [ConflictHunk(text(file.path), "", "", marked=file.marked) for file in rest]
+    authors = _authors(context, each, [os.fsdecode(file.path) for file in detailed])
     shown = [
         replace(
             place,
@@ -59,33 +63,11 @@ def _conflicted(context: ConflictContext, each: Applied, stages: Sequence[Stage]
             yours=_short(place.yours),
             was=_short(place.was),
             landed_by=authors.get(place.file, ()),
-            apart=path in apart or path not in own,
         )
-        for path, place in places
+        for place in places
     ]
-    signature = _signature(each.submission.persona, [place for _, place in places])
+    signature = _signature(each.submission.persona, places)
     return Conflicted(each.submission, tuple(shown), context.branch.tip, signature)
-
-
-def _sides(tree: Tree, each: Applied, stages: Sequence[Stage]) -> dict[bytes, dict[int, Entry]]:
-    """Return the versions of each file in conflict, and of each that only `git apply` cannot bring to the branch."""
-    files: dict[bytes, dict[int, Entry]] = {}
-    for stage in stages:
-        files.setdefault(stage.path, {})[stage.number] = stage.entry
-    unnamed = not files
-    for change in each.changes:
-        if change.path not in files and (unnamed or not _takes(tree, change)):
-            sides = {1: change.old, 2: tree[change.path], 3: change.new}
-            files[change.path] = {number: entry for number, entry in sides.items() if entry}
-    return files
-
-
-def _takes(tree: Tree, change: Change) -> bool:
-    """Tell whether `git apply --3way` takes a change, marking what conflicts, or refuses the whole patch for it."""
-    now = tree[change.path]
-    if change.old is None:
-        return now is not None or tree.fits([change])
-    return now is not None and (change.new is not None or now == change.old)
 
 
 def _signature(persona: str, places: Sequence[ConflictHunk]) -> str:
@@ -95,21 +77,19 @@ def _signature(persona: str, places: Sequence[ConflictHunk]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _places(
-    quarantine: Quarantine, path: bytes, entries: Mapping[int, Entry], blobs: Mapping[str, bytes]
-) -> Iterator[ConflictHunk]:
+def _places(quarantine: Quarantine, conflict: ConflictFile, blobs: Mapping[str, bytes]) -> Iterator[ConflictHunk]:
     """Yield the conflicts in one file: hunk by hunk if all versions are text, else the file as a whole."""
-    file, (was, theirs, yours) = text(path), (entries.get(number) for number in (1, 2, 3))
-    plain = all(entry.mode not in _LINKS and not _is_binary(blobs[entry.oid]) for entry in entries.values())
+    file, was, theirs, yours = text(conflict.path), conflict.base, conflict.ours, conflict.theirs
+    plain = all(entry.mode not in _LINKS and not _is_binary(blobs[entry.oid]) for entry in conflict.entries)
     if theirs and yours and plain:
-        sides = (blobs[theirs.oid], blobs[was.oid] if was else b"", blobs[yours.oid])
-        hunks = list(_hunks(quarantine, *sides))
+        versions = (blobs[theirs.oid], blobs[was.oid] if was else b"", blobs[yours.oid])
+        hunks = list(_hunks(quarantine, *versions))
         for line, here, before, there in hunks:
-            yield ConflictHunk(file, here, there, (), line, before)
+            yield ConflictHunk(file, here, there, (), line, before, conflict.marked)
         if hunks:
             return
     here, there = (_change(quarantine, was, side) or _whole(side, blobs) for side in (theirs, yours))
-    yield ConflictHunk(file, here, there)
+    yield ConflictHunk(file, here, there, marked=conflict.marked)
 
 
 def _is_binary(blob: bytes) -> bool:
@@ -165,31 +145,9 @@ def _authors(context: ConflictContext, each: Applied, files: Sequence[str]) -> d
             by_file.setdefault(file, []).append((landed.submission.persona, landed.commit, landed.submission.key))
     for file, authors in by_file.items():
         by_file[file] = [author for author in authors if author[2] in rivals] or authors
-    if files and each.submission.base != context.start:
-        for file, author in _earlier(context, each.submission.base, files):
-            by_file.setdefault(file, []).append(author)
+    for file, author in changed_by(context.quarantine.git, each.submission.base, context.start, files):
+        by_file.setdefault(file, []).append(author)
     return {file: tuple(authors) for file, authors in by_file.items()}
-
-
-def _earlier(context: ConflictContext, base: str, files: Sequence[str]) -> Iterator[tuple[str, Author]]:
-    """Read from the history who changed these files between the patch's base and the start of this weave."""
-    mark = context.start.encode() + b" "  # which no file's name can know beforehand
-    layout = f"--format=format:{context.start} %H%x00%an%x00%(trailers:key={RUN_TRAILER},valueonly,separator=%x20)%x00"
-    words = (
-        "--literal-pathspecs",
-        "log",
-        "-z",
-        "--name-only",
-        "--no-renames",
-        layout,
-        f"{base}..{context.start}",
-        "--",
-    )
-    for commit in context.quarantine.git(*words, *files).split(mark)[1:]:
-        oid, persona, run, *names = commit.split(b"\0")
-        for name in names:
-            if file := text(name.removeprefix(b"\n")):
-                yield file, (text(persona), oid.decode(), text(run))
 
 
 def _short(side: str) -> str:

@@ -40,7 +40,7 @@ class ConflictHunk:
     landed_by: tuple[tuple[str, str, str], ...] = ()  # who changed the branch there: persona, commit, key
     line: int = 0  # where `theirs` begins on the branch; 0 if nowhere
     was: str = ""  # the common base's version
-    apart: bool = False  # `git apply --3way` would not mark this conflict, but refuse the whole patch
+    marked: bool = False  # it is marked in the file that the author goes on from, else the branch's version is there
 
 
 @dataclass(frozen=True)

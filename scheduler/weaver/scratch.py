@@ -21,6 +21,7 @@ from ...personas.git import Git
 # The user's own config is read, for merge drivers; these must not depend on it.
 _SETTINGS = {
     "apply.ignoreWhitespace": "no",
+    "core.abbrev": "no",
     "core.fsync": "none",  # a quarantine need not outlive a power cut
     "core.packedGitLimit": "256m",  # under a limit of address space, mapped packs count
     "core.packedGitWindowSize": "32m",
@@ -30,7 +31,7 @@ _SETTINGS = {
     "core.splitIndex": "false",
     "core.useReplaceRefs": "false",
     "index.version": "2",
-    "merge.conflictStyle": "merge",
+    "merge.conflictStyle": "zdiff3",
     "merge.directoryRenames": "false",
     "merge.renames": "true",
 }
@@ -48,6 +49,11 @@ class Quarantine:
         self._objects.mkdir()
         self._hash = "sha256" if len(tip) == _SHA256 else "sha1"
         self.git = replace(git, settings={**git.settings, **_config(), **self._places()})
+
+    @property
+    def objects(self) -> Path:
+        """The folder of the objects that were written here."""
+        return self._objects
 
     def write(self, kind: str, body: bytes) -> str:
         """Write an object; return its id."""

@@ -1,7 +1,8 @@
 """The agent of the demo: it plays every persona without a model, with real edits to the project.
 
 It is called as `agent.py PERSONA ATTEMPT [SECONDS]`, with the prompt on standard input like any agent, and uses only
-Python and `team-mail`. After mail about a conflict, it makes a smaller edit on the new base, beside the teammate's.
+Python, git and `team-mail`. After mail about a conflict, it goes back to the teammate's files, and makes a smaller edit
+beside theirs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _REQUEST = "A slug of signs only"
+_MERGED = ".team/run/conflict/merged.patch"
 _QUESTION = "Do our prices include the tax?"
 
 
@@ -278,6 +280,8 @@ def main(words: list[str]) -> None:
     mails: tuple[tuple[str, str], ...] = ()
     if attempt > 1 or _REQUEST in prompt:
         mails = tuple((mail["type"], mail["subject"]) for mail in json.loads(_mail("inbox", "--unread", "--json")))
+    if os.path.exists(_MERGED):  # noqa: PTH110
+        subprocess.run(["git", "apply", "-R", "--allow-empty", _MERGED], check=True)  # noqa: S603, S607
     for kind, subject in mails:
         print(f"{persona} reads ({kind}): {subject}")
     SCRIPTS[persona](Project(Path.cwd(), attempt, mails))

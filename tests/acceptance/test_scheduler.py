@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ..console import as_text, run_command
+from ..read_only import GUARD, MOUNTS, UNSHARED
 
 BIN = Path(sys.executable).parent
 CLEAN = {
@@ -518,3 +519,61 @@ def test_an_agent_that_can_write_in_its_workspace_alone_has_mail_and_a_result(pr
     sent = {(e["sender"], e["subject"]) for e in project.events("mail.sent") if e["run"]}
     assert sent == {("ann", "By-command"), ("ann", "By file")}
     assert project.git("show", "--stat", "--format=", "team/sprint-1").split()[0] == "list.txt"
+
+
+# -- conflicts
+
+SETTLE = """
+cat > prompt.txt
+if [ {attempt} = 1 ]; then rm prompt.txt; sed -i "s/^ann .*/{persona} was here/" list.txt; exit; fi
+grep -q 'leave no conflict marker' prompt.txt && rm prompt.txt || exit 11
+check=$(sed -n 's/^ *\\(grep -nE .*\\)/\\1/p' .team/run/inbox/*.md)
+attached=$(sed -n 's/.*`\\(team-mail attachment .*\\)` prints it.*/\\1/p' .team/run/inbox/*.md)
+sh -c "$attached" | cmp - .team/run/attachments/*/{persona}.patch || exit 12
+test -n "$(sh -c "$check")" || exit 13
+cmp .team/run/conflict/theirs/list.txt .team/run/conflict/ours/list.txt && exit 14
+sed -i '/^<<<<<<< /d; /^||||||| /,/^=======$/d; /^>>>>>>> /d' list.txt
+test -z "$(sh -c "$check")" || exit 15
+"""
+
+
+@pytest.mark.parametrize("read_only", [False, pytest.param(True, marks=MOUNTS)])
+def test_an_agent_settles_a_conflict_by_its_mail(project, read_only):
+    """With nothing but the mail's commands, whether it can write `.git` or not; both sides' work lands."""
+    (project.team / "personas" / "cyd.md").unlink()
+    words = [*UNSHARED, "sh", "-c", GUARD + SETTLE] if read_only else ["sh", "-c", SETTLE]
+    (project.team / "team.toml").write_text(f"[agents.shell]\ncommand = {json.dumps(words)}\n")
+
+    summary = project.document("sprint")
+
+    assert (summary["converged"], summary["conflicts"], summary["runs"]) == (True, 1, 3)
+    text = project.git("show", "team/sprint-1:list.txt")
+    assert "ann was here" in text
+    assert "bob was here" in text
+    assert "<<<" not in text
+
+
+def test_a_run_that_leaves_the_marks_has_failed_and_nothing_of_it_lands(project):
+    """It is told where; the next attempt finds the merge again, and its own work, which it can take instead."""
+    (project.team / "personas" / "cyd.md").unlink()
+    project.agent(
+        """cat > prompt.txt
+        case {attempt} in
+        1) sed -i "s/^ann .*/{persona} was here/" list.txt ;;
+        2) echo more > more.txt ;;
+        3) grep -q '^<<<<<<< ours: ' list.txt && grep -q 'left conflict markers in list.txt' prompt.txt || exit 11
+           git apply -R --allow-empty .team/run/conflict/merged.patch && git apply .team/run/previous.patch || exit 12
+           sed -i '/^<<<<<<< /,/^=======$/d; /^>>>>>>> /d' list.txt ;;
+        esac
+        rm prompt.txt""",
+        "[sprint]\nretry_backoff = 0\n",
+    )
+
+    summary = project.document("sprint")
+
+    assert (summary["converged"], sorted(summary["landed"])) == (True, ["ann", "bob"])
+    statuses = [(e["data"]["status"], e["data"]["detail"]) for e in project.events("run.finished")]
+    assert [status for status, _ in statuses] == ["ok", "ok", "failed", "ok"]
+    assert "but it left conflict markers in list.txt" in statuses[2][1]
+    assert project.git("show", "team/sprint-1:more.txt") == "more"
+    assert "<<<" not in project.git("log", "-p", "main..team/sprint-1")

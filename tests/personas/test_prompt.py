@@ -90,6 +90,16 @@ def test_a_conflict_is_a_task_only_if_the_weaver_sent_it():
     assert "This is a task" not in written(mail(sender="forge", run="run-5", type="conflict"))
 
 
+def test_a_conflict_is_described_as_the_run_finds_it():
+    """With the patch merged into the files, or without it; how to take the work of an attempt that failed fits that."""
+    conflict = mail(sender="weaver", type="conflict")
+    merged = replace(HERE, merged=True, previous="exit 1")
+    assert "does not contain that patch" in written(conflict)
+    assert "your patch is merged into its files" in written(conflict, situation=merged)
+    assert "git apply -R --allow-empty .team/run/conflict/merged.patch" in written(conflict, situation=merged)
+    assert "merged.patch" not in written(conflict, situation=replace(merged, merged=False))
+
+
 def test_long_mail_is_cut_and_names_the_command_for_the_rest():
     """Neither a body of 1 MiB nor text that grows when it is escaped fills the prompt."""
     rest = "This is only the beginning; read all of it with `team-mail read 4 --peek`."

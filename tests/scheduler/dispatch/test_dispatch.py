@@ -470,9 +470,10 @@ def test_a_task_whose_patch_conflicts_runs_again_on_the_new_base(team, project):
 
     def play(job):
         prompts[name_of(job), job.attempt] = job.prompt
-        lines = (job.workspace / "poem.txt").read_text().splitlines()
-        lines[4] = f"{lines[4]} and {name_of(job)}" if job.attempt > 1 else name_of(job)
-        (job.workspace / "poem.txt").write_text("\n".join(lines) + "\n")
+        text = (job.workspace / "poem.txt").read_text()
+        marked = r"<<<<<<< ours: [^\n]*\n(.*?)\n\|{7} base: .*?\n=======\n(.*?)\n>>>>>>> theirs: [^\n]*"
+        edit = (marked, r"\1 and \2") if job.attempt > 1 else ("(?m)^line 4$", name_of(job))
+        (job.workspace / "poem.txt").write_text(re.sub(*edit, text, count=1, flags=re.DOTALL))
         if job.attempt == 1:
             both.wait(PATIENCE)
 

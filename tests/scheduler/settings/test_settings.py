@@ -130,6 +130,8 @@ def test_a_flag_overrides_the_environment_which_overrides_the_file(read):
     [
         ("TEAM_TEAM_HUMAN", "42", ("team", "human"), "42"),
         ("TEAM_TEAM_AUTO_LAND", "false", ("team", "auto_land"), False),
+        ("TEAM_WORKSPACE_ROOT", "/var/tmp/team", ("workspace", "root"), "/var/tmp/team"),
+        ("TEAM_DISPATCH_OUTSIDE", "/srv, ~/data", ("dispatch", "outside"), ("/srv", "~/data")),
         ("TEAM_SPRINT_PARALLEL", "every 3", ("sprint", "parallel"), "every 3"),
         ("TEAM_SPRINT_PARALLEL", "[3, 4]", ("sprint", "parallel"), (3, 4)),
         ("TEAM_SPRINT_SEQUENTIAL_ONLY", "3, 4", ("sprint", "sequential_only"), (3, 4)),
@@ -216,6 +218,9 @@ def test_cron_replaces_every(read):
         ("[gates.t]\n", 'team.toml:1: gates.t.command is missing: write command = ["make", "test"]'),
         ('[gates.t]\ncommand = ["a"]\nthreshold = nan', "team.toml:3: gates.t.threshold must be a number"),
         ('[gates.t]\ncommand = ["a"]\nkey = "k"', "team.toml:1: gates.t has key but no threshold"),
+        ('[dispatch]\noutside = ["data"]', "team.toml:2: dispatch.outside[0] must begin with / or ~"),
+        ('[dispatch]\noutsid = ["/x"]', "team.toml:2: dispatch.outsid is not a setting; did you mean outside"),
+        ("dispatch = 3", "team.toml:1: dispatch must be a table: write [dispatch] above its settings"),
         ('[groups]\nall = ["x"]', "team.toml:2: groups.all must be a name"),
         ('[groups]\ndocs = "x"', 'team.toml:2: groups.docs must be a list: […], not "x"'),
         ('[team]\nhuman = "weaver"', "team.toml:2: team.human must be a name of letters"),

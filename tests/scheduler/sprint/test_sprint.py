@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import subprocess
 import threading
 import time
@@ -125,6 +126,27 @@ def test_a_sprint_with_one_round_of_conflicts_takes_three_ticks(team):
     assert "conflict" in job.prompt.lower()
     (mail,) = team.context().mailbox.inbox(job.persona)
     assert (mail.sender, mail.type, mail.read) == ("weaver", "conflict", True)
+
+
+def test_a_run_that_fails_before_it_changes_anything_leaves_no_work_of_its_own(team):
+    """The merge that it was given is no change of it; the next attempt is given it again, and lands."""
+    seen = []
+
+    def play(job):
+        if job.attempt == 1:
+            return team.replaced(3, job.persona)(job)
+        text = (job.workspace / "poem.txt").read_text()
+        seen.append((text.count("<<<<<<< ours: "), (job.workspace / ".team/run/previous.patch").exists()))
+        if job.attempt == 2:
+            raise RuntimeError("no answer")
+        (job.workspace / "poem.txt").write_text(re.sub(r"(?ms)^<<<<<<< .*?^=======\n|^>>>>>>> [^\n]*\n", "", text))
+        return None
+
+    result = team.sprint({"ann": play, "bob": play}, "[sprint]\nretry_backoff = 0\n")
+
+    assert (result.converged, result.runs, seen) == (True, 5, [(1, False), (1, False)])
+    ended = [e for e in team.context().mailbox.log.read() if e.kind == "run.finished"]
+    assert not any("partial" in e.data for e in ended)
 
 
 def test_merge_drivers_of_the_users_settings_are_used(team, tmp_path, monkeypatch):

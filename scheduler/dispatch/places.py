@@ -1,0 +1,96 @@
+"""Absolute paths in the input of a task: into the repository, they mean the same place in the run's clone.
+
+All others are refused, because a run has no business there, unless `[dispatch] outside` names a folder above them.
+Links are followed and `..` is resolved first, so a path is judged by where it leads and not by how it is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ...mail.render import line
+from ..context import Context
+from ..errors import InvalidTasks
+from ..tasks.references import has_reference
+from ..tasks.task import Task
+
+_CHECKED = ("output_path", "context_files")
+_MAPPED = (*_CHECKED, "affected_files")  # which may name what is broken elsewhere
+_LONGEST = 200  # characters of a path in a message
+_LISTED = b"worktree "
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where absolute paths may lead: `tops` are the checkouts of the repository, `outside` other folders.
+
+    `clones` is the folder of the runs' clones, which the output of another task may name. All of them are real paths,
+    without links.
+    """
+
+    tops: tuple[Path, ...] = ()
+    outside: tuple[Path, ...] = ()
+    clones: Path | None = None
+
+    def mapped(self, task: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the input of a task with its absolute paths from the top of the repository. Raises InvalidTasks."""
+        if problems := [*self._problems(task, given)]:
+            raise InvalidTasks(problems)
+        return {key: self._each(value) if key in _MAPPED else value for key, value in given.items()}
+
+    def problems(self, tasks: Sequence[Task]) -> list[str]:
+        """Name the paths that lead elsewhere, each with its task; references are not known yet, and pass."""
+        return [problem for task in tasks for problem in self._problems(task.task_id, task.input_data)]
+
+    def _problems(self, task: str, given: Mapping[str, Any]) -> Iterator[str]:
+        for key in _CHECKED:
+            for path in _texts(given.get(key)):
+                if not has_reference(path) and self._placed(path) is None:
+                    yield (
+                        f"Task '{task}': {key} {line(path)[:_LONGEST]} is outside of the repository; write a path from "
+                        "its top, or name a folder above it in outside, in [dispatch] of team.toml"
+                    )
+
+    def _each(self, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [self._each(item) for item in cast("Sequence[Any]", value)]
+        return (self._placed(value) or value) if isinstance(value, str) else value
+
+    def _placed(self, path: str) -> str | None:
+        """Return a path as the run is to use it; None if it leads elsewhere."""
+        if not os.path.isabs(path):  # noqa: PTH117 - a text, which the task gave
+            return path
+        if "\0" in path:
+            return None
+        real = _real(path)
+        if self.clones and real.is_relative_to(self.clones):
+            return str(Path(*real.relative_to(self.clones).parts[1:]))
+        tops = [top for top in self.tops if real.is_relative_to(top)]
+        if tops:  # the innermost: a linked worktree may lie within another checkout
+            return str(real.relative_to(max(tops, key=lambda top: len(top.parts))))
+        return path if any(real.is_relative_to(folder) for folder in self.outside) else None
+
+
+def places_of(context: Context, *, repository: bool) -> Places:
+    """Return where absolute paths of a team's tasks may lead; `repository` tells whether it works on one."""
+    outside = tuple(_real(Path(folder).expanduser()) for folder in context.settings.dispatch.outside)
+    if not repository:
+        return Places((), outside)
+    listed = context.git.run("worktree", "list", "--porcelain", "-z").stdout.split(b"\0")
+    worktrees = [os.fsdecode(row.removeprefix(_LISTED)) for row in listed if row.startswith(_LISTED)]
+    tops = [context.top, *(top for top in map(Path, worktrees) if (top / ".git").exists())]
+    return Places(tuple(map(_real, tops)), outside)
+
+
+def _texts(value: Any) -> list[str]:
+    values = [*cast("Sequence[Any]", value)] if isinstance(value, list | tuple) else [value]
+    return [text for text in values if isinstance(text, str)]
+
+
+def _real(path: str | Path) -> Path:
+    """Follow the links of a path, as far as it exists."""
+    return Path(os.path.realpath(path))

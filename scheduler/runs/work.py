@@ -1,0 +1,247 @@
+"""One run on this machine: its workspace, its agent in it, and what is captured and judged at its end."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from traceback import format_exception_only
+
+from ...mail.errors import TeamMailError
+from ...mail.kinds import MailKind
+from ...mail.log.blobs import BlobMissing
+from ...mail.render import line
+from ...personas.agent import Agent, Job, Outcome
+from ...personas.agents.command import CommandAgent
+from ...personas.agents.result import log_of
+from ...personas.agents.stream import read_stream
+from ...personas.errors import GitError
+from ...personas.kinds import OutcomeStatus
+from ...personas.prompt import Situation, written_prompt
+from ...personas.running.folder import PREVIOUS, RunFolder
+from ...personas.running.left import LeftRun, read_left, write_left
+from ...personas.running.mail_process import MailProcess
+from ...personas.running.sweep import sweep
+from ...personas.workspace import Captured, Workspace
+from ..context import Context
+from ..payload import text_of
+from ..state.sprints import SCHEDULER_GONE
+from .conflict import ConflictFiles
+from .judge import Evidence, judged
+from .launch import Launch
+from .mail import RunMail
+from .run import Batch, RunResult
+from .watch import Watch
+
+_TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
+_LAST_WORDS = 200  # characters
+
+
+@dataclass
+class Work:
+    """One run. `read` are the ids of the mail that it was given, `head` is the seq of the last event before it."""
+
+    context: Context
+    watch: Watch
+    mail: RunMail
+    launch: Launch
+    batch: Batch
+    read: list[str] = field(default_factory=list[str])
+    head: int = 0
+    conflict: ConflictFiles = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.conflict = ConflictFiles(self.context, None)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that keeps the run's files: `.team/runs/<run>`."""
+        return self.context.home / "runs" / self.launch.run
+
+    def play(self) -> RunResult:
+        """Make a workspace and let the agent play in it. Raises RunLeft if the run goes on without this process."""
+        workspace = self._made()
+        place = self._place(workspace)
+        folder = RunFolder(place)
+        folder.make()
+        if self.launch.previous:
+            with suppress(BlobMissing, OSError):  # it is done without what is lost
+                (folder.path / PREVIOUS).write_bytes(self.context.mailbox.blobs.read(self.launch.previous.sha256))
+        self.head = self.context.mailbox.log.head().seq
+        job, mail = self._job(place), self._mail_process(place)
+        agent = self.context.agents[self.launch.agent]
+        if isinstance(agent, CommandAgent):
+            outcome = _play(agent, replace(job, mail=mail.command))
+        else:
+            with mail:
+                outcome = _play(agent, job)
+        return self._concluded(workspace, outcome)
+
+    def harvest(self) -> RunResult:
+        """Wait for the end of a run that another scheduler started, and take what it left.
+
+        A run that ended because its scheduler did is given up; so is one of whose end nobody knows. Raises RunLeft.
+        """
+        workspace = self.context.mirror.left(self.launch.run, self.batch.base) if self.batch.base else None
+        self.conflict = ConflictFiles(self.context, workspace)
+        agent, left, outcome = self.context.agents.get(self.launch.agent), read_left(self.folder), None
+        place = self._place(workspace)
+        job = self._job(place)
+        if left and self._restore(left):
+            outcome = agent.rejoin(job) if isinstance(agent, CommandAgent) else None
+        sweep([self.launch.run], self.context.home)
+        if place.is_dir():
+            self._mail_process(place).finish()
+        result = self._concluded(workspace, outcome or Outcome.not_begun())
+        if outcome is None or (outcome.status == OutcomeStatus.STOPPED and not job.stop.is_set()):
+            self.read.clear()
+            return replace(result, given_up=True, lost=SCHEDULER_GONE)
+        return result
+
+    def keep(self) -> str:
+        """Move the clone into the run's folder because what is in it could not be captured; return words for that."""
+        kept = self.batch.base and self.context.mirror.keep(self.launch.run, self.folder / "work")
+        return "; its files are in the folder `work` of the run" if kept else ""
+
+    def remove(self) -> None:
+        """Remove the workspace: all that counts is on record."""
+        if self.batch.base:
+            with suppress(OSError, TeamMailError):  # what cannot be removed costs room, not a patch
+                self.context.mirror.remove(self.launch.run)
+
+    def with_last_words(self, outcome: Outcome) -> Outcome:
+        """Add to the outcome of a run that failed the last line it printed, which usually says why."""
+        if outcome.status != OutcomeStatus.FAILED:
+            return outcome
+        transcript = read_stream(log_of(self.folder))
+        text = transcript.stray or transcript.text
+        last = text.strip().rpartition("\n")[2].strip()[-_LAST_WORDS:]
+        return replace(outcome, detail=f"{outcome.detail}: {last}") if last and last not in outcome.detail else outcome
+
+    def _made(self) -> Workspace | None:
+        """Make the workspace; without a repository it is an empty folder. All that is known of the run is of it."""
+        launch, workspace = self.launch, None
+        if self.batch.base:
+            workspace = self.context.mirror.workspace(launch.run, self.batch.base, launch.persona)
+        else:
+            self._place(None).mkdir(parents=True, exist_ok=True)
+        self.conflict = ConflictFiles(self.context, workspace)
+        return workspace
+
+    def _place(self, workspace: Workspace | None) -> Path:
+        return workspace.path if workspace else self.folder / "work"
+
+    def _mail_process(self, place: Path) -> MailProcess:
+        human = self.context.settings.team.human
+        return MailProcess(place, self.launch.persona, self.launch.run, self.context.home, human)
+
+    def _save(self) -> None:
+        """Write down what the next scheduler needs, in case this one ends before the run does."""
+        write_left(self.folder, LeftRun(self.head, tuple(self.read), self.conflict.saved()))
+
+    def _restore(self, left: LeftRun) -> bool:
+        """Take back what another scheduler knew of the run; tell whether it can be understood."""
+        self.head, self.read[:] = left.head, left.read
+        try:
+            self.conflict.restore(left.conflict)
+        except (KeyError, TypeError, ValueError):
+            return False
+        return True
+
+    def _concluded(self, workspace: Workspace | None, outcome: Outcome) -> RunResult:
+        """Capture what the run changed, and judge it by that."""
+        outcome = _storable(self.watch.judged(self.launch.run, outcome))
+        if workspace is None:
+            return RunResult(judged(self.launch, outcome, self._evidence(self._place(None), None)))
+        if not workspace.exists and outcome.status == OutcomeStatus.STOPPED:
+            return RunResult(outcome)
+        result = self._captured(workspace, outcome)
+        if result.captured is None:
+            return result
+        outcome = judged(self.launch, outcome, self._evidence(workspace.path, result.captured))
+        return replace(result, outcome=outcome, captured=self.conflict.own(outcome, result.captured))
+
+    def _captured(self, workspace: Workspace, outcome: Outcome) -> RunResult:
+        """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""
+        settings = self.context.settings.agents.get(self.launch.agent)
+        try:
+            captured = workspace.capture(settings.litter if settings else ())
+        except GitError as error:
+            return RunResult(replace(outcome, status=OutcomeStatus.FAILED, detail=f"{error}{self.keep()}"))
+        if captured.unread:
+            captured = captured._replace(trouble=(*captured.trouble[:-1], captured.trouble[-1] + self.keep()))
+        return RunResult(outcome, captured)
+
+    def _evidence(self, place: Path, captured: Captured | None) -> Evidence:
+        """Gather what the run is judged by."""
+
+        def in_base(path: str) -> bool:
+            return self.context.git.run("cat-file", "-e", f"{self.batch.base}:{path}").returncode == 0
+
+        def sent() -> bool:
+            since = self.context.mailbox.log.read(self.head)
+            return any(event.kind == MailKind.SENT and event.run == self.launch.run for event in since)
+
+        return Evidence(place, captured, in_base, sent, self.conflict)
+
+    def _job(self, place: Path) -> Job:
+        """Return the run's job. When its prompt is written, so is what the next scheduler needs."""
+        context, launch = self.context, self.launch
+        self.folder.mkdir(parents=True, exist_ok=True)
+        is_process, timeout = isinstance(context.agents.get(launch.agent), CommandAgent), self._timeout()
+        return Job(
+            launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
+            self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=is_process),
+            launch.assignment, context.settings.team.human, leave=self.watch.leave,
+        )  # fmt: skip
+
+    def _prompt(self, place: Path, timeout: float) -> str:
+        context, launch = self.context, self.launch
+        persona, agent = context.persona(launch.persona), context.agents[launch.agent]
+        waiting = [context.mailbox.read(launch.persona, mail, peek=True) for mail in self.mail.of(launch)]
+        self.conflict.lay(persona, waiting)
+        room = agent.max_prompt if isinstance(agent, CommandAgent) else None
+        situation = self._situation(timeout)
+        written = written_prompt(persona, waiting, situation, assignment=launch.assignment, room=room)
+        self.read[:] = [message.id for message in written.mail]
+        self.mail.deliver(waiting, place)
+        self._save()
+        return written.text
+
+    def _situation(self, timeout: float) -> Situation:
+        context, launch, batch = self.context, self.launch, self.batch
+        guests = context.mailbox.directory.guests
+        members = [persona for persona in context.roster.personas if persona.id not in guests]
+        team = tuple((persona.id, persona.description) for persona in members)
+        return Situation(
+            launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, context.settings.team.human, team,
+            context.top.name, timeout, launch.previous.why if launch.previous else "", merged=self.conflict.laid,
+        )  # fmt: skip
+
+    def _timeout(self) -> float:
+        """Return how long the run may take: what its launch says, else its persona, else its agent, in the sprint."""
+        launch, left = self.launch, self.batch.left
+        settings, persona = self.context.settings.agents.get(launch.agent), self.context.roster.get(launch.persona)
+        own = persona.timeout if persona else None
+        timeout = launch.timeout or own or (settings.timeout if settings else _TIMEOUT)
+        return timeout if left is None else min(timeout, left)
+
+
+def _play(agent: Agent, job: Job) -> Outcome:
+    """Let the agent play. An exception raised by an agent that a program supplied fails only this run."""
+    try:
+        return agent.play(job)
+    except (TeamMailError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        return Outcome(OutcomeStatus.FAILED, None, 0.0, line("".join(format_exception_only(error)).strip()))
+
+
+def _storable(outcome: Outcome) -> Outcome:
+    """Fail a run whose result is not JSON: it could neither be stored nor passed to other tasks."""
+    try:
+        text_of(outcome.output)
+    except ValueError as error:
+        detail = f"its result cannot be kept: {error}"
+        return replace(outcome, status=OutcomeStatus.FAILED, detail=detail, output=None)
+    return outcome
