@@ -30,7 +30,8 @@ class Job:
     `words` is the prompt, or a function that writes it when it is first needed. `timeout` is in seconds. `workspace`
     is the run's private clone, `folder` keeps the run's files (`.team/runs/<run>`), and `home` is the `.team` folder.
     Set `stop` to end the run early. `assignment` is the task, for a run that a dispatch started. `human` is the id of
-    the team's human, which a flag may have set, so that mail within the run knows it.
+    the team's human, which a flag may have set, so that mail within the run knows it. `slot` is the number that no
+    other run of the team has while this one lives, and `port` the first of the ports that it may listen on.
     """
 
     run: str
@@ -45,6 +46,8 @@ class Job:
     stop: threading.Event = field(default_factory=threading.Event)
     assignment: Assignment | None = None
     human: str = ""
+    slot: int = 0
+    port: int = 0
 
     @cached_property
     def prompt(self) -> str:

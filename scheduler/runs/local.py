@@ -20,12 +20,13 @@ from ...personas.agent import Agent, Job, Outcome
 from ...personas.agents.command import CommandAgent
 from ...personas.agents.result import log_of
 from ...personas.agents.stream import read_stream
-from ...personas.errors import GitError
+from ...personas.errors import GitError, NotPrepared
 from ...personas.kinds import OutcomeStatus
 from ...personas.persona import Persona
 from ...personas.prompt import Situation, written_prompt
 from ...personas.running.folder import PREVIOUS, RunFolder
 from ...personas.running.mail_process import MailProcess
+from ...personas.setup.slots import Slot
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..payload import text_of
@@ -34,6 +35,8 @@ from .judge import Evidence, judged
 from .launch import Launch
 from .leftover import about_kept
 from .mail import RunMail
+from .preparation import FOLDER as SETUP
+from .preparation import Ready, RunPreparation, slot_of
 from .progress import run_ended, run_started
 from .record import RunRecord
 from .run import Batch, Runner, RunResult
@@ -81,7 +84,8 @@ class LocalRunner:
         else:
             outcome = _with_notes(self._with_last_words(launch, result.outcome), result.captured)
             result = replace(result, outcome=outcome)
-        output = self._folder(launch) / "output.log"
+        folder = self._folder(launch)
+        output = (folder / SETUP if result.outcome.status == OutcomeStatus.SETUP else folder) / "output.log"
         mails = self._mails(launch, result.captured)
         self._record.ended(launch, result, read=[message.id for message in read], output=output, mails=mails)
         return result
@@ -97,6 +101,8 @@ class LocalRunner:
     def _result(self, launch: Launch, batch: Batch, read: list[Message]) -> RunResult:
         try:
             return self._played(launch, batch, read)
+        except NotPrepared as error:
+            return RunResult(Outcome(OutcomeStatus.SETUP, None, 0.0, str(error)))
         except (TeamMailError, OSError) as error:
             why = reason_of(error) if isinstance(error, OSError) else str(error)
             return RunResult(Outcome(OutcomeStatus.FAILED, None, 0.0, why))
@@ -106,12 +112,17 @@ class LocalRunner:
         if not batch.base:
             place = self._folder(launch) / "work"
             place.mkdir(parents=True, exist_ok=True)
-            outcome = self._in_workspace(launch, batch, place, read)
+            with slot_of(self.context, self._folder(launch)) as slot:
+                outcome = self._in_workspace(launch, batch, place, read, slot)
             return RunResult(judged(launch, outcome, self._evidence(launch, batch, place, None, head)))
         workspace = self.context.mirror.workspace(launch.run, batch.base, launch.persona)
         try:
-            outcome = self._in_workspace(launch, batch, workspace.path, read)
-            result = self._captured(launch, workspace, outcome)
+            with slot_of(self.context, self._folder(launch)) as slot:
+                ready = self._prepared(launch, batch, workspace, slot)
+                if ready.prepared.failed and ready.prepared.outcome:
+                    return RunResult(replace(ready.prepared.outcome, seconds=0.0), prepared=ready.prepared)
+                outcome = self._in_workspace(launch, batch, workspace.path, read, slot)
+            result = replace(self._captured(launch, workspace, outcome, ready), prepared=ready.prepared)
             if result.captured is None:
                 return result
             evidence = self._evidence(launch, batch, workspace.path, result.captured, head)
@@ -119,7 +130,11 @@ class LocalRunner:
         finally:
             _remove(workspace)
 
-    def _in_workspace(self, launch: Launch, batch: Batch, place: Path, read: list[Message]) -> Outcome:
+    def _prepared(self, launch: Launch, batch: Batch, workspace: Workspace, slot: Slot) -> Ready:
+        preparation, stop = RunPreparation(self.context, self.listener), self.watch.stop_of(launch.run)
+        return preparation.prepare(launch, workspace, self._folder(launch), slot, batch.left, stop)
+
+    def _in_workspace(self, launch: Launch, batch: Batch, place: Path, read: list[Message], slot: Slot) -> Outcome:
         """Have the agent play in a workspace. All mail that it leaves there is on record when this returns."""
         folder = RunFolder(place)
         folder.make()
@@ -127,14 +142,15 @@ class LocalRunner:
             with suppress(BlobMissing, OSError):  # it is done without what is lost
                 (folder.path / PREVIOUS).write_bytes(self.context.mailbox.blobs.read(launch.previous.sha256))
         job = self._job(launch, batch, place, read, self.watch.stop_of(launch.run))
+        job = replace(job, slot=slot.number, port=slot.port)
         with MailProcess(place, launch.persona, launch.run, job.home, job.human):
             return self._outcome(launch, job)
 
-    def _captured(self, launch: Launch, workspace: Workspace, outcome: Outcome) -> RunResult:
+    def _captured(self, launch: Launch, workspace: Workspace, outcome: Outcome, ready: Ready) -> RunResult:
         """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""
         settings = self.context.settings.agents.get(launch.agent)
         try:
-            captured = workspace.capture(settings.litter if settings else ())
+            captured = workspace.capture(settings.litter if settings else (), ready.apart, ready.made)
         except GitError as error:
             kept = _kept_words(workspace.keep(self._folder(launch) / "work"))
             return RunResult(replace(outcome, status=OutcomeStatus.FAILED, detail=f"{error}{kept}"))

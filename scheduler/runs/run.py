@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ...personas.agent import Outcome
+from ...personas.setup.preparation import Prepared
 from ...personas.workspace import Captured
 from .launch import Launch
 
@@ -27,11 +28,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended and what it changed. `given_up`: it was ended together with its scheduler, not on its own."""
+    """How a run ended and what it changed. `given_up`: it was ended together with its scheduler, not on its own.
+
+    `prepared` is what its workspace was given, None if it had none.
+    """
 
     outcome: Outcome
     captured: Captured | None = None
     given_up: bool = False
+    prepared: Prepared | None = None
 
     @property
     def has_patch(self) -> bool:

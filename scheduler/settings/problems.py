@@ -10,7 +10,10 @@ from ..problems import explain, quoted
 from .file import Key
 
 Fields = Mapping[str, Any] | None
-_EXAMPLES = {"team": "[team]", "sprint": "[sprint]", "agents": "[agents.shell]", "gates": "[gates.tests]"}
+_EXAMPLES = {
+    "team": "[team]", "sprint": "[sprint]", "agents": "[agents.shell]", "gates": "[gates.tests]",
+    "workspace": "[workspace]",
+}  # fmt: skip
 _WORDS = {
     "dict_type": "must be a table",
     "model_type": "must be a table",

@@ -16,6 +16,7 @@ from .problems import Fields
 
 FieldsOf = Callable[[Key], Fields]
 _NAMED = frozenset({"agents", "gates"})
+_COMMANDS = frozenset({"command", "setup"})
 
 
 class Origin(NamedTuple):
@@ -33,7 +34,7 @@ def environment(
     Raises SettingsError for a command that no shell could split into words.
     """
     settings: dict[Key, tuple[Any, Origin]] = {}
-    tables: list[Key] = [("team",), ("sprint",)]
+    tables: list[Key] = [("team",), ("sprint",), ("workspace",)]
     tables += [(table, name) for table in sorted(_NAMED) for name in _names(values, table)]
     for table in tables:
         for name, kind in (fields(table) or {}).items():
@@ -68,7 +69,7 @@ def _value(text: str, name: str, kind: Any, where: str) -> Any:
     kinds = _alternatives(kind)
     if tuple in kinds and text.startswith("["):
         return _toml(text)
-    if kinds == {tuple} and name == "command":
+    if kinds == {tuple} and name in _COMMANDS:
         try:
             return tuple(shlex.split(text))
         except ValueError as error:

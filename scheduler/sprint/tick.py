@@ -21,6 +21,7 @@ from ..progress import Listener, silent
 from ..runs.batch import BatchRunner
 from ..runs.mail import send_left
 from ..runs.run import Batch
+from ..setup import setup_troubles
 from ..state.facts import Sprint
 from ..state.sprints import SCHEDULER_GONE, State
 from . import escalation, idle
@@ -100,7 +101,7 @@ class Ticker:
 
     def _check(self, plan: TickPlan) -> None:
         agents = [launch.agent for launch in plan.launches]
-        if troubles := [*self.context.troubles(agents), *self.context.gate_troubles()]:
+        if troubles := [*self.context.troubles(agents), *setup_troubles(self.context), *self.context.gate_troubles()]:
             raise NotReady("; ".join(troubles))
 
     def _idle(self, plan: TickPlan, state: State, request: StartRequest) -> Done:

@@ -1,0 +1,160 @@
+"""Slots: a small number and a range of free ports for each run and gate, so that servers they start do not collide.
+
+A slot is a file that names who took it. It is free again once that file is gone, or neither the process that took it
+nor a keeper of its run is alive: so a scheduler that is killed frees its slots, but not before its agents have ended.
+No process has to give back anything, and different programs of one team see the same slots.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import socket
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...mail.log.disk import replacing
+from ...mail.process import alive, myself
+from ..errors import NotPrepared
+
+FOLDER = "slots"  # in the folder of a team
+_VERSION = 1
+_LAST_PORT = 65_535
+_LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+
+
+class Slot(NamedTuple):
+    """What belongs to one run or gate while it lives: its number, from 0, and the first of its ports."""
+
+    number: int
+    port: int
+
+    def values(self) -> dict[str, str]:
+        """Return the placeholders of commands, without their braces."""
+        return {"slot": str(self.number), "port": str(self.port)}
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that processes find themselves with."""
+        return variables_of(self.number, self.port)
+
+
+def variables_of(slot: int, port: int) -> dict[str, str]:
+    """Return the variables that say the same as the placeholders `{slot}` and `{port}`."""
+    return {"TEAM_SLOT": str(slot), "TEAM_PORT": str(port)}
+
+
+class _Claim(NamedTuple):
+    file: Path
+    ports: range
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The slots of one team, in a folder of its own; each has `width` ports, the first one of slot 0 is `first`.
+
+    The folders of other teams lie beside this team's; ports that they have taken are left out.
+    """
+
+    folder: Path
+    first: int = 20_000
+    width: int = 10
+
+    @contextmanager
+    def taken(self, keepers: Path) -> Generator[Slot]:
+        """Take the lowest free slot while the context lasts. Raises NotPrepared if no ports are free, and OSError.
+
+        `keepers` is the folder where the keepers of the run write their heartbeats, or below which they do.
+        """
+        slot = self._take(keepers)
+        try:
+            yield slot
+        finally:
+            with suppress(OSError):
+                self._file(slot.number).unlink(missing_ok=True)
+
+    def _take(self, keepers: Path) -> Slot:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            own = {claim.file.name for claim in _claims([self.folder])}
+            number = next(number for number in count() if self._file(number).name not in own)
+            return Slot(number, self._reserve(number, keepers))
+
+    def _reserve(self, number: int, keepers: Path) -> int:
+        """Write the claim of a slot with a range of ports that nobody has; return the first port.
+
+        Teams do not wait for each other: of two that wrote the same range at once, the one whose file sorts last moves.
+        """
+        file = self._file(number)
+        for port in self._candidates(number):
+            ports = range(port, port + self.width)
+            if any(_overlap(ports, claim.ports) for claim in self._others(file)) or not all(map(_is_free, ports)):
+                continue
+            self._write(file, keepers, ports)
+            if not any(_overlap(ports, claim.ports) and claim.file < file for claim in self._others(file)):
+                return port
+        file.unlink(missing_ok=True)
+        raise NotPrepared(f"no {self.width} free ports from {self.first} on; set port in [workspace] of team.toml")
+
+    def _candidates(self, number: int) -> Iterator[int]:
+        """Yield first ports: that of the slot itself, then those after it, then those before it."""
+        starts = range(self.first, _LAST_PORT - self.width + 2, self.width)
+        own = number % len(starts) if starts else 0
+        return chain(starts[own:], starts[:own])
+
+    def _others(self, file: Path) -> Iterator[_Claim]:
+        """Find the claims of all teams beside this one, except that in `file`."""
+        folders = self.folder.parent.parent.glob(f"*/{self.folder.name}")
+        return (claim for claim in _claims({self.folder, *folders}) if claim.file != file)
+
+    def _write(self, file: Path, keepers: Path, ports: range) -> None:
+        claim = {"v": _VERSION, "process": myself(), "keepers": str(keepers), "port": ports.start, "ports": len(ports)}
+        with replacing(file, durable=False) as scratch:
+            scratch.write_text(json.dumps(claim) + "\n")
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number}.json"
+
+
+def _claims(folders: Iterable[Path]) -> Iterator[_Claim]:
+    """Yield the claims in some folders whose run may still have a process."""
+    for file in sorted(file for folder in folders for file in folder.glob("*.json") if file.stem.isdecimal()):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            claim: Any = json.loads(file.read_text())
+            if alive(claim["process"]) or _is_kept(Path(claim["keepers"])):
+                yield _Claim(file, range(claim["port"], claim["port"] + claim["ports"]))
+
+
+def _is_kept(folder: Path) -> bool:
+    """Tell whether a keeper that writes its heartbeat in a folder, or in one below it, is alive."""
+    return any(map(_is_beating, (folder / "heartbeat", *folder.glob("*/heartbeat"))))
+
+
+def _is_beating(heartbeat: Path) -> bool:
+    try:
+        pid, start, boot = heartbeat.read_text().split()
+        return alive({"pid": int(pid), "start": start, "boot": boot})
+    except (OSError, ValueError):
+        return False
+
+
+def _overlap(ports: range, others: range) -> bool:
+    return ports.start < others.stop and others.start < ports.stop
+
+
+def _is_free(port: int) -> bool:
+    """Tell whether a server could listen on a port of this machine's own addresses."""
+    for family, address in _LOOPBACK:
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as server:
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                server.bind((address, port))
+        except OSError as error:
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return False
+    return True
