@@ -14,6 +14,8 @@ from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.preview import look_ahead
 from team_mail.scheduler.sprint.tick import Ticker
+from team_mail.scheduler.state.metrics import measure
+from team_mail.team.show.report import lines
 
 ONE = StartRequest("asked for", personas=("ann",))
 
@@ -117,6 +119,9 @@ def test_a_setup_that_fails_is_no_attempt_and_does_not_loop(team):
     assert {data["status"] for data in finished(team)} == {"setup"}
     (first, *_) = finished(team)
     assert (first["exit"], first["seconds"]) == (7, 0.0)
+    metrics = measure(context.state(), context.state().sprints[0], context.clock.now())
+    assert (metrics.runs, len(metrics.setups), metrics.busy) == ({"setup": 3}, 3, 0.0)
+    assert any("in 3 workspaces, before their agents" in text for text in lines(metrics))
     assert first["detail"] == "set-up failed: sh -c 'echo no network; echo it is off >&2; exit 7': exit 7: it is off"
     told = [each for each in progress if isinstance(each, SetUpFailed)]
     assert len(told) == 3
@@ -214,25 +219,25 @@ def test_a_gate_gets_the_setup_once_for_unchanged_inputs(ignoring, tmp_path):
     )  # fmt: skip
     setups = tmp_path / "setups"
 
-    def lines(name):
+    def rows(name):
         return (tmp_path / name).read_text().splitlines()
 
     assert ignoring.sprint({"ann": ignoring.replaced(3, "one")}, settings, ONE).converged
-    assert len(lines("setups")) == 2  # one run, one gate
+    assert len(rows("setups")) == 2  # one run, one gate
     assert ignoring.sprint({"ann": ignoring.replaced(5, "two")}, settings, ONE).converged
-    assert len(lines("setups")) == 3  # one run
+    assert len(rows("setups")) == 3  # one run
     assert [data["workspace"].get("reused", False) for data in judged(ignoring)] == [False, True]
-    assert len(set(lines("gates"))) == 1
-    assert set(lines("gates")) <= set(setups.read_text().splitlines())
+    assert len(set(rows("gates"))) == 1
+    assert set(rows("gates")) <= set(setups.read_text().splitlines())
 
     def relock(job):
         (job.workspace / "lock").write_text("2\n")
 
     assert ignoring.sprint({"ann": relock}, settings, ONE).converged
-    assert len(lines("setups")) == 5  # one run, one gate
+    assert len(rows("setups")) == 5  # one run, one gate
     (ignoring.folder / ".env").write_text("KEY=2\n")
     assert ignoring.sprint({"ann": ignoring.replaced(7, "three")}, settings, ONE).converged
-    assert len(lines("setups")) == 7, "a copied file that changed counts as an input"
+    assert len(rows("setups")) == 7, "a copied file that changed counts as an input"
 
 
 def test_without_inputs_every_gate_sets_up(ignoring, tmp_path):
@@ -268,7 +273,9 @@ def test_a_gate_has_caches_of_its_own(team):
         (job.workspace / "cache" / "poison").write_text("from a run\n")
         team.replaced(3, "ann")(job)
 
-    settings = gated("test ! -e cache/poison && echo mine > cache/own && echo {port} $TEAM_PORT", cache=["cache"])
+    settings = gated(
+        "test ! -e cache/poison && echo mine > cache/own && test {slot}:{port} = $TEAM_SLOT:$TEAM_PORT", cache=["cache"]
+    )
     assert team.sprint({"ann": play}, settings, ONE).converged
 
     root = team.context().mirror.root
