@@ -11,7 +11,7 @@ import errno
 import fcntl
 import json
 import socket
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, count
@@ -26,6 +26,9 @@ FOLDER = "slots"  # in the folder of a team
 _VERSION = 1
 _LAST_PORT = 65_535
 _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+
+
+_held: dict[Path, range] = {}  # the claims of this process, which need not be read
 
 
 class Slot(NamedTuple):
@@ -76,29 +79,33 @@ class Slots:
         finally:
             with suppress(OSError):
                 self._file(slot.number).unlink(missing_ok=True)
+            _held.pop(self._file(slot.number), None)
 
     def _take(self, keepers: Path) -> Slot:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            own = {claim.file.name for claim in _claims([self.folder])}
-            number = next(number for number in count() if self._file(number).name not in own)
-            return Slot(number, self._reserve(number, keepers))
+            own = _claims([self.folder])
+            taken = {claim.file for claim in own}
+            number = next(number for number in count() if self._file(number) not in taken)
+            return Slot(number, self._reserve(number, keepers, own))
 
-    def _reserve(self, number: int, keepers: Path) -> int:
+    def _reserve(self, number: int, keepers: Path, own: Sequence[_Claim]) -> int:
         """Write the claim of a slot with a range of ports that nobody has; return the first port.
 
         Teams do not wait for each other: of two that wrote the same range at once, the one whose file sorts last moves.
         """
-        file = self._file(number)
+        file, others = self._file(number), [*own, *self._foreign()]
         for port in self._candidates(number):
             ports = range(port, port + self.width)
-            if any(_overlap(ports, claim.ports) for claim in self._others(file)) or not all(map(_is_free, ports)):
+            if any(_overlap(ports, claim.ports) for claim in others) or not all(map(_is_free, ports)):
                 continue
             self._write(file, keepers, ports)
-            if not any(_overlap(ports, claim.ports) and claim.file < file for claim in self._others(file)):
+            others = [*own, *self._foreign()]
+            if not any(_overlap(ports, claim.ports) and claim.file < file for claim in others):
                 return port
         file.unlink(missing_ok=True)
+        _held.pop(file, None)
         raise NotPrepared(f"no {self.width} free ports from {self.first} on; set port in [workspace] of team.toml")
 
     def _candidates(self, number: int) -> Iterator[int]:
@@ -107,27 +114,37 @@ class Slots:
         own = number % len(starts) if starts else 0
         return chain(starts[own:], starts[:own])
 
-    def _others(self, file: Path) -> Iterator[_Claim]:
-        """Find the claims of all teams beside this one, except that in `file`."""
+    def _foreign(self) -> Sequence[_Claim]:
+        """Find the claims of the teams beside this one."""
         folders = self.folder.parent.parent.glob(f"*/{self.folder.name}")
-        return (claim for claim in _claims({self.folder, *folders}) if claim.file != file)
+        return _claims(folder for folder in folders if folder != self.folder)
 
     def _write(self, file: Path, keepers: Path, ports: range) -> None:
         claim = {"v": _VERSION, "process": myself(), "keepers": str(keepers), "port": ports.start, "ports": len(ports)}
         with replacing(file, durable=False) as scratch:
             scratch.write_text(json.dumps(claim) + "\n")
+        _held[file] = ports
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number}.json"
 
 
-def _claims(folders: Iterable[Path]) -> Iterator[_Claim]:
-    """Yield the claims in some folders whose run may still have a process."""
-    for file in sorted(file for folder in folders for file in folder.glob("*.json") if file.stem.isdecimal()):
+def _claims(folders: Iterable[Path]) -> Sequence[_Claim]:
+    """Return the claims in some folders whose run may still have a process."""
+    claims: list[_Claim] = []
+    living: dict[str, bool] = {}
+    for file in (file for folder in folders for file in folder.glob("[0-9]*.json")):
+        if file in _held:
+            claims.append(_Claim(file, _held[file]))
+            continue
         with suppress(OSError, ValueError, KeyError, TypeError):
             claim: Any = json.loads(file.read_text())
-            if alive(claim["process"]) or _is_kept(Path(claim["keepers"])):
-                yield _Claim(file, range(claim["port"], claim["port"] + claim["ports"]))
+            process = repr(claim["process"])
+            if process not in living:
+                living[process] = alive(claim["process"])
+            if living[process] or _is_kept(Path(claim["keepers"])):
+                claims.append(_Claim(file, range(claim["port"], claim["port"] + claim["ports"])))
+    return claims
 
 
 def _is_kept(folder: Path) -> bool:
