@@ -40,7 +40,8 @@ class Job:
     Set `stop` to end the run early. A job with `leave` may outlive its scheduler: once that is set, the run goes on
     without it, as far as its agent is a process. `mail` is the command that sends the mail of a run whose agent is a
     process. `assignment` is the task, for a run that a dispatch started. `human` is the id of the team's human, which
-    a flag may have set, so that mail within the run knows it.
+    a flag may have set, so that mail within the run knows it. `slot` is the number that no other run of the team has
+    while this one lives, and `port` the first of the ports that it may listen on.
     """
 
     run: str
@@ -57,6 +58,8 @@ class Job:
     human: str = ""
     mail: MailCommand | None = None
     leave: threading.Event | None = None
+    slot: int = 0
+    port: int = 0
 
     @cached_property
     def prompt(self) -> str:

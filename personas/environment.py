@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 
 PASSED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|(DY)?LD_LIBRARY_PATH|(?i:(http|https|ftp|all|no)_proxy)"
     r"|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|(REQUESTS|CURL)_CA_BUNDLE"
 )
+
+
+PLACEHOLDER = re.compile(r"(?<!\$)\{([a-z][a-z_]*)\}")
+
+
+def filled(word: str, values: Mapping[str, str]) -> str:
+    """Fill in the placeholders of a word of a command, as in `--port={port}`; braces around other names stay."""
+    return PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), word)
 
 
 def harmless() -> dict[str, str]:

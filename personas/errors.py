@@ -8,6 +8,7 @@ TeamMailError
 │   └── GitTooOld        git is missing or older than the weaver needs
 ├── GitError             a git command failed
 │   └── FilterFailed     a filter that the user's git settings require failed
+├── NotPrepared          a workspace in which no agent can start
 ├── BadOutput            a run's result that cannot be read
 ├── WorkspaceLost        an agent removed or replaced its own workspace
 ├── WorkspaceStuck       a workspace that cannot be removed
@@ -53,6 +54,10 @@ class FilterFailed(GitError):
         super().__init__(("filter", name), 1, b"")
         why = f"the filter {name!r}, which your git settings require, failed on {file}"
         self.args = (f"{why}; nothing was taken unfiltered: see that git can filter it in your checkout",)
+
+
+class NotPrepared(TeamMailError):
+    """A workspace lacks what the settings say it has; no agent was started in it."""
 
 
 class BadOutput(TeamMailError):

@@ -154,6 +154,16 @@ def move_checkout(checkout: Path, old: str, new: str) -> None:
             raise GitError(words, ended.returncode, ended.stderr)
 
 
+def ask_checkout(checkout: Path, *words: str, stdin: bytes = b"", allowed: Collection[int] = (0,)) -> bytes:
+    """Run one git command that only reads, in the user's checkout and with the user's settings; return its output.
+
+    Raises GitError if its exit code is not `allowed`.
+    """
+    env = users_environment() | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    ended = subprocess.run(["git", *words], cwd=checkout, env=env, input=stdin, capture_output=True, check=False)  # noqa: S603, S607
+    return Git.output(words, ended, allowed=allowed)
+
+
 def with_drivers(git: Git) -> Git:
     """Return the same repository with the merge drivers of the user's global settings, and nothing else from there."""
     words = ["git", "config", "--global", "--null", "--get-regexp", _DRIVERS]

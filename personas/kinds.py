@@ -10,6 +10,7 @@ class OutcomeStatus(StrEnum):
 
     OK = "ok"
     FAILED = "failed"
+    SETUP = "setup"
     TIMEOUT = "timeout"
     QUOTA = "quota"
     STOPPED = "stopped"

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from ..mail.home import RUN_FOLDER
 from ..mail.log.disk import replacing
 from .capture.capture import Capture, Captured
+from .capture.changes import Change
 from .capture.confined import check_filters
 from .capture.trust import Trust, attributes_below, lay_directory, read_trust
 from .errors import WorkspaceLost, WorkspaceStuck
@@ -49,13 +50,17 @@ class Base(NamedTuple):
 class Mirror:
     """The trusted repository between the user's and the workspaces. It is safe to use from several threads."""
 
-    def __init__(self, repository: Path, folder: Path | Callable[[], Path]) -> None:
+    def __init__(
+        self, repository: Path, folder: Path | Callable[[], Path], root: Callable[[], Path] | None = None
+    ) -> None:
         """`repository` is the user's checkout or git directory; `folder` is where workspaces lie.
 
-        It may be a function, which is called, and makes the folder, when the first workspace is needed.
+        It may be a function, which is called, and makes the folder, when the first workspace is needed. `root` is the
+        folder of the team, which its mirrors share; by default it is the same.
         """
         self._repository = repository
         self._place = folder
+        self._root = root
         self._lock = threading.Lock()
         self._bases: dict[str, Base] = {}
         self._core = ""
@@ -65,13 +70,18 @@ class Mirror:
         """Where the workspaces lie. Raises UsageError if no folder can be made there."""
         return (self._place() if callable(self._place) else self._place).absolute()
 
+    @property
+    def root(self) -> Path:
+        """The folder of the team, for what all its workspaces share. Raises UsageError as `folder` does."""
+        return self._root() if self._root else self.folder
+
     @cached_property
     def _git(self) -> Git:
         return Git(self.folder / "mirror.git")
 
     def nested(self, name: str) -> Mirror:
         """Return a mirror with workspaces of its own, in a folder below this one's."""
-        return Mirror(self._repository, lambda: self.folder / name)
+        return Mirror(self._repository, lambda: self.folder / name, lambda: self.root)
 
     def update(self, commit: str) -> None:
         """Prepare for workspaces of `commit`, a full id. Raises GitError if the repository does not have it."""
@@ -132,7 +142,7 @@ class Mirror:
                 config.write(_MIRROR_CONFIG)
             self._core = (fresh / "config").read_text()  # remembered, because agents can write to the mirror's
             if (mirror / "HEAD").exists():
-                _remove(fresh)
+                remove_tree(fresh)
             else:
                 fresh.replace(mirror)
         (mirror / "objects/info").mkdir(parents=True, exist_ok=True)
@@ -202,24 +212,36 @@ class Workspace:
         shutil.copy2(self._trusted / "index", git.directory / "index")
         return git.using(work_tree=self.path)
 
-    def capture(self, litter: Sequence[str] = ()) -> Captured:
+    def capture(
+        self, litter: Sequence[str] = (), apart: Sequence[str] = (), made: frozenset[Change] = frozenset()
+    ) -> Captured:
         """Return the difference between the base and the clone's files now, untracked ones included.
 
-        `litter` are globs of files that the run's agent leaves behind. A repository that the agent created inside
-        appears as a gitlink (mode 160000), which the weaver refuses. Call this when no process of the run is alive.
+        `litter` are globs of files that the run's agent leaves behind, `apart` of those that are never captured, and
+        `made` are the `changes` before the agent started. A repository that the agent created inside appears as a
+        gitlink (mode 160000), which the weaver refuses. Call this when no process of the run is alive.
         Raises WorkspaceLost if the agent removed the folder, and GitError.
         """
+        return self._capturing(litter, apart, made).run()
+
+    def changes(self) -> frozenset[Change]:
+        """Return how the clone's files differ from the base now, ignored ones left out. Raises as `capture`."""
+        return self._capturing().changes()
+
+    def _capturing(
+        self, litter: Sequence[str] = (), apart: Sequence[str] = (), made: frozenset[Change] = frozenset()
+    ) -> Capture:
         if not self.exists:
             raise WorkspaceLost(f"the workspace {self.path} is gone or replaced: nothing of the run can be captured")
         folder = self._trusted / "capture"
         if os.path.lexists(folder):
-            _remove(folder)
+            remove_tree(folder)
         folder.mkdir(parents=True)
         shutil.copy2(self._trusted / "index", folder / "index")  # its time tells git which files to look into
         trust = read_trust(self._source, self._about.attributes)
         return Capture(
-            self.path, self.base, folder, self._lay, trust, self._about.submodules, self._known, litter
-        ).run()
+            self.path, self.base, folder, self._lay, trust, self._about.submodules, self._known, litter, apart, made
+        )
 
     def _known(self) -> Sequence[str]:
         """Return the commits that the user's refs name."""
@@ -238,7 +260,7 @@ class Workspace:
         """Remove the clone and its trusted files, including what an agent made unwritable."""
         for place in (self.path, self._trusted):
             if os.path.lexists(place):
-                _remove(place)
+                remove_tree(place)
 
     def _config(self, persona: str, trust: Trust) -> str:
         """Return the clone's config: the file system's, and the user's filters and line endings."""
@@ -277,8 +299,11 @@ def _write(file: Path, data: bytes) -> None:
         scratch.write_bytes(data)
 
 
-def _remove(place: Path) -> None:
-    """Remove a folder of any depth and size, which `rm` does better than `shutil`; make it writable if needed."""
+def remove_tree(place: Path) -> None:
+    """Remove a folder of any depth and size, which `rm` does better than `shutil`; make it writable if needed.
+
+    Raises WorkspaceStuck if something is left.
+    """
     for command in (("rm", "-rf"), ("chmod", "-R", "u+rwx"), ("rm", "-rf")):
         ended = subprocess.run([*command, "--", place], capture_output=True, check=False)  # noqa: S603
         if not os.path.lexists(place):

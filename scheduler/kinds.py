@@ -77,6 +77,10 @@ class RunStatus(Described):
         "The exit code is not 0, the agent was killed or could not be started, its JSON stream reports an error or "
         "breaks off, or it did not make what was asked for.",
     )
+    SETUP = word(
+        OutcomeStatus.SETUP.value,
+        "The set-up of its workspace failed, so no agent started; the attempt does not count.",
+    )
     TIMEOUT = word(OutcomeStatus.TIMEOUT.value, "It took longer than its timeout, or was idle for too long.")
     QUOTA = word(OutcomeStatus.QUOTA.value, "It took more room on disk, or sent more mail, than it may.")
     STOPPED = word(OutcomeStatus.STOPPED.value, "`scheduler stop` ended it.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,3 +49,13 @@ def _fits(value: Any) -> bool:
     except InvalidEvent:
         return False
     return True
+
+
+def as_text(data: bytes) -> str:
+    """Return bytes as JSON can hold them."""
+    return b2a_base64(data, newline=False).decode()
+
+
+def as_bytes(text: str) -> bytes:
+    """Return the bytes of `as_text`. Raises ValueError."""
+    return a2b_base64(text)

@@ -10,15 +10,17 @@ import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..mail.errors import TeamMailError
 from ..mail.home import ignore_mail
 from ..mail.log.event import Draft, Event, new_id
 from ..mail.units import counted
 from ..personas.agent import Agent, Assignment
+from ..personas.workspace import remove_tree
 from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, started
 from ..scheduler.dispatch.output import DispatchOutput
@@ -33,6 +35,7 @@ from ..scheduler.runs.batch import BatchRunner
 from ..scheduler.runs.launch import Launch
 from ..scheduler.runs.local import LocalRunner, RunnerFactory
 from ..scheduler.runs.run import Batch
+from ..scheduler.setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
 from ..scheduler.state.dispatches import Attempt, DispatchState, facts_of, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
 from ..scheduler.tasks.reader import problems_of
@@ -162,14 +165,17 @@ class ParallelDispatcher:
             if running.stop is stop:
                 running.end()
 
-    def look_ahead(self, tasks: Sequence[Task]) -> dict[str, str]:
-        """Check everything as `dispatch` does and change nothing; return who would play each persona.
+    def look_ahead(self, tasks: Sequence[Task]) -> tuple[dict[str, str], SetUpPreview]:
+        """Check everything as `dispatch` does and change nothing.
+
+        Return who would play each persona, and what each workspace would get.
 
         Raises InvalidTasks, NotReady.
         """
         context, repository = self._open()
         tasks = self._checked(context, tasks, repository=repository)
-        return self._agents(context, tasks, self._name, self._base(context) if repository else "")
+        agents = self._agents(context, tasks, self._name, self._base(context) if repository else "")
+        return agents, look_at_setup(context) if repository else NO_SETUP
 
     def _open(self) -> tuple[Context, bool]:
         return open_for_dispatch(self.home, None if isinstance(self.agent, str) else self.agent, flags=self.flags)
@@ -189,7 +195,8 @@ class ParallelDispatcher:
         """Return the agent of each persona that has a task. Raises NotReady if one cannot run."""
         default = context.settings.team.agent
         agents = {task.agent: name or context.persona(task.agent).agent or default for task in tasks}
-        if troubles := [*context.troubles([*agents.values()], base), *context.gate_troubles()]:
+        unready = [*setup_troubles(context), *context.gate_troubles()] if base else context.gate_troubles()
+        if troubles := [*context.troubles([*agents.values()], base), *unready]:
             more = "" if (context.home / "team.toml").exists() else ", team init writes that file"
             raise NotReady("; ".join(troubles) + f"{more}; --agent scripted plays tasks without a model")
         return agents
@@ -209,7 +216,8 @@ class ParallelDispatcher:
                 yield replace(context, mirror=mirror)
             finally:  # the lock goes last: the next dispatch must not find what is being removed
                 if repository:
-                    shutil.rmtree(mirror.folder, ignore_errors=True)
+                    with suppress(OSError, TeamMailError):  # what cannot be removed costs room
+                        remove_tree(mirror.folder)
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _carry_out(

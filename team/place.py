@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, cast
 from ..mail.errors import UsageError
 from ..mail.log.disk import reason_of
 from ..mail.open import open_log
+from ..personas.workspace import remove_tree
 
 NAME = "team-mail"
 _TEAM = "team.json"  # in each folder: whose it is
@@ -44,7 +44,8 @@ def workspace_folder(home: Path, setting: str | None, environ: Mapping[str, str]
     the user's files above its workspace as its own instructions.
     """
     home = home.resolve()
-    open_log(home).create()  # without its first event, the id would be another one later
+    if (log := open_log(home)).newest() is None:
+        log.create()  # the first event is a part of the name, which must not change when it is written
     team = _identity(home)
     folder = state_folder(setting, environ) / f"{re.sub(r'[^A-Za-z0-9._-]', '-', home.parent.name)[-40:]}-{team[:12]}"
     if folder.resolve().is_relative_to(home.parent):
@@ -71,8 +72,8 @@ class Orphan:
     home: str
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it."""
-        shutil.rmtree(self.folder)
+        """Remove the folder with all that is in it, caches included. Raises WorkspaceStuck if something is left."""
+        remove_tree(self.folder)
 
 
 def orphans(setting: str | None, environ: Mapping[str, str] = os.environ) -> Iterator[Orphan]:

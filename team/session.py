@@ -12,6 +12,7 @@ from ..mail.errors import UsageError
 from ..mail.open import team_home
 from ..mail.units import counted
 from ..scheduler.context import Context
+from ..scheduler.setup import look_at_setup
 from .home import home_of
 from .open import open_for_dispatch, open_replay, open_team
 
@@ -56,10 +57,14 @@ def _setting(word: str) -> tuple[str, str]:
 
 
 def notes(context: Context, work: str = "sprint", *, repository: bool = True) -> list[str]:
-    """List what a sprint or dispatch ignores: files that are not valid personas, and uncommitted changes."""
+    """List what a sprint or dispatch ignores.
+
+    That is files that are not valid personas, files that were to be copied and cannot be, and uncommitted changes.
+    """
     problems = [*context.roster.problems]
     if not repository:
         return problems
+    problems += look_at_setup(context).notes
     changed = context.git.using(work_tree=context.top).run(
         "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude).team", cwd=context.top
     )

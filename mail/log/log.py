@@ -81,6 +81,17 @@ class EventLog:
         self._prepared = False
         self._copied: tuple[Snapshot, Snapshot] | None = None
 
+    def create(self) -> None:
+        """Write the log's first event, durably, unless it has one. Raises LockTimeout, LogUnavailable, LogDamaged."""
+        try:
+            if not self._prepared:
+                self._prepare()
+            with self._lock:
+                self._writer.ready()
+        except OSError as error:
+            self._prepared = False
+            raise _unavailable(error, self.folder) from error
+
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append drafts in order with one flush; return their events once they are durable.
 
@@ -118,20 +129,6 @@ class EventLog:
             return written
         known |= {event.id: event for event in written}
         return [known[item.id] for item in unsealed]
-
-    def create(self) -> None:
-        """Write the first event, `log.opened`, if there is none: what follows the log may be known by its id.
-
-        Raises LockTimeout, LogUnavailable.
-        """
-        try:
-            if not self._prepared:
-                self._prepare()
-            with self._lock:
-                self._writer.flush(self._writer.ready())
-        except OSError as error:
-            self._prepared = False
-            raise _unavailable(error, self.folder) from error
 
     def read(self, after: int = 0, damage: list[Damage] | None = None) -> Iterator[Event]:
         """Yield the events after seq `after`, oldest first, as of the call.

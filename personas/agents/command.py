@@ -14,16 +14,16 @@ from typing import Literal
 from ...mail.errors import UsageError
 from ...mail.home import HUMAN_VARIABLE, RUN_FOLDER
 from ..agent import Job, Outcome
-from ..environment import PASSED
+from ..environment import PASSED, PLACEHOLDER, filled
 from ..errors import BadOutput
 from ..kinds import OutcomeStatus
 from ..running.process import RunLimits, keep, rejoin
+from ..setup.slots import variables_of
 from .result import FILE, is_written, log_of, output_of
 from .stream import read_stream
 from .verdict import BadExit, failed, verdict
 
-PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace")
-_PLACEHOLDER = re.compile(r"(?<!\$)\{([a-z][a-z_]*)\}")
+PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace", "slot", "port")
 _NOT_OURS = {"print"}  # as in awk '{print}'
 _SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
@@ -64,7 +64,7 @@ class CommandAgent:
         except UsageError as error:
             return str(error)
         for word in self.command:
-            for match in _PLACEHOLDER.finditer(word):
+            for match in PLACEHOLDER.finditer(word):
                 if match[1] not in {*PLACEHOLDERS, *_NOT_OURS}:
                     known = ", ".join(PLACEHOLDERS)
                     return f"agent {self.name}: {match[0]} is not a placeholder; use one of {known}, in braces"
@@ -77,7 +77,7 @@ class CommandAgent:
             return f"agent {self.name} has no command; add one to [agents.{self.name}] in team.toml"
         program = self.command[0]
         relative = os.sep in program and not program.startswith(os.sep)  # to the workspace, which is made later
-        if relative or _PLACEHOLDER.search(program) or shutil.which(program):
+        if relative or PLACEHOLDER.search(program) or shutil.which(program):
             return None
         if os.sep in program:
             return (
@@ -137,8 +137,10 @@ class CommandAgent:
             "sprint": str(job.sprint),
             "prompt_file": str(prompt_file),
             "workspace": str(job.workspace),
+            "slot": str(job.slot),
+            "port": str(job.port),
         }
-        return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), word)
+        return filled(word, values)
 
     def _environment(self, job: Job) -> dict[str, str]:
         passed = {name: value for name, value in os.environ.items() if name in self.env or PASSED.fullmatch(name)}
@@ -180,13 +182,17 @@ def _unquoted(value: str) -> str:
 def _identity(job: Job) -> dict[str, str]:
     """Return the variables that say who runs. Git must not search above the workspace: it would find the user's."""
     human = {HUMAN_VARIABLE: job.human} if job.human else {}
-    return human | {
-        "TEAM_HOME": str(job.home),
-        "TEAM_PERSONA": job.persona,
-        "TEAM_RUN": job.run,
-        "TEAM_MAIL": str(job.workspace / RUN_FOLDER / "team-mail"),
-        "GIT_CEILING_DIRECTORIES": str(job.workspace.parent),
-    }
+    return (
+        human
+        | variables_of(job.slot, job.port)
+        | {
+            "TEAM_HOME": str(job.home),
+            "TEAM_PERSONA": job.persona,
+            "TEAM_RUN": job.run,
+            "TEAM_MAIL": str(job.workspace / RUN_FOLDER / "team-mail"),
+            "GIT_CEILING_DIRECTORIES": str(job.workspace.parent),
+        }
+    )
 
 
 def _task(job: Job) -> dict[str, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from ...mail.globs import matches
 from ..errors import GitError
 from ..git import Git
 from .changes import ABSENT, GITLINK, Change, changes_in, complaints, counted, few, text
@@ -71,7 +72,8 @@ class Capture:
     """Captures one workspace. `lay` makes fresh git directories, and `folder` has the index from before the run.
 
     `submodules` are those of the base, by path; `litter` are globs of files that the run's agent leaves behind;
-    `known` names the commits of the user's branches.
+    `known` names the commits of the user's branches. `apart` are globs of files that are never part of a patch, and
+    `made` are the changes that were there before the agent: they are part of it only if it changed them further.
     """
 
     place: Path
@@ -82,6 +84,8 @@ class Capture:
     submodules: Mapping[bytes, str]
     known: Callable[[], Sequence[str]]
     litter: Sequence[str] = ()
+    apart: Sequence[str] = ()
+    made: frozenset[Change] = frozenset()
     notes: list[str] = field(default_factory=list[str])
     kept: list[Kept] = field(default_factory=list[Kept])
     trouble: list[str] = field(default_factory=list[str])
@@ -106,6 +110,12 @@ class Capture:
             self.trouble.append(f"commits that could not be read ({error})")
         trouble, notes = (tuple(dict.fromkeys(words)) for words in (self.trouble, self.notes))
         return Captured(difference.patch, *counted(difference.numbers), trouble, notes, tuple(self.kept), asks, unread)
+
+    def changes(self) -> frozenset[Change]:
+        """Return how the work tree differs from the base now. Raises GitError."""
+        tree = self._confined("git", self.trust, []).index("index")
+        tree(*adding(self.place), most=MAX_OBJECT, allowed=(0, 1))
+        return frozenset(_changed(tree, self.base))
 
     def _confined(self, name: str, trust: Trust, stores: Sequence[Path], place: Path | None = None) -> Confined:
         return Confined(self.lay(name, trust, stores).using(work_tree=place or self.place), self.folder)
@@ -133,13 +143,15 @@ class Capture:
 
         Return what is left, and the linked worktrees that were in it.
         """
+        self._put_back(git)
         difference = self._difference(git)
         links = {change.path for change in difference.changes if self._is_linked(change)}
         left_out = [change for change in difference.changes if self._is_left_out(change)]
         rows = [b"0 %s\t%s\0" % (b"0" * len(self.base), change.path) for change in left_out]
         rows += [row for change in difference.changes if (row := self._ignore_row(git, change))]
         rows += [b"%s %s\t%s\0" % (GITLINK, oid.encode(), path) for path, oid in self._moved_submodules()]
-        if litter := [text(change.path) for change in left_out if change.path not in links]:
+        litter = [text(change.path) for change in left_out if change.path not in links and not self._is_apart(change)]
+        if litter:
             self.notes.append(f"left out of the patch: {few(litter)}")
         if links:
             self.notes.append(f"left out of the patch: the worktree {few(map(text, sorted(links)))}")
@@ -148,26 +160,45 @@ class Capture:
             difference = self._difference(git)
         return difference, links
 
+    def _put_back(self, git: Confined) -> None:
+        """Put those files of an index back to the base that are as they were before the agent."""
+        same = [change for change in _changed(git, self.base) if change in self.made] if self.made else []
+        if same:
+            rows = (b"%s %s\t%s\0" % (*self._entry(git, change), change.path) for change in same)
+            git("update-index", "-z", "--index-info", stdin=b"".join(rows))
+
+    def _entry(self, git: Confined, change: Change) -> tuple[bytes, bytes]:
+        """Return mode and object id of a file in the base, as a row of an index has them; zeros if it is not there."""
+        if not change.tracked:
+            return b"0", b"0" * len(self.base)
+        entry = git("ls-tree", "-z", self.base, "--", os.fsdecode(change.path))[0].partition(b"\t")[0]
+        mode, _, oid = entry.split(b" ")
+        return mode, oid
+
     def _is_linked(self, change: Change) -> bool:
         """Tell whether a file is a linked worktree of the clone itself."""
         return change.mode == GITLINK and directory_of(self.place, change.path, "worktrees") is not None
 
     def _is_left_out(self, change: Change) -> bool:
+        if change in self.made:
+            return True
         if change.tracked or change.mode == ABSENT:
             return False
         if change.mode == GITLINK:
             return self._is_linked(change)
-        return bool(_OURS.match(change.path)) or is_litter(change.path, self.litter)
+        return self._is_apart(change) or is_litter(change.path, self.litter)
+
+    def _is_apart(self, change: Change) -> bool:
+        return bool(_OURS.match(change.path)) or matches(change.path, self.apart)
 
     def _ignore_row(self, git: Confined, change: Change) -> bytes:
         """Return the row that puts a `.gitignore` back to which an agent added nothing but its own litter."""
         if change.path.rpartition(b"/")[2] != b".gitignore" or not change.mode.startswith(b"100"):
             return b""
-        mode, oid, before = b"0", b"0" * len(self.base), b""
+        mode, oid = self._entry(git, change)
+        before = b""
         if change.tracked:
-            entry = git("ls-tree", "-z", self.base, "--", os.fsdecode(change.path))[0].partition(b"\t")[0]
-            mode, kind, oid = entry.split(b" ")
-            before = git("cat-file", "blob", oid.decode())[0] if kind == b"blob" else b"?"
+            before = git("cat-file", "blob", oid.decode())[0] if mode != GITLINK else b"?"
         if not only_ignores_litter(before, git("cat-file", "blob", change.oid.decode())[0], self.litter):
             return b""
         self.notes.append(f"left out of the patch: lines of {text(change.path)} that ignore an agent's own files")
@@ -210,3 +241,8 @@ class Capture:
         if heads := commits.heads(refs):
             self.kept.append(bundle(git, commits, heads, where))
             self.notes.append(f"kept as a bundle: commits in {where}")
+
+
+def _changed(git: Confined, base: str) -> list[Change]:
+    """Return how an index differs from a commit."""
+    return changes_in(git("diff", "--cached", "--raw", "--no-abbrev", "--no-renames", base, "--")[0])

@@ -175,15 +175,13 @@ class Warden:
     def _receive(self) -> None:
         """Start the run that the scheduler asks for; take note that it is gone."""
         flags = getattr(SOCKET, "MSG_CMSG_CLOEXEC", 0)
+        header, ancillary = b"", list[tuple[int, int, bytes]]()
         try:
-            header, ancillary, _, _ = self._socket.recvmsg(HEADER, SOCKET.CMSG_SPACE(4 * DESCRIPTORS), flags)
+            header, ancillary, *_ = self._socket.recvmsg(HEADER, SOCKET.CMSG_SPACE(4 * DESCRIPTORS), flags)
         except OSError:
-            header, ancillary = b"", []
-        descriptors = [
-            int.from_bytes(data[at : at + 4], sys.byteorder)
-            for _, _, data in ancillary
-            for at in range(0, len(data), 4)
-        ]
+            pass
+        data = b"".join([each[2] for each in ancillary])
+        descriptors = [int.from_bytes(data[at : at + 4], sys.byteorder) for at in range(0, len(data), 4)]
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
         header += self._exactly(HEADER - len(header)) if header else b""

@@ -46,11 +46,7 @@ class RunFolder:
 
         Raises WorkspaceStuck if the base commit has a link on the way, which would lead out of the workspace.
         """
-        if self.path.parent.resolve() != self._workspace.resolve() / Path(RUN_FOLDER).parent:
-            where = Path(RUN_FOLDER).parent
-            raise WorkspaceStuck(f"{where} is a link in the commit that the run starts from; make it a folder there")
-        if self.path.is_symlink():
-            self.path.unlink()
+        self._check()
         shutil.rmtree(self.path, ignore_errors=True)
         for name in FOLDERS:
             (self.path / name).mkdir(parents=True, exist_ok=True)
@@ -59,12 +55,21 @@ class RunFolder:
         script.write_text(_SCRIPT.format(**{name: shlex.quote(word) for name, word in words.items()}))
         script.chmod(0o755)
 
+    def _check(self) -> None:
+        """See that nothing leads out of the workspace before the first file is written."""
+        if self.path.parent.resolve() != self._workspace.resolve() / Path(RUN_FOLDER).parent:
+            where = Path(RUN_FOLDER).parent
+            raise WorkspaceStuck(f"{where} is a link in the commit that the run starts from; make it a folder there")
+        if self.path.is_symlink():
+            self.path.unlink()
+
     def waiting(self) -> tuple[list[str], list[str]]:
         """Return the names of the requests and of the mails in the outbox that nobody has taken, see `waiting`."""
         return waiting(str(self._workspace), STEPS)
 
     def refuse(self, reason: str) -> None:
-        """Make `team-mail` fail in this workspace, with a reason."""
+        """Make `team-mail` fail in this workspace, with a reason. Raises WorkspaceStuck as `make` does."""
+        self._check()
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / REFUSED).write_text(reason)
 

@@ -18,12 +18,13 @@ class LeftRun(NamedTuple):
     """What the end of a run depends on, beside what it leaves itself.
 
     `head` is the seq of the last event before it, `read` the ids of the mail it was given, `conflict` what it was given
-    of a conflict, as JSON can hold it.
+    of a conflict, and `ready` what its workspace was prepared with, both as JSON can hold them.
     """
 
     head: int
     read: tuple[str, ...]
     conflict: Mapping[str, Any]
+    ready: Mapping[str, Any]
 
 
 def write_left(folder: Path, left: LeftRun) -> None:
@@ -36,7 +37,9 @@ def read_left(folder: Path) -> LeftRun | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         data = cast("dict[str, Any]", json.loads((folder / _FILE).read_bytes()))
         if data["v"] == VERSION:
-            return LeftRun(int(data["head"]), tuple(map(str, data["read"])), dict(data["conflict"]))
+            return LeftRun(
+                int(data["head"]), tuple(map(str, data["read"])), dict(data["conflict"]), dict(data["ready"])
+            )
     return None
 
 

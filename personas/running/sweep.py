@@ -96,7 +96,7 @@ def _processes(runs: Collection[str], home: Path) -> set[psutil.Process]:
     team = os.path.realpath(home)
 
     def is_theirs(process: psutil.Process) -> bool:
-        environ = {} if process.pid in ours else _environ(process)
+        environ = _environ(process) if process.pid not in ours else dict[str, str]()
         if environ.get("TEAM_RUN") not in runs:
             return False
         return "TEAM_HOME" not in environ or os.path.realpath(environ["TEAM_HOME"]) == team

@@ -26,7 +26,7 @@ from ..leader import myself
 from ..planner.schedule import tails
 from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
-from ..runs.launch import Launch
+from ..runs.launch import MOST_SETUPS, Launch
 from ..runs.local import LocalRunner, RunnerFactory
 from ..runs.record import task_finished
 from ..runs.run import Batch
@@ -69,6 +69,7 @@ class Dispatch:
         self.traces = Traces(config.trace_dir, context.mailbox.blobs)
         self._outputs = _Outputs(self)
         self._tries: Counter[str] = Counter()
+        self._setups: Counter[str] = Counter()  # those that failed
         self._watch = Watch(context, stop)
         self._runner = runner(context, self._watch, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
@@ -152,6 +153,8 @@ class Dispatch:
         if result is None or result.given_up:
             return FAILED
         if result.outcome.status != RunStatus.OK:
+            if result.outcome.status == RunStatus.SETUP:
+                return self._not_set_up(task, result.outcome.detail)
             stopped = result.outcome.status == RunStatus.STOPPED
             return FAILED if stopped or launch.last_attempt else self._again(task)
         return self._land(task, launch.run) if result.has_patch else DONE
@@ -160,6 +163,14 @@ class Dispatch:
     def _places(self) -> Places:
         places = places_of(self.context, repository=bool(self.state.base))
         return replace(places, clones=self.context.mirror.folder.resolve()) if self.state.base else places
+
+    def _not_set_up(self, task: Task, why: str) -> StepResult:
+        """Try a task again whose workspace could not be set up, a few times: that was no attempt of its agent."""
+        self._tries[task.task_id] -= 1
+        self._setups[task.task_id] += 1
+        if self._setups[task.task_id] < MOST_SETUPS:
+            return self._again(task)
+        return self._ended(task, TaskStatus.ERROR, why)
 
     def _assignment(self, task: Task) -> Assignment:
         """Fill a task's input with the outputs of its dependencies. Raises MissingOutput, InvalidTasks."""

@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..planner.schedule import critical_path, schedule
+from ..setup import NO_SETUP, SetUpPreview
 from ..tasks.graph import waves
 from ..tasks.task import DispatchConfig, Task
 
 
 @dataclass(frozen=True)
 class DispatchPreview:
-    """A dispatch as it would be carried out. `agents` maps each persona to the agent that would play it."""
+    """A dispatch as it would be carried out. `agents` maps each persona to the agent that would play it.
+
+    `setup` is what each workspace would get.
+    """
 
     tasks: tuple[Task, ...]
     config: DispatchConfig
     agents: Mapping[str, str]
+    setup: SetUpPreview = NO_SETUP
 
     @property
     def waves(self) -> Sequence[tuple[str, ...]]:
@@ -61,4 +66,5 @@ class DispatchPreview:
             "critical_path": [*self.critical_path],
             "config": self.config.model_dump(mode="json"),
             "estimated_seconds": self.seconds,
+            "setup": self.setup.document(),
         }  # fmt: skip

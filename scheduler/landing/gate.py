@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import secrets
-import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -21,27 +19,27 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...personas.agent import Job, Outcome
-from ...personas.environment import harmless
 from ...personas.git import Git
 from ...personas.kinds import OutcomeStatus
 from ...personas.running.folder import RunFolder
-from ...personas.running.process import RunLimits, keep
+from ...personas.setup.preparation import NOTHING, Prepared, run_quietly
 from ..errors import Stopped
 from ..progress import Progress
 from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
+from .clone import GateClone
 
 _TAIL = 64 << 10  # bytes of output that a verdict carries
 _SCORES = ("score", "pass_rate")
 
-Checkout = Callable[[str], AbstractContextManager[Path]]
+Checkout = Callable[[str], AbstractContextManager[GateClone]]
 
 
 @dataclass(frozen=True)
 class Gate:
     """A command that has to pass: by its exit code, or by printing a JSON number of at least `threshold`.
 
-    `timeout` is in seconds.
+    `timeout` is in seconds. `setup` are the commands that prepare the clone before it.
     """
 
     name: str
@@ -49,17 +47,21 @@ class Gate:
     timeout: float = 600.0
     threshold: float | None = None
     key: str | None = None  # the path of the number in a printed object, with dots
+    setup: tuple[tuple[str, ...], ...] = ()
 
     @property
     def mark(self) -> str:
-        """Its name with a digest of its command and threshold, so that a changed gate judges again."""
-        condition = repr((self.command, self.threshold, self.key))
+        """Its name with a digest of its command, threshold and set-up, so that a changed gate judges again."""
+        condition = repr((self.command, self.threshold, self.key, *((self.setup,) if self.setup else ())))
         return f"{self.name} {hashlib.sha256(condition.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """How a gate judged a commit; `detail` is one line for people, `log` the end of its output."""
+    """How a gate judged a commit; `detail` is one line for people, `log` the end of its output.
+
+    `prepared` is what its clone was given; if the set-up failed, the gate fails with its output.
+    """
 
     gate: str
     commit: str
@@ -72,6 +74,7 @@ class GateResult:
     tries: int = 1
     detail: str = ""
     mark: str = ""
+    prepared: Prepared = NOTHING
 
 
 @dataclass(frozen=True)
@@ -175,23 +178,37 @@ class _Trial:
 
 
 def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threading.Event) -> GateResult:
-    with checkout(commit) as clone, tempfile.TemporaryDirectory(prefix="team-mail-gate-") as folder:
-        papers = Path(folder)
-        RunFolder(clone).refuse(f"gate {gate.name} has no mail: what it prints is its word, and the authors get it")
+    with checkout(commit) as clone:
         run = f"gate-{gate.name}-{secrets.token_hex(8)}"
-        job = Job(run, gate.name, 1, 0, "", clone, papers, papers, gate.timeout, stop)
-        env = harmless() | {"TEAM_RUN": run, "TERM": "dumb", "NO_COLOR": "1"}
-        env["GIT_CEILING_DIRECTORIES"] = str(clone.parent)
-        ended = keep(job, gate.command, env, secrets=(), stdin=Path(os.devnull), limits=RunLimits(settle=None))
-        if ended.status == OutcomeStatus.STOPPED:
-            raise Stopped(f"stopped while gate {gate.name} was running; scheduler sprint continues")
-        log = papers / "output.log"
-        return _weighed(
-            gate,
-            GateResult(gate.name, commit, tree, passed=False, mark=gate.mark),
-            ended,
-            _tail(log) if log.exists() else b"",
+        job = Job(
+            run, gate.name, 1, 0, "", clone.path, clone.folder, clone.folder, gate.timeout, stop,
+            slot=clone.slot.number, port=clone.slot.port,
+        )  # fmt: skip
+        blank = GateResult(gate.name, commit, tree, passed=False, mark=gate.mark, prepared=clone.prepare(job))
+        if blank.prepared.failed:
+            return _unprepared(gate, blank)
+        RunFolder(clone.path).refuse(
+            f"gate {gate.name} has no mail: what it prints is its word, and the authors get it"
         )
+        ended = run_quietly(job, gate.command)
+        _check_stopped(gate, ended)
+        log = clone.folder / "output.log"
+        return _weighed(gate, blank, ended, _tail(log) if log.exists() else b"")
+
+
+def _unprepared(gate: Gate, blank: GateResult) -> GateResult:
+    """Fail a gate whose set-up failed: what is woven may be to blame, and is found as for any other failure."""
+    outcome = blank.prepared.outcome
+    assert outcome is not None  # noqa: S101 - it failed
+    _check_stopped(gate, outcome)
+    return replace(
+        blank, exit=outcome.exit, log=blank.prepared.output[-_TAIL:], detail=f"set-up failed: {outcome.detail}"
+    )
+
+
+def _check_stopped(gate: Gate, outcome: Outcome) -> None:
+    if outcome.status == OutcomeStatus.STOPPED:
+        raise Stopped(f"stopped while gate {gate.name} was running; scheduler sprint continues")
 
 
 def _weighed(gate: Gate, blank: GateResult, ended: Outcome, log: bytes) -> GateResult:

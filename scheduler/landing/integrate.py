@@ -7,17 +7,14 @@ that a crash prevented.
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 import threading
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...mail.errors import TeamMailError
 from ...mail.log.event import Draft
 from ...mail.render import listed
 from ..context import Context
@@ -30,6 +27,7 @@ from ..weaver.commit import WEAVER
 from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 from ..weaver.weave import weave
+from .clone import checkout
 from .gate import Gate, GateResult, GateStarted, judge, sift
 
 
@@ -138,19 +136,8 @@ def _gate_started(tick: int, sprint: Sprint, gate: Gate, commit: str) -> Draft:
 
 def gates_of(context: Context) -> list[Gate]:
     """List the gates of the settings, in their order."""
-    gates = context.settings.gates.items()
-    return [Gate(name, gate.command, gate.timeout, gate.threshold, gate.key) for name, gate in gates]
-
-
-@contextmanager
-def checkout(context: Context, commit: str) -> Generator[Path]:
-    """Provide a private clone of a commit, in which a gate runs."""
-    workspace = context.mirror.workspace(f"gate-{commit[:16]}-{secrets.token_hex(4)}", commit, "gate")
-    try:
-        yield workspace.path
-    finally:
-        with suppress(OSError, TeamMailError):  # what cannot be removed costs room, not a verdict
-            workspace.remove()
+    gates, setup = context.settings.gates.items(), context.settings.workspace.setup
+    return [Gate(name, gate.command, gate.timeout, gate.threshold, gate.key, setup) for name, gate in gates]
 
 
 def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:

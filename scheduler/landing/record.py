@@ -13,6 +13,7 @@ from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ..context import Context
 from ..kinds import Kind, PatchStatus
+from ..setup import setup_data
 from ..weaver.commit import WEAVER
 from ..weaver.patch import PatchSubmission
 from .gate import GateResult
@@ -35,7 +36,7 @@ def record(context: Context, done: Integration) -> None:
 
 
 def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
-    yield from (_judged(done, verdict) for verdict in done.verdicts)
+    yield from (_judged(context, done, verdict) for verdict in done.verdicts)
     yield from _arrived(done)
     yield from _returned(context, done)
     yield from (_red_before(context, verdict) for verdict in done.red_before)
@@ -133,7 +134,7 @@ def _tags(done: Integration) -> dict[str, Any]:
     return {"dispatch": done.sprint.dispatch} if done.sprint.dispatch else {}
 
 
-def _judged(done: Integration, verdict: GateResult) -> Draft:
+def _judged(context: Context, done: Integration, verdict: GateResult) -> Draft:
     data = {
         "sprint": done.sprint.number,
         "tick": done.tick,
@@ -147,6 +148,7 @@ def _judged(done: Integration, verdict: GateResult) -> Draft:
         "seconds": round(verdict.seconds, 3),
         "tries": verdict.tries,
         **_tags(done),
+        **({"workspace": setup} if (setup := setup_data(verdict.prepared, context.mailbox.blobs)) else {}),
     }
     own = derived_id(
         "gate",

@@ -6,7 +6,6 @@ no agent can have changed; so the agent needs no git for it, and may have a `.gi
 
 from __future__ import annotations
 
-from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from ...personas.persona import Persona
 from ...personas.running.folder import CONFLICT, MERGED
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
+from ..payload import as_bytes, as_text
 from ..weaver.applying import apply_all
 from ..weaver.authors import changed_by
 from ..weaver.commit import WEAVER
@@ -73,13 +73,13 @@ class ConflictFiles:
 
     def saved(self) -> dict[str, Any]:
         """Return what is known of the conflict, as JSON can hold it."""
-        marks = [[_text(file), [_text(mark) for mark in marks]] for file, marks in self._marks.items()]
-        return {"patch": _text(self.patch), "laid": self.laid, "marks": marks}
+        marks = [[as_text(file), [as_text(mark) for mark in marks]] for file, marks in self._marks.items()]
+        return {"patch": as_text(self.patch), "laid": self.laid, "marks": marks}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Take back what `saved` returned for the same run. Raises KeyError, TypeError, ValueError."""
-        self.patch, self.laid = _bytes(saved["patch"]), bool(saved["laid"])
-        self._marks = {_bytes(file): frozenset(map(_bytes, marks)) for file, marks in saved["marks"]}
+        self.patch, self.laid = as_bytes(saved["patch"]), bool(saved["laid"])
+        self._marks = {as_bytes(file): frozenset(map(as_bytes, marks)) for file, marks in saved["marks"]}
 
     def untouched(self, captured: Captured | None) -> bool:
         """Tell whether a run left all files as it found them."""
@@ -170,14 +170,6 @@ def _added(patch: bytes) -> Iterator[tuple[bytes, bytes]]:
             file = row.removeprefix(b"+++ b/").rstrip(b"\t")
         elif row.startswith(b"+"):
             yield file, row[1:].rstrip(b"\r")
-
-
-def _text(data: bytes) -> str:
-    return b2a_base64(data, newline=False).decode()
-
-
-def _bytes(text: str) -> bytes:
-    return a2b_base64(text)
 
 
 def _checked(git: Git, *words: str) -> None:

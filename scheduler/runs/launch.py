@@ -8,6 +8,8 @@ from ...mail.log.event import derived_id
 from ...personas.agent import Assignment
 from ..state.facts import Mail, Patch
 
+MOST_SETUPS = 3  # set-ups that may fail for one persona in a sprint, or for one task of a dispatch
+
 
 @dataclass(frozen=True)
 class Launch:

@@ -9,7 +9,7 @@ from ...mail.errors import TeamMailError
 from ...mail.log.disk import reason_of
 from ...mail.log.event import Draft
 from ...personas.agent import Outcome
-from ...personas.errors import RunLeft
+from ...personas.errors import NotPrepared, RunLeft
 from ...personas.kinds import OutcomeStatus
 from ...personas.workspace import Captured
 from ..context import Context
@@ -59,15 +59,15 @@ class LocalRunner:
         return self._to_its_end(work, work.harvest)
 
     def _work(self, launch: Launch, batch: Batch) -> Work:
-        return Work(self.context, self.watch, self._mail, launch, batch)
+        return Work(self.context, self.watch, self._mail, self.listener, launch, batch)
 
     def _to_its_end(self, work: Work, how: Callable[[], RunResult]) -> RunResult | None:
         """Do the work of a run and put its end on record; only then is its workspace removed."""
         launch = work.launch
         try:
             result = self._result(work, how)
-            output, mails = work.folder / "output.log", self._mails(launch, result.captured)
-            self._record.ended(launch, result, read=work.read, output=output, mails=mails)
+            mails = self._mails(launch, result.captured)
+            self._record.ended(launch, result, read=work.read, output=work.output(result), mails=mails)
         except RunLeft:
             self.listener(run_left(launch))
             return None
@@ -82,6 +82,8 @@ class LocalRunner:
             result = how()
         except RunLeft:
             raise
+        except NotPrepared as error:
+            result = RunResult(Outcome(OutcomeStatus.SETUP, None, 0.0, str(error)))
         except (TeamMailError, OSError) as error:
             why = reason_of(error) if isinstance(error, OSError) else str(error)
             result = RunResult(Outcome(OutcomeStatus.FAILED, None, 0.0, f"{why}{work.keep()}"))

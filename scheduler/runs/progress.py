@@ -18,6 +18,14 @@ class RunStarted(Progress):
 
 
 @dataclass(frozen=True)
+class SetUpFailed(Progress):
+    """The set-up of a run's workspace failed; `output` are the last lines that it printed."""
+
+    launch: Launch
+    output: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RunEnded(Progress):
     """A run's end is on record. `files` counts the files that its patch changes."""
 
@@ -46,6 +54,11 @@ def run_left(launch: Launch) -> RunLeftOpen:
 def run_started(launch: Launch) -> RunStarted:
     """Return the progress report of a run that starts."""
     return RunStarted(f"{launch.name} (attempt {launch.attempt}): running", launch)
+
+
+def setup_failed(launch: Launch, outcome: Outcome, output: tuple[str, ...]) -> SetUpFailed:
+    """Return the progress report of a set-up that failed."""
+    return SetUpFailed(f"{launch.name} (attempt {launch.attempt}): {outcome.detail}", launch, output)
 
 
 def run_ended(launch: Launch, result: RunResult) -> RunEnded:

@@ -17,6 +17,7 @@ from ...personas.workspace import Captured
 from ..kinds import Kind, TaskStatus
 from ..leader import myself
 from ..payload import kept
+from ..setup import setup_data
 from .launch import Launch
 from .run import Batch, RunResult
 
@@ -108,6 +109,8 @@ class RunRecord:
             data |= _task(launch) | kept(self.blobs, "result", outcome.output)
         if output and (words := printed(output)) is not None:
             data["output"] = self.blobs.put(words)._asdict()
+        if result.prepared and (about := setup_data(result.prepared, self.blobs)):
+            data["workspace"] = about
         return _draft(Kind.RUN_FINISHED, launch, data | self._kept_of(result))
 
     def _kept_of(self, result: RunResult) -> dict[str, Any]:
@@ -140,6 +143,8 @@ def task_finished(dispatch: str, task: str, persona: str, status: str, error: st
 def _task_end(launch: Launch, result: RunResult) -> list[Draft]:
     """Record the end of the task if this run is its last: nothing to land, or no retries left."""
     assignment, outcome = launch.assignment, result.outcome
+    if outcome.status == OutcomeStatus.SETUP:  # no attempt at the task: who launched it decides
+        return []
     ok = outcome.status == OutcomeStatus.OK
     again = not launch.last_attempt and outcome.status != OutcomeStatus.STOPPED
     if assignment is None or (result.has_patch if ok else again):

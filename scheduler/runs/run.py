@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ...personas.agent import Outcome
+from ...personas.setup.preparation import Prepared
 from ...personas.workspace import Captured
 from .launch import Launch
 
@@ -29,13 +30,15 @@ class Batch:
 class RunResult:
     """How a run ended and what it changed. `given_up`: it was ended together with its scheduler, not on its own.
 
-    `lost` says why it was given up if that was not the orderly end of its scheduler.
+    `lost` says why it was given up if that was not the orderly end of its scheduler. `prepared` is what its workspace
+    was given, None if it had none.
     """
 
     outcome: Outcome
     captured: Captured | None = None
     given_up: bool = False
     lost: str = ""
+    prepared: Prepared | None = None
 
     @property
     def has_patch(self) -> bool:

@@ -22,14 +22,18 @@ from ...personas.running.folder import PREVIOUS, RunFolder
 from ...personas.running.left import LeftRun, read_left, write_left
 from ...personas.running.mail_process import MailProcess
 from ...personas.running.sweep import sweep
+from ...personas.setup.slots import Slot
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..payload import text_of
+from ..progress import Listener
 from ..state.sprints import SCHEDULER_GONE
 from .conflict import ConflictFiles
 from .judge import Evidence, judged
 from .launch import Launch
 from .mail import RunMail
+from .preparation import FOLDER as SETUP
+from .preparation import UNPREPARED, Ready, RunPreparation, slot_of
 from .run import Batch, RunResult
 from .watch import Watch
 
@@ -44,10 +48,12 @@ class Work:
     context: Context
     watch: Watch
     mail: RunMail
+    listener: Listener
     launch: Launch
     batch: Batch
     read: list[str] = field(default_factory=list[str])
     head: int = 0
+    ready: Ready = UNPREPARED
     conflict: ConflictFiles = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,24 +64,39 @@ class Work:
         """The folder that keeps the run's files: `.team/runs/<run>`."""
         return self.context.home / "runs" / self.launch.run
 
+    def output(self, result: RunResult) -> Path:
+        """Return the file with what the run printed; if it came no further than its set-up, that is what this did."""
+        folder = self.folder / SETUP if result.outcome.status == OutcomeStatus.SETUP else self.folder
+        return folder / "output.log"
+
     def play(self) -> RunResult:
         """Make a workspace and let the agent play in it. Raises RunLeft if the run goes on without this process."""
         workspace = self._made()
-        place = self._place(workspace)
+        with slot_of(self.context, self.folder) as slot:
+            if workspace:
+                self._prepare(workspace, slot)
+                if self.ready.prepared.failed and (failure := self.ready.prepared.outcome):
+                    return RunResult(replace(failure, seconds=0.0), prepared=self.ready.prepared)
+            outcome = self._played(self._place(workspace), slot)
+        return self._concluded(workspace, outcome)
+
+    def _prepare(self, workspace: Workspace, slot: Slot) -> None:
+        preparation, stop = RunPreparation(self.context, self.listener), self.watch.stop_of(self.launch.run)
+        self.ready = preparation.prepare(self.launch, workspace, self.folder, slot, self.batch.left, stop)
+
+    def _played(self, place: Path, slot: Slot) -> Outcome:
         folder = RunFolder(place)
         folder.make()
         if self.launch.previous:
             with suppress(BlobMissing, OSError):  # it is done without what is lost
                 (folder.path / PREVIOUS).write_bytes(self.context.mailbox.blobs.read(self.launch.previous.sha256))
         self.head = self.context.mailbox.log.head().seq
-        job, mail = self._job(place), self._mail_process(place)
-        agent = self.context.agents[self.launch.agent]
+        job = replace(self._job(place), slot=slot.number, port=slot.port)
+        mail, agent = self._mail_process(place), self.context.agents[self.launch.agent]
         if isinstance(agent, CommandAgent):
-            outcome = _play(agent, replace(job, mail=mail.command))
-        else:
-            with mail:
-                outcome = _play(agent, job)
-        return self._concluded(workspace, outcome)
+            return _play(agent, replace(job, mail=mail.command))
+        with mail:
+            return _play(agent, job)
 
     def harvest(self) -> RunResult:
         """Wait for the end of a run that another scheduler started, and take what it left.
@@ -137,12 +158,13 @@ class Work:
 
     def _save(self) -> None:
         """Write down what the next scheduler needs, in case this one ends before the run does."""
-        write_left(self.folder, LeftRun(self.head, tuple(self.read), self.conflict.saved()))
+        write_left(self.folder, LeftRun(self.head, tuple(self.read), self.conflict.saved(), self.ready.saved()))
 
     def _restore(self, left: LeftRun) -> bool:
         """Take back what another scheduler knew of the run; tell whether it can be understood."""
         self.head, self.read[:] = left.head, left.read
         try:
+            self.ready = Ready.restored(left.ready)
             self.conflict.restore(left.conflict)
         except (KeyError, TypeError, ValueError):
             return False
@@ -165,12 +187,12 @@ class Work:
         """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""
         settings = self.context.settings.agents.get(self.launch.agent)
         try:
-            captured = workspace.capture(settings.litter if settings else ())
+            captured = workspace.capture(settings.litter if settings else (), self.ready.apart, self.ready.made)
         except GitError as error:
             return RunResult(replace(outcome, status=OutcomeStatus.FAILED, detail=f"{error}{self.keep()}"))
         if captured.unread:
             captured = captured._replace(trouble=(*captured.trouble[:-1], captured.trouble[-1] + self.keep()))
-        return RunResult(outcome, captured)
+        return RunResult(outcome, captured, prepared=self.ready.prepared)
 
     def _evidence(self, place: Path, captured: Captured | None) -> Evidence:
         """Gather what the run is judged by."""

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ...mail.directory import EVERYBODY, PROGRAMS
-from ...mail.globs import checked
+from ...mail.globs import checked, is_path
 from ...mail.units import byte_count, crontab, seconds, size, span
 from ..errors import SettingsError
 from .file import Key, TomlFile, read_toml
@@ -24,7 +24,7 @@ from .problems import Fields, problem
 from .text import Origin, environment, flagged
 
 DEFAULT = "default"
-_SPANS = frozenset({"timeout", "idle", "grace", "every", "deadline", "pace", "retry_backoff"})
+_SPANS = frozenset({"timeout", "setup_timeout", "idle", "grace", "every", "deadline", "pace", "retry_backoff"})
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 _EVERY = re.compile(r"every +(\d{1,6})")
 
@@ -73,6 +73,27 @@ def _rooted(path: str) -> str:
     return path
 
 
+def _commands(value: Any) -> object:
+    """Take one command, a list of words, for a list of one command."""
+    words = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else ()
+    return (words,) if words and all(isinstance(word, str) for word in words) else cast("object", value)
+
+
+def _within(path: str) -> str:
+    """Check a glob of files that are copied, or shared, between checkout and workspaces."""
+    path = checked(path)
+    if {".git", ".team"} & {name.casefold() for name in path.split("/")}:
+        raise ValueError("must be outside of .git and .team")
+    return path
+
+
+def _folder(path: str) -> str:
+    path = _within(path).rstrip("/")
+    if not is_path(path):
+        raise ValueError("must be the path of one folder, without wildcards")
+    return path
+
+
 def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError("must be a number")
@@ -81,7 +102,10 @@ def _finite(value: float) -> float:
 
 Name = Annotated[str, AfterValidator(_name)]
 Command = Annotated[tuple[str, ...], AfterValidator(_filled)]
+Commands = Annotated[tuple[Command, ...], BeforeValidator(_commands)]
 Glob = Annotated[str, AfterValidator(checked)]
+Within = Annotated[str, AfterValidator(_within)]
+Folder = Annotated[str, AfterValidator(_folder)]
 Seconds = Annotated[float, BeforeValidator(seconds)]
 Limit = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Size = Annotated[int, BeforeValidator(byte_count)]
@@ -163,9 +187,20 @@ class GateSettings(_Table):
 
 
 class WorkspaceSettings(_Table):
-    """`[workspace]`: where the private clones of runs lie, which must be outside of the checkout."""
+    """`[workspace]`: where private clones lie, outside of the checkout, and what is in one before its agent starts.
+
+    `setup` are commands, of which `setup_inputs` names the files that they depend on. Every run and gate has `ports`
+    ports of its own, from `port` on.
+    """
 
     root: Annotated[str, AfterValidator(_rooted)] | None = None
+    setup: Commands = ()
+    setup_timeout: Limit = 600.0
+    setup_inputs: tuple[Glob, ...] = ()
+    copies: Annotated[tuple[Within, ...], Field(alias="copy")] = ()  # BaseModel has a method `copy`
+    cache: tuple[Folder, ...] = ()
+    port: Annotated[int, Field(ge=1024, le=65_000)] = 20_000
+    ports: Annotated[int, Field(ge=1, le=1000)] = 10
 
 
 class DispatchSettings(_Table):
@@ -195,7 +230,7 @@ class Loaded:
 
     def document(self) -> dict[str, dict[str, Any]]:
         """Return every key with its value and origin, as `team config` prints them in JSON."""
-        values = {".".join(key): value for key, value in _leaves(self.settings.model_dump())}
+        values = {".".join(key): value for key, value in _leaves(self.settings.model_dump(by_alias=True))}
         return {key: {"value": values[key], "from": origin.where} for key, origin in self.origins.items()}
 
 
@@ -295,7 +330,7 @@ def _fields(key: Key) -> Fields:
     named = key[0] in {"agents", "gates"}
     if key[0] not in tables or len(key) != 1 + named:
         return None
-    return {name: field.annotation for name, field in tables[key[0]].model_fields.items()}
+    return {field.alias or name: field.annotation for name, field in tables[key[0]].model_fields.items()}
 
 
 def _tuples(value: Any) -> Any:
@@ -317,7 +352,7 @@ def _all_origins(settings: Settings, origins: Mapping[Key, Origin]) -> dict[str,
     """Return the origin of every key, in the order of the settings; defaults are formatted as in a file."""
     return {
         ".".join(key): origins.get(key) or Origin(_spelled(key[-1], value), DEFAULT)
-        for key, value in _leaves(settings.model_dump())
+        for key, value in _leaves(settings.model_dump(by_alias=True))
     }
 
 

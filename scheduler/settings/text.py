@@ -16,6 +16,7 @@ from .problems import Fields
 
 FieldsOf = Callable[[Key], Fields]
 _NAMED = frozenset({"agents", "gates"})
+_COMMANDS = frozenset({"command", "setup"})
 
 
 class Origin(NamedTuple):
@@ -68,7 +69,7 @@ def _value(text: str, name: str, kind: Any, where: str) -> Any:
     kinds = _alternatives(kind)
     if tuple in kinds and text.startswith("["):
         return _toml(text)
-    if kinds == {tuple} and name == "command":
+    if kinds == {tuple} and name in _COMMANDS:
         try:
             return tuple(shlex.split(text))
         except ValueError as error:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from ...mail.units import counted
 from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
-from ..runs.launch import Launch
+from ..runs.launch import MOST_SETUPS, Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, give_up_dead, left_over
 from .mode import ModeSettings, mode_of
@@ -23,6 +23,7 @@ from .plan import Opening, Skip, TickPlan
 ASKED = "asked for"  # the reason of a sprint that a person started
 _MOST_LOST = 3  # runs of one persona in one sprint: an agent may be what ends its scheduler
 _LONGEST_PAUSE = timedelta(minutes=10)
+_NO_ATTEMPT = frozenset({RunStatus.LOST, RunStatus.SETUP})  # of the agent's
 _INCOMPLETE = frozenset({RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED})  # says nothing about the agent
 
 
@@ -228,17 +229,20 @@ class _Decision:
             return None
         pause = min(timedelta(seconds=self.policy.retry_backoff) * 2 ** (failures - 1), _LONGEST_PAUSE)
         due = datetime.fromisoformat(own[-1].finished or own[-1].started) + pause
-        return due if due > self.now and failures < self.policy.max_attempts else None
+        most = MOST_SETUPS if own[-1].status == RunStatus.SETUP else self.policy.max_attempts
+        return due if due > self.now and failures < most else None
 
     def _exhausted(self, persona: str, launch: Launch, wakes: int) -> str | None:
         """Say why a persona that has a reason to run must not run again in this sprint."""
         own = [run for run in self.runs if run.persona == persona]
         most = self.policy.max_attempts
-        if sum(run.status != RunStatus.LOST for run in own) >= most:
+        if sum(run.status not in _NO_ATTEMPT for run in own) >= most:
             last = f"the last {_end(own[-1])}" if own[-1].status != RunStatus.OK else "mail still waits"
             return f"{counted(most, 'attempt')} spent and {self._loose_end(persona) or last}"
         if sum(run.status == RunStatus.LOST and not run.orderly for run in own) >= _MOST_LOST:
             return f"{_MOST_LOST} runs were lost with their scheduler"
+        if sum(run.status == RunStatus.SETUP for run in own) >= MOST_SETUPS:
+            return f"the set-up of its workspace failed {MOST_SETUPS} times; the last {_end(own[-1])}"
         if launch.reason == LaunchReason.MAIL and (same := self._no_progress(persona)):
             return same
         budget = self.policy.max_wakes or 3 * len(self.roster)

@@ -11,9 +11,10 @@ from ...mail.units import counted
 from ...personas.agents.result import log_of
 from ..context import Context
 from ..errors import BranchMoved
-from ..kinds import Kind, SprintOutcome
+from ..kinds import Kind, RunStatus, SprintOutcome
 from ..landing.base import fast_forward_base
 from ..landing.integrate import gates_of
+from ..runs.preparation import FOLDER as SETUP
 from ..state.facts import Mail, Patch, Run
 from ..state.sprints import State
 from ..state.summary import FAILED, Summary, summary
@@ -135,7 +136,8 @@ def _failures(state: State, result: Summary) -> Iterator[str]:
             yield f"  … and {len(failed) - _MOST_FAILED} more"
         return
     yield ""
-    yield "Every run failed, retries too: look at the agent, not at the personas. They ended with"
+    blame = "the set-up" if all(run.status == RunStatus.SETUP for run in failed) else "the agent"
+    yield f"Every run failed, retries too: look at {blame}, not at the personas. They ended with"
     reasons: dict[str, list[Run]] = {}
     for run in state.runs:
         if run.sprint == result.sprint:
@@ -169,6 +171,11 @@ def _not_green(context: Context, state: State) -> list[str]:
 
 def _last_words(context: Context, runs: Sequence[Run]) -> list[str]:
     """Quote the end of the last run's output."""
-    log = log_of(context.home / "runs" / runs[-1].id) if runs else b""
+    if not runs:
+        return []
+    what, folder = "run", context.home / "runs" / runs[-1].id
+    if runs[-1].status == RunStatus.SETUP:
+        what, folder = "set-up", folder / SETUP
+    log = log_of(folder)
     words = log[-_OUTPUT:].decode(errors="replace").splitlines()[-_LINES:]
-    return ["", "The output of the last run ends with:", *(f"  | {text}" for text in words)] if words else []
+    return ["", f"The output of the last {what} ends with:", *(f"  | {text}" for text in words)] if words else []

@@ -10,6 +10,7 @@ from typing import Protocol
 from ..kinds import Mode, ModeRequest, RunStatus
 from ..state.facts import Run, Sprint
 
+_NOT_COUNTED = frozenset({RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED, RunStatus.SETUP})  # no agent failed
 _SMALLEST_BATCH = 2  # a single failed run does not show that running in parallel is to blame
 
 
@@ -62,9 +63,9 @@ def _mode_in(settings: ModeSettings, number: int) -> tuple[str, str]:
 
 
 def _fallback(runs: Iterable[Run], share: float) -> str | None:
-    """Name a batch of which more than `share` failed; runs that were lost or stopped do not count."""
+    """Name a batch of which more than `share` failed; runs without an agent, lost or stopped, do not count."""
     for tick, batch in groupby(sorted(runs, key=lambda run: run.tick), key=lambda run: run.tick):
-        ended = [run for run in batch if run.status not in {RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED}]
+        ended = [run for run in batch if run.status not in _NOT_COUNTED]
         failed = sum(run.status != RunStatus.OK for run in ended)
         if len(ended) >= _SMALLEST_BATCH and failed > share * len(ended):
             return f"fallback: {failed} of {len(ended)} runs of tick {tick} failed, more than {share:.0%}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..landing.integrate import preview, standing
+from ..setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
 from ..weaver.result import Woven
 from .decide import StartRequest
 from .plan import Skip, TickPlan
@@ -18,7 +19,7 @@ class Preview:
     """A plan with its circumstances.
 
     `base` is the commit that launches start from, `branch` where patches land, `woven` what the weaver would do with
-    the pending ones, and `troubles` what would keep the tick from starting.
+    the pending ones, `troubles` what would keep the tick from starting, and `setup` what each workspace would get.
     """
 
     plan: TickPlan
@@ -26,11 +27,13 @@ class Preview:
     branch: str
     woven: Woven | None
     troubles: tuple[str, ...]
+    setup: SetUpPreview = NO_SETUP
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler --dry-run --json`."""
         place = {"base": self.base, "branch": self.branch, "troubles": [*self.troubles]}
-        return self.plan.document() | place | {"woven": self.woven.document() if self.woven else None}
+        woven = self.woven.document() if self.woven else None
+        return self.plan.document() | place | {"woven": woven, "setup": self.setup.document()}
 
 
 def look_ahead(ticker: Ticker, request: StartRequest) -> Preview:
@@ -49,7 +52,8 @@ def look_ahead(ticker: Ticker, request: StartRequest) -> Preview:
     else:
         branch, base = sprint.branch, standing(context, sprint)[0]
     woven = preview(context, state, plan.weave, base) if plan.weave and base else None
-    troubles = [*context.troubles([launch.agent for launch in plan.launches]), *context.gate_troubles()]
+    troubles = [*context.troubles([launch.agent for launch in plan.launches])]
+    troubles += [*setup_troubles(context), *context.gate_troubles()]
     if plan.opening and (trouble := context.branch_trouble(branch)):
         troubles.append(trouble)
-    return Preview(plan, woven.tip if woven else base, branch, woven, tuple(troubles))
+    return Preview(plan, woven.tip if woven else base, branch, woven, tuple(troubles), look_at_setup(context))

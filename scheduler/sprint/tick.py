@@ -20,6 +20,7 @@ from ..progress import Listener, silent
 from ..runs.batch import BatchRunner
 from ..runs.launch import Launch
 from ..runs.run import Batch
+from ..setup import setup_troubles
 from ..state.facts import Sprint
 from ..state.sprints import State
 from . import escalation, idle
@@ -102,7 +103,7 @@ class Ticker:
 
     def _check(self, plan: TickPlan) -> None:
         agents = [launch.agent for launch in plan.launches]
-        if troubles := [*self.context.troubles(agents), *self.context.gate_troubles()]:
+        if troubles := [*self.context.troubles(agents), *setup_troubles(self.context), *self.context.gate_troubles()]:
             raise NotReady("; ".join(troubles))
 
     def _idle(self, plan: TickPlan, state: State, request: StartRequest) -> Done:

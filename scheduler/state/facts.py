@@ -28,7 +28,7 @@ class Run:
     """One attempt of one persona. `status` is a `RunStatus`, `mail` the ids of the messages in its prompt.
 
     `stop` is set once a person asked for its end, `late` if it went on after it was given up, `orderly` if it was lost
-    because its scheduler was stopped.
+    because its scheduler was stopped. `setup` is how long the set-up of its workspace took, in seconds.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Run:
     stop: bool = False
     late: bool = False
     orderly: bool = False
+    setup: float | None = None
 
 
 @dataclass(frozen=True)

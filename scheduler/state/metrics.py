@@ -96,7 +96,8 @@ class Metrics:
 
     `wall` is the sprint's length, `busy` the sum of its runs' lengths. `runs` and `patches` count by status, `mails` by
     type. `offered` counts the patches that the weaver was given. `nodes` are the woven patches tick by tick, those that
-    landed first, in that order; `boundaries` pair each tick with the second at which it began.
+    landed first, in that order; `boundaries` pair each tick with the second at which it began. `setups` are the lengths
+    of the set-ups of workspaces, which are no part of `busy`.
     """
 
     sprint: int
@@ -121,6 +122,7 @@ class Metrics:
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
     mails: Mapping[str, int] = field(default_factory=dict[str, int])
+    setups: tuple[float, ...] = ()
 
     @property
     def conflict_rate(self) -> float | None:
@@ -179,6 +181,7 @@ def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int
         sum(patch.tick > 0 for patch in patches.values()), dict(Counter(patch.status for patch in patches.values())),
         _resolutions(patches.values()), _shares(sprint, bars), _comparison(state, sprint, wall), bars,
         _boundaries(sprint, bars), nodes, _links(state, sprint, nodes), dict(mails or {}),
+        tuple(run.setup for run in runs if run.setup is not None),
     )  # fmt: skip
 
 

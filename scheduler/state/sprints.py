@@ -216,7 +216,8 @@ class Fold:
 
     def _run_finished(self, fact: Fact) -> None:
         data = fact.data
-        self._end(fact, status=data["status"], seconds=data["seconds"], detail=data["detail"])
+        setup = data.get("workspace", {}).get("seconds")
+        self._end(fact, status=data["status"], seconds=data["seconds"], detail=data["detail"], setup=setup)
 
     def _run_lost(self, fact: Fact) -> None:
         self._end(fact, status=RunStatus.LOST, detail=fact.data["why"], orderly=bool(fact.data.get("orderly")))

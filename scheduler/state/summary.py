@@ -11,7 +11,7 @@ from .facts import Sprint
 from .sprints import State
 
 _APART = {"outcome", "patches", "held", "started", "failed"}  # not part of the document
-FAILED = frozenset({RunStatus.FAILED, RunStatus.TIMEOUT, RunStatus.QUOTA})
+FAILED = frozenset({RunStatus.FAILED, RunStatus.SETUP, RunStatus.TIMEOUT, RunStatus.QUOTA})
 _UNLANDED = frozenset({PatchStatus.CONFLICTED, PatchStatus.REFUSED, PatchStatus.REJECTED})
 
 

@@ -43,6 +43,7 @@ SENSITIVE = {
     "bitbucket-pipelines.yml": _CI,
     "Jenkinsfile": _CI,
     "action.y*ml": _CI,
+    ".worktreeinclude": "says which of your files agents get",
     "**/CODEOWNERS": "says who has to approve",
     "**/.gitattributes": _GIT,
     ".gitmodules": _GIT,

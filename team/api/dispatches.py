@@ -87,8 +87,8 @@ def preview(tasks: DispatchInput, request: DispatchRequest = DispatchRequest()) 
 
     Raises InvalidTasks, NotReady.
     """
-    agents = request.dispatcher(tasks.config).look_ahead(tasks.tasks)
-    return DispatchPreview(tasks.tasks, tasks.config, agents)
+    agents, setup = request.dispatcher(tasks.config).look_ahead(tasks.tasks)
+    return DispatchPreview(tasks.tasks, tasks.config, agents, setup)
 
 
 def dispatch(

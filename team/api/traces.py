@@ -34,7 +34,7 @@ class RunTrace:
     """A run of a sprint or a dispatch. `size` is that of its output in bytes, None if it is gone.
 
     `mail` are the messages that it was launched with, `input` is what a task was given. `dispatch` and `task` are None
-    for a run of a sprint.
+    for a run of a sprint. `setup` is what `run.finished` says of the workspace's set-up, None if there was none.
     """
 
     run: Run
@@ -45,6 +45,7 @@ class RunTrace:
     task: str | None = None
     input: Any = None
     size: int | None = None
+    setup: Mapping[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `team trace RUN --json`."""
@@ -60,6 +61,7 @@ class RunTrace:
                 for call in self.transcript.calls
             ],
             "cost_usd": self.transcript.cost_usd, "text": self.transcript.text, "output_bytes": self.size,
+            "workspace": dict(self.setup) if self.setup else None,
         }  # fmt: skip
 
     def _patch(self) -> dict[str, Any] | None:
@@ -146,6 +148,7 @@ def trace_run(context: Context, name: str) -> RunTrace:
     return RunTrace(
         run, record.patch, tuple(_mail(context, run)), read_stream(output or b""), start.get("dispatch"),
         start.get("task"), held(context.mailbox.blobs, start, "input"), None if output is None else len(output),
+        record.end.get("workspace"),
     )  # fmt: skip
 
 

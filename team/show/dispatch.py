@@ -12,12 +12,13 @@ from ...scheduler.dispatch.preview import DispatchPreview
 from ...scheduler.kinds import DispatchStatus, RunStatus, TaskStatus
 from ...scheduler.leader import alive
 from ...scheduler.progress import Progress
-from ...scheduler.runs.progress import RunEnded, RunStarted
+from ...scheduler.runs.progress import RunEnded, RunStarted, SetUpFailed
 from ...scheduler.state.dispatches import DispatchState
 from ..dispatcher import DispatchBegun
 from ..templates import Template
 from .live import Row, Show
 from .tables import columns, shortened, span
+from .tick import setup_lines
 
 _WIDE = 100
 _DESCRIPTION = 60  # characters
@@ -33,8 +34,8 @@ class DispatchShow(Show):
     """Shows the runs of a dispatch on standard error. Use it as a context manager, and its method as a listener."""
 
     def on_progress(self, progress: Progress) -> None:
-        """Show a run's start or end, or the text of other progress."""
-        if isinstance(progress, RunStarted | RunEnded):
+        """Show a run's start or end, a set-up that failed, or the text of other progress."""
+        if isinstance(progress, RunStarted | RunEnded | SetUpFailed):
             super().on_progress(progress)
             return
         self.note(progress.text)
@@ -111,6 +112,7 @@ def preview(dispatch: DispatchPreview) -> Iterator[str]:
         total = sum(task.estimate or 0.0 for task in dispatch.tasks)
         workers = counted(dispatch.config.max_workers, "worker")
         yield f"estimated {span(dispatch.seconds)} on {workers}, {span(total)} of work"
+    yield from setup_lines(dispatch.setup)
     yield "nothing was started"
 
 

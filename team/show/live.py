@@ -18,17 +18,20 @@ from ...personas.kinds import OutcomeStatus
 from ...scheduler.landing.integrate import PatchesWoven
 from ...scheduler.progress import Progress
 from ...scheduler.runs.launch import Launch
-from ...scheduler.runs.progress import RunEnded, RunStarted
+from ...scheduler.runs.progress import RunEnded, RunStarted, SetUpFailed
 from ...scheduler.sprint.plan import TickPlan, TickPlanned, Waiting
 from .tables import span
 from .tick import integration
 
 _COLOURS = {
-    "done": "green", OutcomeStatus.FAILED: "red", OutcomeStatus.TIMEOUT: "red", OutcomeStatus.QUOTA: "red",
+    "done": "green", OutcomeStatus.FAILED: "red", OutcomeStatus.SETUP: "red",
+    OutcomeStatus.TIMEOUT: "red", OutcomeStatus.QUOTA: "red",
     "running": "cyan", "waiting": "dim",
 }  # fmt: skip
 # These are shown first if the terminal has too few lines.
-_FIRST = ("running", "waiting", OutcomeStatus.FAILED, OutcomeStatus.TIMEOUT, OutcomeStatus.QUOTA)
+_FIRST = (
+    "running", "waiting", OutcomeStatus.FAILED, OutcomeStatus.SETUP, OutcomeStatus.TIMEOUT, OutcomeStatus.QUOTA,
+)  # fmt: skip
 _AROUND = 4  # lines of the terminal that the table leaves empty
 
 
@@ -52,6 +55,7 @@ class Show:
         self._turn = threading.Lock()
         self._rows: dict[str, Row] = {}
         self._live: Any = None
+        self._printed: set[tuple[str, ...]] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +72,8 @@ class Show:
                 self._started(progress.launch)
             case RunEnded():
                 self._ended(progress)
+            case SetUpFailed():
+                self._set_up_failed(progress)
             case TickPlanned():
                 if not progress.plan.idle:
                     self._planned(progress.plan)
@@ -95,6 +101,14 @@ class Show:
             self._rows[launch.name] = Row(launch.name, launch.attempt, status, detail, seconds=outcome.seconds)
         if not self._live:
             self._say([f"  {launch.name} (attempt {launch.attempt}): {status} in {span(outcome.seconds)}, {detail}"])
+
+    def _set_up_failed(self, failure: SetUpFailed) -> None:
+        """Say what a set-up printed last; the same words of several runs are said once."""
+        self.note(failure.text)
+        if failure.output not in self._printed:
+            self._printed.add(failure.output)
+            for words in failure.output:
+                self.note(f"  | {words}")
 
     def _planned(self, plan: TickPlan) -> None:
         self._close()

@@ -61,6 +61,11 @@ def figures(metrics: Metrics) -> Iterator[tuple[str, str]]:
         yield "unresolved", ", ".join(metrics.unresolved)
     yield "wall time", span(metrics.wall)
     yield "busy time", f"{span(metrics.busy)}, the sum of all runs" + _unknown(metrics)
+    if metrics.setups:
+        yield (
+            "set-up",
+            f"{span(sum(metrics.setups))} in {counted(len(metrics.setups), 'workspace')}, before their agents",
+        )
     yield from _speedup(metrics)
     if metrics.mails:
         yield "mail", f"{sum(metrics.mails.values())} sent" + _listed(metrics.mails)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from ...mail.render import line, listed
 from ...scheduler.kinds import SprintOutcome
 from ...scheduler.landing.integrate import Integration
 from ...scheduler.runs.launch import Launch
+from ...scheduler.setup import SetUpPreview
 from ...scheduler.sprint.plan import TickPlan
 from ...scheduler.sprint.preview import Preview
 from .tables import columns, span
@@ -31,6 +33,8 @@ def preview(tick: Preview) -> Iterator[str]:
             yield ""
             yield from woven_lines(tick.woven)
         yield from _launches(plan)
+        if plan.launches:
+            yield from setup_lines(tick.setup)
         yield from _endings(plan)
     yield from _skips(plan)
     for note in plan.notes:
@@ -62,6 +66,22 @@ def _launches(plan: TickPlan) -> Iterator[str]:
     yield f"launch {len(plan.launches)}{later}:"
     rows = [_launch(launch) for launch in plan.launches]
     yield from columns([("persona", "agent", "attempt", "unread", "estimate", "why"), *rows])
+
+
+def setup_lines(setup: SetUpPreview) -> Iterator[str]:
+    """Show what every workspace would get before its agent starts; nothing if that is nothing."""
+    if not (setup.copies or setup.caches or setup.commands or setup.notes):
+        return
+    yield ""
+    yield "each workspace gets:"
+    if setup.copies:
+        yield f"  copy: {', '.join(map(line, setup.copies))}"
+    if setup.caches:
+        yield f"  share: {', '.join(map(line, setup.caches))}"
+    for command in setup.commands:
+        yield f"  run: {line(shlex.join(command))}"
+    for note in setup.notes:
+        yield f"  note: {line(note)}"
 
 
 def _launch(launch: Launch) -> tuple[str, ...]:

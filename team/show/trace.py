@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...mail.render import clean, line, listed
@@ -45,10 +45,20 @@ def _facts(trace: RunTrace) -> Iterator[tuple[str, str]]:
     yield "started", f"{run.started[:19]}Z, because of {run.reason}{took}"
     if run.base:
         yield "base", run.base[:12]
+    if trace.setup:
+        yield "set-up", _setup(trace.setup)
     if trace.patch:
         yield "patch", f"{listed(trace.patch.files)}: {_fate(trace.patch)}; team trace {run.id} --patch prints it"
     else:
         yield "patch", "none yet" if run.status == RunStatus.OPEN else "none"
+
+
+def _setup(setup: Mapping[str, Any]) -> str:
+    """Say how a workspace was prepared: how the commands ended, and how much was copied and shared."""
+    parts = [f"{setup['status']} in {span(setup['seconds'])}"] if "status" in setup else []
+    counts = (("copied", "file"), ("caches", "cache"), ("notes", "note"))
+    parts += [f"{counted(len(setup[name]), noun)}" for name, noun in counts if setup.get(name)]
+    return ", ".join(parts) + "".join(f"; {line(note)}" for note in setup.get("notes", ()))
 
 
 def _fate(patch: Patch) -> str:

@@ -542,3 +542,40 @@ def test_a_change_in_the_moment_of_the_checkout_is_captured(workspace, monkeypat
     )
     workspace.capture()
     assert times == [(workspace._trusted / "index").stat().st_mtime_ns]
+
+
+def test_all_mirrors_of_a_team_have_one_root(mirror):
+    """Slots and caches are shared between a sprint and the dispatches beside it."""
+    nested = mirror.nested("dispatch-1")
+
+    assert nested.folder == mirror.folder / "dispatch-1"
+    assert (nested.root, nested.nested("more").root) == (mirror.folder, mirror.folder)
+
+
+def test_a_link_in_the_commit_leads_no_refusal_out_of_the_workspace(workspace, tmp_path):
+    """Where gates and set-ups have no mail, the file that says so is written into the workspace or not at all."""
+    (tmp_path / "elsewhere").mkdir()
+    (workspace.path / ".team").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(WorkspaceStuck, match=r"\.team is a link in the commit"):
+        RunFolder(workspace.path).refuse("no mail here")
+    assert [*(tmp_path / "elsewhere").iterdir()] == []
+
+
+def test_changes_before_the_agent_are_put_back(workspace):
+    """A file that was changed, added or deleted before, and that the agent left so, is no part of the patch."""
+    (workspace.path / "README").write_text("set up\n")
+    (workspace.path / "picture").unlink()
+    (workspace.path / "new").write_text("new\n")
+    (workspace.path / "src" / "a.py").write_text("a = 2\n")
+    made = workspace.changes()
+    (workspace.path / "src" / "a.py").write_text("a = 3\n")
+    (workspace.path / "new").unlink()
+
+    assert sorted(change.path for change in made) == [b"README", b"new", b"picture", b"src/a.py"]
+    assert workspace.capture((), (), made).files == ("src/a.py",)
+    git(workspace.path, "switch", "-qc", "aside")
+    git(workspace.path, "add", "-A")
+    git(workspace.path, "commit", "-qm", "everything")
+    captured = workspace.capture((), (), made)
+    assert (captured.files, captured.kept) == (("src/a.py",), ())

@@ -78,6 +78,7 @@ def test_defaults_shown_in_the_file_are_those_of_the_code(repository, tmp_path):
     silent = read_settings(tmp_path, {}).settings
 
     assert shown.sprint == silent.sprint
+    assert shown.workspace == silent.workspace
     assert shown.team == silent.team.model_copy(update={"base": "trunk"})
 
 

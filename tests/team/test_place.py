@@ -36,6 +36,18 @@ def test_workspaces_lie_in_the_users_state_folder(tmp_path, state):
     assert state_folder("~/runs").is_absolute()
 
 
+def test_the_place_of_a_new_team_does_not_change_with_its_first_event(tmp_path, state):
+    """Its first sprint asks for workspaces before anything is on record; the folder must be no orphan later."""
+    home = tmp_path / "project" / ".team"
+    home.mkdir(parents=True)
+    before = workspace_folder(home, None, state)
+    open_log(home).append([Draft("mail.sent", "ann", ("bob",), "x")])
+
+    assert workspace_folder(home, None, state) == before
+    assert list(orphans(None, state)) == []
+    assert [event.kind for event in open_log(home).read()] == ["log.opened", "mail.sent"]
+
+
 def test_a_copied_repository_shares_nothing(tmp_path, state):
     """Nor does one that was deleted and made again at the same place."""
     home = opened(tmp_path / "project")
@@ -68,6 +80,9 @@ def test_folders_of_teams_that_are_gone_are_orphans(tmp_path, state):
     home, rival = opened(tmp_path / "project"), opened(tmp_path / "other")
     kept, gone = workspace_folder(home, None, state), workspace_folder(rival, None, state)
     (gone / "run-1").mkdir()
+    (gone / "caches" / "runs").mkdir(parents=True)
+    (gone / "caches" / "runs" / "module").touch()
+    (gone / "caches" / "runs").chmod(0o500)  # as Go and others protect what they have downloaded
     foreign = kept.with_name("foreign")
     foreign.mkdir()
     (foreign / "team.json").write_text(json.dumps({"v": 99, "home": "/nowhere", "team": "x"}))

@@ -25,6 +25,7 @@ from team_mail.personas.agent import Job, Outcome
 from team_mail.personas.agents.function import FunctionAgent
 from team_mail.personas.agents.scripted import ScriptedAgent
 from team_mail.scheduler.dispatch.output import DispatchOutput, index, trace
+from team_mail.scheduler.dispatch.preview import DispatchPreview
 from team_mail.scheduler.dispatch.traces import Traces
 from team_mail.scheduler.errors import InvalidTasks, NoSuchRun, NotLeader, NotReady
 from team_mail.scheduler.leader import Leader
@@ -37,6 +38,7 @@ from team_mail.team.dispatcher import ParallelDispatcher, given_to
 from team_mail.team.open import open_for_dispatch
 from team_mail.team.session import ending
 from team_mail.team.show.dispatch import DispatchShow, standing_of, state_of
+from team_mail.team.show.dispatch import preview as shown
 from team_mail.team.show.live import Row
 
 PATIENCE = 20.0
@@ -694,7 +696,7 @@ def test_a_run_that_a_dispatch_left_open_is_lost_on_resume(desk):
 
     (lost,) = desk.events("run.lost")
     assert lost["data"] == {
-        "persona": "forge", "why": "its dispatch was cut off", "orderly": False, "dispatch": done.correlation_id,
+        "persona": "forge", "why": "its scheduler is gone", "orderly": False, "dispatch": done.correlation_id,
         "task": "a",
     }  # fmt: skip
 
@@ -987,3 +989,71 @@ def test_a_person_can_stop_one_task_of_a_dispatch(desk):
     assert [e["data"]["task"] for e in desk.events("run.started")].count("a") == 1
     with pytest.raises(NoSuchRun, match="open are: none"):
         stop_run(open_for_dispatch(desk.home)[0], "forge", "you")
+
+
+# -- the set-up of workspaces
+
+
+def settings_of(desk: Desk, text: str) -> None:
+    (desk.home / "team.toml").write_text(text)
+
+
+def test_a_task_finds_what_the_setup_made(project, team, tmp_path):
+    """Its clone is prepared as in a sprint; gates reuse what theirs left, and nothing of it is in a patch."""
+    (team.folder / ".env").write_text("KEY=1\n")
+    script = f"cat .env > made; echo x >> {tmp_path}/setups"
+    settings_of(
+        project,
+        f'[workspace]\ncopy = [".env"]\nsetup = ["sh", "-c", {json.dumps(script)}]\nsetup_inputs = ["poem.txt"]\n'
+        '[gates.tests]\ncommand = ["test", "-e", "made"]\n',
+    )
+
+    def play(job):
+        assert (job.workspace / "made").read_text() == "KEY=1\n"
+        (job.workspace / f"{name_of(job)}.txt").write_text("done\n")
+
+    done = project.run(play, task("a"), task("b", "a"))
+
+    assert (done.status, done.landed) == ("success", 2)
+    assert (tmp_path / "setups").read_text() == "x\n" * 3, "two runs, one gate"
+    assert team.git("diff", "--name-only", "main", done.branch).split() == ["a.txt", "b.txt"]
+    assert [event["data"]["workspace"]["copied"] for event in project.events("run.finished")] == [[".env"]] * 2
+
+
+def test_a_setup_that_fails_is_no_attempt_at_a_task(project, tmp_path):
+    """It is tried again, though the task has no retries; the agent then has its whole attempt."""
+    script = f"mkdir {tmp_path}/first 2> /dev/null && exit 1; mkdir {tmp_path}/second 2> /dev/null && exit 1; exit 0"
+    settings_of(project, f'[workspace]\nsetup = ["sh", "-c", {json.dumps(script)}]\n')
+
+    done = project.run(echo, task("a", retry_backoff=0.0))
+
+    assert statuses(done) == {"a": "success"}
+    assert [event["data"]["status"] for event in project.events("run.finished")] == ["setup", "setup", "ok"]
+
+
+def test_a_task_fails_whose_setup_fails_again_and_again(project):
+    """After three tries; its error is the reason, and what waits for it is blocked."""
+    settings_of(project, '[workspace]\nsetup = ["sh", "-c", "echo off; exit 9"]\n')
+
+    done = project.run(echo, task("a", retry_backoff=0.0, retries=5), task("b", "a"))
+
+    assert statuses(done) == {"a": "error", "b": "blocked"}
+    assert done.results[0].error == "set-up failed: sh -c 'echo off; exit 9': exit 9: off"
+    assert len(project.events("run.finished")) == 3
+    assert [event["data"]["task"] for event in project.events("task.finished")] == ["a", "b"]
+
+
+def test_a_dry_run_of_tasks_names_the_setup(project, team):
+    """It says what would be copied and run, as that of a sprint does."""
+    (team.folder / ".env").write_text("KEY=1\n")
+    settings_of(project, '[workspace]\ncopy = [".env", "gone"]\nsetup = ["make", "ready"]\n')
+    (agents, setup) = project.dispatcher(echo).look_ahead((task("a"),))
+    lines = [*shown(DispatchPreview((task("a"),), DispatchConfig(), agents, setup))]
+
+    assert lines[-5:] == [
+        "each workspace gets:",
+        "  copy: .env",
+        "  run: make ready",
+        "  note: copy 'gone' names no file of your checkout",
+        "nothing was started",
+    ]

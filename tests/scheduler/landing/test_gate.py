@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from team_mail.personas.setup.slots import Slot
+from team_mail.scheduler.landing.clone import GateClone
 from team_mail.scheduler.landing.gate import Gate, GateResult, judge, printed_score, sift
 from team_mail.scheduler.weaver.weave import weave
 
@@ -30,7 +32,9 @@ def checkout(project, tmp_path):
         path = tmp_path / f"clone-{os.urandom(4).hex()}"
         subprocess.run(["git", "clone", "-qns", str(project.folder), str(path)], check=True)
         subprocess.run(["git", "-C", str(path), "checkout", "-q", commit], check=True)
-        yield path
+        papers = tmp_path / f"papers-{path.name}"
+        papers.mkdir()
+        yield GateClone(path, papers, Slot(0, 20_000))
 
     return clone
 

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from team_mail.mail.letter import Letter
 from team_mail.personas.running.folder import RunFolder
-from team_mail.scheduler.runs.mail import send_left
+from team_mail.scheduler.runs.batch import BatchRunner
+from team_mail.scheduler.runs.launch import Launch
+from team_mail.scheduler.runs.run import Batch
 
 MAIL = "---\nto: bob\nsubject: Half done\n---\nThe rest is in the notes.\n"
 
 
 def test_what_a_lost_run_left_in_its_outbox_is_sent_by_whoever_finds_it(team):
     """Also if it is found twice, and without a workspace there is nothing to do."""
-    context = team.context()
-    workspace = context.mirror.workspace("run-1", team.git("rev-parse", "HEAD"), "ann")
-    folder = RunFolder(workspace.path)
-    folder.make()
+    context = team.context({"ann": None})
+    launches = [Launch(persona, "script", 1, 1, "batch", "") for persona in ("ann", "cyd")]
+    base = team.git("rev-parse", "HEAD")
     for _ in range(2):
+        workspace = context.mirror.workspace(launches[0].run, base, "ann")
+        folder = RunFolder(workspace.path)
+        folder.make()
         (folder.path / "outbox" / "note.md").write_text(MAIL)
-        send_left(context, [("run-1", "ann"), ("run-2", "cyd")])
+        BatchRunner(context).harvest(launches, [Batch(1, 1, base, "team/sprint-1")] * 2, ())
     (event,) = [event for event in context.mailbox.log.read() if event.kind == "mail.sent"]
-    assert (event.sender, event.recipients, event.subject, event.run) == ("ann", ("bob",), "Half done", "run-1")
-    assert [path.name for path in (folder.path / "sent").iterdir()] == [f"{event.seq}-note.md"]
+    assert (event.sender, event.recipients, event.subject, event.run) == (
+        "ann", ("bob",), "Half done", launches[0].run,
+    )  # fmt: skip
+    assert not workspace.exists
 
 
 def test_unread_mail_is_in_the_workspace_as_files(team):

@@ -168,6 +168,49 @@ def test_other_variables_of_the_environment_are_ignored(read):
     assert read("", environ) == read("")
 
 
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [
+        ('["npm", "ci"]', (("npm", "ci"),)),
+        ('[["uv", "sync"], ["npm", "ci"]]', (("uv", "sync"), ("npm", "ci"))),
+        ("[]", ()),
+    ],
+)
+def test_a_setup_is_one_command_or_several(read, text, commands):
+    """One command, a list of words, stands for a list of one; a variable has it as a shell would read it."""
+    assert read(f'[workspace]\nsetup = {text}\ncopy = [".env"]\n').settings.workspace.setup == commands
+    assert read("", {"TEAM_WORKSPACE_SETUP": "npm ci"}).settings.workspace.setup == (("npm", "ci"),)
+    assert read("", {"TEAM_WORKSPACE_SETUP": text}).settings.workspace.setup == commands
+
+
+def test_a_variable_and_a_flag_set_the_workspace(read):
+    """As for every other table."""
+    loaded = read("", {"TEAM_WORKSPACE_COPY": ".env .npmrc"}, {"workspace.port": "30000"})
+
+    assert loaded.settings.workspace.copies == (".env", ".npmrc")
+    assert loaded.settings.workspace.port == 30_000
+    assert loaded.origins["workspace.copy"].where == "environment TEAM_WORKSPACE_COPY"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('copy = ["/etc/passwd"]', None),
+        ('copy = ["../secrets"]', "workspace.copy[0] must be a path within the repository"),
+        ('copy = [".git/config"]', "workspace.copy[0] must be outside of .git and .team"),
+        ('cache = ["*"]', "workspace.cache[0] must be the path of one folder"),
+        ('setup = "npm ci"', "workspace.setup"),
+        ("setup = [[]]", "workspace.setup[0] must be the list of a command's words"),
+    ],
+)
+def test_a_workspace_takes_nothing_from_outside_of_the_checkout(read, refusal, text, message):
+    """A path that begins with a slash counts from the top of the repository, as in every glob."""
+    if message is None:
+        assert read(f"[workspace]\n{text}\n").settings.workspace.copies == ("etc/passwd",)
+    else:
+        assert message in refusal(f"[workspace]\n{text}\n")
+
+
 def test_cron_replaces_every(read):
     """The one from the source of higher priority replaces the other of the file."""
     nine = "0 9 * * mon-fri"

@@ -525,6 +525,47 @@ def test_a_persona_whose_runs_keep_getting_lost_is_set_aside():
     assert [skip.why for skip in story.plan().aside] == ["3 runs were lost with their scheduler"]
 
 
+def failed_setup(history, attempt):
+    """A run of ann's whose set-up failed, which takes three seconds of the test's clock."""
+    history.launch("ann", attempt, "batch" if attempt == 1 else "retry")
+    return history.finish("ann", attempt, status="setup", detail="set-up failed: npm ci: exit 1")
+
+
+def test_a_failed_setup_costs_no_attempt_and_is_retried_after_a_pause():
+    """However few attempts the persona has."""
+    history = Story(max_attempts=1, retry_backoff=60).start(personas=("ann",))
+    failed_setup(history, 1)
+    assert history.plan().wait_until
+    history.now += timedelta(seconds=61)
+
+    (launch,) = history.plan().launches
+    assert (launch.persona, launch.attempt, launch.reason) == ("ann", 2, "retry")
+
+
+def test_a_setup_that_keeps_failing_sets_the_persona_aside():
+    """Three times in one sprint; the sprint has not converged."""
+    history = Story(max_attempts=9, retry_backoff=0).start(personas=("ann",))
+    for attempt in (1, 2, 3):
+        failed_setup(history, attempt)
+
+    plan = history.plan()
+    assert plan.launches == ()
+    (skip,) = plan.aside
+    assert skip.why == "the set-up of its workspace failed 3 times; the last ended with set-up failed: npm ci: exit 1"
+    assert plan.finish == "spent"
+
+
+def test_failed_setups_do_not_make_a_sprint_sequential():
+    """They say nothing about runs at the same time."""
+    history = Story(retry_backoff=0).start()
+    for name in ("ann", "bob", "cyd", "dan"):
+        history.launch(name)
+    for name in ("ann", "bob", "cyd", "dan"):
+        history.finish(name, status="setup", detail="set-up failed")
+
+    assert history.plan().mode == "parallel"
+
+
 def test_the_same_attempt_has_the_same_run_id():
     """The id is derived, so a launch repeated after a crash is the same run."""
     first, again = Story().plan(ASKED).launches[0], Story().plan(ASKED).launches[0]

@@ -1,0 +1,43 @@
+"""Caches: folders that lie outside of all workspaces and are linked into each, so that downloads are kept.
+
+Runs share those of runs and gates those of gates: no gate believes what a run has written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from ...mail.log.disk import reason_of
+from ...mail.render import line
+from .copies import make_room
+
+FOLDER = "caches"  # in the folder of a team
+RUNS, GATES = "runs", "gates"  # in it
+
+
+class Linked(NamedTuple):
+    """The caches that a workspace has, by their paths in it, and one line for each that it could not have."""
+
+    caches: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def link_caches(folder: Path, names: Sequence[str], workspace: Path) -> Linked:
+    """Link each cache into a workspace at its path there; `folder` has the caches, which are made if needed."""
+    linked: list[str] = []
+    notes: list[str] = []
+    for name in names:
+        try:
+            if not make_room(workspace, name):
+                notes.append(f"cache {line(name)} is not shared: the commit has it, or a link on its way")
+                continue
+            cache = folder / quote(name, safe="")
+            cache.mkdir(parents=True, exist_ok=True)
+            (workspace / name).symlink_to(cache, target_is_directory=True)
+            linked.append(name)
+        except OSError as error:
+            notes.append(f"cache {line(name)} is not shared: {reason_of(error)}")
+    return Linked(tuple(linked), tuple(notes))

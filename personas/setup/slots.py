@@ -1,0 +1,174 @@
+"""Slots: a small number and a range of free ports for each run and gate, so that servers they start do not collide.
+
+A slot is a file that names who took it. It is free again once that file is gone, or neither the process that took it
+nor a keeper of its run is alive: so a scheduler that is killed frees its slots, but not before its agents have ended.
+No process has to give back anything, and different programs of one team see the same slots.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import socket
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...mail.log.disk import replacing
+from ...mail.process import alive, myself
+from ..errors import NotPrepared, RunLeft
+from ..running.process import is_going
+
+FOLDER = "slots"  # in the folder of a team
+_VERSION = 1
+_LAST_PORT = 65_535
+_LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+
+
+_held: dict[Path, range] = {}  # the claims of this process, which need not be read
+
+
+class Slot(NamedTuple):
+    """What belongs to one run or gate while it lives: its number, from 0, and the first of its ports."""
+
+    number: int
+    port: int
+
+    def values(self) -> dict[str, str]:
+        """Return the placeholders of commands, without their braces."""
+        return {"slot": str(self.number), "port": str(self.port)}
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that processes find themselves with."""
+        return variables_of(self.number, self.port)
+
+
+def variables_of(slot: int, port: int) -> dict[str, str]:
+    """Return the variables that say the same as the placeholders `{slot}` and `{port}`."""
+    return {"TEAM_SLOT": str(slot), "TEAM_PORT": str(port)}
+
+
+class _Claim(NamedTuple):
+    file: Path
+    ports: range
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The slots of one team, in a folder of its own; each has `width` ports, the first one of slot 0 is `first`.
+
+    The folders of other teams lie beside this team's; ports that they have taken are left out.
+    """
+
+    folder: Path
+    first: int = 20_000
+    width: int = 10
+
+    @contextmanager
+    def taken(self, keepers: Path) -> Generator[Slot]:
+        """Take the lowest free slot while the context lasts. Raises NotPrepared if no ports are free, and OSError.
+
+        `keepers` is the folder where the keepers of the run have their files, or below which they do.
+        """
+        slot, left = self._take(keepers), False
+        try:
+            yield slot
+        except RunLeft:  # it keeps its slot while its keeper lives
+            left = True
+            raise
+        finally:
+            with suppress(OSError):
+                if not left:
+                    self._file(slot.number).unlink(missing_ok=True)
+            _held.pop(self._file(slot.number), None)
+
+    def _take(self, keepers: Path) -> Slot:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            own = _claims([self.folder])
+            taken = {claim.file for claim in own}
+            number = next(number for number in count() if self._file(number) not in taken)
+            return Slot(number, self._reserve(number, keepers, own))
+
+    def _reserve(self, number: int, keepers: Path, own: Sequence[_Claim]) -> int:
+        """Write the claim of a slot with a range of ports that nobody has; return the first port.
+
+        Teams do not wait for each other: of two that wrote the same range at once, the one whose file sorts last moves.
+        """
+        file, others = self._file(number), [*own, *self._foreign()]
+        for port in self._candidates(number):
+            ports = range(port, port + self.width)
+            if any(_overlap(ports, claim.ports) for claim in others) or not all(map(_is_free, ports)):
+                continue
+            self._write(file, keepers, ports)
+            others = [*own, *self._foreign()]
+            if not any(_overlap(ports, claim.ports) and claim.file < file for claim in others):
+                return port
+        file.unlink(missing_ok=True)
+        _held.pop(file, None)
+        raise NotPrepared(f"no {self.width} free ports from {self.first} on; set port in [workspace] of team.toml")
+
+    def _candidates(self, number: int) -> Iterator[int]:
+        """Yield first ports: that of the slot itself, then those after it, then those before it."""
+        starts = range(self.first, _LAST_PORT - self.width + 2, self.width)
+        own = number % len(starts) if starts else 0
+        return chain(starts[own:], starts[:own])
+
+    def _foreign(self) -> Sequence[_Claim]:
+        """Find the claims of the teams beside this one."""
+        folders = self.folder.parent.parent.glob(f"*/{self.folder.name}")
+        return _claims(folder for folder in folders if folder != self.folder)
+
+    def _write(self, file: Path, keepers: Path, ports: range) -> None:
+        claim = {"v": _VERSION, "process": myself(), "keepers": str(keepers), "port": ports.start, "ports": len(ports)}
+        with replacing(file, durable=False) as scratch:
+            scratch.write_text(json.dumps(claim) + "\n")
+        _held[file] = ports
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number}.json"
+
+
+def _claims(folders: Iterable[Path]) -> Sequence[_Claim]:
+    """Return the claims in some folders whose run may still have a process."""
+    claims: list[_Claim] = []
+    living: dict[str, bool] = {}
+    for file in (file for folder in folders for file in folder.glob("[0-9]*.json")):
+        if file in _held:
+            claims.append(_Claim(file, _held[file]))
+            continue
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            claim: Any = json.loads(file.read_text())
+            process = repr(claim["process"])
+            if process not in living:
+                living[process] = alive(claim["process"])
+            if living[process] or _is_kept(Path(claim["keepers"])):
+                claims.append(_Claim(file, range(claim["port"], claim["port"] + claim["ports"])))
+    return claims
+
+
+def _is_kept(folder: Path) -> bool:
+    """Tell whether a keeper whose files are in a folder, or in one below it, is alive."""
+    return any(map(is_going, (folder, *(below for below in folder.glob("*") if below.is_dir()))))
+
+
+def _overlap(ports: range, others: range) -> bool:
+    return ports.start < others.stop and others.start < ports.stop
+
+
+def _is_free(port: int) -> bool:
+    """Tell whether a server could listen on a port of this machine's own addresses."""
+    for family, address in _LOOPBACK:
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as server:
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                server.bind((address, port))
+        except OSError as error:
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return False
+    return True

@@ -1,0 +1,132 @@
+"""The preparation of a run's workspace: its slot, files of the checkout, caches, and the set-up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...mail.errors import TeamMailError
+from ...mail.globs import escape
+from ...mail.log.disk import reason_of
+from ...mail.render import clean
+from ...personas.agent import Job, Outcome
+from ...personas.capture.changes import Change
+from ...personas.errors import NotPrepared
+from ...personas.kinds import OutcomeStatus
+from ...personas.setup.caches import FOLDER as CACHES
+from ...personas.setup.caches import RUNS
+from ...personas.setup.preparation import NOTHING, Prepared, furnish, set_up
+from ...personas.setup.slots import Slot
+from ...personas.workspace import Workspace
+from ..context import Context
+from ..payload import as_bytes, as_text
+from ..progress import Listener
+from ..setup import setup_of, slots_of
+from .launch import Launch
+from .progress import setup_failed
+
+FOLDER = "setup"  # in the folder of a run: the output of its set-up
+_LAST_LINES = 20
+_LAST_WORDS = 200  # characters
+
+
+class Ready(NamedTuple):
+    """A workspace in which an agent may start. `made` is what the set-up changed there."""
+
+    prepared: Prepared
+    made: frozenset[Change] = frozenset()
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Globs of the files that are no part of a patch, whatever the agent does to them."""
+        return tuple(map(escape, (*self.prepared.copied, *self.prepared.caches)))
+
+    def saved(self) -> dict[str, Any]:
+        """Return all that is needed at the end of a run, as JSON can hold it."""
+        prepared, outcome = self.prepared, self.prepared.outcome
+        return {
+            "copied": [*prepared.copied], "caches": [*prepared.caches], "notes": [*prepared.notes],
+            "reused": prepared.reused, "output": as_text(prepared.output),
+            "seconds": outcome and outcome.seconds,
+            "made": [[as_text(path), as_text(mode), as_text(oid), tracked] for path, mode, oid, tracked in self.made],
+        }  # fmt: skip
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Ready:
+        """Take back what `saved` returned. Raises KeyError, TypeError, ValueError."""
+        seconds = saved["seconds"]
+        outcome = None if seconds is None else Outcome(OutcomeStatus.OK, 0, float(seconds), "exit 0")
+        copied, caches, notes = (tuple(map(str, saved[name])) for name in ("copied", "caches", "notes"))
+        prepared = Prepared(copied, caches, notes, outcome, bool(saved["reused"]), as_bytes(saved["output"]))
+        made = {
+            Change(as_bytes(path), as_bytes(mode), as_bytes(oid), bool(own)) for path, mode, oid, own in saved["made"]
+        }
+        return cls(prepared, frozenset(made))
+
+
+UNPREPARED = Ready(NOTHING)
+
+
+@contextmanager
+def slot_of(context: Context, folder: Path) -> Generator[Slot]:
+    """Take a slot for a run whose files are in `folder`. Raises NotPrepared if there is none."""
+    with ExitStack() as stack:
+        try:
+            slot = stack.enter_context(slots_of(context).taken(folder))
+        except (TeamMailError, OSError) as error:
+            raise _not_prepared(error) from None
+        yield slot
+
+
+@dataclass(frozen=True)
+class RunPreparation:
+    """Prepares the workspaces of runs; `listener` is told of set-ups that fail."""
+
+    context: Context
+    listener: Listener
+
+    def prepare(  # noqa: PLR0917 - a run, and all that is its own
+        self, launch: Launch, workspace: Workspace, folder: Path, slot: Slot, left: float | None, stop: threading.Event
+    ) -> Ready:
+        """Give a workspace all that it needs. `left` is the time that the sprint has left, in seconds.
+
+        A set-up that fails or is stopped is in the result. Raises NotPrepared for anything else that goes wrong.
+        """
+        context, setup = self.context, setup_of(self.context)
+        timeout = setup.timeout if left is None else min(setup.timeout, left)
+        job = Job(
+            launch.run, launch.persona, launch.attempt, launch.sprint, "", workspace.path, folder / FOLDER,
+            context.home, timeout, stop, slot=slot.number, port=slot.port,
+        )  # fmt: skip
+        try:
+            furnished = furnish(setup, context.top, context.mirror.root / CACHES / RUNS, workspace.path)
+            done = set_up(setup, job)
+            made = workspace.changes() if done.outcome and not done.failed else frozenset[Change]()
+        except (TeamMailError, OSError) as error:
+            raise _not_prepared(error) from None
+        prepared = replace(furnished, outcome=done.outcome and _told(done.outcome, done.output), output=done.output)
+        if prepared.outcome and prepared.outcome.status == OutcomeStatus.SETUP:
+            self.listener(setup_failed(launch, prepared.outcome, last_lines(prepared.output)))
+        return Ready(prepared, made)
+
+
+def last_lines(output: bytes, most: int = _LAST_LINES) -> tuple[str, ...]:
+    """Return the last lines of what a set-up printed, safe to show."""
+    return tuple(clean(output.decode(errors="replace")).splitlines()[-most:])
+
+
+def _told(outcome: Outcome, output: bytes) -> Outcome:
+    """Turn the outcome of commands into that of a run: one that was not stopped, and failed, started no agent."""
+    if outcome.status in {OutcomeStatus.OK, OutcomeStatus.STOPPED}:
+        return outcome
+    words = last_lines(output, 1)
+    last = f": {words[0].strip()[-_LAST_WORDS:]}" if words and not words[0].startswith("$ ") else ""
+    return replace(outcome, status=OutcomeStatus.SETUP, detail=f"set-up failed: {outcome.detail}{last}")
+
+
+def _not_prepared(error: TeamMailError | OSError) -> NotPrepared:
+    return NotPrepared(f"set-up failed: {reason_of(error) if isinstance(error, OSError) else error}")
