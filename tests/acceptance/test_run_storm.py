@@ -33,6 +33,7 @@ for number in 1 2 3 4; do
     printf -- '---\nto: you\nsubject: file %s %s\n---\nx\n' "$TEAM_RUN" "$number" > .team/run/outbox/$number.md
     .team/run/team-mail send --to you -s "command $TEAM_RUN $number" -b x > /dev/null 2>&1 &&
         echo "command $TEAM_RUN $number" >> JOURNAL
+    sleep 0.1
 done
 for number in 1 2 3 4; do
     test -e .team/run/outbox/$number.md || echo "file $TEAM_RUN $number" >> JOURNAL
