@@ -49,7 +49,7 @@ def test_systemd_accepts_the_unit(place, tmp_path):
         return [line for line in ended.stderr.splitlines() if "team.service" in line]
 
     assert complaints(systemd_unit(place)) == []
-    assert complaints(systemd_unit(place).replace("KillMode=mixed", "KillMode=mixt"))
+    assert complaints(systemd_unit(place).replace("KillMode=process", "KillMode=proces"))
 
 
 def test_the_words_of_the_unit_are_quoted_for_systemd(place):
