@@ -255,3 +255,16 @@ def test_a_folder_that_the_agent_replaced_by_a_link_leads_nowhere(run, tmp_path,
     run.mail().finish()
     assert listed(target) == before
     assert len(run.sent()) <= (place in {"sent", "answers", "requests"})
+
+
+def test_a_mail_that_a_shell_writes_in_parts_is_sent_whole(run):
+    """Each redirection closes the file; none of these moments is its end."""
+    script = (
+        "for n in $(seq 12); do echo --- > $n; echo to: bob >> $n; echo --- >> $n; echo a >> $n; echo b >> $n; done"
+    )
+    with run.mail():
+        run.ask("inbox")  # from now on the process that sends is there
+        subprocess.run(["sh", "-c", script], cwd=run.folder.path / "outbox", check=True)
+        run.until(lambda: len(run.sent()) == 12)
+    assert {event.body for event in run.sent()} == {"a\nb"}
+    assert listed(run.folder.path / "outbox") == []
