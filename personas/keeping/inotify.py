@@ -4,7 +4,6 @@ Where it does not work (another system, no instances or watches left, a network 
 whoever waits must look by himself from time to time.
 """
 
-import ctypes
 import os
 import sys
 
@@ -19,6 +18,8 @@ class Inotify:
     """Tells by a descriptor to poll, `fd`, that something changed in one of its folders; -1 where it cannot."""
 
     def __init__(self) -> None:
+        import ctypes  # who waits for nothing yet does not wait for this
+
         self._library = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
         self.fd = self._library.inotify_init1(_FLAGS) if self._library else -1
 

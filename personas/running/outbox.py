@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...mail.clock import Clock
 from ..keeping.inotify import CLOSED, MOVED
@@ -21,8 +21,7 @@ LARGEST = 8 << 20  # bytes of a mail
 _FENCE = b"---"
 
 
-@dataclass
-class _Draft:
+class _Draft(NamedTuple):
     """A file that may not be finished: its size and time, since when it is so, and the kind of its last event."""
 
     state: tuple[int, int]

@@ -17,7 +17,6 @@ import os
 import select
 import sys
 import tempfile
-import traceback
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,7 +29,6 @@ from ...mail.errors import TeamMailError, UsageError
 from ...mail.letter import Letter, due_date
 from ...mail.mailbox import Mailbox
 from ...mail.open import open_mailbox
-from ...mail.render import line
 from ..keeping.inotify import Inotify
 from ..keeping.waiting import ERROR, is_final
 from .folder import RunFolder
@@ -60,12 +58,12 @@ class Postbox:
         self._run = run
         self._clock = SystemClock()
         self._outbox = Outbox(folder, self._clock)
-        self._inotify = Inotify()
         self._watches: dict[int, str] = {}
 
     def serve(self) -> None:
         """Take mail and requests until there are none for `UNUSED` seconds, or standard input ends."""
-        poll = select.poll()
+        self.take()  # first, because somebody waits for that
+        self._inotify, poll = Inotify(), select.poll()
         poll.register(0, select.POLLIN | select.POLLHUP)
         if self._inotify.fd >= 0:
             poll.register(self._inotify.fd, select.POLLIN)
@@ -235,9 +233,16 @@ def _refusal(reason: str, code: int = 1) -> dict[str, Any]:
         "v": VERSION,
         "exit": code,
         "stdout": "",
-        "stderr": _text(f"team-mail: {line(reason)}\n".encode()),
+        "stderr": _text(f"team-mail: {_line(reason)}\n".encode()),
         "out": None,
     }
+
+
+def _line(reason: str) -> str:
+    """Return a reason as one line without control characters."""
+    from ...mail.render import line
+
+    return line(reason)
 
 
 def _text(data: bytes) -> str:
@@ -272,6 +277,8 @@ def _exit(command: Callable[[], None]) -> NoReturn:
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:  # noqa: BLE001 - its parent continues, this process must not
+        import traceback
+
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -286,7 +293,7 @@ def _in_child(work: Callable[[], str]) -> tuple[str, str]:
             try:
                 result, error = work(), ""
             except (TeamMailError, OSError, ValueError) as failure:
-                result, error = "", line(str(failure))
+                result, error = "", _line(str(failure))
             answer.write(json.dumps([result, error]).encode())
             answer.flush()
             os._exit(0)
