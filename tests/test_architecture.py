@@ -41,7 +41,7 @@ ARROWS = {
     "mail.commands": {"mail", "mail.archive", "mail.log", "mail.query"},
     "mail.log": {"mail"},
     "mail.query": {"mail", "mail.log"},
-    "personas": {"personas.capture"},
+    "personas": {"personas.capture", "personas.running"},
     "personas.agents": {"personas", "personas.keeping", "personas.running", "personas.setup"},
     "personas.capture": {"personas"},
     "personas.running": {"personas", "personas.keeping"},
