@@ -19,6 +19,7 @@ STILL = 0.3  # seconds without a change after which any file counts as written
 PAUSE = 0.1  # after which one does that was closed and looks whole
 LARGEST = 8 << 20  # bytes of a mail
 _FENCE = b"---"
+_NO_FILE = -1, -1  # the state of a folder, link or pipe, of which sending says that it is no file
 
 
 class _Draft(NamedTuple):
@@ -47,7 +48,7 @@ class Outbox:
         """Return which of the files that are there are finished."""
         now, kinds = self._clock.monotonic(), self._kinds
         self._kinds = {}
-        self._drafts = {name: draft for name in names if (draft := self._looked_at(name, kinds.get(name, 0), now))}
+        self._drafts = {name: self._looked_at(name, kinds.get(name, 0), now) for name in names}
         return [name for name, draft in self._drafts.items() if self._is_finished(name, draft, now)]
 
     def wait(self) -> float:
@@ -56,10 +57,8 @@ class Outbox:
         ends = [draft.since + wait for draft in self._drafts.values() for wait in self._waits(draft)]
         return min((end - now for end in ends if end > now), default=math.inf)
 
-    def _looked_at(self, name: str, kind: int, now: float) -> _Draft | None:
-        state, draft = self._folder.state("outbox", name), self._drafts.get(name)
-        if state is None:
-            return None
+    def _looked_at(self, name: str, kind: int, now: float) -> _Draft:
+        state, draft = self._folder.state("outbox", name) or _NO_FILE, self._drafts.get(name)
         if draft is None or draft.state != state or kind:
             return _Draft(state, now, kind)
         return draft

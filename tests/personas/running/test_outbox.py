@@ -90,7 +90,6 @@ def test_a_file_that_stays_open_is_finished_when_it_does_not_change(box):
 def test_a_file_of_which_nothing_is_told_is_finished_when_it_does_not_change(box):
     """So it is on some file systems, and for what was there before."""
     (box.path / "mail.md").write_text(WHOLE)
-    (box.path / "folder.md").mkdir()
     assert box.finished(told=False) == []
     box.clock.sleep(PAUSE)
     assert box.finished(told=False) == []

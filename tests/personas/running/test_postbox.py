@@ -257,6 +257,19 @@ def test_a_folder_that_the_agent_replaced_by_a_link_leads_nowhere(run, tmp_path,
     assert len(run.sent()) <= (place in {"sent", "answers", "requests"})
 
 
+def test_what_is_no_file_is_told_and_left_alone(run):
+    """It keeps nobody waiting for its end."""
+    outbox = run.folder.path / "outbox"
+    (outbox / "folder.md").mkdir()
+    (outbox / "link.md").symlink_to("/etc/passwd")
+    os.mkfifo(outbox / "pipe.md")
+    with run.mail():
+        for name in ("folder.md", "link.md", "pipe.md"):
+            run.until((outbox / f"{name}.error").exists)
+        assert run.folder.waiting() == ([], [])
+    assert run.sent() == []
+
+
 def test_a_mail_that_a_shell_writes_in_parts_is_sent_whole(run):
     """Each redirection closes the file; none of these moments is its end."""
     script = (
