@@ -66,7 +66,7 @@ Description=Sprints of the team in {folder}
 WorkingDirectory={folder}
 Environment={_systemd("PATH=" + place.path)}
 ExecStart=:/usr/bin/env {_systemd(place.command)} run
-KillMode=mixed
+KillMode=process
 TimeoutStopSec=120
 Restart=on-failure
 RestartSec=30

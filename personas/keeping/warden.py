@@ -1,4 +1,5 @@
-# Importing pathlib would double the start-up time.
+# Importing pathlib or contextlib would double the start-up time.
+# ruff: noqa: SIM105
 """The warden: a small process that starts the keepers of a scheduler and outlives it, until its last run has ended.
 
 It is the subreaper of everything that it starts (on Linux). So a process whose keeper was killed becomes its child,
@@ -136,7 +137,7 @@ class Warden:
             if descriptor >= 0:
                 self._poll.register(descriptor, select.POLLIN | select.POLLHUP)
         self._runs: list[Run] = []
-        self._gone = False  # the scheduler
+        self._gone = False  # nobody asks for runs any more
         self._looked = 0.0
 
     def serve(self) -> None:
@@ -150,6 +151,8 @@ class Warden:
         while self._runs or not self._gone:
             for descriptor, _ in self._poll.poll(1000 * TICK if self._runs else None):
                 self._told(descriptor)
+            if self._line < 0 and not self._gone:
+                self._leave()
             self._reap()
             self._look()
             for run in [run for run in self._runs if run.over()]:
@@ -193,8 +196,13 @@ class Warden:
             return
         for descriptor in descriptors:
             os.close(descriptor)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Start nothing more: the scheduler is gone, or shall start another warden."""
         self._gone = True
         self._poll.unregister(0)
+        self._socket.close()
 
     def _exactly(self, size: int) -> bytes:
         data = b""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -27,11 +28,12 @@ CLEAN = {
 }  # fmt: skip
 AGENT = r"""
 cat > /dev/null
-echo "$TEAM_RUN" > "$TEAM_PERSONA.txt"
+echo "$TEAM_RUN" > "$TEAM_PERSONA.txt" && echo "work $TEAM_RUN" >> JOURNAL
 for number in 1 2 3 4; do
     printf -- '---\nto: you\nsubject: file %s %s\n---\nx\n' "$TEAM_RUN" "$number" > .team/run/outbox/$number.md
     .team/run/team-mail send --to you -s "command $TEAM_RUN $number" -b x > /dev/null 2>&1 &&
         echo "command $TEAM_RUN $number" >> JOURNAL
+    sleep 0.1
 done
 for number in 1 2 3 4; do
     test -e .team/run/outbox/$number.md || echo "file $TEAM_RUN $number" >> JOURNAL
@@ -61,15 +63,15 @@ class Storm:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(words, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False)
 
-    def sprint(self) -> subprocess.Popen[bytes]:
+    def start(self, command: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [BIN / "scheduler", "sprint", "--quiet"], cwd=self.folder, env=self.env,
+            [BIN / "scheduler", command, "--quiet"], cwd=self.folder, env=self.env,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def processes(self) -> dict[str, list[psutil.Process]]:
-        """Find the living processes: keepers, mail processes, and those of agents."""
-        kinds: dict[str, list[psutil.Process]] = {"keeper": [], "mail": [], "agent": []}
+        """Find the living processes: wardens, keepers, mail processes, and those of agents."""
+        kinds: dict[str, list[psutil.Process]] = {"warden": [], "keeper": [], "mail": [], "agent": []}
         for process in psutil.process_iter():
             try:
                 words, environ = process.cmdline(), process.environ()
@@ -77,27 +79,36 @@ class Storm:
                 continue
             if "team_mail.personas.running.postbox" in words and str(self.home) in words:
                 kinds["mail"].append(process)
-            elif any("keeping.keeper" in word for word in words) and environ.get("TEAM_RUN", "").startswith("0"):
-                kinds["keeper"].append(process)
             elif environ.get("TEAM_HOME") == str(self.home) and environ.get("TEAM_RUN"):
-                kinds["agent"].append(process)
+                kinds["keeper" if "keeper" in words else "agent"].append(process)
+        kinds["warden"] = [warden for keeper in kinds["keeper"] if (warden := _warden(keeper))]
         return kinds
 
-    def mails(self) -> Counter[str]:
+    def events(self, *kinds: str) -> list[dict[str, Any]]:
         listed = self.run(str(BIN / "team-mail"), "log", "--json").stdout
-        return Counter(
-            event["subject"] for event in json.loads(listed) if event["kind"] == "mail.sent" and event["run"]
-        )
+        return [event for event in json.loads(listed) if event["kind"] in kinds]
+
+    def mails(self) -> Counter[str]:
+        return Counter(event["subject"] for event in self.events("mail.sent") if event["run"])
+
+
+def _warden(keeper: psutil.Process) -> psutil.Process | None:
+    try:
+        parent = keeper.parent()
+        return parent if parent and "warden" in parent.cmdline() else None
+    except psutil.Error:
+        return None
 
 
 @pytest.mark.storm
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_acknowledged_mail_of_a_run_is_lost_or_doubled_whoever_is_killed(tmp_path):
-    """Leader, keeper, mail process and agent are killed while eight personas send; every sprint comes to its end."""
+    """Leader, warden, keeper, mail process and agent are killed while eight send; every sprint comes to its end."""
     storm, chance, kills = Storm(tmp_path), random.Random(10), Counter[str]()
     for _ in range(SPRINTS):
-        for _ in range(20):
-            leader = storm.sprint()
+        for _ in range(30):
+            command = chance.choice(["sprint", "sprint", "tick"])  # the runs of a tick outlive it
+            leader = storm.start(command)
             end = time.monotonic() + chance.uniform(0.3, 3)
             while leader.poll() is None and time.monotonic() < end:
                 kinds = storm.processes()
@@ -112,17 +123,29 @@ def test_no_acknowledged_mail_of_a_run_is_lost_or_doubled_whoever_is_killed(tmp_
                 leader.kill()
                 kills["leader"] += 1
             leader.wait(timeout=120)
-            if leader.returncode in {0, 4}:
+            if command == "sprint" and leader.returncode in {0, 4}:
                 break
         else:
-            pytest.fail("twenty schedulers did not end one sprint")
+            pytest.fail("thirty schedulers did not end one sprint")
     deadline = time.monotonic() + 20
     while any(storm.processes().values()) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(storm.processes().values())
-    acknowledged, sent = storm.journal.read_text().splitlines(), storm.mails()
-    runs = len({line.split()[1] for line in acknowledged})
-    print(f"{dict(kills)} killed over {runs} runs; {len(acknowledged)} mails acknowledged, {sum(sent.values())} sent")
+    ended = Counter(event["run"] for event in storm.events("run.finished", "run.lost"))
+    assert ended == Counter(event["run"] for event in storm.events("run.started"))
+    journal, sent = storm.journal.read_text().splitlines(), storm.mails()
+    acknowledged = [line for line in journal if not line.startswith("work ")]
+    done = {line.split()[1] for line in journal if line.startswith("work ")}
+    kept = {
+        event["run"]
+        for event in storm.events("patch.captured", "run.finished", "run.lost")
+        if event["kind"] == "patch.captured" or "partial" in event["data"]
+    }
+    print(
+        f"{dict(kills)} killed over {len(ended)} runs; {len(acknowledged)} mails acknowledged, {sum(sent.values())} "
+        f"sent; of {len(done)} runs with work, that of {len(done & kept)} is on record"
+    )
+    assert done <= kept
     assert [line for line in acknowledged if line not in sent] == []
     assert {subject for subject, count in sent.items() if count > 1} == set()
     assert storm.run(str(BIN / "team-mail"), "verify").returncode == 0

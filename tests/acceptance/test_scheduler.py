@@ -287,6 +287,10 @@ def test_the_daemon_starts_sprints_wakes_on_mail_and_ends_on_sigterm(project):
     project.ok("team-mail", "send", "--to", "cyd", "-s", "And you", "-b", "?")
     project.ok("scheduler", "resume")
     until(daemon, "tick 1 of sprint 4")
+    while "cyd" not in [event["data"]["persona"] for event in project.events("run.started")][-1:]:
+        assert daemon.poll() is None
+    project.ok("scheduler", "stop", "cyd")
+    until(daemon, "sprint 4 ended|sprint 4 spent|waiting for mail")
     daemon.send_signal(signal.SIGTERM)
     _, err = daemon.communicate(timeout=30)
     assert daemon.returncode == 0, err

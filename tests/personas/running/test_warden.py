@@ -1,0 +1,155 @@
+"""The warden: it starts keepers, is the subreaper of what they leave, and ends with its last run."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from dataclasses import replace
+
+import psutil
+import pytest
+from team_mail.personas.errors import RunLeft
+from team_mail.personas.running import process as module
+from team_mail.personas.running.mail_process import MailProcess
+from team_mail.personas.running.process import is_going, rejoin
+from team_mail.personas.running.warden_process import leased
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
+PR_GET_CHILD_SUBREAPER = 37
+# Clears its environment, leaves its session, forks twice, and kills the keeper above the agent and perhaps more.
+KILLER = (
+    "mkfifo up; setsid env -i sh -c '(setsid sh -c \"echo \\$\\$ > up; {kill}; exec sleep 60\") & exit' & "
+    "cat up > pid; exec sleep 60"
+)
+
+
+def wardens() -> list[psutil.Process]:
+    """Return the wardens that this process has started."""
+    return [child for child in psutil.Process().children() if "warden" in child.cmdline()]
+
+
+def test_a_process_that_kills_its_keeper_is_ended_whatever_its_environment_and_session(job, shell, survivors):
+    """Nothing about it tells whose it is, but the warden is its parent once the keeper is gone."""
+    this = job()
+    outcome = shell(KILLER.format(kill="kill -9 $PPID").replace("$PPID", "'$PPID'")).play(this)
+    assert outcome.detail == "the run's keeper ended before the run: it was killed"
+    assert not psutil.pid_exists(int((this.workspace / "pid").read_text()))
+    assert not survivors(this.run)
+
+
+def test_runs_share_a_warden_that_ends_with_the_last(job, shell):
+    """It is small, and is no child of anybody afterwards."""
+    this, seen = job(), []
+    with leased():
+        for _ in range(2):
+            assert shell("true").play(this).status == "ok"
+            (warden,) = wardens()
+            seen.append(warden.pid)
+            assert warden.cwd() == "/"
+            assert set(warden.environ()) <= {"LD_LIBRARY_PATH", "LC_CTYPE"}
+        size = warden.memory_info().rss
+    assert len(set(seen)) == 1
+    assert not psutil.pid_exists(seen[0])
+    print(f"warden: {size / 1e6:.1f} MB")
+    assert size < 12_000_000
+
+
+def test_nothing_becomes_the_subreaper_of_a_program_that_runs_agents(job, shell):
+    """Its own children that lose their parents are adopted by whoever adopted them before."""
+    answer = ctypes.c_int(7)
+    with leased():
+        assert shell("true").play(job()).status == "ok"
+        ctypes.CDLL(None).prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(answer))
+    assert answer.value == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_ends_with_its_warden_and_the_next_gets_another(job, shell, survivors, number):
+    """No process is without a keeper, and no keeper without a warden."""
+    this = job()
+    with leased():
+        outcome = shell(f"kill -{number:d} $(ps -o ppid= -p $PPID); exec sleep 60").play(this)
+        assert (outcome.status, outcome.detail) == ("stopped", "stopped")
+        assert not survivors(this.run)
+        assert shell("true").play(this).status == "ok"
+
+
+def test_a_warden_that_an_agent_has_stopped_goes_on_for_the_next_run(job, shell):
+    """SIGSTOP costs nothing but the time until somebody needs it."""
+    with leased():
+        assert shell("kill -STOP $(ps -o ppid= -p $PPID)").play(job()).status == "ok"
+        assert shell("true").play(job()).status == "ok"
+
+
+def test_two_runs_at_once_end_independently(job, shell, survivors):
+    """One of them kills its keeper; the other one goes on."""
+    one, two = job(), job()
+    two = replace(two, run=f"{two.run}-two", folder=two.folder.with_name("two"))
+    os.mkfifo(one.workspace / "go")
+    with leased():
+        outcomes = {}
+
+        def play() -> None:
+            outcomes["two"] = shell("cat go").play(two)
+
+        thread = threading.Thread(target=play)
+        thread.start()
+        assert shell("kill -9 $PPID; sleep 60").play(one).status == "failed"
+        (one.workspace / "go").write_text("on\n")
+        thread.join()
+    assert outcomes["two"].status == "ok"
+    assert not survivors(one.run)
+
+
+def test_a_run_that_may_outlive_its_scheduler_is_left_and_rejoined(job, shell, survivors):
+    """Between the two nobody waits for it, and its end is known all the same; a second process is no hindrance."""
+    leave = threading.Event()
+    this = replace(job(), leave=leave)
+    os.mkfifo(this.workspace / "up")
+    os.mkfifo(this.workspace / "go")
+    thread = threading.Thread(target=lambda: ((this.workspace / "up").read_text(), leave.set()))
+    thread.start()
+    with pytest.raises(RunLeft):
+        shell("echo > up; cat go; exit 3").play(this)
+    thread.join()
+    assert is_going(this.folder)
+
+    (this.workspace / "go").write_text("on\n")
+    outcome = rejoin(replace(this, leave=None), "sh", module.RunLimits())
+    assert outcome is not None
+    assert (outcome.status, outcome.exit, outcome.detail) == ("failed", 3, "exit 3")
+    assert not is_going(this.folder)
+    assert not survivors(this.run)
+
+
+def test_a_run_that_was_left_is_stopped_by_whoever_rejoins_it(job, shell, survivors):
+    """As a person asked for its end while nobody led."""
+    leave = threading.Event()
+    this = replace(job(), leave=leave)
+    os.mkfifo(this.workspace / "up")
+    thread = threading.Thread(target=lambda: ((this.workspace / "up").read_text(), leave.set()))
+    thread.start()
+    with pytest.raises(RunLeft):
+        shell("echo > up; exec sleep 60").play(this)
+    thread.join()
+    later = replace(this, leave=None)
+    later.stop.set()
+    outcome = rejoin(later, "sh", module.RunLimits())
+    assert outcome is not None
+    assert (outcome.status, outcome.detail) == ("stopped", "stopped")
+    assert not survivors(this.run)
+
+
+def test_the_end_of_a_run_comes_after_its_mail_is_sent(job, shell, tmp_path):
+    """What it leaves at its very end is on record when its scheduler is told that it is over."""
+    from team_mail.mail.log.log import EventLog
+    from team_mail.personas.running.folder import RunFolder
+
+    this = job()
+    RunFolder(this.workspace).make()
+    mail = MailProcess(this.workspace, "bob", this.run, tmp_path)
+    letter = "printf -- '---\\nto: you\\nsubject: Bye\\n---\\nx\\n' > .team/run/outbox/bye.md"
+    assert shell(letter).play(replace(this, mail=mail.command)).status == "ok"
+    (sent,) = [event for event in EventLog(tmp_path / "mail").read() if event.kind == "mail.sent"]
+    assert (sent.sender, sent.subject, sent.run) == ("bob", "Bye", this.run)
