@@ -7,7 +7,6 @@ holds open.
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -31,7 +30,7 @@ def run_kept(
     signal ended: that of SIGKILL if it took too long. Raises OSError if the keeper cannot be started.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    given, printed, run = folder / "stdin", folder / "stdout", f"kept-{secrets.token_hex(8)}"
+    given, printed, run = folder / "stdin", folder / "stdout", f"kept-{os.urandom(8).hex()}"
     given.write_bytes(stdin)
     printed.unlink(missing_ok=True)
     job = Job(run, argv[0], 1, 0, "", cwd, folder, folder, timeout)
