@@ -281,3 +281,16 @@ def test_a_mail_that_a_shell_writes_in_parts_is_sent_whole(run):
         run.until(lambda: len(run.sent()) == 12)
     assert {event.body for event in run.sent()} == {"a\nb"}
     assert listed(run.folder.path / "outbox") == []
+
+
+def test_an_outbox_that_the_agent_made_anew_is_watched(run):
+    """What is told belongs to the folder that is gone."""
+    outbox = run.folder.path / "outbox"
+    with run.mail():
+        run.ask("inbox")
+        for number in range(2):
+            outbox.rename(run.workspace / f"old-{number}")
+            outbox.mkdir()
+            run.put("mail.md", f"---\nto: bob\n---\nHello {number}\n")
+            run.until(lambda: len(run.sent()) > number)  # noqa: B023 - it is called at once
+    assert [event.body for event in run.sent()] == ["Hello 0", "Hello 1"]
