@@ -2,6 +2,10 @@
 
 Hooks, fsmonitor, pagers, prompts, external diffs and the settings of machine and user are off. The repository's own
 config applies, so it must be one that agents do not write to: the user's, or the mirror.
+
+Most commands start no program but git's own, and run as they are. Those that fill a work tree or read it start the
+filters that the user's settings name, if a file has one; they run under a keeper, because a filter is a program of
+somebody else that may hang or leave a daemon.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from pathlib import Path
 
 from .environment import harmless
 from .errors import GitError, GitTooOld, NotARepository, NotTrusted
+from .running.kept import run_kept
 
 OLDEST = (2, 38)  # merge-tree --write-tree
 _SAFE = (
@@ -26,6 +31,7 @@ _SAFE = (
     "protocol.allow=never", "protocol.file.allow=always",
 )  # fmt: skip
 _PLACES = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
+_LONGEST = 600.0  # seconds for a command with filters whose caller gives it no limit
 _DRIVERS = r"^merge\..+\.(driver|name|recursive)$"
 _OPTIONS = tuple(word for setting in _SAFE for word in ("-c", setting))
 _ENVIRONMENT = {
@@ -46,6 +52,7 @@ class Git:
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     options: tuple[str, ...] = ()  # `name=value`, after our own
     guarded: bool = False  # it may run programs, which then see no more of the environment than agents do
+    filtering: bool = False  # these are filters: its commands that run them are kept as agents are
 
     def __call__(self, *words: str, stdin: bytes | None = None, cwd: Path | None = None) -> bytes:
         """Run one git command; return its output. Raises GitError with git's own message."""
@@ -76,14 +83,26 @@ class Git:
 
         After `timeout` seconds git is killed, and the exit code is that of SIGKILL.
         """
-        own = (word for setting in self.options for word in ("-c", setting))
-        words = (*wrapper, "git", *_OPTIONS, *own, *words)
+        own, kept = (word for setting in self.options for word in ("-c", setting)), self.filtering and _filters(words)
+        words, place = (*wrapper, "git", *_OPTIONS, *own, *words), cwd or self.directory
+        if kept:
+            return self._kept(words, place, stdin or b"", timeout or _LONGEST)
         try:
-            return _run(words, cwd or self.directory, self._environment(), stdin or b"", timeout)
+            return _run(words, place, self._environment(), stdin or b"", timeout)
         except subprocess.TimeoutExpired as error:
             return subprocess.CompletedProcess(
                 words, -signal.SIGKILL, b"", f"no end within {error.timeout:g} s".encode()
             )
+
+    def _kept(
+        self, words: Sequence[str], cwd: Path, stdin: bytes, timeout: float
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a command that runs filters, so that none of them outlives it."""
+        folder = self.directory / "kept"
+        ended = run_kept(words, self._environment(), cwd=cwd, folder=folder, stdin=stdin, timeout=timeout)
+        if ended.returncode == -signal.SIGKILL:
+            ended.stderr += b": a filter of your git settings may hang; see that git can filter in your checkout"
+        return ended
 
     def using(self, *, index: Path | None = None, work_tree: Path | None = None, objects: Path | None = None) -> Git:
         """Return the same repository with another index, another work tree, or a separate folder for new objects."""
@@ -104,6 +123,11 @@ class Git:
     def _environment(self) -> dict[str, str]:
         outer = harmless() | _ENVIRONMENT if self.guarded else _clean()
         return outer | {"GIT_DIR": str(self.directory)} | dict(self.settings)
+
+
+def _filters(words: Sequence[str]) -> bool:
+    """Tell whether a command of git reads or writes files of a work tree, and so runs their filters."""
+    return words[0] in {"add", "checkout-index"} or (words[0] == "read-tree" and "-u" in words)
 
 
 def _run(

@@ -267,7 +267,7 @@ class Workspace:
         name = re.sub(r"[^\w.+-]", "-", persona)
         endings = "".join(f"\t{key[len('core.') :]} = {value}\n" for key, _, value in map(_parted, trust.options))
         own = f'[user]\n\tname = "{name}"\n\temail = "{name}@team-mail.invalid"\n'
-        filters = trust.configuration() if b"filter" in trust.base + trust.attributes + trust.overrides else ""
+        filters = trust.configuration() if trust.filtering else ""
         core = re.sub(r"bare = true", "bare = false", self._core)
         return core + (f"[core]\n{endings}" if endings else "") + own + _NO_MAINTENANCE + filters
 

@@ -41,7 +41,7 @@ ARROWS = {
     "mail.commands": {"mail", "mail.archive", "mail.log", "mail.query"},
     "mail.log": {"mail"},
     "mail.query": {"mail", "mail.log"},
-    "personas": {"personas.capture"},
+    "personas": {"personas.capture", "personas.running"},
     "personas.agents": {"personas", "personas.keeping", "personas.running", "personas.setup"},
     "personas.capture": {"personas"},
     "personas.running": {"personas", "personas.keeping"},
@@ -148,7 +148,7 @@ LAZY = {
     "mail.query.projections": {"query"},  # compiling the SQL must not need the database
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
     "mail.log.writer": {"recovery", "verify"},  # only after a crash
-    "personas.running.postbox": {"frontmatter"},  # the first command of a run does not wait for YAML
+    "personas.running.postbox": {"frontmatter", "render"},  # the first command of a run waits for neither
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
     "team.api.sprints": {"daemon"},  # only a team that is led, or has a cron line, needs APScheduler
 }

@@ -1,4 +1,7 @@
-"""Git within limits of memory, time and what it writes, because it reads what an agent left."""
+"""Git within limits of memory, time and what it writes, because it reads what an agent left.
+
+Only `add` starts programs of others, the filters of the user: `Git.run` keeps these as agents are kept.
+"""
 
 from __future__ import annotations
 

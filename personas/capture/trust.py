@@ -3,7 +3,8 @@
 Of the settings only the user's own count, those of machine, user and repository: ignore files, line endings, and the
 filters by which files are encrypted or kept elsewhere. Attributes, which choose the filter of a file, are those of the
 base commit. So neither a clone nor anything below `.team` can name a program that is run, or keep one from running.
-Filters run in the user's checkout, with the user's git, because that is where their keys and stores are.
+Filters run in the user's checkout, with the user's git, because that is where their keys and stores are, and under a
+keeper, because they may hang or leave a daemon.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from ..git import Git, users_environment
 _OPTIONS = ("core.autocrlf", "core.eol", "core.checkroundtripencoding")
 _FILES = ("core.excludesfile", "core.attributesfile")
 _FILTER = re.compile(r"filter\.(?P<name>[^\n]+)\.(?P<key>clean|smudge|process|required)")
-_COMMANDS = ("clean", "smudge", "process")
+_ONCE = ("clean", "smudge")  # commands that are run for each file
+_COMMANDS = (*_ONCE, "process")
 # What git sets for the programs that it runs, and what we set for git.
 _OURS = (
     "GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR "
@@ -51,11 +53,22 @@ class Trust:
     attributes: bytes = b""  # of the user, which those of the repository override
     overrides: bytes = b""  # of the repository's info/attributes
 
-    def configuration(self) -> str:
-        """Return the filters as text of a git config."""
+    @property
+    def filtering(self) -> bool:
+        """Whether an attribute may choose one of the filters for a file."""
+        return bool(self.filters) and b"filter" in self.base + self.attributes + self.overrides
+
+    def configuration(self, scratch: Path | None = None) -> str:
+        """Return the filters as text of a git config; their output goes by way of files at `scratch`, if that is given.
+
+        Git reads what a filter prints to the end of the pipe, which a daemon of the filter would keep open.
+        """
         sections: list[str] = []
         for name, keys in self.filters.items():
-            rows = "".join(f"\t{key} = {_quoted(value)}\n" for key, value in keys.items())
+            values = {
+                key: _by_file(value, scratch) if scratch and key in _ONCE else value for key, value in keys.items()
+            }
+            rows = "".join(f"\t{key} = {_quoted(value)}\n" for key, value in values.items())
             sections.append(f"[filter {_quoted(name)}]\n{rows}")
         return "".join(sections)
 
@@ -91,14 +104,14 @@ def lay_directory(place: Path, trust: Trust, *, core: str, stores: Iterable[Path
     for folder in ("objects/info", "objects/pack", "refs", "info"):
         (place / folder).mkdir(parents=True)
     (place / "HEAD").write_text("ref: refs/heads/none\n")
-    (place / "config").write_text(core + trust.configuration())
+    (place / "config").write_text(core + trust.configuration(place / "filtered"))
     (place / "info/exclude").write_bytes(trust.ignored)
     (place / "info/attributes").write_bytes(_all_attributes(trust))
     (place / "objects/info/alternates").write_bytes(b"".join(os.fsencode(store) + b"\n" for store in stores))
     if shallow is not None:
         (place / "shallow").write_bytes(shallow)
     quiet = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_LFS_SKIP_SMUDGE": "1"}
-    return Git(place, quiet, trust.options, guarded=True)
+    return Git(place, quiet, trust.options, guarded=True, filtering=trust.filtering)
 
 
 def attributes_below(files: Mapping[bytes, bytes]) -> bytes:
@@ -163,6 +176,14 @@ def _in_checkout(command: str, place: Path, key: str) -> str:
     kept = "".join(f"export {name}={shlex.quote(os.environ[name])}; " for name in _USERS if name in os.environ)
     before = f"unset {_OURS}; {kept}cd {shlex.quote(str(place))} || exit 1; "
     return (before if key == "process" else before.replace("%", "%%")) + command
+
+
+def _by_file(command: str, scratch: Path) -> str:
+    """Return the command of a filter as one that prints when it has ended, whatever it leaves running."""
+    if not command:
+        return command
+    file = f"{shlex.quote(str(scratch))}.$$".replace("%", "%%")
+    return f"(\n{command}\n) > {file}; code=$?; cat {file}; rm -f {file}; exit $code"
 
 
 def _users_file(named: str | None, usual: str, place: Path) -> bytes:

@@ -36,9 +36,14 @@ def waiting(top: str, steps: "list[str]") -> "tuple[list[str], list[str]]":
     requests = [name for name in listed(top, [*steps, "requests"]) if _is_request(name)]
     if not (names := listed(top, [*steps, "outbox"])):
         return requests, []
-    mails = [name for name in names if not (name.startswith(".") or name.endswith(_UNFINISHED))]
+    mails = [name for name in names if is_final(name)]
     outbox = [*steps, "outbox"]
     return requests, [name for name in mails if f"{name}{ERROR}" not in names or _changed(top, outbox, name)]
+
+
+def is_final(name: str) -> bool:
+    """Tell whether a name is none of those that editors, and we, give to files that are not finished."""
+    return not (name.startswith(".") or name.endswith(_UNFINISHED))
 
 
 def listed(top: str, steps: "list[str]") -> "list[str]":

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ...mail.home import REFUSED, RUN_FOLDER
 from ..errors import WorkspaceStuck
+from ..keeping.inotify import Inotify
 from ..keeping.waiting import listed, open_below, state, waiting
 
 FOLDERS = ("inbox", "outbox", "sent", "requests", "answers", "attachments")
@@ -80,6 +81,14 @@ class RunFolder:
     def state(self, folder: str, name: str) -> tuple[int, int] | None:
         """Return the size and the time of the last change of a file, or None if there is no regular file."""
         return state(str(self._workspace), [*STEPS, folder], name)
+
+    def watch(self, folder: str, inotify: Inotify) -> int:
+        """Have changes in one of the folders told; return the watch, -1 if they cannot be."""
+        try:
+            with self._opened(folder) as descriptor:
+                return inotify.add(descriptor)
+        except OSError:
+            return -1
 
     def read(self, folder: str, name: str, most: int) -> bytes:
         """Return the content of a file in one of the folders, or in none (""); it may have at most `most` bytes.

@@ -2,8 +2,9 @@
 
 It runs beside the run's keeper, outside of the agent's sandbox and with the identity that its command line gives: what
 a process of the agent says of itself counts for nothing. It starts at the first mail or request, and ends after ten
-seconds without one, or when its standard input ends, once it has taken everything that is there. Each piece of work is
-done in a process forked for it, so that neither a database nor a fault stays.
+seconds without one, or when its standard input ends, once it has taken everything that is there. Changes in the folder
+wake it; where they are not told, it looks by itself. Each piece of work is done in a process forked for it, so that
+neither a database nor a fault stays.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import math
 import os
 import select
 import sys
 import tempfile
-import traceback
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,20 +29,21 @@ from ...mail.errors import TeamMailError, UsageError
 from ...mail.letter import Letter, due_date
 from ...mail.mailbox import Mailbox
 from ...mail.open import open_mailbox
-from ...mail.render import line
-from ..keeping.waiting import ERROR
+from ..keeping.inotify import Inotify
+from ..keeping.waiting import ERROR, is_final
 from .folder import RunFolder
+from .outbox import LARGEST, Outbox
 
 if TYPE_CHECKING:
     from ..frontmatter import Part
 
 VERSION = 1  # of requests and answers
-PAUSE = 0.005  # seconds between two looks while the process is in use
-STILL = 0.3  # seconds without a change after which a mail in the outbox counts as written
+SOON = 0.002  # the least seconds between two looks: an agent may write without a pause
+TICK = 0.25  # the most seconds, in case a change was not told
+UNTOLD = 0.02  # and where changes are not told
 UNUSED = 10.0  # seconds without work after which the process ends
 NOT_HERE = {"query", "backup", "restore", "export", "repair", "watch"}  # they touch files outside of the workspace
 _MOST = 64 << 20  # bytes of a request
-_MOST_MAIL = 8 << 20
 _FIELDS = (
     "to", "cc", "subject", "type", "priority", "due", "key", "payload", "thread", "reply_to", "attachments",
 )  # fmt: skip
@@ -55,39 +57,58 @@ class Postbox:
         self._persona = persona
         self._run = run
         self._clock = SystemClock()
-        self._seen: dict[str, tuple[tuple[int, int], float]] = {}  # a mail's state, and since when
+        self._outbox = Outbox(folder, self._clock)
+        self._watches: dict[int, str] = {}
 
     def serve(self) -> None:
         """Take mail and requests until there are none for `UNUSED` seconds, or standard input ends."""
-        poll = select.poll()
+        self.take()  # first, because somebody waits for that
+        self._inotify, poll = Inotify(), select.poll()
         poll.register(0, select.POLLIN | select.POLLHUP)
+        if self._inotify.fd >= 0:
+            poll.register(self._inotify.fd, select.POLLIN)
+        self._watch()
         used = self._clock.monotonic()
         while self._clock.monotonic() - used < UNUSED:
-            if poll.poll(1000 * PAUSE):
-                self.take(closing=True)
-                return
             if self.take():
                 used = self._clock.monotonic()
+            if self._wait(poll):
+                self.take(closing=True)
+                return
+
+    def _watch(self) -> None:
+        """Have changes of the folders told; again, in case the agent made them anew."""
+        self._watches = {self._folder.watch(name, self._inotify): name for name in ("requests", "outbox")}
+
+    def _wait(self, poll: select.poll) -> bool:
+        """Wait until there may be something to take; tell whether standard input has ended instead."""
+        end = self._clock.monotonic() + min(self._outbox.wait(), UNTOLD if -1 in self._watches else TICK)
+        while (left := end - self._clock.monotonic()) > 0:
+            self._clock.sleep(SOON)
+            events = poll.poll(math.ceil(1000 * left))
+            if any(descriptor == 0 for descriptor, _ in events):
+                return True
+            if events and self._note():
+                return False
+        self._watch()
+        return False
+
+    def _note(self) -> bool:
+        """Take note of changes; tell whether one of them may have left something to take."""
+        events = [(self._watches.get(watch), kind, name) for watch, kind, name in self._inotify.events()]
+        for folder, kind, name in events:
+            if folder == "outbox":
+                self._outbox.note(name, kind)
+        return any(is_final(name) for _, _, name in events)
 
     def take(self, *, closing: bool = False) -> bool:
         """Take what is there; with `closing`, also mail that may not be finished. Return whether there was any."""
         requests, mails = self._folder.waiting()
         for name in requests:
             self._answer(name)
-        for name in mails:
-            if closing or self._written(name):
-                self._send(name)
-        self._seen = {name: seen for name, seen in self._seen.items() if name in mails}
+        for name in mails if closing else self._outbox.finished(mails):
+            self._send(name)
         return bool(requests or mails)
-
-    def _written(self, name: str) -> bool:
-        """Tell whether a mail has not been changed for a while."""
-        state, now = self._folder.state("outbox", name), self._clock.monotonic()
-        if state is None:
-            return False
-        if name not in self._seen or self._seen[name][0] != state:
-            self._seen[name] = state, now
-        return now - self._seen[name][1] >= STILL
 
     # -- requests
 
@@ -126,7 +147,7 @@ class Postbox:
         """Send one mail and return its number. The same name with the same content is the same mail."""
         from ..frontmatter import Fault, read_front  # the first command of a run does not wait for YAML
 
-        data = self._folder.read("outbox", name, _MOST_MAIL)
+        data = self._folder.read("outbox", name, LARGEST)
         try:
             front, body, _ = read_front(data.decode())
         except UnicodeDecodeError as error:
@@ -212,9 +233,16 @@ def _refusal(reason: str, code: int = 1) -> dict[str, Any]:
         "v": VERSION,
         "exit": code,
         "stdout": "",
-        "stderr": _text(f"team-mail: {line(reason)}\n".encode()),
+        "stderr": _text(f"team-mail: {_line(reason)}\n".encode()),
         "out": None,
     }
+
+
+def _line(reason: str) -> str:
+    """Return a reason as one line without control characters."""
+    from ...mail.render import line
+
+    return line(reason)
 
 
 def _text(data: bytes) -> str:
@@ -249,6 +277,8 @@ def _exit(command: Callable[[], None]) -> NoReturn:
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:  # noqa: BLE001 - its parent continues, this process must not
+        import traceback
+
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -263,7 +293,7 @@ def _in_child(work: Callable[[], str]) -> tuple[str, str]:
             try:
                 result, error = work(), ""
             except (TeamMailError, OSError, ValueError) as failure:
-                result, error = "", line(str(failure))
+                result, error = "", _line(str(failure))
             answer.write(json.dumps([result, error]).encode())
             answer.flush()
             os._exit(0)

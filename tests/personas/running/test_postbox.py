@@ -255,3 +255,42 @@ def test_a_folder_that_the_agent_replaced_by_a_link_leads_nowhere(run, tmp_path,
     run.mail().finish()
     assert listed(target) == before
     assert len(run.sent()) <= (place in {"sent", "answers", "requests"})
+
+
+def test_what_is_no_file_is_told_and_left_alone(run):
+    """It keeps nobody waiting for its end."""
+    outbox = run.folder.path / "outbox"
+    (outbox / "folder.md").mkdir()
+    (outbox / "link.md").symlink_to("/etc/passwd")
+    os.mkfifo(outbox / "pipe.md")
+    with run.mail():
+        for name in ("folder.md", "link.md", "pipe.md"):
+            run.until((outbox / f"{name}.error").exists)
+        assert run.folder.waiting() == ([], [])
+    assert run.sent() == []
+
+
+def test_a_mail_that_a_shell_writes_in_parts_is_sent_whole(run):
+    """Each redirection closes the file; none of these moments is its end."""
+    script = (
+        "for n in $(seq 12); do echo --- > $n; echo to: bob >> $n; echo --- >> $n; echo a >> $n; echo b >> $n; done"
+    )
+    with run.mail():
+        run.ask("inbox")  # from now on the process that sends is there
+        subprocess.run(["sh", "-c", script], cwd=run.folder.path / "outbox", check=True)
+        run.until(lambda: len(run.sent()) == 12)
+    assert {event.body for event in run.sent()} == {"a\nb"}
+    assert listed(run.folder.path / "outbox") == []
+
+
+def test_an_outbox_that_the_agent_made_anew_is_watched(run):
+    """What is told belongs to the folder that is gone."""
+    outbox = run.folder.path / "outbox"
+    with run.mail():
+        run.ask("inbox")
+        for number in range(2):
+            outbox.rename(run.workspace / f"old-{number}")
+            outbox.mkdir()
+            run.put("mail.md", f"---\nto: bob\n---\nHello {number}\n")
+            run.until(lambda: len(run.sent()) > number)  # noqa: B023 - it is called at once
+    assert [event.body for event in run.sent()] == ["Hello 0", "Hello 1"]

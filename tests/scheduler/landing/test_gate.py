@@ -262,10 +262,36 @@ def test_a_real_gate_rejects_the_culprit(project, checkout):
     assert [verdict.passed for verdict in outcome.verdicts] == [False, True, True]
 
 
-def test_a_gate_has_no_mail_and_no_repository_above_it(project, checkout):
-    """Mail would go into the clone and be deleted with it; a gate that removes `.git` must not work on another."""
-    script = f"{Path(sys.executable).with_name('team-mail')} send --to ann -s x -b y; rm -rf .git; git status; true"
+def test_a_gate_has_no_mail(project, checkout):
+    """It would go into the clone and be deleted with it."""
+    script = f"{Path(sys.executable).with_name('team-mail')} send --to ann -s x -b y; true"
     log = judge(project.git, shell(script), project.base, checkout).log.decode()
 
     assert "team-mail: gate tests has no mail: what it prints is its word" in log
-    assert "not a git repository" in log
+
+
+def test_a_gate_that_removes_its_repository_works_on_no_other(project, checkout, tmp_path):
+    """Clones may lie below a repository, as where a home folder is one."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    who = "-c user.name=eve -c user.email=eve@example.org"
+    script = f"rm -rf .git; git add -A; git {who} commit -qm evil; git rev-parse --show-toplevel; true"
+    log = judge(project.git, shell(script), project.base, checkout).log.decode()
+
+    assert log.count("not a git repository") == 3
+    assert not (tmp_path / ".git/index").exists()
+
+
+def test_git_in_a_gate_sees_no_settings_of_the_environment(project, checkout, tmp_path, monkeypatch):
+    """What is set there is meant for the scheduler's git, or for nobody any more."""
+    (tmp_path / "settings").write_text("[evil]\n\tone = 1\n")
+    evil = {
+        "GIT_CONFIG_GLOBAL": str(tmp_path / "settings"), "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "evil.two",
+        "GIT_CONFIG_VALUE_0": "2", "GIT_CONFIG_PARAMETERS": "'evil.three'='3'", "GIT_SSH_COMMAND": "evil",
+    }  # fmt: skip
+    for name, value in evil.items():
+        monkeypatch.setenv(name, value)
+    log = judge(project.git, shell("git config --list; env"), project.base, checkout).log.decode()
+
+    assert "core.bare=false" in log
+    assert "evil" not in log
+    assert [row.partition("=")[0] for row in log.splitlines() if row.startswith("GIT_")] == ["GIT_CEILING_DIRECTORIES"]
