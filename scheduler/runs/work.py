@@ -20,7 +20,7 @@ from ...personas.agents.stream import read_stream
 from ...personas.errors import GitError, RunCut
 from ...personas.kinds import OutcomeStatus
 from ...personas.prompt import Situation, written_prompt
-from ...personas.running.folder import PREVIOUS, RunFolder
+from ...personas.running.folder import PREVIOUS, RunFolder, Unsent
 from ...personas.running.left import LeftRun, has_left, read_left, write_left
 from ...personas.running.mail_process import MailProcess
 from ...personas.running.sweep import sweep
@@ -45,7 +45,12 @@ _LAST_WORDS = 200  # characters
 
 @dataclass
 class Work:
-    """One run. `read` are the ids of the mail that it was given, `head` is the seq of the last event before it."""
+    """One run.
+
+    `read` are the ids of the mail that it was given, `head` is the seq of the last event before it, `ready` what its
+    workspace was prepared with, `conflict` what it was given of a conflict, and `unsent` the mail in its outbox that
+    could not be sent, once it has ended.
+    """
 
     context: Context
     watch: Watch
@@ -56,6 +61,7 @@ class Work:
     read: list[str] = field(default_factory=list[str])
     head: int = 0
     ready: Ready = UNPREPARED
+    unsent: list[Unsent] = field(default_factory=list[Unsent])
     conflict: ConflictFiles = field(init=False)
 
     def __post_init__(self) -> None:
@@ -190,6 +196,7 @@ class Work:
     def _concluded(self, workspace: Workspace | None, outcome: Outcome) -> RunResult:
         """Capture what the run changed, and judge it by that."""
         outcome = _storable(self.watch.judged(self.launch.run, outcome))
+        self.unsent = RunFolder(self._place(workspace)).unsent()
         if workspace is None:
             return RunResult(judged(self.launch, outcome, self._evidence(self._place(None), None)))
         if not workspace.exists and outcome.status == OutcomeStatus.STOPPED:
