@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...mail.clock import SystemClock
+from ...mail.process import TEAM
 from ...mail.units import span
 from ..agent import Job, Outcome
 from ..errors import RunCut, RunLeft
 from ..keeping.version import VERSION
 from ..kinds import OutcomeStatus
-from .sweep import RUN, TEAM, ask_to_end, resume, sweep
+from .sweep import RUN, ask_to_end, resume, sweep
 from .warden_process import LOCK, Kept, leased, leave, start_keeper, wake
 
 _REPORT = "ended.json"

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...mail.clock import SystemClock
+from ...mail.process import TEAM
 
 if TYPE_CHECKING:
     import psutil  # loaded only when it is needed: an idle tick does not need it
 
-RUN, TEAM = "TEAM_RUN", "TEAM_RUN_OF"  # variables of every process of a run: its id, and the folder of its team
+RUN = "TEAM_RUN"  # with TEAM a variable of every process of a run: its id, and the folder of its team
 _ASKED = 1.0  # seconds that keepers get to end their runs; a second request cuts their grace period short
 _KILLED = 10.0  # seconds that killed processes get to disappear; one that waits for a dead disk never does
 _POLL = 0.01

@@ -16,9 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ...mail.process import TEAM, WORKSPACE
 from ..agent import Job, MailCommand
 from .folder import STEPS
-from .sweep import RUN, TEAM, resume_warden
+from .sweep import RUN, resume_warden
 
 START = Path(__file__).parent.with_name("keeping") / "start.py"
 LOCK = "alive"  # in the run's folder: locked as long as the run's keeper or its mail process lives
@@ -67,7 +68,7 @@ class WardenProcess:
         lock = os.open(job.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            own = _loader() | {RUN: job.run, TEAM: str(job.home)}
+            own = _loader() | {RUN: job.run, TEAM: str(job.home), WORKSPACE: str(job.workspace)}
             message = marshal.dumps((_keeper(), own, _mail(job.mail)))
             self._send(message, [theirs, printing, lock])
         except BaseException:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .test_scheduler import Project, living, until
+from .test_scheduler import BIN, Project, living, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
 # Begins, sends a mail once GO is there, waits for END, and changes its line.
@@ -281,3 +281,22 @@ def test_a_dispatch_that_was_killed_is_resumed_with_what_its_runs_did(place):
     place.ok("team", "dispatch", "--resume", place.events("dispatch.started")[0]["data"]["dispatch"])
     (lost,) = place.events("run.lost")
     assert (lost["data"]["task"], lost["data"]["partial"]["files"]) == ("a", ["list.txt"])
+
+
+AWAY = "(cd / && setsid env -i PATH=$PATH TEAM_HOME={home} team-mail send --to you -s {subject} -b x)"
+
+
+def test_a_process_of_a_run_is_its_persona_wherever_it_goes(place):
+    """It may leave the workspace, its session and its environment: its keeper is above it all the same."""
+    place.agent(f"cat > /dev/null; PATH={BIN}:$PATH; {AWAY.format(home=place.team, subject='away')} > out 2>&1")
+    place.document("sprint", code=0)
+    (mail,) = [event for event in place.events("mail.sent") if event["subject"] == "away"]
+    assert (mail["sender"], mail["run"]) == ("ann", place.events("run.started")[0]["run"])
+
+
+def test_a_gate_has_no_mail_wherever_it_goes(place):
+    """What it would send as somebody else is refused, and the gate finds that out."""
+    gate = f"PATH={BIN}:$PATH; ! {AWAY.format(home=place.team, subject='away')} 2>&1 | tee out; grep 'has no mail' out"
+    place.agent("cat > /dev/null; echo one > one.txt", f"[gates.mail]\ncommand = {json.dumps(['sh', '-c', gate])}\n")
+    assert place.document("sprint")["landed"] == ["ann"]
+    assert [event["subject"] for event in place.events("mail.sent") if event["subject"] == "away"] == []
