@@ -30,7 +30,10 @@ from ..setup import setup_of, slots_of
 
 @dataclass(frozen=True)
 class GateClone:
-    """A clone of a commit, for the team in `home`. `folder` is for the output, `prepare` is called with the gate's job."""
+    """A clone of a commit, for the team in `home`.
+
+    `folder` is for the gate's output, and `prepare` is called with the gate's job.
+    """
 
     path: Path
     home: Path
