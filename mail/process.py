@@ -63,7 +63,8 @@ def run_above(proc: Path = Path("/proc")) -> RunAbove | None:
         while pid not in _TOPS:
             if _KEEPER.search((proc / pid / "cmdline").read_bytes()):
                 variables = (proc / pid / "environ").read_bytes().split(b"\0")
-                environ = dict(os.fsdecode(each).partition("=")[::2] for each in variables)
+                pairs = (os.fsdecode(each).partition("=") for each in variables)
+                environ = {name: value for name, _, value in pairs}
                 return RunAbove(os.path.realpath(environ.get(TEAM, "/")), environ.get(WORKSPACE, "/"))
             pid = (proc / pid / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
     return None
