@@ -32,6 +32,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 CHUNK = 1 << 16
 TICK = 0.25 if LINUX else 0.02  # elsewhere there is no pidfd to poll for the end of the agent
 BEAT = 1.0
+ROOM = 2048  # bytes of a report; its longest part is the system's word for an error
 DRAIN = 64  # chunks
 TYPE_CHECKING = False  # importing `typing` takes five milliseconds
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Keeper:
         if self._prctl:
             self._prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._poll.register(LIFELINE, select.POLLIN | select.POLLHUP)
+        reserve(self._spec.folder + "/ended.json")  # there is room for it even if the agent fills the disk
         self._beat()  # first, so that every living agent has a keeper that can be found
         error = self._start()
         reason = self._watch(self._reason_to_end) or ""
@@ -268,12 +270,20 @@ def heartbeat(path: str) -> None:
 
 
 def write(path: str, text: str) -> None:
-    """Write a file atomically."""
-    scratch = f"{path}.{os.getpid()}"
-    file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
-    os.write(file, text.encode())
+    """Write a file atomically, with the room that was reserved for it, if any was."""
+    scratch, data = f"{path}.{os.getpid()}", text.encode()
+    file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    os.write(file, data)
+    os.ftruncate(file, len(data))
     os.close(file)
     os.replace(scratch, path)
+
+
+def reserve(path: str) -> None:
+    """Reserve room for a file that `write` will write."""
+    file = os.open(f"{path}.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    os.write(file, b" " * ROOM)
+    os.close(file)
 
 
 def quoted(text: str) -> str:

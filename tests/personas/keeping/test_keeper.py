@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from team_mail.personas.keeping import keeper as module
-from team_mail.personas.keeping.keeper import Keeper, Spec, heartbeat, quoted, read, write
+from team_mail.personas.keeping.keeper import Keeper, Spec, heartbeat, quoted, read, reserve, write
 
 
 @pytest.fixture
@@ -118,6 +118,19 @@ def test_a_file_is_replaced_atomically_and_never_through_a_link(tmp_path):
 
     assert (tmp_path / "file").read_text() == "new"
     assert (tmp_path / "secret").read_text() == "kept"
+
+
+def test_a_report_has_its_room_before_the_disk_is_full(tmp_path):
+    """What was reserved is used, and nothing else is left of it."""
+    reserve(str(tmp_path / "ended.json"))
+    (scratch,) = tmp_path.iterdir()
+    inode, size = scratch.stat().st_ino, scratch.stat().st_size
+    write(str(tmp_path / "ended.json"), "{}\n")
+
+    assert size >= 2000
+    assert [path.name for path in tmp_path.iterdir()] == ["ended.json"]
+    assert (tmp_path / "ended.json").stat().st_ino == inode
+    assert (tmp_path / "ended.json").read_text() == "{}\n"
 
 
 def test_the_specification_is_read_to_its_last_byte(monkeypatch):
