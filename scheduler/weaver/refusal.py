@@ -11,11 +11,11 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from ...mail.globs import matches
+from .marks import adds_marks
 from .patch import GITLINK, SYMLINK, Change, PatchSubmission, WeaveLimits, text
 
 _OURS = {".git": "git's own folder", ".team": "the team's own folder"}
 _SHORT = re.compile(r"(git|team)~\d+")
-_MARKERS = (b"+<<<<<<< ", b"+=======", b"+>>>>>>> ")  # in this order, as every kind of merge leaves them
 
 _CI, _GIT, _AGENT, _TOOL = (
     "runs on the CI with its secrets",
@@ -97,22 +97,9 @@ def refused_unread(submission: PatchSubmission, limits: WeaveLimits) -> str | No
         return "it is empty"
     if len(submission.patch) > limits.patch:
         return f"it has {len(submission.patch):,} bytes, and the cap is {limits.patch:,}; send it in parts"
-    if _has_markers(submission.patch):
+    if adds_marks(submission.patch):
         return "it adds conflict markers, from <<<<<<< over ======= to >>>>>>>; settle them and send it again"
     return None
-
-
-def _has_markers(patch: bytes) -> bool:
-    """Tell whether a patch adds a whole set of conflict markers to one file; line by line, however hostile it is."""
-    wanted = 0
-    for added in patch.split(b"\n"):
-        if added.startswith(b"diff --git "):
-            wanted = 0
-        elif added.startswith(_MARKERS[wanted]) and (wanted != 1 or added.rstrip(b"\r") == _MARKERS[1]):
-            wanted += 1
-            if wanted == len(_MARKERS):
-                return True
-    return False
 
 
 def refused(submission: PatchSubmission, changes: Sequence[Change]) -> str | None:

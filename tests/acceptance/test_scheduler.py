@@ -557,6 +557,53 @@ def test_an_agent_settles_a_conflict_by_its_mail(project, read_only):
     assert "<<<" not in text
 
 
+def renaming(project, again: str) -> None:
+    """Both rename a file and append a line; whoever conflicts runs `again`."""
+    (project.team / "personas" / "cyd.md").unlink()
+    project.agent(
+        f"""cat > /dev/null
+        case {{attempt}} in
+        1) git mv list.txt {{persona}}.txt && echo '{{persona}} was here' >> {{persona}}.txt ;;
+        2) {again} ;;
+        esac""",
+        "[sprint]\nretry_backoff = 0\nmax_attempts = 2\n",
+    )
+
+
+def test_the_versions_of_a_file_that_both_renamed_are_those_of_its_sides(project):
+    """Not what git merged of them: who takes the own one lands it, and the mail shows what is on the branch."""
+    renaming(
+        project,
+        """grep -q '^<<<<<<<< ours: ' {persona}.txt || exit 11
+        sh -c "$(sed -n 's/^ *\\(grep -nE .*\\)/\\1/p' .team/run/inbox/*.md)" || exit 12
+        ls .team/run/conflict/base/list.txt || exit 13
+        other=$(ls .team/run/conflict/ours); git checkout -q $other
+        tar -C .team/run/conflict/theirs -cf - {persona}.txt | tar -xf -""",
+    )
+    before = project.git("show", "main:list.txt").splitlines()
+
+    summary = project.document("sprint")
+
+    assert (summary["converged"], sorted(summary["landed"])) == (True, ["ann", "bob"])
+    for name in ("ann", "bob"):
+        rows = project.git("show", f"team/sprint-1:{name}.txt").splitlines()
+        assert (rows[: len(before)], rows[-1]) == (before, f"{name} was here")
+    (mail,) = [e for e in project.events("mail.sent") if e["sender"] == "weaver"]
+    assert "<<<<<<<<" not in mail["body"]
+    assert "No merge by lines" not in mail["body"]
+
+
+def test_longer_marks_that_a_run_leaves_fail_it_too(project):
+    """Git's marks have 8 letters in a file that both sides renamed."""
+    renaming(project, "true")
+
+    summary = project.document("sprint", code=4)
+
+    assert len(summary["landed"]) == 1
+    assert "but it left conflict markers in" in project.events("run.finished")[-1]["data"]["detail"]
+    assert "<<<" not in project.git("log", "-p", "main..team/sprint-1")
+
+
 def test_a_run_that_leaves_the_marks_has_failed_and_nothing_of_it_lands(project):
     """It is told where; the next attempt finds the merge again, and its own work, which it can take instead."""
     (project.team / "personas" / "cyd.md").unlink()
