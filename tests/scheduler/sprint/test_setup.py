@@ -133,12 +133,14 @@ def test_a_setup_that_fails_is_no_attempt_and_does_not_loop(team):
     assert "  | it is off" in body
 
 
-def test_a_setup_that_fails_for_everybody_ends_the_sprint(team):
-    """The mail says what to look at."""
+def test_a_setup_that_fails_for_everybody_is_tried_three_times_for_each(team):
+    """Its agents cannot be to blame, for none started; the mail says what to look at."""
     settings = "[sprint]\nretry_backoff = '0s'\n" + workspace(setup=["false"])
     result = team.sprint({}, settings)
 
-    assert (result.converged, result.outcome) == (False, "broken")
+    people = sorted(persona.id for persona in team.context().roster.personas if persona.scheduled)
+    assert (result.converged, result.outcome, result.runs) == (False, "spent", 3 * len(people))
+    assert list(result.set_aside) == people
     (mail,) = (mail for mail in team.context().mailbox.inbox("you") if mail.type == "status")
     assert "look at the set-up, not at the personas" in team.context().mailbox.read("you", mail.id, peek=True).body
 
