@@ -91,7 +91,7 @@ class LocalRunner:
             return replace(result, given_up=True)
         if result.given_up:
             return result
-        return replace(result, outcome=_with_notes(work.with_last_words(result.outcome), result.captured))
+        return replace(result, outcome=_with_notes(result.outcome, result.captured))
 
     def _mails(self, launch: Launch, captured: Captured | None) -> list[Draft]:
         """Write to the human about commits that are no part of the run's patch."""

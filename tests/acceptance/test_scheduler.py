@@ -235,6 +235,24 @@ def test_a_broken_agent_costs_one_batch_one_retry_and_one_mail(project):
     assert "4 times: exit 1: no key" in mail
 
 
+def test_the_last_line_of_a_run_is_told_only_with_an_exit_code_that_nothing_explains(project):
+    """A line before a signal, or before what the scheduler itself found, has nothing to do with it."""
+    stream = '{"type":"thread.started","thread_id":"1"}'
+    project.agent(
+        f"""cat > /dev/null; sleep 4821 & echo '{stream}' > stream; echo a line
+        case {{persona}} in ann) kill -KILL $$ ;; bob) exit 3 ;; cyd) cat stream; echo a line ;; esac""",
+        "[sprint]\nretry_backoff = 0\nmax_attempts = 1\n",
+    )
+    project.document("sprint", code=4)
+
+    details = {e["data"]["persona"]: e["data"]["detail"] for e in project.events("run.finished")}
+    assert details == {
+        "ann": "killed by SIGKILL; ended 1 process that it left behind",
+        "bob": "exit 3: a line; ended 1 process that it left behind",
+        "cyd": "exit 0; ended 1 process that it left behind, but its stream broke off without its final event",
+    }
+
+
 def test_a_dirty_or_detached_checkout_is_reported_and_left_unchanged(project):
     """A sprint starts from the branch; uncommitted changes are not part of it."""
     project.git("switch", "--quiet", "--detach")

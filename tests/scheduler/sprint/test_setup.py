@@ -145,6 +145,14 @@ def test_a_setup_that_fails_for_everybody_is_tried_three_times_for_each(team):
     assert "look at the set-up, not at the personas" in team.context().mailbox.read("you", mail.id, peek=True).body
 
 
+def test_a_setup_that_was_killed_has_no_last_words(team):
+    """What it printed before has nothing to do with it."""
+    settings = "[sprint]\nretry_backoff = '0s'\n" + workspace(setup=shell("echo TEAM_PORT=20020; kill -KILL $$"))
+    team.sprint({}, settings, ONE)
+
+    assert finished(team)[0]["detail"].endswith("kill -KILL $$': killed by SIGKILL")
+
+
 def test_a_setup_that_recovers_is_followed_by_the_agent(team, tmp_path):
     """All attempts of the agent are left."""
     settings = "[sprint]\nmax_attempts = 1\nretry_backoff = '0s'\n"
