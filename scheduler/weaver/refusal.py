@@ -120,6 +120,16 @@ def why_sensitive(file: str) -> str | None:
     return next((why for glob, why in SENSITIVE.items() if matches(folded, [glob.casefold()])), None)
 
 
+def why_barred(file: str) -> str | None:
+    """Return what a path from the top of a repository is that no patch may change, or None."""
+    for part in file.split("/"):
+        if why := _OURS.get(_folded(part)):
+            return why if "/" not in file else f"in {why}"
+        if part in {"", ".", ".."}:
+            return "outside the repository"
+    return None
+
+
 def _is_moved(change: Change) -> bool:
     """Tell whether a submodule is pointed to another commit, which perhaps nobody but its author has."""
     return change.old is not None and change.new is not None and {change.old.mode, change.new.mode} == {GITLINK}
@@ -127,11 +137,8 @@ def _is_moved(change: Change) -> bool:
 
 def _forbidden(change: Change, submission: PatchSubmission) -> str | None:
     name = text(change.path)
-    for part in name.split("/"):
-        if why := _OURS.get(_folded(part)):
-            return f"{name} is {'' if '/' not in name else 'in '}{why}"
-        if part in {"", ".", ".."}:
-            return f"{name} is outside the repository"
+    if why := why_barred(name):
+        return f"{name} is {why}"
     if change.new and change.new.mode == SYMLINK:
         return f"{name} is a symbolic link; commit a file in its place"
     if change.new and change.new.mode == GITLINK and not _is_moved(change):
