@@ -70,8 +70,9 @@ def setup_data(prepared: Prepared, blobs: Blobs) -> dict[str, Any]:
 
 
 def setup_troubles(context: Context) -> list[str]:
-    """Name the commands of the set-up that cannot be found, one line each."""
-    return [
+    """Say why there can be no workspaces, and name the commands of the set-up that cannot be found, one line each."""
+    trouble = context.mirror.trouble()
+    return [trouble] * bool(trouble) + [
         f"set-up: {command[0]!r} is not in PATH; install it, or correct setup in [workspace] ({shlex.join(command)})"
         for command in context.settings.workspace.setup
         if "/" not in command[0] and "{" not in command[0] and shutil.which(command[0]) is None
