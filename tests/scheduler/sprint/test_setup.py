@@ -180,6 +180,36 @@ def test_a_setup_that_cannot_be_found_is_told_before_anything_starts(team):
     assert team.kinds("sprint") == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (workspace(setup=[["true"], ["sh", "-c", "exit {foo}"]]), "set-up: {foo} is not a placeholder; use one of"),
+        ('[gates.tests]\ncommand = ["sh", "-c", "exit {persona}"]\n', "gate tests: {persona} is not a placeholder"),
+    ],
+)
+def test_an_unknown_placeholder_is_told_before_anything_starts(team, settings, why):
+    """As in the command of an agent; other braces are left to the shell."""
+    ticker = team.ticker({}, settings)
+
+    assert look_ahead(ticker, ONE).troubles[0].startswith(why)
+    with pytest.raises(NotReady, match="is not a placeholder"):
+        run_sprint(ticker, ONE)
+    fine = team.ticker({}, workspace(setup=["sh", "-c", "echo ${HOME} {slot} | awk '{print}' | find -exec ls {} +"]))
+    assert look_ahead(fine, ONE).troubles == ()
+
+
+def test_a_dry_run_notes_caches_and_inputs_that_come_to_nothing(ignoring):
+    """A cache where git tracks files, and inputs that no commit has."""
+    ticker = ignoring.ticker(
+        {}, workspace(cache=["poem.txt", ".cache"], setup=["true"], setup_inputs=["poem.txt", "nosuch.lock"])
+    )
+
+    assert look_ahead(ticker, ONE).setup.notes == (
+        "cache poem.txt is not shared: git tracks it",
+        "setup_inputs 'nosuch.lock' names no file that git tracks",
+    )
+
+
 def test_a_dry_run_names_what_would_be_copied_and_run(ignoring):
     """Nothing is written."""
     ticker = ignoring.ticker({}, workspace(copy=[".env", "gone"], setup=["make", "ready"], cache=[".cache"]))
