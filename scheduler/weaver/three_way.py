@@ -63,12 +63,16 @@ def three_way(quarantine: Quarantine, tree: Tree, each: Applied, merge: Merge, c
     The marks bear the ids of commits; `labelled` puts words in their place.
     """
     beside = re.compile("~(?:{}|{})(?:_\\d+)?$".format(*commits).encode())  # git put a file beside one in its way
-    versions = {
-        path: _true(stages, _own(each, tree, path)) for path, stages in _staged(merge.stages or (), beside).items()
-    }
+    staged = _staged(merge.stages or (), beside)
+    versions = {path: _true(stages, _own(each, tree, path)) for path, stages in staged.items()}
+    renamed = {path for path, stages in staged.items() if versions[path] != stages}
     changes = changes_in(quarantine.git("diff-tree", *_RAW, tree.oid, merge.tree))
     places = {change.path: versions.get(change.path) or _own(each, tree, change.path) for change in changes}
-    looked = [change for change in changes if change.path in versions or quarantine.has_drivers]
+    looked = [
+        change
+        for change in changes
+        if change.path not in renamed and (change.path in versions or quarantine.has_drivers)
+    ]
     marks = _marks(quarantine, looked, places)
     settled = [change for change in changes if _takes(each, change, versions, marks) and not beside.search(change.path)]
     removed = tree.changed(change for change in settled if change.new is None)
