@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import NoIdentity, UsageError
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_KEEPER = re.compile(rb"keeping/start\.py\0keeper\0")  # how a keeper is called, see personas/keeping/start.py
+TEAM, WORKSPACE = "TEAM_RUN_OF", "TEAM_RUN_IN"  # variables of a keeper: the folder of its team, and the workspace
+_TOPS = ("0", "1")
 _START = 19  # index among the fields after the command name in /proc/<pid>/stat: clock ticks since boot
 
 
@@ -39,6 +44,30 @@ def identity_or_none(persona: str | None) -> str | None:
 def run_id(environ: Mapping[str, str] = os.environ) -> str | None:
     """Return the run that this process belongs to, or None outside of a run."""
     return environ.get("TEAM_RUN") or None
+
+
+class RunAbove(NamedTuple):
+    """The run whose keeper started this process: the folder of its team, by its real path, and its workspace."""
+
+    home: str
+    workspace: str
+
+
+def run_above(proc: Path = Path("/proc")) -> RunAbove | None:
+    """Return the run whose keeper is above this process, however it was started; None if there is none.
+
+    It is read from the processes of Linux; elsewhere, and in a sandbox that hides them, there is none.
+    """
+    pid = str(os.getppid())
+    with suppress(OSError, IndexError):
+        while pid not in _TOPS:
+            if _KEEPER.search((proc / pid / "cmdline").read_bytes()):
+                variables = (proc / pid / "environ").read_bytes().split(b"\0")
+                pairs = (os.fsdecode(each).partition("=") for each in variables)
+                environ = {name: value for name, _, value in pairs}
+                return RunAbove(os.path.realpath(environ.get(TEAM, "/")), environ.get(WORKSPACE, "/"))
+            pid = (proc / pid / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+    return None
 
 
 def myself() -> dict[str, Any]:

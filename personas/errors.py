@@ -12,7 +12,8 @@ TeamMailError
 ├── BadOutput            a run's result that cannot be read
 ├── WorkspaceLost        an agent removed or replaced its own workspace
 ├── WorkspaceStuck       a workspace that cannot be removed
-└── RunLeft              a run that goes on without this process
+├── RunLeft              a run that goes on without this process
+└── RunCut               a run that was cut off because its warden was killed
 """
 
 from __future__ import annotations
@@ -74,3 +75,7 @@ class WorkspaceStuck(TeamMailError):
 
 class RunLeft(TeamMailError):
     """A run goes on while its scheduler ends; the next scheduler takes it over. The message is its id."""
+
+
+class RunCut(TeamMailError):
+    """A run ended because somebody killed the warden: it is neither its own end nor a person's wish."""

@@ -8,18 +8,32 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import NoTeam, UsageError
-from ..home import REFUSED, find_home, find_run_folder
+from ..home import REFUSED, RUN_FOLDER, find_home, find_run_folder
+from ..process import run_above
 
 
 def become_launcher() -> None:
-    """Replace this process by the launcher of the run whose workspace it is in; return if it is in none.
+    """Replace this process by the launcher of the run that it belongs to; return if it belongs to none.
 
-    No variable counts here: a process of a run that drops its environment still is in the run. Raises UsageError where
-    there is no mail, as in the checkout of a gate.
+    It does in the workspace of a run, and anywhere below the keeper of a run of the same team. No variable of its own
+    counts: a process of a run that drops its environment still is in the run. Raises UsageError where there is no mail,
+    as in the checkout of a gate.
     """
     with suppress(FileNotFoundError, NoTeam):  # the current folder was deleted
         if folder := find_run_folder(Path.cwd()) or find_run_folder(find_home(Path.cwd(), {}).parent):
-            if (folder / REFUSED).is_file():
-                raise UsageError((folder / REFUSED).read_text(errors="replace").strip())
-            launcher = folder / "team-mail"
-            os.execv(launcher, [str(launcher), *sys.argv[1:]])  # noqa: S606
+            _become(folder)
+    with suppress(FileNotFoundError, NoTeam):
+        if (run := run_above()) and run.home == os.path.realpath(find_home(Path.cwd())):
+            _become(Path(run.workspace) / RUN_FOLDER)
+
+
+def _become(folder: Path) -> None:
+    if (folder / REFUSED).is_file():
+        raise UsageError((folder / REFUSED).read_text(errors="replace").strip())
+    launcher = folder / "team-mail"
+    try:
+        os.execv(launcher, [str(launcher), *sys.argv[1:]])  # noqa: S606
+    except FileNotFoundError:
+        raise UsageError(
+            f"this process belongs to a run, and {launcher} is gone: there is no mail without it"
+        ) from None

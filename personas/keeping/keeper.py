@@ -79,6 +79,7 @@ class Keeper:
         self._agent = 0
         self._status: int | None = None
         self._stops = 0  # how often it was asked to stop
+        self._unkept = False  # whether the warden is gone
         self._beaten = 0.0
 
     def keep(self) -> None:
@@ -163,7 +164,7 @@ class Keeper:
         now, settle = time.monotonic(), self._spec.settle
         due = None if settle is None or self._finished is None else self._finished + settle
         if self._stops:
-            return "stopped"
+            return "unkept" if self._unkept else "stopped"
         if due is not None and now >= min(due, self._deadline):  # work that is finished is not dropped
             return "finished"
         if now >= self._deadline:
@@ -183,7 +184,8 @@ class Keeper:
                 self._finished = time.monotonic()
         elif descriptor in {0, LIFELINE}:
             data = os.read(descriptor, CHUNK)
-            self._stops = max(self._stops, bool(data) or descriptor == LIFELINE or not self._spec.outlives)
+            self._unkept |= descriptor == LIFELINE
+            self._stops = max(self._stops, bool(data) or self._unkept or not self._spec.outlives)
         else:
             return
         if not data:
@@ -257,12 +259,12 @@ class Keeper:
 
 
 def heartbeat(path: str) -> None:
-    """Show that this process is alive: touch the file, which has its pid, start time, boot id and the version."""
+    """Show that this process is alive: touch the file: pid, start time, boot id, the warden's pid, and the version."""
     try:
         os.utime(path)
     except FileNotFoundError:
         start, booted = (stat("self")[19], boot()) if LINUX else ("-", "-")
-        write(path, f"{os.getpid()} {start} {booted} {VERSION}\n")
+        write(path, f"{os.getpid()} {start} {booted} {os.getppid()} {VERSION}\n")
 
 
 def write(path: str, text: str) -> None:

@@ -15,11 +15,12 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from ...mail.home import REFUSED, RUN_FOLDER
 from ..errors import WorkspaceStuck
 from ..keeping.inotify import Inotify
-from ..keeping.waiting import listed, open_below, state, waiting
+from ..keeping.waiting import ERROR, listed, open_below, state, waiting
 
 FOLDERS = ("inbox", "outbox", "sent", "requests", "answers", "attachments")
 PREVIOUS = "previous.patch"  # what an attempt left that did not end well
@@ -27,12 +28,22 @@ STEPS: list[str] = [*Path(RUN_FOLDER).parts]
 CONFLICT = "conflict"  # the versions of files in conflict with an earlier patch of the run's persona
 MERGED = f"{RUN_FOLDER}/{CONFLICT}/merged.patch"  # how that patch changed the files before the run began
 THEIRS = f"{RUN_FOLDER}/{CONFLICT}/theirs"
+_MOST_UNSENT = 20  # mails that are told of
+_LARGEST_UNSENT = 8 << 20  # bytes
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _SCRIPT = """\
 #!/bin/sh
 exec {python} -I -S {launcher} {folder} "$@"
 """
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Unsent(NamedTuple):
+    """A mail that a run left and that was not sent."""
+
+    name: str
+    text: bytes
+    why: str
 
 
 class RunFolder:
@@ -67,6 +78,22 @@ class RunFolder:
     def waiting(self) -> tuple[list[str], list[str]]:
         """Return the names of the requests and of the mails in the outbox that nobody has taken, see `waiting`."""
         return waiting(str(self._workspace), STEPS)
+
+    def unsent(self) -> list[Unsent]:
+        """Return the mails that are still in the outbox, with why each was not sent. No process of the run is alive.
+
+        What cannot be read is named all the same. Unfinished files of editors count too, by their names.
+        """
+        names = [name for name in self.names("outbox") if not name.endswith(ERROR)][:_MOST_UNSENT]
+        return [self._unsent(name) for name in names]
+
+    def _unsent(self, name: str) -> Unsent:
+        text, why = b"", "it looks unfinished"
+        with suppress(OSError, ValueError):
+            text = self.read("outbox", name, _LARGEST_UNSENT)
+        with suppress(OSError, ValueError):
+            why = self.read("outbox", f"{name}{ERROR}", _LARGEST_UNSENT).decode(errors="replace").strip()
+        return Unsent(name, text, why)
 
     def refuse(self, reason: str) -> None:
         """Make `team-mail` fail in this workspace, with a reason. Raises WorkspaceStuck as `make` does."""

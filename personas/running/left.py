@@ -43,6 +43,11 @@ def read_left(folder: Path) -> LeftRun | None:
     return None
 
 
+def has_left(folder: Path) -> bool:
+    """Tell whether a scheduler wrote anything down, of whatever version."""
+    return (folder / _FILE).exists()
+
+
 def is_left(folder: Path) -> bool:
     """Tell whether a run whose scheduler is gone goes on, or has ended with a report; else it is lost."""
     return read_left(folder) is not None and (is_going(folder) or read_report(folder) is not None)

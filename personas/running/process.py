@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...mail.clock import SystemClock
+from ...mail.process import TEAM
 from ...mail.units import span
 from ..agent import Job, Outcome
-from ..errors import RunLeft
+from ..errors import RunCut, RunLeft
 from ..keeping.version import VERSION
 from ..kinds import OutcomeStatus
-from .sweep import ask_to_end, resume, sweep
+from .sweep import RUN, ask_to_end, resume, sweep
 from .warden_process import LOCK, Kept, leased, leave, start_keeper, wake
 
 _REPORT = "ended.json"
 _POLL = 100  # milliseconds between two checks of `job.stop`
-_HURRY = 1.0  # seconds between two attempts to make a keeper that is late go on
+_LOOK = 1.0  # seconds between two looks whether keeper and warden do their work
+_SILENT = 3.0  # seconds without a heartbeat after which a keeper may have been stopped
 _LATE = 20.0  # seconds for the keeper beyond the agent's timeout and grace period
 
 
@@ -50,7 +52,7 @@ def keep(
     """Run a command in the job's workspace to its end; write `output.log` and `ended.json` in the run's folder.
 
     `secrets` are masked in the output; `stdin` is the file that the command reads. Raises OSError if the keeper cannot
-    be started, and RunLeft if the run goes on without this process.
+    be started, RunLeft if the run goes on without this process, and RunCut if its warden was killed.
     """
     for stale in (_REPORT, "heartbeat", LOCK):
         (job.folder / stale).unlink(missing_ok=True)
@@ -58,7 +60,8 @@ def keep(
     outlives = job.leave is not None
     within = (job.timeout, limits.grace, limits.output, limits.workspace, limits.settle, limits.idle, outlives)
     masked = [os.fsencode(secret) for secret in secrets]
-    spec = marshal.dumps([list(argv), dict(env), masked, paths, within])
+    marked = {**env, RUN: job.run, TEAM: str(job.home)}
+    spec = marshal.dumps([list(argv), marked, masked, paths, within])
     with leased():
         errors = _kept(job, spec, limits)
     report = read_report(job.folder)
@@ -72,19 +75,18 @@ def keep(
 def rejoin(job: Job, program: str, limits: RunLimits) -> Outcome | None:
     """Wait for the end of a run that another process started, and return its outcome.
 
-    None if it left no report of this version; then it has no process any more. Raises RunLeft as `keep` does.
+    None if it left no report of this version; then it has no process any more. Raises RunLeft and RunCut as `keep`.
     """
-    clock, asked, hurried = SystemClock(), False, 0.0
+    clock, asked = SystemClock(), False
     due = clock.monotonic() + job.timeout
+    watcher = _Watcher(job, limits)
     while is_going(job.folder) and _is_known(job.folder):
-        now = clock.monotonic()
         if job.stop.wait(_POLL / 1000) and not asked:
-            asked, due = ask_to_end(job.run, job.home), now
+            asked, due = ask_to_end(job.run, job.home), clock.monotonic()
         if job.leave and job.leave.is_set() and not asked:
             raise RunLeft(job.run)
-        if now > due and now - hurried > _HURRY:
-            hurried = now
-            _hurry(job, late=now > due + limits.grace + _LATE)
+        if watcher.look(due):
+            break
     sweep([job.run], job.home)
     report = read_report(job.folder)
     return _outcome(report, job, program, limits) if report else None
@@ -151,7 +153,7 @@ def _write(descriptor: int, data: bytes) -> None:
 def _wait(kept: Kept, job: Job, limits: RunLimits) -> str:
     """Wait for the end of the run, and see to it that it comes in time. Raises RunLeft."""
     poll, clock, printed, asked = select.poll(), SystemClock(), b"", False
-    hurried = 0.0
+    watcher = _Watcher(job, limits)
     poll.register(kept.output, select.POLLIN | select.POLLHUP)
     due = clock.monotonic() + job.timeout
     while True:
@@ -166,24 +168,55 @@ def _wait(kept: Kept, job: Job, limits: RunLimits) -> str:
         if job.leave and job.leave.is_set() and not asked:
             leave()
             raise RunLeft(job.run)
-        now = clock.monotonic()
-        if now > due and now - hurried > _HURRY:
-            hurried = now
-            _hurry(job, late=now > due + limits.grace + _LATE)
+        watcher.look(due)
 
 
-def _hurry(job: Job, *, late: bool) -> None:
-    """Let a keeper and a warden go on that the agent may have stopped, as they have a run to end; end it if late."""
-    wake()
-    if late:
-        sweep([job.run], job.home)
-    else:
-        resume(job.run, job.home)
+class _Watcher:
+    """Lets keeper and warden of a run go on that somebody has stopped (SIGSTOP), and ends a run that is late."""
+
+    def __init__(self, job: Job, limits: RunLimits) -> None:
+        self._job = job
+        self._clock = SystemClock()
+        self._late = limits.grace + _LATE
+        self._looked = self._clock.monotonic()
+        self._over: float | None = None  # since when the keeper has reported
+
+    def look(self, due: float) -> bool:
+        """Look once a second; `due` is when the run should end. Tell whether to wait no longer for the warden."""
+        now, job = self._clock.monotonic(), self._job
+        if now - self._looked < _LOOK:
+            return False
+        self._looked = now
+        wake(_warden_of(job.folder))
+        if now > due + self._late:
+            sweep([job.run], job.home)
+        elif now > due or _silence(job.folder) > _SILENT:
+            resume(job.run, job.home)
+        if not (job.folder / _REPORT).exists():
+            return False
+        self._over = self._over or now
+        return now - self._over > _LATE
+
+
+def _warden_of(folder: Path) -> int | None:
+    """Return the pid of a run's warden, as the keeper's heartbeat tells it."""
+    with suppress(OSError, ValueError, IndexError):
+        return int((folder / "heartbeat").read_text().split()[-2])
+    return None
+
+
+def _silence(folder: Path) -> float:
+    """Return how many seconds ago a keeper last gave a sign of life, 0 if it has given none."""
+    with suppress(OSError):
+        return SystemClock().now().timestamp() - (folder / "heartbeat").stat().st_mtime
+    return 0.0
 
 
 def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: RunLimits) -> Outcome:
     """Turn the keeper's report into an outcome."""
     reason, code, number = ended["reason"], ended["exit"], ended["signal"]
+    if reason == "unkept":
+        raise RunCut("its warden was killed")
     detail = {
         "ended": f"killed by {_signal(number)}" if number else f"exit {code}",
         OutcomeStatus.TIMEOUT: f"no end within {span(job.timeout)}",

@@ -1,7 +1,7 @@
 """Ends all processes of runs that a crash or a stop left alive, and tells whether this process belongs to a run.
 
-Keepers are known by their command, and the processes of a run by TEAM_RUN and TEAM_HOME in their environment: teams
-count their runs alike, so the same id may belong to runs of two teams at once.
+Keepers are known by their command, and the processes of a run by two variables in their environment, its id and its
+team: teams count their runs alike, so the same id may belong to runs of two teams at once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...mail.clock import SystemClock
+from ...mail.process import TEAM
 
 if TYPE_CHECKING:
     import psutil  # loaded only when it is needed: an idle tick does not need it
 
+RUN = "TEAM_RUN"  # with TEAM a variable of every process of a run: its id, and the folder of its team
 _ASKED = 1.0  # seconds that keepers get to end their runs; a second request cuts their grace period short
 _KILLED = 10.0  # seconds that killed processes get to disappear; one that waits for a dead disk never does
 _POLL = 0.01
@@ -72,6 +74,16 @@ def ask_to_end(run: str, home: Path) -> bool:
     return bool(keepers)
 
 
+def resume_warden(pid: int) -> None:
+    """Let a warden go on if it was stopped; another process that has this pid is left alone."""
+    import psutil
+
+    with suppress(psutil.Error, ValueError, OverflowError):
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_STOPPED and _is_part(process, "warden"):
+            process.resume()
+
+
 def within_run() -> bool:
     """Return whether this process belongs to an agent's run, even if it has changed its environment."""
     import psutil
@@ -80,7 +92,7 @@ def within_run() -> bool:
         return True
     with suppress(psutil.Error):
         above = psutil.Process().parents()
-        return any(_is_part(parent, "keeper", "warden") or "TEAM_RUN" in _environ(parent) for parent in above)
+        return any(_is_part(parent, "keeper", "warden") or RUN in _environ(parent) for parent in above)
     return False
 
 
@@ -97,9 +109,9 @@ def _processes(runs: Collection[str], home: Path) -> set[psutil.Process]:
 
     def is_theirs(process: psutil.Process) -> bool:
         environ = _environ(process) if process.pid not in ours else dict[str, str]()
-        if environ.get("TEAM_RUN") not in runs:
+        if environ.get(RUN) not in runs:
             return False
-        return "TEAM_HOME" not in environ or os.path.realpath(environ["TEAM_HOME"]) == team
+        return os.path.realpath(environ.get(TEAM) or environ.get("TEAM_HOME", os.sep)) == team
 
     return {process for process in psutil.process_iter() if is_theirs(process)}
 

@@ -16,8 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ...mail.process import TEAM, WORKSPACE
 from ..agent import Job, MailCommand
 from .folder import STEPS
+from .sweep import RUN, resume_warden
 
 START = Path(__file__).parent.with_name("keeping") / "start.py"
 LOCK = "alive"  # in the run's folder: locked as long as the run's keeper or its mail process lives
@@ -58,15 +60,15 @@ class WardenProcess:
     def start(self, job: Job) -> Kept:
         """Start the keeper of a run, which waits for its specification. Raises OSError if the warden has died.
 
-        The keeper is found by TEAM_RUN and TEAM_HOME in its environment; everything else goes through its pipe, where
-        no other process can read it.
+        The keeper is found by two variables in its environment, see sweep.py; everything else goes through its pipe,
+        where no other process can read it.
         """
         theirs, leash = os.pipe()
         output, printing = os.pipe()
         lock = os.open(job.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            own = _loader() | {"TEAM_RUN": job.run, "TEAM_HOME": str(job.home)}
+            own = _loader() | {RUN: job.run, TEAM: str(job.home), WORKSPACE: str(job.workspace)}
             message = marshal.dumps((_keeper(), own, _mail(job.mail)))
             self._send(message, [theirs, printing, lock])
         except BaseException:
@@ -84,6 +86,11 @@ class WardenProcess:
             self._socket.sendmsg([len(message).to_bytes(8, "big")], ancillary)
             self._socket.sendall(message)
         self.wake()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def wake(self) -> None:
         """Let it go on if it was stopped (SIGSTOP)."""
@@ -157,10 +164,13 @@ def start_keeper(job: Job) -> Kept:
         return _lease.started().start(job)
 
 
-def wake() -> None:
-    """Let the warden go on if it was stopped."""
-    if _lease.warden:
-        _lease.warden.wake()
+def wake(pid: int | None) -> None:
+    """Let the warden of this process go on if it was stopped, and the one with this pid, of a process that is gone."""
+    warden = _lease.warden
+    if warden:
+        warden.wake()
+    if pid and not (warden and warden.pid == pid):
+        resume_warden(pid)
 
 
 def leave() -> None:

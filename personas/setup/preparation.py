@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ...mail.log.disk import replacing
 from ..agent import Job, Outcome
 from ..agents.result import printed
 from ..environment import filled, harmless
+from ..errors import RunCut
 from ..kinds import OutcomeStatus
 from ..running.folder import RunFolder
 from ..running.process import RunLimits, keep
@@ -63,6 +65,7 @@ class Prepared:
 
 
 NOTHING = Prepared()
+_MOST_CUTS = 3
 
 
 def furnish(setup: SetUp, top: Path, caches: Path, workspace: Path) -> Prepared:
@@ -102,7 +105,10 @@ def run_quietly(job: Job, command: Sequence[str]) -> Outcome:
     """Run the command of a gate or set-up in the job's workspace, with its placeholders filled in. Raises OSError."""
     values = {"workspace": str(job.workspace), "slot": str(job.slot), "port": str(job.port)}
     argv = [filled(word, values) for word in command]
-    return keep(job, argv, _environment(job), secrets=(), stdin=Path(os.devnull), limits=RunLimits(settle=None))
+    for _ in range(_MOST_CUTS):
+        with suppress(RunCut):  # that is no word about what the command does
+            return keep(job, argv, _environment(job), secrets=(), stdin=Path(os.devnull), limits=RunLimits(settle=None))
+    return Outcome(OutcomeStatus.FAILED, None, 0.0, f"its warden was killed {_MOST_CUTS} times")
 
 
 def _environment(job: Job) -> dict[str, str]:

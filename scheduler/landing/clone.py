@@ -30,9 +30,13 @@ from ..setup import setup_of, slots_of
 
 @dataclass(frozen=True)
 class GateClone:
-    """A clone of a commit. `folder` is for the gate's output, and `prepare` is called with the gate's job."""
+    """A clone of a commit, for the team in `home`.
+
+    `folder` is for the gate's output, and `prepare` is called with the gate's job.
+    """
 
     path: Path
+    home: Path
     folder: Path
     slot: Slot
     prepare: Callable[[Job], Prepared] = lambda _: NOTHING
@@ -47,7 +51,8 @@ def checkout(context: Context, commit: str) -> Generator[GateClone]:
     ):
         workspace = context.mirror.workspace(f"gate-{slot.number}", commit, "gate")
         try:
-            yield GateClone(workspace.path, Path(folder), slot, _Preparation(context, workspace, commit).prepare)
+            prepare = _Preparation(context, workspace, commit).prepare
+            yield GateClone(workspace.path, context.home, Path(folder), slot, prepare)
         finally:
             with suppress(OSError, TeamMailError):  # what cannot be removed costs room, not a verdict
                 workspace.remove()

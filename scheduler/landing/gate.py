@@ -181,7 +181,7 @@ def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threadin
     with checkout(commit) as clone:
         run = f"gate-{gate.name}-{secrets.token_hex(8)}"
         job = Job(
-            run, gate.name, 1, 0, "", clone.path, clone.folder, clone.folder, gate.timeout, stop,
+            run, gate.name, 1, 0, "", clone.path, clone.folder, clone.home, gate.timeout, stop,
             slot=clone.slot.number, port=clone.slot.port,
         )  # fmt: skip
         blank = GateResult(gate.name, commit, tree, passed=False, mark=gate.mark, prepared=clone.prepare(job))

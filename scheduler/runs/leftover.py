@@ -1,11 +1,14 @@
-"""The mail about commits that a run made beside its patch: what they are, and how to get them out of the bundle."""
+"""The mail about what a run left: commits beside its patch, and mail that could not be sent."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from ...mail.letter import Letter
 from ...mail.render import line, listed
 from ...mail.units import counted
 from ...personas.capture.capture import Captured
+from ...personas.running.folder import Unsent
 from .launch import Launch
 
 _SHORT = 8
@@ -45,4 +48,20 @@ def about_kept(launch: Launch, captured: Captured, human: str) -> Letter:
         "scheduler", [human], subject[:200], "\n".join(body), type="escalate", payload=payload, priority="high",
         attachments=[(name, kept.bundle) for name, kept in zip(names, captured.kept, strict=True)],
         key=f"kept {launch.run}",
+    )  # fmt: skip
+
+
+def about_unsent(launch: Launch, unsent: Sequence[Unsent]) -> Letter:
+    """Tell a persona which of its mails were not sent, and why. Their texts are attached."""
+    body = [
+        f"{counted(len(unsent), 'mail')} in the outbox of your run {launch.run} could not be sent:",
+        "",
+        *(f"- {line(mail.name)}: {line(mail.why)}" for mail in unsent),
+        "",
+        "Their texts are attached. Send again what still matters.",
+    ]
+    return Letter(
+        "scheduler", [launch.persona], f"Not sent: {listed([line(mail.name) for mail in unsent], 3)}"[:200],
+        "\n".join(body), payload={"of": launch.run, "unsent": [mail.name for mail in unsent]},
+        attachments=[(mail.name, mail.text) for mail in unsent if mail.text], key=f"unsent {launch.run}",
     )  # fmt: skip

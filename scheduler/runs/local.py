@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ...mail.errors import TeamMailError
+from ...mail.letter import Letter
 from ...mail.log.disk import reason_of
 from ...mail.log.event import Draft
 from ...personas.agent import Outcome
@@ -15,7 +16,7 @@ from ...personas.workspace import Captured
 from ..context import Context
 from ..progress import Listener, silent
 from .launch import Launch
-from .leftover import about_kept
+from .leftover import about_kept, about_unsent
 from .mail import RunMail
 from .progress import run_ended, run_left, run_started, run_taken_over
 from .record import RunRecord
@@ -66,7 +67,7 @@ class LocalRunner:
         launch = work.launch
         try:
             result = self._result(work, how)
-            mails = self._mails(launch, result.captured)
+            mails = self._mails(work, result.captured)
             self._record.ended(launch, result, read=work.read, output=work.output(result), mails=mails)
         except RunLeft:
             self.listener(run_left(launch))
@@ -93,13 +94,14 @@ class LocalRunner:
             return result
         return replace(result, outcome=_with_notes(result.outcome, result.captured))
 
-    def _mails(self, launch: Launch, captured: Captured | None) -> list[Draft]:
-        """Write to the human about commits that are no part of the run's patch."""
-        if captured is None or not captured.asks:
-            return []
-        mailbox = self.context.mailbox
-        letter = about_kept(launch, captured, self.context.settings.team.human)
-        return [letter.draft(mailbox.directory, mailbox.blobs)]
+    def _mails(self, work: Work, captured: Captured | None) -> list[Draft]:
+        """Write about what the run left: to the human about commits, to its persona about mail that was not sent."""
+        mailbox, letters = self.context.mailbox, list[Letter]()
+        if captured and captured.asks:
+            letters.append(about_kept(work.launch, captured, self.context.settings.team.human))
+        if work.unsent and work.launch.persona in mailbox.directory.names:
+            letters.append(about_unsent(work.launch, work.unsent))
+        return [letter.draft(mailbox.directory, mailbox.blobs) for letter in letters]
 
 
 def _with_notes(outcome: Outcome, captured: Captured | None) -> Outcome:

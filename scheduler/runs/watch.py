@@ -95,10 +95,11 @@ class Watch:
         if event.kind == Kind.RUN_STOPPED and event.ref:
             self.stop_of(event.ref).set()
         elif event.kind == MailKind.SENT and event.run in self._stops:
-            self._count(str(event.run))
+            self.count(str(event.run))
 
-    def _count(self, run: str) -> None:
-        self._mails[run] += 1
+    def count(self, run: str, mails: int = 1) -> None:
+        """Count mails of a run, also those that it sent before this process watched."""
+        self._mails[run] += mails
         if self._most and self._mails[run] > self._most:
             self._flooded.add(run)
             self._stops[run].set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,16 +11,17 @@ from traceback import format_exception_only
 from ...mail.errors import TeamMailError
 from ...mail.kinds import MailKind
 from ...mail.log.blobs import BlobMissing
+from ...mail.log.event import Event
 from ...mail.render import line
 from ...personas.agent import Agent, Job, Outcome
 from ...personas.agents.command import CommandAgent
 from ...personas.agents.result import log_of
 from ...personas.agents.stream import read_stream
-from ...personas.errors import GitError
+from ...personas.errors import GitError, RunCut
 from ...personas.kinds import OutcomeStatus
 from ...personas.prompt import Situation, written_prompt
-from ...personas.running.folder import PREVIOUS, RunFolder
-from ...personas.running.left import LeftRun, read_left, write_left
+from ...personas.running.folder import PREVIOUS, RunFolder, Unsent
+from ...personas.running.left import LeftRun, has_left, read_left, write_left
 from ...personas.running.mail_process import MailProcess
 from ...personas.running.sweep import sweep
 from ...personas.setup.slots import Slot
@@ -43,7 +45,12 @@ _LAST_WORDS = 200  # characters
 
 @dataclass
 class Work:
-    """One run. `read` are the ids of the mail that it was given, `head` is the seq of the last event before it."""
+    """One run.
+
+    `read` are the ids of the mail that it was given, `head` is the seq of the last event before it, `ready` what its
+    workspace was prepared with, `conflict` what it was given of a conflict, and `unsent` the mail in its outbox that
+    could not be sent, once it has ended.
+    """
 
     context: Context
     watch: Watch
@@ -54,6 +61,7 @@ class Work:
     read: list[str] = field(default_factory=list[str])
     head: int = 0
     ready: Ready = UNPREPARED
+    unsent: list[Unsent] = field(default_factory=list[Unsent])
     conflict: ConflictFiles = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,8 +85,17 @@ class Work:
                 self._prepare(workspace, slot)
                 if self.ready.prepared.failed and (failure := self.ready.prepared.outcome):
                     return RunResult(replace(failure, seconds=0.0), prepared=self.ready.prepared)
-            outcome = self._played(self._place(workspace), slot)
+            try:
+                outcome = self._played(self._place(workspace), slot)
+            except RunCut as cut:
+                return self._lost(workspace, str(cut))
         return self._concluded(workspace, outcome)
+
+    def _lost(self, workspace: Workspace | None, why: str) -> RunResult:
+        """Give up a run that did not end by itself, with what it changed."""
+        self.read.clear()
+        result = self._concluded(workspace, Outcome(OutcomeStatus.STOPPED, None, 0.0, f"lost: {why}"))
+        return replace(result, given_up=True, lost="" if self.watch.stopped else why)
 
     def _prepare(self, workspace: Workspace, slot: Slot) -> None:
         preparation, stop = RunPreparation(self.context, self.listener), self.watch.stop_of(self.launch.run)
@@ -105,19 +122,25 @@ class Work:
         """
         workspace = self.context.mirror.left(self.launch.run, self.batch.base) if self.batch.base else None
         self.conflict = ConflictFiles(self.context, workspace)
-        agent, left, outcome = self.context.agents.get(self.launch.agent), read_left(self.folder), None
+        name, left, outcome = self.launch.agent, read_left(self.folder), None
+        agent = self.context.agents.get(name)
+        if not isinstance(agent, CommandAgent):  # it was renamed since: what it is doing goes on all the same
+            agent = CommandAgent(name, (name,))
         place = self._place(workspace)
         job = self._job(place)
+        why = SCHEDULER_GONE
         if left and self._restore(left):
-            outcome = agent.rejoin(job) if isinstance(agent, CommandAgent) else None
+            self.watch.count(self.launch.run, sum(1 for _ in self._sent()))
+            with suppress(RunCut):
+                outcome = agent.rejoin(job)
+        elif has_left(self.folder):
+            why = f"{SCHEDULER_GONE}, and was of another version"
         sweep([self.launch.run], self.context.home)
         if place.is_dir():
             self._mail_process(place).finish()
-        result = self._concluded(workspace, outcome or Outcome.not_begun())
         if outcome is None or (outcome.status == OutcomeStatus.STOPPED and not job.stop.is_set()):
-            self.read.clear()
-            return replace(result, given_up=True, lost=SCHEDULER_GONE)
-        return result
+            return self._lost(workspace, why)
+        return self._concluded(workspace, outcome)
 
     def keep(self) -> str:
         """Move the clone into the run's folder because what is in it could not be captured; return words for that."""
@@ -176,6 +199,7 @@ class Work:
     def _concluded(self, workspace: Workspace | None, outcome: Outcome) -> RunResult:
         """Capture what the run changed, and judge it by that."""
         outcome = self._with_last_words(_storable(self.watch.judged(self.launch.run, outcome)))
+        self.unsent = RunFolder(self._place(workspace)).unsent()
         if workspace is None:
             return RunResult(judged(self.launch, outcome, self._evidence(self._place(None), None)))
         if not workspace.exists and outcome.status == OutcomeStatus.STOPPED:
@@ -203,11 +227,12 @@ class Work:
         def in_base(path: str) -> bool:
             return self.context.git.run("cat-file", "-e", f"{self.batch.base}:{path}").returncode == 0
 
-        def sent() -> bool:
-            since = self.context.mailbox.log.read(self.head)
-            return any(event.kind == MailKind.SENT and event.run == self.launch.run for event in since)
+        return Evidence(place, captured, in_base, lambda: any(self._sent()), self.conflict)
 
-        return Evidence(place, captured, in_base, sent, self.conflict)
+    def _sent(self) -> Iterator[Event]:
+        """Yield the mails that the run has sent."""
+        since = self.context.mailbox.log.read(self.head)
+        return (event for event in since if event.kind == MailKind.SENT and event.run == self.launch.run)
 
     def _job(self, place: Path) -> Job:
         """Return the run's job. When its prompt is written, so is what the next scheduler needs."""

@@ -70,13 +70,22 @@ class StartRequest:
 def decide(state: State, roster: Sequence[Member], policy: Policy, now: datetime, request: StartRequest) -> TickPlan:
     """Decide the next tick. `roster` is who is scheduled, in the order of launching."""
     if state.paused:
+        lost, left = _dead(state)
         return TickPlan(
-            state.tick, state.sprint and state.sprint.number, idle=f"{state.paused}; scheduler resume goes on"
-        )
+            state.tick, state.sprint and state.sprint.number, lost=lost, harvest=left,
+            idle=f"{state.paused}; scheduler resume goes on",
+        )  # fmt: skip
     if state.sprint is None and (request.start is None or not roster):
         why = request.otherwise if roster else "nobody on the roster is scheduled; add a persona to .team/personas"
         return TickPlan(state.tick, idle=why)
     return _Decision(state, roster, policy, now, request).plan()
+
+
+def _dead(state: State) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+    """Return the runs of the open sprint whose scheduler is gone: those that are lost, and those to take over."""
+    dead = [run for run in state.runs if state.sprint and run.sprint == state.number and run.id in state.dead]
+    lost = tuple(run for run in dead if run.id not in state.left)
+    return lost, tuple(run for run in dead if run.id in state.left)
 
 
 class _Decision:
@@ -95,9 +104,7 @@ class _Decision:
         self.sprint = state.sprint
         self.number = state.number + (0 if state.sprint else 1)
         self.runs = [run for run in self.state.runs if run.sprint == self.number]
-        dead = [run for run in state.runs if run.sprint == self.number and run.id in state.dead]
-        self.lost = tuple(run for run in dead if run.id not in state.left)
-        self.left = tuple(run for run in dead if run.id in state.left)
+        self.lost, self.left = _dead(state)
         self.alive = [run for run in self.runs if run.status == RunStatus.OPEN]
         self.mode, self.rule = mode_of(self.number, policy, self.runs, request.mode, self.sprint)
         first = request.personas or tuple(member.id for member in roster)

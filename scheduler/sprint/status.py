@@ -8,11 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ...personas.running.process import is_going
 from ..context import Context
 from ..kinds import PatchStatus, RunStatus
 from ..leader import leading
 from ..state.facts import Patch, Run
-from ..state.sprints import State
+from ..state.sprints import SCHEDULER_GONE, State
 from ..state.summary import Summary, summary
 
 _LATE = 3.0  # seconds without a heartbeat before the status mentions it
@@ -87,10 +88,15 @@ def _pulses(state: State, home: Path, now: datetime) -> Iterator[Pulse]:
             yield Pulse(run, f"{run.seconds or 0:.1f} s")
             continue
         elapsed = (now - datetime.fromisoformat(run.started)).total_seconds()
-        yield Pulse(run, f"{elapsed:.0f} s{_heartbeat(run, home, now)}")
+        yield Pulse(run, f"{elapsed:.0f} s{_heartbeat(state, run, home, now)}")
 
 
-def _heartbeat(run: Run, home: Path, now: datetime) -> str:
+def _heartbeat(state: State, run: Run, home: Path, now: datetime) -> str:
+    if run.id in state.left:
+        goes_on = is_going(home / "runs" / run.id)
+        return ", goes on without a scheduler" if goes_on else ", has ended; the next scheduler puts that on record"
+    if run.id in state.dead:
+        return f", {SCHEDULER_GONE}; the next one gives it up"
     try:
         beat = (home / "runs" / run.id / "heartbeat").stat().st_mtime
     except FileNotFoundError:

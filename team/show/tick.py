@@ -26,6 +26,7 @@ def preview(tick: Preview) -> Iterator[str]:
         yield f"cannot start: {line(trouble)}"
     if plan.idle:
         yield f"idle: {plan.idle}"
+        yield from _lost(plan)
     else:
         yield from _heading(tick)
         yield from _lost(plan)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .test_scheduler import Project, living, until
+from .test_scheduler import BIN, Project, living, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
 # Begins, sends a mail once GO is there, waits for END, and changes its line.
@@ -132,6 +132,77 @@ def test_a_run_that_ended_while_nobody_led_is_taken_over_with_its_patch(place):
     assert place.ends() == [("run.finished", "ok")]
 
 
+def test_a_run_goes_on_when_its_agent_is_renamed_or_its_persona_leaves(place):
+    """What was begun under the old name is taken over under it; another scheduler's settings do not end it."""
+    first = place.start("scheduler", "run")
+    place.wait("BEGAN", first)
+    first.terminate()
+    first.communicate(timeout=30)
+    toml = place.team / "team.toml"
+    toml.write_text(toml.read_text().replace("[agents.shell]", "[agents.other]"))
+    second = place.start("scheduler", "tick")
+    until(second, "ann .attempt 1.: taken over")
+    for name in ("GO", "END"):
+        place.flag(name).touch()
+    second.communicate(timeout=30)
+    assert place.ends() == [("run.finished", "ok")]
+    assert len(place.events("patch.landed")) == 1
+
+
+def test_a_paused_team_puts_on_record_what_has_ended(place):
+    """It starts nothing, and what it was doing is not forgotten; until then the status tells what it waits for."""
+    first = place.start("scheduler", "run")
+    place.wait("BEGAN", first)
+    first.terminate()
+    first.communicate(timeout=30)
+    assert "goes on without a scheduler" in place.ok("scheduler", "status")
+    wardens = place.wardens()
+    for name in ("GO", "END"):
+        place.flag(name).touch()
+    assert gone(wardens)
+    assert "has ended; the next scheduler puts that on record" in place.ok("scheduler", "status")
+    place.ok("scheduler", "pause")
+    assert "take over: ann" in place.ok("scheduler", "--dry-run")
+    place.ok("scheduler", "tick")
+    assert place.ends() == [("run.finished", "ok")]
+    assert place.events("patch.landed") == []
+
+
+def test_a_run_that_sends_too_much_while_nobody_leads_is_over_its_quota(place):
+    """The next scheduler counts what it did not see."""
+    script = "cat > /dev/null; touch {}; until test -e {}; do sleep 0.02; done; for n in 1 2 3 4; do "
+    script += ".team/run/team-mail send --to you -s $n -b x; done; touch {}; sleep 60"
+    toml = '[sprint]\nretry_backoff = "0s"\nmax_mails = 3\n'
+    place.agent(script.format(*(place.flag(name) for name in ("BEGAN", "GO", "SENT"))), toml)
+    first = place.start("scheduler", "tick")
+    place.wait("BEGAN", first)
+    first.kill()
+    first.communicate()
+    place.flag("GO").touch()
+    place.wait("SENT")
+    place.ok("scheduler", "tick")
+    assert place.ends()[0] == ("run.finished", "quota")
+
+
+def test_killing_the_warden_costs_no_other_run_its_work(place):
+    """Whoever was cut off by it is launched again, finds its work, and counts as lost, not as stopped by a person."""
+    (place.team / "personas" / "bob.md").write_text("---\nid: bob\n---\nMind nothing.\n")
+    killer = f"kill -9 $(ps -o ppid= -p $PPID); touch {place.flag('KILLED')}; sleep 60"
+    victim = f"echo half > bob.txt; until test -e {place.flag('KILLED')}; do sleep 0.02; done; sleep 60"
+    again = "test -e .team/run/previous.patch || test $TEAM_PERSONA = ann; echo done > $TEAM_PERSONA.txt"
+    begun = place.flag("ONCE")
+    script = (
+        f"cat > /dev/null; if test $TEAM_PERSONA = ann; then until test -e {begun}; do sleep 0.02; done; {killer}; "
+    )
+    script += f"else touch {begun}; {victim}; fi"
+    place.agent(f"if test -e {place.flag('KILLED')}; then cat > /dev/null; {again}; else {script}; fi")
+    assert sorted(place.document("sprint")["landed"]) == ["ann", "bob"]
+    lost = place.events("run.lost")
+    assert {(event["data"]["persona"], event["data"]["why"]) for event in lost} == {
+        ("ann", "its warden was killed"), ("bob", "its warden was killed"),
+    }  # fmt: skip
+
+
 def test_a_run_that_goes_on_is_ended_by_scheduler_stop(place):
     """Without a scheduler too; the next one puts it on record, and does not try again."""
     first = place.start("scheduler", "tick")
@@ -189,7 +260,8 @@ def test_a_run_of_another_version_is_lost_and_its_work_is_kept(place, file):
 
     place.agent("cat > /dev/null; cp .team/run/previous.patch seen.patch")
     assert place.document("sprint")["landed"] == ["ann"]
-    assert place.ends() == [("run.lost", "its scheduler is gone"), ("run.finished", "ok")]
+    why = "its scheduler is gone" + (", and was of another version" if file == "launch.json" else "")
+    assert place.ends() == [("run.lost", why), ("run.finished", "ok")]
     assert "+half" in place.git("show", "team/sprint-1:seen.patch")
     assert gone(wardens)
 
@@ -209,3 +281,22 @@ def test_a_dispatch_that_was_killed_is_resumed_with_what_its_runs_did(place):
     place.ok("team", "dispatch", "--resume", place.events("dispatch.started")[0]["data"]["dispatch"])
     (lost,) = place.events("run.lost")
     assert (lost["data"]["task"], lost["data"]["partial"]["files"]) == ("a", ["list.txt"])
+
+
+AWAY = "(cd / && setsid env -i PATH=$PATH TEAM_HOME={home} team-mail send --to you -s {subject} -b x)"
+
+
+def test_a_process_of_a_run_is_its_persona_wherever_it_goes(place):
+    """It may leave the workspace, its session and its environment: its keeper is above it all the same."""
+    place.agent(f"cat > /dev/null; PATH={BIN}:$PATH; {AWAY.format(home=place.team, subject='away')} > out 2>&1")
+    place.document("sprint", code=0)
+    (mail,) = [event for event in place.events("mail.sent") if event["subject"] == "away"]
+    assert (mail["sender"], mail["run"]) == ("ann", place.events("run.started")[0]["run"])
+
+
+def test_a_gate_has_no_mail_wherever_it_goes(place):
+    """What it would send as somebody else is refused, and the gate finds that out."""
+    gate = f"PATH={BIN}:$PATH; ! {AWAY.format(home=place.team, subject='away')} 2>&1 | tee out; grep 'has no mail' out"
+    place.agent("cat > /dev/null; echo one > one.txt", f"[gates.mail]\ncommand = {json.dumps(['sh', '-c', gate])}\n")
+    assert place.document("sprint")["landed"] == ["ann"]
+    assert [event["subject"] for event in place.events("mail.sent") if event["subject"] == "away"] == []

@@ -190,8 +190,9 @@ def test_a_keeper_is_named_by_pid_start_time_and_boot(job, shell, output):
     """The heartbeat tells the keeper from another process that was given the same pid later (A9)."""
     this = job()
     assert shell('cat "$TEAM_HOME/runs/$TEAM_RUN/heartbeat"').play(this).status == "ok"
-    pid, start, boot, version = output(this).split()
+    pid, start, boot, warden, version = output(this).split()
     assert pid.isdigit()
+    assert warden.isdigit()
     assert int(start) > 0
     assert (len(boot), version) == (36, "1")
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from team_mail.personas.errors import RunLeft
+from team_mail.personas.errors import RunCut, RunLeft
 from team_mail.personas.running import process as module
 from team_mail.personas.running.mail_process import MailProcess
 from team_mail.personas.running.process import is_going, rejoin
@@ -65,21 +65,39 @@ def test_nothing_becomes_the_subreaper_of_a_program_that_runs_agents(job, shell)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_ends_with_its_warden_and_the_next_gets_another(job, shell, survivors, number):
-    """No process is without a keeper, and no keeper without a warden."""
+def test_a_run_is_cut_off_with_its_warden_and_the_next_gets_another(job, shell, survivors, number):
+    """No process is without a keeper, and no keeper without a warden; nobody takes that for a person's wish."""
     this = job()
     with leased():
-        outcome = shell(f"kill -{number:d} $(ps -o ppid= -p $PPID); exec sleep 60").play(this)
-        assert (outcome.status, outcome.detail) == ("stopped", "stopped")
+        with pytest.raises(RunCut, match="its warden was killed"):
+            shell(f"kill -{number:d} $(ps -o ppid= -p $PPID); exec sleep 60").play(this)
         assert not survivors(this.run)
         assert shell("true").play(this).status == "ok"
 
 
-def test_a_warden_that_an_agent_has_stopped_goes_on_for_the_next_run(job, shell):
-    """SIGSTOP costs nothing but the time until somebody needs it."""
+def test_a_keeper_or_warden_that_an_agent_has_stopped_goes_on(job, shell):
+    """SIGSTOP costs some seconds, and no run waits for its timeout."""
     with leased():
-        assert shell("kill -STOP $(ps -o ppid= -p $PPID)").play(job()).status == "ok"
-        assert shell("true").play(job()).status == "ok"
+        this = job()
+        assert shell("kill -STOP $(ps -o ppid= -p $PPID)").play(this).status == "ok"
+        assert shell("kill -STOP $PPID").play(this).status == "ok"
+        assert shell("true").play(this).status == "ok"
+
+
+def test_a_stopped_warden_of_another_process_goes_on_when_its_run_is_rejoined(job, shell, survivors):
+    """Its scheduler is gone, and so is whoever would have noticed."""
+    leave = threading.Event()
+    this = replace(job(timeout=60.0), leave=leave)
+    os.mkfifo(this.workspace / "up")
+    thread = threading.Thread(target=lambda: ((this.workspace / "up").read_text(), leave.set()))
+    thread.start()
+    with pytest.raises(RunLeft):
+        shell("kill -STOP $(ps -o ppid= -p $PPID); echo > up").play(this)
+    thread.join()
+    outcome = rejoin(replace(this, leave=None), "sh", module.RunLimits())
+    assert outcome is not None
+    assert (outcome.status, outcome.seconds < 30) == ("ok", True)
+    assert not is_going(this.folder)
 
 
 def test_two_runs_at_once_end_independently(job, shell, survivors):

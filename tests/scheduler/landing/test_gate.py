@@ -34,7 +34,7 @@ def checkout(project, tmp_path):
         subprocess.run(["git", "-C", str(path), "checkout", "-q", commit], check=True)
         papers = tmp_path / f"papers-{path.name}"
         papers.mkdir()
-        yield GateClone(path, papers, Slot(0, 20_000))
+        yield GateClone(path, papers, papers, Slot(0, 20_000))
 
     return clone
 

@@ -52,3 +52,24 @@ def test_unread_mail_is_in_the_workspace_as_files(team):
     assert letter.body in text
     (name,) = [name for name in seen if name.startswith("attachments/")]
     assert (name.split("/")[2], seen[name]) == ("_.._x_.md", b"data")
+
+
+def test_mail_that_could_not_be_sent_comes_back_to_its_author(team):
+    """With the reason and the text, which would be gone with the workspace."""
+
+    def play(job):
+        outbox = job.workspace / ".team" / "run" / "outbox"
+        if job.attempt == 1:
+            (outbox / "odd.md").write_text("---\nto: nobody-here\nsubject: Important\n---\nThe text.\n")
+            (outbox / "folder").mkdir()
+
+    team.sprint({"ann": play, "bob": None})
+    (mail,) = [
+        event for event in team.context().mailbox.log.read() if event.kind == "mail.sent" and "ann" in event.recipients
+    ]
+    assert mail.sender == "scheduler"
+    assert mail.subject.startswith("Not sent: folder, odd.md")
+    assert "nobody-here" in mail.body
+    (attachment,) = mail.data["attachments"]
+    assert attachment["name"] == "odd.md"
+    assert b"The text." in team.context().mailbox.blobs.read(attachment["sha256"])
