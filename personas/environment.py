@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 PASSED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|(DY)?LD_LIBRARY_PATH|(?i:(http|https|ftp|all|no)_proxy)"
@@ -13,11 +13,21 @@ PASSED = re.compile(
 
 
 PLACEHOLDER = re.compile(r"(?<!\$)\{([a-z][a-z_]*)\}")
+_NOT_OURS = {"print"}  # as in awk '{print}'
 
 
 def filled(word: str, values: Mapping[str, str]) -> str:
     """Fill in the placeholders of a word of a command, as in `--port={port}`; braces around other names stay."""
     return PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), word)
+
+
+def unfilled(command: Iterable[str], known: Sequence[str]) -> str | None:
+    """Say which word in braces in a command is not among the `known` placeholders, or None."""
+    for word in command:
+        for match in PLACEHOLDER.finditer(word):
+            if match[1] not in {*known, *_NOT_OURS}:
+                return f"{match[0]} is not a placeholder; use one of {', '.join(known)}, in braces"
+    return None
 
 
 def harmless() -> dict[str, str]:

@@ -51,13 +51,18 @@ class Mirror:
     """The trusted repository between the user's and the workspaces. It is safe to use from several threads."""
 
     def __init__(
-        self, repository: Path, folder: Path | Callable[[], Path], root: Callable[[], Path] | None = None
+        self,
+        repository: Path,
+        folder: Path | Callable[[], Path],
+        root: Callable[[], Path] | None = None,
+        trouble: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`repository` is the user's checkout or git directory; `folder` is where workspaces lie.
 
         It may be a function, which is called, and makes the folder, when the first workspace is needed. `root` is the
-        folder of the team, which its mirrors share; by default it is the same.
+        folder of the team, which its mirrors share; by default it is the same. `trouble` says why `folder` would fail.
         """
+        self.trouble = trouble
         self._repository = repository
         self._place = folder
         self._root = root

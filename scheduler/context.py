@@ -14,10 +14,12 @@ from ..mail.log.event import Draft, Event
 from ..mail.mailbox import Mailbox
 from ..personas.agent import Agent
 from ..personas.agents.command import CommandAgent
+from ..personas.environment import unfilled
 from ..personas.git import Git
 from ..personas.persona import Persona
 from ..personas.roster import Roster
 from ..personas.running.left import is_left
+from ..personas.setup.preparation import PLACEHOLDERS
 from ..personas.workspace import Mirror
 from .errors import NotReady
 from .kinds import RunStatus
@@ -118,12 +120,14 @@ class Context:
         return None
 
     def gate_troubles(self) -> list[str]:
-        """Name the gates whose command cannot be found, one line each."""
+        """Name the gates whose command cannot run, one line each."""
         troubles: list[str] = []
         for name, gate in self.settings.gates.items():
             program = gate.command[0]
             if "/" not in program and shutil.which(program) is None:
                 troubles.append(f"gate {name}: {program!r} is not in PATH; install it, or correct [gates.{name}]")
+            if why := unfilled(gate.command, PLACEHOLDERS):
+                troubles.append(f"gate {name}: {why}")
         return troubles
 
     def base(self, branch: str | None = None) -> str:

@@ -70,7 +70,7 @@ class RunStatus(Described):
     """The status of a run: open, lost with its supervisor, or as its agent ended."""
 
     OPEN = word("open", "It has not ended.")
-    LOST = word("lost", "Its scheduler is gone or was stopped; the attempt does not count.")
+    LOST = word("lost", "Its scheduler is gone or was stopped; it does not count towards `max_attempts`.")
     OK = word(OutcomeStatus.OK.value, "The agent ended well.")
     FAILED = word(
         OutcomeStatus.FAILED.value,
@@ -79,7 +79,7 @@ class RunStatus(Described):
     )
     SETUP = word(
         OutcomeStatus.SETUP.value,
-        "The set-up of its workspace failed, so no agent started; the attempt does not count.",
+        "The set-up of its workspace failed, so no agent started; it does not count towards `max_attempts`.",
     )
     TIMEOUT = word(OutcomeStatus.TIMEOUT.value, "It took longer than its timeout, or was idle for too long.")
     QUOTA = word(OutcomeStatus.QUOTA.value, "It took more room on disk, or sent more mail, than it may.")
@@ -131,7 +131,7 @@ class SprintOutcome(Described):
     SPENT = word("spent", "Nothing is left to do, and somebody was set aside.")
     BROKEN = word(
         "broken",
-        "Every run failed, those of several personas and at least one retry: the agent itself "
+        "Every run of an agent failed, those of several personas and at least one retry: the agent itself "
         "does not work, and more runs would only cost.",
     )
     DEADLINE = word("deadline", "The sprint's time was over, or would have been before the next retry.")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..mail.log.blobs import Blobs
-from ..personas.setup.copies import find_copies
-from ..personas.setup.preparation import Prepared, SetUp
+from ..personas.environment import unfilled
+from ..personas.setup.caches import tracked_caches
+from ..personas.setup.copies import find_copies, is_tracked
+from ..personas.setup.preparation import PLACEHOLDERS, Prepared, SetUp
 from ..personas.setup.slots import FOLDER, Slots
 from .context import Context
 
@@ -21,7 +24,7 @@ _DETAIL = 500  # characters
 class SetUpPreview:
     """What every workspace would get: files of the checkout, shared folders, and commands.
 
-    `notes` has one line for each file that is asked for and would not be copied.
+    `notes` has one line for everything that is asked for and would not be there.
     """
 
     copies: tuple[str, ...] = ()
@@ -54,7 +57,15 @@ def look_at_setup(context: Context) -> SetUpPreview:
     """Find out what workspaces would get now; nothing is written. Raises GitError."""
     setup = setup_of(context)
     copies = find_copies(context.top, setup.copies)
-    return SetUpPreview(copies.files, setup.caches, setup.commands, copies.notes)
+    notes = [*copies.notes, *tracked_caches(context.top, setup.caches), *_idle_inputs(context, setup)]
+    return SetUpPreview(copies.files, setup.caches, setup.commands, tuple(notes))
+
+
+def _idle_inputs(context: Context, setup: SetUp) -> Iterator[str]:
+    """Name the globs of inputs that match no committed file, so that no change of one is ever seen."""
+    for glob in setup.inputs:
+        if not is_tracked(context.top, glob):
+            yield f"setup_inputs {glob!r} names no file that git tracks"
 
 
 def setup_data(prepared: Prepared, blobs: Blobs) -> dict[str, Any]:
@@ -70,9 +81,12 @@ def setup_data(prepared: Prepared, blobs: Blobs) -> dict[str, Any]:
 
 
 def setup_troubles(context: Context) -> list[str]:
-    """Name the commands of the set-up that cannot be found, one line each."""
-    return [
+    """Say why there can be no workspaces, and name the commands of the set-up that cannot run, one line each."""
+    trouble, commands = context.mirror.trouble(), context.settings.workspace.setup
+    unknown = [why for command in commands if (why := unfilled(command, PLACEHOLDERS))]
+    missing = [
         f"set-up: {command[0]!r} is not in PATH; install it, or correct setup in [workspace] ({shlex.join(command)})"
-        for command in context.settings.workspace.setup
+        for command in commands
         if "/" not in command[0] and "{" not in command[0] and shutil.which(command[0]) is None
     ]
+    return [*([trouble] if trouble else []), *(f"set-up: {why}" for why in unknown), *missing]

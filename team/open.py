@@ -23,7 +23,7 @@ from ..personas.workspace import Mirror
 from ..scheduler.context import Context
 from ..scheduler.errors import NotReady
 from ..scheduler.settings.settings import AgentSettings, Settings, read_settings
-from .place import workspace_folder
+from .place import place_trouble, workspace_folder
 
 SCRIPTED = "scripted"  # the bundled agent that plays any task without a model
 GIVEN = "given"  # the name of an agent that a program supplied
@@ -126,7 +126,8 @@ def _repository(home: Path) -> tuple[Git, Path]:
 
 
 def _mirror(git: Git, home: Path, settings: Settings) -> Mirror:
-    return Mirror(git.directory, lambda: workspace_folder(home, settings.workspace.root))
+    root = settings.workspace.root
+    return Mirror(git.directory, lambda: workspace_folder(home, root), trouble=lambda: place_trouble(home, root))
 
 
 def _without_repository(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None) -> Context:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, cast
 
 from ..mail.errors import UsageError
@@ -48,8 +49,7 @@ def workspace_folder(home: Path, setting: str | None, environ: Mapping[str, str]
         log.create()  # the first event is a part of the name, which must not change when it is written
     team = _identity(home)
     folder = state_folder(setting, environ) / f"{re.sub(r'[^A-Za-z0-9._-]', '-', home.parent.name)[-40:]}-{team[:12]}"
-    if folder.resolve().is_relative_to(home.parent):
-        raise UsageError(f"the workspaces would lie in the checkout {home.parent}; {_ADVICE}")
+    _check_outside(home, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / _TEAM).exists():
@@ -59,8 +59,29 @@ def workspace_folder(home: Path, setting: str | None, environ: Mapping[str, str]
     return folder
 
 
+def place_trouble(home: Path, setting: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return why the team in `home` could have no workspaces, or None; nothing of what is tried is left behind."""
+    try:
+        folder = state_folder(setting, environ)
+        _check_outside(home.resolve(), folder)
+    except UsageError as error:
+        return str(error)
+    above = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    try:
+        Path(mkdtemp(dir=above)).rmdir()
+    except OSError as error:
+        return f"cannot make workspaces in {folder}: {reason_of(error)}; {_ADVICE}"
+    return None
+
+
+def _check_outside(home: Path, folder: Path) -> None:
+    if folder.resolve().is_relative_to(home.parent):
+        raise UsageError(f"the workspaces would lie in the checkout {home.parent}; {_ADVICE}")
+
+
 _ADVICE = (
-    'set root in [workspace] of team.toml to a folder outside of it that can be written, as in root = "/var/tmp/team"'
+    "set root in [workspace] of team.toml to a folder outside of the checkout that can be written, "
+    'as in root = "/var/tmp/team"'
 )
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from ...mail.errors import UsageError
 from ...mail.home import HUMAN_VARIABLE, RUN_FOLDER
 from ..agent import Job, Outcome
-from ..environment import PASSED, PLACEHOLDER, filled
+from ..environment import PASSED, PLACEHOLDER, filled, unfilled
 from ..errors import BadOutput
 from ..kinds import OutcomeStatus
 from ..running.process import RunLimits, keep, rejoin
@@ -24,7 +24,6 @@ from .stream import read_stream
 from .verdict import BadExit, failed, verdict
 
 PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace", "slot", "port")
-_NOT_OURS = {"print"}  # as in awk '{print}'
 _SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 _MIN_SECRET = 4  # characters; masking a shorter value would mangle ordinary words
@@ -63,11 +62,8 @@ class CommandAgent:
             self._secrets()
         except UsageError as error:
             return str(error)
-        for word in self.command:
-            for match in PLACEHOLDER.finditer(word):
-                if match[1] not in {*PLACEHOLDERS, *_NOT_OURS}:
-                    known = ", ".join(PLACEHOLDERS)
-                    return f"agent {self.name}: {match[0]} is not a placeholder; use one of {known}, in braces"
+        if why := unfilled(self.command, PLACEHOLDERS):
+            return f"agent {self.name}: {why}"
         if self.prompt == "file" and not any("{prompt_file}" in word for word in self.command):
             return f'agent {self.name} has prompt = "file", but its command does not use {{prompt_file}}; add it'
         return self._missing()

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from ...mail.globs import escape
 from ...mail.log.disk import reason_of
 from ...mail.render import line
-from .copies import make_room
+from .copies import is_tracked, make_room
 
 FOLDER = "caches"  # in the folder of a team
 RUNS, GATES = "runs", "gates"  # in it
@@ -23,6 +24,11 @@ class Linked(NamedTuple):
 
     caches: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def tracked_caches(top: Path, names: Sequence[str]) -> list[str]:
+    """Name the caches that no workspace can have, because git tracks what is there, one line each. Raises GitError."""
+    return [f"cache {line(name)} is not shared: git tracks it" for name in names if is_tracked(top, escape(name))]
 
 
 def link_caches(folder: Path, names: Sequence[str], workspace: Path) -> Linked:

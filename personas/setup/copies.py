@@ -97,9 +97,16 @@ def _listed(top: Path, *words: str) -> list[str]:
     return [os.fsdecode(name) for name in ask_checkout(top, "ls-files", "-z", *words).split(b"\0") if name]
 
 
+def is_tracked(top: Path, glob: str) -> bool:
+    """Tell whether git tracks a file that a glob names in the checkout at `top`. Raises GitError."""
+    return bool(_listed(top, "--", f":(top,glob){glob}"))
+
+
 def _absent(top: Path, glob: str) -> str:
-    if _listed(top, "--", f":(top,glob){glob}"):
+    if is_tracked(top, glob):
         return f"copy {glob!r} names files that git tracks: workspaces have them as they were committed"
+    if os.path.lexists(top / glob) and not (top / glob).is_dir():
+        return f"copy {glob!r} names what is no regular file"
     return f"copy {glob!r} names no file of your checkout"
 
 

@@ -26,6 +26,7 @@ from .copies import copy_files, find_copies
 from .slots import variables_of
 
 OUTPUT = "output.log"
+PLACEHOLDERS = ("workspace", "slot", "port")  # of gates and set-ups
 
 
 @dataclass(frozen=True)

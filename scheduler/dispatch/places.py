@@ -1,12 +1,14 @@
-"""Absolute paths in the input of a task: into the repository, they mean the same place in the run's clone.
+"""Paths in the input of a task: absolute ones into the repository mean the same place in the run's clone.
 
-All others are refused, because a run has no business there, unless `[dispatch] outside` names a folder above them.
-Links are followed and `..` is resolved first, so a path is judged by where it leads and not by how it is written.
+Other absolute paths are refused, because a run has no business there, unless `[dispatch] outside` names a folder above
+them. Links are followed and `..` is resolved first: a path is judged by where it leads and not by how it is written.
+A relative path must stay in the repository, and what a task is to make must be a place that a patch may change.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,15 @@ from ..context import Context
 from ..errors import InvalidTasks
 from ..tasks.references import has_reference
 from ..tasks.task import Task
+from ..weaver.refusal import why_barred
 
-_CHECKED = ("output_path", "context_files")
+_MADE = "output_path"
+_CHECKED = (_MADE, "context_files")
 _MAPPED = (*_CHECKED, "affected_files")  # which may name what is broken elsewhere
 _LONGEST = 200  # characters of a path in a message
 _LISTED = b"worktree "
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+_HOME = re.compile(r"~([^/]*/|$)")
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,25 @@ class Places:
 
     def _problems(self, task: str, given: Mapping[str, Any]) -> Iterator[str]:
         for key in _CHECKED:
-            for path in _texts(given.get(key)):
-                if not has_reference(path) and self._placed(path) is None:
-                    yield (
-                        f"Task '{task}': {key} {line(path)[:_LONGEST]} is outside of the repository; write a path from "
-                        "its top, or name a folder above it in outside, in [dispatch] of team.toml"
-                    )
+            for path in filter(None, _texts(given.get(key))):
+                if not has_reference(path) and (why := self._fault(path, made=key == _MADE)):
+                    yield f"Task '{task}': {key} {line(path)[:_LONGEST]} is {why}"
+
+    def _fault(self, path: str, *, made: bool) -> str | None:
+        """Say what is wrong with a path, of something that is `made` or of something that is there; None if nothing."""
+        if _URL.match(path):
+            return "no path; write one from the top of the repository"
+        place = self._placed(path)
+        if place is None:
+            more = ", or name a folder above it in outside, in [dispatch] of team.toml"
+            return f"outside of the repository; write a path from its top{more if os.path.isabs(path) else ''}"  # noqa: PTH117
+        if not made or os.path.isabs(place):  # noqa: PTH117 - a text, which the task gave
+            return None
+        inside = os.path.normpath(place)
+        if inside == ".":
+            return "the top of the repository; write the path of a file"
+        barred = why_barred(inside)
+        return barred and f"{barred}, which no patch may change; write another path"
 
     def _each(self, value: Any) -> Any:
         if isinstance(value, list | tuple):
@@ -62,10 +81,11 @@ class Places:
 
     def _placed(self, path: str) -> str | None:
         """Return a path as the run is to use it; None if it leads elsewhere."""
-        if not os.path.isabs(path):  # noqa: PTH117 - a text, which the task gave
-            return path
         if "\0" in path:
             return None
+        if not os.path.isabs(path):  # noqa: PTH117 - a text, which the task gave
+            leaves = _HOME.match(path) or Path(os.path.normpath(path)).parts[:1] == ("..",)
+            return None if leaves else path
         real = _real(path)
         if self.clones and real.is_relative_to(self.clones):
             return str(Path(*real.relative_to(self.clones).parts[1:]))

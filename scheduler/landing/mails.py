@@ -14,6 +14,7 @@ from ...mail.home import RUN_FOLDER
 from ...mail.render import clean, line, listed
 from ...mail.units import and_more, counted
 from ...personas.running.folder import CONFLICT, MERGED, THEIRS
+from ..weaver.marks import GREP
 from ..weaver.patch import PatchSubmission
 from ..weaver.refusal import why_sensitive
 from ..weaver.result import Conflicted, ConflictHunk, NeedsApproval, Refused
@@ -24,7 +25,6 @@ Text = tuple[str, str, dict[str, Any]]
 _ROOM = 36_000  # characters of conflicts: with them a mail fits into its event
 _LOG = 20_000  # characters of a gate's output
 _SHORT = 12
-_MARKS = r"^(<<<<<<<|\|\|\|\|\|\|\||>>>>>>>) "
 _MOST = 3  # conflicts in the summary, authors of one
 
 
@@ -155,7 +155,7 @@ def about_rejected(submission: PatchSubmission, verdict: GateResult, tip: str) -
 
 def _commands(marked: Sequence[str]) -> list[str]:
     """Return the shell command that shows, in the author's next workspace, which marks are left."""
-    return [f"grep -nE '{_MARKS}' -- {' '.join(map(_word, marked))}"] if marked else []
+    return [f"grep -nE '{GREP}' -- {' '.join(map(_word, marked))}"] if marked else []
 
 
 def _attachment(submission: PatchSubmission) -> str:

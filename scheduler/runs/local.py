@@ -92,7 +92,7 @@ class LocalRunner:
             return replace(result, given_up=True)
         if result.given_up:
             return result
-        return replace(result, outcome=_with_notes(work.with_last_words(result.outcome), result.captured))
+        return replace(result, outcome=_with_notes(result.outcome, result.captured))
 
     def _mails(self, work: Work, captured: Captured | None) -> list[Draft]:
         """Write about what the run left: to the human about commits, to its persona about mail that was not sent."""

@@ -108,7 +108,7 @@ class RunPreparation:
             made = workspace.changes() if done.outcome and not done.failed else frozenset[Change]()
         except (TeamMailError, OSError) as error:
             raise _not_prepared(error) from None
-        prepared = replace(furnished, outcome=done.outcome and _told(done.outcome, done.output), output=done.output)
+        prepared = replace(furnished, outcome=done.outcome and _as_setup(done.outcome, done.output), output=done.output)
         if prepared.outcome and prepared.outcome.status == OutcomeStatus.SETUP:
             self.listener(setup_failed(launch, prepared.outcome, last_lines(prepared.output)))
         return Ready(prepared, made)
@@ -119,11 +119,11 @@ def last_lines(output: bytes, most: int = _LAST_LINES) -> tuple[str, ...]:
     return tuple(clean(output.decode(errors="replace")).splitlines()[-most:])
 
 
-def _told(outcome: Outcome, output: bytes) -> Outcome:
+def _as_setup(outcome: Outcome, output: bytes) -> Outcome:
     """Turn the outcome of commands into that of a run: one that was not stopped, and failed, started no agent."""
     if outcome.status in {OutcomeStatus.OK, OutcomeStatus.STOPPED}:
         return outcome
-    words = last_lines(output, 1)
+    words = last_lines(output, 1) if outcome.exit else ()
     last = f": {words[0].strip()[-_LAST_WORDS:]}" if words and not words[0].startswith("$ ") else ""
     return replace(outcome, status=OutcomeStatus.SETUP, detail=f"set-up failed: {outcome.detail}{last}")
 

@@ -153,14 +153,17 @@ class Work:
             with suppress(OSError, TeamMailError):  # what cannot be removed costs room, not a patch
                 self.context.mirror.remove(self.launch.run)
 
-    def with_last_words(self, outcome: Outcome) -> Outcome:
-        """Add to the outcome of a run that failed the last line it printed, which usually says why."""
-        if outcome.status != OutcomeStatus.FAILED:
+    def _with_last_words(self, outcome: Outcome) -> Outcome:
+        """Add the last line that a run printed to an exit code that tells of a failure, unless its stream says why."""
+        if outcome.status != OutcomeStatus.FAILED or not outcome.exit:
             return outcome
         transcript = read_stream(log_of(self.folder))
-        text = transcript.stray or transcript.text
+        if transcript.failed or transcript.complaint:
+            return outcome
+        text = transcript.stray or ("" if transcript.finished else transcript.text)
         last = text.strip().rpartition("\n")[2].strip()[-_LAST_WORDS:]
-        return replace(outcome, detail=f"{outcome.detail}: {last}") if last and last not in outcome.detail else outcome
+        code, mark, notes = outcome.detail.partition("; ")
+        return replace(outcome, detail=f"{code}: {last}{mark}{notes}") if last else outcome
 
     def _made(self) -> Workspace | None:
         """Make the workspace; without a repository it is an empty folder. All that is known of the run is of it."""
@@ -195,7 +198,7 @@ class Work:
 
     def _concluded(self, workspace: Workspace | None, outcome: Outcome) -> RunResult:
         """Capture what the run changed, and judge it by that."""
-        outcome = _storable(self.watch.judged(self.launch.run, outcome))
+        outcome = self._with_last_words(_storable(self.watch.judged(self.launch.run, outcome)))
         self.unsent = RunFolder(self._place(workspace)).unsent()
         if workspace is None:
             return RunResult(judged(self.launch, outcome, self._evidence(self._place(None), None)))

@@ -43,7 +43,7 @@ def _branch(value: str) -> str:
 
 def _filled(command: tuple[str, ...]) -> tuple[str, ...]:
     if not command or not command[0].strip() or "\0" in "".join(command):
-        raise ValueError('must be the list of a command\'s words: write command = ["make", "test"]')
+        raise ValueError('must be the list of a command\'s words, as in ["make", "test"]')
     return command
 
 
@@ -88,10 +88,21 @@ def _within(path: str) -> str:
 
 
 def _folder(path: str) -> str:
+    if path.startswith(("/", "~")):
+        raise ValueError("must be the path of a folder in the workspace, from its top")
     path = _within(path).rstrip("/")
     if not is_path(path):
         raise ValueError("must be the path of one folder, without wildcards")
     return path
+
+
+def _apart(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a folder that lies in another one: only one of them could be a link."""
+    for number, folder in enumerate(folders):
+        for other in folders[:number]:
+            if f"{folder}/".startswith(f"{other}/") or f"{other}/".startswith(f"{folder}/"):
+                raise ValueError(f"must be folders apart from each other, and {other} and {folder} are not")
+    return folders
 
 
 def _finite(value: float) -> float:
@@ -198,7 +209,7 @@ class WorkspaceSettings(_Table):
     setup_timeout: Limit = 600.0
     setup_inputs: tuple[Glob, ...] = ()
     copies: Annotated[tuple[Within, ...], Field(alias="copy")] = ()  # BaseModel has a method `copy`
-    cache: tuple[Folder, ...] = ()
+    cache: Annotated[tuple[Folder, ...], AfterValidator(_apart)] = ()
     port: Annotated[int, Field(ge=1024, le=65_000)] = 20_000
     ports: Annotated[int, Field(ge=1, le=1000)] = 10
 

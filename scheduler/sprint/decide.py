@@ -160,8 +160,8 @@ class _Decision:
         return TickPlan(self.state.tick, self.number, self.mode, self.rule, self.opening, self.lost, **parts)
 
     def _is_broken(self) -> bool:
-        """Tell whether every run failed, retries too: then the agent is to blame, and more runs would only cost."""
-        ended = [run for run in self.runs if run.status not in _INCOMPLETE]
+        """Tell whether every run of an agent failed, retries too: then more runs would only cost."""
+        ended = [run for run in self.runs if run.status not in {*_INCOMPLETE, RunStatus.SETUP}]
         names = {run.persona for run in ended}
         expected = {member.id for member in self.roster if member.id in self.first}
         return expected <= names and 1 < len(names) < len(ended) and all(self._fruitless(run) for run in ended)
@@ -236,19 +236,18 @@ class _Decision:
             return None
         pause = min(timedelta(seconds=self.policy.retry_backoff) * 2 ** (failures - 1), _LONGEST_PAUSE)
         due = datetime.fromisoformat(own[-1].finished or own[-1].started) + pause
-        most = MOST_SETUPS if own[-1].status == RunStatus.SETUP else self.policy.max_attempts
-        return due if due > self.now and failures < most else None
+        return due if due > self.now and not self._spent(own, own[-1].status) else None
 
     def _exhausted(self, persona: str, launch: Launch, wakes: int) -> str | None:
         """Say why a persona that has a reason to run must not run again in this sprint."""
         own = [run for run in self.runs if run.persona == persona]
         most = self.policy.max_attempts
-        if sum(run.status not in _NO_ATTEMPT for run in own) >= most:
+        if self._spent(own, RunStatus.FAILED):
             last = f"the last {_end(own[-1])}" if own[-1].status != RunStatus.OK else "mail still waits"
             return f"{counted(most, 'attempt')} spent and {self._loose_end(persona) or last}"
         if sum(run.status == RunStatus.LOST and not run.orderly for run in own) >= _MOST_LOST:
             return f"{_MOST_LOST} runs were lost with their scheduler"
-        if sum(run.status == RunStatus.SETUP for run in own) >= MOST_SETUPS:
+        if self._spent(own, RunStatus.SETUP):
             return f"the set-up of its workspace failed {MOST_SETUPS} times; the last {_end(own[-1])}"
         if launch.reason == LaunchReason.MAIL and (same := self._no_progress(persona)):
             return same
@@ -256,6 +255,12 @@ class _Decision:
         if launch.reason == LaunchReason.MAIL and wakes >= budget:
             return f"loop guard: {budget} launches by mail in one sprint"
         return None
+
+    def _spent(self, own: Sequence[Run], status: str) -> bool:
+        """Tell whether a persona has used up its attempts, or its set-ups if the status is `setup`."""
+        if status == RunStatus.SETUP:
+            return sum(run.status == RunStatus.SETUP for run in own) >= MOST_SETUPS
+        return sum(run.status not in _NO_ATTEMPT for run in own) >= self.policy.max_attempts
 
     def _no_progress(self, persona: str) -> str | None:
         """Return why the persona makes no progress: the same conflict or refusal twice in a row."""

@@ -128,6 +128,8 @@ def _failures(state: State, result: Summary) -> Iterator[str]:
     """Name the runs that did not end well; if that was every run, quote each reason once, with a run to look at."""
     failed = [run for run in state.runs if run.sprint == result.sprint and run.status in FAILED]
     if result.outcome != SprintOutcome.BROKEN:
+        if failed and len(failed) == result.runs and all(run.status == RunStatus.SETUP for run in failed):
+            yield from ("", "No agent started: look at the set-up, not at the personas.")
         if failed:
             yield from ("", f"{counted(len(failed), 'run')} did not end well:")
         for run in failed[:_MOST_FAILED]:
@@ -136,8 +138,7 @@ def _failures(state: State, result: Summary) -> Iterator[str]:
             yield f"  … and {len(failed) - _MOST_FAILED} more"
         return
     yield ""
-    blame = "the set-up" if all(run.status == RunStatus.SETUP for run in failed) else "the agent"
-    yield f"Every run failed, retries too: look at {blame}, not at the personas. They ended with"
+    yield "Every run failed, retries too: look at the agent, not at the personas. They ended with"
     reasons: dict[str, list[Run]] = {}
     for run in state.runs:
         if run.sprint == result.sprint:

@@ -47,6 +47,7 @@ def conflict(context: ConflictContext, left: Sequence[Applied]) -> tuple[Conflic
 
 def _conflicted(context: ConflictContext, each: Applied, files: Sequence[ConflictFile]) -> Conflicted:
     files = files or [ConflictFile(path, old, context.branch.tree[path], new) for path, old, new in each.changes]
+    files = [file for file in files if file.ours or file.theirs] or files  # both sides renamed the others
     detailed = files[:_MOST]
     entries = [entry for file in detailed for entry in file.entries]
     blobs = context.quarantine.blobs({entry.oid for entry in entries if entry.mode not in _LINKS})

@@ -8,7 +8,6 @@ happens to match, even at the wrong one of two similar places: a merge knows whe
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from .applying import limited
 from .commit import write_commit
 from .index import read_index, write_index
+from .marks import MARK
 from .patch import GITLINK, Change, Entry, WeaveLimits, changed, changes_in, text
 from .refusal import refused, sensitive
 from .result import Landed, Present
@@ -23,7 +23,6 @@ from .scratch import Quarantine
 from .tree import Applied, Tree
 
 WAYS = ("3way", "merge-tree")
-_MARKER = re.compile(rb"^(?:<{7}|\|{7}|>{7}) .*$|^={7}\r?$", re.MULTILINE)
 _MERGING = ("apply", "--cached", "--3way", "-")
 _RAW = ("-r", "--raw", "-z", "--no-renames")
 Merges = dict[tuple[str, frozenset[tuple[bytes, Entry]]], Sequence[Change] | None]
@@ -122,7 +121,7 @@ class Branch:
         """Tell whether a merge left conflict markers that neither the branch nor the patch had."""
         entries = {entry for change in (*changes, *each.changes) for entry in change[1:] if entry}
         blobs = self.quarantine.blobs({entry.oid for entry in entries if entry.mode != GITLINK})
-        marks = {oid: Counter(_MARKER.findall(blob)) for oid, blob in blobs.items()}
+        marks = {oid: Counter(MARK.findall(blob)) for oid, blob in blobs.items()}
         patch = sum((_added(change, marks) for change in each.changes), Counter[bytes]())
         return any(_added(change, marks) - patch for change in changes)
 

@@ -11,11 +11,11 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from ...mail.globs import matches
+from .marks import adds_marks
 from .patch import GITLINK, SYMLINK, Change, PatchSubmission, WeaveLimits, text
 
 _OURS = {".git": "git's own folder", ".team": "the team's own folder"}
 _SHORT = re.compile(r"(git|team)~\d+")
-_MARKERS = (b"+<<<<<<< ", b"+=======", b"+>>>>>>> ")  # in this order, as every kind of merge leaves them
 
 _CI, _GIT, _AGENT, _TOOL = (
     "runs on the CI with its secrets",
@@ -97,22 +97,9 @@ def refused_unread(submission: PatchSubmission, limits: WeaveLimits) -> str | No
         return "it is empty"
     if len(submission.patch) > limits.patch:
         return f"it has {len(submission.patch):,} bytes, and the cap is {limits.patch:,}; send it in parts"
-    if _has_markers(submission.patch):
+    if adds_marks(submission.patch):
         return "it adds conflict markers, from <<<<<<< over ======= to >>>>>>>; settle them and send it again"
     return None
-
-
-def _has_markers(patch: bytes) -> bool:
-    """Tell whether a patch adds a whole set of conflict markers to one file; line by line, however hostile it is."""
-    wanted = 0
-    for added in patch.split(b"\n"):
-        if added.startswith(b"diff --git "):
-            wanted = 0
-        elif added.startswith(_MARKERS[wanted]) and (wanted != 1 or added.rstrip(b"\r") == _MARKERS[1]):
-            wanted += 1
-            if wanted == len(_MARKERS):
-                return True
-    return False
 
 
 def refused(submission: PatchSubmission, changes: Sequence[Change]) -> str | None:
@@ -133,6 +120,16 @@ def why_sensitive(file: str) -> str | None:
     return next((why for glob, why in SENSITIVE.items() if matches(folded, [glob.casefold()])), None)
 
 
+def why_barred(file: str) -> str | None:
+    """Return what a path from the top of a repository is that no patch may change, or None."""
+    for part in file.split("/"):
+        if why := _OURS.get(_folded(part)):
+            return why if "/" not in file else f"in {why}"
+        if part in {"", ".", ".."}:
+            return "outside the repository"
+    return None
+
+
 def _is_moved(change: Change) -> bool:
     """Tell whether a submodule is pointed to another commit, which perhaps nobody but its author has."""
     return change.old is not None and change.new is not None and {change.old.mode, change.new.mode} == {GITLINK}
@@ -140,11 +137,8 @@ def _is_moved(change: Change) -> bool:
 
 def _forbidden(change: Change, submission: PatchSubmission) -> str | None:
     name = text(change.path)
-    for part in name.split("/"):
-        if why := _OURS.get(_folded(part)):
-            return f"{name} is {'' if '/' not in name else 'in '}{why}"
-        if part in {"", ".", ".."}:
-            return f"{name} is outside the repository"
+    if why := why_barred(name):
+        return f"{name} is {why}"
     if change.new and change.new.mode == SYMLINK:
         return f"{name} is a symbolic link; commit a file in its place"
     if change.new and change.new.mode == GITLINK and not _is_moved(change):

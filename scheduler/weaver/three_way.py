@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .conflict_graph import Merge, Stage
+from .marks import MARK
 from .patch import GITLINK, SYMLINK, Change, Entry, changes_in
 from .refusal import refused, sensitive
 from .scratch import Quarantine
 from .tree import Applied, Tree
 
 _RAW = ("-r", "--raw", "-z", "--no-renames")
-_MARK = re.compile(rb"^(?:<{7,}|\|{7,}|>{7,}) .*$|^={7,}\r?$", re.MULTILINE)
 _LABELLED = re.compile(rb"^([<|>]{7,}) ([0-9a-f]{40,64})(?::[^\n\r]*)?(\r?)$", re.MULTILINE)
 _NUMBER = {b"|": 1, b"<": 2, b">": 3}
 _LINKS = {SYMLINK, GITLINK}
@@ -63,10 +63,16 @@ def three_way(quarantine: Quarantine, tree: Tree, each: Applied, merge: Merge, c
     The marks bear the ids of commits; `labelled` puts words in their place.
     """
     beside = re.compile("~(?:{}|{})(?:_\\d+)?$".format(*commits).encode())  # git put a file beside one in its way
-    versions = _versions(merge.stages or (), beside)
+    staged = _staged(merge.stages or (), beside)
+    versions = {path: _true(stages, _own(each, tree, path)) for path, stages in staged.items()}
+    renamed = {path for path, stages in staged.items() if versions[path] != stages}
     changes = changes_in(quarantine.git("diff-tree", *_RAW, tree.oid, merge.tree))
     places = {change.path: versions.get(change.path) or _own(each, tree, change.path) for change in changes}
-    looked = [change for change in changes if change.path in versions or quarantine.has_drivers]
+    looked = [
+        change
+        for change in changes
+        if change.path not in renamed and (change.path in versions or quarantine.has_drivers)
+    ]
     marks = _marks(quarantine, looked, places)
     settled = [change for change in changes if _takes(each, change, versions, marks) and not beside.search(change.path)]
     removed = tree.changed(change for change in settled if change.new is None)
@@ -106,16 +112,24 @@ def _relabelled(text: bytes, words: Labels) -> bytes:
     return _LABELLED.sub(label, text)
 
 
-def _versions(stages: Iterable[Stage], beside: re.Pattern[bytes]) -> dict[bytes, dict[int, Entry]]:
-    """Return the versions of each file in conflict, by the number of their stage."""
-    versions: dict[bytes, dict[int, Entry]] = {}
+def _staged(stages: Iterable[Stage], beside: re.Pattern[bytes]) -> dict[bytes, dict[int, Entry]]:
+    """Return the entries that git has for each file in conflict, by the number of their stage."""
+    staged: dict[bytes, dict[int, Entry]] = {}
     for stage in stages:
-        versions.setdefault(beside.sub(b"", stage.path), {})[stage.number] = stage.entry
-    return versions
+        staged.setdefault(beside.sub(b"", stage.path), {})[stage.number] = stage.entry
+    return staged
+
+
+def _true(stages: Mapping[int, Entry], own: Mapping[int, Entry]) -> dict[int, Entry]:
+    """Return the versions of a file in conflict, which are those of its own sides where these have it.
+
+    Of a file that a side renamed, git has merged the contents before, and its stages hold what came of that.
+    """
+    return {number: own.get(number, entry) for number, entry in stages.items()}
 
 
 def _own(each: Applied, tree: Tree, path: bytes) -> dict[int, Entry]:
-    """Return the versions of a file that git did not report as in conflict."""
+    """Return what base, branch and patch have at a path, by the numbers of the stages."""
     own = next((change for change in each.changes if change.path == path), None)
     sides = {1: each.base[path], 2: tree[path], 3: own.new if own else each.base[path]}
     return {number: entry for number, entry in sides.items() if entry}
@@ -128,7 +142,7 @@ def _marks(
     merged = {change.path: change.new for change in changes if change.new and change.new.mode not in _LINKS}
     entries = [entry for path in merged for entry in (*places[path].values(), merged[path])]
     blobs = quarantine.blobs({entry.oid for entry in entries if entry.mode not in _LINKS})
-    rows = {oid: frozenset(_MARK.findall(blob)) for oid, blob in blobs.items()}
+    rows = {oid: frozenset(MARK.findall(blob)) for oid, blob in blobs.items()}
     marks: dict[bytes, frozenset[bytes]] = {}
     for path, entry in merged.items():
         known = frozenset[bytes]().union(*(rows.get(version.oid, frozenset()) for version in places[path].values()))

@@ -235,6 +235,24 @@ def test_a_broken_agent_costs_one_batch_one_retry_and_one_mail(project):
     assert "4 times: exit 1: no key" in mail
 
 
+def test_the_last_line_of_a_run_is_told_only_with_an_exit_code_that_nothing_explains(project):
+    """A line before a signal, or before what the scheduler itself found, has nothing to do with it."""
+    stream = '{"type":"thread.started","thread_id":"1"}'
+    project.agent(
+        f"""cat > /dev/null; sleep 4821 & echo '{stream}' > stream; echo a line
+        case {{persona}} in ann) kill -KILL $$ ;; bob) exit 3 ;; cyd) cat stream; echo a line ;; esac""",
+        "[sprint]\nretry_backoff = 0\nmax_attempts = 1\n",
+    )
+    project.document("sprint", code=4)
+
+    details = {e["data"]["persona"]: e["data"]["detail"] for e in project.events("run.finished")}
+    assert details == {
+        "ann": "killed by SIGKILL; ended 1 process that it left behind",
+        "bob": "exit 3: a line; ended 1 process that it left behind",
+        "cyd": "exit 0; ended 1 process that it left behind, but its stream broke off without its final event",
+    }
+
+
 def test_a_dirty_or_detached_checkout_is_reported_and_left_unchanged(project):
     """A sprint starts from the branch; uncommitted changes are not part of it."""
     project.git("switch", "--quiet", "--detach")
@@ -555,6 +573,31 @@ def test_an_agent_settles_a_conflict_by_its_mail(project, read_only):
     assert "ann was here" in text
     assert "bob was here" in text
     assert "<<<" not in text
+
+
+def test_the_versions_of_a_file_that_both_renamed_are_those_of_its_sides(project):
+    """Not what git merged of them: who takes the own one lands it, and the mail shows what is on the branch."""
+    (project.team / "personas" / "cyd.md").unlink()
+    project.agent(
+        """cat > /dev/null
+        case {attempt} in
+        1) git mv list.txt {persona}.txt && echo '{persona} was here' >> {persona}.txt; exit ;;
+        esac
+        ls .team/run/conflict/base/list.txt || exit 11
+        tar -C .team/run/conflict/theirs -cf - {persona}.txt | tar -xf -""",
+        "[sprint]\nretry_backoff = 0\nmax_attempts = 2\n",
+    )
+    before = project.git("show", "main:list.txt").splitlines()
+
+    summary = project.document("sprint")
+
+    assert (summary["converged"], sorted(summary["landed"])) == (True, ["ann", "bob"])
+    for name in ("ann", "bob"):
+        rows = project.git("show", f"team/sprint-1:{name}.txt").splitlines()
+        assert (rows[: len(before)], rows[-1]) == (before, f"{name} was here")
+    (mail,) = [e for e in project.events("mail.sent") if e["sender"] == "weaver"]
+    assert "<<<<<<<<" not in mail["body"]
+    assert "No merge by lines can settle ann.txt, bob.txt: there" in mail["body"]
 
 
 def test_a_run_that_leaves_the_marks_has_failed_and_nothing_of_it_lands(project):

@@ -68,6 +68,18 @@ def test_a_dry_run_and_a_start_tell_what_is_not_copied(project):
     assert "note: copy 'gone' names no file of your checkout\n" in ended.stderr
 
 
+def test_a_dry_run_names_a_place_where_no_workspaces_can_be(project):
+    """As the start does, and in the words of the start."""
+    setting(project, f'root = "{project.folder}/runs"')
+    assert "would lie in the checkout" in project.ok("scheduler", "--dry-run", code=2)
+    assert "would lie in the checkout" in project.refused("sprint")
+    tasks = project.folder / "tasks.json"
+    tasks.write_text('{"tasks": [{"task_id": "a", "agent": "ann", "description": "x", "input_data": {}}]}')
+    ended = project.run("team", "dispatch", str(tasks), "--dry-run")
+    assert ended.returncode == 2
+    assert "would lie in the checkout" in ended.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only there a keeper finds its descendants")
 def test_a_setup_ends_with_its_scheduler(project, tmp_path):
     """After kill -9 nothing of it lives, and the next command sets up anew and converges."""

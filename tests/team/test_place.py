@@ -9,7 +9,7 @@ import pytest
 from team_mail.mail.errors import UsageError
 from team_mail.mail.log.event import Draft
 from team_mail.mail.open import open_log
-from team_mail.team.place import orphans, state_folder, workspace_folder
+from team_mail.team.place import orphans, place_trouble, state_folder, workspace_folder
 
 
 @pytest.fixture
@@ -73,6 +73,25 @@ def test_a_place_that_cannot_be_used_is_one_clear_error(tmp_path, state):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"cannot make workspaces in .*: .*; set root"):
         workspace_folder(home, str(tmp_path / "file"), state)
+
+
+@pytest.mark.parametrize("place", ["project/runs", "project", "project/.team/runs", "file", "file/runs", "link"])
+def test_a_place_that_cannot_be_used_is_known_before_the_start(tmp_path, state, place):
+    """With the words of the start, and without a trace of the attempt; a place that can be used is no trouble."""
+    home = opened(tmp_path / "project")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    before = sorted(tmp_path.rglob("*"))
+
+    trouble = place_trouble(home, str(tmp_path / place), state) or ""
+
+    assert trouble.partition(":")[0].startswith(("the workspaces would lie in", "cannot make workspaces in"))
+    assert "outside of the checkout" in trouble
+    assert place_trouble(home, str(tmp_path / "new" / "runs"), state) is None
+    assert place_trouble(home, None, state) is None
+    assert sorted(tmp_path.rglob("*")) == before
+    with pytest.raises(UsageError):
+        workspace_folder(home, str(tmp_path / place), state)
 
 
 def test_folders_of_teams_that_are_gone_are_orphans(tmp_path, state):

@@ -45,6 +45,17 @@ def test_files_are_named_by_globs(top):
     )
 
 
+def test_what_is_no_regular_file_is_told_as_that(top):
+    """A pipe is there, so that there is no such file would be false."""
+    os.mkfifo(top / "pipe")
+    (top / "empty").mkdir()
+
+    assert find_copies(top, ["pipe", "empty"]).notes == (
+        "copy 'pipe' names what is no regular file",
+        "copy 'empty' names no file of your checkout",
+    )
+
+
 def test_worktreeinclude_names_ignored_files(top):
     """Its syntax is that of .gitignore; what git does not ignore is not copied, and neither is the team's mail."""
     (top / ".worktreeinclude").write_text("# secrets\n.env\n*.local\n!sub/.env\nnotes.txt\n*.jsonl\n")

@@ -84,6 +84,56 @@ def test_a_path_elsewhere_is_refused_before_the_start(team, dispatcher, tmp_path
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        (".", "the top of the repository"),
+        ("{top}", "the top of the repository"),
+        ("src/..", "the top of the repository"),
+        (".git/config", "in git's own folder"),
+        ("{top}/.git/config", "in git's own folder"),
+        ("src/.GIT/x", "in git's own folder"),
+        (".team", "the team's own folder"),
+        (".team/run/prompt.md", "in the team's own folder"),
+        ("{top}/.team/x.py", "in the team's own folder"),
+        ("../../x.py", "outside of the repository"),
+        ("src/../../x.py", "outside of the repository"),
+        ("~/x.py", "outside of the repository"),
+        ("~root/x.py", "outside of the repository"),
+        ("file:///etc/x.py", "no path"),
+        ("https://example.org/x.py", "no path"),
+    ],
+)
+def test_a_place_that_no_patch_can_have_is_refused_before_the_start(team, dispatcher, path, why):
+    """Every task with such a path would fail at its end."""
+    path = path.format(top=team.folder)
+
+    (problem,) = refusal(dispatcher(), coder("a", path))
+
+    assert problem.startswith(f"Task 'a': output_path {path} is {why}")
+
+
+@pytest.mark.parametrize("path", ["../secret.txt", "~/secret.txt", "file:///etc/hosts"])
+def test_a_file_to_read_is_in_the_repository_too(dispatcher, path):
+    """However its path leads out; its top is one that can be read."""
+    assert len(refusal(dispatcher(), coder("a", "a.py", path, "."))) == 1
+
+
+def test_a_barred_place_from_another_task_ends_the_task(dispatcher):
+    """With the reason, which is known only then."""
+    tasks = [coder("a", "a.py"), coder("b", ".git/{{ tasks.a.output.input.output_path }}", dependencies=("a",))]
+
+    done = dispatcher().dispatch(tasks)
+
+    assert "output_path .git/a.py is in git's own folder, which no patch may change" in done.results[1].error
+
+
+@pytest.mark.parametrize("path", ["~draft.md", "a~/b.py", "..a/b.py", "c:d.py", "src/./e.py"])
+def test_an_odd_name_is_a_path(dispatcher, path):
+    """What only looks like a home, a step up or a URL is a file in the repository."""
+    assert dispatcher().dispatch([coder("a", path)]).results[0].status == "success"
+
+
 def test_links_and_steps_up_are_judged_by_where_they_lead(team, dispatcher, tmp_path):
     """A link out of the repository leads out, and one into it leads in, however the path is written."""
     (team.folder / "out").symlink_to(tmp_path)
@@ -179,12 +229,12 @@ def test_a_mapped_path_is_the_same_place(tmp_path_factory, steps):
     if not Path(path).exists():
         return
 
-    problems = Places((top,)).problems([coder("a", path)])
+    problems = Places((top,)).problems([coder("a", "a.py", path)])
 
     place = inside.get(Path(path).stat().st_ino)
     assert bool(problems) == (place is None)
     if place:
-        mapped = Places((top,)).mapped("a", {"output_path": path})["output_path"]
+        (mapped,) = Places((top,)).mapped("a", {"context_files": [path]})["context_files"]
         assert (top / mapped).samefile(path)
         assert not Path(mapped).is_absolute()
         assert ".." not in Path(mapped).parts

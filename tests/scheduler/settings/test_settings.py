@@ -200,7 +200,13 @@ def test_a_variable_and_a_flag_set_the_workspace(read):
         ('copy = [".git/config"]', "workspace.copy[0] must be outside of .git and .team"),
         ('cache = ["*"]', "workspace.cache[0] must be the path of one folder"),
         ('setup = "npm ci"', "workspace.setup"),
+        ('cache = ["/tmp/x"]', "workspace.cache[0] must be the path of a folder in the workspace"),
+        ('cache = ["~/.npm"]', "workspace.cache[0] must be the path of a folder in the workspace"),
+        ('cache = ["a", "ab", "a/b"]', "workspace.cache must be folders apart from each other, and a and a/b are not"),
+        ('cache = ["a/b", "./a/"]', "workspace.cache must be folders apart from each other, and a/b and a are not"),
+        ('cache = ["a", "a"]', "workspace.cache must be folders apart from each other"),
         ("setup = [[]]", "workspace.setup[0] must be the list of a command's words"),
+        ('setup = [["sh"], []]', "workspace.setup[1] must be the list of a command's words, as in ["),
     ],
 )
 def test_a_workspace_takes_nothing_from_outside_of_the_checkout(read, refusal, text, message):

@@ -555,6 +555,26 @@ def test_a_setup_that_keeps_failing_sets_the_persona_aside():
     assert plan.finish == "spent"
 
 
+def test_failed_setups_do_not_shorten_the_pauses_of_an_agent():
+    """Two of them and a failed run are not three attempts, so the run is tried again after a pause, not at once."""
+    history = Story(max_attempts=3, retry_backoff=60).start(personas=("ann",))
+    failed_setup(history, 1)
+    failed_setup(history, 2)
+    history.launch("ann", 3, "retry").finish("ann", 3, status="failed", detail="exit 1")
+
+    assert history.plan().wait_until
+
+
+def test_failed_setups_do_not_break_a_sprint():
+    """A sprint is broken if its agents are, and these did not start."""
+    history = Story(max_attempts=9, retry_backoff=0).start(personas=("ann", "bob"))
+    for name, attempt in [("ann", 1), ("bob", 1), ("ann", 2), ("bob", 2)]:
+        history.launch(name, attempt, "batch" if attempt == 1 else "retry")
+        history.finish(name, attempt, status="setup", detail="set-up failed")
+
+    assert (history.plan().finish, len(history.plan().launches)) == (None, 2)
+
+
 def test_failed_setups_do_not_make_a_sprint_sequential():
     """They say nothing about runs at the same time."""
     history = Story(retry_backoff=0).start()

@@ -133,14 +133,24 @@ def test_a_setup_that_fails_is_no_attempt_and_does_not_loop(team):
     assert "  | it is off" in body
 
 
-def test_a_setup_that_fails_for_everybody_ends_the_sprint(team):
-    """The mail says what to look at."""
+def test_a_setup_that_fails_for_everybody_is_tried_three_times_for_each(team):
+    """Its agents cannot be to blame, for none started; the mail says what to look at."""
     settings = "[sprint]\nretry_backoff = '0s'\n" + workspace(setup=["false"])
     result = team.sprint({}, settings)
 
-    assert (result.converged, result.outcome) == (False, "broken")
+    people = sorted(persona.id for persona in team.context().roster.personas if persona.scheduled)
+    assert (result.converged, result.outcome, result.runs) == (False, "spent", 3 * len(people))
+    assert list(result.set_aside) == people
     (mail,) = (mail for mail in team.context().mailbox.inbox("you") if mail.type == "status")
     assert "look at the set-up, not at the personas" in team.context().mailbox.read("you", mail.id, peek=True).body
+
+
+def test_a_setup_that_was_killed_has_no_last_words(team):
+    """What it printed before has nothing to do with it."""
+    settings = "[sprint]\nretry_backoff = '0s'\n" + workspace(setup=shell("echo TEAM_PORT=20020; kill -KILL $$"))
+    team.sprint({}, settings, ONE)
+
+    assert finished(team)[0]["detail"].endswith("kill -KILL $$': killed by SIGKILL")
 
 
 def test_a_setup_that_recovers_is_followed_by_the_agent(team, tmp_path):
@@ -168,6 +178,36 @@ def test_a_setup_that_cannot_be_found_is_told_before_anything_starts(team):
     with pytest.raises(NotReady, match="no-such-tool"):
         run_sprint(ticker, ONE)
     assert team.kinds("sprint") == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (workspace(setup=[["true"], ["sh", "-c", "exit {foo}"]]), "set-up: {foo} is not a placeholder; use one of"),
+        ('[gates.tests]\ncommand = ["sh", "-c", "exit {persona}"]\n', "gate tests: {persona} is not a placeholder"),
+    ],
+)
+def test_an_unknown_placeholder_is_told_before_anything_starts(team, settings, why):
+    """As in the command of an agent; other braces are left to the shell."""
+    ticker = team.ticker({}, settings)
+
+    assert look_ahead(ticker, ONE).troubles[0].startswith(why)
+    with pytest.raises(NotReady, match="is not a placeholder"):
+        run_sprint(ticker, ONE)
+    fine = team.ticker({}, workspace(setup=["sh", "-c", "echo ${HOME} {slot} | awk '{print}' | find -exec ls {} +"]))
+    assert look_ahead(fine, ONE).troubles == ()
+
+
+def test_a_dry_run_notes_caches_and_inputs_that_come_to_nothing(ignoring):
+    """A cache where git tracks files, and inputs that no commit has."""
+    ticker = ignoring.ticker(
+        {}, workspace(cache=["poem.txt", ".cache"], setup=["true"], setup_inputs=["poem.txt", "nosuch.lock"])
+    )
+
+    assert look_ahead(ticker, ONE).setup.notes == (
+        "cache poem.txt is not shared: git tracks it",
+        "setup_inputs 'nosuch.lock' names no file that git tracks",
+    )
 
 
 def test_a_dry_run_names_what_would_be_copied_and_run(ignoring):

@@ -234,6 +234,14 @@ def test_leftover_markers_of_a_merge_are_refused(project, ours, theirs):
     assert "conflict markers" in verdict(project, {"a.txt": text})
 
 
+@pytest.mark.parametrize("width", [7, 8, 9, 40])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_leftover_markers_of_any_width_are_refused(project, width, end):
+    """Git writes longer ones for renames, and where an attribute asks for them."""
+    rows = ["<" * width + " ours", "x", "=" * width, "y", ">" * width + " theirs", ""]
+    assert "conflict markers" in verdict(project, {"a.txt": end.join(rows)})
+
+
 @pytest.mark.parametrize("lines", [b"+<<<<<<< a\n", b"+<<<<<<< a\n+=======\n", b"+<<<<<<< a\n+x\n"])
 def test_a_patch_full_of_markers_is_read_in_linear_time(project, lines):
     """A4: five million bytes that would take a backtracking pattern hours."""
