@@ -237,7 +237,8 @@ def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: RunLimits
         plural = "" if ended["survivors"] == 1 else "es"
         notes.append(f"ended {ended['survivors']} process{plural} that it left behind")
     if ended["cut"]:
-        why = f"output over {_size(limits.output)}" if ended["output"] >= limits.output / 2 else "no room for its output"
+        full = ended["output"] >= limits.output / 2
+        why = f"output over {_size(limits.output)}" if full else "no room for its output"
         notes.append(f"{why}, {_size(ended['cut'])} left out")
     code = None if reason in {"unstartable", "finished"} else code
     return Outcome(status, code, ended["seconds"], "; ".join(notes), cut=bool(ended["cut"]))

@@ -94,7 +94,11 @@ def test_an_agent_gets_only_the_allowed_environment(job, output, monkeypatch, tm
 
     ours = {"TEAM_HOME": str(tmp_path), "TEAM_PERSONA": "bob", "TEAM_RUN": this.run, "TERM": "dumb", "EDITOR": "ed"}
     folder = this.workspace / ".team" / "run"
-    ours |= {"GIT_CEILING_DIRECTORIES": str(tmp_path), "TEAM_OUTPUT": str(folder / "output.json")}
+    ours |= {
+        "TEAM_RUN_OF": str(tmp_path),
+        "GIT_CEILING_DIRECTORIES": str(tmp_path),
+        "TEAM_OUTPUT": str(folder / "output.json"),
+    }
     ours |= {"TEAM_MAIL": str(folder / "team-mail"), "TEAM_SLOT": "0", "TEAM_PORT": "0"}
     assert ours.items() <= seen.items()
     assert seen["A"] == "one"
