@@ -82,8 +82,17 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not psutil.wait_procs(processes, timeout=20)[1]
 
 
-@pytest.mark.parametrize("command", ["run", "tick"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        ("run", signal.SIGTERM),
+        ("tick", signal.SIGKILL),
+        pytest.param("run", signal.SIGINT, marks=pytest.mark.storm),
+        pytest.param("run", signal.SIGKILL, marks=pytest.mark.storm),
+        pytest.param("tick", signal.SIGTERM, marks=pytest.mark.storm),
+        pytest.param("tick", signal.SIGINT, marks=pytest.mark.storm),
+    ],
+)
 def test_a_run_goes_on_when_its_scheduler_ends_and_the_next_takes_it_over(place, command, number):
     """It sends mail meanwhile, and its patch lands; the warden ends with it."""
     first = place.start("scheduler", command)
@@ -117,6 +126,7 @@ def test_a_run_goes_on_when_its_scheduler_ends_and_the_next_takes_it_over(place,
     assert sorted(path.name for path in (place.team / "runs").iterdir()) == [place.events("run.started")[0]["run"]]
 
 
+@pytest.mark.storm
 def test_a_run_that_ended_while_nobody_led_is_taken_over_with_its_patch(place):
     """Its mail is sent, its processes and the warden are gone, and what it did counts as if nothing had happened."""
     first = place.start("scheduler", "tick")
@@ -217,7 +227,7 @@ def test_a_run_that_goes_on_is_ended_by_scheduler_stop(place):
     assert place.ends() == [("run.finished", "stopped")], err
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.storm), signal.SIGKILL])
 def test_the_runs_of_a_sprint_end_with_it_and_their_work_is_kept(place, number):
     """Half a change does not land; the next attempt finds it."""
     half = "cat > /dev/null; echo half >> list.txt; touch {}; sleep 60"
@@ -239,7 +249,14 @@ def test_the_runs_of_a_sprint_end_with_it_and_their_work_is_kept(place, number):
     assert place.git("show", "team/sprint-1:list.txt") == "ann has nothing"
 
 
-@pytest.mark.parametrize("file", ["launch.json", "ended.json", "heartbeat"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "launch.json",
+        pytest.param("ended.json", marks=pytest.mark.storm),
+        pytest.param("heartbeat", marks=pytest.mark.storm),
+    ],
+)
 def test_a_run_of_another_version_is_lost_and_its_work_is_kept(place, file):
     """A scheduler does not guess what a later one means."""
     half = "cat > /dev/null; echo half >> list.txt; touch {}; until test -e {}; do sleep 0.02; done"

@@ -64,7 +64,7 @@ def test_nothing_becomes_the_subreaper_of_a_program_that_runs_agents(job, shell)
     assert answer.value == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.storm)])
 def test_a_run_is_cut_off_with_its_warden_and_the_next_gets_another(job, shell, survivors, number):
     """No process is without a keeper, and no keeper without a warden; nobody takes that for a person's wish."""
     this = job()
