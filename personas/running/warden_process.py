@@ -6,6 +6,7 @@ import array
 import fcntl
 import marshal
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from ..agent import Job, MailCommand
 from .folder import STEPS
 from .sweep import RUN, resume_warden
 
+LINUX = sys.platform == "linux"
 START = Path(__file__).parent.with_name("keeping") / "start.py"
 LOCK = "alive"  # in the run's folder: locked as long as the run's keeper or its mail process lives
 _LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # some Pythons do not start without them
@@ -100,10 +102,20 @@ class WardenProcess:
         """Let it end with its last run; `wait` for that if all are over."""
         self._socket.close()
         if wait:
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_ENDS)
+            self._wait()
         else:
             self._process.returncode = 0  # it is nobody's to wait for: this process is about to end
+
+    def _wait(self) -> None:
+        """Wait for its end, without looking again and again where the system tells."""
+        with suppress(OSError, AttributeError):
+            descriptor = os.pidfd_open(self.pid)
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            poll.poll(1000 * _ENDS)
+            os.close(descriptor)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0 if LINUX else _ENDS)
 
 
 class _Lease:
