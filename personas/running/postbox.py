@@ -44,6 +44,7 @@ UNTOLD = 0.02  # and where changes are not told
 UNUSED = 10.0  # seconds without work after which the process ends
 NOT_HERE = {"query", "backup", "restore", "export", "repair", "watch"}  # they touch files outside of the workspace
 _MOST = 64 << 20  # bytes of a request
+_NEWLINE = "\n"
 _FIELDS = (
     "to", "cc", "subject", "type", "priority", "due", "key", "payload", "thread", "reply_to", "attachments",
 )  # fmt: skip
@@ -134,17 +135,24 @@ class Postbox:
     # -- the outbox
 
     def _send(self, name: str) -> None:
-        """Send one mail; move it to `sent` with its number, or write beside it why it could not be sent."""
-        number, error = _in_child(lambda: self._sent(name))
-        with suppress(OSError):
+        """Send one mail; move it to `sent` with its number, or write beside it why it could not be sent.
+
+        What the agent has written under that name in the meantime is another mail, and is put back.
+        """
+        sent, error = _in_child(lambda: self._sent(name))
+        number, _, digest = sent.partition(" ")
+        with suppress(OSError, ValueError):
             if error:
                 self._folder.write("outbox", f"{name}{ERROR}", f"{error}\n".encode())
-            else:
-                self._folder.move("outbox", name, "sent", f"{number}-{name}")
-                self._folder.remove("outbox", f"{name}{ERROR}")
+                return
+            new = f"{number}-{name}"
+            self._folder.move("outbox", name, "sent", new)
+            self._folder.remove("outbox", f"{name}{ERROR}")
+            if _digest(self._folder.read("sent", new, LARGEST)) != digest:
+                self._folder.move("sent", new, "outbox", name if name not in self._folder.names("outbox") else new)
 
     def _sent(self, name: str) -> str:
-        """Send one mail and return its number. The same name with the same content is the same mail."""
+        """Send one mail; return its number and a digest. The same name with the same content is the same mail."""
         from ..frontmatter import Fault, read_front  # the first command of a run does not wait for YAML
 
         data = self._folder.read("outbox", name, LARGEST)
@@ -157,7 +165,7 @@ class Postbox:
         if not front:
             raise UsageError("no front matter: begin with ---, then `to: NAME` and `subject: …`, then --- and the text")
         try:
-            return self._letter(front, body.strip("\n"), name, data)
+            return f"{self._letter(front, body.strip(_NEWLINE), name, data)} {_digest(data)}"
         except Fault as fault:
             raise UsageError(f"line {fault.line}: {fault}") from None
 
@@ -171,8 +179,7 @@ class Postbox:
         fields = {key: part.text() for key, part in front.items() if key in {"subject", "type", "priority", "thread"}}
         if fields.get("thread"):
             fields["thread"] = mailbox.thread_of(fields["thread"])
-        digest = hashlib.sha256(data).hexdigest()[:16]
-        key = front["key"].text() if "key" in front else f"outbox/{self._run}/{name}/{digest}"
+        key = front["key"].text() if "key" in front else f"outbox/{self._run}/{name}/{_digest(data)}"
         letter = Letter(
             self._persona, _names(front.get("to")), body=body, cc=_names(front.get("cc")), key=key, run=self._run,
             due=due_date(front["due"].text(), self._clock.now()) if "due" in front else None,
@@ -196,6 +203,10 @@ class Postbox:
             return Path(path).name, self._folder.read_work(path, _MOST)
         except (OSError, ValueError) as error:
             raise part.fault(f"cannot be read: {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _names(part: Part | None) -> list[str]:

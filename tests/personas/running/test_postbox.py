@@ -15,6 +15,7 @@ import pytest
 from team_mail.mail.open import open_mailbox
 from team_mail.personas.running.folder import RunFolder
 from team_mail.personas.running.mail_process import MailProcess
+from team_mail.personas.running.postbox import Postbox
 
 INSTALLED = Path(sys.executable).with_name("team-mail")
 
@@ -294,3 +295,23 @@ def test_an_outbox_that_the_agent_made_anew_is_watched(run):
             run.put("mail.md", f"---\nto: bob\n---\nHello {number}\n")
             run.until(lambda: len(run.sent()) > number)  # noqa: B023 - it is called at once
     assert [event.body for event in run.sent()] == ["Hello 0", "Hello 1"]
+
+
+def test_what_is_written_under_a_name_while_its_mail_is_sent_is_another_mail(run, monkeypatch):
+    """It must not be put away as sent with the first one."""
+    second = "---\nto: bob\n---\nTwo\n"
+
+    class Meanwhile(Postbox):
+        def _sent(self, name: str) -> str:
+            done = super()._sent(name)
+            run.put("mail.md", second)
+            return done
+
+    monkeypatch.setenv("TEAM_HOME", str(run.home))
+    monkeypatch.setenv("TEAM_PERSONA", "ann")
+    monkeypatch.setenv("TEAM_RUN", "run-1")
+    run.put("mail.md", "---\nto: bob\n---\nOne\n")
+    box = Meanwhile(RunFolder(run.workspace), "ann", "run-1")
+    box.take(closing=True)
+    box.take(closing=True)
+    assert [event.body for event in run.sent()] == ["One", "Two"]
