@@ -79,7 +79,7 @@ class Storm:
                 continue
             if "team_mail.personas.running.postbox" in words and str(self.home) in words:
                 kinds["mail"].append(process)
-            elif environ.get("TEAM_HOME") == str(self.home) and environ.get("TEAM_RUN"):
+            elif environ.get("TEAM_RUN_OF") == str(self.home):
                 kinds["keeper" if "keeper" in words else "agent"].append(process)
         kinds["warden"] = [warden for keeper in kinds["keeper"] if (warden := _warden(keeper))]
         return kinds
