@@ -19,7 +19,7 @@ import sys
 import time
 
 from .inotify import Inotify
-from .keeper import LINUX, PR_SET_CHILD_SUBREAPER, SIGNALS, TERMINAL
+from .keeper import LIFELINE, LINUX, LOCK, PR_SET_CHILD_SUBREAPER, SIGNALS, TERMINAL
 from .tree import descendants, kill_all
 from .waiting import open_below, waiting
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 HEADER = 8  # bytes: the length of the message that follows; the descriptors come with it
 DESCRIPTORS = 3  # of a run: the keeper's standard input, its output, and the file that is locked while the run lasts
-LEASH, OUTPUT, LIFELINE, LOCK = 0, 1, 3, 4  # what a keeper has them as; the lifeline ends with the warden
 TICK = 0.25 if LINUX else 0.02  # seconds between two looks where changes of folders are not told
 SOON = 0.005  # the least time between two looks
 LATE = 60.0  # seconds that a mail process gets for what is left when its run has ended
@@ -217,7 +216,7 @@ class Warden:
             mail.watch(self._inotify)
         keeper = os.fork()
         if not keeper:
-            given = {LEASH: leash, OUTPUT: output, 2: output, LIFELINE: self._lifeline, LOCK: lock}
+            given = {0: leash, 1: output, 2: output, LIFELINE: self._lifeline, LOCK: lock}
             become(argv, env, given)
         os.close(leash)
         self._runs.append(Run(keeper, [lock, output], mail))

@@ -73,10 +73,10 @@ def furnish(setup: SetUp, top: Path, caches: Path, workspace: Path) -> Prepared:
 
     No process may run in the workspace.
     """
-    found = find_copies(top, setup.copies)
-    copied = copy_files(top, found.files, workspace)
+    copies = find_copies(top, setup.copies)
+    copied = copy_files(top, copies.files, workspace)
     linked = link_caches(caches, setup.caches, workspace)
-    return Prepared(copied.files, linked.caches, (*found.notes, *copied.notes, *linked.notes))
+    return Prepared(copied.files, linked.caches, (*copies.notes, *copied.notes, *linked.notes))
 
 
 def set_up(setup: SetUp, job: Job) -> Prepared:

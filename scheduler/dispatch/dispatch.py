@@ -150,6 +150,8 @@ class Dispatch:
         )  # fmt: skip
         base = self._landing.tip if self.state.base else ""
         result = self._runner.run(launch, Batch(0, 0, base, self.state.branch))
+        if result is not None and result.lost:  # somebody killed its warden: that is not the task's fault
+            return self._ended(task, TaskStatus.ERROR, result.lost) if launch.last_attempt else self._again(task)
         if result is None or result.given_up:
             return FAILED
         if result.outcome.status != RunStatus.OK:

@@ -99,9 +99,9 @@ def _folder(path: str) -> str:
 def _apart(folders: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse a folder that lies in another one: only one of them could be a link."""
     for number, folder in enumerate(folders):
-        for other in folders[:number]:
-            if f"{folder}/".startswith(f"{other}/") or f"{other}/".startswith(f"{folder}/"):
-                raise ValueError(f"must be folders apart from each other, and {other} and {folder} are not")
+        for earlier in folders[:number]:
+            if f"{folder}/".startswith(f"{earlier}/") or f"{earlier}/".startswith(f"{folder}/"):
+                raise ValueError(f"must be folders apart from each other, and {earlier} and {folder} are not")
     return folders
 
 

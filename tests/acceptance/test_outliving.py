@@ -213,6 +213,20 @@ def test_killing_the_warden_costs_no_other_run_its_work(place):
     }  # fmt: skip
 
 
+def test_a_task_whose_warden_was_killed_is_tried_again(place):
+    """It was cut off by somebody else, and is not left without an end."""
+    killed = place.flag("KILLED")
+    kill = "kill -9 $(ps -o ppid= -p $PPID); sleep 60"
+    place.agent(
+        f"cat > /dev/null; test -e {killed} || {{ touch {killed}; {kill}; }}; echo '{{}}' > .team/run/output.json"
+    )
+    tasks = place.folder.with_name("tasks.json")
+    task = {"task_id": "a", "agent": "ann", "description": "Do it.", "retries": 1, "retry_backoff": 0.1}
+    tasks.write_text(json.dumps({"tasks": [task]}))
+    place.ok("team", "dispatch", str(tasks))
+    assert place.ends() == [("run.lost", "its warden was killed"), ("run.finished", "ok")]
+
+
 def test_a_run_that_goes_on_is_ended_by_scheduler_stop(place):
     """Without a scheduler too; the next one puts it on record, and does not try again."""
     first = place.start("scheduler", "tick")
