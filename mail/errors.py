@@ -44,6 +44,14 @@ class NoIdentity(UsageError):
         super().__init__("who are you? pass --persona or set TEAM_PERSONA")
 
 
+class NotFromRun(UsageError):
+    """A process of a run does what only its keeper, a program of the team or a person may do."""
+
+    def __init__(self, run: str, what: str) -> None:
+        whose = f"run {run}" if run else "a run whose keeper was killed"
+        super().__init__(f"this process belongs to {whose} of this team, which {what}")
+
+
 class NoTeam(UsageError):
     """There is no `.team` folder here or above."""
 

@@ -17,6 +17,7 @@ from .log.blobs import BlobMissing, Blobs
 from .log.event import Draft, Event
 from .log.log import Log
 from .message import Message
+from .process import check_not_in_run
 from .query.rows import Projections
 
 _SEQ = r"[1-9][0-9]{0,14}"
@@ -34,7 +35,10 @@ class Receipt(NamedTuple):
 
 
 class Mailbox:
-    """The mail of one team. Each call names its persona: a program may act for several."""
+    """The mail of one team. Each call names its persona: a program may act for several.
+
+    `home` is the team's folder: its runs may not read here, as they may not write the log, see `check_not_in_run`.
+    """
 
     def __init__(
         self,
@@ -43,11 +47,14 @@ class Mailbox:
         projections: Projections,
         directory: Directory | None = None,
         clock: Clock | None = None,
+        *,
+        home: Path | None = None,
     ) -> None:
         self.log = log
         self.blobs = blobs
         self.projections = projections
         self.directory = directory or Directory()
+        self.home = home
         self._clock = clock or SystemClock()
 
     # -- writing
@@ -137,6 +144,7 @@ class Mailbox:
 
         `state` is "inbox", "archived", "trashed" or "all"; `as_of` is an RFC 3339 time in UTC, as in events.
         """
+        self._check_reader()
         rows = self.projections.rows(
             "inbox", persona=persona, unread=unread, state=state, tag=tag, type=type, sender=sender,
             as_of_seq=as_of_seq, as_of_ts=as_of or "~", ids=ids, limit=limit,
@@ -212,17 +220,20 @@ class Mailbox:
         words = sorted(set(re.findall(r"\w+", text.lower())))
         if not words:
             raise UsageError("search for what? give at least one word")
+        self._check_reader()
         rows = self.projections.rows("search", words=words, persona=persona, limit=limit)
         return self._marked(rows, reader or persona)
 
     def watch(self, persona: str, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Message]:
         """Yield a persona's mail as it arrives, from now or after seq `after`, until `stop` is set."""
+        self._check_reader()
         for event in self.log.follow(after, stop):
             if event.kind == MailKind.SENT and persona in event.recipients:
                 yield self._whole_if_stored(Message.of(event._asdict()))
 
     def sent(self, persona: str, *, limit: int = ALL) -> list[Receipt]:
         """List what a persona sent, newest first, with its state for each recipient."""
+        self._check_reader()
         rows = self.projections.rows("sent", persona=persona, limit=limit)
         states = self.projections.rows("states", ids=[row["id"] for row in rows])
         reached = {(row["ref"], row["persona"]): row for row in states}
@@ -277,6 +288,7 @@ class Mailbox:
 
     def _row(self, name: str) -> dict[str, Any]:
         """Return the row of the message with a seq, an id or the beginning of an id."""
+        self._check_reader()
         name = name.strip().lower()
         number = int(name) if re.fullmatch(_SEQ, name) else -1
         key = name if number < 0 and re.fullmatch(_ID, name) else "?"
@@ -322,6 +334,10 @@ class Mailbox:
         if persona not in message.recipients:
             raise UsageError(f"message {message.seq} is not {persona}'s: it went to {', '.join(message.recipients)}")
         return message
+
+    def _check_reader(self) -> None:
+        if self.home:
+            check_not_in_run(self.home, "reads mail through .team/run alone: use the team-mail of the run")
 
     def _has_left(self, name: str) -> bool:
         return self.directory.personas is not None and name not in self.directory.names

@@ -82,9 +82,9 @@ def open_mailbox(home: Path | None = None, *, create: bool = False, directory: D
     if not create and (home / "mail" / "damaged").exists():
         sys.stderr.write("team-mail: the log is damaged; lines that do not verify are left out (team-mail verify)\n")
     log = open_log(home)
-    return Mailbox(log, open_blobs(home), FileProjections(log), directory or read_directory(home))
+    return Mailbox(log, open_blobs(home), FileProjections(log), directory or read_directory(home), home=home)
 
 
 def with_directory(mailbox: Mailbox, directory: Directory) -> Mailbox:
     """Return a mailbox of the same log for another directory, such as one with guests."""
-    return Mailbox(mailbox.log, mailbox.blobs, mailbox.projections, directory)
+    return Mailbox(mailbox.log, mailbox.blobs, mailbox.projections, directory, home=mailbox.home)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import NoIdentity, UsageError
+from .errors import NoIdentity, NotFromRun, UsageError
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_KEEPER = re.compile(rb"keeping/start\.py\0keeper\0")  # how a keeper is called, see personas/keeping/start.py
-TEAM, WORKSPACE = "TEAM_RUN_OF", "TEAM_RUN_IN"  # variables of a keeper: the folder of its team, and the workspace
+# How keepers, wardens and mail processes are called, see personas/keeping/start.py and personas/running.
+_START, KEEPER, WARDEN, _POSTBOX = "keeping/start.py", "keeper", "warden", "team_mail.personas.running.postbox"
+TEAM = "TEAM_RUN_OF"  # a variable of every process of a run: the folder of its team
+_WORDS = 4  # of a keeper: its part, run, home and workspace
 _TOPS = ("0", "1")
-_START = 19  # index among the fields after the command name in /proc/<pid>/stat: clock ticks since boot
+_STARTED = 19  # index among the fields after the command name in /proc/<pid>/stat: clock ticks since boot
 
 
 def identity(persona: str | None, environ: Mapping[str, str] = os.environ) -> str:
@@ -47,27 +48,74 @@ def run_id(environ: Mapping[str, str] = os.environ) -> str | None:
 
 
 class RunAbove(NamedTuple):
-    """The run whose keeper started this process: the folder of its team, by its real path, and its workspace."""
+    """A run whose keeper is above this process: its id, the real path of its team's folder, and its workspace."""
 
+    run: str
     home: str
     workspace: str
 
 
-def run_above(proc: Path = Path("/proc")) -> RunAbove | None:
-    """Return the run whose keeper is above this process, however it was started; None if there is none.
+ORPHAN = RunAbove("", "", "")  # one that is not known: the keeper was killed, or is of another version
 
-    It is read from the processes of Linux; elsewhere, and in a sandbox that hides them, there is none.
+
+@cache
+def runs_above(proc: Path = Path("/proc")) -> tuple[RunAbove, ...]:
+    """Return the runs whose keepers are above this process, the nearest first.
+
+    They are read from the processes of Linux, so they are the same whatever a process did to its environment, session
+    or parent: whoever loses its parent becomes a child of the keeper. Whoever loses the keeper, too, becomes a child of
+    its warden, which stands for a run of every team. Elsewhere, and in a sandbox that hides processes, there are none.
     """
-    pid = str(os.getppid())
+    pid, below, found = str(os.getppid()), str(os.getpid()), list[RunAbove]()
     with suppress(OSError, IndexError):
         while pid not in _TOPS:
-            if _KEEPER.search((proc / pid / "cmdline").read_bytes()):
-                variables = (proc / pid / "environ").read_bytes().split(b"\0")
-                pairs = (os.fsdecode(each).partition("=") for each in variables)
-                environ = {name: value for name, _, value in pairs}
-                return RunAbove(os.path.realpath(environ.get(TEAM, "/")), environ.get(WORKSPACE, "/"))
-            pid = (proc / pid / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
-    return None
+            words = part_of(_command(proc, pid))
+            if words[:1] == [KEEPER]:
+                known = len(words) == _WORDS  # not those of a keeper of another version
+                found.append(RunAbove(words[1], os.path.realpath(words[2]), words[3]) if known else ORPHAN)
+            elif words[:1] == [WARDEN] and not _is_of_warden(_command(proc, below)):
+                found.append(ORPHAN)
+            below, pid = pid, (proc / pid / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+    return tuple(found)
+
+
+def run_of(home: Path) -> RunAbove | None:
+    """Return the run of the team in `home` that this process belongs to, whatever its environment says, or None.
+
+    A run of another team is none: a project's tests may have teams of their own.
+    """
+    team = os.path.realpath(home)
+    return next((run for run in runs_above() if run == ORPHAN or run.home == team), None)
+
+
+def within_run_of(home: Path) -> bool:
+    """Tell whether this process belongs to a run of the team in `home`, also where its variables alone say so."""
+    named = os.environ.get(TEAM) or os.environ.get("TEAM_HOME") or str(home)
+    return bool(run_of(home) or (run_id() and os.path.realpath(named) == os.path.realpath(home)))
+
+
+def check_not_in_run(home: Path, what: str) -> None:
+    """Raise NotFromRun if this process belongs to a run of the team in `home`; `what` is what it may not do."""
+    if run := run_of(home):
+        raise NotFromRun(run.run, what)
+
+
+def part_of(command: Sequence[str]) -> list[str]:
+    """Return the part that a keeper or warden plays, and a keeper's run, home and workspace; nothing of any other.
+
+    `command` is its command line; see personas/keeping/start.py.
+    """
+    at = next((number for number, word in enumerate(command) if word.endswith(_START)), len(command))
+    return [*command[at + 1 :]]
+
+
+def _command(proc: Path, pid: str) -> list[str]:
+    return (proc / pid / "cmdline").read_bytes().decode(errors="surrogateescape").rstrip("\0").split("\0")
+
+
+def _is_of_warden(command: list[str]) -> bool:
+    """Return whether a child of a warden is one that it started."""
+    return any(word.endswith(_START) for word in command) or _POSTBOX in command
 
 
 def myself() -> dict[str, Any]:
@@ -106,4 +154,4 @@ def _start_time(pid: int) -> str | None:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in {b"Z", b"X"} else fields[_START].decode()
+    return None if fields[0] in {b"Z", b"X"} else fields[_STARTED].decode()

@@ -36,6 +36,7 @@ from ..scheduler.runs.launch import Launch
 from ..scheduler.runs.local import LocalRunner, RunnerFactory
 from ..scheduler.runs.run import Batch
 from ..scheduler.setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
+from ..scheduler.sprint.control import by_people_only
 from ..scheduler.state.dispatches import Attempt, DispatchState, facts_of, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
 from ..scheduler.tasks.reader import problems_of
@@ -93,6 +94,7 @@ class ParallelDispatcher:
 
     def _dispatch(self, tasks: Sequence[Task], stop: threading.Event) -> DispatchOutput:
         context, repository = self._open()
+        by_people_only("team dispatch", context.home)
         tasks = self._checked(context, tasks, repository=repository)
         base, id = self._base(context) if repository else "", new_id()  # noqa: A001
         agents = self._agents(context, tasks, self._name, base)
@@ -119,6 +121,7 @@ class ParallelDispatcher:
 
     def _resume(self, correlation_id: str, stop: threading.Event) -> DispatchOutput:
         context, repository = self._open()
+        by_people_only("team dispatch --resume", context.home)
         state = read_dispatch(context.mailbox.projections, correlation_id)
         if state.base and not repository:
             raise NotReady(f"dispatch {state.id} works on a repository; go on with it there")

@@ -96,6 +96,7 @@ def inbox(
     sender: Annotated[str | None, typer.Option("--from", help="Only from this sender.")] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="As of a message number or a time.")] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 3 if any of it is unread.")] = False,
+    bodies: Annotated[bool, typer.Option("--bodies", help="With --json, whole messages; none is marked read.")] = False,
     as_json: option.Json = False,
 ) -> None:
     """List a persona's mail, newest first."""
@@ -113,7 +114,9 @@ def inbox(
     if len(listed) > limit:
         typer.echo(f"team-mail: only the newest {limit} are shown; --limit shows more", err=True)
         del listed[limit:]
-    if as_json:
+    if as_json and bodies:
+        render.document([message.whole() for message in mailbox.with_bodies(listed, own)])
+    elif as_json:
         render.document([message.listed() for message in listed])
     else:
         render.messages(listed, f"no mail for {own}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import NoTeam, UsageError
 from ..home import REFUSED, RUN_FOLDER, find_home, find_run_folder
-from ..process import run_above
+from ..process import ORPHAN, check_not_in_run, run_of
 
 
 def become_launcher() -> None:
@@ -23,7 +23,10 @@ def become_launcher() -> None:
         if folder := find_run_folder(Path.cwd()) or find_run_folder(find_home(Path.cwd(), {}).parent):
             _become(folder)
     with suppress(FileNotFoundError, NoTeam):
-        if (run := run_above()) and run.home == os.path.realpath(find_home(Path.cwd())):
+        home = find_home(Path.cwd())
+        if run := run_of(home):
+            if run == ORPHAN:
+                check_not_in_run(home, "has no mail any more")
             _become(Path(run.workspace) / RUN_FOLDER)
 
 

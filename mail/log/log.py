@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..clock import Clock, SystemClock, rfc3339
 from ..errors import InDoubt, LogError, LogUnavailable
+from ..process import check_not_in_run
 from .disk import Disk, FileDescriptor, reason_of
 from .event import START, ChainPosition, Draft, Event, Unsealed, serialise
 from .lock import Lock
@@ -82,7 +83,10 @@ class EventLog:
         self._copied: tuple[Snapshot, Snapshot] | None = None
 
     def create(self) -> None:
-        """Write the log's first event, durably, unless it has one. Raises LockTimeout, LogUnavailable, LogDamaged."""
+        """Write the log's first event, durably, unless it has one.
+
+        Raises NotFromRun, LockTimeout, LogUnavailable, LogDamaged.
+        """
         try:
             if not self._prepared:
                 self._prepare()
@@ -96,7 +100,8 @@ class EventLog:
         """Append drafts in order with one flush; return their events once they are durable.
 
         A draft whose id the log already has is not written again; the event with that id is returned in its place.
-        Raises InvalidEvent, LockTimeout, LogUnavailable, LogDamaged, and InDoubt if the write may not be durable.
+        Raises InvalidEvent, NotFromRun, LockTimeout, LogUnavailable, LogDamaged, and InDoubt if the write may not be
+        durable.
         """
         if not drafts:
             return []
@@ -235,6 +240,7 @@ class EventLog:
             return snapshot, events_by_id(snapshot, file, ids, beyond)
 
     def _prepare(self) -> None:
+        check_not_in_run(self.folder.parent, "writes to its team through .team/run alone: use the team-mail of the run")
         self.folder.mkdir(parents=True, exist_ok=True)
         kind = self._disk.filesystem(self.folder)
         if kind.startswith(_NETWORK):

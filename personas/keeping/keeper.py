@@ -165,8 +165,10 @@ class Keeper:
     def _reason_to_end(self) -> str:
         now, settle = time.monotonic(), self._spec.settle
         due = None if settle is None or self._finished is None else self._finished + settle
-        if self._stops:
-            return "unkept" if self._unkept else "stopped"
+        if self._unkept:
+            return "unkept"
+        if self._stops and now < self._deadline:  # after that nobody need have asked
+            return "stopped"
         if due is not None and now >= min(due, self._deadline):  # work that is finished is not dropped
             return "finished"
         if now >= self._deadline:

@@ -17,6 +17,7 @@ QUICK = 0.5  # seconds in which an answer is looked for often
 MOST = 32 << 20  # bytes of a request
 READS = ("--attach", "-a", "--body-file")  # options whose value is a file to read
 WRITES = ("--out", "-o")  # and to write
+BODIES = ("--body", "-b")  # options whose value is the text of a mail; "-" means standard input
 TEXTS = (  # and those whose value may look like an option
     "--body", "-b", "--subject", "-s", "--to", "--cc", "--from", "-f", "--persona", "-p", "--type", "-t", "--key",
     "--thread", "--priority", "--due", "--tag", "--limit", "-l", "--as-of", "--budget",
@@ -32,6 +33,7 @@ class Request:
 
     def __init__(self, words: "list[str]") -> None:
         self.words: list[str] = []
+        self.reads_input = words[:1] in (["send"], ["reply"])  # unless an option gives the text
         self.files: list[tuple[str, str]] = []
         self.out = ""
         rest = iter(words)
@@ -44,9 +46,14 @@ class Request:
             elif word == "--":
                 self.words += [word, *rest]
             elif word in TEXTS:
-                self.words += [word, *(value for value in [next(rest, None)] if value is not None)]
+                given = next(rest, None)
+                self.words += [word, *(text for text in [given] if text is not None)]
+                if word in BODIES:
+                    self.reads_input = given == "-"
             else:
                 self.words.append(word)
+                if (option in BODIES and equals) or (word.startswith("-b") and word != "-b"):
+                    self.reads_input = word in ("--body=-", "-b-")
 
     def _take(self, option: str, value: str) -> None:
         if option in WRITES:
@@ -54,6 +61,7 @@ class Request:
             self.words += [option, "out"]
         elif option in READS:
             self.words += [option, self._read(value)]
+            self.reads_input = self.reads_input and option != "--body-file"
         else:
             self.words += [option, "@" + self._read(value[1:]) if value.startswith("@") else value]
 
@@ -69,7 +77,8 @@ class Request:
 
     def document(self) -> "dict[str, object]":
         """Return the request as it is written."""
-        return {"v": VERSION, "words": self.words, "files": self.files, "stdin": stdin(), "width": width()}
+        given = stdin() if self.reads_input else None  # a pipe that nobody closes is never waited for without need
+        return {"v": VERSION, "words": self.words, "files": self.files, "stdin": given, "width": width()}
 
 
 def text(data: bytes) -> str:

@@ -1,12 +1,12 @@
-"""Ends all processes of runs that a crash or a stop left alive, and tells whether this process belongs to a run.
+"""Ends all processes of runs that a crash or a stop left alive.
 
-Keepers are known by their command, and the processes of a run by two variables in their environment, its id and its
-team: teams count their runs alike, so the same id may belong to runs of two teams at once.
+Keepers are known by the words of their command, since nobody may read their environment, and the processes of a run by
+two variables, its id and its team: teams count their runs alike, so the same id may belong to runs of two teams at
+once.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...mail.clock import SystemClock
-from ...mail.process import TEAM
+from ...mail.process import KEEPER, TEAM, WARDEN, part_of
 
 if TYPE_CHECKING:
     import psutil  # loaded only when it is needed: an idle tick does not need it
@@ -33,7 +33,7 @@ def sweep(runs: Collection[str], home: Path) -> int:
     import psutil
 
     clock, processes = SystemClock(), _processes(runs, home)
-    seen, keepers = set(processes), {process for process in processes if _is_part(process, "keeper")}
+    seen, keepers = set(processes), {process for process in processes if _part(process)[:1] == [KEEPER]}
     for _ in range(2):
         for keeper in keepers:
             with suppress(psutil.Error):
@@ -80,24 +80,12 @@ def resume_warden(pid: int) -> None:
 
     with suppress(psutil.Error, ValueError, OverflowError):
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_STOPPED and _is_part(process, "warden"):
+        if process.status() == psutil.STATUS_STOPPED and _part(process)[:1] == [WARDEN]:
             process.resume()
 
 
-def within_run() -> bool:
-    """Return whether this process belongs to an agent's run, even if it has changed its environment."""
-    import psutil
-
-    if os.environ.get("TEAM_RUN"):
-        return True
-    with suppress(psutil.Error):
-        above = psutil.Process().parents()
-        return any(_is_part(parent, "keeper", "warden") or RUN in _environ(parent) for parent in above)
-    return False
-
-
 def _keepers(run: str, home: Path) -> set[psutil.Process]:
-    return {process for process in _processes([run], home) if _is_part(process, "keeper")}
+    return {process for process in _processes([run], home) if _part(process)[:1] == [KEEPER]}
 
 
 def _processes(runs: Collection[str], home: Path) -> set[psutil.Process]:
@@ -108,7 +96,11 @@ def _processes(runs: Collection[str], home: Path) -> set[psutil.Process]:
     team = os.path.realpath(home)
 
     def is_theirs(process: psutil.Process) -> bool:
-        environ = _environ(process) if process.pid not in ours else dict[str, str]()
+        if process.pid in ours:
+            return False
+        if (part := _part(process))[:1] == [KEEPER]:
+            return len(part) > 1 and part[1] in runs and os.path.realpath(part[2]) == team
+        environ = _environ(process)
         if environ.get(RUN) not in runs:
             return False
         return os.path.realpath(environ.get(TEAM) or environ.get("TEAM_HOME", os.sep)) == team
@@ -126,12 +118,11 @@ def _environ(process: psutil.Process) -> Mapping[str, str]:
         return {}
 
 
-def _is_part(process: psutil.Process, *parts: str) -> bool:
-    """Return whether a process is a keeper or a warden, see start.py."""
+def _part(process: psutil.Process) -> list[str]:
+    """Return the part that a process plays for a run, see `part_of`."""
     import psutil
 
     try:
-        words = process.cmdline()
+        return part_of(process.cmdline())
     except psutil.Error:
-        return False
-    return any(word.endswith("keeping/start.py") and part in parts for word, part in itertools.pairwise(words))
+        return []

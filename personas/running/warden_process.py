@@ -17,10 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ...mail.process import TEAM, WORKSPACE
 from ..agent import Job, MailCommand
 from .folder import STEPS
-from .sweep import RUN, resume_warden
+from .sweep import resume_warden
 
 LINUX = sys.platform == "linux"
 START = Path(__file__).parent.with_name("keeping") / "start.py"
@@ -62,16 +61,16 @@ class WardenProcess:
     def start(self, job: Job) -> Kept:
         """Start the keeper of a run, which waits for its specification. Raises OSError if the warden has died.
 
-        The keeper is found by two variables in its environment, see sweep.py; everything else goes through its pipe,
-        where no other process can read it.
+        The keeper is found by the words of its command, its run, team and workspace; everything else goes through its
+        pipe, where no other process can read it.
         """
         theirs, leash = os.pipe()
         output, printing = os.pipe()
         lock = os.open(job.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            own = _loader() | {RUN: job.run, TEAM: str(job.home), WORKSPACE: str(job.workspace)}
-            message = marshal.dumps((_keeper(), own, _mail(job.mail)))
+            words = [*_keeper(), job.run, str(job.home), str(job.workspace)]
+            message = marshal.dumps((words, _loader(), _mail(job.mail)))
             self._send(message, [theirs, printing, lock])
         except BaseException:
             os.close(leash)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ...mail.errors import UsageError
+from ...mail.home import find_run_folder
 from ...mail.log.event import Draft, derived_id
-from ...personas.running.sweep import ask_to_end, within_run
+from ...mail.process import within_run_of
+from ...personas.running.sweep import ask_to_end
 from ..context import Context
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
@@ -15,9 +19,12 @@ from ..state.facts import Patch, Run
 _SHORTEST = 4  # characters of a run's id
 
 
-def by_people_only(command: str) -> None:
-    """Raise UsageError if an agent's run uses a command for people, even one that cleared its environment."""
-    if within_run():
+def by_people_only(command: str, home: Path) -> None:
+    """Raise UsageError if a run of the team in `home` uses a command for people, even one that hides what it is.
+
+    So does one of a team in a workspace: what it started would be counted by nobody.
+    """
+    if within_run_of(home) or find_run_folder(home.resolve().parent):
         raise UsageError(f"`{command}` can only be used by a person, not from an agent's run; ask by mail")
 
 

@@ -73,32 +73,32 @@ def stop(context: Context, run: str, sender: str) -> Stopping:
         run: The run's id, its beginning from 4 characters on, or its persona.
         sender: Who asks for it.
     """
-    by_people_only("scheduler stop")
+    by_people_only("scheduler stop", context.home)
     return Stopping(stop_run(context, run, sender))
 
 
 def pause(context: Context, sender: str) -> Pause:
     """Start no more runs until `resume`; open runs continue to their end."""
-    by_people_only("scheduler pause")
+    by_people_only("scheduler pause", context.home)
     context.append([Draft(Kind.SCHEDULER_PAUSED, sender)])
     return Pause(paused=True, sender=sender)
 
 
 def resume(context: Context, sender: str) -> Pause:
     """Start runs again after `pause`."""
-    by_people_only("scheduler resume")
+    by_people_only("scheduler resume", context.home)
     context.append([Draft(Kind.SCHEDULER_RESUMED, sender)])
     return Pause(paused=False, sender=sender)
 
 
 def approve(context: Context, run: str, sender: str) -> Approval:
     """Let a held patch land with the next weave. `run` is its run or persona, as in `stop`. Raises NoSuchRun."""
-    by_people_only("scheduler approve")
+    by_people_only("scheduler approve", context.home)
     return Approval(approve_patch(context, run, sender))
 
 
 def land(context: Context, number: int = 0) -> LandedSprint:
     """Fast-forward the base branch to sprint `number`, 0 for the last. Raises NoSuchRun, BranchMoved."""
-    by_people_only("scheduler land")
+    by_people_only("scheduler land", context.home)
     state = context.state()
     return LandedSprint(*fast_forward_base(context, state, number or state.number))

@@ -16,6 +16,7 @@ from ...scheduler.leader import Leader
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
 from ...scheduler.runs.local import LocalRunner, RunnerFactory
+from ...scheduler.sprint.control import by_people_only
 from ...scheduler.sprint.decide import ASKED, StartRequest
 from ...scheduler.sprint.loop import run_sprint as run_to_end
 from ...scheduler.sprint.plan import TickPlan
@@ -113,7 +114,7 @@ def tick(
     """
     ticker = _ticker(context, listener, leaving=threading.Event())
     ticker.seen = seen
-    with Leader(context.home / "work"), interrupts(ticker.dispatcher.leave) as reasons:
+    with _leader(context), interrupts(ticker.dispatcher.leave) as reasons:
         state = ticker.read()
         done = ticker.tick(_due(context, state, mode), state)
     return TickResult(done.plan, bool(reasons), _going(context) if reasons else ())
@@ -142,7 +143,7 @@ def run_sprint(
     """
     check_members(context)
     ticker = _ticker(context, listener, base, runner)
-    with Leader(context.home / "work"), interrupts(ticker.dispatcher.end) as reasons:
+    with _leader(context), interrupts(ticker.dispatcher.end) as reasons:
         summary = run_to_end(ticker, StartRequest(ASKED, mode))
     if reasons:
         return SprintResult(summary, interrupted=True)
@@ -179,7 +180,7 @@ def run(
     daemon = Daemon(
         _ticker(context, listener, leaving=threading.Event()), reopen, lambda text: listener(Notice(text)), ended
     )
-    with Leader(context.home / "work"), interrupts(daemon.end):
+    with _leader(context), interrupts(daemon.end):
         listener(Notice(f"leading {context.home}"))
         daemon.run()
     names = _going(context)
@@ -208,6 +209,11 @@ def _ticker(
     leaving: threading.Event | None = None,
 ) -> Ticker:
     return Ticker(context, BatchRunner(context, listener, runner=runner, leaving=leaving), base, listener)
+
+
+def _leader(context: Context) -> Leader:
+    by_people_only("scheduler", context.home)
+    return Leader(context.home / "work")
 
 
 def _due(context: Context, state: State, mode: str) -> StartRequest:

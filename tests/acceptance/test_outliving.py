@@ -325,6 +325,36 @@ def test_a_process_of_a_run_is_its_persona_wherever_it_goes(place):
     assert (mail["sender"], mail["run"]) == ("ann", place.events("run.started")[0]["run"])
 
 
+SCRIPT = """
+import json
+from team_mail import mail
+from team_mail.mail.errors import UsageError
+(waits,) = mail.get_inbox("ann", unread_only=True)
+assert waits["body"] == "look", waits
+mail.mark_read("ann", waits["id"])
+assert mail.get_inbox("ann", unread_only=True) == []
+mail.send_message("ann", "you", "by script", "text", ["list.txt"])
+for forged in (lambda: mail.send_message("you", "ann", "forged", "x"), lambda: mail.get_inbox("bob")):
+    try:
+        forged()
+    except UsageError as error:
+        assert "it cannot act as" in str(error), error
+    else:
+        raise SystemExit("forged")
+"""
+
+
+def test_a_script_in_a_run_has_the_mail_of_its_persona(place):
+    """The functions for scripts speak through the run's folder, as the command does."""
+    place.ok("team-mail", "send", "--to", "ann", "-s", "wait", "-b", "look")
+    (place.folder.parent / "script.py").write_text(SCRIPT)
+    place.agent(f"cat > /dev/null; exec {sys.executable} {place.folder.parent}/script.py")
+    place.document("sprint", code=0)
+    mails = {event["subject"]: event for event in place.events("mail.sent")}
+    assert {*mails} == {"wait", "by script"}
+    assert (mails["by script"]["sender"], mails["by script"]["data"]["attachments"][0]["name"]) == ("ann", "list.txt")
+
+
 def test_a_gate_has_no_mail_wherever_it_goes(place):
     """What it would send as somebody else is refused, and the gate finds that out."""
     gate = f"PATH={BIN}:$PATH; ! {AWAY.format(home=place.team, subject='away')} 2>&1 | tee out; grep 'has no mail' out"

@@ -86,6 +86,21 @@ def test_the_command_of_a_run_sends_and_reads_as_its_persona(run):
     assert [message["seq"] for message in json.loads(written.stdout)] == [2]
 
 
+def test_a_pipe_that_nobody_closes_is_read_only_for_the_text_of_a_mail(run):
+    """The tools of agents leave standard input open; a command that needs nothing of it does not wait for its end."""
+    reading, writing = os.pipe()
+    with run.mail():
+        for words in (["inbox"], ["send", "--to", "bob", "-bx"], ["reply", "2", "--body=x"], ["read", "2"]):
+            command = [run.folder.path / "team-mail", *words]
+            ended = subprocess.run(command, stdin=reading, capture_output=True, check=False, timeout=60)
+            assert ended.returncode == 0, ended
+        os.close(writing)
+        os.close(reading)
+        for words in (["--body", "-"], ["-b-"], ["--body=-"], []):
+            assert run.ask("send", "--to", "bob", *words, stdin=b"given\n").returncode == 0
+    assert [event.body for event in run.sent()] == ["x", "x", *["given\n"] * 4]
+
+
 def test_an_attachment_is_written_where_the_agent_says(run):
     """Its bytes cross; the file is written with the agent's rights."""
     open_mailbox(run.home, create=True)

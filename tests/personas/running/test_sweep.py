@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import psutil
 import pytest
-from team_mail.personas.running.sweep import sweep, within_run
+from team_mail.personas.running.sweep import sweep
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
 DRIVER = """
@@ -94,21 +94,3 @@ def test_a_sweep_resumes_a_stopped_keeper_to_end_what_only_it_can_find(job, surv
             process.kill()
     assert not left
     assert json.loads((this.folder / "ended.json").read_text())["reason"] == "stopped"
-
-
-def test_a_process_of_a_run_knows_that_it_is_one(job, shell, output):
-    """A command that only people may use is refused in a run, even after the run has cleared its environment."""
-    this = job()
-    code = "from team_mail.personas.running.sweep import within_run; print(within_run())"
-
-    shell(f"env -i {sys.executable} -c '{code}'").play(this)
-
-    assert output(this) == "True\n"
-
-
-def test_team_run_in_the_environment_is_enough_to_be_within_a_run(monkeypatch):
-    """An agent that runs under another user or on another system has only its environment."""
-    monkeypatch.delenv("TEAM_RUN", raising=False)
-    assert not within_run()
-    monkeypatch.setenv("TEAM_RUN", "run-1")
-    assert within_run()
