@@ -63,6 +63,9 @@ class MailKind(Described):
     BOUNCED = word("mail.bounced", "The message could not be delivered: the recipient is not on the team any more.")
 
 
+RUN_STARTED = "run.started"  # the scheduler's, and all that mail knows of runs: it says whose a run is
+
+
 class ExitCode(IntEnum):
     """The exit codes of all commands, each with one sentence for the table in the documentation."""
 

@@ -149,7 +149,7 @@ class Mailbox:
             "inbox", persona=persona, unread=unread, state=state, tag=tag, type=type, sender=sender,
             as_of_seq=as_of_seq, as_of_ts=as_of or "~", ids=ids, limit=limit,
         )  # fmt: skip
-        return [Message.of(row) for row in rows]
+        return self._verified([Message.of(row) for row in rows], persona)
 
     def read(self, persona: str, name: str, *, peek: bool = False, run: str | None = None) -> Message:
         """Return a whole message and mark it read, unless `peek` is set or the persona did not receive it."""
@@ -229,7 +229,8 @@ class Mailbox:
         self._check_reader()
         for event in self.log.follow(after, stop):
             if event.kind == MailKind.SENT and persona in event.recipients:
-                yield self._whole_if_stored(Message.of(event._asdict()))
+                (message,) = self._verified([Message.of(event._asdict())], persona)
+                yield self._whole_if_stored(message)
 
     def sent(self, persona: str, *, limit: int = ALL) -> list[Receipt]:
         """List what a persona sent, newest first, with its state for each recipient."""
@@ -321,13 +322,25 @@ class Mailbox:
     def _marked(self, rows: list[dict[str, Any]], persona: str | None) -> list[Message]:
         """Return rows as messages with the persona's flags and tags."""
         if persona is None or not rows:
-            return [Message.of(row) for row in rows]
+            return self._verified([Message.of(row) for row in rows], "")
         own = self.projections.rows(
             "inbox", persona=persona, unread=False, state="all", tag=None, type=None, sender=None,
             as_of_seq=ALL, as_of_ts="~", ids=[row["id"] for row in rows], limit=len(rows),
         )  # fmt: skip
         flags = {row["id"]: row for row in own}
-        return [Message.of(row, flags.get(row["id"])) for row in rows]
+        return self._verified([Message.of(row, flags.get(row["id"])) for row in rows], persona)
+
+    def _verified(self, messages: list[Message], persona: str) -> list[Message]:
+        """Return messages with `verified` as the log says it; `persona` is one whose mailbox is read anyway, or ""."""
+        runs = sorted({message.run for message in messages if message.run is not None})
+        if not runs:
+            return messages
+        rows = self.projections.rows("launched", persona=persona, runs=runs)
+        owners = {row["run"]: row["persona"] for row in reversed(rows)}  # the first one counts
+        return [
+            message if message.run is None else message._replace(verified=owners.get(message.run) == message.sender)
+            for message in messages
+        ]
 
     def _received(self, persona: str, name: str) -> Message:
         message = self._marked([self._row(name)], persona)[0]

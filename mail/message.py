@@ -9,7 +9,7 @@ from .log.event import PRIORITIES
 
 _LISTED = (
     "id", "seq", "ts", "sender", "recipients", "subject", "type", "priority", "thread", "reply_to", "read", "acked",
-    "archived", "tags",
+    "archived", "tags", "verified",
 )  # fmt: skip
 _WHOLE = ("body", "attachments", "cc", "due", "payload", "run", "trashed", "answered")
 
@@ -17,7 +17,8 @@ _WHOLE = ("body", "attachments", "cc", "due", "payload", "run", "trashed", "answ
 class Message(NamedTuple):
     """One message. Flags and tags are those of the persona that reads it; `body` is "" in lists.
 
-    `attachments` are objects with `name`, `sha256` and `size` in bytes; `due` is RFC 3339.
+    `attachments` are objects with `name`, `sha256` and `size` in bytes; `due` is RFC 3339. `verified` is False if it
+    claims to come from a run that is not on record as one of its sender's.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Message(NamedTuple):
     trashed: bool = False
     answered: bool = False
     body_blob: str | None = None
+    verified: bool = True
 
     @classmethod
     def of(cls, row: dict[str, Any], flags: dict[str, Any] | None = None) -> Message:

@@ -90,7 +90,12 @@ def _json(value: Any, out: TextIO, indent: int | None = None) -> str:
 def listing(message: Message) -> str:
     """Return the line of a message in a plain list."""
     flag = "READ " if message.read else " NEW "
-    return f"[{flag}] {message.seq} | From: {line(message.sender)} | Subject: {line(message.subject)}"
+    return f"[{flag}] {message.seq} | From: {line(sender(message))} | Subject: {line(message.subject)}"
+
+
+def sender(message: Message) -> str:
+    """Return a message's sender, and that it is not verified if it is not."""
+    return message.sender if message.verified else f"{message.sender} (unverified)"
 
 
 def messages(listed: Sequence[Message], empty: str, out: TextIO | None = None) -> None:
@@ -100,7 +105,7 @@ def messages(listed: Sequence[Message], empty: str, out: TextIO | None = None) -
         out.writelines(listing(message) + "\n" for message in listed)
     elif listed:
         rows = [
-            ("" if m.read else "●", str(m.seq), m.ts[:16].replace("T", " "), m.sender, m.subject, _notes(m))
+            ("" if m.read else "●", str(m.seq), m.ts[:16].replace("T", " "), sender(m), m.subject, _notes(m))
             for m in listed
         ]
         table(("", "no", "sent (UTC)", "from", "subject", ""), rows, out)
@@ -133,7 +138,7 @@ def whole(message: Message, out: TextIO | None = None, *, indent: str = "") -> N
     out = _open(out)
     heading = [
         ("Message", f"{message.seq}  {message.id}"),
-        ("From", message.sender if message.run or message.sender in PROGRAMS else f"{message.sender} (not from a run)"),
+        ("From", _from(message)),
         ("To", ", ".join(name for name in message.recipients if name not in message.cc)),
         ("Cc", ", ".join(message.cc)),
         ("Date", message.ts),
@@ -149,6 +154,13 @@ def whole(message: Message, out: TextIO | None = None, *, indent: str = "") -> N
     out.writelines(f"{name}: {line(str(value))}\n" for name, value in heading if value)
     body = re.sub("(?m)^(?=.)", indent, clean(message.body))
     out.write(f"\n{body}" + ("" if body.endswith("\n") else "\n"))
+
+
+def _from(message: Message) -> str:
+    """Return a sender as far as it is known where it comes from."""
+    if not message.verified:
+        return f"{message.sender} (unverified sender: the run that it names is none of {message.sender}'s)"
+    return message.sender if message.run or message.sender in PROGRAMS else f"{message.sender} (not from a run)"
 
 
 def attachments(message: Message, out: TextIO | None = None) -> None:
@@ -224,7 +236,7 @@ def digest(unread: Sequence[Message], budget: int) -> str:
     left = len(unread)
     for message in sorted(unread, key=lambda m: (urgency[m.priority], -m.seq)):
         mark = f" ({message.priority})" if urgency[message.priority] < 2 else ""  # noqa: PLR2004
-        entry = f"\n{message.seq}{mark} {line(message.sender)}: {line(message.subject)}"
+        entry = f"\n{message.seq}{mark} {line(sender(message))}: {line(message.subject)}"
         rest = f"\n… and {left - 1} more" if left > 1 else ""
         if len(text) + len(entry) + len(rest) > budget:
             break

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..mail.kinds import Described, word
+from ..mail.kinds import RUN_STARTED, Described, word
 from ..personas.kinds import OutcomeStatus
 
 _OF_DISPATCHES = ("dispatch.", "task.")
@@ -19,7 +19,7 @@ class Kind(Described):
     )
     SPRINT_FINISHED = word("sprint.finished", "A sprint ended, and how.", "scheduler")
     TICK_DONE = word("tick.done", "A tick was carried out, or had nothing to do.", "scheduler")
-    RUN_STARTED = word("run.started", "An attempt of a persona is about to start.", "scheduler")
+    RUN_STARTED = word(RUN_STARTED, "An attempt of a persona is about to start.", "scheduler")
     RUN_FINISHED = word("run.finished", "A run ended, and how.", "scheduler")
     RUN_LOST = word("run.lost", "A run was given up because whoever supervised it is gone or was stopped.", "scheduler")
     RUN_STOPPED = word("run.stopped", "Somebody asked for the end of a run.", "a person")

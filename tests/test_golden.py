@@ -168,10 +168,20 @@ def without(document, path: str):
     return document | {step: without(document[step], rest)}
 
 
+def known_then(document):
+    """Return messages without what was not told then; the runs of that time vouch for their mail."""
+    items = document if isinstance(document, list) else [document]
+    for item in items:
+        assert item.pop("verified", True) is True
+    return document
+
+
 def comparable(words: list[str], document):
     """Return a document without what depends on the moment, its numbers rounded: Python 3.12 adds floats better."""
     for path in MOVING.get(" ".join(words), ()):
         document = without(document, path)
+    if words[:1] != ["config"]:
+        document = known_then(document)
     if words[:1] == ["config"]:
         document = {key: value for key, value in document.items() if key not in NEWER}
     return json.loads(json.dumps(document), parse_float=lambda text: round(float(text), 9))

@@ -32,7 +32,7 @@ class Segment(NamedTuple):
     @property
     def mailbox_parquet(self) -> Path:
         """The path of its Parquet copy sorted by persona, which need not exist."""
-        return self.path.with_suffix(".mailboxes.parquet")
+        return self.path.with_suffix(".mailboxes-2.parquet")  # 2: with the starts of runs
 
 
 class Segments:

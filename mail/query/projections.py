@@ -11,7 +11,7 @@ from typing import Any
 import ibis
 from ibis import _
 
-from ..kinds import MailKind
+from ..kinds import RUN_STARTED, MailKind
 from ..log.snapshot import Source
 from .query import events_sql
 
@@ -50,24 +50,35 @@ SLICE = [name for name in events.columns if name not in {"v", "body", "prev", "h
 SENT = events.kind == str(MailKind.SENT)
 TAGGINGS = [str(MailKind.TAGGED), str(MailKind.UNTAGGED)]
 MARKED = [str(MailKind(f"mail.{verb}")) for pair in MARKS.items() for verb in pair if verb] + TAGGINGS
+STARTED = events.kind == RUN_STARTED
+EVERYBODYS = "*"  # stands for a persona in the rows of a slice that all have
 WROTE = events.kind.isin(MARKED) | (SENT & events.reply_to.notnull())
 
 
 def mailbox() -> Any:
     """Select the slice of the log that one persona's mailbox consists of: the mail it received, marked or answered.
 
-    Each row depends on one event only, so the slice can be kept and extended as the log grows.
+    It has the starts of all runs, too, by which a sender is verified. Each row depends on one event only, so the slice
+    can be kept and extended as the log grows.
     """
     persona = argument("persona")
     concerned = (SENT & events.recipients.contains(persona)) | ((events.sender == persona) & WROTE)
-    return events.filter(concerned).select(*SLICE)
+    return events.filter(concerned | STARTED).select(*SLICE)
 
 
 def mailboxes() -> Any:
     """Select all personas' slices at once, as stored with a sealed segment: the rows of `mailbox` per `persona`."""
     received = events.filter(SENT).select(*SLICE, persona=_.recipients.unnest())
     wrote = events.filter(WROTE, ~(SENT & events.recipients.contains(events.sender)))
-    return received.union(wrote.select(*SLICE, persona=_.sender))
+    started = events.filter(STARTED).select(*SLICE, persona=ibis.literal(EVERYBODYS))
+    return received.union(wrote.select(*SLICE, persona=_.sender)).union(started)
+
+
+def launched() -> Any:
+    """List which of the `runs` the scheduler started, each with its persona; `persona` may be "" here."""
+    box = ibis.table(mailbox().schema(), name="mailbox").filter(_.kind == RUN_STARTED, _.sender == "scheduler")
+    box = box.filter(argument("runs", "array<string>").contains(box.run))
+    return box.select("seq", "run", persona=box.data["persona"].str).order_by("seq")
 
 
 def letter(table: Any) -> dict[str, Any]:
@@ -273,7 +284,7 @@ def messages() -> Any:
 
 PROJECTIONS = (
     mailboxes, mailbox, inbox, message, messages, thread, states, sent, counts, overdue, unreachable, unread, search,
-    stats, people, tagged,
+    stats, people, tagged, launched,
 )  # fmt: skip
 
 

@@ -111,7 +111,7 @@ class Query:
                 text = f"SELECT * FROM ({sql('mailbox')})".replace('"events"', '"news"')
                 if copies:
                     sealed = _parquet(copies)
-                    text += f" UNION ALL SELECT * EXCLUDE (persona) FROM {sealed} WHERE persona = $persona"
+                    text += f" UNION ALL SELECT * EXCLUDE (persona) FROM {sealed} WHERE persona IN ($persona, '*')"
                 verb = f"INSERT INTO {table}" if seen else f"CREATE OR REPLACE TABLE {table} AS"
                 self._connection.execute(f"{verb} {bound(text, {'persona': persona})}")
             if not _moved(snapshot):

@@ -22,7 +22,7 @@ from ..console import run_command
 COMMAND = str(Path(sys.executable).with_name("team-mail"))
 LISTED = {
     "id", "seq", "ts", "sender", "recipients", "subject", "type", "priority", "thread", "reply_to", "read", "acked",
-    "archived", "tags",
+    "archived", "tags", "verified",
 }  # fmt: skip
 WHOLE = LISTED | {"body", "attachments", "cc", "due", "payload", "run", "trashed", "answered"}
 CLEAN = {

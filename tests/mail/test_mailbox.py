@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,13 @@ from team_mail.mail.errors import (
 from team_mail.mail.letter import Letter, due_date
 from team_mail.mail.log.blobs import FileBlobs, MemoryBlobs
 from team_mail.mail.log.event import Draft
+from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.memory import MemoryLog
 from team_mail.mail.mailbox import Mailbox
 from team_mail.mail.query.memory import MemoryProjections
+from team_mail.mail.query.query import write_parquet
+from team_mail.mail.query.rows import FileProjections
+from team_mail.mail.render import digest, listing, whole
 
 ROSTER = frozenset({"curator", "builder", "critic"})
 
@@ -155,19 +160,50 @@ def test_reading_returns_every_field_of_the_letter(mailbox, clock, tmp_path):
             payload={"a": [1, None, 2.5, "ü"]}, attachments=[file, ("b.bin", b"xyz")],
         )
     )  # fmt: skip
+    mailbox.log.append([Draft("run.started", "scheduler", run="r1", data={"persona": "builder"})])
     got = mailbox.read("curator", str(sent.seq))
     assert got.whole() | {"id": 0, "ts": 0, "thread": 0} == {
         "id": 0, "seq": sent.seq, "ts": 0, "sender": "builder", "recipients": ["curator", "critic"],
         "subject": "Work", "type": "task", "priority": "high", "thread": 0, "reply_to": None, "read": True,
         "acked": False, "archived": False, "tags": [], "body": "Do it.\n", "cc": ["critic"], "run": "r1",
         "due": "2026-01-01T02:00:00.000000Z", "payload": {"a": [1, None, 2.5, "ü"]}, "trashed": False,
-        "answered": False, "attachments": [
+        "answered": False, "verified": True, "attachments": [
             {"name": "plan.txt", "sha256": got.attachments[0]["sha256"], "size": 2},
             {"name": "b.bin", "sha256": got.attachments[1]["sha256"], "size": 3},
         ],
     }  # fmt: skip
     assert [mailbox.blobs.read(a["sha256"]) for a in got.attachments] == [b"\0\xff", b"xyz"]
     assert got.thread == got.id == sent.id
+
+
+@pytest.mark.parametrize("rotating", [False, True])
+def test_a_run_vouches_for_its_own_persona_alone(tmp_path, rotating):
+    """A run that never was, another's, and one that nobody but the scheduler would have started vouch for nobody."""
+    log = EventLog(tmp_path / "mail", segment_bytes=500 if rotating else 1 << 20, on_sealed=write_parquet)
+    mailbox = Mailbox(log, MemoryBlobs(), FileProjections(log))
+    log.append([Draft("run.started", "scheduler", run="r1", data={"persona": "builder"})])
+    log.append([Draft("run.started", "scheduler", run="r1", data={"persona": "critic"})])
+    log.append([Draft("run.started", "builder", run="r2", data={"persona": "builder"})])
+    for run, sender in (
+        ("r1", "builder"),
+        ("r1", "critic"),
+        ("r2", "builder"),
+        ("never", "builder"),
+        (None, "builder"),
+    ):
+        mailbox.send(Letter(sender, ["curator"], f"{run} {sender}", "words", run=run))
+    wanted = {"r1 builder": True, "r1 critic": False, "r2 builder": False, "never builder": False, "None builder": True}
+
+    listed = mailbox.inbox("curator")
+    reads = [mailbox.read("curator", str(message.seq), peek=True) for message in listed]
+    threads = [message for each in listed for message in mailbox.thread(str(each.seq))]
+    for messages in (listed, reads, threads, mailbox.search("words"), mailbox.with_bodies(listed, "curator")):
+        assert {message.subject: message.verified for message in messages} == wanted
+    out = StringIO()
+    whole(listed[1], out)
+    assert "From: builder (unverified sender: the run that it names is none of builder's)\n" in out.getvalue()
+    assert listing(listed[1]).startswith(f"[ NEW ] {listed[1].seq} | From: builder (unverified) | ")
+    assert " builder (unverified): never builder" in digest(listed, 500)
 
 
 @pytest.mark.parametrize(("word", "meant"), [("medium", "normal"), ("critical", "urgent"), ("low", "low")])

@@ -72,6 +72,10 @@ def test_an_empty_mailbox_still_explains_how_to_write():
     [
         (mail(run="run-5"), "forge (in run run-5)"),
         (mail(), "forge (not from a run)"),
+        (
+            mail(run="run-9", verified=False),
+            "somebody who is unverified (claims to be forge, in a run that is none of forge's)",
+        ),
         (mail(sender="you"), "you (the human; not from a run)"),
         (mail(sender="weaver"), "weaver (a program of this team)"),
         (mail(sender="weaver", run="run-5"), "weaver (in run run-5)"),

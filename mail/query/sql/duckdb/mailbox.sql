@@ -49,4 +49,7 @@ FROM (
         )
       )
     )
+    OR (
+      "t0"."kind" = 'run.started'
+    )
 ) AS "t1"
