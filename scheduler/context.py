@@ -21,12 +21,16 @@ from ..personas.roster import Roster
 from ..personas.running.left import is_left
 from ..personas.setup.preparation import PLACEHOLDERS
 from ..personas.workspace import Mirror
+from .approval import ApprovalKey
 from .errors import NotReady
-from .kinds import RunStatus
+from .kinds import PatchStatus, RunStatus
 from .leader import alive
 from .settings.settings import Settings
+from .state.facts import Patch
 from .state.recent import RecentState
 from .state.sprints import State, state_of
+
+UNSIGNED = "an approval that is on record was not made by `scheduler approve` here, and does not count"
 
 
 class Member(NamedTuple):
@@ -77,9 +81,19 @@ class Context:
         names = [member.id for member in self.members]
         projections, log = self.mailbox.projections, self.mailbox.log
         state = state_of(projections, names) if whole else self._recent.read(projections, log, names)
+        patches = tuple(self._checked(patch) for patch in state.patches)
         dead = frozenset(run.id for run in state.runs if run.status == RunStatus.OPEN and not alive(run.supervisor))
         left = frozenset(run for run in dead if is_left(self.home / "runs" / run))
-        return replace(state, dead=dead, left=left)
+        return replace(state, patches=patches, dead=dead, left=left)
+
+    def _checked(self, patch: Patch) -> Patch:
+        """Return a patch as it is if nobody approved it but a person, see `ApprovalKey`."""
+        if not patch.approvals or patch.status != PatchStatus.PENDING:
+            return patch
+        key = ApprovalKey(self.home)
+        if any(key.verifies(patch.run, patch.sha256, code) for code in patch.approvals):
+            return replace(patch, approved=True)
+        return replace(patch, status=PatchStatus.HELD, why=UNSIGNED)
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append events to the log in one go; they are durable when this returns. Raises LogError."""

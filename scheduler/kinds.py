@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from ..mail.directory import PROGRAMS
 from ..mail.kinds import RUN_STARTED, Described, word
 from ..personas.kinds import OutcomeStatus
 
+_PERSON = "a person"
 _OF_DISPATCHES = ("dispatch.", "task.")
 
 
@@ -22,24 +24,36 @@ class Kind(Described):
     RUN_STARTED = word(RUN_STARTED, "An attempt of a persona is about to start.", "scheduler")
     RUN_FINISHED = word("run.finished", "A run ended, and how.", "scheduler")
     RUN_LOST = word("run.lost", "A run was given up because whoever supervised it is gone or was stopped.", "scheduler")
-    RUN_STOPPED = word("run.stopped", "Somebody asked for the end of a run.", "a person")
+    RUN_STOPPED = word("run.stopped", "Somebody asked for the end of a run.", _PERSON)
     PATCH_CAPTURED = word("patch.captured", "What a run changed was captured.", "scheduler")
     PATCH_LANDED = word("patch.landed", "A patch is on the branch.", "weaver")
     PATCH_CONFLICTED = word("patch.conflicted", "A patch conflicts with what landed before it.", "weaver")
     PATCH_REFUSED = word("patch.refused", "A patch does something that no patch may do.", "weaver")
     PATCH_HELD = word("patch.held", "A patch to sensitive files waits for a person's approval.", "weaver")
-    PATCH_APPROVED = word("patch.approved", "A held patch may land.", "a person")
+    PATCH_APPROVED = word("patch.approved", "A held patch may land.", _PERSON)
     PATCH_REJECTED = word("patch.rejected", "A gate fails with the patch and passes without it.", "weaver")
     WEAVE_DONE = word("weave.done", "A weave was carried out: the landing order and the conflicts.", "weaver")
     GATE_STARTED = word("gate.started", "A gate began to judge a commit.", "weaver")
     GATE_JUDGED = word("gate.judged", "A gate judged a tree.", "weaver")
     PERSONA_SKIPPED = word("persona.skipped", "A persona was set aside for the rest of the sprint.", "scheduler")
-    SCHEDULER_PAUSED = word("scheduler.paused", "Nothing more is started until it is resumed.", "a person")
-    SCHEDULER_RESUMED = word("scheduler.resumed", "The scheduler starts runs again.", "a person")
+    SCHEDULER_PAUSED = word("scheduler.paused", "Nothing more is started until it is resumed.", _PERSON)
+    SCHEDULER_RESUMED = word("scheduler.resumed", "The scheduler starts runs again.", _PERSON)
     DISPATCH_STARTED = word("dispatch.started", "A dispatch began: its tasks and configuration.", "scheduler")
     DISPATCH_RESUMED = word("dispatch.resumed", "A dispatch that was cut off is continued.", "scheduler")
     DISPATCH_FINISHED = word("dispatch.finished", "A dispatch ended.", "scheduler")
     TASK_FINISHED = word("task.finished", "A task of a dispatch ended, and how.", "scheduler")
+
+
+_KINDS = frozenset(Kind)
+
+
+def is_writer(kind: str, sender: str, run: str | None) -> bool:
+    """Tell whether a sender writes events of a kind of the engine; from anybody else they count for nothing.
+
+    What a person writes comes from no run, and from no program.
+    """
+    writer = Kind(kind).writer if kind in _KINDS else ""
+    return sender not in PROGRAMS and run is None if writer == _PERSON else sender == writer
 
 
 class Mode(Described):

@@ -46,7 +46,9 @@ ARROWS = {
     "personas.capture": {"personas"},
     "personas.running": {"personas", "personas.keeping"},
     "personas.setup": {"personas", "personas.agents", "personas.running"},
+    "scheduler.approval": {"scheduler.kinds"},
     "scheduler.context": {
+        "scheduler.approval",
         "scheduler.errors",
         "scheduler.kinds",
         "scheduler.leader",
@@ -99,6 +101,7 @@ ARROWS = {
     "scheduler.settings": {"scheduler.errors", "scheduler.problems"},
     "scheduler.setup": {"scheduler.context"},
     "scheduler.sprint": {
+        "scheduler.approval",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.kinds",

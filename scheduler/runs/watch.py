@@ -20,7 +20,7 @@ from ...mail.mailbox import Mailbox
 from ...personas.agent import Outcome
 from ...personas.kinds import OutcomeStatus
 from ..context import Context
-from ..kinds import Kind
+from ..kinds import Kind, is_writer
 
 
 class Watch:
@@ -92,7 +92,7 @@ class Watch:
 
     def on_event(self, event: Event) -> None:
         """Stop a run if this event asks for its end, or is one mail too many."""
-        if event.kind == Kind.RUN_STOPPED and event.ref:
+        if event.kind == Kind.RUN_STOPPED and event.ref and is_writer(event.kind, event.sender, event.run):
             self.stop_of(event.ref).set()
         elif event.kind == MailKind.SENT and event.run in self._stops:
             self.count(str(event.run))

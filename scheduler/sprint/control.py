@@ -9,6 +9,7 @@ from ...mail.home import find_run_folder
 from ...mail.log.event import Draft, derived_id
 from ...mail.process import within_run_of
 from ...personas.running.sweep import ask_to_end
+from ..approval import ApprovalKey
 from ..context import Context
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
@@ -57,8 +58,9 @@ def approve_patch(context: Context, name: str, sender: str) -> Patch:
         known = ", ".join(f"{patch.persona} ({patch.run[:8]})" for patch in held) or "none"
         raise NoSuchRun(f"{name!r} names {len(matches)} held patches; held are: {known}")
     (patch,) = matches
-    own = derived_id(Kind.PATCH_APPROVED, patch.run)
-    context.append([Draft(Kind.PATCH_APPROVED, sender, ref=patch.run, id=own)])
+    code = ApprovalKey(context.home).sign(patch.run, patch.sha256)
+    own = derived_id(Kind.PATCH_APPROVED, patch.run, code)
+    context.append([Draft(Kind.PATCH_APPROVED, sender, ref=patch.run, data={"code": code}, id=own)])
     return patch
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...mail.query.rows import Projections
 from ..errors import NoSuchRun
-from ..kinds import Kind, RunStatus, TaskStatus
+from ..kinds import Kind, RunStatus, TaskStatus, is_writer
 from .facts import Fact, Run
 from .sprints import Fold, fact_of
 
@@ -71,7 +71,9 @@ class DispatchState:
         self.work = Fold()
 
     def add(self, fact: Fact) -> None:
-        """Fold the next fact. One whose data lacks the form of its kind changes nothing."""
+        """Fold the next fact, as `Fold.add` does."""
+        if not is_writer(fact.kind, fact.sender, fact.run):
+            return
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             self._add(fact)
         self.work.add(fact)

@@ -54,7 +54,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Patch:
-    """What a run changed. `status` is a `PatchStatus`; `tick` is the tick that decided it, 0 before any did."""
+    """What a run changed. `status` is a `PatchStatus`; `tick` is the tick that decided it, 0 before any did.
+
+    `approvals` are the codes of all approvals on record, and `approved` is set once one is verified, see `ApprovalKey`.
+    """
 
     run: str
     persona: str
@@ -71,6 +74,7 @@ class Patch:
     commit: str | None = None
     why: str = ""
     approved: bool = False
+    approvals: tuple[str, ...] = ()
     task: str | None = None
 
 

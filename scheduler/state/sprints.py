@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 from ...mail.query.rows import Projections
 from ..errors import NoSuchRun
-from ..kinds import Kind, PatchStatus, RunStatus
+from ..kinds import Kind, PatchStatus, RunStatus, is_writer
 from .facts import Fact, Mail, Patch, Run, Sprint, Weave
 
 SCHEDULER_GONE = "its scheduler is gone"  # why a run was lost
@@ -167,8 +167,12 @@ class Fold:
         self.paused: str | None = None
 
     def add(self, fact: Fact) -> None:
-        """Fold the next fact of the log. One whose data lacks the form of its kind changes nothing."""
-        if rule := self._RULES.get(fact.kind):
+        """Fold the next fact of the log.
+
+        One whose data lacks the form of its kind changes nothing, and neither does one from somebody who does not
+        write its kind.
+        """
+        if (rule := self._RULES.get(fact.kind)) and is_writer(fact.kind, fact.sender, fact.run):
             with suppress(KeyError, TypeError, ValueError, AttributeError):
                 rule(self, fact)
 
@@ -262,9 +266,11 @@ class Fold:
             self.patches[patch.run] = replace(patch, why=why, tick=tick, sprint=own, status=status, commit=commit)
 
     def _patch_approved(self, fact: Fact) -> None:
+        """Let a held patch wait for the weaver, with all codes that approve it: one may be forged, the next not."""
         patch = self.patches.get(str(fact.ref))
-        if patch and patch.status == PatchStatus.HELD:
-            self.patches[patch.run] = replace(patch, status=PatchStatus.PENDING, approved=True)
+        if patch and (patch.status == PatchStatus.HELD or (patch.status == PatchStatus.PENDING and patch.approvals)):
+            codes = (*patch.approvals, str(fact.data.get("code", "")))
+            self.patches[patch.run] = replace(patch, status=PatchStatus.PENDING, approvals=codes)
 
     def _weave_done(self, fact: Fact) -> None:
         data = fact.data

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.mail.clock import rfc3339
 from team_mail.scheduler.context import Member
+from team_mail.scheduler.kinds import Kind
 from team_mail.scheduler.settings.settings import SprintSettings
 from team_mail.scheduler.sprint.decide import StartRequest, decide
 from team_mail.scheduler.sprint.triggers import due
@@ -33,9 +34,10 @@ class Story:
         self.tick = 1
         self.sprint = 0
 
-    def tell(self, kind, *, ref=None, run=None, sender="scheduler", **data):
+    def tell(self, kind, *, ref=None, run=None, sender=None, **data):
         self.now += timedelta(seconds=1)
         seq = len(self.facts) + 1
+        sender = sender or Kind(kind).writer
         self.facts.append(Fact(seq, rfc3339(self.now), kind, sender, ref, run, data, f"{seq:032x}"))
         return self
 

@@ -14,9 +14,11 @@ import pytest
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.letter import Letter
 from team_mail.mail.log.blobs import FileBlobs
+from team_mail.mail.log.event import Draft
 from team_mail.mail.mailbox import Mailbox
 from team_mail.personas.agent import Outcome
 from team_mail.scheduler.errors import BranchMoved, NoProgress, NoSuchRun, NotReady
+from team_mail.scheduler.kinds import Kind
 from team_mail.scheduler.landing.base import fast_forward_base
 from team_mail.scheduler.sprint.control import approve_patch, stop_run
 from team_mail.scheduler.sprint.decide import StartRequest
@@ -259,6 +261,31 @@ def test_patches_to_sensitive_files_wait_for_approval(team):
     with pytest.raises(NoSuchRun, match=r"ann \("):
         approve_patch(ticker.context, "bob", "you")
     approve_patch(ticker.context, "ann", "you")
+    ticker.tick(ASKED)
+    ticker.tick(ASKED)
+    assert team.git("show", "team/sprint-2:.gitattributes") == "* text"
+
+
+def test_an_approval_that_nobody_gave_lands_nothing(team):
+    """Whatever code an agent puts into the event; the status says so, and a person can still approve (A3)."""
+
+    def ann(job):
+        (job.workspace / ".gitattributes").write_text("* text\n")
+
+    team.sprint({"ann": ann})
+    context = team.ticker().context
+    (held,) = context.state().of("held")
+    for data in ({}, {"code": ""}, {"code": "0" * 64}, {"code": None}):
+        context.append([Draft(Kind.PATCH_APPROVED, "you", ref=held.run, data=data)])
+    context.append([Draft(Kind.PATCH_APPROVED, "scheduler", ref=held.run)])
+    ticker = team.ticker()
+    ticker.tick(ASKED)
+
+    (still,) = ticker.context.state().of("held")
+    assert (still.run, still.approved) == (held.run, False)
+    assert still.why == "an approval that is on record was not made by `scheduler approve` here, and does not count"
+    approve_patch(ticker.context, "ann", "you")
+    ticker.context.append([Draft(Kind.PATCH_APPROVED, "you", ref=held.run, data={"code": "1"})])
     ticker.tick(ASKED)
     ticker.tick(ASKED)
     assert team.git("show", "team/sprint-2:.gitattributes") == "* text"

@@ -13,6 +13,7 @@ import pytest
 from team_mail.mail.clock import rfc3339
 from team_mail.mail.log.event import Draft
 from team_mail.scheduler.errors import NoSuchRun
+from team_mail.scheduler.kinds import Kind
 from team_mail.scheduler.state.facts import Fact
 from team_mail.scheduler.state.metrics import Link, Resolution, measure
 from team_mail.scheduler.state.sprints import fold
@@ -43,7 +44,8 @@ class Tale:
 
     def tell(self, second, kind, *, ref=None, run=None, **data):
         seq, when = len(self.facts) + 1, START + timedelta(seconds=second)
-        self.facts.append(Fact(seq, rfc3339(when), kind, "scheduler", ref, run, data, f"{seq:032x}"))
+        sender = "you" if kind == "patch.approved" else Kind(kind).writer
+        self.facts.append(Fact(seq, rfc3339(when), kind, sender, ref, run, data, f"{seq:032x}"))
         return self
 
     def launched(self, tick, name, start):
