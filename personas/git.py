@@ -21,6 +21,7 @@ from pathlib import Path
 
 from .environment import harmless
 from .errors import GitError, GitTooOld, NotARepository, NotTrusted
+from .hidden import git_settings
 from .running.kept import run_kept
 
 OLDEST = (2, 38)  # merge-tree --write-tree
@@ -239,7 +240,7 @@ def _distrust(start: Path, stderr: str) -> str:
 
 def users_environment() -> dict[str, str]:
     """Return the environment in which git finds the user's settings, but no repository that somebody has named."""
-    return {name: value for name, value in os.environ.items() if name not in _PLACES}
+    return {name: value for name, value in os.environ.items() if name not in _PLACES} | {**git_settings()}
 
 
 def _check_version() -> None:

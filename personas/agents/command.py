@@ -16,6 +16,7 @@ from ...mail.home import HUMAN_VARIABLE, RUN_FOLDER
 from ..agent import Job, Outcome
 from ..environment import PASSED, PLACEHOLDER, filled, unfilled
 from ..errors import BadOutput
+from ..hidden import SECRET, given
 from ..kinds import OutcomeStatus
 from ..running.process import RunLimits, keep, rejoin
 from ..setup.slots import variables_of
@@ -25,7 +26,6 @@ from .verdict import BadExit, failed, verdict
 
 PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace", "slot", "port")
 _SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 _MIN_SECRET = 4  # characters; masking a shorter value would mangle ordinary words
 _MAX_ARGUMENT = 128 << 10  # bytes that Linux accepts as one argument, the terminating NUL included
 
@@ -139,14 +139,14 @@ class CommandAgent:
         return filled(word, values)
 
     def _environment(self, job: Job) -> dict[str, str]:
-        passed = {name: value for name, value in os.environ.items() if name in self.env or PASSED.fullmatch(name)}
+        passed = {name: value for name, value in given().items() if name in self.env or PASSED.fullmatch(name)}
         return passed | {"PATH": _path(job.workspace / RUN_FOLDER), "TERM": "dumb"}
 
     def _secrets(self) -> dict[str, str]:
         return read_environment(self.env_file, self.name) if self.env_file else {}
 
     def _masked(self, secrets: Mapping[str, str]) -> list[str]:
-        passed = {name: os.environ[name] for name in self.env if name in os.environ and _SECRET.search(name)}
+        passed = {name: value for name, value in given().items() if name in self.env and SECRET.search(name)}
         return [value for value in {*secrets.values(), *passed.values()} if len(value) >= _MIN_SECRET]
 
 

@@ -28,7 +28,7 @@ LINUX = sys.platform == "linux"
 LIFELINE, LOCK = 3, 4  # descriptors: a pipe that ends with the warden, and the file that is locked while the run lasts
 TERM, KILL = SIGNALS.SIGTERM, SIGNALS.SIGKILL
 TERMINAL = SIGNALS.SIGINT, SIGNALS.SIGHUP, SIGNALS.SIGQUIT  # only the parent stops a run, not the keyboard
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 CHUNK = 1 << 16
 TICK = 0.25 if LINUX else 0.02  # elsewhere there is no pidfd to poll for the end of the agent
 BEAT = 1.0
@@ -95,6 +95,7 @@ class Keeper:
         for number in TERMINAL:
             SIGNALS.signal(number, SIGNALS.SIG_IGN)
         if self._prctl:
+            self._prctl(PR_SET_DUMPABLE, 0)  # it holds the secrets of its agent, which others may not read
             self._prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._poll.register(LIFELINE, select.POLLIN | select.POLLHUP)
         reserve(self._spec.folder + "/ended.json")  # there is room for it even if the agent fills the disk

@@ -19,7 +19,7 @@ import sys
 import time
 
 from .inotify import Inotify
-from .keeper import LIFELINE, LINUX, LOCK, PR_SET_CHILD_SUBREAPER, SIGNALS, TERMINAL
+from .keeper import LIFELINE, LINUX, LOCK, PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, SIGNALS, TERMINAL
 from .tree import descendants, kill_all
 from .waiting import open_below, waiting
 
@@ -146,7 +146,9 @@ class Warden:
         for number in TERMINAL:
             SIGNALS.signal(number, SIGNALS.SIG_IGN)
         if LINUX:
-            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+            prctl = ctypes.CDLL(None).prctl
+            prctl(PR_SET_DUMPABLE, 0)
+            prctl(PR_SET_CHILD_SUBREAPER, 1)
         while self._runs or not self._gone:
             for descriptor, _ in self._poll.poll(1000 * TICK if self._runs else None):
                 self._told(descriptor)

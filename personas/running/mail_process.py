@@ -15,10 +15,17 @@ from types import TracebackType
 from typing import Self
 
 from ..agent import MailCommand
+from ..hidden import is_shown
 from .folder import RunFolder
 
 _PAUSE = 0.015  # seconds between two looks into a run's folder
 _LATE = 60.0  # seconds that the process gets for what is left when its run has ended
+
+
+def _environment() -> dict[str, str]:
+    """Return what others may see of the environment, without what says which run this process belongs to."""
+    outside = ("TEAM_RUN", "TEAM_PERS")
+    return {name: value for name, value in os.environ.items() if is_shown(name) and not name.startswith(outside)}
 
 
 class MailProcess:
@@ -27,9 +34,7 @@ class MailProcess:
     def __init__(self, workspace: Path, persona: str, run: str, home: Path, human: str = "") -> None:
         words = [str(workspace), persona, run, str(home), human]
         argv = [sys.executable, "-P", "-m", "team_mail.personas.running.postbox", *words]
-        outside = ("TEAM_RUN", "TEAM_PERS")
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(outside)}
-        self.command = MailCommand(argv, environ, workspace)
+        self.command = MailCommand(argv, _environment(), workspace)
         self._folder = RunFolder(workspace)
         self._process: subprocess.Popen[bytes] | None = None
         self._end = threading.Event()

@@ -29,6 +29,7 @@ from ...mail.errors import TeamMailError, UsageError
 from ...mail.letter import Letter, due_date
 from ...mail.mailbox import Mailbox
 from ...mail.open import open_mailbox
+from ..hidden import shut
 from ..keeping.inotify import Inotify
 from ..keeping.waiting import ERROR, is_final
 from .folder import RunFolder
@@ -64,6 +65,7 @@ class Postbox:
     def serve(self) -> None:
         """Take mail and requests until there are none for `UNUSED` seconds, or standard input ends."""
         self.take()  # first, because somebody waits for that
+        shut()
         self._inotify, poll = Inotify(), select.poll()
         poll.register(0, select.POLLIN | select.POLLHUP)
         if self._inotify.fd >= 0:

@@ -1,0 +1,30 @@
+"""Where the commands `scheduler` and `team` start: what leads runs hides its environment before it loads anything."""
+
+from __future__ import annotations
+
+import sys
+
+_LEADING = {"scheduler": {"tick", "sprint", "run"}, "team": {"dispatch", "replay"}}
+
+
+def scheduler() -> None:
+    """Run the command `scheduler`."""
+    _hide("scheduler")
+    from .scheduler import main
+
+    main()
+
+
+def team() -> None:
+    """Run the command `team`."""
+    _hide("team")
+    from .team import main
+
+    main()
+
+
+def _hide(command: str) -> None:
+    if _LEADING[command] & {*sys.argv[1:]}:
+        from ...personas.hidden import hide
+
+        hide()
