@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from .clis import CLIS
@@ -27,11 +29,10 @@ def scripts(name: str, other: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-@pytest.fixture(params=sorted(CLIS))
-def cli(request):
-    return request.param
+all_agents = pytest.mark.parametrize("cli", sorted(CLIS))
 
 
+@all_agents
 def test_a_sprint_lands_patches_carries_mail_and_settles_a_conflict(project, model):
     """Both write files and a mail and change one line; the author of the conflict settles it in the files."""
     project.team("ann", "bob")
@@ -55,6 +56,7 @@ def test_a_sprint_lands_patches_carries_mail_and_settles_a_conflict(project, mod
         assert [r for r in model.requests if r.persona == name and f"Subject: From {other}" in r.text]
 
 
+@all_agents
 def test_a_dispatch_gives_what_was_written_and_not_what_was_said(project, model):
     """The result of a task is its file, and the next task works with it."""
     project.team("ann", "bob")
@@ -75,3 +77,74 @@ def test_a_dispatch_gives_what_was_written_and_not_what_was_said(project, model)
     assert result["results"][0]["output"] == {"cause": "floats"}
     branch = project.git("branch", "--list", "team/dispatch-*", "--format=%(refname:short)")
     assert '"floats"' in project.git("show", f"{branch}:notes/cause.json")
+
+
+@pytest.mark.parametrize("cli", ["claude"])
+def test_claude_that_is_denied_its_tools_has_failed(project, model):
+    """Without a list of allowed tools, `dontAsk` denies them all, and Claude's own last event says success."""
+    command = project.cli.settings()["command"]
+    at = command.index("--allowedTools")
+    project.team("ann", command=command[:at] + command[at + 2 :], more="[sprint]\nmax_attempts = 1\n")
+    model.scripts = {"ann": {"": ("echo A > a.txt",)}}
+    model.words["ann"] = "a.txt is written."
+
+    code, result = project.dispatch({"task_id": "write", "agent": "ann", "description": "Write a.txt"})
+
+    assert code != 0
+    assert result["results"][0]["error"] == "exit 0, but it was not allowed to use Bash, and changed nothing"
+    ended = project.run("scheduler", "sprint")
+    assert ended.returncode == 4, ended
+    assert "was not allowed to use Bash" in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("cli", ["codex"])
+def test_codex_works_within_its_sandbox(project, model):
+    """It may write in its workspace alone, and not in `.git`; that is enough for a patch, mail and a result."""
+    project.team("ann", "bob")
+    outside = project.home / "outside"
+    model.scripts = {
+        "ann": {
+            "": (
+                f"touch {outside}; touch .git/outside; touch ../outside; echo A > a.txt",
+                'team-mail send --to bob -s "From ann" -b "Hello." && echo \'{"sent": true}\' > "$TEAM_OUTPUT"',
+            )
+        }
+    }
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Try it"})
+
+    assert (code, result["results"][0]["output"]) == (0, {"sent": True}), result
+    assert [event["sender"] for event in project.events("mail.sent") if event.get("run")] == ["ann"]
+    assert not outside.exists()
+    said = model.requests[-1].text
+    assert said.count("Read-only file system") == 3 or said.count("Permission denied") == 3, said[-3000:]
+
+
+# What a run tells whose model does not answer as it should. Qwen says nothing while it tries again.
+FAULTS = {
+    "denied": "401|authentication_failed|this key is not known here",
+    "throttled": "429|the quota of this account is used up",
+    "refused": "request to the model failed|[Cc]onnection (failed|error)|fetch failed|[Uu]nable to connect|not connect",
+    "cut": "request to the model failed|stream disconnected|terminated|Failed to get response|closed|reset",
+    "silent": "no output and no changed file for 15s",
+}
+MUTE = {("qwen", "throttled")}
+
+
+@all_agents
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_run_whose_model_does_not_answer_says_so(project, model, fault):
+    """It is no success, and its error is what the agent said of it, be it that it ends or that it tries for ever."""
+    project.team("ann", idle="15s")
+    model.scripts = {"ann": {"": ("echo A > a.txt",)}}
+    if fault == "refused":
+        project.listen("ok", "http://127.0.0.1:9/ok")
+    else:
+        project.listen(fault)
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Try it", "timeout_seconds": 30})
+
+    error = result["results"][0]["error"]
+    print(f"{project.cli.name}, {fault}: {result['summary']['total_time_ms']} ms: {error}")
+    assert code == 1
+    assert re.search(FAULTS["silent" if (project.cli.name, fault) in MUTE else fault], error)
