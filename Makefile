@@ -58,7 +58,7 @@ storm: $(READY) ## run the thousands of kills and power cuts; minutes
 	@$(BIN)/python -m pytest -m storm -s $(ARGS)
 
 .PHONY: agents
-agents: $(READY) $(AGENTS)/.ready ## run real coding agents against a model on loopback; needs npm; 2 GB, minutes
+agents: $(READY) $(AGENTS)/.ready ## run real coding agents against a model on loopback; needs npm, 3 GB and minutes
 	@$(BIN)/python -m pytest -m agents tests/agents $(ARGS)
 
 .PHONY: sql
@@ -93,6 +93,8 @@ $(AGENTS)/.ready: tests/agents/package.json
 	@mkdir -p $(AGENTS)
 	@cp $< $(AGENTS)/package.json
 	@npm install --prefix $(AGENTS) --no-package-lock --no-audit --no-fund --loglevel=error
+	@$(PYTHON) -m venv $(AGENTS)/aider
+	@$(AGENTS)/aider/bin/python -m pip install --quiet --disable-pip-version-check aider-chat==0.86.2
 	@touch $@
 
 # The type checker finds `team_mail` by this name, whatever the folder of the checkout is called.

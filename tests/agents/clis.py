@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-INSTALLED = ROOT / ".agents" / "node_modules" / ".bin"
+FOLDER = ROOT / ".agents"
+INSTALLED = (FOLDER / "node_modules" / ".bin", FOLDER / "aider" / "bin")
 KEY = "sk-of-the-tests"
 
 
@@ -91,6 +92,11 @@ CLIS = {
                 "COPILOT_MODEL": "gpt-4.1",
                 "COPILOT_OFFLINE": "true",
             },
+        ),
+        Cli(
+            "aider",
+            {"OPENAI_API_KEY": KEY, "OPENAI_API_BASE": "{url}/v1"},
+            more=("--model", "openai/fake", "--edit-format", "diff", "--no-show-model-warnings"),
         ),
         Cli("qwen", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "{url}/v1", "OPENAI_MODEL": "fake"}),
     )

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from .clis import CLIS, INSTALLED, ROOT, Cli
+from .clis import CLIS, FOLDER, INSTALLED, Cli
 from .model import Model
 
-WORK = ROOT / ".agents" / "work"  # not below /tmp, where a sandbox may let an agent write
+WORK = FOLDER / "work"  # not below /tmp, where a sandbox may let an agent write
 POEM = "one\ntwo\nthree\n"
 
 
@@ -38,7 +38,7 @@ class Project:
     def listen(self, behaviour: str, url: str = "") -> None:
         """Choose how the model behaves, or give the address of another one."""
         told = self.cli.environment(self.home, url or self.model.url(behaviour))
-        path = [str(Path(sys.executable).parent), str(INSTALLED), *os.get_exec_path()]
+        path = [str(Path(sys.executable).parent), *map(str, INSTALLED), *os.get_exec_path()]
         self.environ = told | {
             "PATH": os.pathsep.join(path), "HOME": str(self.home), "LANG": "C.UTF-8", "SHELL": "/bin/bash",
             "XDG_STATE_HOME": str(self.home / ".local" / "state"),
@@ -92,7 +92,7 @@ def model() -> Iterator[Model]:
 @pytest.fixture
 def project(cli: str, model: Model, request: pytest.FixtureRequest) -> Iterator[Project]:
     """A project whose personas a real agent plays; `cli` is its name."""
-    if not (INSTALLED / cli).exists():
+    if not any((folder / cli).exists() for folder in INSTALLED):
         pytest.skip(f"{cli} is not installed: make agents")
     WORK.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{cli}-", dir=WORK))

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from .clis import CLIS
+from .clis import CLIS, KEY
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
 # What each persona does: at first, with a note of the other one, and with a conflict mail.
@@ -29,7 +29,7 @@ def scripts(name: str, other: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-all_agents = pytest.mark.parametrize("cli", sorted(CLIS))
+all_agents = pytest.mark.parametrize("cli", sorted(CLIS.keys() - {"aider"}))  # which has no tool to be called
 
 
 @all_agents
@@ -116,8 +116,36 @@ def test_codex_works_within_its_sandbox(project, model):
     assert (code, result["results"][0]["output"]) == (0, {"sent": True}), result
     assert [event["sender"] for event in project.events("mail.sent") if event.get("run")] == ["ann"]
     assert not outside.exists()
+    assert model.requests[-1].headers["authorization"] == f"Bearer {KEY}"
     said = model.requests[-1].text
     assert said.count("Read-only file system") == 3 or said.count("Permission denied") == 3, said[-3000:]
+
+
+BLOCK = """\
+{file}
+```
+<<<<<<< SEARCH
+{old}=======
+{new}>>>>>>> REPLACE
+```
+"""
+
+
+@pytest.mark.parametrize("cli", ["aider"])
+def test_aider_lands_a_patch_without_litter(project, model):
+    """It changes files by the model's words alone, adds a line to `.gitignore`, and changes no file that is ignored."""
+    project.team("ann", "bob")
+    model.words["ann"] = BLOCK.format(file="poem.txt", old="two\n", new="two of ann\n") + BLOCK.format(
+        file=".team/run/outbox/note.md", old="", new="---\nto: bob\nsubject: From ann\n---\nHello.\n"
+    )
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Change poem.txt"})
+
+    assert code == 0, result
+    branch = project.git("branch", "--list", "team/dispatch-*", "--format=%(refname:short)")
+    assert project.git("diff", "--name-only", "main", branch) == "poem.txt"
+    assert "two of ann" in project.git("show", f"{branch}:poem.txt").splitlines()
+    assert not project.events("mail.sent"), "docs/agents.md says that it cannot send mail"
 
 
 # What a run tells whose model does not answer as it should. Qwen says nothing while it tries again.
