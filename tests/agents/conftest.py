@@ -91,7 +91,7 @@ def model() -> Iterator[Model]:
 
 @pytest.fixture
 def project(cli: str, model: Model, request: pytest.FixtureRequest) -> Iterator[Project]:
-    """A project whose personas a real agent plays; `cli` is its name."""
+    """A project whose personas a real agent plays; `cli` is its name. With KEEP=1 it is left to be looked at."""
     if not any((folder / cli).exists() for folder in INSTALLED):
         pytest.skip(f"{cli} is not installed: make agents")
     WORK.mkdir(parents=True, exist_ok=True)
