@@ -10,8 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE # without bytecode every process that a test starts takes twice as long
 READY := $(VENV)/.ready
+AGENTS := .agents
 CHECKED := $(VENV)/checked/team_mail
-TEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not storm"
+TEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not storm and not agents"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -56,6 +57,10 @@ compare: $(READY) ## measure beside another version (BEFORE=the .venv of its che
 storm: $(READY) ## run the thousands of kills and power cuts; minutes
 	@$(BIN)/python -m pytest -m storm -s $(ARGS)
 
+.PHONY: agents
+agents: $(READY) $(AGENTS)/.ready ## run real coding agents against a model on loopback; needs npm, 3 GB and minutes
+	@$(BIN)/python -m pytest -m agents tests/agents $(ARGS)
+
 .PHONY: sql
 sql: $(READY) ## compile the projections to the SQL beside them
 	@$(BIN)/python -m team_mail.mail.query.compile team_mail.mail.query.projections team_mail.scheduler.state.projections
@@ -71,7 +76,7 @@ picture: $(READY) ## record the terminal picture of the README, docs/demo.svg
 
 .PHONY: clean
 clean: ## remove .venv and all that tools left behind
-	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(AGENTS) build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "clean"
 
@@ -81,6 +86,15 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[charts]" --group test --group lint
+	@touch $@
+
+$(AGENTS)/.ready: tests/agents/package.json
+	@echo "setting up $(AGENTS) ..."
+	@mkdir -p $(AGENTS)
+	@cp $< $(AGENTS)/package.json
+	@npm install --prefix $(AGENTS) --no-package-lock --no-audit --no-fund --loglevel=error
+	@$(PYTHON) -m venv $(AGENTS)/aider
+	@$(AGENTS)/aider/bin/python -m pip install --quiet --disable-pip-version-check aider-chat==0.86.2
 	@touch $@
 
 # The type checker finds `team_mail` by this name, whatever the folder of the checkout is called.

@@ -22,7 +22,7 @@ from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository
 from ..personas.roster import read_roster
 
-_COMMANDS = ("claude", "codex", "gemini", "opencode", "copilot", "amp", "aider", "cursor-agent", "goose")
+_COMMANDS = ("claude", "codex", "gemini", "opencode", "copilot", "qwen", "amp", "aider", "cursor-agent", "goose")
 
 
 class Made(NamedTuple):

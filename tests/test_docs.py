@@ -11,14 +11,16 @@ from team_mail.team.commands import team as team_cli
 
 ROOT = Path(__file__).parent.parent
 OF_USE = (
-    "tutorial", "mail", "log", "sprint", "runs", "settings", "personas", "dispatch", "plan", "architecture", "glossary",
+    "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "personas", "dispatch", "plan",
+    "architecture", "glossary",
 )  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
 GUIDES = {"team-mail": "docs/mail.md", "scheduler": "docs/sprint.md", "team": "docs/sprint.md"}
 OWN_GUIDES = dict.fromkeys(("dispatch", "replay", "trace", "templates"), "dispatch") | {"plan": "plan"}
 OTHERS = (  # whose options are not ours
-    r"\bgit [^`\n]*|^(make|pip) .*$|`--a(uto|llowedTools)[^`]*`|^command = \[.*$|ask each for its `--help`"
+    r"\bgit [^`\n]*|^(make|pip) .*$"
+    r"|`--(auto|allowedTools|permission-mode|print-logs)[^`]*`|^command = \[.*$|ask each for its `--help`"
 )
 
 
@@ -82,7 +84,7 @@ def test_the_documents_name_no_command_that_is_not_there(document):
         assert set(named) <= {*root.commands}, tree
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "storm", "sql", "man", "picture"])
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "storm", "agents", "sql", "man", "picture"])
 def test_the_guide_for_contributors_names_what_can_be_made(target):
     """Each `make` of the guide is a target of the Makefile, and those that people need are there."""
     assert f"make {target}" in (ROOT / "CONTRIBUTING.md").read_text()

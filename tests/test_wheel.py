@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("mail", "personas", "scheduler", "team")
 IGNORED = (
+    ".agents",
     ".venv*",
     ".git",
     ".team",

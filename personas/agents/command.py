@@ -18,6 +18,7 @@ from ..environment import PASSED, PLACEHOLDER, filled, unfilled
 from ..errors import BadOutput
 from ..hidden import SECRET, given
 from ..kinds import OutcomeStatus
+from ..running.folder import STARTUP
 from ..running.process import RunLimits, keep, rejoin
 from ..setup.slots import variables_of
 from .result import FILE, is_written, log_of, output_of
@@ -140,7 +141,8 @@ class CommandAgent:
 
     def _environment(self, job: Job) -> dict[str, str]:
         passed = {name: value for name, value in given().items() if name in self.env or PASSED.fullmatch(name)}
-        return passed | {"PATH": _path(job.workspace / RUN_FOLDER), "TERM": "dumb"}
+        folder = job.workspace / RUN_FOLDER
+        return {"BASH_ENV": str(folder / STARTUP)} | passed | {"PATH": _path(folder), "TERM": "dumb"}
 
     def _secrets(self) -> dict[str, str]:
         return read_environment(self.env_file, self.name) if self.env_file else {}
@@ -217,7 +219,8 @@ def _with_result(job: Job, outcome: Outcome, log: bytes, masked: Collection[str]
 def _path(folder: Path) -> str:
     """Return the PATH of a run: first the folder with its own `team-mail`, which the agent's sandbox lets it use.
 
-    An agent that runs its commands in login shells may lose the folder, because /etc/profile sets PATH anew; then any
-    `team-mail` that is found in the workspace gives way to it, and the prompt names it by its path.
+    An agent that runs its commands in login shells may lose the folder, because /etc/profile sets PATH anew. Bash puts
+    it back, see `STARTUP`; in other shells any `team-mail` that is found in the workspace gives way to it, and the
+    prompt names it by its path.
     """
     return f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"

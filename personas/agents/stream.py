@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from ..keeping.events import events_in, is_known, stage
 from .stream_formats import HANDLERS
-from .transcript import ToolCall, Transcript, TranscriptBuilder
+from .transcript import ToolCall, Transcript, TranscriptBuilder, headline
 
 __all__ = ["ToolCall", "Transcript", "read_stream"]
 
@@ -22,11 +22,13 @@ def read_stream(log: bytes) -> Transcript:
     """Return the transcript of an agent's output. If it is no stream of events, the text is the whole output."""
     text = log[-MAX_LOG:].decode(errors="replace")
     builder = TranscriptBuilder()
-    _read(text.split("\n"), builder)
+    builder.stray = headline(_read(text.split("\n"), builder))[-_MAX_STRAY:]
     return builder.build() if builder.known or builder.failed else Transcript(text.strip())
 
 
-def _read(rows: Iterable[str], builder: TranscriptBuilder) -> None:
+def _read(rows: Iterable[str], builder: TranscriptBuilder) -> list[str]:
+    """Read the events of an output; return the lines that came after the last one."""
+    stray: list[str] = []
     for row in rows:
         has_event = False
         for event in events_in(row) if '"type"' in row else ():  # this test is much cheaper than a failed parse
@@ -38,6 +40,7 @@ def _read(rows: Iterable[str], builder: TranscriptBuilder) -> None:
             if now := stage(event):
                 builder.finished = now == "final"
         if has_event:
-            builder.stray = ""
-        elif row.strip() and not row.startswith("[output cut here"):
-            builder.stray = row.strip()[-_MAX_STRAY:]
+            stray = []
+        elif not row.startswith("[output cut here"):
+            stray.append(row)
+    return stray

@@ -6,6 +6,7 @@ OpenCode and Copilot. They change between versions: a field that is missing or h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, cast
@@ -19,6 +20,14 @@ Event = Mapping[str, Any]
 
 
 # -- Claude Code, Amp, Cursor
+
+
+def _system(event: Event, builder: TranscriptBuilder) -> None:
+    """Handle Claude's notice that it asks its model once more."""
+    if event.get("subtype") == "api_retry":
+        status = f" (HTTP {event['error_status']})" if isinstance(event.get("error_status"), int) else ""
+        why = text_of(event.get("error")) or "unknown"
+        builder.complain(f"a request to the model failed: {_reason(why)}{status}")
 
 
 def _assistant(event: Event, builder: TranscriptBuilder) -> None:
@@ -177,7 +186,7 @@ def _error(event: Event, builder: TranscriptBuilder) -> None:
     if "sessionID" in event:
         builder.end(_reason(_message(event) or "no reason given"))
     elif event.get("severity") != "warning":
-        builder.complaint = _reason(_message(event))
+        builder.complain(_reason(_message(event)))
 
 
 # -- Copilot
@@ -202,10 +211,21 @@ def _copilot_answer(event: Event, builder: TranscriptBuilder) -> None:
 
 def _copilot_error(event: Event, builder: TranscriptBuilder) -> None:
     """Handle an error of the session; the `result` that follows says whether it was the end of it."""
-    builder.complaint = _reason(_message(_dict(event.get("data"))))
+    builder.complain(_reason(_message(_dict(event.get("data")))))
+
+
+def _copilot_failure(event: Event, builder: TranscriptBuilder) -> None:
+    """Handle a request to the model that failed; its message may be JSON of the provider."""
+    text = text_of(_dict(event.get("data")).get("errorMessage"))
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text
+    builder.complain(_reason(_message({"error": value}) or text))
 
 
 HANDLERS: dict[str, Callable[[Event, TranscriptBuilder], None]] = {
+    "system": _system,
     "assistant": _assistant,
     "user": _user,
     "result": _result,
@@ -225,6 +245,7 @@ HANDLERS: dict[str, Callable[[Event, TranscriptBuilder], None]] = {
     "tool.execution_start": _copilot_call,
     "tool.execution_complete": _copilot_answer,
     "session.error": _copilot_error,
+    "model.call_failure": _copilot_failure,
 }
 _CUT_SHORT = {"length", "content-filter", "error"}
 

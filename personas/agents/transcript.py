@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +27,8 @@ class Transcript:
     """The content of an agent's output. `failed` is the reason the agent itself gave for failing, or None.
 
     `known` tells whether it is a stream of events, and `finished` whether that came to its final event. `complaint` is
-    the last error that the agent reported without saying that it failed, `denied` names the tools that it was not
-    allowed to use, and `stray` is the last line after the last event.
+    the last error that the agent reported without saying that it failed, if it came no further since. `denied` names
+    the tools that it was not allowed to use, and `stray` is the last line after the last event, see `headline`.
     """
 
     text: str
@@ -77,10 +78,12 @@ class TranscriptBuilder:
         if text:
             self.text = self.text + text if more and not self._interrupted else text
             self._interrupted = False
+            self.complaint = ""
 
     def call(self, id: str, tool: str, input: Any, at: float | None = None) -> None:
         """Add a tool call; a repeated id updates the input of the call that is known."""
         self._interrupted = True
+        self.complaint = ""
         if id in self._calls:
             self._calls[id].input = input
         elif len(self._calls) < MAX_CALLS:
@@ -94,6 +97,10 @@ class TranscriptBuilder:
     def spend(self, cost: float) -> None:
         """Add to the cost, in US dollars."""
         self.cost = (self.cost or 0.0) + cost
+
+    def complain(self, error: str) -> None:
+        """Record an error that the agent may recover from: what it says or does next shows that it did."""
+        self.complaint = error or self.complaint
 
     def end(self, failed: str | None) -> None:
         """Record how the agent says it ended; the last report counts."""
@@ -111,6 +118,13 @@ class TranscriptBuilder:
 def text_of(value: Any) -> str:
     """Return a string with lone surrogates replaced; an empty string for any other value."""
     return value.encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def headline(rows: Sequence[str]) -> str:
+    """Return the last line that says something: below an error's message, its stack is indented."""
+    filled = [row for row in rows if row.strip()]
+    said = (row for row in reversed(filled) if not row[0].isspace() and any(sign.isalnum() for sign in row))
+    return next(said, filled[-1] if filled else "").strip()
 
 
 def _kept(value: Any) -> Any:

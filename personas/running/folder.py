@@ -28,12 +28,17 @@ STEPS: list[str] = [*Path(RUN_FOLDER).parts]
 CONFLICT = "conflict"  # the versions of files in conflict with an earlier patch of the run's persona
 MERGED = f"{RUN_FOLDER}/{CONFLICT}/merged.patch"  # how that patch changed the files before the run began
 THEIRS = f"{RUN_FOLDER}/{CONFLICT}/theirs"
+STARTUP = "bash.env"  # which every bash of the run reads
 _MOST_UNSENT = 20  # mails that are told of
 _LARGEST_UNSENT = 8 << 20  # bytes
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _SCRIPT = """\
 #!/bin/sh
 exec {python} -I -S {launcher} {folder} "$@"
+"""
+_STARTUP = """\
+# Bash reads this before the commands that it is given: /etc/profile may have set PATH anew, without this folder.
+case $PATH in {folder}:*) ;; *) PATH={folder}:$PATH ;; esac
 """
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -64,8 +69,10 @@ class RunFolder:
             (self.path / name).mkdir(parents=True, exist_ok=True)
         script = self.path / "team-mail"
         words = {"python": sys.executable, "launcher": str(_LAUNCHER), "folder": str(self.path)}
-        script.write_text(_SCRIPT.format(**{name: shlex.quote(word) for name, word in words.items()}))
+        words = {name: shlex.quote(word) for name, word in words.items()}
+        script.write_text(_SCRIPT.format(**words))
         script.chmod(0o755)
+        (self.path / STARTUP).write_text(_STARTUP.format(folder=words["folder"]))
 
     def _check(self) -> None:
         """See that nothing leads out of the workspace before the first file is written."""

@@ -17,6 +17,7 @@ from ...personas.agent import Agent, Job, Outcome
 from ...personas.agents.command import CommandAgent
 from ...personas.agents.result import log_of
 from ...personas.agents.stream import read_stream
+from ...personas.agents.transcript import headline
 from ...personas.errors import GitError, RunCut
 from ...personas.kinds import OutcomeStatus
 from ...personas.prompt import Situation, written_prompt
@@ -154,16 +155,18 @@ class Work:
                 self.context.mirror.remove(self.launch.run)
 
     def _with_last_words(self, outcome: Outcome) -> Outcome:
-        """Add the last line that a run printed to an exit code that tells of a failure, unless its stream says why."""
-        if outcome.status != OutcomeStatus.FAILED or not outcome.exit:
+        """Add the last line that a run printed to how it failed or timed out, unless its stream says why."""
+        late = outcome.status == OutcomeStatus.TIMEOUT
+        if not late and (outcome.status != OutcomeStatus.FAILED or not outcome.exit):
             return outcome
         transcript = read_stream(log_of(self.folder))
         if transcript.failed or transcript.complaint:
             return outcome
-        text = transcript.stray or ("" if transcript.finished else transcript.text)
-        last = text.strip().rpartition("\n")[2].strip()[-_LAST_WORDS:]
-        code, mark, notes = outcome.detail.partition("; ")
-        return replace(outcome, detail=f"{code}: {last}{mark}{notes}") if last else outcome
+        text = transcript.stray or ("" if transcript.finished or (late and transcript.known) else transcript.text)
+        last = headline(text.split("\n"))[-_LAST_WORDS:]
+        how, mark, notes = outcome.detail.partition("; ")
+        said = f"; the last that it printed: {last}" if late else f": {last}"
+        return replace(outcome, detail=f"{how}{said}{mark}{notes}") if last else outcome
 
     def _made(self) -> Workspace | None:
         """Make the workspace; without a repository it is an empty folder. All that is known of the run is of it."""

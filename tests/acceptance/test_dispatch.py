@@ -164,6 +164,25 @@ def test_a_failed_task_gives_exit_code_1_and_the_last_line_of_output_as_error(pr
     assert done["results"][2]["status"] == "blocked"
 
 
+RETRY = '{"type":"system","subtype":"api_retry","error_status":429,"error":"rate_limit","session_id":"s"}'
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("echo visit example.org to log in", "; the last that it printed: visit example.org to log in"),
+        (f"echo '{RETRY}'", "; the agent reported an error: a request to the model failed: rate_limit (HTTP 429)"),
+        ('echo \'{"type":"turn.started"}\'; echo no network >&2', "; the last that it printed: no network"),
+        (":", ""),
+    ],
+)
+def test_a_task_that_took_too_long_tells_what_its_agent_said(project, script, says):
+    """Whoever waits for a login or for a service that is gone says so, and ends with its time only."""
+    project.agent(f"{script}; exec sleep 60")
+    done = project.document("dispatch", project.write(task("a", timeout_seconds=1)), code=1)
+    assert done["results"][0]["error"] == f"Task timeout exceeded: no end within 1s{says}"
+
+
 def test_a_dry_run_shows_who_would_do_what_and_starts_nothing(project):
     """Neither the log nor a trace is written."""
     project.agent("exit 9")

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -100,6 +101,7 @@ def test_an_agent_gets_only_the_allowed_environment(job, output, monkeypatch, tm
         "TEAM_OUTPUT": str(folder / "output.json"),
     }
     ours |= {"TEAM_MAIL": str(folder / "team-mail"), "TEAM_SLOT": "0", "TEAM_PORT": "0"}
+    ours |= {"BASH_ENV": str(folder / "bash.env")}
     assert ours.items() <= seen.items()
     assert seen["A"] == "one"
     assert seen["http_proxy"]
@@ -118,6 +120,21 @@ def test_an_agent_finds_our_team_mail_but_not_our_python(job, shell, output, mon
     version, python = output(this).splitlines()
     assert version == "team-mail 0.1.0"
     assert python.startswith(f"{Path(sys.executable).parent}") == path.startswith(f"{Path(sys.executable).parent}")
+
+
+@pytest.mark.parametrize("words", [("bash", "-lc"), ("bash", "-c"), ("bash", "-l", "-c")])
+def test_a_login_shell_that_sets_path_anew_finds_our_team_mail(job, output, monkeypatch, tmp_path, words):
+    """Codex starts one for each command, and the profile of many systems names a few folders only."""
+    (tmp_path / ".profile").write_text("PATH=/usr/bin:/bin\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    (tmp_path / "a 'quoted' place").mkdir()
+    this = replace(job(), workspace=tmp_path / "a 'quoted' place")
+    RunFolder(this.workspace).make()
+    with MailProcess(this.workspace, "bob", this.run, this.home):
+        CommandAgent("a", (*words, "cd / && team-mail --version && echo $PATH")).play(this)
+    folder = this.workspace / ".team" / "run"
+    assert output(this).splitlines() == ["team-mail 0.1.0", f"{folder}:/usr/bin:/bin"]
 
 
 def test_git_does_not_search_above_a_workspace_without_a_git_folder(job, shell, output, tmp_path):

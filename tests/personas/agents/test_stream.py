@@ -144,10 +144,7 @@ def test_each_agent_is_understood(agent):
     transcript = read_stream(noise + lines(*events) + noise)
 
     finished = agent != "copilot"  # whose recording has no `result`
-    complaint = "Reconnecting... 1/5" if agent == "codex" else ""
-    assert transcript == Transcript(
-        "Done.", tuple(calls), cost, known=True, finished=finished, complaint=complaint, stray="\ufffd" * 2
-    )
+    assert transcript == Transcript("Done.", tuple(calls), cost, known=True, finished=finished, stray="[1, null]")
 
 
 def test_plain_text_is_the_message():
@@ -245,6 +242,68 @@ def test_an_error_that_an_agent_may_recover_from_is_a_complaint():
     known, error = {"type": "turn.started"}, {"type": "error", "message": "429 Too Many Requests"}
     assert read_stream(lines(known, error)).complaint == "429 Too Many Requests"
     assert read_stream(lines(known, error | {"severity": "warning"})).complaint == ""
+
+
+RETRIES = {
+    "claude": (
+        {
+            "type": "system", "subtype": "api_retry", "attempt": 6, "max_retries": 10, "retry_delay_ms": 18933,
+            "error_status": 429, "error": "rate_limit",
+        },
+        "a request to the model failed: rate_limit (HTTP 429)",
+    ),
+    "claude, without an answer": (
+        {"type": "system", "subtype": "api_retry", "attempt": 1, "error_status": None, "error": "unknown"},
+        "a request to the model failed: unknown",
+    ),
+    "codex": (
+        {"type": "error", "message": "Reconnecting... waiting for network (Connection failed)"},
+        "Reconnecting... waiting for network (Connection failed)",
+    ),
+    "copilot": (
+        {
+            "type": "model.call_failure", "data": {
+                "statusCode": 429, "retryAttempt": 1, "failureKind": "api",
+                "errorMessage": '{"type":"rate_limit_error","message":"the quota is used up","code":429}',
+            },
+        },
+        "the quota is used up",
+    ),
+    "copilot, without an answer": (
+        {"type": "model.call_failure", "data": {"errorMessage": '"Connection refused (os error 111)"'}},
+        "Connection refused (os error 111)",
+    ),
+    "copilot, with words": (
+        {"type": "model.call_failure", "data": {"errorMessage": "Too many requests"}},
+        "Too many requests",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("retry", RETRIES)
+def test_an_agent_that_tries_again_says_why(retry):
+    """If it is ended then, that was the reason; once it has come further, it is none any more."""
+    event, why = RETRIES[retry]
+    known = {"type": "turn.started"}
+    assert read_stream(lines(known, event)).complaint == why
+    assert read_stream(lines(known, event, words("I look."))).complaint == ""
+    assert read_stream(lines(known, event, use("t1", "Bash", command="ls"))).complaint == ""
+
+
+@pytest.mark.parametrize(
+    ("after", "stray"),
+    [
+        (
+            "Attempt 3 failed. Error: fetch failed\n    at retry (file.js:3) {\n  status: 1\n}\n",
+            0,
+        ),
+        ("Traceback:\n  File 'a.py', line 1\nValueError: no key\n\n", 2),
+        ("  indented alone\n", 0),
+    ],
+)
+def test_the_last_line_after_the_events_is_the_one_that_says_something(after, stray):
+    """Below the message of an error stands its stack, which tells a user nothing."""
+    assert read_stream(lines(CLAUDE[0]) + after.encode()).stray == after.split("\n")[stray].strip()
 
 
 def test_tools_that_an_agent_was_denied_are_named():

@@ -1,0 +1,103 @@
+"""The real agents: how each is told where the model is. Their commands are those that `team init` writes."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / ".agents"
+INSTALLED = (FOLDER / "node_modules" / ".bin", FOLDER / "aider" / "bin")
+KEY = "sk-of-the-tests"
+
+
+@dataclass(frozen=True)
+class Cli:
+    """An agent. `{url}` in the environment and the files stands for the model's address; `files` lie in its home.
+
+    `more` are words behind the program's name, besides those that `team init` writes.
+    """
+
+    name: str
+    environ: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the template of `team init` has for the agent, without the comment signs."""
+        template = (ROOT / "team" / "template.toml").read_text()
+        block = re.search(rf"^# \[agents\.{self.name}\]\n(?:# .+\n)+", template, re.MULTILINE)
+        assert block
+        return tomllib.loads(re.sub(r"(?m)^# ", "", block[0]))["agents"][self.name]
+
+    def section(self, command: list[str] | None = None, **more: Any) -> str:
+        """Return the agent's section of team.toml."""
+        settings = self.settings()
+        words = command or [settings["command"][0], *self.more, *settings["command"][1:]]
+        lines = [f"{key} = {json.dumps(value)}" for key, value in {**settings, "command": words, **more}.items()]
+        return "\n".join([f"[agents.{self.name}]", *lines, ""])
+
+    def environment(self, home: Path, url: str) -> dict[str, str]:
+        """Write the agent's files into its home; return its variables."""
+        for name, text in self.files.items():
+            file = home / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text.replace("{url}", url))
+        return {name: value.replace("{url}", url) for name, value in self.environ.items()}
+
+
+CODEX = """\
+model = "gpt-5"
+model_provider = "fake"
+
+[model_providers.fake]
+name = "fake"
+base_url = "{url}/v1"
+wire_api = "responses"
+requires_openai_auth = true
+supports_websockets = false
+"""
+OPENCODE = {
+    "model": "fake/fake",
+    "provider": {
+        "fake": {
+            "npm": "@ai-sdk/openai-compatible",
+            "options": {"baseURL": "{url}/v1", "apiKey": KEY},
+            "models": {"fake": {"limit": {"context": 100000, "output": 8000}}},
+        }
+    },
+}
+GEMINI = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
+CLIS = {
+    cli.name: cli
+    for cli in (
+        Cli("claude", {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": "{url}"}),
+        Cli("codex", {"CODEX_API_KEY": KEY}, {".codex/config.toml": CODEX}),
+        Cli(
+            "gemini",
+            {"GEMINI_API_KEY": KEY, "GOOGLE_GEMINI_BASE_URL": "{url}"},
+            {".gemini/settings.json": json.dumps(GEMINI)},
+            ("-m", "gemini-2.5-flash"),
+        ),
+        Cli("opencode", {}, {".config/opencode/opencode.json": json.dumps(OPENCODE)}),
+        Cli(
+            "copilot",
+            {
+                "COPILOT_PROVIDER_BASE_URL": "{url}/v1",
+                "COPILOT_PROVIDER_API_KEY": KEY,
+                "COPILOT_MODEL": "gpt-4.1",
+                "COPILOT_OFFLINE": "true",
+            },
+        ),
+        Cli(
+            "aider",
+            {"OPENAI_API_KEY": KEY, "OPENAI_API_BASE": "{url}/v1"},
+            more=("--model", "openai/fake", "--edit-format", "diff", "--no-show-model-warnings"),
+        ),
+        Cli("qwen", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "{url}/v1", "OPENAI_MODEL": "fake"}),
+    )
+}

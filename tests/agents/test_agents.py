@@ -1,0 +1,178 @@
+"""Whole sprints and dispatches with the real agents, as `team init` names them, and a model that follows a script."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from .clis import CLIS, KEY
+
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
+# What each persona does: at first, with a note of the other one, and with a conflict mail.
+EDIT = "sed -e {expression} poem.txt > new && cat new > poem.txt && rm new"  # Qwen refuses `sed -i` of a file not read
+SETTLE = EDIT.format(expression="'/^||||||| /,/^=======$/d;/^<<<<<<< /d;/^>>>>>>> /d'")
+
+
+def scripts(name: str, other: str) -> dict[str, tuple[str, ...]]:
+    return {
+        "Type: conflict": (SETTLE, "cat poem.txt"),
+        f"From: {other}": (
+            "team-mail inbox",
+            f"mkdir -p notes && cat .team/run/inbox/*.md > notes/heard-by-{name}.md",
+        ),
+        "": (
+            f"mkdir -p notes && echo 'By {name}.' > notes/{name}.md",
+            EDIT.format(expression=f"'s/^two$/two of {name}/'"),
+            f'team-mail send --to {other} -s "From {name}" -b "The word of {name} is plum."',
+        ),
+    }
+
+
+all_agents = pytest.mark.parametrize("cli", sorted(CLIS.keys() - {"aider"}))  # which has no tool to be called
+
+
+@all_agents
+def test_a_sprint_lands_patches_carries_mail_and_settles_a_conflict(project, model):
+    """Both write files and a mail and change one line; the author of the conflict settles it in the files."""
+    project.team("ann", "bob")
+    model.scripts = {"ann": scripts("ann", "bob"), "bob": scripts("bob", "ann")}
+
+    ended = project.run("scheduler", "sprint")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "converged" in ended.stdout
+    files = project.git("ls-tree", "-r", "--name-only", "team/sprint-1").split()
+    assert {"notes/ann.md", "notes/bob.md"} <= set(files)
+    assert {"two of ann", "two of bob"} <= set(project.git("show", "team/sprint-1:poem.txt").splitlines())
+    sent = {(e["sender"], *e["recipients"]) for e in project.events("mail.sent") if e.get("run")}
+    assert {("ann", "bob"), ("bob", "ann")} <= sent
+    assert project.events("patch.conflicted")
+    heard = [name for name in ("ann", "bob") if f"notes/heard-by-{name}.md" in files]
+    assert heard
+    for name, other in (("ann", "bob"), ("bob", "ann")):
+        note = f"The word of {other} is plum."
+        assert name not in heard or note in project.git("show", f"team/sprint-1:notes/heard-by-{name}.md")
+        assert [r for r in model.requests if r.persona == name and f"Subject: From {other}" in r.text]
+
+
+@all_agents
+def test_a_dispatch_gives_what_was_written_and_not_what_was_said(project, model):
+    """The result of a task is its file, and the next task works with it."""
+    project.team("ann", "bob")
+    find = """echo '{"cause": "floats"}' > "$TEAM_OUTPUT" """
+    mend = """mkdir -p notes && cp "$TEAM_INPUT" notes/cause.json"""
+    model.scripts = {"ann": {"": (find,)}, "bob": {"": (mend,)}}
+    model.words["ann"] = "I have looked at everything."
+
+    code, result = project.dispatch(
+        {"task_id": "find", "agent": "ann", "description": "Find the cause"},
+        {
+            "task_id": "mend", "agent": "bob", "description": "Mend it", "dependencies": ["find"],
+            "input_data": {"cause": "{{ tasks.find.output.cause }}"},
+        },
+    )  # fmt: skip
+
+    assert code == 0, result
+    assert result["results"][0]["output"] == {"cause": "floats"}
+    branch = project.git("branch", "--list", "team/dispatch-*", "--format=%(refname:short)")
+    assert '"floats"' in project.git("show", f"{branch}:notes/cause.json")
+
+
+@pytest.mark.parametrize("cli", ["claude"])
+def test_claude_that_is_denied_its_tools_has_failed(project, model):
+    """Without a list of allowed tools, `dontAsk` denies them all, and Claude's own last event says success."""
+    command = project.cli.settings()["command"]
+    at = command.index("--allowedTools")
+    project.team("ann", command=command[:at] + command[at + 2 :], more="[sprint]\nmax_attempts = 1\n")
+    model.scripts = {"ann": {"": ("echo A > a.txt",)}}
+    model.words["ann"] = "a.txt is written."
+
+    code, result = project.dispatch({"task_id": "write", "agent": "ann", "description": "Write a.txt"})
+
+    assert code != 0
+    assert result["results"][0]["error"] == "exit 0, but it was not allowed to use Bash, and changed nothing"
+    ended = project.run("scheduler", "sprint")
+    assert ended.returncode == 4, ended
+    assert "was not allowed to use Bash" in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("cli", ["codex"])
+def test_codex_works_within_its_sandbox(project, model):
+    """It may write in its workspace alone, and not in `.git`; that is enough for a patch, mail and a result."""
+    project.team("ann", "bob")
+    outside = project.home / "outside"
+    model.scripts = {
+        "ann": {
+            "": (
+                f"touch {outside}; touch .git/outside; touch ../outside; echo A > a.txt",
+                'team-mail send --to bob -s "From ann" -b "Hello." && echo \'{"sent": true}\' > "$TEAM_OUTPUT"',
+            )
+        }
+    }
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Try it"})
+
+    assert (code, result["results"][0]["output"]) == (0, {"sent": True}), result
+    assert [event["sender"] for event in project.events("mail.sent") if event.get("run")] == ["ann"]
+    assert not outside.exists()
+    assert model.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+    said = model.requests[-1].text
+    assert said.count("Read-only file system") == 3 or said.count("Permission denied") == 3, said[-3000:]
+
+
+BLOCK = """\
+{file}
+```
+<<<<<<< SEARCH
+{old}=======
+{new}>>>>>>> REPLACE
+```
+"""
+
+
+@pytest.mark.parametrize("cli", ["aider"])
+def test_aider_lands_a_patch_without_litter(project, model):
+    """It changes files by the model's words alone, adds a line to `.gitignore`, and changes no file that is ignored."""
+    project.team("ann", "bob")
+    model.words["ann"] = BLOCK.format(file="poem.txt", old="two\n", new="two of ann\n") + BLOCK.format(
+        file=".team/run/outbox/note.md", old="", new="---\nto: bob\nsubject: From ann\n---\nHello.\n"
+    )
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Change poem.txt"})
+
+    assert code == 0, result
+    branch = project.git("branch", "--list", "team/dispatch-*", "--format=%(refname:short)")
+    assert project.git("diff", "--name-only", "main", branch) == "poem.txt"
+    assert "two of ann" in project.git("show", f"{branch}:poem.txt").splitlines()
+    assert not project.events("mail.sent"), "docs/agents.md says that it cannot send mail"
+
+
+# What a run tells whose model does not answer as it should. Qwen says nothing while it tries again.
+FAULTS = {
+    "denied": "401|authentication_failed|this key is not known here",
+    "throttled": "429|the quota of this account is used up",
+    "refused": "request to the model failed|[Cc]onnection (failed|error)|fetch failed|[Uu]nable to connect|not connect",
+    "cut": "request to the model failed|stream disconnected|terminated|Failed to get response|closed|reset",
+    "silent": "no output and no changed file for 15s",
+}
+MUTE = {("qwen", "throttled")}
+
+
+@all_agents
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_run_whose_model_does_not_answer_says_so(project, model, fault):
+    """It is no success, and its error is what the agent said of it, be it that it ends or that it tries for ever."""
+    project.team("ann", idle="15s")
+    model.scripts = {"ann": {"": ("echo A > a.txt",)}}
+    if fault == "refused":
+        project.listen("ok", "http://127.0.0.1:9/ok")
+    else:
+        project.listen(fault)
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Try it", "timeout_seconds": 30})
+
+    error = result["results"][0]["error"]
+    print(f"{project.cli.name}, {fault}: {result['summary']['total_time_ms']} ms: {error}")
+    assert code == 1
+    assert re.search(FAULTS["silent" if (project.cli.name, fault) in MUTE else fault], error)
