@@ -7,6 +7,7 @@ to it through a file in memory.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -25,6 +26,7 @@ _SHOWN = re.compile(
 )
 _DESCRIPTOR = "_TEAM_MAIL_HIDDEN"
 _PR_SET_DUMPABLE = 4
+_BEYOND = 3  # the first descriptor that is no standard stream
 _hidden: dict[str, str] = {}
 
 
@@ -74,9 +76,9 @@ def _start_anew(hidden: Mapping[str, str]) -> None:
     with _file() as file:
         file.write(json.dumps(hidden).encode())
         file.flush()
-        os.set_inheritable(file.fileno(), True)
-        shown = {name: value for name, value in os.environ.items() if name not in hidden}
-        os.execve(command, sys.argv, shown | {_DESCRIPTOR: str(file.fileno())})  # noqa: S606
+        number = fcntl.fcntl(file.fileno(), fcntl.F_DUPFD, _BEYOND)  # a closed standard stream stays closed
+    shown = {name: value for name, value in os.environ.items() if name not in hidden}
+    os.execve(command, sys.argv, shown | {_DESCRIPTOR: str(number)})  # noqa: S606
 
 
 def _file() -> IO[bytes]:
