@@ -30,7 +30,7 @@ MERGED = f"{RUN_FOLDER}/{CONFLICT}/merged.patch"  # how that patch changed the f
 THEIRS = f"{RUN_FOLDER}/{CONFLICT}/theirs"
 _MOST_UNSENT = 20  # mails that are told of
 _LARGEST_UNSENT = 8 << 20  # bytes
-_LAUNCHER = Path(__file__).with_name("launcher.py")
+LAUNCHER = Path(__file__).with_name("launcher.py")
 _SCRIPT = """\
 #!/bin/sh
 exec {python} -I -S {launcher} {folder} "$@"
@@ -63,7 +63,7 @@ class RunFolder:
         for name in FOLDERS:
             (self.path / name).mkdir(parents=True, exist_ok=True)
         script = self.path / "team-mail"
-        words = {"python": sys.executable, "launcher": str(_LAUNCHER), "folder": str(self.path)}
+        words = {"python": sys.executable, "launcher": str(LAUNCHER), "folder": str(self.path)}
         script.write_text(_SCRIPT.format(**{name: shlex.quote(word) for name, word in words.items()}))
         script.chmod(0o755)
 

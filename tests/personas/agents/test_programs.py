@@ -166,7 +166,7 @@ def test_the_python_that_runs_this_can_run_our_files_wherever_it_lies(tmp_path):
 
 
 def test_the_files_that_a_command_names_are_found(home):
-    """Its program, by PATH or in full, and whatever other word is the path of a file; never what is in the workspace."""
+    """Its program, by PATH or in full, and other words that are paths of files; none in the workspace."""
     agent, script = home.program("bin/agent"), home.file("script.py")
     path = f"relative:{home.folder}:{home.folder / 'bin'}"
     assert [*programs_in(("agent", "-x", str(script), "/missing", "agent"), path)] == [str(agent), str(script)]
