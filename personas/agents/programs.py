@@ -57,11 +57,14 @@ def is_within(path: str, folder: str) -> bool:
 class Programs:
     """The folders and files that programs need, `shown`, and the `links` on the way, each with what it says.
 
-    `closed` tells of a real path whether it must not be shown. What is in `SYSTEM` is no part of it.
+    `closed` tells of a real path whether it must not be shown. What is in `SYSTEM` is no part of it. `written` are the
+    real paths of folders that an agent may write: what a link or a script in there names is not believed, or the next
+    run could be shown whatever this one wishes.
     """
 
-    def __init__(self, closed: Callable[[str], bool]) -> None:
+    def __init__(self, closed: Callable[[str], bool], written: Sequence[str] = ()) -> None:
         self._closed = closed
+        self._written = written
         self._seen: set[str] = set()
         self.shown: set[str] = set()
         self.links: dict[str, str] = {}
@@ -105,15 +108,16 @@ class Programs:
         """Return the real path of what may be shown and is not there anyway, and keep the links that lead to it."""
         with suppress(OSError):
             real, links = trail(path)
-            if os.path.exists(real) and not self._closed(real):
+            doubtful = any(is_within(place, folder) for place in (real, *links) for folder in self._written)
+            if os.path.exists(real) and not doubtful and not self._closed(real):
                 self.links |= links
                 return None if _of_system(real) else real
         return None
 
     def _add_environment(self, path: str) -> None:
         """Add the environment of Python that a program lies in: its interpreter may be a link out of it."""
-        folder = os.path.realpath(os.path.dirname(path))
-        if os.path.exists(f"{os.path.dirname(folder)}/pyvenv.cfg") and not (self._closed(folder) or _of_system(folder)):
+        folder = self._found(os.path.dirname(path))
+        if folder and os.path.exists(f"{os.path.dirname(folder)}/pyvenv.cfg"):
             self.shown.update((folder, *self._beside(folder)))
 
     def _add_folder(self, folder: str) -> None:

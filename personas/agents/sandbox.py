@@ -13,6 +13,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -135,7 +136,7 @@ class Sandbox:
 
     def _shown(self, place: _Place, argv: Sequence[str], env: Mapping[str, str]) -> Iterator[Mount]:
         """Yield what is read: programs, certificates, and the names of the network."""
-        programs = Programs(place.closes)
+        programs = Programs(place.closes, [mount.source for mount in self._homes(place)])
         path = env.get("PATH", os.defpath)
         programs.add_path(path)
         for number, word in enumerate(programs_in(argv, path)):
@@ -189,6 +190,8 @@ class _Place(NamedTuple):
             raise UsageError(f"home names {name!r}, which is not in {self.home}; create it, or leave it out")
         if hidden := next((each for each in self.hidden if is_within(each, real) or is_within(real, each)), ""):
             raise UsageError(f"home names {name!r}, which would show {hidden}; name what is beside that")
+        if any(is_within(os.path.realpath(own), real) for own in (str(LAUNCHER), sys.prefix, sys.base_prefix)):
+            raise UsageError(f"home names {name!r}, so that an agent could change team-mail itself; name less of it")
         return real
 
 

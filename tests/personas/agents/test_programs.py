@@ -151,6 +151,22 @@ def test_nothing_of_a_closed_place_is_shown(home):
     assert home.shown("checkout/.venv/bin", "checkout", ".", "tools", program="checkout/.venv/bin/pytest") == {"tools"}
 
 
+def test_what_an_agent_could_have_written_leads_nowhere(home):
+    """Neither a link in a folder that it may write, nor one on the way through it, nor what a script there names."""
+    home.program("private/bin/tool")
+    home.program("private/python")
+    home.link("own/bin/planted", "../../private/bin/tool")
+    home.program("own/bin/script", f"#!{home.folder}/private/python")
+    home.link("own/current", "../private")
+    programs = Programs(home.closes, [str(home.folder / "own")])
+    programs.add_path(f"{home.folder}/own/bin:{home.folder}/own/current/bin")
+    programs.add_program(f"{home.folder}/own/bin/script")
+    programs.add_program(f"{home.folder}/own/current/bin/tool")
+    programs.add_file(f"{home.folder}/own/current/python")
+    assert (programs.shown, programs.links) == (set(), {})
+    assert home.shown("own/bin") > {"own/bin", "private/bin"}, "in one that it may not write they are followed"
+
+
 def test_the_python_that_runs_this_can_run_our_files_wherever_it_lies(tmp_path):
     """Its executable, its links, its configuration and its library are there, even in a closed place."""
     programs = Programs(lambda _: True)

@@ -23,6 +23,7 @@ from team_mail.personas.agent import Job
 from team_mail.personas.agents.command import CommandAgent
 from team_mail.personas.agents.programs import is_within
 from team_mail.personas.agents.sandbox import SYSTEM, Mount, Sandbox, arranged, check
+from team_mail.personas.errors import RunLeft
 from team_mail.personas.running.process import RunLimits
 from team_mail.personas.setup.caches import link_caches
 from team_mail.personas.workspace import Mirror
@@ -181,6 +182,18 @@ def test_what_may_not_be_shown_of_the_home_folder_is_refused_in_one_line(home, n
     assert trouble.startswith(f"agent x: home names {name!r}, ")
     assert why in trouble
     assert "\n" not in trouble
+
+
+@SANDBOXED
+def test_team_mail_itself_is_never_given_to_an_agent(monkeypatch):
+    """Nor is a folder above the Python that runs it: the next keeper would be the agent's."""
+    prefix = Path(sys.prefix).resolve()
+    monkeypatch.setenv("HOME", str(prefix.parent.parent))
+    for name in (prefix.parent.name, f"{prefix.parent.name}/{prefix.name}"):
+        trouble = CommandAgent("x", ("sh",), sandbox=Sandbox((name,))).trouble()
+        assert trouble == (
+            f"agent x: home names {name!r}, so that an agent could change team-mail itself; name less of it"
+        )
 
 
 @SANDBOXED
@@ -399,6 +412,32 @@ def test_nothing_survives_when_bwrap_or_the_keeper_is_killed(job, tmp_path, boxe
     assert not thread.is_alive()
     assert (sleepers(place), survivors(this.run)) == ([], [])
     assert ended[0].status == "failed"
+
+
+@SANDBOXED
+def test_a_run_outlives_its_scheduler_and_is_taken_over(job, tmp_path, boxed, survivors):
+    """Its sandbox hangs on the keeper, not on who asked for it."""
+    this = replace(nested(job, tmp_path), leave=threading.Event())
+    agent, left = boxed("touch ready; until test -e go; do sleep 0.02; done; exit 3"), []
+
+    def play() -> None:
+        with pytest.raises(RunLeft):
+            agent.play(this)
+        left.append(True)
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    while not (this.workspace / "ready").exists():
+        assert thread.is_alive()
+    assert this.leave
+    this.leave.set()
+    thread.join(30)
+    assert left
+    assert survivors(this.run) != []
+    (this.workspace / "go").touch()
+    outcome = agent.rejoin(replace(this, leave=None))
+    assert outcome
+    assert (outcome.exit, survivors(this.run)) == (3, [])
 
 
 @SANDBOXED
