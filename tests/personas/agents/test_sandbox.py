@@ -24,6 +24,7 @@ from team_mail.personas.agents.command import CommandAgent
 from team_mail.personas.agents.programs import is_within
 from team_mail.personas.agents.sandbox import SYSTEM, Mount, Sandbox, arranged, check
 from team_mail.personas.errors import RunLeft
+from team_mail.personas.running.folder import LAUNCHER
 from team_mail.personas.running.process import RunLimits
 from team_mail.personas.setup.caches import link_caches
 from team_mail.personas.workspace import Mirror
@@ -552,20 +553,32 @@ def test_without_a_network_no_server_is_reached(job, tmp_path, boxed, network):
 
 
 @SANDBOXED
-def test_a_team_in_a_folder_of_programs_is_hidden(job, tmp_path, boxed, output):
+@pytest.mark.skipif(not os.access("/opt", os.W_OK), reason="only root may write in /opt")
+def test_a_team_in_a_folder_of_programs_is_hidden(job, boxed, output):
     """What lies in a folder that is shown, as a checkout in /opt does, is covered; the workspace below is not."""
-    place = Path(os.path.realpath(sys.prefix)) / f"hidden-{os.getpid()}"
-    try:
+    with tempfile.TemporaryDirectory(dir="/opt") as folder:
+        place = Path(folder)
         (place / "teams" / "run").mkdir(parents=True)
         (place / "teams" / "other").mkdir()
-        this = replace(job(), workspace=place / "teams" / "run")
+        this = replace(job(), workspace=place / "teams" / "run", home=place / "repo" / ".team")
         script = f"ls {place} {place}/teams; touch x; ! touch {place}/y"
-        outcome = boxed(script, Sandbox(hidden=(place,))).play(this)
-        assert outcome.status == "ok"
+        assert boxed(script, Sandbox(hidden=(place,))).play(this).status == "ok"
         assert output(this).startswith(f"{place}:\nteams\n\n{place}/teams:\nrun\n"), output(this)
         assert (place / "teams" / "run" / "x").exists()
-    finally:
-        shutil.rmtree(place)
+
+
+@SANDBOXED
+def test_team_mail_runs_from_an_environment_in_the_checkout(job, tmp_path, boxed, output):
+    """Of the checkout, its Python and its launcher are there, and nothing else."""
+    checkout, prefix = LAUNCHER.parents[2], Path(sys.prefix)
+    this = nested(job, tmp_path)
+    script = f"{sys.executable} -I -S {LAUNCHER} . --help; ls -A {checkout} {prefix}; cat {checkout}/README.md"
+    outcome = boxed(script, Sandbox(hidden=(checkout, prefix))).play(this)
+    assert outcome.exit == 1
+    said = output(this)
+    assert "team-mail: cannot write in ./requests" in said
+    assert "README.md: No such file" in said
+    assert f"{prefix}:\nbin\npyvenv.cfg\n" in said
 
 
 def test_what_every_program_reads_is_there():
