@@ -162,7 +162,10 @@ class _Place(NamedTuple):
     @classmethod
     def of(cls, hidden: Iterable[Path]) -> _Place:
         """Find the home folder. Raises UsageError if there is none."""
-        written = os.path.abspath(os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir)  # noqa: PTH100
+        try:
+            written = os.path.abspath(os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir)  # noqa: PTH100
+        except KeyError:
+            raise UsageError("this user has no home folder, which a sandbox replaces; set HOME to a folder") from None
         home = os.path.realpath(written)
         if _is_above_system(home):
             raise UsageError(f"the home folder is {home}, which no sandbox can replace; set HOME to another folder")
