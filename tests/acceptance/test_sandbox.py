@@ -179,6 +179,10 @@ for program in (os.environ["TEAM_MAIL"], facts["command"]):
             by_command(program, **more)
         except Exception as error:
             print(program, repr(error))
+asked, words = "2" * 32 + ".json", ["send", "--to", "ann", "-s", "by hand", "--attach", home + "/.ssh/id_x"]
+open(here + "request", "w").write(json.dumps({"v": 1, "words": words, "files": [], "stdin": None, "width": 0}))
+os.rename(here + "request", here + "requests/" + asked)
+wait("answers/" + asked)
 for daemon in ("setsid", "setsid setsid"):
     line = "(%s sh -c 'exec env -i %s %s' > /dev/null 2>&1 < /dev/null &) &" % (daemon, "sleep", facts["seconds"])
     subprocess.run(["sh", "-c", line])
@@ -329,6 +333,7 @@ def test_no_attack_has_an_effect_in_a_sandbox_and_every_one_has_outside(project,
     assert len(ATTACKS) > 30
     output = "".join(file.read_text() for file in project.team.glob("runs/*/output.log"))
     assert worked - UNSURE == (set() if boxed else possible - UNSURE), output
+    assert "by hand" not in {event["subject"] for event in project.events("mail.sent")}
     senders = {event["sender"] for event in project.events("mail.sent")}
     assert senders - {"scheduler", "weaver"} == ({"ann"} if boxed else {"ann", "bob"})
     assert [process for process in psutil.process_iter() if seconds in _words(process)] == []

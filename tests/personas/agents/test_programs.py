@@ -181,6 +181,17 @@ def test_the_python_that_runs_this_can_run_our_files_wherever_it_lies(tmp_path):
     assert str(tmp_path / "missing") not in programs.shown
 
 
+def test_what_resolves_names_is_shown_alone_where_a_link_leads_to_it(home):
+    """As /etc/resolv.conf does on most machines: into a folder of sockets, of which nothing else is there."""
+    home.file("run/systemd/resolve/stub.conf")
+    home.file("run/systemd/resolve/socket")
+    home.link("etc/resolv.conf", "../run/systemd/resolve/stub.conf")
+    programs = Programs(lambda _: True)
+    programs.add_anyway(str(home.folder / "etc" / "resolv.conf"))
+    assert programs.shown == {str(home.folder / "run/systemd/resolve/stub.conf")}
+    assert programs.links == {str(home.folder / "etc/resolv.conf"): "../run/systemd/resolve/stub.conf"}
+
+
 def test_the_files_that_a_command_names_are_found(home):
     """Its program, by PATH or in full, and other words that are paths of files; none in the workspace."""
     agent, script = home.program("bin/agent"), home.file("script.py")

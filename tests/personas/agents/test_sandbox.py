@@ -481,11 +481,18 @@ def test_programs_of_the_home_folder_are_run(job, tmp_path, home, boxed, output,
     (home / ".nvm/versions/node/v1/bin").mkdir()
     (home / ".nvm/versions/node/v1/bin/pack").symlink_to("../lib/node_modules/pack/cli")
     (home / "current").symlink_to(".nvm/versions/node/v1")
+    odd = home / os.fsdecode(b"\xff no UTF-8")
+    odd.mkdir()
+    (odd / "odd").write_text("#!/bin/sh\necho odd runs\n")
+    (odd / "odd").chmod(0o755)
+    (home / ".local" / "bin" / "odd").symlink_to(odd / "odd")
+    (home / ".local" / "bin" / "broken").symlink_to("nothing")
     monkeypatch.setenv("PATH", f"{home}/.local/bin:{home}/current/bin:{os.environ['PATH']}")
     this = nested(job, tmp_path)
-    outcome = boxed("tool && pack; cat ~/.ssh/id_x; ls -A ~").play(this)
+    outcome = boxed("tool && pack && odd; cat ~/.ssh/id_x; ls -d ~/.[a-z]* ~/current").play(this)
     assert output(this) == (
-        f"tool runs\npack runs\ncat: {home}/.ssh/id_x: No such file or directory\n.local\n.nvm\ncurrent\n"
+        f"tool runs\npack runs\nodd runs\ncat: {home}/.ssh/id_x: No such file or directory\n"
+        f"{home}/.local\n{home}/.nvm\n{home}/current\n"
     ), outcome
 
 
