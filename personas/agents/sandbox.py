@@ -96,15 +96,8 @@ class Sandbox:
         mounts = arranged([*self._mounts(place, argv, env, job.workspace)])
         # `env` takes a word with an equals sign for a variable
         words = ["sh", "-c", 'exec "$0" "$@"', *argv] if "=" in argv[0] else argv
-        return [
-            *_bwrap(),
-            *_options(mounts, network=self.network),
-            "--chdir",
-            str(job.workspace),
-            "--",
-            *_inner(),
-            *words,
-        ]
+        options = [*_options(mounts, network=self.network), "--chdir", str(job.workspace)]
+        return [*_bwrap(), *options, "--", *_inner(), *words]
 
     def _mounts(self, place: _Place, argv: Sequence[str], env: Mapping[str, str], workspace: Path) -> Iterator[Mount]:
         yield from _system()

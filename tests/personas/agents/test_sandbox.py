@@ -397,7 +397,7 @@ def sleepers(place: Path) -> list[psutil.Process]:
 @SANDBOXED
 @pytest.mark.parametrize("victim", ["bwrap", "init", "keeper", "keeper and warden"])
 def test_nothing_survives_when_bwrap_or_the_keeper_is_killed(job, tmp_path, boxed, survivors, victim):
-    """Neither the agent nor a daemon that has left its session and cleared its environment."""
+    """Neither the agent nor a daemon that has detached itself and cleared its environment."""
     this = nested(job, tmp_path)
     place, ended = this.workspace, []
 
