@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from ..mail.directory import Directory
+from ..mail.errors import UsageError
 from ..mail.home import directory_of, ignore_mail
 from ..mail.open import open_mailbox, team_home, with_directory
 from ..personas.agent import Agent
 from ..personas.agents.command import CommandAgent, RunLimits
 from ..personas.agents.replay import ReplayAgent
+from ..personas.agents.sandbox import Sandbox
 from ..personas.agents.scripts import bundled_agent
 from ..personas.bundled import with_bundled
 from ..personas.errors import NotARepository
@@ -23,7 +26,7 @@ from ..personas.workspace import Mirror
 from ..scheduler.context import Context
 from ..scheduler.errors import NotReady
 from ..scheduler.settings.settings import AgentSettings, Settings, read_settings
-from .place import place_trouble, workspace_folder
+from .place import place_trouble, state_folder, workspace_folder
 
 SCRIPTED = "scripted"  # the bundled agent that plays any task without a model
 GIVEN = "given"  # the name of an agent that a program supplied
@@ -94,7 +97,7 @@ def open_for_dispatch(
         context, repository = _without_repository(home, environ, flags), False
     agents: dict[str, Agent] = {SCRIPTED: bundled_agent(), **context.agents}
     if agent is not None:
-        agents[GIVEN] = agent
+        agents[GIVEN] = _confined(agent, home, context.top, context.settings)
     roster = with_bundled(context.roster)
     guests = frozenset(persona.id for persona in roster.personas) - (context.mailbox.directory.personas or frozenset())
     directory = context.mailbox.directory._replace(guests=guests)
@@ -110,8 +113,9 @@ def make_agent(name: str, settings: AgentSettings) -> Agent:
         return ReplayAgent(Path(settings.folder or ""))
     env_file = Path(settings.env_file) if settings.env_file else None
     limits = RunLimits(output=settings.max_output, settle=settings.grace, idle=settings.idle or 0.0)
+    sandbox = Sandbox(settings.home, settings.network == "on") if settings.sandbox == "bwrap" else None
     return CommandAgent(
-        name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit
+        name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox
     )  # fmt: skip
 
 
@@ -139,7 +143,18 @@ def _without_repository(home: Path, environ: Mapping[str, str], flags: Mapping[s
 
 def _context(home: Path, git: Git, top: Path, mirror: Mirror, settings: Settings) -> Context:
     roster = read_roster(home / "personas")
-    agents = {name: make_agent(name, table) for name, table in settings.agents.items()}
+    made = {name: make_agent(name, table) for name, table in settings.agents.items()}
+    agents = {name: _confined(agent, home, top, settings) for name, agent in made.items()}
     directory = directory_of(home, settings.team.human, settings.groups)
     mailbox = open_mailbox(home, create=True, directory=directory)
     return Context(home, git, top, mailbox, roster, settings, agents, mirror)
+
+
+def _confined(agent: Agent, home: Path, top: Path, settings: Settings) -> Agent:
+    """Tell the sandbox of an agent, if it has one, what runs share, and what it must not show."""
+    if not isinstance(agent, CommandAgent) or agent.sandbox is None:
+        return agent
+    hidden = [home, home.parent, top]
+    with suppress(UsageError):  # there is no place for workspaces, which is told elsewhere
+        hidden.append(state_folder(settings.workspace.root))
+    return replace(agent, sandbox=replace(agent.sandbox, caches=settings.workspace.cache, hidden=tuple(hidden)))

@@ -22,6 +22,7 @@ from ..running.folder import STARTUP
 from ..running.process import RunLimits, keep, rejoin
 from ..setup.slots import variables_of
 from .result import FILE, is_written, log_of, output_of
+from .sandbox import Sandbox
 from .stream import read_stream
 from .verdict import BadExit, failed, verdict
 
@@ -37,7 +38,7 @@ class CommandAgent:
 
     A run fails if the command's exit code is not 0, if its JSON output reports an error or breaks off, or if the result
     it leaves for its task cannot be read. `bad_exit` is what an exit code other than 0 makes of a run whose output says
-    success.
+    success. With a `sandbox` it reaches nothing but what that shows.
 
     Its environment holds the harmless part of the scheduler's (`PASSED`), the variables named in `env`, and those that
     `env_file` sets. All values of `env_file`, and those in `env` whose names look like secrets, are masked in the
@@ -51,6 +52,7 @@ class CommandAgent:
     env_file: Path | None = None
     limits: RunLimits = field(default_factory=RunLimits)
     bad_exit: BadExit = "failed"
+    sandbox: Sandbox | None = None
 
     @property
     def max_prompt(self) -> int | None:
@@ -67,7 +69,10 @@ class CommandAgent:
             return f"agent {self.name}: {why}"
         if self.prompt == "file" and not any("{prompt_file}" in word for word in self.command):
             return f'agent {self.name} has prompt = "file", but its command does not use {{prompt_file}}; add it'
-        return self._missing()
+        if why := self._missing():
+            return why
+        why = self.sandbox and self.sandbox.trouble(self.command)
+        return f"agent {self.name}: {why}" if why else None
 
     def _missing(self) -> str | None:
         if not self.command or not self.command[0]:
@@ -94,14 +99,16 @@ class CommandAgent:
     def _play(self, job: Job) -> Outcome:
         prompt_file = job.write_prompt()
         argv, stdin = [self._filled(word, job, prompt_file) for word in self.command], Path(os.devnull)
+        secrets = self._secrets()
+        env = self._environment(job) | secrets | _identity(job) | _task(job)
+        if self.sandbox:
+            argv = self.sandbox.wrap(argv, env, job)
         if self.prompt == "stdin":
             stdin = prompt_file
         elif self.prompt == "argument":
             argv.append(job.prompt.replace("\0", "\N{REPLACEMENT CHARACTER}"))
             if len(os.fsencode(argv[-1])) >= _MAX_ARGUMENT:
                 return Outcome(OutcomeStatus.FAILED, None, 0.0, self._too_long(job))
-        secrets = self._secrets()
-        env = self._environment(job) | secrets | _identity(job) | _task(job)
         masked = self._masked(secrets)
         outcome = keep(job, argv, env, secrets=masked, stdin=stdin, limits=self.limits)
         return self._concluded(job, outcome, masked)

@@ -21,7 +21,7 @@ import time
 from .idle import Idle
 from .output import Output
 from .quota import Quota
-from .tree import SIGNALS, boot, descendants, kill_all, send, stat
+from .tree import SIGNALS, boot, descendants, dying, kill_all, send, stat
 from .version import VERSION
 
 LINUX = sys.platform == "linux"
@@ -225,10 +225,11 @@ class Keeper:
         self._watch(lambda: "late" if time.monotonic() >= self._deadline or self._stops > stops else "")
 
     def _kill_all(self) -> int:
-        """Kill what is left; return the number without the agent."""
+        """Kill what is left; return the number without the agent, and without what ends already."""
         if not LINUX:
             send(-self._agent, KILL)
-        return len(kill_all(self._family, self._reap) - {self._agent})
+        ending = {pid for pid in self._family() if dying(pid)} if LINUX and self._reap() else set[int]()
+        return len(kill_all(self._family, self._reap) - {self._agent} - ending)
 
     def _family(self) -> list[int]:
         return descendants(os.getpid()) if LINUX else [-self._agent]

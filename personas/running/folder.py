@@ -31,7 +31,7 @@ THEIRS = f"{RUN_FOLDER}/{CONFLICT}/theirs"
 STARTUP = "bash.env"  # which every bash of the run reads
 _MOST_UNSENT = 20  # mails that are told of
 _LARGEST_UNSENT = 8 << 20  # bytes
-_LAUNCHER = Path(__file__).with_name("launcher.py")
+LAUNCHER = Path(__file__).with_name("launcher.py")
 _SCRIPT = """\
 #!/bin/sh
 exec {python} -I -S {launcher} {folder} "$@"
@@ -68,7 +68,7 @@ class RunFolder:
         for name in FOLDERS:
             (self.path / name).mkdir(parents=True, exist_ok=True)
         script = self.path / "team-mail"
-        words = {"python": sys.executable, "launcher": str(_LAUNCHER), "folder": str(self.path)}
+        words = {"python": sys.executable, "launcher": str(LAUNCHER), "folder": str(self.path)}
         words = {name: shlex.quote(word) for name, word in words.items()}
         script.write_text(_SCRIPT.format(**words))
         script.chmod(0o755)

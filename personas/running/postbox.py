@@ -34,6 +34,7 @@ from ..keeping.inotify import Inotify
 from ..keeping.waiting import ERROR, is_final
 from .folder import RunFolder
 from .outbox import LARGEST, Outbox
+from .request import OUT, check_request
 
 if TYPE_CHECKING:
     from ..frontmatter import Part
@@ -43,7 +44,6 @@ SOON = 0.002  # the least seconds between two looks: an agent may write without 
 TICK = 0.25  # the most seconds, in case a change was not told
 UNTOLD = 0.02  # and where changes are not told
 UNUSED = 10.0  # seconds without work after which the process ends
-NOT_HERE = {"query", "backup", "restore", "export", "repair", "watch"}  # they touch files outside of the workspace
 _MOST = 64 << 20  # bytes of a request
 _NEWLINE = "\n"
 _FIELDS = (
@@ -225,8 +225,10 @@ def _carried_out(request: dict[str, Any]) -> dict[str, Any]:
     if request["v"] != VERSION:
         raise ValueError(f"version {request['v']!r}")
     words = [str(word) for word in request["words"]]
-    if words and words[0] in NOT_HERE:
-        return _refusal(f"{words[0]} is not for runs: it is for the people of this team", 2)
+    try:
+        check_request(words, [str(name) for name, _ in request["files"]])
+    except UsageError as error:
+        return _refusal(str(error), 2)
     with tempfile.TemporaryDirectory(prefix="team-mail-") as place:
         for name, data in request["files"]:
             folder, _, file = str(name).partition("/")
@@ -236,7 +238,7 @@ def _carried_out(request: dict[str, Any]) -> dict[str, Any]:
             (Path(place) / folder / file).write_bytes(a2b_base64(data))
         stdin = a2b_base64(request["stdin"]) if request["stdin"] is not None else None
         code, out, err = _run(words, Path(place), stdin, int(request["width"]))
-        written = Path(place) / "out"
+        written = Path(place) / OUT
         answer = {"v": VERSION, "exit": code, "stdout": _text(out), "stderr": _text(err)}
         return answer | {"out": _text(written.read_bytes()) if written.is_file() else None}
 

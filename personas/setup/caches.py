@@ -6,6 +6,7 @@ Runs share those of runs and gates those of gates: no gate believes what a run h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -29,6 +30,15 @@ class Linked(NamedTuple):
 def tracked_caches(top: Path, names: Sequence[str]) -> list[str]:
     """Name the caches that no workspace can have, because git tracks what is there, one line each. Raises GitError."""
     return [f"cache {line(name)} is not shared: git tracks it" for name in names if is_tracked(top, escape(name))]
+
+
+def cache_of(workspace: Path, name: str) -> Path | None:
+    """Return the shared folder that a workspace has as a cache; None if there is none, or something else is there."""
+    with suppress(OSError):
+        target = (workspace / name).readlink()
+        if target.is_absolute() and target.parts[-3:] == (FOLDER, RUNS, quote(name, safe="")) and target.is_dir():
+            return target
+    return None
 
 
 def link_caches(folder: Path, names: Sequence[str], workspace: Path) -> Linked:

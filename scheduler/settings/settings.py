@@ -96,6 +96,13 @@ def _folder(path: str) -> str:
     return path
 
 
+def _home_path(path: str) -> str:
+    steps = Path(path).parts
+    if not steps or path.startswith(("/", "~")) or ".." in steps or "\0" in path:
+        raise ValueError('must be a path in the home folder, as seen from there: ".claude"')
+    return "/".join(steps)
+
+
 def _apart(folders: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse a folder that lies in another one: only one of them could be a link."""
     for number, folder in enumerate(folders):
@@ -116,6 +123,7 @@ Command = Annotated[tuple[str, ...], AfterValidator(_filled)]
 Commands = Annotated[tuple[Command, ...], BeforeValidator(_commands)]
 Glob = Annotated[str, AfterValidator(checked)]
 Within = Annotated[str, AfterValidator(_within)]
+HomePath = Annotated[str, AfterValidator(_home_path)]
 Folder = Annotated[str, AfterValidator(_folder)]
 Seconds = Annotated[float, BeforeValidator(seconds)]
 Limit = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
@@ -138,7 +146,10 @@ class TeamSettings(_Table):
 
 
 class AgentSettings(_Table):
-    """`[agents.NAME]`: a command, a folder of patches (`replay`), or a script without a model (`scripted`)."""
+    """`[agents.NAME]`: a command, a folder of patches (`replay`), or a script without a model (`scripted`).
+
+    In a `sandbox`, a command may write its workspace and what `home` names of the user's home folder.
+    """
 
     kind: Literal["command", "replay", "scripted"] = "command"
     command: Command | None = None
@@ -152,6 +163,9 @@ class AgentSettings(_Table):
     max_output: Size = 10_000_000
     litter: tuple[Glob, ...] = ()
     folder: str | None = None
+    sandbox: Literal["none", "bwrap"] = "none"
+    home: Annotated[tuple[HomePath, ...], AfterValidator(_apart)] = ()
+    network: Literal["on", "off"] = "on"
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -162,6 +176,10 @@ class AgentSettings(_Table):
         for name in ("command", "folder"):
             if name != needed and getattr(self, name) is not None:
                 raise ValueError(f'says {name}, which kind "{self.kind}" has no use for; leave it out')
+        if self.sandbox != "none" and self.kind != "command":
+            raise ValueError(f'says sandbox, which kind "{self.kind}" has no use for; leave it out')
+        if self.network == "off" and self.sandbox == "none":
+            raise ValueError('says network = "off", which only a sandbox can see to: write sandbox = "bwrap"')
         return self
 
 

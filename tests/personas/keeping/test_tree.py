@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from team_mail.personas.keeping.tree import boot, descendants, send, stat
+from team_mail.personas.keeping.tree import boot, descendants, dying, send, stat
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -36,3 +36,16 @@ def test_a_signal_to_a_process_that_is_gone_is_ignored():
     assert process.returncode == -signal.SIGTERM
     assert stat(str(process.pid)) == []
     assert len(boot()) == 36
+
+
+@LINUX
+def test_a_process_that_was_killed_counts_as_dying_and_one_that_is_stopped_does_not():
+    """What ends already is nothing that a run left behind."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        assert not dying(process.pid)
+        process.send_signal(signal.SIGSTOP)
+        assert not dying(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert dying(process.pid)
+    assert dying(process.pid)

@@ -134,6 +134,60 @@ def test_what_reads_files_of_the_machine_is_refused(run):
     assert run.sent() == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--", "query", "select * from read_text('SECRET')"],
+        ["--", "backup", "PLANTED"],
+        ["--install-completion"],
+        ["--version", "--install-completion"],
+        ["--help", "--", "backup", "PLANTED"],
+        ["send", "--to", "ann", "-s", "x", "-a", "SECRET"],
+        ["send", "--to", "ann", "-s", "x", "-aSECRET"],
+        ["send", "--to", "ann", "-s", "x", "--attach=SECRET"],
+        ["send", "--to", "ann", "-s", "x", "-a", "0/mine", "-a", "0/../SECRET"],
+        ["send", "--to", "ann", "-s", "x", "--body-file", "SECRET"],
+        ["send", "--to", "ann", "-s", "x", "--payload", "@SECRET"],
+        ["reply", "2", "-b", "x", "--attach", "SECRET"],
+        ["reply", "2", "--body-file=SECRET"],
+        ["attachment", "2", "--out", "PLANTED"],
+        ["attachment", "2", "-oPLANTED"],
+        ["attachment", "-o", "PLANTED", "2"],
+    ],
+)
+def test_a_request_written_by_hand_reads_and_writes_no_file_of_the_machine(run, tmp_path, monkeypatch, words):
+    """An agent in a sandbox need not use our launcher, which would have looked at the words."""
+    secret, planted = tmp_path / "secret", tmp_path / "planted"
+    secret.write_text('"of the user"')
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    filled = [word.replace("SECRET", str(secret)).replace("PLANTED", str(planted)) for word in words]
+    name = "1" * 32 + ".json"
+    request = {"v": 1, "words": filled, "files": [["0/mine", "eA=="]], "stdin": None, "width": 0}
+    with run.mail():
+        (run.workspace / "data").write_bytes(b"x")
+        assert run.ask("send", "--to", "ann", "-s", "x", "-a", "data").returncode == 0
+        (run.folder.path / "requests" / f"{name}.tmp").write_text(json.dumps(request))
+        (run.folder.path / "requests" / f"{name}.tmp").rename(run.folder.path / "requests" / name)
+        run.until((run.folder.path / "answers" / name).exists)
+    answer = (run.folder.path / "answers" / name).read_text()
+    assert json.loads(answer)["exit"] == 2
+    assert len(run.sent()) == 1
+    assert not planted.exists()
+    assert not (tmp_path / "home").exists()
+
+
+def test_help_and_mistakes_are_told_as_everywhere(run):
+    """What is no command, and what lacks a word, is answered by the command itself."""
+    with run.mail():
+        assert b"team-mail [OPTIONS] COMMAND" in run.ask("--help").stdout
+        assert b"Send a message." in run.ask("send", "--help").stdout
+        assert run.ask("--version").returncode == 0
+        assert b"No such command" in run.ask("sned").stderr
+        assert b"Missing option" in run.ask("send", "-s", "x").stderr
+        assert b"No such option" in run.ask("send", "--two", "bob").stderr
+        assert run.ask("tag", "add", "9", "x").returncode != 0
+
+
 def test_a_request_that_nobody_answers_ends_with_advice(run):
     """The keeper is gone: what is left is the outbox."""
     launcher = Path(sys.modules[RunFolder.__module__].__file__).with_name("launcher.py")

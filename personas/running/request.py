@@ -1,0 +1,54 @@
+"""What a run may ask `team-mail` for: commands that name no file but those that came with the request.
+
+They are carried out by a process with more rights than the agent may have, which must not lend them. A hostile agent
+writes its requests itself, so nothing is taken for granted that its `team-mail` would see to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from ...mail.commands import cli
+from ...mail.errors import UsageError
+
+NOT_HERE = {"query", "backup", "restore", "export", "repair", "watch"}  # they touch files outside of the workspace
+OUT = "out"  # the name of the file that a command may write
+_HELP = {"--help", "-h", "--version"}  # of the options before a command; others write the settings of your shell
+
+
+@cache
+def _tree() -> Any:
+    return cli.command()
+
+
+def check_request(words: Sequence[str], files: Collection[str]) -> None:
+    """See that a command is one for runs and names no other file than `files` and `OUT`. Raises UsageError.
+
+    The words are parsed as they will be when the command runs. What is wrong with them is told by the command itself.
+    """
+    command, rest = _tree(), [*words]
+    while children := getattr(command, "commands", None):
+        name = rest.pop(0) if rest else "--help"
+        if name in NOT_HERE and command is _tree():
+            raise UsageError(f"{name} is not for runs: it is for the people of this team")
+        if name in _HELP and not (rest and rest[0].startswith("-")):
+            return
+        if name.startswith("-"):
+            raise UsageError(f"{name} is not for runs: begin with a command")
+        if name not in children:
+            return
+        command = children[name]
+    given = command.make_context(command.name, rest, resilient_parsing=True).params
+    for param in command.params:
+        for value in _values(given.get(param.name)):
+            file = value[1:] if param.name == "payload" and value.startswith("@") else value
+            if (param.type.name == "path" or file != value) and file not in {*files, OUT}:
+                raise UsageError(f"{file} is no file of this request")
+
+
+def _values(value: Any) -> Iterator[str]:
+    for each in value if isinstance(value, list | tuple) else [value]:  # pyright: ignore[reportUnknownVariableType]
+        if each is not None:
+            yield str(each)  # pyright: ignore[reportUnknownArgumentType]
