@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from .errors import UnknownRecipient, UsageError
-from .nearest import suggestion
+from .text.nearest import suggestion
 
 POSTMASTER = "postmaster"  # the sender of bounces
 PROGRAMS = frozenset({"scheduler", "weaver", POSTMASTER})

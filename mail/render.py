@@ -19,38 +19,16 @@ from .log.event import Event
 from .log.log import Log
 from .log.verify import Damage, Inspection
 from .message import Message
-from .units import and_more, counted
+from .text.escape import clean, line
+from .text.units import and_more, counted
 
-# C0 except newline and tab, DEL and C1; bidirectional controls; zero-width, filler, annotation, tag and line separator
-# characters; variation selectors, which can carry hidden text, except that of emoji; lone surrogates.
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
-_BREAKS = re.compile(r"[\n\t]")
 _SHOWN = 3  # names of a list
-
-
-def clean(text: str) -> str:
-    r"""Escape characters that control a terminal or are invisible: `\x1b`, `\u202e`. Newlines and tabs stay."""
-    return _UNSAFE.sub(_escaped, text)
-
-
-def line(text: str) -> str:
-    """Escape as `clean` does, and newlines and tabs too, so that the text is one line."""
-    return _BREAKS.sub(_escaped, clean(text))
 
 
 def listed(names: Sequence[str], most: int = _SHOWN) -> str:
     """Join names with commas, cleaned; of more than `most`, the first ones and the number of the rest."""
     shown = ", ".join(map(line, names[:most]))
     return f"{shown} {and_more(len(names) - most)}" if len(names) > most else shown
-
-
-def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    known = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(match[0])
-    return known or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")  # noqa: PLR2004
 
 
 def document(value: Any, out: TextIO | None = None) -> None:

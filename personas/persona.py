@@ -14,9 +14,9 @@ from typing import Any
 from ..mail.directory import EVERYBODY, PROGRAMS, Directory
 from ..mail.errors import UsageError
 from ..mail.globs import is_from_top
-from ..mail.nearest import nearest
 from ..mail.render import line
-from ..mail.units import seconds
+from ..mail.text.nearest import nearest
+from ..mail.text.units import seconds
 from .errors import PersonaError
 from .frontmatter import BOOLEANS, Fault, Part, read_front
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ..mail.nearest import nearest, suggestion
 from ..mail.render import line
-from ..mail.units import and_more
+from ..mail.text.nearest import nearest, suggestion
+from ..mail.text.units import and_more
 from .errors import InvalidTasks
 
 Path = tuple[str | int, ...]  # from the top of a document to a value in it

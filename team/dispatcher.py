@@ -18,7 +18,7 @@ from typing import Any
 from ..mail.errors import TeamMailError
 from ..mail.home import ignore_mail
 from ..mail.log.event import Draft, Event, new_id
-from ..mail.units import counted
+from ..mail.text.units import counted
 from ..personas.agent import Agent, Assignment
 from ..personas.workspace import remove_tree
 from ..scheduler.context import Context
@@ -227,7 +227,7 @@ class ParallelDispatcher:
         self, context: Context, state: DispatchState, draft: Draft, stop: threading.Event, **given: Any
     ) -> DispatchOutput:
         running = Dispatch(context, state, **given, stop=stop, listener=self._notify, runner=self.runner)
-        running.traces.prepare()
+        running.traces.prepare(running.tasks)
         self._running.append(running)
         if self.stop.is_set() or stop.is_set():
             running.end()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ..mail.directory import EVERYBODY
 from ..mail.errors import TeamMailError, UsageError
 from ..mail.home import ignore_mail
-from ..mail.nearest import suggestion
+from ..mail.text.nearest import suggestion
 from ..personas.bundled import copy_into, library
 from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..mail.commands.caller import identity_or_human
 from ..mail.errors import UsageError
 from ..mail.open import team_home
-from ..mail.units import counted
+from ..mail.text.units import counted
 from ..scheduler.context import Context
 from ..scheduler.setup import look_at_setup
 from .home import home_of

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ..mail.errors import UsageError
-from ..mail.nearest import suggestion
 from ..mail.render import line
+from ..mail.text.nearest import suggestion
 from ..scheduler.errors import InvalidTasks
 from ..scheduler.problems import Problems, hint, shown, where
 from ..scheduler.tasks.reader import read_limited

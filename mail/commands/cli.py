@@ -38,13 +38,13 @@ def root(
 
 def _acknowledged(event: Any, letter: Any, as_json: bool) -> None:
     if letter.key and (event.subject, event.body) != (letter.subject, letter.body[: len(event.body)]):
-        typer.echo(f"team-mail: the key was used before, for message {event.seq}; this message was not sent", err=True)
+        output.say(f"team-mail: the key was used before, for message {event.seq}; this message was not sent", err=True)
     if as_json:
         from .. import render
 
         render.document({"id": event.id, "seq": event.seq})
     else:
-        typer.echo(f"sent {event.seq} to {', '.join(event.recipients)}")
+        output.say(f"sent {event.seq} to {', '.join(event.recipients)}")
 
 
 @app.command()
@@ -112,7 +112,7 @@ def inbox(
         as_of_seq=seq, as_of=time, limit=limit + 1,
     )  # fmt: skip
     if len(listed) > limit:
-        typer.echo(f"team-mail: only the newest {limit} are shown; --limit shows more", err=True)
+        output.say(f"team-mail: only the newest {limit} are shown; --limit shows more", err=True)
         del listed[limit:]
     if as_json and bodies:
         render.document([message.whole() for message in mailbox.with_bodies(listed, own)])
@@ -271,7 +271,7 @@ def check(
     if as_json:
         render.document([message.listed() for message in unread])
     elif unread:
-        typer.echo(render.digest(unread, budget))
+        output.say(render.digest(unread, budget))
     if unread:
         raise typer.Exit(ExitCode.UNREAD)
 
@@ -291,7 +291,7 @@ def watch(
         if as_json:
             render.json_line(message.whole())
         else:
-            typer.echo(render.listing(message))
+            output.say(render.listing(message))
             sys.stdout.flush()
         if once:
             return

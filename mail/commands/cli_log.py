@@ -9,6 +9,7 @@ import typer
 
 from ..kinds import ExitCode
 from . import cli_options as option
+from . import output
 
 app = typer.Typer()
 
@@ -41,7 +42,7 @@ def stats(as_json: option.Json = False) -> None:
         return
     for name, rows in tables.items():
         if rows:
-            typer.echo(f"{name}:")
+            output.say(f"{name}:")
             render.table(list(rows[0]), [tuple(row.values()) for row in rows])
 
 
@@ -55,7 +56,7 @@ def bounce(as_json: option.Json = False) -> None:
     if as_json:
         render.document([{"id": e.id, "seq": e.seq, "ref": e.ref, "recipient": e.data["recipient"]} for e in events])
     else:
-        typer.echo(f"{len(events)} returned")
+        output.say(f"{len(events)} returned")
 
 
 @app.command()
@@ -75,7 +76,7 @@ def repair(as_json: option.Json = False) -> None:
     """Repair a damaged log: keep every line that verifies, record the gaps, keep a copy of the old files."""
     from .. import render
     from ..open import open_log
-    from ..units import counted
+    from ..text.units import counted
 
     done = open_log().repair()
     copies = [str(path) for path in done.copies]
@@ -89,13 +90,13 @@ def repair(as_json: option.Json = False) -> None:
         render.document(result)
     elif copies:
         gaps = counted(len(done.gaps), "gap")
-        typer.echo(f"{counted(done.events, 'event')} kept, {gaps} recorded; the old files: {', '.join(copies)}")
+        output.say(f"{counted(done.events, 'event')} kept, {gaps} recorded; the old files: {', '.join(copies)}")
     else:
         events = counted(done.events, "event")
-        typer.echo(f"nothing to repair: {events} verified; checksums and Parquet copies are rewritten")
+        output.say(f"nothing to repair: {events} verified; checksums and Parquet copies are rewritten")
     if done.left_out:
         lines = counted(done.left_out, "line")
-        typer.echo(f"team-mail: {lines} left out that do not belong to the log; see the old files", err=True)
+        output.say(f"team-mail: {lines} left out that do not belong to the log; see the old files", err=True)
 
 
 @app.command()
@@ -108,7 +109,7 @@ def backup(
     from .. import render
     from ..archive import backup as archive
     from ..open import first_mail, open_blobs, open_log, team_home
-    from ..units import counted
+    from ..text.units import counted
 
     if restore_it:
         with first_mail() as home:
@@ -122,11 +123,11 @@ def backup(
         sizes = (counted(done.head, "event"), counted(done.files, "file"), counted(done.bytes, "byte"))
         text = f"{', '.join(sizes)} in {done.path}"
         for name in done.left_out:
-            typer.echo(f"team-mail: blob {name} has changed on disk and is left out", err=True)
+            output.say(f"team-mail: blob {name} has changed on disk and is left out", err=True)
     if as_json:
         render.document(result)
     else:
-        typer.echo(text)
+        output.say(text)
 
 
 @app.command()
@@ -139,13 +140,13 @@ def export(
     """Export the mail for other programs: mbox and eml for mail readers, JSON lines with whole bodies."""
     from .. import render
     from ..open import open_mailbox
-    from ..units import counted
+    from ..text.units import counted
 
     count = open_mailbox().export(form, target, persona)
     if as_json:
         render.document({"path": str(target), "messages": count})
     else:
-        typer.echo(f"{counted(count, 'message')} in {target}")
+        output.say(f"{counted(count, 'message')} in {target}")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from . import cli_options as option
+from . import output
 
 app = typer.Typer()
 tags = typer.Typer(help="Add your own tags to messages.", no_args_is_help=True, rich_markup_mode=None)
@@ -23,7 +24,7 @@ def _marking(command: str, verb: str, text: str) -> None:
         if as_json:
             render.document([message.listed() for message in messages])
         else:
-            typer.echo(f"{verb} {', '.join(str(message.seq) for message in messages)}")
+            output.say(f"{verb} {', '.join(str(message.seq) for message in messages)}")
 
     app.command(command, help=text)(mark)
 
@@ -76,4 +77,4 @@ def _tagged(name: str, tag: str, persona: str | None, as_json: bool, *, remove: 
     if as_json:
         render.document(message.listed())
     else:
-        typer.echo(f"{message.seq}: {', '.join(message.tags) or 'no tags'}")
+        output.say(f"{message.seq}: {', '.join(message.tags) or 'no tags'}")

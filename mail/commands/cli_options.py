@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import TeamMailError
+from . import output
 
 
 def personas(incomplete: str) -> list[str]:
@@ -39,7 +40,7 @@ def version_of(command: str) -> Any:
         if wanted:
             from importlib.metadata import version
 
-            typer.echo(f"{command} {version('team-mail')}")
+            output.say(f"{command} {version('team-mail')}")
             raise typer.Exit
 
     return typer.Option("--version", callback=show, is_eager=True, help="Show the version and exit.")

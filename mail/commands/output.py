@@ -10,9 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ..errors import TeamMailError, UsageError
 from ..kinds import ExitCode
 from ..log.disk import reason_of
+from ..text.escape import clean
 
 
 def run(name: str, app: Any, before: Callable[[], object] = lambda: None) -> None:
@@ -26,8 +29,6 @@ def run(name: str, app: Any, before: Callable[[], object] = lambda: None) -> Non
         silence()
         sys.exit(ExitCode.FAILED)
     except (TeamMailError, OSError) as error:
-        from ..render import clean
-
         silence()
         where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         reason = where + reason_of(error) if isinstance(error, OSError) else str(error)
@@ -61,6 +62,14 @@ def flushed(run: Callable[[], object]) -> None:
         sys.stdout.flush()
 
 
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print text, escaped, on standard output or standard error.
+
+    All that commands say goes through here, since most of it has names that an agent chose: of files, personas, tags.
+    """
+    typer.echo(clean(text), err=err, nl=nl)
+
+
 def write_bytes(data: bytes, path: Path | None) -> None:
     """Write bytes to a file, or to standard output; on a terminal, text is escaped and other bytes are refused.
 
@@ -72,8 +81,6 @@ def write_bytes(data: bytes, path: Path | None) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
     else:
-        from ..render import clean
-
         try:
             sys.stdout.write(clean(_text(data)))
         except UnicodeDecodeError:

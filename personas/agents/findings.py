@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...mail.render import line
-from ...mail.units import counted
+from ...mail.text.units import counted
 
 SEVERITIES = ("low", "medium", "high", "critical")
 _TRACED = re.compile(r'File "([^"\n]{1,300})", line (\d{1,7})|([\w./-]{1,120}\.\w{1,8}):(\d{1,7})')

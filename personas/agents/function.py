@@ -8,7 +8,7 @@ from typing import Any
 
 from ...mail.clock import Clock, SystemClock
 from ...mail.render import line
-from ...mail.units import span
+from ...mail.text.units import span
 from ..agent import Job, Outcome
 from ..kinds import OutcomeStatus
 

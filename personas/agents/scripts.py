@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...mail.render import line
-from ...mail.units import counted
+from ...mail.text.units import counted
 from ..agent import Job
 from .findings import SEVERITIES, Finding, findings
 from .scripted import ScriptedAgent

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from ...mail.clock import SystemClock
 from ...mail.process import TEAM
-from ...mail.units import span
+from ...mail.text.units import span
 from ..agent import Job, Outcome
 from ..errors import RunCut, RunLeft
 from ..keeping.version import VERSION

@@ -1,7 +1,8 @@
 """Traces on disk: one file for each task and an index, exported from the log. Each file is written atomically.
 
-The names of validated tasks cannot lead out of the folder, and a symbolic link in the way is replaced, not followed. A
-file that cannot be written is only reported: the facts are in the log, and `team trace` writes them again.
+The names of validated tasks cannot lead out of the folder, a symbolic link in the way is replaced, not followed, and a
+file that is no trace is left as it is: a tasks file chooses both folder and names. A file that cannot be written is
+only reported: the facts are in the log, and `team trace` writes them again.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ...mail.log.blobs import BlobMissing, Blobs
 from ...mail.log.disk import reason_of
@@ -21,6 +22,9 @@ from ..errors import NotReady
 from ..state.dispatches import DispatchState
 from ..tasks.task import DispatchConfig, Task
 from .output import index, trace
+
+_TRACE = {"task_id", "agent", "execution_time_ms", "mcp_calls"}  # keys by which a trace is known
+_NO_TRACE = "is there already, and is no trace of a task"
 
 
 class Traces:
@@ -34,17 +38,20 @@ class Traces:
         self._written: set[str] = set()
         self._lock = threading.Lock()
 
-    def prepare(self) -> None:
-        """Create the folder. Raises NotReady if nothing can be written there."""
+    def prepare(self, tasks: Iterable[str]) -> None:
+        """Create the folder. Raises NotReady if nothing can be written there, or a task's file is no trace."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             scratch = self.folder / _scratch()
             scratch.touch()
             scratch.unlink()
+            taken = next((name for task in tasks if not _may_write(self.folder / (name := f"{task}.json"))), None)
         except OSError as error:
             raise NotReady(
                 f"no traces can be written into {self.name}: {reason_of(error)}; name another folder"
             ) from None
+        if taken:
+            raise NotReady(f"{self.name}/{taken} {_NO_TRACE}; name another folder, or another task")
 
     def file(self, task: str) -> str | None:
         """Return the path of a task's trace, as the result names it; None if it was not written."""
@@ -83,6 +90,9 @@ class Traces:
             text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
             scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
             name = spare if spare and _is_taken(self.folder / name, scratch) else name
+            if not spare and not _may_write(self.folder / name):
+                self._failed(name, f"it {_NO_TRACE}")
+                return None
             scratch.replace(self.folder / name)
         except OSError as error:
             self._failed(name, reason_of(error))
@@ -91,6 +101,19 @@ class Traces:
             with suppress(OSError):  # it still exists after a failure, or if `_is_taken` linked it
                 scratch.unlink()
         return name
+
+
+def _may_write(path: Path) -> bool:
+    """Tell whether a trace may take a path: nothing is there, or a link, or an earlier trace."""
+    if path.is_symlink() or not path.exists():
+        return True
+    if not path.is_file():
+        return False
+    try:
+        known: Any = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(known, dict) and {*cast("dict[str, Any]", known)} >= _TRACE
 
 
 def _is_taken(path: Path, scratch: Path) -> bool:

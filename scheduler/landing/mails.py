@@ -12,7 +12,7 @@ from typing import Any
 
 from ...mail.home import RUN_FOLDER
 from ...mail.render import clean, line, listed
-from ...mail.units import and_more, counted
+from ...mail.text.units import and_more, counted
 from ...personas.running.folder import CONFLICT, MERGED, THEIRS
 from ..weaver.marks import GREP
 from ..weaver.patch import PatchSubmission

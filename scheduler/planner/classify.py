@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...mail.units import duration
+from ...mail.text.units import duration
 from ..kinds import PhaseKind
 from .conflict import mostly_same
 from .item import Overlap

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...mail.units import duration
+from ...mail.text.units import duration
 from .item import Item, Overlap
 from .schedule import Pair, Schedule, same
 from .work import Work, named

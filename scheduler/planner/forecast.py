@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from statistics import median
 
 from ...mail.globs import escape
-from ...mail.units import counted
+from ...mail.text.units import counted
 from ..errors import NotReady
 from ..kinds import PatchStatus, RunStatus
 from ..state.facts import Patch, Run

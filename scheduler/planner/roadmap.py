@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple, Self, cast
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ...mail.globs import checked, is_path
-from ...mail.units import seconds
+from ...mail.text.units import seconds
 from ...personas.frontmatter import BOOLEANS
 from ..tasks.task import Table, Task, TaskId, Workers
 from .item import Item

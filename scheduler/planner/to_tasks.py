@@ -13,8 +13,8 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from ...mail.errors import UsageError
-from ...mail.nearest import suggestion
-from ...mail.units import LONGEST
+from ...mail.text.nearest import suggestion
+from ...mail.text.units import LONGEST
 from ..errors import InvalidTasks
 from ..tasks.references import references
 from ..tasks.strict import read_json

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
 
-from ...mail.units import and_more
+from ...mail.text.units import and_more
 from . import schedule as scheduling
 from .item import Item, Roadmap
 from .schedule import Pair, Schedule

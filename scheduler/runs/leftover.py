@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...mail.letter import Letter
 from ...mail.render import line, listed
-from ...mail.units import counted
+from ...mail.text.units import counted
 from ...personas.capture.capture import Captured
 from ...personas.running.folder import Unsent
 from .launch import Launch

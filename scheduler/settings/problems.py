@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...mail.nearest import suggestion
+from ...mail.text.nearest import suggestion
 from ..problems import explain, quoted
 from .file import Key
 

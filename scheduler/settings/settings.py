@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ...mail.directory import EVERYBODY, PROGRAMS
 from ...mail.globs import checked, is_path
-from ...mail.units import byte_count, crontab, seconds, size, span
+from ...mail.text.units import byte_count, crontab, seconds, size, span
 from ..errors import SettingsError
 from .file import Key, TomlFile, read_toml
 from .problems import Fields, problem

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, cast, get_args, get_origin
 
-from ...mail.nearest import suggestion
+from ...mail.text.nearest import suggestion
 from ..errors import SettingsError
 from .file import Key
 from .problems import Fields

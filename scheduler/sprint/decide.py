@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from ...mail.units import counted
+from ...mail.text.units import counted
 from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
 from ..runs.launch import MOST_SETUPS, Launch

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
-from ...mail.units import counted
+from ...mail.text.units import counted
 from ...personas.agents.result import log_of
 from ..context import Context
 from ..errors import BranchMoved

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from ...mail.globs import is_from_top
-from ...mail.units import seconds
+from ...mail.text.units import seconds
 from ..problems import Path, Problems, explain, shown, where
 from .strict import flaws
 

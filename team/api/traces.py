@@ -178,10 +178,10 @@ def trace_index(context: Context, dispatch: str | None = None, task: str | None 
 def export(context: Context, dispatch: DispatchIndex, folder: str) -> str:
     """Write the traces of a dispatch and their index into a folder; return the path of the index.
 
-    Raises NotReady if nothing can be written there, TeamMailError with every file that could not be written.
+    Raises NotReady as `Traces.prepare` does, TeamMailError with every file that could not be written.
     """
     traces = Traces(folder, context.mailbox.blobs)
-    traces.prepare()
+    traces.prepare(task.task_id for task in dispatch.tasks.tasks)
     for task in dispatch.tasks.tasks:
         traces.write(dispatch.state, task)
     path = traces.write_index(dispatch.state, dispatch.tasks.tasks, dispatch.tasks.config)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ...mail.units import counted
+from ...mail.commands import output
+from ...mail.text.units import counted
 from . import options as option
 from .printing import note, say
 
@@ -66,7 +67,7 @@ def report(
         say(show.lines(metrics))
     if out is not None:
         written, trouble = show.write(metrics, out)
-        typer.echo(f"wrote {', '.join(map(str, written))}", err=True)
+        output.say(f"wrote {', '.join(map(str, written))}", err=True)
         if trouble:
             note("scheduler", trouble)
 
@@ -81,7 +82,7 @@ def stop(
 
     context = session.context()
     stopping = control.stop(context, run, session.sender(context)).run
-    typer.echo(f"stopping {stopping.persona}, attempt {stopping.attempt} ({stopping.id})")
+    output.say(f"stopping {stopping.persona}, attempt {stopping.attempt} ({stopping.id})")
 
 
 @app.command()
@@ -92,7 +93,7 @@ def pause() -> None:
 
     context = session.context()
     control.pause(context, session.sender(context))
-    typer.echo("paused; scheduler resume goes on")
+    output.say("paused; scheduler resume goes on")
 
 
 @app.command()
@@ -103,7 +104,7 @@ def resume() -> None:
 
     context = session.context()
     control.resume(context, session.sender(context))
-    typer.echo("resumed")
+    output.say("resumed")
 
 
 @app.command()
@@ -114,7 +115,7 @@ def approve(run: Annotated[str, typer.Argument(help="The run whose patch is held
 
     context = session.context()
     patch = control.approve(context, run, session.sender(context)).patch
-    typer.echo(f"approved: {patch.persona}'s patch to {', '.join(patch.files)}; the next tick of a sprint weaves it")
+    output.say(f"approved: {patch.persona}'s patch to {', '.join(patch.files)}; the next tick of a sprint weaves it")
 
 
 @app.command()
@@ -127,7 +128,7 @@ def land(
 
     landed = control.land(session.context(), number)
     further = f"{counted(landed.gained, 'commit')} further" if landed.gained else "as it was before"
-    typer.echo(f"{landed.branch} is at {landed.commit[:12]} now, {further}")
+    output.say(f"{landed.branch} is at {landed.commit[:12]} now, {further}")
 
 
 @app.command("install-cron")

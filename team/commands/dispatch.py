@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...mail.commands import output
 from ...mail.errors import TeamMailError, UsageError
 from ...mail.kinds import ExitCode
 from . import options as option
@@ -145,7 +146,7 @@ def _run(act: Callable[..., DispatchResult], *, quiet: bool, as_json: bool) -> N
 
 def _config(max_workers: int | None, timeout: str | None, trace_dir: str | None) -> dict[str, Any]:
     """Return the parts of the config that the command line sets. Raises UsageError."""
-    from ...mail.units import seconds
+    from ...mail.text.units import seconds
 
     config: dict[str, Any] = {"max_workers": max_workers, "trace_dir": trace_dir}
     if timeout is not None:
@@ -212,7 +213,7 @@ def _refusals(as_json: bool) -> Generator[None]:
         problems: list[str] = [*getattr(error, "problems", ())] or [why]
         if as_json:
             document = {"status": DispatchStatus.FAILURE, "error": "; ".join(problems), "errors": problems}
-            typer.echo(json.dumps(document, indent=2), err=True)
+            output.say(json.dumps(document, indent=2), err=True)
         else:
             for problem in problems:
                 note("team", clean(problem))

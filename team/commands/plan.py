@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...mail.commands import output
 from ...mail.errors import TeamMailError, UsageError
 from . import options as option
 from .printing import note, say
@@ -69,7 +70,7 @@ def plan(
             render.document(work.document())
         elif as_markdown:
             picture = svg or png
-            typer.echo(show.markdown(work, str(picture) if picture else None), nl=False)
+            output.say(show.markdown(work, str(picture) if picture else None), nl=False)
         else:
             say(show.lines(work))
     except InvalidTasks as error:
@@ -119,7 +120,7 @@ def _draw(work: WorkPlan, svg: Path | None, png: Path | None) -> None:
     for file, paint in ((svg, chart.svg), (png, chart.png)):
         if file is not None:
             file.write_bytes(paint(spec))
-            typer.echo(f"wrote {file}", err=True)
+            output.say(f"wrote {file}", err=True)
 
 
 def _print_tasks(work: WorkPlan, data: bytes) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import typer
+from ...mail.commands import output
 
 
 def say(lines: Iterable[str]) -> None:
     """Print lines on standard output, each as soon as it is available."""
     for text in lines:
-        typer.echo(text)
+        output.say(text)
 
 
 def note(command: str, text: str) -> None:
     """Print a line on standard error, after the name of the command."""
-    typer.echo(f"{command}: {text}", err=True)
+    output.say(f"{command}: {text}", err=True)

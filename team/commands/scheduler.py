@@ -48,7 +48,7 @@ def root(
     if context.invoked_subcommand is None and dry_run:
         _preview_tick(mode, settings, as_json)
     elif context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        output.say(context.get_help())
         raise typer.Exit(ExitCode.USAGE)
 
 
@@ -90,7 +90,7 @@ def tick(
     home = home_of()
     seen = idle.seen(home, [mode.value, *settings], os.environ)
     if not as_json and (why := idle.again(home, seen, SystemClock())):
-        typer.echo(f"idle: {why}")
+        output.say(f"idle: {why}")
         return
     from ...mail import render
     from .. import session
@@ -103,7 +103,7 @@ def tick(
     if as_json:
         render.document(done.document())
     elif done.idle:
-        typer.echo(f"idle: {done.idle}")
+        output.say(f"idle: {done.idle}")
     if done.left:
         note("scheduler", f"interrupted; still running: {', '.join(done.left)}; the next tick takes over")
     if done.interrupted:
@@ -171,7 +171,7 @@ def run(settings: option.Set = [], quiet: option.Quiet = False) -> None:  # noqa
             note("scheduler", progress.text)
         elif isinstance(progress, sprints.SprintEnded):
             for text in show.summary(progress.summary):
-                typer.echo(text, err=True)
+                output.say(text, err=True)
         else:
             live.on_progress(progress)
 
@@ -204,7 +204,7 @@ def weave(
         render.document(done.document())
     else:
         say(show.lines(done.woven))
-        typer.echo(f"{done.branch} is at {done.woven.tip[:12]}" if done.branch else "nothing was written")
+        output.say(f"{done.branch} is at {done.woven.tip[:12]}" if done.branch else "nothing was written")
     if not done.complete:
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 

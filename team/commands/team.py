@@ -84,9 +84,9 @@ def clean(dry_run: option.DryRun = False, as_json: option.Json = False) -> None:
         render.document(cleaned.document())
         return
     for orphan in cleaned.orphans:
-        typer.echo(f"{'removed' if cleaned.removed else 'would remove'} {orphan.folder}: no team in {orphan.home}")
+        output.say(f"{'removed' if cleaned.removed else 'would remove'} {orphan.folder}: no team in {orphan.home}")
     if not cleaned.orphans:
-        typer.echo("nothing to remove")
+        output.say("nothing to remove")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ...mail.commands import output
 from ...mail.errors import UsageError
 from .printing import say
 
@@ -71,11 +72,11 @@ def _show_dispatch(dispatch_id: str | None, trace_dir: str | None, *, index: boo
     context = session.reading_context()
     dispatch = traces.trace_index(context, dispatch_id)
     if trace_dir is not None:
-        typer.echo(f"wrote {traces.export(context, dispatch, trace_dir)}", err=True)
+        output.say(f"wrote {traces.export(context, dispatch, trace_dir)}", err=True)
     if index and as_json:
         render.document(dispatch.document())
     elif index:
-        typer.echo(show.heading(dispatch))
+        output.say(show.heading(dispatch))
         render.table(show.COLUMNS, show.tasks(dispatch))
 
 
@@ -88,7 +89,7 @@ def _print_bytes(name: str, *, patch: bool) -> None:
     context = session.reading_context()
     data = traces.patch_of(context, name) if patch else traces.output_of(context, name)
     if sys.stdout.isatty():
-        typer.echo(clean(data.decode(errors="backslashreplace")), nl=not data.endswith(b"\n"))
+        output.say(clean(data.decode(errors="backslashreplace")), nl=not data.endswith(b"\n"))
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)

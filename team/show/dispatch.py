@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from ...mail.render import line
-from ...mail.units import counted
+from ...mail.text.units import counted
 from ...scheduler.dispatch.output import DispatchOutput, TaskResult
 from ...scheduler.dispatch.preview import DispatchPreview
 from ...scheduler.kinds import DispatchStatus, RunStatus, TaskStatus

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...mail.render import line
-from ...mail.units import counted, duration
+from ...mail.text.units import counted, duration
 from ...scheduler.planner.conflict import ORDER, Conflict
 from ...scheduler.planner.schedule import Slot
 from ...scheduler.planner.work import named

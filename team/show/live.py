@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from ...mail.clock import Clock, SystemClock
 from ...mail.render import line
-from ...mail.units import counted
+from ...mail.text.units import counted
 from ...personas.kinds import OutcomeStatus
 from ...scheduler.landing.integrate import PatchesWoven
 from ...scheduler.progress import Progress

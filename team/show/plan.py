@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ...mail.render import line
-from ...mail.units import and_more, counted, duration
+from ...mail.text.units import and_more, counted, duration
 from ...scheduler.kinds import PhaseKind
 from ...scheduler.planner.conflict import ORDER
 from ...scheduler.planner.item import Item

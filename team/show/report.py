@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from ...mail.render import line
-from ...mail.units import counted
+from ...mail.text.units import counted
 from ...scheduler.kinds import PatchStatus, RunStatus, SprintOutcome
 from ...scheduler.state.metrics import Metrics
 from . import chart

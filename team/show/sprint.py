@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...mail.render import listed
-from ...mail.units import counted
+from ...mail.text.units import counted
 from ...scheduler.kinds import RunStatus, SprintOutcome
 from ...scheduler.sprint.history import History
 from ...scheduler.sprint.status import Status

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...mail.render import line
-from ...mail.units import duration
+from ...mail.text.units import duration
 
 _MINUTE = 60
 _MARKS = "\\`*_[]<>|#!&~"

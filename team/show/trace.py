@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...mail.render import clean, line, listed
-from ...mail.units import and_more, counted
+from ...mail.text.units import and_more, counted
 from ...scheduler.kinds import PatchStatus, RunStatus
 from ...scheduler.state.dispatches import Attempt
 from ...scheduler.state.facts import Patch

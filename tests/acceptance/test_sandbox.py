@@ -330,7 +330,9 @@ def test_no_attack_has_an_effect_in_a_sandbox_and_every_one_has_outside(project,
     assert sprint.process.returncode in ({0} if boxed else {0, 4}), (out, err)
 
     worked = {name for name in worked if not name.startswith("write_")} | written
-    possible = ATTACKS - REFUSED - ({"reach_a_socket_in_run", "reach_a_socket_in_var_run"} if not targets.docker else set())
+    possible = (
+        ATTACKS - REFUSED - ({"reach_a_socket_in_run", "reach_a_socket_in_var_run"} if not targets.docker else set())
+    )
     assert len(ATTACKS) > 30
     output = "".join(file.read_text() for file in project.team.glob("runs/*/output.log"))
     assert worked - UNSURE == (set() if boxed else possible - UNSURE), output

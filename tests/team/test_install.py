@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from team_mail.mail.errors import UsageError
-from team_mail.mail.units import crontab
+from team_mail.mail.text.units import crontab
 from team_mail.scheduler.settings.settings import Settings
 from team_mail.team.install import InstallTarget, crontab_line, github_workflow, nearest_cron, systemd_unit, texts
 

@@ -423,11 +423,43 @@ def test_a_symbolic_link_in_the_trace_folder_is_replaced_and_not_followed(desk):
     assert victim.read_text() == "mine"
 
 
+@pytest.mark.parametrize("kept", ['{"keep": 1}', "[1]", "", "{", '"x"', "[" * 100_000, "folder"])
+def test_a_file_that_is_no_trace_is_left_as_it_is(desk, kept):
+    """Whoever writes the tasks names folder and files, such as the settings of an editor; nothing is started then."""
+    desk.traces.mkdir()
+    victim = desk.traces / "settings.json"
+    if kept == "folder":
+        victim.mkdir()
+    else:
+        victim.write_text(kept)
+    with pytest.raises(NotReady, match=r"settings.json is there already, and is no trace of a task; name another"):
+        desk.run(echo, task("a"), task("settings"))
+    assert victim.is_dir() if kept == "folder" else victim.read_text() == kept
+    assert not (desk.home / "mail").exists() or desk.events("run.started") == []
+
+
+def test_a_file_that_appears_while_a_dispatch_runs_is_left_as_it_is(desk):
+    """It is told; the next dispatch replaces the traces of this one."""
+
+    def meddle(job):
+        (desk.traces / f"{job.assignment.task}.json").write_text("mine")
+        return echo(job)
+
+    assert desk.run(meddle, task("a")).results[0].trace_file is None
+    assert (desk.traces / "a.json").read_text() == "mine"
+    for _ in range(2):
+        assert desk.run(echo, task("b")).results[0].trace_file
+
+
 def test_a_trace_that_cannot_be_written_does_not_fail_its_task(desk):
     """A folder is in its place: the result has no trace file, and the log has the facts."""
-    (desk.traces / "a.json").mkdir(parents=True)
     progress = []
-    dispatcher = desk.dispatcher(echo)
+
+    def meddle(job):
+        (desk.traces / "a.json").mkdir(exist_ok=True)
+        return echo(job)
+
+    dispatcher = desk.dispatcher(meddle)
     dispatcher.listener = progress.append
     done = dispatcher.dispatch([task("a"), task("b")])
     assert statuses(done) == {"a": "success", "b": "success"}

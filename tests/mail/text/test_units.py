@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from team_mail.mail.render import listed
-from team_mail.mail.units import and_more, counted, duration
+from team_mail.mail.text.units import and_more, counted, duration
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Text for people: escapes, units, the nearest of several words."""
