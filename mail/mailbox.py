@@ -38,6 +38,7 @@ class Mailbox:
     """The mail of one team. Each call names its persona: a program may act for several.
 
     `home` is the team's folder: its runs may not read here, as they may not write the log, see `check_not_in_run`.
+    `party` is a persona whose mail alone is shown: what it sent or received.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Mailbox:
         clock: Clock | None = None,
         *,
         home: Path | None = None,
+        party: str | None = None,
     ) -> None:
         self.log = log
         self.blobs = blobs
         self.projections = projections
         self.directory = directory or Directory()
         self.home = home
+        self.party = party
         self._clock = clock or SystemClock()
 
     # -- writing
@@ -207,7 +210,7 @@ class Mailbox:
 
     def thread(self, name: str, persona: str | None = None) -> list[Message]:
         """List the whole messages of a message's thread, oldest first."""
-        rows = self.projections.rows("thread", thread=self.thread_of(name))
+        rows = self._shown(self.projections.rows("thread", thread=self.thread_of(name)))
         return [self._whole_if_stored(message) for message in self._marked(rows, persona)]
 
     def search(
@@ -221,7 +224,7 @@ class Mailbox:
         if not words:
             raise UsageError("search for what? give at least one word")
         self._check_reader()
-        rows = self.projections.rows("search", words=words, persona=persona, limit=limit)
+        rows = self.projections.rows("search", words=words, persona=self.party or persona, limit=limit)
         return self._marked(rows, reader or persona)
 
     def watch(self, persona: str, after: int | None = None, stop: threading.Event | None = None) -> Iterator[Message]:
@@ -293,7 +296,7 @@ class Mailbox:
         name = name.strip().lower()
         number = int(name) if re.fullmatch(_SEQ, name) else -1
         key = name if number < 0 and re.fullmatch(_ID, name) else "?"
-        rows = self.projections.rows("message", seq=number, key=key)
+        rows = self._shown(self.projections.rows("message", seq=number, key=key))
         if not rows:
             raise UnknownMessage(f"no message {name!r}; `team-mail inbox` lists their numbers")
         if len(rows) > 1:
@@ -347,6 +350,10 @@ class Mailbox:
         if persona not in message.recipients:
             raise UsageError(f"message {message.seq} is not {persona}'s: it went to {', '.join(message.recipients)}")
         return message
+
+    def _shown(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows that may be shown: without a `party`, all."""
+        return [row for row in rows if self.party in {None, row["sender"], *row["recipients"]}]
 
     def _check_reader(self) -> None:
         if self.home:

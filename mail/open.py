@@ -16,6 +16,7 @@ from .log.blobs import FileBlobs
 from .log.log import EventLog
 from .log.segments import Segment
 from .mailbox import Mailbox
+from .process import identity_or_none, run_id, within_run_of
 from .query.rows import FileProjections
 
 
@@ -76,15 +77,17 @@ def open_mailbox(home: Path | None = None, *, create: bool = False, directory: D
     """Open the mail of the team in `home`, by default as `team_home` finds it.
 
     With `create` the team need not exist yet; the first message creates it. `directory` is read from `home` if it is
-    not given. Raises as `team_home`, and UsageError for a `team.toml` that cannot be read.
+    not given. For a run, the mailbox shows what its persona sent or received, and nothing else. Raises as `team_home`,
+    and UsageError for a `team.toml` that cannot be read.
     """
     home = home or team_home(create=create)
     if not create and (home / "mail" / "damaged").exists():
         sys.stderr.write("team-mail: the log is damaged; lines that do not verify are left out (team-mail verify)\n")
-    log = open_log(home)
-    return Mailbox(log, open_blobs(home), FileProjections(log), directory or read_directory(home), home=home)
+    log, party = open_log(home), identity_or_none(None) if run_id() and within_run_of(home) else None
+    projections, directory = FileProjections(log), directory or read_directory(home)
+    return Mailbox(log, open_blobs(home), projections, directory, home=home, party=party)
 
 
 def with_directory(mailbox: Mailbox, directory: Directory) -> Mailbox:
     """Return a mailbox of the same log for another directory, such as one with guests."""
-    return Mailbox(mailbox.log, mailbox.blobs, mailbox.projections, directory, home=mailbox.home)
+    return Mailbox(mailbox.log, mailbox.blobs, mailbox.projections, directory, home=mailbox.home, party=mailbox.party)

@@ -12,7 +12,7 @@ from team_mail.team.commands import team as team_cli
 ROOT = Path(__file__).parent.parent
 OF_USE = (
     "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "personas", "dispatch", "plan",
-    "architecture", "glossary",
+    "security", "architecture", "glossary",
 )  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
@@ -109,3 +109,13 @@ def headings(file):
     """The names by which GitHub links to the headings of a document."""
     titles = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in titles}
+
+
+def test_the_page_on_security_names_tests_that_there_are():
+    """Each line of it is shown by one, so a test that is renamed or removed is missed here."""
+    page = (ROOT / "docs" / "security.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page))
+    text = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    assert named - set(re.findall(r"^def (test_\w+)", text, re.MULTILINE)) == set()
+    rows = re.findall(r"^\| ([TA]\d+) .*\|$", page, re.MULTILINE)
+    assert rows == [*(f"T{number}" for number in range(1, 18)), *(f"A{number}" for number in range(1, 10))]

@@ -13,7 +13,8 @@ from typing import Any
 from ...mail.commands import cli
 from ...mail.errors import UsageError
 
-NOT_HERE = {"query", "backup", "restore", "export", "repair", "watch"}  # they touch files outside of the workspace
+# They touch files outside of the workspace, or show the mail of others.
+NOT_HERE = {"query", "backup", "restore", "export", "repair", "watch", "log"}
 OUT = "out"  # the name of the file that a command may write
 _HELP = {"--help", "-h", "--version"}  # of the options before a command; others write the settings of your shell
 

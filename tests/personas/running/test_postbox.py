@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from team_mail.mail.letter import Letter
 from team_mail.mail.open import open_mailbox
 from team_mail.personas.running.folder import RunFolder
 from team_mail.personas.running.mail_process import MailProcess
@@ -84,6 +85,29 @@ def test_the_command_of_a_run_sends_and_reads_as_its_persona(run):
     assert event.data["attachments"][0]["name"] == "plan.md"
     assert [message["seq"] for message in json.loads(listed.stdout)] == [2]
     assert [message["seq"] for message in json.loads(written.stdout)] == [2]
+
+
+def test_a_run_sees_the_mail_of_its_persona_alone(run):
+    """By number, id, thread, word or attachment: what others wrote to each other is no mail of this run."""
+    mailbox = open_mailbox(run.home, create=True)
+    mailbox.send(Letter("bob", ["you"], "Private", "the secret", attachments=[("key", b"secret")]))
+    own = mailbox.send(Letter("bob", ["ann"], "Yours", "the secret is elsewhere"))
+    mailbox.send(Letter("you", ["bob"], "Re: Yours", "the secret: 7", thread=own.id))
+    with run.mail():
+        for words in (
+            ["read", "2", "--peek"],
+            ["thread", "2"],
+            ["attachment", "2"],
+            ["reply", "4", "-bx"],
+            ["ack", "2"],
+        ):
+            ended = run.ask(*words)
+            assert (ended.returncode, b"no message" in ended.stderr) == (2, True), ended
+        assert b"is not for runs" in run.ask("log").stderr
+        found = run.ask("search", "secret").stdout + run.ask("thread", "3").stdout + run.ask("inbox").stdout
+        assert b"elsewhere" in found
+        assert b"Private" not in found
+        assert b"secret: 7" not in found
 
 
 def test_a_pipe_that_nobody_closes_is_read_only_for_the_text_of_a_mail(run):
