@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..mail.errors import LogUnavailable
+from ..mail.log.disk import Disk
 from .kinds import Kind
 
 _KEY_BYTES = 32
@@ -62,7 +63,7 @@ class ApprovalKey:
                 os.fchmod(descriptor, _OWNER | (_GROUP if shared else 0))
                 file.write(secrets.token_bytes(_KEY_BYTES))
                 file.flush()
-                os.fsync(descriptor)
+                Disk().sync(descriptor)
             if self.path.exists() and not self._read():
                 self.path.unlink()  # a torn one verifies nothing
             with suppress(FileExistsError):  # somebody else was first

@@ -409,6 +409,7 @@ def test_a_dispatch_runs_its_agents_in_their_sandbox(project):
     for agent in (None, given):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+            patch.chdir(project.folder.parent)
             done = ParallelDispatcher(home=project.team, agent=agent).dispatch([Task(task_id="t", agent="ann")])
         assert [task["output"] for task in done.document()["results"]] == [{"answer": 42}]
         assert project.git("ls-tree", "-r", "--name-only", done.branch).split() == ["list.txt", "log.txt"]

@@ -42,6 +42,7 @@ class User:
 @pytest.fixture
 def user(tmp_path, monkeypatch) -> User:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)  # a machine's own may have filters, such as those of git-lfs
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
     return User(tmp_path / "project")
 

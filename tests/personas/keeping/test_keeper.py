@@ -37,12 +37,13 @@ def report(folder):
 
 
 def test_a_run_ends_when_asked_to_stop_or_at_its_timeout_or_over_its_quota(keeper, tmp_path):
-    """The reasons are checked in this order; without one, the run goes on."""
+    """A request after the timeout changes nothing of it; without a reason, the run goes on."""
     assert keeper()._reason_to_end() == ""
     assert keeper(timeout=0.0)._reason_to_end() == "timeout"
-    stopped = keeper(timeout=0.0)
-    stopped._stop()
-    assert stopped._reason_to_end() == "stopped"
+    for timeout, reason in ((9.0, "stopped"), (0.0, "timeout")):
+        stopped = keeper(timeout=timeout)
+        stopped._stop()
+        assert stopped._reason_to_end() == reason
 
 
 def test_output_is_read_until_the_pipe_is_empty(keeper, tmp_path):

@@ -26,7 +26,8 @@ KILLER = (
 
 def wardens() -> list[psutil.Process]:
     """Return the wardens that this process has started."""
-    return [child for child in psutil.Process().children() if "warden" in child.cmdline()]
+    living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in living if "warden" in child.cmdline()]
 
 
 def test_a_process_that_kills_its_keeper_is_ended_whatever_its_environment_and_session(job, shell, survivors):
