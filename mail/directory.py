@@ -10,7 +10,8 @@ from .errors import UnknownRecipient, UsageError
 from .text.nearest import suggestion
 
 POSTMASTER = "postmaster"  # the sender of bounces
-PROGRAMS = frozenset({"scheduler", "weaver", POSTMASTER})
+SCHEDULER = "scheduler"
+PROGRAMS = frozenset({SCHEDULER, "weaver", POSTMASTER})
 EVERYBODY = "all"
 _NAME = r"\w[\w.-]{0,63}"
 

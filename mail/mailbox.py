@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from .clock import ALL, Clock, SystemClock, rfc3339
 from .directory import Directory
 from .errors import AmbiguousMessage, UnknownMessage, UsageError
-from .kinds import MailKind
+from .kinds import RUN_STARTED, MailKind
 from .letter import Letter, bounced
 from .log.blobs import BlobMissing, Blobs
 from .log.event import Draft, Event
@@ -260,7 +260,7 @@ class Mailbox:
         forms = {"mbox": export.export_mbox, "eml": export.export_eml, "jsonl": export.export_jsonl}
         if form not in forms:
             raise UsageError(f"format {form!r} must be one of {', '.join(forms)}")
-        events = (e for e in self.log.read() if persona is None or persona in (e.sender, *e.recipients))
+        events = (e for e in self.log.read() if persona in (None, e.sender, *e.recipients) or e.kind == RUN_STARTED)
         return forms[form](events, self.blobs, target)
 
     def counts(self) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 from urllib.parse import quote
 
-from ..kinds import MailKind
+from ..directory import SCHEDULER
+from ..kinds import RUN_STARTED, MailKind
 from .backup import whole
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _DOMAIN = "team.invalid"  # never resolves (RFC 2606): an exported message cannot be answered by accident
 _PRIORITIES = {"urgent": "1", "high": "2", "normal": "3", "low": "4"}
+_UNVERIFIED = "unverified"  # a key of the data of events here, and of none in the log
 _BOUNDARY = "=_team-mail"  # "=_" is never in quoted-printable or base64 text (RFC 2045, section 6.7)
 _EML = re.compile(r"[1-9][0-9]*\.eml")
 
@@ -127,12 +129,20 @@ def as_record(event: Event, blobs: Blobs) -> dict[str, Any]:
         "due": event.data.get("due"),
         "payload": event.data.get("payload"),
         "run": event.run,
+        "verified": _UNVERIFIED not in event.data,
         "attachments": _attachments(event),
     }
 
 
 def _sent(events: Iterable[Event]) -> Iterator[Event]:
-    return (event for event in events if event.kind == MailKind.SENT)
+    """Yield the messages; one that names a run which is none of its sender's is marked in its data."""
+    owners: dict[str | None, object] = {}
+    for event in events:
+        if event.kind == RUN_STARTED and event.sender == SCHEDULER:
+            owners.setdefault(event.run, event.data.get("persona"))
+        elif event.kind == MailKind.SENT:
+            wrong = event.run is not None and owners.get(event.run) != event.sender
+            yield event._replace(data={**event.data, _UNVERIFIED: True}) if wrong else event
 
 
 def _write_json(events: Iterable[Event], blobs: Blobs, stream: TextIO) -> int:
@@ -203,6 +213,8 @@ def _headers(event: Event) -> Iterator[tuple[str, str]]:
     yield "X-Team-Mail-Type", _text(_type(event))
     if event.run:
         yield "X-Team-Mail-Run", _text(event.run)
+    if _UNVERIFIED in event.data:
+        yield "X-Team-Mail-Unverified", "yes"
     if due := event.data.get("due"):
         yield "X-Team-Mail-Due", _text(str(due))
     yield "MIME-Version", "1.0"

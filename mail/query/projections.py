@@ -11,6 +11,7 @@ from typing import Any
 import ibis
 from ibis import _
 
+from ..directory import SCHEDULER
 from ..kinds import RUN_STARTED, MailKind
 from ..log.snapshot import Source
 from .query import events_sql
@@ -76,7 +77,7 @@ def mailboxes() -> Any:
 
 def launched() -> Any:
     """List which of the `runs` the scheduler started, each with its persona; `persona` may be "" here."""
-    box = ibis.table(mailbox().schema(), name="mailbox").filter(_.kind == RUN_STARTED, _.sender == "scheduler")
+    box = ibis.table(mailbox().schema(), name="mailbox").filter(_.kind == RUN_STARTED, _.sender == SCHEDULER)
     box = box.filter(argument("runs", "array<string>").contains(box.run))
     return box.select("seq", "run", persona=box.data["persona"].str).order_by("seq")
 

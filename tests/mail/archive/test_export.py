@@ -10,6 +10,7 @@ import pty
 import shutil
 import string
 import subprocess
+from contextlib import closing
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.utils import parseaddr, parsedate_to_datetime
@@ -25,6 +26,8 @@ from team_mail.mail.errors import LogUnavailable, UsageError
 from team_mail.mail.log.blobs import BlobMissing, FileBlobs
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
+from team_mail.mail.mailbox import Mailbox
+from team_mail.mail.query.memory import MemoryProjections
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 HOSTILE_SUBJECTS = [
@@ -250,8 +253,25 @@ def test_json_lines_have_every_field(log, blobs, tmp_path):
     assert json.loads(line) == {
         "id": event.id, "seq": event.seq, "ts": event.ts, "sender": "curator", "recipients": ["scribe", "lore"],
         "cc": ["lore"], "subject": "s\nt", "body": "b\u2028c", "type": "task", "priority": "high",
-        "thread": event.id, "reply_to": None, "due": "d", "payload": [1], "run": "r", "attachments": [file],
+        "thread": event.id, "reply_to": None, "due": "d", "payload": [1], "run": "r", "verified": False,
+        "attachments": [file],
     }  # fmt: skip
+
+
+def test_a_sender_whose_run_is_not_on_record_is_marked_in_every_format(log, blobs, tmp_path):
+    """As everywhere: a run vouches for its own persona alone; other fields of the message are as they were."""
+    log.append([Draft("run.started", "scheduler", run="r1", data={"persona": "scribe"})])
+    for sender, run in (("scribe", "r1"), ("curator", "r1"), ("scribe", "r2"), ("curator", None)):
+        log.append([Draft("mail.sent", sender, ("lore",), f"{sender} {run}", run=run)])
+    wanted = {"scribe r1": True, "curator r1": False, "scribe r2": False, "curator None": True}
+    mail = Mailbox(log, blobs, MemoryProjections(log))
+    assert mail.export("jsonl", tmp_path / "j", "lore") == 4
+    rows = map(json.loads, (tmp_path / "j").read_text().splitlines())
+    assert {row["subject"]: row["verified"] for row in rows} == wanted
+    assert mail.export("mbox", tmp_path / "m") == 4
+    with closing(mailbox.mbox(tmp_path / "m")) as box:
+        marks = {each["Subject"]: each["X-Team-Mail-Unverified"] for each in box}
+    assert marks == {subject: None if verified else "yes" for subject, verified in wanted.items()}
 
 
 def test_no_messages_make_an_empty_export(log, blobs, tmp_path):
