@@ -13,7 +13,7 @@ from .directory import POSTMASTER, PROGRAMS, Directory
 from .errors import LogUnavailable, UsageError
 from .kinds import MailKind
 from .log.blobs import Blobs
-from .log.disk import reason_of
+from .log.disk import read_file, reason_of
 from .log.event import PRIORITIES, Draft, derived_id
 
 TYPES = (
@@ -128,7 +128,7 @@ def due_date(text: str, now: datetime) -> str:
 def _attached(blobs: Blobs, attachment: Attachment) -> dict[str, Any]:
     if isinstance(attachment, Path):
         try:
-            attachment = (attachment.name, attachment.read_bytes())
+            attachment = (attachment.name, read_file(attachment, follow=True))
         except OSError as error:
             raise UsageError(f"cannot attach {attachment}: {error.strerror}") from None
     name, data = attachment

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ..errors import LogDamaged, LogUnavailable, UsageError
 from ..log.blobs import BlobMissing, FileBlobs
-from ..log.disk import Disk
+from ..log.disk import Disk, open_file
 from ..log.log import EventLog
 from ..log.reading import look
 from ..log.segments import file_sha256
@@ -145,7 +145,7 @@ def _parts(
     sealed = [s.path for s in snapshot.sealed if not snapshot.size or s.last < snapshot.head]
     sums = log.segments.checksums()
     for path in sealed:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             yield _Part(f"segments/{path.name}", file, os.fstat(file.fileno()).st_size)
     if known := "".join(f"{sums[path.name]}  {path.name}\n" for path in sealed if path.name in sums):
         yield _part(_SUMS, known.encode())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..errors import LogError
-from .disk import Disk, write_file
+from .disk import Disk, NotAFile, read_file, write_file
 
 _SHA256 = r"[0-9a-f]{64}"
 
@@ -50,7 +50,7 @@ class FileBlobs:
         """Store bytes durably and return their name. Raises OSError; then nothing is stored under that name."""
         blob = Blob(hashlib.sha256(data).hexdigest(), len(data))
         path = self.path(blob.sha256)
-        if not path.exists() or path.read_bytes() != data:  # a blob that changed on disk is repaired by a new put
+        if _held(path) != data:  # a blob that changed on disk is repaired by a new put
             for folder in (self.folder, path.parent):
                 if not folder.exists():
                     folder.mkdir(parents=True, exist_ok=True)
@@ -63,9 +63,11 @@ class FileBlobs:
     def read(self, sha256: str) -> bytes:
         """Return the bytes of that name. Raises BlobMissing if they are not there or have changed."""
         try:
-            data = self.path(sha256).read_bytes()
+            data = read_file(self.path(sha256))
         except FileNotFoundError:
             raise BlobMissing(f"blob {sha256} is missing; restore it from a backup") from None
+        except NotAFile as error:
+            raise BlobMissing(f"blob {sha256} cannot be read: {error.strerror}, and restore it from a backup") from None
         if hashlib.sha256(data).hexdigest() != sha256:
             raise BlobMissing(f"blob {sha256} has changed on disk; restore it from a backup")
         return data
@@ -73,6 +75,14 @@ class FileBlobs:
     def path(self, sha256: str) -> Path:
         """Return the file that holds a blob, if it exists. Raises BlobMissing if `sha256` is not a blob's name."""
         return self.folder / _checked(sha256)[:2] / sha256
+
+
+def _held(path: Path) -> bytes | None:
+    """Return what a blob's file holds; None if there is no file."""
+    try:
+        return read_file(path)
+    except (FileNotFoundError, NotAFile):
+        return None
 
 
 class MemoryBlobs:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
+import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,12 +29,21 @@ _REASONS = {
 }
 
 
+_KINDS = {
+    stat.S_IFIFO: "it is a pipe",
+    stat.S_IFDIR: "it is a folder",
+    stat.S_IFSOCK: "it is a socket",
+    stat.S_IFLNK: "it is a symbolic link",
+}
+_SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe is not waited for; a file is read as ever
+
+
 class Disk:
     """The operating system's own calls."""
 
     def open(self, path: Path, flags: int) -> int:
-        """Open without following a link at the end and without passing the descriptor on."""
-        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        """Open a regular file, without following a link at the end and without passing the descriptor on."""
+        return _regular(path, os.open(path, flags | _SAFELY, 0o666))
 
     def read(self, descriptor: int, size: int, offset: int) -> bytes:
         """Read up to `size` bytes at `offset`."""
@@ -91,6 +102,41 @@ def flush(descriptor: int, plain: Callable[[int], None] = _plain) -> None:
         if error.errno not in _UNSUPPORTED:
             raise
         plain(descriptor)
+
+
+def _regular(path: Path, descriptor: int) -> int:
+    """Return a descriptor if it is that of a regular file, else close it. Raises NotAFile."""
+    try:
+        check_regular(path, os.fstat(descriptor).st_mode)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def check_regular(path: Path, mode: int) -> None:
+    """Raise NotAFile if the mode of a path is not that of a regular file."""
+    if not stat.S_ISREG(mode):
+        raise NotAFile(errno.EINVAL, f"{_KINDS.get(stat.S_IFMT(mode), 'it is a device')}, and no file", str(path))
+
+
+class NotAFile(OSError):
+    """Something stands in the place of a file that would be waited for, or never ends."""
+
+
+def open_file(path: Path, *, follow: bool = False) -> io.BufferedReader:
+    """Open a regular file to read it; nothing else is waited for. A link is followed only with `follow`.
+
+    Raises OSError, and NotAFile for anything else.
+    """
+    flags = _SAFELY & ~os.O_NOFOLLOW if follow else _SAFELY
+    return os.fdopen(_regular(path, os.open(path, os.O_RDONLY | flags)), "rb")
+
+
+def read_file(path: Path, *, follow: bool = False) -> bytes:
+    """Read a regular file, as `open_file` opens it."""
+    with open_file(path, follow=follow) as file:
+        return file.read()
 
 
 class FileDescriptor:

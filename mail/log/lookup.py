@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from .disk import open_file
 from .event import Event, decode
 from .snapshot import Snapshot
 
@@ -27,7 +28,7 @@ def events_by_id(
     seen = {segment.path for segment in beyond.sealed} if beyond else set[Path]()
     for segment in snapshot.sealed:
         if segment.path not in seen:
-            with segment.path.open("rb") as file:
+            with open_file(segment.path) as file:
                 _collect(events, file, 0, os.fstat(file.fileno()).st_size, wanted)
     if active is not None:
         start = beyond.size if beyond and beyond.inode == snapshot.inode else 0

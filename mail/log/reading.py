@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-from .disk import Disk
+from .disk import Disk, open_file
 from .event import MAX_LINE, START, ChainPosition, Event, decode
 from .segments import Segments
 from .snapshot import Snapshot, continues
@@ -26,23 +26,31 @@ def look(active: Path, segments: Segments) -> tuple[Snapshot, io.BufferedReader 
     then sealed, its first seq shows that: a segment that ends after it was sealed later and is left out.
     """
     try:
-        file = active.open("rb")
+        file = open_file(active)
     except FileNotFoundError:
         sealed = tuple(segments)
         return Snapshot(sealed, active, 0, 0, sealed[-1].last if sealed else 0, ""), None
+    try:
+        return _looked_at(active, segments, file), file
+    except BaseException:
+        file.close()
+        raise
+
+
+def _looked_at(active: Path, segments: Segments, file: io.BufferedReader) -> Snapshot:
     status = os.fstat(file.fileno())
     newest, size = newest_line(_DISK, file.fileno(), status.st_size)
     first = first_seq(_DISK, file.fileno())
     sealed = tuple(s for s in segments if (s.last < first if first else s.path.stat().st_ino != status.st_ino))
     head = newest.seq or (sealed[-1].last if sealed else 0)
-    return Snapshot(sealed, active, status.st_ino, size, head, newest.hash), file
+    return Snapshot(sealed, active, status.st_ino, size, head, newest.hash)
 
 
 def head_of(active: Path, segments: Segments) -> ChainPosition:
     """Return the position of the last event that verifies; START if there is none."""
     for path in (active, *(segment.path for segment in reversed(list(segments)))):
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 newest, end = newest_line(_DISK, file.fileno(), os.fstat(file.fileno()).st_size)
         except FileNotFoundError:
             continue
@@ -54,7 +62,7 @@ def head_of(active: Path, segments: Segments) -> ChainPosition:
 def last_event(active: Path) -> Event | None:
     """Read the last line of a file; None if it is not an event that verifies."""
     try:
-        with active.open("rb") as file:
+        with open_file(active) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LINE - 1))
             *_, line, rest = [b"", b"", *file.read().split(b"\n")]
     except FileNotFoundError:
@@ -142,7 +150,7 @@ def _lines(
     with file or nullcontext():
         for segment in snapshot.sealed:
             if segment.last > after:
-                with segment.path.open("rb") as sealed:
+                with open_file(segment.path) as sealed:
                     yield segment.path, iter(sealed)
         if file is not None:
             file.seek(start)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..kinds import LogKind
-from .disk import Disk, write_file
+from .disk import Disk, read_file, write_file
 from .event import SYSTEM, ChainPosition, Draft, place
 from .verify import Inspection, inspect
 
@@ -54,7 +54,7 @@ def repair_file(
         return inspection, None, 0
     quarantine.mkdir(exist_ok=True)
     copy = quarantine / f"{path.name}-before-repair-{os.urandom(4).hex()}"
-    data = path.read_bytes()
+    data = read_file(path)
     write_file(disk, copy, data)
     lines, left_out = _belonging(data, before)
     write_file(disk, path, b"".join(lines[seq] + b"\n" for seq in sorted(lines)))

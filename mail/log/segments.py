@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .disk import Disk, write_file
+from .disk import Disk, check_regular, open_file, read_file, write_file
 
 _NAME = r"(\d{12})-(\d{12})\.jsonl"
 
@@ -44,11 +44,12 @@ class Segments:
         self._disk = disk
 
     def __iter__(self) -> Iterator[Segment]:
-        """Yield the segments in the order of the log."""
+        """Yield the segments in the order of the log. Raises NotAFile for anything else under such a name."""
         if not self.folder.is_dir():
             return
         for path in sorted(self.folder.iterdir()):
             if match := re.fullmatch(_NAME, path.name):
+                check_regular(path, path.lstat().st_mode)
                 yield Segment(path, int(match[1]), int(match[2]))
 
     def add(self, active: Path, first: int, last: int) -> Segment:
@@ -77,11 +78,11 @@ class Segments:
         """Return the recorded SHA-256, in hex, by file name."""
         if not self.sums.exists():
             return {}
-        pairs = (line.split("  ", 1) for line in self.sums.read_text(errors="replace").splitlines())
+        pairs = (line.split("  ", 1) for line in read_file(self.sums).decode(errors="replace").splitlines())
         return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}  # noqa: PLR2004
 
 
 def file_sha256(path: Path) -> str:
     """Return a file's SHA-256 in hex."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

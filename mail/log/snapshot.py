@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from .disk import open_file
 from .segments import Segment
 
 
@@ -33,7 +34,7 @@ def continues(seen: Snapshot, now: Snapshot) -> bool:
     path = next((s.path for s in now.sealed if s.first <= seen.head <= s.last), now.active)
     end = f'"hash":"{seen.hash}"}}\n'.encode()
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(max(0, seen.size - len(end)))
             return file.read(len(end)) == end
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..kinds import LogKind
+from .disk import open_file
 from .event import START, ChainPosition, decode, place
 from .segments import file_sha256
 from .snapshot import Snapshot
@@ -64,7 +65,7 @@ class Inspection:
 
 def inspect(path: Path, before: ChainPosition = START) -> Inspection:
     """Verify one file, given the position of the event before its first."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return _inspect(file, path, before)
 
 

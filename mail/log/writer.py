@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..clock import Clock, rfc3339
 from ..errors import InDoubt, LogDamaged
 from ..kinds import LogKind
-from .disk import Disk, FileDescriptor, write_all, write_file
+from .disk import Disk, FileDescriptor, check_regular, open_file, read_file, write_all, write_file
 from .event import START, SYSTEM, ChainPosition, Draft, Unsealed, serialise
 from .lock import Lock
 from .segments import Segment, Segments
@@ -62,6 +62,8 @@ class Writer:
             status = os.lstat(self._path)
         except FileNotFoundError:
             return self._create()
+        if not stat.S_ISLNK(status.st_mode):  # opening a link says what is wrong with it
+            check_regular(self.active, status.st_mode)
         if not status.st_mode & stat.S_IWUSR:
             self._refuse()
         if status.st_size == 0:
@@ -134,7 +136,7 @@ class Writer:
             self._create()
             newest = self._place
         line, _ = self._record(record).seal(newest)
-        write_file(self._disk, self.active, self.active.read_bytes() + line)
+        write_file(self._disk, self.active, read_file(self.active) + line)
 
     def _open(self) -> FileDescriptor:
         own = self._own
@@ -145,12 +147,13 @@ class Writer:
     def _refuse(self) -> None:
         """Raise the reason why the active file is read-only: `verify` removes the write bit to stop writers."""
         if self.damaged.exists():
-            raise LogDamaged(f"{self.damaged.read_text().strip()}; nothing is written until `team-mail repair`")
+            why = read_file(self.damaged).decode(errors="replace").strip()
+            raise LogDamaged(f"{why}; nothing is written until `team-mail repair`")
         raise PermissionError(errno.EACCES, "the log's file is read-only")
 
     def _renew(self, inode: int) -> os.stat_result:
         """Copy a file whose flush failed to a new inode: its pages may be lost even if a second flush succeeds."""
-        write_file(self._disk, self.active, self.active.read_bytes())
+        write_file(self._disk, self.active, read_file(self.active))
         self._doubted.discard(inode)
         return os.lstat(self._path)
 
@@ -193,7 +196,7 @@ class Writer:
     def _before(self) -> ChainPosition:
         """Return the position of the last sealed event, which the active file continues from."""
         for segment in reversed(list(self._segments)):
-            with segment.path.open("rb") as file:
+            with open_file(segment.path) as file:
                 newest, end = newest_line(self._disk, file.fileno(), segment.path.stat().st_size)
             if end:
                 return newest

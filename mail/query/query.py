@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 import duckdb
 
 from ..errors import LogUnavailable, UsageError
-from ..log.disk import replacing
+from ..log.disk import open_file, replacing
 from ..log.event import MAX_LINE
 from ..log.segments import Segment
 from ..log.snapshot import Snapshot, Source, continues
@@ -185,7 +185,7 @@ def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, use_parquet:
     ]
     files = [segment.path for segment in new if segment.mailbox_parquet not in copies]
     if seen and seen.inode == now.inode:
-        with now.active.open("rb") as file:
+        with open_file(now.active) as file:
             file.seek(start)
             tail.write(file.read(now.size - start))
             tail.flush()

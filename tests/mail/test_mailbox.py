@@ -223,7 +223,7 @@ def test_priorities_of_other_mail_systems_are_accepted(word, meant, mailbox):
         ({"payload": {1: 2}}, "not text"),
         ({"payload": object()}, "not JSON"),
         ({"attachments": [Path("/nowhere/x")]}, "cannot attach /nowhere/x: No such file"),
-        ({"attachments": [Path("/")]}, "cannot attach /: Is a directory"),
+        ({"attachments": [Path("/")]}, "cannot attach /: it is a folder, and no file"),
     ],
 )
 def test_an_invalid_letter_is_refused_with_the_reason(fields, words, mailbox, log):

@@ -4,10 +4,17 @@ import errno
 import fcntl
 import os
 import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from team_mail.mail.errors import LogError
+from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.log.disk import Disk, flush, replacing
+from team_mail.mail.log.event import Draft
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.query.rows import FileProjections
 
 ROOT = Path(__file__).parents[3]
 FULL = 51  # the number of F_FULLFSYNC on macOS
@@ -85,3 +92,57 @@ def test_nothing_flushes_but_through_this_function():
     folders = ("mail", "personas", "scheduler", "team")
     sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if path.name != "disk.py"]
     assert [str(path) for path in sources if re.search(r"os\.f(data)?sync", path.read_text())] == []
+
+
+PLACES = ("events.jsonl", "lock", "segments/SHA256SUMS", "segment", "blob")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", ["pipe", "folder", "socket", "link to a pipe"])
+def test_nothing_but_a_file_is_read_or_waited_for_in_the_place_of_one(tmp_path, place, kind, monkeypatch):
+    """A pipe has no end and a device may have none; each reader and each writer says at once what is there."""
+    log = EventLog(tmp_path / "mail", segment_bytes=2_000)
+    blobs = FileBlobs(tmp_path / "mail" / "blobs")
+    blob = blobs.put(b"text")
+    for number in range(20):
+        log.append([Draft("mail.sent", "ann", ("bob",), f"mail {number}", "b" * 200)])
+    segment = next(iter(log.segments)).path
+    path = {"segment": segment, "blob": blobs.path(blob.sha256)}.get(place, tmp_path / "mail" / place)
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            monkeypatch.chdir(path.parent)  # a socket's address is short
+            server.bind(path.name)
+    else:
+        os.mkfifo(tmp_path / "pipe" if "link" in kind else path)
+        if "link" in kind:
+            path.symlink_to(tmp_path / "pipe")
+
+    def answers(call):
+        try:
+            return call()
+        except (LogError, OSError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor(1) as pool:  # a test that waited for ever would say nothing
+        fresh = EventLog(tmp_path / "mail", segment_bytes=2_000, lock_timeout=1)
+        calls = {
+            "append": lambda: fresh.append([Draft("mail.sent", "ann", ("bob",), "x")]),
+            "read": lambda: [*fresh.read()],
+            "query": lambda: FileProjections(fresh).rows("stats"),
+            "head": fresh.head,
+            "verify": fresh.verify,
+            "blob": lambda: blobs.read(blob.sha256),
+        }
+        said = {name: pool.submit(answers, call).result(20) for name, call in calls.items()}
+    refused = {
+        "events.jsonl": {"append", "read", "query", "head", "verify"}, "lock": {"append"}, "blob": {"blob"},
+        "segment": {"read", "query", "verify"}, "segments/SHA256SUMS": {"verify"},
+    }[place]  # fmt: skip
+    assert refused <= {name for name, answer in said.items() if isinstance(answer, str)}, said
+    if place == "blob":
+        path.rmdir() if kind == "folder" else path.unlink()
+        assert blobs.put(b"text") == blob
+        assert blobs.read(blob.sha256) == b"text"

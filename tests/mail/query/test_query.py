@@ -7,7 +7,7 @@ import pytest
 from team_mail.mail.errors import LogUnavailable
 from team_mail.mail.letter import Letter
 from team_mail.mail.log.blobs import FileBlobs
-from team_mail.mail.log.disk import Disk
+from team_mail.mail.log.disk import Disk, NotAFile
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.mailbox import Mailbox
@@ -118,7 +118,7 @@ def test_a_missing_segment_is_an_error_with_a_reason(folder):
         parquet.unlink()
     next((folder / "segments").glob("*.jsonl")).rename(folder / "elsewhere")
     (folder / "segments" / "000000000001-000000000002.jsonl").symlink_to(folder / "nowhere")
-    with pytest.raises((LogUnavailable, FileNotFoundError)):
+    with pytest.raises((LogUnavailable, NotAFile)):
         subjects(opened(folder), "ada")
 
 
