@@ -108,12 +108,14 @@ class Query:
             with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
                 copies, news = _news(seen, snapshot, tail, use_parquet=self._use_parquet)
                 self._connection.execute(f'CREATE OR REPLACE VIEW "news" AS {news}')
-                text = f"SELECT * FROM ({sql('mailbox')})".replace('"events"', '"news"')
+                own = bound(sql("mailbox").replace('"events"', '"news"'), {"persona": persona})
+                text = f"SELECT * FROM ({own})"  # with its arguments: a path may look like one
                 if copies:
                     sealed = _parquet(copies)
-                    text += f" UNION ALL SELECT * EXCLUDE (persona) FROM {sealed} WHERE persona IN ($persona, '*')"
+                    theirs = f"persona IN ({literal(persona)}, '*')"
+                    text += f" UNION ALL SELECT * EXCLUDE (persona) FROM {sealed} WHERE {theirs}"
                 verb = f"INSERT INTO {table}" if seen else f"CREATE OR REPLACE TABLE {table} AS"
-                self._connection.execute(f"{verb} {bound(text, {'persona': persona})}")
+                self._connection.execute(f"{verb} {text}")
             if not _moved(snapshot):
                 self._slices[persona] = (table, snapshot)
         self._connection.execute(f'CREATE OR REPLACE VIEW "mailbox" AS SELECT * FROM {table}')
@@ -196,7 +198,16 @@ def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, use_parquet:
 
 
 def _parquet(files: Sequence[Path]) -> str:
-    return f"read_parquet([{', '.join(map(literal, files))}])"
+    return f"read_parquet([{', '.join(map(_pattern, files))}])"
+
+
+def _pattern(path: Path) -> str:
+    """Return the literal of a pattern that matches this path alone: DuckDB takes `app[1]` for `app1`."""
+    return literal(_escaped(str(path)))
+
+
+def _escaped(path: str) -> str:
+    return re.sub(r"[*?\[]", r"[\g<0>]", path)
 
 
 def _names() -> str:
@@ -216,7 +227,7 @@ def _select(parquet: Sequence[Path], files: Sequence[Path], after: int, head: in
 
 def _lines(files: Sequence[Path]) -> str:
     return (
-        f"read_json([{', '.join(map(literal, files))}], format='newline_delimited', ignore_errors=true, "
+        f"read_json([{', '.join(map(_pattern, files))}], format='newline_delimited', ignore_errors=true, "
         f"maximum_object_size={2 * MAX_LINE}, columns={columns()})"
     )
 
@@ -260,8 +271,9 @@ def select(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...]]]
     with duckdb.connect(config=_CONFIG) as connection:
         snapshot = source.snapshot()
         connection.execute(f'CREATE VIEW "events" AS {events_sql(snapshot)}')
-        folders = {str(path.parent) + "/" for path in (snapshot.active, *(s.path for s in snapshot.sealed))}
-        connection.execute(f"SET allowed_directories = {sorted(folders)}")
+        folders = {f"{path.parent}/" for path in (snapshot.active, *(s.path for s in snapshot.sealed))}
+        allowed = sorted(folders | {_escaped(folder) for folder in folders})  # the path is checked as it is written
+        connection.execute(f"SET allowed_directories = {literal(allowed)}")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         try:

@@ -11,6 +11,7 @@ from team_mail.mail.log.disk import Disk, NotAFile
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.mailbox import Mailbox
+from team_mail.mail.query.query import select
 from team_mail.mail.query.rows import FileProjections
 
 PERSONAS = ("ada", "ben", "cyd")
@@ -176,3 +177,23 @@ def test_events_of_an_append_that_was_undone_disappear(folder):
     later = [next(watching).subject for _ in range(6)]
     assert later[-4:] == [f"real {n}" for n in range(4)]
     stop.set()
+
+
+NAMES = (
+    "app[1]", "a*b", "a?c", "{a,b}", "it's", 'a"b', "a\\b", "a:b", "a b", "a\nb", "[[]", "a[!b]", "**", "\N{SNOWMAN}",
+    "$a", "%41", "#", "~",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_a_folder_is_called_its_own_mail_is_read(tmp_path, name):
+    """A path is no pattern: the mail of a team beside it, in a folder that the name would match, is never shown."""
+    for beside in ("app1", "ab", "aab", "a.b", "abc", "acb", "[", "x"):
+        opened(tmp_path / beside / "mail").send(Letter("boss", ["ada"], "secret"))
+    mailbox = opened(tmp_path / name / "mail")
+    sent = [mailbox.send(Letter("boss", ["ada"], f"mail {number}", "b" * 200)).subject for number in range(20)]
+    for fresh in (mailbox, opened(tmp_path / name / "mail")):
+        assert sorted(subjects(fresh, "ada")) == sorted(sent)
+        assert {row["kind"] for row in fresh.projections.rows("stats")} >= {"mail.sent", "log.sealed"}
+    _, rows = select(mailbox.log, "SELECT subject FROM events WHERE kind = 'mail.sent'")
+    assert sorted(row[0] for row in rows) == sorted(sent)
