@@ -158,10 +158,14 @@ class Mailbox:
         """Return a whole message and mark it read, unless `peek` is set or the persona did not receive it."""
         row = self._row(name)
         message = self.whole(self._marked([row], persona)[0])
-        if not peek and persona in message.recipients and not message.read:
-            self.log.append([Draft(MailKind.READ, persona, ref=message.id, run=run)])
-            message = message._replace(read=True)
-        return message
+        return message if peek else self.seen(persona, message, run)
+
+    def seen(self, persona: str, message: Message, run: str | None = None) -> Message:
+        """Mark a message that was shown as read, if the persona received it. Raises LogError."""
+        if persona not in message.recipients or message.read:
+            return message
+        self.log.append([Draft(MailKind.READ, persona, ref=message.id, run=run)])
+        return message._replace(read=True)
 
     def whole(self, message: Message) -> Message:
         """Return a message with its whole body, read from a blob if it is stored in one. Raises BlobMissing."""

@@ -147,7 +147,6 @@ LAZY = {
     "mail.mailbox": {"export"},  # nor the email package
     "mail.open": {"query"},  # nor does a send wait for the database, unless it seals a segment
     "mail.query.rows": {"query"},  # nor the database
-    "mail.commands.output": {"render"},  # only on the way to an error
     "mail.query.projections": {"query"},  # compiling the SQL must not need the database
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
     "mail.log.writer": {"recovery", "verify"},  # only after a crash

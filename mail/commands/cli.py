@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import NoTeam
+from ..errors import LogUnavailable, NoTeam
 from ..kinds import ExitCode
 from . import cli_log, cli_marks, output
 from . import cli_options as option
@@ -137,7 +137,11 @@ def read(
     from . import caller
 
     own, mailbox = caller.own_mailbox(persona)
-    message = mailbox.read(own, name, peek=peek, run=run_id())
+    message = mailbox.read(own, name, peek=True)
+    try:
+        message = message if peek else mailbox.seen(own, message, run_id())
+    except LogUnavailable as error:  # as on a file system that is read-only: the message is there all the same
+        output.say(f"team-mail: not marked as read: {error}", err=True)
     if as_json:
         render.document(message.whole())
     else:

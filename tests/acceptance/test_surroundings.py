@@ -121,3 +121,17 @@ def test_a_home_that_nobody_can_write_is_one_line(project, tmp_path, words):
     assert "the file system is read-only; set root in [workspace] of team.toml" in told
     project.agent(more=f'[workspace]\nroot = "{tmp_path}/runs"\n')
     assert scheduler().returncode == 0
+
+
+@MOUNTS
+def test_a_message_is_shown_where_nothing_can_be_written(project):
+    """That it could not be marked is one line beside it, and no failure."""
+    project.ok("team-mail", "send", "--to", "ann", "-s", "x", "-b", "the text")
+    script = 'mount --bind .team .team && mount -o remount,ro,bind .team && exec "$@"'
+    words = [*UNSHARED, "sh", "-c", script, "sh", BIN / "team-mail", "read", "2", "-p", "ann"]
+    for _ in range(2):
+        ended = subprocess.run(words, cwd=project.folder, env=CLEAN, capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stdout.endswith("\n\nthe text\n")) == (0, True), ended
+        assert ended.stderr.startswith("team-mail: not marked as read: cannot write the log in ")
+        assert "the file system is read-only" in ended.stderr
+    assert [event["kind"] for event in project.events()] == ["log.opened", "mail.sent"]
