@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..kinds import ExitCode
 from . import cli_options as option
 from . import output
+
+if TYPE_CHECKING:
+    from ..log.recovery import Mending
 
 app = typer.Typer()
 
@@ -85,18 +88,26 @@ def repair(as_json: option.Json = False) -> None:
         "gaps": [list(gap) for gap in done.gaps],
         "copies": copies,
         "left_out": done.left_out,
+        "renamed": [*done.renamed],
     }
     if as_json:
         render.document(result)
-    elif copies:
-        gaps = counted(len(done.gaps), "gap")
-        output.say(f"{counted(done.events, 'event')} kept, {gaps} recorded; the old files: {', '.join(copies)}")
     else:
-        events = counted(done.events, "event")
-        output.say(f"nothing to repair: {events} verified; checksums and Parquet copies are rewritten")
+        output.say(_mended(done))
     if done.left_out:
         lines = counted(done.left_out, "line")
         output.say(f"team-mail: {lines} left out that do not belong to the log; see the old files", err=True)
+
+
+def _mended(done: Mending) -> str:
+    """Say what a repair did."""
+    from ..text.units import counted
+
+    events, copies = counted(done.events, "event"), ", ".join(map(str, done.copies))
+    names = f"{', '.join(done.renamed)}: the name did not fit, and each sealed file has its own again\n"
+    kept = f"{events} kept, {counted(len(done.gaps), 'gap')} recorded; the old files: {copies}"
+    nothing = f"nothing to repair: {events} verified; checksums and Parquet copies are rewritten"
+    return (names if done.renamed else "") + (kept if copies else nothing)
 
 
 @app.command()

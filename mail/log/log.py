@@ -204,10 +204,11 @@ class EventLog:
 
         Files are copied to quarantine before they are changed. Readers may continue meanwhile; writers wait.
         """
-        from .recovery import Mending, repair_file, repaired
+        from .recovery import Mending, put_names_right, repair_file, repaired
 
         before, copies, gaps, events, left_out = START, list[Path](), list[tuple[int, int]](), 0, 0
         with self._lock:
+            renamed = put_names_right(self._disk, self.segments) if self.segments.folder.is_dir() else ()
             excused = self._verify().excused
             for path in [*(segment.path for segment in self.segments), self.active]:
                 if not path.exists():
@@ -221,7 +222,7 @@ class EventLog:
             self.segments.sums.unlink(missing_ok=True)
             self.segments.update_checksums()
             self._writer.clear_damage(before, repaired(gaps) if gaps else None)
-        return Mending(events, tuple(gaps), tuple(copies), left_out)
+        return Mending(events, tuple(gaps), tuple(copies), left_out, renamed)
 
     def _verify(self) -> Inspection:
         from .reading import look

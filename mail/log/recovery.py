@@ -7,26 +7,63 @@ which keeps a copy, never changes a line, and records the gaps.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..kinds import LogKind
-from .disk import Disk, read_file, write_file
+from .disk import Disk, open_file, read_file, write_file
 from .event import SYSTEM, ChainPosition, Draft, place
+from .segments import Segments, segment_name
+from .tail import newest_line
 from .verify import Inspection, inspect
+
+_MOVED = ".moved-"  # begins the name of a file that is being renamed
 
 
 class Mending(NamedTuple):
     """What `repair` did: events kept, gaps recorded, copies of the files it changed.
 
-    `left_out` counts lines that verify but do not belong to this log; they are in the copies.
+    `left_out` counts lines that verify but do not belong to this log; they are in the copies. `renamed` are the names
+    that sealed files had, which were not those of what they hold.
     """
 
     events: int
     gaps: tuple[tuple[int, int], ...]
     copies: tuple[Path, ...]
     left_out: int = 0
+    renamed: tuple[str, ...] = ()
+
+
+def put_names_right(disk: Disk, segments: Segments) -> tuple[str, ...]:
+    """Give each sealed file the name of the events that it holds, if it has another; return the old names.
+
+    By the wrong name a file stands at the wrong place of the chain, where none of its lines belongs. Files go by way of
+    names that no segment has, since two may have each other's; the next repair goes on from there after a crash.
+    """
+    held = [*(segment.path for segment in segments), *segments.folder.glob(f"{_MOVED}*")]
+    named = {path: name for path in held if (name := _name_of(disk, path)) and name != path.name}
+    # Nothing is put in the place of a file that has its right name, or of another that would get the same one.
+    taken = Counter([*named.values(), *(path.name for path in held if path not in named)])
+    moved = {path: name for path, name in named.items() if taken[name] == 1}
+    for path, name in moved.items():
+        if not path.name.startswith(_MOVED):
+            disk.rename(path, path.with_name(_MOVED + name))
+    for name in moved.values():
+        disk.rename(segments.folder / (_MOVED + name), segments.folder / name)
+    if moved:
+        disk.sync_folder(segments.folder)
+    return tuple(sorted(path.name.removeprefix(_MOVED) for path in moved))
+
+
+def _name_of(disk: Disk, path: Path) -> str:
+    """Return the name of a segment with the lines of a file, from its first to its last that verify; "" if none do."""
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        last, _ = newest_line(disk, file.fileno(), size)
+        first = next((here for line in file if (here := place(line.rstrip(b"\n")))), None)
+    return segment_name(first.seq, last.seq) if first and 0 < first.seq <= last.seq else ""
 
 
 def cut_torn_tail(disk: Disk, descriptor: int, inspection: Inspection, quarantine: Path) -> Path:

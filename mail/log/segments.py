@@ -55,7 +55,7 @@ class Segments:
     def add(self, active: Path, first: int, last: int) -> Segment:
         """Move the active file, already durable, here as the newest segment."""
         self.folder.mkdir(exist_ok=True)
-        segment = Segment(self.folder / f"{first:012d}-{last:012d}.jsonl", first, last)
+        segment = Segment(self.folder / segment_name(first, last), first, last)
         self._disk.rename(active, segment.path)
         return segment
 
@@ -80,6 +80,11 @@ class Segments:
             return {}
         pairs = (line.split("  ", 1) for line in read_file(self.sums).decode(errors="replace").splitlines())
         return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}  # noqa: PLR2004
+
+
+def segment_name(first: int, last: int) -> str:
+    """Return the name of the segment with these events."""
+    return f"{first:012d}-{last:012d}.jsonl"
 
 
 def file_sha256(path: Path) -> str:

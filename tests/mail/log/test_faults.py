@@ -317,6 +317,44 @@ def test_a_repair_may_be_killed_at_any_call(tmp_path):
     print(f"{nth - 1} repairs killed, each completed by the next")
 
 
+def test_sealed_files_under_wrong_names_lose_nothing_by_a_repair(tmp_path):
+    """Two have each other's name, one has none of the log's; a repair may be killed there at any call."""
+    nth, killed = 0, True
+    while killed:
+        nth += 1
+        log = filled(tmp_path / str(nth), 12)
+        one, two, three, *_ = [segment.path for segment in log.segments]
+        before = [event.id for event in log.read()]
+        one.rename(tmp_path / "other")
+        two.rename(one)
+        (tmp_path / "other").rename(two)
+        three.rename(three.with_name("000000000900-000000000999.jsonl"))
+        assert log.verify().corrupt
+        with child(lambda log=log, nth=nth: opened(log.folder, Faulty(nth, is_the_last)).repair()) as pid:
+            _, status = os.waitpid(pid, 0)
+        killed = os.WIFSIGNALED(status)
+        log = opened(log.folder)
+        done = log.repair()
+        assert killed or not done.renamed
+        log.append([draft(21)])
+        assert not log.verify().damage
+        assert [event.id for event in log.read()][: len(before)] == before
+        assert done.left_out == 0
+    assert nth > 5
+
+
+def test_a_copy_of_a_sealed_file_replaces_none(tmp_path):
+    """Under whatever name it lies, the repaired log has each event once."""
+    log = filled(tmp_path / "log", 12)
+    before = [event.id for event in log.read()]
+    first = next(iter(log.segments)).path
+    copy = first.with_name("000000000500-000000000600.jsonl")
+    copy.write_bytes(first.read_bytes())
+    log.repair()
+    assert not log.verify().damage
+    assert [event.id for event in opened(log.folder).read()] == before
+
+
 def test_an_interrupt_during_a_write_is_passed_on_and_the_write_undone(tmp_path):
     """This holds for any exception, not only for OSError."""
 
