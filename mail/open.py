@@ -82,10 +82,17 @@ def open_mailbox(home: Path | None = None, *, create: bool = False, directory: D
     """
     home = home or team_home(create=create)
     if not create and (home / "mail" / "damaged").exists():
-        sys.stderr.write("team-mail: the log is damaged; lines that do not verify are left out (team-mail verify)\n")
+        _tell_damage()
     log, party = open_log(home), identity_or_none(None) if run_id() and within_run_of(home) else None
-    projections, directory = FileProjections(log), directory or read_directory(home)
+    projections, directory = FileProjections(log, _tell_damage), directory or read_directory(home)
     return Mailbox(log, open_blobs(home), projections, directory, home=home, party=party)
+
+
+def _tell_damage() -> None:
+    sys.stderr.write(
+        "team-mail: the log is damaged; lines that do not verify are left out (team-mail verify), and nothing is "
+        "written until team-mail repair\n"
+    )
 
 
 def with_directory(mailbox: Mailbox, directory: Directory) -> Mailbox:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from .disk import open_file
 from .segments import Segment
+
+if TYPE_CHECKING:
+    from .verify import Inspection
 
 
 class Snapshot(NamedTuple):
@@ -45,5 +48,9 @@ class Source(Protocol):
     """A log whose files a database can read."""
 
     def snapshot(self) -> Snapshot:
-        """Return the log's files as of now."""
+        """Return the log's files as of now; of a log that is known to be damaged, a copy of what verifies."""
+        ...
+
+    def verify(self) -> Inspection:
+        """Check the log; what is found is known from then on."""
         ...

@@ -11,7 +11,7 @@ import ast
 import re
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import count
@@ -20,7 +20,7 @@ from typing import IO, Any, cast
 
 import duckdb
 
-from ..errors import LogUnavailable, UsageError
+from ..errors import LogDamaged, LogUnavailable, UsageError
 from ..log.disk import open_file, replacing
 from ..log.event import MAX_LINE
 from ..log.segments import Segment
@@ -32,14 +32,21 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "preserve_insertion_order": False,
 }
+# What is wrong with a query itself, whatever the log is like.
+_WRONG = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, UnicodeEncodeError)
 _TRIES = 5  # a query that coincides with a rotation is repeated; five in a row are practically impossible
 
 
 class Query:
-    """Projections of one log, run by name. Threads may share an instance; they take turns."""
+    """Projections of one log, run by name. Threads may share an instance; they take turns.
 
-    def __init__(self, source: Source) -> None:
+    `on_damage` is called when the log turns out to be damaged; from then on, what verifies is read.
+    """
+
+    def __init__(self, source: Source, on_damage: Callable[[], object] = lambda: None) -> None:
         self._source = source
+        self._on_damage = on_damage
+        self._verified = False
         self._connection = memory_connection()
         self._turn = threading.Lock()
         self._shown: Snapshot | None = None
@@ -52,7 +59,7 @@ class Query:
         """Run a projection as of now and return its rows.
 
         `arguments` are all parameters of its SQL. One over a persona's mailbox takes `persona`, whose slice is made or
-        extended first. Raises LogUnavailable.
+        extended first. Raises LogUnavailable, LogDamaged.
         """
         with self._turn:
             for _ in range(_TRIES):
@@ -87,12 +94,22 @@ class Query:
         self._shown, self._held = snapshot, snapshot if hold else None
 
     def _distrust(self, snapshot: Snapshot, error: duckdb.Error) -> None:
-        """Stop using the Parquet copies and delete them where possible. Raises LogUnavailable without copies."""
-        if not self._use_parquet or not snapshot.sealed:
-            raise LogUnavailable(f"the log could not be read: {str(error).splitlines()[0]}") from error
-        self._use_parquet = False
+        """Stop using the Parquet copies and delete them where possible; without copies, look for damage.
+
+        Raises LogDamaged if there is some that cannot be left out, and LogUnavailable.
+        """
         self._shown = self._held = None
         self._slices.clear()
+        if not self._use_parquet or not snapshot.sealed:
+            corrupt = self._source.verify().corrupt
+            if corrupt and not self._verified:  # the next snapshot is a copy of what verifies
+                self._verified = True
+                self._on_damage()
+                return
+            if corrupt:
+                raise LogDamaged(f"{corrupt[0]}; nothing can be read around it until `team-mail repair`") from error
+            raise LogUnavailable(f"the log could not be read: {str(error).splitlines()[0]}") from error
+        self._use_parquet = False
         for segment in snapshot.sealed:
             for path in (segment.parquet, segment.mailbox_parquet):
                 with suppress(OSError):
@@ -266,8 +283,27 @@ def write_parquet(segment: Segment) -> bool:
 def select(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Run one SELECT given by a user over the view `events`; return column names and rows.
 
-    Only SELECT is run, and only the log's files can be read. Raises UsageError with the database's message.
+    Only SELECT is run, and only the log's files can be read. Of a damaged log, what verifies is read. Raises UsageError
+    with the database's message.
     """
+    try:
+        return _selected(source, text)
+    except _WRONG as error:
+        raise _failed(error) from error
+    except duckdb.Error as error:  # of the query, or of a line that the database cannot pass over
+        if not source.verify().corrupt:
+            raise _failed(error) from error
+    try:
+        return _selected(source, text)
+    except duckdb.Error as error:
+        raise _failed(error) from error
+
+
+def _failed(error: Exception) -> UsageError:
+    return UsageError(f"the query failed: {str(error).splitlines()[0]}")
+
+
+def _selected(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     with duckdb.connect(config=_CONFIG) as connection:
         snapshot = source.snapshot()
         connection.execute(f'CREATE VIEW "events" AS {events_sql(snapshot)}')
@@ -276,11 +312,8 @@ def select(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...]]]
         connection.execute(f"SET allowed_directories = {literal(allowed)}")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
-        try:
-            statements = connection.extract_statements(text.encode().decode())
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise UsageError("only one SELECT at a time; the log is never changed by a query")
-            result = connection.execute(statements[0])
-            return [column[0] for column in result.description], result.fetchall()
-        except (duckdb.Error, UnicodeEncodeError) as error:
-            raise UsageError(f"the query failed: {str(error).splitlines()[0]}") from error
+        statements = connection.extract_statements(text.encode().decode())
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise UsageError("only one SELECT at a time; the log is never changed by a query")
+        result = connection.execute(statements[0])
+        return [column[0] for column in result.description], result.fetchall()

@@ -6,6 +6,7 @@ mail that has projections of its own puts its dotted name in front: `scheduler.s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,18 +30,20 @@ class Projections(Protocol):
 class FileProjections:
     """Projections by DuckDB over the segments of a log. Threads may share an instance; they take turns.
 
-    DuckDB is loaded by the first question, so a command that only sends does not wait for it.
+    DuckDB is loaded by the first question, so a command that only sends does not wait for it. `on_damage` is called
+    when the log turns out to be damaged; from then on, what verifies is read.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, on_damage: Callable[[], object] = lambda: None) -> None:
         self._source = source
+        self._on_damage = on_damage
 
     @cached_property
     def _query(self) -> Query:
         from .query import Query
 
-        return Query(self._source)
+        return Query(self._source, self._on_damage)
 
     def rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
-        """Run the projection `name` as of now and return its rows. Raises LogUnavailable."""
+        """Run the projection `name` as of now and return its rows. Raises LogUnavailable, LogDamaged."""
         return self._query.rows(name, **arguments)

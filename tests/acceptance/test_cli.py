@@ -368,7 +368,7 @@ def test_a_damaged_log_refuses_mail_with_exit_code_5_until_repaired_and_can_be_r
     assert "nothing is written until `team-mail repair`" in refused(run("send", "--to", "boss", "-b", "x"), 5)
     shown = run("inbox", "-p", "boss")
     assert (shown.returncode, shown.stdout) == (0, b"[ NEW ] 3 | From: scribe | Subject: Words\n")
-    assert shown.stderr == b"team-mail: the log is damaged; lines that do not verify are left out (team-mail verify)\n"
+    assert shown.stderr.startswith(b"team-mail: the log is damaged; lines that do not verify are left out")
     assert ok(run("repair")).startswith("2 events kept")
     assert ok(run("send", "--to", "boss", "-b", "x")).startswith("sent ")
     ok(run("verify"))

@@ -197,3 +197,30 @@ def test_whatever_a_folder_is_called_its_own_mail_is_read(tmp_path, name):
         assert {row["kind"] for row in fresh.projections.rows("stats")} >= {"mail.sent", "log.sealed"}
     _, rows = select(mailbox.log, "SELECT subject FROM events WHERE kind = 'mail.sent'")
     assert sorted(row[0] for row in rows) == sorted(sent)
+
+
+@pytest.mark.parametrize("place", ["active", "sealed"])
+def test_a_line_of_any_length_hides_no_mail_and_is_told(folder, place):
+    """The database gives up somewhere above 16 MB; what verifies is read around it, and that is told."""
+    fill(opened(folder))
+    path = folder / "events.jsonl" if place == "active" else next(iter(opened(folder).log.segments)).path
+    path.chmod(0o644)
+    first, rest = path.read_bytes().split(b"\n", 1)
+    path.write_bytes(first + b'\n{"v":1,"seq":9,"body":"' + b"z" * (34 << 20) + b'"}\n' + rest)
+    for copy in (folder / "segments").glob("*.parquet"):
+        copy.unlink()
+    told = []
+    log = EventLog(folder)
+    mailbox = Mailbox(log, FileBlobs(folder / "blobs"), FileProjections(log, lambda: told.append("damaged")))
+    if place == "active":
+        assert select(EventLog(folder), "SELECT subject, data FROM events")[1]
+        (folder / "damaged").unlink(missing_ok=True)
+        path.chmod(0o644)
+
+    assert subjects(mailbox, "ada") == [f"mail {number}" for number in range(20)]
+    assert told == (["damaged"] if place == "active" else told)
+    assert len([event for event in log.read() if event.kind == "mail.sent"]) == 20
+    assert log.verify().corrupt
+    log.repair()
+    assert not log.verify().damage
+    assert subjects(opened(folder), "ada") == [f"mail {number}" for number in range(20)]
