@@ -92,7 +92,8 @@ def test_a_run_sees_the_mail_of_its_persona_alone(run):
     mailbox = open_mailbox(run.home, create=True)
     mailbox.send(Letter("bob", ["you"], "Private", "the secret", attachments=[("key", b"secret")]))
     own = mailbox.send(Letter("bob", ["ann"], "Yours", "the secret is elsewhere"))
-    mailbox.send(Letter("you", ["bob"], "Re: Yours", "the secret: 7", thread=own.id))
+    mailbox.send(Letter("you", ["bob"], "Re: Yours", "the secret: 7", thread=own.id, due="2020-01-01T00:00:00Z"))
+    mailbox.send(Letter("you", ["ann"], "Late", "the answer", due="2020-01-02T00:00:00Z"))
     with run.mail():
         for words in (
             ["read", "2", "--peek"],
@@ -104,6 +105,8 @@ def test_a_run_sees_the_mail_of_its_persona_alone(run):
             ended = run.ask(*words)
             assert (ended.returncode, b"no message" in ended.stderr) == (2, True), ended
         assert b"is not for runs" in run.ask("log").stderr
+        overdue = json.loads(run.ask("stats", "--json").stdout)["overdue"]
+        assert [row["persona"] for row in overdue] == ["ann"]
         found = run.ask("search", "secret").stdout + run.ask("thread", "3").stdout + run.ask("inbox").stdout
         assert b"elsewhere" in found
         assert b"Private" not in found
