@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import threading
 import time
+from binascii import b2a_base64
 from pathlib import Path
 
 import pytest
@@ -411,3 +413,48 @@ def test_what_is_written_under_a_name_while_its_mail_is_sent_is_another_mail(run
     box.take(closing=True)
     box.take(closing=True)
     assert [event.body for event in run.sent()] == ["One", "Two"]
+
+
+def test_a_person_in_a_folder_of_a_run_runs_nothing_of_it_and_is_shown_its_answers_escaped(tmp_path):
+    """A repository that was cloned, or an agent in its workspace, may have put any script in place of `team-mail`."""
+    folder, (terminal, inside) = tmp_path / ".team" / "run", pty.openpty()
+    for name in ("requests", "answers"):
+        (folder / name).mkdir(parents=True)
+    (folder / "team-mail").write_text("#!/bin/sh\necho planted")
+    (folder / "team-mail").chmod(0o755)
+    command = [INSTALLED, "inbox"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=inside, stderr=inside) as person:
+        while person.poll() is None and not (asked := [*(folder / "requests").glob("*.json")]):
+            time.sleep(0.01)
+        said = {"stdout": b2a_base64("\x1b]0;x\x07 \x9b2J\tü\n".encode()).decode(), "stderr": "", "exit": 0}
+        if person.poll() is None:
+            (folder / "new").write_text(json.dumps(said))
+            (folder / "new").rename(folder / "answers" / asked[0].name)
+        assert person.wait(30) == 0
+    os.close(inside)
+    assert os.read(terminal, 1000).decode() == "\\x1b]0;x\\x07 \\x9b2J\tü\r\n"
+    os.close(terminal)
+
+
+def test_requests_that_are_none_leave_the_mail_of_the_run_as_it_is(run):
+    """Whatever stands there is answered with an error by the same process, and costs it no descriptor."""
+    request = {"v": 1, "words": ["inbox"], "files": [], "stdin": None, "width": 0}
+    odd = [
+        json.dumps(request).replace('"width": 0', '"width": 1e999'),
+        json.dumps(request | {"words": [[]]}).replace("[]]", "[" * 900 + "]" * 900 + "]"),
+        json.dumps(request | {"words": "send"}),
+        json.dumps(request | {"files": [["0/x", 7]]}),
+        "[" * 100_000,
+        "7",
+    ]
+    postbox = Postbox(run.folder, "ann", "run-1")
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for number, text in enumerate(odd):
+        (run.folder.path / "requests" / f"{number:032x}.json").write_text(text)
+    (run.folder.path / "requests" / f"{99:032x}.json").mkdir()
+    for _ in range(3):
+        postbox.take()
+    answers = [json.loads(path.read_bytes()) for path in (run.folder.path / "answers").glob("*.json")]
+    assert len(answers) == len(odd) + 1
+    assert {answer["exit"] for answer in answers} <= {1, 2}
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
