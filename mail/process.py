@@ -129,10 +129,14 @@ def run_of(home: Path) -> RunAbove | None:
     return next((run for run in reversed(theirs) if run != ORPHAN), theirs[0] if theirs else None)
 
 
-def within_run_of(home: Path) -> bool:
-    """Tell whether this process belongs to a run of the team in `home`, also where its variables alone say so."""
+def within_run_of(home: Path) -> str:
+    """Say why this process belongs to a run of the team in `home`, also where its variables alone say so; "" if not."""
+    if run := run_of(home):
+        return f"the keeper of run {run.run} is above it" if run.run else "a keeper that was killed was above it"
     named = os.environ.get(TEAM) or os.environ.get("TEAM_HOME") or str(home)
-    return bool(run_of(home) or (run_id() and os.path.realpath(named) == os.path.realpath(home)))
+    if run_id() and os.path.realpath(named) == os.path.realpath(home):
+        return f"TEAM_RUN is {run_id()}: unset it if you are a person"
+    return ""
 
 
 def check_not_in_run(home: Path, what: str) -> None:

@@ -91,7 +91,8 @@ def test_a_process_of_a_run_may_use_the_mail_of_other_teams(job, shell, output, 
         "from team_mail.mail.open import open_log;"
         "from team_mail.mail.process import run_of, within_run_of; home = Path(sys.argv[1]);"
         "open_log(home).append([Draft('mail.sent', 'you', ('ann',), 'x')]);"
-        "print(run_of(home), within_run_of(home), bool(run_of(Path(sys.argv[2]))), within_run_of(Path(sys.argv[2])))"
+        "own = Path(sys.argv[2]); print(run_of(home), bool(within_run_of(home)), bool(run_of(own)), end=' ');"
+        "print(bool(within_run_of(own)))"
     )
     shell(f'{sys.executable} -c "{code}" {other} {tmp_path}').play(this)
     assert output(this) == "None False True True\n"
@@ -103,7 +104,7 @@ def test_variables_alone_make_a_run_that_no_person_may_be(monkeypatch, tmp_path)
         monkeypatch.delenv(name, raising=False)
     assert not within_run_of(tmp_path)
     monkeypatch.setenv("TEAM_RUN", "run-1")
-    assert within_run_of(tmp_path)
+    assert within_run_of(tmp_path) == "TEAM_RUN is run-1: unset it if you are a person"
     monkeypatch.setenv(TEAM, str(tmp_path / "other"))
     assert not within_run_of(tmp_path)
 

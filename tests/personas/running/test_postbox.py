@@ -107,6 +107,7 @@ def test_a_run_sees_the_mail_of_its_persona_alone(run):
             ended = run.ask(*words)
             assert (ended.returncode, b"no message" in ended.stderr) == (2, True), ended
         assert b"is not for runs" in run.ask("log").stderr
+        assert run.ask("nonsense").stderr.startswith(b"Usage: team-mail [OPTIONS]"), "not the process that answers"
         overdue = json.loads(run.ask("stats", "--json").stdout)["overdue"]
         assert [row["persona"] for row in overdue] == ["ann"]
         found = run.ask("search", "secret").stdout + run.ask("thread", "3").stdout + run.ask("inbox").stdout
