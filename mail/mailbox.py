@@ -264,34 +264,42 @@ class Mailbox:
         forms = {"mbox": export.export_mbox, "eml": export.export_eml, "jsonl": export.export_jsonl}
         if form not in forms:
             raise UsageError(f"format {form!r} must be one of {', '.join(forms)}")
+        self._check_reader()
         events = (e for e in self.log.read() if persona in (None, e.sender, *e.recipients) or e.kind == RUN_STARTED)
         return forms[form](events, self.blobs, target)
 
     def counts(self) -> list[dict[str, Any]]:
         """Count each persona's mail: rows of persona, total, unread, urgent, archived, trashed."""
+        self._check_reader()
         return self.projections.rows("counts")
 
     def overdue(self) -> list[dict[str, Any]]:
         """List mail past its due date that its recipient (`persona`) has not answered, acked, archived or trashed."""
-        return self.projections.rows("overdue", now=rfc3339(self._clock.now()))
+        self._check_reader()
+        rows = self.projections.rows("overdue", now=rfc3339(self._clock.now()))
+        return [row for row in rows if self.party in {None, row["sender"], row["persona"]}]
 
     def unread(self, roster: Sequence[str]) -> list[dict[str, Any]]:
         """List the unread mail of these personas, oldest first.
 
         Rows of persona, seq, id, ts, sender, subject, type, priority, run.
         """
+        self._check_reader()
         return self.projections.rows("unread", roster=list(roster))
 
     def stats(self) -> list[dict[str, Any]]:
         """Count events by kind: rows of kind, events, first and last seq, since and until."""
+        self._check_reader()
         return self.projections.rows("stats")
 
     def tags(self, persona: str) -> list[dict[str, Any]]:
         """List a persona's tags: rows of tag, messages."""
+        self._check_reader()
         return self.projections.rows("tagged", persona=persona)
 
     def people(self) -> list[str]:
         """List every sender and recipient of mail so far."""
+        self._check_reader()
         return [row["name"] for row in self.projections.rows("people")]
 
     def _row(self, name: str) -> dict[str, Any]:

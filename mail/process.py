@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ _START, KEEPER, WARDEN, _POSTBOX = "keeping/start.py", "keeper", "warden", "team
 TEAM = "TEAM_RUN_OF"  # a variable of every process of a run: the folder of its team
 _WORDS = 4  # of a keeper: its part, run, home and workspace
 _TOPS = ("0", "1")
+_READS = 1000  # of the processes above this one, before they are given up
 _STARTED = 19  # index among the fields after the command name in /proc/<pid>/stat: clock ticks since boot
 
 
@@ -66,32 +66,77 @@ def runs_above(proc: Path = Path("/proc")) -> tuple[RunAbove, ...]:
     or parent: whoever loses its parent becomes a child of the keeper. Whoever loses the keeper, too, becomes a child of
     its warden, which stands for a run of every team. Elsewhere, and in a sandbox that hides processes, there are none.
     """
-    pid, below, found = str(os.getppid()), str(os.getpid()), list[RunAbove]()
-    with suppress(OSError, IndexError):
-        while pid not in _TOPS:
-            words = part_of(_command(proc, pid))
-            if words[:1] == [KEEPER]:
-                known = len(words) == _WORDS  # not those of a keeper of another version
-                found.append(RunAbove(words[1], os.path.realpath(words[2]), words[3]) if known else ORPHAN)
-            elif words[:1] == [WARDEN] and not _is_of_warden(_command(proc, below)):
-                found.append(ORPHAN)
-            below, pid = pid, (proc / pid / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+    commands, found = _commands_above(proc), list[RunAbove]()
+    for number, command in enumerate(commands):
+        words = part_of(command)
+        if words[:1] == [KEEPER]:
+            known = len(words) == _WORDS  # not those of a keeper of another version
+            found.append(RunAbove(words[1], os.path.realpath(words[2]), words[3]) if known else ORPHAN)
+        elif words[:1] == [WARDEN] and not (number and _is_of_warden(commands[number - 1])):
+            found.append(ORPHAN)
     return tuple(found)
+
+
+def _commands_above(proc: Path) -> list[list[str]]:
+    """Return the commands of the processes above this one, the nearest first.
+
+    A parent may end in the midst of it, and its pid be another's: what was read counts once it is read twice.
+    """
+    before = None
+    for _ in range(_READS):
+        above = _above(proc)
+        if above is not None and above == before:
+            break
+        before = above
+    return [command for _, _, command in before or ()]
+
+
+def _above(proc: Path) -> list[tuple[str, str, list[str]]] | None:
+    """Return pid, start and command of each process above this one; None if one of them has ended meanwhile.
+
+    Those above one that this user may not see are left out.
+    """
+    pid, found = str(os.getppid()), list[tuple[str, str, list[str]]]()
+    while pid not in _TOPS:
+        try:
+            command = (proc / pid / "cmdline").read_bytes().decode(errors="surrogateescape").rstrip("\0").split("\0")
+            fields = (proc / pid / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            found.append((pid, fields[_STARTED], command))
+        except (OSError, IndexError):
+            return found if _exists(int(pid)) else None
+        pid = fields[1]
+    return found
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def run_of(home: Path) -> RunAbove | None:
     """Return the run of the team in `home` that this process belongs to, whatever its environment says, or None.
 
-    A run of another team is none: a project's tests may have teams of their own.
+    A run of another team is none: a project's tests may have teams of their own. Of several it is the outermost, since
+    what is below a keeper may call itself one.
     """
     team = os.path.realpath(home)
-    return next((run for run in runs_above() if run == ORPHAN or run.home == team), None)
+    theirs = [run for run in runs_above() if run == ORPHAN or run.home == team]
+    return next((run for run in reversed(theirs) if run != ORPHAN), theirs[0] if theirs else None)
 
 
-def within_run_of(home: Path) -> bool:
-    """Tell whether this process belongs to a run of the team in `home`, also where its variables alone say so."""
+def within_run_of(home: Path) -> str:
+    """Say why this process belongs to a run of the team in `home`, also where its variables alone say so; "" if not."""
+    if run := run_of(home):
+        return f"the keeper of run {run.run} is above it" if run.run else "a keeper that was killed was above it"
     named = os.environ.get(TEAM) or os.environ.get("TEAM_HOME") or str(home)
-    return bool(run_of(home) or (run_id() and os.path.realpath(named) == os.path.realpath(home)))
+    if run_id() and os.path.realpath(named) == os.path.realpath(home):
+        return f"TEAM_RUN is {run_id()}: unset it if you are a person"
+    return ""
 
 
 def check_not_in_run(home: Path, what: str) -> None:
@@ -107,10 +152,6 @@ def part_of(command: Sequence[str]) -> list[str]:
     """
     at = next((number for number, word in enumerate(command) if word.endswith(_START)), len(command))
     return [*command[at + 1 :]]
-
-
-def _command(proc: Path, pid: str) -> list[str]:
-    return (proc / pid / "cmdline").read_bytes().decode(errors="surrogateescape").rstrip("\0").split("\0")
 
 
 def _is_of_warden(command: list[str]) -> bool:

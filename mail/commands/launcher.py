@@ -1,4 +1,4 @@
-"""In the workspace of a run, this command gives way to the run's own `team-mail`, which asks the run's keeper."""
+"""In the workspace of a run, this command does as the run's own `team-mail`, which asks the run's keeper."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from pathlib import Path
 from ..errors import NoTeam, UsageError
 from ..home import REFUSED, RUN_FOLDER, find_home, find_run_folder
 from ..process import ORPHAN, check_not_in_run, run_of
+
+# Not the `team-mail` of that folder, which is a script of the run: an agent, or a repository that you cloned, may have
+# put another in its place. See personas/running/launcher.py.
+_LAUNCHER = Path(__file__).parents[2] / "personas" / "running" / "launcher.py"
 
 
 def become_launcher() -> None:
@@ -33,10 +37,6 @@ def become_launcher() -> None:
 def _become(folder: Path) -> None:
     if (folder / REFUSED).is_file():
         raise UsageError((folder / REFUSED).read_text(errors="replace").strip())
-    launcher = folder / "team-mail"
-    try:
-        os.execv(launcher, [str(launcher), *sys.argv[1:]])  # noqa: S606
-    except FileNotFoundError:
-        raise UsageError(
-            f"this process belongs to a run, and {launcher} is gone: there is no mail without it"
-        ) from None
+    if not (folder / "requests").is_dir():
+        raise UsageError(f"this process belongs to a run, and {folder} is gone: there is no mail without it")
+    os.execv(sys.executable, [sys.executable, "-I", "-S", str(_LAUNCHER), str(folder), *sys.argv[1:]])  # noqa: S606

@@ -24,7 +24,7 @@ def run(name: str, app: Any, before: Callable[[], object] = lambda: None) -> Non
     prepare()
     try:
         before()
-        flushed(app)
+        flushed(lambda: app(prog_name=name))
     except BrokenPipeError:
         silence()
         sys.exit(ExitCode.FAILED)

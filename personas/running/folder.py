@@ -178,9 +178,11 @@ def _below(top: Path, steps: Sequence[str]) -> Generator[int]:
 
 
 def _read(folder: int, name: str, most: int) -> bytes:
-    with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
+    descriptor = os.open(name, _FILE, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    with os.fdopen(descriptor, "rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise ValueError(f"over {most >> 20} MiB")

@@ -102,6 +102,13 @@ def stdin() -> "str | None":
     return text(data)
 
 
+def shown(data: bytes) -> bytes:
+    """Return an answer as a terminal may show it: agents can write answers, too, and people ask in their workspaces."""
+    controls = (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    escaped = {number: chr(number).encode("unicode_escape").decode() for number in controls}
+    return data.decode(errors="backslashreplace").translate(escaped).encode()
+
+
 def width() -> int:
     """Return the columns of the terminal, 0 for none."""
     try:
@@ -150,6 +157,8 @@ def main() -> int:
                 file.write(a2b_base64(str(answer["out"])))
         for descriptor, name in ((1, "stdout"), (2, "stderr")):
             data = a2b_base64(str(answer[name]))
+            if os.isatty(descriptor):
+                data = shown(data)
             while data:
                 data = data[os.write(descriptor, data) :]
         return int(str(answer["exit"]))

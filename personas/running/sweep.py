@@ -23,6 +23,7 @@ RUN = "TEAM_RUN"  # with TEAM a variable of every process of a run: its id, and 
 _ASKED = 1.0  # seconds that keepers get to end their runs; a second request cuts their grace period short
 _KILLED = 10.0  # seconds that killed processes get to disappear; one that waits for a dead disk never does
 _POLL = 0.01
+_WORDS = 3  # of a keeper at least, of whatever version: its part, run and home
 
 
 def sweep(runs: Collection[str], home: Path) -> int:
@@ -33,7 +34,7 @@ def sweep(runs: Collection[str], home: Path) -> int:
     import psutil
 
     clock, processes = SystemClock(), _processes(runs, home)
-    seen, keepers = set(processes), {process for process in processes if _part(process)[:1] == [KEEPER]}
+    seen, keepers = set(processes), _keepers_in(processes, runs, home)
     for _ in range(2):
         for keeper in keepers:
             with suppress(psutil.Error):
@@ -85,7 +86,19 @@ def resume_warden(pid: int) -> None:
 
 
 def _keepers(run: str, home: Path) -> set[psutil.Process]:
-    return {process for process in _processes([run], home) if _part(process)[:1] == [KEEPER]}
+    return _keepers_in(_processes([run], home), [run], home)
+
+
+def _keepers_in(processes: Collection[psutil.Process], runs: Collection[str], home: Path) -> set[psutil.Process]:
+    team = os.path.realpath(home)
+    return {process for process in processes if _keeps(process, runs, team)}
+
+
+def _keeps(process: psutil.Process, runs: Collection[str], team: str) -> bool:
+    """Tell whether a process is called as a keeper of one of the runs is; agents choose names, even such ones."""
+    words = _part(process)
+    named = words[:1] == [KEEPER] and len(words) >= _WORDS
+    return named and words[1] in runs and os.path.realpath(words[2]) == team
 
 
 def _processes(runs: Collection[str], home: Path) -> set[psutil.Process]:
@@ -98,9 +111,9 @@ def _processes(runs: Collection[str], home: Path) -> set[psutil.Process]:
     def is_theirs(process: psutil.Process) -> bool:
         if process.pid in ours:
             return False
-        if (part := _part(process))[:1] == [KEEPER]:
-            return len(part) > 1 and part[1] in runs and os.path.realpath(part[2]) == team
-        environ = _environ(process)
+        if _keeps(process, runs, team):
+            return True
+        environ = _environ(process)  # also of a process of an agent that calls itself a keeper
         if environ.get(RUN) not in runs:
             return False
         return os.path.realpath(environ.get(TEAM) or environ.get("TEAM_HOME", os.sep)) == team

@@ -25,8 +25,11 @@ def by_people_only(command: str, home: Path) -> None:
 
     So does one of a team in a workspace: what it started would be counted by nobody.
     """
-    if within_run_of(home) or find_run_folder(home.resolve().parent):
-        raise UsageError(f"`{command}` can only be used by a person, not from an agent's run; ask by mail")
+    why = within_run_of(home)
+    if not why and (folder := find_run_folder(home.resolve().parent)):
+        why = f"{folder} makes this the workspace of a run: remove it if it is none"
+    if why:
+        raise UsageError(f"`{command}` can only be used by a person, not from an agent's run; ask by mail ({why})")
 
 
 def stop_run(context: Context, name: str, sender: str) -> Run:

@@ -76,6 +76,18 @@ def test_a_run_starts_no_sprint_and_no_dispatch(project):
     assert project.events("dispatch.started") == []
 
 
+def test_who_is_taken_for_a_run_is_told_why(project):
+    """A person may have a variable of a run, or a folder that one left, and must see what to remove."""
+    ended = project.run("scheduler", "pause", TEAM_RUN="run-7")
+    assert "ask by mail (TEAM_RUN is run-7: unset it if you are a person)" in ended.stderr
+    folder = project.team / "run"
+    (folder / "requests").mkdir(parents=True)
+    said = project.refused("pause")
+    assert f"ask by mail ({folder} makes this the workspace of a run: remove it if it is none)" in said
+    (folder / "requests").rmdir()
+    project.ok("scheduler", "pause")
+
+
 SPEND = """
 import json, os, subprocess, sys, time
 home, command, way = os.environ["TEAM_HOME"], sys.argv[1], sys.argv[2]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -21,7 +22,7 @@ from team_mail.mail.letter import Letter
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 import os
-home, answers = Path(sys.argv[1]), {}
+home, answers, answers_file = Path(sys.argv[1]), {}, sys.argv[2]
 os.environ["TEAM_HOME"] = str(home)
 for name, attempt in {
     "log": lambda: EventLog(home / "mail").append([Draft("mail.sent", "you", ("ann",), "forged")]),
@@ -33,6 +34,13 @@ for name, attempt in {
     "thread": lambda: opened.open_mailbox(home).thread("2"),
     "search": lambda: opened.open_mailbox(home).search("secret"),
     "sent": lambda: opened.open_mailbox(home).sent("you"),
+    "unread": lambda: opened.open_mailbox(home).unread(["ann"]),
+    "counts": lambda: opened.open_mailbox(home).counts(),
+    "overdue": lambda: opened.open_mailbox(home).overdue(),
+    "stats": lambda: opened.open_mailbox(home).stats(),
+    "tags": lambda: opened.open_mailbox(home).tags("ann"),
+    "people": lambda: opened.open_mailbox(home).people(),
+    "export": lambda: opened.open_mailbox(home).export("jsonl", Path(answers_file + ".jsonl")),
     "watch": lambda: next(opened.open_mailbox(home).watch("ann", 1)),
     "script": lambda: simple.send_message("you", "ann", "forged", "x"),
 }.items():
@@ -83,7 +91,8 @@ def test_a_process_of_a_run_may_use_the_mail_of_other_teams(job, shell, output, 
         "from team_mail.mail.open import open_log;"
         "from team_mail.mail.process import run_of, within_run_of; home = Path(sys.argv[1]);"
         "open_log(home).append([Draft('mail.sent', 'you', ('ann',), 'x')]);"
-        "print(run_of(home), within_run_of(home), bool(run_of(Path(sys.argv[2]))), within_run_of(Path(sys.argv[2])))"
+        "own = Path(sys.argv[2]); print(run_of(home), bool(within_run_of(home)), bool(run_of(own)), end=' ');"
+        "print(bool(within_run_of(own)))"
     )
     shell(f'{sys.executable} -c "{code}" {other} {tmp_path}').play(this)
     assert output(this) == "None False True True\n"
@@ -95,7 +104,7 @@ def test_variables_alone_make_a_run_that_no_person_may_be(monkeypatch, tmp_path)
         monkeypatch.delenv(name, raising=False)
     assert not within_run_of(tmp_path)
     monkeypatch.setenv("TEAM_RUN", "run-1")
-    assert within_run_of(tmp_path)
+    assert within_run_of(tmp_path) == "TEAM_RUN is run-1: unset it if you are a person"
     monkeypatch.setenv(TEAM, str(tmp_path / "other"))
     assert not within_run_of(tmp_path)
 
@@ -106,7 +115,7 @@ def processes(proc, above):
     for pid, parent, command in zip(pids[:-1], pids[1:], [("python",), *above], strict=True):
         (proc / str(pid)).mkdir(parents=True)
         (proc / str(pid) / "cmdline").write_bytes("\0".join(command).encode() + b"\0")
-        (proc / str(pid) / "stat").write_text(f"{pid} (a ) b) S {parent} 0 0")
+        (proc / str(pid) / "stat").write_text(f"{pid} (a ) b) S {parent} {'0 ' * 20}")
     return proc
 
 
@@ -126,3 +135,23 @@ def test_the_runs_above_are_read_from_the_commands_of_keepers(tmp_path, monkeypa
     monkeypatch.setattr("team_mail.mail.process.runs_above", lambda: found)
     (tmp_path / "two").symlink_to("/two")
     assert run_of(tmp_path / "two" / ".team") == found[0]
+    imitated = (RunAbove("run-3", "/two/.team", "/of a colleague"), *found)
+    monkeypatch.setattr("team_mail.mail.process.runs_above", lambda: imitated)
+    assert run_of(tmp_path / "two" / ".team") == found[0], "who calls itself a keeper is below the true one"
+
+
+def test_a_parent_that_ends_while_it_is_looked_at_hides_no_run(tmp_path, monkeypatch):
+    """Neither if it is gone, nor if its pid is that of another process now."""
+    keeper = ("python", "/x/keeping/start.py", "keeper", "run-1", "/one/.team", "/w")
+    proc, real = processes(tmp_path, [("sh",), keeper]), str(os.getppid())
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    (proc / "77").mkdir()
+    (proc / "77" / "cmdline").write_text("bash\0")
+    (proc / "77" / "stat").write_text(f"77 (bash) S 1 {'0 ' * 20}")
+    for first in (ended.pid, 77):
+        parents = iter([first, int(real), int(real), int(real)])
+        monkeypatch.setattr(os, "getppid", lambda parents=parents: next(parents))
+        runs_above.cache_clear()
+        found = runs_above(proc)
+        assert [run.run for run in found] == ["run-1"]

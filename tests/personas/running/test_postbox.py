@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import threading
 import time
+from binascii import b2a_base64
 from pathlib import Path
 
 import pytest
@@ -92,7 +94,8 @@ def test_a_run_sees_the_mail_of_its_persona_alone(run):
     mailbox = open_mailbox(run.home, create=True)
     mailbox.send(Letter("bob", ["you"], "Private", "the secret", attachments=[("key", b"secret")]))
     own = mailbox.send(Letter("bob", ["ann"], "Yours", "the secret is elsewhere"))
-    mailbox.send(Letter("you", ["bob"], "Re: Yours", "the secret: 7", thread=own.id))
+    mailbox.send(Letter("you", ["bob"], "Re: Yours", "the secret: 7", thread=own.id, due="2020-01-01T00:00:00Z"))
+    mailbox.send(Letter("you", ["ann"], "Late", "the answer", due="2020-01-02T00:00:00Z"))
     with run.mail():
         for words in (
             ["read", "2", "--peek"],
@@ -104,6 +107,9 @@ def test_a_run_sees_the_mail_of_its_persona_alone(run):
             ended = run.ask(*words)
             assert (ended.returncode, b"no message" in ended.stderr) == (2, True), ended
         assert b"is not for runs" in run.ask("log").stderr
+        assert run.ask("nonsense").stderr.startswith(b"Usage: team-mail [OPTIONS]"), "not the process that answers"
+        overdue = json.loads(run.ask("stats", "--json").stdout)["overdue"]
+        assert [row["persona"] for row in overdue] == ["ann"]
         found = run.ask("search", "secret").stdout + run.ask("thread", "3").stdout + run.ask("inbox").stdout
         assert b"elsewhere" in found
         assert b"Private" not in found
@@ -408,3 +414,48 @@ def test_what_is_written_under_a_name_while_its_mail_is_sent_is_another_mail(run
     box.take(closing=True)
     box.take(closing=True)
     assert [event.body for event in run.sent()] == ["One", "Two"]
+
+
+def test_a_person_in_a_folder_of_a_run_runs_nothing_of_it_and_is_shown_its_answers_escaped(tmp_path):
+    """A repository that was cloned, or an agent in its workspace, may have put any script in place of `team-mail`."""
+    folder, (terminal, inside) = tmp_path / ".team" / "run", pty.openpty()
+    for name in ("requests", "answers"):
+        (folder / name).mkdir(parents=True)
+    (folder / "team-mail").write_text("#!/bin/sh\necho planted")
+    (folder / "team-mail").chmod(0o755)
+    command = [INSTALLED, "inbox"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=inside, stderr=inside) as person:
+        while person.poll() is None and not (asked := [*(folder / "requests").glob("*.json")]):
+            time.sleep(0.01)
+        said = {"stdout": b2a_base64("\x1b]0;x\x07 \x9b2J\tü\n".encode()).decode(), "stderr": "", "exit": 0}
+        if person.poll() is None:
+            (folder / "new").write_text(json.dumps(said))
+            (folder / "new").rename(folder / "answers" / asked[0].name)
+        assert person.wait(30) == 0
+    os.close(inside)
+    assert os.read(terminal, 1000).decode() == "\\x1b]0;x\\x07 \\x9b2J\tü\r\n"
+    os.close(terminal)
+
+
+def test_requests_that_are_none_leave_the_mail_of_the_run_as_it_is(run):
+    """Whatever stands there is answered with an error by the same process, and costs it no descriptor."""
+    request = {"v": 1, "words": ["inbox"], "files": [], "stdin": None, "width": 0}
+    odd = [
+        json.dumps(request).replace('"width": 0', '"width": 1e999'),
+        json.dumps(request | {"words": [[]]}).replace("[]]", "[" * 900 + "]" * 900 + "]"),
+        json.dumps(request | {"words": "send"}),
+        json.dumps(request | {"files": [["0/x", 7]]}),
+        "[" * 100_000,
+        "7",
+    ]
+    postbox = Postbox(run.folder, "ann", "run-1")
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for number, text in enumerate(odd):
+        (run.folder.path / "requests" / f"{number:032x}.json").write_text(text)
+    (run.folder.path / "requests" / f"{99:032x}.json").mkdir()
+    for _ in range(3):
+        postbox.take()
+    answers = [json.loads(path.read_bytes()) for path in (run.folder.path / "answers").glob("*.json")]
+    assert len(answers) == len(odd) + 1
+    assert {answer["exit"] for answer in answers} <= {1, 2}
+    assert len([*Path("/proc/self/fd").iterdir()]) == before

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import psutil
 import pytest
-from team_mail.personas.running.sweep import sweep
+from team_mail.personas.running.sweep import ask_to_end, sweep
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
 DRIVER = """
@@ -94,3 +94,20 @@ def test_a_sweep_resumes_a_stopped_keeper_to_end_what_only_it_can_find(job, surv
             process.kill()
     assert not left
     assert json.loads((this.folder / "ended.json").read_text())["reason"] == "stopped"
+
+
+@LINUX
+@pytest.mark.parametrize("named", ["keeper", "keeper {run}", "keeper {run} {home}", "keeper x y"])
+def test_a_process_that_calls_itself_a_keeper_is_ended_like_any_other(job, survivors, tmp_path, named):
+    """A name keeps no process from being found, and none that is no keeper's command stops the search."""
+    this = job()
+    words = [word.format(run=this.run, home=tmp_path) for word in named.split()]
+    marks = {**os.environ, "TEAM_RUN": this.run, "TEAM_HOME": str(tmp_path)}
+    with subprocess.Popen(["sh", "-c", "sleep 60; :", "x/keeping/start.py", *words], env=marks) as process:
+        try:
+            assert ask_to_end(this.run, tmp_path) == ("{home}" in named)
+            sweep([this.run], tmp_path)
+            assert process.wait(10) in {-signal.SIGKILL, -signal.SIGTERM}
+        finally:
+            process.kill()
+    assert not survivors(this.run)
