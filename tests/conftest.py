@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -113,15 +114,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(0))
 
 
-@pytest.fixture
-def team(tmp_path: Path) -> Team:
-    """A repository with a file of thirty lines on `main`, and personas ann, bob and cyd."""
-    folder = tmp_path / "project"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def poem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a file of thirty lines on `main`, made once to be copied."""
+    folder = tmp_path_factory.mktemp("poem")
     git(folder, "init", "--quiet", "--initial-branch=main")
     (folder / "poem.txt").write_text("".join(f"line {number}\n" for number in range(30)))
     git(folder, "add", "poem.txt")
     git(folder, "commit", "--quiet", "-m", "Begin")
-    team = Team(folder)
+    return folder
+
+
+@pytest.fixture
+def team(tmp_path: Path, poem: Path) -> Team:
+    """A repository with a file of thirty lines on `main`, and personas ann, bob and cyd."""
+    team = Team(shutil.copytree(poem, tmp_path / "project", symlinks=True))
     team.roster("ann", "bob", "cyd")
     return team

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import subprocess
-
 import pytest
 
-from .test_scheduler import BIN, CLEAN, Project, project
+from ..console import shown_by_command
+from .test_scheduler import CLEAN, Project, project
 
 __all__ = ["project"]
 
@@ -61,21 +58,8 @@ scheduler status --json
 
 def shown(project: Project, words: list[str]) -> str:
     """Return what a command prints on a terminal."""
-    main, terminal = pty.openpty()
     env = CLEAN | {"TERM": "xterm-256color", "COLUMNS": "200", "TEAM_PERSONA": ""}
-    with subprocess.Popen(
-        [BIN / words[0], *words[1:]], cwd=project.folder, env=env, stdin=subprocess.DEVNULL, stdout=terminal,
-        stderr=terminal, start_new_session=True,
-    ):  # fmt: skip
-        os.close(terminal)
-        data = b""
-        try:
-            while more := os.read(main, 1 << 16):
-                data += more
-        except OSError:  # the terminal was closed
-            pass
-        os.close(main)
-    return data.decode(errors="surrogateescape")
+    return shown_by_command(words[0], *words[1:], cwd=project.folder, env=env).decode(errors="surrogateescape")
 
 
 @pytest.fixture

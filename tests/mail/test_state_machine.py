@@ -269,13 +269,13 @@ def figures() -> Iterator[None]:
             machine.figures.clear()
 
 
-@pytest.mark.parametrize("runs", [3, pytest.param(100, marks=pytest.mark.storm)])
+@pytest.mark.parametrize("runs", [2, pytest.param(100, marks=pytest.mark.storm)])
 def test_projections_in_memory_equal_a_naive_fold_of_the_events(runs):
     """This holds for any sequence of verbs, in a long-lived mailbox and in a new one."""
     run_state_machine_as_test(Mails, settings=plan(runs))
 
 
-@pytest.mark.parametrize("runs", [3, pytest.param(100, marks=pytest.mark.storm)])
+@pytest.mark.parametrize("runs", [2, pytest.param(100, marks=pytest.mark.storm)])
 def test_projections_of_rotating_files_equal_a_naive_fold_of_the_events(runs):
     """Segments, their Parquet copies and slices extended across them change no row."""
     run_state_machine_as_test(MailsOfManySegments, settings=plan(runs))

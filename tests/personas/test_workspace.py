@@ -505,7 +505,8 @@ def test_a_run_needs_five_git_processes(workspace, mirror, tmp_path, monkeypatch
     assert len(counted.read_text().splitlines()) == 5
 
 
-def test_the_cost_of_a_run_is_printed_beside_that_of_plain_git(tmp_path):
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.storm)])
+def test_the_cost_of_a_run_is_printed_beside_that_of_plain_git(tmp_path, times):
     """Clone, launch and capture of a run are measured beside `git clone --shared` and `git diff`.
 
     That the ratio is at most 1.5 is for the benchmark on a quiet machine.
@@ -514,7 +515,7 @@ def test_the_cost_of_a_run_is_printed_beside_that_of_plain_git(tmp_path):
     mirror, commit = Mirror(large, tmp_path / "work"), git(large, "rev-parse", "HEAD")
     mirror.update(commit)
     parts, hand = {"clone": [], "launch": [], "capture": []}, []
-    for number in range(3):
+    for number in range(times):
         marks = [spent()]
         made = mirror.workspace(f"run-{number}", commit)
         marks.append(spent())

@@ -1,6 +1,10 @@
 """A small real repository, patches against any of its commits, and what naive contenders make of them."""
 
+import atexit
+import functools
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from team_mail.personas.git import Git
@@ -24,12 +28,21 @@ def new_file(path: str, *rows: str, mode: str = "100644") -> bytes:
     return (head + "".join(f"+{row}\n" for row in rows)).encode()
 
 
+@functools.cache
+def _empty() -> tempfile.TemporaryDirectory[str]:
+    """Make an empty repository once, to be copied; it is gone with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="team-mail-empty-")
+    atexit.register(folder.cleanup)
+    subprocess.run(["git", "init", "-q", "-b", "main", folder.name], check=True)
+    return folder
+
+
 class Project:
     """A repository without a checkout; `edits` are contents by path, None to delete."""
 
     def __init__(self, folder: Path, files: dict) -> None:
         self.folder = folder
-        subprocess.run(["git", "init", "-q", "-b", "main", str(folder)], check=True)
+        shutil.copytree(Path(_empty().name, ".git"), folder / ".git")
         self.git = Git(folder / ".git")
         self.base = self.commit(files, None)
         self._age = 0
@@ -37,17 +50,33 @@ class Project:
     def tree(self, edits: dict, start: str | None) -> str:
         index = self.git.using(index=self.folder / "scratch")
         index("read-tree", start or EMPTY) if start else (self.folder / "scratch").unlink(missing_ok=True)
+        pairs = {
+            path: content if isinstance(content, tuple) else ("100644", content) for path, content in edits.items()
+        }
+        given = {path: data.encode() if isinstance(data, str) else data for path, (_, data) in pairs.items()}
+        blobs = self.written([data for path, data in given.items() if data is not None and pairs[path][0] != "160000"])
         rows = b""
-        for path, content in edits.items():
-            mode, data = content if isinstance(content, tuple) else ("100644", content)
+        for path, data in given.items():
+            mode = pairs[path][0]
             if data is None:
-                rows += b"0 %s\t%s\0" % (b"0" * 40, path.encode(errors="surrogateescape"))
-                continue
-            raw = data.encode() if isinstance(data, str) else data
-            oid = raw.decode() if mode == "160000" else self.git.line("hash-object", "-w", "--stdin", stdin=raw)
+                mode, oid = "0", "0" * 40
+            else:
+                oid = data.decode() if mode == "160000" else blobs[data]
             rows += f"{mode} {oid}\t".encode() + path.encode(errors="surrogateescape") + b"\0"
         index("update-index", "-z", "--index-info", stdin=rows)
         return index.line("write-tree")
+
+    def written(self, contents: list[bytes]) -> dict[bytes, str]:
+        """Write blobs, all of them by one process of git; return their names."""
+        if len(contents) < 2:
+            return {data: self.git.line("hash-object", "-w", "--stdin", stdin=data) for data in contents}
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder, str(number)) for number in range(len(contents))]
+            for file, data in zip(files, contents, strict=True):
+                file.write_bytes(data)
+            rows = "".join(f"{file}\n" for file in files).encode()
+            names = self.git.line("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=rows).splitlines()
+        return dict(zip(contents, names, strict=True))
 
     def commit(self, edits: dict, parent: str | None, message: str = "work", author: str = "Ada") -> str:
         tree = self.tree(edits, parent)

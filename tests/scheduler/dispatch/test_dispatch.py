@@ -895,7 +895,8 @@ def cut_off(monkeypatch, desk, play, tasks, left: int) -> bool:
     return True
 
 
-def test_a_dispatch_killed_at_any_append_is_resumed_and_does_every_task_once(project, team, monkeypatch):
+@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.storm)])
+def test_a_dispatch_killed_at_any_append_is_resumed_and_does_every_task_once(project, team, monkeypatch, stride):
     """One run of each task succeeds, and its patch lands once."""
 
     def play(job):
@@ -905,7 +906,7 @@ def test_a_dispatch_killed_at_any_append_is_resumed_and_does_every_task_once(pro
     tasks = [task("a"), task("b", "a", input_data={"x": "{{ tasks.a.output }}"})]
     steps = 0
     while not cut_off(monkeypatch, project, play, tasks, steps):
-        steps += 1
+        steps += stride
         begun = [e["data"]["dispatch"] for e in project.events("dispatch.started")] if steps > 1 else []
         if not begun:
             continue

@@ -128,9 +128,9 @@ def test_waves_and_dependencies_agree_with_the_oracle(tasks):
     assert wave_of == {name: max((wave_of[need] + 1 for need in needs), default=0) for name, needs in expected.items()}
 
 
-def test_a_chain_of_100_000_tasks_is_handled_quickly():
+@pytest.mark.parametrize("size", [20_000, pytest.param(100_000, marks=pytest.mark.storm)])
+def test_a_long_chain_of_tasks_is_handled_quickly(size):
     """Nothing recurses, and the far end of the chain is found at once."""
-    size = 100_000
     chain = [Node(f"t{place}", (f"t{place + 1}",)) for place in range(size)]
     started = time.perf_counter()
 
@@ -141,7 +141,7 @@ def test_a_chain_of_100_000_tasks_is_handled_quickly():
     (circle,) = cycles([*chain, Node(f"t{size}", ("t0",))])
     assert len(circle) == size + 1
     assert len(cycles([Node(link.task_id, (link.task_id, *link.dependencies)) for link in chain])) == size
-    assert time.perf_counter() - started < 20
+    assert time.perf_counter() - started < size / 5000
 
 
 def test_only_some_cycles_of_a_complete_graph_are_reported():
