@@ -45,13 +45,21 @@ def hide() -> None:
 
     Nothing happens if there are none. On Linux no other process of the user may read the memory of this one then.
     """
-    if number := os.environ.pop(_DESCRIPTOR, ""):
+    if (number := os.environ.pop(_DESCRIPTOR, "")).isdecimal() and _is_ours(int(number)):
         with os.fdopen(int(number), "rb") as file:
             file.seek(0)
             _hidden.update(json.loads(file.read()))
     elif hidden := {name: value for name, value in os.environ.items() if not is_shown(name)}:
         _start_anew(hidden)
     shut()
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Tell whether a descriptor is of a file without a folder, as `_file` makes it, and not what a variable made up."""
+    try:
+        return descriptor >= _BEYOND and os.fstat(descriptor).st_nlink == 0
+    except (OSError, OverflowError):
+        return False
 
 
 def shut() -> None:

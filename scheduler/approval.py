@@ -56,9 +56,9 @@ class ApprovalKey:
     def _make(self) -> bytes:
         """Make the key, for the same people as the log: a team of several users shares it by its group."""
         shared = bool(stat.S_IMODE(self._log.stat().st_mode) & stat.S_IWGRP)
-        scratch = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        scratch = self.path.with_name(f"{self.path.name}.{secrets.token_hex(8)}")  # so that nobody can take its place
         try:
-            descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, _OWNER)
+            descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _OWNER)
             with os.fdopen(descriptor, "wb") as file:
                 os.fchmod(descriptor, _OWNER | (_GROUP if shared else 0))
                 file.write(secrets.token_bytes(_KEY_BYTES))

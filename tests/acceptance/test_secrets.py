@@ -90,3 +90,10 @@ def test_settings_of_git_in_the_environment_still_count(project):
     files = project.git("ls-tree", "--name-only", "team/sprint-1").split()
     assert "ann.txt" in files
     assert "ann.private" not in files
+
+
+@pytest.mark.parametrize("made_up", ["x", "0", "77", "9" * 30])
+def test_a_variable_that_somebody_made_up_names_no_file_of_secrets(project, made_up):
+    """What a shell or a timetable passes on by mistake stops no scheduler."""
+    ended = project.run("scheduler", "tick", _TEAM_MAIL_HIDDEN=made_up)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended

@@ -76,3 +76,10 @@ def test_each_kind_has_its_writers(kind):
         assert writers == {("you", None), ("ann", None)}
     else:
         assert writers == ({(program, None), (program, "run-1")} if kind in set(Kind) else set())
+
+
+def test_nothing_beside_the_key_keeps_a_person_from_approving(key):
+    """An agent without a sandbox may put folders and pipes where the next process would write."""
+    key.path.with_name(f"{key.path.name}.{os.getpid()}").mkdir()
+    assert key.verifies(RUN, PATCH, key.sign(RUN, PATCH))
+    assert len([*key.path.parent.glob("approval.key.*")]) == 1, "and nothing else is left"
