@@ -45,13 +45,13 @@ def hide() -> None:
 
     Nothing happens if there are none. On Linux no other process of the user may read the memory of this one then.
     """
+    shut()  # first: what is read here can be read by others until then
     if (number := os.environ.pop(_DESCRIPTOR, "")).isdecimal() and _is_ours(int(number)):
         with os.fdopen(int(number), "rb") as file:
             file.seek(0)
             _hidden.update(json.loads(file.read()))
     elif hidden := {name: value for name, value in os.environ.items() if not is_shown(name)}:
         _start_anew(hidden)
-    shut()
 
 
 def _is_ours(descriptor: int) -> bool:
