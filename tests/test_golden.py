@@ -21,6 +21,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from team_mail.mail.log.event import Draft
+from team_mail.mail.log.log import EventLog
 
 from .console import as_text, run_command
 
@@ -326,3 +328,28 @@ def test_the_dispatch_that_was_cut_off_is_gone_on_with(golden):
     assert golden.news("run.started")[1]["data"]["input"] == {"both": {"file": "load.txt"}}
     files = golden.git("ls-tree", "--name-only", f"team/dispatch-{name[-8:]}").split()
     assert {"dig.txt", "load.txt", "sail.txt"} <= {*files}
+
+
+ODD = (None, True, -1, 7, 10**12, 0.5, "", "x", "\x1b[2J", [], [1], [["a", "b", "c"]], {}, {"patch": 1}, {"size": "x"})
+
+
+def test_events_of_odd_forms_stop_no_command(golden: Golden):
+    """Whoever writes the file of the log can write any event; one that the engine never writes counts for nothing."""
+    log = EventLog(golden.home / "mail")
+    last = {event.kind: event for event in log.read() if not event.kind.startswith(("mail.", "log."))}
+    data = [
+        (event, changed)
+        for event in last.values()
+        for changed in ({}, *({**event.data, name: odd} for name in event.data for odd in ODD))
+    ]
+    log.append([Draft(event.kind, event.sender, ref=event.ref, run=event.run, data=changed) for event, changed in data])
+    commands = (
+        ("scheduler", "status"), ("scheduler", "history"), ("scheduler", "report"), ("scheduler", "--dry-run"),
+        ("scheduler", "sprint", "--dry-run"), ("team", "trace", "--index"), ("team", "plan", "--from-sprint"),
+    )  # fmt: skip
+    for command, *words in commands:
+        ended = golden.run(command, *words)
+        assert "Traceback" not in ended.stderr, (words, ended.stderr[-2000:])
+        assert "\x1b[2J" not in ended.stdout
+    assert len(data) > 1000
+    assert {sprint["sprint"] for sprint in golden.document("scheduler", "history")} >= {1, 2}

@@ -199,6 +199,10 @@ class EventLog:
                 self._writer.mark_damaged(inspection.corrupt[0])
         return inspection
 
+    def damage(self) -> list[str]:
+        """Verify the log and say where it is damaged, a place a line."""
+        return [str(damage) for damage in self.verify().corrupt]
+
     def repair(self) -> Mending:
         """Repair the damage that `verify` finds: keep each line that verifies, once, in order, and record the gaps.
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from .disk import open_file
 from .segments import Segment
-
-if TYPE_CHECKING:
-    from .verify import Inspection
 
 
 class Snapshot(NamedTuple):
@@ -51,6 +48,6 @@ class Source(Protocol):
         """Return the log's files as of now; of a log that is known to be damaged, a copy of what verifies."""
         ...
 
-    def verify(self) -> Inspection:
-        """Check the log; what is found is known from then on."""
+    def damage(self) -> list[str]:
+        """Check the log and say where it is damaged; that is known from then on."""
         ...

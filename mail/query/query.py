@@ -101,7 +101,7 @@ class Query:
         self._shown = self._held = None
         self._slices.clear()
         if not self._use_parquet or not snapshot.sealed:
-            corrupt = self._source.verify().corrupt
+            corrupt = self._source.damage()
             if corrupt and not self._verified:  # the next snapshot is a copy of what verifies
                 self._verified = True
                 self._on_damage()
@@ -291,7 +291,7 @@ def select(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...]]]
     except _WRONG as error:
         raise _failed(error) from error
     except duckdb.Error as error:  # of the query, or of a line that the database cannot pass over
-        if not source.verify().corrupt:
+        if not source.damage():
             raise _failed(error) from error
     try:
         return _selected(source, text)

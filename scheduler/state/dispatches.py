@@ -14,8 +14,9 @@ from typing import Any
 
 from ...mail.query.rows import Projections
 from ..errors import NoSuchRun
-from ..kinds import Kind, RunStatus, TaskStatus, is_writer
+from ..kinds import Kind, RunStatus, TaskStatus
 from .facts import Fact, Run
+from .form import counts
 from .sprints import Fold, fact_of
 
 _SHORT = 8
@@ -72,7 +73,7 @@ class DispatchState:
 
     def add(self, fact: Fact) -> None:
         """Fold the next fact, as `Fold.add` does."""
-        if not is_writer(fact.kind, fact.sender, fact.run):
+        if not counts(fact):
             return
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             self._add(fact)
@@ -183,8 +184,8 @@ def _named(ids: Sequence[str], name: str) -> str:
 
 
 def facts_of(projections: Projections, dispatch: str | None) -> list[Fact]:
-    """List the facts of a dispatch; None lists the start and end of all dispatches."""
-    return [fact_of(row) for row in projections.rows("scheduler.state.dispatched", dispatch=dispatch)]
+    """List the facts of a dispatch that count; None lists the start and end of all dispatches."""
+    return [*filter(counts, map(fact_of, projections.rows("scheduler.state.dispatched", dispatch=dispatch)))]
 
 
 def _folded(projections: Projections, id: str) -> DispatchState:

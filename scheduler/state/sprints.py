@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from ...mail.query.rows import Projections
 from ..errors import NoSuchRun
-from ..kinds import Kind, PatchStatus, RunStatus, is_writer
+from ..kinds import Kind, PatchStatus, RunStatus
 from .facts import Fact, Mail, Patch, Run, Sprint, Weave
+from .form import counts
 
 SCHEDULER_GONE = "its scheduler is gone"  # why a run was lost
 _UNUSABLE = frozenset(  # a run that ended so may have left half a change
@@ -122,8 +123,8 @@ def state_of(projections: Projections, roster: Sequence[str], *, whole: bool = T
 
 
 def read_facts(projections: Projections, *, whole: bool) -> Iterator[Fact]:
-    """Read what was done for sprints, in the order of the log."""
-    return (fact_of(row) for row in projections.rows("scheduler.state.schedule", whole=whole))
+    """Read what was done for sprints, in the order of the log; what does not count is left out."""
+    return filter(counts, map(fact_of, projections.rows("scheduler.state.schedule", whole=whole)))
 
 
 def read_unread(projections: Projections, roster: Sequence[str]) -> dict[str, tuple[Mail, ...]]:
@@ -169,10 +170,9 @@ class Fold:
     def add(self, fact: Fact) -> None:
         """Fold the next fact of the log.
 
-        One whose data lacks the form of its kind changes nothing, and neither does one from somebody who does not
-        write its kind.
+        One that does not count, or lacks what its kind has, changes nothing.
         """
-        if (rule := self._RULES.get(fact.kind)) and is_writer(fact.kind, fact.sender, fact.run):
+        if (rule := self._RULES.get(fact.kind)) and counts(fact):
             with suppress(KeyError, TypeError, ValueError, AttributeError):
                 rule(self, fact)
 
@@ -337,5 +337,6 @@ def left_over(runs: Iterable[tuple[str, str]], patches: Mapping[str, Patch]) -> 
 
 def fact_of(row: Mapping[str, Any]) -> Fact:
     """Make a fact of a row of a projection."""
-    data = json.loads(row["data"]) if isinstance(row["data"], str) else row["data"]
-    return Fact(row["seq"], row["ts"], row["kind"], row["sender"], row["ref"], row["run"], data or {}, row["hash"])
+    given: Any = json.loads(row["data"]) if isinstance(row["data"], str) else row["data"]
+    data = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    return Fact(row["seq"], row["ts"], row["kind"], row["sender"], row["ref"], row["run"], data, row["hash"])

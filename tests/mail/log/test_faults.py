@@ -750,7 +750,7 @@ def test_a_gap_stays_known_after_a_rotation(tmp_path):
         opened(log.folder, Unflushed()).append([draft(number)])
     assert len(list(log.segments)) > 1
     assert not log.verify().damage
-    assert log.repair() == (log.verify().events, (), (), 0)
+    assert log.repair() == (log.verify().events, (), (), 0, ())
 
 
 def test_a_gap_in_a_sealed_file_is_recorded_without_an_active_file(tmp_path):

@@ -1,0 +1,106 @@
+"""Which events of the engine count: those of whoever writes their kind, with values of the form that they always have.
+
+The log is a file, and whoever can write it can write any event into it. One that the engine would never have written is
+passed over, so that none stops a command, which would stop it for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any, cast
+
+from ..kinds import is_writer
+from .facts import Fact
+
+_MAYBE = "agent dispatch error task"  # names of values that may be missing
+_MOST = 10_000_000  # sprints, ticks or attempts
+
+
+def counts(fact: Fact) -> bool:
+    """Tell whether a fact counts."""
+    return is_writer(fact.kind, fact.sender, fact.run) and is_well_formed(fact.data)
+
+
+def is_well_formed(data: Mapping[str, Any]) -> bool:
+    """Tell whether each value has the form of its name; what a name means is the same in all kinds of events."""
+    return all(_FORMS[name](value) for name, value in data.items() if name in _FORMS)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value <= _MOST
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, int | float) and isfinite(value) and value >= 0
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in cast("list[Any]", value))
+
+
+def _is_blob(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    table = cast("dict[str, Any]", value)
+    return isinstance(table.get("sha256"), str) and _is_size(table.get("size"))
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and value >= 0
+
+
+def _are_conflicts(value: Any) -> bool:
+    """Tell whether this is a list of pairs of runs, each with the files that they conflict in."""
+    return isinstance(value, list) and all(_is_conflict(each) for each in cast("list[Any]", value))
+
+
+def _is_conflict(value: Any) -> bool:
+    if not isinstance(value, list) or len(cast("list[Any]", value)) != 3:  # noqa: PLR2004
+        return False
+    run, rival, files = cast("list[Any]", value)
+    return isinstance(run, str) and isinstance(rival, str) and _are_texts(files)
+
+
+def _is_workspace(value: Any) -> bool:
+    """Tell whether this is what became of a workspace, with the seconds of its set-up if it had one."""
+    if not isinstance(value, dict):
+        return False
+    seconds = cast("dict[str, Any]", value).get("seconds")
+    return seconds is None or _is_span(seconds)
+
+
+_FORMS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("sprint", "tick", "attempt"), _is_number),
+    **dict.fromkeys(
+        (
+            "persona", "base", "base_branch", "branch", "commit", "detail", "how", "id", "mark", "mode", "outcome",
+            "reason", "rule", "signature", "start", "status", "tip", "tree", "why",
+        ),
+        _is_text,
+    ),
+    **dict.fromkeys(_MAYBE.split(), _is_text_or_none),
+    **dict.fromkeys(("files", "mail", "order", "personas"), _are_texts),
+    **dict.fromkeys(("orderly", "passed"), _is_flag),
+    "seconds": _is_span,
+    "supervisor": _is_table,
+    "patch": _is_blob,
+    "conflicts": _are_conflicts,
+    "workspace": _is_workspace,
+}  # fmt: skip
