@@ -66,15 +66,15 @@ def runs_above(proc: Path = Path("/proc")) -> tuple[RunAbove, ...]:
     or parent: whoever loses its parent becomes a child of the keeper. Whoever loses the keeper, too, becomes a child of
     its warden, which stands for a run of every team. Elsewhere, and in a sandbox that hides processes, there are none.
     """
-    commands, found = _commands_above(proc), list[RunAbove]()
+    commands, runs = _commands_above(proc), list[RunAbove]()
     for number, command in enumerate(commands):
         words = part_of(command)
         if words[:1] == [KEEPER]:
             known = len(words) == _WORDS  # not those of a keeper of another version
-            found.append(RunAbove(words[1], os.path.realpath(words[2]), words[3]) if known else ORPHAN)
+            runs.append(RunAbove(words[1], os.path.realpath(words[2]), words[3]) if known else ORPHAN)
         elif words[:1] == [WARDEN] and not (number and _is_of_warden(commands[number - 1])):
-            found.append(ORPHAN)
-    return tuple(found)
+            runs.append(ORPHAN)
+    return tuple(runs)
 
 
 def _commands_above(proc: Path) -> list[list[str]]:
@@ -96,16 +96,16 @@ def _above(proc: Path) -> list[tuple[str, str, list[str]]] | None:
 
     Those above one that this user may not see are left out.
     """
-    pid, found = str(os.getppid()), list[tuple[str, str, list[str]]]()
+    pid, chain = str(os.getppid()), list[tuple[str, str, list[str]]]()
     while pid not in _TOPS:
         try:
             command = (proc / pid / "cmdline").read_bytes().decode(errors="surrogateescape").rstrip("\0").split("\0")
             fields = (proc / pid / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            found.append((pid, fields[_STARTED], command))
+            chain.append((pid, fields[_STARTED], command))
         except (OSError, IndexError):
-            return found if _exists(int(pid)) else None
+            return chain if _exists(int(pid)) else None
         pid = fields[1]
-    return found
+    return chain
 
 
 def _exists(pid: int) -> bool:

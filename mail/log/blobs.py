@@ -67,7 +67,9 @@ class FileBlobs:
         except FileNotFoundError:
             raise BlobMissing(f"blob {sha256} is missing; restore it from a backup") from None
         except NotAFile as error:
-            raise BlobMissing(f"blob {sha256} cannot be read: {error.strerror}, and restore it from a backup") from None
+            raise BlobMissing(
+                f"blob {sha256}: {error.strerror}; move it away and restore the blob from a backup"
+            ) from None
         if hashlib.sha256(data).hexdigest() != sha256:
             raise BlobMissing(f"blob {sha256} has changed on disk; restore it from a backup")
         return data

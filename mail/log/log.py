@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Modules that only readers, repair or repeated ids need are imported where they are used: every send starts cold.
 SEGMENT_BYTES = 16 << 20
+_WRITES = "writes to its team through .team/run alone: use the team-mail of the run"
 _YIELDS = 8  # lets other writers join the same flush, like PostgreSQL's commit_delay: 1.2 times the throughput
 _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "lustre", "gluster", "fuse.sshfs", "fuse.gluster", "davfs", "ncpfs")
 
@@ -206,8 +207,10 @@ class EventLog:
     def repair(self) -> Mending:
         """Repair the damage that `verify` finds: keep each line that verifies, once, in order, and record the gaps.
 
-        Files are copied to quarantine before they are changed. Readers may continue meanwhile; writers wait.
+        Files are copied to quarantine before they are changed. Readers may continue meanwhile; writers wait. Raises
+        NotFromRun.
         """
+        check_not_in_run(self.folder.parent, _WRITES)
         from .recovery import Mending, put_names_right, repair_file, repaired
 
         before, copies, gaps, events, left_out = START, list[Path](), list[tuple[int, int]](), 0, 0
@@ -245,7 +248,7 @@ class EventLog:
             return snapshot, events_by_id(snapshot, file, ids, beyond)
 
     def _prepare(self) -> None:
-        check_not_in_run(self.folder.parent, "writes to its team through .team/run alone: use the team-mail of the run")
+        check_not_in_run(self.folder.parent, _WRITES)
         self.folder.mkdir(parents=True, exist_ok=True)
         kind = self._disk.filesystem(self.folder)
         if kind.startswith(_NETWORK):

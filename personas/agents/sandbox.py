@@ -112,7 +112,7 @@ class Sandbox:
                 yield Mount("empty", real)
         yield Mount("empty", place.home)
         yield from self._homes(place)
-        for folder in [workspace, *(found for name in self.caches if (found := cache_of(workspace, name)))]:
+        for folder in [workspace, *(cache for name in self.caches if (cache := cache_of(workspace, name)))]:
             yield from _leading(str(folder))
             yield Mount("write", (real := os.path.realpath(folder)), real)
 
@@ -121,8 +121,8 @@ class Sandbox:
         reals: list[str] = []
         for name in self.home:
             real = place.in_home(name)
-            for other in reals:
-                if is_within(real, other) or is_within(other, real):
+            for known in reals:
+                if is_within(real, known) or is_within(known, real):
                     raise UsageError(f"home names {name!r}, which lies in another of its paths, or above it; keep one")
             reals.append(real)
             yield Mount("write", f"{place.home}/{os.path.normpath(name)}", real)
@@ -269,11 +269,11 @@ def _alternates(store: str) -> list[str]:
 
 def _bwrap() -> list[str]:
     """Return the beginning of the command. Raises UsageError if a program is missing."""
-    found = [shutil.which("env"), shutil.which("bwrap")]
-    if missing := [name for name, path in zip(("env", "bwrap"), found, strict=True) if not path or path[0] != "/"]:
+    programs = [shutil.which("env"), shutil.which("bwrap")]
+    if missing := [name for name, path in zip(("env", "bwrap"), programs, strict=True) if not path or path[0] != "/"]:
         what = {"bwrap": "bubblewrap", "env": "coreutils"}[missing[-1]]
         raise UsageError(f'{missing[-1]} is not in PATH; install {what} (apt install {what}), or set sandbox = "none"')
-    return [str(found[0]), _DEAF, str(found[1])]
+    return [str(programs[0]), _DEAF, str(programs[1])]
 
 
 def _inner() -> list[str]:

@@ -26,6 +26,7 @@ home, answers, answers_file = Path(sys.argv[1]), {}, sys.argv[2]
 os.environ["TEAM_HOME"] = str(home)
 for name, attempt in {
     "log": lambda: EventLog(home / "mail").append([Draft("mail.sent", "you", ("ann",), "forged")]),
+    "repair": lambda: EventLog(home / "mail").repair(),
     "new log": lambda: EventLog(home / "mail").create(),
     "mailbox": lambda: opened.open_mailbox(home).send(Letter("you", ["ann"], "forged")),
     "mark": lambda: opened.open_mailbox(home).mark("ann", "read", ["2"]),
