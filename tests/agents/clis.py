@@ -34,11 +34,15 @@ class Cli:
         assert block
         return tomllib.loads(re.sub(r"(?m)^# ", "", block[0]))["agents"][self.name]
 
+    def command(self) -> list[str]:
+        """Return the words that start the agent."""
+        program, *rest = self.settings()["command"]
+        return [program, *self.more, *rest]
+
     def section(self, command: list[str] | None = None, **more: Any) -> str:
         """Return the agent's section of team.toml."""
-        settings = self.settings()
-        words = command or [settings["command"][0], *self.more, *settings["command"][1:]]
-        lines = [f"{key} = {json.dumps(value)}" for key, value in {**settings, "command": words, **more}.items()]
+        settings = {**self.settings(), "command": command or self.command(), **more}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
         return "\n".join([f"[agents.{self.name}]", *lines, ""])
 
     def environment(self, home: Path, url: str) -> dict[str, str]:

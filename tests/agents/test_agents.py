@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 
@@ -32,10 +33,19 @@ def scripts(name: str, other: str) -> dict[str, tuple[str, ...]]:
 all_agents = pytest.mark.parametrize("cli", sorted(CLIS.keys() - {"aider"}))  # which has no tool to be called
 
 
+def boxed(project) -> dict[str, object]:
+    """Return the settings of an agent in our sandbox, which shows it its own files; Codex brings no other then."""
+    words = [{"workspace-write": "danger-full-access"}.get(word, word) for word in project.cli.command()]
+    return {"sandbox": "bwrap", "home": sorted({name.split("/")[0] for name in project.cli.files}), "command": words}
+
+
 @all_agents
-def test_a_sprint_lands_patches_carries_mail_and_settles_a_conflict(project, model):
+@pytest.mark.parametrize("sandbox", ["none", "bwrap"])
+def test_a_sprint_lands_patches_carries_mail_and_settles_a_conflict(project, model, sandbox):
     """Both write files and a mail and change one line; the author of the conflict settles it in the files."""
-    project.team("ann", "bob")
+    if sandbox == "bwrap" and not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is not installed")
+    project.team("ann", "bob", **(boxed(project) if sandbox == "bwrap" else {}))
     model.scripts = {"ann": scripts("ann", "bob"), "bob": scripts("bob", "ann")}
 
     ended = project.run("scheduler", "sprint")
