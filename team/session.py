@@ -59,7 +59,8 @@ def _setting(word: str) -> tuple[str, str]:
 def notes(context: Context, work: str = "sprint", *, repository: bool = True) -> list[str]:
     """List what a sprint or dispatch ignores.
 
-    That is files that are not valid personas, files that were to be copied and cannot be, and uncommitted changes.
+    That is files that are not valid personas, files that were to be copied and cannot be, uncommitted changes, and
+    approvals that no person gave.
     """
     problems = [*context.roster.problems]
     if not repository:
@@ -70,7 +71,8 @@ def notes(context: Context, work: str = "sprint", *, repository: bool = True) ->
     )
     if count := len(changed.stdout.splitlines()):
         problems.append(f"changes to {counted(count, 'file')} are not committed, and so not part of the {work}")
-    return problems
+    forged = [patch for patch in context.state(whole=False).patches if patch.is_unsigned]
+    return problems + [f"{patch.persona}'s patch ({patch.run[:8]}) stays held: {patch.why}" for patch in forged]
 
 
 @contextmanager

@@ -84,7 +84,7 @@ DATA = {
 DIGEST = "54df195672a897e137437ac2023d67d4e0e5efde95e0be01b92fe202e3eae961"  # of all that is in team/
 # By command: paths into its JSON, `*` for each of a list, that tell how long ago something began.
 MOVING = {
-    "status": ("sprint.seconds", "runs.*.since"),
+    "status": ("sprint.seconds", "runs.*.since", "held.*.unsigned"),
     "history": ("*.seconds",),
     "report 3": (
         "wall", "busy", "bars.*.end", "bars.*.seconds", "measured.ratio", "speedup", "personas.*.seconds",

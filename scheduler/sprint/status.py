@@ -54,9 +54,18 @@ class Status:
             "sprint": self.sprint and self.sprint.document() | {"outcome": self.sprint.outcome},
             "runs": [_run_document(pulse) for pulse in self.runs],
             "set_aside": dict(self.set_aside),
-            "held": [{"run": patch.run, "persona": patch.persona, "files": [*patch.files]} for patch in self.held],
+            "held": [_held_document(patch) for patch in self.held],
             "unread": dict(self.unread),
         }
+
+
+def _held_document(patch: Patch) -> dict[str, Any]:
+    return {
+        "run": patch.run,
+        "persona": patch.persona,
+        "files": [*patch.files],
+        "unsigned": patch.is_unsigned,
+    }
 
 
 def status(context: Context, now: datetime) -> Status:

@@ -75,6 +75,12 @@ class Patch:
     why: str = ""
     approved: bool = False
     approvals: tuple[str, ...] = ()
+
+    @property
+    def is_unsigned(self) -> bool:
+        """Whether an approval is on record that no person gave by `scheduler approve`."""
+        return self.status == PatchStatus.HELD and bool(self.approvals)
+
     task: str | None = None
 
 

@@ -65,6 +65,8 @@ def status(team: Status) -> Iterator[str]:
     for patch in team.held:
         approve = f"scheduler approve {patch.run[:_RUN]}"
         yield f"held: {patch.persona}'s patch to {listed(patch.files)}; {approve} lets it land"
+        if patch.is_unsigned:
+            yield f"  {patch.why}: somebody wrote into the log"
     for persona, count in sorted(team.unread.items()):
         yield f"unread: {persona} has {count}"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
 
-from .test_scheduler import BIN, living, project
+from .test_scheduler import BIN, CLEAN, living, project
 
 __all__ = ["project"]
 
@@ -52,6 +53,29 @@ def test_an_agent_without_a_sandbox_forges_by_the_file_of_the_log_and_is_shown_a
         mail["verified"] for mail in json.loads(project.ok("team-mail", "inbox", "-p", "cyd", "--all", "--json"))
     ]
     assert verified == [True, False, False]
+
+
+def test_a_forged_approval_is_told_wherever_the_patch_is_shown(project):
+    """Whoever writes the file of the log can write one; the patch stays held, and whoever asks learns why."""
+    forge = project.folder.parent / "forge.py"
+    forge.write_text(
+        FORGE.replace('run=run or None, data={"type": "note"}', 'ref=run, run=None, data={"code": "0" * 64}')
+    )
+    project.agent(
+        "cat > /dev/null; test {persona} = ann || exit 0; mkdir -p .github/workflows; echo > .github/workflows/x"
+    )
+    project.run("scheduler", "sprint")
+    (run,) = [event["ref"] for event in project.events("patch.held")]
+    words = [sys.executable, forge, project.team, "patch.approved", "you", run, "x"]
+    subprocess.run(words, check=True, env=CLEAN)
+    assert project.events("patch.approved")
+
+    said = project.ok("scheduler", "status")
+    assert f"scheduler approve {run[:8]} lets it land\n  an approval that is on record was not made by" in said
+    assert [patch["unsigned"] for patch in project.document("status")["held"]] == [True]
+    ended = project.run("scheduler", "sprint")
+    assert f"ann's patch ({run[:8]}) stays held: an approval that is on record was not made by" in ended.stderr
+    assert ".github" not in project.git("ls-tree", "-r", "--name-only", "team/sprint-2")
 
 
 def test_a_run_starts_no_sprint_and_no_dispatch(project):
