@@ -16,6 +16,13 @@ EVERYBODY = "all"
 _NAME = r"\w[\w.-]{0,63}"
 
 
+def no_program(sender: str) -> str:
+    """Return a sender that a person or an agent may name. Raises UsageError for a program of the team."""
+    if sender in PROGRAMS:
+        raise UsageError(f"{sender} is a program of the team; no person or agent can send as {sender}")
+    return sender
+
+
 class Directory(NamedTuple):
     """Who can send and receive mail. `personas` is None as long as the team has no roster; then any name is valid.
 
@@ -56,6 +63,14 @@ class Directory(NamedTuple):
         if self.names and name not in self.names:
             raise UnknownRecipient(f"no persona {name!r}{self._nearest(name)}")
         return name
+
+    def checked_sender(self, name: str) -> str:
+        """Return the persona or program that a message is from. Raises UnknownRecipient, UsageError."""
+        if not name.strip():
+            raise UsageError("who sends it? the sender's name is empty")
+        if name.startswith("@") or name.removesuffix("@team") == EVERYBODY:
+            raise UsageError(f"{name} is a group: it receives mail, and sends none")
+        return self.checked(name)
 
     def _expanded(self, address: str, sender: str) -> list[str]:
         group = address.removesuffix("@team") if address == f"{EVERYBODY}@team" else address

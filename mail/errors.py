@@ -5,6 +5,7 @@ TeamMailError
 │   ├── InvalidEvent       a value that the log does not accept
 │   ├── NoIdentity         no persona is given
 │   ├── NoTeam             no .team folder here or above
+│   ├── KeyReused          the key belongs to another message
 │   ├── UnknownRecipient   no such persona or group
 │   ├── UnknownMessage     no such message
 │   └── AmbiguousMessage   several messages have that name
@@ -17,6 +18,8 @@ TeamMailError
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from .kinds import ExitCode
 
@@ -54,6 +57,17 @@ class NotFromRun(UsageError):
 
 class NoTeam(UsageError):
     """There is no `.team` folder here or above."""
+
+
+class KeyReused(UsageError):
+    """The key was used before, for a message with other content."""
+
+    def __init__(self, key: str, seq: int, differences: Sequence[str]) -> None:
+        what = ", ".join(differences)
+        super().__init__(
+            f"the key {key!r} was used before, for message {seq}, which differs in {what}; nothing was sent: "
+            "give each message a key of its own"
+        )
 
 
 class UnknownRecipient(UsageError):

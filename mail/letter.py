@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,15 +15,17 @@ from .errors import LogUnavailable, UsageError
 from .kinds import MailKind
 from .log.blobs import Blobs
 from .log.disk import read_file, reason_of
-from .log.event import PRIORITIES, Draft, derived_id
+from .log.event import PRIORITIES, Draft, Event, derived_id, is_id
 
-TYPES = (
-    "note", "task", "progress", "result", "review", "feedback", "question", "veto", "approve", "escalate", "deploy",
-    "status", "conflict",
+TYPES = (  # that are documented; any other of the form `_TYPE` may be used
+    "note", "fyi", "task", "progress", "result", "review", "feedback", "question", "veto", "approve", "escalate",
+    "deploy", "status", "conflict", "bounce",
 )  # fmt: skip
+_TYPE = r"[a-z_-]{1,32}"
 ALIASES = {"medium": "normal", "critical": "urgent"}
 INLINE_BODY = 64 << 10  # characters; a longer body is stored as a blob, and the event has its beginning
 _BEGINNING = 2_000
+_NAMES = {"body_blob": "body"}  # of fields of `data`, where a letter calls them otherwise
 _AHEAD = r"\+(\d+)([smhdw])"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -32,7 +35,8 @@ Attachment = Path | tuple[str, bytes]
 class Letter(NamedTuple):
     """A message to send. `to` and `cc` are addresses; `payload` is JSON; an attachment is a file or (name, bytes).
 
-    `key` makes sending idempotent: the same sender and key are the same message.
+    `key` makes sending idempotent: the same sender and key are the same message. `due` is a time as `due_date` takes
+    it. `thread` and `reply_to` are UUIDs here; `Mailbox.send` takes any name of a message for them.
     """
 
     sender: str
@@ -50,21 +54,31 @@ class Letter(NamedTuple):
     key: str | None = None
     run: str | None = None
 
-    def draft(self, directory: Directory, blobs: Blobs) -> Draft:
+    def draft(self, directory: Directory, blobs: Blobs, now: datetime | None = None) -> Draft:
         """Validate the letter, store its large parts as blobs, and return the draft.
 
-        Raises UsageError, UnknownRecipient, InvalidEvent, and LogUnavailable if a blob cannot be stored.
+        A due date such as `+2h` counts from `now`. Raises UsageError, UnknownRecipient, InvalidEvent, and
+        LogUnavailable if a blob cannot be stored.
         """
+        sender = directory.checked_sender(self.sender)
         if not (self.subject or self.body or self.attachments or self.payload is not None):
             raise UsageError("nothing to send: give a subject, a body or an attachment")
-        if self.type not in TYPES:
-            raise UsageError(f"type {self.type!r} must be one of {', '.join(TYPES)}")
+        if not is_type(self.type):
+            raise UsageError(
+                f"type {self.type!r} is not one word of at most 32 letters a-z, _ and -; "
+                f"the documented ones are {', '.join(TYPES)}"
+            )
+        if self.key == "":
+            raise UsageError("the key is empty: then every send would be the same one")
         priority = ALIASES.get(self.priority, self.priority)
         if priority not in PRIORITIES:
             raise UsageError(f"priority {self.priority!r} must be one of {', '.join(PRIORITIES)}")
-        to = directory.recipients(self.to, self.sender)
-        cc = directory.recipients(self.cc, self.sender) if self.cc else ()
-        data = self._data([name for name in cc if name not in to])
+        for name, value in (("thread", self.thread), ("reply_to", self.reply_to)):
+            if value is not None and not is_id(value):
+                raise UsageError(f"{name} {value!r} is neither a message nor a UUID")
+        to = directory.recipients(self.to, sender)
+        cc = directory.recipients(self.cc, sender) if self.cc else ()
+        data = self._data([name for name in cc if name not in to], now)
         body = self.body
         if len(body) > INLINE_BODY:
             data["body_blob"] = _stored(blobs, _utf8(body))
@@ -73,7 +87,7 @@ class Letter(NamedTuple):
             data["attachments"] = [_attached(blobs, attachment) for attachment in self.attachments]
         return Draft(
             MailKind.SENT,
-            self.sender,
+            sender,
             tuple(dict.fromkeys((*to, *cc))),
             self.subject,
             body,
@@ -82,12 +96,37 @@ class Letter(NamedTuple):
             priority,
             run=self.run,
             data=data,
-            id=derived_id("mail", self.sender, _text(self.key)) if self.key else None,
+            id=derived_id("mail", sender, _text(self.key)) if self.key else None,
         )
 
-    def _data(self, copied: list[str]) -> dict[str, Any]:
-        fields = {"type": self.type, "cc": copied or None, "due": self.due, "payload": self.payload, "key": self.key}
+    def differences(self, draft: Draft, event: Event) -> list[str]:
+        """Return the names of the fields in which the letter's draft is not the event that has its key.
+
+        Its run does not count, since whoever runs again sends again; nor does a due date that counts from now.
+        """
+        same = {
+            "recipients": draft.recipients == event.recipients,
+            "subject": draft.subject == event.subject,
+            "body": draft.body == event.body,
+            "thread": (draft.thread or event.id) == event.thread,
+            "reply_to": draft.reply_to == event.reply_to,
+            "priority": draft.priority == event.priority,
+        }
+        ours, theirs = json.loads(json.dumps(draft.data)), event.data
+        for name in sorted({*ours, *theirs}):
+            later = name == "due" and _is_relative(self.due)
+            same[_NAMES.get(name, name)] = ours.get(name) == theirs.get(name) or later
+        return [name for name, equal in same.items() if not equal]
+
+    def _data(self, copied: list[str], now: datetime | None) -> dict[str, Any]:
+        due = None if self.due is None else due_date(self.due, now)
+        fields = {"type": self.type, "cc": copied or None, "due": due, "payload": self.payload, "key": self.key}
         return {name: value for name, value in fields.items() if value is not None}
+
+
+def is_type(text: str) -> bool:
+    """Tell whether a text can be the type of a message."""
+    return re.fullmatch(_TYPE, text) is not None
 
 
 def bounced(row: dict[str, Any], directory: Directory) -> list[Draft]:
@@ -115,10 +154,14 @@ def bounced(row: dict[str, Any], directory: Directory) -> list[Draft]:
     return drafts
 
 
-def due_date(text: str, now: datetime) -> str:
-    """Parse a due date: RFC 3339, a date, a local time, or `+2h` (s, m, h, d, w). Raises UsageError."""
+def _is_relative(due: str | None) -> bool:
+    return due is not None and re.fullmatch(_AHEAD, due) is not None
+
+
+def due_date(text: str, now: datetime | None) -> str:
+    """Parse a due date: RFC 3339, a date, a local time, or `+2h` (s, m, h, d, w) after `now`. Raises UsageError."""
     try:
-        if match := re.fullmatch(_AHEAD, text):
+        if now is not None and (match := re.fullmatch(_AHEAD, text)):
             return rfc3339(now + timedelta(**{_UNITS[match[2]]: int(match[1])}))
         return rfc3339(datetime.fromisoformat(text).astimezone())
     except (ValueError, OverflowError):

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from .clock import ALL, Clock, SystemClock, rfc3339
 from .directory import Directory
-from .errors import AmbiguousMessage, UnknownMessage, UsageError
+from .errors import AmbiguousMessage, KeyReused, UnknownMessage, UsageError
 from .kinds import RUN_STARTED, MailKind
 from .letter import Letter, bounced
 from .log.blobs import BlobMissing, Blobs
-from .log.event import Draft, Event
+from .log.event import Draft, Event, derived_id, is_id
 from .log.log import Log
 from .message import Message
 from .process import check_not_in_run
@@ -62,15 +62,25 @@ class Mailbox:
 
     # -- writing
 
-    def send(self, letter: Letter) -> Event:
-        """Send one message; return its event once it is durable. Raises UsageError, UnknownRecipient, LogError."""
-        return self.log.append([letter.draft(self.directory, self.blobs)])[0]
+    def send(self, letter: Letter, repeats: list[Event] | None = None) -> Event:
+        """Send one message; return its event once it is durable.
 
-    def reply(self, letter: Letter, name: str, *, everybody: bool = False) -> Event:
+        A letter with the key and content of one that was sent before is not sent again: the event is the earlier one,
+        and is added to `repeats`. Raises KeyReused for another content, UsageError, UnknownRecipient, UnknownMessage,
+        LogError.
+        """
+        thread, reply_to = letter.thread, letter.reply_to
+        if thread is not None:
+            letter = letter._replace(thread=self._id_of(thread, "thread"))
+        if reply_to is not None:
+            letter = letter._replace(reply_to=self._id_of(reply_to, "id"))
+        return self._post(letter, letter.draft(self.directory, self.blobs, self._clock.now()), repeats)
+
+    def reply(self, letter: Letter, name: str, repeats: list[Event] | None = None, *, everybody: bool = False) -> Event:
         """Answer a message, in its thread: to its sender, or with `everybody` to all of its recipients too.
 
         The answered message becomes read. The letter's own `to` adds recipients; its subject is "Re: …" if it has none.
-        An answer to a persona that has left the team bounces at once.
+        An answer to a persona that has left the team bounces at once. `repeats` and errors are as for `send`.
         """
         original = self._row(name)
         people = {original["sender"]: None} | dict.fromkeys(original["recipients"] if everybody else ())
@@ -82,10 +92,10 @@ class Mailbox:
         directory = self.directory
         if gone:
             directory = directory._replace(personas=(directory.personas or frozenset()) | set(gone))
-        drafts = [answer.draft(directory, self.blobs)]
-        if letter.sender in original["recipients"] and not self._marked([original], letter.sender)[0].read:
-            drafts.append(Draft(MailKind.READ, letter.sender, ref=original["id"], run=letter.run))
-        event = self.log.append(drafts)[0]
+        read: list[Draft] = []
+        if letter.sender in original["recipients"]:
+            read = self._marks(letter.sender, MailKind.READ, [original["id"]], letter.run)
+        event = self._post(answer, answer.draft(directory, self.blobs, self._clock.now()), repeats, read)
         if gone:
             self.bounce()
         return event
@@ -107,14 +117,69 @@ class Mailbox:
         """
         messages = [self._received(persona, name) for name in names]
         kind, flag = MailKind(f"mail.{verb}"), _UNDOES.get(verb, verb)
-        wanted = flag == verb
-        drafts = [
-            Draft(kind, persona, ref=message.id, run=run)
-            for message in {message.id: message for message in messages}.values()
-            if getattr(message, flag) != wanted
+        self.log.append(self._marks(persona, kind, [message.id for message in messages], run))
+        return [message._replace(**{flag: flag == verb}) for message in messages]
+
+    def marked_by(self, persona: str, verb: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Say for each of these messages that has a mark which event gave it first: its seq, ts and run.
+
+        Of two runs of a persona that mark a message at once, the first one is named to both.
+        """
+        self._check_reader()
+        last = self._last_marks(persona, MailKind(f"mail.{verb}"), ids)
+        return {ref: mark for ref, (_, mark) in last.items() if mark}
+
+    def _marks(self, persona: str, kind: MailKind, ids: Sequence[str], run: str | None) -> list[Draft]:
+        """Return the marks that messages still lack.
+
+        The id of a mark is derived from the mark that it undoes, so that of two processes the first one writes it.
+        """
+        if not ids:
+            return []
+        last = self._last_marks(persona, kind, ids)
+        started = kind.value.removeprefix("mail.") not in _UNDOES  # what undoes is written only after what it undoes
+        return [
+            Draft(kind, persona, ref=ref, run=run, id=derived_id("mark", kind, persona, ref, str(undone)))
+            for ref, (undone, mark) in last.items()
+            if mark is None and (started or undone)
         ]
-        self.log.append(drafts)
-        return [message._replace(**{flag: wanted}) for message in messages]
+
+    def _last_marks(
+        self, persona: str, kind: MailKind, ids: Sequence[str]
+    ) -> dict[str, tuple[int, dict[str, Any] | None]]:
+        """Return for each message the seq of its last opposite mark, 0 for none, and the first mark since, if any."""
+        verb = kind.removeprefix("mail.")
+        opposite = _UNDOES.get(verb) or next((undo for undo, done in _UNDOES.items() if done == verb), "")
+        last: dict[str, tuple[int, dict[str, Any] | None]] = dict.fromkeys(ids, (0, None))
+        for row in self.projections.rows("marks", persona=persona, ids=[*last]):
+            undone, mark = last[row["ref"]]
+            if row["kind"] == f"mail.{opposite}":
+                last[row["ref"]] = row["seq"], None
+            elif row["kind"] == kind and mark is None:
+                last[row["ref"]] = undone, {name: row[name] for name in ("seq", "ts", "run")}
+        return last
+
+    def _post(self, letter: Letter, draft: Draft, repeats: list[Event] | None, marks: Sequence[Draft] = ()) -> Event:
+        """Append a letter's draft, and the marks with it; those of one with a key only once it is known to be new."""
+        known: list[Event] = []
+        event = self.log.append([draft, *(() if letter.key else marks)], known)[0]
+        if event in known:
+            if differences := letter.differences(draft, event):
+                raise KeyReused(letter.key or "", event.seq, differences)
+            if repeats is not None:
+                repeats.append(event)
+        if letter.key:
+            self.log.append(marks)
+        return event
+
+    def _id_of(self, name: str, column: str) -> str:
+        """Return the id that a message's name stands for, of itself or of its thread; a UUID of no message is one."""
+        try:
+            return str(self._row(name)[column])
+        except UnknownMessage:
+            if is_id(name):
+                return name
+            raise
 
     def tag(self, persona: str, name: str, tag: str, *, remove: bool = False, run: str | None = None) -> Message:
         """Add one of the persona's own tags to a message, or remove it."""
@@ -156,15 +221,18 @@ class Mailbox:
 
     def read(self, persona: str, name: str, *, peek: bool = False, run: str | None = None) -> Message:
         """Return a whole message and mark it read, unless `peek` is set or the persona did not receive it."""
-        row = self._row(name)
-        message = self.whole(self._marked([row], persona)[0])
+        message = self.peek(name, persona)
         return message if peek else self.seen(persona, message, run)
+
+    def peek(self, name: str, persona: str | None = None) -> Message:
+        """Return a whole message, with the flags of a persona, if one is given. Raises UnknownMessage, BlobMissing."""
+        return self.whole(self._marked([self._row(name)], persona)[0])
 
     def seen(self, persona: str, message: Message, run: str | None = None) -> Message:
         """Mark a message that was shown as read, if the persona received it. Raises LogError."""
         if persona not in message.recipients or message.read:
             return message
-        self.log.append([Draft(MailKind.READ, persona, ref=message.id, run=run)])
+        self.log.append(self._marks(persona, MailKind.READ, [message.id], run))
         return message._replace(read=True)
 
     def whole(self, message: Message) -> Message:

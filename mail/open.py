@@ -23,11 +23,12 @@ from .query.rows import FileProjections
 def team_home(*, create: bool = False) -> Path:
     """Return the team's folder: TEAM_HOME, else the nearest `.team` from the current folder upward.
 
-    With `create` it need not exist yet. Raises NoTeam, and UsageError for a TEAM_HOME that does not exist.
+    With `create` it need not exist yet; one that TEAM_HOME names never need: nobody has sent mail there yet. Raises
+    NoTeam, and UsageError where TEAM_HOME names something else than a folder.
     """
     named = os.environ.get("TEAM_HOME")
-    if named and not create and not Path(named).is_dir():
-        raise UsageError(f"TEAM_HOME names {named}, where there is no folder; correct it, or send the first mail")
+    if named and Path(named).exists() and not Path(named).is_dir():
+        raise UsageError(f"TEAM_HOME names {named}, which is no folder; correct it")
     try:
         here = Path.cwd()
     except FileNotFoundError:
@@ -81,6 +82,8 @@ def open_mailbox(home: Path | None = None, *, create: bool = False, directory: D
     and UsageError for a `team.toml` that cannot be read.
     """
     home = home or team_home(create=create)
+    if not create and not home.exists():
+        sys.stderr.write(f"team-mail: TEAM_HOME names {home}, where nobody has sent mail yet\n")
     if not create and (home / "mail" / "damaged").exists():
         _tell_damage()
     log, party = open_log(home), identity_or_none(None) if run_id() and within_run_of(home) else None

@@ -28,6 +28,8 @@ def identity(persona: str | None, environ: Mapping[str, str] = os.environ) -> st
     own = environ.get("TEAM_PERSONA", "").removesuffix("@team")
     if environ.get("TEAM_RUN") and persona and persona.removesuffix("@team") != own:
         raise UsageError(f"this is a run of {own or 'nobody'}: it cannot act as {persona}")
+    if persona is not None and not persona.strip():
+        raise UsageError("the persona's name is empty; leave the option out, or name one")
     name = (persona or own).removesuffix("@team")
     if not name:
         raise NoIdentity

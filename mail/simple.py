@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .directory import no_program
 from .errors import TeamMailError, UsageError
 from .home import RUN_FOLDER
 from .kinds import ExitCode
@@ -30,7 +31,7 @@ def send_message(
     if launcher := _launcher():
         words = ["send", f"--from={from_persona}", f"--to={to_persona}", f"--subject={subject}", f"--body={body}"]
         return str(_asked(launcher, *words, *(f"--attach={file}" for file in files))["id"])
-    letter = Letter(from_persona, [to_persona], subject, body, attachments=files, run=run_id())
+    letter = Letter(no_program(from_persona), [to_persona], subject, body, attachments=files, run=run_id())
     with first_mail():
         return open_mailbox(create=True).send(letter).id
 

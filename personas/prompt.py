@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from ..mail.directory import PROGRAMS, Directory
 from ..mail.errors import UsageError
-from ..mail.letter import TYPES
+from ..mail.letter import is_type
 from ..mail.message import Message
 from ..mail.render import clean, line
 from .agent import Assignment
@@ -219,7 +219,7 @@ def _mailbox(mail: Sequence[Message], shown: Sequence[Message], situation: Situa
 
 def _message(message: Message, situation: Situation, nonce: str, share: float) -> str:
     """Return one message: the verified fields, then the sender's text between fences."""
-    kind = message.type if message.type in {*TYPES, "bounce"} else "note"
+    kind = message.type if is_type(message.type) else "note"
     priority = message.priority if message.priority in _URGENCY else "normal"
     date = message.ts if _DATE.fullmatch(message.ts) else "unknown"
     heading = [

@@ -8,14 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..clock import SystemClock
-from ..directory import PROGRAMS, Directory
+from ..directory import Directory, no_program
 from ..errors import UnknownRecipient, UsageError
-from ..letter import Letter, due_date
+from ..letter import Letter
 from ..log.event import strict_json
 from ..mailbox import Mailbox
+from ..message import Message
 from ..open import open_mailbox
 from ..process import identity, identity_or_none, run_id
+from . import output
 
 
 def own_mailbox(persona: str | None) -> tuple[str, Mailbox]:
@@ -58,15 +59,23 @@ def body(text: str | None, file: Path | None) -> str:
 
 def letter(mailbox: Mailbox, sender: str, to: list[str], cc: list[str], **fields: Any) -> Letter:
     """Return the letter that a command's options describe. Raises UsageError, UnknownRecipient."""
-    due = fields.pop("due")
-    fields["due"] = due_date(due, SystemClock().now()) if due else None
     fields["payload"] = payload(fields["payload"])
-    if fields.get("key") == "":
-        raise UsageError("--key is empty: then every send would be the same one")
-    if sender in PROGRAMS:
-        raise UsageError(f"{sender} is a program of the team; no person or agent can send as {sender}")
     recipients, copied = [[name for names in addresses for name in names.split(",")] for addresses in (to, cc)]
-    return Letter(mailbox.directory.checked(sender), recipients, cc=copied, run=run_id(), **fields)
+    sender = no_program(mailbox.directory.checked_sender(sender))
+    return Letter(sender, recipients, cc=copied, run=run_id(), **fields)
+
+
+def first_mark(mailbox: Mailbox, persona: str, verb: str, message: Message) -> dict[str, Any] | None:
+    """Return who gave a message a mark first if that was not this process: seq, ts and run; None if it was, or nobody.
+
+    It is said on standard error, too.
+    """
+    mark = mailbox.marked_by(persona, verb, [message.id]).get(message.id)
+    if mark is None or mark["run"] == run_id():
+        return None
+    who = f"run {mark['run']}" if mark["run"] else f"{persona}, outside of a run"
+    output.say(f"team-mail: {message.seq} was {verb} first by {who}, at {mark['ts']}", err=True)
+    return mark
 
 
 def payload(text: str | None) -> Any:

@@ -36,15 +36,16 @@ def root(
     del version
 
 
-def _acknowledged(event: Any, letter: Any, as_json: bool) -> None:
-    if letter.key and (event.subject, event.body) != (letter.subject, letter.body[: len(event.body)]):
-        output.say(f"team-mail: the key was used before, for message {event.seq}; this message was not sent", err=True)
+def _acknowledged(event: Any, body: str, repeated: bool, as_json: bool) -> None:
     if as_json:
         from .. import render
+        from ..message import Message
 
-        render.document({"id": event.id, "seq": event.seq})
+        message = Message.of(event._asdict())._replace(body=body, body_blob=None)
+        render.document(message.whole() | {"repeated": repeated})
     else:
-        output.say(f"sent {event.seq} to {', '.join(event.recipients)}")
+        again = "; it was sent before with this key" if repeated else ""
+        output.say(f"sent {event.seq} to {', '.join(event.recipients)}{again}")
 
 
 @app.command()
@@ -76,11 +77,12 @@ def send(
     own = caller.identity_or_human(sender, mailbox.directory)
     letter = caller.letter(
         mailbox, own, to, cc, subject=subject, body=text, attachments=attach, type=kind, payload=payload,
-        priority=priority, due=due, thread=thread and mailbox.thread_of(thread), key=key,
+        priority=priority, due=due, thread=thread, key=key,
     )  # fmt: skip
+    repeats: list[Any] = []
     with first_mail():
-        event = mailbox.send(letter)
-    _acknowledged(event, letter, as_json)
+        event = mailbox.send(letter, repeats)
+    _acknowledged(event, text, bool(repeats), as_json)
 
 
 @app.command()
@@ -133,17 +135,23 @@ def read(
 ) -> None:
     """Show one whole message and mark it read."""
     from .. import render
-    from ..process import run_id
+    from ..open import open_mailbox
+    from ..process import identity_or_none, run_id
     from . import caller
 
-    own, mailbox = caller.own_mailbox(persona)
-    message = mailbox.read(own, name, peek=True)
-    try:
-        message = message if peek else mailbox.seen(own, message, run_id())
-    except LogUnavailable as error:  # as on a file system that is read-only: the message is there all the same
-        output.say(f"team-mail: not marked as read: {error}", err=True)
+    first = None
+    if peek and not identity_or_none(persona):
+        message = open_mailbox().peek(name)
+    else:
+        own, mailbox = caller.own_mailbox(persona)
+        message = mailbox.peek(name, own)
+        try:
+            message = message if peek else mailbox.seen(own, message, run_id())
+        except LogUnavailable as error:  # as on a file system that is read-only: the message is there all the same
+            output.say(f"team-mail: not marked as read: {error}", err=True)
+        first = None if peek else caller.first_mark(mailbox, own, "read", message)
     if as_json:
-        render.document(message.whole())
+        render.document(message.whole() | ({"marked_by": first} if first else {}))
     else:
         render.whole(message)
 
@@ -202,7 +210,8 @@ def reply(
         mailbox, identity(persona), to, cc, subject=subject, body=text, attachments=attach, type=kind,
         payload=payload, priority=priority, due=due, key=key,
     )  # fmt: skip
-    _acknowledged(mailbox.reply(letter, name, everybody=everybody), letter._replace(key=None), as_json)
+    repeats: list[Any] = []
+    _acknowledged(mailbox.reply(letter, name, repeats, everybody=everybody), text, bool(repeats), as_json)
 
 
 @app.command()
@@ -265,9 +274,12 @@ def check(
 ) -> None:
     """Summarize unread mail for shell prompts and agent hooks: exit 3 if there is any, else 0 without output."""
     from .. import render
+    from ..open import team_home
     from . import caller
 
     try:
+        if not team_home().exists():
+            return
         own, mailbox = caller.own_mailbox(persona)
     except NoTeam:
         return
@@ -284,14 +296,23 @@ def check(
 def watch(
     persona: option.Persona = None,
     once: Annotated[bool, typer.Option("--once", help="Stop after the first message.")] = False,
+    after: Annotated[int | None, typer.Option("--after", min=0, help="Begin after this message number.")] = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0, help="Stop after so many seconds.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document per line.")] = False,
 ) -> None:
-    """Show new mail as it arrives, until interrupted."""
+    """Show new mail as it arrives, until interrupted or until the timeout; with --once, exit 1 if none has come."""
+    import threading
+
     from .. import render
     from . import caller
 
     own, mailbox = caller.own_mailbox(persona)
-    for message in mailbox.watch(own):
+    stop = threading.Event()
+    if timeout is not None:
+        timer = threading.Timer(timeout, stop.set)
+        timer.daemon = True
+        timer.start()
+    for message in mailbox.watch(own, after, stop):
         if as_json:
             render.json_line(message.whole())
         else:
@@ -299,6 +320,8 @@ def watch(
             sys.stdout.flush()
         if once:
             return
+    if once:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 app.registered_commands += cli_marks.app.registered_commands + cli_log.app.registered_commands

@@ -21,8 +21,10 @@ def _marking(command: str, verb: str, text: str) -> None:
 
         own, mailbox = caller.own_mailbox(persona)
         messages = mailbox.mark(own, verb, names, run_id())
+        first = {message.id: caller.first_mark(mailbox, own, verb, message) for message in messages}
         if as_json:
-            render.document([message.listed() for message in messages])
+            marks = [{"marked_by": mark} if (mark := first[message.id]) else {} for message in messages]
+            render.document([message.listed() | mark for message, mark in zip(messages, marks, strict=True)])
         else:
             output.say(f"{verb} {', '.join(str(message.seq) for message in messages)}")
 

@@ -62,7 +62,7 @@ Subject = Annotated[str, typer.Option("--subject", "-s", help="The subject, one 
 Body = Annotated[str | None, typer.Option("--body", "-b", help="The text; - reads standard input.")]
 BodyFile = Annotated[Path | None, typer.Option("--body-file", help="A file with the text.")]
 Attach = Annotated[list[Path], typer.Option("--attach", "-a", help="A file to attach; may be repeated.")]
-Kind = Annotated[str, typer.Option("--type", "-t", help="note, task, result, review, question, veto, …")]
+Kind = Annotated[str, typer.Option("--type", "-t", help="note, fyi, task, result, review, question, …")]
 Payload = Annotated[str | None, typer.Option("--payload", help="JSON for programs, or @FILE.")]
 Priority = Annotated[str, typer.Option("--priority", help="low, normal, high or urgent.")]
 Due = Annotated[str | None, typer.Option("--due", help="When an answer is due: a time, a date, or +2h.")]

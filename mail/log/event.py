@@ -222,8 +222,13 @@ def _check_kind(kind: str) -> None:
         raise InvalidEvent(f"kind {kind!r} is not of the form noun.verb, lower case")
 
 
+def is_id(text: str) -> bool:
+    """Tell whether a text is an id: a UUID in lower case."""
+    return re.fullmatch(_ID, text) is not None
+
+
 def _checked_id(text: str) -> str:
-    if not re.fullmatch(_ID, text):
+    if not is_id(text):
         raise InvalidEvent(f"id {text!r} is not a UUID in lower case")
     return text
 

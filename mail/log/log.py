@@ -37,8 +37,11 @@ _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "lustre", "gluster", "fuse.sshf
 class Log(Protocol):
     """The ordered events of one team."""
 
-    def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """Append drafts in order, durably. A draft whose id the log already has is not written again."""
+    def append(self, drafts: Sequence[Draft], repeats: list[Event] | None = None) -> list[Event]:
+        """Append drafts in order, durably.
+
+        A draft whose id the log already has is not written again; its event is added to `repeats`.
+        """
         ...
 
     def read(self, after: int = 0, damage: list[Damage] | None = None) -> Iterator[Event]:
@@ -97,10 +100,11 @@ class EventLog:
             self._prepared = False
             raise _unavailable(error, self.folder) from error
 
-    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+    def append(self, drafts: Sequence[Draft], repeats: list[Event] | None = None) -> list[Event]:
         """Append drafts in order with one flush; return their events once they are durable.
 
-        A draft whose id the log already has is not written again; the event with that id is returned in its place.
+        A draft whose id the log already has is not written again; the event with that id is returned in its place, and
+        added to `repeats`.
         Raises InvalidEvent, NotFromRun, LockTimeout, LogUnavailable, LogDamaged, and InDoubt if the write may not be
         durable.
         """
@@ -133,6 +137,8 @@ class EventLog:
         self._flush(file, unsealed[0].id, 0 if alone else _YIELDS)
         if not own:
             return written
+        if repeats is not None:
+            repeats += [known[item.id] for item in unsealed if item.id in known]
         known |= {event.id: event for event in written}
         return [known[item.id] for item in unsealed]
 

@@ -22,11 +22,16 @@ class MemoryLog:
         self._head = START
         self.append([Draft(LogKind.OPENED, SYSTEM, data={"format": 1})])
 
-    def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """Append drafts in order. A draft whose id the log already has is not written again. Raises InvalidEvent."""
+    def append(self, drafts: Sequence[Draft], repeats: list[Event] | None = None) -> list[Event]:
+        """Append drafts in order. Raises InvalidEvent.
+
+        A draft whose id the log already has is not written again; its event is added to `repeats`.
+        """
         stamp = rfc3339(self._clock.now())
         unsealed = [serialise(draft, stamp) for draft in drafts]
         with self._changed:
+            if repeats is not None:
+                repeats += [self._ids[item.id] for item in unsealed if item.id in self._ids]
             for item in unsealed:
                 if item.id not in self._ids:
                     line, self._head = item.seal(self._head)

@@ -169,6 +169,13 @@ def states() -> Any:
     return flags(about, "ref", "persona").order_by("ref", "persona")
 
 
+def marks() -> Any:
+    """List one persona's marks of messages, oldest first."""
+    box = ibis.table(mailbox().schema(), name="mailbox").filter(_.sender == argument("persona"), _.kind.isin(MARKED))
+    box = box.filter(argument("ids", "array<string>").contains(box.ref))
+    return box.select("seq", "ts", "kind", "ref", "run").order_by("seq")
+
+
 def sent() -> Any:
     """List what one persona sent, newest first."""
     letters = mail(events).filter(_.sender == argument("persona"))
@@ -284,8 +291,8 @@ def messages() -> Any:
 
 
 PROJECTIONS = (
-    mailboxes, mailbox, inbox, message, messages, thread, states, sent, counts, overdue, unreachable, unread, search,
-    stats, people, tagged, launched,
+    mailboxes, mailbox, inbox, message, messages, thread, states, marks, sent, counts, overdue, unreachable, unread,
+    search, stats, people, tagged, launched,
 )  # fmt: skip
 
 

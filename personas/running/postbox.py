@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from ...mail.clock import SystemClock
 from ...mail.commands import cli
 from ...mail.errors import TeamMailError, UsageError
-from ...mail.letter import Letter, due_date
+from ...mail.letter import Letter
 from ...mail.mailbox import Mailbox
 from ...mail.open import open_mailbox
 from ..hidden import shut
@@ -178,13 +178,11 @@ class Postbox:
             if key not in _FIELDS:
                 raise part.fault(f"is no field of a mail; there are {', '.join(_FIELDS)}")
         mailbox = open_mailbox(create=True)
-        fields = {key: part.text() for key, part in front.items() if key in {"subject", "type", "priority", "thread"}}
-        if fields.get("thread"):
-            fields["thread"] = mailbox.thread_of(fields["thread"])
+        simple = {"subject", "type", "priority", "thread", "due"}
+        fields = {key: part.text() for key, part in front.items() if key in simple}
         key = front["key"].text() if "key" in front else f"outbox/{self._run}/{name}/{_digest(data)}"
         letter = Letter(
             self._persona, _names(front.get("to")), body=body, cc=_names(front.get("cc")), key=key, run=self._run,
-            due=due_date(front["due"].text(), self._clock.now()) if "due" in front else None,
             payload=front["payload"].plain() if "payload" in front else None,
             attachments=[self._attached(part) for part in _items(front.get("attachments"))],
             **cast("dict[str, Any]", fields),

@@ -125,7 +125,10 @@ def test_a_sent_message_is_acknowledged_by_number_and_in_json_by_id(team, run):
         ok(run("send", "-f", "boss", "--to", "curator,scribe", "-s", "x", "-b", "y")) == "sent 4 to curator, scribe\n"
     )
     sent = document(run("send", "-f", "boss", "--to", "@docs", "--cc", "ada", "-s", "x", "-b", "y", "--json"))
-    assert sent.keys() == {"id", "seq"}
+    assert sent.keys() == WHOLE | {"repeated"}
+    assert (sent["body"], sent["sender"], sent["recipients"], sent["repeated"]) == (
+        "y", "boss", ["curator", "scribe", "ada"], False,
+    )  # fmt: skip
     message = document(run("read", sent["id"], "--peek", "-p", "ada", "--json"))
     assert (message["seq"], message["recipients"], message["cc"]) == (
         sent["seq"],
@@ -265,7 +268,7 @@ def test_every_command_has_help_and_there_is_a_version(run):
         (["send", "--to", "boss", "--from", "bos", "-b", "y"], "no persona 'bos'; did you mean boss"),
         (["send", "--to", "boss"], "nothing to send"),
         (["send", "--to", "boss", "-b", "y", "--priority", "asap"], "priority 'asap'"),
-        (["send", "--to", "boss", "-b", "y", "--type", "spam"], "type 'spam'"),
+        (["send", "--to", "boss", "-b", "y", "--type", "two words"], "type 'two words'"),
         (["send", "--to", "boss", "-b", "y", "--due", "soon"], "due 'soon' is not a time"),
         (["send", "--to", "boss", "-b", "y", "--payload", "{"], "not JSON"),
         (["send", "--to", "boss", "-b", "y", "--payload", "@nowhere"], "cannot read nowhere"),
@@ -498,9 +501,111 @@ def test_an_attachment_is_found_by_the_run_that_the_message_is_about(team, run):
 
 def test_the_same_key_sends_once(team, run):
     """A script that runs again gets the same answer."""
-    words = ["send", "--to", "boss", "-s", "x", "-b", "y", "--key", "nightly", "--json"]
-    assert document(run(*words)) == document(run(*words))
+    words = ["send", "--to", "boss", "-s", "x", "-b", "y", "--key", "nightly", "--json", "--due", "+2h"]
+    first = document(run(*words))
+    assert document(run(*words)) == first | {"repeated": True}
+    assert (
+        ok(run(*(word for word in words if word != "--json")))
+        == f"sent {first['seq']} to boss; it was sent before with this key\n"
+    )
+    answer = ["reply", "2", "-p", "boss", "-b", "Yes.", "--key", "yes", "--json"]
+    assert [document(run(*answer))["repeated"], document(run(*answer))["repeated"]] == [False, True]
     assert len(ok(run("inbox", "-p", "boss")).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (["--to", "scribe"], "recipients"),
+        (["-s", "z"], "subject"),
+        (["-b", "z"], "body"),
+        (["-b", "y" * 100_000 + "z"], "body"),
+        (["--thread", "2"], "thread"),
+        (["--priority", "high"], "priority"),
+        (["--type", "task"], "type"),
+        (["--cc", "ada"], "recipients, cc"),
+        (["--payload", "[1]"], "payload"),
+        (["-a", "file.txt"], "attachments"),
+        (["--due", "2030-01-01"], "due"),
+    ],
+)
+def test_a_key_of_another_message_is_refused(team, run, other, what):
+    """Whatever differs, nothing is written; a script that forgot to change the key hears of it."""
+    (team / "file.txt").write_text("text")
+    long = len(other[1]) > 1000
+    words = ["send", "--key", "k", "--to", "boss", "-s", "x", "-b", "y" * 100_000 if long else "y"]
+    ok(run(*words))
+    before = log_of(team)
+    replaced = [*words, *other] if other[0] not in words else [*words]
+    if other[0] in words:
+        replaced[words.index(other[0]) + 1] = other[1]
+    error = refused(run(*replaced))
+    assert f"the key 'k' was used before, for message 4, which differs in {what}; nothing was sent" in error
+    assert log_of(team) == before
+
+
+def test_a_thread_is_that_of_a_message_or_a_uuid(team, run):
+    """A typing error would begin a thread that nobody finds."""
+    fresh = "0191aaaa-1111-8111-8111-111111111111"
+    assert document(run("send", "--to", "boss", "-s", "x", "--thread", fresh, "--json"))["thread"] == fresh
+    root = document(run("read", "2", "--peek", "--json"))["id"]
+    assert document(run("send", "--to", "boss", "-s", "x", "--thread", "2", "--json"))["thread"] == root
+    assert "no message '99'" in refused(run("send", "--to", "boss", "-s", "x", "--thread", "99"))
+    assert "no message 'topic'" in refused(run("send", "--to", "boss", "-s", "x", "--thread", "topic"))
+
+
+@pytest.mark.parametrize(
+    ("sender", "why"),
+    [
+        ("bosss", "no persona 'bosss'; did you mean boss"),
+        ("", "name is empty"),
+        ("@all", "is a group"),
+        ("all", "is a group"),
+        ("all@team", "is a group"),
+        ("@docs", "is a group"),
+    ],
+)
+def test_only_somebody_of_the_team_sends(team, run, sender, why):
+    """An answer to a group or to nobody would reach the wrong people."""
+    assert why in refused(run("send", "--to", "boss", "-s", "x", "--from", sender))
+    assert why in refused(run("reply", "2", "-b", "x", "-p", sender))
+
+
+def test_a_message_and_a_thread_are_shown_without_a_persona(team, run):
+    """Whoever looks is nobody's reader: nothing is marked."""
+    before = log_of(team)
+    message = document(run("read", "2", "--peek", "--json"))
+    assert (message["body"], message["read"]) == ("Do it.", False)
+    assert [m["body"] for m in document(run("thread", "2", "--json"))] == ["Do it."]
+    assert "who are you?" in refused(run("read", "2"))
+    assert log_of(team) == before
+
+
+def test_watching_begins_where_it_is_told_to_and_ends_in_time(team, run):
+    """A script waits for an answer to what it has just sent, and no longer than it wants."""
+    (message,) = [
+        json.loads(line) for line in ok(run("watch", "-p", "boss", "--after", "2", "--once", "--json")).splitlines()
+    ]
+    assert message["seq"] == 3
+    lines = ok(run("watch", "-p", "boss", "--after", "0", "--timeout", "0.1")).splitlines()
+    assert [line.split(" | ")[0] for line in lines] == ["[ NEW ] 2", "[ NEW ] 3"]
+    assert ok(run("watch", "-p", "boss", "--once", "--timeout", "0.1"), 1) == ""
+
+
+def test_whoever_marks_second_is_told_who_was_first(team, run):
+    """Two runs of one persona take the same task: the log knows which one has it."""
+    first, second = ({"TEAM_PERSONA": "boss", "TEAM_RUN": run} for run in ("run-1", "run-2"))
+    assert ok(run("ack", "2", **first)) == "acked 2\n"
+    assert ok(run("ack", "2", **first)) == "acked 2\n"
+    late = run("ack", "2", "--json", **second)
+    mark = json.loads(late.stdout)[0]["marked_by"]
+    assert (mark["run"], late.returncode) == ("run-1", 0)
+    assert late.stderr.decode() == f"team-mail: 2 was acked first by run run-1, at {mark['ts']}\n"
+    assert log_of(team).count(b'"kind":"mail.acked"') == 1
+    ok(run("read", "3", **first))
+    assert b"3 was read first by run run-1" in run("read", "3", **second).stderr
+    ok(run("unread", "3", **second))
+    assert b"first" not in run("read", "3", **second).stderr, "it was unread again, and is second's now"
 
 
 # -- on a terminal
@@ -741,15 +846,20 @@ def test_values_that_json_cannot_represent_do_not_break_a_query(team, run):
 
 
 def test_a_program_as_sender_and_an_empty_key_are_refused(team, run):
-    """They would be a forged bounce and an unset variable; a key used before is reported."""
+    """They would be a forged bounce and an unset variable."""
     assert "is a program" in refused(run("send", "--to", "boss", "--from", "postmaster", "-s", "Undeliverable"), 2)
-    assert "--key is empty" in refused(run("send", "--to", "boss", "--key", "", "-s", "x"), 2)
-    first = ok(run("send", "--to", "boss", "--key", "k", "-s", "x"))
-    again = run("send", "--to", "boss", "--key", "k", "-s", "y")
-    assert (again.returncode, again.stdout.decode()) == (0, first)
-    assert b"the key was used before" in again.stderr
+    assert "the key is empty" in refused(run("send", "--to", "boss", "--key", "", "-s", "x"), 2)
 
 
-def test_a_team_home_that_does_not_exist_is_an_error(folder, run):
-    """An agent with a mistyped TEAM_HOME must not see an empty inbox."""
-    assert "there is no folder" in refused(run("check", "-p", "boss", TEAM_HOME=str(folder / "typo")), 2)
+def test_a_team_home_where_nobody_has_sent_mail_yet_is_an_empty_team(folder, run):
+    """A hook may ask before the first mail; readers make nothing, and a mistyped name is seen on stderr."""
+    home = folder / "new" / ".team"
+    environ = {"TEAM_HOME": str(home)}
+    assert ok(run("check", "-p", "boss", **environ)) == ""
+    listed = run("inbox", "-p", "boss", "--json", **environ)
+    assert (listed.returncode, json.loads(listed.stdout)) == (0, [])
+    assert f"TEAM_HOME names {home}, where nobody has sent mail yet" in listed.stderr.decode()
+    assert "no message '1'" in run("read", "1", "-p", "boss", **environ).stderr.decode()
+    assert not home.parent.exists()
+    (folder / "file").write_text("")
+    assert "is no folder" in refused(run("inbox", "-p", "boss", TEAM_HOME=str(folder / "file")))

@@ -285,7 +285,7 @@ def test_a_file_in_the_outbox_is_sent(run):
         ("---\nto: bob\nattachments: ../../.team/team.toml\n---\n", "line 3: attachments cannot be read: ../../"),
         ("---\nto: bob\nattachments: /etc/passwd\n---\n", "not a path in the workspace"),
         ("---\nto: bob\nattachments: link\n---\n", "line 3: attachments cannot be read: link"),
-        ("---\nto: bob\ntype: shout\n---\nHello", "type 'shout' must be one of note, task"),
+        ("---\nto: bob\ntype: two words\n---\nHello", "type 'two words' is not one word"),
         ("---\nto: bob\nreply_to: 99\n---\nHello", "no message '99'"),
     ],
 )
