@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from .clock import ALL, Clock, SystemClock, rfc3339
 from .directory import Directory
@@ -14,24 +14,16 @@ from .errors import AmbiguousMessage, KeyReused, UnknownMessage, UsageError
 from .kinds import RUN_STARTED, MailKind
 from .letter import Letter, bounced
 from .log.blobs import BlobMissing, Blobs
-from .log.event import Draft, Event, derived_id, is_id
+from .log.event import Draft, Event, is_id
 from .log.log import Log
-from .message import Message
+from .marks import UNDOES, Mark, last_marks, missing
+from .message import Message, Receipt, newest_about
 from .process import check_not_in_run
 from .query.rows import Projections
 
 _SEQ = r"[1-9][0-9]{0,14}"
 _ID = r"[0-9a-f][0-9a-f-]{3,35}"
-_UNDOES = {"unread": "read", "unarchived": "archived", "restored": "trashed"}
 _TAG = r"\w[\w.:/-]{0,63}"
-_RUN = 8  # characters of the shortest beginning that names a run
-
-
-class Receipt(NamedTuple):
-    """One sent message and its state for each recipient: sent, read, acked, answered or bounced."""
-
-    message: Message
-    states: dict[str, str]
 
 
 class Mailbox:
@@ -116,7 +108,7 @@ class Mailbox:
         that the persona did not receive.
         """
         messages = [self._received(persona, name) for name in names]
-        kind, flag = MailKind(f"mail.{verb}"), _UNDOES.get(verb, verb)
+        kind, flag = MailKind(f"mail.{verb}"), UNDOES.get(verb, verb)
         self.log.append(self._marks(persona, kind, [message.id for message in messages], run))
         return [message._replace(**{flag: flag == verb}) for message in messages]
 
@@ -127,37 +119,15 @@ class Mailbox:
         """
         self._check_reader()
         last = self._last_marks(persona, MailKind(f"mail.{verb}"), ids)
-        return {ref: mark for ref, (_, mark) in last.items() if mark}
+        return {ref: mark.by for ref, mark in last.items() if mark.by}
 
     def _marks(self, persona: str, kind: MailKind, ids: Sequence[str], run: str | None) -> list[Draft]:
-        """Return the marks that messages still lack.
+        """Return the marks that messages still lack."""
+        return missing(self._last_marks(persona, kind, ids), persona, kind, run)
 
-        The id of a mark is derived from the mark that it undoes, so that of two processes the first one writes it.
-        """
-        if not ids:
-            return []
-        last = self._last_marks(persona, kind, ids)
-        started = kind.value.removeprefix("mail.") not in _UNDOES  # what undoes is written only after what it undoes
-        return [
-            Draft(kind, persona, ref=ref, run=run, id=derived_id("mark", kind, persona, ref, str(undone)))
-            for ref, (undone, mark) in last.items()
-            if mark is None and (started or undone)
-        ]
-
-    def _last_marks(
-        self, persona: str, kind: MailKind, ids: Sequence[str]
-    ) -> dict[str, tuple[int, dict[str, Any] | None]]:
-        """Return for each message the seq of its last opposite mark, 0 for none, and the first mark since, if any."""
-        verb = kind.removeprefix("mail.")
-        opposite = _UNDOES.get(verb) or next((undo for undo, done in _UNDOES.items() if done == verb), "")
-        last: dict[str, tuple[int, dict[str, Any] | None]] = dict.fromkeys(ids, (0, None))
-        for row in self.projections.rows("marks", persona=persona, ids=[*last]):
-            undone, mark = last[row["ref"]]
-            if row["kind"] == f"mail.{opposite}":
-                last[row["ref"]] = row["seq"], None
-            elif row["kind"] == kind and mark is None:
-                last[row["ref"]] = undone, {name: row[name] for name in ("seq", "ts", "run")}
-        return last
+    def _last_marks(self, persona: str, kind: MailKind, ids: Sequence[str]) -> dict[str, Mark]:
+        rows = self.projections.rows("marks", persona=persona, ids=[*ids]) if ids else []
+        return last_marks(rows, kind, ids)
 
     def _post(self, letter: Letter, draft: Draft, repeats: list[Event] | None, marks: Sequence[Draft] = ()) -> Event:
         """Append a letter's draft, and the marks with it; those of one with a key only once it is known to be new."""
@@ -256,7 +226,7 @@ class Mailbox:
         try:
             message = Message.of(self._row(name))
         except UnknownMessage:
-            if not (message := self._newest_about_run(persona, name.strip())):
+            if not (message := newest_about(self.inbox(persona, state="all"), name.strip())):
                 raise
         if not message.attachments:
             raise UnknownMessage(f"message {message.seq} has no attachments")
@@ -313,17 +283,7 @@ class Mailbox:
         rows = self.projections.rows("sent", persona=persona, limit=limit)
         states = self.projections.rows("states", ids=[row["id"] for row in rows])
         reached = {(row["ref"], row["persona"]): row for row in states}
-        order = ("bounced", "answered", "acked", "read")
-        return [
-            Receipt(
-                Message.of(row),
-                {
-                    name: next((s for s in order if reached.get((row["id"], name), {}).get(s)), "sent")
-                    for name in row["recipients"]
-                },
-            )
-            for row in rows
-        ]
+        return [Receipt.of(row, reached) for row in rows]
 
     def export(self, form: str, target: Path, persona: str | None = None) -> int:
         """Write messages, of all or of one persona, as "mbox", "eml" or "jsonl"; return their number."""
@@ -383,17 +343,6 @@ class Mailbox:
             some = ", ".join(str(row["seq"]) for row in rows)
             raise AmbiguousMessage(f"{name!r} names more than one message ({some}, …); use the number")
         return rows[0]
-
-    def _newest_about_run(self, persona: str, run: str) -> Message | None:
-        """Return a persona's newest message with attachments about a run, given by its id or the beginning of it."""
-        newest: dict[str, Message] = {}
-        for message in self.inbox(persona, state="all"):
-            named = message.about_run == run or (len(run) >= _RUN and message.about_run.startswith(run))
-            if message.attachments and named:
-                newest.setdefault(message.about_run, message)
-        if len(newest) > 1 and run not in newest:
-            raise AmbiguousMessage(f"{run!r} names more than one run: {', '.join(sorted(newest))}; give more of it")
-        return newest.get(run) or next(iter(newest.values()), None)
 
     def _whole_if_stored(self, message: Message) -> Message:
         """Return the full message; replace a missing body with a note so that the other messages are still shown."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
+from .errors import AmbiguousMessage
 from .log.event import PRIORITIES
 
 _LISTED = (
     "id", "seq", "ts", "sender", "recipients", "subject", "type", "priority", "thread", "reply_to", "read", "acked",
     "archived", "tags", "verified",
 )  # fmt: skip
+_STATES = ("bounced", "answered", "acked", "read")
+_RUN = 8  # characters of the shortest beginning that names a run
 _WHOLE = ("body", "attachments", "cc", "due", "payload", "run", "trashed", "answered")
 
 
@@ -93,6 +97,37 @@ class Message(NamedTuple):
     def whole(self) -> dict[str, Any]:
         """Return the JSON object of a single message, with body and attachments."""
         return self.listed() | {name: _plain(getattr(self, name)) for name in _WHOLE}
+
+
+class Receipt(NamedTuple):
+    """One sent message and its state for each recipient: sent, read, acked, answered or bounced."""
+
+    message: Message
+    states: dict[str, str]
+
+    @classmethod
+    def of(cls, row: dict[str, Any], reached: Mapping[tuple[str, str], dict[str, Any]]) -> Receipt:
+        """Read a row of the projection `sent`, with the rows of `states` by message and persona."""
+        names = {
+            name: next((word for word in _STATES if reached.get((row["id"], name), {}).get(word)), "sent")
+            for name in row["recipients"]
+        }
+        return cls(Message.of(row), names)
+
+
+def newest_about(messages: Sequence[Message], run: str) -> Message | None:
+    """Return the first of the messages with attachments about a run, given by its id or the beginning of it.
+
+    Raises AmbiguousMessage.
+    """
+    newest: dict[str, Message] = {}
+    for message in messages:
+        named = message.about_run == run or (len(run) >= _RUN and message.about_run.startswith(run))
+        if message.attachments and named:
+            newest.setdefault(message.about_run, message)
+    if len(newest) > 1 and run not in newest:
+        raise AmbiguousMessage(f"{run!r} names more than one run: {', '.join(sorted(newest))}; give more of it")
+    return newest.get(run) or next(iter(newest.values()), None)
 
 
 def _data(value: Any) -> dict[str, Any]:

@@ -11,13 +11,14 @@ from pathlib import Path
 from .clock import Clock
 from .directory import Directory
 from .errors import NoTeam, UsageError
-from .home import find_home, ignore_mail, is_clone, planned_home, read_directory
+from .home import find_home, ignore_mail, is_clone, planned_home
 from .log.blobs import FileBlobs
 from .log.log import EventLog
 from .log.segments import Segment
 from .mailbox import Mailbox
 from .process import identity_or_none, run_id, within_run_of
 from .query.rows import FileProjections
+from .team_file import read_directory
 
 
 def team_home(*, create: bool = False) -> Path:

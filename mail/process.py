@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .ancestors import KEEPER, START, STARTED, WARDEN, commands_above, part_of
 from .errors import NoIdentity, NotFromRun, UsageError
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-# How keepers, wardens and mail processes are called, see personas/keeping/start.py and personas/running.
-_START, KEEPER, WARDEN, _POSTBOX = "keeping/start.py", "keeper", "warden", "team_mail.personas.running.postbox"
+_POSTBOX = "team_mail.personas.running.postbox"  # a mail process, see personas/running
 TEAM = "TEAM_RUN_OF"  # a variable of every process of a run: the folder of its team
 _WORDS = 4  # of a keeper: its part, run, home and workspace
-_TOPS = ("0", "1")
-_READS = 1000  # of the processes above this one, before they are given up
-_STARTED = 19  # index among the fields after the command name in /proc/<pid>/stat: clock ticks since boot
 
 
 def identity(persona: str | None, environ: Mapping[str, str] = os.environ) -> str:
@@ -68,7 +65,7 @@ def runs_above(proc: Path = Path("/proc")) -> tuple[RunAbove, ...]:
     or parent: whoever loses its parent becomes a child of the keeper. Whoever loses the keeper, too, becomes a child of
     its warden, which stands for a run of every team. Elsewhere, and in a sandbox that hides processes, there are none.
     """
-    commands, runs = _commands_above(proc), list[RunAbove]()
+    commands, runs = commands_above(str(proc)), list[RunAbove]()
     for number, command in enumerate(commands):
         words = part_of(command)
         if words[:1] == [KEEPER]:
@@ -77,47 +74,6 @@ def runs_above(proc: Path = Path("/proc")) -> tuple[RunAbove, ...]:
         elif words[:1] == [WARDEN] and not (number and _is_of_warden(commands[number - 1])):
             runs.append(ORPHAN)
     return tuple(runs)
-
-
-def _commands_above(proc: Path) -> list[list[str]]:
-    """Return the commands of the processes above this one, the nearest first.
-
-    A parent may end in the midst of it, and its pid be another's: what was read counts once it is read twice.
-    """
-    before = None
-    for _ in range(_READS):
-        above = _above(proc)
-        if above is not None and above == before:
-            break
-        before = above
-    return [command for _, _, command in before or ()]
-
-
-def _above(proc: Path) -> list[tuple[str, str, list[str]]] | None:
-    """Return pid, start and command of each process above this one; None if one of them has ended meanwhile.
-
-    Those above one that this user may not see are left out.
-    """
-    pid, chain = str(os.getppid()), list[tuple[str, str, list[str]]]()
-    while pid not in _TOPS:
-        try:
-            command = (proc / pid / "cmdline").read_bytes().decode(errors="surrogateescape").rstrip("\0").split("\0")
-            fields = (proc / pid / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            chain.append((pid, fields[_STARTED], command))
-        except (OSError, IndexError):
-            return chain if _exists(int(pid)) else None
-        pid = fields[1]
-    return chain
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
 
 
 def run_of(home: Path) -> RunAbove | None:
@@ -147,18 +103,9 @@ def check_not_in_run(home: Path, what: str) -> None:
         raise NotFromRun(run.run, what)
 
 
-def part_of(command: Sequence[str]) -> list[str]:
-    """Return the part that a keeper or warden plays, and a keeper's run, home and workspace; nothing of any other.
-
-    `command` is its command line; see personas/keeping/start.py.
-    """
-    at = next((number for number, word in enumerate(command) if word.endswith(_START)), len(command))
-    return [*command[at + 1 :]]
-
-
 def _is_of_warden(command: list[str]) -> bool:
     """Return whether a child of a warden is one that it started."""
-    return any(word.endswith(_START) for word in command) or _POSTBOX in command
+    return any(word.endswith(START) for word in command) or _POSTBOX in command
 
 
 def myself() -> dict[str, Any]:
@@ -197,4 +144,4 @@ def _start_time(pid: int) -> str | None:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in {b"Z", b"X"} else fields[_STARTED].decode()
+    return None if fields[0] in {b"Z", b"X"} else fields[STARTED].decode()

@@ -12,15 +12,17 @@ import re
 import sys
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from .directory import PROGRAMS
-from .log.event import Event
-from .log.log import Log
-from .log.verify import Damage, Inspection
-from .message import Message
 from .text.escape import clean, line
 from .text.units import and_more, counted
+
+if TYPE_CHECKING:
+    from .log.event import Event
+    from .log.log import Log
+    from .log.verify import Damage, Inspection
+    from .message import Message
 
 _SHOWN = 3  # names of a list
 
@@ -205,22 +207,6 @@ def inspection(result: Inspection, *, as_json: bool) -> None:
     else:
         tail = f"; {counted(result.torn, 'byte')} of an unfinished append will be quarantined" if result.torn else ""
         print(f"{counted(result.events, 'event')} verified, up to {result.place.seq}{tail}")
-
-
-def digest(unread: Sequence[Message], budget: int) -> str:
-    """Summarize unread mail in at most `budget` characters: its number, then the most urgent and newest first."""
-    urgency = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
-    text = f"{len(unread)} unread"
-    left = len(unread)
-    for message in sorted(unread, key=lambda m: (urgency[m.priority], -m.seq)):
-        mark = f" ({message.priority})" if urgency[message.priority] < 2 else ""  # noqa: PLR2004
-        entry = f"\n{message.seq}{mark} {line(sender(message))}: {line(message.subject)}"
-        rest = f"\n… and {left - 1} more" if left > 1 else ""
-        if len(text) + len(entry) + len(rest) > budget:
-            break
-        text, left = text + entry, left - 1
-    more = f"\n… and {left} more" if 0 < left < len(unread) else ""
-    return (text + more)[:budget]
 
 
 def _notes(message: Message) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 
 from ..mail.directory import EVERYBODY, PROGRAMS, Directory
 from ..mail.errors import UsageError
-from ..mail.globs import is_from_top
 from ..mail.render import line
+from ..mail.text.globs import is_from_top
 from ..mail.text.nearest import nearest
 from ..mail.text.units import seconds
 from .errors import PersonaError

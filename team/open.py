@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ..mail.directory import Directory
 from ..mail.errors import UsageError
-from ..mail.home import directory_of, ignore_mail
+from ..mail.home import ignore_mail
 from ..mail.open import open_mailbox, team_home, with_directory
+from ..mail.team_file import directory_of
 from ..personas.agent import Agent
 from ..personas.agents.command import CommandAgent, RunLimits
 from ..personas.agents.replay import ReplayAgent

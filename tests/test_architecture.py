@@ -38,8 +38,9 @@ MOST_MODULES, LONGEST = 15, 400
 ARROWS = {
     "mail": {"mail.archive", "mail.log", "mail.query", "mail.text"},
     "mail.archive": {"mail", "mail.log"},
-    "mail.commands": {"mail", "mail.archive", "mail.log", "mail.query", "mail.text"},
-    "mail.log": {"mail"},
+    "mail.check": {"mail", "mail.log", "mail.text"},
+    "mail.commands": {"mail", "mail.archive", "mail.check", "mail.log", "mail.query", "mail.text"},
+    "mail.log": {"mail", "mail.check"},
     "mail.query": {"mail", "mail.log"},
     "personas": {"personas.capture", "personas.running"},
     "personas.agents": {"personas", "personas.keeping", "personas.running", "personas.setup"},
@@ -143,7 +144,9 @@ MADE_IN_OPEN = {"EventLog", "FileBlobs", "FileProjections", "Mailbox"}
 NOWHERE = re.compile(r"(?!)")
 # Imports that wait until a function is called. Commands and front doors may have any: they load what is asked for.
 LAZY = {
-    "mail.log.log": {"follow", "lookup", "reading", "recovery", "verify"},  # a send needs none of them
+    "mail.check.unread": {"directory", "kinds", "log.event", "event", "marks", "message"},  # nor a check without news
+    "mail.home": {"errors"},  # as above
+    "mail.log.log": {"cursor", "follow", "lookup", "reading", "recovery", "verify"},  # a send needs none of them
     "mail.mailbox": {"export"},  # nor the email package
     "mail.open": {"query"},  # nor does a send wait for the database, unless it seals a segment
     "mail.query.rows": {"query"},  # nor the database

@@ -126,4 +126,4 @@ def test_wheel_holds_nothing_else(wheel):
 def test_wheel_starts_the_command(wheel):
     """The metadata names the command that users type."""
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "team-mail = team_mail.mail.commands.cli:main" in wheel.read(name).decode()
+    assert "team-mail = team_mail.mail.commands.entry:main" in wheel.read(name).decode()

@@ -16,7 +16,6 @@ from ..mailbox import Mailbox
 from ..message import Message
 from ..open import open_mailbox
 from ..process import identity, identity_or_none, run_id
-from . import output
 
 
 def own_mailbox(persona: str | None) -> tuple[str, Mailbox]:
@@ -65,17 +64,13 @@ def letter(mailbox: Mailbox, sender: str, to: list[str], cc: list[str], **fields
     return Letter(sender, recipients, cc=copied, run=run_id(), **fields)
 
 
-def first_mark(mailbox: Mailbox, persona: str, verb: str, message: Message) -> dict[str, Any] | None:
-    """Return who gave a message a mark first if that was not this process: seq, ts and run; None if it was, or nobody.
-
-    It is said on standard error, too.
-    """
+def first_mark(mailbox: Mailbox, persona: str, verb: str, message: Message) -> tuple[dict[str, Any] | None, str]:
+    """Return who gave a message a mark first if that was another run, as seq, ts and run, and a sentence about it."""
     mark = mailbox.marked_by(persona, verb, [message.id]).get(message.id)
     if mark is None or mark["run"] == run_id():
-        return None
+        return None, ""
     who = f"run {mark['run']}" if mark["run"] else f"{persona}, outside of a run"
-    output.say(f"team-mail: {message.seq} was {verb} first by {who}, at {mark['ts']}", err=True)
-    return mark
+    return mark, f"team-mail: {message.seq} was {verb} first by {who}, at {mark['ts']}"
 
 
 def payload(text: str | None) -> Any:

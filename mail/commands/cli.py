@@ -149,7 +149,9 @@ def read(
             message = message if peek else mailbox.seen(own, message, run_id())
         except LogUnavailable as error:  # as on a file system that is read-only: the message is there all the same
             output.say(f"team-mail: not marked as read: {error}", err=True)
-        first = None if peek else caller.first_mark(mailbox, own, "read", message)
+        if not peek:
+            first, words = caller.first_mark(mailbox, own, "read", message)
+            output.tell(words)
     if as_json:
         render.document(message.whole() | ({"marked_by": first} if first else {}))
     else:
@@ -273,22 +275,30 @@ def check(
     as_json: option.Json = False,
 ) -> None:
     """Summarize unread mail for shell prompts and agent hooks: exit 3 if there is any, else 0 without output."""
-    from .. import render
+    from ..check.cursor import people_of
+    from ..check.digest import digest
+    from ..check.unread import Uncertain, unread
     from ..open import team_home
     from . import caller
 
     try:
-        if not team_home().exists():
+        home = team_home()
+        if not home.exists():
             return
         own, mailbox = caller.own_mailbox(persona)
     except NoTeam:
         return
-    unread = mailbox.inbox(own, unread=True)
+    try:
+        listed = unread(str(home / "mail"), own, people_of(str(home)))
+    except Uncertain:
+        listed = [message.listed() for message in mailbox.inbox(own, unread=True)]
     if as_json:
-        render.document([message.listed() for message in unread])
-    elif unread:
-        output.say(render.digest(unread, budget))
-    if unread:
+        from .. import render
+
+        render.document(listed)
+    elif listed:
+        output.say(digest(listed, budget))
+    if listed:
         raise typer.Exit(ExitCode.UNREAD)
 
 

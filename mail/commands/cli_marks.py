@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,10 +21,13 @@ def _marking(command: str, verb: str, text: str) -> None:
 
         own, mailbox = caller.own_mailbox(persona)
         messages = mailbox.mark(own, verb, names, run_id())
-        first = {message.id: caller.first_mark(mailbox, own, verb, message) for message in messages}
+        listed: list[dict[str, Any]] = []
+        for message in messages:
+            mark, words = caller.first_mark(mailbox, own, verb, message)
+            output.tell(words)
+            listed.append(message.listed() | ({"marked_by": mark} if mark else {}))
         if as_json:
-            marks = [{"marked_by": mark} if (mark := first[message.id]) else {} for message in messages]
-            render.document([message.listed() | mark for message, mark in zip(messages, marks, strict=True)])
+            render.document(listed)
         else:
             output.say(f"{verb} {', '.join(str(message.seq) for message in messages)}")
 

@@ -70,6 +70,12 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     typer.echo(clean(text), err=err, nl=nl)
 
 
+def tell(text: str) -> None:
+    """Print text on standard error as `say` does, if there is any."""
+    if text:
+        say(text, err=True)
+
+
 def write_bytes(data: bytes, path: Path | None) -> None:
     """Write bytes to a file, or to standard output; on a terminal, text is escaped and other bytes are refused.
 

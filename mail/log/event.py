@@ -14,8 +14,6 @@ from json.encoder import encode_basestring as quoted
 from math import isfinite
 from typing import Any, NamedTuple, cast
 
-from uuid_utils import uuid7
-
 from ..errors import InvalidEvent
 from ..kinds import MailKind
 
@@ -190,6 +188,8 @@ def derived_id(*parts: str) -> str:
 
 def new_id() -> str:
     """Return a new id: a UUIDv7, which begins with the time."""
+    from uuid_utils import uuid7  # readers do without it
+
     return str(uuid7())
 
 

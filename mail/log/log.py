@@ -217,6 +217,7 @@ class EventLog:
         NotFromRun.
         """
         check_not_in_run(self.folder.parent, _WRITES)
+        from ..check.cursor import drop
         from .recovery import Mending, put_names_right, repair_file, repaired
 
         before, copies, gaps, events, left_out = START, list[Path](), list[tuple[int, int]](), 0, 0
@@ -232,6 +233,7 @@ class EventLog:
                 gaps += [d.gap for d in inspection.damage if d.gap and d.gap not in excused]
                 before, events, left_out = inspection.place, events + inspection.events, left_out + foreign
             self.segments.drop_parquet()
+            drop(str(self.folder))
             self.segments.sums.unlink(missing_ok=True)
             self.segments.update_checksums()
             self._writer.clear_damage(before, repaired(gaps) if gaps else None)

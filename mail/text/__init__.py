@@ -1,1 +1,1 @@
-"""Text for people: escapes, units, the nearest of several words."""
+"""Text: what is harmless to show, units, the nearest of several words, patterns of paths."""

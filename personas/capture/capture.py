@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from ...mail.globs import matches
+from ...mail.text.globs import matches
 from ..errors import GitError
 from ..git import Git
 from .changes import ABSENT, GITLINK, Change, changes_in, complaints, counted, few, text

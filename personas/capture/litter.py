@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...mail.globs import matches
+from ...mail.text.globs import matches
 
 LITTER = (
     "**/.aider*",

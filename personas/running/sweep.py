@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...mail.ancestors import KEEPER, WARDEN, part_of
 from ...mail.clock import SystemClock
-from ...mail.process import KEEPER, TEAM, WARDEN, part_of
+from ...mail.process import TEAM
 
 if TYPE_CHECKING:
     import psutil  # loaded only when it is needed: an idle tick does not need it

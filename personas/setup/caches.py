@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ...mail.globs import escape
 from ...mail.log.disk import reason_of
 from ...mail.render import line
+from ...mail.text.globs import escape
 from .copies import is_tracked, make_room
 
 FOLDER = "caches"  # in the folder of a team

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...mail.errors import TeamMailError
-from ...mail.globs import matches
+from ...mail.text.globs import matches
 from ...personas.agent import Job
 from ...personas.environment import filled
 from ...personas.setup.caches import FOLDER as CACHES

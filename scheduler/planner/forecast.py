@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from statistics import median
 
-from ...mail.globs import escape
+from ...mail.text.globs import escape
 from ...mail.text.units import counted
 from ..errors import NotReady
 from ..kinds import PatchStatus, RunStatus

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import product, starmap, takewhile
 from typing import NamedTuple
 
-from ...mail.globs import FOLDERS, Form, Letters, Name, forms, plain
+from ...mail.text.globs import FOLDERS, Form, Letters, Name, forms, plain
 
 Place = tuple[Letters, Letters, tuple[int, ...]]  # letters that stay there, letters that lead on, offsets to skip to
 

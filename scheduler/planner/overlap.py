@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from ...mail.globs import end, is_path, start
+from ...mail.text.globs import end, is_path, start
 from ..errors import InvalidTasks
 from ..tasks.graph import depending
 from .item import Item, Overlap, Roadmap

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import product, starmap
 from typing import NamedTuple
 
-from ...mail.globs import Form, forms, is_path, plain
+from ...mail.text.globs import Form, forms, is_path, plain
 
 Name = tuple[str, ...]  # a star stands between each two texts
 Names = tuple[Name, ...]

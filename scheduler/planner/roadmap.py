@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from ...mail.globs import checked, is_path
+from ...mail.text.globs import checked, is_path
 from ...mail.text.units import seconds
 from ...personas.frontmatter import BOOLEANS
 from ..tasks.task import Table, Task, TaskId, Workers

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...mail.errors import TeamMailError
-from ...mail.globs import escape
 from ...mail.log.disk import reason_of
 from ...mail.render import clean
+from ...mail.text.globs import escape
 from ...personas.agent import Job, Outcome
 from ...personas.capture.changes import Change
 from ...personas.errors import NotPrepared

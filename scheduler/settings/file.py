@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...mail.errors import UsageError
-from ...mail.home import read_team_file
+from ...mail.team_file import read_team_file
 from ..errors import SettingsError
 from ..problems import line_of
 

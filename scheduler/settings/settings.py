@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ...mail.directory import EVERYBODY, PROGRAMS
-from ...mail.globs import checked, is_path
+from ...mail.text.globs import checked, is_path
 from ...mail.text.units import byte_count, crontab, seconds, size, span
 from ..errors import SettingsError
 from .file import Key, TomlFile, read_toml

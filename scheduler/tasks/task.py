@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from ...mail.globs import is_from_top
+from ...mail.text.globs import is_from_top
 from ...mail.text.units import seconds
 from ..problems import Path, Problems, explain, shown, where
 from .strict import flaws

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from ...mail.globs import matches
+from ...mail.text.globs import matches
 from .marks import adds_marks
 from .patch import GITLINK, SYMLINK, Change, PatchSubmission, WeaveLimits, text
 

@@ -608,6 +608,73 @@ def test_whoever_marks_second_is_told_who_was_first(team, run):
     assert b"first" not in run("read", "3", **second).stderr, "it was unread again, and is second's now"
 
 
+# -- check, at every prompt of every agent
+
+
+def prompt(team: Path, *words: str, **environ: str) -> tuple[int, str, set[str]]:
+    """Run `check` in a process that starts cold; return its exit code, its output and the modules that it loaded."""
+    env = CLEAN | {"PYTHONPROFILEIMPORTTIME": "1"} | environ
+    ended, bare = (
+        subprocess.run(argv, cwd=team, env=env, capture_output=True, timeout=30, check=False)
+        for argv in ([COMMAND, "check", *words], [sys.executable, "-c", "pass"])
+    )
+    loaded, always = (
+        {line.rpartition("|")[2].strip() for line in e.stderr.decode().splitlines()} for e in (ended, bare)
+    )
+    return ended.returncode, ended.stdout.decode(), loaded - always
+
+
+def grow_old(team: Path) -> None:
+    """Make roster and settings older than two seconds: what is newer may change again at the same time."""
+    for path in (team / ".team" / "personas", team / ".team" / "team.toml"):
+        os.utime(path, (1, 1))
+
+
+def test_a_prompt_waits_for_neither_typer_nor_duckdb(team, run):
+    """Only the first look of a persona goes through the whole command line; nothing is lost between two looks."""
+    grow_old(team)
+    assert "duckdb" not in prompt(team, "-p", "boss")[2]
+    for words in (["-p", "boss"], ["--persona=boss@team", "--budget", "300"]):
+        code, text, loaded = prompt(team, *words)
+        assert (code, text) == (3, "2 unread\n3 scribe: Words\n2 curator: Work\n")
+        assert not loaded & {"typer", "duckdb", "uuid_utils", "pathlib", "pydantic"}
+    ok(run("read", "2", "-p", "boss"))
+    ok(run("archive", "3", "-p", "boss"))
+    assert prompt(team, TEAM_PERSONA="boss")[:2] == (0, "")
+    code, text, loaded = prompt(team, TEAM_PERSONA="boss")
+    assert (code, text) == (0, "")
+    assert not loaded & {"typer", "duckdb", "uuid_utils", "pathlib", "pydantic", "json", "re", "typing"}
+    ok(run("unread", "2", "-p", "boss"))
+    ok(run("send", "--from", "scribe", "--to", "@docs", "-s", "Not for the boss"))
+    code, text, loaded = prompt(team, TEAM_PERSONA="boss")
+    assert (code, text) == (3, "1 unread\n2 curator: Work\n")
+    assert "typer" not in loaded
+
+
+def test_a_prompt_sees_who_left_the_team(team, run):
+    """A name is looked up again when the roster or the settings have changed."""
+    grow_old(team)
+    for _ in range(2):
+        assert prompt(team, "-p", "ada")[0] == 0
+    assert b"no persona 'nobody'" in run("check", "-p", "nobody").stderr
+    (team / ".team" / "team.toml").write_text('[team]\nhuman = "eve"\n')
+    assert b"no persona 'ada'" in run("check", "-p", "ada").stderr
+    (team / ".team" / "personas" / "ada.md").write_text("---\nid: ada\n---\n")
+    assert prompt(team, "-p", "ada")[0] == 0
+    (team / ".team" / "personas" / "ada.md").unlink()
+    assert b"no persona 'ada'" in run("check", "-p", "ada").stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["--budget", "0"], ["--budget"], ["--budget", "x"], ["-p"], ["extra"], ["--jso"], ["-p", ""]]
+)
+def test_a_wrong_word_at_a_prompt_is_answered_by_the_command_line(team, run, words):
+    """The short way takes what it knows, and nothing else."""
+    grow_old(team)
+    assert prompt(team, "-p", "boss")[0] == 3
+    assert run("check", "-p", "boss", *words).returncode == 2
+
+
 # -- on a terminal
 
 
@@ -762,7 +829,7 @@ def test_frequent_commands_import_no_heavy_library(words, team):
     """Agents call them all the time; `send` imports no database, either."""
     code = (
         f"import sys; sys.argv = {['team-mail', *words]}\n"
-        "from team_mail.mail.commands.cli import main\n"
+        "from team_mail.mail.commands.entry import main\n"
         "try: main()\nexcept SystemExit as ended: assert not ended.code, ended.code\n"
         "print('loaded', *sorted({name.partition('.')[0] for name in sys.modules}))"
     )

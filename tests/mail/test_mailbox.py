@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from team_mail.mail.check.digest import digest
 from team_mail.mail.clock import ALL, ManualClock, moment, rfc3339
 from team_mail.mail.directory import Directory
 from team_mail.mail.errors import (
@@ -27,7 +28,7 @@ from team_mail.mail.mailbox import Mailbox
 from team_mail.mail.query.memory import MemoryProjections
 from team_mail.mail.query.query import write_parquet
 from team_mail.mail.query.rows import FileProjections
-from team_mail.mail.render import digest, listing, whole
+from team_mail.mail.render import listing, whole
 
 ROSTER = frozenset({"curator", "builder", "critic"})
 
@@ -203,7 +204,7 @@ def test_a_run_vouches_for_its_own_persona_alone(tmp_path, rotating):
     whole(listed[1], out)
     assert "From: builder (unverified sender: the run that it names is none of builder's)\n" in out.getvalue()
     assert listing(listed[1]).startswith(f"[ NEW ] {listed[1].seq} | From: builder (unverified) | ")
-    assert " builder (unverified): never builder" in digest(listed, 500)
+    assert " builder (unverified): never builder" in digest([message.listed() for message in listed], 500)
 
 
 @pytest.mark.parametrize(("word", "meant"), [("medium", "normal"), ("critical", "urgent"), ("low", "low")])

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from team_mail.mail.home import read_directory
+from team_mail.mail.team_file import read_directory
 from team_mail.personas.persona import MAX_FILE
 from team_mail.personas.roster import Roster, read_roster
 

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from team_mail.mail.globs import matches
+from team_mail.mail.text.globs import matches
 from team_mail.scheduler.planner.meeting import meet
 
 SIGNS = ("a", "b", "/", "?", "*", "**", "**/", "[ab]", "[!a]")

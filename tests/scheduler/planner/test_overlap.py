@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.mail.globs import is_path, matches
+from team_mail.mail.text.globs import is_path, matches
 from team_mail.scheduler.errors import InvalidTasks
 from team_mail.scheduler.planner.item import Item, Overlap, Phase, Roadmap
 from team_mail.scheduler.planner.meeting import meet

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.mail.errors import UsageError
-from team_mail.mail.home import read_directory
+from team_mail.mail.team_file import read_directory
 from team_mail.mail.text.units import byte_count, crontab, seconds, size, span
 from team_mail.scheduler.settings.file import key_lines
 from team_mail.scheduler.settings.settings import Loaded, read_settings

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from team_mail.mail.globs import matches
+from team_mail.mail.text.globs import matches
 from team_mail.scheduler.weaver.patch import WeaveLimits
 from team_mail.scheduler.weaver.refusal import SENSITIVE, refused_unread, why_sensitive
 from team_mail.scheduler.weaver.weave import weave

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from team_mail.mail.globs import MAX_GLOB, checked, end, escape, forms, is_from_top, is_path, matches, start
+from team_mail.mail.text.globs import MAX_GLOB, checked, end, escape, forms, is_from_top, is_path, matches, start
 
 SIGNS = ("a", "b", "a", "b", "-", "/", "/", "?", "*", "**", "**/", "/**", "[ab]", "[!a]", "[^-b]", "[a-]",
          "[[:alpha:]]", "[", "]", "[]a]", "[b-a]", "[[.]", "\\*", "\\[", "{a,b}", "./", ".")  # fmt: skip

@@ -1,0 +1,1 @@
+"""Whether there is unread mail, answered as fast as a prompt."""

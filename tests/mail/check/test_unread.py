@@ -1,0 +1,201 @@
+"""What `team-mail check` answers with equals what the projection says, whatever happened since the last look."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from team_mail.mail.check import cursor
+from team_mail.mail.check.unread import Uncertain, unread
+from team_mail.mail.clock import ManualClock
+from team_mail.mail.directory import Directory
+from team_mail.mail.letter import Letter
+from team_mail.mail.log.blobs import MemoryBlobs
+from team_mail.mail.log.event import Draft, derived_id
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.mailbox import Mailbox
+from team_mail.mail.query.rows import FileProjections
+
+TEAM = ("ana", "bo", "çi")
+VERBS = ("read", "read", "unread", "acked", "archived", "unarchived", "trashed", "restored")
+RUNS = (None, None, "run-1", "run-2", 'run-"3"')
+
+personas = st.sampled_from(TEAM)
+
+
+class Checks(RuleBasedStateMachine):
+    """Three personas write and mark, runs start before or after their mail, files rotate and are mended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = Path(tempfile.mkdtemp(prefix="team-mail-test-"))
+        self.folder = self.place / "mail"
+        self.open()
+
+    def open(self) -> None:
+        self.log = EventLog(self.folder, clock=ManualClock(), segment_bytes=3000)
+        self.mailbox = Mailbox(self.log, MemoryBlobs(), FileProjections(self.log), Directory(frozenset(TEAM)))
+
+    def teardown(self) -> None:
+        try:
+            for persona in TEAM:
+                self.check(persona)
+        finally:
+            shutil.rmtree(self.place)
+
+    @initialize()
+    def begin(self) -> None:
+        for subject in ("one", 'two "ana" three', "say \\", '{"persona":"bo"}'):
+            self.mailbox.send(Letter("ana", ["@all"], subject))
+
+    @rule(sender=personas, to=personas, run=st.sampled_from(RUNS), text=st.sampled_from(["x", "y" * 900, '"bo"']))
+    def send(self, sender: str, to: str, run: str | None, text: str) -> None:
+        self.mailbox.send(Letter(sender, [to], text[:40], text, run=run))
+
+    @rule(persona=personas, run=st.sampled_from(RUNS[2:]))
+    def start(self, persona: str, run: str) -> None:
+        own = derived_id("run.started", run)
+        self.log.append([Draft("run.started", "scheduler", run=run, data={"persona": persona}, id=own)])
+
+    @rule(persona=personas, verb=st.sampled_from(VERBS), back=st.integers(0, 12))
+    def mark(self, persona: str, verb: str, back: int) -> None:
+        if (box := self.mailbox.inbox(persona, state="all")) and back < len(box):
+            self.mailbox.mark(persona, verb, [box[back].id])
+
+    @rule(persona=personas, back=st.integers(0, 3), remove=st.booleans(), reply=st.booleans())
+    def tag_or_answer(self, persona: str, back: int, remove: bool, reply: bool) -> None:
+        box = self.mailbox.inbox(persona, state="all")
+        if back < len(box) and reply:
+            self.mailbox.reply(Letter(persona, [], body="so"), box[back].id)
+        elif back < len(box):
+            self.mailbox.tag(persona, box[back].id, "hot", remove=remove)
+
+    @rule(cut=st.booleans())
+    def crash(self, cut: bool) -> None:
+        """A writer dies within a line, or after one that nobody has heard of yet."""
+        data = self.log.active.read_bytes()
+        lines = data.splitlines(keepends=True)
+        if cut and len(lines) > 2:
+            for persona in TEAM:
+                self.check(persona)
+            os.truncate(self.log.active, len(data) - len(lines[-1]))
+        else:
+            with self.log.active.open("ab") as file:
+                file.write(lines[-1][: len(lines[-1]) // 2])
+        self.open()
+
+    @rule()
+    def repair(self) -> None:
+        self.log.repair()
+
+    @rule(persona=personas, what=st.sampled_from(["gone", "empty", "cut", "other", "folder"]))
+    def spoil(self, persona: str, what: str) -> None:
+        path = self.folder / cursor.FOLDER / persona
+        data = path.read_bytes() if path.is_file() else b""
+        if path.is_dir():
+            path.rmdir()
+        path.unlink(missing_ok=True)
+        if what == "folder":
+            path.mkdir(parents=True)
+        elif what != "gone" and path.parent.is_dir():
+            path.write_bytes({"empty": b"", "cut": data[:-20], "other": data.replace(b'"seq":2', b'"seq":3')}[what])
+
+    @rule(persona=personas)
+    def check(self, persona: str) -> None:
+        wanted = [message.listed() for message in self.mailbox.inbox(persona, unread=True)]
+        for _ in range(2):
+            assert unread(str(self.folder), persona) == wanted
+
+
+@pytest.mark.parametrize("runs", [12, pytest.param(400, marks=pytest.mark.storm)])
+def test_the_answer_equals_that_of_the_projection(runs):
+    """It does after any events, rotations, crashes and repairs, and whatever becomes of the cursor."""
+    health = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    plan = settings(max_examples=runs, stateful_step_count=40, deadline=None, suppress_health_check=health)
+    run_state_machine_as_test(Checks, settings=plan)
+
+
+@pytest.fixture
+def mailbox(tmp_path) -> Mailbox:
+    log = EventLog(tmp_path / "mail")
+    return Mailbox(log, MemoryBlobs(), FileProjections(log), Directory(frozenset(TEAM)))
+
+
+def seqs(mailbox: Mailbox, persona: str = "bo") -> list[int]:
+    return [message["seq"] for message in unread(str(mailbox.log.folder), persona)]
+
+
+def reads(monkeypatch) -> list[int]:
+    """Collect how many bytes of files are read."""
+    sizes: list[int] = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *words: (data := pread(*words), sizes.append(len(data)))[0])
+    return sizes
+
+
+def test_only_what_is_new_is_read(mailbox, monkeypatch):
+    """However long the log is, the second look reads a few hundred bytes."""
+    for _ in range(300):
+        mailbox.send(Letter("ana", ["bo"], "x", "y" * 500))
+    assert len(seqs(mailbox)) == 300
+    mailbox.send(Letter("ana", ["bo"], "new"))
+    sizes = reads(monkeypatch)
+    assert len(seqs(mailbox)) == 301
+    assert sum(sizes) < 4000
+
+
+def test_a_line_that_does_not_verify_is_left_to_the_projection(mailbox):
+    """Whether it counts is not decided here."""
+    mailbox.send(Letter("ana", ["bo"], "true"))
+    data = mailbox.log.active.read_bytes()
+    mailbox.log.active.write_bytes(data.replace(b'"subject":"true"', b'"subject":"fake"'))
+    with pytest.raises(Uncertain):
+        seqs(mailbox)
+
+
+def test_a_damaged_log_is_left_to_the_projection(mailbox):
+    """It knows which lines verify."""
+    mailbox.send(Letter("ana", ["bo"], "x"))
+    assert seqs(mailbox) == [2]
+    (mailbox.log.folder / "damaged").write_text("")
+    with pytest.raises(Uncertain):
+        seqs(mailbox)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_stands_in_the_place_of_a_file_is_never_waited_for(mailbox, make):
+    """A pipe, a folder or a link for the log is for the projection to refuse; for a cursor, it is none."""
+    mailbox.send(Letter("ana", ["bo"], "x"))
+    place = mailbox.log.folder / cursor.FOLDER
+    place.mkdir()
+    make(place / "bo")
+    assert seqs(mailbox) == [2]
+    mailbox.log.active.unlink()
+    make(mailbox.log.active)
+    with pytest.raises(Uncertain):
+        seqs(mailbox)
+
+
+def test_a_cursor_that_cannot_be_written_leaves_nothing_behind(mailbox, monkeypatch):
+    """The answer is the same; the next look is as slow as the first one."""
+    mailbox.send(Letter("ana", ["bo"], "x"))
+
+    def fails(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fails)
+    assert seqs(mailbox) == seqs(mailbox) == [2]
+    assert list((mailbox.log.folder / cursor.FOLDER).iterdir()) == []
+
+
+def test_looking_into_a_log_that_is_not_there_makes_nothing(tmp_path):
+    """There is no mail, and no folder for a cursor."""
+    assert unread(str(tmp_path / "none" / "mail"), "bo") == []
+    assert not (tmp_path / "none").exists()
