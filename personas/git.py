@@ -14,7 +14,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,7 +114,7 @@ class Git:
             settings["GIT_WORK_TREE"] = str(work_tree)
         if objects:
             settings["GIT_OBJECT_DIRECTORY"] = str(objects)
-            settings["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = _entry(str(self.directory / "objects"))
+            settings["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = _entry(str(self.directory / "objects"), ":")
         return replace(self, settings=settings)
 
     def only(self, objects: Path) -> Git:
@@ -200,9 +200,24 @@ def with_drivers(git: Git) -> Git:
     return replace(git, settings={**git.settings, "GIT_CONFIG_PARAMETERS": settings})
 
 
-def _entry(path: str) -> str:
-    """Quote an entry of a list that is separated by colons, if it has one itself."""
-    if ":" not in path and not path.startswith('"'):
+def alternates(stores: Iterable[Path]) -> bytes:
+    """Return the text of `info/alternates` for folders of objects that are borrowed from."""
+    return b"".join(os.fsencode(_entry(str(store), "\n")) + b"\n" for store in stores)
+
+
+def read_alternates(data: bytes) -> list[str]:
+    """Return the folders that the text of `info/alternates` names."""
+    lines = [os.fsdecode(line) for line in data.split(b"\n") if line and not line.startswith(b"#")]
+    return [_unquoted(line[1:-1]) if line.startswith('"') and line.endswith('"') else line for line in lines]
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"\\(.)", lambda match: {"n": "\n"}.get(match[1], match[1]), text)
+
+
+def _entry(path: str, separator: str) -> str:
+    """Quote an entry of a list, as of paths between colons, if it has the separator itself."""
+    if separator not in path and not path.startswith('"'):
         return path
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
@@ -219,7 +234,7 @@ def _places(start: Path) -> tuple[str, str] | None:
         if b"dubious ownership" in ended.stderr:
             raise NotTrusted(_distrust(start, os.fsdecode(ended.stderr)))
         return None
-    common, bare = os.fsdecode(ended.stdout).splitlines()
+    common, _, bare = os.fsdecode(ended.stdout).removesuffix("\n").rpartition("\n")  # a path may have lines, too
     if bare == "true":
         return "", common
     return os.fsdecode(_asked(start, "--show-toplevel").stdout).removesuffix("\n"), common

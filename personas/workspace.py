@@ -28,7 +28,7 @@ from .capture.changes import Change
 from .capture.confined import check_filters
 from .capture.trust import Trust, attributes_below, lay_directory, read_trust
 from .errors import WorkspaceLost, WorkspaceStuck
-from .git import Git, find_repository
+from .git import Git, alternates, find_repository
 
 _BRANCH = "refs/heads/work"
 _NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
@@ -151,7 +151,7 @@ class Mirror:
             else:
                 fresh.replace(mirror)
         (mirror / "objects/info").mkdir(parents=True, exist_ok=True)
-        _write(mirror / "objects/info/alternates", os.fsencode(source / "objects") + b"\n")
+        _write(mirror / "objects/info/alternates", alternates([source / "objects"]))
         if (source / "shallow").exists():
             _write(mirror / "shallow", (source / "shallow").read_bytes())
 
@@ -183,7 +183,7 @@ class Workspace:
             (directory / folder).mkdir(parents=True)
         (directory / "HEAD").write_text(f"ref: {_BRANCH}\n")
         (directory / _BRANCH).write_text(f"{self.base}\n")
-        (directory / "objects/info/alternates").write_bytes(os.fsencode(self._mirror.directory / "objects") + b"\n")
+        (directory / "objects/info/alternates").write_bytes(alternates([self._mirror.directory / "objects"]))
         (directory / "config").write_text(self._config(persona, trust))
         (directory / "info/exclude").write_bytes(trust.ignored.rstrip(b"\n") + b"\n/" + RUN_FOLDER.encode() + b"/\n")
         if trust.overrides:

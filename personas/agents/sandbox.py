@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple
 
 from ...mail.errors import UsageError
 from ..agent import Job
+from ..git import read_alternates
 from ..running.folder import LAUNCHER
 from ..setup.caches import cache_of
 from .programs import SYSTEM, Programs, is_within, programs_in, trail
@@ -263,7 +264,7 @@ def _stores(workspace: Path) -> Iterator[Mount]:
 
 def _alternates(store: str) -> list[str]:
     with suppress(OSError), open(f"{store}/info/alternates", "rb") as file:
-        return [os.fsdecode(line) for line in file.read().split(b"\n") if line and not line.startswith(b"#")]
+        return read_alternates(file.read())
     return []
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..git import Git, users_environment
+from ..git import Git, alternates, users_environment
 
 _OPTIONS = ("core.autocrlf", "core.eol", "core.checkroundtripencoding")
 _FILES = ("core.excludesfile", "core.attributesfile")
@@ -107,7 +107,7 @@ def lay_directory(place: Path, trust: Trust, *, core: str, stores: Iterable[Path
     (place / "config").write_text(core + trust.configuration(place / "filtered"))
     (place / "info/exclude").write_bytes(trust.ignored)
     (place / "info/attributes").write_bytes(_all_attributes(trust))
-    (place / "objects/info/alternates").write_bytes(b"".join(os.fsencode(store) + b"\n" for store in stores))
+    (place / "objects/info/alternates").write_bytes(alternates(stores))
     if shallow is not None:
         (place / "shallow").write_bytes(shallow)
     quiet = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_LFS_SKIP_SMUDGE": "1"}

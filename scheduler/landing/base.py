@@ -62,7 +62,7 @@ def _move(context: Context, sprint: Sprint, old: str, new: str) -> None:
 def _checkout(git: Git, branch: str) -> str | None:
     """Find the work tree that has a branch checked out."""
     path = None
-    for line in git.line("worktree", "list", "--porcelain").splitlines():
+    for line in git.line("worktree", "list", "--porcelain", "-z").split("\0"):
         if line.startswith("worktree "):
             path = line.removeprefix("worktree ")
         elif line == f"branch refs/heads/{branch}" and path and Path(path).is_dir():
