@@ -281,7 +281,27 @@ def test_mail_goes_on_in_the_old_log(golden):
     for words in (
         ("reply", seqs["To read"], "-b", "At last.", "-p", "jon"),
         ("ack", seqs["To read again"], "-p", "jon"),
-        ("send", "--to", "jon", "-s", "A task", "-b", "Do it.", "--key", "build-417", "--from", "ann"),
+        (
+            "send",
+            "--to",
+            "jon",
+            "-s",
+            "A task",
+            "-b",
+            "Do it.",
+            "--key",
+            "build-417",
+            "--from",
+            "ann",
+            "-t",
+            "task",
+            "--due",
+            "2026-01-01",
+            "--payload",
+            '{"steps": [1, 2.5, null, "ß"]}',
+            "--priority",
+            "urgent",
+        ),
     ):
         assert golden.run("team-mail", *words).returncode == 0
     assert [event["sender"] for event in golden.news("mail.sent")] == ["jon"]

@@ -242,11 +242,11 @@ def mail(team: Team) -> None:
     team.send("jon", "Two files", "See both.", *(word for name in attached for word in ("-a", name)), by="cyd")
     for name in attached:
         (team.folder / name).unlink()
-    team.send(
-        "jon", "A task", "Do it.", "-t", "task", "--due", "2026-01-01", "--payload", '{"steps": [1, 2.5, null, "ß"]}',
-        "--priority", "urgent", "--key", "build-417", by="ann",
-    )  # fmt: skip
-    team.send("jon", "A task", "Do it.", "--key", "build-417", by="ann")
+    for _ in range(2):  # the second is a repeat
+        team.send(
+            "jon", "A task", "Do it.", "-t", "task", "--due", "2026-01-01", "--payload", '{"steps": [1, 2.5, null, "ß"]}',
+            "--priority", "urgent", "--key", "build-417", by="ann",
+        )  # fmt: skip
     team.send("jon", "Long ago", "You owe me an answer.", "--due", "2020-01-01", "--priority", "urgent", by="dan")
     team.send("bob,you", "Some day", "No hurry.", "--due", "2999-12-31", "--priority", "low", by="jon")
     for subject in (
