@@ -244,8 +244,8 @@ def mail(team: Team) -> None:
         (team.folder / name).unlink()
     for _ in range(2):  # the second is a repeat
         team.send(
-            "jon", "A task", "Do it.", "-t", "task", "--due", "2026-01-01", "--payload", '{"steps": [1, 2.5, null, "ß"]}',
-            "--priority", "urgent", "--key", "build-417", by="ann",
+            "jon", "A task", "Do it.", "-t", "task", "--due", "2026-01-01", "--priority", "urgent",
+            "--payload", '{"steps": [1, 2.5, null, "ß"]}', "--key", "build-417", by="ann",
         )  # fmt: skip
     team.send("jon", "Long ago", "You owe me an answer.", "--due", "2020-01-01", "--priority", "urgent", by="dan")
     team.send("bob,you", "Some day", "No hurry.", "--due", "2999-12-31", "--priority", "low", by="jon")
