@@ -89,3 +89,32 @@ def test_a_clone_says_at_its_first_mail_that_it_is_a_team_of_its_own(project, tm
             notice = capsys.readouterr().err
             assert line in notice
             assert bool(notice) == bool(line)
+
+
+@pytest.mark.parametrize("name", ["mail", "runs", "work", "run", "logs"])
+def test_a_persona_may_be_called_as_a_folder_of_the_team(project, monkeypatch, name):
+    """Git ignores what lies directly in `.team`, and no persona of that name."""
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("TEAM_HOME", raising=False)
+    with first_mail() as home:
+        (home / name).mkdir()
+        (home / name / "file").write_text("")
+    for place in (home / "personas" / name / "prompt.md", home / "personas" / f"{name}.md"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f"---\nid: {name}\n---\n")
+    ended = subprocess.run(["git", "status", "--porcelain", "-uall"], cwd=project, check=True, capture_output=True)
+    assert ended.stdout.decode().split() == [
+        "??", ".team/.gitignore", "??", f".team/personas/{name}.md", "??", f".team/personas/{name}/prompt.md",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("above", ["", "deep", "deep/er"])
+@pytest.mark.parametrize("name", ["plain", "a\nb", "it's [1] {x} *?", 'say "hi" \\ $HOME', " space "])
+def test_a_home_is_found_whatever_the_folders_are_called(tmp_path, name, above):
+    """From the folder itself and from below it, and no sibling's is taken for it."""
+    folder = tmp_path / name
+    (folder / above).mkdir(parents=True)
+    for team in (folder, tmp_path / f"{name}x"):
+        (team / ".team").mkdir(parents=True)
+    assert find_home(folder / above, {}) == folder / ".team"
+    assert planned_home(folder / above) == folder / above / ".team"
