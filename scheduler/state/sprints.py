@@ -7,7 +7,7 @@ The first event about a run's end counts; one that comes after the run was given
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -85,6 +85,10 @@ class State:
     def own(self, persona: str) -> tuple[Run, ...]:
         """Return a persona's runs in the open or last sprint, the oldest first."""
         return tuple(run for run in self.runs if run.persona == persona and run.sprint == self.number)
+
+    def waking(self, persona: str, never: Collection[str]) -> tuple[Mail, ...]:
+        """Return the unread mail that is a reason to launch a persona; `never` are types that are none."""
+        return tuple(mail for mail in self.unread.get(persona, ()) if mail.wakes(never))
 
     def patch(self, run: str) -> Patch | None:
         """Return a run's patch."""
