@@ -219,12 +219,14 @@ class _Decision:
 
     def _waiting(self, persona: str) -> str:
         """Say that a persona has no mail, or none that is a reason to launch it."""
-        mail = self.state.unread.get(persona, ())
-        types = sorted({each.type for each in mail})
-        return f"{len(mail)} unread ({listed(types)}), which waits for its next run" if mail else "nothing unread"
+        if mail := self.state.free(persona):
+            types = sorted({each.type for each in mail})
+            return f"{len(mail)} unread ({listed(types)}), which waits for its next run"
+        taken = len(self.state.unread.get(persona, ()))
+        return f"{taken} unread, which a run of a dispatch has in its prompt" if taken else "nothing unread"
 
     def _launch(self, member: Member, own: Sequence[Run], reason: LaunchReason, why: str) -> Launch:
-        mail = self.state.unread.get(member.id, ())
+        mail = self.state.free(member.id)
         estimate = self.state.estimate(member.id)
         left = left_over(((run.id, run.status) for run in reversed(own)), {p.run: p for p in self._patches(member.id)})
         return Launch(

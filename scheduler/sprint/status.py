@@ -74,7 +74,7 @@ def status(context: Context, now: datetime) -> Status:
     """Read where the team of `context` stands at `now`."""
     state, leader = context.state(), leading(context.home / "work")
     never = context.settings.sprint.wakes_not
-    unread = {persona: len(state.waking(persona, never)) for persona in state.unread}
+    unread = {persona: sum(each.wakes(never) for each in mail) for persona, mail in state.unread.items()}
     waiting = {persona: len(mail) - unread[persona] for persona, mail in state.unread.items()}
     return Status(
         leader["pid"] if leader else None,

@@ -718,7 +718,7 @@ def test_a_run_that_a_dispatch_left_open_is_lost_on_resume(desk):
             self._record = RunRecord(context.append, context.mailbox.blobs)
 
         def run(self, launch, batch):
-            self._record.started(launch, batch)
+            self._record.started(launch, batch, ())
             raise TeamMailError("the machine is gone")
 
     first = ParallelDispatcher(DispatchConfig(trace_dir=str(desk.traces)), "scripted", desk.home, runner=Vanishing)
