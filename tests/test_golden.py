@@ -171,7 +171,7 @@ def without(document, path: str):
 
 
 def known_then(document):
-    """Return a document without what was not told then: runs of that time vouch for their mail, none of it waits."""
+    """Return a document without what was not told then: the runs vouch for their mail, and none of it waits."""
     items = document if isinstance(document, list) else [document]
     for item in items:
         assert item.pop("verified", True) is True

@@ -126,7 +126,7 @@ def test_a_sprint_leaves_out_what_a_dispatch_has_in_a_prompt_and_gives_it_again_
 
 
 def test_a_dispatch_leaves_out_what_a_run_has_that_outlives_its_scheduler(team):
-    """A tick was killed, and its run goes on: its mail is its own until the next scheduler has put its end on record."""
+    """A tick was killed, and its run goes on: its mail is its own until its end is on record."""
     mail = team.mail("Alpha")
     team.hold()
     tick = team.start("scheduler", "tick")
