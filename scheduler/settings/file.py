@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...mail.errors import UsageError
 from ...mail.home import read_team_file
+from ...mail.log.disk import check_regular, reason_of
 from ..errors import SettingsError
 from ..problems import line_of
 
@@ -36,10 +38,15 @@ class TomlFile:
 
 def read_toml(home: Path) -> TomlFile:
     """Read the settings file of a team, as mail does. Raises SettingsError with the line of a mistake."""
+    path = home / "team.toml"
     try:
+        with suppress(FileNotFoundError):
+            check_regular(path, path.stat().st_mode)
         file = read_team_file(home)
     except UsageError as error:
         raise SettingsError(str(error)) from None
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {reason_of(error)}") from None
     return TomlFile(file.values, key_lines(file.text))
 
 
