@@ -143,7 +143,7 @@ def test_what_is_no_file_cannot_be_the_input_of_an_agent(tmp_path, make):
         opened(str(tmp_path / "prompt"))
     os.close(opened(os.devnull))
     (tmp_path / "file").write_text("Do it.")
-    with open(opened(str(tmp_path / "file"))) as file:
+    with os.fdopen(opened(str(tmp_path / "file"))) as file:
         assert file.read() == "Do it."
         assert os.get_blocking(file.fileno())
 
