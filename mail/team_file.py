@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple, cast
 from .directory import Directory
 from .errors import UsageError
 from .home import HUMAN_VARIABLE
+from .log.disk import read_file, reason_of
 
 HUMAN = "you"  # the human's id if no setting names one
 
@@ -26,13 +28,14 @@ def read_team_file(home: Path) -> TeamFile:
     """Read `team.toml`; a byte order mark is skipped. Raises UsageError with the line of a mistake."""
     path = home / "team.toml"
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = read_file(path, follow=True)
+        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
     except FileNotFoundError:
         return TeamFile({})
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read {path}: {reason_of(error)}") from None
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = data[: error.start].count(b"\n") + 1
         raise UsageError(f"{path.name}:{line}: not UTF-8; convert the file (iconv -f latin1 -t utf-8)") from None
     import tomllib  # a team without settings does not wait for it
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ..mail.home import RUN_FOLDER
+from ..mail.log.disk import replacing
 from .kinds import OutcomeStatus
 
 
@@ -73,7 +74,8 @@ class Job:
         """
         for folder in (self.folder, self.workspace / RUN_FOLDER):
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "prompt.md").write_text(self.prompt, errors="replace", newline="")
+            with replacing(folder / "prompt.md", durable=False) as scratch:  # whatever stands there is not written to
+                scratch.write_text(self.prompt, errors="replace", newline="")
         return self.workspace / RUN_FOLDER / "prompt.md"
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from ..mail.directory import PROGRAMS, Directory
 from ..mail.errors import UsageError
-from ..mail.letter import is_type
+from ..mail.letter import TYPES, is_type
 from ..mail.message import Message
 from ..mail.render import clean, line
 from .agent import Assignment
@@ -58,13 +58,14 @@ _NOT_MERGED = """\
  and does not contain that patch: make the change again on top of it, and keep what the others landed."""
 _ANSWERS = """\
 - reply to message number N: `team-mail reply N -b "your answer"`; `-b -` reads the text from standard input
-- write a new message: `team-mail send --to NAME -s "subject" -b "text"`; to several: `--to NAME,NAME`
+- write a new message: `team-mail send --to NAME -s "subject" -b "text"`; to several: `--to NAME,NAME`{quiet}
 - read again: `team-mail inbox`, `team-mail read N --peek`, `team-mail thread N`; each unread message is also a file in
   `.team/run/inbox`, its attachments lie in `.team/run/attachments`
 - if `team-mail` is not found, it is `.team/run/team-mail` at the top of your workspace; without a shell, write a file
   `.team/run/outbox/NAME.md`: a line `---`, then `to: NAME`, `subject: text`, for an answer `reply_to: N`, a line `---`,
   and the text
 Answer what you were asked, in one mail, with what you did or why you did not. Do not send mail just to say thanks."""
+_QUIET = "\n- mail that needs no answer is sent with `--type {type}` and wakes nobody"
 _RUN = "Sprint {sprint}, your attempt {attempt} in it, run `{run}`."
 _TASK_RUN = "A task of a dispatch, your attempt {attempt} at it, run `{run}`. There is no sprint."
 _AGAIN = " What landed of your earlier attempts is in the base."
@@ -104,7 +105,8 @@ class Situation:
     `sprint` is 0 in a dispatch, and `base` is empty without a repository. `team` has the id and description of every
     persona; `human` and `repository` are names; `timeout` is in seconds. `previous` says how an earlier attempt
     ended whose changes are in the file `.team/run/previous.patch`; it is empty where there is none. `merged` tells that
-    a patch of the persona that conflicted is merged into the files that the run finds.
+    a patch of the persona that conflicted is merged into the files that the run finds. `quiet` is the type of mail that
+    wakes nobody; it is empty if there is none.
     """
 
     sprint: int
@@ -118,6 +120,7 @@ class Situation:
     timeout: float | None = None
     previous: str = ""
     merged: bool = False
+    quiet: str = "fyi"
 
 
 def write_prompt(
@@ -214,12 +217,13 @@ def _mailbox(mail: Sequence[Message], shown: Sequence[Message], situation: Situa
     parts += [_message(message, situation, nonce, share) for message in shown]
     if len(shown) < len(mail):
         parts.append(f"{len(mail) - len(shown)} more are in `team-mail inbox --unread`.")
-    return "\n\n".join([*parts, "To write:\n" + _ANSWERS])
+    quiet = _QUIET.format(type=situation.quiet) if situation.quiet else ""
+    return "\n\n".join([*parts, "To write:\n" + _ANSWERS.format(quiet=quiet)])
 
 
 def _message(message: Message, situation: Situation, nonce: str, share: float) -> str:
     """Return one message: the verified fields, then the sender's text between fences."""
-    kind = message.type if is_type(message.type) else "note"
+    kind = message.type if message.type in TYPES else "note"
     priority = message.priority if message.priority in _URGENCY else "normal"
     date = message.ts if _DATE.fullmatch(message.ts) else "unknown"
     heading = [
@@ -239,6 +243,7 @@ def _quoted(message: Message, share: float) -> list[str]:
     """Return the lines that the sender wrote, each marked with `|`."""
     rows = [
         f"Subject: {line(message.subject[:_SUBJECT])}",
+        *([f"Type: {message.type}"] if _is_own_type(message.type) else []),
         "",
         *clean(message.body)[: _limit(message, share)].rstrip("\n").split("\n"),
     ]
@@ -246,6 +251,11 @@ def _quoted(message: Message, share: float) -> list[str]:
     if names:
         rows += ["", f"Attached ({len(message.attachments)}): {names}"]
     return [f"| {row}".rstrip() for row in rows]
+
+
+def _is_own_type(type: str) -> bool:
+    """Tell whether a type is one that a team has made up: its sender's word, which stands between the fences."""
+    return type not in TYPES and is_type(type)
 
 
 def _sender(message: Message, human: str) -> str:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
+from ..mail.log.disk import open_file
 from ..mail.render import line
 from .errors import PersonaError
 from .persona import MAX_FILE, Persona, parse_persona
@@ -83,7 +84,7 @@ def _text(path: Path) -> str:
     try:
         if not path.is_file():
             raise PersonaError(f"{shown}: there is no such file; write the prompt there, or start the name with _")
-        with path.open("rb") as file:
+        with open_file(path, follow=True) as file:
             data = file.read(MAX_FILE + 1)
     except OSError as error:
         raise PersonaError(f"{shown}: cannot be read: {error.strerror}") from None

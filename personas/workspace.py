@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..mail.home import RUN_FOLDER
-from ..mail.log.disk import replacing
+from ..mail.log.disk import read_file, replacing
 from .capture.capture import Capture, Captured
 from .capture.changes import Change
 from .capture.confined import check_filters
@@ -145,7 +145,7 @@ class Mirror:
             Git(fresh)("init", "--bare", "--quiet", "--template=", f"--object-format={form}")
             with (fresh / "config").open("a") as config:
                 config.write(_MIRROR_CONFIG)
-            self._core = (fresh / "config").read_text()  # remembered, because agents can write to the mirror's
+            self._core = read_file(fresh / "config").decode()  # remembered, because agents can write to the mirror's
             if (mirror / "HEAD").exists():
                 remove_tree(fresh)
             else:
@@ -153,7 +153,7 @@ class Mirror:
         (mirror / "objects/info").mkdir(parents=True, exist_ok=True)
         _write(mirror / "objects/info/alternates", alternates([source / "objects"]))
         if (source / "shallow").exists():
-            _write(mirror / "shallow", (source / "shallow").read_bytes())
+            _write(mirror / "shallow", read_file(source / "shallow", follow=True))
 
     def _copy_refs(self, source: Git) -> None:
         """Copy the refs that a clone has: build tools look for tags, agents for origin/main."""
@@ -258,7 +258,7 @@ class Workspace:
         place = self._trusted / ("capture" if name != "checkout" else "") / name
         return lay_directory(
             place, trust, core=self._core, stores=[self._source / "objects", *stores],
-            shallow=shallow.read_bytes() if shallow.exists() else None,
+            shallow=read_file(shallow, follow=True) if shallow.exists() else None,
         )  # fmt: skip
 
     def remove(self) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..mail.errors import LogUnavailable
-from ..mail.log.disk import Disk
+from ..mail.log.disk import Disk, open_file
 from .kinds import Kind
 
 _KEY_BYTES = 32
@@ -46,11 +46,10 @@ class ApprovalKey:
     def _read(self) -> bytes:
         """Return the key, b"" if there is none. Links are not followed."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open_file(self.path) as file:
+                key = file.read(_KEY_BYTES + 1)
         except FileNotFoundError:
             return b""
-        with os.fdopen(descriptor, "rb") as file:
-            key = file.read(_KEY_BYTES + 1)
         return key if len(key) == _KEY_BYTES else b""
 
     def _make(self) -> bytes:

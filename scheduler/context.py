@@ -19,6 +19,7 @@ from ..personas.git import Git
 from ..personas.persona import Persona
 from ..personas.roster import Roster
 from ..personas.running.left import is_left
+from ..personas.running.process import is_going
 from ..personas.setup.preparation import PLACEHOLDERS
 from ..personas.workspace import Mirror
 from .approval import ApprovalKey
@@ -28,7 +29,7 @@ from .leader import alive
 from .settings.settings import Settings
 from .state.facts import Patch
 from .state.recent import RecentState
-from .state.sprints import State, state_of
+from .state.sprints import State, read_going, state_of
 
 UNSIGNED = "an approval that is on record was not made by `scheduler approve` here, and does not count"
 
@@ -84,7 +85,21 @@ class Context:
         patches = tuple(self._checked(patch) for patch in state.patches)
         dead = frozenset(run.id for run in state.runs if run.status == RunStatus.OPEN and not alive(run.supervisor))
         left = frozenset(run for run in dead if is_left(self.home / "runs" / run))
-        return replace(state, patches=patches, dead=dead, left=left)
+        taken = frozenset(self.taken([*state.unread])) if state.unread else frozenset[str]()
+        return replace(state, patches=patches, dead=dead, left=left, taken=taken)
+
+    def taken(self, personas: Sequence[str], *, sprints: bool = False) -> dict[str, str]:
+        """Return which mail of some personas is in the prompt of a live run: message to run, in the order of the log.
+
+        Of two runs with the same message the first on record has it. A run is live as long as its scheduler is, or its
+        keeper. Those of dispatches count, and with `sprints` those of sprints too.
+        """
+        runs = (run for run in read_going(self.mailbox.projections, personas) if run.mail)
+        taken: dict[str, str] = {}
+        for run in runs:
+            if (sprints or not run.sprint) and (alive(run.supervisor) or is_going(self.home / "runs" / run.id)):
+                taken = dict.fromkeys(run.mail, run.id) | taken
+        return taken
 
     def _checked(self, patch: Patch) -> Patch:
         """Return a patch as it is if nobody approved it but a person, see `ApprovalKey`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ..mail.log.disk import Disk, read_file
 from ..mail.process import alive, myself
 from .errors import NotLeader
 
@@ -35,7 +36,7 @@ class Leader:
     def _lock(self) -> bool:
         """Lock the file. Return False if the previous holder deleted it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        self._descriptor = Disk().open(self.path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -54,7 +55,7 @@ class Leader:
 def leading(folder: Path) -> dict[str, Any] | None:
     """Return the process that leads a team, as `myself` names it; None if none does."""
     try:
-        process = json.loads((folder / "leader").read_bytes())
+        process = json.loads(read_file(folder / "leader"))
     except (OSError, ValueError):
         return None
     return process if isinstance(process, dict) and alive(process) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

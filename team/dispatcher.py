@@ -39,7 +39,7 @@ from ..scheduler.setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troub
 from ..scheduler.sprint.control import by_people_only
 from ..scheduler.state.dispatches import Attempt, DispatchState, facts_of, folded, read_dispatch
 from ..scheduler.state.sprints import fact_of
-from ..scheduler.tasks.reader import problems_of
+from ..scheduler.tasks.reader import problems_of, tasks_from
 from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
 from .open import GIVEN, open_for_dispatch
 from .pending import carried_out
@@ -83,8 +83,8 @@ class ParallelDispatcher:
     runner: RunnerFactory = LocalRunner
     _running: list[Dispatch] = field(default_factory=list[Dispatch])
 
-    def dispatch(self, tasks: Iterable[Task]) -> DispatchOutput:
-        """Carry out tasks and return the result of each.
+    def dispatch(self, tasks: Iterable[Task | Mapping[str, Any]]) -> DispatchOutput:
+        """Carry out tasks, objects or mappings as in `tasks.json`, and return the result of each.
 
         Within a running event loop the work is done in a thread, and `await dispatcher.dispatch(tasks)` lets the loop
         go on; its cancellation ends the runs. Raises InvalidTasks, NotReady; then nothing was started.
@@ -92,10 +92,10 @@ class ParallelDispatcher:
         given, stop = tuple(tasks), threading.Event()
         return carried_out(lambda: self._dispatch(given, stop), lambda: self._end(stop))
 
-    def _dispatch(self, tasks: Sequence[Task], stop: threading.Event) -> DispatchOutput:
+    def _dispatch(self, given: Sequence[Task | Mapping[str, Any]], stop: threading.Event) -> DispatchOutput:
         context, repository = self._open()
         by_people_only("team dispatch", context.home)
-        tasks = self._checked(context, tasks, repository=repository)
+        tasks = self._checked(context, given, repository=repository)
         base, id = self._base(context) if repository else "", new_id()  # noqa: A001
         agents = self._agents(context, tasks, self._name, base)
         branch = f"team/dispatch-{id[-8:]}"
@@ -168,7 +168,7 @@ class ParallelDispatcher:
             if running.stop is stop:
                 running.end()
 
-    def look_ahead(self, tasks: Sequence[Task]) -> tuple[dict[str, str], SetUpPreview]:
+    def look_ahead(self, tasks: Sequence[Task | Mapping[str, Any]]) -> tuple[dict[str, str], SetUpPreview]:
         """Check everything as `dispatch` does and change nothing.
 
         Return who would play each persona, and what each workspace would get.
@@ -176,8 +176,8 @@ class ParallelDispatcher:
         Raises InvalidTasks, NotReady.
         """
         context, repository = self._open()
-        tasks = self._checked(context, tasks, repository=repository)
-        agents = self._agents(context, tasks, self._name, self._base(context) if repository else "")
+        checked = self._checked(context, tasks, repository=repository)
+        agents = self._agents(context, checked, self._name, self._base(context) if repository else "")
         return agents, look_at_setup(context) if repository else NO_SETUP
 
     def _open(self) -> tuple[Context, bool]:
@@ -187,8 +187,10 @@ class ParallelDispatcher:
     def _name(self) -> str | None:
         return self.agent if isinstance(self.agent, str) or self.agent is None else GIVEN
 
-    def _checked(self, context: Context, tasks: Iterable[Task], *, repository: bool) -> tuple[Task, ...]:
-        given = DispatchInput(tasks=tuple(tasks), config=self.config)
+    def _checked(
+        self, context: Context, tasks: Iterable[Task | Mapping[str, Any]], *, repository: bool
+    ) -> tuple[Task, ...]:
+        given = DispatchInput(tasks=tasks_from(tasks), config=self.config)
         problems = problems_of(given, [persona.id for persona in context.roster.personas])
         if problems := [*problems, *places_of(context, repository=repository).problems(given.tasks)]:
             raise InvalidTasks(problems)

@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 from typing import Any, cast
 
 from ..mail.errors import UsageError
-from ..mail.log.disk import reason_of
+from ..mail.log.disk import read_file, reason_of
 from ..mail.open import open_log
 from ..personas.workspace import remove_tree
 
@@ -101,7 +101,7 @@ def orphans(setting: str | None, environ: Mapping[str, str] = os.environ) -> Ite
     """Find the folders of workspaces that belong to no team any more."""
     for file in sorted(state_folder(setting, environ).glob(f"*/{_TEAM}")):
         try:
-            value: Any = json.loads(file.read_text())
+            value: Any = json.loads(read_file(file))
             fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
             home = Path(str(fields["home"]))
             if fields["v"] == _VERSION and not (home.is_dir() and _identity(home.resolve()) == fields["team"]):

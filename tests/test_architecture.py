@@ -74,6 +74,7 @@ ARROWS = {
     "scheduler.landing": {
         "scheduler.context",
         "scheduler.errors",
+        "scheduler.given",
         "scheduler.kinds",
         "scheduler.progress",
         "scheduler.setup",

@@ -13,6 +13,7 @@ from typing import Literal
 
 from ...mail.errors import UsageError
 from ...mail.home import HUMAN_VARIABLE, RUN_FOLDER
+from ...mail.log.disk import read_file
 from ..agent import Job, Outcome
 from ..environment import PASSED, PLACEHOLDER, filled, unfilled
 from ..errors import BadOutput
@@ -166,7 +167,7 @@ def read_environment(file: Path, agent: str) -> dict[str, str]:
     form.
     """
     try:
-        lines = file.read_text().splitlines()
+        lines = read_file(file, follow=True).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
         raise UsageError(f"agent {agent}: cannot read env_file {file}: {why}; create or correct it") from None

@@ -5,7 +5,7 @@ folder, and a link in one of the folders of PATH leads to each.
 """
 
 # Paths are text here, as bwrap and the kernel read them: pathlib would resolve or drop what they do not.
-# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH114, PTH115, PTH119, PTH120, PTH123
+# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH114, PTH115, PTH119, PTH120
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
+
+from ...mail.log.disk import open_file
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store")
 _MOST_LINKS = 40  # on the way to a file, as for the kernel
@@ -181,7 +184,7 @@ def _of_system(real: str) -> bool:
 
 def _interpreter(file: str) -> str:
     """Return the absolute path of the interpreter that a script names in its first line, else nothing."""
-    with suppress(OSError), open(file, "rb") as script:
+    with suppress(OSError), open_file(Path(file), follow=True) as script:
         words = script.readline(_SHEBANG).split() if script.read(2) == b"#!" else []
         if words and words[0].startswith(b"/"):
             return os.fsdecode(words[0])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...mail.log.disk import replacing
 from ..agent import Job, Outcome
 from ..errors import GitError
 from ..git import Git
@@ -44,12 +46,21 @@ class ReplayAgent:
             git("apply", "-R", "--allow-empty", str(merged), cwd=job.workspace)
         patch = self.folder.absolute() / f"{job.persona}{number}.patch"
         if not patch.is_file():
-            log.write_text(f"no {patch.name} is recorded\n")
+            if os.path.lexists(patch):
+                return Outcome(
+                    OutcomeStatus.FAILED, None, 0.0, f"{patch.name} is no regular file; record a patch there"
+                )
+            _say(log, f"no {patch.name} is recorded\n")
             return Outcome(OutcomeStatus.OK, 0, 0.0, f"no {patch.name} is recorded: nothing changed")
         try:
             git("apply", str(patch), cwd=job.workspace)
         except GitError as error:
-            log.write_text(error.stderr)
+            _say(log, error.stderr)
             return Outcome(OutcomeStatus.FAILED, error.exit, 0.0, f"{patch.name} does not apply: {error}")
-        log.write_text(f"applied {patch.name}\n")
+        _say(log, f"applied {patch.name}\n")
         return Outcome(OutcomeStatus.OK, 0, 0.0, f"applied {patch.name}")
+
+
+def _say(log: Path, text: str) -> None:
+    with replacing(log, durable=False) as scratch:
+        scratch.write_text(text)

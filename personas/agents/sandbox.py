@@ -5,7 +5,7 @@ of the user's checkout and home, and of other runs can be reached, and no proces
 """
 
 # Paths are text here, as bwrap and the kernel read them.
-# ruff: noqa: PTH110, PTH112, PTH114, PTH115, PTH118, PTH123
+# ruff: noqa: PTH110, PTH112, PTH114, PTH115, PTH118
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ...mail.errors import UsageError
+from ...mail.log.disk import open_file
 from ..agent import Job
 from ..git import read_alternates
 from ..running.folder import LAUNCHER
@@ -263,7 +264,7 @@ def _stores(workspace: Path) -> Iterator[Mount]:
 
 
 def _alternates(store: str) -> list[str]:
-    with suppress(OSError), open(f"{store}/info/alternates", "rb") as file:
+    with suppress(OSError), open_file(Path(store, "info/alternates"), follow=True) as file:
         return read_alternates(file.read())
     return []
 

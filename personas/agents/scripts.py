@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from ...mail.log.disk import open_file
 from ...mail.render import line
 from ...mail.text.units import counted
 from ..agent import Job
@@ -111,7 +112,7 @@ def _read(place: Path) -> str:
     try:
         if not place.is_file():
             raise ValueError("is not in this commit")
-        with place.open("rb") as file:
+        with open_file(place, follow=True) as file:
             data = file.read(MAX_FILE + 1)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ...mail.log.disk import read_file
 from .confined import MAX_BUNDLE, Confined
 from .refs import Refs, entries
 
@@ -137,6 +138,6 @@ def bundle(git: Confined, commits: Commits, heads: Sequence[Head], where: str, k
     below = commits.below(oids) | {*known}
     asked = "".join([*(f"{name}\n" for name in names), *(f"^{oid}\n" for oid in sorted(below))])
     git("bundle", "create", "-q", str(file), "--stdin", most=MAX_BUNDLE, stdin=asked.encode())
-    made = file.read_bytes()
+    made = read_file(file)
     file.unlink()
     return Kept(where, tuple(head.name for head in heads), len(commits.of(oids)), made)

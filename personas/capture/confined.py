@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...mail.log.disk import read_file
 from ..errors import FilterFailed, GitError
 from ..git import Git
 
@@ -53,7 +54,7 @@ class Confined:
             raise GitError(words, ended.returncode, b"what the run left is larger than a capture may be")
         check_filters(ended)
         Git.output(words, ended, allowed=allowed)
-        return printed.read_bytes(), ended.stderr
+        return read_file(printed), ended.stderr
 
     def index(self, name: str) -> Confined:
         """Return the same git with another index in its folder."""

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...mail.log.disk import read_file
 from ..git import Git, alternates, users_environment
 
 _OPTIONS = ("core.autocrlf", "core.eol", "core.checkroundtripencoding")
@@ -197,7 +198,7 @@ def _users_file(named: str | None, usual: str, place: Path) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, follow=True)
     except OSError:
         return b""
 

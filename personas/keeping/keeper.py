@@ -1,5 +1,5 @@
 # Importing pathlib would double the start-up time.
-# ruff: noqa: PTH105
+# ruff: noqa: PTH105, PTH108
 """A run's keeper: a small process between the scheduler and an agent, which leaves no process of the agent alive.
 
 It is started by a warden with `python -I -S` and imports only what loads in a few milliseconds. It reads what to run
@@ -17,6 +17,8 @@ import resource
 import select
 import sys
 import time
+from errno import ENXIO
+from stat import S_ISCHR, S_ISREG
 
 from .idle import Idle
 from .output import Output
@@ -133,7 +135,7 @@ class Keeper:
             os.setsid()
             if self._prctl:
                 self._prctl(PR_SET_PDEATHSIG, KILL)
-            os.dup2(os.open(self._spec.stdin, os.O_RDONLY), 0)
+            os.dup2(opened(self._spec.stdin), 0)
             os.dup2(self._writing, 1)
             os.dup2(self._writing, 2)
             os.chdir(self._spec.workspace)
@@ -276,7 +278,7 @@ def heartbeat(path: str) -> None:
 def write(path: str, text: str) -> None:
     """Write a file atomically, with the room that was reserved for it, if any was."""
     scratch, data = f"{path}.{os.getpid()}", text.encode()
-    file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    file = own(scratch)
     os.write(file, data)
     os.ftruncate(file, len(data))
     os.close(file)
@@ -285,9 +287,34 @@ def write(path: str, text: str) -> None:
 
 def reserve(path: str) -> None:
     """Reserve room for a file that `write` will write."""
-    file = os.open(f"{path}.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    file = own(f"{path}.{os.getpid()}")
     os.write(file, b" " * ROOM)
     os.close(file)
+
+
+def own(path: str) -> int:
+    """Open a file of our own to write it, never through a link; a pipe in its place is removed, and not waited for."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        file = os.open(path, flags, 0o644)
+        if S_ISREG(os.fstat(file).st_mode):
+            return file
+        os.close(file)
+    except OSError as error:
+        if error.errno != ENXIO:  # a pipe that nobody reads
+            raise
+    os.unlink(path)
+    return os.open(path, flags | os.O_EXCL, 0o644)
+
+
+def opened(path: str) -> int:
+    """Open the file, or the null device, that an agent gets as its standard input; nothing else is waited for."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    mode = os.fstat(file).st_mode
+    if not (S_ISREG(mode) or S_ISCHR(mode)):
+        raise OSError(ENXIO, f"{path} is no file")
+    os.set_blocking(file, True)
+    return file
 
 
 def quoted(text: str) -> str:

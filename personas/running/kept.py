@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ...mail.log.disk import read_file, replacing
 from ..agent import Job
 from ..kinds import OutcomeStatus
 from .process import RunLimits, keep, read_report
@@ -31,14 +32,15 @@ def run_kept(
     """
     folder.mkdir(parents=True, exist_ok=True)
     given, printed, run = folder / "stdin", folder / "stdout", f"kept-{os.urandom(8).hex()}"
-    given.write_bytes(stdin)
+    with replacing(given, durable=False) as scratch:
+        scratch.write_bytes(stdin)
     printed.unlink(missing_ok=True)
     job = Job(run, argv[0], 1, 0, "", cwd, folder, folder, timeout)
     words = ("sh", "-c", _APART, "sh", str(printed), *argv)
     outcome = keep(job, words, {**env, "TEAM_RUN": run}, secrets=(), stdin=given, limits=_LIMITS)
     report, stdout, stderr = read_report(folder), b"", b""
     with suppress(FileNotFoundError):
-        stdout, stderr = printed.read_bytes(), (folder / "output.log").read_bytes()
+        stdout, stderr = read_file(printed), read_file(folder / "output.log")
     if report is None or outcome.status not in {OutcomeStatus.OK, OutcomeStatus.FAILED}:
         return subprocess.CompletedProcess(argv, -signal.SIGKILL, stdout, os.fsencode(outcome.detail))
     code = 127 if report["error"] else report["exit"]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from ...mail.log.disk import read_file, replacing
 from ..keeping.version import VERSION
 from .process import is_going, read_report
 
@@ -29,13 +30,14 @@ class LeftRun(NamedTuple):
 
 def write_left(folder: Path, left: LeftRun) -> None:
     """Write down what the next scheduler needs. An agent that is a process starts after it."""
-    (folder / _FILE).write_text(json.dumps({"v": VERSION, **left._asdict()}))
+    with replacing(folder / _FILE, durable=False) as scratch:
+        scratch.write_text(json.dumps({"v": VERSION, **left._asdict()}))
 
 
 def read_left(folder: Path) -> LeftRun | None:
     """Return what a scheduler wrote down; None if there is nothing, or nothing of this version."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        data = cast("dict[str, Any]", json.loads((folder / _FILE).read_bytes()))
+        data = cast("dict[str, Any]", json.loads(read_file(folder / _FILE)))
         if data["v"] == VERSION:
             return LeftRun(
                 int(data["head"]), tuple(map(str, data["read"])), dict(data["conflict"]), dict(data["ready"])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...mail.clock import SystemClock
+from ...mail.log.disk import read_file
 from ...mail.process import TEAM
 from ...mail.text.units import span
 from ..agent import Job, Outcome
@@ -54,7 +55,7 @@ def keep(
     `secrets` are masked in the output; `stdin` is the file that the command reads. Raises OSError if the keeper cannot
     be started, RunLeft if the run goes on without this process, and RunCut if its warden was killed.
     """
-    for stale in (_REPORT, "heartbeat", LOCK):
+    for stale in (_REPORT, "heartbeat", LOCK, "output.log"):
         (job.folder / stale).unlink(missing_ok=True)
     paths = (str(job.workspace), str(job.folder), str(stdin))
     outlives = job.leave is not None
@@ -110,7 +111,7 @@ def is_going(folder: Path) -> bool:
 def _is_known(folder: Path) -> bool:
     """Tell whether a run's keeper is of this version; one that has not written its heartbeat yet may be."""
     try:
-        return (folder / "heartbeat").read_text().split()[-1:] == [str(VERSION)]
+        return read_file(folder / "heartbeat").split()[-1:] == [str(VERSION).encode()]
     except FileNotFoundError:
         return True
     except (OSError, ValueError):
@@ -125,10 +126,9 @@ def read_report(folder: Path) -> Mapping[str, Any] | None:
     """
     report = folder / _REPORT
     with suppress(OSError, ValueError):
-        if report.is_file() and not report.is_symlink():
-            ended = json.loads(report.read_text())
-            if isinstance(ended, dict) and ended.get("v") == VERSION:  # pyright: ignore[reportUnknownMemberType]
-                return cast("dict[str, Any]", ended)
+        ended = json.loads(read_file(report))
+        if isinstance(ended, dict) and ended.get("v") == VERSION:  # pyright: ignore[reportUnknownMemberType]
+            return cast("dict[str, Any]", ended)
     return None
 
 
@@ -201,7 +201,7 @@ class _Watcher:
 def _warden_of(folder: Path) -> int | None:
     """Return the pid of a run's warden, as the keeper's heartbeat tells it."""
     with suppress(OSError, ValueError, IndexError):
-        return int((folder / "heartbeat").read_text().split()[-2])
+        return int(read_file(folder / "heartbeat").split()[-2])
     return None
 
 

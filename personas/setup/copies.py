@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...mail.log.disk import reason_of
+from ...mail.log.disk import read_file, reason_of
 from ...mail.render import line
 from ..git import ask_checkout
 
@@ -42,6 +42,8 @@ def find_copies(top: Path, globs: Sequence[str]) -> Copies:
         names.update(matching)
     if (top / INCLUDE).is_file():
         names.update(_included(top))
+    elif os.path.lexists(top / INCLUDE):
+        notes.append(f"{INCLUDE} of your checkout names nothing: it is no regular file")
     files: list[str] = []
     for name in sorted(names):
         if name.split("/")[0].casefold() in _OURS:
@@ -125,6 +127,6 @@ def digest_of(top: Path, files: Sequence[str]) -> Iterator[bytes]:
     for name in files:
         yield os.fsencode(name) + b"\0"
         try:
-            yield (top / name).resolve().read_bytes() + b"\0"
+            yield read_file((top / name).resolve()) + b"\0"
         except OSError:
             yield b"-\0"

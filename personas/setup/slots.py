@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import os
 import socket
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...mail.log.disk import replacing
+from ...mail.log.disk import Disk, read_file, replacing
 from ...mail.process import alive, myself
 from ..errors import NotPrepared, RunLeft
 from ..running.process import is_going
@@ -88,7 +89,7 @@ class Slots:
 
     def _take(self, keepers: Path) -> Slot:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("ab") as lock:
+        with os.fdopen(Disk().open(self.folder / "lock", os.O_RDWR | os.O_CREAT), "r+b", buffering=0) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             own = _claims([self.folder])
             taken = {claim.file for claim in own}
@@ -143,7 +144,7 @@ def _claims(folders: Iterable[Path]) -> Sequence[_Claim]:
             claims.append(_Claim(file, _held[file]))
             continue
         with suppress(OSError, ValueError, KeyError, TypeError):
-            claim: Any = json.loads(file.read_text())
+            claim: Any = json.loads(read_file(file))
             process = repr(claim["process"])
             if process not in living:
                 living[process] = alive(claim["process"])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...mail.errors import TeamMailError
+from ...mail.log.disk import read_file
 from ..workspace import remove_tree
 from .copies import make_room
 
@@ -44,8 +45,8 @@ class SetUpStore:
         """
         entry = self.folder / key
         try:
-            names: Sequence[str] = json.loads((entry / _NAMES).read_text())
-            output = (entry / _OUTPUT).read_bytes()
+            names: Sequence[str] = json.loads(read_file(entry / _NAMES))
+            output = read_file(entry / _OUTPUT)
         except (OSError, ValueError):
             return None
         for name in names:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...mail.log.blobs import BlobMissing, Blobs
-from ...mail.log.disk import reason_of
+from ...mail.log.disk import read_file, reason_of
 from ..errors import NotReady
 from ..state.dispatches import DispatchState
 from ..tasks.task import DispatchConfig, Task
@@ -110,7 +110,7 @@ def _may_write(path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        known: Any = json.loads(path.read_bytes())
+        known: Any = json.loads(read_file(path))
     except (ValueError, RecursionError):
         return False
     return isinstance(known, dict) and {*cast("dict[str, Any]", known)} >= _TRACE

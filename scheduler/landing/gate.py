@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from ...mail.log.disk import open_file
 from ...personas.agent import Job, Outcome
 from ...personas.git import Git
 from ...personas.kinds import OutcomeStatus
@@ -275,6 +277,6 @@ def _number(value: Any) -> float | None:
 
 
 def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
+    with open_file(path) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
         return file.read()

@@ -12,6 +12,7 @@ from ...mail.errors import UsageError
 from ...personas.errors import GitError
 from ...personas.git import Git, find_repository, with_drivers
 from ..errors import BranchMoved
+from ..given import open_given
 from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 from ..weaver.weave import weave
@@ -56,7 +57,8 @@ def submissions_from_files(git: Git, patches: Sequence[Path], base: str) -> list
     for age, path in enumerate(patches):
         key = path.name if names[path.name] == 1 else f"{age + 1}:{path}"
         try:
-            patch = path.read_bytes()
+            with open_given(path) as file:
+                patch = file.read()
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}; give files that hold patches") from None
         submissions.append(PatchSubmission(key, path.name.removesuffix(".patch"), base, patch, age, path.name, when))

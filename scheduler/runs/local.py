@@ -39,13 +39,13 @@ class LocalRunner:
 
     def __post_init__(self) -> None:
         self._record = RunRecord(self.context.append, self.context.mailbox.blobs)
-        self._mail = RunMail(self.context.mailbox)
+        self._mail = RunMail(self.context)
 
     def run(self, launch: Launch, batch: Batch) -> RunResult | None:
         """Carry out a launch, as `Runner.run` says."""
         if self.watch.stopped:
             return None
-        self._record.started(launch, batch)
+        self._mail.choose(launch, lambda mail: self._record.started(launch, batch, mail))
         self.listener(run_started(launch))
         work = self._work(launch, batch)
         return self._to_its_end(work, work.play)
@@ -73,7 +73,7 @@ class LocalRunner:
             self.listener(run_left(launch))
             return None
         finally:
-            self._mail.release(launch)
+            self._mail.forget(launch)
         work.remove()
         self.listener(run_ended(launch, result))
         return result

@@ -1,24 +1,24 @@
 """Chooses the mail of a run: what its launch names, or for a task of a dispatch, its persona's unread mail.
 
-A persona may work on several tasks at once: each message goes to one of their runs, and mail from the weaver only to
-a run of the task that it is about.
+A persona may work on several tasks at once, and in a sprint besides: each message goes to one of their runs, and mail
+from the weaver only to a run of the task that it is about.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from ...mail.errors import TeamMailError
-from ...mail.mailbox import Mailbox
 from ...mail.message import Message
 from ...mail.render import whole
 from ...personas.running.folder import RunFolder
+from ..context import Context
 from .launch import Launch
 
 _WEAVER = "weaver"
@@ -27,22 +27,44 @@ _MOST_NAME = 100  # characters
 
 
 class RunMail:
-    """Which run has which message. No other run gets a message until `release`."""
+    """Which run has which message: what a run is given is on record with its start, and no other live run is given it.
 
-    def __init__(self, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
+    Of two runs that start at once, in whatever processes, the one whose start stands first in the log has a message.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._mailbox = context.mailbox
         self._turn = threading.Lock()
-        self._given: dict[str, str] = {}  # message to run
+        self._chosen: dict[str, list[str]] = {}  # by run
+
+    def choose(self, launch: Launch, record: Callable[[Sequence[str]], object]) -> None:
+        """Choose the messages for a run, the oldest first, and call `record` to put them on record with its start."""
+        if launch.assignment is None and not launch.mail:
+            record(())
+            return
+        with self._turn:  # so that runs of one process do not choose the same
+            chosen = self._chosen[launch.run] = self._free(launch, self._unread(launch))
+            if chosen:
+                record(chosen)
+        if not chosen:
+            record(())
 
     def of(self, launch: Launch) -> list[str]:
-        """Return the ids of the messages for a run, the oldest first."""
+        """Return the ids of the messages for a run whose start is on record, but for those that another run has."""
+        chosen = self._chosen.get(launch.run, [])
+        return self._free(launch, [mail for mail in self._unread(launch) if mail in chosen]) if chosen else []
+
+    def _unread(self, launch: Launch) -> list[str]:
         if launch.assignment is None:
             return [mail.id for mail in launch.mail]
-        with self._turn:
-            waiting = [row for row in self._mailbox.unread([launch.persona]) if row["id"] not in self._given]
-            mine = [row["id"] for row in waiting if row["sender"] != _WEAVER or self._is_about(row["id"], launch)]
-            self._given |= dict.fromkeys(mine, launch.run)
-        return mine
+        rows = self._mailbox.unread([launch.persona])
+        return [row["id"] for row in rows if row["sender"] != _WEAVER or self._is_about(row["id"], launch)]
+
+    def _free(self, launch: Launch, mails: Sequence[str]) -> list[str]:
+        """Leave out what another live run has."""
+        taken = self._context.taken([launch.persona], sprints=True) if mails else {}
+        return [mail for mail in mails if taken.get(mail, launch.run) == launch.run]
 
     def deliver(self, messages: Sequence[Message], workspace: Path) -> None:
         """Write messages into `.team/run` of a workspace: each as `inbox/NUMBER.md`, with its attachments beside.
@@ -62,10 +84,9 @@ class RunMail:
                 with suppress(TeamMailError):  # what is missing is missing; the mail tells its name
                     (place / name).write_bytes(self._mailbox.attachment(message, str(number)))
 
-    def release(self, launch: Launch) -> None:
-        """Make the messages of a run available to others, if they are still unread."""
-        with self._turn:
-            self._given = {mail: run for mail, run in self._given.items() if run != launch.run}
+    def forget(self, launch: Launch) -> None:
+        """Forget a run that has ended."""
+        self._chosen.pop(launch.run, None)
 
     def _is_about(self, mail: str, launch: Launch) -> bool:
         payload: Any = self._mailbox.read(launch.persona, mail, peek=True).payload or {}

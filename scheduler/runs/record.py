@@ -37,8 +37,8 @@ class RunRecord:
     blobs: Blobs
     supervisor: dict[str, Any] = field(default_factory=myself)
 
-    def started(self, launch: Launch, batch: Batch) -> None:
-        """Write that a run is about to start."""
+    def started(self, launch: Launch, batch: Batch, mail: Sequence[str]) -> None:
+        """Write that a run is about to start, and the ids of the mail that it is given: no other run is meanwhile."""
         data: dict[str, Any] = {
             "sprint": batch.sprint,
             "persona": launch.persona,
@@ -47,7 +47,7 @@ class RunRecord:
             "base": batch.base,
             "agent": launch.agent,
             "reason": launch.reason,
-            "mail": [mail.id for mail in launch.mail],
+            "mail": [*mail],
             "supervisor": self.supervisor,
         }
         if launch.assignment:

@@ -60,7 +60,7 @@ class ScriptedRunner:
         """Record a launch's start and its scripted end, as `Runner.run` does; all of its mail counts as delivered."""
         if self.stop.is_set():
             return None
-        self.record.started(launch, batch)
+        self.record.started(launch, batch, [mail.id for mail in launch.mail])
         self.listener(run_started(launch))
         result = self._next(launch)
         self.record.ended(launch, result, read=[mail.id for mail in launch.mail])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +42,7 @@ from .watch import Watch
 
 _TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
 _LAST_WORDS = 200  # characters
+_FYI = "fyi"
 
 
 @dataclass
@@ -269,6 +270,7 @@ class Work:
         return Situation(
             launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, context.settings.team.human, team,
             context.top.name, timeout, launch.previous.why if launch.previous else "", merged=self.conflict.laid,
+            quiet=_quiet(context.settings.sprint.wakes_not),
         )  # fmt: skip
 
     def _timeout(self) -> float:
@@ -278,6 +280,11 @@ class Work:
         own = persona.timeout if persona else None
         timeout = launch.timeout or own or (settings.timeout if settings else _TIMEOUT)
         return timeout if left is None else min(timeout, left)
+
+
+def _quiet(types: Sequence[str]) -> str:
+    """Choose the type of mail that wakes nobody and that prompts speak of; "" if there is none."""
+    return _FYI if _FYI in types else next(iter(types), "")
 
 
 def _play(agent: Agent, job: Job) -> Outcome:

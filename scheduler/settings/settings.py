@@ -6,130 +6,42 @@ sizes in bytes. Paths are absolute once read, and relative ones start from the f
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ...mail.directory import EVERYBODY, PROGRAMS
-from ...mail.text.globs import checked, is_path
-from ...mail.text.units import byte_count, crontab, seconds, size, span
+from ...mail.text.units import size, span
 from ..errors import SettingsError
 from .file import Key, TomlFile, read_toml
 from .problems import Fields, problem
 from .text import Origin, environment, flagged
+from .values import (
+    Branch,
+    Command,
+    Commands,
+    Crontab,
+    Finite,
+    Folders,
+    Glob,
+    HomePaths,
+    Limit,
+    MailType,
+    Name,
+    Parallel,
+    Rooted,
+    Seconds,
+    Size,
+    Sprint,
+    Variable,
+    Within,
+)  # fmt: skip
 
 DEFAULT = "default"
 _SPANS = frozenset({"timeout", "setup_timeout", "idle", "grace", "every", "deadline", "pace", "retry_backoff"})
-_NAME = re.compile(r"\w[\w.-]{0,63}")
-_EVERY = re.compile(r"every +(\d{1,6})")
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value) or value in {*PROGRAMS, EVERYBODY}:
-        raise ValueError("must be a name of letters, digits, '.', '_' and '-', and none of the team's own programs")
-    return value
-
-
-def _branch(value: str) -> str:
-    if not value or value.startswith("-") or re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.$|/$|^/", value):
-        raise ValueError("must be the name of a branch")
-    return value
-
-
-def _filled(command: tuple[str, ...]) -> tuple[str, ...]:
-    if not command or not command[0].strip() or "\0" in "".join(command):
-        raise ValueError('must be the list of a command\'s words, as in ["make", "test"]')
-    return command
-
-
-def _variable(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
-        raise ValueError("must be the name of a variable to pass on (values belong in the file that env_file names)")
-    return name
-
-
-def _mode(value: Any) -> str | tuple[int, ...]:
-    if value in {"always", "never"} if isinstance(value, str) else _are_sprints(value):
-        return value
-    if isinstance(value, str) and (match := _EVERY.fullmatch(value.strip())) and int(match[1]):
-        return f"every {int(match[1])}"
-    raise ValueError('must be "always", "never", "every 5" or a list of sprints ([50, 55, 60])')
-
-
-def _are_sprints(value: Any) -> bool:
-    return isinstance(value, tuple) and all(
-        type(number) is int and number > 0 for number in cast("tuple[Any, ...]", value)
-    )
-
-
-def _rooted(path: str) -> str:
-    if not path.startswith(("/", "~")):
-        raise ValueError('must begin with / or ~, as in "/var/tmp/team-mail"')
-    return path
-
-
-def _commands(value: Any) -> object:
-    """Take one command, a list of words, for a list of one command."""
-    words = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else ()
-    return (words,) if words and all(isinstance(word, str) for word in words) else cast("object", value)
-
-
-def _within(path: str) -> str:
-    """Check a glob of files that are copied, or shared, between checkout and workspaces."""
-    path = checked(path)
-    if {".git", ".team"} & {name.casefold() for name in path.split("/")}:
-        raise ValueError("must be outside of .git and .team")
-    return path
-
-
-def _folder(path: str) -> str:
-    if path.startswith(("/", "~")):
-        raise ValueError("must be the path of a folder in the workspace, from its top")
-    path = _within(path).rstrip("/")
-    if not is_path(path):
-        raise ValueError("must be the path of one folder, without wildcards")
-    return path
-
-
-def _home_path(path: str) -> str:
-    steps = Path(path).parts
-    if not steps or path.startswith(("/", "~")) or ".." in steps or "\0" in path:
-        raise ValueError('must be a path in the home folder, as seen from there: ".claude"')
-    return "/".join(steps)
-
-
-def _apart(folders: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse a folder that lies in another one: only one of them could be a link."""
-    for number, folder in enumerate(folders):
-        for earlier in folders[:number]:
-            if f"{folder}/".startswith(f"{earlier}/") or f"{earlier}/".startswith(f"{folder}/"):
-                raise ValueError(f"must be folders apart from each other, and {earlier} and {folder} are not")
-    return folders
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("must be a number")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Command = Annotated[tuple[str, ...], AfterValidator(_filled)]
-Commands = Annotated[tuple[Command, ...], BeforeValidator(_commands)]
-Glob = Annotated[str, AfterValidator(checked)]
-Within = Annotated[str, AfterValidator(_within)]
-HomePath = Annotated[str, AfterValidator(_home_path)]
-Folder = Annotated[str, AfterValidator(_folder)]
-Seconds = Annotated[float, BeforeValidator(seconds)]
-Limit = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
-Size = Annotated[int, BeforeValidator(byte_count)]
-Sprint = Annotated[int, Field(ge=1)]
-Parallel = Annotated[str | tuple[int, ...], BeforeValidator(_mode)]
 
 
 class _Table(BaseModel):
@@ -139,7 +51,7 @@ class _Table(BaseModel):
 class TeamSettings(_Table):
     """`[team]`: the base branch, the human's name, the default agent, and whether a sprint lands on its own."""
 
-    base: Annotated[str, AfterValidator(_branch)] = "main"
+    base: Branch = "main"
     human: Name = "you"
     agent: str = "shell"
     auto_land: bool = False
@@ -158,13 +70,13 @@ class AgentSettings(_Table):
     idle: Limit | None = None
     grace: Seconds = 30.0
     bad_exit: Literal["failed", "ok"] = "failed"
-    env: tuple[Annotated[str, AfterValidator(_variable)], ...] = ()
+    env: tuple[Variable, ...] = ()
     env_file: str | None = None
     max_output: Size = 10_000_000
     litter: tuple[Glob, ...] = ()
     folder: str | None = None
     sandbox: Literal["none", "bwrap"] = "none"
-    home: Annotated[tuple[HomePath, ...], AfterValidator(_apart)] = ()
+    home: HomePaths = ()
     network: Literal["on", "off"] = "on"
 
     @model_validator(mode="after")
@@ -184,20 +96,24 @@ class AgentSettings(_Table):
 
 
 class SprintSettings(_Table):
-    """`[sprint]`: mode, concurrency, schedule and limits. `max_wakes` 0 means three times the size of the roster."""
+    """`[sprint]`: mode, concurrency, schedule and limits. `max_wakes` 0 means three times the size of the roster.
+
+    `wakes_not` are the types of mail that waits for its recipient's next run.
+    """
 
     parallel: Parallel = "always"
     sequential_only: tuple[Sprint, ...] = ()
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = 8
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
     every: Limit | None = 900.0
-    cron: Annotated[str, AfterValidator(crontab)] | None = None
+    cron: Crontab | None = None
     fallback_above: Annotated[float, Field(ge=0, le=1)] = 0.5
     deadline: Limit = 14_400.0
     pace: Seconds = 0.0
     retry_backoff: Seconds = 10.0
     max_wakes: Annotated[int, Field(ge=0)] = 0
     max_mails: Annotated[int, Field(ge=0)] = 100
+    wakes_not: tuple[MailType, ...] = ("fyi", "status", "progress", "result", "approve")
 
 
 class GateSettings(_Table):
@@ -205,7 +121,7 @@ class GateSettings(_Table):
 
     command: Command
     timeout: Limit = 600.0
-    threshold: Annotated[float, AfterValidator(_finite)] | None = None
+    threshold: Finite | None = None
     key: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
@@ -222,12 +138,12 @@ class WorkspaceSettings(_Table):
     ports of its own, from `port` on.
     """
 
-    root: Annotated[str, AfterValidator(_rooted)] | None = None
+    root: Rooted | None = None
     setup: Commands = ()
     setup_timeout: Limit = 600.0
     setup_inputs: tuple[Glob, ...] = ()
     copies: Annotated[tuple[Within, ...], Field(alias="copy")] = ()  # BaseModel has a method `copy`
-    cache: Annotated[tuple[Folder, ...], AfterValidator(_apart)] = ()
+    cache: Folders = ()
     port: Annotated[int, Field(ge=1024, le=65_000)] = 20_000
     ports: Annotated[int, Field(ge=1, le=1000)] = 10
 
@@ -235,7 +151,7 @@ class WorkspaceSettings(_Table):
 class DispatchSettings(_Table):
     """`[dispatch]`: folders outside of the repository that absolute paths in tasks may lead into."""
 
-    outside: tuple[Annotated[str, AfterValidator(_rooted)], ...] = ()
+    outside: tuple[Rooted, ...] = ()
 
 
 class Settings(_Table):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from ...mail.render import listed
 from ...mail.text.units import counted
 from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
@@ -38,6 +39,11 @@ class Policy(ModeSettings, Protocol):
     @property
     def max_wakes(self) -> int:
         """The most launches by mail in one sprint; 0 means three for each persona."""
+        ...
+
+    @property
+    def wakes_not(self) -> tuple[str, ...]:
+        """The types of mail that is no reason to launch anybody."""
         ...
 
     @property
@@ -196,7 +202,7 @@ class _Decision:
     def _launch_of(self, member: Member) -> Launch | str:
         """Return the launch that a persona has a reason for, else why there is none now."""
         own = [run for run in self.runs if run.persona == member.id]
-        mail = self.state.unread.get(member.id, ())
+        mail = self.state.waking(member.id, self.policy.wakes_not)
         last = own[-1] if own else None
         if last and (pause := self._pause(own)):
             self.due.append(pause)
@@ -209,10 +215,18 @@ class _Decision:
             return self._launch(member, own, LaunchReason.RETRY, f"attempt {last.attempt} {_end(last)}")
         if mail:
             return self._launch(member, own, LaunchReason.MAIL, f"{len(mail)} unread, last from {mail[-1].sender}")
-        return "nothing unread"
+        return self._waiting(member.id)
+
+    def _waiting(self, persona: str) -> str:
+        """Say that a persona has no mail, or none that is a reason to launch it."""
+        if mail := self.state.free(persona):
+            types = sorted({each.type for each in mail})
+            return f"{len(mail)} unread ({listed(types)}), which waits for its next run"
+        taken = len(self.state.unread.get(persona, ()))
+        return f"{taken} unread, which a run of a dispatch has in its prompt" if taken else "nothing unread"
 
     def _launch(self, member: Member, own: Sequence[Run], reason: LaunchReason, why: str) -> Launch:
-        mail = self.state.unread.get(member.id, ())
+        mail = self.state.free(member.id)
         estimate = self.state.estimate(member.id)
         left = left_over(((run.id, run.status) for run in reversed(own)), {p.run: p for p in self._patches(member.id)})
         return Launch(

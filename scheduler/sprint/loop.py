@@ -62,4 +62,4 @@ def _check_progress(before: State, after: State, plan: TickPlan) -> None:
 
 def _without_ticks(state: State) -> State:
     sprints = tuple(replace(sprint, ticks=0) for sprint in state.sprints)
-    return replace(state, sprints=sprints, dead=frozenset())
+    return replace(state, sprints=sprints, dead=frozenset(), taken=frozenset())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,8 @@ class Status:
 
     `leader` is the process id of the leading scheduler, `paused` who paused the team and when, `sprint` the last
     sprint, each None if there is none. `runs` has the newest run of each persona in that sprint. `set_aside` maps
-    personas to reasons, `unread` to numbers of messages. `pending` patches wait for the weaver, `held` ones for a
-    person.
+    personas to reasons. `unread` maps them to the numbers of messages that they have to be launched for, and `waiting`
+    to those of messages that wait for their next run. `pending` patches wait for the weaver, `held` ones for a person.
     """
 
     leader: int | None
@@ -45,6 +45,7 @@ class Status:
     pending: tuple[Patch, ...]
     held: tuple[Patch, ...]
     unread: Mapping[str, int]
+    waiting: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler status --json`."""
@@ -56,6 +57,7 @@ class Status:
             "set_aside": dict(self.set_aside),
             "held": [_held_document(patch) for patch in self.held],
             "unread": dict(self.unread),
+            "waiting": dict(self.waiting),
         }
 
 
@@ -71,6 +73,9 @@ def _held_document(patch: Patch) -> dict[str, Any]:
 def status(context: Context, now: datetime) -> Status:
     """Read where the team of `context` stands at `now`."""
     state, leader = context.state(), leading(context.home / "work")
+    never = context.settings.sprint.wakes_not
+    unread = {persona: sum(each.wakes(never) for each in mail) for persona, mail in state.unread.items()}
+    waiting = {persona: len(mail) - unread[persona] for persona, mail in state.unread.items()}
     return Status(
         leader["pid"] if leader else None,
         state.paused,
@@ -79,7 +84,8 @@ def status(context: Context, now: datetime) -> Status:
         state.aside,
         state.pending,
         state.of(PatchStatus.HELD),
-        {persona: len(mail) for persona, mail in state.unread.items()},
+        {persona: count for persona, count in unread.items() if count},
+        {persona: count for persona, count in waiting.items() if count},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -28,6 +28,11 @@ class ScheduleSettings(Protocol):
         """The five fields of a crontab line, in local time."""
         ...
 
+    @property
+    def wakes_not(self) -> tuple[str, ...]:
+        """The types of mail that starts no sprint."""
+        ...
+
 
 Following = Callable[[str, datetime], datetime]
 
@@ -38,7 +43,7 @@ def due(
     """Return the request of a tick that no person asked for. `following` finds the next time of a cron line."""
     if state.sprint:
         return StartRequest(mode=mode)
-    fresh = awaited(state)
+    fresh = awaited(state, settings.wakes_not)
     if fresh and not _woken_too_often(state, now):
         return StartRequest(f"{_BY_MAIL} for {', '.join(fresh)}", mode, fresh)
     if not state.sprints:
@@ -59,10 +64,13 @@ def next_start(state: State, settings: ScheduleSettings, following: Following) -
     return following(settings.cron, last) if settings.cron else last + timedelta(seconds=settings.every or 0)
 
 
-def awaited(state: State) -> tuple[str, ...]:
-    """Name the personas that got mail since the last sprint ended; mail that it left unread starts no sprint."""
+def awaited(state: State, never: Collection[str]) -> tuple[str, ...]:
+    """Name the personas that got mail since the last sprint ended; mail that it left unread starts no sprint.
+
+    Nor does mail of the types in `never`.
+    """
     ended = state.sprints[-1].ended if state.sprints else 0
-    return tuple(sorted(name for name, mail in state.unread.items() if any(each.seq > ended for each in mail)))
+    return tuple(sorted(name for name in state.unread if any(mail.seq > ended for mail in state.waking(name, never))))
 
 
 def _woken_too_often(state: State, now: datetime) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ...mail.directory import PROGRAMS
 from ..kinds import PatchStatus, RunStatus
 
 
@@ -21,6 +22,13 @@ class Mail(NamedTuple):
     type: str
     priority: str
     run: str | None
+
+    def wakes(self, never: Collection[str]) -> bool:
+        """Tell whether it is a reason to launch its persona: not if its type is one of `never`, unless a program wrote.
+
+        What programs write (conflicts, refusals, bounces) is work to be done, whatever type it has.
+        """
+        return self.type not in never or (self.sender in PROGRAMS and self.run is None)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What scheduler and weaver have done, as Ibis expressions over the log: of the sprints, and of each dispatch.
 
-Compiled to `sql/` beside this module by `make sql`. The names of these projections are `scheduler.state.schedule` and
-`scheduler.state.dispatched`.
+Compiled to `sql/` beside this module by `make sql`. The names of these projections are `scheduler.state.schedule`,
+`scheduler.state.dispatched` and `scheduler.state.going`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import ibis
 from ibis import _
 
+from ...mail.directory import SCHEDULER
 from ...mail.query.projections import argument, events
 from ..kinds import Kind
 
@@ -47,4 +48,13 @@ def dispatched() -> Any:
     return chosen.select(*FACT).order_by("seq")
 
 
-PROJECTIONS = (schedule, dispatched)
+def going() -> Any:
+    """List the starts of a roster's runs that have not ended, those of sprints and of dispatches."""
+    done = events.filter(events.sender == SCHEDULER)
+    started = done.filter(done.kind == str(Kind.RUN_STARTED))
+    started = started.filter(argument("roster", "array<string>").contains(started.data["persona"].str))
+    ended = done.filter(done.kind.isin([str(Kind.RUN_FINISHED), str(Kind.RUN_LOST)])).select(ended="run")
+    return started.anti_join(ended, started.run == ended.ended).select(*FACT).order_by("seq")
+
+
+PROJECTIONS = (schedule, dispatched, going)

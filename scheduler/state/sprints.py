@@ -7,7 +7,7 @@ The first event about a run's end counts; one that comes after the run was given
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -36,7 +36,8 @@ class State:
     """Everything that `decide` may know.
 
     `aside` maps personas that were set aside to the reason, `unread` personas to their mail. `green` are pairs of a
-    gate's mark and a tree that passed it. `dead` are the ids of open runs whose supervisor is gone; those of them that
+    gate's mark and a tree that passed it. `taken` is the unread mail that a run of a dispatch has in its prompt, which
+    goes on meanwhile. `dead` are the ids of open runs whose supervisor is gone; those of them that
     go on, or whose end is known, are `left` for the next scheduler to take over, the others are lost.
     """
 
@@ -49,6 +50,7 @@ class State:
     unread: Mapping[str, tuple[Mail, ...]] = field(default_factory=dict[str, tuple[Mail, ...]])
     dead: frozenset[str] = frozenset()
     left: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
     weaves: tuple[Weave, ...] = ()
 
     @property
@@ -85,6 +87,14 @@ class State:
     def own(self, persona: str) -> tuple[Run, ...]:
         """Return a persona's runs in the open or last sprint, the oldest first."""
         return tuple(run for run in self.runs if run.persona == persona and run.sprint == self.number)
+
+    def free(self, persona: str) -> tuple[Mail, ...]:
+        """Return the unread mail that the next run of a persona is given: no other run has it in its prompt."""
+        return tuple(mail for mail in self.unread.get(persona, ()) if mail.id not in self.taken)
+
+    def waking(self, persona: str, never: Collection[str]) -> tuple[Mail, ...]:
+        """Return the mail that is a reason to launch a persona; `never` are types that are none."""
+        return tuple(mail for mail in self.free(persona) if mail.wakes(never))
 
     def patch(self, run: str) -> Patch | None:
         """Return a run's patch."""
@@ -125,6 +135,11 @@ def state_of(projections: Projections, roster: Sequence[str], *, whole: bool = T
 def read_facts(projections: Projections, *, whole: bool) -> Iterator[Fact]:
     """Read what was done for sprints, in the order of the log; what does not count is left out."""
     return filter(counts, map(fact_of, projections.rows("scheduler.state.schedule", whole=whole)))
+
+
+def read_going(projections: Projections, personas: Sequence[str]) -> tuple[Run, ...]:
+    """Read the runs of some personas that have not ended, in sprints and in dispatches, in the order of the log."""
+    return fold(map(fact_of, projections.rows("scheduler.state.going", roster=[*personas]))).runs
 
 
 def read_unread(projections: Projections, roster: Sequence[str]) -> dict[str, tuple[Mail, ...]]:

@@ -1,4 +1,4 @@
-"""Tasks made in Python: one method for each kind of typed input."""
+"""Tasks made in Python: one method for each kind of typed input, each of which makes an entry of `tasks.json`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,29 @@ from typing import Any
 from .task import Task
 
 
+class TaskEntry(dict[str, Any]):
+    """A task as `tasks.json` has it: a dict, which `json.dumps` takes, with the fields of `Task` as attributes.
+
+    Only what was given is in the dict. An attribute that was not has its default; what is changed in the dict later is
+    checked when an attribute is asked for, and by a dispatch.
+    """
+
+    @property
+    def task(self) -> Task:
+        """The task that it means. Raises pydantic's ValidationError."""
+        return Task.model_validate(dict(self))
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a field of the task."""
+        if name not in Task.model_fields:
+            raise AttributeError(f"{type(self).__name__!r} has no field {name!r}", name=name, obj=self)
+        return getattr(self.task, name)
+
+
 class TaskBuilder:
-    """Makes tasks. Each method raises pydantic's ValidationError for a value that a task does not take.
+    """Makes tasks, as entries of `tasks.json`.
+
+    Each method raises pydantic's ValidationError for a value that a task does not take.
 
     `more` are further fields of Task, such as `priority`, `timeout_seconds`, `retries` and `files`.
     """
@@ -25,7 +46,7 @@ class TaskBuilder:
         validation_level: str = "moderate",
         dependencies: Iterable[str] = (),
         **more: Any,
-    ) -> Task:
+    ) -> TaskEntry:
         """Make a task for `coder`: write the module `output_path` as the contract describes it."""
         input_data = {
             "contract_description": contract_description,
@@ -47,7 +68,7 @@ class TaskBuilder:
         hypothesis: str | None = None,
         dependencies: Iterable[str] = (),
         **more: Any,
-    ) -> Task:
+    ) -> TaskEntry:
         """Make a task for `debug`: find the cause of a problem in the affected files."""
         input_data = {
             "problem_description": problem_description,
@@ -66,9 +87,9 @@ class TaskBuilder:
         input_data: Mapping[str, Any] | None = None,
         dependencies: Iterable[str] = (),
         **more: Any,
-    ) -> Task:
+    ) -> TaskEntry:
         """Make a task for any persona."""
-        return Task(
+        task = Task(
             task_id=task_id,
             agent=agent,
             description=description,
@@ -76,3 +97,4 @@ class TaskBuilder:
             dependencies=tuple(dependencies),
             **more,
         )
+        return TaskEntry(task.model_dump(mode="json", exclude_unset=True))

@@ -1,15 +1,16 @@
 """The dependency graph of tasks: unknown dependencies, circles, waves. Nothing here recurses.
 
-A task is anything with a `task_id` and `dependencies`. The beginnings of the messages are published and do not change.
+A task is anything with the attributes `task_id` and `dependencies`, or for the two published functions a mapping with
+these keys. The beginnings of the messages are published and do not change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from ..errors import InvalidTasks
-from ..problems import shown
+from ..problems import Problems, shown
 
 _NAMES = 1_000_000  # in all circles together; further circles are not reported
 _ENDS = 6  # names shown at each end of a long circle
@@ -29,14 +30,42 @@ class Node(Protocol):
         ...
 
 
-def validate_task_dependencies(tasks: Sequence[Node]) -> list[str]:
-    """Return a message for each dependency on a task that does not exist."""
-    return [unknown_text(*pair) for pair in unknown_dependencies(tasks)]
+class _Named(NamedTuple):
+    task_id: str
+    dependencies: tuple[str, ...]
 
 
-def detect_circular_dependencies(tasks: Sequence[Node]) -> list[str]:
-    """Return a message for each circular dependency, direct or indirect."""
-    return [_circle_text(circle) for circle in cycles(tasks)]
+def validate_task_dependencies(tasks: Iterable[Node | Mapping[str, Any]]) -> list[str]:
+    """Return a message for each dependency on a task that does not exist.
+
+    Tasks are objects such as `Task`, mappings as in `tasks.json`, or both. Raises InvalidTasks for mappings that name
+    no task, or whose dependencies are no list of names.
+    """
+    return [unknown_text(*pair) for pair in unknown_dependencies(_nodes(tasks))]
+
+
+def detect_circular_dependencies(tasks: Iterable[Node | Mapping[str, Any]]) -> list[str]:
+    """Return a message for each circular dependency, direct or indirect; tasks and errors as in the function above."""
+    return [_circle_text(circle) for circle in cycles(_nodes(tasks))]
+
+
+def _nodes(tasks: Iterable[Node | Mapping[str, Any]]) -> list[Node]:
+    """Return tasks with their names as attributes."""
+    problems = Problems()
+    nodes = [_named(task, place, problems) if isinstance(task, Mapping) else task for place, task in enumerate(tasks)]
+    problems.refuse()
+    return nodes
+
+
+def _named(task: Mapping[str, Any], place: int, problems: Problems) -> _Named:
+    name, needs = task.get("task_id"), task.get("dependencies", ())
+    if not isinstance(name, str):
+        problems.add_at(("tasks", place, "task_id"), "must be text" if "task_id" in task else "is missing")
+        name = ""
+    if not isinstance(needs, list | tuple) or not all(isinstance(need, str) for need in cast("list[Any]", needs)):
+        problems.add_at(("tasks", place, "dependencies"), "must be a list of the names of tasks")
+        needs = ()
+    return _Named(name, tuple(cast("list[str]", needs)))
 
 
 def unknown_dependencies(tasks: Sequence[Node]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ All problems are reported at once, each in one line that begins with its place o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from ..errors import InvalidTasks
@@ -82,6 +82,21 @@ def _items(raw: Mapping[str, Any], problems: Problems) -> list[Any]:
         problems.add_at(("tasks",), too_many(len(items)))
         return []
     return items
+
+
+def tasks_from(items: Iterable[Task | Mapping[str, Any]]) -> tuple[Task, ...]:
+    """Return tasks that were made in Python, objects or mappings as in `tasks.json`. Raises InvalidTasks."""
+    problems = Problems()
+    tasks = [_task_from(item, ("tasks", place), problems) for place, item in enumerate(items)]
+    problems.refuse()
+    return tuple(task for task in tasks if task)
+
+
+def _task_from(item: Any, path: Path, problems: Problems) -> Task | None:
+    if isinstance(item, Task):
+        return item
+    table = dict(cast("Mapping[str, Any]", item)) if isinstance(item, Mapping) else item
+    return read_table(Task, table, path, problems, "a task")
 
 
 def problems_of(document: DispatchInput, personas: Collection[str]) -> list[str]:

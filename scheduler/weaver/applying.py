@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ...mail.log.disk import read_file
 from ...personas.errors import GitError
 from ...personas.git import Git
 from .index import read_index, write_index
@@ -93,7 +94,7 @@ class PatchApplication:
     def succeeded(self) -> bool:
         """Whether git applied the patch."""
         code = self.own.with_suffix(".code")
-        return code.exists() and code.read_text().strip() == "0"
+        return code.exists() and read_file(code).strip() == b"0"
 
     @cached_property
     def _before(self) -> dict[bytes, Entry]:
@@ -122,7 +123,7 @@ class PatchApplication:
         changes = self.changes
         if changes is None:
             errors = self.own.with_suffix(".said")
-            why = _reason(errors.read_bytes() if errors.exists() else b"", limits)
+            why = _reason(read_file(errors) if errors.exists() else b"", limits)
             return Refused(self.submission, f"it does not apply to its own base: {why}")
         if why := refused(self.submission, changes):
             return Refused(self.submission, why)

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...mail.log.disk import read_file
 from .patch import Entry
 
 _HEADER = struct.Struct(">4sII")
@@ -36,7 +37,7 @@ def write_index(path: Path, files: Mapping[bytes, Entry], digits: int) -> None:
 
 def read_index(path: Path, digits: int) -> dict[bytes, Entry] | None:
     """Read an index whose object ids have this number of digits; None if it has conflicts or another version."""
-    raw, width, files = path.read_bytes(), digits // 2, dict[bytes, Entry]()
+    raw, width, files = read_file(path), digits // 2, dict[bytes, Entry]()
     _, version, count = _HEADER.unpack_from(raw)
     if version not in {2, 3}:
         return None

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ...mail.log.disk import read_file
 from .applying import limited
 from .commit import write_commit
 from .index import read_index, write_index
@@ -95,7 +96,7 @@ class Branch:
             options = ("-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "-U3")
             prefixes = ("--src-prefix=a/", "--dst-prefix=b/")
             path.write_bytes(self.quarantine.git("diff-tree", *options, *prefixes, each.base.oid, each.tree))
-        return path.read_bytes()
+        return read_file(path)
 
     def _merge_tree(self, each: Applied) -> Sequence[Change] | None:
         """Merge whole trees, which follows renames; None if that leaves a conflict."""

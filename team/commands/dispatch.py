@@ -168,11 +168,12 @@ def _check_source(resume: str | None, template: str | None, values: list[str], f
 
 def _text(file: str | None) -> bytes:
     """Read the tasks, up to the size limit. Raises UsageError."""
+    from ...scheduler.given import open_given
     from ...scheduler.tasks.reader import read_limited
 
     if file not in {None, "-"}:
         try:
-            with Path(str(file)).open("rb") as stream:
+            with open_given(Path(str(file))) as stream:
                 return read_limited(stream)
         except OSError as error:
             raise UsageError(f"cannot read {file}: {error.strerror}; give a tasks.json") from None

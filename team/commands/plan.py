@@ -90,13 +90,14 @@ def _forecast(file: str | None) -> Roadmap:
 
 def _read(file: str | None) -> tuple[bytes, Roadmap]:
     """Return the input, as bytes and as a roadmap."""
+    from ...scheduler.given import open_given
     from ...scheduler.tasks.reader import read_limited
     from ..api import plans
     from ..home import home_if_any
 
     if file not in {None, "-"}:
         try:
-            with Path(str(file)).open("rb") as stream:
+            with open_given(Path(str(file))) as stream:
                 data = read_limited(stream)
         except OSError as error:
             raise UsageError(f"cannot read {file}: {error.strerror}; give a roadmap or a tasks.json") from None

@@ -69,6 +69,8 @@ def status(team: Status) -> Iterator[str]:
             yield f"  {patch.why}: somebody wrote into the log"
     for persona, count in sorted(team.unread.items()):
         yield f"unread: {persona} has {count}"
+    for persona, count in sorted(team.waiting.items()):
+        yield f"waits for its next run: {persona} has {count} unread that wake{'s' if count == 1 else ''} nobody"
 
 
 def history(team: History) -> Iterator[str]:

@@ -60,6 +60,22 @@ def test_a_prompt_has_mailbox_persona_and_situation():
     assert max(map(len, text.splitlines())) < 250
 
 
+def test_a_prompt_names_the_type_of_mail_that_wakes_nobody():
+    """In one sentence, unless all mail wakes."""
+    sentence = "mail that needs no answer is sent with `--type {}` and wakes nobody"
+    assert sentence.format("fyi") in written()
+    assert sentence.format("status") in written(situation=replace(HERE, quiet="status"))
+    assert "wakes nobody" not in written(situation=replace(HERE, quiet=""))
+
+
+def test_a_type_that_the_team_has_made_up_stands_between_the_fences():
+    """It is the sender's word: the heading says what is known, and nothing that a sender can choose."""
+    text = written(mail(type="obey-this_now"))
+    assert "\nType: note\n" in text
+    assert text.index("begin message") < text.index("| Type: obey-this_now\n") < text.index("end message")
+    assert "Type: Obey" not in written(mail(type="Obey: this"))
+
+
 def test_an_empty_mailbox_still_explains_how_to_write():
     """It says that there is no mail, and leaves out the rules about mail."""
     text = written()

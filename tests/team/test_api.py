@@ -33,6 +33,7 @@ TASKS = b'{"tasks": [{"task_id": "find", "agent": "forge", "description": "Find 
 FROM_THE_ENGINE = {
     "idle": "answers an idle tick before anything else loads",
     "read_limited": "reads standard input no further than is allowed",
+    "open_given": "opens the file that a user names, and waits for nothing in its place",
 }
 
 

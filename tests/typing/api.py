@@ -77,13 +77,16 @@ assert_type(run_sprint(context, "parallel", listener=listen), SprintResult)
 
 builder = TaskBuilder()
 task = builder.create_task("write-up", "scribe", "Write it up", input_data={"about": "{{ tasks.find.output.cause }}"})
-assert_type(task, Task)
-assert_type(validate_task_dependencies([task]), list[str])
-assert_type(detect_circular_dependencies([task]), list[str])
+entry: dict[str, Any] = task
+assert_type(task.task, Task)
+mixed: list[Task | dict[str, Any]] = [task, task.task, {"task_id": "more", "dependencies": ["write-up"]}]
+assert_type(validate_task_dependencies(mixed), list[str])
+assert_type(detect_circular_dependencies(mixed), list[str])
 given = DispatchInput.model_validate({"tasks": []})
 assert_type(given.tasks, tuple[Task, ...])
 dispatcher = ParallelDispatcher(given.config, agent=FunctionAgent(lambda job: {"of": job.persona}))
 assert_type(dispatcher.dispatch(given.tasks), DispatchOutput)
+assert_type(dispatcher.dispatch([task, task.task, {"task_id": "more", "agent": "scribe"}]), DispatchOutput)
 assert_type(dispatcher.resume("fd379d65").model_dump_json(indent=2), str)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from team_mail.personas.keeping import keeper as module
-from team_mail.personas.keeping.keeper import Keeper, Spec, heartbeat, quoted, read, reserve, write
+from team_mail.personas.keeping.keeper import Keeper, Spec, heartbeat, opened, quoted, read, reserve, write
 
 
 @pytest.fixture
@@ -119,6 +119,33 @@ def test_a_file_is_replaced_atomically_and_never_through_a_link(tmp_path):
 
     assert (tmp_path / "file").read_text() == "new"
     assert (tmp_path / "secret").read_text() == "kept"
+
+
+def test_a_pipe_in_the_place_of_a_file_of_the_keeper_is_not_waited_for(tmp_path):
+    """An agent can know the name: it is that of the report, with the keeper's pid."""
+    reserve(str(tmp_path / "ended.json"))
+    scratch = tmp_path / f"ended.json.{os.getpid()}"
+    for held in (False, True):
+        scratch.unlink(missing_ok=True)
+        os.mkfifo(scratch)
+        reader = os.open(scratch, os.O_RDONLY | os.O_NONBLOCK) if held else -1
+        write(str(tmp_path / "ended.json"), "{}\n")
+        assert (tmp_path / "ended.json").read_text() == "{}\n"
+        if held:
+            os.close(reader)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_cannot_be_the_input_of_an_agent(tmp_path, make):
+    """It is refused at once; the null device is fine, and a file is read as ever."""
+    make(tmp_path / "prompt")
+    with pytest.raises(OSError, match="is no file"):
+        opened(str(tmp_path / "prompt"))
+    os.close(opened(os.devnull))
+    (tmp_path / "file").write_text("Do it.")
+    with os.fdopen(opened(str(tmp_path / "file"))) as file:
+        assert file.read() == "Do it."
+        assert os.get_blocking(file.fileno())
 
 
 def test_a_report_has_its_room_before_the_disk_is_full(tmp_path):

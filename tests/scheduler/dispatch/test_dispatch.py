@@ -32,6 +32,7 @@ from team_mail.scheduler.leader import Leader
 from team_mail.scheduler.runs.record import RunRecord
 from team_mail.scheduler.sprint.control import stop_run
 from team_mail.scheduler.state.dispatches import read_dispatch
+from team_mail.scheduler.tasks.builder import TaskBuilder
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
 from team_mail.team import dispatcher as door
 from team_mail.team.dispatcher import ParallelDispatcher, given_to
@@ -647,6 +648,26 @@ def test_mail_is_given_to_one_run_and_marked_read_if_that_succeeds(project, team
     assert [e["sender"] for e in project.events("mail.read")] == ["ann"]
 
 
+def test_a_dispatch_takes_tasks_entries_and_dicts_together(desk):
+    """What the builder makes, what `tasks.json` holds, and objects are the same tasks."""
+    entry = TaskBuilder().create_task("a", "forge")
+    plain = {"task_id": "b", "persona": "forge", "dependencies": ["a"], "timeout_seconds": "5m"}
+    done = desk.dispatcher(name_of).dispatch([entry, plain, task("c", "b")])
+    assert statuses(done) == dict.fromkeys("abc", "success")
+
+
+def test_dicts_that_are_no_tasks_are_refused_before_anything_starts(desk):
+    """All problems at once, by their places, with the nearest names."""
+    with pytest.raises(InvalidTasks) as refused:
+        desk.dispatcher(name_of).dispatch([{"task_id": "a"}, "b", task("c"), {"task_id": "d", "agent": "x", "prio": 1}])
+    assert [*refused.value.problems] == [
+        "tasks[0].agent: is missing",
+        "tasks[1]: must be an object: {…}",
+        "tasks[3].prio: is no field of a task; did you mean priority?",
+    ]
+    assert not (desk.home / "mail" / "events.jsonl").exists()
+
+
 def test_a_sprint_ignores_the_runs_and_patches_of_dispatches(team, project):
     """The next sprint starts as if they did not exist."""
     project.run(written("a.txt", "x\n"), task("a"))
@@ -718,7 +739,7 @@ def test_a_run_that_a_dispatch_left_open_is_lost_on_resume(desk):
             self._record = RunRecord(context.append, context.mailbox.blobs)
 
         def run(self, launch, batch):
-            self._record.started(launch, batch)
+            self._record.started(launch, batch, ())
             raise TeamMailError("the machine is gone")
 
     first = ParallelDispatcher(DispatchConfig(trace_dir=str(desk.traces)), "scripted", desk.home, runner=Vanishing)

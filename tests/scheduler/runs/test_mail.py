@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from team_mail.mail.letter import Letter
+from team_mail.personas.agent import Assignment, Outcome
 from team_mail.personas.running.folder import RunFolder
 from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.runs.launch import Launch
-from team_mail.scheduler.runs.run import Batch
+from team_mail.scheduler.runs.mail import RunMail
+from team_mail.scheduler.runs.record import RunRecord
+from team_mail.scheduler.runs.run import Batch, RunResult
 
 MAIL = "---\nto: bob\nsubject: Half done\n---\nThe rest is in the notes.\n"
 
@@ -73,3 +77,51 @@ def test_mail_that_could_not_be_sent_comes_back_to_its_author(team):
     (attachment,) = mail.data["attachments"]
     assert attachment["name"] == "odd.md"
     assert b"The text." in team.context().mailbox.blobs.read(attachment["sha256"])
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_of_two_runs_that_choose_at_once_the_first_on_record_has_the_message(team, nested):
+    """Neither sees the other's start while it chooses, as two processes may; a run that starts later has none."""
+    context = team.context()
+    context.mailbox.send(Letter("you", ["ann"], "Look", "At this."))
+    (mail,) = [row["id"] for row in context.mailbox.unread(["ann"])]
+    record = RunRecord(context.append, context.mailbox.blobs)
+    first, second, third = (
+        Launch("ann", "shell", 1, 0, "task", "", assignment=Assignment("d" * 32, task, "")) for task in "abc"
+    )
+    one, two = RunMail(context), RunMail(context)
+    chosen: list[tuple[str, ...]] = []
+
+    def put(launch):
+        def on_record(mails):
+            chosen.append(tuple(mails))
+            record.started(launch, Batch(0, 0, "", ""), mails)
+
+        return on_record
+
+    def put_second(mails):
+        one.choose(first, put(first))
+        put(second)(mails)
+
+    if nested:  # the second one chooses, then the first chooses and is put on record
+        two.choose(second, put_second)
+    else:
+        one.choose(first, put(first))
+        two.choose(second, put(second))
+    two.choose(third, put(third))
+
+    assert chosen == [(mail,), (mail,) if nested else (), ()]
+    assert (one.of(first), two.of(second), two.of(third)) == ([mail], [], [])
+    record.ended(first, RunResult(Outcome("failed", 1, 0.0, "exit 1")))
+    assert two.of(second) == ([mail] if nested else [])
+
+
+def test_mail_of_a_run_whose_scheduler_is_gone_is_free(team):
+    """Its process is not there, and its run's folder has no keeper."""
+    context = team.context()
+    context.mailbox.send(Letter("you", ["ann"], "Look", "At this."))
+    (mail,) = [row["id"] for row in context.mailbox.unread(["ann"])]
+    gone = Launch("ann", "shell", 1, 0, "task", "", assignment=Assignment("d" * 32, "a", ""))
+    record = RunRecord(context.append, context.mailbox.blobs, {"host": "elsewhere", "boot": "", "pid": 1, "start": 1})
+    record.started(gone, Batch(0, 0, "", ""), [mail])
+    assert context.taken(["ann"], sprints=True) == {}

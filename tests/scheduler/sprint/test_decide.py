@@ -84,9 +84,9 @@ class Story:
     def landed(self, persona, attempt=1, commit="c" * 40):
         return self.tell("patch.landed", ref=f"{self.sprint}-{persona}-{attempt}", tick=self.tick, commit=commit)
 
-    def mail(self, persona, sender="weaver"):
+    def mail(self, persona, sender="weaver", type="note"):
         seq = 1000 + len(self.facts)
-        mail = Mail(persona, seq, f"m{seq}", rfc3339(self.now), sender, "Look", "note", "normal", None)
+        mail = Mail(persona, seq, f"m{seq}", rfc3339(self.now), sender, "Look", type, "normal", None)
         self.unread[persona] = (*self.unread.get(persona, ()), mail)
         return self
 
@@ -640,6 +640,49 @@ def test_new_mail_starts_a_sprint_for_its_recipients_and_old_mail_does_not():
     assert launched(story.plan(request)) == [("bob", 1, "batch")]
     story.unread = {"bob": tuple(mail._replace(seq=1) for mail in story.unread["bob"])}
     assert due(story.state, story.policy, story.now, never).start is None
+
+
+@pytest.mark.parametrize("type", ["fyi", "status", "progress", "result", "approve"])
+def test_mail_of_a_type_that_wakes_nobody_launches_nobody_and_holds_up_no_sprint(type):
+    """It is told as the reason for the skip, and starts no sprint either."""
+    story = Story().start(personas=["ann", "bob"]).ran("ann").ran("bob").done().mail("bob", "ann", type)
+    plan = story.plan()
+    assert (plan.launches, plan.finish) == ((), "converged")
+    assert skipped(plan)["bob"] == f"1 unread ({type}), which waits for its next run"
+    story.tell("sprint.finished", outcome="converged")
+    assert due(story.state, story.policy, story.now, never).start is None
+
+
+def test_mail_that_waits_is_given_to_a_run_that_has_another_reason():
+    """A first launch, a retry, and mail that wakes take it along."""
+    story = Story().start(personas=["ann", "bob"]).ran("ann").ran("bob").done()
+    story.mail("bob", "ann", "fyi").mail("bob", "ann", "question").mail("ann", "bob", "fyi")
+    (launch,) = story.plan().launches
+    assert (launch.persona, launch.reason, [mail.type for mail in launch.mail]) == ("bob", "mail", ["fyi", "question"])
+    assert launch.why == "1 unread, last from ann"
+    story.tell("sprint.finished", outcome="converged")
+    assert [len(launch.mail) for launch in story.plan(ASKED).launches] == [1, 2, 0, 0]
+    retried = (
+        Story(retry_backoff=0.0).start(personas=["ann"]).ran("ann", status="failed").done().mail("ann", "bob", "fyi")
+    )
+    assert [(launch.reason, len(launch.mail)) for launch in retried.plan().launches] == [("retry", 1)]
+
+
+@pytest.mark.parametrize("sender", ["weaver", "scheduler", "postmaster"])
+@pytest.mark.parametrize("type", ["conflict", "feedback", "bounce", "fyi"])
+def test_mail_of_a_program_wakes_whatever_its_type_and_the_setting(sender, type):
+    """A conflict is work; but a run that bears the name of a program is none."""
+    story = Story(wakes_not=("conflict", "feedback", "bounce", "fyi")).start(personas=["ann"]).ran("ann").done()
+    assert launched(story.mail("ann", sender, type).plan()) == [("ann", 2, "mail")]
+    story.unread = {"ann": tuple(mail._replace(run="run-1") for mail in story.unread["ann"])}
+    assert launched(story.plan()) == []
+
+
+def test_a_type_that_is_not_listed_wakes():
+    """Also one that nobody has documented, and mail without a type."""
+    for name in ("note", "question", "thanks-a-lot", "task"):
+        story = Story().start(personas=["ann"]).ran("ann").done().mail("ann", "bob", name)
+        assert launched(story.plan()) == [("ann", 2, "mail")]
 
 
 def test_sprints_started_by_mail_are_limited_per_hour():

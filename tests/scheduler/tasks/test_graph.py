@@ -68,6 +68,35 @@ def test_the_messages_have_their_documented_text():
     assert validate_task_dependencies(tasks[2:1]) == detect_circular_dependencies([]) == []
 
 
+@given(graphs, st.randoms(use_true_random=False))
+def test_mappings_and_tasks_give_the_same_messages_also_mixed(tasks, random):
+    """A mapping as in `tasks.json` means the same as an object; dependencies may be left out where there are none."""
+    dicts = [{"task_id": name, "agent": "coder", "dependencies": [*needs]} for name, needs in tasks]
+    bare = [{key: value for key, value in item.items() if value} for item in dicts]
+    mixed = [random.choice(pair) for pair in zip(dicts, tasks, strict=True)]
+    for check in (validate_task_dependencies, detect_circular_dependencies):
+        assert check(dicts) == check(bare) == check(mixed) == check(iter(mixed)) == check(tasks)
+
+
+def test_mappings_that_name_no_task_are_refused_with_their_places():
+    """All at once."""
+    wrong = [
+        {"agent": "a"},
+        {"task_id": 3},
+        {"task_id": "c", "dependencies": "a"},
+        {"task_id": "d", "dependencies": [1]},
+    ]
+    for check in (validate_task_dependencies, detect_circular_dependencies):
+        with pytest.raises(InvalidTasks) as refused:
+            check(wrong)
+        assert [*refused.value.problems] == [
+            "tasks[0].task_id: is missing",
+            "tasks[1].task_id: must be text",
+            "tasks[2].dependencies: must be a list of the names of tasks",
+            "tasks[3].dependencies: must be a list of the names of tasks",
+        ]
+
+
 def test_a_cycle_is_shown_along_its_edges():
     """From the task given first to what it depends on, and back."""
     circles = cycles(graph(x="a", c="a", a="b", b="c", s="s"))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
+
 import pytest
 from pydantic import ValidationError
 from team_mail.scheduler.tasks.builder import TaskBuilder
-from team_mail.scheduler.tasks.reader import problems_of
+from team_mail.scheduler.tasks.reader import problems_of, read_input
 from team_mail.scheduler.tasks.task import DispatchConfig, DispatchInput, Task
 from team_mail.scheduler.tasks.typed import CoderInput, DebugInput, check_input
 
@@ -194,6 +198,37 @@ def test_the_builder_makes_the_documented_tasks():
     assert problems_of(DispatchInput(tasks=(debug, coder, review)), {"coder", "debug", "sentinel"}) == []
     assert (debug.agent, coder.agent, coder.priority, coder.timeout_seconds) == ("debug", "coder", 3, 300.0)
     assert coder.input_data["validation_level"] == "moderate"
+
+
+def test_what_the_builder_makes_is_an_entry_of_a_file():
+    """`json.dumps` takes it as it is, with what was given and nothing else; reading it back gives the same task."""
+    builder = TaskBuilder()
+    entries = [
+        builder.create_task("plan", "steward"),
+        builder.create_task(
+            "write", "scribe", "Write", {"n": [1]}, ("plan",), timeout_seconds="5m", files=("docs/**",)
+        ),
+    ]
+
+    text = json.dumps({"tasks": entries})
+
+    assert json.loads(text)["tasks"][1] == {
+        "task_id": "write", "agent": "scribe", "description": "Write", "input_data": {"n": [1]},
+        "dependencies": ["plan"], "timeout_seconds": 300.0, "files": ["docs/**"],
+    }  # fmt: skip
+    assert read_input(text.encode(), {"scribe", "steward"}).tasks == tuple(entry.task for entry in entries)
+
+
+def test_an_entry_has_the_fields_of_its_task_as_attributes():
+    """Also those that were not given, and those that were changed since; a copy is one, too."""
+    entry = TaskBuilder().create_task("write", "scribe", dependencies=["plan"])
+    entry["priority"] = 3
+    for each in (entry, copy.deepcopy(entry), pickle.loads(pickle.dumps(entry))):
+        assert (each.task_id, each.dependencies, each.priority, each.retries) == ("write", ("plan",), 3, 0)
+    assert not hasattr(entry, "nope")
+    entry["priority"] = "high"
+    with pytest.raises(ValidationError):
+        _ = entry.priority
 
 
 def test_tasks_made_in_python_are_checked_like_a_file():
