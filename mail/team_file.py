@@ -29,11 +29,12 @@ def read_team_file(home: Path) -> TeamFile:
     path = home / "team.toml"
     try:
         data = read_file(path, follow=True)
-        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
     except FileNotFoundError:
         return TeamFile({})
     except OSError as error:
         raise UsageError(f"cannot read {path}: {reason_of(error)}") from None
+    try:
+        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise UsageError(f"{path.name}:{line}: not UTF-8; convert the file (iconv -f latin1 -t utf-8)") from None

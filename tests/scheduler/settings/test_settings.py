@@ -336,7 +336,7 @@ def test_a_file_that_is_not_utf_8_is_refused_with_the_line(tmp_path):
         read_settings(tmp_path, {})
     (tmp_path / "team.toml").unlink()
     (tmp_path / "team.toml").mkdir()
-    with pytest.raises(UsageError, match=r"cannot read .*team\.toml: Is a directory"):
+    with pytest.raises(UsageError, match=r"cannot read .*team\.toml: it is a folder"):
         read_settings(tmp_path, {})
 
 
