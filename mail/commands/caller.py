@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def body(text: str | None, file: Path | None) -> str:
     return _edited() if all(terminals) else ""
 
 
-def letter(mailbox: Mailbox, sender: str, to: list[str], cc: list[str], **fields: Any) -> Letter:
+def letter(mailbox: Mailbox, sender: str, to: Sequence[str], cc: Sequence[str], **fields: Any) -> Letter:
     """Return the letter that a command's options describe. Raises UsageError, UnknownRecipient."""
     fields["payload"] = payload(fields["payload"])
     recipients, copied = [[name for names in addresses for name in names.split(",")] for addresses in (to, cc)]

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import LogUnavailable, NoTeam
+from ..errors import LogUnavailable
 from ..kinds import ExitCode
-from . import cli_log, cli_marks, output
+from . import cli_log, cli_marks, daily, output
 from . import cli_options as option
 from .launcher import become_launcher
 
@@ -34,18 +34,6 @@ def root(
 ) -> None:
     """Mail for teams of AI coding agents: acknowledged mail is not lost, and an inbox answers at once."""
     del version
-
-
-def _acknowledged(event: Any, body: str, repeated: bool, as_json: bool) -> None:
-    if as_json:
-        from .. import render
-        from ..message import Message
-
-        message = Message.of(event._asdict())._replace(body=body, body_blob=None)
-        render.document(message.whole() | {"repeated": repeated})
-    else:
-        again = "; it was sent before with this key" if repeated else ""
-        output.say(f"sent {event.seq} to {', '.join(event.recipients)}{again}")
 
 
 @app.command()
@@ -69,27 +57,17 @@ def send(
 
     The text comes from --body, --body-file, a pipe or your editor. Without --from and TEAM_PERSONA you are the human.
     """
-    from ..open import first_mail, open_mailbox
-    from . import caller
-
-    text = caller.body(body, body_file)
-    mailbox = open_mailbox(create=True)
-    own = caller.identity_or_human(sender, mailbox.directory)
-    letter = caller.letter(
-        mailbox, own, to, cc, subject=subject, body=text, attachments=attach, type=kind, payload=payload,
-        priority=priority, due=due, thread=thread, key=key,
+    daily.send(
+        to, subject, body, sender, attach=attach, cc=cc, body_file=body_file, kind=kind, payload=payload,
+        priority=priority, due=due, thread=thread, key=key, as_json=as_json,
     )  # fmt: skip
-    repeats: list[Any] = []
-    with first_mail():
-        event = mailbox.send(letter, repeats)
-    _acknowledged(event, text, bool(repeats), as_json)
 
 
 @app.command()
 def inbox(
     persona: option.Persona = None,
     unread: Annotated[bool, typer.Option("--unread", "-u", help="Only unread mail.")] = False,
-    limit: option.Limit = 50,
+    limit: option.Limit = daily.SHOWN,
     archived: Annotated[bool, typer.Option("--archived", help="List archived mail instead.")] = False,
     trashed: Annotated[bool, typer.Option("--trashed", help="List trashed mail instead.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Include archived and trashed mail.")] = False,
@@ -102,28 +80,12 @@ def inbox(
     as_json: option.Json = False,
 ) -> None:
     """List a persona's mail, newest first."""
-    from .. import render
-    from ..clock import ALL, moment
-    from . import caller
-
-    seq, time = moment(as_of) if as_of else (ALL, None)
-    state = "all" if everything else "trashed" if trashed else "archived" if archived else "inbox"
-    own, mailbox = caller.own_mailbox(persona)
-    listed = mailbox.inbox(
-        own, unread=unread, state=state, tag=tag, type=kind, sender=sender and sender.removesuffix("@team"),
-        as_of_seq=seq, as_of=time, limit=limit + 1,
+    _exit(
+        daily.inbox(
+            persona, unread=unread, limit=limit, archived=archived, trashed=trashed, everything=everything, tag=tag,
+            kind=kind, sender=sender, as_of=as_of, exit_code=exit_code, bodies=bodies, as_json=as_json,
+        )
     )  # fmt: skip
-    if len(listed) > limit:
-        output.say(f"team-mail: only the newest {limit} are shown; --limit shows more", err=True)
-        del listed[limit:]
-    if as_json and bodies:
-        render.document([message.whole() for message in mailbox.with_bodies(listed, own)])
-    elif as_json:
-        render.document([message.listed() for message in listed])
-    else:
-        render.messages(listed, f"no mail for {own}")
-    if exit_code and any(not message.read for message in listed):
-        raise typer.Exit(ExitCode.UNREAD)
 
 
 @app.command()
@@ -213,7 +175,8 @@ def reply(
         payload=payload, priority=priority, due=due, key=key,
     )  # fmt: skip
     repeats: list[Any] = []
-    _acknowledged(mailbox.reply(letter, name, repeats, everybody=everybody), text, bool(repeats), as_json)
+    event = mailbox.reply(letter, name, repeats, everybody=everybody)
+    daily.acknowledge(event, text, repeated=bool(repeats), as_json=as_json)
 
 
 @app.command()
@@ -231,7 +194,7 @@ def thread(name: option.Name, persona: option.Persona = None, as_json: option.Js
 
 
 @app.command()
-def sent(persona: option.Persona = None, limit: option.Limit = 50, as_json: option.Json = False) -> None:
+def sent(persona: option.Persona = None, limit: option.Limit = daily.SHOWN, as_json: option.Json = False) -> None:
     """List what a persona sent, with its state for each recipient: sent, read, acked, answered or bounced."""
     from .. import render
     from . import caller
@@ -271,35 +234,11 @@ def search(
 @app.command()
 def check(
     persona: option.Persona = None,
-    budget: Annotated[int, typer.Option("--budget", min=1, help="The maximum number of characters.")] = 400,
+    budget: Annotated[int, typer.Option("--budget", min=1, help="The maximum number of characters.")] = daily.BUDGET,
     as_json: option.Json = False,
 ) -> None:
     """Summarize unread mail for shell prompts and agent hooks: exit 3 if there is any, else 0 without output."""
-    from ..check.cursor import people_of
-    from ..check.digest import digest
-    from ..check.unread import Uncertain, unread
-    from ..open import team_home
-    from . import caller
-
-    try:
-        home = team_home()
-        if not home.exists():
-            return
-        own, mailbox = caller.own_mailbox(persona)
-    except NoTeam:
-        return
-    try:
-        listed = unread(str(home / "mail"), own, people_of(str(home)))
-    except Uncertain:
-        listed = [message.listed() for message in mailbox.inbox(own, unread=True)]
-    if as_json:
-        from .. import render
-
-        render.document(listed)
-    elif listed:
-        output.say(digest(listed, budget))
-    if listed:
-        raise typer.Exit(ExitCode.UNREAD)
+    _exit(daily.check(persona, budget, as_json=as_json))
 
 
 @app.command()
@@ -338,6 +277,11 @@ app.registered_commands += cli_marks.app.registered_commands + cli_log.app.regis
 app.add_typer(cli_marks.tags, name="tag")
 
 
+def _exit(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
+
+
 def command() -> Any:
     """Return the tree of commands, for the manual page and for tests."""
     return typer.main.get_command(app)
@@ -345,4 +289,4 @@ def command() -> Any:
 
 def main() -> None:
     """Run the command; an error is one line on stderr and an exit code."""
-    output.run("team-mail", app, before=become_launcher)
+    output.run_app("team-mail", app, before=become_launcher)

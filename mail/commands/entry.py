@@ -1,7 +1,7 @@
-"""Where `team-mail` starts: `check`, which runs at every prompt of every agent, is answered before the rest is loaded.
+"""Where `team-mail` starts: what agents ask for all day is answered before Typer is loaded.
 
-Whatever is not plain (other options, a run, a persona that has not been looked up before, a log with damage) goes on to
-the command line as everybody's, whose `check` gives the same answer. Only `os` is imported, as in `mail/home.py`.
+`check`, which runs at every prompt of every agent, even before anything else is, unless there is more to it (a run, a
+persona that has not been looked up before, a log with damage). Only `os` is imported, as in `mail/home.py`.
 """
 
 from __future__ import annotations
@@ -9,39 +9,39 @@ from __future__ import annotations
 import os
 import sys
 
+from .quick import parsed
+
 TYPE_CHECKING = False  # as typing's, without importing it
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from typing import Any
 
 _BUDGET = 400
 
 
 def main() -> None:
     """Run the command; an error is one line on stderr and an exit code."""
-    if sys.argv[1:2] == ["check"] and (code := quick_check(sys.argv[2:])) is not None:
+    values = parsed(sys.argv[1:])
+    if values is None:
+        from .cli import main as run
+
+        run()
+        return
+    if sys.argv[1] == "check" and (code := quick_check(values)) is not None:
         sys.exit(code)
-    from .cli import main as run
+    from . import daily, output
+    from .launcher import become_launcher
 
-    run()
+    command = {"check": daily.check, "inbox": daily.inbox, "send": daily.send}[sys.argv[1]]
+    output.run("team-mail", lambda: sys.exit(command(**values)), before=become_launcher)
 
 
-def quick_check(words: Sequence[str]) -> int | None:
-    """Answer `team-mail check` and return its exit code; None if that takes the command line."""
-    persona, budget = os.environ.get("TEAM_PERSONA", ""), _BUDGET
-    rest = iter(words)
-    for word in rest:
-        name, equals, value = word.partition("=")
-        if name not in {"-p", "--persona", "--budget"} or (equals and not name.startswith("--")):
-            return None
-        value = value if equals else next(rest, "")
-        if name == "--budget" and value.isdecimal() and int(value):
-            budget = int(value)
-        elif name != "--budget" and value and not value.startswith("-"):
-            persona = value
-        else:
-            return None
+def quick_check(values: dict[str, Any]) -> int | None:
+    """Answer `team-mail check` and return its exit code; None if that takes more than the look at a cursor."""
+    persona = values.get("persona", os.environ.get("TEAM_PERSONA", ""))
+    if values.get("as_json") or values.get("persona") == "":
+        return None
     try:
-        return _answer(persona.removesuffix("@team"), budget)
+        return _answer(persona.removesuffix("@team"), values.get("budget", _BUDGET))
     except OSError:
         return None
 

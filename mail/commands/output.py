@@ -10,21 +10,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from ..errors import TeamMailError, UsageError
 from ..kinds import ExitCode
 from ..log.disk import reason_of
 from ..text.escape import clean
 
 
-def run(name: str, app: Any, before: Callable[[], object] = lambda: None) -> None:
-    """Call `before`, run a Typer application and exit; an error is one line on stderr and an exit code."""
+def run_app(name: str, app: Any, before: Callable[[], object] = lambda: None) -> None:
+    """Run a Typer application as `run` does."""
     _leave_only(app, sys.argv[1:2])
+    run(name, lambda: app(prog_name=name), before)
+
+
+def run(name: str, command: Callable[[], object], before: Callable[[], object] = lambda: None) -> None:
+    """Call `before`, run a command and exit; an error is one line on stderr and an exit code."""
     prepare()
     try:
         before()
-        flushed(lambda: app(prog_name=name))
+        flushed(command)
+    except KeyboardInterrupt:
+        silence()
+        sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         silence()
         sys.exit(ExitCode.FAILED)
@@ -67,7 +73,9 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
 
     All that commands say goes through here, since most of it has names that an agent chose: of files, personas, tags.
     """
-    typer.echo(clean(text), err=err, nl=nl)
+    out = sys.stderr if err else sys.stdout
+    out.write(clean(text) + ("\n" if nl else ""))
+    out.flush()
 
 
 def tell(text: str) -> None:

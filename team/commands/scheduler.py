@@ -219,7 +219,7 @@ def command() -> Any:
 
 def main() -> None:
     """Run the command; say in one line on standard error what could not be done."""
-    output.run("scheduler", app)
+    output.run_app("scheduler", app)
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def command() -> Any:
 
 def main() -> None:
     """Run the command; say in one line on standard error what could not be done."""
-    output.run("team", app)
+    output.run_app("team", app)
 
 
 if __name__ == "__main__":

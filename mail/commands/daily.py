@@ -1,0 +1,127 @@
+"""What agents ask for all day: `check`, `inbox` and `send`. Each takes the values of its options, whoever parsed them.
+
+They return an exit code and raise TeamMailError. Typer is not imported: `entry` parses plain command lines without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import NoTeam
+from ..kinds import ExitCode
+from ..open import first_mail, open_mailbox, team_home
+from . import caller, output
+
+SHOWN, BUDGET = 50, 400
+
+
+def check(persona: str | None = None, budget: int = BUDGET, *, as_json: bool = False) -> int:
+    """Print a summary of unread mail, if there is any."""
+    from ..check.cursor import people_of
+    from ..check.digest import digest
+    from ..check.unread import Uncertain, unread
+
+    try:
+        home = team_home()
+        if not home.exists():
+            return ExitCode.DONE
+        own, mailbox = caller.own_mailbox(persona)
+    except NoTeam:
+        return ExitCode.DONE
+    try:
+        listed = unread(str(home / "mail"), own, people_of(str(home)))
+    except Uncertain:
+        listed = [message.listed() for message in mailbox.inbox(own, unread=True)]
+    if as_json:
+        from .. import render
+
+        render.document(listed)
+    elif listed:
+        output.say(digest(listed, budget))
+    return ExitCode.UNREAD if listed else ExitCode.DONE
+
+
+def inbox(
+    persona: str | None = None,
+    *,
+    unread: bool = False,
+    limit: int = SHOWN,
+    archived: bool = False,
+    trashed: bool = False,
+    everything: bool = False,
+    tag: str | None = None,
+    kind: str | None = None,
+    sender: str | None = None,
+    as_of: str | None = None,
+    exit_code: bool = False,
+    bodies: bool = False,
+    as_json: bool = False,
+) -> int:
+    """List a persona's mail, newest first."""
+    from .. import render
+    from ..clock import ALL, moment
+
+    seq, time = moment(as_of) if as_of else (ALL, None)
+    state = "all" if everything else "trashed" if trashed else "archived" if archived else "inbox"
+    own, mailbox = caller.own_mailbox(persona)
+    listed = mailbox.inbox(
+        own, unread=unread, state=state, tag=tag, type=kind, sender=sender and sender.removesuffix("@team"),
+        as_of_seq=seq, as_of=time, limit=limit + 1,
+    )  # fmt: skip
+    if len(listed) > limit:
+        output.say(f"team-mail: only the newest {limit} are shown; --limit shows more", err=True)
+        del listed[limit:]
+    if as_json and bodies:
+        render.document([message.whole() for message in mailbox.with_bodies(listed, own)])
+    elif as_json:
+        render.document([message.listed() for message in listed])
+    else:
+        render.messages(listed, f"no mail for {own}")
+    return ExitCode.UNREAD if exit_code and any(not message.read for message in listed) else ExitCode.DONE
+
+
+def send(
+    to: Sequence[str],
+    subject: str = "",
+    body: str | None = None,
+    sender: str | None = None,
+    *,
+    attach: Sequence[Path] = (),
+    cc: Sequence[str] = (),
+    body_file: Path | None = None,
+    kind: str = "note",
+    payload: str | None = None,
+    priority: str = "normal",
+    due: str | None = None,
+    thread: str | None = None,
+    key: str | None = None,
+    as_json: bool = False,
+) -> int:
+    """Send a message."""
+    text = caller.body(body, body_file)
+    mailbox = open_mailbox(create=True)
+    own = caller.identity_or_human(sender, mailbox.directory)
+    letter = caller.letter(
+        mailbox, own, to, cc, subject=subject, body=text, attachments=attach, type=kind, payload=payload,
+        priority=priority, due=due, thread=thread, key=key,
+    )  # fmt: skip
+    repeats: list[Any] = []
+    with first_mail():
+        event = mailbox.send(letter, repeats)
+    acknowledge(event, text, repeated=bool(repeats), as_json=as_json)
+    return ExitCode.DONE
+
+
+def acknowledge(event: Any, body: str, *, repeated: bool, as_json: bool) -> None:
+    """Print what became of a letter with this body."""
+    if as_json:
+        from .. import render
+        from ..message import Message
+
+        message = Message.of(event._asdict())._replace(body=body, body_blob=None)
+        render.document(message.whole() | {"repeated": repeated})
+    else:
+        again = "; it was sent before with this key" if repeated else ""
+        output.say(f"sent {event.seq} to {', '.join(event.recipients)}{again}")
