@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _COMPRESSION = 6
+_STALE = 3600  # seconds after which a temporary file belongs to no process any more
 _ACTIVE = "events.jsonl"
 _SUMS = "segments/SHA256SUMS"
 _SEGMENT = r"\d{12}-\d{12}\.jsonl"
@@ -78,6 +79,7 @@ def whole(target: Path, *, replaceable: Callable[[Path], bool] | None = None) ->
     temporary, old = (target.with_name(f".{target.name}.{mark}.{word}") for word in ("new", "old"))
     try:
         yield temporary
+        _remove_leftovers(temporary, target)
         _put_in_place(temporary, target, old)
     except OSError as error:
         raise LogUnavailable(f"cannot write {target}: {error.strerror or error}; nothing was written there") from error
@@ -282,8 +284,23 @@ def _put_in_place(temporary: Path, target: Path, old: Path) -> None:
             _DISK.sync(file.fileno())
     if target.is_dir() and not _is_empty(target):
         target.rename(old)
-    temporary.replace(target)
+    try:
+        temporary.replace(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
     _DISK.sync_folder(target.parent)
+
+
+def _remove_leftovers(temporary: Path, target: Path) -> None:
+    """Remove what killed processes have left of the same target, unless it is too new to tell."""
+    if not temporary.exists():
+        return
+    now, name = temporary.stat().st_mtime, re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{12}}\.new")
+    for path in sorted(target.parent.iterdir()):
+        if name.fullmatch(path.name) and path.lstat().st_mtime < now - _STALE:
+            _remove(path)
 
 
 def _remove(path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..clock import Clock, SystemClock, rfc3339
 from ..errors import InDoubt, LogError, LogUnavailable
 from ..process import check_not_in_run
-from .disk import Disk, FileDescriptor, reason_of
+from .disk import Disk, FileDescriptor, make_folder, reason_of
 from .event import START, ChainPosition, Draft, Event, Unsealed, serialise
 from .lock import Lock
 from .segments import Segment, Segments
@@ -211,7 +211,7 @@ class EventLog:
         NotFromRun.
         """
         check_not_in_run(self.folder.parent, _WRITES)
-        from .recovery import Mending, put_names_right, repair_file, repaired
+        from .recovery import Mending, put_names_right, remove_leftovers, repair_file, repaired
 
         before, copies, gaps, events, left_out = START, list[Path](), list[tuple[int, int]](), 0, 0
         with self._lock:
@@ -229,6 +229,7 @@ class EventLog:
             self.segments.sums.unlink(missing_ok=True)
             self.segments.update_checksums()
             self._writer.clear_damage(before, repaired(gaps) if gaps else None)
+            remove_leftovers(self._disk, self.folder, self._clock.now().timestamp())
         return Mending(events, tuple(gaps), tuple(copies), left_out, renamed)
 
     def _verify(self) -> Inspection:
@@ -249,7 +250,7 @@ class EventLog:
 
     def _prepare(self) -> None:
         check_not_in_run(self.folder.parent, _WRITES)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         kind = self._disk.filesystem(self.folder)
         if kind.startswith(_NETWORK):
             raise LogUnavailable(

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from .disk import Disk, check_regular, open_file, read_file, write_file
+from .disk import Disk, check_regular, make_folder, open_file, read_file, write_file
 
 _NAME = r"(\d{12})-(\d{12})\.jsonl"
 
@@ -54,17 +55,18 @@ class Segments:
 
     def add(self, active: Path, first: int, last: int) -> Segment:
         """Move the active file, already durable, here as the newest segment."""
-        self.folder.mkdir(exist_ok=True)
+        make_folder(self.folder)
         segment = Segment(self.folder / segment_name(first, last), first, last)
         self._disk.rename(active, segment.path)
         return segment
 
     def update_checksums(self) -> None:
-        """Make the segments read-only and add missing ones to the checksums."""
+        """Add missing segments to the checksums, and make them read-only; only their owner can do that."""
         known = self.checksums()
         missing = [segment.path for segment in self if segment.path.name not in known]
         for path in missing:
-            path.chmod(0o444)
+            with suppress(PermissionError):
+                path.chmod(0o444)
             known[path.name] = file_sha256(path)
         if missing:
             write_file(self._disk, self.sums, "".join(f"{known[n]}  {n}\n" for n in sorted(known)).encode())
