@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from .disk import Disk, check_regular, make_folder, open_file, read_file, write_file
 
+_SUMS = "SHA256SUMS"
 _NAME = r"(\d{12})-(\d{12})\.jsonl"
 
 
@@ -35,13 +36,28 @@ class Segment(NamedTuple):
         """The path of its Parquet copy sorted by persona, which need not exist."""
         return self.path.with_suffix(".mailboxes-2.parquet")  # 2: with the starts of runs
 
+    @property
+    def copies(self) -> tuple[Path, Path]:
+        """The paths of both Parquet copies."""
+        return self.parquet, self.mailbox_parquet
+
+    @property
+    def copy_sums(self) -> Path:
+        """The path of the checksums of its Parquet copies, in the form of SHA256SUMS."""
+        return self.path.with_suffix(".sha256")
+
+    @property
+    def sums(self) -> Path:
+        """The path of the checksums of all segments."""
+        return self.path.with_name(_SUMS)
+
 
 class Segments:
     """The folder of sealed segments."""
 
     def __init__(self, folder: Path, disk: Disk) -> None:
         self.folder = folder
-        self.sums = folder / "SHA256SUMS"
+        self.sums = folder / _SUMS
         self._disk = disk
 
     def __iter__(self) -> Iterator[Segment]:
@@ -72,16 +88,21 @@ class Segments:
             write_file(self._disk, self.sums, "".join(f"{known[n]}  {n}\n" for n in sorted(known)).encode())
 
     def drop_parquet(self) -> None:
-        """Delete the Parquet copies; the next reader writes them again. Raises OSError."""
-        for path in self.folder.glob("*.parquet"):
+        """Delete the Parquet copies and their checksums; the next reader writes them again. Raises OSError."""
+        for path in sorted([*self.folder.glob("*.parquet"), *self.folder.glob("*.sha256")]):
             path.unlink()
 
     def checksums(self) -> dict[str, str]:
         """Return the recorded SHA-256, in hex, by file name."""
-        if not self.sums.exists():
-            return {}
-        pairs = (line.split("  ", 1) for line in read_file(self.sums).decode(errors="replace").splitlines())
-        return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}  # noqa: PLR2004
+        return recorded_checksums(self.sums)
+
+
+def recorded_checksums(path: Path) -> dict[str, str]:
+    """Return what a file of the form of `sha256sum` records: SHA-256, in hex, by file name; of no file, nothing."""
+    if not path.exists():
+        return {}
+    pairs = (line.split("  ", 1) for line in read_file(path).decode(errors="replace").splitlines())
+    return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}  # noqa: PLR2004
 
 
 def segment_name(first: int, last: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -47,17 +48,19 @@ def as_user(uid: int, work: Callable[[], object], *, umask: int = 0o022, group: 
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """Where a group has its mail: the folder of the team is the group's to write, and new files get its group."""
-    for above in (tmp_path, *tmp_path.parents):
-        if not above.stat().st_mode & 0o001:
-            above.chmod(above.stat().st_mode | 0o011)
-    home = tmp_path / ".team"
-    home.mkdir()
-    if os.geteuid() == 0:
-        os.chown(home, 0, GROUP)
-    home.chmod(0o2775)
-    return home / "mail"
+def folder():
+    """Where a group has its mail: the folder of the team is the group's to write, and new files get its group.
+
+    Not in `tmp_path`: any other run of pytest closes that to other users when it begins.
+    """
+    with tempfile.TemporaryDirectory() as top:
+        Path(top).chmod(0o755)
+        home = Path(top, ".team")
+        home.mkdir()
+        if os.geteuid() == 0:
+            os.chown(home, 0, GROUP)
+        home.chmod(0o2775)
+        yield home / "mail"
 
 
 def append(folder: Path, first: int, count: int = 7) -> None:
