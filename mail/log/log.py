@@ -204,8 +204,10 @@ class EventLog:
         """Verify the log and say where it is damaged, a place a line."""
         return [str(damage) for damage in self.verify().corrupt]
 
-    def repair(self) -> Mending:
+    def repair(self, lost: Sequence[tuple[int, str]] = ()) -> Mending:
         """Repair the damage that `verify` finds: keep each line that verifies, once, in order, and record the gaps.
+
+        `lost` are seq and hash of events that somebody knows and the log does not have: they are recorded as given up.
 
         Files are copied to quarantine before they are changed. Readers may continue meanwhile; writers wait. Raises
         NotFromRun.
@@ -228,7 +230,7 @@ class EventLog:
             self.segments.drop_parquet()
             self.segments.sums.unlink(missing_ok=True)
             self.segments.update_checksums()
-            self._writer.clear_damage(before, repaired(gaps) if gaps else None)
+            self._writer.clear_damage(before, repaired(gaps, lost) if gaps or lost else None)
             remove_leftovers(self._disk, self.folder, self._clock.now().timestamp())
         return Mending(events, tuple(gaps), tuple(copies), left_out, renamed)
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..kinds import LogKind
 from .disk import Disk, make_folder, open_file, read_file, write_file
@@ -137,6 +137,9 @@ def recovered(copy: Path, size: int) -> Draft:
     return Draft(LogKind.RECOVERED, SYSTEM, data={"bytes": size, "quarantine": copy.name})
 
 
-def repaired(gaps: Sequence[tuple[int, int]]) -> Draft:
-    """Return the event that records the known gaps of the chain."""
-    return Draft(LogKind.REPAIRED, SYSTEM, data={"gaps": [list(gap) for gap in gaps]})
+def repaired(gaps: Sequence[tuple[int, int]], lost: Sequence[tuple[int, str]] = ()) -> Draft:
+    """Return the event that records the known gaps of the chain, and the seq and hash of events known to be lost."""
+    data: dict[str, Any] = {"gaps": [list(gap) for gap in gaps]}
+    if lost:
+        data["given_up"] = [list(event) for event in lost]
+    return Draft(LogKind.REPAIRED, SYSTEM, data=data)

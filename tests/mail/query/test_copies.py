@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -15,6 +17,8 @@ from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.query.copies import check_copies, usable, write_parquet
 from team_mail.mail.query.rows import FileProjections
+
+from ...console import run_command
 
 
 def opened(folder: Path, **options) -> EventLog:
@@ -194,6 +198,22 @@ def test_an_edited_row_is_found_by_verify(log, which):
     assert "does not match its checksum" in str(wrong)
     assert log.verify().damage == []
     assert told(log) == truth(log) == before
+
+
+def test_the_command_removes_a_wrong_copy_and_says_that_the_log_is_whole(log):
+    """Nothing is left to do for whoever ran it, so it succeeds."""
+    path = next(iter(log.segments)).parquet
+    path.write_bytes(path.read_bytes()[:-1])
+    run = partial(run_command, "team-mail", "verify", cwd=log.folder.parent.parent, timeout=60)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TEAM_")}
+    env["TEAM_HOME"] = str(log.folder.parent)
+    done = run(env=env)
+    assert done.returncode == 0
+    assert b"events verified" in done.stdout
+    lines = done.stderr.decode().splitlines()
+    assert any(f"{path.name} is no copy of" in line for line in lines)
+    assert all(line.endswith("removed; it is a copy for speed, and the log itself is not affected") for line in lines)
+    assert run(env=env).stderr == b""
 
 
 @pytest.mark.parametrize("text", [None, "", "nonsense\n"], ids=["missing", "empty", "nonsense"])
