@@ -23,6 +23,7 @@ from .segments import Segment, Segments
 from .writer import Writer
 
 if TYPE_CHECKING:
+    from .lookup import KnownIds
     from .recovery import Mending
     from .snapshot import Snapshot
     from .verify import Damage, Inspection
@@ -82,6 +83,7 @@ class EventLog:
         self._on_sealed = on_sealed
         self._prepared = False
         self._copied: tuple[Snapshot, Snapshot] | None = None
+        self._ids: KnownIds | None = None
 
     def create(self) -> None:
         """Write the log's first event, durably, unless it has one.
@@ -113,20 +115,20 @@ class EventLog:
         try:
             if not self._prepared:
                 self._prepare()
-            before, known = self._known(own, None) if own else (None, {})
+            ids = self._known_ids(own) if own else None
             with self._lock:
                 file = self._writer.ready()
                 if self._writer.size >= self._segment_bytes:
                     sealed.append(self._writer.seal(file))
                     file = self._writer.ready()
-                if own:
-                    known |= self._known(own - known.keys(), before)[1]
+                known = ids.find(own, file.number, self._writer.inode, self._writer.size) if ids else {}
                 new = _unknown(unsealed, known) if own else unsealed
                 places, alone = self._writer.write(file, new), self._writer.no_other_writer
         except OSError as error:
             self._prepared = False  # the folder itself may be gone
             raise _unavailable(error, self.folder) from error
         for segment in sealed:
+            self._index(segment)
             if self._on_sealed:
                 self._on_sealed(segment)
         written = [item.event(place) for item, place in zip(new, places, strict=True)]
@@ -227,7 +229,7 @@ class EventLog:
                     copies.append(copy)
                 gaps += [d.gap for d in inspection.damage if d.gap and d.gap not in excused]
                 before, events, left_out = inspection.place, events + inspection.events, left_out + foreign
-            self.segments.drop_parquet()
+            self.segments.drop_caches()
             self.segments.sums.unlink(missing_ok=True)
             self.segments.update_checksums()
             self._writer.clear_damage(before, repaired(gaps, lost) if gaps or lost else None)
@@ -242,13 +244,19 @@ class EventLog:
         with file or nullcontext():
             return verify(snapshot, file, self.segments.checksums())
 
-    def _known(self, ids: set[str], beyond: Snapshot | None) -> tuple[Snapshot, dict[str, Event]]:
-        from .lookup import events_by_id
-        from .reading import look
+    def _known_ids(self, wanted: set[str]) -> KnownIds:
+        if self._ids is None or self._ids.pid != os.getpid():
+            from .lookup import KnownIds
 
-        snapshot, file = look(self.active, self.segments)
-        with file or nullcontext():
-            return snapshot, events_by_id(snapshot, file, ids, beyond)
+            self._ids = KnownIds(self.active, self.segments, self._disk)
+        self._ids.prepare(wanted)
+        return self._ids
+
+    def _index(self, segment: Segment) -> None:
+        from .lookup import load_index
+
+        with suppress(OSError):  # whoever needs it makes it
+            load_index(segment)
 
     def _prepare(self) -> None:
         check_not_in_run(self.folder.parent, _WRITES)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from .disk import Disk, check_regular, make_folder, open_file, read_file, write_file
 
 _SUMS = "SHA256SUMS"
+_CACHES = ("*.parquet", "*.sha256", "*.ids")
 _NAME = r"(\d{12})-(\d{12})\.jsonl"
 
 
@@ -45,6 +46,11 @@ class Segment(NamedTuple):
     def copy_sums(self) -> Path:
         """The path of the checksums of its Parquet copies, in the form of SHA256SUMS."""
         return self.path.with_suffix(".sha256")
+
+    @property
+    def ids(self) -> Path:
+        """The path of its index of ids, which need not exist."""
+        return self.path.with_suffix(".ids")
 
     @property
     def sums(self) -> Path:
@@ -87,9 +93,9 @@ class Segments:
         if missing:
             write_file(self._disk, self.sums, "".join(f"{known[n]}  {n}\n" for n in sorted(known)).encode())
 
-    def drop_parquet(self) -> None:
-        """Delete the Parquet copies and their checksums; the next reader writes them again. Raises OSError."""
-        for path in sorted([*self.folder.glob("*.parquet"), *self.folder.glob("*.sha256")]):
+    def drop_caches(self) -> None:
+        """Delete the Parquet copies, their checksums and the indexes; they are made again. Raises OSError."""
+        for path in sorted(path for form in _CACHES for path in self.folder.glob(form)):
             path.unlink()
 
     def checksums(self) -> dict[str, str]:

@@ -48,6 +48,7 @@ class Writer:
         self.active = folder / "events.jsonl"
         self.quarantine = folder / "quarantine"
         self.damaged = folder / "damaged"
+        self.inode: int = 0
         self.size = -1
         self.no_other_writer = False  # no other process has written since the last append
         self._path = str(self.active)
@@ -57,7 +58,6 @@ class Writer:
         self._clock = clock
         self._disk = disk
         self._own = _Own()
-        self._inode = 0
         self._place = START
         self._cut: Draft | None = None
         self._doubted = set[int]()
@@ -79,8 +79,8 @@ class Writer:
         file = self._own.file
         if file is None or status.st_ino != self._own.inode or self._own.pid != self._lock.pid:
             file = self._open()
-        if status.st_ino != self._inode:
-            self._inode, self.size = status.st_ino, -1
+        if status.st_ino != self.inode:
+            self.inode, self.size = status.st_ino, -1
         self.no_other_writer = status.st_size == self.size
         if not self.no_other_writer:
             file = self._catch_up(file, status.st_size)
@@ -219,7 +219,7 @@ class Writer:
         write_file(self._disk, self.active, line)
         self._disk.sync_folder(self.folder.parent)
         file = self._open()
-        self._inode, self.size, self._place = self._own.inode, len(line), place
+        self.inode, self.size, self._place = self._own.inode, len(line), place
         return file
 
     def _before(self) -> ChainPosition:
