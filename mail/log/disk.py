@@ -187,7 +187,8 @@ def make_folder(path: Path) -> None:
 
 def write_all(disk: Disk, descriptor: int, data: bytes) -> None:
     """Write all of `data`, however little the system accepts at a time."""
-    rest = memoryview(data)
+    written = disk.write(descriptor, data)
+    rest = memoryview(data)[written:] if written < len(data) else None
     while rest:
         rest = rest[disk.write(descriptor, rest) :]
 
