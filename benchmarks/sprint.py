@@ -371,7 +371,7 @@ def main() -> int:
             print(f"measuring {row} ...", file=sys.stderr)
             rows += ROWS[row](bench)
     if wanted.markdown:
-        print(markdown(rows), end="")
+        print(markdown(rows))
     else:
         show(rows)
     print(f"\n{machine}")
