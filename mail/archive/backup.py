@@ -1,8 +1,8 @@
 """Backup of the mail while other processes write, and restore.
 
 A backup has one moment of the log: its sealed files, their checksums, the active file up to its length at that moment,
-and the blobs. It takes no lock: sealed files and blobs never change, and the active file only grows. Every target
-appears under its name only when it is complete.
+and the blobs. Copies and indexes, which are made again from those, are left out. It takes no lock: sealed files and
+blobs never change, and the active file only grows. Every target appears under its name only when it is complete.
 """
 
 from __future__ import annotations
