@@ -7,63 +7,53 @@ from machine to machine, times do not. Exits with 1 if a row misses its target.
 from __future__ import annotations
 
 import argparse
-import fcntl
-import mailbox
-import multiprocessing
 import os
 import platform
 import random
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+import venv
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
+from table import ROUNDS, Row, cold, faster, markdown, medians, seconds, seconds_of, show
 from team_mail.mail.log.disk import Disk
-from team_mail.mail.log.event import Draft
+from team_mail.mail.log.event import Draft, derived_id
 from team_mail.mail.log.log import EventLog
 from team_mail.personas.running.folder import RunFolder
 from team_mail.personas.running.mail_process import MailProcess
+from writers import (
+    BODY,
+    LETTER,
+    PERSONAS,
+    acknowledged,
+    bare,
+    maildir,
+    ours,
+    redis,
+    redis_server,
+    redis_version,
+    same,
+    sqlite,
+)  # fmt: skip
 
-ROUNDS = 7
-PERSONAS = tuple(f"persona-{number:02}" for number in range(21))
-BODY = "Chapter three is woven in; please look at the second half before the next tick, above all the names. "
-LETTER = Draft("mail.sent", PERSONAS[0], (PERSONAS[1],), "Chapter three", BODY)
 BATCH = 2_000
 RECENT = 20_000
-FORK = multiprocessing.get_context("fork")
 COMMAND = str(Path(sys.executable).with_name("team-mail"))
 TRIVIAL = "import typer\n\n\ndef main(name: str) -> None:\n    typer.echo(name)\n\n\ntyper.run(main)\n"
 PEAK = (
     "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
     "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == 'darwin' else 1024))"
 )
-
-
-class Row(NamedTuple):
-    """One line of the table; `met` is None where a contender is shown without a target."""
-
-    what: str
-    ours: str
-    contender: str
-    ratio: str
-    target: str
-    met: bool | None
-
-    @property
-    def verdict(self) -> str:
-        return {True: "met", False: "MISSED", None: ""}[self.met]
 
 
 @dataclass
@@ -112,168 +102,11 @@ class Bench:
         return Draft("mail.sent", sender, tuple(to), f"Chapter {self.built}", BODY)
 
 
-# -- writers: each is opened by its own process, and returns what sends one message and makes it durable
-
-
-def ours(folder: Path) -> Callable[[], object]:
-    log = EventLog(folder, lock_timeout=60)
-    return lambda: log.append([LETTER])
-
-
-def bare(folder: Path) -> Callable[[], object]:
-    """Do the least that a safe append needs: take a lock, write, flush."""
-    folder.mkdir(exist_ok=True)
-    descriptor, line = os.open(folder / "lines", os.O_WRONLY | os.O_CREAT | os.O_APPEND), a_line()
-
-    def send() -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, line)
-        os.fdatasync(descriptor)
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-    return send
-
-
-def sqlite(folder: Path) -> Callable[[], object]:
-    folder.mkdir(exist_ok=True)
-    connection = sqlite3.connect(folder / "log.db", isolation_level=None, timeout=60)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, line BLOB)")
-    return lambda: connection.execute("INSERT INTO events (line) VALUES (?)", (a_line(),))
-
-
-def maildir(folder: Path) -> Callable[[], object]:
-    """The standard library flushes the file; the folder, which holds its name, is flushed here."""
-    box = mailbox.Maildir(folder)
-    new = os.open(folder / "new", os.O_RDONLY)
-
-    def send() -> None:
-        box.add(a_line())
-        os.fsync(new)
-
-    return send
-
-
-def redis(folder: Path) -> Callable[[], object]:
-    server = socket.socket(socket.AF_UNIX)
-    server.connect(str(folder / "redis"))
-    answers = server.makefile("rb")
-    words = (b"XADD", b"mail", b"*", b"line", a_line())
-    request = b"*%d\r\n%b" % (len(words), b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words))
-
-    def send() -> None:
-        server.sendall(request)
-        if not answers.readline().startswith(b"$") or not answers.readline():
-            raise ConnectionError("redis did not take the line")
-
-    return send
-
-
-@contextmanager
-def redis_server(folder: Path) -> Iterator[None]:
-    """Run a server of our own, flushing each command, on a socket in the folder."""
-    folder.mkdir()
-    options = ["--port", "0", "--unixsocket", "redis", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]
-    server = subprocess.Popen(["redis-server", *options], cwd=folder, stdout=subprocess.DEVNULL)
-    try:
-        while not (folder / "redis").exists():
-            if server.poll() is not None:
-                sys.exit("redis-server did not start")
-            time.sleep(0.01)
-        yield
-    finally:
-        server.terminate()
-        server.wait()
-
-
-@cache
-def a_line() -> bytes:
-    """Return the bytes that our log writes for the letter, for the contenders to write the same."""
-    with tempfile.TemporaryDirectory() as folder:
-        EventLog(Path(folder)).append([LETTER])
-        return Path(folder, "events.jsonl").read_bytes().splitlines(keepends=True)[-1]
-
-
-def acknowledged(writer: Callable[[Path], Callable[[], object]], folder: Path, writers: int, seconds: float) -> float:
-    """Let so many processes send as fast as they can for so long; return acknowledged sends per second."""
-    writer(folder)()  # what is made once, such as a table, is made before they race
-    ready, results = FORK.Barrier(writers, timeout=60), FORK.SimpleQueue()
-
-    def run() -> None:
-        try:
-            send = writer(folder)
-            send()
-            ready.wait()
-            start, sends = time.monotonic(), 0
-            while time.monotonic() < start + seconds:
-                send()
-                sends += 1
-        except BaseException:
-            results.put(None)
-            raise
-        results.put((start, time.monotonic(), sends))
-
-    processes = [FORK.Process(target=run, daemon=True) for _ in range(writers)]
-    for process in processes:
-        process.start()
-    answers = [results.get() for _ in processes]
-    for process in processes:
-        process.join()
-    if None in answers:
-        sys.exit(f"a writer of {writer.__name__} failed")
-    starts, ends, sends = zip(*answers, strict=True)
-    return sum(sends) / (max(ends) - min(starts))
-
-
-# -- measuring and comparing
-
-
-def medians(*calls: Callable[[], float]) -> list[float]:
-    """Call each in turn, once to warm up and then seven times."""
-    for call in calls:
-        call()
-    rounds = [[call() for call in calls] for _ in range(ROUNDS)]
-    return [median(column) for column in zip(*rounds, strict=True)]
-
-
-def seconds_of(argv: Sequence[str], env: dict[str, str] | None = None) -> float:
-    """Time a whole process, without a limit: with one, its end is only looked for every 50 ms."""
-    start = time.perf_counter()
-    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=os.environ | (env or {}))
-    return time.perf_counter() - start
-
-
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def faster(what: str, own: float, contender: str, theirs: float, target: float | None) -> Row:
-    ratio = own / theirs
-    wanted = "" if target is None else f"≥ {target:g} times"
-    met = None if target is None else ratio >= target
-    return Row(what, f"{own:,.0f}/s", f"{contender}: {theirs:,.0f}/s", f"{ratio:.2f}", wanted, met)
-
-
-def cold(what: str, own: float, contender: str, theirs: float, target: float) -> Row:
-    ratio = own / theirs
-    return Row(
-        what,
-        f"{own * 1e3:.0f} ms",
-        f"{contender}: {theirs * 1e3:.0f} ms",
-        f"{ratio:.2f}",
-        f"≤ {target:g} times",
-        ratio <= target,
-    )
-
-
 # -- the rows
 
 
 def append_alone(bench: Bench) -> list[Row]:
-    contenders = {"flock + write + fdatasync": (bare, 0.8), "Redis Streams, appendfsync always": (redis, None)}
+    contenders = {"flock + write + fdatasync": (bare, 0.85), "Redis Streams, appendfsync always": (redis, None)}
     return append(bench, 1, contenders)
 
 
@@ -286,7 +119,8 @@ def append_by_32(bench: Bench) -> list[Row]:
 
 
 TOGETHER = {
-    "SQLite WAL, synchronous=FULL": (sqlite, 2.5),
+    "the same bare protocol": (same, 0.7),
+    "SQLite WAL, synchronous=FULL": (sqlite, 2),
     "Maildir, fsync": (maildir, 10),
     "Redis Streams, appendfsync always": (redis, None),
 }
@@ -321,6 +155,21 @@ def batch(bench: Bench) -> list[Row]:
     return [Row("batch send of 10,000 messages", f"{rate:,.0f}/s", "", "", "≥ 40,000/s", rate >= 40_000)]
 
 
+def own_id(bench: Bench) -> list[Row]:
+    """Append with an id of the caller's in a process that goes on, beside appends without one to the same log."""
+    bench.grow(100_000)
+    log, numbers = EventLog(bench.log), count()
+    many = 200
+
+    def with_id() -> float:
+        drafts = [LETTER._replace(id=derived_id("benchmark", str(next(numbers)))) for _ in range(many)]
+        return seconds(lambda: [log.append([draft]) for draft in drafts]) / many
+
+    own, without = medians(with_id, lambda: seconds(lambda: [log.append([LETTER]) for _ in range(many)]) / many)
+    what = "append with an id of its own, 100,000 events"
+    return [faster(what, 1 / own, "without one", 1 / without, 0.5)]
+
+
 def send(bench: Bench) -> list[Row]:
     script, home = bench.folder / "trivial.py", bench.folder / "sends"
     script.write_text(TRIVIAL)
@@ -329,7 +178,7 @@ def send(bench: Bench) -> list[Row]:
     own, theirs = medians(
         lambda: seconds_of(argv, {"TEAM_HOME": str(home)}), lambda: seconds_of([sys.executable, str(script), "name"])
     )
-    return [cold("`team-mail send`, cold", own, "a trivial Typer command", theirs, 1.5)]
+    return [cold("`team-mail send`, cold", own, "a trivial Typer command", theirs, 1.1)]
 
 
 def send_in_run(bench: Bench) -> list[Row]:
@@ -358,12 +207,34 @@ def send_in_run(bench: Bench) -> list[Row]:
     ]
 
 
+def hcom(bench: Bench) -> list[Row]:
+    """Send to nobody in particular, and list: in an environment of its own, installed from the package index."""
+    place, home = bench.folder / "hcom", bench.folder / "hcom-mail"
+    venv.create(place, with_pip=True)
+    subprocess.run([place / "bin" / "pip", "install", "--quiet", "hcom"], check=True, stdout=subprocess.DEVNULL)
+    home.mkdir()
+    theirs, env = str(place / "bin" / "hcom"), {"TEAM_HOME": str(home), "HCOM_DIR": str(bench.folder / "hcom-home")}
+    subprocess.run([theirs, "list"], check=False, stdout=subprocess.DEVNULL, env=os.environ | env)
+    pairs = {
+        "send": (
+            [COMMAND, "send", "--from", PERSONAS[0], "--to", PERSONAS[1], "--subject", "Chapter three", "--body", BODY],
+            [theirs, "send", "--from", PERSONAS[0], "--", BODY],
+        ),
+        "list": ([COMMAND, "inbox", "--persona", PERSONAS[1]], [theirs, "list"]),
+    }
+    rows: list[Row] = []
+    for what, words in pairs.items():
+        own, rival = medians(*(lambda argv=argv: seconds_of(argv, env) for argv in words))
+        rows.append(cold(f"{what}, cold", own, f"hcom {what}", rival, None))
+    return rows
+
+
 def inbox_1k(bench: Bench) -> list[Row]:
-    return inbox(bench, 1_000, 2)
+    return inbox(bench, 1_000, 1.7)
 
 
 def inbox_100k(bench: Bench) -> list[Row]:
-    return inbox(bench, 100_000, 2)
+    return inbox(bench, 100_000, 1.7)
 
 
 def inbox_large(bench: Bench) -> list[Row]:
@@ -373,10 +244,8 @@ def inbox_large(bench: Bench) -> list[Row]:
 def inbox(bench: Bench, events: int, target: float) -> list[Row]:
     bench.grow(events)
     argv, env = inbox_command(bench)
-    own, theirs = medians(
-        lambda: seconds_of(argv, env), lambda: seconds_of([sys.executable, "-c", "import typer, duckdb"])
-    )
-    return [cold(f"`team-mail inbox`, cold, {events:,} events", own, "import typer, duckdb", theirs, target)]
+    own, theirs = medians(lambda: seconds_of(argv, env), lambda: seconds_of([sys.executable, "-c", "import duckdb"]))
+    return [cold(f"`team-mail inbox`, cold, {events:,} events", own, "import duckdb", theirs, target)]
 
 
 def inbox_command(bench: Bench) -> tuple[list[str], dict[str, str]]:
@@ -436,9 +305,11 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "append-1": append_alone,
     "append-8": append_by_8,
     "append-32": append_by_32,
+    "own-id": own_id,
     "batch": batch,
     "send": send,
     "send-in-run": send_in_run,
+    "hcom": hcom,
     "inbox-1k": inbox_1k,
     "inbox-100k": inbox_100k,
     "inbox-1m": inbox_large,
@@ -447,9 +318,6 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "warm-1m": warm_large,
     "warm-10m": warm_huge,
 }
-
-
-# -- the table
 
 
 def facts(folder: Path) -> str:
@@ -463,24 +331,8 @@ def facts(folder: Path) -> str:
     )
 
 
-def redis_version() -> str:
-    if not shutil.which("redis-server"):
-        return ", no Redis"
-    version = subprocess.run(["redis-server", "--version"], check=True, capture_output=True, text=True).stdout
-    return f", Redis {version.partition('v=')[2].split()[0]}"
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    return (row.what, row.ours, row.contender, row.ratio, row.target, row.verdict)
-
-
-HEADING = ("what", "ours", "contender", "ratio", "target", "verdict")
-
-
-def markdown(rows: Sequence[Row], machine: str, *, quick: bool) -> str:
+def document(rows: Sequence[Row], machine: str, *, quick: bool) -> str:
     command = f'make bench ARGS="{"--quick " * quick}--markdown docs/benchmarks.md"'
-    table = [HEADING, ("---",) * len(HEADING), *map(cells, rows)]
-    lines = "\n".join(f"| {' | '.join(line)} |" for line in table)
     return f"""# Benchmarks
 
 Measured by `{command}`, all contenders in one run, in turn, as medians of {ROUNDS}.
@@ -488,10 +340,11 @@ Ratios carry over from machine to machine, times do not.
 
 {machine}.
 
-{lines}
+{markdown(rows)}
 
 - *Acknowledged* means that the send returned after its bytes were flushed to the disk.
   The log seals a segment every 16 MB within what is measured; the contenders write the same bytes.
+- *The same bare protocol* is what ours does for an append and nothing else: lock, write, unlock, flush.
 - *Cold* is a whole process, from start to exit.
 - The log of the inbox rows is mail between {len(PERSONAS)} personas: 60 % messages to one or two of them, \
 40 % marks by those who got them.
@@ -499,16 +352,10 @@ Ratios carry over from machine to machine, times do not.
 """
 
 
-def show(rows: Sequence[Row]) -> None:
-    lines = [HEADING, *map(cells, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADING))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="100,000 events stand for a million, and none for ten")
+    parser.add_argument("--hcom", action="store_true", help="install hcom beside, and measure it, too")
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", help=f"only these: {', '.join(ROWS)}")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, too")
     return parser.parse_args()
@@ -517,7 +364,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     wanted = arguments()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands start from bytecode, as they do once installed
-    names = [name for name in ROWS if name in (wanted.rows or ROWS) and not (wanted.quick and name == "warm-10m")]
+    left_out = {name for name, out in (("warm-10m", wanted.quick), ("hcom", not wanted.hcom)) if out}
+    names = [name for name in ROWS if name in (wanted.rows or ROWS) and name not in left_out]
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
         bench, machine = Bench(Path(name), wanted.quick), facts(Path(name))
@@ -528,7 +376,7 @@ def main() -> int:
     print(f"\n{machine}")
     if wanted.markdown:
         wanted.markdown.parent.mkdir(exist_ok=True)
-        wanted.markdown.write_text(markdown(rows, machine, quick=wanted.quick))
+        wanted.markdown.write_text(document(rows, machine, quick=wanted.quick))
     return int(any(row.met is False for row in rows))
 
 

@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,8 +23,9 @@ from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
+from table import Row, markdown, seconds, show
 from team_mail.mail.kinds import MailKind
 from team_mail.mail.log.disk import Disk
 from team_mail.mail.log.event import Draft, derived_id
@@ -58,21 +58,6 @@ BY_HAND = {
     "git clone --shared, the command, git add -A, git diff": CLONE + ' && git add -A && git diff --cached HEAD > "$3"',
     "git clone --shared, the command, git diff": CLONE + ' && git diff HEAD > "$3"',
 }
-
-
-class Row(NamedTuple):
-    """One line of the table; `met` is None where a contender is shown without a target."""
-
-    what: str
-    ours: str
-    contender: str
-    ratio: str
-    target: str
-    met: bool | None
-
-    @property
-    def verdict(self) -> str:
-        return {True: "met", False: "MISSED", None: ""}[self.met]
 
 
 @dataclass
@@ -124,12 +109,6 @@ def medians(rounds: int, *calls: Callable[[], float]) -> list[list[float]]:
         call()
     times = [[call() for call in calls] for _ in range(rounds)]
     return [sorted(column) for column in zip(*times, strict=True)]
-
-
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def process(argv: Sequence[str], cwd: Path) -> str:
@@ -367,25 +346,6 @@ def facts(bench: Bench) -> str:
     )
 
 
-HEADING = ("what", "ours", "contender", "ratio", "target", "verdict")
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    return (row.what, row.ours, row.contender, row.ratio, row.target, row.verdict)
-
-
-def show(rows: Sequence[Row]) -> None:
-    lines = [HEADING, *map(cells, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADING))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    table = [HEADING, ("---",) * len(HEADING), *map(cells, rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in table)
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds, under a minute")
@@ -411,7 +371,7 @@ def main() -> int:
             print(f"measuring {row} ...", file=sys.stderr)
             rows += ROWS[row](bench)
     if wanted.markdown:
-        print(markdown(rows), end="")
+        print(markdown(rows))
     else:
         show(rows)
     print(f"\n{machine}")

@@ -193,12 +193,8 @@ def _event(event: Event) -> str:
     return line(f"{event.seq} {event.ts} {event.kind} {event.sender}{to} {about}".rstrip())
 
 
-def inspection(result: Inspection, *, as_json: bool) -> None:
+def inspection(result: Inspection) -> None:
     """Write the result of `verify`."""
-    if as_json:
-        places = [{"file": d.path.name, "offset": d.offset, "seq": d.seq, "reason": d.reason} for d in result.corrupt]
-        document({"events": result.events, "head": result.place.seq, "damage": places, "unfinished_bytes": result.torn})
-        return
     for damage in result.corrupt:
         print(damage)
     if result.corrupt:

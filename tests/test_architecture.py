@@ -129,7 +129,7 @@ DOORS = ("", *FOLDERS)
 COMMANDS = re.compile(r"mail\.commands\.\w+|team\.commands\.\w+")
 HOMES = {
     "apscheduler": re.compile(r"scheduler\.sprint\.daemon"),
-    "duckdb": re.compile(r"mail\.query\.query"),
+    "duckdb": re.compile(r"mail\.query\.(query|copies)"),
     "ibis": re.compile(r"mail\.query\.(projections\w*|compile)|scheduler\.state\.projections"),
     "jinja2": re.compile(r"personas\.template"),
     "psutil": re.compile(r"personas\.running\.sweep"),

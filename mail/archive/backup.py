@@ -1,8 +1,8 @@
 """Backup of the mail while other processes write, and restore.
 
 A backup has one moment of the log: its sealed files, their checksums, the active file up to its length at that moment,
-and the blobs. It takes no lock: sealed files and blobs never change, and the active file only grows. Every target
-appears under its name only when it is complete.
+and the blobs. Copies and indexes, which are made again from those, are left out. It takes no lock: sealed files and
+blobs never change, and the active file only grows. Every target appears under its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from ..errors import LogDamaged, LogUnavailable, UsageError
 from ..log.blobs import BlobMissing, FileBlobs
 from ..log.disk import Disk, open_file
+from ..log.event import START, ChainPosition, place
 from ..log.log import EventLog
 from ..log.reading import look
 from ..log.segments import file_sha256
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _COMPRESSION = 6
+_STALE = 3600  # seconds after which a temporary file belongs to no process any more
 _ACTIVE = "events.jsonl"
 _SUMS = "segments/SHA256SUMS"
 _SEGMENT = r"\d{12}-\d{12}\.jsonl"
@@ -78,6 +80,7 @@ def whole(target: Path, *, replaceable: Callable[[Path], bool] | None = None) ->
     temporary, old = (target.with_name(f".{target.name}.{mark}.{word}") for word in ("new", "old"))
     try:
         yield temporary
+        _remove_leftovers(temporary, target)
         _put_in_place(temporary, target, old)
     except OSError as error:
         raise LogUnavailable(f"cannot write {target}: {error.strerror or error}; nothing was written there") from error
@@ -118,7 +121,9 @@ def restore(archive: Path, log: EventLog) -> int:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with whole(folder, replaceable=_is_empty) as staged:
         staged.mkdir()
-        (_unpack_folder if archive.is_dir() else _unpack_archive)(archive, staged)
+        with _files(archive) as files:
+            for name, file, size in files:
+                _restore_file(archive, name, file, size, staged)
         if not any(staged.rglob("*.jsonl")):
             raise UsageError(f"{archive} has no mail: it is not a backup")
         wrong = [*_wrong_sums(staged), *_wrong_blobs(staged)]
@@ -132,6 +137,21 @@ def restore(archive: Path, log: EventLog) -> int:
             "`team-mail repair` repairs the log"
         )
     return inspection.events
+
+
+def last_in(archive: Path) -> ChainPosition:
+    """Return the position of the last event in a backup. Raises UsageError if it is none, LogDamaged if incomplete."""
+    if not archive.exists():
+        raise UsageError(f"{archive}: there is no such backup")
+    newest = START
+    with _files(archive) as files:
+        for name, file, _ in files:
+            if file is not None and name.endswith(".jsonl") and _NAME.fullmatch(name):
+                lines = reversed(file.read().split(b"\n"))
+                newest = max(newest, next((here for line in lines if (here := place(line)) is not None), START))
+    if newest == START:
+        raise UsageError(f"{archive} has no mail: it is not a backup")
+    return newest
 
 
 # -- writing a backup
@@ -195,26 +215,35 @@ def _write_folder(path: Path, parts: Iterator[_Part]) -> list[int]:
 # -- restoring a backup
 
 
-def _unpack_archive(archive: Path, staged: Path) -> None:
+@contextmanager
+def _files(archive: Path) -> Generator[Iterator[tuple[str, IO[bytes] | None, int]]]:
+    """Yield name, content and size of each file of a backup; no content for what is no plain file.
+
+    Raises LogDamaged from the block if the archive is cut off or changed.
+    """
     try:
-        with gzip.open(archive) as packed:
-            with tarfile.open(fileobj=packed, mode="r|") as members:
-                for member in members:
-                    file = members.extractfile(member) if member.isreg() and not member.issparse() else None
-                    _restore_file(archive, member.name, file, member.size, staged)
-            while packed.read(_CHUNK):  # up to the checksum at the end
-                pass
+        yield (_files_in_folder if archive.is_dir() else _files_in_archive)(archive)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise LogDamaged(f"{archive} is not a complete backup ({error}); nothing was restored") from error
 
 
-def _unpack_folder(archive: Path, staged: Path) -> None:
+def _files_in_archive(archive: Path) -> Iterator[tuple[str, IO[bytes] | None, int]]:
+    with gzip.open(archive) as packed:
+        with tarfile.open(fileobj=packed, mode="r|") as members:
+            for member in members:
+                file = members.extractfile(member) if member.isreg() and not member.issparse() else None
+                yield member.name, file, member.size
+        while packed.read(_CHUNK):  # up to the checksum at the end
+            pass
+
+
+def _files_in_folder(archive: Path) -> Iterator[tuple[str, IO[bytes] | None, int]]:
     for path in sorted(archive.rglob("*")):
         if path.is_dir() and not path.is_symlink():
             continue
         plain = path.is_file() and not path.is_symlink()
         with path.open("rb") if plain else nullcontext() as file:
-            _restore_file(archive, path.relative_to(archive).as_posix(), file, path.lstat().st_size, staged)
+            yield path.relative_to(archive).as_posix(), file, path.lstat().st_size
 
 
 def _restore_file(archive: Path, name: str, file: IO[bytes] | None, size: int, staged: Path) -> None:
@@ -282,8 +311,23 @@ def _put_in_place(temporary: Path, target: Path, old: Path) -> None:
             _DISK.sync(file.fileno())
     if target.is_dir() and not _is_empty(target):
         target.rename(old)
-    temporary.replace(target)
+    try:
+        temporary.replace(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
     _DISK.sync_folder(target.parent)
+
+
+def _remove_leftovers(temporary: Path, target: Path) -> None:
+    """Remove what killed processes have left of the same target, unless it is too new to tell."""
+    if not temporary.exists():
+        return
+    now, name = temporary.stat().st_mtime, re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{12}}\.new")
+    for path in sorted(target.parent.iterdir()):
+        if name.fullmatch(path.name) and path.lstat().st_mtime < now - _STALE:
+            _remove(path)
 
 
 def _remove(path: Path) -> None:

@@ -12,7 +12,11 @@ from . import cli_options as option
 from . import output
 
 if TYPE_CHECKING:
+    from ..archive.witness import Lost
+    from ..log.log import EventLog
     from ..log.recovery import Mending
+    from ..log.verify import Inspection
+    from ..query.copies import Distrusted
 
 app = typer.Typer()
 
@@ -63,25 +67,102 @@ def bounce(as_json: option.Json = False) -> None:
 
 
 @app.command()
-def verify(as_json: option.Json = False) -> None:
-    """Check every hash, link, number and checksum of the log. Exit 5, listing each place, if there is damage."""
-    from .. import render
-    from ..open import open_log
+def verify(
+    against: Annotated[
+        Path | None, typer.Option("--against", metavar="BACKUP", help="Also look for the last event of a backup.")
+    ] = None,
+    as_json: option.Json = False,
+) -> None:
+    """Check every hash, link, number and checksum of the log, and that it has what git knows of it.
 
-    inspection = open_log().verify()
-    render.inspection(inspection, as_json=as_json)
-    if inspection.corrupt:
+    Exit 5, listing each place, if there is damage or something was lost.
+    """
+    from .. import render
+    from ..open import open_log, team_home
+
+    home = team_home()
+    log = open_log(home)
+    inspection = log.verify()
+    copies = _wrong_copies(log)
+    losses = _losses(home, log, inspection.lost, against)
+    if as_json:
+        render.document(_verified(inspection, copies, losses))
+    else:
+        render.inspection(inspection)
+        _tell_losses(losses, log.folder)
+        for copy in copies:
+            output.say(f"team-mail: {copy}; it is a copy for speed, and the log itself is not affected", err=True)
+    if inspection.corrupt or losses or not all(copy.removed for copy in copies):
         raise typer.Exit(ExitCode.DAMAGED)
 
 
+def _wrong_copies(log: EventLog) -> list[Distrusted]:
+    segments = list(log.segments)
+    if not segments:  # a small log does not wait for the database
+        return []
+    from ..query.copies import check_copies
+
+    return check_copies(segments)
+
+
+def _losses(
+    home: Path, log: EventLog, given_up: set[tuple[int, str]], against: Path | None = None
+) -> list[tuple[str, Lost]]:
+    """Return what the log lacks, each with the name of who knows it."""
+    from ..archive.backup import last_in
+    from ..archive.witness import Known, known_to_git, lost
+
+    losses = [("git", each) for each in lost(log, (event for event in known_to_git(home) if event not in given_up))]
+    if against is not None:
+        last = last_in(against)
+        losses += [(str(against), each) for each in lost(log, [Known(last.seq, last.hash)])]
+    return losses
+
+
+def _tell_losses(losses: list[tuple[str, Lost]], folder: Path) -> None:
+    for witness in dict.fromkeys(witness for witness, _ in losses):
+        theirs = [each for name, each in losses if name == witness]
+        beyond = [each for each in theirs if each.event.seq > each.head]
+        output.say((beyond[-1] if beyond else theirs[0]).told(witness))
+    if losses:
+        output.say(
+            f"team-mail: events are missing; move {folder} away, then restore the newest backup with "
+            "`team-mail backup --restore BACKUP`, or without a backup `team-mail repair --accept-loss`",
+            err=True,
+        )
+
+
+def _verified(inspection: Inspection, copies: list[Distrusted], losses: list[tuple[str, Lost]]) -> dict[str, Any]:
+    places = [{"file": d.path.name, "offset": d.offset, "seq": d.seq, "reason": d.reason} for d in inspection.corrupt]
+    return {
+        "events": inspection.events,
+        "head": inspection.place.seq,
+        "damage": places,
+        "unfinished_bytes": inspection.torn,
+        "lost": [
+            {"known_to": witness, "seq": each.event.seq, "hash": each.event.hash, "head": each.head}
+            for witness, each in losses
+        ],
+        "copies": [{"file": each.path.name, "reason": each.reason, "removed": each.removed} for each in copies],
+    }
+
+
 @app.command()
-def repair(as_json: option.Json = False) -> None:
+def repair(
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Record that events which git knows are lost for good.")
+    ] = False,
+    as_json: option.Json = False,
+) -> None:
     """Repair a damaged log: keep every line that verifies, record the gaps, keep a copy of the old files."""
     from .. import render
-    from ..open import open_log
+    from ..open import open_log, team_home
     from ..text.units import counted
 
-    done = open_log().repair()
+    home = team_home()
+    log = open_log(home)
+    losses = _losses(home, log, log.verify().lost) if accept_loss else []
+    done = log.repair([each.event for _, each in losses])
     copies = [str(path) for path in done.copies]
     result = {
         "events": done.events,
@@ -89,11 +170,14 @@ def repair(as_json: option.Json = False) -> None:
         "copies": copies,
         "left_out": done.left_out,
         "renamed": [*done.renamed],
+        "lost": [[*each.event] for _, each in losses],
     }
     if as_json:
         render.document(result)
     else:
         output.say(_mended(done))
+        if losses:
+            output.say(f"{counted(len(losses), 'event')} recorded as lost")
     if done.left_out:
         lines = counted(done.left_out, "line")
         output.say(f"team-mail: {lines} left out that do not belong to the log; see the old files", err=True)

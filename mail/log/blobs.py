@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..errors import LogError
-from .disk import Disk, NotAFile, read_file, write_file
+from .disk import Disk, NotAFile, make_folder, read_file, write_file
 
 _SHA256 = r"[0-9a-f]{64}"
 
@@ -53,7 +53,7 @@ class FileBlobs:
         if _held(path) != data:  # a blob that changed on disk is repaired by a new put
             for folder in (self.folder, path.parent):
                 if not folder.exists():
-                    folder.mkdir(parents=True, exist_ok=True)
+                    make_folder(folder)
                     self._disk.sync_folder(folder.parent)
             write_file(self._disk, path, data, alone=False)
         else:

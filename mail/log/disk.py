@@ -11,7 +11,7 @@ import io
 import os
 import stat
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _plain: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
@@ -35,6 +35,7 @@ _KINDS = {
     stat.S_IFSOCK: "it is a socket",
     stat.S_IFLNK: "it is a symbolic link",
 }
+_SHARED = stat.S_ISGID | stat.S_IWGRP  # of a folder in which all members of its group work
 _SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe is not waited for; a file is read as ever
 
 
@@ -42,8 +43,14 @@ class Disk:
     """The operating system's own calls."""
 
     def open(self, path: Path, flags: int) -> int:
-        """Open a regular file, without following a link at the end and without passing the descriptor on."""
-        return _regular(path, os.open(path, flags | _SAFELY, 0o666))
+        """Open a regular file, without following a link at the end and without passing the descriptor on.
+
+        One that is created in a folder of a group is the group's, too.
+        """
+        descriptor = _regular(path, os.open(path, flags | _SAFELY, 0o666))
+        if flags & os.O_CREAT:
+            share(descriptor, path.parent)
+        return descriptor
 
     def read(self, descriptor: int, size: int, offset: int) -> bytes:
         """Read up to `size` bytes at `offset`."""
@@ -64,6 +71,10 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         """Replace a file by another atomically."""
         source.replace(target)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there."""
+        path.unlink(missing_ok=True)
 
     def sync_folder(self, folder: Path) -> None:
         """Make the entries of a folder durable."""
@@ -151,26 +162,58 @@ class FileDescriptor:
         os.close(self.number)
 
 
+def share(new: int | Path, folder: Path) -> None:
+    """Let the group read and write a new file or folder if the folder that it is in is the group's to work in.
+
+    A folder says so by its setgid bit and the group's right to write. What another user owns stays as it is.
+    """
+    if folder.stat().st_mode & _SHARED != _SHARED:
+        return
+    mode = os.stat(new).st_mode  # noqa: PTH116 - of a path or a descriptor
+    rights = 0o2070 if stat.S_ISDIR(mode) else 0o060
+    if mode & rights != rights:
+        with suppress(PermissionError):
+            os.chmod(new, stat.S_IMODE(mode) | rights)  # noqa: PTH101
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder, and those above it, unless they exist."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    share(path, path.parent)
+
+
 def write_all(disk: Disk, descriptor: int, data: bytes) -> None:
     """Write all of `data`, however little the system accepts at a time."""
-    rest = memoryview(data)
+    written = disk.write(descriptor, data)
+    rest = memoryview(data)[written:] if written < len(data) else None
     while rest:
         rest = rest[disk.write(descriptor, rest) :]
 
 
 def write_file(disk: Disk, path: Path, data: bytes, *, alone: bool = True) -> None:
-    """Create or replace a file atomically and durably.
+    """Create or replace a file atomically and durably; after an error no temporary file is left.
 
-    `alone` means that no other process can write the same file, so the temporary file of a crashed attempt is reused.
+    `alone` means that no other process can write the same file. Then the temporary file has the same name each time, so
+    that one which a killed process left is replaced; it may be another user's, who alone could write to it.
     """
     temporary = path.with_name(f".{path.name}.{'new' if alone else os.urandom(6).hex()}")
-    descriptor = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    if alone:
+        disk.remove(temporary)
     try:
-        write_all(disk, descriptor, data)
-        disk.sync(descriptor)
-    finally:
-        os.close(descriptor)
-    disk.rename(temporary, path)
+        descriptor = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            write_all(disk, descriptor, data)
+            disk.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        disk.rename(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            disk.remove(temporary)
+        raise
     disk.sync_folder(path.parent)
 
 
@@ -184,6 +227,7 @@ def replacing(path: Path, *, durable: bool = True) -> Generator[Path]:
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
         yield temporary
+        share(temporary, path.parent)
         if durable:
             with temporary.open("rb") as file:
                 flush(file.fileno())

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Protocol
 from ..clock import Clock, SystemClock, rfc3339
 from ..errors import InDoubt, LogError, LogUnavailable
 from ..process import check_not_in_run
-from .disk import Disk, FileDescriptor, reason_of
+from .disk import Disk, FileDescriptor, make_folder, reason_of
 from .event import START, ChainPosition, Draft, Event, Unsealed, serialise
 from .lock import Lock
 from .segments import Segment, Segments
 from .writer import Writer
 
 if TYPE_CHECKING:
+    from .lookup import KnownIds
     from .recovery import Mending
     from .snapshot import Snapshot
     from .verify import Damage, Inspection
@@ -85,6 +86,7 @@ class EventLog:
         self._on_sealed = on_sealed
         self._prepared = False
         self._copied: tuple[Snapshot, Snapshot] | None = None
+        self._ids: KnownIds | None = None
 
     def create(self) -> None:
         """Write the log's first event, durably, unless it has one.
@@ -117,20 +119,20 @@ class EventLog:
         try:
             if not self._prepared:
                 self._prepare()
-            before, known = self._known(own, None) if own else (None, {})
+            ids = self._known_ids(own) if own else None
             with self._lock:
                 file = self._writer.ready()
                 if self._writer.size >= self._segment_bytes:
                     sealed.append(self._writer.seal(file))
                     file = self._writer.ready()
-                if own:
-                    known |= self._known(own - known.keys(), before)[1]
+                known = ids.find(own, file.number, self._writer.inode, self._writer.size) if ids else {}
                 new = _unknown(unsealed, known) if own else unsealed
                 places, alone = self._writer.write(file, new), self._writer.no_other_writer
         except OSError as error:
             self._prepared = False  # the folder itself may be gone
             raise _unavailable(error, self.folder) from error
         for segment in sealed:
+            self._index(segment)
             if self._on_sealed:
                 self._on_sealed(segment)
         written = [item.event(place) for item, place in zip(new, places, strict=True)]
@@ -210,15 +212,17 @@ class EventLog:
         """Verify the log and say where it is damaged, a place a line."""
         return [str(damage) for damage in self.verify().corrupt]
 
-    def repair(self) -> Mending:
+    def repair(self, lost: Sequence[tuple[int, str]] = ()) -> Mending:
         """Repair the damage that `verify` finds: keep each line that verifies, once, in order, and record the gaps.
+
+        `lost` are seq and hash of events that somebody knows and the log does not have: they are recorded as given up.
 
         Files are copied to quarantine before they are changed. Readers may continue meanwhile; writers wait. Raises
         NotFromRun.
         """
         check_not_in_run(self.folder.parent, _WRITES)
         from ..check.cursor import drop
-        from .recovery import Mending, put_names_right, repair_file, repaired
+        from .recovery import Mending, put_names_right, remove_leftovers, repair_file, repaired
 
         before, copies, gaps, events, left_out = START, list[Path](), list[tuple[int, int]](), 0, 0
         with self._lock:
@@ -232,11 +236,12 @@ class EventLog:
                     copies.append(copy)
                 gaps += [d.gap for d in inspection.damage if d.gap and d.gap not in excused]
                 before, events, left_out = inspection.place, events + inspection.events, left_out + foreign
-            self.segments.drop_parquet()
+            self.segments.drop_caches()
             drop(str(self.folder))
             self.segments.sums.unlink(missing_ok=True)
             self.segments.update_checksums()
-            self._writer.clear_damage(before, repaired(gaps) if gaps else None)
+            self._writer.clear_damage(before, repaired(gaps, lost) if gaps or lost else None)
+            remove_leftovers(self._disk, self.folder, self._clock.now().timestamp())
         return Mending(events, tuple(gaps), tuple(copies), left_out, renamed)
 
     def _verify(self) -> Inspection:
@@ -247,17 +252,23 @@ class EventLog:
         with file or nullcontext():
             return verify(snapshot, file, self.segments.checksums())
 
-    def _known(self, ids: set[str], beyond: Snapshot | None) -> tuple[Snapshot, dict[str, Event]]:
-        from .lookup import events_by_id
-        from .reading import look
+    def _known_ids(self, wanted: set[str]) -> KnownIds:
+        if self._ids is None or self._ids.pid != os.getpid():
+            from .lookup import KnownIds
 
-        snapshot, file = look(self.active, self.segments)
-        with file or nullcontext():
-            return snapshot, events_by_id(snapshot, file, ids, beyond)
+            self._ids = KnownIds(self.active, self.segments, self._disk)
+        self._ids.prepare(wanted)
+        return self._ids
+
+    def _index(self, segment: Segment) -> None:
+        from .lookup import load_index
+
+        with suppress(OSError):  # whoever needs it makes it
+            load_index(segment)
 
     def _prepare(self) -> None:
         check_not_in_run(self.folder.parent, _WRITES)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         kind = self._disk.filesystem(self.folder)
         if kind.startswith(_NETWORK):
             raise LogUnavailable(

@@ -7,19 +7,23 @@ which keeps a copy, never changes a line, and records the gaps.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..kinds import LogKind
-from .disk import Disk, open_file, read_file, write_file
+from .disk import Disk, make_folder, open_file, read_file, write_file
 from .event import SYSTEM, ChainPosition, Draft, place
 from .segments import Segments, segment_name
 from .tail import newest_line
 from .verify import Inspection, inspect
 
 _MOVED = ".moved-"  # begins the name of a file that is being renamed
+_TEMPORARY = r"\..+\.(new|[0-9a-f]{12})"
+_STALE = 3600  # seconds; a file takes less to write, and a writer that was stopped for so long only fails
 
 
 class Mending(NamedTuple):
@@ -34,6 +38,18 @@ class Mending(NamedTuple):
     copies: tuple[Path, ...]
     left_out: int = 0
     renamed: tuple[str, ...] = ()
+
+
+def remove_leftovers(disk: Disk, folder: Path, now: float) -> None:
+    """Remove temporary files that killed processes left in the folder of a log, unless they are too new to tell.
+
+    `now` is in seconds since the epoch. What cannot be removed stays.
+    """
+    for where in (folder, *(folder / name for name in ("segments", "quarantine")), *folder.glob("blobs/??")):
+        with suppress(OSError):
+            for entry in sorted(os.scandir(where), key=lambda entry: entry.name):
+                if re.fullmatch(_TEMPORARY, entry.name) and entry.stat(follow_symlinks=False).st_mtime < now - _STALE:
+                    disk.remove(Path(entry.path))
 
 
 def put_names_right(disk: Disk, segments: Segments) -> tuple[str, ...]:
@@ -71,7 +87,7 @@ def cut_torn_tail(disk: Disk, descriptor: int, inspection: Inspection, quarantin
 
     The flush of the next write makes the truncation durable.
     """
-    quarantine.mkdir(exist_ok=True)
+    make_folder(quarantine)
     copy = quarantine / f"tail-after-{inspection.place.seq}-{inspection.torn}-bytes-{os.urandom(4).hex()}"
     write_file(disk, copy, disk.read(descriptor, inspection.torn, inspection.end))
     disk.truncate(descriptor, inspection.end)
@@ -89,7 +105,7 @@ def repair_file(
     inspection = inspect(path, before)
     if all(d.gap in excused for d in inspection.damage):
         return inspection, None, 0
-    quarantine.mkdir(exist_ok=True)
+    make_folder(quarantine)
     copy = quarantine / f"{path.name}-before-repair-{os.urandom(4).hex()}"
     data = read_file(path)
     write_file(disk, copy, data)
@@ -121,6 +137,9 @@ def recovered(copy: Path, size: int) -> Draft:
     return Draft(LogKind.RECOVERED, SYSTEM, data={"bytes": size, "quarantine": copy.name})
 
 
-def repaired(gaps: Sequence[tuple[int, int]]) -> Draft:
-    """Return the event that records the known gaps of the chain."""
-    return Draft(LogKind.REPAIRED, SYSTEM, data={"gaps": [list(gap) for gap in gaps]})
+def repaired(gaps: Sequence[tuple[int, int]], lost: Sequence[tuple[int, str]] = ()) -> Draft:
+    """Return the event that records the known gaps of the chain, and the seq and hash of events known to be lost."""
+    data: dict[str, Any] = {"gaps": [list(gap) for gap in gaps]}
+    if lost:
+        data["given_up"] = [list(event) for event in lost]
+    return Draft(LogKind.REPAIRED, SYSTEM, data=data)

@@ -40,7 +40,8 @@ class Inspection:
     """The result of verifying one file or the whole log.
 
     For the whole log, `path` and `size` are those of the active file. `end` is the offset after its last line that
-    verifies; what follows was never acknowledged.
+    verifies; what follows was never acknowledged. `excused` are the gaps that a repair has recorded, and `lost` seq and
+    hash of events that a person has given up.
     """
 
     place: ChainPosition
@@ -50,6 +51,7 @@ class Inspection:
     end: int = 0
     damage: list[Damage] = field(default_factory=list[Damage])
     excused: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+    lost: set[tuple[int, str]] = field(default_factory=set[tuple[int, str]])
 
     @property
     def torn(self) -> int:
@@ -104,6 +106,7 @@ def _link(inspection: Inspection, at: int, here: ChainPosition, line: bytes) -> 
         inspection.place = here
     if _REPAIRED in line and (event := decode(line[:-1])) is not None:
         inspection.excused.update((int(first), int(second)) for first, second in event.data.get("gaps", []))
+        inspection.lost.update((int(seq), str(digest)) for seq, digest in event.data.get("given_up", []))
 
 
 def verify(snapshot: Snapshot, file: io.BufferedReader | None, checksums: Mapping[str, str]) -> Inspection:
@@ -127,3 +130,4 @@ def _join(whole: Inspection, part: Inspection) -> None:
     whole.events += part.events
     whole.damage += part.damage
     whole.excused |= part.excused
+    whole.lost |= part.lost

@@ -11,6 +11,7 @@ import os
 import stat
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ from .tail import last_place, newest_line, recent_chain_holds
 
 if TYPE_CHECKING:
     from .verify import Damage
+
+
+_KIND_AND_RIGHT = 0o170000 | stat.S_IWUSR  # the bits of a mode that tell a file's kind and its owner's right to write
+_WRITABLE = stat.S_IFREG | stat.S_IWUSR
 
 
 class _Own(threading.local):
@@ -43,29 +48,30 @@ class Writer:
         self.active = folder / "events.jsonl"
         self.quarantine = folder / "quarantine"
         self.damaged = folder / "damaged"
+        self.inode: int = 0
         self.size = -1
         self.no_other_writer = False  # no other process has written since the last append
         self._path = str(self.active)
+        self._damaged = str(self.damaged)
         self._segments = segments
         self._lock = lock
         self._clock = clock
         self._disk = disk
         self._own = _Own()
-        self._inode = 0
         self._place = START
         self._cut: Draft | None = None
         self._doubted = set[int]()
 
     def ready(self) -> FileDescriptor:
         """Open the active file at the position of the next event; recover it first if necessary."""
+        if os.access(self._damaged, os.F_OK):
+            raise self._refusal()
         try:
             status = os.lstat(self._path)
         except FileNotFoundError:
             return self._create()
-        if not stat.S_ISLNK(status.st_mode):  # opening a link says what is wrong with it
-            check_regular(self.active, status.st_mode)
-        if not status.st_mode & stat.S_IWUSR:
-            self._refuse()
+        if status.st_mode & _KIND_AND_RIGHT != _WRITABLE:
+            self._check_mode(status.st_mode)
         if status.st_size == 0:
             return self._create()
         if status.st_ino in self._doubted:
@@ -73,8 +79,8 @@ class Writer:
         file = self._own.file
         if file is None or status.st_ino != self._own.inode or self._own.pid != self._lock.pid:
             file = self._open()
-        if status.st_ino != self._inode:
-            self._inode, self.size = status.st_ino, -1
+        if status.st_ino != self.inode:
+            self.inode, self.size = status.st_ino, -1
         self.no_other_writer = status.st_size == self.size
         if not self.no_other_writer:
             file = self._catch_up(file, status.st_size)
@@ -117,17 +123,29 @@ class Writer:
         segment = self._segments.add(self.active, self._before().seq + 1, self._place.seq)
         self._create()
         self._segments.update_checksums()
+        self._remove_leftovers()
         return segment
 
     def mark_damaged(self, damage: Damage) -> None:
-        """Make all processes refuse appends until `clear_damage`. Needs no lock."""
-        self.damaged.write_text(f"{damage}\n")
-        if self.active.exists():
-            self.active.chmod(self.active.stat().st_mode & ~0o222)
+        """Make all processes of all users refuse appends until `clear_damage`. Needs no lock.
+
+        The file counts by its name, so also if there is no room for the reason. Raises OSError if it cannot be created.
+        """
+        try:
+            descriptor = self._disk.open(self.damaged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        except PermissionError:
+            if self.damaged.exists():  # another user has marked it
+                return
+            raise
+        try:
+            with suppress(OSError):
+                write_all(self._disk, descriptor, f"{damage}\n".encode())
+        finally:
+            os.close(descriptor)
 
     def clear_damage(self, newest: ChainPosition, record: Draft | None) -> None:
         """Allow appends again, after `newest`; `record`, the event about the gaps, is written before any other."""
-        if self.active.exists():
+        if self.active.exists() and not self.active.stat().st_mode & stat.S_IWUSR:
             self.active.chmod(self.active.stat().st_mode | stat.S_IWUSR)
         self.damaged.unlink(missing_ok=True)
         if record is None:
@@ -144,12 +162,24 @@ class Writer:
         own.inode, own.pid = os.fstat(own.file.number).st_ino, self._lock.pid
         return own.file
 
-    def _refuse(self) -> None:
-        """Raise the reason why the active file is read-only: `verify` removes the write bit to stop writers."""
-        if self.damaged.exists():
-            why = read_file(self.damaged).decode(errors="replace").strip()
-            raise LogDamaged(f"{why}; nothing is written until `team-mail repair`")
-        raise PermissionError(errno.EACCES, "the log's file is read-only")
+    def _check_mode(self, mode: int) -> None:
+        if not stat.S_ISLNK(mode):  # opening a link says what is wrong with it
+            check_regular(self.active, mode)
+            if not mode & stat.S_IWUSR:  # root could write, but a person has forbidden it
+                raise PermissionError(errno.EACCES, "the log's file is read-only")
+
+    def _refusal(self, found: Damage | None = None) -> LogDamaged:
+        """Return the error that refuses an append: the damage just found, or what the file `damaged` says."""
+        try:
+            why = str(found or read_file(self.damaged).decode(errors="replace").strip())
+        except OSError as error:
+            why = f"{self.damaged.name}: {error.strerror}"
+        return LogDamaged(f"{why or 'team-mail verify says where'}; nothing is written until `team-mail repair`")
+
+    def _remove_leftovers(self) -> None:
+        from .recovery import remove_leftovers
+
+        remove_leftovers(self._disk, self.folder, self._clock.now().timestamp())
 
     def _renew(self, inode: int) -> os.stat_result:
         """Copy a file whose flush failed to a new inode: its pages may be lost even if a second flush succeeds."""
@@ -170,8 +200,9 @@ class Writer:
 
         inspection = inspect(self.active, self._before())
         if inspection.corrupt:
-            self.mark_damaged(inspection.corrupt[0])
-            self._refuse()
+            with suppress(OSError):  # whoever cannot write there does not append either
+                self.mark_damaged(inspection.corrupt[0])
+            raise self._refusal(inspection.corrupt[0])
         if inspection.torn:
             copy = cut_torn_tail(self._disk, file.number, inspection, self.quarantine)
             self._cut = recovered(copy, inspection.torn)
@@ -182,15 +213,13 @@ class Writer:
 
     def _create(self) -> FileDescriptor:
         """Create the active file, continuing the chain of the last sealed segment."""
-        if self.damaged.exists():
-            self._refuse()
         line, place = self._record(Draft(LogKind.OPENED, SYSTEM, data={"format": 1})).seal(self._before())
         if self._segments.folder.is_dir():
             self._disk.sync_folder(self._segments.folder)
         write_file(self._disk, self.active, line)
         self._disk.sync_folder(self.folder.parent)
         file = self._open()
-        self._inode, self.size, self._place = self._own.inode, len(line), place
+        self.inode, self.size, self._place = self._own.inode, len(line), place
         return file
 
     def _before(self) -> ChainPosition:

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..log.event import Event
 from ..log.log import Log
-from .query import bound, columns, literal, memory_connection, result_rows, sql
+from .query import memory_connection, result_rows
+from .statement import bound, columns, literal, sql
 
 
 class MemoryProjections:

@@ -224,11 +224,13 @@ def unreachable() -> Any:
 
 
 def unread() -> Any:
-    """List the unread mail of a roster's personas, each once per recipient, oldest first."""
+    """List the unread mail of a roster's personas, each once per recipient, oldest first, then by persona."""
     waiting = deliveries().filter(~_.read, ~_.archived, ~_.trashed)
     waiting = waiting.filter(argument("roster", "array<string>").contains(waiting.persona))
     listed = waiting.mutate(type=ibis.coalesce(_.data["type"].str, "note"))
-    return listed.select("persona", "seq", "id", "ts", "sender", "subject", "type", "priority", "run").order_by("seq")
+    return listed.select("persona", "seq", "id", "ts", "sender", "subject", "type", "priority", "run").order_by(
+        "seq", "persona"
+    )
 
 
 def search() -> Any:
@@ -257,7 +259,8 @@ def search() -> Any:
         * 2.2
         / (_["count"] + 1.2 * (0.25 + 0.75 * _.length / _.mean))
     )
-    ranked = scored.mutate(score=score).group_by("seq").agg(score=_.score.sum(), words=_.word.nunique())
+    exact = scored.mutate(score=score.cast("decimal(18, 12)"))  # a sum of floats depends on the order of its parts
+    ranked = exact.group_by("seq").agg(score=_.score.sum().cast("float64"), words=_.word.nunique())
     matches = letters.join(ranked, "seq")
     listed = matches.select(**letter(matches), body=matches.body, words=matches.words, score=matches.score)
     return listed.order_by(_.words.desc(), _.score.desc(), _.seq.desc()).limit(LIMIT)

@@ -7,33 +7,28 @@ and extends it by new events: the first query costs a scan, later ones almost no
 
 from __future__ import annotations
 
-import ast
 import re
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from functools import cache
 from itertools import count
+from json.encoder import encode_basestring as quoted
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import duckdb
 
 from ..errors import LogDamaged, LogUnavailable, UsageError
-from ..log.disk import open_file, replacing
+from ..kinds import RUN_STARTED
+from ..log.disk import open_file
 from ..log.event import MAX_LINE
-from ..log.segments import Segment
 from ..log.snapshot import Snapshot, Source, continues
+from .copies import drop_copies, write_parquet
+from .statement import CONFIG, bound, columns, escaped, literal, names, reachable, scan_lines, scan_parquet, sql
 
-_PACKAGES = Path(__file__).parents[2]  # where the dotted name of a package with projections starts
-_OWN = ("mail", "query")
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False,
-    "preserve_insertion_order": False,
-}
 # What is wrong with a query itself, whatever the log is like.
 _WRONG = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, UnicodeEncodeError)
+_BEGINS = b'{"v":1,"seq":'
 _TRIES = 5  # a query that coincides with a rotation is repeated; five in a row are practically impossible
 
 
@@ -66,7 +61,7 @@ class Query:
                 snapshot = self._source.snapshot()
                 try:
                     rows = self._run(sql(name), arguments, snapshot)
-                except duckdb.Error as error:
+                except (duckdb.Error, FileNotFoundError) as error:
                     if not _moved(snapshot):
                         self._distrust(snapshot, error)
                     continue
@@ -87,13 +82,13 @@ class Query:
         self._shown = self._held = None
         lately = "lately" if hold and snapshot.size else ""
         if lately:
-            lines = f"SELECT {_names()} FROM {_lines([snapshot.active])}"
+            lines = f"SELECT {names()} FROM {scan_lines([snapshot.active])}"
             self._connection.execute(f"CREATE OR REPLACE TABLE {lately} AS {lines}")
         text = events_sql(snapshot, use_parquet=self._use_parquet, lately=lately)
         self._connection.execute(f'CREATE OR REPLACE VIEW "events" AS {text}')
         self._shown, self._held = snapshot, snapshot if hold else None
 
-    def _distrust(self, snapshot: Snapshot, error: duckdb.Error) -> None:
+    def _distrust(self, snapshot: Snapshot, error: Exception) -> None:
         """Stop using the Parquet copies and delete them where possible; without copies, look for damage.
 
         Raises LogDamaged if there is some that cannot be left out, and LogUnavailable.
@@ -111,9 +106,7 @@ class Query:
             raise LogUnavailable(f"the log could not be read: {str(error).splitlines()[0]}") from error
         self._use_parquet = False
         for segment in snapshot.sealed:
-            for path in (segment.parquet, segment.mailbox_parquet):
-                with suppress(OSError):
-                    path.unlink()
+            drop_copies(segment)
 
     def _slice(self, persona: str, snapshot: Snapshot) -> None:
         """Extend a persona's slice up to the snapshot and name it `mailbox`."""
@@ -123,12 +116,12 @@ class Query:
         if seen != snapshot:
             self._slices.pop(persona, None)
             with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
-                copies, news = _news(seen, snapshot, tail, use_parquet=self._use_parquet)
+                copies, news = _news(seen, snapshot, persona, tail, use_parquet=self._use_parquet)
                 self._connection.execute(f'CREATE OR REPLACE VIEW "news" AS {news}')
                 own = bound(sql("mailbox").replace('"events"', '"news"'), {"persona": persona})
                 text = f"SELECT * FROM ({own})"  # with its arguments: a path may look like one
                 if copies:
-                    sealed = _parquet(copies)
+                    sealed = scan_parquet(copies)
                     theirs = f"persona IN ({literal(persona)}, '*')"
                     text += f" UNION ALL SELECT * EXCLUDE (persona) FROM {sealed} WHERE {theirs}"
                 verb = f"INSERT INTO {table}" if seen else f"CREATE OR REPLACE TABLE {table} AS"
@@ -138,45 +131,15 @@ class Query:
         self._connection.execute(f'CREATE OR REPLACE VIEW "mailbox" AS SELECT * FROM {table}')
 
 
-@cache
-def sql(name: str) -> str:
-    """Return the compiled SQL of a projection: `inbox`, or `scheduler.state.schedule` for one of another package."""
-    *package, projection = name.split(".")
-    return _PACKAGES.joinpath(*(package or _OWN), "sql", "duckdb", f"{projection}.sql").read_text()
-
-
-@cache
-def columns() -> dict[str, str]:
-    """Return the names and SQL types of an event's columns, in order."""
-    return dict(ast.literal_eval(sql("columns").partition("\n")[2]))
-
-
 def memory_connection() -> duckdb.DuckDBPyConnection:
     """Return a connection to a new, empty database in memory."""
-    return duckdb.connect(config=_CONFIG)
+    return duckdb.connect(config=CONFIG)
 
 
 def result_rows(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Return the rows of a result as dictionaries by column name."""
     names = [column[0] for column in result.description]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-
-
-def bound(text: str, arguments: dict[str, Any]) -> str:
-    """Insert the arguments into the SQL as literals: DuckDB's own binding imports pandas, which takes 0.25 seconds."""
-    return re.sub(r"\$([a-z_]+)", lambda match: literal(arguments[match[1]]), text)
-
-
-def literal(value: Any) -> str:
-    """Return a value as an SQL literal."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, bool | int):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{', '.join(map(literal, cast('list[Any]', value)))}]"
-    text = str(value).encode(errors="replace").decode().replace("\0", "?")  # no event contains a lone surrogate or NUL
-    return "'" + text.replace("'", "''") + "'"
 
 
 def events_sql(snapshot: Snapshot, *, use_parquet: bool = True, lately: str = "") -> str:
@@ -191,10 +154,12 @@ def events_sql(snapshot: Snapshot, *, use_parquet: bool = True, lately: str = ""
     return _select(copies, files, 0, snapshot.head, lately)
 
 
-def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, use_parquet: bool) -> tuple[list[Path], str]:
+def _news(
+    seen: Snapshot | None, now: Snapshot, persona: str, tail: IO[bytes], *, use_parquet: bool
+) -> tuple[list[Path], str]:
     """Return what is new since an earlier snapshot: mailbox copies of new segments, and the SELECT of all else.
 
-    Of an active file that is still the same, only the new bytes are read, through `tail`. A segment that contains
+    Of the active file only the new lines that may concern the persona are read, through `tail`. A segment that contains
     events already seen is read line by line instead of from its mailbox copy.
     """
     before, start = (seen.head, seen.size) if seen else (0, 0)
@@ -203,50 +168,58 @@ def _news(seen: Snapshot | None, now: Snapshot, tail: IO[bytes], *, use_parquet:
         segment.mailbox_parquet for segment in new if use_parquet and segment.first > before and write_parquet(segment)
     ]
     files = [segment.path for segment in new if segment.mailbox_parquet not in copies]
-    if seen and seen.inode == now.inode:
+    if now.size:
+        start = start if seen and seen.inode == now.inode else 0
         with open_file(now.active) as file:
             file.seek(start)
-            tail.write(file.read(now.size - start))
-            tail.flush()
+            tail.writelines(lines_about(persona, file.read(now.size - start)))
+        tail.flush()
         files.append(Path(tail.name))
-    elif now.size:
-        files.append(now.active)
     return copies, _select([], files, before, now.head)
 
 
-def _parquet(files: Sequence[Path]) -> str:
-    return f"read_parquet([{', '.join(map(_pattern, files))}])"
+def lines_about(persona: str, data: bytes) -> list[bytes]:
+    """Return the lines that have a name as a text, or start a run: no other is in a persona's `mailbox`.
+
+    The database takes five times as long to read all of them. The writer has one way to quote a name. If a line has not
+    the form that the writer gives it, all are returned, so that the database meets it.
+    """
+    if not _well_formed(data):
+        return [data]
+    found: dict[int, bytes] = {}
+    for needle in (quoted(persona).encode(errors="replace"), f'"kind":"{RUN_STARTED}"'.encode()):
+        at = data.find(needle)
+        while at >= 0:
+            start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at) + 1
+            found[start] = data[start:end]
+            at = data.find(needle, end)
+    return [found[start] for start in sorted(found)]
 
 
-def _pattern(path: Path) -> str:
-    """Return the literal of a pattern that matches this path alone: DuckDB takes `app[1]` for `app1`."""
-    return literal(_escaped(str(path)))
-
-
-def _escaped(path: str) -> str:
-    return re.sub(r"[*?\[]", r"[\g<0>]", path)
-
-
-def _names() -> str:
-    return ", ".join(f'"{name}"' for name in columns())
+def _well_formed(data: bytes) -> bool:
+    """Return whether each line begins and ends as the writer's do, and is not longer than they are."""
+    if not data.startswith(_BEGINS) or not data.endswith(b'"}\n'):
+        return False
+    if len(re.findall(b'"}\n' + _BEGINS.replace(b"{", rb"\{"), data)) != data.count(b"\n") - 1:
+        return False
+    start = 0
+    while start < len(data):
+        end = data.rfind(b"\n", start, start + MAX_LINE)
+        if end < 0:
+            return False
+        start = end + 1
+    return True
 
 
 def _select(parquet: Sequence[Path], files: Sequence[Path], after: int, head: int, table: str = "") -> str:
-    sources = [_parquet(parquet)] if parquet else []
-    sources += [_lines(files)] if files else []
+    sources = [scan_parquet(parquet)] if parquet else []
+    sources += [scan_lines(files)] if files else []
     sources += [table] if table else []
-    parts = [f"SELECT {_names()} FROM {source}" for source in sources]
+    parts = [f"SELECT {names()} FROM {source}" for source in sources]
     if not parts:
         typed = ", ".join(f'NULL::{dtype} AS "{name}"' for name, dtype in columns().items())
         parts.append(f"SELECT {typed} WHERE false")
     return f"SELECT * FROM ({' UNION ALL '.join(parts)}) WHERE id IS NOT NULL AND seq > {after} AND seq <= {head}"
-
-
-def _lines(files: Sequence[Path]) -> str:
-    return (
-        f"read_json([{', '.join(map(_pattern, files))}], format='newline_delimited', ignore_errors=true, "
-        f"maximum_object_size={2 * MAX_LINE}, columns={columns()})"
-    )
 
 
 def _moved(snapshot: Snapshot) -> bool:
@@ -255,29 +228,6 @@ def _moved(snapshot: Snapshot) -> bool:
         return snapshot.active.stat().st_ino != snapshot.inode
     except FileNotFoundError:
         return snapshot.inode != 0
-
-
-def write_parquet(segment: Segment) -> bool:
-    """Write the Parquet copies of a sealed segment unless they exist; False if they cannot be written.
-
-    One has the events in order, the other the projection `mailboxes`, sorted by persona in small row groups, so that
-    one mailbox is read without the others. Without them, queries are slower.
-    """
-    if segment.mailbox_parquet.is_file() and segment.parquet.is_file():
-        return True
-    lines = f"SELECT * FROM {_lines([segment.path])} WHERE id IS NOT NULL"
-    texts = {
-        segment.parquet: (f"{lines} ORDER BY seq", 122_880),
-        segment.mailbox_parquet: (f"SELECT * FROM ({sql('mailboxes')}) ORDER BY persona, seq", 4_096),
-    }
-    with suppress(duckdb.Error, OSError), duckdb.connect(config=_CONFIG) as connection:
-        connection.execute(f'CREATE VIEW "events" AS {lines}')
-        for path, (text, rows) in texts.items():
-            options = f"FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE {rows}"
-            with replacing(path) as temporary:
-                connection.execute(f"COPY ({text}) TO {literal(temporary)} ({options})")
-        return True
-    return False
 
 
 def select(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -304,11 +254,12 @@ def _failed(error: Exception) -> UsageError:
 
 
 def _selected(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    with duckdb.connect(config=_CONFIG) as connection:
+    with duckdb.connect(config=CONFIG) as connection:
         snapshot = source.snapshot()
         connection.execute(f'CREATE VIEW "events" AS {events_sql(snapshot)}')
-        folders = {f"{path.parent}/" for path in (snapshot.active, *(s.path for s in snapshot.sealed))}
-        allowed = sorted(folders | {_escaped(folder) for folder in folders})  # the path is checked as it is written
+        places = {path.parent for path in (snapshot.active, *(s.path for s in snapshot.sealed))}
+        folders = {f"{folder}/" for place in places for folder in (place, reachable(place))}
+        allowed = sorted(folders | {escaped(folder) for folder in folders})  # the path is checked as it is written
         connection.execute(f"SET allowed_directories = {literal(allowed)}")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")

@@ -135,3 +135,28 @@ def test_a_message_is_shown_where_nothing_can_be_written(project):
         assert ended.stderr.startswith("team-mail: not marked as read: cannot write the log in ")
         assert "the file system is read-only" in ended.stderr
     assert [event["kind"] for event in project.events()] == ["log.opened", "mail.sent"]
+
+
+# -- names
+
+
+def test_a_team_works_in_a_folder_of_any_name(project, tmp_path):
+    """Wildcards, quotes, a backslash, a colon, a line break: agents, weaver, mail and database find their files."""
+    folder = tmp_path / "a*b [1] {x} 'q\" \\ c:d?\n e$(x) é"
+    project.folder.rename(folder)
+    project = Project(folder)
+    (tmp_path / "agent").write_text(
+        "cat > /dev/null; echo $TEAM_PERSONA > $TEAM_PERSONA.txt\n"
+        "team-mail check; team-mail send --to you --type fyi -s Done -b text || exit 9\n"
+    )
+    project.agent(f". {tmp_path}/agent")
+    assert project.ok("scheduler", "--dry-run").count("first launch of the sprint") == 3
+    assert sorted(project.document("sprint")["landed"]) == ["ann", "bob", "cyd"]
+    assert project.ok("team-mail", "inbox", "-p", "you").count("Subject: Done") == 3
+    for _ in range(2):
+        assert project.ok("team-mail", "check", "-p", "you", code=3).count("Done") == 3
+    assert project.ok("team-mail", "query", "SELECT count(*) FROM events WHERE subject = 'Done'") == "3\n"
+    assert "verified" in project.ok("team-mail", "verify")
+    assert project.document("status")["runs"]
+    project.ok("scheduler", "land", "1")
+    assert (folder / "ann.txt").read_text() == "ann\n"

@@ -371,7 +371,9 @@ def keep(team: Team) -> None:
     """Copy what state is read from: no runs, no work, no Parquet copies, no quarantine."""
     target = HERE / "team"
     shutil.rmtree(target, ignore_errors=True)
-    away = shutil.ignore_patterns("*.parquet", "quarantine", "lock", ".gitignore", "runs", "work", "templates")
+    away = shutil.ignore_patterns(
+        "*.parquet", "*.sha256", "*.ids", "quarantine", "lock", ".gitignore", "runs", "work", "templates"
+    )
     shutil.copytree(team.home, target, ignore=away)
     for path in target.rglob("*.jsonl"):
         path.chmod(0o644)

@@ -25,7 +25,7 @@ from team_mail.mail.query.query import Query, write_parquet
 # Python warns about every fork of a process with threads, which the test runner has; the children here start none.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
-CALLS = ("filesystem", "open", "read", "write", "sync", "truncate", "rename", "sync_folder")
+CALLS = ("filesystem", "open", "read", "write", "sync", "truncate", "rename", "remove", "sync_folder")
 SMALL = 1500  # bytes of a segment: a rotation after every few events
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EINTR, errno.EACCES, errno.EROFS, errno.EMFILE)
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="mounting and giving up rights takes root")
@@ -75,7 +75,7 @@ class Faulty(Disk):
 
     def open(self, path, flags):
         descriptor = self._call("open", path, flags)
-        if flags & os.O_TRUNC:  # all its bytes are to be written anew
+        if flags & (os.O_TRUNC | os.O_EXCL):  # all its bytes are to be written anew
             self.distrusted.discard(os.fstat(descriptor).st_ino)
         return descriptor
 
@@ -99,6 +99,9 @@ class Faulty(Disk):
 
     def rename(self, source, target):
         self._call("rename", source, target)
+
+    def remove(self, path):
+        self._call("remove", path)
 
     def sync_folder(self, folder):
         self._call("sync_folder", folder)

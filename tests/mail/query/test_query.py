@@ -11,7 +11,8 @@ from team_mail.mail.log.disk import Disk, NotAFile
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.mailbox import Mailbox
-from team_mail.mail.query.query import select
+from team_mail.mail.query.memory import MemoryProjections
+from team_mail.mail.query.query import lines_about, select
 from team_mail.mail.query.rows import FileProjections
 
 PERSONAS = ("ada", "ben", "cyd")
@@ -110,6 +111,30 @@ def test_a_broken_parquet_copy_is_replaced(folder, which, harm):
     assert mailbox.log.verify().corrupt == []
 
 
+QUOTED = ("ada", 'quo"ted', "back\\slash", "ünï", "slash/ed", "a", "run.started", "new\nline")
+
+
+@pytest.mark.parametrize("who", QUOTED)
+def test_lines_left_out_of_a_slice_are_none_of_the_personas(folder, who):
+    """Of the active file a process reads the lines that have the name; the slice is that of reading all of them."""
+    log = EventLog(folder)
+    for number, sender in enumerate(QUOTED):
+        to = tuple(name for name in QUOTED[number + 1 :] if name != sender) or (QUOTED[0],)
+        (mail,) = log.append(
+            [Draft("mail.sent", sender, to, f"to {to}", f'"{who}" said {QUOTED}', data={"n": [*QUOTED]})]
+        )
+        log.append([Draft("mail.read", name, ref=mail.id) for name in to])
+        log.append([Draft("mail.sent", to[0], (sender,), "re", thread=mail.thread, reply_to=mail.id)])
+        log.append([Draft("run.started", "scheduler", run=f"run-{number}", data={"persona": sender})])
+    whole = sorted(row["seq"] for row in MemoryProjections(log).rows("mailbox", persona=who))
+    rows = FileProjections(log).rows
+    assert sorted(row["seq"] for row in rows("mailbox", persona=who)) == whole
+    assert len(whole) > len(QUOTED)
+    data = log.active.read_bytes()
+    assert len(lines_about(who, data)) < data.count(b"\n")
+    assert lines_about(who, data + b'{"v":1,"seq":99,"id":\n' + data) == [data + b'{"v":1,"seq":99,"id":\n' + data]
+
+
 def test_a_missing_segment_is_an_error_with_a_reason(folder):
     """It is not a traceback of the database."""
     fill(opened(folder))
@@ -181,7 +206,7 @@ def test_events_of_an_append_that_was_undone_disappear(folder):
 
 NAMES = (
     "app[1]", "a*b", "a?c", "{a,b}", "it's", 'a"b', "a\\b", "a:b", "a b", "a\nb", "[[]", "a[!b]", "**", "\N{SNOWMAN}",
-    "$a", "%41", "#", "~",
+    "$a", "%41", "#", "~", "a*b\\[1]?", "\\[a]/\\*", 'x [1] {y} \'z" \\ :\n*?',
 )  # fmt: skip
 
 

@@ -86,7 +86,7 @@ FROM (
   INNER JOIN (
     SELECT
       "t18"."seq",
-      SUM("t18"."score") AS "score",
+      CAST(SUM("t18"."score") AS DOUBLE) AS "score",
       COUNT(DISTINCT "t18"."word") AS "words"
     FROM (
       SELECT
@@ -98,7 +98,7 @@ FROM (
         "t17"."holding",
         "t17"."mean",
         "t17"."documents",
-        (
+        CAST((
           LN(
             (
               (
@@ -120,7 +120,7 @@ FROM (
               ) + 0.25
             ) * 1.2
           )
-        ) AS "score"
+        ) AS DECIMAL(18, 12)) AS "score"
       FROM (
         SELECT
           "t14"."seq",

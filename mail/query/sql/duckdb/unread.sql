@@ -140,4 +140,5 @@ FROM (
     ARRAY_CONTAINS(CAST($roster AS TEXT[]), "t9"."persona")
 ) AS "t10"
 ORDER BY
-  "t10"."seq" ASC
+  "t10"."seq" ASC,
+  "t10"."persona" ASC
