@@ -9,30 +9,34 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import random
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from table import ROUNDS, Row, cold, faster, markdown, medians, seconds, seconds_of, show
+from bench import Bench
+from commands import (
+    check_1k,
+    check_100k,
+    hcom,
+    inbox_1k,
+    inbox_100k,
+    inbox_large,
+    memory,
+    send,
+    send_in_run,
+)  # fmt: skip
+from table import ROUNDS, Row, faster, markdown, medians, seconds, show
 from team_mail.mail.log.disk import Disk
-from team_mail.mail.log.event import Draft, derived_id
+from team_mail.mail.log.event import derived_id
 from team_mail.mail.log.log import EventLog
-from team_mail.personas.running.folder import RunFolder
-from team_mail.personas.running.mail_process import MailProcess
 from writers import (
-    BODY,
     LETTER,
     PERSONAS,
     acknowledged,
@@ -45,62 +49,6 @@ from writers import (
     same,
     sqlite,
 )  # fmt: skip
-
-BATCH = 2_000
-RECENT = 20_000
-COMMAND = str(Path(sys.executable).with_name("team-mail"))
-TRIVIAL = "import typer\n\n\ndef main(name: str) -> None:\n    typer.echo(name)\n\n\ntyper.run(main)\n"
-PEAK = (
-    "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
-    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == 'darwin' else 1024))"
-)
-
-
-@dataclass
-class Bench:
-    """Where a run keeps its files, and how long it takes over a row."""
-
-    folder: Path
-    quick: bool
-    log: Path = field(init=False)
-    built: int = 0
-    pending: list[tuple[str, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.log = self.folder / "team" / "mail"
-        self.dice = random.Random(21)
-
-    @property
-    def seconds(self) -> float:
-        """How long writers write in each round."""
-        return 0.25 if self.quick else 1.0
-
-    @property
-    def large(self) -> int:
-        return 100_000 if self.quick else 1_000_000
-
-    def grow(self, events: int) -> None:
-        """Bring the log up to so many events: 60 % mail to one or two, 40 % marks by those who got it."""
-        from team_mail.mail.query.query import write_parquet
-
-        with ThreadPoolExecutor(1) as copies:
-            log = EventLog(self.log, on_sealed=lambda segment: copies.submit(write_parquet, segment))
-            while self.built < events:
-                size = min(BATCH, max(100, events // 100), events - self.built)
-                written = log.append([self.draft() for _ in range(size)])
-                self.pending += [(e.id, who) for e in written if e.kind == "mail.sent" for who in e.recipients]
-                del self.pending[:-RECENT]
-                self.built += size
-
-    def draft(self) -> Draft:
-        if self.pending and self.dice.random() < 0.4:
-            place = self.dice.randrange(len(self.pending))
-            self.pending[place], self.pending[-1] = self.pending[-1], self.pending[place]
-            ref, who = self.pending.pop()
-            return Draft(self.dice.choice(("mail.read", "mail.read", "mail.read", "mail.acked")), who, ref=ref)
-        sender, *to = self.dice.sample(PERSONAS, self.dice.choice((2, 3)))
-        return Draft("mail.sent", sender, tuple(to), f"Chapter {self.built}", BODY)
-
 
 # -- the rows
 
@@ -170,98 +118,6 @@ def own_id(bench: Bench) -> list[Row]:
     return [faster(what, 1 / own, "without one", 1 / without, 0.5)]
 
 
-def send(bench: Bench) -> list[Row]:
-    script, home = bench.folder / "trivial.py", bench.folder / "sends"
-    script.write_text(TRIVIAL)
-    home.mkdir()
-    argv = [COMMAND, "send", "--from", PERSONAS[0], "--to", PERSONAS[1], "--subject", "Chapter three", "--body", BODY]
-    own, theirs = medians(
-        lambda: seconds_of(argv, {"TEAM_HOME": str(home)}), lambda: seconds_of([sys.executable, str(script), "name"])
-    )
-    return [cold("`team-mail send`, cold", own, "a trivial Typer command", theirs, 1.1)]
-
-
-def send_in_run(bench: Bench) -> list[Row]:
-    """A send by the command of a run, which asks the run's mail process: while that is up, and when it must start."""
-    workspace, home = bench.folder / "workspace", bench.folder / "run" / ".team"
-    home.mkdir(parents=True)
-    workspace.mkdir()
-    folder = RunFolder(workspace)
-    folder.make()
-    argv = [str(folder.path / "team-mail"), "send", "--to", PERSONAS[1], "--subject", "Chapter three", "--body", BODY]
-
-    def first() -> float:
-        with MailProcess(workspace, PERSONAS[0], "run-2", home):
-            return seconds_of(argv)
-
-    with MailProcess(workspace, PERSONAS[0], "run-1", home):
-        warm, _ = medians(lambda: seconds_of(argv), lambda: seconds_of([sys.executable, "-c", "pass"]))
-        words = [COMMAND, *argv[1:], "--from", PERSONAS[0]]
-        within, outside = medians(lambda: seconds_of(argv), lambda: seconds_of(words, {"TEAM_HOME": str(home)}))
-    fresh, python = medians(first, lambda: seconds_of([sys.executable, "-c", "pass"]))
-    more = 1000 * (within - outside)
-    return [
-        Row("`team-mail send` in a run", f"{more:+.0f} ms", "a send outside", "", "≤ +60 ms", more <= 60),
-        cold("`team-mail send` in a run", warm, "python -c pass", python, 3),
-        cold("`team-mail send` in a run, the first", fresh, "python -c pass", python, 6),
-    ]
-
-
-def hcom(bench: Bench) -> list[Row]:
-    """Send to nobody in particular, and list: in an environment of its own, installed from the package index."""
-    place, home = bench.folder / "hcom", bench.folder / "hcom-mail"
-    venv.create(place, with_pip=True)
-    subprocess.run([place / "bin" / "pip", "install", "--quiet", "hcom"], check=True, stdout=subprocess.DEVNULL)
-    home.mkdir()
-    theirs, env = str(place / "bin" / "hcom"), {"TEAM_HOME": str(home), "HCOM_DIR": str(bench.folder / "hcom-home")}
-    subprocess.run([theirs, "list"], check=False, stdout=subprocess.DEVNULL, env=os.environ | env)
-    pairs = {
-        "send": (
-            [COMMAND, "send", "--from", PERSONAS[0], "--to", PERSONAS[1], "--subject", "Chapter three", "--body", BODY],
-            [theirs, "send", "--from", PERSONAS[0], "--", BODY],
-        ),
-        "list": ([COMMAND, "inbox", "--persona", PERSONAS[1]], [theirs, "list"]),
-    }
-    rows: list[Row] = []
-    for what, words in pairs.items():
-        own, rival = medians(*(lambda argv=argv: seconds_of(argv, env) for argv in words))
-        rows.append(cold(f"{what}, cold", own, f"hcom {what}", rival, None))
-    return rows
-
-
-def inbox_1k(bench: Bench) -> list[Row]:
-    return inbox(bench, 1_000, 1.7)
-
-
-def inbox_100k(bench: Bench) -> list[Row]:
-    return inbox(bench, 100_000, 1.7)
-
-
-def inbox_large(bench: Bench) -> list[Row]:
-    return inbox(bench, bench.large, 3)
-
-
-def inbox(bench: Bench, events: int, target: float) -> list[Row]:
-    bench.grow(events)
-    argv, env = inbox_command(bench)
-    own, theirs = medians(lambda: seconds_of(argv, env), lambda: seconds_of([sys.executable, "-c", "import duckdb"]))
-    return [cold(f"`team-mail inbox`, cold, {events:,} events", own, "import duckdb", theirs, target)]
-
-
-def inbox_command(bench: Bench) -> tuple[list[str], dict[str, str]]:
-    return [COMMAND, "inbox", "--persona", PERSONAS[7]], {"TEAM_HOME": str(bench.log.parent)}
-
-
-def memory(bench: Bench) -> list[Row]:
-    bench.grow(bench.large)
-    argv, env = inbox_command(bench)
-    measured = [sys.executable, "-c", PEAK, *argv]
-    peak = int(subprocess.run(measured, check=True, capture_output=True, text=True, env=os.environ | env).stdout) / 1e6
-    return [
-        Row(f"memory of `team-mail inbox`, {bench.large:,} events", f"{peak:.0f} MB", "", "", "≤ 300 MB", peak <= 300)
-    ]
-
-
 def verify(bench: Bench) -> list[Row]:
     bench.grow(bench.large)
     (taken,) = medians(lambda: seconds(EventLog(bench.log).verify))
@@ -310,6 +166,8 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "send": send,
     "send-in-run": send_in_run,
     "hcom": hcom,
+    "check-1k": check_1k,
+    "check-100k": check_100k,
     "inbox-1k": inbox_1k,
     "inbox-100k": inbox_100k,
     "inbox-1m": inbox_large,

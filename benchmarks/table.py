@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -39,11 +40,15 @@ def medians(*calls: Callable[[], float]) -> list[float]:
     return [median(column) for column in zip(*rounds, strict=True)]
 
 
-def seconds_of(argv: Sequence[str], env: dict[str, str] | None = None) -> float:
+def seconds_of(argv: Sequence[str], env: dict[str, str] | None = None, code: int = 0) -> float:
     """Time a whole process, without a limit: with one, its end is only looked for every 50 ms."""
+    null, env = subprocess.DEVNULL, os.environ | (env or {})
     start = time.perf_counter()
-    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=os.environ | (env or {}))
-    return time.perf_counter() - start
+    ended = subprocess.run(argv, check=False, stdin=null, stdout=null, env=env)
+    taken = time.perf_counter() - start
+    if ended.returncode != code:
+        sys.exit(f"{' '.join(map(str, argv))} ended with {ended.returncode} instead of {code}")
+    return taken
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -77,7 +77,7 @@ def _pattern(path: Path) -> str:
 
 
 def reachable(folder: Path) -> Path:
-    """Return a folder by a name that a pattern can match: where there are wildcards, a backslash cannot be one of it."""
+    """Return a folder by a name that a pattern can match: none with wildcards matches a backslash."""
     text = str(folder)
     return _link_to(folder) if "\\" in text and escaped(text) != text else folder
 
