@@ -12,27 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..kinds import LogKind
+from .damage import Damage
 from .disk import open_file
 from .event import START, ChainPosition, decode, place
 from .segments import file_sha256
 from .snapshot import Snapshot
 
 _REPAIRED = f',"kind":"{LogKind.REPAIRED}",'.encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """One place where the log does not verify. `seq` is the event expected there."""
-
-    path: Path
-    offset: int
-    seq: int
-    reason: str
-    gap: tuple[int, int] | None = None
-
-    def __str__(self) -> str:
-        """Return file, offset, seq and reason in one line."""
-        return f"{self.path.name} byte {self.offset}, seq {self.seq}: {self.reason}"
 
 
 @dataclass(slots=True)
