@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-from .damage import Damage
 from .disk import Disk, open_file
 from .event import MAX_LINE, START, ChainPosition, Event, decode
 from .segments import Segments
-from .snapshot import Snapshot, continues
+from .snapshot import Damage, Snapshot, continues
 from .tail import first_seq, newest_line
 
 _DISK = Disk()

@@ -1,4 +1,4 @@
-"""The log's files as of one moment: which files, how many bytes of the active one, up to which seq."""
+"""The log's files as of one moment: which files, how many bytes of the active one, up to which seq, what is damaged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from typing import NamedTuple, Protocol
 
 from .disk import open_file
 from .segments import Segment
+
+
+class Damage(NamedTuple):
+    """One place where the log does not verify. `seq` is the event expected there."""
+
+    path: Path
+    offset: int
+    seq: int
+    reason: str
+    gap: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        """Return file, offset, seq and reason in one line."""
+        return f"{self.path.name} byte {self.offset}, seq {self.seq}: {self.reason}"
 
 
 class Snapshot(NamedTuple):

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..kinds import LogKind
-from .damage import Damage
 from .disk import open_file
 from .event import START, ChainPosition, decode, place
 from .segments import file_sha256
-from .snapshot import Snapshot
+from .snapshot import Damage, Snapshot
 
 _REPAIRED = f',"kind":"{LogKind.REPAIRED}",'.encode()
 
