@@ -610,6 +610,25 @@ def test_whoever_marks_second_is_told_who_was_first(team, run):
     assert b"first" not in run("read", "3", **second).stderr, "it was unread again, and is second's now"
 
 
+def test_of_runs_that_mark_at_once_one_is_first(team, run):
+    """The log has one mark, and all others name its run."""
+    runs = [f"run-{number}" for number in range(6)]
+    processes = [
+        subprocess.Popen(
+            [COMMAND, "ack", "2", "--json"], cwd=team, env=CLEAN | {"TEAM_PERSONA": "boss", "TEAM_RUN": name},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for name in runs
+    ]  # fmt: skip
+    answers = [(process.communicate(timeout=60), process.returncode) for process in processes]
+    assert {code for _, code in answers} == {0}
+    assert log_of(team).count(b'"kind":"mail.acked"') == 1
+    told = [json.loads(out)[0].get("marked_by", {}).get("run") for (out, _), _ in answers]
+    (first,) = {name for name in told if name}
+    assert [name or first for name in told] == [first] * 6
+    assert told[runs.index(first)] is None
+
+
 # -- check, at every prompt of every agent
 
 
