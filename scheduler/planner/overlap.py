@@ -12,10 +12,12 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from ...mail.text.globs import end, is_path, start
+from ...mail.text.globs import end, is_from_top, is_path, start
 from ..errors import InvalidTasks
-from ..tasks.graph import depending
-from .item import Item, Overlap, Roadmap
+from ..tasks.graph import depending, waves
+from ..tasks.references import has_reference
+from ..tasks.task import Task
+from .item import Item, Overlap, Phase, Roadmap
 from .meeting import meet
 from .parts import folder, meet_by_parts
 from .roadmap import nodes
@@ -59,6 +61,34 @@ def overlaps(roadmap: Roadmap) -> tuple[Overlap, ...]:
         Overlap(items[left].id, items[right].id, tuple(shared[left, right]), (left, right) in ordered)
         for left, right in sorted(shared)
     )
+
+
+def in_order(tasks: Sequence[Task]) -> tuple[tuple[Task, ...], tuple[Overlap, ...]]:
+    """Return tasks of which no two that may change the same files run at once, and the overlaps that were ordered.
+
+    Of two such tasks the one that can start later, or was given later, depends on the other. An `output_path` counts as
+    a file that the task changes or creates. Raises InvalidTasks for circles, and for too many globs or pairs.
+    """
+    items = tuple(
+        Item(
+            task.task_id, "", 0, 1.0, files=(*task.files, *_written(task)), creates=(*task.creates, *_written(task)),
+            dependencies=task.dependencies,
+        )
+        for task in tasks
+    )  # fmt: skip
+    open_ = tuple(pair for pair in overlaps(Roadmap("", (Phase(""),), items)) if not pair.ordered)
+    rank = {name: place for place, name in enumerate(name for wave in waves(tasks) for name in wave)}
+    needs = {task.task_id: list(task.dependencies) for task in tasks}
+    for pair in open_:
+        first, second = sorted((pair.left, pair.right), key=rank.__getitem__)
+        needs[second].append(first)
+    ordered = tuple(task.model_copy(update={"dependencies": tuple(needs[task.task_id])}) for task in tasks)
+    return ordered, open_
+
+
+def _written(task: Task) -> tuple[str, ...]:
+    path = task.input_data.get("output_path")
+    return (path,) if isinstance(path, str) and is_from_top(path) and not has_reference(path) else ()
 
 
 def _shared(items: Sequence[Item]) -> dict[Pair, dict[str, None]]:

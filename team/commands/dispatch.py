@@ -56,11 +56,11 @@ def dispatch(
 ) -> None:
     """Carry out tasks that depend on each other, each as soon as it can: tasks.json in, results and traces out."""
     as_json = as_json or not sys.stdout.isatty()
-    with _refusals(as_json):
+    with refusals(as_json):
         _check_source(resume, template, values, file)
         if resume is not None and (dry_run or base is not None):
             raise UsageError(_NOT_FOR_RESUME)
-        config = _config(max_workers, timeout, trace_dir)
+        config = config_of(max_workers, timeout, trace_dir)
         from ..api import dispatches
 
         request = dispatches.DispatchRequest(agent, base)
@@ -85,8 +85,8 @@ def replay(
 ) -> None:
     """Dispatch the same tasks again, all of them, played by the same agents or by another."""
     as_json = as_json or not sys.stdout.isatty()
-    with _refusals(as_json):
-        config = _config(max_workers, timeout, trace_dir)
+    with refusals(as_json):
+        config = config_of(max_workers, timeout, trace_dir)
         from ..api import dispatches
 
         tasks, request = dispatches.replayed(correlation_id, config, dispatches.DispatchRequest(agent, base))
@@ -144,7 +144,7 @@ def _run(act: Callable[..., DispatchResult], *, quiet: bool, as_json: bool) -> N
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _config(max_workers: int | None, timeout: str | None, trace_dir: str | None) -> dict[str, Any]:
+def config_of(max_workers: int | None, timeout: str | None, trace_dir: str | None) -> dict[str, Any]:
     """Return the parts of the config that the command line sets. Raises UsageError."""
     from ...mail.text.units import seconds
 
@@ -197,7 +197,7 @@ def _pair(word: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _refusals(as_json: bool) -> Generator[None]:
+def refusals(as_json: bool) -> Generator[None]:
     """Print problems: as JSON, or on a terminal one a line."""
     try:
         yield

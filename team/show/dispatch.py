@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from ...mail.render import line
+from ...mail.render import clean, line, listed
 from ...mail.text.units import counted
 from ...scheduler.dispatch.output import DispatchOutput, TaskResult
 from ...scheduler.dispatch.preview import DispatchPreview
@@ -14,6 +14,7 @@ from ...scheduler.leader import alive
 from ...scheduler.progress import Progress
 from ...scheduler.runs.progress import RunEnded, RunStarted, SetUpFailed
 from ...scheduler.state.dispatches import DispatchState
+from ..api.ask import Answer, AskPlan
 from ..dispatcher import DispatchBegun
 from ..templates import Template
 from .live import Row, Show
@@ -93,6 +94,30 @@ def state_of(dispatch: DispatchState) -> str:
 
 def preview(dispatch: DispatchPreview) -> Iterator[str]:
     """Show a dry run: who would do what, after which tasks, and how long it may take."""
+    yield from planned(dispatch)
+    yield "nothing was started"
+
+
+def asked(plan: AskPlan, dispatch: DispatchPreview) -> Iterator[str]:
+    """Show the tasks that a request came to, and which of them wait because they may change the same files."""
+    yield from planned(dispatch)
+    for pair in plan.ordered:
+        yield f"{line(pair.right)} and {line(pair.left)} run one after the other: both may change {listed(pair.files)}"
+
+
+def answered(answer: Answer) -> Iterator[str]:
+    """Show an answer, what would mend the tasks that failed, and the traces that it does not name."""
+    yield clean(answer.text)
+    if answer.mend:
+        yield ""
+        yield from (f"{line(task)} did not succeed: {line(advice)}" for task, advice in answer.mend.items())
+    if left := [trace for trace in answer.traces if trace not in answer.text]:
+        yield ""
+        yield f"traces: {', '.join(map(line, left))}"
+
+
+def planned(dispatch: DispatchPreview) -> Iterator[str]:
+    """Show who would do what, after which tasks, and how long it may take."""
     wave = {name: number for number, names in enumerate(dispatch.waves, 1) for name in names}
     rows = [("wave", "task", "agent", "played by", "estimate", "after", "what")]
     rows += [
@@ -113,7 +138,6 @@ def preview(dispatch: DispatchPreview) -> Iterator[str]:
         workers = counted(dispatch.config.max_workers, "worker")
         yield f"estimated {span(dispatch.seconds)} on {workers}, {span(total)} of work"
     yield from setup_lines(dispatch.setup)
-    yield "nothing was started"
 
 
 def templates(listed: Iterable[Template]) -> Iterator[str]:

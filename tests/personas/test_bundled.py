@@ -75,8 +75,8 @@ def test_a_team_without_personas_gets_the_bundled_ones():
     roster = with_bundled(Roster(problems=("x",)))
     ids = [persona.id for persona in roster.personas]
     members = {file.name.removesuffix(".md") for file in library()} - {"weaver", "you"}
-    assert ids[:2] == ["coder", "debug"]
-    assert {*ids} == {"coder", "debug", *members}
+    assert ids[:4] == ["coder", "debug", "planner", "reporter"]
+    assert {*ids} == {*ids[:4], *members}
     assert len(ids) == len({*ids})
     assert roster.scheduled == ()
     assert {persona.agent for persona in roster.personas} == {None}

@@ -1,0 +1,184 @@
+"""Requests in plain words: a planner makes tasks of one, they are dispatched, a reporter answers from their results.
+
+All three are dispatches like any other, with traces of their own. What the planner makes is checked as a `tasks.json`
+is; what is refused goes back to it with the reasons.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ...mail.errors import TeamMailError
+from ...mail.kinds import ExitCode
+from ...mail.open import team_home
+from ...personas.bundled import with_bundled
+from ...personas.roster import read_roster
+from ...scheduler.dispatch.output import DispatchOutput, TaskResult
+from ...scheduler.errors import InvalidTasks
+from ...scheduler.kinds import TaskStatus
+from ...scheduler.planner.item import Overlap
+from ...scheduler.planner.overlap import in_order
+from ...scheduler.progress import Listener, silent
+from ...scheduler.tasks.task import DispatchConfig, DispatchInput, Task
+from .dispatches import DispatchRequest, DispatchResult, dispatch, read_tasks
+from .interrupts import Interrupts, uninterrupted
+
+PLANNER, REPORTER = "planner", "reporter"
+TRIES = 3  # of the planner: the first one, and two with what was refused
+_MOST_OUTPUT = 8_000  # characters of a task's output that the reporter is given
+
+
+class NoPlan(TeamMailError):
+    """The planner made nothing that can be carried out; `problems` has one line for each reason."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class AskInterrupted(TeamMailError):
+    """Somebody ended it while it was planning or answering."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What is asked, and how: who plays every task, where patches start from, the config of all dispatches."""
+
+    request: str
+    how: DispatchRequest = field(default_factory=DispatchRequest)
+    config: DispatchConfig = field(default_factory=DispatchConfig)
+
+    def run(self, task: Task, listener: Listener, interrupts: Interrupts) -> TaskResult:
+        """Dispatch one task of our own. Raises AskInterrupted, NotReady."""
+        done = dispatch(
+            DispatchInput(tasks=(task,), config=self.config), self.how, listener=listener, interrupts=interrupts
+        )
+        if done.interrupted:
+            raise AskInterrupted(f"interrupted; {task.task_id} was not finished")
+        return done.output.results[0]
+
+
+@dataclass(frozen=True)
+class AskPlan:
+    """The tasks that a request came to. `ordered` are those that could collide, and now run one after the other."""
+
+    asking: Asking
+    tasks: DispatchInput
+    ordered: tuple[Overlap, ...]
+    tries: int
+
+    def document(self) -> dict[str, Any]:
+        """Return the tasks as a `tasks.json`."""
+        return self.tasks.model_dump(mode="json", exclude_unset=True)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the reporter wrote. `mend` says for each task without success what would mend it; `traces` are all files."""
+
+    text: str
+    mend: Mapping[str, str]
+    traces: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of an answer."""
+        return {"answer": self.text, "mend": dict(self.mend), "traces": [*self.traces]}
+
+
+def plan_of(asking: Asking, *, listener: Listener = silent, interrupts: Interrupts = uninterrupted) -> AskPlan:
+    """Have the request turned into tasks, checked as a whole and put in order where they could collide.
+
+    Raises NoPlan after the last try, AskInterrupted, NotReady.
+    """
+    roster = with_bundled(read_roster((asking.how.home or team_home(create=True)) / "personas"))
+    people = [{"id": who.id, "description": who.description} for who in roster.personas if who.id not in _OWN]
+    given: dict[str, Any] = {"request": _plain(asking.request), "personas": people}
+    problems: Sequence[str] = ()
+    for number in range(1, TRIES + 1):
+        task = Task(
+            task_id=f"ask-plan-{number}", agent=PLANNER, description="Make tasks of the request.", input_data=given
+        )
+        result = asking.run(task, listener, interrupts)
+        if result.status != TaskStatus.SUCCESS:
+            raise NoPlan([f"{PLANNER} failed: {result.error}"])
+        try:
+            tasks, ordered = in_order(_tasks_of(result.output, asking).tasks)
+            return AskPlan(asking, DispatchInput(tasks=tasks, config=asking.config), ordered, number)
+        except InvalidTasks as invalid:
+            problems = invalid.problems
+        given |= {
+            "rejected": _plain(json.dumps(result.output, ensure_ascii=False)),
+            "problems": [*map(_plain, problems)],
+        }
+    raise NoPlan([f"{PLANNER} was refused {TRIES} times", *problems])
+
+
+_OWN = {PLANNER, REPORTER}
+
+
+def _tasks_of(output: Any, asking: Asking) -> DispatchInput:
+    """Read what the planner gave. Raises InvalidTasks."""
+    document = cast("dict[str, Any]", output) if isinstance(output, dict) else {}
+    if "tasks" not in document:
+        raise InvalidTasks(['the result has no "tasks": give {"tasks": [{"task_id": …, "agent": …}]} and nothing else'])
+    given = read_tasks(json.dumps({"tasks": document["tasks"]}).encode(), home=asking.how.home)
+    if own := [task.task_id for task in given.tasks if task.agent in _OWN]:
+        raise InvalidTasks([f"{', '.join(own)}: {PLANNER} and {REPORTER} take no tasks of a request"])
+    return given
+
+
+def carry_out(plan: AskPlan, *, listener: Listener = silent, interrupts: Interrupts = uninterrupted) -> DispatchResult:
+    """Dispatch the tasks of a plan. Raises NotReady, InvalidTasks."""
+    return dispatch(plan.tasks, plan.asking.how, listener=listener, interrupts=interrupts)
+
+
+def answer(
+    asking: Asking, done: DispatchOutput, *, listener: Listener = silent, interrupts: Interrupts = uninterrupted
+) -> Answer:
+    """Have one answer written from the results of a dispatch; no task that failed goes without a word.
+
+    Where the reporter fails, the answer says so. Raises AskInterrupted, NotReady.
+    """
+    given = {
+        "request": _plain(asking.request),
+        "results": [_result(result) for result in done.results],
+        "branch": done.branch or "",
+    }
+    task = Task(
+        task_id="ask-answer", agent=REPORTER, description="Answer the request from the results.", input_data=given
+    )
+    result = asking.run(task, listener, interrupts)
+    output = cast("dict[str, Any]", result.output) if isinstance(result.output, dict) else {}
+    text, advice = output.get("answer", output.get("text")), output.get("mend")
+    if not isinstance(text, str) or not text.strip():
+        text = f"There is no answer: {result.error or f'{REPORTER} gave none'}. The results are in the traces."
+    advice = cast("dict[str, Any]", advice) if isinstance(advice, dict) else {}
+    failed = [each for each in done.results if each.status != TaskStatus.SUCCESS]
+    mend = {each.task_id: str(advice.get(each.task_id) or _by_itself(each)) for each in failed}
+    return Answer(text.strip(), mend, tuple(each.trace_file for each in done.results if each.trace_file))
+
+
+def _by_itself(result: TaskResult) -> str:
+    return f"{result.error or result.status}; see team trace {result.task_id}, then team dispatch --resume"
+
+
+def _result(result: TaskResult) -> dict[str, Any]:
+    """Return a result as the reporter is given it, its output as text that is cut where it is long."""
+    output = result.output if isinstance(result.output, str) else json.dumps(result.output, ensure_ascii=False)
+    cut = "" if len(output) <= _MOST_OUTPUT else f" … ({len(output) - _MOST_OUTPUT} more characters)"
+    told = {"output": _plain(output[:_MOST_OUTPUT]) + cut} if result.status == TaskStatus.SUCCESS else {}
+    told |= {"error": _plain(result.error)} if result.error else {}
+    return {
+        "task_id": result.task_id, "agent": result.agent, "status": str(result.status), **told,
+        "trace": result.trace_file or "",
+    }  # fmt: skip
+
+
+def _plain(text: str) -> str:
+    """Return a text without what a dispatch would take for a reference to another task."""
+    return text.replace("{{", "{ {")

@@ -1,0 +1,93 @@
+"""The command `team ask`: a request in plain words becomes tasks, which are shown, dispatched and reported on."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from ...mail.commands import output
+from ...mail.errors import UsageError
+from ...mail.kinds import ExitCode
+from . import options as option
+from .dispatch import config_of, refusals
+from .printing import note, say
+
+_LONG = "30m"  # for a task, unless --timeout says otherwise: planners and coders read before they write
+_LOOK = "the tasks are shown before they run: add --yes to go on at once, or --dry-run to stop there"
+
+app = typer.Typer()
+
+
+@app.command()
+def ask(
+    request: Annotated[list[str], typer.Argument(help="What is to be done, in plain words.")],
+    agent: option.Agent = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Run the tasks without asking.")] = False,
+    max_workers: option.MaxWorkers = None,
+    timeout: option.Timeout = _LONG,
+    trace_dir: option.TraceDir = None,
+    base: option.Base = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Have the tasks made and show them; run none.")] = False,
+    quiet: option.Quiet = False,
+    as_json: option.Json = False,
+) -> None:
+    """Have a request turned into tasks, carried out and answered: "Debug the login, then write a fixed version"."""
+    with refusals(as_json):
+        if not (yes or dry_run or _on_terminal()):
+            raise UsageError(_LOOK)
+        config = config_of(max_workers, timeout, trace_dir)
+        from ...mail import render
+        from .. import session
+        from ..api import ask as asks
+        from ..api import dispatches
+        from ..show import dispatch as show
+
+        how = dispatches.DispatchRequest(agent, base)
+        asking = asks.Asking(" ".join(request).strip(), how, dispatches.read_config(config))
+        if not asking.request:
+            raise UsageError("ask for what? say it in plain words")
+        act: Any = partial(_shown, quiet=quiet, interrupts=session.ending)
+        plan = act(partial(asks.plan_of, asking))
+        if dry_run and as_json:
+            render.document(plan.document())
+            return
+        if not as_json:
+            say(show.asked(plan, dispatches.preview(plan.tasks, how)))
+        if dry_run or not (yes or _confirmed()):
+            note("team", "nothing was started")
+            return
+        done = act(partial(asks.carry_out, plan))
+        if done.interrupted:
+            note("team", f"interrupted; team dispatch --resume {done.output.correlation_id} goes on, without an answer")
+            raise typer.Exit(ExitCode.INTERRUPTED)
+        answer = act(partial(asks.answer, asking, done.output))
+        if as_json:
+            tasks = plan.document()["tasks"]
+            render.document({"tasks": tasks, "dispatch": done.document(), **answer.document()})
+        else:
+            output.say("")
+            say(show.summary(done.output))
+            output.say("")
+            say(show.answered(answer))
+        if not done.succeeded:
+            raise typer.Exit(ExitCode.FAILED)
+
+
+def _shown(act: Any, *, quiet: bool, interrupts: Any) -> Any:
+    """Call an act of the API while its progress is shown."""
+    from ..show.dispatch import DispatchShow
+
+    with DispatchShow(quiet=quiet) as show:
+        return act(listener=show.on_progress, interrupts=interrupts)
+
+
+def _on_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()  # pyright: ignore[reportUnnecessaryComparison]
+
+
+def _confirmed() -> bool:
+    output.say("go on? [y/N] ", err=True, nl=False)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}

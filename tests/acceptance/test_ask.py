@@ -1,0 +1,203 @@
+"""`team ask` in its own processes: an agent plays planner, workers and reporter from a script of what each one says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .test_scheduler import Project
+
+PLAYER = """
+import json, os, pathlib, sys
+prompt, who, run = sys.stdin.read(), os.environ["TEAM_PERSONA"], pathlib.Path(".team/run")
+task = next(line.split("`")[1] for line in prompt.splitlines() if line.startswith("Task `") or "task `" in line.lower())
+(pathlib.Path({place!r}) / f"{{task}}.prompt").write_text(prompt)
+said = json.loads((pathlib.Path({place!r}) / "said.json").read_text())
+what = said.get(task, said.get(who, {{"text": "done"}}))
+for name, text in what.pop("files", {{}}).items():
+    pathlib.Path(name).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(name).write_text(text)
+if "fails" in what:
+    sys.exit(what["fails"])
+(run / "output.json").write_text(json.dumps(what))
+"""
+
+
+class Asked(Project):
+    """A project whose agent says what the test gives for each task or persona."""
+
+    def says(self, **said: Any) -> None:
+        place = self.folder.parent / "stage"
+        place.mkdir(exist_ok=True)
+        (place / "said.json").write_text(json.dumps(said))
+        (place / "player.py").write_text(PLAYER.format(place=str(place)))
+        self.team.mkdir(exist_ok=True)
+        command = json.dumps(["python3", str(place / "player.py")])
+        (self.team / "team.toml").write_text(f'[team]\nagent = "player"\n[agents.player]\ncommand = {command}\n')
+
+    def prompt(self, task: str) -> str:
+        return (self.folder.parent / "stage" / f"{task}.prompt").read_text()
+
+    def asked(self, request: str, *words: str, code: int = 0) -> Any:
+        return json.loads(self.ok("team", "ask", request, "--json", *words, code=code))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Asked:
+    folder = tmp_path / "project"
+    (folder / "src").mkdir(parents=True)
+    project = Asked(folder)
+    project.git("init", "--quiet", "--initial-branch=main")
+    (folder / "src" / "auth.py").write_text("def login(): return 1 / 0\n")
+    project.git("add", ".")
+    project.git("commit", "--quiet", "-m", "Begin")
+    return project
+
+
+def coder(name: str, contract: str, needs: list[str] | None = None, **more: Any) -> dict[str, Any]:
+    given = {"contract_description": contract, "node_type": "Compute", "output_path": f"src/{name}.py"} | more
+    return {
+        "task_id": name,
+        "agent": "coder",
+        "description": f"Write {name}.",
+        "input_data": given,
+        "dependencies": needs or [],
+    }
+
+
+def debug(name: str, problem: str, files: list[str]) -> dict[str, Any]:
+    given = {"problem_description": problem, "affected_files": files}
+    return {"task_id": name, "agent": "debug", "description": problem, "input_data": given}
+
+
+def wrote(name: str) -> dict[str, Any]:
+    return {"files": {f"src/{name}.py": f"# {name}\n"}, "generated_file": f"src/{name}.py", "validation_passed": True}
+
+
+MEND = "mend: {{ tasks.find.output.root_cause }}"
+FOUND = {"root_cause": "division by zero", "findings": [], "suggested_fix": "return 1", "severity": "high"}
+ANSWER = {"answer": "It is done.", "mend": {}}
+# The request patterns that guides of dispatchers publish: what is asked, what the planner makes of it, what comes back.
+PATTERNS = {
+    "parallel generation": (
+        "Generate a parser, a writer and a checker at the same time",
+        [coder(name, f"a {name}") for name in ("parser", "writer", "checker")],
+        {name: wrote(name) for name in ("parser", "writer", "checker")},
+        [("parser", "writer", "checker")],
+    ),
+    "debug, then fix": (
+        "Debug the authentication module, then generate a fixed version",
+        [debug("find", "login fails", ["src/auth.py"]), coder("auth", MEND, ["find"])],
+        {"find": FOUND, "auth": wrote("auth")},
+        [("find",), ("auth",)],
+    ),
+    "parallel analysis": (
+        "Look for what is wrong in login, logout and the tokens, all at once",
+        [debug(name, f"{name} fails", ["src/auth.py"]) for name in ("login", "logout", "tokens")],
+        dict.fromkeys(("login", "logout", "tokens"), FOUND),
+        [("login", "logout", "tokens")],
+    ),
+    "validate and regenerate": (
+        "Check the generated module, and generate it again if it is wrong",
+        [
+            coder("auth", "a login"), debug("check", "is auth right?", ["src/auth.py"]) | {"dependencies": ["auth"]},
+            coder("again", "auth again: {{ tasks.check.output.suggested_fix }}", ["check"], output_path="src/auth.py"),
+        ],
+        {"auth": wrote("auth"), "check": FOUND, "again": {**wrote("auth"), "files": {"src/auth.py": "# again\n"}}},
+        [("auth",), ("check",), ("again",)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_published_pattern_is_planned_carried_out_and_answered(project, pattern):
+    """What can run at once does, outputs reach the tasks that name them, and the answer comes last."""
+    request, tasks, said, waves = PATTERNS[pattern]
+    project.says(planner={"tasks": tasks}, reporter=ANSWER, **said)
+    done = project.asked(request, "--yes")
+    assert (done["dispatch"]["status"], done["answer"], done["mend"]) == ("success", "It is done.", {})
+    assert [each["task_id"] for each in done["dispatch"]["results"]] == [task["task_id"] for task in tasks]
+    assert f'"request": "{request}"' in project.prompt("ask-plan-1")
+    results = project.prompt("ask-answer")
+    assert all(f'"trace": "traces/{task["task_id"]}.json"' in results for task in tasks)
+    references = [task["task_id"] for task in tasks if "{{" in json.dumps(task)]
+    outputs = (FOUND["root_cause"], FOUND["suggested_fix"])
+    assert all(any(output in project.prompt(name) for output in outputs) for name in references)
+    started = [event["data"]["task"] for event in project.events("run.started") if event["data"]["task"] in said]
+    ended = [event["data"]["task"] for event in project.events("task.finished") if event["data"]["task"] in said]
+    assert sorted(started) == sorted(ended) == sorted(said)
+    place = {name: number for number, names in enumerate(waves) for name in names}
+    assert [place[name] for name in started] == sorted(place[name] for name in started)
+
+
+def test_what_is_refused_goes_back_to_the_planner_with_the_reasons(project):
+    """Every reason, and what it gave; the second answer is taken."""
+    wrong = {"tasks": [{"task_id": "find", "agent": "debugger", "input_data": {"x": "{{ tasks.none.output.y }}"}}]}
+    right = {"tasks": [debug("find", "login fails", ["src/auth.py"])]}
+    project.says(**{"ask-plan-1": wrong, "ask-plan-2": right, "find": FOUND, "reporter": ANSWER})
+    done = project.asked("Why does login fail? {{ tasks.x }}", "--yes")
+    assert done["dispatch"]["status"] == "success"
+    again = project.prompt("ask-plan-2")
+    assert "there is no persona 'debugger'; did you mean debug?" in again
+    assert "refers to unknown task 'none'" in again
+    assert "{ { tasks.none.output.y }}" in again
+
+
+def test_after_three_refusals_the_reasons_are_told_and_nothing_runs(project):
+    """A planner that does not learn costs no more."""
+    project.says(planner={"text": "I would rather talk."})
+    ended = project.run("team", "ask", "Do it", "--yes", "-q")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "planner was refused 3 times" in ended.stderr
+    assert 'the result has no "tasks"' in ended.stderr
+    assert len(project.events("run.started")) == 3
+    project.says(planner={"fails": "no model here"})
+    assert "planner failed: exit 1: no model here" in project.run("team", "ask", "Do it", "--yes", "-q").stderr
+
+
+def test_tasks_that_could_collide_run_one_after_the_other(project):
+    """The planner says which files each one changes, and need not know that they meet."""
+    tasks = [
+        coder("auth", "a login"),
+        {"task_id": "tidy", "agent": "forge", "description": "Tidy", "files": ["src/*.py"]},
+    ]
+    project.says(planner={"tasks": tasks}, reporter=ANSWER, auth=wrote("auth"), tidy={"text": "tidied"})
+    shown = project.ok("team", "ask", "Login, and tidy", "--dry-run", "-q")
+    assert "tidy and auth run one after the other: both may change src/auth.py" in shown
+    assert {event["data"]["task"] for event in project.events("run.started")} == {"ask-plan-1"}
+    document = project.asked("Login, and tidy", "--dry-run")
+    assert [task.get("dependencies", []) for task in document["tasks"]] == [[], ["auth"]]
+    (project.folder / "tasks.json").write_text(json.dumps(document))
+    assert json.loads(project.ok("team", "dispatch", "tasks.json"))["status"] == "success"
+
+
+def test_a_task_that_failed_is_answered_for(project):
+    """With what the reporter says would mend it, and with the error where it says nothing."""
+    tasks = [
+        debug("find", "login fails", ["src/auth.py"]),
+        coder("auth", "mend it", ["find"]),
+        coder("other", "another"),
+    ]
+    project.says(
+        planner={"tasks": tasks}, find={"fails": "no debugger"}, other=wrote("other"),
+        reporter={"answer": "Half of it (traces/other.json).", "mend": {"find": "Install a debugger."}},
+    )  # fmt: skip
+    done = project.asked("Mend login", "--yes", code=1)
+    assert done["mend"]["find"] == "Install a debugger."
+    assert "blocked" in done["mend"]["auth"].lower() or "find" in done["mend"]["auth"]
+    ended = project.run("team", "ask", "Mend login", "--yes", "-q")
+    assert "find did not succeed: Install a debugger." in ended.stdout
+    assert "traces: traces/find.json" in ended.stdout
+    assert "other.json" not in ended.stdout.rpartition("traces: ")[2]
+
+
+def test_without_a_terminal_somebody_has_to_say_that_it_may_run(project):
+    """It is refused before it costs anything."""
+    project.says(planner={"tasks": []})
+    ended = project.run("team", "ask", "Do it")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "add --yes to go on at once, or --dry-run to stop there" in ended.stderr
+    assert project.events() == []
