@@ -13,12 +13,13 @@ POSTMASTER = "postmaster"  # the sender of bounces
 SCHEDULER = "scheduler"
 PROGRAMS = frozenset({SCHEDULER, "weaver", POSTMASTER})
 EVERYBODY = "all"
+_SYSTEM = "team-mail"  # the sender of what the log says of itself, see SYSTEM in log/event.py
 _NAME = r"\w[\w.-]{0,63}"
 
 
 def no_program(sender: str) -> str:
     """Return a sender that a person or an agent may name. Raises UsageError for a program of the team."""
-    if sender in PROGRAMS:
+    if sender in PROGRAMS or sender == _SYSTEM:
         raise UsageError(f"{sender} is a program of the team; no person or agent can send as {sender}")
     return sender
 

@@ -78,8 +78,11 @@ def ignore_mail(home: Path) -> None:
     """Make git ignore the team's mail. A folder that cannot be written is left as it is."""
     ignore = home / ".gitignore"
     if not ignore.exists():
+        from .log.disk import share
+
         try:
             ignore.write_text(_IGNORED)
+            share(ignore, home)
         except OSError:
             return
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .clock import rfc3339
 from .directory import POSTMASTER, PROGRAMS, Directory
-from .errors import LogUnavailable, UsageError
+from .errors import KeyReused, LogUnavailable, UsageError
 from .kinds import MailKind
 from .log.blobs import Blobs
 from .log.disk import read_file, reason_of
@@ -25,7 +25,9 @@ _TYPE = r"[a-z_-]{1,32}"
 ALIASES = {"medium": "normal", "critical": "urgent"}
 INLINE_BODY = 64 << 10  # characters; a longer body is stored as a blob, and the event has its beginning
 _BEGINNING = 2_000
-_NAMES = {"body_blob": "body"}  # of fields of `data`, where a letter calls them otherwise
+_AHEAD_OF = "ahead"  # in `data`: a due date as it was given, if it counts from the time of sending
+_NAMES = {"body_blob": "body", _AHEAD_OF: "due"}  # of fields of `data`, where a letter calls them otherwise
+_TEXTS = ("sender", "subject", "body", "type", "priority", "reply_to", "thread", "due", "key", "run")
 _AHEAD = r"\+(\d+)([smhdw])"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -60,24 +62,10 @@ class Letter(NamedTuple):
         A due date such as `+2h` counts from `now`. Raises UsageError, UnknownRecipient, InvalidEvent, and
         LogUnavailable if a blob cannot be stored.
         """
-        sender = directory.checked_sender(self.sender)
-        if not (self.subject or self.body or self.attachments or self.payload is not None):
-            raise UsageError("nothing to send: give a subject, a body or an attachment")
-        if not is_type(self.type):
-            raise UsageError(
-                f"type {self.type!r} is not one word of at most 32 letters a-z, _ and -; "
-                f"the documented ones are {', '.join(TYPES)}"
-            )
-        if self.key == "":
-            raise UsageError("the key is empty: then every send would be the same one")
+        sender = self._checked(directory)
         priority = ALIASES.get(self.priority, self.priority)
-        if priority not in PRIORITIES:
-            raise UsageError(f"priority {self.priority!r} must be one of {', '.join(PRIORITIES)}")
-        for name, value in (("thread", self.thread), ("reply_to", self.reply_to)):
-            if value is not None and not is_id(value):
-                raise UsageError(f"{name} {value!r} is neither a message nor a UUID")
-        to = directory.recipients(self.to, sender)
-        cc = directory.recipients(self.cc, sender) if self.cc else ()
+        to = directory.recipients(_addresses(self.to), sender)
+        cc = directory.recipients(_addresses(self.cc), sender) if self.cc else ()
         data = self._data([name for name in cc if name not in to], now)
         body = self.body
         if len(body) > INLINE_BODY:
@@ -96,13 +84,53 @@ class Letter(NamedTuple):
             priority,
             run=self.run,
             data=data,
-            id=derived_id("mail", sender, _text(self.key)) if self.key else None,
+            id=self.key_id(sender),
         )
+
+    def _checked(self, directory: Directory) -> str:
+        """Check what does not depend on the recipients; return the sender. Raises UsageError, UnknownRecipient."""
+        for name in _TEXTS:
+            if not isinstance(value := getattr(self, name), str | None):
+                raise UsageError(f"{name} is {value!r}, which is no text")
+        sender = directory.checked_sender(self.sender)
+        if not (self.subject or self.body or self.attachments or self.payload is not None):
+            raise UsageError("nothing to send: give a subject, a body or an attachment")
+        if not is_type(self.type):
+            raise UsageError(
+                f"type {self.type!r} is not one word of at most 32 letters a-z, _ and -; "
+                f"the documented ones are {', '.join(TYPES)}"
+            )
+        if self.key is not None and not self.key.strip():
+            raise UsageError("the key is empty: then every send would be the same one")
+        if ALIASES.get(self.priority, self.priority) not in PRIORITIES:
+            raise UsageError(f"priority {self.priority!r} must be one of {', '.join(PRIORITIES)}")
+        for name, value in (("thread", self.thread), ("reply_to", self.reply_to)):
+            if value is not None and not is_id(value):
+                raise UsageError(f"{name} {value!r} is neither a message nor a UUID")
+        return sender
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its draft stores blobs."""
+        return bool(self.attachments) or len(self.body) > INLINE_BODY
+
+    def key_id(self, sender: str) -> str | None:
+        """Return the id of the message with its key, sent by that persona; None without a key."""
+        return derived_id("mail", sender, _text(self.key)) if self.key else None
+
+    def repeated(self, draft: Draft, event: Event, repeats: list[Event] | None) -> Event:
+        """Return the event that has the key already, and add it to `repeats`. Raises KeyReused if it is another."""
+        if differences := self.differences(draft, event):
+            raise KeyReused(self.key or "", event.seq, differences)
+        if repeats is not None:
+            repeats.append(event)
+        return event
 
     def differences(self, draft: Draft, event: Event) -> list[str]:
         """Return the names of the fields in which the letter's draft is not the event that has its key.
 
-        Its run does not count, since whoever runs again sends again; nor does a due date that counts from now.
+        Its run does not count, since whoever runs again sends again; nor does the time of a due date that counts from
+        now, as did the one before.
         """
         same = {
             "recipients": draft.recipients == event.recipients,
@@ -113,14 +141,16 @@ class Letter(NamedTuple):
             "priority": draft.priority == event.priority,
         }
         ours, theirs = json.loads(json.dumps(draft.data)), event.data
-        for name in sorted({*ours, *theirs}):
-            later = name == "due" and _is_relative(self.due)
-            same[_NAMES.get(name, name)] = ours.get(name) == theirs.get(name) or later
+        both_ahead = _AHEAD_OF in ours and _AHEAD_OF in theirs
+        for name in sorted({*ours, *theirs} - ({"due"} if both_ahead else set())):
+            word = _NAMES.get(name, name)
+            same[word] = same.get(word, True) and _canonical(ours.get(name)) == _canonical(theirs.get(name))
         return [name for name, equal in same.items() if not equal]
 
     def _data(self, copied: list[str], now: datetime | None) -> dict[str, Any]:
         due = None if self.due is None else due_date(self.due, now)
         fields = {"type": self.type, "cc": copied or None, "due": due, "payload": self.payload, "key": self.key}
+        fields[_AHEAD_OF] = self.due if _is_relative(self.due) else None
         return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -166,6 +196,16 @@ def due_date(text: str, now: datetime | None) -> str:
         return rfc3339(datetime.fromisoformat(text).astimezone())
     except (ValueError, OverflowError):
         raise UsageError(f"due {text!r} is not a time: write 2026-12-24T18:00, 2026-12-24 or +2h") from None
+
+
+def _addresses(given: Sequence[str]) -> Sequence[str]:
+    """Return addresses as a list; one that stands alone is not taken for a list of its letters."""
+    return [given] if isinstance(given, str) else given
+
+
+def _canonical(value: Any) -> str:
+    """Return JSON in which `1`, `1.0` and `true` differ, as they do not in Python."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _attached(blobs: Blobs, attachment: Attachment) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,10 +11,10 @@ from typing import Any
 
 from .clock import ALL, Clock, SystemClock, rfc3339
 from .directory import Directory
-from .errors import AmbiguousMessage, KeyReused, UnknownMessage, UsageError
+from .errors import AmbiguousMessage, UnknownMessage, UsageError
 from .kinds import RUN_STARTED, MailKind
 from .letter import Letter, bounced
-from .log.blobs import BlobMissing, Blobs
+from .log.blobs import BlobMissing, Blobs, MemoryBlobs
 from .log.event import Draft, Event, is_id
 from .log.log import Log
 from .marks import UNDOES, Mark, last_marks, missing
@@ -66,7 +67,7 @@ class Mailbox:
             letter = letter._replace(thread=self._id_of(thread, "thread"))
         if reply_to is not None:
             letter = letter._replace(reply_to=self._id_of(reply_to, "id"))
-        return self._post(letter, letter.draft(self.directory, self.blobs, self._clock.now()), repeats)
+        return self._post(letter, self.directory, repeats)
 
     def reply(self, letter: Letter, name: str, repeats: list[Event] | None = None, *, everybody: bool = False) -> Event:
         """Answer a message, in its thread: to its sender, or with `everybody` to all of its recipients too.
@@ -87,7 +88,7 @@ class Mailbox:
         read: list[Draft] = []
         if letter.sender in original["recipients"]:
             read = self._marks(letter.sender, MailKind.READ, [original["id"]], letter.run)
-        event = self._post(answer, answer.draft(directory, self.blobs, self._clock.now()), repeats, read)
+        event = self._post(answer, directory, repeats, read)
         if gone:
             self.bounce()
         return event
@@ -129,18 +130,23 @@ class Mailbox:
         rows = self.projections.rows("marks", persona=persona, ids=[*ids]) if ids else []
         return last_marks(rows, kind, ids)
 
-    def _post(self, letter: Letter, draft: Draft, repeats: list[Event] | None, marks: Sequence[Draft] = ()) -> Event:
-        """Append a letter's draft, and the marks with it; those of one with a key only once it is known to be new."""
+    def _post(
+        self, letter: Letter, directory: Directory, repeats: list[Event] | None, marks: Sequence[Draft] = ()
+    ) -> Event:
+        """Append a letter's draft, and the marks with it.
+
+        Where more than that would be written, a key is looked up first, so that nothing is for one that is in use.
+        """
+        now = self._clock.now()
+        if letter.key and (marks or letter.is_large):
+            draft = letter.draft(directory, MemoryBlobs(), now)
+            for row in self.projections.rows("message", seq=-1, key=draft.id):
+                fields: dict[str, Any] = row | {"data": json.loads(row["data"]), "recipients": tuple(row["recipients"])}
+                return letter.repeated(draft, Event(**fields), repeats)
         known: list[Event] = []
-        event = self.log.append([draft, *(() if letter.key else marks)], known)[0]
-        if event in known:
-            if differences := letter.differences(draft, event):
-                raise KeyReused(letter.key or "", event.seq, differences)
-            if repeats is not None:
-                repeats.append(event)
-        if letter.key:
-            self.log.append(marks)
-        return event
+        draft = letter.draft(directory, self.blobs, now)
+        event = self.log.append([draft, *marks], known)[0]
+        return letter.repeated(draft, event, repeats) if event in known else event
 
     def _id_of(self, name: str, column: str) -> str:
         """Return the id that a message's name stands for, of itself or of its thread; a UUID of no message is one."""

@@ -31,7 +31,7 @@ def team_home(*, create: bool = False) -> Path:
     if named and Path(named).exists() and not Path(named).is_dir():
         raise UsageError(f"TEAM_HOME names {named}, which is no folder; correct it")
     try:
-        here = Path.cwd()
+        here = Path("/") if named and Path(named).is_absolute() else Path.cwd()
     except FileNotFoundError:
         raise NoTeam("the current folder has been deleted; change to one that exists") from None
     try:

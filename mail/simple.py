@@ -19,19 +19,25 @@ from .process import ORPHAN, run_id, run_of
 _ALL = "1000000"
 
 
-def send_message(
-    from_persona: str, to_persona: str, subject: str, body: str, attachments: Sequence[str | Path] = ()
+def send_message(  # noqa: PLR0917 - the published order
+    from_persona: str,
+    to_persona: str,
+    subject: str,
+    body: str,
+    attachments: Sequence[str | Path] = (),
+    key: str | None = None,
 ) -> str:
     """Send a message and return its id once it is durable. The first one creates the team's folder.
 
-    `to_persona` is an address: a persona, `@all` or `@group`. In a run, `from_persona` is the run's own. Raises
-    UnknownRecipient, UsageError, LogError.
+    `to_persona` is an address: a persona, `@all` or `@group`. With a `key`, what was sent before is not sent again. In
+    a run, `from_persona` is the run's own. Raises UnknownRecipient, KeyReused, UsageError, LogError.
     """
     files = [Path(file) for file in attachments]
     if launcher := _launcher():
         words = ["send", f"--from={from_persona}", f"--to={to_persona}", f"--subject={subject}", f"--body={body}"]
-        return str(_asked(launcher, *words, *(f"--attach={file}" for file in files))["id"])
-    letter = Letter(no_program(from_persona), [to_persona], subject, body, attachments=files, run=run_id())
+        words += [f"--attach={file}" for file in files] + ([] if key is None else [f"--key={key}"])
+        return str(_asked(launcher, *words)["id"])
+    letter = Letter(no_program(from_persona), [to_persona], subject, body, attachments=files, key=key, run=run_id())
     with first_mail():
         return open_mailbox(create=True).send(letter).id
 

@@ -146,7 +146,7 @@ NOWHERE = re.compile(r"(?!)")
 # Imports that wait until a function is called. Commands and front doors may have any: they load what is asked for.
 LAZY = {
     "mail.check.unread": {"directory", "kinds", "log.event", "event", "marks", "message"},  # nor a check without news
-    "mail.home": {"errors"},  # as above
+    "mail.home": {"disk", "errors"},  # as above
     "mail.log.log": {"cursor", "follow", "lookup", "reading", "recovery", "verify"},  # a send needs none of them
     "mail.mailbox": {"export"},  # nor the email package
     "mail.open": {"query"},  # nor does a send wait for the database, unless it seals a segment
@@ -154,7 +154,7 @@ LAZY = {
     "mail.query.projections": {"query"},  # compiling the SQL must not need the database
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
     "mail.log.writer": {"recovery", "verify"},  # only after a crash
-    "personas.running.postbox": {"frontmatter", "render"},  # the first command of a run waits for neither
+    "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
     "team.api.sprints": {"daemon"},  # only a team that is led, or has a cron line, needs APScheduler
 }

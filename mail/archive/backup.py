@@ -83,7 +83,10 @@ def whole(target: Path, *, replaceable: Callable[[Path], bool] | None = None) ->
         _remove_leftovers(temporary, target)
         _put_in_place(temporary, target, old)
     except OSError as error:
-        raise LogUnavailable(f"cannot write {target}: {error.strerror or error}; nothing was written there") from error
+        ours = error.filename is None or str(error.filename).startswith((str(temporary), str(old)))
+        ours = ours or str(error.filename) in {str(target), str(target.parent)}
+        what = f"write {target}" if ours else f"read {error.filename}"
+        raise LogUnavailable(f"cannot {what}: {error.strerror or error}; nothing was written to {target}") from error
     finally:
         for path in (temporary, old):
             _remove(path)
@@ -228,7 +231,7 @@ def _files(archive: Path) -> Generator[Iterator[tuple[str, IO[bytes] | None, int
 
 
 def _files_in_archive(archive: Path) -> Iterator[tuple[str, IO[bytes] | None, int]]:
-    with gzip.open(archive) as packed:
+    with open_file(archive, follow=True) as plain, gzip.open(plain) as packed:
         with tarfile.open(fileobj=packed, mode="r|") as members:
             for member in members:
                 file = members.extractfile(member) if member.isreg() and not member.issparse() else None

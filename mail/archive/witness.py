@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import TeamMailError
 from ..log.disk import open_file
 from ..log.event import place
 from ..log.reading import look
@@ -55,19 +56,31 @@ class Lost(NamedTuple):
         return f"{witness} knows event {seq} as {digest}, and the log has another there: this is another log"
 
 
+class NoWitness(TeamMailError):
+    """Somebody who may know events of the log cannot be asked; the message says why."""
+
+
+def _is_empty(stderr: bytes) -> bool:
+    return b"does not have any commits yet" in stderr
+
+
 def known_to_git(home: Path) -> list[Known]:
     """Return the events that commits of the weaver name, in the repository whose work tree has the team's folder.
 
-    What was fetched, and may be another team's, does not count. Without a repository, or git, there are none.
+    What was fetched, and may be another team's, does not count. Without a repository there are none. Raises
+    NoWitness if there is one, and git cannot be asked.
     """
     if not (home.parent / ".git").exists():
         return []
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"LC_ALL": "C"}
     argv = ["git", "--no-pager", "--no-replace-objects", "-c", "core.fsmonitor=false", "-C", str(home.parent)]
     try:
         done = subprocess.run([*argv, *_COMMITS], capture_output=True, check=False, env=environment)  # noqa: S603
-    except OSError:
-        return []
+    except OSError as error:
+        raise NoWitness(f"git cannot be asked: {error.strerror}") from None
+    if done.returncode and not _is_empty(done.stderr):
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit {done.returncode}"]
+        raise NoWitness(f"git cannot be asked: {said[0]}")
     known: set[Known] = set()
     for line in done.stdout.decode(errors="replace").splitlines() if done.returncode == 0 else ():
         committer, _, trailers = line.partition(" ")

@@ -47,15 +47,18 @@ class Cursor:
 
 def load(folder: str, persona: str) -> Cursor | None:
     """Read a persona's cursor of the log in `folder`; None if there is none, or one that cannot be believed."""
-    data = read(f"{folder}/{FOLDER}/{persona}")
+    data = read(f"{_place(folder)}/{persona}")
     if data is None:
         return None
     text, _, sum_ = data.rstrip(b"\n").rpartition(b"\n")
     lines = text.decode(errors="replace").split("\n")
     if len(lines) != _LINES or lines[:2] != [_FORMAT, persona] or sum_.decode(errors="replace") != _checksum(text):
         return None
-    inode, size, head, digest, people = lines[2].split(" ")
-    return Cursor(int(inode), int(size), int(head), digest, people=people, text=lines[3])
+    try:
+        inode, size, head, digest, people = lines[2].split(" ")
+        return Cursor(int(inode), int(size), int(head), digest, people=people, text=lines[3])
+    except ValueError:
+        return None
 
 
 def save(folder: str, persona: str, at: Cursor, entries: Sequence[dict[str, Any]]) -> None:
@@ -67,12 +70,16 @@ def save(folder: str, persona: str, at: Cursor, entries: Sequence[dict[str, Any]
         text = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
     where = f"{at.inode} {at.size} {at.head} {at.hash} {at.people}"
     data = f"{_FORMAT}\n{persona}\n{where}\n{text}".encode()
-    place = f"{folder}/{FOLDER}"
-    temporary = f"{place}/.{persona}.{os.getpid()}"
+    place = _place(folder)
+    temporary = f"{place}/.{persona}.{os.urandom(6).hex()}"
     try:
-        os.makedirs(place, exist_ok=True)
-        with open(temporary, "wb") as file:
+        if not os.path.isdir(place):
+            os.makedirs(place, exist_ok=True)
+            _share(place, os.path.dirname(place))
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data + f"\n{_checksum(data)}\n".encode())
+        _share(temporary, place)
         os.replace(temporary, f"{place}/{persona}")
     except OSError:
         try:
@@ -81,11 +88,27 @@ def save(folder: str, persona: str, at: Cursor, entries: Sequence[dict[str, Any]
             return
 
 
-def people_of(home: str) -> str:
-    """Return the state of what says who is on a team; "" if it may change unseen, being as new as that."""
+def _place(folder: str) -> str:
+    """Return the folder of cursors: beside the log, or among the user's own caches if the log is another's."""
+    if os.access(folder, os.W_OK) or not os.path.isdir(folder):
+        return f"{folder}/{FOLDER}"
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return f"{caches}/team-mail/{_checksum(os.path.realpath(folder).encode(errors='surrogateescape'))}"
+
+
+def _share(path: str, folder: str) -> None:
+    """Give a new file or folder to the group as `share` in `mail/log/disk.py` does, which takes longer to load."""
+    import stat
+
+    if os.stat(folder).st_mode & (stat.S_ISGID | stat.S_IWGRP) == stat.S_ISGID | stat.S_IWGRP:
+        os.chmod(path, os.stat(path).st_mode & 0o7777 | (0o2070 if os.path.isdir(path) else 0o060))
+
+
+def people_of(home: str, persona: str) -> str:
+    """Return the state of what says that a persona is on a team; "" if it may change unseen, being as new as that."""
     import time
 
-    states: list[str] = []
+    states = ["".join(str(+os.path.exists(f"{home}/personas/{persona}{end}")) for end in ("", ".md", ".md.j2"))]
     for path in (f"{home}/personas", f"{home}/team.toml"):
         try:
             status = os.stat(path)
@@ -99,11 +122,20 @@ def people_of(home: str) -> str:
 
 
 def drop(folder: str) -> None:
-    """Delete all cursors: the log is not what it was. Raises OSError."""
+    """Delete the cursors beside a log that was repaired, as far as they can be.
+
+    One that is left does no harm: it names the hash of an event at an offset of a file, and is of no use for others.
+    """
     place = f"{folder}/{FOLDER}"
-    for name in os.listdir(place) if os.path.isdir(place) else ():
-        if not os.path.isdir(f"{place}/{name}"):
+    try:
+        names = os.listdir(place)
+    except OSError:
+        return
+    for name in names:
+        try:
             os.unlink(f"{place}/{name}")
+        except OSError:
+            continue
 
 
 def read(path: str) -> bytes | None:

@@ -29,4 +29,4 @@ def digest(unread: Sequence[Mapping[str, Any]], budget: int) -> str:
             break
         text, left = text + entry, left - 1
     more = f"\n… and {left} more" if 0 < left < len(unread) else ""
-    return (text + more)[:budget]
+    return text + more if len(text + more) <= budget else str(len(unread))

@@ -63,7 +63,11 @@ class _News:
     def __init__(self, folder: str, before: Cursor | None) -> None:
         self._folder = folder
         self._active = _opened(f"{folder}/events.jsonl")
-        self._sealed = self._segments()
+        try:
+            self._sealed = self._segments()
+        except BaseException:
+            self.close()
+            raise
         self.at: Cursor | None = None
         self.bytes = 0
         self.entries: list[dict[str, Any]] = []
@@ -82,7 +86,7 @@ class _News:
     def blocks(self) -> Iterator[bytes]:
         """Yield the news, oldest first; whole lines. Those after a cursor are kept, for `newest_first`."""
         for path, start in self._rest:
-            yield self._noted((cursors.read(path) or b"")[start:])
+            yield self._noted(_whole(path)[start:])
         yield self._noted(self._last())
 
     def newest_first(self, *, older: bool) -> Iterator[bytes]:
@@ -93,7 +97,7 @@ class _News:
         if self._active >= 0:
             yield _part(self._active, 0, self._end if self.begins else self._start)
         for _, _, path in reversed(self._sealed):
-            yield cursors.read(path) or b""
+            yield _whole(path)
 
     def _noted(self, data: bytes) -> bytes:
         self.bytes += len(data)
@@ -109,8 +113,7 @@ class _News:
                 self._rest, self._start = [], before.size
             return end == _mark(before)
         held = [path for first, last, path in self._sealed if first <= before.head <= last]
-        data = cursors.read(held[0]) if held else None
-        if data is None or data[before.size - _HASH : before.size] != _mark(before):
+        if not held or _whole(held[0])[max(0, before.size - _HASH) : before.size] != _mark(before):
             return False
         later = [(path, 0) for first, _, path in self._sealed if first > before.head]
         self._rest = [(held[0], before.size), *later]
@@ -157,7 +160,12 @@ class _News:
             end, dot, ending = rest.partition(".")
             if dash and dot and ending == "jsonl" and len(begin) == len(end) == _DIGITS and (begin + end).isdigit():
                 sealed.append((int(begin), int(end), f"{self._folder}/segments/{name}"))
-        return [segment for segment in sealed if not first or segment[1] < first]
+        sealed = [segment for segment in sealed if not first or segment[1] < first]
+        ends = [0, *(last for _, last, _ in sealed)]
+        begins = [*(begin for begin, _, _ in sealed), *([first] if first else [])]
+        if any(begin != end + 1 for begin, end in zip(begins, ends, strict=False)):
+            raise Uncertain  # a file is missing, or is there twice
+        return sealed
 
 
 class _Fold:
@@ -185,7 +193,9 @@ class _Fold:
         from ..kinds import MailKind
 
         if event.kind == MailKind.SENT:
-            if self._persona in event.recipients and event.id not in self._messages:
+            if event.id in self._messages:
+                raise Uncertain  # a line is there twice
+            if self._persona in event.recipients:
                 self._messages[event.id] = _entry(event)
                 self.changed = True
         elif event.sender == self._persona and event.ref:
@@ -260,6 +270,14 @@ def _event(line: bytes) -> Event:
     if event is None:
         raise Uncertain
     return event
+
+
+def _whole(path: str) -> bytes:
+    """Read a sealed file. Raises Uncertain if it cannot be read, or is none."""
+    data = cursors.read(path)
+    if data is None:
+        raise Uncertain
+    return data
 
 
 def _opened(path: str) -> int:

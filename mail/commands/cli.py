@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import LogUnavailable
+from ..errors import LogUnavailable, UsageError
 from ..kinds import ExitCode
 from . import cli_log, cli_marks, daily, output
 from . import cli_options as option
@@ -257,6 +257,8 @@ def watch(
 
     own, mailbox = caller.own_mailbox(persona)
     stop = threading.Event()
+    if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
+        raise UsageError(f"--timeout {timeout} is no number of seconds; leave it out to wait for ever")
     if timeout is not None:
         timer = threading.Timer(timeout, stop.set)
         timer.daemon = True

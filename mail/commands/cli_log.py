@@ -110,9 +110,14 @@ def _losses(
 ) -> list[tuple[str, Lost]]:
     """Return what the log lacks, each with the name of who knows it."""
     from ..archive.backup import last_in
-    from ..archive.witness import Known, known_to_git, lost
+    from ..archive.witness import Known, NoWitness, known_to_git, lost
 
-    losses = [("git", each) for each in lost(log, (event for event in known_to_git(home) if event not in given_up))]
+    losses: list[tuple[str, Lost]] = []
+    try:
+        named = [event for event in known_to_git(home) if event not in given_up]
+        losses += [("git", each) for each in lost(log, named)]
+    except NoWitness as error:
+        output.say(f"team-mail: {error}; what it knows of the log is not compared", err=True)
     if against is not None:
         last = last_in(against)
         losses += [(str(against), each) for each in lost(log, [Known(last.seq, last.hash)])]

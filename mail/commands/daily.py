@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import NoTeam
 from ..kinds import ExitCode
 from ..open import first_mail, open_mailbox, team_home
+from ..process import identity
 from . import caller, output
 
 SHOWN, BUDGET = 50, 400
@@ -19,21 +20,12 @@ SHOWN, BUDGET = 50, 400
 
 def check(persona: str | None = None, budget: int = BUDGET, *, as_json: bool = False) -> int:
     """Print a summary of unread mail, if there is any."""
-    from ..check.cursor import people_of
     from ..check.digest import digest
-    from ..check.unread import Uncertain, unread
 
     try:
-        home = team_home()
-        if not home.exists():
-            return ExitCode.DONE
-        own, mailbox = caller.own_mailbox(persona)
+        listed = _unread(persona)
     except NoTeam:
-        return ExitCode.DONE
-    try:
-        listed = unread(str(home / "mail"), own, people_of(str(home)))
-    except Uncertain:
-        listed = [message.listed() for message in mailbox.inbox(own, unread=True)]
+        listed = []
     if as_json:
         from .. import render
 
@@ -41,6 +33,22 @@ def check(persona: str | None = None, budget: int = BUDGET, *, as_json: bool = F
     elif listed:
         output.say(digest(listed, budget))
     return ExitCode.UNREAD if listed else ExitCode.DONE
+
+
+def _unread(persona: str | None) -> list[dict[str, Any]]:
+    """Return the listed objects of a persona's unread mail. Raises NoTeam."""
+    from ..check.cursor import people_of
+    from ..check.unread import Uncertain, unread
+
+    own = identity(persona)
+    home = team_home()
+    if not home.exists():
+        return []
+    own, mailbox = caller.own_mailbox(own)
+    try:
+        return unread(str(home / "mail"), own, people_of(str(home), own))
+    except Uncertain:
+        return [message.listed() for message in mailbox.inbox(own, unread=True)]
 
 
 def inbox(

@@ -52,7 +52,13 @@ def _answer(persona: str, budget: int) -> int | None:
     from ..check.unread import Uncertain, unread
     from ..home import home_of, run_folder_of
 
-    here = os.getcwd()
+    named = os.environ.get("TEAM_HOME", "")
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:  # it was deleted
+        if not os.path.isabs(named):
+            raise
+        here = named
     home = home_of(here)
     if not persona or "/" in persona or os.environ.get("TEAM_RUN") or run_folder_of(here) or is_below_keeper():
         return None
@@ -60,7 +66,7 @@ def _answer(persona: str, budget: int) -> int | None:
         return 0
     known = None if run_folder_of(os.path.dirname(home)) else load(f"{home}/mail", persona)
     try:
-        is_known = known is not None and bool(known.people) and known.people == people_of(home)
+        is_known = known is not None and bool(known.people) and known.people == people_of(home, persona)
         listed = unread(f"{home}/mail", persona, known.people) if known and is_known else None
     except Uncertain:
         return None

@@ -73,8 +73,11 @@ class Disk:
         source.replace(target)
 
     def remove(self, path: Path) -> None:
-        """Remove a file, if it is there."""
-        path.unlink(missing_ok=True)
+        """Remove a file, or an empty folder in its place, if it is there."""
+        try:
+            path.unlink(missing_ok=True)
+        except IsADirectoryError:
+            path.rmdir()
 
     def sync_folder(self, folder: Path) -> None:
         """Make the entries of a folder durable."""

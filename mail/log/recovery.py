@@ -117,18 +117,20 @@ def repair_file(
 def _belonging(data: bytes, before: ChainPosition) -> tuple[dict[int, bytes], int]:
     """Return the lines of a file that belong to the log, by seq, and the number of lines that verify but do not.
 
-    A line is foreign if it has no neighbour in the chain and linked lines with smaller seq come after it.
+    A line is foreign if it has no neighbour in the chain and linked lines with smaller seq come after it. Of several
+    with one seq the one with more neighbours belongs to the log, of those alike the first.
     """
     verified = [(here, line) for line in data.split(b"\n") if (here := place(line)) is not None]
     hashes, links = {before.hash, *(here.hash for here, _ in verified)}, {here.prev for here, _ in verified}
     lines: dict[int, bytes] = {}
+    neighbours: dict[int, int] = {}
     smallest = 1 << 62
     for here, line in reversed(verified):
-        linked = here.prev in hashes or here.hash in links
+        linked = (here.prev in hashes) + (here.hash in links)
         if linked:
             smallest = min(smallest, here.seq)
-        if here.seq > before.seq and (linked or here.seq < smallest):
-            lines[here.seq] = line
+        if here.seq > before.seq and (linked or here.seq < smallest) and linked >= neighbours.get(here.seq, 0):
+            lines[here.seq], neighbours[here.seq] = line, linked
     return lines, len({line for _, line in verified} - set(lines.values()))
 
 

@@ -96,7 +96,7 @@ class Segments:
     def drop_caches(self) -> None:
         """Delete the Parquet copies, their checksums and the indexes; they are made again. Raises OSError."""
         for path in sorted(path for form in _CACHES for path in self.folder.glob(form)):
-            path.unlink()
+            self._disk.remove(path)
 
     def checksums(self) -> dict[str, str]:
         """Return the recorded SHA-256, in hex, by file name."""

@@ -147,7 +147,7 @@ class Writer:
         """Allow appends again, after `newest`; `record`, the event about the gaps, is written before any other."""
         if self.active.exists() and not self.active.stat().st_mode & stat.S_IWUSR:
             self.active.chmod(self.active.stat().st_mode | stat.S_IWUSR)
-        self.damaged.unlink(missing_ok=True)
+        self._disk.remove(self.damaged)
         if record is None:
             return
         if not self.active.exists() or not self.active.stat().st_size:

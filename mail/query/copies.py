@@ -19,7 +19,7 @@ import duckdb
 from ..log.disk import Disk, check_regular, open_file, replacing
 from ..log.segments import Segment, file_sha256, recorded_checksums
 from ..log.tail import last_place
-from .statement import CONFIG, literal, scan_lines, sql
+from .statement import CONFIG, literal, reachable, scan_lines, sql
 
 _KEY = "team-mail"
 _MAGIC = b"PAR1"
@@ -117,7 +117,8 @@ def _write(segment: Segment) -> None:
             options = f"FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE {rows}"
             options += f", KV_METADATA {{{literal(_KEY)}: {mark}}}"
             with replacing(path) as temporary:
-                connection.execute(f"COPY ({text}) TO {literal(temporary)} ({options})")
+                place = reachable(temporary.parent) / temporary.name
+                connection.execute(f"COPY ({text}) TO {literal(place)} ({options})")
                 sums += f"{file_sha256(temporary)}  {path.name}\n"
     with replacing(segment.copy_sums) as temporary:
         temporary.write_text(sums)

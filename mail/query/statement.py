@@ -77,9 +77,10 @@ def _pattern(path: Path) -> str:
 
 
 def reachable(folder: Path) -> Path:
-    """Return a folder by a name that a pattern can match: none with wildcards matches a backslash."""
+    """Return a folder by a name that DuckDB can match: with wildcards, no pattern does a backslash; all are UTF-8."""
     text = str(folder)
-    return _link_to(folder) if "\\" in text and escaped(text) != text else folder
+    hidden = "\\" in text and escaped(text) != text
+    return _link_to(folder) if hidden or text.encode(errors="replace").decode() != text else folder
 
 
 @cache

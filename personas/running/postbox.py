@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ...mail.clock import SystemClock
-from ...mail.commands import cli
+from ...mail.commands import entry
 from ...mail.errors import TeamMailError, UsageError
 from ...mail.letter import Letter
 from ...mail.mailbox import Mailbox
@@ -65,6 +65,7 @@ class Postbox:
     def serve(self) -> None:
         """Take mail and requests until there are none for `UNUSED` seconds, or standard input ends."""
         self.take()  # first, because somebody waits for that
+        _load()
         shut()
         self._inotify, poll = Inotify(), select.poll()
         poll.register(0, select.POLLIN | select.POLLHUP)
@@ -205,6 +206,13 @@ class Postbox:
             raise part.fault(f"cannot be read: {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
+def _load() -> None:
+    """Load what commands need that are not of every day, so that each process for one has it already."""
+    from ...mail.commands import cli
+
+    del cli
+
+
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
@@ -274,7 +282,7 @@ def _run(words: list[str], place: Path, stdin: bytes | None, width: int) -> tupl
             os.dup2(err.fileno(), 2)
             os.environ["COLUMNS"] = str(width or 80)
             sys.argv = ["team-mail", *words]
-            _exit(cli.main)
+            _exit(entry.main)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         out.seek(0)
         err.seek(0)

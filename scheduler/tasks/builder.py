@@ -20,6 +20,10 @@ class TaskEntry(dict[str, Any]):
         """The task that it means. Raises pydantic's ValidationError."""
         return Task.model_validate(dict(self))
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse it: the dict is the task. Raises AttributeError."""
+        raise AttributeError(f"set the key: task[{name!r}] = …", name=name, obj=self)
+
     def __getattr__(self, name: str) -> Any:
         """Return a field of the task."""
         if name not in Task.model_fields:
@@ -94,7 +98,7 @@ class TaskBuilder:
             agent=agent,
             description=description,
             input_data=dict(input_data or {}),
-            dependencies=tuple(dependencies),
+            dependencies=dependencies if isinstance(dependencies, str) else tuple(dependencies),  # pyright: ignore[reportArgumentType] - the text is refused
             **more,
         )
         return TaskEntry(task.model_dump(mode="json", exclude_unset=True))

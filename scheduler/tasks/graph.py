@@ -30,31 +30,45 @@ class Node(Protocol):
         ...
 
 
+Tasks = Iterable[Node | Mapping[str, Any]] | Mapping[str, Any]  # objects, entries of `tasks.json`, or all of one
+
+
 class _Named(NamedTuple):
     task_id: str
     dependencies: tuple[str, ...]
 
 
-def validate_task_dependencies(tasks: Iterable[Node | Mapping[str, Any]]) -> list[str]:
+def validate_task_dependencies(tasks: Tasks) -> list[str]:
     """Return a message for each dependency on a task that does not exist.
 
-    Tasks are objects such as `Task`, mappings as in `tasks.json`, or both. Raises InvalidTasks for mappings that name
-    no task, or whose dependencies are no list of names.
+    Tasks are objects such as `Task`, mappings as in `tasks.json`, or both, or one mapping with all `tasks`. Raises
+    InvalidTasks for what is no task, and for dependencies that are no list of names.
     """
     return [unknown_text(*pair) for pair in unknown_dependencies(_nodes(tasks))]
 
 
-def detect_circular_dependencies(tasks: Iterable[Node | Mapping[str, Any]]) -> list[str]:
+def detect_circular_dependencies(tasks: Tasks) -> list[str]:
     """Return a message for each circular dependency, direct or indirect; tasks and errors as in the function above."""
     return [_circle_text(circle) for circle in cycles(_nodes(tasks))]
 
 
-def _nodes(tasks: Iterable[Node | Mapping[str, Any]]) -> list[Node]:
+def _nodes(tasks: Tasks) -> list[Node]:
     """Return tasks with their names as attributes."""
     problems = Problems()
-    nodes = [_named(task, place, problems) if isinstance(task, Mapping) else task for place, task in enumerate(tasks)]
+    whole = isinstance(tasks, Mapping)
+    listed = cast("Mapping[str, Any]", tasks).get("tasks", [tasks]) if whole else tasks
+    nodes = [_node(task, place, problems) for place, task in enumerate(cast("Iterable[Any]", listed))]
     problems.refuse()
     return nodes
+
+
+def _node(task: Any, place: int, problems: Problems) -> Node:
+    if isinstance(task, Mapping):
+        return _named(cast("Mapping[str, Any]", task), place, problems)
+    if not (hasattr(task, "task_id") and hasattr(task, "dependencies")):
+        problems.add_at(("tasks", place), "must be a task: an object with task_id and dependencies")
+        return _Named("", ())
+    return task
 
 
 def _named(task: Mapping[str, Any], place: int, problems: Problems) -> _Named:

@@ -516,6 +516,63 @@ def test_the_same_key_sends_once(team, run):
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "what"),
+    [
+        (["--payload", "1"], ["--payload", "true"], "payload"),
+        (["--payload", '{"a": 1}'], ["--payload", '{"a": 1.0}'], "payload"),
+        ([], ["--due", "+4h"], "due"),
+        (["--due", "+4h"], ["--due", "+5h"], "due"),
+        (["--due", "2030-01-01"], ["--due", "+4h"], "due"),
+    ],
+)
+def test_what_looks_alike_to_python_is_another_content(team, run, first, second, what):
+    """`1` is not `true`, and a date is not a span of time."""
+    words = ["send", "--key", "k", "--to", "boss", "-s", "x"]
+    ok(run(*words, *first))
+    assert "repeated" in ok(run(*words, *first, "--json"))
+    assert f"differs in {what};" in refused(run(*words, *second))
+
+
+def test_a_key_that_is_in_use_leaves_nothing_behind(team, run):
+    """No blob of what was refused; and a repeated answer does not mark the message read again."""
+    (team / "a.txt").write_text("first")
+    (team / "b.txt").write_text("second")
+    ok(run("send", "--key", "k", "--to", "boss", "-s", "x", "-a", "a.txt"))
+    blobs = sorted((team / ".team" / "mail" / "blobs").rglob("*"))
+    assert "attachments" in refused(run("send", "--key", "k", "--to", "boss", "-s", "x", "-a", "b.txt"))
+    assert sorted((team / ".team" / "mail" / "blobs").rglob("*")) == blobs
+    ok(run("reply", "2", "-p", "boss", "-b", "yes", "--key", "a"))
+    ok(run("unread", "2", "-p", "boss"))
+    before = log_of(team)
+    assert "sent before" in ok(run("reply", "2", "-p", "boss", "-b", "yes", "--key", "a"))
+    assert "differs in body" in refused(run("reply", "2", "-p", "boss", "-b", "no", "--key", "a"))
+    assert log_of(team) == before
+
+
+def test_a_home_with_a_whole_path_needs_no_current_folder(team, run, tmp_path):
+    """A shell may stand in a folder that was deleted."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f'cd "{gone}"; rmdir "{gone}"; "{COMMAND}" check -p boss; echo $?; "{COMMAND}" inbox -p boss | wc -l'
+    env = CLEAN | {"TEAM_HOME": str(team / ".team")}
+    ended = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.stdout == "2 unread\n3 scribe: Words\n2 curator: Work\n3\n2\n", ended.stderr
+
+
+def test_a_check_in_json_is_always_json(folder, run):
+    """Also where there is no team, or none yet."""
+    assert document(run("check", "-p", "x", "--json")) == []
+    assert document(run("check", "-p", "x", "--json", TEAM_HOME=str(folder / "new"))) == []
+    assert "name is empty" in refused(run("check", "-p", ""))
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "99999999999999"])
+def test_a_timeout_that_is_none_is_refused(team, run, seconds):
+    """Nobody waits for a thread that cannot be started."""
+    assert "is no number of seconds" in refused(run("watch", "-p", "boss", "--timeout", seconds))
+
+
+@pytest.mark.parametrize(
     ("other", "what"),
     [
         (["--to", "scribe"], "recipients"),

@@ -95,6 +95,11 @@ def test_an_invalid_name_is_refused_even_without_a_roster(address, log, tmp_path
         without_roster(log).send(letter(address))
 
 
+def test_one_address_needs_no_list(mailbox):
+    """It is not taken for the list of its letters."""
+    assert mailbox.send(Letter("builder", "curator", "Work", cc="critic")).recipients == ("curator", "critic")
+
+
 @pytest.mark.parametrize("to", [[""], ["  "], ["@team"]])
 def test_an_empty_recipient_is_refused(to, mailbox):
     """An empty address is an error, not an empty list."""
@@ -227,6 +232,9 @@ def test_priorities_of_other_mail_systems_are_accepted(word, meant, mailbox):
         ({"reply_to": "99"}, "no message '99'"),
         ({"due": "soon"}, "due 'soon' is not a time"),
         ({"key": ""}, "the key is empty"),
+        ({"key": " "}, "the key is empty"),
+        ({"key": 7}, "key is 7, which is no text"),
+        ({"subject": b"x"}, "subject is b'x', which is no text"),
         ({"subject": ""}, "nothing to send"),
         ({"payload": float("nan")}, "NaN"),
         ({"payload": 1 << 60}, r"beyond 2\^53"),

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.mail.archive.backup import backup, restore
+from team_mail.mail.archive.backup import backup, last_in, restore
 from team_mail.mail.errors import LogDamaged, LogUnavailable, TeamMailError, UsageError
 from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.log.event import Draft
@@ -484,3 +484,24 @@ def test_the_files_in_an_archive_are_those_of_the_log(log, blobs, mail, tmp_path
         sums = {m.name: sha256(archive.extractfile(m).read()).hexdigest() for m in archive.getmembers()}
     kept = {name: sha256(data).hexdigest() for name, data in everything(mail).items() if name != "lock"}
     assert sums == kept
+
+
+@pytest.mark.parametrize("name", ["mail.tar.gz", "mail"])
+def test_a_pipe_for_a_backup_is_never_waited_for(tmp_path, name):
+    """Neither to restore it, nor to compare the log with it."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises((UsageError, LogDamaged, OSError)):
+        last_in(tmp_path / name)
+    with pytest.raises((UsageError, LogDamaged, LogUnavailable, OSError)):
+        restore(tmp_path / name, EventLog(tmp_path / ".team" / "mail"))
+
+
+def test_a_backup_names_the_file_that_cannot_be_read(tmp_path):
+    """It is not the archive that is wrong."""
+    log = EventLog(tmp_path / ".team" / "mail", segment_bytes=600)
+    for _ in range(6):
+        log.append([Draft("mail.sent", "boss", ("curator",), "x" * 200)])
+    log.segments.sums.unlink()
+    os.mkfifo(log.segments.sums)
+    with pytest.raises(LogUnavailable, match=r"cannot read .*SHA256SUMS: it is a pipe"):
+        backup(log, FileBlobs(log.folder / "blobs"), tmp_path / "b.tgz")

@@ -208,17 +208,34 @@ def test_a_clone_whose_team_is_new_is_not_accused(repository, tmp_path):
     assert clone.verify().returncode == 0
 
 
-@pytest.mark.parametrize("where", ["no repository", "a broken one", "one without commits"])
-def test_without_a_history_nothing_is_said(tmp_path, where):
-    """The log is verified as ever."""
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("no repository", ""),
+        ("one without commits", ""),
+        ("a broken one", "team-mail: git cannot be asked: fatal: not a git repository"),
+        ("another owner's", "team-mail: git cannot be asked: fatal: detected dubious ownership"),
+        ("no git", "team-mail: git cannot be asked: No such file or directory"),
+    ],
+)
+def test_a_history_that_cannot_be_asked_is_told(tmp_path, where, told):
+    """The log is verified as ever; where git may know more of it, silence would be a false all-clear."""
     home = tmp_path / ".team"
     EventLog(home / "mail").append([Draft("mail.sent", "ann", ("bob",), "work")])
     if where == "a broken one":
         (tmp_path / ".git").mkdir()
-    elif where == "one without commits":
+    elif where != "no repository":
         subprocess.run(["git", "init", "-q", tmp_path], check=True, env=CLEAN)
-    done = run_command("team-mail", "verify", cwd=tmp_path, env=CLEAN | {"TEAM_HOME": str(home)}, timeout=60)
-    assert (done.returncode, done.stderr) == (0, b"")
+    if where == "another owner's":
+        if os.getuid() != 0:
+            pytest.skip("only root can give files away")
+        os.chown(tmp_path / ".git", 1234, 1234)
+        os.chown(tmp_path, 1234, 1234)
+    path = {"PATH": "/nowhere"} if where == "no git" else {}
+    done = run_command("team-mail", "verify", cwd=tmp_path, env=CLEAN | {"TEAM_HOME": str(home)} | path, timeout=60)
+    assert done.returncode == 0
+    assert done.stderr.decode().startswith(told)
+    assert bool(done.stderr) == bool(told)
 
 
 def test_each_known_event_is_looked_for_in_its_own_file(repository):

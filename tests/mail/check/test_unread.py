@@ -199,3 +199,104 @@ def test_looking_into_a_log_that_is_not_there_makes_nothing(tmp_path):
     """There is no mail, and no folder for a cursor."""
     assert unread(str(tmp_path / "none" / "mail"), "bo") == []
     assert not (tmp_path / "none").exists()
+
+
+def many(mailbox: Mailbox) -> Path:
+    """Fill a log of several sealed files; return the first of them."""
+    log = EventLog(mailbox.log.folder, segment_bytes=4000)
+    for number in range(40):
+        Mailbox(log, mailbox.blobs, mailbox.projections, mailbox.directory).send(
+            Letter("ana", ["bo"], f"{number}", "y" * 200)
+        )
+    return next(iter(log.segments)).path
+
+
+@pytest.mark.parametrize("harm", ["pipe", "gone", "unreadable", "twice"])
+def test_a_sealed_file_that_cannot_be_read_is_not_taken_for_an_empty_one(mailbox, harm, monkeypatch):
+    """Nothing is remembered of such a look: with the file back, all mail is there."""
+    first, aside = many(mailbox), mailbox.log.folder / "aside"
+    if harm == "unreadable":  # as root can read everything
+        opened = os.open
+        monkeypatch.setattr(os, "open", lambda path, *words: opened("/none" if path == str(first) else path, *words))
+    elif harm == "twice":
+        shutil.copy(first, first.with_name(f"000000000001-{int(first.name[13:25]) - 1:012d}.jsonl"))
+    else:
+        first.rename(aside)
+    if harm == "pipe":
+        os.mkfifo(first)
+    for _ in range(2):
+        with pytest.raises(Uncertain):
+            seqs(mailbox)
+    if harm == "unreadable":
+        monkeypatch.undo()
+    elif harm == "twice":
+        first.with_name(f"000000000001-{int(first.name[13:25]) - 1:012d}.jsonl").unlink()
+    else:
+        first.unlink(missing_ok=True)
+        aside.rename(first)
+    assert len(seqs(mailbox)) == 40
+
+
+def test_a_line_that_is_there_twice_is_left_to_the_projection(mailbox):
+    """Whether it counts twice is not decided here."""
+    mailbox.send(Letter("ana", ["bo"], "x"))
+    data = mailbox.log.active.read_bytes()
+    mailbox.log.active.write_bytes(data + data.splitlines(keepends=True)[-1])
+    with pytest.raises(Uncertain):
+        seqs(mailbox)
+
+
+@pytest.mark.parametrize("where", ["abc 1 1 1 1", "1 2", "1 2 3 4 5 6"])
+def test_a_cursor_with_a_right_checksum_and_wrong_fields_is_none(mailbox, where):
+    """Somebody may have written it."""
+    mailbox.send(Letter("ana", ["bo"], "x"))
+    assert seqs(mailbox) == [2]
+    place = mailbox.log.folder / cursor.FOLDER / "bo"
+    text = f"team-mail cursor 1\nbo\n{where}\n[]".encode()
+    place.write_bytes(text + f"\n{cursor._checksum(text)}\n".encode())
+    assert cursor.load(str(mailbox.log.folder), "bo") is None
+    assert seqs(mailbox) == [2]
+
+
+def test_no_file_of_another_is_written_through_a_link(mailbox, tmp_path):
+    """Whoever may write into the folder cannot guess the name of the file that is written first."""
+    mailbox.send(Letter("ana", ["bo"], "x"))
+    place, precious = mailbox.log.folder / cursor.FOLDER, tmp_path / "precious"
+    place.mkdir()
+    precious.write_text("mine")
+    for number in range(os.getpid() - 5, os.getpid() + 5):
+        (place / f".bo.{number}").symlink_to(precious)
+    (place / "bo").symlink_to(precious)
+    assert seqs(mailbox) == [2]
+    assert precious.read_text() == "mine"
+    assert not (place / "bo").is_symlink()
+
+
+def test_where_the_log_is_another_users_the_cursor_is_among_ones_own_caches(mailbox, tmp_path, monkeypatch):
+    """The second look reads little there, too."""
+    for _ in range(100):
+        mailbox.send(Letter("ana", ["bo"], "x", "y" * 500))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    able = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != str(mailbox.log.folder) and able(path, mode))
+    assert len(seqs(mailbox)) == 100
+    assert not (mailbox.log.folder / cursor.FOLDER).exists()
+    sizes = reads(monkeypatch)
+    assert len(seqs(mailbox)) == 100
+    assert sum(sizes) < 4000
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_in_a_shared_folder_the_cursor_is_everybodys(mailbox, umask):
+    """One user's look is of use to the next, and a repair by either removes both."""
+    mailbox.send(Letter("ana", ["bo"], "x"))
+    mailbox.log.folder.chmod(0o2775)
+    before = os.umask(umask)
+    try:
+        assert seqs(mailbox) == [2]
+    finally:
+        os.umask(before)
+    place = mailbox.log.folder / cursor.FOLDER
+    assert place.stat().st_mode & 0o2070 == 0o2070
+    assert (place / "bo").stat().st_mode & 0o060 == 0o060

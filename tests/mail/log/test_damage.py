@@ -92,3 +92,33 @@ def test_storing_the_same_bytes_again_repairs_a_changed_blob(folder):
         blobs.read(blob.sha256)
     blobs.put(b"the plan")
     assert blobs.read(blob.sha256) == b"the plan"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_of_two_lines_with_one_number_repair_keeps_the_one_that_the_next_line_names(folder, tmp_path, before):
+    """The other may follow from the same line, as one that was appended to a copy of the log does."""
+    log = EventLog(folder)
+    for number in range(6):
+        log.append([draft(str(number))])
+    lines = log.active.read_bytes().splitlines(keepends=True)
+    other = EventLog(tmp_path / "other")
+    other.folder.mkdir()
+    other.active.write_bytes(b"".join(lines[:4]))
+    other.append([draft("forked")])
+    forked = other.active.read_bytes().splitlines(keepends=True)[4]
+    lines.insert(4 if before else 5, forked)
+    log.active.write_bytes(b"".join(lines))
+    EventLog(folder).repair()
+    assert texts(EventLog(folder)) == [str(number) for number in range(6)]
+    assert EventLog(folder).verify().corrupt == []
+
+
+@pytest.mark.parametrize("name", ["damaged", "segments/x.ids", "segments/x.parquet", "segments/x.sha256", "cursors/x"])
+def test_repair_removes_an_empty_folder_in_the_place_of_a_mark_or_cache(folder, name):
+    """Writers say that repair helps, so it does."""
+    log = EventLog(folder, segment_bytes=600)
+    for number in range(6):
+        log.append([draft(str(number))])
+    (folder / name).mkdir(parents=True)
+    EventLog(folder).repair()
+    assert EventLog(folder).append([draft("more")])

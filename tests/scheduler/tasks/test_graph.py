@@ -180,3 +180,12 @@ def test_only_some_cycles_of_a_complete_graph_are_reported():
 
     assert 0 < len(cycles([Node(name, names) for name in names])) < 300 * 300
     assert time.perf_counter() - started < 10
+
+
+def test_all_tasks_of_a_document_are_checked():
+    """It is what `tasks.json` holds; what is no task at all is named."""
+    tasks = [{"task_id": "a", "dependencies": ["b"]}, {"task_id": "b", "dependencies": ["a", "c"]}]
+    assert validate_task_dependencies({"tasks": tasks}) == ["Task 'b' depends on unknown task 'c'"]
+    assert len(detect_circular_dependencies({"tasks": tasks})) == 1
+    with pytest.raises(InvalidTasks, match="must be a task: an object with task_id and dependencies"):
+        validate_task_dependencies([3])

@@ -251,3 +251,12 @@ def test_tasks_made_in_python_are_checked_like_a_file():
         "Circular dependency detected involving task 'a': a -> b -> a",
     ]
     assert problems_of(DispatchInput(tasks=()), {"coder"}) == ["tasks: is empty; there is nothing to dispatch"]
+
+
+def test_an_entry_is_changed_by_its_keys_and_takes_no_text_for_a_list():
+    """An attribute that only looked changed would be lost on the way to JSON."""
+    entry = TaskBuilder().create_task("a", "forge")
+    with pytest.raises(AttributeError, match="set the key: task"):
+        entry.task_id = "b"
+    with pytest.raises(ValidationError):
+        TaskBuilder().create_task("a", "forge", dependencies="bc")
