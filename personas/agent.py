@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from ..mail.home import RUN_FOLDER
 from ..mail.log.disk import replacing
 from .kinds import OutcomeStatus
+from .spending.usage import UNKNOWN, Usage
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class Outcome:
     `exit` is the exit code: None if the agent never started or was ended by a signal. `seconds` is how long it ran,
     and `detail` is one line for people. `cut` is true if part of the output was dropped. `output` is the run's result
     as a JSON value, or None if it has none. `unless_changed` says why it is no success if it changed no file,
-    `unless_heard` the same for a run that sent no mail either; both are empty where that makes no difference.
+    `unless_heard` the same for a run that sent no mail either; both are empty where that makes no difference. `usage`
+    is what it used of a model.
     """
 
     status: OutcomeStatus
@@ -97,6 +99,7 @@ class Outcome:
     output: Any = None
     unless_changed: str = ""
     unless_heard: str = ""
+    usage: Usage = UNKNOWN
 
     def __post_init__(self) -> None:
         """Take the status of an agent that wrote it as plain text. Raises ValueError for one that does not exist."""

@@ -42,10 +42,10 @@ ARROWS = {
     "mail.commands": {"mail", "mail.archive", "mail.check", "mail.log", "mail.query", "mail.text"},
     "mail.log": {"mail", "mail.check"},
     "mail.query": {"mail", "mail.log"},
-    "personas": {"personas.capture", "personas.running"},
-    "personas.agents": {"personas", "personas.keeping", "personas.running", "personas.setup"},
+    "personas": {"personas.capture", "personas.running", "personas.spending"},
+    "personas.agents": {"personas", "personas.keeping", "personas.running", "personas.setup", "personas.spending"},
     "personas.capture": {"personas"},
-    "personas.running": {"personas", "personas.keeping"},
+    "personas.running": {"personas", "personas.keeping", "personas.spending"},
     "personas.setup": {"personas", "personas.agents", "personas.running"},
     "scheduler.approval": {"scheduler.kinds"},
     "scheduler.context": {

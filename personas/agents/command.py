@@ -22,6 +22,7 @@ from ..kinds import OutcomeStatus
 from ..running.folder import STARTUP
 from ..running.process import RunLimits, keep, rejoin
 from ..setup.slots import variables_of
+from ..spending.usage import whole
 from .result import FILE, is_written, log_of, output_of
 from .sandbox import Sandbox
 from .stream import read_stream
@@ -126,7 +127,9 @@ class CommandAgent:
     def _concluded(self, job: Job, outcome: Outcome, masked: Collection[str]) -> Outcome:
         """Judge a run by what it printed, and add the result of its task if it ended well."""
         log = log_of(job.folder)
-        return _with_result(job, verdict(outcome, read_stream(log), self.bad_exit), log, masked)
+        transcript = read_stream(log)
+        outcome = replace(outcome, usage=whole(outcome.usage, transcript.usage))
+        return _with_result(job, verdict(outcome, transcript, self.bad_exit), log, masked)
 
     def _too_long(self, job: Job) -> str:
         return (

@@ -22,10 +22,12 @@ from ..agent import Job, Outcome
 from ..errors import RunCut, RunLeft
 from ..keeping.version import VERSION
 from ..kinds import OutcomeStatus
+from ..spending.usage import usage_of
 from .sweep import RUN, ask_to_end, resume, sweep
 from .warden_process import LOCK, Kept, leased, leave, start_keeper, wake
 
 _REPORT = "ended.json"
+_USAGE = "usage.json"  # what the stream has told so far, while the run lasts
 _POLL = 100  # milliseconds between two checks of `job.stop`
 _LOOK = 1.0  # seconds between two looks whether keeper and warden do their work
 _SILENT = 3.0  # seconds without a heartbeat after which a keeper may have been stopped
@@ -55,7 +57,7 @@ def keep(
     `secrets` are masked in the output; `stdin` is the file that the command reads. Raises OSError if the keeper cannot
     be started, RunLeft if the run goes on without this process, and RunCut if its warden was killed.
     """
-    for stale in (_REPORT, "heartbeat", LOCK, "output.log"):
+    for stale in (_REPORT, _USAGE, "heartbeat", LOCK, "output.log"):
         (job.folder / stale).unlink(missing_ok=True)
     paths = (str(job.workspace), str(job.folder), str(stdin))
     outlives = job.leave is not None
@@ -241,7 +243,8 @@ def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: RunLimits
         why = f"output over {_size(limits.output)}" if full else "no room for its output"
         notes.append(f"{why}, {_size(ended['cut'])} left out")
     code = None if reason in {"unstartable", "finished"} else code
-    return Outcome(status, code, ended["seconds"], "; ".join(notes), cut=bool(ended["cut"]))
+    usage = usage_of(ended.get("usage"))
+    return Outcome(status, code, ended["seconds"], "; ".join(notes), cut=bool(ended["cut"]), usage=usage)
 
 
 def _signal(number: int) -> str:

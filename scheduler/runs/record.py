@@ -13,6 +13,7 @@ from ...mail.log.event import Draft, derived_id
 from ...personas.agents.result import printed
 from ...personas.capture.commits import Kept
 from ...personas.kinds import OutcomeStatus
+from ...personas.spending.usage import UNKNOWN
 from ...personas.workspace import Captured
 from ..kinds import Kind, TaskStatus
 from ..leader import myself
@@ -76,6 +77,8 @@ class RunRecord:
             why = result.lost or "the scheduler was stopped"
             data = {"persona": launch.persona, "why": why, "orderly": not result.lost, **_task(launch)}
             data |= self._kept_of(result)
+            if result.outcome.usage != UNKNOWN:
+                data["usage"] = result.outcome.usage.document()
             self.append([*mails, _draft(Kind.RUN_LOST, launch, data | left)])
             return
         drafts = [_captured(launch, change)] if change and ok else []
@@ -103,6 +106,7 @@ class RunRecord:
             "seconds": round(outcome.seconds, 3),
             "detail": outcome.detail[:_DETAIL],
             "cut": outcome.cut,
+            "usage": outcome.usage.document(),
             **left,
         }
         if launch.assignment:

@@ -26,6 +26,7 @@ from ...personas.running.left import LeftRun, has_left, read_left, write_left
 from ...personas.running.mail_process import MailProcess
 from ...personas.running.sweep import sweep
 from ...personas.setup.slots import Slot
+from ...personas.spending.prices import priced
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..payload import text_of
@@ -202,7 +203,7 @@ class Work:
 
     def _concluded(self, workspace: Workspace | None, outcome: Outcome) -> RunResult:
         """Capture what the run changed, and judge it by that."""
-        outcome = self._with_last_words(_storable(self.watch.judged(self.launch.run, outcome)))
+        outcome = self._with_last_words(_storable(self.watch.judged(self.launch.run, self._priced(outcome))))
         self.unsent = RunFolder(self._place(workspace)).unsent()
         if workspace is None:
             return RunResult(judged(self.launch, outcome, self._evidence(self._place(None), None)))
@@ -213,6 +214,12 @@ class Work:
             return result
         outcome = judged(self.launch, outcome, self._evidence(workspace.path, result.captured))
         return replace(result, outcome=outcome, captured=self.conflict.own(outcome, result.captured))
+
+    def _priced(self, outcome: Outcome) -> Outcome:
+        """Estimate the money of a run whose agent told its tokens alone."""
+        settings = self.context.settings
+        table = settings.agents.get(self.launch.agent)
+        return replace(outcome, usage=priced(outcome.usage, settings.price_list, table.model if table else None))
 
     def _captured(self, workspace: Workspace, outcome: Outcome) -> RunResult:
         """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, cast
 
+from ...personas.spending.usage import is_count, is_money
 from ..kinds import is_writer
 from .facts import Fact
 
@@ -86,6 +87,15 @@ def _is_workspace(value: Any) -> bool:
     return seconds is None or _is_span(seconds)
 
 
+def _is_usage(value: Any) -> bool:
+    """Tell whether this is what a run used: numbers that are known, or None."""
+    if not isinstance(value, dict):
+        return False
+    table = cast("dict[str, Any]", value)
+    counts = all(table.get(name) is None or is_count(table[name]) for name in ("input", "cached", "output"))
+    return counts and (table.get("usd") is None or is_money(table["usd"]))
+
+
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("sprint", "tick", "attempt"), _is_number),
     **dict.fromkeys(
@@ -103,4 +113,5 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "patch": _is_blob,
     "conflicts": _are_conflicts,
     "workspace": _is_workspace,
+    "usage": _is_usage,
 }  # fmt: skip

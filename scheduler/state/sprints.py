@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any, ClassVar, Self, cast
 
 from ...mail.query.rows import Projections
+from ...personas.spending.usage import usage_of
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
 from .facts import Fact, Mail, Patch, Run, Sprint, Weave
@@ -250,7 +251,7 @@ class Fold:
         if run is None:
             return
         if run.status == RunStatus.OPEN:
-            self.runs[run.id] = replace(run, finished=fact.ts, **ending)
+            self.runs[run.id] = replace(run, finished=fact.ts, usage=usage_of(fact.data.get("usage")), **ending)
             if run.id in self.patches and ending["status"] in _UNUSABLE:
                 patch = self.patches[run.id]
                 self.patches[run.id] = replace(patch, status=PatchStatus.DROPPED, why=ending["detail"])

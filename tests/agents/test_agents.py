@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from .clis import CLIS, KEY
+from .model import CACHED, INPUT, OUTPUT
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
 # What each persona does: at first, with a note of the other one, and with a conflict mail.
@@ -87,6 +88,29 @@ def test_a_dispatch_gives_what_was_written_and_not_what_was_said(project, model)
     assert result["results"][0]["output"] == {"cause": "floats"}
     branch = project.git("branch", "--list", "team/dispatch-*", "--format=%(refname:short)")
     assert '"floats"' in project.git("show", f"{branch}:notes/cause.json")
+
+
+UNTOLD = {"copilot"}  # it tells no tokens
+
+
+@all_agents
+def test_the_tokens_of_a_run_are_those_that_the_model_counted(project, model):
+    """What an agent tells is what it was billed for; what it does not tell is unknown, and never 0."""
+    project.team("ann", "bob", more="[prices.fake]\ninput = 2\ncached = 1\noutput = 10\n")
+    model.scripts = {"ann": {"": ("echo A > a.txt", "cat a.txt")}}
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Write a.txt"})
+
+    assert code == 0, result
+    (usage,) = (event["data"]["usage"] for event in project.events("run.finished"))
+    print(f"{project.cli.name}: {model.answers} answers, {usage}")
+    assert usage["session"]
+    answers = 3 if project.cli.name == "opencode" else model.answers  # which asks for a title besides, and tells less
+    told = (answers * INPUT, answers * CACHED, answers * OUTPUT)
+    assert (usage["input"], usage["cached"], usage["output"]) == ((None,) * 3 if project.cli.name in UNTOLD else told)
+    if usage["model"] == "fake":
+        assert usage["usd"] == pytest.approx(answers * (2 * (INPUT - CACHED) + CACHED + 10 * OUTPUT) / 1e6)
+        assert usage["estimated"]
 
 
 @pytest.mark.parametrize("cli", ["claude"])
