@@ -22,7 +22,7 @@ from ..agent import Job, Outcome
 from ..errors import RunCut, RunLeft
 from ..keeping.version import VERSION
 from ..kinds import OutcomeStatus
-from ..spending.usage import usage_of
+from ..spending.usage import UNKNOWN, Usage, usage_of
 from .sweep import RUN, ask_to_end, resume, sweep
 from .warden_process import LOCK, Kept, leased, leave, start_keeper, wake
 
@@ -132,6 +132,13 @@ def read_report(folder: Path) -> Mapping[str, Any] | None:
         if isinstance(ended, dict) and ended.get("v") == VERSION:  # pyright: ignore[reportUnknownMemberType]
             return cast("dict[str, Any]", ended)
     return None
+
+
+def read_usage(folder: Path) -> Usage:
+    """Return what a run has used as far as its stream has told by now; it may be a second old."""
+    with suppress(OSError, ValueError):
+        return usage_of(json.loads(read_file(folder / _USAGE)))
+    return UNKNOWN
 
 
 def _kept(job: Job, spec: bytes, limits: RunLimits) -> str:

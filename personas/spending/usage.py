@@ -47,10 +47,13 @@ def usage_of(value: Any) -> Usage:
     if not isinstance(value, dict):
         return UNKNOWN
     table = cast("dict[str, Any]", value)
-    counts = [table.get(name) if is_count(table.get(name)) else None for name in ("input", "cached", "output")]
+    given, cached, output = (
+        table.get(name) if is_count(table.get(name)) else None for name in ("input", "cached", "output")
+    )
     usd = float(table["usd"]) if is_money(table.get("usd")) else None
     estimated, partial = (table.get(name) is True for name in ("estimated", "partial"))
-    return Usage(*counts, usd, estimated, _name(table.get("model")), _name(table.get("session")), partial)
+    model, session = _name(table.get("model")), _name(table.get("session"))
+    return Usage(given, cached, output, usd, estimated, model, session, partial)
 
 
 def is_count(value: Any) -> bool:

@@ -113,6 +113,7 @@ def _result(result: Summary) -> Iterator[str]:
         counted(*pair) for pair in ((result.ticks, "tick"), (result.runs, "run"), (result.conflicts, "conflict"))
     )
     yield f"{ticks}, {runs}, {conflicts}, {result.seconds:.1f} s, {result.mode}."
+    yield f"Used: {result.usage.text}."
     yield f"Landed on {result.branch}: {', '.join(result.landed) or 'nothing'}."
     if result.set_aside:
         yield f"Not landed: {', '.join(result.set_aside)}; there is a mail about each."

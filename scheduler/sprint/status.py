@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ...personas.running.process import is_going
+from ...personas.running.process import is_going, read_usage
 from ..context import Context
 from ..kinds import PatchStatus, RunStatus
 from ..leader import leading
@@ -72,7 +72,7 @@ def _held_document(patch: Patch) -> dict[str, Any]:
 
 def status(context: Context, now: datetime) -> Status:
     """Read where the team of `context` stands at `now`."""
-    state, leader = context.state(), leading(context.home / "work")
+    state, leader = _with_usage(context.state(), context.home), leading(context.home / "work")
     never = context.settings.sprint.wakes_not
     unread = {persona: sum(each.wakes(never) for each in mail) for persona, mail in state.unread.items()}
     waiting = {persona: len(mail) - unread[persona] for persona, mail in state.unread.items()}
@@ -89,10 +89,20 @@ def status(context: Context, now: datetime) -> Status:
     )
 
 
+def _with_usage(state: State, home: Path) -> State:
+    """Return the state with what its open runs have used so far."""
+    runs = tuple(
+        replace(run, usage=read_usage(home / "runs" / run.id)) if run.status == RunStatus.OPEN else run
+        for run in state.runs
+    )
+    return replace(state, runs=runs)
+
+
 def _run_document(pulse: Pulse) -> dict[str, Any]:
     run = pulse.run
     return {
         "run": run.id, "persona": run.persona, "attempt": run.attempt, "status": run.status, "since": pulse.since,
+        "usage": run.usage.document(),
     }  # fmt: skip
 
 

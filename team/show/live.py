@@ -20,6 +20,7 @@ from ...scheduler.progress import Progress
 from ...scheduler.runs.launch import Launch
 from ...scheduler.runs.progress import RunEnded, RunStarted, SetUpFailed
 from ...scheduler.sprint.plan import TickPlan, TickPlanned, Waiting
+from ...scheduler.state.usage import total
 from .tables import span
 from .tick import integration
 
@@ -95,7 +96,9 @@ class Show:
     def _ended(self, run: RunEnded) -> None:
         launch, outcome = run.launch, run.outcome
         ok = outcome.status == OutcomeStatus.OK
+        used = total([outcome.usage])
         detail = f"{counted(run.files, 'file')} changed" if ok else outcome.detail
+        detail += f", {used.text}" if used.usd or used.tokens else ""
         status = "done" if ok else str(outcome.status)
         with self._turn:
             self._rows[launch.name] = Row(launch.name, launch.attempt, status, detail, seconds=outcome.seconds)
