@@ -161,7 +161,14 @@ def test_the_fields_of_events_are_those_of_the_table(tmp_path):
             assert set(event.data) == data, event.kind
             assert [name for name in ("run", "ref") if getattr(event, name)] == names, event.kind
     missing = set(EVENTS) - {event.kind for event in log}
-    assert missing == {"run.lost", "run.stopped", "patch.approved", "scheduler.paused", "scheduler.resumed"}
+    assert missing == {
+        "run.lost",
+        "run.stopped",
+        "patch.approved",
+        "budget.spent",
+        "scheduler.paused",
+        "scheduler.resumed",
+    }
 
 
 def played(folder: Path) -> list:

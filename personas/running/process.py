@@ -181,7 +181,10 @@ def _wait(kept: Kept, job: Job, limits: RunLimits) -> str:
 
 
 class _Watcher:
-    """Lets keeper and warden of a run go on that somebody has stopped (SIGSTOP), and ends a run that is late."""
+    """Lets keeper and warden of a run go on that somebody has stopped (SIGSTOP), and ends a run that is late.
+
+    It also passes on what the run has used so far.
+    """
 
     def __init__(self, job: Job, limits: RunLimits) -> None:
         self._job = job
@@ -189,6 +192,7 @@ class _Watcher:
         self._late = limits.grace + _LATE
         self._looked = self._clock.monotonic()
         self._over: float | None = None  # since when the keeper has reported
+        self._usage = UNKNOWN
 
     def look(self, due: float) -> bool:
         """Look once a second; `due` is when the run should end. Tell whether to wait no longer for the warden."""
@@ -196,6 +200,7 @@ class _Watcher:
         if now - self._looked < _LOOK:
             return False
         self._looked = now
+        self._tell()
         wake(_warden_of(job.folder))
         if now > due + self._late:
             sweep([job.run], job.home)
@@ -205,6 +210,12 @@ class _Watcher:
             return False
         self._over = self._over or now
         return now - self._over > _LATE
+
+    def _tell(self) -> None:
+        """Pass on what the run's stream has told since the last look."""
+        if self._job.told and (usage := read_usage(self._job.folder)) != self._usage:
+            self._usage = usage
+            self._job.told(usage)
 
 
 def _warden_of(folder: Path) -> int | None:

@@ -23,6 +23,8 @@ from ..context import Context
 from ..errors import InvalidTasks, Stopped
 from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..leader import myself
+from ..limits.budget import NOTHING_USED, uses_of
+from ..limits.ledger import Ledger
 from ..planner.schedule import tails
 from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
@@ -70,7 +72,7 @@ class Dispatch:
         self._outputs = _Outputs(self)
         self._tries: Counter[str] = Counter()
         self._setups: Counter[str] = Counter()  # those that failed
-        self._watch = Watch(context, stop)
+        self._watch = Watch(context, stop, ledger=_ledger(context))
         self._runner = runner(context, self._watch, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
 
@@ -152,6 +154,8 @@ class Dispatch:
         result = self._runner.run(launch, Batch(0, 0, base, self.state.branch))
         if result is not None and result.lost:  # somebody killed its warden: that is not the task's fault
             return self._ended(task, TaskStatus.ERROR, result.lost) if launch.last_attempt else self._again(task)
+        if result is None and (over := self._watch.refusal(launch.run)):
+            return self._ended(task, TaskStatus.ERROR, over.text)
         if result is None or result.given_up:
             return FAILED
         if result.outcome.status != RunStatus.OK:
@@ -271,6 +275,13 @@ class _Outputs(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def _ledger(context: Context) -> Ledger:
+    """Return the budgets that bound a dispatch: that of the day, and that of a run."""
+    budgets, now = replace(context.budgets, sprint=None, persona=None), context.clock.now()
+    uses = uses_of(context.state(whole=False), 0, now) if budgets.day else NOTHING_USED
+    return Ledger(budgets, uses, now)
 
 
 def started(dispatch: str, tasks: Mapping[str, Any], **data: Any) -> Draft:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from ...personas.running.warden_process import leased
 from ..context import Context
+from ..limits.budget import NOTHING_USED, Uses
+from ..limits.ledger import Ledger
 from ..progress import Listener, silent
 from .flow import DONE, FlowRunner, Step, StepResult, TaskQueue
 from .launch import Launch
@@ -52,7 +54,7 @@ class BatchRunner:
         """Launch all; wait until every run has ended and its end is on record. Raises LogError."""
         if launches:
             self.context.mirror.update(batch.base)
-            self._carry_out(launches, lambda runner, launch: runner.run(launch, batch))
+            self._carry_out(launches, lambda runner, launch: runner.run(launch, batch), batch.uses)
 
     def harvest(self, launches: Sequence[Launch], batches: Sequence[Batch], stops: Collection[str]) -> None:
         """Take over runs whose scheduler is gone, each with its batch; end those whose ids are in `stops`.
@@ -64,13 +66,16 @@ class BatchRunner:
         def harvest(runner: Runner, launch: Launch) -> object:
             return runner.harvest(launch, own[launch.run], stop=launch.run in stops)
 
-        self._carry_out(launches, harvest)
+        self._carry_out(launches, harvest, batches[0].uses if batches else NOTHING_USED)
 
-    def _carry_out(self, launches: Sequence[Launch], how: Callable[[Runner, Launch], object]) -> None:
+    def _carry_out(
+        self, launches: Sequence[Launch], how: Callable[[Runner, Launch], object], uses: Uses = NOTHING_USED
+    ) -> None:
         settings, clock = self.context.settings.sprint, self.context.clock
         by_run = {launch.run: launch for launch in launches}
         flow = TaskQueue([Step(run) for run in by_run], settings.max_parallel)
-        watch = Watch(self.context, self.stop, self.leaving)
+        ledger = Ledger(self.context.budgets, uses, clock.now())
+        watch = Watch(self.context, self.stop, self.leaving, ledger)
         with watch, leased(), self.executor(settings.max_parallel) as threads:
             self.watch = watch
             runner = self.runner(self.context, watch, self.listener)

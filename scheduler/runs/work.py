@@ -27,6 +27,7 @@ from ...personas.running.mail_process import MailProcess
 from ...personas.running.sweep import sweep
 from ...personas.setup.slots import Slot
 from ...personas.spending.prices import priced
+from ...personas.spending.usage import Usage
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..payload import text_of
@@ -217,9 +218,12 @@ class Work:
 
     def _priced(self, outcome: Outcome) -> Outcome:
         """Estimate the money of a run whose agent told its tokens alone."""
+        return replace(outcome, usage=self._estimated(outcome.usage))
+
+    def _estimated(self, usage: Usage) -> Usage:
         settings = self.context.settings
         table = settings.agents.get(self.launch.agent)
-        return replace(outcome, usage=priced(outcome.usage, settings.price_list, table.model if table else None))
+        return priced(usage, settings.price_list, table.model if table else None)
 
     def _captured(self, workspace: Workspace, outcome: Outcome) -> RunResult:
         """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""
@@ -253,8 +257,12 @@ class Work:
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
             self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=is_process),
-            launch.assignment, context.settings.team.human, leave=self.watch.leave,
+            launch.assignment, context.settings.team.human, leave=self.watch.leave, told=self._told,
         )  # fmt: skip
+
+    def _told(self, usage: Usage) -> None:
+        """Hold what the run has used so far against the budgets."""
+        self.watch.tell(self.launch.run, self._estimated(usage))
 
     def _prompt(self, place: Path, timeout: float) -> str:
         context, launch = self.context, self.launch

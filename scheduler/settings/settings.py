@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ...mail.text.units import size, span
+from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..errors import SettingsError
 from .file import Key, TomlFile, read_toml
@@ -37,6 +38,7 @@ from .values import (
     Rooted,
     Seconds,
     Size,
+    Spelled,
     Sprint,
     Variable,
     Within,
@@ -160,6 +162,24 @@ class PriceSettings(_Table):
     cached: Money | None = None
 
 
+class BudgetSettings(_Table):
+    """`[budget]`: how much a sprint, a day, a persona or a run may use; with `hard`, runs that go on are ended too."""
+
+    sprint: Spelled | None = None
+    day: Spelled | None = None
+    persona: Spelled | None = None
+    run: Spelled | None = None
+    hard: bool = False
+
+    @model_validator(mode="after")
+    def _of_one(self) -> Self:
+        if self.run and amount(self.run).unit == Unit.RUNS:
+            raise ValueError(
+                f'says run = "{self.run}", and one run cannot be counted in runs: write "$1" or "1M tokens"'
+            )
+        return self
+
+
 class DispatchSettings(_Table):
     """`[dispatch]`: folders outside of the repository that absolute paths in tasks may lead into."""
 
@@ -177,6 +197,7 @@ class Settings(_Table):
     workspace: WorkspaceSettings = WorkspaceSettings()
     dispatch: DispatchSettings = DispatchSettings()
     prices: Mapping[str, PriceSettings] = {}
+    budget: BudgetSettings = BudgetSettings()
 
     @property
     def price_list(self) -> dict[str, Price]:
@@ -289,6 +310,7 @@ def _fields(key: Key) -> Fields:
     tables = {
         "team": TeamSettings, "sprint": SprintSettings, "agents": AgentSettings, "gates": GateSettings,
         "workspace": WorkspaceSettings, "dispatch": DispatchSettings, "prices": PriceSettings,
+        "budget": BudgetSettings,
     }  # fmt: skip
     named = key[0] in {"agents", "gates", "prices"}
     if key[0] not in tables or len(key) != 1 + named:

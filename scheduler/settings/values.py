@@ -14,6 +14,7 @@ from ...mail.letter import TYPES, is_type
 from ...mail.text.globs import checked, is_path
 from ...mail.text.nearest import nearest
 from ...mail.text.units import byte_count, crontab, seconds
+from ...personas.spending.amount import spelled
 
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 _EVERY = re.compile(r"every +(\d{1,6})")
@@ -142,6 +143,7 @@ Parallel = Annotated[str | tuple[int, ...], BeforeValidator(_mode)]
 Branch = Annotated[str, AfterValidator(_branch)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Rooted = Annotated[str, AfterValidator(_rooted)]
+Spelled = Annotated[str, BeforeValidator(spelled)]
 Money = Annotated[float, BeforeValidator(_money)]
 Finite = Annotated[float, AfterValidator(_finite)]
 Crontab = Annotated[str, AfterValidator(crontab)]

@@ -15,6 +15,7 @@ from ...mail.render import listed
 from ...mail.text.units import counted
 from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
+from ..limits.budget import NO_BUDGETS, Budgets, day_ends, uses_of
 from ..runs.launch import MOST_SETUPS, Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, give_up_dead, left_over
@@ -73,7 +74,15 @@ class StartRequest:
     until: datetime | None = None
 
 
-def decide(state: State, roster: Sequence[Member], policy: Policy, now: datetime, request: StartRequest) -> TickPlan:
+def decide(
+    state: State,
+    roster: Sequence[Member],
+    policy: Policy,
+    now: datetime,
+    request: StartRequest,
+    *,
+    budgets: Budgets = NO_BUDGETS,
+) -> TickPlan:
     """Decide the next tick. `roster` is who is scheduled, in the order of launching."""
     if state.paused:
         lost, left = _dead(state)
@@ -84,7 +93,9 @@ def decide(state: State, roster: Sequence[Member], policy: Policy, now: datetime
     if state.sprint is None and (request.start is None or not roster):
         why = request.otherwise if roster else "nobody on the roster is scheduled; add a persona to .team/personas"
         return TickPlan(state.tick, idle=why)
-    return _Decision(state, roster, policy, now, request).plan()
+    if state.sprint is None and (over := uses_of(state, 0, now).overspent(budgets, now)):
+        return TickPlan(state.tick, idle=f"{over.text}; it begins anew at midnight", idle_until=day_ends(now))
+    return _Decision(state, roster, policy, now, request, budgets=budgets).plan()
 
 
 def _dead(state: State) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
@@ -101,7 +112,14 @@ class _Decision:
     """
 
     def __init__(
-        self, state: State, roster: Sequence[Member], policy: Policy, now: datetime, request: StartRequest
+        self,
+        state: State,
+        roster: Sequence[Member],
+        policy: Policy,
+        now: datetime,
+        request: StartRequest,
+        *,
+        budgets: Budgets,
     ) -> None:
         self.state = give_up_dead(state)
         self.roster = roster
@@ -117,6 +135,9 @@ class _Decision:
         self.first = self.sprint.personas if self.sprint else first
         self.opening = None if self.sprint else Opening(self.number, request.start or "", first)
         self.due: list[datetime] = []
+        self.budgets = budgets
+        self.uses = uses_of(self.state, self.number, now)
+        self.overspent = self.uses.overspent(budgets, now)
 
     def plan(self) -> TickPlan:
         """Put the parts together."""
@@ -127,6 +148,8 @@ class _Decision:
             return self._made(**({} if busy else self._ending(SprintOutcome.DEADLINE)))
         if self._is_broken() and not busy:
             return self._made(**self._ending(SprintOutcome.BROKEN))
+        if self.overspent:  # what waits is woven, and what goes on may end
+            return self._made(overspent=self.overspent, **({} if busy else self._ending(SprintOutcome.BUDGET)))
         launches, skips, aside = self._sort()
         if self.mode == Mode.SEQUENTIAL:
             turn = () if self.alive else launches[:1]
@@ -134,6 +157,9 @@ class _Decision:
                 Skip(launch.persona, "waits its turn: sequential mode") for launch in launches if launch not in turn
             ]
             launches = list(turn)
+        if (left := self.uses.runs_left(self.budgets)) is not None:
+            skips += [Skip(launch.persona, "the budget has no run left for it") for launch in launches[left:]]
+            launches = launches[:left]
         if self.alive and not (launches or self.lost or self.state.pending):
             return self._made(skips=tuple(skips), idle=f"still running: {', '.join(run.persona for run in self.alive)}")
         parts: dict[str, Any] = {"launches": tuple(launches), "skips": tuple(skips), "aside": tuple(aside)}
@@ -192,6 +218,8 @@ class _Decision:
                 skips.append(Skip(member.id, f"set aside: {self.state.aside[member.id]}"))
             elif isinstance(launch := self._launch_of(member), str):
                 skips.append(Skip(member.id, launch))
+            elif over := self.uses.overspent_by(member.id, self.budgets):
+                aside.append(Skip(member.id, over.text))
             elif why := self._exhausted(member.id, launch, wakes):
                 aside.append(Skip(member.id, why))
             else:

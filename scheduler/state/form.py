@@ -100,7 +100,8 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("sprint", "tick", "attempt"), _is_number),
     **dict.fromkeys(
         (
-            "persona", "base", "base_branch", "branch", "commit", "detail", "how", "id", "mark", "mode", "outcome",
+            "budget", "day", "limit", "persona", "base", "base_branch", "branch",
+            "commit", "detail", "how", "id", "mark", "mode", "outcome",
             "reason", "rule", "signature", "start", "status", "tip", "tree", "why",
         ),
         _is_text,

@@ -32,6 +32,8 @@ def summary(sprint: Summary) -> Iterator[str]:
         yield f"  {counted(sprint.failed, 'run')} did not end well (see the mail to the human)"
     if sprint.outcome == SprintOutcome.BROKEN:
         yield "  every run failed, retries too: look at the agent's command; the mail to the human quotes its output"
+    if sprint.outcome == SprintOutcome.BUDGET:
+        yield "  a budget is spent, so nothing more was started (see the mail to the human)"
     if sprint.held:
         yield f"  held: {', '.join(sprint.held)} (scheduler approve NAME lets a patch land)"
     if sprint.converged and sprint.runs and not (sprint.landed or sprint.set_aside or sprint.held):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from .test_scheduler import Project, project
+from .test_scheduler import BIN, CLEAN, Project, project
 
 __all__ = ["project"]
 
@@ -89,3 +93,111 @@ def test_a_run_that_goes_on_is_shown_with_what_it_used_so_far(project):
     finally:
         gate.touch()
         process.communicate(timeout=60)
+
+
+def test_a_sprint_whose_budget_is_spent_starts_nothing_more_and_tells_the_human_once(paid):
+    """Runs start one by one; the second spends the budget, and what it did lands."""
+    paid.agent(PLAY % (RECORDED, "qwen"), f'{PRICES}[sprint]\nmax_parallel = 1\n[budget]\nsprint = "$0.01"\n')
+
+    ended = paid.run("scheduler", "sprint")
+
+    assert ended.returncode == 4, ended.stderr
+    assert "did not converge (budget)" in ended.stdout
+    assert "2 patches landed" in ended.stdout
+    assert "not started, the budget of the sprint is spent: $0.01 of $0.01" in ended.stderr
+    assert len(paid.events("run.started")) == 2
+    (spent,) = paid.events("budget.spent")
+    assert (spent["data"]["limit"], spent["data"]["budget"]) == ("$0.01", "sprint")
+    assert spent["data"]["usage"]["usd"] == pytest.approx(2 * EACH)
+    mails = [mail for mail in paid.events("mail.sent") if "budget of the sprint" in mail["subject"]]
+    assert [mail["recipients"] for mail in mails] == [["you"]]
+    assert paid.document("history")[0]["outcome"] == "budget"
+
+
+def test_a_run_that_goes_beyond_its_budget_is_ended(project):
+    """Its stream tells that while it works."""
+    project.agent(
+        f"cat > /dev/null; head -n 4 {RECORDED}/claude.jsonl; exec sleep 60",
+        '[sprint]\nmax_attempts = 1\n[budget]\nrun = "2k tokens"\n',
+    )
+    project.document("sprint", code=4)
+    ends = [event["data"] for event in project.events("run.finished")]
+    assert {end["status"] for end in ends} == {"quota"}
+    assert ends[0]["detail"] == "the budget of the run is spent: 2.1k of 2k tokens"
+    assert all(end["seconds"] < 30 for end in ends)
+
+
+def test_a_hard_budget_of_the_day_ends_what_goes_on_and_bounds_dispatches(paid):
+    """The next day would begin anew; today neither a sprint nor a task starts."""
+    paid.agent(
+        f"cat > /dev/null; head -n 4 {RECORDED}/claude.jsonl; exec sleep 60",
+        '[sprint]\nmax_attempts = 1\n[budget]\nday = "5k tokens"\nhard = true\n',
+    )
+    assert paid.run("scheduler", "sprint").returncode == 4
+    assert {event["data"]["status"] for event in paid.events("run.finished")} == {"quota"}
+    ended = paid.run("scheduler", "sprint")
+    assert (
+        "nothing to do: the budget of the day is spent: 6.3k of 5k tokens; it begins anew at midnight" in ended.stderr
+    )
+    (paid.folder / "tasks.json").write_text('{"tasks": [{"task_id": "a", "agent": "ann", "description": "Do it"}]}')
+    ended = paid.run("team", "dispatch", "tasks.json", "--json")
+    (result,) = json.loads(ended.stdout)["results"]
+    assert result["error"].startswith("the budget of the day is spent")
+    assert len(paid.events("run.started")) == 3
+
+
+def test_a_dry_run_estimates_by_past_runs_and_shows_budgets(paid):
+    """Before the first sprint nobody knows; after it, the spread of what was seen."""
+    assert "cost: unknown; no past run of its agents told what it used\n" in paid.ok("scheduler", "--dry-run")
+    paid.ok("scheduler", "sprint")
+    paid.agent(PLAY % (RECORDED, "qwen"), f'{PRICES}[budget]\nsprint = "$5"\nday = "20 runs"\n')
+
+    looked = paid.ok("scheduler", "sprint", "--dry-run")
+
+    assert "cost: money about $0.02 ($0.02 to $0.02); tokens about 9.45k (9.45k to 9.45k); by 3 past runs\n" in looked
+    assert "budget: sprint $5\n" in looked
+    assert "budget: day 20 runs, 3 used\n" in looked
+    document = paid.document("sprint", "--dry-run")
+    assert document["cost"]["usd"]["median"] == pytest.approx(3 * EACH)
+    assert document["budgets"] == ["sprint $5", "day 20 runs, 3 used"]
+
+
+def test_the_first_sprint_on_an_agent_that_costs_asks_on_a_terminal(project, tmp_path):
+    """With no, nothing is written; with `--yes`, or once it has run, nothing is asked."""
+    program = tmp_path / "claude"
+    program.write_text(
+        "#!/bin/sh\n" + (PLAY % (RECORDED, "claude")).replace("{persona}", "$TEAM_PERSONA").replace("'", '"')
+    )
+    program.chmod(0o755)
+    (project.team / "team.toml").write_text(f'[team]\nagent = "c"\n[agents.c]\ncommand = ["{program}"]\n')
+
+    printed, code = on_terminal(project, "n\n", "scheduler", "sprint")
+    assert "sprint 1 starts 3 runs of c, and up to 3 runs of each persona in all; it may cost money" in printed
+    assert (code, project.log()) == (1, b"")
+    printed, code = on_terminal(project, "y\n", "scheduler", "sprint")
+    assert "go on?" in printed
+    assert code == 0
+    printed, code = on_terminal(project, "", "scheduler", "sprint")
+    assert ("go on?" in printed, code) == (False, 0)
+    assert project.run("scheduler", "sprint", "--yes").returncode == 0
+
+
+def on_terminal(project: Project, typed: str, *words: str) -> tuple[str, int]:
+    """Run a command on a terminal of its own, at which something is typed; return what it shows, and its exit code."""
+    main, side = pty.openpty()
+    process = subprocess.Popen(
+        [BIN / words[0], *words[1:]],
+        cwd=project.folder,
+        env=CLEAN | {"TERM": "dumb"},
+        stdin=side,
+        stdout=side,
+        stderr=side,
+    )
+    os.close(side)
+    os.write(main, typed.encode())
+    shown = b""
+    with suppress(OSError):  # the terminal is gone with the process
+        while data := os.read(main, 1 << 16):
+            shown += data
+    os.close(main)
+    return shown.decode().replace("\r\n", "\n"), process.wait(60)
