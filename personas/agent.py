@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -90,7 +91,7 @@ class Outcome:
     and `detail` is one line for people. `cut` is true if part of the output was dropped. `output` is the run's result
     as a JSON value, or None if it has none. `unless_changed` says why it is no success if it changed no file,
     `unless_heard` the same for a run that sent no mail either; both are empty where that makes no difference. `usage`
-    is what it used of a model.
+    is what it used of a model, and `until` when a service that took no more will take more, if it said so.
     """
 
     status: OutcomeStatus
@@ -102,6 +103,7 @@ class Outcome:
     unless_changed: str = ""
     unless_heard: str = ""
     usage: Usage = UNKNOWN
+    until: datetime | None = None
 
     def __post_init__(self) -> None:
         """Take the status of an agent that wrote it as plain text. Raises ValueError for one that does not exist."""

@@ -111,6 +111,11 @@ class Context:
                 taken = dict.fromkeys(run.mail, run.id) | taken
         return taken
 
+    def most_parallel(self, agent: str) -> int:
+        """Return how many runs of an agent the settings let go on at once."""
+        table, most = self.settings.agents.get(agent), self.settings.sprint.max_parallel
+        return min(most, table.max_parallel) if table and table.max_parallel else most
+
     def _checked(self, patch: Patch) -> Patch:
         """Return a patch as it is if nobody approved it but a person, see `ApprovalKey`."""
         if not patch.approvals or patch.status != PatchStatus.PENDING:

@@ -98,6 +98,11 @@ class RunStatus(Described):
     )
     TIMEOUT = word(OutcomeStatus.TIMEOUT.value, "It took longer than its timeout, or was idle for too long.")
     QUOTA = word(OutcomeStatus.QUOTA.value, "It took more room on disk, or sent more mail, than it may.")
+    LIMITED = word(
+        OutcomeStatus.LIMITED.value,
+        "The service of its model took no more for now (429, a usage limit, overloaded); it does not count towards "
+        "`max_attempts`.",
+    )
     STOPPED = word(OutcomeStatus.STOPPED.value, "`scheduler stop` ended it.")
 
 

@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from ...mail.errors import TeamMailError
 from ...mail.log.event import Draft, Event
 from ...mail.render import listed
-from ...personas.agent import Assignment
+from ...personas.agent import Assignment, Outcome
 from ...personas.running.warden_process import leased
 from ..context import Context
 from ..errors import InvalidTasks, Stopped
@@ -45,6 +46,7 @@ from .places import Places, places_of
 from .traces import Traces
 
 _LONGEST_PAUSE = 600.0  # seconds before a retry
+_MOST_REFUSALS = 3  # of one task by the service of its agent
 _MOST_NAMES = 5  # of blocked tasks, in one message
 
 
@@ -72,6 +74,7 @@ class Dispatch:
         self._outputs = _Outputs(self)
         self._tries: Counter[str] = Counter()
         self._setups: Counter[str] = Counter()  # those that failed
+        self._refusals: Counter[str] = Counter()  # by the service of the agent
         self._watch = Watch(context, stop, ledger=_ledger(context))
         self._runner = runner(context, self._watch, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
@@ -159,11 +162,17 @@ class Dispatch:
         if result is None or result.given_up:
             return FAILED
         if result.outcome.status != RunStatus.OK:
-            if result.outcome.status == RunStatus.SETUP:
-                return self._not_set_up(task, result.outcome.detail)
-            stopped = result.outcome.status == RunStatus.STOPPED
-            return FAILED if stopped or launch.last_attempt else self._again(task)
+            return self._failed(task, launch, result.outcome)
         return self._land(task, launch.run) if result.has_patch else DONE
+
+    def _failed(self, task: Task, launch: Launch, outcome: Outcome) -> StepResult:
+        """Decide what comes after a run that did not end well."""
+        if outcome.status == RunStatus.SETUP:
+            return self._not_set_up(task, outcome.detail)
+        if outcome.status == RunStatus.LIMITED:
+            return self._limited(task, outcome)
+        stopped = outcome.status == RunStatus.STOPPED
+        return FAILED if stopped or launch.last_attempt else self._again(task)
 
     @cached_property
     def _places(self) -> Places:
@@ -177,6 +186,17 @@ class Dispatch:
         if self._setups[task.task_id] < MOST_SETUPS:
             return self._again(task)
         return self._ended(task, TaskStatus.ERROR, why)
+
+    def _limited(self, task: Task, outcome: Outcome) -> StepResult:
+        """Try a task again when the service of its agent takes more, a few times: that was no attempt of its agent."""
+        self._tries[task.task_id] -= 1
+        self._refusals[task.task_id] += 1
+        if self._refusals[task.task_id] >= _MOST_REFUSALS:
+            return self._ended(task, TaskStatus.ERROR, outcome.detail)
+        now = self.context.clock.now()
+        until = outcome.until or now + timedelta(minutes=self._refusals[task.task_id])
+        self.listener(Progress(f"{task.task_id}: parked until {until:%H:%M:%S}Z, {outcome.detail}"))
+        return StepResult(done=False, again=max(1.0, (until - now).total_seconds()))
 
     def _assignment(self, task: Task) -> Assignment:
         """Fill a task's input with the outputs of its dependencies. Raises MissingOutput, InvalidTasks."""

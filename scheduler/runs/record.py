@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...mail.clock import rfc3339
 from ...mail.kinds import MailKind
 from ...mail.log.blobs import Blobs
 from ...mail.log.event import Draft, derived_id
@@ -113,6 +114,8 @@ class RunRecord:
             data |= _task(launch) | kept(self.blobs, "result", outcome.output)
         if output and (words := printed(output)) is not None:
             data["output"] = self.blobs.put(words)._asdict()
+        if outcome.until:
+            data["until"] = rfc3339(outcome.until)
         if result.prepared and (about := setup_data(result.prepared, self.blobs)):
             data["workspace"] = about
         return _draft(Kind.RUN_FINISHED, launch, data | self._kept_of(result))
@@ -147,7 +150,10 @@ def task_finished(dispatch: str, task: str, persona: str, status: str, error: st
 def _task_end(launch: Launch, result: RunResult) -> list[Draft]:
     """Record the end of the task if this run is its last: nothing to land, or no retries left."""
     assignment, outcome = launch.assignment, result.outcome
-    if outcome.status == OutcomeStatus.SETUP:  # no attempt at the task: who launched it decides
+    if outcome.status in {
+        OutcomeStatus.SETUP,
+        OutcomeStatus.LIMITED,
+    }:  # no attempt at the task: who launched it decides
         return []
     ok = outcome.status == OutcomeStatus.OK
     again = not launch.last_attempt and outcome.status != OutcomeStatus.STOPPED

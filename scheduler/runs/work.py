@@ -27,6 +27,7 @@ from ...personas.running.mail_process import MailProcess
 from ...personas.running.sweep import sweep
 from ...personas.setup.slots import Slot
 from ...personas.spending.prices import priced
+from ...personas.spending.throttle import throttled
 from ...personas.spending.usage import Usage
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
@@ -205,6 +206,7 @@ class Work:
     def _concluded(self, workspace: Workspace | None, outcome: Outcome) -> RunResult:
         """Capture what the run changed, and judge it by that."""
         outcome = self._with_last_words(_storable(self.watch.judged(self.launch.run, self._priced(outcome))))
+        outcome = self._limited(outcome)
         self.unsent = RunFolder(self._place(workspace)).unsent()
         if workspace is None:
             return RunResult(judged(self.launch, outcome, self._evidence(self._place(None), None)))
@@ -215,6 +217,13 @@ class Work:
             return result
         outcome = judged(self.launch, outcome, self._evidence(workspace.path, result.captured))
         return replace(result, outcome=outcome, captured=self.conflict.own(outcome, result.captured))
+
+    def _limited(self, outcome: Outcome) -> Outcome:
+        """Tell a run whose service took no more from one that failed."""
+        if outcome.status not in {OutcomeStatus.FAILED, OutcomeStatus.TIMEOUT}:
+            return outcome
+        refused = throttled(outcome.detail, self.context.clock.now())
+        return replace(outcome, status=OutcomeStatus.LIMITED, until=refused.until) if refused else outcome
 
     def _priced(self, outcome: Outcome) -> Outcome:
         """Estimate the money of a run whose agent told its tokens alone."""

@@ -81,6 +81,7 @@ class AgentSettings(_Table):
     litter: tuple[Glob, ...] = ()
     folder: str | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    max_parallel: Annotated[int, Field(ge=1, le=1000)] | None = None
     sandbox: Literal["none", "bwrap"] = "none"
     home: HomePaths = ()
     network: Literal["on", "off"] = "on"

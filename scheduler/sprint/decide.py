@@ -16,6 +16,7 @@ from ...mail.text.units import counted
 from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
 from ..limits.budget import NO_BUDGETS, Budgets, day_ends, uses_of
+from ..limits.parking import parked_until
 from ..runs.launch import MOST_SETUPS, Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, give_up_dead, left_over
@@ -25,8 +26,10 @@ from .plan import Opening, Skip, TickPlan
 ASKED = "asked for"  # the reason of a sprint that a person started
 _MOST_LOST = 3  # runs of one persona in one sprint: an agent may be what ends its scheduler
 _LONGEST_PAUSE = timedelta(minutes=10)
-_NO_ATTEMPT = frozenset({RunStatus.LOST, RunStatus.SETUP})  # of the agent's
-_INCOMPLETE = frozenset({RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED})  # says nothing about the agent
+_NO_ATTEMPT = frozenset({RunStatus.LOST, RunStatus.SETUP, RunStatus.LIMITED})  # of the agent's
+_INCOMPLETE = frozenset(
+    {RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED, RunStatus.LIMITED}
+)  # says nothing about the agent
 
 
 class Policy(ModeSettings, Protocol):
@@ -218,6 +221,9 @@ class _Decision:
                 skips.append(Skip(member.id, f"set aside: {self.state.aside[member.id]}"))
             elif isinstance(launch := self._launch_of(member), str):
                 skips.append(Skip(member.id, launch))
+            elif parked := parked_until(member.id, member.agent, self.runs, self.now):
+                self.due.append(parked[0])
+                skips.append(Skip(member.id, f"parked until {parked[0]:%H:%M:%S}Z: {parked[1]}", parked[0]))
             elif over := self.uses.overspent_by(member.id, self.budgets):
                 aside.append(Skip(member.id, over.text))
             elif why := self._exhausted(member.id, launch, wakes):
@@ -271,7 +277,7 @@ class _Decision:
         """Return when the next retry of a persona is due, if that is later than now: the pause doubles each time."""
         failures = 0
         for run in reversed(own):
-            if run.stop or run.status in {RunStatus.LOST, RunStatus.STOPPED} or not self._fruitless(run):
+            if run.stop or run.status in _INCOMPLETE or not self._fruitless(run):
                 break
             failures += 1
         if not failures:

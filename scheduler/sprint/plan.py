@@ -15,10 +15,11 @@ from ..state.facts import Patch, Run
 
 @dataclass(frozen=True)
 class Skip:
-    """One persona that is not launched now, and why."""
+    """One persona that is not launched now, and why; `parked` is until when the service of its model takes no more."""
 
     persona: str
     why: str
+    parked: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,14 @@ class TickPlan:
                 }
                 for launch in self.launches
             ],
-            "skips": [{"persona": skip.persona, "why": skip.why} for skip in self.skips],
+            "skips": [
+                {
+                    "persona": skip.persona,
+                    "why": skip.why,
+                    "parked": skip.parked.isoformat() if skip.parked else None,
+                }
+                for skip in self.skips
+            ],
             "set_aside": [{"persona": skip.persona, "why": skip.why} for skip in self.aside],
             "finish": self.finish,
             "wait_until": self.wait_until.isoformat() if self.wait_until else None,

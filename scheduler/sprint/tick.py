@@ -17,6 +17,7 @@ from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integr
 from ..landing.record import record
 from ..leader import myself
 from ..limits.budget import uses_of
+from ..limits.parking import width_of
 from ..progress import Listener, silent
 from ..runs.batch import BatchRunner
 from ..runs.launch import Launch
@@ -171,7 +172,10 @@ class Ticker:
         left = max(1.0, self.context.settings.sprint.deadline - spent)
         base = ensure_branch(self.context, sprint)
         uses = uses_of(state, sprint.number, self.context.clock.now())
-        self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left, uses))
+        own = [run for run in state.runs if run.sprint == sprint.number]
+        agents = {launch.agent for launch in plan.launches}
+        widths = {agent: width_of(agent, own, self.context.most_parallel(agent)) for agent in agents}
+        self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left, uses, widths))
 
 
 def _tick_done(plan: TickPlan) -> Draft:

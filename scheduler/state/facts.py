@@ -38,7 +38,7 @@ class Run:
 
     `stop` is set once a person asked for its end, `late` if it went on after it was given up, `orderly` if it was lost
     because its scheduler was stopped. `setup` is how long the set-up of its workspace took, in seconds,
-    and `usage` what it used of a model.
+    `usage` what it used of a model, and `until` when the service that refused it takes more.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Run:
     orderly: bool = False
     setup: float | None = None
     usage: Usage = UNKNOWN
+    until: str | None = None
 
 
 @dataclass(frozen=True)

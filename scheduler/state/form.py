@@ -7,6 +7,7 @@ passed over, so that none stops a command, which would stop it for good.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from math import isfinite
 from typing import Any, cast
 
@@ -87,6 +88,13 @@ def _is_workspace(value: Any) -> bool:
     return seconds is None or _is_span(seconds)
 
 
+def _is_time(value: Any) -> bool:
+    try:
+        return value is None or datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
+
+
 def _is_usage(value: Any) -> bool:
     """Tell whether this is what a run used: numbers that are known, or None."""
     if not isinstance(value, dict):
@@ -115,4 +123,5 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "conflicts": _are_conflicts,
     "workspace": _is_workspace,
     "usage": _is_usage,
+    "until": _is_time,
 }  # fmt: skip

@@ -248,7 +248,10 @@ class Fold:
     def _run_finished(self, fact: Fact) -> None:
         data = fact.data
         setup = data.get("workspace", {}).get("seconds")
-        self._end(fact, status=data["status"], seconds=data["seconds"], detail=data["detail"], setup=setup)
+        self._end(
+            fact, status=data["status"], seconds=data["seconds"], detail=data["detail"], setup=setup,
+            until=data.get("until"),
+        )  # fmt: skip
 
     def _run_lost(self, fact: Fact) -> None:
         self._end(fact, status=RunStatus.LOST, detail=fact.data["why"], orderly=bool(fact.data.get("orderly")))

@@ -23,7 +23,7 @@ COLORS = {
     PatchStatus.PRESENT: "#8fc9a9",
     PatchStatus.REFUSED: "#8f2d56", PatchStatus.HELD: "#7b6fc4", PatchStatus.PENDING: "#9ecae9",
     PatchStatus.DROPPED: "#b08968", NO_CHANGE: "#b9c2cc", RunStatus.OPEN: "#3d8bd4", RunStatus.FAILED: "#a33b20",
-    RunStatus.SETUP: "#7f5539",
+    RunStatus.SETUP: "#7f5539", RunStatus.LIMITED: "#e0c36a",
     RunStatus.TIMEOUT: "#6b4c3b", RunStatus.QUOTA: "#c9a227", RunStatus.STOPPED: "#7d8597", RunStatus.LOST: "#343a40",
 }  # fmt: skip
 INK, FAINT, LINE, PAPER = "#2b3440", "#66717c", "#c3cad1", "#ffffff"

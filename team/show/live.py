@@ -26,7 +26,7 @@ from .tick import integration
 
 _COLOURS = {
     "done": "green", OutcomeStatus.FAILED: "red", OutcomeStatus.SETUP: "red",
-    OutcomeStatus.TIMEOUT: "red", OutcomeStatus.QUOTA: "red",
+    OutcomeStatus.TIMEOUT: "red", OutcomeStatus.QUOTA: "red", OutcomeStatus.LIMITED: "yellow",
     "running": "cyan", "waiting": "dim",
 }  # fmt: skip
 # These are shown first if the terminal has too few lines.
@@ -79,7 +79,7 @@ class Show:
                 if not progress.plan.idle:
                     self._planned(progress.plan)
             case Waiting():
-                skips = [skip for skip in progress.plan.skips if "next try" in skip.why]
+                skips = [skip for skip in progress.plan.skips if skip.parked or "next try" in skip.why]
                 waits = ", ".join(f"{skip.persona} ({skip.why})" for skip in skips)
                 self._say([f"{progress.text}: {waits}"])
             case PatchesWoven():

@@ -22,6 +22,8 @@ SHELLS = ("Bash", "bash", "run_shell_command", "exec_command", "shell_command", 
 REFUSALS = {
     "denied": (401, "authentication_error", "this key is not known here"),
     "throttled": (429, "rate_limit_error", "the quota of this account is used up"),
+    "limited": (429, "rate_limit_error", "usage limit reached, resets at 18:00"),
+    "overloaded": (529, "overloaded_error", "Overloaded"),
 }
 INPUT, CACHED, OUTPUT = 1000, 800, 50  # tokens of each answer; those from the cache are part of the input
 PERSONA = re.compile(r"You are `([\w-]+)`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 
@@ -185,12 +186,10 @@ def test_aider_lands_a_patch_without_litter(project, model):
 # What a run tells whose model does not answer as it should. Qwen says nothing while it tries again.
 FAULTS = {
     "denied": "401|authentication_failed|this key is not known here",
-    "throttled": "429|the quota of this account is used up",
     "refused": "request to the model failed|[Cc]onnection (failed|error)|fetch failed|[Uu]nable to connect|not connect",
     "cut": "request to the model failed|stream disconnected|terminated|Failed to get response|closed|reset",
     "silent": "no output and no changed file for 15s",
 }
-MUTE = {("qwen", "throttled")}
 
 
 @all_agents
@@ -209,4 +208,28 @@ def test_a_run_whose_model_does_not_answer_says_so(project, model, fault):
     error = result["results"][0]["error"]
     print(f"{project.cli.name}, {fault}: {result['summary']['total_time_ms']} ms: {error}")
     assert code == 1
-    assert re.search(FAULTS["silent" if (project.cli.name, fault) in MUTE else fault], error)
+    assert re.search(FAULTS[fault], error)
+
+
+MUTE = {"qwen"}  # it says nothing while it tries again
+TELL_NO_TIME = {"codex", "qwen", "opencode"}  # of what the service says
+
+
+@all_agents
+@pytest.mark.parametrize("fault", ["throttled", "limited", "overloaded"])
+def test_a_service_that_takes_no_more_spends_no_attempt(project, model, fault):
+    """The persona is parked: until the time that the service named, if its agent passes that on."""
+    project.team("ann", idle="15s", timeout="40s")
+    project.listen(fault)
+
+    assert project.run("scheduler", "tick").returncode == 0
+
+    (ended,) = (event["data"] for event in project.events("run.finished"))
+    (skip,) = json.loads(project.run("scheduler", "--dry-run", "--json").stdout)["skips"]
+    print(f"{project.cli.name}, {fault}: {ended['status']}, until {ended.get('until')}, {ended['detail']}")
+    if project.cli.name in MUTE:
+        assert ended["status"] == "timeout"
+        return
+    assert ended["status"] == "limited"
+    assert bool(ended.get("until")) == (fault == "limited" and project.cli.name not in TELL_NO_TIME)
+    assert skip["why"].startswith("parked until ")
