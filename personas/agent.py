@@ -92,6 +92,7 @@ class Outcome:
     as a JSON value, or None if it has none. `unless_changed` says why it is no success if it changed no file,
     `unless_heard` the same for a run that sent no mail either; both are empty where that makes no difference. `usage`
     is what it used of a model, and `until` when a service that took no more will take more, if it said so.
+    `hopeless` tells that the agent never started, and would not the next time either.
     """
 
     status: OutcomeStatus
@@ -104,6 +105,7 @@ class Outcome:
     unless_heard: str = ""
     usage: Usage = UNKNOWN
     until: datetime | None = None
+    hopeless: bool = False
 
     def __post_init__(self) -> None:
         """Take the status of an agent that wrote it as plain text. Raises ValueError for one that does not exist."""

@@ -97,7 +97,9 @@ class RunStatus(Described):
         "The set-up of its workspace failed, so no agent started; it does not count towards `max_attempts`.",
     )
     TIMEOUT = word(OutcomeStatus.TIMEOUT.value, "It took longer than its timeout, or was idle for too long.")
-    QUOTA = word(OutcomeStatus.QUOTA.value, "It took more room on disk, or sent more mail, than it may.")
+    QUOTA = word(
+        OutcomeStatus.QUOTA.value, "It took more room on disk, sent more mail, or used more of its model, than it may."
+    )
     LIMITED = word(
         OutcomeStatus.LIMITED.value,
         "The service of its model took no more for now (429, a usage limit, overloaded); it does not count towards "

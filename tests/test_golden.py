@@ -171,11 +171,12 @@ def without(document, path: str):
 
 
 def known_then(document):
-    """Return a document without what was not told then: the runs vouch for their mail, and none of it waits."""
+    """Return a document without what was not told then: the runs vouch for their mail, and nothing of it waits."""
     items = document if isinstance(document, list) else [document]
     for item in items:
         assert item.pop("verified", True) is True
         assert item.pop("waiting", {}) == {}
+        assert item.pop("parked", {}) == {}
     return document
 
 

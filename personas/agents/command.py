@@ -96,7 +96,8 @@ class CommandAgent:
         try:
             return self._play(job)
         except (OSError, UsageError) as error:  # no space for the prompt, no process, no env_file
-            return Outcome(OutcomeStatus.FAILED, None, 0.0, f"cannot start: {error}")
+            wrong = isinstance(error, UsageError)  # what the machine lacks may be there the next time
+            return Outcome(OutcomeStatus.FAILED, None, 0.0, f"cannot start: {error}", hopeless=wrong)
 
     def _play(self, job: Job) -> Outcome:
         prompt_file = job.write_prompt()
@@ -110,7 +111,7 @@ class CommandAgent:
         elif self.prompt == "argument":
             argv.append(job.prompt.replace("\0", "\N{REPLACEMENT CHARACTER}"))
             if len(os.fsencode(argv[-1])) >= _MAX_ARGUMENT:
-                return Outcome(OutcomeStatus.FAILED, None, 0.0, self._too_long(job))
+                return Outcome(OutcomeStatus.FAILED, None, 0.0, self._too_long(job), hopeless=True)
         masked = self._masked(secrets)
         outcome = keep(job, argv, env, secrets=masked, stdin=stdin, limits=self.limits)
         return self._concluded(job, outcome, masked)

@@ -262,7 +262,10 @@ def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: RunLimits
         notes.append(f"{why}, {_size(ended['cut'])} left out")
     code = None if reason in {"unstartable", "finished"} else code
     usage = usage_of(ended.get("usage"))
-    return Outcome(status, code, ended["seconds"], "; ".join(notes), cut=bool(ended["cut"]), usage=usage)
+    return Outcome(
+        status, code, ended["seconds"], "; ".join(notes), cut=bool(ended["cut"]), usage=usage,
+        hopeless=reason == "unstartable",
+    )  # fmt: skip
 
 
 def _signal(number: int) -> str:

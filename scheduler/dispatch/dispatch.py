@@ -171,6 +171,8 @@ class Dispatch:
             return self._not_set_up(task, outcome.detail)
         if outcome.status == RunStatus.LIMITED:
             return self._limited(task, outcome)
+        if outcome.hopeless and not launch.last_attempt:
+            return self._ended(task, TaskStatus.ERROR, outcome.detail)
         stopped = outcome.status == RunStatus.STOPPED
         return FAILED if stopped or launch.last_attempt else self._again(task)
 

@@ -116,6 +116,8 @@ class RunRecord:
             data["output"] = self.blobs.put(words)._asdict()
         if outcome.until:
             data["until"] = rfc3339(outcome.until)
+        if outcome.hopeless:
+            data["hopeless"] = True
         if result.prepared and (about := setup_data(result.prepared, self.blobs)):
             data["workspace"] = about
         return _draft(Kind.RUN_FINISHED, launch, data | self._kept_of(result))

@@ -226,7 +226,7 @@ class _Decision:
                 skips.append(Skip(member.id, f"parked until {parked[0]:%H:%M:%S}Z: {parked[1]}", parked[0]))
             elif over := self.uses.overspent_by(member.id, self.budgets):
                 aside.append(Skip(member.id, over.text))
-            elif why := self._exhausted(member.id, launch, wakes):
+            elif why := self._unstartable(member.id) or self._exhausted(member.id, launch, wakes):
                 aside.append(Skip(member.id, why))
             else:
                 wakes += launch.reason == LaunchReason.MAIL
@@ -284,7 +284,13 @@ class _Decision:
             return None
         pause = min(timedelta(seconds=self.policy.retry_backoff) * 2 ** (failures - 1), _LONGEST_PAUSE)
         due = datetime.fromisoformat(own[-1].finished or own[-1].started) + pause
-        return due if due > self.now and not self._spent(own, own[-1].status) else None
+        over = own[-1].hopeless or self._spent(own, own[-1].status)
+        return due if due > self.now and not over else None
+
+    def _unstartable(self, persona: str) -> str | None:
+        """Say why a persona cannot run at all: its agent could not start, and nothing of that will be otherwise."""
+        last = next((run for run in reversed(self.runs) if run.persona == persona), None)
+        return f"it cannot start: {last.detail}" if last and last.hopeless else None
 
     def _exhausted(self, persona: str, launch: Launch, wakes: int) -> str | None:
         """Say why a persona that has a reason to run must not run again in this sprint."""

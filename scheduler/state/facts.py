@@ -38,7 +38,8 @@ class Run:
 
     `stop` is set once a person asked for its end, `late` if it went on after it was given up, `orderly` if it was lost
     because its scheduler was stopped. `setup` is how long the set-up of its workspace took, in seconds,
-    `usage` what it used of a model, and `until` when the service that refused it takes more.
+    `usage` what it used of a model, and `until` when the service that refused it takes more. `hopeless`
+    tells that its agent could not start, and would not the next time either.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Run:
     setup: float | None = None
     usage: Usage = UNKNOWN
     until: str | None = None
+    hopeless: bool = False
 
 
 @dataclass(frozen=True)

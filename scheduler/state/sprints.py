@@ -250,7 +250,7 @@ class Fold:
         setup = data.get("workspace", {}).get("seconds")
         self._end(
             fact, status=data["status"], seconds=data["seconds"], detail=data["detail"], setup=setup,
-            until=data.get("until"),
+            until=data.get("until"), hopeless=data.get("hopeless", False),
         )  # fmt: skip
 
     def _run_lost(self, fact: Fact) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from ...mail.render import listed
 from ...mail.text.units import counted
@@ -65,6 +66,7 @@ def status(team: Status) -> Iterator[str]:
     ]
     if rows:
         yield from columns([("persona", "attempt", "run", "status", "since", "money", "tokens", ""), *rows])
+    yield from _parked(team)
     for persona, why in team.set_aside.items():
         yield f"set aside: {persona}, {why}"
     for patch in team.pending:
@@ -78,6 +80,15 @@ def status(team: Status) -> Iterator[str]:
         yield f"unread: {persona} has {count}"
     for persona, count in sorted(team.waiting.items()):
         yield f"waits for its next run: {persona} has {count} unread that wake{'s' if count == 1 else ''} nobody"
+
+
+def _parked(team: Status) -> Iterator[str]:
+    """Name those who wait for the service of their model, by time and reason."""
+    alike: dict[tuple[datetime, str], list[str]] = {}
+    for persona, parked in team.parked.items():
+        alike.setdefault(parked, []).append(persona)
+    for (until, why), personas in alike.items():
+        yield f"parked until {until:%Y-%m-%d %H:%M:%S}Z: {listed(personas)}; {why}"
 
 
 def history(team: History) -> Iterator[str]:

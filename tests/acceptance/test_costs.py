@@ -201,3 +201,50 @@ def on_terminal(project: Project, typed: str, *words: str) -> tuple[str, int]:
             shown += data
     os.close(main)
     return shown.decode().replace("\r\n", "\n"), process.wait(60)
+
+
+def test_who_is_parked_is_shown_with_the_time(project):
+    """By tick, dry run and status, as text and as JSON; a tick returns at once."""
+    project.agent(
+        "cat > /dev/null; echo 'usage limit reached, resets in 3 hours'; exit 1", "[sprint]\nmax_attempts = 1\n"
+    )
+
+    assert project.run("scheduler", "tick").returncode == 0
+    ticked = project.run("scheduler", "tick")
+
+    until = {event["data"]["until"][:16] for event in project.events("run.finished")}
+    assert {event["data"]["status"] for event in project.events("run.finished")} == {"limited"}
+    assert ticked.stdout.startswith("idle: next try at ")
+    assert "waiting until" in ticked.stderr
+    assert "ann (parked until " in ticked.stderr
+    parked = project.document("status")["parked"]
+    assert parked.keys() == {"ann", "bob", "cyd"}
+    assert {each["until"][:16] for each in parked.values()} <= until
+    assert "resets in 3 hours" in parked["ann"]["why"]
+    shown = project.ok("scheduler", "status")
+    assert "parked until " in shown
+    assert "usage limit reached, resets in 3 hours" in shown
+    looked = project.ok("scheduler", "--dry-run")
+    assert "parked until " in looked
+    assert len(project.events("run.started")) == 3
+
+
+def test_an_agent_that_cannot_start_is_not_tried_again(project):
+    """A tool of the repository that is no program; the human is told, and no pause is waited for."""
+    (project.folder / "tool").write_text("#!/nowhere/interpreter\n")
+    (project.folder / "tool").chmod(0o755)
+    project.git("add", "tool")
+    project.git("commit", "--quiet", "-m", "A tool")
+    (project.team / "team.toml").write_text('[agents.shell]\ncommand = ["./tool"]\n[sprint]\nretry_backoff = "1h"\n')
+
+    summary = project.document("sprint", code=4)
+
+    assert (summary["runs"], summary["set_aside"]) == (3, ["ann", "bob", "cyd"])
+    ends = [event["data"] for event in project.events("run.finished")]
+    assert [end["hopeless"] for end in ends] == [True] * 3
+    assert all(end["detail"].startswith("cannot start ./tool") for end in ends)
+    tasks = {"tasks": [{"task_id": "a", "agent": "ann", "description": "Do it", "retries": 3}]}
+    (project.folder / "tasks.json").write_text(json.dumps(tasks))
+    (result,) = json.loads(project.run("team", "dispatch", "tasks.json", "--json").stdout)["results"]
+    assert result["error"].startswith("cannot start ./tool")
+    assert len(project.events("run.started")) == 4

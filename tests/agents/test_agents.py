@@ -212,7 +212,7 @@ def test_a_run_whose_model_does_not_answer_says_so(project, model, fault):
 
 
 MUTE = {"qwen"}  # it says nothing while it tries again
-TELL_NO_TIME = {"codex", "qwen", "opencode"}  # of what the service says
+TELL_NO_TIME = {"claude", "codex", "qwen"}  # of what the service says
 
 
 @all_agents

@@ -58,7 +58,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
         "sprint.cron",
         "workspace.root",
         *(f"budget.{key}" for key in ("sprint", "day", "persona", "run")),
-    } | {f"agents.shell.{key}" for key in ("kind", "env_file", "folder", "idle", "model")}
+    } | {f"agents.shell.{key}" for key in ("kind", "env_file", "folder", "idle", "max_parallel", "model")}
     assert git(repository, "status", "--porcelain", "--ignored") == "?? .team/"
 
 

@@ -768,3 +768,55 @@ def test_the_budget_of_a_day_counts_what_ran_outside_of_the_sprint():
     assert timedelta(0) < plan.idle_until - story.now <= timedelta(hours=25)
     story.today = ()
     assert story.later(hours=30).plan(ASKED).opening
+
+
+# -- quotas, and what cannot start
+
+
+def test_who_is_refused_by_its_service_is_parked_and_spends_no_attempt():
+    """With one attempt each: all of the agent wait until the time that the service named, and then go on."""
+    story = Story(max_attempts=1).start()
+    until = START + timedelta(hours=2)
+    story.launch("ann").launch("bob")
+    story.finish("ann", status="limited", detail="usage limit", until=rfc3339(until))
+    story.finish("bob", status="limited", detail="usage limit", until=rfc3339(until))
+    plan = story.plan()
+    assert (launched(plan), plan.wait_until, plan.finish) == ([], until, None)
+    assert {skip.persona: skip.parked for skip in plan.skips} == dict.fromkeys(("ann", "bob", "cyd", "dan"), until)
+    assert skipped(plan)["cyd"] == f"parked until {until:%H:%M:%S}Z: usage limit"
+    assert plan.document()["skips"][0]["parked"] == until.isoformat()
+    story.later(hours=2)
+    assert launched(story.plan()) == [
+        ("ann", 2, "retry"), ("bob", 2, "retry"), ("cyd", 1, "batch"), ("dan", 1, "batch"),
+    ]  # fmt: skip
+
+
+def test_refusals_make_no_agent_broken_and_no_sprint_sequential():
+    """They say nothing about agent or mode."""
+    story = Story(max_attempts=1).start()
+    for name in ("ann", "bob", "cyd", "dan"):
+        story.launch(name)
+    for name in ("ann", "bob", "cyd", "dan"):
+        story.finish(name, status="limited")
+    story.done().later(minutes=2)
+    plan = story.plan()
+    assert (plan.mode, plan.finish, len(plan.launches)) == ("parallel", None, 4)
+
+
+def test_a_window_that_ends_after_the_deadline_ends_the_sprint():
+    """Nobody waits for what cannot be done in time."""
+    story = Story(deadline=3600.0).start().launch("ann")
+    story.finish("ann", status="limited", until=rfc3339(START + timedelta(hours=2)))
+    assert story.plan().finish == "deadline"
+
+
+def test_what_cannot_start_is_not_tried_again():
+    """The same command and the same prompt fail in the same way; another persona is not concerned."""
+    story = Story(retry_backoff=10.0).start()
+    story.ran("ann", status="failed", detail="cannot start tool: No such file", hopeless=True)
+    story.ran("bob", status="failed", detail="exit 1")
+    plan = story.plan()
+    assert [(skip.persona, skip.why) for skip in plan.aside] == [
+        ("ann", "it cannot start: cannot start tool: No such file")
+    ]
+    assert "next try at" in skipped(plan)["bob"]
