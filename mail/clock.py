@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -26,6 +27,10 @@ class Clock(Protocol):
         """Wait."""
         ...
 
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait until an event is set, at most so long; return whether it is."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -41,6 +46,10 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait until an event is set, at most so long; return whether it is."""
+        return event.wait(seconds)
 
 
 class ManualClock:
@@ -62,6 +71,12 @@ class ManualClock:
         """Advance by that many seconds, immediately."""
         self.elapsed += seconds
         self.current += timedelta(seconds=seconds)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Advance by that many seconds, unless the event is set."""
+        if not event.is_set():
+            self.sleep(seconds)
+        return event.is_set()
 
 
 def rfc3339(moment: datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from ..mail.home import RUN_FOLDER
 from ..mail.log.disk import replacing
 from .kinds import OutcomeStatus
+from .spending.usage import UNKNOWN, Usage
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Job:
     without it, as far as its agent is a process. `mail` is the command that sends the mail of a run whose agent is a
     process. `assignment` is the task, for a run that a dispatch started. `human` is the id of the team's human, which
     a flag may have set, so that mail within the run knows it. `slot` is the number that no other run of the team has
-    while this one lives, and `port` the first of the ports that it may listen on.
+    while this one lives, and `port` the first of the ports that it may listen on. `told` is called with what
+    the run has used so far, whenever its stream tells more.
     """
 
     run: str
@@ -61,6 +64,7 @@ class Job:
     leave: threading.Event | None = None
     slot: int = 0
     port: int = 0
+    told: Callable[[Usage], object] | None = None
 
     @cached_property
     def prompt(self) -> str:
@@ -86,7 +90,9 @@ class Outcome:
     `exit` is the exit code: None if the agent never started or was ended by a signal. `seconds` is how long it ran,
     and `detail` is one line for people. `cut` is true if part of the output was dropped. `output` is the run's result
     as a JSON value, or None if it has none. `unless_changed` says why it is no success if it changed no file,
-    `unless_heard` the same for a run that sent no mail either; both are empty where that makes no difference.
+    `unless_heard` the same for a run that sent no mail either; both are empty where that makes no difference. `usage`
+    is what it used of a model, and `until` when a service that took no more will take more, if it said so.
+    `hopeless` tells that the agent never started, and would not the next time either.
     """
 
     status: OutcomeStatus
@@ -97,6 +103,9 @@ class Outcome:
     output: Any = None
     unless_changed: str = ""
     unless_heard: str = ""
+    usage: Usage = UNKNOWN
+    until: datetime | None = None
+    hopeless: bool = False
 
     def __post_init__(self) -> None:
         """Take the status of an agent that wrote it as plain text. Raises ValueError for one that does not exist."""

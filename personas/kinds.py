@@ -13,4 +13,5 @@ class OutcomeStatus(StrEnum):
     SETUP = "setup"
     TIMEOUT = "timeout"
     QUOTA = "quota"
+    LIMITED = "limited"
     STOPPED = "stopped"

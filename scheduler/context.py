@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from ..mail.clock import Clock, SystemClock
+from ..mail.clock import Clock, SystemClock, rfc3339
 from ..mail.log.event import Draft, Event
 from ..mail.mailbox import Mailbox
 from ..personas.agent import Agent
@@ -21,15 +21,17 @@ from ..personas.roster import Roster
 from ..personas.running.left import is_left
 from ..personas.running.process import is_going
 from ..personas.setup.preparation import PLACEHOLDERS
+from ..personas.spending.amount import amount
 from ..personas.workspace import Mirror
 from .approval import ApprovalKey
 from .errors import NotReady
 from .kinds import PatchStatus, RunStatus
 from .leader import alive
+from .limits.budget import Budgets, day_began
 from .settings.settings import Settings
 from .state.facts import Patch
 from .state.recent import RecentState
-from .state.sprints import State, read_going, state_of
+from .state.sprints import State, read_ended, read_going, state_of
 
 UNSIGNED = "an approval that is on record was not made by `scheduler approve` here, and does not count"
 
@@ -86,7 +88,15 @@ class Context:
         dead = frozenset(run.id for run in state.runs if run.status == RunStatus.OPEN and not alive(run.supervisor))
         left = frozenset(run for run in dead if is_left(self.home / "runs" / run))
         taken = frozenset(self.taken([*state.unread])) if state.unread else frozenset[str]()
-        return replace(state, patches=patches, dead=dead, left=left, taken=taken)
+        today = read_ended(projections, rfc3339(day_began(self.clock.now()))) if self.budgets.day else ()
+        return replace(state, patches=patches, dead=dead, left=left, taken=taken, today=today)
+
+    @property
+    def budgets(self) -> Budgets:
+        """The budgets of the settings."""
+        table = self.settings.budget
+        limits = (amount(text) if text else None for text in (table.sprint, table.day, table.persona, table.run))
+        return Budgets(*limits, hard=table.hard)
 
     def taken(self, personas: Sequence[str], *, sprints: bool = False) -> dict[str, str]:
         """Return which mail of some personas is in the prompt of a live run: message to run, in the order of the log.
@@ -100,6 +110,11 @@ class Context:
             if (sprints or not run.sprint) and (alive(run.supervisor) or is_going(self.home / "runs" / run.id)):
                 taken = dict.fromkeys(run.mail, run.id) | taken
         return taken
+
+    def most_parallel(self, agent: str) -> int:
+        """Return how many runs of an agent the settings let go on at once."""
+        table, most = self.settings.agents.get(agent), self.settings.sprint.max_parallel
+        return min(most, table.max_parallel) if table and table.max_parallel else most
 
     def _checked(self, patch: Patch) -> Patch:
         """Return a patch as it is if nobody approved it but a person, see `ApprovalKey`."""

@@ -36,6 +36,7 @@ class Kind(Described):
     GATE_STARTED = word("gate.started", "A gate began to judge a commit.", "weaver")
     GATE_JUDGED = word("gate.judged", "A gate judged a tree.", "weaver")
     PERSONA_SKIPPED = word("persona.skipped", "A persona was set aside for the rest of the sprint.", "scheduler")
+    BUDGET_SPENT = word("budget.spent", "A budget is spent, so nothing more is started.", "scheduler")
     SCHEDULER_PAUSED = word("scheduler.paused", "Nothing more is started until it is resumed.", _PERSON)
     SCHEDULER_RESUMED = word("scheduler.resumed", "The scheduler starts runs again.", _PERSON)
     DISPATCH_STARTED = word("dispatch.started", "A dispatch began: its tasks and configuration.", "scheduler")
@@ -96,7 +97,14 @@ class RunStatus(Described):
         "The set-up of its workspace failed, so no agent started; it does not count towards `max_attempts`.",
     )
     TIMEOUT = word(OutcomeStatus.TIMEOUT.value, "It took longer than its timeout, or was idle for too long.")
-    QUOTA = word(OutcomeStatus.QUOTA.value, "It took more room on disk, or sent more mail, than it may.")
+    QUOTA = word(
+        OutcomeStatus.QUOTA.value, "It took more room on disk, sent more mail, or used more of its model, than it may."
+    )
+    LIMITED = word(
+        OutcomeStatus.LIMITED.value,
+        "The service of its model took no more for now (429, a usage limit, overloaded); it does not count towards "
+        "`max_attempts`.",
+    )
     STOPPED = word(OutcomeStatus.STOPPED.value, "`scheduler stop` ended it.")
 
 
@@ -148,7 +156,17 @@ class SprintOutcome(Described):
         "Every run of an agent failed, those of several personas and at least one retry: the agent itself "
         "does not work, and more runs would only cost.",
     )
+    BUDGET = word("budget", "A budget was spent before everything was done.")
     DEADLINE = word("deadline", "The sprint's time was over, or would have been before the next retry.")
+
+
+class Budget(Described):
+    """What a budget is for."""
+
+    SPRINT = word("sprint", "All runs of a sprint.")
+    DAY = word("day", "All runs of the team that end on one day in local time, those of dispatches too.")
+    PERSONA = word("persona", "The runs of one persona in one sprint.")
+    RUN = word("run", "One run.")
 
 
 class LaunchReason(Described):

@@ -11,7 +11,7 @@ from team_mail.team.commands import team as team_cli
 
 ROOT = Path(__file__).parent.parent
 OF_USE = (
-    "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "personas", "dispatch", "plan",
+    "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "costs", "personas", "dispatch", "plan",
     "security", "architecture", "glossary",
 )  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))

@@ -69,7 +69,9 @@ def spans(cell: str) -> list[str]:
 
 def test_every_setting_stands_in_the_table_with_its_default(tmp_path):
     """A key that was added, renamed or given another default shows at once that the table is old."""
-    (tmp_path / "team.toml").write_text('[agents.NAME]\ncommand = ["x"]\n[gates.NAME]\ncommand = ["x"]\n')
+    (tmp_path / "team.toml").write_text(
+        '[agents.NAME]\ncommand = ["x"]\n[gates.NAME]\ncommand = ["x"]\n[prices.MODEL]\ninput = 1\noutput = 2\n'
+    )
     expected = {
         key: "none" if origin.where != "default" or origin.value is None else json.dumps(origin.value)
         for key, origin in read_settings(tmp_path, {}).origins.items()
@@ -159,7 +161,14 @@ def test_the_fields_of_events_are_those_of_the_table(tmp_path):
             assert set(event.data) == data, event.kind
             assert [name for name in ("run", "ref") if getattr(event, name)] == names, event.kind
     missing = set(EVENTS) - {event.kind for event in log}
-    assert missing == {"run.lost", "run.stopped", "patch.approved", "scheduler.paused", "scheduler.resumed"}
+    assert missing == {
+        "run.lost",
+        "run.stopped",
+        "patch.approved",
+        "budget.spent",
+        "scheduler.paused",
+        "scheduler.resumed",
+    }
 
 
 def played(folder: Path) -> list:

@@ -22,6 +22,7 @@ from ..kinds import OutcomeStatus
 from ..running.folder import STARTUP
 from ..running.process import RunLimits, keep, rejoin
 from ..setup.slots import variables_of
+from ..spending.usage import whole
 from .result import FILE, is_written, log_of, output_of
 from .sandbox import Sandbox
 from .stream import read_stream
@@ -95,7 +96,8 @@ class CommandAgent:
         try:
             return self._play(job)
         except (OSError, UsageError) as error:  # no space for the prompt, no process, no env_file
-            return Outcome(OutcomeStatus.FAILED, None, 0.0, f"cannot start: {error}")
+            wrong = isinstance(error, UsageError)  # what the machine lacks may be there the next time
+            return Outcome(OutcomeStatus.FAILED, None, 0.0, f"cannot start: {error}", hopeless=wrong)
 
     def _play(self, job: Job) -> Outcome:
         prompt_file = job.write_prompt()
@@ -109,7 +111,7 @@ class CommandAgent:
         elif self.prompt == "argument":
             argv.append(job.prompt.replace("\0", "\N{REPLACEMENT CHARACTER}"))
             if len(os.fsencode(argv[-1])) >= _MAX_ARGUMENT:
-                return Outcome(OutcomeStatus.FAILED, None, 0.0, self._too_long(job))
+                return Outcome(OutcomeStatus.FAILED, None, 0.0, self._too_long(job), hopeless=True)
         masked = self._masked(secrets)
         outcome = keep(job, argv, env, secrets=masked, stdin=stdin, limits=self.limits)
         return self._concluded(job, outcome, masked)
@@ -126,7 +128,9 @@ class CommandAgent:
     def _concluded(self, job: Job, outcome: Outcome, masked: Collection[str]) -> Outcome:
         """Judge a run by what it printed, and add the result of its task if it ended well."""
         log = log_of(job.folder)
-        return _with_result(job, verdict(outcome, read_stream(log), self.bad_exit), log, masked)
+        transcript = read_stream(log)
+        outcome = replace(outcome, usage=whole(outcome.usage, transcript.usage))
+        return _with_result(job, verdict(outcome, transcript, self.bad_exit), log, masked)
 
     def _too_long(self, job: Job) -> str:
         return (

@@ -12,6 +12,7 @@ from ..errors import GitError
 from ..git import Git
 from ..kinds import OutcomeStatus
 from ..running.folder import MERGED
+from ..spending.usage import NO_MODEL
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,16 @@ class ReplayAgent:
                     OutcomeStatus.FAILED, None, 0.0, f"{patch.name} is no regular file; record a patch there"
                 )
             _say(log, f"no {patch.name} is recorded\n")
-            return Outcome(OutcomeStatus.OK, 0, 0.0, f"no {patch.name} is recorded: nothing changed")
+            return Outcome(OutcomeStatus.OK, 0, 0.0, f"no {patch.name} is recorded: nothing changed", usage=NO_MODEL)
         try:
             git("apply", str(patch), cwd=job.workspace)
         except GitError as error:
             _say(log, error.stderr)
-            return Outcome(OutcomeStatus.FAILED, error.exit, 0.0, f"{patch.name} does not apply: {error}")
+            return Outcome(
+                OutcomeStatus.FAILED, error.exit, 0.0, f"{patch.name} does not apply: {error}", usage=NO_MODEL
+            )
         _say(log, f"applied {patch.name}\n")
-        return Outcome(OutcomeStatus.OK, 0, 0.0, f"applied {patch.name}")
+        return Outcome(OutcomeStatus.OK, 0, 0.0, f"applied {patch.name}", usage=NO_MODEL)
 
 
 def _say(log: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..agent import Job, Outcome
 from ..kinds import OutcomeStatus
+from ..spending.usage import UNKNOWN, Usage
 
 Script = Callable[[Job], Outcome | Mapping[str, Any] | None]
 
@@ -18,7 +19,7 @@ class ScriptedAgent:
 
     A script returns None (the run ended well), a mapping (it ended well, with this output) or an Outcome; one that
     raises has failed. `default` plays personas without a script; without it, they change nothing. `played` lists all
-    jobs in order.
+    jobs in order. `usage` is what each run is said to have used, unless its script returns an Outcome.
 
         >>> agent = ScriptedAgent({"scribe": lambda job: {"pages": 2}})
         >>> agent.play(job).output
@@ -28,6 +29,7 @@ class ScriptedAgent:
     scripts: Mapping[str, Script]
     played: list[Job] = field(default_factory=list[Job])
     default: Script | None = None
+    usage: Usage = UNKNOWN
 
     def trouble(self) -> str | None:
         """Return None: a function can always be called."""
@@ -46,4 +48,5 @@ class ScriptedAgent:
             return Outcome(OutcomeStatus.FAILED, 1, 0.0, f"{type(error).__name__}: {error}")
         if isinstance(result, Outcome):
             return result
-        return Outcome(OutcomeStatus.OK, 0, 0.0, "exit 0", output=None if result is None else {**result})
+        output = None if result is None else {**result}
+        return Outcome(OutcomeStatus.OK, 0, 0.0, "exit 0", output=output, usage=self.usage)

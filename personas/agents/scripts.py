@@ -16,6 +16,7 @@ from ...mail.log.disk import open_file
 from ...mail.render import line
 from ...mail.text.units import counted
 from ..agent import Job
+from ..spending.usage import NO_MODEL
 from .findings import SEVERITIES, Finding, findings
 from .scripted import ScriptedAgent
 from .specimen import specimen
@@ -28,7 +29,7 @@ _MAX_QUOTE = 300  # characters of the input that are repeated in the output
 
 def bundled_agent() -> ScriptedAgent:
     """Return the agent that plays every persona without a model."""
-    return ScriptedAgent({"coder": _coder, "debug": _debug}, default=_any_persona)
+    return ScriptedAgent({"coder": _coder, "debug": _debug}, default=_any_persona, usage=NO_MODEL)
 
 
 def within(workspace: Path, path: str) -> Path:

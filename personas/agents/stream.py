@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..keeping.events import events_in, is_known, stage
+from ..keeping.meter import Meter
+from ..spending.usage import usage_of
 from .stream_formats import HANDLERS
 from .transcript import ToolCall, Transcript, TranscriptBuilder, headline
 
@@ -29,12 +31,14 @@ def read_stream(log: bytes) -> Transcript:
 def _read(rows: Iterable[str], builder: TranscriptBuilder) -> list[str]:
     """Read the events of an output; return the lines that came after the last one."""
     stray: list[str] = []
+    meter = Meter()
     for row in rows:
         has_event = False
         for event in events_in(row) if '"type"' in row else ():  # this test is much cheaper than a failed parse
             has_event = True
             if is_known(event):
                 builder.known = True
+                meter.count(event)
             if (kind := event.get("type")) in HANDLERS:
                 HANDLERS[str(kind)](event, builder)
             if now := stage(event):
@@ -43,4 +47,6 @@ def _read(rows: Iterable[str], builder: TranscriptBuilder) -> list[str]:
             stray = []
         elif not row.startswith("[output cut here"):
             stray.append(row)
+    if figures := meter.figures():
+        builder.usage = usage_of(figures | {"partial": not builder.finished})
     return stray

@@ -15,7 +15,7 @@ from ...mail.render import line
 from .transcript import TranscriptBuilder, text_of
 
 _MAX_REASON = 500  # characters
-_MAX_NUMBER = 1e15  # larger costs and times are not believed
+_MAX_NUMBER = 1e15  # larger times are not believed
 Event = Mapping[str, Any]
 
 
@@ -58,8 +58,6 @@ def _result(event: Event, builder: TranscriptBuilder) -> None:
         return
     text = text_of(event.get("result"))
     builder.say(text)
-    if cost := _number(event.get("total_cost_usd")):
-        builder.spend(cost)
     denials = _dicts(event.get("permission_denials"))
     builder.denied = ", ".join(dict.fromkeys(line(text_of(each.get("tool_name")) or "a tool") for each in denials))
     if event.get("is_error") is True or event.get("status") == "error" or event.get("exitCode") not in {0, None}:
@@ -176,7 +174,6 @@ def _text(event: Event, builder: TranscriptBuilder) -> None:
 
 def _step(event: Event, builder: TranscriptBuilder) -> None:
     part = _dict(event.get("part"))
-    builder.spend(_number(part.get("cost")) or 0.0)
     reason = text_of(part.get("reason"))
     builder.end(f"its answer ended with {_reason(reason)}" if reason in _CUT_SHORT else None)
 

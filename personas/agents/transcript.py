@@ -1,4 +1,4 @@
-"""What an agent's output says: its final message, its tool calls, its cost, and whether it failed."""
+"""What an agent's output says: its final message, its tool calls, what it used, and whether it failed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..spending.usage import UNKNOWN, Usage
 from ..value import compact, fault_in
 
 MAX_CALLS = 500
@@ -33,7 +34,7 @@ class Transcript:
 
     text: str
     calls: tuple[ToolCall, ...] = ()
-    cost_usd: float | None = None
+    usage: Usage = UNKNOWN
     failed: str | None = None
     known: bool = False
     finished: bool = False
@@ -63,7 +64,7 @@ class TranscriptBuilder:
     """
 
     text: str = ""
-    cost: float | None = None
+    usage: Usage = UNKNOWN
     failed: str | None = None
     known: bool = False
     finished: bool = False
@@ -94,10 +95,6 @@ class TranscriptBuilder:
         if call := self._calls.get(id):
             call.output, call.ended = output, at
 
-    def spend(self, cost: float) -> None:
-        """Add to the cost, in US dollars."""
-        self.cost = (self.cost or 0.0) + cost
-
     def complain(self, error: str) -> None:
         """Record an error that the agent may recover from: what it says or does next shows that it did."""
         self.complaint = error or self.complaint
@@ -110,7 +107,7 @@ class TranscriptBuilder:
         """Return the transcript of everything reported so far."""
         calls = tuple(call.frozen() for call in self._calls.values())
         return Transcript(
-            text_of(self.text).strip(), calls, self.cost, self.failed, self.known, self.finished, self.complaint,
+            text_of(self.text).strip(), calls, self.usage, self.failed, self.known, self.finished, self.complaint,
             self.denied, self.stray,
         )  # fmt: skip
 

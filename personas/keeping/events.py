@@ -5,6 +5,8 @@ The final events are those of Claude Code, Amp, Cursor, Qwen Code (`result` with
 `error`). An agent may go on after one, with another turn: then its stream is open again.
 """
 
+from .meter import Meter
+
 MAX_LINE = 1 << 18  # bytes; a longer event is judged by its beginning
 _RESULT = {"is_error", "status", "exitCode"}
 _WORK = {
@@ -76,7 +78,8 @@ class Events:
     """Finds the final event in a stream that comes in pieces, in bounded memory.
 
     `final` tells whether it came, in a stream that is known, and was the last; `line` is that event as it was printed,
-    empty if it is too long to be kept, and `at` the position in the stream where it starts.
+    empty if it is too long to be kept, and `at` the position in the stream where it starts. `meter` adds up what the
+    events tell of tokens and money.
     """
 
     def __init__(self) -> None:
@@ -84,6 +87,7 @@ class Events:
         self.known = False
         self.line = b""
         self.at = 0
+        self.meter = Meter()
         self._open = bytearray()  # the line that has not ended yet
         self._began = 0  # where that line starts
         self._length = 0  # of that line, so far
@@ -117,9 +121,12 @@ class Events:
             began += len(line) + 1
 
     def _is_of_use(self, data: bytes) -> bool:
-        """Tell whether events in it can change anything: only endings do, once it is settled whose stream it is."""
-        settled = not self.final and (self.known or self._tries < 0)
-        return b'"type"' in data and not (settled and not any(word in data for word in _ENDINGS))
+        """Tell whether events in it can change anything: endings, and what tells tokens, once it is settled whose."""
+        if b'"type"' not in data:
+            return False
+        if self.final or not (self.known or self._tries < 0) or any(word in data for word in _ENDINGS):
+            return True
+        return self.known and self.meter.wants(data)
 
     def _extend(self, data: bytes) -> None:
         self._length += len(data)
@@ -145,6 +152,8 @@ class Events:
         self._tries -= not self.known
         for event in events_in(line):
             self.known = self.known or is_known(event)
+            if self.known:
+                self.meter.count(event)
             if self.known and (now := stage(event)):
                 self.final = now == "final"
                 if self.final:

@@ -84,6 +84,7 @@ class Keeper:
         self._stops = 0  # how often it was asked to stop
         self._unkept = False  # whether the warden is gone
         self._beaten = 0.0
+        self._metered = "null"  # what the stream has told of tokens and money, as it was last written
 
     def keep(self) -> None:
         """Run the agent from its start to the report in `ended.json`; no process of it is alive afterwards."""
@@ -203,6 +204,13 @@ class Keeper:
         if now - self._beaten >= BEAT:
             self._beaten = now
             heartbeat(self._spec.folder + "/heartbeat")
+            if (usage := self._usage()) != self._metered:
+                self._metered = usage
+                write(self._spec.folder + "/usage.json", usage)
+
+    def _usage(self) -> str:
+        events = self._output.events
+        return events.meter.text(partial=not events.final)
 
     def _reap(self) -> bool:
         """Reap the children that have ended; return whether any child is left."""
@@ -261,6 +269,7 @@ class Keeper:
             "output": self._output.kept,
             "cut": self._output.cut,
             "survivors": survivors,
+            "usage": self._usage(),
         }
         text = "{" + ", ".join(f'"{name}": {value}' for name, value in values.items()) + "}\n"
         write(self._spec.folder + "/ended.json", text)

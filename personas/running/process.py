@@ -22,10 +22,12 @@ from ..agent import Job, Outcome
 from ..errors import RunCut, RunLeft
 from ..keeping.version import VERSION
 from ..kinds import OutcomeStatus
+from ..spending.usage import UNKNOWN, Usage, usage_of
 from .sweep import RUN, ask_to_end, resume, sweep
 from .warden_process import LOCK, Kept, leased, leave, start_keeper, wake
 
 _REPORT = "ended.json"
+_USAGE = "usage.json"  # what the stream has told so far, while the run lasts
 _POLL = 100  # milliseconds between two checks of `job.stop`
 _LOOK = 1.0  # seconds between two looks whether keeper and warden do their work
 _SILENT = 3.0  # seconds without a heartbeat after which a keeper may have been stopped
@@ -55,7 +57,7 @@ def keep(
     `secrets` are masked in the output; `stdin` is the file that the command reads. Raises OSError if the keeper cannot
     be started, RunLeft if the run goes on without this process, and RunCut if its warden was killed.
     """
-    for stale in (_REPORT, "heartbeat", LOCK, "output.log"):
+    for stale in (_REPORT, _USAGE, "heartbeat", LOCK, "output.log"):
         (job.folder / stale).unlink(missing_ok=True)
     paths = (str(job.workspace), str(job.folder), str(stdin))
     outlives = job.leave is not None
@@ -132,6 +134,13 @@ def read_report(folder: Path) -> Mapping[str, Any] | None:
     return None
 
 
+def read_usage(folder: Path) -> Usage:
+    """Return what a run has used as far as its stream has told by now; it may be a second old."""
+    with suppress(OSError, ValueError):
+        return usage_of(json.loads(read_file(folder / _USAGE)))
+    return UNKNOWN
+
+
 def _kept(job: Job, spec: bytes, limits: RunLimits) -> str:
     """Start the keeper and wait for the end of the run; return what it and the warden printed, which is an error."""
     kept = start_keeper(job)
@@ -172,7 +181,10 @@ def _wait(kept: Kept, job: Job, limits: RunLimits) -> str:
 
 
 class _Watcher:
-    """Lets keeper and warden of a run go on that somebody has stopped (SIGSTOP), and ends a run that is late."""
+    """Lets keeper and warden of a run go on that somebody has stopped (SIGSTOP), and ends a run that is late.
+
+    It also passes on what the run has used so far.
+    """
 
     def __init__(self, job: Job, limits: RunLimits) -> None:
         self._job = job
@@ -180,6 +192,7 @@ class _Watcher:
         self._late = limits.grace + _LATE
         self._looked = self._clock.monotonic()
         self._over: float | None = None  # since when the keeper has reported
+        self._usage = UNKNOWN
 
     def look(self, due: float) -> bool:
         """Look once a second; `due` is when the run should end. Tell whether to wait no longer for the warden."""
@@ -187,6 +200,7 @@ class _Watcher:
         if now - self._looked < _LOOK:
             return False
         self._looked = now
+        self._tell()
         wake(_warden_of(job.folder))
         if now > due + self._late:
             sweep([job.run], job.home)
@@ -196,6 +210,12 @@ class _Watcher:
             return False
         self._over = self._over or now
         return now - self._over > _LATE
+
+    def _tell(self) -> None:
+        """Pass on what the run's stream has told since the last look."""
+        if self._job.told and (usage := read_usage(self._job.folder)) != self._usage:
+            self._usage = usage
+            self._job.told(usage)
 
 
 def _warden_of(folder: Path) -> int | None:
@@ -241,7 +261,11 @@ def _outcome(ended: Mapping[str, Any], job: Job, program: str, limits: RunLimits
         why = f"output over {_size(limits.output)}" if full else "no room for its output"
         notes.append(f"{why}, {_size(ended['cut'])} left out")
     code = None if reason in {"unstartable", "finished"} else code
-    return Outcome(status, code, ended["seconds"], "; ".join(notes), cut=bool(ended["cut"]))
+    usage = usage_of(ended.get("usage"))
+    return Outcome(
+        status, code, ended["seconds"], "; ".join(notes), cut=bool(ended["cut"]), usage=usage,
+        hopeless=reason == "unstartable",
+    )  # fmt: skip
 
 
 def _signal(number: int) -> str:

@@ -11,18 +11,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from ...mail.errors import TeamMailError
 from ...mail.log.event import Draft, Event
 from ...mail.render import listed
-from ...personas.agent import Assignment
+from ...personas.agent import Assignment, Outcome
 from ...personas.running.warden_process import leased
 from ..context import Context
 from ..errors import InvalidTasks, Stopped
 from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..leader import myself
+from ..limits.budget import NOTHING_USED, uses_of
+from ..limits.ledger import Ledger
 from ..planner.schedule import tails
 from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
@@ -43,6 +46,7 @@ from .places import Places, places_of
 from .traces import Traces
 
 _LONGEST_PAUSE = 600.0  # seconds before a retry
+_MOST_REFUSALS = 3  # of one task by the service of its agent
 _MOST_NAMES = 5  # of blocked tasks, in one message
 
 
@@ -70,7 +74,8 @@ class Dispatch:
         self._outputs = _Outputs(self)
         self._tries: Counter[str] = Counter()
         self._setups: Counter[str] = Counter()  # those that failed
-        self._watch = Watch(context, stop)
+        self._refusals: Counter[str] = Counter()  # by the service of the agent
+        self._watch = Watch(context, stop, ledger=_ledger(context))
         self._runner = runner(context, self._watch, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
 
@@ -152,14 +157,24 @@ class Dispatch:
         result = self._runner.run(launch, Batch(0, 0, base, self.state.branch))
         if result is not None and result.lost:  # somebody killed its warden: that is not the task's fault
             return self._ended(task, TaskStatus.ERROR, result.lost) if launch.last_attempt else self._again(task)
+        if result is None and (over := self._watch.refusal(launch.run)):
+            return self._ended(task, TaskStatus.ERROR, over.text)
         if result is None or result.given_up:
             return FAILED
         if result.outcome.status != RunStatus.OK:
-            if result.outcome.status == RunStatus.SETUP:
-                return self._not_set_up(task, result.outcome.detail)
-            stopped = result.outcome.status == RunStatus.STOPPED
-            return FAILED if stopped or launch.last_attempt else self._again(task)
+            return self._failed(task, launch, result.outcome)
         return self._land(task, launch.run) if result.has_patch else DONE
+
+    def _failed(self, task: Task, launch: Launch, outcome: Outcome) -> StepResult:
+        """Decide what comes after a run that did not end well."""
+        if outcome.status == RunStatus.SETUP:
+            return self._not_set_up(task, outcome.detail)
+        if outcome.status == RunStatus.LIMITED:
+            return self._limited(task, outcome)
+        if outcome.hopeless and not launch.last_attempt:
+            return self._ended(task, TaskStatus.ERROR, outcome.detail)
+        stopped = outcome.status == RunStatus.STOPPED
+        return FAILED if stopped or launch.last_attempt else self._again(task)
 
     @cached_property
     def _places(self) -> Places:
@@ -173,6 +188,17 @@ class Dispatch:
         if self._setups[task.task_id] < MOST_SETUPS:
             return self._again(task)
         return self._ended(task, TaskStatus.ERROR, why)
+
+    def _limited(self, task: Task, outcome: Outcome) -> StepResult:
+        """Try a task again when the service of its agent takes more, a few times: that was no attempt of its agent."""
+        self._tries[task.task_id] -= 1
+        self._refusals[task.task_id] += 1
+        if self._refusals[task.task_id] >= _MOST_REFUSALS:
+            return self._ended(task, TaskStatus.ERROR, outcome.detail)
+        now = self.context.clock.now()
+        until = outcome.until or now + timedelta(minutes=self._refusals[task.task_id])
+        self.listener(Progress(f"{task.task_id}: parked until {until:%H:%M:%S}Z, {outcome.detail}"))
+        return StepResult(done=False, again=max(1.0, (until - now).total_seconds()))
 
     def _assignment(self, task: Task) -> Assignment:
         """Fill a task's input with the outputs of its dependencies. Raises MissingOutput, InvalidTasks."""
@@ -271,6 +297,13 @@ class _Outputs(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def _ledger(context: Context) -> Ledger:
+    """Return the budgets that bound a dispatch: that of the day, and that of a run."""
+    budgets, now = replace(context.budgets, sprint=None, persona=None), context.clock.now()
+    uses = uses_of(context.state(whole=False), 0, now) if budgets.day else NOTHING_USED
+    return Ledger(budgets, uses, now)
 
 
 def started(dispatch: str, tasks: Mapping[str, Any], **data: Any) -> Draft:

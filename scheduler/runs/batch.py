@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from ...mail.clock import Clock, rfc3339
+from ...personas.agent import Outcome
 from ...personas.running.warden_process import leased
 from ..context import Context
+from ..limits.budget import NOTHING_USED
+from ..limits.ledger import Ledger
+from ..limits.parking import Width
 from ..progress import Listener, silent
 from .flow import DONE, FlowRunner, Step, StepResult, TaskQueue
 from .launch import Launch
 from .local import LocalRunner, RunnerFactory
-from .run import Batch, Runner
+from .run import Batch, Runner, RunResult
 from .watch import Watch
 
 
@@ -52,7 +58,7 @@ class BatchRunner:
         """Launch all; wait until every run has ended and its end is on record. Raises LogError."""
         if launches:
             self.context.mirror.update(batch.base)
-            self._carry_out(launches, lambda runner, launch: runner.run(launch, batch))
+            self._carry_out(launches, lambda runner, launch: runner.run(launch, batch), batch)
 
     def harvest(self, launches: Sequence[Launch], batches: Sequence[Batch], stops: Collection[str]) -> None:
         """Take over runs whose scheduler is gone, each with its batch; end those whose ids are in `stops`.
@@ -61,22 +67,54 @@ class BatchRunner:
         """
         own = {launch.run: batch for launch, batch in zip(launches, batches, strict=True)}
 
-        def harvest(runner: Runner, launch: Launch) -> object:
+        def harvest(runner: Runner, launch: Launch) -> RunResult | None:
             return runner.harvest(launch, own[launch.run], stop=launch.run in stops)
 
-        self._carry_out(launches, harvest)
+        self._carry_out(launches, harvest, batches[0] if batches else None)
 
-    def _carry_out(self, launches: Sequence[Launch], how: Callable[[Runner, Launch], object]) -> None:
+    def _carry_out(
+        self, launches: Sequence[Launch], how: Callable[[Runner, Launch], RunResult | None], batch: Batch | None
+    ) -> None:
         settings, clock = self.context.settings.sprint, self.context.clock
         by_run = {launch.run: launch for launch in launches}
-        flow = TaskQueue([Step(run) for run in by_run], settings.max_parallel)
-        watch = Watch(self.context, self.stop, self.leaving)
+        valve = _Valve(by_run, batch.widths if batch else {}, settings.max_parallel, clock)
+        ledger = Ledger(self.context.budgets, batch.uses if batch else NOTHING_USED, clock.now())
+        watch = Watch(self.context, self.stop, self.leaving, ledger)
         with watch, leased(), self.executor(settings.max_parallel) as threads:
             self.watch = watch
             runner = self.runner(self.context, watch, self.listener)
 
             def work(run: str) -> StepResult:
-                how(runner, by_run[run])
+                began = clock.now()
+                valve.note(run, began, how(runner, by_run[run]))
                 return DONE
 
-            FlowRunner(work, self.stop, clock, pace=settings.pace).run(flow, threads)
+            settle = valve.settle
+            FlowRunner(work, self.stop, clock, settle, pace=settings.pace).run(valve.flow, threads)
+
+
+class _Valve:
+    """Lets as many runs of each agent go on at once as its service takes, also when that changes meanwhile."""
+
+    def __init__(self, launches: Mapping[str, Launch], widths: Mapping[str, Width], most: int, clock: Clock) -> None:
+        self._launches, self._widths, self._clock = launches, widths, clock
+        self._limits = {agent: width.now for agent, width in widths.items()}
+        self._ends: dict[str, tuple[datetime, Outcome]] = {}
+        self.flow = TaskQueue([Step(run, group=launch.agent) for run, launch in launches.items()], most, self._limits)
+
+    def note(self, run: str, began: datetime, result: RunResult | None) -> None:
+        """Keep how a run ended until `settle`; may be called from any thread."""
+        if result:
+            self._ends[run] = (began, result.outcome)
+
+    def settle(self, run: str, _result: StepResult, _cut: tuple[str, ...]) -> None:
+        """Narrow or widen the agent by how its run ended; once its service is closed, start none of it any more."""
+        agent = self._launches[run].agent
+        if run not in self._ends or agent not in self._widths:
+            return
+        (began, outcome), now = self._ends.pop(run), self._clock.now()
+        width = self._widths[agent]
+        width.ended(outcome.status, rfc3339(began), rfc3339(now))
+        self._limits[agent] = width.now
+        if outcome.until and outcome.until > now:
+            self.flow.drop(agent)

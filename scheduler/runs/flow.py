@@ -101,6 +101,12 @@ class TaskQueue:
         self._take()
         return ()
 
+    def drop(self, group: str) -> None:
+        """Start no step of a group that has not started yet."""
+        self._ready.pop(group, None)
+        self._later = [(due, key) for due, key in self._later if self._steps[key].group != group]
+        heapq.heapify(self._later)
+
     def clear(self) -> None:
         """Start nothing more."""
         self._ready.clear()

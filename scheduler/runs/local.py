@@ -14,7 +14,7 @@ from ...personas.errors import NotPrepared, RunLeft
 from ...personas.kinds import OutcomeStatus
 from ...personas.workspace import Captured
 from ..context import Context
-from ..progress import Listener, silent
+from ..progress import Listener, Progress, silent
 from .launch import Launch
 from .leftover import about_kept, about_unsent
 from .mail import RunMail
@@ -45,6 +45,9 @@ class LocalRunner:
         """Carry out a launch, as `Runner.run` says."""
         if self.watch.stopped:
             return None
+        if over := self.watch.refused(launch.run, launch.persona):
+            self.listener(Progress(f"{launch.name} (attempt {launch.attempt}): not started, {over.text}"))
+            return None
         self._mail.choose(launch, lambda mail: self._record.started(launch, batch, mail))
         self.listener(run_started(launch))
         work = self._work(launch, batch)
@@ -54,6 +57,7 @@ class LocalRunner:
         """Take over a run whose scheduler is gone, as `Runner.harvest` says."""
         if stop:
             self.watch.stop_of(launch.run).set()
+        self.watch.take_over(launch.run, launch.persona)
         self.listener(run_taken_over(launch))
         self.listener(run_started(launch))
         work = self._work(launch, batch)
@@ -67,6 +71,7 @@ class LocalRunner:
         launch = work.launch
         try:
             result = self._result(work, how)
+            self.watch.tell(launch.run, result.outcome.usage, ended=True)
             mails = self._mails(work, result.captured)
             self._record.ended(launch, result, read=work.read, output=work.output(result), mails=mails)
         except RunLeft:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...mail.clock import rfc3339
 from ...mail.kinds import MailKind
 from ...mail.log.blobs import Blobs
 from ...mail.log.event import Draft, derived_id
 from ...personas.agents.result import printed
 from ...personas.capture.commits import Kept
 from ...personas.kinds import OutcomeStatus
+from ...personas.spending.usage import UNKNOWN
 from ...personas.workspace import Captured
 from ..kinds import Kind, TaskStatus
 from ..leader import myself
@@ -76,6 +78,8 @@ class RunRecord:
             why = result.lost or "the scheduler was stopped"
             data = {"persona": launch.persona, "why": why, "orderly": not result.lost, **_task(launch)}
             data |= self._kept_of(result)
+            if result.outcome.usage != UNKNOWN:
+                data["usage"] = result.outcome.usage.document()
             self.append([*mails, _draft(Kind.RUN_LOST, launch, data | left)])
             return
         drafts = [_captured(launch, change)] if change and ok else []
@@ -103,12 +107,17 @@ class RunRecord:
             "seconds": round(outcome.seconds, 3),
             "detail": outcome.detail[:_DETAIL],
             "cut": outcome.cut,
+            "usage": outcome.usage.document(),
             **left,
         }
         if launch.assignment:
             data |= _task(launch) | kept(self.blobs, "result", outcome.output)
         if output and (words := printed(output)) is not None:
             data["output"] = self.blobs.put(words)._asdict()
+        if outcome.until:
+            data["until"] = rfc3339(outcome.until)
+        if outcome.hopeless:
+            data["hopeless"] = True
         if result.prepared and (about := setup_data(result.prepared, self.blobs)):
             data["workspace"] = about
         return _draft(Kind.RUN_FINISHED, launch, data | self._kept_of(result))
@@ -143,7 +152,10 @@ def task_finished(dispatch: str, task: str, persona: str, status: str, error: st
 def _task_end(launch: Launch, result: RunResult) -> list[Draft]:
     """Record the end of the task if this run is its last: nothing to land, or no retries left."""
     assignment, outcome = launch.assignment, result.outcome
-    if outcome.status == OutcomeStatus.SETUP:  # no attempt at the task: who launched it decides
+    if outcome.status in {
+        OutcomeStatus.SETUP,
+        OutcomeStatus.LIMITED,
+    }:  # no attempt at the task: who launched it decides
         return []
     ok = outcome.status == OutcomeStatus.OK
     again = not launch.last_attempt and outcome.status != OutcomeStatus.STOPPED

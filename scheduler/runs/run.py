@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ...personas.agent import Outcome
 from ...personas.setup.preparation import Prepared
 from ...personas.workspace import Captured
+from ..limits.budget import NOTHING_USED, Uses
+from ..limits.parking import Width
 from .launch import Launch
 
 
@@ -16,7 +19,8 @@ class Batch:
     """What the runs of one tick have in common.
 
     `base` is the full id of the commit to start from; where it is empty, because there is no repository, a run works
-    in an empty folder and leaves no patch. `left` is the time that the sprint has left, in seconds.
+    in an empty folder and leaves no patch. `left` is the time that the sprint has left, in seconds, and
+    `uses` what counts for the budgets before this batch. `widths` say how many runs of each agent may go on at once.
     """
 
     sprint: int
@@ -24,6 +28,8 @@ class Batch:
     base: str
     branch: str
     left: float | None = None
+    uses: Uses = NOTHING_USED
+    widths: Mapping[str, Width] = field(default_factory=dict[str, Width])
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Follows the log while runs are active, to end a run that a person stopped or that sent too much mail.
+"""Follows the log while runs are active, to end a run that a person stopped, sent too much mail, or used too much.
 
 All watches of a process on one log share one thread and one file watcher: a user may have no more than 128 inotify
 instances, and a program may carry out more dispatches than that at once.
@@ -19,8 +19,11 @@ from ...mail.log.event import Event
 from ...mail.mailbox import Mailbox
 from ...personas.agent import Outcome
 from ...personas.kinds import OutcomeStatus
+from ...personas.spending.usage import Usage
 from ..context import Context
 from ..kinds import Kind, is_writer
+from ..limits.budget import Overspent
+from ..limits.ledger import Ledger
 
 
 class Watch:
@@ -30,7 +33,13 @@ class Watch:
     on that can, and the others are ended.
     """
 
-    def __init__(self, context: Context, stop: threading.Event, leave: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        stop: threading.Event,
+        leave: threading.Event | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         self._most = context.settings.sprint.max_mails
         self._mailbox = context.mailbox
         self._key = (os.getpid(), context.home)  # a fork has none of the threads
@@ -39,6 +48,8 @@ class Watch:
         self._stops: dict[str, threading.Event] = {}
         self._leaving: set[str] = set()  # runs that go on when this process ends
         self._flooded: set[str] = set()
+        self._ledger = ledger or Ledger()
+        self._overspent: dict[str, Overspent] = {}
         self._mails: Counter[str] = Counter()
         self._turn = threading.Lock()
 
@@ -74,11 +85,37 @@ class Watch:
             self.end()
         return stop
 
+    def refused(self, run: str, persona: str) -> Overspent | None:
+        """Return the budget that does not let a run start; None counts it as started."""
+        if over := self._ledger.start(run, persona):
+            self._overspent[run] = over
+        return over
+
+    def refusal(self, run: str) -> Overspent | None:
+        """Return the budget by which a run was refused, or ended."""
+        return self._overspent.get(run)
+
+    def take_over(self, run: str, persona: str) -> None:
+        """Hold a run that goes on already against the budgets."""
+        self._ledger.take(run, persona)
+
+    def tell(self, run: str, usage: Usage, *, ended: bool = False) -> None:
+        """Take what a run has used so far, and end those whose budget is spent."""
+        over = self._ledger.tell(run, usage, ended=ended)
+        with self._turn:
+            self._overspent = over | self._overspent
+            stops = [stop for run, stop in self._stops.items() if run in over]
+        for stop in stops:
+            stop.set()
+
     def judged(self, run: str, outcome: Outcome) -> Outcome:
         """Return a run's outcome, with status `quota` if it was stopped because it exceeded its quota."""
         if run in self._flooded and outcome.status == OutcomeStatus.STOPPED:
             detail = f"more than {self._most} mails in one run (max_mails)"
             return replace(outcome, status=OutcomeStatus.QUOTA, detail=detail)
+        over = self._overspent.get(run)
+        if over and outcome.status == OutcomeStatus.STOPPED and not self.stopped:
+            return replace(outcome, status=OutcomeStatus.QUOTA, detail=over.text)
         return outcome
 
     def end(self) -> None:

@@ -26,6 +26,9 @@ from ...personas.running.left import LeftRun, has_left, read_left, write_left
 from ...personas.running.mail_process import MailProcess
 from ...personas.running.sweep import sweep
 from ...personas.setup.slots import Slot
+from ...personas.spending.prices import priced
+from ...personas.spending.throttle import throttled
+from ...personas.spending.usage import Usage
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..payload import text_of
@@ -202,7 +205,8 @@ class Work:
 
     def _concluded(self, workspace: Workspace | None, outcome: Outcome) -> RunResult:
         """Capture what the run changed, and judge it by that."""
-        outcome = self._with_last_words(_storable(self.watch.judged(self.launch.run, outcome)))
+        outcome = self._with_last_words(_storable(self.watch.judged(self.launch.run, self._priced(outcome))))
+        outcome = self._limited(outcome)
         self.unsent = RunFolder(self._place(workspace)).unsent()
         if workspace is None:
             return RunResult(judged(self.launch, outcome, self._evidence(self._place(None), None)))
@@ -213,6 +217,22 @@ class Work:
             return result
         outcome = judged(self.launch, outcome, self._evidence(workspace.path, result.captured))
         return replace(result, outcome=outcome, captured=self.conflict.own(outcome, result.captured))
+
+    def _limited(self, outcome: Outcome) -> Outcome:
+        """Tell a run whose service took no more from one that failed."""
+        if outcome.status not in {OutcomeStatus.FAILED, OutcomeStatus.TIMEOUT}:
+            return outcome
+        refused = throttled(outcome.detail, self.context.clock.now())
+        return replace(outcome, status=OutcomeStatus.LIMITED, until=refused.until) if refused else outcome
+
+    def _priced(self, outcome: Outcome) -> Outcome:
+        """Estimate the money of a run whose agent told its tokens alone."""
+        return replace(outcome, usage=self._estimated(outcome.usage))
+
+    def _estimated(self, usage: Usage) -> Usage:
+        settings = self.context.settings
+        table = settings.agents.get(self.launch.agent)
+        return priced(usage, settings.price_list, table.model if table else None)
 
     def _captured(self, workspace: Workspace, outcome: Outcome) -> RunResult:
         """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""
@@ -246,8 +266,12 @@ class Work:
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
             self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=is_process),
-            launch.assignment, context.settings.team.human, leave=self.watch.leave,
+            launch.assignment, context.settings.team.human, leave=self.watch.leave, told=self._told,
         )  # fmt: skip
+
+    def _told(self, usage: Usage) -> None:
+        """Hold what the run has used so far against the budgets."""
+        self.watch.tell(self.launch.run, self._estimated(usage))
 
     def _prompt(self, place: Path, timeout: float) -> str:
         context, launch = self.context, self.launch

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ...mail.text.units import size, span
+from ...personas.spending.amount import Unit, amount
+from ...personas.spending.prices import Price
 from ..errors import SettingsError
 from .file import Key, TomlFile, read_toml
 from .problems import Fields, problem
@@ -30,11 +32,13 @@ from .values import (
     HomePaths,
     Limit,
     MailType,
+    Money,
     Name,
     Parallel,
     Rooted,
     Seconds,
     Size,
+    Spelled,
     Sprint,
     Variable,
     Within,
@@ -60,6 +64,7 @@ class TeamSettings(_Table):
 class AgentSettings(_Table):
     """`[agents.NAME]`: a command, a folder of patches (`replay`), or a script without a model (`scripted`).
 
+    `model` is the model whose price counts where the agent names none; it is not passed on.
     In a `sandbox`, a command may write its workspace and what `home` names of the user's home folder.
     """
 
@@ -75,6 +80,8 @@ class AgentSettings(_Table):
     max_output: Size = 10_000_000
     litter: tuple[Glob, ...] = ()
     folder: str | None = None
+    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    max_parallel: Annotated[int, Field(ge=1, le=1000)] | None = None
     sandbox: Literal["none", "bwrap"] = "none"
     home: HomePaths = ()
     network: Literal["on", "off"] = "on"
@@ -148,6 +155,32 @@ class WorkspaceSettings(_Table):
     ports: Annotated[int, Field(ge=1, le=1000)] = 10
 
 
+class PriceSettings(_Table):
+    """`[prices.MODEL]`: US dollars for a million tokens; those from the cache cost as much as others by default."""
+
+    input: Money
+    output: Money
+    cached: Money | None = None
+
+
+class BudgetSettings(_Table):
+    """`[budget]`: how much a sprint, a day, a persona or a run may use; with `hard`, runs that go on are ended too."""
+
+    sprint: Spelled | None = None
+    day: Spelled | None = None
+    persona: Spelled | None = None
+    run: Spelled | None = None
+    hard: bool = False
+
+    @model_validator(mode="after")
+    def _of_one(self) -> Self:
+        if self.run and amount(self.run).unit == Unit.RUNS:
+            raise ValueError(
+                f'says run = "{self.run}", and one run cannot be counted in runs: write "$1" or "1M tokens"'
+            )
+        return self
+
+
 class DispatchSettings(_Table):
     """`[dispatch]`: folders outside of the repository that absolute paths in tasks may lead into."""
 
@@ -164,6 +197,13 @@ class Settings(_Table):
     groups: Mapping[Name, tuple[Name, ...]] = {}
     workspace: WorkspaceSettings = WorkspaceSettings()
     dispatch: DispatchSettings = DispatchSettings()
+    prices: Mapping[str, PriceSettings] = {}
+    budget: BudgetSettings = BudgetSettings()
+
+    @property
+    def price_list(self) -> dict[str, Price]:
+        """The user's own prices, by model."""
+        return {name: Price(table.input, table.output, table.cached) for name, table in self.prices.items()}
 
 
 @dataclass(frozen=True)
@@ -270,9 +310,10 @@ def _fields(key: Key) -> Fields:
         return {name: field.annotation for name, field in Settings.model_fields.items()}
     tables = {
         "team": TeamSettings, "sprint": SprintSettings, "agents": AgentSettings, "gates": GateSettings,
-        "workspace": WorkspaceSettings, "dispatch": DispatchSettings,
+        "workspace": WorkspaceSettings, "dispatch": DispatchSettings, "prices": PriceSettings,
+        "budget": BudgetSettings,
     }  # fmt: skip
-    named = key[0] in {"agents", "gates"}
+    named = key[0] in {"agents", "gates", "prices"}
     if key[0] not in tables or len(key) != 1 + named:
         return None
     return {field.alias or name: field.annotation for name, field in tables[key[0]].model_fields.items()}

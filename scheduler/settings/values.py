@@ -14,9 +14,11 @@ from ...mail.letter import TYPES, is_type
 from ...mail.text.globs import checked, is_path
 from ...mail.text.nearest import nearest
 from ...mail.text.units import byte_count, crontab, seconds
+from ...personas.spending.amount import spelled
 
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 _EVERY = re.compile(r"every +(\d{1,6})")
+_DEAREST = 1e6  # US dollars for a million tokens
 _UNTYPED = "note"  # the type of mail that was given none
 
 
@@ -119,6 +121,12 @@ def _finite(value: float) -> float:
     return value
 
 
+def _money(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _DEAREST:
+        raise ValueError("must be an amount of US dollars, as in 1.25")
+    return float(value)
+
+
 Name = Annotated[str, AfterValidator(_name)]
 Command = Annotated[tuple[str, ...], AfterValidator(_filled)]
 Commands = Annotated[tuple[Command, ...], BeforeValidator(_commands)]
@@ -135,6 +143,8 @@ Parallel = Annotated[str | tuple[int, ...], BeforeValidator(_mode)]
 Branch = Annotated[str, AfterValidator(_branch)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Rooted = Annotated[str, AfterValidator(_rooted)]
+Spelled = Annotated[str, BeforeValidator(spelled)]
+Money = Annotated[float, BeforeValidator(_money)]
 Finite = Annotated[float, AfterValidator(_finite)]
 Crontab = Annotated[str, AfterValidator(crontab)]
 HomePaths = Annotated[tuple[HomePath, ...], AfterValidator(_apart)]

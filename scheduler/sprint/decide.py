@@ -15,6 +15,8 @@ from ...mail.render import listed
 from ...mail.text.units import counted
 from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
+from ..limits.budget import NO_BUDGETS, Budgets, day_ends, uses_of
+from ..limits.parking import parked_until
 from ..runs.launch import MOST_SETUPS, Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, give_up_dead, left_over
@@ -24,8 +26,10 @@ from .plan import Opening, Skip, TickPlan
 ASKED = "asked for"  # the reason of a sprint that a person started
 _MOST_LOST = 3  # runs of one persona in one sprint: an agent may be what ends its scheduler
 _LONGEST_PAUSE = timedelta(minutes=10)
-_NO_ATTEMPT = frozenset({RunStatus.LOST, RunStatus.SETUP})  # of the agent's
-_INCOMPLETE = frozenset({RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED})  # says nothing about the agent
+_NO_ATTEMPT = frozenset({RunStatus.LOST, RunStatus.SETUP, RunStatus.LIMITED})  # of the agent's
+_INCOMPLETE = frozenset(
+    {RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED, RunStatus.LIMITED}
+)  # says nothing about the agent
 
 
 class Policy(ModeSettings, Protocol):
@@ -73,7 +77,15 @@ class StartRequest:
     until: datetime | None = None
 
 
-def decide(state: State, roster: Sequence[Member], policy: Policy, now: datetime, request: StartRequest) -> TickPlan:
+def decide(
+    state: State,
+    roster: Sequence[Member],
+    policy: Policy,
+    now: datetime,
+    request: StartRequest,
+    *,
+    budgets: Budgets = NO_BUDGETS,
+) -> TickPlan:
     """Decide the next tick. `roster` is who is scheduled, in the order of launching."""
     if state.paused:
         lost, left = _dead(state)
@@ -84,7 +96,9 @@ def decide(state: State, roster: Sequence[Member], policy: Policy, now: datetime
     if state.sprint is None and (request.start is None or not roster):
         why = request.otherwise if roster else "nobody on the roster is scheduled; add a persona to .team/personas"
         return TickPlan(state.tick, idle=why)
-    return _Decision(state, roster, policy, now, request).plan()
+    if state.sprint is None and (over := uses_of(state, 0, now).overspent(budgets, now)):
+        return TickPlan(state.tick, idle=f"{over.text}; it begins anew at midnight", idle_until=day_ends(now))
+    return _Decision(state, roster, policy, now, request, budgets=budgets).plan()
 
 
 def _dead(state: State) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
@@ -101,7 +115,14 @@ class _Decision:
     """
 
     def __init__(
-        self, state: State, roster: Sequence[Member], policy: Policy, now: datetime, request: StartRequest
+        self,
+        state: State,
+        roster: Sequence[Member],
+        policy: Policy,
+        now: datetime,
+        request: StartRequest,
+        *,
+        budgets: Budgets,
     ) -> None:
         self.state = give_up_dead(state)
         self.roster = roster
@@ -117,6 +138,9 @@ class _Decision:
         self.first = self.sprint.personas if self.sprint else first
         self.opening = None if self.sprint else Opening(self.number, request.start or "", first)
         self.due: list[datetime] = []
+        self.budgets = budgets
+        self.uses = uses_of(self.state, self.number, now)
+        self.overspent = self.uses.overspent(budgets, now)
 
     def plan(self) -> TickPlan:
         """Put the parts together."""
@@ -127,6 +151,8 @@ class _Decision:
             return self._made(**({} if busy else self._ending(SprintOutcome.DEADLINE)))
         if self._is_broken() and not busy:
             return self._made(**self._ending(SprintOutcome.BROKEN))
+        if self.overspent:  # what waits is woven, and what goes on may end
+            return self._made(overspent=self.overspent, **({} if busy else self._ending(SprintOutcome.BUDGET)))
         launches, skips, aside = self._sort()
         if self.mode == Mode.SEQUENTIAL:
             turn = () if self.alive else launches[:1]
@@ -134,6 +160,9 @@ class _Decision:
                 Skip(launch.persona, "waits its turn: sequential mode") for launch in launches if launch not in turn
             ]
             launches = list(turn)
+        if (left := self.uses.runs_left(self.budgets)) is not None:
+            skips += [Skip(launch.persona, "the budget has no run left for it") for launch in launches[left:]]
+            launches = launches[:left]
         if self.alive and not (launches or self.lost or self.state.pending):
             return self._made(skips=tuple(skips), idle=f"still running: {', '.join(run.persona for run in self.alive)}")
         parts: dict[str, Any] = {"launches": tuple(launches), "skips": tuple(skips), "aside": tuple(aside)}
@@ -192,7 +221,12 @@ class _Decision:
                 skips.append(Skip(member.id, f"set aside: {self.state.aside[member.id]}"))
             elif isinstance(launch := self._launch_of(member), str):
                 skips.append(Skip(member.id, launch))
-            elif why := self._exhausted(member.id, launch, wakes):
+            elif parked := parked_until(member.id, member.agent, self.runs, self.now):
+                self.due.append(parked[0])
+                skips.append(Skip(member.id, f"parked until {parked[0]:%H:%M:%S}Z: {parked[1]}", parked[0]))
+            elif over := self.uses.overspent_by(member.id, self.budgets):
+                aside.append(Skip(member.id, over.text))
+            elif why := self._unstartable(member.id) or self._exhausted(member.id, launch, wakes):
                 aside.append(Skip(member.id, why))
             else:
                 wakes += launch.reason == LaunchReason.MAIL
@@ -243,14 +277,20 @@ class _Decision:
         """Return when the next retry of a persona is due, if that is later than now: the pause doubles each time."""
         failures = 0
         for run in reversed(own):
-            if run.stop or run.status in {RunStatus.LOST, RunStatus.STOPPED} or not self._fruitless(run):
+            if run.stop or run.status in _INCOMPLETE or not self._fruitless(run):
                 break
             failures += 1
         if not failures:
             return None
         pause = min(timedelta(seconds=self.policy.retry_backoff) * 2 ** (failures - 1), _LONGEST_PAUSE)
         due = datetime.fromisoformat(own[-1].finished or own[-1].started) + pause
-        return due if due > self.now and not self._spent(own, own[-1].status) else None
+        over = own[-1].hopeless or self._spent(own, own[-1].status)
+        return due if due > self.now and not over else None
+
+    def _unstartable(self, persona: str) -> str | None:
+        """Say why a persona cannot run at all: its agent could not start, and nothing of that will be otherwise."""
+        last = next((run for run in reversed(self.runs) if run.persona == persona), None)
+        return f"it cannot start: {last.detail}" if last and last.hopeless else None
 
     def _exhausted(self, persona: str, launch: Launch, wakes: int) -> str | None:
         """Say why a persona that has a reason to run must not run again in this sprint."""

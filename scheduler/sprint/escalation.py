@@ -33,7 +33,33 @@ def drafts(context: Context, state: State, plan: TickPlan) -> list[Draft]:
         own = derived_id(Kind.PERSONA_SKIPPED, str(plan.sprint), skip.persona)
         events.append(_letter(context, state, plan, skip).draft(context.mailbox.directory, context.mailbox.blobs))
         events.append(Draft(Kind.PERSONA_SKIPPED, "scheduler", data=data, id=own))
-    return events
+    return events + _overspent(context, state, plan)
+
+
+def _overspent(context: Context, state: State, plan: TickPlan) -> list[Draft]:
+    """Return the event that a budget is spent, after a mail to the human; nothing if that is known already."""
+    over = plan.overspent
+    if over is None or (key := (over.budget, plan.sprint or 0, over.whose)) in state.told:
+        return []
+    hard = context.budgets.hard
+    goes_on = "Runs that go on are ended" if hard else "Runs that go on may end"
+    body = [
+        f"{over.text[0].upper()}{over.text[1:]}.",
+        f"Nothing more is started in sprint {plan.sprint}. {goes_on}, and what they did is woven.",
+        "",
+        f"To go on: raise [budget] {over.budget} in team.toml, then scheduler sprint.",
+    ]
+    letter = Letter(
+        "scheduler", [context.settings.team.human], f"Sprint {plan.sprint}: {over.text}"[:200], "\n".join(body),
+        type="escalate", key=f"budget {' '.join(map(str, key))}",
+    )  # fmt: skip
+    data = {
+        "sprint": plan.sprint, "budget": over.budget, "day": over.whose, "limit": over.limit.text, "hard": hard,
+        "usage": over.used.document(),
+    }  # fmt: skip
+    own = derived_id(Kind.BUDGET_SPENT, *map(str, key))
+    mail = letter.draft(context.mailbox.directory, context.mailbox.blobs)
+    return [mail, Draft(Kind.BUDGET_SPENT, "scheduler", data=data, id=own)]
 
 
 def _letter(context: Context, state: State, plan: TickPlan, skip: Skip) -> Letter:
@@ -113,6 +139,7 @@ def _result(result: Summary) -> Iterator[str]:
         counted(*pair) for pair in ((result.ticks, "tick"), (result.runs, "run"), (result.conflicts, "conflict"))
     )
     yield f"{ticks}, {runs}, {conflicts}, {result.seconds:.1f} s, {result.mode}."
+    yield f"Used: {result.usage.text}."
     yield f"Landed on {result.branch}: {', '.join(result.landed) or 'nothing'}."
     if result.set_aside:
         yield f"Not landed: {', '.join(result.set_aside)}; there is a mail about each."

@@ -25,7 +25,7 @@ def run_sprint(ticker: Ticker, request: StartRequest) -> Summary | None:
         if plan.wait_until and not (plan.idle or plan.lost):
             ticker.listener(waiting(plan))
             pause = (plan.wait_until - ticker.context.clock.now()).total_seconds()
-            if ticker.dispatcher.stop.wait(max(0.0, pause)):
+            if ticker.context.clock.wait(ticker.dispatcher.stop, max(0.0, pause)):
                 break
             continue
         try:

@@ -10,7 +10,9 @@ from typing import Protocol
 from ..kinds import Mode, ModeRequest, RunStatus
 from ..state.facts import Run, Sprint
 
-_NOT_COUNTED = frozenset({RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED, RunStatus.SETUP})  # no agent failed
+_NOT_COUNTED = frozenset(  # no agent failed
+    {RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED, RunStatus.SETUP, RunStatus.LIMITED}
+)
 _SMALLEST_BATCH = 2  # a single failed run does not show that running in parallel is to blame
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ..kinds import Mode
+from ..limits.budget import Overspent
 from ..progress import Progress
 from ..runs.launch import Launch
 from ..state.facts import Patch, Run
@@ -14,10 +15,11 @@ from ..state.facts import Patch, Run
 
 @dataclass(frozen=True)
 class Skip:
-    """One persona that is not launched now, and why."""
+    """One persona that is not launched now, and why; `parked` is until when the service of its model takes no more."""
 
     persona: str
     why: str
+    parked: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class TickPlan:
 
     `lost` runs are given up, those of `harvest` taken over from a scheduler that is gone, `weave` patches woven,
     `aside` personas set aside for the rest of the sprint, `skips` not launched now. `finish` is the `SprintOutcome` if
-    the sprint ends, `wait_until` when the next retry is due.
+    the sprint ends, `wait_until` when the next retry is due. `overspent` is the budget that lets nothing more start,
+    and `idle_until` when there may be something to do although no event says so.
     """
 
     tick: int = 1
@@ -53,6 +56,8 @@ class TickPlan:
     wait_until: datetime | None = None
     idle: str | None = None
     notes: tuple[str, ...] = field(default=())
+    overspent: Overspent | None = None
+    idle_until: datetime | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the plan as the JSON object of `scheduler --dry-run --json`."""
@@ -79,11 +84,19 @@ class TickPlan:
                 }
                 for launch in self.launches
             ],
-            "skips": [{"persona": skip.persona, "why": skip.why} for skip in self.skips],
+            "skips": [
+                {
+                    "persona": skip.persona,
+                    "why": skip.why,
+                    "parked": skip.parked.isoformat() if skip.parked else None,
+                }
+                for skip in self.skips
+            ],
             "set_aside": [{"persona": skip.persona, "why": skip.why} for skip in self.aside],
             "finish": self.finish,
             "wait_until": self.wait_until.isoformat() if self.wait_until else None,
             "idle": self.idle,
+            "overspent": self.overspent and self.overspent.text,
             "notes": [*self.notes],
         }
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..context import Context
 from ..landing.integrate import preview, standing
+from ..limits.budget import untold, used_text, uses_of
 from ..setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
+from ..state.sprints import State
+from ..state.usage import total
 from ..weaver.result import Woven
 from .decide import StartRequest
+from .estimate import NO_ESTIMATE, Estimate, estimate
 from .plan import Skip, TickPlan
 from .start import set_faulty_aside, start_commit
 from .tick import Ticker
@@ -20,6 +26,7 @@ class Preview:
 
     `base` is the commit that launches start from, `branch` where patches land, `woven` what the weaver would do with
     the pending ones, `troubles` what would keep the tick from starting, and `setup` what each workspace would get.
+    `cost` is what the launches may use, and `budgets` has a line for each budget.
     """
 
     plan: TickPlan
@@ -28,12 +35,17 @@ class Preview:
     woven: Woven | None
     troubles: tuple[str, ...]
     setup: SetUpPreview = NO_SETUP
+    cost: Estimate = NO_ESTIMATE
+    budgets: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler --dry-run --json`."""
         place = {"base": self.base, "branch": self.branch, "troubles": [*self.troubles]}
         woven = self.woven.document() if self.woven else None
-        return self.plan.document() | place | {"woven": woven, "setup": self.setup.document()}
+        return self.plan.document() | place | {"woven": woven, "setup": self.setup.document(), **self._costs()}
+
+    def _costs(self) -> dict[str, Any]:
+        return {"cost": self.cost.document() if self.plan.launches else None, "budgets": [*self.budgets]}
 
 
 def look_ahead(ticker: Ticker, request: StartRequest) -> Preview:
@@ -56,4 +68,24 @@ def look_ahead(ticker: Ticker, request: StartRequest) -> Preview:
     troubles += [*setup_troubles(context), *context.gate_troubles()]
     if plan.opening and (trouble := context.branch_trouble(branch)):
         troubles.append(trouble)
-    return Preview(plan, woven.tip if woven else base, branch, woven, tuple(troubles), look_at_setup(context))
+    return Preview(
+        plan, woven.tip if woven else base, branch, woven, tuple(troubles), look_at_setup(context),
+        estimate(plan.launches, state.runs), tuple(_budgets(context, state, plan)),
+    )  # fmt: skip
+
+
+def _budgets(context: Context, state: State, plan: TickPlan) -> Iterator[str]:
+    """Say of each budget what is used of it, and whether anybody can know."""
+    budgets, uses = context.budgets, uses_of(state, plan.sprint or 0, context.clock.now())
+    sprint, day = total(usage for _, usage in uses.sprint), total(uses.day)
+    agents = {launch.agent for launch in plan.launches}
+    past = [run.usage for run in state.runs if run.agent in agents and run.finished]
+    rows = (("sprint", budgets.sprint, sprint), ("day", budgets.day, day))
+    rows += (("persona", budgets.persona, None), ("run", budgets.run, None))
+    for name, limit, used in rows:
+        if limit:
+            spent = f", {used_text(limit, used)} used" if used and used.runs else ""
+            blind = (
+                "; past runs of these agents did not tell any, so it may never be spent" if untold(limit, past) else ""
+            )
+            yield f"{name} {limit.text}{spent}{blind}"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ...personas.running.process import is_going
+from ...personas.running.process import is_going, read_usage
 from ..context import Context
 from ..kinds import PatchStatus, RunStatus
 from ..leader import leading
+from ..limits.parking import parked_until
 from ..state.facts import Patch, Run
 from ..state.sprints import SCHEDULER_GONE, State
 from ..state.summary import Summary, summary
@@ -34,7 +35,8 @@ class Status:
     `leader` is the process id of the leading scheduler, `paused` who paused the team and when, `sprint` the last
     sprint, each None if there is none. `runs` has the newest run of each persona in that sprint. `set_aside` maps
     personas to reasons. `unread` maps them to the numbers of messages that they have to be launched for, and `waiting`
-    to those of messages that wait for their next run. `pending` patches wait for the weaver, `held` ones for a person.
+    to those of messages that wait for their next run. `parked` maps them to the time until which the service of their
+    model takes no more, and to what it said. `pending` patches wait for the weaver, `held` ones for a person.
     """
 
     leader: int | None
@@ -46,6 +48,7 @@ class Status:
     held: tuple[Patch, ...]
     unread: Mapping[str, int]
     waiting: Mapping[str, int] = field(default_factory=dict[str, int])
+    parked: Mapping[str, tuple[datetime, str]] = field(default_factory=dict[str, tuple[datetime, str]])
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler status --json`."""
@@ -58,6 +61,9 @@ class Status:
             "held": [_held_document(patch) for patch in self.held],
             "unread": dict(self.unread),
             "waiting": dict(self.waiting),
+            "parked": {
+                persona: {"until": until.isoformat(), "why": why} for persona, (until, why) in self.parked.items()
+            },
         }
 
 
@@ -72,7 +78,7 @@ def _held_document(patch: Patch) -> dict[str, Any]:
 
 def status(context: Context, now: datetime) -> Status:
     """Read where the team of `context` stands at `now`."""
-    state, leader = context.state(), leading(context.home / "work")
+    state, leader = _with_usage(context.state(), context.home), leading(context.home / "work")
     never = context.settings.sprint.wakes_not
     unread = {persona: sum(each.wakes(never) for each in mail) for persona, mail in state.unread.items()}
     waiting = {persona: len(mail) - unread[persona] for persona, mail in state.unread.items()}
@@ -86,13 +92,31 @@ def status(context: Context, now: datetime) -> Status:
         state.of(PatchStatus.HELD),
         {persona: count for persona, count in unread.items() if count},
         {persona: count for persona, count in waiting.items() if count},
+        _parked(context, state, now),
     )
+
+
+def _parked(context: Context, state: State, now: datetime) -> dict[str, tuple[datetime, str]]:
+    """Return until when personas are parked in the open sprint, and what the service of their model said."""
+    runs = [run for run in state.runs if state.sprint and run.sprint == state.number]
+    found = {member.id: parked_until(member.id, member.agent, runs, now) for member in context.members}
+    return {persona: parked for persona, parked in found.items() if parked}
+
+
+def _with_usage(state: State, home: Path) -> State:
+    """Return the state with what its open runs have used so far."""
+    runs = tuple(
+        replace(run, usage=read_usage(home / "runs" / run.id)) if run.status == RunStatus.OPEN else run
+        for run in state.runs
+    )
+    return replace(state, runs=runs)
 
 
 def _run_document(pulse: Pulse) -> dict[str, Any]:
     run = pulse.run
     return {
         "run": run.id, "persona": run.persona, "attempt": run.attempt, "status": run.status, "since": pulse.since,
+        "usage": run.usage.document(),
     }  # fmt: skip
 
 

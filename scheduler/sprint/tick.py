@@ -16,6 +16,8 @@ from ..kinds import Kind, RunStatus
 from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate
 from ..landing.record import record
 from ..leader import myself
+from ..limits.budget import uses_of
+from ..limits.parking import width_of
 from ..progress import Listener, silent
 from ..runs.batch import BatchRunner
 from ..runs.launch import Launch
@@ -65,7 +67,7 @@ class Ticker:
         """Decide what is next, and change nothing. This is what `--dry-run` prints."""
         state = state or self.context.state(whole=False)
         policy, now = self.context.settings.sprint, self.context.clock.now()
-        return decide(state, self.context.members, policy, now, request)
+        return decide(state, self.context.members, policy, now, request, budgets=self.context.budgets)
 
     def tick(self, request: StartRequest, state: State | None = None, plan: TickPlan | None = None) -> Done:
         """Carry out one tick. Raises NotReady, before anything is started, if something is missing.
@@ -109,7 +111,8 @@ class Ticker:
     def _idle(self, plan: TickPlan, state: State, request: StartRequest) -> Done:
         self.listener(waiting(plan) if plan.wait_until else planned(plan))
         if state.paused or state.sprint is None:
-            done = idle.idle(plan.idle or "", None if state.paused else request.until, self.seen, self.head)
+            until = plan.idle_until or request.until
+            done = idle.idle(plan.idle or "", None if state.paused else until, self.seen, self.head)
         else:
             why = plan.idle or f"next try at {plan.wait_until:%H:%M:%S}Z"
             done = Draft(Kind.TICK_DONE, "scheduler", data={"idle": why})
@@ -152,7 +155,9 @@ class Ticker:
         """
         sprint, runs = _open_sprint(state), [*plan.lost, *plan.harvest]
         launches = [Launch(run.persona, run.agent, run.attempt, run.sprint, run.reason, "taken over") for run in runs]
-        batches = [Batch(run.sprint, run.tick, run.base, sprint.branch) for run in runs]
+        ended = replace(state, runs=tuple(run for run in state.runs if run.status != RunStatus.OPEN))
+        uses = uses_of(ended, sprint.number, self.context.clock.now())
+        batches = [Batch(run.sprint, run.tick, run.base, sprint.branch, uses=uses) for run in runs]
         self.dispatcher.harvest(launches, batches, [run.id for run in runs if run.stop])
         if self.dispatcher.stop.is_set():
             raise Stopped("stopped while the runs of an earlier scheduler were taken over")
@@ -166,7 +171,11 @@ class Ticker:
         spent = (self.context.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
         left = max(1.0, self.context.settings.sprint.deadline - spent)
         base = ensure_branch(self.context, sprint)
-        self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left))
+        uses = uses_of(state, sprint.number, self.context.clock.now())
+        own = [run for run in state.runs if run.sprint == sprint.number]
+        agents = {launch.agent for launch in plan.launches}
+        widths = {agent: width_of(agent, own, self.context.most_parallel(agent)) for agent in agents}
+        self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left, uses, widths))
 
 
 def _tick_done(plan: TickPlan) -> Draft:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ...mail.directory import PROGRAMS
+from ...personas.spending.usage import UNKNOWN, Usage
 from ..kinds import PatchStatus, RunStatus
 
 
@@ -36,7 +37,9 @@ class Run:
     """One attempt of one persona. `status` is a `RunStatus`, `mail` the ids of the messages in its prompt.
 
     `stop` is set once a person asked for its end, `late` if it went on after it was given up, `orderly` if it was lost
-    because its scheduler was stopped. `setup` is how long the set-up of its workspace took, in seconds.
+    because its scheduler was stopped. `setup` is how long the set-up of its workspace took, in seconds,
+    `usage` what it used of a model, and `until` when the service that refused it takes more. `hopeless`
+    tells that its agent could not start, and would not the next time either.
     """
 
     id: str
@@ -58,6 +61,9 @@ class Run:
     late: bool = False
     orderly: bool = False
     setup: float | None = None
+    usage: Usage = UNKNOWN
+    until: str | None = None
+    hopeless: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ passed over, so that none stops a command, which would stop it for good.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from math import isfinite
 from typing import Any, cast
 
+from ...personas.spending.usage import is_count, is_money
 from ..kinds import is_writer
 from .facts import Fact
 
@@ -86,21 +88,40 @@ def _is_workspace(value: Any) -> bool:
     return seconds is None or _is_span(seconds)
 
 
+def _is_time(value: Any) -> bool:
+    try:
+        return value is None or datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_usage(value: Any) -> bool:
+    """Tell whether this is what a run used: numbers that are known, or None."""
+    if not isinstance(value, dict):
+        return False
+    table = cast("dict[str, Any]", value)
+    counts = all(table.get(name) is None or is_count(table[name]) for name in ("input", "cached", "output"))
+    return counts and (table.get("usd") is None or is_money(table["usd"]))
+
+
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("sprint", "tick", "attempt"), _is_number),
     **dict.fromkeys(
         (
-            "persona", "base", "base_branch", "branch", "commit", "detail", "how", "id", "mark", "mode", "outcome",
+            "budget", "day", "limit", "persona", "base", "base_branch", "branch",
+            "commit", "detail", "how", "id", "mark", "mode", "outcome",
             "reason", "rule", "signature", "start", "status", "tip", "tree", "why",
         ),
         _is_text,
     ),
     **dict.fromkeys(_MAYBE.split(), _is_text_or_none),
     **dict.fromkeys(("files", "mail", "order", "personas"), _are_texts),
-    **dict.fromkeys(("orderly", "passed"), _is_flag),
+    **dict.fromkeys(("orderly", "passed", "hopeless"), _is_flag),
     "seconds": _is_span,
     "supervisor": _is_table,
     "patch": _is_blob,
     "conflicts": _are_conflicts,
     "workspace": _is_workspace,
+    "usage": _is_usage,
+    "until": _is_time,
 }  # fmt: skip

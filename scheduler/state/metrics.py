@@ -12,16 +12,18 @@ from typing import Any
 from ...mail.clock import rfc3339
 from ...mail.kinds import MailKind
 from ...mail.log.log import Log
+from ...personas.spending.usage import UNKNOWN, Usage
 from ..kinds import Kind, Mode, PatchStatus, RunStatus
 from .facts import Patch, Run, Sprint
 from .sprints import State
+from .usage import NO_USAGE, UsageTotal, total
 
 NO_CHANGE = "no change"
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One run in time: its start and end, in seconds since the sprint's start, and its outcome."""
+    """One run in time: its start and end, in seconds since the sprint's start, its outcome, and what it used."""
 
     run: str
     persona: str
@@ -32,6 +34,7 @@ class Bar:
     end: float
     seconds: float | None
     outcome: str
+    usage: Usage = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,18 @@ class Resolution:
 
 @dataclass(frozen=True)
 class Share:
-    """One persona's part. `waiting` is the time until its last run ended, less that of its runs."""
+    """One persona's part. `waiting` is the time until its last run ended, less that of its runs.
+
+    `usage` is what its runs used, and `landed` how many of its patches landed.
+    """
 
     persona: str
     runs: int
     seconds: float
     waiting: float
     outcome: str
+    usage: UsageTotal = NO_USAGE
+    landed: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ class Metrics:
     `wall` is the sprint's length, `busy` the sum of its runs' lengths. `runs` and `patches` count by status, `mails` by
     type. `offered` counts the patches that the weaver was given. `nodes` are the woven patches tick by tick, those that
     landed first, in that order; `boundaries` pair each tick with the second at which it began. `setups` are the lengths
-    of the set-ups of workspaces, which are no part of `busy`.
+    of the set-ups of workspaces, which are no part of `busy`. `usage` is what its runs used.
     """
 
     sprint: int
@@ -123,6 +131,13 @@ class Metrics:
     links: tuple[Link, ...]
     mails: Mapping[str, int] = field(default_factory=dict[str, int])
     setups: tuple[float, ...] = ()
+    usage: UsageTotal = NO_USAGE
+
+    @property
+    def usd_per_patch(self) -> float | None:
+        """US dollars of all runs for each patch that landed; None if no money is known, or nothing landed."""
+        landed = len(self.landing_order)
+        return None if self.usage.usd is None or not landed else self.usage.usd / landed
 
     @property
     def conflict_rate(self) -> float | None:
@@ -162,6 +177,9 @@ class Metrics:
             },
             "speedup": {"estimated": self.estimated_speedup, "measured": self.measured and self.measured.ratio},
             "landing_order": [node.persona for node in self.landing_order],
+            "usage": self.usage.document(),
+            "personas": [asdict(share) | {"usage": share.usage.document()} for share in self.personas],
+            "usd_per_patch": self.usd_per_patch,
         }
 
 
@@ -181,7 +199,7 @@ def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int
         sum(patch.tick > 0 for patch in patches.values()), dict(Counter(patch.status for patch in patches.values())),
         _resolutions(patches.values()), _shares(sprint, bars), _comparison(state, sprint, wall), bars,
         _boundaries(sprint, bars), nodes, _links(state, sprint, nodes), dict(mails or {}),
-        tuple(run.setup for run in runs if run.setup is not None),
+        tuple(run.setup for run in runs if run.setup is not None), total(run.usage for run in runs),
     )  # fmt: skip
 
 
@@ -213,8 +231,9 @@ def _bar(run: Run, patch: Patch | None, start: str, now: str) -> Bar:
     began, ended = _between(start, run.started), _between(start, run.finished or now)
     seconds = round(ended - began, 3) if run.status == RunStatus.OPEN else run.seconds
     return Bar(
-        run.id, run.persona, run.attempt, run.tick, run.reason, began, max(began, ended), seconds, _outcome(run, patch)
-    )
+        run.id, run.persona, run.attempt, run.tick, run.reason, began, max(began, ended), seconds, _outcome(run, patch),
+        run.usage,
+    )  # fmt: skip
 
 
 def _outcome(run: Run, patch: Patch | None) -> str:
@@ -232,7 +251,9 @@ def _shares(sprint: Sprint, bars: Sequence[Bar]) -> tuple[Share, ...]:
         own = [bar for bar in bars if bar.persona == persona]
         seconds, end = _busy(own), max(bar.end for bar in own)
         outcome = PatchStatus.LANDED if any(bar.outcome == PatchStatus.LANDED for bar in own) else own[-1].outcome
-        shares.append(Share(persona, len(own), seconds, max(0.0, round(end - seconds, 3)), outcome))
+        landed = sum(bar.outcome == PatchStatus.LANDED for bar in own)
+        waiting, used = max(0.0, round(end - seconds, 3)), total(bar.usage for bar in own)
+        shares.append(Share(persona, len(own), seconds, waiting, outcome, used, landed))
     return tuple(shares)
 
 

@@ -1,7 +1,7 @@
 """What scheduler and weaver have done, as Ibis expressions over the log: of the sprints, and of each dispatch.
 
 Compiled to `sql/` beside this module by `make sql`. The names of these projections are `scheduler.state.schedule`,
-`scheduler.state.dispatched` and `scheduler.state.going`.
+`scheduler.state.dispatched`, `scheduler.state.going` and `scheduler.state.ended`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...mail.directory import SCHEDULER
 from ...mail.query.projections import argument, events
 from ..kinds import Kind
 
-SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|scheduler)\."
+SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler)\."
 DISPATCHED = r"^(dispatch|task|run|patch|weave|gate)\."
 FACT = ("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash")
 
@@ -57,4 +57,10 @@ def going() -> Any:
     return started.anti_join(ended, started.run == ended.ended).select(*FACT).order_by("seq")
 
 
-PROJECTIONS = (schedule, dispatched, going)
+def ended() -> Any:
+    """List the ends of runs since a time, those of sprints and of dispatches."""
+    done = events.filter(events.sender == SCHEDULER, events.ts >= argument("since"))
+    return done.filter(done.kind.isin([str(Kind.RUN_FINISHED), str(Kind.RUN_LOST)])).select(*FACT).order_by("seq")
+
+
+PROJECTIONS = (schedule, dispatched, going, ended)

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any, ClassVar, Self, cast
 
 from ...mail.query.rows import Projections
+from ...personas.spending.usage import Usage, usage_of
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
 from .facts import Fact, Mail, Patch, Run, Sprint, Weave
@@ -38,7 +39,9 @@ class State:
     `aside` maps personas that were set aside to the reason, `unread` personas to their mail. `green` are pairs of a
     gate's mark and a tree that passed it. `taken` is the unread mail that a run of a dispatch has in its prompt, which
     goes on meanwhile. `dead` are the ids of open runs whose supervisor is gone; those of them that
-    go on, or whose end is known, are `left` for the next scheduler to take over, the others are lost.
+    go on, or whose end is known, are `left` for the next scheduler to take over, the others are lost. `today` is what
+    runs used that ended on this day, by their ids, if a budget asks for it. `told` are budgets that the human knows to
+    be spent: which, the sprint, and the day.
     """
 
     sprints: tuple[Sprint, ...] = ()
@@ -52,6 +55,8 @@ class State:
     left: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
     weaves: tuple[Weave, ...] = ()
+    today: tuple[tuple[str, Usage], ...] = ()
+    told: frozenset[tuple[str, int, str]] = frozenset()
 
     @property
     def sprint(self) -> Sprint | None:
@@ -142,6 +147,12 @@ def read_going(projections: Projections, personas: Sequence[str]) -> tuple[Run, 
     return fold(map(fact_of, projections.rows("scheduler.state.going", roster=[*personas]))).runs
 
 
+def read_ended(projections: Projections, since: str) -> tuple[tuple[str, Usage], ...]:
+    """Read what runs used that ended since a time, in sprints and in dispatches, each with its id."""
+    facts = filter(counts, map(fact_of, projections.rows("scheduler.state.ended", since=since)))
+    return tuple({str(fact.run): usage_of(fact.data.get("usage")) for fact in facts}.items())
+
+
 def read_unread(projections: Projections, roster: Sequence[str]) -> dict[str, tuple[Mail, ...]]:
     """Read the unread mail of each persona of the roster that has any, the oldest first."""
     unread: dict[str, list[Mail]] = {}
@@ -181,6 +192,7 @@ class Fold:
         self.aside: dict[str, str] = {}
         self.green: set[tuple[str, str]] = set()
         self.paused: str | None = None
+        self.told: set[tuple[str, int, str]] = set()
 
     def add(self, fact: Fact) -> None:
         """Fold the next fact of the log.
@@ -195,7 +207,7 @@ class Fold:
         """Return the state as of the last fact."""
         return State(
             tuple(self.sprints), tuple(self.runs.values()), tuple(self.patches.values()), dict(self.aside),
-            frozenset(self.green), self.paused, weaves=tuple(self.weaves),
+            frozenset(self.green), self.paused, weaves=tuple(self.weaves), told=frozenset(self.told),
         )  # fmt: skip
 
     def _dispatch_started(self, fact: Fact) -> None:
@@ -236,7 +248,10 @@ class Fold:
     def _run_finished(self, fact: Fact) -> None:
         data = fact.data
         setup = data.get("workspace", {}).get("seconds")
-        self._end(fact, status=data["status"], seconds=data["seconds"], detail=data["detail"], setup=setup)
+        self._end(
+            fact, status=data["status"], seconds=data["seconds"], detail=data["detail"], setup=setup,
+            until=data.get("until"), hopeless=data.get("hopeless", False),
+        )  # fmt: skip
 
     def _run_lost(self, fact: Fact) -> None:
         self._end(fact, status=RunStatus.LOST, detail=fact.data["why"], orderly=bool(fact.data.get("orderly")))
@@ -250,7 +265,7 @@ class Fold:
         if run is None:
             return
         if run.status == RunStatus.OPEN:
-            self.runs[run.id] = replace(run, finished=fact.ts, **ending)
+            self.runs[run.id] = replace(run, finished=fact.ts, usage=usage_of(fact.data.get("usage")), **ending)
             if run.id in self.patches and ending["status"] in _UNUSABLE:
                 patch = self.patches[run.id]
                 self.patches[run.id] = replace(patch, status=PatchStatus.DROPPED, why=ending["detail"])
@@ -301,6 +316,9 @@ class Fold:
         if fact.data["passed"]:
             self.green.add((fact.data["mark"], fact.data["tree"]))
 
+    def _budget_spent(self, fact: Fact) -> None:
+        self.told.add((fact.data["budget"], fact.data["sprint"], fact.data["day"]))
+
     def _scheduler_paused(self, fact: Fact) -> None:
         self.paused = f"paused by {fact.sender} at {fact.ts[:19]}Z"
 
@@ -326,6 +344,7 @@ class Fold:
         Kind.WEAVE_DONE: _weave_done,
         Kind.PERSONA_SKIPPED: _persona_skipped,
         Kind.GATE_JUDGED: _gate_judged,
+        Kind.BUDGET_SPENT: _budget_spent,
         Kind.SCHEDULER_PAUSED: _scheduler_paused,
         Kind.SCHEDULER_RESUMED: _scheduler_resumed,
     }

@@ -9,6 +9,7 @@ from typing import Any
 from ..kinds import PatchStatus, RunStatus, SprintOutcome
 from .facts import Sprint
 from .sprints import State
+from .usage import NO_USAGE, UsageTotal, total
 
 _APART = {"outcome", "patches", "held", "started", "failed"}  # not part of the document
 FAILED = frozenset({RunStatus.FAILED, RunStatus.SETUP, RunStatus.TIMEOUT, RunStatus.QUOTA})
@@ -21,7 +22,7 @@ class Summary:
 
     `landed` names personas, `patches` counts their landed patches, `conflicts` the patches in conflict. `set_aside`
     names personas that were given up, `held` those whose patch waits for approval. `failed` counts the runs that did
-    not end well. `outcome` is None while it is open.
+    not end well. `outcome` is None while it is open. `usage` is what its runs used.
     """
 
     sprint: int
@@ -39,11 +40,13 @@ class Summary:
     held: tuple[str, ...] = ()
     started: str = ""
     failed: int = 0
+    usage: UsageTotal = NO_USAGE
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object that `scheduler sprint --json` ends with."""
         document = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _APART}
-        return document | {"landed": [*self.landed], "set_aside": [*self.set_aside]}
+        lists = {"landed": [*self.landed], "set_aside": [*self.set_aside]}
+        return document | lists | {"usage": self.usage.document()}
 
 
 def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
@@ -62,4 +65,5 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
         tuple(dict.fromkeys(patch.persona for patch in landed)), tuple(aside),
         sum(patch.status == PatchStatus.CONFLICTED for patch in patches), len(runs), seconds, sprint.outcome,
         len(landed), tuple(held), sprint.started, sum(run.status in FAILED for run in runs),
+        total(run.usage for run in runs),
     )  # fmt: skip

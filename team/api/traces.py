@@ -12,6 +12,7 @@ from ...mail.message import Message
 from ...personas.agents.result import log_of
 from ...personas.agents.stream import read_stream
 from ...personas.agents.transcript import Transcript
+from ...personas.spending.usage import UNKNOWN, Usage
 from ...scheduler.context import Context
 from ...scheduler.dispatch.output import index
 from ...scheduler.dispatch.output import trace as task_document
@@ -60,9 +61,15 @@ class RunTrace:
                 {"tool": call.tool, "input": call.input, "output": call.output, "duration_ms": call.duration_ms}
                 for call in self.transcript.calls
             ],
-            "cost_usd": self.transcript.cost_usd, "text": self.transcript.text, "output_bytes": self.size,
+            "usage": self.usage.document(), "cost_usd": self.usage.usd, "text": self.transcript.text,
+            "output_bytes": self.size,
             "workspace": dict(self.setup) if self.setup else None,
         }  # fmt: skip
+
+    @property
+    def usage(self) -> Usage:
+        """What the run used: as recorded at its end, else as far as its output tells."""
+        return self.run.usage if self.run.usage != UNKNOWN else self.transcript.usage
 
     def _patch(self) -> dict[str, Any] | None:
         if self.patch is None:

@@ -15,6 +15,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress on 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything and say what would be done, and why; start nothing.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing before the first sprint on an agent that costs.")]
 Base = Annotated[str | None, typer.Option("--base", help="The branch or commit to start from; by default [team] base.")]
 
 # Of sprints

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 failed; 2 usage; 4 not converged; 5 log damaged; 130 inter
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ from . import options as option
 from .printing import note, say
 
 if TYPE_CHECKING:
+    from ...scheduler.context import Context
     from ...scheduler.progress import Progress
     from ...scheduler.sprint.preview import Preview
     from ..api.sprints import SprintResult
@@ -118,6 +120,7 @@ def sprint(
     replay: option.Replay = None,
     repo: option.Repo = None,
     base: option.Base = None,
+    yes: option.Yes = False,
     quiet: option.Quiet = False,
     as_json: option.Json = False,
 ) -> None:
@@ -134,9 +137,23 @@ def sprint(
     sprints.check_members(context)
     for left_out in session.notes(context):
         note("scheduler", f"note: {left_out}")
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        _agreed(context, mode, base)
     with Show(quiet=quiet) as show:
         done = sprints.run_sprint(context, mode.value, base=base, listener=show.on_progress, interrupts=session.ending)
     _show_sprint(done, as_json)
+
+
+def _agreed(context: Context, mode: ModeRequest, base: str | None) -> None:
+    """Ask before the first sprint of a team on an agent that costs; end if the answer is no."""
+    from ..api import sprints
+    from ..paid import first_on_paid
+
+    if question := first_on_paid(context, sprints.preview_sprint(context, mode.value, base).plan):
+        output.say(question, err=True)
+        if not typer.confirm("go on?", err=True):
+            note("scheduler", "nothing was started; scheduler sprint --yes does not ask")
+            raise typer.Exit(ExitCode.FAILED)
 
 
 def _show_sprint(done: SprintResult, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""A sprint in two pictures: its runs over time, and its patches in landing order, each a Vega-Lite spec.
+"""A sprint in pictures: its runs over time, and its patches in landing order, each a Vega-Lite spec.
 
 The specs are plain data made from `Metrics`. Drawing them as SVG or PNG needs the extra `charts`, but no browser and no
 network.
@@ -23,12 +23,13 @@ COLORS = {
     PatchStatus.PRESENT: "#8fc9a9",
     PatchStatus.REFUSED: "#8f2d56", PatchStatus.HELD: "#7b6fc4", PatchStatus.PENDING: "#9ecae9",
     PatchStatus.DROPPED: "#b08968", NO_CHANGE: "#b9c2cc", RunStatus.OPEN: "#3d8bd4", RunStatus.FAILED: "#a33b20",
-    RunStatus.SETUP: "#7f5539",
+    RunStatus.SETUP: "#7f5539", RunStatus.LIMITED: "#e0c36a",
     RunStatus.TIMEOUT: "#6b4c3b", RunStatus.QUOTA: "#c9a227", RunStatus.STOPPED: "#7d8597", RunStatus.LOST: "#343a40",
 }  # fmt: skip
 INK, FAINT, LINE, PAPER = "#2b3440", "#66717c", "#c3cad1", "#ffffff"
 _FONT = "Liberation Sans, Arimo, Arial, Helvetica, sans-serif"
-_WIDTH, _ROW, _LABEL, _LONGEST, _ARC = 760, 19, 46, 180, 36  # pixels; points of an arc
+WIDTH, ROW, LONGEST_LABEL = 760, 19, 180  # pixels
+_LABEL, _ARC = 46, 36  # pixels; points of an arc
 _UNITS = ((7_200.0, 3_600.0, "hours"), (180.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 _SCALE = 2.0  # pixels per unit of a PNG: sharp on today's screens
 
@@ -62,24 +63,28 @@ def timeline(metrics: Metrics) -> Spec:
     unit, name = next((size, name) for least, size, name in _UNITS if metrics.wall >= least)
     personas = [share.persona for share in metrics.personas]
     end = _end(metrics)
-    runs = [_run(bar, unit, 3 / _WIDTH * end) for bar in metrics.bars]
+    runs = [_run(bar, unit, 3 / WIDTH * end) for bar in metrics.bars]
     x = {"field": "start", "type": "quantitative", "scale": {"domain": [0, end / unit], "nice": False}}
     row = {"field": "persona", "type": "nominal", "sort": personas, "scale": {"domain": personas}}
     ended = list(dict.fromkeys(bar.outcome for bar in metrics.bars))
-    title = _title(metrics, f"{len(runs)} runs in {metrics.ticks} ticks")
+    title = title_of(metrics, f"{len(runs)} runs in {metrics.ticks} ticks")
     place = {
         "x": x | {"axis": {"title": f"{name} since the start", "grid": False, "tickCount": 8}},
-        "y": row | {"axis": {"title": None, "grid": True, "labelLimit": _LONGEST}},
+        "y": row | {"axis": {"title": None, "grid": True, "labelLimit": LONGEST_LABEL}},
     }
     note = {"x": x | {"field": "end"}, "y": row, "text": {"field": "note"}}
     layers = [
         *_bands(metrics, unit),
         layer(
-            "bar", runs, place | {"x2": {"field": "end"}, "color": _color(ended)}, cornerRadius=3, height={"band": 0.68}
+            "bar",
+            runs,
+            place | {"x2": {"field": "end"}, "color": color_of(ended)},
+            cornerRadius=3,
+            height={"band": 0.68},
         ),
         layer("text", runs, note, align="left", dx=3, fontSize=9, color=FAINT),
     ]
-    return sheet(title, _WIDTH, {"step": _ROW}, layers)
+    return sheet(title, WIDTH, {"step": ROW}, layers)
 
 
 def _end(metrics: Metrics) -> float:
@@ -104,7 +109,7 @@ def _bands(metrics: Metrics, unit: float) -> Iterator[Spec]:
     shade = {"condition": {"test": "datum.tick % 2", "value": 0.045}, "value": 0}
     yield layer("rect", bands, {"x": x, "x2": {"field": "end"}, "color": {"value": INK}, "opacity": shade})
     yield layer("rule", bands[1:], {"x": x}, color=LINE, strokeDash=[3, 3])
-    named = [*_roomy(bands, _LABEL / _WIDTH * edges[-1][1])]
+    named = [*_roomy(bands, _LABEL / WIDTH * edges[-1][1])]
     label = {"x": x, "y": {"value": 0}, "text": {"field": "label"}}
     yield layer("text", named, label, align="left", baseline="bottom", dx=2, dy=-4, fontSize=10, color=FAINT)
 
@@ -129,15 +134,15 @@ def landing(metrics: Metrics) -> Spec:
     places = _places(metrics.nodes, step)
     arcs = [*_arcs(metrics, places)]
     height = max([40.0, *(point["y"] for point in arcs)]) + 14
-    depth = 20 + min(0.8 * _LONGEST, 4.3 * max((len(place["label"]) for place in places), default=0))
+    depth = 20 + min(0.8 * LONGEST_LABEL, 4.3 * max((len(place["label"]) for place in places), default=0))
     wide = max([300.0, *(place["x"] + step for place in places)])
     x = {"field": "x", "type": "quantitative", "axis": None, "scale": {"domain": [0, wide], "nice": False}}
     y = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [-depth, height], "nice": False}}
     where = {"x": x, "y": y}
     fates = list(dict.fromkeys(node.status for node in metrics.nodes))
     note = "; an arc joins two that stood in each other's way" if metrics.links else ""
-    title = _title(metrics, f"{len(metrics.landing_order)} of {metrics.offered} patches landed{note}")
-    color, number, label = {"color": _color(fates)}, {"text": {"field": "number"}}, {"text": {"field": "label"}}
+    title = title_of(metrics, f"{len(metrics.landing_order)} of {metrics.offered} patches landed{note}")
+    color, number, label = {"color": color_of(fates)}, {"text": {"field": "number"}}, {"text": {"field": "label"}}
     arc = where | color | {"detail": {"field": "arc"}, "order": {"field": "n"}}
     layers = [
         *_groups(places, x, step, height),
@@ -145,7 +150,7 @@ def landing(metrics: Metrics) -> Spec:
         layer("circle", places, where | color, size=disc**2, opacity=1, stroke=PAPER, strokeWidth=1.5),
         layer("text", places, where | number, color=PAPER, fontSize=0.45 * disc, fontWeight=700),
         layer("text", places, where | label, angle=310, align="right", baseline="middle", dx=-0.64 * disc, dy=4,
-               limit=_LONGEST, color=INK),
+               limit=LONGEST_LABEL, color=INK),
     ]  # fmt: skip
     return sheet(title, wide, height + depth, layers)
 
@@ -193,10 +198,11 @@ def _groups(places: Sequence[Spec], x: Spec, step: float, height: float) -> Iter
     yield layer("text", named, label, align="left", baseline="top", dx=4, fontSize=10, color=FAINT)
 
 
-# -- what both share
+# -- what they share
 
 
-def _title(metrics: Metrics, text: str) -> Spec:
+def title_of(metrics: Metrics, text: str) -> Spec:
+    """Return the title of a picture of a sprint, with `text` below it."""
     outcome = metrics.outcome or RunStatus.OPEN
     return {
         "text": f"Sprint {metrics.sprint}", "subtitle": f"{metrics.mode}, {outcome}: {text}", "anchor": "start",
@@ -204,8 +210,8 @@ def _title(metrics: Metrics, text: str) -> Spec:
     }  # fmt: skip
 
 
-def _color(outcomes: Sequence[str]) -> Spec:
-    """Color by outcome, in the same colors in both pictures, with a legend of those that occur."""
+def color_of(outcomes: Sequence[str]) -> Spec:
+    """Color by outcome, in the same colors in all pictures, with a legend of those that occur."""
     shown = [outcome for outcome in COLORS if outcome in outcomes]
     shown += [outcome for outcome in outcomes if outcome not in COLORS]
     colors = [COLORS.get(outcome, FAINT) for outcome in shown]

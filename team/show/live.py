@@ -20,12 +20,13 @@ from ...scheduler.progress import Progress
 from ...scheduler.runs.launch import Launch
 from ...scheduler.runs.progress import RunEnded, RunStarted, SetUpFailed
 from ...scheduler.sprint.plan import TickPlan, TickPlanned, Waiting
+from ...scheduler.state.usage import total
 from .tables import span
 from .tick import integration
 
 _COLOURS = {
     "done": "green", OutcomeStatus.FAILED: "red", OutcomeStatus.SETUP: "red",
-    OutcomeStatus.TIMEOUT: "red", OutcomeStatus.QUOTA: "red",
+    OutcomeStatus.TIMEOUT: "red", OutcomeStatus.QUOTA: "red", OutcomeStatus.LIMITED: "yellow",
     "running": "cyan", "waiting": "dim",
 }  # fmt: skip
 # These are shown first if the terminal has too few lines.
@@ -78,7 +79,7 @@ class Show:
                 if not progress.plan.idle:
                     self._planned(progress.plan)
             case Waiting():
-                skips = [skip for skip in progress.plan.skips if "next try" in skip.why]
+                skips = [skip for skip in progress.plan.skips if skip.parked or "next try" in skip.why]
                 waits = ", ".join(f"{skip.persona} ({skip.why})" for skip in skips)
                 self._say([f"{progress.text}: {waits}"])
             case PatchesWoven():
@@ -95,7 +96,9 @@ class Show:
     def _ended(self, run: RunEnded) -> None:
         launch, outcome = run.launch, run.outcome
         ok = outcome.status == OutcomeStatus.OK
+        used = total([outcome.usage])
         detail = f"{counted(run.files, 'file')} changed" if ok else outcome.detail
+        detail += f", {used.text}" if used.usd or used.tokens else ""
         status = "done" if ok else str(outcome.status)
         with self._turn:
             self._rows[launch.name] = Row(launch.name, launch.attempt, status, detail, seconds=outcome.seconds)

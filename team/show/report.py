@@ -11,7 +11,8 @@ from ...mail.render import line
 from ...mail.text.units import counted
 from ...scheduler.kinds import PatchStatus, RunStatus, SprintOutcome
 from ...scheduler.state.metrics import Metrics
-from . import chart
+from ...scheduler.state.usage import UsageTotal, dollars, shortened_count
+from . import chart, cost_chart
 from .tables import cell, columns, markdown_table, span
 
 _SHORT = 12
@@ -35,7 +36,7 @@ def lines(metrics: Metrics) -> Iterator[str]:
         yield from columns(_landing(metrics))
     if metrics.personas:
         yield ""
-        yield "time by persona:"
+        yield "time and money by persona:"
         yield from columns(_shares(metrics))
 
 
@@ -66,6 +67,8 @@ def figures(metrics: Metrics) -> Iterator[tuple[str, str]]:
             "set-up",
             f"{span(sum(metrics.setups))} in {counted(len(metrics.setups), 'workspace')}, before their agents",
         )
+    yield "money", metrics.usage.money_text + _per_patch(metrics)
+    yield "tokens", metrics.usage.tokens_text + _tokens(metrics.usage)
     yield from _speedup(metrics)
     if metrics.mails:
         yield "mail", f"{sum(metrics.mails.values())} sent" + _listed(metrics.mails)
@@ -76,6 +79,21 @@ def _resolved(metrics: Metrics) -> str:
     if not metrics.resolved:
         return share
     return f"{share}, in {fmean(metrics.resolved):.1f} ticks on average, {max(metrics.resolved)} at most"
+
+
+def _per_patch(metrics: Metrics) -> str:
+    if (each := metrics.usd_per_patch) is None:
+        return ""
+    return f"; {dollars(each)} for each of {counted(len(metrics.landing_order), 'patch')} that landed"
+
+
+def _tokens(used: UsageTotal) -> str:
+    """Say which tokens these are, and of how many runs they are not known."""
+    if used.tokens is None:
+        return ""
+    cached = "" if used.cached is None else f" ({shortened_count(used.cached)} of them cached)"
+    untold = f"; not all is known of {counted(used.tokens_unknown, 'run')}" if used.tokens_unknown else ""
+    return f": {shortened_count(used.input or 0)} given{cached}, {shortened_count(used.output or 0)} written{untold}"
 
 
 def _unknown(metrics: Metrics) -> str:
@@ -102,10 +120,13 @@ def _landing(metrics: Metrics) -> list[tuple[str, ...]]:
 
 def _shares(metrics: Metrics) -> list[tuple[str, ...]]:
     rows = [
-        (share.persona, str(share.runs), span(share.seconds), span(share.waiting), share.outcome)
+        (
+            share.persona, str(share.runs), span(share.seconds), span(share.waiting), share.usage.money_text,
+            share.usage.tokens_text, share.outcome,
+        )
         for share in metrics.personas
-    ]
-    return [("persona", "runs", "working", "waiting", "outcome"), *rows]
+    ]  # fmt: skip
+    return [("persona", "runs", "working", "waiting", "money", "tokens", "outcome"), *rows]
 
 
 def _listed(counts: Mapping[str, int]) -> str:
@@ -129,7 +150,7 @@ def markdown(metrics: Metrics, pictures: Sequence[str] = ()) -> str:
     if metrics.links:
         parts += ["## In each other's way", markdown_table([("", "", "files"), *_links(metrics)])]
     if metrics.personas:
-        parts += ["## Time by persona", markdown_table(_shares(metrics))]
+        parts += ["## Time and money by persona", markdown_table(_shares(metrics))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -144,6 +165,8 @@ def _links(metrics: Metrics) -> Iterator[tuple[str, ...]]:
 def write(metrics: Metrics, folder: Path) -> tuple[list[Path], str | None]:
     """Write report.md, report.json and the pictures; return the files, and why there are no pictures, if so."""
     specs = {"timeline": chart.timeline(metrics), "landing": chart.landing(metrics)}
+    if costs := cost_chart.costs(metrics):
+        specs["costs"] = costs
     trouble = chart.trouble()
     files = {
         "report.md": markdown(metrics, () if trouble else [*specs]).encode(),

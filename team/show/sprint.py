@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from ...mail.render import listed
 from ...mail.text.units import counted
@@ -10,6 +11,7 @@ from ...scheduler.kinds import RunStatus, SprintOutcome
 from ...scheduler.sprint.history import History
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.summary import Summary
+from ...scheduler.state.usage import total
 from .tables import columns, span
 
 _RUN = 8  # characters of a run's id
@@ -23,12 +25,16 @@ def summary(sprint: Summary) -> Iterator[str]:
     yield f"sprint {sprint.sprint} {ended}: {ticks}, {runs}, {span(sprint.seconds)}, {sprint.mode}"
     landed = f"{counted(sprint.patches, 'patch')} landed on {sprint.branch}" if sprint.landed else "nothing landed"
     yield f"  {landed}; {counted(sprint.conflicts, 'conflict')} met"
+    if sprint.runs:
+        yield f"  used: {sprint.usage.text}"
     if sprint.set_aside:
         yield f"  set aside: {', '.join(sprint.set_aside)} (see the mail to the human)"
     if sprint.failed and sprint.outcome != SprintOutcome.BROKEN:
         yield f"  {counted(sprint.failed, 'run')} did not end well (see the mail to the human)"
     if sprint.outcome == SprintOutcome.BROKEN:
         yield "  every run failed, retries too: look at the agent's command; the mail to the human quotes its output"
+    if sprint.outcome == SprintOutcome.BUDGET:
+        yield "  a budget is spent, so nothing more was started (see the mail to the human)"
     if sprint.held:
         yield f"  held: {', '.join(sprint.held)} (scheduler approve NAME lets a patch land)"
     if sprint.converged and sprint.runs and not (sprint.landed or sprint.set_aside or sprint.held):
@@ -52,12 +58,15 @@ def status(team: Status) -> Iterator[str]:
             pulse.run.id[:_RUN],
             pulse.run.status,
             pulse.since,
+            total([pulse.run.usage]).money_text,
+            total([pulse.run.usage]).tokens_text,
             pulse.run.detail,
         )
         for pulse in team.runs
     ]
     if rows:
-        yield from columns([("persona", "attempt", "run", "status", "since", ""), *rows])
+        yield from columns([("persona", "attempt", "run", "status", "since", "money", "tokens", ""), *rows])
+    yield from _parked(team)
     for persona, why in team.set_aside.items():
         yield f"set aside: {persona}, {why}"
     for patch in team.pending:
@@ -73,13 +82,23 @@ def status(team: Status) -> Iterator[str]:
         yield f"waits for its next run: {persona} has {count} unread that wake{'s' if count == 1 else ''} nobody"
 
 
+def _parked(team: Status) -> Iterator[str]:
+    """Name those who wait for the service of their model, by time and reason."""
+    alike: dict[tuple[datetime, str], list[str]] = {}
+    for persona, parked in team.parked.items():
+        alike.setdefault(parked, []).append(persona)
+    for (until, why), personas in alike.items():
+        yield f"parked until {until:%Y-%m-%d %H:%M:%S}Z: {listed(personas)}; {why}"
+
+
 def history(team: History) -> Iterator[str]:
     """List the sprints, the newest last."""
-    rows = [("sprint", "started", "mode", "ticks", "runs", "landed", "conflicts", "outcome")]
+    rows = [("sprint", "started", "mode", "ticks", "runs", "landed", "conflicts", "money", "tokens", "outcome")]
     rows += [
         (
             str(sprint.sprint), f"{sprint.started[:16]}Z", sprint.mode, str(sprint.ticks), str(sprint.runs),
-            str(sprint.patches), str(sprint.conflicts), sprint.outcome or RunStatus.OPEN,
+            str(sprint.patches), str(sprint.conflicts), sprint.usage.money_text,
+            sprint.usage.tokens_text, sprint.outcome or RunStatus.OPEN,
         )
         for sprint in team.sprints
     ]  # fmt: skip
@@ -89,4 +108,4 @@ def history(team: History) -> Iterator[str]:
 def _sprint(sprint: Summary) -> str:
     outcome, ticks = sprint.outcome or RunStatus.OPEN, counted(sprint.ticks, "tick")
     landed = f"{sprint.patches} landed on {sprint.branch}"
-    return f"sprint {sprint.sprint}: {outcome}, {sprint.mode}, {ticks}, {landed}"
+    return f"sprint {sprint.sprint}: {outcome}, {sprint.mode}, {ticks}, {landed}; {sprint.usage.text}"

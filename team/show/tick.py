@@ -36,6 +36,11 @@ def preview(tick: Preview) -> Iterator[str]:
         yield from _launches(plan)
         if plan.launches:
             yield from setup_lines(tick.setup)
+            yield ""
+            yield f"cost: {tick.cost.text}"
+        yield from (f"budget: {budget}" for budget in tick.budgets)
+        if plan.overspent:
+            yield f"nothing more starts: {plan.overspent.text}"
         yield from _endings(plan)
     yield from _skips(plan)
     for note in plan.notes:

@@ -8,9 +8,11 @@ from typing import Any
 
 from ...mail.render import clean, line, listed
 from ...mail.text.units import and_more, counted
+from ...personas.spending.usage import Usage
 from ...scheduler.kinds import PatchStatus, RunStatus
 from ...scheduler.state.dispatches import Attempt
 from ...scheduler.state.facts import Patch
+from ...scheduler.state.usage import total
 from ..api.traces import DispatchIndex, RunTrace, TaskTrace
 from .dispatch import ENDS, standing_of, state_of
 from .tables import columns, shortened, span
@@ -43,6 +45,7 @@ def _facts(trace: RunTrace) -> Iterator[tuple[str, str]]:
     yield "agent", run.agent
     took = "" if run.seconds is None else f", {span(run.seconds)}"
     yield "started", f"{run.started[:19]}Z, because of {run.reason}{took}"
+    yield "used", _used(trace.usage)
     if run.base:
         yield "base", run.base[:12]
     if trace.setup:
@@ -51,6 +54,19 @@ def _facts(trace: RunTrace) -> Iterator[tuple[str, str]]:
         yield "patch", f"{listed(trace.patch.files)}: {_fate(trace.patch)}; team trace {run.id} --patch prints it"
     else:
         yield "patch", "none yet" if run.status == RunStatus.OPEN else "none"
+
+
+def _used(usage: Usage) -> str:
+    """Say what a run used, who says so, and under which name its agent knows the conversation."""
+    used = total([usage])
+    cached = "" if usage.cached is None else f" ({usage.cached:,} of them cached)"
+    tokens = "" if used.tokens is None else f": {usage.input:,} given{cached}, {usage.output:,} written"
+    origin = (
+        "" if usage.usd is None else ", estimated by a table of prices" if usage.estimated else ", told by the agent"
+    )
+    names = [f"model {line(usage.model)}"] if usage.model else []
+    names += [f"its session {line(usage.session)}"] if usage.session else []
+    return "; ".join([f"{used.text}{tokens}{origin}", *names])
 
 
 def _setup(setup: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ CLEAN = {
 }  # fmt: skip
 SUMMARY = {
     "sprint", "mode", "ticks", "converged", "branch", "landed", "set_aside", "conflicts", "runs", "seconds",
+    "usage",
 }  # fmt: skip
 EDIT = "cat > /dev/null; sed -i 's/^{persona} .*/{persona} was here in attempt {attempt}/' list.txt"
 NAMES = ("ann", "bob", "cyd")

@@ -22,8 +22,10 @@ SHELLS = ("Bash", "bash", "run_shell_command", "exec_command", "shell_command", 
 REFUSALS = {
     "denied": (401, "authentication_error", "this key is not known here"),
     "throttled": (429, "rate_limit_error", "the quota of this account is used up"),
+    "limited": (429, "rate_limit_error", "usage limit reached, resets at 18:00"),
+    "overloaded": (529, "overloaded_error", "Overloaded"),
 }
-USAGE = {"input_tokens": 10, "output_tokens": 5}
+INPUT, CACHED, OUTPUT = 1000, 800, 50  # tokens of each answer; those from the cache are part of the input
 PERSONA = re.compile(r"You are `([\w-]+)`")
 
 
@@ -62,6 +64,7 @@ class Model:
     scripts: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    answers: int = 0  # that told their tokens
     over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
@@ -156,12 +159,13 @@ def anthropic(answer: str | Call) -> Iterator[Json]:
         block, delta = {"type": "text", "text": ""}, {"type": "text_delta", "text": answer}
         name, reason = "msg_end", "end_turn"
     message: Json = {"id": name, "type": "message", "role": "assistant", "model": "fake", "content": []}
-    message |= {"stop_reason": None, "stop_sequence": None, "usage": USAGE}
+    usage = {"input_tokens": INPUT - CACHED, "cache_read_input_tokens": CACHED, "output_tokens": OUTPUT}
+    message |= {"stop_reason": None, "stop_sequence": None, "usage": usage}
     yield {"type": "message_start", "message": message}
     yield {"type": "content_block_start", "index": 0, "content_block": block}
     yield {"type": "content_block_delta", "index": 0, "delta": delta}
     yield {"type": "content_block_stop", "index": 0}
-    yield {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None}, "usage": USAGE}
+    yield {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None}, "usage": usage}
     yield {"type": "message_stop"}
 
 
@@ -176,7 +180,9 @@ def responses(answer: str | Call) -> Iterator[Json]:
     yield {"type": "response.created", "response": response}
     yield {"type": "response.output_item.added", "output_index": 0, "item": item | {"status": "in_progress"}}
     yield {"type": "response.output_item.done", "output_index": 0, "item": item}
-    response |= {"status": "completed", "output": [item], "usage": USAGE | {"total_tokens": 15}}
+    usage = {"input_tokens": INPUT, "output_tokens": OUTPUT, "total_tokens": INPUT + OUTPUT}
+    usage |= {"input_tokens_details": {"cached_tokens": CACHED}, "output_tokens_details": {"reasoning_tokens": 0}}
+    response |= {"status": "completed", "output": [item], "usage": usage}
     yield {"type": "response.completed", "response": response}
 
 
@@ -191,14 +197,17 @@ def chat(answer: str | Call) -> Iterator[Json]:
     chunk: Json = {"id": "c_1", "object": "chat.completion.chunk", "created": 1, "model": "fake"}
     yield chunk | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
     yield chunk | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
-    yield chunk | {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}}
+    usage: Json = {"prompt_tokens": INPUT, "completion_tokens": OUTPUT, "total_tokens": INPUT + OUTPUT}
+    usage["prompt_tokens_details"] = {"cached_tokens": CACHED}
+    yield chunk | {"choices": [], "usage": usage}
 
 
 def gemini(answer: str | Call) -> Iterator[Json]:
     part: Json = {"text": answer}
     if isinstance(answer, Call):
         part = {"functionCall": {"name": answer.tool, "args": answer.arguments}}
-    usage = {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}
+    usage = {"promptTokenCount": INPUT, "candidatesTokenCount": OUTPUT, "totalTokenCount": INPUT + OUTPUT}
+    usage["cachedContentTokenCount"] = CACHED
     content = {"role": "model", "parts": [part]}
     yield {"candidates": [{"index": 0, "content": content, "finishReason": "STOP"}], "usageMetadata": usage}
 
@@ -274,6 +283,7 @@ def handler(model: Model) -> type[BaseHTTPRequestHandler]:
                 model.over.wait(120)
                 self.close_connection = True
             else:
+                model.answers += 1
                 self._speak(speak, body, model.answer(request), cut=behaviour == "cut")
 
         def _speak(self, speak: Callable[..., Iterator[Json]], body: Json, answer: str | Call, *, cut: bool) -> None:

@@ -18,8 +18,8 @@ from team_mail.mail.query.rows import FileProjections
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = {
     "as_of_seq": 99, "as_of_ts": "~", "dispatch": None, "ids": [], "key": "?", "limit": 9, "now": "2026",
-    "persona": "ada", "roster": [], "runs": [], "sender": None, "seq": 2, "state": "all", "tag": None, "thread": "",
-    "type": None, "unread": False, "whole": True, "words": ["work"],
+    "persona": "ada", "roster": [], "runs": [], "sender": None, "seq": 2, "since": "2", "state": "all", "tag": None,
+    "thread": "", "type": None, "unread": False, "whole": True, "words": ["work"],
 }  # fmt: skip
 
 

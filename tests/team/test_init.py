@@ -54,9 +54,11 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
     assert settings.settings.team.base == "trunk"
     assert settings.settings.agents["shell"].command is not None
     silent = {key for key, origin in settings.origins.items() if origin.where == "default"}
-    assert silent == {"sprint.cron", "workspace.root"} | {
-        f"agents.shell.{key}" for key in ("kind", "env_file", "folder", "idle")
-    }
+    assert silent == {
+        "sprint.cron",
+        "workspace.root",
+        *(f"budget.{key}" for key in ("sprint", "day", "persona", "run")),
+    } | {f"agents.shell.{key}" for key in ("kind", "env_file", "folder", "idle", "max_parallel", "model")}
     assert git(repository, "status", "--porcelain", "--ignored") == "?? .team/"
 
 

@@ -32,6 +32,7 @@ def test_a_prompt_that_is_too_long_for_an_argument_fails_the_run(job):
     agent = CommandAgent("claude", ("true",), prompt="argument")
     assert agent.play(job("x" * ((128 << 10) - 1))).status == "ok"
     outcome = agent.play(job("x" * (128 << 10)))
+    assert outcome.hopeless, "the next try would end the same way"
     assert (outcome.status, outcome.exit) == ("failed", None)
     assert 'prompt = "stdin" or "file" in [agents.claude]' in outcome.detail
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from team_mail.personas.agents.stream import MAX_LOG, ToolCall, Transcript, read_stream
 from team_mail.personas.agents.stream_formats import HANDLERS
 from team_mail.personas.agents.transcript import MAX_CALLS, MAX_VALUE
+from team_mail.personas.spending.usage import Usage
 
 
 def lines(*events: Any) -> bytes:
@@ -115,36 +116,36 @@ COPILOT = (
     {"type": "assistant.message", "data": {"content": "Below.", "parentToolCallId": "t2"}},
 )
 TRANSCRIPTS = {
-    "claude": (CLAUDE, 0.25, [
+    "claude": (CLAUDE, Usage(usd=0.25, session="s"), [
         ToolCall("Bash", {"command": "ls"}, {"error": "no such file"}),
         ToolCall("Read", {"file_path": "/x"}, "one\ntwo"),
     ]),
-    "codex": (CODEX, None, [
+    "codex": (CODEX, Usage(session="x"), [
         ToolCall("command_execution", {"command": "ls"}, {"output": "a\n", "exit_code": 0}),
         ToolCall("docs.find", {"q": "x"}, "found"),
         ToolCall("file_change", {"changes": [{"path": "a"}]}, "ok"),
         ToolCall("web_search", {"query": "why"}, None),
     ]),
-    "gemini": (GEMINI, None, [ToolCall("glob", {"p": "*"}, "a", 250.0)]),
-    "opencode": (OPENCODE, 0.75, [ToolCall("bash", {"command": "ls"}, "a\n", 16.0)]),
-    "cursor": (CURSOR, None, [
+    "gemini": (GEMINI, Usage(model="m"), [ToolCall("glob", {"p": "*"}, "a", 250.0)]),
+    "opencode": (OPENCODE, Usage(usd=0.75, session="s"), [ToolCall("bash", {"command": "ls"}, "a\n", 16.0)]),
+    "cursor": (CURSOR, Usage(), [
         ToolCall("shell", {"command": "pwd"}, {"stdout": "/tmp\n"}, 1.0),
         ToolCall("mcp", {"toolName": "slow"}, {"rejected": {"reason": "no"}}),
     ]),
-    "copilot": (COPILOT, None, [ToolCall("bash", {"command": "ls"}, "a"), ToolCall("edit", {}, {"error": "no"})]),
+    "copilot": (COPILOT, Usage(), [ToolCall("bash", {"command": "ls"}, "a"), ToolCall("edit", {}, {"error": "no"})]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("agent", TRANSCRIPTS)
 def test_each_agent_is_understood(agent):
-    """The final message, the cost and every tool call with its output are read, whatever is printed between."""
-    events, cost, calls = TRANSCRIPTS[agent]
+    """The final message, what was used and every tool call with its output are read, whatever is printed between."""
+    events, usage, calls = TRANSCRIPTS[agent]
     noise = b"npm warn deprecated\n{ broken\n{}\n[1, null]\n\xff\xfe\n"
 
     transcript = read_stream(noise + lines(*events) + noise)
 
     finished = agent != "copilot"  # whose recording has no `result`
-    assert transcript == Transcript("Done.", tuple(calls), cost, known=True, finished=finished, stray="[1, null]")
+    assert transcript == Transcript("Done.", tuple(calls), usage, known=True, finished=finished, stray="[1, null]")
 
 
 def test_plain_text_is_the_message():
@@ -395,6 +396,7 @@ KEYS = [
     "message", "content", "id", "type", "name", "input", "item", "part", "state", "time", "start", "error", "data",
     "cost", "result", "is_error", "status", "timestamp", "tool_call", "shellToolCall", "call_id", "tool_use_id",
     "subtype", "text", "callID", "toolCallId", "tool_id", "total_cost_usd", "arguments", "sessionID",
+    "usage", "stats", "tokens", "input_tokens", "output_tokens", "modelUsage", "model", "session_id", "cache",
 ]  # fmt: skip
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["tool_use", "x"]),
@@ -410,6 +412,7 @@ def test_no_event_makes_the_reader_fail(events):
     """With any value in any field, the transcript can be written as JSON."""
     transcript = read_stream(lines(*({**event, "type": kind} for kind, event in events)))
     fields = {**vars(transcript), "calls": [vars(call) for call in transcript.calls]}
+    fields["usage"] = transcript.usage.document()
     assert json.loads(json.dumps(fields, allow_nan=False).encode()) == fields
 
 

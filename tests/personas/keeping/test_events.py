@@ -86,8 +86,8 @@ def test_nothing_is_loaded_before_an_event_is_seen():
     """A keeper starts in milliseconds: `json` would take as long as all the rest."""
     code = f"""if True:
         import sys
-        sys.path.insert(0, {str(Path(module.__file__).parent)!r})
-        from events import Events
+        sys.path.insert(0, {str(Path(module.__file__).parent.parent)!r})
+        from keeping.events import Events
         events = Events()
         events.feed(b"plain text\\n" * 1000)
         assert "json" not in sys.modules

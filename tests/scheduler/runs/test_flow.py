@@ -193,3 +193,28 @@ def test_starting_a_step_does_not_scan_a_full_group():
         flow.ended(now[0], DONE, 0.0)
     assert flow.over
     assert compared < 2_000 * 40
+
+
+def test_a_limit_may_change_while_steps_go_on():
+    """The service behind a group takes fewer, or more, than before."""
+    limits = {"a": 2}
+    queue = TaskQueue([Step(key, group="a") for key in "pqrst"], 8, limits)
+    assert [queue.start(0), queue.start(0), queue.start(0)] == ["p", "q", None]
+    limits["a"] = 1
+    queue.ended("p", DONE, 0)
+    assert queue.start(0) is None
+    queue.ended("q", DONE, 0)
+    limits["a"] = 3
+    assert [queue.start(0) for _ in range(4)] == ["r", "s", "t", None]
+
+
+def test_a_group_that_is_dropped_starts_nothing_more():
+    """What goes on ends, other groups are let alone, and then it is over."""
+    queue = TaskQueue([*(Step(key, group="a") for key in "pq"), Step("r", group="b")], 1)
+    assert queue.start(0) == "p"
+    queue.drop("a")
+    assert not queue.over
+    queue.ended("p", DONE, 0)
+    assert queue.start(0) == "r"
+    queue.ended("r", DONE, 0)
+    assert queue.over

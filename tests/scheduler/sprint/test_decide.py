@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.mail.clock import rfc3339
+from team_mail.personas.spending.amount import amount
+from team_mail.personas.spending.usage import Usage
 from team_mail.scheduler.context import Member
 from team_mail.scheduler.kinds import Kind
+from team_mail.scheduler.limits.budget import NO_BUDGETS, Budgets
 from team_mail.scheduler.settings.settings import SprintSettings
 from team_mail.scheduler.sprint.decide import StartRequest, decide
 from team_mail.scheduler.sprint.triggers import due
@@ -31,6 +34,8 @@ class Story:
         self.unread: dict[str, tuple[Mail, ...]] = {}
         self.dead: frozenset[str] = frozenset()
         self.policy = SprintSettings(**settings)
+        self.budgets = NO_BUDGETS
+        self.today: tuple[tuple[str, Usage], ...] = ()
         self.tick = 1
         self.sprint = 0
 
@@ -62,11 +67,11 @@ class Story:
             patch={"sha256": "a" * 64, "size": 9}, files=["x.py"],
         )  # fmt: skip
 
-    def finish(self, persona, attempt=1, status="ok", detail="", patch=False, seconds=2.0):
+    def finish(self, persona, attempt=1, status="ok", detail="", patch=False, seconds=2.0, **more):
         if patch:
             self.capture(persona, attempt)
         run = f"{self.sprint}-{persona}-{attempt}"
-        return self.tell("run.finished", run=run, status=status, exit=0, seconds=seconds, detail=detail)
+        return self.tell("run.finished", run=run, status=status, exit=0, seconds=seconds, detail=detail, **more)
 
     def ran(self, persona, attempt=1, reason="batch", **ended):
         return self.launch(persona, attempt, reason).finish(persona, attempt, **ended)
@@ -96,10 +101,10 @@ class Story:
 
     @property
     def state(self) -> State:
-        return replace(fold(self.facts), unread=self.unread, dead=self.dead)
+        return replace(fold(self.facts), unread=self.unread, dead=self.dead, today=self.today)
 
     def plan(self, request=StartRequest(), roster=ROSTER):  # noqa: B008
-        return decide(self.state, roster, self.policy, self.now, request)
+        return decide(self.state, roster, self.policy, self.now, request, budgets=self.budgets)
 
 
 def launched(plan):
@@ -693,3 +698,125 @@ def test_sprints_started_by_mail_are_limited_per_hour():
     story.mail("bob", "you")
     assert due(story.state, story.policy, story.now, never).start is None
     assert due(story.state, story.policy, story.later(hours=1).now, never).start == "unread mail for bob"
+
+
+# -- budgets
+
+
+def priced(usd, tokens=0):
+    return {"usage": {"input": tokens, "output": 0, "usd": usd}}
+
+
+def test_a_budget_that_is_spent_lets_nothing_more_start():
+    """What waits is woven first; then the sprint ends, and says by which budget."""
+    story = Story(retry_backoff=0).start()
+    story.budgets = Budgets(sprint=amount("$5"))
+    story.ran("ann", **priced(3.0)).ran("bob", status="failed", **priced(1.99))
+    assert [launch[0] for launch in launched(story.plan())] == ["bob", "cyd", "dan"]
+    story.ran("cyd", patch=True, **priced(0.01))
+
+    plan = story.plan()
+    assert (launched(plan), plan.finish, len(plan.weave)) == ([], None, 1)
+    assert plan.overspent
+    assert plan.overspent.text == "the budget of the sprint is spent: $5.00 of $5"
+    story.landed("cyd").done()
+    plan = story.plan()
+    assert (launched(plan), plan.finish) == ([], "budget")
+    story.budgets = Budgets(sprint=amount("$6"))
+    assert [launch[0] for launch in launched(story.plan())] == ["bob", "dan"], "raised, it goes on"
+
+
+def test_what_is_unknown_is_held_against_no_budget_but_one_of_runs():
+    """Runs that tell nothing can only be counted."""
+    story = Story(retry_backoff=0).start().ran("ann").ran("bob", status="failed")
+    story.budgets = Budgets(sprint=amount("$0.01"))
+    assert len(story.plan().launches) == 3
+    story.budgets = Budgets(sprint=amount("3 runs"))
+    plan = story.plan()
+    assert launched(plan) == [("bob", 2, "retry")]
+    assert skipped(plan)["cyd"] == skipped(plan)["dan"] == "the budget has no run left for it"
+    story.budgets = Budgets(sprint=amount("2 runs"))
+    assert story.plan().finish == "budget"
+
+
+def test_a_persona_whose_budget_is_spent_is_set_aside_alone():
+    """The others go on."""
+    story = Story(retry_backoff=0).start()
+    story.budgets = Budgets(persona=amount("2k tokens"))
+    story.ran("ann", status="failed", **priced(1, 2000)).ran("bob", status="failed", **priced(9, 1999))
+    plan = story.plan()
+    assert [skip.persona for skip in plan.aside] == ["ann"]
+    assert plan.aside[0].why == "the budget of ann is spent: 2k of 2k tokens"
+    assert "bob" in [launch[0] for launch in launched(plan)]
+
+
+def test_the_budget_of_a_day_counts_what_ran_outside_of_the_sprint():
+    """Dispatches and earlier sprints of the day; no sprint starts before midnight then."""
+    story = Story()
+    story.budgets = Budgets(day=amount("$2"))
+    story.today = (("d-1", Usage(usd=1.5)),)
+    assert story.plan(ASKED).opening
+    story.start().ran("ann", **priced(0.5))
+    assert story.plan().finish == "budget"
+    story.tell("sprint.finished", sprint=1, outcome="budget")
+    story.today = (("d-1", Usage(usd=1.5)), ("1-ann-1", Usage(usd=0.5)))
+    plan = story.plan(ASKED)
+    assert (plan.opening, plan.idle) == (
+        None, "the budget of the day is spent: $2.00 of $2; it begins anew at midnight",
+    )  # fmt: skip
+    assert plan.idle_until
+    assert timedelta(0) < plan.idle_until - story.now <= timedelta(hours=25)
+    story.today = ()
+    assert story.later(hours=30).plan(ASKED).opening
+
+
+# -- quotas, and what cannot start
+
+
+def test_who_is_refused_by_its_service_is_parked_and_spends_no_attempt():
+    """With one attempt each: all of the agent wait until the time that the service named, and then go on."""
+    story = Story(max_attempts=1).start()
+    until = START + timedelta(hours=2)
+    story.launch("ann").launch("bob")
+    story.finish("ann", status="limited", detail="usage limit", until=rfc3339(until))
+    story.finish("bob", status="limited", detail="usage limit", until=rfc3339(until))
+    plan = story.plan()
+    assert (launched(plan), plan.wait_until, plan.finish) == ([], until, None)
+    assert {skip.persona: skip.parked for skip in plan.skips} == dict.fromkeys(("ann", "bob", "cyd", "dan"), until)
+    assert skipped(plan)["cyd"] == f"parked until {until:%H:%M:%S}Z: usage limit"
+    assert plan.document()["skips"][0]["parked"] == until.isoformat()
+    story.later(hours=2)
+    assert launched(story.plan()) == [
+        ("ann", 2, "retry"), ("bob", 2, "retry"), ("cyd", 1, "batch"), ("dan", 1, "batch"),
+    ]  # fmt: skip
+
+
+def test_refusals_make_no_agent_broken_and_no_sprint_sequential():
+    """They say nothing about agent or mode."""
+    story = Story(max_attempts=1).start()
+    for name in ("ann", "bob", "cyd", "dan"):
+        story.launch(name)
+    for name in ("ann", "bob", "cyd", "dan"):
+        story.finish(name, status="limited")
+    story.done().later(minutes=2)
+    plan = story.plan()
+    assert (plan.mode, plan.finish, len(plan.launches)) == ("parallel", None, 4)
+
+
+def test_a_window_that_ends_after_the_deadline_ends_the_sprint():
+    """Nobody waits for what cannot be done in time."""
+    story = Story(deadline=3600.0).start().launch("ann")
+    story.finish("ann", status="limited", until=rfc3339(START + timedelta(hours=2)))
+    assert story.plan().finish == "deadline"
+
+
+def test_what_cannot_start_is_not_tried_again():
+    """The same command and the same prompt fail in the same way; another persona is not concerned."""
+    story = Story(retry_backoff=10.0).start()
+    story.ran("ann", status="failed", detail="cannot start tool: No such file", hopeless=True)
+    story.ran("bob", status="failed", detail="exit 1")
+    plan = story.plan()
+    assert [(skip.persona, skip.why) for skip in plan.aside] == [
+        ("ann", "it cannot start: cannot start tool: No such file")
+    ]
+    assert "next try at" in skipped(plan)["bob"]

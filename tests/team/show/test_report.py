@@ -19,7 +19,7 @@ from team_mail.scheduler.state.metrics import Link, Resolution, measure
 from team_mail.scheduler.state.sprints import fold
 from team_mail.team.commands.scheduler import app
 from team_mail.team.open import open_team
-from team_mail.team.show import chart, report
+from team_mail.team.show import chart, cost_chart, report
 from typer.testing import CliRunner
 
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
@@ -55,12 +55,14 @@ class Tale:
             attempt=int(attempt), base="b" * 40, agent="shell", reason="batch", mail=[], supervisor={},
         )  # fmt: skip
 
-    def ran(self, tick, name, start, end, *, status="ok", patch=True):
+    def ran(self, tick, name, start, end, *, status="ok", patch=True, usage=None):
         run = f"{self.number} {name}"
         self.launched(tick, name, start)
         if patch:
             self.tell(end, "patch.captured", run=run, patch={"sha256": "a" * 64, "size": 9}, files=["x.py"])
-        return self.tell(end, "run.finished", run=run, status=status, seconds=float(end - start), detail="")
+        more = {"usage": usage} if usage else {}
+        seconds = float(end - start)
+        return self.tell(end, "run.finished", run=run, status=status, seconds=seconds, detail="", **more)
 
     def landed(self, tick, name, second=0.0):
         self.commits += 1
@@ -252,7 +254,9 @@ def test_the_text_has_every_figure(metrics):
         "  speed-up       1.7 times over sequential, estimated: busy time / wall time",
         "  mail           3 sent: 1 conflict, 2 note",
         "  1  bob      1        2     000000000000",
-        "  cyd      2     5.0 s    8.0 s    landed",
+        "  money          unknown",
+        "  tokens         unknown",
+        "  cyd      2     5.0 s    8.0 s    unknown  unknown  landed",
     ):
         assert line in text.splitlines()
 
@@ -295,6 +299,27 @@ def test_each_picture_is_one_spec_for_svg_and_png(metrics, tmp_path):
     for word in ("ann", "bob", "cyd (2)", "tick 2", "tick 3", "conflicted", "3 of 4 patches landed; an arc joins"):
         assert word in landing
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in PICTURES[2:])
+
+
+def test_the_picture_of_costs_shows_money_else_tokens_else_nothing():
+    """A bar for each run, what a persona cost behind them, and nothing where nobody knows anything."""
+    tale = Tale()
+    for name, usage in (("ann-1", {"usd": 0.5}), ("ann-2", {"usd": 0.25}), ("bob-1", None)):
+        tale.ran(1, name, 0, 1, usage=usage).landed(2, name)
+    spec = cost_chart.costs(tale.metrics(now=9))
+    assert spec
+    bars, ends = (layer["data"]["values"] for layer in spec["layer"])
+    assert [(bar["persona"], bar["amount"], bar["outcome"]) for bar in bars] == [
+        ("ann", 0.5, "landed"), ("ann", 0.25, "landed"),
+    ]  # fmt: skip
+    assert [end["note"] for end in ends] == ["$0.75, $0.38 for each of 2 patches", "unknown"]
+    assert "at least $0.75, tokens unknown; $0.25 for each of 3 patches that landed" in spec["title"]["subtitle"]
+    tokens = Tale().ran(1, "ann-1", 0, 1, usage={"input": 1000, "output": 50}).metrics(now=9)
+    spec = cost_chart.costs(tokens)
+    assert spec
+    assert spec["layer"][0]["encoding"]["x"]["axis"]["title"] == "tokens"
+    assert spec["layer"][0]["data"]["values"][0]["amount"] == 1050
+    assert cost_chart.costs(Tale().ran(1, "ann-1", 0, 1).metrics(now=9)) is None
 
 
 def test_a_sprint_without_runs_has_pictures_too():

@@ -38,7 +38,7 @@ FROM (
         *
       FROM "events" AS "t0"
       WHERE
-        REGEXP_MATCHES("t0"."kind", '^(sprint|tick|run|patch|weave|gate|persona|scheduler)\.')
+        REGEXP_MATCHES("t0"."kind", '^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler)\.')
         AND CASE
           WHEN JSON_TYPE("t0"."data" -> '$.dispatch') = 'VARCHAR'
           THEN (

@@ -1,0 +1,167 @@
+"""What an agent's stream tells of its use: tokens, money, model, and the agent's own session. Part of the keeper.
+
+Claude Code and Qwen Code tell tokens with each answer and the sum in the final event, Codex and Gemini only the sum,
+and OpenCode each step. A sum that is told replaces what was added up before. What is not told stays None.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+_FIGURES = (b'"usage"', b'"tokens"', b'"stats"')
+_NAMES = (b'"session_id"', b'"sessionID"', b'"sessionId"', b'"thread_id"', b'"model"')
+_SESSIONS = ("session_id", "sessionID", "sessionId", "thread_id")
+_MOST = 1e15  # larger figures are not believed
+_LONGEST = 200  # characters of a name
+_RECENT = 64  # answers of which more may be told: the same one comes again with each of its parts
+
+
+class Meter:
+    """Adds up what the events of a stream tell, in bounded memory.
+
+    `input` are all tokens that a model was given, `cached` those of them that came from its cache, and `output` those
+    that it wrote. `usd` is money in US dollars.
+    """
+
+    def __init__(self) -> None:
+        self.model = ""
+        self.session = ""
+        self.usd: float | None = None
+        self.told = False  # whether there is a sum
+        self._sum: tuple[int | None, int | None, int | None] = (None, None, None)
+        self._steps: dict[str, tuple[int, int | None, int]] = {}
+        self._before: tuple[int | None, int | None, int | None] = (None, None, None)  # those that are not recent
+
+    def wants(self, data: bytes) -> bool:
+        """Tell whether a piece of a stream may hold events that tell more than is known."""
+        if any(mark in data for mark in _FIGURES):
+            return True
+        return not (self.session and self.model) and any(mark in data for mark in _NAMES)
+
+    def count(self, event: "Mapping[str, Any]") -> None:
+        """Take what one event of a known stream tells; anything that has another form is passed over."""
+        kind = event.get("type")
+        self.session = self.session or next(filter(None, (_name(event.get(key)) for key in _SESSIONS)), "")
+        self.model = _name(event.get("model")) or _name(_table(event.get("data")).get("model")) or self.model
+        if kind == "assistant":
+            message = _table(event.get("message"))
+            self.model = self.model or _name(message.get("model"))
+            self._step(_name(message.get("id")) or _name(event.get("uuid")), _of_claude(message.get("usage")))
+        elif kind == "result":
+            self._result(event)
+        elif kind == "turn.completed":
+            self._total(_of_codex(event.get("usage")))
+        elif kind == "step_finish":
+            part = _table(event.get("part"))
+            self._step(_name(part.get("id")), _of_opencode(part.get("tokens")))
+            if cost := _number(part.get("cost")):  # it says 0 for every model whose price it does not know
+                self.usd = (self.usd or 0.0) + cost
+
+    def figures(self) -> "dict[str, Any] | None":
+        """Return what is known, None if nothing is."""
+        total = self._sum if self.told else added([self._before, *self._steps.values()])
+        known = {"input": total[0], "cached": total[1], "output": total[2], "usd": self.usd}
+        names = {"model": self.model or None, "session": self.session or None}
+        return known | names if any(value is not None for value in (*known.values(), *names.values())) else None
+
+    def text(self, *, partial: bool) -> str:
+        """Return the figures as JSON; `partial` says that the stream may tell more."""
+        if (figures := self.figures()) is None:
+            return "null"
+        import json  # it is loaded already, by the first event
+
+        return json.dumps(figures | {"partial": partial})
+
+    def _result(self, event: "Mapping[str, Any]") -> None:
+        """Take the sum of Claude by model, else that of Qwen and others, or Gemini's."""
+        if cost := _number(event.get("total_cost_usd")):
+            self.usd = cost
+        models = {name: _of_model(each) for name, each in _table(event.get("modelUsage")).items()}
+        sums = {name: each for name, each in models.items() if each}
+        if sums:
+            self.model = _name(max(sums, key=lambda name: sums[name][0] + sums[name][2]))
+            self._total(added(sums.values()))
+        elif stats := _table(event.get("stats")):
+            names = _table(stats.get("models"))
+            self.model = _name(next(iter(names), "")) if len(names) == 1 else self.model
+            self._total(_of_gemini(stats))
+        else:
+            self._total(_of_claude(event.get("usage")))
+
+    def _step(self, id: str, figures: "tuple[int, int | None, int] | None") -> None:
+        """Take one answer, which replaces what was told of the same one."""
+        if figures is None:
+            return
+        self._steps[id] = figures
+        if not id or len(self._steps) > _RECENT:
+            self._before = added([self._before, self._steps.pop(id if not id else next(iter(self._steps)))])
+
+    def _total(self, figures: "tuple[int | None, int | None, int | None] | None") -> None:
+        if figures and figures[0] is not None:
+            self.told, self._sum = True, figures
+
+
+def added(rows: "Iterable[tuple[int | None, int | None, int | None]]") -> "tuple[int | None, int | None, int | None]":
+    """Add up the tokens of several answers, by column; what no answer tells is None."""
+    first, second, third = ([value for value in column if value is not None] for column in zip(*rows, strict=True))
+    return sum(first) if first else None, sum(second) if second else None, sum(third) if third else None
+
+
+def _of_claude(value: "Any") -> "tuple[int, int | None, int] | None":
+    """Read the tokens of Claude and of Qwen, whose `input_tokens` include those from the cache, as its total shows."""
+    usage = _table(value)
+    fresh, output, cached = (_count(usage.get(f"{name}_tokens")) for name in ("input", "output", "cache_read_input"))
+    if fresh is None or output is None:
+        return None
+    if "total_tokens" in usage:
+        return fresh, cached, output
+    return fresh + (cached or 0) + (_count(usage.get("cache_creation_input_tokens")) or 0), cached, output
+
+
+def _of_model(value: "Any") -> "tuple[int, int | None, int] | None":
+    """Read Claude's sum for one model."""
+    usage = _table(value)
+    fresh, output = _count(usage.get("inputTokens")), _count(usage.get("outputTokens"))
+    cached, written = _count(usage.get("cacheReadInputTokens")), _count(usage.get("cacheCreationInputTokens"))
+    return None if fresh is None or output is None else (fresh + (cached or 0) + (written or 0), cached, output)
+
+
+def _of_codex(value: "Any") -> "tuple[int, int | None, int] | None":
+    usage = _table(value)
+    given, output = _count(usage.get("input_tokens")), _count(usage.get("output_tokens"))
+    return None if given is None or output is None else (given, _count(usage.get("cached_input_tokens")), output)
+
+
+def _of_gemini(stats: "Mapping[str, Any]") -> "tuple[int, int | None, int] | None":
+    """Read Gemini's sum: what its model thought is part of the total alone."""
+    given, output, total = (_count(stats.get(f"{name}_tokens")) for name in ("input", "output", "total"))
+    if given is None or output is None:
+        return None
+    return given, _count(stats.get("cached")), max(output, (total or 0) - given)
+
+
+def _of_opencode(value: "Any") -> "tuple[int, int | None, int] | None":
+    tokens = _table(value)
+    cache = _table(tokens.get("cache"))
+    fresh, output, cached = _count(tokens.get("input")), _count(tokens.get("output")), _count(cache.get("read"))
+    if fresh is None or output is None:
+        return None
+    given = fresh + (cached or 0) + (_count(cache.get("write")) or 0)
+    return given, cached, max(output, (_count(tokens.get("total")) or 0) - given)  # the total includes what it thought
+
+
+def _table(value: "Any") -> "Mapping[str, Any]":
+    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _name(value: "Any") -> str:
+    return value[:_LONGEST].encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def _count(value: "Any") -> int | None:
+    return value if type(value) is int and 0 <= value < _MOST else None
+
+
+def _number(value: "Any") -> float | None:
+    return float(value) if type(value) in (int, float) and 0 <= value < _MOST else None

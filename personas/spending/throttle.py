@@ -1,0 +1,109 @@
+"""What a service says when it takes no more for now: recognised in the words that an agent passes on, with the time.
+
+The forms are those of Claude Code, Codex, Gemini, Copilot, OpenCode and the services behind them. A time that is over,
+or more than a month away, is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_REFUSED = re.compile(
+    r"too many requests|rate[ _-]?limit|(?:usage|session|weekly|hourly|daily|hour|your) limit|hit your \w* ?limit"
+    r"|limit (?:reached|exceeded)|(?<!disk )\bquota\b|resource[ _](?:has been )?exhausted|overloaded"
+    r"|(?:http|status|code|error)\W{0,4}(?:code\W{0,2})?(?:429|529)\b|\b429\b\W+\{",
+    re.IGNORECASE,
+)
+_EPOCH = re.compile(r"\|\s*(\d{10})\b")
+_ISO = re.compile(r"\b(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)")
+_UNIT = r"(?:days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s|ms)"
+_SPAN = re.compile(
+    rf"\b(?:in|after|retry-after:?)\s+((?:\d+(?:\.\d+)?\s*{_UNIT}(?![a-z])[\s,]*(?:and\s+)?)+|\d+\b)", re.IGNORECASE
+)
+_PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT}(?![a-z]))?", re.IGNORECASE)
+_CLOCK = re.compile(
+    r"(?:resets?|again|available)\b[^\d\n]{0,12}?\s(?:(?P<month>[A-Za-z]{3})[a-z]* (?P<day>\d{1,2})(?:st|nd|rd|th)?,?"
+    r"(?: (?P<year>\d{4}),?)?(?: at)? )?(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?\s*(?P<half>[ap]m)?"
+    r"(?:\s*\((?P<zone>[\w/+-]+)\))?",
+    re.IGNORECASE,
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+_LONGEST = timedelta(days=32)
+_JUST = timedelta(hours=1)  # a time of day that was over so recently is not meant for tomorrow
+
+
+class Throttled(NamedTuple):
+    """A service takes no more for now: until a time, or until nobody knows when."""
+
+    until: datetime | None
+
+
+def throttled(text: str, now: datetime) -> Throttled | None:
+    """Return what a text says of a service that takes no more; None if it says nothing of the kind.
+
+    Times of day are local unless the text names a zone; the time returned is in UTC.
+    """
+    if not _REFUSED.search(text):
+        return None
+    times = (time for time in _times(text, now) if timedelta() < time - now <= _LONGEST)
+    return Throttled(next((time.astimezone(UTC) for time in times), None))
+
+
+def _times(text: str, now: datetime) -> Iterator[datetime]:
+    """Yield the times that a text names, the most exact form first."""
+    if match := _EPOCH.search(text):
+        yield datetime.fromtimestamp(int(match[1]), UTC)
+    if match := _ISO.search(text):
+        time = datetime.fromisoformat(match[1])
+        yield time if time.tzinfo else time.astimezone()
+    if match := _SPAN.search(text):
+        yield now + timedelta(seconds=_seconds(match[1]))
+    for match in _CLOCK.finditer(text):
+        if time := _of_clock(match, now):
+            yield time
+
+
+def _seconds(text: str) -> float:
+    total = 0.0
+    for number, unit in _PART.findall(text):
+        factor = 0.001 if unit.lower() == "ms" else _SECONDS[(unit or "s")[0].lower()]
+        total += float(number) * factor
+    return min(total, _LONGEST.total_seconds() * 2)
+
+
+def _of_clock(match: re.Match[str], now: datetime) -> datetime | None:
+    """Return the time that hands of a clock mean, perhaps with a date; a bare number is no time."""
+    hour, minute, half = int(match["hour"]), int(match["minute"] or 0), (match["half"] or "").lower()
+    if not (match["minute"] or half) or minute > 59 or hour > (12 if half else 23):  # noqa: PLR2004
+        return None
+    hour = hour % 12 + 12 * (half == "pm") if half else hour
+    local = now.astimezone(_zone(match["zone"]))
+    time = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    if match["month"]:
+        return _dated(match, time)
+    if time > now:
+        return time
+    return None if now - time < _JUST else time + timedelta(days=1)
+
+
+def _dated(match: re.Match[str], time: datetime) -> datetime | None:
+    month = match["month"].lower()
+    if month not in _MONTHS:
+        return None
+    try:
+        return time.replace(year=int(match["year"] or time.year), month=_MONTHS.index(month) + 1, day=int(match["day"]))
+    except ValueError:
+        return None
+
+
+def _zone(name: str | None) -> tzinfo | None:
+    """Return a zone by its name; None, which is the local one, if there is no such zone."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

@@ -1,0 +1,73 @@
+"""Services that take no more for now: who is parked until when, and how many runs of an agent may go on at once.
+
+The width of an agent is halved by each refusal and grows by one with each success, as TCP treats a congested line: of
+the runs that were under way at a refusal no other one halves it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..kinds import RunStatus
+from ..state.facts import Run
+
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=10)
+
+
+def parked_until(persona: str, agent: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
+    """Return until when a persona is parked and what its service said; None if it is not.
+
+    A service that named a time parks everybody whom the agent plays, unless a run of it ended well since. One that
+    named none parks the persona that it refused: for a minute, and twice as long with each further refusal in a row.
+    """
+    ended = [run for run in runs if run.agent == agent and run.finished]
+    windows = [run for run in ended if run.until and datetime.fromisoformat(run.until) > now]
+    if windows:
+        last = max(windows, key=lambda run: run.finished or "")
+        if not any(run.status == RunStatus.OK and run.started > (last.finished or "") for run in ended):
+            return datetime.fromisoformat(str(last.until)), last.detail
+    return _pause(persona, runs, now)
+
+
+def _pause(persona: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
+    own = [run for run in runs if run.persona == persona]
+    refused = 0
+    for run in reversed(own):
+        if run.status != RunStatus.LIMITED:
+            break
+        refused += 1
+    if not refused or own[-1].until:
+        return None
+    pause = min(_FIRST_PAUSE * 2 ** min(refused - 1, 10), _LONGEST_PAUSE)
+    due = datetime.fromisoformat(own[-1].finished or own[-1].started) + pause
+    return (due, own[-1].detail) if due > now else None
+
+
+@dataclass
+class Width:
+    """How many runs of an agent may go on at once: `most` at first and at most."""
+
+    most: int
+    now: int = 0
+    _halved: str = ""  # when it was halved the last time
+
+    def __post_init__(self) -> None:
+        self.now = self.now or self.most
+
+    def ended(self, status: str, started: str, finished: str) -> None:
+        """Take how a run ended, with its times as in the log; runs are given in the order of their ends."""
+        if status == RunStatus.LIMITED and started > self._halved:
+            self.now, self._halved = max(1, self.now // 2), finished
+        elif status == RunStatus.OK:
+            self.now = min(self.most, self.now + 1)
+
+
+def width_of(agent: str, runs: Iterable[Run], most: int) -> Width:
+    """Return the width of an agent after the runs of a sprint."""
+    width = Width(most)
+    ended = [(run.finished, run) for run in runs if run.agent == agent and run.finished]
+    for finished, run in sorted(ended, key=lambda pair: pair[0]):
+        width.ended(run.status, run.started, finished)
+    return width

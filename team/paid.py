@@ -1,0 +1,37 @@
+"""Agents that may cost money, by the program that they start, and the question before a team's first sprint on one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import PurePath
+
+from ..mail.render import listed
+from ..mail.text.units import counted
+from ..scheduler.context import Context
+from ..scheduler.sprint.plan import TickPlan
+
+PROGRAMS = frozenset(
+    {"aider", "amp", "claude", "codex", "copilot", "cursor-agent", "gemini", "goose", "opencode", "qwen"}
+)
+
+
+def first_on_paid(context: Context, plan: TickPlan) -> str | None:
+    """Say what a plan starts of agents that may cost and have never run for the team; None if there is nothing."""
+    if not plan.opening:
+        return None
+    ran = {run.agent for run in context.state().runs}
+    starts = Counter(
+        launch.agent for launch in plan.launches if launch.agent not in ran and _is_paid(context, launch.agent)
+    )
+    if not starts:
+        return None
+    parts = listed([f"{counted(number, 'run')} of {agent}" for agent, number in starts.items()])
+    most = context.settings.sprint.max_attempts
+    more = f"and up to {counted(most, 'run')} of each persona in all"
+    return f"sprint {plan.sprint} starts {parts}, {more}; it may cost money"
+
+
+def _is_paid(context: Context, agent: str) -> bool:
+    table = context.settings.agents.get(agent)
+    command = table.command if table and table.command else ()
+    return any(PurePath(word).name in PROGRAMS for word in command[:3])  # also behind env, npx or nice

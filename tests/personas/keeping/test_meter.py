@@ -1,0 +1,131 @@
+"""What a stream tells of tokens and money: of streams that the real agents printed, and of anything else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from team_mail.personas.agents.stream import read_stream
+from team_mail.personas.keeping.events import Events
+from team_mail.personas.keeping.meter import Meter
+from team_mail.personas.spending.usage import Usage, usage_of
+
+RECORDED = Path(__file__).parent.parent / "agents" / "recorded"
+# Three answers, each of 1,000 tokens given, 800 of them from the cache, and 50 written; Copilot tells no tokens.
+TOLD = {
+    "claude": Usage(3000, 2400, 150, 0.00588, model="claude-opus-5-5", session="4a0a7f4e-86d4-40ae-aac8-52202229797e"),
+    "codex": Usage(3000, 2400, 150, session="01a22a04-3e8a-76d0-"),
+    "gemini": Usage(3000, 2400, 150, model="gemini-2.5-flash", session="86213684-5420-45ff-b488-f36c09a43079"),
+    "opencode": Usage(3000, 2400, 150, session="ses_dd5fba44bffeYf3YTFmAtSDLlZ"),
+    "copilot": Usage(model="gpt-4.1", session="6723afbd-18f1-434e-bdfa-ad92367ee271"),
+    "qwen": Usage(3000, 2400, 150, model="fake", session="1ee7f8bc-f9ba-4c3b-b05b-faab272fef20"),
+}
+
+
+def metered(data: bytes, *cuts: int) -> Usage:
+    """Feed a stream in pieces, as a keeper does; return what it reports."""
+    events = Events()
+    for begin, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
+        events.feed(data[begin:end])
+    events.finish()
+    return usage_of(json.loads(events.meter.text(partial=not events.final)))
+
+
+@pytest.mark.parametrize("agent", TOLD)
+def test_the_stream_of_each_agent_tells_what_the_model_counted(agent):
+    """The keeper, which sees it in pieces, and the reader of the log say the same; what is not told is None."""
+    data, told = (RECORDED / f"{agent}.jsonl").read_bytes(), TOLD[agent]
+
+    usage = metered(data)
+
+    assert usage.session
+    assert usage.session.startswith(told.session)
+    assert usage == Usage(**{**vars(told), "session": usage.session})
+    assert read_stream(data).usage == usage
+
+
+@pytest.mark.parametrize("agent", TOLD)
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(0, 15_000), max_size=6).map(sorted))
+def test_it_is_the_same_however_the_stream_is_split(agent, cuts):
+    """A pipe breaks lines anywhere."""
+    data = (RECORDED / f"{agent}.jsonl").read_bytes()
+    cuts = [min(cut, len(data)) for cut in cuts]
+    assert metered(data, *cuts) == metered(data)
+
+
+@pytest.mark.parametrize(("agent", "given"), [("claude", 2000), ("qwen", 2000), ("opencode", 2000), ("codex", None)])
+def test_a_stream_that_breaks_off_tells_the_answers_so_far(agent, given):
+    """It says that there may be more; Codex and Gemini tell nothing before their end."""
+    rows = (RECORDED / f"{agent}.jsonl").read_bytes().splitlines(keepends=True)
+    answers = (b'"type":"assistant"', b'"step_finish"', b'"turn.completed"')
+    last = max(number for number, row in enumerate(rows) if any(answer in row for answer in answers))
+
+    usage = metered(b"".join(rows[:last]))
+
+    assert (usage.input, usage.partial) == (given, True)
+    assert usage.usd is None
+
+
+def test_an_answer_that_is_told_with_each_of_its_parts_counts_once():
+    """Claude repeats the tokens of a message with each block of it; a later figure replaces an earlier one."""
+    meter = Meter()
+    for output in (1, 1, 40):
+        usage = {"input_tokens": 10, "cache_creation_input_tokens": 5, "output_tokens": output}
+        meter.count({"type": "assistant", "message": {"id": "m", "usage": usage}})
+    assert meter.figures() == {
+        "input": 15, "cached": None, "output": 40, "usd": None, "model": None, "session": None,
+    }  # fmt: skip
+
+
+def test_many_answers_take_no_room():
+    """A stream may last for days: only the last answers are told apart."""
+    meter = Meter()
+    for number in range(1000):
+        usage = {"input_tokens": 10, "output_tokens": 1}
+        meter.count({"type": "assistant", "message": {"id": f"m{number}", "usage": usage}})
+    assert meter.figures()
+    assert (meter.figures() or {})["input"] == 10_000
+    assert len(vars(meter)["_steps"]) <= 64
+
+
+def test_a_cost_of_nothing_is_unknown():
+    """OpenCode says 0 for each model whose price it does not know, and that is not what it costs."""
+    meter = Meter()
+    meter.count({"type": "step_finish", "part": {"cost": 0, "tokens": {"input": 5, "output": 1}}})
+    assert (meter.usd, (meter.figures() or {})["input"]) == (None, 5)
+
+
+def test_the_money_of_several_models_is_the_sum_and_the_name_that_of_the_most_used():
+    """Claude asks a small model beside its own."""
+    models = {
+        "small": {"inputTokens": 5, "outputTokens": 1, "costUSD": 0.01},
+        "large": {"inputTokens": 50, "outputTokens": 10, "cacheReadInputTokens": 40, "costUSD": 0.5},
+    }
+    meter = Meter()
+    meter.count({"type": "result", "is_error": False, "total_cost_usd": 0.51, "modelUsage": models})
+    assert (meter.model, meter.usd) == ("large", 0.51)
+    assert usage_of(meter.figures()) == Usage(95, 40, 11, 0.51, model="large")
+
+
+odd = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), st.lists)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["assistant", "result", "turn.completed", "step_finish"]),
+    st.dictionaries(
+        st.sampled_from(["usage", "stats", "part", "message", "modelUsage", "total_cost_usd", "model"]), odd
+    ),
+    st.dictionaries(st.sampled_from(["input_tokens", "output_tokens", "input", "output", "cache", "tokens"]), odd),
+)
+def test_no_event_makes_it_fail(kind, event, inner):
+    """Whatever has another form is unknown, and the report stays JSON."""
+    meter = Meter()
+    meter.count({**event, "type": kind})
+    meter.count({"type": kind, "usage": inner, "stats": inner, "part": inner, "message": {"usage": inner}})
+    usage = usage_of(json.loads(meter.text(partial=False)))
+    assert json.loads(json.dumps(usage.document(), allow_nan=False)) == usage.document()

@@ -1,0 +1,61 @@
+"""Budgets while runs go on: what each report means for the runs that are under way and for those that wait."""
+
+from __future__ import annotations
+
+from team_mail.personas.spending.amount import amount
+from team_mail.personas.spending.usage import Usage
+from team_mail.scheduler.limits.budget import Budgets, Uses
+from team_mail.scheduler.limits.ledger import Ledger
+
+
+def test_no_run_starts_once_what_goes_on_has_used_it_up():
+    """Reports replace one another, and those of all runs count together, with what was used before."""
+    ledger = Ledger(Budgets(sprint=amount("$1")), Uses((("ann", Usage(usd=0.25)),)))
+    assert ledger.start("r1", "bob") is None
+    assert ledger.tell("r1", Usage(usd=0.5)) == {}
+    assert ledger.tell("r1", Usage(usd=0.6)) == {}
+    assert ledger.start("r2", "cyd") is None
+    assert ledger.tell("r2", Usage(usd=0.15)) == {}, "what goes on may end"
+    over = ledger.start("r3", "dan")
+    assert over
+    assert over.text == "the budget of the sprint is spent: $1.00 of $1"
+
+
+def test_a_hard_budget_ends_all_that_goes_on():
+    """Those that have ended are let alone."""
+    ledger = Ledger(Budgets(sprint=amount("3k tokens"), hard=True))
+    for run in ("r1", "r2", "r3"):
+        assert ledger.start(run, run) is None
+    assert ledger.tell("r1", Usage(1000, 0, 500), ended=True) == {}
+    assert ledger.tell("r2", Usage(1000, 0, 499)) == {}
+    over = ledger.tell("r3", Usage(1, 0, 0))
+    assert over.keys() == {"r2", "r3"}
+    assert {spent.budget for spent in over.values()} == {"sprint"}
+
+
+def test_a_hard_budget_of_a_persona_ends_its_runs_alone():
+    """And it lets no other one of it start."""
+    ledger = Ledger(Budgets(persona=amount("$1"), hard=True), Uses((("ann", Usage(usd=0.9)),)))
+    ledger.start("r1", "ann")
+    ledger.start("r2", "bob")
+    assert ledger.tell("r2", Usage(usd=0.99)) == {}
+    assert ledger.tell("r1", Usage(usd=0.1)).keys() == {"r1"}
+    assert ledger.start("r3", "ann")
+    assert ledger.start("r4", "bob") is None
+
+
+def test_the_budget_of_a_run_ends_it_whatever_the_others_use():
+    """Also without `hard`: that is all it is for."""
+    ledger = Ledger(Budgets(run=amount("1k tokens")))
+    for run in ("r1", "r2"):
+        ledger.start(run, "ann")
+    assert ledger.tell("r1", Usage(900, 0, 99)) == {}
+    assert ledger.tell("r2", Usage(900, 0, 100)).keys() == {"r2"}
+    assert ledger.tell("r2", Usage(900, 0, 100), ended=True) == {}
+
+
+def test_a_budget_of_runs_counts_those_that_go_on():
+    """The third is not started."""
+    ledger = Ledger(Budgets(day=amount("2 runs")), Uses((), (Usage(),)))
+    assert ledger.start("r1", "ann") is None
+    assert ledger.start("r2", "ann")

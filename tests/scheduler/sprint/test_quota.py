@@ -1,0 +1,146 @@
+"""Whole sprints on a service whose quota runs out: nobody loses an attempt, and all goes on at the reset."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from team_mail.mail.clock import ManualClock
+from team_mail.personas.agent import Job, Outcome
+from team_mail.scheduler.runs.batch import BatchRunner
+from team_mail.scheduler.sprint.decide import StartRequest
+from team_mail.scheduler.sprint.loop import run_sprint
+from team_mail.scheduler.sprint.plan import Waiting
+from team_mail.scheduler.sprint.tick import Ticker
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+SIX = datetime(2026, 11, 30, 18, tzinfo=UTC)
+NAMES = [f"p{number:02}" for number in range(23)]
+ONCE = '[sprint]\nmax_attempts = 1\nretry_backoff = "0s"\ndeadline = "1d"\n'
+
+
+class Service:
+    """A service that serves so many runs until it is reset, and keeps whom it served and refused, and when."""
+
+    def __init__(self, clock: ManualClock, serves: int, words: str, reset: datetime) -> None:
+        self.clock, self.serves, self.words, self.reset = clock, serves, words, reset
+        self.served: list[tuple[str, datetime]] = []
+        self.refused: list[tuple[str, datetime]] = []
+        self.turn = threading.Lock()
+
+    def play(self, job: Job) -> Outcome | None:
+        with self.turn:
+            if self.clock.now() < self.reset and len(self.served) >= self.serves:
+                self.refused.append((job.persona, self.clock.now()))
+                return Outcome("failed", 1, 0.0, f"exit 1; the agent reported an error: {self.words}")
+            self.served.append((job.persona, self.clock.now()))
+        (job.workspace / f"{job.persona}.txt").write_text("done\n")
+        return None
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """It stands at noon, and the machine is in Greenwich."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    return ManualClock(NOON)
+
+
+def sprint_on(team, clock, play, settings=ONCE, names=NAMES):
+    """Run a sprint by a clock that nobody waits for; return its result, what it waited for, and the runs."""
+    for file in (team.home / "personas").glob("*.md"):
+        file.unlink()
+    team.roster(*names)
+    context = team.context(dict.fromkeys(names, play), settings)
+    object.__setattr__(context, "clock", clock)
+    vars(context.mailbox.log)["_clock"] = clock
+    waits = []
+    listener = lambda progress: waits.append(progress.plan) if isinstance(progress, Waiting) else None  # noqa: E731
+    result = run_sprint(Ticker(context, BatchRunner(context, listener), listener=listener), StartRequest("asked for"))
+    assert result
+    return result, waits, context.state().runs
+
+
+def test_a_sprint_of_23_whose_quota_runs_out_goes_on_at_the_reset(team, clock):
+    """With one attempt each, all 23 land: what was refused counts for nothing, and nothing starts before six."""
+    service = Service(clock, 10, "usage limit reached, resets at 18:00", SIX)
+
+    result, waits, runs = sprint_on(team, clock, service.play)
+
+    assert (result.converged, result.patches, result.outcome) == (True, 23, "converged")
+    assert Counter(run.status for run in runs) == {"ok": 23, "limited": len(service.refused)}
+    assert 1 <= len(service.refused) <= 8, "only those that were under way were refused"
+    assert {when for _, when in service.refused} == {NOON}
+    assert Counter(when for _, when in service.served) == {NOON: 10, SIX: 13}
+    assert [plan.wait_until for plan in waits] == [SIX]
+    parked = {skip.persona for skip in waits[0].skips if skip.parked == SIX}
+    assert parked == {*NAMES} - {name for name, when in service.served if when == NOON}
+
+
+def test_a_window_that_ends_after_the_deadline_ends_the_sprint(team, clock):
+    """The human is told what is left; no run is made in vain."""
+    service = Service(clock, 0, "usage limit reached, resets at 18:00", SIX)
+    settings = ONCE.replace("1d", "4h")
+    result, _, runs = sprint_on(team, clock, service.play, settings, NAMES[:3])
+    assert (result.outcome, clock.now()) == ("deadline", NOON)
+    assert {run.status for run in runs} == {"limited"}
+
+
+def test_a_service_that_names_no_time_is_asked_again_after_growing_pauses(team, clock):
+    """A minute, two, four and eight: no attempt is spent, and no agent is called broken."""
+    service = Service(clock, 0, "429 Too Many Requests", NOON + timedelta(minutes=15))
+    result, waits, runs = sprint_on(team, clock, service.play, ONCE, NAMES[:1])
+    assert (result.converged, result.patches) == (True, 1)
+    minutes = [(when - NOON) / timedelta(minutes=1) for _, when in service.refused]
+    assert minutes == [0, 1, 3, 7]
+    assert (clock.now() - NOON) == timedelta(minutes=15)
+    assert [run.status for run in runs] == ["limited"] * 4 + ["ok"]
+    assert waits[0].skips[0].why == (
+        "parked until 12:01:00Z: exit 1; the agent reported an error: 429 Too Many Requests"
+    )
+
+
+def test_a_refusal_narrows_the_agent_and_each_success_widens_it(team, clock):
+    """Of eight at once, all are refused; a minute later four go on at once, though eight are due."""
+    refused, came, together = threading.Barrier(8, timeout=60), [], []
+    turn = threading.Lock()
+    four = threading.Barrier(4, action=lambda: together.append(len(came)), timeout=60)
+
+    def play(job):
+        if clock.now() == NOON:
+            refused.wait()
+            return Outcome("failed", 1, 0.0, "the service is overloaded")
+        with turn:
+            came.append(job.persona)
+            is_first = len(came) <= 4
+        if is_first:
+            four.wait()
+        (job.workspace / f"{job.persona}.txt").write_text("done\n")
+        return None
+
+    result, _, runs = sprint_on(team, clock, play, ONCE, NAMES[:8])
+    assert (result.converged, result.patches, together) == (True, 8, [4])
+    assert Counter(run.status for run in runs) == {"limited": 8, "ok": 8}
+
+
+def test_an_agent_has_a_limit_of_its_own(team, clock):
+    """A model on this machine serves one after the other, whatever the sprint allows."""
+    busy, most, turn = [], [0], threading.Lock()
+
+    def play(job):
+        with turn:
+            busy.append(job.persona)
+            most[0] = max(most[0], len(busy))
+        threading.Event().wait(0.01)
+        with turn:
+            busy.remove(job.persona)
+
+    context = team.context(dict.fromkeys(("ann", "bob", "cyd"), play), ONCE)
+    table = context.settings.agents["shell"].model_copy(update={"max_parallel": 1})
+    settings = context.settings.model_copy(update={"agents": {"shell": table}})
+    object.__setattr__(context, "settings", settings)
+    assert run_sprint(Ticker(context, BatchRunner(context)), StartRequest("asked for"))
+    assert most == [1]
