@@ -44,9 +44,9 @@ class Project:
             "XDG_STATE_HOME": str(self.home / ".local" / "state"),
         }  # fmt: skip
 
-    def team(self, *personas: str, command: list[str] | None = None, more: str = "", **agent: object) -> None:
+    def team(self, *personas: str, more: str = "", **agent: object) -> None:
         """Write the settings and the personas, and commit all."""
-        section = self.cli.section(command, **{"timeout": "1m", **agent})
+        section = self.cli.section(**{"timeout": "1m", **agent})
         (self.folder / ".team" / "team.toml").write_text(f'[team]\nagent = "{self.cli.name}"\n{section}{more}')
         for name in personas:
             (self.folder / ".team" / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nDo your part.\n")
@@ -65,6 +65,15 @@ class Project:
             [path, *words], cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, check=False, timeout=timeout,
         )  # fmt: skip
+
+    def program(self, name: str, *words: str) -> str:
+        """Run the agent's own program; return what it printed."""
+        path = next(folder / name for folder in INSTALLED if (folder / name).exists())
+        ended = subprocess.run(
+            [path, *words], cwd=self.home, env=self.environ, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+        return ended.stdout + ended.stderr
 
     def events(self, *kinds: str) -> list[dict]:
         file = self.folder / ".team" / "mail" / "events.jsonl"

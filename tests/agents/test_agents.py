@@ -33,10 +33,9 @@ def scripts(name: str, other: str) -> dict[str, tuple[str, ...]]:
 all_agents = pytest.mark.parametrize("cli", sorted(CLIS.keys() - {"aider"}))  # which has no tool to be called
 
 
-def boxed(project) -> dict[str, object]:
-    """Return the settings of an agent in our sandbox, which shows it its own files; Codex brings no other then."""
-    words = [{"workspace-write": "danger-full-access"}.get(word, word) for word in project.cli.command()]
-    return {"sandbox": "bwrap", "home": sorted({name.split("/")[0] for name in project.cli.files}), "command": words}
+def boxed() -> dict[str, object]:
+    """Return the settings of an agent in our sandbox; the preset says what it needs there."""
+    return {"sandbox": "bwrap"}
 
 
 @all_agents
@@ -45,7 +44,7 @@ def test_a_sprint_lands_patches_carries_mail_and_settles_a_conflict(project, mod
     """Both write files and a mail and change one line; the author of the conflict settles it in the files."""
     if sandbox == "bwrap" and not shutil.which("bwrap"):
         pytest.skip("bubblewrap is not installed")
-    project.team("ann", "bob", **(boxed(project) if sandbox == "bwrap" else {}))
+    project.team("ann", "bob", **(boxed() if sandbox == "bwrap" else {}))
     model.scripts = {"ann": scripts("ann", "bob"), "bob": scripts("bob", "ann")}
 
     ended = project.run("scheduler", "sprint")
@@ -92,7 +91,7 @@ def test_a_dispatch_gives_what_was_written_and_not_what_was_said(project, model)
 @pytest.mark.parametrize("cli", ["claude"])
 def test_claude_that_is_denied_its_tools_has_failed(project, model):
     """Without a list of allowed tools, `dontAsk` denies them all, and Claude's own last event says success."""
-    command = project.cli.settings()["command"]
+    command = [*project.cli.preset.words()]
     at = command.index("--allowedTools")
     project.team("ann", command=command[:at] + command[at + 2 :], more="[sprint]\nmax_attempts = 1\n")
     model.scripts = {"ann": {"": ("echo A > a.txt",)}}
