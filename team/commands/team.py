@@ -14,7 +14,7 @@ import typer
 from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.kinds import ExitCode
-from . import dispatch, plan, trace
+from . import agents, dispatch, plan, trace
 from . import options as option
 from .printing import note, say
 
@@ -120,7 +120,7 @@ def demo(
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-for more in (dispatch, trace, plan):
+for more in (agents, dispatch, trace, plan):
     app.registered_commands += more.app.registered_commands
 
 

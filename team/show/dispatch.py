@@ -113,6 +113,8 @@ def preview(dispatch: DispatchPreview) -> Iterator[str]:
         workers = counted(dispatch.config.max_workers, "worker")
         yield f"estimated {span(dispatch.seconds)} on {workers}, {span(total)} of work"
     yield from setup_lines(dispatch.setup)
+    for note in dispatch.notes:
+        yield f"note: {line(note)}"
     yield "nothing was started"
 
 
