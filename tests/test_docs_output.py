@@ -110,7 +110,15 @@ def run(session: list[str], home: Path) -> list[str]:
 _REPOSITORY = "git init --quiet --initial-branch=main . && git commit --quiet --allow-empty --message Begin"
 _EXAMPLES = f"ln -s {ROOT}/examples examples"
 # What each session finds when it begins, and the words in it that change places from run to run.
+_MUTE = r"""mkdir .team && cat > agent.sh <<'END'
+sed -i -e '/^||||||| /,/^=======$/d' -e '/^[<>]\{7\} /d' poem.txt
+mkdir trial && cat .team/run/attachments/*/word.txt > trial/word.txt
+echo Done.
+END
+printf '[team]\nagent = "mine"\n[agents.mine]\ncommand = ["bash", "%s"]\n' "$PWD/agent.sh" > .team/team.toml
+"""
 SCENES = {
+    "agents.md": (_MUTE, ""),
     "dispatch.md": (f"{_REPOSITORY} && {_EXAMPLES}", ""),
     "mail.md": ("", ""),
     "personas.md": (_REPOSITORY, ""),

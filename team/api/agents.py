@@ -11,7 +11,7 @@ from typing import Any
 
 from ...mail.errors import UsageError
 from ...mail.text.nearest import suggestion
-from ...personas.agents.presets.preset import names, presets
+from ...personas.agents.presets.preset import names
 from ...scheduler.settings.settings import AgentSettings, Settings, of_preset, read_settings
 from ...scheduler.sprint.control import by_people_only
 from ..checks import agent_state, installed_agents
@@ -88,11 +88,6 @@ def try_agents(
         table = each.settings.model_copy(update=limited)
         trials.append(try_agent(replace(each, settings=table), root, interrupts))
     return Trials(tuple(trials))
-
-
-def installable() -> list[tuple[str, str]]:
-    """Return the known agents, each with the command that installs it."""
-    return [(each.title, each.install) for each in presets()]
 
 
 def _named(settings: Settings, name: str) -> tuple[str, AgentSettings]:

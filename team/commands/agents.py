@@ -60,7 +60,7 @@ def try_(
     seconds, home = _seconds(timeout), home_if_any()
     wanted = agents.candidates(home, agent, every=every)
     if not wanted:
-        say(show.installable(agents.installable()))
+        say(show.installable())
         raise typer.Exit(ExitCode.USAGE)
     if not yes:
         _ask(wanted)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ...mail.render import line
+from ...personas.agents.presets.preset import presets
 from ..api.agents import Diagnosis, Trial
 from .tables import columns, span
 
@@ -30,11 +31,11 @@ def trial(tried: Trial) -> Iterator[str]:
         yield f"  what it printed: {tried.output}"
 
 
-def installable(agents: Iterable[tuple[str, str]]) -> Iterator[str]:
+def installable() -> Iterator[str]:
     """Say that no agent is here, and what could be installed."""
     yield "no known agent is in PATH, and the team names no other that is there; install one of these:"
     yield ""
-    yield from columns([*agents])
+    yield from columns([(preset.title, preset.install) for preset in presets()])
     yield ""
     yield "or name a command of your own in team.toml; then `team try` shows whether it works here"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from .clis import CLIS, FOLDER, INSTALLED, Cli
+from .clis import CLIS, FOLDER, INSTALLED, ROOT, Cli
 from .model import Model
 
+STREAMS = ROOT / "tests" / "personas" / "agents" / "streams"
 WORK = FOLDER / "work"  # not below /tmp, where a sandbox may let an agent write
 POEM = "one\ntwo\nthree\n"
 
@@ -85,6 +87,19 @@ class Project:
         ended = self.run("team", "dispatch", "tasks.json", "--json")
         assert ended.stdout, ended.stderr
         return ended.returncode, json.loads(ended.stdout)
+
+    def record(self, name: str) -> None:
+        """With RECORD=1, keep what the only run printed for the ordinary tests, without the paths of this machine."""
+        (log,) = (self.folder / ".team" / "runs").glob("*/output.log")
+        if os.environ.get("RECORD"):
+            text = log.read_text(errors="replace")
+            text = re.sub(r"[\w./-]*/state/team-mail/[\w.-]+/[\w.-]+", "/workspace", text)
+            text = re.sub(r"-[\w-]*-state-team-mail-[\w-]+", "-workspace", text)  # as Claude names a folder
+            places = {self.folder: "/project", self.home: "/home/ada", FOLDER: "/agents", ROOT: "/sources"}
+            for place, shown in places.items():
+                text = text.replace(str(place), shown)
+            STREAMS.mkdir(exist_ok=True)
+            (STREAMS / f"{self.cli.name}.{name}.txt").write_text(text)
 
     def logs(self) -> str:
         """Return what the agents printed, to be shown when a test fails."""

@@ -66,6 +66,21 @@ def test_a_sprint_lands_patches_carries_mail_and_settles_a_conflict(project, mod
 
 
 @all_agents
+def test_eight_at_once_share_a_home(project, model):
+    """None of them stumbles over the settings, the sessions or the locks of another one."""
+    names = [f"p{number}" for number in range(8)]
+    project.team(*names, more="[sprint]\nmax_parallel = 8\nmax_attempts = 1\n", timeout="4m")
+    model.scripts = {name: {"": (f"mkdir -p notes && echo {name} > notes/{name}.md",)} for name in names}
+
+    ended = project.run("scheduler", "sprint")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    files = project.git("ls-tree", "-r", "--name-only", "team/sprint-1").split()
+    assert {f"notes/{name}.md" for name in names} <= {*files}
+    assert len(project.events("run.finished")) == 8
+
+
+@all_agents
 def test_a_dispatch_gives_what_was_written_and_not_what_was_said(project, model):
     """The result of a task is its file, and the next task works with it."""
     project.team("ann", "bob")
@@ -184,4 +199,6 @@ def test_a_run_whose_model_does_not_answer_says_so(project, model, fault):
     error = result["results"][0]["error"]
     print(f"{project.cli.name}, {fault}: {result['summary']['total_time_ms']} ms: {error}")
     assert code == 1
+    if fault == "denied":
+        project.record("denied")
     assert re.search(FAULTS["silent" if (project.cli.name, fault) in MUTE else fault], error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -21,6 +22,7 @@ SETTLE = "sed -i -e '/^||||||| /,/^=======$/d;/^<<<<<<< /d;/^>>>>>>> /d' poem.tx
 WRITE = "mkdir -p trial\ncat .team/run/attachments/*/word.txt > trial/word.txt\n"
 SEND = 'team-mail send --to bob -s "The word" -b "$(cat .team/run/attachments/*/word.txt)"\n'
 SAY = 'echo "All four things are done."\n'
+STREAMS = Path(__file__).parent.parent / "personas" / "agents" / "streams"  # made by RECORD=1 make agents
 STEPS = ["write", "send", "read", "settle", "end"]
 
 
@@ -194,6 +196,31 @@ def test_an_agent_that_prints_text_where_events_are_expected_is_told(team):
     """Without them nothing is known of its tools."""
     _, trial = team("echo hello\n", table='preset = "opencode"\n')
     assert repair(trial, "write").startswith("it printed no JSON events")
+
+
+RECORDED = ("aider", "claude", "codex", "copilot", "gemini", "opencode", "qwen")
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_recorded_output_of_a_real_agent_is_read(team, name):
+    """A script does the work and prints, byte by byte, what the real program printed."""
+    stream = STREAMS / f"{name}.done.txt"
+    table = f'preset = "{name}"\nprompt = "stdin"\n'
+    code, trial = team(f"{SETTLE}{WRITE}{SEND}cat {stream}\n", table=table)
+
+    assert (code, seen(trial)) == (0, STEPS)
+    assert (trial["money_usd"] is not None) == bool(preset(name).money)
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDED if name != "aider"])
+def test_the_recorded_output_of_an_agent_whose_key_was_refused_says_so(team, name):
+    """The cause is in what the real program printed, and not in its exit code."""
+    known, stream = preset(name), STREAMS / f"{name}.denied.txt"
+    key = {known.login.variables[0]: "sk-1"}
+    code, trial = team(f"cat {stream}\nexit 1\n", table=f'preset = "{name}"\nprompt = "stdin"\n', **key)
+
+    assert (code, seen(trial)) == (1, [])
+    assert re.search("401|authentication_failed|this key is not known here", repair(trial, "end"))
 
 
 def test_the_scratch_repository_of_a_failure_is_kept_to_be_looked_at(team):
