@@ -19,7 +19,7 @@ from ..open import open_with
 
 TRIED, OTHERS = "ann", ("bob", "cid")
 POEM, NOTE = "poem.txt", "trial/word.txt"
-PREPARED = "prepared"
+PREPARED = "of-the-trial"
 _LINES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _CHANGES = {TRIED: (1, 7), "bob": (1,), "cid": (7,)}  # lines: those of `ann` conflict with both others'
 _PROMPT = """\

@@ -46,6 +46,16 @@ class Project:
             "XDG_STATE_HOME": str(self.home / ".local" / "state"),
         }  # fmt: skip
 
+    def only(self) -> None:
+        """Leave no other agent in PATH than this one, with the Node that it may need."""
+        folder = self.folder.parent / "bin"
+        folder.mkdir()
+        for name in (self.cli.preset.program, "node"):
+            if found := next((place / name for place in INSTALLED if (place / name).exists()), None):
+                (folder / name).symlink_to(found)
+        path = [str(Path(sys.executable).parent), str(folder), *os.get_exec_path()]
+        self.environ = self.environ | {"PATH": os.pathsep.join(path)}
+
     def team(self, *personas: str, more: str = "", **agent: object) -> None:
         """Write the settings and the personas, and commit all."""
         section = self.cli.section(**{"timeout": "1m", **agent})

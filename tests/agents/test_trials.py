@@ -103,6 +103,40 @@ def test_the_program_still_has_the_flags_of_its_preset(project, cli):
         assert re.search(rf"(?<![\w-]){re.escape(known.resume[0])}\b", text)
 
 
+@pytest.mark.parametrize("cli", sorted(CLIS.keys() - {"aider"}))
+def test_the_way_of_the_readme_lands_a_patch_and_sends_mail(project, model, cli):
+    """`team init`, a commit, a sprint, `land`: nothing is edited, and no setting is made but where the model is."""
+    project.only()
+    project.environ |= {"GEMINI_MODEL": "gemini-2.5-flash"}  # else it asks another model which one to take
+    model.scripts = {
+        "forge": {
+            "From: scribe": (),
+            "": (
+                "mkdir -p notes && echo new > notes/new.md",
+                'team-mail send --to scribe -s "New" -b "Look at notes."',
+            ),
+        }
+    }
+
+    project.git("add", "poem.txt")
+    project.git("commit", "--quiet", "-m", "Begin")
+    made = project.run("team", "init")
+    assert (made.returncode, f"found here: {cli}; {cli} plays" in made.stdout) == (0, True), made.stdout + made.stderr
+    project.git("add", ".team")
+    project.git("commit", "--quiet", "-m", "Add a team")
+    dry = project.run("scheduler", "--dry-run")
+    ended = project.run("scheduler", "sprint")
+    landed = project.run("scheduler", "land", "1")
+
+    assert dry.returncode == 0, dry.stderr
+    assert "note: agent" not in dry.stdout, dry.stdout
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert landed.returncode == 0, landed.stderr
+    assert project.git("show", "main:notes/new.md") == "new"
+    sent = [(event["sender"], *event["recipients"]) for event in project.events("mail.sent") if event.get("run")]
+    assert ("forge", "scribe") in sent
+
+
 @pytest.mark.parametrize("cli", ["claude"])
 def test_a_trial_tells_which_tools_are_denied(project, model, cli):
     """Without a list of allowed tools Claude may do nothing, says success, and exits with 0."""

@@ -17,6 +17,7 @@ import pytest
 from team_mail.personas.agents.presets.preset import preset
 
 from ..console import as_text, run_command, shown_by_command
+from ..sandboxes import SANDBOXED
 
 SETTLE = "sed -i -e '/^||||||| /,/^=======$/d;/^<<<<<<< /d;/^>>>>>>> /d' poem.txt\n"
 WRITE = "mkdir -p trial\ncat .team/run/attachments/*/word.txt > trial/word.txt\n"
@@ -221,6 +222,19 @@ def test_the_recorded_output_of_an_agent_whose_key_was_refused_says_so(team, nam
 
     assert (code, seen(trial)) == (1, [])
     assert re.search("401|authentication_failed|this key is not known here", repair(trial, "end"))
+
+
+@SANDBOXED
+def test_an_agent_in_a_sandbox_is_tried_in_it(team):
+    """It does all of it where it sees its workspace alone, and nothing of the scratch team besides."""
+    script = SETTLE + WRITE + SEND + "ls $TEAM_HOME || echo hidden\n"
+    table = f'[agents.boxed]\ncommand = ["bash", "-c", {json.dumps(script)}]\nsandbox = "bwrap"\n'
+    team("true\n", "--json", table=table)
+    words = ["try", "boxed", "--yes", "--json"]
+    ended = run_command("team", *words, cwd=team.folder, env=team.environ)
+
+    (trial,) = json.loads(ended.stdout)["trials"]
+    assert (ended.returncode, seen(trial)) == (0, STEPS)
 
 
 def test_the_scratch_repository_of_a_failure_is_kept_to_be_looked_at(team):
