@@ -71,9 +71,10 @@ def agent_state(name: str, settings: AgentSettings, root: str | None = None) -> 
 
 
 def installed_agents(environ: Mapping[str, str] = os.environ, root: str | None = None) -> list[AgentState]:
-    """Look at every agent in PATH that there is a preset for, those that were seen to do most first."""
+    """Look at every agent in PATH that there is a preset for: first those with a login, then those seen to do most."""
     there = [each for each in presets() if shutil.which(each.program, path=environ.get("PATH", ""))]
-    return [agent_state(each.name, of_preset(each.name), root) for each in there]
+    states = [agent_state(each.name, of_preset(each.name), root) for each in there]
+    return sorted(states, key=lambda state: not state.login)
 
 
 def notes_about(context: Context, agents: Iterable[str]) -> list[str]:

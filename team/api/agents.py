@@ -50,13 +50,14 @@ def candidates(home: Path | None, name: str | None = None, *, every: bool = Fals
     by_people_only("team try", home or Path.cwd() / ".team")
     settings = read_settings(home, os.environ).settings if home else Settings()
     root = settings.workspace.root
-    found = installed_agents(root=root)
-    if every:
-        chosen = [(state.name, settings.agents.get(state.name, state.settings)) for state in found]
-    elif name:
+    if name:
         chosen = [_named(settings, name)]
+    elif not every and (own := [*_of_team(settings)]):
+        chosen = own
     else:
-        chosen = [*_of_team(settings), *((state.name, state.settings) for state in found)][:1]
+        found = installed_agents(root=root)
+        chosen = [(state.name, settings.agents.get(state.name, state.settings)) for state in found]
+        chosen = chosen if every else chosen[:1]
     return [_candidate(each, table, home, root) for each, table in chosen]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -334,6 +335,25 @@ def test_all_tries_every_agent_in_the_path(team, tmp_path):
     trials = json.loads(ended.stdout)["trials"]
     assert [(trial["agent"], seen(trial)) for trial in trials] == [("claude", STEPS), ("codex", STEPS)]
     assert ended.returncode == 0
+
+
+def test_an_interrupted_trial_leaves_nothing(team):
+    """Its agent is ended with all that it started, and the scratch repository is gone."""
+    os.mkfifo(team.home / "ready")
+    team("true\n", "--json")
+    (team.folder / "agent.sh").write_text(f"#!/bin/bash\necho $$ > {team.home}/ready\nexec sleep 60\n")
+    words = [Path(sys.executable).with_name("team"), "try", "--yes", "script"]
+    with subprocess.Popen(
+        words, cwd=team.folder, env=team.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        agent = int((team.home / "ready").read_text())
+        process.send_signal(signal.SIGINT)
+        out, told = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert told.endswith("team: the trial was interrupted; nothing is left of it\n")
+    assert kept(team) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(agent, 0)
 
 
 def test_a_run_may_not_start_trials(team, tmp_path):
