@@ -30,6 +30,12 @@ def unfilled(command: Iterable[str], known: Sequence[str]) -> str | None:
     return None
 
 
+def reaching(env: Iterable[str], given: Mapping[str, str]) -> list[str]:
+    """Return the names of variables that a list lets through: `NAME`, or `NAME if OTHER` where OTHER is set, too."""
+    items = (item.partition(" if ") for item in env)
+    return [name for name, _, other in items if not other or given.get(other)]
+
+
 def harmless() -> dict[str, str]:
     """Return the variables of this process that anybody may see."""
     return {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}

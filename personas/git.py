@@ -158,7 +158,7 @@ def find_repository(start: Path) -> tuple[Git, Path]:
     Which repositories of other users git trusts (`safe.directory`) is the user's to say, as anywhere. Raises
     NotARepository, NotTrusted, and GitTooOld if git is missing or older than the weaver needs.
     """
-    _check_version()
+    check_version()
     places = _places(start)
     if places is None:
         raise NotARepository(f"{start} is not in a git repository; run `git init` and commit, or go to one")
@@ -258,7 +258,8 @@ def users_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _PLACES} | {**git_settings()}
 
 
-def _check_version() -> None:
+def check_version() -> str:
+    """Return the version of git as it tells it. Raises GitTooOld if it is missing, or older than the weaver needs."""
     try:
         output = subprocess.run(["git", "--version"], capture_output=True, check=False).stdout.decode()  # noqa: S607
     except FileNotFoundError:
@@ -266,6 +267,7 @@ def _check_version() -> None:
     version = tuple(int(part) for part in re.findall(r"\d+", output)[:2])
     if version < OLDEST:
         raise GitTooOld(f"{output.strip()} is too old: the weaver needs git 2.38 or later; upgrade it")
+    return output.strip().removeprefix("git version ")
 
 
 def _clean() -> dict[str, str]:

@@ -41,6 +41,7 @@ from ..scheduler.state.dispatches import Attempt, DispatchState, facts_of, folde
 from ..scheduler.state.sprints import fact_of
 from ..scheduler.tasks.reader import problems_of, tasks_from
 from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
+from .checks import notes_about
 from .open import GIVEN, open_for_dispatch
 from .pending import carried_out
 from .session import notes
@@ -168,17 +169,18 @@ class ParallelDispatcher:
             if running.stop is stop:
                 running.end()
 
-    def look_ahead(self, tasks: Sequence[Task | Mapping[str, Any]]) -> tuple[dict[str, str], SetUpPreview]:
+    def look_ahead(self, tasks: Sequence[Task | Mapping[str, Any]]) -> tuple[dict[str, str], SetUpPreview, list[str]]:
         """Check everything as `dispatch` does and change nothing.
 
-        Return who would play each persona, and what each workspace would get.
+        Return who would play each persona, what each workspace would get, and what to know of the agents.
 
         Raises InvalidTasks, NotReady.
         """
         context, repository = self._open()
         checked = self._checked(context, tasks, repository=repository)
         agents = self._agents(context, checked, self._name, self._base(context) if repository else "")
-        return agents, look_at_setup(context) if repository else NO_SETUP
+        setup = look_at_setup(context) if repository else NO_SETUP
+        return agents, setup, notes_about(context, agents.values())
 
     def _open(self) -> tuple[Context, bool]:
         return open_for_dispatch(self.home, None if isinstance(self.agent, str) else self.agent, flags=self.flags)

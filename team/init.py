@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -17,19 +16,26 @@ from ..mail.directory import EVERYBODY
 from ..mail.errors import TeamMailError, UsageError
 from ..mail.home import ignore_mail
 from ..mail.text.nearest import suggestion
+from ..personas.agents.presets.installed import has_login, path_of
+from ..personas.agents.presets.preset import Preset, presets
 from ..personas.bundled import copy_into, library
+from ..personas.environment import reaching
 from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository
 from ..personas.roster import read_roster
+from ..scheduler.errors import SettingsError
+from ..scheduler.settings.settings import SprintSettings, TeamSettings, read_settings
+from .blocks import with_agents
 
-_COMMANDS = ("claude", "codex", "gemini", "opencode", "copilot", "qwen", "amp", "aider", "cursor-agent", "goose")
+PROPOSED = ("forge", "scribe", "artisan")
 
 
 class Made(NamedTuple):
     """A team that was created, or existed already.
 
-    `settings` and `personas` are the new files, `base` is the branch that sprints start from, `agents` are the agent
-    commands in PATH, `roster` counts its personas and `scheduled` those that take part in sprints.
+    `settings` and `personas` are the new files, `base` is the branch that sprints start from, `agents` are the presets
+    of what is in PATH, `roster` counts its personas and `scheduled` those that take part in sprints. `agent` plays, and
+    each of them has `attempts` runs at most.
     """
 
     home: Path
@@ -39,6 +45,8 @@ class Made(NamedTuple):
     agents: tuple[str, ...]
     roster: int
     scheduled: int
+    agent: str
+    attempts: int
 
     def document(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
@@ -54,7 +62,7 @@ def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, s
 
     Args:
         start: A folder of the repository.
-        personas: Bundled personas to copy, or "all"; by default all of them, unless the team has personas already.
+        personas: Bundled personas to copy, or "all"; by default PROPOSED, unless the team has personas already.
         environ: Where `TEAM_HOME` and `PATH` are read from.
     """
     _, top = find_repository(start)
@@ -63,16 +71,32 @@ def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, s
     home = Path(environ["TEAM_HOME"]).absolute() if environ.get("TEAM_HOME") else top / ".team"
     try:
         home.mkdir(parents=True, exist_ok=True)
-        new = _settings(home / "team.toml", base)
+        found = installed(environ)
+        new = _settings(home / "team.toml", base, found)
         copied = _copied(home / "personas", personas)
         ignore_mail(home)
     except OSError as error:
         raise TeamMailError(
             f"cannot write {error.filename or home}: {error.strerror}; nothing was overwritten"
         ) from None
-    agents = tuple(name for name in _COMMANDS if shutil.which(name, path=environ.get("PATH", "")))
-    roster = read_roster(home / "personas")
-    return Made(home, new, copied, base, agents, len(roster.personas), len(roster.scheduled))
+    roster, (agent, attempts) = read_roster(home / "personas"), _in_force(home, environ)
+    names = tuple(preset.name for preset in found)
+    return Made(home, new, copied, base, names, len(roster.personas), len(roster.scheduled), agent, attempts)
+
+
+def installed(environ: Mapping[str, str] = os.environ) -> list[Preset]:
+    """Return the presets of the agents in PATH: first those with a key or a login, then those seen to do most."""
+    there = [preset for preset in presets() if path_of(preset, {"PATH": environ.get("PATH", "")})]
+    return sorted(there, key=lambda preset: not has_login(preset, reaching(preset.env, environ), environ))
+
+
+def _in_force(home: Path, environ: Mapping[str, str]) -> tuple[str, int]:
+    """Return the agent that plays, and the most runs of each persona; of settings that are wrong, the defaults."""
+    try:
+        settings = read_settings(home, environ).settings
+    except SettingsError:
+        return TeamSettings().agent, SprintSettings().max_attempts
+    return settings.team.agent, settings.sprint.max_attempts
 
 
 def _branch(top: Path) -> str:
@@ -103,9 +127,10 @@ def _known(personas: Sequence[str]) -> None:
             raise UsageError(f"no bundled persona {name!r}{suggestion(name, names)}")
 
 
-def _settings(path: Path, base: str) -> bool:
+def _settings(path: Path, base: str, found: Sequence[Preset]) -> bool:
     """Write the settings file unless it exists; tell whether it was written."""
     text = (files(__name__.rpartition(".")[0]) / "template.toml").read_text(encoding="utf-8")
+    text = with_agents(text, found)
     text = text.replace('base = "main"', f"base = {json.dumps(base, ensure_ascii=False)}", 1)
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -122,7 +147,8 @@ def _copied(folder: Path, personas: Sequence[str]) -> tuple[str, ...]:
     there = {path.name.split(".")[0] for path in folder.iterdir()} if folder.is_dir() else set[str]()
     if there and not personas:
         return ()
-    if not personas or [*personas] == [EVERYBODY]:
+    personas = personas or PROPOSED
+    if [*personas] == [EVERYBODY]:
         return tuple(path.name.split(".")[0] for path in copy_into(folder))
     folder.mkdir(exist_ok=True)
     wanted = [file for file in library() if file.name.split(".")[0] in {*personas} - there]

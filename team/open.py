@@ -106,6 +106,13 @@ def open_for_dispatch(
     return replace(context, roster=roster, agents=agents, mailbox=mailbox), repository
 
 
+def open_with(home: Path, settings: Settings, agents: Mapping[str, Agent]) -> Context:
+    """Open a team whose settings no file has, with more agents, or others, than these name. Raises NotARepository."""
+    git, top = find_repository(home.parent)
+    context = _context(home, with_drivers(git), top, _mirror(git, home, settings), settings)
+    return replace(context, agents={**context.agents, **agents})
+
+
 def make_agent(name: str, settings: AgentSettings) -> Agent:
     """Make the agent that a table `[agents.NAME]` of the settings describes."""
     if settings.kind == "scripted":

@@ -18,6 +18,7 @@ DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
 GUIDES = {"team-mail": "docs/mail.md", "scheduler": "docs/sprint.md", "team": "docs/sprint.md"}
 OWN_GUIDES = dict.fromkeys(("dispatch", "ask", "replay", "trace", "templates"), "dispatch") | {"plan": "plan"}
+OWN_GUIDES |= dict.fromkeys(("try", "doctor"), "agents")
 OTHERS = (  # whose options are not ours
     r"\bgit [^`\n]*|^(make|pip) .*$"
     r"|`--(auto|allowedTools|permission-mode|print-logs)[^`]*`|^command = \[.*$|ask each for its `--help`"

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from team_mail.personas.agents.presets.preset import presets
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -83,7 +84,9 @@ def environment(home: Path) -> dict[str, str]:
     """What a reader's shell has: the commands, a name for git, no team."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "GIT_", "COV_"))}
     who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in NAMES.items()}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    programs = [each.program for each in presets()]  # a new team would name those that are installed here
+    apart = [place for place in os.get_exec_path() if not any(Path(place, name).exists() for name in programs)]
+    path = os.pathsep.join([str(Path(sys.executable).parent), *apart])
     return kept | who | {"HOME": str(home), "PATH": path, "NO_COLOR": "1", "EDITOR": "true", "COLUMNS": "200"}
 
 
@@ -110,7 +113,15 @@ def run(session: list[str], home: Path) -> list[str]:
 _REPOSITORY = "git init --quiet --initial-branch=main . && git commit --quiet --allow-empty --message Begin"
 _EXAMPLES = f"ln -s {ROOT}/examples examples"
 # What each session finds when it begins, and the words in it that change places from run to run.
+_MUTE = r"""mkdir .team && cat > agent.sh <<'END'
+sed -i -e '/^||||||| /,/^=======$/d' -e '/^[<>]\{7\} /d' poem.txt
+mkdir trial && cat .team/run/attachments/*/word.txt > trial/word.txt
+echo Done.
+END
+printf '[team]\nagent = "mine"\n[agents.mine]\ncommand = ["bash", "%s"]\n' "$PWD/agent.sh" > .team/team.toml
+"""
 SCENES = {
+    "agents.md": (_MUTE, ""),
     "dispatch.md": (f"{_REPOSITORY} && {_EXAMPLES}", ""),
     "mail.md": ("", ""),
     "personas.md": (_REPOSITORY, ""),

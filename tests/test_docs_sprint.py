@@ -12,6 +12,8 @@ import pytest
 from team_mail.mail.kinds import exit_codes_table
 from team_mail.mail.log.log import EventLog
 from team_mail.personas.agents.command import PLACEHOLDERS
+from team_mail.personas.agents.presets.preset import names
+from team_mail.personas.agents.presets.tables import agents_table, untried_table
 from team_mail.personas.bundled import library
 from team_mail.personas.errors import PersonaError
 from team_mail.personas.persona import Persona, parse_persona
@@ -85,17 +87,22 @@ def test_every_setting_stands_in_the_table_with_its_default(tmp_path):
         assert f"`{{{name}}}`" in SPRINT
 
 
-@pytest.mark.parametrize(("document", "least"), [("README.md", 3), ("docs/settings.md", 9)])
-def test_the_lines_for_agents_are_those_of_the_template(document, least):
-    """What is shown to be copied is what `team init` writes."""
-    shown = re.findall(
-        r'^(\[agents\.(?!shell)\w+\]|command = \["(?!sh)\w.*|prompt = ".*|env = .*)$',
-        (ROOT / document).read_text(),
-        re.MULTILINE,
-    )
-    template = (ROOT / "team" / "template.toml").read_text()
-    assert len(shown) >= least
-    assert [line for line in shown if f"# {line}\n" not in template] == []
+@pytest.mark.parametrize(
+    ("document", "least"), [("README.md", 1), ("docs/settings.md", 2), ("docs/agents.md", 10), ("docs/runs.md", 1)]
+)
+def test_the_settings_of_agents_that_are_shown_are_valid_and_short(document, least, tmp_path):
+    """What is shown to be copied can be; a preset needs five lines at most."""
+    blocks = re.findall(r"^```toml\n(.*?)^```$", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE)
+    shown = [block for block in blocks if "[agents." in block]
+    for block in shown:
+        (tmp_path / "team.toml").write_text(block)
+        settings = read_settings(tmp_path, {}).settings
+        assert all(agent.preset for agent in settings.agents.values())
+    tables = re.findall(r"^\[agents\.\w+\].*\n(?:^[^\[\n].*\n)*", "\n".join(shown), re.MULTILINE)
+    assert len(tables) >= least
+    if document == "docs/agents.md":
+        assert {f"[agents.{name}]" for name in names()} == {table.splitlines()[0] for table in tables}
+    assert [table for table in tables if len(table.splitlines()) > 5] == []
 
 
 # -- events
@@ -125,6 +132,7 @@ TABLES = {
         "task statuses": words_table(TaskStatus),
     },
     "plan.md": {"phase classes": words_table(PhaseKind, "class")},
+    "agents.md": {"agents": agents_table(), "untried agents": untried_table()},
 }
 
 

@@ -104,6 +104,7 @@ def test_wheel_holds_the_whole_package(wheel):
     """Whoever installs it gets every module, the compiled SQL and the mark that says it is typed."""
     modules = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts]
     data = [*(ROOT / "mail" / "query" / "sql").rglob("*.sql"), *(ROOT / "personas" / "library").glob("*.md")]
+    data += [*(ROOT / "personas" / "agents" / "presets").glob("*.toml")]
     data += [*(ROOT / "team").glob("*.toml"), *(ROOT / "team").rglob("*.txt")]
     data += [*(ROOT / "team" / "dispatch_templates").glob("*.json"), *(ROOT / "personas" / "workers").glob("*.md")]
     files = [ROOT / "__init__.py", ROOT / "__init__.pyi", ROOT / "py.typed", *modules, *data]

@@ -15,7 +15,7 @@ from ...mail.errors import UsageError
 from ...mail.home import HUMAN_VARIABLE, RUN_FOLDER
 from ...mail.log.disk import read_file
 from ..agent import Job, Outcome
-from ..environment import PASSED, PLACEHOLDER, filled, unfilled
+from ..environment import PASSED, PLACEHOLDER, filled, reaching, unfilled
 from ..errors import BadOutput
 from ..hidden import SECRET, given
 from ..kinds import OutcomeStatus
@@ -42,9 +42,9 @@ class CommandAgent:
     it leaves for its task cannot be read. `bad_exit` is what an exit code other than 0 makes of a run whose output says
     success. With a `sandbox` it reaches nothing but what that shows.
 
-    Its environment holds the harmless part of the scheduler's (`PASSED`), the variables named in `env`, and those that
-    `env_file` sets. All values of `env_file`, and those in `env` whose names look like secrets, are masked in the
-    output and the result.
+    Its environment holds the harmless part of the scheduler's (`PASSED`), the variables named in `env` (some only if
+    another one is set, `NAME if OTHER`), and those that `env_file` sets. All values of `env_file`, and those in `env`
+    whose names look like secrets, are masked in the output and the result.
     """
 
     name: str
@@ -152,7 +152,7 @@ class CommandAgent:
         return filled(word, values)
 
     def _environment(self, job: Job) -> dict[str, str]:
-        passed = {name: value for name, value in given().items() if name in self.env or PASSED.fullmatch(name)}
+        passed = self._named() | {name: value for name, value in given().items() if PASSED.fullmatch(name)}
         folder = job.workspace / RUN_FOLDER
         return {"BASH_ENV": str(folder / STARTUP)} | passed | {"PATH": _path(folder), "TERM": "dumb"}
 
@@ -160,8 +160,13 @@ class CommandAgent:
         return read_environment(self.env_file, self.name) if self.env_file else {}
 
     def _masked(self, secrets: Mapping[str, str]) -> list[str]:
-        passed = {name: value for name, value in given().items() if name in self.env and SECRET.search(name)}
-        return [value for value in {*secrets.values(), *passed.values()} if len(value) >= _MIN_SECRET]
+        passed = [value for name, value in self._named().items() if SECRET.search(name)]
+        return [value for value in {*secrets.values(), *passed} if len(value) >= _MIN_SECRET]
+
+    def _named(self) -> dict[str, str]:
+        """Return the variables that `env` lets through."""
+        all_given = given()
+        return {name: all_given[name] for name in reaching(self.env, all_given) if name in all_given}
 
 
 def read_environment(file: Path, agent: str) -> dict[str, str]:

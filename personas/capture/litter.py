@@ -6,33 +6,23 @@ A file that the base commit has is the project's, and a change to it counts as a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from ...mail.text.globs import matches
+from ..agents.presets.preset import litter
 
-LITTER = (
-    "**/.aider*",
-    "**/.claude/settings.local.json",
-    "**/.claude/todos/**",
-    "**/.claude/shell-snapshots/**",
-    "**/.claude/statsig/**",
-    "**/.claude/projects/**",
-    "**/.codex/sessions/**",
-    "**/.codex/log/**",
-    "**/.codex/history.jsonl",
-    "**/.codex/auth.json",
-    "**/.gemini/tmp/**",
-    "**/.gemini/history/**",
-    "**/.qwen/tmp/**",
-    "**/.opencode/node_modules/**",
-    "**/.copilot/session-state/**",
-    "**/.copilot/logs/**",
-    "**/.playwright-mcp/**",
-)
+_TOOLS = ("**/.playwright-mcp/**",)  # of tools that any agent may use
+
+
+@cache
+def known_litter() -> tuple[str, ...]:
+    """Return the globs of what agents and their tools are known to leave behind."""
+    return (*litter(), *_TOOLS)
 
 
 def is_litter(path: bytes, more: Sequence[str]) -> bool:
     """Tell whether a file that the base does not have is an agent's own; `more` are globs of the settings."""
-    return matches(path, (*LITTER, *more))
+    return matches(path, (*known_litter(), *more))
 
 
 def only_ignores_litter(before: bytes, after: bytes, more: Sequence[str]) -> bool:

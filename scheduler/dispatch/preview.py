@@ -16,13 +16,14 @@ from ..tasks.task import DispatchConfig, Task
 class DispatchPreview:
     """A dispatch as it would be carried out. `agents` maps each persona to the agent that would play it.
 
-    `setup` is what each workspace would get.
+    `setup` is what each workspace would get, and `notes` is what to know of the agents.
     """
 
     tasks: tuple[Task, ...]
     config: DispatchConfig
     agents: Mapping[str, str]
     setup: SetUpPreview = NO_SETUP
+    notes: tuple[str, ...] = ()
 
     @property
     def waves(self) -> Sequence[tuple[str, ...]]:
@@ -67,4 +68,5 @@ class DispatchPreview:
             "config": self.config.model_dump(mode="json"),
             "estimated_seconds": self.seconds,
             "setup": self.setup.document(),
+            "notes": [*self.notes],
         }  # fmt: skip

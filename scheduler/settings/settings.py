@@ -15,10 +15,12 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ...mail.text.units import size, span
+from ...personas.agents.presets.preset import names
 from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..errors import SettingsError
 from .file import Key, TomlFile, read_toml
+from .presets import fill_in, without_use
 from .problems import Fields, problem
 from .text import Origin, environment, flagged
 from .values import (
@@ -35,6 +37,7 @@ from .values import (
     Money,
     Name,
     Parallel,
+    PresetName,
     Rooted,
     Seconds,
     Size,
@@ -64,12 +67,16 @@ class TeamSettings(_Table):
 class AgentSettings(_Table):
     """`[agents.NAME]`: a command, a folder of patches (`replay`), or a script without a model (`scripted`).
 
-    `model` is the model whose price counts where the agent names none; it is not passed on.
+    What the table leaves out of a command, its `preset` says, which the name of the table alone may choose. `model` is
+    passed on as the preset says, and is the one whose price counts where the agent names none.
     In a `sandbox`, a command may write its workspace and what `home` names of the user's home folder.
     """
 
     kind: Literal["command", "replay", "scripted"] = "command"
+    preset: PresetName | None = None
     command: Command | None = None
+    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    args: tuple[str, ...] = ()
     prompt: Literal["stdin", "argument", "file"] = "stdin"
     timeout: Limit = 1_800.0
     idle: Limit | None = None
@@ -80,7 +87,6 @@ class AgentSettings(_Table):
     max_output: Size = 10_000_000
     litter: tuple[Glob, ...] = ()
     folder: str | None = None
-    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     max_parallel: Annotated[int, Field(ge=1, le=1000)] | None = None
     sandbox: Literal["none", "bwrap"] = "none"
     home: HomePaths = ()
@@ -90,10 +96,11 @@ class AgentSettings(_Table):
     def _whole(self) -> Self:
         needed = {"command": "command", "replay": "folder"}.get(self.kind)
         if needed and getattr(self, needed) is None:
-            example = 'folder = "patches"' if needed == "folder" else 'command = ["my-agent", "--print"]'
+            example = 'folder = "patches"' if needed == "folder" else 'command = ["my-agent"], or preset = "claude"'
             raise ValueError(f'says no {needed}, which kind "{self.kind}" needs: write {example}')
-        for name in ("command", "folder"):
-            if name != needed and getattr(self, name) is not None:
+        fitting = {"command": {"command", "preset"}, "replay": {"folder"}}.get(self.kind, set[str]())
+        for name in ("command", "folder", "preset"):
+            if name not in fitting and getattr(self, name) is not None:
                 raise ValueError(f'says {name}, which kind "{self.kind}" has no use for; leave it out')
         if self.sandbox != "none" and self.kind != "command":
             raise ValueError(f'says sandbox, which kind "{self.kind}" has no use for; leave it out')
@@ -232,8 +239,18 @@ def read_settings(home: Path, environ: Mapping[str, str], flags: Mapping[str, st
         for key, (value, origin) in layer.items():
             _put(values, origins, key, value)
             origins[key] = origin
+    fill_in(values, origins)
     settings = _validated(values, file, origins, home.absolute().parent)
     return Loaded(settings, _all_origins(settings, origins))
+
+
+def of_preset(name: str) -> AgentSettings:
+    """Return the settings of a table that a preset alone makes. Raises KeyError if there is no preset of that name."""
+    if name not in names():
+        raise KeyError(name)
+    values: dict[str, Any] = {"agents": {name: {}}}
+    fill_in(values, {})
+    return AgentSettings.model_validate(values["agents"][name])
 
 
 def _put(values: dict[str, Any], origins: dict[Key, Origin], key: Key, value: Any) -> None:
@@ -281,6 +298,8 @@ def _contradictions(settings: Settings, file: TomlFile, origins: Mapping[Key, Or
     """Find settings that contradict each other."""
     if ("sprint", "every") in origins and ("sprint", "cron") in origins:
         yield f"{origins['sprint', 'cron'].where}: sprint.cron and sprint.every are both set; keep one"
+    for key, why in without_use(settings.agents, origins):
+        yield f"{_place(key, file, origins)}: {'.'.join(key)} {why}"
     agent, agents = settings.team.agent, settings.agents
     if agents and agent not in agents and ("team", "agent") in origins:
         error = {"type": "unknown_agent", "loc": ("team", "agent"), "input": agent, "ctx": {"known": sorted(agents)}}

@@ -12,8 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from ...mail.directory import EVERYBODY, PROGRAMS
 from ...mail.letter import TYPES, is_type
 from ...mail.text.globs import checked, is_path
-from ...mail.text.nearest import nearest
+from ...mail.text.nearest import nearest, suggestion
 from ...mail.text.units import byte_count, crontab, seconds
+from ...personas.agents.presets import preset as presets
 from ...personas.spending.amount import spelled
 
 _NAME = re.compile(r"\w[\w.-]{0,63}")
@@ -51,8 +52,14 @@ def _filled(command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _variable(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+    if not re.fullmatch(r"[A-Za-z_]\w*( if [A-Za-z_]\w*)?", name, re.ASCII):
         raise ValueError("must be the name of a variable to pass on (values belong in the file that env_file names)")
+    return name
+
+
+def _preset(name: str) -> str:
+    if name not in presets.names():
+        raise ValueError(f"is {name!r}, and no preset has that name{suggestion(name, presets.names())}")
     return name
 
 
@@ -142,6 +149,7 @@ Sprint = Annotated[int, Field(ge=1)]
 Parallel = Annotated[str | tuple[int, ...], BeforeValidator(_mode)]
 Branch = Annotated[str, AfterValidator(_branch)]
 Variable = Annotated[str, AfterValidator(_variable)]
+PresetName = Annotated[str, AfterValidator(_preset)]
 Rooted = Annotated[str, AfterValidator(_rooted)]
 Spelled = Annotated[str, BeforeValidator(spelled)]
 Money = Annotated[float, BeforeValidator(_money)]

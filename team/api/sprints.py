@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from ...scheduler.sprint.tick import Ticker
 from ...scheduler.sprint.triggers import due
 from ...scheduler.state.sprints import State
 from ...scheduler.state.summary import Summary
+from ..checks import notes_about
 from .interrupts import Interrupts, uninterrupted
 
 
@@ -85,12 +86,18 @@ def preview_tick(context: Context, mode: str = ModeRequest.AUTO) -> Preview:
         context: The team.
         mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
     """
-    return look_ahead(_ticker(context), _due(context, context.state(whole=False), mode))
+    return _with_notes(context, look_ahead(_ticker(context), _due(context, context.state(whole=False), mode)))
 
 
 def preview_sprint(context: Context, mode: str = ModeRequest.AUTO, base: str | None = None) -> Preview:
     """Return what the first tick of a new sprint would do; nothing is written. Arguments as for `run_sprint`."""
-    return look_ahead(_ticker(context, base=base), StartRequest(ASKED, mode))
+    return _with_notes(context, look_ahead(_ticker(context, base=base), StartRequest(ASKED, mode)))
+
+
+def _with_notes(context: Context, preview: Preview) -> Preview:
+    """Add what to know of the agents that would be launched."""
+    notes = notes_about(context, (launch.agent for launch in preview.plan.launches))
+    return replace(preview, plan=replace(preview.plan, notes=(*preview.plan.notes, *notes)))
 
 
 def tick(

@@ -14,7 +14,7 @@ import typer
 from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.kinds import ExitCode
-from . import ask, dispatch, plan, trace
+from . import agents, ask, dispatch, plan, trace
 from . import options as option
 from .printing import note, say
 
@@ -120,7 +120,7 @@ def demo(
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-for more in (dispatch, ask, trace, plan):
+for more in (agents, dispatch, ask, trace, plan):
     app.registered_commands += more.app.registered_commands
 
 

@@ -6,6 +6,8 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 
+from ...mail.render import listed
+from ...mail.text.units import counted
 from ...scheduler.settings.settings import Loaded
 from ..api.team import Personas
 from ..init import Made
@@ -16,23 +18,33 @@ PERSONA_COLUMNS = ("", "persona", "agent", "", "what for")
 
 def made(team: Made) -> Iterator[str]:
     """Show what was created, what a sprint will start, and the next steps."""
-    home = os.path.relpath(team.home)
+    home, plays = os.path.relpath(team.home), team.agent in team.agents
     yield f"{home}/team.toml   {'new, every setting with its default' if team.settings else 'unchanged'}"
-    new = f"{len(team.personas)} new" if team.personas else "unchanged (--personas NAMES adds bundled ones, or all)"
+    new = f"{len(team.personas)} new ({listed(team.personas)})" if team.personas else "unchanged"
     yield f"{home}/personas/   {new}; {team.scheduled} of {team.roster} take part in a sprint"
+    if team.agents:
+        yield f"found here: {', '.join(team.agents)}; {team.agent} plays, as [team] agent says"
+    yield "team init --personas NAMES adds other bundled ones, or all"
     yield ""
     yield "Next"
-    yield f"  1. put your agent's command into {home}/team.toml, under [agents.shell]"
-    if team.agents:
-        yield f"     found here: {', '.join(team.agents)}; the lines for each are in that file"
+    if plays:
+        yield f"  1. {f'team try {team.agent}':<31} one small run shows whether it works here"
+    else:
+        yield f"  1. name your agent in {home}/team.toml; `team doctor` says what could be installed"
     yield "  2. scheduler --dry-run             what would be started, and why; nothing is"
     yield f"  3. scheduler sprint                from {team.base}, onto a branch of its own"
     yield "  4. team-mail inbox --persona you   what the team has to tell you"
-    if team.scheduled > 1:
-        yield ""
-        yield f"A sprint starts {team.scheduled} runs of your agent, and again whoever gets mail."
-        yield f"For fewer, remove files from {home}/personas, or write `scheduled: false` in"
-        yield "their front matter; `team personas` shows who is left."
+    yield ""
+    yield from _cost(team, home, plays=plays)
+
+
+def _cost(team: Made, home: str, *, plays: bool) -> Iterator[str]:
+    most, who = team.scheduled * team.attempts, team.agent if plays else "your agent"
+    yield f"A sprint starts {counted(team.scheduled, 'run')} of {who}, and again whoever gets mail or a conflict,"
+    yield f"or failed: {counted(most, 'run')} at most. What a run costs is what its model asks;"
+    yield f"`team try{f' {who}' if plays else ''}` tells what one small run took, as far as its output says."
+    yield f"For fewer, remove files from {home}/personas, or write `scheduled: false` in"
+    yield "their front matter; `team personas` shows who is left."
 
 
 def settings(loaded: Loaded) -> list[tuple[str, str, str]]:

@@ -1,13 +1,14 @@
-"""The real agents: how each is told where the model is. Their commands are those that `team init` writes."""
+"""The real agents: how each is told where the model is. Their commands are those of the presets."""
 
 from __future__ import annotations
 
 import json
-import re
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from team_mail.personas.agents.presets.preset import Preset, preset
+from team_mail.team.blocks import agent_block
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / ".agents"
@@ -19,31 +20,23 @@ KEY = "sk-of-the-tests"
 class Cli:
     """An agent. `{url}` in the environment and the files stands for the model's address; `files` lie in its home.
 
-    `more` are words behind the program's name, besides those that `team init` writes.
+    `more` are settings in its table besides the lines that `team init` writes.
     """
 
     name: str
     environ: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
-    more: tuple[str, ...] = ()
+    more: dict[str, Any] = field(default_factory=dict)
 
-    def settings(self) -> dict[str, Any]:
-        """Return what the template of `team init` has for the agent, without the comment signs."""
-        template = (ROOT / "team" / "template.toml").read_text()
-        block = re.search(rf"^# \[agents\.{self.name}\]\n(?:# .+\n)+", template, re.MULTILINE)
-        assert block
-        return tomllib.loads(re.sub(r"(?m)^# ", "", block[0]))["agents"][self.name]
+    @property
+    def preset(self) -> Preset:
+        return preset(self.name)
 
-    def command(self) -> list[str]:
-        """Return the words that start the agent."""
-        program, *rest = self.settings()["command"]
-        return [program, *self.more, *rest]
-
-    def section(self, command: list[str] | None = None, **more: Any) -> str:
-        """Return the agent's section of team.toml."""
-        settings = {**self.settings(), "command": command or self.command(), **more}
-        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
-        return "\n".join([f"[agents.{self.name}]", *lines, ""])
+    def section(self, **more: Any) -> str:
+        """Return the agent's section of team.toml: the lines that `team init` writes, and more settings."""
+        return agent_block(self.preset) + "".join(
+            f"{key} = {json.dumps(value)}\n" for key, value in (self.more | more).items()
+        )
 
     def environment(self, home: Path, url: str) -> dict[str, str]:
         """Write the agent's files into its home; return its variables."""
@@ -85,7 +78,7 @@ CLIS = {
             "gemini",
             {"GEMINI_API_KEY": KEY, "GOOGLE_GEMINI_BASE_URL": "{url}"},
             {".gemini/settings.json": json.dumps(GEMINI)},
-            ("-m", "gemini-2.5-flash"),
+            {"model": "gemini-2.5-flash"},
         ),
         Cli("opencode", {}, {".config/opencode/opencode.json": json.dumps(OPENCODE)}),
         Cli(
@@ -100,7 +93,7 @@ CLIS = {
         Cli(
             "aider",
             {"OPENAI_API_KEY": KEY, "OPENAI_API_BASE": "{url}/v1"},
-            more=("--model", "openai/fake", "--edit-format", "diff", "--no-show-model-warnings"),
+            more={"model": "openai/fake", "args": ["--edit-format", "diff", "--no-show-model-warnings"]},
         ),
         Cli("qwen", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "{url}/v1", "OPENAI_MODEL": "fake"}),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from .clis import CLIS, FOLDER, INSTALLED, Cli
+from .clis import CLIS, FOLDER, INSTALLED, ROOT, Cli
 from .model import Model
 
+STREAMS = ROOT / "tests" / "personas" / "agents" / "streams"
 WORK = FOLDER / "work"  # not below /tmp, where a sandbox may let an agent write
 POEM = "one\ntwo\nthree\n"
 
@@ -44,9 +46,19 @@ class Project:
             "XDG_STATE_HOME": str(self.home / ".local" / "state"),
         }  # fmt: skip
 
-    def team(self, *personas: str, command: list[str] | None = None, more: str = "", **agent: object) -> None:
+    def only(self) -> None:
+        """Leave no other agent in PATH than this one, with the Node that it may need."""
+        folder = self.folder.parent / "bin"
+        folder.mkdir()
+        for name in (self.cli.preset.program, "node"):
+            if found := next((place / name for place in INSTALLED if (place / name).exists()), None):
+                (folder / name).symlink_to(found)
+        path = [str(Path(sys.executable).parent), str(folder), *os.get_exec_path()]
+        self.environ = self.environ | {"PATH": os.pathsep.join(path)}
+
+    def team(self, *personas: str, more: str = "", **agent: object) -> None:
         """Write the settings and the personas, and commit all."""
-        section = self.cli.section(command, **{"timeout": "1m", **agent})
+        section = self.cli.section(**{"timeout": "1m", **agent})
         (self.folder / ".team" / "team.toml").write_text(f'[team]\nagent = "{self.cli.name}"\n{section}{more}')
         for name in personas:
             (self.folder / ".team" / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nDo your part.\n")
@@ -66,6 +78,15 @@ class Project:
             text=True, check=False, timeout=timeout,
         )  # fmt: skip
 
+    def program(self, name: str, *words: str) -> str:
+        """Run the agent's own program; return what it printed."""
+        path = next(folder / name for folder in INSTALLED if (folder / name).exists())
+        ended = subprocess.run(
+            [path, *words], cwd=self.home, env=self.environ, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+        return ended.stdout + ended.stderr
+
     def events(self, *kinds: str) -> list[dict]:
         file = self.folder / ".team" / "mail" / "events.jsonl"
         return [event for event in map(json.loads, file.read_text().splitlines()) if event["kind"] in kinds]
@@ -76,6 +97,19 @@ class Project:
         ended = self.run("team", "dispatch", "tasks.json", "--json")
         assert ended.stdout, ended.stderr
         return ended.returncode, json.loads(ended.stdout)
+
+    def record(self, name: str) -> None:
+        """With RECORD=1, keep what the only run printed for the ordinary tests, without the paths of this machine."""
+        (log,) = (self.folder / ".team" / "runs").glob("*/output.log")
+        if os.environ.get("RECORD"):
+            text = log.read_text(errors="replace")
+            text = re.sub(r"[\w./-]*/state/team-mail/[\w.-]+/[\w.-]+", "/workspace", text)
+            text = re.sub(r"-[\w-]*-state-team-mail-[\w-]+", "-workspace", text)  # as Claude names a folder
+            places = {self.folder: "/project", self.home: "/home/ada", FOLDER: "/agents", ROOT: "/sources"}
+            for place, shown in places.items():
+                text = text.replace(str(place), shown)
+            STREAMS.mkdir(exist_ok=True)
+            (STREAMS / f"{self.cli.name}.{name}.txt").write_text(text)
 
     def logs(self) -> str:
         """Return what the agents printed, to be shown when a test fails."""

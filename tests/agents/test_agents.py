@@ -35,10 +35,9 @@ def scripts(name: str, other: str) -> dict[str, tuple[str, ...]]:
 all_agents = pytest.mark.parametrize("cli", sorted(CLIS.keys() - {"aider"}))  # which has no tool to be called
 
 
-def boxed(project) -> dict[str, object]:
-    """Return the settings of an agent in our sandbox, which shows it its own files; Codex brings no other then."""
-    words = [{"workspace-write": "danger-full-access"}.get(word, word) for word in project.cli.command()]
-    return {"sandbox": "bwrap", "home": sorted({name.split("/")[0] for name in project.cli.files}), "command": words}
+def boxed() -> dict[str, object]:
+    """Return the settings of an agent in our sandbox; the preset says what it needs there."""
+    return {"sandbox": "bwrap"}
 
 
 @all_agents
@@ -47,7 +46,7 @@ def test_a_sprint_lands_patches_carries_mail_and_settles_a_conflict(project, mod
     """Both write files and a mail and change one line; the author of the conflict settles it in the files."""
     if sandbox == "bwrap" and not shutil.which("bwrap"):
         pytest.skip("bubblewrap is not installed")
-    project.team("ann", "bob", **(boxed(project) if sandbox == "bwrap" else {}))
+    project.team("ann", "bob", **(boxed() if sandbox == "bwrap" else {}))
     model.scripts = {"ann": scripts("ann", "bob"), "bob": scripts("bob", "ann")}
 
     ended = project.run("scheduler", "sprint")
@@ -66,6 +65,21 @@ def test_a_sprint_lands_patches_carries_mail_and_settles_a_conflict(project, mod
         note = f"The word of {other} is plum."
         assert name not in heard or note in project.git("show", f"team/sprint-1:notes/heard-by-{name}.md")
         assert [r for r in model.requests if r.persona == name and f"Subject: From {other}" in r.text]
+
+
+@all_agents
+def test_eight_at_once_share_a_home(project, model):
+    """None of them stumbles over the settings, the sessions or the locks of another one."""
+    names = [f"p{number}" for number in range(8)]
+    project.team(*names, more="[sprint]\nmax_parallel = 8\nmax_attempts = 1\n", timeout="4m")
+    model.scripts = {name: {"": (f"mkdir -p notes && echo {name} > notes/{name}.md",)} for name in names}
+
+    ended = project.run("scheduler", "sprint")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    files = project.git("ls-tree", "-r", "--name-only", "team/sprint-1").split()
+    assert {f"notes/{name}.md" for name in names} <= {*files}
+    assert len(project.events("run.finished")) == 8
 
 
 @all_agents
@@ -117,7 +131,7 @@ def test_the_tokens_of_a_run_are_those_that_the_model_counted(project, model):
 @pytest.mark.parametrize("cli", ["claude"])
 def test_claude_that_is_denied_its_tools_has_failed(project, model):
     """Without a list of allowed tools, `dontAsk` denies them all, and Claude's own last event says success."""
-    command = project.cli.settings()["command"]
+    command = [*project.cli.preset.words()]
     at = command.index("--allowedTools")
     project.team("ann", command=command[:at] + command[at + 2 :], more="[sprint]\nmax_attempts = 1\n")
     model.scripts = {"ann": {"": ("echo A > a.txt",)}}
@@ -208,6 +222,8 @@ def test_a_run_whose_model_does_not_answer_says_so(project, model, fault):
     error = result["results"][0]["error"]
     print(f"{project.cli.name}, {fault}: {result['summary']['total_time_ms']} ms: {error}")
     assert code == 1
+    if fault == "denied":
+        project.record("denied")
     assert re.search(FAULTS[fault], error)
 
 

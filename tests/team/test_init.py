@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from team_mail.mail.errors import TeamMailError, UsageError
+from team_mail.personas.agents.presets.preset import preset, presets
 from team_mail.personas.bundled import library
 from team_mail.personas.errors import NotARepository
 from team_mail.scheduler.settings.settings import read_settings
-from team_mail.team.init import make_team
+from team_mail.team.init import PROPOSED, make_team
 
 NAMES = sorted(file.name.split(".")[0] for file in library())
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "GIT_"))}
@@ -31,7 +32,8 @@ def team(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the command itself."""
     return subprocess.run(
         [sys.executable, "-P", "-m", "team_mail.team.commands.team", *words],
-        cwd=folder, env=CLEAN | {"NO_COLOR": "1"}, capture_output=True, text=True, check=False, timeout=30,
+        cwd=folder, env=CLEAN | {"NO_COLOR": "1", "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
 
 
@@ -50,7 +52,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
     made = make_team(repository, environ={})
 
     settings = read_settings(made.home, {})
-    assert (made.settings, made.base, sorted(made.personas)) == (True, "trunk", NAMES)
+    assert (made.settings, made.base, sorted(made.personas)) == (True, "trunk", sorted(PROPOSED))
     assert settings.settings.team.base == "trunk"
     assert settings.settings.agents["shell"].command is not None
     silent = {key for key, origin in settings.origins.items() if origin.where == "default"}
@@ -58,7 +60,10 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
         "sprint.cron",
         "workspace.root",
         *(f"budget.{key}" for key in ("sprint", "day", "persona", "run")),
-    } | {f"agents.shell.{key}" for key in ("kind", "env_file", "folder", "idle", "max_parallel", "model")}
+    } | {
+        f"agents.shell.{key}"
+        for key in ("kind", "preset", "model", "args", "env_file", "folder", "idle", "max_parallel")
+    }
     assert git(repository, "status", "--porcelain", "--ignored") == "?? .team/"
 
 
@@ -69,7 +74,7 @@ def test_every_example_that_is_commented_out_is_valid(repository):
     (home / "team.toml").write_text(re.sub(r"(?m)^# (?=\[|\w+ = )", "", text))
 
     settings = read_settings(home, {}).settings
-    assert {"shell", "claude", "codex", "gemini", "aider", "recorded"} <= settings.agents.keys()
+    assert settings.agents.keys() == {"shell", "recorded", "rehearsal", *(each.name for each in presets())}
     assert settings.gates.keys() == {"tests", "coverage"}
     assert settings.groups["docs"] == ("scribe", "lore", "curator")
 
@@ -117,14 +122,44 @@ def test_the_team_is_made_at_the_top_of_the_checkout(repository):
     assert (side.home, side.base) == (repository.parent / "side" / ".team", "side")
 
 
-def test_agents_in_the_path_are_found(repository, tmp_path):
-    """What is installed is named, so that the newcomer knows which example to take."""
-    command = tmp_path / "bin" / "aider"
-    command.parent.mkdir()
-    command.write_text("#!/bin/sh\n")
-    command.chmod(0o755)
+@pytest.fixture
+def install(tmp_path):
+    """Put programs that do nothing into a folder of their own; return the PATH that names it alone."""
 
-    assert make_team(repository, ["forge"], {"PATH": str(command.parent)}).agents == ("aider",)
+    def put(*names: str) -> str:
+        folder = tmp_path / "bin"
+        folder.mkdir(exist_ok=True)
+        for name in names:
+            (folder / preset(name).program).write_text("#!/bin/sh\n")
+            (folder / preset(name).program).chmod(0o755)
+        return str(folder)
+
+    return put
+
+
+def test_the_agents_in_the_path_are_live_and_the_first_one_plays(repository, install, tmp_path):
+    """What is installed needs no edit; the others are commented out."""
+    made = make_team(repository, ["forge"], {"PATH": install("aider", "cursor"), "HOME": str(tmp_path)})
+
+    settings = read_settings(made.home, {}).settings
+    assert (made.agents, made.agent) == (("aider", "cursor"), "aider")
+    assert settings.agents.keys() == {"aider", "cursor", "shell"}
+    assert settings.team.agent == "aider"
+    assert settings.agents["aider"].command == preset("aider").words()
+    text = (made.home / "team.toml").read_text()
+    for each in presets():
+        lines = f'[agents.{each.name}]\npreset = "{each.name}"\n'
+        assert lines in text if each.name in made.agents else lines.replace("\n", "\n# ", 1) in text
+    assert len('[agents.aider]\npreset = "aider"\n'.splitlines()) <= 5
+
+
+def test_an_agent_with_a_key_plays_before_one_without(repository, install, tmp_path):
+    """Who is logged in is whom the user works with; a login is a file in the home folder."""
+    environ = {"PATH": install("claude", "gemini", "qwen"), "HOME": str(tmp_path), "OPENAI_API_KEY": "sk-1"}
+    (tmp_path / ".gemini").mkdir()
+    (tmp_path / ".gemini" / "oauth_creds.json").touch()
+
+    assert make_team(repository, ["forge"], environ).agents == ("gemini", "qwen", "claude")
 
 
 @pytest.mark.parametrize(
@@ -164,9 +199,15 @@ def test_the_command_shows_the_next_steps(repository):
     ended = team(repository, "init", "-p", "forge,scribe")
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    steps = ["under [agents.shell]", "scheduler --dry-run", "scheduler sprint", "team-mail inbox --persona you"]
+    steps = [
+        "name your agent in .team/team.toml",
+        "scheduler --dry-run",
+        "scheduler sprint",
+        "team-mail inbox --persona you",
+    ]
     assert [ended.stdout.index(step) for step in steps] == sorted(ended.stdout.index(step) for step in steps)
-    assert "A sprint starts 2 runs" in ended.stdout
+    assert "A sprint starts 2 runs of your agent" in ended.stdout
+    assert "6 runs at most" in ended.stdout
 
 
 def test_the_command_shows_settings_and_roster(repository):

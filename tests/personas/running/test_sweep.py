@@ -103,7 +103,8 @@ def test_a_process_that_calls_itself_a_keeper_is_ended_like_any_other(job, survi
     this = job()
     words = [word.format(run=this.run, home=tmp_path) for word in named.split()]
     marks = {**os.environ, "TEAM_RUN": this.run, "TEAM_HOME": str(tmp_path)}
-    with subprocess.Popen(["sh", "-c", "while :; do sleep 60; done", "x/keeping/start.py", *words], env=marks) as process:
+    words = ["sh", "-c", "while :; do sleep 60; done", "x/keeping/start.py", *words]
+    with subprocess.Popen(words, env=marks) as process:
         try:
             assert ask_to_end(this.run, tmp_path) == ("{home}" in named)
             sweep([this.run], tmp_path)

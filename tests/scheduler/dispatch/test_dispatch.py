@@ -1100,8 +1100,8 @@ def test_a_dry_run_of_tasks_names_the_setup(project, team):
     """It says what would be copied and run, as that of a sprint does."""
     (team.folder / ".env").write_text("KEY=1\n")
     settings_of(project, '[workspace]\ncopy = [".env", "gone"]\nsetup = ["make", "ready"]\n')
-    (agents, setup) = project.dispatcher(echo).look_ahead((task("a"),))
-    lines = [*shown(DispatchPreview((task("a"),), DispatchConfig(), agents, setup))]
+    (agents, setup, notes) = project.dispatcher(echo).look_ahead((task("a"),))
+    lines = [*shown(DispatchPreview((task("a"),), DispatchConfig(), agents, setup, tuple(notes)))]
 
     assert lines[-5:] == [
         "each workspace gets:",

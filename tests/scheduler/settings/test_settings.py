@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from team_mail.mail.errors import UsageError
 from team_mail.mail.team_file import read_directory
 from team_mail.mail.text.units import byte_count, crontab, seconds, size, span
+from team_mail.personas.agents.presets.preset import preset
 from team_mail.scheduler.settings.file import key_lines
 from team_mail.scheduler.settings.settings import Loaded, read_settings
 
@@ -96,6 +97,51 @@ def test_every_key_can_be_set_in_the_file(read, tmp_path):
     )
     assert (settings.sprint.parallel, settings.sprint.pace, settings.sprint.fallback_above) == ("every 5", 0.5, 0)
     assert (settings.gates["tests"].threshold, settings.gates["tests"].timeout) == (0.8, 600)
+
+
+def test_a_table_with_the_name_of_a_preset_is_that_agent(read):
+    """Two lines are enough; where each value comes from is told."""
+    loaded = read('[team]\nagent = "claude"\n[agents.claude]\n')
+
+    claude, known = loaded.settings.agents["claude"], preset("claude")
+    assert (claude.command, claude.prompt, claude.env) == (known.words(), known.prompt, known.env)
+    assert loaded.origins["agents.claude.command"].where == "preset claude"
+    assert loaded.origins["agents.claude.timeout"].where == "default"
+
+
+def test_a_key_of_the_table_beats_its_preset(read):
+    """A flag, a variable and the file all do; a model and more words go into the preset's command."""
+    text = '[agents.mine]\npreset = "gemini"\nmodel = "flash"\nargs = ["--debug"]\nenv = ["MY_KEY"]\n'
+    loaded = read(text, {"TEAM_AGENTS_MINE_MODEL": "pro"}, {"agents.mine.prompt": "file"})
+
+    mine = loaded.settings.agents["mine"]
+    assert mine.command == preset("gemini").words("pro", ["--debug"])
+    assert (mine.env, mine.prompt) == (("MY_KEY",), "file")
+    assert loaded.origins["agents.mine.env"].where == "team.toml:5"
+    assert loaded.document()["agents.mine.command"]["from"] == "preset gemini"
+
+
+def test_a_table_with_a_command_has_no_preset_unless_it_names_one(read):
+    """What worked before a preset had that name goes on as it was."""
+    alone = read('[agents.claude]\ncommand = ["claude", "-p"]\n').settings.agents["claude"]
+    named = read('[agents.claude]\npreset = "claude"\ncommand = ["claude", "-p"]\n').settings.agents["claude"]
+
+    assert (alone.preset, alone.env) == (None, ())
+    assert (named.command, named.env) == (("claude", "-p"), preset("claude").env)
+
+
+def test_in_a_sandbox_a_preset_brings_other_words_and_what_it_needs_at_home(read, tmp_path, monkeypatch):
+    """Of its paths in the home folder it names those that are there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read('[agents.codex]\nsandbox = "bwrap"\n').settings.agents["codex"].home == ()
+    (tmp_path / ".codex").mkdir()
+
+    codex = read('[agents.codex]\nsandbox = "bwrap"\n').settings.agents["codex"]
+    assert codex.home == (".codex",)
+    assert "danger-full-access" in codex.command
+    assert "danger-full-access" not in read("[agents.codex]\n").settings.agents["codex"].command
+    own = read('[agents.codex]\nsandbox = "bwrap"\nhome = [".other"]\n').settings.agents["codex"]
+    assert own.home == (".other",)
 
 
 def test_mail_reads_the_same_file(read, tmp_path):
@@ -260,6 +306,13 @@ def test_cron_replaces_every(read):
         ('[sprint]\nwakes_not = ["Result"]', "of the letters a to z, '_' and '-'; did you mean result?"),
         ('[sprint]\nwakes_not = ["note"]', 'wakes_not[0] must not hold "note": mail without a type is of that type'),
         ("[agents.x]\n", 'team.toml:1: agents.x says no command, which kind "command" needs: write command = ['),
+        ('[agents.x]\npreset = "cluade"', "team.toml:2: agents.x.preset is 'cluade', and no preset has that name; did"),
+        ("[agents.x]\npreset = 3", "team.toml:2: agents.x.preset must be text in quotes, not 3"),
+        ('[agents.x]\nkind = "scripted"\npreset = "claude"', 'says preset, which kind "scripted" has no use for'),
+        ('[agents.x]\ncommand = ["a"]\nmodel = "m"', "team.toml:3: agents.x.model is for the command of a preset"),
+        ('[agents.claude]\ncommand = ["a"]\nargs = ["m"]', "team.toml:3: agents.claude.args is for the command of a"),
+        ('[agents.amp]\nmodel = "m"', "team.toml:2: agents.amp.model is nothing that Amp can be told; leave it out"),
+        ('[agents.x]\ncommand = ["a"]\nenv = ["A if"]', "team.toml:3: agents.x.env[0] must be the name of a variable"),
         ('[agents.x]\nkind = "replay"', 'agents.x says no folder, which kind "replay" needs: write folder ='),
         ('[agents.x]\nkind = "replay"\nfolder = "p"\ncommand = ["x"]', 'says command, which kind "replay" has no use'),
         ('[agents.x]\nkind = "scripted"\nfolder = "p"', 'agents.x says folder, which kind "scripted" has no use for'),

@@ -1,0 +1,128 @@
+"""A preset: all that is known of one coding agent, read from its file `NAME.toml` beside this module.
+
+Nothing about an agent is written down anywhere else: settings, templates, documents and tests take it from here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Literal, cast
+
+STEPS = ("write", "send", "read", "settle", "end")
+
+
+@dataclass(frozen=True)
+class Login:
+    """How an agent gets at its model: one of these `variables`, or one of these `files`, and `how` to get either.
+
+    A file is named as seen from the home folder, or begins with a variable that names a folder, `$CODEX_HOME`.
+    """
+
+    variables: tuple[str, ...]
+    files: tuple[str, ...]
+    how: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the program was seen to do: in which `version`, `on` which day, which of STEPS `team try` has seen.
+
+    `missing` gives the reason for each step that it cannot do. `faults` tells how it behaves where its model fails, and
+    `in_sandbox` whether it worked in our sandbox.
+    """
+
+    version: str
+    on: date
+    steps: tuple[str, ...]
+    missing: Mapping[str, str] = field(default_factory=dict[str, str])
+    faults: str = ""
+    in_sandbox: bool = False
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One coding agent. `install` and `package` say where it comes from, and `not_run` why it was never tried.
+
+    Its words are `command`, then `model` if one is chosen, then `last`, before the prompt. `{model}` and `{session}`
+    stand for what a user chooses. `denied` says how to allow it `{tools}`. `tokens` and `money` name the fields of its
+    output that tell what a run took. An item of `env` is the name of a variable, or `NAME if OTHER`. `home` is what it
+    needs of the home folder in a sandbox, and `in_sandbox` has the words of its command that are others there.
+    """
+
+    name: str
+    title: str
+    install: str
+    command: tuple[str, ...]
+    prompt: Literal["stdin", "argument", "file"]
+    denied: str
+    env: tuple[str, ...]
+    stream: Literal["json", "text"]
+    login: Login
+    package: str = ""
+    last: tuple[str, ...] = ()
+    model: tuple[str, ...] = ()
+    resume: tuple[str, ...] = ()
+    litter: tuple[str, ...] = ()
+    home: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+    money: str = ""
+    in_sandbox: Mapping[str, str] = field(default_factory=dict[str, str])
+    seen: Seen | None = None
+    not_run: str = ""
+
+    @property
+    def program(self) -> str:
+        """The name of the program that is started."""
+        return self.command[0]
+
+    @property
+    def settled(self) -> bool:
+        """Whether it was seen to do every step."""
+        return self.seen is not None and {*self.seen.steps} == {*STEPS}
+
+    def words(self, model: str | None = None, args: Sequence[str] = (), *, sandbox: bool = False) -> tuple[str, ...]:
+        """Return the whole command, with a model if one is named and more arguments."""
+        chosen = (word.replace("{model}", model) for word in self.model) if model else ()
+        words = (*self.command, *chosen, *args, *self.last)
+        return tuple(self.in_sandbox.get(word, word) for word in words) if sandbox else words
+
+
+def presets() -> tuple[Preset, ...]:
+    """Return all presets: first those that were seen to do most, then by name."""
+    known = (preset(name) for name in names())
+    return tuple(sorted(known, key=lambda each: (-len(each.seen.steps) if each.seen else 0, each.name)))
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return the names of all presets."""
+    return tuple(sorted(file.name.removesuffix(".toml") for file in _folder().iterdir() if file.name.endswith(".toml")))
+
+
+@cache
+def preset(name: str) -> Preset:
+    """Return a preset by name. Raises KeyError if there is none of that name."""
+    if name not in names():
+        raise KeyError(name)
+    raw = tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8"))
+    login, seen = Login(**_tuples(raw.pop("login"))), raw.pop("seen", None)
+    return Preset(name=name, login=login, seen=Seen(**_tuples(seen)) if seen else None, **_tuples(raw))
+
+
+def litter() -> tuple[str, ...]:
+    """Return the globs of what any of the agents leaves behind for itself."""
+    return tuple(glob for name in names() for glob in preset(name).litter)
+
+
+def _folder() -> Traversable:
+    return files(__name__.rpartition(".")[0])
+
+
+def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(cast("list[str]", value)) if isinstance(value, list) else value for key, value in table.items()}

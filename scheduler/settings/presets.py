@@ -1,0 +1,81 @@
+"""What a preset says of a table `[agents.NAME]`: every key that the table leaves out.
+
+A table without a command whose name is that of a preset has that one, so a newer preset mends it by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from ...personas.agents.presets.preset import Preset, names, preset
+from .file import Key
+from .text import Origin
+
+
+class Table(Protocol):
+    """What is looked at of a checked table."""
+
+    @property
+    def preset(self) -> str | None:
+        """Its preset."""
+        ...
+
+    @property
+    def model(self) -> str | None:
+        """The model that its command is told to use."""
+        ...
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """More words of its command."""
+        ...
+
+
+def fill_in(values: Mapping[str, Any], origins: dict[Key, Origin]) -> None:
+    """Add to each table what its preset says, with the preset as the origin of these keys."""
+    agents: Any = values.get("agents")
+    for name, table in cast("dict[str, Any]", agents).items() if isinstance(agents, dict) else ():
+        if isinstance(table, dict) and (known := _chosen(name, cast("dict[str, Any]", table))):
+            for key, value in _said(known, cast("dict[str, Any]", table)).items():
+                if key not in table:
+                    table[key] = value
+                    origins["agents", name, key] = Origin(value, f"preset {known.name}")
+
+
+def without_use(agents: Mapping[str, Table], origins: Mapping[Key, Origin]) -> Iterator[tuple[Key, str]]:
+    """Yield the keys that only the command of a preset has a use for, where there is none, each with what to do."""
+    for name, agent in agents.items():
+        for key in ("model", "args"):
+            if not getattr(agent, key):
+                continue
+            given = agent.preset and origins["agents", name, "command"].where.startswith("preset ")
+            if key == "args" and not given:
+                yield ("agents", name, key), "is for the command of a preset; write it into this table's command"
+            elif key == "model" and given and agent.preset and not preset(agent.preset).model:
+                yield ("agents", name, key), f"is nothing that {preset(agent.preset).title} can be told; leave it out"
+
+
+def _chosen(name: str, table: Mapping[str, Any]) -> Preset | None:
+    """Return the preset of a table; None also for a name that is wrong, which is refused elsewhere."""
+    if table.get("kind", "command") != "command":
+        return None
+    chosen = table.get("preset", None if "command" in table else name)
+    return preset(chosen) if isinstance(chosen, str) and chosen in names() else None
+
+
+def _said(known: Preset, table: Mapping[str, Any]) -> dict[str, Any]:
+    sandbox = table.get("sandbox") == "bwrap"
+    model, args = table.get("model"), table.get("args")
+    chosen = model if isinstance(model, str) else None
+    more = cast("tuple[Any, ...]", args) if isinstance(args, tuple) else ()
+    said: dict[str, Any] = {
+        "preset": known.name,
+        "command": known.words(chosen, [str(word) for word in more], sandbox=sandbox),
+        "prompt": known.prompt,
+        "env": known.env,
+    }
+    if sandbox:
+        said["home"] = tuple(path for path in known.home if (Path.home() / path).exists())
+    return said

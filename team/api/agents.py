@@ -1,0 +1,122 @@
+"""Agents: look whether they could work here, and make the run of a trial."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...mail.errors import UsageError
+from ...mail.text.nearest import suggestion
+from ...personas.agents.presets.preset import names
+from ...scheduler.settings.settings import AgentSettings, Settings, of_preset, read_settings
+from ...scheduler.sprint.control import by_people_only
+from ..checks import agent_state, installed_agents
+from ..doctor import Diagnosis, examine
+from ..trial.trial import Candidate, Trial, try_agent
+from .interrupts import Interrupts, uninterrupted
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The trials of one or more agents."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def works(self) -> bool:
+        """Whether all of them did what they are known to do."""
+        return all(trial.works for trial in self.trials)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `team try --json`."""
+        return {"works": self.works, "trials": [trial.document() for trial in self.trials]}
+
+
+def doctor(home: Path | None) -> Diagnosis:
+    """Look whether a team could work on this machine, and whether the one in `home` could; nothing is run."""
+    return examine(home)
+
+
+def candidates(home: Path | None, name: str | None = None, *, every: bool = False) -> list[Candidate]:
+    """Return the agents to try: the one of that name, every one in PATH, or by default the one that the team has.
+
+    An agent is what the settings of the team in `home` say, else what its preset says. If there is none at all, the
+    list is empty. Raises UsageError for a name that is neither, and within a run.
+    """
+    by_people_only("team try", home or Path.cwd() / ".team")
+    settings = read_settings(home, os.environ).settings if home else Settings()
+    root = settings.workspace.root
+    if name:
+        chosen = [_named(settings, name)]
+    elif not every and (own := [*_of_team(settings)]):
+        chosen = own
+    else:
+        found = installed_agents(root=root)
+        chosen = [(state.name, settings.agents.get(state.name, state.settings)) for state in found]
+        chosen = chosen if every else chosen[:1]
+    return [_candidate(each, table, home, root) for each, table in chosen]
+
+
+def try_agents(
+    wanted: Sequence[Candidate],
+    home: Path | None = None,
+    *,
+    timeout: float | None = None,
+    listener: Callable[[str], object] = lambda _: None,
+    interrupts: Interrupts = uninterrupted,
+) -> Trials:
+    """Make one real run of each agent, one after the other, in scratch repositories.
+
+    Raises NotReady if one cannot be started, Stopped if interrupted, UsageError within a run.
+
+    Args:
+        wanted: What `candidates` returned.
+        home: The team's folder, whose settings say where scratch repositories lie.
+        timeout: How long each run may take, in seconds; by default as long as its settings say.
+        listener: Is told of each agent that is started.
+        interrupts: Ends the run, and with it all trials.
+    """
+    by_people_only("team try", home or Path.cwd() / ".team")
+    root = read_settings(home, os.environ).settings.workspace.root if home else None
+    trials: list[Trial] = []
+    for each in wanted:
+        listener(each.name)
+        limited = {} if timeout is None else {"timeout": timeout}
+        table = each.settings.model_copy(update=limited)
+        trials.append(try_agent(replace(each, settings=table), root, interrupts))
+    return Trials(tuple(trials))
+
+
+def _named(settings: Settings, name: str) -> tuple[str, AgentSettings]:
+    if name in settings.agents:
+        return name, settings.agents[name]
+    if name in names():
+        return name, of_preset(name)
+    known = sorted({*settings.agents, *names()})
+    raise UsageError(f"{name!r} is neither an agent of team.toml nor a preset{suggestion(name, known)}")
+
+
+def _of_team(settings: Settings) -> Iterator[tuple[str, AgentSettings]]:
+    """Yield the agent of the team, unless its program is not there, as that of a new team."""
+    name = settings.team.agent
+    table = settings.agents.get(name)
+    if table and table.command and ("/" in table.command[0] or shutil.which(table.command[0])):
+        yield name, table
+
+
+def _candidate(name: str, table: AgentSettings, home: Path | None, root: str | None) -> Candidate:
+    """Look at an agent; its program is named by its full path if it lies in the checkout, which a trial does not have.
+
+    Raises UsageError for an agent that is no command.
+    """
+    if not table.command:
+        raise UsageError(f"agent {name} is no command, so that there is nothing to try")
+    state = agent_state(name, table, root)
+    program, *words = table.command
+    own = (home.parent / program) if home and "/" in program and not program.startswith("/") else None
+    command = (str(own), *words) if own and own.exists() else table.command
+    return Candidate(name, table.model_copy(update={"command": command}), state.version, state.login, state.preset)

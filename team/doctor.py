@@ -1,0 +1,150 @@
+"""Looks whether a team could work here, without a run: git, places, agents, settings, personas, sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from ..mail.errors import TeamMailError, UsageError
+from ..personas.agents.presets.preset import presets
+from ..personas.agents.sandbox import check
+from ..personas.errors import GitTooOld
+from ..personas.git import check_version
+from ..personas.prompt import fault_of
+from ..personas.roster import read_roster
+from ..scheduler.context import Context
+from .checks import AgentState, agent_state, installed_agents
+from .open import open_team
+from .place import place_trouble
+
+
+class Finding(StrEnum):
+    """How a check came out: fine, worth knowing, or in the way of every run."""
+
+    FINE = "ok"
+    NOTE = "note"
+    TROUBLE = "wrong"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: a word for it, how it came out, and one line."""
+
+    what: str
+    finding: Finding
+    text: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the check as a JSON object."""
+        return {"what": self.what, "finding": str(self.finding), "text": self.text}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All checks, and the agent that could be tried next; None if there is none."""
+
+    checks: tuple[Check, ...]
+    agent: str | None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is in the way of a run."""
+        return all(check.finding != Finding.TROUBLE for check in self.checks)
+
+    def document(self) -> dict[str, Any]:
+        """Return the diagnosis as a JSON object."""
+        return {"healthy": self.healthy, "checks": [each.document() for each in self.checks], "try": self.agent}
+
+
+def examine(home: Path | None) -> Diagnosis:
+    """Look at this machine, and at the team in `home` if there is one."""
+    checks = [_git()]
+    context: Context | None = None
+    try:
+        context = open_team(home) if home else None
+    except TeamMailError as error:
+        checks.append(Check("team", Finding.TROUBLE, str(error)))
+    if home is None:
+        checks.append(Check("team", Finding.NOTE, "none here; team init makes one"))
+    root = context.settings.workspace.root if context else None
+    found = installed_agents(root=root)
+    checks += [*(_installed(found)), _sandbox()]
+    first = found[0].name if found else None
+    if context is None:
+        return Diagnosis(tuple(checks), first)
+    checks += _team(context)
+    used = _used(context)
+    checks += [each for name in used for each in _agent(context, name)]
+    return Diagnosis(tuple(checks), next((name for name in used if not _troubles(context, name)), first))
+
+
+def _git() -> Check:
+    try:
+        return Check("git", Finding.FINE, check_version())
+    except GitTooOld as error:
+        return Check("git", Finding.TROUBLE, str(error))
+
+
+def _installed(found: list[AgentState]) -> Iterator[Check]:
+    """Say of each agent in PATH what is seen of it; if there is none, what could be installed."""
+    for state in found:
+        tried = state.preset.seen if state.preset else None
+        how = f"tried in {tried.version} on {tried.on}" if tried else "never tried"
+        notes = [note.partition(": ")[2] for note in state.notes]
+        text = "; ".join([f"{state.version or 'of an unknown version'}, {how}", *notes])
+        yield Check(state.name, Finding.NOTE if notes else Finding.FINE, text)
+    if not found:
+        yield Check("agents", Finding.NOTE, "none of the known ones is in PATH; install one of these, or use a command")
+        for each in presets():
+            yield Check(each.name, Finding.NOTE, f"{each.title}: {each.install}")
+
+
+def _sandbox() -> Check:
+    try:
+        check(network=True)
+    except UsageError as error:
+        return Check("sandbox", Finding.NOTE, f'none can be made, which sandbox = "bwrap" needs: {error}')
+    return Check("sandbox", Finding.FINE, 'sandbox = "bwrap" works here')
+
+
+def _team(context: Context) -> Iterator[Check]:
+    """Check places and personas of a team."""
+    if trouble := place_trouble(context.home, context.settings.workspace.root):
+        yield Check("workspaces", Finding.TROUBLE, trouble)
+    roster = read_roster(context.home / "personas")
+    faults = [fault for persona in roster.personas if (fault := fault_of(persona))]
+    yield from (Check("personas", Finding.TROUBLE, problem) for problem in (*roster.problems, *faults))
+    if not context.members:
+        yield Check("personas", Finding.TROUBLE, "nobody takes part in sprints; team init adds some")
+    elif not roster.problems and not faults:
+        yield Check("personas", Finding.FINE, f"{len(context.members)} of {len(roster.personas)} take part in sprints")
+
+
+def _used(context: Context) -> list[str]:
+    """Return the agents that play somebody, the one of the most personas first."""
+    names = [member.agent for member in context.members]
+    return sorted(dict.fromkeys(names), key=lambda name: -names.count(name)) or [context.settings.team.agent]
+
+
+def _agent(context: Context, name: str) -> Iterator[Check]:
+    """Check an agent that the team names."""
+    what = f"[agents.{name}]"
+    if troubles := _troubles(context, name):
+        yield from (Check(what, Finding.TROUBLE, trouble) for trouble in troubles)
+        return
+    table = context.settings.agents[name]
+    notes = [*agent_state(name, table, context.settings.workspace.root).notes] if table.command else []
+    yield from (Check(what, Finding.NOTE, note) for note in notes)
+    if not notes:
+        yield Check(what, Finding.FINE, "it can be started")
+
+
+def _troubles(context: Context, name: str) -> list[str]:
+    """Return why an agent cannot be started, or could not from the base."""
+    try:
+        return context.troubles([name])
+    except TeamMailError as error:
+        return [str(error)]

@@ -1,0 +1,433 @@
+"""Trials: one run of an agent that must write, mail, read, settle a conflict and end, and what each failure tells.
+
+The agents here are scripts that fail as real ones did; all else is real: keeper, prompt, mail, weaver.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from team_mail.personas.agents.presets.preset import preset
+
+from ..console import as_text, run_command, shown_by_command
+from ..sandboxes import SANDBOXED
+
+SETTLE = "sed -i -e '/^||||||| /,/^=======$/d;/^<<<<<<< /d;/^>>>>>>> /d' poem.txt\n"
+WRITE = "mkdir -p trial\ncat .team/run/attachments/*/word.txt > trial/word.txt\n"
+SEND = 'team-mail send --to bob -s "The word" -b "$(cat .team/run/attachments/*/word.txt)"\n'
+SAY = 'echo "All four things are done."\n'
+STREAMS = Path(__file__).parent.parent / "personas" / "agents" / "streams"  # made by RECORD=1 make agents
+STEPS = ["write", "send", "read", "settle", "end"]
+
+
+def claude(*events: dict) -> str:
+    """Print events as Claude does; the last one is its result."""
+    return "".join(f"cat <<'END'\n{json.dumps(event)}\nEND\n" for event in events)
+
+
+@pytest.fixture
+def team(tmp_path):
+    """Run `team try` with an agent that is a script; return the exit code and the JSON, or what is on stderr."""
+    folder, home = tmp_path / "project", tmp_path / "home"
+    (folder / ".team").mkdir(parents=True)
+    home.mkdir()
+    environ = {"HOME": str(home), "LANG": "C.UTF-8", "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+
+    def run(script: str, *words: str, table: str = "", timeout: str = "30s", **more: str):
+        program = folder / "agent.sh"
+        program.write_text(f"#!/bin/bash\n{script}")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        (folder / ".team" / "team.toml").write_text(f'[agents.script]\ncommand = ["./agent.sh"]\n{table}')
+        ended = as_text(
+            run_command(
+                "team", "try", "script", *(words or ("--yes", "--json", "--timeout", timeout)), cwd=folder,
+                env=environ | more,
+            )
+        )  # fmt: skip
+        return ended.returncode, json.loads(ended.stdout)["trials"][0] if ended.stdout else ended.stderr
+
+    run.folder, run.home, run.environ = folder, home, environ
+    return run
+
+
+def seen(trial: dict) -> list[str]:
+    return [step["step"] for step in trial["steps"] if step["seen"]]
+
+
+def repair(trial: dict, step: str) -> str:
+    return next(each["repair"] for each in trial["steps"] if each["step"] == step)
+
+
+def kept(team) -> list[Path]:
+    return [*(team.home / ".local" / "state" / "team-mail").glob("try-*")]
+
+
+def test_an_agent_that_does_all_of_it_is_seen_to(team):
+    """Its run takes part in a real sprint, and nothing of the scratch repository is left."""
+    code, trial = team(SETTLE + WRITE + SEND + SAY)
+
+    assert (code, seen(trial), trial["works"]) == (0, STEPS, True)
+    assert trial["seconds"] > 0
+    assert trial["money_usd"] is None
+    assert kept(team) == []
+    assert sorted(path.name for path in team.folder.iterdir()) == [".team", "agent.sh"]
+    assert sorted(path.name for path in (team.folder / ".team").iterdir()) == ["team.toml"]
+
+
+def test_an_agent_that_is_denied_its_tools_is_told_which_to_allow(team):
+    """Claude says success then, and exits with 0; the preset knows the words that are missing."""
+    result = {
+        "type": "result", "subtype": "success", "is_error": False, "result": "it is done", "total_cost_usd": 0.02,
+        "permission_denials": [{"tool_name": "Write"}, {"tool_name": "Bash"}, {"tool_name": "Write"}],
+    }  # fmt: skip
+    code, trial = team(claude({"type": "system", "subtype": "init"}, result), table='preset = "claude"\n')
+
+    assert (code, seen(trial)) == (1, ["end"])
+    expected = "denied Write, Bash: add Write, Bash to the list after --allowedTools in its command"
+    assert {repair(trial, step) for step in STEPS[:-1]} == {expected}
+    assert trial["money_usd"] == 0.02
+    assert Path(trial["output"]).read_text().count("permission_denials") == 1
+
+
+def test_an_agent_that_is_mute_is_told_that_it_sent_no_mail(team):
+    """It does the rest."""
+    code, trial = team(SETTLE + WRITE + SAY)
+
+    assert (code, seen(trial)) == (1, ["write", "read", "settle", "end"])
+    assert repair(trial, "send") == (
+        "it sent no mail: see that it may run shell commands, such as team-mail; it ended with: "
+        "All four things are done."
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("/bin/bash: line 1: team-mail: command not found", "its shell did not find team-mail"),
+        ("touch: cannot touch 'x': Read-only file system", "refused by its own sandbox (touch: cannot touch 'x': Read"),
+    ],
+)
+def test_what_its_own_shell_answered_explains_why_it_was_mute(team, output, expected):
+    """A login shell that lost PATH, and a sandbox that cannot write, stand in the outputs of its tools."""
+    call = {"type": "tool_use", "id": "1", "name": "Bash", "input": {"command": "team-mail send"}}
+    answer = {"type": "tool_result", "tool_use_id": "1", "content": output}
+    events = claude(
+        {"type": "assistant", "message": {"content": [call]}},
+        {"type": "user", "message": {"content": [answer]}},
+        {"type": "result", "subtype": "success", "is_error": False, "result": "done"},
+    )
+    code, trial = team(SETTLE + WRITE + events)
+
+    assert (code, seen(trial)) == (1, ["write", "read", "settle", "end"])
+    assert repair(trial, "send").startswith(expected)
+
+
+def test_a_call_of_team_mail_that_was_refused_is_quoted(team):
+    """Gemini refuses some commands, and tells it in the answer of its tool."""
+    use = {"type": "tool_use", "tool_id": "1", "tool_name": "run_shell_command", "parameters": {"command": "team-mail"}}
+    answer = {"type": "tool_result", "tool_id": "1", "status": "error", "output": "Command substitution is not allowed"}
+    _, trial = team(SETTLE + WRITE + claude(use, answer, {"type": "result", "status": "success"}))
+
+    assert repair(trial, "send") == "its call of team-mail failed: Command substitution is not allowed"
+
+
+def test_an_agent_that_does_not_end_is_told_of_what_it_waits_for(team):
+    """What it did before counts; it is ended, with its children."""
+    code, trial = team(
+        SETTLE + WRITE + SEND + "echo 'Open this address to log in: …'\nsleep 60 &\nwait\n", timeout="4s"
+    )
+
+    assert code == 1
+    assert {"send", "read", "write"} <= {*seen(trial)}
+    assert "end" not in seen(trial)
+    assert "no end within 4s" in repair(trial, "end")
+    assert "Open this address to log in" in repair(trial, "end")
+    assert "see what it waits for" in repair(trial, "end")
+
+
+def test_an_agent_without_a_key_is_told_how_to_get_one(team):
+    """One that fails, and has neither a key nor a login, most likely fails for that."""
+    code, trial = team("echo 'Not logged in' >&2\nexit 1\n", table='preset = "codex"\nenv = []\n')
+    assert (code, seen(trial)) == (1, [])
+    assert repair(trial, "end").startswith("no key and no login was found: run `codex login`")
+
+    (team.home / ".codex").mkdir()
+    (team.home / ".codex" / "auth.json").touch()
+    _, trial = team("echo 'Not logged in' >&2\nexit 1\n", table='preset = "codex"\n')
+    assert repair(trial, "end").startswith("exit 1")
+    assert "Not logged in" in repair(trial, "end")
+    assert repair(trial, "write").startswith("it did not come so far, or could not: exit 1")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("", "it left the marks of the conflict in poem.txt: see that it may change files that are there"),
+        ("git checkout -q -- poem.txt\n", "it did not change poem.txt, which has the conflict"),
+        (SETTLE + "sed -i /bob/d poem.txt\n", "what landed of poem.txt has not the words of everybody"),
+    ],
+)
+def test_an_agent_that_does_not_settle_the_conflict_is_told(team, change, expected):
+    """It leaves the marks, takes the branch as it is, or drops what a colleague wrote."""
+    code, trial = team(change + WRITE + SEND + SAY)
+
+    assert (code, seen(trial)) == (1, ["write", "send", "read", "end"])
+    assert repair(trial, "settle").startswith(expected)
+
+
+def test_what_an_agent_is_known_not_to_do_is_no_failure(team):
+    """Aider cannot send mail, and nothing mends that."""
+    words = "mkdir trial && echo unknown > trial/word.txt\n"
+    code, trial = team(SETTLE + words, table='preset = "aider"\nprompt = "stdin"\n')
+
+    assert (code, seen(trial), trial["works"]) == (0, ["write", "settle", "end"], True)
+    assert [step["step"] for step in trial["steps"] if step["known"]] == ["send", "read"]
+    assert "no tool for shell commands" in repair(trial, "send")
+    assert kept(team) == []
+
+
+def test_an_agent_that_prints_text_where_events_are_expected_is_told(team):
+    """Without them nothing is known of its tools."""
+    _, trial = team("echo hello\n", table='preset = "opencode"\n')
+    assert repair(trial, "write").startswith("it printed no JSON events")
+
+
+RECORDED = ("aider", "claude", "codex", "copilot", "gemini", "opencode", "qwen")
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_recorded_output_of_a_real_agent_is_read(team, name):
+    """A script does the work and prints, byte by byte, what the real program printed."""
+    stream = STREAMS / f"{name}.done.txt"
+    table = f'preset = "{name}"\nprompt = "stdin"\n'
+    code, trial = team(f"{SETTLE}{WRITE}{SEND}cat {stream}\n", table=table)
+
+    assert (code, seen(trial)) == (0, STEPS)
+    assert (trial["money_usd"] is not None) == bool(preset(name).money)
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDED if name != "aider"])
+def test_the_recorded_output_of_an_agent_whose_key_was_refused_says_so(team, name):
+    """The cause is in what the real program printed, and not in its exit code."""
+    known, stream = preset(name), STREAMS / f"{name}.denied.txt"
+    key = {known.login.variables[0]: "sk-1"}
+    code, trial = team(f"cat {stream}\nexit 1\n", table=f'preset = "{name}"\nprompt = "stdin"\n', **key)
+
+    assert (code, seen(trial)) == (1, [])
+    assert re.search("401|authentication_failed|this key is not known here", repair(trial, "end"))
+
+
+@SANDBOXED
+def test_an_agent_in_a_sandbox_is_tried_in_it(team):
+    """It does all of it where it sees its workspace alone, and nothing of the scratch team besides."""
+    script = SETTLE + WRITE + SEND + "ls $TEAM_HOME || echo hidden\n"
+    table = f'[agents.boxed]\ncommand = ["bash", "-c", {json.dumps(script)}]\nsandbox = "bwrap"\n'
+    team("true\n", "--json", table=table)
+    words = ["try", "boxed", "--yes", "--json"]
+    ended = run_command("team", *words, cwd=team.folder, env=team.environ)
+
+    (trial,) = json.loads(ended.stdout)["trials"]
+    assert (ended.returncode, seen(trial)) == (0, STEPS)
+
+
+def test_the_scratch_repository_of_a_failure_is_kept_to_be_looked_at(team):
+    _, trial = team("echo nothing\n")
+    (folder,) = kept(team)
+    assert Path(trial["output"]).read_text() == "nothing\n"
+    assert Path(trial["output"]).is_relative_to(folder)
+
+
+def test_each_step_is_shown_with_its_repair(team):
+    """On a terminal, or in a pipe, it is a table."""
+    code, _ = team(SETTLE + SAY)
+    assert code == 1
+    ended = as_text(run_command("team", "try", "--yes", "script", cwd=team.folder, env=team.environ))
+    rows = ended.stdout.splitlines()
+    assert ended.stderr == "team: trying script, for 5m at most\n"
+    assert rows[0] == "script"
+    assert [row.split("  ")[1] for row in rows[1:6]] == ["NOT SEEN", "NOT SEEN", "NOT SEEN", "seen", "seen"]
+    assert "settled a conflict" in rows[4]
+    assert "money unknown (by its own output); exit 0" in rows[6]
+    assert rows[7].startswith("  what it printed: /")
+
+
+def test_nothing_that_may_cost_is_started_unasked(team):
+    """Without a terminal nobody can be asked, so `--yes` is needed; the agent has not run."""
+    code, told = team(f"touch {team.home}/ran\n", "--json")
+    assert code == 2
+    assert (
+        told == "team: this starts one run of script, which may cost money, and nobody can be asked here; add --yes\n"
+    )
+    assert not (team.home / "ran").exists()
+    assert kept(team) == []
+
+
+def test_on_a_terminal_it_asks_and_no_answer_is_no(team):
+    """An end of input is not a yes."""
+    team("true\n", "--json")
+    import pty
+
+    parent, terminal = pty.openpty()
+    words = [Path(sys.executable).with_name("team"), "try", "script"]
+    with subprocess.Popen(
+        words, cwd=team.folder, env=team.environ, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal
+    ) as process:
+        os.write(parent, b"no\n")
+        out, _ = process.communicate(timeout=60)
+    os.close(terminal)
+    told = os.read(parent, 4096).decode()
+    os.close(parent)
+    assert process.returncode == 2
+    assert out == b""
+    assert "This starts one run of script in a scratch repository, which may cost money. Go on? [y/N]" in told
+    assert "nothing was started" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["claud", "--yes"], "'claud' is neither an agent of team.toml nor a preset; did you mean claude?"),
+        (["--all", "claude", "--yes"], "--all tries every agent in PATH; leave out claude, or --all"),
+        (["script", "--timeout", "soon", "--yes"], "--timeout 'soon' must be a span of time"),
+        (["script", "--timeout", "0", "--yes"], "--timeout 0 leaves no time for a run"),
+        (["recorded", "--yes"], "agent recorded is no command, so that there is nothing to try"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_anything_starts(team, words, message):
+    team("true\n", "--json", table='[agents.recorded]\nkind = "replay"\nfolder = "x"\n')
+    ended = as_text(run_command("team", "try", *words, cwd=team.folder, env=team.environ))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert message in ended.stderr
+
+
+def test_an_agent_that_is_not_installed_is_refused_with_what_to_do(team):
+    ended = as_text(run_command("team", "try", "claude", "--yes", cwd=team.folder, env=team.environ))
+    assert ended.returncode == 2
+    assert "agent claude: claude is not in PATH; install it" in ended.stderr
+    assert kept(team) == []
+
+
+def test_where_no_agent_is_it_says_what_could_be_installed(tmp_path):
+    """Outside of any repository, too; exit code 2, as nothing was tried."""
+    ended = as_text(run_command("team", "try", cwd=tmp_path, env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}))
+    assert ended.returncode == 2
+    assert "Claude Code         npm install -g @anthropic-ai/claude-code" in ended.stdout
+    assert ended.stdout.startswith("no known agent is in PATH")
+
+
+def test_all_tries_every_agent_in_the_path(team, tmp_path):
+    """A team's own table for one is used; the answer holds one trial for each."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name in ("claude", "codex"):
+        (folder / name).write_text(f"#!/bin/bash\n{SETTLE}{WRITE}{SEND}echo done\n")
+        (folder / name).chmod(0o755)
+    path = f"{folder}:{team.environ['PATH']}"
+    ended = run_command("team", "try", "--all", "--yes", "--json", cwd=tmp_path, env=team.environ | {"PATH": path})
+    trials = json.loads(ended.stdout)["trials"]
+    assert [(trial["agent"], seen(trial)) for trial in trials] == [("claude", STEPS), ("codex", STEPS)]
+    assert ended.returncode == 0
+
+
+def test_an_interrupted_trial_leaves_nothing(team):
+    """Its agent is ended with all that it started, and the scratch repository is gone."""
+    os.mkfifo(team.home / "ready")
+    team("true\n", "--json")
+    (team.folder / "agent.sh").write_text(f"#!/bin/bash\necho $$ > {team.home}/ready\nexec sleep 60\n")
+    words = [Path(sys.executable).with_name("team"), "try", "--yes", "script"]
+    with subprocess.Popen(
+        words, cwd=team.folder, env=team.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        agent = int((team.home / "ready").read_text())
+        process.send_signal(signal.SIGINT)
+        out, told = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert told.endswith("team: the trial was interrupted; nothing is left of it\n")
+    assert kept(team) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(agent, 0)
+
+
+def test_a_run_may_not_start_trials(team, tmp_path):
+    """An agent on trial that starts a trial itself is refused: what it starts would be counted by nobody."""
+    code, trial = team("team try script --yes > trial.txt 2>&1\ncat trial.txt\n")
+    assert code == 1
+    assert "can only be used by a person" in Path(trial["output"]).read_text()
+
+
+def test_the_look_without_a_run_tells_agents_personas_and_what_to_try(team):
+    """Exit code 1 where something is in the way; it starts no agent."""
+    team(f"touch {team.home}/ran\n", "--json")
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=team.folder, check=True)
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    (team.folder / ".team" / "personas").mkdir()
+    (team.folder / ".team" / "personas" / "ann.md").write_text("---\nid: ann\nagent: script\n---\nWork.\n")
+    subprocess.run(["git", "add", "."], cwd=team.folder, check=True)
+    subprocess.run(["git", *who, "commit", "-qm", "x"], cwd=team.folder, check=True)
+
+    ended = run_command("team", "doctor", "--json", cwd=team.folder, env=team.environ)
+    found = json.loads(ended.stdout)
+    assert (ended.returncode, found["healthy"], found["try"]) == (0, True, "script")
+    checks = {check["what"]: check for check in found["checks"]}
+    assert checks["[agents.script]"]["finding"] == checks["git"]["finding"] == "ok"
+    assert checks["personas"]["text"] == "1 of 1 take part in sprints"
+
+    (team.folder / ".team" / "personas" / "odd.md").write_text("---\nid: [\n---\n")
+    (team.folder / ".team" / "personas" / "bob.md").write_text("---\nid: bob\nagent: claude\n---\nWork.\n")
+    (team.folder / ".team" / "team.toml").write_text(
+        '[agents.script]\ncommand = ["./agent.sh"]\nenv = ["NOT_SET"]\n[agents.claude]\n'
+    )
+    ended = as_text(run_command("team", "doctor", cwd=team.folder, env=team.environ))
+    assert ended.returncode == 1
+    assert "wrong  [agents.claude]  agent claude: claude is not in PATH" in ended.stdout
+    assert "note   [agents.script]  agent script: NOT_SET in its env is not set" in ended.stdout
+    assert "odd.md" in ended.stdout
+    assert not (team.home / "ran").exists()
+    assert b"next: team try script" in shown_by_command("team", "doctor", cwd=team.folder, env=team.environ)
+
+
+def test_a_dry_run_tells_what_is_missing_and_starts_no_agent(team):
+    """A name that is not set, no login, a version older than the one that was tried; it is asked for once."""
+    programs = team.home / "programs"
+    programs.mkdir()
+    (programs / "codex").write_text(f'#!/bin/sh\necho "$*" >> {team.home}/asked\necho codex-cli 0.9.0\n')
+    (programs / "codex").chmod(0o755)
+    team("true\n", "--json", table='env = ["NOT_SET", "ALSO_NOT"]\n[agents.codex]\n[team]\nagent = "codex"\n')
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=team.folder, check=True)
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    (team.folder / ".team" / "personas").mkdir()
+    for name, agent in (("ann", "script"), ("bob", "codex")):
+        (team.folder / ".team" / "personas" / f"{name}.md").write_text(f"---\nid: {name}\nagent: {agent}\n---\nWork.\n")
+    subprocess.run(["git", "add", "."], cwd=team.folder, check=True)
+    subprocess.run(["git", *who, "commit", "-qm", "x"], cwd=team.folder, check=True)
+    (team.folder / "tasks.json").write_text(
+        json.dumps({"tasks": [{"task_id": "a", "agent": "bob", "description": "x"}]})
+    )
+    env = team.environ | {"PATH": f"{programs}:{team.environ['PATH']}"}
+
+    shown = [as_text(run_command("scheduler", "--dry-run", cwd=team.folder, env=env)) for _ in range(2)]
+    dispatch = run_command("team", "dispatch", "--dry-run", "tasks.json", cwd=team.folder, env=env)
+
+    told = [
+        "agent script: NOT_SET, ALSO_NOT in its env are not set",
+        f"agent codex: no key and no login was found; {preset('codex').login.how}",
+        "agent codex: codex 0.9.0 is older than 0.171.0, which was tried; npm install -g @openai/codex",
+    ]
+    for ended in shown:
+        assert ended.returncode == 0, ended.stderr
+        assert [line.removeprefix("note: ") for line in ended.stdout.splitlines() if "note: agent" in line] == told
+    assert json.loads(dispatch.stdout)["notes"] == told[1:]
+    assert (team.home / "asked").read_text() == "--version\n"
+
+    env |= {"CODEX_API_KEY": "sk-1", "NOT_SET": "1", "ALSO_NOT": "2"}
+    (programs / "codex").write_text("#!/bin/sh\necho codex-cli 0.171.1\n")
+    ended = as_text(run_command("scheduler", "--dry-run", cwd=team.folder, env=env))
+    assert "note: agent" not in ended.stdout
