@@ -445,7 +445,7 @@ FIELDS = {"status", "outcome", "reason", "kind", "mode"}
 NAMES = {"error", "mail", "partial", "success", "task", "timeout"}  # words that are the names of fields, too
 ENDS = {"Exit", "SystemExit", "exit"}  # what is called with an exit code
 # They run in a process that imports nothing of the package.
-OWN_WORDS = {"personas.keeping.keeper", "personas.keeping.events"}
+OWN_WORDS = {"personas.keeping.keeper", "personas.keeping.events", "mail.commands.entry"}
 
 
 def constants(*nodes: ast.AST | None) -> Iterator[ast.Constant]:

@@ -211,7 +211,8 @@ def test_the_recorded_output_of_a_real_agent_is_read(team, name):
     code, trial = team(f"{SETTLE}{WRITE}{SEND}cat {stream}\n", table=table)
 
     assert (code, seen(trial)) == (0, STEPS)
-    assert (trial["money_usd"] is not None) == bool(preset(name).money)
+    unpriced = {"opencode"}  # it tells 0 for a model whose price it does not know, and that is not a figure
+    assert (trial["money_usd"] is not None) == (bool(preset(name).money) and name not in unpriced)
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if name != "aider"])

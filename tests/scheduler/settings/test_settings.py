@@ -309,7 +309,6 @@ def test_cron_replaces_every(read):
         ('[agents.x]\npreset = "cluade"', "team.toml:2: agents.x.preset is 'cluade', and no preset has that name; did"),
         ("[agents.x]\npreset = 3", "team.toml:2: agents.x.preset must be text in quotes, not 3"),
         ('[agents.x]\nkind = "scripted"\npreset = "claude"', 'says preset, which kind "scripted" has no use for'),
-        ('[agents.x]\ncommand = ["a"]\nmodel = "m"', "team.toml:3: agents.x.model is for the command of a preset"),
         ('[agents.claude]\ncommand = ["a"]\nargs = ["m"]', "team.toml:3: agents.claude.args is for the command of a"),
         ('[agents.amp]\nmodel = "m"', "team.toml:2: agents.amp.model is nothing that Amp can be told; leave it out"),
         ('[agents.x]\ncommand = ["a"]\nenv = ["A if"]', "team.toml:3: agents.x.env[0] must be the name of a variable"),
