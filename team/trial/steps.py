@@ -24,6 +24,7 @@ _MARK = re.compile(r"^[+ ]?(<{7}|={7}|>{7}|\|{7})", re.MULTILINE)
 _LOST = re.compile(r"team-mail: (command )?not found|not found: team-mail|No such file or directory.*team-mail")
 _READ_ONLY = re.compile(r"[^\n]*(Read-only file system|Permission denied|Operation not permitted)[^\n]*")
 _MOST = 200  # characters of what an agent said
+_MOST_DETAIL = 600  # of how its run ended, which has the cause at its end
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _of_one(name: str, facts: RunFacts) -> str:
 
 
 def _unended(facts: RunFacts) -> str:
-    why = f"{_short(facts.detail)}"
+    why = _short(facts.detail, _MOST_DETAIL)
     if facts.status == OutcomeStatus.TIMEOUT:
         return f"{why}: see what it waits for (a login, an answer, a model that does not answer)"
     return f"{why}: what it printed says more"
@@ -149,6 +150,6 @@ def _unsettled(facts: RunFacts) -> str:
     return f"it did not change {POEM}, which has the conflict: see that it may change files that are there"
 
 
-def _short(text: str) -> str:
+def _short(text: str, most: int = _MOST) -> str:
     text = line(" ".join(text.split()))
-    return text if len(text) <= _MOST else f"{text[:_MOST]}…"
+    return text if len(text) <= most else f"{text[:most]}…"

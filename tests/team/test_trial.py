@@ -215,15 +215,33 @@ def test_the_recorded_output_of_a_real_agent_is_read(team, name):
     assert (trial["money_usd"] is not None) == (bool(preset(name).money) and name not in unpriced)
 
 
+# What each fault of a model is told as. Qwen prints nothing while it is throttled.
+FAULTS = {
+    "denied": "401|authentication_failed|this key is not known here",
+    "throttled": "429|the quota of this account is used up",
+    "refused": "request to the model failed|[Cc]onnection (failed|error)|fetch failed|[Uu]nable to connect|not connect",
+    "cut": "request to the model failed|stream disconnected|terminated|Failed to get response|closed|reset",
+}
+
+
+ENDLESS = {("opencode", "throttled")}  # it tries for ever, and tells why in its log alone
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", [name for name in RECORDED if name != "aider"])
-def test_the_recorded_output_of_an_agent_whose_key_was_refused_says_so(team, name):
+def test_the_recorded_output_of_an_agent_whose_model_failed_says_why(team, name, fault):
     """The cause is in what the real program printed, and not in its exit code."""
-    known, stream = preset(name), STREAMS / f"{name}.denied.txt"
+    known, stream = preset(name), STREAMS / f"{name}.{fault}.txt"
     key = {known.login.variables[0]: "sk-1"}
-    code, trial = team(f"cat {stream}\nexit 1\n", table=f'preset = "{name}"\nprompt = "stdin"\n', **key)
+    end = "exec sleep 60" if (name, fault) in ENDLESS else "exit 1"
+    table = f'preset = "{name}"\nprompt = "stdin"\n'
+    code, trial = team(
+        f"cat {stream}\n{end}\n", table=table, timeout="3s" if (name, fault) in ENDLESS else "30s", **key
+    )
 
     assert (code, seen(trial)) == (1, [])
-    assert re.search("401|authentication_failed|this key is not known here", repair(trial, "end"))
+    told = re.search(FAULTS[fault], repair(trial, "end"))
+    assert told if (name, fault) != ("qwen", "throttled") else not told
 
 
 @SANDBOXED
