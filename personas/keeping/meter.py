@@ -75,8 +75,6 @@ class Meter:
 
     def _result(self, event: "Mapping[str, Any]") -> None:
         """Take the sum of Claude by model, else that of Qwen and others, or Gemini's."""
-        if cost := _number(event.get("total_cost_usd")):
-            self.usd = cost
         models = {name: _of_model(each) for name, each in _table(event.get("modelUsage")).items()}
         sums = {name: each for name, each in models.items() if each}
         if sums:
@@ -88,6 +86,9 @@ class Meter:
             self._total(_of_gemini(stats))
         else:
             self._total(_of_claude(event.get("usage")))
+        cost, idle = _number(event.get("total_cost_usd")), self.told and not (self._sum[0] or self._sum[2])
+        if cost or (cost == 0 and idle):  # of a model without a price, it says 0 as well
+            self.usd = cost
 
     def _step(self, id: str, figures: "tuple[int, int | None, int] | None") -> None:
         """Take one answer, which replaces what was told of the same one."""

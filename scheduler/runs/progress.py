@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...personas.agent import Outcome
+from ...personas.spending.usage import Usage
 from ..progress import Progress
+from ..state.usage import total
 from .launch import Launch
 from .run import RunResult
 
@@ -35,6 +37,14 @@ class RunEnded(Progress):
 
 
 @dataclass(frozen=True)
+class RunUsed(Progress):
+    """The stream of a run has told more of what it used so far."""
+
+    launch: Launch
+    usage: Usage
+
+
+@dataclass(frozen=True)
 class RunLeftOpen(Progress):
     """A run goes on without the scheduler, which ends; the next one takes it over."""
 
@@ -59,6 +69,11 @@ def run_started(launch: Launch) -> RunStarted:
 def setup_failed(launch: Launch, outcome: Outcome, output: tuple[str, ...]) -> SetUpFailed:
     """Return the progress report of a set-up that failed."""
     return SetUpFailed(f"{launch.name} (attempt {launch.attempt}): {outcome.detail}", launch, output)
+
+
+def run_used(launch: Launch, usage: Usage) -> RunUsed:
+    """Return the progress report of a run whose stream has told more of what it used."""
+    return RunUsed(f"{launch.name} (attempt {launch.attempt}): {total([usage]).text} so far", launch, usage)
 
 
 def run_ended(launch: Launch, result: RunResult) -> RunEnded:

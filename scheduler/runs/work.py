@@ -40,6 +40,7 @@ from .launch import Launch
 from .mail import RunMail
 from .preparation import FOLDER as SETUP
 from .preparation import UNPREPARED, Ready, RunPreparation, slot_of
+from .progress import run_used
 from .run import Batch, RunResult
 from .watch import Watch
 
@@ -271,7 +272,9 @@ class Work:
 
     def _told(self, usage: Usage) -> None:
         """Hold what the run has used so far against the budgets."""
-        self.watch.tell(self.launch.run, self._estimated(usage))
+        usage = self._estimated(usage)
+        self.listener(run_used(self.launch, usage))
+        self.watch.tell(self.launch.run, usage)
 
     def _prompt(self, place: Path, timeout: float) -> str:
         context, launch = self.context, self.launch

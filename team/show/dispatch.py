@@ -12,7 +12,7 @@ from ...scheduler.dispatch.preview import DispatchPreview
 from ...scheduler.kinds import DispatchStatus, RunStatus, TaskStatus
 from ...scheduler.leader import alive
 from ...scheduler.progress import Progress
-from ...scheduler.runs.progress import RunEnded, RunStarted, SetUpFailed
+from ...scheduler.runs.progress import RunEnded, RunStarted, RunUsed, SetUpFailed
 from ...scheduler.state.dispatches import DispatchState
 from ..api.ask import Answer, AskPlan
 from ..dispatcher import DispatchBegun
@@ -36,7 +36,7 @@ class DispatchShow(Show):
 
     def on_progress(self, progress: Progress) -> None:
         """Show a run's start or end, a set-up that failed, or the text of other progress."""
-        if isinstance(progress, RunStarted | RunEnded | SetUpFailed):
+        if isinstance(progress, RunStarted | RunUsed | RunEnded | SetUpFailed):
             super().on_progress(progress)
             return
         self.note(progress.text)

@@ -18,7 +18,7 @@ from ...personas.kinds import OutcomeStatus
 from ...scheduler.landing.integrate import PatchesWoven
 from ...scheduler.progress import Progress
 from ...scheduler.runs.launch import Launch
-from ...scheduler.runs.progress import RunEnded, RunStarted, SetUpFailed
+from ...scheduler.runs.progress import RunEnded, RunStarted, RunUsed, SetUpFailed
 from ...scheduler.sprint.plan import TickPlan, TickPlanned, Waiting
 from ...scheduler.state.usage import total
 from .tables import span
@@ -71,6 +71,8 @@ class Show:
         match progress:
             case RunStarted():
                 self._started(progress.launch)
+            case RunUsed():
+                self._used(progress)
             case RunEnded():
                 self._ended(progress)
             case SetUpFailed():
@@ -92,6 +94,13 @@ class Show:
     def _started(self, launch: Launch) -> None:
         with self._turn:
             self._rows[launch.name] = Row(launch.name, launch.attempt, "running", started=self._clock.monotonic())
+
+    def _used(self, run: RunUsed) -> None:
+        """Show in the table what a run has used so far; lines would be too many."""
+        with self._turn:
+            row = self._rows.get(run.launch.name)
+            if row and row.started is not None and total([run.usage]).tokens:
+                self._rows[run.launch.name] = row._replace(detail=f"{total([run.usage]).text} so far")
 
     def _ended(self, run: RunEnded) -> None:
         launch, outcome = run.launch, run.outcome

@@ -229,6 +229,26 @@ def test_who_is_parked_is_shown_with_the_time(project):
     assert len(project.events("run.started")) == 3
 
 
+def test_a_task_that_is_refused_waits_and_spends_no_attempt(project, tmp_path):
+    """With no retries at all it succeeds once the service takes more; a third refusal ends it."""
+    first = tmp_path / "first"
+    project.agent(
+        f"cat > /dev/null; test -e {first} || {{ touch {first}; echo 'rate limit: try again in 1 second'; exit 1; }}"
+    )
+    tasks = {"tasks": [{"task_id": "a", "agent": "ann", "description": "Do it", "retries": 0}]}
+    (project.folder / "tasks.json").write_text(json.dumps(tasks))
+
+    ended = project.run("team", "dispatch", "tasks.json", "--json")
+
+    assert json.loads(ended.stdout)["status"] == "success", ended.stderr
+    assert "a: parked until " in ended.stderr
+    assert [event["data"]["status"] for event in project.events("run.finished")] == ["limited", "ok"]
+    project.agent("cat > /dev/null; echo 'rate limit: try again in 1 second'; exit 1")
+    (result,) = json.loads(project.run("team", "dispatch", "tasks.json", "--json").stdout)["results"]
+    assert result["error"] == "exit 1: rate limit: try again in 1 second"
+    assert len(project.events("run.finished")) == 5
+
+
 def test_an_agent_that_cannot_start_is_not_tried_again(project):
     """A tool of the repository that is no program; the human is told, and no pause is waited for."""
     (project.folder / "tool").write_text("#!/nowhere/interpreter\n")

@@ -164,14 +164,14 @@ def test_a_failed_task_gives_exit_code_1_and_the_last_line_of_output_as_error(pr
     assert done["results"][2]["status"] == "blocked"
 
 
-RETRY = '{"type":"system","subtype":"api_retry","error_status":429,"error":"rate_limit","session_id":"s"}'
+RETRY = '{"type":"system","subtype":"api_retry","error_status":500,"error":"server_error","session_id":"s"}'
 
 
 @pytest.mark.parametrize(
     ("script", "says"),
     [
         ("echo visit example.org to log in", "; the last that it printed: visit example.org to log in"),
-        (f"echo '{RETRY}'", "; the agent reported an error: a request to the model failed: rate_limit (HTTP 429)"),
+        (f"echo '{RETRY}'", "; the agent reported an error: a request to the model failed: server_error (HTTP 500)"),
         ('echo \'{"type":"turn.started"}\'; echo no network >&2', "; the last that it printed: no network"),
         (":", ""),
     ],

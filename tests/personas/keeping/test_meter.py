@@ -99,6 +99,15 @@ def test_a_cost_of_nothing_is_unknown():
     assert (meter.usd, (meter.figures() or {})["input"]) == (None, 5)
 
 
+def test_a_cost_of_nothing_for_no_tokens_is_known():
+    """Claude's service refused it before any answer."""
+    nothing = {"input_tokens": 0, "output_tokens": 0, "cache_read_input_tokens": 0}
+    for tokens, usd in ((nothing, 0.0), (nothing | {"input_tokens": 5}, None), ({}, None)):
+        meter = Meter()
+        meter.count({"type": "result", "is_error": True, "total_cost_usd": 0, "usage": tokens, "modelUsage": {}})
+        assert meter.usd == usd
+
+
 def test_the_money_of_several_models_is_the_sum_and_the_name_that_of_the_most_used():
     """Claude asks a small model beside its own."""
     models = {

@@ -8,8 +8,9 @@ import threading
 from rich.console import Console
 from team_mail.mail.clock import ManualClock
 from team_mail.personas.agent import Outcome
+from team_mail.personas.spending.usage import Usage
 from team_mail.scheduler.runs.launch import Launch
-from team_mail.scheduler.runs.progress import RunEnded, RunStarted
+from team_mail.scheduler.runs.progress import RunEnded, RunStarted, run_used
 from team_mail.scheduler.sprint.daemon import Daemon
 from team_mail.scheduler.sprint.plan import Skip, TickPlan, planned, waiting
 from team_mail.team.show.live import Show
@@ -76,6 +77,18 @@ def test_lines_of_many_runs_are_never_mixed(capsys):
     lines = capsys.readouterr().err.split("\n")
     assert len(lines) == 401
     assert {text.partition(" in ")[0] for text in lines[:-1]} == {"  ann (attempt 1): done"}
+
+
+def test_what_a_run_has_used_so_far_is_in_the_table_and_fills_no_lines(capsys):
+    """It comes every second; once the run has ended, its line has the sum."""
+    show = Show()
+    show.on_progress(RunStarted("ann: running", ANN))
+    capsys.readouterr()
+    show.on_progress(run_used(ANN, Usage(2000, 0, 100, 0.25)))
+    assert capsys.readouterr().err == ""
+    assert drawn(show, 90)[0].endswith("$0.25, 2.1k tokens so far")
+    show.on_progress(RunEnded("ann: ok", ANN, Outcome("ok", 0, 1.0, "exit 0", usage=Usage(3000, 0, 150, 0.5)), 1))
+    assert capsys.readouterr().err == "  ann (attempt 1): done in 1.0 s, 1 file changed, $0.50, 3.15k tokens\n"
 
 
 def test_a_pause_for_a_retry_is_shown(capsys):
