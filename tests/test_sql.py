@@ -86,7 +86,7 @@ def test_the_keys_of_the_lists_are_unique(tmp_path):
     arguments = {
         "persona": people[0], "ids": ids, "words": ["words", "mail"], "limit": 1000, "roster": people, "state": "all",
         "unread": False, "sender": None, "type": None, "tag": None, "as_of_seq": 10**9, "as_of_ts": "9",
-        "now": "2030", "key": "", "seq": 0, "thread": ids[1], "dispatch": None, "whole": True,
+        "now": "2030", "since": "2020", "key": "", "seq": 0, "thread": ids[1], "dispatch": None, "whole": True,
         "runs": [f"run-{number}" for number in range(12)],
     }  # fmt: skip
     query, checked = FileProjections(log), 0

@@ -420,6 +420,7 @@ def test_nothing_survives_when_bwrap_or_the_keeper_is_killed(job, tmp_path, boxe
         (bwrap.children()[0] if victim == "init" else bwrap).send_signal(signal.SIGKILL)
     thread.join(30)
     assert not thread.is_alive()
+    psutil.wait_procs(sleepers(place), timeout=20)  # the kernel ends them, in its own time
     assert (sleepers(place), survivors(this.run)) == ([], [])
     assert {*ended} <= {"failed"}
 
