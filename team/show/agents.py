@@ -25,8 +25,10 @@ def trial(tried: Trial) -> Iterator[str]:
     version = f" {line(tried.version)}" if tried.version else ""
     yield f"{line(tried.agent)}{version}"
     yield from columns([(_standing(step.seen, step.known), step.what, step.repair) for step in tried.steps])
-    money = "money unknown" if tried.money is None else f"${tried.money:.4f}"
-    yield f"  took {span(tried.seconds)}, {money} (by its own output); {line(tried.detail)}"
+    usage = tried.usage
+    money = "money unknown" if usage.usd is None else f"${usage.usd:.4f}"
+    tokens = "tokens unknown" if usage.tokens is None else f"{usage.input:,} tokens in and {usage.output:,} out"
+    yield f"  took {span(tried.seconds)}, {tokens}, {money} (by its own output); {line(tried.detail)}"
     if tried.output:
         yield f"  what it printed: {tried.output}"
 

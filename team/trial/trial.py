@@ -17,6 +17,7 @@ from ...mail.kinds import MailKind
 from ...mail.log.event import Event
 from ...personas.agents.presets.preset import Preset
 from ...personas.agents.stream import read_stream
+from ...personas.spending.usage import Usage
 from ...personas.workspace import remove_tree
 from ...scheduler.context import Context
 from ...scheduler.errors import NotReady, Stopped
@@ -36,7 +37,7 @@ _BRANCH = "team/sprint-1"
 
 @dataclass(frozen=True)
 class Trial:
-    """How the run of an agent went. `money` is in US dollars; None where its output does not tell it.
+    """How the run of an agent went. `usage` is what its output tells of tokens and money.
 
     Where a step was not seen, the scratch repository is kept, and with it `output`, what the agent printed.
     """
@@ -47,7 +48,7 @@ class Trial:
     steps: tuple[Step, ...]
     seconds: float
     detail: str
-    money: float | None
+    usage: Usage
     output: Path | None = None
 
     @property
@@ -60,7 +61,8 @@ class Trial:
         return {
             "agent": self.agent, "preset": self.preset, "version": self.version or None, "works": self.works,
             "steps": [step.document() for step in self.steps], "seconds": self.seconds, "detail": self.detail,
-            "money_usd": self.money, "output": str(self.output) if self.output else None,
+            "money_usd": self.usage.usd, "tokens_in": self.usage.input, "tokens_out": self.usage.output,
+            "output": str(self.output) if self.output else None,
         }  # fmt: skip
 
 
@@ -118,7 +120,7 @@ def _tried(scene: Scene, candidate: Candidate, interrupts: Interrupts) -> Trial:
     found = steps(facts, candidate.preset, login=candidate.login)
     trial = Trial(
         candidate.name, candidate.preset.name if candidate.preset else None, candidate.version, found,
-        float(ended.data["seconds"]), facts.detail, facts.said.usage.usd,
+        float(ended.data["seconds"]), facts.detail, facts.said.usage,
     )  # fmt: skip
     return trial if trial.works else replace(trial, output=output)
 

@@ -76,7 +76,7 @@ def test_an_agent_that_does_all_of_it_is_seen_to(team):
 
     assert (code, seen(trial), trial["works"]) == (0, STEPS, True)
     assert trial["seconds"] > 0
-    assert trial["money_usd"] is None
+    assert (trial["money_usd"], trial["tokens_in"], trial["tokens_out"]) == (None, None, None)
     assert kept(team) == []
     assert sorted(path.name for path in team.folder.iterdir()) == [".team", "agent.sh"]
     assert sorted(path.name for path in (team.folder / ".team").iterdir()) == ["team.toml"]
@@ -213,6 +213,8 @@ def test_the_recorded_output_of_a_real_agent_is_read(team, name):
     assert (code, seen(trial)) == (0, STEPS)
     unpriced = {"opencode"}  # it tells 0 for a model whose price it does not know, and that is not a figure
     assert (trial["money_usd"] is not None) == (bool(preset(name).money) and name not in unpriced)
+    untold = {"copilot"}  # with a key of one's own provider
+    assert (trial["tokens_in"] is not None) == (bool(preset(name).tokens) and name not in untold)
 
 
 # What each fault of a model is told as. Qwen prints nothing while it is throttled.
@@ -274,7 +276,7 @@ def test_each_step_is_shown_with_its_repair(team):
     assert rows[0] == "script"
     assert [row.split("  ")[1] for row in rows[1:6]] == ["NOT SEEN", "NOT SEEN", "NOT SEEN", "seen", "seen"]
     assert "settled a conflict" in rows[4]
-    assert "money unknown (by its own output); exit 0" in rows[6]
+    assert "tokens unknown, money unknown (by its own output); exit 0" in rows[6]
     assert rows[7].startswith("  what it printed: /")
 
 
