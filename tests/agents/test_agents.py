@@ -105,6 +105,39 @@ def test_a_dispatch_gives_what_was_written_and_not_what_was_said(project, model)
     assert '"floats"' in project.git("show", f"{branch}:notes/cause.json")
 
 
+@all_agents
+def test_a_request_in_plain_words_is_planned_carried_out_and_answered(project, model):
+    """ "Debug the poem, then write a better line": planner, workers and reporter are played by one agent."""
+    project.team("ann")
+    tasks = {
+        "tasks": [
+            {
+                "task_id": "find", "agent": "debug", "description": "Find the cause",
+                "input_data": {"problem_description": "line two is dull", "affected_files": ["poem.txt"]},
+            },
+            {"task_id": "mend", "agent": "ann", "description": "Mend line two", "dependencies": ["find"]},
+        ]
+    }  # fmt: skip
+    found = {"root_cause": "no colour", "findings": [], "suggested_fix": "add one", "severity": "low"}
+    answer = {"answer": "Line two is red now (traces/mend.json).", "mend": {}}
+
+    def gives(value: dict) -> tuple[str, ...]:
+        return (f"cat > \"$TEAM_OUTPUT\" <<'END'\n{json.dumps(value)}\nEND",)
+
+    model.scripts = {
+        "planner": {"": gives(tasks)}, "debug": {"": gives(found)}, "reporter": {"": gives(answer)},
+        "ann": {"": ("echo 'two, red' > line.txt",)},
+    }  # fmt: skip
+    ended = project.run("team", "ask", "Debug the poem, then write a better second line", "--yes", "--json")
+
+    assert ended.returncode == 0, ended.stderr
+    done = json.loads(ended.stdout)
+    assert (done["answer"], done["dispatch"]["status"]) == (answer["answer"], "success")
+    assert [task["task_id"] for task in done["tasks"]] == ["find", "mend"]
+    branches = project.git("branch", "--list", "team/dispatch-*", "--format=%(refname:short)").split()
+    assert "line.txt" in {name for branch in branches for name in project.git("ls-tree", "--name-only", branch).split()}
+
+
 UNTOLD = {"copilot"}  # it tells no tokens
 
 
