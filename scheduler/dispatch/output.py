@@ -13,9 +13,11 @@ from typing import Any
 
 from ...mail.log.blobs import BlobMissing, Blobs
 from ...personas.agents.stream import read_stream
+from ...personas.spending.usage import usage_of
 from ..kinds import DispatchStatus, TaskStatus
 from ..payload import held
 from ..state.dispatches import DispatchState
+from ..state.usage import total
 from ..tasks.task import DispatchConfig, Task
 
 
@@ -114,7 +116,7 @@ def output_of(dispatch: DispatchState, task: str, blobs: Blobs) -> Any:
 
 
 def trace(dispatch: DispatchState, task: Task, blobs: Blobs) -> dict[str, Any]:
-    """Return the trace of a task: its input and result, and the tool calls in the stream of its agent.
+    """Return the trace of a task: its input and result, what its runs used, and the tool calls in its agent's stream.
 
     Raises BlobMissing.
     """
@@ -129,6 +131,7 @@ def trace(dispatch: DispatchState, task: Task, blobs: Blobs) -> dict[str, Any]:
         "execution_time_ms": result.execution_time_ms,
         "mcp_calls": _tool_calls(last.result, blobs) if last else [],
         "timestamp": dispatch.ends[task.task_id].ts if task.task_id in dispatch.ends else dispatch.last,
+        "usage": total(usage_of(attempt.result.get("usage")) for attempt in dispatch.of(task.task_id)).document(),
     }
 
 

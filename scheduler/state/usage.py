@@ -38,9 +38,13 @@ class UsageTotal:
     @property
     def money_text(self) -> str:
         """The money for people: `$1.25`, `about $1.25` if some is estimated, `at least $1.25`, or `unknown`."""
+        return self.money_each(1)
+
+    def money_each(self, number: int) -> str:
+        """Write the money for each of so many; it is as sure as the sum."""
         if self.usd is None:
             return UNKNOWN_AMOUNT
-        return f"{_least(self.usd_unknown)}{'about ' if self.estimated else ''}{dollars(self.usd)}"
+        return f"{_least(self.usd_unknown)}{'about ' if self.estimated else ''}{dollars(self.usd / number)}"
 
     @property
     def tokens_text(self) -> str:

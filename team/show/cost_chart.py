@@ -9,7 +9,6 @@ from typing import Any
 
 from ...mail.text.units import counted
 from ...scheduler.state.metrics import Bar, Metrics, Share
-from ...scheduler.state.usage import dollars
 from .chart import FAINT, LONGEST_LABEL, ROW, WIDTH, Spec, color_of, layer, sheet, title_of
 
 _BEYOND = 1.35  # of the longest bar: room for the words behind it
@@ -55,13 +54,15 @@ def _end(share: Share, *, in_money: bool) -> dict[str, Any]:
     amount = share.usage.usd if in_money else share.usage.tokens
     text = share.usage.money_text if in_money else share.usage.tokens_text
     if in_money and amount is not None and share.landed > 1:
-        text += f", {dollars(amount / share.landed)} for each of {counted(share.landed, 'patch')}"
+        text += f", {share.usage.money_each(share.landed)} for each of {counted(share.landed, 'patch')}"
     elif in_money and amount is not None and not share.landed:
         text += ", nothing landed"
     return {"persona": share.persona, "amount": amount or 0, "note": text}
 
 
 def _subtitle(metrics: Metrics) -> str:
-    each = metrics.usd_per_patch
-    landed = counted(len(metrics.landing_order), "patch")
-    return metrics.usage.text + (f"; {dollars(each)} for each of {landed} that landed" if each is not None else "")
+    if metrics.usd_per_patch is None:
+        return metrics.usage.text
+    landed = len(metrics.landing_order)
+    each = metrics.usage.money_each(landed)
+    return f"{metrics.usage.text}; {each} for each of {counted(landed, 'patch')} that landed"

@@ -11,7 +11,7 @@ from ...mail.render import line
 from ...mail.text.units import counted
 from ...scheduler.kinds import PatchStatus, RunStatus, SprintOutcome
 from ...scheduler.state.metrics import Metrics
-from ...scheduler.state.usage import UsageTotal, dollars, shortened_count
+from ...scheduler.state.usage import UsageTotal, shortened_count
 from . import chart, cost_chart
 from .tables import cell, columns, markdown_table, span
 
@@ -82,9 +82,10 @@ def _resolved(metrics: Metrics) -> str:
 
 
 def _per_patch(metrics: Metrics) -> str:
-    if (each := metrics.usd_per_patch) is None:
+    landed = len(metrics.landing_order)
+    if metrics.usd_per_patch is None:
         return ""
-    return f"; {dollars(each)} for each of {counted(len(metrics.landing_order), 'patch')} that landed"
+    return f"; {metrics.usage.money_each(landed)} for each of {counted(landed, 'patch')} that landed"
 
 
 def _tokens(used: UsageTotal) -> str:

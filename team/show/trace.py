@@ -8,7 +8,7 @@ from typing import Any
 
 from ...mail.render import clean, line, listed
 from ...mail.text.units import and_more, counted
-from ...personas.spending.usage import Usage
+from ...personas.spending.usage import Usage, usage_of
 from ...scheduler.kinds import PatchStatus, RunStatus
 from ...scheduler.state.dispatches import Attempt
 from ...scheduler.state.facts import Patch
@@ -120,7 +120,8 @@ def _attempts(trace: TaskTrace) -> Iterator[tuple[str, str]]:
         patch = trace.state.work.patches.get(attempt.run)
         left = f"; patch to {counted(len(patch.files), 'file')} {_became(attempt, patch)}" if patch else ""
         end = line(attempt.detail) or attempt.status
-        yield f"attempt {attempt.number}", f"{attempt.agent}, {end}{left} (run {attempt.run})"
+        used = total([usage_of(attempt.result.get("usage"))]).text
+        yield f"attempt {attempt.number}", f"{attempt.agent}, {end}{left}; {used} (run {attempt.run})"
 
 
 def _became(attempt: Attempt, patch: Patch) -> str:

@@ -47,10 +47,10 @@ def test_a_sprint_tells_everywhere_what_it_cost(paid, tmp_path):
     assert "about $0.02, 9.45k tokens" in paid.ok("scheduler", "status")
     assert "about $0.02  9.45k" in paid.ok("scheduler", "history")
     text = paid.ok("scheduler", "report", "--out", str(tmp_path / "out"))
-    assert "  money          about $0.02; $0.0051 for each of 3 patches that landed\n" in text
+    assert "  money          about $0.02; about $0.0051 for each of 3 patches that landed\n" in text
     assert "  tokens         9.45k: 9k given (7.2k of them cached), 450 written\n" in text
     picture = (tmp_path / "out" / "costs.svg").read_text()
-    for words in ("US dollars", "ann", "about $0.0051", "$0.0051 for each of 3 patches that landed"):
+    for words in ("US dollars", "ann", "about $0.0051", "about $0.0051 for each of 3 patches that landed"):
         assert words in picture
     trace = paid.ok("team", "trace", paid.events("run.finished")[0]["run"])
     assert "3,000 given (2,400 of them cached), 150 written, estimated by a table of prices; model fake" in trace

@@ -387,6 +387,7 @@ def test_traces_and_index_agree_with_the_log(desk):
         assert written == trace(dispatch, item, context.mailbox.blobs)
         assert [*written] == [
             "task_id", "agent", "input", "output", "error", "execution_time_ms", "mcp_calls", "timestamp",
+            "usage",
         ]  # fmt: skip
     written = json.loads(Path(done.trace_index).read_text())
     assert written == index(dispatch, given.tasks, given.config, lambda name: str(desk.traces / f"{name}.json"))
