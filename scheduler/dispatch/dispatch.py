@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -169,8 +169,10 @@ class Dispatch:
         """Decide what comes after a run that did not end well."""
         if outcome.status == RunStatus.SETUP:
             return self._not_set_up(task, outcome.detail)
-        if outcome.status == RunStatus.LIMITED:
-            return self._limited(task, outcome)
+        if outcome.status == RunStatus.LIMITED and outcome.until is not None:
+            return self._limited(task, outcome, outcome.until)
+        if outcome.status == RunStatus.LIMITED:  # until nobody knows when: whoever waits for the result hears of it
+            return self._ended(task, TaskStatus.ERROR, outcome.detail) if launch.last_attempt else self._again(task)
         if outcome.hopeless and not launch.last_attempt:
             return self._ended(task, TaskStatus.ERROR, outcome.detail)
         stopped = outcome.status == RunStatus.STOPPED
@@ -189,14 +191,13 @@ class Dispatch:
             return self._again(task)
         return self._ended(task, TaskStatus.ERROR, why)
 
-    def _limited(self, task: Task, outcome: Outcome) -> StepResult:
+    def _limited(self, task: Task, outcome: Outcome, until: datetime) -> StepResult:
         """Try a task again when the service of its agent takes more, a few times: that was no attempt of its agent."""
         self._tries[task.task_id] -= 1
         self._refusals[task.task_id] += 1
         if self._refusals[task.task_id] >= _MOST_REFUSALS:
             return self._ended(task, TaskStatus.ERROR, outcome.detail)
         now = self.context.clock.now()
-        until = outcome.until or now + timedelta(minutes=self._refusals[task.task_id])
         self.listener(Progress(f"{task.task_id}: parked until {until:%H:%M:%S}Z, {outcome.detail}"))
         return StepResult(done=False, again=max(1.0, (until - now).total_seconds()))
 
