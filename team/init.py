@@ -25,6 +25,7 @@ from ..personas.git import Git, find_repository
 from ..personas.roster import read_roster
 from ..scheduler.errors import SettingsError
 from ..scheduler.settings.settings import SprintSettings, TeamSettings, read_settings
+from ..scheduler.sprint.control import by_people_only
 from .blocks import with_agents
 
 PROPOSED = ("forge", "scribe", "artisan")
@@ -69,6 +70,7 @@ def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, s
     base = _branch(top)
     _known(personas)
     home = Path(environ["TEAM_HOME"]).absolute() if environ.get("TEAM_HOME") else top / ".team"
+    by_people_only("team init", home)
     try:
         home.mkdir(parents=True, exist_ok=True)
         found = installed(environ)

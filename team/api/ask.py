@@ -7,23 +7,24 @@ is; what is refused goes back to it with the reasons.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ...mail.errors import TeamMailError
+from ...mail.errors import TeamMailError, UsageError
 from ...mail.kinds import ExitCode
 from ...mail.open import team_home
 from ...personas.bundled import with_bundled
 from ...personas.roster import read_roster
 from ...scheduler.dispatch.output import DispatchOutput, TaskResult
-from ...scheduler.errors import InvalidTasks
+from ...scheduler.errors import InvalidTasks, NotReady, SettingsError
 from ...scheduler.kinds import TaskStatus
 from ...scheduler.planner.item import Overlap
 from ...scheduler.planner.overlap import in_order
-from ...scheduler.progress import Listener, silent
+from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.tasks.task import DispatchConfig, DispatchInput, Task
-from .dispatches import DispatchRequest, DispatchResult, dispatch, read_tasks
+from .dispatches import DispatchRequest, DispatchResult, dispatch, preview, read_tasks
 from .interrupts import Interrupts, uninterrupted
 
 PLANNER, REPORTER = "planner", "reporter"
@@ -60,6 +61,9 @@ class Asking:
         )
         if done.interrupted:
             raise AskInterrupted(f"interrupted; {task.task_id} was not finished")
+        if done.output.landed:
+            where = f"they are on {done.output.branch} alone"
+            listener(Progress(f"note: {task.agent} has changed files, which is not its part; {where}"))
         return done.output.results[0]
 
 
@@ -79,15 +83,23 @@ class AskPlan:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the reporter wrote. `mend` says for each task without success what would mend it; `traces` are all files."""
+    """What the reporter wrote. `mend` says for each task without success what would mend it; `traces` are all files.
+
+    `missing` tells that it wrote none, and `invented` are traces that it names and that do not exist.
+    """
 
     text: str
     mend: Mapping[str, str]
     traces: tuple[str, ...]
+    missing: bool = False
+    invented: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON object of an answer."""
-        return {"answer": self.text, "mend": dict(self.mend), "traces": [*self.traces]}
+        """Return the JSON object of an answer; it is null if there is none."""
+        return {
+            "answer": None if self.missing else self.text, "mend": dict(self.mend), "traces": [*self.traces],
+            "invented_traces": [*self.invented],
+        }  # fmt: skip
 
 
 def plan_of(asking: Asking, *, listener: Listener = silent, interrupts: Interrupts = uninterrupted) -> AskPlan:
@@ -107,10 +119,11 @@ def plan_of(asking: Asking, *, listener: Listener = silent, interrupts: Interrup
         if result.status != TaskStatus.SUCCESS:
             raise NoPlan([f"{PLANNER} failed: {result.error}"])
         try:
-            tasks, ordered = in_order(_tasks_of(result.output, asking).tasks)
-            return AskPlan(asking, DispatchInput(tasks=tasks, config=asking.config), ordered, number)
-        except InvalidTasks as invalid:
-            problems = invalid.problems
+            return _checked(asking, result.output, number)
+        except (NotReady, SettingsError):
+            raise
+        except UsageError as error:
+            problems = error.problems if isinstance(error, InvalidTasks) else (str(error),)
         given |= {
             "rejected": _plain(json.dumps(result.output, ensure_ascii=False)),
             "problems": [*map(_plain, problems)],
@@ -119,6 +132,16 @@ def plan_of(asking: Asking, *, listener: Listener = silent, interrupts: Interrup
 
 
 _OWN = {PLANNER, REPORTER}
+_PREFIX = "ask-"  # of the tasks that are theirs
+_TRACE = re.compile(r"[\w./-]+\.json\b")
+
+
+def _checked(asking: Asking, output: Any, number: int) -> AskPlan:
+    """Read what the planner gave, put it in order, and check it as a dispatch does. Raises UsageError, NotReady."""
+    tasks, ordered = in_order(_tasks_of(output, asking).tasks)
+    plan = AskPlan(asking, DispatchInput(tasks=tasks, config=asking.config), ordered, number)
+    preview(plan.tasks, asking.how)
+    return plan
 
 
 def _tasks_of(output: Any, asking: Asking) -> DispatchInput:
@@ -127,6 +150,8 @@ def _tasks_of(output: Any, asking: Asking) -> DispatchInput:
     if "tasks" not in document:
         raise InvalidTasks(['the result has no "tasks": give {"tasks": [{"task_id": …, "agent": …}]} and nothing else'])
     given = read_tasks(json.dumps({"tasks": document["tasks"]}).encode(), home=asking.how.home)
+    if taken := [task.task_id for task in given.tasks if task.task_id.lower().startswith(_PREFIX)]:
+        raise InvalidTasks([f"{', '.join(taken)}: names that begin with {_PREFIX} are those of planner and reporter"])
     if own := [task.task_id for task in given.tasks if task.agent in _OWN]:
         raise InvalidTasks([f"{', '.join(own)}: {PLANNER} and {REPORTER} take no tasks of a request"])
     return given
@@ -153,18 +178,40 @@ def answer(
         task_id="ask-answer", agent=REPORTER, description="Answer the request from the results.", input_data=given
     )
     result = asking.run(task, listener, interrupts)
-    output = cast("dict[str, Any]", result.output) if isinstance(result.output, dict) else {}
-    text, advice = output.get("answer", output.get("text")), output.get("mend")
-    if not isinstance(text, str) or not text.strip():
+    output = _given_by(result.output)
+    text, advice = output.get("answer"), output.get("mend")
+    missing = not isinstance(text, str) or not text.strip()
+    if not isinstance(text, str) or missing:
         text = f"There is no answer: {result.error or f'{REPORTER} gave none'}. The results are in the traces."
     advice = cast("dict[str, Any]", advice) if isinstance(advice, dict) else {}
     failed = [each for each in done.results if each.status != TaskStatus.SUCCESS]
-    mend = {each.task_id: str(advice.get(each.task_id) or _by_itself(each)) for each in failed}
-    return Answer(text.strip(), mend, tuple(each.trace_file for each in done.results if each.trace_file))
+    mend = {each.task_id: str(advice.get(each.task_id) or _by_itself(each, done.correlation_id)) for each in failed}
+    traces = tuple(each.trace_file for each in done.results if each.trace_file)
+    folders = {trace.rpartition("/")[0] for trace in traces}
+    named = dict.fromkeys(name for name in _TRACE.findall(text) if name.rpartition("/")[0] in folders)
+    return Answer(text.strip(), mend, traces, missing, tuple(name for name in named if name not in traces))
 
 
-def _by_itself(result: TaskResult) -> str:
-    return f"{result.error or result.status}; see team trace {result.task_id}, then team dispatch --resume"
+def _given_by(output: Any) -> dict[str, Any]:
+    """Return what the reporter gave: an object with `answer`, or the one that stands in what it said."""
+    table = cast("dict[str, Any]", output) if isinstance(output, dict) else {}
+    text = table.get("text")
+    if "answer" in table or not isinstance(text, str):
+        return table
+    decoder = json.JSONDecoder()
+    for match in re.finditer(r'\{\s*"', text):
+        try:
+            found = decoder.raw_decode(text, match.start())[0]
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict) and "answer" in found:
+            return cast("dict[str, Any]", found)
+    return {"answer": text}
+
+
+def _by_itself(result: TaskResult, dispatch: str) -> str:
+    why = result.error or result.status
+    return f"{why}; see team trace {result.task_id}; team dispatch --resume {dispatch[-8:]} tries it again"
 
 
 def _result(result: TaskResult) -> dict[str, Any]:

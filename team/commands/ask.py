@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,10 @@ from ...mail.kinds import ExitCode
 from . import options as option
 from .dispatch import config_of, refusals
 from .printing import note, say
+
+if TYPE_CHECKING:
+    from ..api.ask import Asking, AskPlan
+    from ..api.dispatches import DispatchResult
 
 _LONG = "30m"  # for a task, unless --timeout says otherwise: planners and coders read before they write
 _LOOK = "the tasks are shown before they run: add --yes to go on at once, or --dry-run to stop there"
@@ -60,20 +64,34 @@ def ask(
             note("team", "nothing was started")
             return
         done = act(partial(asks.carry_out, plan))
-        if done.interrupted:
-            note("team", f"interrupted; team dispatch --resume {done.output.correlation_id} goes on, without an answer")
-            raise typer.Exit(ExitCode.INTERRUPTED)
-        answer = act(partial(asks.answer, asking, done.output))
-        if as_json:
-            tasks = plan.document()["tasks"]
-            render.document({"tasks": tasks, "dispatch": done.document(), **answer.document()})
-        else:
-            output.say("")
-            say(show.summary(done.output))
-            output.say("")
-            say(show.answered(answer))
-        if not done.succeeded:
-            raise typer.Exit(ExitCode.FAILED)
+        _answered(asking, plan, done, act, as_json=as_json)
+
+
+def _answered(asking: Asking, plan: AskPlan, done: DispatchResult, act: Any, *, as_json: bool) -> None:
+    """Print the result and the answer, and exit with the code of both."""
+    from ...mail import render
+    from ..api import ask as asks
+    from ..show import dispatch as show
+
+    if not as_json:
+        output.say("")
+        say(show.summary(done.output))
+    try:
+        answer = None if done.interrupted else act(partial(asks.answer, asking, done.output))
+    except asks.AskInterrupted:
+        answer = None
+    if as_json:
+        document = {"tasks": plan.document()["tasks"], "dispatch": done.document()}
+        render.document(document | (answer.document() if answer else {"answer": None}))
+    elif answer:
+        output.say("")
+        say(show.answered(answer))
+    if answer is None:
+        again = f"team dispatch --resume {done.output.correlation_id} goes on"
+        note("team", f"interrupted, without an answer; {again if done.interrupted else 'all tasks are done'}")
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if not done.succeeded or answer.missing:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _shown(act: Any, *, quiet: bool, interrupts: Any) -> Any:

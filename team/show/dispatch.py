@@ -111,6 +111,9 @@ def answered(answer: Answer) -> Iterator[str]:
     if answer.mend:
         yield ""
         yield from (f"{line(task)} did not succeed: {line(advice)}" for task, advice in answer.mend.items())
+    if answer.invented:
+        yield ""
+        yield f"the answer names traces that do not exist: {listed(answer.invented)}"
     if left := [trace for trace in answer.traces if trace not in answer.text]:
         yield ""
         yield f"traces: {', '.join(map(line, left))}"

@@ -119,6 +119,7 @@ def test_a_published_pattern_is_planned_carried_out_and_answered(project, patter
     project.says(planner={"tasks": tasks}, reporter=ANSWER, **said)
     done = project.asked(request, "--yes")
     assert (done["dispatch"]["status"], done["answer"], done["mend"]) == ("success", "It is done.", {})
+    assert done["invented_traces"] == []
     assert [each["task_id"] for each in done["dispatch"]["results"]] == [task["task_id"] for task in tasks]
     assert f'"request": "{request}"' in project.prompt("ask-plan-1")
     results = project.prompt("ask-answer")
@@ -201,3 +202,67 @@ def test_without_a_terminal_somebody_has_to_say_that_it_may_run(project):
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "add --yes to go on at once, or --dry-run to stop there" in ended.stderr
     assert project.events() == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (coder("a", "x", output_path="../../etc/x"), "output_path ../../etc/x is"),
+        ({"task_id": "ask-answer", "agent": "forge"}, "names that begin with ask- are those of planner and reporter"),
+        ({"task_id": "again", "agent": "planner"}, "planner and reporter take no tasks of a request"),
+    ],
+)
+def test_whatever_is_wrong_with_a_task_goes_back_to_the_planner(project, wrong, why):
+    """Paths and names, too: the request does not die over what can be mended."""
+    tries = {"ask-plan-1": {"tasks": [wrong]}, "ask-plan-2": {"tasks": [coder("b", "x")]}}
+    project.says(**tries, b=wrote("b"), reporter=ANSWER)
+    done = project.asked("Do it", "--yes")
+    assert done["dispatch"]["status"] == "success"
+    assert why in project.prompt("ask-plan-2")
+
+
+def test_without_an_answer_the_command_fails_although_all_tasks_succeeded(project):
+    """A script can tell; the results are there."""
+    project.says(planner={"tasks": [coder("b", "x")]}, b=wrote("b"), reporter={"fails": "no words"})
+    done = project.asked("Do it", "--yes", code=1)
+    assert (done["dispatch"]["status"], done["answer"]) == ("success", None)
+
+
+def test_an_answer_in_the_midst_of_words_is_found_and_its_traces_are_checked(project):
+    """An agent may print all it did around it, and may name what is not there."""
+    said = 'Thinking… {"x": 1} done: {"answer": "See traces/b.json and traces/c.json.", "mend": {}} Tokens: 4k'
+    project.says(planner={"tasks": [coder("b", "x")]}, b=wrote("b"), reporter={"text": said})
+    done = project.asked("Do it", "--yes")
+    assert done["answer"] == "See traces/b.json and traces/c.json."
+    assert done["invented_traces"] == ["traces/c.json"]
+    ended = project.run("team", "ask", "Do it", "--yes", "-q")
+    assert "the answer names traces that do not exist: traces/c.json" in ended.stdout
+
+
+def test_what_planner_and_reporter_change_is_told(project):
+    """It is not their part, and nobody would look for it."""
+    project.says(
+        planner={"tasks": [coder("b", "x")], "files": {"evil.txt": "x"}}, b=wrote("b"), reporter=ANSWER | {"files": {"e.txt": "x"}},
+    )  # fmt: skip
+    ended = project.run("team", "ask", "Do it", "--yes")
+    assert "note: planner has changed files, which is not its part; they are on team/dispatch-" in ended.stderr
+    assert "note: reporter has changed files" in ended.stderr
+
+
+def test_the_advice_for_a_failed_task_can_be_carried_out(project):
+    """It names the dispatch."""
+    project.says(planner={"tasks": [coder("b", "x")]}, b={"fails": "not today"}, reporter={"answer": "No.", "mend": {}})
+    done = project.asked("Do it", "--yes", code=1)
+    advice = done["mend"]["b"]
+    project.says(b=wrote("b"))
+    words = advice[advice.index("team dispatch --resume") :].split()[:4]
+    assert json.loads(project.ok(*words))["status"] == "success"
+
+
+def test_a_run_makes_no_team_and_asks_for_nothing(project):
+    """It would write into the human's checkout, and spend what nobody counts."""
+    project.says(planner={"tasks": []})
+    for words in (["ask", "x", "--yes"], ["init"]):
+        ended = project.run("team", *words, TEAM_RUN="run-1", TEAM_PERSONA="ann", TEAM_HOME=str(project.team))
+        assert ended.returncode == 2
+        assert "can only be used by a person" in ended.stderr

@@ -33,10 +33,13 @@ def version_of(preset: Preset, program: str, cache: Path | None = None) -> str:
     """Return the version of an installed program, or "" if it does not tell one.
 
     That of an npm or Python package stands in a file. Else the program is asked, once for each state of its file:
-    the answers are kept in the file `cache`.
+    the answers are kept in the file `cache`. One of another name, such as a user's own script, is never started: nobody
+    knows what it would do.
     """
     if number := _packaged(preset.package, Path(program)):
         return number
+    if Path(program).name != preset.program:
+        return ""
     try:
         real = Path(program).resolve(strict=True)
         state = real.stat()
