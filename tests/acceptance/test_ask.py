@@ -242,7 +242,8 @@ def test_an_answer_in_the_midst_of_words_is_found_and_its_traces_are_checked(pro
 def test_what_planner_and_reporter_change_is_told(project):
     """It is not their part, and nobody would look for it."""
     project.says(
-        planner={"tasks": [coder("b", "x")], "files": {"evil.txt": "x"}}, b=wrote("b"), reporter=ANSWER | {"files": {"e.txt": "x"}},
+        planner={"tasks": [coder("b", "x")], "files": {"evil.txt": "x"}}, b=wrote("b"),
+        reporter=ANSWER | {"files": {"e.txt": "x"}},
     )  # fmt: skip
     ended = project.run("team", "ask", "Do it", "--yes")
     assert "note: planner has changed files, which is not its part; they are on team/dispatch-" in ended.stderr

@@ -131,6 +131,13 @@ def test_the_version_of_a_package_is_read_and_no_program_is_started(asked, tmp_p
     assert version_of(preset("claude"), str(asked)) == "2.1.7"
 
 
+def test_a_script_of_another_name_is_never_started_for_its_version(asked, tmp_path):
+    """It may ignore the option and do a whole run that costs."""
+    script = asked.rename(asked.with_name("wrap.sh"))
+    assert version_of(preset("claude"), str(script)) == ""
+    assert times(tmp_path) == 0
+
+
 @pytest.mark.parametrize("words", ["exit 1", "echo none", "sleep 0; kill -9 $$"])
 def test_a_program_without_a_version_has_none(tmp_path, words):
     program = tmp_path / "claude"
