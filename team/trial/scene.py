@@ -20,6 +20,7 @@ from ..open import open_with
 TRIED, OTHERS = "ann", ("bob", "cid")
 POEM, NOTE = "poem.txt", "trial/word.txt"
 PREPARED = "of-the-trial"
+KEPT = ("one", "ten")  # lines that nobody changes
 _LINES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _CHANGES = {TRIED: (1, 7), "bob": (1,), "cid": (7,)}  # lines: those of `ann` conflict with both others'
 _PROMPT = """\

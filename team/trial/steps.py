@@ -11,7 +11,7 @@ from ...mail.render import line
 from ...personas.agents.presets.preset import STEPS, Preset
 from ...personas.agents.transcript import Transcript
 from ...personas.kinds import OutcomeStatus
-from .scene import NOTE, OTHERS, POEM, TRIED
+from .scene import KEPT, NOTE, OTHERS, POEM, TRIED
 
 WHAT = {
     "write": "wrote a file",
@@ -85,7 +85,7 @@ def _seen(name: str, facts: RunFacts) -> bool:
         "write": NOTE in facts.files,
         "send": bool(facts.letters),
         "read": facts.word in "\n".join([facts.patch, *facts.letters]),
-        "settle": {TRIED, *OTHERS} <= words and not _MARK.search(facts.poem),
+        "settle": {TRIED, *OTHERS, *KEPT} <= words and not _MARK.search(facts.poem),
         "end": facts.status == OutcomeStatus.OK or (facts.status == OutcomeStatus.FAILED and facts.exit == 0),
     }[name]
 
@@ -96,8 +96,10 @@ def _shared(name: str, facts: RunFacts, preset: Preset | None, *, login: bool) -
     if said.denied:
         how = preset.denied.format(tools=said.denied) if preset else "allow that in its command"
         yield f"denied {said.denied}: {how}"
+    if facts.status == OutcomeStatus.LIMITED:
+        yield f"its service takes no more for now, so try again later: {_short(facts.detail, _MOST_DETAIL)}"
     if preset and not login and not ended:
-        yield f"no key and no login was found: {preset.login.how}"
+        yield f"no key and no login was found: {preset.login.how}; it ended with: {_short(facts.detail)}"
     if name == "end":
         return
     if not ended:

@@ -452,3 +452,18 @@ def test_a_dry_run_tells_what_is_missing_and_starts_no_agent(team):
     (programs / "codex").write_text("#!/bin/sh\necho codex-cli 0.171.1\n")
     ended = as_text(run_command("scheduler", "--dry-run", cwd=team.folder, env=env))
     assert "note: agent" not in ended.stdout
+
+
+def test_a_service_that_takes_no_more_is_the_cause_and_not_the_login(team):
+    """Whoever would log in again would only wait longer for the reason."""
+    result = {"type": "result", "subtype": "error", "is_error": True, "result": "usage limit reached, resets at 18:00"}
+    code, trial = team(claude({"type": "system", "subtype": "init"}, result) + "exit 1\n", table='preset = "claude"\n')
+    assert code == 1
+    assert repair(trial, "end").startswith("its service takes no more for now, so try again later: ")
+
+
+def test_a_conflict_is_not_settled_by_a_file_that_lost_its_other_lines(team):
+    """The words of all are there, and the poem is not."""
+    code, trial = team("echo ann bob cid trial > poem.txt; " + WRITE + SEND + SAY)
+    assert code == 1
+    assert "settle" not in seen(trial)
