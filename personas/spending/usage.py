@@ -68,8 +68,10 @@ def is_money(value: Any) -> bool:
 
 def whole(first: Usage, second: Usage) -> Usage:
     """Return the one of two readings of a run that knows more: one that is not partial, else the one with tokens."""
+    if UNKNOWN in {first, second}:
+        return second if first == UNKNOWN else first
     if first.partial != second.partial:
-        return second if first.partial and second != UNKNOWN else first
+        return second if first.partial else first
     return first if first.tokens is not None or second.tokens is None else second
 
 
