@@ -91,6 +91,12 @@ class Watch:
             self._overspent[run] = over
         return over
 
+    def withdrawn(self, run: str) -> Overspent | None:
+        """Return the budget by which a run must not begin though its start is on record, see `Ledger.withdraw`."""
+        if over := self._ledger.withdraw(run):
+            self._overspent[run] = over
+        return over
+
     def refusal(self, run: str) -> Overspent | None:
         """Return the budget by which a run was refused, or ended."""
         return self._overspent.get(run)

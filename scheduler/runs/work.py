@@ -27,7 +27,6 @@ from ...personas.running.mail_process import MailProcess
 from ...personas.running.process import read_usage
 from ...personas.running.sweep import sweep
 from ...personas.setup.slots import Slot
-from ...personas.spending.prices import priced
 from ...personas.spending.throttle import throttled
 from ...personas.spending.usage import UNKNOWN, Usage, whole
 from ...personas.workspace import Captured, Workspace
@@ -230,13 +229,7 @@ class Work:
         return replace(outcome, status=OutcomeStatus.LIMITED, until=refused.until) if refused else outcome
 
     def _priced(self, outcome: Outcome) -> Outcome:
-        """Estimate the money of a run whose agent told its tokens alone."""
-        return replace(outcome, usage=self._estimated(outcome.usage))
-
-    def _estimated(self, usage: Usage) -> Usage:
-        settings = self.context.settings
-        table = settings.agents.get(self.launch.agent)
-        return priced(usage, settings.price_list, table.model if table else None)
+        return replace(outcome, usage=self.context.estimated(outcome.usage, self.launch.agent))
 
     def _captured(self, workspace: Workspace, outcome: Outcome) -> RunResult:
         """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""
@@ -275,7 +268,7 @@ class Work:
 
     def _told(self, usage: Usage) -> None:
         """Hold what the run has used so far against the budgets."""
-        usage = self._estimated(usage)
+        usage = self.context.estimated(usage, self.launch.agent)
         self.listener(run_used(self.launch, usage))
         self.watch.tell(self.launch.run, usage)
 

@@ -53,7 +53,7 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
     """Sum up a sprint; `now` stands in for the end of one that is open."""
     patches = [patch for patch in state.patches if patch.sprint == sprint.number]
     landed = [patch for patch in patches if patch.status == PatchStatus.LANDED]
-    runs = [run for run in state.runs if run.sprint == sprint.number]
+    runs = [run for run in state.runs if run.sprint == sprint.number and not run.withdrawn]
     own = {patch.persona for patch in patches if patch.status in {PatchStatus.LANDED, PatchStatus.PRESENT}}
     open_ends = {p.persona for p in patches if p.status in _UNLANDED} - own
     held = sorted({patch.persona for patch in patches if patch.status == PatchStatus.HELD})

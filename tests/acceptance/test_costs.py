@@ -146,6 +146,23 @@ def test_a_hard_budget_of_the_day_ends_what_goes_on_and_bounds_dispatches(paid):
     assert len(paid.events("run.started")) == 3
 
 
+def test_a_budget_of_runs_holds_for_a_day_across_processes(project):
+    """One sprint and two dispatches at once begin no more runs than the day has."""
+    began = project.folder.with_name("began")
+    began.mkdir()
+    project.agent(f"cat > /dev/null; touch {began}/$TEAM_RUN; sleep 1", '[budget]\nday = "3 runs"\n')
+    tasks = [{"task_id": f"t{number}", "agent": "ann", "description": "Do it"} for number in range(3)]
+    (project.folder / "tasks.json").write_text(json.dumps({"tasks": tasks}))
+    dispatches = [project.start("team", "dispatch", "tasks.json", "--json") for _ in range(2)]
+    processes = [project.start("scheduler", "sprint"), *dispatches]
+    printed = [process.communicate(timeout=120) for process in processes]
+    assert len([*began.iterdir()]) == 3, printed
+    assert len(project.events("run.finished")) == 3
+    late = {event["run"] for event in project.events("run.lost") if event["data"]["withdrawn"] == "day"}
+    assert len(project.events("run.started")) == 3 + len(late)
+    assert project.run("scheduler", "sprint").stderr.count("the budget of the day is spent: 3 of 3 runs") == 1
+
+
 def test_a_dry_run_estimates_by_past_runs_and_shows_budgets(paid):
     """Before the first sprint nobody knows; after it, the spread of what was seen."""
     assert "cost: unknown; no past run of its agents told what it used\n" in paid.ok("scheduler", "--dry-run")
