@@ -118,12 +118,18 @@ def test_a_run_that_goes_beyond_its_budget_is_ended(project):
     """Its stream tells that while it works."""
     project.agent(
         f"cat > /dev/null; head -n 4 {RECORDED}/claude.jsonl; exec sleep 60",
-        '[sprint]\nmax_attempts = 1\n[budget]\nrun = "2k tokens"\n',
+        '[sprint]\nretry_backoff = "0s"\n[budget]\nrun = "2k tokens"\n',
     )
-    project.document("sprint", code=4)
+    ended = project.run("scheduler", "sprint")
+    assert ended.returncode == 4, ended.stderr
+    assert "did not converge (spent)" in ended.stdout
+    assert "  3 runs went beyond [budget] run of team.toml and were not tried again: raise it\n" in ended.stdout
+    assert len(project.events("run.started")) == 3
+    (mail,) = [mail for mail in project.events("mail.sent") if mail["subject"].startswith("Sprint 1")]
+    assert "Ended by [budget] run of team.toml: 3 runs, not tried again; raise it to go on." in mail["body"]
     ends = [event["data"] for event in project.events("run.finished")]
     assert {end["status"] for end in ends} == {"quota"}
-    assert ends[0]["detail"] == "the budget of the run is spent: 2.1k of 2k tokens"
+    assert ends[0]["detail"] == "the budget of the run is spent: 2.1k of 2k tokens; raise [budget] run in team.toml"
     assert all(end["seconds"] < 30 for end in ends)
 
 
@@ -139,6 +145,7 @@ def test_a_hard_budget_of_the_day_ends_what_goes_on_and_bounds_dispatches(paid):
     assert (
         "nothing to do: the budget of the day is spent: 6.3k of 5k tokens; it begins anew at midnight" in ended.stderr
     )
+    assert "idle: the budget of the day is spent: 6.3k of 5k tokens" in paid.ok("scheduler", "--dry-run")
     (paid.folder / "tasks.json").write_text('{"tasks": [{"task_id": "a", "agent": "ann", "description": "Do it"}]}')
     ended = paid.run("team", "dispatch", "tasks.json", "--json")
     (result,) = json.loads(ended.stdout)["results"]
