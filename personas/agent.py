@@ -92,7 +92,7 @@ class Outcome:
     as a JSON value, or None if it has none. `unless_changed` says why it is no success if it changed no file,
     `unless_heard` the same for a run that sent no mail either; both are empty where that makes no difference. `usage`
     is what it used of a model, and `until` when a service that took no more will take more, if it said so.
-    `hopeless` tells that the agent never started, and would not the next time either.
+    `hopeless` tells that the agent never started, or was ended by its budget, and the next time would be the same.
     """
 
     status: OutcomeStatus

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +20,11 @@ from ..personas.git import Git
 from ..personas.persona import Persona
 from ..personas.roster import Roster
 from ..personas.running.left import is_left
-from ..personas.running.process import is_going
+from ..personas.running.process import is_going, read_usage
 from ..personas.setup.preparation import PLACEHOLDERS
 from ..personas.spending.amount import amount
+from ..personas.spending.prices import priced
+from ..personas.spending.usage import Usage
 from ..personas.workspace import Mirror
 from .approval import ApprovalKey
 from .errors import NotReady
@@ -29,7 +32,7 @@ from .kinds import PatchStatus, RunStatus
 from .leader import alive
 from .limits.budget import Budgets, day_began
 from .settings.settings import Settings
-from .state.facts import Patch
+from .state.facts import Patch, Run
 from .state.recent import RecentState
 from .state.sprints import State, read_ended, read_going, state_of
 
@@ -88,7 +91,7 @@ class Context:
         dead = frozenset(run.id for run in state.runs if run.status == RunStatus.OPEN and not alive(run.supervisor))
         left = frozenset(run for run in dead if is_left(self.home / "runs" / run))
         taken = frozenset(self.taken([*state.unread])) if state.unread else frozenset[str]()
-        today = read_ended(projections, rfc3339(day_began(self.clock.now()))) if self.budgets.day else ()
+        today = tuple(self.used_today().items()) if self.budgets.day else ()
         return replace(state, patches=patches, dead=dead, left=left, taken=taken, today=today)
 
     @property
@@ -97,6 +100,31 @@ class Context:
         table = self.settings.budget
         limits = (amount(text) if text else None for text in (table.sprint, table.day, table.persona, table.run))
         return Budgets(*limits, hard=table.hard)
+
+    def used_today(self, before: str | None = None) -> dict[str, Usage]:
+        """Return what each run of the team used that counts for this day, by its id: read from the log, now.
+
+        Those count that ended on it, in whatever process, and those that go on, with what they have told so far. Of the
+        latter, `before` leaves out that run, and those whose start stands after its start in the log.
+        """
+        since, projections = day_began(self.clock.now()), self.mailbox.projections
+        going = read_going(projections, None)  # first: a run that ends meanwhile is in both, and not in neither
+        until = next((at for at, run in enumerate(going) if run.id == before), len(going))
+        used = {run.id: self._used_so_far(run) for run in going[:until] if self._goes_on(run, since)}
+        return used | dict(read_ended(projections, rfc3339(since)))
+
+    def _goes_on(self, run: Run, since: datetime) -> bool:
+        """Tell whether an open run counts for a day: one that was cut off on an earlier day does not."""
+        began = datetime.fromisoformat(run.started) >= since
+        return began or alive(run.supervisor) or is_going(self.home / "runs" / run.id)
+
+    def _used_so_far(self, run: Run) -> Usage:
+        return self.estimated(read_usage(self.home / "runs" / run.id), run.agent)
+
+    def estimated(self, usage: Usage, agent: str) -> Usage:
+        """Estimate the money of a run whose agent told its tokens alone."""
+        table = self.settings.agents.get(agent)
+        return priced(usage, self.settings.price_list, table.model if table else None)
 
     def taken(self, personas: Sequence[str], *, sprints: bool = False) -> dict[str, str]:
         """Return which mail of some personas is in the prompt of a live run: message to run, in the order of the log.

@@ -48,5 +48,5 @@ def _read(rows: Iterable[str], builder: TranscriptBuilder) -> list[str]:
         elif not row.startswith("[output cut here"):
             stray.append(row)
     if figures := meter.figures():
-        builder.usage = usage_of(figures | {"partial": not builder.finished})
+        builder.usage = usage_of(figures | {"partial": meter.lacks or not builder.finished})
     return stray

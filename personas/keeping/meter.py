@@ -6,13 +6,17 @@ and OpenCode each step. A sum that is told replaces what was added up before. Wh
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
+
+    Figures = tuple[int | None, int | None, int | None]
+    Step = tuple[int | None, int | None, int | None, float | None]
 
 _FIGURES = (b'"usage"', b'"tokens"', b'"stats"')
 _NAMES = (b'"session_id"', b'"sessionID"', b'"sessionId"', b'"thread_id"', b'"model"')
 _SESSIONS = ("session_id", "sessionID", "sessionId", "thread_id")
-_MOST = 1e15  # larger figures are not believed
+_MOST_TOKENS = 10**10  # of one run; larger figures are not believed, and so unknown
+_MOST_USD = 10_000.0
 _LONGEST = 200  # characters of a name
 _RECENT = 64  # answers of which more may be told: the same one comes again with each of its parts
 
@@ -27,11 +31,28 @@ class Meter:
     def __init__(self) -> None:
         self.model = ""
         self.session = ""
-        self.usd: float | None = None
         self.told = False  # whether there is a sum
-        self._sum: tuple[int | None, int | None, int | None] = (None, None, None)
-        self._steps: dict[str, tuple[int, int | None, int]] = {}
-        self._before: tuple[int | None, int | None, int | None] = (None, None, None)  # those that are not recent
+        self._sum: Figures = (None, None, None)
+        self._usd: float | None = None  # the sum, where it is told
+        self._cut = False  # whether a part of the sum could not be read
+        self._steps: dict[str, Step] = {}
+        self._before: Step = (None, None, None, None)  # those that are not recent
+        self._seen: set[tuple[int, bool]] = set()  # of those: which figures some told, and which some did not
+
+    @property
+    def usd(self) -> float | None:
+        """The money that is known."""
+        *tokens, usd = added([self._before, *self._steps.values()])
+        steps = usd if usd or not any(tokens) else None  # OpenCode says 0 for every model whose price it does not know
+        return _number(steps if self._usd is None else self._usd)
+
+    @property
+    def lacks(self) -> bool:
+        """Whether a part of the stream told no figure that others told, so that their sum is a least."""
+        seen = self._seen.union(*map(_seen, self._steps.values()))
+        money = self._usd is None and self.usd is not None and (3, False) in seen
+        tokens = not self.told and (0, True) in seen and (0, False) in seen
+        return self._cut or money or tokens
 
     def wants(self, data: bytes) -> bool:
         """Tell whether a piece of a stream may hold events that tell more than is known."""
@@ -47,20 +68,23 @@ class Meter:
         if kind == "assistant":
             message = _table(event.get("message"))
             self.model = self.model or _name(message.get("model"))
-            self._step(_name(message.get("id")) or _name(event.get("uuid")), _of_claude(message.get("usage")))
+            figures = _of_claude(message.get("usage"))
+            self._step(_name(message.get("id")) or _name(event.get("uuid")), figures and (*figures, None))
         elif kind == "result":
             self._result(event)
         elif kind == "turn.completed":
             self._total(_of_codex(event.get("usage")))
         elif kind == "step_finish":
             part = _table(event.get("part"))
-            self._step(_name(part.get("id")), _of_opencode(part.get("tokens")))
-            if cost := _number(part.get("cost")):  # it says 0 for every model whose price it does not know
-                self.usd = (self.usd or 0.0) + cost
+            given, cached, output = _of_opencode(part.get("tokens")) or (None, None, None)
+            cost = _number(part.get("cost"))
+            known = cost or (cost == 0 and given == output == 0)
+            self._step(_name(part.get("id")), (given, cached, output, cost if known else None))
 
     def figures(self) -> "dict[str, Any] | None":
         """Return what is known, None if nothing is."""
-        total = self._sum if self.told else added([self._before, *self._steps.values()])
+        steps = added([self._before, *self._steps.values()])[:3]
+        total = [_count(value) for value in (self._sum if self.told else steps)]
         known = {"input": total[0], "cached": total[1], "output": total[2], "usd": self.usd}
         names = {"model": self.model or None, "session": self.session or None}
         return known | names if any(value is not None for value in (*known.values(), *names.values())) else None
@@ -71,7 +95,7 @@ class Meter:
             return "null"
         import json  # it is loaded already, by the first event
 
-        return json.dumps(figures | {"partial": partial})
+        return json.dumps(figures | {"partial": partial or self.lacks})
 
     def _result(self, event: "Mapping[str, Any]") -> None:
         """Take the sum of Claude by model, else that of Qwen and others, or Gemini's."""
@@ -79,6 +103,7 @@ class Meter:
         sums = {name: each for name, each in models.items() if each}
         if sums:
             self.model = _name(max(sums, key=lambda name: sums[name][0] + sums[name][2]))
+            self._cut = len(sums) < len(models)
             self._total(added(sums.values()))
         elif stats := _table(event.get("stats")):
             names = _table(stats.get("models"))
@@ -88,25 +113,32 @@ class Meter:
             self._total(_of_claude(event.get("usage")))
         cost, idle = _number(event.get("total_cost_usd")), self.told and not (self._sum[0] or self._sum[2])
         if cost or (cost == 0 and idle):  # of a model without a price, it says 0 as well
-            self.usd = cost
+            self._usd = cost
 
-    def _step(self, id: str, figures: "tuple[int, int | None, int] | None") -> None:
+    def _step(self, id: str, figures: "Step | None") -> None:
         """Take one answer, which replaces what was told of the same one."""
         if figures is None:
             return
         self._steps[id] = figures
         if not id or len(self._steps) > _RECENT:
-            self._before = added([self._before, self._steps.pop(id if not id else next(iter(self._steps)))])
+            old = self._steps.pop(id if not id else next(iter(self._steps)))
+            self._before = added([self._before, old])
+            self._seen |= _seen(old)
 
-    def _total(self, figures: "tuple[int | None, int | None, int | None] | None") -> None:
+    def _total(self, figures: "Figures | None") -> None:
         if figures and figures[0] is not None:
             self.told, self._sum = True, figures
 
 
-def added(rows: "Iterable[tuple[int | None, int | None, int | None]]") -> "tuple[int | None, int | None, int | None]":
-    """Add up the tokens of several answers, by column; what no answer tells is None."""
-    first, second, third = ([value for value in column if value is not None] for column in zip(*rows, strict=True))
-    return sum(first) if first else None, sum(second) if second else None, sum(third) if third else None
+def added(rows: "Iterable[Sequence[Any]]") -> "Any":
+    """Add up the figures of several answers, by column; what no answer tells is None."""
+    columns = ([value for value in column if value is not None] for column in zip(*rows, strict=True))
+    return tuple(sum(column) if column else None for column in columns)
+
+
+def _seen(figures: "Step") -> set[tuple[int, bool]]:
+    """Tell which figures an answer told, by their column, and which it did not."""
+    return {(column, value is not None) for column, value in enumerate(figures)}
 
 
 def _of_claude(value: "Any") -> "tuple[int, int | None, int] | None":
@@ -161,8 +193,8 @@ def _name(value: "Any") -> str:
 
 
 def _count(value: "Any") -> int | None:
-    return value if type(value) is int and 0 <= value < _MOST else None
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 
 def _number(value: "Any") -> float | None:
-    return float(value) if type(value) in (int, float) and 0 <= value < _MOST else None
+    return float(value) if type(value) in (int, float) and 0 <= value <= _MOST_USD else None

@@ -72,7 +72,8 @@ def keep(
         return _outcome(report, job, argv[0], limits)
     sweep([job.run], job.home)
     lines = errors.strip().splitlines() or ["it was killed"]
-    return Outcome(OutcomeStatus.FAILED, None, 0.0, f"the run's keeper ended before the run: {lines[-1]}")
+    why = f"the run's keeper ended before the run: {lines[-1]}"
+    return Outcome(OutcomeStatus.FAILED, None, 0.0, why, usage=read_usage(job.folder))
 
 
 def rejoin(job: Job, program: str, limits: RunLimits) -> Outcome | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
-from .usage import Usage
+from .usage import MOST_USD, Usage
 
 _MILLION = 1_000_000
 _DATE = re.compile(r"-(?:\d{8}|\d{4}-\d\d-\d\d|latest)$")
@@ -43,7 +43,7 @@ def priced(usage: Usage, own: Mapping[str, Price], model: str | None = None) -> 
     name = usage.model or model
     price = price_of(name, own) if name and usage.usd is None else None
     money = price.of(usage) if price else None
-    return usage if money is None else replace(usage, usd=round(money, 6), estimated=True)
+    return usage if money is None or money > MOST_USD else replace(usage, usd=round(money, 6), estimated=True)
 
 
 def price_of(model: str, own: Mapping[str, Price]) -> Price | None:

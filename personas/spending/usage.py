@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, cast
 
-_MOST = 1e15  # larger figures are not believed
+_MOST = 1e15  # larger figures are none
+MOST_TOKENS = 10**10  # of one run; a larger figure is not believed, and so unknown
+MOST_USD = 10_000.0
 _LONGEST = 200  # characters of a name
 
 
@@ -48,9 +50,10 @@ def usage_of(value: Any) -> Usage:
         return UNKNOWN
     table = cast("dict[str, Any]", value)
     given, cached, output = (
-        table.get(name) if is_count(table.get(name)) else None for name in ("input", "cached", "output")
+        table[name] if is_count(table.get(name)) and table[name] <= MOST_TOKENS else None
+        for name in ("input", "cached", "output")
     )
-    usd = float(table["usd"]) if is_money(table.get("usd")) else None
+    usd = float(table["usd"]) if is_money(table.get("usd")) and table["usd"] <= MOST_USD else None
     estimated, partial = (table.get(name) is True for name in ("estimated", "partial"))
     model, session = _name(table.get("model")), _name(table.get("session"))
     return Usage(given, cached, output, usd, estimated, model, session, partial)
@@ -68,8 +71,10 @@ def is_money(value: Any) -> bool:
 
 def whole(first: Usage, second: Usage) -> Usage:
     """Return the one of two readings of a run that knows more: one that is not partial, else the one with tokens."""
+    if UNKNOWN in {first, second}:
+        return second if first == UNKNOWN else first
     if first.partial != second.partial:
-        return second if first.partial and second != UNKNOWN else first
+        return second if first.partial else first
     return first if first.tokens is not None or second.tokens is None else second
 
 

@@ -24,7 +24,6 @@ from ..context import Context
 from ..errors import InvalidTasks, Stopped
 from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..leader import myself
-from ..limits.budget import NOTHING_USED, uses_of
 from ..limits.ledger import Ledger
 from ..planner.schedule import tails
 from ..progress import Listener, Progress
@@ -302,9 +301,8 @@ class _Outputs(Mapping[str, Any]):
 
 def _ledger(context: Context) -> Ledger:
     """Return the budgets that bound a dispatch: that of the day, and that of a run."""
-    budgets, now = replace(context.budgets, sprint=None, persona=None), context.clock.now()
-    uses = uses_of(context.state(whole=False), 0, now) if budgets.day else NOTHING_USED
-    return Ledger(budgets, uses, now)
+    budgets = replace(context.budgets, sprint=None, persona=None)
+    return Ledger(budgets, now=context.clock.now, today=context.used_today)
 
 
 def started(dispatch: str, tasks: Mapping[str, Any], **data: Any) -> Draft:

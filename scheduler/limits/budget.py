@@ -113,11 +113,10 @@ NOTHING_USED = Uses()
 
 def uses_of(state: State, number: int, now: datetime) -> Uses:
     """Return what counts for the budgets of sprint `number` at a moment."""
-    runs = [run for run in state.runs if run.sprint == number]
+    runs = [run for run in state.runs if run.sprint == number and not run.withdrawn]
     since = day_began(now)
-    today = dict(state.today) | {
-        run.id: run.usage for run in runs if datetime.fromisoformat(run.finished or run.started) >= since
-    }
+    today = {run.id: run.usage for run in runs if datetime.fromisoformat(run.finished or run.started) >= since}
+    today |= dict(state.today)  # which knows more of a run that goes on
     return Uses(tuple((run.persona, run.usage) for run in runs), tuple(today.values()))
 
 

@@ -3,37 +3,68 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Protocol
 
+from ...personas.spending.amount import Unit
 from ...personas.spending.usage import UNKNOWN, Usage
 from ..kinds import Budget
 from ..state.usage import total
-from .budget import NO_BUDGETS, Budgets, Overspent, Uses, is_spent
+from .budget import NO_BUDGETS, Budgets, Overspent, Uses, day_began, is_spent
+
+_STALE = timedelta(seconds=5)  # of what is known of other processes
+
+
+class Today(Protocol):
+    """Reads what the runs of the whole team used that count for this day, by their ids, see `Context.used_today`."""
+
+    def __call__(self, before: str | None = None) -> Mapping[str, Usage]:
+        """Read it; of the runs that go on, only those that started before a run."""
+        ...
 
 
 @dataclass
 class Ledger:
-    """The budgets of a batch. `before` is what was used before it, and `now` the moment that its day is known by.
+    """The budgets of a batch. `before` is what was used before it, and `now` tells the moment, and so the day.
 
-    Its methods may be called from any thread.
+    With `today`, other processes count for the budget of the day as well: the log is read before each launch, and with
+    `hard` every few seconds while runs go on. Its methods may be called from any thread.
     """
 
     budgets: Budgets = NO_BUDGETS
     before: Uses = field(default_factory=Uses)
-    now: datetime = field(default_factory=lambda: datetime.now().astimezone())
+    now: Callable[[], datetime] = field(default=lambda: datetime.now().astimezone())
+    today: Today | None = None
     _runs: dict[str, tuple[str, Usage]] = field(default_factory=dict[str, tuple[str, Usage]])
-    _ended: set[str] = field(default_factory=set[str])
+    _ended: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    _read: tuple[datetime, Mapping[str, Usage]] | None = None
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, run: str, persona: str) -> Overspent | None:
         """Count a run that is about to start; return the budget that does not let it, and then it is not counted."""
         with self._turn:
+            self._look()
             uses = self._uses()
-            if over := uses.overspent(self.budgets, self.now) or uses.overspent_by(persona, self.budgets):
+            if over := uses.overspent(self.budgets, self.now()) or uses.overspent_by(persona, self.budgets):
                 return over
             self._runs[run] = (persona, UNKNOWN)
             return None
+
+    def withdraw(self, run: str) -> Overspent | None:
+        """Return the day's budget of runs if others used it up that started first; then the run is not counted.
+
+        Its own start is in the log by now, which is the same for all processes: so never more begin than may.
+        """
+        limit = self.budgets.day
+        if self.today is None or limit is None or limit.unit != Unit.RUNS:
+            return None
+        over = Uses(day=tuple(self.today(run).values())).overspent(Budgets(day=limit), self.now())
+        if over:
+            with self._turn:
+                del self._runs[run]
+        return over
 
     def take(self, run: str, persona: str) -> None:
         """Count a run that goes on already."""
@@ -49,13 +80,16 @@ class Ledger:
             if run not in self._runs:
                 return {}
             self._runs[run] = (self._runs[run][0], usage)
-            self._ended |= {run} if ended else set()
+            if ended:
+                self._ended[run] = self.now()
+            if self.budgets.hard and (self._read is None or self.now() - self._read[0] > _STALE):
+                self._look()
             return self._over() if self.budgets.hard else self._own()
 
     def _over(self) -> dict[str, Overspent]:
-        uses, going = self._uses(), self._runs.keys() - self._ended
+        uses, going = self._uses(), self._runs.keys() - self._ended.keys()
         over = {run: spent for run in going if (spent := uses.overspent_by(self._runs[run][0], self.budgets))}
-        if spent := uses.overspent(self.budgets, self.now):
+        if spent := uses.overspent(self.budgets, self.now()):
             over |= dict.fromkeys(going, spent)
         return over | self._own()
 
@@ -66,6 +100,14 @@ class Ledger:
             run: Overspent(Budget.RUN, limit, each) for run, each in used.items() if limit and is_spent(limit, each)
         }
 
+    def _look(self) -> None:
+        """Read what the others used, if a budget asks for it."""
+        if self.today and self.budgets.day:
+            self._read = self.now(), self.today()
+
     def _uses(self) -> Uses:
-        rows = tuple(self._runs.values())
-        return Uses((*self.before.sprint, *rows), (*self.before.day, *(usage for _, usage in rows)))
+        began = day_began(self.now())
+        own = {run: usage for run, (_, usage) in self._runs.items() if self._ended.get(run, began) >= began}
+        others = {run: usage for run, usage in self._read[1].items() if run not in self._runs} if self._read else {}
+        before = () if self.today else self.before.day
+        return Uses((*self.before.sprint, *self._runs.values()), (*before, *others.values(), *own.values()))

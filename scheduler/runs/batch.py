@@ -78,7 +78,8 @@ class BatchRunner:
         settings, clock = self.context.settings.sprint, self.context.clock
         by_run = {launch.run: launch for launch in launches}
         valve = _Valve(by_run, batch.widths if batch else {}, settings.max_parallel, clock)
-        ledger = Ledger(self.context.budgets, batch.uses if batch else NOTHING_USED, clock.now())
+        uses = batch.uses if batch else NOTHING_USED
+        ledger = Ledger(self.context.budgets, uses, clock.now, self.context.used_today)
         watch = Watch(self.context, self.stop, self.leaving, ledger)
         with watch, leased(), self.executor(settings.max_parallel) as threads:
             self.watch = watch

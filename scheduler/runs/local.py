@@ -14,6 +14,7 @@ from ...personas.errors import NotPrepared, RunLeft
 from ...personas.kinds import OutcomeStatus
 from ...personas.workspace import Captured
 from ..context import Context
+from ..limits.budget import Overspent
 from ..progress import Listener, Progress, silent
 from .launch import Launch
 from .leftover import about_kept, about_unsent
@@ -46,9 +47,12 @@ class LocalRunner:
         if self.watch.stopped:
             return None
         if over := self.watch.refused(launch.run, launch.persona):
-            self.listener(Progress(f"{launch.name} (attempt {launch.attempt}): not started, {over.text}"))
-            return None
+            return self._refuse(launch, over)
         self._mail.choose(launch, lambda mail: self._record.started(launch, batch, mail))
+        if over := self.watch.withdrawn(launch.run):
+            self._record.withdrawn(launch, over)
+            self._mail.forget(launch)
+            return self._refuse(launch, over)
         self.listener(run_started(launch))
         work = self._work(launch, batch)
         return self._to_its_end(work, work.play)
@@ -62,6 +66,9 @@ class LocalRunner:
         self.listener(run_started(launch))
         work = self._work(launch, batch)
         return self._to_its_end(work, work.harvest)
+
+    def _refuse(self, launch: Launch, over: Overspent) -> None:
+        self.listener(Progress(f"{launch.name} (attempt {launch.attempt}): not started, {over.text}"))
 
     def _work(self, launch: Launch, batch: Batch) -> Work:
         return Work(self.context, self.watch, self._mail, self.listener, launch, batch)

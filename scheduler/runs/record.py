@@ -18,6 +18,7 @@ from ...personas.spending.usage import UNKNOWN
 from ...personas.workspace import Captured
 from ..kinds import Kind, TaskStatus
 from ..leader import myself
+from ..limits.budget import Overspent
 from ..payload import kept
 from ..setup import setup_data
 from .launch import Launch
@@ -32,7 +33,7 @@ _DETAIL = 500  # characters
 class RunRecord:
     """Writes the events of runs. `append` makes drafts durable; `supervisor` names the process that watches the runs.
 
-    Both methods raise LogError where the log cannot be written.
+    Its methods raise LogError where the log cannot be written.
     """
 
     append: Callable[[Sequence[Draft]], object]
@@ -55,6 +56,11 @@ class RunRecord:
         if launch.assignment:
             data |= _task(launch) | kept(self.blobs, "input", launch.assignment.input)
         self.append([_draft(Kind.RUN_STARTED, launch, data)])
+
+    def withdrawn(self, launch: Launch, over: Overspent) -> None:
+        """Write that a run whose start is on record did not begin, because of a budget: it counts for none."""
+        data = {"persona": launch.persona, "why": over.text, "orderly": True, "withdrawn": over.budget, **_task(launch)}
+        self.append([_draft(Kind.RUN_LOST, launch, data)])
 
     def ended(
         self,

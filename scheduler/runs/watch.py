@@ -21,7 +21,7 @@ from ...personas.agent import Outcome
 from ...personas.kinds import OutcomeStatus
 from ...personas.spending.usage import Usage
 from ..context import Context
-from ..kinds import Kind, is_writer
+from ..kinds import Budget, Kind, is_writer
 from ..limits.budget import Overspent
 from ..limits.ledger import Ledger
 
@@ -91,6 +91,12 @@ class Watch:
             self._overspent[run] = over
         return over
 
+    def withdrawn(self, run: str) -> Overspent | None:
+        """Return the budget by which a run must not begin though its start is on record, see `Ledger.withdraw`."""
+        if over := self._ledger.withdraw(run):
+            self._overspent[run] = over
+        return over
+
     def refusal(self, run: str) -> Overspent | None:
         """Return the budget by which a run was refused, or ended."""
         return self._overspent.get(run)
@@ -115,7 +121,9 @@ class Watch:
             return replace(outcome, status=OutcomeStatus.QUOTA, detail=detail)
         over = self._overspent.get(run)
         if over and outcome.status == OutcomeStatus.STOPPED and not self.stopped:
-            return replace(outcome, status=OutcomeStatus.QUOTA, detail=over.text)
+            own = over.budget == Budget.RUN  # another try would be ended in the same way
+            detail = f"{over.text}; raise [budget] run in team.toml" if own else over.text
+            return replace(outcome, status=OutcomeStatus.QUOTA, detail=detail, hopeless=own)
         return outcome
 
     def end(self) -> None:

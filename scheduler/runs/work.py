@@ -24,11 +24,11 @@ from ...personas.prompt import Situation, written_prompt
 from ...personas.running.folder import PREVIOUS, RunFolder, Unsent
 from ...personas.running.left import LeftRun, has_left, read_left, write_left
 from ...personas.running.mail_process import MailProcess
+from ...personas.running.process import read_usage
 from ...personas.running.sweep import sweep
 from ...personas.setup.slots import Slot
-from ...personas.spending.prices import priced
 from ...personas.spending.throttle import throttled
-from ...personas.spending.usage import Usage
+from ...personas.spending.usage import UNKNOWN, Usage, whole
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..payload import text_of
@@ -94,13 +94,15 @@ class Work:
             try:
                 outcome = self._played(self._place(workspace), slot)
             except RunCut as cut:
-                return self._lost(workspace, str(cut))
+                return self._lost(workspace, str(cut), read_usage(self.folder))
         return self._concluded(workspace, outcome)
 
-    def _lost(self, workspace: Workspace | None, why: str) -> RunResult:
-        """Give up a run that did not end by itself, with what it changed."""
+    def _lost(self, workspace: Workspace | None, why: str, used: Usage) -> RunResult:
+        """Give up a run that did not end by itself, with what it changed, and used as far as that is known."""
         self.read.clear()
-        result = self._concluded(workspace, Outcome(OutcomeStatus.STOPPED, None, 0.0, f"lost: {why}"))
+        used = whole(used, read_stream(log_of(self.folder)).usage)
+        told = used if used == UNKNOWN else replace(used, partial=True)
+        result = self._concluded(workspace, Outcome(OutcomeStatus.STOPPED, None, 0.0, f"lost: {why}", usage=told))
         return replace(result, given_up=True, lost="" if self.watch.stopped else why)
 
     def _prepare(self, workspace: Workspace, slot: Slot) -> None:
@@ -145,7 +147,7 @@ class Work:
         if place.is_dir():
             self._mail_process(place).finish()
         if outcome is None or (outcome.status == OutcomeStatus.STOPPED and not job.stop.is_set()):
-            return self._lost(workspace, why)
+            return self._lost(workspace, why, whole(outcome.usage if outcome else UNKNOWN, read_usage(self.folder)))
         return self._concluded(workspace, outcome)
 
     def keep(self) -> str:
@@ -227,13 +229,7 @@ class Work:
         return replace(outcome, status=OutcomeStatus.LIMITED, until=refused.until) if refused else outcome
 
     def _priced(self, outcome: Outcome) -> Outcome:
-        """Estimate the money of a run whose agent told its tokens alone."""
-        return replace(outcome, usage=self._estimated(outcome.usage))
-
-    def _estimated(self, usage: Usage) -> Usage:
-        settings = self.context.settings
-        table = settings.agents.get(self.launch.agent)
-        return priced(usage, settings.price_list, table.model if table else None)
+        return replace(outcome, usage=self.context.estimated(outcome.usage, self.launch.agent))
 
     def _captured(self, workspace: Workspace, outcome: Outcome) -> RunResult:
         """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""
@@ -272,7 +268,7 @@ class Work:
 
     def _told(self, usage: Usage) -> None:
         """Hold what the run has used so far against the budgets."""
-        usage = self._estimated(usage)
+        usage = self.context.estimated(usage, self.launch.agent)
         self.listener(run_used(self.launch, usage))
         self.watch.tell(self.launch.run, usage)
 

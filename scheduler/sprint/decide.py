@@ -93,11 +93,13 @@ def decide(
             state.tick, state.sprint and state.sprint.number, lost=lost, harvest=left,
             idle=f"{state.paused}; scheduler resume goes on",
         )  # fmt: skip
-    if state.sprint is None and (request.start is None or not roster):
-        why = request.otherwise if roster else "nobody on the roster is scheduled; add a persona to .team/personas"
+    if state.sprint is None and not roster:
+        why = "nobody on the roster is scheduled; add a persona to .team/personas"
         return TickPlan(state.tick, idle=why)
-    if state.sprint is None and (over := uses_of(state, 0, now).overspent(budgets, now)):
+    if state.sprint is None and (over := uses_of(state, 0, now).overspent(budgets, now)):  # also if none is due
         return TickPlan(state.tick, idle=f"{over.text}; it begins anew at midnight", idle_until=day_ends(now))
+    if state.sprint is None and request.start is None:
+        return TickPlan(state.tick, idle=request.otherwise)
     return _Decision(state, roster, policy, now, request, budgets=budgets).plan()
 
 
@@ -288,9 +290,11 @@ class _Decision:
         return due if due > self.now and not over else None
 
     def _unstartable(self, persona: str) -> str | None:
-        """Say why a persona cannot run at all: its agent could not start, and nothing of that will be otherwise."""
+        """Say why a persona must not run again: its agent cannot start, or the budget of a run ended it."""
         last = next((run for run in reversed(self.runs) if run.persona == persona), None)
-        return f"it cannot start: {last.detail}" if last and last.hopeless else None
+        if last is None or not last.hopeless:
+            return None
+        return last.detail if last.status == RunStatus.QUOTA else f"it cannot start: {last.detail}"
 
     def _exhausted(self, persona: str, launch: Launch, wakes: int) -> str | None:
         """Say why a persona that has a reason to run must not run again in this sprint."""

@@ -145,6 +145,9 @@ def _result(result: Summary) -> Iterator[str]:
         yield f"Not landed: {', '.join(result.set_aside)}; there is a mail about each."
     if result.held:
         yield f"Waiting for you: {', '.join(result.held)} (scheduler approve NAME lets a patch land)."
+    if result.overrun:
+        overrun = counted(result.overrun, "run")
+        yield f"Ended by [budget] run of team.toml: {overrun}, not tried again; raise it to go on."
     yield ""
     yield f"  scheduler report {result.sprint}      where the time went"
     if result.landed:

@@ -39,7 +39,8 @@ class Run:
     `stop` is set once a person asked for its end, `late` if it went on after it was given up, `orderly` if it was lost
     because its scheduler was stopped. `setup` is how long the set-up of its workspace took, in seconds,
     `usage` what it used of a model, and `until` when the service that refused it takes more. `hopeless`
-    tells that its agent could not start, and would not the next time either.
+    tells that its agent could not start, or that the budget of a run ended it, as it would the next time.
+    `withdrawn` is one that a budget gave up before it began, because others were first.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Run:
     usage: Usage = UNKNOWN
     until: str | None = None
     hopeless: bool = False
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True)

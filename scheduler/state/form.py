@@ -110,7 +110,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
         (
             "budget", "day", "limit", "persona", "base", "base_branch", "branch",
             "commit", "detail", "how", "id", "mark", "mode", "outcome",
-            "reason", "rule", "signature", "start", "status", "tip", "tree", "why",
+            "reason", "rule", "signature", "start", "status", "tip", "tree", "why", "withdrawn",
         ),
         _is_text,
     ),

@@ -49,10 +49,11 @@ def dispatched() -> Any:
 
 
 def going() -> Any:
-    """List the starts of a roster's runs that have not ended, those of sprints and of dispatches."""
+    """List the starts of runs that have not ended, of sprints and of dispatches; of everybody without a roster."""
+    roster = argument("roster", "array<string>")
     done = events.filter(events.sender == SCHEDULER)
     started = done.filter(done.kind == str(Kind.RUN_STARTED))
-    started = started.filter(argument("roster", "array<string>").contains(started.data["persona"].str))
+    started = started.filter(roster.isnull() | roster.contains(started.data["persona"].str))
     ended = done.filter(done.kind.isin([str(Kind.RUN_FINISHED), str(Kind.RUN_LOST)])).select(ended="run")
     return started.anti_join(ended, started.run == ended.ended).select(*FACT).order_by("seq")
 

@@ -40,7 +40,7 @@ class State:
     gate's mark and a tree that passed it. `taken` is the unread mail that a run of a dispatch has in its prompt, which
     goes on meanwhile. `dead` are the ids of open runs whose supervisor is gone; those of them that
     go on, or whose end is known, are `left` for the next scheduler to take over, the others are lost. `today` is what
-    runs used that ended on this day, by their ids, if a budget asks for it. `told` are budgets that the human knows to
+    runs used that count for this day, by their ids, if a budget asks for it. `told` are budgets that the human knows to
     be spent: which, the sprint, and the day.
     """
 
@@ -142,15 +142,21 @@ def read_facts(projections: Projections, *, whole: bool) -> Iterator[Fact]:
     return filter(counts, map(fact_of, projections.rows("scheduler.state.schedule", whole=whole)))
 
 
-def read_going(projections: Projections, personas: Sequence[str]) -> tuple[Run, ...]:
-    """Read the runs of some personas that have not ended, in sprints and in dispatches, in the order of the log."""
-    return fold(map(fact_of, projections.rows("scheduler.state.going", roster=[*personas]))).runs
+def read_going(projections: Projections, personas: Sequence[str] | None) -> tuple[Run, ...]:
+    """Read the runs of some personas, or all, that have not ended, of sprints and dispatches, in the log's order."""
+    roster = None if personas is None else [*personas]
+    return fold(map(fact_of, projections.rows("scheduler.state.going", roster=roster))).runs
 
 
 def read_ended(projections: Projections, since: str) -> tuple[tuple[str, Usage], ...]:
-    """Read what runs used that ended since a time, in sprints and in dispatches, each with its id."""
+    """Read what runs used that ended since a time, in sprints and in dispatches, each with its id.
+
+    Those that a budget withdrew before they did anything do not count.
+    """
     facts = filter(counts, map(fact_of, projections.rows("scheduler.state.ended", since=since)))
-    return tuple({str(fact.run): usage_of(fact.data.get("usage")) for fact in facts}.items())
+    return tuple(
+        {str(fact.run): usage_of(fact.data.get("usage")) for fact in facts if not fact.data.get("withdrawn")}.items()
+    )
 
 
 def read_unread(projections: Projections, roster: Sequence[str]) -> dict[str, tuple[Mail, ...]]:
@@ -254,7 +260,10 @@ class Fold:
         )  # fmt: skip
 
     def _run_lost(self, fact: Fact) -> None:
-        self._end(fact, status=RunStatus.LOST, detail=fact.data["why"], orderly=bool(fact.data.get("orderly")))
+        self._end(
+            fact, status=RunStatus.LOST, detail=fact.data["why"], orderly=bool(fact.data.get("orderly")),
+            withdrawn=bool(fact.data.get("withdrawn")),
+        )  # fmt: skip
 
     def _run_stopped(self, fact: Fact) -> None:
         if run := self.runs.get(str(fact.ref)):

@@ -11,7 +11,7 @@ from .facts import Sprint
 from .sprints import State
 from .usage import NO_USAGE, UsageTotal, total
 
-_APART = {"outcome", "patches", "held", "started", "failed"}  # not part of the document
+_APART = {"outcome", "patches", "held", "started", "failed", "overrun"}  # not part of the document
 FAILED = frozenset({RunStatus.FAILED, RunStatus.SETUP, RunStatus.TIMEOUT, RunStatus.QUOTA})
 _UNLANDED = frozenset({PatchStatus.CONFLICTED, PatchStatus.REFUSED, PatchStatus.REJECTED})
 
@@ -22,7 +22,8 @@ class Summary:
 
     `landed` names personas, `patches` counts their landed patches, `conflicts` the patches in conflict. `set_aside`
     names personas that were given up, `held` those whose patch waits for approval. `failed` counts the runs that did
-    not end well. `outcome` is None while it is open. `usage` is what its runs used.
+    not end well, and `overrun` those of them that the budget of a run ended. `outcome` is None while it
+    is open. `usage` is what its runs used.
     """
 
     sprint: int
@@ -41,6 +42,7 @@ class Summary:
     started: str = ""
     failed: int = 0
     usage: UsageTotal = NO_USAGE
+    overrun: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object that `scheduler sprint --json` ends with."""
@@ -53,7 +55,7 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
     """Sum up a sprint; `now` stands in for the end of one that is open."""
     patches = [patch for patch in state.patches if patch.sprint == sprint.number]
     landed = [patch for patch in patches if patch.status == PatchStatus.LANDED]
-    runs = [run for run in state.runs if run.sprint == sprint.number]
+    runs = [run for run in state.runs if run.sprint == sprint.number and not run.withdrawn]
     own = {patch.persona for patch in patches if patch.status in {PatchStatus.LANDED, PatchStatus.PRESENT}}
     open_ends = {p.persona for p in patches if p.status in _UNLANDED} - own
     held = sorted({patch.persona for patch in patches if patch.status == PatchStatus.HELD})
@@ -65,5 +67,5 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
         tuple(dict.fromkeys(patch.persona for patch in landed)), tuple(aside),
         sum(patch.status == PatchStatus.CONFLICTED for patch in patches), len(runs), seconds, sprint.outcome,
         len(landed), tuple(held), sprint.started, sum(run.status in FAILED for run in runs),
-        total(run.usage for run in runs),
+        total(run.usage for run in runs), sum(run.status == RunStatus.QUOTA and run.hopeless for run in runs),
     )  # fmt: skip

@@ -17,8 +17,8 @@ _UNITS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 class UsageTotal:
     """What runs used: tokens as in `Usage`, and US dollars; None if no run told any.
 
-    `estimated` tells that some of the money was computed from tokens. `tokens_unknown` and `usd_unknown` count the runs
-    that may have used more than was told, or told nothing.
+    `estimated` tells that some of the money was computed from tokens. `tokens_unknown`, `usd_unknown` and
+    `cached_unknown` count the runs that may have used more than was told, or told nothing.
     """
 
     runs: int = 0
@@ -29,6 +29,7 @@ class UsageTotal:
     estimated: bool = False
     tokens_unknown: int = 0
     usd_unknown: int = 0
+    cached_unknown: int = 0
 
     @property
     def tokens(self) -> int | None:
@@ -50,6 +51,11 @@ class UsageTotal:
     def tokens_text(self) -> str:
         """The tokens for people: `12.3k`, `at least 12.3k`, or `unknown`."""
         return UNKNOWN_AMOUNT if self.tokens is None else f"{_least(self.tokens_unknown)}{shortened_count(self.tokens)}"
+
+    @property
+    def cached_text(self) -> str:
+        """The tokens from the cache for people, as `tokens_text` writes all."""
+        return UNKNOWN_AMOUNT if self.cached is None else f"{_least(self.cached_unknown)}{shortened_count(self.cached)}"
 
     @property
     def text(self) -> str:
@@ -83,6 +89,7 @@ def total(usages: Iterable[Usage]) -> UsageTotal:
         any(row.estimated for row in rows),
         sum(row.tokens is None or row.partial for row in rows),
         sum(row.usd is None or row.partial for row in rows),
+        sum(row.cached is None or row.partial for row in rows),
     )
 
 

@@ -92,7 +92,7 @@ def _tokens(used: UsageTotal) -> str:
     """Say which tokens these are, and of how many runs they are not known."""
     if used.tokens is None:
         return ""
-    cached = "" if used.cached is None else f" ({shortened_count(used.cached)} of them cached)"
+    cached = "" if used.cached is None else f" ({used.cached_text} of them cached)"
     untold = f"; not all is known of {counted(used.tokens_unknown, 'run')}" if used.tokens_unknown else ""
     return f": {shortened_count(used.input or 0)} given{cached}, {shortened_count(used.output or 0)} written{untold}"
 

@@ -35,6 +35,10 @@ def summary(sprint: Summary) -> Iterator[str]:
         yield "  every run failed, retries too: look at the agent's command; the mail to the human quotes its output"
     if sprint.outcome == SprintOutcome.BUDGET:
         yield "  a budget is spent, so nothing more was started (see the mail to the human)"
+    if sprint.overrun:
+        tried = "was" if sprint.overrun == 1 else "were"
+        runs = counted(sprint.overrun, "run")
+        yield f"  {runs} went beyond [budget] run of team.toml and {tried} not tried again: raise it"
     if sprint.held:
         yield f"  held: {', '.join(sprint.held)} (scheduler approve NAME lets a patch land)"
     if sprint.converged and sprint.runs and not (sprint.landed or sprint.set_aside or sprint.held):

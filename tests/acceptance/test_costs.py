@@ -118,12 +118,18 @@ def test_a_run_that_goes_beyond_its_budget_is_ended(project):
     """Its stream tells that while it works."""
     project.agent(
         f"cat > /dev/null; head -n 4 {RECORDED}/claude.jsonl; exec sleep 60",
-        '[sprint]\nmax_attempts = 1\n[budget]\nrun = "2k tokens"\n',
+        '[sprint]\nretry_backoff = "0s"\n[budget]\nrun = "2k tokens"\n',
     )
-    project.document("sprint", code=4)
+    ended = project.run("scheduler", "sprint")
+    assert ended.returncode == 4, ended.stderr
+    assert "did not converge (spent)" in ended.stdout
+    assert "  3 runs went beyond [budget] run of team.toml and were not tried again: raise it\n" in ended.stdout
+    assert len(project.events("run.started")) == 3
+    (mail,) = [mail for mail in project.events("mail.sent") if mail["subject"].startswith("Sprint 1")]
+    assert "Ended by [budget] run of team.toml: 3 runs, not tried again; raise it to go on." in mail["body"]
     ends = [event["data"] for event in project.events("run.finished")]
     assert {end["status"] for end in ends} == {"quota"}
-    assert ends[0]["detail"] == "the budget of the run is spent: 2.1k of 2k tokens"
+    assert ends[0]["detail"] == "the budget of the run is spent: 2.1k of 2k tokens; raise [budget] run in team.toml"
     assert all(end["seconds"] < 30 for end in ends)
 
 
@@ -139,11 +145,29 @@ def test_a_hard_budget_of_the_day_ends_what_goes_on_and_bounds_dispatches(paid):
     assert (
         "nothing to do: the budget of the day is spent: 6.3k of 5k tokens; it begins anew at midnight" in ended.stderr
     )
+    assert "idle: the budget of the day is spent: 6.3k of 5k tokens" in paid.ok("scheduler", "--dry-run")
     (paid.folder / "tasks.json").write_text('{"tasks": [{"task_id": "a", "agent": "ann", "description": "Do it"}]}')
     ended = paid.run("team", "dispatch", "tasks.json", "--json")
     (result,) = json.loads(ended.stdout)["results"]
     assert result["error"].startswith("the budget of the day is spent")
     assert len(paid.events("run.started")) == 3
+
+
+def test_a_budget_of_runs_holds_for_a_day_across_processes(project):
+    """One sprint and two dispatches at once begin no more runs than the day has."""
+    began = project.folder.with_name("began")
+    began.mkdir()
+    project.agent(f"cat > /dev/null; touch {began}/$TEAM_RUN; sleep 1", '[budget]\nday = "3 runs"\n')
+    tasks = [{"task_id": f"t{number}", "agent": "ann", "description": "Do it"} for number in range(3)]
+    (project.folder / "tasks.json").write_text(json.dumps({"tasks": tasks}))
+    dispatches = [project.start("team", "dispatch", "tasks.json", "--json") for _ in range(2)]
+    processes = [project.start("scheduler", "sprint"), *dispatches]
+    printed = [process.communicate(timeout=120) for process in processes]
+    assert len([*began.iterdir()]) == 3, printed
+    assert len(project.events("run.finished")) == 3
+    late = {event["run"] for event in project.events("run.lost") if event["data"]["withdrawn"] == "day"}
+    assert len(project.events("run.started")) == 3 + len(late)
+    assert project.run("scheduler", "sprint").stderr.count("the budget of the day is spent: 3 of 3 runs") == 1
 
 
 def test_a_dry_run_estimates_by_past_runs_and_shows_budgets(paid):

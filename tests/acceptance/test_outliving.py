@@ -25,6 +25,9 @@ sed -i "s/^$TEAM_PERSONA .*/$TEAM_PERSONA was here/" list.txt
 """
 
 
+STREAM = Path(__file__).parent.parent / "personas" / "agents" / "recorded" / "claude.jsonl"
+
+
 class Place(Project):
     """A project with one persona, whose agent waits for files."""
 
@@ -244,8 +247,8 @@ def test_a_run_that_goes_on_is_ended_by_scheduler_stop(place):
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.storm), signal.SIGKILL])
 def test_the_runs_of_a_sprint_end_with_it_and_their_work_is_kept(place, number):
     """Half a change does not land; the next attempt finds it."""
-    half = "cat > /dev/null; echo half >> list.txt; touch {}; sleep 60"
-    place.agent(half.format(place.flag("BEGAN")), '[sprint]\nretry_backoff = "0s"\n')
+    half = "cat > /dev/null; echo half >> list.txt; head -n 4 {}; touch {}; sleep 60"
+    place.agent(half.format(STREAM, place.flag("BEGAN")), '[sprint]\nretry_backoff = "0s"\n')
     first = place.start("scheduler", "sprint")
     place.wait("BEGAN", first)
     wardens = place.wardens()
@@ -259,6 +262,7 @@ def test_the_runs_of_a_sprint_end_with_it_and_their_work_is_kept(place, number):
     (lost,) = place.events("run.lost")
     assert lost["data"]["orderly"] == (number == signal.SIGTERM)
     assert lost["data"]["partial"]["files"] == ["list.txt"]
+    assert (lost["data"]["usage"]["input"], lost["data"]["usage"]["partial"]) == (2000, True)
     assert "+half" in place.git("show", "team/sprint-1:seen.patch")
     assert place.git("show", "team/sprint-1:list.txt") == "ann has nothing"
 
@@ -312,6 +316,27 @@ def test_a_dispatch_that_was_killed_is_resumed_with_what_its_runs_did(place):
     place.ok("team", "dispatch", "--resume", place.events("dispatch.started")[0]["data"]["dispatch"])
     (lost,) = place.events("run.lost")
     assert (lost["data"]["task"], lost["data"]["partial"]["files"]) == ("a", ["list.txt"])
+
+
+def test_what_a_killed_keeper_had_told_is_not_forgotten(place):
+    """A kill of scheduler, warden, keeper and agent erases no money: the next run finds the budget spent."""
+    told = f"cat > /dev/null; head -n 4 {STREAM}; touch {place.flag('BEGAN')}; sleep 60"
+    place.agent(told, '[sprint]\nretry_backoff = "0s"\n[budget]\nday = "2k tokens"\n')
+    first = place.start("scheduler", "sprint")
+    place.wait("BEGAN", first)
+    folder = place.team / "runs" / place.events("run.started")[0]["run"]
+    while not (folder / "usage.json").exists() or b"2000" not in (folder / "usage.json").read_bytes():
+        assert first.poll() is None, first.communicate()
+    (warden,) = place.wardens()
+    processes = [warden, *warden.children(recursive=True)]
+    for process in [psutil.Process(first.pid), *processes]:
+        process.kill()
+    first.communicate()
+    assert gone(processes)
+
+    assert place.document("sprint", code=4)["runs"] == 1
+    (lost,) = place.events("run.lost")
+    assert (lost["data"]["usage"]["input"], lost["data"]["usage"]["partial"]) == (2000, True)
 
 
 AWAY = "(cd / && setsid env -i PATH=$PATH TEAM_HOME={home} team-mail send --to you -s {subject} -b x)"

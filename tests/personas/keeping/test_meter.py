@@ -99,6 +99,63 @@ def test_a_cost_of_nothing_is_unknown():
     assert (meter.usd, (meter.figures() or {})["input"]) == (None, 5)
 
 
+def step(id: str, cost: float, given: int = 5) -> dict:
+    """Write the end of a step as OpenCode does."""
+    return {"type": "step_finish", "part": {"id": id, "cost": cost, "tokens": {"input": given, "output": 0}}}
+
+
+def test_a_step_that_is_told_twice_costs_once():
+    """Its money is known by its id, as its tokens are; of steps long past the sum is kept."""
+    meter = Meter()
+    for number in range(200):
+        for _ in range(2):
+            meter.count(step(f"s{number}", 0.5))
+    assert usage_of(meter.figures()) == Usage(1000, None, 0, 100.0)
+    assert not meter.lacks
+
+
+@pytest.mark.parametrize(
+    ("events", "partial"),
+    [
+        ([step("a", 0.5), step("b", 0.25)], False),
+        ([step("a", 0.5), step("b", 0)], True),
+        ([step("a", 0.5), step("b", 0, 0)], False),
+        ([step("a", 0), step("b", 0)], False),
+        ([step("a", 0.5), {"type": "step_finish", "part": {"id": "b", "cost": 1}}], True),
+        (
+            [
+                {
+                    "type": "result",
+                    "is_error": False,
+                    "modelUsage": {"a": {"inputTokens": 1, "outputTokens": 1}, "b": {}},
+                }
+            ],
+            True,
+        ),
+    ],
+)
+def test_a_sum_without_one_of_its_parts_is_a_least(events, partial):
+    """A step without a price, or a model whose tokens cannot be read, may have cost anything."""
+    meter = Meter()
+    for event in events:
+        meter.count(event)
+    assert json.loads(meter.text(partial=False))["partial"] == partial
+    rows = "".join(f"{json.dumps(event)}\n" for event in events) + '{"type": "result", "is_error": false}\n'
+    assert read_stream(rows.encode()).usage.partial == partial
+
+
+def test_a_figure_beyond_all_bounds_is_unknown():
+    """No run costs so much; it would spend every budget, or make every sum absurd."""
+    usage = {"input_tokens": 10**11, "output_tokens": 5}
+    meter = Meter()
+    meter.count({"type": "result", "is_error": False, "total_cost_usd": 999999999999999, "usage": usage})
+    assert meter.figures() is None
+    for number in range(3):
+        meter.count(step(f"s{number}", 9000, 9 * 10**9))
+    assert (meter.figures() or {})["usd"] is None
+    assert usage_of({"input": 10**11, "output": 5, "usd": 1e12}) == Usage(None, None, 5)
+
+
 def test_a_cost_of_nothing_for_no_tokens_is_known():
     """Claude's service refused it before any answer."""
     nothing = {"input_tokens": 0, "output_tokens": 0, "cache_read_input_tokens": 0}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from team_mail.personas.spending.amount import amount
 from team_mail.personas.spending.usage import Usage
 from team_mail.scheduler.limits.budget import Budgets, Uses
@@ -59,3 +61,42 @@ def test_a_budget_of_runs_counts_those_that_go_on():
     ledger = Ledger(Budgets(day=amount("2 runs")), Uses((), (Usage(),)))
     assert ledger.start("r1", "ann") is None
     assert ledger.start("r2", "ann")
+
+
+def test_what_other_processes_use_counts_for_the_day_at_each_launch():
+    """It is read anew each time; a run of one's own counts once, whatever the log says of it."""
+    log = {"x1": Usage(usd=0.5)}
+    ledger = Ledger(Budgets(day=amount("$1")), today=lambda _=None: dict(log))
+    assert ledger.start("r1", "ann") is None
+    ledger.tell("r1", Usage(usd=0.3))
+    log["r1"] = Usage(usd=0.3)
+    assert ledger.start("r2", "bob") is None
+    log["x2"] = Usage(usd=0.2)
+    over = ledger.start("r3", "cyd")
+    assert over
+    assert (over.budget, over.used.usd) == ("day", 1.0)
+
+
+def test_a_run_that_others_came_before_is_withdrawn():
+    """What the log has before its start decides, and it counts for nothing afterwards."""
+    before = {"r1": {}, "r2": {"x1": Usage(), "x2": Usage()}}
+    ledger = Ledger(Budgets(day=amount("2 runs")), today=lambda run=None: before.get(run or "", {}))
+    assert [ledger.start(run, "ann") for run in ("r1", "r2")] == [None, None]
+    assert ledger.withdraw("r1") is None
+    assert ledger.withdraw("r2")
+    assert ledger.start("r3", "ann") is None
+
+
+def test_the_day_of_a_ledger_moves_with_the_clock():
+    """What ended before midnight is of yesterday; what goes on is of the day on which it ends."""
+    now = datetime(2026, 11, 30, 23, 59).astimezone()
+    ledger = Ledger(Budgets(day=amount("2 runs")), now=lambda: now, today=lambda _=None: {})
+    for run in ("r1", "r2"):
+        assert ledger.start(run, "ann") is None
+    assert ledger.start("r3", "ann")
+    ledger.tell("r1", Usage(), ended=True)
+    now += timedelta(minutes=2)
+    assert ledger.start("r3", "ann") is None
+    over = ledger.start("r4", "ann")
+    assert over
+    assert over.whose == "2026-12-01"

@@ -750,6 +750,25 @@ def test_a_persona_whose_budget_is_spent_is_set_aside_alone():
     assert "bob" in [launch[0] for launch in launched(plan)]
 
 
+def test_a_run_that_its_own_budget_ended_is_not_tried_again():
+    """Another try would end in the same way; the human is told which setting it was, and no agent is called broken."""
+    story = Story(retry_backoff=0).start()
+    why = "the budget of the run is spent: 2k of 1k tokens; raise [budget] run in team.toml"
+    for name in ("ann", "bob", "cyd", "dan"):
+        story.ran(name, status="quota", detail=why, hopeless=True)
+    plan = story.done().plan()
+    assert (launched(plan), plan.finish) == ([], "spent")
+    assert {skip.why for skip in plan.aside} == {why}
+
+
+def test_no_tick_says_that_a_sprint_may_start_once_the_day_is_spent():
+    """A dry run and a tick without a request say what `scheduler sprint` would."""
+    story = Story()
+    story.budgets = Budgets(day=amount("$2"))
+    story.today = (("d-1", Usage(usd=2.5)),)
+    assert (story.plan().idle or "").startswith("the budget of the day is spent: $2.50 of $2")
+
+
 def test_the_budget_of_a_day_counts_what_ran_outside_of_the_sprint():
     """Dispatches and earlier sprints of the day; no sprint starts before midnight then."""
     story = Story()

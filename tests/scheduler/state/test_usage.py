@@ -35,8 +35,14 @@ def test_a_sum_counts_the_runs_that_may_have_used_more():
     document = total([TOLD, UNKNOWN, Usage(10, None, 10)]).document()
     assert document == {
         "runs": 3, "input": 1010, "cached": 800, "output": 60, "usd": 0.25, "estimated": False, "tokens_unknown": 1,
-        "usd_unknown": 2,
+        "usd_unknown": 2, "cached_unknown": 2,
     }  # fmt: skip
+
+
+def test_a_sum_of_cached_tokens_is_a_least_too():
+    """Of a run that does not tell them, any share may be from the cache."""
+    assert total([TOLD, TOLD]).cached_text == "1.6k"
+    assert total([TOLD, GUESSED]).cached_text == "at least 800"
 
 
 def test_small_and_large_amounts_are_readable():

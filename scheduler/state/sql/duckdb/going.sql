@@ -23,7 +23,10 @@ FROM (
         "t0"."sender" = 'scheduler' AND "t0"."kind" = 'run.started'
     ) AS "t1"
     WHERE
-      ARRAY_CONTAINS(
+      (
+        CAST($roster AS TEXT[]) IS NULL
+      )
+      OR ARRAY_CONTAINS(
         CAST($roster AS TEXT[]),
         CASE
           WHEN JSON_TYPE("t1"."data" -> '$.persona') = 'VARCHAR'
