@@ -20,9 +20,11 @@ _REFUSED = re.compile(
 )
 _EPOCH = re.compile(r"\|\s*(\d{10})\b")
 _ISO = re.compile(r"\b(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)")
-_UNIT = r"(?:days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s|ms)"
+_UNIT = r"(?:weeks?|w|days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s|milliseconds?|millis|ms)"
 _SPAN = re.compile(
-    rf"\b(?:in|after|retry-after:?)\s+((?:\d+(?:\.\d+)?\s*{_UNIT}(?![a-z])[\s,]*(?:and\s+)?)+|\d+\b)", re.IGNORECASE
+    rf"\b(?:(?:in|after)\s+|retry-after:?\s+)((?:\d+(?:\.\d+)?\s*{_UNIT}(?![a-z])[\s,]*(?:and\s+)?)+"
+    r"|\d+(?!\.?\d)(?!\s*[a-z%/-]))",  # a number alone is one of seconds; one of something else is no time
+    re.IGNORECASE,
 )
 _PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT}(?![a-z]))?", re.IGNORECASE)
 _CLOCK = re.compile(
@@ -32,8 +34,8 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
-_LONGEST = timedelta(days=32)
+_SECONDS = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+_LONGEST = timedelta(days=31)
 _JUST = timedelta(hours=1)  # a time of day that was over so recently is not meant for tomorrow
 
 
@@ -50,17 +52,24 @@ def throttled(text: str, now: datetime) -> Throttled | None:
     """
     if not _REFUSED.search(text):
         return None
-    times = (time for time in _times(text, now) if timedelta() < time - now <= _LONGEST)
-    return Throttled(next((time.astimezone(UTC) for time in times), None))
+    return Throttled(next(filter(None, (_ahead(time, now) for time in _times(text, now))), None))
+
+
+def _ahead(time: datetime, now: datetime) -> datetime | None:
+    """Return a time in UTC; None if it is over, far away, or one that no calendar has in UTC."""
+    try:
+        time = time.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return time if timedelta() < time - now <= _LONGEST else None
 
 
 def _times(text: str, now: datetime) -> Iterator[datetime]:
     """Yield the times that a text names, the most exact form first."""
     if match := _EPOCH.search(text):
         yield datetime.fromtimestamp(int(match[1]), UTC)
-    if match := _ISO.search(text):
-        time = datetime.fromisoformat(match[1])
-        yield time if time.tzinfo else time.astimezone()
+    if (match := _ISO.search(text)) and (time := _of_iso(match[1])):
+        yield time
     if match := _SPAN.search(text):
         yield now + timedelta(seconds=_seconds(match[1]))
     for match in _CLOCK.finditer(text):
@@ -68,10 +77,18 @@ def _times(text: str, now: datetime) -> Iterator[datetime]:
             yield time
 
 
+def _of_iso(text: str) -> datetime | None:
+    """Return the time that a date and hands of a clock mean, local without an offset; None if there is no such time."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def _seconds(text: str) -> float:
     total = 0.0
     for number, unit in _PART.findall(text):
-        factor = 0.001 if unit.lower() == "ms" else _SECONDS[(unit or "s")[0].lower()]
+        factor = 0.001 if unit.lower().startswith(("ms", "mil")) else _SECONDS[(unit or "s")[0].lower()]
         total += float(number) * factor
     return min(total, _LONGEST.total_seconds() * 2)
 
@@ -97,7 +114,7 @@ def _dated(match: re.Match[str], time: datetime) -> datetime | None:
         return None
     try:
         return time.replace(year=int(match["year"] or time.year), month=_MONTHS.index(month) + 1, day=int(match["day"]))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

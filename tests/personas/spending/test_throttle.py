@@ -67,6 +67,21 @@ def test_a_refusal_is_recognised_with_its_time(text, until):
         ("usage limit reached, resets in 90 days", None),
         ("usage limit reached, resets at 2026", None),
         ("usage limit reached, resets at 25:61", None),
+        ("usage limit reached, resets at 2026-13-45 10:00", None),
+        ("usage limit reached, resets at 2026-02-30T10:00", None),
+        ("usage limit reached, resets at 2026-12-01T25:61", None),
+        ("usage limit reached, resets at 0001-01-01T00:00", None),
+        ("usage limit reached, resets at 0001-01-01T00:00+14:00", None),
+        ("usage limit reached, resets at 9999-12-31T23:59-12:00", None),
+        ("usage limit reached, resets at 2026-12-01T10:00+99:99", None),
+        ("usage limit reached, resets at 2025-12-01T10:00Z", None),
+        ("usage limit reached, resets at 2027-01-01T10:00Z", None),
+        ("usage limit reached, resets Feb 30 at 6:11 PM", None),
+        ("rate limit: try again in 2 weeks", datetime(2026, 12, 14, 12, 30, tzinfo=UTC)),
+        ("rate limit: try again in 2 fortnights", None),
+        ("rate limit: try again in 2.5 fortnights", None),
+        ("rate limit: try again in 25 fortnights", None),
+        ("rate limit: try again in 500 milliseconds", NOW + timedelta(seconds=0.5)),
         ("usage limit reached, resets 3pm (Nowhere/Land)", datetime(2026, 11, 30, 14, 0, tzinfo=UTC)),
     ],
 )
@@ -95,9 +110,19 @@ def test_other_failures_are_none(text):
     assert throttled(text, NOW) is None
 
 
+@given(
+    st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}([+-][0-9]{2}:[0-9]{2}|Z)?", fullmatch=True),
+)
+def test_no_date_makes_it_fail(date):
+    """Whether there is such a day or not."""
+    refused = throttled(f"usage limit reached, resets at {date}", NOW)
+    assert refused
+    assert refused.until is None or NOW < refused.until <= NOW + timedelta(days=31)
+
+
 @given(st.text(max_size=60), st.sampled_from(["rate limit ", "quota resets at ", "429 too many requests in "]))
 def test_no_text_makes_it_fail(text, start):
     """Whatever time is found lies ahead, within a month."""
     refused = throttled(start + text, NOW)
     assert refused
-    assert refused.until is None or NOW < refused.until <= NOW + timedelta(days=32)
+    assert refused.until is None or NOW < refused.until <= NOW + timedelta(days=31)
