@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +25,7 @@ from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..leader import myself
 from ..limits.budget import NOTHING_USED, uses_of
 from ..limits.ledger import Ledger
+from ..limits.parking import pause_after
 from ..planner.schedule import tails
 from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
@@ -196,7 +196,7 @@ class Dispatch:
         if self._refusals[task.task_id] >= _MOST_REFUSALS:
             return self._ended(task, TaskStatus.ERROR, outcome.detail)
         now = self.context.clock.now()
-        until = outcome.until or now + timedelta(minutes=self._refusals[task.task_id])
+        until = max(outcome.until or now, now + pause_after(self._refusals[task.task_id]))
         self.listener(Progress(f"{task.task_id}: parked until {until:%H:%M:%S}Z, {outcome.detail}"))
         return StepResult(done=False, again=max(1.0, (until - now).total_seconds()))
 

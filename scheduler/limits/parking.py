@@ -19,16 +19,28 @@ _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=10)
 def parked_until(persona: str, agent: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
     """Return until when a persona is parked and what its service said; None if it is not.
 
-    A service that named a time parks everybody whom the agent plays, unless a run of it ended well since. One that
-    named none parks the persona that it refused: for a minute, and twice as long with each further refusal in a row.
+    A service that named a time parks everybody whom the agent plays, unless a run of it ended well since. Whom it
+    refused is parked for a minute at least, and twice as long with each further refusal in a row.
     """
+    found = (_window(agent, runs, now), _pause(persona, runs, now))
+    return max(filter(None, found), key=lambda parked: parked[0], default=None)
+
+
+def _window(agent: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
+    """Return until when an agent's service takes no more, as it said itself."""
     ended = [run for run in runs if run.agent == agent and run.finished]
     windows = [run for run in ended if run.until and datetime.fromisoformat(run.until) > now]
-    if windows:
-        last = max(windows, key=lambda run: run.finished or "")
-        if not any(run.status == RunStatus.OK and run.started > (last.finished or "") for run in ended):
-            return datetime.fromisoformat(str(last.until)), last.detail
-    return _pause(persona, runs, now)
+    if not windows:
+        return None
+    last = max(windows, key=lambda run: run.finished or "")
+    if any(run.status == RunStatus.OK and run.started > (last.finished or "") for run in ended):
+        return None
+    return datetime.fromisoformat(str(last.until)), last.detail
+
+
+def pause_after(refusals: int) -> timedelta:
+    """Return the least pause after so many refusals in a row, from 1."""
+    return min(_FIRST_PAUSE * 2 ** min(refusals - 1, 10), _LONGEST_PAUSE)
 
 
 def _pause(persona: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
@@ -38,10 +50,9 @@ def _pause(persona: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, 
         if run.status != RunStatus.LIMITED:
             break
         refused += 1
-    if not refused or own[-1].until:
+    if not refused:
         return None
-    pause = min(_FIRST_PAUSE * 2 ** min(refused - 1, 10), _LONGEST_PAUSE)
-    due = datetime.fromisoformat(own[-1].finished or own[-1].started) + pause
+    due = datetime.fromisoformat(own[-1].finished or own[-1].started) + pause_after(refused)
     return (due, own[-1].detail) if due > now else None
 
 

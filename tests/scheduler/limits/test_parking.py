@@ -55,6 +55,14 @@ def test_without_a_time_the_pause_doubles_with_each_refusal():
     assert parked([*runs, run("ann", 0, 10), *runs]) == 11
 
 
+def test_an_early_time_shortens_no_pause():
+    """Try again in 20 ms is a minute, two, four for whom it was said to, and nothing to the others."""
+    runs = [run("ann", 0, 10, "limited", until=10.001)]
+    assert (parked(runs), parked(runs, minutes=10.5), parked(runs, "bob", minutes=10.5)) == (11, 11, None)
+    assert parked(runs * 3, minutes=12) == 14
+    assert parked([run("ann", 0, 10, "limited", until=12)]) == 12
+
+
 def test_the_width_halves_once_for_the_runs_that_were_under_way_and_grows_by_one():
     """Eight at once are refused together: that is one sign of congestion, not eight."""
     refused = [run(f"p{n}", 0, 5 + n / 100, "limited") for n in range(8)]

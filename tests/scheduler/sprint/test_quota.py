@@ -103,6 +103,14 @@ def test_a_service_that_names_no_time_is_asked_again_after_growing_pauses(team, 
     )
 
 
+def test_a_service_that_names_milliseconds_is_asked_after_the_same_pauses(team, clock):
+    """Or it would be asked as fast as runs can start."""
+    service = Service(clock, 0, "rate limit reached. Please try again in 20ms.", NOON + timedelta(minutes=15))
+    result, _, _ = sprint_on(team, clock, service.play, ONCE, NAMES[:1])
+    assert result.converged
+    assert [(when - NOON) / timedelta(minutes=1) for _, when in service.refused] == [0, 1, 3, 7]
+
+
 def test_a_refusal_narrows_the_agent_and_each_success_widens_it(team, clock):
     """Of eight at once, all are refused; a minute later four go on at once, though eight are due."""
     refused, came, together = threading.Barrier(8, timeout=60), [], []
