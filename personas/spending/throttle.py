@@ -12,11 +12,23 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+_WHICH = r"(?:(?:usage|session|rate|request|message|weekly|hourly|daily|monthly|\d+-?hour|opus|sonnet|plan|free|api) )"
 _REFUSED = re.compile(
-    r"too many requests|rate[ _-]?limit|(?:usage|session|weekly|hourly|daily|hour|your) limit|hit your \w* ?limit"
-    r"|limit (?:reached|exceeded)|(?<!disk )\bquota\b|resource[ _](?:has been )?exhausted|overloaded"
-    r"|(?:http|status|code|error)\W{0,4}(?:code\W{0,2})?(?:429|529)\b|\b429\b\W+\{",
+    r"\btoo many requests\b|\bresource_exhausted\b|\bresource has been exhausted\b"
+    rf"|\b(?:hit|reached|exceeded) (?:your|a|the) {_WHICH}+limit|\b(?:hit|reached|exceeded) your limit\b"
+    rf"|\b{_WHICH}+limit (?:has been |was |is )?(?:hit|reached|exceeded)\b"
+    r"|\brate[ _-]?limit(?:ed\b|[ _-]?(?:error|exceeded)\b|(?:error)?:|_?error\b| until\b| \(http 429\))"
+    r"|\b(?:exceeded|exhausted) your (?:[\w-]+ ){0,3}(?:quota|capacity|allowance)\b"
+    r"|\bAI_(?:APICall|Retry)Error: .*\b(?:quota|limit|overloaded)\b|\bquota exceeded for (?:quota )?metric\b"
+    r"|\boverloaded_error\b|\b(?:is|are) (?:currently |temporarily )?overloaded\b|(?:^|: )overloaded(?!\s*['\"\w])"
+    r"|\bhttp[ /:]{0,2}(?:\d\.\d |status:? |error:? )?(?:code:? )?(?:429|529)\b|\bapi error:? \(?(?:429|529)\b"
+    r"|\b(?:unexpected|last|got|with) status:? (?:code:? )?(?:429|529)\b|\berror code:? (?:429|529)\b|\b429\b\W+\{",
     re.IGNORECASE,
+)
+# What the tools say that an agent works with, and what its tests are about: no word of its own service.
+_WORK = re.compile(
+    r"(?:^|[:;|] )(?:npm|pnpm|yarn|pip|cargo|docker|curl|fatal|FAILED|PASSED|not ok|E  )\b|\bFAILED\b"
+    r"|(?i:\bassert|\bexpected\b|\btests?[_/]|_tests?\b|\.test\.|\bEDQUOT\b)"
 )
 _EPOCH = re.compile(r"\|\s*(\d{10})\b")
 _ISO = re.compile(r"\b(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)")
@@ -50,7 +62,7 @@ def throttled(text: str, now: datetime) -> Throttled | None:
 
     Times of day are local unless the text names a zone; the time returned is in UTC.
     """
-    if not _REFUSED.search(text):
+    if not any(_REFUSED.search(row) and not _WORK.search(row) for row in text.split("\n")):
         return None
     return Throttled(next(filter(None, (_ahead(time, now) for time in _times(text, now))), None))
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -196,7 +197,8 @@ class Dispatch:
         if self._refusals[task.task_id] >= _MOST_REFUSALS:
             return self._ended(task, TaskStatus.ERROR, outcome.detail)
         now = self.context.clock.now()
-        until = max(outcome.until or now, now + pause_after(self._refusals[task.task_id]))
+        least = timedelta(seconds=min(task.retry_backoff * 2 ** (self._refusals[task.task_id] - 1), _LONGEST_PAUSE))
+        until = max(outcome.until, now + least) if outcome.until else now + pause_after(self._refusals[task.task_id])
         self.listener(Progress(f"{task.task_id}: parked until {until:%H:%M:%S}Z, {outcome.detail}"))
         return StepResult(done=False, again=max(1.0, (until - now).total_seconds()))
 

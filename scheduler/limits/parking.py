@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from ..kinds import RunStatus
 from ..state.facts import Run
 
+MOST_REFUSALS = 10  # of one persona in a row that are no failures of its agent
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=10)
 
 
@@ -36,6 +37,18 @@ def _window(agent: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, s
     if any(run.status == RunStatus.OK and run.started > (last.finished or "") for run in ended):
         return None
     return datetime.fromisoformat(str(last.until)), last.detail
+
+
+def excess(runs: Iterable[Run]) -> int:
+    """Return how many runs of a persona, the oldest first, count as failures although its service refused them.
+
+    After so many refusals without a success nobody believes that it is the service, or that it will take more.
+    """
+    row = count = 0
+    for run in runs:
+        row = 0 if run.status == RunStatus.OK else row + (run.status == RunStatus.LIMITED)
+        count += run.status == RunStatus.LIMITED and row > MOST_REFUSALS
+    return count
 
 
 def pause_after(refusals: int) -> timedelta:

@@ -16,7 +16,7 @@ from ...mail.text.units import counted
 from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
 from ..limits.budget import NO_BUDGETS, Budgets, day_ends, uses_of
-from ..limits.parking import parked_until
+from ..limits.parking import excess, parked_until
 from ..runs.launch import MOST_SETUPS, Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, give_up_dead, left_over
@@ -314,7 +314,7 @@ class _Decision:
         """Tell whether a persona has used up its attempts, or its set-ups if the status is `setup`."""
         if status == RunStatus.SETUP:
             return sum(run.status == RunStatus.SETUP for run in own) >= MOST_SETUPS
-        return sum(run.status not in _NO_ATTEMPT for run in own) >= self.policy.max_attempts
+        return sum(run.status not in _NO_ATTEMPT for run in own) + excess(own) >= self.policy.max_attempts
 
     def _no_progress(self, persona: str) -> str | None:
         """Return why the persona makes no progress: the same conflict or refusal twice in a row."""

@@ -229,6 +229,33 @@ def test_who_is_parked_is_shown_with_the_time(project):
     assert len(project.events("run.started")) == 3
 
 
+SAID = "Claude usage limit reached, resets in 3 hours"
+TURN = '{"type":"assistant","message":{"id":"a","content":[{"type":"text","text":"%s"}]}}'
+RESULT = '{"type":"result","is_error":%s,"result":"%s"}'
+WORDS = {
+    "its own work": ([TURN % f"I added a test for the words: {SAID}"], "failed"),
+    "the end of what succeeded": ([RESULT % ("false", f"I wrote: {SAID}"), SAID], "failed"),
+    "a test that it ran": ([RESULT % ("true", f"FAILED test_messages.py: expected the words {SAID}")], "failed"),
+    "another limit": ([RESULT % ("true", "Context window limit exceeded")], "failed"),
+    "the first of many lines": ([SAID, "1", "2", "3", "4"], "failed"),
+    "an error of its service": ([RESULT % ("true", SAID)], "limited"),
+    "its last line after it broke off": ([TURN % "I look.", SAID], "limited"),
+    "the last lines of a plain agent": (["I look.", SAID, "See the web page."], "limited"),
+}
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_the_words_of_a_model_park_nobody(project, tmp_path, words):
+    """What counts is an error of its service, in the places where agents report errors."""
+    rows, status = WORDS[words]
+    (tmp_path / "said").write_text("".join(f"{row}\n" for row in rows))
+    project.agent(f"cat > /dev/null; cat {tmp_path}/said; exit 1")
+
+    assert project.run("scheduler", "tick").returncode == 0
+
+    assert {event["data"]["status"] for event in project.events("run.finished")} == {status}
+
+
 def test_a_task_that_is_refused_waits_and_spends_no_attempt(project, tmp_path):
     """With no retries at all it succeeds once the service takes more; a third refusal ends it."""
     first = tmp_path / "first"

@@ -111,6 +111,14 @@ def test_a_service_that_names_milliseconds_is_asked_after_the_same_pauses(team, 
     assert [(when - NOON) / timedelta(minutes=1) for _, when in service.refused] == [0, 1, 3, 7]
 
 
+def test_a_service_that_never_takes_more_is_given_up(team, clock):
+    """What looks like a refusal for ever is none; ten are believed."""
+    service = Service(clock, 0, "429 Too Many Requests", NOON + timedelta(days=365))
+    result, _, runs = sprint_on(team, clock, service.play, ONCE.replace('= "1d"', '= "90d"'), NAMES[:1])
+    assert (result.outcome, result.set_aside) == ("spent", (NAMES[0],))
+    assert [run.status for run in runs] == ["limited"] * 11
+
+
 def test_a_refusal_narrows_the_agent_and_each_success_widens_it(team, clock):
     """Of eight at once, all are refused; a minute later four go on at once, though eight are due."""
     refused, came, together = threading.Barrier(8, timeout=60), [], []
