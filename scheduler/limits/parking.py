@@ -17,17 +17,20 @@ MOST_REFUSALS = 10  # of one persona in a row that are no failures of its agent
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=10)
 
 
-def parked_until(persona: str, agent: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
+def parked_until(
+    persona: str, agent: str, runs: Sequence[Run], now: datetime, refused: Sequence[Run] = ()
+) -> tuple[datetime, str] | None:
     """Return until when a persona is parked and what its service said; None if it is not.
 
     A service that named a time parks everybody whom the agent plays, unless a run of it ended well since. Whom it
-    refused is parked for a minute at least, and twice as long with each further refusal in a row.
+    refused is parked for a minute at least, and twice as long with each further refusal in a row. `runs` are those of
+    a sprint; `refused` are those of others that count for the time.
     """
-    found = (_window(agent, runs, now), _pause(persona, runs, now))
+    found = (window_of(agent, [*{run.id: run for run in (*refused, *runs)}.values()], now), _pause(persona, runs, now))
     return max(filter(None, found), key=lambda parked: parked[0], default=None)
 
 
-def _window(agent: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
+def window_of(agent: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
     """Return until when an agent's service takes no more, as it said itself."""
     ended = [run for run in runs if run.agent == agent and run.finished]
     windows = [run for run in ended if run.until and datetime.fromisoformat(run.until) > now]

@@ -98,7 +98,21 @@ def decide(
         return TickPlan(state.tick, idle=why)
     if state.sprint is None and (over := uses_of(state, 0, now).overspent(budgets, now)):
         return TickPlan(state.tick, idle=f"{over.text}; it begins anew at midnight", idle_until=day_ends(now))
-    return _Decision(state, roster, policy, now, request, budgets=budgets).plan()
+    plan = _Decision(state, roster, policy, now, request, budgets=budgets).plan()
+    if plan.opening and plan.wait_until and not _is_worth_waiting(plan.wait_until, policy, now, request):
+        return TickPlan(state.tick, skips=plan.skips, idle=_all_parked(plan), idle_until=plan.wait_until)
+    return plan
+
+
+def _is_worth_waiting(until: datetime, policy: Policy, now: datetime, request: StartRequest) -> bool:
+    """Tell whether a sprint that would begin with everybody parked is waited for: a person did, and it is not long."""
+    return request.start == ASKED and until - now < timedelta(seconds=policy.deadline)
+
+
+def _all_parked(plan: TickPlan) -> str:
+    """Say why no sprint starts although one is due."""
+    first = next(skip for skip in plan.skips if skip.parked == plan.wait_until)
+    return f"nobody could start in a sprint: {first.persona} is {first.why}"
 
 
 def _dead(state: State) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
@@ -221,7 +235,7 @@ class _Decision:
                 skips.append(Skip(member.id, f"set aside: {self.state.aside[member.id]}"))
             elif isinstance(launch := self._launch_of(member), str):
                 skips.append(Skip(member.id, launch))
-            elif parked := parked_until(member.id, member.agent, self.runs, self.now):
+            elif parked := parked_until(member.id, member.agent, self.runs, self.now, self.state.served):
                 self.due.append(parked[0])
                 skips.append(Skip(member.id, f"parked until {parked[0]:%H:%M:%S}Z: {parked[1]}", parked[0]))
             elif over := self.uses.overspent_by(member.id, self.budgets):

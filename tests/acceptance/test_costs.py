@@ -276,6 +276,22 @@ def test_a_task_that_is_refused_waits_and_spends_no_attempt(project, tmp_path):
     assert len(project.events("run.finished")) == 5
 
 
+def test_a_dispatch_waits_for_the_time_that_a_sprint_was_told(project):
+    """It is the same service; nothing is asked of it before."""
+    project.agent("cat > /dev/null; echo 'usage limit reached, resets in 4 seconds'; exit 1")
+    assert project.run("scheduler", "tick").returncode == 0
+    until = max(event["data"]["until"] for event in project.events("run.finished"))
+    project.agent("cat > /dev/null")
+    tasks = {"tasks": [{"task_id": "a", "agent": "ann", "description": "Do it"}]}
+    (project.folder / "tasks.json").write_text(json.dumps(tasks))
+
+    ended = project.run("team", "dispatch", "tasks.json", "--json")
+
+    assert json.loads(ended.stdout)["status"] == "success", ended.stderr
+    assert project.events("run.started")[-1]["ts"] >= until
+    assert "a: parked until " in ended.stderr
+
+
 def test_an_agent_that_cannot_start_is_not_tried_again(project):
     """A tool of the repository that is no program; the human is told, and no pause is waited for."""
     (project.folder / "tool").write_text("#!/nowhere/interpreter\n")
