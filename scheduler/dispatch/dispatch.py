@@ -92,7 +92,7 @@ class Dispatch:
         """Carry out every task that has not succeeded yet; return the output of all."""
         started = self.context.clock.monotonic()
         self._export(task for key, task in self.tasks.items() if key in self.state.ends)
-        queue = TaskQueue([*self._steps()], self.config.max_workers, self.config.max_per_agent)
+        queue = TaskQueue([*self._steps()], self.config.max_workers, self.config.max_per_agent, self._pools())
         try:
             with self._watch, leased(), executor(self.config.max_workers) as threads:
                 self._carry_out(queue, threads)
@@ -116,7 +116,12 @@ class Dispatch:
         typical = sum(known) / len(known) if known else 1.0
         chains = tails({key: task.estimate or typical for key, task in left.items()}, after)
         for key, task in left.items():
-            yield Step(key, after[key], (-task.priority, -chains[key]), task.agent)
+            yield Step(key, after[key], (-task.priority, -chains[key]), task.agent, self.agents[task.agent])
+
+    def _pools(self) -> dict[str, int]:
+        """Return how many runs of an agent may go on at once, for those whose settings say so."""
+        tables = self.context.settings.agents
+        return {name: table.max_parallel for name, table in tables.items() if table.max_parallel}
 
     # -- one attempt at a task, in a thread of the executor
 

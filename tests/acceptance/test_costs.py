@@ -292,6 +292,16 @@ def test_a_dispatch_waits_for_the_time_that_a_sprint_was_told(project):
     assert "a: parked until " in ended.stderr
 
 
+def test_a_dispatch_holds_how_many_runs_of_its_agent_may_go_on_at_once(project, tmp_path):
+    """A model on this machine serves one after the other, whoever asks."""
+    lock = tmp_path / "busy"
+    project.agent(f"cat > /dev/null; mkdir {lock} && sleep 0.2 && rmdir {lock}", "max_parallel = 1\n")
+    tasks = [{"task_id": name, "agent": name, "description": "Do it", "retries": 0} for name in ("ann", "bob", "cyd")]
+    (project.folder / "tasks.json").write_text(json.dumps({"tasks": tasks}))
+    ended = project.run("team", "dispatch", "tasks.json", "--json")
+    assert json.loads(ended.stdout)["status"] == "success", ended.stdout
+
+
 def test_an_agent_that_cannot_start_is_not_tried_again(project):
     """A tool of the repository that is no program; the human is told, and no pause is waited for."""
     (project.folder / "tool").write_text("#!/nowhere/interpreter\n")
