@@ -31,6 +31,7 @@ from .errors import NotReady
 from .kinds import PatchStatus, RunStatus
 from .leader import alive
 from .limits.budget import Budgets, day_began
+from .limits.parking import parked_until
 from .settings.settings import Settings
 from .state.facts import Patch, Run
 from .state.recent import RecentState
@@ -86,7 +87,8 @@ class Context:
         """
         names = [member.id for member in self.members]
         projections, log = self.mailbox.projections, self.mailbox.log
-        state = state_of(projections, names) if whole else self._recent.read(projections, log, names)
+        now = rfc3339(self.clock.now())
+        state = state_of(projections, names, now) if whole else self._recent.read(projections, log, names, now)
         patches = tuple(self._checked(patch) for patch in state.patches)
         dead = frozenset(run.id for run in state.runs if run.status == RunStatus.OPEN and not alive(run.supervisor))
         left = frozenset(run for run in dead if is_left(self.home / "runs" / run))
@@ -138,6 +140,12 @@ class Context:
             if (sprints or not run.sprint) and (alive(run.supervisor) or is_going(self.home / "runs" / run.id)):
                 taken = dict.fromkeys(run.mail, run.id) | taken
         return taken
+
+    def parked(self, state: State, now: datetime) -> dict[str, tuple[datetime, str]]:
+        """Return until when personas are parked, in the open sprint if there is one, and what their service said."""
+        runs = [run for run in state.runs if state.sprint and run.sprint == state.number]
+        found = {each.id: parked_until(each.id, each.agent, runs, now, state.served) for each in self.members}
+        return {persona: parked for persona, parked in found.items() if parked}
 
     def most_parallel(self, agent: str) -> int:
         """Return how many runs of an agent the settings let go on at once."""

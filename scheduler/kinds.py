@@ -103,7 +103,7 @@ class RunStatus(Described):
     LIMITED = word(
         OutcomeStatus.LIMITED.value,
         "The service of its model took no more for now (429, a usage limit, overloaded); it does not count towards "
-        "`max_attempts`.",
+        "`max_attempts`, unless it is the eleventh in a row or a later one.",
     )
     STOPPED = word(OutcomeStatus.STOPPED.value, "`scheduler stop` ended it.")
 

@@ -183,7 +183,7 @@ def _error(event: Event, builder: TranscriptBuilder) -> None:
     if "sessionID" in event:
         builder.end(_reason(_message(event) or "no reason given"))
     elif event.get("severity") != "warning":
-        builder.complain(_reason(_message(event)))
+        builder.complain(_reason(_with_status(_message(event), event.get("error"))))
 
 
 # -- Copilot
@@ -218,7 +218,7 @@ def _copilot_failure(event: Event, builder: TranscriptBuilder) -> None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = text
-    builder.complain(_reason(_message({"error": value}) or text))
+    builder.complain(_reason(_with_status(_message({"error": value}) or text, event.get("data"))))
 
 
 HANDLERS: dict[str, Callable[[Event, TranscriptBuilder], None]] = {
@@ -273,6 +273,13 @@ def _message(event: Event) -> str:
     details = _dict(error)
     message = details.get("message") or _dict(details.get("data")).get("message") or details.get("name") or error
     return text_of(message) or text_of(event.get("message"))
+
+
+def _with_status(text: str, told: Any) -> str:
+    """Add to a message the HTTP status that is told beside it: no word of the message need say as much."""
+    status = _dict(told).get("statusCode", _dict(told).get("code"))
+    is_new = isinstance(status, int) and 400 <= status < 600 and str(status) not in text  # noqa: PLR2004
+    return f"{text} (HTTP {status})" if is_new else text
 
 
 def _reason(text: str) -> str:

@@ -12,17 +12,31 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+_WHICH = r"(?:(?:usage|session|rate|request|message|weekly|hourly|daily|monthly|\d+-?hour|opus|sonnet|plan|free|api) )"
 _REFUSED = re.compile(
-    r"too many requests|rate[ _-]?limit|(?:usage|session|weekly|hourly|daily|hour|your) limit|hit your \w* ?limit"
-    r"|limit (?:reached|exceeded)|(?<!disk )\bquota\b|resource[ _](?:has been )?exhausted|overloaded"
-    r"|(?:http|status|code|error)\W{0,4}(?:code\W{0,2})?(?:429|529)\b|\b429\b\W+\{",
+    r"\btoo many requests\b|\bresource_exhausted\b|\bresource has been exhausted\b"
+    rf"|\b(?:hit|reached|exceeded) (?:your|a|the) {_WHICH}+limit|\b(?:hit|reached|exceeded) your limit\b"
+    rf"|\b{_WHICH}+limit (?:has been |was |is )?(?:hit|reached|exceeded)\b"
+    r"|\brate[ _-]?limit(?:ed\b|[ _-]?(?:error|exceeded)\b|(?:error)?:|_?error\b| until\b| \(http 429\))"
+    r"|\b(?:exceeded|exhausted) your (?:[\w-]+ ){0,3}(?:quota|capacity|allowance)\b"
+    r"|\bAI_(?:APICall|Retry)Error: .*\b(?:quota|limit|overloaded)\b|\bquota exceeded for (?:quota )?metric\b"
+    r"|\boverloaded_error\b|\b(?:is|are) (?:currently |temporarily )?overloaded\b|(?:^|: )overloaded(?!\s*['\"\w])"
+    r"|\bhttp[ /:]{0,2}(?:\d\.\d |status:? |error:? )?(?:code:? )?(?:429|529)\b|\bapi error:? \(?(?:429|529)\b"
+    r"|\b(?:unexpected|last|got|with) status:? (?:code:? )?(?:429|529)\b|\berror code:? (?:429|529)\b|\b429\b\W+\{",
     re.IGNORECASE,
+)
+# What the tools say that an agent works with, and what its tests are about: no word of its own service.
+_WORK = re.compile(
+    r"(?:^|[:;|] )(?:npm|pnpm|yarn|pip|cargo|docker|curl|fatal|FAILED|PASSED|not ok|E  )\b|\bFAILED\b"
+    r"|(?i:\bassert|\bexpected\b|\btests?[_/]|_tests?\b|\.test\.|\bEDQUOT\b)"
 )
 _EPOCH = re.compile(r"\|\s*(\d{10})\b")
 _ISO = re.compile(r"\b(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)")
-_UNIT = r"(?:days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s|ms)"
+_UNIT = r"(?:weeks?|w|days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s|milliseconds?|millis|ms)"
 _SPAN = re.compile(
-    rf"\b(?:in|after|retry-after:?)\s+((?:\d+(?:\.\d+)?\s*{_UNIT}(?![a-z])[\s,]*(?:and\s+)?)+|\d+\b)", re.IGNORECASE
+    rf"\b(?:(?:in|after)\s+|retry-after:?\s+)((?:\d+(?:\.\d+)?\s*{_UNIT}(?![a-z])[\s,]*(?:and\s+)?)+"
+    r"|\d+(?!\.?\d)(?!\s*[a-z%/-]))",  # a number alone is one of seconds; one of something else is no time
+    re.IGNORECASE,
 )
 _PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT}(?![a-z]))?", re.IGNORECASE)
 _CLOCK = re.compile(
@@ -32,8 +46,8 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
-_LONGEST = timedelta(days=32)
+_SECONDS = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+_LONGEST = timedelta(days=31)
 _JUST = timedelta(hours=1)  # a time of day that was over so recently is not meant for tomorrow
 
 
@@ -48,19 +62,26 @@ def throttled(text: str, now: datetime) -> Throttled | None:
 
     Times of day are local unless the text names a zone; the time returned is in UTC.
     """
-    if not _REFUSED.search(text):
+    if not any(_REFUSED.search(row) and not _WORK.search(row) for row in text.split("\n")):
         return None
-    times = (time for time in _times(text, now) if timedelta() < time - now <= _LONGEST)
-    return Throttled(next((time.astimezone(UTC) for time in times), None))
+    return Throttled(next(filter(None, (_ahead(time, now) for time in _times(text, now))), None))
+
+
+def _ahead(time: datetime, now: datetime) -> datetime | None:
+    """Return a time in UTC; None if it is over, far away, or one that no calendar has in UTC."""
+    try:
+        time = time.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return time if timedelta() < time - now <= _LONGEST else None
 
 
 def _times(text: str, now: datetime) -> Iterator[datetime]:
     """Yield the times that a text names, the most exact form first."""
     if match := _EPOCH.search(text):
         yield datetime.fromtimestamp(int(match[1]), UTC)
-    if match := _ISO.search(text):
-        time = datetime.fromisoformat(match[1])
-        yield time if time.tzinfo else time.astimezone()
+    if (match := _ISO.search(text)) and (time := _of_iso(match[1])):
+        yield time
     if match := _SPAN.search(text):
         yield now + timedelta(seconds=_seconds(match[1]))
     for match in _CLOCK.finditer(text):
@@ -68,10 +89,18 @@ def _times(text: str, now: datetime) -> Iterator[datetime]:
             yield time
 
 
+def _of_iso(text: str) -> datetime | None:
+    """Return the time that a date and hands of a clock mean, local without an offset; None if there is no such time."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def _seconds(text: str) -> float:
     total = 0.0
     for number, unit in _PART.findall(text):
-        factor = 0.001 if unit.lower() == "ms" else _SECONDS[(unit or "s")[0].lower()]
+        factor = 0.001 if unit.lower().startswith(("ms", "mil")) else _SECONDS[(unit or "s")[0].lower()]
         total += float(number) * factor
     return min(total, _LONGEST.total_seconds() * 2)
 
@@ -97,7 +126,7 @@ def _dated(match: re.Match[str], time: datetime) -> datetime | None:
         return None
     try:
         return time.replace(year=int(match["year"] or time.year), month=_MONTHS.index(month) + 1, day=int(match["day"]))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

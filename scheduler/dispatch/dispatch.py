@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from ...mail.clock import rfc3339
 from ...mail.errors import TeamMailError
 from ...mail.log.event import Draft, Event
 from ...mail.render import listed
@@ -25,6 +26,7 @@ from ..errors import InvalidTasks, Stopped
 from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..leader import myself
 from ..limits.ledger import Ledger
+from ..limits.parking import window_of
 from ..planner.schedule import tails
 from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
@@ -35,7 +37,7 @@ from ..runs.run import Batch
 from ..runs.watch import Watch
 from ..state.dispatches import DispatchState
 from ..state.facts import Patch
-from ..state.sprints import fact_of, left_over
+from ..state.sprints import fact_of, left_over, read_refused
 from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input
@@ -74,6 +76,7 @@ class Dispatch:
         self._tries: Counter[str] = Counter()
         self._setups: Counter[str] = Counter()  # those that failed
         self._refusals: Counter[str] = Counter()  # by the service of the agent
+        self._refused = [*read_refused(context.mailbox.projections, rfc3339(context.clock.now()))]
         self._watch = Watch(context, stop, ledger=_ledger(context))
         self._runner = runner(context, self._watch, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
@@ -88,7 +91,7 @@ class Dispatch:
         """Carry out every task that has not succeeded yet; return the output of all."""
         started = self.context.clock.monotonic()
         self._export(task for key, task in self.tasks.items() if key in self.state.ends)
-        queue = TaskQueue([*self._steps()], self.config.max_workers, self.config.max_per_agent)
+        queue = TaskQueue([*self._steps()], self.config.max_workers, self.config.max_per_agent, self._pools())
         try:
             with self._watch, leased(), executor(self.config.max_workers) as threads:
                 self._carry_out(queue, threads)
@@ -112,14 +115,19 @@ class Dispatch:
         typical = sum(known) / len(known) if known else 1.0
         chains = tails({key: task.estimate or typical for key, task in left.items()}, after)
         for key, task in left.items():
-            yield Step(key, after[key], (-task.priority, -chains[key]), task.agent)
+            yield Step(key, after[key], (-task.priority, -chains[key]), task.agent, self.agents[task.agent])
+
+    def _pools(self) -> dict[str, int]:
+        """Return how many runs of an agent may go on at once, for those whose settings say so."""
+        tables = self.context.settings.agents
+        return {name: table.max_parallel for name, table in tables.items() if table.max_parallel}
 
     # -- one attempt at a task, in a thread of the executor
 
     def _attempt(self, key: str) -> StepResult:
         task = self.tasks[key]
         try:
-            result = self._unfinished(task) or self._try(task)
+            result = self._unfinished(task) or self._parked(task) or self._try(task)
         except Stopped:
             result = FAILED
         except (TeamMailError, OSError) as error:
@@ -140,6 +148,23 @@ class Dispatch:
             return self._land(task, last[0].run)
         return self._ended(task, TaskStatus.SUCCESS)
 
+    def _parked(self, task: Task) -> StepResult | None:
+        """Let a task wait whose agent's service said until when it takes no more; None if it may start."""
+        now = self.context.clock.now()
+        with self._lock:
+            parked = window_of(self.agents[task.agent], self._refused, now)
+        if parked is None:
+            return None
+        self.listener(Progress(f"{task.task_id}: parked until {parked[0]:%Y-%m-%d %H:%M:%S}Z, {parked[1]}"))
+        return StepResult(done=False, again=max(1.0, (parked[0] - now).total_seconds()))
+
+    def _note(self, run: str) -> None:
+        """Keep a run that ended if it tells whether a service takes more."""
+        with self._lock:
+            ended = self.state.work.runs.get(run)
+            if ended and (ended.until or (self._refused and ended.status == RunStatus.OK)):
+                self._refused.append(ended)
+
     def _try(self, task: Task) -> StepResult:
         assignment = self._assignment(task)
         self._tries[task.task_id] += 1
@@ -154,6 +179,7 @@ class Dispatch:
         )  # fmt: skip
         base = self._landing.tip if self.state.base else ""
         result = self._runner.run(launch, Batch(0, 0, base, self.state.branch))
+        self._note(launch.run)
         if result is not None and result.lost:  # somebody killed its warden: that is not the task's fault
             return self._ended(task, TaskStatus.ERROR, result.lost) if launch.last_attempt else self._again(task)
         if result is None and (over := self._watch.refusal(launch.run)):
@@ -197,6 +223,8 @@ class Dispatch:
         if self._refusals[task.task_id] >= _MOST_REFUSALS:
             return self._ended(task, TaskStatus.ERROR, outcome.detail)
         now = self.context.clock.now()
+        least = timedelta(seconds=min(task.retry_backoff * 2 ** (self._refusals[task.task_id] - 1), _LONGEST_PAUSE))
+        until = max(until, now + least)
         self.listener(Progress(f"{task.task_id}: parked until {until:%H:%M:%S}Z, {outcome.detail}"))
         return StepResult(done=False, again=max(1.0, (until - now).total_seconds()))
 

@@ -13,22 +13,50 @@ from datetime import datetime, timedelta
 from ..kinds import RunStatus
 from ..state.facts import Run
 
+MOST_REFUSALS = 10  # of one persona in a row that are no failures of its agent
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=10)
 
 
-def parked_until(persona: str, agent: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
+def parked_until(
+    persona: str, agent: str, runs: Sequence[Run], now: datetime, refused: Sequence[Run] = ()
+) -> tuple[datetime, str] | None:
     """Return until when a persona is parked and what its service said; None if it is not.
 
-    A service that named a time parks everybody whom the agent plays, unless a run of it ended well since. One that
-    named none parks the persona that it refused: for a minute, and twice as long with each further refusal in a row.
+    A service that named a time parks everybody whom the agent plays, unless a run of it ended well since. Whom it
+    refused is parked for a minute at least, and twice as long with each further refusal in a row. `runs` are those of
+    a sprint; `refused` are those of others that count for the time.
     """
+    found = (window_of(agent, [*{run.id: run for run in (*refused, *runs)}.values()], now), _pause(persona, runs, now))
+    return max(filter(None, found), key=lambda parked: parked[0], default=None)
+
+
+def window_of(agent: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
+    """Return until when an agent's service takes no more, as it said itself."""
     ended = [run for run in runs if run.agent == agent and run.finished]
     windows = [run for run in ended if run.until and datetime.fromisoformat(run.until) > now]
-    if windows:
-        last = max(windows, key=lambda run: run.finished or "")
-        if not any(run.status == RunStatus.OK and run.started > (last.finished or "") for run in ended):
-            return datetime.fromisoformat(str(last.until)), last.detail
-    return _pause(persona, runs, now)
+    if not windows:
+        return None
+    last = max(windows, key=lambda run: run.finished or "")
+    if any(run.status == RunStatus.OK and run.started > (last.finished or "") for run in ended):
+        return None
+    return datetime.fromisoformat(str(last.until)), last.detail
+
+
+def excess(runs: Iterable[Run]) -> int:
+    """Return how many runs of a persona, the oldest first, count as failures although its service refused them.
+
+    After so many refusals without a success nobody believes that it is the service, or that it will take more.
+    """
+    row = count = 0
+    for run in runs:
+        row = 0 if run.status == RunStatus.OK else row + (run.status == RunStatus.LIMITED)
+        count += run.status == RunStatus.LIMITED and row > MOST_REFUSALS
+    return count
+
+
+def pause_after(refusals: int) -> timedelta:
+    """Return the least pause after so many refusals in a row, from 1."""
+    return min(_FIRST_PAUSE * 2 ** min(refusals - 1, 10), _LONGEST_PAUSE)
 
 
 def _pause(persona: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
@@ -38,10 +66,9 @@ def _pause(persona: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, 
         if run.status != RunStatus.LIMITED:
             break
         refused += 1
-    if not refused or own[-1].until:
+    if not refused:
         return None
-    pause = min(_FIRST_PAUSE * 2 ** min(refused - 1, 10), _LONGEST_PAUSE)
-    due = datetime.fromisoformat(own[-1].finished or own[-1].started) + pause
+    due = datetime.fromisoformat(own[-1].finished or own[-1].started) + pause_after(refused)
     return (due, own[-1].detail) if due > now else None
 
 

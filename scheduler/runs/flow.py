@@ -24,12 +24,16 @@ EVERYBODY = "*"  # in limits: every group that is not named
 
 @dataclass(frozen=True)
 class Step:
-    """One step. Of the steps that are ready, the one with the lowest `rank` starts; `limits` apply to a `group`."""
+    """One step. Of the steps that are ready, the one with the lowest `rank` starts; `limits` apply to a `group`.
+
+    `pools` apply to the steps of several groups that share a `pool`; those of one group are of one pool.
+    """
 
     key: str
     after: tuple[str, ...] = ()
     rank: tuple[float, ...] = ()
     group: str = ""
+    pool: str = ""
 
 
 class StepResult(NamedTuple):
@@ -44,20 +48,27 @@ DONE, FAILED = StepResult(done=True), StepResult(done=False)
 
 
 class TaskQueue:
-    """Which step may start next: at most `width` at once, and of each group at most as many as `limits` say.
+    """Which step may start next: at most `width` at once, and of groups and pools what `limits` and `pools` say.
 
     Raises graphlib.CycleError. A step that depends on one that is not there never starts.
     """
 
-    def __init__(self, steps: Sequence[Step], width: int, limits: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        width: int,
+        limits: Mapping[str, int] | None = None,
+        pools: Mapping[str, int] | None = None,
+    ) -> None:
         self._steps = {step.key: step for step in steps}
         self._order = {step.key: number for number, step in enumerate(steps)}
-        self._width, self._limits = width, limits or {}
+        self._width, self._limits, self._pools = width, limits or {}, pools or {}
         self._sorter = TopologicalSorter({step.key: step.after for step in steps})
         self._sorter.prepare()
         self._ready: defaultdict[str, list[tuple[tuple[float, ...], int, str]]] = defaultdict(list)  # by group
         self._later: list[tuple[float, str]] = []
         self._busy: Counter[str] = Counter()
+        self._drawn: Counter[str] = Counter()  # by pool
         self._left = set(self._steps)
         self.running: set[str] = set()
         self._take()
@@ -77,7 +88,10 @@ class TaskQueue:
             self._put(heapq.heappop(self._later)[1])
         if len(self.running) >= self._width:
             return None
-        first = min((ready[0] for group, ready in self._ready.items() if ready and self._has_room(group)), default=None)
+        first = min(
+            (ready[0] for group, ready in self._ready.items() if ready and self._has_room(group, ready[0][2])),
+            default=None,
+        )
         if first is None:
             return None
         key = first[2]
@@ -85,12 +99,14 @@ class TaskQueue:
         heapq.heappop(self._ready[group])
         self.running.add(key)
         self._busy[group] += 1
+        self._drawn[self._steps[key].pool] += 1
         return key
 
     def ended(self, key: str, result: StepResult, now: float) -> tuple[str, ...]:
         """Record how a step ended; return the steps that can never start because of it, in the order given."""
         self.running.discard(key)
         self._busy[self._steps[key].group] -= 1
+        self._drawn[self._steps[key].pool] -= 1
         if result.again is not None:
             heapq.heappush(self._later, (now + result.again, key))
             return ()
@@ -121,8 +137,11 @@ class TaskQueue:
         step = self._steps[key]
         heapq.heappush(self._ready[step.group], (step.rank, self._order[key], key))
 
-    def _has_room(self, group: str) -> bool:
-        most = self._limits.get(group, self._limits.get(EVERYBODY))
+    def _has_room(self, group: str, first: str) -> bool:
+        """Tell whether the first step of a group that is ready may start as far as its group and its pool go."""
+        most, pool = self._limits.get(group, self._limits.get(EVERYBODY)), self._steps[first].pool
+        if pool in self._pools and self._drawn[pool] >= self._pools[pool]:
+            return False
         return most is None or self._busy[group] < most
 
     def _cut(self, key: str) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ from .watch import Watch
 
 _TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
 _LAST_WORDS = 200  # characters
+_LAST_LINES = 3  # in which an agent without a known stream says why it failed
 _FYI = "fyi"
 
 
@@ -225,8 +226,19 @@ class Work:
         """Tell a run whose service took no more from one that failed."""
         if outcome.status not in {OutcomeStatus.FAILED, OutcomeStatus.TIMEOUT}:
             return outcome
-        refused = throttled(outcome.detail, self.context.clock.now())
+        refused = throttled(self._complaint(outcome), self.context.clock.now())
         return replace(outcome, status=OutcomeStatus.LIMITED, until=refused.until) if refused else outcome
+
+    def _complaint(self, outcome: Outcome) -> str:
+        """Return what an agent passed on of an error: what it wrote of its work is none of its service's words."""
+        if not isinstance(self.context.agents.get(self.launch.agent), CommandAgent):
+            return outcome.detail
+        transcript = read_stream(log_of(self.folder))
+        if why := transcript.failed or transcript.complaint:
+            return why
+        if transcript.known:
+            return "" if transcript.finished else transcript.stray
+        return "\n".join(transcript.text.rstrip().split("\n")[-_LAST_LINES:])
 
     def _priced(self, outcome: Outcome) -> Outcome:
         return replace(outcome, usage=self.context.estimated(outcome.usage, self.launch.agent))

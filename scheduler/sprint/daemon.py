@@ -190,11 +190,16 @@ class Daemon:
         """Run the sprint that is due; tell whether one ended, so that mail that came at its end is seen at once."""
         context = self._ticker.context
         state, now = self._ticker.read(), context.clock.now()
-        request = due(state, context.settings.sprint, now, following)
+        request = due(state, context.settings.sprint, now, following, parked=context.parked(state, now))
         if request.start is None and state.sprint is None:
             at = next_start(state, context.settings.sprint, following)
             self._say(f"waiting for mail, or for the next sprint at {at.astimezone():%Y-%m-%d %H:%M:%S}")
-            self._start_job(min(max(at - now, _AGAIN), _LONGEST))
+            self._start_job(min(max(min(at, request.until or at) - now, _AGAIN), _LONGEST))
+            return False
+        plan = self._ticker.plan(request, state)
+        if state.sprint is None and plan.idle_until:
+            self._say(plan.idle or "")
+            self._start_job(min(max(plan.idle_until - now, _AGAIN), _LONGEST))
             return False
         summary = run_sprint(self._ticker, request)
         if summary is None or self._stop.is_set():

@@ -16,7 +16,7 @@ from ...mail.text.units import counted
 from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
 from ..limits.budget import NO_BUDGETS, Budgets, day_ends, uses_of
-from ..limits.parking import parked_until
+from ..limits.parking import excess, parked_until
 from ..runs.launch import MOST_SETUPS, Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, give_up_dead, left_over
@@ -100,7 +100,21 @@ def decide(
         return TickPlan(state.tick, idle=f"{over.text}; it begins anew at midnight", idle_until=day_ends(now))
     if state.sprint is None and request.start is None:
         return TickPlan(state.tick, idle=request.otherwise)
-    return _Decision(state, roster, policy, now, request, budgets=budgets).plan()
+    plan = _Decision(state, roster, policy, now, request, budgets=budgets).plan()
+    if plan.opening and plan.wait_until and not _is_worth_waiting(plan.wait_until, policy, now, request):
+        return TickPlan(state.tick, skips=plan.skips, idle=_all_parked(plan), idle_until=plan.wait_until)
+    return plan
+
+
+def _is_worth_waiting(until: datetime, policy: Policy, now: datetime, request: StartRequest) -> bool:
+    """Tell whether a sprint that would begin with everybody parked is waited for: a person did, and it is not long."""
+    return request.start == ASKED and until - now < timedelta(seconds=policy.deadline)
+
+
+def _all_parked(plan: TickPlan) -> str:
+    """Say why no sprint starts although one is due."""
+    first = next(skip for skip in plan.skips if skip.parked == plan.wait_until)
+    return f"nobody could start in a sprint: {first.persona} is {first.why}"
 
 
 def _dead(state: State) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
@@ -223,7 +237,7 @@ class _Decision:
                 skips.append(Skip(member.id, f"set aside: {self.state.aside[member.id]}"))
             elif isinstance(launch := self._launch_of(member), str):
                 skips.append(Skip(member.id, launch))
-            elif parked := parked_until(member.id, member.agent, self.runs, self.now):
+            elif parked := parked_until(member.id, member.agent, self.runs, self.now, self.state.served):
                 self.due.append(parked[0])
                 skips.append(Skip(member.id, f"parked until {parked[0]:%H:%M:%S}Z: {parked[1]}", parked[0]))
             elif over := self.uses.overspent_by(member.id, self.budgets):
@@ -318,7 +332,7 @@ class _Decision:
         """Tell whether a persona has used up its attempts, or its set-ups if the status is `setup`."""
         if status == RunStatus.SETUP:
             return sum(run.status == RunStatus.SETUP for run in own) >= MOST_SETUPS
-        return sum(run.status not in _NO_ATTEMPT for run in own) >= self.policy.max_attempts
+        return sum(run.status not in _NO_ATTEMPT for run in own) + excess(own) >= self.policy.max_attempts
 
     def _no_progress(self, persona: str) -> str | None:
         """Return why the persona makes no progress: the same conflict or refusal twice in a row."""

@@ -12,7 +12,6 @@ from ...personas.running.process import is_going, read_usage
 from ..context import Context
 from ..kinds import PatchStatus, RunStatus
 from ..leader import leading
-from ..limits.parking import parked_until
 from ..state.facts import Patch, Run
 from ..state.sprints import SCHEDULER_GONE, State
 from ..state.summary import Summary, summary
@@ -92,15 +91,8 @@ def status(context: Context, now: datetime) -> Status:
         state.of(PatchStatus.HELD),
         {persona: count for persona, count in unread.items() if count},
         {persona: count for persona, count in waiting.items() if count},
-        _parked(context, state, now),
+        context.parked(state, now),
     )
-
-
-def _parked(context: Context, state: State, now: datetime) -> dict[str, tuple[datetime, str]]:
-    """Return until when personas are parked in the open sprint, and what the service of their model said."""
-    runs = [run for run in state.runs if state.sprint and run.sprint == state.number]
-    found = {member.id: parked_until(member.id, member.agent, runs, now) for member in context.members}
-    return {persona: parked for persona, parked in found.items() if parked}
 
 
 def _with_usage(state: State, home: Path) -> State:

@@ -111,8 +111,10 @@ class Ticker:
     def _idle(self, plan: TickPlan, state: State, request: StartRequest) -> Done:
         self.listener(waiting(plan) if plan.wait_until else planned(plan))
         if state.paused or state.sprint is None:
-            until = plan.idle_until or request.until
-            done = idle.idle(plan.idle or "", None if state.paused else until, self.seen, self.head)
+            until = plan.idle_until or plan.wait_until or request.until
+            done = idle.idle(
+                plan.idle or f"next try at {until:%H:%M:%S}Z", None if state.paused else until, self.seen, self.head
+            )
         else:
             why = plan.idle or f"next try at {plan.wait_until:%H:%M:%S}Z"
             done = Draft(Kind.TICK_DONE, "scheduler", data={"idle": why})

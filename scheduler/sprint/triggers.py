@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -34,16 +34,27 @@ class ScheduleSettings(Protocol):
         ...
 
 
+NOBODY: Mapping[str, tuple[datetime, str]] = {}
 Following = Callable[[str, datetime], datetime]
 
 
 def due(
-    state: State, settings: ScheduleSettings, now: datetime, following: Following, mode: str = ModeRequest.AUTO
+    state: State,
+    settings: ScheduleSettings,
+    now: datetime,
+    following: Following,
+    mode: str = ModeRequest.AUTO,
+    *,
+    parked: Mapping[str, tuple[datetime, str]] = NOBODY,
 ) -> StartRequest:
-    """Return the request of a tick that no person asked for. `following` finds the next time of a cron line."""
+    """Return the request of a tick that no person asked for. `following` finds the next time of a cron line.
+
+    Mail starts no sprint for those who are `parked` until a time.
+    """
     if state.sprint:
         return StartRequest(mode=mode)
-    fresh = awaited(state, settings.wakes_not)
+    waiting = awaited(state, settings.wakes_not)
+    fresh = tuple(name for name in waiting if name not in parked)
     if fresh and not _woken_too_often(state, now):
         return StartRequest(f"{_BY_MAIL} for {', '.join(fresh)}", mode, fresh)
     if not state.sprints:
@@ -53,7 +64,7 @@ def due(
         return StartRequest(f'cron = "{settings.cron}"' if settings.cron else f"every {settings.every:g} s", mode)
     return StartRequest(
         mode=mode,
-        until=now if fresh else at,
+        until=now if fresh else min([at, *(parked[name][0] for name in waiting)]),
         otherwise=f"the next sprint is due at {at.astimezone():%Y-%m-%d %H:%M:%S}; scheduler sprint starts one now",
     )
 

@@ -1,7 +1,7 @@
 """What scheduler and weaver have done, as Ibis expressions over the log: of the sprints, and of each dispatch.
 
 Compiled to `sql/` beside this module by `make sql`. The names of these projections are `scheduler.state.schedule`,
-`scheduler.state.dispatched`, `scheduler.state.going` and `scheduler.state.ended`.
+`scheduler.state.dispatched`, `scheduler.state.going`, `scheduler.state.ended` and `scheduler.state.refused`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ibis import _
 
 from ...mail.directory import SCHEDULER
 from ...mail.query.projections import argument, events
-from ..kinds import Kind
+from ..kinds import Kind, RunStatus
 
 SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler)\."
 DISPATCHED = r"^(dispatch|task|run|patch|weave|gate)\."
@@ -64,4 +64,20 @@ def ended() -> Any:
     return done.filter(done.kind.isin([str(Kind.RUN_FINISHED), str(Kind.RUN_LOST)])).select(*FACT).order_by("seq")
 
 
-PROJECTIONS = (schedule, dispatched, going, ended)
+def refused() -> Any:
+    """List starts and ends of the runs whose service named a time after `now`, and of those that ended well since.
+
+    Those of sprints and of dispatches: a service knows neither.
+    """
+    done, finished = events.filter(events.sender == SCHEDULER), str(Kind.RUN_FINISHED)
+    ends = done.filter(done.kind == finished)
+    named = (_.data["status"].str == str(RunStatus.LIMITED)) & (_.data["until"].str > argument("now"))
+    since = ends.filter(named).agg(since=_.seq.min())
+    ends = ends.cross_join(since)
+    ends = ends.filter(_.seq >= _.since, named | (_.data["status"].str == str(RunStatus.OK)))
+    kinds = done.filter(done.kind.isin([str(Kind.RUN_STARTED), finished]))
+    ends = ends.select(ended="run")
+    return kinds.semi_join(ends, kinds.run == ends.ended).select(*FACT).order_by("seq")
+
+
+PROJECTIONS = (schedule, dispatched, going, ended, refused)

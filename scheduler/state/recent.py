@@ -14,8 +14,8 @@ from ...mail.log.event import Event
 from ...mail.log.log import Log
 from ...mail.query.rows import Projections
 from ..kinds import Kind
-from .facts import Fact, Mail
-from .sprints import Fold, State, read_facts, read_unread
+from .facts import Fact, Mail, Run
+from .sprints import Fold, State, read_facts, read_refused, read_unread
 
 
 class RecentState:
@@ -25,6 +25,7 @@ class RecentState:
         self._turn = threading.Lock()
         self._fold: Fold | None = None
         self._unread: dict[str, tuple[Mail, ...]] = {}
+        self._refused: tuple[Run, ...] = ()
         self._head = 0
         self._appended: dict[int, Event] = {}
 
@@ -34,16 +35,16 @@ class RecentState:
             if self._fold is not None:
                 self._appended |= {event.seq: event for event in events if event.seq > self._head}
 
-    def read(self, projections: Projections, log: Log, roster: Sequence[str]) -> State:
-        """Return the state as of now; `roster` are the personas whose unread mail counts."""
+    def read(self, projections: Projections, log: Log, roster: Sequence[str], now: str) -> State:
+        """Return the state as of `now`, a timestamp; `roster` are the personas whose unread mail counts."""
         with self._turn:
             head = log.head().seq
             fold = self._fold_appended(projections, roster, head)
             if fold is None:
-                fold = self._read(projections, roster, head)
+                fold = self._read(projections, roster, head, now)
                 if log.head().seq != head:
                     self._fold = None  # of the events appended meanwhile, some were read and some not
-            return replace(fold.state(), unread=self._unread)
+            return replace(fold.state(), unread=self._unread, refused=self._refused)
 
     def _fold_appended(self, projections: Projections, roster: Sequence[str], head: int) -> Fold | None:
         """Fold the events since the last reading; None if others wrote some, or one starts a sprint."""
@@ -60,13 +61,14 @@ class RecentState:
         self._head = head
         return self._fold
 
-    def _read(self, projections: Projections, roster: Sequence[str], head: int) -> Fold:
+    def _read(self, projections: Projections, roster: Sequence[str], head: int, now: str) -> Fold:
         self._fold = fold = Fold()
         self._head = head
         self._appended.clear()
         for fact in read_facts(projections, whole=False):
             fold.add(fact)
         self._unread = read_unread(projections, roster)
+        self._refused = read_refused(projections, now)
         return fold
 
 

@@ -41,7 +41,8 @@ class State:
     goes on meanwhile. `dead` are the ids of open runs whose supervisor is gone; those of them that
     go on, or whose end is known, are `left` for the next scheduler to take over, the others are lost. `today` is what
     runs used that count for this day, by their ids, if a budget asks for it. `told` are budgets that the human knows to
-    be spent: which, the sprint, and the day.
+    be spent: which, the sprint, and the day. `refused` are runs of all sprints and dispatches that tell which services
+    take no more until a time to come, see `parked_until`.
     """
 
     sprints: tuple[Sprint, ...] = ()
@@ -57,6 +58,7 @@ class State:
     weaves: tuple[Weave, ...] = ()
     today: tuple[tuple[str, Usage], ...] = ()
     told: frozenset[tuple[str, int, str]] = frozenset()
+    refused: tuple[Run, ...] = field(default=(), compare=False)
 
     @property
     def sprint(self) -> Sprint | None:
@@ -88,6 +90,11 @@ class State:
     def of(self, *statuses: str) -> tuple[Patch, ...]:
         """Return patches by status, in the order of the log."""
         return tuple(patch for patch in self.patches if patch.status in statuses)
+
+    @property
+    def served(self) -> tuple[Run, ...]:
+        """The runs that tell which services take no more for now, whatever sprint or dispatch they are of."""
+        return (*self.refused, *self.runs)
 
     def own(self, persona: str) -> tuple[Run, ...]:
         """Return a persona's runs in the open or last sprint, the oldest first."""
@@ -129,12 +136,13 @@ def give_up_dead(state: State) -> State:
     return replace(state, runs=runs, patches=patches, dead=state.left)
 
 
-def state_of(projections: Projections, roster: Sequence[str], *, whole: bool = True) -> State:
-    """Read the state of a team as of now; `roster` are the personas whose unread mail counts.
+def state_of(projections: Projections, roster: Sequence[str], now: str, *, whole: bool = True) -> State:
+    """Read the state of a team as of `now`, a timestamp; `roster` are the personas whose unread mail counts.
 
     Unless `whole` is set, runs and patches of earlier sprints are left out, except those still undecided.
     """
-    return replace(fold(read_facts(projections, whole=whole)), unread=read_unread(projections, roster))
+    unread, refused = read_unread(projections, roster), read_refused(projections, now)
+    return replace(fold(read_facts(projections, whole=whole)), unread=unread, refused=refused)
 
 
 def read_facts(projections: Projections, *, whole: bool) -> Iterator[Fact]:
@@ -157,6 +165,11 @@ def read_ended(projections: Projections, since: str) -> tuple[tuple[str, Usage],
     return tuple(
         {str(fact.run): usage_of(fact.data.get("usage")) for fact in facts if not fact.data.get("withdrawn")}.items()
     )
+
+
+def read_refused(projections: Projections, now: str) -> tuple[Run, ...]:
+    """Read the runs whose service named a time that is to come, and those that ended well since the first of them."""
+    return fold(map(fact_of, projections.rows("scheduler.state.refused", now=now))).runs
 
 
 def read_unread(projections: Projections, roster: Sequence[str]) -> dict[str, tuple[Mail, ...]]:

@@ -224,7 +224,8 @@ def _leader(context: Context) -> Leader:
 
 
 def _due(context: Context, state: State, mode: str) -> StartRequest:
-    return due(state, context.settings.sprint, context.clock.now(), _following, mode)
+    now = context.clock.now()
+    return due(state, context.settings.sprint, now, _following, mode, parked=context.parked(state, now))
 
 
 def _following(cron: str, after: datetime) -> datetime:

@@ -53,6 +53,7 @@ def status(team: Status) -> Iterator[str]:
     yield f"scheduler: {leader}" + (f"; {team.paused}" if team.paused else "")
     if not team.sprint:
         yield _NO_SPRINT
+        yield from _parked(team)
         return
     yield _sprint(team.sprint)
     rows = [

@@ -253,6 +253,33 @@ def test_who_is_parked_is_shown_with_the_time(project):
     assert len(project.events("run.started")) == 3
 
 
+SAID = "Claude usage limit reached, resets in 3 hours"
+TURN = '{"type":"assistant","message":{"id":"a","content":[{"type":"text","text":"%s"}]}}'
+RESULT = '{"type":"result","is_error":%s,"result":"%s"}'
+WORDS = {
+    "its own work": ([TURN % f"I added a test for the words: {SAID}"], "failed"),
+    "the end of what succeeded": ([RESULT % ("false", f"I wrote: {SAID}"), SAID], "failed"),
+    "a test that it ran": ([RESULT % ("true", f"FAILED test_messages.py: expected the words {SAID}")], "failed"),
+    "another limit": ([RESULT % ("true", "Context window limit exceeded")], "failed"),
+    "the first of many lines": ([SAID, "1", "2", "3", "4"], "failed"),
+    "an error of its service": ([RESULT % ("true", SAID)], "limited"),
+    "its last line after it broke off": ([TURN % "I look.", SAID], "limited"),
+    "the last lines of a plain agent": (["I look.", SAID, "See the web page."], "limited"),
+}
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_the_words_of_a_model_park_nobody(project, tmp_path, words):
+    """What counts is an error of its service, in the places where agents report errors."""
+    rows, status = WORDS[words]
+    (tmp_path / "said").write_text("".join(f"{row}\n" for row in rows))
+    project.agent(f"cat > /dev/null; cat {tmp_path}/said; exit 1")
+
+    assert project.run("scheduler", "tick").returncode == 0
+
+    assert {event["data"]["status"] for event in project.events("run.finished")} == {status}
+
+
 def test_a_task_that_is_refused_waits_and_spends_no_attempt(project, tmp_path):
     """With no retries at all it succeeds once the service takes more; a third refusal ends it."""
     first = tmp_path / "first"
@@ -271,6 +298,32 @@ def test_a_task_that_is_refused_waits_and_spends_no_attempt(project, tmp_path):
     (result,) = json.loads(project.run("team", "dispatch", "tasks.json", "--json").stdout)["results"]
     assert result["error"] == "exit 1: rate limit: try again in 1 second"
     assert len(project.events("run.finished")) == 5
+
+
+def test_a_dispatch_waits_for_the_time_that_a_sprint_was_told(project):
+    """It is the same service; nothing is asked of it before."""
+    project.agent("cat > /dev/null; echo 'usage limit reached, resets in 4 seconds'; exit 1")
+    assert project.run("scheduler", "tick").returncode == 0
+    until = max(event["data"]["until"] for event in project.events("run.finished"))
+    project.agent("cat > /dev/null")
+    tasks = {"tasks": [{"task_id": "a", "agent": "ann", "description": "Do it"}]}
+    (project.folder / "tasks.json").write_text(json.dumps(tasks))
+
+    ended = project.run("team", "dispatch", "tasks.json", "--json")
+
+    assert json.loads(ended.stdout)["status"] == "success", ended.stderr
+    assert project.events("run.started")[-1]["ts"] >= until
+    assert "a: parked until " in ended.stderr
+
+
+def test_a_dispatch_holds_how_many_runs_of_its_agent_may_go_on_at_once(project, tmp_path):
+    """A model on this machine serves one after the other, whoever asks."""
+    lock = tmp_path / "busy"
+    project.agent(f"cat > /dev/null; mkdir {lock} && sleep 0.2 && rmdir {lock}", "max_parallel = 1\n")
+    tasks = [{"task_id": name, "agent": name, "description": "Do it", "retries": 0} for name in ("ann", "bob", "cyd")]
+    (project.folder / "tasks.json").write_text(json.dumps({"tasks": tasks}))
+    ended = project.run("team", "dispatch", "tasks.json", "--json")
+    assert json.loads(ended.stdout)["status"] == "success", ended.stdout
 
 
 def test_an_agent_that_cannot_start_is_not_tried_again(project):

@@ -268,7 +268,7 @@ RETRIES = {
                 "errorMessage": '{"type":"rate_limit_error","message":"the quota is used up","code":429}',
             },
         },
-        "the quota is used up",
+        "the quota is used up (HTTP 429)",
     ),
     "copilot, without an answer": (
         {"type": "model.call_failure", "data": {"errorMessage": '"Connection refused (os error 111)"'}},

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from team_mail.mail.clock import rfc3339
-from team_mail.scheduler.limits.parking import Width, parked_until, width_of
+from team_mail.scheduler.limits.parking import Width, excess, parked_until, width_of
 from team_mail.scheduler.state.facts import Run
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -53,6 +53,22 @@ def test_without_a_time_the_pause_doubles_with_each_refusal():
     for number, pause in ((2, 2), (3, 4), (4, 8), (5, 10), (6, 10), (40, 10)):
         assert parked([run("ann", 0, 10, "limited")] * number) == 10 + pause
     assert parked([*runs, run("ann", 0, 10), *runs]) == 11
+
+
+def test_the_eleventh_refusal_in_a_row_counts_as_a_failure():
+    """A success begins anew; other ends in between do not."""
+    limited, ok = run("ann", 0, 10, "limited"), run("ann", 0, 10)
+    assert [excess([limited] * number) for number in (0, 10, 11, 13)] == [0, 0, 1, 3]
+    assert excess([*[limited] * 10, run("ann", 0, 10, "lost"), limited]) == 1
+    assert excess([*[limited] * 10, ok, *[limited] * 10]) == 0
+
+
+def test_an_early_time_shortens_no_pause():
+    """Try again in 20 ms is a minute, two, four for whom it was said to, and nothing to the others."""
+    runs = [run("ann", 0, 10, "limited", until=10.001)]
+    assert (parked(runs), parked(runs, minutes=10.5), parked(runs, "bob", minutes=10.5)) == (11, 11, None)
+    assert parked(runs * 3, minutes=12) == 14
+    assert parked([run("ann", 0, 10, "limited", until=12)]) == 12
 
 
 def test_the_width_halves_once_for_the_runs_that_were_under_way_and_grows_by_one():

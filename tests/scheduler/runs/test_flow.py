@@ -57,6 +57,18 @@ def test_ready_steps_start_by_rank_then_in_the_order_given():
     assert order == ["b", "a", "c"]
 
 
+def test_groups_share_the_limit_of_their_pool():
+    """Two personas that one agent plays: what one has, the other has not."""
+    steps = [Step("a", group="ann", pool="local"), Step("b", group="bob", pool="local"), Step("c", group="cyd")]
+    flow = TaskQueue(steps, 9, {"*": 5}, {"local": 1})
+    assert started(flow) == ["a", "c"]
+    flow.ended("a", StepResult(done=False, again=9.0), 0.0)
+    assert started(flow) == ["b"]
+    flow.ended("b", DONE, 0.0)
+    assert started(flow) == []
+    assert flow.start(9.0) == "a"
+
+
 def test_a_group_at_its_limit_does_not_block_other_groups():
     """`*` limits every group that is not named."""
     pieces = [Step(f"a{n}", group="ann") for n in range(3)] + [Step(f"b{n}", group="bob") for n in range(3)]

@@ -8,13 +8,18 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from team_mail.mail.clock import ManualClock
+from team_mail.mail.clock import ManualClock, rfc3339
+from team_mail.mail.log.event import Draft
 from team_mail.personas.agent import Job, Outcome
 from team_mail.scheduler.runs.batch import BatchRunner
+from team_mail.scheduler.settings.settings import SprintSettings
 from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.plan import Waiting
 from team_mail.scheduler.sprint.tick import Ticker
+from team_mail.scheduler.sprint.triggers import due
+from team_mail.scheduler.state.facts import Mail, Sprint
+from team_mail.scheduler.state.sprints import State
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 SIX = datetime(2026, 11, 30, 18, tzinfo=UTC)
@@ -49,14 +54,20 @@ def clock(monkeypatch):
     return ManualClock(NOON)
 
 
+def on(clock, context):
+    """Let a team and its log live by a clock that nobody waits for."""
+    object.__setattr__(context, "clock", clock)
+    vars(context.mailbox.log)["_clock"] = clock
+    return context
+
+
 def sprint_on(team, clock, play, settings=ONCE, names=NAMES):
     """Run a sprint by a clock that nobody waits for; return its result, what it waited for, and the runs."""
     for file in (team.home / "personas").glob("*.md"):
         file.unlink()
     team.roster(*names)
     context = team.context(dict.fromkeys(names, play), settings)
-    object.__setattr__(context, "clock", clock)
-    vars(context.mailbox.log)["_clock"] = clock
+    on(clock, context)
     waits = []
     listener = lambda progress: waits.append(progress.plan) if isinstance(progress, Waiting) else None  # noqa: E731
     result = run_sprint(Ticker(context, BatchRunner(context, listener), listener=listener), StartRequest("asked for"))
@@ -89,6 +100,69 @@ def test_a_window_that_ends_after_the_deadline_ends_the_sprint(team, clock):
     assert {run.status for run in runs} == {"limited"}
 
 
+def test_the_time_that_a_service_named_holds_for_the_next_sprints_too(team, clock):
+    """No sprint after sprint into the same limit: the first one after it is the one that starts after the reset."""
+    service = Service(clock, 0, "usage limit reached, resets at 18:00", SIX)
+    settings = ONCE.replace("1d", "4h").replace("[sprint]\n", '[sprint]\nevery = "1m"\n')
+    sprint_on(team, clock, service.play, settings, NAMES[:2])
+    context = on(clock, team.context(dict.fromkeys(NAMES[:2], service.play), settings))
+    ticker = Ticker(context, BatchRunner(context))
+    clock.sleep(3600)
+    state, refused = ticker.read(), len(service.refused)
+    request = due(
+        state, context.settings.sprint, clock.now(), lambda *_: SIX, parked=context.parked(state, clock.now())
+    )
+    assert request.start == "every 60 s"
+    plan = ticker.plan(request, state)
+    assert (plan.opening, plan.idle_until) == (None, SIX)
+    assert plan.idle.startswith("nobody could start in a sprint: p00 is parked until ")
+    done = ticker.tick(request, state)
+    assert done.plan.idle
+    assert run_sprint(ticker, StartRequest("asked for")) is None, "a reset after its deadline is not waited for"
+    clock.sleep(7200)
+    assert run_sprint(ticker, StartRequest("asked for")).converged, "an earlier one is"
+    assert clock.now() == SIX
+    assert len(service.refused) == refused
+
+
+def test_what_a_dispatch_was_refused_parks_sprints_and_a_success_lets_them_go_on(team, clock):
+    """A service knows neither sprints nor dispatches, and what is on record of both counts."""
+    context = on(clock, team.context({}, ONCE.replace("1d", "1h")))
+
+    def ran(run, **ended):
+        start = {"sprint": 0, "dispatch": "d", "task": "t", "persona": "ann", "attempt": 1, "tick": 0, "base": ""}
+        start |= {"agent": "shell", "reason": "task", "mail": [], "supervisor": {}}
+        context.append([Draft("run.started", "scheduler", run=run, data=start)])
+        clock.sleep(1)
+        end = {"sprint": 0, "dispatch": "d", "task": "t", "persona": "ann", "exit": 1, "seconds": 1.0, "detail": "no"}
+        context.append([Draft("run.finished", "scheduler", run=run, data=end | ended)])
+        clock.sleep(1)
+
+    ran("r1", status="limited", until=rfc3339(SIX))
+    ran("r2", status="limited", until=rfc3339(NOON))
+    ticker = Ticker(context, BatchRunner(context))
+    assert ticker.plan(StartRequest("asked for")).idle_until == SIX
+    assert {until for until, _ in context.parked(context.state(), clock.now()).values()} == {SIX}
+    ran("r3", status="ok")
+    context = on(clock, team.context({}, ONCE))
+    assert len(Ticker(context, BatchRunner(context)).plan(StartRequest("asked for")).launches) == 3
+
+
+def test_mail_for_who_is_parked_starts_no_sprint_and_hides_none_that_is_due():
+    """It is read in the next one."""
+    settings = SprintSettings(every="1h")
+    started = Sprint(1, "s", "main", "b", "b", "parallel", "", "", (), rfc3339(NOON), outcome="converged", ended=1)
+    mail = Mail("ann", 9, "m", rfc3339(NOON), "bob", "Look", "note", "normal", None)
+    state = State(sprints=(started,), unread={"ann": (mail,)})
+    parked = {"ann": (NOON + timedelta(minutes=20), "usage limit reached")}
+    soon = NOON + timedelta(minutes=1)
+    assert due(state, settings, soon, None).personas == ("ann",)
+    request = due(state, settings, soon, None, parked=parked)
+    assert (request.start, request.until) == (None, NOON + timedelta(minutes=20))
+    later = due(state, settings, NOON + timedelta(hours=1), None, parked=parked)
+    assert (later.start, later.personas) == ("every 3600 s", ())
+
+
 def test_a_service_that_names_no_time_is_asked_again_after_growing_pauses(team, clock):
     """A minute, two, four and eight: no attempt is spent, and no agent is called broken."""
     service = Service(clock, 0, "429 Too Many Requests", NOON + timedelta(minutes=15))
@@ -101,6 +175,22 @@ def test_a_service_that_names_no_time_is_asked_again_after_growing_pauses(team, 
     assert waits[0].skips[0].why == (
         "parked until 12:01:00Z: exit 1; the agent reported an error: 429 Too Many Requests"
     )
+
+
+def test_a_service_that_names_milliseconds_is_asked_after_the_same_pauses(team, clock):
+    """Or it would be asked as fast as runs can start."""
+    service = Service(clock, 0, "rate limit reached. Please try again in 20ms.", NOON + timedelta(minutes=15))
+    result, _, _ = sprint_on(team, clock, service.play, ONCE, NAMES[:1])
+    assert result.converged
+    assert [(when - NOON) / timedelta(minutes=1) for _, when in service.refused] == [0, 1, 3, 7]
+
+
+def test_a_service_that_never_takes_more_is_given_up(team, clock):
+    """What looks like a refusal for ever is none; ten are believed."""
+    service = Service(clock, 0, "429 Too Many Requests", NOON + timedelta(days=365))
+    result, _, runs = sprint_on(team, clock, service.play, ONCE.replace('= "1d"', '= "90d"'), NAMES[:1])
+    assert (result.outcome, result.set_aside) == ("spent", (NAMES[0],))
+    assert [run.status for run in runs] == ["limited"] * 11
 
 
 def test_a_refusal_narrows_the_agent_and_each_success_widens_it(team, clock):
