@@ -145,6 +145,7 @@ def _result(result: Summary) -> Iterator[str]:
         yield f"Not landed: {', '.join(result.set_aside)}; there is a mail about each."
     if result.held:
         yield f"Waiting for you: {', '.join(result.held)} (scheduler approve NAME lets a patch land)."
+    yield from (f"{line[0].upper()}{line[1:]}." for line in result.parked)
     yield ""
     yield f"  scheduler report {result.sprint}      where the time went"
     if result.landed:

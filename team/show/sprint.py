@@ -35,6 +35,7 @@ def summary(sprint: Summary) -> Iterator[str]:
         yield "  every run failed, retries too: look at the agent's command; the mail to the human quotes its output"
     if sprint.outcome == SprintOutcome.BUDGET:
         yield "  a budget is spent, so nothing more was started (see the mail to the human)"
+    yield from (f"  {line}" for line in sprint.parked)
     if sprint.held:
         yield f"  held: {', '.join(sprint.held)} (scheduler approve NAME lets a patch land)"
     if sprint.converged and sprint.runs and not (sprint.landed or sprint.set_aside or sprint.held):
@@ -52,6 +53,7 @@ def status(team: Status) -> Iterator[str]:
         yield from _parked(team)
         return
     yield _sprint(team.sprint)
+    yield from (f"it ended when {line}" for line in team.sprint.parked)
     rows = [
         (
             pulse.run.persona,
