@@ -26,7 +26,6 @@ from ..errors import InvalidTasks, Stopped
 from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..leader import myself
 from ..limits.ledger import Ledger
-from ..limits.parking import window_of
 from ..planner.schedule import tails
 from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
@@ -38,6 +37,7 @@ from ..runs.watch import Watch
 from ..state.dispatches import DispatchState
 from ..state.facts import Patch
 from ..state.sprints import fact_of, left_over, read_refused
+from ..state.windows import window_of
 from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ..kinds import RunStatus
 from ..state.facts import Run
+from ..state.windows import window_of
 
 MOST_REFUSALS = 10  # of one persona in a row that are no failures of its agent
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=10)
@@ -30,16 +31,10 @@ def parked_until(
     return max(filter(None, found), key=lambda parked: parked[0], default=None)
 
 
-def window_of(agent: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
-    """Return until when an agent's service takes no more, as it said itself."""
-    ended = [run for run in runs if run.agent == agent and run.finished]
-    windows = [run for run in ended if run.until and datetime.fromisoformat(run.until) > now]
-    if not windows:
-        return None
-    last = max(windows, key=lambda run: run.finished or "")
-    if any(run.status == RunStatus.OK and run.started > (last.finished or "") for run in ended):
-        return None
-    return datetime.fromisoformat(str(last.until)), last.detail
+def moment_text(until: datetime, now: datetime) -> str:
+    """Write a time that is to come: with its day, if that is not today."""
+    day = "" if until.date() == now.astimezone(UTC).date() else f"{until:%Y-%m-%d} "
+    return f"{day}{until:%H:%M:%S}Z"
 
 
 def excess(runs: Iterable[Run]) -> int:

@@ -16,7 +16,7 @@ from ...mail.text.units import counted
 from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
 from ..limits.budget import NO_BUDGETS, Budgets, day_ends, uses_of
-from ..limits.parking import excess, parked_until
+from ..limits.parking import excess, moment_text, parked_until
 from ..runs.launch import MOST_SETUPS, Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, give_up_dead, left_over
@@ -239,7 +239,13 @@ class _Decision:
                 skips.append(Skip(member.id, launch))
             elif parked := parked_until(member.id, member.agent, self.runs, self.now, self.state.served):
                 self.due.append(parked[0])
-                skips.append(Skip(member.id, f"parked until {parked[0]:%H:%M:%S}Z: {parked[1]}", parked[0]))
+                skips.append(
+                    Skip(
+                        member.id,
+                        f"parked until {moment_text(parked[0], self.now)} by agent {member.agent}: {parked[1]}",
+                        parked[0],
+                    )
+                )
             elif over := self.uses.overspent_by(member.id, self.budgets):
                 aside.append(Skip(member.id, over.text))
             elif why := self._unstartable(member.id) or self._exhausted(member.id, launch, wakes):

@@ -148,6 +148,7 @@ def _result(result: Summary) -> Iterator[str]:
     if result.overrun:
         overrun = counted(result.overrun, "run")
         yield f"Ended by [budget] run of team.toml: {overrun}, not tried again; raise it to go on."
+    yield from (f"{line[0].upper()}{line[1:]}." for line in result.parked)
     yield ""
     yield f"  scheduler report {result.sprint}      where the time went"
     if result.landed:

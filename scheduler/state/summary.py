@@ -10,8 +10,9 @@ from ..kinds import PatchStatus, RunStatus, SprintOutcome
 from .facts import Sprint
 from .sprints import State
 from .usage import NO_USAGE, UsageTotal, total
+from .windows import left_parked
 
-_APART = {"outcome", "patches", "held", "started", "failed", "overrun"}  # not part of the document
+_APART = {"parked", "outcome", "patches", "held", "started", "failed", "overrun"}  # not part of the document
 FAILED = frozenset({RunStatus.FAILED, RunStatus.SETUP, RunStatus.TIMEOUT, RunStatus.QUOTA})
 _UNLANDED = frozenset({PatchStatus.CONFLICTED, PatchStatus.REFUSED, PatchStatus.REJECTED})
 
@@ -22,8 +23,8 @@ class Summary:
 
     `landed` names personas, `patches` counts their landed patches, `conflicts` the patches in conflict. `set_aside`
     names personas that were given up, `held` those whose patch waits for approval. `failed` counts the runs that did
-    not end well, and `overrun` those of them that the budget of a run ended. `outcome` is None while it
-    is open. `usage` is what its runs used.
+    not end well, and `overrun` those of them that the budget of a run ended. `outcome` is None while it is open.
+    `usage` is what its runs used. `parked` says which agents took no more at its end, and until when.
     """
 
     sprint: int
@@ -43,6 +44,7 @@ class Summary:
     failed: int = 0
     usage: UsageTotal = NO_USAGE
     overrun: int = 0
+    parked: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object that `scheduler sprint --json` ends with."""
@@ -68,4 +70,5 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
         sum(patch.status == PatchStatus.CONFLICTED for patch in patches), len(runs), seconds, sprint.outcome,
         len(landed), tuple(held), sprint.started, sum(run.status in FAILED for run in runs),
         total(run.usage for run in runs), sum(run.status == RunStatus.QUOTA and run.hopeless for run in runs),
+        left_parked(runs, end) if sprint.outcome else (),
     )  # fmt: skip

@@ -39,6 +39,7 @@ def summary(sprint: Summary) -> Iterator[str]:
         tried = "was" if sprint.overrun == 1 else "were"
         runs = counted(sprint.overrun, "run")
         yield f"  {runs} went beyond [budget] run of team.toml and {tried} not tried again: raise it"
+    yield from (f"  {line}" for line in sprint.parked)
     if sprint.held:
         yield f"  held: {', '.join(sprint.held)} (scheduler approve NAME lets a patch land)"
     if sprint.converged and sprint.runs and not (sprint.landed or sprint.set_aside or sprint.held):
@@ -56,6 +57,7 @@ def status(team: Status) -> Iterator[str]:
         yield from _parked(team)
         return
     yield _sprint(team.sprint)
+    yield from (f"it ended when {line}" for line in team.sprint.parked)
     rows = [
         (
             pulse.run.persona,

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from team_mail.mail.clock import rfc3339
-from team_mail.scheduler.limits.parking import Width, excess, parked_until, width_of
+from team_mail.scheduler.limits.parking import Width, excess, moment_text, parked_until, width_of
 from team_mail.scheduler.state.facts import Run
+from team_mail.scheduler.state.windows import left_parked
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
@@ -61,6 +62,17 @@ def test_the_eleventh_refusal_in_a_row_counts_as_a_failure():
     assert [excess([limited] * number) for number in (0, 10, 11, 13)] == [0, 0, 1, 3]
     assert excess([*[limited] * 10, run("ann", 0, 10, "lost"), limited]) == 1
     assert excess([*[limited] * 10, ok, *[limited] * 10]) == 0
+
+
+def test_a_sprint_says_which_agents_were_parked_at_its_end():
+    """With the day, or that nobody knows; nothing of those whose service took more since."""
+    timed, untimed = run("ann", 0, 10, "limited", until=360), run("bob", 0, 10, "limited", agent="codex")
+    over = run("cyd", 0, 10, "limited", agent="qwen", until=12)
+    assert left_parked([timed, untimed, over, run("dan", 0, 10, agent="gemini")], START + timedelta(minutes=20)) == (
+        "agent claude is parked until 2026-11-30 18:00:00Z: usage limit reached",
+        "the service of agent codex took no more of bob, until an unknown time: usage limit reached",
+    )
+    assert moment_text(START, START - timedelta(days=1)) == "2026-11-30 12:00:00Z"
 
 
 def test_an_early_time_shortens_no_pause():

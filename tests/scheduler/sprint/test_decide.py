@@ -802,7 +802,7 @@ def test_who_is_refused_by_its_service_is_parked_and_spends_no_attempt():
     plan = story.plan()
     assert (launched(plan), plan.wait_until, plan.finish) == ([], until, None)
     assert {skip.persona: skip.parked for skip in plan.skips} == dict.fromkeys(("ann", "bob", "cyd", "dan"), until)
-    assert skipped(plan)["cyd"] == f"parked until {until:%H:%M:%S}Z: usage limit"
+    assert skipped(plan)["cyd"] == f"parked until {until:%H:%M:%S}Z by agent shell: usage limit"
     assert plan.document()["skips"][0]["parked"] == until.isoformat()
     story.later(hours=2)
     assert launched(story.plan()) == [

@@ -16,10 +16,12 @@ from team_mail.scheduler.settings.settings import SprintSettings
 from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.plan import Waiting
+from team_mail.scheduler.sprint.status import status
 from team_mail.scheduler.sprint.tick import Ticker
 from team_mail.scheduler.sprint.triggers import due
 from team_mail.scheduler.state.facts import Mail, Sprint
 from team_mail.scheduler.state.sprints import State
+from team_mail.team.show import sprint as show
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 SIX = datetime(2026, 11, 30, 18, tzinfo=UTC)
@@ -97,6 +99,19 @@ def test_a_window_that_ends_after_the_deadline_ends_the_sprint(team, clock):
     settings = ONCE.replace("1d", "4h")
     result, _, runs = sprint_on(team, clock, service.play, settings, NAMES[:3])
     assert (result.outcome, clock.now()) == ("deadline", NOON)
+    words = (
+        "agent shell is parked until 2026-11-30 18:00:00Z: exit 1; the agent reported an error: usage limit reached, "
+        "resets at 18:00"
+    )
+    assert result.parked == (words,)
+    assert f"  {words}" in [*show.summary(result)]
+    context = on(clock, team.context())
+    assert f"it ended when {words}" in [*show.status(status(context, clock.now()))]
+    (sent,) = (event for event in context.mailbox.log.read(0) if event.kind == "mail.sent")
+    assert f"A{words[1:]}." in sent.body.splitlines()
+    clock.sleep(3600)
+    idle = Ticker(context, BatchRunner(context)).plan(StartRequest("asked for", otherwise="")).skips
+    assert all(skip.why.startswith("parked until 18:00:00Z by agent shell: ") for skip in idle)
     assert {run.status for run in runs} == {"limited"}
 
 
@@ -173,7 +188,7 @@ def test_a_service_that_names_no_time_is_asked_again_after_growing_pauses(team, 
     assert (clock.now() - NOON) == timedelta(minutes=15)
     assert [run.status for run in runs] == ["limited"] * 4 + ["ok"]
     assert waits[0].skips[0].why == (
-        "parked until 12:01:00Z: exit 1; the agent reported an error: 429 Too Many Requests"
+        "parked until 12:01:00Z by agent shell: exit 1; the agent reported an error: 429 Too Many Requests"
     )
 
 
