@@ -19,6 +19,9 @@ _FORMAT = "team-mail cursor 1"
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe is not waited for
 _RACY = 2_000_000_000  # nanoseconds: a file as new as that may change again without another time
 _LINES = 4  # before the checksum
+_ENTRY = {  # what is asked of an entry
+    "id": str, "seq": int, "sender": str, "subject": str, "priority": str, "acked": bool, "verified": bool, "tags": list,
+}  # fmt: skip
 
 
 class Cursor:
@@ -36,13 +39,17 @@ class Cursor:
         self._text = text
 
     @property
-    def entries(self) -> list[dict[str, Any]]:
-        """The unread messages, each as its listed object, with `run` and `owner`."""
+    def entries(self) -> list[dict[str, Any]] | None:
+        """The unread messages, each as its listed object, with `run` and `owner`; None if the cursor has others."""
         if self._text == "[]":  # without JSON
             return []
         import json
 
-        return json.loads(self._text)
+        try:
+            entries = json.loads(self._text)
+        except (ValueError, RecursionError):
+            return None
+        return entries if isinstance(entries, list) and all(map(_is_entry, entries)) else None  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def load(folder: str, persona: str) -> Cursor | None:
@@ -151,6 +158,11 @@ def read(path: str) -> bytes | None:
         return None
     with os.fdopen(descriptor, "rb") as file:
         return file.read()
+
+
+def _is_entry(value: Any) -> bool:
+    known = isinstance(value, dict) and "run" in value and "owner" in value
+    return known and all(isinstance(value.get(name), kind) for name, kind in _ENTRY.items())  # pyright: ignore[reportUnknownMemberType]
 
 
 def _checksum(data: bytes) -> str:

@@ -74,8 +74,9 @@ class _News:
         self.begins = True  # with the first event
         self._rest: list[tuple[str, int]] = [(path, 0) for _, _, path in self._sealed]
         self._start = self._end = 0  # of the active file: what is read of it
-        if before and self._continue(before):
-            self.begins, self.entries = False, before.entries
+        entries = before.entries if before else None
+        if before and entries is not None and self._continue(before):
+            self.begins, self.entries = False, entries
         self._read: list[bytes] = []
 
     def close(self) -> None:

@@ -246,16 +246,34 @@ def test_a_line_that_is_there_twice_is_left_to_the_projection(mailbox):
         seqs(mailbox)
 
 
+def forge(mailbox, line: int, text: str) -> None:
+    """Write another line into bo's cursor, and the checksum that goes with it."""
+    place = mailbox.log.folder / cursor.FOLDER / "bo"
+    lines = place.read_text().split("\n")[:4]
+    data = "\n".join([*lines[:line], text, *lines[line + 1 :]]).encode()
+    place.write_bytes(data + f"\n{cursor._checksum(data)}\n".encode())
+
+
 @pytest.mark.parametrize("where", ["abc 1 1 1 1", "1 2", "1 2 3 4 5 6"])
 def test_a_cursor_with_a_right_checksum_and_wrong_fields_is_none(mailbox, where):
     """Somebody may have written it."""
     mailbox.send(Letter("ana", ["bo"], "x"))
     assert seqs(mailbox) == [2]
-    place = mailbox.log.folder / cursor.FOLDER / "bo"
-    text = f"team-mail cursor 1\nbo\n{where}\n[]".encode()
-    place.write_bytes(text + f"\n{cursor._checksum(text)}\n".encode())
+    forge(mailbox, 2, where)
     assert cursor.load(str(mailbox.log.folder), "bo") is None
     assert seqs(mailbox) == [2]
+
+
+@pytest.mark.parametrize("entries", ["[", "7", "{}", "[7]", "[{}]", '[{"id":"x","seq":"2"}]', "[" * 100_000])
+def test_a_cursor_with_a_right_checksum_and_wrong_entries_is_of_no_use(mailbox, entries):
+    """The log is read from its beginning, and the cursor is written anew."""
+    mailbox.send(Letter("ana", ["bo"], "x"))
+    assert seqs(mailbox) == [2]
+    forge(mailbox, 3, entries)
+    assert seqs(mailbox) == [2]
+    assert seqs(mailbox) == [2]
+    (entry,) = cursor.load(str(mailbox.log.folder), "bo").entries
+    assert entry["subject"] == "x"
 
 
 def test_no_file_of_another_is_written_through_a_link(mailbox, tmp_path):
