@@ -50,18 +50,18 @@ class Estimate:
 
 
 NO_ESTIMATE = Estimate()
+Figure = Callable[[Run], float | None]
 
 
 def estimate(launches: Sequence[Launch], runs: Iterable[Run]) -> Estimate:
     """Estimate what launches cost from runs of the past that came to their end."""
     ended = [run for run in runs if run.finished and not run.usage.partial]
-    money = [_seen(launch, ended, _usd_of) for launch in launches]
-    tokens = [_seen(launch, ended, _tokens_of) for launch in launches]
-    agents = {launch.agent for launch in launches}
-    told = [run for run in ended if run.agent in agents and (run.usage.usd, run.usage.tokens) != (None, None)]
+    money = [_like(launch, ended, _usd_of) for launch in launches]
+    tokens = [_like(launch, ended, _tokens_of) for launch in launches]
     return Estimate(
-        len(launches), _spread(money), sum(map(bool, money)), _spread(tokens), sum(map(bool, tokens)), len(told)
-    )
+        len(launches), _spread(money, _usd_of), sum(map(bool, money)), _spread(tokens, _tokens_of),
+        sum(map(bool, tokens)), len({run.id for alike in (*money, *tokens) for run in alike}),
+    )  # fmt: skip
 
 
 def _usd_of(run: Run) -> float | None:
@@ -76,17 +76,15 @@ def _tokens(number: float) -> str:
     return shortened_count(int(number))
 
 
-def _seen(launch: Launch, runs: Sequence[Run], figure: Callable[[Run], float | None]) -> list[float]:
-    """Return what past runs of a persona with the same agent used, else of all of the agent."""
-    same = [(run.persona, used) for run in runs if run.agent == launch.agent and (used := figure(run)) is not None]
-    return [used for persona, used in same if persona == launch.persona] or [used for _, used in same]
+def _like(launch: Launch, runs: Sequence[Run], figure: Figure) -> list[Run]:
+    """Return the past runs that tell a figure of a persona with the same agent, else of all of the agent."""
+    same = [run for run in runs if run.agent == launch.agent and figure(run) is not None]
+    return [run for run in same if run.persona == launch.persona] or same
 
 
-def _spread(seen: Sequence[Sequence[float]]) -> Spread | None:
-    known = [each for each in seen if each]
-    if not known:
-        return None
-    return Spread(sum(map(median, known)), sum(map(min, known)), sum(map(max, known)))
+def _spread(groups: Sequence[Sequence[Run]], figure: Figure) -> Spread | None:
+    rows = [[figure(run) or 0.0 for run in runs] for runs in groups if runs]
+    return Spread(sum(map(median, rows)), sum(map(min, rows)), sum(map(max, rows))) if rows else None
 
 
 def _text(spread: Spread | None, written: Callable[[float], str], known: int, launches: int) -> str:
