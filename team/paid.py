@@ -1,4 +1,4 @@
-"""Agents that may cost money, by the program that they start, and the question before a team's first sprint on one."""
+"""Agents that may cost money, those of the presets, and the question before a team's first sprint on one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from pathlib import PurePath
 
 from ..mail.render import listed
 from ..mail.text.units import counted
+from ..personas.agents.presets.preset import presets
 from ..scheduler.context import Context
 from ..scheduler.sprint.plan import TickPlan
-
-PROGRAMS = frozenset(
-    {"aider", "amp", "claude", "codex", "copilot", "cursor-agent", "gemini", "goose", "opencode", "qwen"}
-)
 
 
 def first_on_paid(context: Context, plan: TickPlan) -> str | None:
@@ -33,5 +30,8 @@ def first_on_paid(context: Context, plan: TickPlan) -> str | None:
 
 def _is_paid(context: Context, agent: str) -> bool:
     table = context.settings.agents.get(agent)
-    command = table.command if table and table.command else ()
-    return any(PurePath(word).name in PROGRAMS for word in command[:3])  # also behind env, npx or nice
+    if table is None or table.command is None:
+        return False
+    programs = {each.program for each in presets()}
+    named = any(PurePath(word).name in programs for word in table.command[:3])  # also behind env, npx or nice
+    return named or table.preset is not None

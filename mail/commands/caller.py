@@ -17,6 +17,7 @@ from ..mailbox import Mailbox
 from ..message import Message
 from ..open import open_mailbox
 from ..process import identity, identity_or_none, run_id
+from .output import are_terminals
 
 
 def own_mailbox(persona: str | None) -> tuple[str, Mailbox]:
@@ -53,8 +54,7 @@ def body(text: str | None, file: Path | None) -> str:
         raise UsageError("standard input is closed: there is no text to read")
     if text == "-" or _piped():
         return _decoded(sys.stdin.buffer.read(), "standard input")
-    terminals = [stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)]  # pyright: ignore[reportUnnecessaryComparison]
-    return _edited() if all(terminals) else ""
+    return _edited() if are_terminals(sys.stdin, sys.stdout) else ""
 
 
 def letter(mailbox: Mailbox, sender: str, to: Sequence[str], cc: Sequence[str], **fields: Any) -> Letter:

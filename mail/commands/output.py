@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ..errors import TeamMailError, UsageError
 from ..kinds import ExitCode
@@ -58,6 +58,11 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def are_terminals(*streams: TextIO | None) -> bool:
+    """Tell whether all of some standard streams are terminals; one that was closed is None, and is none."""
+    return all(stream is not None and stream.isatty() for stream in streams)
 
 
 def flushed(run: Callable[[], object]) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
 from . import options as option
-from .printing import note, say
+from .printing import ask_to_go_on, has_terminal, note, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +27,12 @@ def doctor(as_json: option.Json = False) -> None:
     from ..home import home_if_any
     from ..show import agents as show
 
-    found = agents.doctor(home_if_any())
+    diagnosis = agents.doctor(home_if_any())
     if as_json:
-        render.document(found.document())
+        render.document(diagnosis.document())
     else:
-        say(show.diagnosis(found))
-    if not found.healthy:
+        say(show.diagnosis(diagnosis))
+    if not diagnosis.healthy:
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -82,13 +80,9 @@ def _ask(wanted: Sequence[Candidate]) -> None:
     """Ask before something may cost money. Raises UsageError where nobody can be asked."""
     names = ", ".join(each.name for each in wanted)
     what = f"one run each of {names}" if len(wanted) > 1 else f"one run of {names}"
-    terminals = [stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)]  # pyright: ignore[reportUnnecessaryComparison]
-    if not all(terminals):
+    if not has_terminal():
         raise UsageError(f"this starts {what}, which may cost money, and nobody can be asked here; add --yes")
-    output.say(f"This starts {what} in a scratch repository, which may cost money. Go on? [y/N] ", err=True, nl=False)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        output.say("nothing was started", err=True)
-        raise typer.Exit(ExitCode.USAGE)
+    ask_to_go_on("team", f"This starts {what} in a scratch repository, which may cost money.")
 
 
 def _seconds(text: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,7 @@ from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
 from . import options as option
 from .dispatch import config_of, refusals
-from .printing import note, say
+from .printing import ask_to_go_on, has_terminal, note, say
 
 if TYPE_CHECKING:
     from ..api.ask import Asking, AskPlan
@@ -40,7 +39,7 @@ def ask(
 ) -> None:
     """Have a request turned into tasks, carried out and answered: "Debug the login, then write a fixed version"."""
     with refusals(as_json):
-        if not (yes or dry_run or _on_terminal()):
+        if not (yes or dry_run or has_terminal()):
             raise UsageError(_LOOK)
         config = config_of(max_workers, timeout, trace_dir)
         from ...mail import render
@@ -60,9 +59,11 @@ def ask(
             return
         if not as_json:
             say(show.asked(plan, dispatches.preview(plan.tasks, how)))
-        if dry_run or not (yes or _confirmed()):
+        if dry_run:
             note("team", "nothing was started")
             return
+        if not yes:
+            ask_to_go_on("team")
         done = act(partial(asks.carry_out, plan))
         _answered(asking, plan, done, act, as_json=as_json)
 
@@ -100,12 +101,3 @@ def _shown(act: Any, *, quiet: bool, interrupts: Any) -> Any:
 
     with DispatchShow(quiet=quiet) as show:
         return act(listener=show.on_progress, interrupts=interrupts)
-
-
-def _on_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()  # pyright: ignore[reportUnnecessaryComparison]
-
-
-def _confirmed() -> bool:
-    output.say("go on? [y/N] ", err=True, nl=False)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}

@@ -177,7 +177,7 @@ def _text(file: str | None) -> bytes:
                 return read_limited(stream)
         except OSError as error:
             raise UsageError(f"cannot read {file}: {error.strerror}; give a tasks.json") from None
-    if sys.stdin is None or (file is None and sys.stdin.isatty()):  # pyright: ignore[reportUnnecessaryComparison]
+    if sys.stdin is None or (file is None and output.are_terminals(sys.stdin)):  # pyright: ignore[reportUnnecessaryComparison]
         raise UsageError("no tasks: team dispatch tasks.json, or pipe them in, or --template code-review")
     return read_limited(sys.stdin.buffer)
 

@@ -101,10 +101,10 @@ def _read(file: str | None) -> tuple[bytes, Roadmap]:
                 data = read_limited(stream)
         except OSError as error:
             raise UsageError(f"cannot read {file}: {error.strerror}; give a roadmap or a tasks.json") from None
-    elif file == "-" or not sys.stdin.isatty():
-        data = read_limited(sys.stdin.buffer)
-    else:
+    elif sys.stdin is None or (file is None and output.are_terminals(sys.stdin)):  # pyright: ignore[reportUnnecessaryComparison]
         raise UsageError("plan what? Give a roadmap or a tasks.json, or --from-sprint")
+    else:
+        data = read_limited(sys.stdin.buffer)
     return data, plans.read_roadmap(data, _STDIN if file in {None, "-"} else str(file), home_if_any())
 
 

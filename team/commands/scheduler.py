@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 failed; 2 usage; 4 not converged; 5 log damaged; 130 inter
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +17,7 @@ from ...mail.kinds import ExitCode
 from ...scheduler.kinds import ModeRequest
 from . import control
 from . import options as option
-from .printing import note, say
+from .printing import ask_to_go_on, has_terminal, note, say
 
 if TYPE_CHECKING:
     from ...scheduler.context import Context
@@ -137,7 +136,7 @@ def sprint(
     sprints.check_members(context)
     for left_out in session.notes(context):
         note("scheduler", f"note: {left_out}")
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+    if not yes and has_terminal():
         _agreed(context, mode, base)
     with Show(quiet=quiet) as show:
         done = sprints.run_sprint(context, mode.value, base=base, listener=show.on_progress, interrupts=session.ending)
@@ -150,10 +149,7 @@ def _agreed(context: Context, mode: ModeRequest, base: str | None) -> None:
     from ..paid import first_on_paid
 
     if question := first_on_paid(context, sprints.preview_sprint(context, mode.value, base).plan):
-        output.say(question, err=True)
-        if not typer.confirm("go on?", err=True):
-            note("scheduler", "nothing was started; scheduler sprint --yes does not ask")
-            raise typer.Exit(ExitCode.FAILED)
+        ask_to_go_on("scheduler", f"{question}.", "; scheduler sprint --yes does not ask")
 
 
 def _show_sprint(done: SprintResult, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from .test_costs import on_terminal
 from .test_scheduler import Project
 
 PLAYER = """
@@ -202,6 +203,17 @@ def test_without_a_terminal_somebody_has_to_say_that_it_may_run(project):
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "add --yes to go on at once, or --dry-run to stop there" in ended.stderr
     assert project.events() == []
+
+
+def test_on_a_terminal_only_yes_goes_on(project):
+    """The tasks are shown before; those of the planner alone are carried out then."""
+    project.says(planner={"tasks": [coder("a", "x")]}, a=wrote("a"), reporter=ANSWER)
+    printed, code = on_terminal(project, "n\n", "team", "ask", "Do it")
+    assert (code, len(project.events("dispatch.started"))) == (1, 1), printed
+    assert printed.rpartition("Write a.")[2].endswith("Go on? [y/N] team: nothing was started\n")
+    printed, code = on_terminal(project, "y\n", "team", "ask", "Do it")
+    assert (code, len(project.events("dispatch.started"))) == (0, 4), printed
+    assert "It is done." in printed
 
 
 @pytest.mark.parametrize(

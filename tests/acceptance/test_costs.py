@@ -184,6 +184,8 @@ def test_a_dry_run_estimates_by_past_runs_and_shows_budgets(paid):
     document = paid.document("sprint", "--dry-run")
     assert document["cost"]["usd"]["median"] == pytest.approx(3 * EACH)
     assert document["budgets"] == ["sprint $5", "day 20 runs, 3 used"]
+    paid.ok("team-mail", "send", "--to", "ann", "-s", "More", "-b", "Do more.")
+    assert "; by 1 past run\n" in paid.ok("scheduler", "--dry-run")  # her own, of the three
 
 
 def test_the_first_sprint_on_an_agent_that_costs_asks_on_a_terminal(project, tmp_path):
@@ -199,11 +201,20 @@ def test_the_first_sprint_on_an_agent_that_costs_asks_on_a_terminal(project, tmp
     assert "sprint 1 starts 3 runs of c, and up to 3 runs of each persona in all; it may cost money" in printed
     assert (code, project.log()) == (1, b"")
     printed, code = on_terminal(project, "y\n", "scheduler", "sprint")
-    assert "go on?" in printed
+    assert "Go on? [y/N]" in printed
     assert code == 0
     printed, code = on_terminal(project, "", "scheduler", "sprint")
-    assert ("go on?" in printed, code) == (False, 0)
+    assert ("Go on?" in printed, code) == (False, 0)
     assert project.run("scheduler", "sprint", "--yes").returncode == 0
+
+
+def test_a_command_of_ones_own_with_the_preset_of_an_agent_that_costs_is_asked_about(project):
+    """It may have any name."""
+    project.agent(PLAY % (RECORDED, "claude"), 'preset = "claude"\n')
+    printed, code = on_terminal(project, "n\n", "scheduler", "sprint")
+    assert "runs of shell, and up to 3 runs of each persona in all; it may cost money. Go on? [y/N]" in printed
+    assert "scheduler: nothing was started; scheduler sprint --yes does not ask\n" in printed
+    assert (code, project.log()) == (1, b"")
 
 
 def on_terminal(project: Project, typed: str, *words: str) -> tuple[str, int]:

@@ -306,7 +306,7 @@ def test_on_a_terminal_it_asks_and_no_answer_is_no(team):
     os.close(terminal)
     told = os.read(parent, 4096).decode()
     os.close(parent)
-    assert process.returncode == 2
+    assert process.returncode == 1
     assert out == b""
     assert "This starts one run of script in a scratch repository, which may cost money. Go on? [y/N]" in told
     assert "nothing was started" in told
