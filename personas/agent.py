@@ -44,7 +44,7 @@ class Job:
     without it, as far as its agent is a process. `mail` is the command that sends the mail of a run whose agent is a
     process. `assignment` is the task, for a run that a dispatch started. `human` is the id of the team's human, which
     a flag may have set, so that mail within the run knows it. `slot` is the number that no other run of the team has
-    while this one lives, and `port` the first of the ports that it may listen on. `told` is called with what
+    while this one lives, and `port` the first of the ports that it may listen on. `on_usage` is called with what
     the run has used so far, whenever its stream tells more.
     """
 
@@ -64,7 +64,7 @@ class Job:
     leave: threading.Event | None = None
     slot: int = 0
     port: int = 0
-    told: Callable[[Usage], object] | None = None
+    on_usage: Callable[[Usage], object] | None = None
 
     @cached_property
     def prompt(self) -> str:

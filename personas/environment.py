@@ -33,7 +33,7 @@ def unfilled(command: Iterable[str], known: Sequence[str]) -> str | None:
 def reaching(env: Iterable[str], given: Mapping[str, str]) -> list[str]:
     """Return the names of variables that a list lets through: `NAME`, or `NAME if OTHER` where OTHER is set, too."""
     items = (item.partition(" if ") for item in env)
-    return [name for name, _, other in items if not other or given.get(other)]
+    return [name for name, _, condition in items if not condition or given.get(condition)]
 
 
 def harmless() -> dict[str, str]:

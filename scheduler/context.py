@@ -144,8 +144,8 @@ class Context:
     def parked(self, state: State, now: datetime) -> dict[str, tuple[datetime, str]]:
         """Return until when personas are parked, in the open sprint if there is one, and what their service said."""
         runs = [run for run in state.runs if state.sprint and run.sprint == state.number]
-        found = {each.id: parked_until(each.id, each.agent, runs, now, state.served) for each in self.members}
-        return {persona: parked for persona, parked in found.items() if parked}
+        until = {each.id: parked_until(each.id, each.agent, runs, now, state.served) for each in self.members}
+        return {persona: parked for persona, parked in until.items() if parked}
 
     def most_parallel(self, agent: str) -> int:
         """Return how many runs of an agent the settings let go on at once."""

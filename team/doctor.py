@@ -70,9 +70,9 @@ def examine(home: Path | None) -> Diagnosis:
     if home is None:
         checks.append(Check("team", Finding.NOTE, "none here; team init makes one"))
     root = context.settings.workspace.root if context else None
-    found = installed_agents(root=root)
-    checks += [*(_installed(found)), _sandbox()]
-    first = found[0].name if found else None
+    states = installed_agents(root=root)
+    checks += [*_installed(states), _sandbox()]
+    first = states[0].name if states else None
     if context is None:
         return Diagnosis(tuple(checks), first)
     checks += _team(context)
@@ -88,15 +88,15 @@ def _git() -> Check:
         return Check("git", Finding.TROUBLE, str(error))
 
 
-def _installed(found: list[AgentState]) -> Iterator[Check]:
+def _installed(states: list[AgentState]) -> Iterator[Check]:
     """Say of each agent in PATH what is seen of it; if there is none, what could be installed."""
-    for state in found:
+    for state in states:
         tried = state.preset.seen if state.preset else None
         how = f"tried in {tried.version} on {tried.on}" if tried else "never tried"
         notes = [note.partition(": ")[2] for note in state.notes]
         text = "; ".join([f"{state.version or 'of an unknown version'}, {how}", *notes])
         yield Check(state.name, Finding.NOTE if notes else Finding.FINE, text)
-    if not found:
+    if not states:
         yield Check("agents", Finding.NOTE, "none of the known ones is in PATH; install one of these, or use a command")
         for each in presets():
             yield Check(each.name, Finding.NOTE, f"{each.title}: {each.install}")

@@ -73,8 +73,8 @@ def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, s
     by_people_only("team init", home)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        found = installed(environ)
-        new = _settings(home / "team.toml", base, found)
+        agents = installed(environ)
+        new = _settings(home / "team.toml", base, agents)
         copied = _copied(home / "personas", personas)
         ignore_mail(home)
     except OSError as error:
@@ -82,7 +82,7 @@ def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, s
             f"cannot write {error.filename or home}: {error.strerror}; nothing was overwritten"
         ) from None
     roster, (agent, attempts) = read_roster(home / "personas"), _in_force(home, environ)
-    names = tuple(preset.name for preset in found)
+    names = tuple(preset.name for preset in agents)
     return Made(home, new, copied, base, names, len(roster.personas), len(roster.scheduled), agent, attempts)
 
 
@@ -129,10 +129,10 @@ def _known(personas: Sequence[str]) -> None:
             raise UsageError(f"no bundled persona {name!r}{suggestion(name, names)}")
 
 
-def _settings(path: Path, base: str, found: Sequence[Preset]) -> bool:
+def _settings(path: Path, base: str, agents: Sequence[Preset]) -> bool:
     """Write the settings file unless it exists; tell whether it was written."""
     text = (files(__name__.rpartition(".")[0]) / "template.toml").read_text(encoding="utf-8")
-    text = with_agents(text, found)
+    text = with_agents(text, agents)
     text = text.replace('base = "main"', f"base = {json.dumps(base, ensure_ascii=False)}", 1)
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -20,8 +20,11 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe is
 _RACY = 2_000_000_000  # nanoseconds: a file as new as that may change again without another time
 _LINES = 4  # before the checksum
 _ENTRY = {  # what is asked of an entry
-    "id": str, "seq": int, "sender": str, "subject": str, "priority": str, "acked": bool, "verified": bool, "tags": list,
-}  # fmt: skip
+    **dict.fromkeys(("id", "sender", "subject", "priority"), str),
+    **dict.fromkeys(("acked", "verified"), bool),
+    "seq": int,
+    "tags": list,
+}
 
 
 class Cursor:

@@ -16,6 +16,7 @@ from ..kinds import ExitCode
 from . import cli_log, cli_marks, daily, output
 from . import cli_options as option
 from .launcher import become_launcher
+from .quick import BUDGET
 
 app = typer.Typer(
     name="team-mail",
@@ -234,7 +235,7 @@ def search(
 @app.command()
 def check(
     persona: option.Persona = None,
-    budget: Annotated[int, typer.Option("--budget", min=1, help="The maximum number of characters.")] = daily.BUDGET,
+    budget: Annotated[int, typer.Option("--budget", min=1, help="The maximum number of characters.")] = BUDGET,
     as_json: option.Json = False,
 ) -> None:
     """Summarize unread mail for shell prompts and agent hooks: exit 3 if there is any, else 0 without output."""

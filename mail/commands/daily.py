@@ -14,8 +14,9 @@ from ..kinds import ExitCode
 from ..open import first_mail, open_mailbox, team_home
 from ..process import identity
 from . import caller, output
+from .quick import BUDGET
 
-SHOWN, BUDGET = 50, 400
+SHOWN = 50
 
 
 def check(persona: str | None = None, budget: int = BUDGET, *, as_json: bool = False) -> int:

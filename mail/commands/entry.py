@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import sys
 
-from .quick import parsed
+from .quick import BUDGET, parsed
 
 TYPE_CHECKING = False  # as typing's, without importing it
 if TYPE_CHECKING:
     from typing import Any, NoReturn
-
-_BUDGET = 400
 
 
 def main() -> None:
@@ -54,7 +52,7 @@ def quick_check(values: dict[str, Any]) -> int | None:
     if values.get("as_json") or values.get("persona") == "":
         return None
     try:
-        return _answer(persona.removesuffix("@team"), values.get("budget", _BUDGET))
+        return _answer(persona.removesuffix("@team"), values.get("budget", BUDGET))
     except OSError:
         return None
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FLAG, TEXT, TEXTS, NUMBER, FILE, FILES = "flag", "text", "texts", "number", "file", "files"
 _COMPLETION = "_TEAM_MAIL_COMPLETE"
+BUDGET = 400  # characters that `check` prints at most
 _DIGITS = 15  # of a number; Typer says what is wrong with a longer one
 OPTIONS: dict[str, dict[str, tuple[str, str]]] = {  # of each command: the option's parameter, and the form of its value
     "check": {

@@ -115,15 +115,14 @@ class EventLog:
         stamp = rfc3339(self._clock.now())
         unsealed = [serialise(draft, stamp) for draft in drafts]
         own = {draft.id for draft in drafts if draft.id is not None}
-        sealed: list[Segment] = []
         try:
             if not self._prepared:
                 self._prepare()
             ids = self._known_ids(own) if own else None
             with self._lock:
-                file = self._writer.ready()
+                file, sealed = self._writer.ready(), None
                 if self._writer.size >= self._segment_bytes:
-                    sealed.append(self._writer.seal(file))
+                    sealed = self._writer.seal(file)
                     file = self._writer.ready()
                 known = ids.find(own, file.number, self._writer.inode, self._writer.size) if ids else {}
                 new = _unknown(unsealed, known) if own else unsealed
@@ -131,10 +130,8 @@ class EventLog:
         except OSError as error:
             self._prepared = False  # the folder itself may be gone
             raise _unavailable(error, self.folder) from error
-        for segment in sealed:
-            self._index(segment)
-            if self._on_sealed:
-                self._on_sealed(segment)
+        if sealed:
+            self._sealed(sealed)
         written = [item.event(place) for item, place in zip(new, places, strict=True)]
         self._flush(file, unsealed[0].id, 0 if alone else _YIELDS)
         if not own:
@@ -260,11 +257,14 @@ class EventLog:
         self._ids.prepare(wanted)
         return self._ids
 
-    def _index(self, segment: Segment) -> None:
+    def _sealed(self, segment: Segment) -> None:
+        """Make what belongs to a new segment and can be made again: its index, and what `on_sealed` does."""
         from .lookup import load_index
 
         with suppress(OSError):  # whoever needs it makes it
             load_index(segment)
+        if self._on_sealed:
+            self._on_sealed(segment)
 
     def _prepare(self) -> None:
         check_not_in_run(self.folder.parent, _WRITES)

@@ -168,10 +168,10 @@ class Writer:
             if not mode & stat.S_IWUSR:  # root could write, but a person has forbidden it
                 raise PermissionError(errno.EACCES, "the log's file is read-only")
 
-    def _refusal(self, found: Damage | None = None) -> LogDamaged:
-        """Return the error that refuses an append: the damage just found, or what the file `damaged` says."""
+    def _refusal(self, damage: Damage | None = None) -> LogDamaged:
+        """Return the error that refuses an append: for damage just met, or for what the file `damaged` says."""
         try:
-            why = str(found or read_file(self.damaged).decode(errors="replace").strip())
+            why = str(damage or read_file(self.damaged).decode(errors="replace").strip())
         except OSError as error:
             why = f"{self.damaged.name}: {error.strerror}"
         return LogDamaged(f"{why or 'team-mail verify says where'}; nothing is written until `team-mail repair`")

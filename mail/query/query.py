@@ -185,14 +185,14 @@ def lines_about(persona: str, data: bytes) -> list[bytes]:
     """
     if not _well_formed(data):
         return [data]
-    found: dict[int, bytes] = {}
+    lines: dict[int, bytes] = {}
     for needle in (quoted(persona).encode(errors="replace"), f'"kind":"{RUN_STARTED}"'.encode()):
         at = data.find(needle)
         while at >= 0:
             start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at) + 1
-            found[start] = data[start:end]
+            lines[start] = data[start:end]
             at = data.find(needle, end)
-    return [found[start] for start in sorted(found)]
+    return [lines[start] for start in sorted(lines)]
 
 
 def _well_formed(data: bytes) -> bool:

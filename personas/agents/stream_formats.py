@@ -275,9 +275,9 @@ def _message(event: Event) -> str:
     return text_of(message) or text_of(event.get("message"))
 
 
-def _with_status(text: str, told: Any) -> str:
-    """Add to a message the HTTP status that is told beside it: no word of the message need say as much."""
-    status = _dict(told).get("statusCode", _dict(told).get("code"))
+def _with_status(text: str, error: Any) -> str:
+    """Add to a message the HTTP status that stands beside it: no word of the message need say as much."""
+    status = _dict(error).get("statusCode", _dict(error).get("code"))
     is_new = isinstance(status, int) and 400 <= status < 600 and str(status) not in text  # noqa: PLR2004
     return f"{text} (HTTP {status})" if is_new else text
 

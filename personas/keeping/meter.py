@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 _FIGURES = (b'"usage"', b'"tokens"', b'"stats"')
 _NAMES = (b'"session_id"', b'"sessionID"', b'"sessionId"', b'"thread_id"', b'"model"')
 _SESSIONS = ("session_id", "sessionID", "sessionId", "thread_id")
-_MOST_TOKENS = 10**10  # of one run; larger figures are not believed, and so unknown
-_MOST_USD = 10_000.0
-_LONGEST = 200  # characters of a name
+MOST_TOKENS = 10**10  # of one run; larger figures are not believed, and so unknown
+MOST_USD = 10_000.0
+LONGEST = 200  # characters of a name
 _RECENT = 64  # answers of which more may be told: the same one comes again with each of its parts
 
 
@@ -189,12 +189,12 @@ def _table(value: "Any") -> "Mapping[str, Any]":
 
 
 def _name(value: "Any") -> str:
-    return value[:_LONGEST].encode(errors="replace").decode() if isinstance(value, str) else ""
+    return value[:LONGEST].encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _count(value: "Any") -> int | None:
-    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
 def _number(value: "Any") -> float | None:
-    return float(value) if type(value) in (int, float) and 0 <= value <= _MOST_USD else None
+    return float(value) if type(value) in (int, float) and 0 <= value <= MOST_USD else None

@@ -214,9 +214,9 @@ class _Watcher:
 
     def _tell(self) -> None:
         """Pass on what the run's stream has told since the last look."""
-        if self._job.told and (usage := read_usage(self._job.folder)) != self._usage:
+        if self._job.on_usage and (usage := read_usage(self._job.folder)) != self._usage:
             self._usage = usage
-            self._job.told(usage)
+            self._job.on_usage(usage)
 
 
 def _warden_of(folder: Path) -> int | None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
-from .usage import MOST_USD, Usage
+from ..keeping.meter import MOST_USD
+from .usage import Usage
 
 _MILLION = 1_000_000
 _DATE = re.compile(r"-(?:\d{8}|\d{4}-\d\d-\d\d|latest)$")

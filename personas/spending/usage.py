@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, cast
 
+from ..keeping.meter import LONGEST, MOST_TOKENS, MOST_USD
+
 _MOST = 1e15  # larger figures are none
-MOST_TOKENS = 10**10  # of one run; a larger figure is not believed, and so unknown
-MOST_USD = 10_000.0
-_LONGEST = 200  # characters of a name
 
 
 @dataclass(frozen=True)
@@ -79,4 +78,4 @@ def whole(first: Usage, second: Usage) -> Usage:
 
 
 def _name(value: Any) -> str | None:
-    return value[:_LONGEST] if isinstance(value, str) and value else None
+    return value[:LONGEST] if isinstance(value, str) and value else None

@@ -27,8 +27,9 @@ def parked_until(
     refused is parked for a minute at least, and twice as long with each further refusal in a row. `runs` are those of
     a sprint; `refused` are those of others that count for the time.
     """
-    found = (window_of(agent, [*{run.id: run for run in (*refused, *runs)}.values()], now), _pause(persona, runs, now))
-    return max(filter(None, found), key=lambda parked: parked[0], default=None)
+    served = [*{run.id: run for run in (*refused, *runs)}.values()]
+    waits = (window_of(agent, served, now), _pause(persona, runs, now))
+    return max(filter(None, waits), key=lambda parked: parked[0], default=None)
 
 
 def moment_text(until: datetime, now: datetime) -> str:

@@ -102,8 +102,8 @@ class Work:
         """Give up a run that did not end by itself, with what it changed, and used as far as that is known."""
         self.read.clear()
         used = whole(used, read_stream(log_of(self.folder)).usage)
-        told = used if used == UNKNOWN else replace(used, partial=True)
-        result = self._concluded(workspace, Outcome(OutcomeStatus.STOPPED, None, 0.0, f"lost: {why}", usage=told))
+        least = used if used == UNKNOWN else replace(used, partial=True)
+        result = self._concluded(workspace, Outcome(OutcomeStatus.STOPPED, None, 0.0, f"lost: {why}", usage=least))
         return replace(result, given_up=True, lost="" if self.watch.stopped else why)
 
     def _prepare(self, workspace: Workspace, slot: Slot) -> None:
@@ -275,10 +275,10 @@ class Work:
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
             self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=is_process),
-            launch.assignment, context.settings.team.human, leave=self.watch.leave, told=self._told,
+            launch.assignment, context.settings.team.human, leave=self.watch.leave, on_usage=self._take_usage,
         )  # fmt: skip
 
-    def _told(self, usage: Usage) -> None:
+    def _take_usage(self, usage: Usage) -> None:
         """Hold what the run has used so far against the budgets."""
         usage = self.context.estimated(usage, self.launch.agent)
         self.listener(run_used(self.launch, usage))

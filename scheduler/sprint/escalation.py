@@ -39,7 +39,7 @@ def drafts(context: Context, state: State, plan: TickPlan) -> list[Draft]:
 def _overspent(context: Context, state: State, plan: TickPlan) -> list[Draft]:
     """Return the event that a budget is spent, after a mail to the human; nothing if that is known already."""
     over = plan.overspent
-    if over is None or (key := (over.budget, plan.sprint or 0, over.whose)) in state.told:
+    if over is None or (key := (over.budget, plan.sprint or 0, over.whose)) in state.reported:
         return []
     hard = context.budgets.hard
     goes_on = "Runs that go on are ended" if hard else "Runs that go on may end"

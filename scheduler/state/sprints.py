@@ -38,11 +38,11 @@ class State:
 
     `aside` maps personas that were set aside to the reason, `unread` personas to their mail. `green` are pairs of a
     gate's mark and a tree that passed it. `taken` is the unread mail that a run of a dispatch has in its prompt, which
-    goes on meanwhile. `dead` are the ids of open runs whose supervisor is gone; those of them that
-    go on, or whose end is known, are `left` for the next scheduler to take over, the others are lost. `today` is what
-    runs used that count for this day, by their ids, if a budget asks for it. `told` are budgets that the human knows to
-    be spent: which, the sprint, and the day. `refused` are runs of all sprints and dispatches that tell which services
-    take no more until a time to come, see `parked_until`.
+    goes on meanwhile. `dead` are the ids of open runs whose supervisor is gone; those of them that go on, or whose end
+    is known, are `left` for the next scheduler to take over, the others are lost. `today` is what runs used that count
+    for this day, by their ids, if a budget asks for it. `reported` are budgets that the human knows to be spent: which,
+    the sprint, and the day. `refused` are runs of all sprints and dispatches that tell which services take no more
+    until a time to come, see `parked_until`.
     """
 
     sprints: tuple[Sprint, ...] = ()
@@ -57,7 +57,7 @@ class State:
     taken: frozenset[str] = frozenset()
     weaves: tuple[Weave, ...] = ()
     today: tuple[tuple[str, Usage], ...] = ()
-    told: frozenset[tuple[str, int, str]] = frozenset()
+    reported: frozenset[tuple[str, int, str]] = frozenset()
     refused: tuple[Run, ...] = field(default=(), compare=False)
 
     @property
@@ -211,7 +211,7 @@ class Fold:
         self.aside: dict[str, str] = {}
         self.green: set[tuple[str, str]] = set()
         self.paused: str | None = None
-        self.told: set[tuple[str, int, str]] = set()
+        self.reported: set[tuple[str, int, str]] = set()
 
     def add(self, fact: Fact) -> None:
         """Fold the next fact of the log.
@@ -226,7 +226,7 @@ class Fold:
         """Return the state as of the last fact."""
         return State(
             tuple(self.sprints), tuple(self.runs.values()), tuple(self.patches.values()), dict(self.aside),
-            frozenset(self.green), self.paused, weaves=tuple(self.weaves), told=frozenset(self.told),
+            frozenset(self.green), self.paused, weaves=tuple(self.weaves), reported=frozenset(self.reported),
         )  # fmt: skip
 
     def _dispatch_started(self, fact: Fact) -> None:
@@ -339,7 +339,7 @@ class Fold:
             self.green.add((fact.data["mark"], fact.data["tree"]))
 
     def _budget_spent(self, fact: Fact) -> None:
-        self.told.add((fact.data["budget"], fact.data["sprint"], fact.data["day"]))
+        self.reported.add((fact.data["budget"], fact.data["sprint"], fact.data["day"]))
 
     def _scheduler_paused(self, fact: Fact) -> None:
         self.paused = f"paused by {fact.sender} at {fact.ts[:19]}Z"

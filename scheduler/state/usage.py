@@ -77,14 +77,14 @@ NO_USAGE = UsageTotal()
 def total(usages: Iterable[Usage]) -> UsageTotal:
     """Add up what runs used."""
     rows = [*usages]
-    told = [row for row in rows if row.tokens is not None]
-    cached = [row.cached for row in told if row.cached is not None]
+    counted = [row for row in rows if row.tokens is not None]
+    cached = [row.cached for row in counted if row.cached is not None]
     money = [row.usd for row in rows if row.usd is not None]
     return UsageTotal(
         len(rows),
-        sum(row.input or 0 for row in told) if told else None,
+        sum(row.input or 0 for row in counted) if counted else None,
         sum(cached) if cached else None,
-        sum(row.output or 0 for row in told) if told else None,
+        sum(row.output or 0 for row in counted) if counted else None,
         round(sum(money), 6) if money else None,
         any(row.estimated for row in rows),
         sum(row.tokens is None or row.partial for row in rows),

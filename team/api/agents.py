@@ -55,8 +55,8 @@ def candidates(home: Path | None, name: str | None = None, *, every: bool = Fals
     elif not every and (own := [*_of_team(settings)]):
         chosen = own
     else:
-        found = installed_agents(root=root)
-        chosen = [(state.name, settings.agents.get(state.name, state.settings)) for state in found]
+        states = installed_agents(root=root)
+        chosen = [(state.name, settings.agents.get(state.name, state.settings)) for state in states]
         chosen = chosen if every else chosen[:1]
     return [_candidate(each, table, home, root) for each, table in chosen]
 

@@ -29,6 +29,9 @@ from .interrupts import Interrupts, uninterrupted
 
 PLANNER, REPORTER = "planner", "reporter"
 TRIES = 3  # of the planner: the first one, and two with what was refused
+_OWN = {PLANNER, REPORTER}
+_PREFIX = "ask-"  # of the tasks that are theirs
+_TRACE = re.compile(r"[\w./-]+\.json\b")
 _MOST_OUTPUT = 8_000  # characters of a task's output that the reporter is given
 
 
@@ -131,11 +134,6 @@ def plan_of(asking: Asking, *, listener: Listener = silent, interrupts: Interrup
     raise NoPlan([f"{PLANNER} was refused {TRIES} times", *problems])
 
 
-_OWN = {PLANNER, REPORTER}
-_PREFIX = "ask-"  # of the tasks that are theirs
-_TRACE = re.compile(r"[\w./-]+\.json\b")
-
-
 def _checked(asking: Asking, output: Any, number: int) -> AskPlan:
     """Read what the planner gave, put it in order, and check it as a dispatch does. Raises UsageError, NotReady."""
     tasks, ordered = in_order(_tasks_of(output, asking).tasks)
@@ -201,11 +199,11 @@ def _given_by(output: Any) -> dict[str, Any]:
     decoder = json.JSONDecoder()
     for match in re.finditer(r'\{\s*"', text):
         try:
-            found = decoder.raw_decode(text, match.start())[0]
+            value = decoder.raw_decode(text, match.start())[0]
         except (ValueError, RecursionError):
             continue
-        if isinstance(found, dict) and "answer" in found:
-            return cast("dict[str, Any]", found)
+        if isinstance(value, dict) and "answer" in value:
+            return cast("dict[str, Any]", value)
     return {"answer": text}
 
 
@@ -218,10 +216,10 @@ def _result(result: TaskResult) -> dict[str, Any]:
     """Return a result as the reporter is given it, its output as text that is cut where it is long."""
     output = result.output if isinstance(result.output, str) else json.dumps(result.output, ensure_ascii=False)
     cut = "" if len(output) <= _MOST_OUTPUT else f" … ({len(output) - _MOST_OUTPUT} more characters)"
-    told = {"output": _plain(output[:_MOST_OUTPUT]) + cut} if result.status == TaskStatus.SUCCESS else {}
-    told |= {"error": _plain(result.error)} if result.error else {}
+    ending = {"output": _plain(output[:_MOST_OUTPUT]) + cut} if result.status == TaskStatus.SUCCESS else {}
+    ending |= {"error": _plain(result.error)} if result.error else {}
     return {
-        "task_id": result.task_id, "agent": result.agent, "status": str(result.status), **told,
+        "task_id": result.task_id, "agent": result.agent, "status": str(result.status), **ending,
         "trace": result.trace_file or "",
     }  # fmt: skip
 

@@ -10,12 +10,12 @@ from ..api.agents import Diagnosis, Trial
 from .tables import columns, span
 
 
-def diagnosis(found: Diagnosis) -> Iterator[str]:
+def diagnosis(seen: Diagnosis) -> Iterator[str]:
     """Show every check, and what to do next."""
-    yield from columns([(str(check.finding), check.what, check.text) for check in found.checks])
+    yield from columns([(str(check.finding), check.what, check.text) for check in seen.checks])
     yield ""
-    if found.agent:
-        yield f"next: team try {line(found.agent)}   one small run shows whether it works here"
+    if seen.agent:
+        yield f"next: team try {line(seen.agent)}   one small run shows whether it works here"
     else:
         yield "next: install an agent, or name a command in team.toml"
 

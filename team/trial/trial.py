@@ -117,9 +117,9 @@ def _tried(scene: Scene, candidate: Candidate, interrupts: Interrupts) -> Trial:
         raise Stopped("the run of the trial was lost; nothing is left of it")
     ended = ends[-1]
     facts, output = _facts(scene, context, events, ended), context.home / "runs" / str(ended.run) / "output.log"
-    found = steps(facts, candidate.preset, login=candidate.login)
+    done = steps(facts, candidate.preset, login=candidate.login)
     trial = Trial(
-        candidate.name, candidate.preset.name if candidate.preset else None, candidate.version, found,
+        candidate.name, candidate.preset.name if candidate.preset else None, candidate.version, done,
         float(ended.data["seconds"]), facts.detail, facts.said.usage,
     )  # fmt: skip
     return trial if trial.works else replace(trial, output=output)

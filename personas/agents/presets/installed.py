@@ -48,8 +48,8 @@ def version_of(preset: Preset, program: str, cache: Path | None = None) -> str:
     key = f"{real}\n{state.st_mtime_ns}\n{state.st_size}"
     known = _cached(cache)
     if key not in known:
-        others = {other: told for other, told in known.items() if not other.startswith(f"{real}\n")}
-        known = others | {key: _told(program)}
+        current = {name: version for name, version in known.items() if not name.startswith(f"{real}\n")}
+        known = current | {key: _asked(program)}
         _keep(cache, known)
     return known[key]
 
@@ -96,12 +96,12 @@ def _packaged(package: str, program: Path) -> str:
             return str(about.get("version", ""))
     distribution = package.replace("-", "_")
     for folder in (program.parent.parent, program.resolve().parent.parent):
-        for found in folder.glob(f"lib/python3*/site-packages/{distribution}-*.dist-info"):
-            return found.name.removeprefix(f"{distribution}-").removesuffix(".dist-info")
+        for metadata in folder.glob(f"lib/python3*/site-packages/{distribution}-*.dist-info"):
+            return metadata.name.removeprefix(f"{distribution}-").removesuffix(".dist-info")
     return ""
 
 
-def _told(program: str) -> str:
+def _asked(program: str) -> str:
     """Ask a program for its version; it sees the harmless part of the environment, and an empty folder."""
     with tempfile.TemporaryDirectory() as folder, suppress(OSError, subprocess.TimeoutExpired):
         ended = subprocess.run(  # noqa: S603 - a program of the user's PATH
@@ -116,7 +116,7 @@ def _told(program: str) -> str:
 def _cached(cache: Path | None) -> dict[str, str]:
     with suppress(OSError):
         if cache and cache.stat().st_size < _MAX_CACHE:
-            return {key: told for key, told in _object(read_file(cache)).items() if isinstance(told, str)}
+            return {key: version for key, version in _object(read_file(cache)).items() if isinstance(version, str)}
     return {}
 
 

@@ -24,6 +24,6 @@ def _row(preset: Preset) -> tuple[str, ...]:
     seen = preset.seen
     assert seen is not None  # noqa: S101 - the caller takes only those
     steps = ("yes" if step in seen.steps else "no" for step in STEPS)
-    told = [name for name, fields in (("tokens", preset.tokens), ("money", preset.money)) if fields]
+    figures = [name for name, fields in (("tokens", preset.tokens), ("money", preset.money)) if fields]
     sandbox = "yes" if seen.in_sandbox else "not tried"
-    return (preset.name, seen.version, str(seen.on), *steps, sandbox, seen.faults, ", ".join(told) or "nothing")
+    return (preset.name, seen.version, str(seen.on), *steps, sandbox, seen.faults, ", ".join(figures) or "nothing")
