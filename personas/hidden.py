@@ -35,6 +35,11 @@ def given() -> Mapping[str, str]:
     return {**os.environ, **_hidden}
 
 
+def hidden() -> Mapping[str, str]:
+    """Return the part of the environment that others do not see."""
+    return {**_hidden}
+
+
 def git_settings() -> Mapping[str, str]:
     """Return the settings of git that the environment holds; they may have a secret, such as a header."""
     return {name: value for name, value in _hidden.items() if name.startswith("GIT_CONFIG_")}

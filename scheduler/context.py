@@ -28,23 +28,26 @@ from ..personas.spending.usage import Usage
 from ..personas.workspace import Mirror
 from .approval import ApprovalKey
 from .errors import NotReady
-from .kinds import PatchStatus, RunStatus
+from .kinds import LaunchReason, PatchStatus, RunStatus
 from .leader import alive
-from .limits.budget import Budgets, day_began
-from .limits.parking import parked_until
+from .limits.budget import Budgets, day_began, uses_of
+from .limits.routing import LATELY, Case, Fault, Routing, Work, costs_of
+from .routes import routing_of
 from .settings.settings import Settings
 from .state.facts import Patch, Run
+from .state.reading import read_ended, read_going, state_of
 from .state.recent import RecentState
-from .state.sprints import State, read_ended, read_going, state_of
+from .state.sprints import State
+from .state.usage import Used
 
 UNSIGNED = "an approval that is on record was not made by `scheduler approve` here, and does not count"
 
 
 class Member(NamedTuple):
-    """A persona that takes part in sprints: its id, and the agent that plays it."""
+    """A persona that takes part in sprints: its id, and the agent that its file names."""
 
     id: str
-    agent: str
+    agent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,9 @@ class Context:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The personas that take part in sprints, each with the agent that plays it; never the human."""
-        default, human = self.settings.team.agent, self.settings.team.human
-        scheduled = (persona for persona in self.roster.scheduled if persona.id != human)
-        return tuple(Member(persona.id, persona.agent or default) for persona in scheduled)
+        """The personas that take part in sprints; never the human."""
+        human = self.settings.team.human
+        return tuple(Member(persona.id, persona.agent) for persona in self.roster.scheduled if persona.id != human)
 
     def persona(self, id: str) -> Persona:
         """Return a persona of the roster. Raises NotReady if it has left the roster."""
@@ -93,7 +95,7 @@ class Context:
         dead = frozenset(run.id for run in state.runs if run.status == RunStatus.OPEN and not alive(run.supervisor))
         left = frozenset(run for run in dead if is_left(self.home / "runs" / run))
         taken = frozenset(self.taken([*state.unread])) if state.unread else frozenset[str]()
-        today = tuple(self.used_today().items()) if self.budgets.day else ()
+        today = tuple(self.used_today().items()) if self.budgets.daily else ()
         return replace(state, patches=patches, dead=dead, left=left, taken=taken, today=today)
 
     @property
@@ -101,9 +103,36 @@ class Context:
         """The budgets of the settings."""
         table = self.settings.budget
         limits = (amount(text) if text else None for text in (table.sprint, table.day, table.persona, table.run))
-        return Budgets(*limits, hard=table.hard)
+        agents = {name: amount(each.budget) for name, each in self.settings.agents.items() if each.budget}
+        return Budgets(*limits, hard=table.hard, agents=agents)
 
-    def used_today(self, before: str | None = None) -> dict[str, Usage]:
+    def routing(self, base: str | None = None, only: str | None = None) -> Routing:
+        """Return which agents may play, as the settings say; `only` plays everything if it is given.
+
+        Which of several agents cannot be started is looked at now; see `troubles` for `base`.
+        """
+        routing = routing_of(self.settings)
+        if only:
+            return Routing(routing.agents, only=only)
+        several = [agents for agents in (routing.agents, *(rule.agents for rule in routing.rules)) if len(agents) > 1]
+        found = {name: self._trouble(name, base) for agents in several for name in agents}
+        missing = {name: trouble for name, trouble in found.items() if trouble}
+        costs = self._costs([*found]) if any(rule.cheapest for rule in routing.rules) else {}
+        return replace(routing, missing=missing, costs=costs)
+
+    def _trouble(self, agent: str, base: str | None) -> str | None:
+        try:
+            return next(iter(self.troubles([agent], base)), None)
+        except NotReady as error:
+            return str(error)
+
+    def _costs(self, agents: Sequence[str]) -> dict[str, float]:
+        since = rfc3339(self.clock.now() - LATELY)
+        return costs_of(agents, [used for _, used in read_ended(self.mailbox.projections, since)], self.estimated) | {
+            name: 0.0 for name in agents if (table := self.settings.agents.get(name)) and table.command is None
+        }
+
+    def used_today(self, before: str | None = None) -> dict[str, Used]:
         """Return what each run of the team used that counts for this day, by its id: read from the log, now.
 
         Those count that ended on it, in whatever process, and those that go on, with what they have told so far. Of the
@@ -112,7 +141,11 @@ class Context:
         since, projections = day_began(self.clock.now()), self.mailbox.projections
         going = read_going(projections, None)  # first: a run that ends meanwhile is in both, and not in neither
         until = next((at for at, run in enumerate(going) if run.id == before), len(going))
-        used = {run.id: self._used_so_far(run) for run in going[:until] if self._goes_on(run, since)}
+        used = {
+            run.id: Used(self._used_so_far(run), run.persona, run.agent)
+            for run in going[:until]
+            if self._goes_on(run, since)
+        }
         return used | dict(read_ended(projections, rfc3339(since)))
 
     def _goes_on(self, run: Run, since: datetime) -> bool:
@@ -144,8 +177,16 @@ class Context:
     def parked(self, state: State, now: datetime) -> dict[str, tuple[datetime, str]]:
         """Return until when personas are parked, in the open sprint if there is one, and what their service said."""
         runs = [run for run in state.runs if state.sprint and run.sprint == state.number]
-        until = {each.id: parked_until(each.id, each.agent, runs, now, state.served) for each in self.members}
-        return {persona: parked for persona, parked in until.items() if parked}
+        uses, routing = uses_of(state, state.number if state.sprint else 0, now), self.routing()
+        until: dict[str, tuple[datetime, str]] = {}
+        for member in self.members:
+            own = [run for run in runs if run.persona == member.id]
+            case = Case(now, own, runs, state.served, uses, self.budgets, lambda _: False)
+            reason = LaunchReason.RETRY if own else LaunchReason.MAIL
+            parked = routing.choose(Work(member.id, reason, own=member.agent), case).hindered(Fault.PARKED)
+            if parked and parked.until:
+                until[member.id] = parked.until, parked.why
+        return until
 
     def most_parallel(self, agent: str) -> int:
         """Return how many runs of an agent the settings let go on at once."""

@@ -166,6 +166,7 @@ class Budget(Described):
     SPRINT = word("sprint", "All runs of a sprint.")
     DAY = word("day", "All runs of the team that end on one day in local time, those of dispatches too.")
     PERSONA = word("persona", "The runs of one persona in one sprint.")
+    AGENT = word("agent", "The runs of one agent that end on one day, in sprints and dispatches.")
     RUN = word("run", "One run.")
 
 

@@ -16,7 +16,8 @@ from ..personas.agents.presets.preset import Preset, preset, presets
 from ..personas.environment import reaching
 from ..personas.hidden import given
 from ..scheduler.context import Context
-from ..scheduler.settings.settings import AgentSettings, of_preset
+from ..scheduler.settings.reading import of_preset
+from ..scheduler.settings.settings import AgentSettings
 from .place import state_folder
 
 _VERSIONS = "versions.json"  # in the folder of all teams: what programs said when they were asked for their version

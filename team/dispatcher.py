@@ -25,10 +25,12 @@ from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, started
 from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.dispatch.places import places_of
+from ..scheduler.dispatch.preview import agents_for, choices_of
 from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
 from ..scheduler.kinds import Kind, TaskStatus
 from ..scheduler.landing.integrate import ensure_branch
 from ..scheduler.leader import Leader, alive, myself
+from ..scheduler.limits.routing import Choice, Routing
 from ..scheduler.payload import held, kept
 from ..scheduler.progress import Listener, Progress, silent
 from ..scheduler.runs.batch import BatchRunner
@@ -98,7 +100,7 @@ class ParallelDispatcher:
         by_people_only("team dispatch", context.home)
         tasks = self._checked(context, given, repository=repository)
         base, id = self._base(context) if repository else "", new_id()  # noqa: A001
-        agents = self._agents(context, tasks, self._name, base)
+        routing = self._routing(context, tasks, self._name, base)
         branch = f"team/dispatch-{id[-8:]}"
         if repository and (trouble := context.branch_trouble(branch)):
             raise NotReady(trouble)
@@ -109,7 +111,7 @@ class ParallelDispatcher:
             entry = kept(context.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
             config = self.config.model_dump(mode="json", exclude_unset=True)
             draft = started(id, entry, config=config, base=base, branch=branch, agent=self._name)
-            return self._carry_out(own_context, state, draft, stop, tasks=tasks, config=self.config, agents=agents)
+            return self._carry_out(own_context, state, draft, stop, tasks=tasks, config=self.config, routing=routing)
 
     def resume(self, correlation_id: str) -> DispatchOutput:
         """Continue a dispatch: keep what succeeded and do the rest; it may be awaited as `dispatch` may.
@@ -131,7 +133,8 @@ class ParallelDispatcher:
         left = [task for task in given.tasks if state.status(task.task_id) != TaskStatus.SUCCESS]
         if problems := places_of(context, repository=bool(state.base)).problems(left):
             raise InvalidTasks(problems)
-        agents = self._agents(context, left, self._name or (state.agent if state.agent != GIVEN else None), state.base)
+        name = self._name or (state.agent if state.agent != GIVEN else None)
+        routing = self._routing(context, left, name, state.base)
         with self._own_clones(context, state.id, bool(state.base)) as own_context:
             state = folded(facts_of(context.mailbox.projections, state.id))  # again, now under the lock
             if alive(state.supervisor) and state.supervisor != myself() and not state.finished:
@@ -140,7 +143,7 @@ class ParallelDispatcher:
             if state.base:
                 _put_back(own_context, state)
             draft = Draft(Kind.DISPATCH_RESUMED, "scheduler", data={"dispatch": state.id, "supervisor": myself()})
-            return self._carry_out(own_context, state, draft, stop, tasks=given.tasks, config=config, agents=agents)
+            return self._carry_out(own_context, state, draft, stop, tasks=given.tasks, config=config, routing=routing)
 
     def _take_over(self, context: Context, state: DispatchState) -> None:
         """Put on record how the runs ended that a dispatch left open when it was cut off; what is lost is given up."""
@@ -169,18 +172,22 @@ class ParallelDispatcher:
             if running.stop is stop:
                 running.end()
 
-    def look_ahead(self, tasks: Sequence[Task | Mapping[str, Any]]) -> tuple[dict[str, str], SetUpPreview, list[str]]:
+    def look_ahead(
+        self, tasks: Sequence[Task | Mapping[str, Any]]
+    ) -> tuple[dict[str, Choice], SetUpPreview, list[str]]:
         """Check everything as `dispatch` does and change nothing.
 
-        Return who would play each persona, what each workspace would get, and what to know of the agents.
+        Return which agent would play each task, what each workspace would get, and what to know of the agents.
 
         Raises InvalidTasks, NotReady.
         """
         context, repository = self._open()
         checked = self._checked(context, tasks, repository=repository)
-        agents = self._agents(context, checked, self._name, self._base(context) if repository else "")
+        routing = self._routing(context, checked, self._name, self._base(context) if repository else "")
+        choices = choices_of(context, routing, checked)
+        agents = dict.fromkeys(agent for choice in choices.values() for agent in choice.agents)
         setup = look_at_setup(context) if repository else NO_SETUP
-        return agents, setup, notes_about(context, agents.values())
+        return choices, setup, notes_about(context, agents)
 
     def _open(self) -> tuple[Context, bool]:
         return open_for_dispatch(self.home, None if isinstance(self.agent, str) else self.agent, flags=self.flags)
@@ -198,15 +205,16 @@ class ParallelDispatcher:
             raise InvalidTasks(problems)
         return given.tasks
 
-    def _agents(self, context: Context, tasks: Sequence[Task], name: str | None, base: str) -> dict[str, str]:
-        """Return the agent of each persona that has a task. Raises NotReady if one cannot run."""
-        default = context.settings.team.agent
-        agents = {task.agent: name or context.persona(task.agent).agent or default for task in tasks}
+    def _routing(self, context: Context, tasks: Sequence[Task], name: str | None, base: str) -> Routing:
+        """Return which agents may play. Raises NotReady if there is a task for which none can be started."""
+        routing = context.routing(base, name)
+        asked = {agents: None for task in tasks for agents in agents_for(context, routing, task)}
+        needed = [agents[0] for agents in asked if routing.missing.keys() >= {*agents} or len(agents) == 1]
         unready = [*setup_troubles(context), *context.gate_troubles()] if base else context.gate_troubles()
-        if troubles := [*context.troubles([*agents.values()], base), *unready]:
+        if troubles := [*context.troubles(needed, base), *unready]:
             more = "" if (context.home / "team.toml").exists() else ", team init writes that file"
             raise NotReady("; ".join(troubles) + f"{more}; --agent scripted plays tasks without a model")
-        return agents
+        return routing
 
     def _base(self, context: Context) -> str:
         """Return the commit to start from; without a team.toml, the checked-out one."""

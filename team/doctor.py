@@ -16,6 +16,9 @@ from ..personas.git import check_version
 from ..personas.prompt import fault_of
 from ..personas.roster import read_roster
 from ..scheduler.context import Context
+from ..scheduler.kinds import LaunchReason
+from ..scheduler.limits.routing import Work
+from ..scheduler.routes import routing_of
 from .checks import AgentState, agent_state, installed_agents
 from .open import open_team
 from .place import place_trouble
@@ -125,8 +128,11 @@ def _team(context: Context) -> Iterator[Check]:
 
 def _used(context: Context) -> list[str]:
     """Return the agents that play somebody, the one of the most personas first."""
-    names = [member.agent for member in context.members]
-    return sorted(dict.fromkeys(names), key=lambda name: -names.count(name)) or [context.settings.team.agent]
+    routing = routing_of(context.settings)
+    works = [Work(member.id, LaunchReason.BATCH, own=member.agent) for member in context.members]
+    names = [name for work in works for name in routing.candidates(work)[1]]
+    names += [name for rule in routing.rules for name in rule.agents]
+    return sorted(dict.fromkeys(names), key=lambda name: -names.count(name)) or [*context.settings.team.agents]
 
 
 def _agent(context: Context, name: str) -> Iterator[Check]:

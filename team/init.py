@@ -24,7 +24,8 @@ from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository
 from ..personas.roster import read_roster
 from ..scheduler.errors import SettingsError
-from ..scheduler.settings.settings import SprintSettings, TeamSettings, read_settings
+from ..scheduler.settings.reading import read_settings
+from ..scheduler.settings.settings import SprintSettings, TeamSettings
 from ..scheduler.sprint.control import by_people_only
 from .blocks import with_agents
 
@@ -97,8 +98,8 @@ def _in_force(home: Path, environ: Mapping[str, str]) -> tuple[str, int]:
     try:
         settings = read_settings(home, environ).settings
     except SettingsError:
-        return TeamSettings().agent, SprintSettings().max_attempts
-    return settings.team.agent, settings.sprint.max_attempts
+        return TeamSettings().agents[0], SprintSettings().max_attempts
+    return settings.team.agents[0], settings.sprint.max_attempts
 
 
 def _branch(top: Path) -> str:

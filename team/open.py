@@ -26,7 +26,8 @@ from ..personas.roster import Roster, read_roster
 from ..personas.workspace import Mirror
 from ..scheduler.context import Context
 from ..scheduler.errors import NotReady
-from ..scheduler.settings.settings import AgentSettings, Settings, read_settings
+from ..scheduler.settings.reading import read_settings
+from ..scheduler.settings.settings import AgentSettings, Settings
 from .place import place_trouble, state_folder, workspace_folder
 
 SCRIPTED = "scripted"  # the bundled agent that plays any task without a model

@@ -17,14 +17,16 @@ def first_on_paid(context: Context, plan: TickPlan) -> str | None:
     if not plan.opening:
         return None
     ran = {run.agent for run in context.state().runs}
-    starts = Counter(
-        launch.agent for launch in plan.launches if launch.agent not in ran and _is_paid(context, launch.agent)
-    )
-    if not starts:
+    asked = Counter(agent for launch in plan.launches for agent in (launch.route.agents if launch.route else ()))
+    new = {agent for agent in asked if agent not in ran and _is_paid(context, agent)}
+    if not new:
         return None
+    starts = Counter(launch.agent for launch in plan.launches)
     parts = listed([f"{counted(number, 'run')} of {agent}" for agent, number in starts.items()])
+    others = listed([agent for agent in asked if agent in new and agent not in starts])
     most = context.settings.sprint.max_attempts
     more = f"and up to {counted(most, 'run')} of each persona in all"
+    more += f", by {others} where an agent cannot" if others else ""
     return f"sprint {plan.sprint} starts {parts}, {more}; it may cost money"
 
 

@@ -56,6 +56,7 @@ ARROWS = {
         "scheduler.kinds",
         "scheduler.leader",
         "scheduler.limits",
+        "scheduler.routes",
         "scheduler.settings",
         "scheduler.state",
     },
@@ -106,6 +107,7 @@ ARROWS = {
         "scheduler.state",
         "scheduler.weaver",
     },
+    "scheduler.routes": {"scheduler.limits", "scheduler.settings"},
     "scheduler.settings": {"scheduler.errors", "scheduler.problems"},
     "scheduler.setup": {"scheduler.context"},
     "scheduler.sprint": {

@@ -33,7 +33,7 @@ from team_mail.scheduler.kinds import (
     words_table,
 )
 from team_mail.scheduler.runs.batch import BatchRunner
-from team_mail.scheduler.settings.settings import read_settings
+from team_mail.scheduler.settings.reading import read_settings
 from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.tick import Ticker
@@ -73,11 +73,12 @@ def test_every_setting_stands_in_the_table_with_its_default(tmp_path):
     """A key that was added, renamed or given another default shows at once that the table is old."""
     (tmp_path / "team.toml").write_text(
         '[agents.NAME]\ncommand = ["x"]\n[gates.NAME]\ncommand = ["x"]\n[prices.MODEL]\ninput = 1\noutput = 2\n'
+        '[route.NAME]\norder = "cheapest"\n'
     )
     expected = {
         key: "none" if origin.where != "default" or origin.value is None else json.dumps(origin.value)
         for key, origin in read_settings(tmp_path, {}).origins.items()
-    }
+    } | {"route.NAME.order": '"given"'}
 
     table = {spans(key)[0]: default.strip("`") for key, default, _ in rows(section(SETTINGS, "## Every key"))}
 

@@ -26,6 +26,7 @@ from ..errors import InvalidTasks, Stopped
 from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..leader import myself
 from ..limits.ledger import Ledger
+from ..limits.routing import Case, Choice, Fault, Routing
 from ..planner.schedule import tails
 from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
@@ -35,15 +36,16 @@ from ..runs.record import task_finished
 from ..runs.run import Batch
 from ..runs.watch import Watch
 from ..state.dispatches import DispatchState
-from ..state.facts import Patch
-from ..state.sprints import fact_of, left_over, read_refused
-from ..state.windows import window_of
+from ..state.facts import Patch, Run
+from ..state.reading import read_refused
+from ..state.sprints import fact_of, left_over
 from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input
 from .landing import Landing
 from .output import DispatchOutput, output_of, task_result
 from .places import Places, places_of
+from .preview import work_of
 from .traces import Traces
 
 _LONGEST_PAUSE = 600.0  # seconds before a retry
@@ -52,7 +54,7 @@ _MOST_NAMES = 5  # of blocked tasks, in one message
 
 
 class Dispatch:
-    """One dispatch under way. `agents` maps each persona to its agent; `runner` makes what carries out its runs."""
+    """One dispatch under way. `routing` says which agent plays; `runner` makes what carries out its runs."""
 
     def __init__(
         self,
@@ -61,13 +63,13 @@ class Dispatch:
         *,
         tasks: Sequence[Task],
         config: DispatchConfig,
-        agents: Mapping[str, str],
+        routing: Routing,
         stop: threading.Event,
         listener: Listener,
         runner: RunnerFactory = LocalRunner,
     ) -> None:
         self.tasks = {task.task_id: task for task in tasks}
-        self.state, self.config, self.agents, self.stop, self.listener = state, config, agents, stop, listener
+        self.state, self.config, self.routing, self.stop, self.listener = state, config, routing, stop, listener
         self._lock = threading.Lock()
         self.context = context = replace(context, on_append=self._add)
         self._landing = Landing(context, state, stop, self._is_last, listener)
@@ -77,6 +79,7 @@ class Dispatch:
         self._setups: Counter[str] = Counter()  # those that failed
         self._refusals: Counter[str] = Counter()  # by the service of the agent
         self._refused = [*read_refused(context.mailbox.projections, rfc3339(context.clock.now()))]
+        self._choices: dict[str, Choice] = {}  # of the agent, by task
         self._watch = Watch(context, stop, ledger=_ledger(context))
         self._runner = runner(context, self._watch, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
@@ -91,7 +94,8 @@ class Dispatch:
         """Carry out every task that has not succeeded yet; return the output of all."""
         started = self.context.clock.monotonic()
         self._export(task for key, task in self.tasks.items() if key in self.state.ends)
-        queue = TaskQueue([*self._steps()], self.config.max_workers, self.config.max_per_agent, self._pools())
+        steps, config = [*self._steps()], self.config
+        queue = TaskQueue(steps, config.max_workers, config.max_per_agent, self._pools(), self._choose)
         try:
             with self._watch, leased(), executor(self.config.max_workers) as threads:
                 self._carry_out(queue, threads)
@@ -115,12 +119,37 @@ class Dispatch:
         typical = sum(known) / len(known) if known else 1.0
         chains = tails({key: task.estimate or typical for key, task in left.items()}, after)
         for key, task in left.items():
-            yield Step(key, after[key], (-task.priority, -chains[key]), task.agent, self.agents[task.agent])
+            yield Step(key, after[key], (-task.priority, -chains[key]), task.agent)
 
     def _pools(self) -> dict[str, int]:
         """Return how many runs of an agent may go on at once, for those whose settings say so."""
         tables = self.context.settings.agents
         return {name: table.max_parallel for name, table in tables.items() if table.max_parallel}
+
+    def _choose(self, key: str) -> str:
+        """Choose the agent for the next attempt at a task, and return it: the pool that the attempt draws from."""
+        task = self.tasks[key]
+        attempts = [attempt.run for attempt in self.state.of(key)]
+        work = work_of(self.context, task, LaunchReason.RETRY if attempts else LaunchReason.TASK)
+        several = len(self.routing.candidates(work, 0.0)[1]) > 1
+        if self._watch.refusals.is_set():
+            self._watch.refusals.clear()
+            known = read_refused(self.context.mailbox.projections, rfc3339(self.context.clock.now()))
+            with self._lock:
+                self._refused = [*known]
+        with self._lock:
+            runs = [*self.state.work.runs.values()] if several else []
+            own = [run for run in map(self.state.work.runs.get, attempts) if run]
+            refused = [*self._refused]
+        uses, now = self._watch.uses(), self.context.clock.now()
+        case = Case(now, own, runs, refused, uses, self.context.budgets, self._has_failed, pauses=False)
+        self._choices[key] = choice = self.routing.choose(work, case)
+        return choice.agent
+
+    def _has_failed(self, run: Run) -> bool:
+        """Tell whether a run came to nothing."""
+        patch = self.state.work.patches.get(run.id)
+        return run.status != RunStatus.OK and (patch is None or patch.status == PatchStatus.DROPPED)
 
     # -- one attempt at a task, in a thread of the executor
 
@@ -150,13 +179,11 @@ class Dispatch:
 
     def _parked(self, task: Task) -> StepResult | None:
         """Let a task wait whose agent's service said until when it takes no more; None if it may start."""
-        now = self.context.clock.now()
-        with self._lock:
-            parked = window_of(self.agents[task.agent], self._refused, now)
-        if parked is None:
+        parked, now = self._choices[task.task_id].hindered(Fault.PARKED), self.context.clock.now()
+        if parked is None or parked.until is None or parked.spent:
             return None
-        self.listener(Progress(f"{task.task_id}: parked until {parked[0]:%Y-%m-%d %H:%M:%S}Z, {parked[1]}"))
-        return StepResult(done=False, again=max(1.0, (parked[0] - now).total_seconds()))
+        self.listener(Progress(f"{task.task_id}: parked until {parked.until:%Y-%m-%d %H:%M:%S}Z, {parked.why}"))
+        return StepResult(done=False, again=max(1.0, (parked.until - now).total_seconds()))
 
     def _note(self, run: str) -> None:
         """Keep a run that ended if it tells whether a service takes more."""
@@ -169,13 +196,16 @@ class Dispatch:
         assignment = self._assignment(task)
         self._tries[task.task_id] += 1
         number = len(self.state.of(task.task_id)) + 1
-        why = f"task {task.task_id}" if number == 1 else f"task {task.task_id}, attempt {number}"
+        why, route = f"task {task.task_id}", self._choices[task.task_id]
+        why += f", attempt {number}" if number > 1 else ""
+        if route.passed:
+            self.listener(Progress(f"{task.task_id}: {route.text}"))
         reason = LaunchReason.TASK if number == 1 else LaunchReason.RETRY
         attempts = ((attempt.run, attempt.status) for attempt in reversed(self.state.of(task.task_id)))
         launch = Launch(
-            task.agent, self.agents[task.agent], number, 0, reason, why,
+            task.agent, route.agent, number, 0, reason, f"{why}; {route.text}" if route.passed else why,
             assignment=assignment, timeout=self._timeout(task), last_attempt=not self._has_more(task),
-            previous=left_over(attempts, self.state.work.patches),
+            previous=left_over(attempts, self.state.work.patches), route=route,
         )  # fmt: skip
         base = self._landing.tip if self.state.base else ""
         result = self._runner.run(launch, Batch(0, 0, base, self.state.branch))
@@ -194,11 +224,16 @@ class Dispatch:
         """Decide what comes after a run that did not end well."""
         if outcome.status == RunStatus.SETUP:
             return self._not_set_up(task, outcome.detail)
+        several = len(self._choices[task.task_id].agents) > 1
+        refused = outcome.hopeless or outcome.status == RunStatus.LIMITED
+        if several and refused and self._choose(task.task_id) and not self._choices[task.task_id].unfit:
+            self._tries[task.task_id] -= 1
+            return StepResult(done=False, again=0.0)  # by another agent
         if outcome.status == RunStatus.LIMITED and outcome.until is not None:
             return self._limited(task, outcome, outcome.until)
         if outcome.status == RunStatus.LIMITED:  # until nobody knows when: whoever waits for the result hears of it
             return self._ended(task, TaskStatus.ERROR, outcome.detail) if launch.last_attempt else self._again(task)
-        if outcome.hopeless and not launch.last_attempt:
+        if outcome.hopeless and (several or not launch.last_attempt):
             return self._ended(task, TaskStatus.ERROR, outcome.detail)
         stopped = outcome.status == RunStatus.STOPPED
         return FAILED if stopped or launch.last_attempt else self._again(task)

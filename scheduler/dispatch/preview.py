@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ...mail.clock import rfc3339
+from ..context import Context
+from ..kinds import LaunchReason
+from ..limits.budget import NOTHING_USED, Uses
+from ..limits.routing import Case, Choice, Routing, Work
 from ..planner.schedule import critical_path, schedule
 from ..setup import NO_SETUP, SetUpPreview
+from ..state.reading import read_refused
 from ..tasks.graph import waves
 from ..tasks.task import DispatchConfig, Task
 
 
 @dataclass(frozen=True)
 class DispatchPreview:
-    """A dispatch as it would be carried out. `agents` maps each persona to the agent that would play it.
+    """A dispatch as it would be carried out. `choices` maps each task to the agent that would play it.
 
     `setup` is what each workspace would get, and `notes` is what to know of the agents.
     """
 
     tasks: tuple[Task, ...]
     config: DispatchConfig
-    agents: Mapping[str, str]
+    choices: Mapping[str, Choice]
     setup: SetUpPreview = NO_SETUP
     notes: tuple[str, ...] = ()
 
@@ -57,7 +63,8 @@ class DispatchPreview:
         return {
             "tasks": [
                 {
-                    "task_id": task.task_id, "agent": task.agent, "played_by": self.agents[task.agent],
+                    "task_id": task.task_id, "agent": task.agent, "played_by": self.choices[task.task_id].agent,
+                    "instead_of": self.choices[task.task_id].instead_of,
                     "wave": wave[task.task_id], "dependencies": [*task.dependencies], "priority": task.priority,
                     "estimate": task.estimate,
                 }
@@ -70,3 +77,24 @@ class DispatchPreview:
             "setup": self.setup.document(),
             "notes": [*self.notes],
         }  # fmt: skip
+
+
+def choices_of(context: Context, routing: Routing, tasks: Sequence[Task]) -> dict[str, Choice]:
+    """Return the agent that would play the first attempt at each task, as things stand."""
+    now, budgets = context.clock.now(), context.budgets
+    refused = read_refused(context.mailbox.projections, rfc3339(now))
+    uses = Uses(day=tuple(context.used_today().values())) if budgets.daily else NOTHING_USED
+    case = Case(now, (), (), refused, uses, replace(budgets, sprint=None), lambda _: False, pauses=False)
+    return {task.task_id: routing.choose(work_of(context, task), case) for task in tasks}
+
+
+def agents_for(context: Context, routing: Routing, task: Task) -> Iterator[tuple[str, ...]]:
+    """Yield the agents that may be asked for a task: for its first attempt and for others, whatever budget is left."""
+    for reason in (LaunchReason.TASK, LaunchReason.RETRY):
+        for left in (1.0, 0.0):
+            yield routing.candidates(work_of(context, task, reason), left)[1]
+
+
+def work_of(context: Context, task: Task, reason: LaunchReason = LaunchReason.TASK) -> Work:
+    """Return an attempt at a task as the rules of routing see it."""
+    return Work(task.agent, reason, task.task_id, context.persona(task.agent).agent)

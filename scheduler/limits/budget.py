@@ -5,28 +5,36 @@ What no run told is not held against a budget: it cannot be more exact than the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ...personas.spending.amount import Amount, Unit
-from ...personas.spending.usage import Usage
 from ..kinds import Budget
 from ..state.sprints import State
-from ..state.usage import UsageTotal, dollars, shortened_count, total
+from ..state.usage import UsageTotal, Used, dollars, shortened_count, total
 
 _OF = {Budget.SPRINT: "the sprint", Budget.DAY: "the day", Budget.RUN: "the run"}
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """The `[budget]` table; None is no limit. With `hard`, runs that go on are ended once one is spent."""
+    """The `[budget]` table; None is no limit. With `hard`, runs that go on are ended once one is spent.
+
+    `agents` maps those agents that have a budget of their own to how much they may use in a day.
+    """
 
     sprint: Amount | None = None
     day: Amount | None = None
     persona: Amount | None = None
     run: Amount | None = None
     hard: bool = False
+    agents: Mapping[str, Amount] = field(default_factory=dict[str, Amount])
+
+    @property
+    def daily(self) -> bool:
+        """Whether any of them is for a day, so that what other processes used counts."""
+        return bool(self.day or self.agents)
 
 
 NO_BUDGETS = Budgets()
@@ -34,7 +42,7 @@ NO_BUDGETS = Budgets()
 
 @dataclass(frozen=True)
 class Overspent:
-    """A budget that is spent: which, its limit, and what was used of it. `whose` is the persona, or the day."""
+    """A budget that is spent: which, its limit, and what was used of it. `whose` is the persona, agent, or day."""
 
     budget: str
     limit: Amount
@@ -44,7 +52,8 @@ class Overspent:
     @property
     def text(self) -> str:
         """Say so in a few words."""
-        of = _OF.get(Budget(self.budget), self.whose)
+        agent = f"agent {self.whose} for the day" if self.budget == Budget.AGENT else self.whose
+        of = _OF.get(Budget(self.budget), agent)
         return f"the budget of {of} is spent: {used_text(self.limit, self.used)} of {self.limit.text}"
 
 
@@ -82,12 +91,12 @@ def day_ends(now: datetime) -> datetime:
 class Uses:
     """What runs have used by the budgets that they count for. `day` also has those outside of the sprint."""
 
-    sprint: tuple[tuple[str, Usage], ...] = ()  # by persona
-    day: tuple[Usage, ...] = ()
+    sprint: tuple[Used, ...] = ()
+    day: tuple[Used, ...] = ()
 
     def overspent(self, budgets: Budgets, now: datetime) -> Overspent | None:
         """Return the budget that is spent and lets nothing more start; None if there is none."""
-        sprint, day = total(usage for _, usage in self.sprint), total(self.day)
+        sprint, day = _total(self.sprint), _total(self.day)
         if budgets.sprint and is_spent(budgets.sprint, sprint):
             return Overspent(Budget.SPRINT, budgets.sprint, sprint)
         if budgets.day and is_spent(budgets.day, day):
@@ -96,10 +105,21 @@ class Uses:
 
     def overspent_by(self, persona: str, budgets: Budgets) -> Overspent | None:
         """Return the budget of a persona if that is spent."""
-        used = total(usage for name, usage in self.sprint if name == persona)
+        used = _total(each for each in self.sprint if each.persona == persona)
         if budgets.persona and is_spent(budgets.persona, used):
             return Overspent(Budget.PERSONA, budgets.persona, used, persona)
         return None
+
+    def overspent_on(self, agent: str, budgets: Budgets) -> Overspent | None:
+        """Return the budget of an agent if that is spent."""
+        limit = budgets.agents.get(agent)
+        used = _total(each for each in self.day if each.agent == agent)
+        return Overspent(Budget.AGENT, limit, used, agent) if limit and is_spent(limit, used) else None
+
+    def left(self, budgets: Budgets) -> float:
+        """Return the share that is left of the sprint's or the day's budget, whichever is less; 1 without either."""
+        rows = ((budgets.sprint, self.sprint), (budgets.day, self.day))
+        return min([1.0, *(1 - (amount_used(limit, _total(used)) or 0) / limit.most for limit, used in rows if limit)])
 
     def runs_left(self, budgets: Budgets) -> int | None:
         """Return how many runs may still start by budgets that count runs; None if there are none."""
@@ -115,12 +135,17 @@ def uses_of(state: State, number: int, now: datetime) -> Uses:
     """Return what counts for the budgets of sprint `number` at a moment."""
     runs = [run for run in state.runs if run.sprint == number and not run.withdrawn]
     since = day_began(now)
-    today = {run.id: run.usage for run in runs if datetime.fromisoformat(run.finished or run.started) >= since}
+    own = {run.id: Used(run.usage, run.persona, run.agent) for run in runs}
+    today = {run.id: own[run.id] for run in runs if datetime.fromisoformat(run.finished or run.started) >= since}
     today |= dict(state.today)  # which knows more of a run that goes on
-    return Uses(tuple((run.persona, run.usage) for run in runs), tuple(today.values()))
+    return Uses(tuple(own.values()), tuple(today.values()))
 
 
-def untold(limit: Amount, usages: Iterable[Usage]) -> bool:
+def untold(limit: Amount, uses: Iterable[Used]) -> bool:
     """Tell whether runs of the past never told what a limit counts, so that it can never be spent."""
-    rows = [*usages]
-    return bool(rows) and limit.unit != Unit.RUNS and amount_used(limit, total(rows)) is None
+    rows = [*uses]
+    return bool(rows) and limit.unit != Unit.RUNS and amount_used(limit, _total(rows)) is None
+
+
+def _total(uses: Iterable[Used]) -> UsageTotal:
+    return total(each.usage for each in uses)

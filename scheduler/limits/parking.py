@@ -18,17 +18,14 @@ MOST_REFUSALS = 10  # of one persona in a row that are no failures of its agent
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=10)
 
 
-def parked_until(
-    persona: str, agent: str, runs: Sequence[Run], now: datetime, refused: Sequence[Run] = ()
-) -> tuple[datetime, str] | None:
-    """Return until when a persona is parked and what its service said; None if it is not.
+def parked_until(agent: str, own: Sequence[Run], served: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
+    """Return until when a persona is parked that an agent is to play, and what its service said; None if it is not.
 
     A service that named a time parks everybody whom the agent plays, unless a run of it ended well since. Whom it
-    refused is parked for a minute at least, and twice as long with each further refusal in a row. `runs` are those of
-    a sprint; `refused` are those of others that count for the time.
+    refused is parked for a minute at least, and twice as long with each further refusal in a row. `own` are the
+    persona's runs in a sprint; `served` are all that count for the time.
     """
-    served = [*{run.id: run for run in (*refused, *runs)}.values()]
-    waits = (window_of(agent, served, now), _pause(persona, runs, now))
+    waits = (window_of(agent, served, now), _pause([run for run in own if run.agent == agent], now))
     return max(filter(None, waits), key=lambda parked: parked[0], default=None)
 
 
@@ -55,8 +52,7 @@ def pause_after(refusals: int) -> timedelta:
     return min(_FIRST_PAUSE * 2 ** min(refusals - 1, 10), _LONGEST_PAUSE)
 
 
-def _pause(persona: str, runs: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
-    own = [run for run in runs if run.persona == persona]
+def _pause(own: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:
     refused = 0
     for run in reversed(own):
         if run.status != RunStatus.LIMITED:

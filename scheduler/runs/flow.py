@@ -24,16 +24,12 @@ EVERYBODY = "*"  # in limits: every group that is not named
 
 @dataclass(frozen=True)
 class Step:
-    """One step. Of the steps that are ready, the one with the lowest `rank` starts; `limits` apply to a `group`.
-
-    `pools` apply to the steps of several groups that share a `pool`; those of one group are of one pool.
-    """
+    """One step. Of the steps that are ready, the one with the lowest `rank` starts; `limits` apply to a `group`."""
 
     key: str
     after: tuple[str, ...] = ()
     rank: tuple[float, ...] = ()
     group: str = ""
-    pool: str = ""
 
 
 class StepResult(NamedTuple):
@@ -44,13 +40,15 @@ class StepResult(NamedTuple):
 
 
 Ended = tuple[str, Future[StepResult]]
+_Place = tuple[tuple[float, ...], int, str]  # rank, number, key: the least is next
 DONE, FAILED = StepResult(done=True), StepResult(done=False)
 
 
 class TaskQueue:
     """Which step may start next: at most `width` at once, and of groups and pools what `limits` and `pools` say.
 
-    Raises graphlib.CycleError. A step that depends on one that is not there never starts.
+    `pool_of` tells what a step draws from when it starts, which may be another pool at another time. Raises
+    graphlib.CycleError. A step that depends on one that is not there never starts.
     """
 
     def __init__(
@@ -59,15 +57,17 @@ class TaskQueue:
         width: int,
         limits: Mapping[str, int] | None = None,
         pools: Mapping[str, int] | None = None,
+        pool_of: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._steps = {step.key: step for step in steps}
         self._order = {step.key: number for number, step in enumerate(steps)}
-        self._width, self._limits, self._pools = width, limits or {}, pools or {}
+        self._width, self._limits, self._pools, self._pool_of = width, limits or {}, pools or {}, pool_of
         self._sorter = TopologicalSorter({step.key: step.after for step in steps})
         self._sorter.prepare()
-        self._ready: defaultdict[str, list[tuple[tuple[float, ...], int, str]]] = defaultdict(list)  # by group
+        self._ready: defaultdict[tuple[str, str], list[_Place]] = defaultdict(list)  # by group and pool
         self._later: list[tuple[float, str]] = []
         self._busy: Counter[str] = Counter()
+        self._pool: dict[str, str] = {}  # of the steps that run
         self._drawn: Counter[str] = Counter()  # by pool
         self._left = set(self._steps)
         self.running: set[str] = set()
@@ -85,28 +85,29 @@ class TaskQueue:
     def start(self, now: float) -> str | None:
         """Start the next step that is ready and return its key; None if there is none, or no room."""
         while self._later and self._later[0][0] <= now:
-            self._put(heapq.heappop(self._later)[1])
+            key = heapq.heappop(self._later)[1]
+            self._put(key, self._pool_of(key))
         if len(self.running) >= self._width:
             return None
-        first = min(
-            (ready[0] for group, ready in self._ready.items() if ready and self._has_room(group, ready[0][2])),
-            default=None,
-        )
-        if first is None:
-            return None
-        key = first[2]
-        group = self._steps[key].group
-        heapq.heappop(self._ready[group])
-        self.running.add(key)
-        self._busy[group] += 1
-        self._drawn[self._steps[key].pool] += 1
-        return key
+        self._move()
+        while places := [place for place, ready in self._ready.items() if ready and self._has_room(*place)]:
+            group, pool = place = min(places, key=lambda place: self._ready[place][0])
+            key = heapq.heappop(self._ready[place])[2]
+            if (current := self._pool_of(key)) != pool:
+                self._put(key, current)
+                continue
+            self.running.add(key)
+            self._busy[group] += 1
+            self._pool[key] = pool
+            self._drawn[pool] += 1
+            return key
+        return None
 
     def ended(self, key: str, result: StepResult, now: float) -> tuple[str, ...]:
         """Record how a step ended; return the steps that can never start because of it, in the order given."""
         self.running.discard(key)
         self._busy[self._steps[key].group] -= 1
-        self._drawn[self._steps[key].pool] -= 1
+        self._drawn[self._pool.pop(key)] -= 1
         if result.again is not None:
             heapq.heappush(self._later, (now + result.again, key))
             return ()
@@ -119,7 +120,8 @@ class TaskQueue:
 
     def drop(self, group: str) -> None:
         """Start no step of a group that has not started yet."""
-        self._ready.pop(group, None)
+        for place in [place for place in self._ready if place[0] == group]:
+            del self._ready[place]
         self._later = [(due, key) for due, key in self._later if self._steps[key].group != group]
         heapq.heapify(self._later)
 
@@ -131,18 +133,26 @@ class TaskQueue:
     def _take(self) -> None:
         for key in self._sorter.get_ready():
             if key in self._steps:
-                self._put(key)
+                self._put(key, self._pool_of(key))
 
-    def _put(self, key: str) -> None:
+    def _put(self, key: str, pool: str) -> None:
         step = self._steps[key]
-        heapq.heappush(self._ready[step.group], (step.rank, self._order[key], key))
+        heapq.heappush(self._ready[step.group, pool], (step.rank, self._order[key], key))
 
-    def _has_room(self, group: str, first: str) -> bool:
-        """Tell whether the first step of a group that is ready may start as far as its group and its pool go."""
-        most, pool = self._limits.get(group, self._limits.get(EVERYBODY)), self._steps[first].pool
-        if pool in self._pools and self._drawn[pool] >= self._pools[pool]:
-            return False
-        return most is None or self._busy[group] < most
+    def _move(self) -> None:
+        """Let steps that wait for a full pool go to another one if that is theirs by now."""
+        full = [place for place in self._ready if self._is_full(place[1])]
+        for place in full:
+            while (ready := self._ready[place]) and (current := self._pool_of(ready[0][2])) != place[1]:
+                self._put(heapq.heappop(ready)[2], current)
+
+    def _is_full(self, pool: str) -> bool:
+        return pool in self._pools and self._drawn[pool] >= self._pools[pool]
+
+    def _has_room(self, group: str, pool: str) -> bool:
+        """Tell whether a step may start as far as its group and its pool go."""
+        most = self._limits.get(group, self._limits.get(EVERYBODY))
+        return not self._is_full(pool) and (most is None or self._busy[group] < most)
 
     def _cut(self, key: str) -> tuple[str, ...]:
         """Remove every transitive dependent that has not been removed yet."""

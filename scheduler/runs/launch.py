@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ...mail.log.event import derived_id
 from ...personas.agent import Assignment
+from ..limits.routing import Choice
 from ..state.facts import Mail, Patch
 
 MOST_SETUPS = 3  # set-ups that may fail for one persona in a sprint, or for one task of a dispatch
@@ -18,7 +19,7 @@ class Launch:
     `estimate` is in seconds, from its earlier runs, None if it has none. A launch with an `assignment` is a task of a
     dispatch and belongs to no sprint; `timeout`, in seconds, overrides the persona's and the agent's. The
     `last_attempt` of a task ends it, however the run ends. `previous` is what an earlier attempt left that did not end
-    well.
+    well, and `route` how its agent was chosen.
     """
 
     persona: str
@@ -33,6 +34,7 @@ class Launch:
     timeout: float | None = None
     last_attempt: bool = False
     previous: Patch | None = None
+    route: Choice | None = None
 
     @property
     def name(self) -> str:

@@ -46,7 +46,7 @@ class LocalRunner:
         """Carry out a launch, as `Runner.run` says."""
         if self.watch.stopped:
             return None
-        if over := self.watch.refused(launch.run, launch.persona):
+        if over := self.watch.refused(launch.run, launch.persona, launch.agent):
             return self._refuse(launch, over)
         self._mail.choose(launch, lambda mail: self._record.started(launch, batch, mail))
         if over := self.watch.withdrawn(launch.run):
@@ -61,7 +61,7 @@ class LocalRunner:
         """Take over a run whose scheduler is gone, as `Runner.harvest` says."""
         if stop:
             self.watch.stop_of(launch.run).set()
-        self.watch.take_over(launch.run, launch.persona)
+        self.watch.take_over(launch.run, launch.persona, launch.agent)
         self.listener(run_taken_over(launch))
         self.listener(run_started(launch))
         work = self._work(launch, batch)

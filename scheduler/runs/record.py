@@ -53,13 +53,15 @@ class RunRecord:
             "mail": [*mail],
             "supervisor": self.supervisor,
         }
+        if launch.route and (launch.route.rule or launch.route.passed):
+            data["route"] = {"rule": launch.route.rule, "passed": launch.route.instead_of}
         if launch.assignment:
             data |= _task(launch) | kept(self.blobs, "input", launch.assignment.input)
         self.append([_draft(Kind.RUN_STARTED, launch, data)])
 
     def withdrawn(self, launch: Launch, over: Overspent) -> None:
         """Write that a run whose start is on record did not begin, because of a budget: it counts for none."""
-        data = {"persona": launch.persona, "why": over.text, "orderly": True, "withdrawn": over.budget, **_task(launch)}
+        data = _whose(launch) | {"why": over.text, "orderly": True, "withdrawn": over.budget, **_task(launch)}
         self.append([_draft(Kind.RUN_LOST, launch, data)])
 
     def ended(
@@ -82,7 +84,7 @@ class RunRecord:
         left = {"partial": change} if change and not ok else {}
         if result.given_up:
             why = result.lost or "the scheduler was stopped"
-            data = {"persona": launch.persona, "why": why, "orderly": not result.lost, **_task(launch)}
+            data = _whose(launch) | {"why": why, "orderly": not result.lost, **_task(launch)}
             data |= self._kept_of(result)
             if result.outcome.usage != UNKNOWN:
                 data["usage"] = result.outcome.usage.document()
@@ -107,7 +109,7 @@ class RunRecord:
         outcome = result.outcome
         data: dict[str, Any] = {
             "sprint": launch.sprint,
-            "persona": launch.persona,
+            **_whose(launch),
             "status": outcome.status,
             "exit": outcome.exit,
             "seconds": round(outcome.seconds, 3),
@@ -158,11 +160,9 @@ def task_finished(dispatch: str, task: str, persona: str, status: str, error: st
 def _task_end(launch: Launch, result: RunResult) -> list[Draft]:
     """Record the end of the task if this run is its last: nothing to land, or no retries left."""
     assignment, outcome = launch.assignment, result.outcome
-    if outcome.status in {
-        OutcomeStatus.SETUP,
-        OutcomeStatus.LIMITED,
-    }:  # no attempt at the task: who launched it decides
-        return []
+    elsewhere = outcome.hopeless and launch.route and len(launch.route.agents) > 1  # another agent may do it
+    if elsewhere or outcome.status in {OutcomeStatus.SETUP, OutcomeStatus.LIMITED}:
+        return []  # no attempt at the task: who launched it decides
     ok = outcome.status == OutcomeStatus.OK
     again = not launch.last_attempt and outcome.status != OutcomeStatus.STOPPED
     if assignment is None or (result.has_patch if ok else again):
@@ -170,6 +170,10 @@ def _task_end(launch: Launch, result: RunResult) -> list[Draft]:
     prefix = "Task timeout exceeded: " if outcome.status == OutcomeStatus.TIMEOUT else ""
     status, error = (TaskStatus.SUCCESS, "") if ok else (TaskStatus.ERROR, prefix + outcome.detail)
     return [task_finished(assignment.dispatch, assignment.task, launch.persona, status, error)]
+
+
+def _whose(launch: Launch) -> dict[str, Any]:
+    return {"persona": launch.persona, "agent": launch.agent}
 
 
 def _task(launch: Launch) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ...personas.kinds import OutcomeStatus
 from ...personas.spending.usage import Usage
 from ..context import Context
 from ..kinds import Budget, Kind, is_writer
-from ..limits.budget import Overspent
+from ..limits.budget import Overspent, Uses
 from ..limits.ledger import Ledger
 
 
@@ -52,6 +52,7 @@ class Watch:
         self._overspent: dict[str, Overspent] = {}
         self._mails: Counter[str] = Counter()
         self._turn = threading.Lock()
+        self.refusals = threading.Event()  # set once a service has named a time, here or in another process
 
     def __enter__(self) -> Self:
         with _turn:
@@ -85,9 +86,13 @@ class Watch:
             self.end()
         return stop
 
-    def refused(self, run: str, persona: str) -> Overspent | None:
+    def uses(self) -> Uses:
+        """Return what counts for the budgets now."""
+        return self._ledger.uses()
+
+    def refused(self, run: str, persona: str, agent: str) -> Overspent | None:
         """Return the budget that does not let a run start; None counts it as started."""
-        if over := self._ledger.start(run, persona):
+        if over := self._ledger.start(run, persona, agent):
             self._overspent[run] = over
         return over
 
@@ -101,9 +106,9 @@ class Watch:
         """Return the budget by which a run was refused, or ended."""
         return self._overspent.get(run)
 
-    def take_over(self, run: str, persona: str) -> None:
+    def take_over(self, run: str, persona: str, agent: str) -> None:
         """Hold a run that goes on already against the budgets."""
-        self._ledger.take(run, persona)
+        self._ledger.take(run, persona, agent)
 
     def tell(self, run: str, usage: Usage, *, ended: bool = False) -> None:
         """Take what a run has used so far, and end those whose budget is spent."""
@@ -136,9 +141,11 @@ class Watch:
                     stop.set()
 
     def on_event(self, event: Event) -> None:
-        """Stop a run if this event asks for its end, or is one mail too many."""
+        """Stop a run if this event asks for its end, or is one mail too many; note that a service takes no more."""
         if event.kind == Kind.RUN_STOPPED and event.ref and is_writer(event.kind, event.sender, event.run):
             self.stop_of(event.ref).set()
+        elif event.kind == Kind.RUN_FINISHED and event.data.get("until"):
+            self.refusals.set()
         elif event.kind == MailKind.SENT and event.run in self._stops:
             self.count(str(event.run))
 

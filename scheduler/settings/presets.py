@@ -6,11 +6,16 @@ A table without a command whose name is that of a preset has that one, so a newe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from ...mail.errors import UsageError
+from ...personas.agents.command import read_environment
 from ...personas.agents.presets.preset import Preset, names, preset
+from ...personas.environment import reaching
 from .file import Key
+from .local import local_model
 from .text import Origin
 
 
@@ -42,6 +47,38 @@ def fill_in(values: Mapping[str, Any], origins: dict[Key, Origin]) -> None:
                 if key not in table:
                     table[key] = value
                     origins["agents", name, key] = Origin(value, f"preset {known.name}")
+
+
+def limit_local(values: Mapping[str, Any], origins: dict[Key, Origin], environ: Mapping[str, str], root: Path) -> None:
+    """Let one run at a time ask a model on this machine, unless a table says how many may."""
+    agents: Any = values.get("agents")
+    for name, table in cast("dict[str, Any]", agents).items() if isinstance(agents, dict) else ():
+        if isinstance(table, dict) and "max_parallel" not in table:
+            shown = _local(name, cast("dict[str, Any]", table), environ, root)
+            if shown:
+                table["max_parallel"] = 1
+                origins["agents", name, "max_parallel"] = Origin(1, f"a model on this machine ({shown})")
+
+
+def _local(name: str, table: Mapping[str, Any], environ: Mapping[str, str], root: Path) -> str:
+    command, env, file = table.get("command"), table.get("env"), table.get("env_file")
+    variables = {each: environ.get(each, "") for each in reaching(filter(_is_text, _items(env)), environ)}
+    if isinstance(file, str):
+        with suppress(UsageError):  # told before anything starts
+            variables |= read_environment(root / Path(file).expanduser(), name)
+    words = [*_items(command)]
+    if not words:
+        return ""
+    model = table.get("model")
+    return local_model([*filter(_is_text, words), *([model] if isinstance(model, str) else [])], variables)
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else ()
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def without_use(agents: Mapping[str, Table], origins: Mapping[Key, Origin]) -> Iterator[tuple[Key, str]]:

@@ -1,29 +1,19 @@
-"""The team's settings: `.team/team.toml`, `TEAM_…` variables and flags. Every key has a default and a known origin.
+"""The team's settings, table by table as in `.team/team.toml`, each with its default.
 
-All mistakes are reported at once, each with its place; an unknown setting is an error. Durations are in seconds and
-sizes in bytes. Paths are absolute once read, and relative ones start from the folder that holds `.team`.
+Durations are in seconds and sizes in bytes. `reading` reads them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ...mail.text.units import size, span
-from ...personas.agents.presets.preset import names
 from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
-from ..errors import SettingsError
-from .file import Key, TomlFile, read_toml
-from .presets import fill_in, without_use
-from .problems import Fields, problem
-from .text import Origin, environment, flagged
 from .values import (
+    Agents,
     Branch,
     Command,
     Commands,
@@ -47,28 +37,60 @@ from .values import (
     Within,
 )  # fmt: skip
 
-DEFAULT = "default"
-_SPANS = frozenset({"timeout", "setup_timeout", "idle", "grace", "every", "deadline", "pace", "retry_backoff"})
-
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class TeamSettings(_Table):
-    """`[team]`: the base branch, the human's name, the default agent, and whether a sprint lands on its own."""
+    """`[team]`: the base branch, the human's name, the default agent, and whether a sprint lands on its own.
+
+    Of several agents the first that can plays, see `[route]`.
+    """
 
     base: Branch = "main"
     human: Name = "you"
-    agent: str = "shell"
+    agent: Agents = "shell"
     auto_land: bool = False
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The default agents in the order in which they are asked."""
+        return (self.agent,) if isinstance(self.agent, str) else self.agent
+
+
+class RouteSettings(_Table):
+    """`[route.NAME]`: the agents that are asked for some runs, in this order, the first that can plays.
+
+    The rule is for runs that all its parts fit: `personas`, also groups as `@NAME`; `tasks` of dispatches, as patterns
+    of their ids; `reasons`; and `budget_left`, once less than this share of the sprint's or the day's budget is left.
+    """
+
+    agent: Agents | None = None
+    order: Literal["given", "cheapest"] = "given"
+    personas: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    tasks: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    reasons: tuple[Literal["batch", "mail", "retry", "task"], ...] = ()
+    budget_left: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _says(self) -> Self:
+        if self.agent is None and self.order == "given":
+            raise ValueError('says no agent: write agent = ["claude", "codex"], or order = "cheapest"')
+        return self
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The agents that it names."""
+        return (self.agent,) if isinstance(self.agent, str) else self.agent or ()
 
 
 class AgentSettings(_Table):
     """`[agents.NAME]`: a command, a folder of patches (`replay`), or a script without a model (`scripted`).
 
     What the table leaves out of a command, its `preset` says, which the name of the table alone may choose. `model` is
-    passed on as the preset says, and is the one whose price counts where the agent names none.
+    passed on as the preset says, and is the one whose price counts where the agent names none. `budget` is how much its
+    runs may use in a day.
     In a `sandbox`, a command may write its workspace and what `home` names of the user's home folder.
     """
 
@@ -88,6 +110,7 @@ class AgentSettings(_Table):
     litter: tuple[Glob, ...] = ()
     folder: str | None = None
     max_parallel: Annotated[int, Field(ge=1, le=1000)] | None = None
+    budget: Spelled | None = None
     sandbox: Literal["none", "bwrap"] = "none"
     home: HomePaths = ()
     network: Literal["on", "off"] = "on"
@@ -199,6 +222,7 @@ class Settings(_Table):
 
     team: TeamSettings = TeamSettings()
     agents: Mapping[Name, AgentSettings] = {}
+    route: Mapping[Name, RouteSettings] = {}
     sprint: SprintSettings = SprintSettings()
     gates: Mapping[Name, GateSettings] = {}
     groups: Mapping[Name, tuple[Name, ...]] = {}
@@ -211,157 +235,3 @@ class Settings(_Table):
     def price_list(self) -> dict[str, Price]:
         """The user's own prices, by model."""
         return {name: Price(table.input, table.output, table.cached) for name, table in self.prices.items()}
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """The settings in force, and the origin of each dotted key."""
-
-    settings: Settings
-    origins: Mapping[str, Origin]
-
-    def document(self) -> dict[str, dict[str, Any]]:
-        """Return every key with its value and origin, as `team config` prints them in JSON."""
-        values = {".".join(key): value for key, value in _leaves(self.settings.model_dump(by_alias=True))}
-        return {key: {"value": values[key], "from": origin.where} for key, origin in self.origins.items()}
-
-
-def read_settings(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Loaded:
-    """Read the settings of the team in `home`. `flags` maps dotted keys to the text given with the flag.
-
-    A flag overrides the environment, which overrides the file, which overrides the default; an empty variable is
-    ignored. Raises SettingsError with everything that is wrong.
-    """
-    file = read_toml(home)
-    values: dict[str, Any] = _tuples(file.values)
-    origins = {key: Origin(value, f"team.toml:{file.line(key)}") for key, value in _leaves(values)}
-    for layer in (environment(environ, values, _fields), flagged(flags or {}, _fields)):
-        for key, (value, origin) in layer.items():
-            _put(values, origins, key, value)
-            origins[key] = origin
-    fill_in(values, origins)
-    settings = _validated(values, file, origins, home.absolute().parent)
-    return Loaded(settings, _all_origins(settings, origins))
-
-
-def of_preset(name: str) -> AgentSettings:
-    """Return the settings of a table that a preset alone makes. Raises KeyError if there is no preset of that name."""
-    if name not in names():
-        raise KeyError(name)
-    values: dict[str, Any] = {"agents": {name: {}}}
-    fill_in(values, {})
-    return AgentSettings.model_validate(values["agents"][name])
-
-
-def _put(values: dict[str, Any], origins: dict[Key, Origin], key: Key, value: Any) -> None:
-    """Set one value; `every` replaces a `cron` that the file sets, and the other way round."""
-    table = values
-    for name in key[:-1]:
-        inner: Any = table.setdefault(name, {})
-        table = cast("dict[str, Any]", inner) if isinstance(inner, dict) else {}
-    table[key[-1]] = value
-    rivals: dict[Key, str] = {("sprint", "every"): "cron", ("sprint", "cron"): "every"}
-    rival = rivals.get(key, "")
-    if (origin := origins.get(("sprint", rival))) and origin.where.startswith("team.toml"):
-        table.pop(rival, None)
-        del origins["sprint", rival]
-
-
-def _validated(values: dict[str, Any], file: TomlFile, origins: Mapping[Key, Origin], root: Path) -> Settings:
-    problems: list[str] = []
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as wrong:
-        problems = [problem(error, _place(error["loc"], file, origins), _fields) for error in wrong.errors()]
-    else:
-        problems = list(_contradictions(settings, file, origins))
-        if not problems:
-            return _completed(settings, origins, root)
-    raise SettingsError("; ".join(sorted(dict.fromkeys(problems), key=_line)))
-
-
-def _line(problem: str) -> int:
-    match = re.match(r"team\.toml:(\d+)", problem)
-    return int(match[1]) if match else 0
-
-
-def _place(loc: Sequence[str | int], file: TomlFile, origins: Mapping[Key, Origin]) -> str:
-    """Return where a key was written: its own origin, else the nearest table in the file."""
-    key = tuple(str(part) for part in loc)
-    for length in range(len(key), 0, -1):
-        if origin := origins.get(key[:length]):
-            return origin.where
-    return f"team.toml:{file.line(key)}"
-
-
-def _contradictions(settings: Settings, file: TomlFile, origins: Mapping[Key, Origin]) -> Iterator[str]:
-    """Find settings that contradict each other."""
-    if ("sprint", "every") in origins and ("sprint", "cron") in origins:
-        yield f"{origins['sprint', 'cron'].where}: sprint.cron and sprint.every are both set; keep one"
-    for key, why in without_use(settings.agents, origins):
-        yield f"{_place(key, file, origins)}: {'.'.join(key)} {why}"
-    agent, agents = settings.team.agent, settings.agents
-    if agents and agent not in agents and ("team", "agent") in origins:
-        error = {"type": "unknown_agent", "loc": ("team", "agent"), "input": agent, "ctx": {"known": sorted(agents)}}
-        yield problem(error, _place(("team", "agent"), file, origins), _fields)
-
-
-def _completed(settings: Settings, origins: Mapping[Key, Origin], root: Path) -> Settings:
-    """Drop the default of `every` if `cron` is set, and make paths absolute."""
-    if settings.sprint.cron is not None and ("sprint", "every") not in origins:
-        settings = settings.model_copy(update={"sprint": settings.sprint.model_copy(update={"every": None})})
-    agents = {
-        name: agent.model_copy(
-            update={"env_file": _absolute(agent.env_file, root), "folder": _absolute(agent.folder, root)}
-        )
-        for name, agent in settings.agents.items()
-    }
-    return settings.model_copy(update={"agents": agents})
-
-
-def _absolute(path: str | None, root: Path) -> str | None:
-    return None if path is None else str(root / Path(path).expanduser())
-
-
-def _fields(key: Key) -> Fields:
-    """Return the settings that the table `key` may hold, name to type; None if it may hold any name."""
-    if not key:
-        return {name: field.annotation for name, field in Settings.model_fields.items()}
-    tables = {
-        "team": TeamSettings, "sprint": SprintSettings, "agents": AgentSettings, "gates": GateSettings,
-        "workspace": WorkspaceSettings, "dispatch": DispatchSettings, "prices": PriceSettings,
-        "budget": BudgetSettings,
-    }  # fmt: skip
-    named = key[0] in {"agents", "gates", "prices"}
-    if key[0] not in tables or len(key) != 1 + named:
-        return None
-    return {field.alias or name: field.annotation for name, field in tables[key[0]].model_fields.items()}
-
-
-def _tuples(value: Any) -> Any:
-    """Convert TOML's lists to tuples, for frozen settings."""
-    if isinstance(value, dict):
-        return {name: _tuples(item) for name, item in cast("dict[str, Any]", value).items()}
-    return tuple(map(_tuples, cast("list[Any]", value))) if isinstance(value, list) else value
-
-
-def _leaves(values: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(cast("dict[str, Any]", value), (*above, name))
-        else:
-            yield (*above, name), value
-
-
-def _all_origins(settings: Settings, origins: Mapping[Key, Origin]) -> dict[str, Origin]:
-    """Return the origin of every key, in the order of the settings; defaults are formatted as in a file."""
-    return {
-        ".".join(key): origins.get(key) or Origin(_spelled(key[-1], value), DEFAULT)
-        for key, value in _leaves(settings.model_dump(by_alias=True))
-    }
-
-
-def _spelled(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    return span(value) if name in _SPANS else size(value) if name == "max_output" else value

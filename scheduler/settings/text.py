@@ -15,7 +15,7 @@ from .file import Key
 from .problems import Fields
 
 FieldsOf = Callable[[Key], Fields]
-_NAMED = frozenset({"agents", "gates"})
+_NAMED = frozenset({"agents", "gates", "route"})
 _COMMANDS = frozenset({"command", "setup"})
 
 

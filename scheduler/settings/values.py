@@ -39,6 +39,17 @@ def _mail_type(value: str) -> str:
     return value
 
 
+def _agents(value: Any) -> Any:
+    """Take one agent, or several: a list, or text with commas as in a variable."""
+    names = value.split(",") if isinstance(value, str) and "," in value else value
+    if not isinstance(names, list | tuple):
+        return names
+    found = tuple(name.strip() if isinstance(name, str) else name for name in cast("list[Any]", names))
+    if not found or len({*map(str, found)}) < len(found):
+        raise ValueError('must be the name of an agent, or a list without repetitions: ["claude", "codex"]')
+    return found
+
+
 def _branch(value: str) -> str:
     if not value or value.startswith("-") or re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.$|/$|^/", value):
         raise ValueError("must be the name of a branch")
@@ -135,6 +146,7 @@ def _money(value: Any) -> float:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+Agents = Annotated[str | tuple[str, ...], BeforeValidator(_agents)]
 Command = Annotated[tuple[str, ...], AfterValidator(_filled)]
 Commands = Annotated[tuple[Command, ...], BeforeValidator(_commands)]
 Glob = Annotated[str, AfterValidator(checked)]

@@ -15,8 +15,9 @@ from ...mail.render import listed
 from ...mail.text.units import counted
 from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
-from ..limits.budget import NO_BUDGETS, Budgets, day_ends, uses_of
-from ..limits.parking import excess, moment_text, parked_until
+from ..limits.budget import NO_BUDGETS, Budgets, Overspent, day_ends, uses_of
+from ..limits.parking import excess, moment_text
+from ..limits.routing import NO_ROUTING, Case, Fault, Routing, Work
 from ..runs.launch import MOST_SETUPS, Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, give_up_dead, left_over
@@ -85,6 +86,7 @@ def decide(
     request: StartRequest,
     *,
     budgets: Budgets = NO_BUDGETS,
+    routing: Routing = NO_ROUTING,
 ) -> TickPlan:
     """Decide the next tick. `roster` is who is scheduled, in the order of launching."""
     if state.paused:
@@ -100,7 +102,7 @@ def decide(
         return TickPlan(state.tick, idle=f"{over.text}; it begins anew at midnight", idle_until=day_ends(now))
     if state.sprint is None and request.start is None:
         return TickPlan(state.tick, idle=request.otherwise)
-    plan = _Decision(state, roster, policy, now, request, budgets=budgets).plan()
+    plan = _Decision(state, roster, policy, now, request, budgets=budgets, routing=routing).plan()
     if plan.opening and plan.wait_until and not _is_worth_waiting(plan.wait_until, policy, now, request):
         return TickPlan(state.tick, skips=plan.skips, idle=_all_parked(plan), idle_until=plan.wait_until)
     return plan
@@ -139,6 +141,7 @@ class _Decision:
         request: StartRequest,
         *,
         budgets: Budgets,
+        routing: Routing,
     ) -> None:
         self.state = give_up_dead(state)
         self.roster = roster
@@ -154,7 +157,8 @@ class _Decision:
         self.first = self.sprint.personas if self.sprint else first
         self.opening = None if self.sprint else Opening(self.number, request.start or "", first)
         self.due: list[datetime] = []
-        self.budgets = budgets
+        self.spent: Overspent | None = None  # of an agent without which somebody cannot go on
+        self.budgets, self.routing = budgets, routing
         self.uses = uses_of(self.state, self.number, now)
         self.overspent = self.uses.overspent(budgets, now)
 
@@ -190,9 +194,11 @@ class _Decision:
         """With nothing to do now, wait for the next retry, unless that is due after the deadline; else end."""
         if not self.due:
             return self._ending(None, aside)
-        if self._is_late(min(self.due)):
-            return self._ending(SprintOutcome.DEADLINE, aside)
-        return {"wait_until": min(self.due)}
+        if not self._is_late(min(self.due)):
+            return {"wait_until": min(self.due)}
+        if self.spent:
+            return self._ending(SprintOutcome.BUDGET, aside) | {"overspent": self.spent}
+        return self._ending(SprintOutcome.DEADLINE, aside)
 
     def _ending(self, outcome: SprintOutcome | None, aside: Sequence[Skip] = ()) -> dict[str, Any]:
         """End the sprint: `spent` if a persona had to be given up, else `converged`, unless the outcome is known."""
@@ -211,11 +217,18 @@ class _Decision:
         return TickPlan(self.state.tick, self.number, self.mode, self.rule, self.opening, self.lost, **parts)
 
     def _is_broken(self) -> bool:
-        """Tell whether every run of an agent failed, retries too: then more runs would only cost."""
+        """Tell whether every run of an agent failed, retries too: then more runs would only cost.
+
+        Where several may play, each of them was tried.
+        """
         ended = [run for run in self.runs if run.status not in {*_INCOMPLETE, RunStatus.SETUP}]
-        names = {run.persona for run in ended}
+        names, tried = {run.persona for run in ended}, {run.agent for run in ended}
         expected = {member.id for member in self.roster if member.id in self.first}
-        return expected <= names and 1 < len(names) < len(ended) and all(self._fruitless(run) for run in ended)
+        if not (expected <= names and 1 < len(names) < len(ended) and all(self._fruitless(run) for run in ended)):
+            return False
+        retries = (Work(member.id, LaunchReason.RETRY, own=member.agent) for member in self.roster)
+        agents = {agent for work in retries for agent in self.routing.candidates(work, self.uses.left(self.budgets))[1]}
+        return agents <= {*tried, *self.routing.missing}
 
     def _is_late(self, moment: datetime) -> bool:
         """Tell whether a moment is at or past the open sprint's deadline."""
@@ -237,18 +250,11 @@ class _Decision:
                 skips.append(Skip(member.id, f"set aside: {self.state.aside[member.id]}"))
             elif isinstance(launch := self._launch_of(member), str):
                 skips.append(Skip(member.id, launch))
-            elif parked := parked_until(member.id, member.agent, self.runs, self.now, self.state.served):
-                self.due.append(parked[0])
-                skips.append(
-                    Skip(
-                        member.id,
-                        f"parked until {moment_text(parked[0], self.now)} by agent {member.agent}: {parked[1]}",
-                        parked[0],
-                    )
-                )
+            elif skip := self._parked(launch):
+                skips.append(skip)
             elif over := self.uses.overspent_by(member.id, self.budgets):
                 aside.append(Skip(member.id, over.text))
-            elif why := self._unstartable(member.id) or self._exhausted(member.id, launch, wakes):
+            elif why := self._unstartable(launch) or self._exhausted(member.id, launch, wakes):
                 aside.append(Skip(member.id, why))
             else:
                 wakes += launch.reason == LaunchReason.MAIL
@@ -281,12 +287,25 @@ class _Decision:
         taken = len(self.state.unread.get(persona, ()))
         return f"{taken} unread, which a run of a dispatch has in its prompt" if taken else "nothing unread"
 
+    def _parked(self, launch: Launch) -> Skip | None:
+        """Say until when an agent takes no more that is to play a persona; None if it may start."""
+        parked = launch.route and launch.route.hindered(Fault.PARKED)
+        if not parked or parked.until is None:
+            return None
+        self.due.append(parked.until)
+        self.spent = self.spent or parked.spent
+        until = moment_text(parked.until, self.now)
+        return Skip(launch.persona, f"parked until {until} by agent {launch.agent}: {parked.why}", parked.until)
+
     def _launch(self, member: Member, own: Sequence[Run], reason: LaunchReason, why: str) -> Launch:
         mail = self.state.free(member.id)
+        case = Case(self.now, own, self.runs, self.state.served, self.uses, self.budgets, self._fruitless)
+        route = self.routing.choose(Work(member.id, reason, own=member.agent), case)
         estimate = self.state.estimate(member.id)
         left = left_over(((run.id, run.status) for run in reversed(own)), {p.run: p for p in self._patches(member.id)})
+        why = f"{why}; {route.text}" if route.passed else why
         return Launch(
-            member.id, member.agent, len(own) + 1, self.number, reason, why, mail, estimate, previous=left
+            member.id, route.agent, len(own) + 1, self.number, reason, why, mail, estimate, previous=left, route=route
         )  # fmt: skip
 
     def _fruitless(self, run: Run) -> bool:
@@ -309,11 +328,11 @@ class _Decision:
         over = own[-1].hopeless or self._spent(own, own[-1].status)
         return due if due > self.now and not over else None
 
-    def _unstartable(self, persona: str) -> str | None:
-        """Say why a persona must not run again: its agent cannot start, or the budget of a run ended it."""
-        last = next((run for run in reversed(self.runs) if run.persona == persona), None)
-        if last is None or not last.hopeless:
+    def _unstartable(self, launch: Launch) -> str | None:
+        """Say why a persona must not run again: no agent can start, or the budget of a run ended it."""
+        if not (launch.route and launch.route.hindered(Fault.HOPELESS)):
             return None
+        last = next(run for run in reversed(self.runs) if (run.persona, run.agent) == (launch.persona, launch.agent))
         return last.detail if last.status == RunStatus.QUOTA else f"it cannot start: {last.detail}"
 
     def _exhausted(self, persona: str, launch: Launch, wakes: int) -> str | None:

@@ -11,7 +11,7 @@ from ...mail.text.units import counted
 from ...personas.agents.result import log_of
 from ..context import Context
 from ..errors import BranchMoved
-from ..kinds import Kind, RunStatus, SprintOutcome
+from ..kinds import Budget, Kind, RunStatus, SprintOutcome
 from ..landing.base import fast_forward_base
 from ..landing.integrate import gates_of
 from ..runs.preparation import FOLDER as SETUP
@@ -42,12 +42,13 @@ def _overspent(context: Context, state: State, plan: TickPlan) -> list[Draft]:
     if over is None or (key := (over.budget, plan.sprint or 0, over.whose)) in state.reported:
         return []
     hard = context.budgets.hard
+    where = f"[agents.{over.whose}] budget" if over.budget == Budget.AGENT else f"[budget] {over.budget}"
     goes_on = "Runs that go on are ended" if hard else "Runs that go on may end"
     body = [
         f"{over.text[0].upper()}{over.text[1:]}.",
         f"Nothing more is started in sprint {plan.sprint}. {goes_on}, and what they did is woven.",
         "",
-        f"To go on: raise [budget] {over.budget} in team.toml, then scheduler sprint.",
+        f"To go on: raise {where} in team.toml, then scheduler sprint.",
     ]
     letter = Letter(
         "scheduler", [context.settings.team.human], f"Sprint {plan.sprint}: {over.text}"[:200], "\n".join(body),

@@ -74,6 +74,7 @@ class TickPlan:
                 {
                     "persona": launch.persona,
                     "agent": launch.agent,
+                    "instead_of": launch.route.instead_of if launch.route else [],
                     "attempt": launch.attempt,
                     "run": launch.run,
                     "reason": launch.reason,

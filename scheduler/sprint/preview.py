@@ -11,7 +11,7 @@ from ..landing.integrate import preview, standing
 from ..limits.budget import untold, used_text, uses_of
 from ..setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
 from ..state.sprints import State
-from ..state.usage import total
+from ..state.usage import Used, total
 from ..weaver.result import Woven
 from .decide import StartRequest
 from .estimate import NO_ESTIMATE, Estimate, estimate
@@ -77,15 +77,18 @@ def look_ahead(ticker: Ticker, request: StartRequest) -> Preview:
 def _budgets(context: Context, state: State, plan: TickPlan) -> Iterator[str]:
     """Say of each budget what is used of it, and whether anybody can know."""
     budgets, uses = context.budgets, uses_of(state, plan.sprint or 0, context.clock.now())
-    sprint, day = total(usage for _, usage in uses.sprint), total(uses.day)
+    sprint, day = (total(used.usage for used in each) for each in (uses.sprint, uses.day))
     agents = {launch.agent for launch in plan.launches}
-    past = [run.usage for run in state.runs if run.agent in agents and run.finished]
-    rows = (("sprint", budgets.sprint, sprint), ("day", budgets.day, day))
-    rows += (("persona", budgets.persona, None), ("run", budgets.run, None))
-    for name, limit, used in rows:
+    past = [Used(run.usage, run.persona, run.agent) for run in state.runs if run.agent in agents and run.finished]
+    rows = [("sprint", budgets.sprint, sprint, past), ("day", budgets.day, day, past)]
+    rows += [("persona", budgets.persona, None, past), ("run", budgets.run, None, past)]
+    for agent, limit in budgets.agents.items():
+        own = total(used.usage for used in uses.day if used.agent == agent)
+        rows.append((f"agent {agent}", limit, own, [used for used in past if used.agent == agent]))
+    for name, limit, used, told in rows:
         if limit:
             spent = f", {used_text(limit, used)} used" if used and used.runs else ""
             blind = (
-                "; past runs of these agents did not tell any, so it may never be spent" if untold(limit, past) else ""
+                "; past runs of these agents did not tell any, so it may never be spent" if untold(limit, told) else ""
             )
             yield f"{name} {limit.text}{spent}{blind}"

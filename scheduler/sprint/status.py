@@ -107,8 +107,9 @@ def _with_usage(state: State, home: Path) -> State:
 def _run_document(pulse: Pulse) -> dict[str, Any]:
     run = pulse.run
     return {
-        "run": run.id, "persona": run.persona, "attempt": run.attempt, "status": run.status, "since": pulse.since,
-        "usage": run.usage.document(),
+        "run": run.id, "persona": run.persona, "agent": run.agent, "attempt": run.attempt, "status": run.status,
+        "since": pulse.since, "usage": run.usage.document(),
+        "instead_of": [{"agent": agent, "why": why} for agent, why in run.passed],
     }  # fmt: skip
 
 

@@ -67,7 +67,8 @@ class Ticker:
         """Decide what is next, and change nothing. This is what `--dry-run` prints."""
         state = state or self.context.state(whole=False)
         policy, now = self.context.settings.sprint, self.context.clock.now()
-        return decide(state, self.context.members, policy, now, request, budgets=self.context.budgets)
+        routing = self.context.routing()
+        return decide(state, self.context.members, policy, now, request, budgets=self.context.budgets, routing=routing)
 
     def tick(self, request: StartRequest, state: State | None = None, plan: TickPlan | None = None) -> Done:
         """Carry out one tick. Raises NotReady, before anything is started, if something is missing.

@@ -104,6 +104,22 @@ def _is_usage(value: Any) -> bool:
     return counts and (table.get("usd") is None or is_money(table["usd"]))
 
 
+def _is_route(value: Any) -> bool:
+    """Tell whether this is how an agent was chosen: a rule, and the agents that gave way, each with the reason."""
+    if not isinstance(value, dict):
+        return False
+    table = cast("dict[str, Any]", value)
+    passed = table.get("passed", [])
+    return isinstance(passed, list) and all(_is_passed(each) for each in cast("list[Any]", passed))
+
+
+def _is_passed(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    table = cast("dict[str, Any]", value)
+    return isinstance(table.get("agent"), str) and isinstance(table.get("why"), str)
+
+
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("sprint", "tick", "attempt"), _is_number),
     **dict.fromkeys(
@@ -124,4 +140,5 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "workspace": _is_workspace,
     "usage": _is_usage,
     "until": _is_time,
+    "route": _is_route,
 }  # fmt: skip

@@ -15,7 +15,8 @@ from ...mail.log.log import Log
 from ...mail.query.rows import Projections
 from ..kinds import Kind
 from .facts import Fact, Mail, Run
-from .sprints import Fold, State, read_facts, read_refused, read_unread
+from .reading import read_facts, read_refused, read_unread
+from .sprints import Fold, State
 
 
 class RecentState:

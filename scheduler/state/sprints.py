@@ -1,24 +1,24 @@
 """The state of sprints as a fold over facts: runs, patches, verdicts of gates, and what waits.
 
-`state_of` reads the two projections `schedule` and `unread`; `fold` is pure, so every rule can be tested on a list.
+`fold` is pure, so every rule can be tested on a list; `reading` reads the facts from the log.
 The first event about a run's end counts; one that comes after the run was given up only marks it as late.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, ClassVar, Self, cast
 
-from ...mail.query.rows import Projections
-from ...personas.spending.usage import Usage, usage_of
+from ...personas.spending.usage import usage_of
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
 from .facts import Fact, Mail, Patch, Run, Sprint, Weave
 from .form import counts
+from .usage import Used
 
 SCHEDULER_GONE = "its scheduler is gone"  # why a run was lost
 _UNUSABLE = frozenset(  # a run that ended so may have left half a change
@@ -56,7 +56,7 @@ class State:
     left: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
     weaves: tuple[Weave, ...] = ()
-    today: tuple[tuple[str, Usage], ...] = ()
+    today: tuple[tuple[str, Used], ...] = ()
     reported: frozenset[tuple[str, int, str]] = frozenset()
     refused: tuple[Run, ...] = field(default=(), compare=False)
 
@@ -134,50 +134,6 @@ def give_up_dead(state: State) -> State:
         for patch in state.patches
     )
     return replace(state, runs=runs, patches=patches, dead=state.left)
-
-
-def state_of(projections: Projections, roster: Sequence[str], now: str, *, whole: bool = True) -> State:
-    """Read the state of a team as of `now`, a timestamp; `roster` are the personas whose unread mail counts.
-
-    Unless `whole` is set, runs and patches of earlier sprints are left out, except those still undecided.
-    """
-    unread, refused = read_unread(projections, roster), read_refused(projections, now)
-    return replace(fold(read_facts(projections, whole=whole)), unread=unread, refused=refused)
-
-
-def read_facts(projections: Projections, *, whole: bool) -> Iterator[Fact]:
-    """Read what was done for sprints, in the order of the log; what does not count is left out."""
-    return filter(counts, map(fact_of, projections.rows("scheduler.state.schedule", whole=whole)))
-
-
-def read_going(projections: Projections, personas: Sequence[str] | None) -> tuple[Run, ...]:
-    """Read the runs of some personas, or all, that have not ended, of sprints and dispatches, in the log's order."""
-    roster = None if personas is None else [*personas]
-    return fold(map(fact_of, projections.rows("scheduler.state.going", roster=roster))).runs
-
-
-def read_ended(projections: Projections, since: str) -> tuple[tuple[str, Usage], ...]:
-    """Read what runs used that ended since a time, in sprints and in dispatches, each with its id.
-
-    Those that a budget withdrew before they did anything do not count.
-    """
-    facts = filter(counts, map(fact_of, projections.rows("scheduler.state.ended", since=since)))
-    return tuple(
-        {str(fact.run): usage_of(fact.data.get("usage")) for fact in facts if not fact.data.get("withdrawn")}.items()
-    )
-
-
-def read_refused(projections: Projections, now: str) -> tuple[Run, ...]:
-    """Read the runs whose service named a time that is to come, and those that ended well since the first of them."""
-    return fold(map(fact_of, projections.rows("scheduler.state.refused", now=now))).runs
-
-
-def read_unread(projections: Projections, roster: Sequence[str]) -> dict[str, tuple[Mail, ...]]:
-    """Read the unread mail of each persona of the roster that has any, the oldest first."""
-    unread: dict[str, list[Mail]] = {}
-    for row in projections.rows("unread", roster=list(roster)):
-        unread.setdefault(row["persona"], []).append(Mail(**row))
-    return {persona: tuple(mail) for persona, mail in unread.items()}
 
 
 def sprint_numbered(state: State, number: int | None) -> Sprint:
@@ -261,7 +217,7 @@ class Fold:
         data = fact.data
         self.runs[str(fact.run)] = Run(
             str(fact.run), data["persona"], data["attempt"], data["tick"], data["sprint"], data["base"], data["agent"],
-            data["reason"], fact.ts, tuple(data["mail"]), data["supervisor"],
+            data["reason"], fact.ts, tuple(data["mail"]), data["supervisor"], passed=_passed(data),
         )  # fmt: skip
 
     def _run_finished(self, fact: Fact) -> None:
@@ -370,6 +326,11 @@ class Fold:
         Kind.SCHEDULER_PAUSED: _scheduler_paused,
         Kind.SCHEDULER_RESUMED: _scheduler_resumed,
     }
+
+
+def _passed(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the agents that went before the one of a run and gave way, each with the reason."""
+    return tuple((passed["agent"], passed["why"]) for passed in data.get("route", {}).get("passed", ()))
 
 
 def _patch(run: Run, change: Mapping[str, Any], fact: Fact) -> Patch:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...personas.spending.usage import Usage
 
 UNKNOWN_AMOUNT = "unknown"
 _CENT, _HUNDRED = 0.01, 100.0
 _UNITS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
+
+
+class Used(NamedTuple):
+    """What one run used, of which persona and by which agent; "" where that is not on record."""
+
+    usage: Usage
+    persona: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True)

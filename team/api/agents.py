@@ -12,7 +12,8 @@ from typing import Any
 from ...mail.errors import UsageError
 from ...mail.text.nearest import suggestion
 from ...personas.agents.presets.preset import names
-from ...scheduler.settings.settings import AgentSettings, Settings, of_preset, read_settings
+from ...scheduler.settings.reading import of_preset, read_settings
+from ...scheduler.settings.settings import AgentSettings, Settings
 from ...scheduler.sprint.control import by_people_only
 from ..checks import agent_state, installed_agents
 from ..doctor import Diagnosis, examine
@@ -42,7 +43,7 @@ def doctor(home: Path | None) -> Diagnosis:
 
 
 def candidates(home: Path | None, name: str | None = None, *, every: bool = False) -> list[Candidate]:
-    """Return the agents to try: the one of that name, every one in PATH, or by default the one that the team has.
+    """Return the agents to try: the one of that name, every one in PATH, or by default those that the team has.
 
     An agent is what the settings of the team in `home` say, else what its preset says. If there is none at all, the
     list is empty. Raises UsageError for a name that is neither, and within a run.
@@ -101,11 +102,11 @@ def _named(settings: Settings, name: str) -> tuple[str, AgentSettings]:
 
 
 def _of_team(settings: Settings) -> Iterator[tuple[str, AgentSettings]]:
-    """Yield the agent of the team, unless its program is not there, as that of a new team."""
-    name = settings.team.agent
-    table = settings.agents.get(name)
-    if table and table.command and ("/" in table.command[0] or shutil.which(table.command[0])):
-        yield name, table
+    """Yield the agents of the team, unless their program is not there, as that of a new team."""
+    for name in settings.team.agents:
+        table = settings.agents.get(name)
+        if table and table.command and ("/" in table.command[0] or shutil.which(table.command[0])):
+            yield name, table
 
 
 def _candidate(name: str, table: AgentSettings, home: Path | None, root: str | None) -> Candidate:

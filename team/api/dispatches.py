@@ -87,8 +87,8 @@ def preview(tasks: DispatchInput, request: DispatchRequest = DispatchRequest()) 
 
     Raises InvalidTasks, NotReady.
     """
-    agents, setup, notes = request.dispatcher(tasks.config).look_ahead(tasks.tasks)
-    return DispatchPreview(tasks.tasks, tasks.config, agents, setup, tuple(notes))
+    choices, setup, notes = request.dispatcher(tasks.config).look_ahead(tasks.tasks)
+    return DispatchPreview(tasks.tasks, tasks.config, choices, setup, tuple(notes))
 
 
 def dispatch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -96,7 +96,7 @@ def preview_sprint(context: Context, mode: str = ModeRequest.AUTO, base: str | N
 
 def _with_notes(context: Context, preview: Preview) -> Preview:
     """Add what to know of the agents that would be launched."""
-    notes = notes_about(context, (launch.agent for launch in preview.plan.launches))
+    notes = notes_about(context, _agents(preview.plan))
     return replace(preview, plan=replace(preview.plan, notes=(*preview.plan.notes, *notes)))
 
 
@@ -216,6 +216,12 @@ def _ticker(
     leaving: threading.Event | None = None,
 ) -> Ticker:
     return Ticker(context, BatchRunner(context, listener, runner=runner, leaving=leaving), base, listener)
+
+
+def _agents(plan: TickPlan) -> Iterator[str]:
+    """Yield the agents that a plan starts, and those that may take their place."""
+    for launch in plan.launches:
+        yield from launch.route.agents if launch.route else (launch.agent,)
 
 
 def _leader(context: Context) -> Leader:

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ...mail.message import Message
+from ...mail.text.nearest import suggestion
 from ...personas.persona import Persona
 from ...personas.prompt import fault_of
 from ...personas.roster import read_roster
 from ...scheduler.context import Context
-from ...scheduler.settings.settings import Loaded, read_settings
+from ...scheduler.kinds import LaunchReason
+from ...scheduler.limits.routing import Work
+from ...scheduler.routes import routing_of
+from ...scheduler.settings.reading import Loaded, read_settings
 from .. import templates as template_files
 from ..init import Made, make_team
 from ..install import texts
@@ -24,10 +28,10 @@ _FIELDS = ("id", "name", "emoji", "description", "role", "scheduled", "priority"
 
 @dataclass(frozen=True)
 class Personas:
-    """A team's roster, the `agent` of personas that name none, and the files that are not valid personas."""
+    """A team's roster, the agents that may play each persona of it, and the files that are not valid personas."""
 
     personas: tuple[Persona, ...]
-    agent: str
+    agents: Mapping[str, tuple[str, ...]]
     problems: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
@@ -36,7 +40,7 @@ class Personas:
 
     def _persona(self, persona: Persona) -> dict[str, Any]:
         return {name: getattr(persona, name) for name in _FIELDS} | {
-            "agent": persona.agent or self.agent,
+            "agent": self.agents[persona.id][0], "agents": [*self.agents[persona.id]],
             "paths": None if persona.paths == () else [*(persona.paths or ())], "timeout": persona.timeout,
             "file": str(persona.source),
         }  # fmt: skip
@@ -105,13 +109,23 @@ def config(home: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
 def personas(home: Path, environ: Mapping[str, str] = os.environ) -> Personas:
     """Return the roster, with the problems of its files and agents. Raises SettingsError."""
     roster, settings = read_roster(home / "personas"), read_settings(home, environ).settings
+    names = [persona.id for persona in roster.personas]
     problems = [*roster.problems, *(fault for persona in roster.personas if (fault := fault_of(persona)))]
     problems += [
         f"{persona.id}: agent {persona.agent!r} is none of [agents] in team.toml"
         for persona in roster.personas
         if persona.agent and persona.agent not in settings.agents
     ]
-    return Personas(tuple(roster.personas), settings.team.agent, tuple(problems))
+    problems += [
+        f"route.{name} in team.toml names {each!r}, which is no persona of the roster{suggestion(each, names)}"
+        for name, rule in settings.route.items()
+        for each in rule.personas
+        if not each.startswith("@") and each not in names
+    ]
+    routing = routing_of(settings)
+    works = (Work(persona.id, LaunchReason.BATCH, own=persona.agent) for persona in roster.personas)
+    agents = {work.persona: routing.candidates(work)[1] for work in works}
+    return Personas(tuple(roster.personas), agents, tuple(problems))
 
 
 def templates(home: Path | None) -> Templates:

@@ -125,13 +125,16 @@ def planned(dispatch: DispatchPreview) -> Iterator[str]:
     rows = [("wave", "task", "agent", "played by", "estimate", "after", "what")]
     rows += [
         (
-            str(wave[task.task_id]), task.task_id, task.agent, dispatch.agents[task.agent],
+            str(wave[task.task_id]), task.task_id, task.agent, dispatch.choices[task.task_id].agent,
             span(task.estimate) if task.estimate else "-", ", ".join(task.dependencies) or "-",
             line(task.description)[:_DESCRIPTION],
         )
         for task in sorted(dispatch.tasks, key=lambda task: wave[task.task_id])
     ]  # fmt: skip
     yield from columns(rows)
+    for task, choice in dispatch.choices.items():
+        if choice.passed:
+            yield f"{line(task)}: {line(choice.text)}"
     yield ""
     most = min(dispatch.config.max_workers, max(len(names) for names in dispatch.waves))
     path = " -> ".join(dispatch.critical_path)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from ...mail.render import listed
 from ...mail.text.units import counted
-from ...scheduler.settings.settings import Loaded
+from ...scheduler.settings.reading import Loaded
 from ..api.team import Personas
 from ..init import Made
 
@@ -62,8 +62,8 @@ def personas(roster: Personas) -> Sequence[tuple[str, ...]]:
     """List the roster: emoji, id, agent, whether it takes part in sprints, description."""
     return [
         (
-            persona.emoji, persona.id, persona.agent or roster.agent, "" if persona.scheduled else "not in sprints",
-            persona.description,
+            persona.emoji, persona.id, ", ".join(roster.agents[persona.id]),
+            "" if persona.scheduled else "not in sprints", persona.description,
         )
         for persona in roster.personas
     ]  # fmt: skip

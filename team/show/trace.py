@@ -42,7 +42,7 @@ def _facts(trace: RunTrace) -> Iterator[tuple[str, str]]:
     run = trace.run
     place = f"task {trace.task} of dispatch {trace.dispatch}" if trace.task else f"sprint {run.sprint}, tick {run.tick}"
     yield "persona", f"{run.persona}, attempt {run.attempt} in {place}"
-    yield "agent", run.agent
+    yield "agent", f"{run.agent}{_instead(run.passed)}"
     took = "" if run.seconds is None else f", {span(run.seconds)}"
     yield "started", f"{run.started[:19]}Z, because of {run.reason}{took}"
     yield "used", _used(trace.usage)
@@ -54,6 +54,11 @@ def _facts(trace: RunTrace) -> Iterator[tuple[str, str]]:
         yield "patch", f"{listed(trace.patch.files)}: {_fate(trace.patch)}; team trace {run.id} --patch prints it"
     else:
         yield "patch", "none yet" if run.status == RunStatus.OPEN else "none"
+
+
+def _instead(passed: Sequence[tuple[str, str]]) -> str:
+    """Say why other agents gave way; "" if none did."""
+    return f", as {'; '.join(f'{line(agent)} {line(why)}' for agent, why in passed)}" if passed else ""
 
 
 def _used(usage: Usage) -> str:
@@ -121,7 +126,9 @@ def _attempts(trace: TaskTrace) -> Iterator[tuple[str, str]]:
         left = f"; patch to {counted(len(patch.files), 'file')} {_became(attempt, patch)}" if patch else ""
         end = line(attempt.detail) or attempt.status
         used = total([usage_of(attempt.result.get("usage"))]).text
-        yield f"attempt {attempt.number}", f"{attempt.agent}, {end}{left}; {used} (run {attempt.run})"
+        own = trace.state.work.runs.get(attempt.run)
+        agent = f"{attempt.agent}{_instead(own.passed if own else ())}"
+        yield f"attempt {attempt.number}", f"{agent}, {end}{left}; {used} (run {attempt.run})"
 
 
 def _became(attempt: Attempt, patch: Patch) -> str:

@@ -71,7 +71,7 @@ def test_a_sprint_lands_patches_carries_mail_and_settles_a_conflict(project, mod
 def test_eight_at_once_share_a_home(project, model):
     """None of them stumbles over the settings, the sessions or the locks of another one."""
     names = [f"p{number}" for number in range(8)]
-    project.team(*names, more="[sprint]\nmax_parallel = 8\nmax_attempts = 1\n", timeout="4m")
+    project.team(*names, more="[sprint]\nmax_parallel = 8\nmax_attempts = 1\n", timeout="4m", max_parallel=8)
     model.scripts = {name: {"": (f"mkdir -p notes && echo {name} > notes/{name}.md",)} for name in names}
 
     ended = project.run("scheduler", "sprint")

@@ -219,7 +219,9 @@ def test_a_run_given_up_with_its_scheduler_is_lost_and_not_finished(bench):
     assert result
     assert result.given_up
     assert bench.appends == [["run.started"], ["run.lost"]]
-    assert bench.data("run.lost") == {"persona": "ann", "why": "the scheduler was stopped", "orderly": True}
+    assert bench.data("run.lost") == {
+        "persona": "ann", "agent": "shell", "why": "the scheduler was stopped", "orderly": True,
+    }  # fmt: skip
 
 
 class StopsAtStart(list):

@@ -14,7 +14,7 @@ from team_mail.mail.errors import TeamMailError, UsageError
 from team_mail.personas.agents.presets.preset import preset, presets
 from team_mail.personas.bundled import library
 from team_mail.personas.errors import NotARepository
-from team_mail.scheduler.settings.settings import read_settings
+from team_mail.scheduler.settings.reading import read_settings
 from team_mail.team.init import PROPOSED, make_team
 
 NAMES = sorted(file.name.split(".")[0] for file in library())
@@ -62,7 +62,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
         *(f"budget.{key}" for key in ("sprint", "day", "persona", "run")),
     } | {
         f"agents.shell.{key}"
-        for key in ("kind", "preset", "model", "args", "env_file", "folder", "idle", "max_parallel")
+        for key in ("kind", "preset", "model", "args", "env_file", "folder", "idle", "max_parallel", "budget")
     }
     assert git(repository, "status", "--porcelain", "--ignored") == "?? .team/"
 

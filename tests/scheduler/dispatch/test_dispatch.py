@@ -749,7 +749,8 @@ def test_a_run_that_a_dispatch_left_open_is_lost_on_resume(desk):
 
     (lost,) = desk.events("run.lost")
     assert lost["data"] == {
-        "persona": "forge", "why": "its scheduler is gone", "orderly": False, "dispatch": done.correlation_id,
+        "persona": "forge", "agent": "scripted", "why": "its scheduler is gone", "orderly": False,
+        "dispatch": done.correlation_id,
         "task": "a",
     }  # fmt: skip
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from team_mail.scheduler.dispatch.preview import DispatchPreview
+from team_mail.scheduler.limits.routing import Choice
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
+from team_mail.team.show.dispatch import preview as shown
 
 
 def preview(*tasks: Task) -> dict:
-    return DispatchPreview(tasks, DispatchConfig(max_workers=2), {"forge": "shell"}).document()
+    return DispatchPreview(
+        tasks, DispatchConfig(max_workers=2), {task.task_id: Choice("shell") for task in tasks}
+    ).document()
 
 
 def test_a_preview_has_waves_and_the_duration_on_its_workers():
@@ -36,3 +40,13 @@ def test_without_all_estimates_the_longest_chain_is_that_with_the_most_tasks():
 
     assert document["critical_path"] == ["a", "b"]
     assert document["estimated_seconds"] is None
+
+
+def test_a_preview_says_which_agent_plays_instead_of_which():
+    """In the text and in the document."""
+    first = Task(task_id="a", agent="forge")
+    choice = Choice("codex", "", (("claude", "is parked until 18:00:00Z (usage limit reached)"),))
+    plan = DispatchPreview((first,), DispatchConfig(), {"a": choice})
+    assert "a: codex, as claude is parked until 18:00:00Z (usage limit reached)" in [*shown(plan)]
+    (task,) = plan.document()["tasks"]
+    assert (task["played_by"], task["instead_of"]) == ("codex", choice.instead_of)

@@ -8,11 +8,12 @@ from team_mail.personas.spending.amount import amount
 from team_mail.personas.spending.usage import Usage
 from team_mail.scheduler.limits.budget import Budgets, Uses
 from team_mail.scheduler.limits.ledger import Ledger
+from team_mail.scheduler.state.usage import Used
 
 
 def test_no_run_starts_once_what_goes_on_has_used_it_up():
     """Reports replace one another, and those of all runs count together, with what was used before."""
-    ledger = Ledger(Budgets(sprint=amount("$1")), Uses((("ann", Usage(usd=0.25)),)))
+    ledger = Ledger(Budgets(sprint=amount("$1")), Uses((Used(Usage(usd=0.25), "ann"),)))
     assert ledger.start("r1", "bob") is None
     assert ledger.tell("r1", Usage(usd=0.5)) == {}
     assert ledger.tell("r1", Usage(usd=0.6)) == {}
@@ -37,7 +38,7 @@ def test_a_hard_budget_ends_all_that_goes_on():
 
 def test_a_hard_budget_of_a_persona_ends_its_runs_alone():
     """And it lets no other one of it start."""
-    ledger = Ledger(Budgets(persona=amount("$1"), hard=True), Uses((("ann", Usage(usd=0.9)),)))
+    ledger = Ledger(Budgets(persona=amount("$1"), hard=True), Uses((Used(Usage(usd=0.9), "ann"),)))
     ledger.start("r1", "ann")
     ledger.start("r2", "bob")
     assert ledger.tell("r2", Usage(usd=0.99)) == {}
@@ -58,20 +59,20 @@ def test_the_budget_of_a_run_ends_it_whatever_the_others_use():
 
 def test_a_budget_of_runs_counts_those_that_go_on():
     """The third is not started."""
-    ledger = Ledger(Budgets(day=amount("2 runs")), Uses((), (Usage(),)))
+    ledger = Ledger(Budgets(day=amount("2 runs")), Uses((), (Used(Usage()),)))
     assert ledger.start("r1", "ann") is None
     assert ledger.start("r2", "ann")
 
 
 def test_what_other_processes_use_counts_for_the_day_at_each_launch():
     """It is read anew each time; a run of one's own counts once, whatever the log says of it."""
-    log = {"x1": Usage(usd=0.5)}
+    log = {"x1": Used(Usage(usd=0.5))}
     ledger = Ledger(Budgets(day=amount("$1")), today=lambda _=None: dict(log))
     assert ledger.start("r1", "ann") is None
     ledger.tell("r1", Usage(usd=0.3))
-    log["r1"] = Usage(usd=0.3)
+    log["r1"] = Used(Usage(usd=0.3))
     assert ledger.start("r2", "bob") is None
-    log["x2"] = Usage(usd=0.2)
+    log["x2"] = Used(Usage(usd=0.2))
     over = ledger.start("r3", "cyd")
     assert over
     assert (over.budget, over.used.usd) == ("day", 1.0)
@@ -79,7 +80,7 @@ def test_what_other_processes_use_counts_for_the_day_at_each_launch():
 
 def test_a_run_that_others_came_before_is_withdrawn():
     """What the log has before its start decides, and it counts for nothing afterwards."""
-    before = {"r1": {}, "r2": {"x1": Usage(), "x2": Usage()}}
+    before = {"r1": {}, "r2": {"x1": Used(Usage()), "x2": Used(Usage())}}
     ledger = Ledger(Budgets(day=amount("2 runs")), today=lambda run=None: before.get(run or "", {}))
     assert [ledger.start(run, "ann") for run in ("r1", "r2")] == [None, None]
     assert ledger.withdraw("r1") is None

@@ -27,7 +27,8 @@ def run(persona, began, ended, status="ok", agent="claude", until=None):
 
 
 def parked(runs, persona="ann", agent="claude", minutes=10.0):
-    found = parked_until(persona, agent, runs, START + timedelta(minutes=minutes))
+    own = [run for run in runs if run.persona == persona]
+    found = parked_until(agent, own, runs, START + timedelta(minutes=minutes))
     return found and (found[0] - START) / timedelta(minutes=1)
 
 

@@ -59,14 +59,33 @@ def test_ready_steps_start_by_rank_then_in_the_order_given():
 
 def test_groups_share_the_limit_of_their_pool():
     """Two personas that one agent plays: what one has, the other has not."""
-    steps = [Step("a", group="ann", pool="local"), Step("b", group="bob", pool="local"), Step("c", group="cyd")]
-    flow = TaskQueue(steps, 9, {"*": 5}, {"local": 1})
+    steps = [Step("a", group="ann"), Step("b", group="bob"), Step("c", group="cyd")]
+    flow = TaskQueue(steps, 9, {"*": 5}, {"local": 1}, {"a": "local", "b": "local", "c": ""}.__getitem__)
     assert started(flow) == ["a", "c"]
     flow.ended("a", StepResult(done=False, again=9.0), 0.0)
     assert started(flow) == ["b"]
     flow.ended("b", DONE, 0.0)
     assert started(flow) == []
     assert flow.start(9.0) == "a"
+
+
+def test_a_step_draws_from_the_pool_that_is_its_own_when_it_starts():
+    """One that waited for a pool goes to another; of one persona, what is full does not keep the others waiting."""
+    pools = {"a": "claude", "b": "claude", "c": "claude", "d": "codex"}
+    flow = TaskQueue([Step(key, group="ann") for key in "abcd"], 9, None, {"claude": 1, "codex": 2}, pools.__getitem__)
+    assert started(flow) == ["a", "d"]
+    assert started(flow) == []
+    pools |= {"b": "codex", "c": "codex"}
+    assert started(flow) == ["b"]
+    pools["c"] = "claude"
+    flow.ended("b", StepResult(done=False, again=9.0), 0.0)
+    assert started(flow) == []
+    pools["b"] = "gemini"
+    assert flow.start(9.0) == "b"
+    for key, then in (("a", ["c"]), ("b", []), ("c", []), ("d", [])):
+        flow.ended(key, DONE, 9.0)
+        assert started(flow) == then
+    assert flow.over
 
 
 def test_a_group_at_its_limit_does_not_block_other_groups():

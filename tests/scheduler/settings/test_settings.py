@@ -16,7 +16,7 @@ from team_mail.mail.team_file import read_directory
 from team_mail.mail.text.units import byte_count, crontab, seconds, size, span
 from team_mail.personas.agents.presets.preset import preset
 from team_mail.scheduler.settings.file import key_lines
-from team_mail.scheduler.settings.settings import Loaded, read_settings
+from team_mail.scheduler.settings.reading import Loaded, read_settings
 
 WHOLE = """\
 [team]
@@ -107,6 +107,46 @@ def test_a_table_with_the_name_of_a_preset_is_that_agent(read):
     assert (claude.command, claude.prompt, claude.env) == (known.words(), known.prompt, known.env)
     assert loaded.origins["agents.claude.command"].where == "preset claude"
     assert loaded.origins["agents.claude.timeout"].where == "default"
+
+
+@pytest.mark.parametrize(
+    ("table", "environ", "file", "shown"),
+    [
+        ("[agents.claude]\n", {"ANTHROPIC_BASE_URL": "http://localhost:4000"}, "", "ANTHROPIC_BASE_URL"),
+        ('[agents.x]\ncommand = ["a"]\nenv = ["OLLAMA_HOST"]\n', {"OLLAMA_HOST": "127.0.0.1:11434"}, "", "OLLAMA_HOST"),
+        ('[agents.x]\ncommand = ["a"]\nenv_file = "e"\n', {}, "OPENAI_API_BASE=http://[::1]:1/v1\n", "OPENAI_API_BASE"),
+        ('[agents.codex]\nargs = ["--oss"]\n', {}, "", "--oss"),
+        ('[agents.aider]\nmodel = "ollama_chat/qwen3"\n', {}, "", "ollama_chat/qwen3"),
+        ("[agents.claude]\n", {"ANTHROPIC_BASE_URL": "https://localhost.example.org"}, "", ""),
+        ("[agents.claude]\n", {"OLLAMA_HOST": "localhost"}, "", ""),
+        ("[agents.claude]\nmax_parallel = 4\n", {"ANTHROPIC_BASE_URL": "http://localhost:4000"}, "", None),
+    ],
+)
+def test_a_model_on_this_machine_answers_one_run_at_a_time_unless_told_otherwise(
+    read, tmp_path, table, environ, file, shown
+):
+    """What shows it is told; a variable that does not reach the agent shows nothing."""
+    (tmp_path.parent / "e").write_text(file)
+    loaded = read(table, environ)
+    (name,) = loaded.settings.agents
+    expected = (
+        (4, "team.toml:2")
+        if shown is None
+        else (1, f"a model on this machine ({shown})")
+        if shown
+        else (None, "default")
+    )
+    found = loaded.settings.agents[name].max_parallel, loaded.origins[f"agents.{name}.max_parallel"].where
+    assert found == expected
+
+
+def test_several_agents_are_a_list_also_in_a_variable(read):
+    """The order counts; one alone stays as it was written."""
+    several = '[agents.x]\ncommand = ["a"]\n[agents.y]\ncommand = ["a"]\n'
+    assert read(several + '[team]\nagent = ["y", "x"]\n').settings.team.agents == ("y", "x")
+    assert read(several, {"TEAM_TEAM_AGENT": "x, y"}).settings.team.agents == ("x", "y")
+    loaded = read(several, flags={"team.agent": "y"})
+    assert (loaded.settings.team.agent, loaded.settings.team.agents) == ("y", ("y",))
 
 
 def test_a_key_of_the_table_beats_its_preset(read):
@@ -331,6 +371,23 @@ def test_cron_replaces_every(read):
         ('[agents.x]\nkind = "scripted"\nsandbox = "bwrap"', 'says sandbox, which kind "scripted" has no use for'),
         ('[agents."a b"]\ncommand = ["a"]', "team.toml:1: agents.a b must be a name of letters"),
         ('[agents.x]\ncommand = ["a"]\n[team]\nagent = "y"', "team.toml:4: team.agent 'y' names no [agents.y]"),
+        (
+            '[agents.x]\ncommand = ["a"]\n[team]\nagent = ["x", "xy"]',
+            "team.toml:4: team.agent 'xy' names no [agents.xy]; did you mean x?",
+        ),
+        ('[team]\nagent = ["x", "x"]', "team.toml:2: team.agent must be the name of an agent, or a list without"),
+        ("[team]\nagent = []", "team.toml:2: team.agent must be the name of an agent, or a list without repetitions"),
+        ("[route.docs]\n", 'team.toml:1: route.docs says no agent: write agent = ["claude", "codex"], or order ='),
+        ('[route.docs]\nagents = "x"', "team.toml:2: route.docs.agents is not a setting; did you mean agent?"),
+        ('[agents.x]\ncommand = ["a"]\n[route.r]\nagent = "y"', "team.toml:4: route.r.agent 'y' names no [agents.y]"),
+        (
+            '[agents.x]\ncommand = ["a"]\n[route.r]\nagent = "x"\npersonas = ["@d"]',
+            "team.toml:5: route.r.personas: no group @d",
+        ),
+        ('[route.r]\norder = "cheap"', 'team.toml:2: route.r.order must be "given" or "cheapest", not "cheap"'),
+        ('[route.r]\norder = "cheapest"\nreasons = ["work"]', 'route.r.reasons[0] must be "batch", "mail"'),
+        ('[route.r]\norder = "cheapest"\nbudget_left = 25', "route.r.budget_left must be at most 1, not 25"),
+        ('[agents.x]\ncommand = ["a"]\nbudget = "5"', "team.toml:3: agents.x.budget must be an amount of money"),
         ("[gates.t]\n", 'team.toml:1: gates.t.command is missing: write command = ["make", "test"]'),
         ('[gates.t]\ncommand = ["a"]\nthreshold = nan', "team.toml:3: gates.t.threshold must be a number"),
         ('[gates.t]\ncommand = ["a"]\nkey = "k"', "team.toml:1: gates.t has key but no threshold"),

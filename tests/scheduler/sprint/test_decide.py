@@ -19,6 +19,7 @@ from team_mail.scheduler.sprint.decide import StartRequest, decide
 from team_mail.scheduler.sprint.triggers import due
 from team_mail.scheduler.state.facts import Fact, Mail
 from team_mail.scheduler.state.sprints import State, fold
+from team_mail.scheduler.state.usage import Used
 
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 ASKED = StartRequest("asked for")
@@ -35,7 +36,7 @@ class Story:
         self.dead: frozenset[str] = frozenset()
         self.policy = SprintSettings(**settings)
         self.budgets = NO_BUDGETS
-        self.today: tuple[tuple[str, Usage], ...] = ()
+        self.today: tuple[tuple[str, Used], ...] = ()
         self.tick = 1
         self.sprint = 0
 
@@ -765,7 +766,7 @@ def test_no_tick_says_that_a_sprint_may_start_once_the_day_is_spent():
     """A dry run and a tick without a request say what `scheduler sprint` would."""
     story = Story()
     story.budgets = Budgets(day=amount("$2"))
-    story.today = (("d-1", Usage(usd=2.5)),)
+    story.today = (("d-1", Used(Usage(usd=2.5))),)
     assert (story.plan().idle or "").startswith("the budget of the day is spent: $2.50 of $2")
 
 
@@ -773,12 +774,12 @@ def test_the_budget_of_a_day_counts_what_ran_outside_of_the_sprint():
     """Dispatches and earlier sprints of the day; no sprint starts before midnight then."""
     story = Story()
     story.budgets = Budgets(day=amount("$2"))
-    story.today = (("d-1", Usage(usd=1.5)),)
+    story.today = (("d-1", Used(Usage(usd=1.5))),)
     assert story.plan(ASKED).opening
     story.start().ran("ann", **priced(0.5))
     assert story.plan().finish == "budget"
     story.tell("sprint.finished", sprint=1, outcome="budget")
-    story.today = (("d-1", Usage(usd=1.5)), ("1-ann-1", Usage(usd=0.5)))
+    story.today = (("d-1", Used(Usage(usd=1.5))), ("1-ann-1", Used(Usage(usd=0.5))))
     plan = story.plan(ASKED)
     assert (plan.opening, plan.idle) == (
         None, "the budget of the day is spent: $2.00 of $2; it begins anew at midnight",

@@ -15,7 +15,7 @@ from team_mail.mail.errors import UsageError
 from team_mail.mail.log.event import Draft, Event
 from team_mail.mail.log.log import EventLog
 from team_mail.personas.roster import read_roster
-from team_mail.scheduler.settings.settings import read_settings
+from team_mail.scheduler.settings.reading import read_settings
 from team_mail.team.demo import agent as demo_agent
 from team_mail.team.demo.agent import SCRIPTS, Project
 from team_mail.team.demo.demo import DemoRun, around, compared, conflicts, demo, landed, mail_to_human
