@@ -76,19 +76,19 @@ def try_agents(
 
     Args:
         wanted: What `candidates` returned.
-        home: The team's folder, whose settings say where scratch repositories lie.
+        home: The team's folder, whose settings say where scratch repositories lie, and what tokens cost.
         timeout: How long each run may take, in seconds; by default as long as its settings say.
         listener: Is told of each agent that is started.
         interrupts: Ends the run, and with it all trials.
     """
     by_people_only("team try", home or Path.cwd() / ".team")
-    root = read_settings(home, os.environ).settings.workspace.root if home else None
+    team = read_settings(home, os.environ).settings if home else Settings()
     trials: list[Trial] = []
     for each in wanted:
         listener(each.name)
         limited = {} if timeout is None else {"timeout": timeout}
         table = each.settings.model_copy(update=limited)
-        trials.append(try_agent(replace(each, settings=table), root, interrupts))
+        trials.append(try_agent(replace(each, settings=table), team, interrupts))
     return Trials(tuple(trials))
 
 

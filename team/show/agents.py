@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from ...mail.render import line
 from ...personas.agents.presets.preset import presets
+from ...personas.spending.usage import Usage
+from ...scheduler.state.usage import total
 from ..api.agents import Diagnosis, Trial
 from .tables import columns, span
 
@@ -26,11 +28,17 @@ def trial(tried: Trial) -> Iterator[str]:
     yield f"{line(tried.agent)}{version}"
     yield from columns([(_standing(step.seen, step.known), step.what, step.repair) for step in tried.steps])
     usage = tried.usage
-    money = "money unknown" if usage.usd is None else f"${usage.usd:.4f}"
+    used = total([usage])
+    money = "money unknown" if usage.usd is None else used.money_text
     tokens = "tokens unknown" if usage.tokens is None else f"{usage.input:,} tokens in and {usage.output:,} out"
-    yield f"  took {span(tried.seconds)}, {tokens}, {money} (by its own output); {line(tried.detail)}"
+    yield f"  took {span(tried.seconds)}, {tokens}, {money} ({_origin(usage)}); {line(tried.detail)}"
     if tried.output:
         yield f"  what it printed: {tried.output}"
+
+
+def _origin(usage: Usage) -> str:
+    """Say who knows what a run took."""
+    return "money by a table of prices" if usage.estimated else "by its own output"
 
 
 def installable() -> Iterator[str]:

@@ -6,6 +6,7 @@ writes a conflict mail to the third, whom the agent on trial plays in its next r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,14 @@ from ...personas.agent import Job
 from ...personas.agents.function import FunctionAgent
 from ...personas.git import Git
 from ...scheduler.context import Context
-from ...scheduler.settings.settings import AgentSettings, Settings, SprintSettings, TeamSettings, WorkspaceSettings
+from ...scheduler.settings.settings import (
+    AgentSettings,
+    PriceSettings,
+    Settings,
+    SprintSettings,
+    TeamSettings,
+    WorkspaceSettings,
+)
 from ..open import open_with
 
 TRIED, OTHERS = "ann", ("bob", "cid")
@@ -37,12 +45,16 @@ Change no other file, and run no other tests than you need."""
 
 @dataclass(frozen=True)
 class Scene:
-    """A scratch team. `word` stands in a mail that only a run can read, and `folder` holds all of it."""
+    """A scratch team. `word` stands in a mail that only a run can read, and `folder` holds all of it.
+
+    `prices` are those of the user, by model.
+    """
 
     folder: Path
     agent: str
     settings: AgentSettings
     word: str
+    prices: Mapping[str, PriceSettings]
 
     @property
     def project(self) -> Path:
@@ -71,6 +83,7 @@ class Scene:
             agents={self.agent: self.settings},
             sprint=SprintSettings(max_attempts=2, retry_backoff=0.0, fallback_above=1.0),
             workspace=WorkspaceSettings(root=str(self.folder / "work")),
+            prices=self.prices,
         )
         played = FunctionAgent(_change)
         return open_with(

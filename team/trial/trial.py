@@ -17,13 +17,13 @@ from ...mail.kinds import MailKind
 from ...mail.log.event import Event
 from ...personas.agents.presets.preset import Preset
 from ...personas.agents.stream import read_stream
-from ...personas.spending.usage import Usage
+from ...personas.spending.usage import Usage, usage_of
 from ...personas.workspace import remove_tree
 from ...scheduler.context import Context
 from ...scheduler.errors import NotReady, Stopped
 from ...scheduler.kinds import Kind
 from ...scheduler.runs.batch import BatchRunner
-from ...scheduler.settings.settings import AgentSettings
+from ...scheduler.settings.settings import AgentSettings, Settings
 from ...scheduler.sprint.decide import ASKED, StartRequest
 from ...scheduler.sprint.tick import Ticker
 from ..place import state_folder
@@ -37,7 +37,7 @@ _BRANCH = "team/sprint-1"
 
 @dataclass(frozen=True)
 class Trial:
-    """How the run of an agent went. `usage` is what its output tells of tokens and money.
+    """How the run of an agent went. `usage` is what its output tells of tokens and money, or its prices.
 
     Where a step was not seen, the scratch repository is kept, and with it `output`, what the agent printed.
     """
@@ -61,8 +61,8 @@ class Trial:
         return {
             "agent": self.agent, "preset": self.preset, "version": self.version or None, "works": self.works,
             "steps": [step.document() for step in self.steps], "seconds": self.seconds, "detail": self.detail,
-            "money_usd": self.usage.usd, "tokens_in": self.usage.input, "tokens_out": self.usage.output,
-            "output": str(self.output) if self.output else None,
+            "money_usd": self.usage.usd, "money_estimated": self.usage.estimated, "tokens_in": self.usage.input,
+            "tokens_out": self.usage.output, "output": str(self.output) if self.output else None,
         }  # fmt: skip
 
 
@@ -80,20 +80,21 @@ class Candidate:
     preset: Preset | None = None
 
 
-def try_agent(candidate: Candidate, root: str | None, interrupts: Interrupts) -> Trial:
+def try_agent(candidate: Candidate, team: Settings, interrupts: Interrupts) -> Trial:
     """Make the run of a trial. Raises NotReady if the agent cannot be started, and Stopped.
 
     Args:
         candidate: The agent.
-        root: `[workspace] root` of the settings, below which the scratch repository lies, or None.
+        team: The settings that say below which folder the scratch repository lies, and what tokens cost.
         interrupts: Ends the run early, and with it the trial; Stopped is raised then.
     """
-    place = state_folder(root)
+    place = state_folder(team.workspace.root)
     place.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"try-{candidate.name}-", dir=place))
     kept = False
     try:
-        trial = _tried(Scene(folder, candidate.name, candidate.settings, secrets.token_hex(4)), candidate, interrupts)
+        scene = Scene(folder, candidate.name, candidate.settings, secrets.token_hex(4), team.prices)
+        trial = _tried(scene, candidate, interrupts)
         kept = not trial.works
         return trial
     finally:
@@ -120,7 +121,7 @@ def _tried(scene: Scene, candidate: Candidate, interrupts: Interrupts) -> Trial:
     done = steps(facts, candidate.preset, login=candidate.login)
     trial = Trial(
         candidate.name, candidate.preset.name if candidate.preset else None, candidate.version, done,
-        float(ended.data["seconds"]), facts.detail, facts.said.usage,
+        float(ended.data["seconds"]), facts.detail, usage_of(ended.data["usage"]),
     )  # fmt: skip
     return trial if trial.works else replace(trial, output=output)
 

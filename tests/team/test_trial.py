@@ -97,6 +97,18 @@ def test_an_agent_that_is_denied_its_tools_is_told_which_to_allow(team):
     assert Path(trial["output"]).read_text().count("permission_denials") == 1
 
 
+def test_money_that_an_agent_does_not_tell_is_estimated_by_the_prices_of_its_model(team):
+    """Those of the team count, and it is said that nobody told it."""
+    prices = "[prices.fake]\ninput = 2\ncached = 1\noutput = 10\n"
+    stream = Path(__file__).parent.parent / "personas" / "agents" / "recorded" / "qwen.jsonl"
+    _, trial = team(SETTLE + WRITE + SEND + f"cat {stream}\n", table=prices)
+
+    cost = (2 * 600 + 2400 + 10 * 150) / 1e6
+    assert (trial["money_usd"], trial["money_estimated"], trial["tokens_in"]) == (cost, True, 3000)
+    ended = as_text(run_command("team", "try", "--yes", "script", cwd=team.folder, env=team.environ))
+    assert "3,000 tokens in and 150 out, about $0.0051 (money by a table of prices)" in ended.stdout
+
+
 def test_an_agent_that_is_mute_is_told_that_it_sent_no_mail(team):
     """It does the rest."""
     code, trial = team(SETTLE + WRITE + SAY)
@@ -212,7 +224,8 @@ def test_the_recorded_output_of_a_real_agent_is_read(team, name):
 
     assert (code, seen(trial)) == (0, STEPS)
     unpriced = {"opencode"}  # it tells 0 for a model whose price it does not know, and that is not a figure
-    assert (trial["money_usd"] is not None) == (bool(preset(name).money) and name not in unpriced)
+    told = trial["money_usd"] is not None and not trial["money_estimated"]
+    assert told == (bool(preset(name).money) and name not in unpriced)
     untold = {"copilot"}  # with a key of one's own provider
     assert (trial["tokens_in"] is not None) == (bool(preset(name).tokens) and name not in untold)
 
