@@ -40,12 +40,14 @@ _SPAN = re.compile(
 )
 _PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT}(?![a-z]))?", re.IGNORECASE)
 _CLOCK = re.compile(
-    r"(?:resets?|again|available)\b[^\d\n]{0,12}?\s(?:(?P<month>[A-Za-z]{3})[a-z]* (?P<day>\d{1,2})(?:st|nd|rd|th)?,?"
+    r"(?:resets?|again|available)\b[^\d\n]{0,12}?\s(?:(?P<weekday>sun|mon|tue|wed|thu|fri|sat)[a-z]*,?(?: at)? )?"
+    r"(?:(?P<month>[A-Za-z]{3})[a-z]* (?P<day>\d{1,2})(?:st|nd|rd|th)?,?"
     r"(?: (?P<year>\d{4}),?)?(?: at)? )?(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?\s*(?P<half>[ap]m)?"
     r"(?:\s*\((?P<zone>[\w/+-]+)\))?",
     re.IGNORECASE,
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SECONDS = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
 _LONGEST = timedelta(days=31)
 _JUST = timedelta(hours=1)  # a time of day that was over so recently is not meant for tomorrow
@@ -115,6 +117,9 @@ def _of_clock(match: re.Match[str], now: datetime) -> datetime | None:
     time = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
     if match["month"]:
         return _dated(match, time)
+    if match["weekday"]:
+        days = (_DAYS.index(match["weekday"].lower()) - time.weekday()) % 7
+        return time + timedelta(days=days if days or time > now else 7)
     if time > now:
         return time
     return None if now - time < _JUST else time + timedelta(days=1)
@@ -125,7 +130,11 @@ def _dated(match: re.Match[str], time: datetime) -> datetime | None:
     if month not in _MONTHS:
         return None
     try:
-        return time.replace(year=int(match["year"] or time.year), month=_MONTHS.index(month) + 1, day=int(match["day"]))
+        named = time.replace(
+            year=int(match["year"] or time.year), month=_MONTHS.index(month) + 1, day=int(match["day"])
+        )
+        past = time - named > _LONGEST and not match["year"]  # in December, January is the next one
+        return named.replace(year=named.year + 1) if past else named
     except (ValueError, OverflowError):
         return None
 

@@ -68,6 +68,10 @@ def test_a_refusal_is_recognised_with_its_time(text, until):
 @pytest.mark.parametrize(
     ("text", "day"),
     [
+        ("weekly limit reached, resets Thursday at 9am", datetime(2026, 12, 3, 8, tzinfo=UTC)),
+        ("weekly limit reached · resets Mon 1pm", datetime(2026, 12, 7, 12, tzinfo=UTC)),
+        ("weekly limit reached · resets Mon, 2pm (Europe/Berlin)", datetime(2026, 11, 30, 13, tzinfo=UTC)),
+        ("usage limit reached, resets Jan 2 at 9am", None),
         ("usage limit reached, resets Dec 5 at 6:11 PM", datetime(2026, 12, 5, 17, 11, tzinfo=UTC)),
         ("You've hit your usage limit. Try again at Dec 5th, 2026 6:11 PM.", datetime(2026, 12, 5, 17, 11, tzinfo=UTC)),
         ("usage limit reached, resets at 03:00", datetime(2026, 12, 1, 2, 0, tzinfo=UTC)),
@@ -155,3 +159,14 @@ def test_no_text_makes_it_fail(text, start):
     refused = throttled(f"{start}\n{text}", NOW)
     assert refused
     assert refused.until is None or NOW < refused.until <= NOW + timedelta(days=31)
+
+
+def test_a_january_that_is_named_in_december_is_the_next_one():
+    """Where no year is named."""
+    late = datetime(2026, 12, 20, 12, tzinfo=UTC)
+    refused = throttled("usage limit reached, resets Jan 2 at 9am", late)
+    assert refused
+    assert refused.until == datetime(2027, 1, 2, 8, tzinfo=UTC)
+    refused = throttled("usage limit reached, resets Jan 2, 2026 at 9am", late)
+    assert refused
+    assert refused.until is None
