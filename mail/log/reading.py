@@ -12,7 +12,7 @@ from pathlib import Path
 from .disk import Disk, open_file
 from .event import MAX_LINE, START, ChainPosition, Event, decode
 from .segments import Segments
-from .snapshot import Damage, Snapshot, continues
+from .snapshot import Damage, Snapshot, continues, seen_of_active
 from .tail import first_seq, newest_line
 
 _DISK = Disk()
@@ -95,8 +95,9 @@ class Cursor:
         snapshot, file = look(self._active, self._segments)
         seen, self._seen = self._seen, snapshot
         if seen and not continues(seen, snapshot):
+            seen = None
             self._go_back()
-        start = seen.size if seen and seen.inode == snapshot.inode and continues(seen, snapshot) else 0
+        start = seen_of_active(seen, snapshot)
         for event in events_in(snapshot, file, self._last, None, start):
             self._last = event.seq
             self._recent.append(event)

@@ -55,6 +55,15 @@ def continues(seen: Snapshot, now: Snapshot) -> bool:
         return False
 
 
+def seen_of_active(seen: Snapshot | None, now: Snapshot) -> int:
+    """Return how many bytes of the active file an earlier snapshot has, of which `now` is a continuation.
+
+    0 if its last event is in a sealed file by now. The inode would not show that, see `continues`.
+    """
+    sealed = now.sealed[-1].last if now.sealed else 0
+    return seen.size if seen and seen.head > sealed else 0
+
+
 class Source(Protocol):
     """A log whose files a database can read."""
 

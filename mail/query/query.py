@@ -21,7 +21,7 @@ from ..errors import LogDamaged, LogUnavailable, UsageError
 from ..kinds import RUN_STARTED
 from ..log.disk import open_file
 from ..log.event import MAX_LINE
-from ..log.snapshot import Snapshot, Source, continues
+from ..log.snapshot import Snapshot, Source, continues, seen_of_active
 from .copies import drop_copies, write_parquet
 from .statement import CONFIG, bound, columns, escaped, literal, names, reachable, scan_lines, scan_parquet, sql
 
@@ -161,14 +161,13 @@ def _news(
     Of the active file only the new lines that may concern the persona are read, through `tail`. A segment that contains
     events already seen is read line by line instead of from its mailbox copy.
     """
-    before, start = (seen.head, seen.size) if seen else (0, 0)
+    before, start = seen.head if seen else 0, seen_of_active(seen, now)
     new = [segment for segment in now.sealed if segment.last > before]
     copies = [
         segment.mailbox_parquet for segment in new if use_parquet and segment.first > before and write_parquet(segment)
     ]
     files = [segment.path for segment in new if segment.mailbox_parquet not in copies]
     if now.size:
-        start = start if seen and seen.inode == now.inode else 0
         with open_file(now.active) as file:
             file.seek(start)
             tail.writelines(lines_about(persona, file.read(now.size - start)))

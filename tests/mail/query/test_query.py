@@ -10,6 +10,7 @@ from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.log.disk import Disk, NotAFile
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
+from team_mail.mail.log.reading import Cursor
 from team_mail.mail.mailbox import Mailbox
 from team_mail.mail.query.memory import MemoryProjections
 from team_mail.mail.query.query import lines_about, select
@@ -79,6 +80,34 @@ def test_a_rotation_during_a_query_never_mixes_up_slices(folder):
         listed = subjects(mailbox, persona)
         assert listed == subjects(opened(folder), persona)
         assert [subject for subject in listed if subject.startswith("for ")] == [f"for {persona}"]
+
+
+@pytest.mark.parametrize("more", [1, 40], ids=["shorter", "longer"])
+def test_a_file_that_got_the_number_of_an_old_one_is_read_from_its_beginning(folder, more):
+    """A segment that a repair replaces leaves its inode to a new file: how far the old one was read hides nothing."""
+    writer = EventLog(folder, segment_bytes=4096)
+    mailbox, sender, cursor = opened(folder), over(writer), Cursor(writer.active, writer.segments, 0)
+    fill(sender, 3)
+    assert len(subjects(mailbox, "ada")) == 3
+    seen, old = [*cursor.news()], writer.active.stat().st_ino
+    while not [*writer.segments]:
+        sender.send(Letter("boss", ["ada"], "fills", "x" * 300))
+    (sealed,) = writer.segments
+    (folder / "copy").write_bytes(sealed.path.read_bytes())
+    (folder / "copy").rename(sealed.path)
+    for number in range(200):  # until the file system gives the number away
+        (spare := folder / f"spare-{number}").write_bytes(writer.active.read_bytes())
+        if spare.stat().st_ino == old:
+            spare.rename(writer.active)
+            break
+    later = EventLog(folder, segment_bytes=1 << 20)
+    for number in range(more):
+        over(later).send(Letter("boss", ["ada"], f"new {number}"))
+
+    assert subjects(mailbox, "ada") == subjects(opened(folder), "ada")
+    assert subjects(mailbox, "ada")[-1] == f"new {more - 1}"
+    seen += cursor.news()
+    assert [event.seq for event in seen] == [*range(1, later.head().seq + 1)]
 
 
 def test_threads_that_share_a_mailbox_each_get_their_own_rows(folder):
