@@ -43,9 +43,9 @@ class Ledger:
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def uses(self) -> Uses:
-        """Return what counts for the budgets now, with what others used if a budget asks for it."""
+        """Return what counts for the budgets now, with what others used up to a few seconds ago."""
         with self._turn:
-            self._look()
+            self._look_again()
             return self._uses()
 
     def start(self, run: str, persona: str, agent: str = "") -> Overspent | None:
@@ -75,6 +75,7 @@ class Ledger:
         if over:
             with self._turn:
                 del self._runs[run]
+                self._look()  # what is chosen instead must not rest on what was read before
         return over
 
     def take(self, run: str, persona: str, agent: str = "") -> None:
@@ -93,8 +94,8 @@ class Ledger:
             self._runs[run] = self._runs[run]._replace(usage=usage)
             if ended:
                 self._ended[run] = self.now()
-            if self.budgets.hard and (self._read is None or self.now() - self._read[0] > _STALE):
-                self._look()
+            if self.budgets.hard:
+                self._look_again()
             return self._over() if self.budgets.hard else self._own()
 
     def _over(self) -> dict[str, Overspent]:
@@ -116,6 +117,11 @@ class Ledger:
         """Read what the others used, if a budget asks for it."""
         if self.today and self.budgets.daily:
             self._read = self.now(), self.today()
+
+    def _look_again(self) -> None:
+        """Read it if what is known of others is not of the last seconds: many tasks may wait for an answer."""
+        if self._read is None or self.now() - self._read[0] > _STALE:
+            self._look()
 
     def _uses(self) -> Uses:
         began = day_began(self.now())

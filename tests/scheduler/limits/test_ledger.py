@@ -101,3 +101,21 @@ def test_the_day_of_a_ledger_moves_with_the_clock():
     over = ledger.start("r4", "ann")
     assert over
     assert over.whose == "2026-12-01"
+
+
+def test_what_is_asked_for_many_tasks_is_read_once_and_anew_after_a_while():
+    """A launch reads it anew, and so does a run that gives way."""
+    moments, reads = [datetime.now().astimezone()], list[str]()
+    ledger = Ledger(
+        Budgets(agents={"paid": amount("2 runs")}), now=lambda: moments[-1],
+        today=lambda before=None: reads.append(str(before)) or {"x1": Used(Usage(), "", "paid")},
+    )  # fmt: skip
+    for _ in range(2000):
+        assert ledger.uses().overspent_on("paid", ledger.budgets) is None
+    assert len(reads) == 1
+    moments.append(moments[0] + timedelta(seconds=6))
+    ledger.uses()
+    assert len(reads) == 2
+    assert ledger.start("r1", "ann", "paid") is None
+    assert len(reads) == 3
+    assert ledger.uses().overspent_on("paid", ledger.budgets), "one's own count at once"
