@@ -23,10 +23,11 @@ from ...personas.agent import Assignment, Outcome
 from ...personas.running.warden_process import leased
 from ..context import Context
 from ..errors import InvalidTasks, Stopped
-from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
+from ..kinds import Budget, Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..leader import myself
+from ..limits.budget import Overspent
 from ..limits.ledger import Ledger
-from ..limits.routing import Case, Choice, Fault, Routing
+from ..limits.routing import Case, Choice, Fault, Routing, Unfit
 from ..planner.schedule import tails
 from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
@@ -80,7 +81,9 @@ class Dispatch:
         self._refusals: Counter[str] = Counter()  # by the service of the agent
         self._refused = [*read_refused(context.mailbox.projections, rfc3339(context.clock.now()))]
         self._choices: dict[str, Choice] = {}  # of the agent, by task
-        self._watch = Watch(context, stop, ledger=_ledger(context))
+        self._budgets = replace(context.budgets, sprint=None, persona=None)  # those that bound a dispatch
+        ledger = Ledger(self._budgets, now=context.clock.now, today=context.used_today)
+        self._watch = Watch(context, stop, ledger=ledger)
         self._runner = runner(context, self._watch, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
 
@@ -131,7 +134,8 @@ class Dispatch:
         task = self.tasks[key]
         attempts = [attempt.run for attempt in self.state.of(key)]
         work = work_of(self.context, task, LaunchReason.RETRY if attempts else LaunchReason.TASK)
-        several = len(self.routing.candidates(work, 0.0)[1]) > 1
+        uses, now = self._watch.uses(), self.context.clock.now()
+        several = len(self.routing.candidates(work, uses.left(self._budgets))[1]) > 1
         if self._watch.refusals.is_set():
             self._watch.refusals.clear()
             known = read_refused(self.context.mailbox.projections, rfc3339(self.context.clock.now()))
@@ -141,8 +145,7 @@ class Dispatch:
             runs = [*self.state.work.runs.values()] if several else []
             own = [run for run in map(self.state.work.runs.get, attempts) if run]
             refused = [*self._refused]
-        uses, now = self._watch.uses(), self.context.clock.now()
-        case = Case(now, own, runs, refused, uses, self.context.budgets, self._has_failed, pauses=False)
+        case = Case(now, own, runs, refused, uses, self._budgets, self._has_failed, pauses=False)
         self._choices[key] = choice = self.routing.choose(work, case)
         return choice.agent
 
@@ -213,7 +216,7 @@ class Dispatch:
         if result is not None and result.lost:  # somebody killed its warden: that is not the task's fault
             return self._ended(task, TaskStatus.ERROR, result.lost) if launch.last_attempt else self._again(task)
         if result is None and (over := self._watch.refusal(launch.run)):
-            return self._ended(task, TaskStatus.ERROR, over.text)
+            return self._unaffordable(task, launch, over)
         if result is None or result.given_up:
             return FAILED
         if result.outcome.status != RunStatus.OK:
@@ -225,18 +228,40 @@ class Dispatch:
         if outcome.status == RunStatus.SETUP:
             return self._not_set_up(task, outcome.detail)
         several = len(self._choices[task.task_id].agents) > 1
-        refused = outcome.hopeless or outcome.status == RunStatus.LIMITED
-        if several and refused and self._choose(task.task_id) and not self._choices[task.task_id].unfit:
-            self._tries[task.task_id] -= 1
-            return StepResult(done=False, again=0.0)  # by another agent
-        if outcome.status == RunStatus.LIMITED and outcome.until is not None:
-            return self._limited(task, outcome, outcome.until)
+        if several and (outcome.hopeless or outcome.status == RunStatus.LIMITED):
+            self._choose(task.task_id)
+            if result := self._handed_on(task, outcome, self._choices[task.task_id].unfit):
+                return result
+        elif outcome.status == RunStatus.LIMITED and outcome.until is not None:
+            return self._limited(task, outcome.detail, outcome.until)
         if outcome.status == RunStatus.LIMITED:  # until nobody knows when: whoever waits for the result hears of it
             return self._ended(task, TaskStatus.ERROR, outcome.detail) if launch.last_attempt else self._again(task)
         if outcome.hopeless and (several or not launch.last_attempt):
             return self._ended(task, TaskStatus.ERROR, outcome.detail)
         stopped = outcome.status == RunStatus.STOPPED
         return FAILED if stopped or launch.last_attempt else self._again(task)
+
+    def _handed_on(self, task: Task, outcome: Outcome, unfit: Unfit | None) -> StepResult | None:
+        """Let a task go on that one of several agents could not do, which was no attempt at it.
+
+        `unfit` is what hinders the next one. None if nobody can do more than this one.
+        """
+        if unfit and outcome.status == RunStatus.LIMITED:  # of which there must be an end, whoever refuses
+            until, why = unfit.until or self.context.clock.now(), unfit.why or outcome.detail
+            return self._limited(task, why, until) if outcome.until else None
+        if unfit and unfit.fault >= Fault.HOPELESS:
+            return None
+        self._tries[task.task_id] -= 1
+        if unfit and unfit.fault == Fault.FAILING:
+            return self._again(task) if self._has_more(task) else None
+        return StepResult(done=False, again=0.0)
+
+    def _unaffordable(self, task: Task, launch: Launch, over: Overspent) -> StepResult:
+        """Let another agent play if a run did not start because the budget of its own is spent, else fail the task."""
+        self._tries[task.task_id] -= 1
+        if over.budget == Budget.AGENT and self._choose(task.task_id) != launch.agent:
+            return StepResult(done=False, again=0.0)
+        return self._ended(task, TaskStatus.ERROR, over.text)
 
     @cached_property
     def _places(self) -> Places:
@@ -251,16 +276,16 @@ class Dispatch:
             return self._again(task)
         return self._ended(task, TaskStatus.ERROR, why)
 
-    def _limited(self, task: Task, outcome: Outcome, until: datetime) -> StepResult:
+    def _limited(self, task: Task, why: str, until: datetime) -> StepResult:
         """Try a task again when the service of its agent takes more, a few times: that was no attempt of its agent."""
         self._tries[task.task_id] -= 1
         self._refusals[task.task_id] += 1
         if self._refusals[task.task_id] >= _MOST_REFUSALS:
-            return self._ended(task, TaskStatus.ERROR, outcome.detail)
+            return self._ended(task, TaskStatus.ERROR, why)
         now = self.context.clock.now()
         least = timedelta(seconds=min(task.retry_backoff * 2 ** (self._refusals[task.task_id] - 1), _LONGEST_PAUSE))
         until = max(until, now + least)
-        self.listener(Progress(f"{task.task_id}: parked until {until:%H:%M:%S}Z, {outcome.detail}"))
+        self.listener(Progress(f"{task.task_id}: parked until {until:%H:%M:%S}Z, {why}"))
         return StepResult(done=False, again=max(1.0, (until - now).total_seconds()))
 
     def _assignment(self, task: Task) -> Assignment:
@@ -360,12 +385,6 @@ class _Outputs(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def _ledger(context: Context) -> Ledger:
-    """Return the budgets that bound a dispatch: that of the day, and that of a run."""
-    budgets = replace(context.budgets, sprint=None, persona=None)
-    return Ledger(budgets, now=context.clock.now, today=context.used_today)
 
 
 def started(dispatch: str, tasks: Mapping[str, Any], **data: Any) -> Draft:
