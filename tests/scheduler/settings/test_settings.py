@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from team_mail.mail.errors import UsageError
 from team_mail.mail.team_file import read_directory
 from team_mail.mail.text.units import byte_count, crontab, seconds, size, span
-from team_mail.personas.agents.presets.preset import preset
+from team_mail.personas.agents.presets.preset import preset, presets
 from team_mail.scheduler.settings.file import key_lines
+from team_mail.scheduler.settings.local import local_model
 from team_mail.scheduler.settings.reading import Loaded, read_settings
 
 WHOLE = """\
@@ -119,6 +120,8 @@ def test_a_table_with_the_name_of_a_preset_is_that_agent(read):
         ('[agents.aider]\nmodel = "ollama_chat/qwen3"\n', {}, "", "ollama_chat/qwen3"),
         ("[agents.claude]\n", {"ANTHROPIC_BASE_URL": "https://localhost.example.org"}, "", ""),
         ("[agents.claude]\n", {"OLLAMA_HOST": "localhost"}, "", ""),
+        ('[agents.x]\ncommand = ["a"]\nenv = ["DB_HOST"]\n', {"DB_HOST": "localhost"}, "", ""),
+        ('[agents.x]\ncommand = ["a"]\nenv_file = "e"\n', {}, "DATABASE_URL=postgres://localhost/test\n", ""),
         ("[agents.claude]\nmax_parallel = 4\n", {"ANTHROPIC_BASE_URL": "http://localhost:4000"}, "", None),
     ],
 )
@@ -138,6 +141,17 @@ def test_a_model_on_this_machine_answers_one_run_at_a_time_unless_told_otherwise
     )
     found = loaded.settings.agents[name].max_parallel, loaded.origins[f"agents.{name}.max_parallel"].where
     assert found == expected
+
+
+def test_the_address_of_a_model_is_known_by_every_name_that_a_preset_passes_on():
+    """And by other names with a word for models in them."""
+    names = {item.partition(" if ")[0] for known in presets() for item in known.env}
+    addresses = {name for name in names if name.endswith(("_URL", "_BASE", "_HOST", "_ENDPOINT"))}
+    assert len(addresses) > 8
+    for name in (*addresses, "MY_LLM_URL", "LOCAL_AI_ENDPOINT"):
+        assert local_model(["a"], {name: "http://127.0.0.1:8080/v1"}) == name
+    for name in ("BASE_URL", "REDIS_HOST", "MAIL_HOST"):
+        assert local_model(["a"], {name: "http://127.0.0.1:8080/v1"}) == ""
 
 
 def test_several_agents_are_a_list_also_in_a_variable(read):
