@@ -226,7 +226,8 @@ class _Decision:
         expected = {member.id for member in self.roster if member.id in self.first}
         if not (expected <= names and 1 < len(names) < len(ended) and all(self._fruitless(run) for run in ended)):
             return False
-        retries = (Work(member.id, LaunchReason.RETRY, own=member.agent) for member in self.roster)
+        own = {member.id: member.agent for member in self.roster if member.id in {*expected, *names}}
+        retries = (Work(persona, LaunchReason.RETRY, own=agent) for persona, agent in own.items())
         agents = {agent for work in retries for agent in self.routing.candidates(work, self.uses.left(self.budgets))[1]}
         return agents <= {*tried, *self.routing.missing}
 

@@ -398,6 +398,16 @@ def test_a_sprint_ends_early_if_every_run_and_a_retry_failed():
     assert (story.plan().finish, launched(story.plan())) == (None, [("ann", 3, "retry")])
 
 
+def test_a_sprint_is_broken_whoever_of_the_roster_has_no_part_in_it():
+    """An agent that plays nobody of the batch need not have been tried."""
+    story = Story(retry_backoff=0).start(personas=("ann", "bob"))
+    for name in ("ann", "bob"):
+        story.ran(name, status="failed", detail="exit 1: no key")
+    story.ran("ann", 2, "retry", status="failed")
+    assert story.plan(roster=(*ROSTER[:3], Member("dan", "other"))).finish == "broken"
+    assert story.plan(roster=(ROSTER[0], Member("bob", "other"))).finish is None, "its file names another one by now"
+
+
 def test_a_run_that_failed_with_a_patch_is_not_retried():
     """It delivered something, which the weaver and the gates judge."""
     story = Story().start(personas=("ann",)).ran("ann", status="failed", patch=True).landed("ann")
