@@ -195,8 +195,9 @@ def before_usage(document):
     assert document.get("usd_per_patch") is None
     newer = {"usage", "usd_per_patch"} | ({"landed"} if isinstance(document.get("landed"), int) else set())
     assert document.get("instead_of", []) == []
+    assert document.get("route") is None
     assert document.get("agents", [document.get("agent")]) == [document.get("agent")]
-    newer |= {"instead_of", "agents"} | ({"agent"} if {"since", "attempt"} <= {*document} else set())
+    newer |= {"route", "instead_of", "agents"} | ({"agent"} if {"since", "attempt"} <= {*document} else set())
     return {key: before_usage(value) for key, value in document.items() if key not in newer}
 
 

@@ -206,7 +206,7 @@ class Dispatch:
         reason = LaunchReason.TASK if number == 1 else LaunchReason.RETRY
         attempts = ((attempt.run, attempt.status) for attempt in reversed(self.state.of(task.task_id)))
         launch = Launch(
-            task.agent, route.agent, number, 0, reason, f"{why}; {route.text}" if route.passed else why,
+            task.agent, route.agent, number, 0, reason, f"{why}; {route.text}" if route.text else why,
             assignment=assignment, timeout=self._timeout(task), last_attempt=not self._has_more(task),
             previous=left_over(attempts, self.state.work.patches), route=route,
         )  # fmt: skip

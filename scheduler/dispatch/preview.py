@@ -64,6 +64,7 @@ class DispatchPreview:
             "tasks": [
                 {
                     "task_id": task.task_id, "agent": task.agent, "played_by": self.choices[task.task_id].agent,
+                    "route": self.choices[task.task_id].rule or None,
                     "instead_of": self.choices[task.task_id].instead_of,
                     "wave": wave[task.task_id], "dependencies": [*task.dependencies], "priority": task.priority,
                     "estimate": task.estimate,

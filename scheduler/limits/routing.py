@@ -101,8 +101,8 @@ class Choice:
 
     @property
     def text(self) -> str:
-        """Say why another agent than the first plays; "" if the first does."""
-        return f"{self.agent}, as {'; '.join(f'{agent} {why}' for agent, why in self.passed)}" if self.passed else ""
+        """Say by which rule the agent plays, and why the others gave way; "" if it is the team's first."""
+        return f"{self.agent}{told}" if (told := routed(self.rule, self.passed)) else ""
 
     @property
     def instead_of(self) -> list[dict[str, str]]:
@@ -228,6 +228,12 @@ class Case:
     def _is_failure(self, run: Run) -> bool:
         refused = run.status == RunStatus.LIMITED and not self.pauses
         return refused or (run.status not in _NO_FAILURE and not run.stop and self.failed(run))
+
+
+def routed(rule: str, passed: Sequence[tuple[str, str]]) -> str:
+    """Say after the name of an agent by which rule it plays, and which ones gave way, each with the reason."""
+    by = f" by [route.{rule}]" if rule else ""
+    return by + (f", as {'; '.join(f'{agent} {why}' for agent, why in passed)}" if passed else "")
 
 
 def costs_of(agents: Sequence[str], past: Sequence[Used], priced: Callable[[Usage, str], Usage]) -> dict[str, float]:

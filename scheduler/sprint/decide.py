@@ -304,7 +304,7 @@ class _Decision:
         route = self.routing.choose(Work(member.id, reason, own=member.agent), case)
         estimate = self.state.estimate(member.id)
         left = left_over(((run.id, run.status) for run in reversed(own)), {p.run: p for p in self._patches(member.id)})
-        why = f"{why}; {route.text}" if route.passed else why
+        why = f"{why}; {route.text}" if route.text else why
         return Launch(
             member.id, route.agent, len(own) + 1, self.number, reason, why, mail, estimate, previous=left, route=route
         )  # fmt: skip

@@ -74,6 +74,7 @@ class TickPlan:
                 {
                     "persona": launch.persona,
                     "agent": launch.agent,
+                    "route": (launch.route and launch.route.rule) or None,
                     "instead_of": launch.route.instead_of if launch.route else [],
                     "attempt": launch.attempt,
                     "run": launch.run,

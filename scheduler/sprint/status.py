@@ -109,6 +109,7 @@ def _run_document(pulse: Pulse) -> dict[str, Any]:
     return {
         "run": run.id, "persona": run.persona, "agent": run.agent, "attempt": run.attempt, "status": run.status,
         "since": pulse.since, "usage": run.usage.document(),
+        "route": run.rule or None,
         "instead_of": [{"agent": agent, "why": why} for agent, why in run.passed],
     }  # fmt: skip
 

@@ -40,8 +40,8 @@ class Run:
     because its scheduler was stopped. `setup` is how long the set-up of its workspace took, in seconds,
     `usage` what it used of a model, and `until` when the service that refused it takes more. `hopeless`
     tells that its agent could not start, or that the budget of a run ended it, as it would the next time.
-    `withdrawn` is one that a budget gave up before it began, because others were first. `passed` are the agents that
-    went before its own and gave way, each with the reason.
+    `withdrawn` is one that a budget gave up before it began, because others were first. `rule` is the name of the rule
+    that chose its agent, and `passed` are the agents that went before that one and gave way, each with the reason.
     """
 
     id: str
@@ -67,6 +67,7 @@ class Run:
     until: str | None = None
     hopeless: bool = False
     withdrawn: bool = False
+    rule: str = ""
     passed: tuple[tuple[str, str], ...] = ()
 
 

@@ -110,7 +110,11 @@ def _is_route(value: Any) -> bool:
         return False
     table = cast("dict[str, Any]", value)
     passed = table.get("passed", [])
-    return isinstance(passed, list) and all(_is_passed(each) for each in cast("list[Any]", passed))
+    return (
+        isinstance(table.get("rule", ""), str)
+        and isinstance(passed, list)
+        and all(_is_passed(each) for each in cast("list[Any]", passed))
+    )
 
 
 def _is_passed(value: Any) -> bool:

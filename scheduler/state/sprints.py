@@ -217,7 +217,8 @@ class Fold:
         data = fact.data
         self.runs[str(fact.run)] = Run(
             str(fact.run), data["persona"], data["attempt"], data["tick"], data["sprint"], data["base"], data["agent"],
-            data["reason"], fact.ts, tuple(data["mail"]), data["supervisor"], passed=_passed(data),
+            data["reason"], fact.ts, tuple(data["mail"]), data["supervisor"],
+            rule=data.get("route", {}).get("rule", ""), passed=_passed(data),
         )  # fmt: skip
 
     def _run_finished(self, fact: Fact) -> None:

@@ -54,6 +54,7 @@ class RunTrace:
         run = self.run
         return {
             "run": run.id, "persona": run.persona, "agent": run.agent, "sprint": run.sprint or None, "tick": run.tick,
+            "route": run.rule or None, "instead_of": [{"agent": agent, "why": why} for agent, why in run.passed],
             "dispatch": self.dispatch, "task": self.task, "attempt": run.attempt, "reason": run.reason,
             "status": run.status, "detail": run.detail, "started": run.started, "finished": run.finished,
             "seconds": run.seconds, "base": run.base or None, "input": self.input,

@@ -133,7 +133,7 @@ def planned(dispatch: DispatchPreview) -> Iterator[str]:
     ]  # fmt: skip
     yield from columns(rows)
     for task, choice in dispatch.choices.items():
-        if choice.passed:
+        if choice.text:
             yield f"{line(task)}: {line(choice.text)}"
     yield ""
     most = min(dispatch.config.max_workers, max(len(names) for names in dispatch.waves))

@@ -10,6 +10,7 @@ from ...mail.render import clean, line, listed
 from ...mail.text.units import and_more, counted
 from ...personas.spending.usage import Usage, usage_of
 from ...scheduler.kinds import PatchStatus, RunStatus
+from ...scheduler.limits.routing import routed
 from ...scheduler.state.dispatches import Attempt
 from ...scheduler.state.facts import Patch
 from ...scheduler.state.usage import total
@@ -42,7 +43,7 @@ def _facts(trace: RunTrace) -> Iterator[tuple[str, str]]:
     run = trace.run
     place = f"task {trace.task} of dispatch {trace.dispatch}" if trace.task else f"sprint {run.sprint}, tick {run.tick}"
     yield "persona", f"{run.persona}, attempt {run.attempt} in {place}"
-    yield "agent", f"{run.agent}{_instead(run.passed)}"
+    yield "agent", f"{run.agent}{line(routed(run.rule, run.passed))}"
     took = "" if run.seconds is None else f", {span(run.seconds)}"
     yield "started", f"{run.started[:19]}Z, because of {run.reason}{took}"
     yield "used", _used(trace.usage)
@@ -54,11 +55,6 @@ def _facts(trace: RunTrace) -> Iterator[tuple[str, str]]:
         yield "patch", f"{listed(trace.patch.files)}: {_fate(trace.patch)}; team trace {run.id} --patch prints it"
     else:
         yield "patch", "none yet" if run.status == RunStatus.OPEN else "none"
-
-
-def _instead(passed: Sequence[tuple[str, str]]) -> str:
-    """Say why other agents gave way; "" if none did."""
-    return f", as {'; '.join(f'{line(agent)} {line(why)}' for agent, why in passed)}" if passed else ""
 
 
 def _used(usage: Usage) -> str:
@@ -127,7 +123,7 @@ def _attempts(trace: TaskTrace) -> Iterator[tuple[str, str]]:
         end = line(attempt.detail) or attempt.status
         used = total([usage_of(attempt.result.get("usage"))]).text
         own = trace.state.work.runs.get(attempt.run)
-        agent = f"{attempt.agent}{_instead(own.passed if own else ())}"
+        agent = f"{attempt.agent}{line(routed(own.rule, own.passed)) if own else ''}"
         yield f"attempt {attempt.number}", f"{agent}, {end}{left}; {used} (run {attempt.run})"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from .test_scheduler import EDIT, NAMES, Project, project
@@ -106,7 +107,7 @@ def test_an_agent_that_has_spent_its_day_gives_way(project):
 def test_a_budget_of_the_only_agent_stops_its_sprint(project):
     """Nothing more starts, the human is told once, and no sprint begins before midnight."""
     agents(
-        project, ["paid"], {"paid": f"{EDIT}; cat {RECORDED}/qwen.jsonl"}, 'parallel = "never"\ndeadline = "1s"\n',
+        project, ["paid"], {"paid": f"{EDIT}; cat {RECORDED}/qwen.jsonl"}, 'parallel = "never"\ndeadline = "20s"\n',
         paid='budget = "2 runs"\n',
     )  # fmt: skip
     ended = project.run("scheduler", "sprint")
@@ -128,13 +129,23 @@ def test_rules_choose_by_persona_reason_task_and_price(project):
     prices = "[prices.gold]\ninput = 9\noutput = 9\n[prices.tin]\ninput = 1\noutput = 1\n"
     agents(project, ["plain"], scripts, rules + prices, dear='model = "gold"\n', cheap='model = "tin"\n')
 
+    assert [launch["route"] for launch in project.document("--dry-run")["launches"]] == [None, "docs", None]
+    assert "first launch of the sprint; dear by [route.docs]" in project.ok("scheduler", "--dry-run")
+
     project.ok("scheduler", "sprint")
 
+    status = {each["persona"]: each["route"] for each in project.document("status")["runs"]}
+    assert status == {"ann": None, "bob": "docs", "cyd": None}
+    (by_rule,) = (event["run"] for event in project.events("run.started") if event["data"]["persona"] == "bob")
+    assert re.search(r"agent +dear by \[route\.docs\]", project.ok("team", "trace", by_rule))
+    assert json.loads(project.ok("team", "trace", by_rule, "--json"))["route"] == "docs"
     assert played_by(project) == {"ann": ["plain"], "bob": ["dear"], "cyd": ["plain"]}
     rules_of = {event["data"]["persona"]: event["data"].get("route") for event in project.events("run.started")}
     assert rules_of == {"ann": None, "bob": {"rule": "docs", "passed": []}, "cyd": None}
     tasks = [{"task_id": "audit-1", "agent": "ann", "description": "Mind your line."}]
     (project.folder / "tasks.json").write_text(json.dumps({"tasks": tasks}))
+    (audit,) = json.loads(project.ok("team", "dispatch", "tasks.json", "--dry-run", "--json"))["tasks"]
+    assert (audit["played_by"], audit["route"]) == ("cheap", "audits")
     project.ok("team", "dispatch", "tasks.json")
     assert played_by(project)["ann"] == ["plain", "cheap"]
     roster = json.loads(project.ok("team", "personas", "--json"))["personas"]
