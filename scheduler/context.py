@@ -31,6 +31,7 @@ from .errors import NotReady
 from .kinds import LaunchReason, PatchStatus, RunStatus
 from .leader import alive
 from .limits.budget import Budgets, day_began, uses_of
+from .limits.parking import Parked
 from .limits.routing import LATELY, Case, Fault, Routing, Work, costs_of
 from .routes import routing_of
 from .settings.settings import Settings
@@ -174,18 +175,18 @@ class Context:
                 taken = dict.fromkeys(run.mail, run.id) | taken
         return taken
 
-    def parked(self, state: State, now: datetime) -> dict[str, tuple[datetime, str]]:
+    def parked(self, state: State, now: datetime) -> dict[str, Parked]:
         """Return until when personas are parked, in the open sprint if there is one, and what their service said."""
         runs = [run for run in state.runs if state.sprint and run.sprint == state.number]
         uses, routing = uses_of(state, state.number if state.sprint else 0, now), self.routing()
-        until: dict[str, tuple[datetime, str]] = {}
+        until: dict[str, Parked] = {}
         for member in self.members:
             own = [run for run in runs if run.persona == member.id]
             case = Case(now, own, runs, state.served, uses, self.budgets, lambda _: False)
             reason = LaunchReason.RETRY if own else LaunchReason.MAIL
-            parked = routing.choose(Work(member.id, reason, own=member.agent), case).hindered(Fault.PARKED)
-            if parked and parked.until:
-                until[member.id] = parked.until, parked.why
+            choice = routing.choose(Work(member.id, reason, own=member.agent), case)
+            if (parked := choice.hindered(Fault.PARKED)) and parked.until:
+                until[member.id] = Parked(parked.until, parked.why, choice.agent)
         return until
 
     def most_parallel(self, agent: str) -> int:

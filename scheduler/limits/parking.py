@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from ..kinds import RunStatus
 from ..state.facts import Run
@@ -16,6 +17,14 @@ from ..state.windows import window_of
 
 MOST_REFUSALS = 10  # of one persona in a row that are no failures of its agent
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=10)
+
+
+class Parked(NamedTuple):
+    """Until when a persona waits for the service of an agent, or for its budget, and what was said."""
+
+    until: datetime
+    why: str
+    agent: str
 
 
 def parked_until(agent: str, own: Sequence[Run], served: Sequence[Run], now: datetime) -> tuple[datetime, str] | None:

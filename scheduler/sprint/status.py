@@ -12,6 +12,7 @@ from ...personas.running.process import is_going, read_usage
 from ..context import Context
 from ..kinds import PatchStatus, RunStatus
 from ..leader import leading
+from ..limits.parking import Parked
 from ..state.facts import Patch, Run
 from ..state.sprints import SCHEDULER_GONE, State
 from ..state.summary import Summary, summary
@@ -35,7 +36,8 @@ class Status:
     sprint, each None if there is none. `runs` has the newest run of each persona in that sprint. `set_aside` maps
     personas to reasons. `unread` maps them to the numbers of messages that they have to be launched for, and `waiting`
     to those of messages that wait for their next run. `parked` maps them to the time until which the service of their
-    model takes no more, and to what it said. `pending` patches wait for the weaver, `held` ones for a person.
+    model takes no more, to what it said, and to the agent. `pending` patches wait for the weaver, `held` ones
+    for a person.
     """
 
     leader: int | None
@@ -47,7 +49,7 @@ class Status:
     held: tuple[Patch, ...]
     unread: Mapping[str, int]
     waiting: Mapping[str, int] = field(default_factory=dict[str, int])
-    parked: Mapping[str, tuple[datetime, str]] = field(default_factory=dict[str, tuple[datetime, str]])
+    parked: Mapping[str, Parked] = field(default_factory=dict[str, Parked])
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler status --json`."""
@@ -61,7 +63,8 @@ class Status:
             "unread": dict(self.unread),
             "waiting": dict(self.waiting),
             "parked": {
-                persona: {"until": until.isoformat(), "why": why} for persona, (until, why) in self.parked.items()
+                persona: {"until": parked.until.isoformat(), "why": parked.why, "agent": parked.agent}
+                for persona, parked in self.parked.items()
             },
         }
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from ..kinds import ModeRequest
+from ..limits.parking import Parked
 from ..state.sprints import State
 from .decide import StartRequest
 
@@ -34,7 +35,7 @@ class ScheduleSettings(Protocol):
         ...
 
 
-NOBODY: Mapping[str, tuple[datetime, str]] = {}
+NOBODY: Mapping[str, Parked] = {}
 Following = Callable[[str, datetime], datetime]
 
 
@@ -45,7 +46,7 @@ def due(
     following: Following,
     mode: str = ModeRequest.AUTO,
     *,
-    parked: Mapping[str, tuple[datetime, str]] = NOBODY,
+    parked: Mapping[str, Parked] = NOBODY,
 ) -> StartRequest:
     """Return the request of a tick that no person asked for. `following` finds the next time of a cron line.
 
@@ -64,7 +65,7 @@ def due(
         return StartRequest(f'cron = "{settings.cron}"' if settings.cron else f"every {settings.every:g} s", mode)
     return StartRequest(
         mode=mode,
-        until=now if fresh else min([at, *(parked[name][0] for name in waiting)]),
+        until=now if fresh else min([at, *(parked[name].until for name in waiting)]),
         otherwise=f"the next sprint is due at {at.astimezone():%Y-%m-%d %H:%M:%S}; scheduler sprint starts one now",
     )
 

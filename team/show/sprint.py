@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from ...mail.render import listed
 from ...mail.text.units import counted
 from ...scheduler.kinds import RunStatus, SprintOutcome
+from ...scheduler.limits.parking import Parked
 from ...scheduler.sprint.history import History
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.summary import Summary
@@ -91,11 +91,11 @@ def status(team: Status) -> Iterator[str]:
 
 def _parked(team: Status) -> Iterator[str]:
     """Name those who wait for the service of their model, by time and reason."""
-    alike: dict[tuple[datetime, str], list[str]] = {}
+    alike: dict[Parked, list[str]] = {}
     for persona, parked in team.parked.items():
         alike.setdefault(parked, []).append(persona)
-    for (until, why), personas in alike.items():
-        yield f"parked until {until:%Y-%m-%d %H:%M:%S}Z: {listed(personas)}; {why}"
+    for (until, why, agent), personas in alike.items():
+        yield f"parked until {until:%Y-%m-%d %H:%M:%S}Z: {listed(personas)}, by agent {agent}; {why}"
 
 
 def history(team: History) -> Iterator[str]:

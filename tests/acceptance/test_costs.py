@@ -256,8 +256,10 @@ def test_who_is_parked_is_shown_with_the_time(project):
     assert parked.keys() == {"ann", "bob", "cyd"}
     assert {each["until"][:16] for each in parked.values()} <= until
     assert "resets in 3 hours" in parked["ann"]["why"]
+    assert parked["ann"]["agent"] == "shell"
     shown = project.ok("scheduler", "status")
     assert "parked until " in shown
+    assert "ann, bob, cyd, by agent shell; " in shown
     assert "usage limit reached, resets in 3 hours" in shown
     looked = project.ok("scheduler", "--dry-run")
     assert "parked until " in looked

@@ -11,6 +11,7 @@ import pytest
 from team_mail.mail.clock import ManualClock, rfc3339
 from team_mail.mail.log.event import Draft
 from team_mail.personas.agent import Job, Outcome
+from team_mail.scheduler.limits.parking import Parked
 from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.settings.settings import SprintSettings
 from team_mail.scheduler.sprint.decide import StartRequest
@@ -157,7 +158,7 @@ def test_what_a_dispatch_was_refused_parks_sprints_and_a_success_lets_them_go_on
     ran("r2", status="limited", until=rfc3339(NOON))
     ticker = Ticker(context, BatchRunner(context))
     assert ticker.plan(StartRequest("asked for")).idle_until == SIX
-    assert {until for until, _ in context.parked(context.state(), clock.now()).values()} == {SIX}
+    assert {parked.until for parked in context.parked(context.state(), clock.now()).values()} == {SIX}
     ran("r3", status="ok")
     context = on(clock, team.context({}, ONCE))
     assert len(Ticker(context, BatchRunner(context)).plan(StartRequest("asked for")).launches) == 3
@@ -169,7 +170,7 @@ def test_mail_for_who_is_parked_starts_no_sprint_and_hides_none_that_is_due():
     started = Sprint(1, "s", "main", "b", "b", "parallel", "", "", (), rfc3339(NOON), outcome="converged", ended=1)
     mail = Mail("ann", 9, "m", rfc3339(NOON), "bob", "Look", "note", "normal", None)
     state = State(sprints=(started,), unread={"ann": (mail,)})
-    parked = {"ann": (NOON + timedelta(minutes=20), "usage limit reached")}
+    parked = {"ann": Parked(NOON + timedelta(minutes=20), "usage limit reached", "shell")}
     soon = NOON + timedelta(minutes=1)
     assert due(state, settings, soon, None).personas == ("ann",)
     request = due(state, settings, soon, None, parked=parked)
