@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from team_mail.mail.clock import ManualClock, rfc3339
@@ -31,6 +31,7 @@ TEAM = ("ana", "bo", "cy", "di")
 WORDS = ("merge", "tests", "Straße", "50%", "o'clock", "ünï", "a_b", "a.b")
 LABELS = ("hot", "later", "ci/red")
 VERBS = ("read", "unread", "acked", "archived", "unarchived", "trashed", "restored")
+FEW = 2  # machines of `make test`
 
 personas = st.sampled_from(TEAM)
 addresses = st.sampled_from((*TEAM, "you", "bo@team", "@docs", "@all", "all@team"))
@@ -259,8 +260,12 @@ def seen(message: Message) -> tuple[Any, ...]:
 
 
 def plan(runs: int) -> settings:
+    """A failure that a few runs meet is told as it was found, at once; the storm shrinks it, for minutes."""
     health = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(max_examples=runs, stateful_step_count=60, deadline=None, suppress_health_check=health)
+    phases = [phase for phase in Phase if runs > FEW or phase not in {Phase.shrink, Phase.explain}]
+    return settings(
+        max_examples=runs, stateful_step_count=60, deadline=None, suppress_health_check=health, phases=phases
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -272,13 +277,13 @@ def figures() -> Iterator[None]:
             machine.figures.clear()
 
 
-@pytest.mark.parametrize("runs", [2, pytest.param(100, marks=pytest.mark.storm)])
+@pytest.mark.parametrize("runs", [FEW, pytest.param(100, marks=pytest.mark.storm)])
 def test_projections_in_memory_equal_a_naive_fold_of_the_events(runs):
     """This holds for any sequence of verbs, in a long-lived mailbox and in a new one."""
     run_state_machine_as_test(Mails, settings=plan(runs))
 
 
-@pytest.mark.parametrize("runs", [2, pytest.param(100, marks=pytest.mark.storm)])
+@pytest.mark.parametrize("runs", [FEW, pytest.param(100, marks=pytest.mark.storm)])
 def test_projections_of_rotating_files_equal_a_naive_fold_of_the_events(runs):
     """Segments, their Parquet copies and slices extended across them change no row."""
     run_state_machine_as_test(MailsOfManySegments, settings=plan(runs))
