@@ -6,14 +6,16 @@ depends on what the run changed is left open here, in `Outcome.unless_changed` a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
 from ..agent import Outcome
 from ..kinds import OutcomeStatus
-from .transcript import Transcript
+from .transcript import Transcript, headline
 
 BadExit = Literal["failed", "ok"]
+_LAST_WORDS = 200  # characters
 _BROKE_OFF = "its stream broke off without its final event"
 
 
@@ -59,3 +61,18 @@ def _doubted(outcome: Outcome, transcript: Transcript) -> Outcome:
 def failed(outcome: Outcome, reason: str) -> Outcome:
     """Return the outcome of a run whose process ended well, and which failed all the same."""
     return replace(outcome, status=OutcomeStatus.FAILED, detail=f"{outcome.detail}, but {reason}", output=None)
+
+
+def with_last_words(outcome: Outcome, transcript: Callable[[], Transcript]) -> Outcome:
+    """Add the last line that a run printed to how it failed or timed out, unless its stream says why."""
+    late = outcome.status == OutcomeStatus.TIMEOUT
+    if not late and (outcome.status != OutcomeStatus.FAILED or not outcome.exit):
+        return outcome
+    said = transcript()
+    if said.failed or said.complaint:
+        return outcome
+    text = said.stray or ("" if said.finished or (late and said.known) else said.text)
+    last = headline(text.split("\n"))[-_LAST_WORDS:]
+    how, mark, notes = outcome.detail.partition("; ")
+    words = f"; the last that it printed: {last}" if late else f": {last}"
+    return replace(outcome, detail=f"{how}{words}{mark}{notes}") if last else outcome

@@ -17,7 +17,7 @@ from ...personas.agent import Agent, Job, Outcome
 from ...personas.agents.command import CommandAgent
 from ...personas.agents.result import log_of
 from ...personas.agents.stream import read_stream
-from ...personas.agents.transcript import headline
+from ...personas.agents.verdict import with_last_words
 from ...personas.errors import GitError, RunCut
 from ...personas.kinds import OutcomeStatus
 from ...personas.prompt import Situation, written_prompt
@@ -45,7 +45,6 @@ from .run import Batch, RunResult
 from .watch import Watch
 
 _TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
-_LAST_WORDS = 200  # characters
 _LAST_LINES = 3  # in which an agent without a known stream says why it failed
 _FYI = "fyi"
 
@@ -162,20 +161,6 @@ class Work:
             with suppress(OSError, TeamMailError):  # what cannot be removed costs room, not a patch
                 self.context.mirror.remove(self.launch.run)
 
-    def _with_last_words(self, outcome: Outcome) -> Outcome:
-        """Add the last line that a run printed to how it failed or timed out, unless its stream says why."""
-        late = outcome.status == OutcomeStatus.TIMEOUT
-        if not late and (outcome.status != OutcomeStatus.FAILED or not outcome.exit):
-            return outcome
-        transcript = read_stream(log_of(self.folder))
-        if transcript.failed or transcript.complaint:
-            return outcome
-        text = transcript.stray or ("" if transcript.finished or (late and transcript.known) else transcript.text)
-        last = headline(text.split("\n"))[-_LAST_WORDS:]
-        how, mark, notes = outcome.detail.partition("; ")
-        said = f"; the last that it printed: {last}" if late else f": {last}"
-        return replace(outcome, detail=f"{how}{said}{mark}{notes}") if last else outcome
-
     def _made(self) -> Workspace | None:
         """Make the workspace; without a repository it is an empty folder. All that is known of the run is of it."""
         launch, workspace = self.launch, None
@@ -209,7 +194,8 @@ class Work:
 
     def _concluded(self, workspace: Workspace | None, outcome: Outcome) -> RunResult:
         """Capture what the run changed, and judge it by that."""
-        outcome = self._with_last_words(_storable(self.watch.judged(self.launch.run, self._priced(outcome))))
+        outcome = _storable(self.watch.judged(self.launch.run, self._priced(outcome)))
+        outcome = with_last_words(outcome, lambda: read_stream(log_of(self.folder)))
         outcome = self._limited(outcome)
         self.unsent = RunFolder(self._place(workspace)).unsent()
         if workspace is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from team_mail.mail.log.event import derived_id
 
+from ..samples import each_once
 from .test_scheduler import BIN, CLEAN, Project
 
 FIRST = derived_id("run", "1", "ann", "1")  # anybody can know the name of a run's folder before it starts
@@ -36,7 +37,10 @@ def link_to_a_pipe(path: Path) -> None:
     path.symlink_to(path.with_name(f"{path.name}-elsewhere"))
 
 
+# Every place is tried with a pipe, which a reader that does not look would wait for, and each other kind in one place:
+# all of them come to `open_file`, of which tests/mail/log/test_disk.py tries every kind. The storm tries all of both.
 KINDS = [pipe, folder, zeros, link_to_a_pipe]
+OF_A_RUN = ["output.log", "prompt.md", "launch.json", "ended.json", "heartbeat"]
 
 
 @pytest.fixture
@@ -61,21 +65,20 @@ def put(make: Callable[[Path], None], path: Path) -> None:
     make(path)
 
 
-@pytest.mark.parametrize("make", KINDS)
-@pytest.mark.parametrize(
-    ("place", "words", "code"),
-    [
-        (".team/team.toml", "scheduler --dry-run", 2),
-        (".team/team.toml", "team config", 2),
-        (".team/personas/bob.md", "team personas", 1),
-        ("tasks.json", "team dispatch tasks.json", 2),
-        ("tasks.json", "team dispatch tasks.json --dry-run", 2),
-        ("tasks.json", "team plan tasks.json", 2),
-        ("ann.patch", "scheduler weave ann.patch", 2),
-        ("secrets.env", "scheduler sprint --quiet", 2),
-        (".team/work/leader", "scheduler sprint --quiet", 1),
-    ],
-)
+READERS = [
+    (".team/team.toml", "scheduler --dry-run", 2),
+    (".team/team.toml", "team config", 2),
+    (".team/personas/bob.md", "team personas", 1),
+    ("tasks.json", "team dispatch tasks.json", 2),
+    ("tasks.json", "team dispatch tasks.json --dry-run", 2),
+    ("tasks.json", "team plan tasks.json", 2),
+    ("ann.patch", "scheduler weave ann.patch", 2),
+    ("secrets.env", "scheduler sprint --quiet", 2),
+    (".team/work/leader", "scheduler sprint --quiet", 1),
+]
+
+
+@pytest.mark.parametrize(("place", "words", "code", "make"), each_once(READERS, KINDS, plain=True))
 def test_what_stands_in_the_place_of_a_file_is_refused_at_once(project, make, place, words, code):
     """With the name of the file, and what is there instead."""
     if place == "secrets.env":
@@ -88,8 +91,9 @@ def test_what_stands_in_the_place_of_a_file_is_refused_at_once(project, make, pl
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("make", KINDS)
-@pytest.mark.parametrize("place", [".worktreeinclude", ".team/work/leader", "traces/a.json"])
+@pytest.mark.parametrize(
+    ("place", "make"), each_once([".worktreeinclude", ".team/work/leader", "traces/a.json"], KINDS, plain=True)
+)
 def test_what_can_be_done_without_is_told_and_not_waited_for(project, make, place):
     """The commands do what they do without that file."""
     put(make, project.folder / place)
@@ -105,8 +109,7 @@ def test_what_can_be_done_without_is_told_and_not_waited_for(project, make, plac
         assert "nobody leads now" in project.ok("scheduler", "status")
 
 
-@pytest.mark.parametrize("make", KINDS)
-@pytest.mark.parametrize("name", ["output.log", "prompt.md", "launch.json", "ended.json", "heartbeat"])
+@pytest.mark.parametrize(("name", "make"), each_once(OF_A_RUN, KINDS, plain=True))
 def test_what_stands_in_a_runs_folder_before_it_starts_is_not_waited_for(project, make, name):
     """It is replaced, or the run fails at once with the reason, and is tried again."""
     put(make, project.team / "runs" / FIRST / name)
@@ -117,8 +120,7 @@ def test_what_stands_in_a_runs_folder_before_it_starts_is_not_waited_for(project
     assert make is not folder or "directory" in first["data"]["detail"].lower()
 
 
-@pytest.mark.parametrize("make", KINDS)
-@pytest.mark.parametrize("name", ["output.log", "prompt.md", "launch.json", "ended.json", "heartbeat"])
+@pytest.mark.parametrize(("name", "make"), each_once(OF_A_RUN, KINDS, plain=True))
 def test_what_a_run_puts_into_its_own_folder_holds_nobody_up(project, make, name):
     """Its scheduler was killed while it went on; status, dry run and the next sprint end, and so does the trace."""
     pipes = project.folder.with_name("pipes")

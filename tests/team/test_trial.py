@@ -15,9 +15,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from team_mail.personas.agent import Outcome
 from team_mail.personas.agents.presets.preset import preset
+from team_mail.personas.agents.stream import read_stream
+from team_mail.personas.agents.verdict import verdict, with_last_words
+from team_mail.personas.kinds import OutcomeStatus
+from team_mail.team.trial.scene import KEPT, NOTE, OTHERS, TRIED
+from team_mail.team.trial.steps import RunFacts, steps
 
 from ..console import as_text, run_command, shown_by_command
+from ..samples import STORM, each_once
 from ..sandboxes import SANDBOXED
 
 SETTLE = "sed -i -e '/^||||||| /,/^=======$/d;/^<<<<<<< /d;/^>>>>>>> /d' poem.txt\n"
@@ -120,6 +127,14 @@ def test_an_agent_that_is_mute_is_told_that_it_sent_no_mail(team):
     )
 
 
+def done(*events: dict) -> dict[str, str]:
+    """Return the steps that are not seen of a run that did all but send its mail, and printed events; each's repair."""
+    said = read_stream("".join(f"{json.dumps(event)}\n" for event in events).encode())
+    poem = " ".join([TRIED, *OTHERS, *KEPT])
+    facts = RunFacts("word", OutcomeStatus.OK, 0, "exit 0", [NOTE], "+word\n", (), poem, said)
+    return {step.name: step.repair for step in steps(facts, None, login=True) if not step.seen}
+
+
 @pytest.mark.parametrize(
     ("output", "expected"),
     [
@@ -127,28 +142,27 @@ def test_an_agent_that_is_mute_is_told_that_it_sent_no_mail(team):
         ("touch: cannot touch 'x': Read-only file system", "refused by its own sandbox (touch: cannot touch 'x': Read"),
     ],
 )
-def test_what_its_own_shell_answered_explains_why_it_was_mute(team, output, expected):
+def test_what_its_own_shell_answered_explains_why_it_was_mute(output, expected):
     """A login shell that lost PATH, and a sandbox that cannot write, stand in the outputs of its tools."""
     call = {"type": "tool_use", "id": "1", "name": "Bash", "input": {"command": "team-mail send"}}
     answer = {"type": "tool_result", "tool_use_id": "1", "content": output}
-    events = claude(
+    missing = done(
         {"type": "assistant", "message": {"content": [call]}},
         {"type": "user", "message": {"content": [answer]}},
         {"type": "result", "subtype": "success", "is_error": False, "result": "done"},
     )
-    code, trial = team(SETTLE + WRITE + events)
 
-    assert (code, seen(trial)) == (1, ["write", "read", "settle", "end"])
-    assert repair(trial, "send").startswith(expected)
+    assert [*missing] == ["send"]
+    assert missing["send"].startswith(expected)
 
 
-def test_a_call_of_team_mail_that_was_refused_is_quoted(team):
+def test_a_call_of_team_mail_that_was_refused_is_quoted():
     """Gemini refuses some commands, and tells it in the answer of its tool."""
     use = {"type": "tool_use", "tool_id": "1", "tool_name": "run_shell_command", "parameters": {"command": "team-mail"}}
     answer = {"type": "tool_result", "tool_id": "1", "status": "error", "output": "Command substitution is not allowed"}
-    _, trial = team(SETTLE + WRITE + claude(use, answer, {"type": "result", "status": "success"}))
+    missing = done(use, answer, {"type": "result", "status": "success"})
 
-    assert repair(trial, "send") == "its call of team-mail failed: Command substitution is not allowed"
+    assert missing == {"send": "its call of team-mail failed: Command substitution is not allowed"}
 
 
 def test_an_agent_that_does_not_end_is_told_of_what_it_waits_for(team):
@@ -206,28 +220,43 @@ def test_what_an_agent_is_known_not_to_do_is_no_failure(team):
     assert kept(team) == []
 
 
-def test_an_agent_that_prints_text_where_events_are_expected_is_told(team):
+def test_an_agent_that_prints_text_where_events_are_expected_is_told():
     """Without them nothing is known of its tools."""
-    _, trial = team("echo hello\n", table='preset = "opencode"\n')
-    assert repair(trial, "write").startswith("it printed no JSON events")
+    said, known = read_stream(b"hello\n"), preset("opencode")
+    facts = RunFacts("word", OutcomeStatus.OK, 0, "exit 0", (), "", (), "", said)
+    assert steps(facts, known, login=True)[0].repair.startswith("it printed no JSON events")
 
 
+UNPRICED = {"opencode"}  # it tells 0 for a model whose price it does not know, and that is not a figure
+UNTOLD = {"copilot"}  # with a key of one's own provider
 RECORDED = ("aider", "claude", "codex", "copilot", "gemini", "opencode", "qwen")
 
 
 @pytest.mark.parametrize("name", RECORDED)
+def test_the_recorded_output_of_a_real_agent_is_that_of_a_success(name):
+    """Byte by byte what the real program printed: how it ended, and what it used where the program tells that."""
+    said = read_stream((STREAMS / f"{name}.done.txt").read_bytes())
+    outcome = verdict(Outcome(OutcomeStatus.OK, 0, 1.0, "exit 0"), said)
+
+    assert (outcome.status, outcome.unless_changed, outcome.unless_heard) == (OutcomeStatus.OK, "", "")
+    assert (said.usage.usd is not None) == (bool(preset(name).money) and name not in UNPRICED)
+    assert (said.usage.input is not None) == (bool(preset(name).tokens) and name not in UNTOLD)
+
+
+# The rest of the way is the same for all: here for text, events with money, and some without; else in the storm.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in {"aider", "claude", "codex"} else STORM) for name in RECORDED]
+)
 def test_the_recorded_output_of_a_real_agent_is_read(team, name):
-    """A script does the work and prints, byte by byte, what the real program printed."""
+    """A script does the work and prints what the real program printed."""
     stream = STREAMS / f"{name}.done.txt"
     table = f'preset = "{name}"\nprompt = "stdin"\n'
     code, trial = team(f"{SETTLE}{WRITE}{SEND}cat {stream}\n", table=table)
 
     assert (code, seen(trial)) == (0, STEPS)
-    unpriced = {"opencode"}  # it tells 0 for a model whose price it does not know, and that is not a figure
     told = trial["money_usd"] is not None and not trial["money_estimated"]
-    assert told == (bool(preset(name).money) and name not in unpriced)
-    untold = {"copilot"}  # with a key of one's own provider
-    assert (trial["tokens_in"] is not None) == (bool(preset(name).tokens) and name not in untold)
+    assert told == (bool(preset(name).money) and name not in UNPRICED)
+    assert (trial["tokens_in"] is not None) == (bool(preset(name).tokens) and name not in UNTOLD)
 
 
 # What each fault of a model is told as. Qwen prints nothing while it is throttled.
@@ -242,10 +271,29 @@ FAULTS = {
 ENDLESS = {("opencode", "throttled")}  # it tries for ever, and tells why in its log alone
 
 
+STREAMED = [name for name in RECORDED if name != "aider"]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("name", [name for name in RECORDED if name != "aider"])
-def test_the_recorded_output_of_an_agent_whose_model_failed_says_why(team, name, fault):
+@pytest.mark.parametrize("name", STREAMED)
+def test_the_recorded_output_of_an_agent_whose_model_failed_says_why(name, fault):
     """The cause is in what the real program printed, and not in its exit code."""
+    said = read_stream((STREAMS / f"{name}.{fault}.txt").read_bytes())
+    ended = Outcome(OutcomeStatus.FAILED, 1, 1.0, "exit 1")
+    if (name, fault) in ENDLESS:
+        ended = Outcome(OutcomeStatus.TIMEOUT, None, 3.0, "no end within 3s")
+    outcome = with_last_words(verdict(ended, said), lambda: said)
+    facts = RunFacts("word", outcome.status, outcome.exit, outcome.detail, (), "", (), "", said)
+    found = steps(facts, preset(name), login=True)
+
+    assert [step.name for step in found if step.seen] == []
+    assert says_why(name, fault, found[-1].repair)
+
+
+# The rest of the way, from the process to the answer of the command, is the same for all; the storm goes it with each.
+@pytest.mark.parametrize(("name", "fault"), each_once(STREAMED, [*FAULTS]))
+def test_the_output_of_a_process_whose_model_failed_says_why(team, name, fault):
+    """Through the keeper, the log and the scratch repository."""
     known, stream = preset(name), STREAMS / f"{name}.{fault}.txt"
     key = {known.login.variables[0]: "sk-1"}
     end = "exec sleep 60" if (name, fault) in ENDLESS else "exit 1"
@@ -255,8 +303,12 @@ def test_the_recorded_output_of_an_agent_whose_model_failed_says_why(team, name,
     )
 
     assert (code, seen(trial)) == (1, [])
-    told = re.search(FAULTS[fault], repair(trial, "end"))
-    assert told if (name, fault) != ("qwen", "throttled") else not told
+    assert says_why(name, fault, repair(trial, "end"))
+
+
+def says_why(name: str, fault: str, text: str) -> bool:
+    """Tell whether the cause of a fault is in a text, or is not where nothing was printed of it."""
+    return (re.search(FAULTS[fault], text) is not None) == ((name, fault) != ("qwen", "throttled"))
 
 
 @SANDBOXED

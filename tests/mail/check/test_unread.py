@@ -120,7 +120,7 @@ class Checks(RuleBasedStateMachine):
 def test_the_answer_equals_that_of_the_projection(runs):
     """It does after any events, rotations, crashes and repairs, and whatever becomes of the cursor.
 
-    A failure that a few runs meet is told as it was found, at once; the storm meets it again and shrinks it, for minutes.
+    A failure that a few runs meet is told as it was found, at once; the storm shrinks it, for minutes.
     """
     health = [HealthCheck.too_slow, HealthCheck.data_too_large]
     phases = [phase for phase in Phase if runs > FEW or phase not in {Phase.shrink, Phase.explain}]
