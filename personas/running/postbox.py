@@ -45,6 +45,7 @@ TICK = 0.25  # the most seconds, in case a change was not told
 UNTOLD = 0.02  # and where changes are not told
 UNUSED = 10.0  # seconds without work after which the process ends
 _MOST = 64 << 20  # bytes of a request
+_QUIET = 2  # looks in vain, a tick apart, after which there is time to load what only some commands need
 _NEWLINE = "\n"
 _FIELDS = (
     "to", "cc", "subject", "type", "priority", "due", "key", "payload", "thread", "reply_to", "attachments",
@@ -65,17 +66,18 @@ class Postbox:
     def serve(self) -> None:
         """Take mail and requests until there are none for `UNUSED` seconds, or standard input ends."""
         self.take()  # first, because somebody waits for that
-        _load()
         shut()
         self._inotify, poll = Inotify(), select.poll()
         poll.register(0, select.POLLIN | select.POLLHUP)
         if self._inotify.fd >= 0:
             poll.register(self._inotify.fd, select.POLLIN)
         self._watch()
-        used = self._clock.monotonic()
+        used, quiet = self._clock.monotonic(), 0
         while self._clock.monotonic() - used < UNUSED:
             if self.take():
                 used = self._clock.monotonic()
+            elif (quiet := quiet + 1) == _QUIET:  # not before: the end of a short run would wait for it
+                _load()
             if self._wait(poll):
                 self.take(closing=True)
                 return

@@ -6,11 +6,12 @@ writes its requests itself, so nothing is taken for granted that its `team-mail`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from ...mail.commands import cli
+from ...mail.commands.quick import parsed
 from ...mail.errors import UsageError
 
 # They touch files outside of the workspace, or show the mail of others.
@@ -21,6 +22,8 @@ _HELP = {"--help", "-h", "--version"}  # of the options before a command; others
 
 @cache
 def _tree() -> Any:
+    from ...mail.commands import cli  # with Typer, which takes longer to load than all the rest
+
     return cli.command()
 
 
@@ -29,6 +32,9 @@ def check_request(words: Sequence[str], files: Collection[str]) -> None:
 
     The words are parsed as they will be when the command runs. What is wrong with them is told by the command itself.
     """
+    if (plain := parsed(words)) is not None:
+        _check_files([(name, value, isinstance(value, Path)) for name in plain for value in _each(plain[name])], files)
+        return
     command, rest = _tree(), [*words]
     while children := getattr(command, "commands", None):
         name = rest.pop(0) if rest else "--help"
@@ -42,14 +48,20 @@ def check_request(words: Sequence[str], files: Collection[str]) -> None:
             return
         command = children[name]
     given = command.make_context(command.name, rest, resilient_parsing=True).params
-    for param in command.params:
-        for value in _values(given.get(param.name)):
-            file = value[1:] if param.name == "payload" and value.startswith("@") else value
-            if (param.type.name == "path" or file != value) and file not in {*files, OUT}:
-                raise UsageError(f"{file} is no file of this request")
+    typed = [(param.name, param.type.name == "path") for param in command.params]
+    _check_files([(name, value, is_path) for name, is_path in typed for value in _each(given.get(name))], files)
 
 
-def _values(value: Any) -> Iterator[str]:
+def _check_files(values: Iterable[tuple[str, Any, bool]], files: Collection[str]) -> None:
+    """See that the values of a command's parameters, each with whether it is a path, name no other file."""
+    for name, given, is_path in values:
+        value = str(given)
+        file = value[1:] if name == "payload" and value.startswith("@") else value
+        if (is_path or file != value) and file not in {*files, OUT}:
+            raise UsageError(f"{file} is no file of this request")
+
+
+def _each(value: Any) -> Iterator[Any]:
     for each in value if isinstance(value, list | tuple) else [value]:  # pyright: ignore[reportUnknownVariableType]
         if each is not None:
-            yield str(each)  # pyright: ignore[reportUnknownArgumentType]
+            yield each
