@@ -8,7 +8,7 @@ import resource
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -140,6 +140,23 @@ def is_the_last_half_way(real, name, arguments):
 # Of how many cases one is tried: all of them take minutes. A prime meets every field of a line.
 STEPS = [7, pytest.param(1, marks=pytest.mark.storm)]
 STRIDES = [3, pytest.param(1, marks=pytest.mark.storm)]  # the same for system calls, of which there are about fifty
+WIDE = [7, pytest.param(1, marks=pytest.mark.storm)]  # and where many cases together meet every call, see `first`
+Cases = Mapping[str, tuple[Callable[..., object], bool]]  # what befalls a call, and whether all later ones
+
+
+def cases(**faults: Callable[..., object]) -> Cases:
+    """Return each fault, and each error, once and for ever."""
+    errors = {errno.errorcode[number]: fails_with(number) for number in ERRORS}
+    how = {"once": False, "for ever": True}
+    return {f"{name}-{word}": (fault, how[word]) for name, fault in {**errors, **faults}.items() for word in how}
+
+
+def first(case: str, among: Cases, stride: int) -> int:
+    """Return the number of the first call that a case befalls: each begins with another one."""
+    return 1 + [*among].index(case) % stride
+
+
+CASES = cases(short=falls_short, short_and_ENOSPC=falls_short_and_fails)
 
 
 def draft(number: int, size: int = 20) -> Draft:
@@ -222,16 +239,12 @@ def child(work: Callable[[], object]):
 # T1: the n-th call fails, is incomplete, or is the last.
 
 
-@pytest.mark.parametrize("stride", STRIDES)
-@pytest.mark.parametrize("forever", [False, True], ids=["once", "for ever"])
-@pytest.mark.parametrize(
-    "fault",
-    [*map(fails_with, ERRORS), falls_short, falls_short_and_fails],
-    ids=[*(errno.errorcode[number] for number in ERRORS), "short", "short and ENOSPC"],
-)
-def test_no_acknowledged_event_is_lost_when_any_call_fails(tmp_path, fault, forever, stride):
+@pytest.mark.parametrize("stride", WIDE)
+@pytest.mark.parametrize("case", CASES)
+def test_no_acknowledged_event_is_lost_when_any_call_fails(tmp_path, case, stride):
     """T1: each system call in turn fails, over two rotations, until one run has no call left to fail."""
-    nth, met = 1 - stride, 0
+    fault, forever = CASES[case]
+    nth, met = first(case, CASES, stride) - stride, 0
     while True:
         nth += stride
         folder, disk, acknowledged = tmp_path / str(nth), Faulty(nth, fault, forever=forever), []

@@ -18,7 +18,18 @@ from team_mail.mail.log.event import Draft, derived_id
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.query.query import write_parquet
 
-from .test_faults import ERRORS, STRIDES, Faulty, Unflushed, child, draft, fails_with, falls_short_and_fails, opened
+from .test_faults import (
+    WIDE,
+    Faulty,
+    Unflushed,
+    cases,
+    child,
+    draft,
+    fails_with,
+    falls_short_and_fails,
+    first,
+    opened,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 HOUR = 3600
@@ -45,16 +56,15 @@ def work(folder: Path, disk: Faulty) -> None:
         log.repair()
 
 
-@pytest.mark.parametrize("stride", STRIDES)
-@pytest.mark.parametrize("forever", [False, True], ids=["once", "for ever"])
-@pytest.mark.parametrize(
-    "fault",
-    [*map(fails_with, ERRORS), falls_short_and_fails],
-    ids=[*(errno.errorcode[number] for number in ERRORS), "short and ENOSPC"],
-)
-def test_no_temporary_file_is_left_when_any_call_fails(tmp_path, fault, forever, stride):
+CASES = cases(short_and_ENOSPC=falls_short_and_fails)
+
+
+@pytest.mark.parametrize("stride", WIDE)
+@pytest.mark.parametrize("case", CASES)
+def test_no_temporary_file_is_left_when_any_call_fails(tmp_path, case, stride):
     """Each system call in turn fails; only where the removal itself is refused may something be left."""
-    nth, met = 1 - stride, 1
+    fault, forever = CASES[case]
+    nth, met = first(case, CASES, stride) - stride, 1
     while met:
         nth += stride
         folder = tmp_path / str(nth)
