@@ -24,10 +24,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import IO, NoReturn, TextIO
+from typing import IO, NoReturn, Self, TextIO
 
 import team_mail
 from team_mail.personas.hidden import is_shown
@@ -53,16 +53,17 @@ def run_command(
             [path, *words], cwd=cwd, env=env, capture_output=True, check=False, timeout=timeout, **given
         )
     with _input(stdin) as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        server = _request(command, words, cwd, env, [file.fileno() for file in (given, out, err)])
-        pid = int.from_bytes(_receive(server, SIZE))
-        late = not select.select([server], [], [], timeout)[0]
-        if late:
-            os.kill(pid, signal.SIGKILL)
-        code = int.from_bytes(_receive(server, SIZE), signed=True)
+        started = Started(command, words, cwd, env, [file.fileno() for file in (given, out, err)])
+        try:
+            code = started.wait(timeout)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+            code = None
         out.seek(0)
         err.seek(0)
-        ended = subprocess.CompletedProcess([command, *words], code, out.read(), err.read())
-    if late:
+        ended = subprocess.CompletedProcess([command, *words], code or 0, out.read(), err.read())
+    if code is None:
         raise subprocess.TimeoutExpired(ended.args, timeout, ended.stdout, ended.stderr)
     return ended
 
@@ -71,16 +72,101 @@ def shown_by_command(command: str, *words: str, cwd: Path, env: dict[str, str]) 
     """Run a console script and return what it prints on a terminal, to which standard output and error lead."""
     main, terminal = pty.openpty()
     with _input(None) as given:
-        server = _request(command, words, cwd, _without_hidden(env), [given.fileno(), terminal, terminal])
-    _receive(server, SIZE)
+        started = Started(command, words, cwd, _without_hidden(env), [given.fileno(), terminal, terminal])
     os.close(terminal)
     data = b""
     with contextlib.suppress(OSError):  # the terminal was closed
         while more := os.read(main, 1 << 16):
             data += more
     os.close(main)
-    _receive(server, SIZE)
+    started.wait()
     return data
+
+
+class Started:
+    """A console script that runs; what `subprocess.Popen` of it would be, as far as tests use that."""
+
+    def __init__(
+        self, command: str, words: Sequence[str], cwd: Path, env: dict[str, str], streams: Sequence[int]
+    ) -> None:
+        """Let the server fork a command with these streams."""
+        self.args = [command, *words]
+        self.returncode: int | None = None
+        self._told, theirs = socket.socketpair()
+        request = json.dumps([command, words, str(cwd), env]).encode()
+        server, _ = _server()
+        with theirs:
+            socket.send_fds(server, [len(request).to_bytes(SIZE)], [*streams, theirs.fileno()])
+            server.sendall(request)
+        self.pid = int.from_bytes(_receive(self._told, SIZE))
+
+    def poll(self) -> int | None:
+        """Return the exit code, None as long as it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end and return the exit code. Raises subprocess.TimeoutExpired."""
+        if self.returncode is None:
+            if not select.select([self._told], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self.returncode = int.from_bytes(_receive(self._told, SIZE), signed=True)
+            self._told.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class Piped(Started):
+    """One whose outputs are pipes, for a test that reads them while it runs."""
+
+    def __init__(self, command: str, *words: str, cwd: Path, env: dict[str, str]) -> None:
+        pipes = [os.pipe() for _ in range(2)]
+        with _input(None) as given:
+            super().__init__(command, words, cwd, _without_hidden(env), [given.fileno(), *(pipe[1] for pipe in pipes)])
+        for _, writing in pipes:
+            os.close(writing)
+        self.stdout, self.stderr = (os.fdopen(reading, errors="surrogateescape") for reading, _ in pipes)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Return what is printed from now on, once it has ended. Raises subprocess.TimeoutExpired."""
+        read: dict[TextIO, str] = {}
+        threads = [
+            threading.Thread(target=lambda file=file: read.update({file: file.read()}), daemon=True)
+            for file in (self.stdout, self.stderr)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout)
+            if thread.is_alive():
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        self.wait(timeout)
+        for file in read:
+            file.close()
+        return read[self.stdout], read[self.stderr]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in (self.stdout, self.stderr):
+            file.close()
+        self.wait()
+
+    def __del__(self) -> None:
+        for file in (self.stdout, self.stderr):
+            file.close()
 
 
 def as_text(ended: subprocess.CompletedProcess[bytes]) -> subprocess.CompletedProcess[str]:
@@ -91,15 +177,6 @@ def as_text(ended: subprocess.CompletedProcess[bytes]) -> subprocess.CompletedPr
 
 def _without_hidden(env: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if is_shown(name) or value != os.environ.get(name)}
-
-
-def _request(command: str, words: tuple[str, ...], cwd: Path, env: dict[str, str], streams: list[int]) -> socket.socket:
-    """Let the server fork a command with these streams; return the connection that tells its pid, then its code."""
-    request = json.dumps([command, words, str(cwd), env]).encode()
-    server, _ = _server()
-    socket.send_fds(server, [len(request).to_bytes(SIZE)], streams)
-    server.sendall(request)
-    return server
 
 
 def _input(data: bytes | None) -> IO[bytes]:
@@ -141,37 +218,56 @@ def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
 
 
 def _serve(channel: socket.socket) -> None:
-    """Fork a command for each request until the other side is gone; in the child, run it and do not return."""
+    """Fork a command for each request until the other side is gone; in the child, run it and do not return.
+
+    With the streams of a command comes a socket, which is told its pid, and its exit code once it has ended.
+    """
     scripts = {name: entry_points(group="console_scripts", name=name)[name].load() for name in COMMANDS}
     _load()
     gc.freeze()
+    running: dict[int, tuple[int, socket.socket]] = {}  # by a descriptor that tells the end: pid, and whom to tell it
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
     while True:
-        header, files, _, _ = socket.recv_fds(channel, SIZE, 3)
-        if not header:
-            return
-        command, words, folder, env = json.loads(_receive(channel, int.from_bytes(header)))
-        if not (pid := os.fork()):
-            channel.close()
-            for number, file in enumerate(files):
-                os.dup2(file, number)
+        for ready, _ in poll.poll():
+            if ready in running:
+                poll.unregister(ready)
+                os.close(ready)
+                pid, told = running.pop(ready)
+                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                with told, contextlib.suppress(BrokenPipeError):
+                    told.sendall(code.to_bytes(SIZE, signed=True))
+                continue
+            header, files, _, _ = socket.recv_fds(channel, SIZE, 4)
+            if not header:
+                return
+            command, words, folder, env = json.loads(_receive(channel, int.from_bytes(header)))
+            if not (pid := os.fork()):
+                for each in (channel, *(told for _, told in running.values())):
+                    each.close()
+                for end in (*running, files[3]):
+                    os.close(end)
+                for number, file in enumerate(files[:3]):
+                    os.dup2(file, number)
+                    os.close(file)
+                sys.stdout, sys.stderr = _anew(sys.stdout, lines=os.isatty(1)), _anew(sys.stderr, lines=True)
+                os.chdir(folder)
+                os.environ.clear()
+                os.environ.update(env)
+                sys.argv = [str(Path(sys.executable).with_name(command)), *words]
+                _run(scripts[command])
+            for file in files[:3]:
                 os.close(file)
-            if os.isatty(1):
-                sys.stdout, sys.stderr = (_of_terminal(stream) for stream in (sys.stdout, sys.stderr))
-            os.chdir(folder)
-            os.environ.clear()
-            os.environ.update(env)
-            sys.argv = [str(Path(sys.executable).with_name(command)), *words]
-            _run(scripts[command])
-        for file in files:
-            os.close(file)
-        channel.sendall(pid.to_bytes(SIZE))
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        channel.sendall(code.to_bytes(SIZE, signed=True))
+            told, end = socket.socket(fileno=files[3]), os.pidfd_open(pid)
+            running[end] = pid, told
+            poll.register(end, select.POLLIN)
+            told.sendall(pid.to_bytes(SIZE))
 
 
-def _of_terminal(stream: TextIO) -> TextIO:
-    """Open the stream anew: this one was opened for what is no terminal."""
-    return open(stream.fileno(), "w", buffering=1, encoding=stream.encoding, errors=stream.errors, closefd=False)
+def _anew(stream: TextIO, *, lines: bool) -> TextIO:
+    """Open a stream anew: this one was opened for what is no terminal and no pipe."""
+    buffered = 1 if lines else -1
+    return open(stream.fileno(), "w", buffering=buffered, encoding=stream.encoding, errors=stream.errors, closefd=False)
 
 
 def _load() -> None:

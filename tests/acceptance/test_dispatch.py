@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ..console import as_text, run_command
+from ..console import Piped, as_text, run_command
 
 ROOT = Path(__file__).parent.parent.parent
 TEAM = Path(sys.executable).with_name("team")
@@ -66,11 +66,8 @@ class Project:
         assert ended.returncode == code, ended.stderr
         return json.loads(ended.stdout)
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [TEAM, *words], cwd=self.folder, env=CLEAN, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    def start(self, *words: str) -> Piped:
+        return Piped("team", *words, cwd=self.folder, env=CLEAN)
 
     def write(self, *tasks: dict, **config) -> str:
         (self.folder / "tasks.json").write_text(json.dumps({"tasks": tasks, "config": config}))

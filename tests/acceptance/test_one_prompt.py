@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ..console import Piped
 from .test_scheduler import Project
 
 # A run that is not held ends at once; one that is tells that it is there, and goes on when it is told to.
@@ -67,7 +67,7 @@ class Held(Project):
         return self.prompts(run)[run]
 
 
-def code_of(process: subprocess.Popen[str]) -> int:
+def code_of(process: Piped) -> int:
     """Wait for the end of a process, and return its exit code."""
     process.communicate(timeout=60)
     return process.returncode

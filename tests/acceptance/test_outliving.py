@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from ..console import Piped
 from .test_scheduler import BIN, Project, living, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
@@ -48,7 +49,7 @@ class Place(Project):
     def flag(self, name: str) -> Path:
         return self.folder.with_name(name)
 
-    def wait(self, name: str, process: subprocess.Popen[str] | None = None) -> None:
+    def wait(self, name: str, process: Piped | None = None) -> None:
         while not self.flag(name).exists():
             assert process is None or process.poll() is None, process.communicate()
 
@@ -330,7 +331,8 @@ def test_what_a_killed_keeper_had_told_is_not_forgotten(place):
     (warden,) = place.wardens()
     processes = [warden, *warden.children(recursive=True)]
     for process in [psutil.Process(first.pid), *processes]:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # the end of one may end the next
+            process.kill()
     first.communicate()
     assert gone(processes)
 

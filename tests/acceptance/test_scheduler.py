@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ..console import as_text, run_command
+from ..console import Piped, as_text, run_command
 from ..read_only import GUARD, MOUNTS, UNSHARED
 
 BIN = Path(sys.executable).parent
@@ -43,11 +43,8 @@ class Project:
     def run(self, command: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return as_text(run_command(command, *words, cwd=self.folder, env=CLEAN | environ, timeout=60))
 
-    def start(self, command: str, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [BIN / command, *words], cwd=self.folder, env=CLEAN, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    def start(self, command: str, *words: str) -> Piped:
+        return Piped(command, *words, cwd=self.folder, env=CLEAN)
 
     def ok(self, command: str, *words: str, code: int = 0) -> str:
         ended = self.run(command, *words)
@@ -145,7 +142,7 @@ def _command(process: Path) -> bytes:
         return b""
 
 
-def until(process: subprocess.Popen[str], pattern: str) -> str:
+def until(process: Piped, pattern: str) -> str:
     """Read a process's standard error until a line matches."""
     assert process.stderr
     seen = []
