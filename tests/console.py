@@ -12,11 +12,12 @@ import contextlib
 import functools
 import gc
 import importlib
-import json
+import marshal
 import os
 import pkgutil
 import pty
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -93,7 +94,7 @@ class Started:
         self.args = [command, *words]
         self.returncode: int | None = None
         self._told, theirs = socket.socketpair()
-        request = json.dumps([command, words, str(cwd), env]).encode()
+        request = marshal.dumps((command, [*map(str, words)], str(cwd), env))
         server, _ = _server()
         with theirs:
             socket.send_fds(server, [len(request).to_bytes(SIZE)], [*streams, theirs.fileno()])
@@ -211,16 +212,56 @@ def _receive(channel: socket.socket, size: int) -> bytes:
 def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start the server of this process, which ends with it; return the connection to it."""
     ours, theirs = socket.socketpair()
-    with theirs:
+    with theirs, socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(_place() / "door"))
+        door.listen()
         env = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "_TEAM"))}
-        words = [sys.executable, __file__, str(theirs.fileno())]
-        return ours, subprocess.Popen(words, pass_fds=[theirs.fileno()], env=env)
+        handed = [theirs.fileno(), door.fileno()]
+        return ours, subprocess.Popen([sys.executable, __file__, *map(str, handed)], pass_fds=handed, env=env)
 
 
-def _serve(channel: socket.socket) -> None:
+@functools.cache
+def _place() -> Path:
+    """Make the folder of this process, which goes with it."""
+    folder = Path(tempfile.mkdtemp(prefix="team-mail-console-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@functools.cache
+def shims() -> Path:
+    """Return a folder of programs with the names of the console scripts, for a PATH: each lets the server fork it."""
+    _server()
+    folder = _place() / "bin"
+    folder.mkdir()
+    for command in COMMANDS:
+        program = folder / command
+        program.write_text(_PROGRAM.format(python=sys.executable, door=str(_place() / "door"), command=command))
+        program.chmod(0o755)
+    return folder
+
+
+_PROGRAM = """#!{python} -IS
+import _socket, array, marshal, os, sys
+server = _socket.socket(_socket.AF_UNIX)
+server.connect({door!r})
+request = marshal.dumps(({command!r}, sys.argv[1:], os.getcwd(), dict(os.environ)))
+streams = array.array("i", [0, 1, 2])
+server.sendmsg([len(request).to_bytes(8, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
+server.sendall(request)
+numbers = b""
+while len(numbers) < 16 and (more := server.recv(16 - len(numbers))):
+    numbers += more
+code = int.from_bytes(numbers[8:], "big", signed=True)
+os._exit(code if code >= 0 else 128 - code)
+"""
+
+
+def _serve(channel: socket.socket, door: socket.socket) -> None:
     """Fork a command for each request until the other side is gone; in the child, run it and do not return.
 
-    With the streams of a command comes a socket, which is told its pid, and its exit code once it has ended.
+    With the streams of a command comes a socket, which is told its pid, and its exit code once it has ended. A program
+    of `shims` comes through the door, and is told by the connection that it made.
     """
     scripts = {name: entry_points(group="console_scripts", name=name)[name].load() for name in COMMANDS}
     _load()
@@ -228,6 +269,7 @@ def _serve(channel: socket.socket) -> None:
     running: dict[int, tuple[int, socket.socket]] = {}  # by a descriptor that tells the end: pid, and whom to tell it
     poll = select.poll()
     poll.register(channel, select.POLLIN)
+    poll.register(door, select.POLLIN)
     while True:
         for ready, _ in poll.poll():
             if ready in running:
@@ -238,30 +280,38 @@ def _serve(channel: socket.socket) -> None:
                 with told, contextlib.suppress(BrokenPipeError):
                     told.sendall(code.to_bytes(SIZE, signed=True))
                 continue
-            header, files, _, _ = socket.recv_fds(channel, SIZE, 4)
-            if not header:
+            asking = channel if ready == channel.fileno() else door.accept()[0]
+            header, files, _, _ = socket.recv_fds(asking, SIZE, 4)
+            if not header and asking is channel:
                 return
-            command, words, folder, env = json.loads(_receive(channel, int.from_bytes(header)))
+            command, words, folder, env = marshal.loads(_receive(asking, int.from_bytes(header)))
+            told = socket.socket(fileno=files.pop()) if asking is channel else asking
             if not (pid := os.fork()):
-                for each in (channel, *(told for _, told in running.values())):
+                for each in (channel, door, told, *(told for _, told in running.values())):
                     each.close()
-                for end in (*running, files[3]):
+                for end in running:
                     os.close(end)
-                for number, file in enumerate(files[:3]):
-                    os.dup2(file, number)
-                    os.close(file)
-                sys.stdout, sys.stderr = _anew(sys.stdout, lines=os.isatty(1)), _anew(sys.stderr, lines=True)
-                os.chdir(folder)
-                os.environ.clear()
-                os.environ.update(env)
-                sys.argv = [str(Path(sys.executable).with_name(command)), *words]
+                _become(command, words, folder, env, files)
                 _run(scripts[command])
-            for file in files[:3]:
+            for file in files:
                 os.close(file)
-            told, end = socket.socket(fileno=files[3]), os.pidfd_open(pid)
+            end = os.pidfd_open(pid)
             running[end] = pid, told
             poll.register(end, select.POLLIN)
             told.sendall(pid.to_bytes(SIZE))
+
+
+def _become(command: str, words: Sequence[str], folder: str, env: dict[str, str], streams: Sequence[int]) -> None:
+    """Let this process be that of a command, as a shell starts it."""
+    for number, file in enumerate(streams):
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdout, sys.stderr = _anew(sys.stdout, lines=os.isatty(1)), _anew(sys.stderr, lines=True)
+    os.chdir(folder)
+    env = _without_hidden(env)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = [str(Path(sys.executable).with_name(command)), *words]
 
 
 def _anew(stream: TextIO, *, lines: bool) -> TextIO:
@@ -308,4 +358,4 @@ def _run(main: Callable[[], object]) -> NoReturn:
 
 if __name__ == "__main__":
     with contextlib.suppress(EOFError):
-        _serve(socket.socket(fileno=int(sys.argv[1])))
+        _serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:]))

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from team_mail.personas.agents.presets.preset import presets
 
+from .console import shims
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLAIN = {"sh", "toml", "python", "json", "yaml", "markdown"}  # for the reader to use: no output
@@ -86,7 +88,7 @@ def environment(home: Path) -> dict[str, str]:
     who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in NAMES.items()}
     programs = [each.program for each in presets()]  # a new team would name those that are installed here
     apart = [place for place in os.get_exec_path() if not any(Path(place, name).exists() for name in programs)]
-    path = os.pathsep.join([str(Path(sys.executable).parent), *apart])
+    path = os.pathsep.join([str(shims()), str(Path(sys.executable).parent), *apart])
     return kept | who | {"HOME": str(home), "PATH": path, "NO_COLOR": "1", "EDITOR": "true", "COLUMNS": "200"}
 
 
