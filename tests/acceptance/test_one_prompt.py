@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ..console import Piped
+from ..waiting import until_there
 from .test_scheduler import Project
 
 # A run that is not held ends at once; one that is tells that it is there, and goes on when it is told to.
@@ -150,8 +151,6 @@ def test_a_run_that_was_killed_with_its_dispatch_holds_no_mail(team):
     code_of(dispatch)
     team.release(0)
     (killed,) = team.prompts()
-    keeper = team.team / "runs" / killed / "ended.json"
-    while not keeper.exists():  # the keeper ends the run once its scheduler is gone
-        pass
+    until_there(team.team / "runs" / killed / "ended.json")  # the keeper ends the run once its scheduler is gone
     team.ok("team", "dispatch", team.tasks("two.json", "free"))
     assert "Alpha" in team.last()

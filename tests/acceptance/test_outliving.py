@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from ..console import Piped
+from ..waiting import until_there
 from .test_scheduler import BIN, Project, living, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
@@ -50,8 +51,7 @@ class Place(Project):
         return self.folder.with_name(name)
 
     def wait(self, name: str, process: Piped | None = None) -> None:
-        while not self.flag(name).exists():
-            assert process is None or process.poll() is None, process.communicate()
+        until_there(self.flag(name), lambda: process is None or process.poll() is None)
 
     def wardens(self) -> list[psutil.Process]:
         """Return the wardens above the processes of this team's runs."""

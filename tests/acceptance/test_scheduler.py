@@ -15,6 +15,7 @@ import pytest
 
 from ..console import Piped, as_text, run_command
 from ..read_only import GUARD, MOUNTS, UNSHARED
+from ..waiting import until_there
 
 BIN = Path(sys.executable).parent
 CLEAN = {
@@ -323,7 +324,8 @@ def test_a_killed_scheduler_leaves_no_agent_and_the_next_one_continues(project):
     first = project.start("scheduler", "sprint")
     journal = project.team / "journal"
     until(first, "tick 1 of sprint 1")
-    while not journal.exists() or len(journal.read_text().split()) < 3:
+    until_there(journal, lambda: first.poll() is None)
+    while len(journal.read_text().split()) < 3:
         assert first.poll() is None
     first.kill()
     first.communicate()
@@ -343,8 +345,11 @@ def test_a_killed_scheduler_leaves_no_agent_and_the_next_one_continues(project):
 
 def test_a_running_gate_ends_with_its_scheduler(project):
     """After SIGTERM the gate ends at once, has no result in the log, and is run again later."""
-    project.agent(more='[gates.slow]\ncommand = ["sh", "-c", "test -e list.txt && sleep 61.5"]\n')
+    begun = project.folder.with_name("begun")
+    gate = json.dumps(["sh", "-c", f"test -e list.txt && touch {begun} && sleep 61.5"])
+    project.agent(more=f"[gates.slow]\ncommand = {gate}\n")
     first = project.start("scheduler", "sprint")
+    until_there(begun, lambda: first.poll() is None)
     while not commands("sleep 61.5"):
         assert first.poll() is None
     first.send_signal(signal.SIGTERM)
