@@ -74,7 +74,7 @@ def make(top: Path, events: int) -> Team:
     blob = FileBlobs(home / "mail" / "blobs").put(b"a patch\n")
     past = write_past(home, PERSONAS, events, base, blob._asdict())
     sprint = past.sprints // 2
-    (home / "middle").write_text(f"{sprint} {past.run_id(sprint, 1, PERSONAS[7])}")
+    (home / "middle").write_text(f"{sprint} {past.given[sprint]}")
     return found(top, events)
 
 

@@ -53,6 +53,7 @@ class Past:
     sprints: int = 0
     written: int = 0
     dice: random.Random = field(default_factory=lambda: random.Random(21))
+    given: dict[int, str] = field(default_factory=dict[int, str])  # by sprint, a run with mail in its prompt
     _waiting: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     _held: list[str] = field(default_factory=list[str])
 
@@ -77,13 +78,15 @@ class Past:
         data |= {"branch": f"team/sprint-{number}", "mode": mode, "rule": 'parallel = "always"'}
         data |= {"reason": "every 3600 s", "personas": [*self.names]}
         self.write([Draft(Kind.SPRINT_STARTED, "scheduler", data=data)])
-        again = self.tick(number, 1, {name: LaunchReason.BATCH for name in self.names}, mode)
+        again = self.tick(number, 1, dict.fromkeys(self.names, LaunchReason.BATCH), mode)
         self.tick(number, 2, again | self.woken(again), mode)
         waiting = self.woken({})
         if waiting:
             self.tick(number, 3, waiting, mode)
         ended = {"sprint": number, "outcome": SprintOutcome.SPENT if dice.random() < 0.1 else SprintOutcome.CONVERGED}
-        letter = Draft(MailKind.SENT, "scheduler", (HUMAN,), f"Sprint {number} converged", BODY, data={"type": "status"})
+        letter = Draft(
+            MailKind.SENT, "scheduler", (HUMAN,), f"Sprint {number} converged", BODY, data={"type": "status"}
+        )
         self.write([letter, Draft(Kind.SPRINT_FINISHED, "scheduler", data=ended)])
         if number % _DISPATCHES == 0:
             self.pass_by(60)
@@ -102,6 +105,8 @@ class Past:
         for name, reason in batch.items():
             run = self.run_id(number, tick, name)
             mail = self._waiting.pop(name, [])
+            if mail:
+                self.given[number] = run
             starts.append(self.started(number, tick, name, run, reason, mail))
             if tick == 1 and self.dice.random() < 0.6:
                 to = self.dice.choice([other for other in self.names if other != name])
@@ -195,7 +200,14 @@ class Past:
         ])  # fmt: skip
         for task, name in zip(tasks, self.names, strict=False):
             about, run = {"dispatch": own, "task": task}, self.run_id(number, 0, task)
-            data: dict[str, Any] = {"sprint": 0, "persona": name, "attempt": 1, "tick": 0, "base": self.base, "mail": []}
+            data: dict[str, Any] = {
+                "sprint": 0,
+                "persona": name,
+                "attempt": 1,
+                "tick": 0,
+                "base": self.base,
+                "mail": [],
+            }
             data |= {"agent": "shell", "reason": LaunchReason.TASK, "supervisor": _SUPERVISOR, "input": {"n": 1}}
             self.write([Draft(Kind.RUN_STARTED, "scheduler", run=run, data=data | about)])
             self.pass_by(90)
@@ -224,7 +236,9 @@ def write_past(home: Path, names: Sequence[str], events: int, base: str, blob: d
     """Write at least so many events, up to the end of a sprint, the last of it some hours or days ago."""
     sprints = events / (_EVENTS * len(names))
     clock = ManualClock(datetime.now(UTC) - sprints * _LONGEST - timedelta(hours=1))
-    past = Past(EventLog(home / "mail", clock=clock, disk=_Unflushed(), on_sealed=write_parquet), names, clock, base, blob)
+    past = Past(
+        EventLog(home / "mail", clock=clock, disk=_Unflushed(), on_sealed=write_parquet), names, clock, base, blob
+    )
     while past.written < events:
         past.sprint()
     return past

@@ -11,7 +11,8 @@ from .text.nearest import suggestion
 
 POSTMASTER = "postmaster"  # the sender of bounces
 SCHEDULER = "scheduler"
-PROGRAMS = frozenset({SCHEDULER, "weaver", POSTMASTER})
+WEAVER = "weaver"
+PROGRAMS = frozenset({SCHEDULER, WEAVER, POSTMASTER})
 EVERYBODY = "all"
 _SYSTEM = "team-mail"  # the sender of what the log says of itself, see SYSTEM in log/event.py
 _NAME = r"\w[\w.-]{0,63}"

@@ -63,7 +63,11 @@ class MailKind(Described):
     BOUNCED = word("mail.bounced", "The message could not be delivered: the recipient is not on the team any more.")
 
 
-RUN_STARTED = "run.started"  # the scheduler's, and all that mail knows of runs: it says whose a run is
+# What mail knows of the scheduler's events: whose a run is, and which of them may be needed however old they are.
+RUN_STARTED, RUN_FINISHED, RUN_LOST = "run.started", "run.finished", "run.lost"
+PATCH_HELD = "patch.held"
+DECIDED = ("patch.landed", "patch.conflicted", "patch.refused", "patch.rejected")
+LASTING = r"^(sprint|dispatch|scheduler)\."
 
 
 class ExitCode(IntEnum):

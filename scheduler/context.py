@@ -36,7 +36,7 @@ from .limits.routing import LATELY, Case, Fault, Routing, Work, costs_of
 from .routes import routing_of
 from .settings.settings import Settings
 from .state.facts import Patch, Run
-from .state.reading import read_ended, read_going, state_of
+from .state.reading import Span, read_ended, read_going, read_sprints, state_of
 from .state.recent import RecentState
 from .state.sprints import State
 from .state.usage import Used
@@ -83,21 +83,30 @@ class Context:
             return persona
         raise NotReady(f"no persona {id!r} on the roster; it was there when the sprint began: restore its file")
 
-    def state(self, *, whole: bool = True) -> State:
+    def state(self, *, whole: bool = True, sprints: int | None = None) -> State:
         """Return where things stand: since the team's beginning, or as much of it as a tick needs to know.
 
-        What a tick needs is read from the log once, and again only after somebody else has written.
+        What a tick needs is read from the log once, and again only after somebody else has written. With `sprints`, it
+        is read since the last of so many sprints began; no command reads the whole log, whose cost has no end.
         """
         names = [member.id for member in self.members]
         projections, log = self.mailbox.projections, self.mailbox.log
         now = rfc3339(self.clock.now())
-        state = state_of(projections, names, now) if whole else self._recent.read(projections, log, names, now)
-        patches = tuple(self._checked(patch) for patch in state.patches)
+        if whole or sprints:
+            state = state_of(projections, names, now, sprints)
+        else:
+            state = self._recent.read(projections, log, names, now)
+        patches = self._all_checked(state)
         dead = frozenset(run.id for run in state.runs if run.status == RunStatus.OPEN and not alive(run.supervisor))
         left = frozenset(run for run in dead if is_left(self.home / "runs" / run))
         taken = frozenset(self.taken([*state.unread])) if state.unread else frozenset[str]()
         today = tuple(self.used_today().items()) if self.budgets.daily else ()
         return replace(state, patches=patches, dead=dead, left=left, taken=taken, today=today)
+
+    def sprints(self, spans: Sequence[Span]) -> State:
+        """Return the state of some sprints in a row, of the past or not, without what waits now; see `read_sprints`."""
+        state = read_sprints(self.mailbox.projections, spans)
+        return replace(state, patches=self._all_checked(state))
 
     @property
     def budgets(self) -> Budgets:
@@ -193,6 +202,9 @@ class Context:
         """Return how many runs of an agent the settings let go on at once."""
         table, most = self.settings.agents.get(agent), self.settings.sprint.max_parallel
         return min(most, table.max_parallel) if table and table.max_parallel else most
+
+    def _all_checked(self, state: State) -> tuple[Patch, ...]:
+        return tuple(self._checked(patch) for patch in state.patches)
 
     def _checked(self, patch: Patch) -> Patch:
         """Return a patch as it is if nobody approved it but a person, see `ApprovalKey`."""

@@ -10,15 +10,17 @@ from ..mail.text.units import counted
 from ..personas.agents.presets.preset import presets
 from ..scheduler.context import Context
 from ..scheduler.sprint.plan import TickPlan
+from ..scheduler.state.reading import read_played
 
 
 def first_on_paid(context: Context, plan: TickPlan) -> str | None:
     """Say what a plan starts of agents that may cost and have never run for the team; None if there is nothing."""
     if not plan.opening:
         return None
-    ran = {run.agent for run in context.state().runs}
     asked = Counter(agent for launch in plan.launches for agent in (launch.route.agents if launch.route else ()))
-    new = {agent for agent in asked if agent not in ran and _is_paid(context, agent)}
+    paid = {agent for agent in asked if _is_paid(context, agent)}
+    new = paid - {run.agent for run in context.state(whole=False).runs}
+    new -= read_played(context.mailbox.projections, new) if new else set()
     if not new:
         return None
     starts = Counter(launch.agent for launch in plan.launches)

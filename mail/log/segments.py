@@ -38,9 +38,14 @@ class Segment(NamedTuple):
         return self.path.with_suffix(".mailboxes-2.parquet")  # 2: with the starts of runs
 
     @property
-    def copies(self) -> tuple[Path, Path]:
-        """The paths of both Parquet copies."""
-        return self.parquet, self.mailbox_parquet
+    def standing_parquet(self) -> Path:
+        """The path of its Parquet copy of what it leaves open, which need not exist."""
+        return self.path.with_suffix(".standing.parquet")
+
+    @property
+    def copies(self) -> tuple[Path, Path, Path]:
+        """The paths of all Parquet copies."""
+        return self.parquet, self.mailbox_parquet, self.standing_parquet
 
     @property
     def copy_sums(self) -> Path:

@@ -42,9 +42,10 @@ class Distrusted(NamedTuple):
 def write_parquet(segment: Segment) -> bool:
     """Write the Parquet copies of a sealed segment unless they can be used; False if they cannot be written now.
 
-    One has the events in order, the other the projection `mailboxes`, sorted by persona in small row groups, so that
-    one mailbox is read without the others. Without them, queries are slower. A segment that does not match SHA256SUMS
-    gets none, and while another process writes them, this one does without.
+    One has the events in order, one the projection `mailboxes`, sorted by persona in small row groups, so that one
+    mailbox is read without the others, and one the few rows of the projection `standing`. Without them, queries are
+    slower. A segment that does not match SHA256SUMS gets none, and while another process writes them, this one does
+    without.
     """
     if usable(segment):
         return True
@@ -61,7 +62,7 @@ def write_parquet(segment: Segment) -> bool:
 
 
 def usable(segment: Segment) -> bool:
-    """Return whether both copies are there and are those of the segment as it is now. Their rows are not checked."""
+    """Return whether all copies are there and are those of the segment as it is now. Their rows are not checked."""
     files = (segment.path, *segment.copies, segment.copy_sums, segment.sums)
     try:
         return _carry_marks(segment, tuple(map(_identity, files)))
@@ -107,6 +108,7 @@ def _write(segment: Segment) -> None:
     texts = {
         segment.parquet: (f"{lines} ORDER BY seq", 122_880),
         segment.mailbox_parquet: (f"SELECT * FROM ({sql('mailboxes')}) ORDER BY persona, seq", 4_096),
+        segment.standing_parquet: (f"SELECT * FROM ({sql('standing')}) ORDER BY seq", 122_880),
     }
     sums, state = "", _state(segment)
     segment.copy_sums.unlink(missing_ok=True)  # first, so that a crash leaves nothing that is used

@@ -13,7 +13,7 @@ from typing import Any
 from ..log.event import Event
 from ..log.log import Log
 from .query import memory_connection, result_rows
-from .statement import bound, columns, literal, sql
+from .statement import bound, columns, literal, of_mailbox, sql
 
 
 class MemoryProjections:
@@ -26,15 +26,17 @@ class MemoryProjections:
         self._last = 0
         typed = ", ".join(f'"{name}" {dtype}' for name, dtype in columns().items())
         self._connection.execute(f'CREATE TABLE "events" ({typed})')
+        self._connection.execute(f'CREATE VIEW "standing" AS {sql("standing")}')
 
     def rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
         """Run the projection `name` as of now and return its rows."""
         text = sql(name)
         with self._turn:
             self._update()
-            if '"mailbox"' in text:
+            if of_mailbox(text):
                 mailbox = bound(sql("mailbox"), {"persona": arguments["persona"]})
                 self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "mailbox" AS {mailbox}')
+                self._connection.execute('CREATE OR REPLACE TEMP VIEW "launches" AS SELECT * FROM "mailbox"')
             return result_rows(self._connection.execute(bound(text, arguments)))
 
     def _update(self) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import ibis
 from ibis import _
 
-from ..directory import SCHEDULER
-from ..kinds import RUN_STARTED, MailKind
+from ..directory import SCHEDULER, WEAVER
+from ..kinds import DECIDED, LASTING, PATCH_HELD, RUN_FINISHED, RUN_LOST, RUN_STARTED, MailKind
 from ..log.snapshot import Source
 from .query import events_sql
 
@@ -53,6 +53,10 @@ TAGGINGS = [str(MailKind.TAGGED), str(MailKind.UNTAGGED)]
 MARKED = [str(MailKind(f"mail.{verb}")) for pair in MARKS.items() for verb in pair if verb] + TAGGINGS
 STARTED = events.kind == RUN_STARTED
 EVERYBODYS = "*"  # stands for a persona in the rows of a slice that all have
+CLOSING, OPENING = (
+    [str(MailKind(f"mail.{verb}")) for verb in verbs]
+    for verbs in (("read", "archived", "trashed"), ("unread", "unarchived", "restored"))
+)
 WROTE = events.kind.isin(MARKED) | (SENT & events.reply_to.notnull())
 
 
@@ -75,11 +79,54 @@ def mailboxes() -> Any:
     return received.union(wrote.select(*SLICE, persona=_.sender)).union(started)
 
 
+def standing() -> Any:
+    """Select what some events leave open, and what is few: the table `standing` has these rows of each part of the log.
+
+    What one event of a part opens and another one of it closes is in no other question, so the table stays small: runs
+    that have not ended, patches that are held, mail that somebody has not read, with the ends and marks whose beginning
+    is in an earlier part. Whatever undoes a mark, sprints, dispatches, and what services told are there for good.
+    """
+    own, woven = events.filter(_.sender == SCHEDULER), events.filter(_.sender == WEAVER)
+    starts, ends = own.filter(_.kind == RUN_STARTED), own.filter(_.kind.isin([RUN_FINISHED, RUN_LOST]))
+    held, decided = woven.filter(_.kind == PATCH_HELD), woven.filter(_.kind.isin(DECIDED))
+    begun, over, kept = starts.select(begun="run"), ends.select(over="run"), held.select(kept="ref")
+    elsewhere = decided.anti_join(begun, decided.ref == begun.begun)
+    letters, marks = mail(events), events.filter(_.kind.isin([*CLOSING, str(MailKind.BOUNCED)]))
+    open_ = waiting(events).select(open="id").distinct()
+    settled = letters.anti_join(open_, letters.id == open_.open).select(settled="id")
+    parts = (
+        events.filter(_.kind.re_search(LASTING) | _.kind.isin(OPENING)),
+        starts.anti_join(over, starts.run == over.over),
+        ends.anti_join(begun, ends.run == begun.begun),
+        own.filter(_.kind == RUN_FINISHED, _.data["until"].str.notnull()),
+        held,
+        elsewhere,
+        decided.semi_join(kept, decided.ref == kept.kept),
+        letters.semi_join(open_, letters.id == open_.open),
+        marks.anti_join(settled, marks.ref == settled.settled),
+    )
+    seqs = ibis.union(*(part.select("seq") for part in parts), distinct=True)
+    return events.semi_join(seqs, "seq").select(*SLICE, "hash")
+
+
+def waiting(table: Any) -> Any:
+    """List the messages of a table that a recipient has not read there, once for each such recipient."""
+    to = mail(table).select(*SLICE, persona=_.recipients.unnest())
+    closed = table.filter(_.kind == str(MailKind.READ)).select("sender", closed="ref")
+    return to.anti_join(closed, (to.id == closed.closed) & (to.persona == closed.sender))
+
+
 def launched() -> Any:
     """List which of the `runs` the scheduler started, each with its persona; `persona` may be "" here."""
-    box = ibis.table(mailbox().schema(), name="mailbox").filter(_.kind == RUN_STARTED, _.sender == SCHEDULER)
-    box = box.filter(argument("runs", "array<string>").contains(box.run))
+    box = ibis.table(mailbox().schema(), name="launches").filter(_.kind == RUN_STARTED, _.sender == SCHEDULER)
+    runs = listed("runs")
+    box = box.semi_join(runs, box.run == runs.item)
     return box.select("seq", "run", persona=box.data["persona"].str).order_by("seq")
+
+
+def listed(name: str) -> Any:
+    """Return the table of the items of a parameter, column `item`: a join with it reads of others only what fits."""
+    return argument(name, "array<string>").unnest().name("item").as_table()
 
 
 def letter(table: Any) -> dict[str, Any]:
@@ -154,7 +201,7 @@ def message() -> Any:
     """Find the messages with a seq, an id or the beginning of an id; three are enough to see that it is ambiguous."""
     key = argument("key")
     matches = mail(events).filter((_.seq == argument("seq", "int64")) | _.id.startswith(key))
-    return matches.order_by(_.seq).limit(3)
+    return events.semi_join(matches.select("seq").order_by(_.seq).limit(3), "seq").order_by("seq")
 
 
 def thread() -> Any:
@@ -182,14 +229,29 @@ def sent() -> Any:
     return letters.select(**letter(letters)).order_by(_.seq.desc()).limit(LIMIT)
 
 
-def deliveries() -> Any:
+def deliveries(table: Any = events) -> Any:
     """List every message once per recipient, with that recipient's flags."""
-    to = mail(events).select(*SLICE, persona=_.recipients.unnest())
-    marks = flags(events, "ref", "persona").rename(reader="persona")
+    to = mail(table).select(*SLICE, persona=_.recipients.unnest())
+    marks = flags(table, "ref", "persona").rename(reader="persona")
     return to.left_join(marks, (to.id == marks.ref) & (to.persona == marks.reader)).select(
         *(to[name] for name in to.columns),
         **{flag: ibis.coalesce(marks[flag], False) for flag in FLAGS},
     )
+
+
+def undelivered() -> Any:
+    """List the messages that may be unread, once per recipient, with that recipient's flags.
+
+    Those are in `standing`, but for messages of which somebody undid a mark: all that is known of them is read.
+    """
+    table: Any = ibis.table(standing().schema(), name="standing")
+    undone = table.filter(_.kind.isin(OPENING)).select(undone="ref").distinct()
+    known = deliveries(table)
+    known = known.anti_join(undone, known.id == undone.undone)
+    marks = events.filter(_.kind.isin([*MARKED, str(MailKind.BOUNCED)]))
+    again = mail(events).semi_join(undone, events.id == undone.undone)
+    again = again.union(marks.semi_join(undone, marks.ref == undone.undone)).select(*SLICE)
+    return known.union(deliveries(again))
 
 
 def counts() -> Any:
@@ -218,17 +280,17 @@ def overdue() -> Any:
 
 def unreachable() -> Any:
     """List unread mail of personas that are not on the roster, unless it has already bounced."""
-    lost = deliveries()
+    lost = undelivered()
     lost = lost.filter(~_.read, ~_.bounced, ~argument("roster", "array<string>").contains(lost.persona))
     return lost.select("seq", "id", "sender", "persona", "subject", "thread").order_by("seq", "persona")
 
 
 def unread() -> Any:
     """List the unread mail of a roster's personas, each once per recipient, oldest first, then by persona."""
-    waiting = deliveries().filter(~_.read, ~_.archived, ~_.trashed)
-    waiting = waiting.filter(argument("roster", "array<string>").contains(waiting.persona))
-    listed = waiting.mutate(type=ibis.coalesce(_.data["type"].str, "note"))
-    return listed.select("persona", "seq", "id", "ts", "sender", "subject", "type", "priority", "run").order_by(
+    unseen = undelivered().filter(~_.read, ~_.archived, ~_.trashed)
+    unseen = unseen.filter(argument("roster", "array<string>").contains(unseen.persona))
+    typed = unseen.mutate(type=ibis.coalesce(_.data["type"].str, "note"))
+    return typed.select("persona", "seq", "id", "ts", "sender", "subject", "type", "priority", "run").order_by(
         "seq", "persona"
     )
 
@@ -262,8 +324,8 @@ def search() -> Any:
     exact = scored.mutate(score=score.cast("decimal(18, 12)"))  # a sum of floats depends on the order of its parts
     ranked = exact.group_by("seq").agg(score=_.score.sum().cast("float64"), words=_.word.nunique())
     matches = letters.join(ranked, "seq")
-    listed = matches.select(**letter(matches), body=matches.body, words=matches.words, score=matches.score)
-    return listed.order_by(_.words.desc(), _.score.desc(), _.seq.desc()).limit(LIMIT)
+    shown = matches.select(**letter(matches), body=matches.body, words=matches.words, score=matches.score)
+    return shown.order_by(_.words.desc(), _.score.desc(), _.seq.desc()).limit(LIMIT)
 
 
 def stats() -> Any:
@@ -295,7 +357,7 @@ def messages() -> Any:
 
 PROJECTIONS = (
     mailboxes, mailbox, inbox, message, messages, thread, states, marks, sent, counts, overdue, unreachable, unread,
-    search, stats, people, tagged, launched,
+    search, stats, people, tagged, launched, standing,
 )  # fmt: skip
 
 

@@ -21,9 +21,22 @@ from ..errors import LogDamaged, LogUnavailable, UsageError
 from ..kinds import RUN_STARTED
 from ..log.disk import open_file
 from ..log.event import MAX_LINE
+from ..log.segments import Segment
 from ..log.snapshot import Snapshot, Source, continues, seen_of_active
 from .copies import drop_copies, write_parquet
-from .statement import CONFIG, bound, columns, escaped, literal, names, reachable, scan_lines, scan_parquet, sql
+from .statement import (
+    CONFIG,
+    bound,
+    columns,
+    escaped,
+    literal,
+    names,
+    of_mailbox,
+    reachable,
+    scan_lines,
+    scan_parquet,
+    sql,
+)
 
 # What is wrong with a query itself, whatever the log is like.
 _WRONG = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, UnicodeEncodeError)
@@ -45,6 +58,7 @@ class Query:
         self._turn = threading.Lock()
         self._shown: Snapshot | None = None
         self._held: Snapshot | None = None
+        self._stood: Snapshot | None = None
         self._slices: dict[str, tuple[str, Snapshot]] = {}
         self._names = count()
         self._use_parquet = True
@@ -69,16 +83,21 @@ class Query:
         raise LogUnavailable(f"the log was rotated {_TRIES} times while it was read; try again")
 
     def _run(self, text: str, arguments: dict[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
-        if '"mailbox"' in text:
+        if of_mailbox(text):
             self._slice(arguments["persona"], snapshot)
-        scans = text.count('"events"')
-        if (scans and snapshot != self._shown) or (scans > 1 and snapshot != self._held):
-            self._show(snapshot, hold=scans > 1)
+        if '"launches"' in text:
+            self._launch(snapshot)
+        scans, stands = text.count('"events"'), '"standing"' in text
+        hold = scans > 1 or stands or snapshot == self._shown
+        if (scans or stands) and snapshot != (self._held if hold else self._shown):
+            self._show(snapshot, hold=hold)
+        if stands and snapshot != self._stood:
+            self._stand(snapshot)
         return result_rows(self._connection.execute(bound(text, arguments)))
 
     def _show(self, snapshot: Snapshot, *, hold: bool) -> None:
-        """Create the view `events`. Lines are slow to read: a query that needs them twice gets them as a table."""
-        self._shown = self._held = None
+        """Create the view `events`. Lines are slow to read: whoever needs them twice gets them as a table."""
+        self._shown = self._held = self._stood = None
         lately = "lately" if hold and snapshot.size else ""
         if lately:
             lines = f"SELECT {names()} FROM {scan_lines([snapshot.active])}"
@@ -87,12 +106,24 @@ class Query:
         self._connection.execute(f'CREATE OR REPLACE VIEW "events" AS {text}')
         self._shown, self._held = snapshot, snapshot if hold else None
 
+    def _stand(self, snapshot: Snapshot) -> None:
+        """Create the table `standing`, from the copies of sealed segments and the table of the active file."""
+        copies, files = _copied(snapshot, use_parquet=self._use_parquet)
+        rest = _select([], files, 0, snapshot.head, "lately" if snapshot.size else "")
+        self._connection.execute(f'CREATE OR REPLACE VIEW "rest" AS {rest}')
+        text = sql("standing").replace('"events"', '"rest"')
+        if copies:
+            sealed = scan_parquet([segment.standing_parquet for segment in copies])
+            text = f"SELECT * FROM ({text}) UNION ALL BY NAME SELECT * FROM {sealed}"
+        self._connection.execute(f'CREATE OR REPLACE TABLE "standing" AS {text}')
+        self._stood = snapshot
+
     def _distrust(self, snapshot: Snapshot, error: Exception) -> None:
         """Stop using the Parquet copies and delete them where possible; without copies, look for damage.
 
         Raises LogDamaged if there is some that cannot be left out, and LogUnavailable.
         """
-        self._shown = self._held = None
+        self._shown = self._held = self._stood = None
         self._slices.clear()
         if not self._use_parquet or not snapshot.sealed:
             corrupt = self._source.damage()
@@ -120,14 +151,29 @@ class Query:
                 own = bound(sql("mailbox").replace('"events"', '"news"'), {"persona": persona})
                 text = f"SELECT * FROM ({own})"  # with its arguments: a path may look like one
                 if copies:
-                    sealed = scan_parquet(copies)
-                    for name in (persona, "*"):  # each alone, so that DuckDB skips the other parts of a file
-                        text += f" UNION ALL SELECT * EXCLUDE (persona) FROM {sealed} WHERE persona = {literal(name)}"
+                    text += f" UNION ALL {_part(copies, persona)}"
                 verb = f"INSERT INTO {table}" if seen else f"CREATE OR REPLACE TABLE {table} AS"
                 self._connection.execute(f"{verb} {text}")
             if not _moved(snapshot):
                 self._slices[persona] = (table, snapshot)
         self._connection.execute(f'CREATE OR REPLACE VIEW "mailbox" AS SELECT * FROM {table}')
+
+    def _launch(self, snapshot: Snapshot) -> None:
+        """Create the view `launches`: the starts of runs in the slice, and those that are in the mailbox copies."""
+        copies, files = _copied(snapshot, use_parquet=self._use_parquet)
+        parts = ['SELECT * FROM "mailbox"']
+        if copies:
+            parts.append(_part([segment.mailbox_parquet for segment in copies], "*"))
+        if files:  # a slice that was made of copies has none of their starts
+            own = sql("mailbox").replace('"events"', f"({_select([], files, 0, snapshot.head)})")
+            parts.append(bound(own, {"persona": ""}))
+        text = " UNION ALL ".join(f"SELECT * FROM ({part})" for part in parts)
+        self._connection.execute(f'CREATE OR REPLACE VIEW "launches" AS {text}')
+
+
+def _part(copies: Sequence[Path], persona: str) -> str:
+    """Return the SELECT of one persona's part of mailbox copies; DuckDB skips the others."""
+    return f"SELECT * EXCLUDE (persona) FROM {scan_parquet(copies)} WHERE persona = {literal(persona)}"
 
 
 def memory_connection() -> duckdb.DuckDBPyConnection:
@@ -146,11 +192,16 @@ def events_sql(snapshot: Snapshot, *, use_parquet: bool = True, lately: str = ""
 
     `lately` names a table with the events of the active file, if there is one.
     """
-    copies = [segment.parquet for segment in snapshot.sealed if use_parquet and write_parquet(segment)]
-    files = [segment.path for segment in snapshot.sealed if segment.parquet not in copies]
+    copies, files = _copied(snapshot, use_parquet=use_parquet)
     if snapshot.size and not lately:
         files.append(snapshot.active)
-    return _select(copies, files, 0, snapshot.head, lately)
+    return _select([segment.parquet for segment in copies], files, 0, snapshot.head, lately)
+
+
+def _copied(snapshot: Snapshot, *, use_parquet: bool) -> tuple[list[Segment], list[Path]]:
+    """Return the sealed segments with copies that can be used, and the files of the others."""
+    copies = [segment for segment in snapshot.sealed if use_parquet and write_parquet(segment)]
+    return copies, [segment.path for segment in snapshot.sealed if segment not in copies]
 
 
 def _news(

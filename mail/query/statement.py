@@ -53,6 +53,11 @@ def literal(value: Any) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def of_mailbox(text: str) -> bool:
+    """Return whether a projection asks about one persona's mailbox, or about the starts of runs beside it."""
+    return '"mailbox"' in text or '"launches"' in text
+
+
 def names() -> str:
     """Return the quoted names of an event's columns."""
     return ", ".join(f'"{name}"' for name in columns())

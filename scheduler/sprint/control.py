@@ -37,7 +37,7 @@ def stop_run(context: Context, name: str, sender: str) -> Run:
 
     `name` is its id, the beginning of its id, or its persona; `sender` is who asks. Raises NoSuchRun.
     """
-    runs = [run for run in context.state().runs if run.status == RunStatus.OPEN]
+    runs = [run for run in context.state(whole=False).runs if run.status == RunStatus.OPEN]
     runs += under_way(context.mailbox.projections)
     matches = [run for run in runs if _matches(run.id, run.persona, name)]
     if len(matches) != 1:
@@ -55,7 +55,7 @@ def approve_patch(context: Context, name: str, sender: str) -> Patch:
 
     `name` is the id of its run, the beginning of that id, or its persona; `sender` is who approves. Raises NoSuchRun.
     """
-    held = context.state().of(PatchStatus.HELD)
+    held = context.state(whole=False).of(PatchStatus.HELD)
     matches = [patch for patch in held if _matches(patch.run, patch.persona, name)]
     if len(matches) != 1:
         known = ", ".join(f"{patch.persona} ({patch.run[:8]})" for patch in held) or "none"

@@ -1,36 +1,59 @@
-"""The sprints of a team: all of them in a line each, and one of them in figures."""
+"""The sprints of a team: the last of them in a line each, and one of them in figures."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from ..context import Context
-from ..state.metrics import Metrics, count_mails, measure
-from ..state.sprints import sprint_numbered
+from ..state.metrics import Metrics, measure
+from ..state.reading import LAST, count_mails, read_rival, read_spans
+from ..state.sprints import State, sprint_numbered
 from ..state.summary import Summary, summary
 
 
 @dataclass(frozen=True)
 class History:
-    """Every sprint of a team, the newest last."""
+    """Some sprints of a team, the newest last. `older` tells that there are sprints before them."""
 
     sprints: tuple[Summary, ...]
+    older: bool = False
 
     def document(self) -> list[dict[str, Any]]:
         """Return the JSON array of `scheduler history --json`."""
         return [sprint.document() | {"outcome": sprint.outcome} for sprint in self.sprints]
 
 
-def history(context: Context, now: datetime) -> History:
-    """Sum up every sprint; `now` stands in for the end of one that is open."""
-    state = context.state()
-    return History(tuple(summary(state, sprint, now) for sprint in state.sprints))
+def history(context: Context, now: datetime, most: int = LAST, before: int | None = None) -> History:
+    """Sum up the last sprints: at most so many, of those with a number below `before`.
+
+    `now` stands in for the end of one that is open.
+    """
+    spans = read_spans(context.mailbox.projections, most + 1, before)
+    shown = spans[-most:]
+    if not shown:
+        return History(())
+    state = context.sprints(shown)
+    numbers = {span.number for span in shown}
+    sprints = (sprint for sprint in state.sprints if sprint.number in numbers)
+    return History(tuple(summary(state, sprint, now) for sprint in sprints), len(spans) > most)
 
 
 def report(context: Context, number: int | None, now: datetime) -> Metrics:
     """Return the figures of sprint `number`, of the last one if it is None. Raises NoSuchRun."""
-    state = context.state()
+    state, projections = state_at(context, number), context.mailbox.projections
     sprint = sprint_numbered(state, number)
-    return measure(state, sprint, now, count_mails(context.mailbox.log, state, sprint))
+    (span,) = read_spans(projections, 1, sprint.number + 1)
+    rival = read_rival(projections, sprint.base, sprint.personas)
+    compared = replace(state, sprints=(rival,)) if rival else state
+    return measure(compared, sprint, now, count_mails(projections, span, sprint.ended))
+
+
+def state_at(context: Context, number: int | None) -> State:
+    """Return the state of sprint `number`, or of the last one if the number is None or there is no such sprint."""
+    projections = context.mailbox.projections
+    spans = read_spans(projections, 1, None if number is None else number + 1)
+    if not spans or number not in {None, spans[0].number}:
+        spans = read_spans(projections, 1)
+    return context.sprints(spans) if spans else State()

@@ -10,6 +10,7 @@ from ..context import Context
 from ..landing.integrate import preview, standing
 from ..limits.budget import untold, used_text, uses_of
 from ..setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
+from ..state.reading import LAST, with_past
 from ..state.sprints import State
 from ..state.usage import Used, total
 from ..weaver.result import Woven
@@ -48,10 +49,13 @@ class Preview:
         return {"cost": self.cost.document() if self.plan.launches else None, "budgets": [*self.budgets]}
 
 
-def look_ahead(ticker: Ticker, request: StartRequest) -> Preview:
-    """Plan the next tick and weave its patches in a scratch store. Raises what a tick raises before it starts."""
+def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None) -> Preview:
+    """Plan the next tick and weave its patches in a scratch store. Raises what a tick raises before it starts.
+
+    `state` is that of the last sprints, by which the cost is estimated; without it, it is read now.
+    """
     context = ticker.context
-    state = context.state()
+    state = state or context.state(sprints=LAST)
     plan = ticker.plan(request, state)
     away = [Skip(persona.id, "not scheduled") for persona in context.roster.personas if not persona.scheduled]
     plan = replace(
@@ -68,9 +72,10 @@ def look_ahead(ticker: Ticker, request: StartRequest) -> Preview:
     troubles += [*setup_troubles(context), *context.gate_troubles()]
     if plan.opening and (trouble := context.branch_trouble(branch)):
         troubles.append(trouble)
+    past = with_past(context.mailbox.projections, state, (launch.persona for launch in plan.launches))
     return Preview(
         plan, woven.tip if woven else base, branch, woven, tuple(troubles), look_at_setup(context),
-        estimate(plan.launches, state.runs), tuple(_budgets(context, state, plan)),
+        estimate(plan.launches, past.runs), tuple(_budgets(context, state, plan)),
     )  # fmt: skip
 
 

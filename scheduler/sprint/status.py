@@ -80,7 +80,7 @@ def _held_document(patch: Patch) -> dict[str, Any]:
 
 def status(context: Context, now: datetime) -> Status:
     """Read where the team of `context` stands at `now`."""
-    state, leader = _with_usage(context.state(), context.home), leading(context.home / "work")
+    state, leader = _with_usage(context.state(whole=False), context.home), leading(context.home / "work")
     never = context.settings.sprint.wakes_not
     unread = {persona: sum(each.wakes(never) for each in mail) for persona, mail in state.unread.items()}
     waiting = {persona: len(mail) - unread[persona] for persona, mail in state.unread.items()}

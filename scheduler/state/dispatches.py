@@ -151,14 +151,15 @@ def read_dispatch(projections: Projections, name: str | None = None, task: str |
 
     `name` is its correlation id, or the beginning or end of one; None means the last one, or the last with the `task`.
     """
-    rows = facts_of(projections, None)
-    ids = list(dict.fromkeys(str(fact.data.get("dispatch")) for fact in rows if fact.kind == Kind.DISPATCH_STARTED))
-    if not ids:
+    starts = _starts(_events(projections))
+    if not starts:
         raise NoSuchRun("no dispatch yet; start one with team dispatch tasks.json")
     if name is not None:
-        return _folded(projections, _named(ids, name))
-    for id in reversed(ids):  # noqa: A001
-        state = _folded(projections, id)
+        return _folded(projections, starts[_named([*starts], name)])
+    for start in reversed(starts.values()):
+        if task is not None and not _may_have(start, task):
+            continue
+        state = _folded(projections, start)
         if task is None or task in state.names:
             return state
     raise NoSuchRun(f"no dispatch had a task {task!r}; team trace --index lists those of the last")
@@ -166,10 +167,11 @@ def read_dispatch(projections: Projections, name: str | None = None, task: str |
 
 def under_way(projections: Projections) -> list[Run]:
     """List the open runs of the dispatches that are not finished."""
-    going: dict[str, bool] = {}
-    for fact in facts_of(projections, None):
-        going[str(fact.data.get("dispatch"))] = fact.kind != Kind.DISPATCH_FINISHED
-    states = [_folded(projections, dispatch) for dispatch, goes in going.items() if goes]
+    facts = _events(projections)
+    last = {str(fact.data.get("dispatch")): fact.kind for fact in facts}
+    starts = _starts(facts)
+    going = [starts[each] for each, kind in last.items() if kind != Kind.DISPATCH_FINISHED and each in starts]
+    states = [_folded(projections, start) for start in going]
     return [run for state in states for run in state.work.runs.values() if run.status == RunStatus.OPEN]
 
 
@@ -183,13 +185,38 @@ def _named(ids: Sequence[str], name: str) -> str:
     raise NoSuchRun(f"no dispatch {name!r}; the last is {ids[-1]}")
 
 
-def facts_of(projections: Projections, dispatch: str | None) -> list[Fact]:
-    """List the facts of a dispatch that count; None lists the start and end of all dispatches."""
-    return [*filter(counts, map(fact_of, projections.rows("scheduler.state.dispatched", dispatch=dispatch)))]
+def facts_of(projections: Projections, dispatch: str, since: int = 0) -> list[Fact]:
+    """List the facts of a dispatch that count, from a seq on: that of its start, or one before."""
+    rows = projections.rows("scheduler.state.dispatched", dispatch=dispatch, since=since)
+    return [*filter(counts, map(fact_of, rows))]
 
 
-def _folded(projections: Projections, id: str) -> DispatchState:
-    return folded(facts_of(projections, id))
+def _events(projections: Projections) -> list[Fact]:
+    """List the starts and ends of all dispatches."""
+    return [*filter(counts, map(fact_of, projections.rows("scheduler.state.dispatches")))]
+
+
+def _starts(facts: Iterable[Fact]) -> dict[str, Fact]:
+    """Return the first start of each dispatch, by its id, in the order of the log."""
+    starts: dict[str, Fact] = {}
+    for fact in facts:
+        if fact.kind == Kind.DISPATCH_STARTED:
+            starts.setdefault(str(fact.data.get("dispatch")), fact)
+    return starts
+
+
+def _may_have(start: Fact, task: str) -> bool:
+    """Tell whether a dispatch may have a task, by its start; if the tasks are in a blob, only its runs tell."""
+    given = start.data.get("tasks")
+    return not isinstance(given, list) or any(each.get("task_id") == task for each in _tables(given))
+
+
+def _tables(values: Iterable[Any]) -> Iterable[Mapping[str, Any]]:
+    return (value for value in values if isinstance(value, Mapping))
+
+
+def _folded(projections: Projections, start: Fact) -> DispatchState:
+    return folded(facts_of(projections, str(start.data.get("dispatch")), start.seq))
 
 
 def folded(facts: Iterable[Fact]) -> DispatchState:

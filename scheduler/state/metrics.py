@@ -10,10 +10,8 @@ from statistics import fmean
 from typing import Any
 
 from ...mail.clock import rfc3339
-from ...mail.kinds import MailKind
-from ...mail.log.log import Log
 from ...personas.spending.usage import UNKNOWN, Usage
-from ..kinds import Kind, Mode, PatchStatus, RunStatus
+from ..kinds import Mode, PatchStatus, RunStatus
 from .facts import Patch, Run, Sprint
 from .sprints import State
 from .usage import NO_USAGE, UsageTotal, total
@@ -201,20 +199,6 @@ def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int
         _boundaries(sprint, bars), nodes, _links(state, sprint, nodes), dict(mails or {}),
         tuple(run.setup for run in runs if run.setup is not None), total(run.usage for run in runs),
     )  # fmt: skip
-
-
-def count_mails(log: Log, state: State, sprint: Sprint) -> dict[str, int]:
-    """Count the messages sent between a sprint's start and its end by type, the most frequent type first."""
-    before = max((each.ended for each in state.sprints if each.number < sprint.number), default=0)
-    counts, within = Counter[str](), False
-    for event in log.read(before):
-        if event.kind == Kind.SPRINT_STARTED:
-            within = event.data.get("sprint") == sprint.number
-        elif sprint.ended and event.seq >= sprint.ended:
-            break
-        elif within and event.kind == MailKind.SENT:
-            counts[str(event.data.get("type") or "note")] += 1
-    return dict(counts.most_common())
 
 
 def _between(since: str, until: str) -> float:

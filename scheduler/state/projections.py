@@ -1,7 +1,8 @@
 """What scheduler and weaver have done, as Ibis expressions over the log: of the sprints, and of each dispatch.
 
-Compiled to `sql/` beside this module by `make sql`. The names of these projections are `scheduler.state.schedule`,
-`scheduler.state.dispatched`, `scheduler.state.going`, `scheduler.state.ended` and `scheduler.state.refused`.
+Compiled to `sql/` beside this module by `make sql`. The names of these projections are `scheduler.state.schedule` and
+so on. None reads the data of all events: those over `events` begin at a seq or a time, or look at few columns; what
+may be needed however old it is comes from the table `standing`.
 """
 
 from __future__ import annotations
@@ -11,47 +12,128 @@ from typing import Any
 import ibis
 from ibis import _
 
-from ...mail.directory import SCHEDULER
-from ...mail.query.projections import argument, events
-from ..kinds import Kind, RunStatus
+from ...mail.directory import SCHEDULER, WEAVER
+from ...mail.kinds import DECIDED, MailKind
+from ...mail.query.projections import LIMIT, argument, events, listed
+from ...mail.query.projections import standing as kept
+from ..kinds import Kind, Mode, RunStatus
 
 SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler)\."
 DISPATCHED = r"^(dispatch|task|run|patch|weave|gate)\."
+LATELY = r"^(sprint|gate|scheduler)\."
 FACT = ("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash")
+
+standing: Any = ibis.table(kept().schema(), name="standing")
 
 
 def schedule() -> Any:
     """List the events of sprints, except those of dispatches and of ticks that had nothing to do.
 
-    Unless `whole`, only those that a tick needs: all since the last sprint began, and from before it the sprints, gate
-    verdicts, pauses, and the runs whose patch was held, which may still be approved.
+    Those from `since` on and before `until`, and of the sprints themselves, gates and pauses also those from `lately`.
     """
-    whole, kind, idle = argument("whole", "boolean"), events.kind, events.data["idle"].str
-    sprint, held = str(Kind.SPRINT_STARTED), str(Kind.PATCH_HELD)
-    began, runs = events.seq.max(where=kind == sprint), events.ref.collect(where=kind == held)
-    marks = events.filter(~whole, kind.isin([sprint, held])).agg(
-        began=began.fill_null(0), held=ibis.coalesce(runs, ibis.literal([], type="array<string>"))
-    )
-    own = events.data["dispatch"].str.isnull()
-    done = events.filter(kind.re_search(SCHEDULED), own, (kind != str(Kind.TICK_DONE)) | idle.isnull())
-    done = done.cross_join(marks)
-    known = (_.seq >= _.began) | _.held.contains(_.run) | _.held.contains(_.ref)
-    done = done.filter(whole | known | _.kind.re_search(r"^(sprint|gate|scheduler)\."))
+    kind, idle, own = events.kind, events.data["idle"].str, events.data["dispatch"].str.isnull()
+    since, until, lately = (argument(name, "int64") for name in ("since", "until", "lately"))
+    within = events.filter(events.seq >= lately, events.seq < until)
+    within = within.filter((_.seq >= since) | _.kind.re_search(LATELY))
+    done = within.filter(kind.re_search(SCHEDULED), own, (kind != str(Kind.TICK_DONE)) | idle.isnull())
     return done.select(*FACT).order_by("seq")
 
 
+def about() -> Any:
+    """List the events of some runs, and those about them, from a seq on."""
+    later = events.filter(events.seq >= argument("since", "int64"), events.kind.re_search(r"^(run|patch)\."))
+    runs = listed("runs")
+    own = later.semi_join(runs, later.run == runs.item).select(*FACT)
+    return own.union(later.semi_join(runs, later.ref == runs.item).select(*FACT), distinct=False).order_by("seq")
+
+
+def began() -> Any:
+    """List when sprints began, the newest first: those with a number below `before`, and where the next one began."""
+    starts = standing.filter(_.kind == str(Kind.SPRINT_STARTED), _.sender == SCHEDULER)
+    starts = starts.select("seq", "ts", number=_.data["sprint"].int)
+    starts = starts.mutate(until=_.seq.lead().over(order_by=_.seq))
+    before = argument("before", "int64")
+    return starts.filter(before.isnull() | (_.number < before)).order_by(_.seq.desc()).limit(LIMIT)
+
+
+def rivals() -> Any:
+    """List the last sequential sprints from a commit with the same personas, sorted: where they and the next began."""
+    starts = standing.filter(_.kind == str(Kind.SPRINT_STARTED), _.sender == SCHEDULER)
+    starts = starts.mutate(until=_.seq.lead().over(order_by=_.seq))
+    alike = starts.filter(
+        _.data["mode"].str == str(Mode.SEQUENTIAL),
+        _.data["base"].str == argument("base"),
+        _.data["personas"].try_cast("array<string>").unique().sort() == argument("roster", "array<string>"),
+    )
+    return alike.select("seq", "until").order_by(_.seq.desc()).limit(2)
+
+
+def paused() -> Any:
+    """List the pauses and resumptions before a seq, the newest first."""
+    done = standing.filter(_.kind.isin([str(Kind.SCHEDULER_PAUSED), str(Kind.SCHEDULER_RESUMED)]))
+    return done.filter(_.seq < argument("before", "int64")).select(*FACT).order_by(_.seq.desc()).limit(LIMIT)
+
+
+def held() -> Any:
+    """List the runs whose patch was held before a seq and not decided by then, and where their sprints began."""
+    woven = standing.filter(_.sender == WEAVER, _.seq < argument("before", "int64"))
+    last = woven.filter(_.kind.isin([*DECIDED, str(Kind.PATCH_HELD)])).group_by("ref")
+    last = last.agg(kind=_.kind.argmax(_.seq), first=_.seq.min(where=_.kind == str(Kind.PATCH_HELD)))
+    waiting = last.filter(_.kind == str(Kind.PATCH_HELD))
+    starts = standing.filter(_.kind == str(Kind.SPRINT_STARTED), _.sender == SCHEDULER).select(began="seq")
+    both = waiting.left_join(starts, starts.began < waiting["first"])
+    return both.group_by("ref").agg(since=_.began.max().fill_null(0)).select(run="ref", since="since").order_by("run")
+
+
+def latest() -> Any:
+    """List the last starts of runs of some personas in sprints, so many of each."""
+    done = events.filter(events.sender == SCHEDULER, events.kind == str(Kind.RUN_STARTED))
+    done = done.filter(done.data["dispatch"].str.isnull())
+    named = done.select("seq", "run", persona=_.data["persona"].str)
+    named = named.filter(argument("roster", "array<string>").contains(named.persona))
+    ranked = named.mutate(rank=ibis.row_number().over(group_by=_.persona, order_by=_.seq.desc()))
+    return ranked.filter(_["rank"] < argument("most", "int64")).select("seq", "run").order_by("seq")
+
+
+def played() -> Any:
+    """List which of some agents have had a run in a sprint."""
+    done = events.filter(events.sender == SCHEDULER, events.kind == str(Kind.RUN_STARTED))
+    done = done.filter(done.data["dispatch"].str.isnull()).select(agent=_.data["agent"].str)
+    return done.filter(argument("agents", "array<string>").contains(done.agent)).distinct().order_by("agent")
+
+
+def named() -> Any:
+    """List the starts of runs whose id begins with some characters."""
+    own = events.filter(events.sender == SCHEDULER, events.kind == str(Kind.RUN_STARTED))
+    return own.filter(own.run.startswith(argument("key"))).select("seq", "run").order_by("seq")
+
+
+def mails() -> Any:
+    """Count the messages from a seq on and before another by type, the most frequent first."""
+    within = events.filter(events.seq >= argument("since", "int64"), events.seq < argument("until", "int64"))
+    sent = within.filter(_.kind == str(MailKind.SENT))
+    typed = sent.mutate(type=ibis.coalesce(_.data["type"].str.nullif(""), "note"))
+    counts = typed.group_by("type").agg(number=_.count(), first=_.seq.min())
+    return counts.order_by(_.number.desc(), _["first"]).select("type", "number")
+
+
+def dispatches() -> Any:
+    """List the starts and ends of all dispatches."""
+    return standing.filter(_.kind.startswith("dispatch.")).select(*FACT).order_by("seq")
+
+
 def dispatched() -> Any:
-    """List the events of one dispatch; without `dispatch`, the start and end of all dispatches."""
-    dispatch, kind = argument("dispatch"), events.kind
-    named = kind.re_search(DISPATCHED) & (events.data["dispatch"].str == dispatch)
-    chosen = events.filter(named | (dispatch.isnull() & kind.startswith("dispatch.")))
-    return chosen.select(*FACT).order_by("seq")
+    """List the events of one dispatch from a seq on."""
+    dispatch = argument("dispatch")
+    later = events.filter(events.seq >= argument("since", "int64"), events.kind.re_search(DISPATCHED))
+    later = later.filter(later.data.cast("string").contains(dispatch))  # much quicker than to take all data apart
+    return later.filter(later.data["dispatch"].str == dispatch).select(*FACT).order_by("seq")
 
 
 def going() -> Any:
     """List the starts of runs that have not ended, of sprints and of dispatches; of everybody without a roster."""
     roster = argument("roster", "array<string>")
-    done = events.filter(events.sender == SCHEDULER)
+    done = standing.filter(standing.sender == SCHEDULER)
     started = done.filter(done.kind == str(Kind.RUN_STARTED))
     started = started.filter(roster.isnull() | roster.contains(started.data["persona"].str))
     ended = done.filter(done.kind.isin([str(Kind.RUN_FINISHED), str(Kind.RUN_LOST)])).select(ended="run")
@@ -64,20 +146,27 @@ def ended() -> Any:
     return done.filter(done.kind.isin([str(Kind.RUN_FINISHED), str(Kind.RUN_LOST)])).select(*FACT).order_by("seq")
 
 
+def limited() -> Any:
+    """Find the first run whose service named a time after `now`: the seq of its end."""
+    done = standing.filter(_.sender == SCHEDULER, _.kind == str(Kind.RUN_FINISHED))
+    named = done.filter(_.data["status"].str == str(RunStatus.LIMITED), _.data["until"].str > argument("now"))
+    return named.select("seq").order_by("seq").limit(1)
+
+
 def refused() -> Any:
     """List starts and ends of the runs whose service named a time after `now`, and of those that ended well since.
 
-    Those of sprints and of dispatches: a service knows neither.
+    Those of sprints and of dispatches: a service knows neither. `since` is where the first of them ended.
     """
     done, finished = events.filter(events.sender == SCHEDULER), str(Kind.RUN_FINISHED)
-    ends = done.filter(done.kind == finished)
+    ends = done.filter(done.kind == finished, done.seq >= argument("since", "int64"))
     named = (_.data["status"].str == str(RunStatus.LIMITED)) & (_.data["until"].str > argument("now"))
-    since = ends.filter(named).agg(since=_.seq.min())
-    ends = ends.cross_join(since)
-    ends = ends.filter(_.seq >= _.since, named | (_.data["status"].str == str(RunStatus.OK)))
+    ends = ends.filter(named | (_.data["status"].str == str(RunStatus.OK))).select(ended="run")
     kinds = done.filter(done.kind.isin([str(Kind.RUN_STARTED), finished]))
-    ends = ends.select(ended="run")
     return kinds.semi_join(ends, kinds.run == ends.ended).select(*FACT).order_by("seq")
 
 
-PROJECTIONS = (schedule, dispatched, going, ended, refused)
+PROJECTIONS = (
+    schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
+    limited, refused,
+)  # fmt: skip

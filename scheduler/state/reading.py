@@ -1,30 +1,156 @@
-"""Reads from the log where a team stands: the state of its sprints, and runs of sprints and dispatches alike."""
+"""Reads from the log where a team stands: the state of its sprints, and runs of sprints and dispatches alike.
+
+A reading begins where a sprint began, so that its cost does not grow with history. From before that come the runs whose
+patch was held and not decided by then, pauses, and of the last sprints their starts, ends and gate verdicts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
+from ...mail.clock import ALL
 from ...mail.query.rows import Projections
 from ...personas.spending.usage import usage_of
-from .facts import Fact, Mail, Run
+from ..kinds import PatchStatus, RunStatus
+from .facts import Fact, Mail, Run, Sprint
 from .form import counts
 from .sprints import State, fact_of, fold
 from .usage import Used
 
+LAST = 20  # sprints that lists show and estimates come from
+_MOST = 500  # sprints in an hour
+_PAST = 20  # runs of a persona
+_HOUR = timedelta(hours=1)
 
-def state_of(projections: Projections, roster: Sequence[str], now: str, *, whole: bool = True) -> State:
+
+class Span(NamedTuple):
+    """Where a sprint began in the log, when, its number, and where the next one began, None if it is the last."""
+
+    seq: int
+    ts: str
+    number: int
+    until: int | None
+
+
+def state_of(projections: Projections, roster: Sequence[str], now: str, sprints: int | None = None) -> State:
     """Read the state of a team as of `now`, a timestamp; `roster` are the personas whose unread mail counts.
 
-    Unless `whole` is set, runs and patches of earlier sprints are left out, except those still undecided.
+    It begins with the last of so many `sprints`, by default with the log; patches are there that are still undecided.
     """
     unread, refused = read_unread(projections, roster), read_refused(projections, now)
-    return replace(fold(read_facts(projections, whole=whole)), unread=unread, refused=refused)
+    facts = _facts(projections, 0, ALL) if sprints is None else read_facts(projections, sprints)
+    return replace(fold(facts), unread=unread, refused=refused)
 
 
-def read_facts(projections: Projections, *, whole: bool) -> Iterator[Fact]:
-    """Read what was done for sprints, in the order of the log; what does not count is left out."""
-    return filter(counts, map(fact_of, projections.rows("scheduler.state.schedule", whole=whole)))
+def read_spans(projections: Projections, most: int, before: int | None = None) -> tuple[Span, ...]:
+    """Read where the last sprints began, the oldest first: so many, of those with a number below `before`."""
+    rows = projections.rows("scheduler.state.began", before=before, limit=most)
+    return tuple(Span(row["seq"], row["ts"], row["number"], row["until"]) for row in reversed(rows))
+
+
+def read_facts(projections: Projections, sprints: int = 1) -> Iterator[Fact]:
+    """Read what was done since the last of so many sprints began, in the order of the log.
+
+    With it comes what a tick needs from before; what does not count is left out.
+    """
+    spans = read_spans(projections, max(_MOST, sprints))
+    if not spans:
+        return _counted(projections.rows("scheduler.state.paused", before=ALL, limit=1))
+    hour = datetime.fromisoformat(spans[-1].ts) - _HOUR
+    near = [span for span in spans[-_MOST:-LAST] if datetime.fromisoformat(span.ts) > hour]  # mail may start so many
+    return _since(projections, spans[-sprints:][0].seq, (near or spans[-LAST:])[0].seq)
+
+
+def _since(projections: Projections, since: int, lately: int) -> Iterator[Fact]:
+    earlier = _counted(projections.rows("scheduler.state.paused", before=lately, limit=1))
+    return _merged(earlier, _waiting(projections, since), _facts(projections, since, ALL, min(lately, since)))
+
+
+def read_sprints(projections: Projections, spans: Sequence[Span]) -> State:
+    """Read the state of some sprints in a row as it is by now, and the start of the next one.
+
+    What became later of a patch that they left undecided is part of it.
+    """
+    since, until = spans[0].seq, spans[-1].until
+    facts = [*_merged(_waiting(projections, since), _facts(projections, since, ALL if until is None else until + 1))]
+    state = fold(facts)
+    left = [patch.run for patch in state.patches if patch.status in {PatchStatus.HELD, PatchStatus.PENDING}]
+    left += [run.id for run in state.runs if run.status == RunStatus.OPEN]
+    return fold(_merged(facts, _about(projections, left, until))) if left and until is not None else state
+
+
+def read_rival(projections: Projections, base: str, personas: Collection[str]) -> Sprint | None:
+    """Read the last sequential sprint from a commit, of the same personas, that has ended."""
+    rows = projections.rows("scheduler.state.rivals", base=base, roster=sorted({*personas}))
+    for row in rows:
+        sprints = fold(_facts(projections, row["seq"], row["until"] or ALL)).sprints
+        if sprints and sprints[0].finished:
+            return sprints[0]
+    return None
+
+
+def count_mails(projections: Projections, span: Span, ended: int) -> dict[str, int]:
+    """Count the messages sent between a sprint's start and its end by type, the most frequent type first.
+
+    `ended` is the seq of its end, 0 while it is open.
+    """
+    until = min(ended or ALL, span.until or ALL)
+    rows = projections.rows("scheduler.state.mails", since=span.seq, until=until)
+    return {row["type"]: row["number"] for row in rows}
+
+
+def with_past(projections: Projections, state: State, personas: Iterable[str]) -> State:
+    """Return a state with the last runs, and their patches, of those personas that have no run in it that ended."""
+    known = {run.persona for run in state.runs if run.finished}
+    missing = sorted({*personas} - known)
+    rows = projections.rows("scheduler.state.latest", roster=missing, most=_PAST) if missing else []
+    if not rows:
+        return state
+    past = fold(_about(projections, [row["run"] for row in rows], rows[0]["seq"]))
+    runs = {run.id: run for run in (*past.runs, *state.runs)}
+    patches = {patch.run: patch for patch in (*past.patches, *state.patches)}
+    return replace(state, runs=tuple(runs.values()), patches=tuple(patches.values()))
+
+
+def read_played(projections: Projections, agents: Iterable[str]) -> set[str]:
+    """Read which of some agents have had a run in a sprint."""
+    return {row["agent"] for row in projections.rows("scheduler.state.played", agents=sorted(agents))}
+
+
+def read_run_facts(projections: Projections, beginning: str) -> list[Fact]:
+    """Read all about the runs whose id begins with some characters, of sprints and dispatches, in the log's order."""
+    rows = projections.rows("scheduler.state.named", key=beginning)
+    return [*_about(projections, [row["run"] for row in rows], rows[0]["seq"])] if rows else []
+
+
+def _facts(projections: Projections, since: int, until: int, lately: int | None = None) -> Iterator[Fact]:
+    """Read what was done for sprints from a seq on, and before another, in the order of the log."""
+    lately = since if lately is None else lately
+    return _counted(projections.rows("scheduler.state.schedule", since=since, until=until, lately=lately))
+
+
+def _waiting(projections: Projections, before: int) -> Iterator[Fact]:
+    """Read all about the runs whose patch was held before a seq and not decided by then."""
+    rows = projections.rows("scheduler.state.held", before=before)
+    facts = _about(projections, [row["run"] for row in rows], min((row["since"] for row in rows), default=0))
+    return (fact for fact in facts if fact.data.get("dispatch") is None)
+
+
+def _about(projections: Projections, runs: Sequence[str], since: int | None) -> Iterator[Fact]:
+    return _counted(projections.rows("scheduler.state.about", runs=[*runs], since=since or 0) if runs else [])
+
+
+def _counted(rows: Iterable[dict[str, Any]]) -> Iterator[Fact]:
+    return filter(counts, map(fact_of, rows))
+
+
+def _merged(*facts: Iterable[Fact]) -> Iterator[Fact]:
+    """Bring facts into the order of the log, each once."""
+    by_seq = {fact.seq: fact for part in facts for fact in part}
+    return (by_seq[seq] for seq in sorted(by_seq))
 
 
 def read_going(projections: Projections, personas: Sequence[str] | None) -> tuple[Run, ...]:
@@ -38,7 +164,7 @@ def read_ended(projections: Projections, since: str) -> tuple[tuple[str, Used], 
 
     Those that a budget withdrew before they did anything do not count.
     """
-    facts = filter(counts, map(fact_of, projections.rows("scheduler.state.ended", since=since)))
+    facts = _counted(projections.rows("scheduler.state.ended", since=since))
     return tuple({str(fact.run): _used(fact) for fact in facts if not fact.data.get("withdrawn")}.items())
 
 
@@ -50,7 +176,10 @@ def _used(fact: Fact) -> Used:
 
 def read_refused(projections: Projections, now: str) -> tuple[Run, ...]:
     """Read the runs whose service named a time that is to come, and those that ended well since the first of them."""
-    return fold(map(fact_of, projections.rows("scheduler.state.refused", now=now))).runs
+    first = projections.rows("scheduler.state.limited", now=now)
+    if not first:
+        return ()
+    return fold(map(fact_of, projections.rows("scheduler.state.refused", now=now, since=first[0]["seq"]))).runs
 
 
 def read_unread(projections: Projections, roster: Sequence[str]) -> dict[str, tuple[Mail, ...]]:

@@ -66,7 +66,7 @@ class RecentState:
         self._fold = fold = Fold()
         self._head = head
         self._appended.clear()
-        for fact in read_facts(projections, whole=False):
+        for fact in read_facts(projections):
             fold.add(fact)
         self._unread = read_unread(projections, roster)
         self._refused = read_refused(projections, now)

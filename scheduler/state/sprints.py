@@ -145,7 +145,7 @@ def sprint_numbered(state: State, number: int | None) -> Sprint:
     for sprint in state.sprints:
         if sprint.number == number:
             return sprint
-    raise NoSuchRun(f"no sprint {number}; the last is {state.number}, scheduler history lists all")
+    raise NoSuchRun(f"no sprint {number}; the last is {state.number}, scheduler history lists them")
 
 
 def fold(facts: Iterable[Fact]) -> State:

@@ -13,6 +13,7 @@ from ...scheduler.context import Context
 from ...scheduler.kinds import Kind
 from ...scheduler.landing.base import fast_forward_base
 from ...scheduler.sprint.control import approve_patch, by_people_only, stop_run
+from ...scheduler.sprint.history import state_at
 from ...scheduler.state.facts import Patch, Run
 
 
@@ -100,5 +101,5 @@ def approve(context: Context, run: str, sender: str) -> Approval:
 def land(context: Context, number: int = 0) -> LandedSprint:
     """Fast-forward the base branch to sprint `number`, 0 for the last. Raises NoSuchRun, BranchMoved."""
     by_people_only("scheduler land", context.home)
-    state = context.state()
+    state = state_at(context, number or None)
     return LandedSprint(*fast_forward_base(context, state, number or state.number))

@@ -16,6 +16,7 @@ from ...scheduler.planner.overlap import overlaps
 from ...scheduler.planner.roadmap_file import read_roadmap as read
 from ...scheduler.planner.to_tasks import DispatchTasks, given_in, without, work_order
 from ...scheduler.planner.work_plan import WorkPlan, draw
+from ...scheduler.state.reading import LAST, with_past
 
 MOST_WORKERS = 8  # compared by default
 
@@ -46,8 +47,10 @@ def read_roadmap(data: bytes, name: str, home: Path | None = None) -> Roadmap:
 
 
 def forecast(context: Context) -> Roadmap:
-    """Make a roadmap of the next sprint from the files and durations of past ones."""
-    return from_sprint(context.state(), [member.id for member in context.members])
+    """Make a roadmap of the next sprint from the files and durations of the last ones."""
+    names = [member.id for member in context.members]
+    state = with_past(context.mailbox.projections, context.state(sprints=LAST), names)
+    return from_sprint(state, names)
 
 
 def plan(roadmap: Roadmap, done: Sequence[str] = (), workers: int | None = None, most: int = MOST_WORKERS) -> WorkPlan:

@@ -8,6 +8,7 @@ from ...scheduler.sprint import status as standing
 from ...scheduler.sprint.history import History
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.metrics import Metrics
+from ...scheduler.state.reading import LAST
 
 
 def status(context: Context) -> Status:
@@ -15,9 +16,15 @@ def status(context: Context) -> Status:
     return standing.status(context, context.clock.now())
 
 
-def history(context: Context) -> History:
-    """Return a summary of every sprint, the newest last."""
-    return records.history(context, context.clock.now())
+def history(context: Context, most: int = LAST, before: int | None = None) -> History:
+    """Return a summary of the last sprints, the newest last.
+
+    Args:
+        context: The team.
+        most: How many sprints at most.
+        before: Only sprints with a number below this one.
+    """
+    return records.history(context, context.clock.now(), most, before)
 
 
 def report(context: Context, number: int | None = None) -> Metrics:

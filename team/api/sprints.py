@@ -23,6 +23,7 @@ from ...scheduler.sprint.plan import TickPlan
 from ...scheduler.sprint.preview import Preview, look_ahead
 from ...scheduler.sprint.tick import Ticker
 from ...scheduler.sprint.triggers import due
+from ...scheduler.state.reading import LAST
 from ...scheduler.state.sprints import State
 from ...scheduler.state.summary import Summary
 from ..checks import notes_about
@@ -86,7 +87,8 @@ def preview_tick(context: Context, mode: str = ModeRequest.AUTO) -> Preview:
         context: The team.
         mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
     """
-    return _with_notes(context, look_ahead(_ticker(context), _due(context, context.state(whole=False), mode)))
+    state = context.state(sprints=LAST)
+    return _with_notes(context, look_ahead(_ticker(context), _due(context, state, mode), state))
 
 
 def preview_sprint(context: Context, mode: str = ModeRequest.AUTO, base: str | None = None) -> Preview:

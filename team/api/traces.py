@@ -20,9 +20,9 @@ from ...scheduler.dispatch.traces import Traces
 from ...scheduler.errors import NoSuchRun
 from ...scheduler.kinds import Kind, RunStatus
 from ...scheduler.payload import held
-from ...scheduler.state.dispatches import DispatchState, facts_of, read_dispatch
+from ...scheduler.state.dispatches import DispatchState, read_dispatch
 from ...scheduler.state.facts import Fact, Patch, Run
-from ...scheduler.state.reading import read_facts
+from ...scheduler.state.reading import read_run_facts
 from ...scheduler.state.sprints import Fold
 from ...scheduler.tasks.task import DispatchInput, Task
 from ..dispatcher import given_to
@@ -133,9 +133,10 @@ def trace(context: Context, name: str, dispatch: str | None = None) -> RunTrace 
     try:
         return trace_task(context, name)
     except NoSuchRun as no_task:
-        if not _records(context, name):
+        records = _records(context, name)
+        if not records:
             raise NoSuchRun(f"{no_task}; and no run's id begins with {name!r}") from None
-    return trace_run(context, name)
+    return _traced(context, _only(records, name))
 
 
 def trace_task(context: Context, name: str, dispatch: str | None = None) -> TaskTrace:
@@ -151,7 +152,10 @@ def trace_task(context: Context, name: str, dispatch: str | None = None) -> Task
 
 def trace_run(context: Context, name: str) -> RunTrace:
     """Return everything that is known about a run, by its id or the beginning of it. Raises NoSuchRun, BlobMissing."""
-    record = _record(context, name)
+    return _traced(context, _record(context, name))
+
+
+def _traced(context: Context, record: _Record) -> RunTrace:
     output = _output(context, record)
     start, run = record.start, record.run
     return RunTrace(
@@ -200,7 +204,10 @@ def export(context: Context, dispatch: DispatchIndex, folder: str) -> str:
 
 
 def _record(context: Context, name: str) -> _Record:
-    records = _records(context, name)
+    return _only(_records(context, name), name)
+
+
+def _only(records: Sequence[_Record], name: str) -> _Record:
     if len(records) == 1:
         return records[0]
     if not records:
@@ -215,30 +222,22 @@ def _records(context: Context, name: str) -> list[_Record]:
     """Find the runs whose id begins with `name`, those of sprints first."""
     if len(name) < SHORTEST:
         return []
-    return [record for facts in _histories(context) for record in _recorded(facts, name)]
+    parts: dict[str | None, list[Fact]] = {None: []}
+    for fact in read_run_facts(context.mailbox.projections, name):
+        parts.setdefault(fact.data.get("dispatch"), []).append(fact)
+    return [record for facts in parts.values() for record in _recorded(facts)]
 
 
-def _histories(context: Context) -> Iterator[list[Fact]]:
-    """Yield the facts of all sprints, then those of each dispatch."""
-    projections = context.mailbox.projections
-    yield [*read_facts(projections, whole=True)]
-    started = facts_of(projections, None)
-    for dispatch in dict.fromkeys(fact.data.get("dispatch") for fact in started if fact.kind == Kind.DISPATCH_STARTED):
-        yield facts_of(projections, str(dispatch))
-
-
-def _recorded(facts: Sequence[Fact], name: str) -> Iterator[_Record]:
+def _recorded(facts: Sequence[Fact]) -> Iterator[_Record]:
+    """Yield the runs that some facts are about, those of sprints or of one dispatch."""
     starts = {str(fact.run): fact.data for fact in facts if fact.kind == Kind.RUN_STARTED}
-    named = [run for run in starts if run.startswith(name)]
-    if not named:
-        return
     ends = {str(fact.run): fact.data for fact in facts if fact.kind == Kind.RUN_FINISHED}
     fold = Fold()
     for fact in facts:
         fold.add(fact)
-    for run in named:
+    for run, start in starts.items():
         if run in fold.runs:
-            yield _Record(fold.runs[run], fold.patches.get(run), starts[run], ends.get(run, {}))
+            yield _Record(fold.runs[run], fold.patches.get(run), start, ends.get(run, {}))
 
 
 def _output(context: Context, record: _Record) -> bytes | None:

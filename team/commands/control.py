@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.text.units import counted
 from . import options as option
@@ -31,14 +32,18 @@ def status(as_json: option.Json = False) -> None:
 
 
 @app.command()
-def history(as_json: option.Json = False) -> None:
-    """List the sprints, the newest last."""
+def history(
+    limit: mail_option.Limit = 20,
+    before: Annotated[int | None, typer.Option("--before", help="Only sprints before this one.", min=1)] = None,
+    as_json: option.Json = False,
+) -> None:
+    """List the last sprints, the newest last."""
     from ...mail import render
     from .. import session
     from ..api import records
     from ..show import sprint as show
 
-    sprints = records.history(session.context())
+    sprints = records.history(session.context(), limit, before)
     if as_json:
         render.document(sprints.document())
     else:

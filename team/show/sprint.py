@@ -110,6 +110,9 @@ def history(team: History) -> Iterator[str]:
         for sprint in team.sprints
     ]  # fmt: skip
     yield from columns(rows) if team.sprints else [_NO_SPRINT]
+    if team.older:
+        first = team.sprints[0].sprint
+        yield f"before them: scheduler history --before {first}"
 
 
 def _sprint(sprint: Summary) -> str:

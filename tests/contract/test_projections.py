@@ -14,12 +14,14 @@ from team_mail.mail.log.memory import MemoryLog
 from team_mail.mail.mailbox import Mailbox
 from team_mail.mail.query.memory import MemoryProjections
 from team_mail.mail.query.rows import FileProjections
+from team_mail.mail.query.statement import of_mailbox
 
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = {
-    "as_of_seq": 99, "as_of_ts": "~", "dispatch": None, "ids": [], "key": "?", "limit": 9, "now": "2026",
-    "persona": "ada", "roster": [], "runs": [], "sender": None, "seq": 2, "since": "2", "state": "all", "tag": None,
-    "thread": "", "type": None, "unread": False, "whole": True, "words": ["work"],
+    "agents": [], "as_of_seq": 99, "as_of_ts": "~", "base": "", "before": 9, "dispatch": None, "ids": [], "key": "?",
+    "lately": 0, "limit": 9, "most": 9, "now": "2026", "persona": "ada", "roster": [], "runs": [], "sender": None,
+    "seq": 2, "since": "2", "state": "all", "tag": None, "thread": "", "type": None, "unread": False, "until": 9,
+    "words": ["work"],
 }  # fmt: skip
 
 
@@ -43,7 +45,7 @@ def names():
 def arguments(name):
     *package, stem = name.split(".")
     text = ROOT.joinpath(*(package or ["mail", "query"]), "sql", "duckdb", f"{stem}.sql").read_text()
-    wanted = {*re.findall(r"\$([a-z_]+)", text), *(["persona"] if '"mailbox"' in text else [])}
+    wanted = {*re.findall(r"\$([a-z_]+)", text), *(["persona"] if of_mailbox(text) else [])}
     return {key: ARGUMENTS[key] for key in wanted}
 
 
@@ -78,6 +80,6 @@ def test_marks_show_in_the_rows_of_that_persona_alone(mailbox):
 def test_the_projections_of_another_package_are_named_by_it(mailbox):
     """`scheduler.state.dispatched` is found although mail knows nothing of the scheduler."""
     mailbox.log.append([Draft("dispatch.started", "scheduler", data={"dispatch": "d1", "tasks": []})])
-    rows = mailbox.projections.rows("scheduler.state.dispatched", dispatch="d1")
-    listed = mailbox.projections.rows("scheduler.state.dispatched", dispatch=None)
+    rows = mailbox.projections.rows("scheduler.state.dispatched", dispatch="d1", since=0)
+    listed = mailbox.projections.rows("scheduler.state.dispatches")
     assert [row["kind"] for row in rows] == [row["kind"] for row in listed] == ["dispatch.started"]

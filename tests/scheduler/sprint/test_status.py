@@ -102,7 +102,7 @@ def test_the_history_has_every_sprint_and_a_report_has_one_of_them(team):
     assert [each["outcome"] for each in past.document()] == ["converged", "converged"]
     assert all(each.started < now.isoformat() for each in past.sprints)
     assert (report(context, None, now).sprint, report(context, 1, now).sprint) == (2, 1)
-    with pytest.raises(NoSuchRun, match="no sprint 3; the last is 2, scheduler history lists all"):
+    with pytest.raises(NoSuchRun, match="no sprint 3; the last is 2, scheduler history lists them"):
         report(context, 3, now)
 
 

@@ -18,11 +18,11 @@ class Projections:
     def __init__(self):
         self.events: list[dict] = []
 
-    def rows(self, name, dispatch):
-        assert name == "scheduler.state.dispatched"
-        if dispatch is None:
+    def rows(self, name, dispatch=None, since=0):
+        if name == "scheduler.state.dispatches":
             return [row for row in self.events if row["kind"].startswith("dispatch.")]
-        return [row for row in self.events if row["data"]["dispatch"] == dispatch]
+        assert name == "scheduler.state.dispatched"
+        return [row for row in self.events if row["data"]["dispatch"] == dispatch and row["seq"] >= since]
 
     def tell(self, kind, dispatch=FIRST, run=None, **data):
         seq = len(self.events) + 1

@@ -21,7 +21,7 @@ def test_a_sprint_is_chosen_by_its_number():
     """Without a number it is the last one; an unknown number is refused, and the message names the way to a list."""
     state = fold([started(1), started(2)])
     assert [sprint_numbered(state, number).number for number in (None, 1, 2)] == [2, 1, 2]
-    with pytest.raises(NoSuchRun, match="no sprint 3; the last is 2, scheduler history lists all"):
+    with pytest.raises(NoSuchRun, match="no sprint 3; the last is 2, scheduler history lists them"):
         sprint_numbered(state, 3)
     with pytest.raises(NoSuchRun, match="no sprint yet"):
         sprint_numbered(fold([]), None)

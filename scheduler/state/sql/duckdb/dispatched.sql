@@ -1,36 +1,39 @@
 -- Compiled from projections.py by `make sql`.
 SELECT
-  "t1"."seq",
-  "t1"."id",
-  "t1"."ts",
-  "t1"."kind",
-  "t1"."sender",
-  "t1"."ref",
-  "t1"."run",
-  "t1"."data",
-  "t1"."hash"
+  "t3"."seq",
+  "t3"."id",
+  "t3"."ts",
+  "t3"."kind",
+  "t3"."sender",
+  "t3"."ref",
+  "t3"."run",
+  "t3"."data",
+  "t3"."hash"
 FROM (
   SELECT
     *
-  FROM "events" AS "t0"
+  FROM (
+    SELECT
+      *
+    FROM (
+      SELECT
+        *
+      FROM "events" AS "t0"
+      WHERE
+        "t0"."seq" >= CAST($since AS BIGINT)
+        AND REGEXP_MATCHES("t0"."kind", '^(dispatch|task|run|patch|weave|gate)\.')
+    ) AS "t1"
+    WHERE
+      CONTAINS(CAST("t1"."data" AS TEXT), $dispatch)
+  ) AS "t2"
   WHERE
-    (
-      REGEXP_MATCHES("t0"."kind", '^(dispatch|task|run|patch|weave|gate)\.')
-      AND (
-        CASE
-          WHEN JSON_TYPE("t0"."data" -> '$.dispatch') = 'VARCHAR'
-          THEN (
-            "t0"."data" -> '$.dispatch'
-          ) ->> '$'
-          ELSE NULL
-        END = $dispatch
-      )
-    )
-    OR (
-      (
-        $dispatch IS NULL
-      ) AND STARTS_WITH("t0"."kind", 'dispatch.')
-    )
-) AS "t1"
+    CASE
+      WHEN JSON_TYPE("t2"."data" -> '$.dispatch') = 'VARCHAR'
+      THEN (
+        "t2"."data" -> '$.dispatch'
+      ) ->> '$'
+      ELSE NULL
+    END = $dispatch
+) AS "t3"
 ORDER BY
-  "t1"."seq" ASC
+  "t3"."seq" ASC

@@ -18,7 +18,7 @@ FROM (
     FROM (
       SELECT
         *
-      FROM "events" AS "t0"
+      FROM "standing" AS "t0"
       WHERE
         "t0"."sender" = 'scheduler' AND "t0"."kind" = 'run.started'
     ) AS "t1"
@@ -40,7 +40,7 @@ FROM (
   ANTI JOIN (
     SELECT
       "t0"."run" AS "ended"
-    FROM "events" AS "t0"
+    FROM "standing" AS "t0"
     WHERE
       "t0"."sender" = 'scheduler' AND "t0"."kind" IN ('run.finished', 'run.lost')
   ) AS "t3"
