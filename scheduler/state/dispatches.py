@@ -6,11 +6,12 @@ Inputs and results stay in the data of their events until they are needed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from ...mail.query.rows import Projections
 from ..errors import NoSuchRun
@@ -20,6 +21,7 @@ from .form import counts
 from .sprints import Fold, fact_of
 
 _SHORT = 8
+_PLAIN = re.compile(r"[\w .-]+", re.ASCII)
 _LEAST = 4  # characters that name a dispatch by the beginning of its id
 
 
@@ -187,7 +189,8 @@ def _named(ids: Sequence[str], name: str) -> str:
 
 def facts_of(projections: Projections, dispatch: str, since: int = 0) -> list[Fact]:
     """List the facts of a dispatch that count, from a seq on: that of its start, or one before."""
-    rows = projections.rows("scheduler.state.dispatched", dispatch=dispatch, since=since)
+    plain = dispatch if _PLAIN.fullmatch(dispatch) else ""  # another one may be written in several ways
+    rows = projections.rows("scheduler.state.dispatched", dispatch=dispatch, written=plain, since=since)
     return [*filter(counts, map(fact_of, rows))]
 
 
@@ -208,11 +211,10 @@ def _starts(facts: Iterable[Fact]) -> dict[str, Fact]:
 def _may_have(start: Fact, task: str) -> bool:
     """Tell whether a dispatch may have a task, by its start; if the tasks are in a blob, only its runs tell."""
     given = start.data.get("tasks")
-    return not isinstance(given, list) or any(each.get("task_id") == task for each in _tables(given))
-
-
-def _tables(values: Iterable[Any]) -> Iterable[Mapping[str, Any]]:
-    return (value for value in values if isinstance(value, Mapping))
+    if not isinstance(given, list):
+        return True
+    tables = (cast("dict[str, Any]", each) for each in cast("list[object]", given) if isinstance(each, dict))
+    return any(table.get("task_id") == task for table in tables)
 
 
 def _folded(projections: Projections, start: Fact) -> DispatchState:

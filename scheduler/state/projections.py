@@ -50,7 +50,7 @@ def about() -> Any:
 def began() -> Any:
     """List when sprints began, the newest first: those with a number below `before`, and where the next one began."""
     starts = standing.filter(_.kind == str(Kind.SPRINT_STARTED), _.sender == SCHEDULER)
-    starts = starts.select("seq", "ts", number=_.data["sprint"].int)
+    starts = starts.select("seq", "ts", number=_.data["sprint"].int).filter(_.number >= 0)
     starts = starts.mutate(until=_.seq.lead().over(order_by=_.seq))
     before = argument("before", "int64")
     return starts.filter(before.isnull() | (_.number < before)).order_by(_.seq.desc()).limit(LIMIT)
@@ -82,7 +82,7 @@ def held() -> Any:
     waiting = last.filter(_.kind == str(Kind.PATCH_HELD))
     starts = standing.filter(_.kind == str(Kind.SPRINT_STARTED), _.sender == SCHEDULER).select(began="seq")
     both = waiting.left_join(starts, starts.began < waiting["first"])
-    return both.group_by("ref").agg(since=_.began.max().fill_null(0)).select(run="ref", since="since").order_by("run")
+    return both.group_by("ref").agg(since=_.began.max().fill_null(0)).order_by("ref")
 
 
 def latest() -> Any:
@@ -114,7 +114,7 @@ def mails() -> Any:
     sent = within.filter(_.kind == str(MailKind.SENT))
     typed = sent.mutate(type=ibis.coalesce(_.data["type"].str.nullif(""), "note"))
     counts = typed.group_by("type").agg(number=_.count(), first=_.seq.min())
-    return counts.order_by(_.number.desc(), _["first"]).select("type", "number")
+    return counts.order_by(_.number.desc(), _["first"])
 
 
 def dispatches() -> Any:
@@ -123,10 +123,12 @@ def dispatches() -> Any:
 
 
 def dispatched() -> Any:
-    """List the events of one dispatch from a seq on."""
+    """List the events of one dispatch from a seq on; `written` is what their data contains as text, which may be ""."""
     dispatch = argument("dispatch")
     later = events.filter(events.seq >= argument("since", "int64"), events.kind.re_search(DISPATCHED))
-    later = later.filter(later.data.cast("string").contains(dispatch))  # much quicker than to take all data apart
+    later = later.filter(
+        later.data.cast("string").contains(argument("written"))
+    )  # much quicker than to take all data apart
     return later.filter(later.data["dispatch"].str == dispatch).select(*FACT).order_by("seq")
 
 

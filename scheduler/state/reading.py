@@ -135,7 +135,7 @@ def _facts(projections: Projections, since: int, until: int, lately: int | None 
 def _waiting(projections: Projections, before: int) -> Iterator[Fact]:
     """Read all about the runs whose patch was held before a seq and not decided by then."""
     rows = projections.rows("scheduler.state.held", before=before)
-    facts = _about(projections, [row["run"] for row in rows], min((row["since"] for row in rows), default=0))
+    facts = _about(projections, [row["ref"] for row in rows], min((row["since"] for row in rows), default=0))
     return (fact for fact in facts if fact.data.get("dispatch") is None)
 
 

@@ -21,7 +21,7 @@ ARGUMENTS = {
     "agents": [], "as_of_seq": 99, "as_of_ts": "~", "base": "", "before": 9, "dispatch": None, "ids": [], "key": "?",
     "lately": 0, "limit": 9, "most": 9, "now": "2026", "persona": "ada", "roster": [], "runs": [], "sender": None,
     "seq": 2, "since": "2", "state": "all", "tag": None, "thread": "", "type": None, "unread": False, "until": 9,
-    "words": ["work"],
+    "words": ["work"], "written": "",
 }  # fmt: skip
 
 
@@ -80,6 +80,6 @@ def test_marks_show_in_the_rows_of_that_persona_alone(mailbox):
 def test_the_projections_of_another_package_are_named_by_it(mailbox):
     """`scheduler.state.dispatched` is found although mail knows nothing of the scheduler."""
     mailbox.log.append([Draft("dispatch.started", "scheduler", data={"dispatch": "d1", "tasks": []})])
-    rows = mailbox.projections.rows("scheduler.state.dispatched", dispatch="d1", since=0)
+    rows = mailbox.projections.rows("scheduler.state.dispatched", dispatch="d1", written="d1", since=0)
     listed = mailbox.projections.rows("scheduler.state.dispatches")
     assert [row["kind"] for row in rows] == [row["kind"] for row in listed] == ["dispatch.started"]

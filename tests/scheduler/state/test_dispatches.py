@@ -18,10 +18,10 @@ class Projections:
     def __init__(self):
         self.events: list[dict] = []
 
-    def rows(self, name, dispatch=None, since=0):
+    def rows(self, name, dispatch=None, written="", since=0):
         if name == "scheduler.state.dispatches":
             return [row for row in self.events if row["kind"].startswith("dispatch.")]
-        assert name == "scheduler.state.dispatched"
+        assert (name, written) == ("scheduler.state.dispatched", dispatch)
         return [row for row in self.events if row["data"]["dispatch"] == dispatch and row["seq"] >= since]
 
     def tell(self, kind, dispatch=FIRST, run=None, **data):

@@ -21,7 +21,13 @@ FROM (
         END AS "number"
       FROM "standing" AS "t0"
       WHERE
-        "t0"."kind" = 'sprint.started' AND "t0"."sender" = 'scheduler'
+        "t0"."kind" = 'sprint.started'
+        AND "t0"."sender" = 'scheduler'
+        AND CASE
+          WHEN JSON_TYPE("t0"."data" -> '$.sprint') IN ('UBIGINT', 'BIGINT')
+          THEN CAST("t0"."data" -> '$.sprint' AS BIGINT)
+          ELSE NULL
+        END >= 0
     ) AS "t1"
   ) AS "t2"
   WHERE

@@ -24,7 +24,7 @@ FROM (
         AND REGEXP_MATCHES("t0"."kind", '^(dispatch|task|run|patch|weave|gate)\.')
     ) AS "t1"
     WHERE
-      CONTAINS(CAST("t1"."data" AS TEXT), $dispatch)
+      CONTAINS(CAST("t1"."data" AS TEXT), $written)
   ) AS "t2"
   WHERE
     CASE

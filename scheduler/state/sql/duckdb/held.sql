@@ -1,7 +1,6 @@
 -- Compiled from projections.py by `make sql`.
 SELECT
-  "t9"."ref" AS "run",
-  "t9"."since"
+  *
 FROM (
   SELECT
     "t8"."ref",

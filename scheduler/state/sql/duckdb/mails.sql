@@ -1,7 +1,6 @@
 -- Compiled from projections.py by `make sql`.
 SELECT
-  "t3"."type",
-  "t3"."number"
+  *
 FROM (
   SELECT
     "t2"."type",
