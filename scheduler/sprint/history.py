@@ -8,7 +8,7 @@ from typing import Any
 
 from ..context import Context
 from ..state.metrics import Metrics, measure
-from ..state.reading import LAST, count_mails, read_rival, read_spans
+from ..state.reading import LAST, Span, count_mails, read_rival, read_spans
 from ..state.sprints import State, sprint_numbered
 from ..state.summary import Summary, summary
 
@@ -42,18 +42,24 @@ def history(context: Context, now: datetime, most: int = LAST, before: int | Non
 
 def report(context: Context, number: int | None, now: datetime) -> Metrics:
     """Return the figures of sprint `number`, of the last one if it is None. Raises NoSuchRun."""
-    state, projections = state_at(context, number), context.mailbox.projections
+    span, projections = _span(context, number), context.mailbox.projections
+    state = context.sprints([span]) if span else State()
     sprint = sprint_numbered(state, number)
-    (span,) = read_spans(projections, 1, sprint.number + 1)
     rival = read_rival(projections, sprint.base, sprint.personas)
     compared = replace(state, sprints=(rival,)) if rival else state
-    return measure(compared, sprint, now, count_mails(projections, span, sprint.ended))
+    return measure(compared, sprint, now, count_mails(projections, span, sprint.ended) if span else {})
 
 
 def state_at(context: Context, number: int | None) -> State:
     """Return the state of sprint `number`, or of the last one if the number is None or there is no such sprint."""
+    span = _span(context, number)
+    return context.sprints([span]) if span else State()
+
+
+def _span(context: Context, number: int | None) -> Span | None:
+    """Return where a sprint is in the log; the last one if there is none of that number."""
     projections = context.mailbox.projections
     spans = read_spans(projections, 1, None if number is None else number + 1)
-    if not spans or number not in {None, spans[0].number}:
-        spans = read_spans(projections, 1)
-    return context.sprints(spans) if spans else State()
+    if spans and number in {None, spans[0].number}:
+        return spans[0]
+    return next(iter(read_spans(projections, 1)), None)

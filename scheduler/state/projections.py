@@ -58,7 +58,7 @@ def began() -> Any:
 
 def rivals() -> Any:
     """List the last sequential sprints from a commit with the same personas, sorted: where they and the next began."""
-    starts = standing.filter(_.kind == str(Kind.SPRINT_STARTED), _.sender == SCHEDULER)
+    starts = standing.filter(_.kind == str(Kind.SPRINT_STARTED), _.sender == SCHEDULER).select("seq", "data")
     starts = starts.mutate(until=_.seq.lead().over(order_by=_.seq))
     alike = starts.filter(
         _.data["mode"].str == str(Mode.SEQUENTIAL),

@@ -8,23 +8,12 @@ FROM (
   FROM (
     SELECT
       "t1"."seq",
-      "t1"."id",
-      "t1"."ts",
-      "t1"."kind",
-      "t1"."sender",
-      "t1"."recipients",
-      "t1"."subject",
-      "t1"."thread",
-      "t1"."reply_to",
-      "t1"."priority",
-      "t1"."ref",
-      "t1"."run",
       "t1"."data",
-      "t1"."hash",
       LEAD("t1"."seq") OVER (ORDER BY "t1"."seq" ASC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS "until"
     FROM (
       SELECT
-        *
+        "t0"."seq",
+        "t0"."data"
       FROM "standing" AS "t0"
       WHERE
         "t0"."kind" = 'sprint.started' AND "t0"."sender" = 'scheduler'
