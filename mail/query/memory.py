@@ -27,6 +27,7 @@ class MemoryProjections:
         typed = ", ".join(f'"{name}" {dtype}' for name, dtype in columns().items())
         self._connection.execute(f'CREATE TABLE "events" ({typed})')
         self._connection.execute(f'CREATE VIEW "standing" AS {sql("standing")}')
+        self._connection.execute('CREATE VIEW "again" AS SELECT * FROM "events"')
 
     def rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
         """Run the projection `name` as of now and return its rows."""

@@ -242,16 +242,18 @@ def deliveries(table: Any = events) -> Any:
 def undelivered() -> Any:
     """List the messages that may be unread, once per recipient, with that recipient's flags.
 
-    Those are in `standing`, but for messages of which somebody undid a mark: all that is known of them is read.
+    Those are in `standing`, but for messages of which somebody undid a mark: these are looked for in `again`, which has
+    all events, unless nobody did.
     """
     table: Any = ibis.table(standing().schema(), name="standing")
     undone = table.filter(_.kind.isin(OPENING)).select(undone="ref").distinct()
     known = deliveries(table)
     known = known.anti_join(undone, known.id == undone.undone)
-    marks = events.filter(_.kind.isin([*MARKED, str(MailKind.BOUNCED)]))
-    again = mail(events).semi_join(undone, events.id == undone.undone)
-    again = again.union(marks.semi_join(undone, marks.ref == undone.undone)).select(*SLICE)
-    return known.union(deliveries(again))
+    old: Any = ibis.table(EVENT_SCHEMA, name="again")
+    marks, letters = old.filter(_.kind.isin([*MARKED, str(MailKind.BOUNCED)])), mail(old)
+    about = letters.semi_join(undone, letters.id == undone.undone)
+    about = about.union(marks.semi_join(undone, marks.ref == undone.undone)).select(*SLICE)
+    return known.union(deliveries(about))
 
 
 def counts() -> Any:

@@ -18,7 +18,7 @@ from typing import IO, Any
 import duckdb
 
 from ..errors import LogDamaged, LogUnavailable, UsageError
-from ..kinds import RUN_STARTED
+from ..kinds import RUN_STARTED, MailKind
 from ..log.disk import open_file
 from ..log.event import MAX_LINE
 from ..log.segments import Segment
@@ -107,7 +107,10 @@ class Query:
         self._shown, self._held = snapshot, snapshot if hold else None
 
     def _stand(self, snapshot: Snapshot) -> None:
-        """Create the table `standing`, from the copies of sealed segments and the table of the active file."""
+        """Create the table `standing`, from the copies of sealed segments and the table of the active file.
+
+        And the view `again`: all events if somebody undid a mark, so that its message may be in none of these.
+        """
         copies, files = _copied(snapshot, use_parquet=self._use_parquet)
         rest = _select([], files, 0, snapshot.head, "lately" if snapshot.size else "")
         self._connection.execute(f'CREATE OR REPLACE VIEW "rest" AS {rest}')
@@ -115,7 +118,15 @@ class Query:
         if copies:
             sealed = scan_parquet([segment.standing_parquet for segment in copies])
             text = f"SELECT * FROM ({text}) UNION ALL BY NAME SELECT * FROM {sealed}"
-        self._connection.execute(f'CREATE OR REPLACE TABLE "standing" AS {text}')
+        self._connection.execute("SET threads = 1")  # many small files: more threads take memory, and gain nothing
+        try:
+            self._connection.execute(f'CREATE OR REPLACE TABLE "standing" AS {text}')
+        finally:
+            self._connection.execute("RESET threads")
+        kinds = ", ".join(map(literal, (MailKind.UNREAD, MailKind.UNARCHIVED, MailKind.RESTORED)))
+        undone = self._connection.execute(f'SELECT count(*) FROM "standing" WHERE kind IN ({kinds})').fetchone()
+        old = 'SELECT * FROM "events"' if undone and undone[0] else 'SELECT * FROM "rest" WHERE false'
+        self._connection.execute(f'CREATE OR REPLACE VIEW "again" AS {old}')
         self._stood = snapshot
 
     def _distrust(self, snapshot: Snapshot, error: Exception) -> None:

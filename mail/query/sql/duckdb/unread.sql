@@ -30,7 +30,7 @@ WITH "t3" AS (
     FROM (
       SELECT
         *
-      FROM "events" AS "t1"
+      FROM "again" AS "t1"
       WHERE
         "t1"."kind" = 'mail.sent'
     ) AS "t7"
@@ -62,7 +62,7 @@ WITH "t3" AS (
     FROM (
       SELECT
         *
-      FROM "events" AS "t1"
+      FROM "again" AS "t1"
       WHERE
         "t1"."kind" IN (
           'mail.read',
