@@ -17,12 +17,20 @@ def changes(folder: Path, stop: threading.Event | None, clock: Clock) -> Iterato
     """Yield at once, then whenever the folder may have changed, until `stop` is set."""
     stop = stop or threading.Event()
     yield
-    try:
-        yield from _watched(folder, stop)
-    except (ImportError, OSError, RuntimeError):  # the library is missing, or the system has no watches left
-        while not stop.is_set():
-            clock.sleep(_POLL_SECONDS)
-            yield
+    while not stop.is_set():
+        try:
+            yield from _watched(folder, stop)
+        except FileNotFoundError:  # nothing has been written yet
+            pass
+        except (ImportError, OSError, RuntimeError):  # the library is missing, or the system has no watches left
+            break
+        else:
+            return
+        clock.sleep(_POLL_SECONDS)
+        yield
+    while not stop.is_set():
+        clock.sleep(_POLL_SECONDS)
+        yield
 
 
 def _watched(folder: Path, stop: threading.Event) -> Iterator[None]:
