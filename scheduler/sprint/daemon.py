@@ -96,6 +96,7 @@ class Daemon:
         self._seen = self._digest()
         self._stop = threading.Event()
         self._woken = threading.Event()
+        self._job = threading.Lock()  # while it is running
         self._scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True})
         self._failed: BaseException | None = None
 
@@ -122,7 +123,8 @@ class Daemon:
         finally:
             self._stop.set()
             self._ticker.dispatcher.leave()
-            self._scheduler.shutdown(wait=True)
+            with self._job:  # APScheduler would wait for it with a lock that the job itself may be waiting for
+                self._scheduler.shutdown(wait=False)
         if self._failed:
             raise self._failed
 
@@ -158,6 +160,12 @@ class Daemon:
         return _trigger(settings.cron) if settings.cron else IntervalTrigger(seconds=max(1, int(settings.every or 900)))
 
     def _run_job(self) -> None:
+        with self._job:
+            if not self._stop.is_set():
+                self._lead()
+
+    def _lead(self) -> None:
+        """Run the sprints that are due."""
         try:
             self._woken.clear()
             self._renew()
