@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from team_mail.personas.agent import Job
 from team_mail.personas.agents.scripted import ScriptedAgent
 from team_mail.personas.running.folder import MERGED
@@ -101,7 +102,12 @@ class Team:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let workspaces lie in a folder of the tests, before a module copies the environment."""
+    """Let workspaces lie in a folder of the tests, before a module copies the environment.
+
+    An example may take as long as a busy machine makes it; the timeout of the test bounds it.
+    """
+    settings.register_profile("busy", deadline=None)
+    settings.load_profile("busy")
     folder = tempfile.TemporaryDirectory(prefix="team-mail-state-", ignore_cleanup_errors=True)
     os.environ["XDG_STATE_HOME"] = folder.name
     config.add_cleanup(folder.cleanup)
