@@ -10,6 +10,7 @@ from typing import Protocol
 from .errors import UsageError
 
 ALL = 1 << 53  # larger than any seq
+_PATIENCE = 60.0  # seconds for what others do in a test
 
 
 class Clock(Protocol):
@@ -27,8 +28,11 @@ class Clock(Protocol):
         """Wait."""
         ...
 
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait until an event is set, at most so long; return whether it is."""
+    def wait(self, event: threading.Event, seconds: float, *, busy: bool = False) -> bool:
+        """Wait until an event is set, at most so long; return whether it is.
+
+        `busy` tells that others are at work meanwhile, of whom the event will tell.
+        """
         ...
 
 
@@ -47,7 +51,7 @@ class SystemClock:
         """Wait."""
         time.sleep(seconds)
 
-    def wait(self, event: threading.Event, seconds: float) -> bool:
+    def wait(self, event: threading.Event, seconds: float, *, busy: bool = False) -> bool:  # noqa: ARG002
         """Wait until an event is set, at most so long; return whether it is."""
         return event.wait(seconds)
 
@@ -72,9 +76,9 @@ class ManualClock:
         self.elapsed += seconds
         self.current += timedelta(seconds=seconds)
 
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Advance by that many seconds, unless the event is set."""
-        if not event.is_set():
+    def wait(self, event: threading.Event, seconds: float, *, busy: bool = False) -> bool:
+        """Advance by that many seconds, unless the event is set; the work of others takes no time."""
+        if not (event.wait(_PATIENCE) if busy else event.is_set()):
             self.sleep(seconds)
         return event.is_set()
 

@@ -9,7 +9,8 @@ from .settings.settings import RouteSettings, Settings
 def routing_of(settings: Settings) -> Routing:
     """Return the agents of a team and its rules; what is missing here, and what they cost, is not looked at."""
     rules = tuple(_rule(name, table, settings) for name, table in settings.route.items())
-    return Routing(settings.team.agents, rules)
+    most = {name: table.max_parallel for name, table in settings.agents.items() if table.max_parallel}
+    return Routing(settings.team.agents, rules, most=most)
 
 
 def _rule(name: str, table: RouteSettings, settings: Settings) -> Rule:

@@ -42,6 +42,17 @@ class Ledger:
     _read: tuple[datetime, Mapping[str, Used]] | None = None
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
+    def begin(self, before: Uses) -> None:
+        """Set what was used before, unless runs are counted already."""
+        with self._turn:
+            if not self._runs:
+                self.before = before
+
+    def own(self) -> dict[str, Usage]:
+        """Return what the runs that were counted here have used so far."""
+        with self._turn:
+            return {run: used.usage for run, used in self._runs.items()}
+
     def uses(self) -> Uses:
         """Return what counts for the budgets now, with what others used up to a few seconds ago."""
         with self._turn:

@@ -119,13 +119,14 @@ class Routing:
     """The agents of a team, and its rules in the order in which they are looked at; the first that fits counts.
 
     `missing` says of agents why they cannot be started. `costs` is what a run of each agent costs, in US dollars, as
-    far as that is known. With `only`, that agent plays everything.
+    far as that is known, and `most` how many of its runs may go on at once. With `only`, that agent plays everything.
     """
 
     agents: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
     costs: Mapping[str, float] = field(default_factory=dict[str, float])
+    most: Mapping[str, int] = field(default_factory=dict[str, int])
     only: str | None = None
 
     def candidates(self, work: Work, left: float = 1.0) -> tuple[str, tuple[str, ...]]:

@@ -1,26 +1,158 @@
-"""Runs the launches of one tick: a flow without dependencies, one thread for each run, within the limits."""
+"""Runs launches, a thread for each: a batch that is waited for, or one after the other while others are decided on.
+
+A batch is a flow without dependencies, within the limits. A rolling sprint waits in `OpenRuns` until something has
+happened that may change what is next.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import TracebackType
+from typing import Self
 
 from ...mail.clock import Clock, rfc3339
 from ...personas.agent import Outcome
+from ...personas.running.process import is_going
 from ...personas.running.warden_process import leased
+from ...personas.spending.usage import Usage
 from ..context import Context
 from ..limits.budget import NOTHING_USED
 from ..limits.ledger import Ledger
 from ..limits.parking import Width
-from ..progress import Listener, silent
+from ..progress import Listener, Progress, silent
 from .flow import DONE, FlowRunner, Step, StepResult, TaskQueue
 from .launch import Launch
 from .local import LocalRunner, RunnerFactory
+from .progress import RunStarted
 from .run import Batch, Runner, RunResult
 from .watch import Watch
+
+_LEFT = 1000  # runs of an earlier scheduler that may be taken over besides
+_LOOK = 0.02  # seconds between two looks whether a run goes on without this process
+
+
+class OpenRuns:
+    """The open runs of this process, as a context manager, which ends with the last of them.
+
+    Once `stop` is set, `start` starts nothing. Its methods are for one thread, `wake` is for all.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        stop: threading.Event,
+        leaving: threading.Event | None,
+        *,
+        runner: RunnerFactory,
+        listener: Listener,
+        executor: Callable[[int], Executor],
+    ) -> None:
+        self._context, self._stop, self._listener = context, stop, listener
+        self._ledger = Ledger(context.budgets, now=context.clock.now, today=context.used_today)
+        self.watch = Watch(context, stop, leaving, self._ledger, news=self.wake)
+        self._runner: Runner = runner(context, self.watch, self._told)
+        self._executor = executor
+        self._stack = ExitStack()
+        self._news = threading.Event()
+        self._futures: dict[str, Future[RunResult | None]] = {}
+        self._begun: dict[str, threading.Event] = {}
+        self._launches: dict[str, Launch] = {}
+
+    def __enter__(self) -> Self:
+        """Watch the log, and keep a warden, until all runs are over."""
+        self._stack.enter_context(self.watch)
+        self._stack.enter_context(leased())
+        most = self._context.settings.sprint.max_parallel
+        self._threads = self._stack.enter_context(self._executor(most + _LEFT))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and self.running:
+            self.watch.end()
+        self._stack.__exit__(kind, error, trace)
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The ids of the runs whose end is not on record yet."""
+        return frozenset(run for run, future in self._futures.items() if not future.done())
+
+    @property
+    def used(self) -> Mapping[str, Usage]:
+        """What these runs have used so far, by their ids."""
+        return self._ledger.own()
+
+    def start(self, launches: Sequence[Launch], batch: Batch) -> None:
+        """Start runs, one after the other. When this returns, the start of each is on record, or it did not start."""
+        if launches:
+            self._context.mirror.update(batch.base)
+            self._ledger.begin(batch.uses)
+        for launch in launches:
+            if self._stop.is_set():
+                return
+            self._submit(launch, lambda launch=launch: self._runner.run(launch, batch))
+            self._begun[launch.run].wait()
+            if pace := self._context.settings.sprint.pace:
+                self._stop.wait(pace)
+
+    def take_over(self, launches: Sequence[Launch], batches: Sequence[Batch], stops: Collection[str]) -> None:
+        """Take over runs whose scheduler is gone, each with its batch; end those whose ids are in `stops`."""
+        for launch, batch in zip(launches, batches, strict=True):
+            self._ledger.begin(batch.uses)
+
+            def harvest(launch: Launch = launch, batch: Batch = batch) -> RunResult | None:
+                return self._runner.harvest(launch, batch, stop=launch.run in stops)
+
+            self._submit(launch, harvest)
+
+    def _submit(self, launch: Launch, work: Callable[[], RunResult | None]) -> None:
+        run, begun = launch.run, threading.Event()
+        self._begun[run], self._launches[run] = begun, launch
+        self._futures[run] = future = self._threads.submit(work)
+
+        def over(_: object) -> None:
+            begun.set()
+            self.wake()
+
+        future.add_done_callback(over)
+
+    def _told(self, progress: Progress) -> None:
+        self._listener(progress)
+        if isinstance(progress, RunStarted):
+            self._begun[progress.launch.run].set()
+
+    def wake(self) -> None:
+        """Let `wait` return; any thread may call it, and a signal handler."""
+        self._news.set()
+
+    def wait(self, seconds: float | None) -> None:
+        """Wait for news, at most so long: a run has ended, mail has come, a person asked for something."""
+        clock, busy = self._context.clock, bool(self.running)
+        if seconds is None:
+            self._news.wait()
+        else:
+            clock.wait(self._news, max(0.0, seconds), busy=busy)
+
+    def look(self) -> None:
+        """Forget the news so far, and raise what a run has raised (LogError)."""
+        self._news.clear()
+        for run, future in [*self._futures.items()]:
+            if future.done():
+                del self._futures[run]
+                future.result()
+
+    def settle(self) -> None:
+        """Wait until each run goes on without this process, or is over: an agent that is no process cannot."""
+        for run, future in self._futures.items():
+            folder = self._context.home / "runs" / run
+            while not (future.done() or is_going(folder)):
+                self._news.wait(_LOOK)
 
 
 @dataclass
@@ -36,8 +168,29 @@ class BatchRunner:
     stop: threading.Event = field(default_factory=threading.Event)
     leaving: threading.Event | None = None
     watch: Watch | None = None
+    open: OpenRuns | None = None
     executor: Callable[[int], Executor] = ThreadPoolExecutor
     runner: RunnerFactory = LocalRunner
+
+    @contextmanager
+    def opened(self) -> Generator[OpenRuns]:
+        """Start runs without waiting for them; all are over when this ends."""
+        runs = OpenRuns(
+            self.context, self.stop, self.leaving, runner=self.runner, listener=self.listener, executor=self.executor
+        )
+        with runs:
+            self.watch, self.open = runs.watch, runs
+            if self.stop.is_set():
+                runs.watch.end()
+            try:
+                yield runs
+            finally:
+                self.open = None
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The ids of the runs that were started without waiting, and go on."""
+        return self.open.running if self.open else frozenset()
 
     def end(self) -> None:
         """Give up all runs, which does not count as their failure, and start no more; a signal handler may call it."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ...mail.kinds import MailKind
+from ...mail.log.disk import make_folder
 from ...mail.log.event import Event
 from ...mail.mailbox import Mailbox
 from ...personas.agent import Outcome
@@ -30,7 +32,7 @@ class Watch:
     """Follows the log for the runs of a batch, held as a context manager.
 
     `stop` ends the whole batch. Where there is `leave`, runs may outlive this process: once that is set too, those go
-    on that can, and the others are ended.
+    on that can, and the others are ended. `news` is called when something has come that may be a reason to start more.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class Watch:
         stop: threading.Event,
         leave: threading.Event | None = None,
         ledger: Ledger | None = None,
+        news: Callable[[], object] = lambda: None,
     ) -> None:
         self._most = context.settings.sprint.max_mails
         self._mailbox = context.mailbox
         self._key = (os.getpid(), context.home)  # a fork has none of the threads
         self.stop = stop
         self.leave = leave
+        self._news = news
         self._stops: dict[str, threading.Event] = {}
         self._leaving: set[str] = set()  # runs that go on when this process ends
         self._flooded: set[str] = set()
@@ -55,6 +59,7 @@ class Watch:
         self.refusals = threading.Event()  # set once a service has named a time, here or in another process
 
     def __enter__(self) -> Self:
+        make_folder(self._key[1] / "mail")  # what is not there cannot be watched
         with _turn:
             if self._key not in _followers:
                 _followers[self._key] = _Follower(self._mailbox)
@@ -134,6 +139,7 @@ class Watch:
     def end(self) -> None:
         """End the batch: all of its runs, or with `leave` set, those that cannot go on without this process."""
         self.stop.set()
+        self._news()
         left = self._leaving if self.leave and self.leave.is_set() else ()
         with self._turn:
             for run, stop in self._stops.items():
@@ -142,6 +148,8 @@ class Watch:
 
     def on_event(self, event: Event) -> None:
         """Stop a run if this event asks for its end, or is one mail too many; note that a service takes no more."""
+        if event.kind in _NEWS:
+            self._news()
         if event.kind == Kind.RUN_STOPPED and event.ref and is_writer(event.kind, event.sender, event.run):
             self.stop_of(event.ref).set()
         elif event.kind == Kind.RUN_FINISHED and event.data.get("until"):
@@ -176,5 +184,6 @@ class _Follower:
         threading.Thread(target=follow, name="watch", daemon=True).start()
 
 
+_NEWS = {MailKind.SENT, Kind.RUN_STOPPED, Kind.PATCH_APPROVED, Kind.SCHEDULER_PAUSED, Kind.SCHEDULER_RESUMED}
 _turn = threading.Lock()
 _followers: dict[tuple[int, Path], _Follower] = {}

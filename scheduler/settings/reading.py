@@ -36,7 +36,9 @@ from .settings import (
 from .text import Origin, environment, flagged
 
 DEFAULT = "default"
-_SPANS = frozenset({"timeout", "setup_timeout", "idle", "grace", "every", "deadline", "pace", "retry_backoff"})
+_SPANS = frozenset(
+    {"timeout", "setup_timeout", "idle", "grace", "every", "deadline", "pace", "gather", "retry_backoff"}
+)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from .values import (
     Name,
     Parallel,
     PresetName,
+    Rolling,
     Rooted,
     Seconds,
     Size,
@@ -135,10 +136,13 @@ class AgentSettings(_Table):
 class SprintSettings(_Table):
     """`[sprint]`: mode, concurrency, schedule and limits. `max_wakes` 0 means three times the size of the roster.
 
-    `wakes_not` are the types of mail that waits for its recipient's next run.
+    `wakes_not` are the types of mail that waits for its recipient's next run. In a `rolling` sprint nobody waits for
+    the slowest run of a batch; patches wait for others for `gather` seconds at most.
     """
 
     parallel: Parallel = "always"
+    rolling: Rolling = "always"
+    gather: Seconds = 2.0
     sequential_only: tuple[Sprint, ...] = ()
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = 8
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3

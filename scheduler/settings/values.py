@@ -77,9 +77,20 @@ def _preset(name: str) -> str:
 def _mode(value: Any) -> str | tuple[int, ...]:
     if value in {"always", "never"} if isinstance(value, str) else _are_sprints(value):
         return value
-    if isinstance(value, str) and (match := _EVERY.fullmatch(value.strip())) and int(match[1]):
-        return f"every {int(match[1])}"
+    if isinstance(value, str) and (every := _every(value)):
+        return every
     raise ValueError('must be "always", "never", "every 5" or a list of sprints ([50, 55, 60])')
+
+
+def _rolling(value: Any) -> str:
+    if isinstance(value, str) and (mode := value if value in {"always", "never"} else _every(value)):
+        return mode
+    raise ValueError('must be "always", "never" or "every 5"')
+
+
+def _every(value: str) -> str:
+    match = _EVERY.fullmatch(value.strip())
+    return f"every {int(match[1])}" if match and int(match[1]) else ""
 
 
 def _are_sprints(value: Any) -> bool:
@@ -158,6 +169,7 @@ Limit = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 MailType = Annotated[str, AfterValidator(_mail_type)]
 Size = Annotated[int, BeforeValidator(byte_count)]
 Sprint = Annotated[int, Field(ge=1)]
+Rolling = Annotated[str, BeforeValidator(_rolling)]
 Parallel = Annotated[str | tuple[int, ...], BeforeValidator(_mode)]
 Branch = Annotated[str, AfterValidator(_branch)]
 Variable = Annotated[str, AfterValidator(_variable)]

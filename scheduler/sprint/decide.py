@@ -7,9 +7,9 @@ would launch as things stand, and the tick decides again once they are woven.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from ...mail.render import listed
 from ...mail.text.units import counted
@@ -20,9 +20,9 @@ from ..limits.parking import excess, moment_text
 from ..limits.routing import NO_ROUTING, Case, Fault, Routing, Work
 from ..runs.launch import MOST_SETUPS, Launch
 from ..state.facts import Patch, Run
-from ..state.sprints import State, give_up_dead, left_over
-from .mode import ModeSettings, mode_of
-from .plan import Opening, Skip, TickPlan
+from ..state.sprints import State, dead_of, give_up_dead, left_over
+from .mode import Policy, mode_of
+from .plan import Opening, Skip, TickPlan, gathered, with_room
 
 ASKED = "asked for"  # the reason of a sprint that a person started
 _MOST_LOST = 3  # runs of one persona in one sprint: an agent may be what ends its scheduler
@@ -31,35 +31,6 @@ _NO_ATTEMPT = frozenset({RunStatus.LOST, RunStatus.SETUP, RunStatus.LIMITED})  #
 _INCOMPLETE = frozenset(
     {RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED, RunStatus.LIMITED}
 )  # says nothing about the agent
-
-
-class Policy(ModeSettings, Protocol):
-    """The `[sprint]` table. Durations are in seconds."""
-
-    @property
-    def max_attempts(self) -> int:
-        """The most launches of one persona in one sprint."""
-        ...
-
-    @property
-    def max_wakes(self) -> int:
-        """The most launches by mail in one sprint; 0 means three for each persona."""
-        ...
-
-    @property
-    def wakes_not(self) -> tuple[str, ...]:
-        """The types of mail that is no reason to launch anybody."""
-        ...
-
-    @property
-    def retry_backoff(self) -> float:
-        """The pause before the first retry; it doubles with each further retry."""
-        ...
-
-    @property
-    def deadline(self) -> float:
-        """The longest a sprint may take."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -87,10 +58,14 @@ def decide(
     *,
     budgets: Budgets = NO_BUDGETS,
     routing: Routing = NO_ROUTING,
+    rolling: bool = False,
 ) -> TickPlan:
-    """Decide the next tick. `roster` is who is scheduled, in the order of launching."""
+    """Decide the next tick. `roster` is who is scheduled, in the order of launching.
+
+    In a `rolling` sprint it is one step, which waits for no run.
+    """
     if state.paused:
-        lost, left = _dead(state)
+        lost, left = dead_of(state)
         return TickPlan(
             state.tick, state.sprint and state.sprint.number, lost=lost, harvest=left,
             idle=f"{state.paused}; scheduler resume goes on",
@@ -102,7 +77,7 @@ def decide(
         return TickPlan(state.tick, idle=f"{over.text}; it begins anew at midnight", idle_until=day_ends(now))
     if state.sprint is None and request.start is None:
         return TickPlan(state.tick, idle=request.otherwise)
-    plan = _Decision(state, roster, policy, now, request, budgets=budgets, routing=routing).plan()
+    plan = _Decision(state, roster, policy, now, request, budgets=budgets, routing=routing, rolling=rolling).plan()
     if plan.opening and plan.wait_until and not _is_worth_waiting(plan.wait_until, policy, now, request):
         return TickPlan(state.tick, skips=plan.skips, idle=_all_parked(plan), idle_until=plan.wait_until)
     return plan
@@ -117,13 +92,6 @@ def _all_parked(plan: TickPlan) -> str:
     """Say why no sprint starts although one is due."""
     first = next(skip for skip in plan.skips if skip.parked == plan.wait_until)
     return f"nobody could start in a sprint: {first.persona} is {first.why}"
-
-
-def _dead(state: State) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
-    """Return the runs of the open sprint whose scheduler is gone: those that are lost, and those to take over."""
-    dead = [run for run in state.runs if state.sprint and run.sprint == state.number and run.id in state.dead]
-    lost = tuple(run for run in dead if run.id not in state.left)
-    return lost, tuple(run for run in dead if run.id in state.left)
 
 
 class _Decision:
@@ -142,6 +110,7 @@ class _Decision:
         *,
         budgets: Budgets,
         routing: Routing,
+        rolling: bool,
     ) -> None:
         self.state = give_up_dead(state)
         self.roster = roster
@@ -150,7 +119,7 @@ class _Decision:
         self.sprint = state.sprint
         self.number = state.number + (0 if state.sprint else 1)
         self.runs = [run for run in self.state.runs if run.sprint == self.number]
-        self.lost, self.left = _dead(state)
+        self.lost, self.left = dead_of(state)
         self.alive = [run for run in self.runs if run.status == RunStatus.OPEN]
         self.mode, self.rule = mode_of(self.number, policy, self.runs, request.mode, self.sprint)
         first = request.personas or tuple(member.id for member in roster)
@@ -158,21 +127,54 @@ class _Decision:
         self.opening = None if self.sprint else Opening(self.number, request.start or "", first)
         self.due: list[datetime] = []
         self.spent: Overspent | None = None  # of an agent without which somebody cannot go on
-        self.budgets, self.routing = budgets, routing
+        self.budgets, self.routing, self.rolling = budgets, routing, rolling
         self.uses = uses_of(self.state, self.number, now)
         self.overspent = self.uses.overspent(budgets, now)
 
     def plan(self) -> TickPlan:
         """Put the parts together."""
+        if self.rolling:
+            return self._step()
         if self.left:  # what they end with decides everything else
             return self._made(weave=(), harvest=self.left)
+        return self._parts()
+
+    def _step(self) -> TickPlan:
+        """Plan one step of a rolling sprint: patches that have come long enough ago, and launches that have room."""
+        plan = replace(self._parts(), rolling=True, harvest=self.left, weave=self._gathered())
+        ready = [each for each in plan.launches if not (each.reason == LaunchReason.RETRY and self._is_doubtful())]
+        starts = with_room(ready, self.runs, self.policy.max_parallel, self.routing.most)
+        plan = replace(plan, starts=starts)
+        if plan.acts or not self.alive:
+            return plan
+        names = ", ".join(run.persona for run in self.alive)
+        return replace(plan, idle=f"still running: {names}", wait_until=min(self.due, default=None))
+
+    def _is_doubtful(self) -> bool:
+        """Tell whether no run has ended well yet, so that those that go on may show that nothing works."""
+        ended = [run for run in self.runs if run.status not in _INCOMPLETE]
+        return bool(self.alive) and all(self._fruitless(run) for run in ended)
+
+    def _gathered(self) -> tuple[Patch, ...]:
+        """Return the patches to weave now; note when it is time for others."""
+        ends = {run.id: run.finished or run.started for run in self.runs} if self.alive else {}
+        ready = gathered([ends.get(patch.run, patch.ts) for patch in self.state.pending], self.policy.gather)
+        if self.alive and ready and ready > self.now:
+            self.due.append(ready)
+            return ()
+        return self.state.pending
+
+    def _parts(self) -> TickPlan:
+        """Decide what is to be done, whatever has room."""
         busy = bool(self.alive or self.state.pending)  # runs that are lost are given up in the same tick
         if self._is_late(self.now):
             return self._made(**({} if busy else self._ending(SprintOutcome.DEADLINE)))
-        if self._is_broken() and not busy:
-            return self._made(**self._ending(SprintOutcome.BROKEN))
+        if self._is_broken():
+            return self._made(**({} if busy else self._ending(SprintOutcome.BROKEN)))
         if self.overspent:  # what waits is woven, and what goes on may end
-            return self._made(overspent=self.overspent, **({} if busy else self._ending(SprintOutcome.BUDGET)))
+            known = (self.overspent.budget, self.number, self.overspent.whose) in self.state.reported
+            told = None if known and self.rolling and busy else self.overspent
+            return self._made(overspent=told, **({} if busy else self._ending(SprintOutcome.BUDGET)))
         launches, skips, aside = self._sort()
         if self.mode == Mode.SEQUENTIAL:
             turn = () if self.alive else launches[:1]
@@ -183,7 +185,7 @@ class _Decision:
         if (left := self.uses.runs_left(self.budgets)) is not None:
             skips += [Skip(launch.persona, "the budget has no run left for it") for launch in launches[left:]]
             launches = launches[:left]
-        if self.alive and not (launches or self.lost or self.state.pending):
+        if not self.rolling and self.alive and not (launches or self.lost or self.state.pending):
             return self._made(skips=tuple(skips), idle=f"still running: {', '.join(run.persona for run in self.alive)}")
         parts: dict[str, Any] = {"launches": tuple(launches), "skips": tuple(skips), "aside": tuple(aside)}
         if not (launches or busy):

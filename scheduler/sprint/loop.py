@@ -4,20 +4,56 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..errors import NoProgress, Stopped
+from ..errors import BranchMoved, NoProgress, NotReady, Stopped
+from ..runs.batch import OpenRuns
 from ..state.sprints import State
 from ..state.summary import Summary, summary
 from .decide import StartRequest
 from .plan import TickPlan, waiting
-from .tick import Ticker
+from .tick import Done, Ticker
+
+_MOST_STILL = 3  # steps in a row that may change nothing
 
 
 def run_sprint(ticker: Ticker, request: StartRequest) -> Summary | None:
-    """Continue the open sprint, or start one, and tick until it ends; return None if there was nothing to start.
+    """Continue the open sprint, or start one, until it ends; return None if there was nothing to start.
 
-    It waits for retries. `end` of the ticker's dispatcher ends the loop after the current tick. Raises NotReady before
-    anything is started, BranchMoved, LogError, and NoProgress if a tick changed nothing.
+    A rolling sprint goes on with each run that ends; another one waits for all of a batch. `end` of the ticker's
+    dispatcher ends the loop. Raises NotReady before anything is started, BranchMoved, LogError, and NoProgress if a
+    tick changed nothing.
     """
+    if ticker.is_rolling(ticker.read(), request):
+        with ticker.dispatcher.opened() as runs:
+            number = _roll(ticker, request, runs)
+    else:
+        number = _in_batches(ticker, request)
+    state = ticker.context.state(whole=False)
+    sprint = next((sprint for sprint in state.sprints if sprint.number == number), None)
+    return summary(state, sprint, ticker.context.clock.now()) if sprint else None
+
+
+def run_step(ticker: Ticker, request: StartRequest) -> Done:
+    """Carry out one step of a rolling sprint: put on record what has ended, weave it, start what is due, and go.
+
+    The runs go on without this process, unless their agent is no process: those are waited for. Raises as
+    `run_sprint` does.
+    """
+    ticker.passing = True
+    with ticker.dispatcher.opened() as runs:
+        state = ticker.read()
+        ticker.take_over(ticker.plan(request, state), state)
+        while runs.running:
+            runs.wait(None)
+            runs.look()
+        done = ticker.tick(request)
+        runs.settle()
+        ticker.dispatcher.leave()
+    runs.look()
+    return done
+
+
+def _in_batches(ticker: Ticker, request: StartRequest) -> int | None:
+    """Carry out ticks, each of which waits for its runs; return the number of the sprint."""
     number: int | None = None
     while not ticker.dispatcher.stop.is_set():
         state = ticker.read()
@@ -35,17 +71,59 @@ def run_sprint(ticker: Ticker, request: StartRequest) -> Summary | None:
         number, request = done.plan.sprint, replace(request, start=None)
         if done.plan.idle or done.plan.finish:
             break
-        if not ticker.dispatcher.stop.is_set():
-            _check_progress(state, done.state, done.plan)
-    state = ticker.context.state(whole=False)
-    sprint = next((sprint for sprint in state.sprints if sprint.number == number), None)
-    return summary(state, sprint, ticker.context.clock.now()) if sprint else None
+        if not ticker.dispatcher.stop.is_set() and _is_same(state, done.state):
+            raise _no_progress(done.plan)
+    return number
 
 
-def _check_progress(before: State, after: State, plan: TickPlan) -> None:
-    """Raise NoProgress if a tick left the state as it was, apart from its own number."""
-    if _without_ticks(before) != _without_ticks(after):
+def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns) -> int | None:
+    """Carry out steps, each when something has happened, while runs go on; return the number of the sprint."""
+    number, still = None, 0
+    while not ticker.dispatcher.stop.is_set():
+        runs.look()
+        state = ticker.read()
+        plan = ticker.plan(request, state)
+        number = plan.sprint or number
+        if not plan.acts:
+            if not (runs.running or plan.wait_until):
+                number = ticker.tick(request, state, plan).plan.sprint or number
+                break
+            _wait(ticker, plan, runs)
+            continue
+        try:
+            done = ticker.tick(request, state, plan)
+        except Stopped:
+            break
+        except (NotReady, BranchMoved):
+            if not runs.running:
+                raise
+            runs.wait(None)  # what goes on is put on record first
+            continue
+        request = replace(request, start=None)
+        if done.plan.finish:
+            break
+        still = still + 1 if _is_same(state, done.state) else 0
+        if still == _MOST_STILL and not ticker.dispatcher.stop.is_set():
+            raise _no_progress(done.plan)
+    return number
+
+
+def _wait(ticker: Ticker, plan: TickPlan, runs: OpenRuns) -> None:
+    """Wait for news, or for the time at which there is something to do."""
+    if plan.wait_until is None:
+        runs.wait(None)
         return
+    if not runs.running:
+        ticker.listener(waiting(plan))
+    runs.wait((plan.wait_until - ticker.context.clock.now()).total_seconds())
+
+
+def _is_same(before: State, after: State) -> bool:
+    """Tell whether a tick left the state as it was, apart from its own number."""
+    return _without_ticks(before) == _without_ticks(after)
+
+
+def _no_progress(plan: TickPlan) -> NoProgress:
     work = {
         "weave": [patch.persona for patch in plan.weave],
         "launch": [launch.persona for launch in plan.launches],
@@ -54,7 +132,7 @@ def _check_progress(before: State, after: State, plan: TickPlan) -> None:
         "set aside": [skip.persona for skip in plan.aside],
     }
     planned = "; ".join(f"{verb} {', '.join(names)}" for verb, names in work.items() if names) or "nothing"
-    raise NoProgress(
+    return NoProgress(
         f"tick {plan.tick} of sprint {plan.sprint} changed nothing, so the next would repeat it ({planned}): the log "
         "does not keep what a tick writes; check it with team-mail verify, then scheduler sprint continues the sprint"
     )

@@ -30,8 +30,52 @@ class ModeSettings(Protocol):
         ...
 
     @property
+    def rolling(self) -> str:
+        """Say "always", "never" or "every N"."""
+        ...
+
+    @property
+    def max_parallel(self) -> int:
+        """The most runs at the same time."""
+        ...
+
+    @property
     def fallback_above(self) -> float:
         """The share of a batch that may fail before the rest of the sprint is sequential."""
+        ...
+
+
+class Policy(ModeSettings, Protocol):
+    """The `[sprint]` table. Durations are in seconds."""
+
+    @property
+    def gather(self) -> float:
+        """How long a patch waits for others, in a rolling sprint."""
+        ...
+
+    @property
+    def max_attempts(self) -> int:
+        """The most launches of one persona in one sprint."""
+        ...
+
+    @property
+    def max_wakes(self) -> int:
+        """The most launches by mail in one sprint; 0 means three for each persona."""
+        ...
+
+    @property
+    def wakes_not(self) -> tuple[str, ...]:
+        """The types of mail that is no reason to launch anybody."""
+        ...
+
+    @property
+    def retry_backoff(self) -> float:
+        """The pause before the first retry; it doubles with each further retry."""
+        ...
+
+    @property
+    def deadline(self) -> float:
+        """The longest a sprint may take."""
         ...
 
 
@@ -46,9 +90,23 @@ def mode_of(
     if requested != ModeRequest.AUTO:
         return requested, f"--mode {requested}"
     mode, rule = (sprint.mode, sprint.rule) if sprint else _mode_in(settings, number)
-    if mode == Mode.PARALLEL and (fallback := _fallback(runs, settings.fallback_above)):
-        return Mode.SEQUENTIAL, fallback
+    fallback = _fallback_of_last if sprint and sprint.rolling else _fallback
+    if mode == Mode.PARALLEL and (why := fallback([*runs], settings)):
+        return Mode.SEQUENTIAL, why
     return mode, rule
+
+
+def is_rolling(number: int, settings: ModeSettings, requested: str, sprint: Sprint | None) -> bool:
+    """Tell whether sprint `number` goes on as its runs end; one that has begun stays as it began.
+
+    Where one persona runs after the other, there is nothing to wait for.
+    """
+    if sprint:
+        return sprint.rolling
+    if mode_of(number, settings, (), requested, None)[0] == Mode.SEQUENTIAL:
+        return False
+    match = re.fullmatch(r"every (\d+)", settings.rolling)
+    return number % int(match[1]) == 0 if match else settings.rolling == "always"
 
 
 def _mode_in(settings: ModeSettings, number: int) -> tuple[str, str]:
@@ -64,8 +122,20 @@ def _mode_in(settings: ModeSettings, number: int) -> tuple[str, str]:
     return (Mode.PARALLEL if parallel == "always" else Mode.SEQUENTIAL), f'parallel = "{parallel}"'
 
 
-def _fallback(runs: Iterable[Run], share: float) -> str | None:
-    """Name a batch of which more than `share` failed; runs without an agent, lost or stopped, do not count."""
+def _fallback_of_last(runs: Sequence[Run], settings: ModeSettings) -> str | None:
+    """Say when of as many runs as may go on at once, one after the other in their ends, too many failed."""
+    ended = sorted((run for run in runs if run.status not in _NOT_COUNTED), key=lambda run: run.finished or "")
+    width = max(_SMALLEST_BATCH, min(settings.max_parallel, len({run.persona for run in runs})))
+    failed = [run.status != RunStatus.OK for run in ended]
+    for end in range(width, len(ended) + 1):
+        if (count := sum(failed[end - width : end])) > settings.fallback_above * width:
+            return f"fallback: {count} of {width} runs in a row failed, more than {settings.fallback_above:.0%}"
+    return None
+
+
+def _fallback(runs: Sequence[Run], settings: ModeSettings) -> str | None:
+    """Name a batch of which too many failed; runs without an agent, lost or stopped, do not count."""
+    share = settings.fallback_above
     for tick, batch in groupby(sorted(runs, key=lambda run: run.tick), key=lambda run: run.tick):
         ended = [run for run in batch if run.status not in _NOT_COUNTED]
         failed = sum(run.status != RunStatus.OK for run in ended)

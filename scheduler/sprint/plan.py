@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from ..kinds import Mode
+from ..kinds import Mode, RunStatus
 from ..limits.budget import Overspent
+from ..limits.parking import width_of
 from ..progress import Progress
 from ..runs.launch import Launch
 from ..state.facts import Patch, Run
@@ -38,7 +40,8 @@ class TickPlan:
     `lost` runs are given up, those of `harvest` taken over from a scheduler that is gone, `weave` patches woven,
     `aside` personas set aside for the rest of the sprint, `skips` not launched now. `finish` is the `SprintOutcome` if
     the sprint ends, `wait_until` when the next retry is due. `overspent` is the budget that lets nothing more start,
-    and `idle_until` when there may be something to do although no event says so.
+    and `idle_until` when there may be something to do although no event says so. In a rolling sprint `starts` are the
+    launches for which there is room now, in the order in which they start.
     """
 
     tick: int = 1
@@ -58,6 +61,15 @@ class TickPlan:
     notes: tuple[str, ...] = field(default=())
     overspent: Overspent | None = None
     idle_until: datetime | None = None
+    rolling: bool = False
+    starts: tuple[Launch, ...] = ()
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is anything to do now."""
+        parts = (self.lost, self.harvest, self.weave, self.starts, self.aside, self.finish)
+        begins = self.opening is not None and self.wait_until is None
+        return begins or any(parts) or self.overspent is not None
 
     def document(self) -> dict[str, Any]:
         """Return the plan as the JSON object of `scheduler --dry-run --json`."""
@@ -119,10 +131,39 @@ class Waiting(Progress):
 
 def planned(plan: TickPlan) -> TickPlanned:
     """Return the progress report of a tick that is about to be carried out."""
-    text = f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}: {len(plan.launches)} to run"
-    return TickPlanned(plan.idle or text, plan)
+    runs = f"{len(plan.starts)} start" if plan.rolling else f"{len(plan.launches)} to run"
+    return TickPlanned(plan.idle or f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}: {runs}", plan)
 
 
 def waiting(plan: TickPlan) -> Waiting:
     """Return the progress report of a plan that waits for a retry."""
     return Waiting(f"waiting until {plan.wait_until:%H:%M:%S}Z", plan)
+
+
+def gathered(ends: Sequence[str], gather: float) -> datetime | None:
+    """Return when patches are to be woven whose runs ended at these times: `gather` seconds after the first of them.
+
+    Others that come until then are woven with them. None if there are no patches.
+    """
+    return datetime.fromisoformat(min(ends)) + timedelta(seconds=gather) if ends else None
+
+
+def with_room(
+    launches: Sequence[Launch], runs: Sequence[Run], most: int, most_of: Mapping[str, int]
+) -> tuple[Launch, ...]:
+    """Choose the launches that may start now, those first that are expected to take longest.
+
+    Of the sprint's `runs`, those that are open take up room: `most` may go on at once, and of an agent as many as
+    `most_of` says, or fewer after its service has refused some. Whoever has never run may take longest of all.
+    """
+    alive = [run for run in runs if run.status == RunStatus.OPEN]
+    free: dict[str, int] = {}
+    for agent in {launch.agent for launch in launches}:
+        width = width_of(agent, runs, min(most, most_of.get(agent, most)))
+        free[agent] = width.now - sum(run.agent == agent for run in alive)
+    starts: list[Launch] = []
+    for launch in sorted(launches, key=lambda launch: -(launch.estimate or float("inf"))):
+        if len(starts) < most - len(alive) and free[launch.agent] > 0:
+            free[launch.agent] -= 1
+            starts.append(launch)
+    return tuple(starts)

@@ -35,4 +35,6 @@ def set_faulty_aside(context: Context, plan: TickPlan) -> TickPlan:
     if not faults:
         return plan
     launches = tuple(launch for launch in plan.launches if launch.persona not in faults)
-    return replace(plan, launches=launches, aside=(*plan.aside, *(Skip(*pair) for pair in faults.items())))
+    starts = tuple(launch for launch in plan.starts if launch.persona not in faults)
+    aside = (*plan.aside, *(Skip(*pair) for pair in faults.items()))
+    return replace(plan, launches=launches, starts=starts, aside=aside)

@@ -5,28 +5,31 @@ The state is read again after each step that changed it, so a tick that was inte
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from ...mail.log.event import Draft, derived_id
+from ...personas.running.process import is_going
 from ..context import Context
 from ..errors import NotReady, Stopped
 from ..kinds import Kind, RunStatus
 from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate
 from ..landing.record import record
 from ..leader import myself
-from ..limits.budget import uses_of
+from ..limits.budget import Uses, uses_of
 from ..limits.parking import width_of
 from ..progress import Listener, silent
 from ..runs.batch import BatchRunner
 from ..runs.launch import Launch
 from ..runs.run import Batch
 from ..setup import setup_troubles
-from ..state.facts import Sprint
+from ..state.facts import Run, Sprint
+from ..state.reading import with_past
 from ..state.sprints import State
 from . import escalation, idle
 from .decide import StartRequest, decide
+from .mode import is_rolling
 from .plan import TickPlan, planned, waiting
 from .start import set_faulty_aside, start_commit
 
@@ -46,7 +49,8 @@ class Ticker:
 
     `base` is the branch or commit that a new sprint starts from, by default that of the settings. `listener` is told
     of plans and weaves as they happen. `seen` is a digest of settings and roster and `head` the seq of the log's last
-    event before the state was read; both are for `idle`.
+    event before the state was read; both are for `idle`. One that is `passing` carries out a single step, and leaves
+    alone what goes on.
     """
 
     context: Context
@@ -55,23 +59,54 @@ class Ticker:
     listener: Listener = silent
     seen: str = ""
     head: int = -1
+    passing: bool = False
+    past: tuple[int, tuple[Run, ...]] | None = field(default=None, init=False, repr=False)
 
     def read(self) -> State:
-        """Return the state for the process that leads: between two batches, its own open runs are dead, too."""
+        """Return the state for the process that leads: its own open runs are dead, too, but for those that go on."""
         self.head = self.context.mailbox.log.head().seq
-        state, me = self.context.state(whole=False), myself()
+        state, me, open_runs = self.context.state(whole=False), myself(), self.dispatcher.open
         own = {run.id for run in state.runs if run.status == RunStatus.OPEN and run.supervisor == me}
-        return replace(state, dead=state.dead | own)
+        if open_runs is None:
+            return replace(state, dead=state.dead | own)
+        running, used = open_runs.running, open_runs.used
+        if self.passing:
+            running |= {run for run in state.left if is_going(self.context.home / "runs" / run)}
+        runs = {run.id: run for run in (*self._past(state), *state.runs)}
+        runs |= {
+            run: replace(runs[run], usage=usage)
+            for run, usage in used.items()
+            if run in runs and not runs[run].finished
+        }
+        return replace(state, runs=tuple(runs.values()), dead=(state.dead | own) - running, left=state.left - running)
+
+    def _past(self, state: State) -> tuple[Run, ...]:
+        """Return the last runs of all personas, by which is expected how long one takes; read once for a sprint."""
+        if self.past is None or self.past[0] != state.number:
+            names = [member.id for member in self.context.members]
+            self.past = state.number, with_past(self.context.mailbox.projections, State(), names).runs
+        return self.past[1]
 
     def plan(self, request: StartRequest, state: State | None = None) -> TickPlan:
         """Decide what is next, and change nothing. This is what `--dry-run` prints."""
         state = state or self.context.state(whole=False)
         policy, now = self.context.settings.sprint, self.context.clock.now()
-        routing = self.context.routing()
-        return decide(state, self.context.members, policy, now, request, budgets=self.context.budgets, routing=routing)
+        if self.passing:  # nobody will be here when the patches have gathered
+            policy = policy.model_copy(update={"gather": 0.0})
+        return decide(
+            state, self.context.members, policy, now, request,
+            budgets=self.context.budgets, routing=self.context.routing(), rolling=self.dispatcher.open is not None,
+        )  # fmt: skip
+
+    def is_rolling(self, state: State, request: StartRequest) -> bool:
+        """Tell whether the open sprint, or the next one, goes on as its runs end."""
+        number = state.number + (0 if state.sprint else 1)
+        return is_rolling(number, self.context.settings.sprint, request.mode, state.sprint)
 
     def tick(self, request: StartRequest, state: State | None = None, plan: TickPlan | None = None) -> Done:
-        """Carry out one tick. Raises NotReady, before anything is started, if something is missing.
+        """Carry out one tick, in a rolling sprint one step of it, which waits for no run.
+
+        Raises NotReady, before anything is started, if something is missing.
 
         `state` is what `read` returned and `plan` what was decided from it; without them, both are made now.
         """
@@ -79,7 +114,7 @@ class Ticker:
         plan = plan or self.plan(request, state)
         if plan.lost or plan.harvest:
             plan, state = self._harvest(plan, state, request)
-        if plan.idle or plan.wait_until:
+        if plan.idle or (plan.wait_until and not (self.dispatcher.open and plan.acts)):
             return self._idle(plan, state, request)
         self._check(plan)
         if plan.opening:
@@ -105,7 +140,7 @@ class Ticker:
         return plan
 
     def _check(self, plan: TickPlan) -> None:
-        agents = [launch.agent for launch in plan.launches]
+        agents = [launch.agent for launch in plan.starts or plan.launches]
         if troubles := [*self.context.troubles(agents), *setup_troubles(self.context), *self.context.gate_troubles()]:
             raise NotReady("; ".join(troubles))
 
@@ -134,7 +169,7 @@ class Ticker:
         data: dict[str, Any] = {
             "sprint": opening.number, "id": own, "base_branch": self.base or context.settings.team.base, "base": base,
             "branch": branch, "mode": plan.mode, "rule": plan.rule, "reason": opening.reason,
-            "personas": [*opening.personas],
+            "personas": [*opening.personas], "rolling": self.dispatcher.open is not None,
         }  # fmt: skip
         context.mirror.discard()
         context.append([Draft(Kind.SPRINT_STARTED, "scheduler", data=data)])
@@ -152,28 +187,47 @@ class Ticker:
         return integration
 
     def _harvest(self, plan: TickPlan, state: State, request: StartRequest) -> tuple[TickPlan, State]:
-        """Take over the runs of schedulers that are gone, until their ends are on record; what is lost is given up.
+        """Take over the runs of schedulers that are gone; return what is next, and the state. Raises Stopped.
 
-        Returns what is next, and the state. Raises Stopped.
+        Without a rolling sprint that is once their ends are on record.
         """
-        sprint, runs = _open_sprint(state), [*plan.lost, *plan.harvest]
-        launches = [Launch(run.persona, run.agent, run.attempt, run.sprint, run.reason, "taken over") for run in runs]
-        ended = replace(state, runs=tuple(run for run in state.runs if run.status != RunStatus.OPEN))
-        uses = uses_of(ended, sprint.number, self.context.clock.now())
-        batches = [Batch(run.sprint, run.tick, run.base, sprint.branch, uses=uses) for run in runs]
-        self.dispatcher.harvest(launches, batches, [run.id for run in runs if run.stop])
+        self.take_over(plan, state)
         if self.dispatcher.stop.is_set():
             raise Stopped("stopped while the runs of an earlier scheduler were taken over")
         state = self.read()
         return replace(self.plan(request, state), lost=plan.lost, harvest=plan.harvest), state
 
+    def take_over(self, plan: TickPlan, state: State) -> None:
+        """Take over the runs of schedulers that are gone, and give up those that are lost."""
+        runs = [*plan.lost, *plan.harvest]
+        if not runs:
+            return
+        sprint = _open_sprint(state)
+        launches = [Launch(run.persona, run.agent, run.attempt, run.sprint, run.reason, "taken over") for run in runs]
+        uses = self._used_before(state, sprint)
+        batches = [Batch(run.sprint, run.tick, run.base, sprint.branch, uses=uses) for run in runs]
+        stops = [run.id for run in runs if run.stop]
+        if self.dispatcher.open:
+            self.dispatcher.open.take_over(launches, batches, stops)
+        else:
+            self.dispatcher.harvest(launches, batches, stops)
+
+    def _used_before(self, state: State, sprint: Sprint) -> Uses:
+        """Return what the runs used that have ended."""
+        ended = replace(state, runs=tuple(run for run in state.runs if run.status != RunStatus.OPEN))
+        return uses_of(ended, sprint.number, self.context.clock.now())
+
     def _launch(self, plan: TickPlan, state: State) -> None:
-        if not plan.launches:
+        if not (plan.starts or (plan.launches and self.dispatcher.open is None)):
             return
         sprint = _open_sprint(state)
         spent = (self.context.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
         left = max(1.0, self.context.settings.sprint.deadline - spent)
         base = ensure_branch(self.context, sprint)
+        if open_runs := self.dispatcher.open:
+            uses = self._used_before(state, sprint)
+            open_runs.start(plan.starts, Batch(sprint.number, plan.tick, base, sprint.branch, left, uses))
+            return
         uses = uses_of(state, sprint.number, self.context.clock.now())
         own = [run for run in state.runs if run.sprint == sprint.number]
         agents = {launch.agent for launch in plan.launches}
@@ -182,7 +236,7 @@ class Ticker:
 
 
 def _tick_done(plan: TickPlan) -> Draft:
-    data = {"sprint": plan.sprint, "tick": plan.tick, "mode": plan.mode, "launched": len(plan.launches)}
+    data = {"sprint": plan.sprint, "tick": plan.tick, "mode": plan.mode, "launched": len(plan.starts)}
     return Draft(Kind.TICK_DONE, "scheduler", data=data, id=derived_id("tick", str(plan.sprint), str(plan.tick)))
 
 

@@ -107,7 +107,8 @@ class Patch:
 class Sprint:
     """One sprint. `outcome` is a `SprintOutcome`, None while it is open; `ended` is the seq of the event that says so.
 
-    To the weaver a dispatch is a sprint as well: `number` is 0 then and `dispatch` its id.
+    To the weaver a dispatch is a sprint as well: `number` is 0 then and `dispatch` its id. A `rolling` one goes on as
+    its runs end, and has no batches.
     """
 
     number: int
@@ -126,6 +127,7 @@ class Sprint:
     commits: tuple[str, ...] = ()
     ended: int = 0
     dispatch: str | None = None
+    rolling: bool = False
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     ),
     **dict.fromkeys(_MAYBE.split(), _is_text_or_none),
     **dict.fromkeys(("files", "mail", "order", "personas"), _are_texts),
-    **dict.fromkeys(("orderly", "passed", "hopeless"), _is_flag),
+    **dict.fromkeys(("orderly", "passed", "hopeless", "rolling"), _is_flag),
     "seconds": _is_span,
     "supervisor": _is_table,
     "patch": _is_blob,

@@ -136,6 +136,13 @@ def give_up_dead(state: State) -> State:
     return replace(state, runs=runs, patches=patches, dead=state.left)
 
 
+def dead_of(state: State) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+    """Return the runs of the open sprint whose scheduler is gone: those that are lost, and those to take over."""
+    dead = [run for run in state.runs if state.sprint and run.sprint == state.number and run.id in state.dead]
+    lost = tuple(run for run in dead if run.id not in state.left)
+    return lost, tuple(run for run in dead if run.id in state.left)
+
+
 def sprint_numbered(state: State, number: int | None) -> Sprint:
     """Return a sprint by its number, the last one if the number is None. Raises NoSuchRun."""
     if not state.sprints:
@@ -199,7 +206,7 @@ class Fold:
         self.sprints.append(
             Sprint(
                 data["sprint"], data["id"], data["base_branch"], data["base"], data["branch"], data["mode"],
-                data["rule"], data["reason"], tuple(data["personas"]), fact.ts,
+                data["rule"], data["reason"], tuple(data["personas"]), fact.ts, rolling=data.get("rolling", False),
             )
         )  # fmt: skip
         self.aside = {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from ..kinds import PatchStatus, RunStatus, SprintOutcome
-from .facts import Sprint
+from .facts import Run, Sprint
 from .sprints import State
 from .usage import NO_USAGE, UsageTotal, total
 from .windows import left_parked
@@ -53,6 +55,17 @@ class Summary:
         return document | lists | {"usage": self.usage.document()}
 
 
+def waves(sprint: Sprint, runs: Sequence[Run]) -> int:
+    """Return the ticks of a sprint: the most runs that any one persona had, and one for the landing at its end.
+
+    A sprint that waits for each batch counts them, for it has that many.
+    """
+    if not sprint.rolling:
+        return sprint.ticks
+    own = Counter(run.persona for run in runs)
+    return max(own.values(), default=0) + (sprint.outcome is not None)
+
+
 def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
     """Sum up a sprint; `now` stands in for the end of one that is open."""
     patches = [patch for patch in state.patches if patch.sprint == sprint.number]
@@ -65,7 +78,7 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
     end = datetime.fromisoformat(sprint.finished) if sprint.finished else now.astimezone(UTC)
     seconds = round((end - datetime.fromisoformat(sprint.started)).total_seconds(), 3)
     return Summary(
-        sprint.number, sprint.mode, sprint.ticks, sprint.outcome == SprintOutcome.CONVERGED, sprint.branch,
+        sprint.number, sprint.mode, waves(sprint, runs), sprint.outcome == SprintOutcome.CONVERGED, sprint.branch,
         tuple(dict.fromkeys(patch.persona for patch in landed)), tuple(aside),
         sum(patch.status == PatchStatus.CONFLICTED for patch in patches), len(runs), seconds, sprint.outcome,
         len(landed), tuple(held), sprint.started, sum(run.status in FAILED for run in runs),

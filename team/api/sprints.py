@@ -19,6 +19,7 @@ from ...scheduler.runs.local import LocalRunner, RunnerFactory
 from ...scheduler.sprint.control import by_people_only
 from ...scheduler.sprint.decide import ASKED, StartRequest
 from ...scheduler.sprint.loop import run_sprint as run_to_end
+from ...scheduler.sprint.loop import run_step
 from ...scheduler.sprint.plan import TickPlan
 from ...scheduler.sprint.preview import Preview, look_ahead
 from ...scheduler.sprint.tick import Ticker
@@ -112,7 +113,8 @@ def tick(
 ) -> TickResult:
     """Carry out one tick: continue the open sprint, or start one if it is due.
 
-    Raises NotLeader while another scheduler leads the team, NotReady before anything starts.
+    In a rolling sprint its runs go on, and a later tick takes them over; else it waits for them. Raises NotLeader while
+    another scheduler leads the team, NotReady before anything starts.
 
     Args:
         context: The team.
@@ -125,8 +127,10 @@ def tick(
     ticker.seen = seen
     with _leader(context), interrupts(ticker.dispatcher.leave) as reasons:
         state = ticker.read()
-        done = ticker.tick(_due(context, state, mode), state)
-    return TickResult(done.plan, bool(reasons), _going(context) if reasons else ())
+        request = _due(context, state, mode)
+        rolling = ticker.is_rolling(state, request)
+        done = run_step(ticker, request) if rolling else ticker.tick(request, state)
+    return TickResult(done.plan, bool(reasons), _going(context) if reasons or rolling else ())
 
 
 def run_sprint(

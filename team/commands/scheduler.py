@@ -106,7 +106,8 @@ def tick(
     elif done.idle:
         output.say(f"idle: {done.idle}")
     if done.left:
-        note("scheduler", f"interrupted; still running: {', '.join(done.left)}; the next tick takes over")
+        cut = "interrupted; " if done.interrupted else ""
+        note("scheduler", f"{cut}still running: {', '.join(done.left)}; the next tick takes over")
     if done.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
 

@@ -56,6 +56,7 @@ class Show:
         self._turn = threading.Lock()
         self._rows: dict[str, Row] = {}
         self._live: Any = None
+        self._rolling = False
         self._printed: set[tuple[str, ...]] = set()
 
     def __enter__(self) -> Self:
@@ -85,11 +86,9 @@ class Show:
                 waits = ", ".join(f"{skip.persona} ({skip.why})" for skip in skips)
                 self._say([f"{progress.text}: {waits}"])
             case PatchesWoven():
-                self._close()
-                self._say([progress.text, *integration(progress.integration)])
+                self._tell([progress.text, *integration(progress.integration)])
             case _:
-                self._close()
-                self._say([progress.text])
+                self._tell([progress.text])
 
     def _started(self, launch: Launch) -> None:
         with self._turn:
@@ -122,12 +121,35 @@ class Show:
             for words in failure.output:
                 self.note(f"  | {words}")
 
+    def _tell(self, lines: Iterable[str]) -> None:
+        """Print lines: above the table in a rolling sprint, else after the last one of the batch."""
+        if not self._rolling:
+            self._close()
+        for text in lines:
+            self.note(text)
+
+    def _rolled(self, plan: TickPlan) -> None:
+        """Add what a step of a rolling sprint starts to the table, and what waits for room."""
+        self._rolling = True
+        if plan.starts and not self._live:
+            self.note(f"{_title(plan)}: {len(plan.starts)} to run")
+        for skip in plan.aside:
+            self.note(f"set aside: {skip.persona}, {skip.why}")
+        if plan.overspent:
+            self.note(f"nothing more starts: {plan.overspent.text}")
+        with self._turn:
+            due = {launch.persona: launch for launch in plan.launches}
+            self._rows |= {name: Row(name, launch.attempt, detail=launch.why) for name, launch in due.items()}
+        self._show_rows()
+
     def _planned(self, plan: TickPlan) -> None:
+        if plan.rolling:
+            self._rolled(plan)
+            return
         self._close()
         lines = [f"set aside: {skip.persona}, {skip.why}" for skip in plan.aside]
-        title = f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}: {len(plan.launches)} to run"
         if plan.launches:
-            lines.append(title)
+            lines.append(f"{_title(plan)}: {len(plan.launches)} to run")
         self._say(lines)
         self.waiting(Row(launch.persona, launch.attempt, detail=launch.why) for launch in plan.launches)
 
@@ -143,7 +165,10 @@ class Show:
         """Show runs that are about to start, by the names that their progress will have."""
         with self._turn:
             self._rows = {row.name: row for row in rows}
-        if self._rows and not self._quiet and sys.stderr and sys.stderr.isatty():
+        self._show_rows()
+
+    def _show_rows(self) -> None:
+        if self._rows and not (self._live or self._quiet) and sys.stderr and sys.stderr.isatty():
             self._open()
 
     def _say(self, lines: list[str]) -> None:
@@ -192,6 +217,10 @@ class Show:
         if row.started is not None:
             return span(self._clock.monotonic() - row.started)
         return span(row.seconds) if row.seconds is not None else ""
+
+
+def _title(plan: TickPlan) -> str:
+    return f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}"
 
 
 @contextmanager

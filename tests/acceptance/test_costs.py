@@ -18,6 +18,7 @@ __all__ = ["project"]
 RECORDED = Path(__file__).parent.parent / "personas" / "agents" / "recorded"
 PLAY = "cat > /dev/null; sed -i 's/^{persona} .*/{persona} was here/' list.txt; cat %s/%s.jsonl"
 PRICES = "[prices.fake]\ninput = 2\ncached = 1\noutput = 10\n"
+IN_BATCHES = ("--set", "sprint.rolling=never")  # a tick waits for its runs then
 EACH = (2 * 600 + 2400 + 10 * 150) / 1e6  # of a run that prints the stream of Qwen
 
 
@@ -104,7 +105,7 @@ def test_a_sprint_whose_budget_is_spent_starts_nothing_more_and_tells_the_human_
     assert ended.returncode == 4, ended.stderr
     assert "did not converge (budget)" in ended.stdout
     assert "2 patches landed" in ended.stdout
-    assert "not started, the budget of the sprint is spent: $0.01 of $0.01" in ended.stderr
+    assert "nothing more starts: the budget of the sprint is spent: $0.01 of $0.01" in ended.stderr
     assert len(paid.events("run.started")) == 2
     (spent,) = paid.events("budget.spent")
     assert (spent["data"]["limit"], spent["data"]["budget"]) == ("$0.01", "sprint")
@@ -244,8 +245,8 @@ def test_who_is_parked_is_shown_with_the_time(project):
         "cat > /dev/null; echo 'usage limit reached, resets in 3 hours'; exit 1", "[sprint]\nmax_attempts = 1\n"
     )
 
-    assert project.run("scheduler", "tick").returncode == 0
-    ticked = project.run("scheduler", "tick")
+    assert project.run("scheduler", "tick", *IN_BATCHES).returncode == 0
+    ticked = project.run("scheduler", "tick", *IN_BATCHES)
 
     until = {event["data"]["until"][:16] for event in project.events("run.finished")}
     assert {event["data"]["status"] for event in project.events("run.finished")} == {"limited"}
@@ -288,7 +289,7 @@ def test_the_words_of_a_model_park_nobody(project, tmp_path, words):
     (tmp_path / "said").write_text("".join(f"{row}\n" for row in rows))
     project.agent(f"cat > /dev/null; cat {tmp_path}/said; exit 1")
 
-    assert project.run("scheduler", "tick").returncode == 0
+    assert project.run("scheduler", "tick", *IN_BATCHES).returncode == 0
 
     assert {event["data"]["status"] for event in project.events("run.finished")} == {status}
 

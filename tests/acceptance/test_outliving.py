@@ -116,7 +116,7 @@ def test_a_run_goes_on_when_its_scheduler_ends_and_the_next_takes_it_over(place,
     assert "take over: ann, attempt 1, which its scheduler left; " in place.ok("scheduler", "--dry-run")
     assert "ann" in place.ok("scheduler", "status")
 
-    second = place.start("scheduler", "tick")
+    second = place.start("scheduler", "sprint")
     until(second, "ann .attempt 1.: taken over")
     place.flag("END").touch()
     _, err = second.communicate(timeout=30)
@@ -128,6 +128,24 @@ def test_a_run_goes_on_when_its_scheduler_ends_and_the_next_takes_it_over(place,
     assert place.git("show", "team/sprint-1:list.txt") == "ann was here"
     assert len(place.events("run.started")) == 1
     assert sorted(path.name for path in (place.team / "runs").iterdir()) == [place.events("run.started")[0]["run"]]
+
+
+def test_ticks_leave_alone_what_goes_on_and_put_on_record_what_has_ended(place):
+    """Each comes back at once, and only the one after the end of a run weaves its patch."""
+    assert "still running: ann; the next tick takes over" in place.run("scheduler", "tick").stderr
+    place.wait("BEGAN")
+    wardens = place.wardens()
+    ticked = place.run("scheduler", "tick")
+    assert ticked.stdout == "idle: still running: ann\n"
+    assert place.ends() == []
+    for name in ("GO", "END"):
+        place.flag(name).touch()
+    assert gone(wardens)
+    place.ok("scheduler", "tick")
+    assert place.ends() == [("run.finished", "ok")]
+    assert len(place.events("patch.landed")) == 1
+    place.ok("scheduler", "tick")
+    assert [event["data"]["outcome"] for event in place.events("sprint.finished")] == ["converged"]
 
 
 @pytest.mark.storm
@@ -154,7 +172,7 @@ def test_a_run_goes_on_when_its_agent_is_renamed_or_its_persona_leaves(place):
     first.communicate(timeout=30)
     toml = place.team / "team.toml"
     toml.write_text(toml.read_text().replace("[agents.shell]", "[agents.other]"))
-    second = place.start("scheduler", "tick")
+    second = place.start("scheduler", "sprint")
     until(second, "ann .attempt 1.: taken over")
     for name in ("GO", "END"):
         place.flag(name).touch()
@@ -194,7 +212,7 @@ def test_a_run_that_sends_too_much_while_nobody_leads_is_over_its_quota(place):
     first.communicate()
     place.flag("GO").touch()
     place.wait("SENT")
-    place.ok("scheduler", "tick")
+    place.ok("scheduler", "sprint", code=4)
     assert place.ends()[0] == ("run.finished", "quota")
 
 

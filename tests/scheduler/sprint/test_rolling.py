@@ -1,0 +1,225 @@
+"""Sprints without barriers: nobody waits for the slowest, and what a crash leaves is taken up again."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from team_mail.mail.letter import Letter
+from team_mail.personas.agent import Outcome
+from team_mail.scheduler.runs.batch import BatchRunner
+from team_mail.scheduler.runs.launch import Launch
+from team_mail.scheduler.sprint.decide import ASKED, StartRequest
+from team_mail.scheduler.sprint.loop import run_sprint, run_step
+from team_mail.scheduler.sprint.plan import with_room
+from team_mail.scheduler.sprint.tick import Ticker
+from team_mail.scheduler.state.facts import Run
+
+PATIENCE = 30.0
+AT_ONCE = '[sprint]\ngather = "0s"\nretry_backoff = "0s"\n'
+
+
+class Gate:
+    """A persona that does its work once it is let through."""
+
+    def __init__(self, work=lambda job: None):
+        self.open, self.came, self.work = threading.Event(), threading.Event(), work
+
+    def __call__(self, job):
+        self.came.set()
+        assert self.open.wait(PATIENCE)
+        return self.work(job)
+
+
+def sprinting(team, scripts, settings=AT_ONCE):
+    """Run a sprint in a thread; return the ticker and the thread."""
+    context = team.context(scripts, settings)
+    ticker = Ticker(context, BatchRunner(context))
+    thread = threading.Thread(target=run_sprint, args=(ticker, StartRequest(ASKED)), daemon=True)
+    thread.start()
+    return ticker, thread
+
+
+def until(context, *kinds, ref=None, count=1):
+    """Wait until so many events of these kinds are in the log, and return them."""
+    stop, found = threading.Event(), []
+    threading.Timer(PATIENCE, stop.set).start()
+    for event in context.mailbox.log.follow(0, stop=stop):
+        if event.kind in kinds and (ref is None or event.ref == ref):
+            found.append(event)
+        if len(found) == count:
+            stop.set()
+            return found
+    raise AssertionError(f"{count} of {kinds} never came")
+
+
+def test_what_has_ended_lands_and_conflicts_are_settled_while_another_one_hangs(team):
+    """The patch of the first, the conflict of the second, and its repair: all before the third has ended."""
+    slow = Gate(team.replaced(7, "cyd"))
+    first, second = team.replaced(3, "ann"), Gate(team.replaced(3, "bob"))
+
+    def again(job):
+        return team.replaced(4, "bob, too")(job) if job.attempt > 1 else second(job)
+
+    ticker, thread = sprinting(team, {"ann": first, "bob": again, "cyd": slow})
+    until(ticker.context, "patch.landed")
+    second.open.set()
+    until(ticker.context, "patch.conflicted")
+    landed = until(ticker.context, "patch.landed", count=2)
+    assert [event.data["persona"] for event in landed] == ["ann", "bob"]
+    assert slow.came.is_set()
+    assert thread.is_alive()
+    slow.open.set()
+    thread.join(PATIENCE)
+    state = ticker.context.state()
+    assert (state.sprints[-1].outcome, state.sprints[-1].rolling) == ("converged", True)
+    assert "cyd" in team.text("team/sprint-1")
+
+
+def test_mail_to_somebody_who_is_done_starts_them_at_once(team):
+    """Although nothing has ended meanwhile."""
+    slow, reads = Gate(), []
+
+    def ann(job):
+        reads.append(job.attempt)
+
+    ticker, thread = sprinting(team, {"ann": ann, "bob": lambda job: None, "cyd": slow})
+    assert slow.came.wait(PATIENCE)
+    until(ticker.context, "run.finished", count=2)
+    team.context().mailbox.send(Letter("you", ["ann"], "One more thing"))
+    until(ticker.context, "run.finished", count=3)
+    assert reads == [1, 2]
+    slow.open.set()
+    thread.join(PATIENCE)
+    assert ticker.context.state().sprints[-1].outcome == "converged"
+
+
+def test_patches_that_come_within_the_gathering_are_woven_together(team):
+    """Unless nobody else runs, the weaver waits for others."""
+    slow = Gate()
+    quick = {"ann": team.replaced(3, "ann"), "bob": team.replaced(7, "bob"), "cyd": slow}
+    ticker, thread = sprinting(team, quick, AT_ONCE.replace('"0s"', '"2s"', 1))
+    (woven,) = until(ticker.context, "weave.done")
+    assert len(woven.data["order"]) == 2
+    slow.open.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_a_sprint_that_is_ended_leaves_nothing_running_and_is_taken_up_again(team):
+    """The next one goes on where it was."""
+    slow = Gate(team.replaced(7, "cyd"))
+    scripts = {"ann": team.replaced(3, "ann"), "bob": lambda job: None, "cyd": slow}
+    ticker, thread = sprinting(team, scripts)
+    until(ticker.context, "patch.landed")
+    ticker.dispatcher.end()
+    slow.open.set()
+    thread.join(PATIENCE)
+    assert ticker.context.state().sprint
+    result = team.sprint(scripts, AT_ONCE)
+    assert result.converged
+    assert sorted(result.landed) == ["ann", "cyd"]
+
+
+def test_a_step_starts_what_has_room_and_waits_only_for_agents_that_are_no_processes(team):
+    """Each goes on with what the last one left."""
+    scripts = {"ann": team.replaced(3, "ann"), "bob": team.replaced(3, "bob"), "cyd": lambda job: None}
+    context = team.context(scripts, AT_ONCE + "max_parallel = 2\n")
+    plans = []
+    for _ in range(12):
+        done = run_step(Ticker(context, BatchRunner(context)), StartRequest(ASKED))
+        plans.append([launch.persona for launch in done.plan.starts])
+        if done.plan.finish:
+            break
+    assert done.plan.finish
+    assert plans[0] == ["ann", "bob"]
+    assert "cyd" in plans[1]
+    assert context.state().sprints[-1].outcome == "converged"
+
+
+def test_with_the_flag_off_a_batch_is_waited_for(team):
+    """As it was: one weave for both."""
+    result = team.sprint(
+        {"ann": team.replaced(3, "ann"), "bob": team.replaced(7, "bob")}, '[sprint]\nrolling = "never"\n'
+    )
+    assert (result.converged, result.ticks) == (True, 2)
+    assert team.kinds("weave") == ["weave.done"]
+    assert not team.context().state().sprints[-1].rolling
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"), [("always", [True] * 2), ("never", [False] * 2), ("every 2", [False, True] * 2)]
+)
+def test_the_flag_says_which_sprints_roll(team, flag, expected):
+    """By their number, as the flag of parallel sprints."""
+    for _ in expected:
+        team.sprint({}, f'[sprint]\nrolling = "{flag}"\n')
+    assert [sprint.rolling for sprint in team.context().state().sprints] == expected
+
+
+def test_those_start_first_that_took_longest_in_earlier_sprints(team):
+    """One at a time, so that the order shows; a new one may take longest of all."""
+    took = {"ann": 1.0, "bob": 50.0, "cyd": 10.0}
+    scripts = {name: (lambda job: Outcome("ok", 0, took.get(job.persona, 1.0), "done")) for name in (*took, "dan")}
+    assert team.sprint(scripts, AT_ONCE).converged
+    team.roster("dan")
+    assert team.sprint(scripts, AT_ONCE + "max_parallel = 1\n").converged
+    runs = sorted((run for run in team.context().state().runs if run.sprint == 2), key=lambda run: run.started)
+    assert [run.persona for run in runs] == ["dan", "bob", "cyd", "ann"]
+
+
+LENGTHS = st.lists(st.one_of(st.none(), st.floats(1, 1e4)), max_size=9)
+
+
+@given(
+    LENGTHS,
+    st.lists(st.sampled_from(["claude", "codex"]), min_size=9, max_size=9),
+    st.integers(0, 4),
+    st.integers(1, 6),
+)
+def test_as_many_start_as_there_is_room_for_those_first_that_take_longest(lengths, agents, alive, most):
+    """None is passed over for one that is expected to take less, unless its agent has no room."""
+    runs = [Run(f"r{n}", f"old{n}", 1, 1, 1, "b", "claude", "batch", "2026-01-01T00:00:00Z") for n in range(alive)]
+    launches = [
+        Launch(f"p{n}", agent, 1, 1, "batch", "", estimate=length)
+        for n, (length, agent) in enumerate(zip(lengths, agents, strict=False))
+    ]
+    limits = {"claude": 3}
+    starts = with_room(launches, runs, most, limits)
+    assert len(starts) <= max(0, most - alive)
+    assert sum(each.agent == "claude" for each in starts) <= max(0, 3 - alive)
+    left = [launch for launch in launches if launch not in starts]
+    full = len(starts) == max(0, most - alive)
+    claudes = alive + sum(each.agent == "claude" for each in starts)
+    for launch in left:
+        assert full or (launch.agent == "claude" and claudes >= min(3, most))
+        same = [each for each in starts if each.agent == launch.agent]
+        assert [each for each in same if (each.estimate or 1e9) < (launch.estimate or 1e9)] == []
+
+
+def test_an_agent_that_cannot_start_any_more_is_told_once_what_goes_on_has_ended(team):
+    """The work of the others is on record, and the sprint stays open."""
+    slow = Gate(team.replaced(7, "cyd"))
+    context = team.context({"ann": team.replaced(3, "ann"), "cyd": slow}, AT_ONCE)
+    ticker, raised = Ticker(context, BatchRunner(context)), []
+
+    def run():
+        try:
+            run_sprint(ticker, StartRequest(ASKED))
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            raised.append(str(error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    until(context, "patch.landed")
+    agent = context.agents.pop("shell")
+    team.context().mailbox.send(Letter("you", ["ann"], "One more thing"))
+    slow.open.set()
+    thread.join(PATIENCE)
+    context.agents["shell"] = agent
+    assert raised
+    assert "no agent 'shell'" in raised[0]
+    assert {run.status for run in replace(context.state()).runs} == {"ok"}
