@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -80,13 +81,14 @@ def ending(end: Callable[[], object]) -> Generator[list[int]]:
     """Call `end` on the first SIGTERM, SIGINT and SIGHUP of each kind. Yields the list of signals received.
 
     A SIGHUP that was ignored before stays ignored: that is what `nohup` is for.
+    `end` is called in another thread, as this one may hold the very lock that it takes.
     """
     signals: list[int] = []
 
     def received(number: int, _: object) -> None:
         signals.append(number)
         signal.signal(number, signal.SIG_DFL)
-        end()
+        _thread.start_new_thread(end, ())  # `threading.Thread` takes locks itself
 
     numbers = [signal.SIGTERM, signal.SIGINT]
     numbers += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []

@@ -834,6 +834,21 @@ def test_an_ignored_hangup_stays_ignored():
     assert (ignored, came) == ([], [signal.SIGHUP])
 
 
+def test_a_signal_that_comes_while_a_lock_is_held_ends_the_act_all_the_same():
+    """What ends it may take the same lock: of an event, say, that is being waited for."""
+    lock, took, over = threading.Lock(), [], threading.Event()
+
+    def end():
+        took.append(lock.acquire(timeout=10))
+        over.set()
+
+    with ending(end) as came:
+        with lock:
+            signal.raise_signal(signal.SIGTERM)
+        assert over.wait(30)
+    assert (took, came) == ([True], [signal.SIGTERM])
+
+
 def test_only_one_process_can_resume_a_dispatch(desk):
     """The second one is told that it is running."""
     done = desk.run(echo, task("a"))
