@@ -64,12 +64,13 @@ class Ticker:
 
     def read(self) -> State:
         """Return the state for the process that leads: its own open runs are dead, too, but for those that go on."""
-        self.head = self.context.mailbox.log.head().seq
-        state, me, open_runs = self.context.state(whole=False), myself(), self.dispatcher.open
+        self.head, me, open_runs = self.context.mailbox.log.head().seq, myself(), self.dispatcher.open
+        running = self.dispatcher.running  # before the state: one that ends in between is not dead
+        state = self.context.state(whole=False)
         own = {run.id for run in state.runs if run.status == RunStatus.OPEN and run.supervisor == me}
         if open_runs is None:
             return replace(state, dead=state.dead | own)
-        running, used = open_runs.running, open_runs.used
+        used = open_runs.used
         if self.passing:
             running |= {run for run in state.left if is_going(self.context.home / "runs" / run)}
         runs = {run.id: run for run in (*self._past(state), *state.runs)}
@@ -146,7 +147,7 @@ class Ticker:
 
     def _idle(self, plan: TickPlan, state: State, request: StartRequest) -> Done:
         self.listener(waiting(plan) if plan.wait_until else planned(plan))
-        if state.paused or state.sprint is None:
+        if state.sprint is None or (state.paused and not self._goes_on(state)):
             until = plan.idle_until or plan.wait_until or request.until
             done = idle.idle(
                 plan.idle or f"next try at {until:%H:%M:%S}Z", None if state.paused else until, self.seen, self.head
@@ -156,6 +157,10 @@ class Ticker:
             done = Draft(Kind.TICK_DONE, "scheduler", data={"idle": why})
         self.context.append([done])
         return Done(plan, state)
+
+    def _goes_on(self, state: State) -> bool:
+        """Tell whether a run of the sprint goes on: no event tells of its end, so the next tick has to look."""
+        return any(run.status == RunStatus.OPEN and run.sprint == state.number for run in state.runs)
 
     def _open(self, plan: TickPlan, state: State) -> State:
         """Start a sprint: the event first, then its branch."""

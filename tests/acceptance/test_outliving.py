@@ -200,6 +200,24 @@ def test_a_paused_team_puts_on_record_what_has_ended(place):
     assert place.events("patch.landed") == []
 
 
+def test_a_tick_of_a_paused_team_looks_again_while_a_run_goes_on(place):
+    """No event tells of its end, so the answer of an earlier tick does not hold."""
+    place.ok("scheduler", "tick")
+    place.wait("BEGAN")
+    wardens = place.wardens()
+    place.ok("scheduler", "pause")
+    for _ in range(2):
+        place.ok("scheduler", "tick")
+    assert place.ends() == []
+    for name in ("GO", "END"):
+        place.flag(name).touch()
+    place.wait("SENT")
+    assert gone(wardens)
+    for _ in range(2):
+        place.ok("scheduler", "tick")
+    assert place.ends() == [("run.finished", "ok")]
+
+
 def test_a_run_that_sends_too_much_while_nobody_leads_is_over_its_quota(place):
     """The next scheduler counts what it did not see."""
     script = "cat > /dev/null; touch {}; until test -e {}; do sleep 0.02; done; for n in 1 2 3 4; do "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import pytest
@@ -223,3 +224,30 @@ def test_an_agent_that_cannot_start_any_more_is_told_once_what_goes_on_has_ended
     assert raised
     assert "no agent 'shell'" in raised[0]
     assert {run.status for run in replace(context.state()).runs} == {"ok"}
+
+
+def test_a_run_that_ends_while_the_state_is_read_is_not_taken_for_a_dead_one(team):
+    """It ended well, and its scheduler is here."""
+    gate = Gate(team.replaced(3, "ann"))
+
+    class Threads(ThreadPoolExecutor):
+        """Threads whose work ends just when somebody asks whether it has."""
+
+        def submit(self, *words):
+            future = super().submit(*words)
+            done = future.done
+
+            def ends():
+                gate.open.set()
+                wait([future])
+                return done()
+
+            future.done = ends
+            return future
+
+    context = team.context({"ann": gate}, AT_ONCE)
+    ticker = Ticker(context, BatchRunner(context, executor=Threads))
+    with ticker.dispatcher.opened():
+        done = ticker.tick(StartRequest(ASKED))
+    assert gate.came.is_set()
+    assert done.state.dead == frozenset()
