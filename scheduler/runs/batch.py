@@ -39,22 +39,22 @@ _LOOK = 0.02  # seconds between two looks whether a run goes on without this pro
 class OpenRuns:
     """The open runs of this process, as a context manager, which ends with the last of them.
 
-    Once `stop` is set, `start` starts nothing. Its methods are for one thread, `wake` is for all.
+    After `end` of its watch, `start` starts nothing. Its methods are for one thread, `wake` is for all.
     """
 
     def __init__(
         self,
         context: Context,
-        stop: threading.Event,
         leaving: threading.Event | None,
         *,
         runner: RunnerFactory,
         listener: Listener,
         executor: Callable[[int], Executor],
     ) -> None:
-        self._context, self._stop, self._listener = context, stop, listener
+        self._context, self._listener = context, listener
+        self._stop = threading.Event()  # its own: an error ends these runs, and no later ones
         self._ledger = Ledger(context.budgets, now=context.clock.now, today=context.used_today)
-        self.watch = Watch(context, stop, leaving, self._ledger, news=self.wake)
+        self.watch = Watch(context, self._stop, leaving, self._ledger, news=self.wake)
         self._runner: Runner = runner(context, self.watch, self._told)
         self._executor = executor
         self._stack = ExitStack()
@@ -175,9 +175,7 @@ class BatchRunner:
     @contextmanager
     def opened(self) -> Generator[OpenRuns]:
         """Start runs without waiting for them; all are over when this ends."""
-        runs = OpenRuns(
-            self.context, self.stop, self.leaving, runner=self.runner, listener=self.listener, executor=self.executor
-        )
+        runs = OpenRuns(self.context, self.leaving, runner=self.runner, listener=self.listener, executor=self.executor)
         with runs:
             self.watch, self.open = runs.watch, runs
             if self.stop.is_set():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..errors import BranchMoved, NoProgress, NotReady, Stopped
+from ...mail.errors import LogError, TeamMailError
+from ..errors import NoProgress, Stopped
+from ..progress import Progress
 from ..runs.batch import OpenRuns
 from ..state.sprints import State
 from ..state.summary import Summary, summary
@@ -94,10 +96,13 @@ def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns) -> int | None:
             done = ticker.tick(request, state, plan)
         except Stopped:
             break
-        except (NotReady, BranchMoved):
+        except LogError:
+            raise
+        except (TeamMailError, OSError) as error:
             if not runs.running:
                 raise
-            runs.wait(None)  # what goes on is put on record first
+            ticker.listener(Progress(f"{error}; what runs goes on"))
+            runs.wait(None)  # what goes on is put on record first, and what ends tries again
             continue
         request = replace(request, start=None)
         if done.plan.finish:

@@ -9,10 +9,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from team_mail.mail.errors import LogError
 from team_mail.mail.letter import Letter
 from team_mail.personas.agent import Outcome
 from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.runs.launch import Launch
+from team_mail.scheduler.runs.local import LocalRunner
 from team_mail.scheduler.sprint.decide import ASKED, StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint, run_step
 from team_mail.scheduler.sprint.plan import with_room
@@ -251,3 +253,49 @@ def test_a_run_that_ends_while_the_state_is_read_is_not_taken_for_a_dead_one(tea
         done = ticker.tick(StartRequest(ASKED))
     assert gate.came.is_set()
     assert done.state.dead == frozenset()
+
+
+def test_a_weave_that_fails_ends_nothing_that_runs_and_is_tried_again(team):
+    """Another process of git may hold a lock for a moment."""
+    slow, told = Gate(team.replaced(7, "cyd")), threading.Event()
+    first = Gate(team.replaced(3, "ann"))
+    context = team.context({"ann": first, "cyd": slow}, AT_ONCE)
+    ticker = Ticker(context, BatchRunner(context), listener=lambda report: "cannot lock" in report.text and told.set())
+    thread = threading.Thread(target=run_sprint, args=(ticker, StartRequest(ASKED)), daemon=True)
+    thread.start()
+    assert first.came.wait(PATIENCE)
+    assert slow.came.wait(PATIENCE)
+    lock = team.folder / ".git/refs/heads/team/sprint-1.lock"
+    lock.touch()
+    first.open.set()
+    assert told.wait(PATIENCE)
+    lock.unlink()
+    slow.open.set()
+    thread.join(PATIENCE)
+    state = context.state()
+    assert state.sprints[-1].outcome == "converged"
+    assert {run.status for run in state.runs} == {"ok"}
+
+
+def test_an_error_ends_the_runs_that_go_on_but_not_the_scheduler(team):
+    """The one that leads a team tries again later."""
+    slow = threading.Event()
+
+    class Broken(LocalRunner):
+        def run(self, launch, batch):
+            if launch.persona == "cyd":
+                assert slow.wait(PATIENCE)
+                raise LogError("the disk is full")
+            return super().run(launch, batch)
+
+    def ann(job):
+        slow.set()
+        job.stop.wait(PATIENCE if job.attempt == 1 else 0)
+
+    context = team.context({"ann": ann}, AT_ONCE)
+    ticker = Ticker(context, BatchRunner(context, runner=Broken))
+    with pytest.raises(LogError):
+        run_sprint(ticker, StartRequest(ASKED))
+    ticker.dispatcher.runner = LocalRunner
+    assert run_sprint(ticker, StartRequest(ASKED)).converged
+    assert not ticker.dispatcher.stop.is_set()
