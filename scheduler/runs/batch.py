@@ -152,6 +152,7 @@ class OpenRuns:
         for run, future in self._futures.items():
             folder = self._context.home / "runs" / run
             while not (future.done() or is_going(folder)):
+                self._news.clear()  # else there would be no pause
                 self._news.wait(_LOOK)
 
 

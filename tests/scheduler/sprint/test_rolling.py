@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
@@ -299,3 +300,33 @@ def test_an_error_ends_the_runs_that_go_on_but_not_the_scheduler(team):
     ticker.dispatcher.runner = LocalRunner
     assert run_sprint(ticker, StartRequest(ASKED)).converged
     assert not ticker.dispatcher.stop.is_set()
+
+
+def test_a_step_looks_now_and_then_whether_its_runs_go_on_without_it(team):
+    """Also after there was news: a set-up may take minutes."""
+    looks, enough = [], threading.Event()
+
+    class Threads(ThreadPoolExecutor):
+        def submit(self, *words):
+            future = super().submit(*words)
+            done = future.done
+
+            def counted():
+                looks.append(time.monotonic())
+                if len(looks) > 30:
+                    enough.set()
+                return done()
+
+            future.done = counted
+            return future
+
+    context = team.context({}, AT_ONCE)
+    ticker = Ticker(context, BatchRunner(context, executor=Threads))
+
+    def ann(job):
+        ticker.dispatcher.open.wake()
+        assert enough.wait(PATIENCE)
+
+    context.agents["shell"].scripts["ann"] = ann
+    run_step(ticker, StartRequest(ASKED))
+    assert looks[30] - looks[10] > 20 * 0.01
