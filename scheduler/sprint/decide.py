@@ -142,18 +142,20 @@ class _Decision:
     def _step(self) -> TickPlan:
         """Plan one step of a rolling sprint: patches that have come long enough ago, and launches that have room."""
         plan = replace(self._parts(), rolling=True, harvest=self.left, weave=self._gathered())
-        ready = [each for each in plan.launches if not (each.reason == LaunchReason.RETRY and self._is_doubtful())]
-        starts = with_room(ready, self.runs, self.policy.max_parallel, self.routing.most)
-        plan = replace(plan, starts=starts)
+        ready = self._ready(plan.launches)
+        plan = replace(plan, starts=with_room(ready, self.runs, self.policy.max_parallel, self.routing.most))
         if plan.acts or not self.alive:
             return plan
         names = ", ".join(run.persona for run in self.alive)
         return replace(plan, idle=f"still running: {names}", wait_until=min(self.due, default=None))
 
-    def _is_doubtful(self) -> bool:
-        """Tell whether no run has ended well yet, so that those that go on may show that nothing works."""
+    def _ready(self, launches: Sequence[Launch]) -> Sequence[Launch]:
+        """Leave out retries but one at a time while others go on and nobody has ended well: what works is in doubt."""
         ended = [run for run in self.runs if run.status not in _INCOMPLETE]
-        return bool(self.alive) and all(self._fruitless(run) for run in ended)
+        if not (self.alive and ended and all(self._fruitless(run) for run in ended)):
+            return launches
+        retries = [each for each in (*self.alive, *launches) if each.reason == LaunchReason.RETRY]
+        return [each for each in launches if each not in retries[1:]]
 
     def _gathered(self) -> tuple[Patch, ...]:
         """Return the patches to weave now; note when it is time for others."""

@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -330,3 +331,39 @@ def test_a_step_looks_now_and_then_whether_its_runs_go_on_without_it(team):
     context.agents["shell"].scripts["ann"] = ann
     run_step(ticker, StartRequest(ASKED))
     assert looks[30] - looks[10] > 20 * 0.01
+
+
+PARALLEL = AT_ONCE + "fallback_above = 1.0\n"
+
+
+def test_who_failed_is_tried_again_while_another_one_goes_on(team):
+    """Although nobody has ended well so far: the other one may take hours."""
+    slow = Gate()
+
+    def again(job):
+        assert job.attempt > 1
+
+    ticker, thread = sprinting(team, {"ann": again, "bob": again, "cyd": slow}, PARALLEL)
+    until(ticker.context, "run.finished", count=4)
+    slow.open.set()
+    thread.join(PATIENCE)
+    state = ticker.context.state()
+    assert sorted(run.status for run in state.runs) == ["failed", "failed", "ok", "ok", "ok"]
+    assert state.sprints[-1].outcome == "converged"
+
+
+def test_while_nobody_has_ended_well_one_at_a_time_is_tried_again(team):
+    """So that an agent that does not work costs little."""
+    slow = Gate()
+    team.roster("dan", "eve")
+    ticker, thread = sprinting(
+        team, {"cyd": slow} | dict.fromkeys(("ann", "bob", "dan", "eve"), lambda job: 1 / 0), PARALLEL
+    )
+    until(ticker.context, "run.finished", count=6)
+    slow.open.set()
+    thread.join(PATIENCE)
+    end = next(run.finished for run in ticker.context.state().runs if run.persona == "cyd")
+    again = [run for run in ticker.context.state().runs if run.attempt > 1 and run.started < end]
+    again.sort(key=lambda run: run.started)
+    assert len(again) >= 2
+    assert all(first.finished <= second.started for first, second in pairwise(again))
