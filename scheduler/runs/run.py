@@ -58,7 +58,8 @@ class Runner(Protocol):
     def run(self, launch: Launch, batch: Batch) -> RunResult | None:
         """Carry out a launch until its end is on record; return None if it was stopped before it began.
 
-        `run.started` is durable before anything of the run exists. One append holds all that its end means: the patch,
+        `run.started` is durable before anything of the run exists; its listener is told `RunStarted` then, for which a
+        rolling sprint waits before it starts another run. One append holds all that its end means: the patch,
         `run.finished` or `run.lost`, the mail it has read, and the end of its task where this run decides that.
 
         What goes wrong with the run itself, its workspace or its agent is a result with status `failed`. Raises
