@@ -58,7 +58,7 @@ class Project:
 
     def team(self, *personas: str, more: str = "", **agent: object) -> None:
         """Write the settings and the personas, and commit all."""
-        section = self.cli.section(**{"timeout": "1m", **agent})
+        section = self.cli.section(**{"timeout": "1m", "max_parallel": 8, **agent})
         (self.folder / ".team" / "team.toml").write_text(f'[team]\nagent = "{self.cli.name}"\n{section}{more}')
         for name in personas:
             (self.folder / ".team" / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nDo your part.\n")
