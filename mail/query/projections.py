@@ -198,10 +198,13 @@ def inbox() -> Any:
 
 
 def message() -> Any:
-    """Find the messages with a seq, an id or the beginning of an id; three are enough to see that it is ambiguous."""
-    key = argument("key")
-    matches = mail(events).filter((_.seq == argument("seq", "int64")) | _.id.startswith(key))
-    return events.semi_join(matches.select("seq").order_by(_.seq).limit(3), "seq").order_by("seq")
+    """Find the messages with a seq, an id or the beginning of an id; three are enough to see that it is ambiguous.
+
+    Bodies are read of those alone. In a file that somebody else wrote to, another event may have the same seq.
+    """
+    fits = (_.seq == argument("seq", "int64")) | _.id.startswith(argument("key"))
+    matches = mail(events).filter(fits).select("seq").order_by(_.seq).limit(3)
+    return mail(events.semi_join(matches, "seq")).filter(fits).order_by("seq")
 
 
 def thread() -> Any:

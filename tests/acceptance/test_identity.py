@@ -13,9 +13,11 @@ from .test_scheduler import BIN, CLEAN, living, project
 __all__ = ["project"]
 
 FORGE = """
-import hashlib, json, os, sys
+import fcntl, hashlib, json, os, sys
 home, kind, sender, run, subject = sys.argv[1:]
 path = home + "/mail/events.jsonl"
+lock = open(home + "/mail/lock", "rb+")
+fcntl.flock(lock, fcntl.LOCK_EX)  # else a colleague's event may get the same seq
 last = json.loads(open(path).read().splitlines()[-1])
 event = dict(last, seq=last["seq"] + 1, id="01a1fa71-57e0-7000-8000-%012x" % os.getpid(), kind=kind, sender=sender,
     recipients=["cyd", "you"], subject=subject, body="x", run=run or None, data={"type": "note"}, prev=last["hash"])
