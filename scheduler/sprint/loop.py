@@ -83,11 +83,12 @@ def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns) -> int | None:
     number, still = None, 0
     while not ticker.dispatcher.stop.is_set():
         runs.look()
+        goes_on = bool(runs.running)  # before the state: a run that ends in between is news
         state = ticker.read()
         plan = ticker.plan(request, state)
         number = plan.sprint or number
         if not plan.acts:
-            if not (runs.running or plan.wait_until):
+            if not (goes_on or plan.wait_until):
                 number = ticker.tick(request, state, plan).plan.sprint or number
                 break
             _wait(ticker, plan, runs)
@@ -99,7 +100,7 @@ def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns) -> int | None:
         except LogError:
             raise
         except (TeamMailError, OSError) as error:
-            if not runs.running:
+            if not goes_on:
                 raise
             ticker.listener(Progress(f"{error}; what runs goes on"))
             runs.wait(None)  # what goes on is put on record first, and what ends tries again

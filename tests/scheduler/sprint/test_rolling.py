@@ -102,6 +102,24 @@ def test_mail_to_somebody_who_is_done_starts_them_at_once(team):
     assert ticker.context.state().sprints[-1].outcome == "converged"
 
 
+def test_a_run_that_ends_after_the_state_was_read_ends_no_sprint(team):
+    """The plan still says that it goes on, and nothing does any more: that is news, and no end."""
+    slow = Gate(team.replaced(3, "ann"))
+
+    class Late(Ticker):
+        def plan(self, request, state=None):
+            plan = super().plan(request, state)
+            if plan.idle and "still running" in plan.idle:
+                slow.open.set()
+                while self.dispatcher.running:
+                    self.dispatcher.open.wait(PATIENCE)
+            return plan
+
+    context = team.context({"ann": slow}, AT_ONCE)
+    result = run_sprint(Late(context, BatchRunner(context)), StartRequest(ASKED))
+    assert (result.outcome, result.landed) == ("converged", ("ann",))
+
+
 def test_patches_that_come_within_the_gathering_are_woven_together(team):
     """Unless nobody else runs, the weaver waits for others."""
     slow = Gate()
