@@ -125,12 +125,17 @@ class Watch:
             stop.set()
 
     def judged(self, run: str, outcome: Outcome) -> Outcome:
-        """Return a run's outcome, with status `quota` if it was stopped because it exceeded its quota."""
+        """Return a run's outcome, with status `quota` if it was stopped because it exceeded its quota.
+
+        That of its agent for the day is no fault of the run: it is `limited`.
+        """
         if run in self._flooded and outcome.status == OutcomeStatus.STOPPED:
             detail = f"more than {self._most} mails in one run (max_mails)"
             return replace(outcome, status=OutcomeStatus.QUOTA, detail=detail)
         over = self._overspent.get(run)
         if over and outcome.status == OutcomeStatus.STOPPED and not self.stopped:
+            if over.budget == Budget.AGENT:  # another agent may go on with it
+                return replace(outcome, status=OutcomeStatus.LIMITED, detail=over.text)
             own = over.budget == Budget.RUN  # another try would be ended in the same way
             detail = f"{over.text}; raise [budget] run in team.toml" if own else over.text
             return replace(outcome, status=OutcomeStatus.QUOTA, detail=detail, hopeless=own)

@@ -119,6 +119,27 @@ def test_a_budget_of_the_only_agent_stops_its_sprint(project):
     assert len([mail for mail in project.events("mail.sent") if "budget of agent paid" in mail["subject"]]) == 1
 
 
+def test_a_hard_budget_of_an_agent_ends_its_run_without_an_attempt(project):
+    """Another one goes on with it, also with a task that has no retries."""
+    stream = f"cat > /dev/null; head -n 4 {RECORDED}/claude.jsonl; exec sleep 60"
+    agents(
+        project, ["paid", "free"], {"paid": stream, "free": EDIT}, "max_attempts = 1\n[budget]\nhard = true\n",
+        paid='budget = "2k tokens"\n',
+    )  # fmt: skip
+    tasks = [{"task_id": "a", "agent": "ann", "description": "Mind your line."}]
+    (project.folder / "tasks.json").write_text(json.dumps({"tasks": tasks}))
+
+    ended = project.run("team", "dispatch", "tasks.json")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert played_by(project) == {"ann": ["paid", "free"]}
+    (first, _) = (event["data"] for event in project.events("run.finished"))
+    words = "the budget of agent paid for the day is spent: 2.1k of 2k tokens"
+    assert (first["status"], first["detail"]) == ("limited", words)
+    assert first["seconds"] < 30
+    assert "3 patches landed" in project.ok("scheduler", "sprint")
+
+
 def test_rules_choose_by_persona_reason_task_and_price(project):
     """Each rule is a table; the first that fits counts."""
     rules = (
