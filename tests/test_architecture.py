@@ -108,7 +108,7 @@ ARROWS = {
         "scheduler.weaver",
     },
     "scheduler.routes": {"scheduler.limits", "scheduler.settings"},
-    "scheduler.settings": {"scheduler.errors", "scheduler.problems"},
+    "scheduler.settings": {"scheduler.errors", "scheduler.kinds", "scheduler.problems"},
     "scheduler.setup": {"scheduler.context"},
     "scheduler.sprint": {
         "scheduler.approval",

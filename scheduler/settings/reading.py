@@ -134,6 +134,9 @@ def _contradictions(settings: Settings, file: TomlFile, origins: Mapping[Key, Or
         asked["team", "agent"] = settings.team.agents
     for name, rule in settings.route.items():
         asked["route", name, "agent"] = rule.agents
+        if rule.budget_left is not None and not (settings.budget.sprint or settings.budget.day):
+            place = _place(("route", name, "budget_left"), file, origins)
+            yield f"{place}: route.{name}.budget_left never fits without a sprint or a day in [budget]"
         groups = [group for group in rule.personas if group.startswith("@") and group[1:] not in settings.groups]
         for group in groups:
             yield f"{_place(('route', name, 'personas'), file, origins)}: route.{name}.personas: no group {group}"

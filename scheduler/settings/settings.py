@@ -10,8 +10,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ...mail.render import listed
 from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
+from ..kinds import LaunchReason
 from .values import (
     Agents,
     Branch,
@@ -37,6 +39,8 @@ from .values import (
     Variable,
     Within,
 )  # fmt: skip
+
+_OF_TASKS = {str(LaunchReason.TASK), str(LaunchReason.RETRY)}
 
 
 class _Table(BaseModel):
@@ -78,6 +82,8 @@ class RouteSettings(_Table):
     def _says(self) -> Self:
         if self.agent is None and self.order == "given":
             raise ValueError('says no agent: write agent = ["claude", "codex"], or order = "cheapest"')
+        if self.tasks and self.reasons and not _OF_TASKS & {*self.reasons}:
+            raise ValueError(f"never fits: tasks are of dispatches, whose reasons are {listed(sorted(_OF_TASKS))}")
         return self
 
     @property

@@ -399,6 +399,8 @@ def test_cron_replaces_every(read):
             "team.toml:5: route.r.personas: no group @d",
         ),
         ('[route.r]\norder = "cheap"', 'team.toml:2: route.r.order must be "given" or "cheapest", not "cheap"'),
+        ('[route.r]\norder = "cheapest"\nbudget_left = 0.5', "team.toml:3: route.r.budget_left never fits without a"),
+        ('[route.r]\norder = "cheapest"\ntasks = ["a"]\nreasons = ["mail"]', "route.r never fits: tasks are of disp"),
         ('[route.r]\norder = "cheapest"\nreasons = ["work"]', 'route.r.reasons[0] must be "batch", "mail"'),
         ('[route.r]\norder = "cheapest"\nbudget_left = 25', "route.r.budget_left must be at most 1, not 25"),
         ('[agents.x]\ncommand = ["a"]\nbudget = "5"', "team.toml:3: agents.x.budget must be an amount of money"),
