@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..clock import Clock
@@ -18,17 +19,10 @@ def changes(folder: Path, stop: threading.Event | None, clock: Clock) -> Iterato
     stop = stop or threading.Event()
     yield
     while not stop.is_set():
-        try:
+        # The library is missing, the system has no watches left, or the folder is not there yet.
+        with suppress(ImportError, OSError, RuntimeError):
             yield from _watched(folder, stop)
-        except FileNotFoundError:  # nothing has been written yet
-            pass
-        except (ImportError, OSError, RuntimeError):  # the library is missing, or the system has no watches left
-            break
-        else:
             return
-        clock.sleep(_POLL_SECONDS)
-        yield
-    while not stop.is_set():
         clock.sleep(_POLL_SECONDS)
         yield
 
