@@ -135,8 +135,9 @@ class Show:
             self.note(f"{_title(plan)}: {len(plan.starts)} to run")
         for skip in plan.aside:
             self.note(f"set aside: {skip.persona}, {skip.why}")
-        if plan.overspent:
-            self.note(f"nothing more starts: {plan.overspent.text}")
+        if plan.overspent and (over := (f"nothing more starts: {plan.overspent.text}",)) not in self._printed:
+            self._printed.add(over)
+            self.note(*over)
         with self._turn:
             due = {launch.persona: launch for launch in plan.launches}
             self._rows |= {name: Row(name, launch.attempt, detail=launch.why) for name, launch in due.items()}
