@@ -109,7 +109,7 @@ class Past:
                 self.given[number] = run
             starts.append(self.started(number, tick, name, run, reason, mail))
             if tick == 1 and self.dice.random() < 0.6:
-                to = self.dice.choice([other for other in self.names if other != name])
+                to = self.dice.choice([each for each in self.names if each != name])
                 ends.append(Draft(MailKind.SENT, name, (to,), "Chapter three", BODY, run=run, data={"type": "note"}))
             status = RunStatus.FAILED if tick == 1 and self.dice.random() < 0.03 else RunStatus.OK
             changed = status == RunStatus.OK and reason != LaunchReason.MAIL

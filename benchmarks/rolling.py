@@ -170,8 +170,8 @@ def over_the_bound(seeds: int) -> list[Row]:
     own, theirs = [Simulation(seed, rolling=True) for seed in range(seeds)], list[float]()
     over = [each.play() / each.bound for each in own]
     for seed in range(seeds):
-        other = Simulation(seed, rolling=False)
-        theirs.append(other.play() / other.bound)
+        barred = Simulation(seed, rolling=False)
+        theirs.append(barred.play() / barred.bound)
     beside = median(mine / yours for mine, yours in zip(over, theirs, strict=True))
     what = f"{PERSONAS} personas on {SLOTS} slots, over the bound"
     return [
@@ -190,13 +190,13 @@ def one_that_hangs(seeds: int) -> list[Row]:
         without.play()
         hung.landed.pop("p00", None)
         ratios.append((max(hung.landed.values()) - START) / (max(without.landed.values()) - START))
-    found = median(ratios)
-    return [at_most("one of 23 hangs: the others' last landing", found, "without it, on 7: 1", found, 1.05)]
+    last = median(ratios)
+    return [at_most("one of 23 hangs: the others' last landing", last, "without it, on 7: 1", last, 1.05)]
 
 
 def real(rounds: int) -> list[Row]:
     """Measure real sprints in a repository of 2,000 files, in which others go on: how soon what has ended lands."""
-    landed, told = list[float](), list[float]()
+    landed, launched = list[float](), list[float]()
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             events = play(Path(folder))
@@ -204,11 +204,11 @@ def real(rounds: int) -> list[Row]:
         landed += [at(event) - ended[event["ref"]] for event in events if event["kind"] == Kind.PATCH_LANDED]
         begun = {event["data"]["persona"]: at(event) for event in events if event["kind"] == Kind.RUN_STARTED}
         runs = [event["ref"] for event in events if event["kind"] == Kind.PATCH_CONFLICTED]
-        told += [begun[event["data"]["persona"]] - ended[event["ref"]] for event in events if event["ref"] in runs[:1]
-                 and event["kind"] == Kind.PATCH_CONFLICTED]  # fmt: skip
+        first = [event for event in events if event["ref"] in runs[:1] and event["kind"] == Kind.PATCH_CONFLICTED]
+        launched += [begun[event["data"]["persona"]] - ended[event["ref"]] for event in first]
     return [
         within("from the end of a run to its patch on the branch", landed, 0.6),
-        within("from the end of a run to the launch of the author of a conflict", told, 1.0),
+        within("from the end of a run to the launch of the author of a conflict", launched, 1.0),
     ]
 
 

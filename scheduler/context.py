@@ -125,9 +125,9 @@ class Context:
         if only:
             return Routing(routing.agents, only=only)
         several = [agents for agents in (routing.agents, *(rule.agents for rule in routing.rules)) if len(agents) > 1]
-        found = {name: self._trouble(name, base) for agents in several for name in agents}
-        missing = {name: trouble for name, trouble in found.items() if trouble}
-        costs = self._costs([*found]) if any(rule.cheapest for rule in routing.rules) else {}
+        troubles = {name: self._trouble(name, base) for agents in several for name in agents}
+        missing = {name: trouble for name, trouble in troubles.items() if trouble}
+        costs = self._costs([*troubles]) if any(rule.cheapest for rule in routing.rules) else {}
         return replace(routing, missing=missing, costs=costs)
 
     def _trouble(self, agent: str, base: str | None) -> str | None:

@@ -102,7 +102,7 @@ class Choice:
     @property
     def text(self) -> str:
         """Say by which rule the agent plays, and why the others gave way; "" if it is the team's first."""
-        return f"{self.agent}{told}" if (told := routed(self.rule, self.passed)) else ""
+        return f"{self.agent}{how}" if (how := routed(self.rule, self.passed)) else ""
 
     @property
     def instead_of(self) -> list[dict[str, str]]:
@@ -146,11 +146,11 @@ class Routing:
         rule, agents = self.candidates(work, case.left)
         if len(agents) == 1:
             return Choice(agents[0], rule, (), agents, case.unable(agents[0]))
-        found = {agent: self._unfit(agent, case) for agent in agents}
+        hindrances = {agent: self._unfit(agent, case) for agent in agents}
         order = {agent: number for number, agent in enumerate(agents)}
 
         def rank(agent: str) -> tuple[float, ...]:
-            unfit = found[agent]
+            unfit = hindrances[agent]
             if unfit is None:
                 return 0.0, 0.0, order[agent]
             later = unfit.until.timestamp() if unfit.until else float(case.failures(agent))
@@ -158,8 +158,8 @@ class Routing:
 
         chosen = min(agents, key=rank)
         before = agents[: order[chosen]]
-        passed = tuple((agent, unfit.text) for agent in before if (unfit := found[agent]))
-        return Choice(chosen, rule, passed, agents, found[chosen])
+        passed = tuple((agent, unfit.text) for agent in before if (unfit := hindrances[agent]))
+        return Choice(chosen, rule, passed, agents, hindrances[chosen])
 
     def _unfit(self, agent: str, case: Case) -> Unfit | None:
         if why := self.missing.get(agent):
@@ -244,9 +244,9 @@ def costs_of(agents: Sequence[str], past: Sequence[Used], priced: Callable[[Usag
     agent used; `priced` computes it for an agent.
     """
     whole = [used for used in past if not used.usage.partial]
-    told = [used.usage for used in whole if used.usage.tokens is not None][-_MOST_PAST:]
-    given, written = ([getattr(usage, name) or 0 for usage in told] for name in ("input", "output"))
-    typical = Usage(int(median(given)), 0, int(median(written))) if told else _TYPICAL
+    counted = [used.usage for used in whole if used.usage.tokens is not None][-_MOST_PAST:]
+    given, written = ([getattr(usage, name) or 0 for usage in counted] for name in ("input", "output"))
+    typical = Usage(int(median(given)), 0, int(median(written))) if counted else _TYPICAL
     costs: dict[str, float] = {}
     for agent in agents:
         known = [used.usage.usd for used in whole if used.agent == agent and used.usage.usd is not None]

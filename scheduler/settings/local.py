@@ -24,8 +24,7 @@ def local_model(command: Sequence[str], variables: Mapping[str, str]) -> str:
     for name, value in variables.items():
         if _ADDRESS.search(name) and _OF_MODELS.search(name) and _is_here(value):
             return name
-    found = (word for word in command if word in _WORDS or word.startswith(_PROVIDERS))
-    return next(found, "")
+    return next((word for word in command if word in _WORDS or word.startswith(_PROVIDERS)), "")
 
 
 def _is_here(address: str) -> bool:

@@ -44,10 +44,10 @@ def _agents(value: Any) -> Any:
     names = value.split(",") if isinstance(value, str) and "," in value else value
     if not isinstance(names, list | tuple):
         return names
-    found = tuple(name.strip() if isinstance(name, str) else name for name in cast("list[Any]", names))
-    if not found or len({*map(str, found)}) < len(found):
+    chosen = tuple(name.strip() if isinstance(name, str) else name for name in cast("list[Any]", names))
+    if not chosen or len({*map(str, chosen)}) < len(chosen):
         raise ValueError('must be the name of an agent, or a list without repetitions: ["claude", "codex"]')
-    return found
+    return chosen
 
 
 def _branch(value: str) -> str:

@@ -175,8 +175,8 @@ class _Decision:
             return self._made(**({} if busy else self._ending(SprintOutcome.BROKEN)))
         if self.overspent:  # what waits is woven, and what goes on may end
             known = (self.overspent.budget, self.number, self.overspent.whose) in self.state.reported
-            told = None if known and self.rolling and busy else self.overspent
-            return self._made(overspent=told, **({} if busy else self._ending(SprintOutcome.BUDGET)))
+            news = None if known and self.rolling and busy else self.overspent
+            return self._made(overspent=news, **({} if busy else self._ending(SprintOutcome.BUDGET)))
         launches, skips, aside = self._sort()
         if self.mode == Mode.SEQUENTIAL:
             turn = () if self.alive else launches[:1]

@@ -82,22 +82,7 @@ class TickPlan:
             "lost": [{"run": run.id, "persona": run.persona, "attempt": run.attempt} for run in self.lost],
             "harvest": [{"run": run.id, "persona": run.persona, "attempt": run.attempt} for run in self.harvest],
             "weave": [{"run": p.run, "persona": p.persona, "base": p.base, "files": [*p.files]} for p in self.weave],
-            "launches": [
-                {
-                    "persona": launch.persona,
-                    "agent": launch.agent,
-                    "route": (launch.route and launch.route.rule) or None,
-                    "instead_of": launch.route.instead_of if launch.route else [],
-                    "attempt": launch.attempt,
-                    "run": launch.run,
-                    "reason": launch.reason,
-                    "why": launch.why,
-                    "unread": len(launch.mail),
-                    "mail": [mail.seq for mail in launch.mail],
-                    "estimate": launch.estimate,
-                }
-                for launch in self.launches
-            ],
+            "launches": [_launch_document(launch) for launch in self.launches],
             "skips": [
                 {
                     "persona": skip.persona,
@@ -113,6 +98,22 @@ class TickPlan:
             "overspent": self.overspent and self.overspent.text,
             "notes": [*self.notes],
         }
+
+
+def _launch_document(launch: Launch) -> dict[str, Any]:
+    return {
+        "persona": launch.persona,
+        "agent": launch.agent,
+        "route": (launch.route and launch.route.rule) or None,
+        "instead_of": launch.route.instead_of if launch.route else [],
+        "attempt": launch.attempt,
+        "run": launch.run,
+        "reason": launch.reason,
+        "why": launch.why,
+        "unread": len(launch.mail),
+        "mail": [mail.seq for mail in launch.mail],
+        "estimate": launch.estimate,
+    }
 
 
 @dataclass(frozen=True)

@@ -90,10 +90,10 @@ def _budgets(context: Context, state: State, plan: TickPlan) -> Iterator[str]:
     for agent, limit in budgets.agents.items():
         own = total(used.usage for used in uses.day if used.agent == agent)
         rows.append((f"agent {agent}", limit, own, [used for used in past if used.agent == agent]))
-    for name, limit, used, told in rows:
+    for name, limit, used, runs in rows:
         if limit:
             spent = f", {used_text(limit, used)} used" if used and used.runs else ""
             blind = (
-                "; past runs of these agents did not tell any, so it may never be spent" if untold(limit, told) else ""
+                "; past runs of these agents did not tell any, so it may never be spent" if untold(limit, runs) else ""
             )
             yield f"{name} {limit.text}{spent}{blind}"
