@@ -62,6 +62,7 @@ class OpenRuns:
         self._futures: dict[str, Future[RunResult | None]] = {}
         self._begun: dict[str, threading.Event] = {}
         self._launches: dict[str, Launch] = {}
+        self._weave: Future[object] | None = None
 
     def __enter__(self) -> Self:
         """Watch the log, and keep a warden, until all runs are over."""
@@ -74,7 +75,7 @@ class OpenRuns:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and self.running:
+        if error is not None and self.busy:
             self.watch.end()
         self._stack.__exit__(kind, error, trace)
 
@@ -82,6 +83,16 @@ class OpenRuns:
     def running(self) -> frozenset[str]:
         """The ids of the runs whose end is not on record yet."""
         return frozenset(run for run, future in self._futures.items() if not future.done())
+
+    @property
+    def weaving(self) -> bool:
+        """Whether a weave goes on beside the runs."""
+        return self._weave is not None and not self._weave.done()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything goes on whose end is news."""
+        return bool(self.running) or self.weaving
 
     @property
     def used(self) -> Mapping[str, Usage]:
@@ -111,6 +122,11 @@ class OpenRuns:
 
             self._submit(launch, harvest)
 
+    def weave(self, work: Callable[[threading.Event], object]) -> None:
+        """Let `work` weave beside the runs; it is given what is set when it has to end."""
+        self._weave = self._threads.submit(work, self._stop)
+        self._weave.add_done_callback(lambda _: self.wake())
+
     def _submit(self, launch: Launch, work: Callable[[], RunResult | None]) -> None:
         run, begun = launch.run, threading.Event()
         self._begun[run], self._launches[run] = begun, launch
@@ -133,19 +149,21 @@ class OpenRuns:
 
     def wait(self, seconds: float | None) -> None:
         """Wait for news, at most so long: a run has ended, mail has come, a person asked for something."""
-        clock, busy = self._context.clock, bool(self.running)
         if seconds is None:
             self._news.wait()
         else:
-            clock.wait(self._news, max(0.0, seconds), busy=busy)
+            self._context.clock.wait(self._news, max(0.0, seconds), busy=self.busy)
 
     def look(self) -> None:
-        """Forget the news so far, and raise what a run has raised (LogError)."""
+        """Forget the news so far, and raise what a run (LogError) or the weave has raised."""
         self._news.clear()
         for run, future in [*self._futures.items()]:
             if future.done():
                 del self._futures[run]
                 future.result()
+        if self._weave and self._weave.done():
+            weave, self._weave = self._weave, None
+            weave.result()
 
     def settle(self) -> None:
         """Wait until each run goes on without this process, or is over: an agent that is no process cannot."""

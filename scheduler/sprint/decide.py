@@ -59,10 +59,11 @@ def decide(
     budgets: Budgets = NO_BUDGETS,
     routing: Routing = NO_ROUTING,
     rolling: bool = False,
+    weaving: bool = False,
 ) -> TickPlan:
     """Decide the next tick. `roster` is who is scheduled, in the order of launching.
 
-    In a `rolling` sprint it is one step, which waits for no run.
+    In a `rolling` sprint it is one step, which waits for no run, nor for the weave that goes on if it is `weaving`.
     """
     if state.paused:
         lost, left = dead_of(state)
@@ -77,7 +78,9 @@ def decide(
         return TickPlan(state.tick, idle=f"{over.text}; it begins anew at midnight", idle_until=day_ends(now))
     if state.sprint is None and request.start is None:
         return TickPlan(state.tick, idle=request.otherwise)
-    plan = _Decision(state, roster, policy, now, request, budgets=budgets, routing=routing, rolling=rolling).plan()
+    plan = _Decision(
+        state, roster, policy, now, request, budgets=budgets, routing=routing, rolling=rolling, weaving=weaving
+    ).plan()
     if plan.opening and plan.wait_until and not _is_worth_waiting(plan.wait_until, policy, now, request):
         return TickPlan(state.tick, skips=plan.skips, idle=_all_parked(plan), idle_until=plan.wait_until)
     return plan
@@ -111,6 +114,7 @@ class _Decision:
         budgets: Budgets,
         routing: Routing,
         rolling: bool,
+        weaving: bool,
     ) -> None:
         self.state = give_up_dead(state)
         self.roster = roster
@@ -127,7 +131,7 @@ class _Decision:
         self.opening = None if self.sprint else Opening(self.number, request.start or "", first)
         self.due: list[datetime] = []
         self.spent: Overspent | None = None  # of an agent without which somebody cannot go on
-        self.budgets, self.routing, self.rolling = budgets, routing, rolling
+        self.budgets, self.routing, self.rolling, self.weaving = budgets, routing, rolling, weaving
         self.uses = uses_of(self.state, self.number, now)
         self.overspent = self.uses.overspent(budgets, now)
 
@@ -144,10 +148,11 @@ class _Decision:
         plan = replace(self._parts(), rolling=True, harvest=self.left, weave=self._gathered())
         ready = self._ready(plan.launches)
         plan = replace(plan, starts=with_room(ready, self.runs, self.policy.max_parallel, self.routing.most))
-        if plan.acts or not self.alive:
+        if plan.acts or not (self.alive or self.weaving):
             return plan
         names = ", ".join(run.persona for run in self.alive)
-        return replace(plan, idle=f"still running: {names}", wait_until=min(self.due, default=None))
+        why = f"still running: {names}" if names else "the gates are at work"
+        return replace(plan, idle=why, wait_until=min(self.due, default=None))
 
     def _ready(self, launches: Sequence[Launch]) -> Sequence[Launch]:
         """Leave out retries but one at a time while others go on and nobody has ended well: what works is in doubt."""
@@ -158,7 +163,9 @@ class _Decision:
         return [each for each in launches if each not in retries[1:]]
 
     def _gathered(self) -> tuple[Patch, ...]:
-        """Return the patches to weave now; note when it is time for others."""
+        """Return the patches to weave now, none while others are; note when it is time for them."""
+        if self.weaving:
+            return ()
         ends = {run.id: run.finished or run.started for run in self.runs} if self.alive else {}
         ready = gathered([ends.get(patch.run, patch.ts) for patch in self.state.pending], self.policy.gather)
         if self.alive and ready and ready > self.now:
@@ -271,9 +278,8 @@ class _Decision:
         own = [run for run in self.runs if run.persona == member.id]
         mail = self.state.waking(member.id, self.policy.wakes_not)
         last = own[-1] if own else None
-        if last and (pause := self._pause(own)):
-            self.due.append(pause)
-            return f"{last.detail or last.status}; next try at {pause:%H:%M:%S}Z"
+        if why := self._not_yet(member.id, own):
+            return why
         if last is None and member.id in self.first:
             return self._launch(member, own, LaunchReason.BATCH, "first launch of the sprint")
         if last and (last.status == RunStatus.STOPPED or last.stop):
@@ -283,6 +289,15 @@ class _Decision:
         if mail:
             return self._launch(member, own, LaunchReason.MAIL, f"{len(mail)} unread, last from {mail[-1].sender}")
         return self._waiting(member.id)
+
+    def _not_yet(self, persona: str, own: Sequence[Run]) -> str | None:
+        """Say what a persona has to wait for, whatever reason there is to launch it; None if nothing."""
+        if self.rolling and any(patch.persona == persona for patch in self.state.pending):
+            return "its patch is still to be woven"
+        if pause := self._pause(own):
+            self.due.append(pause)
+            return f"{own[-1].detail or own[-1].status}; next try at {pause:%H:%M:%S}Z"
+        return None
 
     def _waiting(self, persona: str) -> str:
         """Say that a persona has no mail, or none that is a reason to launch it."""

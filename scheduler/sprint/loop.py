@@ -82,31 +82,29 @@ def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns) -> int | None:
     """Carry out steps, each when something has happened, while runs go on; return the number of the sprint."""
     number, still = None, 0
     while not ticker.dispatcher.stop.is_set():
-        runs.look()
-        goes_on = bool(runs.running)  # before the state: a run that ends in between is news
-        state = ticker.read()
-        plan = ticker.plan(request, state)
-        number = plan.sprint or number
-        if not plan.acts:
-            if not (goes_on or plan.wait_until):
-                number = ticker.tick(request, state, plan).plan.sprint or number
-                break
-            _wait(ticker, plan, runs)
-            continue
+        goes_on = False
         try:
+            runs.look()
+            goes_on = runs.busy  # before the state: what ends in between is news
+            state = ticker.read()
+            plan = ticker.plan(request, state)
+            number = plan.sprint or number
+            if not plan.acts and (goes_on or plan.wait_until):
+                _wait(ticker, plan, runs)
+                continue
             done = ticker.tick(request, state, plan)
         except Stopped:
             break
         except LogError:
             raise
         except (TeamMailError, OSError) as error:
-            if not goes_on:
+            if not (goes_on or runs.running):
                 raise
             ticker.listener(Progress(f"{error}; what runs goes on"))
             runs.wait(None)  # what goes on is put on record first, and what ends tries again
             continue
-        request = replace(request, start=None)
-        if done.plan.finish:
+        number, request = done.plan.sprint or number, replace(request, start=None)
+        if done.plan.finish or not plan.acts:
             break
         still = still + 1 if _is_same(state, done.state) else 0
         if still == _MOST_STILL and not ticker.dispatcher.stop.is_set():
@@ -119,7 +117,7 @@ def _wait(ticker: Ticker, plan: TickPlan, runs: OpenRuns) -> None:
     if plan.wait_until is None:
         runs.wait(None)
         return
-    if not runs.running:
+    if not runs.busy:
         ticker.listener(waiting(plan))
     runs.wait((plan.wait_until - ticker.context.clock.now()).total_seconds())
 

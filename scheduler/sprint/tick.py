@@ -5,6 +5,7 @@ The state is read again after each step that changed it, so a tick that was inte
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from ...personas.running.process import is_going
 from ..context import Context
 from ..errors import NotReady, Stopped
 from ..kinds import Kind, RunStatus
-from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate
+from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate, standing
 from ..landing.record import record
 from ..leader import myself
 from ..limits.budget import Uses, uses_of
@@ -97,7 +98,13 @@ class Ticker:
         return decide(
             state, self.context.members, policy, now, request,
             budgets=self.context.budgets, routing=self.context.routing(), rolling=self.dispatcher.open is not None,
+            weaving=self.weaving,
         )  # fmt: skip
+
+    @property
+    def weaving(self) -> bool:
+        """Whether a weave goes on beside the runs."""
+        return self.dispatcher.open is not None and self.dispatcher.open.weaving
 
     def is_rolling(self, state: State, request: StartRequest) -> bool:
         """Tell whether the open sprint, or the next one, goes on as its runs end."""
@@ -121,7 +128,7 @@ class Ticker:
         if plan.opening:
             state = self._open(plan, state)
         integration = self._weave(plan, state)
-        if integration or plan.opening:
+        if integration or plan.opening or (plan.weave and self.weaving):
             state = self.read()
             plan = self._plan_again(request, state, plan)
         plan = set_faulty_aside(self.context, plan)
@@ -181,12 +188,22 @@ class Ticker:
         return context.state(whole=False)
 
     def _weave(self, plan: TickPlan, state: State) -> Integration | None:
-        """Weave the pending patches; else only bring the branch to where the log says."""
-        sprint = _open_sprint(state)
+        """Weave the pending patches; else only bring the branch to where the log says.
+
+        In a rolling sprint with gates that goes on beside the runs, and nothing is returned.
+        """
         if not plan.weave:
-            ensure_branch(self.context, sprint)
+            if not self.weaving:  # the branch has one writer
+                ensure_branch(self.context, _open_sprint(state))
             return None
-        integration = integrate(self.context, state, plan.weave, self.dispatcher.stop, self.listener)
+        open_runs = self.dispatcher.open
+        if open_runs and self.context.settings.gates and not self.passing:
+            open_runs.weave(lambda stop: self._integrate(plan, state, stop))
+            return None
+        return self._integrate(plan, state, self.dispatcher.stop)
+
+    def _integrate(self, plan: TickPlan, state: State, stop: threading.Event) -> Integration:
+        integration = integrate(self.context, state, plan.weave, stop, self.listener)
         record(self.context, integration)
         self.listener(PatchesWoven(f"weave: {len(integration.woven.landed)} landed", integration))
         return integration
@@ -228,7 +245,7 @@ class Ticker:
         sprint = _open_sprint(state)
         spent = (self.context.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
         left = max(1.0, self.context.settings.sprint.deadline - spent)
-        base = ensure_branch(self.context, sprint)
+        base = standing(self.context, sprint)[0]  # moved there already, or by the weave that goes on
         if open_runs := self.dispatcher.open:
             uses = self._used_before(state, sprint)
             open_runs.start(plan.starts, Batch(sprint.number, plan.tick, base, sprint.branch, left, uses))

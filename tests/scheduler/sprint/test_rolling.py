@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from team_mail.mail.errors import LogError
 from team_mail.mail.letter import Letter
 from team_mail.personas.agent import Outcome
+from team_mail.scheduler.errors import BranchMoved
 from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.runs.launch import Launch
 from team_mail.scheduler.runs.local import LocalRunner
@@ -100,6 +101,74 @@ def test_mail_to_somebody_who_is_done_starts_them_at_once(team):
     slow.open.set()
     thread.join(PATIENCE)
     assert ticker.context.state().sprints[-1].outcome == "converged"
+
+
+def gated(folder):
+    """Return settings with a gate that passes once the file `open` is there."""
+    waits = f"until [ -e {folder}/open ]; do sleep 0.02; done"
+    return f'{AT_ONCE}[gates.slow]\ncommand = ["sh", "-c", "{waits}"]\n'
+
+
+def test_while_a_gate_judges_whoever_is_due_is_launched(team, tmp_path):
+    """On what has landed until then; nobody whose own patch is being judged, and what comes meanwhile is woven next."""
+    (team.home / "personas" / "cyd.md").unlink()
+
+    def bob(job):
+        return None if job.attempt == 1 else team.replaced(6, "bob")(job)
+
+    ticker, thread = sprinting(team, {"ann": team.replaced(3, "ann"), "bob": bob}, gated(tmp_path))
+    until(ticker.context, "gate.started")
+    team.context().mailbox.send(Letter("you", ["ann", "bob"], "One more thing"))
+    until(ticker.context, "run.finished", count=3)
+    assert [run.persona for run in ticker.context.state().runs].count("bob") == 2
+    assert ticker.context.state().patches[0].status == "pending"
+    (tmp_path / "open").touch()
+    thread.join(PATIENCE)
+
+    runs = [(run.persona, run.attempt) for run in ticker.context.state().runs]
+    assert sorted(runs) == [("ann", 1), ("ann", 2), ("bob", 1), ("bob", 2)]
+    assert {"ann", "bob"} <= {*team.text("team/sprint-1")}
+    woven = [event.data["order"] for event in ticker.context.mailbox.log.read() if event.kind == "weave.done"]
+    assert [len(order) for order in woven[:2]] == [1, 1]
+
+
+def test_a_sprint_that_is_ended_while_a_gate_judges_goes_on_with_the_next_scheduler(team, tmp_path):
+    """Nothing of it is on record, so it is woven again."""
+    ticker, thread = sprinting(team, {"ann": team.replaced(3, "ann")}, gated(tmp_path))
+    until(ticker.context, "gate.started")
+    ticker.dispatcher.end()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert "weave.done" not in {event.kind for event in ticker.context.mailbox.log.read()}
+
+    (tmp_path / "open").touch()
+    result = team.sprint({"ann": lambda job: None}, gated(tmp_path))
+    assert (result.sprint, result.outcome, result.landed) == (1, "converged", ("ann",))
+
+
+def test_a_weave_beside_the_runs_that_fails_ends_nothing_that_runs_and_is_tried_again(team, tmp_path):
+    """Until nothing else goes on: then the error is the sprint's."""
+    slow, errors = Gate(), []
+    context = team.context({"ann": team.replaced(3, "ann"), "bob": slow}, gated(tmp_path))
+    ticker = Ticker(context, BatchRunner(context))
+
+    def sprint():
+        try:
+            run_sprint(ticker, StartRequest(ASKED))
+        except BranchMoved as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=sprint, daemon=True)
+    thread.start()
+    until(context, "gate.started")
+    root = team.git("commit-tree", "-m", "elsewhere", "main^{tree}")
+    team.git("update-ref", "refs/heads/team/sprint-1", root)
+    (tmp_path / "open").touch()
+    until(context, "weave.done")
+    slow.open.set()
+    thread.join(PATIENCE)
+    assert [run.status for run in context.state().runs] == ["ok"] * 3
+    assert "team/sprint-1 is at" in str(errors)
 
 
 def test_a_run_that_ends_after_the_state_was_read_ends_no_sprint(team):
