@@ -26,7 +26,7 @@ class MemoryProjections:
         self._last = 0
         typed = ", ".join(f'"{name}" {dtype}' for name, dtype in columns().items())
         self._connection.execute(f'CREATE TABLE "events" ({typed})')
-        self._connection.execute(f'CREATE VIEW "standing" AS {sql("standing")}')
+        self._connection.execute('CREATE VIEW "standing" AS SELECT * EXCLUDE (v, body, prev) FROM "events"')
         self._connection.execute('CREATE VIEW "again" AS SELECT * FROM "events"')
 
     def rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:

@@ -59,6 +59,7 @@ class Query:
         self._shown: Snapshot | None = None
         self._held: Snapshot | None = None
         self._stood: Snapshot | None = None
+        self._kept: Snapshot | None = None
         self._slices: dict[str, tuple[str, Snapshot]] = {}
         self._names = count()
         self._use_parquet = True
@@ -107,34 +108,47 @@ class Query:
         self._shown, self._held = snapshot, snapshot if hold else None
 
     def _stand(self, snapshot: Snapshot) -> None:
-        """Create the table `standing`, from the copies of sealed segments and the table of the active file.
+        """Create the view `standing`: what sealed segments leave open, from the table `kept`, and all later events.
 
         And the view `again`: all events if somebody undid a mark, so that its message may be in none of these.
         """
-        copies, files = _copied(snapshot, use_parquet=self._use_parquet)
-        rest = _select([], files, 0, snapshot.head, "lately" if snapshot.size else "")
-        self._connection.execute(f'CREATE OR REPLACE VIEW "rest" AS {rest}')
-        text = sql("standing").replace('"events"', '"rest"')
-        if copies:
-            sealed = scan_parquet([segment.standing_parquet for segment in copies])
-            text = f"SELECT * FROM ({text}) UNION ALL BY NAME SELECT * FROM {sealed}"
-        self._connection.execute("SET threads = 1")  # many small files: more threads take memory, and gain nothing
-        try:
-            self._connection.execute(f'CREATE OR REPLACE TABLE "standing" AS {text}')
-        finally:
-            self._connection.execute("RESET threads")
+        self._keep(snapshot)
+        lately = _select([], [], 0, snapshot.head, "lately" if snapshot.size else "")
+        text = f"SELECT * EXCLUDE (v, body, prev) FROM ({lately})"
+        if snapshot.sealed:
+            text = f'SELECT * FROM "kept" UNION ALL BY NAME {text}'
+        self._connection.execute(f'CREATE OR REPLACE VIEW "standing" AS {text}')
         kinds = ", ".join(map(literal, (MailKind.UNREAD, MailKind.UNARCHIVED, MailKind.RESTORED)))
         undone = self._connection.execute(f'SELECT count(*) FROM "standing" WHERE kind IN ({kinds})').fetchone()
-        old = 'SELECT * FROM "events"' if undone and undone[0] else 'SELECT * FROM "rest" WHERE false'
-        self._connection.execute(f'CREATE OR REPLACE VIEW "again" AS {old}')
+        none = "" if undone and undone[0] else " WHERE false"
+        self._connection.execute(f'CREATE OR REPLACE VIEW "again" AS SELECT * FROM "events"{none}')
         self._stood = snapshot
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        """Create the table `kept` of what sealed segments leave open, unless it is there: from copies or from lines."""
+        kept = self._kept
+        if not snapshot.sealed or (kept and kept.sealed == snapshot.sealed and continues(kept, snapshot)):
+            return
+        self._kept = None
+        copies, files = _copied(snapshot, use_parquet=self._use_parquet)
+        parts = [f"SELECT * FROM {scan_parquet([each.standing_parquet for each in copies])}"] if copies else []
+        if files:
+            self._connection.execute(f'CREATE OR REPLACE VIEW "rest" AS {_select([], files, 0, snapshot.head)}')
+            own = sql("standing").replace('"events"', '"rest"')
+            parts.append(f"SELECT * FROM ({own})")
+        self._connection.execute("SET threads = 1")  # many small files: more threads take memory, and gain nothing
+        try:
+            self._connection.execute(f'CREATE OR REPLACE TABLE "kept" AS {" UNION ALL BY NAME ".join(parts)}')
+        finally:
+            self._connection.execute("RESET threads")
+        self._kept = snapshot
 
     def _distrust(self, snapshot: Snapshot, error: Exception) -> None:
         """Stop using the Parquet copies and delete them where possible; without copies, look for damage.
 
         Raises LogDamaged if there is some that cannot be left out, and LogUnavailable.
         """
-        self._shown = self._held = self._stood = None
+        self._shown = self._held = self._stood = self._kept = None
         self._slices.clear()
         if not self._use_parquet or not snapshot.sealed:
             corrupt = self._source.damage()
