@@ -191,6 +191,7 @@ def test_the_commands_of_the_readme_work_on_a_repository(tmp_path):
     assert made[-1].split() == ["artisan.md", "forge.md", "scribe.md"]
 
 
+@pytest.mark.storm  # it plays the whole demo once more
 def test_the_picture_of_the_readme_shows_what_is_printed():
     """The lines of docs/demo.svg are those that the demo prints today, but for who was first; else `make picture`."""
     code = "import record; print(*record.recorded(), sep=chr(10))"

@@ -499,6 +499,7 @@ def recorded(project: Project, folder: Path, base: str) -> list[str]:
     subprocess.run(["git", "rev-parse", "--verify", "--quiet", f"HEAD~{BACK + 1}"], cwd=ROOT, check=False).returncode,
     reason="this checkout has no history to replay",
 )
+@pytest.mark.storm
 def test_the_projects_own_history_is_woven_as_parallel_work(tmp_path):
     """`--replay` with real patches on one base; never fewer land than first come, first served."""
     subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "own"], check=True, env=CLEAN)

@@ -175,7 +175,7 @@ class Story:
             self.tell(self.by("dispatch.finished", dispatch=own, seconds=2.0))
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.storm)])
 def past(request, tmp_path):
     """A story of thirty sprints in many small files of a log, and the projections over them."""
     clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
