@@ -31,7 +31,8 @@ class Persona:
 
     `agent` names a table in `[agents]`; None means the team's default. `paths` are globs of the files it may change:
     an empty tuple means none, None means any. `timeout` is in seconds; None means the agent's own. Personas of higher
-    `priority` are launched and landed earlier. `extra` has the keys that are not ours.
+    `priority` are launched and landed earlier; in each sprint, it starts `after` the work of others is woven. `extra`
+    has the keys that are not ours.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Persona:
     timeout: float | None = None
     scheduled: bool = True
     priority: int = 0
+    after: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: Path | None = None
     line: int = 1
@@ -84,6 +86,7 @@ def _parse(text: str, source: Path, id: str) -> Persona:
         timeout=_timeout(parts.get("timeout")),
         scheduled=_scheduled(parts.get("scheduled")) and id not in PROGRAMS,
         priority=_priority(parts.get("priority")),
+        after=_after(parts.get("after")),
         extra=_extra(parts),
         source=source,
         line=start + len(prompt) - len(prompt.lstrip("\n")),
@@ -133,6 +136,12 @@ def _priority(part: Part | None) -> int:
     if not re.fullmatch(r"[+-]?\d{1,6}", text, re.ASCII):
         raise part.fault(f"is {text[:40]!r}; write a whole number such as 10")
     return int(text)
+
+
+def _after(part: Part | None) -> tuple[str, ...]:
+    """Return the ids of the personas that a persona waits for, each once."""
+    items = part.items() if part is not None else []
+    return tuple(dict.fromkeys(name for item in items if (name := item.text())))
 
 
 def _paths(part: Part | None) -> tuple[str, ...] | None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
 from ..mail.log.disk import open_file
 from ..mail.render import line
+from ..mail.text.nearest import suggestion
 from .errors import PersonaError
 from .persona import MAX_FILE, Persona, parse_persona
 
@@ -21,7 +23,7 @@ _PROMPTS = ("prompt.md", "prompt.md.j2")
 
 
 class Roster(NamedTuple):
-    """All personas, by descending priority; `problems` has one line for each file that was left out."""
+    """All personas, by descending priority; `problems` has one line for each file that was left out or names nobody."""
 
     personas: tuple[Persona, ...] = ()
     problems: tuple[str, ...] = ()
@@ -30,6 +32,15 @@ class Roster(NamedTuple):
     def scheduled(self) -> tuple[Persona, ...]:
         """The personas that take part in sprints."""
         return tuple(persona for persona in self.personas if persona.scheduled)
+
+    @property
+    def circle(self) -> str | None:
+        """Name personas that wait for each other, so that none would start; None if there are none."""
+        try:
+            TopologicalSorter({persona.id: persona.after for persona in self.scheduled}).prepare()
+        except CycleError as knot:
+            return f"personas wait for each other (`after` in their files): {' -> '.join(knot.args[1][::-1])}"
+        return None
 
     def get(self, id: str) -> Persona | None:
         """Return the persona with this id, or None."""
@@ -51,6 +62,13 @@ def read_roster(folder: Path) -> Roster:
             personas.append(_read(name, files, folder))
         except PersonaError as error:
             problems.append(str(error))
+    names = [persona.id for persona in personas]
+    problems += [
+        f"{line(str(persona.source))}: after names {line(each)!r}, which is no persona here{suggestion(each, names)}"
+        for persona in personas
+        for each in persona.after
+        if each not in names
+    ]
     return Roster(tuple(sorted(personas, key=lambda persona: (-persona.priority, persona.id))), tuple(problems))
 
 

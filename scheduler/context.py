@@ -45,10 +45,11 @@ UNSIGNED = "an approval that is on record was not made by `scheduler approve` he
 
 
 class Member(NamedTuple):
-    """A persona that takes part in sprints: its id, and the agent that its file names."""
+    """A persona that takes part in sprints: its id, the agent that its file names, and whose work it waits for."""
 
     id: str
     agent: str | None = None
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Context:
     def members(self) -> tuple[Member, ...]:
         """The personas that take part in sprints; never the human."""
         human = self.settings.team.human
-        return tuple(Member(persona.id, persona.agent) for persona in self.roster.scheduled if persona.id != human)
+        personas = (persona for persona in self.roster.scheduled if persona.id != human)
+        return tuple(Member(persona.id, persona.agent, persona.after) for persona in personas)
 
     def persona(self, id: str) -> Persona:
         """Return a persona of the roster. Raises NotReady if it has left the roster."""
@@ -252,6 +254,10 @@ class Context:
             if self.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{name}").returncode == 0:
                 return f"there is already a branch {name}, which this team's sprints did not make; rename it"
         return None
+
+    def standing_troubles(self) -> list[str]:
+        """Name what lets no sprint start whoever is due: personas that wait for each other, gates that cannot run."""
+        return [*([circle] if (circle := self.roster.circle) else []), *self.gate_troubles()]
 
     def gate_troubles(self) -> list[str]:
         """Name the gates whose command cannot run, one line each."""

@@ -76,6 +76,7 @@ ARROWS = {
         "scheduler.tasks",
         "scheduler.weaver",
     },
+    "scheduler.estimate": {"scheduler.runs", "scheduler.state"},
     "scheduler.landing": {
         "scheduler.context",
         "scheduler.errors",
@@ -114,6 +115,7 @@ ARROWS = {
         "scheduler.approval",
         "scheduler.context",
         "scheduler.errors",
+        "scheduler.estimate",
         "scheduler.kinds",
         "scheduler.landing",
         "scheduler.leader",

@@ -12,25 +12,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ...mail.render import listed
-from ...mail.text.units import counted
 from ..context import Member
-from ..kinds import LaunchReason, Mode, ModeRequest, PatchStatus, RunStatus, SprintOutcome
+from ..kinds import LaunchReason, Mode, ModeRequest, RunStatus, SprintOutcome
 from ..limits.budget import NO_BUDGETS, Budgets, Overspent, day_ends, uses_of
-from ..limits.parking import excess, moment_text
+from ..limits.parking import moment_text
 from ..limits.routing import NO_ROUTING, Case, Fault, Routing, Work
-from ..runs.launch import MOST_SETUPS, Launch
+from ..runs.launch import Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, dead_of, give_up_dead, left_over
 from .mode import Policy, mode_of
 from .plan import Opening, Skip, TickPlan, gathered, with_room
+from .tries import INCOMPLETE, Tries, end_of
 
 ASKED = "asked for"  # the reason of a sprint that a person started
-_MOST_LOST = 3  # runs of one persona in one sprint: an agent may be what ends its scheduler
-_LONGEST_PAUSE = timedelta(minutes=10)
-_NO_ATTEMPT = frozenset({RunStatus.LOST, RunStatus.SETUP, RunStatus.LIMITED})  # of the agent's
-_INCOMPLETE = frozenset(
-    {RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED, RunStatus.LIMITED}
-)  # says nothing about the agent
 
 
 @dataclass(frozen=True)
@@ -123,6 +117,7 @@ class _Decision:
         self.sprint = state.sprint
         self.number = state.number + (0 if state.sprint else 1)
         self.runs = [run for run in self.state.runs if run.sprint == self.number]
+        self.tries = Tries(self.state, self.runs, self.number, policy)
         self.lost, self.left = dead_of(state)
         self.alive = [run for run in self.runs if run.status == RunStatus.OPEN]
         self.mode, self.rule = mode_of(self.number, policy, self.runs, request.mode, self.sprint)
@@ -130,6 +125,7 @@ class _Decision:
         self.first = self.sprint.personas if self.sprint else first
         self.opening = None if self.sprint else Opening(self.number, request.start or "", first)
         self.due: list[datetime] = []
+        self.later: set[str] = set()  # personas that have something to do, but not yet
         self.spent: Overspent | None = None  # of an agent without which somebody cannot go on
         self.budgets, self.routing, self.rolling, self.weaving = budgets, routing, rolling, weaving
         self.uses = uses_of(self.state, self.number, now)
@@ -156,8 +152,8 @@ class _Decision:
 
     def _ready(self, launches: Sequence[Launch]) -> Sequence[Launch]:
         """Leave out retries but one at a time while others go on and nobody has ended well: what works is in doubt."""
-        ended = [run for run in self.runs if run.status not in _INCOMPLETE]
-        if not (self.alive and ended and all(self._fruitless(run) for run in ended)):
+        ended = [run for run in self.runs if run.status not in INCOMPLETE]
+        if not (self.alive and ended and all(self.tries.fruitless(run) for run in ended)):
             return launches
         retries = [each for each in (*self.alive, *launches) if each.reason == LaunchReason.RETRY]
         return [each for each in launches if each not in retries[1:]]
@@ -185,6 +181,8 @@ class _Decision:
             news = None if known and self.rolling and busy else self.overspent
             return self._made(overspent=news, **({} if busy else self._ending(SprintOutcome.BUDGET)))
         launches, skips, aside = self._sort()
+        launches, held = self._after(launches)
+        skips += held
         if self.mode == Mode.SEQUENTIAL:
             turn = () if self.alive else launches[:1]
             skips += [
@@ -221,7 +219,7 @@ class _Decision:
     def _failed_at_last(self) -> bool:
         """Tell whether somebody's last run failed, also of those who have left the roster."""
         last = {run.persona: run for run in self.runs}.values()
-        return any(self._fruitless(run) and run.status not in _INCOMPLETE and not run.stop for run in last)
+        return any(self.tries.fruitless(run) and run.status not in INCOMPLETE and not run.stop for run in last)
 
     def _made(self, **parts: Any) -> TickPlan:
         parts.setdefault("weave", self.state.pending)
@@ -232,10 +230,10 @@ class _Decision:
 
         Where several may play, each of them was tried.
         """
-        ended = [run for run in self.runs if run.status not in {*_INCOMPLETE, RunStatus.SETUP}]
+        ended = [run for run in self.runs if run.status not in {*INCOMPLETE, RunStatus.SETUP}]
         names, tried = {run.persona for run in ended}, {run.agent for run in ended}
         expected = {member.id for member in self.roster if member.id in self.first}
-        if not (expected <= names and 1 < len(names) < len(ended) and all(self._fruitless(run) for run in ended)):
+        if not (expected <= names and 1 < len(names) < len(ended) and all(self.tries.fruitless(run) for run in ended)):
             return False
         own = {member.id: member.agent for member in self.roster if member.id in {*expected, *names}}
         retries = (Work(persona, LaunchReason.RETRY, own=agent) for persona, agent in own.items())
@@ -266,12 +264,29 @@ class _Decision:
                 skips.append(skip)
             elif over := self.uses.overspent_by(member.id, self.budgets):
                 aside.append(Skip(member.id, over.text))
-            elif why := self._unstartable(launch) or self._exhausted(member.id, launch, wakes):
+            elif why := self.tries.unstartable(launch) or self.tries.exhausted(launch, wakes, len(self.roster)):
                 aside.append(Skip(member.id, why))
             else:
                 wakes += launch.reason == LaunchReason.MAIL
                 launches.append(launch)
         return launches, skips, aside
+
+    def _after(self, launches: Sequence[Launch]) -> tuple[list[Launch], list[Skip]]:
+        """Hold back first launches until those that they come after have nothing to do; return launches and skips.
+
+        Whoever cannot go on any more, or is in no sprint, holds nobody up.
+        """
+        waits = {member.id: member.after for member in self.roster}
+        busy = {launch.persona for launch in launches} | {run.persona for run in self.alive}
+        busy |= {patch.persona for patch in self.state.pending} | self.later
+        ready, held = list[Launch](), list[Skip]()
+        for launch in launches:
+            before = [name for name in waits[launch.persona] if name in busy]
+            if launch.reason == LaunchReason.BATCH and before:
+                held.append(Skip(launch.persona, f"starts after the work of {listed(before)} is woven"))
+            else:
+                ready.append(launch)
+        return ready, held
 
     def _launch_of(self, member: Member) -> Launch | str:
         """Return the launch that a persona has a reason for, else why there is none now."""
@@ -284,8 +299,8 @@ class _Decision:
             return self._launch(member, own, LaunchReason.BATCH, "first launch of the sprint")
         if last and (last.status == RunStatus.STOPPED or last.stop):
             return f"stopped by hand: {last.detail}"
-        if last and (last.status == RunStatus.LOST or self._fruitless(last)):
-            return self._launch(member, own, LaunchReason.RETRY, f"attempt {last.attempt} {_end(last)}")
+        if last and (last.status == RunStatus.LOST or self.tries.fruitless(last)):
+            return self._launch(member, own, LaunchReason.RETRY, f"attempt {last.attempt} {end_of(last)}")
         if mail:
             return self._launch(member, own, LaunchReason.MAIL, f"{len(mail)} unread, last from {mail[-1].sender}")
         return self._waiting(member.id)
@@ -294,8 +309,9 @@ class _Decision:
         """Say what a persona has to wait for, whatever reason there is to launch it; None if nothing."""
         if self.rolling and any(patch.persona == persona for patch in self.state.pending):
             return "its patch is still to be woven"
-        if pause := self._pause(own):
+        if pause := self.tries.pause(own, self.now):
             self.due.append(pause)
+            self.later.add(persona)
             return f"{own[-1].detail or own[-1].status}; next try at {pause:%H:%M:%S}Z"
         return None
 
@@ -313,103 +329,25 @@ class _Decision:
         if not parked or parked.until is None:
             return None
         self.due.append(parked.until)
+        self.later.add(launch.persona)
         self.spent = self.spent or parked.spent
         until = moment_text(parked.until, self.now)
         return Skip(launch.persona, f"parked until {until} by agent {launch.agent}: {parked.why}", parked.until)
 
     def _launch(self, member: Member, own: Sequence[Run], reason: LaunchReason, why: str) -> Launch:
         mail = self.state.free(member.id)
-        case = Case(self.now, own, self.runs, self.state.served, self.uses, self.budgets, self._fruitless)
+        case = Case(self.now, own, self.runs, self.state.served, self.uses, self.budgets, self.tries.fruitless)
         route = self.routing.choose(Work(member.id, reason, own=member.agent), case)
         estimate = self.state.estimate(member.id)
-        left = left_over(((run.id, run.status) for run in reversed(own)), {p.run: p for p in self._patches(member.id)})
+        left = left_over(
+            ((run.id, run.status) for run in reversed(own)), {p.run: p for p in self.tries.patches(member.id)}
+        )
         why = f"{why}; {route.text}" if route.text else why
         return Launch(
             member.id, route.agent, len(own) + 1, self.number, reason, why, mail, estimate, previous=left, route=route
         )  # fmt: skip
 
-    def _fruitless(self, run: Run) -> bool:
-        """Tell whether a run failed and left nothing to weave."""
-        patch = self.state.patch(run.id)
-        failed = run.status not in {RunStatus.OK, RunStatus.OPEN}
-        return failed and (patch is None or patch.status == PatchStatus.DROPPED)
-
-    def _pause(self, own: Sequence[Run]) -> datetime | None:
-        """Return when the next retry of a persona is due, if that is later than now: the pause doubles each time."""
-        failures = 0
-        for run in reversed(own):
-            if run.stop or run.status in _INCOMPLETE or not self._fruitless(run):
-                break
-            failures += 1
-        if not failures:
-            return None
-        pause = min(timedelta(seconds=self.policy.retry_backoff) * 2 ** (failures - 1), _LONGEST_PAUSE)
-        due = datetime.fromisoformat(own[-1].finished or own[-1].started) + pause
-        over = own[-1].hopeless or self._spent(own, own[-1].status)
-        return due if due > self.now and not over else None
-
-    def _unstartable(self, launch: Launch) -> str | None:
-        """Say why a persona must not run again: no agent can start, or the budget of a run ended it."""
-        if not (launch.route and launch.route.hindered(Fault.HOPELESS)):
-            return None
-        last = next(run for run in reversed(self.runs) if (run.persona, run.agent) == (launch.persona, launch.agent))
-        return last.detail if last.status == RunStatus.QUOTA else f"it cannot start: {last.detail}"
-
-    def _exhausted(self, persona: str, launch: Launch, wakes: int) -> str | None:
-        """Say why a persona that has a reason to run must not run again in this sprint."""
-        own = [run for run in self.runs if run.persona == persona]
-        most = self.policy.max_attempts
-        if self._spent(own, RunStatus.FAILED):
-            last = f"the last {_end(own[-1])}" if own[-1].status != RunStatus.OK else "mail still waits"
-            return f"{counted(most, 'attempt')} spent and {self._loose_end(persona) or last}"
-        if sum(run.status == RunStatus.LOST and not run.orderly for run in own) >= _MOST_LOST:
-            return f"{_MOST_LOST} runs were lost with their scheduler"
-        if self._spent(own, RunStatus.SETUP):
-            return f"the set-up of its workspace failed {MOST_SETUPS} times; the last {_end(own[-1])}"
-        if launch.reason == LaunchReason.MAIL and (same := self._no_progress(persona)):
-            return same
-        budget = self.policy.max_wakes or 3 * len(self.roster)
-        if launch.reason == LaunchReason.MAIL and wakes >= budget:
-            return f"loop guard: {budget} launches by mail in one sprint"
-        return None
-
-    def _spent(self, own: Sequence[Run], status: str) -> bool:
-        """Tell whether a persona has used up its attempts, or its set-ups if the status is `setup`."""
-        if status == RunStatus.SETUP:
-            return sum(run.status == RunStatus.SETUP for run in own) >= MOST_SETUPS
-        return sum(run.status not in _NO_ATTEMPT for run in own) + excess(own) >= self.policy.max_attempts
-
-    def _no_progress(self, persona: str) -> str | None:
-        """Return why the persona makes no progress: the same conflict or refusal twice in a row."""
-        decided = [patch for patch in self._patches(persona) if patch.tick]
-        last = decided[-2:]
-        if len(last) < 2 or last[0].why != last[1].why or last[0].status != last[1].status:  # noqa: PLR2004
-            return None
-        words: dict[str, str] = {PatchStatus.CONFLICTED: "conflict", PatchStatus.REFUSED: "refusal"}
-        return f"no progress: the same {words[last[0].status]} twice in a row" if last[0].status in words else None
-
-    def _patches(self, persona: str) -> list[Patch]:
-        return [p for p in self.state.patches if (p.persona, p.sprint) == (persona, self.number)]
-
     def _unlanded(self, known: Sequence[str]) -> list[Skip]:
         """Set personas aside whose last patch did not land and of whom the human has not been told yet."""
         names = [member.id for member in self.roster if member.id not in known and member.id not in self.state.aside]
-        return [Skip(name, why) for name in names if (why := self._loose_end(name))]
-
-    def _loose_end(self, persona: str) -> str | None:
-        """Say why a persona's last patch did not land; a run that a person stopped left its patch on purpose."""
-        last = next(reversed(self._patches(persona)), None)
-        if last is None or any(run.id == last.run and run.status == RunStatus.STOPPED for run in self.runs):
-            return None
-        ends: dict[str, str] = {
-            PatchStatus.CONFLICTED: "its patch conflicted and did not come again",
-            PatchStatus.REFUSED: "its patch was refused and did not come again",
-            PatchStatus.REJECTED: f"its patch made {last.why} red and did not come again",
-            PatchStatus.DROPPED: f"its work was cut off ({last.why}) and not taken up again",
-        }
-        return ends.get(last.status)
-
-
-def _end(run: Run) -> str:
-    lost = run.status == RunStatus.LOST
-    return "was lost with its scheduler" if lost else f"ended with {run.detail or run.status}"
+        return [Skip(name, why) for name in names if (why := self.tries.loose_end(name))]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..context import Context
+from ..estimate import NO_ESTIMATE, Estimate, estimate
 from ..landing.integrate import preview, standing
 from ..limits.budget import untold, used_text, uses_of
 from ..setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
@@ -15,7 +16,6 @@ from ..state.sprints import State
 from ..state.usage import Used, total
 from ..weaver.result import Woven
 from .decide import StartRequest
-from .estimate import NO_ESTIMATE, Estimate, estimate
 from .plan import Skip, TickPlan
 from .start import set_faulty_aside, start_commit
 from .tick import Ticker
@@ -69,7 +69,7 @@ def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None
         branch, base = sprint.branch, standing(context, sprint)[0]
     woven = preview(context, state, plan.weave, base) if plan.weave and base else None
     troubles = [*context.troubles([launch.agent for launch in plan.launches])]
-    troubles += [*setup_troubles(context), *context.gate_troubles()]
+    troubles += [*setup_troubles(context), *context.standing_troubles()]
     if plan.opening and (trouble := context.branch_trouble(branch)):
         troubles.append(trouble)
     past = with_past(context.mailbox.projections, state, (launch.persona for launch in plan.launches))

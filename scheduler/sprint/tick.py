@@ -149,7 +149,8 @@ class Ticker:
 
     def _check(self, plan: TickPlan) -> None:
         agents = [launch.agent for launch in plan.starts or plan.launches]
-        if troubles := [*self.context.troubles(agents), *setup_troubles(self.context), *self.context.gate_troubles()]:
+        standing = self.context.standing_troubles()
+        if troubles := [*self.context.troubles(agents), *setup_troubles(self.context), *standing]:
             raise NotReady("; ".join(troubles))
 
     def _idle(self, plan: TickPlan, state: State, request: StartRequest) -> Done:

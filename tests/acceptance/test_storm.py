@@ -6,6 +6,7 @@ A writer acknowledges by telling its pipe, which is this process's memory: no di
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import random
 import selectors
@@ -54,6 +55,7 @@ class Writer:
         reader, pipe = os.pipe()
         pid = os.fork()
         if pid == 0:
+            gc.freeze()  # what other libraries left in the parent is not the child's to collect
             try:
                 write(folder, slot, number, pipe)
             except BaseException:  # noqa: BLE001 - nothing of the test runner's may run in the child

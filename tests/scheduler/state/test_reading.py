@@ -13,8 +13,8 @@ from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.memory import MemoryLog
 from team_mail.mail.query.memory import MemoryProjections
 from team_mail.mail.query.rows import FileProjections
+from team_mail.scheduler.estimate import estimate
 from team_mail.scheduler.planner.forecast import from_sprint
-from team_mail.scheduler.sprint.estimate import estimate
 from team_mail.scheduler.state import reading
 from team_mail.scheduler.state.dispatches import read_dispatch, under_way
 from team_mail.scheduler.state.metrics import measure

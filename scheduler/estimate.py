@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from ..runs.launch import Launch
-from ..state.facts import Run
-from ..state.usage import dollars, shortened_count
+from .runs.launch import Launch
+from .state.facts import Run
+from .state.usage import dollars, shortened_count
 
 
 @dataclass(frozen=True)
