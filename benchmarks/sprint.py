@@ -208,7 +208,13 @@ def ours(bench: Bench, context: Context, many: int) -> float:
     number = next(bench.numbers)
     launches = [Launch(name, "shell", 1, number, LaunchReason.BATCH, "") for name in PERSONAS[:many]]
     base = context.base()
-    taken = seconds(lambda: BatchRunner(context).run(launches, Batch(number, 1, base, "team/sprint")))
+
+    def batch() -> None:
+        with BatchRunner(context).opened() as runs:
+            runs.start(launches, Batch(number, 1, base, "team/sprint"))
+            runs.finish()
+
+    taken = seconds(batch)
     captured = [patch for patch in context.state().patches if patch.sprint == number]
     if len(captured) != many or any(patch.files != ("part-00/file-0007.txt",) for patch in captured):
         sys.exit(f"of {many} runs {len(captured)} left the patch that they should have")

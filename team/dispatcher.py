@@ -157,7 +157,9 @@ class ParallelDispatcher:
         launches = [_taken_over(state, attempt) for attempt in state.open]
         batches = [Batch(0, 0, attempt.start["base"], state.branch) for attempt in state.open]
         batch = BatchRunner(replace(context, on_append=add), self._notify, executor=self.executor, runner=self.runner)
-        batch.harvest(launches, batches, ())
+        with batch.opened() as runs:
+            runs.take_over(launches, batches, ())
+            runs.finish()
 
     def end(self) -> None:
         """End all runs of the dispatches under way and start no more; may be called from a signal handler."""

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ from team_mail.personas.running.folder import MERGED
 from team_mail.scheduler.context import Context
 from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.sprint.decide import StartRequest
-from team_mail.scheduler.sprint.loop import Summary, run_sprint
-from team_mail.scheduler.sprint.tick import Ticker
+from team_mail.scheduler.sprint.loop import Summary, run_sprint, run_tick
+from team_mail.scheduler.sprint.tick import Done, Ticker
 from team_mail.team.open import open_team
 
 ASKED = StartRequest("asked for")
@@ -99,6 +100,15 @@ class Team:
 
     def text(self, branch: str, file: str = "poem.txt") -> list[str]:
         return git(self.folder, "show", f"{branch}:{file}").splitlines()
+
+
+def run_batch(ticker: Ticker, request: StartRequest = ASKED) -> Done:
+    """Carry out one tick of a sprint that waits for its batches."""
+    settings = ticker.context.settings
+    sprint = settings.sprint.model_copy(update={"rolling": "never"})
+    ticker.context = replace(ticker.context, settings=settings.model_copy(update={"sprint": sprint}))
+    ticker.dispatcher.context = ticker.context
+    return run_tick(ticker, request)
 
 
 def pytest_configure(config: pytest.Config) -> None:

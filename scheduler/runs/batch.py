@@ -1,7 +1,6 @@
-"""Runs launches, a thread for each: a batch that is waited for, or one after the other while others are decided on.
+"""Runs launches, a thread for each, beside the loop that decides what is next.
 
-A batch is a flow without dependencies, within the limits. A rolling sprint waits in `OpenRuns` until something has
-happened that may change what is next.
+It waits in `OpenRuns` until something has happened that may change what is next: a run has ended, mail has come.
 """
 
 from __future__ import annotations
@@ -11,21 +10,15 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from ...mail.clock import Clock, rfc3339
-from ...personas.agent import Outcome
 from ...personas.running.process import is_going
 from ...personas.running.warden_process import leased
 from ...personas.spending.usage import Usage
 from ..context import Context
-from ..limits.budget import NOTHING_USED
 from ..limits.ledger import Ledger
-from ..limits.parking import Width
 from ..progress import Listener, Progress, silent
-from .flow import DONE, FlowRunner, Step, StepResult, TaskQueue
 from .launch import Launch
 from .local import LocalRunner, RunnerFactory
 from .progress import RunStarted
@@ -165,6 +158,13 @@ class OpenRuns:
             weave, self._weave = self._weave, None
             weave.result()
 
+    def finish(self) -> None:
+        """Wait until all runs are over. Raises what a run has raised (LogError)."""
+        while self.running:
+            self.wait(None)
+            self.look()
+        self.look()
+
     def settle(self) -> None:
         """Wait until each run goes on without this process, or is over: an agent that is no process cannot."""
         for run, future in self._futures.items():
@@ -176,7 +176,7 @@ class OpenRuns:
 
 @dataclass
 class BatchRunner:
-    """Runs batches of launches on an executor, usually of threads.
+    """Opens runs on an executor, usually of threads.
 
     `listener` is told of each run's start and end. `executor` is called with the number of runs that may be active at
     once; `runner` makes the Runner of each batch. With `leaving`, runs may outlive this process.
@@ -223,69 +223,3 @@ class BatchRunner:
         if self.leaving:
             self.leaving.set()
         self.end()
-
-    def run(self, launches: Sequence[Launch], batch: Batch) -> None:
-        """Launch all; wait until every run has ended and its end is on record. Raises LogError."""
-        if launches:
-            self.context.mirror.update(batch.base)
-            self._carry_out(launches, lambda runner, launch: runner.run(launch, batch), batch)
-
-    def harvest(self, launches: Sequence[Launch], batches: Sequence[Batch], stops: Collection[str]) -> None:
-        """Take over runs whose scheduler is gone, each with its batch; end those whose ids are in `stops`.
-
-        All have their end on record when this returns, except those that are left once more. Raises LogError.
-        """
-        own = {launch.run: batch for launch, batch in zip(launches, batches, strict=True)}
-
-        def harvest(runner: Runner, launch: Launch) -> RunResult | None:
-            return runner.harvest(launch, own[launch.run], stop=launch.run in stops)
-
-        self._carry_out(launches, harvest, batches[0] if batches else None)
-
-    def _carry_out(
-        self, launches: Sequence[Launch], how: Callable[[Runner, Launch], RunResult | None], batch: Batch | None
-    ) -> None:
-        settings, clock = self.context.settings.sprint, self.context.clock
-        by_run = {launch.run: launch for launch in launches}
-        valve = _Valve(by_run, batch.widths if batch else {}, settings.max_parallel, clock)
-        uses = batch.uses if batch else NOTHING_USED
-        ledger = Ledger(self.context.budgets, uses, clock.now, self.context.used_today)
-        watch = Watch(self.context, self.stop, self.leaving, ledger)
-        with watch, leased(), self.executor(settings.max_parallel) as threads:
-            self.watch = watch
-            runner = self.runner(self.context, watch, self.listener)
-
-            def work(run: str) -> StepResult:
-                began = clock.now()
-                valve.note(run, began, how(runner, by_run[run]))
-                return DONE
-
-            settle = valve.settle
-            FlowRunner(work, self.stop, clock, settle, pace=settings.pace).run(valve.flow, threads)
-
-
-class _Valve:
-    """Lets as many runs of each agent go on at once as its service takes, also when that changes meanwhile."""
-
-    def __init__(self, launches: Mapping[str, Launch], widths: Mapping[str, Width], most: int, clock: Clock) -> None:
-        self._launches, self._widths, self._clock = launches, widths, clock
-        self._limits = {agent: width.now for agent, width in widths.items()}
-        self._ends: dict[str, tuple[datetime, Outcome]] = {}
-        self.flow = TaskQueue([Step(run, group=launch.agent) for run, launch in launches.items()], most, self._limits)
-
-    def note(self, run: str, began: datetime, result: RunResult | None) -> None:
-        """Keep how a run ended until `settle`; may be called from any thread."""
-        if result:
-            self._ends[run] = (began, result.outcome)
-
-    def settle(self, run: str, _result: StepResult, _cut: tuple[str, ...]) -> None:
-        """Narrow or widen the agent by how its run ended; once its service is closed, start none of it any more."""
-        agent = self._launches[run].agent
-        if run not in self._ends or agent not in self._widths:
-            return
-        (began, outcome), now = self._ends.pop(run), self._clock.now()
-        width = self._widths[agent]
-        width.ended(outcome.status, rfc3339(began), rfc3339(now))
-        self._limits[agent] = width.now
-        if outcome.until and outcome.until > now:
-            self.flow.drop(agent)

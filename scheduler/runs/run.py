@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from ...personas.agent import Outcome
 from ...personas.setup.preparation import Prepared
 from ...personas.workspace import Captured
 from ..limits.budget import NOTHING_USED, Uses
-from ..limits.parking import Width
 from .launch import Launch
 
 
@@ -20,7 +18,7 @@ class Batch:
 
     `base` is the full id of the commit to start from; where it is empty, because there is no repository, a run works
     in an empty folder and leaves no patch. `left` is the time that the sprint has left, in seconds, and
-    `uses` what counts for the budgets before this batch. `widths` say how many runs of each agent may go on at once.
+    `uses` what counts for the budgets before this batch.
     """
 
     sprint: int
@@ -29,7 +27,6 @@ class Batch:
     branch: str
     left: float | None = None
     uses: Uses = NOTHING_USED
-    widths: Mapping[str, Width] = field(default_factory=dict[str, Width])
 
 
 @dataclass(frozen=True)

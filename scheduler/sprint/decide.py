@@ -6,7 +6,7 @@ would launch as things stand, and the tick decides again once they are woven.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from ..limits.routing import NO_ROUTING, Case, Fault, Routing, Work
 from ..runs.launch import Launch
 from ..state.facts import Patch, Run
 from ..state.sprints import State, dead_of, give_up_dead, left_over
-from .mode import Policy, mode_of
+from .mode import Policy, is_rolling, mode_of
 from .plan import Opening, Skip, TickPlan, gathered, with_room
 from .tries import INCOMPLETE, Tries, end_of
 
@@ -52,12 +52,11 @@ def decide(
     *,
     budgets: Budgets = NO_BUDGETS,
     routing: Routing = NO_ROUTING,
-    rolling: bool = False,
     weaving: bool = False,
 ) -> TickPlan:
-    """Decide the next tick. `roster` is who is scheduled, in the order of launching.
+    """Decide the next step, which waits for no run. `roster` is who is scheduled, in the order of launching.
 
-    In a `rolling` sprint it is one step, which waits for no run, nor for the weave that goes on if it is `weaving`.
+    Nor does it wait for the weave that goes on if it is `weaving`.
     """
     if state.paused:
         lost, left = dead_of(state)
@@ -72,9 +71,7 @@ def decide(
         return TickPlan(state.tick, idle=f"{over.text}; it begins anew at midnight", idle_until=day_ends(now))
     if state.sprint is None and request.start is None:
         return TickPlan(state.tick, idle=request.otherwise)
-    plan = _Decision(
-        state, roster, policy, now, request, budgets=budgets, routing=routing, rolling=rolling, weaving=weaving
-    ).plan()
+    plan = _Decision(state, roster, policy, now, request, budgets=budgets, routing=routing, weaving=weaving).plan()
     if plan.opening and plan.wait_until and not _is_worth_waiting(plan.wait_until, policy, now, request):
         return TickPlan(state.tick, skips=plan.skips, idle=_all_parked(plan), idle_until=plan.wait_until)
     return plan
@@ -107,7 +104,6 @@ class _Decision:
         *,
         budgets: Budgets,
         routing: Routing,
-        rolling: bool,
         weaving: bool,
     ) -> None:
         self.state = give_up_dead(state)
@@ -120,30 +116,50 @@ class _Decision:
         self.tries = Tries(self.state, self.runs, self.number, policy)
         self.lost, self.left = dead_of(state)
         self.alive = [run for run in self.runs if run.status == RunStatus.OPEN]
-        self.mode, self.rule = mode_of(self.number, policy, self.runs, request.mode, self.sprint)
+        self.rolling = is_rolling(self.number, policy, request.mode, self.sprint)
+        self.tick, self.requested = state.tick, request.mode
+        self.mode, self.rule = self._mode(self.runs)
         first = request.personas or tuple(member.id for member in roster)
         self.first = self.sprint.personas if self.sprint else first
         self.opening = None if self.sprint else Opening(self.number, request.start or "", first)
         self.due: list[datetime] = []
         self.later: set[str] = set()  # personas that have something to do, but not yet
         self.spent: Overspent | None = None  # of an agent without which somebody cannot go on
-        self.budgets, self.routing, self.rolling, self.weaving = budgets, routing, rolling, weaving
+        self.budgets, self.routing, self.weaving = budgets, routing, weaving
         self.uses = uses_of(self.state, self.number, now)
         self.overspent = self.uses.overspent(budgets, now)
 
     def plan(self) -> TickPlan:
         """Put the parts together."""
         if self.rolling:
-            return self._step()
-        if self.left:  # what they end with decides everything else
-            return self._made(weave=(), harvest=self.left)
-        return self._parts()
+            plan = replace(self._parts(), rolling=True, weave=self._gathered())
+            return self._step(plan, self._ready(plan.launches))
+        batch = {run.persona for run in self.runs if run.tick == self.tick}
+        return (self._rest_of(batch) if batch else None) or self._next(batch)
 
-    def _step(self) -> TickPlan:
-        """Plan one step of a rolling sprint: patches that have come long enough ago, and launches that have room."""
-        plan = replace(self._parts(), rolling=True, harvest=self.left, weave=self._gathered())
-        ready = self._ready(plan.launches)
-        plan = replace(plan, starts=with_room(ready, self.runs, self.policy.max_parallel, self.routing.most))
+    def _rest_of(self, batch: Collection[str]) -> TickPlan | None:
+        """Plan the rest of a batch that is waited for: only who has not run in this tick; None if it is over."""
+        self.mode, self.rule = self._mode([run for run in self.runs if run.tick < self.tick])
+        plan = self._parts()
+        left = [launch for launch in plan.launches if launch.persona not in batch and self.mode == Mode.PARALLEL]
+        if not (self.alive or left):
+            return None
+        return self._step(replace(plan, weave=(), aside=(), launches=tuple(left)), left)
+
+    def _next(self, batch: Collection[str]) -> TickPlan:
+        """Plan a batch, after the one before has ended."""
+        self.tick += bool(batch)
+        self.mode, self.rule = self._mode(self.runs)
+        plan = replace(self._parts(), over=bool(batch))
+        return self._step(plan, plan.launches)
+
+    def _mode(self, runs: Sequence[Run]) -> tuple[str, str]:
+        return mode_of(self.number, self.policy, runs, self.requested, self.sprint)
+
+    def _step(self, plan: TickPlan, ready: Sequence[Launch]) -> TickPlan:
+        """Add to a plan which launches have room, and what it waits for if there is nothing to do now."""
+        starts = with_room(ready, self.runs, self.policy.max_parallel, self.routing.most)
+        plan = replace(plan, harvest=self.left, starts=starts)
         if plan.acts or not (self.alive or self.weaving):
             return plan
         names = ", ".join(run.persona for run in self.alive)
@@ -178,7 +194,7 @@ class _Decision:
             return self._made(**({} if busy else self._ending(SprintOutcome.BROKEN)))
         if self.overspent:  # what waits is woven, and what goes on may end
             known = (self.overspent.budget, self.number, self.overspent.whose) in self.state.reported
-            news = None if known and self.rolling and busy else self.overspent
+            news = None if known and busy else self.overspent
             return self._made(overspent=news, **({} if busy else self._ending(SprintOutcome.BUDGET)))
         launches, skips, aside = self._sort()
         launches, held = self._after(launches)
@@ -192,8 +208,6 @@ class _Decision:
         if (left := self.uses.runs_left(self.budgets)) is not None:
             skips += [Skip(launch.persona, "the budget has no run left for it") for launch in launches[left:]]
             launches = launches[:left]
-        if not self.rolling and self.alive and not (launches or self.lost or self.state.pending):
-            return self._made(skips=tuple(skips), idle=f"still running: {', '.join(run.persona for run in self.alive)}")
         parts: dict[str, Any] = {"launches": tuple(launches), "skips": tuple(skips), "aside": tuple(aside)}
         if not (launches or busy):
             parts |= self._pause_or_end(aside)
@@ -223,7 +237,7 @@ class _Decision:
 
     def _made(self, **parts: Any) -> TickPlan:
         parts.setdefault("weave", self.state.pending)
-        return TickPlan(self.state.tick, self.number, self.mode, self.rule, self.opening, self.lost, **parts)
+        return TickPlan(self.tick, self.number, self.mode, self.rule, self.opening, self.lost, **parts)
 
     def _is_broken(self) -> bool:
         """Tell whether every run of an agent failed, retries too: then more runs would only cost.

@@ -24,29 +24,37 @@ def run_sprint(ticker: Ticker, request: StartRequest) -> Summary | None:
     dispatcher ends the loop. Raises NotReady before anything is started, BranchMoved, LogError, and NoProgress if a
     tick changed nothing.
     """
-    if ticker.is_rolling(ticker.read(), request):
-        with ticker.dispatcher.opened() as runs:
-            number = _roll(ticker, request, runs)
-    else:
-        number = _in_batches(ticker, request)
+    with ticker.dispatcher.opened() as runs:
+        number = _roll(ticker, request, runs)
     state = ticker.context.state(whole=False)
     sprint = next((sprint for sprint in state.sprints if sprint.number == number), None)
     return summary(state, sprint, ticker.context.clock.now()) if sprint else None
 
 
-def run_step(ticker: Ticker, request: StartRequest) -> Done:
-    """Carry out one step of a rolling sprint: put on record what has ended, weave it, start what is due, and go.
+def run_tick(ticker: Ticker, request: StartRequest, state: State | None = None) -> Done:
+    """Carry out one tick: a batch, which is waited for, or in a rolling sprint one step. Raises as `run_sprint` does.
 
-    The runs go on without this process, unless their agent is no process: those are waited for. Raises as
-    `run_sprint` does.
+    Such a step puts on record what has ended, weaves it, and starts what is due. The runs go on without this process,
+    unless their agent is no process: those are waited for. `state` is that from which the request was made.
     """
+    state = state or ticker.read()
+    plan = ticker.plan(request, state)
+    if not plan.acts:
+        return ticker.tick(request, state, plan)
+    if ticker.is_rolling(state, request):
+        return _run_step(ticker, request)
+    steps = list[Done]()
+    with ticker.dispatcher.opened() as runs:
+        _roll(ticker, request, runs, steps)
+    return replace(next((step for step in steps if not step.plan.over), steps[-1]), state=steps[-1].state)
+
+
+def _run_step(ticker: Ticker, request: StartRequest) -> Done:
     ticker.passing = True
     with ticker.dispatcher.opened() as runs:
         state = ticker.read()
         ticker.take_over(ticker.plan(request, state), state)
-        while runs.running:
-            runs.wait(None)
-            runs.look()
+        runs.finish()
         done = ticker.tick(request)
         runs.settle()
         ticker.dispatcher.leave()
@@ -54,33 +62,12 @@ def run_step(ticker: Ticker, request: StartRequest) -> Done:
     return done
 
 
-def _in_batches(ticker: Ticker, request: StartRequest) -> int | None:
-    """Carry out ticks, each of which waits for its runs; return the number of the sprint."""
-    number: int | None = None
-    while not ticker.dispatcher.stop.is_set():
-        state = ticker.read()
-        plan = ticker.plan(request, state)
-        if plan.wait_until and not (plan.idle or plan.lost):
-            ticker.listener(waiting(plan))
-            pause = (plan.wait_until - ticker.context.clock.now()).total_seconds()
-            if ticker.context.clock.wait(ticker.dispatcher.stop, max(0.0, pause)):
-                break
-            continue
-        try:
-            done = ticker.tick(request, state, plan)
-        except Stopped:
-            break
-        number, request = done.plan.sprint, replace(request, start=None)
-        if done.plan.idle or done.plan.finish:
-            break
-        if not ticker.dispatcher.stop.is_set() and _is_same(state, done.state):
-            raise _no_progress(done.plan)
-    return number
+def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns, steps: list[Done] | None = None) -> int | None:
+    """Carry out steps, each when something has happened, while runs go on; return the number of the sprint.
 
-
-def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns) -> int | None:
-    """Carry out steps, each when something has happened, while runs go on; return the number of the sprint."""
-    number, still = None, 0
+    With `steps`, to which they are added, no further than to the end of a batch that was begun here.
+    """
+    number, still, done = None, 0, list[Done]() if steps is None else steps
     while not ticker.dispatcher.stop.is_set():
         goes_on = False
         try:
@@ -89,10 +76,10 @@ def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns) -> int | None:
             state = ticker.read()
             plan = ticker.plan(request, state)
             number = plan.sprint or number
-            if not plan.acts and (goes_on or plan.wait_until):
+            if not plan.acts and (goes_on or (plan.wait_until and steps is None)):
                 _wait(ticker, plan, runs)
                 continue
-            done = ticker.tick(request, state, plan)
+            done.append(ticker.tick(request, state, plan))
         except Stopped:
             break
         except LogError:
@@ -103,12 +90,13 @@ def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns) -> int | None:
             ticker.listener(Progress(f"{error}; what runs goes on"))
             runs.wait(None)  # what goes on is put on record first, and what ends tries again
             continue
-        number, request = done.plan.sprint or number, replace(request, start=None)
-        if done.plan.finish or not plan.acts:
+        last, request = done[-1], replace(request, start=None)
+        number = last.plan.sprint or number
+        if last.plan.finish or not plan.acts or (steps is not None and plan.over and len(steps) > 1):
             break
-        still = still + 1 if _is_same(state, done.state) else 0
+        still = still + 1 if _is_same(state, last.state) else 0
         if still == _MOST_STILL and not ticker.dispatcher.stop.is_set():
-            raise _no_progress(done.plan)
+            raise _no_progress(last.plan)
     return number
 
 

@@ -40,8 +40,9 @@ class TickPlan:
     `lost` runs are given up, those of `harvest` taken over from a scheduler that is gone, `weave` patches woven,
     `aside` personas set aside for the rest of the sprint, `skips` not launched now. `finish` is the `SprintOutcome` if
     the sprint ends, `wait_until` when the next retry is due. `overspent` is the budget that lets nothing more start,
-    and `idle_until` when there may be something to do although no event says so. In a rolling sprint `starts` are the
-    launches for which there is room now, in the order in which they start.
+    and `idle_until` when there may be something to do although no event says so. `starts` are the launches for which
+    there is room now, in the order in which they start. If the batch before is `over`, and was waited for, its tick is
+    closed first.
     """
 
     tick: int = 1
@@ -62,6 +63,7 @@ class TickPlan:
     overspent: Overspent | None = None
     idle_until: datetime | None = None
     rolling: bool = False
+    over: bool = False
     starts: tuple[Launch, ...] = ()
 
     @property
@@ -69,7 +71,7 @@ class TickPlan:
         """Whether there is anything to do now."""
         parts = (self.lost, self.harvest, self.weave, self.starts, self.aside, self.finish)
         begins = self.opening is not None and self.wait_until is None
-        return begins or any(parts) or self.overspent is not None
+        return begins or self.over or any(parts) or self.overspent is not None
 
     def document(self) -> dict[str, Any]:
         """Return the plan as the JSON object of `scheduler --dry-run --json`."""

@@ -1,6 +1,7 @@
 """One step of the loop: take over runs whose scheduler is gone, weave, judge, consolidate mailboxes, launch.
 
-The state is read again after each step that changed it, so a tick that was interrupted anywhere can be continued.
+It waits for no run. The state is read again after each part that changed it, so a step that was interrupted anywhere
+can be continued.
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integr
 from ..landing.record import record
 from ..leader import myself
 from ..limits.budget import Uses, uses_of
-from ..limits.parking import width_of
 from ..progress import Listener, silent
-from ..runs.batch import BatchRunner
+from ..runs.batch import BatchRunner, OpenRuns
 from ..runs.launch import Launch
 from ..runs.run import Batch
 from ..setup import setup_troubles
@@ -46,7 +46,7 @@ class Done:
 
 @dataclass
 class Ticker:
-    """Carries out ticks.
+    """Carries out steps, while its `dispatcher` is open.
 
     `base` is the branch or commit that a new sprint starts from, by default that of the settings. `listener` is told
     of plans and weaves as they happen. `seen` is a digest of settings and roster and `head` the seq of the log's last
@@ -93,12 +93,11 @@ class Ticker:
         """Decide what is next, and change nothing. This is what `--dry-run` prints."""
         state = state or self.context.state(whole=False)
         policy, now = self.context.settings.sprint, self.context.clock.now()
-        if self.passing:  # nobody will be here when the patches have gathered
+        if self.passing or not self.dispatcher.open:  # nobody will be here when the patches have gathered
             policy = policy.model_copy(update={"gather": 0.0})
         return decide(
             state, self.context.members, policy, now, request,
-            budgets=self.context.budgets, routing=self.context.routing(), rolling=self.dispatcher.open is not None,
-            weaving=self.weaving,
+            budgets=self.context.budgets, routing=self.context.routing(), weaving=self.weaving,
         )  # fmt: skip
 
     @property
@@ -112,7 +111,7 @@ class Ticker:
         return is_rolling(number, self.context.settings.sprint, request.mode, state.sprint)
 
     def tick(self, request: StartRequest, state: State | None = None, plan: TickPlan | None = None) -> Done:
-        """Carry out one tick, in a rolling sprint one step of it, which waits for no run.
+        """Carry out one step, which waits for no run.
 
         Raises NotReady, before anything is started, if something is missing.
 
@@ -122,7 +121,10 @@ class Ticker:
         plan = plan or self.plan(request, state)
         if plan.lost or plan.harvest:
             plan, state = self._harvest(plan, state, request)
-        if plan.idle or (plan.wait_until and not (self.dispatcher.open and plan.acts)):
+        if plan.over:
+            self.context.append([_tick_done(plan, state)])
+            return Done(TickPlan(state.tick, plan.sprint, plan.mode, plan.rule, over=True), self.read())
+        if plan.idle or (plan.wait_until and not plan.acts):
             return self._idle(plan, state, request)
         self._check(plan)
         if plan.opening:
@@ -136,9 +138,12 @@ class Ticker:
         self.context.mailbox.bounce()
         self.listener(planned(plan))
         self._launch(plan, state)
-        closing = escalation.closing(self.context, self.context.state(whole=False), plan) if plan.finish else []
-        self.context.append([_tick_done(plan), *closing])
-        return Done(plan, self.read(), integration)
+        state = self.read()
+        closing = escalation.closing(self.context, state, plan) if plan.finish else []
+        if plan.rolling or closing:
+            self.context.append([_tick_done(plan, state), *closing])
+            state = self.read()
+        return Done(plan, state, integration)
 
     def _plan_again(self, request: StartRequest, state: State, before: TickPlan) -> TickPlan:
         """Decide again what to launch, now that the patches are woven and the mail about them is sent."""
@@ -182,7 +187,7 @@ class Ticker:
         data: dict[str, Any] = {
             "sprint": opening.number, "id": own, "base_branch": self.base or context.settings.team.base, "base": base,
             "branch": branch, "mode": plan.mode, "rule": plan.rule, "reason": opening.reason,
-            "personas": [*opening.personas], "rolling": self.dispatcher.open is not None,
+            "personas": [*opening.personas], "rolling": plan.rolling,
         }  # fmt: skip
         context.mirror.discard()
         context.append([Draft(Kind.SPRINT_STARTED, "scheduler", data=data)])
@@ -197,9 +202,8 @@ class Ticker:
             if not self.weaving:  # the branch has one writer
                 ensure_branch(self.context, _open_sprint(state))
             return None
-        open_runs = self.dispatcher.open
-        if open_runs and self.context.settings.gates and not self.passing:
-            open_runs.weave(lambda stop: self._integrate(plan, state, stop))
+        if plan.rolling and self.context.settings.gates and not self.passing:
+            self._runs.weave(lambda stop: self._integrate(plan, state, stop))
             return None
         return self._integrate(plan, state, self.dispatcher.stop)
 
@@ -230,10 +234,12 @@ class Ticker:
         uses = self._used_before(state, sprint)
         batches = [Batch(run.sprint, run.tick, run.base, sprint.branch, uses=uses) for run in runs]
         stops = [run.id for run in runs if run.stop]
-        if self.dispatcher.open:
-            self.dispatcher.open.take_over(launches, batches, stops)
-        else:
-            self.dispatcher.harvest(launches, batches, stops)
+        self._runs.take_over(launches, batches, stops)
+
+    @property
+    def _runs(self) -> OpenRuns:
+        assert self.dispatcher.open  # noqa: S101 - see the class
+        return self.dispatcher.open
 
     def _used_before(self, state: State, sprint: Sprint) -> Uses:
         """Return what the runs used that have ended."""
@@ -241,26 +247,21 @@ class Ticker:
         return uses_of(ended, sprint.number, self.context.clock.now())
 
     def _launch(self, plan: TickPlan, state: State) -> None:
-        if not (plan.starts or (plan.launches and self.dispatcher.open is None)):
+        if not plan.starts:
             return
         sprint = _open_sprint(state)
         spent = (self.context.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
         left = max(1.0, self.context.settings.sprint.deadline - spent)
         base = standing(self.context, sprint)[0]  # moved there already, or by the weave that goes on
-        if open_runs := self.dispatcher.open:
-            uses = self._used_before(state, sprint)
-            open_runs.start(plan.starts, Batch(sprint.number, plan.tick, base, sprint.branch, left, uses))
-            return
-        uses = uses_of(state, sprint.number, self.context.clock.now())
-        own = [run for run in state.runs if run.sprint == sprint.number]
-        agents = {launch.agent for launch in plan.launches}
-        widths = {agent: width_of(agent, own, self.context.most_parallel(agent)) for agent in agents}
-        self.dispatcher.run(plan.launches, Batch(sprint.number, plan.tick, base, sprint.branch, left, uses, widths))
+        uses = self._used_before(state, sprint)
+        self._runs.start(plan.starts, Batch(sprint.number, plan.tick, base, sprint.branch, left, uses))
 
 
-def _tick_done(plan: TickPlan) -> Draft:
-    data = {"sprint": plan.sprint, "tick": plan.tick, "mode": plan.mode, "launched": len(plan.starts)}
-    return Draft(Kind.TICK_DONE, "scheduler", data=data, id=derived_id("tick", str(plan.sprint), str(plan.tick)))
+def _tick_done(plan: TickPlan, state: State) -> Draft:
+    number, tick = plan.sprint, state.tick
+    launched = sum((run.sprint, run.tick) == (number, tick) for run in state.runs)
+    data = {"sprint": number, "tick": tick, "mode": plan.mode, "launched": launched}
+    return Draft(Kind.TICK_DONE, "scheduler", data=data, id=derived_id("tick", str(number), str(tick)))
 
 
 def _open_sprint(state: State) -> Sprint:

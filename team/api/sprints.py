@@ -19,7 +19,7 @@ from ...scheduler.runs.local import LocalRunner, RunnerFactory
 from ...scheduler.sprint.control import by_people_only
 from ...scheduler.sprint.decide import ASKED, StartRequest
 from ...scheduler.sprint.loop import run_sprint as run_to_end
-from ...scheduler.sprint.loop import run_step
+from ...scheduler.sprint.loop import run_tick
 from ...scheduler.sprint.plan import TickPlan
 from ...scheduler.sprint.preview import Preview, look_ahead
 from ...scheduler.sprint.tick import Ticker
@@ -128,9 +128,8 @@ def tick(
     with _leader(context), interrupts(ticker.dispatcher.leave) as reasons:
         state = ticker.read()
         request = _due(context, state, mode)
-        rolling = ticker.is_rolling(state, request)
-        done = run_step(ticker, request) if rolling else ticker.tick(request, state)
-    return TickResult(done.plan, bool(reasons), _going(context) if reasons or rolling else ())
+        done = run_tick(ticker, request, state)
+    return TickResult(done.plan, bool(reasons), _going(context) if reasons or done.plan.rolling else ())
 
 
 def run_sprint(

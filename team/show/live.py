@@ -56,7 +56,6 @@ class Show:
         self._turn = threading.Lock()
         self._rows: dict[str, Row] = {}
         self._live: Any = None
-        self._rolling = False
         self._printed: set[tuple[str, ...]] = set()
 
     def __enter__(self) -> Self:
@@ -122,15 +121,12 @@ class Show:
                 self.note(f"  | {words}")
 
     def _tell(self, lines: Iterable[str]) -> None:
-        """Print lines: above the table in a rolling sprint, else after the last one of the batch."""
-        if not self._rolling:
-            self._close()
+        """Print lines above the table."""
         for text in lines:
             self.note(text)
 
-    def _rolled(self, plan: TickPlan) -> None:
-        """Add what a step of a rolling sprint starts to the table, and what waits for room."""
-        self._rolling = True
+    def _planned(self, plan: TickPlan) -> None:
+        """Add what a step starts to the table, and what waits for room."""
         if plan.starts and not self._live:
             self.note(f"{_title(plan)}: {len(plan.starts)} to run")
         for skip in plan.aside:
@@ -142,17 +138,6 @@ class Show:
             due = {launch.persona: launch for launch in plan.launches}
             self._rows |= {name: Row(name, launch.attempt, detail=launch.why) for name, launch in due.items()}
         self._show_rows()
-
-    def _planned(self, plan: TickPlan) -> None:
-        if plan.rolling:
-            self._rolled(plan)
-            return
-        self._close()
-        lines = [f"set aside: {skip.persona}, {skip.why}" for skip in plan.aside]
-        if plan.launches:
-            lines.append(f"{_title(plan)}: {len(plan.launches)} to run")
-        self._say(lines)
-        self.waiting(Row(launch.persona, launch.attempt, detail=launch.why) for launch in plan.launches)
 
     def note(self, text: str) -> None:
         """Print a line, above the table if there is one."""

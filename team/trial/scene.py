@@ -81,7 +81,7 @@ class Scene:
         settings = Settings(
             team=TeamSettings(agent=PREPARED),
             agents={self.agent: self.settings},
-            sprint=SprintSettings(max_attempts=2, retry_backoff=0.0, fallback_above=1.0),
+            sprint=SprintSettings(max_attempts=2, retry_backoff=0.0, fallback_above=1.0, rolling="never"),
             workspace=WorkspaceSettings(root=str(self.folder / "work")),
             prices=self.prices,
         )

@@ -25,6 +25,7 @@ from ...scheduler.kinds import Kind
 from ...scheduler.runs.batch import BatchRunner
 from ...scheduler.settings.settings import AgentSettings, Settings
 from ...scheduler.sprint.decide import ASKED, StartRequest
+from ...scheduler.sprint.loop import run_tick
 from ...scheduler.sprint.tick import Ticker
 from ..place import state_folder
 from .scene import POEM, TRIED, Scene
@@ -130,7 +131,7 @@ def _tick(context: Context, interrupts: Interrupts) -> None:
     """Carry out the next tick of the trial's sprint. Raises Stopped if it was ended early."""
     dispatcher = BatchRunner(context)
     with interrupts(dispatcher.end) as reasons:
-        Ticker(context, dispatcher).tick(StartRequest(ASKED))
+        run_tick(Ticker(context, dispatcher), StartRequest(ASKED))
     if reasons:
         raise Stopped("the trial was interrupted; nothing is left of it")
 

@@ -25,7 +25,8 @@ def test_what_a_lost_run_left_in_its_outbox_is_sent_by_whoever_finds_it(team):
         folder = RunFolder(workspace.path)
         folder.make()
         (folder.path / "outbox" / "note.md").write_text(MAIL)
-        BatchRunner(context).harvest(launches, [Batch(1, 1, base, "team/sprint-1")] * 2, ())
+        with BatchRunner(context).opened() as runs:
+            runs.take_over(launches, [Batch(1, 1, base, "team/sprint-1")] * 2, ())
     (event,) = [event for event in context.mailbox.log.read() if event.kind == "mail.sent"]
     assert (event.sender, event.recipients, event.subject, event.run) == (
         "ann", ("bob",), "Half done", launches[0].run,

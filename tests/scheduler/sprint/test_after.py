@@ -41,7 +41,7 @@ def test_a_persona_starts_once_the_work_of_those_before_it_is_woven():
     assert launched(story.plan(roster=CHAIN)) == [("bob", 1, "batch")]
     story.ran("bob")
     assert launched(story.plan(roster=CHAIN)) == [("cyd", 1, "batch")]
-    story.ran("cyd").mail("ann").mail("bob")
+    story.ran("cyd").done().mail("ann").mail("bob")
     assert [name for name, *_ in launched(story.plan(roster=CHAIN))] == ["ann", "bob"], "the second time nobody waits"
 
 
@@ -52,7 +52,7 @@ def test_whoever_failed_holds_the_others_up_until_it_is_tried_again_or_given_up(
     plan = story.plan(roster=roster)
     assert (launched(plan), plan.finish) == ([], None)
     assert plan.wait_until
-    story.later(seconds=61).ran("ann", 2, "retry", status="failed")
+    story.later(seconds=61).ran("ann", 2, "retry", status="failed").done()
     plan = story.plan(roster=roster)
     assert [skip.persona for skip in plan.aside] == ["ann"]
     assert launched(plan) == [("bob", 1, "batch")]

@@ -212,7 +212,7 @@ def test_patches_are_woven_after_their_run_has_ended():
     """A run that is still open may submit another patch."""
     story = Story().start().launch("ann").capture("ann")
     assert story.plan().weave == ()
-    story.finish("ann")
+    story.finish("ann").done()
     assert [patch.persona for patch in story.plan().weave] == ["ann"]
     assert story.landed("ann").plan().weave == ()
 
@@ -220,7 +220,7 @@ def test_patches_are_woven_after_their_run_has_ended():
 def test_patches_of_interrupted_runs_are_dropped():
     """This holds for runs that timed out, were stopped or got lost; an old log may have the patch of a failed run."""
     for status, woven in [("timeout", 0), ("stopped", 0), ("quota", 0), ("failed", 1), ("ok", 1)]:
-        story = Story().start().launch("ann").finish("ann", status=status, patch=True)
+        story = Story().start().launch("ann").finish("ann", status=status, patch=True).done()
         assert len(story.plan().weave) == woven, status
 
 
@@ -722,9 +722,9 @@ def test_a_budget_that_is_spent_lets_nothing_more_start():
     """What waits is woven first; then the sprint ends, and says by which budget."""
     story = Story(retry_backoff=0).start()
     story.budgets = Budgets(sprint=amount("$5"))
-    story.ran("ann", **priced(3.0)).ran("bob", status="failed", **priced(1.99))
+    story.ran("ann", **priced(3.0)).ran("bob", status="failed", **priced(1.99)).done()
     assert [launch[0] for launch in launched(story.plan())] == ["bob", "cyd", "dan"]
-    story.ran("cyd", patch=True, **priced(0.01))
+    story.ran("cyd", patch=True, **priced(0.01)).done()
 
     plan = story.plan()
     assert (launched(plan), plan.finish, len(plan.weave)) == ([], None, 1)
@@ -739,7 +739,7 @@ def test_a_budget_that_is_spent_lets_nothing_more_start():
 
 def test_what_is_unknown_is_held_against_no_budget_but_one_of_runs():
     """Runs that tell nothing can only be counted."""
-    story = Story(retry_backoff=0).start().ran("ann").ran("bob", status="failed")
+    story = Story(retry_backoff=0).start().ran("ann").ran("bob", status="failed").done()
     story.budgets = Budgets(sprint=amount("$0.01"))
     assert len(story.plan().launches) == 3
     story.budgets = Budgets(sprint=amount("3 runs"))
@@ -754,7 +754,7 @@ def test_a_persona_whose_budget_is_spent_is_set_aside_alone():
     """The others go on."""
     story = Story(retry_backoff=0).start()
     story.budgets = Budgets(persona=amount("2k tokens"))
-    story.ran("ann", status="failed", **priced(1, 2000)).ran("bob", status="failed", **priced(9, 1999))
+    story.ran("ann", status="failed", **priced(1, 2000)).ran("bob", status="failed", **priced(9, 1999)).done()
     plan = story.plan()
     assert [skip.persona for skip in plan.aside] == ["ann"]
     assert plan.aside[0].why == "the budget of ann is spent: 2k of 2k tokens"
@@ -809,7 +809,7 @@ def test_who_is_refused_by_its_service_is_parked_and_spends_no_attempt():
     until = START + timedelta(hours=2)
     story.launch("ann").launch("bob")
     story.finish("ann", status="limited", detail="usage limit", until=rfc3339(until))
-    story.finish("bob", status="limited", detail="usage limit", until=rfc3339(until))
+    story.finish("bob", status="limited", detail="usage limit", until=rfc3339(until)).done()
     plan = story.plan()
     assert (launched(plan), plan.wait_until, plan.finish) == ([], until, None)
     assert {skip.persona: skip.parked for skip in plan.skips} == dict.fromkeys(("ann", "bob", "cyd", "dan"), until)
@@ -844,7 +844,7 @@ def test_what_cannot_start_is_not_tried_again():
     """The same command and the same prompt fail in the same way; another persona is not concerned."""
     story = Story(retry_backoff=10.0).start()
     story.ran("ann", status="failed", detail="cannot start tool: No such file", hopeless=True)
-    story.ran("bob", status="failed", detail="exit 1")
+    story.ran("bob", status="failed", detail="exit 1").done()
     plan = story.plan()
     assert [(skip.persona, skip.why) for skip in plan.aside] == [
         ("ann", "it cannot start: cannot start tool: No such file")

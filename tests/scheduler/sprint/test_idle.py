@@ -16,6 +16,8 @@ from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.idle import again, seen
 from team_mail.scheduler.sprint.triggers import due
 
+from ...conftest import run_batch
+
 WHY = "nothing is due"
 
 
@@ -26,7 +28,7 @@ def clock(team):
     ticker.context.mailbox.send(Letter("ann", ["you"], "Good morning"))
     clock = ManualClock(ticker.context.clock.now())
     ticker.seen = seen(team.home, ["auto"], {})
-    ticker.tick(StartRequest(otherwise=WHY, until=clock.now() + timedelta(hours=1)))
+    run_batch(ticker, StartRequest(otherwise=WHY, until=clock.now() + timedelta(hours=1)))
     clock.sleep(60)
     return clock
 

@@ -24,6 +24,8 @@ from team_mail.scheduler.state.facts import Mail, Sprint
 from team_mail.scheduler.state.sprints import State
 from team_mail.team.show import sprint as show
 
+from ...conftest import run_batch
+
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 SIX = datetime(2026, 11, 30, 18, tzinfo=UTC)
 NAMES = [f"p{number:02}" for number in range(23)]
@@ -132,7 +134,7 @@ def test_the_time_that_a_service_named_holds_for_the_next_sprints_too(team, cloc
     plan = ticker.plan(request, state)
     assert (plan.opening, plan.idle_until) == (None, SIX)
     assert plan.idle.startswith("nobody could start in a sprint: p00 is parked until ")
-    done = ticker.tick(request, state)
+    done = run_batch(ticker, request)
     assert done.plan.idle
     assert run_sprint(ticker, StartRequest("asked for")) is None, "a reset after its deadline is not waited for"
     clock.sleep(7200)

@@ -19,7 +19,7 @@ from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.runs.launch import Launch
 from team_mail.scheduler.runs.local import LocalRunner
 from team_mail.scheduler.sprint.decide import ASKED, StartRequest
-from team_mail.scheduler.sprint.loop import run_sprint, run_step
+from team_mail.scheduler.sprint.loop import run_sprint, run_tick
 from team_mail.scheduler.sprint.plan import with_room
 from team_mail.scheduler.sprint.tick import Ticker
 from team_mail.scheduler.state.facts import Run
@@ -222,7 +222,7 @@ def test_a_step_starts_what_has_room_and_waits_only_for_agents_that_are_no_proce
     context = team.context(scripts, AT_ONCE + "max_parallel = 2\n")
     plans = []
     for _ in range(12):
-        done = run_step(Ticker(context, BatchRunner(context)), StartRequest(ASKED))
+        done = run_tick(Ticker(context, BatchRunner(context)), StartRequest(ASKED))
         plans.append([launch.persona for launch in done.plan.starts])
         if done.plan.finish:
             break
@@ -339,7 +339,7 @@ def test_a_run_that_ends_while_the_state_is_read_is_not_taken_for_a_dead_one(tea
     context = team.context({"ann": gate}, AT_ONCE)
     ticker = Ticker(context, BatchRunner(context, executor=Threads))
     with ticker.dispatcher.opened():
-        done = ticker.tick(StartRequest(ASKED))
+        done = run_tick(ticker, StartRequest(ASKED))
     assert gate.came.is_set()
     assert done.state.dead == frozenset()
 
@@ -416,7 +416,7 @@ def test_a_step_looks_now_and_then_whether_its_runs_go_on_without_it(team):
         assert enough.wait(PATIENCE)
 
     context.agents["shell"].scripts["ann"] = ann
-    run_step(ticker, StartRequest(ASKED))
+    run_tick(ticker, StartRequest(ASKED))
     assert looks[30] - looks[10] > 20 * 0.01
 
 

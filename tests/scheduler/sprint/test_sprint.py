@@ -25,7 +25,7 @@ from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.preview import look_ahead
 
-from ...conftest import git
+from ...conftest import git, run_batch
 
 ASKED = StartRequest("asked for")
 
@@ -185,9 +185,9 @@ def test_mail_is_marked_read_only_if_the_run_succeeded(team):
 
     ticker = team.ticker({"ann": ann}, "[sprint]\nretry_backoff = 0\n")
     ticker.context.mailbox.send(Letter("you", ["ann"], "The moon", "Look at the moon."))
-    ticker.tick(ASKED)
+    run_batch(ticker)
     assert [mail.read for mail in ticker.context.mailbox.inbox("ann")] == [False]
-    ticker.tick(ASKED)
+    run_batch(ticker)
     assert [mail.read for mail in ticker.context.mailbox.inbox("ann")] == [True]
     assert all("Look at the moon." in prompt for prompt in prompts)
     assert len(prompts) == 2
@@ -226,7 +226,7 @@ def test_an_idle_tick_writes_one_event(team):
     """It is `tick.done`."""
     ticker = team.ticker()
     before = len(team.kinds())
-    done = ticker.tick(StartRequest(otherwise="nothing is due"))
+    done = run_batch(ticker, StartRequest(otherwise="nothing is due"))
     assert done.plan.idle == "nothing is due"
     assert team.kinds()[before:] == ["tick.done"] if before else team.kinds() == ["log.opened", "tick.done"]
 
@@ -238,7 +238,7 @@ def test_a_dry_run_writes_nothing(team, tmp_path):
         return {path: path.read_bytes() for path in sorted(team.folder.rglob("*")) if path.is_file()}
 
     scripts = {name: team.replaced(3, name) for name in ("ann", "bob", "cyd")}
-    team.ticker(scripts).tick(ASKED)
+    run_batch(team.ticker(scripts))
     before = everything()
     preview = look_ahead(team.ticker(scripts), ASKED)
     assert everything() == before
@@ -261,8 +261,8 @@ def test_patches_to_sensitive_files_wait_for_approval(team):
     with pytest.raises(NoSuchRun, match=r"ann \("):
         approve_patch(ticker.context, "bob", "you")
     approve_patch(ticker.context, "ann", "you")
-    ticker.tick(ASKED)
-    ticker.tick(ASKED)
+    run_batch(ticker)
+    run_batch(ticker)
     assert team.git("show", "team/sprint-2:.gitattributes") == "* text"
 
 
@@ -279,15 +279,15 @@ def test_an_approval_that_nobody_gave_lands_nothing(team):
         context.append([Draft(Kind.PATCH_APPROVED, "you", ref=held.run, data=data)])
     context.append([Draft(Kind.PATCH_APPROVED, "scheduler", ref=held.run)])
     ticker = team.ticker()
-    ticker.tick(ASKED)
+    run_batch(ticker)
 
     (still,) = ticker.context.state().of("held")
     assert (still.run, still.approved) == (held.run, False)
     assert still.why == "an approval that is on record was not made by `scheduler approve` here, and does not count"
     approve_patch(ticker.context, "ann", "you")
     ticker.context.append([Draft(Kind.PATCH_APPROVED, "you", ref=held.run, data={"code": "1"})])
-    ticker.tick(ASKED)
-    ticker.tick(ASKED)
+    run_batch(ticker)
+    run_batch(ticker)
     assert team.git("show", "team/sprint-2:.gitattributes") == "* text"
 
 
@@ -302,13 +302,13 @@ def test_a_run_can_be_stopped_by_its_persona(team):
 
     ticker = team.ticker({"ann": ann, "bob": team.replaced(3, "bob")})
     with ThreadPoolExecutor(1) as pool:
-        ticking = pool.submit(ticker.tick, ASKED)
+        ticking = pool.submit(run_batch, ticker)
         assert started.wait(20)
         with pytest.raises(NoSuchRun, match="names 0 open runs"):
             stop_run(team.context(), "nobody", "you")
         stop_run(team.context(), "ann", "you")
         ticking.result()
-    done = ticker.tick(ASKED)
+    done = run_batch(ticker)
     assert (done.plan.finish, [landed.submission.persona for landed in done.integration.woven.landed]) == (
         "converged",
         ["bob"],
@@ -326,7 +326,7 @@ def test_a_run_that_sends_too_much_mail_is_ended_with_its_quota_as_reason(team):
         return Outcome("stopped", None, 0.1, "stopped")
 
     ticker = team.ticker({"ann": ann}, "[sprint]\nmax_mails = 5\nretry_backoff = 0\nmax_attempts = 1\n")
-    ticker.tick(ASKED)
+    run_batch(ticker)
     (run,) = [run for run in ticker.context.state().runs if run.persona == "ann"]
     assert (run.status, run.detail) == ("quota", "more than 5 mails in one run (max_mails)")
 
@@ -343,7 +343,7 @@ def test_stopping_the_scheduler_is_no_failure_of_its_runs(team):
     scripts = dict.fromkeys(("ann", "bob", "cyd"), wait)
     ticker = team.ticker(scripts, "[sprint]\nmax_attempts = 1\n")
     with ThreadPoolExecutor(1) as pool:
-        ticking = pool.submit(ticker.tick, ASKED)
+        ticking = pool.submit(run_batch, ticker)
         started.wait(20)
         ticker.dispatcher.end()
         ticking.result()
@@ -392,8 +392,9 @@ def test_landing_updates_the_worktree_of_the_branch_with_the_users_settings(team
 
 
 def test_a_run_whose_end_could_not_be_written_is_given_up_and_launched_again(team, monkeypatch):
-    """If the disk is full for a moment, the tick reports it, and the same process continues without the dead run."""
-    ticker = team.ticker({"ann": team.replaced(3, "ann")})
+    """If the disk is full for a moment, that is reported, and the same process continues without the dead run."""
+    ticker, reports = team.ticker({"ann": team.replaced(3, "ann")}), []
+    ticker.listener = reports.append
     put, full = FileBlobs.put, [True]
 
     def refuse(blobs, data):
@@ -402,11 +403,10 @@ def test_a_run_whose_end_could_not_be_written_is_given_up_and_launched_again(tea
         return put(blobs, data)
 
     monkeypatch.setattr(FileBlobs, "put", refuse)
-    with pytest.raises(OSError, match="No space left"):
-        ticker.tick(ASKED)
-    assert [run.status for run in ticker.context.state().runs].count("open") == 1
     result = run_sprint(ticker, ASKED)
     assert (result.converged, result.landed, result.runs) == (True, ("ann",), 4)
+    assert [run.status for run in ticker.context.state().runs].count("lost") == 1
+    assert "No space left" in " ".join(report.text for report in reports)
 
 
 def test_a_changed_gate_judges_again(team):
@@ -447,7 +447,7 @@ def test_auto_land_requires_every_gate_to_pass(team):
     assert "gate sound has not passed" in mails["status"].body
     assert mails["escalate"].subject == "Gate sound was red before the sprint's work"
     with pytest.raises(NotReady, match="gate sound: 'no-such-gate' is not in PATH"):
-        team.ticker({}, '[gates.sound]\ncommand = ["no-such-gate"]\n').tick(ASKED)
+        run_batch(team.ticker({}, '[gates.sound]\ncommand = ["no-such-gate"]\n'))
 
 
 def test_auto_land_moves_the_base_after_a_converged_sprint(team):
@@ -484,31 +484,31 @@ def test_landing_is_refused_if_it_would_lose_something(team):
 def test_commits_of_people_on_the_sprint_branch_are_kept_and_a_rewritten_branch_is_refused(team):
     """A branch that no longer contains the weaver's work is not continued."""
     ticker = team.ticker({name: team.replaced(line, name) for line, name in ((3, "ann"), (13, "bob"))})
-    ticker.tick(ASKED)
+    run_batch(ticker)
     team.git("switch", "--quiet", "team/sprint-1")
     (team.folder / "note.txt").write_text("by hand\n")
     team.git("add", "note.txt")
     team.git("commit", "--quiet", "-m", "By hand")
     team.git("switch", "--quiet", "main")
-    assert ticker.tick(ASKED).plan.finish == "converged"
+    assert run_batch(ticker).plan.finish == "converged"
     assert team.git("show", "team/sprint-1:note.txt") == "by hand"
     ticker = team.ticker({"ann": team.replaced(5, "ann")})
-    ticker.tick(ASKED)
+    run_batch(ticker)
     team.git("commit", "--quiet", "--allow-empty", "-m", "Elsewhere")
     team.git("commit", "--quiet", "--amend", "--allow-empty", "-m", "Rewritten")
     team.git("update-ref", "refs/heads/team/sprint-2", team.git("commit-tree", "-m", "root", "main^{tree}"))
     with pytest.raises(BranchMoved, match="does not contain"):
-        ticker.tick(ASKED)
+        run_batch(ticker)
 
 
 def test_a_missing_base_or_agent_is_reported_before_anything_starts(team):
     """Each wrong setting gives one line of error, and no event is written."""
     shop_settings = '[team]\nbase = "trunk"\n'
     with pytest.raises(NotReady, match="no branch 'trunk' to start from; there are main"):
-        team.ticker({}, shop_settings).tick(ASKED)
+        run_batch(team.ticker({}, shop_settings))
     ticker = team.ticker({}, '[team]\nagent = "robot"\n[agents.robot]\ncommand = ["no-such-robot"]\n')
     with pytest.raises(NotReady, match="no-such-robot"):
-        ticker.tick(ASKED)
+        run_batch(ticker)
     assert team.kinds() == []
     assert team.git("branch", "--format=%(refname:short)") == "main"
 
@@ -527,9 +527,9 @@ def test_max_parallel_limits_concurrent_runs(team):
         running.clear()
         most.clear()
         ticker = team.ticker(dict.fromkeys(("ann", "bob", "cyd"), play), f"[sprint]\nmax_parallel = {cap}\n")
-        ticker.tick(ASKED)
+        run_batch(ticker)
         assert (len(most), max(most) <= cap) == (3, True)
-        while not ticker.tick(ASKED).plan.finish:
+        while not run_batch(ticker).plan.finish:
             pass
 
 
@@ -537,7 +537,7 @@ def test_pace_is_the_least_time_between_two_launches(team):
     """Some services fail if every run starts at once."""
     began = []
     scripts = dict.fromkeys(("ann", "bob", "cyd"), lambda _: began.append(time.monotonic()))
-    team.ticker(scripts, "[sprint]\npace = 0.2\n").tick(ASKED)
+    run_batch(team.ticker(scripts, "[sprint]\npace = 0.2\n"))
     assert len(began) == 3
     assert began[2] - began[0] > 0.2
 
@@ -653,10 +653,10 @@ def test_a_retry_waits_by_the_given_clock(team):
     ticker = team.ticker({"ann": lambda _: Outcome("failed", 1, 0.1, "exit 1")})
     clock = ManualClock(ticker.context.clock.now())
     object.__setattr__(ticker.context, "clock", clock)
-    ticker.tick(ASKED)
-    assert ticker.tick(ASKED).plan.wait_until
+    run_batch(ticker)
+    assert run_batch(ticker).plan.wait_until
     clock.sleep(60)
-    assert [launch.attempt for launch in ticker.tick(ASKED).plan.launches] == [2]
+    assert [launch.attempt for launch in run_batch(ticker).plan.launches] == [2]
 
 
 def test_half_a_change_of_a_failed_run_never_lands_and_its_next_attempt_gets_it(team):

@@ -17,6 +17,8 @@ from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.history import history, report
 from team_mail.scheduler.sprint.status import status
 
+from ...conftest import run_batch
+
 ASKED = StartRequest("asked for")
 
 
@@ -70,7 +72,7 @@ def test_the_pulse_of_an_open_run_tells_its_age_and_a_heartbeat_that_is_late(tea
 
     ticker = team.ticker({"ann": ann})
     with ThreadPoolExecutor(1) as pool:
-        ticking = pool.submit(ticker.tick, ASKED)
+        ticking = pool.submit(run_batch, ticker)
         try:
             assert started.wait(20)
             context = team.context()

@@ -11,6 +11,8 @@ from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.tick import Ticker
 
+from ...conftest import run_batch
+
 ASKED = StartRequest("asked for")
 READS = {"scheduler.state.began", "scheduler.state.schedule", "unread"}
 WORKFLOW = ".github/workflows/test.yml"
@@ -73,7 +75,7 @@ def test_what_was_folded_is_what_reading_gives(team):
 
     ticker = team.ticker({"ann": ann, "bob": bob}, "[sprint]\nretry_backoff = 0\n")
     for _ in range(6):
-        done = ticker.tick(ASKED)
+        done = run_batch(ticker)
         fresh = team.context().state(whole=False)
         kept = ticker.context.state(whole=False)
         assert kept == fresh

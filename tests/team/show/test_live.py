@@ -16,7 +16,9 @@ from team_mail.scheduler.sprint.plan import Skip, TickPlan, planned, waiting
 from team_mail.team.show.live import Show
 
 ANN, BOB, CYD = (Launch(name, "shell", 1, 7, "batch", "first launch of the sprint") for name in ("ann", "bob", "cyd"))
-PLAN = TickPlan(2, 7, launches=(ANN, BOB, CYD), aside=(Skip("dan", "3 attempts spent"),))
+PLAN = TickPlan(
+    2, 7, launches=(ANN, BOB, CYD), aside=(Skip("dan", "3 attempts spent"),), starts=(ANN, BOB)
+)  # fmt: skip
 
 
 def drawn(show: Show, width: int) -> list[str]:
@@ -42,7 +44,7 @@ def test_the_table_has_a_row_for_each_persona_with_time_and_outcome(capsys):
         ["1", "of", "3", "over"],
     ]
     assert capsys.readouterr().err == (
-        "set aside: dan, 3 attempts spent\ntick 2 of sprint 7, parallel: 3 to run\n"
+        "tick 2 of sprint 7, parallel: 2 to run\nset aside: dan, 3 attempts spent\n"
         "  ann (attempt 1): done in 2.5 s, 2 files changed\n"
     )
 
