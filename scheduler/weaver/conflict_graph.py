@@ -21,6 +21,7 @@ from .patch import Entry, PatchSubmission, text
 from .tree import Applied
 
 _AT_LEAST = 50  # merges that are worth a process
+_PATIENCE = 2  # conflicts of one persona in one sprint
 Pair = tuple[int, int]
 
 
@@ -90,16 +91,31 @@ def _stage(line: bytes) -> Stage:
 def best_order(
     submissions: Sequence[PatchSubmission], edges: Iterable[Pair], late: Collection[int], exact: int
 ) -> list[int]:
-    """Return the numbers of the patches in the order that lands the most: those, then their rivals, then `late`."""
+    """Return the numbers of the patches in the order that lands the most: those, then their rivals, then `late`.
+
+    Nobody loses for ever to whoever comes in greater numbers: after `_PATIENCE` conflicts, a patch comes first.
+    """
     rivals: dict[int, set[int]] = {number: set() for number in range(len(submissions))}
     for first, second in edges:
         rivals[first].add(second)
         rivals[second].add(first)
     weights = _weights(submissions)
-    chosen: set[int] = set()
-    for component in _components(rivals):
-        chosen |= (_exactly if len(component) <= exact else _greedily)(component, rivals, weights)
+    chosen = _patient(submissions, rivals)
+    gone = chosen.union(*(rivals[number] for number in chosen))
+    rest = {number: rivals[number] - gone for number in rivals if number not in gone}
+    for component in _components(rest):
+        chosen |= (_exactly if len(component) <= exact else _greedily)(component, rest, weights)
     return sorted(rivals, key=lambda number: (number in late, number not in chosen, submissions[number].precedence))
+
+
+def _patient(submissions: Sequence[PatchSubmission], rivals: Mapping[int, set[int]]) -> set[int]:
+    """Choose of those that have lost too often the ones that do not conflict with each other."""
+    chosen = set[int]()
+    often = [number for number, submission in enumerate(submissions) if submission.refusals >= _PATIENCE]
+    for number in sorted(often, key=lambda number: submissions[number].precedence):
+        if not rivals[number] & chosen:
+            chosen.add(number)
+    return chosen
 
 
 def _weights(submissions: Sequence[PatchSubmission]) -> list[int]:

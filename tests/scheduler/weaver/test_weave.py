@@ -310,10 +310,29 @@ def test_of_two_conflicting_patches_one_lands_by_priority_then_earlier_conflicts
 
 
 def test_weights_never_make_fewer_patches_land():
-    """They only choose among orders that land equally many."""
-    submissions = [submission(n, priority=100 if n == 0 else 0, refusals=9 if n == 0 else 0) for n in range(3)]
+    """They only choose among orders that land equally many, as long as nobody has lost twice."""
+    submissions = [submission(n, priority=100 if n == 0 else 0, refusals=1 if n == 0 else 0) for n in range(3)]
 
     assert best_order(submissions, [(0, 1), (0, 2)], (), 30)[:2] == [1, 2]
+
+
+@given(st.integers(1, 5), st.integers(1, 4), st.data())
+@settings(max_examples=30)
+def test_nobody_starves_however_many_newcomers_its_patches_meet(waiting, newcomers, data):
+    """Each of them lands at the latest when it has lost twice, and once more to each that had lost as often."""
+    refusals, rounds = {number: data.draw(st.integers(0, 3)) for number in range(waiting)}, 0
+    while refusals:
+        old = [submission(n, refusals=refusals[name]) for n, name in enumerate(refusals)]
+        submissions = old + [submission(len(old) + n) for n in range(newcomers)]
+        pairs = [(n, m) for n in range(len(old)) for m in range(n + 1, len(submissions))]
+        edges = [(n, m) for n, m in pairs if m >= len(old) or data.draw(st.booleans())]
+        landed = set[int]()
+        for number in best_order(submissions, edges, (), data.draw(st.sampled_from([0, 30]))):
+            if not any({number, rival} in ({*edge} for edge in edges) for rival in landed):
+                landed.add(number)
+        refusals = {name: lost + 1 for n, (name, lost) in enumerate(refusals.items()) if n not in landed}
+        rounds += 1
+    assert rounds <= 2 + waiting
 
 
 def submission(number: int, **fields) -> PatchSubmission:
