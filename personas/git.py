@@ -95,6 +95,15 @@ class Git:
                 words, -signal.SIGKILL, b"", f"no end within {error.timeout:g} s".encode()
             )
 
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a git command that answers line by line what it is asked; its starter ends it by closing its input."""
+        own = (word for setting in self.options for word in ("-c", setting))
+        argv = ("git", *_OPTIONS, *own, *words)
+        return subprocess.Popen(  # noqa: S603
+            argv, cwd=self.directory, env=self._environment(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
     def _kept(
         self, words: Sequence[str], cwd: Path, stdin: bytes, timeout: float
     ) -> subprocess.CompletedProcess[bytes]:

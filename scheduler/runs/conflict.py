@@ -26,11 +26,9 @@ from ...personas.workspace import Captured, Workspace
 from ..context import Context
 from ..payload import as_bytes, as_text
 from ..weaver.applying import apply_all
-from ..weaver.authors import changed_by
-from ..weaver.commit import WEAVER
-from ..weaver.conflict_graph import merged
+from ..weaver.commit import WEAVER, changed_by
 from ..weaver.index import write_index
-from ..weaver.landing import sides
+from ..weaver.merging import Merging
 from ..weaver.patch import Entry, PatchSubmission, WeaveLimits, text
 from ..weaver.scratch import Quarantine, quarantine
 from ..weaver.three_way import ConflictFile, Labels, ThreeWay, labelled, three_way
@@ -67,7 +65,7 @@ class ConflictFiles:
             return
         with suppress(BlobMissing), quarantine(self.context.git, self.workspace.base) as scratch:
             submission = self._submission(persona, max(mails, key=lambda mail: mail.seq))
-            tree = read_tree(scratch.git, self.workspace.base, scratch.write)
+            tree = read_tree(scratch, self.workspace.base)
             for each in apply_all(scratch, tree, [submission], WeaveLimits())[0]:
                 self._write(self.workspace, scratch, tree, _merge(scratch, tree, each))
 
@@ -131,9 +129,8 @@ def _promises_merge(mail: Message) -> bool:
 
 
 def _merge(scratch: Quarantine, tree: Tree, each: Applied) -> ThreeWay:
-    commits = sides(tree, each)
-    (merge,) = merged(scratch.git, [commits])
-    conflict = three_way(scratch, tree, each, merge, commits)
+    (merge,) = Merging(scratch, WeaveLimits()).merge(tree, [each])
+    conflict = three_way(scratch, tree, each, merge)
     return labelled(scratch, conflict, _labels(scratch, tree, each, conflict.files))
 
 
@@ -141,7 +138,8 @@ def _labels(scratch: Quarantine, tree: Tree, each: Applied, files: Sequence[Conf
     """Say for each file who landed what the patch conflicts with."""
     names = [file.path.decode(errors="surrogateescape") for file in files if file.marked]
     authors: dict[str, list[str]] = {}
-    for file, (persona, commit, run) in changed_by(scratch.git, each.submission.base, tree.commit, names):
+    base = each.submission.base
+    for file, (persona, commit, run) in changed_by(scratch.git, [base], tree.commit, names)[base]:
         by = f"{line(persona)[:_MOST_NAME]} in {commit[:_SHORT]}{f' (run {line(run)[:_MOST_NAME]})' if run else ''}"
         authors.setdefault(file, []).append(by)
     return {

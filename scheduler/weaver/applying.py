@@ -31,7 +31,7 @@ _APPLY = (
 names=$1; shift
 for name in $names; do
     export GIT_INDEX_FILE="$PWD/$name.index"
-    "$@" apply --cached "$name.patch" 2>"$name.said"
+    "$@" "$PWD/$name.patch" 2>"$name.said"
     echo $? >"$name.code"
 done
 """
@@ -140,37 +140,42 @@ def _sorted(done: Sequence[Applied | Refused]) -> tuple[list[Applied], list[Refu
     )
 
 
-def limited(limits: WeaveLimits) -> tuple[str, ...]:
-    """Return the command that starts another one with a limit of processor time.
-
-    Memory is not limited: merge drivers run too, and some map more than they use.
-    """
-    return ("sh", "-c", _LIMIT + 'exec "$@"', "sh", "unlimited", str(limits.seconds))
-
-
 def _base(quarantine: Quarantine, base: str, tip: Tree) -> Tree | str:
     """Read a base; return the reason if it cannot be read."""
     if not _ID.fullmatch(base):
         return f"its base {base!r} is not in this repository: it is no full id of a commit"
     try:
-        return tip if tip.commit == base else read_tree(quarantine.git, base, quarantine.write)
+        return tip if tip.commit == base else read_tree(quarantine, base)
     except GitError as error:
         return f"its base {base[:12]} is not in this repository ({error})"
 
 
 def _apply(quarantine: Quarantine, applications: Sequence[PatchApplication], limits: WeaveLimits) -> None:
-    """Apply patches, each in its own index, by as many shells as there are processors."""
-    workers = min(_AT_ONCE, os.cpu_count() or 1, len(applications))
+    names = [application.own.name for application in applications]
+    apply_each(quarantine, names, limits, memory=str(limits.memory >> 10))
 
-    def apply(part: Sequence[PatchApplication]) -> None:
-        names = " ".join(application.own.name for application in part)
-        arguments = (str(limits.memory >> 10), str(limits.seconds), names)
-        within = limits.seconds * (len(part) + 1)
-        quarantine.git.run(wrapper=("sh", "-c", _APPLY, "sh", *arguments), cwd=quarantine.folder, timeout=within)
 
-    if workers:
+def apply_each(
+    quarantine: Quarantine, names: Sequence[str], limits: WeaveLimits, *options: str, memory: str = "unlimited"
+) -> None:
+    """Apply patches, each in its own index, by as many shells as there are processors.
+
+    The scratch files of each begin with its name: `.patch` and `.index` are there, `.code` and `.said` are written.
+    Memory, in KiB, is not limited where merge drivers may run: some map more than they use.
+    """
+    workers = min(_AT_ONCE, os.cpu_count() or 1, len(names))
+
+    def apply(part: Sequence[str]) -> None:
+        arguments = (memory, str(limits.seconds), " ".join(part))
+        within = limits.seconds * (len(part) + (len(part) > 1))
+        wrapper = ("sh", "-c", _APPLY, "sh", *arguments)
+        quarantine.git.run("apply", "--cached", *options, wrapper=wrapper, cwd=quarantine.folder, timeout=within)
+
+    if workers == 1:
+        apply(names)
+    elif workers:
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(apply, [applications[part::workers] for part in range(workers)]))
+            list(pool.map(apply, [names[part::workers] for part in range(workers)]))
 
 
 def _reason(stderr: bytes, limits: WeaveLimits) -> str:

@@ -8,41 +8,16 @@ Weights never reduce the number of patches that land.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import combinations
-from typing import NamedTuple
 
-from ...personas.git import Git
-from .patch import Entry, PatchSubmission, text
+from .patch import PatchSubmission
 from .tree import Applied
 
-_AT_LEAST = 50  # merges that are worth a process
 _PATIENCE = 2  # conflicts of one persona in one sprint
 Pair = tuple[int, int]
-
-
-class Stage(NamedTuple):
-    """One version of a file in conflict: 1 the common base, 2 the first commit's, 3 the second's."""
-
-    path: bytes
-    number: int
-    entry: Entry
-
-
-class Merge(NamedTuple):
-    """The result of a merge: a tree, and the files in conflict if it is not clean."""
-
-    tree: str
-    stages: tuple[Stage, ...] | None
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Name the files in conflict."""
-        return tuple(dict.fromkeys(text(stage.path) for stage in self.stages or ()))
 
 
 def overlapping(applied: Sequence[Applied]) -> list[Pair]:
@@ -58,34 +33,6 @@ def overlapping(applied: Sequence[Applied]) -> list[Pair]:
             others = changers.get(above, ())
             pairs |= {(min(a, b), max(a, b)) for a in numbers for b in others if a != b}
     return sorted(pairs)
-
-
-def merged(git: Git, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
-    """Merge pairs of commits, many in one process."""
-    size = max(_AT_LEAST, -(-len(pairs) // (os.cpu_count() or 1)))
-    parts = [pairs[start : start + size] for start in range(0, len(pairs), size)]
-    if len(parts) <= 1:
-        return _merged(git, pairs) if pairs else []
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return [merge for part in pool.map(_merged, [git] * len(parts), parts) for merge in part]
-
-
-def _merged(git: Git, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
-    words = ("merge-tree", "--stdin", "--no-messages", "--allow-unrelated-histories")
-    output = git(*words, stdin="".join(f"{ours} {theirs}\n" for ours, theirs in pairs).encode())
-    fields = iter(output.split(b"\0"))
-    merges: list[Merge] = []
-    for _ in pairs:
-        clean, tree = next(fields) == b"1", next(fields).decode()
-        stages = tuple(map(_stage, iter(fields.__next__, b"")))
-        merges.append(Merge(tree, None if clean else stages))
-    return merges
-
-
-def _stage(line: bytes) -> Stage:
-    entry, _, path = line.partition(b"\t")
-    mode, oid, number = entry.decode().split(" ")
-    return Stage(path, int(number), Entry(mode, oid))
 
 
 def best_order(

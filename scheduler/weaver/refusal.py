@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from ...mail.text.globs import matches
 from .marks import adds_marks
 from .patch import GITLINK, SYMLINK, Change, PatchSubmission, WeaveLimits, text
 
 _OURS = {".git": "git's own folder", ".team": "the team's own folder"}
+_KNOWN = 10_000  # files; a weave asks for the same ones again and again
 _SHORT = re.compile(r"(git|team)~\d+")
 
 _CI, _GIT, _AGENT, _TOOL = (
@@ -114,6 +116,7 @@ def sensitive(changes: Iterable[Change]) -> tuple[str, ...]:
     return tuple(text(each.path) for each in changes if _is_moved(each) or why_sensitive(text(each.path)))
 
 
+@lru_cache(maxsize=_KNOWN)
 def why_sensitive(file: str) -> str | None:
     """Return why a file has to be approved, or None."""
     folded = "/".join(_folded(name) for name in file.split("/"))

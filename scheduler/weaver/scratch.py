@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-import zlib
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from ...mail.log.disk import Disk
 from ...personas.git import Git
+from .objects.pack import NewObject, write_pack
+from .objects.reader import ObjectReader
+from .tree import Folder, folder_body, parsed_folder
 
 # The user's own config is read, for merge drivers; these must not depend on it.
 _SETTINGS = {
@@ -47,39 +49,85 @@ class Quarantine:
         self._store = git
         self._objects = folder / "objects"
         self._objects.mkdir()
-        self._hash = "sha256" if len(tip) == _SHA256 else "sha1"
-        self.git = replace(git, settings={**git.settings, **_config(), **self._places()})
+        self.digits = len(tip)  # of an object's id
+        self._hash = "sha256" if self.digits == _SHA256 else "sha1"
+        self._git = replace(git, settings={**git.settings, **_config(), **self._places()})
+        self._reader = ObjectReader(self._git)
+        self._fresh = dict[str, NewObject]()  # not in a pack yet
+        self._written = set[str]()
+        self._folders = dict[str, Folder]()
+
+    @property
+    def git(self) -> Git:
+        """Git that sees all objects that were written so far."""
+        self._flush()
+        return self._git
 
     @property
     def objects(self) -> Path:
         """The folder of the objects that were written here."""
+        self._flush()
         return self._objects
 
     def write(self, kind: str, body: bytes) -> str:
         """Write an object; return its id."""
-        whole = b"%s %d\0%s" % (kind.encode(), len(body), body)
-        oid = hashlib.new(self._hash, whole).hexdigest()
-        path = self._objects / oid[:2] / oid[2:]
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(zlib.compress(whole, 1))
+        oid = hashlib.new(self._hash, b"%s %d\0%s" % (kind.encode(), len(body), body)).hexdigest()
+        if oid not in self._written:
+            self._written.add(oid)
+            self._fresh[oid] = NewObject(kind, body)
         return oid
+
+    def write_folder(self, entries: Folder) -> str:
+        """Write a folder; return its id."""
+        oid = self.write("tree", folder_body(entries))
+        self._folders[oid] = entries
+        return oid
+
+    def entries(self, oid: str) -> Folder:
+        """Return the entries of a folder by their names. Raises GitError where there is no such folder."""
+        if oid not in self._folders:
+            self._folders[oid] = parsed_folder(self._read([oid], "tree")[0], self.digits)
+        return self._folders[oid]
+
+    def top(self, commit: str) -> str:
+        """Return the id of the top folder of a commit. Raises GitError where there is no such commit."""
+        body = self._read([commit], "commit")[0]
+        return body[len(b"tree ") : body.index(b"\n")].decode()
+
+    def blobs(self, oids: Iterable[str]) -> dict[str, bytes]:
+        """Read blobs by their ids. Raises GitError where there is no such blob."""
+        wanted = sorted({*oids})
+        return dict(zip(wanted, self._read(wanted, "blob"), strict=True))
 
     def index(self, name: str) -> Git:
         """Return git with a scratch index of that name."""
         return self.git.using(index=self.folder / name)
 
-    def blobs(self, oids: Iterable[str]) -> dict[str, bytes]:
-        """Read blobs by their ids, all in one process."""
-        output = self.git("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in oids).encode())
-        blobs: dict[str, bytes] = {}
-        position = 0
-        while position < len(output):
-            end = output.index(b"\n", position)
-            oid, _, size = output[position:end].decode().split(" ")
-            blobs[oid] = output[end + 1 : end + 1 + int(size)]
-            position = end + int(size) + 2
-        return blobs
+    def apart(self, attributes: str) -> Git:
+        """Return git in an empty repository with the same objects, these attributes and no settings of the user."""
+        folder = self.folder / "apart"
+        for part in ("refs", "info"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / "HEAD").write_text("ref: refs/heads/none\n")
+        (folder / "info" / "attributes").write_text(attributes)
+        form = "version = 1\n[extensions]\n\tobjectFormat = sha256" if self._hash == "sha256" else "version = 0"
+        (folder / "config").write_text(f"[core]\n\tbare = true\n\trepositoryformat{form}\n")
+        style = "merge.conflictStyle=diff3"
+        return replace(self.git, directory=folder, options=(*self.git.options, style))
+
+    def close(self) -> None:
+        """End the process that reads."""
+        self._reader.close()
+
+    def _read(self, oids: Sequence[str], kind: str) -> list[bytes]:
+        if not self._fresh.keys().isdisjoint(oids):
+            self._flush()
+        return self._reader.read(oids, kind)
+
+    def _flush(self) -> None:
+        if self._fresh:
+            write_pack(self._objects / "pack", self._fresh, self._hash)
+            self._fresh.clear()
 
     @cached_property
     def has_drivers(self) -> bool:
@@ -113,8 +161,9 @@ class Quarantine:
 @contextmanager
 def quarantine(git: Git, tip: str) -> Generator[Quarantine]:
     """Open a quarantine beside a repository that has this commit; it is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="team-mail-weave-") as folder:
-        yield Quarantine(git, Path(folder), tip)
+    folder = tempfile.TemporaryDirectory(prefix="team-mail-weave-")
+    with folder, closing(Quarantine(git, Path(folder.name), tip)) as scratch:
+        yield scratch
 
 
 def _config() -> dict[str, str]:

@@ -10,14 +10,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .conflict_graph import Merge, Stage
 from .marks import MARK
-from .patch import GITLINK, SYMLINK, Change, Entry, changes_in
+from .merging import PatchMerge, Stage
+from .patch import GITLINK, SYMLINK, Change, Entry
 from .refusal import refused, sensitive
 from .scratch import Quarantine
 from .tree import Applied, Tree
 
-_RAW = ("-r", "--raw", "-z", "--no-renames")
 _LABELLED = re.compile(rb"^([<|>]{7,}) ([0-9a-f]{40,64})(?::[^\n\r]*)?(\r?)$", re.MULTILINE)
 _NUMBER = {b"|": 1, b"<": 2, b">": 3}
 _LINKS = {SYMLINK, GITLINK}
@@ -57,16 +56,16 @@ class ThreeWay:
     files: tuple[ConflictFile, ...]
 
 
-def three_way(quarantine: Quarantine, tree: Tree, each: Applied, merge: Merge, commits: tuple[str, str]) -> ThreeWay:
-    """Read a merge as files. `tree` is the branch, and `merge` what git made of the two `commits` of `sides`.
+def three_way(quarantine: Quarantine, tree: Tree, each: Applied, merge: PatchMerge) -> ThreeWay:
+    """Read a patch's merge with the tree of the branch as files.
 
     The marks bear the ids of commits; `labelled` puts words in their place.
     """
-    beside = re.compile("~(?:{}|{})(?:_\\d+)?$".format(*commits).encode())  # git put a file beside one in its way
+    beside = re.compile("~(?:{}|{})(?:_\\d+)?$".format(*merge.commits).encode())  # git put a file beside one in its way
     staged = _staged(merge.stages or (), beside)
     versions = {path: _true(stages, _own(each, tree, path)) for path, stages in staged.items()}
     renamed = {path for path, stages in staged.items() if versions[path] != stages}
-    changes = changes_in(quarantine.git("diff-tree", *_RAW, tree.oid, merge.tree))
+    changes = merge.changes
     places = {change.path: versions.get(change.path) or _own(each, tree, change.path) for change in changes}
     looked = [
         change

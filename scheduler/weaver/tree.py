@@ -1,32 +1,49 @@
-"""The files of a commit as a value: applying changes gives another tree, without an index or a process."""
+"""The files of a commit as a value: applying changes gives another tree, without an index or a process.
+
+Folders are read as they are asked for, and each only once: a tree costs what is looked at, not what is there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from typing import Protocol
 
-from ...personas.git import Git
-from .patch import Change, Entry, PatchSubmission, text
+from .patch import GITLINK, SYMLINK, Change, Entry, PatchSubmission, text
 
-_FOLDER = "40000"
-Write = Callable[[str, bytes], str]  # an object's kind and body to its id
-Folders = dict[bytes, dict[bytes, Entry]]  # by path, "" the top; each with its entries by name
+FOLDER = "40000"
+Folder = Mapping[bytes, Entry]
+
+
+class Objects(Protocol):
+    """Where git's objects are."""
+
+    def entries(self, oid: str) -> Folder:
+        """Return the entries of a folder by their names."""
+        ...
+
+    def write_folder(self, entries: Folder) -> str:
+        """Write a folder; return its id."""
+        ...
+
+    def top(self, commit: str) -> str:
+        """Return the id of the top folder of a commit. Raises GitError where there is no such commit."""
+        ...
 
 
 class Tree:
     """All files of one commit."""
 
-    def __init__(self, oid: str, folders: Folders, write: Write, commit: str = "") -> None:
+    def __init__(self, oid: str, objects: Objects, commit: str = "") -> None:
         self.oid = oid
         self.commit = commit  # that it was read from
-        self._folders = folders
-        self.write = write
+        self.objects = objects
 
     def __getitem__(self, path: bytes) -> Entry | None:
         entry = self._entry(path)
-        return None if entry and entry.mode == _FOLDER else entry
+        return None if entry and entry.mode == FOLDER else entry
 
     def fits(self, changes: Iterable[Change]) -> bool:
         """Tell whether the changes apply: old files are unchanged, and no file is where a new one needs a folder."""
@@ -39,49 +56,90 @@ class Tree:
         """Return the files that `git apply` would read: these, files at the paths of their folders, and attributes."""
         files: dict[bytes, Entry | None] = {}
         for path in paths:
-            files[path] = self[path]
+            entry = self._entry(path)
             for above in _above(path):
                 attributes = above + b"/.gitattributes" if above else b".gitattributes"
                 files |= {above: self[above], attributes: self[attributes]}
-            if path in self._folders:
-                files |= self._within(path)
+            if entry and entry.mode == FOLDER:
+                files |= self._within(path, entry.oid)
+            else:
+                files[path] = entry
         return {path: entry for path, entry in files.items() if entry}
-
-    def _within(self, folder: bytes) -> dict[bytes, Entry]:
-        inner = [place for place in self._folders if place == folder or place.startswith(folder + b"/")]
-        paths = [place + b"/" + name for place in inner for name in self._folders[place]]
-        return {path: entry for path in paths if (entry := self[path])}
 
     def changed(self, changes: Iterable[Change]) -> Tree:
         """Return the tree with these changes; its objects are written."""
-        folders, fresh = dict(self._folders), set[bytes]()
+        fresh: dict[bytes, dict[bytes, Entry]] = {}
         for path, _, new in sorted(changes, key=lambda change: change.new is not None):  # room first
             for above in _above(path):
                 if above not in fresh:
-                    folders[above] = dict(folders.get(above, {}))
-                    fresh.add(above)
+                    fresh[above] = self._copied(above, fresh)
             parent, name = _split(path)
             if new is None:
-                folders[parent].pop(name, None)
+                fresh[parent].pop(name, None)
             else:
-                folders[parent][name] = new
-        return Tree(self._close(folders, fresh), folders, self.write)
+                fresh[parent][name] = new
+        return Tree(self._close(fresh), self.objects) if fresh else self
 
-    def _close(self, folders: Folders, fresh: set[bytes]) -> str:
+    def changes_to(self, other: Tree) -> list[Change]:
+        """Return how the other tree differs from this one, by path; both have their objects in the same place."""
+        return sorted(self._differences(other))
+
+    def lacks_files_of(self, other: Tree) -> bool:
+        """Tell whether the other tree has a file where this one has none."""
+        return any(change.old is None for change in self._differences(other))
+
+    def _differences(self, other: Tree) -> Iterator[Change]:
+        places: list[tuple[bytes, Entry | None, Entry | None]] = [(b"", *(Entry(FOLDER, t.oid) for t in (self, other)))]
+        while places:
+            path, *sides = places.pop()
+            folders = [self._folder(side.oid) if side and side.mode == FOLDER else {} for side in sides]
+            old, new = (None if side and side.mode == FOLDER else side for side in sides)
+            if old != new:
+                yield Change(path, old, new)
+            for name in folders[0].keys() | folders[1].keys():
+                was, now = (folder.get(name) for folder in folders)
+                if was != now:
+                    places.append((path + b"/" * bool(path) + name, was, now))
+
+    def _copied(self, path: bytes, fresh: Mapping[bytes, Folder]) -> dict[bytes, Entry]:
+        """Return the entries of a folder that is about to change, as those above it have it."""
+        if not path:
+            return dict(self._folder(self.oid))
+        parent, name = _split(path)
+        entry = fresh[parent].get(name)
+        return dict(self._folder(entry.oid)) if entry and entry.mode == FOLDER else {}
+
+    def _close(self, fresh: dict[bytes, dict[bytes, Entry]]) -> str:
         """Write the fresh folders, the deepest first, because each contains the ids of those within it."""
-        for path in sorted(fresh - {b""}, key=lambda path: -path.count(b"/")):
+        for path in sorted(fresh.keys() - {b""}, key=lambda path: -path.count(b"/")):
             parent, name = _split(path)
-            if folders[path]:
-                folders[parent][name] = Entry(_FOLDER, self.write("tree", _body(folders[path])))
-            else:
-                del folders[path]
-                if (entry := folders[parent].get(name)) and entry.mode == _FOLDER:
-                    del folders[parent][name]
-        return self.write("tree", _body(folders[b""])) if fresh else self.oid
+            if fresh[path]:
+                fresh[parent][name] = Entry(FOLDER, self.objects.write_folder(fresh[path]))
+            elif (entry := fresh[parent].get(name)) and entry.mode == FOLDER:
+                del fresh[parent][name]
+        return self.objects.write_folder(fresh[b""])
+
+    def _within(self, path: bytes, oid: str) -> dict[bytes, Entry]:
+        files, folders = dict[bytes, Entry](), [(path, oid)]
+        while folders:
+            above, inner = folders.pop()
+            for name, entry in self._folder(inner).items():
+                if entry.mode == FOLDER:
+                    folders.append((above + b"/" + name, entry.oid))
+                else:
+                    files[above + b"/" + name] = entry
+        return files
+
+    def _folder(self, oid: str) -> Folder:
+        return self.objects.entries(oid)
 
     def _entry(self, path: bytes) -> Entry | None:
-        parent, name = _split(path)
-        return self._folders.get(parent, {}).get(name)
+        entry: Entry | None = Entry(FOLDER, self.oid)
+        for name in path.split(b"/"):
+            if entry is None or entry.mode != FOLDER:
+                return None
+            entry = self._folder(entry.oid).get(name)
+        return entry
 
 
 @dataclass(frozen=True)
@@ -103,19 +161,41 @@ class Applied:
         return tuple(text(change.path) for change in self.changes)
 
 
-def read_tree(git: Git, commit: str, write: Write) -> Tree:
-    """Read all files of a commit. Raises GitError where there is no such commit."""
-    lines = git("ls-tree", "-r", "-t", "-z", "--full-tree", commit).split(b"\0")[:-1]
-    folders: Folders = {b"": {}}
-    for parent, group in groupby(map(_line, lines), key=lambda line: line[0]):
-        folders.setdefault(parent, {}).update({name: entry for _, name, entry in group})
-    return Tree(write("tree", _body(folders[b""])), folders, write, commit)
+def read_tree(objects: Objects, commit: str) -> Tree:
+    """Return the files of a commit. Raises GitError where there is no such commit."""
+    return Tree(objects.top(commit), objects, commit)
 
 
-def _line(line: bytes) -> tuple[bytes, bytes, Entry]:
-    entry, _, path = line.partition(b"\t")
-    mode, _, oid = entry.decode().split(" ")
-    return *_split(path), Entry(mode.lstrip("0"), oid)
+def tree_of(objects: Objects, files: Mapping[bytes, Entry]) -> Tree:
+    """Write a tree of these files alone."""
+    empty = Tree(objects.write_folder({}), objects)
+    return empty.changed(Change(path, None, entry) for path, entry in files.items())
+
+
+def parsed_folder(body: bytes, digits: int) -> dict[bytes, Entry]:
+    """Parse a folder as git writes it; object ids have this number of digits."""
+    folder, place, width = dict[bytes, Entry](), 0, digits // 2
+    while place < len(body):
+        space, end = body.index(b" ", place), body.index(b"\0", place)
+        oid = body[end + 1 : end + 1 + width].hex()
+        folder[body[space + 1 : end]] = Entry(_mode(int(body[place:space], 8)), oid)
+        place = end + 1 + width
+    return folder
+
+
+def folder_body(folder: Folder) -> bytes:
+    """Write a folder as git does: sorted as if the names of folders ended in a slash."""
+    lines = sorted((name + b"/" * (entry.mode == FOLDER), name, entry) for name, entry in folder.items())
+    return b"".join(b"%s %s\0%s" % (e.mode.encode(), name, bytes.fromhex(e.oid)) for _, name, e in lines)
+
+
+def _mode(mode: int) -> str:
+    """Return a mode as git takes it; early versions of git wrote others."""
+    if stat.S_ISREG(mode):
+        return "100755" if mode & stat.S_IXUSR else "100644"
+    if stat.S_ISDIR(mode):
+        return FOLDER
+    return SYMLINK if stat.S_ISLNK(mode) else GITLINK
 
 
 def _split(path: bytes) -> tuple[bytes, bytes]:
@@ -130,9 +210,3 @@ def _above(path: bytes) -> Iterator[bytes]:
     while place >= 0:
         yield path[:place]
         place = path.find(b"/", place + 1)
-
-
-def _body(folder: dict[bytes, Entry]) -> bytes:
-    """Write a folder as git does: sorted as if the names of folders ended in a slash."""
-    lines = sorted((name + b"/" * (entry.mode == _FOLDER), name, entry) for name, entry in folder.items())
-    return b"".join(b"%s %s\0%s" % (e.mode.encode(), name, bytes.fromhex(e.oid)) for _, name, e in lines)

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from ...personas.git import Git
 from .applying import apply_all
 from .commit import write_commit
-from .conflict_graph import Pair, best_order, merged, overlapping
+from .conflict_graph import Pair, best_order, overlapping
 from .conflicts import ConflictContext, conflict
-from .landing import WAYS, Branch, sides
+from .landing import WAYS, Branch
+from .merging import Merging, merged
 from .patch import PatchSubmission, WeaveLimits
 from .result import Conflicted, Landed, Refused, Woven
 from .scratch import quarantine
@@ -38,11 +39,11 @@ def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: We
     of the repository.
     """
     with quarantine(git, tip) as scratch:
-        tree = read_tree(git, tip, scratch.write)
+        tree = read_tree(scratch, tip)
         applied, refused, held = apply_all(
             scratch, tree, sorted(submissions, key=lambda submission: submission.seniority), limits
         )
-        branch = Branch(scratch, limits, tree, tip)
+        branch = Branch(Merging(scratch, limits), tree, tip)
         graph, late = _survey(branch, applied)
         order = best_order([each.submission for each in applied], graph, late, limits.exact)
         best = _best(branch, [applied[number] for number in order])
@@ -51,7 +52,7 @@ def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: We
         edges = tuple(
             (applied[a].submission.key, applied[b].submission.key, files) for (a, b), files in sorted(graph.items())
         )
-        context = ConflictContext(scratch, tip, best, edges)
+        context = ConflictContext(tip, best, edges)
         scratch.release(tip, best.tip)
         return Woven(
             tip,
@@ -67,15 +68,15 @@ def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: We
 
 def _survey(branch: Branch, applied: Sequence[Applied]) -> tuple[dict[Pair, tuple[str, ...]], set[int]]:
     """Return the pairs that conflict once each patch is on the tip, and the patches that conflict with the tip."""
-    scratch, tree = branch.quarantine, branch.tree
+    scratch, tree, merging = branch.quarantine, branch.tree, branch.merging
     moved = [number for number, each in enumerate(applied) if not tree.fits(each.changes)]
-    merges = dict(zip(moved, merged(scratch.git, [sides(tree, applied[number]) for number in moved]), strict=True))
+    merges = dict(zip(moved, merging.merge(tree, [applied[number] for number in moved]), strict=True))
     late = {number for number, merge in merges.items() if merge.stages is not None}
-    pairs = [pair for pair in overlapping(applied) if late.isdisjoint(pair)][: branch.limits.pairs]
+    pairs = [pair for pair in overlapping(applied) if late.isdisjoint(pair)][: merging.limits.pairs]
 
     def commit(number: int) -> str:
-        on_tip = merges[number].tree if number in merges else tree.changed(applied[number].changes).oid
-        return write_commit(scratch.write, applied[number].submission, on_tip, [branch.tip])
+        on_tip = tree.changed(merges[number].changes if number in merges else applied[number].changes)
+        return write_commit(scratch.write, applied[number].submission, on_tip.oid, [branch.tip])
 
     commits = {number: commit(number) for number in sorted({number for pair in pairs for number in pair})}
     tried = merged(scratch.git, [(commits[first], commits[second]) for first, second in pairs])
@@ -85,6 +86,7 @@ def _survey(branch: Branch, applied: Sequence[Applied]) -> tuple[dict[Pair, tupl
 def _best(start: Branch, order: Sequence[Applied]) -> Branch:
     """Land in this order, and if a patch fails, also first come, first served; keep the branch that landed the most."""
     best = start.fork()
+    start.merging.foresee(start.tree, order)
     failed = sum(not best.land(each) for each in order)
     queue = sorted(order, key=lambda each: each.submission.seniority)
     for way in WAYS if failed else ():

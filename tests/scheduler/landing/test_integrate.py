@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from team_mail.personas.git import Git
 from team_mail.scheduler.weaver.index import read_index, write_index
 from team_mail.scheduler.weaver.landing import Branch
+from team_mail.scheduler.weaver.merging import Merging
 from team_mail.scheduler.weaver.patch import Change, Entry, WeaveLimits
 from team_mail.scheduler.weaver.scratch import quarantine
 from team_mail.scheduler.weaver.tree import Applied, read_tree
@@ -36,7 +37,7 @@ def test_a_tree_changed_in_memory_equals_the_tree_that_git_writes(project, gone,
     edits = dict.fromkeys(gone) | dict.fromkeys(new, "new\n")
     oid = project.git.line("hash-object", "-w", "--stdin", stdin=b"new\n")
     with quarantine(project.git, project.base) as scratch:
-        tree = read_tree(scratch.git, project.base, scratch.write)
+        tree = read_tree(scratch, project.base)
         before = tree.oid
         changes = [
             Change(p.encode(), tree[p.encode()], None if c is None else Entry("100644", oid)) for p, c in edits.items()
@@ -82,8 +83,8 @@ def test_an_index_with_conflicts_or_of_another_version_is_not_read(project, tmp_
 def test_a_patch_that_does_not_land_leaves_the_branch_unchanged(project):
     """A fork of the branch is independent of it."""
     with quarantine(project.git, project.base) as scratch:
-        tree = read_tree(scratch.git, project.base, scratch.write)
-        branch = Branch(scratch, WeaveLimits(), tree, project.base)
+        tree = read_tree(scratch, project.base)
+        branch = Branch(Merging(scratch, WeaveLimits()), tree, project.base)
 
         def applied(persona, text):
             submission = project.submission(persona, {"a": text})

@@ -1,0 +1,205 @@
+"""Merges of patches with a tree, each made by git once, whoever asks for it and however often.
+
+What a merge gives depends on the files that the patch changes and on nothing else, unless a file was moved or deleted
+that the other side changed. So git is given those files alone, and never the thousands of others that differ between a
+patch's base and the branch; where a file is gone, it is given everything, because it has to look for the file's new
+name. The same files in all three versions give the same merge, so it is known for the next who asks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ...mail.log.disk import read_file
+from ...personas.git import Git
+from .applying import apply_each
+from .commit import write_commit
+from .index import read_index, write_index
+from .patch import Change, Entry, PatchSubmission, WeaveLimits, changed, text
+from .scratch import Quarantine
+from .tree import Applied, Tree, tree_of
+
+_AT_LEAST = 50  # merges that are worth a process
+_CANONICAL = (
+    "diff-tree", "--stdin", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "-U3",
+    "--src-prefix=a/", "--dst-prefix=b/",
+)  # fmt: skip
+Files = tuple[tuple[bytes, Entry], ...]
+Versions = tuple[Files, Files, Files] | tuple[str, str, str]  # of the files that matter; or whole trees by their ids
+
+Attempt = tuple[str, Files]  # a patch's key, and the files in which it is merged
+
+
+class Stage(NamedTuple):
+    """One version of a file in conflict: 1 the common base, 2 the first commit's, 3 the second's."""
+
+    path: bytes
+    number: int
+    entry: Entry
+
+
+class Merge(NamedTuple):
+    """The result of a merge of commits: a tree, and the files in conflict if it is not clean."""
+
+    tree: str
+    stages: tuple[Stage, ...] | None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Name the files in conflict."""
+        return tuple(dict.fromkeys(text(stage.path) for stage in self.stages or ()))
+
+
+@dataclass(frozen=True)
+class PatchMerge:
+    """The merge of a patch with a tree: what it changes there, and the files in conflict if it is not clean."""
+
+    commits: tuple[str, str]  # whose ids the marks of conflicts bear: the tree's, the patch's
+    changes: tuple[Change, ...]
+    stages: tuple[Stage, ...] | None
+
+
+@dataclass
+class Merging:
+    """Merges patches with trees, and knows what it has merged."""
+
+    quarantine: Quarantine
+    limits: WeaveLimits
+    _merges: dict[Versions, PatchMerge] = field(default_factory=dict[Versions, PatchMerge])
+    _applications: dict[Attempt, Sequence[Change] | None] = field(
+        default_factory=dict[Attempt, "Sequence[Change] | None"]
+    )
+    _patches: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+    # -- by `git merge-tree`, which follows renames
+
+    def merge(self, tree: Tree, patches: Sequence[Applied]) -> list[PatchMerge]:
+        """Merge each of the patches with the same tree; those that are not known yet in as few processes as can be."""
+        keys = [_versions(tree, each) for each in patches]
+        asked = {key: each for key, each in zip(keys, patches, strict=True) if key not in self._merges}
+        sides = {key: self._sides(each, key) for key, each in asked.items()}
+        merges = merged(self.quarantine.git, [commits for _, commits in sides.values()])
+        for (key, (ours, commits)), merge in zip(sides.items(), merges, strict=True):
+            changes = ours.changes_to(Tree(merge.tree, self.quarantine))
+            self._merges[key] = PatchMerge(commits, tuple(changes), merge.stages)
+        return [self._merges[key] for key in keys]
+
+    def _sides(self, each: Applied, versions: Versions) -> tuple[Tree, tuple[str, str]]:
+        """Write the two commits to merge, whose parent is their common base; return the first one's tree, and them."""
+        trees = [
+            Tree(version, self.quarantine) if isinstance(version, str) else tree_of(self.quarantine, dict(version))
+            for version in versions
+        ]
+        base, *sides = trees
+        root = self._commit(each.submission, base)
+        ours, theirs = (self._commit(each.submission, side, root) for side in sides)
+        return sides[0], (ours, theirs)
+
+    def _commit(self, submission: PatchSubmission, tree: Tree, *parents: str) -> str:
+        return write_commit(self.quarantine.write, submission, tree.oid, parents)
+
+    # -- by `git apply --3way`
+
+    def apply(self, tree: Tree, patches: Sequence[Applied]) -> list[Sequence[Change] | None]:
+        """Merge each of the patches with the same tree, file by file; None where that leaves a conflict."""
+        around = [tree.around(change.path for change in each.changes) for each in patches]
+        keys = [(each.submission.key, _sorted(files)) for each, files in zip(patches, around, strict=True)]
+        asked = {key: each for key, each in zip(keys, patches, strict=True) if key not in self._applications}
+        self._rewrite(list(asked.values()))
+        names = [self._prepare(key, len(self._applications) + number) for number, key in enumerate(asked)]
+        apply_each(self.quarantine, names, self.limits, "--3way")
+        self._applications |= {key: self._outcome(name, key) for key, name in zip(asked, names, strict=True)}
+        return [self._applications[key] for key in keys]
+
+    def foresee(self, tree: Tree, patches: Iterable[Applied]) -> None:
+        """Merge at once what will be asked for one by one; not where a merge driver might wait for ever."""
+        if not self.quarantine.has_drivers:
+            self.apply(tree, [each for each in patches if not tree.fits(each.changes)])
+
+    def _rewrite(self, patches: Sequence[Applied]) -> None:
+        """Have git rewrite patches with full blob ids, which a merge needs."""
+        fresh = [each for each in patches if each.submission.key not in self._patches]
+        if not fresh:
+            return
+        lines = [f"{each.base.oid} {each.tree}\n" for each in fresh]
+        output, place = self.quarantine.git(*_CANONICAL, stdin="".join(lines).encode()), 0
+        for each, line, following in zip(fresh, lines, [*lines[1:], ""], strict=True):
+            place += len(line)
+            end = output.index(b"\n" + following.encode(), place - 1) + 1 if following else len(output)
+            self._patches[each.submission.key] = output[place:end]
+            place = end
+
+    def _prepare(self, attempt: Attempt, number: int) -> str:
+        """Write a patch and the index in which git is to merge it; return how their names begin."""
+        key, files = attempt
+        own = self.quarantine.folder / f"attempt-{number}"
+        own.with_suffix(".patch").write_bytes(self._patches[key])
+        write_index(own.with_suffix(".index"), dict(files), self.quarantine.digits)
+        return own.name
+
+    def _outcome(self, name: str, attempt: Attempt) -> Sequence[Change] | None:
+        own = self.quarantine.folder / name
+        code = own.with_suffix(".code")
+        if not code.exists() or read_file(code).strip() != b"0":
+            return None
+        merge = read_index(own.with_suffix(".index"), self.quarantine.digits)
+        return None if merge is None else changed(dict(attempt[1]), merge)
+
+
+def merged(git: Git, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
+    """Merge pairs of commits, many in one process."""
+    size = max(_AT_LEAST, -(-len(pairs) // (os.cpu_count() or 1)))
+    parts = [pairs[start : start + size] for start in range(0, len(pairs), size)]
+    if len(parts) <= 1:
+        return _merged(git, pairs) if pairs else []
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return [merge for part in pool.map(_merged, [git] * len(parts), parts) for merge in part]
+
+
+def _merged(git: Git, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
+    words = ("merge-tree", "--stdin", "--no-messages", "--allow-unrelated-histories")
+    output = git(*words, stdin="".join(f"{ours} {theirs}\n" for ours, theirs in pairs).encode())
+    fields = iter(output.split(b"\0"))
+    merges: list[Merge] = []
+    for _ in pairs:
+        clean, tree = next(fields) == b"1", next(fields).decode()
+        stages = tuple(map(_stage, iter(fields.__next__, b"")))
+        merges.append(Merge(tree, None if clean else stages))
+    return merges
+
+
+def _stage(line: bytes) -> Stage:
+    entry, _, path = line.partition(b"\t")
+    mode, oid, number = entry.decode().split(" ")
+    return Stage(path, int(number), Entry(mode, oid))
+
+
+def _versions(tree: Tree, each: Applied) -> Versions:
+    """Return what a merge depends on, as it is in the patch's base, in the tree and in the patch."""
+    if _may_be_renamed(tree, each):
+        return each.base.oid, tree.oid, each.tree
+    changes = {change.path: change for change in each.changes}
+    paths = {*each.base.around(changes), *tree.around(changes), *changes}
+    base, ours = ({path: entry for path in paths if (entry := side[path])} for side in (each.base, tree))
+    theirs = {path: change.new for path, change in changes.items() if change.new}
+    return _sorted(base), _sorted(ours), _sorted({path: base[path] for path in base.keys() - changes.keys()} | theirs)
+
+
+def _may_be_renamed(tree: Tree, each: Applied) -> bool:
+    """Tell whether a file that one side changed may have another name on the other.
+
+    It may if it is gone there, and files came there that the base has not.
+    """
+    met = [(change, tree[change.path]) for change in each.changes if change.old]
+    met = [(change, ours) for change, ours in met if ours != change.old]
+    if any(change.new is None for change, _ in met) and any(change.old is None for change in each.changes):
+        return True
+    return any(ours is None for _, ours in met) and each.base.lacks_files_of(tree)
+
+
+def _sorted(files: Mapping[bytes, Entry]) -> Files:
+    return tuple(sorted(files.items()))
