@@ -21,6 +21,7 @@ from team_mail.scheduler.weaver.patch import PatchSubmission
 
 WHEN = "2026-01-01T00:00:00Z"
 _PATCH = ("diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
+_HOT, _WANTED = 8, 0.4  # files that everybody wants, and the share of changes that are theirs
 _WHO = b"bench <bench@example.org> 1767225600 +0000"
 
 
@@ -67,17 +68,17 @@ class _History:
         """Return a file's lines as they were after a commit; None if it was not there."""
         return next((lines for number, lines in reversed(self.files[name]) if number <= commit), None)
 
-    def edited(self, lines: list[str], what: str) -> list[str]:
-        """Rewrite one to four lines that stand together, and perhaps a place further on."""
+    def edited(self, lines: list[str], what: str, places: Sequence[int] = (1, 1, 2)) -> list[str]:
+        """Rewrite one to four lines that stand together, at as many places as one of these numbers says."""
         lines = [*lines]
-        for _ in range(self.dice.choice((1, 1, 2))):
+        for _ in range(self.dice.choice(places)):
             start, length = self.dice.randrange(len(lines)), self.dice.choice((1, 2, 4))
             new = [f"    {what} = compute_{self.dice.randrange(999)}({start})" for _ in range(self.dice.choice((1, 3)))]
             lines[start : start + length] = new
         return lines
 
 
-def crowded(folder: Path, *, files: int = 5_000, commits: int = 400, patches: int = 58) -> Window:
+def crowded(folder: Path, *, files: int, commits: int = 600, patches: int = 58) -> Window:
     """Make the repository and its window; the same every time."""
     dice = random.Random(58)
     names = [f"package{n % 40:02}/part{n % 200:03}/module{n:04}.py" for n in range(files)]
@@ -85,15 +86,17 @@ def crowded(folder: Path, *, files: int = 5_000, commits: int = 400, patches: in
     history = _History(dice, {
         name: [(0, [f"    value{line} = {name[-9:-3]}_{line}" for line in range(lengths[name])])] for name in names
     })  # fmt: skip
-    hot = dice.sample(names, 12)
+    hot = dice.sample(names, _HOT)
     stream = [_commit("refs/heads/main", 1, "base", [(name, history.at(0, name)) for name in names])]
-    for number in range(1, commits):
-        stream.append(_commit("refs/heads/main", number + 1, f"change {number}", _step(history, hot, names, number)))
-    bases = [dice.randrange(commits // 2, commits) for _ in range(patches)]
+    stream += [
+        _commit("refs/heads/main", number + 1, f"change {number}", _step(history, hot, names, number))
+        for number in range(1, commits)
+    ]
+    bases = [dice.randrange(commits * 4 // 5, commits) for _ in range(patches)]
     for age, base in enumerate(bases):
-        wanted = {dice.choice(hot) for _ in range(dice.choice((1, 2, 2, 3)))} | {dice.choice(names)}
+        wanted = {dice.choice(hot) for _ in range(dice.choice((1, 2, 3)))} | {dice.choice(names)}
         held = [(name, lines) for name in sorted(wanted) if (lines := history.at(base, name))]
-        edits = [(name, history.edited(lines, f"patch{age}")) for name, lines in held]
+        edits = [(name, history.edited(lines, f"patch{age}", (1, 2, 3))) for name, lines in held]
         stream.append(_commit(f"refs/heads/patch{age}", 1000 + age, f"patch {age}", edits, base + 1))
     run = ["git", "-C", str(folder)]
     subprocess.run(["git", "init", "-q", "-b", "main", str(folder)], check=True)
@@ -111,10 +114,10 @@ def _step(history: _History, hot: list[str], names: list[str], number: int) -> l
     """Change some files in a commit, hot ones oftener; move one to another folder now and then."""
     dice = history.dice
     changes: list[tuple[str, list[str] | None]] = []
-    for name in {dice.choice(hot if dice.random() < 0.3 else names) for _ in range(dice.choice((1, 3, 8)))}:
+    for name in {dice.choice(hot if dice.random() < _WANTED else names) for _ in range(dice.choice((1, 3, 8)))}:
         if (lines := history.at(number, name)) is None:
             continue
-        if dice.random() < 0.1:
+        if dice.random() < (0.01 if name in hot else 0.1):
             moved = f"moved{number % 9}/{name}"
             history.files[moved] = [(number, lines)]
             changes += [(name, None), (moved, lines)]
@@ -132,7 +135,12 @@ def _commit(
     ref: str, mark: int, subject: str, changes: Sequence[tuple[str, list[str] | None]], parent: int | None = None
 ) -> bytes:
     """Write a commit for `git fast-import`."""
-    rows = [f"commit {ref}\nmark :{mark}\n".encode(), b"committer ", _WHO, f"\ndata {len(subject)}\n{subject}\n".encode()]
+    rows = [
+        f"commit {ref}\nmark :{mark}\n".encode(),
+        b"committer ",
+        _WHO,
+        f"\ndata {len(subject)}\n{subject}\n".encode(),
+    ]
     if parent is not None:
         rows.append(f"from :{parent}\n".encode())
     for name, lines in changes:

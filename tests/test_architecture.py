@@ -128,6 +128,7 @@ ARROWS = {
     },
     "scheduler.state": {"scheduler.errors", "scheduler.kinds"},
     "scheduler.tasks": {"scheduler.errors", "scheduler.problems"},
+    "scheduler.weaver": {"scheduler.weaver.objects"},
     "team.api": {
         "team.checks",
         "team.dispatcher",

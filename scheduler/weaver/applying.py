@@ -24,15 +24,18 @@ _AT_ONCE = 4
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # Where a shell knows no such limit, as on macOS for memory, the patch is read without it.
 _LIMIT = 'ulimit -v "$1" 2>/dev/null; ulimit -t "$2" 2>/dev/null; shift 2\n'
-# A shell starts git in a third of the time that Python takes, so one shell applies many patches.
+# A shell starts git in a third of the time that Python takes, so one shell applies many patches. Each has a folder of
+# its own to work in, because `--cached --3way` writes there what another patch has added by the same name.
 _APPLY = (
     _LIMIT
     + """
-names=$1; shift
+names=$1 top=$PWD; shift
 for name in $names; do
-    export GIT_INDEX_FILE="$PWD/$name.index"
-    "$@" "$PWD/$name.patch" 2>"$name.said"
-    echo $? >"$name.code"
+    mkdir -p "$name.work" && cd "$name.work" || exit
+    export GIT_INDEX_FILE="$top/$name.index" GIT_WORK_TREE="$PWD"
+    "$@" "$top/$name.patch" 2>"$top/$name.said"
+    echo $? >"$top/$name.code"
+    cd "$top"
 done
 """
 )
@@ -163,13 +166,13 @@ def apply_each(
     The scratch files of each begin with its name: `.patch` and `.index` are there, `.code` and `.said` are written.
     Memory, in KiB, is not limited where merge drivers may run: some map more than they use.
     """
-    workers = min(_AT_ONCE, os.cpu_count() or 1, len(names))
+    workers, git = min(_AT_ONCE, os.cpu_count() or 1, len(names)), quarantine.git
 
     def apply(part: Sequence[str]) -> None:
         arguments = (memory, str(limits.seconds), " ".join(part))
         within = limits.seconds * (len(part) + (len(part) > 1))
         wrapper = ("sh", "-c", _APPLY, "sh", *arguments)
-        quarantine.git.run("apply", "--cached", *options, wrapper=wrapper, cwd=quarantine.folder, timeout=within)
+        git.run("apply", "--cached", *options, wrapper=wrapper, cwd=quarantine.folder, timeout=within)
 
     if workers == 1:
         apply(names)

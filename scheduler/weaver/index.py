@@ -20,6 +20,7 @@ _FLAGS = struct.Struct(">H")
 _LONGEST = 0xFFF
 _EXTENDED = 0x4000
 _STAGE = 0x3000
+_STAGE_SHIFT = 12
 _SHA1 = 40  # digits
 
 
@@ -37,7 +38,15 @@ def write_index(path: Path, files: Mapping[bytes, Entry], digits: int) -> None:
 
 def read_index(path: Path, digits: int) -> dict[bytes, Entry] | None:
     """Read an index whose object ids have this number of digits; None if it has conflicts or another version."""
-    raw, width, files = read_file(path), digits // 2, dict[bytes, Entry]()
+    stages = read_stages(path, digits)
+    if stages is None or any(number for _, number in stages):
+        return None
+    return {name: entry for (name, _), entry in stages.items()}
+
+
+def read_stages(path: Path, digits: int) -> dict[tuple[bytes, int], Entry] | None:
+    """Read all versions of files in an index, by name and number: 0 for a file without conflict; None as above."""
+    raw, width, files = read_file(path), digits // 2, dict[tuple[bytes, int], Entry]()
     _, version, count = _HEADER.unpack_from(raw)
     if version not in {2, 3}:
         return None
@@ -48,10 +57,8 @@ def read_index(path: Path, digits: int) -> dict[bytes, Entry] | None:
         place += _MODE.size
         oid, place = raw[place : place + width], place + width
         (flags,) = _FLAGS.unpack_from(raw, place)
-        if flags & _STAGE:
-            return None
         place += _FLAGS.size * (2 if flags & _EXTENDED else 1)
         end = raw.index(b"\0", place)
-        files[raw[place:end]] = Entry(f"{mode:06o}", oid.hex())
+        files[raw[place:end], (flags & _STAGE) >> _STAGE_SHIFT] = Entry(f"{mode:06o}", oid.hex())
         start += (end - start) // 8 * 8 + 8
     return files

@@ -9,19 +9,19 @@ happens to match, even at the wrong one of two similar places: a merge knows whe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .commit import write_commit
 from .marks import MARK
-from .merging import Merging
+from .merging import MERGE_TREE, THREE_WAY, Merging
 from .patch import GITLINK, Change, text
 from .refusal import refused, sensitive
 from .result import Landed, Present
 from .scratch import Quarantine
 from .tree import Applied, Tree
 
-WAYS = ("3way", "merge-tree")
+WAYS = (THREE_WAY, MERGE_TREE)
 
 
 @dataclass
@@ -54,11 +54,26 @@ class Branch:
             self._commit(each, self.tree.changed(each.changes), each.changes, "apply")
             return True
         for way in ways:
-            changes = self._merged(each, way)
+            changes = self.merging.changes(way, self.tree, each)
             if changes is not None and self._sound(each, changes):
                 self._commit(each, self.tree.changed(changes), changes, way)
                 return True
         return False
+
+    def land_each(self, queue: Sequence[Applied], ways: Sequence[str] = WAYS) -> Iterator[tuple[Applied, bool]]:
+        """Land patches one after the other; yield for each whether it landed.
+
+        Merges are made ahead, for twice as many of the next patches after each that does not land: it leaves the branch
+        as it was, and so what is known of the next.
+        """
+        ahead = 2
+        for number, each in enumerate(queue):
+            if not self.tree.fits(each.changes):
+                following = [each for each in queue[number : number + ahead] if not self.tree.fits(each.changes)]
+                self.merging.foresee(self.tree, following, ways)
+            landed = self.land(each, ways)
+            ahead = 1 if landed else 2 * ahead
+            yield each, landed
 
     def _commit(self, each: Applied, tree: Tree, changes: Iterable[Change], how: str) -> None:
         if tree.oid == self.tree.oid:
@@ -67,14 +82,6 @@ class Branch:
         self.tip = write_commit(self.quarantine.write, each.submission, tree.oid, [self.tip])
         self.tree = tree
         self.landed.append(Landed(each.submission, self.tip, how, tuple(text(change.path) for change in changes)))
-
-    def _merged(self, each: Applied, way: str) -> Sequence[Change] | None:
-        """Merge a patch with the branch in one way; None if that leaves a conflict."""
-        if way == "3way":
-            (changes,) = self.merging.apply(self.tree, [each])
-            return changes
-        (merge,) = self.merging.merge(self.tree, [each])
-        return None if merge.stages is not None else merge.changes
 
     def _sound(self, each: Applied, changes: Sequence[Change]) -> bool:
         """Tell whether a merge does only what the patch may: no other deletions, no forbidden changes, no markers."""

@@ -17,6 +17,8 @@ def adds_marks(patch: bytes) -> bool:
 
     The patch is read line by line, so a hostile one takes no longer.
     """
+    if b"+<<<<<<<" not in patch:
+        return False
     place = 0
     for row in patch.split(b"\n"):
         if row.startswith(b"diff --git "):

@@ -18,12 +18,14 @@ from ...mail.log.disk import read_file
 from ...personas.git import Git
 from .applying import apply_each
 from .commit import write_commit
-from .index import read_index, write_index
+from .index import read_index, read_stages, write_index
 from .patch import Change, Entry, PatchSubmission, WeaveLimits, changed, text
 from .scratch import Quarantine
 from .tree import Applied, Tree, tree_of
 
-_AT_LEAST = 50  # merges that are worth a process
+_AT_LEAST = 50  # merges of neighbours that are worth a process
+_AT_LEAST_FAR = 8  # merges with old bases that are
+_SIDES = 3
 _CANONICAL = (
     "diff-tree", "--stdin", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "-U3",
     "--src-prefix=a/", "--dst-prefix=b/",
@@ -31,6 +33,9 @@ _CANONICAL = (
 Files = tuple[tuple[bytes, Entry], ...]
 Versions = tuple[Files, Files, Files] | tuple[str, str, str]  # of the files that matter; or whole trees by their ids
 
+THREE_WAY, MERGE_TREE = "3way", "merge-tree"  # the ways to merge a patch with a tree
+Asked = tuple[str, str]  # a tree, and a patch's key
+FileConflict = tuple[str, bytes, Entry | None, Entry | None, Entry | None]  # the way, and a file's three versions
 Attempt = tuple[str, Files]  # a patch's key, and the files in which it is merged
 
 
@@ -73,20 +78,80 @@ class Merging:
     _applications: dict[Attempt, Sequence[Change] | None] = field(
         default_factory=dict[Attempt, "Sequence[Change] | None"]
     )
+    _versions: dict[Asked, Versions] = field(default_factory=dict[Asked, Versions])
+    _attempts: dict[Asked, Attempt] = field(default_factory=dict[Asked, Attempt])
     _patches: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    _conflicts: set[FileConflict] = field(default_factory=set[FileConflict])
+
+    def changes(self, way: str, tree: Tree, each: Applied) -> Sequence[Change] | None:
+        """Return what a patch changes in a tree that it was merged with in one of the ways; None if they conflict."""
+        if self._hopeless(way, tree, each):
+            return None
+        if way == THREE_WAY:
+            self._apply(tree, [each])
+            return self._applications[self._attempt(tree, each)]
+        (merge,) = self.merge(tree, [each])
+        return None if merge.stages is not None else merge.changes
+
+    def foresee(self, tree: Tree, patches: Sequence[Applied], ways: Sequence[str]) -> None:
+        """Merge at once what will be asked for one by one: the next patches, if the first of them waits for a merge.
+
+        Not where a merge driver might wait for ever.
+        """
+        for number, way in enumerate(() if self.quarantine.has_drivers else ways):
+            if not self._settled(way, tree, patches[0]):
+                left = [each for each in patches if all(self._fails(earlier, tree, each) for earlier in ways[:number])]
+                wanted = [each for each in left if not self._hopeless(way, tree, each)]
+                (self._apply if way == THREE_WAY else self.merge)(tree, wanted)
+            if not self._fails(way, tree, patches[0]):
+                return
+
+    def _fails(self, way: str, tree: Tree, each: Applied) -> bool:
+        """Tell whether a patch is known to conflict with the tree."""
+        return self._settled(way, tree, each) and self.changes(way, tree, each) is None
+
+    def _settled(self, way: str, tree: Tree, each: Applied) -> bool:
+        """Tell whether it is known what a merge would give."""
+        if self._hopeless(way, tree, each):
+            return True
+        if way == THREE_WAY:
+            return self._attempt(tree, each) in self._applications
+        return self._version(tree, each) in self._merges
+
+    # -- what is known of single files
+
+    def _hopeless(self, way: str, tree: Tree, each: Applied) -> bool:
+        """Tell whether a file of a patch is known to conflict with the tree."""
+        return any((way, path, old, tree[path], new) in self._conflicts for path, old, new in each.changes)
+
+    def _note(self, way: str, stages: Iterable[tuple[bytes, int, Entry]]) -> None:
+        """Note the files in conflict that have all three versions: no other file has a part in such a conflict."""
+        files: dict[bytes, dict[int, Entry]] = {}
+        for path, number, entry in stages:
+            files.setdefault(path, {})[number] = entry
+        self._conflicts |= {
+            (way, path, entries[1], entries[2], entries[3]) for path, entries in files.items() if len(entries) == _SIDES
+        }
 
     # -- by `git merge-tree`, which follows renames
 
     def merge(self, tree: Tree, patches: Sequence[Applied]) -> list[PatchMerge]:
         """Merge each of the patches with the same tree; those that are not known yet in as few processes as can be."""
-        keys = [_versions(tree, each) for each in patches]
+        keys = [self._version(tree, each) for each in patches]
         asked = {key: each for key, each in zip(keys, patches, strict=True) if key not in self._merges}
         sides = {key: self._sides(each, key) for key, each in asked.items()}
-        merges = merged(self.quarantine.git, [commits for _, commits in sides.values()])
+        merges = merged(self.quarantine.git, [commits for _, commits in sides.values()], _AT_LEAST_FAR)
         for (key, (ours, commits)), merge in zip(sides.items(), merges, strict=True):
+            self._note(MERGE_TREE, merge.stages or ())
             changes = ours.changes_to(Tree(merge.tree, self.quarantine))
             self._merges[key] = PatchMerge(commits, tuple(changes), merge.stages)
         return [self._merges[key] for key in keys]
+
+    def _version(self, tree: Tree, each: Applied) -> Versions:
+        asked = tree.oid, each.submission.key
+        if asked not in self._versions:
+            self._versions[asked] = versions_in_merge(tree, each)
+        return self._versions[asked]
 
     def _sides(self, each: Applied, versions: Versions) -> tuple[Tree, tuple[str, str]]:
         """Write the two commits to merge, whose parent is their common base; return the first one's tree, and them."""
@@ -104,21 +169,21 @@ class Merging:
 
     # -- by `git apply --3way`
 
-    def apply(self, tree: Tree, patches: Sequence[Applied]) -> list[Sequence[Change] | None]:
-        """Merge each of the patches with the same tree, file by file; None where that leaves a conflict."""
-        around = [tree.around(change.path for change in each.changes) for each in patches]
-        keys = [(each.submission.key, _sorted(files)) for each, files in zip(patches, around, strict=True)]
-        asked = {key: each for key, each in zip(keys, patches, strict=True) if key not in self._applications}
+    def _apply(self, tree: Tree, patches: Sequence[Applied]) -> None:
+        """Merge patches with the same tree, file by file."""
+        attempts = {self._attempt(tree, each): each for each in patches}
+        asked = {key: each for key, each in attempts.items() if key not in self._applications}
         self._rewrite(list(asked.values()))
-        names = [self._prepare(key, len(self._applications) + number) for number, key in enumerate(asked)]
+        names = [self._prepare(key) for key in asked]
         apply_each(self.quarantine, names, self.limits, "--3way")
         self._applications |= {key: self._outcome(name, key) for key, name in zip(asked, names, strict=True)}
-        return [self._applications[key] for key in keys]
 
-    def foresee(self, tree: Tree, patches: Iterable[Applied]) -> None:
-        """Merge at once what will be asked for one by one; not where a merge driver might wait for ever."""
-        if not self.quarantine.has_drivers:
-            self.apply(tree, [each for each in patches if not tree.fits(each.changes)])
+    def _attempt(self, tree: Tree, each: Applied) -> Attempt:
+        asked = tree.oid, each.submission.key
+        if asked not in self._attempts:
+            files = tree.around(change.path for change in each.changes)
+            self._attempts[asked] = each.submission.key, _sorted(files)
+        return self._attempts[asked]
 
     def _rewrite(self, patches: Sequence[Applied]) -> None:
         """Have git rewrite patches with full blob ids, which a merge needs."""
@@ -133,10 +198,10 @@ class Merging:
             self._patches[each.submission.key] = output[place:end]
             place = end
 
-    def _prepare(self, attempt: Attempt, number: int) -> str:
+    def _prepare(self, attempt: Attempt) -> str:
         """Write a patch and the index in which git is to merge it; return how their names begin."""
         key, files = attempt
-        own = self.quarantine.folder / f"attempt-{number}"
+        own = self.quarantine.fresh("attempt")
         own.with_suffix(".patch").write_bytes(self._patches[key])
         write_index(own.with_suffix(".index"), dict(files), self.quarantine.digits)
         return own.name
@@ -145,14 +210,16 @@ class Merging:
         own = self.quarantine.folder / name
         code = own.with_suffix(".code")
         if not code.exists() or read_file(code).strip() != b"0":
+            stages = read_stages(own.with_suffix(".index"), self.quarantine.digits) or {}
+            self._note(THREE_WAY, ((path, number, entry) for (path, number), entry in stages.items() if number))
             return None
         merge = read_index(own.with_suffix(".index"), self.quarantine.digits)
         return None if merge is None else changed(dict(attempt[1]), merge)
 
 
-def merged(git: Git, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
-    """Merge pairs of commits, many in one process."""
-    size = max(_AT_LEAST, -(-len(pairs) // (os.cpu_count() or 1)))
+def merged(git: Git, pairs: Sequence[tuple[str, str]], at_least: int = _AT_LEAST) -> list[Merge]:
+    """Merge pairs of commits, at least so many in one process."""
+    size = max(at_least, -(-len(pairs) // (os.cpu_count() or 1)))
     parts = [pairs[start : start + size] for start in range(0, len(pairs), size)]
     if len(parts) <= 1:
         return _merged(git, pairs) if pairs else []
@@ -178,7 +245,7 @@ def _stage(line: bytes) -> Stage:
     return Stage(path, int(number), Entry(mode, oid))
 
 
-def _versions(tree: Tree, each: Applied) -> Versions:
+def versions_in_merge(tree: Tree, each: Applied) -> Versions:
     """Return what a merge depends on, as it is in the patch's base, in the tree and in the patch."""
     if _may_be_renamed(tree, each):
         return each.base.oid, tree.oid, each.tree

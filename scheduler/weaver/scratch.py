@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 from ...mail.log.disk import Disk
@@ -54,6 +55,7 @@ class Quarantine:
         self._git = replace(git, settings={**git.settings, **_config(), **self._places()})
         self._reader = ObjectReader(self._git)
         self._fresh = dict[str, NewObject]()  # not in a pack yet
+        self._numbers = count()
         self._written = set[str]()
         self._folders = dict[str, Folder]()
 
@@ -98,6 +100,10 @@ class Quarantine:
         """Read blobs by their ids. Raises GitError where there is no such blob."""
         wanted = sorted({*oids})
         return dict(zip(wanted, self._read(wanted, "blob"), strict=True))
+
+    def fresh(self, kind: str) -> Path:
+        """Return a name for scratch files that none has yet."""
+        return self.folder / f"{kind}-{next(self._numbers)}"
 
     def index(self, name: str) -> Git:
         """Return git with a scratch index of that name."""

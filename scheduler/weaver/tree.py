@@ -15,6 +15,7 @@ from .patch import GITLINK, SYMLINK, Change, Entry, PatchSubmission, text
 
 FOLDER = "40000"
 Folder = Mapping[bytes, Entry]
+_NONE: Folder = {}
 
 
 class Objects(Protocol):
@@ -40,6 +41,7 @@ class Tree:
         self.oid = oid
         self.commit = commit  # that it was read from
         self.objects = objects
+        self._known = dict[bytes, Folder]()  # by path, those that were asked for
 
     def __getitem__(self, path: bytes) -> Entry | None:
         entry = self._entry(path)
@@ -54,17 +56,17 @@ class Tree:
 
     def around(self, paths: Iterable[bytes]) -> dict[bytes, Entry]:
         """Return the files that `git apply` would read: these, files at the paths of their folders, and attributes."""
-        files: dict[bytes, Entry | None] = {}
+        files: dict[bytes, Entry] = {}
+        folders = set[bytes]()
         for path in paths:
             entry = self._entry(path)
-            for above in _above(path):
-                attributes = above + b"/.gitattributes" if above else b".gitattributes"
-                files |= {above: self[above], attributes: self[attributes]}
             if entry and entry.mode == FOLDER:
                 files |= self._within(path, entry.oid)
-            else:
+            elif entry:
                 files[path] = entry
-        return {path: entry for path, entry in files.items() if entry}
+            folders.update(_above(path))
+        near = [*folders, *(folder + b"/.gitattributes" if folder else b".gitattributes" for folder in folders)]
+        return files | {path: entry for path in near if (entry := self[path])}
 
     def changed(self, changes: Iterable[Change]) -> Tree:
         """Return the tree with these changes; its objects are written."""
@@ -89,10 +91,11 @@ class Tree:
         return any(change.old is None for change in self._differences(other))
 
     def _differences(self, other: Tree) -> Iterator[Change]:
-        places: list[tuple[bytes, Entry | None, Entry | None]] = [(b"", *(Entry(FOLDER, t.oid) for t in (self, other)))]
+        tops = Entry(FOLDER, self.oid), Entry(FOLDER, other.oid)
+        places: list[tuple[bytes, Entry | None, Entry | None]] = [(b"", *tops)]
         while places:
             path, *sides = places.pop()
-            folders = [self._folder(side.oid) if side and side.mode == FOLDER else {} for side in sides]
+            folders = [self._folder(side.oid) if side and side.mode == FOLDER else _NONE for side in sides]
             old, new = (None if side and side.mode == FOLDER else side for side in sides)
             if old != new:
                 yield Change(path, old, new)
@@ -134,12 +137,15 @@ class Tree:
         return self.objects.entries(oid)
 
     def _entry(self, path: bytes) -> Entry | None:
-        entry: Entry | None = Entry(FOLDER, self.oid)
-        for name in path.split(b"/"):
-            if entry is None or entry.mode != FOLDER:
-                return None
-            entry = self._folder(entry.oid).get(name)
-        return entry
+        parent, name = _split(path)
+        entries = self._known.get(parent)
+        if entries is None:
+            entries = self._folder(self.oid)
+            for part in parent.split(b"/") if parent else ():
+                entry = entries.get(part)
+                entries = self._folder(entry.oid) if entry and entry.mode == FOLDER else _NONE
+            self._known[parent] = entries
+        return entries.get(name)
 
 
 @dataclass(frozen=True)

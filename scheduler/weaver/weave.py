@@ -86,8 +86,7 @@ def _survey(branch: Branch, applied: Sequence[Applied]) -> tuple[dict[Pair, tupl
 def _best(start: Branch, order: Sequence[Applied]) -> Branch:
     """Land in this order, and if a patch fails, also first come, first served; keep the branch that landed the most."""
     best = start.fork()
-    start.merging.foresee(start.tree, order)
-    failed = sum(not best.land(each) for each in order)
+    failed = sum(not landed for _, landed in best.land_each(order))
     queue = sorted(order, key=lambda each: each.submission.seniority)
     for way in WAYS if failed else ():
         branch = _first_come(start.fork(), queue, way, failed)
@@ -99,11 +98,11 @@ def _best(start: Branch, order: Sequence[Applied]) -> Branch:
 def _first_come(branch: Branch, queue: Sequence[Applied], way: str, failed: int) -> Branch | None:
     """Land the queue in one way, then the rest in any way; None as soon as that cannot land more than before."""
     rest: list[Applied] = []
-    for each in queue:
-        if not branch.land(each, (way,)):
+    for each, landed in branch.land_each(queue, (way,)):
+        if not landed:
             rest.append(each)
         if len(rest) >= failed:
             return None
-    for each in rest:
-        branch.land(each)
+    for _ in branch.land_each(rest):
+        pass
     return branch

@@ -254,6 +254,17 @@ def test_file_modes_and_binary_files_land(project):
     assert project.git("cat-file", "blob", f"{woven.tip}:i.png") == image
 
 
+def test_two_patches_that_add_one_hook_write_none(project):
+    """Git compares both by writing out the first, which must not be in the folder of the repository itself."""
+    hook = "hooks/post-checkout"
+    submissions = [project.submission(who, {hook: ("100755", f"echo {who}\n")}) for who in ("one", "two")]
+
+    woven = weave(project.git, project.base, submissions)
+
+    assert (personas(woven.landed), personas(woven.conflicted)) == (["one"], ["two"])
+    assert not (project.git.directory / hook).exists()
+
+
 def test_unusual_file_names_land(project):
     """Names may begin with a dash, contain a newline or be invalid UTF-8 (A6)."""
     names = ["-rf", "new\nline", 'tab\t"quote"', "b\udcffd", "ü", ":(glob)*", "src/*"]
