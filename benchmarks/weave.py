@@ -21,6 +21,7 @@ from typing import NamedTuple
 from team_mail.personas.git import Git
 from team_mail.scheduler.weaver.patch import PatchSubmission
 from team_mail.scheduler.weaver.weave import weave
+from windows import Window, crowded, windows
 
 FILES = 2_000
 FOLDERS = 50
@@ -165,6 +166,53 @@ def many(repository: Repository, files: int) -> Row:
     return Row(f"weave of 200 patches, {files:,} files", f"{taken:.1f} s", f"{count} land", "≤ 20 s", taken <= 20)
 
 
+def by_three_way(window: Window, folder: Path) -> int:
+    """Apply the patches of a window one after the other by `git apply --3way`; what conflicts is taken back."""
+    path, landed = folder / "index", 0
+    index = window.git.using(index=path, work_tree=folder, objects=folder)
+    index("read-tree", window.tip)
+    for submission in window.submissions:
+        before = path.read_bytes()
+        if index.run("apply", "--cached", "--3way", "-", stdin=submission.patch, cwd=folder).returncode:
+            path.write_bytes(before)
+        else:
+            landed += 1
+    return landed
+
+
+def measured(window: Window, rounds: int) -> Row:
+    """Weave a window and apply it by the loop, in turn; both write their objects apart."""
+    own, loop, lands, applies = list[float](), list[float](), 0, 0
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
+            (folder := Path(name, "loop")).mkdir()
+            begun = time.perf_counter()
+            applies = by_three_way(window, folder)
+            loop.append(time.perf_counter() - begun)
+            (folder := Path(name, "own")).mkdir()
+            begun = time.perf_counter()
+            woven = weave(window.git.using(objects=folder), window.tip, window.submissions)
+            own.append(time.perf_counter() - begun)
+            lands = len(woven.landed) + len(woven.present)
+    ratio = median(own) / median(loop)
+    return Row(
+        f"{len(window.submissions)} patches, window {window.name}",
+        f"{median(own):.2f} s, {lands} land",
+        f"git apply --3way: {median(loop):.2f} s, {applies} land",
+        f"≤ 2.5 times: {ratio:.2f}",
+        ratio <= 2.5,
+    )
+
+
+def history(repository: Path, branch: str, size: int, most: int, rounds: int) -> list[Row]:
+    """Measure windows of a repository's history; the median of their ratios counts."""
+    table = [measured(window, rounds) for window in windows(Git(repository / ".git"), branch, size, most)]
+    ratios = [float(row.target.rpartition(" ")[2]) for row in table]
+    middle = f"{median(ratios):.2f}"
+    total = Row(f"the median of {len(table)} windows", "", "", f"≤ 2.5 times: {middle}", median(ratios) <= 2.5)
+    return [*(row._replace(target=row.target.replace("≤ 2.5 times: ", ""), met=True) for row in table), total]
+
+
 def landed(repository: Repository, what: str, submissions: Sequence[PatchSubmission], least: int | None = None) -> Row:
     ours = len(weave(repository.git, repository.base, submissions).landed)
     three_way, merge_tree = repository.by_three_way(submissions), repository.by_merge_tree(submissions)
@@ -188,15 +236,23 @@ def rows(folder: Path, *, quick: bool) -> list[Row]:
             for count, files in queues
         ),
         landed(repository, "a reformat first, 24 patches", repository.reformat_first(), 23),
+        measured(crowded(folder / "crowded", files=FILES if quick else 20_000), 1 if quick else 5),
     ]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds and queues")
+    parser.add_argument("--history", type=Path, help="windows of this repository's history, and nothing else")
+    parser.add_argument("--branch", default="HEAD", help="whose first parents are the history")
+    parser.add_argument("--size", type=int, default=58, help="changes in a window")
+    parser.add_argument("--most", type=int, default=8, help="windows")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
-        table = rows(Path(name), quick=wanted.quick)
+        if wanted.history:
+            table = history(wanted.history, wanted.branch, wanted.size, wanted.most, 1 if wanted.quick else 3)
+        else:
+            table = rows(Path(name), quick=wanted.quick)
     lines = [
         ("what", "ours", "contender", "target", ""),
         *((*row[:4], "met" if row.met else "MISSED") for row in table),

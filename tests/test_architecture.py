@@ -82,6 +82,7 @@ ARROWS = {
         "scheduler.errors",
         "scheduler.given",
         "scheduler.kinds",
+        "scheduler.meaning",
         "scheduler.progress",
         "scheduler.setup",
         "scheduler.state",
@@ -89,6 +90,7 @@ ARROWS = {
     },
     "scheduler.leader": {"scheduler.errors"},
     "scheduler.limits": {"scheduler.kinds", "scheduler.state"},
+    "scheduler.meaning": {"scheduler.weaver"},
     "scheduler.planner": {
         "scheduler.errors",
         "scheduler.kinds",

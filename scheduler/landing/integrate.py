@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import Any
 
 from ...mail.log.event import Draft
 from ...mail.render import listed
+from ...personas.errors import GitError
 from ..context import Context
 from ..errors import BranchMoved
 from ..kinds import Kind, PatchStatus
+from ..meaning.notice import Notice, notices
 from ..progress import Listener, Progress, silent
 from ..state.facts import Patch, Sprint
 from ..state.sprints import State
@@ -44,6 +47,7 @@ class Integration:
     rejected: tuple[tuple[PatchSubmission, GateResult], ...] = ()
     verdicts: tuple[GateResult, ...] = ()
     red_before: tuple[GateResult, ...] = ()
+    dangling: tuple[Notice, ...] = ()
     to: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def addressee(self, submission: PatchSubmission) -> str:
@@ -114,7 +118,7 @@ def integrate(
     woven = weave(context.git, tip, submissions)
     gates = gates_of(context)
     if not gates or not woven.landed:
-        return Integration(sprint, state.tick, woven)
+        return Integration(sprint, state.tick, woven, dangling=_dangling(context, woven))
 
     def judging(gate: Gate, commit: str) -> GateResult:
         context.append([_gate_started(state.tick, sprint, gate, commit)])
@@ -124,7 +128,17 @@ def integrate(
     outcome = sift(
         context.git, woven, submissions, gates, judging, state.green, lambda rest: weave(context.git, tip, rest)
     )
-    return Integration(sprint, state.tick, outcome.woven, outcome.culprits, outcome.verdicts, outcome.red_before)
+    dangling = _dangling(context, outcome.woven)
+    return Integration(
+        sprint, state.tick, outcome.woven, outcome.culprits, outcome.verdicts, outcome.red_before, dangling
+    )
+
+
+def _dangling(context: Context, woven: Woven) -> tuple[Notice, ...]:
+    """Look for names that are gone and still used; a look that fails is none, because nothing depends on it."""
+    with suppress(GitError):
+        return notices(context.git, woven)
+    return ()
 
 
 def _gate_started(tick: int, sprint: Sprint, gate: Gate, commit: str) -> Draft:

@@ -14,6 +14,7 @@ from ...mail.home import RUN_FOLDER
 from ...mail.render import clean, line, listed
 from ...mail.text.units import and_more, counted
 from ...personas.running.folder import CONFLICT, MERGED, THEIRS
+from ..meaning.notice import Notice
 from ..weaver.marks import GREP
 from ..weaver.patch import PatchSubmission
 from ..weaver.refusal import why_sensitive
@@ -25,6 +26,7 @@ Text = tuple[str, str, dict[str, Any]]
 _ROOM = 36_000  # characters of conflicts: with them a mail fits into its event
 _LOG = 20_000  # characters of a gate's output
 _SHORT = 12
+_ROW = 120  # letters of a line that is shown
 _MOST = 3  # conflicts in the summary, authors of one
 
 
@@ -91,6 +93,24 @@ def handed_over(text: Text, submission: PatchSubmission, reader: str) -> Text:
         body,
     ]
     return f"{submission.persona}: {subject}", "\n".join(head), payload
+
+
+def about_dangling(notice: Notice) -> Text:
+    """Tell both authors of a name that is gone and still used, and who of them is to look at it."""
+    name, (remover, removed, _), (user, used, _) = line(notice.name), notice.removed_by, notice.used_by
+    instead = f"; {line(notice.renamed)} seems to have taken its place" if notice.renamed else ""
+    body = [
+        f"Both patches are on the branch, and no merge could see it: {line(remover)} removed {name}",
+        f"from {line(notice.defined_in)} (commit {removed[:_SHORT]}){instead}.",
+        f"{line(user)} began to use it in commit {used[:_SHORT]}, and nothing defines it now:",
+        *(f"- {line(place.file)}, line {place.line}: {line(place.text.strip()[:_ROW])}" for place in notice.uses),
+        "",
+        f"It is for {line(user)} to look, and to mend it where it is wrong; {line(remover)} gets this to know of it.",
+        "This was read from the lines of both patches, and no program was run: if the name is defined after all, as by",
+        "a program that writes code or by a library, nothing is to be done.",
+    ]
+    subject = f"{name}, which {line(user)} uses, was removed by {line(remover)}"
+    return subject, "\n".join(body), notice.document()
 
 
 def about_held(held: NeedsApproval) -> Text:

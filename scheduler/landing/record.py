@@ -13,12 +13,22 @@ from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ..context import Context
 from ..kinds import Kind, PatchStatus
+from ..meaning.notice import Notice
 from ..setup import setup_data
 from ..weaver.commit import WEAVER
 from ..weaver.patch import PatchSubmission
 from .gate import GateResult
 from .integrate import Integration
-from .mails import Text, about_conflict, about_held, about_red_before, about_refused, about_rejected, handed_over
+from .mails import (
+    Text,
+    about_conflict,
+    about_dangling,
+    about_held,
+    about_red_before,
+    about_refused,
+    about_rejected,
+    handed_over,
+)
 
 _MOST_FILES = 200  # names in an event
 
@@ -40,6 +50,7 @@ def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
     yield from _arrived(done)
     yield from _returned(context, done)
     yield from (_red_before(context, verdict) for verdict in done.red_before)
+    yield from (draft for notice in done.dangling for draft in _told(context, notice))
     yield _woven(done)
 
 
@@ -104,6 +115,21 @@ def _red_before(context: Context, verdict: GateResult) -> Draft:
     return letter.draft(context.mailbox.directory, context.mailbox.blobs)
 
 
+def _told(context: Context, notice: Notice) -> Iterator[Draft]:
+    """Write to who uses a name that is gone, as work to be done, and to who removed it, to let it know.
+
+    Who is no persona, because people commit too, gets none.
+    """
+    subject, body, payload = about_dangling(notice)
+    for (persona, _, _), kind in ((notice.used_by, "feedback"), (notice.removed_by, "fyi")):
+        if context.roster.get(persona):
+            letter = Letter(
+                WEAVER, [persona], subject[:200], body, type=kind, payload=payload,
+                key=f"dangling {kind} {notice.name} {notice.removed_by[1]} {notice.used_by[1]}",
+            )  # fmt: skip
+            yield letter.draft(context.mailbox.directory, context.mailbox.blobs)
+
+
 def _woven(done: Integration) -> Draft:
     woven = done.woven
     data = {
@@ -113,6 +139,7 @@ def _woven(done: Integration) -> Draft:
         "tip": woven.tip,
         "order": [landed.submission.key for landed in woven.landed],
         "conflicts": [[first, second, [*files[:_MOST_FILES]]] for first, second, files in woven.conflicts],
+        **({"dangling": [notice.document() for notice in done.dangling]} if done.dangling else {}),
         **_tags(done),
     }
     parts = (woven.landed, woven.present, woven.conflicted, woven.refused, woven.held)

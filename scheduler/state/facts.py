@@ -27,9 +27,12 @@ class Mail(NamedTuple):
     def wakes(self, never: Collection[str]) -> bool:
         """Tell whether it is a reason to launch its persona: not if its type is one of `never`, unless a program wrote.
 
-        What programs write (conflicts, refusals, bounces) is work to be done, whatever type it has.
+        What programs write (conflicts, refusals, bounces) is work to be done, unless they only let it know.
         """
-        return self.type not in never or (self.sender in PROGRAMS and self.run is None)
+        return self.type not in never or (self.sender in PROGRAMS and self.run is None and self.type != _FYI)
+
+
+_FYI = "fyi"
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,20 @@ class Sprint:
 
 
 @dataclass(frozen=True)
+class DanglingName:
+    """A name whose definition is gone and that is still used: who removed it and who uses it, as persona and run.
+
+    `renamed` is the name that took its place, or empty; `uses` are files with a line.
+    """
+
+    name: str
+    renamed: str
+    removed_by: tuple[str, str]
+    used_by: tuple[str, str]
+    uses: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
 class Weave:
     """One weave: the runs whose patches landed, in that order, and pairs of runs that conflicted, with the files."""
 
@@ -140,6 +157,7 @@ class Weave:
     tip: str
     order: tuple[str, ...]
     conflicts: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    dangling: tuple[DanglingName, ...] = ()
 
 
 class Fact(NamedTuple):

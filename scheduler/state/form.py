@@ -80,6 +80,33 @@ def _is_conflict(value: Any) -> bool:
     return isinstance(run, str) and isinstance(rival, str) and _are_texts(files)
 
 
+def _are_dangling(value: Any) -> bool:
+    """Tell whether this is a list of names that are gone and still used."""
+    return isinstance(value, list) and all(_is_dangling(each) for each in cast("list[Any]", value))
+
+
+def _is_dangling(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    table = cast("dict[str, Any]", value)
+    texts = (table.get(name) for name in ("name", "renamed", "defined_in"))
+    people = (table.get(name) for name in ("removed_by", "used_by"))
+    uses = table.get("uses")
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(_are_texts(who) and len(cast("list[str]", who)) == 3 for who in people)  # noqa: PLR2004
+        and isinstance(uses, list)
+        and all(_is_place(use) for use in cast("list[Any]", uses))
+    )
+
+
+def _is_place(value: Any) -> bool:
+    if not isinstance(value, list) or len(cast("list[Any]", value)) != 2:  # noqa: PLR2004
+        return False
+    file, line = cast("list[Any]", value)
+    return isinstance(file, str) and is_count(line)
+
+
 def _is_workspace(value: Any) -> bool:
     """Tell whether this is what became of a workspace, with the seconds of its set-up if it had one."""
     if not isinstance(value, dict):
@@ -141,6 +168,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "supervisor": _is_table,
     "patch": _is_blob,
     "conflicts": _are_conflicts,
+    "dangling": _are_dangling,
     "workspace": _is_workspace,
     "usage": _is_usage,
     "until": _is_time,

@@ -12,7 +12,7 @@ from typing import Any
 from ...mail.clock import rfc3339
 from ...personas.spending.usage import UNKNOWN, Usage
 from ..kinds import Mode, PatchStatus, RunStatus
-from .facts import Patch, Run, Sprint
+from .facts import DanglingName, Patch, Run, Sprint
 from .sprints import State
 from .usage import NO_USAGE, UsageTotal, total
 
@@ -103,7 +103,8 @@ class Metrics:
     `wall` is the sprint's length, `busy` the sum of its runs' lengths. `runs` and `patches` count by status, `mails` by
     type. `offered` counts the patches that the weaver was given. `nodes` are the woven patches tick by tick, those that
     landed first, in that order; `boundaries` pair each tick with the second at which it began. `setups` are the lengths
-    of the set-ups of workspaces, which are no part of `busy`. `usage` is what its runs used.
+    of the set-ups of workspaces, which are no part of `busy`. `usage` is what its runs used, `dangling` the names that
+    were gone and still used after a weave.
     """
 
     sprint: int
@@ -130,6 +131,7 @@ class Metrics:
     mails: Mapping[str, int] = field(default_factory=dict[str, int])
     setups: tuple[float, ...] = ()
     usage: UsageTotal = NO_USAGE
+    dangling: tuple[DanglingName, ...] = ()
 
     @property
     def usd_per_patch(self) -> float | None:
@@ -163,9 +165,14 @@ class Metrics:
         return tuple(node for node in self.nodes if node.status == PatchStatus.LANDED)
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON object of `scheduler report --json`: every field, and what is computed from them."""
-        resolved = self.resolved
-        return asdict(self) | {
+        """Return the JSON object of `scheduler report --json`: every field, and what is computed from them.
+
+        `dangling` is there if there are any.
+        """
+        resolved, fields = self.resolved, asdict(self)
+        if not fields["dangling"]:
+            del fields["dangling"]
+        return fields | {
             "links": [{"one": link.run, "other": link.rival, "files": link.files} for link in self.links],
             "conflict_rate": self.conflict_rate,
             "ticks_to_resolve": {
@@ -198,6 +205,7 @@ def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int
         _resolutions(patches.values()), _shares(sprint, bars), _comparison(state, sprint, wall), bars,
         _boundaries(sprint, bars), nodes, _links(state, sprint, nodes), dict(mails or {}),
         tuple(run.setup for run in runs if run.setup is not None), total(run.usage for run in runs),
+        tuple(name for weave in state.weaves if weave.sprint == sprint.number for name in weave.dangling),
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self, cast
 from ...personas.spending.usage import usage_of
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
-from .facts import Fact, Mail, Patch, Run, Sprint, Weave
+from .facts import DanglingName, Fact, Mail, Patch, Run, Sprint, Weave
 from .form import counts
 from .usage import Used
 
@@ -291,8 +291,15 @@ class Fold:
     def _weave_done(self, fact: Fact) -> None:
         data = fact.data
         conflicts = tuple((str(run), str(rival), tuple(files)) for run, rival, files in data["conflicts"])
+        dangling = tuple(
+            DanglingName(
+                each["name"], each["renamed"], (each["removed_by"][0], each["removed_by"][2]),
+                (each["used_by"][0], each["used_by"][2]), tuple((file, line) for file, line in each["uses"]),
+            )
+            for each in data.get("dangling", ())
+        )  # fmt: skip
         self.weaves.append(
-            Weave(data["sprint"], data["tick"], data["start"], data["tip"], tuple(data["order"]), conflicts)
+            Weave(data["sprint"], data["tick"], data["start"], data["tip"], tuple(data["order"]), conflicts, dangling)
         )
 
     def _persona_skipped(self, fact: Fact) -> None:

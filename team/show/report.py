@@ -16,6 +16,7 @@ from . import chart, cost_chart
 from .tables import cell, columns, markdown_table, span
 
 _SHORT = 12
+_DANGLING = ("name", "now", "removed by", "used by", "where")
 _FATES: tuple[str, ...] = (
     PatchStatus.LANDED, PatchStatus.PRESENT, PatchStatus.CONFLICTED, PatchStatus.REJECTED, PatchStatus.REFUSED,
     PatchStatus.HELD, PatchStatus.DROPPED, PatchStatus.PENDING,
@@ -34,6 +35,10 @@ def lines(metrics: Metrics) -> Iterator[str]:
         yield ""
         yield "landing order:"
         yield from columns(_landing(metrics))
+    if metrics.dangling:
+        yield ""
+        yield "gone and still used, as far as can be read from the patches:"
+        yield from columns([_DANGLING, *_dangling(metrics)])
     if metrics.personas:
         yield ""
         yield "time and money by persona:"
@@ -150,9 +155,18 @@ def markdown(metrics: Metrics, pictures: Sequence[str] = ()) -> str:
         parts += ["## Landing order", markdown_table(_landing(metrics))]
     if metrics.links:
         parts += ["## In each other's way", markdown_table([("", "", "files"), *_links(metrics)])]
+    if metrics.dangling:
+        parts += ["## Gone and still used", markdown_table([_DANGLING, *_dangling(metrics)])]
     if metrics.personas:
         parts += ["## Time and money by persona", markdown_table(_shares(metrics))]
     return "\n\n".join(parts) + "\n"
+
+
+def _dangling(metrics: Metrics) -> Iterator[tuple[str, ...]]:
+    """Yield the names that were gone and still used after a weave."""
+    for each in metrics.dangling:
+        places = ", ".join(f"{line(file)}:{number}" for file, number in each.uses)
+        yield line(each.name), line(each.renamed), line(each.removed_by[0]), line(each.used_by[0]), places
 
 
 def _links(metrics: Metrics) -> Iterator[tuple[str, ...]]:

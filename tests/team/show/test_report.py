@@ -109,6 +109,24 @@ def metrics():
 # -- figures
 
 
+def test_names_that_are_gone_and_still_used_are_in_the_report():
+    """Who removed and who uses them, and where: in the lines, on the page and in the JSON object."""
+    gone = {
+        "name": "total_price", "renamed": "sum_of", "defined_in": "cart.py", "removed_by": ["ann", "a" * 40, "1 ann-1"],
+        "used_by": ["bob", "b" * 40, "1 bob-1"], "uses": [["bill.py", 5]],
+    }  # fmt: skip
+    tale = Tale().ran(1, "ann-1", 0, 4).ran(1, "bob-1", 0, 4).landed(2, "ann-1", 5).landed(2, "bob-1", 5)
+    own = {"sprint": 1, "tick": 2, "start": "b", "tip": "c", "order": [], "conflicts": []}
+    tale.tell(5, "weave.done", **own, dangling=[gone]).tell(5, "weave.done", **own, dangling=[{"name": "odd"}])
+    metrics = tale.metrics()
+
+    assert [row.split() for row in report.lines(metrics) if "total_price" in row] == [
+        ["total_price", "sum_of", "ann", "bob", "bill.py:5"]
+    ]
+    assert "| total_price | sum_of | ann | bob | bill.py:5 |" in report.markdown(metrics)
+    assert [each["name"] for each in metrics.document()["dangling"]] == ["total_price"]
+
+
 def test_ticks_mode_and_outcome_are_those_of_the_sprint(metrics):
     """They are read from it, not computed."""
     assert (metrics.sprint, metrics.ticks, metrics.mode, metrics.outcome) == (1, 3, "parallel", "converged")
