@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 _LONGEST = 400  # letters of a line that people wrote; what is longer was made by a program
 _SHORTEST = 4  # letters of a name that is not used for many things
+_CHECKED = 500  # places of one patch that are looked at; one with more was made by a program
 _NAME = r"[^\W\d]\w*"
 _WORDS = re.compile(_NAME)
 _PROSE = re.compile(
@@ -61,7 +62,21 @@ class PatchNames:
     removed: dict[str, str] = field(default_factory=dict[str, str])  # by name, the file it was defined in
     defined: set[str] = field(default_factory=set[str])
     renamed: dict[str, str] = field(default_factory=dict[str, str])
-    used: dict[str, list[Place]] = field(default_factory=dict[str, "list[Place]"])
+    lines: list[tuple[str, Place]] = field(default_factory=list[tuple[str, Place]])  # those that begin with + or -
+
+    def uses(self, wanted: Collection[str]) -> dict[str, list[Place]]:
+        """Return where the patch begins to use some names: in files that have more of them with it than without."""
+        counts: Counter[tuple[str, str]] = Counter()
+        places: dict[str, list[Place]] = {}
+        for sign, place in self.lines if wanted else ():
+            for name in {*_WORDS.findall(place.text)} & {*wanted}:
+                counts[place.file, name] += 1 if sign == "+" else -1
+                if sign == "+":
+                    places.setdefault(name, []).append(place)
+        if sum(map(len, places.values())) > _CHECKED:
+            return {}
+        every = ((name, [each for each in rows if counts[each.file, name] > 0]) for name, rows in places.items())
+        return {name: fresh for name, rows in every if (fresh := [each for each in rows if is_use(each.text, name)])}
 
 
 def is_code(file: str) -> bool:
@@ -95,21 +110,11 @@ def is_aside(before: str) -> bool:
 def names_in(diff: str) -> PatchNames:
     """Read the names of a patch without context lines, as `git diff -U0` prints it."""
     names = PatchNames()
-    counts: Counter[tuple[str, str]] = Counter()
     for file, hunk in _hunks(diff):
         _define(names, file, hunk)
-        for sign, place in hunk:
-            for name in {*_WORDS.findall(place.text)} if len(place.text) <= _LONGEST else ():
-                counts[file, name] += 1 if sign == "+" else -1
-                if sign == "+" and len(name) >= _SHORTEST and is_use(place.text, name):
-                    names.used.setdefault(name, []).append(place)
+        names.lines += [(sign, place) for sign, place in hunk if len(place.text) <= _LONGEST]
     for name in names.defined:
         names.removed.pop(name, None)
-    names.used = {
-        name: fresh
-        for name, places in names.used.items()
-        if (fresh := [place for place in places if counts[place.file, name] > 0])
-    }
     return names
 
 

@@ -18,7 +18,7 @@ from ..weaver.result import Landed, Woven
 from .names import PatchNames, Place, definition, is_aside, is_code, names_in
 
 _COMMITS = 300  # looked at, the newest
-_READ = 32 << 20  # bytes of their diffs
+_READ = 8 << 20  # bytes of their diffs
 _DIFF = 1 << 20  # bytes of one diff; a longer one was made by a program, or is a whole tree moved
 _NAMES = 100  # searched for in the tree
 _FOUND = 4 << 20  # bytes of what is there of them
@@ -69,8 +69,8 @@ def notices(git: Git, woven: Woven) -> tuple[Notice, ...]:
     known = ancestry(git, woven.tip, [each.submission.base for each in woven.landed])
     steps = [*_steps(git, woven.tip, known)]
     pairs = [*_pairs(steps, landed, known)]
-    places = _found(git, woven.tip, sorted({name for _, _, name in pairs})[:_NAMES])
-    every = (_notice(remover, user, name, places) for remover, user, name in pairs)
+    found = _found(git, woven.tip, sorted({name for _, _, name, _ in pairs})[:_NAMES])
+    every = (_notice(*pair, found) for pair in pairs)
     return tuple(notice for notice in every if notice)[:_MOST]
 
 
@@ -89,13 +89,17 @@ def _steps(git: Git, tip: str, known: Ancestry) -> Iterator[_Step]:
             yield _Step(commit, (persona, commit, run), names_in(diff))
 
 
-def _pairs(steps: Sequence[_Step], landed: Mapping[str, Landed], known: Ancestry) -> Iterator[tuple[_Step, _Step, str]]:
-    """Yield who removes a name, who uses it, and the name, of whom neither knew of the other."""
-    for remover in steps:
-        for user in steps if remover.names.removed else ():
-            names = remover.names.removed.keys() & user.names.used.keys()
-            if remover is not user and names and _are_strangers(remover, user, landed, known):
-                yield from ((remover, user, name) for name in sorted(names))
+def _pairs(
+    steps: Sequence[_Step], landed: Mapping[str, Landed], known: Ancestry
+) -> Iterator[tuple[_Step, _Step, str, Sequence[Place]]]:
+    """Yield who removes a name, who uses it, the name and where, for two of whom neither knew of the other."""
+    removers = [step for step in steps if step.names.removed]
+    gone = {name for step in removers for name in step.names.removed}
+    for user in steps:
+        for name, places in user.names.uses(gone).items():
+            for remover in removers:
+                if name in remover.names.removed and _are_strangers(remover, user, landed, known):
+                    yield remover, user, name, places
 
 
 def _are_strangers(one: _Step, two: _Step, landed: Mapping[str, Landed], known: Ancestry) -> bool:
@@ -105,6 +109,8 @@ def _are_strangers(one: _Step, two: _Step, landed: Mapping[str, Landed], known: 
         patch = landed.get(each.commit)
         return patch is None or known.had(patch.submission.base, other.commit)
 
+    if one is two:
+        return False
     new = [each for each in (one, two) if each.commit in landed]
     return bool(new) and not any(knew(each, two if each is one else one) for each in new)
 
@@ -128,9 +134,11 @@ def _found(git: Git, tip: str, names: Sequence[str]) -> dict[str, list[Place]]:
     return found
 
 
-def _notice(remover: _Step, user: _Step, name: str, found: Mapping[str, Sequence[Place]]) -> Notice | None:
+def _notice(
+    remover: _Step, user: _Step, name: str, used: Sequence[Place], found: Mapping[str, Sequence[Place]]
+) -> Notice | None:
     """Say nothing if the name is defined, or used by anybody else: then it may be something else that is meant."""
-    added = {(place.file, place.text) for place in user.names.used[name]}
+    added = {(place.file, place.text) for place in used}
     uses: list[Place] = []
     for place in found.get(name, ()):
         if definition(place.text) == name:

@@ -54,6 +54,29 @@ def test_two_patches_with_the_same_change_are_one_commit(team):
     assert team.kinds("patch").count("patch.landed") == 2
 
 
+def test_a_name_that_is_gone_and_still_used_is_told_to_both_and_blocks_nothing(team):
+    """Both land; who uses it runs again for the mail, who removed it has a mail that waits, and the weave names it."""
+    (team.folder / "cart.py").write_text("def total_price(items):\n    return sum(items)\n")
+    team.git("add", "cart.py")
+    team.git("commit", "-qm", "Add a cart")
+
+    def use(job):
+        (job.workspace / "bill.py").write_text("from cart import total_price\n\nprint(total_price([]))\n")
+
+    result = team.sprint({"ann": team.replaced(0, "def sum_of(items):", "cart.py"), "bob": use})
+
+    assert (result.converged, sorted(result.landed), result.conflicts) == (True, ["ann", "bob"], 0)
+    context = team.context()
+    (woven,) = (event for event in context.mailbox.log.read() if event.kind == "weave.done")
+    (gone,) = woven.data["dangling"]
+    assert (gone["name"], gone["renamed"], gone["uses"]) == ("total_price", "sum_of", [["bill.py", 1], ["bill.py", 3]])
+    mails = [
+        event for event in context.mailbox.log.read() if event.kind == "mail.sent" and "total_price" in event.subject
+    ]
+    assert [(tuple(mail.recipients), mail.data["type"]) for mail in mails] == [(("bob",), "feedback"), (("ann",), "fyi")]
+    assert sorted(run.persona for run in context.state().runs) == ["ann", "bob", "bob", "cyd"]
+
+
 def test_work_on_another_branch_is_kept_and_told(team):
     """The bundle is a blob that `run.finished` names before the clone is gone, and the human has it by mail."""
 
