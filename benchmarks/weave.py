@@ -19,6 +19,7 @@ from statistics import median
 from typing import NamedTuple
 
 from team_mail.personas.git import Git
+from team_mail.scheduler.meaning.notice import notices
 from team_mail.scheduler.weaver.patch import PatchSubmission
 from team_mail.scheduler.weaver.weave import weave
 from windows import Window, crowded, windows
@@ -204,13 +205,28 @@ def measured(window: Window, rounds: int) -> Row:
     )
 
 
+def looks(git: Git, branch: str, size: int, most: int) -> Row:
+    """Look for names that are gone and still used in what windows of history weave to; time each look."""
+    times, said = list[float](), 0
+    for window in windows(git, branch, size, most):
+        with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
+            apart = window.git.using(objects=Path(name))
+            woven = weave(apart, window.tip, window.submissions)
+            begun = time.perf_counter()
+            said += len(notices(apart, woven))
+            times.append(time.perf_counter() - begun)
+    cost = f"a look takes {median(times) * 1e3:.0f} ms, {max(times) * 1e3:.0f} ms at most"
+    return Row(f"gone and still used, {len(times)} windows of {size}", f"{said} said", cost, "", True)
+
+
 def history(repository: Path, branch: str, size: int, most: int, rounds: int) -> list[Row]:
     """Measure windows of a repository's history; the median of their ratios counts."""
     table = [measured(window, rounds) for window in windows(Git(repository / ".git"), branch, size, most)]
     ratios = [float(row.target.rpartition(" ")[2]) for row in table]
     middle = f"{median(ratios):.2f}"
     total = Row(f"the median of {len(table)} windows", "", "", f"≤ 2.5 times: {middle}", median(ratios) <= 2.5)
-    return [*(row._replace(target=row.target.replace("≤ 2.5 times: ", ""), met=True) for row in table), total]
+    looked = [looks(Git(repository / ".git"), branch, each, 3 * most) for each in sorted({12, 24, size})]
+    return [*looked, *(row._replace(target=row.target.replace("≤ 2.5 times: ", ""), met=True) for row in table), total]
 
 
 def landed(repository: Repository, what: str, submissions: Sequence[PatchSubmission], least: int | None = None) -> Row:

@@ -73,7 +73,8 @@ def test_a_name_that_is_gone_and_still_used_is_told_to_both_and_blocks_nothing(t
     mails = [
         event for event in context.mailbox.log.read() if event.kind == "mail.sent" and "total_price" in event.subject
     ]
-    assert [(tuple(mail.recipients), mail.data["type"]) for mail in mails] == [(("bob",), "feedback"), (("ann",), "fyi")]
+    readers = [(tuple(mail.recipients), mail.data["type"]) for mail in mails]
+    assert readers == [(("bob",), "feedback"), (("ann",), "fyi")]
     assert sorted(run.persona for run in context.state().runs) == ["ann", "bob", "bob", "cyd"]
 
 
