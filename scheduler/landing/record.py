@@ -139,7 +139,7 @@ def _woven(done: Integration) -> Draft:
         "tip": woven.tip,
         "order": [landed.submission.key for landed in woven.landed],
         "conflicts": [[first, second, [*files[:_MOST_FILES]]] for first, second, files in woven.conflicts],
-        **({"dangling": [notice.document() for notice in done.dangling]} if done.dangling else {}),
+        "dangling": [notice.document() for notice in done.dangling],
         **_tags(done),
     }
     parts = (woven.landed, woven.present, woven.conflicted, woven.refused, woven.held)
