@@ -15,6 +15,7 @@ from ..context import Context
 from ..kinds import RunStatus
 from ..landing.integrate import Integration, integrate
 from ..landing.record import record
+from ..landing.sift import Rejected
 from ..progress import Listener, silent
 from ..state.dispatches import DispatchState
 from ..state.facts import Patch
@@ -79,8 +80,13 @@ def _reasons(integration: Integration) -> Mapping[str, str | None]:
     reasons |= {conflicted.submission.key: _conflict(conflicted) for conflicted in woven.conflicted}
     reasons |= {refused.submission.key: f"its patch was refused: {line(refused.reason)}" for refused in woven.refused}
     return reasons | {
-        submission.key: f"gate {verdict.gate} fails with its patch" for submission, verdict in integration.rejected
+        rejected.submission.key: f"gate {rejected.result.gate} fails with its patch{_with(rejected)}"
+        for rejected in integration.rejected
     }
+
+
+def _with(rejected: Rejected) -> str:
+    return f" and that of {rejected.partner.persona}" if rejected.partner else ""
 
 
 def _conflict(conflicted: Conflicted) -> str:

@@ -1,8 +1,8 @@
-"""Gates: commands that judge a commit, and the search for the patches that make one fail.
+"""Gates: commands that judge a commit.
 
 A gate runs in a private clone, like an agent: its whole process tree ends with it, its output goes to a file, and it
-sees no more of the environment than agents do, because they wrote what it runs. A gate that fails is run once more
-before a patch is blamed. The culprit is found by bisecting the landing order, never the history before it.
+sees no more of the environment than agents do, because they wrote what it runs. `sift` finds whom one run, or several,
+are a verdict against.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import math
 import os
 import secrets
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,8 +27,6 @@ from ...personas.running.folder import RunFolder
 from ...personas.setup.preparation import NOTHING, Prepared, run_quietly
 from ..errors import Stopped
 from ..progress import Progress
-from ..weaver.patch import PatchSubmission
-from ..weaver.result import Woven
 from .clone import GateClone
 
 _TAIL = 64 << 10  # bytes of output that a verdict carries
@@ -41,7 +39,8 @@ Checkout = Callable[[str], AbstractContextManager[GateClone]]
 class Gate:
     """A command that has to pass: by its exit code, or by printing a JSON number of at least `threshold`.
 
-    `timeout` is in seconds. `setup` are the commands that prepare the clone before it.
+    `timeout` is in seconds. `setup` are the commands that prepare the clone before it. `parallel` is how many of it may
+    run at once.
     """
 
     name: str
@@ -50,6 +49,7 @@ class Gate:
     threshold: float | None = None
     key: str | None = None  # the path of the number in a printed object, with dots
     setup: tuple[tuple[str, ...], ...] = ()
+    parallel: int = 1
 
     @property
     def mark(self) -> str:
@@ -60,9 +60,10 @@ class Gate:
 
 @dataclass(frozen=True)
 class GateResult:
-    """How a gate judged a commit; `detail` is one line for people, `log` the end of its output.
+    """How one run of a gate judged a commit; `detail` is one line for people, `log` the end of its output.
 
-    `prepared` is what its clone was given; if the set-up failed, the gate fails with its output.
+    `tries` is how often it judged the tree so before it was believed. `prepared` is what its clone was given; if the
+    set-up failed, the gate fails with its output.
     """
 
     gate: str
@@ -87,96 +88,10 @@ class GateStarted(Progress):
     commit: str
 
 
-Judge = Callable[[Gate, str], GateResult]
-
-
-@dataclass(frozen=True)
-class GateOutcome:
-    """A weave without the patches that gates reject. `red_before` are the gates that failed without any patch."""
-
-    woven: Woven
-    culprits: tuple[tuple[PatchSubmission, GateResult], ...] = ()
-    verdicts: tuple[GateResult, ...] = ()
-    red_before: tuple[GateResult, ...] = ()
-
-
 def judge(git: Git, gate: Gate, commit: str, checkout: Checkout, stop: threading.Event | None = None) -> GateResult:
-    """Run a gate in a clone of a commit, and again if it fails, because a flaky gate must not reject a patch.
-
-    Raises Stopped once `stop` is set.
-    """
-    stop = stop or threading.Event()
+    """Run a gate once in a clone of a commit. Raises Stopped once `stop` is set, GitError, OSError."""
     tree = git.line("rev-parse", "--verify", f"{commit}^{{tree}}")
-    verdict = _once(gate, commit, tree, checkout, stop)
-    return verdict if verdict.passed else replace(_once(gate, commit, tree, checkout, stop), tries=2)
-
-
-def sift(  # noqa: PLR0917 - the whole of a tick's knowledge
-    git: Git,
-    woven: Woven,
-    submissions: Sequence[PatchSubmission],
-    gates: Sequence[Gate],
-    judge: Judge,
-    green: Collection[tuple[str, str]],
-    again: Callable[[Sequence[PatchSubmission]], Woven],
-) -> GateOutcome:
-    """Remove the patches that make a gate fail, one by one, and weave the rest `again`, until all gates pass.
-
-    `green` has pairs of a gate's mark and a tree that passed it before. A gate that fails without the patches rejects
-    none: they land, and `red_before` has its result. Raises Stopped.
-    """
-    trial = _Trial(git, judge, green)
-    rest, left = list(submissions), list(gates)
-    culprits: list[tuple[PatchSubmission, GateResult]] = []
-    red_before: list[GateResult] = []
-    while woven.landed and (red := next((gate for gate in left if trial.verdict(gate, woven.tip)), None)):
-        if before := trial.verdict(red, woven.start):
-            red_before.append(before)
-            left.remove(red)
-            continue
-        culprit = trial.culprit(red, woven)
-        culprits.append(culprit)
-        rest = [submission for submission in rest if submission.key != culprit[0].key]
-        woven = again(rest)
-    return GateOutcome(woven, tuple(culprits), tuple(trial.results), tuple(red_before))
-
-
-@dataclass
-class _Trial:
-    """All results of one `sift`, so that no tree is judged twice."""
-
-    git: Git
-    judge: Judge
-    green: Collection[tuple[str, str]]
-    results: list[GateResult] = field(default_factory=list[GateResult])
-    _trees: dict[str, str] = field(default_factory=dict[str, str])
-
-    def verdict(self, gate: Gate, commit: str) -> GateResult | None:
-        """Return the result of a commit that fails the gate, None if it passes."""
-        if commit not in self._trees:
-            self._trees[commit] = self.git.line("rev-parse", "--verify", f"{commit}^{{tree}}")
-        tree = self._trees[commit]
-        if (gate.mark, tree) in self.green:
-            return None
-        result = next((each for each in self.results if (each.gate, each.tree) == (gate.name, tree)), None)
-        if result is None:
-            result = self.judge(gate, commit)
-            self.results.append(result)
-        return None if result.passed else result
-
-    def culprit(self, gate: Gate, woven: Woven) -> tuple[PatchSubmission, GateResult]:
-        """Bisect the landing order until one patch is left."""
-        low, high = 0, len(woven.landed)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self.verdict(gate, woven.landed[middle - 1].commit):
-                high = middle
-            else:
-                low = middle
-        landed = woven.landed[high - 1]
-        verdict = self.verdict(gate, landed.commit)
-        assert verdict is not None  # noqa: S101 - `high` is red
-        return landed.submission, verdict
+    return _once(gate, commit, tree, checkout, stop or threading.Event())
 
 
 def _once(gate: Gate, commit: str, tree: str, checkout: Checkout, stop: threading.Event) -> GateResult:

@@ -12,26 +12,23 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from ...mail.log.event import Draft
 from ...mail.render import listed
 from ...personas.errors import GitError
 from ..context import Context
 from ..errors import BranchMoved
-from ..kinds import Kind, PatchStatus
+from ..kinds import PatchStatus
 from ..meaning.notice import Notice, notices
 from ..progress import Listener, Progress, silent
 from ..state.facts import Patch, Sprint
 from ..state.sprints import State
-from ..weaver.commit import WEAVER
 from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 from ..weaver.weave import weave
-from .clone import checkout
-from .gate import Gate, GateResult, GateStarted, judge, sift
+from .gate import GateResult
+from .judging import Judging, gates_of
+from .sift import Rejected, sift
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,10 @@ class Integration:
     sprint: Sprint
     tick: int
     woven: Woven
-    rejected: tuple[tuple[PatchSubmission, GateResult], ...] = ()
+    rejected: tuple[Rejected, ...] = ()
     verdicts: tuple[GateResult, ...] = ()
     red_before: tuple[GateResult, ...] = ()
+    unsteady: tuple[GateResult, ...] = ()
     dangling: tuple[Notice, ...] = ()
     to: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -108,8 +106,8 @@ def integrate(
 ) -> Integration:
     """Weave patches onto the open sprint's branch and have the gates judge the result.
 
-    No branch is moved, and of the log only `gate.started` is written. Raises Stopped once `stop` is set while a gate
-    is at work, GitError, LogError.
+    No branch is moved, and only what gates did is written, as they do it: what they judged is known after a crash.
+    Raises Stopped once `stop` is set while a gate is at work, GitError, LogError.
     """
     sprint = state.sprint
     assert sprint is not None  # noqa: S101 - a plan weaves only in a sprint
@@ -120,18 +118,14 @@ def integrate(
     if not gates or not woven.landed:
         return Integration(sprint, state.tick, woven, dangling=_dangling(context, woven))
 
-    def judging(gate: Gate, commit: str) -> GateResult:
-        context.append([_gate_started(state.tick, sprint, gate, commit)])
-        listener(GateStarted(f"gate {gate.name}: trying {commit[:12]}", gate.name, commit))
-        return judge(context.git, gate, commit, partial(checkout, context), stop)
-
+    judging = Judging(context, sprint, state.tick, listener)
     outcome = sift(
-        context.git, woven, submissions, gates, judging, state.green, lambda rest: weave(context.git, tip, rest)
+        context.git, woven, submissions, gates, judging, state.judged, lambda rest: weave(context.git, tip, rest), stop
     )
-    dangling = _dangling(context, outcome.woven)
     return Integration(
-        sprint, state.tick, outcome.woven, outcome.culprits, outcome.verdicts, outcome.red_before, dangling
-    )
+        sprint, state.tick, outcome.woven, outcome.rejected, outcome.verdicts, outcome.red_before, outcome.unsteady,
+        _dangling(context, outcome.woven),
+    )  # fmt: skip
 
 
 def _dangling(context: Context, woven: Woven) -> tuple[Notice, ...]:
@@ -139,19 +133,6 @@ def _dangling(context: Context, woven: Woven) -> tuple[Notice, ...]:
     with suppress(GitError):
         return notices(context.git, woven)
     return ()
-
-
-def _gate_started(tick: int, sprint: Sprint, gate: Gate, commit: str) -> Draft:
-    """Create the `gate.started` event; one is written each time a gate starts, so other processes can see it."""
-    data: dict[str, Any] = {"sprint": sprint.number, "tick": tick, "gate": gate.name, "mark": gate.mark}
-    data |= {"commit": commit} | ({"dispatch": sprint.dispatch} if sprint.dispatch else {})
-    return Draft(Kind.GATE_STARTED, WEAVER, data=data)
-
-
-def gates_of(context: Context) -> list[Gate]:
-    """List the gates of the settings, in their order."""
-    gates, setup = context.settings.gates.items(), context.settings.workspace.setup
-    return [Gate(name, gate.command, gate.timeout, gate.threshold, gate.key, setup) for name, gate in gates]
 
 
 def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:

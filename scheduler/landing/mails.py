@@ -20,6 +20,7 @@ from ..weaver.patch import PatchSubmission
 from ..weaver.refusal import why_sensitive
 from ..weaver.result import Conflicted, ConflictHunk, NeedsApproval, Refused
 from .gate import GateResult
+from .sift import Rejected
 
 Text = tuple[str, str, dict[str, Any]]
 
@@ -136,26 +137,43 @@ def about_held(held: NeedsApproval) -> Text:
     return f"Approve {held.submission.persona}'s change to {listed(held.files)}?", "\n".join(body), files
 
 
-def about_red_before(verdict: GateResult) -> Text:
-    """Tell the human that a gate was failing before any of these patches, so that it could not judge them."""
+def about_red_before(result: GateResult) -> Text:
+    """Tell the human that a gate fails without any patch, so that it cannot judge them."""
     body = [
-        f"Gate {verdict.gate} fails at {verdict.commit[:_SHORT]} already, before any patch of this tick",
-        f"({clean(verdict.detail)}). So nobody is blamed, and what was woven landed without its word.",
-        "Mend what it complains of, or the gate. The end of what it printed:",
+        f"Gate {result.gate} fails at {result.commit[:_SHORT]} already, before any patch",
+        f"({clean(result.detail)}). So it judges nothing: nobody is blamed, and what is woven lands without its word,",
+        "until a patch makes it pass. Mend what it complains of, or the gate. The end of what it printed:",
         "",
-        clean(verdict.log.decode(errors="replace"))[-_LOG:],
+        clean(result.log.decode(errors="replace"))[-_LOG:],
     ]
-    return f"Gate {verdict.gate} was red before the sprint's work", "\n".join(body), {"gate": verdict.gate}
+    return f"Gate {result.gate} was red before the sprint's work", "\n".join(body), {"gate": result.gate}
 
 
-def about_rejected(submission: PatchSubmission, verdict: GateResult, tip: str) -> Text:
-    """Tell an author that a gate fails with the patch and passes without it, and what the gate printed."""
-    log = clean(verdict.log.decode(errors="replace"))[-_LOG:]
-    why = line(verdict.detail) or f"exit {verdict.exit}"
+def about_unsteady(result: GateResult) -> Text:
+    """Tell the human that a gate passes and fails on the same tree, so that it cannot judge patches."""
+    body = [
+        f"Gate {result.gate} passes and fails on the same tree, as on that of {result.commit[:_SHORT]}, too often to",
+        "prove anything. So nobody is blamed, and what was woven landed without its word.",
+        "Mend the gate. The end of what it printed when it failed last:",
+        "",
+        clean(result.log.decode(errors="replace"))[-_LOG:],
+    ]
+    return f"Gate {result.gate} contradicts itself", "\n".join(body), {"gate": result.gate}
+
+
+def about_rejected(rejected: Rejected, tip: str) -> Text:
+    """Tell an author that a gate fails with the patch and passes without it, and what the gate printed.
+
+    If it takes another patch for that, name it: either of them may be the one to change.
+    """
+    submission, result = rejected.submission, rejected.result
+    log = clean(result.log.decode(errors="replace"))[-_LOG:]
+    why = line(result.detail) or f"exit {result.exit}"
     body = [
         f"Your patch (run {submission.key}, made against {submission.base}) was taken out:",
-        f"the gate {verdict.gate} passes without it and fails with it ({why}; run {counted(verdict.tries, 'time')}).",
-        f"It was tried as commit {verdict.commit}. Nothing of it is on the branch; it is attached.",
+        f"the gate {result.gate} passes without it and fails with it ({why}; failed {counted(result.tries, 'time')}).",
+        *_together(rejected),
+        f"It was tried as commit {result.commit}. Nothing of it is on the branch; it is attached.",
         "",
         f"Your next workspace is a clone of {tip}. Make your change there so that the gate passes;",
         "what the gate printed ends with:",
@@ -164,13 +182,23 @@ def about_rejected(submission: PatchSubmission, verdict: GateResult, tip: str) -
     ]
     payload = {
         "run": submission.key,
-        "gate": verdict.gate,
-        "commit": verdict.commit,
-        "score": verdict.score,
-        "exit": verdict.exit,
+        "gate": result.gate,
+        "commit": result.commit,
+        "score": result.score,
+        "exit": result.exit,
         "tip": tip,
     }
-    return f"The gate {verdict.gate} fails with your patch", "\n".join(body), payload
+    if partner := rejected.partner:
+        payload["rival"] = partner.key
+        return f"The gate {result.gate} fails with your patch and {partner.persona}'s", "\n".join(body), payload
+    return f"The gate {result.gate} fails with your patch", "\n".join(body), payload
+
+
+def _together(rejected: Rejected) -> Iterator[str]:
+    """Say which other patch it takes for the gate to fail."""
+    if partner := rejected.partner:
+        yield "Alone it passes: it takes this patch as well, which has landed:"
+        yield f"  {partner.persona}: {line(partner.subject)} (run {partner.key})"
 
 
 def _commands(marked: Sequence[str]) -> list[str]:

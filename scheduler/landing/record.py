@@ -14,7 +14,6 @@ from ...mail.log.event import Draft, derived_id
 from ..context import Context
 from ..kinds import Kind, PatchStatus
 from ..meaning.notice import Notice
-from ..setup import setup_data
 from ..weaver.commit import WEAVER
 from ..weaver.patch import PatchSubmission
 from .gate import GateResult
@@ -27,6 +26,7 @@ from .mails import (
     about_red_before,
     about_refused,
     about_rejected,
+    about_unsteady,
     handed_over,
 )
 
@@ -46,11 +46,12 @@ def record(context: Context, done: Integration) -> None:
 
 
 def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
-    yield from (_judged(context, done, verdict) for verdict in done.verdicts)
     yield from _arrived(done)
     yield from _returned(context, done)
     yield from (_red_before(context, verdict) for verdict in done.red_before)
     yield from (draft for notice in done.dangling for draft in _told(context, notice))
+    yield from (_letter(context, about_red_before(result), "red", result) for result in done.red_before)
+    yield from (_letter(context, about_unsteady(result), "unsteady", result) for result in done.unsteady)
     yield _woven(done)
 
 
@@ -99,18 +100,22 @@ def _returned(context: Context, done: Integration) -> Iterator[Draft]:
     for held in woven.held:
         yield _mail(context, held.submission, human, about_held(held), "question")
         yield _decided(done, held.submission, Kind.PATCH_HELD, files=[*held.files[:_MOST_FILES]], why="sensitive files")
-    for submission, verdict in done.rejected:
-        text = about_rejected(submission, verdict, woven.tip)
+    for rejected in done.rejected:
+        submission, gate = rejected.submission, rejected.result.gate
+        text = about_rejected(rejected, woven.tip)
         yield _mail(context, submission, *_addressed(done, submission, text), "feedback")
-        yield _decided(done, submission, Kind.PATCH_REJECTED, why=f"gate {verdict.gate}", gate=verdict.gate)
+        partner = rejected.partner
+        rival = {"rival": partner.key} if partner else {}
+        why = f"gate {gate}, together with {partner.persona}'s," if partner else f"gate {gate}"
+        yield _decided(done, submission, Kind.PATCH_REJECTED, why=why, gate=gate, **rival)
 
 
-def _red_before(context: Context, verdict: GateResult) -> Draft:
-    """Write to the human, once for each tree."""
-    subject, body, payload = about_red_before(verdict)
+def _letter(context: Context, text: Text, key: str, result: GateResult) -> Draft:
+    """Write to the human about a gate that judges nothing, once for each tree."""
+    subject, body, payload = text
     letter = Letter(
         WEAVER, [context.settings.team.human], subject, body, type="escalate", payload=payload, priority="high",
-        key=f"red {verdict.mark} {verdict.tree}",
+        key=f"{key} {result.mark} {result.tree}",
     )  # fmt: skip
     return letter.draft(context.mailbox.directory, context.mailbox.blobs)
 
@@ -131,7 +136,8 @@ def _told(context: Context, notice: Notice) -> Iterator[Draft]:
 
 
 def _woven(done: Integration) -> Draft:
-    woven = done.woven
+    woven, together = done.woven, [(each.submission, each.partner) for each in done.rejected]
+    pairs = [*woven.conflicts, *((patch.key, partner.key, ()) for patch, partner in together if partner)]
     data = {
         "sprint": done.sprint.number,
         "tick": done.tick,
@@ -140,12 +146,13 @@ def _woven(done: Integration) -> Draft:
         "order": [landed.submission.key for landed in woven.landed],
         "conflicts": [[first, second, [*files[:_MOST_FILES]]] for first, second, files in woven.conflicts],
         "dangling": [notice.document() for notice in done.dangling],
+        "conflicts": [[first, second, [*files[:_MOST_FILES]]] for first, second, files in pairs],
         **_tags(done),
     }
     parts = (woven.landed, woven.present, woven.conflicted, woven.refused, woven.held)
     keys = sorted(
         [decision.submission.key for part in parts for decision in part]
-        + [submission.key for submission, _ in done.rejected]
+        + [rejected.submission.key for rejected in done.rejected]
     )
     return Draft(Kind.WEAVE_DONE, WEAVER, data=data, id=derived_id("weave", woven.start, *keys))
 
@@ -159,33 +166,6 @@ def _decided(done: Integration, submission: PatchSubmission, kind: Kind, **data:
 def _tags(done: Integration) -> dict[str, Any]:
     """Name the dispatch whose patches were woven, where it was one."""
     return {"dispatch": done.sprint.dispatch} if done.sprint.dispatch else {}
-
-
-def _judged(context: Context, done: Integration, verdict: GateResult) -> Draft:
-    data = {
-        "sprint": done.sprint.number,
-        "tick": done.tick,
-        "gate": verdict.gate,
-        "mark": verdict.mark,
-        "commit": verdict.commit,
-        "tree": verdict.tree,
-        "passed": verdict.passed,
-        "score": verdict.score,
-        "exit": verdict.exit,
-        "seconds": round(verdict.seconds, 3),
-        "tries": verdict.tries,
-        **_tags(done),
-        **({"workspace": setup} if (setup := setup_data(verdict.prepared, context.mailbox.blobs)) else {}),
-    }
-    own = derived_id(
-        "gate",
-        done.sprint.dispatch or str(done.sprint.number),
-        str(done.tick),
-        verdict.mark,
-        verdict.tree,
-        str(verdict.passed),
-    )
-    return Draft(Kind.GATE_JUDGED, WEAVER, data=data, id=own)
 
 
 def _addressed(done: Integration, submission: PatchSubmission, text: Text) -> tuple[str, Text]:

@@ -13,7 +13,7 @@ from ..context import Context
 from ..errors import BranchMoved
 from ..kinds import Budget, Kind, RunStatus, SprintOutcome
 from ..landing.base import fast_forward_base
-from ..landing.integrate import gates_of
+from ..landing.judging import gates_of
 from ..runs.preparation import FOLDER as SETUP
 from ..state.facts import Mail, Patch, Run
 from ..state.sprints import State

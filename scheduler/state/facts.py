@@ -160,6 +160,14 @@ class Weave:
     dangling: tuple[DanglingName, ...] = ()
 
 
+class Judged(NamedTuple):
+    """How often a gate passed and failed on a tree: in the open sprint, and for failures also `earlier`."""
+
+    passed: int = 0
+    failed: int = 0
+    earlier: int = 0
+
+
 class Fact(NamedTuple):
     """The part of an event that the fold needs."""
 

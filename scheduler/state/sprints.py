@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self, cast
 from ...personas.spending.usage import usage_of
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
-from .facts import DanglingName, Fact, Mail, Patch, Run, Sprint, Weave
+from .facts import DanglingName, Fact, Judged, Mail, Patch, Run, Sprint, Weave
 from .form import counts
 from .usage import Used
 
@@ -36,8 +36,8 @@ _DECISIONS: Mapping[str, PatchStatus] = {
 class State:
     """Everything that `decide` may know.
 
-    `aside` maps personas that were set aside to the reason, `unread` personas to their mail. `green` are pairs of a
-    gate's mark and a tree that passed it. `taken` is the unread mail that a run of a dispatch has in its prompt, which
+    `aside` maps personas that were set aside to the reason, `unread` personas to their mail. `judged` has how gates
+    judged, by a gate's mark and the tree. `taken` is the unread mail that a run of a dispatch has in its prompt, which
     goes on meanwhile. `dead` are the ids of open runs whose supervisor is gone; those of them that go on, or whose end
     is known, are `left` for the next scheduler to take over, the others are lost. `today` is what runs used that count
     for this day, by their ids, if a budget asks for it. `reported` are budgets that the human knows to be spent: which,
@@ -49,7 +49,7 @@ class State:
     runs: tuple[Run, ...] = ()
     patches: tuple[Patch, ...] = ()
     aside: Mapping[str, str] = field(default_factory=dict[str, str])
-    green: frozenset[tuple[str, str]] = frozenset()
+    judged: Mapping[tuple[str, str], Judged] = field(default_factory=dict[tuple[str, str], Judged])
     paused: str | None = None
     unread: Mapping[str, tuple[Mail, ...]] = field(default_factory=dict[str, tuple[Mail, ...]])
     dead: frozenset[str] = frozenset()
@@ -64,6 +64,11 @@ class State:
     def sprint(self) -> Sprint | None:
         """The sprint that is open."""
         return self.sprints[-1] if self.sprints and self.sprints[-1].outcome is None else None
+
+    @property
+    def green(self) -> frozenset[tuple[str, str]]:
+        """The pairs of a gate's mark and a tree that passed it."""
+        return frozenset(key for key, judged in self.judged.items() if judged.passed)
 
     @property
     def number(self) -> int:
@@ -172,7 +177,7 @@ class Fold:
         self.patches: dict[str, Patch] = {}
         self.weaves: list[Weave] = []
         self.aside: dict[str, str] = {}
-        self.green: set[tuple[str, str]] = set()
+        self.judged: dict[tuple[str, str], Judged] = {}
         self.paused: str | None = None
         self.reported: set[tuple[str, int, str]] = set()
 
@@ -189,7 +194,7 @@ class Fold:
         """Return the state as of the last fact."""
         return State(
             tuple(self.sprints), tuple(self.runs.values()), tuple(self.patches.values()), dict(self.aside),
-            frozenset(self.green), self.paused, weaves=tuple(self.weaves), reported=frozenset(self.reported),
+            dict(self.judged), self.paused, weaves=tuple(self.weaves), reported=frozenset(self.reported),
         )  # fmt: skip
 
     def _dispatch_started(self, fact: Fact) -> None:
@@ -210,6 +215,8 @@ class Fold:
             )
         )  # fmt: skip
         self.aside = {}
+        for key, each in self.judged.items():
+            self.judged[key] = Judged(each.passed, 0, each.earlier + each.failed)
 
     def _sprint_finished(self, fact: Fact) -> None:
         if self.sprints:
@@ -306,8 +313,9 @@ class Fold:
         self.aside[fact.data["persona"]] = fact.data["why"]
 
     def _gate_judged(self, fact: Fact) -> None:
-        if fact.data["passed"]:
-            self.green.add((fact.data["mark"], fact.data["tree"]))
+        key = fact.data["mark"], fact.data["tree"]
+        before, passed = self.judged.get(key, Judged()), bool(fact.data["passed"])
+        self.judged[key] = before._replace(passed=before.passed + passed, failed=before.failed + (not passed))
 
     def _budget_spent(self, fact: Fact) -> None:
         self.reported.add((fact.data["budget"], fact.data["sprint"], fact.data["day"]))

@@ -171,7 +171,7 @@ def _dangling(metrics: Metrics) -> Iterator[tuple[str, ...]]:
 
 def _links(metrics: Metrics) -> Iterator[tuple[str, ...]]:
     names = {node.run: f"{node.persona} ({node.status})" for node in metrics.nodes}
-    return ((names[link.run], names[link.rival], ", ".join(link.files)) for link in metrics.links)
+    return ((names[link.run], names[link.rival], ", ".join(link.files) or "a gate fails with both") for link in metrics.links)
 
 
 # -- a folder

@@ -131,7 +131,10 @@ def integration(done: Integration) -> Iterator[str]:
     for patch in woven.held:
         approve = f"scheduler approve {patch.submission.key[:8]}"
         yield f"  held      {patch.submission.persona}: {listed(patch.files)} waits for {approve}"
-    for submission, result in done.rejected:
-        yield f"  rejected  {submission.persona} by gate {result.gate}; mailed"
+    for rejected in done.rejected:
+        pair = f" with {rejected.partner.persona}, each passes alone" if rejected.partner else ""
+        yield f"  rejected  {rejected.submission.persona} by gate {rejected.result.gate}{pair}; mailed"
     for result in done.red_before:
         yield f"  note      gate {result.gate} was red before this weave; nobody is blamed"
+    for result in done.unsteady:
+        yield f"  note      gate {result.gate} contradicts itself; nobody is blamed"

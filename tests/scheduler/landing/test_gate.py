@@ -1,4 +1,4 @@
-"""Gates: judged by exit code or score, run twice before a patch is blamed, and culprits found by bisection."""
+"""Gates: judged by exit code or score, in a clone without mail and secrets."""
 
 import os
 import subprocess
@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.personas.setup.slots import Slot
 from team_mail.scheduler.landing.clone import GateClone
-from team_mail.scheduler.landing.gate import Gate, GateResult, judge, printed_score, sift
-from team_mail.scheduler.weaver.weave import weave
+from team_mail.scheduler.landing.gate import Gate, judge, printed_score
 
 from ..project import Project, lines
 
@@ -47,19 +46,10 @@ def test_a_gate_passes_by_its_exit_code(project, checkout):
     """It runs where the commit is checked out, and its verdict names commit and tree and has what it printed."""
     verdict = judge(project.git, shell("cat a.txt; echo oops >&2"), project.base, checkout)
 
-    assert (verdict.passed, verdict.exit, verdict.tries, verdict.score) == (True, 0, 1, None)
+    assert (verdict.passed, verdict.exit, verdict.score) == (True, 0, None)
     assert verdict.log.decode().startswith("line 1\n")
     assert b"oops" in verdict.log
     assert (verdict.commit, verdict.tree) == (project.base, project.git.line("rev-parse", f"{project.base}^{{tree}}"))
-
-
-def test_a_flaky_gate_is_run_once_more(project, checkout, tmp_path):
-    """Red and then green is green; red twice is red, and was tried twice."""
-    flaky = judge(project.git, shell(f"mkdir {tmp_path}/once || exit 0; exit 3"), project.base, checkout)
-    red = judge(project.git, shell("echo no; exit 3"), project.base, checkout)
-
-    assert (flaky.passed, flaky.tries) == (True, 2)
-    assert (red.passed, red.tries, red.exit, red.log) == (False, 2, 3, b"no\n")
 
 
 def test_a_gate_that_exceeds_its_timeout_is_ended_with_all_its_processes(project, checkout, tmp_path):
@@ -149,117 +139,6 @@ def test_the_last_json_number_or_object_is_the_score(log, key, score):
 def test_any_output_has_a_score_or_none(log):
     """No output raises an exception."""
     assert printed_score(log) is None or isinstance(printed_score(log), float)
-
-
-# -- sifting
-
-
-class Judge:
-    """A judge that reads commits, without a process: red where a file of the tree has a line that begins with `bad`."""
-
-    def __init__(self, project):
-        self.project = project
-        self.asked = []
-
-    def __call__(self, gate: Gate, commit: str) -> GateResult:
-        self.asked.append(commit)
-        tree = self.project.git.line("rev-parse", f"{commit}^{{tree}}")
-        red = not self.project.git.run("grep", "-q", f"^{' '.join(gate.command)}", commit).returncode
-        return GateResult(gate.name, commit, tree, passed=not red)
-
-
-BAD = Gate("tests", ("bad",))
-UGLY = Gate("style", ("ugly",))
-
-
-def sifted(project, judge, submissions, gates=(BAD,), green=()):
-    woven = weave(project.git, project.base, submissions)
-    return sift(
-        project.git, woven, submissions, gates, judge, green, lambda rest: weave(project.git, project.base, rest)
-    )
-
-
-def offers_of(project, texts: dict[str, str]):
-    return [project.submission(name, {f"{name}.txt": f"{text}\n"}) for name, text in texts.items()]
-
-
-def test_a_tip_that_passes_is_judged_once(project):
-    """The commits before it are not judged, and a tree that passed before is not judged again."""
-    submissions, asked = offers_of(project, {"one": "x", "two": "y"}), Judge(project)
-
-    outcome = sifted(project, asked, submissions)
-    again = Judge(project)
-    sifted(project, again, submissions, green={(BAD.mark, outcome.verdicts[0].tree)})
-
-    assert (len(asked.asked), len(again.asked)) == (1, 0)
-    assert outcome.culprits == ()
-    assert len(outcome.woven.landed) == 2
-
-
-def test_a_culprit_is_found_by_bisection_and_the_rest_lands(project):
-    """Among 16 patches, a bad one is found in about log2(16) steps and removed."""
-    submissions = offers_of(project, {f"p{n:02}": "bad" if n == 11 else "fine" for n in range(16)})
-    asked = Judge(project)
-
-    outcome = sifted(project, asked, submissions)
-
-    assert [submission.persona for submission, _ in outcome.culprits] == ["p11"]
-    assert len(outcome.woven.landed) == 15
-    assert len(asked.asked) <= 7
-    assert outcome.verdicts[-1].passed
-    assert not outcome.culprits[0][1].passed
-
-
-def test_every_culprit_of_every_gate_is_found(project):
-    """Two gates have three culprits; a patch that conflicted with one of them lands in its place."""
-    texts = {"a": "x", "b": "bad", "c": "ugly", "d": "y", "e": "bad"}
-    submissions = [*offers_of(project, texts), project.submission("late", {"b.txt": "good\n"})]
-
-    outcome = sifted(project, Judge(project), submissions, (BAD, UGLY))
-
-    assert {(o.persona, v.gate) for o, v in outcome.culprits} == {("b", "tests"), ("e", "tests"), ("c", "style")}
-    assert [landed.submission.persona for landed in outcome.woven.landed] == ["a", "d", "late"]
-
-
-def test_a_gate_that_failed_before_rejects_no_patch(project):
-    """The patches land, the result has the failure, and the other gates still count."""
-    project.base = project.commit({"old.txt": "bad\n"}, project.base)
-    submissions = offers_of(project, {"one": "bad", "two": "ugly"})
-
-    outcome = sifted(project, Judge(project), submissions, (BAD, UGLY))
-
-    assert [verdict.gate for verdict in outcome.red_before] == ["tests"]
-    assert [(submission.persona, verdict.gate) for submission, verdict in outcome.culprits] == [("two", "style")]
-    assert [landed.submission.persona for landed in outcome.woven.landed] == ["one"]
-
-
-def test_no_tree_is_judged_twice(project):
-    """However many culprits there are, what was asked is known."""
-    asked = Judge(project)
-
-    outcome = sifted(project, asked, offers_of(project, {f"p{n}": "bad" if n % 2 else "x" for n in range(8)}))
-
-    trees = [verdict.tree for verdict in outcome.verdicts]
-    assert len(outcome.culprits) == 4
-    assert len(trees) == len(set(trees)) == len(asked.asked)
-
-
-def test_all_patches_can_be_culprits(project):
-    """Then nothing lands, and the tip is the start."""
-    outcome = sifted(project, Judge(project), offers_of(project, {"one": "bad", "two": "bad"}))
-
-    assert (len(outcome.culprits), outcome.woven.tip) == (2, project.base)
-
-
-def test_a_real_gate_rejects_the_culprit(project, checkout):
-    """A command in clones, as in a sprint."""
-    submissions = offers_of(project, {"one": "fine", "two": "bad"})
-    gate = Gate("tests", ("sh", "gate.sh"), 20.0)
-
-    outcome = sifted(project, lambda gate, commit: judge(project.git, gate, commit, checkout), submissions, (gate,))
-
-    assert [submission.persona for submission, _ in outcome.culprits] == ["two"]
-    assert [verdict.passed for verdict in outcome.verdicts] == [False, True, True]
 
 
 def test_a_gate_has_no_mail(project, checkout):

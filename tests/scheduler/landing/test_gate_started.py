@@ -20,11 +20,11 @@ def test_the_log_says_that_a_gate_began_before_the_gate_runs(team):
     assert {name: judged[name] for name in started} == started
 
 
-def test_a_gate_that_is_tried_on_two_commits_begins_twice(team):
-    """Each commit is judged, one with the patch and one without."""
+def test_a_gate_begins_once_for_each_run(team):
+    """A commit with the patch is judged, and the one without it, which fails as well, twice."""
     team.sprint({"ann": team.replaced(3, "ann's words")}, '[gates.tests]\ncommand = ["false"]\n')
 
     commits = [e.data["commit"] for e in open_team(team.home, {}).mailbox.log.read() if e.kind == "gate.started"]
 
-    assert len(commits) == 2
-    assert commits[1] == team.git("rev-parse", "main")
+    assert len(commits) == 3
+    assert commits[1:] == [team.git("rev-parse", "main")] * 2

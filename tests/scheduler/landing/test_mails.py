@@ -20,6 +20,7 @@ from team_mail.personas.workspace import Captured, Mirror, Workspace
 from team_mail.scheduler.context import Context
 from team_mail.scheduler.landing.gate import GateResult
 from team_mail.scheduler.landing.mails import about_conflict, about_held, about_refused, about_rejected
+from team_mail.scheduler.landing.sift import Rejected
 from team_mail.scheduler.runs.conflict import ConflictFiles
 from team_mail.scheduler.settings.settings import Settings
 from team_mail.scheduler.weaver.result import Conflicted, ConflictHunk, NeedsApproval, Refused
@@ -490,10 +491,22 @@ def test_the_author_of_a_rejected_patch_gets_the_end_of_the_gates_log(project):
     log = b"x" * 100_000 + b"\n\x1b[31mAssertionError: 1 != 2\n"
     verdict = GateResult("tests", "1" * 40, "2" * 40, passed=False, exit=1, log=log, tries=2, detail="exit 1")
 
-    subject, body, payload = about_rejected(project.submission("bob", {"a.txt": "x\n"}), verdict, "3" * 40)
+    subject, body, payload = about_rejected(Rejected(project.submission("bob", {"a.txt": "x\n"}), verdict), "3" * 40)
 
     assert subject == "The gate tests fails with your patch"
-    assert all(word in body for word in ("1" * 40, "3" * 40, "run 2 times", "AssertionError: 1 != 2"))
+    assert all(word in body for word in ("1" * 40, "3" * 40, "failed 2 times", "AssertionError: 1 != 2"))
     assert len(body) < 64 << 10
     assert "\x1b" not in body
     assert payload["gate"] == "tests"
+
+
+def test_a_gate_that_fails_with_two_patches_together_names_both(project):
+    """The author reads whose patch passes alone as well, and can look it up."""
+    verdict = GateResult("tests", "1" * 40, "2" * 40, passed=False, exit=1, detail="exit 1")
+    bob, ann = (project.submission(name, {"a.txt": f"{name}\n"}) for name in ("bob", "ann"))
+
+    subject, body, payload = about_rejected(Rejected(bob, verdict, ann), "3" * 40)
+
+    assert subject == "The gate tests fails with your patch and ann's"
+    assert "Alone it passes: it takes this patch as well, which has landed:\n  ann: ann's work (run run-ann)\n" in body
+    assert (payload["run"], payload["rival"]) == ("run-bob", "run-ann")

@@ -1,0 +1,63 @@
+"""Runs of gates that are on record: each one's start before it, so that others see it, and its verdict at once.
+
+So what a gate has judged outlives this process, and no tree that is known is judged again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ...mail.log.event import Draft
+from ..context import Context
+from ..kinds import Kind
+from ..progress import Listener, silent
+from ..setup import setup_data
+from ..state.facts import Sprint
+from ..weaver.commit import WEAVER
+from .clone import checkout
+from .gate import Gate, GateResult, GateStarted, judge
+
+
+@dataclass
+class Judging:
+    """Judges commits for a tick of a sprint, or for a dispatch. It may be called from any thread."""
+
+    context: Context
+    sprint: Sprint
+    tick: int
+    listener: Listener = silent
+    _tries: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, gate: Gate, commit: str, stop: threading.Event) -> GateResult:
+        """Run a gate once on a commit. Raises Stopped once `stop` is set, GitError, LogError, OSError."""
+        self.context.append([self._draft(Kind.GATE_STARTED, gate, commit)])
+        self.listener(GateStarted(f"gate {gate.name}: trying {commit[:12]}", gate.name, commit))
+        result = judge(self.context.git, gate, commit, partial(checkout, self.context), stop)
+        self.context.append([self._judged(gate, result)])
+        return result
+
+    def _judged(self, gate: Gate, result: GateResult) -> Draft:
+        with self._turn:
+            self._tries[result.mark, result.tree] += 1
+            tries = self._tries[result.mark, result.tree]
+        setup = setup_data(result.prepared, self.context.mailbox.blobs)
+        return self._draft(
+            Kind.GATE_JUDGED, gate, result.commit, tree=result.tree, passed=result.passed, score=result.score,
+            exit=result.exit, seconds=round(result.seconds, 3), tries=tries, **({"workspace": setup} if setup else {}),
+        )  # fmt: skip
+
+    def _draft(self, kind: Kind, gate: Gate, commit: str, **more: Any) -> Draft:
+        data: dict[str, Any] = {"sprint": self.sprint.number, "tick": self.tick, "gate": gate.name, "mark": gate.mark}
+        data |= {"commit": commit} | ({"dispatch": self.sprint.dispatch} if self.sprint.dispatch else {})
+        return Draft(kind, WEAVER, data=data | more)
+
+
+def gates_of(context: Context) -> list[Gate]:
+    """List the gates of the settings, in their order."""
+    gates, setup = context.settings.gates.items(), context.settings.workspace.setup
+    return [Gate(name, gate.command, gate.timeout, gate.threshold, gate.key, setup) for name, gate in gates]
