@@ -151,6 +151,9 @@ class SprintOutcome(Described):
 
     CONVERGED = word("converged", "Nothing is left to do, and nobody was set aside.")
     SPENT = word("spent", "Nothing is left to do, and somebody was set aside.")
+    UNJUDGED = word(
+        "unjudged", "Nothing is left to do, or to be started, but a gate judged nothing: it fails without any patch."
+    )
     BROKEN = word(
         "broken",
         "Every run of an agent failed, those of several personas and at least one retry: the agent itself "

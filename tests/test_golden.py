@@ -197,6 +197,8 @@ def before_usage(document):
     assert document.get("instead_of", []) == []
     assert document.get("route") is None
     assert document.get("agents", [document.get("agent")]) == [document.get("agent")]
+    assert (document.get("unjudged", []), document.get("gates", [])) == ([], [])
+    newer |= {"unjudged", "gates"}
     newer |= {"route", "instead_of", "agents"} | ({"agent"} if {"since", "attempt"} <= {*document} else set())
     return {key: before_usage(value) for key, value in document.items() if key not in newer}
 

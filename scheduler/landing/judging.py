@@ -5,6 +5,7 @@ So what a gate has judged outlives this process, and no tree that is known is ju
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,15 +22,21 @@ from ..weaver.commit import WEAVER
 from .clone import checkout
 from .gate import Gate, GateResult, GateStarted, judge
 
+_MOST_PARALLEL = 4  # runs of one gate by default
+
 
 @dataclass
 class Judging:
-    """Judges commits for a tick of a sprint, or for a dispatch. It may be called from any thread."""
+    """Judges commits for a tick of a sprint, or for a dispatch. It may be called from any thread.
+
+    `on_base` tells that it judges what the sprint starts from.
+    """
 
     context: Context
     sprint: Sprint
     tick: int
     listener: Listener = silent
+    on_base: bool = False
     _tries: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -48,7 +55,8 @@ class Judging:
         setup = setup_data(result.prepared, self.context.mailbox.blobs)
         return self._draft(
             Kind.GATE_JUDGED, gate, result.commit, tree=result.tree, passed=result.passed, score=result.score,
-            exit=result.exit, seconds=round(result.seconds, 3), tries=tries, **({"workspace": setup} if setup else {}),
+            exit=result.exit, seconds=round(result.seconds, 3), tries=tries, on_base=self.on_base,
+            **({"workspace": setup} if setup else {}),
         )  # fmt: skip
 
     def _draft(self, kind: Kind, gate: Gate, commit: str, **more: Any) -> Draft:
@@ -60,4 +68,12 @@ class Judging:
 def gates_of(context: Context) -> list[Gate]:
     """List the gates of the settings, in their order."""
     gates, setup = context.settings.gates.items(), context.settings.workspace.setup
-    return [Gate(name, gate.command, gate.timeout, gate.threshold, gate.key, setup) for name, gate in gates]
+    return [
+        Gate(name, gate.command, gate.timeout, gate.threshold, gate.key, setup, gate.parallel or usual_parallel())
+        for name, gate in gates
+    ]
+
+
+def usual_parallel() -> int:
+    """Return how many runs of a gate go on at once by default: half the processors, at most four, at least one."""
+    return max(1, min(_MOST_PARALLEL, (os.cpu_count() or 1) // 2))

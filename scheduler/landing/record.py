@@ -48,9 +48,8 @@ def record(context: Context, done: Integration) -> None:
 def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
     yield from _arrived(done)
     yield from _returned(context, done)
-    yield from (_red_before(context, verdict) for verdict in done.red_before)
+    yield from (red_before(context, result) for result in done.red_before)
     yield from (draft for notice in done.dangling for draft in _told(context, notice))
-    yield from (_letter(context, about_red_before(result), "red", result) for result in done.red_before)
     yield from (_letter(context, about_unsteady(result), "unsteady", result) for result in done.unsteady)
     yield _woven(done)
 
@@ -110,6 +109,11 @@ def _returned(context: Context, done: Integration) -> Iterator[Draft]:
         yield _decided(done, submission, Kind.PATCH_REJECTED, why=why, gate=gate, **rival)
 
 
+def red_before(context: Context, result: GateResult) -> Draft:
+    """Write to the human that a gate fails without any patch, once for each tree."""
+    return _letter(context, about_red_before(result), "red", result)
+
+
 def _letter(context: Context, text: Text, key: str, result: GateResult) -> Draft:
     """Write to the human about a gate that judges nothing, once for each tree."""
     subject, body, payload = text
@@ -138,13 +142,14 @@ def _told(context: Context, notice: Notice) -> Iterator[Draft]:
 def _woven(done: Integration) -> Draft:
     woven, together = done.woven, [(each.submission, each.partner) for each in done.rejected]
     pairs = [*woven.conflicts, *((patch.key, partner.key, ()) for patch, partner in together if partner)]
+    red = [result.gate for result in (*done.red_before, *done.unsteady)]
     data = {
         "sprint": done.sprint.number,
         "tick": done.tick,
         "start": woven.start,
         "tip": woven.tip,
         "order": [landed.submission.key for landed in woven.landed],
-        "conflicts": [[first, second, [*files[:_MOST_FILES]]] for first, second, files in woven.conflicts],
+        **({"red": red} if red else {}),
         "dangling": [notice.document() for notice in done.dangling],
         "conflicts": [[first, second, [*files[:_MOST_FILES]]] for first, second, files in pairs],
         **_tags(done),

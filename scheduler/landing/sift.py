@@ -25,6 +25,7 @@ from .gate import Gate, GateResult
 from .search import NEW, Ask, Culprit, End, Line, Search, Tally, wanted
 
 _LOOK = 0.1  # seconds between two looks whether all runs are to end
+_AHEAD = 3  # trees that are woven for each that is tried
 _TOGETHER = 0.05  # seconds between runs that end at the same time
 _SHORTEST = 3  # letters of a path that an output may name
 
@@ -79,6 +80,7 @@ def sift(  # noqa: PLR0917 - the whole of a tick's knowledge
     width = max((gate.parallel for gate in gates), default=1)
     with _Runs(judge, width, stop or threading.Event()) as runs:
         while runs.change(sifting.asks(width)):
+            sifting.prepare(width)
             for gate, result in runs.next():
                 sifting.add(gate, result)
     return sifting.outcome()
@@ -126,6 +128,13 @@ class _Sifting:
                     missing = True
             if not missing:  # else there is no tree of what was asked for, so something else is
                 return
+
+    def prepare(self, width: int) -> None:
+        """Weave what may be asked for next, while runs go on side by side."""
+        if width > 1:
+            for gate, search in self._searches():
+                for line in wanted(search, _AHEAD * min(gate.parallel, width)):
+                    self._commit(line)
 
     def _searches(self) -> list[tuple[Gate, Search]]:
         """Draw the conclusions; return the searches that still ask for something."""

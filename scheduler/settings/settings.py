@@ -143,7 +143,8 @@ class SprintSettings(_Table):
     """`[sprint]`: mode, concurrency, schedule and limits. `max_wakes` 0 means three times the size of the roster.
 
     `wakes_not` are the types of mail that waits for its recipient's next run. In a `rolling` sprint nobody waits for
-    the slowest run of a batch; patches wait for others for `gather` seconds at most.
+    the slowest run of a batch; patches wait for others for `gather` seconds at most. `red_base` says whether more is
+    started although a gate fails on the base, so that it judges nothing.
     """
 
     parallel: Parallel = "always"
@@ -160,16 +161,21 @@ class SprintSettings(_Table):
     retry_backoff: Seconds = 10.0
     max_wakes: Annotated[int, Field(ge=0)] = 0
     max_mails: Annotated[int, Field(ge=0)] = 100
+    red_base: Literal["stop", "go on"] = "go on"
     wakes_not: tuple[MailType, ...] = ("fyi", "status", "progress", "result", "approve")
 
 
 class GateSettings(_Table):
-    """`[gates.NAME]`: a command that passes by its exit code, or by the number `key` in the JSON that it prints."""
+    """`[gates.NAME]`: a command that passes by its exit code, or by the number `key` in the JSON that it prints.
+
+    `parallel` is how many of its runs may go on at once, by default as many as the machine has room for.
+    """
 
     command: Command
     timeout: Limit = 600.0
     threshold: Finite | None = None
     key: Annotated[str, Field(min_length=1)] | None = None
+    parallel: Annotated[int, Field(ge=1, le=100)] | None = None
 
     @model_validator(mode="after")
     def _judged(self) -> Self:

@@ -188,10 +188,10 @@ class _Decision:
     def _parts(self) -> TickPlan:
         """Decide what is to be done, whatever has room."""
         busy = bool(self.alive or self.state.pending)  # runs that are lost are given up in the same tick
-        if self._is_late(self.now):
-            return self._made(**({} if busy else self._ending(SprintOutcome.DEADLINE)))
-        if self._is_broken():
-            return self._made(**({} if busy else self._ending(SprintOutcome.BROKEN)))
+        unjudged = self.sprint is not None and self.sprint.is_blind and self.policy.red_base == "stop"
+        over = SprintOutcome.UNJUDGED if unjudged else SprintOutcome.BROKEN if self._is_broken() else None
+        if over := SprintOutcome.DEADLINE if self._is_late(self.now) else over:
+            return self._made(**({} if busy else self._ending(over)))
         if self.overspent:  # what waits is woven, and what goes on may end
             known = (self.overspent.budget, self.number, self.overspent.whose) in self.state.reported
             news = None if known and busy else self.overspent
@@ -226,9 +226,9 @@ class _Decision:
     def _ending(self, outcome: SprintOutcome | None, aside: Sequence[Skip] = ()) -> dict[str, Any]:
         """End the sprint: `spent` if a persona had to be given up, else `converged`, unless the outcome is known."""
         aside = (*aside, *self._unlanded([skip.persona for skip in aside]))
+        well = SprintOutcome.UNJUDGED if self.sprint and self.sprint.unjudged else SprintOutcome.CONVERGED
         given_up = aside or self.state.aside or self._failed_at_last()
-        given_up = SprintOutcome.SPENT if given_up else SprintOutcome.CONVERGED
-        return {"aside": aside, "finish": outcome or given_up}
+        return {"aside": aside, "finish": outcome or (SprintOutcome.SPENT if given_up else well)}
 
     def _failed_at_last(self) -> bool:
         """Tell whether somebody's last run failed, also of those who have left the roster."""

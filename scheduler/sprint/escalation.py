@@ -142,6 +142,8 @@ def _result(result: Summary) -> Iterator[str]:
     yield f"{ticks}, {runs}, {conflicts}, {result.seconds:.1f} s, {result.mode}."
     yield f"Used: {result.usage.text}."
     yield f"Landed on {result.branch}: {', '.join(result.landed) or 'nothing'}."
+    if result.unjudged:
+        yield f"Nothing was judged by gate {', '.join(result.unjudged)}, as there is a mail about."
     if result.set_aside:
         yield f"Not landed: {', '.join(result.set_aside)}; there is a mail about each."
     if result.held:
@@ -181,7 +183,7 @@ def _failures(state: State, result: Summary) -> Iterator[str]:
 
 def _landing(context: Context, state: State, result: Summary) -> Iterator[str]:
     """Move the base branch to the sprint's work if `auto_land` is set, and say so; else say how."""
-    if result.landed and result.converged and context.settings.team.auto_land:
+    if result.landed and (result.converged or result.unjudged) and context.settings.team.auto_land:
         if red := _not_green(context, state):
             yield f"auto_land did not move the base branch: gate {', '.join(red)} has not passed on the result."
             yield f"  scheduler land {result.sprint}        moves it all the same"

@@ -24,7 +24,7 @@ def run_sprint(ticker: Ticker, request: StartRequest) -> Summary | None:
     dispatcher ends the loop. Raises NotReady before anything is started, BranchMoved, LogError, and NoProgress if a
     tick changed nothing.
     """
-    with ticker.dispatcher.opened() as runs:
+    with ticker, ticker.dispatcher.opened() as runs:
         number = _roll(ticker, request, runs)
     state = ticker.context.state(whole=False)
     sprint = next((sprint for sprint in state.sprints if sprint.number == number), None)

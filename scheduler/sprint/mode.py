@@ -54,6 +54,11 @@ class Policy(ModeSettings, Protocol):
         ...
 
     @property
+    def red_base(self) -> str:
+        """Whether anybody is launched although a gate fails on the base: "stop" or "go on"."""
+        ...
+
+    @property
     def max_attempts(self) -> int:
         """The most launches of one persona in one sprint."""
         ...

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..context import Context
 from ..estimate import NO_ESTIMATE, Estimate, estimate
+from ..landing.base_gates import base_gates
 from ..landing.integrate import preview, standing
 from ..limits.budget import untold, used_text, uses_of
 from ..setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
@@ -27,7 +28,8 @@ class Preview:
 
     `base` is the commit that launches start from, `branch` where patches land, `woven` what the weaver would do with
     the pending ones, `troubles` what would keep the tick from starting, and `setup` what each workspace would get.
-    `cost` is what the launches may use, and `budgets` has a line for each budget.
+    `cost` is what the launches may use, and `budgets` has a line for each budget. `gates` has one for each gate that is
+    not known to pass on the base.
     """
 
     plan: TickPlan
@@ -38,12 +40,14 @@ class Preview:
     setup: SetUpPreview = NO_SETUP
     cost: Estimate = NO_ESTIMATE
     budgets: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler --dry-run --json`."""
         place = {"base": self.base, "branch": self.branch, "troubles": [*self.troubles]}
         woven = self.woven.document() if self.woven else None
-        return self.plan.document() | place | {"woven": woven, "setup": self.setup.document(), **self._costs()}
+        more = {"woven": woven, "setup": self.setup.document(), "gates": [*self.gates]}
+        return self.plan.document() | place | more | self._costs()
 
     def _costs(self) -> dict[str, Any]:
         return {"cost": self.cost.document() if self.plan.launches else None, "budgets": [*self.budgets]}
@@ -76,7 +80,14 @@ def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None
     return Preview(
         plan, woven.tip if woven else base, branch, woven, tuple(troubles), look_at_setup(context),
         estimate(plan.launches, past.runs), tuple(_budgets(context, state, plan)),
+        tuple(_gates(context, state, plan, base)),
     )  # fmt: skip
+
+
+def _gates(context: Context, state: State, plan: TickPlan, base: str) -> Iterator[str]:
+    """Say which gates are not known to pass on the commit that a sprint starts from."""
+    begins = state.sprint.base if state.sprint else base
+    return (each.text for each in base_gates(context, state, begins)) if begins and plan.sprint else iter(())
 
 
 def _budgets(context: Context, state: State, plan: TickPlan) -> Iterator[str]:

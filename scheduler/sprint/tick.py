@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from ...mail.log.event import Draft, derived_id
 from ...personas.running.process import is_going
 from ..context import Context
 from ..errors import NotReady, Stopped
 from ..kinds import Kind, RunStatus
+from ..landing.base_gates import BaseJudging, base_gates
 from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate, standing
 from ..landing.record import record
 from ..leader import myself
@@ -62,6 +63,17 @@ class Ticker:
     head: int = -1
     passing: bool = False
     past: tuple[int, tuple[Run, ...]] | None = field(default=None, init=False, repr=False)
+    base_gates: BaseJudging | None = field(default=None, init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        """Let the gates judge what a sprint starts from while its first runs work."""
+        self.base_gates = BaseJudging(self.context, self.listener)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what judges the base."""
+        if self.base_gates:
+            self.base_gates.end()
 
     def read(self) -> State:
         """Return the state for the process that leads: its own open runs are dead, too, but for those that go on."""
@@ -191,7 +203,21 @@ class Ticker:
         }  # fmt: skip
         context.mirror.discard()
         context.append([Draft(Kind.SPRINT_STARTED, "scheduler", data=data)])
+        self._judge_base(context.state(whole=False))
         return context.state(whole=False)
+
+    def _judge_base(self, state: State) -> None:
+        """Let the gates judge what the sprint starts from, while its first runs work.
+
+        Before them only where one failed there before, and nothing is to be started if it still does.
+        """
+        if judging := self.base_gates:
+            sprint, stops = _open_sprint(state), self.context.settings.sprint.red_base == "stop"
+            gates = base_gates(self.context, state, sprint.base)
+            waits = stops and any(each.is_red for each in gates)
+            judging.start(sprint, state.tick, gates, later=self.passing and not waits)
+            if waits:
+                judging.wait(self.dispatcher.stop)
 
     def _weave(self, plan: TickPlan, state: State) -> Integration | None:
         """Weave the pending patches; else only bring the branch to where the log says.
@@ -202,6 +228,9 @@ class Ticker:
             if not self.weaving:  # the branch has one writer
                 ensure_branch(self.context, _open_sprint(state))
             return None
+        if self.base_gates:  # what is woven tells more; if it fails, the base is judged again
+            self.base_gates.end()
+            state = self.context.state(whole=False)
         if plan.rolling and self.context.settings.gates and not self.passing:
             self._runs.weave(lambda stop: self._integrate(plan, state, stop))
             return None

@@ -111,7 +111,8 @@ class Sprint:
     """One sprint. `outcome` is a `SprintOutcome`, None while it is open; `ended` is the seq of the event that says so.
 
     To the weaver a dispatch is a sprint as well: `number` is 0 then and `dispatch` its id. A `rolling` one goes on as
-    its runs end, and has no batches.
+    its runs end, and has no batches. `red` are the gates that fail on its base, and `unjudged` those that could not
+    judge what landed last.
     """
 
     number: int
@@ -131,6 +132,13 @@ class Sprint:
     ended: int = 0
     dispatch: str | None = None
     rolling: bool = False
+    red: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether a gate fails without any patch, so that it judges nothing."""
+        return bool(self.red or self.unjudged)
 
 
 @dataclass(frozen=True)

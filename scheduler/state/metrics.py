@@ -104,7 +104,7 @@ class Metrics:
     type. `offered` counts the patches that the weaver was given. `nodes` are the woven patches tick by tick, those that
     landed first, in that order; `boundaries` pair each tick with the second at which it began. `setups` are the lengths
     of the set-ups of workspaces, which are no part of `busy`. `usage` is what its runs used, `dangling` the names that
-    were gone and still used after a weave.
+    were gone and still used after a weave. `unjudged` are the gates that judged nothing of what landed last.
     """
 
     sprint: int
@@ -132,6 +132,7 @@ class Metrics:
     setups: tuple[float, ...] = ()
     usage: UsageTotal = NO_USAGE
     dangling: tuple[DanglingName, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
     @property
     def usd_per_patch(self) -> float | None:
@@ -206,6 +207,7 @@ def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int
         _boundaries(sprint, bars), nodes, _links(state, sprint, nodes), dict(mails or {}),
         tuple(run.setup for run in runs if run.setup is not None), total(run.usage for run in runs),
         tuple(name for weave in state.weaves if weave.sprint == sprint.number for name in weave.dangling),
+        sprint.unjudged,
     )  # fmt: skip
 
 

@@ -305,6 +305,8 @@ class Fold:
             )
             for each in data.get("dangling", ())
         )  # fmt: skip
+        if data["order"] and self.sprints:
+            self.sprints[-1] = replace(self.sprints[-1], unjudged=tuple(data.get("red", ())))
         self.weaves.append(
             Weave(data["sprint"], data["tick"], data["start"], data["tip"], tuple(data["order"]), conflicts, dangling)
         )
@@ -316,6 +318,9 @@ class Fold:
         key = fact.data["mark"], fact.data["tree"]
         before, passed = self.judged.get(key, Judged()), bool(fact.data["passed"])
         self.judged[key] = before._replace(passed=before.passed + passed, failed=before.failed + (not passed))
+        if fact.data.get("on_base") and self.sprints and not passed and fact.data["tries"] > 1:
+            red = dict.fromkeys((*self.sprints[-1].red, str(fact.data["gate"])))
+            self.sprints[-1] = replace(self.sprints[-1], red=tuple(red))
 
     def _budget_spent(self, fact: Fact) -> None:
         self.reported.add((fact.data["budget"], fact.data["sprint"], fact.data["day"]))

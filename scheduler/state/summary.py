@@ -14,7 +14,16 @@ from .sprints import State
 from .usage import NO_USAGE, UsageTotal, total
 from .windows import left_parked
 
-_APART = {"parked", "outcome", "patches", "held", "started", "failed", "overrun"}  # not part of the document
+_APART = {
+    "parked",
+    "outcome",
+    "patches",
+    "held",
+    "started",
+    "failed",
+    "overrun",
+    "unjudged",
+}  # not part of the document
 FAILED = frozenset({RunStatus.FAILED, RunStatus.SETUP, RunStatus.TIMEOUT, RunStatus.QUOTA})
 _UNLANDED = frozenset({PatchStatus.CONFLICTED, PatchStatus.REFUSED, PatchStatus.REJECTED})
 
@@ -26,7 +35,8 @@ class Summary:
     `landed` names personas, `patches` counts their landed patches, `conflicts` the patches in conflict. `set_aside`
     names personas that were given up, `held` those whose patch waits for approval. `failed` counts the runs that did
     not end well, and `overrun` those of them that the budget of a run ended. `outcome` is None while it is open.
-    `usage` is what its runs used. `parked` says which agents took no more at its end, and until when.
+    `usage` is what its runs used. `parked` says which agents took no more at its end, and until when. `unjudged` names
+    the gates that judged nothing of what landed last, because they fail without any patch.
     """
 
     sprint: int
@@ -47,11 +57,13 @@ class Summary:
     usage: UsageTotal = NO_USAGE
     overrun: int = 0
     parked: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object that `scheduler sprint --json` ends with."""
         document = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _APART}
         lists = {"landed": [*self.landed], "set_aside": [*self.set_aside]}
+        lists |= {"unjudged": [*self.unjudged]} if self.unjudged else {}
         return document | lists | {"usage": self.usage.document()}
 
 
@@ -84,4 +96,5 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
         len(landed), tuple(held), sprint.started, sum(run.status in FAILED for run in runs),
         total(run.usage for run in runs), sum(run.status == RunStatus.QUOTA and run.hopeless for run in runs),
         left_parked(runs, end) if sprint.outcome else (),
+        sprint.unjudged or (sprint.red if sprint.outcome == SprintOutcome.UNJUDGED else ()),
     )  # fmt: skip

@@ -125,7 +125,7 @@ def tick(
     """
     ticker = _ticker(context, listener, leaving=threading.Event())
     ticker.seen = seen
-    with _leader(context), interrupts(ticker.dispatcher.leave) as reasons:
+    with _leader(context), interrupts(ticker.dispatcher.leave) as reasons, ticker:
         state = ticker.read()
         request = _due(context, state, mode)
         done = run_tick(ticker, request, state)

@@ -65,6 +65,8 @@ def figures(metrics: Metrics) -> Iterator[tuple[str, str]]:
         yield "resolved", _resolved(metrics)
     if metrics.unresolved:
         yield "unresolved", ", ".join(metrics.unresolved)
+    if metrics.unjudged:
+        yield "not judged", f"by gate {', '.join(metrics.unjudged)}, which fails without any patch"
     yield "wall time", span(metrics.wall)
     yield "busy time", f"{span(metrics.busy)}, the sum of all runs" + _unknown(metrics)
     if metrics.setups:
@@ -171,7 +173,8 @@ def _dangling(metrics: Metrics) -> Iterator[tuple[str, ...]]:
 
 def _links(metrics: Metrics) -> Iterator[tuple[str, ...]]:
     names = {node.run: f"{node.persona} ({node.status})" for node in metrics.nodes}
-    return ((names[link.run], names[link.rival], ", ".join(link.files) or "a gate fails with both") for link in metrics.links)
+    for link in metrics.links:
+        yield names[link.run], names[link.rival], ", ".join(link.files) or "a gate fails with both"
 
 
 # -- a folder

@@ -38,6 +38,7 @@ def preview(tick: Preview) -> Iterator[str]:
             yield from setup_lines(tick.setup)
             yield ""
             yield f"cost: {tick.cost.text}"
+        yield from (f"gate: {line(text.removeprefix('gate '))}" for text in tick.gates)
         yield from (f"budget: {budget}" for budget in tick.budgets)
         if plan.overspent:
             yield f"nothing more starts: {plan.overspent.text}"

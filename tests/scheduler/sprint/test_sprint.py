@@ -440,7 +440,7 @@ def test_a_changed_gate_judges_again(team):
     context = team.context()
     fast_forward_base(context, context.state(), 1)
     result = team.sprint({"bob": team.replaced(5, "bob")}, gate.format(2))
-    assert (result.landed, result.converged) == (("bob",), True)
+    assert (result.landed, result.outcome, result.unjudged) == (("bob",), "unjudged", ("sound",))
     assert any("was red before" in mail.subject for mail in team.context().mailbox.inbox("you"))
 
 
@@ -461,13 +461,14 @@ def test_an_unattended_sprint_starts_from_unlanded_work(team):
 
 
 def test_auto_land_requires_every_gate_to_pass(team):
-    """A gate that failed before rejects no patch but prevents landing; one that cannot run prevents the start."""
+    """One that fails before them judges nothing, and nothing lands; one that cannot run prevents the start."""
     settings = '[team]\nauto_land = true\n[gates.sound]\ncommand = ["false"]\n'
     result = team.sprint({"ann": team.replaced(3, "ann")}, settings)
-    assert (result.converged, result.landed) == (True, ("ann",))
+    assert (result.outcome, result.converged, result.landed) == ("unjudged", False, ("ann",))
     assert team.text("main")[3] == "line 3"
     context = team.context()
     mails = {mail.type: context.mailbox.read("you", mail.id) for mail in context.mailbox.inbox("you")}
+    assert "Nothing was judged by gate sound" in mails["status"].body
     assert "gate sound has not passed" in mails["status"].body
     assert mails["escalate"].subject == "Gate sound was red before the sprint's work"
     with pytest.raises(NotReady, match="gate sound: 'no-such-gate' is not in PATH"):
