@@ -10,14 +10,64 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 
+from .commit import write_commit
+from .merging import Merge, Merging, PatchMerge, merged
 from .patch import PatchSubmission
-from .tree import Applied
+from .tree import Applied, Tree
 
 _PATIENCE = 2  # conflicts of one persona in one sprint
 Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ConflictGraph:
+    """Which of some patches conflict, by their numbers: `pairs` with each other on the tip, `late` with the tip."""
+
+    pairs: Mapping[Pair, Merge]
+    late: Mapping[int, PatchMerge]
+
+
+class Survey:
+    """Finds out which patches conflict. Of its merges it knows those that were asked for last, by their contents.
+
+    So it may be asked again and again, about the same patches and about what became of them.
+    """
+
+    def __init__(self, merging: Merging) -> None:
+        self._merging = merging
+        self._pairs = dict[tuple[str, str], Merge]()  # by the ids of the commits that were merged
+
+    def graph(self, tree: Tree, tip: str, applied: Sequence[Applied]) -> ConflictGraph:
+        """Compare patches with each other once each is on the commit `tip`, whose files are `tree`, and with it.
+
+        A patch that conflicts with the tip is not compared with the others. Raises GitError.
+        """
+        moved = [number for number, each in enumerate(applied) if not tree.fits(each.changes)]
+        queue = [applied[number] for number in moved]
+        self._merging.keep(tree, queue)
+        merges = dict(zip(moved, self._merging.merge(tree, queue), strict=True))
+        late = {number: merge for number, merge in merges.items() if merge.stages is not None}
+        pairs = [pair for pair in overlapping(applied) if late.keys().isdisjoint(pair)][: self._merging.limits.pairs]
+
+        def commit(number: int) -> str:
+            on_tip = tree.changed(merges[number].changes if number in merges else applied[number].changes)
+            return write_commit(self._merging.quarantine.write, applied[number].submission, on_tip.oid, [tip])
+
+        commits = {number: commit(number) for number in sorted({number for pair in pairs for number in pair})}
+        tried = self._merged([(commits[first], commits[second]) for first, second in pairs])
+        return ConflictGraph(
+            {pair: merge for pair, merge in zip(pairs, tried, strict=True) if merge.stages is not None}, late
+        )
+
+    def _merged(self, asked: Sequence[tuple[str, str]]) -> list[Merge]:
+        fresh = [pair for pair in dict.fromkeys(asked) if pair not in self._pairs]
+        known = self._pairs | dict(zip(fresh, merged(self._merging.quarantine.git, fresh), strict=True))
+        self._pairs = {pair: known[pair] for pair in asked}
+        return [*map(known.__getitem__, asked)]
 
 
 def overlapping(applied: Sequence[Applied]) -> list[Pair]:

@@ -34,9 +34,10 @@ Files = tuple[tuple[bytes, Entry], ...]
 Versions = tuple[Files, Files, Files] | tuple[str, str, str]  # of the files that matter; or whole trees by their ids
 
 THREE_WAY, MERGE_TREE = "3way", "merge-tree"  # the ways to merge a patch with a tree
-Asked = tuple[str, str]  # a tree, and a patch's key
+Contents = tuple[str, str]  # the trees before and after a patch
+Asked = tuple[str, Contents]  # a tree, and a patch
 FileConflict = tuple[str, bytes, Entry | None, Entry | None, Entry | None]  # the way, and a file's three versions
-Attempt = tuple[str, Files]  # a patch's key, and the files in which it is merged
+Attempt = tuple[Contents, Files]  # a patch, and the files in which it is merged
 
 
 class Stage(NamedTuple):
@@ -70,7 +71,7 @@ class PatchMerge:
 
 @dataclass
 class Merging:
-    """Merges patches with trees, and knows what it has merged."""
+    """Merges patches with trees, and knows what it has merged, by the contents: whose patch that was is no matter."""
 
     quarantine: Quarantine
     limits: WeaveLimits
@@ -80,7 +81,7 @@ class Merging:
     )
     _versions: dict[Asked, Versions] = field(default_factory=dict[Asked, Versions])
     _attempts: dict[Asked, Attempt] = field(default_factory=dict[Asked, Attempt])
-    _patches: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    _patches: dict[Contents, bytes] = field(default_factory=dict[Contents, bytes])
     _conflicts: set[FileConflict] = field(default_factory=set[FileConflict])
 
     def changes(self, way: str, tree: Tree, each: Applied) -> Sequence[Change] | None:
@@ -133,6 +134,15 @@ class Merging:
             (way, path, entries[1], entries[2], entries[3]) for path, entries in files.items() if len(entries) == _SIDES
         }
 
+    def keep(self, tree: Tree, patches: Sequence[Applied]) -> None:
+        """Forget all that is known but what `merge` gave of these patches with this tree."""
+        wanted = {(tree.oid, _contents(each)) for each in patches}
+        self._versions = {asked: versions for asked, versions in self._versions.items() if asked in wanted}
+        merges = {*self._versions.values()}
+        self._merges = {versions: merge for versions, merge in self._merges.items() if versions in merges}
+        for known in (self._applications, self._attempts, self._patches, self._conflicts):
+            known.clear()
+
     # -- by `git merge-tree`, which follows renames
 
     def merge(self, tree: Tree, patches: Sequence[Applied]) -> list[PatchMerge]:
@@ -148,7 +158,7 @@ class Merging:
         return [self._merges[key] for key in keys]
 
     def _version(self, tree: Tree, each: Applied) -> Versions:
-        asked = tree.oid, each.submission.key
+        asked = tree.oid, _contents(each)
         if asked not in self._versions:
             self._versions[asked] = versions_in_merge(tree, each)
         return self._versions[asked]
@@ -179,30 +189,31 @@ class Merging:
         self._applications |= {key: self._outcome(name, key) for key, name in zip(asked, names, strict=True)}
 
     def _attempt(self, tree: Tree, each: Applied) -> Attempt:
-        asked = tree.oid, each.submission.key
+        asked = tree.oid, _contents(each)
         if asked not in self._attempts:
             files = tree.around(change.path for change in each.changes)
-            self._attempts[asked] = each.submission.key, _sorted(files)
+            self._attempts[asked] = _contents(each), _sorted(files)
         return self._attempts[asked]
 
     def _rewrite(self, patches: Sequence[Applied]) -> None:
         """Have git rewrite patches with full blob ids, which a merge needs."""
-        fresh = [each for each in patches if each.submission.key not in self._patches]
+        asked = dict.fromkeys(map(_contents, patches))
+        fresh = [contents for contents in asked if contents not in self._patches]
         if not fresh:
             return
-        lines = [f"{each.base.oid} {each.tree}\n" for each in fresh]
+        lines = [f"{before} {after}\n" for before, after in fresh]
         output, place = self.quarantine.git(*_CANONICAL, stdin="".join(lines).encode()), 0
-        for each, line, following in zip(fresh, lines, [*lines[1:], ""], strict=True):
+        for contents, line, following in zip(fresh, lines, [*lines[1:], ""], strict=True):
             place += len(line)
             end = output.index(b"\n" + following.encode(), place - 1) + 1 if following else len(output)
-            self._patches[each.submission.key] = output[place:end]
+            self._patches[contents] = output[place:end]
             place = end
 
     def _prepare(self, attempt: Attempt) -> str:
         """Write a patch and the index in which git is to merge it; return how their names begin."""
-        key, files = attempt
+        contents, files = attempt
         own = self.quarantine.fresh("attempt")
-        own.with_suffix(".patch").write_bytes(self._patches[key])
+        own.with_suffix(".patch").write_bytes(self._patches[contents])
         write_index(own.with_suffix(".index"), dict(files), self.quarantine.digits)
         return own.name
 
@@ -243,6 +254,10 @@ def _stage(line: bytes) -> Stage:
     entry, _, path = line.partition(b"\t")
     mode, oid, number = entry.decode().split(" ")
     return Stage(path, int(number), Entry(mode, oid))
+
+
+def _contents(each: Applied) -> Contents:
+    return each.base.oid, each.tree
 
 
 def versions_in_merge(tree: Tree, each: Applied) -> Versions:

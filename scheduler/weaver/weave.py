@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 from ...personas.git import Git
 from .applying import apply_all
-from .commit import write_commit
-from .conflict_graph import Pair, best_order, overlapping
+from .conflict_graph import Survey, best_order
 from .conflicts import ConflictContext, conflict
 from .landing import WAYS, Branch
-from .merging import Merging, merged
+from .merging import Merging
 from .patch import PatchSubmission, WeaveLimits
 from .result import Conflicted, Landed, Refused, Woven
 from .scratch import quarantine
@@ -44,13 +43,14 @@ def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: We
             scratch, tree, sorted(submissions, key=lambda submission: submission.seniority), limits
         )
         branch = Branch(Merging(scratch, limits), tree, tip)
-        graph, late = _survey(branch, applied)
-        order = best_order([each.submission for each in applied], graph, late, limits.exact)
+        graph = Survey(branch.merging).graph(tree, tip, applied)
+        order = best_order([each.submission for each in applied], graph.pairs, graph.late, limits.exact)
         best = _best(branch, [applied[number] for number in order])
         done = {settled.submission.key for settled in best.settled}
         left = [each for each in applied if each.submission.key not in done]
         edges = tuple(
-            (applied[a].submission.key, applied[b].submission.key, files) for (a, b), files in sorted(graph.items())
+            (applied[a].submission.key, applied[b].submission.key, merge.files)
+            for (a, b), merge in sorted(graph.pairs.items())
         )
         context = ConflictContext(tip, best, edges)
         scratch.release(tip, best.tip)
@@ -64,23 +64,6 @@ def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: We
             edges,
             tuple(best.present),
         )
-
-
-def _survey(branch: Branch, applied: Sequence[Applied]) -> tuple[dict[Pair, tuple[str, ...]], set[int]]:
-    """Return the pairs that conflict once each patch is on the tip, and the patches that conflict with the tip."""
-    scratch, tree, merging = branch.quarantine, branch.tree, branch.merging
-    moved = [number for number, each in enumerate(applied) if not tree.fits(each.changes)]
-    merges = dict(zip(moved, merging.merge(tree, [applied[number] for number in moved]), strict=True))
-    late = {number for number, merge in merges.items() if merge.stages is not None}
-    pairs = [pair for pair in overlapping(applied) if late.isdisjoint(pair)][: merging.limits.pairs]
-
-    def commit(number: int) -> str:
-        on_tip = tree.changed(merges[number].changes if number in merges else applied[number].changes)
-        return write_commit(scratch.write, applied[number].submission, on_tip.oid, [branch.tip])
-
-    commits = {number: commit(number) for number in sorted({number for pair in pairs for number in pair})}
-    tried = merged(scratch.git, [(commits[first], commits[second]) for first, second in pairs])
-    return {pair: merge.files for pair, merge in zip(pairs, tried, strict=True) if merge.stages is not None}, late
 
 
 def _best(start: Branch, order: Sequence[Applied]) -> Branch:
