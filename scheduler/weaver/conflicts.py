@@ -21,6 +21,7 @@ from .tree import Applied, Tree
 _WIDE = 61  # a marker so long that no file has one
 _LONGEST = 6_000  # characters of one side shown; a mail is read, not scrolled through
 _MOST = 40  # places shown of one patch
+_MOST_PROBED = 1_000  # places where the same lines stand
 _PROBED = 8_000  # bytes in which git looks for a NUL to tell a binary file
 _LINKS = {SYMLINK, GITLINK}
 _FILE = "100644"
@@ -136,7 +137,7 @@ class Texts:
     def places(self, conflict: ConflictFile) -> Iterator[ConflictHunk]:
         """Yield the conflicts in one file: hunk by hunk if all versions are text, else the file as a whole."""
         file, versions = text(conflict.path), self._versions(conflict)
-        hunks = list(_hunks(self._blob(self._merges[versions]))) if versions else []
+        hunks = list(_hunks(self._blob(self._merges[versions]), self._blob(versions[1]))) if versions else []
         for line, here, before, there in hunks:
             yield ConflictHunk(file, here, there, (), line, before, conflict.marked)
         if not hunks:
@@ -220,7 +221,7 @@ def _is_binary(blob: bytes) -> bool:
     return b"\0" in blob[:_PROBED]
 
 
-def _hunks(merge: bytes) -> Iterator[tuple[int, str, str, str]]:
+def _hunks(merge: bytes, theirs: bytes) -> Iterator[tuple[int, str, str, str]]:
     """Yield for each conflict in a merged text its line on their side, and all versions: theirs, both's, yours."""
     marks = {bytes([mark]) * _WIDE: place for place, mark in enumerate(b"<|=>")}
     line, place, hunk = 1, 3, [b"", b"", b""]
@@ -228,12 +229,29 @@ def _hunks(merge: bytes) -> Iterator[tuple[int, str, str, str]]:
         if (mark := marks.get(row[:_WIDE])) is not None:
             place = mark
             if place == len(hunk):
-                yield line - hunk[0].count(b"\n"), text(hunk[0]), text(hunk[1]), text(hunk[2])
+                at = _nearest(theirs, hunk[0], line - hunk[0].count(b"\n"))
+                yield at, text(hunk[0]), text(hunk[1]), text(hunk[2])
                 hunk = [b"", b"", b""]
             continue
         line += place in {0, 3}
         if place < len(hunk):
             hunk[place] += row
+
+
+def _nearest(whole: bytes, block: bytes, line: int) -> int:
+    """Return the line at which a block of lines begins that is said to begin at one, where others may have added some.
+
+    What merged without a conflict above it stands in the merge and not in the text itself.
+    """
+    if not block:
+        return min(line, whole.count(b"\n") + 1)
+    starts: list[int] = []
+    padded, at, seen = b"\n" + whole, 0, 1
+    while len(starts) < _MOST_PROBED and (place := padded.find(b"\n" + block, at)) >= 0:
+        seen += padded.count(b"\n", at, place)
+        starts.append(seen)
+        at, seen = place + 1, seen + 1
+    return min(starts, key=lambda start: abs(start - line), default=line)
 
 
 def _short(side: str) -> str:

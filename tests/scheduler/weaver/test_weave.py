@@ -214,6 +214,18 @@ def test_a_patch_to_one_of_two_similar_places_lands_at_its_own(project):
     assert project.read(woven.tip, "x.py") == second
 
 
+def test_the_line_of_a_conflict_is_that_of_the_branch_whatever_the_patch_adds_above_it(project):
+    """Also where the same lines stand at several places."""
+    twin = lines((15, "line 6"), (16, "line 7"))
+    base = project.commit({"a.txt": twin}, project.base)
+    tip = project.commit({"a.txt": twin.replace("line 6\n", "tip\n")}, base)
+    patch = {"a.txt": "added 1\nadded 2\n" + twin.replace("line 6\n", "own\n")}
+
+    (conflicted,) = weave(project.git, tip, [project.submission("p", patch, base=base)]).conflicted
+
+    assert [hunk.line for hunk in conflicted.hunks] == [6, 15]
+
+
 def test_a_folder_in_the_place_of_a_file_is_a_conflict(project):
     """If one patch makes a folder of a name and the other keeps the file, one of them lands."""
     submissions = [
