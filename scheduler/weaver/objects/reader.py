@@ -14,13 +14,16 @@ _ASKED = 256  # objects at once: their names fit into a pipe whose reader waits 
 
 
 class ObjectReader:
-    """Reads objects until it is closed; its process starts with the first of them."""
+    """Reads objects until it is closed; its process starts with the first of them, and again if somebody ended it."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
 
     def read(self, oids: Sequence[str], kind: str) -> list[bytes]:
         """Return the bytes of objects of one kind: `commit`, `tree`, `blob`. Raises GitError if one is not there."""
+        if "_process" in vars(self) and self._process.poll() is not None:
+            self.close()
+            del self._process
         bodies: list[bytes] = []
         for start in range(0, len(oids), _ASKED):
             part = oids[start : start + _ASKED]

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from team_mail.scheduler.weaver.commit import changed_by, write_commit
 from team_mail.scheduler.weaver.landing import WAYS, Branch
 from team_mail.scheduler.weaver.merging import Merging
 from team_mail.scheduler.weaver.objects.pack import NewObject, write_pack
+from team_mail.scheduler.weaver.objects.reader import ObjectReader
 from team_mail.scheduler.weaver.patch import WeaveLimits
 from team_mail.scheduler.weaver.scratch import quarantine
 from team_mail.scheduler.weaver.tree import read_tree
@@ -157,6 +159,15 @@ def test_what_is_written_is_read_by_whoever_asks_next(project):
         with pytest.raises(GitError, match="is commit, not a blob"):
             scratch.blobs([project.base])
         assert scratch.blobs([oid]) == {oid: b"text\n"}
+
+
+def test_reading_goes_on_after_somebody_ended_the_process_that_reads(project):
+    """Whoever looks for hours is not blind for the rest of them."""
+    with closing(ObjectReader(project.git)) as reader:
+        before = reader.read([project.base], "commit")
+        reader._process.kill()
+        reader._process.wait()
+        assert reader.read([project.base], "commit") == before
 
 
 def test_who_changed_a_file_is_told_for_many_bases_as_for_each(project):
