@@ -32,6 +32,7 @@ _SAFE = (
     "protocol.allow=never", "protocol.file.allow=always",
 )  # fmt: skip
 _PLACES = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
+_FILTERING = {"add", "checkout-index", "hash-object", "ls-files"}  # the last one to compare files
 _LONGEST = 600.0  # seconds for a command with filters whose caller gives it no limit
 _DRIVERS = r"^merge\..+\.(driver|name|recursive)$"
 _OPTIONS = tuple(word for setting in _SAFE for word in ("-c", setting))
@@ -137,7 +138,7 @@ class Git:
 
 def _filters(words: Sequence[str]) -> bool:
     """Tell whether a command of git reads or writes files of a work tree, and so runs their filters."""
-    return words[0] in {"add", "checkout-index"} or (words[0] == "read-tree" and "-u" in words)
+    return words[0] in _FILTERING or "--refresh" in words or (words[0] == "read-tree" and "-u" in words)
 
 
 def _run(

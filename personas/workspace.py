@@ -25,7 +25,8 @@ from ..mail.home import RUN_FOLDER
 from ..mail.log.disk import read_file, replacing
 from .capture.capture import Capture, Captured
 from .capture.changes import Change
-from .capture.confined import check_filters
+from .capture.confined import Confined, check_filters
+from .capture.glance import Glance
 from .capture.trust import Trust, attributes_below, lay_directory, read_trust
 from .errors import WorkspaceLost, WorkspaceStuck
 from .git import Git, alternates, find_repository
@@ -38,6 +39,7 @@ _REFS = "--format=%(objectname) %(refname)"
 _GITLINK = b"160000"
 _ATTRIBUTES = b".gitattributes"
 _LONGEST = 600.0  # seconds for the files of a workspace, in case one of the user's filters hangs
+_QUICK = 5.0  # seconds for a look at them while the run goes on
 
 
 class Base(NamedTuple):
@@ -232,6 +234,37 @@ class Workspace:
     def changes(self) -> frozenset[Change]:
         """Return how the clone's files differ from the base now, ignored ones left out. Raises as `capture`."""
         return self._capturing().changes()
+
+    def glance(
+        self,
+        folder: Path,
+        objects: Path,
+        write: Callable[[str, bytes], str],
+        *,
+        litter: Sequence[str] = (),
+        left_out: Sequence[str] = (),
+        made: frozenset[Change] = frozenset(),
+    ) -> Glance:
+        """Return what looks at the clone's files while the run goes on.
+
+        It works in `folder`, which no agent may write to, and stores files in the folder `objects`, by `write` where
+        git has nothing to convert. `litter`,
+        `left_out` and `made` are as for `capture`. Raises OSError if the run is over and removed.
+        """
+        if os.path.lexists(folder):
+            remove_tree(folder)
+        folder.mkdir()
+        shutil.copy2(self._trusted / "index", folder / "index")
+        trust, shallow = read_trust(self._source, self._about.attributes), self._source / "shallow"
+        git = lay_directory(
+            folder / "git", trust, core=self._core, stores=[self._source / "objects"],
+            shallow=read_file(shallow, follow=True) if shallow.exists() else None,
+        )  # fmt: skip
+        git = git.using(index=folder / "index", work_tree=self.path, objects=objects)
+        return Glance(
+            self.path, Confined(git, folder, _QUICK), write, litter, left_out, made, trust.converting,
+            self._about.submodules,
+        )  # fmt: skip
 
     def _capturing(
         self, litter: Sequence[str] = (), apart: Sequence[str] = (), made: frozenset[Change] = frozenset()

@@ -45,7 +45,7 @@ ARROWS = {
     "personas": {"personas.capture", "personas.running", "personas.spending"},
     "personas.agents": {"personas", "personas.keeping", "personas.running", "personas.setup", "personas.spending"},
     "personas.agents.presets": {"personas"},
-    "personas.capture": {"personas", "personas.agents.presets"},
+    "personas.capture": {"personas", "personas.agents.presets", "personas.keeping"},
     "personas.running": {"personas", "personas.keeping", "personas.spending"},
     "personas.setup": {"personas", "personas.agents", "personas.running"},
     "personas.spending": {"personas.keeping"},  # which figures are believed: its small process imports nothing of ours

@@ -1,6 +1,7 @@
 """Git within limits of memory, time and what it writes, because it reads what an agent left.
 
-Only `add` starts programs of others, the filters of the user: `Git.run` keeps these as agents are kept.
+Only commands that read a work tree start programs of others, the filters of the user: `Git.run` keeps these as agents
+are kept.
 """
 
 from __future__ import annotations
@@ -38,9 +39,15 @@ class Confined:
 
     git: Git
     folder: Path
+    timeout: float | None = None  # seconds, by default those of a capture
 
     def __call__(
-        self, *words: str, most: int | None = None, allowed: Collection[int] = (0,), stdin: bytes | None = None
+        self,
+        *words: str,
+        most: int | None = None,
+        allowed: Collection[int] = (0,),
+        stdin: bytes | None = None,
+        cwd: Path | None = None,
     ) -> tuple[bytes, bytes]:
         """Run a command that writes no file of more than `most` bytes, by default those of a patch.
 
@@ -49,7 +56,7 @@ class Confined:
         """
         printed = self.folder / "printed"
         wrapper = ("sh", "-c", _LIMITED, "sh", str((MAX_PATCH if most is None else most) // _BLOCK), str(printed))
-        ended = self.git.run(*words, stdin=stdin, wrapper=wrapper, timeout=_TIMEOUT)
+        ended = self.git.run(*words, stdin=stdin, wrapper=wrapper, timeout=self.timeout or _TIMEOUT, cwd=cwd)
         if ended.returncode == -signal.SIGXFSZ:
             raise GitError(words, ended.returncode, b"what the run left is larger than a capture may be")
         check_filters(ended)

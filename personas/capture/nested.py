@@ -19,12 +19,17 @@ _NOBODY = tuple(f"user.{key}=agent@team-mail.invalid" for key in ("name", "email
 
 
 def adding(place: Path) -> tuple[str, ...]:
-    """Return the words that add a work tree to an index.
+    """Return the words that add a work tree to an index."""
+    return (*_ADD, *apart(place))
+
+
+def apart(place: Path) -> tuple[str, ...]:
+    """Return the words that leave the run folder out of what git does with a work tree.
 
     Behind a link there is nothing of the work tree to leave out, and git refuses a path that leads there.
     """
     linked = any(path.is_symlink() for path in place.iterdir() if path.name.lower() == ".team")
-    return _ADD if linked else (*_ADD, *_APART)
+    return () if linked else _APART
 
 
 def within(place: Path, path: bytes) -> Path | None:

@@ -39,6 +39,7 @@ _BINARY = b"[attr]binary -diff -merge -text\n"
 _MACRO = re.compile(rb"\[attr\]([\w.-]+)", re.ASCII)
 _NAME = re.compile(rb"[A-Za-z0-9_.][\w.-]*", re.ASCII)
 _SPECIAL = re.compile(rb"[*?\[\\]")
+_CONVERTS = re.compile(rb"text|eol|crlf|ident|encoding")
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 Filters = Mapping[str, Mapping[str, str]]
 
@@ -58,6 +59,13 @@ class Trust:
     def filtering(self) -> bool:
         """Whether an attribute may choose one of the filters for a file."""
         return bool(self.filters) and b"filter" in self.base + self.attributes + self.overrides
+
+    @property
+    def converting(self) -> bool:
+        """Whether a file may be stored as something else than what is in the work tree."""
+        return (
+            self.filtering or bool(self.options) or bool(_CONVERTS.search(self.base + self.attributes + self.overrides))
+        )
 
     def configuration(self, scratch: Path | None = None) -> str:
         """Return the filters as text of a git config; their output goes by way of files at `scratch`, if that is given.
