@@ -89,6 +89,9 @@ Never change `.git` or `.team`, except in `.team/run`: the whole patch would be 
 The others are changing the same commit at this moment. Keep your patch small and change only what you need to:
   reformatting a file conflicts with everybody's changes to it.""",
 )
+_FORETOLD = """\
+Look into `.team/run/inbox` before you begin with a file, and before you end: `conflict-N.md` there says in three lines
+  where you and another, or what has landed meanwhile, change the same, and what to do about it."""
 _ACT = """\
 Read the code before you change it. Make the smallest change that reaches the objective, in the style of what is
 there. If nothing needs to be done, change nothing: that is a good run too. If you cannot decide something, ask by mail
@@ -106,7 +109,7 @@ class Situation:
     persona; `human` and `repository` are names; `timeout` is in seconds. `previous` says how an earlier attempt
     ended whose changes are in the file `.team/run/previous.patch`; it is empty where there is none. `merged` tells that
     a patch of the persona that conflicted is merged into the files that the run finds. `quiet` is the type of mail that
-    wakes nobody; it is empty if there is none.
+    wakes nobody; it is empty if there is none. `foretold` tells that the run is told while it goes on whom it meets.
     """
 
     sprint: int
@@ -121,6 +124,7 @@ class Situation:
     previous: str = ""
     merged: bool = False
     quiet: str = "fyi"
+    foretold: bool = False
 
 
 def write_prompt(
@@ -306,6 +310,8 @@ def _facts(persona: Persona, situation: Situation) -> str:
         *([_CLONE.format(**values), _allowed(persona), *_HOUSE] if situation.base else [_FOLDER]),
         _ASK.format(**values),
     ]
+    if situation.foretold:
+        facts.append(_FORETOLD)
     if situation.previous:
         facts.append(_PREVIOUS.format(why=values["previous"][:_REASON]))
         facts += [_PREVIOUS_MERGED] if situation.merged else []

@@ -25,6 +25,9 @@ class Kind(Described):
     RUN_FINISHED = word("run.finished", "A run ended, and how.", "scheduler")
     RUN_LOST = word("run.lost", "A run was given up because whoever supervised it is gone or was stopped.", "scheduler")
     RUN_STOPPED = word("run.stopped", "Somebody asked for the end of a run.", _PERSON)
+    RUN_FORETOLD = word(
+        "run.foretold", "A run was told that another, or what has landed, changes what it changes.", "scheduler"
+    )
     PATCH_CAPTURED = word("patch.captured", "What a run changed was captured.", "scheduler")
     PATCH_LANDED = word("patch.landed", "A patch is on the branch.", "weaver")
     PATCH_CONFLICTED = word("patch.conflicted", "A patch conflicts with what landed before it.", "weaver")

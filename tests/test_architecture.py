@@ -77,6 +77,7 @@ ARROWS = {
         "scheduler.weaver",
     },
     "scheduler.estimate": {"scheduler.runs", "scheduler.state"},
+    "scheduler.foretell": {"scheduler.context", "scheduler.kinds", "scheduler.state", "scheduler.weaver"},
     "scheduler.landing": {
         "scheduler.context",
         "scheduler.errors",
@@ -101,6 +102,7 @@ ARROWS = {
     "scheduler.problems": {"scheduler.errors"},
     "scheduler.runs": {
         "scheduler.context",
+        "scheduler.foretell",
         "scheduler.kinds",
         "scheduler.leader",
         "scheduler.limits",
@@ -118,6 +120,7 @@ ARROWS = {
         "scheduler.context",
         "scheduler.errors",
         "scheduler.estimate",
+        "scheduler.foretell",
         "scheduler.kinds",
         "scheduler.landing",
         "scheduler.leader",

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 from team_mail.personas.agents.presets.preset import presets
+from team_mail.scheduler.foretell.meetings import Meeting
+from team_mail.scheduler.foretell.notices import Notice
 
 from .console import shims
 
@@ -278,7 +280,22 @@ def log_line(project: Path, _: str) -> str:
     return (project.parent / ".team" / "mail" / "events.jsonl").read_text().splitlines()[1]
 
 
-MADE = {"conflict-mail": conflict_mail, "prompt": prompt, "commit": commit, "summary": summary, "line": log_line}
+def notice(_: Path, __: str) -> str:
+    """What a run is told of another one that changes the same lines."""
+    theirs = "".join(["def total(self, currency):\n", *(f"    row {number}\n" for number in range(11))])
+    spans = ((20, 31),)
+    meeting = Meeting("r2", "1c9f0a52-0000", "cyd", False, "kiosk/cart.py", spans, spans, (theirs,))
+    return Notice(meeting, 1, 7, "ann", is_first=False, yields=False).text
+
+
+MADE = {
+    "notice": notice,
+    "conflict-mail": conflict_mail,
+    "prompt": prompt,
+    "commit": commit,
+    "summary": summary,
+    "line": log_line,
+}
 
 
 @pytest.mark.parametrize("name", MADE)

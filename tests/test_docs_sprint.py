@@ -171,6 +171,7 @@ def test_the_fields_of_events_are_those_of_the_table(tmp_path):
             assert [name for name in ("run", "ref") if getattr(event, name)] == names, event.kind
     missing = set(EVENTS) - {event.kind for event in log}
     assert missing == {
+        "run.foretold",
         "run.lost",
         "run.stopped",
         "patch.approved",

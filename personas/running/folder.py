@@ -149,6 +149,12 @@ class RunFolder:
                 file.write(data)
             os.rename(scratch, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
 
+    def give(self, folder: str, name: str, data: bytes) -> None:
+        """Write a file as `write` does, into a folder that is made again if the agent removed it. Raises OSError."""
+        with self._opened() as top, suppress(FileExistsError):
+            os.mkdir(folder, dir_fd=top)
+        self.write(folder, name, data)
+
     def move(self, folder: str, name: str, target: str, new: str) -> None:
         """Move a file to another of the folders, which is made again if the agent removed it. Raises OSError."""
         with self._opened(folder) as source, self._opened() as top:

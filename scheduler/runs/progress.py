@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ...personas.agent import Outcome
 from ...personas.spending.usage import Usage
+from ..foretell.places import Places
 from ..progress import Progress
 from ..state.usage import total
 from .launch import Launch
@@ -45,6 +46,14 @@ class RunUsed(Progress):
 
 
 @dataclass(frozen=True)
+class RunPlaced(Progress):
+    """Where a run is by now: in which lines of which files."""
+
+    launch: Launch
+    places: Places
+
+
+@dataclass(frozen=True)
 class RunLeftOpen(Progress):
     """A run goes on without the scheduler, which ends; the next one takes it over."""
 
@@ -74,6 +83,11 @@ def setup_failed(launch: Launch, outcome: Outcome, output: tuple[str, ...]) -> S
 def run_used(launch: Launch, usage: Usage) -> RunUsed:
     """Return the progress report of a run whose stream has told more of what it used."""
     return RunUsed(f"{launch.name} (attempt {launch.attempt}): {total([usage]).text} so far", launch, usage)
+
+
+def run_placed(launch: Launch, places: Places) -> RunPlaced:
+    """Return the progress report of where a run is."""
+    return RunPlaced(f"{launch.name} (attempt {launch.attempt}): in {places.shown or 'no file'}", launch, places)
 
 
 def run_ended(launch: Launch, result: RunResult) -> RunEnded:

@@ -81,6 +81,7 @@ class RunRecord:
         """
         ok = result.outcome.status == OutcomeStatus.OK and not result.given_up
         change = self._change(result.captured) if result.captured and result.has_patch else None
+        change = change | {"base": result.base} if change and result.base else change
         left = {"partial": change} if change and not ok else {}
         if result.given_up:
             why = result.lost or "the scheduler was stopped"

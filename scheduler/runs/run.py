@@ -34,7 +34,7 @@ class RunResult:
     """How a run ended and what it changed. `given_up`: it was ended together with its scheduler, not on its own.
 
     `lost` says why it was given up if that was not the orderly end of its scheduler. `prepared` is what its workspace
-    was given, None if it had none.
+    was given, None if it had none. `base` is the commit that its patch is made against, if that is none of its batch.
     """
 
     outcome: Outcome
@@ -42,6 +42,7 @@ class RunResult:
     given_up: bool = False
     lost: str = ""
     prepared: Prepared | None = None
+    base: str = ""
 
     @property
     def has_patch(self) -> bool:

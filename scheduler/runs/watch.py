@@ -1,5 +1,7 @@
 """Follows the log while runs are active, to end a run that a person stopped, sent too much mail, or used too much.
 
+It has the foreteller of these runs, which lives as long.
+
 All watches of a process on one log share one thread and one file watcher: a user may have no more than 128 inotify
 instances, and a program may carry out more dispatches than that at once.
 """
@@ -23,6 +25,7 @@ from ...personas.agent import Outcome
 from ...personas.kinds import OutcomeStatus
 from ...personas.spending.usage import Usage
 from ..context import Context
+from ..foretell.foreteller import Foreteller
 from ..kinds import Budget, Kind, is_writer
 from ..limits.budget import Overspent, Uses
 from ..limits.ledger import Ledger
@@ -56,6 +59,7 @@ class Watch:
         self._overspent: dict[str, Overspent] = {}
         self._mails: Counter[str] = Counter()
         self._turn = threading.Lock()
+        self.foreteller = Foreteller(context)
         self.refusals = threading.Event()  # set once a service has named a time, here or in another process
 
     def __enter__(self) -> Self:
@@ -69,6 +73,7 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.foreteller.close()
         with _turn:
             follower = _followers[self._key]
             follower.watches.remove(self)
@@ -153,6 +158,7 @@ class Watch:
 
     def on_event(self, event: Event) -> None:
         """Stop a run if this event asks for its end, or is one mail too many; note that a service takes no more."""
+        self.foreteller.on_event(event)
         if event.kind in _NEWS:
             self._news()
         if event.kind == Kind.RUN_STOPPED and event.ref and is_writer(event.kind, event.sender, event.run):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from traceback import format_exception_only
@@ -31,6 +31,8 @@ from ...personas.spending.throttle import throttled
 from ...personas.spending.usage import UNKNOWN, Usage, whole
 from ...personas.workspace import Captured, Workspace
 from ..context import Context
+from ..foretell.looker import OpenRun
+from ..foretell.taking import base_of, taken_in
 from ..payload import text_of
 from ..progress import Listener
 from ..state.sprints import SCHEDULER_GONE
@@ -40,7 +42,7 @@ from .launch import Launch
 from .mail import RunMail
 from .preparation import FOLDER as SETUP
 from .preparation import UNPREPARED, Ready, RunPreparation, slot_of
-from .progress import run_used
+from .progress import run_placed, run_used
 from .run import Batch, RunResult
 from .watch import Watch
 
@@ -92,7 +94,7 @@ class Work:
                 if self.ready.prepared.failed and (failure := self.ready.prepared.outcome):
                     return RunResult(replace(failure, seconds=0.0), prepared=self.ready.prepared)
             try:
-                outcome = self._played(self._place(workspace), slot)
+                outcome = self._played(workspace, slot)
             except RunCut as cut:
                 return self._lost(workspace, str(cut), read_usage(self.folder))
         return self._concluded(workspace, outcome)
@@ -109,7 +111,8 @@ class Work:
         preparation, stop = RunPreparation(self.context, self.listener), self.watch.stop_of(self.launch.run)
         self.ready = preparation.prepare(self.launch, workspace, self.folder, slot, self.batch.left, stop)
 
-    def _played(self, place: Path, slot: Slot) -> Outcome:
+    def _played(self, workspace: Workspace | None, slot: Slot) -> Outcome:
+        place = self._place(workspace)
         folder = RunFolder(place)
         folder.make()
         if self.launch.previous:
@@ -118,10 +121,30 @@ class Work:
         self.head = self.context.mailbox.log.head().seq
         job = replace(self._job(place), slot=slot.number, port=slot.port)
         mail, agent = self._mail_process(place), self.context.agents[self.launch.agent]
-        if isinstance(agent, CommandAgent):
-            return _play(agent, replace(job, mail=mail.command))
-        with mail:
-            return _play(agent, job)
+        with self._foretold(workspace):
+            if isinstance(agent, CommandAgent):
+                return _play(agent, replace(job, mail=mail.command))
+            with mail:
+                return _play(agent, job)
+
+    @contextmanager
+    def _foretold(self, workspace: Workspace | None) -> Generator[None]:
+        """Have the run of a sprint told whom it meets while it goes on."""
+        launch, foreteller = self.launch, self.watch.foreteller
+        if workspace is None or not self._is_foretold:
+            yield
+            return
+        table = self.context.settings.agents.get(launch.agent)
+        foreteller.begin(
+            OpenRun(
+                launch.run, launch.persona, workspace, self.folder, table.litter if table else (), self.ready.apart,
+                self.ready.made, lambda places: self.listener(run_placed(launch, places)),
+            )
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            foreteller.end(launch.run)
 
     def harvest(self) -> RunResult:
         """Wait for the end of a run that another scheduler started, and take what it left.
@@ -139,7 +162,7 @@ class Work:
         why = SCHEDULER_GONE
         if left and self._restore(left):
             self.watch.count(self.launch.run, sum(1 for _ in self._sent()))
-            with suppress(RunCut):
+            with suppress(RunCut), self._foretold(workspace):
                 outcome = agent.rejoin(job)
         elif has_left(self.folder):
             why = f"{SCHEDULER_GONE}, and was of another version"
@@ -232,13 +255,34 @@ class Work:
     def _captured(self, workspace: Workspace, outcome: Outcome) -> RunResult:
         """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""
         settings = self.context.settings.agents.get(self.launch.agent)
+        workspace, moved = self._moved(workspace)
         try:
             captured = workspace.capture(settings.litter if settings else (), self.ready.apart, self.ready.made)
         except GitError as error:
             return RunResult(replace(outcome, status=OutcomeStatus.FAILED, detail=f"{error}{self.keep()}"))
         if captured.unread:
             captured = captured._replace(trouble=(*captured.trouble[:-1], captured.trouble[-1] + self.keep()))
-        return RunResult(outcome, captured, prepared=self.ready.prepared)
+        return RunResult(outcome, captured, prepared=self.ready.prepared, base=moved)
+
+    @property
+    def _is_foretold(self) -> bool:
+        """Whether the run is told while it goes on whom it meets: one of a sprint, if the settings want it."""
+        return bool(self.batch.base) and not self.launch.assignment and self.context.settings.sprint.foretell != "off"
+
+    def _moved(self, workspace: Workspace) -> tuple[Workspace, str]:
+        """Return the workspace as one of the base with what the run has taken in, and that commit; "" if nothing."""
+        context = self.context
+        if not self._is_foretold:
+            return workspace, ""
+        try:
+            base = base_of(
+                context.git,
+                workspace.base,
+                taken_in(lambda: context.state(whole=False), self.launch.run, workspace.path),
+            )
+        except GitError:  # it is compared with what it started from
+            return workspace, ""
+        return (workspace, "") if base == workspace.base else (replace(workspace, base=base), base)
 
     def _evidence(self, place: Path, captured: Captured | None) -> Evidence:
         """Gather what the run is judged by."""
@@ -291,7 +335,7 @@ class Work:
         return Situation(
             launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, context.settings.team.human, team,
             context.top.name, timeout, launch.previous.why if launch.previous else "", merged=self.conflict.laid,
-            quiet=_quiet(context.settings.sprint.wakes_not),
+            quiet=_quiet(context.settings.sprint.wakes_not), foretold=self._is_foretold,
         )  # fmt: skip
 
     def _timeout(self) -> float:

@@ -144,12 +144,14 @@ class SprintSettings(_Table):
 
     `wakes_not` are the types of mail that waits for its recipient's next run. In a `rolling` sprint nobody waits for
     the slowest run of a batch; patches wait for others for `gather` seconds at most. `red_base` says whether more is
-    started although a gate fails on the base, so that it judges nothing.
+    started although a gate fails on the base, so that it judges nothing. `foretell` says whether runs that change the
+    same lines are told so while they go on, and whether the later one is to `yield`.
     """
 
     parallel: Parallel = "always"
     rolling: Rolling = "always"
     gather: Seconds = 2.0
+    foretell: Literal["off", "tell", "yield"] = "tell"
     sequential_only: tuple[Sprint, ...] = ()
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = 8
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3

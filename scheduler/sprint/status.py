@@ -10,6 +10,7 @@ from typing import Any
 
 from ...personas.running.process import is_going, read_usage
 from ..context import Context
+from ..foretell.places import NOWHERE, Places, read_places
 from ..kinds import PatchStatus, RunStatus
 from ..leader import leading
 from ..limits.parking import Parked
@@ -22,10 +23,14 @@ _LATE = 3.0  # seconds without a heartbeat before the status mentions it
 
 @dataclass(frozen=True)
 class Pulse:
-    """A run, how long it has taken so far, and how long ago its keeper last gave a sign of life, if that is long."""
+    """A run, how long it has taken so far, and how long ago its keeper last gave a sign of life, if that is long.
+
+    `places` are the lines of files that it has changed so far, as it was last seen; none once it has ended.
+    """
 
     run: Run
     since: str
+    places: Places = NOWHERE
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def _run_document(pulse: Pulse) -> dict[str, Any]:
     run = pulse.run
     return {
         "run": run.id, "persona": run.persona, "agent": run.agent, "attempt": run.attempt, "status": run.status,
-        "since": pulse.since, "usage": run.usage.document(),
+        "since": pulse.since, "usage": run.usage.document(), "places": pulse.places.document(),
         "route": run.rule or None,
         "instead_of": [{"agent": agent, "why": why} for agent, why in run.passed],
     }  # fmt: skip
@@ -124,7 +129,8 @@ def _pulses(state: State, home: Path, now: datetime) -> Iterator[Pulse]:
             yield Pulse(run, f"{run.seconds or 0:.1f} s")
             continue
         elapsed = (now - datetime.fromisoformat(run.started)).total_seconds()
-        yield Pulse(run, f"{elapsed:.0f} s{_heartbeat(state, run, home, now)}")
+        since = f"{elapsed:.0f} s{_heartbeat(state, run, home, now)}"
+        yield Pulse(run, since, read_places(home / "runs" / run.id))
 
 
 def _heartbeat(state: State, run: Run, home: Path, now: datetime) -> str:

@@ -107,6 +107,23 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class Foretold:
+    """What a run was told while it went on: that it and another change the same lines of a file.
+
+    `rival` is the other run, empty if it is known to no run, and `landed` tells that its change is on the branch, at
+    the commit `tip`.
+    `lines` are pairs of first and last lines, as the file is in the run's base; none for the file as a whole.
+    """
+
+    run: str
+    rival: str
+    file: str
+    lines: tuple[tuple[int, int], ...]
+    landed: bool = False
+    tip: str = ""
+
+
+@dataclass(frozen=True)
 class Sprint:
     """One sprint. `outcome` is a `SprintOutcome`, None while it is open; `ended` is the seq of the event that says so.
 

@@ -107,6 +107,18 @@ def _is_place(value: Any) -> bool:
     return isinstance(file, str) and is_count(line)
 
 
+def _are_spans(value: Any) -> bool:
+    """Tell whether this is a list of lines of a file: of pairs of a first and a last one."""
+    return isinstance(value, list) and all(map(_is_span_of_lines, cast("list[Any]", value)))
+
+
+def _is_span_of_lines(value: Any) -> bool:
+    if not isinstance(value, list):
+        return False
+    ends = cast("list[Any]", value)
+    return len(ends) == 2 and all(map(_is_number, ends))  # noqa: PLR2004
+
+
 def _is_workspace(value: Any) -> bool:
     """Tell whether this is what became of a workspace, with the seconds of its set-up if it had one."""
     if not isinstance(value, dict):
@@ -157,14 +169,15 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
         (
             "budget", "day", "limit", "persona", "base", "base_branch", "branch",
             "commit", "detail", "how", "id", "mark", "mode", "outcome",
-            "reason", "rule", "signature", "start", "status", "tip", "tree", "why", "withdrawn",
+            "file", "reason", "rival", "rule", "signature", "start", "status", "tip", "tree", "who", "why", "withdrawn",
         ),
         _is_text,
     ),
     **dict.fromkeys(_MAYBE.split(), _is_text_or_none),
     **dict.fromkeys(("files", "mail", "order", "personas", "red"), _are_texts),
-    **dict.fromkeys(("orderly", "passed", "hopeless", "rolling", "on_base"), _is_flag),
+    **dict.fromkeys(("orderly", "passed", "hopeless", "rolling", "on_base", "landed", "delivered"), _is_flag),
     "seconds": _is_span,
+    "lines": _are_spans,
     "supervisor": _is_table,
     "patch": _is_blob,
     "conflicts": _are_conflicts,

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self, cast
 from ...personas.spending.usage import usage_of
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
-from .facts import DanglingName, Fact, Judged, Mail, Patch, Run, Sprint, Weave
+from .facts import DanglingName, Fact, Foretold, Judged, Mail, Patch, Run, Sprint, Weave
 from .form import counts
 from .usage import Used
 
@@ -42,7 +42,7 @@ class State:
     is known, are `left` for the next scheduler to take over, the others are lost. `today` is what runs used that count
     for this day, by their ids, if a budget asks for it. `reported` are budgets that the human knows to be spent: which,
     the sprint, and the day. `refused` are runs of all sprints and dispatches that tell which services take no more
-    until a time to come, see `parked_until`.
+    until a time to come, see `parked_until`. `foretold` is what runs were told of each other while they went on.
     """
 
     sprints: tuple[Sprint, ...] = ()
@@ -59,6 +59,7 @@ class State:
     today: tuple[tuple[str, Used], ...] = ()
     reported: frozenset[tuple[str, int, str]] = frozenset()
     refused: tuple[Run, ...] = field(default=(), compare=False)
+    foretold: tuple[Foretold, ...] = field(default=(), compare=False)
 
     @property
     def sprint(self) -> Sprint | None:
@@ -180,6 +181,7 @@ class Fold:
         self.judged: dict[tuple[str, str], Judged] = {}
         self.paused: str | None = None
         self.reported: set[tuple[str, int, str]] = set()
+        self.foretold: list[Foretold] = []
 
     def add(self, fact: Fact) -> None:
         """Fold the next fact of the log.
@@ -195,6 +197,7 @@ class Fold:
         return State(
             tuple(self.sprints), tuple(self.runs.values()), tuple(self.patches.values()), dict(self.aside),
             dict(self.judged), self.paused, weaves=tuple(self.weaves), reported=frozenset(self.reported),
+            foretold=tuple(self.foretold),
         )  # fmt: skip
 
     def _dispatch_started(self, fact: Fact) -> None:
@@ -252,6 +255,11 @@ class Fold:
     def _run_stopped(self, fact: Fact) -> None:
         if run := self.runs.get(str(fact.ref)):
             self.runs[run.id] = replace(run, stop=True)
+
+    def _run_foretold(self, fact: Fact) -> None:
+        data = fact.data
+        lines = tuple((first, last) for first, last in data["lines"])
+        self.foretold.append(Foretold(str(fact.run), data["rival"], data["file"], lines, data["landed"], data["tip"]))
 
     def _end(self, fact: Fact, **ending: Any) -> None:
         run = self.runs.get(str(fact.run))
@@ -340,6 +348,7 @@ class Fold:
         Kind.RUN_FINISHED: _run_finished,
         Kind.RUN_LOST: _run_lost,
         Kind.RUN_STOPPED: _run_stopped,
+        Kind.RUN_FORETOLD: _run_foretold,
         Kind.PATCH_CAPTURED: _patch_captured,
         Kind.PATCH_LANDED: _patch_landed,
         Kind.PATCH_CONFLICTED: _decide,
@@ -364,8 +373,9 @@ def _passed(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def _patch(run: Run, change: Mapping[str, Any], fact: Fact) -> Patch:
     """Make the patch of a run of what an event says of its change."""
     blob = change["patch"]
+    base = change.get("base", run.base)
     return Patch(
-        run.id, run.persona, run.sprint, run.base, blob["sha256"], blob["size"], fact.seq, fact.hash, fact.ts,
+        run.id, run.persona, run.sprint, base, blob["sha256"], blob["size"], fact.seq, fact.hash, fact.ts,
         tuple(change["files"]), task=fact.data.get("task"),
     )  # fmt: skip
 

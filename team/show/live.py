@@ -18,7 +18,7 @@ from ...personas.kinds import OutcomeStatus
 from ...scheduler.landing.integrate import PatchesWoven
 from ...scheduler.progress import Progress
 from ...scheduler.runs.launch import Launch
-from ...scheduler.runs.progress import RunEnded, RunStarted, RunUsed, SetUpFailed
+from ...scheduler.runs.progress import RunEnded, RunPlaced, RunStarted, RunUsed, SetUpFailed
 from ...scheduler.sprint.plan import TickPlan, TickPlanned, Waiting
 from ...scheduler.state.usage import total
 from .tables import span
@@ -37,7 +37,10 @@ _AROUND = 4  # lines of the terminal that the table leaves empty
 
 
 class Row(NamedTuple):
-    """One persona of a batch, or one task. `started` is a monotonic time, `seconds` the duration."""
+    """One persona of a batch, or one task. `started` is a monotonic time, `seconds` the duration.
+
+    `places` says which lines of which files it has changed so far.
+    """
 
     name: str
     attempt: int
@@ -45,6 +48,7 @@ class Row(NamedTuple):
     detail: str = ""
     started: float | None = None
     seconds: float | None = None
+    places: str = ""
 
 
 class Show:
@@ -73,6 +77,8 @@ class Show:
                 self._started(progress.launch)
             case RunUsed():
                 self._used(progress)
+            case RunPlaced():
+                self._placed(progress)
             case RunEnded():
                 self._ended(progress)
             case SetUpFailed():
@@ -99,6 +105,13 @@ class Show:
             row = self._rows.get(run.launch.name)
             if row and row.started is not None and total([run.usage]).tokens:
                 self._rows[run.launch.name] = row._replace(detail=f"{total([run.usage]).text} so far")
+
+    def _placed(self, run: RunPlaced) -> None:
+        """Show in the table where a run is by now."""
+        with self._turn:
+            row = self._rows.get(run.launch.name)
+            if row and row.started is not None:
+                self._rows[run.launch.name] = row._replace(places=run.places.shown)
 
     def _ended(self, run: RunEnded) -> None:
         launch, outcome = run.launch, run.outcome
@@ -193,7 +206,8 @@ class Show:
             rows = [*self._rows.values()]
         for row in _fitting(rows, shutil.get_terminal_size().lines - _AROUND):
             style = _COLOURS.get(row.status, "")
-            cells = (f"  {row.name}", str(row.attempt), row.status, self._time(row), line(row.detail))
+            words = line(", ".join(part for part in (row.places, row.detail) if part))
+            cells = (f"  {row.name}", str(row.attempt), row.status, self._time(row), words)
             table.add_row(*(Text(cell, style=style if cell is row.status else "") for cell in cells))
         over = sum(row.seconds is not None for row in rows)
         table.caption = f"{over} of {len(rows)} over"

@@ -68,7 +68,7 @@ def status(team: Status) -> Iterator[str]:
             pulse.since,
             total([pulse.run.usage]).money_text,
             total([pulse.run.usage]).tokens_text,
-            pulse.run.detail,
+            pulse.run.detail or pulse.places.shown,
         )
         for pulse in team.runs
     ]
