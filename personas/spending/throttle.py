@@ -22,7 +22,8 @@ _REFUSED = re.compile(
     r"|\bAI_(?:APICall|Retry)Error: .*\b(?:quota|limit|overloaded)\b|\bquota exceeded for (?:quota )?metric\b"
     r"|\boverloaded_error\b|\b(?:is|are) (?:currently |temporarily )?overloaded\b|(?:^|: )overloaded(?!\s*['\"\w])"
     r"|\bhttp[ /:]{0,2}(?:\d\.\d |status:? |error:? )?(?:code:? )?(?:429|529)\b|\bapi error:? \(?(?:429|529)\b"
-    r"|\b(?:unexpected|last|got|with) status:? (?:code:? )?(?:429|529)\b|\berror code:? (?:429|529)\b|\b429\b\W+\{",
+    r"|\b(?:unexpected|last|got|with) status:? (?:code:? )?(?:429|529)\b|\berror code:? (?:429|529)\b|\b429\b\W+\{"
+    r"|\b(?:repeated|last error:) (?:429|529)\b",
     re.IGNORECASE,
 )
 # What the tools say that an agent works with, and what its tests are about: no word of its own service.

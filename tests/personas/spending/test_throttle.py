@@ -52,6 +52,8 @@ def berlin(monkeypatch):
         ("the quota of this account is used up (HTTP 429)", None),
         ("exceeded retry limit, last status: 429 Too Many Requests", None),
         ("Reconnecting... 5/5 (unexpected status 529 <unknown status code>: Overloaded)", None),
+        ("API Error: Repeated 529 Overloaded errors. The API is at capacity", None),
+        ("retried 5 times (total retry wait time: 15.89 seconds) Last error: 529 Overloaded", None),
         ('API Error: 429 {"type":"error","error":{"type":"rate_limit_error"}}', None),
         ("Resource has been exhausted (e.g. check quota).", None),
         ("Sorry, you've hit a rate limit that restricts the number of requests. Please try again in 2 hours", "14:30"),
