@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
-BENCH ?= mail weave sprint dispatch stream history rolling foretell
+BENCH ?= mail weave sprint dispatch stream history rolling foretell gates
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,7 +46,7 @@ demo: $(READY) ## watch a team of 21 do the same work one after the other, then 
 	@$(BIN)/team demo $(ARGS)
 
 .PHONY: bench
-bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch stream history rolling foretell")
+bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch stream history rolling foretell gates")
 	@status=0; for bench in $(BENCH); do $(BIN)/python benchmarks/$$bench.py $(ARGS) || status=1; done; exit $$status
 
 .PHONY: compare
