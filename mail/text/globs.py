@@ -88,9 +88,10 @@ def is_from_top(pattern: str) -> bool:
 
 
 def normalized(pattern: str) -> str:
-    """Return a pattern without names that lead nowhere: `/./a//b/` is `a/b/`."""
-    names = [name for name in pattern.split("/") if name not in {"", "."}]
-    return "/".join(names) + "/" * (bool(names) and pattern.endswith("/"))
+    """Return a pattern without names that lead nowhere: `/./a//b/` is `a/b/`, and so is `a/b/.`, as for git."""
+    every = pattern.split("/")
+    names = [name for name in every if name not in {"", "."}]
+    return "/".join(names) + "/" * (bool(names) and every[-1] in {"", "."})
 
 
 def checked(pattern: str) -> str:

@@ -47,6 +47,7 @@ def listed(place, *patterns):
 @example("deep/**/b/**")
 @example("*")
 @example("[ab]/**/")
+@example("[!a]/.")
 def test_a_pattern_matches_what_git_lists(repository, pattern):
     """Git lists the same files for the pattern and what is below it; with a trailing slash, only for what is below."""
     place, paths = repository
