@@ -296,7 +296,7 @@ class _Decision:
         ready, held = list[Launch](), list[Skip]()
         for launch in launches:
             before = [name for name in waits[launch.persona] if name in busy]
-            if launch.reason == LaunchReason.BATCH and before:
+            if launch.attempt == 1 and before:  # whatever woke it
                 held.append(Skip(launch.persona, f"starts after the work of {listed(before)} is woven"))
             else:
                 ready.append(launch)

@@ -45,6 +45,17 @@ def test_a_persona_starts_once_the_work_of_those_before_it_is_woven():
     assert [name for name, *_ in launched(story.plan(roster=CHAIN))] == ["ann", "bob"], "the second time nobody waits"
 
 
+def test_a_first_run_that_mail_asks_for_waits_too():
+    """In a sprint that began for the mail of another one."""
+    story = Story().start(personas=("ann",)).launch("ann").mail("bob", sender="ann")
+    assert launched(story.plan(roster=CHAIN)) == []
+    assert skipped(story.plan(roster=CHAIN))["bob"] == "starts after the work of ann is woven"
+    story.finish("ann", patch=True)
+    assert launched(story.plan(roster=CHAIN)) == []
+    story.landed("ann", 1)
+    assert launched(story.plan(roster=CHAIN)) == [("bob", 1, "mail")]
+
+
 def test_whoever_failed_holds_the_others_up_until_it_is_tried_again_or_given_up():
     """Between two tries, too; once it is set aside, they start."""
     story = Story(retry_backoff=60, max_attempts=2).start(personas=("ann", "bob")).ran("ann", status="failed")
