@@ -14,6 +14,7 @@ from ...personas.spending.usage import UNKNOWN, Usage
 from ..kinds import Mode, PatchStatus, RunStatus
 from .facts import DanglingName, Patch, Run, Sprint
 from .sprints import State
+from .summary import unjudged, waves
 from .usage import NO_USAGE, UsageTotal, total
 
 NO_CHANGE = "no change"
@@ -201,13 +202,13 @@ def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int
     nodes = _nodes(state, patches.values(), sprint)
     return Metrics(
         sprint.number, sprint.mode, sprint.rule, sprint.base, sprint.branch, sprint.started, sprint.finished,
-        sprint.outcome, sprint.ticks, wall, _busy(bars), dict(Counter(run.status for run in runs)),
+        sprint.outcome, _ticks(state, sprint), wall, _busy(bars), dict(Counter(run.status for run in runs)),
         sum(patch.tick > 0 for patch in patches.values()), dict(Counter(patch.status for patch in patches.values())),
         _resolutions(patches.values()), _shares(sprint, bars), _comparison(state, sprint, wall), bars,
         _boundaries(sprint, bars), nodes, _links(state, sprint, nodes), dict(mails or {}),
         tuple(run.setup for run in runs if run.setup is not None), total(run.usage for run in runs),
         tuple(name for weave in state.weaves if weave.sprint == sprint.number for name in weave.dangling),
-        sprint.unjudged,
+        unjudged(sprint),
     )  # fmt: skip
 
 
@@ -263,6 +264,11 @@ def _resolutions(patches: Iterable[Patch]) -> tuple[Resolution, ...]:
     return (*resolved, *(Resolution(persona, since, None) for persona, since in waiting.items()))
 
 
+def _ticks(state: State, sprint: Sprint) -> int:
+    """Return the ticks that a sprint is said to have, here as everywhere."""
+    return waves(sprint, [run for run in state.runs if run.sprint == sprint.number and not run.withdrawn])
+
+
 def _comparison(state: State, sprint: Sprint, wall: float) -> Comparison | None:
     """Find the last sequential sprint of the same personas from the same base."""
     if sprint.mode == Mode.SEQUENTIAL or not wall:
@@ -271,12 +277,17 @@ def _comparison(state: State, sprint: Sprint, wall: float) -> Comparison | None:
         same = rival.base == sprint.base and set(rival.personas) == set(sprint.personas)
         if rival.mode == Mode.SEQUENTIAL and same and rival.finished:
             seconds = _between(rival.started, rival.finished)
-            return Comparison(rival.number, rival.ticks, seconds, seconds / wall)
+            return Comparison(rival.number, _ticks(state, rival), seconds, seconds / wall)
     return None
 
 
 def _boundaries(sprint: Sprint, bars: Sequence[Bar]) -> tuple[tuple[int, float], ...]:
-    """Find when each tick began: the first with the sprint, each later one when the last run before it had ended."""
+    """Find when each tick began: the first with the sprint, each later one when the last run before it had ended.
+
+    In a rolling sprint none does: others go on.
+    """
+    if sprint.rolling:
+        return ()
     last = max([sprint.ticks, *(bar.tick for bar in bars)])
     return tuple((tick, max((bar.end for bar in bars if bar.tick < tick), default=0.0)) for tick in range(1, last + 1))
 

@@ -78,6 +78,11 @@ def waves(sprint: Sprint, runs: Sequence[Run]) -> int:
     return max(own.values(), default=0) + (sprint.outcome is not None)
 
 
+def unjudged(sprint: Sprint) -> tuple[str, ...]:
+    """Return the gates that judged nothing: of what landed last, or because the sprint ended before anything could."""
+    return sprint.unjudged or (sprint.red if sprint.outcome == SprintOutcome.UNJUDGED else ())
+
+
 def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
     """Sum up a sprint; `now` stands in for the end of one that is open."""
     patches = [patch for patch in state.patches if patch.sprint == sprint.number]
@@ -96,5 +101,5 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
         len(landed), tuple(held), sprint.started, sum(run.status in FAILED for run in runs),
         total(run.usage for run in runs), sum(run.status == RunStatus.QUOTA and run.hopeless for run in runs),
         left_parked(runs, end) if sprint.outcome else (),
-        sprint.unjudged or (sprint.red if sprint.outcome == SprintOutcome.UNJUDGED else ()),
+        unjudged(sprint),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from team_mail.scheduler.sprint.decide import StartRequest
+from team_mail.scheduler.sprint.history import report
 from team_mail.scheduler.sprint.preview import look_ahead
 from team_mail.team.open import open_team
 
@@ -97,6 +98,8 @@ def test_with_stop_nobody_is_launched_once_the_base_is_known_to_be_red(team, tmp
 
     assert (first.outcome, first.runs) == ("unjudged", 1)
     assert (second.outcome, second.runs, second.unjudged) == ("unjudged", 0, ("tests",))
+    context = team.context()
+    assert report(context, None, context.clock.now()).unjudged == ("tests",)
 
 
 def test_with_stop_a_base_that_is_mended_is_tried_again(team, tmp_path):

@@ -17,6 +17,7 @@ from team_mail.scheduler.kinds import Kind
 from team_mail.scheduler.state.facts import Fact
 from team_mail.scheduler.state.metrics import Link, Resolution, measure
 from team_mail.scheduler.state.sprints import fold
+from team_mail.scheduler.state.summary import summary
 from team_mail.team.commands.scheduler import app
 from team_mail.team.open import open_team
 from team_mail.team.show import chart, cost_chart, report
@@ -30,16 +31,17 @@ PICTURES = ["timeline.svg", "landing.svg", "timeline.png", "landing.png"]
 class Tale:
     """A log told event by event, each at a second of its own since the start; a run is named `<persona>-<attempt>`."""
 
-    def __init__(self, mode="parallel", number=1, start=0.0, personas=TEAM, base="b"):
+    def __init__(self, mode="parallel", number=1, start=0.0, personas=TEAM, base="b", *, rolling=False):
         self.facts: list[Fact] = []
         self.commits = 0
-        self.begin(mode, number, start, personas, base)
+        self.begin(mode, number, start, personas, base, rolling=rolling)
 
-    def begin(self, mode, number, start=0.0, personas=TEAM, base="b"):
+    def begin(self, mode, number, start=0.0, personas=TEAM, base="b", *, rolling=False):
         self.number = number
         return self.tell(
             start, "sprint.started", sprint=number, id="s", base_branch="main", base=base * 40, mode=mode,
             branch=f"team/sprint-{number}", rule="a rule", reason="asked for", personas=list(personas),
+            rolling=rolling,
         )  # fmt: skip
 
     def tell(self, second, kind, *, ref=None, run=None, **data):
@@ -163,6 +165,19 @@ def test_a_held_patch_that_was_approved_counts_as_held_until_it_is_woven():
     metrics = tale.metrics()
     assert [node.status for node in metrics.nodes] == ["held"]
     assert (metrics.bars[0].outcome, metrics.offered) == ("held", 1)
+
+
+def test_a_rolling_sprint_has_the_ticks_that_it_has_everywhere():
+    """It takes many small steps; what is said of it is the most runs of one persona, and the landing."""
+    tale = Tale(rolling=True).ran(1, "ann-1", 0, 4).ran(3, "bob-1", 1, 6).landed(5, "ann-1", 5).done(8, 6).finished(6)
+    state = tale.state
+    metrics = tale.metrics()
+    assert metrics.ticks == summary(state, state.sprints[-1], START).ticks == 2
+    assert next(iter(report.lines(metrics))).startswith("sprint 1 converged after 2 ticks")
+    picture = chart.svg(chart.timeline(metrics)).decode()
+    assert "2 runs in 2 ticks" in picture
+    assert not re.search(r">tick \d", picture), "steps overlap: nothing begins for all at once"
+    assert re.search(r">tick \d", chart.svg(chart.timeline(whole(Tale()).metrics())).decode())
 
 
 def test_ticks_to_resolve_count_from_the_first_conflict_to_the_landing():
