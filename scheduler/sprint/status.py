@@ -93,7 +93,7 @@ def status(context: Context, now: datetime) -> Status:
         leader["pid"] if leader else None,
         state.paused,
         summary(state, state.sprints[-1], now) if state.sprints else None,
-        tuple(_pulses(state, context.home, now)),
+        tuple(_pulses(state, context.home, now, is_led=leader is not None)),
         state.aside,
         state.pending,
         state.of(PatchStatus.HELD),
@@ -122,20 +122,22 @@ def _run_document(pulse: Pulse) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pulses(state: State, home: Path, now: datetime) -> Iterator[Pulse]:
+def _pulses(state: State, home: Path, now: datetime, *, is_led: bool) -> Iterator[Pulse]:
     newest = {run.persona: run for run in state.runs if run.sprint == state.number}
     for run in newest.values():
         if run.status != RunStatus.OPEN:
             yield Pulse(run, f"{run.seconds or 0:.1f} s")
             continue
         elapsed = (now - datetime.fromisoformat(run.started)).total_seconds()
-        since = f"{elapsed:.0f} s{_heartbeat(state, run, home, now)}"
+        since = f"{elapsed:.0f} s{_heartbeat(state, run, home, now, is_led=is_led)}"
         yield Pulse(run, since, read_places(home / "runs" / run.id))
 
 
-def _heartbeat(state: State, run: Run, home: Path, now: datetime) -> str:
+def _heartbeat(state: State, run: Run, home: Path, now: datetime, *, is_led: bool) -> str:
     if run.id in state.left:
         goes_on = is_going(home / "runs" / run.id)
+        if is_led:  # whoever leads takes over what others left before anything else
+            return ", taken over" if goes_on else ", has ended"
         return ", goes on without a scheduler" if goes_on else ", has ended; the next scheduler puts that on record"
     if run.id in state.dead:
         return f", {SCHEDULER_GONE}; the next one gives it up"

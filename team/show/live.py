@@ -89,7 +89,7 @@ class Show:
             case Waiting():
                 skips = [skip for skip in progress.plan.skips if skip.parked or "next try" in skip.why]
                 waits = ", ".join(f"{skip.persona} ({skip.why})" for skip in skips)
-                self._say([f"{progress.text}: {waits}"])
+                self.note(f"{progress.text}: {waits}" if waits else progress.text)
             case PatchesWoven():
                 self._tell([progress.text, *integration(progress.integration)])
             case _:

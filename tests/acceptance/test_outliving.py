@@ -174,6 +174,9 @@ def test_a_run_goes_on_when_its_agent_is_renamed_or_its_persona_leaves(place):
     toml.write_text(toml.read_text().replace("[agents.shell]", "[agents.other]"))
     second = place.start("scheduler", "sprint")
     until(second, "ann .attempt 1.: taken over")
+    shown = place.ok("scheduler", "status")
+    assert " s, taken over" in shown, shown
+    assert "without a scheduler" not in shown
     for name in ("GO", "END"):
         place.flag(name).touch()
     second.communicate(timeout=30)

@@ -100,6 +100,8 @@ def test_a_pause_for_a_retry_is_shown(capsys):
     skips = (Skip("ann", "exit 1: boom; next try at 00:00:00Z"),)
     show.on_progress(waiting(TickPlan(2, 7, skips=skips, wait_until=due)))
     assert capsys.readouterr().err == "waiting until 00:00:00Z: ann (exit 1: boom; next try at 00:00:00Z)\n"
+    show.on_progress(waiting(TickPlan(2, 7, wait_until=due)))
+    assert capsys.readouterr().err == "waiting until 00:00:00Z\n"
 
 
 def test_a_scheduled_time_during_a_sprint_is_skipped_with_a_message(team):
