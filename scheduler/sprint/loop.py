@@ -68,6 +68,7 @@ def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns, steps: list[Don
     With `steps`, to which they are added, no further than to the end of a batch that was begun here.
     """
     number, still, done = None, 0, list[Done]() if steps is None else steps
+    before: State | None = None
     while not ticker.dispatcher.stop.is_set():
         goes_on = False
         try:
@@ -94,7 +95,9 @@ def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns, steps: list[Don
         number = last.plan.sprint or number
         if last.plan.finish or not plan.acts or (steps is not None and plan.over and len(steps) > 1):
             break
-        still = still + 1 if _is_same(state, last.state) else 0
+        # What a weave beside the runs has done is there by the next step, and not by the end of the one that began it.
+        still = still + 1 if _is_same(before or state, state) and _is_same(state, last.state) else 0
+        before = last.state
         if still == _MOST_STILL and not ticker.dispatcher.stop.is_set():
             raise _no_progress(last.plan)
     return number

@@ -122,3 +122,21 @@ def test_a_gate_of_the_base_ends_with_its_sprint(team):
     result = team.sprint({}, settings)
 
     assert (result.outcome, events(team, "gate.judged")) == ("converged", [])
+
+
+def test_weaves_beside_runs_one_after_the_other_are_progress(team):
+    """Each step only begins one, and what it has done is on record after it: a sprint does not give up for that."""
+    log = team.home / "mail" / "events.jsonl"
+
+    def after(landed, line, name):
+        def play(job):
+            until(lambda: log.read_text().count('"patch.landed"') >= landed)
+            team.replaced(line, name)(job)
+
+        return play
+
+    plays = {name: after(turn, 3 * turn + 1, name) for turn, name in enumerate(("ann", "bob", "cyd"))}
+    ends = f"until [ $(grep -c tick.done {log}) -gt $(($(grep -c weave.done {log}) + 1)) ]; do sleep 0.01; done"
+    result = team.sprint(plays, f'[sprint]\ngather = "0s"\n[gates.tests]\ncommand = ["sh", "-c", "{ends}"]\n')
+
+    assert (result.outcome, result.landed) == ("converged", ("ann", "bob", "cyd"))
