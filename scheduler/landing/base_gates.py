@@ -91,7 +91,7 @@ class BaseJudging:
             self._thread.join()
 
     def _judge(self, sprint: Sprint, tick: int, gates: list[Gate]) -> None:
-        judging = Judging(self.context, sprint, tick, on_base=True)
+        judging = Judging(self.context, sprint, tick, self.listener, on_base=True)
         try:
             for gate in gates:
                 if result := self._red(judging, gate, sprint.base):

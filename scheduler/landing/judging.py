@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any
 
 from ...mail.log.event import Draft
+from ...mail.text.units import span
 from ..context import Context
 from ..kinds import Kind
-from ..progress import Listener, silent
+from ..progress import Listener, Progress, silent
 from ..setup import setup_data
 from ..state.facts import Sprint
 from ..weaver.commit import WEAVER
@@ -43,9 +44,12 @@ class Judging:
     def __call__(self, gate: Gate, commit: str, stop: threading.Event) -> GateResult:
         """Run a gate once on a commit. Raises Stopped once `stop` is set, GitError, LogError, OSError."""
         self.context.append([self._draft(Kind.GATE_STARTED, gate, commit)])
-        self.listener(GateStarted(f"gate {gate.name}: trying {commit[:12]}", gate.name, commit))
+        what = f"{commit[:12]}, the base" if self.on_base else commit[:12]
+        self.listener(GateStarted(f"gate {gate.name}: trying {what}", gate.name, commit))
         result = judge(self.context.git, gate, commit, partial(checkout, self.context), stop)
         self.context.append([self._judged(gate, result)])
+        word = "passes" if result.passed else f"fails ({result.detail})"
+        self.listener(Progress(f"gate {gate.name}: {what}, {word} after {span(result.seconds)}"))
         return result
 
     def _judged(self, gate: Gate, result: GateResult) -> Draft:

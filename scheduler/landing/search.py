@@ -28,6 +28,7 @@ _NAMED = 8.0  # how much likelier a patch is to blame that changes what the gate
 _WORTH = 0.3  # the whole line is tried if it passes as often as this, because it is what is to land
 _BASE = 1 / 3  # how much likelier than all patches together the base is to blame, if it was never tried
 _HORIZON = 64  # steps that are looked ahead for runs side by side
+_LEAST = 0.1  # chance at which it is worth a run to try a tree before it is asked for
 
 
 @dataclass(frozen=True)
@@ -255,6 +256,8 @@ def wanted(search: Search, width: int) -> list[Line]:
         if not queue or len(asks) >= width:
             break
         chance, _, case = heapq.heappop(queue)
+        if -chance < _LEAST:
+            break
         decision = case.decide()
         if isinstance(decision, Culprit):
             rest = tuple(patch for patch in case.line if patch != decision.patch)

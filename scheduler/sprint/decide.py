@@ -137,11 +137,19 @@ class _Decision:
         batch = {run.persona for run in self.runs if run.tick == self.tick}
         return (self._rest_of(batch) if batch else None) or self._next(batch)
 
-    def _rest_of(self, batch: Collection[str]) -> TickPlan | None:
-        """Plan the rest of a batch that is waited for: only who has not run in this tick; None if it is over."""
+    def _rest_of(self, batch: set[str]) -> TickPlan | None:
+        """Plan the rest of a batch that is waited for, None if it is over: who has not run in this tick.
+
+        Nor has anybody whose work they come after, because nothing of that is woven before its end.
+        """
         self.mode, self.rule = self._mode([run for run in self.runs if run.tick < self.tick])
         plan = self._parts()
-        left = [launch for launch in plan.launches if launch.persona not in batch and self.mode == Mode.PARALLEL]
+        before = {member.id: member.after for member in self.roster}
+        left = [
+            launch
+            for launch in plan.launches
+            if self.mode == Mode.PARALLEL and batch.isdisjoint({launch.persona, *before[launch.persona]})
+        ]
         if not (self.alive or left):
             return None
         return self._step(replace(plan, weave=(), aside=(), launches=tuple(left)), left)

@@ -283,7 +283,8 @@ class Ticker:
         left = max(1.0, self.context.settings.sprint.deadline - spent)
         base = standing(self.context, sprint)[0]  # moved there already, or by the weave that goes on
         uses = self._used_before(state, sprint)
-        self._runs.start(plan.starts, Batch(sprint.number, plan.tick, base, sprint.branch, left, uses))
+        batch = Batch(sprint.number, plan.tick, base, sprint.branch, left, uses, left_alone=self.passing)
+        self._runs.start(plan.starts, batch)
 
 
 def _tick_done(plan: TickPlan, state: State) -> Draft:

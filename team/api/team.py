@@ -110,7 +110,11 @@ def personas(home: Path, environ: Mapping[str, str] = os.environ) -> Personas:
     """Return the roster, with the problems of its files and agents. Raises SettingsError."""
     roster, settings = read_roster(home / "personas"), read_settings(home, environ).settings
     names = [persona.id for persona in roster.personas]
-    problems = [*roster.problems, *(fault for persona in roster.personas if (fault := fault_of(persona)))]
+    problems = [
+        *roster.problems,
+        *([roster.circle] if roster.circle else []),
+        *(fault for persona in roster.personas if (fault := fault_of(persona))),
+    ]
     problems += [
         f"{persona.id}: agent {persona.agent!r} is none of [agents] in team.toml"
         for persona in roster.personas

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from team_mail.personas.roster import Roster, read_roster
 from team_mail.scheduler.context import Member
 from team_mail.scheduler.errors import NotReady
+from team_mail.team.api.team import personas as listed_personas
 
 from .test_decide import ROSTER, Story, launched, skipped
 
@@ -75,6 +76,14 @@ def test_those_that_take_no_part_hold_nobody_up():
     assert launched(Story().start().plan(roster=(Member("bob", "shell", after=("ann", "gone")),))) == [
         ("bob", 1, "batch")
     ]
+
+
+def test_in_batches_they_are_of_different_ticks(team):
+    """Though the first one changed nothing: whatever it did is woven when its batch is over."""
+    (team.home / "personas" / "bob.md").write_text(front("[ann]"))
+    result = team.sprint({}, '[sprint]\nrolling = "never"\n')
+    ticks = {run.persona: run.tick for run in team.context().state().runs}
+    assert (result.converged, ticks) == (True, {"ann": 1, "cyd": 1, "bob": 2})
 
 
 @given(st.data())
@@ -145,3 +154,9 @@ def test_a_name_that_is_nobodys_is_told_and_holds_nobody_up(tmp_path):
     assert roster.get("lore").after == ("forgge", "forge")
     assert roster.circle is None
     assert Roster().circle is None
+
+
+def test_the_list_of_personas_names_those_that_wait_for_each_other(team):
+    """Before somebody starts a sprint."""
+    (team.home / "personas" / "ann.md").write_text(front("ann"))
+    assert any("ann -> ann" in problem for problem in listed_personas(team.home, {}).problems)
