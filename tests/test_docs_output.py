@@ -211,7 +211,8 @@ PICTURE = (ROOT / "docs" / "demo.svg").read_text()
 
 
 def alike(text: str) -> list[str]:
-    """The lines of the demo without what depends on who ended first: names, numbers and files."""
+    """The lines of the demo without what depends on who ended first: names, numbers and files, and any waiting."""
+    text = re.sub(r"(?m)^waiting until .*\n?", "", text)
     normalized = normal(text, ROOT, "absolutist|artisan|forge|lore|scribe|steward")
     return [re.sub(r" (in )?[\w/.]+\.(md|py|toml).*|, \d+ files? changed", "", line) for line in normalized]
 

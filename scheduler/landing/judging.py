@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 from ...mail.log.event import Draft
-from ...mail.text.units import span
 from ..context import Context
 from ..kinds import Kind
 from ..progress import Listener, Progress, silent
@@ -48,8 +47,8 @@ class Judging:
         self.listener(GateStarted(f"gate {gate.name}: trying {what}", gate.name, commit))
         result = judge(self.context.git, gate, commit, partial(checkout, self.context), stop)
         self.context.append([self._judged(gate, result)])
-        word = "passes" if result.passed else f"fails ({result.detail})"
-        self.listener(Progress(f"gate {gate.name}: {what}, {word} after {span(result.seconds)}"))
+        word = "passed" if result.passed else f"failed ({result.detail})"
+        self.listener(Progress(f"gate {gate.name}: {what}: {word} in {result.seconds:.1f} s"))
         return result
 
     def _judged(self, gate: Gate, result: GateResult) -> Draft:

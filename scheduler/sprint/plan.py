@@ -73,6 +73,12 @@ class TickPlan:
         begins = self.opening is not None and self.wait_until is None
         return begins or self.over or any(parts) or self.overspent is not None
 
+    @property
+    def wave(self) -> int:
+        """The tick that people are told of: in a rolling sprint, which has a step for each end, the most attempts."""
+        attempts = [launch.attempt for launch in self.starts or self.launches]
+        return max(attempts) if self.rolling and attempts else self.tick
+
     def document(self) -> dict[str, Any]:
         """Return the plan as the JSON object of `scheduler --dry-run --json`."""
         return {
@@ -135,7 +141,7 @@ class Waiting(Progress):
 def planned(plan: TickPlan) -> TickPlanned:
     """Return the progress report of a tick that is about to be carried out."""
     runs = f"{len(plan.starts)} start" if plan.rolling else f"{len(plan.launches)} to run"
-    return TickPlanned(plan.idle or f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}: {runs}", plan)
+    return TickPlanned(plan.idle or f"tick {plan.wave} of sprint {plan.sprint}, {plan.mode}: {runs}", plan)
 
 
 def waiting(plan: TickPlan) -> Waiting:

@@ -220,7 +220,7 @@ class Show:
 
 
 def _title(plan: TickPlan) -> str:
-    return f"tick {plan.tick} of sprint {plan.sprint}, {plan.mode}"
+    return f"tick {plan.wave} of sprint {plan.sprint}, {plan.mode}"
 
 
 @contextmanager

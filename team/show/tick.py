@@ -53,7 +53,7 @@ def preview(tick: Preview) -> Iterator[str]:
 def _heading(tick: Preview) -> Iterator[str]:
     plan = tick.plan
     starts = f", which it starts ({plan.opening.reason})" if plan.opening else ""
-    yield f"next: tick {plan.tick} of sprint {plan.sprint}{starts}"
+    yield f"next: tick {plan.wave} of sprint {plan.sprint}{starts}"
     yield f"mode: {plan.mode} ({plan.rule})"
     yield f"base: {tick.base[:_SHORT]}, lands on {tick.branch}"
 
