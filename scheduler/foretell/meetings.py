@@ -114,10 +114,10 @@ class Meetings:
 def _between(graph: ConflictGraph, applied: Sequence[Applied]) -> Iterator[_Met]:
     """Yield the files in which runs meet each other, for both of them."""
     for (first, second), merge in sorted(graph.pairs.items()):
-        one, two = applied[first], applied[second]
+        ours, theirs = applied[first], applied[second]
         for path, stages in _staged(merge).items():
-            yield _met(one, path, stages.get(_SECOND), _rival(two))
-            yield _met(two, path, stages.get(_FIRST), _rival(one))
+            yield _met(ours, path, stages.get(_SECOND), _rival(theirs))
+            yield _met(theirs, path, stages.get(_FIRST), _rival(ours))
 
 
 def _met(each: Applied, path: bytes, theirs: Entry | None, rival: _Rival) -> _Met:

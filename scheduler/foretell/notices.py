@@ -164,15 +164,15 @@ def notices(state: State, meetings: Iterable[Meeting], *, yielding: bool) -> Ite
 
 def is_known(foretold: Sequence[Foretold], meeting: Meeting) -> bool:
     """Tell whether a run was told of a meeting, if perhaps with a few lines more or less."""
-    told = [
+    noticed = [
         known.lines
         for known in foretold
         if (known.run, known.rival, known.file, known.landed)
         == (meeting.run, meeting.rival, meeting.file, meeting.landed)
     ]
-    if not told or not meeting.lines:
-        return bool(told)
-    return all(any(not lines or _is_near(span, lines) for lines in told) for span in meeting.lines)
+    if not noticed or not meeting.lines:
+        return bool(noticed)
+    return all(any(not lines or _is_near(span, lines) for lines in noticed) for span in meeting.lines)
 
 
 def _is_near(span: Span, lines: Sequence[Span]) -> bool:

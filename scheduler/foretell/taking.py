@@ -31,8 +31,8 @@ def taken_in(read_state: Callable[[], State], run: str, place: Path) -> dict[byt
     names = {name for name in RunFolder(place).names(INBOX) if name.endswith(TAKEN)}
     if not names:
         return {}
-    told = [known for known in read_state().foretold if known.run == run]
-    marked = [known for number, known in enumerate(told, 1) if f"{file_name(number)}{TAKEN}" in names]
+    notices = [known for known in read_state().foretold if known.run == run]
+    marked = [known for number, known in enumerate(notices, 1) if f"{file_name(number)}{TAKEN}" in names]
     return {path: known.tip for known in marked if known.landed and (path := _path(known))}
 
 

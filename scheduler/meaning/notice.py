@@ -69,8 +69,8 @@ def notices(git: Git, woven: Woven) -> tuple[Notice, ...]:
     known = ancestry(git, woven.tip, [each.submission.base for each in woven.landed])
     steps = [*_steps(git, woven.tip, known)]
     pairs = [*_pairs(steps, landed, known)]
-    found = _found(git, woven.tip, sorted({name for _, _, name, _ in pairs})[:_NAMES])
-    every = (_notice(*pair, found) for pair in pairs)
+    places = _places_of(git, woven.tip, sorted({name for _, _, name, _ in pairs})[:_NAMES])
+    every = (_notice(*pair, places) for pair in pairs)
     return tuple(notice for notice in every if notice)[:_MOST]
 
 
@@ -115,11 +115,11 @@ def _are_strangers(one: _Step, two: _Step, landed: Mapping[str, Landed], known: 
     return bool(new) and not any(knew(each, two if each is one else one) for each in new)
 
 
-def _found(git: Git, tip: str, names: Sequence[str]) -> dict[str, list[Place]]:
+def _places_of(git: Git, tip: str, names: Sequence[str]) -> dict[str, list[Place]]:
     """Find names in the code of the tree, as words."""
-    found: dict[str, list[Place]] = {name: [] for name in names}
+    places: dict[str, list[Place]] = {name: [] for name in names}
     if not names:
-        return found
+        return places
     patterns = [word for name in names for word in ("-e", name)]
     with git.start("grep", "-n", "-w", "-F", "-I", "-z", "--no-color", "--full-name", *patterns, tip, "--") as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
@@ -129,18 +129,18 @@ def _found(git: Git, tip: str, names: Sequence[str]) -> dict[str, list[Place]]:
         return {}
     for row in output.decode(errors="replace").split("\n"):
         file, number, text = (*row.removeprefix(f"{tip}:").split("\0", 2), "", "")[:3]
-        for name in {*re.findall(r"\w+", text)} & found.keys() if is_code(file) else ():
-            found[name].append(Place(file, int(number), text))
-    return found
+        for name in {*re.findall(r"\w+", text)} & places.keys() if is_code(file) else ():
+            places[name].append(Place(file, int(number), text))
+    return places
 
 
 def _notice(
-    remover: _Step, user: _Step, name: str, used: Sequence[Place], found: Mapping[str, Sequence[Place]]
+    remover: _Step, user: _Step, name: str, used: Sequence[Place], places: Mapping[str, Sequence[Place]]
 ) -> Notice | None:
     """Say nothing if the name is defined, or used by anybody else: then it may be something else that is meant."""
     added = {(place.file, place.text) for place in used}
     uses: list[Place] = []
-    for place in found.get(name, ()):
+    for place in places.get(name, ()):
         if definition(place.text) == name:
             return None
         if (place.file, place.text) in added:

@@ -110,7 +110,7 @@ def _authors(context: ConflictContext, parts: Sequence[_Parts]) -> dict[str, dic
     for part in parts:
         key = part.each.submission.key
         rivals = {name for edge in context.edges if key in edge[:2] for name in edge[:2]}
-        by_file = {file: [one for one in row if one[2] in rivals] or [*row] for file, row in own.items()}
+        by_file = {file: [author for author in row if author[2] in rivals] or [*row] for file, row in own.items()}
         wanted = {text(file.path) for file in part.detailed}
         for file, author in before[part.each.submission.base]:
             if file in wanted:
