@@ -21,7 +21,7 @@ OWN_GUIDES = dict.fromkeys(("dispatch", "ask", "replay", "trace", "templates"), 
 OWN_GUIDES |= dict.fromkeys(("try", "doctor"), "agents")
 OTHERS = (  # whose options are not ours
     r"\bgit [^`\n]*|^(make|pip) .*$"
-    r"|`--(auto|allowedTools|permission-mode|print-logs)[^`]*`|^command = \[.*$|ask each for its `--help`"
+    r"|`--(auto|allowedTools|no-stream|permission-mode|print-logs)[^`]*`|^command = \[.*$|ask each for its `--help`"
 )
 
 

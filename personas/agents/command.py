@@ -22,7 +22,7 @@ from ..kinds import OutcomeStatus
 from ..running.folder import STARTUP
 from ..running.process import RunLimits, keep, rejoin
 from ..setup.slots import variables_of
-from ..spending.usage import whole
+from ..spending.usage import UNKNOWN, whole
 from .result import FILE, is_written, log_of, output_of
 from .sandbox import Sandbox
 from .stream import read_stream
@@ -129,7 +129,9 @@ class CommandAgent:
         """Judge a run by what it printed, and add the result of its task if it ended well."""
         log = log_of(job.folder)
         transcript = read_stream(log)
-        outcome = replace(outcome, usage=whole(outcome.usage, transcript.usage))
+        used = whole(outcome.usage, transcript.usage)
+        cut = outcome.exit is None and not transcript.known and used != UNKNOWN  # text has no final event
+        outcome = replace(outcome, usage=replace(used, partial=used.partial or cut))
         return _with_result(job, verdict(outcome, transcript, self.bad_exit), log, masked)
 
     def _too_long(self, job: Job) -> str:

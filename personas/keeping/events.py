@@ -122,6 +122,8 @@ class Events:
 
     def _is_of_use(self, data: bytes) -> bool:
         """Tell whether events in it can change anything: endings, and what tells tokens, once it is settled whose."""
+        if not self.known and self.meter.wants_text(data):
+            return True
         if b'"type"' not in data:
             return False
         if self.final or not (self.known or self._tries < 0) or any(word in data for word in _ENDINGS):
@@ -149,7 +151,9 @@ class Events:
     def _line(self, line: bytes, began: int) -> None:
         if not self._is_of_use(line):
             return
-        self._tries -= not self.known
+        if not self.known:
+            self._tries -= 1
+            self.meter.read(line.decode(errors="replace"))
         for event in events_in(line):
             self.known = self.known or is_known(event)
             if self.known:

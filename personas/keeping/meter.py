@@ -2,6 +2,7 @@
 
 Claude Code and Qwen Code tell tokens with each answer and the sum in the final event, Codex and Gemini only the sum,
 and OpenCode each step. A sum that is told replaces what was added up before. What is not told stays None.
+Aider prints no events, but a line of text after each answer: "Tokens: 3.4k sent, 10 received. Cost: $0.02 message, …".
 """
 
 TYPE_CHECKING = False
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _FIGURES = (b'"usage"', b'"tokens"', b'"stats"')
 _NAMES = (b'"session_id"', b'"sessionID"', b'"sessionId"', b'"thread_id"', b'"model"')
+_PLAIN = (b"Aider v", b"odel: ", b"Tokens: ", b"Cost: $")
+_UNITS = {"sent": 0, "cache hit": 1, "received": 2}
 _SESSIONS = ("session_id", "sessionID", "sessionId", "thread_id")
 MOST_TOKENS = 10**10  # of one run; larger figures are not believed, and so unknown
 MOST_USD = 10_000.0
@@ -37,6 +40,8 @@ class Meter:
         self._cut = False  # whether a part of the sum could not be read
         self._steps: dict[str, Step] = {}
         self._before: Step = (None, None, None, None)  # those that are not recent
+        self._aider = False
+        self._reports = 0  # of Aider
         self._seen: set[tuple[int, bool]] = set()  # of those: which figures some told, and which some did not
 
     @property
@@ -59,6 +64,24 @@ class Meter:
         if any(mark in data for mark in _FIGURES):
             return True
         return not (self.session and self.model) and any(mark in data for mark in _NAMES)
+
+    def wants_text(self, data: bytes) -> bool:
+        """Tell whether a piece of an output that is no known stream may hold lines of Aider that tell something."""
+        return any(mark in data for mark in _PLAIN)
+
+    def read(self, line: str) -> None:
+        """Take what a line of plain text tells, if it is one that Aider prints."""
+        if line.startswith("Aider v"):
+            self._aider = self._aider or line[7:8].isdigit()
+        elif not self._aider:
+            return
+        elif line.startswith(("Model: ", "Main model: ")):
+            self.model = self.model or _name(line.partition(": ")[2].partition(" ")[0])
+        elif line.startswith("Tokens: ") and (figures := _of_aider(line)):
+            self._reports += 1
+            self._step(f"report {self._reports}", figures)
+        elif line.startswith("Cost: $") and (step := self._steps.get(f"report {self._reports}")):
+            self._steps[f"report {self._reports}"] = (*step[:3], _cost(line))
 
     def count(self, event: "Mapping[str, Any]") -> None:
         """Take what one event of a known stream tells; anything that has another form is passed over."""
@@ -182,6 +205,33 @@ def _of_opencode(value: "Any") -> "tuple[int, int | None, int] | None":
         return None
     given = fresh + (cached or 0) + (_count(cache.get("write")) or 0)
     return given, cached, max(output, (_count(tokens.get("total")) or 0) - given)  # the total includes what it thought
+
+
+def _of_aider(line: str) -> "Step | None":
+    """Read Aider's report of one answer; its figures are rounded to two digits from a thousand on."""
+    report, end, cost = line.partition(" received.")
+    figures: list[int | None] = [None, None, None]
+    for part in f"{report} received".removeprefix("Tokens: ").split(", "):
+        number, _, unit = part.partition(" ")
+        if unit in _UNITS:
+            figures[_UNITS[unit]] = _thousands(number)
+    given, cached, output = figures
+    return (given, cached, output, _cost(cost.strip())) if end and given is not None and output is not None else None
+
+
+def _thousands(text: str) -> int | None:
+    """Read "10", "3.4k" or "12k"."""
+    digits = text.removesuffix("k")
+    if not digits.replace(".", "", 1).isdecimal() or not digits.isascii() or len(digits) > len(str(MOST_TOKENS)):
+        return None
+    return _count(round(float(digits) * (1000 if text.endswith("k") else 1)))
+
+
+def _cost(text: str) -> float | None:
+    """Read the money of one answer: "Cost: $0.02 message, $0.05 session."."""
+    amount, is_told, _ = text.removeprefix("Cost: $").partition(" message")
+    plain = amount.replace(".", "", 1).isdecimal() and amount.isascii()
+    return _number(float(amount)) if is_told and plain and text.startswith("Cost: $") else None
 
 
 def _table(value: "Any") -> "Mapping[str, Any]":

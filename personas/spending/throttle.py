@@ -20,7 +20,7 @@ _REFUSED = re.compile(
     r"|\brate[ _-]?limit(?:ed\b|[ _-]?(?:error|exceeded)\b|(?:error)?:|_?error\b| until\b| \(http 429\))"
     r"|\b(?:exceeded|exhausted) your (?:[\w-]+ ){0,3}(?:quota|capacity|allowance)\b"
     r"|\bAI_(?:APICall|Retry)Error: .*\b(?:quota|limit|overloaded)\b|\bquota exceeded for (?:quota )?metric\b"
-    r"|\boverloaded_error\b|\b(?:is|are) (?:currently |temporarily )?overloaded\b|(?:^|: )overloaded(?!\s*['\"\w])"
+    r"|\boverloaded_error\b|\b(?:is|are) (?:currently |temporarily )?overloaded\b|(?:^|: | - )overloaded(?!\s*['\"\w])"
     r"|\bhttp[ /:]{0,2}(?:\d\.\d |status:? |error:? )?(?:code:? )?(?:429|529)\b|\bapi error:? \(?(?:429|529)\b"
     r"|\b(?:unexpected|last|got|with) status:? (?:code:? )?(?:429|529)\b|\berror code:? (?:429|529)\b|\b429\b\W+\{"
     r"|\b(?:repeated|last error:) (?:429|529)\b",

@@ -56,13 +56,13 @@ class Call:
 
 @dataclass
 class Model:
-    """The server. `scripts` has the scripts of each persona, and `words` what it says in the end.
+    """The server. `scripts` has the scripts of each persona, and `words` what it says in the end, perhaps by such keys.
 
     The first script is followed whose key stands in the prompt, such as "Type: conflict"; the key "" always does.
     """
 
     scripts: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
-    words: dict[str, str] = field(default_factory=dict)
+    words: dict[str, str | dict[str, str]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     answers: int = 0  # that told their tokens
     over: threading.Event = field(default_factory=threading.Event)
@@ -88,7 +88,8 @@ class Model:
         scripts = self.scripts.get(request.persona, {})
         script = next((script for key, script in scripts.items() if key in request.text), ())
         if shell is None or request.answered >= len(script):
-            return self.words.get(request.persona, "Done.")
+            words = self.words.get(request.persona, "Done.")
+            return words if isinstance(words, str) else next(said for key, said in words.items() if key in request.text)
         arguments = arguments_of(request.tools[shell], script[request.answered])
         return Call(shell, arguments, f"call_{len(self.requests)}")
 
@@ -288,7 +289,7 @@ def handler(model: Model) -> type[BaseHTTPRequestHandler]:
 
         def _speak(self, speak: Callable[..., Iterator[Json]], body: Json, answer: str | Call, *, cut: bool) -> None:
             if not (body.get("stream") or "stream" in self.path):
-                self._reply(200, whole(speak, answer))
+                self._reply(200, whole(speak, answer), cut=cut)
                 return
             pieces = [*encoded(speak, speak(answer))]
             self.send_response(200)
@@ -303,12 +304,13 @@ def handler(model: Model) -> type[BaseHTTPRequestHandler]:
                 return
             self.wfile.write(b"0\r\n\r\n")
 
-        def _reply(self, status: int, document: Json) -> None:
+        def _reply(self, status: int, document: Json, *, cut: bool = False) -> None:
             data = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            self.wfile.write(data[: len(data) // 2] if cut else data)
+            self.close_connection = cut
 
     return Handler

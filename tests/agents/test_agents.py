@@ -216,6 +216,82 @@ BLOCK = """\
 """
 
 
+WHOLE = "{file}\n```\n{text}```\n"
+BY_WORDS = ["--edit-format", "whole", "--no-show-model-warnings"]  # it is given whole files by the words of its model
+
+
+@pytest.mark.parametrize("cli", ["aider"])
+@pytest.mark.parametrize("sandbox", ["none", "bwrap"])
+def test_aider_lands_patches_and_settles_a_conflict(project, model, sandbox):
+    """Both write a file and change one line; the author of the conflict settles it."""
+    if sandbox == "bwrap" and not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is not installed")
+    project.team("ann", "bob", args=BY_WORDS, **(boxed() if sandbox == "bwrap" else {}))
+    settled = WHOLE.format(file="poem.txt", text="one\ntwo of ann\ntwo of bob\nthree\n")
+    for name in ("ann", "bob"):
+        changed = WHOLE.format(file="poem.txt", text=f"one\ntwo of {name}\nthree\n")
+        made = WHOLE.format(file=f"notes/{name}.md", text=f"By {name}.\n")
+        model.words[name] = {"Type: conflict": settled, "": changed + made}
+
+    ended = project.run("scheduler", "sprint")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "converged" in ended.stdout
+    files = project.git("ls-tree", "-r", "--name-only", "team/sprint-1").split()
+    assert {"notes/ann.md", "notes/bob.md"} <= set(files)
+    assert ".gitignore" not in files
+    assert {"two of ann", "two of bob"} <= set(project.git("show", "team/sprint-1:poem.txt").splitlines())
+    assert project.events("patch.conflicted")
+
+
+@pytest.mark.parametrize("cli", ["aider"])
+def test_eight_of_aider_share_a_home_and_give_results(project, model):
+    """It writes no file that git ignores, so the result of a task is the JSON that it says last."""
+    names = [f"p{number}" for number in range(8)]
+    project.team(*names, timeout="4m", args=BY_WORDS, more="[sprint]\nmax_parallel = 8\n")
+    for name in names:
+        made = WHOLE.format(file=f"notes/{name}.md", text=f"By {name}.\n")
+        model.words[name] = f'{made}\n{{"by": "{name}"}}\n'
+
+    code, result = project.dispatch(*({"task_id": name, "agent": name, "description": "Write it"} for name in names))
+
+    assert code == 0, result
+    assert [task["output"] for task in result["results"]] == [{"by": name} for name in names]
+    branch = project.git("branch", "--list", "team/dispatch-*", "--format=%(refname:short)")
+    files = project.git("ls-tree", "-r", "--name-only", branch).split()
+    assert {f"notes/{name}.md" for name in names} <= {*files}
+
+
+@pytest.mark.parametrize("cli", ["aider"])
+def test_what_aider_tells_of_tokens_and_money_is_that_of_the_service(project, model):
+    """Rounded to two digits from a thousand on; it names no part of them as one from a cache unless told."""
+    project.team("ann", "bob", more="[prices.fake]\ninput = 2\noutput = 10\n")
+    model.words["ann"] = BLOCK.format(file="poem.txt", old="two\n", new="two of ann\n")
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Change poem.txt"})
+
+    assert code == 0, result
+    (usage,) = (event["data"]["usage"] for event in project.events("run.finished"))
+    print(f"aider: {model.answers} answers, {usage}")
+    assert (usage["input"], usage["output"]) == (model.answers * INPUT, model.answers * OUTPUT)
+    assert usage["usd"] == pytest.approx(model.answers * (2 * INPUT + 10 * OUTPUT) / 1e6)
+    assert usage["estimated"]
+
+
+@pytest.mark.parametrize("cli", ["aider"])
+def test_what_aider_tells_of_money_is_what_its_own_table_of_prices_says(project, model):
+    """2.50 and 10 dollars for a million tokens of gpt-4o, when this was written."""
+    project.team("ann", "bob", model="openai/gpt-4o")
+    model.words["ann"] = BLOCK.format(file="poem.txt", old="two\n", new="two of ann\n")
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Change poem.txt"})
+
+    assert code == 0, result
+    (usage,) = (event["data"]["usage"] for event in project.events("run.finished"))
+    assert usage["usd"] == pytest.approx(model.answers * (2.5 * INPUT + 10 * OUTPUT) / 1e6, rel=0.05)
+    assert not usage["estimated"]
+
+
 @pytest.mark.parametrize("cli", ["aider"])
 def test_aider_lands_a_patch_without_litter(project, model):
     """It changes files by the model's words alone, adds a line to `.gitignore`, and changes no file that is ignored."""
@@ -237,12 +313,12 @@ def test_aider_lands_a_patch_without_litter(project, model):
 FAULTS = {
     "denied": "401|authentication_failed|this key is not known here",
     "refused": "request to the model failed|[Cc]onnection (failed|error)|fetch failed|[Uu]nable to connect|not connect",
-    "cut": "request to the model failed|stream disconnected|terminated|Failed to get response|closed|reset",
+    "cut": "request to the model failed|stream disconnected|terminated|Failed to get response|closed|reset|ion error",
     "silent": "no output and no changed file for 15s",
 }
 
 
-@all_agents
+@pytest.mark.parametrize("cli", sorted(CLIS))
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_run_whose_model_does_not_answer_says_so(project, model, fault):
     """It is no success, and its error is what the agent said of it, be it that it ends or that it tries for ever."""
@@ -267,7 +343,7 @@ MUTE = {"qwen"}  # it says nothing while it tries again
 TELL_NO_TIME = {"claude", "codex", "qwen"}  # of what the service says
 
 
-@all_agents
+@pytest.mark.parametrize("cli", sorted(CLIS))
 @pytest.mark.parametrize("fault", ["throttled", "limited", "overloaded"])
 def test_a_service_that_takes_no_more_spends_no_attempt(project, model, fault):
     """The persona is parked: until the time that the service named, if its agent passes that on."""
