@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from .directory import Directory
+from .directory import Directory, Subteam, channels_of
 from .errors import UsageError
 from .home import HUMAN_VARIABLE
 from .log.disk import read_file, reason_of
@@ -49,31 +49,69 @@ def read_team_file(home: Path) -> TeamFile:
 
 
 def read_directory(home: Path, environ: Mapping[str, str] = os.environ) -> Directory:
-    """Read who is on the team: the roster in `personas/`, the human, and the groups of `team.toml`.
+    """Read who is on the team: the roster in `personas/`, the human, and the groups, teams and channels of `team.toml`.
 
     The human is the one of `TEAM_TEAM_HUMAN`, else of `team.toml`, as in the scheduler's settings. Raises UsageError
     for a `team.toml` that cannot be read.
     """
     values = read_team_file(home).values
-    team, groups = values.get("team", {}), values.get("groups", {})
-    if not isinstance(team, dict) or not isinstance(groups, dict):
-        raise UsageError("team.toml: team and groups are tables, as in [team] and [groups]")
-    for name, members in cast("dict[str, Any]", groups).items():
-        if not isinstance(members, list):
-            raise UsageError(f'team.toml: group {name} must be a list of personas, as in docs = ["scribe", "lore"]')
-    human = environ.get(HUMAN_VARIABLE, "").strip() or str(cast("dict[str, Any]", team).get("human", HUMAN))
-    return directory_of(home, human, cast("dict[str, list[Any]]", groups), environ)
+    team, groups = _table(values, "team"), _table(values, "groups")
+    for name in groups:
+        _names(groups, name, f'group {name} must be a list of personas, as in docs = ["scribe", "lore"]')
+    teams = {name: _subteam(name, table) for name, table in _table(values, "teams").items()}
+    channels = {name: _listed("channels", name, table) for name, table in _table(values, "channels").items()}
+    human = environ.get(HUMAN_VARIABLE, "").strip() or str(team.get("human", HUMAN))
+    return directory_of(home, human, groups, teams=teams, channels=channels, environ=environ)
 
 
 def directory_of(
-    home: Path, human: str, groups: Mapping[str, Sequence[Any]], environ: Mapping[str, str] = os.environ
+    home: Path,
+    human: str,
+    groups: Mapping[str, Sequence[Any]],
+    *,
+    teams: Mapping[str, Subteam] | None = None,
+    channels: Mapping[str, Sequence[str]] | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Directory:
-    """Return the directory of the team in `home`, given the human and the groups of its settings.
+    """Return the directory of the team in `home`, given the human, groups, teams and channels of its settings.
 
-    The persona of a run is a guest if it is not on the roster: a dispatch may use a bundled one.
+    `channels` are those of `[channels]`; teams have more. The persona of a run is a guest if it is not on the roster: a
+    dispatch may use a bundled one.
     """
+    teams = teams or {}
+    if twice := sorted(groups.keys() & teams.keys()):
+        raise UsageError(f"team.toml: {twice[0]} is a group and a team, so @{twice[0]} would be both; rename one")
     members = {name: tuple(map(str, names)) for name, names in groups.items()}
-    return Directory(_personas(home / "personas"), members, human, _guests(environ))
+    members |= {name: team.members for name, team in teams.items()}
+    guests = _guests(environ)
+    return Directory(roster_names(home), members, human, guests, channels_of(teams, channels))
+
+
+def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = values.get(name, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"team.toml: {name} must be a table, as in [{name}]")
+    return cast("dict[str, Any]", table)
+
+
+def _subteam(name: str, table: Any) -> Subteam:
+    members, reviewers = (_listed("teams", name, table, key) for key in ("members", "reviewers"))
+    return Subteam(members, reviewers, str(table.get("channel", "")))
+
+
+def _listed(kind: str, name: str, table: Any, key: str = "members") -> tuple[str, ...]:
+    """Return the personas that a key of the table `[kind.NAME]` lists."""
+    if not isinstance(table, dict):
+        raise UsageError(f"team.toml: {kind}.{name} must be a table: write [{kind}.{name}] above its settings")
+    fault = f'{kind}.{name}.{key} must be a list of personas, as in {key} = ["scribe", "lore"]'
+    return _names(cast("dict[str, Any]", table), key, fault)
+
+
+def _names(table: Mapping[str, Any], key: str, fault: str) -> tuple[str, ...]:
+    names = table.get(key, [])
+    if not isinstance(names, list):
+        raise UsageError(f"team.toml: {fault}")
+    return tuple(map(str, cast("list[Any]", names)))
 
 
 def _guests(environ: Mapping[str, str]) -> frozenset[str]:
@@ -90,8 +128,12 @@ def _syntax_error(path: Path, text: str, reason: str) -> str:
     return f"{path.name}:{line}: {what[:1].lower()}{what[1:]}{column}; correct the TOML there"
 
 
-def _personas(folder: Path) -> frozenset[str] | None:
-    """Return the ids of the roster: `<id>.md`, `<id>.md.j2` and folders, except hidden and `_` ones."""
+def roster_names(home: Path) -> frozenset[str] | None:
+    """Return the ids of the roster in `home`, None if there is none: files `<id>.md`, `<id>.md.j2`, and folders.
+
+    Hidden ones and those that begin with `_` are left out.
+    """
+    folder = home / "personas"
     if not folder.is_dir():
         return None
     names = frozenset(

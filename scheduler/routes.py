@@ -14,7 +14,8 @@ def routing_of(settings: Settings) -> Routing:
 
 
 def _rule(name: str, table: RouteSettings, settings: Settings) -> Rule:
-    groups = (settings.groups[each[1:]] if each.startswith("@") else (each,) for each in table.personas)
+    addressed = settings.addressed
+    groups = (addressed[each[1:]] if each.startswith("@") else (each,) for each in table.personas)
     personas = frozenset(persona for group in groups for persona in group)
     cheapest = table.order == "cheapest"
     return Rule(name, table.agents, personas, table.tasks, frozenset(table.reasons), table.budget_left, cheapest)

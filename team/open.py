@@ -154,7 +154,10 @@ def _context(home: Path, git: Git, top: Path, mirror: Mirror, settings: Settings
     roster = read_roster(home / "personas")
     made = {name: make_agent(name, table) for name, table in settings.agents.items()}
     agents = {name: _confined(agent, home, top, settings) for name, agent in made.items()}
-    directory = directory_of(home, settings.team.human, settings.groups)
+    directory = directory_of(
+        home, settings.team.human, settings.groups, teams=settings.subteams,
+        channels={name: table.members for name, table in settings.channels.items()},
+    )  # fmt: skip
     mailbox = open_mailbox(home, create=True, directory=directory)
     return Context(home, git, top, mailbox, roster, settings, agents, mirror)
 

@@ -73,7 +73,7 @@ def test_every_setting_stands_in_the_table_with_its_default(tmp_path):
     """A key that was added, renamed or given another default shows at once that the table is old."""
     (tmp_path / "team.toml").write_text(
         '[agents.NAME]\ncommand = ["x"]\n[gates.NAME]\ncommand = ["x"]\n[prices.MODEL]\ninput = 1\noutput = 2\n'
-        '[route.NAME]\norder = "cheapest"\n'
+        '[route.NAME]\norder = "cheapest"\n[teams.NAME]\nmembers = ["x"]\n[channels.NAME]\nmembers = ["x"]\n'
     )
     expected = {
         key: "none" if origin.where != "default" or origin.value is None else json.dumps(origin.value)

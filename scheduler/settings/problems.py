@@ -13,7 +13,7 @@ Fields = Mapping[str, Any] | None
 _EXAMPLES = {
     "team": "[team]", "sprint": "[sprint]", "agents": "[agents.shell]", "gates": "[gates.tests]",
     "workspace": "[workspace]", "dispatch": "[dispatch]",
-    "route": "[route.docs]",
+    "route": "[route.docs]", "teams": "[teams.code]", "channels": "[channels.review]",
 }  # fmt: skip
 _WORDS = {
     "dict_type": "must be a table",

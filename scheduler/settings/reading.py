@@ -14,22 +14,26 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from ...mail.team_file import roster_names
 from ...mail.text.units import size, span
 from ...personas.agents.presets.preset import names
 from ...personas.hidden import hidden
 from ..errors import SettingsError
 from .file import Key, TomlFile, read_toml
+from .groups import wrong_groups
 from .presets import fill_in, limit_local, without_use
 from .problems import Fields, problem
 from .settings import (
     AgentSettings,
     BudgetSettings,
+    ChannelSettings,
     DispatchSettings,
     GateSettings,
     PriceSettings,
     RouteSettings,
     Settings,
     SprintSettings,
+    SubteamSettings,
     TeamSettings,
     WorkspaceSettings,
 )
@@ -69,7 +73,7 @@ def read_settings(home: Path, environ: Mapping[str, str], flags: Mapping[str, st
             origins[key] = origin
     fill_in(values, origins)
     limit_local(values, origins, {**environ, **hidden()}, home.absolute().parent)
-    settings = _validated(values, file, origins, home.absolute().parent)
+    settings = _validated(values, file, origins, home.absolute())
     return Loaded(settings, _all_origins(settings, origins))
 
 
@@ -96,7 +100,7 @@ def _put(values: dict[str, Any], origins: dict[Key, Origin], key: Key, value: An
         del origins["sprint", rival]
 
 
-def _validated(values: dict[str, Any], file: TomlFile, origins: Mapping[Key, Origin], root: Path) -> Settings:
+def _validated(values: dict[str, Any], file: TomlFile, origins: Mapping[Key, Origin], home: Path) -> Settings:
     problems: list[str] = []
     try:
         settings = Settings.model_validate(values)
@@ -104,8 +108,12 @@ def _validated(values: dict[str, Any], file: TomlFile, origins: Mapping[Key, Ori
         problems = [problem(error, _place(error["loc"], file, origins), _fields) for error in wrong.errors()]
     else:
         problems = list(_contradictions(settings, file, origins))
+        problems += [
+            f"{_place(key, file, origins)}: {'.'.join(key)}{why}"
+            for key, why in wrong_groups(settings, roster_names(home))
+        ]
         if not problems:
-            return _completed(settings, origins, root)
+            return _completed(settings, origins, home.parent)
     raise SettingsError("; ".join(sorted(dict.fromkeys(problems), key=_line)))
 
 
@@ -137,7 +145,7 @@ def _contradictions(settings: Settings, file: TomlFile, origins: Mapping[Key, Or
         if rule.budget_left is not None and not (settings.budget.sprint or settings.budget.day):
             place = _place(("route", name, "budget_left"), file, origins)
             yield f"{place}: route.{name}.budget_left never fits without a sprint or a day in [budget]"
-        groups = [group for group in rule.personas if group.startswith("@") and group[1:] not in settings.groups]
+        groups = [each for each in rule.personas if each.startswith("@") and each[1:] not in settings.addressed]
         for group in groups:
             yield f"{_place(('route', name, 'personas'), file, origins)}: route.{name}.personas: no group {group}"
     for key, agents in asked.items():
@@ -170,9 +178,9 @@ def _fields(key: Key) -> Fields:
     tables = {
         "team": TeamSettings, "sprint": SprintSettings, "agents": AgentSettings, "gates": GateSettings,
         "workspace": WorkspaceSettings, "dispatch": DispatchSettings, "prices": PriceSettings,
-        "budget": BudgetSettings, "route": RouteSettings,
+        "budget": BudgetSettings, "route": RouteSettings, "teams": SubteamSettings, "channels": ChannelSettings,
     }  # fmt: skip
-    named = key[0] in {"agents", "gates", "prices", "route"}
+    named = key[0] in {"agents", "channels", "gates", "prices", "route", "teams"}
     if key[0] not in tables or len(key) != 1 + named:
         return None
     return {field.alias or name: field.annotation for name, field in tables[key[0]].model_fields.items()}

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ...mail.directory import Subteam, channels_of
 from ...mail.render import listed
 from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
@@ -186,6 +187,36 @@ class GateSettings(_Table):
         return self
 
 
+class SubteamSettings(_Table):
+    """`[teams.NAME]`: who works in a part of the team, who reviews their work, and the channel of both.
+
+    Nobody is the only member and a reviewer, unless `self_review` says so.
+    """
+
+    members: tuple[Name, ...] = ()
+    reviewers: tuple[Name, ...] = ()
+    channel: Name | None = None
+    self_review: bool = False
+
+    @model_validator(mode="after")
+    def _filled(self) -> Self:
+        if not self.members:
+            raise ValueError('has no members: write members = ["nova"]')
+        if len({*self.members}) == 1 and self.members[0] in self.reviewers and not self.self_review:
+            who = self.members[0]
+            raise ValueError(
+                f"has {who} as its only member, and {who} would review itself: name another "
+                "reviewer, or write self_review = true"
+            )
+        return self
+
+
+class ChannelSettings(_Table):
+    """`[channels.NAME]`: a group whose mail can be read again by all its members, also by those who came later."""
+
+    members: tuple[Name, ...] = ()
+
+
 class WorkspaceSettings(_Table):
     """`[workspace]`: where private clones lie, outside of the checkout, and what is in one before its agent starts.
 
@@ -244,10 +275,28 @@ class Settings(_Table):
     sprint: SprintSettings = SprintSettings()
     gates: Mapping[Name, GateSettings] = {}
     groups: Mapping[Name, tuple[Name, ...]] = {}
+    teams: Mapping[Name, SubteamSettings] = {}
+    channels: Mapping[Name, ChannelSettings] = {}
     workspace: WorkspaceSettings = WorkspaceSettings()
     dispatch: DispatchSettings = DispatchSettings()
     prices: Mapping[str, PriceSettings] = {}
     budget: BudgetSettings = BudgetSettings()
+
+    @property
+    def subteams(self) -> dict[str, Subteam]:
+        """The teams of `[teams]` as mail addresses them."""
+        return {name: Subteam(each.members, each.reviewers, each.channel or "") for name, each in self.teams.items()}
+
+    @property
+    def channel_members(self) -> dict[str, tuple[str, ...]]:
+        """The members of each channel: of `[channels]`, and of each team that names it."""
+        return channels_of(self.subteams, {name: table.members for name, table in self.channels.items()})
+
+    @property
+    def addressed(self) -> dict[str, tuple[str, ...]]:
+        """Whom `@NAME` means, by name: the members of a channel, else of a team or a group."""
+        teams = {name: table.members for name, table in self.teams.items()}
+        return {**self.groups, **teams, **self.channel_members}
 
     @property
     def price_list(self) -> dict[str, Price]:

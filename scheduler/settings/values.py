@@ -24,7 +24,7 @@ _UNTYPED = "note"  # the type of mail that was given none
 
 
 def _name(value: str) -> str:
-    if not _NAME.fullmatch(value) or value in {*PROGRAMS, EVERYBODY}:
+    if not _NAME.fullmatch(value) or value in PROGRAMS or value.lower() == EVERYBODY:
         raise ValueError("must be a name of letters, digits, '.', '_' and '-', and none of the team's own programs")
     return value
 

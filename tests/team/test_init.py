@@ -68,7 +68,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
 
 
 def test_every_example_that_is_commented_out_is_valid(repository):
-    """Without the `#`, each agent, gate and group gives valid settings."""
+    """Without the `#`, each agent, gate, group, team and channel gives valid settings."""
     home = make_team(repository, environ={}).home
     text = (home / "team.toml").read_text()
     (home / "team.toml").write_text(re.sub(r"(?m)^# (?=\[|\w+ = )", "", text))
@@ -77,6 +77,7 @@ def test_every_example_that_is_commented_out_is_valid(repository):
     assert settings.agents.keys() == {"shell", "recorded", "rehearsal", *(each.name for each in presets())}
     assert settings.gates.keys() == {"tests", "coverage"}
     assert settings.groups["docs"] == ("scribe", "lore", "curator")
+    assert settings.channel_members == {"review": ("artisan", "scribe"), "code": ("forge", "artisan")}
 
 
 def test_defaults_shown_in_the_file_are_those_of_the_code(repository, tmp_path):

@@ -50,6 +50,14 @@ key = "rate"
 
 [groups]
 docs = ["scribe", "lore"]
+
+[teams.code]
+members = ["nova"]
+reviewers = ["cipher"]
+channel = "review"
+
+[channels.review]
+members = ["ada", "nova"]
 """
 
 
@@ -199,11 +207,14 @@ def test_in_a_sandbox_a_preset_brings_other_words_and_what_it_needs_at_home(read
 
 
 def test_mail_reads_the_same_file(read, tmp_path):
-    """The address book and the settings agree on groups and the human."""
+    """The address book and the settings agree on groups, teams, channels and the human."""
     settings = read(WHOLE).settings
 
     directory = read_directory(tmp_path)
-    assert (directory.human, dict(directory.groups)) == (settings.team.human, dict(settings.groups))
+    assert directory.human == settings.team.human
+    assert directory.groups == {"docs": ("scribe", "lore"), "code": ("nova",)}
+    assert directory.channels == settings.channel_members == {"review": ("ada", "nova", "cipher")}
+    assert {**directory.groups, **directory.channels} == settings.addressed
 
 
 def test_a_flag_overrides_the_environment_which_overrides_the_file(read):
@@ -411,6 +422,24 @@ def test_cron_replaces_every(read):
         ('[dispatch]\noutsid = ["/x"]', "team.toml:2: dispatch.outsid is not a setting; did you mean outside"),
         ("dispatch = 3", "team.toml:1: dispatch must be a table: write [dispatch] above its settings"),
         ('[groups]\nall = ["x"]', "team.toml:2: groups.all must be a name"),
+        ('[groups]\nALL = ["x"]', "team.toml:2: groups.ALL must be a name"),
+        ("\n[teams.code]\n", 'team.toml:2: teams.code has no members: write members = ["nova"]'),
+        ("[teams.code]\nmembers = []", 'team.toml:1: teams.code has no members: write members = ["nova"]'),
+        ('[teams.code]\nmembers = "x"', 'team.toml:2: teams.code.members must be a list: […], not "x"'),
+        ('[teams.code]\nmembers = ["scheduler"]', "team.toml:2: teams.code.members[0] must be a name"),
+        ('[teams.All]\nmembers = ["x"]', "team.toml:1: teams.All must be a name"),
+        ('[teams.code]\nmembers = ["x"]\nreviewer = ["y"]', "code.reviewer is not a setting; did you mean reviewers"),
+        ('[teams.code]\nmembers = ["x"]\nchannel = "#code"', "team.toml:3: teams.code.channel must be a name"),
+        ('[teams.code]\nmembers = ["x"]\nself_review = 1', "team.toml:3: teams.code.self_review must be true or false"),
+        (
+            '[teams.code]\nmembers = ["x", "x"]\nreviewers = ["y", "x"]',
+            "team.toml:1: teams.code has x as its only member, and x would review itself: name another reviewer, or",
+        ),
+        ("teams = 3", "team.toml:1: teams must be a table: write [teams.code] above its settings"),
+        ('[groups]\ncode = ["x"]\n[teams.code]\nmembers = ["y"]', "team.toml:3: teams.code has the name of a group"),
+        ("[channels.review]\n", "team.toml:1: channels.review has no members: write members = ["),
+        ('[channels.review]\nmember = ["x"]', "channels.review.member is not a setting; did you mean members"),
+        ('[sprint]\nreviewers = ["x"]', "sprint.reviewers is not a setting here; it belongs under [teams.code]"),
         ('[groups]\ndocs = "x"', 'team.toml:2: groups.docs must be a list: […], not "x"'),
         ('[team]\nhuman = "weaver"', "team.toml:2: team.human must be a name of letters"),
         ('[team]\nbase = "a..b"', 'team.toml:2: team.base must be the name of a branch, not "a..b"'),
