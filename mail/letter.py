@@ -27,7 +27,7 @@ INLINE_BODY = 64 << 10  # characters; a longer body is stored as a blob, and the
 _BEGINNING = 2_000
 _AHEAD_OF = "ahead"  # in `data`: a due date as it was given, if it counts from the time of sending
 _NAMES = {"body_blob": "body", _AHEAD_OF: "due"}  # of fields of `data`, where a letter calls them otherwise
-_TEXTS = ("sender", "subject", "body", "type", "priority", "reply_to", "thread", "due", "key", "run")
+_TEXTS = ("sender", "subject", "body", "type", "priority", "reply_to", "thread", "due", "key", "run", "channel")
 _AHEAD = r"\+(\d+)([smhdw])"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -38,7 +38,8 @@ class Letter(NamedTuple):
     """A message to send. `to` and `cc` are addresses; `payload` is JSON; an attachment is a file or (name, bytes).
 
     `key` makes sending idempotent: the same sender and key are the same message. `due` is a time as `due_date` takes
-    it. `thread` and `reply_to` are UUIDs here; `Mailbox.send` takes any name of a message for them.
+    it. `thread` and `reply_to` are UUIDs here; `Mailbox.send` takes any name of a message for them. `channel` is that
+    of the message it answers to all; one that is among the addresses need not be said.
     """
 
     sender: str
@@ -55,6 +56,7 @@ class Letter(NamedTuple):
     attachments: Sequence[Attachment] = ()
     key: str | None = None
     run: str | None = None
+    channel: str | None = None
 
     def draft(self, directory: Directory, blobs: Blobs, now: datetime | None = None) -> Draft:
         """Validate the letter, store its large parts as blobs, and return the draft.
@@ -66,7 +68,8 @@ class Letter(NamedTuple):
         priority = ALIASES.get(self.priority, self.priority)
         to = directory.recipients(_addresses(self.to), sender)
         cc = directory.recipients(_addresses(self.cc), sender) if self.cc else ()
-        data = self._data([name for name in cc if name not in to], now)
+        channel = directory.channel_of((*_addresses(self.to), *_addresses(self.cc)), self.channel)
+        data = self._data([name for name in cc if name not in to], channel, now)
         body = self.body
         if len(body) > INLINE_BODY:
             data["body_blob"] = _stored(blobs, _utf8(body))
@@ -147,9 +150,10 @@ class Letter(NamedTuple):
             same[word] = same.get(word, True) and _canonical(ours.get(name)) == _canonical(theirs.get(name))
         return [name for name, equal in same.items() if not equal]
 
-    def _data(self, copied: list[str], now: datetime | None) -> dict[str, Any]:
+    def _data(self, copied: list[str], channel: str | None, now: datetime | None) -> dict[str, Any]:
         due = None if self.due is None else due_date(self.due, now)
         fields = {"type": self.type, "cc": copied or None, "due": due, "payload": self.payload, "key": self.key}
+        fields["channel"] = channel
         fields[_AHEAD_OF] = self.due if _is_relative(self.due) else None
         return {name: value for name, value in fields.items() if value is not None}
 

@@ -18,7 +18,7 @@ from .log.blobs import BlobMissing, Blobs, MemoryBlobs
 from .log.event import Draft, Event, is_id
 from .log.log import Log
 from .marks import UNDOES, Mark, last_marks, missing
-from .message import Message, Receipt, newest_about
+from .message import Message, Receipt, newest_about, verified
 from .process import check_not_in_run
 from .query.rows import Projections
 
@@ -31,7 +31,7 @@ class Mailbox:
     """The mail of one team. Each call names its persona: a program may act for several.
 
     `home` is the team's folder: its runs may not read here, as they may not write the log, see `check_not_in_run`.
-    `party` is a persona whose mail alone is shown: what it sent or received.
+    `party` is a persona whose mail alone is shown: what it sent or received, and its channels.
     """
 
     def __init__(
@@ -73,7 +73,8 @@ class Mailbox:
         """Answer a message, in its thread: to its sender, or with `everybody` to all of its recipients too.
 
         The answered message becomes read. The letter's own `to` adds recipients; its subject is "Re: …" if it has none.
-        An answer to a persona that has left the team bounces at once. `repeats` and errors are as for `send`.
+        One to a persona that has left the team bounces at once; one to all stays in the channel. `repeats` and errors
+        are as for `send`.
         """
         original = self._row(name)
         people = {original["sender"]: None} | dict.fromkeys(original["recipients"] if everybody else ())
@@ -82,6 +83,7 @@ class Mailbox:
         to = [*people, *letter.to] or [letter.sender]
         subject = letter.subject or "Re: " + original["subject"].removeprefix("Re: ")
         answer = letter._replace(to=to, subject=subject, reply_to=original["id"], thread=original["thread"])
+        answer = answer._replace(channel=Message.of(original).channel) if everybody else answer
         directory = self.directory
         if gone:
             directory = directory._replace(personas=(directory.personas or frozenset()) | set(gone))
@@ -195,6 +197,21 @@ class Mailbox:
         )  # fmt: skip
         return self._verified([Message.of(row) for row in rows], persona)
 
+    def channel(
+        self, name: str, reader: str | None, *, type: str | None = None, sender: str | None = None, limit: int = ALL
+    ) -> list[Message]:
+        """List what was said in a channel since its beginning, newest first, without bodies; nothing is marked.
+
+        Flags are those of `reader`, who need not have received it. Raises UnknownRecipient for an unknown channel, and
+        UsageError for one that a run's persona is no member of.
+        """
+        self._check_reader()
+        channel = self.directory.checked_channel(name)
+        if self.party is not None and self.party not in self.directory.channels[channel]:
+            raise UsageError(f"{self.party} is no member of channel {channel}, and runs read only their own channels")
+        rows = self.projections.rows("channel", channel=channel, type=type, sender=sender, limit=limit)
+        return self._marked(rows, reader)
+
     def read(self, persona: str, name: str, *, peek: bool = False, run: str | None = None) -> Message:
         """Return a whole message and mark it read, unless `peek` is set or the persona did not receive it."""
         message = self.peek(name, persona)
@@ -239,18 +256,8 @@ class Mailbox:
         return message
 
     def attachment(self, message: Message, name: str | None = None) -> bytes:
-        """Return the bytes of one attachment, given by its name or its number in the message, from 1.
-
-        `name` may be None if there is only one. Raises UsageError with the names, and BlobMissing.
-        """
-        numbered = list(enumerate(message.attachments, 1))
-        matches = [item for _, item in numbered if name in {None, item["name"]}]
-        matches = matches or [item for number, item in numbered if name == str(number)]
-        if len(matches) != 1:
-            names = ", ".join(f"{number} {item['name']!r}" for number, item in numbered)
-            what = f"{len(numbered)} attachments" if name is None else f"no single attachment {name!r}"
-            raise UsageError(f"message {message.seq} has {what}; give the name or number of one: {names}")
-        return self.blobs.read(matches[0]["sha256"])
+        """Return the bytes of one attachment, found as by `Message.attachment`. Raises UsageError, BlobMissing."""
+        return self.blobs.read(message.attachment(name)["sha256"])
 
     def thread_of(self, name: str) -> str:
         """Return the id of a message's thread. Raises UnknownMessage, AmbiguousMessage."""
@@ -295,12 +302,9 @@ class Mailbox:
         """Write messages, of all or of one persona, as "mbox", "eml" or "jsonl"; return their number."""
         from .archive import export
 
-        forms = {"mbox": export.export_mbox, "eml": export.export_eml, "jsonl": export.export_jsonl}
-        if form not in forms:
-            raise UsageError(f"format {form!r} must be one of {', '.join(forms)}")
         self._check_reader()
         events = (e for e in self.log.read() if persona in (None, e.sender, *e.recipients) or e.kind == RUN_STARTED)
-        return forms[form](events, self.blobs, target)
+        return export.export_as(form, events, self.blobs, target)
 
     def counts(self) -> list[dict[str, Any]]:
         """Count each persona's mail: rows of persona, total, unread, urgent, archived, trashed."""
@@ -371,14 +375,7 @@ class Mailbox:
     def _verified(self, messages: list[Message], persona: str) -> list[Message]:
         """Return messages with `verified` as the log says it; `persona` is one whose mailbox is read anyway, or ""."""
         runs = sorted({message.run for message in messages if message.run is not None})
-        if not runs:
-            return messages
-        rows = self.projections.rows("launched", persona=persona, runs=runs)
-        owners = {row["run"]: row["persona"] for row in reversed(rows)}  # the first one counts
-        return [
-            message if message.run is None else message._replace(verified=owners.get(message.run) == message.sender)
-            for message in messages
-        ]
+        return verified(messages, self.projections.rows("launched", persona=persona, runs=runs)) if runs else messages
 
     def _received(self, persona: str, name: str) -> Message:
         message = self._marked([self._row(name)], persona)[0]
@@ -387,8 +384,11 @@ class Mailbox:
         return message
 
     def _shown(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the rows that may be shown: without a `party`, all."""
-        return [row for row in rows if self.party in {None, row["sender"], *row["recipients"]}]
+        """Return the rows that may be shown: without a `party`, all; else its mail, and that of its channels."""
+        if self.party is None:
+            return rows
+        me, own = self.party, self.directory.channels_with(self.party)
+        return [row for row in rows if me in {row["sender"], *row["recipients"]} or Message.of(row).channel in own]
 
     def _check_reader(self) -> None:
         if self.home:

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from .errors import AmbiguousMessage
+from .errors import AmbiguousMessage, UsageError
 from .log.event import PRIORITIES
 
 _LISTED = (
     "id", "seq", "ts", "sender", "recipients", "subject", "type", "priority", "thread", "reply_to", "read", "acked",
-    "archived", "tags", "verified",
+    "archived", "tags", "verified", "channel",
 )  # fmt: skip
 _STATES = ("bounced", "answered", "acked", "read")
 _RUN = 8  # characters of the shortest beginning that names a run
@@ -22,7 +22,8 @@ class Message(NamedTuple):
     """One message. Flags and tags are those of the persona that reads it; `body` is "" in lists.
 
     `attachments` are objects with `name`, `sha256` and `size` in bytes; `due` is RFC 3339. `verified` is False if it
-    claims to come from a run that is not on record as one of its sender's.
+    claims to come from a run that is not on record as one of its sender's. `channel` is the name of the one that the
+    message came through, without a sign.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Message(NamedTuple):
     answered: bool = False
     body_blob: str | None = None
     verified: bool = True
+    channel: str | None = None
 
     @classmethod
     def of(cls, row: dict[str, Any], flags: dict[str, Any] | None = None) -> Message:
@@ -58,7 +60,7 @@ class Message(NamedTuple):
         """
         marks = flags or row
         data = _data(row["data"])
-        blob = data.get("body_blob")
+        blob, channel = data.get("body_blob"), data.get("channel")
         return cls(
             row["id"],
             row["seq"],
@@ -83,12 +85,27 @@ class Message(NamedTuple):
             payload=data.get("payload"),
             run=row.get("run"),
             body_blob=str(_data(blob)["sha256"]) if _is_blob(blob) else None,
+            channel=channel if isinstance(channel, str) else None,
         )
 
     @property
     def about_run(self) -> str:
         """The run that the message is about, as its payload says; "" if it does not."""
         return str(_data(self.payload).get("run", ""))
+
+    def attachment(self, name: str | None = None) -> dict[str, Any]:
+        """Return one attachment, given by its name or its number, from 1; `name` may be None if there is only one.
+
+        Raises UsageError with the names.
+        """
+        numbered = list(enumerate(self.attachments, 1))
+        matches = [item for _, item in numbered if name in {None, item["name"]}]
+        matches = matches or [item for number, item in numbered if name == str(number)]
+        if len(matches) != 1:
+            names = ", ".join(f"{number} {item['name']!r}" for number, item in numbered)
+            what = f"{len(numbered)} attachments" if name is None else f"no single attachment {name!r}"
+            raise UsageError(f"message {self.seq} has {what}; give the name or number of one: {names}")
+        return matches[0]
 
     def listed(self) -> dict[str, Any]:
         """Return the JSON object of a list."""
@@ -113,6 +130,15 @@ class Receipt(NamedTuple):
             for name in row["recipients"]
         }
         return cls(Message.of(row), names)
+
+
+def verified(messages: Sequence[Message], launches: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """Return messages with `verified` as the starts of runs say it: rows of run and persona, the first one counts."""
+    owners = {row["run"]: row["persona"] for row in reversed(launches)}
+    return [
+        message if message.run is None else message._replace(verified=owners.get(message.run) == message.sender)
+        for message in messages
+    ]
 
 
 def newest_about(messages: Sequence[Message], run: str) -> Message | None:

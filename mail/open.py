@@ -79,7 +79,7 @@ def open_mailbox(home: Path | None = None, *, create: bool = False, directory: D
     """Open the mail of the team in `home`, by default as `team_home` finds it.
 
     With `create` the team need not exist yet; the first message creates it. `directory` is read from `home` if it is
-    not given. For a run, the mailbox shows what its persona sent or received, and nothing else. Raises as `team_home`,
+    not given. For a run, the mailbox shows what its persona sent or received and its channels. Raises as `team_home`,
     and UsageError for a `team.toml` that cannot be read.
     """
     home = home or team_home(create=create)

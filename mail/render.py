@@ -67,10 +67,11 @@ def _json(value: Any, out: TextIO, indent: int | None = None) -> str:
     return text.encode(errors="backslashreplace").decode() + "\n"
 
 
-def listing(message: Message) -> str:
-    """Return the line of a message in a plain list."""
-    flag = "READ " if message.read else " NEW "
-    return f"[{flag}] {message.seq} | From: {line(sender(message))} | Subject: {line(message.subject)}"
+def listing(message: Message, reader: str = "") -> str:
+    """Return the line of a message in a plain list; one that a `reader` did not receive is neither new nor read."""
+    channel = f"Channel: {line(message.channel)} | " if message.channel else ""
+    head = f"[{_flag(message, reader):^5}] {message.seq} | From: {line(sender(message))}"
+    return f"{head} | {channel}Subject: {line(message.subject)}"
 
 
 def sender(message: Message) -> str:
@@ -78,15 +79,17 @@ def sender(message: Message) -> str:
     return message.sender if message.verified else f"{message.sender} (unverified)"
 
 
-def messages(listed: Sequence[Message], empty: str, out: TextIO | None = None) -> None:
-    """Write a list of messages: a table on a terminal, else a line each; `empty` goes to stderr on a terminal."""
+def messages(listed: Sequence[Message], empty: str, out: TextIO | None = None, *, reader: str = "") -> None:
+    """Write a list of messages: a table on a terminal, else a line each; `empty` goes to stderr on a terminal.
+
+    What a `reader` did not receive is marked neither new nor read.
+    """
     out = _open(out)
     if not out.isatty():
-        out.writelines(listing(message) + "\n" for message in listed)
+        out.writelines(listing(message, reader) + "\n" for message in listed)
     elif listed:
         rows = [
-            ("" if m.read else "●", str(m.seq), m.ts[:16].replace("T", " "), sender(m), m.subject, _notes(m))
-            for m in listed
+            ("●" * (_flag(m, reader) == "NEW"), str(m.seq), _minute(m), sender(m), m.subject, _notes(m)) for m in listed
         ]
         table(("", "no", "sent (UTC)", "from", "subject", ""), rows, out)
     else:
@@ -121,6 +124,7 @@ def whole(message: Message, out: TextIO | None = None, *, indent: str = "") -> N
         ("From", _from(message)),
         ("To", ", ".join(name for name in message.recipients if name not in message.cc)),
         ("Cc", ", ".join(message.cc)),
+        ("Channel", message.channel or ""),
         ("Date", message.ts),
         ("Subject", message.subject),
         ("Type", message.type if message.type != "note" else ""),
@@ -205,8 +209,17 @@ def inspection(result: Inspection) -> None:
         print(f"{counted(result.events, 'event')} verified, up to {result.place.seq}{tail}")
 
 
+def _flag(message: Message, reader: str) -> str:
+    return "" if reader and reader not in message.recipients else "READ" if message.read else "NEW"
+
+
+def _minute(message: Message) -> str:
+    return message.ts[:16].replace("T", " ")
+
+
 def _notes(message: Message) -> str:
     priority = () if message.priority == "normal" else (message.priority,)
     kind = () if message.type == "note" else (message.type,)
     acked = ("acked",) if message.acked else ()
-    return " ".join((*priority, *kind, *acked, *(f"#{tag}" for tag in message.tags)))
+    channel = (f"@{message.channel}",) if message.channel else ()
+    return " ".join((*channel, *priority, *kind, *acked, *(f"#{tag}" for tag in message.tags)))

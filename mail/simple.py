@@ -29,8 +29,8 @@ def send_message(  # noqa: PLR0917 - the published order
 ) -> str:
     """Send a message and return its id once it is durable. The first one creates the team's folder.
 
-    `to_persona` is an address: a persona, `@all` or `@group`. With a `key`, what was sent before is not sent again. In
-    a run, `from_persona` is the run's own. Raises UnknownRecipient, KeyReused, UsageError, LogError.
+    `to_persona` is an address: a persona, `@all`, `@group` or `@channel`. With a `key`, what was sent before is not
+    sent again. In a run, `from_persona` is the run's own. Raises UnknownRecipient, KeyReused, UsageError, LogError.
     """
     files = [Path(file) for file in attachments]
     if launcher := _launcher():

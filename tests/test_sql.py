@@ -77,7 +77,7 @@ def test_the_keys_of_the_lists_are_unique(tmp_path):
     """With mail to everybody, marked by everybody, no two rows agree in what is said to tell them apart."""
     log, people = EventLog(tmp_path / "mail"), [f"persona-{number}" for number in range(9)]
     for number in range(12):
-        due = {"due": "2020-01-01T00:00:00Z"}
+        due = {"due": "2020-01-01T00:00:00Z", "channel": "review"}
         sender, *to = people[number % 9 :] + people[: number % 9]
         (mail,) = log.append([Draft("mail.sent", sender, tuple(to), "words words", "words", data=due)])
         verbs = ("read", "acked")[: number % 3]
@@ -89,7 +89,7 @@ def test_the_keys_of_the_lists_are_unique(tmp_path):
         "persona": people[0], "ids": ids, "words": ["words", "mail"], "limit": 1000, "roster": people, "state": "all",
         "unread": False, "sender": None, "type": None, "tag": None, "as_of_seq": 10**9, "as_of_ts": "9",
         "now": "2030", "since": "2020", "key": "", "seq": 0, "thread": ids[1], "dispatch": None, "written": "",
-        "before": 10**9, "until": 10**9, "lately": 0, "most": 9, "agents": [], "base": "",
+        "before": 10**9, "channel": "review", "until": 10**9, "lately": 0, "most": 9, "agents": [], "base": "",
         "runs": [f"run-{number}" for number in range(12)],
     }  # fmt: skip
     query, checked = FileProjections(log), 0

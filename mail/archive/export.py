@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from urllib.parse import quote
 
 from ..directory import SCHEDULER
+from ..errors import UsageError
 from ..kinds import RUN_STARTED, MailKind
 from .backup import whole
 
@@ -55,6 +56,17 @@ class _Verbatim(EmailPolicy):
 
 
 _POLICY = _Verbatim(refold_source="none")
+
+
+def export_as(form: str, events: Iterable[Event], blobs: Blobs, target: Path) -> int:
+    """Write the messages among `events` as "mbox", "eml" or "jsonl"; return their number.
+
+    Raises UsageError for another form, and as `export_mbox`.
+    """
+    forms = {"mbox": export_mbox, "eml": export_eml, "jsonl": export_jsonl}
+    if form not in forms:
+        raise UsageError(f"format {form!r} must be one of {', '.join(forms)}")
+    return forms[form](events, blobs, target)
 
 
 def export_mbox(events: Iterable[Event], blobs: Blobs, target: Path, *, replace: bool = False) -> int:
@@ -130,6 +142,7 @@ def as_record(event: Event, blobs: Blobs) -> dict[str, Any]:
         "payload": event.data.get("payload"),
         "run": event.run,
         "verified": _UNVERIFIED not in event.data,
+        "channel": _channel(event),
         "attachments": _attachments(event),
     }
 
@@ -180,6 +193,11 @@ def _type(event: Event) -> str:
     return str(event.data.get("type", "note"))
 
 
+def _channel(event: Event) -> str | None:
+    channel = event.data.get("channel")
+    return channel if isinstance(channel, str) else None
+
+
 def _copied(event: Event) -> list[str]:
     named = event.data.get("cc")
     return [name for name in event.recipients if name in named] if isinstance(named, list) else []
@@ -215,6 +233,8 @@ def _headers(event: Event) -> Iterator[tuple[str, str]]:
         yield "X-Team-Mail-Run", _text(event.run)
     if _UNVERIFIED in event.data:
         yield "X-Team-Mail-Unverified", "yes"
+    if channel := _channel(event):
+        yield "X-Team-Mail-Channel", _text(channel)
     if due := event.data.get("due"):
         yield "X-Team-Mail-Due", _text(str(due))
     yield "MIME-Version", "1.0"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FOLDER = "cursors"  # beside the log
-_FORMAT = "team-mail cursor 1"
+_FORMAT = "team-mail cursor 2"
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe is not waited for
 _RACY = 2_000_000_000  # nanoseconds: a file as new as that may change again without another time
 _LINES = 4  # before the checksum

@@ -20,12 +20,14 @@ from ..process import identity, identity_or_none, run_id
 from .output import are_terminals
 
 
-def own_mailbox(persona: str | None) -> tuple[str, Mailbox]:
-    """Return the persona that acts and the team's mail.
+def own_mailbox(persona: str | None, *, or_human: bool = False) -> tuple[str, Mailbox]:
+    """Return the persona that acts and the team's mail; with `or_human`, the human acts if nobody is named.
 
     Raises as `identity`, and UnknownRecipient for a name that is neither on the team nor in its mail.
     """
-    name, mailbox = identity(persona), open_mailbox()
+    known = "" if or_human else identity(persona)
+    mailbox = open_mailbox()
+    name = known or identity_or_human(persona, mailbox.directory)
     try:
         return mailbox.directory.checked(name), mailbox
     except UnknownRecipient:

@@ -76,15 +76,19 @@ def inbox(
     kind: Annotated[str | None, typer.Option("--type", "-t", help="Only of this type.")] = None,
     sender: Annotated[str | None, typer.Option("--from", help="Only from this sender.")] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="As of a message number or a time.")] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option("--channel", help="All that was said in this channel.", autocompletion=option.channels),
+    ] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 3 if any of it is unread.")] = False,
     bodies: Annotated[bool, typer.Option("--bodies", help="With --json, whole messages; none is marked read.")] = False,
     as_json: option.Json = False,
 ) -> None:
-    """List a persona's mail, newest first."""
+    """List a persona's mail, or what was said in a channel, newest first."""
     _exit(
         daily.inbox(
             persona, unread=unread, limit=limit, archived=archived, trashed=trashed, everything=everything, tag=tag,
-            kind=kind, sender=sender, as_of=as_of, exit_code=exit_code, bodies=bodies, as_json=as_json,
+            kind=kind, sender=sender, as_of=as_of, channel=channel, exit_code=exit_code, bodies=bodies, as_json=as_json,
         )
     )  # fmt: skip
 

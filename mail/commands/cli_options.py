@@ -33,6 +33,15 @@ def tags(context: typer.Context, incomplete: str) -> list[str]:
     return []
 
 
+def channels(incomplete: str) -> list[str]:
+    """Complete the name of a channel; without a team there are none."""
+    from ..open import open_mailbox
+
+    with suppress(TeamMailError):
+        return sorted(name for name in open_mailbox().directory.channels if name.startswith(incomplete))
+    return []
+
+
 def version_of(command: str) -> Any:
     """Return the option `--version` of a command."""
 
@@ -55,7 +64,11 @@ Sender = Annotated[
 ]
 To = Annotated[
     list[str],
-    typer.Option("--to", help="A persona, @all or @group; may be repeated or use commas.", autocompletion=personas),
+    typer.Option(
+        "--to",
+        help="A persona, @all, @group or @channel; may be repeated or use commas.",
+        autocompletion=personas,
+    ),
 ]
 Cc = Annotated[list[str], typer.Option("--cc", help="Who gets a copy; as --to.", autocompletion=personas)]
 Subject = Annotated[str, typer.Option("--subject", "-s", help="The subject, one line.")]

@@ -5,11 +5,11 @@ They return an exit code and raise TeamMailError. Typer is not imported: `entry`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import NoTeam
+from ..errors import NoTeam, UsageError
 from ..kinds import ExitCode
 from ..open import first_mail, open_mailbox, team_home
 from ..process import identity
@@ -64,21 +64,28 @@ def inbox(
     kind: str | None = None,
     sender: str | None = None,
     as_of: str | None = None,
+    channel: str | None = None,
     exit_code: bool = False,
     bodies: bool = False,
     as_json: bool = False,
 ) -> int:
-    """List a persona's mail, newest first."""
+    """List a persona's mail, or what was said in a channel, newest first."""
     from .. import render
     from ..clock import ALL, moment
 
-    seq, time = moment(as_of) if as_of else (ALL, None)
-    state = "all" if everything else "trashed" if trashed else "archived" if archived else "inbox"
-    own, mailbox = caller.own_mailbox(persona)
-    listed = mailbox.inbox(
-        own, unread=unread, state=state, tag=tag, type=kind, sender=sender and sender.removesuffix("@team"),
-        as_of_seq=seq, as_of=time, limit=limit + 1,
-    )  # fmt: skip
+    sender = sender and sender.removesuffix("@team")
+    own, mailbox = caller.own_mailbox(persona, or_human=channel is not None)
+    if channel is not None:
+        flags = {"unread": unread, "archived": archived, "trashed": trashed, "tag": tag, "as-of": as_of}
+        _refuse_filters(flags | {"exit-code": exit_code})
+        listed = mailbox.channel(channel, own, type=kind, sender=sender, limit=limit + 1)
+    else:
+        seq, time = moment(as_of) if as_of else (ALL, None)
+        state = "all" if everything else "trashed" if trashed else "archived" if archived else "inbox"
+        listed = mailbox.inbox(
+            own, unread=unread, state=state, tag=tag, type=kind, sender=sender, as_of_seq=seq, as_of=time,
+            limit=limit + 1,
+        )  # fmt: skip
     if len(listed) > limit:
         output.say(f"team-mail: only the newest {limit} are shown; --limit shows more", err=True)
         del listed[limit:]
@@ -87,8 +94,16 @@ def inbox(
     elif as_json:
         render.document([message.listed() for message in listed])
     else:
-        render.messages(listed, f"no mail for {own}")
+        empty = f"no mail for {own}" if channel is None else "nothing was said in that channel yet"
+        render.messages(listed, empty, reader=own if channel else "")
     return ExitCode.UNREAD if exit_code and any(not message.read for message in listed) else ExitCode.DONE
+
+
+def _refuse_filters(flags: Mapping[str, object]) -> None:
+    """Refuse the options of `inbox` that choose among a persona's own mail. Raises UsageError."""
+    for name, value in flags.items():
+        if value:
+            raise UsageError(f"--channel lists all that was said there: leave out --{name}")
 
 
 def send(

@@ -48,7 +48,7 @@ Unfinished appends after a crash, and copies of files from before a repair.
 Who is on the team, by file name. Without it any name can be written to.
 .TP
 .I .team/team.toml
-Settings; [groups] names groups of personas.
+Settings; [groups], [teams] and [channels] name groups of personas.
 .SH EXAMPLES
 .nf
 team\-mail send \-\-to curator \-\-subject Hello \-\-body "Please review the plan."

@@ -27,6 +27,7 @@ OPTIONS: dict[str, dict[str, tuple[str, str]]] = {  # of each command: the optio
         "--limit": ("limit", NUMBER), "-l": ("limit", NUMBER), "--archived": ("archived", FLAG),
         "--trashed": ("trashed", FLAG), "--all": ("everything", FLAG), "--tag": ("tag", TEXT), "--type": ("kind", TEXT),
         "-t": ("kind", TEXT), "--from": ("sender", TEXT), "--as-of": ("as_of", TEXT),
+        "--channel": ("channel", TEXT),
         "--exit-code": ("exit_code", FLAG), "--bodies": ("bodies", FLAG), "--json": ("as_json", FLAG),
     },
     "send": {

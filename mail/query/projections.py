@@ -212,6 +212,15 @@ def thread() -> Any:
     return mail(events).filter(_.thread == argument("thread")).order_by(_.seq)
 
 
+def channel() -> Any:
+    """List what was said in one channel, newest first, by type and sender, whoever received it."""
+    letters = mail(events).filter(events.data["channel"].str == argument("channel"))
+    rows = letters.select(**letter(letters))
+    sender, kind = argument("sender"), argument("type")
+    rows = rows.filter(sender.isnull() | (_.sender == sender), kind.isnull() | (_.type == kind))
+    return rows.order_by(_.seq.desc()).limit(LIMIT)
+
+
 def states() -> Any:
     """List who has read, acked, archived or answered messages: one row per message and persona."""
     ids = argument("ids", "array<string>")
@@ -361,8 +370,8 @@ def messages() -> Any:
 
 
 PROJECTIONS = (
-    mailboxes, mailbox, inbox, message, messages, thread, states, marks, sent, counts, overdue, unreachable, unread,
-    search, stats, people, tagged, launched, standing,
+    mailboxes, mailbox, inbox, message, messages, thread, channel, states, marks, sent, counts, overdue, unreachable,
+    unread, search, stats, people, tagged, launched, standing,
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from ..console import run_command
 COMMAND = str(Path(sys.executable).with_name("team-mail"))
 LISTED = {
     "id", "seq", "ts", "sender", "recipients", "subject", "type", "priority", "thread", "reply_to", "read", "acked",
-    "archived", "tags", "verified",
+    "archived", "tags", "verified", "channel",
 }  # fmt: skip
 WHOLE = LISTED | {"body", "attachments", "cc", "due", "payload", "run", "trashed", "answered"}
 CLEAN = {
@@ -954,6 +954,11 @@ def test_completion_offers_commands_personas_and_tags(team, run, tmp_path):
     assert completed(run, "team-mail inbox -p boss --tag ") == ["hot"]
     assert completed(run, "team-mail inbox --tag h") == []
     assert completed(run, "team-mail inbox --persona cu", cwd=tmp_path) == []
+    (team / ".team" / "team.toml").write_text(
+        '[channels.review]\nmembers = ["boss"]\n[channels.news]\nmembers = ["boss"]'
+    )
+    assert completed(run, "team-mail inbox --channel re") == ["review"]
+    assert completed(run, "team-mail inbox --channel ", cwd=tmp_path) == []
 
 
 @pytest.fixture(autouse=True, scope="module")

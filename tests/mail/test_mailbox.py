@@ -119,7 +119,7 @@ def test_an_address_may_be_written_with_the_team(address, mailbox):
     assert mailbox.send(letter(address)).recipients == ("curator",)
 
 
-@pytest.mark.parametrize("address", ["@all", "all@team", "all"])
+@pytest.mark.parametrize("address", ["@all", "all@team", "all", "@ALL", "All@team"])
 def test_all_is_everybody_but_the_sender(address, mailbox):
     """A broadcast reaches the roster and the human, and does not come back."""
     assert mailbox.send(letter(address)).recipients == ("ada", "critic", "curator")
@@ -173,7 +173,7 @@ def test_reading_returns_every_field_of_the_letter(mailbox, clock, tmp_path):
         "subject": "Work", "type": "task", "priority": "high", "thread": 0, "reply_to": None, "read": True,
         "acked": False, "archived": False, "tags": [], "body": "Do it.\n", "cc": ["critic"], "run": "r1",
         "due": "2026-01-01T02:00:00.000000Z", "payload": {"a": [1, None, 2.5, "ü"]}, "trashed": False,
-        "answered": False, "verified": True, "attachments": [
+        "answered": False, "verified": True, "channel": None, "attachments": [
             {"name": "plan.txt", "sha256": got.attachments[0]["sha256"], "size": 2},
             {"name": "b.bin", "sha256": got.attachments[1]["sha256"], "size": 3},
         ],

@@ -107,7 +107,7 @@ def test_a_message_has_the_headers_of_a_mail(log, blobs):
         thread=root.id,
         priority="urgent",
         run="run-7",
-        data={"type": "result", "cc": ["lore", "nobody"], "due": "2026-12-24T18:00:00.000000Z"},
+        data={"type": "result", "cc": ["lore", "nobody"], "due": "2026-12-24T18:00:00.000000Z"} | {"channel": "review"},
     )
     mail = parsed(answer, blobs)
     assert mail["From"] == "scribe <scribe@team.invalid>"
@@ -122,6 +122,7 @@ def test_a_message_has_the_headers_of_a_mail(log, blobs):
     assert mail["X-Team-Mail-Type"] == "result"
     assert mail["X-Team-Mail-Run"] == "run-7"
     assert mail["X-Team-Mail-Due"] == "2026-12-24T18:00:00.000000Z"
+    assert mail["X-Team-Mail-Channel"] == "review"
     assert text_of(mail) == "yes\n"
 
 
@@ -133,6 +134,7 @@ def test_a_first_message_refers_to_none(log, blobs):
     assert mail["Cc"] is None
     assert mail["To"] == "undisclosed-recipients:;"
     assert mail["X-Team-Mail-Type"] == "note"
+    assert mail["X-Team-Mail-Channel"] is None
 
 
 def test_a_late_answer_refers_to_the_root_and_to_what_it_answers(log, blobs):
@@ -245,7 +247,8 @@ def test_json_lines_have_every_field(log, blobs, tmp_path):
         body="b\u2028c",
         priority="high",
         run="r",
-        data={"cc": ["lore"], "type": "task", "due": "d", "payload": [1], "attachments": [file], "key": "k"},
+        data={"cc": ["lore"], "type": "task", "due": "d", "payload": [1], "attachments": [file], "key": "k"}
+        | {"channel": "review"},
     )
     log.append([Draft("mail.read", "scribe", ref=event.id)])
     assert export_jsonl(log.read(), blobs, tmp_path / "out.jsonl") == 1
@@ -254,6 +257,7 @@ def test_json_lines_have_every_field(log, blobs, tmp_path):
         "id": event.id, "seq": event.seq, "ts": event.ts, "sender": "curator", "recipients": ["scribe", "lore"],
         "cc": ["lore"], "subject": "s\nt", "body": "b\u2028c", "type": "task", "priority": "high",
         "thread": event.id, "reply_to": None, "due": "d", "payload": [1], "run": "r", "verified": False,
+        "channel": "review",
         "attachments": [file],
     }  # fmt: skip
 

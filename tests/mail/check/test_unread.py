@@ -272,6 +272,14 @@ def test_a_cursor_with_a_right_checksum_and_wrong_fields_is_none(mailbox, where)
     assert seqs(mailbox) == [2]
 
 
+def test_a_cursor_of_an_earlier_version_is_none(mailbox):
+    """Its entries lack what listed messages have now; the log says it."""
+    mailbox.send(Letter("ana", ["bo"], "x"))
+    assert seqs(mailbox) == [2]
+    forge(mailbox, 0, "team-mail cursor 1")
+    assert cursor.load(str(mailbox.log.folder), "bo") is None
+
+
 @pytest.mark.parametrize("entries", ["[", "7", "{}", "[7]", "[{}]", '[{"id":"x","seq":"2"}]', "[" * 100_000])
 def test_a_cursor_with_a_right_checksum_and_wrong_entries_is_of_no_use(mailbox, entries):
     """The log is read from its beginning, and the cursor is written anew."""
