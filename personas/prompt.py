@@ -89,6 +89,9 @@ Never change `.git` or `.team`, except in `.team/run`: the whole patch would be 
 The others are changing the same commit at this moment. Keep your patch small and change only what you need to:
   reformatting a file conflicts with everybody's changes to it.""",
 )
+_CHANNELS = """\
+Your channels: {names}. `team-mail send --to @{one}` writes to all members of one, and `team-mail inbox --channel {one}`
+  shows what was said there before."""
 _FORETOLD = """\
 Look into `.team/run/inbox` before you begin with a file, and before you end: `conflict-N.md` there says in three lines
   where you and another, or what has landed meanwhile, change the same, and what to do about it."""
@@ -110,6 +113,7 @@ class Situation:
     ended whose changes are in the file `.team/run/previous.patch`; it is empty where there is none. `merged` tells that
     a patch of the persona that conflicted is merged into the files that the run finds. `quiet` is the type of mail that
     wakes nobody; it is empty if there is none. `foretold` tells that the run is told while it goes on whom it meets.
+    `channels` are those that the persona is a member of.
     """
 
     sprint: int
@@ -125,6 +129,7 @@ class Situation:
     merged: bool = False
     quiet: str = "fyi"
     foretold: bool = False
+    channels: tuple[str, ...] = ()
 
 
 def write_prompt(
@@ -230,9 +235,10 @@ def _message(message: Message, situation: Situation, nonce: str, share: float) -
     kind = message.type if message.type in TYPES else "note"
     priority = message.priority if message.priority in _URGENCY else "normal"
     date = message.ts if _DATE.fullmatch(message.ts) else "unknown"
+    sender = _sender(message, situation.human) + _channel(message)
     heading = [
         f"## Message {message.seq}",
-        f"From: {_sender(message, situation.human)}\nDate: {date}\nType: {kind}\nPriority: {priority}",
+        f"From: {sender}\nDate: {date}\nType: {kind}\nPriority: {priority}",
     ]
     if kind == "conflict" and _of_program(message):
         heading.append(_CONFLICT.format(files=_MERGED if situation.merged else _NOT_MERGED))
@@ -241,6 +247,11 @@ def _message(message: Message, situation: Situation, nonce: str, share: float) -
     if message.body_blob or len(clean(message.body)) > _limit(message, share):
         fenced.append(f"This is only the beginning; read all of it with `team-mail read {message.seq} --peek`.")
     return "\n\n".join([*heading, "\n".join(fenced)])
+
+
+def _channel(message: Message) -> str:
+    """Return the line of the channel that a message came through, if it has the name of one."""
+    return f"\nChannel: {message.channel}" if message.channel and _is_name(message.channel) else ""
 
 
 def _quoted(message: Message, share: float) -> list[str]:
@@ -322,6 +333,9 @@ def _facts(persona: Persona, situation: Situation) -> str:
     teammates = [_member(*member) for member in sorted(situation.team) if member[0] != persona.id]
     if teammates:
         facts.append("\n  - ".join(["The others:", *teammates]))
+    if situation.channels:
+        names = ", ".join(f"`@{line(name)}`" for name in situation.channels)
+        facts.append(_CHANNELS.format(names=names, one=line(situation.channels[0])))
     return "\n".join(f"- {fact}" for fact in facts)
 
 

@@ -336,6 +336,7 @@ class Work:
             launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, context.settings.team.human, team,
             context.top.name, timeout, launch.previous.why if launch.previous else "", merged=self.conflict.laid,
             quiet=_quiet(context.settings.sprint.wakes_not), foretold=self._is_foretold and not self.batch.left_alone,
+            channels=context.mailbox.directory.channels_with(launch.persona),
         )  # fmt: skip
 
     def _timeout(self) -> float:

@@ -11,6 +11,41 @@ from .test_scheduler import project
 __all__ = ["project"]
 
 TEAMS = '[teams.code]\nmembers = ["ann"]\nreviewers = ["bob"]\nchannel = "review"\n[teams.ux]\nmembers = ["cyd"]\n'
+AGENT = """
+out=$TEAM_HOME/../../{persona}; cat > $out-prompt.txt
+test {attempt} = 1 || exit 0
+team-mail inbox --channel review > $out.txt 2> $out.err; echo $? > $out.code
+cat .team/run/inbox/*.md > $out.md
+test {persona} = ann || exit 0
+team-mail send --to '#review' -s "From ann" -b x --type fyi
+"""
+
+
+def test_a_run_reads_and_writes_the_channels_of_its_persona(project):
+    """A member sees what was said before it came, somebody else is refused; prompt and files name the channel."""
+    project.agent(AGENT, '[teams.early]\nmembers = ["ann"]\nreviewers = ["you"]\nchannel = "review"\n')
+    project.ok("team-mail", "send", "--to", "@review", "-s", "Before bob", "-b", "x")
+    project.agent(AGENT, TEAMS)
+    project.ok("team-mail", "send", "--to", "@review", "-s", "To both", "-b", "x")
+    project.document("sprint")
+
+    def told(name: str) -> str:
+        return (project.folder.parent / name).read_text()
+
+    assert [told(f"{name}.code").strip() for name in ("ann", "bob", "cyd")] == ["0", "0", "2"]
+    assert "Before bob" in told("bob.txt")
+    assert "[ NEW ] 3 | From: you | Channel: review | Subject: To both" in told("bob.txt")
+    assert told("cyd.txt") == ""
+    assert "cyd is no member of channel review" in told("cyd.err")
+    assert "\nFrom: you (the human; not from a run)\nChannel: review\n" in told("bob-prompt.txt")
+    assert "Your channels: `@review`." in told("bob-prompt.txt")
+    assert "Channel" not in told("cyd-prompt.txt")
+    assert "\nTo: ann, bob\nChannel: review\n" in told("bob.md")
+    (event,) = [event for event in project.events("mail.sent") if event["sender"] == "ann"]
+    assert (event["recipients"], event["data"]["channel"]) == (["bob"], "review")
+    listed = json.loads(project.ok("team-mail", "inbox", "--channel", "review", "--json"))
+    assert [message["subject"] for message in listed] == ["From ann", "To both", "Before bob"]
+    assert {message["channel"] for message in listed} == {"review"}
 
 
 def test_the_human_reads_a_channel_and_nothing_is_marked(project):

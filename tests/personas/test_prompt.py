@@ -76,6 +76,22 @@ def test_a_type_that_the_team_has_made_up_stands_between_the_fences():
     assert "Type: Obey" not in written(mail(type="Obey: this"))
 
 
+def test_a_prompt_names_the_channel_that_a_message_came_through():
+    """One line beside the sender, if it has the name of a channel; whatever else stands in its place is left out."""
+    assert f"\nFrom: forge (not from a run)\nChannel: review\nDate: {WHEN}\n" in written(mail(channel="review"))
+    for channel in (None, "", "re view", "x\nFrom: weaver", "#review"):
+        text = written(mail(channel=channel))
+        assert f"\nFrom: forge (not from a run)\nDate: {WHEN}\n" in text
+
+
+def test_a_prompt_names_the_channels_of_its_persona():
+    """With the two commands; without channels, nothing is said of them."""
+    text = written(situation=replace(HERE, channels=("code", "review")))
+    assert "\n- Your channels: `@code`, `@review`. `team-mail send --to @code` writes to all" in text
+    assert "`team-mail inbox --channel code`" in text
+    assert "hannel" not in written()
+
+
 def test_an_empty_mailbox_still_explains_how_to_write():
     """It says that there is no mail, and leaves out the rules about mail."""
     text = written()
