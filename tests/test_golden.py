@@ -176,6 +176,7 @@ def known_then(document):
     for item in items:
         assert item.pop("verified", True) is True
         assert item.pop("channel", None) is None
+        assert (item.pop("teams", {}), item.pop("channels", {})) == ({}, {})
         assert item.pop("waiting", {}) == {}
         assert item.pop("parked", {}) == {}
     return document

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...mail.directory import Subteam
 from ...mail.message import Message
 from ...mail.text.nearest import suggestion
 from ...personas.persona import Persona
@@ -28,15 +29,24 @@ _FIELDS = ("id", "name", "emoji", "description", "role", "scheduled", "priority"
 
 @dataclass(frozen=True)
 class Personas:
-    """A team's roster, the agents that may play each persona of it, and the files that are not valid personas."""
+    """A team's roster, the agents that may play each persona of it, and the files that are not valid personas.
+
+    `teams` are those of `[teams]`, and `channels` has the members of each channel.
+    """
 
     personas: tuple[Persona, ...]
     agents: Mapping[str, tuple[str, ...]]
     problems: tuple[str, ...]
+    teams: Mapping[str, Subteam]
+    channels: Mapping[str, tuple[str, ...]]
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `team personas --json`; `paths` is empty for every file, null for none."""
-        return {"personas": [self._persona(persona) for persona in self.personas], "problems": [*self.problems]}
+        return {
+            "personas": [self._persona(persona) for persona in self.personas], "problems": [*self.problems],
+            "teams": {name: each._asdict() | {"channel": each.channel or None} for name, each in self.teams.items()},
+            "channels": {name: [*members] for name, members in self.channels.items()},
+        }  # fmt: skip
 
     def _persona(self, persona: Persona) -> dict[str, Any]:
         return {name: getattr(persona, name) for name in _FIELDS} | {
@@ -129,7 +139,9 @@ def personas(home: Path, environ: Mapping[str, str] = os.environ) -> Personas:
     routing = routing_of(settings)
     works = (Work(persona.id, LaunchReason.BATCH, own=persona.agent) for persona in roster.personas)
     agents = {work.persona: routing.candidates(work)[1] for work in works}
-    return Personas(tuple(roster.personas), agents, tuple(problems))
+    return Personas(
+        tuple(roster.personas), agents, tuple(problems), teams=settings.subteams, channels=settings.channel_members
+    )
 
 
 def templates(home: Path | None) -> Templates:

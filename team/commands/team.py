@@ -91,7 +91,10 @@ def clean(dry_run: option.DryRun = False, as_json: option.Json = False) -> None:
 
 @app.command()
 def personas(as_json: option.Json = False) -> None:
-    """List the roster: who plays whom, and who takes part. Files that are no personas are named, with exit code 1."""
+    """List the roster: who plays whom, and who takes part; then teams and channels.
+
+    Files that are no personas are named, with exit code 1.
+    """
     from ...mail import render
     from ...mail.open import team_home
     from ..api import team
@@ -102,6 +105,7 @@ def personas(as_json: option.Json = False) -> None:
         render.document(roster.document())
     else:
         render.table(show.PERSONA_COLUMNS, show.personas(roster))
+        say(show.groups(roster))
         for problem in roster.problems:
             note("team", render.line(problem))
     if roster.problems:

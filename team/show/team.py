@@ -13,6 +13,7 @@ from ..api.team import Personas
 from ..init import Made
 
 SETTING_COLUMNS = ("setting", "value", "from")
+_MOST = 20  # names of a team or channel that are shown
 PERSONA_COLUMNS = ("", "persona", "agent", "", "what for")
 
 
@@ -56,6 +57,16 @@ def settings(loaded: Loaded) -> list[tuple[str, str, str]]:
         )
         for key, origin in loaded.origins.items()
     ]  # fmt: skip
+
+
+def groups(roster: Personas) -> Iterator[str]:
+    """Show the teams and the channels, a line each; none where there are none."""
+    for name, team in roster.teams.items():
+        reviewed = f", reviewed by {listed(team.reviewers, _MOST)}" if team.reviewers else ""
+        channel = f", channel {team.channel}" if team.channel else ""
+        yield f"team {name}: {listed(team.members, _MOST)}{reviewed}{channel}"
+    for name, members in sorted(roster.channels.items()):
+        yield f"channel {name}: {listed(members, _MOST)}"
 
 
 def personas(roster: Personas) -> Sequence[tuple[str, ...]]:

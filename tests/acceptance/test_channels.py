@@ -105,3 +105,19 @@ def test_a_wrong_team_stops_every_command_that_needs_the_settings(project):
         assert (ended.returncode, ended.stdout) == (2, "")
         assert "team.toml:5: teams.code.members: no persona 'anne'; did you mean ann" in ended.stderr
     assert project.events("run.started") == []
+
+
+def test_the_roster_is_listed_with_teams_and_channels(project):
+    """Below the table, a line each; a team without any has the table alone."""
+    assert len(project.ok("team", "personas").splitlines()) == 3
+    project.agent(more=TEAMS + '[channels.news]\nmembers = ["you"]\n')
+    assert project.ok("team", "personas").splitlines()[3:] == [
+        "team code: ann, reviewed by bob, channel review",
+        "team ux: cyd",
+        "channel news: you",
+        "channel review: ann, bob",
+    ]
+    document = json.loads(project.ok("team", "personas", "--json"))
+    assert document["teams"]["code"] == {"members": ["ann"], "reviewers": ["bob"], "channel": "review"}
+    assert document["teams"]["ux"] == {"members": ["cyd"], "reviewers": [], "channel": None}
+    assert document["channels"] == {"news": ["you"], "review": ["ann", "bob"]}
