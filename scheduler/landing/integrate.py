@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...mail.render import listed
 from ...personas.errors import GitError
+from ...personas.git import Git
 from ..context import Context
 from ..errors import BranchMoved
 from ..kinds import PatchStatus
@@ -24,7 +25,7 @@ from ..progress import Listener, Progress, silent
 from ..state.facts import Patch, Sprint
 from ..state.sprints import State
 from ..weaver.patch import PatchSubmission
-from ..weaver.result import Woven
+from ..weaver.result import Conflicted, Woven
 from ..weaver.weave import weave
 from .gate import GateResult
 from .judging import Judging, gates_of
@@ -91,23 +92,27 @@ def ensure_branch(context: Context, sprint: Sprint) -> str:
 
 def preview(context: Context, state: State, patches: Sequence[Patch], tip: str) -> Woven:
     """Weave as `integrate` would, without the gates, and keep none of the objects."""
+    return _scratch_weave(context.git, tip, [submission(context, state, patch) for patch in patches])
+
+
+def _scratch_weave(git: Git, tip: str, submissions: Sequence[PatchSubmission]) -> Woven:
     with tempfile.TemporaryDirectory(prefix="team-mail-") as scratch:
-        return weave(
-            context.git.using(objects=Path(scratch)), tip, [submission(context, state, patch) for patch in patches]
-        )
+        return weave(git.using(objects=Path(scratch)), tip, submissions)
 
 
-def integrate(
+def integrate(  # noqa: PLR0917 - the whole of a tick's knowledge
     context: Context,
     state: State,
     patches: Sequence[Patch],
     stop: threading.Event | None = None,
     listener: Listener = silent,
+    at_once: Callable[[Integration], object] | None = None,
 ) -> Integration:
     """Weave patches onto the open sprint's branch and have the gates judge the result.
 
     No branch is moved, and only what gates did is written, as they do it: what they judged is known after a crash.
-    Raises Stopped once `stop` is set while a gate is at work, GitError, LogError.
+    Before they begin, `at_once` is given what they can change nothing of, to be recorded by itself; the result is what
+    is left. Raises Stopped once `stop` is set while a gate is at work, GitError, LogError.
     """
     sprint = state.sprint
     assert sprint is not None  # noqa: S101 - a plan weaves only in a sprint
@@ -118,6 +123,12 @@ def integrate(
     if not gates or not woven.landed:
         return Integration(sprint, state.tick, woven, dangling=_dangling(context, woven))
 
+    if at_once and (certain := _certain(context.git, woven)):
+        at_once(Integration(sprint, state.tick, certain))
+        decided = {each.submission.key for each in (*certain.conflicted, *certain.refused, *certain.held)}
+        conflicted = tuple(each for each in woven.conflicted if each.submission.key not in decided)
+        woven = replace(woven, conflicted=conflicted, refused=(), held=())
+        submissions = [each for each in submissions if each.key not in decided]
     judging = Judging(context, sprint, state.tick, listener)
     outcome = sift(
         context.git, woven, submissions, gates, judging, state.judged, lambda rest: weave(context.git, tip, rest), stop
@@ -126,6 +137,20 @@ def integrate(
         sprint, state.tick, outcome.woven, outcome.rejected, outcome.verdicts, outcome.red_before, outcome.unsteady,
         _dangling(context, outcome.woven),
     )  # fmt: skip
+
+
+def _certain(git: Git, woven: Woven) -> Woven | None:
+    """Return what is so whatever gates say: who conflicts with what had landed before, is refused or held."""
+    new = {file for landed in woven.landed for file in landed.files}
+    conflicted: list[Conflicted] = []
+    for each in woven.conflicted:
+        if new.isdisjoint(hunk.file for hunk in each.hunks):
+            conflicted.append(replace(each, tip=woven.start))
+        else:  # is it the same conflict without what the gates are to judge?
+            alone = _scratch_weave(git, woven.start, [each.submission]).conflicted
+            conflicted += (found for found in alone if found.signature == each.signature)
+    found = Woven(woven.start, woven.start, (), tuple(conflicted), woven.refused, woven.held)
+    return found if conflicted or woven.refused or woven.held else None
 
 
 def _dangling(context: Context, woven: Woven) -> tuple[Notice, ...]:

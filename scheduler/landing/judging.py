@@ -19,6 +19,7 @@ from ..progress import Listener, Progress, silent
 from ..setup import setup_data
 from ..state.facts import Sprint
 from ..weaver.commit import WEAVER
+from .at_work import at_work
 from .clone import checkout
 from .gate import Gate, GateResult, GateStarted, judge
 
@@ -45,7 +46,8 @@ class Judging:
         self.context.append([self._draft(Kind.GATE_STARTED, gate, commit)])
         what = f"{commit[:12]}, the base" if self.on_base else commit[:12]
         self.listener(GateStarted(f"gate {gate.name}: trying {what}", gate.name, commit))
-        result = judge(self.context.git, gate, commit, partial(checkout, self.context), stop)
+        with at_work(self.context.home, gate.name, commit):
+            result = judge(self.context.git, gate, commit, partial(checkout, self.context), stop)
         self.context.append([self._judged(gate, result)])
         word = "passed" if result.passed else f"failed ({result.detail})"
         self.listener(Progress(f"gate {gate.name}: {what}: {word} in {result.seconds:.1f} s"))

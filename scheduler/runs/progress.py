@@ -61,8 +61,8 @@ class RunLeftOpen(Progress):
 
 
 def run_taken_over(launch: Launch) -> Progress:
-    """Return the progress report of a run that a scheduler takes over from one that is gone."""
-    return Progress(f"{launch.name} (attempt {launch.attempt}): taken over from a scheduler that is gone")
+    """Return the progress report of a run that a scheduler takes over: an earlier one ended, as each tick does."""
+    return Progress(f"{launch.name} (attempt {launch.attempt}): taken over; it had been left going")
 
 
 def run_left(launch: Launch) -> RunLeftOpen:

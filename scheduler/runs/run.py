@@ -18,7 +18,7 @@ class Batch:
 
     `base` is the full id of the commit to start from; where it is empty, because there is no repository, a run works
     in an empty folder and leaves no patch. `left` is the time that the sprint has left, in seconds, and
-    `uses` what counts for the budgets before this batch. If it is `left_alone`, no scheduler is here while they go on.
+    `uses` what counts for the budgets before this batch.
     """
 
     sprint: int
@@ -27,7 +27,6 @@ class Batch:
     branch: str
     left: float | None = None
     uses: Uses = NOTHING_USED
-    left_alone: bool = False
 
 
 @dataclass(frozen=True)

@@ -335,7 +335,7 @@ class Work:
         return Situation(
             launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, context.settings.team.human, team,
             context.top.name, timeout, launch.previous.why if launch.previous else "", merged=self.conflict.laid,
-            quiet=_quiet(context.settings.sprint.wakes_not), foretold=self._is_foretold and not self.batch.left_alone,
+            quiet=_quiet(context.settings.sprint.wakes_not), foretold=self._is_foretold,
             channels=context.mailbox.directory.channels_with(launch.persona),
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ from ...mail.errors import LogError, TeamMailError
 from ..errors import NoProgress, Stopped
 from ..progress import Progress
 from ..runs.batch import OpenRuns
+from ..runs.looking import look_once
 from ..state.sprints import State
 from ..state.summary import Summary, summary
 from .decide import StartRequest
@@ -34,13 +35,16 @@ def run_sprint(ticker: Ticker, request: StartRequest) -> Summary | None:
 def run_tick(ticker: Ticker, request: StartRequest, state: State | None = None) -> Done:
     """Carry out one tick: a batch, which is waited for, or in a rolling sprint one step. Raises as `run_sprint` does.
 
-    Such a step puts on record what has ended, weaves it, and starts what is due. The runs go on without this process,
-    unless their agent is no process: those are waited for. `state` is that from which the request was made.
+    Such a step puts on record what has ended, weaves it, starts what is due, and tells the runs that go on whom they
+    meet. The runs go on without this process, unless their agent is no process: those are waited for. `state` is that
+    from which the request was made.
     """
     state = state or ticker.read()
     plan = ticker.plan(request, state)
     if not plan.acts:
-        return ticker.tick(request, state, plan)
+        done = ticker.tick(request, state, plan)
+        look_once(ticker.context, done.state, ticker.dispatcher.stop)
+        return done
     if ticker.is_rolling(state, request):
         return _run_step(ticker, request)
     steps = list[Done]()
@@ -56,6 +60,7 @@ def _run_step(ticker: Ticker, request: StartRequest) -> Done:
         ticker.take_over(ticker.plan(request, state), state)
         runs.finish()
         done = ticker.tick(request)
+        look_once(ticker.context, done.state, ticker.dispatcher.stop)
         runs.settle()
         ticker.dispatcher.leave()
     runs.look()

@@ -12,6 +12,7 @@ from ...personas.running.process import is_going, read_usage
 from ..context import Context
 from ..foretell.places import NOWHERE, Places, read_places
 from ..kinds import PatchStatus, RunStatus
+from ..landing.at_work import gates_at_work
 from ..leader import leading
 from ..limits.parking import Parked
 from ..state.facts import Patch, Run
@@ -42,7 +43,7 @@ class Status:
     personas to reasons. `unread` maps them to the numbers of messages that they have to be launched for, and `waiting`
     to those of messages that wait for their next run. `parked` maps them to the time until which the service of their
     model takes no more, to what it said, and to the agent. `pending` patches wait for the weaver, `held` ones
-    for a person.
+    for a person. `gates` are those at work: name, commit, and for how many seconds.
     """
 
     leader: int | None
@@ -55,6 +56,7 @@ class Status:
     unread: Mapping[str, int]
     waiting: Mapping[str, int] = field(default_factory=dict[str, int])
     parked: Mapping[str, Parked] = field(default_factory=dict[str, Parked])
+    gates: tuple[tuple[str, str, float], ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler status --json`."""
@@ -71,6 +73,7 @@ class Status:
                 persona: {"until": parked.until.isoformat(), "why": parked.why, "agent": parked.agent}
                 for persona, parked in self.parked.items()
             },
+            "gates": [{"gate": gate, "commit": commit, "seconds": seconds} for gate, commit, seconds in self.gates],
         }
 
 
@@ -100,6 +103,10 @@ def status(context: Context, now: datetime) -> Status:
         {persona: count for persona, count in unread.items() if count},
         {persona: count for persona, count in waiting.items() if count},
         context.parked(state, now),
+        tuple(
+            (each.gate, each.commit, round(max(0.0, now.timestamp() - each.since), 1))
+            for each in gates_at_work(context.home)
+        ),
     )
 
 

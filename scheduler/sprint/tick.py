@@ -237,10 +237,13 @@ class Ticker:
         return self._integrate(plan, state, self.dispatcher.stop)
 
     def _integrate(self, plan: TickPlan, state: State, stop: threading.Event) -> Integration:
-        integration = integrate(self.context, state, plan.weave, stop, self.listener)
+        integration = integrate(self.context, state, plan.weave, stop, self.listener, self._record)
+        self._record(integration)
+        return integration
+
+    def _record(self, integration: Integration) -> None:
         record(self.context, integration)
         self.listener(PatchesWoven(f"weave: {len(integration.woven.landed)} landed", integration))
-        return integration
 
     def _harvest(self, plan: TickPlan, state: State, request: StartRequest) -> tuple[TickPlan, State]:
         """Take over the runs of schedulers that are gone; return what is next, and the state. Raises Stopped.
@@ -283,7 +286,7 @@ class Ticker:
         left = max(1.0, self.context.settings.sprint.deadline - spent)
         base = standing(self.context, sprint)[0]  # moved there already, or by the weave that goes on
         uses = self._used_before(state, sprint)
-        batch = Batch(sprint.number, plan.tick, base, sprint.branch, left, uses, left_alone=self.passing)
+        batch = Batch(sprint.number, plan.tick, base, sprint.branch, left, uses)
         self._runs.start(plan.starts, batch)
 
 

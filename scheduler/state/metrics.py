@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from statistics import fmean
 from typing import Any
@@ -38,7 +38,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Node:
-    """One patch that was woven. `attempt` is that of its run."""
+    """One patch that was woven. `attempt` is that of its run, `tick` as in Metrics."""
 
     run: str
     persona: str
@@ -59,7 +59,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Resolution:
-    """A persona's way out of a conflict: the tick that found it, and the tick in which a patch of its landed."""
+    """A persona's way out of a conflict: the tick that found it, and the one in which a patch of its landed."""
 
     persona: str
     since: int
@@ -105,7 +105,8 @@ class Metrics:
     type. `offered` counts the patches that the weaver was given. `nodes` are the woven patches tick by tick, those that
     landed first, in that order; `boundaries` pair each tick with the second at which it began. `setups` are the lengths
     of the set-ups of workspaces, which are no part of `busy`. `usage` is what its runs used, `dangling` the names that
-    were gone and still used after a weave. `unjudged` are the gates that judged nothing of what landed last.
+    were gone and still used after a weave. `unjudged` are the gates that judged nothing of what landed last. In a
+    `rolling` sprint, which has a step for each end, the `tick` of what was woven is the number of the weave.
     """
 
     sprint: int
@@ -134,12 +135,18 @@ class Metrics:
     usage: UsageTotal = NO_USAGE
     dangling: tuple[DanglingName, ...] = ()
     unjudged: tuple[str, ...] = ()
+    rolling: bool = False
 
     @property
     def usd_per_patch(self) -> float | None:
         """US dollars of all runs for each patch that landed; None if no money is known, or nothing landed."""
         landed = len(self.landing_order)
         return None if self.usage.usd is None or not landed else self.usage.usd / landed
+
+    @property
+    def turn(self) -> str:
+        """What the `tick` of a woven patch counts."""
+        return "weave" if self.rolling else "tick"
 
     @property
     def conflict_rate(self) -> float | None:
@@ -196,7 +203,7 @@ def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int
     `now` stands in for the end of what is still open. `mails` counts messages by type, as `count_mails` returns them.
     """
     runs = [run for run in state.runs if run.sprint == sprint.number]
-    patches = {patch.run: patch for patch in state.patches if patch.sprint == sprint.number}
+    patches = {patch.run: patch for patch in _numbered(sprint, state.patches)}
     bars = tuple(_bar(run, patches.get(run.id), sprint.started, rfc3339(now)) for run in runs)
     wall = _between(sprint.started, sprint.finished or rfc3339(now))
     nodes = _nodes(state, patches.values(), sprint)
@@ -208,7 +215,7 @@ def measure(state: State, sprint: Sprint, now: datetime, mails: Mapping[str, int
         _boundaries(sprint, bars), nodes, _links(state, sprint, nodes), dict(mails or {}),
         tuple(run.setup for run in runs if run.setup is not None), total(run.usage for run in runs),
         tuple(name for weave in state.weaves if weave.sprint == sprint.number for name in weave.dangling),
-        unjudged(sprint),
+        unjudged(sprint), sprint.rolling,
     )  # fmt: skip
 
 
@@ -250,6 +257,14 @@ def _shares(sprint: Sprint, bars: Sequence[Bar]) -> tuple[Share, ...]:
         waiting, used = max(0.0, round(end - seconds, 3)), total(bar.usage for bar in own)
         shares.append(Share(persona, len(own), seconds, waiting, outcome, used, landed))
     return tuple(shares)
+
+
+def _numbered(sprint: Sprint, patches: Iterable[Patch]) -> Iterator[Patch]:
+    """Yield a sprint's patches; in a rolling one with the number of the weave in place of that of the step."""
+    own = [patch for patch in patches if patch.sprint == sprint.number]
+    steps = sorted({patch.tick for patch in own if patch.tick})
+    weaves = {step: number for number, step in enumerate(steps, 1)} if sprint.rolling else {}
+    return (replace(patch, tick=weaves.get(patch.tick, patch.tick)) for patch in own)
 
 
 def _resolutions(patches: Iterable[Patch]) -> tuple[Resolution, ...]:

@@ -22,22 +22,27 @@ from ...scheduler.sprint.loop import run_sprint as run_to_end
 from ...scheduler.sprint.loop import run_tick
 from ...scheduler.sprint.plan import TickPlan
 from ...scheduler.sprint.preview import Preview, look_ahead
-from ...scheduler.sprint.tick import Ticker
+from ...scheduler.sprint.tick import Done, Ticker
 from ...scheduler.sprint.triggers import due
 from ...scheduler.state.reading import LAST
 from ...scheduler.state.sprints import State
 from ...scheduler.state.summary import Summary
+from ...scheduler.state.summary import summary as summarized
 from ..checks import notes_about
 from .interrupts import Interrupts, uninterrupted
 
 
 @dataclass(frozen=True)
 class TickResult:
-    """The plan that a tick carried out. `interrupted` tells that it was ended early, and `left` whose runs go on."""
+    """The plan that a tick carried out. `interrupted` tells that it was ended early, and `left` whose runs go on.
+
+    `ended` is the sprint that it ended.
+    """
 
     plan: TickPlan
     interrupted: bool = False
     left: tuple[str, ...] = ()
+    ended: Summary | None = None
 
     @property
     def idle(self) -> str | None:
@@ -129,7 +134,14 @@ def tick(
         state = ticker.read()
         request = _due(context, state, mode)
         done = run_tick(ticker, request, state)
-    return TickResult(done.plan, bool(reasons), _going(context) if reasons or done.plan.rolling else ())
+    left = _going(context) if reasons or done.plan.rolling else ()
+    return TickResult(done.plan, bool(reasons), left, _ended(context, done))
+
+
+def _ended(context: Context, done: Done) -> Summary | None:
+    """Summarize the sprint that a tick has ended."""
+    sprint = done.state.sprints[-1] if done.plan.finish and done.state.sprints else None
+    return summarized(done.state, sprint, context.clock.now()) if sprint and sprint.outcome else None
 
 
 def run_sprint(

@@ -97,6 +97,7 @@ def tick(
     from .. import session
     from ..api import sprints
     from ..show.live import Show
+    from ..show.sprint import summary as sprint_lines
 
     context = session.context(settings)
     with Show(quiet=quiet) as show:
@@ -105,6 +106,8 @@ def tick(
         render.document(done.document())
     elif done.idle:
         output.say(f"idle: {done.idle}")
+    elif done.ended:
+        say(sprint_lines(done.ended))
     if done.left:
         cut = "interrupted; " if done.interrupted else ""
         note("scheduler", f"{cut}still running: {', '.join(done.left)}; the next tick takes over")

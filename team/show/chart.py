@@ -114,13 +114,13 @@ def _bands(metrics: Metrics, unit: float) -> Iterator[Spec]:
     yield layer("text", named, label, align="left", baseline="bottom", dx=2, dy=-4, fontSize=10, color=FAINT)
 
 
-def _roomy(ticks: Sequence[Spec], room: float) -> Iterator[Spec]:
+def _roomy(ticks: Sequence[Spec], room: float, turn: str = "tick") -> Iterator[Spec]:
     """Label the ticks whose label does not overlap the one before."""
     last = -room
     for tick in ticks:
         if tick["start"] - last >= room:
             last = tick["start"]
-            yield tick | {"label": f"tick {tick['tick']}"}
+            yield tick | {"label": f"{turn} {tick['tick']}"}
 
 
 # -- patches in landing order
@@ -145,7 +145,7 @@ def landing(metrics: Metrics) -> Spec:
     color, number, label = {"color": color_of(fates)}, {"text": {"field": "number"}}, {"text": {"field": "label"}}
     arc = where | color | {"detail": {"field": "arc"}, "order": {"field": "n"}}
     layers = [
-        *_groups(places, x, step, height),
+        *_groups(places, x, step, height, metrics.turn),
         layer("line", arcs, arc, strokeWidth=1.4, opacity=0.8),
         layer("circle", places, where | color, size=disc**2, opacity=1, stroke=PAPER, strokeWidth=1.5),
         layer("text", places, where | number, color=PAPER, fontSize=0.45 * disc, fontWeight=700),
@@ -186,7 +186,7 @@ def _arcs(metrics: Metrics, places: Sequence[Spec]) -> Iterator[Spec]:
             }  # fmt: skip
 
 
-def _groups(places: Sequence[Spec], x: Spec, step: float, height: float) -> Iterator[Spec]:
+def _groups(places: Sequence[Spec], x: Spec, step: float, height: float, turn: str) -> Iterator[Spec]:
     """Label the ticks, and separate them by lines."""
     firsts = {place["tick"]: place["x"] for place in reversed(places)}
     starts = [{"start": first - 0.9 * step, "tick": tick} for tick, first in sorted(firsts.items())]
@@ -194,7 +194,7 @@ def _groups(places: Sequence[Spec], x: Spec, step: float, height: float) -> Iter
     line = {"x": x, "y": {"value": 0}, "y2": {"value": height}}
     yield layer("rule", starts[1:], line, color=LINE, strokeDash=[3, 3])
     label = {"x": x, "y": {"value": 0}, "text": {"field": "label"}}
-    named = [*_roomy(starts, _LABEL)]
+    named = [*_roomy(starts, _LABEL, turn)]
     yield layer("text", named, label, align="left", baseline="top", dx=4, fontSize=10, color=FAINT)
 
 

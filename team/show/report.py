@@ -85,7 +85,7 @@ def _resolved(metrics: Metrics) -> str:
     share = f"{len(metrics.resolved)} of {counted(len(metrics.resolutions), 'conflict')}"
     if not metrics.resolved:
         return share
-    return f"{share}, in {fmean(metrics.resolved):.1f} ticks on average, {max(metrics.resolved)} at most"
+    return f"{share}, in {fmean(metrics.resolved):.1f} {metrics.turn}s on average, {max(metrics.resolved)} at most"
 
 
 def _per_patch(metrics: Metrics) -> str:
@@ -123,7 +123,7 @@ def _landing(metrics: Metrics) -> list[tuple[str, ...]]:
         (str(number), node.persona, str(node.attempt), str(node.tick), (node.commit or "")[:_SHORT])
         for number, node in enumerate(metrics.landing_order, 1)
     ]
-    return [("", "persona", "attempt", "tick", "commit"), *rows]
+    return [("", "persona", "attempt", metrics.turn, "commit"), *rows]
 
 
 def _shares(metrics: Metrics) -> list[tuple[str, ...]]:

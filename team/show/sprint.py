@@ -15,6 +15,7 @@ from ...scheduler.state.usage import total
 from .tables import columns, span
 
 _RUN = 8  # characters of a run's id
+_COMMIT = 12
 _NO_SPRINT = "no sprint yet; run scheduler sprint"
 
 
@@ -77,6 +78,8 @@ def status(team: Status) -> Iterator[str]:
     yield from _parked(team)
     for persona, why in team.set_aside.items():
         yield f"set aside: {persona}, {why}"
+    for gate, commit, seconds in team.gates:
+        yield f"gate {gate} is at work on {commit[:_COMMIT]}: {seconds:.0f} s so far"
     for patch in team.pending:
         yield f"waits for the weaver: {patch.persona}'s patch to {listed(patch.files)}"
     for patch in team.held:

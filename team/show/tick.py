@@ -70,7 +70,9 @@ def _launches(plan: TickPlan) -> Iterator[str]:
         return
     later = ", as things stand before the weave" if plan.weave else ""
     yield ""
-    yield f"launch {len(plan.launches)}{later}:"
+    now = len(plan.starts)
+    room = f", {now} of them now and each other one as soon as there is room" if now < len(plan.launches) else ""
+    yield f"launch {len(plan.launches)}{room}{later}:"
     rows = [_launch(launch) for launch in plan.launches]
     yield from columns([("persona", "agent", "attempt", "unread", "estimate", "why"), *rows])
 

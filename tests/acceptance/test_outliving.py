@@ -149,6 +149,27 @@ def test_ticks_leave_alone_what_goes_on_and_put_on_record_what_has_ended(place):
 
 
 @pytest.mark.storm
+def test_a_tick_tells_the_runs_that_go_on_whom_they_meet(place):
+    """From cron, where no scheduler stays, each tick looks once; one that finds nothing new tells nothing again."""
+    for name in ("ann", "bob"):
+        (place.team / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nMind your line.\n")
+    end = place.flag("END")
+    place.agent(
+        f"""echo "$TEAM_PERSONA is here" > list.txt; touch {end}-$TEAM_PERSONA; until test -e {end}; do sleep 0.02; done"""
+    )
+    assert "still running: ann, bob" in place.run("scheduler", "tick").stderr
+    for name in ("ann", "bob"):
+        place.wait(f"END-{name}")
+
+    first = place.run("scheduler", "tick")
+    told = [(event["data"]["persona"], event["data"]["who"]) for event in place.events("run.foretold")]
+    assert sorted(told) == [("ann", "bob"), ("bob", "ann")], first
+    assert place.ok("scheduler", "status").count("list.txt:1") == 2
+    place.run("scheduler", "tick")
+    assert len(place.events("run.foretold")) == 2
+    end.touch()
+
+
 def test_a_run_that_ended_while_nobody_led_is_taken_over_with_its_patch(place):
     """Its mail is sent, its processes and the warden are gone, and what it did counts as if nothing had happened."""
     first = place.start("scheduler", "tick")

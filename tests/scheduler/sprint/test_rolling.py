@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -21,8 +22,11 @@ from team_mail.scheduler.runs.local import LocalRunner
 from team_mail.scheduler.sprint.decide import ASKED, StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint, run_tick
 from team_mail.scheduler.sprint.plan import with_room
+from team_mail.scheduler.sprint.status import status
 from team_mail.scheduler.sprint.tick import Ticker
 from team_mail.scheduler.state.facts import Run
+
+from ...conftest import start_over
 
 PATIENCE = 30.0
 AT_ONCE = '[sprint]\ngather = "0s"\nretry_backoff = "0s"\n'
@@ -130,6 +134,34 @@ def test_while_a_gate_judges_whoever_is_due_is_launched(team, tmp_path):
     assert {"ann", "bob"} <= {*team.text("team/sprint-1")}
     woven = [event.data["order"] for event in ticker.context.mailbox.log.read() if event.kind == "weave.done"]
     assert [len(order) for order in woven[:2]] == [1, 1]
+
+
+def test_what_no_gate_can_change_is_told_before_the_gates_judge(team, tmp_path):
+    """A conflict with what had landed before: its author settles it while a gate tries the patch of another one."""
+    wait = "until [ -e %s/%s ]; do sleep 0.02; done"
+    gate = f"if grep -q cyd poem.txt; then {wait % (tmp_path, 'second')}; "
+    gate += f"elif grep -q bob poem.txt; then {wait % (tmp_path, 'first')}; fi"
+    late, slow = Gate(team.replaced(3, "ann")), Gate(team.replaced(23, "cyd"))
+
+    def ann(job):
+        late(job) if job.attempt == 1 else start_over(job)
+
+    settings = f'{AT_ONCE}[gates.slow]\ncommand = ["sh", "-c", {json.dumps(gate)}]\n'
+    ticker, thread = sprinting(team, {"ann": ann, "bob": team.replaced(3, "bob"), "cyd": slow}, settings)
+    until(ticker.context, "gate.started", but=team.git("rev-parse", "main"))
+    late.open.set()
+    slow.open.set()
+    until(ticker.context, "run.finished", count=3)  # both wait for the weaver now
+    (tmp_path / "first").touch()
+    until(ticker.context, "run.finished", count=4)
+    now = status(ticker.context, ticker.context.clock.now())
+    assert [gate for gate, _, _ in now.gates] == ["slow"]
+    assert [event.data["persona"] for event in until(ticker.context, "patch.landed")] == ["bob"]
+    assert until(ticker.context, "patch.conflicted")[0].data["tip"] == team.git("rev-parse", "team/sprint-1")
+    (tmp_path / "second").touch()
+    thread.join(PATIENCE)
+    assert status(ticker.context, ticker.context.clock.now()).gates == ()
+    assert {"bob", "cyd"} <= {*team.text("team/sprint-1")}
 
 
 def test_a_sprint_that_is_ended_while_a_gate_judges_goes_on_with_the_next_scheduler(team, tmp_path):
