@@ -37,6 +37,7 @@ from team_mail.scheduler.settings.reading import read_settings
 from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.tick import Ticker
+from team_mail.scheduler.tasks.condition import Condition
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
 from team_mail.scheduler.tasks.typed import CoderInput, DebugInput
 from team_mail.scheduler.weaver.refusal import SENSITIVE
@@ -279,6 +280,13 @@ def test_every_key_of_tasks_json_stands_in_a_table_with_its_default(heading, mod
         for name, field in model.model_fields.items()
     }
     assert table == fields
+
+
+def test_every_key_of_a_condition_stands_in_its_table():
+    """The section has a second table, of what becomes of a task, whose first column names no key alone."""
+    table = re.split(r"\n\n(?=Exactly one)", section(DISPATCH, "## Conditions"))[0]
+
+    assert {name for row in rows(table) for name in spans(row[0])} == set(Condition.model_fields)
 
 
 def test_the_typed_inputs_stand_in_the_table():

@@ -5,7 +5,7 @@ All problems are reported at once, each in one line that begins with its place o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from ..errors import InvalidTasks
@@ -30,6 +30,7 @@ class _Outline(NamedTuple):
     description: str
     input_data: Mapping[str, Any] | None
     dependencies: tuple[str, ...]
+    condition: str  # the task that its condition is about; empty without one
 
     def path(self, *parts: str | int) -> Path:
         """Return the path of a value in this task."""
@@ -102,14 +103,18 @@ def _task_from(item: Any, path: Path, problems: Problems) -> Task | None:
 def problems_of(document: DispatchInput, personas: Collection[str]) -> list[str]:
     """Return what is wrong with valid tasks taken together, with their typed inputs, and with their personas."""
     problems = Problems()
-    outlines = [
-        _Outline(index, task.task_id, task.agent, "agent", task.description, task.input_data, task.dependencies)
-        for index, task in enumerate(document.tasks)
-    ]
+    outlines = [_outline_of(task, index) for index, task in enumerate(document.tasks)]
     _check(outlines, document.config, personas, problems)
     if not outlines:
         problems.add_at(("tasks",), _NO_TASKS)
     return problems.messages()
+
+
+def _outline_of(task: Task, index: int) -> _Outline:
+    condition = task.when.task if task.when else ""
+    return _Outline(
+        index, task.task_id, task.agent, "agent", task.description, task.input_data, task.dependencies, condition
+    )
 
 
 def _outline(item: Any, index: int) -> _Outline | None:
@@ -118,7 +123,8 @@ def _outline(item: Any, index: int) -> _Outline | None:
         return None
     agent_key = "persona" if "persona" in raw and "agent" not in raw else "agent"
     agent, description = (value if isinstance(value, str) else "" for value in map(raw.get, (agent_key, "description")))
-    input_data, names = raw.get("input_data", {}), raw.get("dependencies")
+    input_data, names, when = raw.get("input_data", {}), raw.get("dependencies"), raw.get("when")
+    about = cast("dict[str, Any]", when).get("task") if isinstance(when, dict) else None
     return _Outline(
         index,
         raw["task_id"],
@@ -127,6 +133,7 @@ def _outline(item: Any, index: int) -> _Outline | None:
         description,
         cast("dict[str, Any]", input_data) if isinstance(input_data, dict) else None,
         tuple(name for name in cast("list[Any]", names) if isinstance(name, str)) if isinstance(names, list) else (),
+        about if isinstance(about, str) else "",
     )
 
 
@@ -162,25 +169,34 @@ def _check_names(tasks: Sequence[_Outline], problems: Problems) -> None:
 
 
 def _check_references(tasks: Sequence[_Outline], known: Collection[str], problems: Problems, *, acyclic: bool) -> None:
-    """Add references that cannot be filled. Indirect dependencies are only known in an acyclic graph."""
+    """Add references and conditions without an output. Indirect dependencies are only known in an acyclic graph."""
     indirect: list[tuple[_Outline, str, Path]] = []
     for task in tasks:
         if has_reference(task.description):
             message = "references are filled in input_data only; put it there, and speak of it here"
             problems.add_at(task.path("description"), message)
-        for reference in find_references(task.input_data):
-            path = task.path("input_data", *reference.path)
-            if reference.malformed:
-                message = f"'{shown(reference.malformed)}' is no reference; write {{{{ tasks.ID.output.KEY }}}}"
-                problems.add_at(path, message)
-            elif reference.task not in known:
-                problems.add_at(path, f"refers to unknown task '{reference.task}'", reference.task, known)
-            elif reference.task not in task.dependencies:
-                indirect.append((task, reference.task, path))
+        for path, target in _targets(task, problems):
+            if target not in known:
+                problems.add_at(path, f"refers to unknown task '{shown(target)}'", target, known)
+            elif target not in task.dependencies:
+                indirect.append((task, target, path))
     if not (indirect and acyclic):
         return
     reached = depending(tasks, {(task.task_id, target) for task, target, _ in indirect})
     for task, target, path in indirect:
         if (task.task_id, target) not in reached:
-            message = f"refers to task '{target}', which '{shown(task.task_id)}' does not depend on"
+            message = f"refers to task '{shown(target)}', which '{shown(task.task_id)}' does not depend on"
             problems.add_at(path, f"{message}; add it to its dependencies")
+
+
+def _targets(task: _Outline, problems: Problems) -> Iterator[tuple[Path, str]]:
+    """Go through the tasks whose output a task asks for, each with the path where it does; add malformed references."""
+    for reference in find_references(task.input_data):
+        path = task.path("input_data", *reference.path)
+        if reference.malformed:
+            message = f"'{shown(reference.malformed)}' is no reference; write {{{{ tasks.ID.output.KEY }}}}"
+            problems.add_at(path, message)
+        else:
+            yield path, reference.task
+    if task.condition:
+        yield task.path("when", "task"), task.condition

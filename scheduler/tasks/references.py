@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 from ...mail.errors import TeamMailError
@@ -19,6 +19,7 @@ _START = re.compile(r"\{\{\s*+tasks\.")
 _QUOTED = r"""(?:"(?:[^"\\]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"|'[^']*+')"""
 _STEP = rf"(?:\.[\w-]++|\[\s*+(?:\d++|{_QUOTED})\s*+\])"
 _STEPS = re.compile(_STEP)
+_PATH = re.compile(rf"{_STEP}(?:{_STEP})*+")
 _REFERENCE = re.compile(rf"\{{\{{\s*+tasks\.([A-Za-z0-9_-]++)\.output({_STEP}*+)\s*+\}}\}}")
 _SAMPLE = 60  # characters of a malformed reference that are shown
 
@@ -127,10 +128,24 @@ class _Filling:
         name = f"tasks.{match[1]}.output"
         if match[1] not in self._outputs:
             raise MissingOutput(f"{name}: task '{match[1]}' has given no output")
-        value = self._outputs[match[1]]
-        for step in map(_key, _STEPS.findall(match[2])):
-            value, name = _inner(value, step, name), f"{name}{_written(step)}"
-        return value, name
+        return look_up(self._outputs[match[1]], map(_key, _STEPS.findall(match[2])), name)
+
+
+def steps_of(path: str) -> tuple[str, ...] | None:
+    """Return the keys and positions that a path such as `findings.0.file` names; None if it is no path."""
+    text = path if path.startswith("[") else f".{path}"
+    return tuple(map(_key, _STEPS.findall(text))) if _PATH.fullmatch(text) else None
+
+
+def look_up(output: Any, steps: Iterable[str], name: str) -> tuple[Any, str]:
+    """Return the value that a path leads to in an output, and the name that messages have for it.
+
+    `name` is what they call the output. Raises MissingOutput, which says what exists instead.
+    """
+    value = output
+    for step in steps:
+        value, name = _inner(value, step, name), f"{name}{_written(step)}"
+    return value, name
 
 
 def _key(step: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,7 @@ from pydantic import (
 from ...mail.text.globs import is_from_top
 from ...mail.text.units import seconds
 from ..problems import Path, Problems, explain, shown, where
+from .condition import Condition
 from .strict import flaws
 
 MAX_TASKS = 10_000
@@ -96,7 +97,8 @@ class Task(Table):
 
     `files` are globs of the files that it changes, `creates` of those that it creates; `estimate` is its expected
     duration. A failed run is retried up to `retries` times, first after `retry_backoff` seconds, then after twice as
-    long each time. Outside data may say `persona` instead of `agent`.
+    long each time. With `when` it runs only if that condition is met, and is skipped otherwise. Outside data may say
+    `persona` instead of `agent`.
     """
 
     task_id: TaskId
@@ -104,6 +106,7 @@ class Task(Table):
     description: str = ""
     input_data: Annotated[dict[str, Any], AfterValidator(_json)] = Field(default_factory=dict[str, Any])
     dependencies: Annotated[tuple[str, ...], Listed] = ()
+    when: Condition | None = None
     priority: int = 0
     timeout_seconds: Limit | None = None
     retries: Annotated[int, Field(ge=0, le=100)] = 0
@@ -165,12 +168,25 @@ def read_table(
     except ValidationError as invalid:
         for error in invalid.errors(include_url=False):
             if passes is None or not passes(error["input"]):
-                place = (part for part in error["loc"] if part != "[key]")
-                problems.add_at((*path, *place), explain(error))
+                place = tuple(part for part in error["loc"] if part != "[key]")
+                if error["type"] == "extra_forbidden":  # in a table within this one, whose own were found above
+                    known = [*_field_names(_inner_model(model, place[:-1]))]
+                    problems.add_at((*path, *place), f"is no field of {place[-2]}", str(place[-1]), known)
+                else:
+                    problems.add_at((*path, *place), explain(error))
     return None
 
 
-def _field_names(model: type[Table]) -> Iterator[str]:
+def _inner_model(model: type[BaseModel], place: Path) -> type[BaseModel]:
+    """Return the model of the table at a path within another one."""
+    for name in place:
+        annotation = model.model_fields[str(name)].annotation
+        types = (annotation, *get_args(annotation))
+        model = next(each for each in types if isinstance(each, type) and issubclass(each, BaseModel))
+    return model
+
+
+def _field_names(model: type[BaseModel]) -> Iterator[str]:
     """Go through the names that a field may be written by."""
     for name, field in model.model_fields.items():
         alias = field.validation_alias
