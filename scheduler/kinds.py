@@ -138,13 +138,18 @@ class TaskStatus(Described):
         "`error` says why: the agent's last words, a timeout, a reference that led nowhere, a patch that did not land.",
     )
     BLOCKED = word("blocked", "A task that it depends on did not succeed.")
+    SKIPPED = word(
+        "skipped",
+        "It was not to be run: its condition is not met, or asks, as its input may, for the output of a skipped task. "
+        "`why` says what was read.",
+    )
     CANCELLED = word("cancelled", "The dispatch was ended before.")
 
 
 class DispatchStatus(Described):
     """How a dispatch ended."""
 
-    SUCCESS = word("success", "All tasks succeeded.")
+    SUCCESS = word("success", "All tasks succeeded that were not skipped.")
     PARTIAL = word("partial", "Some tasks succeeded.")
     FAILURE = word("failure", "No task succeeded.")
 

@@ -27,7 +27,7 @@ from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.dispatch.places import places_of
 from ..scheduler.dispatch.preview import agents_for, choices_of
 from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
-from ..scheduler.kinds import Kind, TaskStatus
+from ..scheduler.kinds import Kind
 from ..scheduler.landing.integrate import ensure_branch
 from ..scheduler.leader import Leader, alive, myself
 from ..scheduler.limits.routing import Choice, Routing
@@ -114,7 +114,7 @@ class ParallelDispatcher:
             return self._carry_out(own_context, state, draft, stop, tasks=tasks, config=self.config, routing=routing)
 
     def resume(self, correlation_id: str) -> DispatchOutput:
-        """Continue a dispatch: keep what succeeded and do the rest; it may be awaited as `dispatch` may.
+        """Continue a dispatch: keep what is done and do the rest; it may be awaited as `dispatch` may.
 
         Its config applies, except for values set in this dispatcher's. Raises NoSuchRun, NotReady, and NotLeader while
         it is running.
@@ -130,7 +130,7 @@ class ParallelDispatcher:
             raise NotReady(f"dispatch {state.id} works on a repository; go on with it there")
         given = given_to(context, state)
         config = given.config.model_copy(update=self.config.model_dump(exclude_unset=True))
-        left = [task for task in given.tasks if state.status(task.task_id) != TaskStatus.SUCCESS]
+        left = [task for task in given.tasks if not state.is_done(task.task_id)]
         if problems := places_of(context, repository=bool(state.base)).problems(left):
             raise InvalidTasks(problems)
         name = self._name or (state.agent if state.agent != GIVEN else None)
@@ -247,7 +247,7 @@ class ParallelDispatcher:
             running.end()
         try:
             running.context.append([draft])
-            left = tuple(task for name, task in running.tasks.items() if state.status(name) != TaskStatus.SUCCESS)
+            left = tuple(task for name, task in running.tasks.items() if not state.is_done(name))
             self._notify(DispatchBegun(f"dispatch {state.id}: {counted(len(left), 'task')} to do", left))
             done = running.run(self.executor)
         finally:

@@ -1,6 +1,6 @@
 """Carries out one dispatch: each task becomes a run and each run a result, and every step is logged first.
 
-A task starts when all its dependencies have succeeded and their patches have landed, so it works on their changes. The
+A task starts when all its dependencies are done and their patches have landed, so it works on their changes. The
 state is a fold of the logged facts, so a dispatch that was cut off can be resumed.
 """
 
@@ -44,9 +44,10 @@ from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input
 from .landing import Landing
-from .output import DispatchOutput, output_of, task_result
+from .output import DispatchOutput, Outputs, task_result
 from .places import Places, places_of
 from .preview import work_of
+from .skipping import TaskSkipped, why_skipped
 from .traces import Traces
 
 _LONGEST_PAUSE = 600.0  # seconds before a retry
@@ -75,7 +76,7 @@ class Dispatch:
         self.context = context = replace(context, on_append=self._add)
         self._landing = Landing(context, state, stop, self._is_last, listener)
         self.traces = Traces(config.trace_dir, context.mailbox.blobs)
-        self._outputs = _Outputs(self)
+        self._outputs = Outputs(state, context.mailbox.blobs)
         self._tries: Counter[str] = Counter()
         self._setups: Counter[str] = Counter()  # those that failed
         self._refusals: Counter[str] = Counter()  # by the service of the agent
@@ -94,7 +95,7 @@ class Dispatch:
         self._flow.wake()
 
     def run(self, executor: Callable[[int], Executor]) -> DispatchOutput:
-        """Carry out every task that has not succeeded yet; return the output of all."""
+        """Carry out every task that is not done yet; return the output of all."""
         started = self.context.clock.monotonic()
         self._export(task for key, task in self.tasks.items() if key in self.state.ends)
         steps, config = [*self._steps()], self.config
@@ -116,7 +117,7 @@ class Dispatch:
 
     def _steps(self) -> Iterator[Step]:
         """Order the remaining tasks: by priority, then by the longest remaining chain, then as given."""
-        left = {key: task for key, task in self.tasks.items() if self.state.status(key) != TaskStatus.SUCCESS}
+        left = {key: task for key, task in self.tasks.items() if not self.state.is_done(key)}
         after = {key: tuple(name for name in task.dependencies if name in left) for key, task in left.items()}
         known = [task.estimate for task in left.values() if task.estimate]
         typical = sum(known) / len(known) if known else 1.0
@@ -159,7 +160,7 @@ class Dispatch:
     def _attempt(self, key: str) -> StepResult:
         task = self.tasks[key]
         try:
-            result = self._unfinished(task) or self._parked(task) or self._try(task)
+            result = self._unfinished(task) or self._skipped(task) or self._parked(task) or self._try(task)
         except Stopped:
             result = FAILED
         except (TeamMailError, OSError) as error:
@@ -179,6 +180,14 @@ class Dispatch:
         if patch and patch.status == PatchStatus.PENDING:
             return self._land(task, last[0].run)
         return self._ended(task, TaskStatus.SUCCESS)
+
+    def _skipped(self, task: Task) -> StepResult | None:
+        """Skip a task that is not to be run; None if it is. Raises Undecided."""
+        if not (why := why_skipped(task, self.state, self._outputs)):
+            return None
+        self.context.append([task_finished(self.state.id, task.task_id, task.agent, TaskStatus.SKIPPED, why=why)])
+        self.listener(TaskSkipped(f"{task.task_id}: skipped, {why}", task.task_id, why))
+        return DONE
 
     def _parked(self, task: Task) -> StepResult | None:
         """Let a task wait whose agent's service said until when it takes no more; None if it may start."""
@@ -342,11 +351,13 @@ class Dispatch:
             self.listener(Progress(f"blocked by {key}: {listed(cut, _MOST_NAMES)}"))
 
     def _finished(self, seconds: float) -> Draft:
-        succeeded = sum(end.status == TaskStatus.SUCCESS for end in self.state.ends.values())
+        ends = Counter(end.status for end in self.state.ends.values())
+        succeeded, skipped = ends[TaskStatus.SUCCESS], ends[TaskStatus.SKIPPED]
         data: dict[str, Any] = {
             "dispatch": self.state.id,
             "successful": succeeded,
-            "failed": len(self.tasks) - succeeded,
+            "failed": len(self.tasks) - succeeded - skipped,
+            "skipped": skipped,
             "seconds": round(seconds, 3),
         }
         return Draft(Kind.DISPATCH_FINISHED, "scheduler", data=data)
@@ -366,25 +377,6 @@ class Dispatch:
         landed = sum(patch.status == PatchStatus.LANDED for patch in state.work.patches.values())
         branch = state.branch if landed else None
         return DispatchOutput(state.id, results, round(1000 * state.seconds), index, branch, landed)
-
-
-class _Outputs(Mapping[str, Any]):
-    """The outputs of the tasks that have succeeded, by id; each is read when a reference needs it."""
-
-    def __init__(self, dispatch: Dispatch) -> None:
-        self._dispatch = dispatch
-
-    def __getitem__(self, task: str) -> Any:
-        state = self._dispatch.state
-        if state.status(task) != TaskStatus.SUCCESS:
-            raise KeyError(task)
-        return output_of(state, task, self._dispatch.context.mailbox.blobs)
-
-    def __iter__(self) -> Iterator[str]:
-        return (task for task, end in self._dispatch.state.ends.items() if end.status == TaskStatus.SUCCESS)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def started(dispatch: str, tasks: Mapping[str, Any], **data: Any) -> Draft:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,10 @@ from ..tasks.task import DispatchConfig, Task
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The result of one task. The time is that of all its attempts; `trace_file` is None if none was written."""
+    """The result of one task. The time is that of all its attempts; `trace_file` is None if none was written.
+
+    `error` is None, and `why` says why, if it was skipped.
+    """
 
     task_id: str
     agent: str
@@ -32,12 +35,13 @@ class TaskResult:
     error: str | None
     execution_time_ms: int
     trace_file: str | None
+    why: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return the entry of `results`."""
-        succeeded = self.status == TaskStatus.SUCCESS
-        output = {"output": self.output} if succeeded else {}
-        error = {"error": self.error} if self.error is not None or not succeeded else {}
+        succeeded, skipped = self.status == TaskStatus.SUCCESS, self.status == TaskStatus.SKIPPED
+        output = {"output": self.output} if succeeded else {"why": self.why} if skipped else {}
+        error = {"error": self.error} if self.error is not None or not (succeeded or skipped) else {}
         return {
             "task_id": self.task_id, "status": self.status, **output, **error,
             "execution_time_ms": self.execution_time_ms, "trace_file": self.trace_file,
@@ -57,9 +61,9 @@ class DispatchOutput:
 
     @property
     def status(self) -> DispatchStatus:
-        """`success` if every task succeeded, `failure` if none did, else `partial`."""
+        """`success` if every task succeeded, `failure` if none did, else `partial`; skipped ones do not count."""
         succeeded = self.counts[TaskStatus.SUCCESS]
-        if succeeded == len(self.results):
+        if succeeded == len(self.results) - self.counts[TaskStatus.SKIPPED]:
             return DispatchStatus.SUCCESS
         return DispatchStatus.PARTIAL if succeeded else DispatchStatus.FAILURE
 
@@ -69,15 +73,16 @@ class DispatchOutput:
         return Counter(result.status for result in self.results)
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON object of `team dispatch`; `failed` counts every task that did not succeed."""
-        succeeded = self.counts[TaskStatus.SUCCESS]
+        """Return the JSON object of `team dispatch`; `failed` counts tasks that neither succeeded nor were skipped."""
+        succeeded, skipped = self.counts[TaskStatus.SUCCESS], self.counts[TaskStatus.SKIPPED]
         return {
             "status": self.status,
             "results": [result.document() for result in self.results],
             "summary": {
                 "total_tasks": len(self.results),
                 "successful": succeeded,
-                "failed": len(self.results) - succeeded,
+                "failed": len(self.results) - succeeded - skipped,
+                "skipped": skipped,
                 "total_time_ms": self.total_time_ms,
             },
             "trace_index": self.trace_index,
@@ -97,14 +102,16 @@ def task_result(dispatch: DispatchState, task: Task, blobs: Blobs, trace_file: s
     """Return the result of a task that has ended, or was cancelled."""
     end, status = dispatch.ends.get(task.task_id), dispatch.status(task.task_id)
     output, error = None, end.error if end else "cancelled before it ended"
-    if status == TaskStatus.SUCCESS:
+    if status == TaskStatus.SKIPPED:
+        error = None
+    elif status == TaskStatus.SUCCESS:
         try:
             output, error = output_of(dispatch, task.task_id, blobs), None
         except BlobMissing as missing:  # the other results are whole
             error = f"it succeeded, but its output is lost: {missing}"
     return TaskResult(
         task.task_id, task.agent, status, output, error,
-        round(1000 * sum(attempt.seconds for attempt in dispatch.of(task.task_id))), trace_file,
+        round(1000 * sum(attempt.seconds for attempt in dispatch.of(task.task_id))), trace_file, end.why if end else "",
     )  # fmt: skip
 
 
@@ -115,12 +122,32 @@ def output_of(dispatch: DispatchState, task: str, blobs: Blobs) -> Any:
     return {} if output is None else output
 
 
+class Outputs(Mapping[str, Any]):
+    """The outputs of the tasks that have succeeded, by id; each is read when it is asked for."""
+
+    def __init__(self, dispatch: DispatchState, blobs: Blobs) -> None:
+        self._dispatch, self._blobs = dispatch, blobs
+
+    def __getitem__(self, task: str) -> Any:
+        if self._dispatch.status(task) != TaskStatus.SUCCESS:
+            raise KeyError(task)
+        return output_of(self._dispatch, task, self._blobs)
+
+    def __iter__(self) -> Iterator[str]:
+        return (task for task, end in self._dispatch.ends.items() if end.status == TaskStatus.SUCCESS)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 def trace(dispatch: DispatchState, task: Task, blobs: Blobs) -> dict[str, Any]:
     """Return the trace of a task: its input and result, what its runs used, and the tool calls in its agent's stream.
 
-    Raises BlobMissing.
+    `when` is there if the task has a condition, `why` if it was skipped. Raises BlobMissing.
     """
     result = task_result(dispatch, task, blobs, None)
+    condition = {"when": task.when.model_dump(mode="json")} if task.when else {}
+    condition |= {"why": result.why} if result.why else {}
     last = dispatch.of(task.task_id)[-1] if dispatch.of(task.task_id) else None
     return {
         "task_id": result.task_id,
@@ -132,6 +159,7 @@ def trace(dispatch: DispatchState, task: Task, blobs: Blobs) -> dict[str, Any]:
         "mcp_calls": _tool_calls(last.result, blobs) if last else [],
         "timestamp": dispatch.ends[task.task_id].ts if task.task_id in dispatch.ends else dispatch.last,
         "usage": total(usage_of(attempt.result.get("usage")) for attempt in dispatch.of(task.task_id)).document(),
+        **condition,
     }
 
 

@@ -38,7 +38,7 @@ class DispatchPreview:
 
     @property
     def seconds(self) -> float | None:
-        """The duration on `max_workers` workers by the tasks' estimates; None if a task has none."""
+        """The duration on `max_workers` workers if no task is skipped, by their estimates; None if a task has none."""
         if not all(task.estimate for task in self.tasks):
             return None
         return schedule(self._durations, self._after, self.config.max_workers).makespan
@@ -67,7 +67,7 @@ class DispatchPreview:
                     "route": self.choices[task.task_id].rule or None,
                     "instead_of": self.choices[task.task_id].instead_of,
                     "wave": wave[task.task_id], "dependencies": [*task.dependencies], "priority": task.priority,
-                    "estimate": task.estimate,
+                    "estimate": task.estimate, **({"when": task.when.model_dump(mode="json")} if task.when else {}),
                 }
                 for task in self.tasks
             ],

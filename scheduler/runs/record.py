@@ -152,10 +152,10 @@ def _captured(launch: Launch, change: dict[str, Any]) -> Draft:
     return Draft(Kind.PATCH_CAPTURED, _SCHEDULER, run=launch.run, data=data, id=own)
 
 
-def task_finished(dispatch: str, task: str, persona: str, status: str, error: str = "") -> Draft:
-    """Make the event by which a task of a dispatch ends; `error` says why it is no success."""
+def task_finished(dispatch: str, task: str, persona: str, status: str, error: str = "", *, why: str = "") -> Draft:
+    """Make the event by which a task of a dispatch ends; `error` says why it failed, `why` why it was skipped."""
     data = {"dispatch": dispatch, "task": task, "persona": persona, "status": status, "error": error}
-    return Draft(Kind.TASK_FINISHED, _SCHEDULER, data=data)
+    return Draft(Kind.TASK_FINISHED, _SCHEDULER, data=data | ({"why": why} if why else {}))
 
 
 def _task_end(launch: Launch, result: RunResult) -> list[Draft]:

@@ -42,11 +42,12 @@ class Attempt:
 
 @dataclass(frozen=True)
 class End:
-    """How a task ended, and when. `status` is a `TaskStatus`, `error` says why it is not a success."""
+    """How a task ended, and when. `status` is a `TaskStatus`, `error` says why it failed, `why` why it was skipped."""
 
     status: str
     error: str
     ts: str
+    why: str = ""
 
 
 class DispatchState:
@@ -90,7 +91,7 @@ class DispatchState:
             self.supervisor = data["supervisor"]
         elif fact.kind == Kind.DISPATCH_RESUMED:
             self.sitting, self.supervisor, self.finished = fact.ts, data["supervisor"], None
-            self.ends = {task: end for task, end in self.ends.items() if end.status == TaskStatus.SUCCESS}
+            self.ends = {task: end for task, end in self.ends.items() if self.is_done(task)}
         elif fact.kind == Kind.DISPATCH_FINISHED:
             self.finished = data
         elif fact.kind == Kind.RUN_STARTED:
@@ -100,7 +101,7 @@ class DispatchState:
         elif fact.kind in {Kind.RUN_FINISHED, Kind.RUN_LOST}:
             self._end_attempt(fact)
         elif fact.kind == Kind.TASK_FINISHED:
-            self.ends[data["task"]] = End(data["status"], data["error"], fact.ts)
+            self.ends[data["task"]] = End(data["status"], data["error"], fact.ts, data.get("why", ""))
 
     def _end_attempt(self, fact: Fact) -> None:
         data = fact.data
@@ -146,6 +147,10 @@ class DispatchState:
     def status(self, task: str) -> str:
         """Return the `TaskStatus` of a task; one that did not end was cancelled."""
         return self.ends[task].status if task in self.ends else TaskStatus.CANCELLED
+
+    def is_done(self, task: str) -> bool:
+        """Tell whether a task succeeded or was skipped: then a dispatch that is resumed has nothing to do for it."""
+        return self.status(task) in {TaskStatus.SUCCESS, TaskStatus.SKIPPED}
 
 
 def read_dispatch(projections: Projections, name: str | None = None, task: str | None = None) -> DispatchState:

@@ -50,7 +50,7 @@ class DispatchResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether every task succeeded."""
+        """Whether every task succeeded that was not skipped."""
         return self.output.status == DispatchStatus.SUCCESS
 
     def document(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def resume(
     listener: Listener = silent,
     interrupts: Interrupts = uninterrupted,
 ) -> DispatchResult:
-    """Continue a dispatch: keep what succeeded and do the rest.
+    """Continue a dispatch: keep what is done and do the rest.
 
     Raises NoSuchRun, NotReady, and NotLeader while it is running.
 

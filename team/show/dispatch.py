@@ -9,11 +9,13 @@ from ...mail.render import clean, line, listed
 from ...mail.text.units import counted
 from ...scheduler.dispatch.output import DispatchOutput, TaskResult
 from ...scheduler.dispatch.preview import DispatchPreview
+from ...scheduler.dispatch.skipping import TaskSkipped
 from ...scheduler.kinds import DispatchStatus, RunStatus, TaskStatus
 from ...scheduler.leader import alive
 from ...scheduler.progress import Progress
 from ...scheduler.runs.progress import RunEnded, RunStarted, RunUsed, SetUpFailed
 from ...scheduler.state.dispatches import DispatchState
+from ...scheduler.tasks.task import Task
 from ..api.ask import Answer, AskPlan
 from ..dispatcher import DispatchBegun
 from ..templates import Template
@@ -27,6 +29,7 @@ ENDS = {
     TaskStatus.SUCCESS: "done",
     TaskStatus.ERROR: "failed",
     TaskStatus.BLOCKED: "blocked",
+    TaskStatus.SKIPPED: "skipped",
     TaskStatus.CANCELLED: "cancelled",
 }
 
@@ -39,9 +42,19 @@ class DispatchShow(Show):
         if isinstance(progress, RunStarted | RunUsed | RunEnded | SetUpFailed):
             super().on_progress(progress)
             return
+        if isinstance(progress, TaskSkipped):
+            self._skipped(progress)
+            return
         self.note(progress.text)
         if isinstance(progress, DispatchBegun):
-            self.waiting(Row(task.task_id, 1, detail=task.description) for task in progress.tasks)
+            self.waiting(Row(task.task_id, 1, detail=_what(task)) for task in progress.tasks)
+
+    def _skipped(self, skip: TaskSkipped) -> None:
+        """Show in the table that a task was skipped, and why; without a table, in a line."""
+        with self._turn:
+            self._rows[skip.task] = Row(skip.task, 1, ENDS[TaskStatus.SKIPPED], skip.why, seconds=0.0)
+        if not self._live:
+            self._say([f"  {skip.text}"])
 
     def _close(self) -> None:
         """Mark tasks that still wait: blocked or cancelled, they will not run."""
@@ -51,6 +64,11 @@ class DispatchShow(Show):
                 for name, row in self._rows.items()
             }
         super()._close()
+
+
+def _what(task: Task) -> str:
+    """Return what a task is, with its condition in front."""
+    return ": ".join(filter(None, (task.when.text if task.when else "", task.description)))
 
 
 def summary(done: DispatchOutput) -> Iterator[str]:
@@ -69,7 +87,7 @@ def summary(done: DispatchOutput) -> Iterator[str]:
 
 
 def _result(result: TaskResult) -> tuple[str, ...]:
-    outcome = shortened(result.error or json.dumps(result.output, ensure_ascii=False), _WIDE)
+    outcome = shortened(result.error or result.why or json.dumps(result.output, ensure_ascii=False), _WIDE)
     return result.task_id, result.agent, result.status, span(result.execution_time_ms / 1000), outcome
 
 
@@ -135,6 +153,9 @@ def planned(dispatch: DispatchPreview) -> Iterator[str]:
     for task, choice in dispatch.choices.items():
         if choice.text:
             yield f"{line(task)}: {line(choice.text)}"
+    for task in dispatch.tasks:
+        if task.when:
+            yield f"{line(task.task_id)}: {task.when.text}"
     yield ""
     most = min(dispatch.config.max_workers, max(len(names) for names in dispatch.waves))
     path = " -> ".join(dispatch.critical_path)

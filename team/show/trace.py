@@ -107,7 +107,10 @@ def task(trace: TaskTrace) -> Iterator[str]:
     if task.description:
         yield f"  {line(task.description)}"
     time = span(document["execution_time_ms"] / 1000)
-    yield from columns([("persona", task.agent), *_attempts(trace), ("time", time)])
+    when = [("when", task.when.text)] if task.when else []
+    yield from columns([("persona", task.agent), *when, *_attempts(trace), ("time", time)])
+    if why := document.get("why"):
+        yield f"skipped: {line(why)}"
     if document["error"] and standing in ENDS:
         yield f"error: {line(document['error'])}"
     yield from _calls([(call["tool"], call["input"], call["duration_ms"]) for call in document["mcp_calls"]])

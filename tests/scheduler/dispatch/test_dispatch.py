@@ -142,7 +142,7 @@ def test_every_task_has_one_result_in_the_order_given(desk):
     document = done.document()
     assert document["status"] == "partial"
     assert document["summary"] == {
-        "total_tasks": 5, "successful": 1, "failed": 4, "total_time_ms": done.total_time_ms,
+        "total_tasks": 5, "successful": 1, "failed": 4, "skipped": 0, "total_time_ms": done.total_time_ms,
     }  # fmt: skip
     assert {*document["results"][2]} == {"task_id", "status", "output", "execution_time_ms", "trace_file"}
     assert {*document["results"][1]} == {"task_id", "status", "error", "execution_time_ms", "trace_file"}
