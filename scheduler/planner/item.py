@@ -11,7 +11,8 @@ class Item:
     """One piece of planned work. `estimate` is in seconds, `phase` is the index of its phase.
 
     `files` are globs of the files that it changes, `creates` of those that it creates, `renames` pairs of old and new
-    path; a folder means everything in it. A person does a `manual` item: it takes no agent and no worker.
+    path; a folder means everything in it. A person does a `manual` item: it takes no agent and no worker. `when` is the
+    condition without which it is skipped, in words.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Item:
     manual: bool = False
     priority: int = 0
     description: str = ""
+    when: str = ""
 
     @cached_property
     def touched(self) -> frozenset[str]:

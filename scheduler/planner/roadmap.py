@@ -155,5 +155,5 @@ def item_of(task: Task) -> Item:
     title = _words(task.description.strip().partition("\n")[0]) or task.task_id
     return Item(
         task.task_id, title, 0, task.estimate or 0.0, task.agent, task.files, task.creates, (), task.dependencies,
-        priority=task.priority, description=task.description,
+        priority=task.priority, description=task.description, when=task.when.text if task.when else "",
     )  # fmt: skip

@@ -6,7 +6,7 @@ dispatched: they are listed apart, with the tasks that have to wait for them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
@@ -154,13 +154,7 @@ def _document(
         for task in tasks
         if task not in own and items[task].persona in TYPED
     ]
-    problems += [
-        f"task {task!r}: its input refers to the output of {dependency!r}, which is left out here; put what it gave "
-        "into the input, or go on with the dispatch that did it: team dispatch --resume"
-        for task in tasks
-        if task in own
-        for dependency in sorted(references(own[task].get("input_data")) - {*tasks})
-    ]
+    problems += [problem for task in tasks if task in own for problem in _lacking(own[task], tasks)]
     if problems:
         raise InvalidTasks(problems)
     entries = [
@@ -168,6 +162,22 @@ def _document(
         for task in tasks
     ]
     return {"tasks": entries, "config": config | {"max_workers": plan.workers}}
+
+
+def _lacking(task: Mapping[str, Any], tasks: Collection[str]) -> Iterator[str]:
+    """Yield a problem for each task that is left out and whose output a task asks for."""
+    name = task["task_id"]
+    for dependency in sorted(references(task.get("input_data")).difference(tasks)):
+        yield (
+            f"task {name!r}: its input refers to the output of {dependency!r}, which is left out here; "
+            "put what it gave into the input, or go on with the dispatch that did it: team dispatch --resume"
+        )
+    condition: Mapping[str, Any] = task.get("when") or {"task": ""}
+    if (about := condition["task"]) and about not in tasks:
+        yield (
+            f"task {name!r}: its condition is about the output of {about!r}, which is left out here; leave out the "
+            "condition or the task, or go on with the dispatch that did it: team dispatch --resume"
+        )
 
 
 def _names(tasks: Sequence[str]) -> dict[str, str]:

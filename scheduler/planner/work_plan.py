@@ -127,6 +127,7 @@ class WorkPlan:
             "task": slot.task, "title": item.title, "phase": item.phase + 1, "persona": item.persona,
             "worker": slot.worker, "start": slot.start, "end": slot.end,
             "critical": slot.task in self.critical_path, "branch": self.branches[slot.task],
+            **({"when": item.when} if item.when else {}),
         }  # fmt: skip
 
 

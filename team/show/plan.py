@@ -99,6 +99,9 @@ def _sections(plan: WorkPlan, *, drawn: bool) -> Iterator[Section]:
     if manual := [item for item in plan.items.values() if item.manual]:
         rows = [(item.id, duration(item.estimate), item.title) for item in manual]
         yield Section("by hand", [("task", "takes", "what"), *rows])
+    if conditional := [(item.id, item.when) for item in plan.items.values() if item.when]:
+        note = "the times are those of a dispatch that skips none of them"
+        yield Section("conditions", [("task", "runs"), *conditional], note)
     if plan.conflicts:
         yield _conflicts(plan)
     if plan.slots:

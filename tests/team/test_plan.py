@@ -122,6 +122,24 @@ def test_a_task_behind_a_manual_item_is_left_out_until_that_is_done():
     assert after.stderr == ""
 
 
+def test_conditions_of_a_tasks_json_are_shown_and_kept():
+    """In the text and the document; a task whose condition would have nothing to ask is refused."""
+    condition = {"task": "check", "key": "ok", "equals": False}
+    tasks = [
+        {"task_id": "check", "agent": "forge", "estimate": "1h"},
+        {"task_id": "fix", "agent": "forge", "estimate": "1h", "dependencies": ["check"], "when": condition},
+    ]
+    given = json.dumps({"tasks": tasks})
+    text = plan(given=given).stdout
+    assert "conditions:\n  task  runs\n  fix   only if check.ok equals false\n" in text
+    schedule = json.loads(plan("--json", given=given).stdout)["schedule"]
+    assert [slot.get("when") for slot in schedule] == [None, "only if check.ok equals false"]
+    assert json.loads(plan("--tasks", given=given).stdout)["tasks"][1]["when"] == condition
+    refused = plan("--tasks", "--done", "check", given=given)
+    assert refused.exit_code == 2
+    assert "'fix': its condition is about the output of 'check', which is left out here" in refused.stderr
+
+
 def test_a_planned_tasks_json_keeps_its_input():
     """The output is a valid tasks.json with the conflict as a dependency."""
     tasks = [
