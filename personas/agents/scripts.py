@@ -93,6 +93,7 @@ def _debug(job: Job) -> dict[str, Any]:
         "findings": [finding.document() for finding in shown],
         "suggested_fix": _fix(worst),
         "severity": worst.severity if worst else SEVERITIES[0],
+        "complies": not (worst or missing),
     }
 
 

@@ -128,6 +128,55 @@ def test_each_example_runs_unchanged(project, example):
     assert set(written) <= set(project.git("ls-tree", "-r", "--name-only", branch).splitlines())
 
 
+def test_the_validation_example_writes_again_only_what_does_not_comply(project):
+    """Two of three modules are sound: these are left as they are, and the report is written all the same."""
+    for name, text in (
+        ("sailings", "a = 1\n"),
+        ("fares", "def f(of=[]):\n    return eval(of)\n"),
+        ("timetable", "b = 2\n"),
+    ):
+        (project.folder / "src" / "ferry").mkdir(parents=True, exist_ok=True)
+        (project.folder / "src" / "ferry" / f"{name}.py").write_text(text)
+    project.git("add", ".")
+    project.git("commit", "--quiet", "-m", "Ferry")
+    example = next(path for path in EXAMPLES if path.stem == "03_validation_workflow")
+
+    done = project.document("dispatch", str(example), "--agent", "scripted")
+
+    assert {task["task_id"]: task["status"] for task in done["results"]} == {
+        "check-sailings": "success", "check-fares": "success", "check-timetable": "success",
+        "renew-sailings": "skipped", "renew-fares": "success", "renew-timetable": "skipped", "report": "success",
+    }  # fmt: skip
+    assert (done["status"], done["summary"]["skipped"], done["summary"]["failed"]) == ("success", 2, 0)
+    assert done["results"][3]["why"] == "check-sailings.complies is true"
+    branch = f"team/dispatch-{project.events('dispatch.started')[0]['data']['dispatch'][-8:]}"
+    assert project.git("diff", "--name-only", "main", branch) == "src/ferry/fares.py"
+
+
+def test_a_condition_of_a_shell_agents_output_skips_its_task(project):
+    """The exit code is 0; trace and progress say why, and what cannot be decided is an error with exit code 1."""
+    project.agent('cat > /dev/null; test "$TEAM_TASK" != check || echo \'{"pass_rate": 0.9}\' > "$TEAM_OUTPUT"')
+    mend = task("mend", "check", when={"task": "check", "key": "pass_rate", "below": 0.8})
+    file = project.write(task("check"), mend, task("tell", "mend"))
+
+    ended = project.run("dispatch", file)
+
+    assert ended.returncode == 0
+    assert [each["status"] for each in json.loads(ended.stdout)["results"]] == ["success", "skipped", "success"]
+    assert "mend: skipped, check.pass_rate is 0.9" in ended.stderr
+    assert "skipped: check.pass_rate is 0.9" in project.run("trace", "mend").stdout
+    project.write(task("check"), mend | {"when": mend["when"] | {"key": "rate"}})
+    wrong = project.document("dispatch", file, code=1)
+    assert "check.rate: there is no rate; did you mean pass_rate?" in wrong["results"][1]["error"]
+    project.write(task("check"), mend | {"when": {"task": "chek", "key": "rate", "belw": 1}})
+    refused = project.run("dispatch", file, "--dry-run")
+    assert refused.returncode == 2
+    assert json.loads(refused.stderr)["errors"] == [
+        "tasks[1].when.belw: is no field of when; did you mean below?",
+        "tasks[1].when.task: refers to unknown task 'chek'; did you mean check?",
+    ]
+
+
 def test_the_five_documented_examples_exist():
     """By their names."""
     assert [path.name for path in EXAMPLES] == [

@@ -103,7 +103,10 @@ def test_the_workers_prompts_name_their_input_and_result(name):
         "Orchestrator strict moderate lenient",
         "debug": "problem_description affected_files error_traces analysis_depth hypothesis quick standard deep",
     }[name]
-    results = {"coder": "generated_file validation_passed", "debug": "root_cause findings suggested_fix severity"}[name]
+    results = {
+        "coder": "generated_file validation_passed",
+        "debug": "root_cause findings suggested_fix severity complies",
+    }[name]
     assert not {key for key in keys.split() if f"`{key}`" not in worker.prompt}
     assert not {key for key in results.split() if f'"{key}":' not in worker.prompt}
     assert re.findall(r"(?m)^## (\w+)", worker.prompt) == ["Role", "Objective", "Situation", "Act", "Verify"]

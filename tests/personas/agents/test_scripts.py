@@ -121,7 +121,7 @@ def test_debug_reports_traced_lines_first_then_by_severity(job):
     ]
     assert output["root_cause"] == "src/cart.py:2 is where a trace ends: to.append(item)"
     assert output["suggested_fix"].startswith("src/cart.py:2: ")
-    assert output["severity"] == "high"
+    assert (output["severity"], output["complies"]) == ("high", False)
     assert files_in(this.workspace) == before
 
 
@@ -129,8 +129,16 @@ def test_debug_says_how_many_files_it_could_read(job):
     """Without a file to read it reports no cause, and says why."""
     output = bundled_agent().play(job("debug", problem_description="x", affected_files=["a.py", "b.py"])).output
     assert output["root_cause"] == "not found by reading alone: 0 of 2 affected files could be read"
-    assert output["severity"] == "low"
+    assert (output["severity"], output["complies"]) == ("low", False)
     assert len(output["findings"]) == 2
+
+
+def test_debug_says_that_files_comply_in_which_nothing_stands_out(job):
+    """Tasks that write a file again only if it does not comply are then skipped."""
+    this = job("debug", problem_description="x", affected_files=["good.py"])
+    (this.workspace / "good.py").write_text("a = 1\n")
+
+    assert bundled_agent().play(this).output["complies"] is True
 
 
 def test_debug_reads_only_regular_files_of_limited_size(job, tmp_path):

@@ -65,10 +65,14 @@ def job(assignment: Assignment, persona: str, folder: Path) -> Job:
 
 
 def test_each_example_shows_what_it_is_about():
-    """Three at once; one behind the other; three pairs; a mixture under limits; a diamond that says all it may."""
+    """Three at once; a chain; three pairs before a report; a mixture under limits; a diamond that says all it may."""
     assert shape("01_parallel_generation") == [3]
     assert shape("02_debug_then_fix") == [1, 1, 1]
-    assert shape("03_validation_workflow") == [3, 3]
+    assert shape("03_validation_workflow") == [3, 3, 1]
+    conditions = {task.task_id: task.when and task.when.text for task in example("03_validation_workflow").tasks}
+    assert conditions == dict.fromkeys(("check-sailings", "check-fares", "check-timetable", "report")) | {
+        f"renew-{name}": f"only if check-{name}.complies equals false" for name in ("sailings", "fares", "timetable")
+    }
     mixed = example("04_mixed_analysis")
     assert mixed.config.max_per_agent == {"debug": 2, "*": 1}
     assert len({task.priority for task in mixed.tasks}) > 3
