@@ -86,7 +86,7 @@ class AskPlan:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the reporter wrote. `mend` says for each task without success what would mend it; `traces` are all files.
+    """What the reporter wrote. `mend` says for each task that failed what would mend it; `traces` are all files.
 
     `missing` tells that it wrote none, and `invented` are traces that it names and that do not exist.
     """
@@ -182,7 +182,7 @@ def answer(
     if not isinstance(text, str) or missing:
         text = f"There is no answer: {result.error or f'{REPORTER} gave none'}. The results are in the traces."
     advice = cast("dict[str, Any]", advice) if isinstance(advice, dict) else {}
-    failed = [each for each in done.results if each.status != TaskStatus.SUCCESS]
+    failed = [each for each in done.results if each.status not in {TaskStatus.SUCCESS, TaskStatus.SKIPPED}]
     mend = {each.task_id: str(advice.get(each.task_id) or _by_itself(each, done.correlation_id)) for each in failed}
     traces = tuple(each.trace_file for each in done.results if each.trace_file)
     folders = {trace.rpartition("/")[0] for trace in traces}
@@ -218,6 +218,7 @@ def _result(result: TaskResult) -> dict[str, Any]:
     cut = "" if len(output) <= _MOST_OUTPUT else f" … ({len(output) - _MOST_OUTPUT} more characters)"
     ending = {"output": _plain(output[:_MOST_OUTPUT]) + cut} if result.status == TaskStatus.SUCCESS else {}
     ending |= {"error": _plain(result.error)} if result.error else {}
+    ending |= {"why": _plain(result.why)} if result.why else {}
     return {
         "task_id": result.task_id, "agent": result.agent, "status": str(result.status), **ending,
         "trace": result.trace_file or "",

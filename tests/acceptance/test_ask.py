@@ -135,6 +135,23 @@ def test_a_published_pattern_is_planned_carried_out_and_answered(project, patter
     assert [place[name] for name in started] == sorted(place[name] for name in started)
 
 
+def test_a_task_that_was_not_necessary_is_answered_for_and_needs_no_mending(project):
+    """The planner may set a condition; the reporter is told why its task was skipped, and the command succeeds."""
+    tasks = [
+        debug("check", "is auth right?", ["src/auth.py"]),
+        coder("auth", MEND.replace("find", "check"), ["check"])
+        | {"when": {"task": "check", "key": "complies", "equals": False}},
+    ]
+    project.says(planner={"tasks": tasks}, reporter=ANSWER, check=FOUND | {"complies": True})
+
+    done = project.asked("Check auth, and write it again if it is wrong", "--yes")
+
+    assert [result["status"] for result in done["dispatch"]["results"]] == ["success", "skipped"]
+    assert (done["dispatch"]["status"], done["answer"], done["mend"]) == ("success", "It is done.", {})
+    assert '"why": "check.complies is true"' in project.prompt("ask-answer")
+    assert '"when": {' in project.prompt("ask-plan-1")
+
+
 def test_what_is_refused_goes_back_to_the_planner_with_the_reasons(project):
     """Every reason, and what it gave; the second answer is taken."""
     wrong = {"tasks": [{"task_id": "find", "agent": "debugger", "input_data": {"x": "{{ tasks.none.output.y }}"}}]}
