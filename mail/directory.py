@@ -12,7 +12,8 @@ from .text.nearest import suggestion
 POSTMASTER = "postmaster"  # the sender of bounces
 SCHEDULER = "scheduler"
 WEAVER = "weaver"
-PROGRAMS = frozenset({SCHEDULER, WEAVER, POSTMASTER})
+SUPERVISOR = "supervisor"
+PROGRAMS = frozenset({SCHEDULER, WEAVER, POSTMASTER, SUPERVISOR})
 EVERYBODY = "all"
 _SYSTEM = "team-mail"  # the sender of what the log says of itself, see SYSTEM in log/event.py
 _NAME = r"\w[\w.-]{0,63}"

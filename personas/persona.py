@@ -31,8 +31,8 @@ class Persona:
 
     `agent` names a table in `[agents]`; None means the team's default. `paths` are globs of the files it may change:
     an empty tuple means none, None means any. `timeout` is in seconds; None means the agent's own. Personas of higher
-    `priority` are launched and landed earlier; in each sprint, it starts `after` the work of others is woven. `extra`
-    has the keys that are not ours.
+    `priority` are launched and landed earlier; in each sprint, it starts `after` the work of others is woven. One that
+    is scheduled `by_mail` takes part once it has mail. `extra` has the keys that are not ours.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Persona:
     scheduled: bool = True
     priority: int = 0
     after: tuple[str, ...] = ()
+    by_mail: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: Path | None = None
     line: int = 1
@@ -85,6 +86,7 @@ def _parse(text: str, source: Path, id: str) -> Persona:
         paths=_paths(parts.get("paths")),
         timeout=_timeout(parts.get("timeout")),
         scheduled=_scheduled(parts.get("scheduled")) and id not in PROGRAMS,
+        by_mail=_is_by_mail(parts.get("scheduled")),
         priority=_priority(parts.get("priority")),
         after=_after(parts.get("after")),
         extra=_extra(parts),
@@ -125,9 +127,15 @@ def _timeout(part: Part | None) -> float | None:
 def _scheduled(part: Part | None) -> bool:
     if part is None or not (text := part.text()):
         return True
+    if _is_by_mail(part):
+        return True
     if text.lower() not in BOOLEANS:
-        raise part.fault(f"is {text[:40]!r}; write true or false")
+        raise part.fault(f"is {text[:40]!r}; write true, false, or mail: launched by mail only")
     return BOOLEANS[text.lower()]
+
+
+def _is_by_mail(part: Part | None) -> bool:
+    return part is not None and part.text().lower() == "mail"
 
 
 def _priority(part: Part | None) -> int:

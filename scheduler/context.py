@@ -45,11 +45,15 @@ UNSIGNED = "an approval that is on record was not made by `scheduler approve` he
 
 
 class Member(NamedTuple):
-    """A persona that takes part in sprints: its id, the agent that its file names, and whose work it waits for."""
+    """A persona that takes part in sprints: its id, the agent that its file names, and whose work it waits for.
+
+    One that comes `by_mail` is launched by mail only.
+    """
 
     id: str
     agent: str | None = None
     after: tuple[str, ...] = ()
+    by_mail: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Context:
         """The personas that take part in sprints; never the human."""
         human = self.settings.team.human
         personas = (persona for persona in self.roster.scheduled if persona.id != human)
-        return tuple(Member(persona.id, persona.agent, persona.after) for persona in personas)
+        return tuple(Member(persona.id, persona.agent, persona.after, persona.by_mail) for persona in personas)
 
     def persona(self, id: str) -> Persona:
         """Return a persona of the roster. Raises NotReady if it has left the roster."""
@@ -263,6 +267,8 @@ class Context:
         """Name the gates whose command cannot run, one line each."""
         troubles: list[str] = []
         for name, gate in self.settings.gates.items():
+            if gate.command is None:
+                continue
             program = gate.command[0]
             if "/" not in program and shutil.which(program) is None:
                 troubles.append(f"gate {name}: {program!r} is not in PATH; install it, or correct [gates.{name}]")

@@ -39,6 +39,14 @@ class Kind(Described):
     GATE_STARTED = word("gate.started", "A gate began to judge a commit.", "weaver")
     GATE_JUDGED = word("gate.judged", "A gate judged a tree.", "weaver")
     PERSONA_SKIPPED = word("persona.skipped", "A persona was set aside for the rest of the sprint.", "scheduler")
+    REVIEW_ASKED = word("review.asked", "Somebody was asked to report on what had landed.", "supervisor")
+    REVIEW_TOLD = word("review.told", "The authors were told of a report that a gate does not let pass.", "supervisor")
+    REPORT_GIVEN = word("report.given", "A run reported on the tree that it was given.", "scheduler")
+    ROUND_DECIDED = word("round.decided", "A round was decided: what may be deployed, or why nothing.", "supervisor")
+    ROUND_PAUSED = word("round.paused", "Rounds did not help, so none is started until it is resumed.", "supervisor")
+    DEPLOY_STARTED = word("deploy.started", "A commit that was approved is about to be deployed.", "supervisor")
+    DEPLOY_FINISHED = word("deploy.finished", "What became of a commit that was approved.", "supervisor")
+    DEPLOY_APPROVED = word("deploy.approved", "A commit may be deployed.", _PERSON)
     BUDGET_SPENT = word("budget.spent", "A budget is spent, so nothing more is started.", "scheduler")
     SCHEDULER_PAUSED = word("scheduler.paused", "Nothing more is started until it is resumed.", _PERSON)
     SCHEDULER_RESUMED = word("scheduler.resumed", "The scheduler starts runs again.", _PERSON)
@@ -171,6 +179,16 @@ class SprintOutcome(Described):
     DEADLINE = word("deadline", "The sprint's time was over, or would have been before the next retry.")
 
 
+class DeployOutcome(Described):
+    """What became of a commit that was to be deployed."""
+
+    NOT_ATTEMPTED = word("not_attempted", "The round was blocked.")
+    DEPLOYED = word("deployed", "It is live.")
+    SKIPPED_NO_CHANGE = word("skipped_no_change", "Its tree is the one that was deployed last.")
+    SKIPPED_POLICY = word("skipped_policy", "No `[deploy]` says how, it waits for a person, or the base has moved.")
+    FAILED = word("failed", "The command or the persona failed, or nobody knows what a crash left.")
+
+
 class Budget(Described):
     """What a budget is for."""
 
@@ -186,6 +204,7 @@ class LaunchReason(Described):
 
     BATCH = word("batch", "It belongs to the first batch of the sprint.")
     MAIL = word("mail", "It has unread mail.")
+    REVIEW = word("review", "It is asked for a review; that counts towards `max_reviews`, and not `max_attempts`.")
     RETRY = word("retry", "Its last run did not end well, or its supervisor was lost.")
     TASK = word("task", "A task of a dispatch is its to do.")
 

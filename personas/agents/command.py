@@ -165,6 +165,10 @@ class CommandAgent:
         passed = [value for name, value in self._named().items() if SECRET.search(name)]
         return [value for value in {*secrets.values(), *passed} if len(value) >= _MIN_SECRET]
 
+    def masked(self) -> list[str]:
+        """Return the values that are masked in all that a run leaves. Raises UsageError for an unreadable env_file."""
+        return self._masked(self._secrets())
+
     def _named(self) -> dict[str, str]:
         """Return the variables that `env` lets through."""
         all_given = given()

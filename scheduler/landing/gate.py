@@ -147,7 +147,7 @@ def printed_score(log: bytes, key: str | None = None) -> float | None:
 
     An object has it as `key`, `score`, `pass_rate`, or as `passed` of `total`.
     """
-    return next((_score(value, key) for value in _printed(log.decode(errors="replace"))), None)
+    return next((score_of(value, key) for value in _printed(log.decode(errors="replace"))), None)
 
 
 def _printed(text: str) -> Iterator[Any]:
@@ -167,7 +167,8 @@ def _printed(text: str) -> Iterator[Any]:
             yield value
 
 
-def _score(value: Any, key: str | None) -> float | None:
+def score_of(value: Any, key: str | None) -> float | None:
+    """Return the score in a JSON value, as `printed_score` does; None if there is none."""
     if not isinstance(value, dict):
         return _number(value) if key is None else None
     fields = cast("dict[str, Any]", value)

@@ -71,11 +71,12 @@ class Judging:
 
 
 def gates_of(context: Context) -> list[Gate]:
-    """List the gates of the settings, in their order."""
+    """List the gates of the settings that are commands, in their order."""
     gates, setup = context.settings.gates.items(), context.settings.workspace.setup
     return [
         Gate(name, gate.command, gate.timeout, gate.threshold, gate.key, setup, gate.parallel or usual_parallel())
         for name, gate in gates
+        if gate.command
     ]
 
 

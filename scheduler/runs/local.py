@@ -79,7 +79,7 @@ class LocalRunner:
         try:
             result = self._result(work, how)
             self.watch.tell(launch.run, result.outcome.usage, ended=True)
-            mails = self._mails(work, result.captured)
+            mails = [*self._mails(work, result.captured), *work.reports(result)]
             self._record.ended(launch, result, read=work.read, output=work.output(result), mails=mails)
         except RunLeft:
             self.listener(run_left(launch))

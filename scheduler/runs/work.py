@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from traceback import format_exception_only
 from ...mail.errors import TeamMailError
 from ...mail.kinds import MailKind
 from ...mail.log.blobs import BlobMissing
-from ...mail.log.event import Event
+from ...mail.log.event import Draft, Event
 from ...mail.render import line
 from ...personas.agent import Agent, Job, Outcome
 from ...personas.agents.command import CommandAgent
@@ -43,6 +44,7 @@ from .mail import RunMail
 from .preparation import FOLDER as SETUP
 from .preparation import UNPREPARED, Ready, RunPreparation, slot_of
 from .progress import run_placed, run_used
+from .report import given
 from .run import Batch, RunResult
 from .watch import Watch
 
@@ -296,6 +298,19 @@ class Work:
         """Yield the mails that the run has sent."""
         since = self.context.mailbox.log.read(self.head)
         return (event for event in since if event.kind == MailKind.SENT and event.run == self.launch.run)
+
+    def reports(self, result: RunResult) -> list[Draft]:
+        """Return the events of what the run reported, if it is one that reports: of one that failed, only its mail."""
+        launch = self.launch
+        if launch.assignment or not self.batch.base or launch.persona not in self.context.settings.reporters:
+            return []
+        ok = result.outcome.status == OutcomeStatus.OK and not result.given_up
+        agent = self.context.agents.get(launch.agent)
+        place = self.context.mirror.folder / launch.run if ok else Path(os.devnull)
+        with suppress(TeamMailError):
+            secrets = agent.masked() if isinstance(agent, CommandAgent) else ()
+            return given(self.context.git, launch, self.batch.base, self._sent(), place, secrets)
+        return []
 
     def _job(self, place: Path) -> Job:
         """Return the run's job. When its prompt is written, so is what the next scheduler needs."""

@@ -1,4 +1,4 @@
-"""What is wrong with teams and channels: two of one name, channels without members, and names of nobody."""
+"""What is wrong with teams, channels and reports: two of one name, channels without members, names of nobody."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ def wrong_groups(settings: Settings, roster: Collection[str] | None) -> Iterator
     for name, team in settings.teams.items():
         yield from _strangers(("teams", name, "members"), team.members, settings, roster)
         yield from _strangers(("teams", name, "reviewers"), team.reviewers, settings, roster)
+    for name, gate in settings.gates.items():
+        yield from _strangers(("gates", name, "report"), [gate.report] if gate.report else [], settings, roster)
+    for name in settings.review:
+        yield from _strangers(("review", name), [name], settings, roster)
+        if name not in settings.reporters and not (roster and name not in roster):
+            yield ("review", name), f" is asked for no review: name {name} in a gate's report, or as a reviewer"
+    if persona := settings.deploy.persona:
+        yield from _strangers(("deploy", "persona"), [persona], settings, roster)
+    if settings.supervisor.improve and not _is_bounded(settings):
+        yield ("supervisor", "improve"), " never ends by itself: write max_rounds or max_time, or [budget] day"
+
+
+def _is_bounded(settings: Settings) -> bool:
+    """Tell whether something ends rounds in which nothing changes."""
+    return bool(settings.supervisor.max_rounds or settings.supervisor.max_time or settings.budget.day)
 
 
 def _strangers(

@@ -14,6 +14,7 @@ _EXAMPLES = {
     "team": "[team]", "sprint": "[sprint]", "agents": "[agents.shell]", "gates": "[gates.tests]",
     "workspace": "[workspace]", "dispatch": "[dispatch]",
     "route": "[route.docs]", "teams": "[teams.code]", "channels": "[channels.review]",
+    "supervisor": "[supervisor]", "review": "[review.pixel]", "deploy": "[deploy]",
 }  # fmt: skip
 _WORDS = {
     "dict_type": "must be a table",

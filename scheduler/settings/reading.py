@@ -28,7 +28,6 @@ from .settings import (
     BudgetSettings,
     ChannelSettings,
     DispatchSettings,
-    GateSettings,
     PriceSettings,
     RouteSettings,
     Settings,
@@ -37,11 +36,24 @@ from .settings import (
     TeamSettings,
     WorkspaceSettings,
 )
+from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings
 from .text import Origin, environment, flagged
 
 DEFAULT = "default"
 _SPANS = frozenset(
-    {"timeout", "setup_timeout", "idle", "grace", "every", "deadline", "pace", "gather", "retry_backoff"}
+    {
+        "timeout",
+        "setup_timeout",
+        "idle",
+        "grace",
+        "every",
+        "deadline",
+        "pace",
+        "gather",
+        "retry_backoff",
+        "backoff_max",
+        "max_time",
+    }
 )
 
 
@@ -179,8 +191,9 @@ def _fields(key: Key) -> Fields:
         "team": TeamSettings, "sprint": SprintSettings, "agents": AgentSettings, "gates": GateSettings,
         "workspace": WorkspaceSettings, "dispatch": DispatchSettings, "prices": PriceSettings,
         "budget": BudgetSettings, "route": RouteSettings, "teams": SubteamSettings, "channels": ChannelSettings,
+        "supervisor": SupervisorSettings, "review": ReviewSettings, "deploy": DeploySettings,
     }  # fmt: skip
-    named = key[0] in {"agents", "channels", "gates", "prices", "route", "teams"}
+    named = key[0] in {"agents", "channels", "gates", "prices", "review", "route", "teams"}
     if key[0] not in tables or len(key) != 1 + named:
         return None
     return {field.alias or name: field.annotation for name, field in tables[key[0]].model_fields.items()}

@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ...mail.directory import Subteam, channels_of
 from ...mail.render import listed
 from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..kinds import LaunchReason
+from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings, Table
 from .values import (
     Agents,
     Branch,
     Command,
     Commands,
     Crontab,
-    Finite,
     Folders,
     Glob,
     HomePaths,
@@ -44,11 +44,7 @@ from .values import (
 _OF_TASKS = {str(LaunchReason.TASK), str(LaunchReason.RETRY)}
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class TeamSettings(_Table):
+class TeamSettings(Table):
     """`[team]`: the base branch, the human's name, the default agent, and whether a sprint lands on its own.
 
     Of several agents the first that can plays, see `[route]`.
@@ -65,7 +61,7 @@ class TeamSettings(_Table):
         return (self.agent,) if isinstance(self.agent, str) else self.agent
 
 
-class RouteSettings(_Table):
+class RouteSettings(Table):
     """`[route.NAME]`: the agents that are asked for some runs, in this order, the first that can plays.
 
     The rule is for runs that all its parts fit: `personas`, also groups as `@NAME`; `tasks` of dispatches, as patterns
@@ -93,7 +89,7 @@ class RouteSettings(_Table):
         return (self.agent,) if isinstance(self.agent, str) else self.agent or ()
 
 
-class AgentSettings(_Table):
+class AgentSettings(Table):
     """`[agents.NAME]`: a command, a folder of patches (`replay`), or a script without a model (`scripted`).
 
     What the table leaves out of a command, its `preset` says, which the name of the table alone may choose. `model` is
@@ -140,7 +136,7 @@ class AgentSettings(_Table):
         return self
 
 
-class SprintSettings(_Table):
+class SprintSettings(Table):
     """`[sprint]`: mode, concurrency, schedule and limits. `max_wakes` 0 means three times the size of the roster.
 
     `wakes_not` are the types of mail that waits for its recipient's next run. In a `rolling` sprint nobody waits for
@@ -156,6 +152,7 @@ class SprintSettings(_Table):
     sequential_only: tuple[Sprint, ...] = ()
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = 8
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
+    max_reviews: Annotated[int, Field(ge=1, le=1000)] = 6
     every: Limit | None = 900.0
     cron: Crontab | None = None
     fallback_above: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -168,26 +165,7 @@ class SprintSettings(_Table):
     wakes_not: tuple[MailType, ...] = ("fyi", "status", "progress", "result", "approve")
 
 
-class GateSettings(_Table):
-    """`[gates.NAME]`: a command that passes by its exit code, or by the number `key` in the JSON that it prints.
-
-    `parallel` is how many of its runs may go on at once, by default as many as the machine has room for.
-    """
-
-    command: Command
-    timeout: Limit = 600.0
-    threshold: Finite | None = None
-    key: Annotated[str, Field(min_length=1)] | None = None
-    parallel: Annotated[int, Field(ge=1, le=100)] | None = None
-
-    @model_validator(mode="after")
-    def _judged(self) -> Self:
-        if self.key is not None and self.threshold is None:
-            raise ValueError("has key but no threshold: write the least number that passes, as in threshold = 0.8")
-        return self
-
-
-class SubteamSettings(_Table):
+class SubteamSettings(Table):
     """`[teams.NAME]`: who works in a part of the team, who reviews their work, and the channel of both.
 
     Nobody is the only member and a reviewer, unless `self_review` says so.
@@ -211,13 +189,13 @@ class SubteamSettings(_Table):
         return self
 
 
-class ChannelSettings(_Table):
+class ChannelSettings(Table):
     """`[channels.NAME]`: a group whose mail can be read again by all its members, also by those who came later."""
 
     members: tuple[Name, ...] = ()
 
 
-class WorkspaceSettings(_Table):
+class WorkspaceSettings(Table):
     """`[workspace]`: where private clones lie, outside of the checkout, and what is in one before its agent starts.
 
     `setup` are commands, of which `setup_inputs` names the files that they depend on. Every run and gate has `ports`
@@ -234,7 +212,7 @@ class WorkspaceSettings(_Table):
     ports: Annotated[int, Field(ge=1, le=1000)] = 10
 
 
-class PriceSettings(_Table):
+class PriceSettings(Table):
     """`[prices.MODEL]`: US dollars for a million tokens; those from the cache cost as much as others by default."""
 
     input: Money
@@ -242,7 +220,7 @@ class PriceSettings(_Table):
     cached: Money | None = None
 
 
-class BudgetSettings(_Table):
+class BudgetSettings(Table):
     """`[budget]`: how much a sprint, a day, a persona or a run may use; with `hard`, runs that go on are ended too."""
 
     sprint: Spelled | None = None
@@ -260,13 +238,13 @@ class BudgetSettings(_Table):
         return self
 
 
-class DispatchSettings(_Table):
+class DispatchSettings(Table):
     """`[dispatch]`: folders outside of the repository that absolute paths in tasks may lead into."""
 
     outside: tuple[Rooted, ...] = ()
 
 
-class Settings(_Table):
+class Settings(Table):
     """All settings of a team. They are valid without any `[agents]`, but then nobody can be launched."""
 
     team: TeamSettings = TeamSettings()
@@ -277,6 +255,9 @@ class Settings(_Table):
     groups: Mapping[Name, tuple[Name, ...]] = {}
     teams: Mapping[Name, SubteamSettings] = {}
     channels: Mapping[Name, ChannelSettings] = {}
+    supervisor: SupervisorSettings = SupervisorSettings()
+    review: Mapping[Name, ReviewSettings] = {}
+    deploy: DeploySettings = DeploySettings()
     workspace: WorkspaceSettings = WorkspaceSettings()
     dispatch: DispatchSettings = DispatchSettings()
     prices: Mapping[str, PriceSettings] = {}
@@ -297,6 +278,15 @@ class Settings(_Table):
         """Whom `@NAME` means, by name: the members of a channel, else of a team or a group."""
         teams = {name: table.members for name, table in self.teams.items()}
         return {**self.groups, **teams, **self.channel_members}
+
+    @property
+    def reporters(self) -> dict[str, frozenset[str]]:
+        """Who reports on what has landed, each with the members of the teams whose work it reviews."""
+        reviewed: dict[str, set[str]] = {gate.report: set() for gate in self.gates.values() if gate.report}
+        for team in self.teams.values():
+            for reviewer in team.reviewers:
+                reviewed.setdefault(reviewer, set()).update(team.members)
+        return {name: frozenset(members) for name, members in reviewed.items()}
 
     @property
     def price_list(self) -> dict[str, Price]:

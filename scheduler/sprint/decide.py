@@ -119,7 +119,7 @@ class _Decision:
         self.rolling = is_rolling(self.number, policy, request.mode, self.sprint)
         self.tick, self.requested = state.tick, request.mode
         self.mode, self.rule = self._mode(self.runs)
-        first = request.personas or tuple(member.id for member in roster)
+        first = request.personas or tuple(member.id for member in roster if not member.by_mail)
         self.first = self.sprint.personas if self.sprint else first
         self.opening = None if self.sprint else Opening(self.number, request.start or "", first)
         self.due: list[datetime] = []
@@ -324,8 +324,9 @@ class _Decision:
         if last and (last.status == RunStatus.LOST or self.tries.fruitless(last)):
             return self._launch(member, own, LaunchReason.RETRY, f"attempt {last.attempt} {end_of(last)}")
         if mail:
-            return self._launch(member, own, LaunchReason.MAIL, f"{len(mail)} unread, last from {mail[-1].sender}")
-        return self._waiting(member.id)
+            reason = LaunchReason.REVIEW if all(each.asks_review for each in mail) else LaunchReason.MAIL
+            return self._launch(member, own, reason, f"{len(mail)} unread, last from {mail[-1].sender}")
+        return self._waiting(member)
 
     def _not_yet(self, persona: str, own: Sequence[Run]) -> str | None:
         """Say what a persona has to wait for, whatever reason there is to launch it; None if nothing."""
@@ -337,13 +338,15 @@ class _Decision:
             return f"{own[-1].detail or own[-1].status}; next try at {pause:%H:%M:%S}Z"
         return None
 
-    def _waiting(self, persona: str) -> str:
+    def _waiting(self, member: Member) -> str:
         """Say that a persona has no mail, or none that is a reason to launch it."""
+        persona = member.id
         if mail := self.state.free(persona):
             types = sorted({each.type for each in mail})
             return f"{len(mail)} unread ({listed(types)}), which waits for its next run"
         taken = len(self.state.unread.get(persona, ()))
-        return f"{taken} unread, which a run of a dispatch has in its prompt" if taken else "nothing unread"
+        nothing = "nothing unread; it is launched by mail only" if member.by_mail else "nothing unread"
+        return f"{taken} unread, which a run of a dispatch has in its prompt" if taken else nothing
 
     def _parked(self, launch: Launch) -> Skip | None:
         """Say until when an agent takes no more that is to play a persona; None if it may start."""

@@ -142,6 +142,10 @@ def _result(result: Summary) -> Iterator[str]:
     yield f"{ticks}, {runs}, {conflicts}, {result.seconds:.1f} s, {result.mode}."
     yield f"Used: {result.usage.text}."
     yield f"Landed on {result.branch}: {', '.join(result.landed) or 'nothing'}."
+    if result.decision:
+        yield f"{result.decision}."
+    if result.deployed:
+        yield f"Deployment: {result.deployed}."
     if result.unjudged:
         yield f"Nothing was judged by gate {', '.join(result.unjudged)}, as there is a mail about."
     if result.set_aside:
@@ -184,6 +188,10 @@ def _failures(state: State, result: Summary) -> Iterator[str]:
 def _landing(context: Context, state: State, result: Summary) -> Iterator[str]:
     """Move the base branch to the sprint's work if `auto_land` is set, and say so; else say how."""
     if result.landed and (result.converged or result.unjudged) and context.settings.team.auto_land:
+        if result.decision and not _is_approved(state):
+            yield f"auto_land did not move the base branch: {result.decision}."
+            yield f"  scheduler land {result.sprint}        moves it all the same"
+            return
         if red := _not_green(context, state):
             yield f"auto_land did not move the base branch: gate {', '.join(red)} has not passed on the result."
             yield f"  scheduler land {result.sprint}        moves it all the same"
@@ -195,6 +203,12 @@ def _landing(context: Context, state: State, result: Summary) -> Iterator[str]:
             yield f"auto_land did not move the base branch: {error}."
     elif result.landed:
         yield f"  scheduler land {result.sprint}        move the base branch to it"
+
+
+def _is_approved(state: State) -> bool:
+    """Tell whether the decision of the last sprint is that it may be deployed."""
+    own = [each for each in state.decided if each.sprint == state.number]
+    return bool(own) and own[-1].approved
 
 
 def _not_green(context: Context, state: State) -> list[str]:

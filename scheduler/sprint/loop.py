@@ -80,7 +80,7 @@ def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns, steps: list[Don
             runs.look()
             goes_on = runs.busy  # before the state: what ends in between is news
             state = ticker.read()
-            plan = ticker.plan(request, state)
+            state, plan = ticker.supervise(request, state, ticker.plan(request, state))
             number = plan.sprint or number
             if not plan.acts and (goes_on or (plan.wait_until and steps is None)):
                 _wait(ticker, plan, runs)

@@ -64,6 +64,11 @@ class Policy(ModeSettings, Protocol):
         ...
 
     @property
+    def max_reviews(self) -> int:
+        """The most reviews that one persona is launched for in one sprint."""
+        ...
+
+    @property
     def max_wakes(self) -> int:
         """The most launches by mail in one sprint; 0 means three for each persona."""
         ...

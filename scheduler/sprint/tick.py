@@ -18,6 +18,7 @@ from ..errors import NotReady, Stopped
 from ..kinds import Kind, RunStatus
 from ..landing.base_gates import BaseJudging, base_gates
 from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate, standing
+from ..landing.judging import gates_of
 from ..landing.record import record
 from ..leader import myself
 from ..limits.budget import Uses, uses_of
@@ -33,6 +34,7 @@ from . import escalation, idle
 from .decide import StartRequest, decide
 from .mode import is_rolling
 from .plan import TickPlan, planned, waiting
+from .rounds import Supervision, unsupervised
 from .start import set_faulty_aside, start_commit
 
 
@@ -52,7 +54,7 @@ class Ticker:
     `base` is the branch or commit that a new sprint starts from, by default that of the settings. `listener` is told
     of plans and weaves as they happen. `seen` is a digest of settings and roster and `head` the seq of the log's last
     event before the state was read; both are for `idle`. One that is `passing` carries out a single step, and leaves
-    alone what goes on.
+    alone what goes on. `supervision` makes what adds a review, a decision and a deployment to a sprint.
     """
 
     context: Context
@@ -62,6 +64,7 @@ class Ticker:
     seen: str = ""
     head: int = -1
     passing: bool = False
+    supervision: Supervision = unsupervised
     past: tuple[int, tuple[Run, ...]] | None = field(default=None, init=False, repr=False)
     base_gates: BaseJudging | None = field(default=None, init=False, repr=False)
 
@@ -145,6 +148,8 @@ class Ticker:
         if integration or plan.opening or (plan.weave and self.weaving):
             state = self.read()
             plan = self._plan_again(request, state, plan)
+        state, plan = self.supervise(request, state, plan)
+        state, plan = self._conclude(request, state, plan)
         plan = set_faulty_aside(self.context, plan)
         self.context.append(escalation.drafts(self.context, state, plan))
         self.context.mailbox.bounce()
@@ -156,6 +161,22 @@ class Ticker:
             self.context.append([_tick_done(plan, state), *closing])
             state = self.read()
         return Done(plan, state, integration)
+
+    def supervise(self, request: StartRequest, state: State, plan: TickPlan) -> tuple[State, TickPlan]:
+        """Have reports asked for, and authors told of them; return the state and the plan after that."""
+        rounds = self.supervision(self.context, self.listener)
+        if rounds and rounds.tell(state, plan, weaving=self.weaving):
+            state = self.read()
+            plan = self._plan_again(request, state, plan)
+        return state, plan
+
+    def _conclude(self, request: StartRequest, state: State, plan: TickPlan) -> tuple[State, TickPlan]:
+        """Have a sprint decided that is about to end; who deploys it may have to run before that."""
+        rounds = self.supervision(self.context, self.listener)
+        while plan.finish and rounds and rounds.conclude(state, self.dispatcher.stop):
+            state = self.read()
+            plan = self._plan_again(request, state, plan)
+        return state, plan
 
     def _plan_again(self, request: StartRequest, state: State, before: TickPlan) -> TickPlan:
         """Decide again what to launch, now that the patches are woven and the mail about them is sent."""
@@ -231,7 +252,7 @@ class Ticker:
         if self.base_gates:  # what is woven tells more; if it fails, the base is judged again
             self.base_gates.end()
             state = self.context.state(whole=False)
-        if plan.rolling and self.context.settings.gates and not self.passing:
+        if plan.rolling and gates_of(self.context) and not self.passing:
             self._runs.weave(lambda stop: self._integrate(plan, state, stop))
             return None
         return self._integrate(plan, state, self.dispatcher.stop)

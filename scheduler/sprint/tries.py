@@ -64,6 +64,8 @@ class Tries:
         persona = launch.persona
         own = [run for run in self.runs if run.persona == persona]
         most = self.policy.max_attempts
+        if launch.reason == LaunchReason.REVIEW:
+            return self._reviewed_enough(own)
         if self._spent(own, RunStatus.FAILED):
             last = f"the last {end_of(own[-1])}" if own[-1].status != RunStatus.OK else "mail still waits"
             return f"{counted(most, 'attempt')} spent and {self.loose_end(persona) or last}"
@@ -71,18 +73,22 @@ class Tries:
             return f"{_MOST_LOST} runs were lost with their scheduler"
         if self._spent(own, RunStatus.SETUP):
             return f"the set-up of its workspace failed {MOST_SETUPS} times; the last {end_of(own[-1])}"
-        if launch.reason == LaunchReason.MAIL and (same := self._no_progress(persona)):
-            return same
         budget = self.policy.max_wakes or 3 * size
-        if launch.reason == LaunchReason.MAIL and wakes >= budget:
-            return f"loop guard: {budget} launches by mail in one sprint"
-        return None
+        guard = f"loop guard: {budget} launches by mail in one sprint" if wakes >= budget else None
+        return (self._no_progress(persona) or guard) if launch.reason == LaunchReason.MAIL else None
+
+    def _reviewed_enough(self, own: Sequence[Run]) -> str | None:
+        """Say that a persona has done its reviews of this sprint; None if one more may be asked for."""
+        reviews = sum(run.reason == LaunchReason.REVIEW and run.status not in _NO_ATTEMPT for run in own)
+        most = self.policy.max_reviews
+        return f"{counted(most, 'review')} done, and one more is asked for" if reviews >= most else None
 
     def _spent(self, own: Sequence[Run], status: str) -> bool:
         """Tell whether a persona has used up its attempts, or its set-ups if the status is `setup`."""
         if status == RunStatus.SETUP:
             return sum(run.status == RunStatus.SETUP for run in own) >= MOST_SETUPS
-        return sum(run.status not in _NO_ATTEMPT for run in own) + excess(own) >= self.policy.max_attempts
+        tries = [run for run in own if run.status not in _NO_ATTEMPT and not _is_done_review(run)]
+        return len(tries) + excess(own) >= self.policy.max_attempts
 
     def _no_progress(self, persona: str) -> str | None:
         """Return why the persona makes no progress: the same conflict or refusal twice in a row."""
@@ -109,6 +115,10 @@ class Tries:
             PatchStatus.DROPPED: f"its work was cut off ({last.why}) and not taken up again",
         }
         return ends.get(last.status)
+
+
+def _is_done_review(run: Run) -> bool:
+    return run.reason == LaunchReason.REVIEW and run.status == RunStatus.OK
 
 
 def end_of(run: Run) -> str:

@@ -31,7 +31,13 @@ class Mail(NamedTuple):
         """
         return self.type not in never or (self.sender in PROGRAMS and self.run is None and self.type != _FYI)
 
+    @property
+    def asks_review(self) -> bool:
+        """Whether the program asks for a review by it."""
+        return self.type == REVIEW and self.sender in PROGRAMS and self.run is None
 
+
+REVIEW = "review"  # the type of such mail
 _FYI = "fyi"
 
 
@@ -121,6 +127,66 @@ class Foretold:
     lines: tuple[tuple[int, int], ...]
     landed: bool = False
     tip: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A persona was asked in a sprint to report on what had landed between two commits, in an event `seq`."""
+
+    reviewer: str
+    sprint: int
+    start: str
+    tip: str
+    seq: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run said of the commit that it was given, of which `tree` is the tree. `values` is its JSON object."""
+
+    persona: str
+    run: str
+    sprint: int
+    commit: str
+    tree: str
+    values: Mapping[str, Any]
+    seq: int
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The decision of a round, which is a sprint: about a commit and its tree. `blocks` are the gates that block."""
+
+    sprint: int
+    commit: str
+    tree: str
+    text: str
+    blocks: tuple[str, ...]
+    gates: tuple[tuple[str, bool, str], ...]
+    seq: int
+
+    @property
+    def approved(self) -> bool:
+        """Whether nothing blocks."""
+        return not self.blocks
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """A deployment of a commit by a round; `outcome` is a `DeployOutcome`, None while nobody knows.
+
+    `ended` is the seq of the event that told it.
+    """
+
+    sprint: int
+    commit: str
+    tree: str
+    started: str
+    outcome: str | None = None
+    why: str = ""
+    seconds: float | None = None
+    ended: int = 0
+    attempt: int = 1
 
 
 @dataclass(frozen=True)

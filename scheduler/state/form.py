@@ -163,18 +163,31 @@ def _is_passed(value: Any) -> bool:
     return isinstance(table.get("agent"), str) and isinstance(table.get("why"), str)
 
 
+def _are_verdicts(value: Any) -> bool:
+    """Tell whether this is a list of gates, each with whether it passed and why."""
+    return isinstance(value, list) and all(_is_verdict(each) for each in cast("list[Any]", value))
+
+
+def _is_verdict(value: Any) -> bool:
+    if not isinstance(value, list) or len(cast("list[Any]", value)) != 3:  # noqa: PLR2004
+        return False
+    gate, passed, why = cast("list[Any]", value)
+    return isinstance(gate, str) and isinstance(passed, bool) and isinstance(why, str)
+
+
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("sprint", "tick", "attempt"), _is_number),
     **dict.fromkeys(
         (
             "budget", "day", "limit", "persona", "base", "base_branch", "branch",
             "commit", "detail", "how", "id", "mark", "mode", "outcome",
-            "file", "reason", "rival", "rule", "signature", "start", "status", "tip", "tree", "who", "why", "withdrawn",
+            "decision", "file", "reason", "rival", "rule", "signature", "start", "status", "tip", "tree", "who",
+            "why", "withdrawn",
         ),
         _is_text,
     ),
     **dict.fromkeys(_MAYBE.split(), _is_text_or_none),
-    **dict.fromkeys(("files", "mail", "order", "personas", "red"), _are_texts),
+    **dict.fromkeys(("files", "mail", "order", "personas", "red", "blocks"), _are_texts),
     **dict.fromkeys(("orderly", "passed", "hopeless", "rolling", "on_base", "landed", "delivered"), _is_flag),
     "seconds": _is_span,
     "lines": _are_spans,
@@ -184,6 +197,8 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "dangling": _are_dangling,
     "workspace": _is_workspace,
     "usage": _is_usage,
+    "report": _is_table,
+    "gates": _are_verdicts,
     "until": _is_time,
     "route": _is_route,
 }  # fmt: skip

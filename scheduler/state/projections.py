@@ -18,9 +18,9 @@ from ...mail.query.projections import LIMIT, argument, events, listed
 from ...mail.query.projections import standing as kept
 from ..kinds import Kind, Mode, RunStatus
 
-SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler)\."
+SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler|review|report|round|deploy)\."
 DISPATCHED = r"^(dispatch|task|run|patch|weave|gate)\."
-LATELY = r"^(sprint|gate|scheduler)\."
+LATELY = r"^(sprint|gate|scheduler|report|round|deploy)\."
 FACT = ("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash")
 
 standing: Any = ibis.table(kept().schema(), name="standing")

@@ -16,7 +16,21 @@ from typing import Any, ClassVar, Self, cast
 from ...personas.spending.usage import usage_of
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
-from .facts import DanglingName, Fact, Foretold, Judged, Mail, Patch, Run, Sprint, Weave
+from .facts import (
+    Asked,
+    DanglingName,
+    Decided,
+    Deploy,
+    Fact,
+    Foretold,
+    Judged,
+    Mail,
+    Patch,
+    Report,
+    Run,
+    Sprint,
+    Weave,
+)  # fmt: skip
 from .form import counts
 from .usage import Used
 
@@ -43,6 +57,9 @@ class State:
     for this day, by their ids, if a budget asks for it. `reported` are budgets that the human knows to be spent: which,
     the sprint, and the day. `refused` are runs of all sprints and dispatches that tell which services take no more
     until a time to come, see `parked_until`. `foretold` is what runs were told of each other while they went on.
+    `asked` are the requests for reports, and `reports` what was given; `told` are pairs of a gate and a run of whose
+    report its authors know. `decided` are the decisions of rounds, `deploys` what became of them, and `released` the
+    approvals of commits to be deployed: the seq and the code of each.
     """
 
     sprints: tuple[Sprint, ...] = ()
@@ -60,6 +77,12 @@ class State:
     reported: frozenset[tuple[str, int, str]] = frozenset()
     refused: tuple[Run, ...] = field(default=(), compare=False)
     foretold: tuple[Foretold, ...] = field(default=(), compare=False)
+    asked: tuple[Asked, ...] = ()
+    reports: tuple[Report, ...] = ()
+    decided: tuple[Decided, ...] = ()
+    deploys: tuple[Deploy, ...] = ()
+    told: frozenset[tuple[str, str]] = frozenset()
+    released: Mapping[str, tuple[tuple[int, str], ...]] = field(default_factory=dict[str, tuple[tuple[int, str], ...]])
 
     @property
     def sprint(self) -> Sprint | None:
@@ -182,6 +205,12 @@ class Fold:
         self.paused: str | None = None
         self.reported: set[tuple[str, int, str]] = set()
         self.foretold: list[Foretold] = []
+        self.asked: list[Asked] = []
+        self.reports: list[Report] = []
+        self.decided: list[Decided] = []
+        self.deploys: dict[tuple[int, str], Deploy] = {}
+        self.told: set[tuple[str, str]] = set()
+        self.released: dict[str, tuple[tuple[int, str], ...]] = {}
 
     def add(self, fact: Fact) -> None:
         """Fold the next fact of the log.
@@ -197,7 +226,9 @@ class Fold:
         return State(
             tuple(self.sprints), tuple(self.runs.values()), tuple(self.patches.values()), dict(self.aside),
             dict(self.judged), self.paused, weaves=tuple(self.weaves), reported=frozenset(self.reported),
-            foretold=tuple(self.foretold),
+            foretold=tuple(self.foretold), asked=tuple(self.asked), reports=tuple(self.reports),
+            decided=tuple(self.decided), deploys=tuple(self.deploys.values()), told=frozenset(self.told),
+            released=dict(self.released),
         )  # fmt: skip
 
     def _dispatch_started(self, fact: Fact) -> None:
@@ -333,6 +364,51 @@ class Fold:
     def _budget_spent(self, fact: Fact) -> None:
         self.reported.add((fact.data["budget"], fact.data["sprint"], fact.data["day"]))
 
+    def _review_asked(self, fact: Fact) -> None:
+        data = fact.data
+        self.asked.append(Asked(data["persona"], data["sprint"], data["start"], data["tip"], fact.seq))
+
+    def _review_told(self, fact: Fact) -> None:
+        self.told.add((fact.data["gate"], str(fact.ref)))
+
+    def _report_given(self, fact: Fact) -> None:
+        data = fact.data
+        self.reports.append(
+            Report(
+                data["persona"], str(fact.run), data["sprint"], data["commit"], data["tree"], data["report"], fact.seq
+            )
+        )  # fmt: skip
+
+    def _round_decided(self, fact: Fact) -> None:
+        data = fact.data
+        gates = tuple((str(name), bool(passed), str(text)) for name, passed, text in data["gates"])
+        self.decided.append(
+            Decided(
+                data["sprint"], data["commit"], data["tree"], data["decision"], tuple(data["blocks"]), gates, fact.seq
+            )
+        )  # fmt: skip
+
+    def _round_paused(self, fact: Fact) -> None:
+        self.paused = f"paused after round {fact.data['sprint']}: {fact.data['why']}"
+
+    def _deploy_started(self, fact: Fact) -> None:
+        data = fact.data
+        key = data["sprint"], data["commit"]
+        self.deploys[key] = Deploy(*key, data["tree"], fact.ts, attempt=data["attempt"])
+
+    def _deploy_finished(self, fact: Fact) -> None:
+        data = fact.data
+        key = data["sprint"], data["commit"]
+        begun = self.deploys.get(key) or Deploy(*key, data["tree"], fact.ts)
+        begun = replace(begun, attempt=data["attempt"])
+        self.deploys[key] = replace(
+            begun, outcome=data["outcome"], why=data["why"], seconds=data.get("seconds"), ended=fact.seq
+        )
+
+    def _deploy_approved(self, fact: Fact) -> None:
+        commit = fact.data["commit"]
+        self.released[commit] = (*self.released.get(commit, ()), (fact.seq, str(fact.data.get("code", ""))))
+
     def _scheduler_paused(self, fact: Fact) -> None:
         self.paused = f"paused by {fact.sender} at {fact.ts[:19]}Z"
 
@@ -360,6 +436,14 @@ class Fold:
         Kind.PERSONA_SKIPPED: _persona_skipped,
         Kind.GATE_JUDGED: _gate_judged,
         Kind.BUDGET_SPENT: _budget_spent,
+        Kind.REVIEW_ASKED: _review_asked,
+        Kind.REVIEW_TOLD: _review_told,
+        Kind.REPORT_GIVEN: _report_given,
+        Kind.ROUND_DECIDED: _round_decided,
+        Kind.ROUND_PAUSED: _round_paused,
+        Kind.DEPLOY_STARTED: _deploy_started,
+        Kind.DEPLOY_FINISHED: _deploy_finished,
+        Kind.DEPLOY_APPROVED: _deploy_approved,
         Kind.SCHEDULER_PAUSED: _scheduler_paused,
         Kind.SCHEDULER_RESUMED: _scheduler_resumed,
     }

@@ -23,6 +23,8 @@ _APART = {
     "failed",
     "overrun",
     "unjudged",
+    "decision",
+    "deployed",
 }  # not part of the document
 FAILED = frozenset({RunStatus.FAILED, RunStatus.SETUP, RunStatus.TIMEOUT, RunStatus.QUOTA})
 _UNLANDED = frozenset({PatchStatus.CONFLICTED, PatchStatus.REFUSED, PatchStatus.REJECTED})
@@ -36,7 +38,8 @@ class Summary:
     names personas that were given up, `held` those whose patch waits for approval. `failed` counts the runs that did
     not end well, and `overrun` those of them that the budget of a run ended. `outcome` is None while it is open.
     `usage` is what its runs used. `parked` says which agents took no more at its end, and until when. `unjudged` names
-    the gates that judged nothing of what landed last, because they fail without any patch.
+    the gates that judged nothing of what landed last, because they fail without any patch. `decision` is that of a
+    supervised sprint, with the reasons, and `deployed` what became of it.
     """
 
     sprint: int
@@ -58,12 +61,15 @@ class Summary:
     overrun: int = 0
     parked: tuple[str, ...] = ()
     unjudged: tuple[str, ...] = ()
+    decision: str | None = None
+    deployed: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object that `scheduler sprint --json` ends with."""
         document = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _APART}
         lists = {"landed": [*self.landed], "set_aside": [*self.set_aside]}
         lists |= {"unjudged": [*self.unjudged]} if self.unjudged else {}
+        lists |= {"decision": self.decision, "deploy": self.deployed} if self.decision else {}
         return document | lists | {"usage": self.usage.document()}
 
 
@@ -101,5 +107,17 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
         len(landed), tuple(held), sprint.started, sum(run.status in FAILED for run in runs),
         total(run.usage for run in runs), sum(run.status == RunStatus.QUOTA and run.hopeless for run in runs),
         left_parked(runs, end) if sprint.outcome else (),
-        unjudged(sprint),
+        unjudged(sprint), *_decision(state, sprint),
     )  # fmt: skip
+
+
+def _decision(state: State, sprint: Sprint) -> tuple[str | None, str | None]:
+    """Return the decision of a supervised sprint, with the reasons, and what became of it."""
+    decided = next((each for each in reversed(state.decided) if each.sprint == sprint.number), None)
+    if decided is None:
+        return None, None
+    deploys = (each for each in state.deploys if (each.sprint, each.commit) == (sprint.number, decided.commit))
+    deploy = next(deploys, None)
+    why = "; ".join(f"{gate}: {text}" for gate, passed, text in decided.gates if not passed)
+    end = f"{deploy.outcome or 'not known'}: {deploy.why}" if deploy else None
+    return f"{decided.text} ({why})" if why else decided.text, end

@@ -28,6 +28,7 @@ from ...scheduler.state.reading import LAST
 from ...scheduler.state.sprints import State
 from ...scheduler.state.summary import Summary
 from ...scheduler.state.summary import summary as summarized
+from ...scheduler.supervisor.supervise import supervision
 from ..checks import notes_about
 from .interrupts import Interrupts, uninterrupted
 
@@ -232,7 +233,8 @@ def _ticker(
     runner: RunnerFactory = LocalRunner,
     leaving: threading.Event | None = None,
 ) -> Ticker:
-    return Ticker(context, BatchRunner(context, listener, runner=runner, leaving=leaving), base, listener)
+    dispatcher = BatchRunner(context, listener, runner=runner, leaving=leaving)
+    return Ticker(context, dispatcher, base, listener, supervision=supervision)
 
 
 def _agents(plan: TickPlan) -> Iterator[str]:

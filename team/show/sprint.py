@@ -26,6 +26,7 @@ def summary(sprint: Summary) -> Iterator[str]:
     yield f"sprint {sprint.sprint} {ended}: {ticks}, {runs}, {span(sprint.seconds)}, {sprint.mode}"
     landed = f"{counted(sprint.patches, 'patch')} landed on {sprint.branch}" if sprint.landed else "nothing landed"
     yield f"  {landed}; {counted(sprint.conflicts, 'conflict')} met"
+    yield from (f"  {text}" for text in (sprint.decision, sprint.deployed and f"deploy: {sprint.deployed}") if text)
     yield from (f"  gate {gate} judged nothing: it fails without any patch (see the mail)" for gate in sprint.unjudged)
     if sprint.runs:
         yield f"  used: {sprint.usage.text}"

@@ -24,10 +24,13 @@ FROM (
     (
       "t1"."seq" >= CAST($since AS BIGINT)
     )
-    OR REGEXP_MATCHES("t1"."kind", '^(sprint|gate|scheduler)\.')
+    OR REGEXP_MATCHES("t1"."kind", '^(sprint|gate|scheduler|report|round|deploy)\.')
 ) AS "t2"
 WHERE
-  REGEXP_MATCHES("t2"."kind", '^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler)\.')
+  REGEXP_MATCHES(
+    "t2"."kind",
+    '^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler|review|report|round|deploy)\.'
+  )
   AND CASE
     WHEN JSON_TYPE("t2"."data" -> '$.dispatch') = 'VARCHAR'
     THEN (

@@ -1,0 +1,246 @@
+"""Deploys what was approved: at most once per tree by itself, with the start on record before anything happens.
+
+A command runs in a private clone of the commit. A persona gets a mail of the type `deploy`, and its run is the
+deployment. What a crash leaves in between is looked into by `check`, else it is the human's.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...mail.directory import SUPERVISOR
+from ...mail.letter import Letter
+from ...mail.log.event import Draft, derived_id
+from ...mail.render import clean, line
+from ...personas.agent import Job, Outcome
+from ...personas.agents.command import CommandAgent
+from ...personas.kinds import OutcomeStatus
+from ..approval import ApprovalKey
+from ..context import Context
+from ..errors import BranchMoved, Stopped
+from ..kinds import DeployOutcome, Kind, RunStatus
+from ..landing.base import fast_forward_base
+from ..landing.clone import checkout
+from ..progress import Listener, Progress, silent
+from ..state.facts import Decided, Deploy, Run
+from ..state.sprints import State
+
+_SHORT = 12
+_LOG = 2_000  # characters of an output in a mail
+_TYPE = "deploy"
+RELEASE = "deploy"  # what a person approves, in place of a run
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an attempt at a deployment ended; `why` is one line for people and `log` the end of its output."""
+
+    outcome: DeployOutcome
+    why: str
+    seconds: float | None = None
+    log: str = ""
+
+
+@dataclass
+class Deployment:
+    """The deployment of one team's commits. `listener` is told of it."""
+
+    context: Context
+    listener: Listener = silent
+
+    def carry_out(self, state: State, decided: Decided, stop: threading.Event) -> bool:
+        """Do what is next for a decision; return whether anything was written.
+
+        Raises Stopped once `stop` is set; then its end is on record as unknown until the next scheduler looks.
+        """
+        own = _of(state, decided)
+        if own and own.outcome and not self._may_try_again(state, decided, own):
+            return False
+        if own is None or own.outcome:
+            attempt = own.attempt + 1 if own else 1
+            if ended := self._refused(state, decided):
+                self._finish(decided, ended, attempt)
+                return True
+            return self._begin(decided, attempt, stop)
+        if self.context.settings.deploy.persona:
+            return self._follow(state, decided, own)
+        self._finish(decided, self._looked_into(decided), own.attempt)
+        return True
+
+    def _may_try_again(self, state: State, decided: Decided, own: Deploy) -> bool:
+        """Tell whether a person has let a commit be deployed since it was not."""
+        again = own.outcome in {DeployOutcome.FAILED, DeployOutcome.SKIPPED_POLICY}
+        return again and self._is_released(state, decided, own.ended)
+
+    def _refused(self, state: State, decided: Decided) -> Ended | None:
+        """Return why nothing is deployed; None if something is."""
+        deploy = self.context.settings.deploy
+        if not decided.approved:
+            return Ended(DeployOutcome.NOT_ATTEMPTED, f"blocked by {', '.join(decided.blocks)}")
+        if (last := last_deployed(state)) and last.tree == decided.tree:
+            return Ended(DeployOutcome.SKIPPED_NO_CHANGE, f"{last.commit[:_SHORT]} has the same tree")
+        if not deploy.is_set:
+            return Ended(DeployOutcome.SKIPPED_POLICY, "no [deploy] says how")
+        failed = next((each for each in reversed(state.deploys) if _has_failed(each, decided.tree)), None)
+        if failed and not self._is_released(state, decided, failed.ended):
+            return Ended(
+                DeployOutcome.SKIPPED_POLICY, "it failed before; scheduler approve deploy lets it be tried again"
+            )
+        if deploy.approve == "always" and not self._is_released(state, decided, 0):
+            return Ended(DeployOutcome.SKIPPED_POLICY, "it waits for scheduler approve deploy")
+        return self._landed(state, decided)
+
+    def _is_released(self, state: State, decided: Decided, since: int) -> bool:
+        """Tell whether a person has let the commit be deployed since an event."""
+        key = ApprovalKey(self.context.home)
+        codes = [code for seq, code in state.released.get(decided.commit, ()) if seq > since]
+        return any(key.verifies(RELEASE, decided.commit, code) for code in codes)
+
+    def _landed(self, state: State, decided: Decided) -> Ended | None:
+        """With `auto_land`, move the base first: what cannot land is not deployed."""
+        sprint = state.sprint
+        if sprint and self.context.settings.team.auto_land and decided.commit in sprint.commits:
+            try:
+                fast_forward_base(self.context, state, decided.sprint)
+            except BranchMoved as error:
+                return Ended(DeployOutcome.SKIPPED_POLICY, f"it could not land: {error}")
+        return None
+
+    def _begin(self, decided: Decided, attempt: int, stop: threading.Event) -> bool:
+        """Write down that it begins, and then do it."""
+        persona = self.context.settings.deploy.persona
+        own = derived_id(Kind.DEPLOY_STARTED, str(decided.sprint), decided.commit, str(attempt))
+        started = Draft(Kind.DEPLOY_STARTED, SUPERVISOR, data=self._data(decided, attempt), id=own)
+        if persona:
+            self.context.append([self._asked(decided, persona, attempt), started])
+            return True
+        self.context.append([started])
+        self.listener(Progress(f"deploy: {decided.commit[:_SHORT]} begins"))
+        self._finish(decided, self._run(decided, self.context.settings.deploy.command or (), stop), attempt)
+        return True
+
+    def _asked(self, decided: Decided, persona: str, attempt: int) -> Draft:
+        body = [
+            f"{decided.text}: the commit {decided.commit} is to be deployed.",
+            "Your workspace is a clone of it. Deploy it, and end your run.",
+            "If that fails, end with an error, so that it is not taken for done.",
+        ]
+        letter = Letter(
+            SUPERVISOR, [persona], f"Deploy {decided.commit[:_SHORT]}", "\n".join(body), type=_TYPE,
+            payload={"commit": decided.commit, "tree": decided.tree, "sprint": decided.sprint}, priority="high",
+            key=f"deploy {decided.sprint} {decided.commit} {attempt}",
+        )  # fmt: skip
+        return letter.draft(self.context.mailbox.directory, self.context.mailbox.blobs)
+
+    def _follow(self, state: State, decided: Decided, own: Deploy) -> bool:
+        """Take the end of the persona's run for that of the deployment."""
+        persona = self.context.settings.deploy.persona
+        runs = [
+            run for run in state.runs
+            if run.persona == persona and run.sprint == decided.sprint and run.started >= own.started
+        ]  # fmt: skip
+        last = runs[-1] if runs else None
+        if last is not None and last.status == RunStatus.OPEN:
+            return False
+        self._finish(decided, _of_run(last, str(persona)), own.attempt)
+        return True
+
+    def _looked_into(self, decided: Decided) -> Ended:
+        """Find out what a deployment did whose end is not on record: nothing is done a second time."""
+        check = self.context.settings.deploy.check
+        if check is None:
+            return Ended(DeployOutcome.FAILED, "it was cut off, and no check says whether it is live; look, and decide")
+        ended = self._run(decided, check, threading.Event())
+        if ended.outcome == DeployOutcome.DEPLOYED:
+            return Ended(DeployOutcome.DEPLOYED, "it was cut off, and check says that it is live", log=ended.log)
+        return Ended(
+            DeployOutcome.FAILED, f"it was cut off, and check says that it is not live ({ended.why})", log=ended.log
+        )
+
+    def _run(self, decided: Decided, command: Sequence[str], stop: threading.Event) -> Ended:
+        """Run a command in a clone of the commit; what it prints is kept as agents' output is."""
+        deploy = self.context.settings.deploy
+        folder = self.context.home / "runs" / f"deploy-{decided.commit[:_SHORT]}-{secrets.token_hex(4)}"
+        folder.mkdir(parents=True)
+        with tempfile.TemporaryDirectory(prefix="team-mail-deploy-"), checkout(self.context, decided.commit) as clone:
+            job = Job(
+                folder.name, "deploy", 1, decided.sprint, lambda: "", clone.path, folder, clone.home, deploy.timeout,
+                stop, slot=clone.slot.number, port=clone.slot.port,
+            )  # fmt: skip
+            prepared = clone.prepare(job)
+            if prepared.failed and prepared.outcome:
+                return Ended(DeployOutcome.FAILED, f"set-up failed: {line(prepared.outcome.detail)}")
+            outcome = CommandAgent("deploy", tuple(command), env=deploy.env).play(job)
+        if outcome.status == OutcomeStatus.STOPPED:
+            raise Stopped("stopped while a commit was deployed; the next scheduler looks what became of it")
+        return _of_command(outcome, folder)
+
+    def _finish(self, decided: Decided, ended: Ended, attempt: int) -> None:
+        """Write down what became of it, with a mail to the human if that is a failure."""
+        data = self._data(decided, attempt) | {"outcome": ended.outcome, "why": ended.why}
+        data |= {} if ended.seconds is None else {"seconds": round(ended.seconds, 3)}
+        own = derived_id(Kind.DEPLOY_FINISHED, str(decided.sprint), decided.commit, str(attempt))
+        drafts = [Draft(Kind.DEPLOY_FINISHED, SUPERVISOR, data=data, id=own)]
+        if ended.outcome == DeployOutcome.FAILED:
+            drafts = [self._trouble(decided, ended, attempt), *drafts]
+        self.context.append(drafts)
+        took = "" if ended.seconds is None else f" in {ended.seconds:.1f} s"
+        self.listener(Progress(f"deploy: {ended.outcome} {decided.commit[:_SHORT]}{took}: {ended.why}"))
+
+    def _trouble(self, decided: Decided, ended: Ended, attempt: int) -> Draft:
+        body = [
+            f"The deployment of {decided.commit} failed: {ended.why}.",
+            "It is not tried again by itself. Once you know what is live:",
+            "    scheduler approve deploy      deploys it once more with the next round",
+            *(
+                ["", "What it printed ends with:", "", *(f"    {row}" for row in ended.log.splitlines())]
+                if ended.log
+                else []
+            ),
+        ]
+        letter = Letter(
+            SUPERVISOR, [self.context.settings.team.human], f"Deployment of {decided.commit[:_SHORT]} failed"[:200],
+            "\n".join(body), type="escalate", priority="high",
+            payload={"commit": decided.commit, "sprint": decided.sprint, "why": ended.why},
+            key=f"deploy failed {decided.sprint} {decided.commit} {attempt}",
+        )  # fmt: skip
+        return letter.draft(self.context.mailbox.directory, self.context.mailbox.blobs)
+
+    def _data(self, decided: Decided, attempt: int) -> dict[str, object]:
+        return {"sprint": decided.sprint, "commit": decided.commit, "tree": decided.tree, "attempt": attempt}
+
+
+def last_deployed(state: State) -> Deploy | None:
+    """Return the last deployment that was one."""
+    return next((each for each in reversed(state.deploys) if each.outcome == DeployOutcome.DEPLOYED), None)
+
+
+def _has_failed(deploy: Deploy, tree: str) -> bool:
+    return deploy.outcome == DeployOutcome.FAILED and deploy.tree == tree
+
+
+def _of(state: State, decided: Decided) -> Deploy | None:
+    own = (each for each in state.deploys if (each.sprint, each.commit) == (decided.sprint, decided.commit))
+    return next(own, None)
+
+
+def _of_run(run: Run | None, persona: str) -> Ended:
+    if run is None:
+        return Ended(DeployOutcome.FAILED, f"{persona} did not run")
+    if run.status == RunStatus.OK:
+        return Ended(DeployOutcome.DEPLOYED, f"by {persona}", run.seconds)
+    return Ended(DeployOutcome.FAILED, f"the run of {persona} ended with {line(run.detail or run.status)}", run.seconds)
+
+
+def _of_command(outcome: Outcome, folder: Path) -> Ended:
+    """Judge a command: only one that ended by itself and well has deployed."""
+    log = folder / "output.log"
+    said = clean(log.read_bytes()[-_LOG:].decode(errors="replace")) if log.exists() else ""
+    if outcome.status == OutcomeStatus.OK:
+        return Ended(DeployOutcome.DEPLOYED, outcome.detail, outcome.seconds, said)
+    return Ended(DeployOutcome.FAILED, line(outcome.detail), outcome.seconds, said)

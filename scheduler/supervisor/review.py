@@ -1,0 +1,115 @@
+"""Who is asked to report on what, and who is told of what a report blocks. Pure.
+
+Whoever reviews a team is asked once that team has landed something and is idle; all others, and about the work of
+others, once nothing else goes on. So a report is asked for as seldom as it can count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from ..kinds import LaunchReason, PatchStatus, RunStatus
+from ..settings.supervision import GateSettings
+from ..sprint.plan import TickPlan
+from ..state.facts import Patch, Report, Sprint
+from ..state.sprints import State
+from .decision import Verdict, weighed
+
+Reporters = Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A report to be asked for, on the commits after `start` up to `tip`, and who wrote them."""
+
+    reviewer: str
+    start: str
+    tip: str
+    authors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A report that a gate does not let pass: it is told to the `authors` of what it is about."""
+
+    report: Report
+    verdict: Verdict
+    authors: tuple[str, ...]
+
+
+def asks(state: State, plan: TickPlan, reporters: Reporters, *, weaving: bool = False) -> Iterator[Ask]:
+    """Yield whom to ask now. `reporters` maps each to the members whose work it reviews."""
+    sprint, tip = state.sprint, state.tip
+    if sprint is None or tip is None or tip == sprint.base:
+        return
+    busy = _busy(state, plan)
+    settled = not (busy or weaving or plan.wait_until or plan.weave)
+    alive = {run.persona for run in state.runs if run.status == RunStatus.OPEN and run.sprint == sprint.number}
+    for reviewer, members in reporters.items():
+        start = _asked_until(state, sprint, reviewer)
+        authors = authors_of(state, sprint, start, tip)
+        if not authors or reviewer in alive:
+            continue
+        is_done = bool(members & {*authors}) and not (members & busy)
+        if settled or is_done:
+            yield Ask(reviewer, start, tip, authors)
+
+
+def asks_at_first(state: State, reporters: Reporters) -> Iterator[Ask]:
+    """Yield whom to ask about what the round before has landed, at the beginning of the next one."""
+    sprint = state.sprint
+    if sprint is None or len(state.sprints) < 2:  # noqa: PLR2004
+        return
+    before = state.sprints[-2]
+    known = {asked.reviewer for asked in state.asked if asked.sprint == sprint.number}
+    if before.base != sprint.base:
+        for reviewer in reporters.keys() - known:
+            yield Ask(reviewer, before.base, sprint.base, ())
+
+
+def answers(state: State, gates: Mapping[str, GateSettings], told: Collection[tuple[str, str]]) -> Iterator[Answer]:
+    """Yield the last report of each persona that a gate does not let pass, unless it is `told`: gate and run."""
+    sprint = state.sprint
+    if sprint is None:
+        return
+    last = {report.persona: report for report in state.reports if report.sprint == sprint.number}
+    for name, gate in gates.items():
+        report = last.get(gate.report or "")
+        if report is None or (name, report.run) in told:
+            continue
+        if not (verdict := weighed(name, gate, report)).passed:
+            yield Answer(report, verdict, _authors_before(state, sprint, report))
+
+
+def authors_of(state: State, sprint: Sprint, start: str, tip: str) -> tuple[str, ...]:
+    """Return who wrote the commits of a sprint after `start` up to `tip`, each once, the first first."""
+    order = {commit: number for number, commit in enumerate(sprint.commits)}
+    first, last = order.get(start, -1), order.get(tip, len(order))
+    landed: list[Patch] = [
+        patch
+        for patch in state.patches
+        if patch.status == PatchStatus.LANDED and patch.commit in order and first < order[patch.commit] <= last
+    ]
+    landed.sort(key=lambda patch: order[patch.commit or ""])
+    return tuple(dict.fromkeys(patch.persona for patch in landed))
+
+
+def _asked_until(state: State, sprint: Sprint, reviewer: str) -> str:
+    """Return the commit up to which a reviewer was asked, else the base."""
+    own = [asked.tip for asked in state.asked if asked.sprint == sprint.number and asked.reviewer == reviewer]
+    return own[-1] if own else sprint.base
+
+
+def _authors_before(state: State, sprint: Sprint, report: Report) -> tuple[str, ...]:
+    """Return who wrote what a report is about, but for who reports."""
+    asked = [each for each in state.asked if each.reviewer == report.persona and each.tip == report.commit]
+    start = asked[-1].start if asked else sprint.base
+    return tuple(name for name in authors_of(state, sprint, start, report.commit) if name != report.persona)
+
+
+def _busy(state: State, plan: TickPlan) -> set[str]:
+    """Return who has work to do, or work that waits for the weaver, that is no review."""
+    runs = {run.persona for run in state.runs if run.status == RunStatus.OPEN and run.reason != LaunchReason.REVIEW}
+    due = {launch.persona for launch in plan.launches if launch.reason != LaunchReason.REVIEW}
+    return runs | due | {patch.persona for patch in state.pending}

@@ -1,0 +1,100 @@
+"""What a reviewer is shown of what has landed: the diff, what it consists of, and files made from the tree."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from pathlib import Path
+
+from ...mail.render import line
+from ...mail.text.units import counted
+from ...personas.agent import Job
+from ...personas.kinds import OutcomeStatus
+from ...personas.setup.preparation import run_quietly
+from ..context import Context
+from ..landing.clone import checkout
+from ..settings.settings import Settings
+from .review import Ask
+
+_SHORT = 12
+_MOST_FILES = 20
+_LARGEST = 10 << 20  # bytes of all files together
+_LOG = 2_000  # characters
+_DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
+
+
+def mail_about(context: Context, ask: Ask, notes: list[str]) -> tuple[str, list[str]]:
+    """Return the subject and the body of a review mail. Raises GitError."""
+    git = context.git
+    commits = git.line("log", "--reverse", "--format=%h %an: %s", f"{ask.start}..{ask.tip}").splitlines()
+    stat = git.line(*_DIFF, "--stat=100", ask.start, ask.tip).splitlines()
+    subject = f"Review {ask.start[:_SHORT]}..{ask.tip[:_SHORT]}, {counted(len(commits), 'commit')}"
+    body = [
+        "This has landed, and waits for your report:",
+        "",
+        *(f"    {line(text)}" for text in commits),
+        "",
+        *(f"    {line(text)}" for text in stat),
+        "",
+        "The diff is attached; your workspace is a clone of the tree with all of it.",
+        *notes,
+    ]
+    return subject, body
+
+
+def report_form(settings: Settings, reviewer: str) -> list[str]:
+    """Say how to report, and what is read of it."""
+    keys = ['"veto": false', '"veto_reason": ""']
+    wanted = [gate for gate in settings.gates.values() if gate.report == reviewer]
+    keys = [f'"{gate.key or "score"}": 0' for gate in wanted if not gate.veto] + keys
+    example = ", ".join(dict.fromkeys([*keys, '"issues": []', '"suggestions": []']))
+    bounds = [
+        f"{gate.key or 'score'} {'at least' if gate.threshold is not None else 'at most'} "
+        f"{gate.threshold if gate.threshold is not None else gate.at_most:g}"
+        for gate in wanted
+        if not gate.veto
+    ]
+    passes = f"It passes with {' and '.join(bounds)}." if bounds else ""
+    vetoes = "A veto blocks, whatever else is good." if any(gate.veto for gate in wanted) else ""
+    return [
+        "Write your report, one JSON object, to the file that $TEAM_OUTPUT names, .team/run/output.json:",
+        "",
+        f"    {{{example}}}",
+        "",
+        *(text for text in (passes, vetoes) if text),
+        "It is about the tree of your workspace as you were given it, and about no other one.",
+    ]
+
+
+def made_before(context: Context, ask: Ask) -> tuple[list[tuple[str, bytes]], list[str]]:
+    """Return what is attached to a review mail, the diff first, and notes about it. Raises GitError, OSError."""
+    diff = context.git(*_DIFF, "--binary", ask.start, ask.tip)
+    attached, notes = [("landed.diff", diff)], list[str]()
+    if settings := context.settings.review.get(ask.reviewer):
+        with checkout(context, ask.tip) as clone:
+            out = clone.folder / "out"
+            out.mkdir()
+            run = f"review-{ask.reviewer}-{secrets.token_hex(8)}"
+            job = Job(
+                run, ask.reviewer, 1, 0, "", clone.path, clone.folder, clone.home, settings.timeout, threading.Event(),
+                slot=clone.slot.number, port=clone.slot.port,
+            )  # fmt: skip
+            clone.prepare(job)
+            ended = run_quietly(job, [word.replace("{out}", str(out)) for word in settings.before])
+            if ended.status != OutcomeStatus.OK:
+                log = (clone.folder / "output.log").read_bytes().decode(errors="replace")[-_LOG:]
+                notes += ["", f"What was to be made from it failed ({line(ended.detail)}):", "", log.strip()]
+            attached += _files(out)
+    if len(attached) > 1:
+        notes += ["", f"Made from the tree, and attached: {', '.join(line(name) for name, _ in attached[1:])}."]
+    return attached, notes
+
+
+def _files(folder: Path) -> list[tuple[str, bytes]]:
+    """Read the files that a command made; what is too large, or is no file, is left out."""
+    files, left = list[tuple[str, bytes]](), _LARGEST
+    for path in sorted(folder.iterdir())[:_MOST_FILES]:
+        if path.is_file() and not path.is_symlink() and path.stat().st_size <= left:
+            files.append((path.name, path.read_bytes()))
+            left -= len(files[-1][1])
+    return files

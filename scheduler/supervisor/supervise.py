@@ -1,0 +1,170 @@
+"""Carries out what the supervisor does within a sprint: asks, tells, decides, and has deployed.
+
+All of it is on record before it has an effect, and every event has an id derived from its cause, so that doing it again
+after a crash changes nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...mail.directory import SUPERVISOR
+from ...mail.letter import Letter
+from ...mail.log.event import Draft, derived_id
+from ..context import Context
+from ..kinds import Kind
+from ..landing.judging import gates_of
+from ..progress import Listener, Progress, silent
+from ..settings.settings import Settings
+from ..sprint.plan import TickPlan
+from ..state.sprints import State
+from .decision import Decision, decide_round
+from .deploy import Deployment
+from .review import Answer, Ask, answers, asks, asks_at_first
+from .shown import made_before, mail_about, report_form
+
+_SHORT = 12
+_LAST_ROUND = "last round"
+
+
+def is_supervised(settings: Settings) -> bool:
+    """Tell whether anybody reports on what lands, or anything is deployed."""
+    return bool(settings.reporters) or settings.deploy.is_set
+
+
+def supervision(context: Context, listener: Listener = silent) -> Supervisor | None:
+    """Return the supervisor of a team; None if nobody reports, and nothing is deployed."""
+    return Supervisor(context, listener) if is_supervised(context.settings) else None
+
+
+@dataclass
+class Supervisor:
+    """The supervisor of one team. `listener` is told what people want to know."""
+
+    context: Context
+    listener: Listener = silent
+
+    def tell(self, state: State, plan: TickPlan, *, weaving: bool = False) -> bool:
+        """Ask for the reports that are due, and tell authors of those that block; return whether anything was sent."""
+        settings = self.context.settings
+        if state.sprint is None:
+            return False
+        if settings.supervisor.review == _LAST_ROUND:
+            due = [*asks_at_first(state, settings.reporters)]
+        else:
+            due = [*asks(state, plan, settings.reporters, weaving=weaving)]
+        drafts = [draft for ask in due for draft in self._asked(state, ask)]
+        for answer in answers(state, settings.gates, state.told):
+            drafts += self._answered(answer)
+        if drafts:
+            self.context.append(drafts)
+        return bool(drafts)
+
+    def conclude(self, state: State, stop: threading.Event) -> bool:
+        """Decide a sprint that is about to end, and deploy what is approved; return whether anything was written."""
+        sprint, commit = state.sprint, self._judged_commit(state)
+        if sprint is None or commit is None:
+            return False
+        decided = next((each for each in reversed(state.decided) if each.sprint == sprint.number), None)
+        if decided is None or decided.commit != commit:
+            self._decide(state, commit)
+            return True
+        return Deployment(self.context, self.listener).carry_out(state, decided, stop)
+
+    def _judged_commit(self, state: State) -> str | None:
+        """Return the commit that is decided about: what has landed, or what the round before had landed."""
+        last = self.context.settings.supervisor.review == _LAST_ROUND
+        return state.sprint.base if state.sprint and last else state.tip
+
+    def _decide(self, state: State, commit: str) -> None:
+        decision, tree = self.decision(state, commit)
+        sprint = state.sprint
+        assert sprint is not None  # noqa: S101 - see `conclude`
+        data = {
+            "sprint": sprint.number, "commit": commit, "tree": tree, "decision": decision.text,
+            "blocks": [*decision.blocks], "by": self.context.settings.supervisor.name,
+            "gates": [[each.gate, each.passed, each.why] for each in decision.verdicts],
+        }  # fmt: skip
+        own = derived_id(Kind.ROUND_DECIDED, str(sprint.number), commit)
+        self.context.append([Draft(Kind.ROUND_DECIDED, SUPERVISOR, data=data, id=own)])
+        for verdict in decision.verdicts:
+            mark = "passes" if verdict.passed else "blocks"
+            self.listener(Progress(f"gate {verdict.gate} {mark}: {verdict.why}"))
+        self.listener(Progress(decision.text))
+
+    def decision(self, state: State, commit: str) -> tuple[Decision, str]:
+        """Return the decision about a commit as things stand, and its tree. Raises GitError."""
+        tree = self.context.git.line("rev-parse", "--verify", f"{commit}^{{tree}}")
+        green = {gate.name: (gate.mark, tree) in state.green for gate in gates_of(self.context)}
+        return decide_round(self.context.settings.gates, state.reports, tree, green), tree
+
+    def _asked(self, state: State, ask: Ask) -> Iterator[Draft]:
+        """Yield a review mail with the diff of exactly that range, and the event that it was sent."""
+        sprint = state.sprint
+        assert sprint is not None  # noqa: S101 - see `tell`
+        attached, notes = made_before(self.context, ask)
+        subject, body = mail_about(self.context, ask, notes)
+        payload = {"sprint": sprint.number, "from": ask.start, "to": ask.tip, "authors": [*ask.authors]}
+        yield self._letter(
+            [ask.reviewer], subject, [*body, "", *report_form(self.context.settings, ask.reviewer)], "review", payload,
+            f"review {sprint.number} {ask.reviewer} {ask.tip}", attached, ask.reviewer,
+        )  # fmt: skip
+        data = {"sprint": sprint.number, "persona": ask.reviewer, "start": ask.start, "tip": ask.tip}
+        own = derived_id(Kind.REVIEW_ASKED, str(sprint.number), ask.reviewer, ask.tip)
+        yield Draft(Kind.REVIEW_ASKED, SUPERVISOR, data=data, id=own)
+        self.listener(Progress(f"review: {ask.reviewer} of {ask.start[:_SHORT]}..{ask.tip[:_SHORT]}"))
+
+    def _answered(self, answer: Answer) -> Iterator[Draft]:
+        """Yield the mail to the authors of what a report blocks, which wakes them, and the event that it was sent."""
+        report, verdict = answer.report, answer.verdict
+        settings = self.context.settings
+        members = sorted(settings.reporters.get(report.persona, frozenset()) - {report.persona})
+        to = [*answer.authors] or members or [settings.team.human]
+        issues = [f"- {text}" for text in _texts(report.values.get("issues"))]
+        wishes = [f"- {text}" for text in _texts(report.values.get("suggestions"))]
+        body = [
+            f"{verdict.says}: {verdict.why}.",
+            f"It is about {report.commit[:_SHORT]}, by {report.persona} (run {report.run}).",
+            *(["", "Issues:", *issues] if issues else []),
+            *(["", "Suggestions:", *wishes] if wishes else []),
+            "",
+            "Mend it, and end your run: what lands then is reported on anew.",
+        ]
+        kind = "veto" if settings.gates[verdict.gate].veto else "feedback"
+        payload = {"gate": verdict.gate, "commit": report.commit, "report": report.run}
+        yield self._letter(
+            to, f"{verdict.says}: {verdict.why}", body, kind, payload, f"blocks {verdict.gate} {report.run}", [],
+            report.persona,
+        )  # fmt: skip
+        data = {"sprint": report.sprint, "persona": report.persona, "gate": verdict.gate}
+        own = derived_id(Kind.REVIEW_TOLD, verdict.gate, report.run)
+        yield Draft(Kind.REVIEW_TOLD, SUPERVISOR, ref=report.run, data=data, id=own)
+        self.listener(Progress(f"{verdict.says} ({verdict.why}): {', '.join(to)} {_were(to)} told"))
+
+    def _letter(  # noqa: PLR0917 - a mail with all its parts
+        self, to: Sequence[str], subject: str, body: Sequence[str], kind: str, payload: Mapping[str, object], key: str,
+        attached: Sequence[tuple[str, bytes]], reviewer: str,
+    ) -> Draft:  # fmt: skip
+        letter = Letter(
+            SUPERVISOR, to, subject[:200], "\n".join(body), type=kind, payload=payload, priority="high",
+            attachments=[*attached], key=key, channel=self._channel(reviewer),
+        )  # fmt: skip
+        return letter.draft(self.context.mailbox.directory, self.context.mailbox.blobs)
+
+    def _channel(self, reviewer: str) -> str | None:
+        """Return the channel of the first team that somebody reviews, or is a member of."""
+        teams = self.context.settings.teams.values()
+        known = self.context.mailbox.directory.channels
+        own = [team.channel for team in teams if reviewer in (*team.reviewers, *team.members) and team.channel]
+        return next((name for name in own if name in known), None)
+
+
+def _texts(value: object) -> list[str]:
+    items = value if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType]
+    return [" ".join(item.split())[:500] for item in items if isinstance(item, str) and item.strip()][:20]  # pyright: ignore[reportUnknownVariableType]
+
+
+def _were(names: Sequence[str]) -> str:
+    return "were" if len(names) > 1 else "was"

@@ -1,0 +1,157 @@
+"""Rounds: what lands is reported on, the reports decide, authors mend what blocks, and what is approved is deployed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from team_mail.scheduler.runs.batch import BatchRunner
+from team_mail.scheduler.sprint.decide import ASKED, StartRequest
+from team_mail.scheduler.sprint.loop import run_sprint
+from team_mail.scheduler.sprint.tick import Ticker
+from team_mail.scheduler.supervisor.supervise import supervision
+
+TEAM = """\
+[sprint]
+gather = "0s"
+retry_backoff = "0s"
+[teams.code]
+members = ["nova"]
+reviewers = ["cipher"]
+channel = "code"
+[gates.security]
+report = "cipher"
+veto = true
+says = "BLOCKED - Security issue"
+"""
+
+
+@pytest.fixture
+def orion(team):
+    """A team in which nova writes and cipher reviews, when mail asks it to."""
+    for file in (team.home / "personas").glob("*.md"):
+        file.unlink()
+    team.roster("nova", "cipher")
+    (team.home / "personas" / "cipher.md").write_text("---\nid: cipher\nscheduled: mail\n---\nReview.\n")
+    return team
+
+
+def play(team, scripts, settings=TEAM):
+    """Run a sprint with a supervisor; return its summary and its events."""
+    context = team.context(scripts, settings)
+    ticker = Ticker(context, BatchRunner(context), supervision=supervision)
+    summary = run_sprint(ticker, StartRequest(ASKED))
+    return summary, [*context.mailbox.log.read()]
+
+
+def reports(**values):
+    """What a reviewer does: it writes its report."""
+
+    def review(job):
+        (job.workspace / ".team/run/output.json").write_text(json.dumps(values))
+
+    return review
+
+
+def of(events, *kinds):
+    return [event for event in events if event.kind in kinds]
+
+
+def test_what_lands_is_reviewed_and_approved(orion):
+    """The reviewer does not run before there is something to review, and is shown exactly that."""
+    seen = []
+
+    def cipher(job):
+        seen.append(job.prompt)
+        assert "nova" in (job.workspace / "poem.txt").read_text().splitlines()
+        reports(veto=False, score=9)(job)
+
+    summary, events = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": cipher})
+
+    assert (summary.outcome, summary.decision) == ("converged", "APPROVED - Deploy")
+    assert [event.data["persona"] for event in of(events, "run.started")] == ["nova", "cipher"]
+    assert [event.data["reason"] for event in of(events, "run.started")] == ["batch", "review"]
+    (asked,) = of(events, "review.asked")
+    tip = orion.git("rev-parse", "team/sprint-1")
+    assert (asked.data["start"], asked.data["tip"]) == (orion.git("rev-parse", "main"), tip)
+    (report,) = of(events, "report.given")
+    assert report.data["tree"] == orion.git("rev-parse", "team/sprint-1^{tree}")
+    assert "landed.diff" in seen[0]
+    (mail,) = [event for event in of(events, "mail.sent") if event.data["type"] == "review"]
+    assert (mail.recipients, mail.data["channel"]) == (("cipher",), "code")
+    assert of(events, "deploy.finished")[0].data["outcome"] == "skipped_policy"
+
+
+def test_a_veto_wakes_the_author_until_it_is_mended(orion):
+    """The reviewer is asked again about what landed then; its attempts are not used up by that."""
+
+    def nova(job):
+        orion.replaced(3, "SQL" if job.attempt == 1 else "bound")(job)
+
+    def cipher(job):
+        bad = "SQL" in (job.workspace / "poem.txt").read_text()
+        reports(veto=bad, veto_reason="put together from input" if bad else "", issues=["line 4"] if bad else [])(job)
+
+    summary, events = play(orion, {"nova": nova, "cipher": cipher}, f"{TEAM}[sprint]\nmax_attempts = 2\n".replace(
+        "[sprint]\nmax_attempts", "max_attempts") if False else TEAM.replace("[teams", "max_attempts = 2\n[teams", 1))
+
+    assert (summary.outcome, summary.decision) == ("converged", "APPROVED - Deploy")
+    runs = [(event.data["persona"], event.data["reason"]) for event in of(events, "run.started")]
+    assert runs == [("nova", "batch"), ("cipher", "review"), ("nova", "mail"), ("cipher", "review")]
+    (veto,) = [event for event in of(events, "mail.sent") if event.data["type"] == "veto"]
+    assert veto.recipients == ("nova",)
+    assert veto.subject == "BLOCKED - Security issue: cipher vetoes: put together from input"
+    assert "- line 4" in veto.body
+    first, last = of(events, "review.asked")
+    assert (first.data["tip"], last.data["tip"]) == (last.data["start"], orion.git("rev-parse", "team/sprint-1"))
+
+
+def test_a_veto_that_is_not_mended_blocks_and_nothing_lands_on_the_base(orion):
+    """Although the sprint has converged: its author had no answer."""
+
+    def nova(job):
+        if job.attempt == 1:
+            orion.replaced(3, "SQL")(job)
+
+    settings = f"[team]\nauto_land = true\n[deploy]\ncommand = [\"true\"]\n{TEAM}"
+    summary, events = play(orion, {"nova": nova, "cipher": reports(veto=True)}, settings)
+
+    assert summary.decision == "BLOCKED - Security issue (security: cipher vetoes)"
+    assert of(events, "round.decided")[0].data["blocks"] == ["security"]
+    assert of(events, "deploy.finished")[0].data["outcome"] == "not_attempted"
+    assert not of(events, "deploy.started")
+    assert "SQL" not in orion.git("show", "main:poem.txt")
+    closing = [event for event in of(events, "mail.sent") if event.recipients == ("you",)][-1]
+    assert "auto_land did not move the base branch: BLOCKED - Security issue" in closing.body
+
+
+def test_what_is_approved_is_deployed_once(orion, tmp_path):
+    """The command runs in a clone of the commit; a round that changes nothing deploys nothing."""
+    settings = f'{TEAM}[deploy]\ncommand = ["sh", "-c", "cp poem.txt {tmp_path}/live && echo done"]\n'
+    scripts = {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}
+    summary, events = play(orion, scripts, settings)
+    assert summary.deployed.startswith("deployed: exit 0")
+    assert "nova" in (tmp_path / "live").read_text()
+    assert [event.kind for event in of(events, "deploy.started", "deploy.finished")] == [
+        "deploy.started", "deploy.finished",
+    ]  # fmt: skip
+    (tmp_path / "live").unlink()
+    orion.git("merge", "--quiet", "--ff-only", "team/sprint-1")
+    summary, events = play(orion, {"nova": lambda job: None, "cipher": reports(veto=False)}, settings)
+    assert summary.deployed.startswith("skipped_no_change")
+    assert not (tmp_path / "live").exists()
+
+
+def test_a_persona_deploys_by_its_run(orion):
+    """It is asked by mail, and its run is the deployment."""
+    orion.roster("flux")
+    (orion.home / "personas" / "flux.md").write_text("---\nid: flux\nscheduled: mail\n---\nDeploy.\n")
+    came = []
+    scripts = {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False), "flux": lambda job: came.append(job)}
+    summary, events = play(orion, scripts, f'{TEAM}[deploy]\npersona = "flux"\n')
+    assert summary.deployed == "deployed: by flux"
+    assert len(came) == 1
+    assert summary.outcome == "converged"
+    assert [event.kind for event in of(events, "deploy.started", "deploy.finished", "sprint.finished")] == [
+        "deploy.started", "deploy.finished", "sprint.finished",
+    ]  # fmt: skip
