@@ -30,7 +30,8 @@ from team_mail.scheduler.kinds import Kind
 from team_mail.scheduler.settings.settings import SprintSettings
 from team_mail.scheduler.sprint.decide import ASKED, StartRequest, decide
 from team_mail.scheduler.state.facts import Fact, Mail
-from team_mail.scheduler.state.sprints import Fold, State
+from team_mail.scheduler.state.fold import Fold
+from team_mail.scheduler.state.sprints import State
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PERSONAS, SLOTS = 23, 8

@@ -40,7 +40,7 @@ from ..scheduler.runs.run import Batch
 from ..scheduler.setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
 from ..scheduler.sprint.control import by_people_only
 from ..scheduler.state.dispatches import Attempt, DispatchState, facts_of, folded, read_dispatch
-from ..scheduler.state.sprints import fact_of
+from ..scheduler.state.fold import fact_of
 from ..scheduler.tasks.reader import problems_of, tasks_from
 from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
 from .checks import notes_about

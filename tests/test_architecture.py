@@ -132,6 +132,17 @@ ARROWS = {
         "scheduler.weaver",
     },
     "scheduler.state": {"scheduler.errors", "scheduler.kinds"},
+    "scheduler.supervisor": {
+        "scheduler.approval",
+        "scheduler.context",
+        "scheduler.errors",
+        "scheduler.kinds",
+        "scheduler.landing",
+        "scheduler.progress",
+        "scheduler.settings",
+        "scheduler.sprint",
+        "scheduler.state",
+    },
     "scheduler.tasks": {"scheduler.errors", "scheduler.problems"},
     "scheduler.weaver": {"scheduler.weaver.objects"},
     "team.api": {

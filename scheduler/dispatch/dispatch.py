@@ -38,8 +38,8 @@ from ..runs.run import Batch
 from ..runs.watch import Watch
 from ..state.dispatches import DispatchState
 from ..state.facts import Patch, Run
+from ..state.fold import fact_of, left_over
 from ..state.reading import read_refused
-from ..state.sprints import fact_of, left_over
 from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input

@@ -6,6 +6,7 @@ What is stored for that lies in a folder of its own beside the repository, as in
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ...mail.clock import Clock
+from ...mail.clock import Clock, SystemClock
 from ...mail.errors import TeamMailError
 from ...personas.capture.changes import Change as MadeChange
 from ...personas.capture.glance import Glance, Seen
@@ -245,3 +246,12 @@ def _changes(base: Tree, seen: Seen) -> tuple[Change, ...]:
         if old != new:
             changes.append(Change(path, old, new))
     return tuple(changes)
+
+
+def look_once(context: Context, runs: Sequence[OpenRun], stop: threading.Event) -> None:
+    """Look once at runs that go on without a scheduler, and tell those that meet, until `stop` is set.
+
+    What cannot be looked at now is left to whoever looks next. A scheduler that stays looks again and again.
+    """
+    with suppress(TeamMailError, OSError, ValueError, LookupError), Looker(context, SystemClock(), stop.is_set) as look:
+        look.round(runs, moved=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,15 +17,19 @@ from ...personas.agent import Job, Outcome
 from ...personas.capture.changes import Change
 from ...personas.errors import NotPrepared
 from ...personas.kinds import OutcomeStatus
+from ...personas.running.left import read_left
+from ...personas.running.process import is_going
 from ...personas.setup.caches import FOLDER as CACHES
 from ...personas.setup.caches import RUNS
 from ...personas.setup.preparation import NOTHING, Prepared, furnish, set_up
 from ...personas.setup.slots import Slot
 from ...personas.workspace import Workspace
 from ..context import Context
+from ..foretell.looker import OpenRun
 from ..payload import as_bytes, as_text
 from ..progress import Listener
 from ..setup import setup_of, slots_of
+from ..state.facts import Run
 from .launch import Launch
 from .progress import setup_failed
 
@@ -69,6 +73,18 @@ class Ready(NamedTuple):
 
 
 UNPREPARED = Ready(NOTHING)
+
+
+def looked_at(context: Context, runs: Iterable[Run]) -> Iterator[OpenRun]:
+    """Yield those of some runs that go on without a scheduler, as whoever started them left them."""
+    for run in runs:
+        folder = context.home / "runs" / run.id
+        left, table = read_left(folder) if is_going(folder) else None, context.settings.agents.get(run.agent)
+        with suppress(KeyError, TypeError, ValueError):
+            if left:
+                ready, workspace = Ready.restored(left.ready), context.mirror.left(run.id, run.base)
+                litter = table.litter if table else ()
+                yield OpenRun(run.id, run.persona, workspace, folder, litter, ready.apart, ready.made)
 
 
 @contextmanager

@@ -40,11 +40,11 @@ from ..state.sprints import SCHEDULER_GONE
 from .conflict import ConflictFiles
 from .judge import Evidence, judged
 from .launch import Launch
+from .leftover import reports
 from .mail import RunMail
 from .preparation import FOLDER as SETUP
 from .preparation import UNPREPARED, Ready, RunPreparation, slot_of
 from .progress import run_placed, run_used
-from .report import given
 from .run import Batch, RunResult
 from .watch import Watch
 
@@ -309,7 +309,7 @@ class Work:
         place = self.context.mirror.folder / launch.run if ok else Path(os.devnull)
         with suppress(TeamMailError):
             secrets = agent.masked() if isinstance(agent, CommandAgent) else ()
-            return given(self.context.git, launch, self.batch.base, self._sent(), place, secrets)
+            return reports(self.context.git, launch, self.batch.base, self._sent(), place, secrets)
         return []
 
     def _job(self, place: Path) -> Job:

@@ -10,12 +10,11 @@ from ..problems import explain, quoted
 from .file import Key
 
 Fields = Mapping[str, Any] | None
-_EXAMPLES = {
-    "team": "[team]", "sprint": "[sprint]", "agents": "[agents.shell]", "gates": "[gates.tests]",
-    "workspace": "[workspace]", "dispatch": "[dispatch]",
-    "route": "[route.docs]", "teams": "[teams.code]", "channels": "[channels.review]",
-    "supervisor": "[supervisor]", "review": "[review.pixel]", "deploy": "[deploy]",
-}  # fmt: skip
+_HEADERS = (
+    "[team]", "[sprint]", "[agents.shell]", "[gates.tests]", "[workspace]", "[dispatch]", "[route.docs]",
+    "[teams.code]", "[channels.review]", "[supervisor]", "[review.pixel]", "[deploy]",
+)  # fmt: skip
+_EXAMPLES = {header.strip("[]").partition(".")[0]: header for header in _HEADERS}
 _WORDS = {
     "dict_type": "must be a table",
     "model_type": "must be a table",

@@ -19,7 +19,8 @@ from ..limits.parking import moment_text
 from ..limits.routing import NO_ROUTING, Case, Fault, Routing, Work
 from ..runs.launch import Launch
 from ..state.facts import Patch, Run
-from ..state.sprints import State, dead_of, give_up_dead, left_over
+from ..state.fold import left_over
+from ..state.sprints import State, dead_of, give_up_dead
 from .mode import Policy, is_rolling, mode_of
 from .plan import Opening, Skip, TickPlan, gathered, with_room
 from .tries import INCOMPLETE, Tries, end_of

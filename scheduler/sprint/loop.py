@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from ...mail.errors import LogError, TeamMailError
 from ..errors import NoProgress, Stopped
+from ..foretell.looker import look_once
+from ..kinds import RunStatus
 from ..progress import Progress
 from ..runs.batch import OpenRuns
-from ..runs.looking import look_once
+from ..runs.preparation import looked_at
 from ..state.sprints import State
 from ..state.summary import Summary, summary
 from .decide import StartRequest
@@ -43,7 +45,7 @@ def run_tick(ticker: Ticker, request: StartRequest, state: State | None = None) 
     plan = ticker.plan(request, state)
     if not plan.acts:
         done = ticker.tick(request, state, plan)
-        look_once(ticker.context, done.state, ticker.dispatcher.stop)
+        _look(ticker, done.state)
         return done
     if ticker.is_rolling(state, request):
         return _run_step(ticker, request)
@@ -60,11 +62,20 @@ def _run_step(ticker: Ticker, request: StartRequest) -> Done:
         ticker.take_over(ticker.plan(request, state), state)
         runs.finish()
         done = ticker.tick(request)
-        look_once(ticker.context, done.state, ticker.dispatcher.stop)
+        _look(ticker, done.state)
         runs.settle()
         ticker.dispatcher.leave()
     runs.look()
     return done
+
+
+def _look(ticker: Ticker, state: State) -> None:
+    """Tell the runs of the open sprint that go on whom they meet."""
+    if ticker.context.settings.sprint.foretell == "off" or state.sprint is None:
+        return
+    own = (run for run in state.runs if run.status == RunStatus.OPEN and run.sprint == state.number)
+    if runs := [*looked_at(ticker.context, own)]:
+        look_once(ticker.context, runs, ticker.dispatcher.stop)
 
 
 def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns, steps: list[Done] | None = None) -> int | None:

@@ -7,9 +7,10 @@ can be continued.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from ...mail.log.event import Draft, derived_id
 from ...personas.running.process import is_going
@@ -34,8 +35,28 @@ from . import escalation, idle
 from .decide import StartRequest, decide
 from .mode import is_rolling
 from .plan import TickPlan, planned, waiting
-from .rounds import Supervision, unsupervised
 from .start import set_faulty_aside, start_commit
+
+
+class Rounds(Protocol):
+    """What a supervisor adds to a sprint. Each method tells whether it has written anything."""
+
+    def tell(self, state: State, plan: TickPlan, *, weaving: bool) -> bool:
+        """Ask for the reports that are due, and tell authors of those that block. Raises GitError, LogError."""
+        ...
+
+    def conclude(self, state: State, stop: threading.Event) -> bool:
+        """Decide a sprint that is about to end, and deploy. Raises Stopped once `stop` is set, GitError, LogError."""
+        ...
+
+
+Supervision = Callable[[Context, Listener], Rounds | None]
+
+
+def unsupervised(context: Context, listener: Listener) -> Rounds | None:
+    """Add nothing to a sprint."""
+    del context, listener
+    return None
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from ...mail.query.rows import Projections
 from ..errors import NoSuchRun
 from ..kinds import Kind, RunStatus, TaskStatus
 from .facts import Fact, Run
+from .fold import Fold, fact_of
 from .form import counts
-from .sprints import Fold, fact_of
 
 _SHORT = 8
 _PLAIN = re.compile(r"[\w .-]+", re.ASCII)

@@ -16,8 +16,9 @@ from ...mail.query.rows import Projections
 from ...personas.spending.usage import usage_of
 from ..kinds import PatchStatus, RunStatus
 from .facts import Fact, Mail, Run, Sprint
+from .fold import fact_of, fold
 from .form import counts
-from .sprints import State, fact_of, fold
+from .sprints import State
 from .usage import Used
 
 LAST = 20  # sprints that lists show and estimates come from

@@ -15,8 +15,9 @@ from ...mail.log.log import Log
 from ...mail.query.rows import Projections
 from ..kinds import Kind
 from .facts import Fact, Mail, Run
+from .fold import Fold
 from .reading import read_facts, read_refused, read_unread
-from .sprints import Fold, State
+from .sprints import State
 
 
 class RecentState:

@@ -22,8 +22,8 @@ from ...scheduler.kinds import Kind, RunStatus
 from ...scheduler.payload import held
 from ...scheduler.state.dispatches import DispatchState, read_dispatch
 from ...scheduler.state.facts import Fact, Patch, Run
+from ...scheduler.state.fold import Fold
 from ...scheduler.state.reading import read_run_facts
-from ...scheduler.state.sprints import Fold
 from ...scheduler.tasks.task import DispatchInput, Task
 from ..dispatcher import given_to
 

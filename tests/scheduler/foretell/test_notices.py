@@ -8,7 +8,8 @@ from team_mail.scheduler.foretell.meetings import Meeting
 from team_mail.scheduler.foretell.notices import notices
 from team_mail.scheduler.kinds import Kind
 from team_mail.scheduler.state.facts import Fact, Run
-from team_mail.scheduler.state.sprints import Fold, State
+from team_mail.scheduler.state.fold import Fold
+from team_mail.scheduler.state.sprints import State
 
 RUNS = [Run(f"r{number}", f"p{number}", 1, 1, 1, "b", "shell", "batch", "t") for number in range(3)]
 STATE = State(runs=tuple(RUNS))

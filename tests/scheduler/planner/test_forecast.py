@@ -10,7 +10,8 @@ from team_mail.scheduler.planner.overlap import overlaps
 from team_mail.scheduler.planner.to_tasks import work_order
 from team_mail.scheduler.planner.work_plan import draw
 from team_mail.scheduler.state.facts import Fact
-from team_mail.scheduler.state.sprints import State, fold
+from team_mail.scheduler.state.fold import fold
+from team_mail.scheduler.state.sprints import State
 from team_mail.scheduler.tasks.reader import read_input
 
 

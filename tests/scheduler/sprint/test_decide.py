@@ -18,7 +18,8 @@ from team_mail.scheduler.settings.settings import SprintSettings
 from team_mail.scheduler.sprint.decide import StartRequest, decide
 from team_mail.scheduler.sprint.triggers import due
 from team_mail.scheduler.state.facts import Fact, Mail
-from team_mail.scheduler.state.sprints import State, fold
+from team_mail.scheduler.state.fold import fold
+from team_mail.scheduler.state.sprints import State
 from team_mail.scheduler.state.usage import Used
 
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)

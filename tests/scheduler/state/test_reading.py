@@ -17,8 +17,8 @@ from team_mail.scheduler.estimate import estimate
 from team_mail.scheduler.planner.forecast import from_sprint
 from team_mail.scheduler.state import reading
 from team_mail.scheduler.state.dispatches import read_dispatch, under_way
+from team_mail.scheduler.state.fold import fold
 from team_mail.scheduler.state.metrics import measure
-from team_mail.scheduler.state.sprints import fold
 from team_mail.scheduler.state.summary import summary
 
 NAMES = ("ann", "bob", "cyd", "dee")

@@ -6,7 +6,8 @@ import pytest
 from team_mail.scheduler.errors import NoSuchRun
 from team_mail.scheduler.kinds import Kind
 from team_mail.scheduler.state.facts import Fact
-from team_mail.scheduler.state.sprints import fold, sprint_numbered
+from team_mail.scheduler.state.fold import fold
+from team_mail.scheduler.state.sprints import sprint_numbered
 
 
 def started(number):

@@ -92,8 +92,13 @@ def test_a_veto_wakes_the_author_until_it_is_mended(orion):
         bad = "SQL" in (job.workspace / "poem.txt").read_text()
         reports(veto=bad, veto_reason="put together from input" if bad else "", issues=["line 4"] if bad else [])(job)
 
-    summary, events = play(orion, {"nova": nova, "cipher": cipher}, f"{TEAM}[sprint]\nmax_attempts = 2\n".replace(
-        "[sprint]\nmax_attempts", "max_attempts") if False else TEAM.replace("[teams", "max_attempts = 2\n[teams", 1))
+    summary, events = play(
+        orion,
+        {"nova": nova, "cipher": cipher},
+        f"{TEAM}[sprint]\nmax_attempts = 2\n".replace("[sprint]\nmax_attempts", "max_attempts")
+        if False
+        else TEAM.replace("[teams", "max_attempts = 2\n[teams", 1),
+    )
 
     assert (summary.outcome, summary.decision) == ("converged", "APPROVED - Deploy")
     runs = [(event.data["persona"], event.data["reason"]) for event in of(events, "run.started")]
@@ -113,7 +118,7 @@ def test_a_veto_that_is_not_mended_blocks_and_nothing_lands_on_the_base(orion):
         if job.attempt == 1:
             orion.replaced(3, "SQL")(job)
 
-    settings = f"[team]\nauto_land = true\n[deploy]\ncommand = [\"true\"]\n{TEAM}"
+    settings = f'[team]\nauto_land = true\n[deploy]\ncommand = ["true"]\n{TEAM}'
     summary, events = play(orion, {"nova": nova, "cipher": reports(veto=True)}, settings)
 
     assert summary.decision == "BLOCKED - Security issue (security: cipher vetoes)"

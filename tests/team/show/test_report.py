@@ -15,8 +15,8 @@ from team_mail.mail.log.event import Draft
 from team_mail.scheduler.errors import NoSuchRun
 from team_mail.scheduler.kinds import Kind
 from team_mail.scheduler.state.facts import Fact
+from team_mail.scheduler.state.fold import fold
 from team_mail.scheduler.state.metrics import Link, Resolution, measure
-from team_mail.scheduler.state.sprints import fold
 from team_mail.scheduler.state.summary import summary
 from team_mail.team.commands.scheduler import app
 from team_mail.team.open import open_team
