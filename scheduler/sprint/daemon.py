@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -29,8 +29,10 @@ from ...mail.letter import Letter
 from ..context import Context
 from ..errors import SettingsError
 from ..kinds import Kind
+from ..state.sprints import State
 from ..state.summary import Summary
 from . import idle
+from .decide import StartRequest
 from .loop import run_sprint
 from .tick import Ticker
 from .triggers import due, next_start
@@ -75,11 +77,52 @@ def _day(text: str) -> int:
     return int(text) if text.isdigit() else _DAYS.index(text)
 
 
+class Turn(NamedTuple):
+    """What to do when no sprint is open: a request that starts one, or how long to wait, and why, "" to say nothing.
+
+    `over` ends the daemon.
+    """
+
+    request: StartRequest
+    rest: timedelta = timedelta()
+    why: str = ""
+    over: bool = False
+
+
+class Rhythm(Protocol):
+    """When the sprints of a daemon start. `ended` is told of each that has ended."""
+
+    def turn(self, context: Context, state: State, now: datetime) -> Turn:
+        """Return what to do while no sprint is open."""
+        ...
+
+    def ended(self, context: Context, summary: Summary) -> None:
+        """Take note of the end of a sprint."""
+        ...
+
+
+class Scheduled:
+    """Sprints by `every` or `cron` of the settings, and at once on new mail."""
+
+    def turn(self, context: Context, state: State, now: datetime) -> Turn:
+        """Return what to do while no sprint is open."""
+        settings = context.settings.sprint
+        request = due(state, settings, now, following, parked=context.parked(state, now))
+        if request.start is not None:
+            return Turn(request)
+        at = next_start(state, settings, following)
+        why = f"waiting for mail, or for the next sprint at {at.astimezone():%Y-%m-%d %H:%M:%S}"
+        return Turn(request, min(at, request.until or at) - now, why)
+
+    def ended(self, context: Context, summary: Summary) -> None:
+        """Take note of nothing."""
+
+
 class Daemon:
     """A leader that runs sprints until it is told to end.
 
     `reopen` makes a new context once settings or personas have changed. `say` is called with one line for people when
-    something happens, `on_sprint` with the summary of each sprint that has ended.
+    something happens, `on_sprint` with the summary of each sprint that has ended. `rhythm` says when they start.
     """
 
     def __init__(
@@ -88,11 +131,13 @@ class Daemon:
         reopen: Callable[[], Context],
         say: Callable[[str], object],
         on_sprint: Callable[[Summary], object],
+        rhythm: Rhythm | None = None,
     ) -> None:
         self._ticker = ticker
         self._reopen = reopen
         self._say = say
         self._on_sprint = on_sprint
+        self._rhythm = rhythm or Scheduled()
         self._seen = self._digest()
         self._stop = threading.Event()
         self._woken = threading.Event()
@@ -118,7 +163,7 @@ class Daemon:
         try:
             for event in events:
                 mail = event.kind == MailKind.SENT and not event.run and event.sender not in PROGRAMS
-                if mail or event.kind == Kind.SCHEDULER_RESUMED:
+                if mail or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_APPROVED}:
                     self._wake()
         finally:
             self._stop.set()
@@ -198,11 +243,14 @@ class Daemon:
         """Run the sprint that is due; tell whether one ended, so that mail that came at its end is seen at once."""
         context = self._ticker.context
         state, now = self._ticker.read(), context.clock.now()
-        request = due(state, context.settings.sprint, now, following, parked=context.parked(state, now))
+        turn = Turn(StartRequest()) if state.sprint else self._rhythm.turn(context, state, now)
+        request = turn.request
         if request.start is None and state.sprint is None:
-            at = next_start(state, context.settings.sprint, following)
-            self._say(f"waiting for mail, or for the next sprint at {at.astimezone():%Y-%m-%d %H:%M:%S}")
-            self._start_job(min(max(min(at, request.until or at) - now, _AGAIN), _LONGEST))
+            if turn.why:
+                self._say(turn.why)
+            if turn.over:
+                self._stop.set()
+            self._start_job(min(max(turn.rest, _AGAIN), _LONGEST))
             return False
         plan = self._ticker.plan(request, state)
         if state.sprint is None and plan.idle_until:
@@ -213,4 +261,5 @@ class Daemon:
         if summary is None or self._stop.is_set():
             return False
         self._on_sprint(summary)
+        self._rhythm.ended(context, summary)
         return summary.outcome is not None

@@ -67,7 +67,9 @@ class Fold:
         self.reports: list[Report] = []
         self.decided: list[Decided] = []
         self.deploys: dict[tuple[int, str], Deploy] = {}
-        self.told: set[tuple[str, str]] = set()
+        self.told: set[tuple[str, str, int]] = set()
+        self.pausing = 0  # the round after which rounds are paused
+        self.resumed = 0
         self.released: dict[str, tuple[tuple[int, str], ...]] = {}
 
     def add(self, fact: Fact) -> None:
@@ -86,7 +88,7 @@ class Fold:
             dict(self.judged), self.paused, weaves=tuple(self.weaves), reported=frozenset(self.reported),
             foretold=tuple(self.foretold), asked=tuple(self.asked), reports=tuple(self.reports),
             decided=tuple(self.decided), deploys=tuple(self.deploys.values()), told=frozenset(self.told),
-            released=dict(self.released),
+            released=dict(self.released), resumed=self.resumed,
         )  # fmt: skip
 
     def _dispatch_started(self, fact: Fact) -> None:
@@ -227,7 +229,7 @@ class Fold:
         self.asked.append(Asked(data["persona"], data["sprint"], data["start"], data["tip"], fact.seq))
 
     def _review_told(self, fact: Fact) -> None:
-        self.told.add((fact.data["gate"], str(fact.ref)))
+        self.told.add((fact.data["gate"], str(fact.ref), fact.data["sprint"]))
 
     def _report_given(self, fact: Fact) -> None:
         data = fact.data
@@ -247,7 +249,8 @@ class Fold:
         )  # fmt: skip
 
     def _round_paused(self, fact: Fact) -> None:
-        self.paused = f"paused after round {fact.data['sprint']}: {fact.data['why']}"
+        self.pausing = fact.data["sprint"]
+        self.paused = f"paused after round {self.pausing}: {fact.data['why']}"
 
     def _deploy_started(self, fact: Fact) -> None:
         data = fact.data
@@ -271,7 +274,7 @@ class Fold:
         self.paused = f"paused by {fact.sender} at {fact.ts[:19]}Z"
 
     def _scheduler_resumed(self, _: Fact) -> None:
-        self.paused = None
+        self.paused, self.resumed = None, max(self.resumed, self.pausing)
 
     _RULES: ClassVar[Mapping[str, Callable[[Self, Fact], None]]] = {
         Kind.DISPATCH_STARTED: _dispatch_started,

@@ -22,7 +22,7 @@ from ...personas.agents.command import CommandAgent
 from ...personas.kinds import OutcomeStatus
 from ..approval import ApprovalKey
 from ..context import Context
-from ..errors import BranchMoved, Stopped
+from ..errors import BranchMoved, NoSuchRun, Stopped
 from ..kinds import DeployOutcome, Kind, RunStatus
 from ..landing.base import fast_forward_base
 from ..landing.clone import checkout
@@ -142,7 +142,7 @@ class Deployment:
         persona = self.context.settings.deploy.persona
         runs = [
             run for run in state.runs
-            if run.persona == persona and run.sprint == decided.sprint and run.started >= own.started
+            if run.persona == persona and run.started >= own.started
         ]  # fmt: skip
         last = runs[-1] if runs else None
         if last is not None and last.status == RunStatus.OPEN:
@@ -213,6 +213,18 @@ class Deployment:
 
     def _data(self, decided: Decided, attempt: int) -> dict[str, object]:
         return {"sprint": decided.sprint, "commit": decided.commit, "tree": decided.tree, "attempt": attempt}
+
+
+def release(context: Context, sender: str) -> Decided:
+    """Put on record that a person lets the last approved commit be deployed. Raises NoSuchRun if there is none."""
+    decided = next(reversed(context.state(whole=False).decided), None)
+    if decided is None or not decided.approved:
+        last = f"the last decision is {decided.text}" if decided else "no round was decided yet"
+        raise NoSuchRun(f"nothing is approved to be deployed: {last}; scheduler rounds lists them")
+    code = ApprovalKey(context.home).sign(RELEASE, decided.commit)
+    data = {"sprint": decided.sprint, "commit": decided.commit, "code": code}
+    context.append([Draft(Kind.DEPLOY_APPROVED, sender, data=data)])
+    return decided
 
 
 def last_deployed(state: State) -> Deploy | None:

@@ -6,7 +6,7 @@ others, once nothing else goes on. So a report is asked for as seldom as it can 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..kinds import LaunchReason, PatchStatus, RunStatus
@@ -68,15 +68,19 @@ def asks_at_first(state: State, reporters: Reporters) -> Iterator[Ask]:
             yield Ask(reviewer, before.base, sprint.base, ())
 
 
-def answers(state: State, gates: Mapping[str, GateSettings], told: Collection[tuple[str, str]]) -> Iterator[Answer]:
-    """Yield the last report of each persona that a gate does not let pass, unless it is `told`: gate and run."""
+def answers(state: State, gates: Mapping[str, GateSettings]) -> Iterator[Answer]:
+    """Yield the last report of each persona that a gate does not let pass, unless it was told in this sprint.
+
+    A report of an earlier sprint is told again if it is about what this one started from.
+    """
     sprint = state.sprint
     if sprint is None:
         return
-    last = {report.persona: report for report in state.reports if report.sprint == sprint.number}
+    counted = (report for report in state.reports if sprint.number == report.sprint or report.commit == sprint.base)
+    last = {report.persona: report for report in counted}
     for name, gate in gates.items():
         report = last.get(gate.report or "")
-        if report is None or (name, report.run) in told:
+        if report is None or (name, report.run, sprint.number) in state.told:
             continue
         if not (verdict := weighed(name, gate, report)).passed:
             yield Answer(report, verdict, _authors_before(state, sprint, report))

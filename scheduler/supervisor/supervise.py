@@ -56,8 +56,8 @@ class Supervisor:
         else:
             due = [*asks(state, plan, settings.reporters, weaving=weaving)]
         drafts = [draft for ask in due for draft in self._asked(state, ask)]
-        for answer in answers(state, settings.gates, state.told):
-            drafts += self._answered(answer)
+        for answer in answers(state, settings.gates):
+            drafts += self._answered(answer, state.number)
         if drafts:
             self.context.append(drafts)
         return bool(drafts)
@@ -67,6 +67,10 @@ class Supervisor:
         sprint, commit = state.sprint, self._judged_commit(state)
         if sprint is None or commit is None:
             return False
+        for begun in state.deploys:  # of an earlier round, by a persona that ran in this one
+            earlier = [each for each in state.decided if (each.sprint, each.commit) == (begun.sprint, begun.commit)]
+            if begun.outcome is None and begun.sprint != sprint.number and earlier:
+                return Deployment(self.context, self.listener).carry_out(state, earlier[-1], stop)
         decided = next((each for each in reversed(state.decided) if each.sprint == sprint.number), None)
         if decided is None or decided.commit != commit:
             self._decide(state, commit)
@@ -74,9 +78,14 @@ class Supervisor:
         return Deployment(self.context, self.listener).carry_out(state, decided, stop)
 
     def _judged_commit(self, state: State) -> str | None:
-        """Return the commit that is decided about: what has landed, or what the round before had landed."""
-        last = self.context.settings.supervisor.review == _LAST_ROUND
-        return state.sprint.base if state.sprint and last else state.tip
+        """Return the commit that is decided about: what has landed, or what the round before had landed; None if none.
+
+        A round that landed nothing decides nothing: what it started from was decided about before, or is people's work.
+        """
+        sprint = state.sprint
+        if self.context.settings.supervisor.review == _LAST_ROUND:
+            return sprint and sprint.base
+        return state.tip if sprint and state.tip != sprint.base else None
 
     def _decide(self, state: State, commit: str) -> None:
         decision, tree = self.decision(state, commit)
@@ -116,7 +125,7 @@ class Supervisor:
         yield Draft(Kind.REVIEW_ASKED, SUPERVISOR, data=data, id=own)
         self.listener(Progress(f"review: {ask.reviewer} of {ask.start[:_SHORT]}..{ask.tip[:_SHORT]}"))
 
-    def _answered(self, answer: Answer) -> Iterator[Draft]:
+    def _answered(self, answer: Answer, sprint: int) -> Iterator[Draft]:
         """Yield the mail to the authors of what a report blocks, which wakes them, and the event that it was sent."""
         report, verdict = answer.report, answer.verdict
         settings = self.context.settings
@@ -135,11 +144,11 @@ class Supervisor:
         kind = "veto" if settings.gates[verdict.gate].veto else "feedback"
         payload = {"gate": verdict.gate, "commit": report.commit, "report": report.run}
         yield self._letter(
-            to, f"{verdict.says}: {verdict.why}", body, kind, payload, f"blocks {verdict.gate} {report.run}", [],
-            report.persona,
+            to, f"{verdict.says}: {verdict.why}", body, kind, payload,
+            f"blocks {sprint} {verdict.gate} {report.run}", [], report.persona,
         )  # fmt: skip
-        data = {"sprint": report.sprint, "persona": report.persona, "gate": verdict.gate}
-        own = derived_id(Kind.REVIEW_TOLD, verdict.gate, report.run)
+        data = {"sprint": sprint, "persona": report.persona, "gate": verdict.gate}
+        own = derived_id(Kind.REVIEW_TOLD, str(sprint), verdict.gate, report.run)
         yield Draft(Kind.REVIEW_TOLD, SUPERVISOR, ref=report.run, data=data, id=own)
         self.listener(Progress(f"{verdict.says} ({verdict.why}): {', '.join(to)} {_were(to)} told"))
 

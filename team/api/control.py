@@ -5,16 +5,22 @@ All functions are for people: called from an agent's run, they raise UsageError.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
 from ...mail.log.event import Draft
 from ...scheduler.context import Context
+from ...scheduler.errors import NotLeader
 from ...scheduler.kinds import Kind
 from ...scheduler.landing.base import fast_forward_base
+from ...scheduler.leader import Leader
 from ...scheduler.sprint.control import approve_patch, by_people_only, stop_run
 from ...scheduler.sprint.history import state_at
 from ...scheduler.state.facts import Patch, Run
+from ...scheduler.supervisor.deploy import RELEASE, Deployment, release
+
+DEPLOY = RELEASE  # what `approve_deploy` is asked for by, where a run may be named as well
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,14 @@ class Approval:
     def document(self) -> dict[str, Any]:
         """Return the run, persona and files of the patch as a JSON object."""
         return {"run": self.patch.run, "persona": self.patch.persona, "files": [*self.patch.files]}
+
+
+@dataclass(frozen=True)
+class Release:
+    """A commit that may be deployed now, and what became of it, in lines for people."""
+
+    commit: str
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,20 @@ def approve(context: Context, run: str, sender: str) -> Approval:
     """Let a held patch land with the next weave. `run` is its run or persona, as in `stop`. Raises NoSuchRun."""
     by_people_only("scheduler approve", context.home)
     return Approval(approve_patch(context, run, sender))
+
+
+def approve_deploy(context: Context, sender: str) -> Release:
+    """Let the last approved commit be deployed, and deploy it unless a scheduler leads. Raises NoSuchRun."""
+    by_people_only("scheduler approve", context.home)
+    decided = release(context, sender)
+    told: list[str] = []
+    try:
+        with Leader(context.home / "work"):
+            deploying = Deployment(context, lambda progress: told.append(progress.text))
+            deploying.carry_out(context.state(whole=False), decided, threading.Event())
+    except NotLeader:
+        told.append("the scheduler that leads the team deploys it")
+    return Release(decided.commit, (f"approved: {decided.commit[:12]}, {decided.text}", *told))
 
 
 def land(context: Context, number: int = 0) -> LandedSprint:

@@ -9,6 +9,7 @@ from ...scheduler.sprint.history import History
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.metrics import Metrics
 from ...scheduler.state.reading import LAST
+from ...scheduler.supervisor.rounds import Round, read_rounds
 
 
 def status(context: Context) -> Status:
@@ -25,6 +26,11 @@ def history(context: Context, most: int = LAST, before: int | None = None) -> Hi
         before: Only sprints with a number below this one.
     """
     return records.history(context, context.clock.now(), most, before)
+
+
+def rounds(context: Context, most: int = LAST) -> list[Round]:
+    """Return the last rounds, so many, the newest last."""
+    return read_rounds(context, context.clock.now(), most)
 
 
 def report(context: Context, number: int | None = None) -> Metrics:

@@ -181,20 +181,25 @@ def run(
     context: Context,
     reopen: Callable[[], Context],
     *,
+    continuous: bool = False,
     listener: Listener = silent,
     interrupts: Interrupts = uninterrupted,
 ) -> None:
     """Lead the team until interrupted: sprints by `every` or `cron` of the settings, and at once on new mail.
+
+    With `continuous`, rounds follow each other as long as there is a reason for the next one.
 
     Raises NotLeader while another scheduler leads the team, NotReady, SettingsError for a cron line that never comes.
 
     Args:
         context: The team.
         reopen: Opens the team again after its settings or personas changed.
+        continuous: Whether a round is started as soon as one is called for, whatever the time.
         listener: Is told of plans, runs, and weaves, with a Notice or SprintEnded in between.
         interrupts: Lets `run` return and leaves the sprint open; its runs go on for the next scheduler to take over.
     """
     from ...scheduler.sprint.daemon import Daemon
+    from ...scheduler.supervisor.continuous import Continuous
 
     def ended(summary: Summary) -> None:
         listener(SprintEnded(f"sprint {summary.sprint} ended: {summary.outcome}", summary))
@@ -202,9 +207,11 @@ def run(
     check_members(context)
     if cron := context.settings.sprint.cron:
         _following(cron, context.clock.now())
+    rhythm = Continuous(lambda told: listener(Notice(told.text))) if continuous else None
     daemon = Daemon(
-        _ticker(context, listener, leaving=threading.Event()), reopen, lambda text: listener(Notice(text)), ended
-    )
+        _ticker(context, listener, leaving=threading.Event()), reopen, lambda text: listener(Notice(text)), ended,
+        rhythm,
+    )  # fmt: skip
     with _leader(context), interrupts(daemon.end):
         listener(Notice(f"leading {context.home}"))
         daemon.run()

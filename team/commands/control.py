@@ -78,6 +78,24 @@ def report(
 
 
 @app.command()
+def rounds(
+    limit: Annotated[int, typer.Option("--limit", "-n", help="How many rounds at most.", min=1)] = 20,
+    as_json: option.Json = False,
+) -> None:
+    """List the last rounds: what landed, the decision with its reasons, and what became of it."""
+    from ...mail import render
+    from .. import session
+    from ..api import records
+    from ..show import sprint as show
+
+    found = records.rounds(session.context(), limit)
+    if as_json:
+        render.document([each.document() for each in found])
+    else:
+        say(show.rounds(found))
+
+
+@app.command()
 def stop(
     run: Annotated[str, typer.Argument(help="A run: its id, the beginning of it, or its persona's name.")],
 ) -> None:
@@ -113,12 +131,18 @@ def resume() -> None:
 
 
 @app.command()
-def approve(run: Annotated[str, typer.Argument(help="The run whose patch is held, or its persona's name.")]) -> None:
-    """Let a patch to sensitive files land with the next weave. Only a person may: a run is refused."""
+def approve(
+    run: Annotated[str, typer.Argument(help="The run whose patch is held, or its persona's name; or the word deploy.")],
+) -> None:
+    """Let a patch to sensitive files land, or what was approved be deployed. Only a person may: a run is refused."""
     from .. import session
     from ..api import control
 
     context = session.context()
+    if run == control.DEPLOY:
+        for text in control.approve_deploy(context, session.sender(context)).lines:
+            output.say(text)
+        return
     patch = control.approve(context, run, session.sender(context)).patch
     output.say(f"approved: {patch.persona}'s patch to {', '.join(patch.files)}; the next tick of a sprint weaves it")
 

@@ -176,7 +176,13 @@ def _show_sprint(done: SprintResult, as_json: bool) -> None:
 
 
 @app.command()
-def run(settings: option.Set = [], quiet: option.Quiet = False) -> None:  # noqa: B006
+def run(
+    continuous: Annotated[
+        bool, typer.Option("--continuous", help="Start a round as soon as something calls for one, see [supervisor].")
+    ] = False,
+    settings: option.Set = [],  # noqa: B006
+    quiet: option.Quiet = False,
+) -> None:
     """Lead the team until SIGTERM: sprints by `every` or `cron` of team.toml, and at once on new mail."""
     from .. import session
     from ..api import sprints
@@ -194,8 +200,9 @@ def run(settings: option.Set = [], quiet: option.Quiet = False) -> None:  # noqa
 
     with Show(quiet=quiet) as live:
         sprints.run(
-            session.context(settings), lambda: session.context(settings), listener=listen, interrupts=session.ending
-        )
+            session.context(settings), lambda: session.context(settings), continuous=continuous, listener=listen,
+            interrupts=session.ending,
+        )  # fmt: skip
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ...mail.render import listed
 from ...mail.text.units import counted
@@ -12,6 +12,7 @@ from ...scheduler.sprint.history import History
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.summary import Summary
 from ...scheduler.state.usage import total
+from ...scheduler.supervisor.rounds import Round
 from .tables import columns, span
 
 _RUN = 8  # characters of a run's id
@@ -118,6 +119,22 @@ def history(team: History) -> Iterator[str]:
     if team.older:
         first = team.sprints[0].sprint
         yield f"before them: scheduler history --before {first}"
+
+
+def rounds(found: Sequence[Round]) -> Iterator[str]:
+    """List rounds, the newest last, with the gates that block."""
+    rows = [("round", "decision", "landed", "gates", "deploy", "took")]
+    for each in found:
+        gates = each.decided.gates if each.decided else ()
+        blocks = "; ".join(f"{name}: {why}" for name, passed, why in gates if not passed)
+        rows.append(
+            (
+                str(each.sprint.sprint), each.decided.text if each.decided else each.sprint.outcome or RunStatus.OPEN,
+                str(each.sprint.patches), blocks or ("all pass" if gates else "none"),
+                (each.deploy.outcome or "not known") if each.deploy else "", span(each.sprint.seconds),
+            )
+        )  # fmt: skip
+    yield from columns(rows) if found else [_NO_SPRINT]
 
 
 def _sprint(sprint: Summary) -> str:

@@ -155,7 +155,7 @@ def test_a_tick_tells_the_runs_that_go_on_whom_they_meet(place):
         (place.team / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nMind your line.\n")
     end = place.flag("END")
     place.agent(
-        f"""echo "$TEAM_PERSONA is here" > list.txt; touch {end}-$TEAM_PERSONA; until test -e {end}; do sleep 0.02; done"""
+        f'echo "$TEAM_PERSONA is here" > list.txt; touch {end}-$TEAM_PERSONA; until test -e {end}; do sleep 0.02; done'
     )
     assert "still running: ann, bob" in place.run("scheduler", "tick").stderr
     for name in ("ann", "bob"):

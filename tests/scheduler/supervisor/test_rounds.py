@@ -143,6 +143,11 @@ def test_what_is_approved_is_deployed_once(orion, tmp_path):
     (tmp_path / "live").unlink()
     orion.git("merge", "--quiet", "--ff-only", "team/sprint-1")
     summary, events = play(orion, {"nova": lambda job: None, "cipher": reports(veto=False)}, settings)
+    assert (summary.decision, summary.deployed) == (None, None)
+    twice = {"nova": lambda job: orion.replaced(3, "other" if job.attempt == 1 else "nova")(job)}
+    vetoes = lambda job: reports(veto="other" in (job.workspace / "poem.txt").read_text())(job)  # noqa: E731
+    summary, events = play(orion, twice | {"cipher": vetoes}, settings)
+    assert summary.decision == "APPROVED - Deploy"
     assert summary.deployed.startswith("skipped_no_change")
     assert not (tmp_path / "live").exists()
 
@@ -152,7 +157,7 @@ def test_a_persona_deploys_by_its_run(orion):
     orion.roster("flux")
     (orion.home / "personas" / "flux.md").write_text("---\nid: flux\nscheduled: mail\n---\nDeploy.\n")
     came = []
-    scripts = {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False), "flux": lambda job: came.append(job)}
+    scripts = {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False), "flux": came.append}
     summary, events = play(orion, scripts, f'{TEAM}[deploy]\npersona = "flux"\n')
     assert summary.deployed == "deployed: by flux"
     assert len(came) == 1

@@ -1,0 +1,187 @@
+"""Rounds one after the other, as long as there is a reason for the next one: `scheduler run --continuous`.
+
+A back-off paces looking, and not launching: a round that nothing calls for would only cost. A look reads no more than
+the log's last line and one ref, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+from ...mail.directory import SUPERVISOR
+from ...mail.letter import Letter
+from ...mail.log.event import Draft, derived_id
+from ...mail.text.units import counted
+from ..context import Context
+from ..kinds import Kind
+from ..progress import Listener, Progress, silent
+from ..settings.supervision import SupervisorSettings
+from ..sprint.daemon import Turn
+from ..sprint.decide import StartRequest
+from ..sprint.triggers import awaited
+from ..state.facts import Decided, Sprint
+from ..state.reading import LAST
+from ..state.sprints import State
+from ..state.summary import Summary
+from .deploy import Deployment
+
+_FIRST = timedelta(seconds=1)
+FIRST_ROUND = "the first round"
+
+
+def reason_for(state: State, settings: SupervisorSettings, *, moved: bool) -> str | None:
+    """Return why a round is started now, None if nothing calls for one; `moved` says that people moved the base."""
+    if not state.sprints:
+        return FIRST_ROUND
+    last = state.sprints[-1]
+    if moved:
+        return "the base has moved"
+    if last.commits:
+        return "the last round landed something"
+    decided, tip = next(reversed(state.decided), None), (last.commits or (last.base,))[-1]
+    if decided and not decided.approved and decided.commit == tip:
+        return f"gate {decided.blocks[0]} blocks"
+    return "improve = true" if settings.improve else None
+
+
+def why_to_pause(state: State, settings: SupervisorSettings) -> str | None:
+    """Return why people are to look before another round starts: rounds that are blocked alike, or land nothing."""
+    streak = fix_streak(state.decided)
+    if len(streak) >= settings.fix_streak:
+        return f"{counted(len(streak), 'round')} in a row were blocked by gate {streak[-1].blocks[0]}"
+    silent = silence(state.sprints)
+    if len(silent) >= settings.silent_rounds:
+        return f"nothing landed in {counted(len(silent), 'round')} in a row"
+    return None
+
+
+def fix_streak(decided: Sequence[Decided]) -> list[Decided]:
+    """Return the last decisions, one for each round, as far as the same gate blocked all of them."""
+    last = {each.sprint: each for each in decided}.values()
+    newest = [*reversed(last)]
+    if not newest or newest[0].approved:
+        return []
+    return [*reversed([*takewhile(lambda each: each.blocks[:1] == newest[0].blocks[:1], newest)])]
+
+
+def silence(sprints: Sequence[Sprint]) -> list[Sprint]:
+    """Return the last rounds that landed nothing."""
+    return [*reversed([*takewhile(lambda sprint: not sprint.commits, reversed(sprints))])]
+
+
+@dataclass
+class Continuous:
+    """The rhythm of rounds. It counts from when it is made: rounds, time, and looks that found nothing."""
+
+    listener: Listener = silent
+    rounds: int = 0
+    looks: int = 0
+    began: datetime | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def turn(self, context: Context, state: State, now: datetime) -> Turn:
+        """Return what to do while no round is under way: start one, or look again later."""
+        settings = context.settings.supervisor
+        self.began = self.began or now
+        self._deploy(context, state)
+        if why := self._spent(settings, now):
+            return Turn(StartRequest(), why=why, over=True)
+        if state.paused:
+            return self._later(settings, f"{state.paused}; scheduler resume goes on")
+        request = self._request(context, state, now)
+        if request.start is None:
+            seconds = self._waits(settings)
+            return self._later(settings, f"nothing has changed since; looking again in {seconds}")
+        if why := why_to_pause(self._counted(context), settings):
+            self._pause(context, state, why)
+            return self._later(settings, f"paused: {why}; scheduler resume goes on")
+        self.looks = 0
+        return Turn(request)
+
+    def ended(self, context: Context, summary: Summary) -> None:
+        """Count a round."""
+        del context, summary
+        self.rounds += 1
+        self.looks = 0
+
+    def _request(self, context: Context, state: State, now: datetime) -> StartRequest:
+        never, parked = context.settings.sprint.wakes_not, context.parked(state, now)
+        fresh = tuple(name for name in awaited(state, never) if name not in parked) if state.sprints else ()
+        if reason := reason_for(state, context.settings.supervisor, moved=self._has_moved(context, state)):
+            return StartRequest(reason)
+        return StartRequest(f"unread mail for {', '.join(fresh)}", personas=fresh) if fresh else StartRequest()
+
+    def _has_moved(self, context: Context, state: State) -> bool:
+        """Tell whether people moved the base: it is no commit of the last round, nor what that started from."""
+        if not state.sprints:
+            return False
+        last, base = state.sprints[-1], context.base()
+        return base not in {last.base, *last.commits} and bool(
+            context.git.run("merge-base", "--is-ancestor", base, (last.commits or (last.base,))[-1]).returncode
+        )
+
+    @staticmethod
+    def _counted(context: Context) -> State:
+        """Return the last rounds, but for those from before a pause that a person ended."""
+        state = context.state(sprints=LAST)
+        sprints = tuple(sprint for sprint in state.sprints if sprint.number > state.resumed)
+        decided = tuple(each for each in state.decided if each.sprint > state.resumed)
+        return replace(state, sprints=sprints, decided=decided)
+
+    def _later(self, settings: SupervisorSettings, why: str) -> Turn:
+        """Look again after a pause that doubles each time; what is looked for is said once."""
+        rest = min(_FIRST * 2 ** min(self.looks, 10), timedelta(seconds=settings.backoff_max))
+        first, self.looks = self.looks == 0, self.looks + 1
+        return Turn(StartRequest(), rest, why if first else "")
+
+    @staticmethod
+    def _waits(settings: SupervisorSettings) -> str:
+        """Name the pauses between looks."""
+        pauses, seconds = list[str](), 1.0
+        while seconds < settings.backoff_max:
+            pauses.append(f"{seconds:g} s")
+            seconds *= 2
+        return ", ".join([*pauses, f"{settings.backoff_max:g} s …"])
+
+    def _spent(self, settings: SupervisorSettings, now: datetime) -> str:
+        """Return why no more rounds are started at all; "" if more are."""
+        if settings.max_rounds and self.rounds >= settings.max_rounds:
+            return f"{counted(self.rounds, 'round')} done, which is [supervisor] max_rounds"
+        if settings.max_time and self.began and (now - self.began).total_seconds() >= settings.max_time:
+            return "the time of [supervisor] max_time is over"
+        return ""
+
+    def _pause(self, context: Context, state: State, why: str) -> None:
+        """Write down that people are to look, with a mail to the human that has the last words of the gate."""
+        decided = next(reversed(state.decided), None)
+        sprint = state.sprints[-1]
+        gates = decided.gates if decided else ()
+        body = [
+            f"No more rounds are started: {why}.",
+            "",
+            *(f"- gate {gate} {'passes' if passed else 'blocks'}: {text}" for gate, passed, text in gates),
+            "",
+            f"    git diff {sprint.base[:12]} {sprint.branch}      what the last round changed",
+            f"    scheduler report {sprint.number}",
+            "    scheduler resume              goes on",
+        ]
+        letter = Letter(
+            SUPERVISOR, [context.settings.team.human], f"Rounds are paused: {why}"[:200], "\n".join(body),
+            type="escalate", priority="high", payload={"sprint": sprint.number, "why": why},
+            key=f"rounds paused {sprint.number}",
+        )  # fmt: skip
+        own = derived_id(Kind.ROUND_PAUSED, str(sprint.number))
+        data = {"sprint": sprint.number, "why": why}
+        mail = letter.draft(context.mailbox.directory, context.mailbox.blobs)
+        context.append([mail, Draft(Kind.ROUND_PAUSED, SUPERVISOR, data=data, id=own)])
+        self.listener(Progress(f"paused: {why}"))
+
+    def _deploy(self, context: Context, state: State) -> None:
+        """Deploy what a person has let be deployed since its round ended."""
+        decided = next(reversed(state.decided), None)
+        if decided and decided.commit in state.released:
+            Deployment(context, self.listener).carry_out(state, decided, self.stop)
