@@ -199,7 +199,7 @@ LAZY = {
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
-    "team.api.sprints": {"daemon"},  # only a team that is led, or has a cron line, needs APScheduler
+    "team.api.sprints": {"continuous", "daemon"},  # only a team that is led, or has a cron line, needs APScheduler
 }
 
 

@@ -124,6 +124,18 @@ echo Done.
 END
 printf '[team]\nagent = "mine"\n[agents.mine]\ncommand = ["bash", "%s"]\n' "$PWD/agent.sh" > .team/team.toml
 """
+# Files that a document shows, by the names of their blocks; its session finds them committed.
+FILES = {"settings": ".team/team.toml", "reviewer": ".team/personas/cipher.md", "agent": "agent.sh"}
+
+
+def _files(document: str) -> str:
+    """Return the commands that write the files that a document shows."""
+    shown = {FILES[block.name]: block.text for block in ALL if block.document == document and block.name in FILES}
+    written = (f"cat > {name} <<'END OF FILE'\n{text}END OF FILE" for name, text in shown.items())
+    return "\n".join(["mkdir -p .team/personas", *written])
+
+
+_NOVA = "printf -- '---\\nid: nova\\n---\\nWrite the code.\\n' > .team/personas/nova.md"
 SCENES = {
     "agents.md": (_MUTE, ""),
     "dispatch.md": (f"{_REPOSITORY} && {_EXAMPLES}", ""),
@@ -132,6 +144,10 @@ SCENES = {
     "plan.md": (_EXAMPLES, ""),
     "settings.md": (f"{_REPOSITORY} && team init --personas forge > init", ""),
     "sprint.md": (f"{_REPOSITORY} && team init --personas forge,scribe,artisan > init", ""),
+    "supervisor.md": (
+        f"{_REPOSITORY}\n{_files('supervisor.md')}\n{_NOVA}\ngit add . && git commit --quiet --message 'Add a team'",
+        "",
+    ),
     "tutorial.md": ("", "forge|scribe|artisan"),
 }
 
@@ -159,7 +175,7 @@ def test_every_block_is_for_use_or_is_made_by_a_test():
         if (block.document != "README.md" or block.language)
         and block.language != "console"
         and not (block.language in PLAIN and not block.name)
-        and block.name not in {*MADE, *DRAWN}
+        and block.name not in {*MADE, *DRAWN, *FILES}
     ]
     assert unknown == []
 

@@ -100,7 +100,7 @@ def test_text_stays_as_it_was_written(text):
         ("timeout: 1:30", 2, "must be a span of time"),
         ("timeout: -5", 2, "must be a span of time"),
         ("timeout: .inf", 2, "must be a span of time"),
-        ("scheduled: maybe", 2, "write true or false"),
+        ("scheduled: maybe", 2, "write true, false, or mail"),
         ("priority: high", 2, "a whole number"),
         ("paths:", 2, "globs relative to the top of the repository"),
         ("paths:\n- docs/**\n- ../x", 4, "globs relative to the top of the repository"),

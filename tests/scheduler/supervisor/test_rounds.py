@@ -11,6 +11,8 @@ from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.tick import Ticker
 from team_mail.scheduler.supervisor.supervise import supervision
 
+from ...test_docs_sprint import EVENTS
+
 TEAM = """\
 [sprint]
 gather = "0s"
@@ -82,6 +84,22 @@ def test_what_lands_is_reviewed_and_approved(orion):
     assert of(events, "deploy.finished")[0].data["outcome"] == "skipped_policy"
 
 
+def test_the_fields_of_the_events_of_a_round_are_those_of_the_table(orion):
+    """Of a round with a veto, a decision and a deployment."""
+    scripts = {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=True)}
+    log = play(orion, scripts, f'{TEAM}[deploy]\ncommand = ["true"]\n')[1]
+    log += play(orion, scripts | {"cipher": reports(veto=False)}, f'{TEAM}[deploy]\ncommand = ["true"]\n')[1]
+    own = [event for event in log if event.kind.startswith(("review.", "report.", "round.", "deploy."))]
+    for event in own:
+        names, data = EVENTS[event.kind]
+        optional = {"outcome", "why", "seconds"} if event.kind.startswith("deploy.") else set()
+        assert set(event.data) | optional == data | optional, event.kind
+        assert [name for name in ("run", "ref") if getattr(event, name)] == names, event.kind
+    assert {event.kind for event in own} == {
+        "review.asked", "review.told", "report.given", "round.decided", "deploy.started", "deploy.finished",
+    }  # fmt: skip
+
+
 def test_a_veto_wakes_the_author_until_it_is_mended(orion):
     """The reviewer is asked again about what landed then; its attempts are not used up by that."""
 
@@ -92,13 +110,8 @@ def test_a_veto_wakes_the_author_until_it_is_mended(orion):
         bad = "SQL" in (job.workspace / "poem.txt").read_text()
         reports(veto=bad, veto_reason="put together from input" if bad else "", issues=["line 4"] if bad else [])(job)
 
-    summary, events = play(
-        orion,
-        {"nova": nova, "cipher": cipher},
-        f"{TEAM}[sprint]\nmax_attempts = 2\n".replace("[sprint]\nmax_attempts", "max_attempts")
-        if False
-        else TEAM.replace("[teams", "max_attempts = 2\n[teams", 1),
-    )
+    settings = TEAM.replace("[teams", "max_attempts = 2\n[teams", 1)
+    summary, events = play(orion, {"nova": nova, "cipher": cipher}, settings)
 
     assert (summary.outcome, summary.decision) == ("converged", "APPROVED - Deploy")
     runs = [(event.data["persona"], event.data["reason"]) for event in of(events, "run.started")]
