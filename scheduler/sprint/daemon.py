@@ -92,6 +92,10 @@ class Turn(NamedTuple):
 class Rhythm(Protocol):
     """When the sprints of a daemon start. `ended` is told of each that has ended."""
 
+    def again(self, context: Context, now: datetime) -> Turn | None:
+        """Return what to do if nothing has changed since the last turn, which costs less; None if something may."""
+        ...
+
     def turn(self, context: Context, state: State, now: datetime) -> Turn:
         """Return what to do while no sprint is open."""
         ...
@@ -103,6 +107,9 @@ class Rhythm(Protocol):
 
 class Scheduled:
     """Sprints by `every` or `cron` of the settings, and at once on new mail."""
+
+    def again(self, context: Context, now: datetime) -> Turn | None:
+        """Return None: each time is looked at anew."""
 
     def turn(self, context: Context, state: State, now: datetime) -> Turn:
         """Return what to do while no sprint is open."""
@@ -242,16 +249,13 @@ class Daemon:
     def _once(self) -> bool:
         """Run the sprint that is due; tell whether one ended, so that mail that came at its end is seen at once."""
         context = self._ticker.context
+        if again := self._rhythm.again(context, context.clock.now()):
+            return self._rest(again)
         state, now = self._ticker.read(), context.clock.now()
         turn = Turn(StartRequest()) if state.sprint else self._rhythm.turn(context, state, now)
         request = turn.request
         if request.start is None and state.sprint is None:
-            if turn.why:
-                self._say(turn.why)
-            if turn.over:
-                self._stop.set()
-            self._start_job(min(max(turn.rest, _AGAIN), _LONGEST))
-            return False
+            return self._rest(turn)
         plan = self._ticker.plan(request, state)
         if state.sprint is None and plan.idle_until:
             self._say(plan.idle or "")
@@ -263,3 +267,12 @@ class Daemon:
         self._on_sprint(summary)
         self._rhythm.ended(context, summary)
         return summary.outcome is not None
+
+    def _rest(self, turn: Turn) -> bool:
+        """Look again after a while; tell that no sprint has ended."""
+        if turn.why:
+            self._say(turn.why)
+        if turn.over:
+            self._stop.set()
+        self._start_job(min(max(turn.rest, _AGAIN), _LONGEST))
+        return False

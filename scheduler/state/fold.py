@@ -229,7 +229,7 @@ class Fold:
         self.asked.append(Asked(data["persona"], data["sprint"], data["start"], data["tip"], fact.seq))
 
     def _review_told(self, fact: Fact) -> None:
-        self.told.add((fact.data["gate"], str(fact.ref), fact.data["sprint"]))
+        self.told.add((fact.data["gate"], fact.data["commit"], fact.data["sprint"]))
 
     def _report_given(self, fact: Fact) -> None:
         data = fact.data

@@ -37,10 +37,10 @@ class State:
     for this day, by their ids, if a budget asks for it. `reported` are budgets that the human knows to be spent: which,
     the sprint, and the day. `refused` are runs of all sprints and dispatches that tell which services take no more
     until a time to come, see `parked_until`. `foretold` is what runs were told of each other while they went on.
-    `asked` are the requests for reports, and `reports` what was given; `told` are a gate, a run of whose report its
-    authors know, and the sprint in which they were told. `decided` are the decisions of rounds, `deploys` what became
-    of them, and `released` the approvals of commits to be deployed: the seq and the code of each. `resumed` is the last
-    round after which rounds were paused and a person let them go on.
+    `asked` are the requests for reports, and `reports` what was given; `told` are a gate, a commit that it does not let
+    pass, as its authors know, and the sprint in which they were told. `decided` are the decisions of rounds, `deploys`
+    what became of them, and `released` the approvals of commits to be deployed: the seq and the code of each. `resumed`
+    is the last round after which rounds were paused and a person let them go on.
     """
 
     sprints: tuple[Sprint, ...] = ()

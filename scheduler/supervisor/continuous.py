@@ -82,10 +82,23 @@ class Continuous:
     looks: int = 0
     began: datetime | None = None
     stop: threading.Event = field(default_factory=threading.Event)
+    quiet: tuple[int, str] | None = None  # the last event and the base, when nothing called for a round
+
+    def again(self, context: Context, now: datetime) -> Turn | None:
+        """Return that there is nothing to do, if that was so before and neither log nor base has changed."""
+        settings = context.settings.supervisor
+        if self.quiet is None or self._spent(settings, now) or self.quiet != self._seen(context):
+            return None
+        return self._later(settings, "")
+
+    @staticmethod
+    def _seen(context: Context) -> tuple[int, str]:
+        return context.mailbox.log.head().seq, context.base()
 
     def turn(self, context: Context, state: State, now: datetime) -> Turn:
         """Return what to do while no round is under way: start one, or look again later."""
-        settings = context.settings.supervisor
+        settings, self.quiet = context.settings.supervisor, None
+        seen = self._seen(context)
         self.began = self.began or now
         self._deploy(context, state)
         if why := self._spent(settings, now):
@@ -94,7 +107,7 @@ class Continuous:
             return self._later(settings, f"{state.paused}; scheduler resume goes on")
         request = self._request(context, state, now)
         if request.start is None:
-            seconds = self._waits(settings)
+            seconds, self.quiet = self._waits(settings), seen
             return self._later(settings, f"nothing has changed since; looking again in {seconds}")
         if why := why_to_pause(self._counted(context), settings):
             self._pause(context, state, why)

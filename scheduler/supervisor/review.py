@@ -80,10 +80,10 @@ def answers(state: State, gates: Mapping[str, GateSettings]) -> Iterator[Answer]
     last = {report.persona: report for report in counted}
     for name, gate in gates.items():
         report = last.get(gate.report or "")
-        if report is None or (name, report.run, sprint.number) in state.told:
+        if report is None or (name, report.commit, sprint.number) in state.told:
             continue
         if not (verdict := weighed(name, gate, report)).passed:
-            yield Answer(report, verdict, _authors_before(state, sprint, report))
+            yield Answer(report, verdict, _authors_before(state, sprint, report, name, gate))
 
 
 def authors_of(state: State, sprint: Sprint, start: str, tip: str) -> tuple[str, ...]:
@@ -105,10 +105,14 @@ def _asked_until(state: State, sprint: Sprint, reviewer: str) -> str:
     return own[-1] if own else sprint.base
 
 
-def _authors_before(state: State, sprint: Sprint, report: Report) -> tuple[str, ...]:
-    """Return who wrote what a report is about, but for who reports."""
-    asked = [each for each in state.asked if each.reviewer == report.persona and each.tip == report.commit]
-    start = asked[-1].start if asked else sprint.base
+def _authors_before(state: State, sprint: Sprint, report: Report, name: str, gate: GateSettings) -> tuple[str, ...]:
+    """Return who wrote what a report is about, but for who reports: all since its gate last passed.
+
+    What has blocked before may still do, whoever has landed something since.
+    """
+    own = [each for each in state.reports if each.persona == report.persona and each.commit in sprint.commits]
+    passed = [each.commit for each in own if each.seq < report.seq and weighed(name, gate, each).passed]
+    start = passed[-1] if passed else sprint.base
     return tuple(name for name in authors_of(state, sprint, start, report.commit) if name != report.persona)
 
 

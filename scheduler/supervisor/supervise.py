@@ -145,10 +145,10 @@ class Supervisor:
         payload = {"gate": verdict.gate, "commit": report.commit, "report": report.run}
         yield self._letter(
             to, f"{verdict.says}: {verdict.why}", body, kind, payload,
-            f"blocks {sprint} {verdict.gate} {report.run}", [], report.persona,
+            f"blocks {sprint} {verdict.gate} {report.commit}", [], report.persona,
         )  # fmt: skip
-        data = {"sprint": sprint, "persona": report.persona, "gate": verdict.gate}
-        own = derived_id(Kind.REVIEW_TOLD, str(sprint), verdict.gate, report.run)
+        data = {"sprint": sprint, "persona": report.persona, "gate": verdict.gate, "commit": report.commit}
+        own = derived_id(Kind.REVIEW_TOLD, str(sprint), verdict.gate, report.commit)
         yield Draft(Kind.REVIEW_TOLD, SUPERVISOR, ref=report.run, data=data, id=own)
         self.listener(Progress(f"{verdict.says} ({verdict.why}): {', '.join(to)} {_were(to)} told"))
 

@@ -124,6 +124,28 @@ def test_a_veto_wakes_the_author_until_it_is_mended(orion):
     assert (first.data["tip"], last.data["tip"]) == (last.data["start"], orion.git("rev-parse", "team/sprint-1"))
 
 
+def test_a_veto_that_stands_is_told_to_its_author_and_not_to_who_landed_since(orion):
+    """Bob lands something else after the veto: what blocks is still about nova's line, and both are told."""
+    orion.roster("bob")
+
+    def bob(job):
+        if job.attempt == 2:
+            orion.replaced(13, "bob")(job)
+
+    def nova(job):
+        bad = job.attempt < 3
+        orion.replaced(3, f"SQL {job.attempt}" if bad else "bound")(job)
+
+    def cipher(job):
+        reports(veto="SQL" in (job.workspace / "poem.txt").read_text())(job)
+
+    settings = TEAM.replace('members = ["nova"]', 'members = ["nova", "bob"]')
+    summary, events = play(orion, {"nova": nova, "bob": bob, "cipher": cipher}, settings)
+    vetoes = [event.recipients for event in of(events, "mail.sent") if event.data["type"] == "veto"]
+    assert summary.decision == "APPROVED - Deploy"
+    assert all("nova" in recipients for recipients in vetoes)
+
+
 def test_a_veto_that_is_not_mended_blocks_and_nothing_lands_on_the_base(orion):
     """Although the sprint has converged: its author had no answer."""
 
