@@ -81,6 +81,7 @@ class ModeRequest(Described):
     AUTO = word("auto", "The settings choose: `[sprint] parallel` and `sequential_only`.")
     PARALLEL = word(Mode.PARALLEL.value, Mode.PARALLEL.meaning)
     SEQUENTIAL = word(Mode.SEQUENTIAL.value, Mode.SEQUENTIAL.meaning)
+    CYCLE = word("cycle", "The same as `auto`: in the cycle of sprints, the settings choose the mode of each.")
 
 
 class PhaseKind(Described):

@@ -13,6 +13,7 @@ from ..state.facts import Run, Sprint
 _NOT_COUNTED = frozenset(  # no agent failed
     {RunStatus.OPEN, RunStatus.LOST, RunStatus.STOPPED, RunStatus.SETUP, RunStatus.LIMITED}
 )
+_OF_SETTINGS = frozenset({ModeRequest.AUTO, ModeRequest.CYCLE})
 _SMALLEST_BATCH = 2  # a single failed run does not show that running in parallel is to blame
 
 
@@ -94,10 +95,11 @@ def mode_of(
 ) -> tuple[str, str]:
     """Return the mode of sprint `number` and the rule that chose it.
 
-    `requested` is "auto" or a mode, which overrides everything; `sprint` is the sprint if it has begun, and keeps its
-    mode unless too many of its `runs` failed; a new sprint's mode is that of the settings.
+    `requested` is a mode, which overrides everything, or leaves it to the rest ("auto", "cycle"); `sprint` is the
+    sprint if it has begun, and keeps its mode unless too many of its `runs` failed; a new sprint's mode is that of the
+    settings.
     """
-    if requested != ModeRequest.AUTO:
+    if requested not in _OF_SETTINGS:
         return requested, f"--mode {requested}"
     mode, rule = (sprint.mode, sprint.rule) if sprint else _mode_in(settings, number)
     fallback = _fallback_of_last if sprint and sprint.rolling else _fallback

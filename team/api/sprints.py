@@ -92,7 +92,7 @@ def preview_tick(context: Context, mode: str = ModeRequest.AUTO) -> Preview:
 
     Args:
         context: The team.
-        mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
+        mode: One of `ModeRequest`: "auto" or "cycle", "parallel", "sequential".
     """
     state = context.state(sprints=LAST)
     return _with_notes(context, look_ahead(_ticker(context), _due(context, state, mode), state))
@@ -124,7 +124,7 @@ def tick(
 
     Args:
         context: The team.
-        mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
+        mode: One of `ModeRequest`: "auto" or "cycle", "parallel", "sequential".
         seen: A digest of settings and roster, by which a later tick knows that nothing changed; may be empty.
         listener: Is told of plans, runs, and weaves.
         interrupts: Ends the tick early; its runs go on, and the next tick takes them over.
@@ -160,7 +160,7 @@ def run_sprint(
 
     Args:
         context: The team.
-        mode: One of `ModeRequest`: "auto", "parallel" or "sequential".
+        mode: One of `ModeRequest`: "auto" or "cycle", "parallel", "sequential".
         base: The branch or commit to start from; by default `[team] base`.
         listener: Is told of plans, runs, and weaves.
         interrupts: Ends the open runs, and leaves the sprint open.

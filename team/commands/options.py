@@ -8,8 +8,19 @@ from typing import Annotated
 import typer
 
 from ...scheduler.kinds import ModeRequest
+from .printing import note
 
-ModeOption = Annotated[ModeRequest, typer.Option("--mode", help="Instead of what [sprint] parallel says.")]
+
+def _explained(mode: ModeRequest) -> ModeRequest:
+    """Say what a mode by another name is."""
+    if mode == ModeRequest.CYCLE:
+        note("scheduler", "--mode cycle is --mode auto: [sprint] parallel chooses the mode of each sprint")
+    return mode
+
+
+ModeOption = Annotated[
+    ModeRequest, typer.Option("--mode", help="Instead of what [sprint] parallel says.", callback=_explained)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress on standard error.")]
 DryRun = Annotated[

@@ -207,6 +207,16 @@ def test_the_mode_changes_the_number_of_ticks_and_not_the_outcome(project):
     assert sorted(sequential["landed"]) == sorted(parallel["landed"]) == [*NAMES]
 
 
+def test_the_mode_cycle_is_taken_as_auto_and_said_to_be(project):
+    """Who knows the mode by that name gets what the settings choose, on every command that takes a mode."""
+    project.agent(EDIT, '[sprint]\nparallel = "never"\n')
+    for words in (["--dry-run"], ["tick", "--dry-run"], ["sprint", "--dry-run"]):
+        ended = project.run("scheduler", *words, "--mode", "cycle")
+        assert (ended.returncode, ended.stdout) == (0, project.ok("scheduler", *words))
+        assert 'mode: sequential (parallel = "never")' in ended.stdout
+        assert "--mode cycle is --mode auto" in ended.stderr
+
+
 def test_a_sprint_that_does_not_converge_exits_with_4(project):
     """Two personas never succeed: the human is told, and the work of the third has landed."""
     project.agent(

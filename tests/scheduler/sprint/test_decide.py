@@ -170,6 +170,13 @@ def test_sequential_only_overrides_parallel_and_a_requested_mode_overrides_both(
     assert story.plan(StartRequest("asked for", "parallel")).mode == "parallel"
 
 
+@pytest.mark.parametrize(("flag", "mode"), [("never", "sequential"), ("every 1", "parallel")])
+def test_the_mode_cycle_leaves_the_choice_to_the_settings(flag, mode):
+    """In the cycle of sprints the feature flag chooses, so what is put on record is the mode that it chose."""
+    asked = Story(parallel=flag).plan(StartRequest("asked for", "cycle"))
+    assert (asked.mode, asked.rule) == (mode, Story(parallel=flag).plan(ASKED).rule)
+
+
 def test_an_open_sprint_keeps_its_mode():
     """Settings that change meanwhile do not change an open sprint."""
     assert Story(parallel="never").start("parallel").plan().mode == "parallel"
