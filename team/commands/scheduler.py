@@ -13,6 +13,7 @@ import typer
 
 from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
+from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
 from ...scheduler.kinds import ModeRequest
 from . import control
@@ -46,11 +47,28 @@ def root(
 ) -> None:
     """Run sprints of a team of agents: all at once, patches woven together, repeated on mail until they converge."""
     del version
-    if context.invoked_subcommand is None and dry_run:
+    if context.invoked_subcommand:
+        _refuse_in_front(context)
+    elif dry_run:
         _preview_tick(mode, settings, as_json)
-    elif context.invoked_subcommand is None:
+    else:
         output.say(context.get_help())
         raise typer.Exit(ExitCode.USAGE)
+
+
+def _refuse_in_front(context: typer.Context) -> None:
+    """Refuse options that stand before a command, which would not see them: a dry run would be a real one."""
+    given = [
+        max(param.opts, key=len)
+        for param in context.command.params
+        if param.name and (source := context.get_parameter_source(param.name)) and source.name == "COMMANDLINE"
+    ]
+    if given:
+        command = context.invoked_subcommand
+        raise UsageError(
+            f"{' and '.join(given)} before {command} would not count, so nothing was done; "
+            f"write options behind the command: scheduler {command} {given[0]}"
+        )
 
 
 def _preview_tick(mode: ModeRequest, settings: list[str], as_json: bool) -> None:

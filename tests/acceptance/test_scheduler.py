@@ -217,6 +217,19 @@ def test_the_mode_cycle_is_taken_as_auto_and_said_to_be(project):
         assert "--mode cycle is --mode auto" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "right"),
+    [
+        (["--dry-run", "sprint"], "--dry-run before sprint would not count"),
+        (["--mode", "sequential", "--set", "sprint.max_parallel=1", "tick"], "scheduler tick --mode"),
+        (["--json", "status"], "scheduler status --json"),
+    ],
+)
+def test_an_option_in_front_of_a_command_is_refused(project, words, right):
+    """The command would not see it, and a dry run would start agents."""
+    assert right in project.refused(*words)
+
+
 def test_a_sprint_that_does_not_converge_exits_with_4(project):
     """Two personas never succeed: the human is told, and the work of the third has landed."""
     project.agent(
