@@ -5,57 +5,21 @@ The scheduler runs as the command that users run, so the demo shows what they wi
 
 from __future__ import annotations
 
-import json
-import os
-import shlex
-import shutil
-import subprocess
-import sys
-import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from ...mail.errors import TeamMailError, UsageError
-from ...mail.kinds import ExitCode, MailKind
-from ...mail.log.event import Event
-from ...mail.log.log import EventLog
-from ...mail.open import open_log
+from ...mail.errors import TeamMailError
 from ...mail.render import clean, line
 from ...personas.git import Git
 from ...scheduler.kinds import Mode
 from .material import PERSONAS, QUICK, make_project, make_team, project_files
+from .stage import SCHEDULER, DemoRun, Stage, asked, empty_folder, search_path, sprint
 
 _TITLES = {Mode.SEQUENTIAL: "One after the other", Mode.PARALLEL: "All at once"}
-_ENDED = (ExitCode.DONE, ExitCode.NOT_CONVERGED)  # exit codes with a result: converged or not
 _LONGEST_MAIL = 60  # lines
 _WIDTH = 74
-
-
-@dataclass(frozen=True)
-class DemoRun:
-    """One sprint of the demo: its folder, and the document of `scheduler sprint --json`."""
-
-    folder: Path
-    result: dict[str, Any]
-
-    @property
-    def log(self) -> EventLog:
-        """The team's log."""
-        return open_log(self.folder / ".team")
-
-    def mail(self, *, sender: str = "", to: str = "", type: str = "") -> list[Event]:
-        """List the messages by sender, recipient and type, oldest first."""
-        return [
-            event
-            for event in self.log.read()
-            if event.kind == MailKind.SENT
-            and sender in {"", event.sender}
-            and (not to or to in event.recipients)
-            and type in {"", event.data.get("type")}
-        ]
 
 
 def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool = False) -> bool:
@@ -63,15 +27,15 @@ def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool =
 
     `quick` runs only the parallel sprint, with a small team and without delays: seconds instead of a minute.
     """
-    folder = _empty(folder)
-    stage = _Stage(out or sys.stdout)
+    folder = empty_folder(folder)
+    stage = Stage(out)
     stage.write(_introduced(folder, quick=quick))
     played: dict[str, DemoRun] = {}
     for mode in [Mode.PARALLEL] if quick else _TITLES:
         make_project(folder / mode)
         make_team(folder / mode, mode, quick=quick)
         stage.head(_TITLES[mode])
-        played[mode] = _played(folder / mode, mode)
+        played[mode] = sprint(folder / mode, mode)
     parallel = played[Mode.PARALLEL]
     stage.head("What it took")
     stage.write(summed(parallel.result) if quick else compared(played[Mode.SEQUENTIAL].result, parallel.result))
@@ -86,31 +50,6 @@ def demo(folder: Path | None = None, out: TextIO | None = None, *, quick: bool =
     return all(run.result["converged"] for run in played.values())
 
 
-class _Stage:
-    """The output of the demo: short headings, everything else indented."""
-
-    def __init__(self, out: TextIO) -> None:
-        self.out = out
-        self.bold = out.isatty() and "NO_COLOR" not in os.environ
-
-    def head(self, title: str) -> None:
-        self.out.write(f"\n\x1b[1m{title}\x1b[0m\n" if self.bold else f"\n{title}\n")
-        self.out.flush()
-
-    def write(self, lines: Iterator[str]) -> None:
-        for text in lines:
-            self.out.write(f"  {text}".rstrip() + "\n")
-        self.out.flush()
-
-
-def _empty(folder: Path | None) -> Path:
-    if folder is None:
-        return Path(tempfile.mkdtemp(prefix="team-mail-demo-")).resolve()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not an empty folder; name one that is, or none for a temporary one")
-    return folder.resolve()
-
-
 def _introduced(folder: Path, *, quick: bool) -> Iterator[str]:
     files = project_files()
     modules = sum(name.startswith("kiosk/") for name in files)
@@ -123,27 +62,6 @@ def _introduced(folder: Path, *, quick: bool) -> Iterator[str]:
     yield f"team      {who} played by a script that really edits, the weaver, and you; no model is asked"
     yield f"trouble   {trouble}"
     yield f"folder    {folder}"
-
-
-def _played(folder: Path, mode: str) -> DemoRun:
-    """Run the sprint as a command; its progress goes to our standard error. Raises TeamMailError if it fails."""
-    words = ["-m", "team_mail.team.commands.scheduler", "sprint", "--mode", mode, "--json"]
-    with subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", *words], cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    ) as process:
-        try:
-            output, _ = process.communicate()
-        except KeyboardInterrupt:
-            process.wait()  # it was interrupted too, and ends its runs
-            raise
-    if process.returncode not in _ENDED:
-        raise TeamMailError(f"the {mode} sprint ended with {process.returncode}; what is there stays in {folder}")
-    return DemoRun(folder, json.loads(output))
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment without variables that name another team or change its settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "GIT_"))}
 
 
 def compared(sequential: dict[str, Any], parallel: dict[str, Any]) -> Iterator[str]:
@@ -210,9 +128,11 @@ def mail_to_human(played: DemoRun) -> Iterator[str]:
 def _report(played: DemoRun) -> Path | None:
     """Write the scheduler's report with its pictures beside the projects; None if it fails."""
     folder = played.folder.parent / "report"
-    words = [sys.executable, "-P", "-m", "team_mail.team.commands.scheduler", "report", "--out", str(folder)]
-    ended = subprocess.run(words, cwd=played.folder, env=_environment(), capture_output=True, check=False)  # noqa: S603
-    return None if ended.returncode else folder
+    try:
+        asked(played.folder, SCHEDULER, "report", "--out", str(folder))
+    except TeamMailError:
+        return None
+    return folder
 
 
 def around(played: DemoRun, report: Path | None) -> Iterator[str]:
@@ -225,8 +145,7 @@ def around(played: DemoRun, report: Path | None) -> Iterator[str]:
         (f"scheduler land {played.result['sprint']}", "take it over into main"),
     )
     width = max(len(command) for command, _ in rows[1:])
-    if not shutil.which("scheduler"):
-        yield f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    yield from search_path()
     yield rows[0][0]
     yield from (f"{command:<{width}}   {what}" for command, what in rows[1:])
     if report:

@@ -63,15 +63,15 @@ timeout = "1m"
 """
 
 
-def make_project(folder: Path) -> None:
+def make_project(folder: Path, archive: str = "project.txt") -> None:
     """Create the project's repository in an empty or new folder, with one commit on `main`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in project_files().items():
+    for name, text in project_files(archive).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     _git(folder)("init", "--quiet", "--initial-branch=main", cwd=folder)
-    _commit(folder, "Open the shop")
+    commit(folder, "Open the shop")
 
 
 def make_team(folder: Path, mode: str, *, quick: bool = False) -> None:
@@ -84,8 +84,7 @@ def make_team(folder: Path, mode: str, *, quick: bool = False) -> None:
     names = [*QUICK, *sorted(_WAIT)] if quick else [*PERSONAS]
     for name in names:
         (home / "personas" / f"{name}.md").write_text(_persona(name), encoding="utf-8")
-    script = folder.parent / "agent.py"
-    script.write_text((files(__name__.rpartition(".")[0]) / "agent.py").read_text(encoding="utf-8"), "utf-8")
+    script = copied(folder.parent, "agent.py")
     settings = _SETTINGS.format(
         human=_HUMAN,
         command=json.dumps(
@@ -97,33 +96,45 @@ def make_team(folder: Path, mode: str, *, quick: bool = False) -> None:
     )
     (home / "team.toml").write_text(settings, encoding="utf-8")
     ignore_mail(home)
-    _commit(folder, "Hire a team")
+    commit(folder, "Hire a team")
 
 
-def project_files() -> dict[str, str]:
-    """Read the project from its archive: a line `-- name --` begins each file."""
-    archive = (files(__name__.rpartition(".")[0]) / "project.txt").read_text(encoding="utf-8")
-    _, *parts = re.split(r"(?m)^-- (.+) --\n", archive)
+def copied(folder: Path, name: str) -> Path:
+    """Copy a script out of the package, so that it runs without it."""
+    script = folder / name
+    script.write_text(_resource(name), "utf-8")
+    return script
+
+
+def project_files(archive: str = "project.txt") -> dict[str, str]:
+    """Read a project from its archive: a line `-- name --` begins each file."""
+    _, *parts = re.split(r"(?m)^-- (.+) --\n", _resource(archive))
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def _persona(id: str) -> str:
-    emoji, description = PERSONAS[id]
+def persona_file(id: str, emoji: str, description: str, *front: str) -> str:
+    """Return the text of a persona's file; `front` are more lines of its front matter."""
     fields = {"id": id, "name": id.capitalize(), "emoji": emoji, "description": description}
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
-    if id in _WAIT:
-        lines.append("scheduled: false")
-    if id == _HANGS:
-        lines.append(f"timeout: {_PATIENCE}")
-    return "---\n" + "\n".join(lines) + f"\n---\nYou are {id}. What you do in this shop: {description}.\n"
+    return "---\n" + "\n".join([*lines, *front]) + f"\n---\nYou are {id}. What you do in this shop: {description}.\n"
+
+
+def commit(folder: Path, subject: str) -> None:
+    """Commit all that is in a project."""
+    git = _git(folder).using(work_tree=folder)
+    git("add", "--all", cwd=folder)
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@kiosk.invalid")
+    git(*who, "commit", "--quiet", f"--message={subject}", cwd=folder)
+
+
+def _persona(id: str) -> str:
+    front = ["scheduled: false"] if id in _WAIT else []
+    return persona_file(id, *PERSONAS[id], *front, *([f"timeout: {_PATIENCE}"] if id == _HANGS else []))
 
 
 def _git(folder: Path) -> Git:
     return Git(folder / ".git")
 
 
-def _commit(folder: Path, subject: str) -> None:
-    git = _git(folder).using(work_tree=folder)
-    git("add", "--all", cwd=folder)
-    who = ("-c", "user.name=Ada", "-c", "user.email=ada@kiosk.invalid")
-    git(*who, "commit", "--quiet", f"--message={subject}", cwd=folder)
+def _resource(name: str) -> str:
+    return (files(__name__.rpartition(".")[0]) / name).read_text(encoding="utf-8")
