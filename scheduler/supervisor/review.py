@@ -44,7 +44,7 @@ def asks(state: State, plan: TickPlan, reporters: Reporters, *, weaving: bool = 
     if sprint is None or tip is None or tip == sprint.base:
         return
     busy = _busy(state, plan)
-    settled = not (busy or weaving or plan.wait_until or plan.weave)
+    settled = not (busy or weaving or plan.wait_until)  # what a plan has woven is no longer pending
     alive = {run.persona for run in state.runs if run.status == RunStatus.OPEN and run.sprint == sprint.number}
     for reviewer, members in reporters.items():
         start = _asked_until(state, sprint, reviewer)

@@ -200,3 +200,46 @@ def test_a_persona_deploys_by_its_run(orion):
     assert [event.kind for event in of(events, "deploy.started", "deploy.finished", "sprint.finished")] == [
         "deploy.started", "deploy.finished", "sprint.finished",
     ]  # fmt: skip
+
+
+TESTS = """\
+[gates.tests]
+report = "echo"
+key = "pass_rate"
+threshold = 0.8
+"""
+
+
+@pytest.fixture
+def echo(orion):
+    """A colleague who reviews no team: only a gate asks for its report."""
+    orion.roster("echo")
+    (orion.home / "personas" / "echo.md").write_text("---\nid: echo\nscheduled: mail\n---\nTest.\n")
+    return orion
+
+
+@pytest.mark.parametrize("parallel", ["always", "never"])
+def test_who_reviews_no_team_is_asked_about_what_landed_last(echo, parallel):
+    """Nothing else goes on once it has landed, although the tick that landed it is not over."""
+    settings = f'[sprint]\ngather = "0s"\nparallel = "{parallel}"\n{TESTS}'
+    scripts = {"nova": echo.replaced(3, "nova"), "echo": reports(pass_rate=1.0)}
+    summary, events = play(echo, scripts, settings)
+
+    assert [event.data["persona"] for event in of(events, "run.started")] == ["nova", "echo"]
+    assert summary.decision == "APPROVED - Deploy"
+
+
+def test_what_a_reviewer_lands_is_reported_on_anew(echo):
+    """Its own report is on the tree before that, and so are those of others."""
+
+    def play_echo(job):
+        if job.attempt == 1:
+            echo.replaced(5, "echo")(job)
+        reports(pass_rate=1.0)(job)
+
+    scripts = {"nova": echo.replaced(3, "nova"), "cipher": reports(veto=False), "echo": play_echo}
+    in_sequence = TEAM.replace("[sprint]", '[sprint]\nparallel = "never"')
+    summary, events = play(echo, scripts, in_sequence + TESTS)
+
+    assert summary.decision == "APPROVED - Deploy"
+    assert [event.data["persona"] for event in of(events, "review.asked")] == ["cipher", "echo", "cipher", "echo"]
