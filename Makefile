@@ -44,6 +44,7 @@ lint: $(READY) $(CHECKED) ## check style, format and types
 .PHONY: demo
 demo: $(READY) ## watch a team of 21 do the same work one after the other, then all at once; a minute
 	@$(BIN)/team demo $(ARGS)
+	@echo; echo "A team under a supervisor: $(BIN)/team demo --team orion"
 
 .PHONY: bench
 bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch stream history rolling foretell gates")

@@ -6,6 +6,7 @@ interrupted.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +14,18 @@ import typer
 
 from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
+from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
 from . import agents, ask, dispatch, plan, trace
 from . import options as option
 from .printing import note, say
+
+
+class DemoTeam(StrEnum):
+    """The teams of the demo, beside that of the kiosk."""
+
+    ORION = "orion"
+
 
 app = typer.Typer(
     name="team",
@@ -116,11 +125,29 @@ def personas(as_json: option.Json = False) -> None:
 def demo(
     folder: Annotated[Path | None, typer.Argument(help="An empty or new folder; by default a temporary one.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A small team, only all at once; takes seconds.")] = False,
+    team: Annotated[
+        DemoTeam | None, typer.Option("--team", help="Another team: orion, which works under a supervisor.")
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option("--speed", help="With --team orion: how many times as fast as real work; by default 10."),
+    ] = None,
 ) -> None:
-    """Watch a team at work on a project made for it: one after the other, then all at once. It takes a minute."""
-    from ..demo.demo import demo as play
+    """Watch a team at work on a project made for it: one after the other, then all at once. It takes a minute.
 
-    if not play(folder, quick=quick):
+    With --team orion, watch one under a supervisor: what lands is reported on, decided and deployed, by four kinds of
+    rounds that are measured. It takes half a minute, with --speed 1 two minutes and a half.
+    """
+    if team is None and speed is not None:
+        raise UsageError("--speed is for --team orion")
+    if team is not None and quick:
+        raise UsageError("--quick is for the demo without --team; --speed 100 makes this one quick")
+    from ..demo import demo as kiosk
+    from ..demo import orion as shop
+
+    chosen = shop.SPEED if speed is None else speed
+    well = kiosk.demo(folder, quick=quick) if team is None else shop.orion(folder, speed=chosen)
+    if not well:
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 

@@ -1,1 +1,1 @@
-"""`team demo`: a small project, a scripted agent, and a sprint run twice."""
+"""`team demo`: small projects, scripted agents, sprints run twice, and rounds under a supervisor."""

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,8 +20,8 @@ from ...mail.log.event import Event
 from ...mail.log.log import EventLog
 from ...mail.open import open_log
 
-SCHEDULER = "team.commands.scheduler"
-MAIL = "mail.commands.cli"
+SCHEDULER = ("-m", "team_mail.team.commands.scheduler")
+MAIL = ("-c", "from team_mail.mail.commands.entry import main; main()")
 _ENDED = (ExitCode.DONE, ExitCode.NOT_CONVERGED)  # exit codes with a result: converged or not
 
 
@@ -93,19 +93,19 @@ def sprint(folder: Path, mode: str) -> DemoRun:
     return DemoRun(folder, json.loads(output))
 
 
-def asked(folder: Path, module: str, *words: str) -> str:
+def asked(folder: Path, program: Sequence[str], *words: str) -> str:
     """Return what a command prints. Raises TeamMailError with its last words if it fails."""
     ended = subprocess.run(  # noqa: S603
-        command(module, *words), cwd=folder, env=environment(), capture_output=True, check=False, text=True
+        command(program, *words), cwd=folder, env=environment(), capture_output=True, check=False, text=True
     )
     if ended.returncode:
         raise TeamMailError(f"{words[0]} failed: {ended.stderr.strip()}; what is there stays in {folder}")
     return ended.stdout
 
 
-def command(module: str, *words: str) -> list[str]:
+def command(program: Sequence[str], *words: str) -> list[str]:
     """Return a command of ours as it is started without a search path."""
-    return [sys.executable, "-P", "-m", f"team_mail.{module}", *words]
+    return [sys.executable, "-P", *program, *words]
 
 
 def environment() -> dict[str, str]:
