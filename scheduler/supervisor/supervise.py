@@ -81,11 +81,13 @@ class Supervisor:
         """Return the commit that is decided about: what has landed, or what the round before had landed; None if none.
 
         A round that landed nothing decides nothing: what it started from was decided about before, or is people's work.
+        Nor does one that was to report on the round before, where nobody was asked to.
         """
-        sprint = state.sprint
-        if self.context.settings.supervisor.review == _LAST_ROUND:
-            return sprint and sprint.base
-        return state.tip if sprint and state.tip != sprint.base else None
+        settings, sprint = self.context.settings, state.sprint
+        if sprint is None or settings.supervisor.review != _LAST_ROUND:
+            return state.tip if sprint and state.tip != sprint.base else None
+        is_asked = any(each.sprint == sprint.number for each in state.asked)
+        return sprint.base if is_asked or not settings.reporters else None
 
     def _decide(self, state: State, commit: str) -> None:
         decision, tree = self.decision(state, commit)

@@ -243,3 +243,21 @@ def test_what_a_reviewer_lands_is_reported_on_anew(echo):
 
     assert summary.decision == "APPROVED - Deploy"
     assert [event.data["persona"] for event in of(events, "review.asked")] == ["cipher", "echo", "cipher", "echo"]
+
+
+def test_the_first_round_that_reviews_the_last_one_is_not_decided(orion):
+    """Nobody was asked about anything; what it lands is reported on, decided and deployed in the next round."""
+    settings = f'[team]\nauto_land = true\n[supervisor]\nreview = "last round"\n[deploy]\ncommand = ["true"]\n{TEAM}'
+    numbers = iter(range(3, 9))
+    scripts = {"nova": lambda job: orion.replaced(next(numbers), "nova")(job), "cipher": reports(veto=False)}
+
+    first, events = play(orion, scripts, settings)
+    assert (first.outcome, first.decision) == ("converged", None)
+    assert not of(events, "deploy.finished")
+    landed = orion.git("rev-parse", "team/sprint-1")
+    assert orion.git("rev-parse", "main") == landed
+
+    second, events = play(orion, scripts, settings)
+    assert second.decision == "APPROVED - Deploy"
+    (deployed,) = of(events, "deploy.finished")
+    assert (deployed.data["outcome"], deployed.data["commit"]) == ("deployed", landed)
