@@ -31,7 +31,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """A report that a gate does not let pass: it is told to the `authors` of what it is about."""
+    """A report that a gate does not let pass: it is told to the `authors` of what it is about in this sprint."""
 
     report: Report
     verdict: Verdict
@@ -110,6 +110,8 @@ def _authors_before(state: State, sprint: Sprint, report: Report, name: str, gat
 
     What has blocked before may still do, whoever has landed something since.
     """
+    if report.commit == sprint.base:  # it is about what the round before has landed
+        return ()
     own = [each for each in state.reports if each.persona == report.persona and each.commit in sprint.commits]
     passed = [each.commit for each in own if each.seq < report.seq and weighed(name, gate, each).passed]
     start = passed[-1] if passed else sprint.base

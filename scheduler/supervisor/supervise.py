@@ -19,6 +19,7 @@ from ..landing.judging import gates_of
 from ..progress import Listener, Progress, silent
 from ..settings.settings import Settings
 from ..sprint.plan import TickPlan
+from ..state.facts import Report
 from ..state.sprints import State
 from .decision import Decision, decide_round
 from .deploy import Deployment
@@ -57,7 +58,7 @@ class Supervisor:
             due = [*asks(state, plan, settings.reporters, weaving=weaving)]
         drafts = [draft for ask in due for draft in self._asked(state, ask)]
         for answer in answers(state, settings.gates):
-            drafts += self._answered(answer, state.number)
+            drafts += self._answered(state, answer)
         if drafts:
             self.context.append(drafts)
         return bool(drafts)
@@ -127,12 +128,11 @@ class Supervisor:
         yield Draft(Kind.REVIEW_ASKED, SUPERVISOR, data=data, id=own)
         self.listener(Progress(f"review: {ask.reviewer} of {ask.start[:_SHORT]}..{ask.tip[:_SHORT]}"))
 
-    def _answered(self, answer: Answer, sprint: int) -> Iterator[Draft]:
+    def _answered(self, state: State, answer: Answer) -> Iterator[Draft]:
         """Yield the mail to the authors of what a report blocks, which wakes them, and the event that it was sent."""
-        report, verdict = answer.report, answer.verdict
+        report, verdict, sprint = answer.report, answer.verdict, state.number
         settings = self.context.settings
-        members = sorted(settings.reporters.get(report.persona, frozenset()) - {report.persona})
-        to = [*answer.authors] or members or [settings.team.human]
+        to = [*answer.authors] or self._others_to_tell(state, report)
         issues = [f"- {text}" for text in _texts(report.values.get("issues"))]
         wishes = [f"- {text}" for text in _texts(report.values.get("suggestions"))]
         body = [
@@ -153,6 +153,19 @@ class Supervisor:
         own = derived_id(Kind.REVIEW_TOLD, str(sprint), verdict.gate, report.commit)
         yield Draft(Kind.REVIEW_TOLD, SUPERVISOR, ref=report.run, data=data, id=own)
         self.listener(Progress(f"{verdict.says} ({verdict.why}): {', '.join(to)} {_were(to)} told"))
+
+    def _others_to_tell(self, state: State, report: Report) -> list[str]:
+        """Return who wrote what the round before landed, else whose work is reviewed, else the human. Raises GitError.
+
+        Those who have left the team are not told.
+        """
+        starts = [each.start for each in state.asked if (each.reviewer, each.tip) == (report.persona, report.commit)]
+        log = ("log", "--reverse", "--format=%an")
+        names = self.context.git.line(*log, f"{starts[-1]}..{report.commit}").splitlines() if starts else []
+        here = {member.id for member in self.context.members} - {report.persona}
+        authors = [name for name in dict.fromkeys(names) if name in here]
+        members = self.context.settings.reporters.get(report.persona, frozenset()) - {report.persona}
+        return authors or sorted(members) or [self.context.settings.team.human]
 
     def _letter(  # noqa: PLR0917 - a mail with all its parts
         self, to: Sequence[str], subject: str, body: Sequence[str], kind: str, payload: Mapping[str, object], key: str,

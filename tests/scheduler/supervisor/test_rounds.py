@@ -261,3 +261,16 @@ def test_the_first_round_that_reviews_the_last_one_is_not_decided(orion):
     assert second.decision == "APPROVED - Deploy"
     (deployed,) = of(events, "deploy.finished")
     assert (deployed.data["outcome"], deployed.data["commit"]) == ("deployed", landed)
+
+
+def test_who_wrote_what_the_last_round_landed_is_told_of_a_veto(orion):
+    """Not whoever has landed something in the round in which the review is made."""
+    orion.roster("ann")
+    settings = f'[team]\nauto_land = true\n[supervisor]\nreview = "last round"\n{TEAM}'
+    nothing = {"cipher": reports(veto=True), "ann": lambda job: None, "nova": lambda job: None}
+    play(orion, nothing | {"nova": orion.replaced(3, "SQL")}, settings)
+    _, events = play(orion, nothing | {"ann": orion.replaced(6, "ann")}, settings)
+
+    assert [event.data["persona"] for event in of(events, "patch.landed")] == ["nova", "ann"]
+    (veto,) = [event for event in of(events, "mail.sent") if event.data["type"] == "veto"]
+    assert veto.recipients == ("nova",)
