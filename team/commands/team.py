@@ -1,7 +1,7 @@
 """The command `team`. Nothing may depend on this module: each command parses, calls the API, and renders.
 
-Exit codes: 0 done; 1 failed, or a persona that cannot be read; 2 usage; 4 a demo that did not converge; 130
-interrupted.
+Exit codes: 0 done; 1 failed, or a persona that cannot be read; 2 usage; 4 a demo that did not converge, or deployed
+nothing; 130 interrupted.
 """
 
 from __future__ import annotations

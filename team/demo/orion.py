@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from ...mail.errors import UsageError
 from ...mail.log.event import Event
 from ...mail.render import line
-from ...scheduler.kinds import Kind
+from ...scheduler.kinds import DeployOutcome, Kind
 from .crew import CHANNELS, SECONDS
 from .rounds import ROUNDS, Measured, Round, daily, table
 from .stage import MAIL, SCHEDULER, DemoRun, Stage, asked, empty_folder, search_path, sprint
@@ -39,7 +39,7 @@ class Played:
 
 
 def orion(folder: Path | None = None, out: TextIO | None = None, *, speed: float = SPEED) -> bool:
-    """Run the demo in an empty or new folder, by default a temporary one, which is kept; tell whether all converged.
+    """Run the demo in an empty or new folder, by default a temporary one, which is kept; tell whether all was deployed.
 
     The work of all personas is `speed` times as fast as in the seed, the description that the team is from. Raises
     UsageError.
@@ -65,7 +65,7 @@ def orion(folder: Path | None = None, out: TextIO | None = None, *, speed: float
     stage.write(transcript(played[-1].run))
     stage.head("Look around")
     stage.write(_around(played[-1].run))
-    return all(each.run.result["converged"] for each in played)
+    return all(_is_deployed(each.run) for each in played)
 
 
 def _introduced(folder: Path, speed: float) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _before(each: Round) -> Iterator[str]:
         yield "Pixel and echo work once, on what nova has landed."
     if each.follows:
         yield "What is reported on and deployed is what the round before has landed. That one comes first, and is not"
-        yield "measured: nobody has reported on anything yet, so it is blocked, and scheduler land 1 lands it."
+        yield "measured: nobody has reported on anything yet, so it is not decided, and scheduler land 1 lands it."
     if each.careless:
         yield "Nova first puts a query together from input."
 
@@ -105,6 +105,12 @@ def _played(folder: Path, each: Round, speed: float) -> Played:
     run = sprint(folder, each.mode)
     seconds = float(run.result["seconds"])
     return Played(Measured(each, seconds, speed), run, time.monotonic() - began - seconds)
+
+
+def _is_deployed(run: DemoRun) -> bool:
+    """Tell whether a round ended well, and deployed something."""
+    ends = [event.data["outcome"] for event in _of_sprint(run) if event.kind == Kind.DEPLOY_FINISHED]
+    return bool(run.result["converged"]) and ends == [DeployOutcome.DEPLOYED]
 
 
 def outcome(run: DemoRun) -> Iterator[str]:
