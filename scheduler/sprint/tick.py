@@ -186,7 +186,7 @@ class Ticker:
     def supervise(self, request: StartRequest, state: State, plan: TickPlan) -> tuple[State, TickPlan]:
         """Have reports asked for, and authors told of them; return the state and the plan after that."""
         rounds = self.supervision(self.context, self.listener)
-        if rounds and rounds.tell(state, plan, weaving=self.weaving):
+        while rounds and rounds.tell(state, plan, weaving=self.weaving):  # who was told has something to do now
             state = self.read()
             plan = self._plan_again(request, state, plan)
         return state, plan

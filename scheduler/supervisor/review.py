@@ -31,11 +31,15 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """A report that a gate does not let pass: it is told to the `authors` of what it is about in this sprint."""
+    """A report that a gate does not let pass: it is told to the `authors` of what it is about in this sprint.
+
+    If it `is_known`, they all were told before, of what this report was made without: their answer has not landed yet.
+    """
 
     report: Report
     verdict: Verdict
     authors: tuple[str, ...]
+    is_known: bool = False
 
 
 def asks(state: State, plan: TickPlan, reporters: Reporters, *, weaving: bool = False) -> Iterator[Ask]:
@@ -83,7 +87,9 @@ def answers(state: State, gates: Mapping[str, GateSettings]) -> Iterator[Answer]
         if report is None or (name, report.commit, sprint.number) in state.told:
             continue
         if not (verdict := weighed(name, gate, report)).passed:
-            yield Answer(report, verdict, _authors_before(state, sprint, report, name, gate))
+            authors = _authors_before(state, sprint, report, name, gate)
+            new = tuple(author for author in authors if not _is_told(state, sprint, report, name, author))
+            yield Answer(report, verdict, new, is_known=bool(authors) and not new)
 
 
 def authors_of(state: State, sprint: Sprint, start: str, tip: str) -> tuple[str, ...]:
@@ -116,6 +122,16 @@ def _authors_before(state: State, sprint: Sprint, report: Report, name: str, gat
     passed = [each.commit for each in own if each.seq < report.seq and weighed(name, gate, each).passed]
     start = passed[-1] if passed else sprint.base
     return tuple(name for name in authors_of(state, sprint, start, report.commit) if name != report.persona)
+
+
+def _is_told(state: State, sprint: Sprint, report: Report, gate: str, author: str) -> bool:
+    """Tell whether an author was told that a gate blocks, and has landed nothing since up to what a report is about."""
+    told = {commit for name, commit, number in state.told if (name, number) == (gate, sprint.number)}
+    mine = [patch.commit for patch in state.patches if patch.persona == author and patch.commit in sprint.commits]
+    order = {commit: number for number, commit in enumerate(sprint.commits)}
+    until = order.get(report.commit, len(order))
+    last = max((order[commit] for commit in mine if commit and order[commit] <= until), default=-1)
+    return any(last <= order[commit] < until for commit in told if commit in order)
 
 
 def _busy(state: State, plan: TickPlan) -> set[str]:

@@ -49,16 +49,15 @@ class Supervisor:
 
     def tell(self, state: State, plan: TickPlan, *, weaving: bool = False) -> bool:
         """Ask for the reports that are due, and tell authors of those that block; return whether anything was sent."""
-        settings = self.context.settings
         if state.sprint is None:
             return False
-        if settings.supervisor.review == _LAST_ROUND:
-            due = [*asks_at_first(state, settings.reporters)]
-        else:
-            due = [*asks(state, plan, settings.reporters, weaving=weaving)]
-        drafts = [draft for ask in due for draft in self._asked(state, ask)]
-        for answer in answers(state, settings.gates):
-            drafts += self._answered(state, answer)
+        settings = self.context.settings
+        drafts = [draft for answer in answers(state, settings.gates) for draft in self._answered(state, answer)]
+        if not drafts:  # authors who are told have something to do: nobody is asked about what they will change
+            is_last = settings.supervisor.review == _LAST_ROUND
+            reporters = settings.reporters
+            due = asks_at_first(state, reporters) if is_last else asks(state, plan, reporters, weaving=weaving)
+            drafts = [draft for ask in due for draft in self._asked(state, ask)]
         if drafts:
             self.context.append(drafts)
         return bool(drafts)
@@ -132,6 +131,12 @@ class Supervisor:
         """Yield the mail to the authors of what a report blocks, which wakes them, and the event that it was sent."""
         report, verdict, sprint = answer.report, answer.verdict, state.number
         settings = self.context.settings
+        data = {"sprint": sprint, "persona": report.persona, "gate": verdict.gate, "commit": report.commit}
+        own = derived_id(Kind.REVIEW_TOLD, str(sprint), verdict.gate, report.commit)
+        told = Draft(Kind.REVIEW_TOLD, SUPERVISOR, ref=report.run, data=data, id=own)
+        if answer.is_known:
+            yield told
+            return
         to = [*answer.authors] or self._others_to_tell(state, report)
         issues = [f"- {text}" for text in _texts(report.values.get("issues"))]
         wishes = [f"- {text}" for text in _texts(report.values.get("suggestions"))]
@@ -149,9 +154,7 @@ class Supervisor:
             to, f"{verdict.says}: {verdict.why}", body, kind, payload,
             f"blocks {sprint} {verdict.gate} {report.commit}", [], report.persona,
         )  # fmt: skip
-        data = {"sprint": sprint, "persona": report.persona, "gate": verdict.gate, "commit": report.commit}
-        own = derived_id(Kind.REVIEW_TOLD, str(sprint), verdict.gate, report.commit)
-        yield Draft(Kind.REVIEW_TOLD, SUPERVISOR, ref=report.run, data=data, id=own)
+        yield told
         self.listener(Progress(f"{verdict.says} ({verdict.why}): {', '.join(to)} {_were(to)} told"))
 
     def _others_to_tell(self, state: State, report: Report) -> list[str]:
