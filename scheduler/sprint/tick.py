@@ -88,6 +88,7 @@ class Ticker:
     supervision: Supervision = unsupervised
     past: tuple[int, tuple[Run, ...]] | None = field(default=None, init=False, repr=False)
     base_gates: BaseJudging | None = field(default=None, init=False, repr=False)
+    _wove: bool = field(default=False, init=False, repr=False)
 
     def __enter__(self) -> Self:
         """Let the gates judge what a sprint starts from while its first runs work."""
@@ -103,6 +104,7 @@ class Ticker:
         """Return the state for the process that leads: its own open runs are dead, too, but for those that go on."""
         self.head, me, open_runs = self.context.mailbox.log.head().seq, myself(), self.dispatcher.open
         running = self.dispatcher.running  # before the state: one that ends in between is not dead
+        self._wove = self.weaving  # likewise: patches that land in between still wait in this state
         state = self.context.state(whole=False)
         own = {run.id for run in state.runs if run.status == RunStatus.OPEN and run.supervisor == me}
         if open_runs is None:
@@ -126,14 +128,18 @@ class Ticker:
         return self.past[1]
 
     def plan(self, request: StartRequest, state: State | None = None) -> TickPlan:
-        """Decide what is next, and change nothing. This is what `--dry-run` prints."""
+        """Decide what is next, and change nothing. This is what `--dry-run` prints.
+
+        A `state` that is given is the last one that `read` returned, or one from before anything was woven here.
+        """
+        weaving = self._wove if state else self.weaving
         state = state or self.context.state(whole=False)
         policy, now = self.context.settings.sprint, self.context.clock.now()
         if self.passing or not self.dispatcher.open:  # nobody will be here when the patches have gathered
             policy = policy.model_copy(update={"gather": 0.0})
         return decide(
             state, self.context.members, policy, now, request,
-            budgets=self.context.budgets, routing=self.context.routing(), weaving=self.weaving,
+            budgets=self.context.budgets, routing=self.context.routing(), weaving=weaving,
         )  # fmt: skip
 
     @property

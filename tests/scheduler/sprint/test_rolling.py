@@ -164,6 +164,38 @@ def test_what_no_gate_can_change_is_told_before_the_gates_judge(team, tmp_path):
     assert {"bob", "cyd"} <= {*team.text("team/sprint-1")}
 
 
+class SlowToPlan(Ticker):
+    """A ticker that plans its next step only once the weave has ended that went on when it read the state."""
+
+    let_gate_pass, late, ticking = staticmethod(lambda: None), False, False
+
+    def tick(self, request, state=None, plan=None):
+        self.ticking = True
+        done = super().tick(request, state, plan)
+        self.ticking = False
+        return done
+
+    def plan(self, request, state=None):
+        if self.weaving and not self.ticking:
+            self.late = True
+            self.let_gate_pass()
+            wait([self.dispatcher.open._weave], PATIENCE)
+        return super().plan(request, state)
+
+
+def test_what_lands_while_the_next_step_is_decided_is_not_woven_again(team, tmp_path):
+    """A weave that ends between the reading of the state and the plan has settled patches that wait in that state."""
+    context = team.context({"ann": team.replaced(3, "ann")}, gated(tmp_path))
+    ticker = SlowToPlan(context, BatchRunner(context))
+    ticker.let_gate_pass = (tmp_path / "open").touch
+
+    result = run_sprint(ticker, StartRequest(ASKED))
+
+    assert ticker.late
+    assert [event.data["how"] for event in context.mailbox.log.read() if event.kind == "patch.landed"] == ["apply"]
+    assert result.landed == ("ann",)
+
+
 def test_a_sprint_that_is_ended_while_a_gate_judges_goes_on_with_the_next_scheduler(team, tmp_path):
     """Nothing of it is on record, so it is woven again."""
     ticker, thread = sprinting(team, {"ann": team.replaced(3, "ann")}, gated(tmp_path))
