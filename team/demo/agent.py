@@ -1,8 +1,8 @@
 """The agent of the demo: it plays every persona without a model, with real edits to the project.
 
 It is called as `agent.py PERSONA ATTEMPT [SECONDS]`, with the prompt on standard input like any agent, and uses only
-Python, git and `team-mail`. After mail about a conflict, it goes back to the teammate's files, and makes a smaller edit
-beside theirs.
+Python, git and `team-mail`. SECONDS is how long it pretends to think, on average over all personas. After mail about a
+conflict, it goes back to the teammate's files, and makes a smaller edit beside theirs.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ from pathlib import Path
 _REQUEST = "A slug of signs only"
 _MERGED = ".team/run/conflict/merged.patch"
 _QUESTION = "Do our prices include the tax?"
+# How long each thinks, 1 on average: runs of real agents differ as much, so they end one by one.
+PACES = {
+    "absolutist": 0.4, "artisan": 0.4, "builder": 0.5, "curator": 0.3, "deps": 0.3, "essentialist": 0.9,
+    "evaluator": 0.5, "forge": 2.6, "lore": 0.4, "maya": 0.7, "meta": 0.5, "oracle": 0.5, "sapper": 0.3,
+    "scribe": 1.3, "sentinel": 1.0, "shepherd": 1.6, "steward": 1.8, "streamliner": 4.4, "visionary": 0.6,
+}  # fmt: skip
+_AGAIN = 0.5  # of that, from the second attempt on: it is known by then what to do
 
 
 @dataclass(frozen=True)
@@ -276,7 +283,7 @@ def main(words: list[str]) -> None:
     """Play one run."""
     persona, attempt = words[0], int(words[1])
     prompt = sys.stdin.read()
-    time.sleep(float(words[2]) * (3 + sum(map(ord, persona)) % 5) / 5 if words[2:] else 0)
+    time.sleep(float(words[2]) * PACES[persona] * (_AGAIN if attempt > 1 else 1) if words[2:] else 0)
     mails: tuple[tuple[str, str], ...] = ()
     if attempt > 1 or _REQUEST in prompt:
         mails = tuple((mail["type"], mail["subject"]) for mail in json.loads(_mail("inbox", "--unread", "--json")))

@@ -12,7 +12,7 @@ from ...mail.home import ignore_mail
 from ...personas.git import Git
 from ...scheduler.kinds import Mode
 
-THINKING = 0.7  # about how long a persona pretends to think, in seconds
+THINKING = 0.7  # how long a persona pretends to think, in seconds and on average
 _HANGS = "visionary"
 _PATIENCE = "4s"
 _HUMAN = "you"
@@ -56,10 +56,15 @@ timeout = "1m"
 parallel = "{parallel}"
 max_parallel = {count}
 retry_backoff = "0s"
-
+{gather}
 [gates.tests]
 command = {tests}
 timeout = "1m"
+"""
+_GATHER = f"""\
+# By default, the first patch waits 2 s for others to be woven with it: nothing for agents that work for minutes.
+# These think for {THINKING} s on average; after 2 s most of them have ended, and would wait for the weave.
+gather = "200ms"
 """
 
 
@@ -92,6 +97,7 @@ def make_team(folder: Path, mode: str, *, quick: bool = False) -> None:
         ),
         parallel="never" if mode == Mode.SEQUENTIAL else "always",
         count=len(names),
+        gather="" if quick else _GATHER,
         tests=json.dumps([sys.executable, "-m", "unittest", "--quiet"]),
     )
     (home / "team.toml").write_text(settings, encoding="utf-8")

@@ -17,9 +17,9 @@ from team_mail.mail.log.log import EventLog
 from team_mail.personas.roster import read_roster
 from team_mail.scheduler.settings.reading import read_settings
 from team_mail.team.demo import agent as demo_agent
-from team_mail.team.demo.agent import SCRIPTS, Project
+from team_mail.team.demo.agent import PACES, SCRIPTS, Project
 from team_mail.team.demo.demo import DemoRun, around, compared, conflicts, demo, landed, mail_to_human
-from team_mail.team.demo.material import PERSONAS, make_project, make_team
+from team_mail.team.demo.material import PERSONAS, THINKING, make_project, make_team
 
 CLASHES = [{"absolutist", "forge", "streamliner"}, {"artisan", "scribe"}, {"lore", "steward"}]
 CLASHING = set[str]().union(*CLASHES)
@@ -107,6 +107,7 @@ def test_the_team_is_valid(tmp_path, mode):
     assert len(PERSONAS) == 21
     assert settings.sprint.parallel == {"parallel": "always", "sequential": "never"}[mode]
     assert settings.gates.keys() == {"tests"}
+    assert settings.sprint.gather < THINKING
     assert [persona.id for persona in roster.personas if persona.timeout] == ["visionary"]
     assert git(tmp_path / mode, "status", "--porcelain") == ""
 
@@ -189,6 +190,13 @@ def test_an_edit_that_finds_nothing_is_no_success(context):
     with pytest.raises(SystemExit) as ended:
         SCRIPTS["deps"](Project(context.folder))
     assert ended.value.code == 3
+
+
+def test_everybody_thinks_for_a_time_of_their_own():
+    """On average as long as they are told, and so differently that runs end one by one."""
+    assert PACES.keys() == SCRIPTS.keys()
+    assert sum(PACES.values()) / len(PACES) == pytest.approx(1)
+    assert max(PACES.values()) > 10 * min(PACES.values())
 
 
 def test_the_script_is_an_agent(tmp_path):
