@@ -30,7 +30,7 @@ from ..weaver.scratch import quarantine
 from ..weaver.tree import Applied, Tree, read_tree
 from .meetings import Meetings, Versions
 from .notices import INBOX, Notice, notices
-from .places import Hunk, Places, places_of, read_hunks, write_places
+from .places import Hunk, Places, places_of, read_hunks, unread, write_places
 from .taking import moved_base, taken_in
 
 EFFORT = 16  # rest, as a multiple of what was done
@@ -71,6 +71,8 @@ class _Watched:
     eye: Glance | None = None
     applied: Applied | None = None
     hunks: dict[bytes, tuple[Hunk, ...]] = field(default_factory=dict[bytes, tuple[Hunk, ...]])
+    noted: frozenset[Change] = frozenset()  # the changes that the hunks are of
+    places: Places | None = None
     again: bool = True
     looked: float = 0.0
     not_before: float = 0.0
@@ -82,7 +84,8 @@ class Looker:
     def __init__(self, context: Context, clock: Clock, is_over: Callable[[], bool]) -> None:
         self._context, self._clock, self._is_over = context, clock, is_over
         self._watched: dict[str, _Watched] = {}
-        self._folders: dict[str, frozenset[bytes]] = {}  # by the trees' ids
+        self._folders: dict[str, frozenset[str]] = {}  # of bases, by the trees' ids
+        self._bases: dict[str, Tree] = {}  # by their commits
         self._rounds = 0
         self._tip = ""
         self._stack = ExitStack()
@@ -170,7 +173,12 @@ class Looker:
 
     def _base(self, run: OpenRun) -> Tree:
         """Return what a run started from, and what it has taken in since."""
-        base = read_tree(self._scratch, run.workspace.base)
+        commit = run.workspace.base
+        if commit not in self._bases:
+            if len(self._bases) > len(self._watched):
+                self._bases.clear()
+            self._bases[commit] = read_tree(self._scratch, commit)
+        base = self._bases[commit]
         files = taken_in(lambda: self._context.state(whole=False), run.run, run.workspace.path)
         return moved_base(self._scratch, base, files)
 
@@ -178,25 +186,40 @@ class Looker:
         """Return the folders in which a run may change something: those of its base, and those of its own new files."""
         own = {change.path.rpartition(b"/")[0] for change in changes if change.new}
         above = {b"/".join(folder.split(b"/")[:end]) for folder in own for end in range(1, folder.count(b"/") + 2)}
-        return frozenset(map(os.fsdecode, {b"", *self._folders_of(base), *above}))
+        return self._folders_of(base).union(map(os.fsdecode, above))
 
-    def _folders_of(self, base: Tree) -> frozenset[bytes]:
-        """Return the paths of all folders of a base, but for the top."""
+    def _folders_of(self, base: Tree) -> frozenset[str]:
+        """Return the paths of all folders of a base, "" for the top."""
         if base.oid not in self._folders:
             if len(self._folders) > len(self._watched):
                 self._folders.clear()
-            self._folders[base.oid] = frozenset(self._scratch.git(*_FOLDERS, base.oid).split(b"\0")[:-1])
+            rows = self._scratch.git(*_FOLDERS, base.oid).split(b"\0")  # the last one is empty
+            self._folders[base.oid] = frozenset(map(os.fsdecode, rows))
         return self._folders[base.oid]
 
     def _note(self, changed: Sequence[_Watched]) -> None:
-        """Write down where runs are, for people and for what they are told."""
+        """Write down where runs are, for people and for what they are told. Of each, git compares what is new alone."""
         seen = [(each, each.applied) for each in changed if each.applied]
-        asked = [(applied.base.oid, applied.tree, applied.changes) for _, applied in seen]
-        for (each, applied), hunks in zip(seen, read_hunks(self._scratch.git, asked), strict=True):
-            each.hunks, places = hunks, places_of(applied.changes, hunks)
-            with suppress(OSError):
-                write_places(each.run.folder, places)
-            each.run.on_places(places)
+        fresh = [unread(applied.changes, each.noted) for each, applied in seen]
+        asked = [
+            (applied.base.oid, applied.base.changed(changes).oid, changes)
+            for (_, applied), changes in zip(seen, fresh, strict=True)
+        ]
+        read = read_hunks(self._scratch.git, asked)
+        for (each, applied), changes, hunks in zip(seen, fresh, read, strict=True):
+            known = {change.path for change in applied.changes} - {change.path for change in changes}
+            each.hunks = {path: lines for path, lines in each.hunks.items() if path in known} | hunks
+            each.noted = frozenset(applied.changes)
+            self._publish(each, places_of(applied.changes, each.hunks))
+
+    def _publish(self, each: _Watched, places: Places) -> None:
+        """Write down where a run is, unless that stands there."""
+        if places == each.places:
+            return
+        with suppress(OSError):
+            write_places(each.run.folder, places)
+            each.places = places
+        each.run.on_places(places)
 
     def _tell(self) -> None:
         state = self._context.state(whole=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,6 +87,28 @@ def places_of(changes: Sequence[Change], hunks: Mapping[bytes, Sequence[Hunk]]) 
 def _span(hunk: Hunk) -> Span:
     first = max(1, hunk.new)
     return first, max(first, hunk.new + hunk.new_count - 1)
+
+
+def unread(changes: Iterable[Change], known: Collection[Change]) -> list[Change]:
+    """Return the changes whose hunks have to be read, if those of the `known` ones have been.
+
+    A file that stands in the place of a folder, or the other way round, is read again with what has changed there:
+    neither of them can be changed without the other.
+    """
+    changes = [*changes]
+    fresh = {change.path for change in changes if change not in known}
+    around = {folder for path in fresh for folder in _above(path)}
+    return [
+        change
+        for change in changes
+        if change.path in fresh or change.path in around or not fresh.isdisjoint(_above(change.path))
+    ]
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """Yield the folders that contain a path, but for the top."""
+    while path := path.rpartition(b"/")[0]:
+        yield path
 
 
 def read_hunks(git: Git, runs: Sequence[tuple[str, str, Sequence[Change]]]) -> list[dict[bytes, tuple[Hunk, ...]]]:

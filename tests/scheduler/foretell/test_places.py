@@ -3,7 +3,7 @@
 from difflib import SequenceMatcher
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from team_mail.scheduler.foretell.places import (
     FilePlaces,
@@ -13,9 +13,12 @@ from team_mail.scheduler.foretell.places import (
     places_of,
     read_hunks,
     read_places,
+    unread,
     write_places,
 )
 from team_mail.scheduler.weaver.patch import Change, Entry
+from team_mail.scheduler.weaver.scratch import quarantine
+from team_mail.scheduler.weaver.tree import tree_of
 
 from ..project import Project, lines
 
@@ -65,6 +68,54 @@ def test_the_hunks_of_several_runs_come_from_one_question(tmp_path):
     assert first[b"f"] == (Hunk(3, 1, 3, 1), Hunk(9, 1, 9, 1))
     assert second == {odd.encode(): (Hunk(2, 0, 3, 1),), b"f": (Hunk(1, 20, 0, 0),)}
     assert third == {}
+
+
+# Files by path; "a" may also be a folder.
+STATES = some.lists(
+    some.dictionaries(some.sampled_from(["a", "a/b", "a/c", "a/d/e", "f", "g/h"]), TEXTS).map(
+        lambda files: {path: text for path, text in files.items() if "a" not in files or not path.startswith("a/")}
+    ),
+    min_size=2,
+    max_size=6,
+)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    project = Project(tmp_path_factory.mktemp("project"), {"f": lines()})
+    with quarantine(project.git, project.base) as made:
+        yield made
+
+
+@settings(deadline=None, max_examples=25)
+@given(states=STATES)
+def test_hunks_that_are_known_need_not_be_read_again(scratch, states):
+    """What is read of new changes alone, beside what is known, is what is read of all: files become folders, too."""
+
+    def tree(files):
+        blobs = {
+            path: scratch.write("blob", "".join(f"{row}\n" for row in text).encode()) for path, text in files.items()
+        }
+        return tree_of(scratch, {path.encode(): Entry("100644", oid) for path, oid in blobs.items()})
+
+    base, *later = map(tree, states)
+    known, hunks = [], {}
+    for state in later:
+        changes = base.changes_to(state)
+        fresh = unread(changes, known)
+        assert {*changes} - {*known} <= {*fresh} <= {*changes}
+        partly = base.changed(fresh)
+        (read,) = read_hunks(scratch.git, [(base.oid, partly.oid, fresh)])
+        kept = {change.path for change in changes} - {change.path for change in fresh}
+        hunks, known = {path: rows for path, rows in hunks.items() if path in kept} | read, changes
+        assert hunks == read_hunks(scratch.git, [(base.oid, state.oid, changes)])[0]
+
+
+def test_only_what_is_new_is_read():
+    """A file beside those that are known, however many they are."""
+    known = [Change(b"d/f%d" % number, None, Entry("100644", "o")) for number in range(9)]
+    new = Change(b"d/new", None, Entry("100644", "o"))
+    assert unread([*known, new], {*known}) == [new]
 
 
 def entry_of(content):
