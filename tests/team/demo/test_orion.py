@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -216,6 +217,18 @@ def test_the_script_needs_nothing_but_python():
     loaded = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
     assert {name.partition(".")[0] for name in loaded} <= {*sys.stdlib_module_names, "__main__"}
+
+
+def test_a_run_is_no_shorter_and_hardly_longer_than_its_persona_takes(shop):
+    """What is left of its seconds once its work is done is waited; 3 s of flux are 1.5 s at twice the speed."""
+    make_crew(shop, "parallel", "this round", 2)
+    (shop / ".team/run").mkdir()
+    words = [sys.executable, "-I", "-S", crew.__file__, "flux", "1", "2", str(shop.parent / "live")]
+    began = time.monotonic()
+    subprocess.run(words, cwd=shop, env=CLEAN | {"TEAM_PERSONA": "flux"}, input=b"", check=True, capture_output=True)
+
+    assert 1.48 < time.monotonic() - began < 4
+    assert (shop.parent / "live/page.png").exists()
 
 
 @pytest.mark.parametrize("speed", [float("nan"), 0, -1, 1e9])
