@@ -58,6 +58,10 @@ class Foreteller:
         if self._thread:
             self._thread.join(_PATIENCE)
 
+    def _is_open(self, run: str) -> bool:
+        with self._turn:
+            return run in self._open
+
     def _serve(self) -> None:
         rest = self._pause
         while not self._clock.wait(self._stop, rest):
@@ -73,7 +77,7 @@ class Foreteller:
             moved = self._landed.is_set()
             self._landed.clear()
             try:
-                looker.round(runs, moved=moved)
+                looker.round(runs, moved=moved, is_open=self._is_open)
             except (
                 TeamMailError,
                 OSError,

@@ -112,14 +112,17 @@ class Looker:
         packs = sum(1 for _ in (self._scratch.objects / "pack").glob("*.pack"))
         return packs > _MOST_PACKS or used(str(self._scratch.folder)) > _FULL
 
-    def round(self, runs: Sequence[OpenRun], *, moved: bool) -> None:
+    def round(self, runs: Sequence[OpenRun], *, moved: bool, is_open: Callable[[str], bool] = lambda _: True) -> None:
         """Look at those of the open runs that may have changed something; tell those that meet.
 
-        `moved` says that something has landed. Raises GitError, OSError and LogError; the next round goes on.
+        `moved` says that something has landed. What was seen of a run is forgotten unless it `is_open` after the look:
+        from its end on, its workspace may be removed, which looks as if it deleted its files. Raises GitError, OSError
+        and LogError; the next round goes on.
         """
         self._keep_to(runs)
         stirred = self._stirring.stirred()
-        changed = [each for each in self._watched.values() if self._is_due(each, stirred) and self._saw(each)]
+        due = [each for each in self._watched.values() if self._is_due(each, stirred)]
+        changed = [each for each in due if self._saw(each, is_open)]
         if changed:
             self._note(changed)
         if changed or moved:
@@ -141,7 +144,7 @@ class Looker:
         patience = _SLOW if self._stirring.is_watched(run) else _UNTOLD
         return each.again or run in stirred or now - each.looked >= patience
 
-    def _saw(self, each: _Watched) -> bool:
+    def _saw(self, each: _Watched, is_open: Callable[[str], bool]) -> bool:
         """Look at a run; tell whether it changes something else than before. One that cannot be seen is left alone."""
         if self._is_over():
             return False
@@ -150,6 +153,9 @@ class Looker:
             self._look(each)
         except (TeamMailError, OSError, ValueError, LookupError):
             each.eye, each.again, each.not_before = None, True, began + _UNTOLD
+        if not is_open(each.run.run):
+            each.applied = before
+            return False
         each.looked = self._clock.monotonic()
         if (took := each.looked - began) > _LONG:
             each.not_before = each.looked + EFFORT * took * max(1, len(self._watched))

@@ -250,6 +250,24 @@ def look_anew(team, runs):
         assert all(each.applied and each.applied.changes for each in looker._watched.values())
 
 
+def test_what_is_removed_after_the_end_of_a_run_is_none_of_its_changes(team):
+    """A run may end while it is looked at; then its workspace goes, file by file."""
+    seen = []
+
+    def ann(job):
+        context, base = team.context(), team.git("rev-parse", "main")
+        (job.workspace / "poem.txt").unlink()
+        run = OpenRun(job.run, job.persona, context.mirror.left(job.run, base), job.folder)
+        with Looker(context, SystemClock(), lambda: False) as looker:
+            for is_open in (False, True):
+                looker.round([run], moved=True, is_open=lambda _, is_open=is_open: is_open)
+                applied = looker._watched[job.run].applied
+                seen.append(applied and applied.files)
+
+    team.sprint({"ann": ann}, f'{AT_ONCE}foretell = "off"\n')
+    assert seen == [None, ("poem.txt",)]
+
+
 def test_who_begins_to_look_anew_tells_nothing_again(team, monkeypatch):
     """What is stored for looking is thrown away when it is too much; what was told is on record."""
     begun, often, enter = [], threading.Event(), Looker.__enter__
