@@ -66,7 +66,7 @@ class SupervisorSettings(Table):
     blocked by the same gate, or `silent_rounds` in which nothing landed, the team is paused.
     """
 
-    name: Name = "supervisor"
+    name: Annotated[str, Field(min_length=1, max_length=64)] = "supervisor"
     review: Literal["this round", "last round"] = "this round"
     backoff_max: Seconds = 20.0
     fix_streak: Annotated[int, Field(ge=1, le=1000)] = 8

@@ -176,11 +176,12 @@ class Metrics:
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler report --json`: every field, and what is computed from them.
 
-        `dangling` is there if there are any.
+        `dangling` is there if there are any, and `rolling` if it is true.
         """
         resolved, fields = self.resolved, asdict(self)
-        if not fields["dangling"]:
-            del fields["dangling"]
+        for name in ("dangling", "rolling"):
+            if not fields[name]:
+                del fields[name]
         return fields | {
             "links": [{"one": link.run, "other": link.rival, "files": link.files} for link in self.links],
             "conflict_rate": self.conflict_rate,

@@ -33,14 +33,17 @@ _FIRST = timedelta(seconds=1)
 FIRST_ROUND = "the first round"
 
 
-def reason_for(state: State, settings: SupervisorSettings, *, moved: bool) -> str | None:
-    """Return why a round is started now, None if nothing calls for one; `moved` says that people moved the base."""
+def reason_for(state: State, settings: SupervisorSettings, *, moved: bool, changed: bool) -> str | None:
+    """Return why a round is started now, None if nothing calls for one.
+
+    `moved` says that people moved the base, and `changed` that the last round has left another tree than it found.
+    """
     if not state.sprints:
         return FIRST_ROUND
     last = state.sprints[-1]
     if moved:
         return "the base has moved"
-    if last.commits:
+    if changed:
         return "the last round landed something"
     decided, tip = next(reversed(state.decided), None), (last.commits or (last.base,))[-1]
     if decided and not decided.approved and decided.commit == tip:
@@ -124,9 +127,18 @@ class Continuous:
     def _request(self, context: Context, state: State, now: datetime) -> StartRequest:
         never, parked = context.settings.sprint.wakes_not, context.parked(state, now)
         fresh = tuple(name for name in awaited(state, never) if name not in parked) if state.sprints else ()
-        if reason := reason_for(state, context.settings.supervisor, moved=self._has_moved(context, state)):
+        moved, changed = self._has_moved(context, state), self._has_changed(context, state)
+        if reason := reason_for(state, context.settings.supervisor, moved=moved, changed=changed):
             return StartRequest(reason)
         return StartRequest(f"unread mail for {', '.join(fresh)}", personas=fresh) if fresh else StartRequest()
+
+    @staticmethod
+    def _has_changed(context: Context, state: State) -> bool:
+        """Tell whether the last round has left another tree than it found: what it lands and takes back is nothing."""
+        if not state.sprints or not (commits := state.sprints[-1].commits):
+            return False
+        base = state.sprints[-1].base
+        return context.git.run("diff", "--quiet", "--no-ext-diff", base, commits[-1]).returncode != 0
 
     def _has_moved(self, context: Context, state: State) -> bool:
         """Tell whether people moved the base: it is no commit of the last round, nor what that started from."""

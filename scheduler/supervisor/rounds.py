@@ -34,7 +34,18 @@ class Round:
         }
 
 
-def read_rounds(context: Context, now: datetime, most: int) -> list[Round]:
+@dataclass(frozen=True)
+class RoundList:
+    """Some rounds of a team, the newest last."""
+
+    rounds: tuple[Round, ...]
+
+    def document(self) -> list[dict[str, Any]]:
+        """Return the JSON array of `scheduler rounds --json`."""
+        return [each.document() for each in self.rounds]
+
+
+def read_rounds(context: Context, now: datetime, most: int) -> RoundList:
     """Read the last rounds, so many, the newest last; `now` stands in for the end of one that is open."""
     state = context.state(sprints=most)
     decided = {each.sprint: each for each in state.decided}
@@ -44,4 +55,4 @@ def read_rounds(context: Context, now: datetime, most: int) -> list[Round]:
         own = decided.get(sprint.number)
         deploy = deploys.get((sprint.number, own.commit)) if own else None
         rounds.append(Round(summary(state, sprint, now), own, deploy))
-    return rounds
+    return RoundList(tuple(rounds))

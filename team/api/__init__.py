@@ -4,8 +4,8 @@ They print nothing and never exit; failures are raised as errors of the package.
 listener, and end early when the function that they pass to `interrupts` is called.
 
 - sprints: preview_tick, preview_sprint, tick, run_sprint, run, check_members
-- records: status, history, report
-- control: stop, pause, resume, approve, land
+- records: status, history, rounds, report
+- control: stop, pause, resume, approve, approve_deploy, land
 - ask: plan_of, carry_out, answer
 - dispatches: read_tasks, read_config, preview, dispatch, resume, replayed
 - traces: trace, trace_task, trace_run, output_of, patch_of, trace_index, export

@@ -64,6 +64,10 @@ class Release:
     commit: str
     lines: tuple[str, ...]
 
+    def document(self) -> dict[str, Any]:
+        """Return both as a JSON object."""
+        return {"commit": self.commit, "lines": [*self.lines]}
+
 
 @dataclass(frozen=True)
 class LandedSprint:

@@ -9,7 +9,7 @@ from ...scheduler.sprint.history import History
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.metrics import Metrics
 from ...scheduler.state.reading import LAST
-from ...scheduler.supervisor.rounds import Round, read_rounds
+from ...scheduler.supervisor.rounds import RoundList, read_rounds
 
 
 def status(context: Context) -> Status:
@@ -28,7 +28,7 @@ def history(context: Context, most: int = LAST, before: int | None = None) -> Hi
     return records.history(context, context.clock.now(), most, before)
 
 
-def rounds(context: Context, most: int = LAST) -> list[Round]:
+def rounds(context: Context, most: int = LAST) -> RoundList:
     """Return the last rounds, so many, the newest last."""
     return read_rounds(context, context.clock.now(), most)
 

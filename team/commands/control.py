@@ -90,7 +90,7 @@ def rounds(
 
     found = records.rounds(session.context(), limit)
     if as_json:
-        render.document([each.document() for each in found])
+        render.document(found.document())
     else:
         say(show.rounds(found))
 

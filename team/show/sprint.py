@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ...mail.render import listed
 from ...mail.text.units import counted
@@ -12,7 +12,7 @@ from ...scheduler.sprint.history import History
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.summary import Summary
 from ...scheduler.state.usage import total
-from ...scheduler.supervisor.rounds import Round
+from ...scheduler.supervisor.rounds import RoundList
 from .tables import columns, span
 
 _RUN = 8  # characters of a run's id
@@ -121,10 +121,10 @@ def history(team: History) -> Iterator[str]:
         yield f"before them: scheduler history --before {first}"
 
 
-def rounds(found: Sequence[Round]) -> Iterator[str]:
+def rounds(found: RoundList) -> Iterator[str]:
     """List rounds, the newest last, with the gates that block."""
     rows = [("round", "decision", "landed", "gates", "deploy", "took")]
-    for each in found:
+    for each in found.rounds:
         gates = each.decided.gates if each.decided else ()
         blocks = "; ".join(f"{name}: {why}" for name, passed, why in gates if not passed)
         rows.append(
@@ -134,7 +134,7 @@ def rounds(found: Sequence[Round]) -> Iterator[str]:
                 (each.deploy.outcome or "not known") if each.deploy else "", span(each.sprint.seconds),
             )
         )  # fmt: skip
-    yield from columns(rows) if found else [_NO_SPRINT]
+    yield from columns(rows) if found.rounds else [_NO_SPRINT]
 
 
 def _sprint(sprint: Summary) -> str:

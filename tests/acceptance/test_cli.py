@@ -948,6 +948,7 @@ def test_completion_offers_commands_personas_and_tags(team, run, tmp_path):
         "postmaster",
         "scheduler",
         "scribe",
+        "supervisor",
         "weaver",
     ]
     assert completed(run, "team-mail inbox --tag h", TEAM_PERSONA="boss") == ["hot"]

@@ -59,7 +59,7 @@ def test_what_is_no_key_is_none(key, tmp_path):
     assert key.verifies(RUN, PATCH, key.sign(RUN, PATCH))
 
 
-PERSONS = {"patch.approved", "run.stopped", "scheduler.paused", "scheduler.resumed"}
+PERSONS = {"deploy.approved", "patch.approved", "run.stopped", "scheduler.paused", "scheduler.resumed"}
 WEAVERS = {
     "patch.landed", "patch.conflicted", "patch.refused", "patch.held", "patch.rejected", "weave.done", "gate.started",
     "gate.judged",
@@ -69,9 +69,10 @@ WEAVERS = {
 @pytest.mark.parametrize("kind", [*Kind, "run.unheard"])
 def test_each_kind_has_its_writers(kind):
     """Programs write theirs, people what is theirs from outside of runs; agents write none of them."""
-    senders = ("scheduler", "weaver", "postmaster", "you", "ann")
+    senders = ("scheduler", "supervisor", "weaver", "postmaster", "you", "ann")
     writers = {(sender, run) for sender in senders for run in (None, "run-1") if is_writer(kind, sender, run)}
-    program = "weaver" if kind in WEAVERS else "scheduler"
+    of_rounds = kind.startswith(("review.", "round.", "deploy."))
+    program = "weaver" if kind in WEAVERS else "supervisor" if of_rounds else "scheduler"
     if kind in PERSONS:
         assert writers == {("you", None), ("ann", None)}
     else:

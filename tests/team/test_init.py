@@ -59,6 +59,9 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
     assert silent == {
         "sprint.cron",
         "workspace.root",
+        "supervisor.max_rounds",
+        "supervisor.max_time",
+        *(f"deploy.{key}" for key in ("command", "persona", "approve", "check", "timeout", "env")),
         *(f"budget.{key}" for key in ("sprint", "day", "persona", "run")),
     } | {
         f"agents.shell.{key}"

@@ -36,20 +36,21 @@ def decided(number, *blocks):
 
 
 @pytest.mark.parametrize(
-    ("state", "moved", "settings", "reason"),
+    ("state", "hint", "settings", "reason"),
     [
-        (State(), False, {}, "the first round"),
-        (State((sprint(1),)), False, {}, None),
-        (State((sprint(1),)), True, {}, "the base has moved"),
-        (State((sprint(1, "c"),)), False, {}, "the last round landed something"),
-        (State((sprint(1, "c1"), sprint(2, base="c1")), decided=(decided(1, "ui"),)), False, {}, "gate ui blocks"),
-        (State((sprint(1, "c1"), sprint(2, base="c1")), decided=(decided(1),)), False, {}, None),
-        (State((sprint(1, "c1"), sprint(2)), decided=(decided(1, "ui"),)), False, {}, None),
-        (State((sprint(1),)), False, {"improve": True}, "improve = true"),
+        (State(), "", {}, "the first round"),
+        (State((sprint(1),)), "", {}, None),
+        (State((sprint(1),)), "moved", {}, "the base has moved"),
+        (State((sprint(1, "c"),)), "changed", {}, "the last round landed something"),
+        (State((sprint(1, "c1"), sprint(2, base="c1")), decided=(decided(1, "ui"),)), "", {}, "gate ui blocks"),
+        (State((sprint(1, "c1"), sprint(2, base="c1")), decided=(decided(1),)), "", {}, None),
+        (State((sprint(1, "c1"), sprint(2)), decided=(decided(1, "ui"),)), "", {}, None),
+        (State((sprint(1),)), "", {"improve": True}, "improve = true"),
     ],
 )
-def test_a_round_is_started_for_a_reason_alone(state, moved, settings, reason):
-    assert reason_for(state, SupervisorSettings(**settings), moved=moved) == reason
+def test_a_round_is_started_for_a_reason_alone(state, hint, settings, reason):
+    moved, changed = hint == "moved", hint == "changed"
+    assert reason_for(state, SupervisorSettings(**settings), moved=moved, changed=changed) == reason
 
 
 @pytest.mark.parametrize(
