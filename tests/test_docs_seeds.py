@@ -14,7 +14,7 @@ from .test_docs_output import ROOT, SUCCESS, first_success, run
 
 PAGE = (ROOT / "docs" / "seeds.md").read_text()
 SECTIONS = dict(re.findall(r"^## The (\w+) brief.*?\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
-LONG = {"timeout 5 scheduler run --continuous", "team demo --team orion"}  # they are run with the storms
+LONG = {"timeout 15 scheduler run --continuous", "team demo --team orion"}  # they are run with the storms
 
 
 @dataclass(frozen=True)

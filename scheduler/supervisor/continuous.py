@@ -21,13 +21,14 @@ from ..kinds import Kind
 from ..progress import Listener, Progress, silent
 from ..settings.supervision import SupervisorSettings
 from ..sprint.daemon import Turn
-from ..sprint.decide import StartRequest
+from ..sprint.decide import ASKED, StartRequest
 from ..sprint.triggers import awaited
 from ..state.facts import Decided, Sprint
 from ..state.reading import LAST
 from ..state.sprints import State
 from ..state.summary import Summary
 from .deploy import Deployment
+from .supervise import Supervisor
 
 _FIRST = timedelta(seconds=1)
 FIRST_ROUND = "the first round"
@@ -128,9 +129,19 @@ class Continuous:
         never, parked = context.settings.sprint.wakes_not, context.parked(state, now)
         fresh = tuple(name for name in awaited(state, never) if name not in parked) if state.sprints else ()
         moved, changed = self._has_moved(context, state), self._has_changed(context, state)
+        if not self._still_blocks(context, state):
+            state = replace(state, decided=())
         if reason := reason_for(state, context.settings.supervisor, moved=moved, changed=changed):
             return StartRequest(reason)
         return StartRequest(f"unread mail for {', '.join(fresh)}", personas=fresh) if fresh else StartRequest()
+
+    @staticmethod
+    def _still_blocks(context: Context, state: State) -> bool:
+        """Tell whether the last decision would be to block by the settings of now, too."""
+        decided = next(reversed(state.decided), None)
+        if decided is None or decided.approved:
+            return False
+        return bool(Supervisor(context).decision(context.state(sprints=LAST), decided.commit)[0].blocks)
 
     @staticmethod
     def _has_changed(context: Context, state: State) -> bool:
@@ -151,10 +162,12 @@ class Continuous:
 
     @staticmethod
     def _counted(context: Context) -> State:
-        """Return the last rounds, but for those from before a pause that a person ended."""
+        """Return the last rounds but those that a person asked for, and those before a pause that one ended."""
         state = context.state(sprints=LAST)
-        sprints = tuple(sprint for sprint in state.sprints if sprint.number > state.resumed)
-        decided = tuple(each for each in state.decided if each.sprint > state.resumed)
+        own = (sprint for sprint in state.sprints if sprint.number > state.resumed and sprint.reason != ASKED)
+        sprints = tuple(own)
+        numbers = {sprint.number for sprint in sprints}
+        decided = tuple(each for each in state.decided if each.sprint in numbers)
         return replace(state, sprints=sprints, decided=decided)
 
     def _later(self, settings: SupervisorSettings, why: str) -> Turn:
