@@ -24,6 +24,8 @@ from team_mail.team.demo.orion import orion
 from team_mail.team.demo.rounds import ROUNDS, Measured, above, daily, table
 from team_mail.team.demo.supervised import make_crew, make_shop
 
+from ...samples import STORM
+
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "GIT_"))}
 TEAM = [sys.executable, "-P", "-m", "team_mail.team.commands.team"]
 MAIL = [sys.executable, "-P", "-c", "from team_mail.mail.commands.entry import main; main()"]
@@ -55,6 +57,7 @@ def attached(folder):
     return picture, mail.data["payload"]["to"]
 
 
+@STORM
 def test_four_rounds_are_decided_deployed_and_measured(tmp_path):
     """In a real process: the table has all rows, the transcript all channels, and pixel has seen what landed."""
     ended = team("demo", "--team", "orion", str(tmp_path / "demo"), "--speed", "100")
