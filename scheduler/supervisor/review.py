@@ -16,6 +16,7 @@ from ..state.facts import Patch, Report, Sprint
 from ..state.sprints import State
 from .decision import Verdict, weighed
 
+NO_GATE = ""  # in the place of a gate, for a veto that none is for
 Reporters = Mapping[str, frozenset[str]]
 
 
@@ -90,6 +91,16 @@ def answers(state: State, gates: Mapping[str, GateSettings]) -> Iterator[Answer]
             authors = _authors_before(state, sprint, report, name, gate)
             new = tuple(author for author in authors if not _is_told(state, sprint, report, name, author))
             yield Answer(report, verdict, new, is_known=bool(authors) and not new)
+
+
+def unheard(state: State, gates: Mapping[str, GateSettings]) -> Iterator[Report]:
+    """Yield the vetoes of this sprint by personas that no gate names: they block nothing, so a person is to know."""
+    sprint, named = state.sprint, {gate.report for gate in gates.values() if gate.veto}
+    for report in state.reports:
+        if sprint and report.sprint == sprint.number and report.persona not in named:
+            known = (NO_GATE, report.commit, sprint.number) in state.told
+            if report.values.get("veto") is True and not known:
+                yield report
 
 
 def authors_of(state: State, sprint: Sprint, start: str, tip: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from ..state.facts import Report
 from ..state.sprints import State
 from .decision import Decision, decide_round
 from .deploy import Deployment
-from .review import Answer, Ask, answers, asks, asks_at_first
+from .review import NO_GATE, Answer, Ask, answers, asks, asks_at_first, unheard
 from .shown import made_before, mail_about, report_form
 
 _SHORT = 12
@@ -53,6 +53,7 @@ class Supervisor:
             return False
         settings = self.context.settings
         drafts = [draft for answer in answers(state, settings.gates) for draft in self._answered(state, answer)]
+        drafts += [draft for report in unheard(state, settings.gates) for draft in self._unheard(state, report)]
         if not drafts:  # authors who are told have something to do: nobody is asked about what they will change
             is_last = settings.supervisor.review == _LAST_ROUND
             reporters = settings.reporters
@@ -156,6 +157,29 @@ class Supervisor:
         )  # fmt: skip
         yield told
         self.listener(Progress(f"{verdict.says} ({verdict.why}): {', '.join(to)} {_were(to)} told"))
+
+    def _unheard(self, state: State, report: Report) -> Iterator[Draft]:
+        """Yield the mail to the human about a veto that no gate is for, and the event that it was sent."""
+        human, sprint = self.context.settings.team.human, state.number
+        body = [
+            f"{report.persona} vetoes {report.commit[:_SHORT]} (run {report.run}), and no gate is for its veto.",
+            *(f"- {text}" for text in _texts(report.values.get("veto_reason"))),
+            *(f"- {text}" for text in _texts(report.values.get("issues"))),
+            "",
+            "Nothing is blocked by it. To have it block, write into team.toml:",
+            "",
+            f"    [gates.{report.persona}]",
+            f'    report = "{report.persona}"',
+            "    veto = true",
+        ]
+        payload = {"commit": report.commit, "report": report.run}
+        yield self._letter(
+            [human], f"{report.persona} vetoes, and no gate is for it", body, "escalate", payload,
+            f"veto {sprint} {report.persona} {report.commit}", [], report.persona,
+        )  # fmt: skip
+        data = {"sprint": sprint, "persona": report.persona, "gate": NO_GATE, "commit": report.commit}
+        own = derived_id(Kind.REVIEW_TOLD, str(sprint), NO_GATE, report.commit)
+        yield Draft(Kind.REVIEW_TOLD, SUPERVISOR, ref=report.run, data=data, id=own)
 
     def _others_to_tell(self, state: State, report: Report) -> list[str]:
         """Return who wrote what the round before landed, else whose work is reviewed, else the human. Raises GitError.

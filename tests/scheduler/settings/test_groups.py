@@ -43,6 +43,12 @@ def refusal(home: Path, text: str) -> str:
             '[teams.code]\nmembers = ["nova"]\nreviewers = ["cypher"]',
             "team.toml:3: teams.code.reviewers: no persona 'cypher'; did you mean cipher?",
         ),
+        (
+            '[gates.security]\nreport = "cypher"\nveto = true',
+            "team.toml:2: gates.security.report: no persona 'cypher'; did you mean cipher?",
+        ),
+        ('[deploy]\npersona = "novva"', "team.toml:2: deploy.persona: no persona 'novva'; did you mean nova?"),
+        ('[review.pixl]\nbefore = ["x"]', "team.toml:1: review.pixl: no persona 'pixl'; did you mean pixel?"),
         ('[channels.x]\nmembers = ["zzz"]', "channels.x.members: no persona 'zzz'; there are cipher, nova, pixel, you"),
     ],
 )

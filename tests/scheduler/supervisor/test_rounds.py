@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
+from team_mail.mail.errors import LogUnavailable
+from team_mail.mail.log.event import Draft
+from team_mail.scheduler.errors import NoSuchRun
 from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.sprint.decide import ASKED, StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.tick import Ticker
+from team_mail.scheduler.supervisor.deploy import Deployment
 from team_mail.scheduler.supervisor.supervise import supervision
+from team_mail.team.api import control
 
 from ...test_docs_sprint import EVENTS
 
@@ -272,3 +278,97 @@ def test_who_wrote_what_the_last_round_landed_is_told_of_a_veto(orion):
     assert [event.data["persona"] for event in of(events, "patch.landed")] == ["nova", "ann"]
     (veto,) = [event for event in of(events, "mail.sent") if event.data["type"] == "veto"]
     assert veto.recipients == ("nova",)
+
+
+def test_a_veto_that_no_gate_is_for_is_told_to_the_human(orion):
+    """It blocks nothing, and the mail says how it would."""
+    settings = TEAM[: TEAM.index("[gates")]
+    summary, events = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=True)}, settings)
+    assert summary.decision == "APPROVED - Deploy"
+    mail = [event for event in of(events, "mail.sent") if event.subject == "cipher vetoes, and no gate is for it"]
+    assert [event.recipients for event in mail] == [("you",)]
+    assert 'report = "cipher"' in mail[0].body
+
+
+def test_a_deployment_that_is_killed_for_its_time_has_failed_and_tells_no_secret(orion, monkeypatch):
+    """Although it says 0 when it is asked to end; it is not tried again until a person lets it."""
+    monkeypatch.setenv("DEPLOY_TOKEN", "hunter2-hunter2")
+    script = "trap 'exit 0' TERM; echo token $DEPLOY_TOKEN; sleep 60 & wait"
+    deploy = f'[deploy]\ncommand = ["bash", "-c", {json.dumps(script)}]\ntimeout = "1s"\nenv = ["DEPLOY_TOKEN"]\n'
+    scripts = {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}
+    summary, events = play(orion, scripts, TEAM + deploy)
+    assert summary.deployed.startswith("failed: no end within 1s")
+    (mail,) = [event for event in of(events, "mail.sent") if event.subject.startswith("Deployment of")]
+    assert (mail.recipients, "scheduler approve deploy" in mail.body) == (("you",), True)
+    assert "token ***" in mail.body
+    assert "hunter2" not in (orion.home / "mail" / "events.jsonl").read_text()
+
+
+def test_what_cannot_land_is_not_deployed(orion):
+    """Somebody moved the base while the round went on."""
+
+    def cipher(job):
+        orion.git("commit", "--quiet", "--allow-empty", "-m", "Meanwhile")
+        reports(veto=False)(job)
+
+    settings = f'[team]\nauto_land = true\n{TEAM}[deploy]\ncommand = ["true"]\n'
+    summary, events = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": cipher}, settings)
+    assert summary.decision == "APPROVED - Deploy"
+    assert summary.deployed.startswith("skipped_policy: it could not land: main has moved on")
+    assert not of(events, "deploy.started")
+
+
+def test_a_deployment_waits_for_a_person_and_no_event_alone_lets_it_go(orion, tmp_path):
+    """`scheduler approve deploy` deploys at once where no scheduler leads, and only once."""
+    live = tmp_path / "live"
+    settings = f'{TEAM}[deploy]\ncommand = ["sh", "-c", "echo live >> {live}"]\napprove = "always"\n'
+    summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    assert summary.deployed == "skipped_policy: it waits for scheduler approve deploy"
+    context = orion.context({}, settings)
+    commit = orion.git("rev-parse", "team/sprint-1")
+    forged = {"sprint": 1, "commit": commit, "code": "0" * 64}
+    context.append([Draft("deploy.approved", "you", data=forged)])
+    decided = context.state(whole=False).decided[-1]
+    assert not Deployment(context).carry_out(context.state(whole=False), decided, threading.Event())
+    assert not live.exists()
+
+    told = control.approve_deploy(context, "you").lines
+    assert told[0] == f"approved: {commit[:12]}, APPROVED - Deploy"
+    assert "deploy: deployed" in told[-1]
+    assert "skipped_no_change" not in told[-1]
+    assert control.approve_deploy(context, "you").commit == commit
+    assert live.read_text() == "live\n"
+
+
+def test_nothing_that_is_blocked_can_be_approved(orion):
+    context = orion.context({}, TEAM)
+    with pytest.raises(NoSuchRun, match="no round was decided yet"):
+        control.approve_deploy(context, "you")
+    play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=True)})
+    with pytest.raises(NoSuchRun, match="the last decision is BLOCKED - Security issue"):
+        control.approve_deploy(orion.context({}, TEAM), "you")
+
+
+@pytest.mark.parametrize(
+    ("check", "outcome"),
+    [("true", "deployed: it was cut off, and check says that it is live"), ("false", "failed"), ("", "failed")],
+)
+def test_a_deployment_that_was_cut_off_is_looked_into_and_not_repeated(orion, tmp_path, check, outcome):
+    """Its start is on record, and its end is not."""
+    settings = f'{TEAM}[deploy]\ncommand = ["sh", "-c", "echo live >> {tmp_path}/live"]\n'
+    settings += f'check = ["{check}"]\n' if check else ""
+    context = orion.context({"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    append = context.append
+
+    def cut(drafts):
+        if any(draft.kind == "deploy.finished" for draft in drafts):
+            raise LogUnavailable("the power is gone")
+        return append(drafts)
+
+    object.__setattr__(context, "append", cut)
+    with pytest.raises(LogUnavailable):
+        run_sprint(Ticker(context, BatchRunner(context), supervision=supervision), StartRequest(ASKED))
+    assert (tmp_path / "live").read_text() == "live\n"
+    summary, _ = play(orion, {}, settings)
+    assert summary.deployed.startswith(outcome)
+    assert (tmp_path / "live").read_text() == "live\n"
