@@ -27,7 +27,7 @@ def summary(sprint: Summary) -> Iterator[str]:
     yield f"sprint {sprint.sprint} {ended}: {ticks}, {runs}, {span(sprint.seconds)}, {sprint.mode}"
     landed = f"{counted(sprint.patches, 'patch')} landed on {sprint.branch}" if sprint.landed else "nothing landed"
     yield f"  {landed}; {counted(sprint.conflicts, 'conflict')} met"
-    yield from (f"  {text}" for text in (sprint.decision, sprint.deployed and f"deploy: {sprint.deployed}") if text)
+    yield from _decision(sprint)
     yield from (f"  gate {gate} judged nothing: it fails without any patch (see the mail)" for gate in sprint.unjudged)
     if sprint.runs:
         yield f"  used: {sprint.usage.text}"
@@ -61,6 +61,7 @@ def status(team: Status) -> Iterator[str]:
         yield from _parked(team)
         return
     yield _sprint(team.sprint)
+    yield from _decision(team.sprint)
     yield from (f"it ended when {line}" for line in team.sprint.parked)
     rows = [
         (
@@ -93,6 +94,11 @@ def status(team: Status) -> Iterator[str]:
         yield f"unread: {persona} has {count}"
     for persona, count in sorted(team.waiting.items()):
         yield f"waits for its next run: {persona} has {count} unread that wake{'s' if count == 1 else ''} nobody"
+
+
+def _decision(sprint: Summary) -> Iterator[str]:
+    """Say what was decided of a supervised sprint, and what became of it."""
+    yield from (f"  {text}" for text in (sprint.decision, sprint.deployed and f"deploy: {sprint.deployed}") if text)
 
 
 def _parked(team: Status) -> Iterator[str]:
