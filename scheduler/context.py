@@ -47,13 +47,14 @@ UNSIGNED = "an approval that is on record was not made by `scheduler approve` he
 class Member(NamedTuple):
     """A persona that takes part in sprints: its id, the agent that its file names, and whose work it waits for.
 
-    One that comes `by_mail` is launched by mail only.
+    One that comes `by_mail` is launched by mail only, and one that runs `once` is not tried again in its sprint.
     """
 
     id: str
     agent: str | None = None
     after: tuple[str, ...] = ()
     by_mail: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,11 @@ class Context:
         """The personas that take part in sprints; never the human."""
         human = self.settings.team.human
         personas = (persona for persona in self.roster.scheduled if persona.id != human)
-        return tuple(Member(persona.id, persona.agent, persona.after, persona.by_mail) for persona in personas)
+        once = self.settings.deploy.persona
+        return tuple(
+            Member(persona.id, persona.agent, persona.after, persona.by_mail, persona.id == once)
+            for persona in personas
+        )
 
     def persona(self, id: str) -> Persona:
         """Return a persona of the roster. Raises NotReady if it has left the roster."""
@@ -261,7 +266,20 @@ class Context:
 
     def standing_troubles(self) -> list[str]:
         """Name what lets no sprint start whoever is due: personas that wait for each other, gates that cannot run."""
-        return [*([circle] if (circle := self.roster.circle) else []), *self.gate_troubles()]
+        circle = [circle] if (circle := self.roster.circle) else []
+        return [*circle, *self.gate_troubles(), *self._troubles_of_rounds()]
+
+    def _troubles_of_rounds(self) -> list[str]:
+        """Name the personas that could not report, or would change what they deploy."""
+        troubles = [
+            f"{name} is to report on what lands, and is not scheduled: write scheduled: mail in its file"
+            for name in self.settings.reporters
+            if (persona := self.roster.get(name)) and not persona.scheduled
+        ]
+        deployer = self.roster.get(self.settings.deploy.persona or "")
+        if deployer and deployer.paths != ():
+            troubles.append(f"{deployer.id} deploys, and may change files: write paths: [] in its file")
+        return troubles
 
     def gate_troubles(self) -> list[str]:
         """Name the gates whose command cannot run, one line each."""

@@ -139,6 +139,7 @@ ARROWS = {
         "scheduler.kinds",
         "scheduler.landing",
         "scheduler.progress",
+        "scheduler.runs",
         "scheduler.settings",
         "scheduler.sprint",
         "scheduler.state",

@@ -22,9 +22,10 @@ END
 for each in nova echo
 do printf -- '---\nid: %s\n---\nWrite.\n' "$each" > ".team/personas/$each.md"
 done
-for each in cipher pixel flux
+for each in cipher pixel
 do printf -- '---\nid: %s\nscheduled: mail\n---\nReport.\n' "$each" > ".team/personas/$each.md"
 done
+printf -- '---\nid: flux\nscheduled: mail\npaths: []\n---\nDeploy.\n' > .team/personas/flux.md
 cat > .team/team.toml <<'END'
 [team]
 agent = "script"

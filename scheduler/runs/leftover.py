@@ -22,9 +22,9 @@ from .launch import Launch
 
 _SHORT = 8
 TYPES = frozenset({"review", "veto", "approve"})  # of mail that reports
-_LONGEST = 16 << 10  # characters of a report; only its plain values are kept of a longer one
-_WORDS = 500  # characters of a value of a longer one
-_MOST = 20  # values of a longer one
+UNREADABLE = "unreadable"  # the key of the reason why a report cannot be read
+_LONGEST = 16 << 10  # characters of a report
+_WORDS = 500  # of such a reason
 
 
 def about_kept(launch: Launch, captured: Captured, human: str) -> Letter:
@@ -87,7 +87,8 @@ def reports(  # noqa: PLR0917 - what a run leaves
 
     A file that cannot be read is a report without values. Raises GitError.
     """
-    reports = [_of_mail(event) for event in sent if event.data.get("type") in TYPES]
+    mailed = (_of_mail(event) for event in sent if event.data.get("type") in TYPES)
+    reports = [values for values in mailed if values is not None]
     if is_written(place):
         reports.append(_of_file(place, secrets))
     if not reports:
@@ -103,21 +104,25 @@ def reports(  # noqa: PLR0917 - what a run leaves
     ]  # fmt: skip
 
 
-def _of_mail(event: Event) -> Mapping[str, Any]:
-    """Return what a mail reports: its payload; its type says whether it is a veto, where that does not."""
+def _of_mail(event: Event) -> Mapping[str, Any] | None:
+    """Return what a mail reports, None if nothing: its payload, and by its type whether it is a veto."""
     payload = event.data.get("payload")
     values = cast("dict[str, Any]", payload) if isinstance(payload, dict) else {}
     if event.data["type"] == "veto":
-        return {"veto": True, "veto_reason": event.subject} | values
-    return ({"veto": False} if event.data["type"] == "approve" else {}) | values
+        return {"veto_reason": event.subject} | values | {"veto": True}
+    if event.data["type"] == "approve":
+        return {"veto": False} | values
+    return values or None
 
 
 def _of_file(place: Path, secrets: Collection[str]) -> Mapping[str, Any]:
     try:
         value = output_of(place, b"", secrets)
     except BadOutput as error:
-        return {"unreadable": str(error)[:_WORDS]}
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {"score": value}
+        return {UNREADABLE: str(error)[:_WORDS]}
+    if isinstance(value, int | float):
+        return {"score": value}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {UNREADABLE: "it is no JSON object"}
 
 
 def _short(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -125,9 +130,7 @@ def _short(values: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         text = text_of(values)
     except ValueError as error:
-        return {"unreadable": str(error)[:_WORDS]}
+        return {UNREADABLE: str(error)[:_WORDS]}
     if len(text) <= _LONGEST and "\\u0000" not in text:
         return json.loads(text)
-    plain = {str(key)[:_WORDS]: value for key, value in values.items() if isinstance(value, str | int | float | bool)}
-    kept = {key: value[:_WORDS].replace("\0", "") if isinstance(value, str) else value for key, value in plain.items()}
-    return dict([*kept.items()][:_MOST])
+    return {UNREADABLE: f"it is no plain JSON of at most {_LONGEST:,} characters; leave the rest in files"}

@@ -23,6 +23,11 @@ def wrong_groups(settings: Settings, roster: Collection[str] | None) -> Iterator
     for name, team in settings.teams.items():
         yield from _strangers(("teams", name, "members"), team.members, settings, roster)
         yield from _strangers(("teams", name, "reviewers"), team.reviewers, settings, roster)
+    yield from _wrong_rounds(settings, roster)
+
+
+def _wrong_rounds(settings: Settings, roster: Collection[str] | None) -> Iterator[tuple[Key, str]]:
+    """Yield what is wrong with gates by report, reviews, the deployment and the supervisor."""
     for name, gate in settings.gates.items():
         yield from _strangers(("gates", name, "report"), [gate.report] if gate.report else [], settings, roster)
     for name in settings.review:
@@ -31,6 +36,8 @@ def wrong_groups(settings: Settings, roster: Collection[str] | None) -> Iterator
             yield ("review", name), f" is asked for no review: name {name} in a gate's report, or as a reviewer"
     if persona := settings.deploy.persona:
         yield from _strangers(("deploy", "persona"), [persona], settings, roster)
+    if settings.supervisor.review == "last round" and settings.team.auto_land:
+        yield ("supervisor", "review"), ' = "last round" lets land what nobody has reviewed: leave out auto_land'
     if settings.supervisor.improve and not _is_bounded(settings):
         yield ("supervisor", "improve"), " never ends by itself: write max_rounds or max_time, or [budget] day"
 

@@ -103,6 +103,8 @@ class DeploySettings(Table):
     def _one(self) -> Self:
         if self.command and self.persona:
             raise ValueError("says both command and persona: keep one")
+        if self.persona and (self.approve == "always" or self.check):
+            raise ValueError("says persona, whose run begins with its round: approve and check are for a command")
         if not self.is_set and self.model_fields_set:
             raise ValueError('says neither command nor persona: write command = ["./deploy.sh"]')
         return self

@@ -40,6 +40,7 @@ from .triggers import due, next_start
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _JOB = "sprint"
 _AGAIN = timedelta(seconds=0.5)
+_PATIENCE = timedelta(seconds=20)  # after an error that a person may mend
 _LONGEST = timedelta(days=1)  # the longest that the daemon sleeps before it looks again
 
 
@@ -235,6 +236,7 @@ class Daemon:
 
     def _trouble(self, error: Exception) -> None:
         """Report an error, by mail to the human too; the next time tries again, as a person may have fixed it."""
+        self._start_job(_PATIENCE)
         self._say(f"{error}; the next time tries again")
         context = self._ticker.context
         day = f"{context.clock.now():%Y-%m-%d}"

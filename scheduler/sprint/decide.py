@@ -323,7 +323,9 @@ class _Decision:
         if last and (last.status == RunStatus.STOPPED or last.stop):
             return f"stopped by hand: {last.detail}"
         if last and (last.status == RunStatus.LOST or self.tries.fruitless(last)):
-            return self._launch(member, own, LaunchReason.RETRY, f"attempt {last.attempt} {end_of(last)}")
+            why = f"attempt {last.attempt} {end_of(last)}"
+            once = "what it deploys is not tried again by itself"
+            return once if member.once else self._launch(member, own, LaunchReason.RETRY, why)
         if mail:
             reason = LaunchReason.REVIEW if all(each.asks_review for each in mail) else LaunchReason.MAIL
             return self._launch(member, own, reason, f"{len(mail)} unread, last from {mail[-1].sender}")

@@ -188,8 +188,8 @@ def _failures(state: State, result: Summary) -> Iterator[str]:
 def _landing(context: Context, state: State, result: Summary) -> Iterator[str]:
     """Move the base branch to the sprint's work if `auto_land` is set, and say so; else say how."""
     if result.landed and (result.converged or result.unjudged) and context.settings.team.auto_land:
-        if result.decision and not _is_approved(state):
-            yield f"auto_land did not move the base branch: {result.decision}."
+        if (result.decision or context.settings.reporters) and not _is_approved(state):
+            yield f"auto_land did not move the base branch: {result.decision or 'nobody has reported on it'}."
             yield f"  scheduler land {result.sprint}        moves it all the same"
             return
         if red := _not_green(context, state):

@@ -335,7 +335,11 @@ class Ticker:
         base = standing(self.context, sprint)[0]  # moved there already, or by the weave that goes on
         uses = self._used_before(state, sprint)
         batch = Batch(sprint.number, plan.tick, base, sprint.branch, left, uses)
-        self._runs.start(plan.starts, batch)
+        deploying = [launch for launch in plan.starts if launch.persona == self.context.settings.deploy.persona]
+        begun = next((deploy for deploy in reversed(state.deploys) if deploy.outcome is None), None)
+        if begun and deploying:  # in a clone of exactly what was approved, whatever has landed since
+            self._runs.start(deploying, replace(batch, base=begun.commit))
+        self._runs.start([launch for launch in plan.starts if not (begun and launch in deploying)], batch)
 
 
 def _tick_done(plan: TickPlan, state: State) -> Draft:

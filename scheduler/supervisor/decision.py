@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ...mail.render import line
 from ..landing.gate import score_of
+from ..runs.leftover import UNREADABLE
 from ..settings.supervision import GateSettings
 from ..state.facts import Report
 
@@ -71,8 +72,10 @@ def _verdict(name: str, gate: GateSettings, reports: Sequence[Report], tree: str
         return Verdict(name, passed, "passed" if passed else "has not passed on this tree", says(name, gate))
     own = [report for report in reports if report.persona == gate.report]
     last = next((report for report in reversed(own) if report.tree == tree), None)
-    if last:
-        return weighed(name, gate, last)
+    if last:  # a veto by mail stands, whatever the same run wrote after it
+        same = [report for report in own if report.run == last.run] if gate.veto else [last]
+        verdicts = [weighed(name, gate, report) for report in same]
+        return next((verdict for verdict in verdicts if not verdict.passed), verdicts[-1])
     return Verdict(name, passed=False, why=_missing(name, gate, own), says=says(name, gate))
 
 
@@ -87,11 +90,18 @@ def _missing(name: str, gate: GateSettings, own: Sequence[Report]) -> str:
 
 def _against(gate: GateSettings, values: Mapping[str, Any]) -> str:
     """Return why a report does not pass; "" if it does."""
+    if why := values.get(UNREADABLE):
+        return f"the report of {gate.report} cannot be read: {line(str(why))[:_WORDS]}"
     if gate.veto:
         veto = values.get("veto", False)
         if veto is True:
             return f"{gate.report} vetoes{_reason(values)}"
-        return "" if veto is False or veto is None else f"veto is {_shown(veto)}, which is neither true nor false"
+        return "" if veto is False else f"veto is {_shown(veto)}, which is neither true nor false"
+    return _out_of_bounds(gate, values)
+
+
+def _out_of_bounds(gate: GateSettings, values: Mapping[str, Any]) -> str:
+    """Return why the number of a report does not pass; "" if it does."""
     key = gate.key or "score"
     score = score_of(values, gate.key)
     if score is None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...mail.directory import SUPERVISOR
+from ...mail.kinds import MailKind
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ...mail.render import clean, line
@@ -96,10 +97,10 @@ class Deployment:
         return self._landed(state, decided)
 
     def _is_released(self, state: State, decided: Decided, since: int) -> bool:
-        """Tell whether a person has let the commit be deployed since an event."""
-        key = ApprovalKey(self.context.home)
+        """Tell whether a person has let the commit be deployed since an event; each approval is for one attempt."""
+        key, what = ApprovalKey(self.context.home), _signed(state, decided)
         codes = [code for seq, code in state.released.get(decided.commit, ()) if seq > since]
-        return any(key.verifies(RELEASE, decided.commit, code) for code in codes)
+        return any(key.verifies(RELEASE, what, code) for code in codes)
 
     def _landed(self, state: State, decided: Decided) -> Ended | None:
         """With `auto_land`, move the base first: what cannot land is not deployed."""
@@ -147,7 +148,10 @@ class Deployment:
         last = runs[-1] if runs else None
         if last is not None and last.status == RunStatus.OPEN:
             return False
-        self._finish(decided, _of_run(last, str(persona)), own.attempt)
+        if last is None or last.status != RunStatus.OK:  # what waited unread would start it again later
+            mail = str(self._asked(decided, str(persona), own.attempt).id)
+            self.context.append([Draft(MailKind.READ, str(persona), ref=mail, id=derived_id("read", mail))])
+        self._finish(decided, _of_run(last, str(persona), decided.commit), own.attempt)
         return True
 
     def _looked_into(self, decided: Decided) -> Ended:
@@ -196,7 +200,7 @@ class Deployment:
         body = [
             f"The deployment of {decided.commit} failed: {ended.why}.",
             "It is not tried again by itself. Once you know what is live:",
-            "    scheduler approve deploy      deploys it once more with the next round",
+            "    scheduler approve deploy      tries it once more",
             *(
                 ["", "What it printed ends with:", "", *(f"    {row}" for row in ended.log.splitlines())]
                 if ended.log
@@ -217,11 +221,12 @@ class Deployment:
 
 def release(context: Context, sender: str) -> Decided:
     """Put on record that a person lets the last approved commit be deployed. Raises NoSuchRun if there is none."""
-    decided = next(reversed(context.state(whole=False).decided), None)
+    state = context.state(whole=False)
+    decided = next(reversed(state.decided), None)
     if decided is None or not decided.approved:
         last = f"the last decision is {decided.text}" if decided else "no round was decided yet"
         raise NoSuchRun(f"nothing is approved to be deployed: {last}; scheduler rounds lists them")
-    code = ApprovalKey(context.home).sign(RELEASE, decided.commit)
+    code = ApprovalKey(context.home).sign(RELEASE, _signed(state, decided))
     data = {"sprint": decided.sprint, "commit": decided.commit, "code": code}
     context.append([Draft(Kind.DEPLOY_APPROVED, sender, data=data)])
     return decided
@@ -230,6 +235,13 @@ def release(context: Context, sender: str) -> Decided:
 def last_deployed(state: State) -> Deploy | None:
     """Return the last deployment that was one."""
     return next((each for each in reversed(state.deploys) if each.outcome == DeployOutcome.DEPLOYED), None)
+
+
+def _signed(state: State, decided: Decided) -> str:
+    """Return what an approval signs: the commit, its round, and the attempt that it lets begin."""
+    own = _of(state, decided)
+    attempt = own.attempt + 1 if own and own.outcome else 1
+    return f"{decided.commit} {decided.sprint} {attempt}"
 
 
 def _has_failed(deploy: Deploy, tree: str) -> bool:
@@ -241,9 +253,11 @@ def _of(state: State, decided: Decided) -> Deploy | None:
     return next(own, None)
 
 
-def _of_run(run: Run | None, persona: str) -> Ended:
+def _of_run(run: Run | None, persona: str, commit: str) -> Ended:
     if run is None:
         return Ended(DeployOutcome.FAILED, f"{persona} did not run")
+    if run.base != commit:
+        return Ended(DeployOutcome.FAILED, f"{persona} ran on {run.base[:_SHORT]}, which is another commit")
     if run.status == RunStatus.OK:
         return Ended(DeployOutcome.DEPLOYED, f"by {persona}", run.seconds)
     return Ended(DeployOutcome.FAILED, f"the run of {persona} ended with {line(run.detail or run.status)}", run.seconds)

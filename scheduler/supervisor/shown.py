@@ -84,7 +84,13 @@ def made_before(context: Context, ask: Ask) -> tuple[list[tuple[str, bytes]], li
             if ended.status != OutcomeStatus.OK:
                 log = (clone.folder / "output.log").read_bytes().decode(errors="replace")[-_LOG:]
                 notes += ["", f"What was to be made from it failed ({line(ended.detail)}):", "", log.strip()]
-            attached += _files(out)
+            made = _files(out)
+            attached += made
+            if left := sum(1 for _ in out.iterdir()) - len(made):
+                notes += [
+                    "",
+                    f"Not attached, because they are no files, or too many or too large: {left} of what was made.",
+                ]
     if len(attached) > 1:
         notes += ["", f"Made from the tree, and attached: {', '.join(line(name) for name, _ in attached[1:])}."]
     return attached, notes

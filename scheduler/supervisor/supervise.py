@@ -70,7 +70,7 @@ class Supervisor:
             return False
         for begun in state.deploys:  # of an earlier round, by a persona that ran in this one
             earlier = [each for each in state.decided if (each.sprint, each.commit) == (begun.sprint, begun.commit)]
-            if begun.outcome is None and begun.sprint != sprint.number and earlier:
+            if begun.outcome is None and (begun.sprint, begun.commit) != (sprint.number, commit) and earlier:
                 return Deployment(self.context, self.listener).carry_out(state, earlier[-1], stop)
         decided = next((each for each in reversed(state.decided) if each.sprint == sprint.number), None)
         if decided is None or decided.commit != commit:

@@ -126,7 +126,9 @@ def approve_deploy(context: Context, sender: str) -> Release:
             deploying = Deployment(context, lambda progress: told.append(progress.text))
             deploying.carry_out(context.state(whole=False), decided, threading.Event())
     except NotLeader:
-        told.append("the scheduler that leads the team deploys it")
+        told.append(
+            "a scheduler leads the team: one that runs with --continuous deploys it, else approve it again later"
+        )
     return Release(decided.commit, (f"approved: {decided.commit[:12]}, {decided.text}", *told))
 
 

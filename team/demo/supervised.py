@@ -108,6 +108,7 @@ def make_crew(
     for name, (emoji, description) in CREW.items():
         front = [f"priority: {len(_TURNS) - _TURNS.index(name)}"] if name in _TURNS else ["scheduled: false"]
         front += ["scheduled: mail"] if name in {*_ASKED, *asked} else []
+        front += ["paths: []"] if name == "flux" else []
         (home / "personas" / f"{name}.md").write_text(persona_file(name, emoji, description, *front), encoding="utf-8")
     script, live = copied(folder.parent, "crew.py"), folder.parent / f"{folder.name}-{LIVE}"
     words = [sys.executable, "-I", "-S", str(script), "{persona}", "{attempt}", f"{speed:g}", str(live)]

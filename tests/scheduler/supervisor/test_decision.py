@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -55,7 +56,7 @@ def test_all_gates_pass_or_the_first_that_blocks_gives_the_words():
         ({"score": 0}, False, "score 0, and 6 is the least"),
         ({"score": 6}, True, "score 6"),
         ({"score": 1e9}, True, "score 1e+09"),
-        ({"unreadable": "it is not UTF-8"}, False, "no number score in the report of pixel"),
+        ({"unreadable": "it is not UTF-8"}, False, "the report of pixel cannot be read: it is not UTF-8"),
     ],
 )
 def test_a_number_that_is_none_blocks_and_says_what_was_read(values, passes, why):
@@ -77,6 +78,8 @@ def test_a_range_has_an_upper_end_too():
     [
         ({"veto": True}, "cipher vetoes"),
         ({"veto": True, "veto_reason": "SQL\nfrom input"}, "cipher vetoes: SQL\\nfrom input"),
+        ({"veto": None}, "veto is None, which is neither true nor false"),
+        ({"unreadable": "it is not UTF-8"}, "the report of cipher cannot be read: it is not UTF-8"),
         ({"veto": "false"}, "veto is 'false', which is neither true nor false"),
         ({"veto": 0}, "veto is 0, which is neither true nor false"),
         ({"veto": []}, "veto is [], which is neither true nor false"),
@@ -89,7 +92,6 @@ def test_what_is_no_veto_that_can_be_read_blocks(values, why):
 
 def test_a_report_without_a_veto_has_none():
     assert decided(report("cipher", {"score": 9}), *GOOD[1:]).text == APPROVED
-    assert decided(report("cipher", {"veto": None}), *GOOD[1:]).text == APPROVED
 
 
 def test_the_last_report_of_a_persona_on_the_tree_counts():
@@ -103,6 +105,12 @@ def test_the_last_report_of_a_persona_on_the_tree_counts():
     assert "it blocked" in stale.why
     assert decided(*GOOD[1:]).verdicts[0].why == "no report of cipher"
     assert decided(*GOOD, report("nova", {"veto": True})).text == APPROVED
+
+
+def test_a_veto_stands_whatever_the_same_run_reported_besides():
+    """A mail, and then a file that says nothing of it."""
+    twice = [replace(report("cipher", values), run="one") for values in ({"veto": True}, {})]
+    assert decided(*GOOD[1:], *twice).blocks == ("security",)
 
 
 def test_a_command_passes_by_its_verdict_on_the_tree():
@@ -143,7 +151,7 @@ def oracle(given_reports):
 
     review, ui, tests = last("cipher"), last("pixel"), last("echo")
     veto = None if review is None else review.get("veto", False)
-    if veto is not False and not (review is not None and veto is None):
+    if veto is not False:
         return "BLOCKED - Security issue"
     if ui is None or number(ui, "score") is None or number(ui, "score") < 6:
         return "BLOCKED - UI too poor"

@@ -8,7 +8,8 @@ import threading
 import pytest
 from team_mail.mail.errors import LogUnavailable
 from team_mail.mail.log.event import Draft
-from team_mail.scheduler.errors import NoSuchRun
+from team_mail.personas.agent import Outcome
+from team_mail.scheduler.errors import NoSuchRun, NotReady
 from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.sprint.decide import ASKED, StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
@@ -196,7 +197,7 @@ def test_what_is_approved_is_deployed_once(orion, tmp_path):
 def test_a_persona_deploys_by_its_run(orion):
     """It is asked by mail, and its run is the deployment."""
     orion.roster("flux")
-    (orion.home / "personas" / "flux.md").write_text("---\nid: flux\nscheduled: mail\n---\nDeploy.\n")
+    (orion.home / "personas" / "flux.md").write_text("---\nid: flux\nscheduled: mail\npaths: []\n---\nDeploy.\n")
     came = []
     scripts = {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False), "flux": came.append}
     summary, events = play(orion, scripts, f'{TEAM}[deploy]\npersona = "flux"\n')
@@ -253,13 +254,13 @@ def test_what_a_reviewer_lands_is_reported_on_anew(echo):
 
 def test_the_first_round_that_reviews_the_last_one_is_not_decided(orion):
     """Nobody was asked about anything; what it lands is reported on, decided and deployed in the next round."""
-    settings = f'[team]\nauto_land = true\n[supervisor]\nreview = "last round"\n[deploy]\ncommand = ["true"]\n{TEAM}'
+    settings = f'[supervisor]\nreview = "last round"\n[deploy]\ncommand = ["true"]\n{TEAM}'
     cipher = reports(veto=False)
     first, events = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": cipher}, settings)
     assert (first.outcome, first.decision) == ("converged", None)
     assert not of(events, "deploy.finished")
     landed = orion.git("rev-parse", "team/sprint-1")
-    assert orion.git("rev-parse", "main") == landed
+    orion.git("merge", "--quiet", "--ff-only", "team/sprint-1")
 
     second, events = play(orion, {"nova": orion.replaced(4, "nova"), "cipher": cipher}, settings)
     assert second.decision == "APPROVED - Deploy"
@@ -270,9 +271,10 @@ def test_the_first_round_that_reviews_the_last_one_is_not_decided(orion):
 def test_who_wrote_what_the_last_round_landed_is_told_of_a_veto(orion):
     """Not whoever has landed something in the round in which the review is made."""
     orion.roster("ann")
-    settings = f'[team]\nauto_land = true\n[supervisor]\nreview = "last round"\n{TEAM}'
+    settings = f'[supervisor]\nreview = "last round"\n{TEAM}'
     nothing = {"cipher": reports(veto=True), "ann": lambda job: None, "nova": lambda job: None}
     play(orion, nothing | {"nova": orion.replaced(3, "SQL")}, settings)
+    orion.git("merge", "--quiet", "--ff-only", "team/sprint-1")
     _, events = play(orion, nothing | {"ann": orion.replaced(6, "ann")}, settings)
 
     assert [event.data["persona"] for event in of(events, "patch.landed")] == ["nova", "ann"]
@@ -372,3 +374,27 @@ def test_a_deployment_that_was_cut_off_is_looked_into_and_not_repeated(orion, tm
     summary, _ = play(orion, {}, settings)
     assert summary.deployed.startswith(outcome)
     assert (tmp_path / "live").read_text() == "live\n"
+
+
+def test_who_deploys_works_in_a_clone_of_what_was_approved_and_is_not_tried_again(orion):
+    """Whatever has landed since; and its failure is one."""
+    file = orion.home / "personas" / "flux.md"
+    file.write_text("---\nid: flux\nscheduled: mail\npaths: []\n---\nDeploy.\n")
+    settings = f'[supervisor]\nreview = "last round"\n[deploy]\npersona = "flux"\n{TEAM}'
+    seen = []
+
+    def flux(job):
+        seen.append((job.workspace / "poem.txt").read_text())
+        return Outcome("failed", 1, 0.0, "exit 1")
+
+    scripts = {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False), "flux": flux}
+    play(orion, scripts, settings)
+    orion.git("merge", "--quiet", "--ff-only", "team/sprint-1")
+    summary, events = play(orion, scripts | {"nova": orion.replaced(13, "later")}, settings)
+    assert summary.deployed == "failed: the run of flux ended with exit 1"
+    assert ["nova" in text and "later" not in text for text in seen] == [True]
+    assert len(of(events, "deploy.started")) == 1
+    assert not orion.context({}, settings).state(whole=False).unread.get("flux")
+    file.write_text("---\nid: flux\nscheduled: mail\n---\nDeploy.\n")
+    with pytest.raises(NotReady, match=r"flux deploys, and may change files: write paths: \[\] in its file"):
+        play(orion, scripts, settings)
