@@ -87,14 +87,25 @@ class Deployment:
             return Ended(DeployOutcome.SKIPPED_NO_CHANGE, f"{last.commit[:_SHORT]} has the same tree")
         if not deploy.is_set:
             return Ended(DeployOutcome.SKIPPED_POLICY, "no [deploy] says how")
+        why = self._not_by_itself(state, decided, last)
+        return Ended(DeployOutcome.SKIPPED_POLICY, why) if why else self._landed(state, decided)
+
+    def _not_by_itself(self, state: State, decided: Decided, last: Deploy | None) -> str:
+        """Return why only a person can let it be deployed, as long as nobody has; `last` is what is live."""
         failed = next((each for each in reversed(state.deploys) if _has_failed(each, decided.tree)), None)
         if failed and not self._is_released(state, decided, failed.ended):
-            return Ended(
-                DeployOutcome.SKIPPED_POLICY, "it failed before; scheduler approve deploy lets it be tried again"
-            )
-        if deploy.approve == "always" and not self._is_released(state, decided, 0):
-            return Ended(DeployOutcome.SKIPPED_POLICY, "it waits for scheduler approve deploy")
-        return self._landed(state, decided)
+            return "it failed before; scheduler approve deploy lets it be tried again"
+        if self._is_released(state, decided, 0):
+            return ""
+        if self.context.settings.deploy.approve == "always":
+            return "it waits for scheduler approve deploy"
+        if last and not self._has(decided.commit, last.commit):
+            return f"it lacks {last.commit[:_SHORT]}, which is live; scheduler approve deploy deploys it"
+        return ""
+
+    def _has(self, commit: str, earlier: str) -> bool:
+        """Tell whether a commit is built on an earlier one."""
+        return self.context.git.run("merge-base", "--is-ancestor", earlier, commit).returncode == 0
 
     def _is_released(self, state: State, decided: Decided, since: int) -> bool:
         """Tell whether a person has let the commit be deployed since an event; each approval is for one attempt."""

@@ -398,3 +398,16 @@ def test_who_deploys_works_in_a_clone_of_what_was_approved_and_is_not_tried_agai
     file.write_text("---\nid: flux\nscheduled: mail\n---\nDeploy.\n")
     with pytest.raises(NotReady, match=r"flux deploys, and may change files: write paths: \[\] in its file"):
         play(orion, scripts, settings)
+
+
+def test_nothing_is_deployed_that_lacks_what_is_live(orion):
+    """People moved the base while the last round was deployed and not landed; the next one starts there."""
+    settings = f'{TEAM}[deploy]\ncommand = ["true"]\n'
+    play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    live = orion.git("rev-parse", "team/sprint-1")
+    orion.git("commit", "--quiet", "--allow-empty", "-m", "Meanwhile")
+    summary, _ = play(orion, {"nova": orion.replaced(13, "nova"), "cipher": reports(veto=False)}, settings)
+    assert (
+        summary.deployed == f"skipped_policy: it lacks {live[:12]}, which is live; scheduler approve deploy deploys it"
+    )
+    assert "deploy: deployed" in control.approve_deploy(orion.context({}, settings), "you").lines[-1]
