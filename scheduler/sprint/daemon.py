@@ -23,7 +23,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from ...mail.directory import PROGRAMS
-from ...mail.errors import TeamMailError
+from ...mail.errors import TeamMailError, UsageError
 from ...mail.kinds import MailKind
 from ...mail.letter import Letter
 from ..context import Context
@@ -236,7 +236,8 @@ class Daemon:
 
     def _trouble(self, error: Exception) -> None:
         """Report an error, by mail to the human too; the next time tries again, as a person may have fixed it."""
-        self._start_job(_PATIENCE)
+        if isinstance(error, UsageError):  # of the settings; what a sprint met is not tried so soon
+            self._start_job(_PATIENCE)
         self._say(f"{error}; the next time tries again")
         context = self._ticker.context
         day = f"{context.clock.now():%Y-%m-%d}"

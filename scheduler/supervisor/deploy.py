@@ -130,6 +130,7 @@ class Deployment:
         started = Draft(Kind.DEPLOY_STARTED, SUPERVISOR, data=self._data(decided, attempt), id=own)
         if persona:
             self.context.append([self._asked(decided, persona, attempt), started])
+            self.listener(Progress(f"deploy: {persona} is asked to, and does so in the next sprint if none is open"))
             return True
         self.context.append([started])
         self.listener(Progress(f"deploy: {decided.commit[:_SHORT]} begins"))
@@ -157,8 +158,8 @@ class Deployment:
             if run.persona == persona and run.started >= own.started
         ]  # fmt: skip
         last = runs[-1] if runs else None
-        if last is not None and last.status == RunStatus.OPEN:
-            return False
+        if last.status == RunStatus.OPEN if last else state.sprint is None:
+            return False  # it goes on, or waits for a sprint in which it can run
         if last is None or last.status != RunStatus.OK:  # what waited unread would start it again later
             mail = str(self._asked(decided, str(persona), own.attempt).id)
             self.context.append([Draft(MailKind.READ, str(persona), ref=mail, id=derived_id("read", mail))])

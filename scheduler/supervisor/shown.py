@@ -9,6 +9,7 @@ from pathlib import Path
 from ...mail.render import line
 from ...mail.text.units import counted
 from ...personas.agent import Job
+from ...personas.agents.result import log_of
 from ...personas.kinds import OutcomeStatus
 from ...personas.setup.preparation import run_quietly
 from ..context import Context
@@ -82,7 +83,7 @@ def made_before(context: Context, ask: Ask) -> tuple[list[tuple[str, bytes]], li
             clone.prepare(job)
             ended = run_quietly(job, [word.replace("{out}", str(out)) for word in settings.before])
             if ended.status != OutcomeStatus.OK:
-                log = (clone.folder / "output.log").read_bytes().decode(errors="replace")[-_LOG:]
+                log = log_of(clone.folder).decode(errors="replace")[-_LOG:]
                 notes += ["", f"What was to be made from it failed ({line(ended.detail)}):", "", log.strip()]
             made = _files(out)
             attached += made

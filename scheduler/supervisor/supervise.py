@@ -66,12 +66,14 @@ class Supervisor:
     def conclude(self, state: State, stop: threading.Event) -> bool:
         """Decide a sprint that is about to end, and deploy what is approved; return whether anything was written."""
         sprint, commit = state.sprint, self._judged_commit(state)
-        if sprint is None or commit is None:
+        if sprint is None:
             return False
         for begun in state.deploys:  # of an earlier round, by a persona that ran in this one
             earlier = [each for each in state.decided if (each.sprint, each.commit) == (begun.sprint, begun.commit)]
             if begun.outcome is None and (begun.sprint, begun.commit) != (sprint.number, commit) and earlier:
                 return Deployment(self.context, self.listener).carry_out(state, earlier[-1], stop)
+        if commit is None:
+            return False
         decided = next((each for each in reversed(state.decided) if each.sprint == sprint.number), None)
         if decided is None or decided.commit != commit:
             self._decide(state, commit)

@@ -411,3 +411,31 @@ def test_nothing_is_deployed_that_lacks_what_is_live(orion):
         summary.deployed == f"skipped_policy: it lacks {live[:12]}, which is live; scheduler approve deploy deploys it"
     )
     assert "deploy: deployed" in control.approve_deploy(orion.context({}, settings), "you").lines[-1]
+
+
+def test_a_deployment_that_a_person_lets_a_persona_repeat_is_closed_by_a_sprint_that_lands_nothing(orion):
+    """It works on what was approved, and is not said to have failed before it has run."""
+    file = orion.home / "personas" / "flux.md"
+    file.write_text("---\nid: flux\nscheduled: mail\npaths: []\n---\nDeploy.\n")
+    settings = f'{TEAM}[deploy]\npersona = "flux"\n'
+    scripts = {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False), "flux": lambda job: 1 / 0}
+    summary, _ = play(orion, scripts, settings)
+    assert summary.deployed.startswith("failed: the run of flux ended with")
+    context = orion.context({}, settings)
+    assert "flux is asked to" in control.approve_deploy(context, "you").lines[-1]
+    state = context.state(whole=False)
+    assert not Deployment(context).carry_out(state, state.decided[-1], threading.Event())
+
+    _, events = play(orion, scripts | {"nova": lambda job: None, "flux": lambda job: None}, settings)
+    assert [event.data["outcome"] for event in of(events, "deploy.finished")] == ["failed", "deployed"]
+    runs = [event for event in of(events, "run.started") if event.data["persona"] == "flux"]
+    assert {event.data["base"] for event in runs} == {orion.git("rev-parse", "team/sprint-1")}
+
+
+def test_a_picture_that_cannot_be_made_is_said_to_the_reviewer(orion):
+    """The round goes on without it."""
+    settings = f'{TEAM}[review.cipher]\nbefore = ["no-such-program", "{{out}}"]\n'
+    summary, events = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    assert summary.decision == "APPROVED - Deploy"
+    (mail,) = [event for event in of(events, "mail.sent") if event.data["type"] == "review"]
+    assert "What was to be made from it failed (" in mail.body
