@@ -35,8 +35,8 @@ def read_aider(rows: Iterable[str], builder: TranscriptBuilder) -> None:
         elif _RETRY.match(row):
             builder.complain(_joined(error))
             words, error = [], []
-        elif found := _ERROR.search(row):
-            words, error, ended = [], [found[0]], False
+        elif failure := _ERROR.search(row):
+            words, error, ended = [], [failure[0]], False
         elif error:
             ended = ended or not row.strip()
             error += [] if ended else [row]

@@ -59,6 +59,6 @@ def _sweep(home: Path) -> None:
 def _read(home: Path) -> Iterator[GateAtWork]:
     for file in (home / _FOLDER).glob("*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            told = json.loads(read_file(file))
-            if alive(told):
-                yield GateAtWork(str(told["gate"]), str(told["commit"]), file.stat().st_mtime)
+            record = json.loads(read_file(file))
+            if alive(record):
+                yield GateAtWork(str(record["gate"]), str(record["commit"]), file.stat().st_mtime)

@@ -148,9 +148,9 @@ def _certain(git: Git, woven: Woven) -> Woven | None:
             conflicted.append(replace(each, tip=woven.start))
         else:  # is it the same conflict without what the gates are to judge?
             alone = _scratch_weave(git, woven.start, [each.submission]).conflicted
-            conflicted += (found for found in alone if found.signature == each.signature)
-    found = Woven(woven.start, woven.start, (), tuple(conflicted), woven.refused, woven.held)
-    return found if conflicted or woven.refused or woven.held else None
+            conflicted += (again for again in alone if again.signature == each.signature)
+    outcome = Woven(woven.start, woven.start, (), tuple(conflicted), woven.refused, woven.held)
+    return outcome if conflicted or woven.refused or woven.held else None
 
 
 def _dangling(context: Context, woven: Woven) -> tuple[Notice, ...]:

@@ -117,11 +117,11 @@ def is_same_json(left: Any, right: Any) -> bool:
     if isinstance(left, int | float) and isinstance(right, int | float):
         return left == right
     if isinstance(left, list) and isinstance(right, list):
-        items, others = cast("list[Any]", left), cast("list[Any]", right)
-        return len(items) == len(others) and all(map(is_same_json, items, others))
+        items, expected = cast("list[Any]", left), cast("list[Any]", right)
+        return len(items) == len(expected) and all(map(is_same_json, items, expected))
     if isinstance(left, dict) and isinstance(right, dict):
-        table, other = cast("dict[str, Any]", left), cast("dict[str, Any]", right)
-        return table.keys() == other.keys() and all(is_same_json(table[key], other[key]) for key in table)
+        table, wanted = cast("dict[str, Any]", left), cast("dict[str, Any]", right)
+        return table.keys() == wanted.keys() and all(is_same_json(table[key], wanted[key]) for key in table)
     return (left is None and right is None) or (isinstance(left, str) and left == right)
 
 
