@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from ...mail.errors import LogError, TeamMailError
 from ...personas.running.process import is_going
 from ...personas.running.warden_process import leased
 from ...personas.spending.usage import Usage
@@ -54,6 +55,7 @@ class OpenRuns:
         self._news = threading.Event()
         self._futures: dict[str, Future[RunResult | None]] = {}
         self._begun: dict[str, threading.Event] = {}
+        self._recorded = set[str]()  # runs whose start is on record, so that what they leave can be taken up
         self._launches: dict[str, Launch] = {}
         self._weave: Future[object] | None = None
 
@@ -134,6 +136,7 @@ class OpenRuns:
     def _told(self, progress: Progress) -> None:
         self._listener(progress)
         if isinstance(progress, RunStarted):
+            self._recorded.add(progress.launch.run)
             self._begun[progress.launch.run].set()
 
     def wake(self) -> None:
@@ -148,18 +151,32 @@ class OpenRuns:
             self._context.clock.wait(self._news, max(0.0, seconds), busy=self.busy)
 
     def look(self) -> None:
-        """Forget the news so far, and raise what a run (LogError) or the weave has raised."""
+        """Forget the news so far, and raise what the weave has raised, or a run that could not be started.
+
+        A run whose end could not be put on record is told of: it is given up, as that of a scheduler that is gone.
+        Raises LogError of any run, because then nothing can be put on record.
+        """
         self._news.clear()
         for run, future in [*self._futures.items()]:
             if future.done():
                 del self._futures[run]
-                future.result()
+                self._finished(run, future)
         if self._weave and self._weave.done():
             weave, self._weave = self._weave, None
             weave.result()
 
+    def _finished(self, run: str, future: Future[RunResult | None]) -> None:
+        try:
+            future.result()
+        except LogError:
+            raise
+        except (TeamMailError, OSError) as error:
+            if run not in self._recorded:
+                raise
+            self._listener(Progress(f"{self._launches[run].persona}: its end could not be put on record: {error}"))
+
     def finish(self) -> None:
-        """Wait until all runs are over. Raises what a run has raised (LogError)."""
+        """Wait until all runs are over. Raises what `look` does."""
         while self.running:
             self.wait(None)
             self.look()

@@ -415,10 +415,11 @@ def test_landing_updates_the_worktree_of_the_branch_with_the_users_settings(team
         assert subprocess.run(words, cwd=checkout, check=True, capture_output=True, text=True).stdout == ""
 
 
-def test_a_run_whose_end_could_not_be_written_is_given_up_and_launched_again(team, monkeypatch):
+@pytest.mark.parametrize("most", [1, 10], ids=["the last that goes on", "beside others"])
+def test_a_run_whose_end_could_not_be_written_is_given_up_and_launched_again(team, monkeypatch, most):
     """If the disk is full for a moment, that is reported, and the same process continues without the dead run."""
-    ticker, reports = team.ticker({"ann": team.replaced(3, "ann")}), []
-    ticker.listener = reports.append
+    ticker, reports = team.ticker({"ann": team.replaced(3, "ann")}, f"[sprint]\nmax_parallel = {most}\n"), []
+    ticker.listener = ticker.dispatcher.listener = reports.append
     put, full = FileBlobs.put, [True]
 
     def refuse(blobs, data):
