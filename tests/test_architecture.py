@@ -133,7 +133,7 @@ ARROWS = {
     },
     "scheduler.state": {"scheduler.errors", "scheduler.kinds"},
     "scheduler.supervisor": {
-        "scheduler.approval",
+        "scheduler.leader",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.kinds",

@@ -173,10 +173,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class Deploy:
-    """A deployment of a commit by a round; `outcome` is a `DeployOutcome`, None while nobody knows.
-
-    `ended` is the seq of the event that told it.
-    """
+    """A deployment of a commit by a round; `outcome` is a `DeployOutcome`, None while nobody knows."""
 
     sprint: int
     commit: str
@@ -185,7 +182,6 @@ class Deploy:
     outcome: str | None = None
     why: str = ""
     seconds: float | None = None
-    ended: int = 0
     attempt: int = 1
 
 

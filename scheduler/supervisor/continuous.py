@@ -6,9 +6,8 @@ the log's last line and one ref, and writes nothing.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
@@ -27,7 +26,6 @@ from ..state.facts import Decided, Sprint
 from ..state.reading import LAST
 from ..state.sprints import State
 from ..state.summary import Summary
-from .deploy import Deployment
 from .supervise import Supervisor
 
 _FIRST = timedelta(seconds=1)
@@ -85,7 +83,6 @@ class Continuous:
     rounds: int = 0
     looks: int = 0
     began: datetime | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
     quiet: tuple[int, str] | None = None  # the last event and the base, when nothing called for a round
 
     def again(self, context: Context, now: datetime) -> Turn | None:
@@ -104,7 +101,6 @@ class Continuous:
         settings, self.quiet = context.settings.supervisor, None
         seen = self._seen(context)
         self.began = self.began or now
-        self._deploy(context, state)
         if why := self._spent(settings, now):
             return Turn(StartRequest(), why=why, over=True)
         if state.paused:
@@ -217,9 +213,3 @@ class Continuous:
         mail = letter.draft(context.mailbox.directory, context.mailbox.blobs)
         context.append([mail, Draft(Kind.ROUND_PAUSED, SUPERVISOR, data=data, id=own)])
         self.listener(Progress(f"paused: {why}"))
-
-    def _deploy(self, context: Context, state: State) -> None:
-        """Deploy what a person has let be deployed since its round ended."""
-        decided = next(reversed(state.decided), None)
-        if decided and decided.commit in state.released:
-            Deployment(context, self.listener).carry_out(state, decided, self.stop)

@@ -71,14 +71,14 @@ class Supervisor:
         for begun in state.deploys:  # of an earlier round, by a persona that ran in this one
             earlier = [each for each in state.decided if (each.sprint, each.commit) == (begun.sprint, begun.commit)]
             if begun.outcome is None and (begun.sprint, begun.commit) != (sprint.number, commit) and earlier:
-                return Deployment(self.context, self.listener).carry_out(state, earlier[-1], stop)
+                return Deployment(self.context, self.listener).carry_out(earlier[-1], stop)
         if commit is None:
             return False
         decided = next((each for each in reversed(state.decided) if each.sprint == sprint.number), None)
         if decided is None or decided.commit != commit:
             self._decide(state, commit)
             return True
-        return Deployment(self.context, self.listener).carry_out(state, decided, stop)
+        return Deployment(self.context, self.listener).carry_out(decided, stop)
 
     def _judged_commit(self, state: State) -> str | None:
         """Return the commit that is decided about: what has landed, or what the round before had landed; None if none.

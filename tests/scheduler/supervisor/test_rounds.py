@@ -9,11 +9,13 @@ import pytest
 from team_mail.mail.errors import LogUnavailable
 from team_mail.mail.log.event import Draft
 from team_mail.personas.agent import Outcome
-from team_mail.scheduler.errors import NoSuchRun, NotReady
+from team_mail.scheduler.errors import NoSuchRun, NotLeader, NotReady
+from team_mail.scheduler.leader import Leader
 from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.sprint.decide import ASKED, StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.tick import Ticker
+from team_mail.scheduler.state.facts import Decided
 from team_mail.scheduler.supervisor.deploy import Deployment
 from team_mail.scheduler.supervisor.supervise import supervision
 from team_mail.team.api import control
@@ -320,34 +322,63 @@ def test_what_cannot_land_is_not_deployed(orion):
     assert not of(events, "deploy.started")
 
 
-def test_a_deployment_waits_for_a_person_and_no_event_alone_lets_it_go(orion, tmp_path):
-    """`scheduler approve deploy` deploys at once where no scheduler leads, and only once."""
+def test_a_deployment_waits_for_a_person_and_no_event_lets_it_go(orion, tmp_path):
+    """`scheduler approve deploy` deploys then and there, beside a scheduler that leads, and only once."""
     live = tmp_path / "live"
     settings = f'{TEAM}[deploy]\ncommand = ["sh", "-c", "echo live >> {live}"]\napprove = "always"\n'
-    summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    summary, events = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
     assert summary.deployed == "skipped_policy: it waits for scheduler approve deploy"
     context = orion.context({}, settings)
     commit = orion.git("rev-parse", "team/sprint-1")
-    forged = {"sprint": 1, "commit": commit, "code": "0" * 64}
-    context.append([Draft("deploy.approved", "you", data=forged)])
-    decided = context.state(whole=False).decided[-1]
-    assert not Deployment(context).carry_out(context.state(whole=False), decided, threading.Event())
+    (mail,) = [
+        event for event in of(events, "mail.sent") if event.subject == f"Deployment of {commit[:12]} waits for you"
+    ]
+    assert (mail.recipients, "scheduler approve deploy --round 1" in mail.body) == (("you",), True)
+    context.append([Draft("deploy.approved", "you", data={"sprint": 1, "commit": commit})])
+    assert not Deployment(context).carry_out(context.state(whole=False).decided[-1], threading.Event())
     assert not live.exists()
 
-    told = control.approve_deploy(context, "you").lines
-    assert told[0] == f"approved: {commit[:12]}, APPROVED - Deploy"
-    assert "deploy: deployed" in told[-1]
-    assert "skipped_no_change" not in told[-1]
-    assert control.approve_deploy(context, "you").commit == commit
+    with Leader(context.home / "work"):
+        done = control.approve_deploy(context, "you")
+    assert done.lines[0] == f"approved: {commit[:12]}, APPROVED - Deploy"
+    assert "deploy: deployed" in done.lines[-1]
+    assert (done.outcome, done.has_failed) == ("deployed", False)
+    assert control.approve_deploy(context, "you").lines[-1] == "deploy: deployed before: exit 0"
     assert live.read_text() == "live\n"
+
+
+def test_an_earlier_round_can_be_deployed_after_a_later_one_was_blocked(orion):
+    settings = f'{TEAM}[deploy]\ncommand = ["true"]\napprove = "always"\n'
+    play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    play(orion, {"nova": orion.replaced(13, "nova"), "cipher": reports(veto=True)}, settings)
+    context = orion.context({}, settings)
+    with pytest.raises(NoSuchRun, match="round 2 ended with BLOCKED - Security issue"):
+        control.approve_deploy(context, "you")
+    done = control.approve_deploy(context, "you", 1)
+    assert (done.outcome, done.commit) == ("deployed", orion.git("rev-parse", "team/sprint-1"))
+
+
+def test_two_deployments_never_go_on_at_once(orion, tmp_path):
+    """A person is told who deploys; a scheduler waits until that has ended."""
+    settings = f'{TEAM}[deploy]\ncommand = ["sh", "-c", "echo live >> {tmp_path}/live"]\n'
+    context = orion.context({}, settings)
+    with Leader(context.home / "work" / "deploy") as lock:
+        ended = threading.Timer(0.3, lock.__exit__, (None, None, None))
+        with pytest.raises(NotLeader, match=r"another process deploys just now: process \d+"):
+            Deployment(context).release(Decided(1, "c", "t", "APPROVED - Deploy", (), (), 1), "you")
+        ended.start()
+        summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+        ended.join()
+        lock.__enter__()
+    assert summary.deployed == "deployed: exit 0"
 
 
 def test_nothing_that_is_blocked_can_be_approved(orion):
     context = orion.context({}, TEAM)
-    with pytest.raises(NoSuchRun, match="no round was decided yet"):
+    with pytest.raises(NoSuchRun, match="no such round was decided"):
         control.approve_deploy(context, "you")
     play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=True)})
-    with pytest.raises(NoSuchRun, match="the last decision is BLOCKED - Security issue"):
+    with pytest.raises(NoSuchRun, match="round 1 ended with BLOCKED - Security issue"):
         control.approve_deploy(orion.context({}, TEAM), "you")
 
 
@@ -374,6 +405,25 @@ def test_a_deployment_that_was_cut_off_is_looked_into_and_not_repeated(orion, tm
     summary, _ = play(orion, {}, settings)
     assert summary.deployed.startswith(outcome)
     assert (tmp_path / "live").read_text() == "live\n"
+    done = control.approve_deploy(orion.context({}, settings), "you")
+    assert done.outcome == "deployed"
+    assert (tmp_path / "live").read_text() == ("live\n" if check == "true" else "live\nlive\n")
+
+
+def test_a_person_settles_a_deployment_that_was_cut_off_with_one_command(orion, tmp_path):
+    """What is not known to be live is tried once more, although nothing has looked into it before."""
+    settings = f'{TEAM}[deploy]\ncommand = ["sh", "-c", "echo live >> {tmp_path}/live"]\napprove = "always"\n'
+    play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    context = orion.context({}, settings)
+    decided = context.state(whole=False).decided[-1]
+    begun = {"sprint": 1, "commit": decided.commit, "tree": decided.tree, "attempt": 2}
+    context.append([Draft("deploy.started", "supervisor", data=begun)])
+    done = control.approve_deploy(context, "you")
+    assert [line.split(": ")[-1] for line in done.lines[1:]] == [
+        "it was cut off, and no check says whether it is live; look, and decide",
+        f"{decided.commit[:12]} begins",
+        "exit 0",
+    ]
 
 
 def test_who_deploys_works_in_a_clone_of_what_was_approved_and_is_not_tried_again(orion):
@@ -423,8 +473,7 @@ def test_a_deployment_that_a_person_lets_a_persona_repeat_is_closed_by_a_sprint_
     assert summary.deployed.startswith("failed: the run of flux ended with")
     context = orion.context({}, settings)
     assert "flux is asked to" in control.approve_deploy(context, "you").lines[-1]
-    state = context.state(whole=False)
-    assert not Deployment(context).carry_out(state, state.decided[-1], threading.Event())
+    assert not Deployment(context).carry_out(context.state(whole=False).decided[-1], threading.Event())
 
     _, events = play(orion, scripts | {"nova": lambda job: None, "flux": lambda job: None}, settings)
     assert [event.data["outcome"] for event in of(events, "deploy.finished")] == ["failed", "deployed"]
