@@ -87,7 +87,7 @@ class ExitCode(IntEnum):
     FAILED = 1, "Failed; the message says what, why and what to do."
     USAGE = 2, "Invalid request; nothing was written."
     UNREAD = 3, "There is unread mail (`check`, `inbox --exit-code`)."
-    NOT_CONVERGED = 4, "The sprint or dispatch did not converge."
+    NOT_CONVERGED = 4, "The sprint or dispatch did not converge, or was blocked."
     DAMAGED = 5, "The log is damaged."
     INTERRUPTED = 130, "Interrupted."
 

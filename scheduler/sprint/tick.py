@@ -7,7 +7,7 @@ can be continued.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, Self
@@ -39,10 +39,14 @@ from .start import set_faulty_aside, start_commit
 
 
 class Rounds(Protocol):
-    """What a supervisor adds to a sprint. Each method tells whether it has written anything."""
+    """What a supervisor adds to a sprint. `tell` and `conclude` return whether they have written anything."""
 
     def tell(self, state: State, plan: TickPlan, *, weaving: bool) -> bool:
         """Ask for the reports that are due, and tell authors of those that block. Raises GitError, LogError."""
+        ...
+
+    def outlook(self) -> Iterator[str]:
+        """Say, a line each, what will be done with what has landed."""
         ...
 
     def conclude(self, state: State, stop: threading.Event) -> bool:

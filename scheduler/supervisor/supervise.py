@@ -6,6 +6,7 @@ after a crash changes nothing.
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from ...mail.directory import SUPERVISOR
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
+from ...mail.render import listed
 from ..context import Context
 from ..kinds import Kind
 from ..landing.judging import gates_of
@@ -21,9 +23,9 @@ from ..settings.settings import Settings
 from ..sprint.plan import TickPlan
 from ..state.facts import Report
 from ..state.sprints import State
-from .decision import Decision, decide_round
+from .decision import Decision, asked_of, decide_round
 from .deploy import Deployment
-from .review import NO_GATE, Answer, Ask, answers, asks, asks_at_first, unheard
+from .review import NO_GATE, Answer, Ask, answers, asks, asks_at_first, unheard, why_silent
 from .shown import made_before, mail_about, report_form
 
 _SHORT = 12
@@ -112,7 +114,21 @@ class Supervisor:
         """Return the decision about a commit as things stand, and its tree. Raises GitError."""
         tree = self.context.git.line("rev-parse", "--verify", f"{commit}^{{tree}}")
         green = {gate.name: (gate.mark, tree) in state.green for gate in gates_of(self.context)}
-        return decide_round(self.context.settings.gates, state.reports, tree, green), tree
+        gates = self.context.settings.gates
+        silent = {gate.report: why_silent(state, gate.report, commit) for gate in gates.values() if gate.report}
+        return decide_round(gates, state.reports, tree, green, silent), tree
+
+    def outlook(self) -> Iterator[str]:
+        """Say who reports on what will have landed, what decides, and what is done with it."""
+        settings = self.context.settings
+        for reviewer, members in settings.reporters.items():
+            of = f"what {listed(sorted(members))} landed" if members else "what has landed"
+            yield f"review: {reviewer} is asked for a report on {of}"
+        yield from (f"gate: {name}, {asked_of(gate)}" for name, gate in settings.gates.items() if gate.report)
+        if deploy := settings.deploy.command or settings.deploy.persona:
+            how = f"by {deploy}" if isinstance(deploy, str) else f"with {shlex.join(deploy)}"
+            waits = ", once a person lets it: scheduler approve deploy" if settings.deploy.approve == "always" else ""
+            yield f"deploy: what is approved, {how}{waits}"
 
     def _asked(self, state: State, ask: Ask) -> Iterator[Draft]:
         """Yield a review mail with the diff of exactly that range, and the event that it was sent."""

@@ -78,15 +78,19 @@ class Release:
 
 @dataclass(frozen=True)
 class LandedSprint:
-    """The base branch after a sprint was landed on it. `gained` counts its new commits, 0 if it had them all."""
+    """The base branch after a sprint was landed on it. `gained` counts its new commits, 0 if it had them all.
+
+    `blocked` is the decision about the sprint, if that is to block.
+    """
 
     branch: str
     commit: str
     gained: int
+    blocked: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return all three values as a JSON object."""
-        return {"branch": self.branch, "commit": self.commit, "gained": self.gained}
+        """Return all values as a JSON object."""
+        return {"branch": self.branch, "commit": self.commit, "gained": self.gained, "blocked": self.blocked}
 
 
 def stop(context: Context, run: str, sender: str) -> Stopping:
@@ -147,4 +151,7 @@ def land(context: Context, number: int = 0) -> LandedSprint:
     """Fast-forward the base branch to sprint `number`, 0 for the last. Raises NoSuchRun, BranchMoved."""
     by_people_only("scheduler land", context.home)
     state = state_at(context, number or None)
-    return LandedSprint(*fast_forward_base(context, state, number or state.number))
+    number = number or state.number
+    decided = next((each for each in reversed(state.decided) if each.sprint == number), None)
+    blocked = decided.text if decided and not decided.approved else None
+    return LandedSprint(*fast_forward_base(context, state, number), blocked)

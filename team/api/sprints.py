@@ -67,8 +67,8 @@ class SprintResult:
 
     @property
     def converged(self) -> bool:
-        """Whether nothing is left to do."""
-        return bool(self.summary and self.summary.converged)
+        """Whether nothing is left to do: no gate blocks what landed, and its deployment has not failed."""
+        return bool(self.summary and self.summary.converged and not self.summary.stuck)
 
     def document(self) -> dict[str, Any] | None:
         """Return the JSON object of `scheduler sprint --json`."""

@@ -166,6 +166,8 @@ def land(
     landed = control.land(session.context(), number)
     further = f"{counted(landed.gained, 'commit')} further" if landed.gained else "as it was before"
     output.say(f"{landed.branch} is at {landed.commit[:12]} now, {further}")
+    if landed.blocked:
+        note("scheduler", f"the decision about it was {landed.blocked}; scheduler rounds tells why")
 
 
 @app.command("install-cron")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 
 import pytest
@@ -18,7 +19,7 @@ from team_mail.scheduler.sprint.tick import Ticker
 from team_mail.scheduler.state.facts import Decided
 from team_mail.scheduler.supervisor.deploy import Deployment
 from team_mail.scheduler.supervisor.supervise import supervision
-from team_mail.team.api import control
+from team_mail.team.api import control, sprints
 
 from ...test_docs_sprint import EVENTS
 
@@ -483,8 +484,63 @@ def test_a_deployment_that_a_person_lets_a_persona_repeat_is_closed_by_a_sprint_
 
 def test_a_picture_that_cannot_be_made_is_said_to_the_reviewer(orion):
     """The round goes on without it."""
-    settings = f'{TEAM}[review.cipher]\nbefore = ["no-such-program", "{{out}}"]\n'
+    settings = f'{TEAM}[review.cipher]\nbefore = ["{{}}", "{{{{out}}}}"]\n'
+    with pytest.raises(NotReady, match=r"\[review.cipher\] before: 'no-such-program' is not in PATH"):
+        play(orion, {}, settings.format("no-such-program"))
+    settings = settings.format("false")
     summary, events = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
     assert summary.decision == "APPROVED - Deploy"
     (mail,) = [event for event in of(events, "mail.sent") if event.data["type"] == "review"]
     assert "What was to be made from it failed (" in mail.body
+
+
+def sleeps(job):
+    """End without a report."""
+
+
+def fails(job):
+    return Outcome("failed", 1, 0.0, "exit 7")
+
+
+@pytest.mark.parametrize(
+    ("cipher", "why"),
+    [
+        (sleeps, r"no report of cipher; its run \S+ wrote none to \$TEAM_OUTPUT"),
+        (fails, r"no report of cipher; its run \S+ ended with exit 7"),
+    ],
+)
+def test_a_missing_report_says_why_it_is_missing(orion, cipher, why):
+    summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": cipher})
+    assert re.search(why, summary.decision)
+    assert summary.stuck
+
+
+def test_who_reports_and_lands_something_makes_its_own_report_stale(orion):
+    """The decision says so, because nothing else would tell why it is never approved."""
+
+    def cipher(job):
+        orion.replaced(3 + 2 * job.attempt, f"cipher {job.attempt}")(job)
+        reports(veto=False)(job)
+
+    settings = TEAM.replace("[teams", "max_reviews = 2\n[teams", 1)
+    summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": cipher}, settings)
+    assert "its last one is stale" in summary.decision
+    assert summary.decision.endswith("since then cipher has itself landed something)")
+
+
+def test_the_dry_run_shows_who_reports_what_decides_and_what_deploys(orion):
+    settings = f'{TEAM}[gates.speed]\nreport = "cipher"\nkey = "seconds"\nthreshold = 0\nat_most = 2\n'
+    context = orion.context({}, f'{settings}[deploy]\ncommand = ["true", "a b"]\napprove = "always"\n')
+    assert sprints.preview_sprint(context).outlook == (
+        "review: cipher is asked for a report on what nova landed",
+        "gate: security, no veto by cipher",
+        "gate: speed, seconds by cipher at least 0 and at most 2",
+        "deploy: what is approved, with true 'a b', once a person lets it: scheduler approve deploy",
+    )
+
+
+def test_a_blocked_sprint_fails_its_command_and_is_not_landed_without_a_word(orion):
+    summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=True)})
+    assert (summary.converged, summary.stuck, sprints.SprintResult(summary).converged) == (True, True, False)
+    landed = control.land(orion.context({}, TEAM))
+    assert (landed.blocked, landed.gained) == ("BLOCKED - Security issue", 1)
