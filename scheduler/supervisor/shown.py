@@ -63,8 +63,11 @@ def report_form(settings: Settings, reviewer: str) -> list[str]:
     ]
 
 
-def made_before(context: Context, ask: Ask) -> tuple[list[tuple[str, bytes]], list[str]]:
-    """Return what is attached to a review mail, the diff first, and notes about it. Raises GitError, OSError."""
+def made_before(context: Context, ask: Ask, stop: threading.Event) -> tuple[list[tuple[str, bytes]], list[str]]:
+    """Return what is attached to a review mail, the diff first, and notes about it; `stop` ends what makes files.
+
+    Raises GitError, OSError.
+    """
     diff = context.git(*_DIFF, "--binary", ask.start, ask.tip)
     attached, notes = [("landed.diff", diff)], list[str]()
     if settings := context.settings.review.get(ask.reviewer):
@@ -73,7 +76,7 @@ def made_before(context: Context, ask: Ask) -> tuple[list[tuple[str, bytes]], li
             out.mkdir()
             run = f"review-{ask.reviewer}-{secrets.token_hex(8)}"
             job = Job(
-                run, ask.reviewer, 1, 0, "", clone.path, clone.folder, clone.home, settings.timeout, threading.Event(),
+                run, ask.reviewer, 1, 0, "", clone.path, clone.folder, clone.home, settings.timeout, stop,
                 slot=clone.slot.number, port=clone.slot.port,
             )  # fmt: skip
             clone.prepare(job)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shlex
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ...mail.directory import SUPERVISOR
 from ...mail.letter import Letter
@@ -21,6 +22,7 @@ from ..landing.judging import gates_of
 from ..progress import Listener, Progress, silent
 from ..settings.settings import Settings
 from ..sprint.plan import TickPlan
+from ..sprint.tick import Beside
 from ..state.facts import Report
 from ..state.sprints import State
 from .decision import Decision, asked_of, decide_round
@@ -49,21 +51,43 @@ class Supervisor:
     context: Context
     listener: Listener = silent
 
-    def tell(self, state: State, plan: TickPlan, *, weaving: bool = False) -> bool:
-        """Ask for the reports that are due, and tell authors of those that block; return whether anything was sent."""
+    def tell(
+        self,
+        state: State,
+        plan: TickPlan,
+        *,
+        weaving: bool = False,
+        making: Collection[str] = (),
+        beside: Beside | None = None,
+    ) -> bool:
+        """Ask for the reports that are due, and tell authors of those that block; return whether anything was begun.
+
+        Files that go with a request are made `beside` the runs, and it is sent then; `making` are those who wait so.
+        """
         if state.sprint is None:
             return False
         settings = self.context.settings
         drafts = [draft for answer in answers(state, settings.gates) for draft in self._answered(state, answer)]
         drafts += [draft for report in unheard(state, settings.gates) for draft in self._unheard(state, report)]
+        later: list[Ask] = []
         if not drafts:  # authors who are told have something to do: nobody is asked about what they will change
             is_last = settings.supervisor.review == _LAST_ROUND
             reporters = settings.reporters
             due = asks_at_first(state, reporters) if is_last else asks(state, plan, reporters, weaving=weaving)
-            drafts = [draft for ask in due for draft in self._asked(state, ask)]
+            due = [ask for ask in due if ask.reviewer not in making]
+            if beside:
+                later = [ask for ask in due if ask.reviewer in settings.review]
+                for ask in later:
+                    beside(ask.reviewer, partial(self._ask_later, state, ask))
+            drafts = [draft for ask in due if ask not in later for draft in self._asked(state, ask, threading.Event())]
         if drafts:
             self.context.append(drafts)
-        return bool(drafts)
+        return bool(drafts or later)
+
+    def _ask_later(self, state: State, ask: Ask, stop: threading.Event) -> None:
+        drafts = [*self._asked(state, ask, stop)]
+        if not stop.is_set():
+            self.context.append(drafts)
 
     def conclude(self, state: State, stop: threading.Event) -> bool:
         """Decide a sprint that is about to end, and deploy what is approved; return whether anything was written."""
@@ -130,11 +154,11 @@ class Supervisor:
             waits = ", once a person lets it: scheduler approve deploy" if settings.deploy.approve == "always" else ""
             yield f"deploy: what is approved, {how}{waits}"
 
-    def _asked(self, state: State, ask: Ask) -> Iterator[Draft]:
+    def _asked(self, state: State, ask: Ask, stop: threading.Event) -> Iterator[Draft]:
         """Yield a review mail with the diff of exactly that range, and the event that it was sent."""
         sprint = state.sprint
         assert sprint is not None  # noqa: S101 - see `tell`
-        attached, notes = made_before(self.context, ask)
+        attached, notes = made_before(self.context, ask, stop)
         subject, body = mail_about(self.context, ask, notes)
         payload = {"sprint": sprint.number, "from": ask.start, "to": ask.tip, "authors": [*ask.authors]}
         yield self._letter(

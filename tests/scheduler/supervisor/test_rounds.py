@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from team_mail.mail.errors import LogUnavailable
+from team_mail.mail.letter import Letter
 from team_mail.mail.log.event import Draft
 from team_mail.personas.agent import Outcome
 from team_mail.scheduler.errors import NoSuchRun, NotLeader, NotReady
@@ -22,6 +23,7 @@ from team_mail.scheduler.supervisor.supervise import supervision
 from team_mail.team.api import control, sprints
 
 from ...test_docs_sprint import EVENTS
+from ...waiting import until_there
 
 TEAM = """\
 [sprint]
@@ -492,6 +494,28 @@ def test_a_picture_that_cannot_be_made_is_said_to_the_reviewer(orion):
     assert summary.decision == "APPROVED - Deploy"
     (mail,) = [event for event in of(events, "mail.sent") if event.data["type"] == "review"]
     assert "What was to be made from it failed (" in mail.body
+
+
+def test_files_for_a_review_are_made_beside_the_runs(orion, tmp_path):
+    """The command waits for somebody who is launched by mail that comes after it began."""
+    (orion.home / "personas" / "ann.md").write_text("---\nid: ann\n---\nMail.\n")
+    (orion.home / "personas" / "bob.md").write_text("---\nid: bob\nscheduled: mail\n---\nGo.\n")
+    began, go = tmp_path / "began", tmp_path / "go"
+    command = f"touch {began}; while [ ! -e {go} ]; do sleep 0.02; done; echo made > $0/page.txt"
+    settings = f'{TEAM}[review.cipher]\nbefore = ["sh", "-c", {json.dumps(command)}, "{{out}}"]\ntimeout = "30s"\n'
+
+    def ann(job):
+        if job.attempt == 1:
+            until_there(began)
+            orion.context().mailbox.send(Letter("ann", ["bob"], "Go"))
+
+    scripts = {
+        "nova": orion.replaced(3, "nova"), "ann": ann, "bob": lambda job: go.touch(), "cipher": reports(veto=False),
+    }  # fmt: skip
+    summary, events = play(orion, scripts, settings)
+    assert summary.decision == "APPROVED - Deploy"
+    (mail,) = [event for event in of(events, "mail.sent") if event.data["type"] == "review"]
+    assert "Made from the tree, and attached: page.txt" in mail.body
 
 
 def sleeps(job):
