@@ -173,7 +173,10 @@ class Decided:
 
 @dataclass(frozen=True)
 class Deploy:
-    """A deployment of a commit by a round; `outcome` is a `DeployOutcome`, None while nobody knows."""
+    """A deployment of a commit by a round; `outcome` is a `DeployOutcome`, None while nobody knows.
+
+    `run` names the folder of a command's output.
+    """
 
     sprint: int
     commit: str
@@ -183,6 +186,7 @@ class Deploy:
     why: str = ""
     seconds: float | None = None
     attempt: int = 1
+    run: str = ""
 
 
 @dataclass(frozen=True)

@@ -254,7 +254,7 @@ class Fold:
     def _deploy_started(self, fact: Fact) -> None:
         data = fact.data
         key = data["sprint"], data["commit"]
-        self.deploys[key] = Deploy(*key, data["tree"], fact.ts, attempt=data["attempt"])
+        self.deploys[key] = Deploy(*key, data["tree"], fact.ts, attempt=data["attempt"], run=data.get("run", ""))
 
     def _deploy_finished(self, fact: Fact) -> None:
         data = fact.data

@@ -22,6 +22,7 @@ from ...mail.render import clean, line
 from ...personas.agent import Job, Outcome
 from ...personas.agents.command import CommandAgent
 from ...personas.kinds import OutcomeStatus
+from ...personas.running.process import is_going
 from ..context import Context
 from ..errors import BranchMoved, NoSuchRun, NotLeader, Stopped
 from ..kinds import DeployOutcome, Kind, RunStatus
@@ -116,7 +117,7 @@ class Deployment:
         """Put on record how an attempt ended whose start is; return whether anything was written."""
         if self.context.settings.deploy.persona:
             return self._follow(state, decided, own)
-        self._finish(decided, self._looked_into(decided), own.attempt)
+        self._finish(decided, self._looked_into(decided, own), own.attempt)
         return True
 
     def _attempt(
@@ -168,14 +169,16 @@ class Deployment:
         """Write down that it begins, and then do it."""
         persona = self.context.settings.deploy.persona
         own = derived_id(Kind.DEPLOY_STARTED, str(decided.sprint), decided.commit, str(attempt))
-        started = Draft(Kind.DEPLOY_STARTED, SUPERVISOR, data=self._data(decided, attempt), id=own)
+        run = f"deploy-{decided.commit[:_SHORT]}-{secrets.token_hex(4)}"
+        data = self._data(decided, attempt) | ({} if persona else {"run": run})
+        started = Draft(Kind.DEPLOY_STARTED, SUPERVISOR, data=data, id=own)
         if persona:
             self.context.append([self._asked(decided, persona, attempt), started])
             self.listener(Progress(f"deploy: {persona} is asked to, and does so in the next sprint if none is open"))
             return True
         self.context.append([started])
         self.listener(Progress(f"deploy: {decided.commit[:_SHORT]} begins"))
-        self._finish(decided, self._run(decided, self.context.settings.deploy.command or (), stop), attempt)
+        self._finish(decided, self._run(decided, self.context.settings.deploy.command or (), stop, run), attempt)
         return True
 
     def _asked(self, decided: Decided, persona: str, attempt: int) -> Draft:
@@ -207,22 +210,27 @@ class Deployment:
         self._finish(decided, _of_run(last, str(persona), decided.commit), own.attempt)
         return True
 
-    def _looked_into(self, decided: Decided) -> Ended:
-        """Find out what a deployment did whose end is not on record: nothing is done a second time."""
+    def _looked_into(self, decided: Decided, own: Deploy) -> Ended:
+        """Find out what a deployment did whose end is not on record: nothing is done a second time.
+
+        What is left of its command is ended by its keeper, which is waited for.
+        """
+        while own.run and is_going(self.context.home / "runs" / own.run):
+            threading.Event().wait(_LOOK)
         check = self.context.settings.deploy.check
         if check is None:
             return Ended(DeployOutcome.FAILED, "it was cut off, and no check says whether it is live; look, and decide")
-        ended = self._run(decided, check, threading.Event())
+        ended = self._run(decided, check, threading.Event(), f"check-{decided.commit[:_SHORT]}-{secrets.token_hex(4)}")
         if ended.outcome == DeployOutcome.DEPLOYED:
             return Ended(DeployOutcome.DEPLOYED, "it was cut off, and check says that it is live", log=ended.log)
         return Ended(
             DeployOutcome.FAILED, f"it was cut off, and check says that it is not live ({ended.why})", log=ended.log
         )
 
-    def _run(self, decided: Decided, command: Sequence[str], stop: threading.Event) -> Ended:
-        """Run a command in a clone of the commit; what it prints is kept as agents' output is."""
+    def _run(self, decided: Decided, command: Sequence[str], stop: threading.Event, run: str) -> Ended:
+        """Run a command in a clone of the commit; what it prints is kept in the folder `run` as agents' output is."""
         deploy = self.context.settings.deploy
-        folder = self.context.home / "runs" / f"deploy-{decided.commit[:_SHORT]}-{secrets.token_hex(4)}"
+        folder = self.context.home / "runs" / run
         folder.mkdir(parents=True)
         own = replace(self.context, mirror=self.context.mirror.nested(_FOLDER))  # others may be at work beside it
         with checkout(own, decided.commit) as clone:

@@ -104,7 +104,7 @@ def test_the_fields_of_the_events_of_a_round_are_those_of_the_table(orion):
     own = [event for event in log if event.kind.startswith(("review.", "report.", "round.", "deploy."))]
     for event in own:
         names, data = EVENTS[event.kind]
-        optional = {"outcome", "why", "seconds"} if event.kind.startswith("deploy.") else set()
+        optional = {"outcome", "why", "seconds", "run"} if event.kind.startswith("deploy.") else set()
         assert set(event.data) | optional == data | optional, event.kind
         assert [name for name in ("run", "ref") if getattr(event, name)] == names, event.kind
     assert {event.kind for event in own} == {
