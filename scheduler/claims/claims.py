@@ -103,7 +103,7 @@ class Claims:
                 continue
             data = _taking(lease, process, task.globs, task=task.name, epoch=task.epoch + 1)
             own = derived_id("claim", task.name, str(task.epoch + 1))
-            if claim := self._take(Draft(Kind.CLAIM_TAKEN, owner, ref=task.id, data=data, id=own)):
+            if claim := self._take(Draft(Kind.CLAIM_TAKEN, owner, ref=task.id, data=data, id=own, since=task.seq)):
                 return claim
         raise LeaseConflict(f"{name} was taken by others {_TRIES} times; try again")
 
@@ -258,9 +258,9 @@ class Claims:
 
     def _clear_way(self, moment: Moment, task: OpenTask) -> bool:
         """Put on record that claims are over which stand in the way of a task; tell whether there were any."""
-        own = task.current
-        over = [(claim, why) for claim, why in moment.over() if claim == own or (task.globs and claim.globs)]
-        return bool(self._expire(over))
+        rivals = moment.fold.current if task.globs else filter(None, [task.current])
+        pairs = [(claim, why_over(claim, moment.now, self.look)) for claim in rivals]
+        return self._expire([(claim, why) for claim, why in pairs if why and (claim.globs or claim == task.current)])
 
     def _take(self, draft: Draft) -> Claim | None:
         """Write a claim and read on; None if somebody else was first."""

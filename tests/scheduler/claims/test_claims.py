@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -12,10 +13,13 @@ from team_mail.mail.clock import ManualClock
 from team_mail.mail.directory import Directory
 from team_mail.mail.errors import UnknownRecipient, UsageError
 from team_mail.mail.log.blobs import MemoryBlobs
+from team_mail.mail.log.event import Draft
+from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.memory import MemoryLog
 from team_mail.mail.mailbox import Mailbox
 from team_mail.mail.process import named
 from team_mail.mail.query.memory import MemoryProjections
+from team_mail.mail.query.rows import FileProjections
 from team_mail.scheduler.claims.claims import Claims, NewTask
 from team_mail.scheduler.claims.lease import Presence, lease_of, presence
 from team_mail.scheduler.errors import (
@@ -395,3 +399,18 @@ def test_what_is_known_of_a_real_process():
     assert presence(claim) == Presence.GONE
     away = team.claims.hold([], ["x"], "forge", 60, process=named(process.pid) | {"boot": "another"})
     assert presence(away) == Presence.UNKNOWN
+
+
+def test_a_line_that_was_seen_and_undone_is_forgotten(tmp_path):
+    """A reader that saw a claim whose writing failed half way reads all anew once something else stands there."""
+    log = EventLog(tmp_path / "mail")
+    claims = Claims(Mailbox(log, MemoryBlobs(), FileProjections(log), TEAM))
+    claims.add(NewTask("fix"), "you")
+    size = log.active.stat().st_size
+    ghost = claims.claim("fix", "forge", 60)
+    assert claims.moment().fold.claim(ghost.token)
+    os.truncate(log.active, size)
+    other = EventLog(tmp_path / "mail")
+    other.append([Draft("mail.sent", "ann", ("bob",), subject) for subject in ("Hello", "again")])
+    assert claims.moment().fold.claim(ghost.token) is None
+    assert claims.claim("fix", "scribe", 60).owner == "scribe"
