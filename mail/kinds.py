@@ -86,7 +86,7 @@ class ExitCode(IntEnum):
     DONE = 0, "Done."
     FAILED = 1, "Failed; the message says what, why and what to do."
     USAGE = 2, "Invalid request; nothing was written."
-    UNREAD = 3, "There is unread mail (`check`, `inbox --exit-code`)."
+    UNREAD = 3, "There is unread mail (`check`, `inbox --exit-code`), or no task to claim (`claim --next`)."
     NOT_CONVERGED = 4, "The sprint or dispatch did not converge, or was blocked."
     DAMAGED = 5, "The log is damaged."
     INTERRUPTED = 130, "Interrupted."

@@ -50,6 +50,14 @@ ARROWS = {
     "personas.setup": {"personas", "personas.agents", "personas.running"},
     "personas.spending": {"personas.keeping"},  # which figures are believed: its small process imports nothing of ours
     "scheduler.approval": {"scheduler.kinds"},
+    "scheduler.claims": {
+        "scheduler.errors",
+        "scheduler.kinds",
+        "scheduler.payload",
+        "scheduler.planner",
+        "scheduler.state",
+        "scheduler.tasks",
+    },
     "scheduler.context": {
         "scheduler.approval",
         "scheduler.errors",

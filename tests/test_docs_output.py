@@ -143,6 +143,7 @@ def _files(document: str) -> str:
 _NOVA = "printf -- '---\\nid: nova\\n---\\nWrite the code.\\n' > .team/personas/nova.md"
 SCENES = {
     "agents.md": (_MUTE, ""),
+    "claims.md": (f"{_REPOSITORY} && mkdir .team", ""),
     "dispatch.md": (f"{_REPOSITORY} && {_EXAMPLES}", ""),
     "mail.md": ("", ""),
     "personas.md": (_REPOSITORY, ""),

@@ -20,6 +20,7 @@ from ..kinds import Kind, Mode, RunStatus
 
 SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler|review|report|round|deploy)\."
 DISPATCHED = r"^(dispatch|task|run|patch|weave|gate)\."
+CLAIMED = r"^(claim|task)\."
 LATELY = r"^(sprint|gate|scheduler|report|round|deploy)\."
 FACT = ("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash")
 
@@ -168,7 +169,14 @@ def refused() -> Any:
     return kinds.semi_join(ends, kinds.run == ends.ended).select(*FACT).order_by("seq")
 
 
+def claims() -> Any:
+    """List what was done to tasks that are there to be claimed, and to claims of paths and names."""
+    done = events.filter(events.kind.re_search(CLAIMED))
+    own = (_.kind != str(Kind.TASK_FINISHED)) | _.data["dispatch"].str.isnull()
+    return done.filter(own).select(*FACT).order_by("seq")
+
+
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
-    limited, refused,
+    limited, refused, claims,
 )  # fmt: skip

@@ -26,7 +26,19 @@ from team_mail.team.commands import team as team_command
 from typer.testing import CliRunner
 
 ROOT = Path(team_mail.__file__).parent
-MODULES = ("agents", "ask", "control", "dispatches", "plans", "records", "sprints", "team", "traces", "weaving")
+MODULES = (
+    "agents",
+    "ask",
+    "claims",
+    "control",
+    "dispatches",
+    "plans",
+    "records",
+    "sprints",
+    "team",
+    "traces",
+    "weaving",
+)
 APPS = {"scheduler": scheduler_command.app, "team": team_command.app}
 TASKS = b'{"tasks": [{"task_id": "find", "agent": "forge", "description": "Find it", "input_data": {"of": 1}}]}'
 # What commands take from the engine beside types, and why.
