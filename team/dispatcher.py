@@ -29,8 +29,9 @@ from ..scheduler.dispatch.preview import agents_for, choices_of
 from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
 from ..scheduler.kinds import Kind
 from ..scheduler.landing.integrate import ensure_branch
-from ..scheduler.leader import Leader, alive, myself
+from ..scheduler.leader import Leader, myself
 from ..scheduler.limits.routing import Choice, Routing
+from ..scheduler.liveness import is_led
 from ..scheduler.payload import held, kept
 from ..scheduler.progress import Listener, Progress, silent
 from ..scheduler.runs.batch import BatchRunner
@@ -73,6 +74,7 @@ class ParallelDispatcher:
         stop: Is set while all runs are being ended.
         flags: Settings that override team.toml, by key.
         runner: Makes what carries out the runs; by default they are processes of this machine.
+        cause: What the event of its start says besides: `ask` or `schedule`, each an object.
     """
 
     config: DispatchConfig = field(default_factory=DispatchConfig)
@@ -84,6 +86,7 @@ class ParallelDispatcher:
     stop: threading.Event = field(default_factory=threading.Event)
     flags: Mapping[str, str] = field(default_factory=dict[str, str])
     runner: RunnerFactory = LocalRunner
+    cause: Mapping[str, Any] = field(default_factory=dict[str, Any])
     _running: list[Dispatch] = field(default_factory=list[Dispatch])
 
     def dispatch(self, tasks: Iterable[Task | Mapping[str, Any]]) -> DispatchOutput:
@@ -110,7 +113,7 @@ class ParallelDispatcher:
         with self._own_clones(context, id, repository) as own_context:
             entry = kept(context.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
             config = self.config.model_dump(mode="json", exclude_unset=True)
-            draft = started(id, entry, config=config, base=base, branch=branch, agent=self._name)
+            draft = started(id, entry, config=config, base=base, branch=branch, agent=self._name, **self.cause)
             return self._carry_out(own_context, state, draft, stop, tasks=tasks, config=self.config, routing=routing)
 
     def resume(self, correlation_id: str) -> DispatchOutput:
@@ -137,7 +140,7 @@ class ParallelDispatcher:
         routing = self._routing(context, left, name, state.base)
         with self._own_clones(context, state.id, bool(state.base)) as own_context:
             state = folded(facts_of(context.mailbox.projections, state.id))  # again, now under the lock
-            if alive(state.supervisor) and state.supervisor != myself() and not state.finished:
+            if is_led(state.supervisor) and state.supervisor != myself() and not state.finished:
                 raise NotReady(f"dispatch {state.id} is running, as process {state.supervisor.get('pid')}")
             self._take_over(own_context, state)
             if state.base:

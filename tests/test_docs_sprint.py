@@ -25,6 +25,7 @@ from team_mail.scheduler.kinds import (
     LaunchReason,
     Mode,
     ModeRequest,
+    NeedKind,
     PatchStatus,
     PhaseKind,
     RunStatus,
@@ -129,6 +130,7 @@ TABLES = {
         "mode requests": words_table(ModeRequest, "`--mode`"),
         "reasons": words_table(LaunchReason, "reason"),
         "exit codes": exit_codes_table(),
+        "needs": words_table(NeedKind, "matter"),
     },
     "dispatch.md": {
         "dispatch kinds": kinds_table(of_dispatches=True),
