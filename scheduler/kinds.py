@@ -190,6 +190,16 @@ class DeployOutcome(Described):
     FAILED = word("failed", "The command or the persona failed, or nobody knows what a crash left.")
 
 
+class AgentStatus(Described):
+    """The status of a persona with the agents that play it, in the registry of a team."""
+
+    STALE = word("stale", "A run of it is open on record, and its processes are gone; `team clean` puts its end there.")
+    BUSY = word("busy", "A run of it goes on.")
+    ERROR = word("error", "Its last three runs failed, or no agent of it can start.")
+    OFFLINE = word("offline", "Nobody is there who would start it: no scheduler leads, and no dispatch is under way.")
+    AVAILABLE = word("available", "It can be started.")
+
+
 class AskStep(Described):
     """What a dispatch of a request in plain words is for."""
 

@@ -22,7 +22,7 @@ from ..mail.text.units import counted
 from ..personas.agent import Agent, Assignment
 from ..personas.workspace import remove_tree
 from ..scheduler.context import Context
-from ..scheduler.dispatch.dispatch import Dispatch, started
+from ..scheduler.dispatch.dispatch import Dispatch, dispatch_finished, started
 from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.dispatch.places import places_of
 from ..scheduler.dispatch.preview import agents_for, choices_of
@@ -31,7 +31,7 @@ from ..scheduler.kinds import Kind
 from ..scheduler.landing.integrate import ensure_branch
 from ..scheduler.leader import Leader, myself
 from ..scheduler.limits.routing import Choice, Routing
-from ..scheduler.liveness import is_led
+from ..scheduler.liveness import is_led, liveness
 from ..scheduler.payload import held, kept
 from ..scheduler.progress import Listener, Progress, silent
 from ..scheduler.runs.batch import BatchRunner
@@ -147,6 +147,27 @@ class ParallelDispatcher:
                 _put_back(own_context, state)
             draft = Draft(Kind.DISPATCH_RESUMED, "scheduler", data={"dispatch": state.id, "supervisor": myself()})
             return self._carry_out(own_context, state, draft, stop, tasks=given.tasks, config=config, routing=routing)
+
+    def put_away(self, correlation_id: str, *, finish: bool = False) -> tuple[str, ...]:
+        """Put on record how the runs of a dispatch that was cut off ended, remove its clones, and return these runs.
+
+        What they had changed is kept as that of any lost run. With `finish` its end is put on record as well; either
+        way, `resume` goes on with it. Raises NoSuchRun, NotReady, NotLeader while it is running.
+        """
+        context, repository = self._open()
+        by_people_only("team clean", context.home)
+        state = read_dispatch(context.mailbox.projections, correlation_id)
+        if state.base and not repository:
+            raise NotReady(f"dispatch {state.id} works on a repository; clean up there")
+        with self._own_clones(context, state.id, bool(state.base)) as own_context:
+            state = folded(facts_of(context.mailbox.projections, state.id))  # again, now under the lock
+            runs = tuple(attempt.run for attempt in state.open)
+            if is_led(state.supervisor) or any(liveness(context.home, run).goes_on for run in state.open_runs):
+                raise NotReady(f"dispatch {state.id}: its runs go on")
+            self._take_over(own_context, state)
+            if finish and not state.finished:
+                context.append([dispatch_finished(state, len(given_to(context, state).tasks), state.seconds)])
+        return runs
 
     def _take_over(self, context: Context, state: DispatchState) -> None:
         """Put on record how the runs ended that a dispatch left open when it was cut off; what is lost is given up."""

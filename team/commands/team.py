@@ -82,23 +82,6 @@ def config(
 
 
 @app.command()
-def clean(dry_run: option.DryRun = False, as_json: option.Json = False) -> None:
-    """Remove the workspaces of teams whose repository was deleted, moved or made anew. Mail is never touched."""
-    from ...mail import render
-    from ..api import team
-    from ..home import home_if_any
-
-    cleaned = team.clean(home_if_any(), keep=dry_run)
-    if as_json:
-        render.document(cleaned.document())
-        return
-    for orphan in cleaned.orphans:
-        output.say(f"{'removed' if cleaned.removed else 'would remove'} {orphan.folder}: no team in {orphan.home}")
-    if not cleaned.orphans:
-        output.say("nothing to remove")
-
-
-@app.command()
 def personas(as_json: option.Json = False) -> None:
     """List the roster: who plays whom, and who takes part; then teams and channels.
 
