@@ -19,8 +19,7 @@ from ..personas.environment import unfilled
 from ..personas.git import Git
 from ..personas.persona import Persona
 from ..personas.roster import Roster
-from ..personas.running.left import is_left
-from ..personas.running.process import is_going, read_usage
+from ..personas.running.process import read_usage
 from ..personas.setup.preparation import PLACEHOLDERS
 from ..personas.spending.amount import amount
 from ..personas.spending.prices import priced
@@ -29,10 +28,10 @@ from ..personas.workspace import Mirror
 from .approval import ApprovalKey
 from .errors import NotReady
 from .kinds import LaunchReason, PatchStatus, RunStatus
-from .leader import alive
 from .limits.budget import Budgets, day_began, uses_of
 from .limits.parking import Parked
 from .limits.routing import LATELY, Case, Fault, Routing, Work, costs_of
+from .liveness import liveness, unled
 from .routes import routing_of
 from .settings.settings import Settings
 from .state.facts import Patch, Run
@@ -108,8 +107,7 @@ class Context:
         else:
             state = self._recent.read(projections, log, names, now)
         patches = self._all_checked(state)
-        dead = frozenset(run.id for run in state.runs if run.status == RunStatus.OPEN and not alive(run.supervisor))
-        left = frozenset(run for run in dead if is_left(self.home / "runs" / run))
+        dead, left = unled(self.home, (run for run in state.runs if run.status == RunStatus.OPEN))
         taken = frozenset(self.taken([*state.unread])) if state.unread else frozenset[str]()
         today = tuple(self.used_today().items()) if self.budgets.daily else ()
         return replace(state, patches=patches, dead=dead, left=left, taken=taken, today=today)
@@ -172,7 +170,7 @@ class Context:
     def _goes_on(self, run: Run, since: datetime) -> bool:
         """Tell whether an open run counts for a day: one that was cut off on an earlier day does not."""
         began = datetime.fromisoformat(run.started) >= since
-        return began or alive(run.supervisor) or is_going(self.home / "runs" / run.id)
+        return began or liveness(self.home, run).goes_on
 
     def _used_so_far(self, run: Run) -> Usage:
         return self.estimated(read_usage(self.home / "runs" / run.id), run.agent)
@@ -191,7 +189,7 @@ class Context:
         runs = (run for run in read_going(self.mailbox.projections, personas) if run.mail)
         taken: dict[str, str] = {}
         for run in runs:
-            if (sprints or not run.sprint) and (alive(run.supervisor) or is_going(self.home / "runs" / run.id)):
+            if (sprints or not run.sprint) and liveness(self.home, run).goes_on:
                 taken = dict.fromkeys(run.mail, run.id) | taken
         return taken
 

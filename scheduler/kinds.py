@@ -210,6 +210,36 @@ class DeployOutcome(Described):
     FAILED = word("failed", "The command or the persona failed, or nobody knows what a crash left.")
 
 
+class AgentStatus(Described):
+    """The status of a persona with the agents that play it, in the registry of a team."""
+
+    STALE = word("stale", "A run of it is open on record, and its processes are gone; `team clean` puts its end there.")
+    BUSY = word("busy", "A run of it goes on.")
+    ERROR = word("error", "Its last three runs failed, or no agent of it can start.")
+    OFFLINE = word("offline", "Nobody is there who would start it: no scheduler leads, and no dispatch is under way.")
+    AVAILABLE = word("available", "It can be started.")
+
+
+class AskStep(Described):
+    """What a dispatch of a request in plain words is for."""
+
+    PLAN = word("plan", "A planner makes tasks of it.")
+    WORK = word("work", "Its tasks are done.")
+    ANSWER = word("answer", "A reporter answers from their results.")
+
+
+class NeedKind(Described):
+    """What a matter that needs a person is about."""
+
+    ROUND = word("round", "Rounds are paused, because they did not help.")
+    DEPLOY = word("deploy", "A deployment that was approved by the gates failed, or waits for a person.")
+    PATCH = word("patch", "A patch is held.")
+    GATE = word("gate", "A gate fails on the base, so it judges nothing.")
+    DISPATCH = word("dispatch", "A dispatch was cut off.")
+    PERSONA = word("persona", "A persona was set aside.")
+    MAIL = word("mail", "Unread mail to the human asks for something.")
+
+
 class Budget(Described):
     """What a budget is for."""
 

@@ -22,15 +22,16 @@ from ..mail.text.units import counted
 from ..personas.agent import Agent, Assignment
 from ..personas.workspace import remove_tree
 from ..scheduler.context import Context
-from ..scheduler.dispatch.dispatch import Dispatch, started
+from ..scheduler.dispatch.dispatch import Dispatch, dispatch_finished, started
 from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.dispatch.places import places_of
 from ..scheduler.dispatch.preview import agents_for, choices_of
 from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
 from ..scheduler.kinds import Kind
 from ..scheduler.landing.integrate import ensure_branch
-from ..scheduler.leader import Leader, alive, myself
+from ..scheduler.leader import Leader, myself
 from ..scheduler.limits.routing import Choice, Routing
+from ..scheduler.liveness import is_led, liveness
 from ..scheduler.payload import held, kept
 from ..scheduler.progress import Listener, Progress, silent
 from ..scheduler.runs.batch import BatchRunner
@@ -73,6 +74,7 @@ class ParallelDispatcher:
         stop: Is set while all runs are being ended.
         flags: Settings that override team.toml, by key.
         runner: Makes what carries out the runs; by default they are processes of this machine.
+        cause: What the event of its start says besides: `ask` or `schedule`, each an object.
     """
 
     config: DispatchConfig = field(default_factory=DispatchConfig)
@@ -84,6 +86,7 @@ class ParallelDispatcher:
     stop: threading.Event = field(default_factory=threading.Event)
     flags: Mapping[str, str] = field(default_factory=dict[str, str])
     runner: RunnerFactory = LocalRunner
+    cause: Mapping[str, Any] = field(default_factory=dict[str, Any])
     _running: list[Dispatch] = field(default_factory=list[Dispatch])
 
     def dispatch(self, tasks: Iterable[Task | Mapping[str, Any]]) -> DispatchOutput:
@@ -110,7 +113,7 @@ class ParallelDispatcher:
         with self._own_clones(context, id, repository) as own_context:
             entry = kept(context.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
             config = self.config.model_dump(mode="json", exclude_unset=True)
-            draft = started(id, entry, config=config, base=base, branch=branch, agent=self._name)
+            draft = started(id, entry, config=config, base=base, branch=branch, agent=self._name, **self.cause)
             return self._carry_out(own_context, state, draft, stop, tasks=tasks, config=self.config, routing=routing)
 
     def resume(self, correlation_id: str) -> DispatchOutput:
@@ -137,13 +140,34 @@ class ParallelDispatcher:
         routing = self._routing(context, left, name, state.base)
         with self._own_clones(context, state.id, bool(state.base)) as own_context:
             state = folded(facts_of(context.mailbox.projections, state.id))  # again, now under the lock
-            if alive(state.supervisor) and state.supervisor != myself() and not state.finished:
+            if is_led(state.supervisor) and state.supervisor != myself() and not state.finished:
                 raise NotReady(f"dispatch {state.id} is running, as process {state.supervisor.get('pid')}")
             self._take_over(own_context, state)
             if state.base:
                 _put_back(own_context, state)
             draft = Draft(Kind.DISPATCH_RESUMED, "scheduler", data={"dispatch": state.id, "supervisor": myself()})
             return self._carry_out(own_context, state, draft, stop, tasks=given.tasks, config=config, routing=routing)
+
+    def put_away(self, correlation_id: str, *, finish: bool = False) -> tuple[str, ...]:
+        """Put on record how the runs of a dispatch that was cut off ended, remove its clones, and return these runs.
+
+        What they had changed is kept as that of any lost run. With `finish` its end is put on record as well; either
+        way, `resume` goes on with it. Raises NoSuchRun, NotReady, NotLeader while it is running.
+        """
+        context, repository = self._open()
+        by_people_only("team clean", context.home)
+        state = read_dispatch(context.mailbox.projections, correlation_id)
+        if state.base and not repository:
+            raise NotReady(f"dispatch {state.id} works on a repository; clean up there")
+        with self._own_clones(context, state.id, bool(state.base)) as own_context:
+            state = folded(facts_of(context.mailbox.projections, state.id))  # again, now under the lock
+            runs = tuple(attempt.run for attempt in state.open)
+            if is_led(state.supervisor) or any(liveness(context.home, run).goes_on for run in state.open_runs):
+                raise NotReady(f"dispatch {state.id}: its runs go on")
+            self._take_over(own_context, state)
+            if finish and not state.finished:
+                context.append([dispatch_finished(state, len(given_to(context, state).tasks), state.seconds)])
+        return runs
 
     def _take_over(self, context: Context, state: DispatchState) -> None:
         """Put on record how the runs ended that a dispatch left open when it was cut off; what is lost is given up."""

@@ -15,7 +15,7 @@ from typing import Any, cast
 from ..mail.errors import UsageError
 from ..mail.log.disk import read_file, reason_of
 from ..mail.open import open_log
-from ..personas.workspace import remove_tree
+from ..personas.workspace import remove_tree, size_of
 
 NAME = "team-mail"
 _TEAM = "team.json"  # in each folder: whose it is
@@ -87,10 +87,11 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class Orphan:
-    """A folder of workspaces whose team is gone, or is another one now."""
+    """A folder of workspaces whose team is gone, or is another one now; `size` is in bytes."""
 
     folder: Path
     home: str
+    size: int = 0
 
     def remove(self) -> None:
         """Remove the folder with all that is in it, caches included. Raises WorkspaceStuck if something is left."""
@@ -105,7 +106,7 @@ def orphans(setting: str | None, environ: Mapping[str, str] = os.environ) -> Ite
             fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
             home = Path(str(fields["home"]))
             if fields["v"] == _VERSION and not (home.is_dir() and _identity(home.resolve()) == fields["team"]):
-                yield Orphan(file.parent, str(home))
+                yield Orphan(file.parent, str(home), size_of(file.parent))
         except (OSError, ValueError, KeyError):
             continue  # not ours to judge
 

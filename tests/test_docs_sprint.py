@@ -19,6 +19,7 @@ from team_mail.personas.errors import PersonaError
 from team_mail.personas.persona import Persona, parse_persona
 from team_mail.personas.prompt import Situation, write_prompt
 from team_mail.scheduler.kinds import (
+    AgentStatus,
     ClaimState,
     DeployOutcome,
     DispatchStatus,
@@ -26,6 +27,7 @@ from team_mail.scheduler.kinds import (
     LaunchReason,
     Mode,
     ModeRequest,
+    NeedKind,
     PatchStatus,
     PhaseKind,
     RunStatus,
@@ -130,6 +132,8 @@ TABLES = {
         "mode requests": words_table(ModeRequest, "`--mode`"),
         "reasons": words_table(LaunchReason, "reason"),
         "exit codes": exit_codes_table(),
+        "needs": words_table(NeedKind, "matter"),
+        "agent statuses": words_table(AgentStatus),
     },
     "dispatch.md": {
         "dispatch kinds": kinds_table(of_dispatches=True),

@@ -104,7 +104,8 @@ class Dispatch:
             with self._watch, leased(), executor(self.config.max_workers) as threads:
                 self._carry_out(queue, threads)
         finally:
-            self.context.append([self._finished(self.context.clock.monotonic() - started)])
+            seconds = self.context.clock.monotonic() - started
+            self.context.append([dispatch_finished(self.state, len(self.tasks), seconds)])
         self._export(task for key, task in self.tasks.items() if self.traces.file(key) is None)
         return self._output(self.traces.write_index(self.state, [*self.tasks.values()], self.config))
 
@@ -350,18 +351,6 @@ class Dispatch:
             self._export(tasks)
             self.listener(Progress(f"blocked by {key}: {listed(cut, _MOST_NAMES)}"))
 
-    def _finished(self, seconds: float) -> Draft:
-        ends = Counter(end.status for end in self.state.ends.values())
-        succeeded, skipped = ends[TaskStatus.SUCCESS], ends[TaskStatus.SKIPPED]
-        data: dict[str, Any] = {
-            "dispatch": self.state.id,
-            "successful": succeeded,
-            "failed": len(self.tasks) - succeeded - skipped,
-            "skipped": skipped,
-            "seconds": round(seconds, 3),
-        }
-        return Draft(Kind.DISPATCH_FINISHED, "scheduler", data=data)
-
     def _add(self, events: Sequence[Event]) -> None:
         with self._lock:
             for event in events:
@@ -383,3 +372,17 @@ def started(dispatch: str, tasks: Mapping[str, Any], **data: Any) -> Draft:
     """Return the event that starts a dispatch: its id, the entry that holds its tasks, and further data."""
     data = {"dispatch": dispatch, "supervisor": myself(), **tasks, **data}
     return Draft(Kind.DISPATCH_STARTED, "scheduler", data=data)
+
+
+def dispatch_finished(state: DispatchState, tasks: int, seconds: float) -> Draft:
+    """Return the event that ends a dispatch of so many tasks, which took so many seconds since it was gone on with."""
+    ends = Counter(end.status for end in state.ends.values())
+    succeeded, skipped = ends[TaskStatus.SUCCESS], ends[TaskStatus.SKIPPED]
+    data: dict[str, Any] = {
+        "dispatch": state.id,
+        "successful": succeeded,
+        "failed": tasks - succeeded - skipped,
+        "skipped": skipped,
+        "seconds": round(seconds, 3),
+    }
+    return Draft(Kind.DISPATCH_FINISHED, "scheduler", data=data)

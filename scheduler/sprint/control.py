@@ -13,7 +13,7 @@ from ..approval import ApprovalKey
 from ..context import Context
 from ..errors import NoSuchRun
 from ..kinds import Kind, PatchStatus, RunStatus
-from ..leader import alive
+from ..liveness import is_led, liveness
 from ..state.dispatches import under_way
 from ..state.facts import Patch, Run
 
@@ -37,15 +37,16 @@ def stop_run(context: Context, name: str, sender: str) -> Run:
 
     `name` is its id, the beginning of its id, or its persona; `sender` is who asks. Raises NoSuchRun.
     """
-    runs = [run for run in context.state(whole=False).runs if run.status == RunStatus.OPEN]
-    runs += under_way(context.mailbox.projections)
+    own = [run for run in context.state(whole=False).runs if run.status == RunStatus.OPEN]
+    runs = [run for run in (*own, *under_way(context.mailbox.projections)) if liveness(context.home, run).goes_on]
     matches = [run for run in runs if _matches(run.id, run.persona, name)]
+    matches = matches or [run for run in own if _matches(run.id, run.persona, name)]  # lost: it is not tried again
     if len(matches) != 1:
         known = ", ".join(f"{run.persona} ({run.id[:8]})" for run in runs) or "none"
         raise NoSuchRun(f"{name!r} names {len(matches)} open runs; open are: {known}")
     (run,) = matches
     context.append([Draft(Kind.RUN_STOPPED, sender, ref=run.id, id=derived_id(Kind.RUN_STOPPED, run.id))])
-    if not alive(run.supervisor):  # its scheduler would end it; without one it goes on until somebody does
+    if not is_led(run.supervisor):  # its scheduler would end it; without one it goes on until somebody does
         ask_to_end(run.id, context.home)
     return run
 

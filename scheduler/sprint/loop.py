@@ -8,10 +8,12 @@ from ...mail.errors import LogError, TeamMailError
 from ..errors import NoProgress, Stopped
 from ..foretell.looker import look_once
 from ..kinds import RunStatus
+from ..liveness import liveness
 from ..progress import Progress
 from ..runs.batch import OpenRuns
 from ..runs.preparation import looked_at
-from ..state.sprints import State
+from ..state.facts import Run
+from ..state.sprints import State, dead_of
 from ..state.summary import Summary, summary
 from .decide import StartRequest
 from .plan import TickPlan, waiting
@@ -67,6 +69,20 @@ def _run_step(ticker: Ticker, request: StartRequest) -> Done:
         ticker.dispatcher.leave()
     runs.look()
     return done
+
+
+def put_ends_on_record(ticker: Ticker) -> tuple[Run, ...]:
+    """Put on record how the runs of the open sprint ended that have no process any more; start and weave nothing.
+
+    Runs that go on are left alone. Whoever calls it leads the team. Raises LogError.
+    """
+    state = ticker.context.state(whole=False)
+    over = tuple(run for part in dead_of(state) for run in part if not liveness(ticker.context.home, run).goes_on)
+    if over:
+        with ticker.dispatcher.opened() as runs:
+            ticker.take_over(replace(ticker.plan(StartRequest(), state), lost=over, harvest=()), state)
+            runs.finish()
+    return over
 
 
 def _look(ticker: Ticker, state: State) -> None:

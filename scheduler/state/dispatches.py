@@ -23,6 +23,7 @@ from .form import counts
 _SHORT = 8
 _PLAIN = re.compile(r"[\w .-]+", re.ASCII)
 _LEAST = 4  # characters that name a dispatch by the beginning of its id
+_MOST = 50  # dispatches without an end that are looked at: one that was cut off and never resumed has none
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,11 @@ class DispatchState:
         return tuple(attempt for attempt in attempts if attempt.status == RunStatus.OPEN)
 
     @property
+    def open_runs(self) -> tuple[Run, ...]:
+        """The runs that have not ended on record."""
+        return tuple(run for run in self.work.runs.values() if run.status == RunStatus.OPEN)
+
+    @property
     def seconds(self) -> float:
         """How long it took since it was last started or resumed; up to its last fact if it was cut off."""
         if self.finished:
@@ -172,14 +178,18 @@ def read_dispatch(projections: Projections, name: str | None = None, task: str |
     raise NoSuchRun(f"no dispatch had a task {task!r}; team trace --index lists those of the last")
 
 
-def under_way(projections: Projections) -> list[Run]:
-    """List the open runs of the dispatches that are not finished."""
+def read_unfinished(projections: Projections, most: int = _MOST) -> list[DispatchState]:
+    """Read the dispatches that are not finished, those under way and those that were cut off: the last of them."""
     facts = _events(projections)
     last = {str(fact.data.get("dispatch")): fact.kind for fact in facts}
     starts = _starts(facts)
-    going = [starts[each] for each, kind in last.items() if kind != Kind.DISPATCH_FINISHED and each in starts]
-    states = [_folded(projections, start) for start in going]
-    return [run for state in states for run in state.work.runs.values() if run.status == RunStatus.OPEN]
+    open_ = [starts[each] for each, kind in last.items() if kind != Kind.DISPATCH_FINISHED and each in starts]
+    return [_folded(projections, start) for start in open_[-most:]]
+
+
+def under_way(projections: Projections) -> list[Run]:
+    """List the open runs of the dispatches that are not finished, as the log has them; see `liveness`."""
+    return [run for state in read_unfinished(projections) for run in state.open_runs]
 
 
 def _named(ids: Sequence[str], name: str) -> str:

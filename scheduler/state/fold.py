@@ -70,6 +70,7 @@ class Fold:
         self.told: set[tuple[str, str, int]] = set()
         self.pausing = 0  # the round after which rounds are paused
         self.resumed = 0
+        self.stuck = 0
 
     def add(self, fact: Fact) -> None:
         """Fold the next fact of the log.
@@ -87,7 +88,7 @@ class Fold:
             dict(self.judged), self.paused, weaves=tuple(self.weaves), reported=frozenset(self.reported),
             foretold=tuple(self.foretold), asked=tuple(self.asked), reports=tuple(self.reports),
             decided=tuple(self.decided), deploys=tuple(self.deploys.values()), told=frozenset(self.told),
-            resumed=self.resumed,
+            resumed=self.resumed, stuck=self.stuck,
         )  # fmt: skip
 
     def _dispatch_started(self, fact: Fact) -> None:
@@ -248,7 +249,7 @@ class Fold:
         )  # fmt: skip
 
     def _round_paused(self, fact: Fact) -> None:
-        self.pausing = fact.data["sprint"]
+        self.pausing = self.stuck = fact.data["sprint"]
         self.paused = f"paused after round {self.pausing}: {fact.data['why']}"
 
     def _deploy_started(self, fact: Fact) -> None:
@@ -267,7 +268,7 @@ class Fold:
         self.paused = f"paused by {fact.sender} at {fact.ts[:19]}Z"
 
     def _scheduler_resumed(self, _: Fact) -> None:
-        self.paused, self.resumed = None, max(self.resumed, self.pausing)
+        self.paused, self.resumed, self.stuck = None, max(self.resumed, self.pausing), 0
 
     _RULES: ClassVar[Mapping[str, Callable[[Self, Fact], None]]] = {
         Kind.DISPATCH_STARTED: _dispatch_started,

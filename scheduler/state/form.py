@@ -197,7 +197,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "dangling": _are_dangling,
     "workspace": _is_workspace,
     "usage": _is_usage,
-    "report": _is_table,
+    **dict.fromkeys(("report", "ask", "schedule"), _is_table),
     "gates": _are_verdicts,
     "until": _is_time,
     "route": _is_route,

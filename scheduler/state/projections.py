@@ -149,6 +149,22 @@ def ended() -> Any:
     return done.filter(done.kind.isin([str(Kind.RUN_FINISHED), str(Kind.RUN_LOST)])).select(*FACT).order_by("seq")
 
 
+def results() -> Any:
+    """List the last ends of runs of some personas since a time, so many of each, of sprints and of dispatches."""
+    done = events.filter(events.sender == SCHEDULER, events.ts >= argument("since"))
+    done = done.filter(done.kind.isin([str(Kind.RUN_FINISHED), str(Kind.RUN_LOST)]))
+    named = done.mutate(persona=done.data["persona"].str)
+    named = named.filter(argument("roster", "array<string>").contains(named.persona))
+    ranked = named.mutate(rank=ibis.row_number().over(group_by=_.persona, order_by=_.seq.desc()))
+    return ranked.filter(_["rank"] < argument("most", "int64")).select(*FACT).order_by("seq")
+
+
+def printed() -> Any:
+    """List the runs that have ended and whose output is kept as a blob."""
+    done = events.filter(events.sender == SCHEDULER, events.kind == str(Kind.RUN_FINISHED))
+    return done.filter(done.data["output"]["sha256"].str.notnull()).select("run", "seq").order_by("seq")
+
+
 def limited() -> Any:
     """Find the first run whose service named a time after `now`: the seq of its end."""
     done = standing.filter(_.sender == SCHEDULER, _.kind == str(Kind.RUN_FINISHED))
@@ -178,5 +194,5 @@ def claims() -> Any:
 
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
-    limited, refused, claims,
+    results, printed, limited, refused, claims,
 )  # fmt: skip

@@ -160,6 +160,19 @@ def read_going(projections: Projections, personas: Sequence[str] | None) -> tupl
     return fold(map(fact_of, projections.rows("scheduler.state.going", roster=roster))).runs
 
 
+def read_results(projections: Projections, roster: Collection[str], since: str, most: int) -> dict[str, list[Fact]]:
+    """Read how the last runs of some personas ended since a time, so many of each, the newest first."""
+    results: dict[str, list[Fact]] = {}
+    for fact in _counted(projections.rows("scheduler.state.results", roster=sorted(roster), since=since, most=most)):
+        results.setdefault(str(fact.data["persona"]), []).insert(0, fact)
+    return results
+
+
+def read_printed(projections: Projections) -> frozenset[str]:
+    """Read which runs have ended and have their output in a blob, so that it is not in their folder alone."""
+    return frozenset(row["run"] for row in projections.rows("scheduler.state.printed"))
+
+
 def read_ended(projections: Projections, since: str) -> tuple[tuple[str, Used], ...]:
     """Read what runs used that ended since a time, in sprints and in dispatches, each with its id.
 

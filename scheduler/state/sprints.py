@@ -39,7 +39,8 @@ class State:
     until a time to come, see `parked_until`. `foretold` is what runs were told of each other while they went on.
     `asked` are the requests for reports, and `reports` what was given; `told` are a gate, a commit that it does not let
     pass, as its authors know, and the sprint in which they were told. `decided` are the decisions of rounds, `deploys`
-    what became of them. `resumed` is the last round after which rounds were paused and a person let them go on.
+    what became of them. `resumed` is the last round after which rounds were paused and a person let them go on, and
+    `stuck` one after which nobody has yet.
     """
 
     sprints: tuple[Sprint, ...] = ()
@@ -63,6 +64,7 @@ class State:
     deploys: tuple[Deploy, ...] = ()
     told: frozenset[tuple[str, str, int]] = frozenset()
     resumed: int = 0
+    stuck: int = 0
 
     @property
     def sprint(self) -> Sprint | None:

@@ -12,6 +12,6 @@ listener, and end early when the function that they pass to `interrupts` is call
 - traces: trace, trace_task, trace_run, output_of, patch_of, trace_index, export
 - plans: read_roadmap, forecast, plan, tasks_of
 - weaving: weave
-- agents: doctor, candidates, try_agents
+- agents: registry, doctor, candidates, try_agents
 - team: init, config, clean, personas, templates, template, inbox, install_texts
 """

@@ -1,4 +1,4 @@
-"""Agents: look whether they could work here, and make the run of a trial."""
+"""Agents: who works in a team, whether they could work here, and the run of a trial."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from typing import Any
 from ...mail.errors import UsageError
 from ...mail.text.nearest import suggestion
 from ...personas.agents.presets.preset import names
+from ...scheduler.context import Context
+from ...scheduler.overview.registry import Registry
+from ...scheduler.overview.registry import registry as registered
 from ...scheduler.settings.reading import of_preset, read_settings
 from ...scheduler.settings.settings import AgentSettings, Settings
 from ...scheduler.sprint.control import by_people_only
@@ -35,6 +38,11 @@ class Trials:
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `team try --json`."""
         return {"works": self.works, "trials": [trial.document() for trial in self.trials]}
+
+
+def registry(context: Context) -> Registry:
+    """Return who works in the team: each persona with its agents, what it does now, how its last run ended."""
+    return registered(context, context.clock.now())
 
 
 def doctor(home: Path | None) -> Diagnosis:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from ...mail.errors import TeamMailError, UsageError
 from ...mail.kinds import ExitCode
+from ...mail.log.event import new_id
 from ...mail.open import team_home
 from ...personas.bundled import with_bundled
 from ...personas.roster import read_roster
 from ...scheduler.dispatch.output import DispatchOutput, TaskResult
 from ...scheduler.errors import InvalidTasks, NotReady, SettingsError
-from ...scheduler.kinds import TaskStatus
+from ...scheduler.kinds import AskStep, TaskStatus
 from ...scheduler.planner.item import Overlap
 from ...scheduler.planner.overlap import in_order
 from ...scheduler.progress import Listener, Progress, silent
@@ -32,6 +33,7 @@ TRIES = 3  # of the planner: the first one, and two with what was refused
 _OWN = {PLANNER, REPORTER}
 _PREFIX = "ask-"  # of the tasks that are theirs
 _TRACE = re.compile(r"[\w./-]+\.json\b")
+_MOST_REQUEST = 4_000  # characters of a request that the log repeats with each dispatch
 _MOST_OUTPUT = 8_000  # characters of a task's output that the reporter is given
 
 
@@ -51,17 +53,25 @@ class AskInterrupted(TeamMailError):
 
 @dataclass(frozen=True)
 class Asking:
-    """What is asked, and how: who plays every task, where patches start from, the config of all dispatches."""
+    """What is asked, and how: who plays every task, where patches start from, the config of all dispatches.
+
+    `id` is what its dispatches have in common on record.
+    """
 
     request: str
     how: DispatchRequest = field(default_factory=DispatchRequest)
     config: DispatchConfig = field(default_factory=DispatchConfig)
+    id: str = field(default_factory=new_id)
 
-    def run(self, task: Task, listener: Listener, interrupts: Interrupts) -> TaskResult:
+    def caused(self, step: str) -> DispatchRequest:
+        """Return how a dispatch of this request is made: one that is to `plan`, to `work`, or to `answer`."""
+        ask = {"id": self.id, "step": step, "request": self.request[:_MOST_REQUEST]}
+        return replace(self.how, cause={**self.how.cause, "ask": ask})
+
+    def run(self, task: Task, step: str, listener: Listener, interrupts: Interrupts) -> TaskResult:
         """Dispatch one task of our own. Raises AskInterrupted, NotReady."""
-        done = dispatch(
-            DispatchInput(tasks=(task,), config=self.config), self.how, listener=listener, interrupts=interrupts
-        )
+        how = self.caused(step)
+        done = dispatch(DispatchInput(tasks=(task,), config=self.config), how, listener=listener, interrupts=interrupts)
         if done.interrupted:
             raise AskInterrupted(f"interrupted; {task.task_id} was not finished")
         if done.output.landed:
@@ -118,7 +128,7 @@ def plan_of(asking: Asking, *, listener: Listener = silent, interrupts: Interrup
         task = Task(
             task_id=f"ask-plan-{number}", agent=PLANNER, description="Make tasks of the request.", input_data=given
         )
-        result = asking.run(task, listener, interrupts)
+        result = asking.run(task, AskStep.PLAN, listener, interrupts)
         if result.status != TaskStatus.SUCCESS:
             raise NoPlan([f"{PLANNER} failed: {result.error}"])
         try:
@@ -157,7 +167,7 @@ def _tasks_of(output: Any, asking: Asking) -> DispatchInput:
 
 def carry_out(plan: AskPlan, *, listener: Listener = silent, interrupts: Interrupts = uninterrupted) -> DispatchResult:
     """Dispatch the tasks of a plan. Raises NotReady, InvalidTasks."""
-    return dispatch(plan.tasks, plan.asking.how, listener=listener, interrupts=interrupts)
+    return dispatch(plan.tasks, plan.asking.caused(AskStep.WORK), listener=listener, interrupts=interrupts)
 
 
 def answer(
@@ -175,7 +185,7 @@ def answer(
     task = Task(
         task_id="ask-answer", agent=REPORTER, description="Answer the request from the results.", input_data=given
     )
-    result = asking.run(task, listener, interrupts)
+    result = asking.run(task, AskStep.ANSWER, listener, interrupts)
     output = _given_by(result.output)
     text, advice = output.get("answer"), output.get("mend")
     missing = not isinstance(text, str) or not text.strip()

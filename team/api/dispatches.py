@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,20 @@ class DispatchRequest:
     """How tasks are dispatched.
 
     `agent` plays every task; by default each persona's own agent does, or the team's. Patches start from `base`, by
-    default `[team] base`. `home` is the `.team` folder, by default the one found from the current folder.
+    default `[team] base`. `home` is the `.team` folder, by default the one found from the current folder. `cause` is
+    what asked for it, `{"ask": {…}}` or `{"schedule": {…}}`, for the log.
     """
 
     agent: str | None = None
     base: str | None = None
     home: Path | None = None
+    cause: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def dispatcher(self, config: DispatchConfig, listener: Listener = silent) -> ParallelDispatcher:
         """Return the dispatcher for this request."""
-        return ParallelDispatcher(config, agent=self.agent, base=self.base, home=self.home, listener=listener)
+        return ParallelDispatcher(
+            config, agent=self.agent, base=self.base, home=self.home, listener=listener, cause=self.cause
+        )
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from ...scheduler.context import Context
+from ...scheduler.overview.overview import Overview, overview
 from ...scheduler.sprint import history as records
-from ...scheduler.sprint import status as standing
 from ...scheduler.sprint.history import History
-from ...scheduler.sprint.status import Status
 from ...scheduler.state.metrics import Metrics
 from ...scheduler.state.reading import LAST
 from ...scheduler.supervisor.rounds import RoundList, read_rounds
 
 
-def status(context: Context) -> Status:
-    """Return the team's status: who leads, the last sprint, its runs, what waits for whom."""
-    return standing.status(context, context.clock.now())
+def status(context: Context) -> Overview:
+    """Return what needs a person and everything that is under way: the last sprint, its runs, dispatches."""
+    return overview(context, context.clock.now())
 
 
 def history(context: Context, most: int = LAST, before: int | None = None) -> History:

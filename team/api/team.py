@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,15 @@ from ...personas.roster import read_roster
 from ...scheduler.context import Context
 from ...scheduler.kinds import LaunchReason
 from ...scheduler.limits.routing import Work
+from ...scheduler.overview.leftovers import Leftover
 from ...scheduler.routes import routing_of
 from ...scheduler.settings.reading import Loaded, read_settings
+from ...scheduler.sprint.control import by_people_only
 from .. import templates as template_files
+from ..cleaning import Cleaning, Freed
 from ..init import Made, make_team
 from ..install import texts
+from ..open import open_for_dispatch
 from ..place import Orphan, orphans
 
 _FIELDS = ("id", "name", "emoji", "description", "role", "scheduled", "priority")
@@ -58,15 +63,34 @@ class Personas:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Folders of workspaces whose team is gone; `removed` tells whether they are, too."""
+    """What crashes and time had left; `removed` tells whether it was cleaned up, or only found.
+
+    `orphans` are folders of workspaces whose team is gone. `freed` are runs whose end is on record now, `leftovers`
+    folders that nobody needs, `staying` the folders of old runs whose output is nowhere else, and `troubles` what could
+    not be done.
+    """
 
     orphans: tuple[Orphan, ...]
     removed: bool
+    freed: tuple[Freed, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
+    staying: int = 0
+    troubles: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The bytes that were in the folders."""
+        return sum(each.size for each in self.leftovers) + sum(each.size for each in self.orphans)
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `team clean --json`."""
-        folders = [{"folder": str(orphan.folder), "home": orphan.home} for orphan in self.orphans]
-        return {"removed": self.removed, "folders": folders}
+        folders = [{"folder": str(each.folder), "home": each.home, "bytes": each.size} for each in self.orphans]
+        left = [{"folder": str(each.path), "what": each.what, "bytes": each.size} for each in self.leftovers]
+        return {
+            "removed": self.removed, "bytes": self.size, "folders": folders, "leftovers": left,
+            "freed": [{"run": each.run, "persona": each.persona} for each in self.freed], "staying": self.staying,
+            "troubles": [*self.troubles],
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -166,14 +190,30 @@ def install_texts(context: Context, form: str = "all") -> InstallTexts:
     return InstallTexts(tuple(texts(context.top, context.settings, form)))
 
 
-def clean(home: Path | None, *, keep: bool = False) -> Cleaned:
-    """Remove the workspaces of teams that are gone; with `keep`, only find them.
+def clean(home: Path | None, *, keep: bool = False, older: timedelta | None = None) -> Cleaned:
+    """Clean up what crashes and time have left, of the team in `home`, and of teams that are gone; never mail.
 
-    `home` is the team whose settings say where workspaces lie; without one, it is the default place. Raises
-    SettingsError.
+    Raises SettingsError, and UsageError within a run.
+
+    Args:
+        home: The team's folder, whose settings say where workspaces lie; without one, only the default place is seen.
+        keep: Whether everything is only found.
+        older: Of what age the folders of runs are removed, and dispatches that were cut off given up; None leaves both.
     """
     root = read_settings(home, os.environ).settings.workspace.root if home else None
-    left = tuple(orphans(root))
-    for orphan in () if keep else left:
+    if home:
+        by_people_only("team clean", home)
+    freed, left, staying, troubles = _cleaned(home, keep=keep, older=older) if home else ((), (), 0, ())
+    gone = tuple(orphans(root))
+    for orphan in () if keep else gone:
         orphan.remove()
-    return Cleaned(left, removed=not keep)
+    return Cleaned(gone, not keep, freed, left, staying, troubles)
+
+
+def _cleaned(
+    home: Path, *, keep: bool, older: timedelta | None
+) -> tuple[tuple[Freed, ...], tuple[Leftover, ...], int, tuple[str, ...]]:
+    context, repository = open_for_dispatch(home)
+    cleaning = Cleaning(context, repository, keep=keep, older=older)
+    freed = tuple(cleaning.free())
+    return freed, tuple(cleaning.leftovers()), cleaning.staying, tuple(cleaning.troubles)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,22 +15,31 @@ from ...mail.text.units import counted
 from . import options as option
 from .printing import note, say
 
+if TYPE_CHECKING:
+    from ...scheduler.context import Context
+
 app = typer.Typer()
 
 
 @app.command()
 def status(as_json: option.Json = False) -> None:
-    """Show where the team stands: who leads, the sprint, its runs, and what waits for whom."""
-    from ...mail import render
+    """Show what needs you, and all that is under way: the sprint, its runs, dispatches, and what waits for whom."""
     from .. import session
-    from ..api import records
-    from ..show import sprint as show
 
-    standing = records.status(session.context())
+    show_overview(session.context(), as_json=as_json)
+
+
+def show_overview(context: Context, *, as_json: bool) -> None:
+    """Print everything under way in a team; `scheduler status` and `team status` are the same."""
+    from ...mail import render
+    from ..api import records
+    from ..show import overview as show
+
+    found = records.status(context)
     if as_json:
-        render.document(standing.document())
+        render.document(found.document())
     else:
-        say(show.status(standing))
+        say(show.overview(found))
 
 
 @app.command()

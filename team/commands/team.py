@@ -16,7 +16,7 @@ from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import agents, ask, claims, dispatch, plan, trace
+from . import agents, ask, claims, dispatch, overview, plan, trace
 from . import options as option
 from .printing import note, say
 
@@ -82,23 +82,6 @@ def config(
 
 
 @app.command()
-def clean(dry_run: option.DryRun = False, as_json: option.Json = False) -> None:
-    """Remove the workspaces of teams whose repository was deleted, moved or made anew. Mail is never touched."""
-    from ...mail import render
-    from ..api import team
-    from ..home import home_if_any
-
-    cleaned = team.clean(home_if_any(), keep=dry_run)
-    if as_json:
-        render.document(cleaned.document())
-        return
-    for orphan in cleaned.orphans:
-        output.say(f"{'removed' if cleaned.removed else 'would remove'} {orphan.folder}: no team in {orphan.home}")
-    if not cleaned.orphans:
-        output.say("nothing to remove")
-
-
-@app.command()
 def personas(as_json: option.Json = False) -> None:
     """List the roster: who plays whom, and who takes part; then teams and channels.
 
@@ -151,7 +134,7 @@ def demo(
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-for more in (agents, dispatch, ask, trace, plan, claims):
+for more in (overview, agents, dispatch, ask, trace, plan, claims):
     app.registered_commands += more.app.registered_commands
 app.add_typer(claims.tasks)
 

@@ -11,7 +11,7 @@ from ...scheduler.dispatch.output import DispatchOutput, TaskResult
 from ...scheduler.dispatch.preview import DispatchPreview
 from ...scheduler.dispatch.skipping import TaskSkipped
 from ...scheduler.kinds import DispatchStatus, RunStatus, TaskStatus
-from ...scheduler.leader import alive
+from ...scheduler.liveness import is_led
 from ...scheduler.progress import Progress
 from ...scheduler.runs.progress import RunEnded, RunStarted, RunUsed, SetUpFailed
 from ...scheduler.state.dispatches import DispatchState
@@ -96,7 +96,7 @@ def standing_of(dispatch: DispatchState, task: str) -> str:
     if task in dispatch.ends or dispatch.finished:
         return dispatch.status(task)
     begun = any(attempt.status == RunStatus.OPEN for attempt in dispatch.of(task))
-    if alive(dispatch.supervisor):
+    if is_led(dispatch.supervisor):
         return "running" if begun else "waiting"
     return "cut off" if begun else "not begun"
 
@@ -105,7 +105,7 @@ def state_of(dispatch: DispatchState) -> str:
     """Return why a dispatch has not finished; "" if it has."""
     if dispatch.finished:
         return ""
-    if alive(dispatch.supervisor):
+    if is_led(dispatch.supervisor):
         return f", under way as process {dispatch.supervisor['pid']}"
     return f", cut off; team dispatch --resume {dispatch.short} goes on"
 

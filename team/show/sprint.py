@@ -53,7 +53,7 @@ def summary(sprint: Summary) -> Iterator[str]:
 
 
 def status(team: Status) -> Iterator[str]:
-    """Show the status of a team: who leads, the last sprint, its runs, what waits."""
+    """Show where a sprint stands: who leads, its runs, what waits for the next one; not what needs a person."""
     leader = f"process {team.leader} leads" if team.leader else "nobody leads now"
     yield f"scheduler: {leader}" + (f"; {team.paused}" if team.paused else "")
     if not team.sprint:
@@ -85,11 +85,6 @@ def status(team: Status) -> Iterator[str]:
         yield f"gate {gate} is at work on {commit[:_COMMIT]}: {seconds:.0f} s so far"
     for patch in team.pending:
         yield f"waits for the weaver: {patch.persona}'s patch to {listed(patch.files)}"
-    for patch in team.held:
-        approve = f"scheduler approve {patch.run[:_RUN]}"
-        yield f"held: {patch.persona}'s patch to {listed(patch.files)}; {approve} lets it land"
-        if patch.is_unsigned:
-            yield f"  {patch.why}: somebody wrote into the log"
     for persona, count in sorted(team.unread.items()):
         yield f"unread: {persona} has {count}"
     for persona, count in sorted(team.waiting.items()):

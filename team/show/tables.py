@@ -8,6 +8,7 @@ from ...mail.render import line
 from ...mail.text.units import duration
 
 _MINUTE = 60
+_THOUSAND = 999.5  # what would be written with more than three digits
 _MARKS = "\\`*_[]<>|#!&~"
 
 
@@ -34,6 +35,16 @@ def cell(text: str) -> str:
 def span(seconds: float) -> str:
     """Format a measured time, to a tenth of a second below a minute: `0.4 s`, `12 min 30 s`, `2 h 5 min`."""
     return f"{seconds:.1f} s" if seconds < _MINUTE else duration(seconds)
+
+
+def bytes_text(size: int) -> str:
+    """Write a number of bytes in three digits: `0 bytes`, `12.3 kB`, `1.5 GB`."""
+    amount, unit = float(size), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < _THOUSAND:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.3g} {unit}"
 
 
 def shortened(text: str, most: int) -> str:

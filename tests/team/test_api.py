@@ -226,7 +226,7 @@ def test_people_steer(team, scripted):
     thread.join(30)
     assert stopping.document() == {"run": stopping.run.id, "persona": "ann", "attempt": 1}
     assert control.pause(context, "you").document() == {"paused": True, "sender": "you"}
-    assert records.status(context).paused
+    assert records.status(context).status.paused
     assert control.resume(context, "you").document() == {"paused": False, "sender": "you"}
     with pytest.raises(NoSuchRun, match="held"):
         control.approve(context, "ann", "you")

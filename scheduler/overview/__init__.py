@@ -1,0 +1,1 @@
+"""All that a team has under way, of whatever kind, who works in it, and what needs a person."""

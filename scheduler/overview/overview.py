@@ -1,0 +1,34 @@
+"""A team at one moment: what needs a person, where its sprint stands, and its dispatches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..context import Context
+from ..sprint.status import Status, status
+from .dispatches import OpenDispatch, open_dispatches
+from .needs import Need, read_needs
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything under way in a team, and first what needs a person."""
+
+    needs: tuple[Need, ...]
+    status: Status
+    dispatches: tuple[OpenDispatch, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `scheduler status --json`."""
+        return {
+            "needs": [need.document() for need in self.needs], **self.status.document(),
+            "dispatches": [dispatch.document() for dispatch in self.dispatches],
+        }  # fmt: skip
+
+
+def overview(context: Context, now: datetime) -> Overview:
+    """Read what a team has under way at `now`."""
+    state, dispatches = context.state(whole=False), open_dispatches(context, now)
+    return Overview(read_needs(context, state, dispatches), status(context, now), dispatches)

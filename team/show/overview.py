@@ -1,0 +1,107 @@
+"""A team at one moment as text: what needs a person, then all that is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from ...mail.render import line
+from ...mail.text.units import counted
+from ...scheduler.kinds import AgentStatus
+from ...scheduler.overview.dispatches import OpenDispatch, TaskAtWork
+from ...scheduler.overview.needs import Need
+from ...scheduler.overview.overview import Overview
+from ...scheduler.overview.registry import Registered, Registry
+from ..api.team import Cleaned
+from .sprint import status
+from .tables import bytes_text, columns, shortened, span
+
+_TEXT = 160  # characters of a matter
+_WHY = 100
+_RUN = 8
+
+
+def overview(team: Overview) -> Iterator[str]:
+    """Show what needs a person, the sprint, and the dispatches that have not finished."""
+    yield from needs(team.needs)
+    yield from status(team.status)
+    for dispatch in team.dispatches:
+        yield from _dispatch(dispatch)
+
+
+def needs(listed: tuple[Need, ...]) -> Iterator[str]:
+    """List what needs a person, with the command that settles each."""
+    if not listed:
+        yield "nothing needs you"
+        return
+    yield f"{counted(len(listed), 'matter')} for you:"
+    for need in listed:
+        yield f"  {need.kind}: {shortened(need.text, _TEXT)}"
+        yield f"    {line(need.command)}"
+
+
+def agents(registry: Registry, now: datetime) -> Iterator[str]:
+    """List who works in the team, what each does now, and how its last run ended."""
+    rows = [("name", "played by", "status", "runs", "last seen", "last result", "unread", "can", "")]
+    rows += [
+        (
+            each.name, ", ".join(each.agents), each.status, f"{len(each.runs)}/{each.max_concurrent}",
+            _ago(each.seen, now), _result(each, now), str(each.unread), ", ".join(each.capabilities),
+            _why(each),
+        )
+        for each in registry.agents
+    ]  # fmt: skip
+    yield from columns(rows) if registry.agents else ["nobody is on the roster; team init makes personas"]
+
+
+def _result(agent: Registered, now: datetime) -> str:
+    if agent.last is None:
+        return "-"
+    times = f" x{agent.last.times}" if agent.last.times > 1 else ""
+    return f"{agent.last.status}{times}, {_ago(datetime.fromisoformat(agent.last.ended), now)} ago"
+
+
+def _why(agent: Registered) -> str:
+    if agent.stale:
+        return f"{counted(len(agent.stale), 'run')} without a process; team clean puts the end on record"
+    bad = agent.last.detail if agent.last and agent.status == AgentStatus.ERROR else ""
+    return shortened(agent.why or bad, _WHY)
+
+
+def _ago(then: datetime | None, now: datetime) -> str:
+    return "-" if then is None else span(max(0.0, (now - then).total_seconds()))
+
+
+def cleaned(found: Cleaned) -> Iterator[str]:
+    """Say what was cleaned up, or would be, with the bytes of it."""
+    would = "" if found.removed else "would be "
+    for run in found.freed:
+        yield f"{would}put on record: the end of {run.persona}'s run {run.run[:_RUN]}, which has no process any more"
+    for orphan in found.orphans:
+        yield f"{would}removed: {orphan.folder}, {bytes_text(orphan.size)}, no team in {orphan.home}"
+    for what in dict.fromkeys(each.what for each in found.leftovers):
+        own = [each for each in found.leftovers if each.what == what]
+        place = f", {own[0].path}" if len(own) == 1 else f" of its kind, the first {own[0].path}"
+        size = bytes_text(sum(each.size for each in own))
+        yield f"{would}removed: {counted(len(own), 'folder')}, {size}: {what}{place}"
+    if found.staying:
+        yield f"stays: {counted(found.staying, 'folder')} of old runs, whose output is nowhere else"
+    if found.freed or found.orphans or found.leftovers:
+        yield f"{bytes_text(found.size)} in all"
+    else:
+        yield "nothing to clean up"
+
+
+def _dispatch(dispatch: OpenDispatch) -> Iterator[str]:
+    where = f"cut off; {dispatch.resume} goes on" if dispatch.is_cut_off else f"process {dispatch.process} leads"
+    yield line(f"dispatch {dispatch.short}: {dispatch.text}; {where}")
+    rows = [
+        (each.task, each.run.persona, str(each.run.attempt), each.run.id[:_RUN], each.run.agent, _standing(each))
+        for each in dispatch.at_work
+    ]
+    if rows:
+        yield from columns([("task", "persona", "attempt", "run", "agent", ""), *rows])
+
+
+def _standing(task: TaskAtWork) -> str:
+    return span(task.seconds) if task.goes_on else "has ended, or is lost"

@@ -1,0 +1,158 @@
+"""What needs a person: each matter is listed with its command as long as it is open, and no longer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from team_mail.mail.letter import Letter
+from team_mail.mail.log.event import Draft
+from team_mail.mail.process import myself
+from team_mail.scheduler.errors import NoSuchRun
+from team_mail.scheduler.kinds import DeployOutcome, Kind, NeedKind, PatchStatus
+from team_mail.scheduler.overview.dispatches import OpenDispatch
+from team_mail.scheduler.overview.needs import Desk, needs
+from team_mail.scheduler.overview.overview import overview
+from team_mail.scheduler.sprint.control import approve_patch, stop_run
+from team_mail.scheduler.state.facts import Decided, Deploy, Mail
+from team_mail.scheduler.state.sprints import State
+
+COMMIT = "c" * 40
+GONE = {"boot": "another", "pid": 1, "start": "1"}
+DECIDED = Decided(3, COMMIT, "t" * 40, "APPROVED - Deploy", (), (), 10)
+
+
+def kinds(state, **desk):
+    return [need.kind for need in needs(state, Desk("you", **desk))]
+
+
+def mail(sender, kind="note", *, persona="you", run=None, seq=7):
+    return Mail(persona, seq, f"id-{seq}", "2026-01-01T09:00:00Z", sender, "About it", kind, "normal", run)
+
+
+def dispatch(process):
+    return OpenDispatch("0198-aaaa", "aaaa", "2026-01-01T09:00:00Z", process, 3, 1, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "released", "listed"),
+    [
+        (DeployOutcome.FAILED, {}, True),
+        (DeployOutcome.SKIPPED_POLICY, {}, True),
+        (DeployOutcome.DEPLOYED, {}, False),
+        (DeployOutcome.SKIPPED_NO_CHANGE, {}, False),
+        (None, {}, False),
+        (DeployOutcome.FAILED, {COMMIT: ((11, "code"),)}, True),
+        (DeployOutcome.FAILED, {COMMIT: ((13, "code"),)}, False),
+    ],
+)
+def test_a_deployment_needs_a_person_if_it_failed_or_waits_and_nobody_approved_since(outcome, released, listed):
+    """An approval from before it failed was for the attempt that failed."""
+    deploy = Deploy(3, COMMIT, "t" * 40, "2026-01-01T09:00:00Z", outcome, "because", ended=12)
+    state = State(decided=(DECIDED,), deploys=(deploy,), released=released)
+    assert kinds(state, deploys=True) == [NeedKind.DEPLOY] * listed
+    assert kinds(state, deploys=False) == []
+    assert kinds(replace(state, decided=(replace(DECIDED, blocks=("safe",)),)), deploys=True) == []
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["ann", "scheduler", "weaver"]), st.sampled_from(["note", "question", "fyi", "escalate"])
+        ),
+        max_size=30,
+    )
+)
+def test_mail_is_listed_if_it_asks_and_that_of_programs_in_one_line(letters):
+    """The commands name every message that asks for something, by itself or as one of a number."""
+    given_mail = [mail(sender, kind, seq=seq) for seq, (sender, kind) in enumerate(letters, 1)]
+    asking = [each for each in given_mail if each.sender == "ann" and each.type != "fyi"]
+    told = [each for each in given_mail if each.sender != "ann" and each.type == "escalate"]
+
+    listed = needs(State(), Desk("you", given_mail, never=("fyi",)))
+
+    own = [need for need in listed if need.command.startswith("team-mail read")]
+    assert [need.ref for need in own] == [each.id for each in asking[:10]]
+    assert [need.command for need in listed[len(own) :]] == ["team-mail inbox --persona you --unread"] * (
+        (len(asking) > 10) + bool(told)
+    )
+    assert len({need.key for need in listed}) == len(listed)
+
+
+def test_somebody_set_aside_needs_a_person_until_the_human_has_written():
+    """Mail of a teammate settles nothing."""
+    state = State(aside={"ann": "3 attempts spent"}, unread={"ann": (mail("bob", persona="ann"),)})
+    assert kinds(state) == [NeedKind.PERSONA]
+    assert kinds(replace(state, unread={"ann": (mail("you", persona="ann"),)})) == []
+
+
+def test_dispatches_that_were_cut_off_say_how_to_go_on():
+    """One that is carried out needs nobody."""
+    (need,) = needs(State(), Desk("you", dispatches=[dispatch(41), dispatch(None)]))
+    assert (need.kind, need.command) == (NeedKind.DISPATCH, "team dispatch --resume aaaa")
+    assert "1 of 3 done" in need.text
+
+
+def test_what_is_on_record_is_listed_and_what_settles_it_takes_it_off(team):
+    """Rounds that are paused, a held patch, a red gate, mail, and a killed dispatch: read from the log and settled."""
+
+    def ann(job):
+        (job.workspace / ".gitattributes").write_text("* text\n")
+
+    gate = '[gates.sound]\ncommand = ["false"]\n'
+    team.sprint({"ann": ann}, gate)
+    context = team.context({}, gate)
+    start = {"dispatch": "d-1", "base": "", "branch": "", "agent": None, "tasks": [{"task_id": "a"}]}
+    context.append(
+        [
+            Draft(Kind.ROUND_PAUSED, "supervisor", data={"sprint": 1, "why": "nothing landed"}),
+            Draft(Kind.DISPATCH_STARTED, "scheduler", data=start | {"supervisor": GONE, "config": {}}),
+        ]
+    )
+    question = context.mailbox.send(Letter("bob", ["you"], "Which one?", "x", type="question"))
+
+    found = overview(context, context.clock.now())
+
+    commands = {need.kind: need.command for need in found.needs if need.kind != NeedKind.MAIL}
+    (held,) = context.state(whole=False).of(PatchStatus.HELD)
+    assert commands == {
+        NeedKind.ROUND: "scheduler resume", NeedKind.PATCH: f"scheduler approve {held.run[:8]}",
+        NeedKind.GATE: "false", NeedKind.DISPATCH: "team dispatch --resume d-1",
+    }  # fmt: skip
+    assert f"team-mail read {question.seq} --persona you" in [need.command for need in found.needs]
+    assert found.document()["dispatches"][0] | {"started": ""} == {
+        "dispatch": "d-1", "started": "", "cut_off": True, "pid": None, "tasks": 1, "done": 0, "failed": 0,
+        "at_work": [], "ask": None, "schedule": None, "resume": "team dispatch --resume d-1",
+    }  # fmt: skip
+
+    approve_patch(context, "ann", "you")
+    end = {"dispatch": "d-1", "successful": 0, "failed": 1, "skipped": 0, "seconds": 1.0}
+    context.append([Draft(Kind.SCHEDULER_RESUMED, "you"), Draft(Kind.DISPATCH_FINISHED, "scheduler", data=end)])
+    context.mailbox.read("you", question.id)
+    left = overview(context, context.clock.now())
+    assert {need.kind for need in left.needs} <= {NeedKind.GATE, NeedKind.MAIL}
+    assert question.id not in {need.ref for need in left.needs}
+
+
+def test_a_killed_dispatch_has_no_open_runs_to_stop(team):
+    """Of two runs of one persona that the log leaves open, the one that goes on is stopped by its name."""
+    context = team.context()
+    run = {"sprint": 0, "persona": "ann", "attempt": 1, "tick": 0, "base": "", "agent": "shell", "reason": "task"}
+    for name, supervisor in (("d-1", GONE), ("d-2", myself())):
+        start = {"dispatch": name, "base": "", "branch": "", "agent": None, "tasks": [{"task_id": "a"}], "config": {}}
+        began = run | {"dispatch": name, "task": "a", "mail": [], "supervisor": supervisor, "input": {}}
+        context.append(
+            [
+                Draft(Kind.DISPATCH_STARTED, "scheduler", data=start | {"supervisor": supervisor}),
+                Draft(Kind.RUN_STARTED, "scheduler", run=f"run-of-{name}", data=began),
+            ]
+        )
+
+    assert stop_run(context, "ann", "you").id == "run-of-d-2"
+    with pytest.raises(NoSuchRun, match=r"names 0 open runs; open are: ann \(run-of-d\)$"):
+        stop_run(context, "bob", "you")
+    assert [task.goes_on for each in overview(context, context.clock.now()).dispatches for task in each.at_work] == [
+        False, True,
+    ]  # fmt: skip
