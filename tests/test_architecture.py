@@ -92,6 +92,14 @@ ARROWS = {
     "scheduler.leader": {"scheduler.errors"},
     "scheduler.limits": {"scheduler.kinds", "scheduler.state"},
     "scheduler.meaning": {"scheduler.weaver"},
+    "scheduler.notify": {
+        "scheduler.context",
+        "scheduler.errors",
+        "scheduler.kinds",
+        "scheduler.leader",
+        "scheduler.settings",
+        "scheduler.state",
+    },
     "scheduler.planner": {
         "scheduler.errors",
         "scheduler.kinds",
@@ -200,7 +208,7 @@ LAZY = {
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
-    "team.api.sprints": {"continuous", "daemon"},  # only a team that is led, or has a cron line, needs APScheduler
+    "team.api.sprints": {"continuous", "daemon", "notifier"},  # only a team that is led needs APScheduler and HTTP
 }
 
 

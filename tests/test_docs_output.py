@@ -145,6 +145,7 @@ SCENES = {
     "agents.md": (_MUTE, ""),
     "dispatch.md": (f"{_REPOSITORY} && {_EXAMPLES}", ""),
     "mail.md": ("", ""),
+    "notify.md": (f"{_REPOSITORY} && {_files('notify.md')}", ""),
     "personas.md": (_REPOSITORY, ""),
     "plan.md": (_EXAMPLES, ""),
     "settings.md": (f"{_REPOSITORY} && team init --personas forge > init", ""),

@@ -168,7 +168,19 @@ def refused() -> Any:
     return kinds.semi_join(ends, kinds.run == ends.ended).select(*FACT).order_by("seq")
 
 
+def notices() -> Any:
+    """List what came of notices, from a seq on."""
+    later = events.filter(events.seq >= argument("since", "int64"), events.sender == SCHEDULER)
+    return later.filter(_.kind.startswith("notice.")).select(*FACT).order_by("seq")
+
+
+def later() -> Any:
+    """Find the first event from a seq on that was written after a time."""
+    after = events.filter(events.seq >= argument("since", "int64"), events.ts > argument("now"))
+    return after.select("seq").order_by("seq").limit(1)
+
+
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
-    limited, refused,
+    limited, refused, notices, later,
 )  # fmt: skip

@@ -16,7 +16,7 @@ from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import agents, ask, dispatch, plan, trace
+from . import agents, ask, dispatch, notify, plan, trace
 from . import options as option
 from .printing import note, say
 
@@ -153,6 +153,7 @@ def demo(
 
 for more in (agents, dispatch, ask, trace, plan):
     app.registered_commands += more.app.registered_commands
+app.add_typer(notify.app)
 
 
 def command() -> Any:
