@@ -52,6 +52,11 @@ class Kind(Described):
     BUDGET_SPENT = word("budget.spent", "A budget is spent, so nothing more is started.", "scheduler")
     SCHEDULER_PAUSED = word("scheduler.paused", "Nothing more is started until it is resumed.", _PERSON)
     SCHEDULER_RESUMED = word("scheduler.resumed", "The scheduler starts runs again.", _PERSON)
+    NOTICE_OPENED = word("notice.opened", "Notices go to an endpoint from here on.", "scheduler")
+    NOTICE_SENT = word("notice.sent", "A notice was taken by an endpoint.", "scheduler")
+    NOTICE_FAILED = word(
+        "notice.failed", "An attempt to send a notice failed; without `again` it was the last.", "scheduler"
+    )
     DISPATCH_STARTED = word("dispatch.started", "A dispatch began: its tasks and configuration.", "scheduler")
     DISPATCH_RESUMED = word("dispatch.resumed", "A dispatch that was cut off is continued.", "scheduler")
     DISPATCH_FINISHED = word("dispatch.finished", "A dispatch ended.", "scheduler")
@@ -64,6 +69,8 @@ class Kind(Described):
 
 
 _KINDS = frozenset(Kind)
+NOTICES = frozenset({Kind.NOTICE_OPENED, Kind.NOTICE_SENT, Kind.NOTICE_FAILED})
+NEEDS_ME = "needs-me"  # the occasion of a notice that is no kind of event: whatever needs the human
 
 
 def is_writer(kind: str, sender: str, run: str | None) -> bool:

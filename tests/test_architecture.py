@@ -101,6 +101,14 @@ ARROWS = {
     "scheduler.limits": {"scheduler.kinds", "scheduler.state"},
     "scheduler.liveness": {"scheduler.leader", "scheduler.state"},
     "scheduler.meaning": {"scheduler.weaver"},
+    "scheduler.notify": {
+        "scheduler.context",
+        "scheduler.errors",
+        "scheduler.kinds",
+        "scheduler.leader",
+        "scheduler.settings",
+        "scheduler.state",
+    },
     "scheduler.overview": {
         "scheduler.context",
         "scheduler.errors",
@@ -224,7 +232,7 @@ LAZY = {
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
-    "team.api.sprints": {"continuous", "daemon"},  # only a team that is led, or has a cron line, needs APScheduler
+    "team.api.sprints": {"continuous", "daemon", "notifier"},  # only a team that is led needs APScheduler and HTTP
 }
 
 

@@ -146,6 +146,7 @@ SCENES = {
     "claims.md": (f"{_REPOSITORY} && mkdir .team", ""),
     "dispatch.md": (f"{_REPOSITORY} && {_EXAMPLES}", ""),
     "mail.md": ("", ""),
+    "notify.md": (f"{_REPOSITORY} && {_files('notify.md')}", ""),
     "personas.md": (_REPOSITORY, ""),
     "plan.md": (_EXAMPLES, ""),
     "settings.md": (f"{_REPOSITORY} && team init --personas forge > init", ""),

@@ -80,6 +80,7 @@ def test_every_setting_stands_in_the_table_with_its_default(tmp_path):
         '[agents.NAME]\ncommand = ["x"]\n[gates.NAME]\ncommand = ["x"]\n[prices.MODEL]\ninput = 1\noutput = 2\n'
         '[route.NAME]\norder = "cheapest"\n[teams.NAME]\nmembers = ["x"]\nreviewers = ["PERSONA"]\n'
         '[channels.NAME]\nmembers = ["x"]\n[review.PERSONA]\nbefore = ["x"]\n'
+        '[notify.NAME]\nkind = "desktop"\n'
     )
     expected = {
         key: "none" if origin.where != "default" or origin.value is None else json.dumps(origin.value)
@@ -179,7 +180,7 @@ def test_the_fields_of_events_are_those_of_the_table(tmp_path):
             names, data = EVENTS[event.kind]
             assert set(event.data) == data, event.kind
             assert [name for name in ("run", "ref") if getattr(event, name)] == names, event.kind
-    of_rounds = {kind for kind in EVENTS if kind.startswith(("review.", "report.", "round.", "deploy."))}
+    of_rounds = {kind for kind in EVENTS if kind.startswith(("review.", "report.", "round.", "deploy.", "notice."))}
     missing = set(EVENTS) - {event.kind for event in log} - of_rounds  # for those, see the tests of the supervisor
     assert missing == {
         "run.foretold",

@@ -192,7 +192,19 @@ def claims() -> Any:
     return done.filter(own).select(*FACT).order_by("seq")
 
 
+def notices() -> Any:
+    """List what came of notices, from a seq on."""
+    later = events.filter(events.seq >= argument("since", "int64"), events.sender == SCHEDULER)
+    return later.filter(_.kind.startswith("notice.")).select(*FACT).order_by("seq")
+
+
+def later() -> Any:
+    """Find the first event from a seq on that was written after a time."""
+    after = events.filter(events.seq >= argument("since", "int64"), events.ts > argument("now"))
+    return after.select("seq").order_by("seq").limit(1)
+
+
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
-    results, printed, limited, refused, claims,
+    results, printed, limited, refused, claims, notices, later,
 )  # fmt: skip

@@ -198,21 +198,28 @@ def run(
         listener: Is told of plans, runs, and weaves, with a Notice or SprintEnded in between.
         interrupts: Lets `run` return and leaves the sprint open; its runs go on for the next scheduler to take over.
     """
+    from ...scheduler.notify.notifier import Notifier
     from ...scheduler.sprint.daemon import Daemon
     from ...scheduler.supervisor.continuous import Continuous
 
     def ended(summary: Summary) -> None:
         listener(SprintEnded(f"sprint {summary.sprint} ended: {summary.outcome}", summary))
 
+    def reopened() -> Context:
+        again = reopen()
+        notifier.renew(again)
+        return again
+
     check_members(context)
     if cron := context.settings.sprint.cron:
         _following(cron, context.clock.now())
     rhythm = Continuous(lambda told: listener(Notice(told.text))) if continuous else None
+    notifier = Notifier(context, lambda text: listener(Notice(text)))
     daemon = Daemon(
-        _ticker(context, listener, leaving=threading.Event()), reopen, lambda text: listener(Notice(text)), ended,
+        _ticker(context, listener, leaving=threading.Event()), reopened, lambda text: listener(Notice(text)), ended,
         rhythm,
     )  # fmt: skip
-    with _leader(context), interrupts(daemon.end):
+    with _leader(context), interrupts(daemon.end), notifier:
         listener(Notice(f"leading {context.home}"))
         daemon.run()
     names = _going(context)
