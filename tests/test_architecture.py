@@ -190,14 +190,22 @@ ARROWS = {
     },
     "team.checks": {"team.place"},
     "team.cleaning": {"team.dispatcher"},
-    "team.commands": {"team.api", "team.demo", "team.home", "team.paid", "team.session", "team.show"},
+    "team.commands": {
+        "team.api",
+        "team.demo",
+        "team.home",
+        "team.paid",
+        "team.session",
+        "team.show",
+        "team.show.charts",
+    },
     "team.dispatcher": {"team.checks", "team.open", "team.pending", "team.session"},
     "team.doctor": {"team.checks", "team.open", "team.place"},
     "team.init": {"team.blocks"},
     "team.open": {"team.place"},
     "team.session": {"team.home", "team.open"},
     "team.trial": {"team.open", "team.place"},
-    "team.show": {"team.api", "team.dispatcher", "team.init", "team.templates"},
+    "team.show": {"team.api", "team.dispatcher", "team.init", "team.show.charts", "team.templates"},
 }
 ENGINE_WITHOUT = {"typer", "rich", "vl_convert"}  # a face's affairs
 DOORS = ("", *FOLDERS)
@@ -212,7 +220,7 @@ HOMES = {
     "rich": re.compile(r"mail\.render|team\.show\.live"),
     "typer": COMMANDS,
     "uuid_utils": re.compile(r"mail\.log\.event"),
-    "vl_convert": re.compile(r"team\.show\.chart"),
+    "vl_convert": re.compile(r"team\.show\.charts\.chart"),
     "watchfiles": re.compile(r"mail\.log\.follow"),
     "yaml": re.compile(r"personas\.frontmatter"),
 }
@@ -222,7 +230,15 @@ NOWHERE = re.compile(r"(?!)")
 LAZY = {
     "mail.check.unread": {"directory", "kinds", "log.event", "event", "marks", "message"},  # nor a check without news
     "mail.home": {"disk", "errors"},  # as above
-    "mail.log.log": {"cursor", "follow", "lookup", "reading", "recovery", "verify"},  # a send needs none of them
+    "mail.log.log": {
+        "cursor",
+        "follow",
+        "lookup",
+        "reading",
+        "recovery",
+        "snapshot",
+        "verify",
+    },  # a send needs none of them
     "mail.mailbox": {"export"},  # nor the email package
     "mail.open": {"query"},  # nor does a send wait for the database, unless it seals a segment
     "mail.query.rows": {"query"},  # nor the database
