@@ -16,7 +16,7 @@ from ...mail.directory import SCHEDULER, WEAVER
 from ...mail.kinds import DECIDED, MailKind
 from ...mail.query.projections import LIMIT, argument, events, listed
 from ...mail.query.projections import standing as kept
-from ..kinds import Kind, Mode, RunStatus
+from ..kinds import DeployOutcome, Kind, Mode, RunStatus
 
 SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler|review|report|round|deploy)\."
 DISPATCHED = r"^(dispatch|task|run|patch|weave|gate)\."
@@ -70,9 +70,12 @@ def rivals() -> Any:
 
 
 def paused() -> Any:
-    """List the pauses and resumptions before a seq, the newest first."""
-    done = standing.filter(_.kind.isin([str(Kind.SCHEDULER_PAUSED), str(Kind.SCHEDULER_RESUMED)]))
-    return done.filter(_.seq < argument("before", "int64")).select(*FACT).order_by(_.seq.desc()).limit(LIMIT)
+    """List what holds on before a seq: the last pause or resumption, and the last deployment, the oldest first."""
+    pauses = [str(kind) for kind in (Kind.SCHEDULER_PAUSED, Kind.SCHEDULER_RESUMED, Kind.ROUND_PAUSED)]
+    live = (_.kind == str(Kind.DEPLOY_FINISHED)) & (_.data["outcome"].str == str(DeployOutcome.DEPLOYED))
+    done = standing.filter(_.kind.isin(pauses) | live, _.seq < argument("before", "int64"))
+    last = done.group_by(deploys=done.kind == str(Kind.DEPLOY_FINISHED)).agg(seq=done.seq.max())
+    return done.semi_join(last, "seq").select(*FACT).order_by("seq")
 
 
 def held() -> Any:

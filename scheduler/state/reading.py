@@ -60,14 +60,14 @@ def read_facts(projections: Projections, sprints: int = 1) -> Iterator[Fact]:
     """
     spans = read_spans(projections, max(_MOST, sprints))
     if not spans:
-        return _counted(projections.rows("scheduler.state.paused", before=ALL, limit=1))
+        return _counted(projections.rows("scheduler.state.paused", before=ALL))
     hour = datetime.fromisoformat(spans[-1].ts) - _HOUR
     near = [span for span in spans[-_MOST:-LAST] if datetime.fromisoformat(span.ts) > hour]  # mail may start so many
     return _since(projections, spans[-sprints:][0].seq, (near or spans[-LAST:])[0].seq)
 
 
 def _since(projections: Projections, since: int, lately: int) -> Iterator[Fact]:
-    earlier = _counted(projections.rows("scheduler.state.paused", before=lately, limit=1))
+    earlier = _counted(projections.rows("scheduler.state.paused", before=lately))
     return _merged(earlier, _waiting(projections, since), _facts(projections, since, ALL, min(lately, since)))
 
 

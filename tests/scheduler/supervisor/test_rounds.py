@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from datetime import timedelta
 
 import pytest
 from team_mail.mail.errors import LogUnavailable
@@ -17,8 +18,9 @@ from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.sprint.decide import ASKED, StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.tick import Ticker
+from team_mail.scheduler.state import reading
 from team_mail.scheduler.state.facts import Decided
-from team_mail.scheduler.supervisor.deploy import Deployment
+from team_mail.scheduler.supervisor.deploy import Deployment, last_deployed
 from team_mail.scheduler.supervisor.supervise import supervision
 from team_mail.team.api import control, sprints
 
@@ -464,6 +466,27 @@ def test_nothing_is_deployed_that_lacks_what_is_live(orion):
         summary.deployed == f"skipped_policy: it lacks {live[:12]}, which is live; scheduler approve deploy deploys it"
     )
     assert "deploy: deployed" in control.approve_deploy(orion.context({}, settings), "you").lines[-1]
+
+
+def test_what_is_live_is_known_however_many_rounds_ago_it_was_deployed(orion, monkeypatch):
+    """And that rounds are paused: what a step reads of the past ends with the last sprints."""
+    monkeypatch.setattr(reading, "LAST", 1)
+    monkeypatch.setattr(reading, "_HOUR", timedelta())
+    settings = f'{TEAM}[deploy]\ncommand = ["true"]\n'
+    play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    context = orion.context({}, settings)
+    context.append([Draft("round.paused", "supervisor", data={"sprint": 1, "why": "nothing landed"})])
+    for number in (2, 3):
+        about = {"sprint": number, "id": "s", "base_branch": "main", "base": "b", "branch": "b", "mode": "parallel"}
+        about |= {"rule": "", "reason": "", "personas": [], "rolling": True}
+        end = {"sprint": number, "outcome": "converged"}
+        context.append(
+            [Draft("sprint.started", "scheduler", data=about), Draft("sprint.finished", "scheduler", data=end)]
+        )
+    state = orion.context({}, settings).state(whole=False)
+    assert [each.number for each in state.sprints] == [3]
+    assert last_deployed(state).commit == orion.git("rev-parse", "team/sprint-1")
+    assert "nothing landed" in state.paused
 
 
 def test_a_deployment_that_a_person_lets_a_persona_repeat_is_closed_by_a_sprint_that_lands_nothing(orion):
