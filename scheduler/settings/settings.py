@@ -15,6 +15,7 @@ from ...mail.render import listed
 from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..kinds import LaunchReason
+from .schedules import ScheduleSettings
 from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings, Table
 from .values import (
     Agents,
@@ -258,6 +259,7 @@ class Settings(Table):
     supervisor: SupervisorSettings = SupervisorSettings()
     review: Mapping[Name, ReviewSettings] = {}
     deploy: DeploySettings = DeploySettings()
+    schedules: Mapping[Name, ScheduleSettings] = {}
     workspace: WorkspaceSettings = WorkspaceSettings()
     dispatch: DispatchSettings = DispatchSettings()
     prices: Mapping[str, PriceSettings] = {}

@@ -117,6 +117,11 @@ def mails() -> Any:
     return counts.order_by(_.number.desc(), _["first"])
 
 
+def schedules() -> Any:
+    """List what is on record of all schedules."""
+    return events.filter(_.kind.startswith("schedule.")).select(*FACT).order_by("seq")
+
+
 def dispatches() -> Any:
     """List the starts and ends of all dispatches."""
     return standing.filter(_.kind.startswith("dispatch.")).select(*FACT).order_by("seq")
@@ -186,5 +191,5 @@ def refused() -> Any:
 
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
-    results, printed, limited, refused,
+    results, printed, schedules, limited, refused,
 )  # fmt: skip

@@ -26,7 +26,19 @@ from team_mail.team.commands import team as team_command
 from typer.testing import CliRunner
 
 ROOT = Path(team_mail.__file__).parent
-MODULES = ("agents", "ask", "control", "dispatches", "plans", "records", "sprints", "team", "traces", "weaving")
+MODULES = (
+    "agents",
+    "ask",
+    "control",
+    "dispatches",
+    "plans",
+    "records",
+    "schedules",
+    "sprints",
+    "team",
+    "traces",
+    "weaving",
+)
 APPS = {"scheduler": scheduler_command.app, "team": team_command.app}
 TASKS = b'{"tasks": [{"task_id": "find", "agent": "forge", "description": "Find it", "input_data": {"of": 1}}]}'
 # What commands take from the engine beside types, and why.
@@ -101,7 +113,13 @@ def test_the_package_names_every_function_of_its_modules():
 def test_results_are_values_with_a_document():
     """What a function returns can be sent as JSON."""
     without = {"run", "check_members", "output_of", "patch_of", "export", "template", "replayed", "forecast"}
-    without |= {"read_roadmap", "read_tasks", "read_config", "candidates"}  # is passed on, and is no answer
+    without |= {
+        "read_roadmap",
+        "read_tasks",
+        "read_config",
+        "candidates",
+        "following",
+    }  # is passed on, and is no answer
     for name in functions():
         module, _, function = name.partition(".")
         if function in without:
