@@ -57,6 +57,18 @@ class Kind(Described):
     NOTICE_FAILED = word(
         "notice.failed", "An attempt to send a notice failed; without `again` it was the last.", "scheduler"
     )
+    SCHEDULE_KNOWN = word(
+        "schedule.known",
+        "A schedule was read for the first time, or was changed: its times count from here.",
+        "scheduler",
+    )
+    SCHEDULE_FIRED = word(
+        "schedule.fired", "A time of a schedule has come, and is about to be carried out.", "scheduler"
+    )
+    SCHEDULE_ENDED = word("schedule.ended", "What a schedule had carried out has ended, and how.", "scheduler")
+    SCHEDULE_MISSED = word("schedule.missed", "Times of a schedule are not carried out, and why.", "scheduler")
+    SCHEDULE_PAUSED = word("schedule.paused", "No time of a schedule counts until it is resumed.", _PERSON)
+    SCHEDULE_RESUMED = word("schedule.resumed", "The times of a schedule count again.", _PERSON)
     DISPATCH_STARTED = word("dispatch.started", "A dispatch began: its tasks and configuration.", "scheduler")
     DISPATCH_RESUMED = word("dispatch.resumed", "A dispatch that was cut off is continued.", "scheduler")
     DISPATCH_FINISHED = word("dispatch.finished", "A dispatch ended.", "scheduler")
@@ -225,6 +237,14 @@ class AgentStatus(Described):
     ERROR = word("error", "Its last three runs failed, or no agent of it can start.")
     OFFLINE = word("offline", "Nobody is there who would start it: no scheduler leads, and no dispatch is under way.")
     AVAILABLE = word("available", "It can be started.")
+
+
+class ScheduleOutcome(Described):
+    """How what a schedule had carried out ended."""
+
+    DONE = word("done", "All of it succeeded.")
+    FAILED = word("failed", "It failed, or not all of it succeeded; the human has mail.")
+    CUT_OFF = word("cut off", "Its scheduler is gone; a dispatch that was cut off can be gone on with.")
 
 
 class AskStep(Described):

@@ -12,13 +12,13 @@ from team_mail.team.commands import team as team_cli
 ROOT = Path(__file__).parent.parent
 OF_USE = (
     "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "costs", "personas", "dispatch", "claims",
-    "plan", "notify", "security", "architecture", "glossary",
+    "plan", "notify", "security", "architecture", "glossary", "schedules",
 )  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
 GUIDES = {"team-mail": "docs/mail.md", "scheduler": "docs/sprint.md", "team": "docs/sprint.md"}
 OWN_GUIDES = dict.fromkeys(("dispatch", "ask", "replay", "trace", "templates"), "dispatch") | {"plan": "plan"}
-OWN_GUIDES |= dict.fromkeys(("try", "doctor"), "agents")
+OWN_GUIDES |= dict.fromkeys(("try", "doctor"), "agents") | {"schedules": "schedules"}
 OWN_GUIDES |= dict.fromkeys(("task", "claim", "renew", "release", "done"), "claims")
 OWN_GUIDES |= {"notify": "notify"}
 OTHERS = (  # whose options are not ours
@@ -37,7 +37,7 @@ def commands(node, names):
 def guide_of(name):
     """The guide that a command stands in: that of its tree, or one of its own."""
     tree, *words = name.split(" ")
-    own = OWN_GUIDES.get(words[0]) if tree == "team" and words else None
+    own = OWN_GUIDES.get(words[0]) if tree != "team-mail" and words else None
     return f"docs/{own}.md" if own else GUIDES[tree]
 
 

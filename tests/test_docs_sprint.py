@@ -31,6 +31,7 @@ from team_mail.scheduler.kinds import (
     PatchStatus,
     PhaseKind,
     RunStatus,
+    ScheduleOutcome,
     SprintOutcome,
     TaskStatus,
     kinds_table,
@@ -81,6 +82,7 @@ def test_every_setting_stands_in_the_table_with_its_default(tmp_path):
         '[route.NAME]\norder = "cheapest"\n[teams.NAME]\nmembers = ["x"]\nreviewers = ["PERSONA"]\n'
         '[channels.NAME]\nmembers = ["x"]\n[review.PERSONA]\nbefore = ["x"]\n'
         '[notify.NAME]\nkind = "desktop"\n'
+        '[schedules.NAME]\nask = "x"\nevery = "1h"\n'
     )
     expected = {
         key: "none" if origin.where != "default" or origin.value is None else json.dumps(origin.value)
@@ -143,6 +145,7 @@ TABLES = {
     },
     "claims.md": {"claim kinds": kinds_table(of_claims=True), "claim states": words_table(ClaimState, "state")},
     "supervisor.md": {"deployments": words_table(DeployOutcome, "outcome")},
+    "schedules.md": {"schedule outcomes": words_table(ScheduleOutcome, "outcome")},
     "plan.md": {"phase classes": words_table(PhaseKind, "class")},
     "agents.md": {"agents": agents_table(), "untried agents": untried_table()},
 }
@@ -180,8 +183,10 @@ def test_the_fields_of_events_are_those_of_the_table(tmp_path):
             names, data = EVENTS[event.kind]
             assert set(event.data) == data, event.kind
             assert [name for name in ("run", "ref") if getattr(event, name)] == names, event.kind
-    of_rounds = {kind for kind in EVENTS if kind.startswith(("review.", "report.", "round.", "deploy.", "notice."))}
-    missing = set(EVENTS) - {event.kind for event in log} - of_rounds  # for those, see the tests of the supervisor
+    others = {
+        kind for kind in EVENTS if kind.startswith(("review.", "report.", "round.", "deploy.", "notice.", "schedule."))
+    }
+    missing = set(EVENTS) - {event.kind for event in log} - others  # for those, see the tests of the supervisor
     assert missing == {
         "run.foretold",
         "run.lost",

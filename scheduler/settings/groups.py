@@ -1,4 +1,4 @@
-"""What is wrong with teams, channels and reports: two of one name, channels without members, names of nobody."""
+"""What is wrong with teams, channels, reports and schedules: two of one name, no members, names of nobody."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def wrong_groups(settings: Settings, roster: Collection[str] | None) -> Iterator
     for name, team in settings.teams.items():
         yield from _strangers(("teams", name, "members"), team.members, settings, roster)
         yield from _strangers(("teams", name, "reviewers"), team.reviewers, settings, roster)
+    for name, table in settings.schedules.items():
+        listed = table.sprint if isinstance(table.sprint, tuple) else ()
+        yield from _strangers(("schedules", name, "sprint"), listed, settings, roster)
     yield from _wrong_rounds(settings, roster)
 
 

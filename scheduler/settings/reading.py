@@ -24,6 +24,7 @@ from .groups import wrong_groups
 from .notify import NotifySettings
 from .presets import fill_in, limit_local, without_use
 from .problems import Fields, problem
+from .schedules import ScheduleSettings
 from .settings import (
     AgentSettings,
     BudgetSettings,
@@ -197,9 +198,9 @@ def _fields(key: Key) -> Fields:
         "workspace": WorkspaceSettings, "dispatch": DispatchSettings, "prices": PriceSettings,
         "budget": BudgetSettings, "route": RouteSettings, "teams": SubteamSettings, "channels": ChannelSettings,
         "supervisor": SupervisorSettings, "review": ReviewSettings, "deploy": DeploySettings,
-        "notify": NotifySettings,
+        "notify": NotifySettings, "schedules": ScheduleSettings,
     }  # fmt: skip
-    named = key[0] in {"agents", "channels", "gates", "notify", "prices", "review", "route", "teams"}
+    named = key[0] in {"agents", "channels", "gates", "notify", "prices", "review", "route", "schedules", "teams"}
     if key[0] not in tables or len(key) != 1 + named:
         return None
     return {field.alias or name: field.annotation for name, field in tables[key[0]].model_fields.items()}

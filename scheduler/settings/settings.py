@@ -16,6 +16,7 @@ from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..kinds import LaunchReason
 from .notify import NotifySettings
+from .schedules import ScheduleSettings
 from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings, Table
 from .values import (
     Agents,
@@ -259,6 +260,7 @@ class Settings(Table):
     supervisor: SupervisorSettings = SupervisorSettings()
     review: Mapping[Name, ReviewSettings] = {}
     deploy: DeploySettings = DeploySettings()
+    schedules: Mapping[Name, ScheduleSettings] = {}
     workspace: WorkspaceSettings = WorkspaceSettings()
     dispatch: DispatchSettings = DispatchSettings()
     prices: Mapping[str, PriceSettings] = {}

@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, NamedTuple, Protocol, cast
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES
@@ -29,6 +30,8 @@ from ...mail.letter import Letter
 from ..context import Context
 from ..errors import SettingsError
 from ..kinds import Kind
+from ..schedules.timetable import Starter, Timetable, end_of_sprint, no_starter, put_end
+from ..settings.schedules import ScheduleSettings
 from ..state.sprints import State
 from ..state.summary import Summary
 from . import idle
@@ -38,28 +41,34 @@ from .tick import Ticker
 from .triggers import due, next_start
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_JOB = "sprint"
+_JOB, _SCHEDULES = "sprint", "schedules"
+_MINUTE = timedelta(minutes=1)  # the longest between two looks at the schedules
 _AGAIN = timedelta(seconds=0.5)
 _PATIENCE = timedelta(seconds=20)  # after an error that a person may mend
 _LONGEST = timedelta(days=1)  # the longest that the daemon sleeps before it looks again
 
 
-def following(cron: str, after: datetime) -> datetime:
-    """Return the first time of a crontab line after `after`. Raises SettingsError if it never comes."""
+def following(cron: str, after: datetime, zone: tzinfo | None = None) -> datetime:
+    """Return the first time of a crontab line after `after`, in local time, or in that of a `zone`.
+
+    Raises SettingsError if it never comes.
+    """
     time = cast(
-        "datetime | None", _trigger(cron).get_next_fire_time(None, after.astimezone() + timedelta(microseconds=1))
+        "datetime | None", _trigger(cron, zone).get_next_fire_time(None, after.astimezone() + timedelta(microseconds=1))
     )
     if time is None:
-        raise SettingsError(f"sprint.cron {cron!r} names a day that never comes; correct it in team.toml")
+        raise SettingsError(f"cron {cron!r} names a day that never comes; correct it in team.toml")
     return time
 
 
-def _trigger(cron: str) -> Any:
+def _trigger(cron: str, zone: tzinfo | None = None) -> Any:
     """Make a trigger of a crontab line as cron reads it: if day and weekday are both limited, either one is enough."""
     minute, hour, day, month, weekday = cron.split()
     days, weekdays = ("*", _weekdays(weekday)) if weekday != "*" else ("*", "*"), (day, "*")
     fields = [pair for pair in (days, weekdays) if pair != ("*", "*")] or [("*", "*")]
-    return OrTrigger([CronTrigger(minute=minute, hour=hour, month=month, day=on, day_of_week=at) for on, at in fields])
+    return OrTrigger(
+        [CronTrigger(minute=minute, hour=hour, month=month, day=on, day_of_week=at, timezone=zone) for on, at in fields]
+    )
 
 
 def _weekdays(field: str) -> str:
@@ -140,6 +149,8 @@ class Daemon:
         say: Callable[[str], object],
         on_sprint: Callable[[Summary], object],
         rhythm: Rhythm | None = None,
+        *,
+        starter: Starter = no_starter,
     ) -> None:
         self._ticker = ticker
         self._reopen = reopen
@@ -152,11 +163,16 @@ class Daemon:
         self._job = threading.Lock()  # while it is running
         self._scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True})
         self._failed: BaseException | None = None
+        self._starter = starter
+        self._asked: deque[tuple[str, ScheduleSettings, datetime]] = deque()  # sprints that are due by a schedule
+        self._look = threading.Lock()  # while the schedules are looked at
+        self._timetable = Timetable(following, starter, self._ask_for_sprint, lambda told: say(told.text))
 
     def end(self) -> None:
         """Let `run` return; open runs go on without it. It may be called from a signal handler."""
         self._stop.set()
         self._ticker.dispatcher.leave()
+        self._starter.end()
 
     def run(self) -> None:
         """Lead the team until `end` is called. Raises what a tick raised, unless a later tick may succeed."""
@@ -164,6 +180,10 @@ class Daemon:
         self._scheduler.add_job(
             self._run_job, self._job_trigger(), id=_JOB, max_instances=1, next_run_time=datetime.now().astimezone()
         )
+        self._scheduler.add_job(
+            self._look_at_schedules, IntervalTrigger(seconds=int(_MINUTE.total_seconds())), id=_SCHEDULES,
+            max_instances=1, next_run_time=datetime.now().astimezone(),
+        )  # fmt: skip
         log = self._ticker.context.mailbox.log
         events = log.follow(stop=self._stop)  # from before the first job, so that no mail is missed in between
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # `say` reports what it would warn of
@@ -176,14 +196,34 @@ class Daemon:
         finally:
             self._stop.set()
             self._ticker.dispatcher.leave()
-            with self._job:  # APScheduler would wait for it with a lock that the job itself may be waiting for
+            self._starter.end()
+            with self._job, self._look:  # APScheduler would wait for them with a lock that they may be waiting for
                 self._scheduler.shutdown(wait=False)
+            self._timetable.wait()
         if self._failed:
             raise self._failed
 
-    def _skipped(self, _: object) -> None:
+    def _look_at_schedules(self) -> None:
+        """Start what is due by `[schedules]`, and look again when something is next."""
+        with self._look:
+            if self._stop.is_set():
+                return
+            try:
+                at = self._timetable.look(self._ticker.context)
+            except (TeamMailError, OSError) as error:
+                self._say(f"schedules: {error}; the next look tries again")
+                return
+            now = datetime.now().astimezone()
+            rest = min(max(at - now, _AGAIN), _MINUTE) if at else _MINUTE
+            self._scheduler.modify_job(_SCHEDULES, next_run_time=now + rest)
+
+    def _ask_for_sprint(self, name: str, schedule: ScheduleSettings, at: datetime) -> None:
+        self._asked.append((name, schedule, at))
+        self._wake()
+
+    def _skipped(self, event: Any) -> None:
         """Say that a scheduled time was skipped because a sprint is running; mail starts the job again after it."""
-        if not self._woken.is_set():
+        if event.job_id == _JOB and not self._woken.is_set():
             self._say("a sprint is running: this time is skipped")
 
     def _wake(self) -> None:
@@ -252,9 +292,11 @@ class Daemon:
     def _once(self) -> bool:
         """Run the sprint that is due; tell whether one ended, so that mail that came at its end is seen at once."""
         context = self._ticker.context
-        if again := self._rhythm.again(context, context.clock.now()):
+        if not self._asked and (again := self._rhythm.again(context, context.clock.now())):
             return self._rest(again)
         state, now = self._ticker.read(), context.clock.now()
+        if self._asked and not state.sprint:
+            return self._carry_out_asked(*self._asked.popleft())
         turn = Turn(StartRequest()) if state.sprint else self._rhythm.turn(context, state, now)
         request = turn.request
         if request.start is None and state.sprint is None:
@@ -265,6 +307,24 @@ class Daemon:
             self._start_job(min(max(plan.idle_until - now, _AGAIN), _LONGEST))
             return False
         summary = run_sprint(self._ticker, request)
+        if summary is None or self._stop.is_set():
+            return False
+        self._on_sprint(summary)
+        self._rhythm.ended(context, summary)
+        return summary.outcome is not None
+
+    def _carry_out_asked(self, name: str, schedule: ScheduleSettings, at: datetime) -> bool:
+        """Run the sprint that is due by a schedule; tell whether one ended."""
+        personas = schedule.sprint if isinstance(schedule.sprint, tuple) else ()
+        context, ended = self._ticker.context, end_of_sprint(None)
+        try:
+            summary = run_sprint(self._ticker, StartRequest(f"schedule {name}", personas=personas))
+            ended = end_of_sprint(summary)
+        except (TeamMailError, OSError) as error:
+            ended = ended._replace(why=str(error))
+            raise
+        finally:
+            put_end(context, name, at, ended)
         if summary is None or self._stop.is_set():
             return False
         self._on_sprint(summary)

@@ -12,6 +12,7 @@ from ..landing.base_gates import base_gates
 from ..landing.integrate import preview, standing
 from ..limits.budget import untold, used_text, uses_of
 from ..progress import silent
+from ..schedules.timetable import Planned
 from ..setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
 from ..state.reading import LAST, with_past
 from ..state.sprints import State
@@ -30,7 +31,8 @@ class Preview:
     `base` is the commit that launches start from, `branch` where patches land, `woven` what the weaver would do with
     the pending ones, `troubles` what would keep the tick from starting, and `setup` what each workspace would get.
     `cost` is what the launches may use, and `budgets` has a line for each budget. `gates` has one for each gate that is
-    not known to pass on the base, and `outlook` one for whatever a supervisor does with what lands.
+    not known to pass on the base, and `outlook` one for whatever a supervisor does with what lands. `schedules` are
+    those of the settings, which `scheduler run` carries out beside it.
     """
 
     plan: TickPlan
@@ -43,6 +45,7 @@ class Preview:
     budgets: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
     outlook: tuple[str, ...] = ()
+    schedules: tuple[Planned, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler --dry-run --json`."""
@@ -50,6 +53,7 @@ class Preview:
         woven = self.woven.document() if self.woven else None
         more = {"woven": woven, "setup": self.setup.document(), "gates": [*self.gates]}
         more |= {"outlook": [*self.outlook]} if self.outlook else {}
+        more |= {"schedules": [each.document() for each in self.schedules]} if self.schedules else {}
         return self.plan.document() | place | more | self._costs()
 
     def _costs(self) -> dict[str, Any]:

@@ -121,6 +121,11 @@ def mails() -> Any:
     return counts.order_by(_.number.desc(), _["first"])
 
 
+def schedules() -> Any:
+    """List what is on record of all schedules."""
+    return events.filter(_.kind.startswith("schedule.")).select(*FACT).order_by("seq")
+
+
 def dispatches() -> Any:
     """List the starts and ends of all dispatches."""
     return standing.filter(_.kind.startswith("dispatch.")).select(*FACT).order_by("seq")
@@ -209,5 +214,5 @@ def later() -> Any:
 
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
-    results, printed, limited, refused, claims, notices, later,
+    results, printed, schedules, limited, refused, claims, notices, later,
 )  # fmt: skip

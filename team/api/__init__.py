@@ -3,7 +3,7 @@
 They print nothing and never exit; failures are raised as errors of the package. Long ones report their progress to a
 listener, and end early when the function that they pass to `interrupts` is called.
 
-- sprints: preview_tick, preview_sprint, tick, run_sprint, run, check_members
+- sprints: preview_tick, preview_sprint, tick, run_sprint, run_scheduled, run, check_members, following
 - records: status, history, rounds, report
 - control: stop, pause, resume, approve, approve_deploy, land
 - claims: add_task, list_tasks, show_task, claim_task, claim_next, claim_paths, renew, release, finish
@@ -12,6 +12,7 @@ listener, and end early when the function that they pass to `interrupts` is call
 - traces: trace, trace_task, trace_run, output_of, patch_of, trace_index, export
 - plans: read_roadmap, forecast, plan, tasks_of
 - weaving: weave
+- schedules: listed, run, pause, resume
 - agents: registry, doctor, candidates, try_agents
 - team: init, config, clean, personas, templates, template, inbox, install_texts
 """

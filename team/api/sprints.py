@@ -16,6 +16,8 @@ from ...scheduler.leader import Leader
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
 from ...scheduler.runs.local import LocalRunner, RunnerFactory
+from ...scheduler.schedules.timetable import Ended, Starter, end_of_sprint, no_starter, planned
+from ...scheduler.settings.schedules import ScheduleSettings
 from ...scheduler.sprint.control import by_people_only
 from ...scheduler.sprint.decide import ASKED, StartRequest
 from ...scheduler.sprint.loop import run_sprint as run_to_end
@@ -95,7 +97,8 @@ def preview_tick(context: Context, mode: str = ModeRequest.AUTO) -> Preview:
         mode: One of `ModeRequest`: "auto" or "cycle", "parallel", "sequential".
     """
     state = context.state(sprints=LAST)
-    return _with_notes(context, look_ahead(_ticker(context), _due(context, state, mode), state))
+    preview = _with_notes(context, look_ahead(_ticker(context), _due(context, state, mode), state))
+    return replace(preview, schedules=tuple(planned(context, following, state)))
 
 
 def preview_sprint(context: Context, mode: str = ModeRequest.AUTO, base: str | None = None) -> Preview:
@@ -177,6 +180,23 @@ def run_sprint(
     return SprintResult(summary, ticker.plan(StartRequest() if summary else StartRequest(ASKED)).idle)
 
 
+def run_scheduled(
+    context: Context,
+    name: str,
+    schedule: ScheduleSettings,
+    *,
+    listener: Listener = silent,
+    interrupts: Interrupts = uninterrupted,
+) -> Ended:
+    """Run the sprint of a schedule, or continue the open one, until it ends. Raises as `run_sprint`."""
+    personas = schedule.sprint if isinstance(schedule.sprint, tuple) else ()
+    check_members(context)
+    ticker = _ticker(context, listener)
+    with _leader(context), interrupts(ticker.dispatcher.end):
+        summary = run_to_end(ticker, StartRequest(f"schedule {name}", personas=personas))
+    return end_of_sprint(summary)
+
+
 def run(
     context: Context,
     reopen: Callable[[], Context],
@@ -184,6 +204,7 @@ def run(
     continuous: bool = False,
     listener: Listener = silent,
     interrupts: Interrupts = uninterrupted,
+    starter: Starter = no_starter,
 ) -> None:
     """Lead the team until interrupted: sprints by `every` or `cron` of the settings, and at once on new mail.
 
@@ -197,6 +218,7 @@ def run(
         continuous: Whether a round is started as soon as one is called for, whatever the time.
         listener: Is told of plans, runs, and weaves, with a Notice or SprintEnded in between.
         interrupts: Lets `run` return and leaves the sprint open; its runs go on for the next scheduler to take over.
+        starter: Carries out the asks and dispatches of `[schedules]`.
     """
     from ...scheduler.notify.notifier import Notifier
     from ...scheduler.sprint.daemon import Daemon
@@ -212,12 +234,12 @@ def run(
 
     check_members(context)
     if cron := context.settings.sprint.cron:
-        _following(cron, context.clock.now())
+        following(cron, context.clock.now())
     rhythm = Continuous(lambda told: listener(Notice(told.text))) if continuous else None
     notifier = Notifier(context, lambda text: listener(Notice(text)))
     daemon = Daemon(
         _ticker(context, listener, leaving=threading.Event()), reopened, lambda text: listener(Notice(text)), ended,
-        rhythm,
+        rhythm, starter=starter,
     )  # fmt: skip
     with _leader(context), interrupts(daemon.end), notifier:
         listener(Notice(f"leading {context.home}"))
@@ -264,10 +286,11 @@ def _leader(context: Context) -> Leader:
 
 def _due(context: Context, state: State, mode: str) -> StartRequest:
     now = context.clock.now()
-    return due(state, context.settings.sprint, now, _following, mode, parked=context.parked(state, now))
+    return due(state, context.settings.sprint, now, following, mode, parked=context.parked(state, now))
 
 
-def _following(cron: str, after: datetime) -> datetime:
-    from ...scheduler.sprint.daemon import following  # APScheduler takes a tenth of a second to load
+def following(cron: str, after: datetime) -> datetime:
+    """Return the first time of a crontab line after another, in local time. Raises SettingsError if it never comes."""
+    from ...scheduler.sprint.daemon import following as next_of  # APScheduler takes a tenth of a second to load
 
-    return following(cron, after)
+    return next_of(cron, after)

@@ -16,7 +16,7 @@ from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
 from ...scheduler.kinds import ModeRequest
-from . import control
+from . import control, schedules
 from . import options as option
 from .printing import ask_to_go_on, has_terminal, note, say
 
@@ -204,6 +204,7 @@ def run(
     """Lead the team until SIGTERM: sprints by `every` or `cron` of team.toml, and at once on new mail."""
     from .. import session
     from ..api import sprints
+    from ..api.schedules import Starter
     from ..show import sprint as show
     from ..show.live import Show
 
@@ -219,7 +220,7 @@ def run(
     with Show(quiet=quiet) as live:
         sprints.run(
             session.context(settings), lambda: session.context(settings), continuous=continuous, listener=listen,
-            interrupts=session.ending,
+            interrupts=session.ending, starter=Starter(),
         )  # fmt: skip
 
 
@@ -252,6 +253,7 @@ def weave(
 
 
 app.registered_commands += control.app.registered_commands
+app.add_typer(schedules.app)
 
 
 def command() -> Any:

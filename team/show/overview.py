@@ -1,8 +1,8 @@
-"""A team at one moment as text: what needs a person, then all that is under way."""
+"""A team at one moment as text: what needs a person, what is under way, who is there, what is due at which time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from ...mail.render import line
@@ -12,12 +12,15 @@ from ...scheduler.overview.dispatches import OpenDispatch, TaskAtWork
 from ...scheduler.overview.needs import Need
 from ...scheduler.overview.overview import Overview
 from ...scheduler.overview.registry import Registered, Registry
+from ...scheduler.schedules.timetable import Ended, Planned
 from ..api.team import Cleaned
 from .sprint import status
 from .tables import bytes_text, columns, shortened, span
 
 _TEXT = 160  # characters of a matter
 _WHY = 100
+_TASK = 60
+_NO_SCHEDULES = "no schedules; write [schedules.NAME] into team.toml"
 _RUN = 8
 
 
@@ -105,3 +108,51 @@ def _dispatch(dispatch: OpenDispatch) -> Iterator[str]:
 
 def _standing(task: TaskAtWork) -> str:
     return span(task.seconds) if task.goes_on else "has ended, or is lost"
+
+
+def schedules(listed: Sequence[Planned]) -> Iterator[str]:
+    """List the schedules."""
+    rows = [("name", "when", "next", "last", "missed", "what")]
+    rows += [
+        (
+            each.name,
+            each.settings.spec,
+            _next_time(each),
+            _last_time(each),
+            _missed(each),
+            shortened(each.settings.what, _TASK),
+        )
+        for each in listed
+    ]
+    yield from columns(rows) if listed else [_NO_SCHEDULES]
+
+
+def ran(ends: Sequence[tuple[str, Ended]]) -> Iterator[str]:
+    """Say how what was carried out ended."""
+    if not ends:
+        yield "nothing is due"
+    for name, ended in ends:
+        yield line(f"schedule {name}: {ended.outcome}, {ended.why}")
+        if ended.answer:
+            yield from ("", *map(line, ended.answer.splitlines()))
+
+
+def _next_time(each: Planned) -> str:
+    if each.record and each.record.paused:
+        return each.record.paused
+    if each.due.fire:
+        return f"now, for {_time(each.due.fire)}"
+    return _time(each.due.next) if each.due.next else "-"
+
+
+def _last_time(each: Planned) -> str:
+    last = each.record.last if each.record else None
+    return f"{_time(last.at)}: {last.outcome or 'under way'}" if last else "-"
+
+
+def _missed(each: Planned) -> str:
+    return str(each.record.missed) if each.record else "0"
+
+
+def _time(time: datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M}"

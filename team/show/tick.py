@@ -12,6 +12,7 @@ from ...scheduler.runs.launch import Launch
 from ...scheduler.setup import SetUpPreview
 from ...scheduler.sprint.plan import TickPlan
 from ...scheduler.sprint.preview import Preview
+from .overview import schedules
 from .tables import columns, span
 from .weave import lines as woven_lines
 
@@ -45,6 +46,8 @@ def preview(tick: Preview) -> Iterator[str]:
             yield f"nothing more starts: {plan.overspent.text}"
         yield from _endings(plan)
     yield from _skips(plan)
+    if tick.schedules:
+        yield from ("", "schedules, of `scheduler run`:", *schedules(tick.schedules))
     for note in plan.notes:
         yield f"note: {line(note)}"
     yield ""
