@@ -148,10 +148,11 @@ def test_an_id_is_known_if_and_only_if_a_scan_finds_it(history):
             team.append(who, [*POOL])
 
 
+@pytest.mark.parametrize("ids", [20, pytest.param(60, marks=pytest.mark.storm)])
 @pytest.mark.parametrize("fault", [is_the_last, is_the_last_half_way], ids=["before it", "half way"])
-def test_processes_that_send_the_same_ids_and_are_killed_write_each_once(tmp_path, fault):
+def test_processes_that_send_the_same_ids_and_are_killed_write_each_once(tmp_path, fault, ids):
     """Four at a time, each killed at some call, started again until all have been acknowledged."""
-    wanted, kills, turn = [derived_id("storm", str(number)) for number in range(60)], 0, 0
+    wanted, kills, turn = [derived_id("storm", str(number)) for number in range(ids)], 0, 0
 
     def work(seed: int, nth: int) -> None:
         dice, log = random.Random(seed), opened(tmp_path / "mail", Faulty(nth, fault))
@@ -173,7 +174,7 @@ def test_processes_that_send_the_same_ids_and_are_killed_write_each_once(tmp_pat
     assert log.verify().damage == []
     assert {own: len(events) for own, events in scan(log).items() if own in wanted} == dict.fromkeys(wanted, 1)
     assert kills > 4
-    print(f"{turn} times 4 processes, {kills} killed, {len(list(log.segments))} segments: 60 ids, each written once")
+    print(f"{turn} times 4 processes, {kills} killed, {len(list(log.segments))} segments: {ids} ids, each written once")
 
 
 def test_a_sealed_segment_gets_an_index_that_a_new_process_reads(tmp_path):

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from team_mail.scheduler.dispatch.preview import DispatchPreview
@@ -239,24 +239,29 @@ def foretold(tasks: list[Task], outputs: dict[str, object]) -> dict[str, str]:
     return ends
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(graphs())
-def test_random_graphs_run_fail_and_skip_as_the_documentation_says(desk, graph):
+@pytest.mark.parametrize("many", [15, pytest.param(200, marks=pytest.mark.storm)])
+def test_random_graphs_run_fail_and_skip_as_the_documentation_says(desk, many):
     """Whatever the order in which tasks end; nothing that was skipped, blocked or undecided has run."""
-    tasks, outputs = graph
-    for folder in (desk.home, desk.traces):
-        shutil.rmtree(folder, ignore_errors=True)
-    expected = foretold(tasks, outputs)
 
-    done = desk.run(giving(**outputs), *tasks)
+    @settings(max_examples=many, deadline=None)
+    @given(graphs())
+    def carried_out(graph):
+        tasks, outputs = graph
+        for folder in (desk.home, desk.traces):
+            shutil.rmtree(folder, ignore_errors=True)
+        expected = foretold(tasks, outputs)
 
-    assert statuses(done) == expected
-    assert done.counts == Counter(expected.values())
-    failed = {"error", "blocked"} & {*expected.values()}
-    assert done.status == ("success" if not failed else "partial" if "success" in expected.values() else "failure")
-    ran = {event["data"]["task"] for event in desk.events("run.started")}
-    assert ran >= {name for name, end in expected.items() if end == "success"}
-    assert not ran & {name for name, end in expected.items() if end in {"skipped", "blocked"}}
+        done = desk.run(giving(**outputs), *tasks)
+
+        assert statuses(done) == expected
+        assert done.counts == Counter(expected.values())
+        failed = {"error", "blocked"} & {*expected.values()}
+        assert done.status == ("success" if not failed else "partial" if "success" in expected.values() else "failure")
+        ran = {event["data"]["task"] for event in desk.events("run.started")}
+        assert ran >= {name for name, end in expected.items() if end == "success"}
+        assert not ran & {name for name, end in expected.items() if end in {"skipped", "blocked"}}
+
+    carried_out()
 
 
 # -- for people
