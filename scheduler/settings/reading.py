@@ -19,6 +19,7 @@ from ...mail.text.units import size, span
 from ...personas.agents.presets.preset import names
 from ...personas.hidden import hidden
 from ..errors import SettingsError
+from .diagnostics import LoggingSettings, OtelSettings
 from .file import Key, TomlFile, read_toml
 from .groups import wrong_groups
 from .notify import NotifySettings
@@ -41,6 +42,7 @@ from .supervision import DeploySettings, GateSettings, ReviewSettings, Superviso
 from .text import Origin, environment, flagged
 
 DEFAULT = "default"
+_SIZES = frozenset({"max_output", "rotate"})
 _SPANS = frozenset(
     {
         "timeout",
@@ -181,7 +183,9 @@ def _completed(settings: Settings, origins: Mapping[Key, Origin], root: Path) ->
         name: table.model_copy(update={"secret_file": _absolute(table.secret_file, root)})
         for name, table in settings.notify.items()
     }
-    return settings.model_copy(update={"agents": agents, "notify": notify})
+    logging = settings.logging.model_copy(update={"file": _absolute(settings.logging.file, root)})
+    otel = settings.otel.model_copy(update={"headers_file": _absolute(settings.otel.headers_file, root)})
+    return settings.model_copy(update={"agents": agents, "notify": notify, "logging": logging, "otel": otel})
 
 
 def _absolute(path: str | None, root: Path) -> str | None:
@@ -197,7 +201,7 @@ def _fields(key: Key) -> Fields:
         "workspace": WorkspaceSettings, "dispatch": DispatchSettings, "prices": PriceSettings,
         "budget": BudgetSettings, "route": RouteSettings, "teams": SubteamSettings, "channels": ChannelSettings,
         "supervisor": SupervisorSettings, "review": ReviewSettings, "deploy": DeploySettings,
-        "notify": NotifySettings,
+        "notify": NotifySettings, "logging": LoggingSettings, "otel": OtelSettings,
     }  # fmt: skip
     named = key[0] in {"agents", "channels", "gates", "notify", "prices", "review", "route", "teams"}
     if key[0] not in tables or len(key) != 1 + named:
@@ -231,4 +235,4 @@ def _all_origins(settings: Settings, origins: Mapping[Key, Origin]) -> dict[str,
 def _spelled(name: str, value: Any) -> Any:
     if value is None:
         return None
-    return span(value) if name in _SPANS else size(value) if name == "max_output" else value
+    return span(value) if name in _SPANS else size(value) if name in _SIZES else value

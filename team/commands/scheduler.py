@@ -18,6 +18,7 @@ from ...mail.kinds import ExitCode
 from ...scheduler.kinds import ModeRequest
 from . import control
 from . import options as option
+from .diagnosing import diagnosed
 from .printing import ask_to_go_on, has_terminal, note, say
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def tick(
     mode: option.ModeOption = ModeRequest.AUTO,
     settings: option.Set = [],  # noqa: B006
     quiet: option.Quiet = False,
+    log_format: option.LogFormat = None,
+    log_level: option.LogLevel = None,
     as_json: option.Json = False,
 ) -> None:
     """Carry out one tick: go on with the open sprint, or start one if it is due. For cron."""
@@ -118,8 +121,12 @@ def tick(
     from ..show.sprint import summary as sprint_lines
 
     context = session.context(settings)
-    with Show(quiet=quiet) as show:
-        done = sprints.tick(context, mode.value, seen=seen, listener=show.on_progress, interrupts=session.ending)
+    with (
+        diagnosed("scheduler", context.settings, log_format, log_level) as diagnostics,
+        Show(quiet=quiet or diagnostics.on_stderr) as show,
+    ):
+        listener = diagnostics.listener(show.on_progress)
+        done = sprints.tick(context, mode.value, seen=seen, listener=listener, interrupts=session.ending)
     if as_json:
         render.document(done.document())
     elif done.idle:
@@ -143,6 +150,8 @@ def sprint(
     base: option.Base = None,
     yes: option.Yes = False,
     quiet: option.Quiet = False,
+    log_format: option.LogFormat = None,
+    log_level: option.LogLevel = None,
     as_json: option.Json = False,
 ) -> None:
     """Start a sprint, or go on with the open one, and tick until it converges or its attempts are spent."""
@@ -160,8 +169,12 @@ def sprint(
         note("scheduler", f"note: {left_out}")
     if not yes and has_terminal():
         _agreed(context, mode, base)
-    with Show(quiet=quiet) as show:
-        done = sprints.run_sprint(context, mode.value, base=base, listener=show.on_progress, interrupts=session.ending)
+    with (
+        diagnosed("scheduler", context.settings, log_format, log_level) as diagnostics,
+        Show(quiet=quiet or diagnostics.on_stderr) as show,
+    ):
+        listener = diagnostics.listener(show.on_progress)
+        done = sprints.run_sprint(context, mode.value, base=base, listener=listener, interrupts=session.ending)
     _show_sprint(done, as_json)
 
 
@@ -200,6 +213,8 @@ def run(
     ] = False,
     settings: option.Set = [],  # noqa: B006
     quiet: option.Quiet = False,
+    log_format: option.LogFormat = None,
+    log_level: option.LogLevel = None,
 ) -> None:
     """Lead the team until SIGTERM: sprints by `every` or `cron` of team.toml, and at once on new mail."""
     from .. import session
@@ -216,10 +231,14 @@ def run(
         else:
             live.on_progress(progress)
 
-    with Show(quiet=quiet) as live:
+    context = session.context(settings)
+    with (
+        diagnosed("scheduler", context.settings, log_format, log_level) as diagnostics,
+        Show(quiet=quiet or diagnostics.on_stderr) as live,
+    ):
         sprints.run(
-            session.context(settings), lambda: session.context(settings), continuous=continuous, listener=listen,
-            interrupts=session.ending,
+            context, lambda: session.context(settings), continuous=continuous,
+            listener=diagnostics.listener(listen), interrupts=session.ending,
         )  # fmt: skip
 
 

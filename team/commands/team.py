@@ -16,7 +16,7 @@ from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import agents, ask, dispatch, notify, plan, trace
+from . import agents, ask, dispatch, measures, notify, plan, trace
 from . import options as option
 from .printing import note, say
 
@@ -151,9 +151,10 @@ def demo(
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-for more in (agents, dispatch, ask, trace, plan):
+for more in (agents, dispatch, ask, trace, plan, measures):
     app.registered_commands += more.app.registered_commands
 app.add_typer(notify.app)
+app.add_typer(measures.export)
 
 
 def command() -> Any:
