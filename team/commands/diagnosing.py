@@ -12,10 +12,20 @@ import typer
 from ...mail.errors import TeamMailError
 from ...mail.kinds import ExitCode
 from .options import LogFormatName, LogLevelName
+from .printing import note
 
 if TYPE_CHECKING:
     from ...scheduler.settings.settings import Settings
     from ..diagnostics.diagnostics import Diagnostics
+
+
+def tell(diagnostics: Diagnostics, program: str, text: str) -> None:
+    """Write a line about what a person may want to know; where diagnostics are not shown, as `note` does."""
+    import logging
+
+    diagnostics.write(logging.INFO, text, event="note")
+    if not diagnostics.on_stderr:
+        note(program, text)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from ...mail.commands import output
 from ...mail.errors import TeamMailError, UsageError
 from ...mail.kinds import ExitCode
 from . import options as option
-from .diagnosing import diagnosed
+from .diagnosing import diagnosed, tell
 from .printing import note, say
 
 if TYPE_CHECKING:
@@ -138,19 +138,18 @@ def _run(act: Callable[..., DispatchResult], *, quiet: bool, as_json: bool, logs
     from .. import session
     from ..show.dispatch import DispatchShow, summary
 
-    with (
-        diagnosed("team", session.settings_if_any(), *logs) as diagnostics,
-        DispatchShow(quiet=quiet or diagnostics.on_stderr) as show,
-    ):
-        done = act(listener=diagnostics.listener(show.on_progress), interrupts=session.ending)
-    if as_json:
-        render.document(done.document())
-    else:
-        say(summary(done.output))
-    if done.interrupted:
-        with suppress(OSError):  # the result is printed; a reader may be gone
-            note("team", f"interrupted; team dispatch --resume {done.output.correlation_id} goes on")
-        raise typer.Exit(ExitCode.INTERRUPTED)
+    with diagnosed("team", session.settings_if_any(), *logs) as diagnostics:
+        with DispatchShow(quiet=quiet or diagnostics.on_stderr) as show:
+            done = act(listener=diagnostics.listener(show.on_progress), interrupts=session.ending)
+        if as_json:
+            render.document(done.document())
+        else:
+            say(summary(done.output))
+        if done.interrupted:
+            with suppress(OSError):  # the result is printed; a reader may be gone
+                text = f"interrupted; team dispatch --resume {done.output.correlation_id} goes on"
+                tell(diagnostics, "team", text)
+            raise typer.Exit(ExitCode.INTERRUPTED)
     if not done.succeeded:
         raise typer.Exit(ExitCode.FAILED)
 

@@ -12,6 +12,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 from team_mail.mail.errors import LogError
+from team_mail.scheduler.state.dispatches import read_dispatch
 from team_mail.team.diagnostics.lines import LIMIT, JsonLines, Line, TextLines
 
 from ...console import run_command
@@ -69,6 +70,7 @@ def test_a_sprint_tells_in_json_what_its_runs_did_and_nothing_else_on_standard_e
     """The same lines stand in the file of the settings."""
     (team.home / "team.toml").write_text(f'{SETTINGS}file = ".team/logs/{{program}}-{{pid}}.jsonl"\n')
     environ = environment(tmp_path) | {"TEAM_SESSION": "login"}
+    (team.folder / "poem.txt").write_text("changed")
     ended = run_command("scheduler", "sprint", "--log-format", "json", "--yes", cwd=team.folder, env=environ)
     shown = lines(ended.stderr.decode())
     (file,) = (team.home / "logs").iterdir()
@@ -80,6 +82,9 @@ def test_a_sprint_tells_in_json_what_its_runs_did_and_nothing_else_on_standard_e
         assert (line["level"], line["sprint"], line["session"], line["status"]) == ("info", 1, "login", "ok")
         assert line["seconds"] > 0
         assert re.fullmatch(r"[0-9a-f-]{36}", line["run"])
+    assert [line["msg"] for line in shown if line["event"] == "note"] == [
+        "note: changes to 1 file are not committed, and so not part of the sprint"
+    ]
     assert {"tick.planned", "run.started", "patches.woven"} <= {line["event"] for line in shown}
     assert "sprint 1 converged" in ended.stdout.decode()
 
@@ -104,3 +109,14 @@ def test_a_send_a_check_and_an_inbox_load_nothing_of_it():
     assert "team_mail.mail.commands.daily" in loaded
     assert not slow & {*loaded}
     assert [name for name in loaded if "diagnostics" in name or "notify" in name] == []
+
+
+def test_a_dispatch_tells_which_task_and_dispatch_a_run_is_of(team, tmp_path):
+    """Standard output has the result, as without it."""
+    (team.folder / "tasks.json").write_text(json.dumps({"tasks": [{"task_id": "one", "agent": "ann"}]}))
+    words = ("team", "dispatch", "tasks.json", "--agent", "scripted", "--log-format", "json")
+    ended = run_command(*words, cwd=team.folder, env=environment(tmp_path))
+    assert (ended.returncode, json.loads(ended.stdout)["status"]) == (0, "success")
+    (run,) = [line for line in lines(ended.stderr.decode()) if line["event"] == "run.ended"]
+    assert (run["program"], run["task"], run["status"]) == ("team", "one", "ok")
+    assert run["dispatch"] == read_dispatch(team.context().mailbox.projections).id
