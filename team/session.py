@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import os
 import signal
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -15,8 +16,10 @@ from ..mail.open import open_mailbox, team_home
 from ..mail.text.units import counted
 from ..scheduler.claims.claims import Claims
 from ..scheduler.context import Context
+from ..scheduler.settings.reading import read_settings
+from ..scheduler.settings.settings import Settings
 from ..scheduler.setup import look_at_setup
-from .home import home_of
+from .home import home_if_any, home_of
 from .open import open_for_dispatch, open_replay, open_team
 
 
@@ -59,6 +62,12 @@ def owner(claims: Claims, persona: str | None) -> str:
     """
     directory = claims.mailbox.directory
     return no_program(directory.checked(identity_or_human(persona, directory)))
+
+
+def settings_if_any() -> Settings:
+    """Return the settings of the team around the current folder, the defaults where there is none."""
+    home = home_if_any()
+    return read_settings(home, os.environ).settings if home else Settings()
 
 
 def sender(context: Context) -> str:

@@ -186,6 +186,12 @@ ARROWS = {
         "scheduler.state",
     },
     "scheduler.tasks": {"scheduler.errors", "scheduler.problems"},
+    "scheduler.traces": {
+        "scheduler.context",
+        "scheduler.kinds",
+        "scheduler.notify",
+        "scheduler.state",
+    },
     "scheduler.weaver": {"scheduler.weaver.objects"},
     "team.api": {
         "team.checks",
@@ -204,6 +210,7 @@ ARROWS = {
     "team.commands": {
         "team.api",
         "team.demo",
+        "team.diagnostics",
         "team.home",
         "team.paid",
         "team.session",
@@ -259,7 +266,12 @@ LAZY = {
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
-    "team.api.sprints": {"continuous", "daemon", "notifier"},  # only a team that is led needs APScheduler and HTTP
+    "team.api.sprints": {
+        "continuous",
+        "daemon",
+        "exporter",
+        "notifier",
+    },  # only a team that is led needs APScheduler and HTTP
 }
 
 

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parent.parent
 # What one row of a list is; every list that is not named here has one row for each event.
 ROWS = {
     "counts": {"persona"}, "held": {"ref"}, "mails": {"first"}, "overdue": {"seq", "persona"}, "people": {"name"},
-    "played": {"agent"}, "states": {"ref", "persona"}, "stats": {"kind"}, "tagged": {"tag"},
+    "figures": {"kind", "status", "agent", "name", "passed"}, "played": {"agent"}, "states": {"ref", "persona"},
+    "stats": {"kind"}, "tagged": {"tag"},
     "unreachable": {"seq", "persona"}, "unread": {"seq", "persona"},
 }  # fmt: skip
 UNORDERED = {

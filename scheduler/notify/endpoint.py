@@ -19,7 +19,7 @@ from ..leader import alive
 from ..settings.file import read_toml
 from ..settings.notify import NotifySettings
 from ..state.facts import Fact
-from ..state.reading import read_notices
+from ..state.reading import read_notices, read_recent
 from .channel import Answer, Channel, Message, make_channel
 from .content import body, is_urgent, text, title, trial_body
 from .outbox import PAUSES, Notice, Outbox
@@ -122,7 +122,8 @@ def open_endpoints(context: Context) -> tuple[list[Endpoint], int]:
     opened = context.append(drafts)
     since = {name: event.seq for name, event in zip(channels, opened, strict=True)}
     endpoints = [Endpoint(name, context, channel, since[name]) for name, channel in channels.items()]
-    facts, recent = read_notices(context.mailbox.projections, min(since.values()), context.clock.now())
+    projections, first = context.mailbox.projections, min(since.values())
+    facts, recent = read_notices(projections, first), read_recent(projections, first, context.clock.now())
     for endpoint in endpoints:
         endpoint.recall(fact for fact in facts if fact.seq < recent)
     last = recent - 1

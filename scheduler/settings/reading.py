@@ -19,6 +19,7 @@ from ...mail.text.units import size, span
 from ...personas.agents.presets.preset import names
 from ...personas.hidden import hidden
 from ..errors import SettingsError
+from .diagnostics import LoggingSettings, OtelSettings
 from .file import Key, TomlFile, read_toml
 from .groups import wrong_groups
 from .notify import NotifySettings
@@ -42,6 +43,7 @@ from .supervision import DeploySettings, GateSettings, ReviewSettings, Superviso
 from .text import Origin, environment, flagged
 
 DEFAULT = "default"
+_SIZES = frozenset({"max_output", "rotate"})
 _SPANS = frozenset(
     {
         "timeout",
@@ -182,7 +184,9 @@ def _completed(settings: Settings, origins: Mapping[Key, Origin], root: Path) ->
         name: table.model_copy(update={"secret_file": _absolute(table.secret_file, root)})
         for name, table in settings.notify.items()
     }
-    return settings.model_copy(update={"agents": agents, "notify": notify})
+    logging = settings.logging.model_copy(update={"file": _absolute(settings.logging.file, root)})
+    otel = settings.otel.model_copy(update={"headers_file": _absolute(settings.otel.headers_file, root)})
+    return settings.model_copy(update={"agents": agents, "notify": notify, "logging": logging, "otel": otel})
 
 
 def _absolute(path: str | None, root: Path) -> str | None:
@@ -198,7 +202,7 @@ def _fields(key: Key) -> Fields:
         "workspace": WorkspaceSettings, "dispatch": DispatchSettings, "prices": PriceSettings,
         "budget": BudgetSettings, "route": RouteSettings, "teams": SubteamSettings, "channels": ChannelSettings,
         "supervisor": SupervisorSettings, "review": ReviewSettings, "deploy": DeploySettings,
-        "notify": NotifySettings, "schedules": ScheduleSettings,
+        "notify": NotifySettings, "schedules": ScheduleSettings, "logging": LoggingSettings, "otel": OtelSettings,
     }  # fmt: skip
     named = key[0] in {"agents", "channels", "gates", "notify", "prices", "review", "route", "schedules", "teams"}
     if key[0] not in tables or len(key) != 1 + named:
@@ -232,4 +236,4 @@ def _all_origins(settings: Settings, origins: Mapping[Key, Origin]) -> dict[str,
 def _spelled(name: str, value: Any) -> Any:
     if value is None:
         return None
-    return span(value) if name in _SPANS else size(value) if name == "max_output" else value
+    return span(value) if name in _SPANS else size(value) if name in _SIZES else value

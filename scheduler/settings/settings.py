@@ -15,6 +15,7 @@ from ...mail.render import listed
 from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..kinds import LaunchReason
+from .diagnostics import LoggingSettings, OtelSettings
 from .notify import NotifySettings
 from .schedules import ScheduleSettings
 from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings, Table
@@ -266,6 +267,8 @@ class Settings(Table):
     prices: Mapping[str, PriceSettings] = {}
     budget: BudgetSettings = BudgetSettings()
     notify: Mapping[Name, NotifySettings] = {}
+    logging: LoggingSettings = LoggingSettings()
+    otel: OtelSettings = OtelSettings()
 
     @property
     def subteams(self) -> dict[str, Subteam]:

@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
+from ...mail.errors import UsageError
+
 _LONGEST = 2_000
 _PLAIN = re.compile(r"[\x21-\x7e]+")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -50,6 +52,14 @@ def _embedded(ip: Address) -> Address:
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
+
+
+def checked_endpoint(url: str) -> str:
+    """Return a URL that something may be sent to. Raises UsageError."""
+    try:
+        return _endpoint(url)
+    except ValueError as error:
+        raise UsageError(f"{url} {error}") from None
 
 
 def _endpoint(url: str) -> str:

@@ -212,7 +212,34 @@ def later() -> Any:
     return after.select("seq").order_by("seq").limit(1)
 
 
+def figures() -> Any:
+    """Count the ends of runs, gates, sprints, dispatches and notices since the beginning, with seconds and usage."""
+    kinds = [Kind.RUN_FINISHED, Kind.RUN_LOST, Kind.GATE_JUDGED, Kind.SPRINT_FINISHED, Kind.DISPATCH_FINISHED]
+    kinds += [Kind.NOTICE_SENT, Kind.NOTICE_FAILED]
+    done = events.filter(events.sender.isin([SCHEDULER, WEAVER]), events.kind.isin([*map(str, kinds)]))
+    usage = done.data["usage"]
+    each = done.select(
+        "kind",
+        status=ibis.coalesce(done.data["status"].str, done.data["outcome"].str, ""),
+        agent=ibis.coalesce(done.data["agent"].str, ""),
+        name=ibis.coalesce(done.data["gate"].str, done.data["notify"].str, ""),
+        passed=ibis.coalesce(done.data["passed"].bool, False),
+        seconds=done.data["seconds"].float,
+        usd=usage["usd"].float,
+        given=usage["input"].int,
+        written=usage["output"].int,
+    )
+    total = each.group_by(["kind", "status", "agent", "name", "passed"]).agg(
+        number=_.count(),
+        seconds=_.seconds.sum().fill_null(0),
+        usd=_.usd.sum().fill_null(0),
+        given=_.given.sum().fill_null(0),
+        written=_.written.sum().fill_null(0),
+    )
+    return total.order_by(["kind", "status", "agent", "name", "passed"])
+
+
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
-    results, printed, schedules, limited, refused, claims, notices, later,
+    results, printed, schedules, limited, refused, claims, notices, later, figures,
 )  # fmt: skip

@@ -205,12 +205,12 @@ def read_unread(projections: Projections, roster: Sequence[str]) -> dict[str, tu
     return {persona: tuple(mail) for persona, mail in unread.items()}
 
 
-def read_notices(projections: Projections, since: int, now: datetime) -> tuple[list[Fact], int]:
-    """Read what came of notices from a seq on, and the seq from which on events are news: of the last day, as of `now`.
+def read_recent(projections: Projections, since: int, now: datetime) -> int:
+    """Read the seq from which on events are news: of the last day, as of `now`, and none before `since`."""
+    rows = projections.rows("scheduler.state.later", since=since, now=rfc3339(now - _NEWS))
+    return max([since, *(row["seq"] for row in rows)])
 
-    That seq is never before `since`.
-    """
-    rows = projections.rows("scheduler.state.notices", since=since)
-    first = projections.rows("scheduler.state.later", since=since, now=rfc3339(now - _NEWS))
-    facts = [fact for fact in map(fact_of, rows) if counts(fact)]
-    return facts, max([since, *(row["seq"] for row in first if row["seq"] is not None)])
+
+def read_notices(projections: Projections, since: int) -> list[Fact]:
+    """Read what came of notices from a seq on."""
+    return [*_counted(projections.rows("scheduler.state.notices", since=since))]

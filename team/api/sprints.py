@@ -223,6 +223,7 @@ def run(
     from ...scheduler.notify.notifier import Notifier
     from ...scheduler.sprint.daemon import Daemon
     from ...scheduler.supervisor.continuous import Continuous
+    from ...scheduler.traces.exporter import Exporter
 
     def ended(summary: Summary) -> None:
         listener(SprintEnded(f"sprint {summary.sprint} ended: {summary.outcome}", summary))
@@ -237,11 +238,12 @@ def run(
         following(cron, context.clock.now())
     rhythm = Continuous(lambda told: listener(Notice(told.text))) if continuous else None
     notifier = Notifier(context, lambda text: listener(Notice(text)))
+    exporter = Exporter(context, lambda text: listener(Notice(text)))
     daemon = Daemon(
         _ticker(context, listener, leaving=threading.Event()), reopened, lambda text: listener(Notice(text)), ended,
         rhythm, starter=starter,
     )  # fmt: skip
-    with _leader(context), interrupts(daemon.end), notifier:
+    with _leader(context), interrupts(daemon.end), notifier, exporter:
         listener(Notice(f"leading {context.home}"))
         daemon.run()
     names = _going(context)

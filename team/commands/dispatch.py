@@ -19,6 +19,7 @@ from ...mail.commands import output
 from ...mail.errors import TeamMailError, UsageError
 from ...mail.kinds import ExitCode
 from . import options as option
+from .diagnosing import diagnosed, tell
 from .printing import note, say
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ _NOT_FOR_RESUME = (
     "--dry-run and --base are not for --resume, which goes on from what is there; "
     "team trace --index --dispatch ID lists what is left"
 )
+
+Logs = tuple[option.LogFormatName | None, option.LogLevelName | None]
+_NO_LOGS: Logs = (None, None)
 
 app = typer.Typer()
 
@@ -52,6 +56,8 @@ def dispatch(
     base: option.Base = None,
     dry_run: option.DryRun = False,
     quiet: option.Quiet = False,
+    log_format: option.LogFormat = None,
+    log_level: option.LogLevel = None,
     as_json: option.DispatchJson = False,
 ) -> None:
     """Carry out tasks that depend on each other, each as soon as it can: tasks.json in, results and traces out."""
@@ -63,12 +69,12 @@ def dispatch(
         config = config_of(max_workers, timeout, trace_dir)
         from ..api import dispatches
 
-        request = dispatches.DispatchRequest(agent, base)
+        request, logs = dispatches.DispatchRequest(agent, base), (log_format, log_level)
         if resume is not None:
-            _run(partial(dispatches.resume, resume, config, request), quiet=quiet, as_json=as_json)
+            _run(partial(dispatches.resume, resume, config, request), quiet=quiet, as_json=as_json, logs=logs)
             return
         tasks = dispatches.read_tasks(_template(template, values) if template is not None else _text(file), config)
-        _start(tasks, request, dry_run=dry_run, quiet=quiet, as_json=as_json)
+        _start(tasks, request, dry_run=dry_run, quiet=quiet, as_json=as_json, logs=logs)
 
 
 @app.command()
@@ -108,11 +114,13 @@ def templates(as_json: option.Json = False) -> None:
         say(lines(listed.templates))
 
 
-def _start(tasks: DispatchInput, request: DispatchRequest, *, dry_run: bool, quiet: bool, as_json: bool) -> None:
+def _start(
+    tasks: DispatchInput, request: DispatchRequest, *, dry_run: bool, quiet: bool, as_json: bool, logs: Logs = _NO_LOGS
+) -> None:
     from ..api import dispatches
 
     if not dry_run:
-        _run(partial(dispatches.dispatch, tasks, request), quiet=quiet, as_json=as_json)
+        _run(partial(dispatches.dispatch, tasks, request), quiet=quiet, as_json=as_json, logs=logs)
         return
     from ...mail import render
     from ..show import dispatch as show
@@ -124,22 +132,24 @@ def _start(tasks: DispatchInput, request: DispatchRequest, *, dry_run: bool, qui
         say(show.preview(preview))
 
 
-def _run(act: Callable[..., DispatchResult], *, quiet: bool, as_json: bool) -> None:
+def _run(act: Callable[..., DispatchResult], *, quiet: bool, as_json: bool, logs: Logs = _NO_LOGS) -> None:
     """Dispatch or resume; print the result, also after an interrupt, and exit with its code."""
     from ...mail import render
     from .. import session
     from ..show.dispatch import DispatchShow, summary
 
-    with DispatchShow(quiet=quiet) as show:
-        done = act(listener=show.on_progress, interrupts=session.ending)
-    if as_json:
-        render.document(done.document())
-    else:
-        say(summary(done.output))
-    if done.interrupted:
-        with suppress(OSError):  # the result is printed; a reader may be gone
-            note("team", f"interrupted; team dispatch --resume {done.output.correlation_id} goes on")
-        raise typer.Exit(ExitCode.INTERRUPTED)
+    with diagnosed("team", session.settings_if_any(), *logs) as diagnostics:
+        with DispatchShow(quiet=quiet or diagnostics.on_stderr) as show:
+            done = act(listener=diagnostics.listener(show.on_progress), interrupts=session.ending)
+        if as_json:
+            render.document(done.document())
+        else:
+            say(summary(done.output))
+        if done.interrupted:
+            with suppress(OSError):  # the result is printed; a reader may be gone
+                text = f"interrupted; team dispatch --resume {done.output.correlation_id} goes on"
+                tell(diagnostics, "team", text)
+            raise typer.Exit(ExitCode.INTERRUPTED)
     if not done.succeeded:
         raise typer.Exit(ExitCode.FAILED)
 

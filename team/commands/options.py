@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,22 @@ import typer
 
 from ...scheduler.kinds import ModeRequest
 from .printing import note
+
+
+class LogFormatName(StrEnum):
+    """The forms of diagnostics on standard error."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevelName(StrEnum):
+    """The levels of diagnostics, each with those behind it."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 def _explained(mode: ModeRequest) -> ModeRequest:
@@ -28,6 +45,14 @@ DryRun = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing before the first sprint on an agent that costs.")]
 Base = Annotated[str | None, typer.Option("--base", help="The branch or commit to start from; by default [team] base.")]
+
+LogFormat = Annotated[
+    LogFormatName | None,
+    typer.Option("--log-format", help="Write diagnostics on standard error, as text or JSON, instead of progress."),
+]
+LogLevel = Annotated[
+    LogLevelName | None, typer.Option("--log-level", help="The least level of diagnostics; by default [logging] level.")
+]
 
 # Of sprints
 Set = Annotated[

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 failed; 2 usage; 4 not converged, or blocked; 5 log damage
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,9 +19,12 @@ from ...mail.kinds import ExitCode
 from ...scheduler.kinds import ModeRequest
 from . import control, schedules
 from . import options as option
+from .diagnosing import diagnosed, tell
 from .printing import ask_to_go_on, has_terminal, note, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...scheduler.context import Context
     from ...scheduler.progress import Progress
     from ...scheduler.sprint.preview import Preview
@@ -96,6 +100,8 @@ def tick(
     mode: option.ModeOption = ModeRequest.AUTO,
     settings: option.Set = [],  # noqa: B006
     quiet: option.Quiet = False,
+    log_format: option.LogFormat = None,
+    log_level: option.LogLevel = None,
     as_json: option.Json = False,
 ) -> None:
     """Carry out one tick: go on with the open sprint, or start one if it is due. For cron."""
@@ -118,17 +124,19 @@ def tick(
     from ..show.sprint import summary as sprint_lines
 
     context = session.context(settings)
-    with Show(quiet=quiet) as show:
-        done = sprints.tick(context, mode.value, seen=seen, listener=show.on_progress, interrupts=session.ending)
-    if as_json:
-        render.document(done.document())
-    elif done.idle:
-        output.say(f"idle: {done.idle}")
-    elif done.ended:
-        say(sprint_lines(done.ended))
-    if done.left:
-        cut = "interrupted; " if done.interrupted else ""
-        note("scheduler", f"{cut}still running: {', '.join(done.left)}; the next tick takes over")
+    with diagnosed("scheduler", context.settings, log_format, log_level) as diagnostics:
+        with Show(quiet=quiet or diagnostics.on_stderr) as show:
+            listener = diagnostics.listener(show.on_progress)
+            done = sprints.tick(context, mode.value, seen=seen, listener=listener, interrupts=session.ending)
+        if as_json:
+            render.document(done.document())
+        elif done.idle:
+            output.say(f"idle: {done.idle}")
+        elif done.ended:
+            say(sprint_lines(done.ended))
+        if done.left:
+            cut = "interrupted; " if done.interrupted else ""
+            tell(diagnostics, "scheduler", f"{cut}still running: {', '.join(done.left)}; the next tick takes over")
     if done.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
 
@@ -143,6 +151,8 @@ def sprint(
     base: option.Base = None,
     yes: option.Yes = False,
     quiet: option.Quiet = False,
+    log_format: option.LogFormat = None,
+    log_level: option.LogLevel = None,
     as_json: option.Json = False,
 ) -> None:
     """Start a sprint, or go on with the open one, and tick until it converges or its attempts are spent."""
@@ -155,14 +165,16 @@ def sprint(
         return
     from ..show.live import Show
 
-    sprints.check_members(context)
-    for left_out in session.notes(context):
-        note("scheduler", f"note: {left_out}")
-    if not yes and has_terminal():
-        _agreed(context, mode, base)
-    with Show(quiet=quiet) as show:
-        done = sprints.run_sprint(context, mode.value, base=base, listener=show.on_progress, interrupts=session.ending)
-    _show_sprint(done, as_json)
+    with diagnosed("scheduler", context.settings, log_format, log_level) as diagnostics:
+        sprints.check_members(context)
+        for left_out in session.notes(context):
+            tell(diagnostics, "scheduler", f"note: {left_out}")
+        if not yes and has_terminal():
+            _agreed(context, mode, base)
+        with Show(quiet=quiet or diagnostics.on_stderr) as show:
+            listener = diagnostics.listener(show.on_progress)
+            done = sprints.run_sprint(context, mode.value, base=base, listener=listener, interrupts=session.ending)
+        _show_sprint(done, as_json, partial(tell, diagnostics, "scheduler"))
 
 
 def _agreed(context: Context, mode: ModeRequest, base: str | None) -> None:
@@ -174,21 +186,21 @@ def _agreed(context: Context, mode: ModeRequest, base: str | None) -> None:
         ask_to_go_on("scheduler", f"{question}.", "; scheduler sprint --yes does not ask")
 
 
-def _show_sprint(done: SprintResult, as_json: bool) -> None:
+def _show_sprint(done: SprintResult, as_json: bool, tell: Callable[[str], object]) -> None:
     from ...mail import render
     from ..show import sprint as show
 
     if done.interrupted:
-        note("scheduler", "interrupted; the runs under way were ended, scheduler sprint goes on")
+        tell("interrupted; the runs under way were ended, scheduler sprint goes on")
         raise typer.Exit(ExitCode.INTERRUPTED)
     if done.summary is None:
-        note("scheduler", f"nothing to do: {done.idle}")
+        tell(f"nothing to do: {done.idle}")
     elif as_json:
         render.document(done.document())
     else:
         say(show.summary(done.summary))
     if done.summary and done.idle:
-        note("scheduler", f"the sprint is still open: {done.idle}")
+        tell(f"the sprint is still open: {done.idle}")
     if not done.converged:
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
@@ -200,6 +212,8 @@ def run(
     ] = False,
     settings: option.Set = [],  # noqa: B006
     quiet: option.Quiet = False,
+    log_format: option.LogFormat = None,
+    log_level: option.LogLevel = None,
 ) -> None:
     """Lead the team until SIGTERM: sprints by `every` or `cron` of team.toml, and at once on new mail."""
     from .. import session
@@ -217,10 +231,14 @@ def run(
         else:
             live.on_progress(progress)
 
-    with Show(quiet=quiet) as live:
+    context = session.context(settings)
+    with (
+        diagnosed("scheduler", context.settings, log_format, log_level) as diagnostics,
+        Show(quiet=quiet or diagnostics.on_stderr) as live,
+    ):
         sprints.run(
-            session.context(settings), lambda: session.context(settings), continuous=continuous, listener=listen,
-            interrupts=session.ending, starter=Starter(),
+            context, lambda: session.context(settings), continuous=continuous,
+            listener=diagnostics.listener(listen), interrupts=session.ending, starter=Starter(),
         )  # fmt: skip
 
 
