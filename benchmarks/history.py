@@ -99,6 +99,7 @@ QUESTIONS = (
     Question("scheduler status", lambda _: ("scheduler", "status")),
     Question("scheduler tick", lambda _: ("scheduler", "tick", "--quiet"), looks=True),
     Question("scheduler history", lambda _: ("scheduler", "history")),
+    Question("scheduler rounds", lambda _: ("scheduler", "rounds")),
     Question("scheduler report", lambda team: ("scheduler", "report", str(team.sprint))),
     Question("team trace RUN", lambda team: ("team", "trace", team.run)),
     Question("team plan --from-sprint", lambda _: ("team", "plan", "--from-sprint"), 3),

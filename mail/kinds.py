@@ -67,7 +67,7 @@ class MailKind(Described):
 RUN_STARTED, RUN_FINISHED, RUN_LOST = "run.started", "run.finished", "run.lost"
 PATCH_HELD = "patch.held"
 DECIDED = ("patch.landed", "patch.conflicted", "patch.refused", "patch.rejected")
-LASTING = r"^(sprint|dispatch|scheduler)\."
+LASTING = r"^(sprint|dispatch|scheduler)\.|^(round\.paused|deploy\.finished)$"
 
 
 class ExitCode(IntEnum):
@@ -86,8 +86,8 @@ class ExitCode(IntEnum):
     DONE = 0, "Done."
     FAILED = 1, "Failed; the message says what, why and what to do."
     USAGE = 2, "Invalid request; nothing was written."
-    UNREAD = 3, "There is unread mail (`check`, `inbox --exit-code`)."
-    NOT_CONVERGED = 4, "The sprint or dispatch did not converge."
+    UNREAD = 3, "There is unread mail (`check`, `inbox --exit-code`), or no task to claim (`claim --next`)."
+    NOT_CONVERGED = 4, "The sprint or dispatch did not converge, or was blocked."
     DAMAGED = 5, "The log is damaged."
     INTERRUPTED = 130, "Interrupted."
 

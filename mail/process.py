@@ -110,7 +110,12 @@ def _is_of_warden(command: list[str]) -> bool:
 
 def myself() -> dict[str, Any]:
     """Name this process uniquely, even after its pid is reused: host, boot id, pid and start time."""
-    return {"host": _host(), "boot": _boot_id(), "pid": os.getpid(), "start": _start_time(os.getpid())}
+    return named(os.getpid())
+
+
+def named(pid: int) -> dict[str, Any]:
+    """Name a process of this machine as `myself` names this one; its start time is None if it does not run."""
+    return {"host": _host(), "boot": _boot_id(), "pid": pid, "start": _start_time(pid)}
 
 
 def alive(process: Mapping[str, Any]) -> bool:
@@ -120,6 +125,27 @@ def alive(process: Mapping[str, Any]) -> bool:
     """
     pid = process.get("pid")
     return isinstance(pid, int) and process.get("boot") == _boot_id() and process.get("start") == _start_time(pid)
+
+
+def is_here(process: Mapping[str, Any]) -> bool:
+    """Return whether `alive` can tell of a process: it was named on this machine, since its last start."""
+    return process.get("boot") == _boot_id()
+
+
+def is_suspended(process: Mapping[str, Any]) -> bool:
+    """Return whether the process that `myself` named is stopped by a signal (SIGSTOP), and so does nothing."""
+    pid = process.get("pid")
+    if not isinstance(pid, int) or not alive(process):
+        return False
+    if not _BOOT.exists():
+        import subprocess
+
+        words = ["ps", "-o", "stat=", "-p", str(pid)]
+        return subprocess.run(words, capture_output=True, check=False, text=True).stdout.startswith("T")  # noqa: S603
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"T"
+    except OSError:
+        return False
 
 
 @cache

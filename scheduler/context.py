@@ -277,7 +277,13 @@ class Context:
         deployer = self.roster.get(self.settings.deploy.persona or "")
         if deployer and deployer.paths != ():
             troubles.append(f"{deployer.id} deploys, and may change files: write paths: [] in its file")
-        return troubles
+        deploy, reviews = self.settings.deploy, self.settings.review
+        commands = {f"[review.{name}] before": review.before for name, review in reviews.items()}
+        commands |= {"[deploy] command": deploy.command or (), "[deploy] check": deploy.check or ()}
+        return [
+            *troubles,
+            *(f"{where}: {command[0]!r} is not in PATH" for where, command in commands.items() if _is_missing(command)),
+        ]
 
     def gate_troubles(self) -> list[str]:
         """Name the gates whose command cannot run, one line each."""
@@ -285,8 +291,8 @@ class Context:
         for name, gate in self.settings.gates.items():
             if gate.command is None:
                 continue
-            program = gate.command[0]
-            if "/" not in program and shutil.which(program) is None:
+            if _is_missing(gate.command):
+                program = gate.command[0]
                 troubles.append(f"gate {name}: {program!r} is not in PATH; install it, or correct [gates.{name}]")
             if why := unfilled(gate.command, PLACEHOLDERS):
                 troubles.append(f"gate {name}: {why}")
@@ -301,3 +307,8 @@ class Context:
         branches = self.git.line("for-each-ref", "--count=5", "--format=%(refname:short)", "refs/heads").split("\n")
         known = f"there are {', '.join(branches)}" if branches != [""] else "commit something first"
         raise NotReady(f"no branch {name!r} to start from; {known}; set base in [team] of team.toml")
+
+
+def _is_missing(command: Sequence[str]) -> bool:
+    """Tell whether the program of a command, if it has any, is not in PATH."""
+    return bool(command) and "/" not in command[0] and shutil.which(command[0]) is None

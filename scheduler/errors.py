@@ -5,10 +5,16 @@ TeamMailError
 │   ├── SettingsError    an invalid key or value in team.toml, the environment or a flag
 │   ├── NotReady         something that a sprint needs is missing; raised before anything starts
 │   ├── InvalidTasks     tasks or a roadmap that cannot be carried out, with every problem
-│   └── NoSuchRun        no run, sprint, patch or dispatch has that name
+│   ├── NoSuchRun        no run, sprint, patch or dispatch has that name
+│   └── NoSuchTask       no task that can be claimed has that name, or no claim that token
 ├── MissingOutput        a task refers to a result that another task did not give; it lives in tasks/references.py
 ├── Stopped              the scheduler was stopped while a gate was at work; nothing of the weave was recorded
 ├── NotLeader            another scheduler leads this team
+├── ClaimError           a claim, or what was to be done by its token, is refused
+│   ├── LeaseConflict    somebody else has the task, or an overlapping path
+│   ├── LeaseExpired     the claim is over: its time was up, it was given back, or somebody else has it now
+│   ├── LeaseNotExpired  the claim goes on, so only force ends it
+│   └── VersionConflict  the task has changed since the caller looked at it
 ├── NoProgress           a tick changed nothing, so every further tick would repeat it
 └── BranchMoved          somebody moved a branch that the weaver was about to move
 """
@@ -57,3 +63,39 @@ class NoProgress(TeamMailError):
 
 class BranchMoved(TeamMailError):
     """Somebody moved a branch that the weaver was about to move; nothing was changed."""
+
+
+class NoSuchTask(UsageError):
+    """No task that can be claimed has that name, or no claim that token."""
+
+    code = "TASK_NOT_FOUND"
+
+
+class ClaimError(TeamMailError):
+    """A claim, or what was to be done by its token, is refused. `code` names the reason for programs."""
+
+    code = "CLAIM_REFUSED"
+
+
+class LeaseConflict(ClaimError):
+    """Somebody else has the task, or an overlapping path; the message says who, and until when."""
+
+    code = "LEASE_CONFLICT"
+
+
+class LeaseExpired(ClaimError):
+    """The claim is over: its time was up, it was given back, or somebody else has it now."""
+
+    code = "LEASE_EXPIRED"
+
+
+class LeaseNotExpired(ClaimError):
+    """The claim goes on, so only force ends it."""
+
+    code = "LEASE_NOT_EXPIRED"
+
+
+class VersionConflict(ClaimError):
+    """The task has changed since the caller looked at it; the message says to which version."""
+
+    code = "VERSION_CONFLICT"

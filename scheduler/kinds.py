@@ -1,6 +1,6 @@
 """The words of the engine: its event kinds and every status, each spelled here and nowhere else.
 
-`kinds_table` and `words_table` make the tables of them in docs/sprint.md, docs/dispatch.md and docs/plan.md.
+`kinds_table` and `words_table` make the tables of them in the pages of docs/ on sprints, dispatches, claims and plans.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from ..mail.kinds import RUN_STARTED, Described, word
 from ..personas.kinds import OutcomeStatus
 
 _PERSON = "a person"
-_OF_DISPATCHES = ("dispatch.", "task.")
+_ANYBODY = "whoever acts"
+_OF_DISPATCHES = ("dispatch.", "task.finished")
+_OF_CLAIMS = ("claim.", "task.opened")
 
 
 class Kind(Described):
@@ -50,6 +52,11 @@ class Kind(Described):
     BUDGET_SPENT = word("budget.spent", "A budget is spent, so nothing more is started.", "scheduler")
     SCHEDULER_PAUSED = word("scheduler.paused", "Nothing more is started until it is resumed.", _PERSON)
     SCHEDULER_RESUMED = word("scheduler.resumed", "The scheduler starts runs again.", _PERSON)
+    NOTICE_OPENED = word("notice.opened", "Notices go to an endpoint from here on.", "scheduler")
+    NOTICE_SENT = word("notice.sent", "A notice was taken by an endpoint.", "scheduler")
+    NOTICE_FAILED = word(
+        "notice.failed", "An attempt to send a notice failed; without `again` it was the last.", "scheduler"
+    )
     SCHEDULE_KNOWN = word(
         "schedule.known",
         "A schedule was read for the first time, or was changed: its times count from here.",
@@ -65,18 +72,27 @@ class Kind(Described):
     DISPATCH_STARTED = word("dispatch.started", "A dispatch began: its tasks and configuration.", "scheduler")
     DISPATCH_RESUMED = word("dispatch.resumed", "A dispatch that was cut off is continued.", "scheduler")
     DISPATCH_FINISHED = word("dispatch.finished", "A dispatch ended.", "scheduler")
-    TASK_FINISHED = word("task.finished", "A task of a dispatch ended, and how.", "scheduler")
+    TASK_FINISHED = word("task.finished", "A task of a dispatch ended, or one that was claimed, and how.", "scheduler")
+    TASK_OPENED = word("task.opened", "A task was added, for whoever claims it.", _ANYBODY)
+    CLAIM_TAKEN = word("claim.taken", "Somebody took a task, or paths and names, for a time.", _ANYBODY)
+    CLAIM_RENEWED = word("claim.renewed", "The time of a claim begins anew.", _ANYBODY)
+    CLAIM_RELEASED = word("claim.released", "A claim was given back, or taken away by force.", _ANYBODY)
+    CLAIM_EXPIRED = word("claim.expired", "A claim is over: its time was up, or its process had ended.", _ANYBODY)
 
 
 _KINDS = frozenset(Kind)
+NOTICES = frozenset({Kind.NOTICE_OPENED, Kind.NOTICE_SENT, Kind.NOTICE_FAILED})
+NEEDS_ME = "needs-me"  # the occasion of a notice that is no kind of event: whatever needs the human
 
 
 def is_writer(kind: str, sender: str, run: str | None) -> bool:
     """Tell whether a sender writes events of a kind of the engine; from anybody else they count for nothing.
 
-    What a person writes comes from no run, and from no program.
+    What a person writes comes from no run, and from no program. Claims are anybody's: their tokens tell who is meant.
     """
     writer = Kind(kind).writer if kind in _KINDS else ""
+    if writer == _ANYBODY:
+        return True
     return sender not in PROGRAMS and run is None if writer == _PERSON else sender == writer
 
 
@@ -165,6 +181,17 @@ class TaskStatus(Described):
         "`why` says what was read.",
     )
     CANCELLED = word("cancelled", "The dispatch was ended before.")
+
+
+class ClaimState(Described):
+    """The state of a task that is there to be claimed."""
+
+    OPEN = word("open", "Nobody has it; `team claim --next` offers it.")
+    WAITING = word("waiting", "A task that it comes after has not succeeded.")
+    CLAIMED = word("claimed", "Somebody has it, until the claim is over.")
+    ASIDE = word("aside", "Three claims ended without an end of it; the human has mail, and only its name claims it.")
+    DONE = word("done", "It succeeded.")
+    FAILED = word("failed", "It was done, and failed.")
 
 
 class DispatchStatus(Described):
@@ -268,9 +295,10 @@ class LaunchReason(Described):
     TASK = word("task", "A task of a dispatch is its to do.")
 
 
-def kinds_table(*, of_dispatches: bool = False) -> str:
-    """Return the Markdown table of the kinds that are written for sprints, or of those for dispatches alone."""
-    kinds = [kind for kind in Kind if kind.startswith(_OF_DISPATCHES) == of_dispatches]
+def kinds_table(*, of_dispatches: bool = False, of_claims: bool = False) -> str:
+    """Return the Markdown table of the kinds that are written for sprints, or of those for dispatches or claims."""
+    others = _OF_CLAIMS if of_claims else _OF_DISPATCHES if of_dispatches else ()
+    kinds = [kind for kind in Kind if kind.startswith(others or (*_OF_CLAIMS, *_OF_DISPATCHES)) == bool(others)]
     rows = [f"| `{kind}` | {kind.writer} | {kind.meaning} |" for kind in kinds]
     return "\n".join(["| kind | written by | meaning |", "|---|---|---|", *rows])
 

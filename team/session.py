@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..mail.commands.caller import identity_or_human
+from ..mail.directory import no_program
 from ..mail.errors import UsageError
-from ..mail.open import team_home
+from ..mail.open import open_mailbox, team_home
 from ..mail.text.units import counted
+from ..scheduler.claims.claims import Claims
 from ..scheduler.context import Context
 from ..scheduler.setup import look_at_setup
 from .home import home_of
@@ -43,6 +45,20 @@ def reading_context() -> Context:
     Raises NoTeam.
     """
     return open_for_dispatch(team_home())[0]
+
+
+def claims() -> Claims:
+    """Open the claims of the team found from the current folder. Raises NoTeam."""
+    return Claims(open_mailbox(team_home()))
+
+
+def owner(claims: Claims, persona: str | None) -> str:
+    """Return who claims: a persona that is named, or that of the environment, else the human.
+
+    Raises UnknownRecipient, and UsageError for a program, or for a run that names another persona than its own.
+    """
+    directory = claims.mailbox.directory
+    return no_program(directory.checked(identity_or_human(persona, directory)))
 
 
 def sender(context: Context) -> str:

@@ -50,6 +50,14 @@ ARROWS = {
     "personas.setup": {"personas", "personas.agents", "personas.running"},
     "personas.spending": {"personas.keeping"},  # which figures are believed: its small process imports nothing of ours
     "scheduler.approval": {"scheduler.kinds"},
+    "scheduler.claims": {
+        "scheduler.errors",
+        "scheduler.kinds",
+        "scheduler.payload",
+        "scheduler.planner",
+        "scheduler.state",
+        "scheduler.tasks",
+    },
     "scheduler.context": {
         "scheduler.approval",
         "scheduler.errors",
@@ -93,6 +101,14 @@ ARROWS = {
     "scheduler.limits": {"scheduler.kinds", "scheduler.state"},
     "scheduler.liveness": {"scheduler.leader", "scheduler.state"},
     "scheduler.meaning": {"scheduler.weaver"},
+    "scheduler.notify": {
+        "scheduler.context",
+        "scheduler.errors",
+        "scheduler.kinds",
+        "scheduler.leader",
+        "scheduler.settings",
+        "scheduler.state",
+    },
     "scheduler.overview": {
         "scheduler.context",
         "scheduler.errors",
@@ -158,7 +174,7 @@ ARROWS = {
     },
     "scheduler.state": {"scheduler.errors", "scheduler.kinds"},
     "scheduler.supervisor": {
-        "scheduler.approval",
+        "scheduler.leader",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.kinds",
@@ -185,14 +201,22 @@ ARROWS = {
     },
     "team.checks": {"team.place"},
     "team.cleaning": {"team.dispatcher"},
-    "team.commands": {"team.api", "team.demo", "team.home", "team.paid", "team.session", "team.show"},
+    "team.commands": {
+        "team.api",
+        "team.demo",
+        "team.home",
+        "team.paid",
+        "team.session",
+        "team.show",
+        "team.show.charts",
+    },
     "team.dispatcher": {"team.checks", "team.open", "team.pending", "team.session"},
     "team.doctor": {"team.checks", "team.open", "team.place"},
     "team.init": {"team.blocks"},
     "team.open": {"team.place"},
     "team.session": {"team.home", "team.open"},
     "team.trial": {"team.open", "team.place"},
-    "team.show": {"team.api", "team.dispatcher", "team.init", "team.templates"},
+    "team.show": {"team.api", "team.dispatcher", "team.init", "team.show.charts", "team.templates"},
 }
 ENGINE_WITHOUT = {"typer", "rich", "vl_convert"}  # a face's affairs
 DOORS = ("", *FOLDERS)
@@ -207,7 +231,7 @@ HOMES = {
     "rich": re.compile(r"mail\.render|team\.show\.live"),
     "typer": COMMANDS,
     "uuid_utils": re.compile(r"mail\.log\.event"),
-    "vl_convert": re.compile(r"team\.show\.chart"),
+    "vl_convert": re.compile(r"team\.show\.charts\.chart"),
     "watchfiles": re.compile(r"mail\.log\.follow"),
     "yaml": re.compile(r"personas\.frontmatter"),
 }
@@ -217,7 +241,15 @@ NOWHERE = re.compile(r"(?!)")
 LAZY = {
     "mail.check.unread": {"directory", "kinds", "log.event", "event", "marks", "message"},  # nor a check without news
     "mail.home": {"disk", "errors"},  # as above
-    "mail.log.log": {"cursor", "follow", "lookup", "reading", "recovery", "verify"},  # a send needs none of them
+    "mail.log.log": {
+        "cursor",
+        "follow",
+        "lookup",
+        "reading",
+        "recovery",
+        "snapshot",
+        "verify",
+    },  # a send needs none of them
     "mail.mailbox": {"export"},  # nor the email package
     "mail.open": {"query"},  # nor does a send wait for the database, unless it seals a segment
     "mail.query.rows": {"query"},  # nor the database
@@ -227,7 +259,7 @@ LAZY = {
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
-    "team.api.sprints": {"continuous", "daemon"},  # only a team that is led, or has a cron line, needs APScheduler
+    "team.api.sprints": {"continuous", "daemon", "notifier"},  # only a team that is led needs APScheduler and HTTP
 }
 
 

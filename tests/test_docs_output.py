@@ -143,8 +143,10 @@ def _files(document: str) -> str:
 _NOVA = "printf -- '---\\nid: nova\\n---\\nWrite the code.\\n' > .team/personas/nova.md"
 SCENES = {
     "agents.md": (_MUTE, ""),
+    "claims.md": (f"{_REPOSITORY} && mkdir .team", ""),
     "dispatch.md": (f"{_REPOSITORY} && {_EXAMPLES}", ""),
     "mail.md": ("", ""),
+    "notify.md": (f"{_REPOSITORY} && {_files('notify.md')}", ""),
     "personas.md": (_REPOSITORY, ""),
     "plan.md": (_EXAMPLES, ""),
     "settings.md": (f"{_REPOSITORY} && team init --personas forge > init", ""),

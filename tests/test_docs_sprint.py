@@ -20,6 +20,7 @@ from team_mail.personas.persona import Persona, parse_persona
 from team_mail.personas.prompt import Situation, write_prompt
 from team_mail.scheduler.kinds import (
     AgentStatus,
+    ClaimState,
     DeployOutcome,
     DispatchStatus,
     Kind,
@@ -80,6 +81,7 @@ def test_every_setting_stands_in_the_table_with_its_default(tmp_path):
         '[agents.NAME]\ncommand = ["x"]\n[gates.NAME]\ncommand = ["x"]\n[prices.MODEL]\ninput = 1\noutput = 2\n'
         '[route.NAME]\norder = "cheapest"\n[teams.NAME]\nmembers = ["x"]\nreviewers = ["PERSONA"]\n'
         '[channels.NAME]\nmembers = ["x"]\n[review.PERSONA]\nbefore = ["x"]\n'
+        '[notify.NAME]\nkind = "desktop"\n'
         '[schedules.NAME]\nask = "x"\nevery = "1h"\n'
     )
     expected = {
@@ -141,6 +143,7 @@ TABLES = {
         "dispatch statuses": words_table(DispatchStatus),
         "task statuses": words_table(TaskStatus),
     },
+    "claims.md": {"claim kinds": kinds_table(of_claims=True), "claim states": words_table(ClaimState, "state")},
     "supervisor.md": {"deployments": words_table(DeployOutcome, "outcome")},
     "schedules.md": {"schedule outcomes": words_table(ScheduleOutcome, "outcome")},
     "plan.md": {"phase classes": words_table(PhaseKind, "class")},
@@ -168,7 +171,7 @@ def test_no_table_of_exit_codes_is_written_by_hand():
 
 def test_every_kind_of_event_has_its_fields_in_the_table():
     """The table of fields has the kinds that are written for sprints, and no other."""
-    assert set(EVENTS) == {kind for kind in Kind if not kind.startswith(("dispatch.", "task."))}
+    assert set(EVENTS) == {kind for kind in Kind if not kind.startswith(("claim.", "dispatch.", "task."))}
 
 
 def test_the_fields_of_events_are_those_of_the_table(tmp_path):
@@ -180,7 +183,9 @@ def test_the_fields_of_events_are_those_of_the_table(tmp_path):
             names, data = EVENTS[event.kind]
             assert set(event.data) == data, event.kind
             assert [name for name in ("run", "ref") if getattr(event, name)] == names, event.kind
-    others = {kind for kind in EVENTS if kind.startswith(("review.", "report.", "round.", "deploy.", "schedule."))}
+    others = {
+        kind for kind in EVENTS if kind.startswith(("review.", "report.", "round.", "deploy.", "notice.", "schedule."))
+    }
     missing = set(EVENTS) - {event.kind for event in log} - others  # for those, see the tests of the supervisor
     assert missing == {
         "run.foretold",

@@ -38,7 +38,8 @@ _PREV = slice(-33, -1)  # of the hashed bytes: they end in "prev":"<32 hex>"
 class Draft(NamedTuple):
     """An event to write, without its position in the log.
 
-    `id` is a UUID that the caller chooses, to make sending idempotent; with None the log generates one.
+    `id` is a UUID that the caller chooses, to make sending idempotent; with None the log generates one. Whoever knows
+    that no event before a seq can have it says so by `since`: the log is searched from there on.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Draft(NamedTuple):
     run: str | None = None
     data: dict[str, Any] = {}  # noqa: RUF012 - the data of a draft is never changed
     id: str | None = None
+    since: int = 0
 
 
 class Event(NamedTuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..clock import Clock
 
-_DEBOUNCE_MS = 20
+_DEBOUNCE_MS = 50  # of which half is slept at a time, which is what waiting costs
 _LOOK_ANYWAY_MS = 500  # the longest delay after a lost notification, or one before the watch began
 _POLL_SECONDS = 0.2
 

@@ -87,6 +87,7 @@ class EventLog:
         self._prepared = False
         self._copied: tuple[Snapshot, Snapshot] | None = None
         self._ids: KnownIds | None = None
+        self._read: Snapshot | None = None  # as of the last reading
 
     def create(self) -> None:
         """Write the log's first event, durably, unless it has one.
@@ -118,13 +119,14 @@ class EventLog:
         try:
             if not self._prepared:
                 self._prepare()
-            ids = self._known_ids(own) if own else None
+            since = min((draft.since for draft in drafts if draft.id is not None), default=0)
+            ids = self._known_ids(own, since) if own else None
             with self._lock:
                 file, sealed = self._writer.ready(), None
                 if self._writer.size >= self._segment_bytes:
                     sealed = self._writer.seal(file)
                     file = self._writer.ready()
-                known = ids.find(own, file.number, self._writer.inode, self._writer.size) if ids else {}
+                known = ids.find(own, file.number, self._writer.inode, self._writer.size, since) if ids else {}
                 new = _unknown(unsealed, known) if own else unsealed
                 places, alone = self._writer.write(file, new), self._writer.no_other_writer
         except OSError as error:
@@ -144,12 +146,16 @@ class EventLog:
     def read(self, after: int = 0, damage: list[Damage] | None = None) -> Iterator[Event]:
         """Yield the events after seq `after`, oldest first, as of the call.
 
-        Lines that do not verify are skipped and added to `damage`. A duplicated event is yielded once.
+        Lines that do not verify are skipped and added to `damage`. A duplicated event is yielded once. Whoever reads on
+        from where the last reading ended waits for the new lines alone.
         """
         from .reading import events_in, look
+        from .snapshot import continues, seen_of_active
 
         snapshot, file = look(self.active, self.segments)
-        yield from events_in(snapshot, file, after, damage)
+        seen, self._read = self._read, snapshot
+        goes_on = damage is None and seen is not None and after >= seen.head and continues(seen, snapshot)
+        yield from events_in(snapshot, file, after, damage, seen_of_active(seen, snapshot) if goes_on else 0)
 
     def newest(self) -> Event | None:
         """Return the last event without reading the others; None if the active file does not end in an event."""
@@ -249,12 +255,12 @@ class EventLog:
         with file or nullcontext():
             return verify(snapshot, file, self.segments.checksums())
 
-    def _known_ids(self, wanted: set[str]) -> KnownIds:
+    def _known_ids(self, wanted: set[str], since: int = 0) -> KnownIds:
         if self._ids is None or self._ids.pid != os.getpid():
             from .lookup import KnownIds
 
             self._ids = KnownIds(self.active, self.segments, self._disk)
-        self._ids.prepare(wanted)
+        self._ids.prepare(wanted, since)
         return self._ids
 
     def _sealed(self, segment: Segment) -> None:

@@ -25,6 +25,7 @@ from .segments import Segment, Segments
 from .tail import last_place
 
 _HEAD = re.compile(rb'\{"v":1,"seq":[0-9]+,"id":"([0-9a-f-]{36})"')
+_SEQ = re.compile(rb'\{"v":1,"seq":([0-9]+),')
 _KEYS = re.compile(rb'\n\{"v":1,"seq":[0-9]+,"id":"[0-9a-f-]{19}([0-9a-f]{4}-[0-9a-f]{12})"')
 _FEW = 8  # up to this many ids, one search of the bytes for each; above, one pass over all lines
 _SEAL = 43  # bytes at the end of a line that have its hash
@@ -41,39 +42,43 @@ class KnownIds:
         self._disk = disk
         self._turn = threading.Lock()
         self._listed: tuple[int, ...] = ()
+        self._least = 0  # no segment that ends before this seq was listed
         self._indexes: dict[tuple[Segment, int, int], array[int]] = {}
         self._inode = self._end = 0
         self._seal = b""  # the end of what was read of the active file: the hash of its line
         self._keys = set[int]()
         self._only: frozenset[str] | None = frozenset()  # the only ids that were looked for up to `_end`; None: all
+        self._since = 0  # of the active file, nothing before this seq was looked at
 
-    def prepare(self, wanted: set[str]) -> None:
-        """Read what takes long, before the log is locked. Raises OSError."""
+    def prepare(self, wanted: set[str], since: int = 0) -> None:
+        """Read what takes long, before the log is locked; no event before seq `since` has these ids. Raises OSError."""
         try:
-            if self._only is None and os.lstat(self._path).st_ino == self._inode:
+            read = self._only is None and since >= max(self._since, self._least)
+            if read and os.lstat(self._path).st_ino == self._inode:
                 return
             with self._turn, open_file(Path(self._path)) as file:
                 descriptor, status = file.fileno(), os.fstat(file.fileno())
-                self._look(wanted, descriptor, status.st_ino, _whole_lines(self._disk, descriptor, status.st_size))
+                size = _whole_lines(self._disk, descriptor, status.st_size)
+                self._look(wanted, descriptor, status.st_ino, size, since)
         except FileNotFoundError:
             return
 
-    def find(self, wanted: set[str], descriptor: int, inode: int, size: int) -> dict[str, Event]:
+    def find(self, wanted: set[str], descriptor: int, inode: int, size: int, since: int = 0) -> dict[str, Event]:
         """Return the first event of each wanted id, given the active file as it is. The log must be locked.
 
-        Raises OSError.
+        No event before seq `since` has one of them. Raises OSError.
         """
         with self._turn:
-            self._look(wanted, descriptor, inode, size)
-            return self._confirmed(wanted, descriptor, size)
+            self._look(wanted, descriptor, inode, size, since)
+            return self._confirmed(wanted, descriptor, size, since)
 
-    def _look(self, wanted: set[str], descriptor: int, inode: int, size: int) -> None:
+    def _look(self, wanted: set[str], descriptor: int, inode: int, size: int, since: int) -> None:
         state = self._state(inode)
-        if state != self._listed:
-            self._list_segments()
+        if state != self._listed or since < self._least:
+            self._list_segments(since)
             self._listed = state  # as it was before: what changes meanwhile is seen the next time
-        if inode != self._inode or (self._only is not None and not wanted <= self._only):
-            self._begin(wanted, descriptor, inode, size)
+        if inode != self._inode or since < self._since or (self._only is not None and not wanted <= self._only):
+            self._begin(wanted, descriptor, inode, size, since)
         self._catch_up(descriptor, size)
 
     def _state(self, inode: int) -> tuple[int, ...]:
@@ -84,29 +89,41 @@ class KnownIds:
             return (inode,)
         return inode, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
-    def _list_segments(self) -> None:
+    def _list_segments(self, since: int) -> None:
         indexes: dict[tuple[Segment, int, int], array[int]] = {}
+        self._least = min(since, self._least) if self._listed else since
         for segment in self._segments:
+            if segment.last < self._least:
+                continue
             status = segment.path.stat()
             name = segment, status.st_ino, status.st_mtime_ns
             known = self._indexes.get(name)
             indexes[name] = load_index(segment) if known is None else known
         self._indexes = indexes
 
-    def _begin(self, wanted: set[str], descriptor: int, inode: int, size: int) -> None:
-        """Begin to read an active file. The first one is searched for the wanted ids alone, which is faster."""
-        first = self._only == frozenset()
+    def _begin(self, wanted: set[str], descriptor: int, inode: int, size: int, since: int) -> None:
+        """Begin to read an active file. The first one is searched for the wanted ids alone, which is faster.
+
+        What has to be read a second time because of an earlier `since` is read from its beginning.
+        """
+        first, again = self._only == frozenset(), inode == self._inode and self._only is None
         self._forget()
         self._inode = inode
-        if not first or len(wanted) > _FEW or not size:
+        if not size:
             return
-        self._only = frozenset(wanted)
         with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as data:
-            self._end, self._seal = size, data[max(0, size - _SEAL) : size]
-            self._keys.update(_key(text) for text in wanted if any(_some(data, [text])))
+            self._since = 0 if again else since
+            start = _offset_of(data, self._since)
+            if first and len(wanted) <= _FEW:
+                self._only = frozenset(wanted)
+                self._end = size
+                self._keys.update(_key(text) for text in wanted if any(_some(data, [text], start)))
+            else:
+                self._end = start
+            self._seal = data[max(0, self._end - _SEAL) : self._end]
 
     def _forget(self) -> None:
-        self._end, self._seal, self._keys, self._only = 0, b"", set[int](), None
+        self._end, self._seal, self._keys, self._only, self._since = 0, b"", set[int](), None, 0
 
     def _catch_up(self, descriptor: int, size: int) -> None:
         """Read what is new in the active file; if what was read before has changed, read all of it."""
@@ -118,16 +135,16 @@ class KnownIds:
         self._keys.update(keys_of(news if start else b"\n" + news))
         self._end, self._seal = size, news[-_SEAL:]
 
-    def _confirmed(self, wanted: set[str], descriptor: int, size: int) -> dict[str, Event]:
+    def _confirmed(self, wanted: set[str], descriptor: int, size: int, since: int) -> dict[str, Event]:
         """Search the bytes of those files that seem to have an id, oldest first."""
         keys = [(text, _key(text)) for text in wanted]
         events: dict[str, Event] = {}
         for (segment, *_), index in self._indexes.items():
             if ids := {text for text, key in keys if _has(index, key)}:
                 with open_file(segment.path) as file:
-                    _collect(events, file.fileno(), os.fstat(file.fileno()).st_size, ids)
+                    _collect(events, file.fileno(), os.fstat(file.fileno()).st_size, ids, since)
         if ids := {text for text, key in keys if key in self._keys}:
-            _collect(events, descriptor, size, ids)
+            _collect(events, descriptor, size, ids, since)
         return events
 
 
@@ -180,21 +197,41 @@ def _whole_lines(disk: Disk, descriptor: int, size: int) -> int:
     return size - window + disk.read(descriptor, window, size - window).rfind(b"\n") + 1
 
 
-def _collect(events: dict[str, Event], descriptor: int, size: int, wanted: set[str]) -> None:
+def _collect(events: dict[str, Event], descriptor: int, size: int, wanted: set[str], since: int) -> None:
     if not size:
         return
     with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as data:
         # The `data` of an event may look like the head of another: only the decoded event has the right id.
-        for at in _some(data, wanted) if len(wanted) <= _FEW else _all(data, wanted):
+        start = _offset_of(data, since)
+        for at in _some(data, wanted, start) if len(wanted) <= _FEW else _all(data, wanted):
             event = decode(data[at : data.find(b"\n", at)])
             if event is not None and event.id in wanted:
                 events.setdefault(event.id, event)
 
 
-def _some(data: mmap.mmap, wanted: Iterable[str]) -> Iterator[int]:
+def _offset_of(data: mmap.mmap, seq: int) -> int:
+    """Return where the line of a seq begins, or one before it: the lines are in order, so half of them are left out.
+
+    Where they do not look so, that is 0. Beyond the last line, it is the end.
+    """
+    low, high = 0, len(data) if seq else 0  # the line is at `low` or behind it, and at `high` at the latest
+    while low < high:
+        middle = data.rfind(b"\n", 0, (low + high) // 2) + 1
+        begin = max(low, middle)
+        head = _SEQ.match(data, begin)
+        if head is None:
+            return 0
+        if int(head[1]) < seq:
+            low = data.find(b"\n", begin) + 1 or len(data)
+        else:
+            high = begin
+    return low
+
+
+def _some(data: mmap.mmap, wanted: Iterable[str], start: int = 0) -> Iterator[int]:
     for text in wanted:
         needle = b',"id":"' + text.encode() + b'","ts":'
-        at = data.find(needle)
+        at = data.find(needle, start)
         while at >= 0:
             yield data.rfind(b"\n", 0, at) + 1
             at = data.find(needle, at + 1)

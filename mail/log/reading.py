@@ -16,6 +16,8 @@ from .snapshot import Damage, Snapshot, continues, seen_of_active
 from .tail import first_seq, newest_line
 
 _DISK = Disk()
+_HEAD = b'{"v":1,"seq":'
+_DIGITS = 17  # of a seq, and the comma
 
 
 def look(active: Path, segments: Segments) -> tuple[Snapshot, io.BufferedReader | None]:
@@ -130,6 +132,8 @@ def _records(
     for path, lines in _lines(snapshot, file, after, start):
         offset = start if path == snapshot.active else 0
         for line in lines:
+            if after and damage is None and 0 < _seq_of(line) <= after:
+                continue
             event = decode(line[:-1])
             if event is None or not line.endswith(b"\n"):
                 if damage is not None:
@@ -142,6 +146,12 @@ def _records(
             elif event.seq > after and damage is not None:
                 damage.append(Damage(path, offset, last + 1, f"event {event.seq} is repeated here"))
             offset += len(line)
+
+
+def _seq_of(line: bytes) -> int:
+    """Return the seq that a line begins with, without a look at the rest; 0 if it does not begin so."""
+    head, _, _ = line[len(_HEAD) : len(_HEAD) + _DIGITS].partition(b",")
+    return int(head) if line.startswith(_HEAD) and head.isdigit() else 0
 
 
 def _lines(

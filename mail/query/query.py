@@ -1,8 +1,8 @@
 """Queries on the files of a log by DuckDB, with the SQL compiled from Ibis expressions. Ibis is not imported.
 
 Sealed segments are read from their Parquet copies, the active file as JSON lines with explicit columns: a torn or
-malformed line becomes a row without an id, which is dropped. A long-lived process keeps each persona's slice of the log
-and extends it by new events: the first query costs a scan, later ones almost nothing.
+malformed line becomes a row without an id, which is dropped. A long-lived process keeps what the active file holds, and
+each persona's slice of the log, and extends both by new events: the first query costs a scan, later ones very little.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..log.event import MAX_LINE
 from ..log.segments import Segment
 from ..log.snapshot import Snapshot, Source, continues, seen_of_active
 from .copies import drop_copies, write_parquet
+from .prepared import Prepared
 from .statement import (
     CONFIG,
     bound,
@@ -41,6 +42,8 @@ from .statement import (
 # What is wrong with a query itself, whatever the log is like.
 _WRONG = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, UnicodeEncodeError)
 _BEGINS = b'{"v":1,"seq":'
+_UNDOING = ", ".join(map(literal, (MailKind.UNREAD, MailKind.UNARCHIVED, MailKind.RESTORED)))
+_UNDONE = f'SELECT count(*) FROM "standing" WHERE kind IN ({_UNDOING})'
 _TRIES = 5  # a query that coincides with a rotation is repeated; five in a row are practically impossible
 
 
@@ -56,6 +59,8 @@ class Query:
         self._verified = False
         self._connection = memory_connection()
         self._turn = threading.Lock()
+        self._prepared = Prepared(self._connection)
+        self._views: dict[str, str] = {}
         self._shown: Snapshot | None = None
         self._held: Snapshot | None = None
         self._stood: Snapshot | None = None
@@ -85,27 +90,54 @@ class Query:
 
     def _run(self, text: str, arguments: dict[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
         if of_mailbox(text):
-            self._slice(arguments["persona"], snapshot)
-        if '"launches"' in text:
-            self._launch(snapshot)
+            table = self._slice(arguments["persona"], snapshot)
+            if '"launches"' in text:
+                self._launch(table, snapshot)
+            text = text.replace('"mailbox"', table)
         scans, stands = text.count('"events"'), '"standing"' in text
-        hold = scans > 1 or stands or snapshot == self._shown
-        if (scans or stands) and snapshot != (self._held if hold else self._shown):
-            self._show(snapshot, hold=hold)
+        if scans or stands:
+            self._show(snapshot, hold=scans > 1 or stands or self._shown is not None)
         if stands and snapshot != self._stood:
             self._stand(snapshot)
-        return result_rows(self._connection.execute(bound(text, arguments)))
+        if scans and (snapshot.sealed or not self._held):  # only literals let DuckDB pass over parts of files
+            return result_rows(self._connection.execute(bound(text, arguments)))
+        return result_rows(self._prepared.run(text, arguments))
 
     def _show(self, snapshot: Snapshot, *, hold: bool) -> None:
-        """Create the view `events`. Lines are slow to read: whoever needs them twice gets them as a table."""
-        self._shown = self._held = self._stood = None
-        lately = "lately" if hold and snapshot.size else ""
-        if lately:
-            lines = f"SELECT {names()} FROM {scan_lines([snapshot.active])}"
-            self._connection.execute(f"CREATE OR REPLACE TABLE {lately} AS {lines}")
-        text = events_sql(snapshot, use_parquet=self._use_parquet, lately=lately)
-        self._connection.execute(f'CREATE OR REPLACE VIEW "events" AS {text}')
+        """Create the view `events`. Lines are slow to read: who needs them twice gets them as the table `lately`."""
+        if snapshot == (self._held if hold else self._shown):
+            return
+        seen, self._shown, self._held = self._held, None, None
+        copies, files = _copied(snapshot, use_parquet=self._use_parquet)
+        if hold:
+            self._extend(seen, snapshot)
+        elif snapshot.size:
+            files.append(snapshot.active)
+        head = snapshot.sealed[-1].last if hold and snapshot.sealed else snapshot.head
+        text = _select([segment.parquet for segment in copies], files, 0, head)
+        if hold:
+            text = f"{text} UNION ALL FROM lately" if snapshot.sealed else "FROM lately"
+        self._view("events", text)
         self._shown, self._held = snapshot, snapshot if hold else None
+
+    def _extend(self, seen: Snapshot | None, snapshot: Snapshot) -> None:
+        """Bring the table `lately` of what is in the active file from an earlier snapshot to this one."""
+        start = seen_of_active(seen, snapshot) if seen and _extends(seen, snapshot) else 0
+        if not seen or not start:
+            text = _select([], [snapshot.active] if snapshot.size else [], 0, snapshot.head)
+            self._connection.execute(f"CREATE OR REPLACE TABLE lately AS {text}")
+        elif start < snapshot.size:
+            with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
+                tail.write(_read(snapshot, start))
+                tail.flush()
+                text = _select([], [Path(tail.name)], seen.head, snapshot.head)
+                self._connection.execute(f"INSERT INTO lately {text}")
+
+    def _view(self, name: str, text: str) -> None:
+        """Create a view unless it is there: whenever one is created, DuckDB makes all its plans anew."""
+        if self._views.get(name) != text:
+            self._connection.execute(f'CREATE OR REPLACE VIEW "{name}" AS {text}')
+            self._views[name] = text
 
     def _stand(self, snapshot: Snapshot) -> None:
         """Create the view `standing`: what sealed segments leave open, from the table `kept`, and all later events.
@@ -113,15 +145,13 @@ class Query:
         And the view `again`: all events if somebody undid a mark, so that its message may be in none of these.
         """
         self._keep(snapshot)
-        lately = _select([], [], 0, snapshot.head, "lately" if snapshot.size else "")
-        text = f"SELECT * EXCLUDE (v, body, prev) FROM ({lately})"
+        text = "SELECT * EXCLUDE (v, body, prev) FROM lately"
         if snapshot.sealed:
             text = f'SELECT * FROM "kept" UNION ALL BY NAME {text}'
-        self._connection.execute(f'CREATE OR REPLACE VIEW "standing" AS {text}')
-        kinds = ", ".join(map(literal, (MailKind.UNREAD, MailKind.UNARCHIVED, MailKind.RESTORED)))
-        undone = self._connection.execute(f'SELECT count(*) FROM "standing" WHERE kind IN ({kinds})').fetchone()
+        self._view("standing", text)
+        undone = self._prepared.run(_UNDONE, {}).fetchone()
         none = "" if undone and undone[0] else " WHERE false"
-        self._connection.execute(f'CREATE OR REPLACE VIEW "again" AS SELECT * FROM "events"{none}')
+        self._view("again", f'SELECT * FROM "events"{none}')
         self._stood = snapshot
 
     def _keep(self, snapshot: Snapshot) -> None:
@@ -150,6 +180,7 @@ class Query:
         """
         self._shown = self._held = self._stood = self._kept = None
         self._slices.clear()
+        self._views.clear()
         if not self._use_parquet or not snapshot.sealed:
             corrupt = self._source.damage()
             if corrupt and not self._verified:  # the next snapshot is a copy of what verifies
@@ -163,37 +194,34 @@ class Query:
         for segment in snapshot.sealed:
             drop_copies(segment)
 
-    def _slice(self, persona: str, snapshot: Snapshot) -> None:
-        """Extend a persona's slice up to the snapshot and name it `mailbox`."""
+    def _slice(self, persona: str, snapshot: Snapshot) -> str:
+        """Extend a persona's slice up to the snapshot; return the name of its table."""
         table, seen = self._slices.get(persona, (f"slice_{next(self._names)}", None))
-        if seen and (seen.active != snapshot.active or not continues(seen, snapshot)):
-            seen = None  # events were undone, or the log was repaired: the slice has to be made again
+        if seen and not _extends(seen, snapshot):
+            seen = None
         if seen != snapshot:
             self._slices.pop(persona, None)
             with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
                 copies, news = _news(seen, snapshot, persona, tail, use_parquet=self._use_parquet)
-                self._connection.execute(f'CREATE OR REPLACE VIEW "news" AS {news}')
-                own = bound(sql("mailbox").replace('"events"', '"news"'), {"persona": persona})
-                text = f"SELECT * FROM ({own})"  # with its arguments: a path may look like one
+                text = f'WITH "events" AS ({news}) SELECT * FROM ({bound(sql("mailbox"), {"persona": persona})})'
                 if copies:
                     text += f" UNION ALL {_part(copies, persona)}"
                 verb = f"INSERT INTO {table}" if seen else f"CREATE OR REPLACE TABLE {table} AS"
                 self._connection.execute(f"{verb} {text}")
             if not _moved(snapshot):
                 self._slices[persona] = (table, snapshot)
-        self._connection.execute(f'CREATE OR REPLACE VIEW "mailbox" AS SELECT * FROM {table}')
+        return table
 
-    def _launch(self, snapshot: Snapshot) -> None:
+    def _launch(self, table: str, snapshot: Snapshot) -> None:
         """Create the view `launches`: the starts of runs in the slice, and those that are in the mailbox copies."""
         copies, files = _copied(snapshot, use_parquet=self._use_parquet)
-        parts = ['SELECT * FROM "mailbox"']
+        parts = [f"SELECT * FROM {table}"]
         if copies:
             parts.append(_part([segment.mailbox_parquet for segment in copies], "*"))
         if files:  # a slice that was made of copies has none of their starts
             own = sql("mailbox").replace('"events"', f"({_select([], files, 0, snapshot.head)})")
             parts.append(bound(own, {"persona": ""}))
-        text = " UNION ALL ".join(f"SELECT * FROM ({part})" for part in parts)
-        self._connection.execute(f'CREATE OR REPLACE VIEW "launches" AS {text}')
+        self._view("launches", " UNION ALL ".join(f"SELECT * FROM ({part})" for part in parts))
 
 
 def _part(copies: Sequence[Path], persona: str) -> str:
@@ -212,15 +240,12 @@ def result_rows(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
-def events_sql(snapshot: Snapshot, *, use_parquet: bool = True, lately: str = "") -> str:
-    """Return the SELECT that reads a snapshot: the complete events up to its head.
-
-    `lately` names a table with the events of the active file, if there is one.
-    """
-    copies, files = _copied(snapshot, use_parquet=use_parquet)
-    if snapshot.size and not lately:
+def events_sql(snapshot: Snapshot) -> str:
+    """Return the SELECT that reads a snapshot: the complete events up to its head."""
+    copies, files = _copied(snapshot, use_parquet=True)
+    if snapshot.size:
         files.append(snapshot.active)
-    return _select([segment.parquet for segment in copies], files, 0, snapshot.head, lately)
+    return _select([segment.parquet for segment in copies], files, 0, snapshot.head)
 
 
 def _copied(snapshot: Snapshot, *, use_parquet: bool) -> tuple[list[Segment], list[Path]]:
@@ -244,12 +269,22 @@ def _news(
     ]
     files = [segment.path for segment in new if segment.mailbox_parquet not in copies]
     if now.size:
-        with open_file(now.active) as file:
-            file.seek(start)
-            tail.writelines(lines_about(persona, file.read(now.size - start)))
+        tail.writelines(lines_about(persona, _read(now, start)))
         tail.flush()
         files.append(Path(tail.name))
     return copies, _select([], files, before, now.head)
+
+
+def _extends(seen: Snapshot, now: Snapshot) -> bool:
+    """Return whether what was read of the log stands: no event was undone, and nothing was repaired."""
+    return seen.active == now.active and continues(seen, now)
+
+
+def _read(snapshot: Snapshot, start: int) -> bytes:
+    """Return the lines of the active file from an offset on."""
+    with open_file(snapshot.active) as file:
+        file.seek(start)
+        return file.read(snapshot.size - start)
 
 
 def lines_about(persona: str, data: bytes) -> list[bytes]:
@@ -285,10 +320,9 @@ def _well_formed(data: bytes) -> bool:
     return True
 
 
-def _select(parquet: Sequence[Path], files: Sequence[Path], after: int, head: int, table: str = "") -> str:
+def _select(parquet: Sequence[Path], files: Sequence[Path], after: int, head: int) -> str:
     sources = [scan_parquet(parquet)] if parquet else []
     sources += [scan_lines(files)] if files else []
-    sources += [table] if table else []
     parts = [f"SELECT {names()} FROM {source}" for source in sources]
     if not parts:
         typed = ", ".join(f'NULL::{dtype} AS "{name}"' for name, dtype in columns().items())

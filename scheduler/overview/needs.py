@@ -103,11 +103,9 @@ def _deploys(state: State, desk: Desk) -> Iterator[Need]:
     own = next((each for each in state.deploys if (each.sprint, each.commit) == (decided.sprint, decided.commit)), None)
     if own is None or own.outcome not in {DeployOutcome.FAILED, DeployOutcome.SKIPPED_POLICY}:
         return
-    if any(seq > own.ended for seq, _ in state.released.get(decided.commit, ())):
-        return
     what = "failed" if own.outcome == DeployOutcome.FAILED else "waits"
     text = f"the deployment of {decided.commit[:_SHORT]} {what}: {own.why}"
-    yield Need(NeedKind.DEPLOY, text, "scheduler approve deploy", decided.commit)
+    yield Need(NeedKind.DEPLOY, text, f"scheduler approve deploy --round {decided.sprint}", decided.commit)
 
 
 def _held(state: State) -> Iterator[Need]:

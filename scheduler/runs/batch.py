@@ -27,6 +27,7 @@ from .run import Batch, Runner, RunResult
 from .watch import Watch
 
 _LEFT = 1000  # runs of an earlier scheduler that may be taken over besides
+_WEAVE = ""  # the name of the weave among what is made beside the runs
 _LOOK = 0.02  # seconds between two looks whether a run goes on without this process
 
 
@@ -57,7 +58,7 @@ class OpenRuns:
         self._begun: dict[str, threading.Event] = {}
         self._recorded = set[str]()  # runs whose start is on record, so that what they leave can be taken up
         self._launches: dict[str, Launch] = {}
-        self._weave: Future[object] | None = None
+        self._beside: dict[str, Future[object]] = {}
 
     def __enter__(self) -> Self:
         """Watch the log, and keep a warden, until all runs are over."""
@@ -82,12 +83,21 @@ class OpenRuns:
     @property
     def weaving(self) -> bool:
         """Whether a weave goes on beside the runs."""
-        return self._weave is not None and not self._weave.done()
+        return _WEAVE in self._going
+
+    @property
+    def making(self) -> frozenset[str]:
+        """What else is made beside the runs, by its name."""
+        return frozenset(self._going) - {_WEAVE}
+
+    @property
+    def _going(self) -> list[str]:
+        return [name for name, future in self._beside.items() if not future.done()]
 
     @property
     def busy(self) -> bool:
         """Whether anything goes on whose end is news."""
-        return bool(self.running) or self.weaving
+        return bool(self.running or self._going)
 
     @property
     def used(self) -> Mapping[str, Usage]:
@@ -119,8 +129,12 @@ class OpenRuns:
 
     def weave(self, work: Callable[[threading.Event], object]) -> None:
         """Let `work` weave beside the runs; it is given what is set when it has to end."""
-        self._weave = self._threads.submit(work, self._stop)
-        self._weave.add_done_callback(lambda _: self.wake())
+        self.make(_WEAVE, work)
+
+    def make(self, name: str, work: Callable[[threading.Event], object]) -> None:
+        """Let `work` make something beside the runs, as `weave` does."""
+        self._beside[name] = self._threads.submit(work, self._stop)
+        self._beside[name].add_done_callback(lambda _: self.wake())
 
     def _submit(self, launch: Launch, work: Callable[[], RunResult | None]) -> None:
         run, begun = launch.run, threading.Event()
@@ -151,7 +165,7 @@ class OpenRuns:
             self._context.clock.wait(self._news, max(0.0, seconds), busy=self.busy)
 
     def look(self) -> None:
-        """Forget the news so far, and raise what the weave has raised, or a run that could not be started.
+        """Forget the news so far, and raise what the weave has raised, what else is made, or a run that did not start.
 
         A run whose end could not be put on record is told of: it is given up, as that of a scheduler that is gone.
         Raises LogError of any run, because then nothing can be put on record.
@@ -161,9 +175,10 @@ class OpenRuns:
             if future.done():
                 del self._futures[run]
                 self._finished(run, future)
-        if self._weave and self._weave.done():
-            weave, self._weave = self._weave, None
-            weave.result()
+        for name, future in [*self._beside.items()]:
+            if future.done():
+                del self._beside[name]
+                future.result()
 
     def _finished(self, run: str, future: Future[RunResult | None]) -> None:
         try:

@@ -13,7 +13,7 @@ Fields = Mapping[str, Any] | None
 _HEADERS = (
     "[team]", "[sprint]", "[agents.shell]", "[gates.tests]", "[workspace]", "[dispatch]", "[route.docs]",
     "[teams.code]", "[channels.review]", "[supervisor]", "[review.pixel]", "[deploy]",
-    "[schedules.nightly]",
+    "[notify.phone]", "[schedules.nightly]",
 )  # fmt: skip
 _EXAMPLES = {header.strip("[]").partition(".")[0]: header for header in _HEADERS}
 _WORDS = {
@@ -38,7 +38,7 @@ def _explanation(error: Mapping[str, Any], key: Key, fields: Callable[[Key], Fie
     if kind == "extra_forbidden":
         return f"is not a setting{_elsewhere(key, fields) or suggestion(key[-1], fields(key[:-1]) or ())}"
     if kind == "missing":
-        example = '["make", "test"]' if key[-1] == "command" else "…"
+        example = {"command": '["make", "test"]', "kind": '"ntfy"'}.get(key[-1], "…")
         return f"is missing: write {key[-1]} = {example}"
     if kind == "unknown_agent":
         return f"{error['input']!r} names no [agents.{error['input']}]{suggestion(error['input'], context['known'])}"

@@ -21,6 +21,7 @@ from ...personas.hidden import hidden
 from ..errors import SettingsError
 from .file import Key, TomlFile, read_toml
 from .groups import wrong_groups
+from .notify import NotifySettings
 from .presets import fill_in, limit_local, without_use
 from .problems import Fields, problem
 from .schedules import ScheduleSettings
@@ -177,7 +178,11 @@ def _completed(settings: Settings, origins: Mapping[Key, Origin], root: Path) ->
         )
         for name, agent in settings.agents.items()
     }
-    return settings.model_copy(update={"agents": agents})
+    notify = {
+        name: table.model_copy(update={"secret_file": _absolute(table.secret_file, root)})
+        for name, table in settings.notify.items()
+    }
+    return settings.model_copy(update={"agents": agents, "notify": notify})
 
 
 def _absolute(path: str | None, root: Path) -> str | None:
@@ -193,9 +198,9 @@ def _fields(key: Key) -> Fields:
         "workspace": WorkspaceSettings, "dispatch": DispatchSettings, "prices": PriceSettings,
         "budget": BudgetSettings, "route": RouteSettings, "teams": SubteamSettings, "channels": ChannelSettings,
         "supervisor": SupervisorSettings, "review": ReviewSettings, "deploy": DeploySettings,
-        "schedules": ScheduleSettings,
+        "notify": NotifySettings, "schedules": ScheduleSettings,
     }  # fmt: skip
-    named = key[0] in {"agents", "channels", "gates", "prices", "review", "route", "schedules", "teams"}
+    named = key[0] in {"agents", "channels", "gates", "notify", "prices", "review", "route", "schedules", "teams"}
     if key[0] not in tables or len(key) != 1 + named:
         return None
     return {field.alias or name: field.annotation for name, field in tables[key[0]].model_fields.items()}

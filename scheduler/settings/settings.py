@@ -15,6 +15,7 @@ from ...mail.render import listed
 from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..kinds import LaunchReason
+from .notify import NotifySettings
 from .schedules import ScheduleSettings
 from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings, Table
 from .values import (
@@ -264,6 +265,7 @@ class Settings(Table):
     dispatch: DispatchSettings = DispatchSettings()
     prices: Mapping[str, PriceSettings] = {}
     budget: BudgetSettings = BudgetSettings()
+    notify: Mapping[Name, NotifySettings] = {}
 
     @property
     def subteams(self) -> dict[str, Subteam]:

@@ -63,7 +63,8 @@ class SupervisorSettings(Table):
 
     `name` is what its decisions are signed with. Reports are on what landed in `this round` or in the `last round`,
     which takes less time. A round in which nothing changed is started only with `improve`. After `fix_streak` rounds
-    blocked by the same gate, or `silent_rounds` in which nothing landed, the team is paused.
+    blocked by the same gate, `silent_rounds` in which nothing landed, or `own_rounds` that began only because the one
+    before had landed something, the team is paused.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=64)] = "supervisor"
@@ -71,6 +72,7 @@ class SupervisorSettings(Table):
     backoff_max: Seconds = 20.0
     fix_streak: Annotated[int, Field(ge=1, le=1000)] = 8
     silent_rounds: Annotated[int, Field(ge=1, le=1000)] = 4
+    own_rounds: Annotated[int, Field(ge=1, le=100_000)] = 20
     improve: bool = False
     max_rounds: Annotated[int, Field(ge=1)] | None = None
     max_time: Limit | None = None

@@ -191,7 +191,7 @@ class Daemon:
         try:
             for event in events:
                 mail = event.kind == MailKind.SENT and not event.run and event.sender not in PROGRAMS
-                if mail or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_APPROVED}:
+                if mail or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_STARTED}:
                     self._wake()
         finally:
             self._stop.set()

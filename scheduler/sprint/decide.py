@@ -54,10 +54,11 @@ def decide(
     budgets: Budgets = NO_BUDGETS,
     routing: Routing = NO_ROUTING,
     weaving: bool = False,
+    making: Collection[str] = (),
 ) -> TickPlan:
     """Decide the next step, which waits for no run. `roster` is who is scheduled, in the order of launching.
 
-    Nor does it wait for the weave that goes on if it is `weaving`.
+    Nor does it wait for the weave that goes on if it is `weaving`, or for what else is in `making` beside the runs.
     """
     if state.paused:
         lost, left = dead_of(state)
@@ -72,7 +73,9 @@ def decide(
         return TickPlan(state.tick, idle=f"{over.text}; it begins anew at midnight", idle_until=day_ends(now))
     if state.sprint is None and request.start is None:
         return TickPlan(state.tick, idle=request.otherwise)
-    plan = _Decision(state, roster, policy, now, request, budgets=budgets, routing=routing, weaving=weaving).plan()
+    plan = _Decision(
+        state, roster, policy, now, request, budgets=budgets, routing=routing, weaving=weaving, making=making
+    ).plan()
     if plan.opening and plan.wait_until and not _is_worth_waiting(plan.wait_until, policy, now, request):
         return TickPlan(state.tick, skips=plan.skips, idle=_all_parked(plan), idle_until=plan.wait_until)
     return plan
@@ -106,6 +109,7 @@ class _Decision:
         budgets: Budgets,
         routing: Routing,
         weaving: bool,
+        making: Collection[str],
     ) -> None:
         self.state = give_up_dead(state)
         self.roster = roster
@@ -126,7 +130,7 @@ class _Decision:
         self.due: list[datetime] = []
         self.later: set[str] = set()  # personas that have something to do, but not yet
         self.spent: Overspent | None = None  # of an agent without which somebody cannot go on
-        self.budgets, self.routing, self.weaving = budgets, routing, weaving
+        self.budgets, self.routing, self.weaving, self.making = budgets, routing, weaving, making
         self.uses = uses_of(self.state, self.number, now)
         self.overspent = self.uses.overspent(budgets, now)
 
@@ -169,10 +173,11 @@ class _Decision:
         """Add to a plan which launches have room, and what it waits for if there is nothing to do now."""
         starts = with_room(ready, self.runs, self.policy.max_parallel, self.routing.most)
         plan = replace(plan, harvest=self.left, starts=starts)
-        if plan.acts or not (self.alive or self.weaving):
+        if plan.acts or not (self.alive or self.weaving or self.making):
             return plan
-        names = ", ".join(run.persona for run in self.alive)
-        why = f"still running: {names}" if names else "the gates are at work"
+        names, files = ", ".join(run.persona for run in self.alive), ", ".join(sorted(self.making))
+        beside = "the gates are at work" if self.weaving else f"files are made for {files}"
+        why = f"still running: {names}" if names else beside
         return replace(plan, idle=why, wait_until=min(self.due, default=None))
 
     def _ready(self, launches: Sequence[Launch]) -> Sequence[Launch]:
@@ -196,7 +201,7 @@ class _Decision:
 
     def _parts(self) -> TickPlan:
         """Decide what is to be done, whatever has room."""
-        busy = bool(self.alive or self.state.pending)  # runs that are lost are given up in the same tick
+        busy = bool(self.alive or self.state.pending or self.making)  # runs that are lost are given up in the same tick
         unjudged = self.sprint is not None and self.sprint.is_blind and self.policy.red_base == "stop"
         over = SprintOutcome.UNJUDGED if unjudged else SprintOutcome.BROKEN if self._is_broken() else None
         if over := SprintOutcome.DEADLINE if self._is_late(self.now) else over:

@@ -109,7 +109,7 @@ def _roll(ticker: Ticker, request: StartRequest, runs: OpenRuns, steps: list[Don
             state = ticker.read()
             state, plan = ticker.supervise(request, state, ticker.plan(request, state))
             number = plan.sprint or number
-            if not plan.acts and (goes_on or (plan.wait_until and steps is None)):
+            if not plan.acts and (goes_on or runs.busy or (plan.wait_until and steps is None)):
                 _wait(ticker, plan, runs)
                 continue
             done.append(ticker.tick(request, state, plan))

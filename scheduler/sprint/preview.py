@@ -11,6 +11,7 @@ from ..estimate import NO_ESTIMATE, Estimate, estimate
 from ..landing.base_gates import base_gates
 from ..landing.integrate import preview, standing
 from ..limits.budget import untold, used_text, uses_of
+from ..progress import silent
 from ..schedules.timetable import Planned
 from ..setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
 from ..state.reading import LAST, with_past
@@ -30,7 +31,8 @@ class Preview:
     `base` is the commit that launches start from, `branch` where patches land, `woven` what the weaver would do with
     the pending ones, `troubles` what would keep the tick from starting, and `setup` what each workspace would get.
     `cost` is what the launches may use, and `budgets` has a line for each budget. `gates` has one for each gate that is
-    not known to pass on the base. `schedules` are those of the settings, which `scheduler run` carries out beside it.
+    not known to pass on the base, and `outlook` one for whatever a supervisor does with what lands. `schedules` are
+    those of the settings, which `scheduler run` carries out beside it.
     """
 
     plan: TickPlan
@@ -42,6 +44,7 @@ class Preview:
     cost: Estimate = NO_ESTIMATE
     budgets: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
+    outlook: tuple[str, ...] = ()
     schedules: tuple[Planned, ...] = ()
 
     def document(self) -> dict[str, Any]:
@@ -49,6 +52,7 @@ class Preview:
         place = {"base": self.base, "branch": self.branch, "troubles": [*self.troubles]}
         woven = self.woven.document() if self.woven else None
         more = {"woven": woven, "setup": self.setup.document(), "gates": [*self.gates]}
+        more |= {"outlook": [*self.outlook]} if self.outlook else {}
         more |= {"schedules": [each.document() for each in self.schedules]} if self.schedules else {}
         return self.plan.document() | place | more | self._costs()
 
@@ -79,11 +83,12 @@ def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None
     troubles += [*setup_troubles(context), *context.standing_troubles()]
     if plan.opening and (trouble := context.branch_trouble(branch)):
         troubles.append(trouble)
+    rounds = ticker.supervision(context, silent)
     past = with_past(context.mailbox.projections, state, (launch.persona for launch in plan.launches))
     return Preview(
         plan, woven.tip if woven else base, branch, woven, tuple(troubles), look_at_setup(context),
         estimate(plan.launches, past.runs), tuple(_budgets(context, state, plan)),
-        tuple(_gates(context, state, plan, base)),
+        tuple(_gates(context, state, plan, base)), tuple(rounds.outlook()) if rounds and plan.sprint else (),
     )  # fmt: skip
 
 

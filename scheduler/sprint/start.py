@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from ...mail.directory import SCHEDULER
+from ...mail.letter import Letter
+from ...mail.log.event import Draft
+from ...mail.render import line
+from ...personas.git import Git
 from ...personas.prompt import fault_of
 from ..context import Context
+from ..state.facts import Sprint
 from ..state.sprints import State
+from ..weaver.commit import WEAVER
 from .decide import ASKED
 from .plan import Opening, Skip, TickPlan
+
+_MOST = 20  # files that a mail names
 
 
 def start_commit(context: Context, state: State, opening: Opening, base: str | None) -> str:
     """Return the commit that a new sprint starts from: the tip of its base branch, as a rule.
 
-    A sprint that no person asked for starts from the last sprint's branch if that has not landed yet, or else a team
-    that runs by itself would do the same work again and again. Raises NotReady if there is no such branch.
+    A sprint that no person asked for goes on with the last sprint's branch if that has not landed yet, or else a team
+    that runs by itself would do the same work again and again; if the base has moved since, both are merged. If they
+    cannot be, it starts from the base, and the human is told. Raises NotReady if there is no such branch, GitError.
     """
     commit = context.base(base)
     last = state.sprints[-1] if state.sprints else None
@@ -23,9 +34,54 @@ def start_commit(context: Context, state: State, opening: Opening, base: str | N
         return commit
     parsed = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{last.branch}")
     tip = parsed.stdout.decode().strip()
-    if parsed.returncode or context.git.run("merge-base", "--is-ancestor", commit, tip).returncode:
+    if parsed.returncode or _has(context.git, commit, tip):
         return commit
-    return tip
+    return tip if _has(context.git, tip, commit) else _merged(context, commit, tip, last)
+
+
+def _has(git: Git, commit: str, earlier: str) -> bool:
+    """Tell whether a commit has an earlier one in its history, or is that."""
+    return git.run("merge-base", "--is-ancestor", earlier, commit).returncode == 0
+
+
+def _merged(context: Context, commit: str, tip: str, last: Sprint) -> str:
+    """Merge what a sprint has landed with its base, which has moved; return the merge, or the base if that has it all.
+
+    It is the base as well if they conflict, which the human is told.
+    """
+    git = context.git
+    merged = git.run("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages", commit, tip)
+    tree, *files = merged.stdout.decode(errors="surrogateescape").rstrip("\0").split("\0")
+    if merged.returncode:
+        context.append([_apart(context, commit, tip, last, files)])
+        return commit
+    if tree == git.line("rev-parse", f"{commit}^{{tree}}"):
+        return commit
+    who = f"{WEAVER} <{WEAVER}> {git.line('log', '-1', '--format=%ct', tip)} +0000"
+    head = [f"tree {tree}", f"parent {commit}", f"parent {tip}", f"author {who}", f"committer {who}"]
+    body = "\n".join([*head, "", f"Merge {last.base_branch} into {last.branch}", ""])
+    return git("hash-object", "-t", "commit", "-w", "--stdin", stdin=body.encode()).decode().strip()
+
+
+def _apart(context: Context, commit: str, tip: str, last: Sprint, files: Sequence[str]) -> Draft:
+    """Return the mail that a sprint's work is left out, because it conflicts with what people did."""
+    branch, base = last.branch, last.base_branch
+    body = [
+        f"{base} has moved to {commit[:12]}, and what sprint {last.number} landed on {branch} conflicts with that in",
+        "",
+        *(f"    {line(name)}" for name in files[:_MOST]),
+        *([f"    and {len(files) - _MOST} more"] if len(files) > _MOST else []),
+        "",
+        f"The next sprint starts from {base}, without that work. It stays on {branch}; to take it:",
+        "",
+        f"    git switch {base} && git merge {branch}",
+    ]
+    subject = f"{branch} conflicts with {base}, and is left out"
+    key = f"apart {last.number} {commit} {tip}"
+    letter = Letter(
+        SCHEDULER, [context.settings.team.human], subject, "\n".join(body), type="escalate", priority="high", key=key
+    )
+    return letter.draft(context.mailbox.directory, context.mailbox.blobs)
 
 
 def set_faulty_aside(context: Context, plan: TickPlan) -> TickPlan:

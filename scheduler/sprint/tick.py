@@ -7,7 +7,7 @@ can be continued.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, Self
@@ -37,12 +37,23 @@ from .mode import is_rolling
 from .plan import TickPlan, planned, waiting
 from .start import set_faulty_aside, start_commit
 
+Beside = Callable[[str, Callable[[threading.Event], object]], None]
+
 
 class Rounds(Protocol):
-    """What a supervisor adds to a sprint. Each method tells whether it has written anything."""
+    """What a supervisor adds to a sprint. `tell` and `conclude` return whether they have written anything."""
 
-    def tell(self, state: State, plan: TickPlan, *, weaving: bool) -> bool:
-        """Ask for the reports that are due, and tell authors of those that block. Raises GitError, LogError."""
+    def tell(
+        self, state: State, plan: TickPlan, *, weaving: bool, making: Collection[str] = (), beside: Beside | None = None
+    ) -> bool:
+        """Ask for the reports that are due, and tell authors of those that block. Raises GitError, LogError.
+
+        What takes long to be made is made `beside` the runs, under a name, unless that is in `making`.
+        """
+        ...
+
+    def outlook(self) -> Iterator[str]:
+        """Say, a line each, what will be done with what has landed."""
         ...
 
     def conclude(self, state: State, stop: threading.Event) -> bool:
@@ -89,6 +100,7 @@ class Ticker:
     past: tuple[int, tuple[Run, ...]] | None = field(default=None, init=False, repr=False)
     base_gates: BaseJudging | None = field(default=None, init=False, repr=False)
     _wove: bool = field(default=False, init=False, repr=False)
+    _made: frozenset[str] = field(default=frozenset(), init=False, repr=False)
 
     def __enter__(self) -> Self:
         """Let the gates judge what a sprint starts from while its first runs work."""
@@ -104,7 +116,7 @@ class Ticker:
         """Return the state for the process that leads: its own open runs are dead, too, but for those that go on."""
         self.head, me, open_runs = self.context.mailbox.log.head().seq, myself(), self.dispatcher.open
         running = self.dispatcher.running  # before the state: one that ends in between is not dead
-        self._wove = self.weaving  # likewise: patches that land in between still wait in this state
+        self._wove, self._made = self.weaving, self.making  # likewise: what is done in between is not in this state
         state = self.context.state(whole=False)
         own = {run.id for run in state.runs if run.status == RunStatus.OPEN and run.supervisor == me}
         if open_runs is None:
@@ -132,20 +144,25 @@ class Ticker:
 
         A `state` that is given is the last one that `read` returned, or one from before anything was woven here.
         """
-        weaving = self._wove if state else self.weaving
+        weaving, making = (self._wove, self._made) if state else (self.weaving, self.making)
         state = state or self.context.state(whole=False)
         policy, now = self.context.settings.sprint, self.context.clock.now()
         if self.passing or not self.dispatcher.open:  # nobody will be here when the patches have gathered
             policy = policy.model_copy(update={"gather": 0.0})
         return decide(
             state, self.context.members, policy, now, request,
-            budgets=self.context.budgets, routing=self.context.routing(), weaving=weaving,
+            budgets=self.context.budgets, routing=self.context.routing(), weaving=weaving, making=making,
         )  # fmt: skip
 
     @property
     def weaving(self) -> bool:
         """Whether a weave goes on beside the runs."""
         return self.dispatcher.open is not None and self.dispatcher.open.weaving
+
+    @property
+    def making(self) -> frozenset[str]:
+        """What else is made beside the runs."""
+        return self.dispatcher.open.making if self.dispatcher.open else frozenset()
 
     def is_rolling(self, state: State, request: StartRequest) -> bool:
         """Tell whether the open sprint, or the next one, goes on as its runs end."""
@@ -191,9 +208,10 @@ class Ticker:
 
     def supervise(self, request: StartRequest, state: State, plan: TickPlan) -> tuple[State, TickPlan]:
         """Have reports asked for, and authors told of them; return the state and the plan after that."""
-        rounds = self.supervision(self.context, self.listener)
-        while rounds and rounds.tell(state, plan, weaving=self.weaving):  # who was told has something to do now
-            state = self.read()
+        rounds, runs = self.supervision(self.context, self.listener), self.dispatcher.open
+        beside = runs.make if runs and not self.passing else None
+        while rounds and rounds.tell(state, plan, weaving=self.weaving, making=self._made, beside=beside):
+            state = self.read()  # who was told has something to do now
             plan = self._plan_again(request, state, plan)
         return state, plan
 

@@ -175,7 +175,7 @@ class Decided:
 class Deploy:
     """A deployment of a commit by a round; `outcome` is a `DeployOutcome`, None while nobody knows.
 
-    `ended` is the seq of the event that told it.
+    `run` names the folder of a command's output.
     """
 
     sprint: int
@@ -185,8 +185,8 @@ class Deploy:
     outcome: str | None = None
     why: str = ""
     seconds: float | None = None
-    ended: int = 0
     attempt: int = 1
+    run: str = ""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,6 @@ class Fold:
         self.pausing = 0  # the round after which rounds are paused
         self.resumed = 0
         self.stuck = 0
-        self.released: dict[str, tuple[tuple[int, str], ...]] = {}
 
     def add(self, fact: Fact) -> None:
         """Fold the next fact of the log.
@@ -89,7 +88,7 @@ class Fold:
             dict(self.judged), self.paused, weaves=tuple(self.weaves), reported=frozenset(self.reported),
             foretold=tuple(self.foretold), asked=tuple(self.asked), reports=tuple(self.reports),
             decided=tuple(self.decided), deploys=tuple(self.deploys.values()), told=frozenset(self.told),
-            released=dict(self.released), resumed=self.resumed, stuck=self.stuck,
+            resumed=self.resumed, stuck=self.stuck,
         )  # fmt: skip
 
     def _dispatch_started(self, fact: Fact) -> None:
@@ -256,20 +255,14 @@ class Fold:
     def _deploy_started(self, fact: Fact) -> None:
         data = fact.data
         key = data["sprint"], data["commit"]
-        self.deploys[key] = Deploy(*key, data["tree"], fact.ts, attempt=data["attempt"])
+        self.deploys[key] = Deploy(*key, data["tree"], fact.ts, attempt=data["attempt"], run=data.get("run", ""))
 
     def _deploy_finished(self, fact: Fact) -> None:
         data = fact.data
         key = data["sprint"], data["commit"]
         begun = self.deploys.get(key) or Deploy(*key, data["tree"], fact.ts)
         begun = replace(begun, attempt=data["attempt"])
-        self.deploys[key] = replace(
-            begun, outcome=data["outcome"], why=data["why"], seconds=data.get("seconds"), ended=fact.seq
-        )
-
-    def _deploy_approved(self, fact: Fact) -> None:
-        commit = fact.data["commit"]
-        self.released[commit] = (*self.released.get(commit, ()), (fact.seq, str(fact.data.get("code", ""))))
+        self.deploys[key] = replace(begun, outcome=data["outcome"], why=data["why"], seconds=data.get("seconds"))
 
     def _scheduler_paused(self, fact: Fact) -> None:
         self.paused = f"paused by {fact.sender} at {fact.ts[:19]}Z"
@@ -305,7 +298,6 @@ class Fold:
         Kind.ROUND_PAUSED: _round_paused,
         Kind.DEPLOY_STARTED: _deploy_started,
         Kind.DEPLOY_FINISHED: _deploy_finished,
-        Kind.DEPLOY_APPROVED: _deploy_approved,
         Kind.SCHEDULER_PAUSED: _scheduler_paused,
         Kind.SCHEDULER_RESUMED: _scheduler_resumed,
     }

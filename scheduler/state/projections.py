@@ -16,10 +16,11 @@ from ...mail.directory import SCHEDULER, WEAVER
 from ...mail.kinds import DECIDED, MailKind
 from ...mail.query.projections import LIMIT, argument, events, listed
 from ...mail.query.projections import standing as kept
-from ..kinds import Kind, Mode, RunStatus
+from ..kinds import DeployOutcome, Kind, Mode, RunStatus
 
 SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler|review|report|round|deploy)\."
 DISPATCHED = r"^(dispatch|task|run|patch|weave|gate)\."
+CLAIMED = r"^(claim|task)\."
 LATELY = r"^(sprint|gate|scheduler|report|round|deploy)\."
 FACT = ("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash")
 
@@ -69,9 +70,12 @@ def rivals() -> Any:
 
 
 def paused() -> Any:
-    """List the pauses and resumptions before a seq, the newest first."""
-    done = standing.filter(_.kind.isin([str(Kind.SCHEDULER_PAUSED), str(Kind.SCHEDULER_RESUMED)]))
-    return done.filter(_.seq < argument("before", "int64")).select(*FACT).order_by(_.seq.desc()).limit(LIMIT)
+    """List what holds on before a seq: the last pause or resumption, and the last deployment, the oldest first."""
+    pauses = [str(kind) for kind in (Kind.SCHEDULER_PAUSED, Kind.SCHEDULER_RESUMED, Kind.ROUND_PAUSED)]
+    live = (_.kind == str(Kind.DEPLOY_FINISHED)) & (_.data["outcome"].str == str(DeployOutcome.DEPLOYED))
+    done = standing.filter(_.kind.isin(pauses) | live, _.seq < argument("before", "int64"))
+    last = done.group_by(deploys=done.kind == str(Kind.DEPLOY_FINISHED)).agg(seq=done.seq.max())
+    return done.semi_join(last, "seq").select(*FACT).order_by("seq")
 
 
 def held() -> Any:
@@ -195,7 +199,26 @@ def refused() -> Any:
     return kinds.semi_join(ends, kinds.run == ends.ended).select(*FACT).order_by("seq")
 
 
+def claims() -> Any:
+    """List what was done to tasks that are there to be claimed, and to claims of paths and names."""
+    done = events.filter(events.kind.re_search(CLAIMED))
+    own = (_.kind != str(Kind.TASK_FINISHED)) | _.data["dispatch"].str.isnull()
+    return done.filter(own).select(*FACT).order_by("seq")
+
+
+def notices() -> Any:
+    """List what came of notices, from a seq on."""
+    later = events.filter(events.seq >= argument("since", "int64"), events.sender == SCHEDULER)
+    return later.filter(_.kind.startswith("notice.")).select(*FACT).order_by("seq")
+
+
+def later() -> Any:
+    """Find the first event from a seq on that was written after a time."""
+    after = events.filter(events.seq >= argument("since", "int64"), events.ts > argument("now"))
+    return after.select("seq").order_by("seq").limit(1)
+
+
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
-    results, printed, schedules, of_dispatches, limited, refused,
+    results, printed, schedules, of_dispatches, limited, refused, claims, notices, later,
 )  # fmt: skip

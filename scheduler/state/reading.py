@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from ...mail.clock import ALL
+from ...mail.clock import ALL, rfc3339
 from ...mail.query.rows import Projections
 from ...personas.spending.usage import usage_of
 from ..kinds import PatchStatus, RunStatus
@@ -25,6 +25,7 @@ LAST = 20  # sprints that lists show and estimates come from
 _MOST = 500  # sprints in an hour
 _PAST = 20  # runs of a persona
 _HOUR = timedelta(hours=1)
+_NEWS = timedelta(days=1)  # what is older is not told to anybody outside
 
 
 class Span(NamedTuple):
@@ -59,14 +60,14 @@ def read_facts(projections: Projections, sprints: int = 1) -> Iterator[Fact]:
     """
     spans = read_spans(projections, max(_MOST, sprints))
     if not spans:
-        return _counted(projections.rows("scheduler.state.paused", before=ALL, limit=1))
+        return _counted(projections.rows("scheduler.state.paused", before=ALL))
     hour = datetime.fromisoformat(spans[-1].ts) - _HOUR
     near = [span for span in spans[-_MOST:-LAST] if datetime.fromisoformat(span.ts) > hour]  # mail may start so many
     return _since(projections, spans[-sprints:][0].seq, (near or spans[-LAST:])[0].seq)
 
 
 def _since(projections: Projections, since: int, lately: int) -> Iterator[Fact]:
-    earlier = _counted(projections.rows("scheduler.state.paused", before=lately, limit=1))
+    earlier = _counted(projections.rows("scheduler.state.paused", before=lately))
     return _merged(earlier, _waiting(projections, since), _facts(projections, since, ALL, min(lately, since)))
 
 
@@ -202,3 +203,14 @@ def read_unread(projections: Projections, roster: Sequence[str]) -> dict[str, tu
     for row in projections.rows("unread", roster=list(roster)):
         unread.setdefault(row["persona"], []).append(Mail(**row))
     return {persona: tuple(mail) for persona, mail in unread.items()}
+
+
+def read_notices(projections: Projections, since: int, now: datetime) -> tuple[list[Fact], int]:
+    """Read what came of notices from a seq on, and the seq from which on events are news: of the last day, as of `now`.
+
+    That seq is never before `since`.
+    """
+    rows = projections.rows("scheduler.state.notices", since=since)
+    first = projections.rows("scheduler.state.later", since=since, now=rfc3339(now - _NEWS))
+    facts = [fact for fact in map(fact_of, rows) if counts(fact)]
+    return facts, max([since, *(row["seq"] for row in first if row["seq"] is not None)])

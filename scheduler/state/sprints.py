@@ -39,9 +39,8 @@ class State:
     until a time to come, see `parked_until`. `foretold` is what runs were told of each other while they went on.
     `asked` are the requests for reports, and `reports` what was given; `told` are a gate, a commit that it does not let
     pass, as its authors know, and the sprint in which they were told. `decided` are the decisions of rounds, `deploys`
-    what became of them, and `released` the approvals of commits to be deployed: the seq and the code of each. `resumed`
-    is the last round after which rounds were paused and a person let them go on, and `stuck` one after which nobody has
-    yet.
+    what became of them. `resumed` is the last round after which rounds were paused and a person let them go on, and
+    `stuck` one after which nobody has yet.
     """
 
     sprints: tuple[Sprint, ...] = ()
@@ -66,7 +65,6 @@ class State:
     told: frozenset[tuple[str, str, int]] = frozenset()
     resumed: int = 0
     stuck: int = 0
-    released: Mapping[str, tuple[tuple[int, str], ...]] = field(default_factory=dict[str, tuple[tuple[int, str], ...]])
 
     @property
     def sprint(self) -> Sprint | None:

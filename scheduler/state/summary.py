@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..kinds import PatchStatus, RunStatus, SprintOutcome
+from ..kinds import DeployOutcome, PatchStatus, RunStatus, SprintOutcome
 from .facts import Run, Sprint
 from .sprints import State
 from .usage import NO_USAGE, UsageTotal, total
@@ -25,6 +25,7 @@ _APART = {
     "unjudged",
     "decision",
     "deployed",
+    "stuck",
 }  # not part of the document
 FAILED = frozenset({RunStatus.FAILED, RunStatus.SETUP, RunStatus.TIMEOUT, RunStatus.QUOTA})
 _UNLANDED = frozenset({PatchStatus.CONFLICTED, PatchStatus.REFUSED, PatchStatus.REJECTED})
@@ -39,7 +40,8 @@ class Summary:
     not end well, and `overrun` those of them that the budget of a run ended. `outcome` is None while it is open.
     `usage` is what its runs used. `parked` says which agents took no more at its end, and until when. `unjudged` names
     the gates that judged nothing of what landed last, because they fail without any patch. `decision` is that of a
-    supervised sprint, with the reasons, and `deployed` what became of it.
+    supervised sprint, with the reasons, and `deployed` what became of it; it is `stuck` if that is to block, or if its
+    deployment has failed.
     """
 
     sprint: int
@@ -63,6 +65,7 @@ class Summary:
     unjudged: tuple[str, ...] = ()
     decision: str | None = None
     deployed: str | None = None
+    stuck: bool = False
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object that `scheduler sprint --json` ends with."""
@@ -111,13 +114,14 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
     )  # fmt: skip
 
 
-def _decision(state: State, sprint: Sprint) -> tuple[str | None, str | None]:
-    """Return the decision of a supervised sprint, with the reasons, and what became of it."""
+def _decision(state: State, sprint: Sprint) -> tuple[str | None, str | None, bool]:
+    """Return the decision of a supervised sprint, with the reasons, what became of it, and whether it is stuck."""
     decided = next((each for each in reversed(state.decided) if each.sprint == sprint.number), None)
     if decided is None:
-        return None, None
+        return None, None, False
     deploys = (each for each in state.deploys if (each.sprint, each.commit) == (sprint.number, decided.commit))
     deploy = next(deploys, None)
     why = "; ".join(f"{gate}: {text}" for gate, passed, text in decided.gates if not passed)
     end = f"{deploy.outcome or 'not known'}: {deploy.why}" if deploy else None
-    return f"{decided.text} ({why})" if why else decided.text, end
+    stuck = not decided.approved or bool(deploy and deploy.outcome == DeployOutcome.FAILED)
+    return f"{decided.text} ({why})" if why else decided.text, end, stuck

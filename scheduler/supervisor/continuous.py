@@ -6,9 +6,8 @@ the log's last line and one ref, and writes nothing.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
@@ -27,11 +26,11 @@ from ..state.facts import Decided, Sprint
 from ..state.reading import LAST
 from ..state.sprints import State
 from ..state.summary import Summary
-from .deploy import Deployment
 from .supervise import Supervisor
 
 _FIRST = timedelta(seconds=1)
 FIRST_ROUND = "the first round"
+LANDED_SOMETHING = "the last round landed something"
 
 
 def reason_for(state: State, settings: SupervisorSettings, *, moved: bool, changed: bool) -> str | None:
@@ -45,7 +44,7 @@ def reason_for(state: State, settings: SupervisorSettings, *, moved: bool, chang
     if moved:
         return "the base has moved"
     if changed:
-        return "the last round landed something"
+        return LANDED_SOMETHING
     decided, tip = next(reversed(state.decided), None), (last.commits or (last.base,))[-1]
     if decided and not decided.approved and decided.commit == tip:
         return f"gate {decided.blocks[0]} blocks"
@@ -53,13 +52,16 @@ def reason_for(state: State, settings: SupervisorSettings, *, moved: bool, chang
 
 
 def why_to_pause(state: State, settings: SupervisorSettings) -> str | None:
-    """Return why people are to look before another round starts: rounds that are blocked alike, or land nothing."""
+    """Return why people are to look before more rounds start: they are blocked alike, land nothing, or never end."""
     streak = fix_streak(state.decided)
     if len(streak) >= settings.fix_streak:
         return f"{counted(len(streak), 'round')} in a row were blocked by gate {streak[-1].blocks[0]}"
     silent = silence(state.sprints)
     if len(silent) >= settings.silent_rounds:
         return f"nothing landed in {counted(len(silent), 'round')} in a row"
+    own = [*takewhile(lambda sprint: sprint.reason == LANDED_SOMETHING, reversed(state.sprints))]
+    if len(own) >= settings.own_rounds and not settings.improve:  # that has a bound of its own
+        return f"{counted(len(own), 'round')} in a row began only because the one before had landed something"
     return None
 
 
@@ -85,7 +87,6 @@ class Continuous:
     rounds: int = 0
     looks: int = 0
     began: datetime | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
     quiet: tuple[int, str] | None = None  # the last event and the base, when nothing called for a round
 
     def again(self, context: Context, now: datetime) -> Turn | None:
@@ -104,7 +105,6 @@ class Continuous:
         settings, self.quiet = context.settings.supervisor, None
         seen = self._seen(context)
         self.began = self.began or now
-        self._deploy(context, state)
         if why := self._spent(settings, now):
             return Turn(StartRequest(), why=why, over=True)
         if state.paused:
@@ -163,7 +163,8 @@ class Continuous:
     @staticmethod
     def _counted(context: Context) -> State:
         """Return the last rounds but those that a person asked for, and those before a pause that one ended."""
-        state = context.state(sprints=LAST)
+        limits = context.settings.supervisor
+        state = context.state(sprints=max(LAST, limits.fix_streak, limits.silent_rounds, limits.own_rounds))
         own = (sprint for sprint in state.sprints if sprint.number > state.resumed and sprint.reason != ASKED)
         sprints = tuple(own)
         numbers = {sprint.number for sprint in sprints}
@@ -217,9 +218,3 @@ class Continuous:
         mail = letter.draft(context.mailbox.directory, context.mailbox.blobs)
         context.append([mail, Draft(Kind.ROUND_PAUSED, SUPERVISOR, data=data, id=own)])
         self.listener(Progress(f"paused: {why}"))
-
-    def _deploy(self, context: Context, state: State) -> None:
-        """Deploy what a person has let be deployed since its round ended."""
-        decided = next(reversed(state.decided), None)
-        if decided and decided.commit in state.released:
-            Deployment(context, self.listener).carry_out(state, decided, self.stop)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ...mail.render import line
@@ -17,6 +18,7 @@ from ..settings.supervision import GateSettings
 from ..state.facts import Report
 
 APPROVED = "APPROVED - Deploy"
+NOTHING_KNOWN: Mapping[str, str] = MappingProxyType({})
 _SHORT = 12
 _WORDS = 200  # characters of a reason
 
@@ -44,13 +46,18 @@ class Decision:
 
 
 def decide_round(
-    gates: Mapping[str, GateSettings], reports: Sequence[Report], tree: str, green: Mapping[str, bool]
+    gates: Mapping[str, GateSettings],
+    reports: Sequence[Report],
+    tree: str,
+    green: Mapping[str, bool],
+    silent: Mapping[str, str] = NOTHING_KNOWN,
 ) -> Decision:
     """Decide about a tree. `reports` are all that were given, the oldest first.
 
-    `green` tells of each gate that is a command whether it has passed on the tree.
+    `green` tells of each gate that is a command whether it has passed on the tree, and `silent` of personas why they
+    have not reported on it.
     """
-    verdicts = tuple(_verdict(name, gate, reports, tree, green) for name, gate in gates.items())
+    verdicts = tuple(_verdict(name, gate, reports, tree, green, silent) for name, gate in gates.items())
     first = next((verdict for verdict in verdicts if not verdict.passed), None)
     return Decision(first.says if first else APPROVED, verdicts)
 
@@ -61,12 +68,29 @@ def weighed(name: str, gate: GateSettings, report: Report) -> Verdict:
     return Verdict(name, not why, why or _for(gate, report.values), says(name, gate))
 
 
+def asked_of(gate: GateSettings) -> str:
+    """Say what a gate asks of a report."""
+    if gate.veto:
+        return f"no veto by {gate.report}"
+    bounds = [("at least", gate.threshold), ("at most", gate.at_most)]
+    return f"{gate.key or 'score'} by {gate.report} " + " and ".join(
+        f"{words} {bound:g}" for words, bound in bounds if bound is not None
+    )
+
+
 def says(name: str, gate: GateSettings) -> str:
     """Return the decision where a gate blocks."""
     return gate.says or f"BLOCKED - {name}"
 
 
-def _verdict(name: str, gate: GateSettings, reports: Sequence[Report], tree: str, green: Mapping[str, bool]) -> Verdict:
+def _verdict(  # noqa: PLR0917 - as `decide_round`
+    name: str,
+    gate: GateSettings,
+    reports: Sequence[Report],
+    tree: str,
+    green: Mapping[str, bool],
+    silent: Mapping[str, str],
+) -> Verdict:
     if gate.report is None:
         passed = green.get(name, False)
         return Verdict(name, passed, "passed" if passed else "has not passed on this tree", says(name, gate))
@@ -76,7 +100,9 @@ def _verdict(name: str, gate: GateSettings, reports: Sequence[Report], tree: str
         same = [report for report in own if report.run == last.run] if gate.veto else [last]
         verdicts = [weighed(name, gate, report) for report in same]
         return next((verdict for verdict in verdicts if not verdict.passed), verdicts[-1])
-    return Verdict(name, passed=False, why=_missing(name, gate, own), says=says(name, gate))
+    return Verdict(
+        name, passed=False, why=_missing(name, gate, own) + silent.get(gate.report, ""), says=says(name, gate)
+    )
 
 
 def _missing(name: str, gate: GateSettings, own: Sequence[Report]) -> str:

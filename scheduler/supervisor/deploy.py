@@ -1,16 +1,17 @@
 """Deploys what was approved: at most once per tree by itself, with the start on record before anything happens.
 
 A command runs in a private clone of the commit. A persona gets a mail of the type `deploy`, and its run is the
-deployment. What a crash leaves in between is looked into by `check`, else it is the human's.
+deployment. What a crash leaves in between is looked into by `check`, else it is the human's. Whoever leads deploys, and
+a person who lets a commit be deployed does so at once; a lock keeps them from doing so at the same time.
 """
 
 from __future__ import annotations
 
 import secrets
-import tempfile
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...mail.directory import SUPERVISOR
@@ -21,12 +22,13 @@ from ...mail.render import clean, line
 from ...personas.agent import Job, Outcome
 from ...personas.agents.command import CommandAgent
 from ...personas.kinds import OutcomeStatus
-from ..approval import ApprovalKey
+from ...personas.running.process import is_going
 from ..context import Context
-from ..errors import BranchMoved, NoSuchRun, Stopped
+from ..errors import BranchMoved, NoSuchRun, NotLeader, Stopped
 from ..kinds import DeployOutcome, Kind, RunStatus
 from ..landing.base import fast_forward_base
 from ..landing.clone import checkout
+from ..leader import Leader
 from ..progress import Listener, Progress, silent
 from ..state.facts import Decided, Deploy, Run
 from ..state.sprints import State
@@ -34,17 +36,22 @@ from ..state.sprints import State
 _SHORT = 12
 _LOG = 2_000  # characters of an output in a mail
 _TYPE = "deploy"
-RELEASE = "deploy"  # what a person approves, in place of a run
+_FOLDER = "deploy"  # in .team/work: its lock, and its clones
+_LOOK = 0.1  # seconds between two looks whether somebody else's deployment has ended
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How an attempt at a deployment ended; `why` is one line for people and `log` the end of its output."""
+    """How an attempt at a deployment ended; `why` is one line for people and `log` the end of its output.
+
+    If it `waits`, only a person can let it begin.
+    """
 
     outcome: DeployOutcome
     why: str
     seconds: float | None = None
     log: str = ""
+    waits: bool = False
 
 
 @dataclass
@@ -54,31 +61,75 @@ class Deployment:
     context: Context
     listener: Listener = silent
 
-    def carry_out(self, state: State, decided: Decided, stop: threading.Event) -> bool:
+    def carry_out(self, decided: Decided, stop: threading.Event) -> bool:
         """Do what is next for a decision; return whether anything was written.
 
-        Raises Stopped once `stop` is set; then its end is on record as unknown until the next scheduler looks.
+        Waits while somebody else deploys. Raises Stopped once `stop` is set; then its end is on record as unknown until
+        it is looked into.
         """
-        own = _of(state, decided)
-        if own and own.outcome and not self._may_try_again(state, decided, own):
-            return False
-        if own is None or own.outcome:
-            attempt = own.attempt + 1 if own else 1
-            if ended := self._refused(state, decided):
-                self._finish(decided, ended, attempt)
-                return True
-            return self._begin(decided, attempt, stop)
+        with self._alone(stop):
+            state, own = self._now(decided)
+            if own and own.outcome:
+                return False
+            return self._settle(state, decided, own) if own else self._attempt(state, decided, 1, stop)
+
+    def release(self, decided: Decided, sender: str) -> Deploy | None:
+        """Deploy what a person lets be deployed, whatever became of it before; return what became of it now.
+
+        What is live by now is not deployed again. None if a persona is to do it in a sprint. Raises NotLeader if
+        somebody else deploys just now, LogError, GitError.
+        """
+        with self._lock():
+            data = {"sprint": decided.sprint, "commit": decided.commit}
+            self.context.append([Draft(Kind.DEPLOY_APPROVED, sender, data=data)])
+            state, own = self._now(decided)
+            if own and own.outcome is None:
+                self._settle(state, decided, own)
+                state, own = self._now(decided)
+            if own is None or own.outcome in {DeployOutcome.FAILED, DeployOutcome.SKIPPED_POLICY}:
+                attempt = own.attempt + 1 if own else 1
+                self._attempt(state, decided, attempt, threading.Event(), by_person=True)
+                state, own = self._now(decided)
+            return own if own and own.outcome else None
+
+    def _now(self, decided: Decided) -> tuple[State, Deploy | None]:
+        state = self.context.state(whole=False)
+        return state, _of(state, decided)
+
+    def _lock(self) -> Leader:
+        """Return the lock that keeps everybody else from deploying; taking it raises NotLeader."""
+        return Leader(self.context.home / "work" / _FOLDER, "another process deploys just now")
+
+    @contextmanager
+    def _alone(self, stop: threading.Event) -> Generator[None]:
+        """Take the lock as soon as it is free. Raises Stopped."""
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(self._lock())
+                    break
+                except NotLeader:
+                    if stop.wait(_LOOK):
+                        raise Stopped("stopped while another process deployed") from None
+            yield
+
+    def _settle(self, state: State, decided: Decided, own: Deploy) -> bool:
+        """Put on record how an attempt ended whose start is; return whether anything was written."""
         if self.context.settings.deploy.persona:
             return self._follow(state, decided, own)
-        self._finish(decided, self._looked_into(decided), own.attempt)
+        self._finish(decided, self._looked_into(decided, own), own.attempt)
         return True
 
-    def _may_try_again(self, state: State, decided: Decided, own: Deploy) -> bool:
-        """Tell whether a person has let a commit be deployed since it was not."""
-        again = own.outcome in {DeployOutcome.FAILED, DeployOutcome.SKIPPED_POLICY}
-        return again and self._is_released(state, decided, own.ended)
+    def _attempt(
+        self, state: State, decided: Decided, attempt: int, stop: threading.Event, *, by_person: bool = False
+    ) -> bool:
+        """Deploy, or put on record why not; return that something was written."""
+        if ended := self._refused(state, decided, by_person=by_person):
+            self._finish(decided, ended, attempt)
+            return True
+        return self._begin(decided, attempt, stop)
 
-    def _refused(self, state: State, decided: Decided) -> Ended | None:
+    def _refused(self, state: State, decided: Decided, *, by_person: bool) -> Ended | None:
         """Return why nothing is deployed; None if something is."""
         deploy = self.context.settings.deploy
         if not decided.approved:
@@ -87,16 +138,13 @@ class Deployment:
             return Ended(DeployOutcome.SKIPPED_NO_CHANGE, f"{last.commit[:_SHORT]} has the same tree")
         if not deploy.is_set:
             return Ended(DeployOutcome.SKIPPED_POLICY, "no [deploy] says how")
-        why = self._not_by_itself(state, decided, last)
-        return Ended(DeployOutcome.SKIPPED_POLICY, why) if why else self._landed(state, decided)
+        why = "" if by_person else self._not_by_itself(state, decided, last)
+        return Ended(DeployOutcome.SKIPPED_POLICY, why, waits=True) if why else self._landed(state, decided)
 
     def _not_by_itself(self, state: State, decided: Decided, last: Deploy | None) -> str:
-        """Return why only a person can let it be deployed, as long as nobody has; `last` is what is live."""
-        failed = next((each for each in reversed(state.deploys) if _has_failed(each, decided.tree)), None)
-        if failed and not self._is_released(state, decided, failed.ended):
-            return "it failed before; scheduler approve deploy lets it be tried again"
-        if self._is_released(state, decided, 0):
-            return ""
+        """Return why only a person can let it be deployed; `last` is what is live."""
+        if any(each.outcome == DeployOutcome.FAILED and each.tree == decided.tree for each in state.deploys):
+            return "it failed before; scheduler approve deploy tries it again"
         if self.context.settings.deploy.approve == "always":
             return "it waits for scheduler approve deploy"
         if last and not self._has(decided.commit, last.commit):
@@ -106,12 +154,6 @@ class Deployment:
     def _has(self, commit: str, earlier: str) -> bool:
         """Tell whether a commit is built on an earlier one."""
         return self.context.git.run("merge-base", "--is-ancestor", earlier, commit).returncode == 0
-
-    def _is_released(self, state: State, decided: Decided, since: int) -> bool:
-        """Tell whether a person has let the commit be deployed since an event; each approval is for one attempt."""
-        key, what = ApprovalKey(self.context.home), _signed(state, decided)
-        codes = [code for seq, code in state.released.get(decided.commit, ()) if seq > since]
-        return any(key.verifies(RELEASE, what, code) for code in codes)
 
     def _landed(self, state: State, decided: Decided) -> Ended | None:
         """With `auto_land`, move the base first: what cannot land is not deployed."""
@@ -127,14 +169,16 @@ class Deployment:
         """Write down that it begins, and then do it."""
         persona = self.context.settings.deploy.persona
         own = derived_id(Kind.DEPLOY_STARTED, str(decided.sprint), decided.commit, str(attempt))
-        started = Draft(Kind.DEPLOY_STARTED, SUPERVISOR, data=self._data(decided, attempt), id=own)
+        run = f"deploy-{decided.commit[:_SHORT]}-{secrets.token_hex(4)}"
+        data = self._data(decided, attempt) | ({} if persona else {"run": run})
+        started = Draft(Kind.DEPLOY_STARTED, SUPERVISOR, data=data, id=own)
         if persona:
             self.context.append([self._asked(decided, persona, attempt), started])
             self.listener(Progress(f"deploy: {persona} is asked to, and does so in the next sprint if none is open"))
             return True
         self.context.append([started])
         self.listener(Progress(f"deploy: {decided.commit[:_SHORT]} begins"))
-        self._finish(decided, self._run(decided, self.context.settings.deploy.command or (), stop), attempt)
+        self._finish(decided, self._run(decided, self.context.settings.deploy.command or (), stop, run), attempt)
         return True
 
     def _asked(self, decided: Decided, persona: str, attempt: int) -> Draft:
@@ -166,24 +210,30 @@ class Deployment:
         self._finish(decided, _of_run(last, str(persona), decided.commit), own.attempt)
         return True
 
-    def _looked_into(self, decided: Decided) -> Ended:
-        """Find out what a deployment did whose end is not on record: nothing is done a second time."""
+    def _looked_into(self, decided: Decided, own: Deploy) -> Ended:
+        """Find out what a deployment did whose end is not on record: nothing is done a second time.
+
+        What is left of its command is ended by its keeper, which is waited for.
+        """
+        while own.run and is_going(self.context.home / "runs" / own.run):
+            threading.Event().wait(_LOOK)
         check = self.context.settings.deploy.check
         if check is None:
             return Ended(DeployOutcome.FAILED, "it was cut off, and no check says whether it is live; look, and decide")
-        ended = self._run(decided, check, threading.Event())
+        ended = self._run(decided, check, threading.Event(), f"check-{decided.commit[:_SHORT]}-{secrets.token_hex(4)}")
         if ended.outcome == DeployOutcome.DEPLOYED:
             return Ended(DeployOutcome.DEPLOYED, "it was cut off, and check says that it is live", log=ended.log)
         return Ended(
             DeployOutcome.FAILED, f"it was cut off, and check says that it is not live ({ended.why})", log=ended.log
         )
 
-    def _run(self, decided: Decided, command: Sequence[str], stop: threading.Event) -> Ended:
-        """Run a command in a clone of the commit; what it prints is kept as agents' output is."""
+    def _run(self, decided: Decided, command: Sequence[str], stop: threading.Event, run: str) -> Ended:
+        """Run a command in a clone of the commit; what it prints is kept in the folder `run` as agents' output is."""
         deploy = self.context.settings.deploy
-        folder = self.context.home / "runs" / f"deploy-{decided.commit[:_SHORT]}-{secrets.token_hex(4)}"
+        folder = self.context.home / "runs" / run
         folder.mkdir(parents=True)
-        with tempfile.TemporaryDirectory(prefix="team-mail-deploy-"), checkout(self.context, decided.commit) as clone:
+        own = replace(self.context, mirror=self.context.mirror.nested(_FOLDER))  # others may be at work beside it
+        with checkout(own, decided.commit) as clone:
             job = Job(
                 folder.name, "deploy", 1, decided.sprint, lambda: "", clone.path, folder, clone.home, deploy.timeout,
                 stop, slot=clone.slot.number, port=clone.slot.port,
@@ -197,33 +247,37 @@ class Deployment:
         return _of_command(outcome, folder)
 
     def _finish(self, decided: Decided, ended: Ended, attempt: int) -> None:
-        """Write down what became of it, with a mail to the human if that is a failure."""
+        """Write down what became of it, with a mail to the human if that is a failure, or waits for a person."""
         data = self._data(decided, attempt) | {"outcome": ended.outcome, "why": ended.why}
         data |= {} if ended.seconds is None else {"seconds": round(ended.seconds, 3)}
         own = derived_id(Kind.DEPLOY_FINISHED, str(decided.sprint), decided.commit, str(attempt))
         drafts = [Draft(Kind.DEPLOY_FINISHED, SUPERVISOR, data=data, id=own)]
-        if ended.outcome == DeployOutcome.FAILED:
+        if ended.outcome == DeployOutcome.FAILED or ended.waits:
             drafts = [self._trouble(decided, ended, attempt), *drafts]
         self.context.append(drafts)
         took = "" if ended.seconds is None else f" in {ended.seconds:.1f} s"
         self.listener(Progress(f"deploy: {ended.outcome} {decided.commit[:_SHORT]}{took}: {ended.why}"))
 
     def _trouble(self, decided: Decided, ended: Ended, attempt: int) -> Draft:
+        """Return the mail to the human about a deployment that failed, or waits."""
+        name, number = decided.commit[:_SHORT], decided.sprint
+        subject = f"Deployment of {name} {'waits for you' if ended.waits else 'failed'}"
+        says = f"{decided.text}: {decided.commit}, what round {number} ended with, is not deployed yet: {ended.why}."
+        failed = f"The deployment of {decided.commit} failed: {ended.why}.\n"
+        failed += "It is not tried again by itself. Once you know what is live:"
         body = [
-            f"The deployment of {decided.commit} failed: {ended.why}.",
-            "It is not tried again by itself. Once you know what is live:",
-            "    scheduler approve deploy      tries it once more",
-            *(
-                ["", "What it printed ends with:", "", *(f"    {row}" for row in ended.log.splitlines())]
-                if ended.log
-                else []
-            ),
+            says if ended.waits else failed,
+            "",
+            f"    git log -p {name}      what it is",
+            f"    scheduler approve deploy --round {number}      "
+            + ("deploys it" if ended.waits else "tries it once more"),
         ]
+        if ended.log:
+            body += ["", "What it printed ends with:", "", *(f"    {row}" for row in ended.log.splitlines())]
         letter = Letter(
-            SUPERVISOR, [self.context.settings.team.human], f"Deployment of {decided.commit[:_SHORT]} failed"[:200],
-            "\n".join(body), type="escalate", priority="high",
-            payload={"commit": decided.commit, "sprint": decided.sprint, "why": ended.why},
-            key=f"deploy failed {decided.sprint} {decided.commit} {attempt}",
+            SUPERVISOR, [self.context.settings.team.human], subject, "\n".join(body), type="escalate", priority="high",
+            payload={"commit": decided.commit, "sprint": number, "why": ended.why},
+            key=f"deploy {'waits' if ended.waits else 'failed'} {number} {decided.commit} {attempt}",
         )  # fmt: skip
         return letter.draft(self.context.mailbox.directory, self.context.mailbox.blobs)
 
@@ -231,33 +285,18 @@ class Deployment:
         return {"sprint": decided.sprint, "commit": decided.commit, "tree": decided.tree, "attempt": attempt}
 
 
-def release(context: Context, sender: str) -> Decided:
-    """Put on record that a person lets the last approved commit be deployed. Raises NoSuchRun if there is none."""
-    state = context.state(whole=False)
-    decided = next(reversed(state.decided), None)
-    if decided is None or not decided.approved:
-        last = f"the last decision is {decided.text}" if decided else "no round was decided yet"
-        raise NoSuchRun(f"nothing is approved to be deployed: {last}; scheduler rounds lists them")
-    code = ApprovalKey(context.home).sign(RELEASE, _signed(state, decided))
-    data = {"sprint": decided.sprint, "commit": decided.commit, "code": code}
-    context.append([Draft(Kind.DEPLOY_APPROVED, sender, data=data)])
-    return decided
+def approved_round(context: Context, number: int | None = None) -> Decided:
+    """Return the last decision, or that of a round, if it is to deploy. Raises NoSuchRun if it is not."""
+    decided = [each for each in context.state(whole=False).decided if number in {None, each.sprint}]
+    if decided and decided[-1].approved:
+        return decided[-1]
+    last = f"round {decided[-1].sprint} ended with {decided[-1].text}" if decided else "no such round was decided"
+    raise NoSuchRun(f"nothing is approved to be deployed: {last}; scheduler rounds lists them")
 
 
 def last_deployed(state: State) -> Deploy | None:
     """Return the last deployment that was one."""
     return next((each for each in reversed(state.deploys) if each.outcome == DeployOutcome.DEPLOYED), None)
-
-
-def _signed(state: State, decided: Decided) -> str:
-    """Return what an approval signs: the commit, its round, and the attempt that it lets begin."""
-    own = _of(state, decided)
-    attempt = own.attempt + 1 if own and own.outcome else 1
-    return f"{decided.commit} {decided.sprint} {attempt}"
-
-
-def _has_failed(deploy: Deploy, tree: str) -> bool:
-    return deploy.outcome == DeployOutcome.FAILED and deploy.tree == tree
 
 
 def _of(state: State, decided: Decided) -> Deploy | None:

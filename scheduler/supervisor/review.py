@@ -103,6 +103,24 @@ def unheard(state: State, gates: Mapping[str, GateSettings]) -> Iterator[Report]
                 yield report
 
 
+def why_silent(state: State, persona: str, commit: str) -> str:
+    """Say why a persona has not reported on a commit in this sprint, after what else is said of that; "" if unknown."""
+    sprint = state.sprint
+    if sprint is None:
+        return ""
+    own = [run for run in state.runs if (run.persona, run.sprint, run.base) == (persona, sprint.number, commit)]
+    if own and own[-1].status == RunStatus.OK:
+        return f"; its run {own[-1].id} wrote none to $TEAM_OUTPUT"
+    if own:
+        return f"; its run {own[-1].id} ended with {own[-1].detail or own[-1].status}"
+    if why := state.aside.get(persona):
+        return f"; it was set aside: {why}"
+    reported = [each.commit for each in state.reports if (each.persona, each.sprint) == (persona, sprint.number)]
+    if reported and authors_of(state, sprint, reported[-1], commit) == (persona,):
+        return f"; since then {persona} has itself landed something"
+    return "" if any((each.reviewer, each.tip) == (persona, commit) for each in state.asked) else "; it was not asked"
+
+
 def authors_of(state: State, sprint: Sprint, start: str, tip: str) -> tuple[str, ...]:
     """Return who wrote the commits of a sprint after `start` up to `tip`, each once, the first first."""
     order = {commit: number for number, commit in enumerate(sprint.commits)}

@@ -15,6 +15,7 @@ from ...personas.setup.preparation import run_quietly
 from ..context import Context
 from ..landing.clone import checkout
 from ..settings.settings import Settings
+from .decision import asked_of
 from .review import Ask
 
 _SHORT = 12
@@ -49,12 +50,7 @@ def report_form(settings: Settings, reviewer: str) -> list[str]:
     wanted = [gate for gate in settings.gates.values() if gate.report == reviewer]
     keys = [f'"{gate.key or "score"}": 0' for gate in wanted if not gate.veto] + keys
     example = ", ".join(dict.fromkeys([*keys, '"issues": []', '"suggestions": []']))
-    bounds = [
-        f"{gate.key or 'score'} {'at least' if gate.threshold is not None else 'at most'} "
-        f"{gate.threshold if gate.threshold is not None else gate.at_most:g}"
-        for gate in wanted
-        if not gate.veto
-    ]
+    bounds = [asked_of(gate) for gate in wanted if not gate.veto]
     passes = f"It passes with {' and '.join(bounds)}." if bounds else ""
     vetoes = "A veto blocks, whatever else is good." if any(gate.veto for gate in wanted) else ""
     return [
@@ -67,8 +63,11 @@ def report_form(settings: Settings, reviewer: str) -> list[str]:
     ]
 
 
-def made_before(context: Context, ask: Ask) -> tuple[list[tuple[str, bytes]], list[str]]:
-    """Return what is attached to a review mail, the diff first, and notes about it. Raises GitError, OSError."""
+def made_before(context: Context, ask: Ask, stop: threading.Event) -> tuple[list[tuple[str, bytes]], list[str]]:
+    """Return what is attached to a review mail, the diff first, and notes about it; `stop` ends what makes files.
+
+    Raises GitError, OSError.
+    """
     diff = context.git(*_DIFF, "--binary", ask.start, ask.tip)
     attached, notes = [("landed.diff", diff)], list[str]()
     if settings := context.settings.review.get(ask.reviewer):
@@ -77,7 +76,7 @@ def made_before(context: Context, ask: Ask) -> tuple[list[tuple[str, bytes]], li
             out.mkdir()
             run = f"review-{ask.reviewer}-{secrets.token_hex(8)}"
             job = Job(
-                run, ask.reviewer, 1, 0, "", clone.path, clone.folder, clone.home, settings.timeout, threading.Event(),
+                run, ask.reviewer, 1, 0, "", clone.path, clone.folder, clone.home, settings.timeout, stop,
                 slot=clone.slot.number, port=clone.slot.port,
             )  # fmt: skip
             clone.prepare(job)

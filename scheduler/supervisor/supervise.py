@@ -6,24 +6,28 @@ after a crash changes nothing.
 
 from __future__ import annotations
 
+import shlex
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ...mail.directory import SUPERVISOR
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
+from ...mail.render import listed
 from ..context import Context
 from ..kinds import Kind
 from ..landing.judging import gates_of
 from ..progress import Listener, Progress, silent
 from ..settings.settings import Settings
 from ..sprint.plan import TickPlan
+from ..sprint.tick import Beside
 from ..state.facts import Report
 from ..state.sprints import State
-from .decision import Decision, decide_round
+from .decision import Decision, asked_of, decide_round
 from .deploy import Deployment
-from .review import NO_GATE, Answer, Ask, answers, asks, asks_at_first, unheard
+from .review import NO_GATE, Answer, Ask, answers, asks, asks_at_first, unheard, why_silent
 from .shown import made_before, mail_about, report_form
 
 _SHORT = 12
@@ -47,21 +51,43 @@ class Supervisor:
     context: Context
     listener: Listener = silent
 
-    def tell(self, state: State, plan: TickPlan, *, weaving: bool = False) -> bool:
-        """Ask for the reports that are due, and tell authors of those that block; return whether anything was sent."""
+    def tell(
+        self,
+        state: State,
+        plan: TickPlan,
+        *,
+        weaving: bool = False,
+        making: Collection[str] = (),
+        beside: Beside | None = None,
+    ) -> bool:
+        """Ask for the reports that are due, and tell authors of those that block; return whether anything was begun.
+
+        Files that go with a request are made `beside` the runs, and it is sent then; `making` are those who wait so.
+        """
         if state.sprint is None:
             return False
         settings = self.context.settings
         drafts = [draft for answer in answers(state, settings.gates) for draft in self._answered(state, answer)]
         drafts += [draft for report in unheard(state, settings.gates) for draft in self._unheard(state, report)]
+        later: list[Ask] = []
         if not drafts:  # authors who are told have something to do: nobody is asked about what they will change
             is_last = settings.supervisor.review == _LAST_ROUND
             reporters = settings.reporters
             due = asks_at_first(state, reporters) if is_last else asks(state, plan, reporters, weaving=weaving)
-            drafts = [draft for ask in due for draft in self._asked(state, ask)]
+            due = [ask for ask in due if ask.reviewer not in making]
+            if beside:
+                later = [ask for ask in due if ask.reviewer in settings.review]
+                for ask in later:
+                    beside(ask.reviewer, partial(self._ask_later, state, ask))
+            drafts = [draft for ask in due if ask not in later for draft in self._asked(state, ask, threading.Event())]
         if drafts:
             self.context.append(drafts)
-        return bool(drafts)
+        return bool(drafts or later)
+
+    def _ask_later(self, state: State, ask: Ask, stop: threading.Event) -> None:
+        drafts = [*self._asked(state, ask, stop)]
+        if not stop.is_set():
+            self.context.append(drafts)
 
     def conclude(self, state: State, stop: threading.Event) -> bool:
         """Decide a sprint that is about to end, and deploy what is approved; return whether anything was written."""
@@ -71,14 +97,14 @@ class Supervisor:
         for begun in state.deploys:  # of an earlier round, by a persona that ran in this one
             earlier = [each for each in state.decided if (each.sprint, each.commit) == (begun.sprint, begun.commit)]
             if begun.outcome is None and (begun.sprint, begun.commit) != (sprint.number, commit) and earlier:
-                return Deployment(self.context, self.listener).carry_out(state, earlier[-1], stop)
+                return Deployment(self.context, self.listener).carry_out(earlier[-1], stop)
         if commit is None:
             return False
         decided = next((each for each in reversed(state.decided) if each.sprint == sprint.number), None)
         if decided is None or decided.commit != commit:
             self._decide(state, commit)
             return True
-        return Deployment(self.context, self.listener).carry_out(state, decided, stop)
+        return Deployment(self.context, self.listener).carry_out(decided, stop)
 
     def _judged_commit(self, state: State) -> str | None:
         """Return the commit that is decided about: what has landed, or what the round before had landed; None if none.
@@ -112,13 +138,27 @@ class Supervisor:
         """Return the decision about a commit as things stand, and its tree. Raises GitError."""
         tree = self.context.git.line("rev-parse", "--verify", f"{commit}^{{tree}}")
         green = {gate.name: (gate.mark, tree) in state.green for gate in gates_of(self.context)}
-        return decide_round(self.context.settings.gates, state.reports, tree, green), tree
+        gates = self.context.settings.gates
+        silent = {gate.report: why_silent(state, gate.report, commit) for gate in gates.values() if gate.report}
+        return decide_round(gates, state.reports, tree, green, silent), tree
 
-    def _asked(self, state: State, ask: Ask) -> Iterator[Draft]:
+    def outlook(self) -> Iterator[str]:
+        """Say who reports on what will have landed, what decides, and what is done with it."""
+        settings = self.context.settings
+        for reviewer, members in settings.reporters.items():
+            of = f"what {listed(sorted(members))} landed" if members else "what has landed"
+            yield f"review: {reviewer} is asked for a report on {of}"
+        yield from (f"gate: {name}, {asked_of(gate)}" for name, gate in settings.gates.items() if gate.report)
+        if deploy := settings.deploy.command or settings.deploy.persona:
+            how = f"by {deploy}" if isinstance(deploy, str) else f"with {shlex.join(deploy)}"
+            waits = ", once a person lets it: scheduler approve deploy" if settings.deploy.approve == "always" else ""
+            yield f"deploy: what is approved, {how}{waits}"
+
+    def _asked(self, state: State, ask: Ask, stop: threading.Event) -> Iterator[Draft]:
         """Yield a review mail with the diff of exactly that range, and the event that it was sent."""
         sprint = state.sprint
         assert sprint is not None  # noqa: S101 - see `tell`
-        attached, notes = made_before(self.context, ask)
+        attached, notes = made_before(self.context, ask, stop)
         subject, body = mail_about(self.context, ask, notes)
         payload = {"sprint": sprint.number, "from": ask.start, "to": ask.tip, "authors": [*ask.authors]}
         yield self._letter(

@@ -34,7 +34,8 @@ _INDEX = re.compile(r"dispatch-\d+_\d+.*", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def _task_id(value: str) -> str:
+def task_name(value: str) -> str:
+    """Return the name of a task. Raises ValueError if it is none."""
     if not _ID.fullmatch(value):
         raise ValueError("must be 1 to 100 letters (a to z), digits, '_' and '-', with a letter or a digit in front")
     if _INDEX.fullmatch(value):
@@ -76,7 +77,7 @@ def _json(value: dict[str, Any]) -> dict[str, Any]:
 
 
 Listed = BeforeValidator(_as_tuple)
-TaskId = Annotated[str, AfterValidator(_task_id)]
+TaskId = Annotated[str, AfterValidator(task_name)]
 Seconds = Annotated[float, BeforeValidator(seconds)]
 Limit = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Workers = Annotated[int, Field(ge=1, le=1000)]

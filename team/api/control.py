@@ -5,22 +5,20 @@ All functions are for people: called from an agent's run, they raise UsageError.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import Any
 
 from ...mail.log.event import Draft
 from ...scheduler.context import Context
-from ...scheduler.errors import NotLeader
-from ...scheduler.kinds import Kind
+from ...scheduler.kinds import DeployOutcome, Kind
 from ...scheduler.landing.base import fast_forward_base
-from ...scheduler.leader import Leader
+from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.sprint.control import approve_patch, by_people_only, stop_run
 from ...scheduler.sprint.history import state_at
 from ...scheduler.state.facts import Patch, Run
-from ...scheduler.supervisor.deploy import RELEASE, Deployment, release
+from ...scheduler.supervisor.deploy import Deployment, approved_round
 
-DEPLOY = RELEASE  # what `approve_deploy` is asked for by, where a run may be named as well
+DEPLOY = "deploy"  # what `approve_deploy` is asked for by, where a run may be named as well
 
 
 @dataclass(frozen=True)
@@ -59,27 +57,40 @@ class Approval:
 
 @dataclass(frozen=True)
 class Release:
-    """A commit that may be deployed now, and what became of it, in lines for people."""
+    """A commit that a person has let be deployed, the `DeployOutcome`, and what was told of it, in lines for people.
+
+    The outcome is None if a persona is to deploy it, in a sprint.
+    """
 
     commit: str
+    outcome: str | None
     lines: tuple[str, ...]
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it was to be live now, and nobody knows that it is."""
+        return self.outcome in {DeployOutcome.FAILED, DeployOutcome.SKIPPED_POLICY}
+
     def document(self) -> dict[str, Any]:
-        """Return both as a JSON object."""
-        return {"commit": self.commit, "lines": [*self.lines]}
+        """Return all three values as a JSON object."""
+        return {"commit": self.commit, "outcome": self.outcome, "lines": [*self.lines]}
 
 
 @dataclass(frozen=True)
 class LandedSprint:
-    """The base branch after a sprint was landed on it. `gained` counts its new commits, 0 if it had them all."""
+    """The base branch after a sprint was landed on it. `gained` counts its new commits, 0 if it had them all.
+
+    `blocked` is the decision about the sprint, if that is to block.
+    """
 
     branch: str
     commit: str
     gained: int
+    blocked: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return all three values as a JSON object."""
-        return {"branch": self.branch, "commit": self.commit, "gained": self.gained}
+        """Return all values as a JSON object."""
+        return {"branch": self.branch, "commit": self.commit, "gained": self.gained, "blocked": self.blocked}
 
 
 def stop(context: Context, run: str, sender: str) -> Stopping:
@@ -116,24 +127,31 @@ def approve(context: Context, run: str, sender: str) -> Approval:
     return Approval(approve_patch(context, run, sender))
 
 
-def approve_deploy(context: Context, sender: str) -> Release:
-    """Let the last approved commit be deployed, and deploy it unless a scheduler leads. Raises NoSuchRun."""
+def approve_deploy(context: Context, sender: str, number: int | None = None, listener: Listener = silent) -> Release:
+    """Let what a round approved be deployed, the last one or that with a number, and deploy it here and now.
+
+    `listener` is told as it goes on. Raises NoSuchRun, and NotLeader if another process deploys just now.
+    """
     by_people_only("scheduler approve", context.home)
-    decided = release(context, sender)
     told: list[str] = []
-    try:
-        with Leader(context.home / "work"):
-            deploying = Deployment(context, lambda progress: told.append(progress.text))
-            deploying.carry_out(context.state(whole=False), decided, threading.Event())
-    except NotLeader:
-        told.append(
-            "a scheduler leads the team: one that runs with --continuous deploys it, else approve it again later"
-        )
-    return Release(decided.commit, (f"approved: {decided.commit[:12]}, {decided.text}", *told))
+
+    def tell(progress: Progress) -> None:
+        told.append(progress.text)
+        listener(progress)
+
+    decided = approved_round(context, number)
+    tell(Progress(f"approved: {decided.commit[:12]}, {decided.text}"))
+    done = Deployment(context, tell).release(decided, sender)
+    if len(told) == 1:
+        tell(Progress(f"deploy: {done.outcome} before: {done.why}" if done else "deploy: it is asked for already"))
+    return Release(decided.commit, done and done.outcome, tuple(told))
 
 
 def land(context: Context, number: int = 0) -> LandedSprint:
     """Fast-forward the base branch to sprint `number`, 0 for the last. Raises NoSuchRun, BranchMoved."""
     by_people_only("scheduler land", context.home)
     state = state_at(context, number or None)
-    return LandedSprint(*fast_forward_base(context, state, number or state.number))
+    number = number or state.number
+    decided = next((each for each in reversed(state.decided) if each.sprint == number), None)
+    blocked = decided.text if decided and not decided.approved else None
+    return LandedSprint(*fast_forward_base(context, state, number), blocked)

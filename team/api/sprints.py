@@ -69,8 +69,8 @@ class SprintResult:
 
     @property
     def converged(self) -> bool:
-        """Whether nothing is left to do."""
-        return bool(self.summary and self.summary.converged)
+        """Whether nothing is left to do: no gate blocks what landed, and its deployment has not failed."""
+        return bool(self.summary and self.summary.converged and not self.summary.stuck)
 
     def document(self) -> dict[str, Any] | None:
         """Return the JSON object of `scheduler sprint --json`."""
@@ -220,21 +220,28 @@ def run(
         interrupts: Lets `run` return and leaves the sprint open; its runs go on for the next scheduler to take over.
         starter: Carries out the asks and dispatches of `[schedules]`.
     """
+    from ...scheduler.notify.notifier import Notifier
     from ...scheduler.sprint.daemon import Daemon
     from ...scheduler.supervisor.continuous import Continuous
 
     def ended(summary: Summary) -> None:
         listener(SprintEnded(f"sprint {summary.sprint} ended: {summary.outcome}", summary))
 
+    def reopened() -> Context:
+        again = reopen()
+        notifier.renew(again)
+        return again
+
     check_members(context)
     if cron := context.settings.sprint.cron:
         following(cron, context.clock.now())
     rhythm = Continuous(lambda told: listener(Notice(told.text))) if continuous else None
+    notifier = Notifier(context, lambda text: listener(Notice(text)))
     daemon = Daemon(
-        _ticker(context, listener, leaving=threading.Event()), reopen, lambda text: listener(Notice(text)), ended,
+        _ticker(context, listener, leaving=threading.Event()), reopened, lambda text: listener(Notice(text)), ended,
         rhythm, starter=starter,
     )  # fmt: skip
-    with _leader(context), interrupts(daemon.end):
+    with _leader(context), interrupts(daemon.end), notifier:
         listener(Notice(f"leading {context.home}"))
         daemon.run()
     names = _going(context)

@@ -9,6 +9,8 @@ import typer
 
 from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
+from ...mail.errors import UsageError
+from ...mail.kinds import ExitCode
 from ...mail.text.units import counted
 from . import options as option
 from .printing import note, say
@@ -142,16 +144,22 @@ def resume() -> None:
 @app.command()
 def approve(
     run: Annotated[str, typer.Argument(help="The run whose patch is held, or its persona's name; or the word deploy.")],
+    number: Annotated[
+        int | None, typer.Option("--round", help="With deploy: the round, by default the last one decided.", min=1)
+    ] = None,
 ) -> None:
-    """Let a patch to sensitive files land, or what was approved be deployed. Only a person may: a run is refused."""
+    """Let a patch to sensitive files land, or deploy what was approved. Only a person may: a run is refused."""
     from .. import session
     from ..api import control
 
     context = session.context()
     if run == control.DEPLOY:
-        for text in control.approve_deploy(context, session.sender(context)).lines:
-            output.say(text)
+        sender = session.sender(context)
+        if control.approve_deploy(context, sender, number, lambda progress: output.say(progress.text)).has_failed:
+            raise typer.Exit(ExitCode.FAILED)
         return
+    if number is not None:
+        raise UsageError("--round is for scheduler approve deploy")
     patch = control.approve(context, run, session.sender(context)).patch
     output.say(f"approved: {patch.persona}'s patch to {', '.join(patch.files)}; the next tick of a sprint weaves it")
 
@@ -167,6 +175,8 @@ def land(
     landed = control.land(session.context(), number)
     further = f"{counted(landed.gained, 'commit')} further" if landed.gained else "as it was before"
     output.say(f"{landed.branch} is at {landed.commit[:12]} now, {further}")
+    if landed.blocked:
+        note("scheduler", f"the decision about it was {landed.blocked}; scheduler rounds tells why")
 
 
 @app.command("install-cron")

@@ -112,8 +112,8 @@ def _draw(work: WorkPlan, svg: Path | None, png: Path | None) -> None:
     """Draw the requested pictures. Raises TeamMailError if the drawing library is missing."""
     if svg is None and png is None:
         return
-    from ..show import chart
-    from ..show.gantt import gantt
+    from ..show.charts import chart
+    from ..show.charts.gantt import gantt
 
     if trouble := chart.trouble():
         raise TeamMailError(trouble)

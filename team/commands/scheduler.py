@@ -1,6 +1,6 @@
 """The command `scheduler`. Nothing may depend on this module: each command parses, calls the API, and renders.
 
-Exit codes: 0 done; 1 failed; 2 usage; 4 not converged; 5 log damaged; 130 interrupted.
+Exit codes: 0 done; 1 failed; 2 usage; 4 not converged, or blocked; 5 log damaged; 130 interrupted.
 """
 
 from __future__ import annotations

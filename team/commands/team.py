@@ -16,7 +16,7 @@ from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import agents, ask, dispatch, overview, plan, trace
+from . import agents, ask, claims, dispatch, notify, overview, plan, trace
 from . import options as option
 from .printing import note, say
 
@@ -134,8 +134,10 @@ def demo(
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-for more in (overview, agents, dispatch, ask, trace, plan):
+for more in (overview, agents, dispatch, ask, trace, plan, claims):
     app.registered_commands += more.app.registered_commands
+app.add_typer(claims.tasks)
+app.add_typer(notify.app)
 
 
 def command() -> Any:

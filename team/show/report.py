@@ -12,7 +12,7 @@ from ...mail.text.units import counted
 from ...scheduler.kinds import PatchStatus, RunStatus, SprintOutcome
 from ...scheduler.state.metrics import Metrics
 from ...scheduler.state.usage import UsageTotal, shortened_count
-from . import chart, cost_chart
+from .charts import chart, cost_chart
 from .tables import cell, columns, markdown_table, span
 
 _SHORT = 12

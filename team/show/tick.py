@@ -40,6 +40,7 @@ def preview(tick: Preview) -> Iterator[str]:
             yield ""
             yield f"cost: {tick.cost.text}"
         yield from (f"gate: {line(text.removeprefix('gate '))}" for text in tick.gates)
+        yield from (line(text) for text in tick.outlook)
         yield from (f"budget: {budget}" for budget in tick.budgets)
         if plan.overspent:
             yield f"nothing more starts: {plan.overspent.text}"

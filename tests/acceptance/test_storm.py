@@ -33,6 +33,12 @@ SHUTDOWN = 0x8004_587D  # FS_IOC_SHUTDOWN, _IOR('X', 125, __u32)
 NO_LOG_FLUSH = 2  # not even the journal is written out
 
 
+@pytest.fixture
+def tmp_path(disk_path):
+    """No folder in memory: writers share a disk's own files and locks."""
+    return disk_path
+
+
 def draft(slot: int, number: int) -> Draft:
     """Make a writer's n-th message: after a kill it is sent again with the same id. Every third has none."""
     own = None if number % 3 == 0 else derived_id("storm", str(slot), str(number))

@@ -87,6 +87,46 @@ def test_eight_at_once_share_a_home(project, model):
     assert len(project.events("run.finished")) == 8 or project.cli.name == "opencode"
 
 
+SUPERVISED = """\
+[sprint]
+gather = "0s"
+[teams.code]
+members = ["nova"]
+reviewers = ["cipher"]
+[gates.security]
+report = "cipher"
+veto = true
+[deploy]
+command = ["cp", "app.txt", "{live}"]
+"""
+REVIEW = """\
+if grep -q unsafe app.txt; then echo '{"veto": true, "veto_reason": "it is unsafe"}'
+else echo '{"veto": false}'; fi > "$TEAM_OUTPUT"
+"""
+
+
+@all_agents
+def test_a_round_with_a_veto_ends_approved_and_deployed(project, model):
+    """The reviewer writes its report with its own tools; its veto wakes the author, who mends what it is about."""
+    file = project.folder / ".team" / "personas" / "cipher.md"
+    file.write_text("---\nid: cipher\nscheduled: mail\n---\nReview.\n")
+    live = project.folder.parent / "live.txt"
+    project.team("nova", more=SUPERVISED.format(live=live))
+    model.scripts = {
+        "nova": {"Type: veto": ("echo safe > app.txt && cat app.txt",), "": ("echo unsafe > app.txt",)},
+        "cipher": {"": (REVIEW,)},
+    }
+
+    ended = project.run("scheduler", "sprint")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "APPROVED - Deploy" in ended.stdout
+    assert live.read_text() == "safe\n"
+    assert [event["data"]["report"].get("veto") for event in project.events("report.given")] == [True, False]
+    (veto,) = [event for event in project.events("mail.sent") if event["data"]["type"] == "veto"]
+    assert (veto["recipients"], "it is unsafe" in veto["subject"]) == (["nova"], True)
+
+
 @all_agents
 def test_a_dispatch_gives_what_was_written_and_not_what_was_said(project, model):
     """The result of a task is its file, and the next task works with it."""

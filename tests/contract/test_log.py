@@ -134,6 +134,19 @@ def test_reading_can_start_after_any_seq(log):
         assert damage == []
 
 
+def test_reading_on_yields_what_is_new(log):
+    """Whoever reads again from where they stopped gets each event once, and whoever goes back gets it again."""
+    last, seen = 0, []
+    for number in range(4):
+        log.append([note(f"{number} {part}") for part in range(number)])
+        for event in log.read(last):
+            seen.append(event)
+            last = event.seq
+    assert seen == [*log.read()]
+    assert [event.seq for event in log.read(3)] == list(range(4, last + 1))
+    assert [*log.read(last)] == []
+
+
 def test_the_order_is_seq_and_not_the_clock(log, clock):
     """T10: a clock that jumps changes only `ts`."""
     jumps = [0, 3600, -7200, 86400 * 365, -86400 * 3650, 0.000001, -0.000001]

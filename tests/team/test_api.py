@@ -29,6 +29,7 @@ ROOT = Path(team_mail.__file__).parent
 MODULES = (
     "agents",
     "ask",
+    "claims",
     "control",
     "dispatches",
     "plans",
@@ -165,7 +166,7 @@ def test_a_sprint_is_previewed_run_and_reported(scripted, shown):
     assert shown("scheduler", "history", "--json") == records.history(scripted).document()
     assert shown("scheduler", "report", "--json") == as_json(records.report(scripted, 1).document())
     landed = control.land(scripted)
-    assert landed.document() == {"branch": "main", "commit": landed.commit, "gained": 2}
+    assert landed.document() == {"branch": "main", "commit": landed.commit, "gained": 2, "blocked": None}
 
 
 def test_a_tick_that_has_nothing_to_do_says_why(scripted, shown):

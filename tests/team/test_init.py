@@ -79,6 +79,7 @@ def test_every_example_that_is_commented_out_is_valid(repository):
     settings = read_settings(home, {}).settings
     assert settings.agents.keys() == {"shell", "recorded", "rehearsal", *(each.name for each in presets())}
     assert settings.gates.keys() == {"tests", "coverage", "security"}
+    assert settings.notify.keys() == {"phone", "ci", "script"}
     assert settings.groups["docs"] == ("scribe", "lore", "curator")
     assert settings.channel_members == {"review": ("artisan", "scribe"), "code": ("forge", "artisan")}
 

@@ -21,6 +21,12 @@ FULL = 51  # the number of F_FULLFSYNC on macOS
 
 
 @pytest.fixture
+def tmp_path(disk_path):
+    """No folder in memory: what is flushed here is flushed to a disk."""
+    return disk_path
+
+
+@pytest.fixture
 def file(tmp_path):
     """An open file with something in it."""
     descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)

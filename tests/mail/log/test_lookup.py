@@ -31,8 +31,8 @@ POOL = (
 )
 
 
-def draft(own: str | None, size: int = 60) -> Draft:
-    return Draft("mail.sent", "ann", ("bob",), f"mail {own}", "x" * size, id=own)
+def draft(own: str | None, size: int = 60, since: int = 0) -> Draft:
+    return Draft("mail.sent", "ann", ("bob",), f"mail {own}", "x" * size, id=own, since=since)
 
 
 def opened(folder: Path, disk=None) -> EventLog:
@@ -59,11 +59,16 @@ class Team:
 
     def append(self, who: int, ids: list[str | None]) -> None:
         before = scan(self.logs[0])
-        events = self.logs[who].append([draft(own) for own in ids])
+        events = self.logs[who].append([draft(own, since=self.since(before, own)) for own in ids])
         assert [event.id for event, own in zip(events, ids, strict=True) if own] == [own for own in ids if own]
         after = scan(self.logs[0])
         for event in events:
             assert after[event.id] == [before.get(event.id, [event])[0]] == [event]
+
+    def since(self, before: dict[str, list[Event]], own: str | None) -> int:
+        """Choose from where on an id is searched: from its first event at the latest, and not at all that far back."""
+        latest = min((event.seq for event in before.get(own or "", ())), default=self.logs[0].head().seq + 1)
+        return self.dice.choice((0, latest, latest, self.dice.randint(0, latest)))
 
     def fail(self, who: int, ids: list[str | None]) -> None:
         """A write that is cut back: half of the lines stood there for a moment."""
@@ -242,3 +247,21 @@ def test_a_log_put_in_the_place_of_another_is_searched_afresh(tmp_path):
     assert log.append([draft(POOL[0])]) == [first]
     assert [event.id for event in log.append([draft(own) for own in POOL])] == [*POOL]
     assert all(len(scan(log)[own]) == 1 for own in POOL)
+
+
+def test_an_id_is_searched_only_from_where_it_can_be(tmp_path):
+    """Segments that end before `since` are left out, and their index is not made until somebody needs it."""
+    log = opened(tmp_path)
+    for number in range(40):
+        log.append([draft(None, 100 + number)])
+    sealed = list(log.segments)
+    assert len(sealed) > 2
+    for path in tmp_path.rglob("*.ids"):
+        path.unlink()
+    since = sealed[-1].first
+    (event,) = opened(tmp_path).append([draft(POOL[0], since=since)])
+    assert [path.stem for path in tmp_path.rglob("*.ids")] == [sealed[-1].path.stem]
+    late = opened(tmp_path)
+    assert late.append([draft(POOL[0], since=event.seq), draft(POOL[1], since=event.seq)])[0] == event
+    assert late.append([draft(event.id)]) == [event]
+    assert len([*tmp_path.rglob("*.ids")]) >= len(sealed)

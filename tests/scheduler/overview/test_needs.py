@@ -37,21 +37,18 @@ def dispatch(process):
 
 
 @pytest.mark.parametrize(
-    ("outcome", "released", "listed"),
+    ("outcome", "listed"),
     [
-        (DeployOutcome.FAILED, {}, True),
-        (DeployOutcome.SKIPPED_POLICY, {}, True),
-        (DeployOutcome.DEPLOYED, {}, False),
-        (DeployOutcome.SKIPPED_NO_CHANGE, {}, False),
-        (None, {}, False),
-        (DeployOutcome.FAILED, {COMMIT: ((11, "code"),)}, True),
-        (DeployOutcome.FAILED, {COMMIT: ((13, "code"),)}, False),
+        (DeployOutcome.FAILED, True),
+        (DeployOutcome.SKIPPED_POLICY, True),
+        (DeployOutcome.DEPLOYED, False),
+        (DeployOutcome.SKIPPED_NO_CHANGE, False),
+        (None, False),
     ],
 )
-def test_a_deployment_needs_a_person_if_it_failed_or_waits_and_nobody_approved_since(outcome, released, listed):
-    """An approval from before it failed was for the attempt that failed."""
-    deploy = Deploy(3, COMMIT, "t" * 40, "2026-01-01T09:00:00Z", outcome, "because", ended=12)
-    state = State(decided=(DECIDED,), deploys=(deploy,), released=released)
+def test_a_deployment_needs_a_person_if_it_failed_or_waits(outcome, listed):
+    deploy = Deploy(3, COMMIT, "t" * 40, "2026-01-01T09:00:00Z", outcome, "because")
+    state = State(decided=(DECIDED,), deploys=(deploy,))
     assert kinds(state, deploys=True) == [NeedKind.DEPLOY] * listed
     assert kinds(state, deploys=False) == []
     assert kinds(replace(state, decided=(replace(DECIDED, blocks=("safe",)),)), deploys=True) == []

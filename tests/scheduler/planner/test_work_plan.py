@@ -24,8 +24,8 @@ from team_mail.scheduler.planner.to_tasks import given_in, without, work_order
 from team_mail.scheduler.planner.work import named
 from team_mail.scheduler.planner.work_plan import ASKED, ENOUGH, MEANT, draw
 from team_mail.scheduler.tasks.reader import read_input
-from team_mail.team.show import chart
-from team_mail.team.show.gantt import gantt
+from team_mail.team.show.charts import chart
+from team_mail.team.show.charts.gantt import gantt
 from team_mail.team.show.plan import left_out, lines, markdown
 
 HOUR = 3_600.0

@@ -179,7 +179,7 @@ class SlowToPlan(Ticker):
         if self.weaving and not self.ticking:
             self.late = True
             self.let_gate_pass()
-            wait([self.dispatcher.open._weave], PATIENCE)
+            wait([self.dispatcher.open._beside[""]], PATIENCE)
         return super().plan(request, state)
 
 

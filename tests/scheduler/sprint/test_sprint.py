@@ -461,6 +461,38 @@ def test_an_unattended_sprint_starts_from_unlanded_work(team):
     assert [team.text("team/sprint-5")[line] for line in (3, 5, 7)] == ["ann", "bob", "cyd"]
 
 
+def test_an_unattended_sprint_goes_on_with_unlanded_work_on_a_base_that_has_moved(team):
+    """What people did is merged with it, so that it still can be landed; what conflicts is left out, and told."""
+    team.sprint({"ann": team.replaced(3, "ann")})
+    (team.folder / "new.txt").write_text("by people\n")
+    team.git("add", "new.txt")
+    team.git("commit", "--quiet", "-m", "Meanwhile")
+    later = StartRequest("every 900 s")
+    team.sprint({"bob": team.replaced(5, "bob")}, request=later)
+    assert [team.text("team/sprint-2")[line] for line in (3, 5)] == ["ann", "bob"]
+    assert team.git("show", "team/sprint-2:new.txt") == "by people"
+    context = team.context()
+    assert fast_forward_base(context, context.state(), 2)[2] == 3
+
+    team.sprint({"ann": team.replaced(7, "ann")})
+    poem = team.folder / "poem.txt"
+    poem.write_text(poem.read_text().replace("line 7", "people"))
+    team.git("commit", "--quiet", "-am", "Meanwhile")
+    team.sprint({"bob": team.replaced(9, "bob")}, request=later)
+    assert [team.text("team/sprint-4")[line] for line in (7, 9)] == ["people", "bob"]
+    (mail,) = [mail for mail in context.mailbox.inbox("you") if "conflicts with main" in mail.subject]
+    assert "    poem.txt\n" in context.mailbox.read("you", mail.id).body
+
+
+def test_an_unattended_sprint_starts_from_the_base_that_has_its_work_under_another_name(team):
+    """People squashed the branch when they took it: nothing is left to merge."""
+    team.sprint({"ann": team.replaced(3, "ann")})
+    team.git("merge", "--quiet", "--squash", "team/sprint-1")
+    team.git("commit", "--quiet", "-m", "Squashed")
+    team.sprint({"bob": team.replaced(5, "bob")}, request=StartRequest("every 900 s"))
+    assert team.git("rev-list", "--count", "main..team/sprint-2") == "1"
+
+
 def test_auto_land_requires_every_gate_to_pass(team):
     """One that fails before them judges nothing, and nothing lands; one that cannot run prevents the start."""
     settings = '[team]\nauto_land = true\n[gates.sound]\ncommand = ["false"]\n'

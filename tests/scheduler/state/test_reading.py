@@ -175,17 +175,23 @@ class Story:
             self.tell(self.by("dispatch.finished", dispatch=own, seconds=2.0))
 
 
-@pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.storm)])
-def past(request, tmp_path):
-    """A story of thirty sprints in many small files of a log, and the projections over them."""
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.storm)])
+def story(request, tmp_path_factory):
+    """A story of thirty sprints in many small files of a log, which is only read."""
     clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
-    log = EventLog(tmp_path / "mail", clock=clock, segment_bytes=40_000)
+    log = EventLog(tmp_path_factory.mktemp("past") / "mail", clock=clock, segment_bytes=40_000)
     story = Story(log, clock, request.param)
     for _ in range(29):
         story.sprint()
     story.sprint(end=request.param % 2 == 0)
     assert len([*log.segments]) > 5
-    return story, FileProjections(log)
+    return story
+
+
+@pytest.fixture
+def past(story):
+    """The story, and the projections over it."""
+    return story, FileProjections(story.log)
 
 
 def whole(past):
@@ -319,6 +325,37 @@ def test_a_dispatch_of_any_age_is_found_by_a_task(past):
     _, projections = past
     assert read_dispatch(projections, task="task-3").id == "dispatch-3"
     assert [attempt.run for attempt in read_dispatch(projections, "dispatch-3").of("task-3")] == ["run-of-dispatch-3"]
+
+
+@pytest.mark.parametrize("size", [1 << 20, 20_000])
+def test_who_reads_a_growing_log_reads_what_one_does_who_opens_it(tmp_path, size):
+    """No answer rests on what the log was like when the question was first asked, in one file or in several."""
+    clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
+    log = EventLog(tmp_path / "mail", clock=clock, segment_bytes=size)
+    story, lasting = Story(log, clock, 7), FileProjections(log)
+    story.tell(story.by("tick.done", idle="nothing"))
+    answered = Counter()
+    for _ in range(6):
+        head, now = log.head().seq, rfc3339(clock.now())
+        questions = [
+            ("began", {"before": None, "limit": 500}), ("began", {"before": story.number, "limit": 2}),
+            ("paused", {"before": head, "limit": 1}), ("held", {"before": head}), ("limited", {"now": now}),
+            ("refused", {"now": now, "since": 1}), ("going", {"roster": None}), ("going", {"roster": [*NAMES]}),
+            ("ended", {"since": ""}), ("latest", {"roster": [*NAMES], "most": 2}), ("played", {"agents": ["opus"]}),
+            ("schedule", {"since": head // 2, "until": head, "lately": 3}), ("mails", {"since": 1, "until": head}),
+        ]  # fmt: skip
+        named = [(f"scheduler.state.{name}", arguments) for name, arguments in questions]
+        named += [("unread", {"roster": [*NAMES]}), ("unreachable", {"roster": [*NAMES]})]
+        opened = FileProjections(log)
+        for name, arguments in named:
+            rows = lasting.rows(name, **arguments)
+            assert rows == opened.rows(name, **arguments), (name, arguments)
+            answered[name] += bool(rows)
+        story.sprint()
+        story.run("dee", 1)  # it does not end
+        story.tell(Draft("mail.sent", "bob", ("gone",), "Chapter", "Text"))
+        story.tell(Draft("scheduler.paused", "you"), story.by("tick.done", idle="paused"))
+    assert all(answered.values()), answered
 
 
 def test_who_has_not_run_lately_is_judged_by_its_last_runs():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.tick import Ticker
 from team_mail.scheduler.state.facts import Decided, Sprint
 from team_mail.scheduler.state.sprints import State
-from team_mail.scheduler.supervisor.continuous import Continuous, reason_for, why_to_pause
+from team_mail.scheduler.supervisor.continuous import LANDED_SOMETHING, Continuous, reason_for, why_to_pause
 from team_mail.scheduler.supervisor.supervise import supervision
 
 from .test_rounds import TEAM, of, orion, reports  # noqa: F401 - a fixture
@@ -29,6 +30,7 @@ def sprint(number, *commits, base="b"):
 
 
 BOTH = (sprint(1, "a"), sprint(2, "b"))
+OWN = tuple(replace(sprint(number, "a"), reason=LANDED_SOMETHING) for number in (1, 2, 3))
 
 
 def decided(number, *blocks):
@@ -62,10 +64,12 @@ def test_a_round_is_started_for_a_reason_alone(state, hint, settings, reason):
         (BOTH, (decided(1, "ui"), decided(1), decided(2, "ui")), None),
         ((sprint(1, "a"), sprint(2), sprint(3), sprint(4)), (), "nothing landed in 3 rounds in a row"),
         ((sprint(1), sprint(2), sprint(3, "a")), (), None),
+        (OWN, (), "3 rounds in a row began only because the one before had landed something"),
+        ((*OWN[:2], replace(OWN[2], reason="the base has moved")), (), None),
     ],
 )  # fmt: skip
 def test_rounds_that_do_not_help_are_shown_to_a_person(sprints, decisions, why):
-    settings = SupervisorSettings(fix_streak=2, silent_rounds=3)
+    settings = SupervisorSettings(fix_streak=2, silent_rounds=3, own_rounds=3)
     assert why_to_pause(State(sprints, decided=decisions), settings) == why
 
 

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+from datetime import timedelta
 
 import pytest
 from team_mail.mail.errors import LogUnavailable
+from team_mail.mail.letter import Letter
 from team_mail.mail.log.event import Draft
 from team_mail.personas.agent import Outcome
-from team_mail.scheduler.errors import NoSuchRun, NotReady
+from team_mail.scheduler.errors import NoSuchRun, NotLeader, NotReady
+from team_mail.scheduler.leader import Leader
 from team_mail.scheduler.runs.batch import BatchRunner
 from team_mail.scheduler.sprint.decide import ASKED, StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.scheduler.sprint.tick import Ticker
-from team_mail.scheduler.supervisor.deploy import Deployment
+from team_mail.scheduler.state import reading
+from team_mail.scheduler.state.facts import Decided
+from team_mail.scheduler.supervisor.deploy import Deployment, last_deployed
 from team_mail.scheduler.supervisor.supervise import supervision
-from team_mail.team.api import control
+from team_mail.team.api import control, sprints
 
 from ...test_docs_sprint import EVENTS
+from ...waiting import until_there
 
 TEAM = """\
 [sprint]
@@ -99,7 +106,7 @@ def test_the_fields_of_the_events_of_a_round_are_those_of_the_table(orion):
     own = [event for event in log if event.kind.startswith(("review.", "report.", "round.", "deploy."))]
     for event in own:
         names, data = EVENTS[event.kind]
-        optional = {"outcome", "why", "seconds"} if event.kind.startswith("deploy.") else set()
+        optional = {"outcome", "why", "seconds", "run"} if event.kind.startswith("deploy.") else set()
         assert set(event.data) | optional == data | optional, event.kind
         assert [name for name in ("run", "ref") if getattr(event, name)] == names, event.kind
     assert {event.kind for event in own} == {
@@ -320,34 +327,63 @@ def test_what_cannot_land_is_not_deployed(orion):
     assert not of(events, "deploy.started")
 
 
-def test_a_deployment_waits_for_a_person_and_no_event_alone_lets_it_go(orion, tmp_path):
-    """`scheduler approve deploy` deploys at once where no scheduler leads, and only once."""
+def test_a_deployment_waits_for_a_person_and_no_event_lets_it_go(orion, tmp_path):
+    """`scheduler approve deploy` deploys then and there, beside a scheduler that leads, and only once."""
     live = tmp_path / "live"
     settings = f'{TEAM}[deploy]\ncommand = ["sh", "-c", "echo live >> {live}"]\napprove = "always"\n'
-    summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    summary, events = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
     assert summary.deployed == "skipped_policy: it waits for scheduler approve deploy"
     context = orion.context({}, settings)
     commit = orion.git("rev-parse", "team/sprint-1")
-    forged = {"sprint": 1, "commit": commit, "code": "0" * 64}
-    context.append([Draft("deploy.approved", "you", data=forged)])
-    decided = context.state(whole=False).decided[-1]
-    assert not Deployment(context).carry_out(context.state(whole=False), decided, threading.Event())
+    (mail,) = [
+        event for event in of(events, "mail.sent") if event.subject == f"Deployment of {commit[:12]} waits for you"
+    ]
+    assert (mail.recipients, "scheduler approve deploy --round 1" in mail.body) == (("you",), True)
+    context.append([Draft("deploy.approved", "you", data={"sprint": 1, "commit": commit})])
+    assert not Deployment(context).carry_out(context.state(whole=False).decided[-1], threading.Event())
     assert not live.exists()
 
-    told = control.approve_deploy(context, "you").lines
-    assert told[0] == f"approved: {commit[:12]}, APPROVED - Deploy"
-    assert "deploy: deployed" in told[-1]
-    assert "skipped_no_change" not in told[-1]
-    assert control.approve_deploy(context, "you").commit == commit
+    with Leader(context.home / "work"):
+        done = control.approve_deploy(context, "you")
+    assert done.lines[0] == f"approved: {commit[:12]}, APPROVED - Deploy"
+    assert "deploy: deployed" in done.lines[-1]
+    assert (done.outcome, done.has_failed) == ("deployed", False)
+    assert control.approve_deploy(context, "you").lines[-1] == "deploy: deployed before: exit 0"
     assert live.read_text() == "live\n"
+
+
+def test_an_earlier_round_can_be_deployed_after_a_later_one_was_blocked(orion):
+    settings = f'{TEAM}[deploy]\ncommand = ["true"]\napprove = "always"\n'
+    play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    play(orion, {"nova": orion.replaced(13, "nova"), "cipher": reports(veto=True)}, settings)
+    context = orion.context({}, settings)
+    with pytest.raises(NoSuchRun, match="round 2 ended with BLOCKED - Security issue"):
+        control.approve_deploy(context, "you")
+    done = control.approve_deploy(context, "you", 1)
+    assert (done.outcome, done.commit) == ("deployed", orion.git("rev-parse", "team/sprint-1"))
+
+
+def test_two_deployments_never_go_on_at_once(orion, tmp_path):
+    """A person is told who deploys; a scheduler waits until that has ended."""
+    settings = f'{TEAM}[deploy]\ncommand = ["sh", "-c", "echo live >> {tmp_path}/live"]\n'
+    context = orion.context({}, settings)
+    with Leader(context.home / "work" / "deploy") as lock:
+        ended = threading.Timer(0.3, lock.__exit__, (None, None, None))
+        with pytest.raises(NotLeader, match=r"another process deploys just now: process \d+"):
+            Deployment(context).release(Decided(1, "c", "t", "APPROVED - Deploy", (), (), 1), "you")
+        ended.start()
+        summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+        ended.join()
+        lock.__enter__()
+    assert summary.deployed == "deployed: exit 0"
 
 
 def test_nothing_that_is_blocked_can_be_approved(orion):
     context = orion.context({}, TEAM)
-    with pytest.raises(NoSuchRun, match="no round was decided yet"):
+    with pytest.raises(NoSuchRun, match="no such round was decided"):
         control.approve_deploy(context, "you")
     play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=True)})
-    with pytest.raises(NoSuchRun, match="the last decision is BLOCKED - Security issue"):
+    with pytest.raises(NoSuchRun, match="round 1 ended with BLOCKED - Security issue"):
         control.approve_deploy(orion.context({}, TEAM), "you")
 
 
@@ -374,6 +410,25 @@ def test_a_deployment_that_was_cut_off_is_looked_into_and_not_repeated(orion, tm
     summary, _ = play(orion, {}, settings)
     assert summary.deployed.startswith(outcome)
     assert (tmp_path / "live").read_text() == "live\n"
+    done = control.approve_deploy(orion.context({}, settings), "you")
+    assert done.outcome == "deployed"
+    assert (tmp_path / "live").read_text() == ("live\n" if check == "true" else "live\nlive\n")
+
+
+def test_a_person_settles_a_deployment_that_was_cut_off_with_one_command(orion, tmp_path):
+    """What is not known to be live is tried once more, although nothing has looked into it before."""
+    settings = f'{TEAM}[deploy]\ncommand = ["sh", "-c", "echo live >> {tmp_path}/live"]\napprove = "always"\n'
+    play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    context = orion.context({}, settings)
+    decided = context.state(whole=False).decided[-1]
+    begun = {"sprint": 1, "commit": decided.commit, "tree": decided.tree, "attempt": 2}
+    context.append([Draft("deploy.started", "supervisor", data=begun)])
+    done = control.approve_deploy(context, "you")
+    assert [line.split(": ")[-1] for line in done.lines[1:]] == [
+        "it was cut off, and no check says whether it is live; look, and decide",
+        f"{decided.commit[:12]} begins",
+        "exit 0",
+    ]
 
 
 def test_who_deploys_works_in_a_clone_of_what_was_approved_and_is_not_tried_again(orion):
@@ -413,6 +468,27 @@ def test_nothing_is_deployed_that_lacks_what_is_live(orion):
     assert "deploy: deployed" in control.approve_deploy(orion.context({}, settings), "you").lines[-1]
 
 
+def test_what_is_live_is_known_however_many_rounds_ago_it_was_deployed(orion, monkeypatch):
+    """And that rounds are paused: what a step reads of the past ends with the last sprints."""
+    monkeypatch.setattr(reading, "LAST", 1)
+    monkeypatch.setattr(reading, "_HOUR", timedelta())
+    settings = f'{TEAM}[deploy]\ncommand = ["true"]\n'
+    play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
+    context = orion.context({}, settings)
+    context.append([Draft("round.paused", "supervisor", data={"sprint": 1, "why": "nothing landed"})])
+    for number in (2, 3):
+        about = {"sprint": number, "id": "s", "base_branch": "main", "base": "b", "branch": "b", "mode": "parallel"}
+        about |= {"rule": "", "reason": "", "personas": [], "rolling": True}
+        end = {"sprint": number, "outcome": "converged"}
+        context.append(
+            [Draft("sprint.started", "scheduler", data=about), Draft("sprint.finished", "scheduler", data=end)]
+        )
+    state = orion.context({}, settings).state(whole=False)
+    assert [each.number for each in state.sprints] == [3]
+    assert last_deployed(state).commit == orion.git("rev-parse", "team/sprint-1")
+    assert "nothing landed" in state.paused
+
+
 def test_a_deployment_that_a_person_lets_a_persona_repeat_is_closed_by_a_sprint_that_lands_nothing(orion):
     """It works on what was approved, and is not said to have failed before it has run."""
     file = orion.home / "personas" / "flux.md"
@@ -423,8 +499,7 @@ def test_a_deployment_that_a_person_lets_a_persona_repeat_is_closed_by_a_sprint_
     assert summary.deployed.startswith("failed: the run of flux ended with")
     context = orion.context({}, settings)
     assert "flux is asked to" in control.approve_deploy(context, "you").lines[-1]
-    state = context.state(whole=False)
-    assert not Deployment(context).carry_out(state, state.decided[-1], threading.Event())
+    assert not Deployment(context).carry_out(context.state(whole=False).decided[-1], threading.Event())
 
     _, events = play(orion, scripts | {"nova": lambda job: None, "flux": lambda job: None}, settings)
     assert [event.data["outcome"] for event in of(events, "deploy.finished")] == ["failed", "deployed"]
@@ -434,8 +509,85 @@ def test_a_deployment_that_a_person_lets_a_persona_repeat_is_closed_by_a_sprint_
 
 def test_a_picture_that_cannot_be_made_is_said_to_the_reviewer(orion):
     """The round goes on without it."""
-    settings = f'{TEAM}[review.cipher]\nbefore = ["no-such-program", "{{out}}"]\n'
+    settings = f'{TEAM}[review.cipher]\nbefore = ["{{}}", "{{{{out}}}}"]\n'
+    with pytest.raises(NotReady, match=r"\[review.cipher\] before: 'no-such-program' is not in PATH"):
+        play(orion, {}, settings.format("no-such-program"))
+    settings = settings.format("false")
     summary, events = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
     assert summary.decision == "APPROVED - Deploy"
     (mail,) = [event for event in of(events, "mail.sent") if event.data["type"] == "review"]
     assert "What was to be made from it failed (" in mail.body
+
+
+def test_files_for_a_review_are_made_beside_the_runs(orion, tmp_path):
+    """The command waits for somebody who is launched by mail that comes after it began."""
+    (orion.home / "personas" / "ann.md").write_text("---\nid: ann\n---\nMail.\n")
+    (orion.home / "personas" / "bob.md").write_text("---\nid: bob\nscheduled: mail\n---\nGo.\n")
+    began, go = tmp_path / "began", tmp_path / "go"
+    command = f"touch {began}; while [ ! -e {go} ]; do sleep 0.02; done; echo made > $0/page.txt"
+    settings = f'{TEAM}[review.cipher]\nbefore = ["sh", "-c", {json.dumps(command)}, "{{out}}"]\ntimeout = "30s"\n'
+
+    def ann(job):
+        if job.attempt == 1:
+            until_there(began)
+            orion.context().mailbox.send(Letter("ann", ["bob"], "Go"))
+
+    scripts = {
+        "nova": orion.replaced(3, "nova"), "ann": ann, "bob": lambda job: go.touch(), "cipher": reports(veto=False),
+    }  # fmt: skip
+    summary, events = play(orion, scripts, settings)
+    assert summary.decision == "APPROVED - Deploy"
+    (mail,) = [event for event in of(events, "mail.sent") if event.data["type"] == "review"]
+    assert "Made from the tree, and attached: page.txt" in mail.body
+
+
+def sleeps(job):
+    """End without a report."""
+
+
+def fails(job):
+    return Outcome("failed", 1, 0.0, "exit 7")
+
+
+@pytest.mark.parametrize(
+    ("cipher", "why"),
+    [
+        (sleeps, r"no report of cipher; its run \S+ wrote none to \$TEAM_OUTPUT"),
+        (fails, r"no report of cipher; its run \S+ ended with exit 7"),
+    ],
+)
+def test_a_missing_report_says_why_it_is_missing(orion, cipher, why):
+    summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": cipher})
+    assert re.search(why, summary.decision)
+    assert summary.stuck
+
+
+def test_who_reports_and_lands_something_makes_its_own_report_stale(orion):
+    """The decision says so, because nothing else would tell why it is never approved."""
+
+    def cipher(job):
+        orion.replaced(3 + 2 * job.attempt, f"cipher {job.attempt}")(job)
+        reports(veto=False)(job)
+
+    settings = TEAM.replace("[teams", "max_reviews = 2\n[teams", 1)
+    summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": cipher}, settings)
+    assert "its last one is stale" in summary.decision
+    assert summary.decision.endswith("since then cipher has itself landed something)")
+
+
+def test_the_dry_run_shows_who_reports_what_decides_and_what_deploys(orion):
+    settings = f'{TEAM}[gates.speed]\nreport = "cipher"\nkey = "seconds"\nthreshold = 0\nat_most = 2\n'
+    context = orion.context({}, f'{settings}[deploy]\ncommand = ["true", "a b"]\napprove = "always"\n')
+    assert sprints.preview_sprint(context).outlook == (
+        "review: cipher is asked for a report on what nova landed",
+        "gate: security, no veto by cipher",
+        "gate: speed, seconds by cipher at least 0 and at most 2",
+        "deploy: what is approved, with true 'a b', once a person lets it: scheduler approve deploy",
+    )
+
+
+def test_a_blocked_sprint_fails_its_command_and_is_not_landed_without_a_word(orion):
+    summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=True)})
+    assert (summary.converged, summary.stuck, sprints.SprintResult(summary).converged) == (True, True, False)
+    landed = control.land(orion.context({}, TEAM))
+    assert (landed.blocked, landed.gained) == ("BLOCKED - Security issue", 1)

@@ -20,7 +20,8 @@ from team_mail.scheduler.state.metrics import Link, Resolution, measure
 from team_mail.scheduler.state.summary import summary
 from team_mail.team.commands.scheduler import app
 from team_mail.team.open import open_team
-from team_mail.team.show import chart, cost_chart, report
+from team_mail.team.show import report
+from team_mail.team.show.charts import chart, cost_chart
 from typer.testing import CliRunner
 
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)

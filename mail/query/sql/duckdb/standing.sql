@@ -251,7 +251,7 @@ SEMI JOIN (
             "t0"."seq"
           FROM "events" AS "t0"
           WHERE
-            REGEXP_MATCHES("t0"."kind", '^(sprint|dispatch|scheduler)\.')
+            REGEXP_MATCHES("t0"."kind", '^(sprint|dispatch|scheduler)\.|^(round\.paused|deploy\.finished)$')
             OR "t0"."kind" IN ('mail.unread', 'mail.unarchived', 'mail.restored')
         ) AS "t17"
         UNION

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...mail.text.units import counted
-from ...scheduler.state.metrics import Bar, Metrics, Share
+from ....mail.text.units import counted
+from ....scheduler.state.metrics import Bar, Metrics, Share
 from .chart import FAINT, LONGEST_LABEL, ROW, WIDTH, Spec, color_of, layer, sheet, title_of
 
 _BEYOND = 1.35  # of the longest bar: room for the words behind it

@@ -12,8 +12,8 @@ from itertools import pairwise
 from math import cos, pi, sin
 from typing import Any
 
-from ...scheduler.kinds import PatchStatus, RunStatus
-from ...scheduler.state.metrics import NO_CHANGE, Bar, Metrics, Node
+from ....scheduler.kinds import PatchStatus, RunStatus
+from ....scheduler.state.metrics import NO_CHANGE, Bar, Metrics, Node
 
 VEGA_LITE = "5.17"  # the newest that every vl-convert since 1.7 supports
 SCHEMA = f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json"

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...mail.render import line
-from ...mail.text.units import counted, duration
-from ...scheduler.planner.conflict import ORDER, Conflict
-from ...scheduler.planner.schedule import Slot
-from ...scheduler.planner.work import named
-from ...scheduler.planner.work_plan import PhasePlan, WorkPlan
+from ....mail.render import line
+from ....mail.text.units import counted, duration
+from ....scheduler.planner.conflict import ORDER, Conflict
+from ....scheduler.planner.schedule import Slot
+from ....scheduler.planner.work import named
+from ....scheduler.planner.work_plan import PhasePlan, WorkPlan
 from . import chart
 from .chart import FAINT, INK, PAPER, Spec, layer
 

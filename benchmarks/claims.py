@@ -1,0 +1,131 @@
+"""Claims: processes that race for the same tasks, what a try costs on a long log, and workers beside one.
+
+`make bench BENCH=claims`. Each process opens the team and reads its claims before the race, so a try is a call of
+`Claims.claim`: a look at the log, an append where the task looks free, and a look at what came of it. Exits with 1 if a
+row misses its target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench import Bench
+from table import Row, markdown, show
+from team_mail.mail.log.event import Draft, new_id
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.open import open_mailbox
+from team_mail.scheduler.claims.claims import Claims, NewTask
+from team_mail.scheduler.errors import ClaimError
+
+SPAWN = multiprocessing.get_context("spawn")
+MINUTES = 3
+
+
+def racer(home: Path, name: str, tasks: list[str], ready: Any, results: Any) -> None:
+    """Try to claim each task in turn; report the owned ones, the tries, and when they began and ended."""
+    claims, owned = Claims(open_mailbox(home)), {}
+    claims.moment()
+    ready.wait(MINUTES * 60)
+    began = time.monotonic()
+    for task in tasks:
+        try:
+            owned[task] = claims.claim(task, name, 600).token
+        except ClaimError:
+            continue
+    results.put((owned, len(tasks), began, time.monotonic()))
+
+
+def race(home: Path, processes: int, tasks: list[str]) -> tuple[float, bool]:
+    """Let processes race for tasks; return tries per second, and whether each task has exactly one owner."""
+    claims = Claims(open_mailbox(home))
+    for task in tasks:
+        claims.add(NewTask(task), "you")
+    ready, results = SPAWN.Barrier(processes), SPAWN.Queue()
+    racers = [SPAWN.Process(target=racer, args=(home, f"p{n}", tasks, ready, results)) for n in range(processes)]
+    for process in racers:
+        process.start()
+    answers = [results.get(timeout=MINUTES * 60) for _ in racers]
+    for process in racers:
+        process.join()
+    owned = [pair for answer in answers for pair in answer[0].items()]
+    now = {task: held.token for task in tasks if (held := claims.moment().task(task).current)}
+    once = sorted(task for task, _ in owned) == sorted(tasks) and dict(owned) == now
+    return sum(answer[1] for answer in answers) / (max(a[3] for a in answers) - min(a[2] for a in answers)), once
+
+
+def races(bench: Bench, rounds: int) -> list[Row]:
+    """Race on a short log and on a long one."""
+    home, rows = bench.log.parent, list[Row]()
+    for events, target in ((1_000, 700), (100_000, 300)):
+        bench.grow(events)
+        found = [race(home, 16, [f"r{events}-{n}-{i}" for i in range(50)]) for n in range(rounds)]
+        rate = median(rate for rate, _ in found)
+        what = f"16 processes, 50 tasks, {events:,} events: tries"
+        rows.append(Row(what, f"{rate:,.0f}/s", "", "", f"≥ {target}/s", rate >= target))
+        found += [race(home, 6, [f"s{events}-{n}-{i}" for i in range(120)]) for n in range(rounds)]
+        what = f"the same, and 6 processes for 120 tasks: {len(found)} races in which a task has not one owner"
+        wrong = sum(not once for _, once in found)
+        rows.append(Row(what, str(wrong), "", "", "0", wrong == 0))
+    return rows
+
+
+def own_ids(bench: Bench, rounds: int) -> list[Row]:
+    """Time the first append of a fresh program on the long log: without an id, with one, and with one and `since`."""
+    head = EventLog(bench.log).head().seq
+
+    def append(own: bool, since: int) -> float:
+        log = EventLog(bench.log)
+        draft = Draft("claim.taken", "ann", data={}, id=new_id() if own else None, since=since)
+        began = time.perf_counter()
+        log.append([draft])
+        return time.perf_counter() - began
+
+    kinds = {"without": (False, 0), "whole": (True, 0), "since": (True, head)}
+    times: dict[str, list[float]] = {name: [] for name in kinds}
+    for _ in range(rounds * 7):
+        for name, how in kinds.items():
+            times[name].append(append(*how))
+    plain, whole, since = (median(times[name]) for name in kinds)
+    what = "the first append with an id of its own and `since`, 100,000 events"
+    return [
+        Row(what, f"{since * 1e3:.2f} ms", f"without an id: {plain * 1e3:.2f} ms", f"{since / plain:.2f}",
+            "≤ 2 times", since <= 2 * plain),
+        Row("the same", f"{since * 1e3:.2f} ms", f"without `since`: {whole * 1e3:.2f} ms", f"{since / whole:.2f}",
+            "", None),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Print the table; write it to a page if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one round of each")
+    parser.add_argument("--markdown", type=Path, help="write the table to this page")
+    given = parser.parse_args()
+    load, rounds = os.getloadavg()[0], 1 if given.quick else 5
+    with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
+        bench = Bench(Path(name), given.quick)
+        rows = [*races(bench, rounds), *own_ids(bench, rounds)]
+    show(rows)
+    if given.markdown:
+        machine = f"{os.cpu_count()} CPUs ({platform.machine()}), load average {load:.1f} at the start"
+        head = (
+            "# Benchmarks of claims\n\n"
+            'Measured by `make bench BENCH=claims ARGS="--markdown docs/benchmarks-claims.md"`, '
+            f"as medians of {rounds}.\n\n"
+            f"{machine}; Python {platform.python_version()}.\n\n"
+        )
+        given.markdown.write_text(head + markdown(rows) + "\n")
+    sys.exit(any(row.met is False for row in rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""What is to be sent to one endpoint, and when: a fold over the events of the log, which says what was sent, too.
+
+The cursor is `notice.sent` and `notice.failed`, so whoever folds the same events sends what the one before left. What
+needs the human is gathered for five seconds into one notice, which bears the id of its first event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, cast
+
+from ...mail.directory import SCHEDULER
+from ...mail.kinds import MailKind
+from ...mail.log.event import Event, derived_id
+from ..kinds import NEEDS_ME, NOTICES, Kind, is_writer
+from ..state.facts import Fact
+from .needs import Need, abandoned, about_dispatch, distinct, need_of
+
+GATHER = timedelta(seconds=5)
+PAUSES = (5, 30, 120, 600, 3_600, 21_600)  # seconds after each attempt that failed, but the last
+OLDEST = timedelta(days=1)  # what is older is no news
+_DOWN = 3  # attempts that failed in a row, after which one notice is tried and the others wait
+_MOST = 100  # events in a notice
+_OF_MAIL = frozenset(MailKind)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What is sent at once. `occasion` is a kind of event, or `needs-me`; `needs` are the lines of the latter.
+
+    `ref` is the event that it is about, `due` the time of the next attempt, and `attempts` how many have failed.
+    """
+
+    id: str
+    occasion: str
+    ref: str
+    events: tuple[Event, ...]
+    due: datetime
+    needs: tuple[Need, ...] = ()
+    attempts: int = 0
+
+    @property
+    def lines(self) -> list[Need]:
+        """What needs the human, each once."""
+        return distinct(zip(self.events, self.needs, strict=True))
+
+
+class Turn(NamedTuple):
+    """The notice that is due, if one is, and the seconds until the next one is; None if none waits."""
+
+    notice: Notice | None
+    wait: float | None
+
+
+class Outbox:
+    """The notices of one endpoint. `on` are its occasions; events up to the seq `since` are no news to it."""
+
+    def __init__(self, name: str, on: Sequence[str], human: str, since: int) -> None:
+        self.name = name
+        self.last_sent = since
+        self.is_gone = False
+        self._on, self._human, self._since = frozenset(on), human, since
+        self._pending: dict[str, Notice] = {}
+        self._open: str | None = None  # the notice that still gathers
+        self._failures = 0
+        self._leaders: dict[str, Event] = {}
+        self._settled: set[str] = set()  # of dispatches that were cut off
+
+    @property
+    def waiting(self) -> int:
+        """How many notices are not sent yet."""
+        return len(self._pending)
+
+    def add(self, event: Event) -> None:
+        """Fold the next event of the log."""
+        if event.kind in NOTICES:
+            self.settle(event)
+        elif event.seq > self._since:
+            self._take(event)
+
+    def settle(self, event: Event | Fact) -> None:
+        """Fold what came of a notice of this endpoint; of others, nothing."""
+        data = event.data
+        if event.sender != SCHEDULER or event.run or data.get("notify") != self.name or event.seq <= self._since:
+            return
+        if event.kind == Kind.NOTICE_SENT:
+            self._failures, self.is_gone, self.last_sent = 0, False, event.seq
+        elif event.kind == Kind.NOTICE_FAILED:
+            self._failures += 1
+            self.is_gone = self.is_gone or data.get("gone") is True
+        else:
+            return
+        notice = self._pending.pop(str(data.get("notice")), None)
+        again = data.get("again")
+        if notice is None:
+            self._settled.add(str(data.get("notice")))
+        else:
+            self._keep(notice, _texts(data.get("events")), event, again)
+
+    def _keep(self, notice: Notice, sent: Sequence[str], event: Event | Fact, again: object) -> None:
+        """Put back what was not in the attempt, and all of it if there will be another."""
+        done = [pair for pair in _pairs(notice) if pair[0].id in sent]
+        late = [pair for pair in _pairs(notice) if pair[0].id not in sent]
+        if self._open == notice.id:
+            self._open = None
+        if event.kind == Kind.NOTICE_FAILED and isinstance(again, int | float) and done:
+            events, needs = zip(*done, strict=True)
+            due = datetime.fromisoformat(event.ts) + timedelta(seconds=again)
+            kept = replace(notice, events=events, due=due, attempts=notice.attempts + 1)
+            self._pending[notice.id] = replace(kept, needs=needs if notice.needs else ())
+        elif notice.id != notice.ref:
+            self._settled.add(notice.id)
+        for each, need in late:
+            self._gather(each, need)
+
+    def _take(self, event: Event) -> None:
+        if event.kind in self._on and (event.kind in _OF_MAIL or is_writer(event.kind, event.sender, event.run)):
+            moment = datetime.fromisoformat(event.ts)
+            self._pending[event.id] = Notice(event.id, event.kind, event.id, (event,), moment)
+        elif NEEDS_ME in self._on:
+            if (need := need_of(event, self._human)) and not self._is_own_mail(event):
+                self._gather(event, need)
+            self._follow(event)
+
+    def _is_own_mail(self, event: Event) -> bool:
+        """Tell whether a mail says that this endpoint is not reached, of which it need not be told."""
+        payload = event.data.get("payload")
+        own = isinstance(payload, dict) and cast("dict[str, Any]", payload).get("notify") == self.name
+        return own and event.kind == MailKind.SENT and event.sender == SCHEDULER
+
+    def _gather(self, event: Event, need: Need) -> None:
+        moment = datetime.fromisoformat(event.ts)
+        group = self._pending.get(self._open or "")
+        if group and not group.attempts and moment < group.due and len(group.events) < _MOST:
+            more = replace(group, events=(*group.events, event), needs=(*group.needs, need))
+            self._pending[group.id] = more
+            return
+        self._open = event.id
+        self._pending[event.id] = Notice(event.id, NEEDS_ME, event.id, (event,), moment + GATHER, (need,))
+
+    def _follow(self, event: Event) -> None:
+        dispatch = str(event.data.get("dispatch"))
+        if event.kind in {Kind.DISPATCH_STARTED, Kind.DISPATCH_RESUMED} and event.sender == SCHEDULER:
+            self._leaders[dispatch] = event
+        elif event.kind == Kind.DISPATCH_FINISHED and event.sender == SCHEDULER:
+            self._leaders.pop(dispatch, None)
+
+    def look(self, is_alive: Callable[[Mapping[str, Any]], bool], now: datetime) -> None:
+        """Find the dispatches whose process, as `myself` named it, is gone; each is a notice of its own."""
+        for event in abandoned(self._leaders, is_alive):
+            own = derived_id("cut off", event.id)
+            if own not in self._settled and own not in self._pending:
+                self._pending[own] = Notice(own, NEEDS_ME, event.id, (event,), now, (about_dispatch(event),))
+
+    def turn(self, now: datetime) -> Turn:
+        """Return what to do now. What is older than a day is left out."""
+        for notice in [*self._pending.values()]:
+            if notice.id == notice.ref and _age(notice, now) > OLDEST:
+                del self._pending[notice.id]
+        if self.is_gone or not self._pending:
+            return Turn(None, None)
+        notices = [*self._pending.values()]
+        if self._failures >= _DOWN:
+            notices = [max(notices, key=lambda notice: notice.attempts)]
+        first = min(notices, key=lambda notice: notice.due)
+        longest = PAUSES[first.attempts - 1] if first.attempts else GATHER.total_seconds()
+        wait = min((first.due - now).total_seconds(), longest)  # whatever became of the clock
+        return Turn(first, 0.0) if wait <= 0 else Turn(None, wait)
+
+
+def _age(notice: Notice, now: datetime) -> timedelta:
+    return now - datetime.fromisoformat(notice.events[0].ts)
+
+
+def _pairs(notice: Notice) -> list[tuple[Event, Need]]:
+    needs = notice.needs or (Need(""),) * len(notice.events)
+    return [*zip(notice.events, needs, strict=True)]
+
+
+def _texts(value: object) -> list[str]:
+    return [str(each) for each in cast("list[object]", value)] if isinstance(value, list) else []

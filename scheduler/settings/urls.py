@@ -1,0 +1,93 @@
+"""Addresses that the team sends to: https, or http to this machine, and never into a private network.
+
+A name is checked here as it is written, and what it resolves to by `refusal` each time before anybody connects.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator
+
+_LONGEST = 2_000
+_PLAIN = re.compile(r"[\x21-\x7e]+")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, as it is written in a URL, is this machine: `localhost`, `127.0.0.1`, `::1`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def refusal(address: str, *, loopback: bool) -> str:
+    """Say why nothing is sent to an IP address, "" if something may be; `loopback` allows this machine alone.
+
+    Whoever writes `localhost` gets this machine, and a public name that resolves to it does not.
+    """
+    ip = _embedded(ipaddress.ip_address(address.partition("%")[0]))
+    if loopback:
+        return "" if ip.is_loopback else f"{address} is not this machine"
+    if ip.is_loopback:
+        return f"{address} is this machine; write http://localhost if you mean it"
+    if not ip.is_global or ip.is_multicast or ip.is_reserved:
+        return f"{address} is no public address"
+    return ""
+
+
+def _embedded(ip: Address) -> Address:
+    """Return the IPv4 address that an IPv6 address stands for, as translators and tunnels reach it."""
+    if not isinstance(ip, ipaddress.IPv6Address):
+        return ip
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
+
+
+def _endpoint(url: str) -> str:
+    parts = _split(url)
+    host = parts.hostname or ""
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no user and password: put a secret into the file that secret_file names")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+        raise ValueError('must begin with https://, or with http://localhost for this machine: "https://example.org/x"')
+    if re.fullmatch(r"[\d.]+|.*:.*", host):
+        try:
+            why = refusal(host, loopback=is_loopback(host))
+        except ValueError:
+            raise ValueError(f"names the host {host!r}, which is neither a name nor an address") from None
+        if why:
+            raise ValueError(f"must lead to a public address: {why}")
+    return url
+
+
+def _link(url: str) -> str:
+    if _split(url).scheme not in {"http", "https"}:
+        raise ValueError('must begin with https:// or http://: "http://localhost:8000"')
+    return url
+
+
+def _split(url: str) -> SplitResult:
+    """Take a URL apart. Raises ValueError for one that two programs could read differently."""
+    if not _PLAIN.fullmatch(url) or len(url) > _LONGEST or "\\" in url or "#" in url:
+        raise ValueError(f"must be a URL of at most {_LONGEST} characters, without blanks, backslashes and #")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"must be a URL: {error}") from None
+    if not parts.hostname or port == 0:
+        raise ValueError('must be a URL with a host: "https://example.org/x"')
+    return parts
+
+
+EndpointUrl = Annotated[str, AfterValidator(_endpoint)]
+LinkUrl = Annotated[str, AfterValidator(_link)]

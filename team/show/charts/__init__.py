@@ -1,0 +1,1 @@
+"""Pictures of sprints and plans, as Vega-Lite specs."""

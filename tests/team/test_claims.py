@@ -1,0 +1,155 @@
+"""The commands about claims, as people and programs see them: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from team_mail.mail.process import ORPHAN, runs_above
+from team_mail.team.commands import team as team_command
+from typer.testing import CliRunner
+
+
+@pytest.fixture
+def at(team, monkeypatch):
+    """Runs a command of `team` in the team's repository; returns its exit code and what it printed as JSON."""
+    monkeypatch.chdir(team.folder)
+    for name in ("TEAM_HOME", "TEAM_RUN", "TEAM_PERSONA"):
+        monkeypatch.delenv(name, raising=False)
+    team.home.mkdir(exist_ok=True)
+
+    def run(*words):
+        ended = CliRunner().invoke(team_command.app, [*words, "--json"])
+        printed = ended.stdout or ended.stderr
+        return ended.exit_code, json.loads(printed) if printed.startswith("{") else printed
+
+    return run
+
+
+def test_a_task_from_its_addition_to_its_end(at):
+    """What one command prints, the next one takes."""
+    code, added = at(
+        "task", "add", "fix", "--to", "ann", "--priority", "critical", "--path", "src/**", "--title", "Fix it",
+        "--input", '{"a": 1}',
+    )  # fmt: skip
+    assert (code, added["state"], added["priority"], added["paths"]) == (0, "open", "urgent", ["src/**"])
+    code, claim = at("claim", "--next", "--as", "ann", "--lease", "2m", "--pid", str(os.getpid()))
+    assert (code, claim["task"], claim["input"], claim["attempt"]) == (0, "fix", {"a": 1}, 1)
+    token = str(claim["token"])
+    assert at("task", "list")[1]["tasks"][0]["owner"] == "ann"
+    code, refused = at("claim", "fix", "--as", "bob")
+    assert (code, refused["code"]) == (1, "LEASE_CONFLICT")
+    assert at("renew", "fix", "--token", token, "--lease", "1h")[1]["lease_until"] > claim["lease_until"]
+    assert at("release", "fix")[1]["code"] == "LEASE_NOT_EXPIRED"
+    assert at("done", "fix", "--token", token, "--output", "[2]", "--expect", "1")[1]["code"] == "VERSION_CONFLICT"
+    assert at("done", "fix", "--token", token, "--output", "[2]") == (
+        0, {"what": "fix", "token": claim["token"], "already": False, "status": "success"},
+    )  # fmt: skip
+    assert at("done", "fix", "--token", token)[1]["already"] is True
+    code, shown = at("task", "show", "fix")
+    assert (shown["state"], shown["output"], shown["late"]) == ("done", [2], []), "what was refused is not written"
+    assert at("task", "list")[1]["tasks"] == []
+    assert at("task", "list", "--all")[1]["tasks"][0]["state"] == "done"
+
+
+def test_nothing_to_claim_is_an_exit_code_of_its_own(at):
+    """A script ends its loop by it."""
+    assert at("claim", "--next") == (3, {})
+
+
+def test_a_claim_by_force_needs_a_reason(at):
+    """Who takes something away from somebody says why."""
+    at("task", "add", "fix")
+    _, claim = at("claim", "fix", "--as", "ann")
+    assert at("release", "fix", "--force")[0] == 2
+    assert at("release", "fix", "--force", "--reason", "it hangs")[1]["why"] == "it hangs"
+    code, late = at("done", "fix", "--token", str(claim["token"]), "--output", "[2]")
+    assert (code, late["code"]) == (1, "LEASE_EXPIRED")
+    assert "taken away by you" in late["error"]
+    assert [end["output"] for end in at("task", "show", "fix")[1]["late"]] == [[2]]
+
+
+def test_paths_and_names_are_taken_listed_and_given_back(at):
+    """The token alone names them."""
+    _, claim = at("claim", "--path", "src/**", "--name", "database", "--as", "ann")
+    assert (claim["paths"], claim["names"]) == (["src/**"], ["database"])
+    assert at("claim", "--path", "src/a.py")[1]["code"] == "LEASE_CONFLICT"
+    assert [held["owner"] for held in at("task", "list")[1]["held"]] == ["ann"]
+    assert at("release", "--token", str(claim["token"]))[1]["already"] is False
+    assert at("release", "--token", str(claim["token"]))[1]["already"] is True
+    assert at("task", "list")[1]["held"] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("claim",),
+        ("claim", "fix", "--next"),
+        ("claim", "fix", "--path", "src"),
+        ("claim", "--next", "--expect", "3"),
+        ("claim", "fix", "--lease", "0"),
+        ("claim", "fix", "--lease", "-1s"),
+        ("claim", "fix", "--lease", "3650d"),
+        ("claim", "fix", "--as", "weaver"),
+        ("claim", "fix", "--as", "nobody"),
+        ("claim", "fix", "--pid", "999999999"),
+        ("claim", "--path", "../x"),
+        ("claim", "--name", "a b"),
+        ("claim", "fxi"),
+        ("done", "fix"),
+        ("done", "fix", "--token", "text"),
+        ("done", "fix", "--token", "0"),
+        ("done", "fix", "--token", "1" + "0" * 30),
+        ("done", "fix", "--token", "1"),
+        ("done", "fix", "--token", "2", "--output", "{"),
+        ("done", "fix", "--token", "2", "--failed", " "),
+        ("renew", "--token", "2"),
+        ("release",),
+        ("task", "add", "a/b"),
+        ("task", "add", "b", "--after", "nothing"),
+        ("task", "add", "b", "--priority", "soon"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_nothing_is_written(at, team, words):
+    """Exit code 2, whatever is wrong about the request itself."""
+    at("task", "add", "fix")
+    before = team.kinds()
+    assert at(*words)[0] == 2
+    assert team.kinds() == before
+
+
+def test_a_run_claims_nothing(at, monkeypatch):
+    """A2: neither for another persona, nor for its own, whatever its environment says."""
+    at("task", "add", "fix")
+    monkeypatch.setenv("TEAM_RUN", "r1")
+    monkeypatch.setenv("TEAM_PERSONA", "ann")
+    code, refused = at("claim", "fix", "--as", "bob")
+    assert code == 2
+    assert "this is a run of ann" in refused["error"]
+    assert at("claim", "fix")[0] == 2
+    monkeypatch.delenv("TEAM_RUN")
+    runs_above.cache_clear()
+    monkeypatch.setattr("team_mail.mail.process.runs_above", lambda: (ORPHAN,))
+    assert at("claim", "fix")[0] == 2
+
+
+def test_tasks_and_claims_as_text(team, at):
+    """Without `--json`, lines for people."""
+    at("task", "add", "fix", "--title", "Fix\x1b it", "--input", "1")
+    at("task", "add", "news", "--after", "fix")
+
+    def shown(*words):
+        return CliRunner().invoke(team_command.app, [*words]).stdout
+
+    assert "anybody" in shown("task", "list")
+    assert "after fix" in shown("task", "list")
+    assert "team done fix --token 4" in shown("claim", "fix")
+    assert "you has fix until" in shown("renew", "fix", "--token", "4")
+    assert shown("release", "fix", "--token", "4", "--reason", "later") == "fix is released (token 4): later\n"
+    assert "given" not in shown("claim", "fix")
+    assert shown("done", "fix", "--token", "7", "--failed", "no time") == "fix is done, and failed (token 7)\n"
+    page = shown("task", "show", "fix")
+    assert "\x1b" not in page
+    assert "failed: no time" in page
+    assert "released at" in page
