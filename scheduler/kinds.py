@@ -247,6 +247,14 @@ class ScheduleOutcome(Described):
     CUT_OFF = word("cut off", "Its scheduler is gone; a dispatch that was cut off can be gone on with.")
 
 
+class WorkKind(Described):
+    """What a team did: the kinds of `team history`."""
+
+    SPRINT = word("sprint", "A sprint.")
+    DISPATCH = word("dispatch", "A dispatch.")
+    ASK = word("ask", "A request in plain words, with all of its dispatches.")
+
+
 class AskStep(Described):
     """What a dispatch of a request in plain words is for."""
 

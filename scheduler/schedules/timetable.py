@@ -6,7 +6,7 @@ Asks and dispatches are started by what the timetable is given; a sprint is aske
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -77,15 +77,25 @@ class Starter(Protocol):
         """Carry out an ask or a dispatch to its end. Raises TeamMailError, OSError if it cannot be started."""
         ...
 
+    def tend(self, context: Context) -> Sequence[str]:
+        """Put on record what dispatches left that were killed; return a line for each run."""
+        ...
+
     def end(self) -> None:
         """End what is being carried out; a signal handler may call it."""
         ...
 
 
 class _NoStarter:
+    """Carries out nothing."""
+
     def __call__(self, context: Context, name: str, schedule: ScheduleSettings, at: datetime) -> Ended:
         del context, name, at
         return Ended(ScheduleOutcome.FAILED, f"nobody is here who could {schedule.what}")
+
+    def tend(self, context: Context) -> Sequence[str]:
+        del context
+        return ()
 
     def end(self) -> None: ...
 

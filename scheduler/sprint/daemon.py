@@ -204,11 +204,16 @@ class Daemon:
             raise self._failed
 
     def _look_at_schedules(self) -> None:
-        """Start what is due by `[schedules]`, and look again when something is next."""
+        """Start what is due by `[schedules]`, and look again when something is next; at least once a minute.
+
+        What dispatches left that were killed is put on record before.
+        """
         with self._look:
             if self._stop.is_set():
                 return
             try:
+                for text in self._starter.tend(self._ticker.context):
+                    self._say(text)
                 at = self._timetable.look(self._ticker.context)
             except (TeamMailError, OSError) as error:
                 self._say(f"schedules: {error}; the next look tries again")

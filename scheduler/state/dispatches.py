@@ -107,7 +107,9 @@ class DispatchState:
     def _end_attempt(self, fact: Fact) -> None:
         data = fact.data
         attempts = self.attempts[data["task"]]
-        at = next(at for at, a in enumerate(attempts) if a.run == fact.run and a.status == RunStatus.OPEN)
+        at = next((at for at, a in enumerate(attempts) if a.run == fact.run and a.status == RunStatus.OPEN), None)
+        if at is None:  # the end of a run that is not known, or ended before
+            return
         lost = fact.kind == Kind.RUN_LOST
         attempts[at] = replace(
             attempts[at],
@@ -185,6 +187,19 @@ def read_unfinished(projections: Projections, most: int = _MOST) -> list[Dispatc
     starts = _starts(facts)
     open_ = [starts[each] for each, kind in last.items() if kind != Kind.DISPATCH_FINISHED and each in starts]
     return [_folded(projections, start) for start in open_[-most:]]
+
+
+def read_last(projections: Projections, most: int) -> list[DispatchState]:
+    """Read the last dispatches, so many, the newest last."""
+    starts = [*_starts(_events(projections)).items()][-most:]
+    if not starts:
+        return []
+    states = {dispatch: DispatchState() for dispatch, _ in starts}
+    rows = projections.rows("scheduler.state.of_dispatches", since=starts[0][1].seq)
+    for fact in filter(counts, map(fact_of, rows)):
+        if state := states.get(str(fact.data.get("dispatch"))):
+            state.add(fact)
+    return [*states.values()]
 
 
 def under_way(projections: Projections) -> list[Run]:

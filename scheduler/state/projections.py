@@ -141,6 +141,12 @@ def dispatched() -> Any:
     return later.filter(later.data["dispatch"].str == dispatch).select(*FACT).order_by("seq")
 
 
+def of_dispatches() -> Any:
+    """List the events of all dispatches from a seq on."""
+    later = events.filter(events.seq >= argument("since", "int64"), events.kind.re_search(DISPATCHED))
+    return later.filter(later.data["dispatch"].str.notnull()).select(*FACT).order_by("seq")
+
+
 def going() -> Any:
     """List the starts of runs that have not ended, of sprints and of dispatches; of everybody without a roster."""
     roster = argument("roster", "array<string>")
@@ -241,5 +247,5 @@ def figures() -> Any:
 
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
-    results, printed, schedules, limited, refused, claims, notices, later, figures,
+    results, printed, schedules, of_dispatches, limited, refused, claims, notices, later, figures,
 )  # fmt: skip

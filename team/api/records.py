@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ...scheduler.context import Context
 from ...scheduler.overview.overview import Overview, overview
+from ...scheduler.overview.past import Past
+from ...scheduler.overview.past import past as read_past
 from ...scheduler.sprint import history as records
 from ...scheduler.sprint.history import History
 from ...scheduler.state.metrics import Metrics
@@ -25,6 +27,11 @@ def history(context: Context, most: int = LAST, before: int | None = None) -> Hi
         before: Only sprints with a number below this one.
     """
     return records.history(context, context.clock.now(), most, before)
+
+
+def past(context: Context, most: int = LAST) -> Past:
+    """Return what the team has done last, so many sprints, dispatches and asks, the newest last."""
+    return read_past(context, most)
 
 
 def rounds(context: Context, most: int = LAST) -> RoundList:

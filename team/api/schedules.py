@@ -21,6 +21,7 @@ from ...scheduler.schedules.timetable import Ended, Planned, carried_out, fired,
 from ...scheduler.settings.schedules import ScheduleSettings
 from ...scheduler.sprint.control import by_people_only
 from ...scheduler.tasks.reader import read_limited
+from ..cleaning import Cleaning
 from . import ask as asks
 from .dispatches import DispatchRequest, DispatchResult, dispatch, read_tasks
 from .interrupts import Interrupts, uninterrupted
@@ -96,6 +97,11 @@ class Starter:
         if answer.missing:
             ended = ended._replace(outcome=ScheduleOutcome.FAILED)
         return ended._replace(answer=answer.text)
+
+    def tend(self, context: Context) -> Sequence[str]:
+        """Put on record what dispatches left that were killed; return a line for each run."""
+        freed = Cleaning(context, repository=True).free_dispatches()
+        return [f"{each.persona}'s run {each.run[:8]} had no process any more: its end is on record" for each in freed]
 
     @contextmanager
     def interrupts(self, end: Callable[[], object]) -> Generator[Sequence[int]]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ...mail.commands import cli_options as mail_option
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
 from . import options as option
@@ -38,6 +39,21 @@ def agents(as_json: option.Json = False) -> None:
         render.document(found.document())
     else:
         say(show.agents(found, context.clock.now()))
+
+
+@app.command()
+def history(limit: mail_option.Limit = 20, as_json: option.Json = False) -> None:
+    """List what the team did last: sprints, dispatches and asks, with result, money, and the line that repeats each."""
+    from ...mail import render
+    from .. import session
+    from ..api import records
+    from ..show import overview as show
+
+    found = records.past(session.reading_context(), limit)
+    if as_json:
+        render.document(found.document())
+    else:
+        say(show.past(found))
 
 
 @app.command()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from ...mail.render import line
+from ...mail.render import line, listed
 from ...mail.text.units import counted
 from ...scheduler.kinds import AgentStatus
 from ...scheduler.overview.dispatches import OpenDispatch, TaskAtWork
 from ...scheduler.overview.needs import Need
 from ...scheduler.overview.overview import Overview
+from ...scheduler.overview.past import Past
 from ...scheduler.overview.registry import Registered, Registry
 from ...scheduler.schedules.timetable import Ended, Planned
 from ..api.team import Cleaned
@@ -32,13 +33,13 @@ def overview(team: Overview) -> Iterator[str]:
         yield from _dispatch(dispatch)
 
 
-def needs(listed: tuple[Need, ...]) -> Iterator[str]:
+def needs(found: tuple[Need, ...]) -> Iterator[str]:
     """List what needs a person, with the command that settles each."""
-    if not listed:
+    if not found:
         yield "nothing needs you"
         return
-    yield f"{counted(len(listed), 'matter')} for you:"
-    for need in listed:
+    yield f"{counted(len(found), 'matter')} for you:"
+    for need in found:
         yield f"  {need.kind}: {shortened(need.text, _TEXT)}"
         yield f"    {line(need.command)}"
 
@@ -73,6 +74,23 @@ def _why(agent: Registered) -> str:
 
 def _ago(then: datetime | None, now: datetime) -> str:
     return "-" if then is None else span(max(0.0, (now - then).total_seconds()))
+
+
+def past(found: Past) -> Iterator[str]:
+    """List what a team did, the newest last."""
+    rows = [("started", "what", "id", "result", "money", "tasks", "again")]
+    rows += [
+        (
+            f"{deed.started[:16]}Z", deed.kind, deed.id, deed.result, deed.usage.money_text, listed(deed.tasks) or "-",
+            shortened(deed.again, _TEXT),
+        )
+        for deed in found.deeds
+    ]  # fmt: skip
+    yield from (
+        columns(rows) if found.deeds else ["nothing yet; scheduler sprint, team dispatch and team ask do something"]
+    )
+    if found.older:
+        yield f"there is more before; team history --limit {2 * len(found.deeds)} shows it"
 
 
 def cleaned(found: Cleaned) -> Iterator[str]:
@@ -110,7 +128,7 @@ def _standing(task: TaskAtWork) -> str:
     return span(task.seconds) if task.goes_on else "has ended, or is lost"
 
 
-def schedules(listed: Sequence[Planned]) -> Iterator[str]:
+def schedules(found: Sequence[Planned]) -> Iterator[str]:
     """List the schedules."""
     rows = [("name", "when", "next", "last", "missed", "what")]
     rows += [
@@ -122,9 +140,9 @@ def schedules(listed: Sequence[Planned]) -> Iterator[str]:
             _missed(each),
             shortened(each.settings.what, _TASK),
         )
-        for each in listed
+        for each in found
     ]
-    yield from columns(rows) if listed else [_NO_SCHEDULES]
+    yield from columns(rows) if found else [_NO_SCHEDULES]
 
 
 def ran(ends: Sequence[tuple[str, Ended]]) -> Iterator[str]:

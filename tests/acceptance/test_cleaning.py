@@ -22,7 +22,7 @@ from team_mail.team.open import open_for_dispatch
 
 from ..conftest import Team
 from .test_outliving import Place
-from .test_run_storm import BIN, Storm
+from .test_run_storm import Storm
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 SEEN, FREED = 6.0, 1.0  # seconds that are promised
@@ -135,19 +135,19 @@ def run_of(process: psutil.Process) -> str:
 
 
 @pytest.mark.storm
-def test_no_run_that_lives_is_ended_by_a_clean_up_whoever_is_killed(tmp_path):
+def test_no_run_that_lives_is_ended_by_a_clean_up_whoever_is_killed(tmp_path, monkeypatch):
     """While schedulers, wardens, keepers, mail processes and agents are killed, `team clean` looks again and again.
 
     It frees no run whose scheduler lives, and of one that was hurt in nothing it records its own end.
     """
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     storm, chance, kills, freed, hurt = Storm(tmp_path), random.Random(11), Counter[str](), set[str](), set[str]()
     while kills.total() < KILLS:
         command = chance.choice(["sprint", "tick"])
         leader, end = storm.start(command), time.monotonic() + chance.uniform(1, 6)
         while leader.poll() is None and time.monotonic() < end:
             alive = {run_of(keeper) for keeper in storm.processes()["keeper"]}
-            cleaned = json.loads(storm.run(str(BIN / "team"), "clean", "--json").stdout)
-            now = {each["run"] for each in cleaned["freed"]}
+            now = {each.run for each in team_api.clean(storm.home).freed}
             freed |= now
             if now:
                 started = {each["run"]: each["data"]["supervisor"]["pid"] for each in storm.events("run.started")}
@@ -161,7 +161,7 @@ def test_no_run_that_lives_is_ended_by_a_clean_up_whoever_is_killed(tmp_path):
             kills["leader"] += 1
         leader.wait()
         if chance.random() < 0.3:  # so that what nobody leads is there to be freed
-            storm.run(str(BIN / "team"), "clean")
+            freed |= {each.run for each in team_api.clean(storm.home).freed}
     print(f"{kills.total()} kills ({dict(kills)}), {len(freed)} runs freed, {len(storm.events('run.started'))} started")
     assert freed
 

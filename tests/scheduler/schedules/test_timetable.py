@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from team_mail.mail.errors import UsageError
-from team_mail.mail.log.event import Draft
+from team_mail.mail.log.event import Draft, derived_id
+from team_mail.mail.process import myself
 from team_mail.scheduler.kinds import Kind, ScheduleOutcome
 from team_mail.scheduler.schedules.record import firing_id
 from team_mail.scheduler.schedules.timetable import Ended, Timetable, fired
@@ -45,6 +46,9 @@ class Starts:
         self.asked.append((name, schedule.dispatch))
         self.begun.set()
         return Ended(ScheduleOutcome.DONE, "all of it")
+
+    def tend(self, context):
+        return []
 
     def end(self):
         pass
@@ -163,3 +167,26 @@ def test_a_schedule_is_run_by_hand_paused_and_resumed(team):
     assert api.run(context).ends == ()
     with pytest.raises(UsageError, match="no schedule 'chek'; did you mean check"):
         api.run(context, "chek", "you")
+
+
+def test_whoever_leads_puts_on_record_what_killed_dispatches_left(team):
+    """Of two that have no end, the one whose process lives is left alone."""
+    context = team.context()
+    run = {"sprint": 0, "persona": "ann", "attempt": 1, "tick": 0, "base": "", "agent": "shell", "reason": "task"}
+    for name, supervisor in (("d-killed00", GONE), ("d-living00", myself())):
+        start = {"dispatch": name, "base": "", "branch": "", "agent": None, "tasks": [{"task_id": "a"}], "config": {}}
+        began = run | {"dispatch": name, "task": "a", "mail": [], "supervisor": supervisor, "input": {}}
+        context.append(
+            [
+                Draft(Kind.DISPATCH_STARTED, "scheduler", data=start | {"supervisor": supervisor}),
+                Draft(Kind.RUN_STARTED, "scheduler", run=derived_id("run", "task", name, "a", "1"), data=began),
+            ]
+        )
+
+    (line,) = api.Starter().tend(context)
+
+    assert line.endswith("had no process any more: its end is on record")
+    assert [e.run for e in context.mailbox.log.read() if e.kind == Kind.RUN_LOST] == [
+        derived_id("run", "task", "d-killed00", "a", "1")
+    ]
+    assert [*api.Starter().tend(context)] == []
