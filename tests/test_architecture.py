@@ -60,6 +60,7 @@ ARROWS = {
     },
     "scheduler.context": {
         "scheduler.approval",
+        "scheduler.claims",
         "scheduler.errors",
         "scheduler.kinds",
         "scheduler.leader",
@@ -69,6 +70,7 @@ ARROWS = {
         "scheduler.state",
     },
     "scheduler.dispatch": {
+        "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.kinds",
@@ -125,6 +127,7 @@ ARROWS = {
     "scheduler.setup": {"scheduler.context"},
     "scheduler.sprint": {
         "scheduler.approval",
+        "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.estimate",
@@ -158,12 +161,14 @@ ARROWS = {
         "team.checks",
         "team.dispatcher",
         "team.doctor",
+        "team.hook",
         "team.init",
         "team.install",
         "team.open",
         "team.place",
         "team.templates",
         "team.trial",
+        "team.worker",
     },
     "team.checks": {"team.place"},
     "team.commands": {"team.api", "team.demo", "team.home", "team.paid", "team.session", "team.show"},
@@ -173,6 +178,7 @@ ARROWS = {
     "team.open": {"team.place"},
     "team.session": {"team.home", "team.open"},
     "team.trial": {"team.open", "team.place"},
+    "team.worker": {"team.dispatcher"},
     "team.show": {"team.api", "team.dispatcher", "team.init", "team.templates"},
 }
 ENGINE_WITHOUT = {"typer", "rich", "vl_convert"}  # a face's affairs
@@ -198,7 +204,15 @@ NOWHERE = re.compile(r"(?!)")
 LAZY = {
     "mail.check.unread": {"directory", "kinds", "log.event", "event", "marks", "message"},  # nor a check without news
     "mail.home": {"disk", "errors"},  # as above
-    "mail.log.log": {"cursor", "follow", "lookup", "reading", "recovery", "verify"},  # a send needs none of them
+    "mail.log.log": {
+        "cursor",
+        "follow",
+        "lookup",
+        "reading",
+        "recovery",
+        "snapshot",
+        "verify",
+    },  # a send needs none of them
     "mail.mailbox": {"export"},  # nor the email package
     "mail.open": {"query"},  # nor does a send wait for the database, unless it seals a segment
     "mail.query.rows": {"query"},  # nor the database

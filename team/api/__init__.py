@@ -13,5 +13,7 @@ listener, and end early when the function that they pass to `interrupts` is call
 - plans: read_roadmap, forecast, plan, tasks_of
 - weaving: weave
 - agents: doctor, candidates, try_agents
+- worker: work
+- hook: guard, install
 - team: init, config, clean, personas, templates, template, inbox, install_texts
 """
