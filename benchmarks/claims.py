@@ -11,9 +11,12 @@ import argparse
 import multiprocessing
 import os
 import platform
+import resource
+import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +31,9 @@ from team_mail.scheduler.errors import ClaimError
 
 SPAWN = multiprocessing.get_context("spawn")
 MINUTES = 3
+TEAM = str(Path(sys.executable).with_name("team"))
+WHO = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+FINISHED = "task.finished"
 
 
 def racer(home: Path, name: str, tasks: list[str], ready: Any, results: Any) -> None:
@@ -104,6 +110,55 @@ def own_ids(bench: Bench, rounds: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def worked(home: Path, workers: int, tasks: int) -> float:
+    """Let workers do so many tasks of 0.1 s; return the seconds from the first claim to the last end."""
+    home.mkdir(parents=True)
+    for words in ("init --quiet --initial-branch=main", "commit --quiet --allow-empty --message=Begin"):
+        subprocess.run(["git", *WHO, *words.split()], cwd=home, check=True)
+    (home / ".team" / "personas").mkdir(parents=True)
+    (home / ".team" / "team.toml").write_text('[agents.shell]\ncommand = ["sleep", "0.1"]\n')
+    (home / ".team" / "personas" / "ann.md").write_text("---\nid: ann\n---\nWait.\n")
+    claims = Claims(open_mailbox(home / ".team"))
+    for number in range(tasks):
+        claims.add(NewTask(f"t{number}", to="ann"), "you")
+    words = [TEAM, "worker", "--drain", "--quiet"]
+    started = [subprocess.Popen(words, cwd=home, stdout=subprocess.DEVNULL) for _ in range(workers)]
+    ends = [process.wait() for process in started]
+    if any(ends):
+        sys.exit("a worker failed")
+    times = [datetime.fromisoformat(e.ts) for e in claims.mailbox.log.read() if e.kind in {"claim.taken", FINISHED}]
+    ended = [task.end for task in claims.moment().fold.tasks.values()]
+    assert all(ended), "every task is done"
+    assert all(len(task.claims) == 1 for task in claims.moment().fold.tasks.values()), "by one worker"
+    return (times[-1] - times[0]).total_seconds()
+
+
+def workers(folder: Path, rounds: int, tasks: int) -> list[Row]:
+    """Compare three workers with one, and with what the processors let three of them do."""
+    times: dict[int, list[float]] = {1: [], 3: []}
+    used: dict[int, list[float]] = {1: [], 3: []}
+    for number in range(rounds):
+        for count, taken in times.items():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            taken.append(worked(folder / f"workers-{number}-{count}", count, tasks))
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            used[count].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    one, three = (median(times[count]) for count in times)
+    cores = os.cpu_count() or 1
+    bound = median(used[3]) / cores
+    best, ratio = min(3.0, one / bound) if bound else 3.0, one / three
+    return [
+        Row(
+            f"{tasks} tasks of 0.1 s: three workers", f"{three:.1f} s", f"one worker: {one:.1f} s", f"{ratio:.2f}",
+            "≥ 2.7 times", ratio >= 2.7,
+        ),
+        Row(
+            f"the same; they use {median(used[3]):.1f} s of processor", f"{three:.1f} s",
+            f"{cores} processors at their most: {bound:.1f} s", f"{ratio:.2f}", f"at most {best:.2f} times", None,
+        ),
+    ]  # fmt: skip
+
+
 def main() -> None:
     """Print the table; write it to a page if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -114,6 +169,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
         bench = Bench(Path(name), given.quick)
         rows = [*races(bench, rounds), *own_ids(bench, rounds)]
+        rows += workers(Path(name), 1 if given.quick else 3, 30 if given.quick else 100)
     show(rows)
     if given.markdown:
         machine = f"{os.cpu_count()} CPUs ({platform.machine()}), load average {load:.1f} at the start"

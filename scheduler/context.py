@@ -26,6 +26,8 @@ from ..personas.spending.prices import priced
 from ..personas.spending.usage import Usage
 from ..personas.workspace import Mirror
 from .approval import ApprovalKey
+from .claims.barring import Barred, all_barred
+from .claims.claims import Claims
 from .errors import NotReady
 from .kinds import LaunchReason, PatchStatus, RunStatus
 from .limits.budget import Budgets, day_began, uses_of
@@ -75,6 +77,7 @@ class Context:
     clock: Clock = field(default_factory=SystemClock)
     on_append: Callable[[Sequence[Event]], object] = lambda _: None
     _recent: RecentState = field(default_factory=RecentState, init=False, repr=False, compare=False)
+    _claims: list[Claims] = field(default_factory=list[Claims], init=False, repr=False, compare=False)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -116,6 +119,21 @@ class Context:
         """Return the state of some sprints in a row, of the past or not, without what waits now; see `read_sprints`."""
         state = read_sprints(self.mailbox.projections, spans)
         return replace(state, patches=self._all_checked(state))
+
+    @property
+    def claims(self) -> Claims:
+        """The claims of the team, which are read when they are asked for."""
+        if not self._claims:
+            self._claims.append(Claims(self.mailbox, self.clock))
+        return self._claims[0]
+
+    def barred(self) -> dict[str, Barred]:
+        """Return the personas that may not run now, because somebody has claimed files that are theirs to change.
+
+        Whoever may change any file is barred by nobody: the weaver settles it.
+        """
+        paths = {persona.id: persona.paths for persona in self.roster.scheduled if persona.paths}
+        return all_barred(self.claims.moment(), paths) if paths else {}
 
     @property
     def budgets(self) -> Budgets:

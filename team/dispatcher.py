@@ -89,20 +89,24 @@ class ParallelDispatcher:
     cause: Mapping[str, Any] = field(default_factory=dict[str, Any])
     _running: list[Dispatch] = field(default_factory=list[Dispatch])
 
-    def dispatch(self, tasks: Iterable[Task | Mapping[str, Any]]) -> DispatchOutput:
+    def dispatch(self, tasks: Iterable[Task | Mapping[str, Any]], id: str | None = None) -> DispatchOutput:
         """Carry out tasks, objects or mappings as in `tasks.json`, and return the result of each.
+
+        With an `id`, a UUID, the dispatch has that one, and is refused with NotReady if there is one of it.
 
         Within a running event loop the work is done in a thread, and `await dispatcher.dispatch(tasks)` lets the loop
         go on; its cancellation ends the runs. Raises InvalidTasks, NotReady; then nothing was started.
         """
         given, stop = tuple(tasks), threading.Event()
-        return carried_out(lambda: self._dispatch(given, stop), lambda: self._end(stop))
+        return carried_out(lambda: self._dispatch(given, id, stop), lambda: self._end(stop))
 
-    def _dispatch(self, given: Sequence[Task | Mapping[str, Any]], stop: threading.Event) -> DispatchOutput:
+    def _dispatch(
+        self, given: Sequence[Task | Mapping[str, Any]], own: str | None, stop: threading.Event
+    ) -> DispatchOutput:
         context, repository = self._open()
         by_people_only("team dispatch", context.home)
         tasks = self._checked(context, given, repository=repository)
-        base, id = self._base(context) if repository else "", new_id()  # noqa: A001
+        base, id = self._base(context) if repository else "", own or new_id()  # noqa: A001
         routing = self._routing(context, tasks, self._name, base)
         branch = f"team/dispatch-{id[-8:]}"
         if repository and (trouble := context.branch_trouble(branch)):
@@ -111,6 +115,8 @@ class ParallelDispatcher:
             self._notify(Progress(f"note: {note}"))
         state = DispatchState()
         with self._own_clones(context, id, repository) as own_context:
+            if own and facts_of(context.mailbox.projections, own):  # now under the lock
+                raise NotReady(f"there is a dispatch {own} already; team dispatch --resume {own} goes on with it")
             entry = kept(context.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
             config = self.config.model_dump(mode="json", exclude_unset=True)
             draft = started(id, entry, config=config, base=base, branch=branch, agent=self._name, **self.cause)

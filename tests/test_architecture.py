@@ -60,6 +60,7 @@ ARROWS = {
     },
     "scheduler.context": {
         "scheduler.approval",
+        "scheduler.claims",
         "scheduler.errors",
         "scheduler.kinds",
         "scheduler.limits",
@@ -69,6 +70,7 @@ ARROWS = {
         "scheduler.state",
     },
     "scheduler.dispatch": {
+        "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.kinds",
@@ -155,6 +157,7 @@ ARROWS = {
     "scheduler.setup": {"scheduler.context"},
     "scheduler.sprint": {
         "scheduler.approval",
+        "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.estimate",
@@ -198,12 +201,14 @@ ARROWS = {
         "team.cleaning",
         "team.dispatcher",
         "team.doctor",
+        "team.hook",
         "team.init",
         "team.install",
         "team.open",
         "team.place",
         "team.templates",
         "team.trial",
+        "team.worker",
     },
     "team.checks": {"team.place"},
     "team.cleaning": {"team.dispatcher"},
@@ -223,6 +228,7 @@ ARROWS = {
     "team.open": {"team.place"},
     "team.session": {"team.home", "team.open"},
     "team.trial": {"team.open", "team.place"},
+    "team.worker": {"team.dispatcher"},
     "team.show": {"team.api", "team.dispatcher", "team.init", "team.show.charts", "team.templates"},
 }
 ENGINE_WITHOUT = {"typer", "rich", "vl_convert"}  # a face's affairs

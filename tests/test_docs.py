@@ -19,7 +19,7 @@ TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), 
 GUIDES = {"team-mail": "docs/mail.md", "scheduler": "docs/sprint.md", "team": "docs/sprint.md"}
 OWN_GUIDES = dict.fromkeys(("dispatch", "ask", "replay", "trace", "templates"), "dispatch") | {"plan": "plan"}
 OWN_GUIDES |= dict.fromkeys(("try", "doctor"), "agents") | {"schedules": "schedules"}
-OWN_GUIDES |= dict.fromkeys(("task", "claim", "renew", "release", "done"), "claims")
+OWN_GUIDES |= dict.fromkeys(("task", "claim", "renew", "release", "done", "worker", "hook"), "claims")
 OWN_GUIDES |= {"notify": "notify", "metrics": "diagnostics", "export": "diagnostics"}
 OTHERS = (  # whose options are not ours
     r"\bgit [^`\n]*|^(make|pip) .*$"

@@ -7,7 +7,7 @@ at once one event is written.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,23 +113,26 @@ class Claims:
         lease: float,
         *,
         personas: Collection[str] = (),
+        others: bool = True,
+        fits: Callable[[OpenTask], bool] = lambda _: True,
         process: Mapping[str, Any] | None = None,
     ) -> Claim | None:
         """Take the next task that is offered: the highest priority first, then the oldest. None if there is none.
 
-        With `personas`, those for one of these are offered alone, and the claim is of that persona.
+        Offered is what is for the owner or for one of the `personas`, whose claim it is then, and with `others` what is
+        for anybody; one that does not fit is left out.
         """
         refused: set[str] = set()
         moment = self.moment()
         spent = {task.name for task in moment.fold.tasks.values() if task.is_spent}
         self._expire([(claim, why) for claim, why in moment.over() if claim.task in spent])  # so that the human hears
         while True:
-            offered = self.moment().offered(personas or (owner,), others=not personas)
-            task = next((task for task in offered if task.name not in refused), None)
+            offered = self.moment().offered({owner, *personas}, others=others)
+            task = next((task for task in offered if task.name not in refused and fits(task)), None)
             if task is None:
                 return None
             try:
-                return self.claim(task.name, task.to if personas else owner, lease, process=process)
+                return self.claim(task.name, task.to or owner, lease, process=process)
             except ClaimError:
                 refused.add(task.name)
 

@@ -37,6 +37,13 @@ class ClaimFold:
             except (KeyError, TypeError, ValueError, AttributeError):
                 return
 
+    def copy(self) -> ClaimFold:
+        """Return the fold as it is now, which does not grow."""
+        copied = ClaimFold()
+        copied.tasks, copied.holds = dict(self.tasks), dict(self.holds)
+        copied.ended, copied.task_of = dict(self.ended), dict(self.task_of)
+        return copied
+
     @property
     def current(self) -> tuple[Claim, ...]:
         """The claims that go on, as far as events tell, the oldest first."""

@@ -13,7 +13,7 @@ from .fold import ClaimFold
 
 
 class ClaimReader:
-    """A fold that is kept current. Threads may share it; what they are given may grow while they look at it.
+    """A fold that is kept current. Threads may share it; what they are given stays as it is.
 
     Each event has to follow the one before it in the chain. One that does not shows that a line was seen which is gone
     since, because its writing was undone: then all is read anew.
@@ -23,6 +23,7 @@ class ClaimReader:
         self._log, self._projections = log, projections
         self._turn = threading.Lock()
         self._fold: ClaimFold | None = None
+        self._given = ClaimFold()  # a copy of it
         self._seq, self._hash = 0, ""
 
     def read(self) -> ClaimFold:
@@ -31,7 +32,7 @@ class ClaimReader:
             if self._fold is None or not self._read_on(self._fold):
                 self._fold = self._begin()
                 self._read_on(self._fold)
-            return self._fold
+            return self._given
 
     def _begin(self) -> ClaimFold:
         fold, head = ClaimFold(), self._log.head()
@@ -40,13 +41,17 @@ class ClaimReader:
             fold.add(fact_of(row))
             if row["seq"] > self._seq:
                 self._seq, self._hash = row["seq"], row["hash"]
+        self._given = fold.copy()
         return fold
 
     def _read_on(self, fold: ClaimFold) -> bool:
         """Fold what is new; return whether it follows on what was read before."""
+        before = self._seq
         for event in self._log.read(self._seq):
             if self._hash not in {event.prev, START.hash}:
                 return False
             fold.add(fact_of_event(event))
             self._seq, self._hash = event.seq, event.hash
+        if self._seq != before:
+            self._given = fold.copy()
         return True

@@ -21,6 +21,7 @@ from ...mail.log.event import Draft, Event
 from ...mail.render import listed
 from ...personas.agent import Assignment, Outcome
 from ...personas.running.warden_process import leased
+from ..claims.barring import barred
 from ..context import Context
 from ..errors import InvalidTasks, Stopped
 from ..kinds import Budget, Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
@@ -53,6 +54,7 @@ from .traces import Traces
 _LONGEST_PAUSE = 600.0  # seconds before a retry
 _MOST_REFUSALS = 3  # of one task by the service of its agent
 _MOST_NAMES = 5  # of blocked tasks, in one message
+_AGAIN = 1.0  # seconds between two looks at a claim that bars a task
 
 
 class Dispatch:
@@ -82,6 +84,7 @@ class Dispatch:
         self._refusals: Counter[str] = Counter()  # by the service of the agent
         self._refused = [*read_refused(context.mailbox.projections, rfc3339(context.clock.now()))]
         self._choices: dict[str, Choice] = {}  # of the agent, by task
+        self._waits: set[str] = set()  # tasks whose files somebody has claimed
         self._budgets = replace(context.budgets, sprint=None, persona=None)  # those that bound a dispatch
         ledger = Ledger(self._budgets, now=context.clock.now, today=context.used_today)
         self._watch = Watch(context, stop, ledger=ledger)
@@ -161,7 +164,8 @@ class Dispatch:
     def _attempt(self, key: str) -> StepResult:
         task = self.tasks[key]
         try:
-            result = self._unfinished(task) or self._skipped(task) or self._parked(task) or self._try(task)
+            result = self._unfinished(task) or self._skipped(task) or self._barred(task)
+            result = result or self._parked(task) or self._try(task)
         except Stopped:
             result = FAILED
         except (TeamMailError, OSError) as error:
@@ -189,6 +193,17 @@ class Dispatch:
         self.context.append([task_finished(self.state.id, task.task_id, task.agent, TaskStatus.SKIPPED, why=why)])
         self.listener(TaskSkipped(f"{task.task_id}: skipped, {why}", task.task_id, why))
         return DONE
+
+    def _barred(self, task: Task) -> StepResult | None:
+        """Let a task wait whose files somebody has claimed; None if it may start."""
+        bar = barred(self.context.claims.moment(), globs) if (globs := (*task.files, *task.creates)) else None
+        if bar is None:
+            self._waits.discard(task.task_id)
+            return None
+        if task.task_id not in self._waits:
+            self._waits.add(task.task_id)
+            self.listener(Progress(f"{task.task_id}: waits, {bar.why}"))
+        return StepResult(done=False, again=_AGAIN)
 
     def _parked(self, task: Task) -> StepResult | None:
         """Let a task wait whose agent's service said until when it takes no more; None if it may start."""

@@ -56,7 +56,8 @@ class WorkPlan:
     `parallel` is the duration of the schedule `slots`, `ordered` that of one in which conflicting tasks never run at
     once, and `without_barriers` that without phase barriers (None if there are none). `curve` has `parallel` for 1, 2 …
     workers. `enough` is the fewest workers that reach the shortest duration; `final` tells that more can never help,
-    because it is the length of the critical path. `harmless` counts overlaps of tasks that never run at once.
+    because it is the length of the critical path. `waiting` are tasks that wait until somebody gives files back, each
+    with the reason. `harmless` counts overlaps of tasks that never run at once.
     """
 
     roadmap: Roadmap
@@ -75,6 +76,7 @@ class WorkPlan:
     curve: tuple[Step, ...]
     enough: int
     final: bool
+    waiting: tuple[tuple[str, str], ...] = ()
 
     @property
     def sequential(self) -> float:
@@ -100,6 +102,7 @@ class WorkPlan:
         """Return the plan as a JSON object."""
         return {
             "title": self.roadmap.title,
+            "waiting": [{"task": task, "why": why} for task, why in self.waiting],
             "workers": self.workers,
             "workers_chosen": self.chosen,
             "phase_barriers": self.roadmap.phase_barriers,

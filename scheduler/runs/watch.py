@@ -195,6 +195,9 @@ class _Follower:
         threading.Thread(target=follow, name="watch", daemon=True).start()
 
 
-_NEWS = {MailKind.SENT, Kind.RUN_STOPPED, Kind.PATCH_APPROVED, Kind.SCHEDULER_PAUSED, Kind.SCHEDULER_RESUMED}
+_NEWS = {
+    MailKind.SENT, Kind.RUN_STOPPED, Kind.PATCH_APPROVED, Kind.SCHEDULER_PAUSED, Kind.SCHEDULER_RESUMED,
+    Kind.CLAIM_RELEASED, Kind.CLAIM_EXPIRED,
+}  # fmt: skip
 _turn = threading.Lock()
 _followers: dict[tuple[int, Path], _Follower] = {}

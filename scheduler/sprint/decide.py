@@ -6,12 +6,13 @@ would launch as things stand, and the tick decides again once they are woven.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from ...mail.render import listed
+from ..claims.barring import Barred
 from ..context import Member
 from ..kinds import LaunchReason, Mode, ModeRequest, RunStatus, SprintOutcome
 from ..limits.budget import NO_BUDGETS, Budgets, Overspent, day_ends, uses_of
@@ -55,10 +56,12 @@ def decide(
     routing: Routing = NO_ROUTING,
     weaving: bool = False,
     making: Collection[str] = (),
+    barred: Mapping[str, Barred] = {},
 ) -> TickPlan:
     """Decide the next step, which waits for no run. `roster` is who is scheduled, in the order of launching.
 
     Nor does it wait for the weave that goes on if it is `weaving`, or for what else is in `making` beside the runs.
+    Whoever is `barred` waits for somebody's claim.
     """
     if state.paused:
         lost, left = dead_of(state)
@@ -74,8 +77,9 @@ def decide(
     if state.sprint is None and request.start is None:
         return TickPlan(state.tick, idle=request.otherwise)
     plan = _Decision(
-        state, roster, policy, now, request, budgets=budgets, routing=routing, weaving=weaving, making=making
-    ).plan()
+        state, roster, policy, now, request, budgets=budgets, routing=routing, weaving=weaving, making=making,
+        barred=barred,
+    ).plan()  # fmt: skip
     if plan.opening and plan.wait_until and not _is_worth_waiting(plan.wait_until, policy, now, request):
         return TickPlan(state.tick, skips=plan.skips, idle=_all_parked(plan), idle_until=plan.wait_until)
     return plan
@@ -110,6 +114,7 @@ class _Decision:
         routing: Routing,
         weaving: bool,
         making: Collection[str],
+        barred: Mapping[str, Barred],
     ) -> None:
         self.state = give_up_dead(state)
         self.roster = roster
@@ -130,7 +135,8 @@ class _Decision:
         self.due: list[datetime] = []
         self.later: set[str] = set()  # personas that have something to do, but not yet
         self.spent: Overspent | None = None  # of an agent without which somebody cannot go on
-        self.budgets, self.routing, self.weaving, self.making = budgets, routing, weaving, making
+        self.budgets, self.routing, self.barred = budgets, routing, barred
+        self.weaving, self.making = weaving, making
         self.uses = uses_of(self.state, self.number, now)
         self.overspent = self.uses.overspent(budgets, now)
 
@@ -288,7 +294,7 @@ class _Decision:
                 skips.append(Skip(member.id, f"set aside: {self.state.aside[member.id]}"))
             elif isinstance(launch := self._launch_of(member), str):
                 skips.append(Skip(member.id, launch))
-            elif skip := self._parked(launch):
+            elif skip := self._barred(launch) or self._parked(launch):
                 skips.append(skip)
             elif over := self.uses.overspent_by(member.id, self.budgets):
                 aside.append(Skip(member.id, over.text))
@@ -366,6 +372,15 @@ class _Decision:
         self.spent = self.spent or parked.spent
         until = moment_text(parked.until, self.now)
         return Skip(launch.persona, f"parked until {until} by agent {launch.agent}: {parked.why}", parked.until)
+
+    def _barred(self, launch: Launch) -> Skip | None:
+        """Say who has claimed files that a persona would change; None if nobody has."""
+        bar = self.barred.get(launch.persona)
+        if bar is None:
+            return None
+        self.due.append(bar.until)
+        self.later.add(launch.persona)
+        return Skip(launch.persona, f"waits: {bar.why}", bar.until)
 
     def _launch(self, member: Member, own: Sequence[Run], reason: LaunchReason, why: str) -> Launch:
         mail = self.state.free(member.id)

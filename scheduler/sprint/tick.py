@@ -152,6 +152,7 @@ class Ticker:
         return decide(
             state, self.context.members, policy, now, request,
             budgets=self.context.budgets, routing=self.context.routing(), weaving=weaving, making=making,
+            barred=self.context.barred(),
         )  # fmt: skip
 
     @property

@@ -14,5 +14,7 @@ listener, and end early when the function that they pass to `interrupts` is call
 - weaving: weave
 - schedules: listed, run, pause, resume
 - agents: registry, doctor, candidates, try_agents
+- worker: work
+- hook: guard, install
 - team: init, config, clean, personas, templates, template, inbox, install_texts
 """

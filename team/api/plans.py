@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...personas.bundled import with_bundled
 from ...personas.roster import Roster, read_roster
+from ...scheduler.claims.barring import all_barred
+from ...scheduler.claims.claims import Claims
 from ...scheduler.context import Context
 from ...scheduler.planner.forecast import from_sprint
 from ...scheduler.planner.item import Roadmap
@@ -53,7 +55,14 @@ def forecast(context: Context) -> Roadmap:
     return from_sprint(state, names)
 
 
-def plan(roadmap: Roadmap, done: Sequence[str] = (), workers: int | None = None, most: int = MOST_WORKERS) -> WorkPlan:
+def plan(
+    roadmap: Roadmap,
+    done: Sequence[str] = (),
+    workers: int | None = None,
+    most: int = MOST_WORKERS,
+    *,
+    claims: Claims | None = None,
+) -> WorkPlan:
     """Plan work before it runs.
 
     Raises InvalidTasks.
@@ -63,9 +72,17 @@ def plan(roadmap: Roadmap, done: Sequence[str] = (), workers: int | None = None,
         done: Ids of tasks that are already done.
         workers: How many tasks may run at once; by default the roadmap says.
         most: The largest number of workers to compare.
+        claims: The claims of the team, for tasks that have to wait because somebody has their files.
     """
     left = without(roadmap, done)
-    return draw(left, overlaps(left), workers, most)
+    drawn = draw(left, overlaps(left), workers, most)
+    if claims is None:
+        return drawn
+    paths = {
+        item.id: (*item.files, *item.creates, *(path for pair in item.renames for path in pair)) for item in left.items
+    }
+    bars = all_barred(claims.moment(), paths)
+    return replace(drawn, waiting=tuple((task, bar.why) for task, bar in bars.items()))
 
 
 def tasks_of(work: WorkPlan, data: bytes = b"") -> TasksOfPlan:

@@ -14,6 +14,7 @@ from . import options as option
 from .printing import note, say
 
 if TYPE_CHECKING:
+    from ...scheduler.claims.claims import Claims
     from ...scheduler.planner.item import Roadmap
     from ...scheduler.planner.work_plan import WorkPlan
 
@@ -62,7 +63,7 @@ def plan(
         raise UsageError("--tasks, --json and --markdown each print something else; choose one")
     try:
         data, roadmap = (b"", _forecast(file)) if from_sprint else _read(file)
-        work = plans.plan(roadmap, done, workers, most)
+        work = plans.plan(roadmap, done, workers, most, claims=_claims())
         _draw(work, svg, png)
         if tasks:
             _print_tasks(work, data)
@@ -77,6 +78,15 @@ def plan(
         for problem in error.problems:
             note("team", render.clean(problem))
         raise typer.Exit(error.exit_code) from None
+
+
+def _claims() -> Claims | None:
+    """Open the claims of the team, if there is one with a log: a plan needs none."""
+    from .. import session
+    from ..home import home_if_any
+
+    home = home_if_any()
+    return session.claims() if home and (home / "mail").is_dir() else None
 
 
 def _forecast(file: str | None) -> Roadmap:

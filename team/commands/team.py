@@ -16,7 +16,7 @@ from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import agents, ask, claims, dispatch, measures, notify, overview, plan, trace
+from . import agents, ask, claims, dispatch, hook, measures, notify, overview, plan, trace, worker
 from . import options as option
 from .printing import note, say
 
@@ -134,7 +134,7 @@ def demo(
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-for more in (overview, agents, dispatch, ask, trace, plan, claims, measures):
+for more in (overview, agents, dispatch, ask, trace, plan, claims, worker, hook, measures):
     app.registered_commands += more.app.registered_commands
 app.add_typer(claims.tasks)
 app.add_typer(notify.app)

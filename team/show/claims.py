@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from ...mail.render import line
 from ...mail.text.units import counted
 from ...scheduler.claims.decide import at
+from ...scheduler.claims.decide import taken as taken_by
 from ...scheduler.claims.facts import Claim
 from ...scheduler.kinds import ClaimState, TaskStatus
 from ..api.claims import Ended, Taken, TaskBoard, TaskView
+from ..api.hook import Guard
+from ..api.worker import WorkDone
 from .tables import columns, shortened
 
 _TITLE = 60  # characters
@@ -93,6 +96,20 @@ def finished(ended: Ended) -> str:
     """Say that a task is done."""
     word = "done" if ended.end and ended.end.status == TaskStatus.SUCCESS else "done, and failed"
     return f"{line(ended.what)} {'is already' if ended.already else 'is'} {word} (token {ended.token})"
+
+
+def worked(done: WorkDone) -> str:
+    """Say what a worker has done."""
+    numbers = [(number, word) for word, number in done.document().items() if word != "interrupted" and number]
+    return ", ".join(f"{number} {word}" for number, word in numbers) or "nothing was done"
+
+
+def claimed_files(guard: Guard) -> Iterator[str]:
+    """Name the files of a commit that others have claimed, and what to do."""
+    for file, claim in guard.files:
+        yield f"{line(file)} is {taken_by(claim)}"
+    if guard.files:
+        yield "wait, ask its owner, or commit all the same with git commit --no-verify"
 
 
 def _until(claim: Claim) -> str:

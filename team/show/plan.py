@@ -41,6 +41,10 @@ def lines(plan: WorkPlan) -> Iterator[str]:
         yield from columns(section.rows)
         if section.note:
             yield f"  {section.note}"
+    if plan.waiting:
+        yield ""
+        yield "these wait until their files are given back:"
+        yield from columns(plan.waiting)
 
 
 def heading(plan: WorkPlan) -> str:
@@ -63,6 +67,8 @@ def markdown(plan: WorkPlan, picture: str | None = None) -> str:
             parts.append(f"{cell(section.note)}.")
         if not section.title and picture:
             parts.append(f"![Schedule]({picture})")
+    if plan.waiting:
+        parts += ["## These wait until their files are given back", markdown_table([("task", "why"), *plan.waiting])]
     return "\n\n".join(parts) + "\n"
 
 

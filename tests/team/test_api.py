@@ -27,19 +27,9 @@ from typer.testing import CliRunner
 
 ROOT = Path(team_mail.__file__).parent
 MODULES = (
-    "agents",
-    "ask",
-    "claims",
-    "control",
-    "dispatches",
-    "plans",
-    "records",
-    "schedules",
-    "sprints",
-    "team",
-    "traces",
-    "weaving",
-)
+    "agents", "ask", "claims", "control", "dispatches", "hook", "plans", "records", "schedules", "sprints", "team",
+    "traces", "weaving", "worker",
+)  # fmt: skip
 APPS = {"scheduler": scheduler_command.app, "team": team_command.app}
 TASKS = b'{"tasks": [{"task_id": "find", "agent": "forge", "description": "Find it", "input_data": {"of": 1}}]}'
 # What commands take from the engine beside types, and why.

@@ -176,7 +176,7 @@ def test_the_next_task_has_the_highest_priority_and_then_the_greatest_age(team):
         order.append(claim.task)
     assert order == ["e", "b", "d", "a"]
     assert team.claims.next("forge", 60) is None
-    claim = team.claims.next("worker", 60, personas=["scribe"])
+    claim = team.claims.next("forge", 60, personas=["scribe"], others=False)
     assert claim
     assert (claim.task, claim.owner) == ("c", "scribe")
 
