@@ -22,7 +22,8 @@ from ..mail.text.units import counted
 from ..personas.agent import Agent, Assignment
 from ..personas.workspace import remove_tree
 from ..scheduler.context import Context
-from ..scheduler.dispatch.dispatch import Dispatch, dispatch_finished, started
+from ..scheduler.dispatch.dispatch import Dispatch
+from ..scheduler.dispatch.events import dispatch_finished, started
 from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.dispatch.places import places_of
 from ..scheduler.dispatch.preview import agents_for, choices_of

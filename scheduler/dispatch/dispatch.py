@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
 
 from ...mail.clock import rfc3339
 from ...mail.errors import TeamMailError
@@ -24,8 +23,7 @@ from ...personas.running.warden_process import leased
 from ..claims.barring import barred
 from ..context import Context
 from ..errors import InvalidTasks, Stopped
-from ..kinds import Budget, Kind, LaunchReason, PatchStatus, RunStatus, TaskStatus
-from ..leader import myself
+from ..kinds import Budget, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..limits.budget import Overspent
 from ..limits.ledger import Ledger
 from ..limits.routing import Case, Choice, Fault, Routing, Unfit
@@ -44,6 +42,7 @@ from ..state.reading import read_refused
 from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input
+from .events import dispatch_finished
 from .landing import Landing
 from .output import DispatchOutput, Outputs, task_result
 from .places import Places, places_of
@@ -381,23 +380,3 @@ class Dispatch:
         landed = sum(patch.status == PatchStatus.LANDED for patch in state.work.patches.values())
         branch = state.branch if landed else None
         return DispatchOutput(state.id, results, round(1000 * state.seconds), index, branch, landed)
-
-
-def started(dispatch: str, tasks: Mapping[str, Any], **data: Any) -> Draft:
-    """Return the event that starts a dispatch: its id, the entry that holds its tasks, and further data."""
-    data = {"dispatch": dispatch, "supervisor": myself(), **tasks, **data}
-    return Draft(Kind.DISPATCH_STARTED, "scheduler", data=data)
-
-
-def dispatch_finished(state: DispatchState, tasks: int, seconds: float) -> Draft:
-    """Return the event that ends a dispatch of so many tasks, which took so many seconds since it was gone on with."""
-    ends = Counter(end.status for end in state.ends.values())
-    succeeded, skipped = ends[TaskStatus.SUCCESS], ends[TaskStatus.SKIPPED]
-    data: dict[str, Any] = {
-        "dispatch": state.id,
-        "successful": succeeded,
-        "failed": tasks - succeeded - skipped,
-        "skipped": skipped,
-        "seconds": round(seconds, 3),
-    }
-    return Draft(Kind.DISPATCH_FINISHED, "scheduler", data=data)

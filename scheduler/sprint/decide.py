@@ -135,8 +135,7 @@ class _Decision:
         self.due: list[datetime] = []
         self.later: set[str] = set()  # personas that have something to do, but not yet
         self.spent: Overspent | None = None  # of an agent without which somebody cannot go on
-        self.budgets, self.routing, self.barred = budgets, routing, barred
-        self.weaving, self.making = weaving, making
+        self.budgets, self.routing, self.barred, self.weaving, self.making = budgets, routing, barred, weaving, making
         self.uses = uses_of(self.state, self.number, now)
         self.overspent = self.uses.overspent(budgets, now)
 

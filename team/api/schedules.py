@@ -21,9 +21,10 @@ from ...scheduler.schedules.timetable import Ended, Planned, carried_out, fired,
 from ...scheduler.settings.schedules import ScheduleSettings
 from ...scheduler.sprint.control import by_people_only
 from ...scheduler.tasks.reader import read_limited
+from ...scheduler.tasks.task import DispatchConfig
 from ..cleaning import Cleaning
 from . import ask as asks
-from .dispatches import DispatchRequest, DispatchResult, dispatch, read_tasks
+from .dispatches import DispatchRequest, DispatchResult, dispatch, read_config, read_tasks
 from .interrupts import Interrupts, uninterrupted
 from .sprints import following, run_scheduled
 
@@ -79,15 +80,15 @@ class Starter:
         """Carry one out to its end. Raises TeamMailError, OSError if it cannot be started."""
         cause = {"schedule": {"name": name, "at": rfc3339(at)}}
         how = DispatchRequest(schedule.agent, home=context.home, cause=cause)
+        config = {"trace_dir": str(context.top / DispatchConfig().trace_dir)}  # wherever `scheduler run` was started
         if schedule.ask:
-            return self._ask(schedule.ask, how)
+            return self._ask(asks.Asking(schedule.ask, how, read_config(config)))
         with open_given(context.home.parent / str(schedule.dispatch)) as file:
-            tasks = read_tasks(read_limited(file), home=context.home)
+            tasks = read_tasks(read_limited(file), config, home=context.home)
         return _ended(dispatch(tasks, how, listener=self.listener, interrupts=self.interrupts))
 
-    def _ask(self, request: str, how: DispatchRequest) -> Ended:
+    def _ask(self, asking: asks.Asking) -> Ended:
         told: dict[str, Any] = {"listener": self.listener, "interrupts": self.interrupts}
-        asking = asks.Asking(request, how)
         plan = asks.plan_of(asking, **told)
         done = asks.carry_out(plan, **told)
         if done.interrupted:

@@ -152,6 +152,7 @@ def test_a_schedule_is_run_by_hand_paused_and_resumed(team):
     ran = api.run(context, "check", "you")
 
     assert (ran.succeeded, ran.document()[0]["why"]) == (True, "1 of 1 task done")
+    assert [*(team.folder / "traces").glob("dispatch-*.json")], "wherever the schedule was run"
     (start,) = [e for e in context.mailbox.log.read() if e.kind == Kind.DISPATCH_STARTED]
     assert start.data["schedule"]["name"] == "check"
     assert not api.run(context, "lost", "you").succeeded
