@@ -12,10 +12,11 @@ from ..state.facts import Sprint
 from ..state.sprints import State
 
 
-def fast_forward_base(context: Context, state: State, number: int) -> tuple[str, str, int]:
+def fast_forward_base(context: Context, state: State, number: int, commit: str | None = None) -> tuple[str, str, int]:
     """Fast-forward the base branch to sprint `number`; return branch, new commit and how many commits it gained.
 
-    A checkout of the branch moves along if no change in it is in the way. Raises NoSuchRun, BranchMoved, GitError.
+    With `commit`, no further than to that one of it. A checkout of the branch moves along if no change in it is in the
+    way. Raises NoSuchRun, BranchMoved, GitError.
     """
     sprint = next((sprint for sprint in state.sprints if sprint.number == number), None)
     if sprint is None:
@@ -31,6 +32,7 @@ def fast_forward_base(context: Context, state: State, number: int) -> tuple[str,
         raise BranchMoved(f"{sprint.branch} is gone; its last commit was {sprint.commits[-1][:12]}")
     if old is None:
         raise BranchMoved(f"{sprint.base_branch} is gone; nothing was changed")
+    new = commit or new
     if context.git.run("merge-base", "--is-ancestor", old, new).returncode:
         raise BranchMoved(
             f"{sprint.base_branch} has moved on since sprint {number} began, and cannot be fast-forwarded; "

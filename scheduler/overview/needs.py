@@ -18,6 +18,7 @@ from ..context import Context
 from ..errors import NotReady
 from ..kinds import DeployOutcome, NeedKind, PatchStatus
 from ..landing.base_gates import BaseGate, base_gates
+from ..leader import leading
 from ..state.facts import Mail
 from ..state.reading import read_unread
 from ..state.sprints import State
@@ -55,7 +56,7 @@ class Need:
 class Desk(NamedTuple):
     """What `needs` is told beside the state: the human's unread mail, open dispatches, red gates, and if any deploys.
 
-    `never` are the types of mail that ask for nothing.
+    `never` are the types of mail that ask for nothing. Some process may be `deploying` just now.
     """
 
     human: str
@@ -64,14 +65,17 @@ class Desk(NamedTuple):
     red: Sequence[BaseGate] = ()
     never: Collection[str] = ()
     deploys: bool = False
+    deploying: bool = False
 
 
 def read_needs(context: Context, state: State, dispatches: Sequence[OpenDispatch]) -> tuple[Need, ...]:
     """Read what needs a person, as of a state that was just read."""
     settings, human = context.settings, context.settings.team.human
     mail = read_unread(context.mailbox.projections, [human]).get(human, ())
+    deploying = leading(context.home / "work" / "deploy") is not None
     red = [gate for gate in _base_gates(context, state) if gate.is_red]
-    return needs(state, Desk(human, mail, dispatches, red, settings.sprint.wakes_not, settings.deploy.is_set))
+    never, deploys = settings.sprint.wakes_not, settings.deploy.is_set
+    return needs(state, Desk(human, mail, dispatches, red, never, deploys, deploying))
 
 
 def _base_gates(context: Context, state: State) -> list[BaseGate]:
@@ -101,11 +105,15 @@ def _deploys(state: State, desk: Desk) -> Iterator[Need]:
     if decided is None or not decided.approved or not desk.deploys:
         return
     own = next((each for each in state.deploys if (each.sprint, each.commit) == (decided.sprint, decided.commit)), None)
+    command = f"scheduler approve deploy --round {decided.sprint}"
+    if own and own.run and not (own.outcome or desk.deploying):
+        text = f"the deployment of {decided.commit[:_SHORT]} was cut off, and nobody knows whether it is live"
+        yield Need(NeedKind.DEPLOY, text, command, decided.commit)
     if own is None or own.outcome not in {DeployOutcome.FAILED, DeployOutcome.SKIPPED_POLICY}:
         return
     what = "failed" if own.outcome == DeployOutcome.FAILED else "waits"
     text = f"the deployment of {decided.commit[:_SHORT]} {what}: {own.why}"
-    yield Need(NeedKind.DEPLOY, text, f"scheduler approve deploy --round {decided.sprint}", decided.commit)
+    yield Need(NeedKind.DEPLOY, text, command, decided.commit)
 
 
 def _held(state: State) -> Iterator[Need]:

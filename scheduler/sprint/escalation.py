@@ -10,7 +10,7 @@ from ...mail.log.event import Draft, derived_id
 from ...mail.text.units import counted
 from ...personas.agents.result import log_of
 from ..context import Context
-from ..errors import BranchMoved
+from ..errors import BranchMoved, NoSuchRun
 from ..kinds import Budget, Kind, RunStatus, SprintOutcome
 from ..landing.base import fast_forward_base
 from ..landing.judging import gates_of
@@ -199,7 +199,7 @@ def _landing(context: Context, state: State, result: Summary) -> Iterator[str]:
         try:
             branch, commit, _ = fast_forward_base(context, state, result.sprint)
             yield f"auto_land moved {branch} to {commit[:12]}."
-        except BranchMoved as error:
+        except (BranchMoved, NoSuchRun) as error:
             yield f"auto_land did not move the base branch: {error}."
     elif result.landed:
         yield f"  scheduler land {result.sprint}        move the base branch to it"

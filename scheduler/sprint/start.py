@@ -59,7 +59,7 @@ def _merged(context: Context, commit: str, tip: str, last: Sprint) -> str:
         return commit
     who = f"{WEAVER} <{WEAVER}> {git.line('log', '-1', '--format=%ct', tip)} +0000"
     head = [f"tree {tree}", f"parent {commit}", f"parent {tip}", f"author {who}", f"committer {who}"]
-    body = "\n".join([*head, "", f"Merge {last.base_branch} into {last.branch}", ""])
+    body = "\n".join([*head, "", f"Merge {last.branch} into {last.base_branch}", ""])
     return git("hash-object", "-t", "commit", "-w", "--stdin", stdin=body.encode()).decode().strip()
 
 

@@ -44,9 +44,16 @@ class Rounds(Protocol):
     """What a supervisor adds to a sprint. `tell` and `conclude` return whether they have written anything."""
 
     def tell(
-        self, state: State, plan: TickPlan, *, weaving: bool, making: Collection[str] = (), beside: Beside | None = None
+        self,
+        state: State,
+        plan: TickPlan,
+        *,
+        stop: threading.Event,
+        weaving: bool,
+        making: Collection[str] = (),
+        beside: Beside | None = None,
     ) -> bool:
-        """Ask for the reports that are due, and tell authors of those that block. Raises GitError, LogError.
+        """Ask for the reports that are due, and tell authors of those that block. Raises Stopped, GitError, LogError.
 
         What takes long to be made is made `beside` the runs, under a name, unless that is in `making`.
         """
@@ -210,8 +217,8 @@ class Ticker:
     def supervise(self, request: StartRequest, state: State, plan: TickPlan) -> tuple[State, TickPlan]:
         """Have reports asked for, and authors told of them; return the state and the plan after that."""
         rounds, runs = self.supervision(self.context, self.listener), self.dispatcher.open
-        beside = runs.make if runs and not self.passing else None
-        while rounds and rounds.tell(state, plan, weaving=self.weaving, making=self._made, beside=beside):
+        beside, stop = (runs.make if runs and not self.passing else None), self.dispatcher.stop
+        while rounds and rounds.tell(state, plan, stop=stop, weaving=self.weaving, making=self._made, beside=beside):
             state = self.read()  # who was told has something to do now
             plan = self._plan_again(request, state, plan)
         return state, plan

@@ -255,12 +255,13 @@ class Fold:
     def _deploy_started(self, fact: Fact) -> None:
         data = fact.data
         key = data["sprint"], data["commit"]
+        self.deploys.pop(key, None)  # the last one stands last
         self.deploys[key] = Deploy(*key, data["tree"], fact.ts, attempt=data["attempt"], run=data.get("run", ""))
 
     def _deploy_finished(self, fact: Fact) -> None:
         data = fact.data
         key = data["sprint"], data["commit"]
-        begun = self.deploys.get(key) or Deploy(*key, data["tree"], fact.ts)
+        begun = self.deploys.pop(key, None) or Deploy(*key, data["tree"], fact.ts)
         begun = replace(begun, attempt=data["attempt"])
         self.deploys[key] = replace(begun, outcome=data["outcome"], why=data["why"], seconds=data.get("seconds"))
 

@@ -27,6 +27,7 @@ _APART = {
     "deployed",
     "stuck",
 }  # not part of the document
+_UNDER_WAY = "under way, or cut off: scheduler approve deploy looks into it"
 FAILED = frozenset({RunStatus.FAILED, RunStatus.SETUP, RunStatus.TIMEOUT, RunStatus.QUOTA})
 _UNLANDED = frozenset({PatchStatus.CONFLICTED, PatchStatus.REFUSED, PatchStatus.REJECTED})
 
@@ -122,6 +123,7 @@ def _decision(state: State, sprint: Sprint) -> tuple[str | None, str | None, boo
     deploys = (each for each in state.deploys if (each.sprint, each.commit) == (sprint.number, decided.commit))
     deploy = next(deploys, None)
     why = "; ".join(f"{gate}: {text}" for gate, passed, text in decided.gates if not passed)
-    end = f"{deploy.outcome or 'not known'}: {deploy.why}" if deploy else None
+    end = f"{deploy.outcome}: {deploy.why}" if deploy and deploy.outcome else None
+    end = _UNDER_WAY if deploy and not deploy.outcome else end
     stuck = not decided.approved or bool(deploy and deploy.outcome == DeployOutcome.FAILED)
     return f"{decided.text} ({why})" if why else decided.text, end, stuck

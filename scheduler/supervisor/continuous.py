@@ -88,11 +88,14 @@ class Continuous:
     looks: int = 0
     began: datetime | None = None
     quiet: tuple[int, str] | None = None  # the last event and the base, when nothing called for a round
+    read: Context | None = None  # with the settings and personas of then
 
     def again(self, context: Context, now: datetime) -> Turn | None:
         """Return that there is nothing to do, if that was so before and neither log nor base has changed."""
         settings = context.settings.supervisor
-        if self.quiet is None or self._spent(settings, now) or self.quiet != self._seen(context):
+        if self.quiet is None or self.read is not context or self._spent(settings, now):
+            return None
+        if self.quiet != self._seen(context):
             return None
         return self._later(settings, "")
 
@@ -111,7 +114,9 @@ class Continuous:
             return self._later(settings, f"{state.paused}; scheduler resume goes on")
         request = self._request(context, state, now)
         if request.start is None:
-            seconds, self.quiet = self._waits(settings), seen
+            seconds = self._waits(settings)
+            if not context.parked(state, now):  # else there may be something to do although nothing has changed
+                self.quiet, self.read = seen, context
             return self._later(settings, f"nothing has changed since; looking again in {seconds}")
         if why := why_to_pause(self._counted(context), settings):
             self._pause(context, state, why)

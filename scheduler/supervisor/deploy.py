@@ -24,7 +24,7 @@ from ...personas.agents.command import CommandAgent
 from ...personas.kinds import OutcomeStatus
 from ...personas.running.process import is_going
 from ..context import Context
-from ..errors import BranchMoved, NoSuchRun, NotLeader, Stopped
+from ..errors import BranchMoved, NoSuchRun, NotLeader, NotReady, Stopped
 from ..kinds import DeployOutcome, Kind, RunStatus
 from ..landing.base import fast_forward_base
 from ..landing.clone import checkout
@@ -37,6 +37,7 @@ _SHORT = 12
 _LOG = 2_000  # characters of an output in a mail
 _TYPE = "deploy"
 _FOLDER = "deploy"  # in .team/work: its lock, and its clones
+_STOPPED = "stopped while a commit was deployed; scheduler approve deploy looks what became of it"
 _LOOK = 0.1  # seconds between two looks whether somebody else's deployment has ended
 
 
@@ -71,29 +72,47 @@ class Deployment:
             state, own = self._now(decided)
             if own and own.outcome:
                 return False
-            return self._settle(state, decided, own) if own else self._attempt(state, decided, 1, stop)
+            if own:
+                return self._settle(state, decided, own, stop)
+            self._attempt(state, decided, 1, stop)
+            return True
 
-    def release(self, decided: Decided, sender: str) -> Deploy | None:
+    def release(self, decided: Decided, sender: str, stop: threading.Event) -> Deploy | None:
         """Deploy what a person lets be deployed, whatever became of it before; return what became of it now.
 
-        What is live by now is not deployed again. None if a persona is to do it in a sprint. Raises NotLeader if
-        somebody else deploys just now, LogError, GitError.
+        What is live by now is not deployed again. Where nobody knows what a crash left, that is told, and nothing is
+        done. None if a persona is to do it in a sprint. Raises NotLeader if somebody else deploys just now, NotReady if
+        a persona does, Stopped once `stop` is set, LogError, GitError.
         """
         with self._lock():
+            state, own = self._now(decided)
+            if busy := self._by_persona(state, own):
+                raise NotReady(f"{busy.commit[:_SHORT]} is still to be deployed, by a persona; wait for its end")
+            self.listener(Progress(f"approved: {decided.commit[:_SHORT]}, {decided.text}"))
             data = {"sprint": decided.sprint, "commit": decided.commit}
             self.context.append([Draft(Kind.DEPLOY_APPROVED, sender, data=data)])
-            state, own = self._now(decided)
             if own and own.outcome is None:
-                self._settle(state, decided, own)
+                self._settle(state, decided, own, stop)
                 state, own = self._now(decided)
-            if own is None or own.outcome in {DeployOutcome.FAILED, DeployOutcome.SKIPPED_POLICY}:
-                attempt = own.attempt + 1 if own else 1
-                self._attempt(state, decided, attempt, threading.Event(), by_person=True)
-                state, own = self._now(decided)
+                if own and (own.outcome is None or not self.context.settings.deploy.check):
+                    return own if own.outcome else None
+            live = last_deployed(state)
+            if live and live.tree == decided.tree:
+                self.listener(Progress(f"deploy: {live.commit[:_SHORT]} is live already: {live.why}"))
+                return live
+            self._attempt(state, decided, own.attempt + 1 if own else 1, stop, by_person=True)
+            own = self._now(decided)[1]
             return own if own and own.outcome else None
+
+    @staticmethod
+    def _by_persona(state: State, own: Deploy | None) -> Deploy | None:
+        """Return the deployment of another commit that a persona has not ended yet."""
+        return next((each for each in state.deploys if each.outcome is None and each != own and not each.run), None)
 
     def _now(self, decided: Decided) -> tuple[State, Deploy | None]:
         state = self.context.state(whole=False)
+        if state.sprints and decided.sprint < state.sprints[0].number:  # longer ago than a step looks
+            state = self.context.state(sprints=state.number - decided.sprint + 1)
         return state, _of(state, decided)
 
     def _lock(self) -> Leader:
@@ -104,30 +123,34 @@ class Deployment:
     def _alone(self, stop: threading.Event) -> Generator[None]:
         """Take the lock as soon as it is free. Raises Stopped."""
         with ExitStack() as stack:
+            waits = False
             while True:
                 try:
                     stack.enter_context(self._lock())
                     break
-                except NotLeader:
+                except NotLeader as error:
+                    if not waits:
+                        self.listener(Progress(f"deploy: waiting: {error}"))
+                        waits = True
                     if stop.wait(_LOOK):
                         raise Stopped("stopped while another process deployed") from None
             yield
 
-    def _settle(self, state: State, decided: Decided, own: Deploy) -> bool:
+    def _settle(self, state: State, decided: Decided, own: Deploy, stop: threading.Event) -> bool:
         """Put on record how an attempt ended whose start is; return whether anything was written."""
-        if self.context.settings.deploy.persona:
+        if not own.run:
             return self._follow(state, decided, own)
-        self._finish(decided, self._looked_into(decided, own), own.attempt)
+        self._finish(decided, self._looked_into(decided, own, stop), own.attempt)
         return True
 
     def _attempt(
         self, state: State, decided: Decided, attempt: int, stop: threading.Event, *, by_person: bool = False
-    ) -> bool:
-        """Deploy, or put on record why not; return that something was written."""
+    ) -> None:
+        """Deploy, or put on record why not."""
         if ended := self._refused(state, decided, by_person=by_person):
             self._finish(decided, ended, attempt)
-            return True
-        return self._begin(decided, attempt, stop)
+        else:
+            self._begin(decided, attempt, stop)
 
     def _refused(self, state: State, decided: Decided, *, by_person: bool) -> Ended | None:
         """Return why nothing is deployed; None if something is."""
@@ -138,7 +161,9 @@ class Deployment:
             return Ended(DeployOutcome.SKIPPED_NO_CHANGE, f"{last.commit[:_SHORT]} has the same tree")
         if not deploy.is_set:
             return Ended(DeployOutcome.SKIPPED_POLICY, "no [deploy] says how")
-        why = "" if by_person else self._not_by_itself(state, decided, last)
+        if by_person:
+            return None
+        why = self._not_by_itself(state, decided, last)
         return Ended(DeployOutcome.SKIPPED_POLICY, why, waits=True) if why else self._landed(state, decided)
 
     def _not_by_itself(self, state: State, decided: Decided, last: Deploy | None) -> str:
@@ -160,12 +185,12 @@ class Deployment:
         sprint = state.sprint
         if sprint and self.context.settings.team.auto_land and decided.commit in sprint.commits:
             try:
-                fast_forward_base(self.context, state, decided.sprint)
-            except BranchMoved as error:
-                return Ended(DeployOutcome.SKIPPED_POLICY, f"it could not land: {error}")
+                fast_forward_base(self.context, state, decided.sprint, decided.commit)
+            except (BranchMoved, NoSuchRun) as error:
+                return Ended(DeployOutcome.SKIPPED_POLICY, f"it could not land: {error}", waits=True)
         return None
 
-    def _begin(self, decided: Decided, attempt: int, stop: threading.Event) -> bool:
+    def _begin(self, decided: Decided, attempt: int, stop: threading.Event) -> None:
         """Write down that it begins, and then do it."""
         persona = self.context.settings.deploy.persona
         own = derived_id(Kind.DEPLOY_STARTED, str(decided.sprint), decided.commit, str(attempt))
@@ -175,11 +200,10 @@ class Deployment:
         if persona:
             self.context.append([self._asked(decided, persona, attempt), started])
             self.listener(Progress(f"deploy: {persona} is asked to, and does so in the next sprint if none is open"))
-            return True
+            return
         self.context.append([started])
         self.listener(Progress(f"deploy: {decided.commit[:_SHORT]} begins"))
         self._finish(decided, self._run(decided, self.context.settings.deploy.command or (), stop, run), attempt)
-        return True
 
     def _asked(self, decided: Decided, persona: str, attempt: int) -> Draft:
         body = [
@@ -210,17 +234,18 @@ class Deployment:
         self._finish(decided, _of_run(last, str(persona), decided.commit), own.attempt)
         return True
 
-    def _looked_into(self, decided: Decided, own: Deploy) -> Ended:
+    def _looked_into(self, decided: Decided, own: Deploy, stop: threading.Event) -> Ended:
         """Find out what a deployment did whose end is not on record: nothing is done a second time.
 
-        What is left of its command is ended by its keeper, which is waited for.
+        What is left of its command is ended by its keeper, which is waited for. Raises Stopped once `stop` is set.
         """
-        while own.run and is_going(self.context.home / "runs" / own.run):
-            threading.Event().wait(_LOOK)
+        while is_going(self.context.home / "runs" / own.run):
+            if stop.wait(_LOOK):
+                raise Stopped("stopped while a deployment that was cut off was looked into")
         check = self.context.settings.deploy.check
         if check is None:
             return Ended(DeployOutcome.FAILED, "it was cut off, and no check says whether it is live; look, and decide")
-        ended = self._run(decided, check, threading.Event(), f"check-{decided.commit[:_SHORT]}-{secrets.token_hex(4)}")
+        ended = self._run(decided, check, stop, f"check-{decided.commit[:_SHORT]}-{secrets.token_hex(4)}")
         if ended.outcome == DeployOutcome.DEPLOYED:
             return Ended(DeployOutcome.DEPLOYED, "it was cut off, and check says that it is live", log=ended.log)
         return Ended(
@@ -243,7 +268,7 @@ class Deployment:
                 return Ended(DeployOutcome.FAILED, f"set-up failed: {line(prepared.outcome.detail)}")
             outcome = CommandAgent("deploy", tuple(command), env=deploy.env).play(job)
         if outcome.status == OutcomeStatus.STOPPED:
-            raise Stopped("stopped while a commit was deployed; the next scheduler looks what became of it")
+            raise Stopped(_STOPPED)
         return _of_command(outcome, folder)
 
     def _finish(self, decided: Decided, ended: Ended, attempt: int) -> None:
@@ -287,7 +312,10 @@ class Deployment:
 
 def approved_round(context: Context, number: int | None = None) -> Decided:
     """Return the last decision, or that of a round, if it is to deploy. Raises NoSuchRun if it is not."""
-    decided = [each for each in context.state(whole=False).decided if number in {None, each.sprint}]
+    state = context.state(whole=False)
+    if number and number < state.number:
+        state = context.state(sprints=state.number - number + 1)
+    decided = [each for each in state.decided if number in {None, each.sprint}]
     if decided and decided[-1].approved:
         return decided[-1]
     last = f"round {decided[-1].sprint} ended with {decided[-1].text}" if decided else "no such round was decided"

@@ -10,6 +10,7 @@ import shlex
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from ...mail.directory import SUPERVISOR
@@ -17,6 +18,7 @@ from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ...mail.render import listed
 from ..context import Context
+from ..errors import Stopped
 from ..kinds import Kind
 from ..landing.judging import gates_of
 from ..progress import Listener, Progress, silent
@@ -56,6 +58,7 @@ class Supervisor:
         state: State,
         plan: TickPlan,
         *,
+        stop: threading.Event,
         weaving: bool = False,
         making: Collection[str] = (),
         beside: Beside | None = None,
@@ -63,6 +66,7 @@ class Supervisor:
         """Ask for the reports that are due, and tell authors of those that block; return whether anything was begun.
 
         Files that go with a request are made `beside` the runs, and it is sent then; `making` are those who wait so.
+        Raises Stopped once `stop` is set while they are made here.
         """
         if state.sprint is None:
             return False
@@ -74,20 +78,31 @@ class Supervisor:
             is_last = settings.supervisor.review == _LAST_ROUND
             reporters = settings.reporters
             due = asks_at_first(state, reporters) if is_last else asks(state, plan, reporters, weaving=weaving)
-            due = [ask for ask in due if ask.reviewer not in making]
+            due = [ask for ask in due if ask.reviewer not in making] if self._left(state) > 0 else []
             if beside:
                 later = [ask for ask in due if ask.reviewer in settings.review]
                 for ask in later:
                     beside(ask.reviewer, partial(self._ask_later, state, ask))
-            drafts = [draft for ask in due if ask not in later for draft in self._asked(state, ask, threading.Event())]
+                    self.listener(Progress(f"review: files are made for {ask.reviewer}"))
+            drafts = [draft for ask in due if ask not in later for draft in self._asked(state, ask, stop)]
+            if stop.is_set():
+                raise Stopped("stopped before anybody was asked for a report")
         if drafts:
             self.context.append(drafts)
         return bool(drafts or later)
 
     def _ask_later(self, state: State, ask: Ask, stop: threading.Event) -> None:
+        """Ask once the files are made, unless something else has landed meanwhile, or it is too late."""
         drafts = [*self._asked(state, ask, stop)]
-        if not stop.is_set():
+        now = self.context.state(whole=False)
+        is_same = now.sprint is not None and now.number == state.number and state.tip == now.tip
+        if is_same and self._left(now) > 0 and not stop.is_set():
             self.context.append(drafts)
+
+    def _left(self, state: State) -> float:
+        """Return the seconds until the deadline of the open sprint."""
+        began = datetime.fromisoformat(state.sprint.started) if state.sprint else self.context.clock.now()
+        return self.context.settings.sprint.deadline - (self.context.clock.now() - began).total_seconds()
 
     def conclude(self, state: State, stop: threading.Event) -> bool:
         """Decide a sprint that is about to end, and deploy what is approved; return whether anything was written."""
@@ -96,8 +111,9 @@ class Supervisor:
             return False
         for begun in state.deploys:  # of an earlier round, by a persona that ran in this one
             earlier = [each for each in state.decided if (each.sprint, each.commit) == (begun.sprint, begun.commit)]
-            if begun.outcome is None and (begun.sprint, begun.commit) != (sprint.number, commit) and earlier:
-                return Deployment(self.context, self.listener).carry_out(earlier[-1], stop)
+            own = begun.outcome is not None or (begun.sprint, begun.commit) == (sprint.number, commit)
+            if earlier and not own and Deployment(self.context, self.listener).carry_out(earlier[-1], stop):
+                return True
         if commit is None:
             return False
         decided = next((each for each in reversed(state.decided) if each.sprint == sprint.number), None)
@@ -140,7 +156,7 @@ class Supervisor:
         green = {gate.name: (gate.mark, tree) in state.green for gate in gates_of(self.context)}
         gates = self.context.settings.gates
         silent = {gate.report: why_silent(state, gate.report, commit) for gate in gates.values() if gate.report}
-        return decide_round(gates, state.reports, tree, green, silent), tree
+        return decide_round(gates, [*_answers(state, commit)], tree, green, silent), tree
 
     def outlook(self) -> Iterator[str]:
         """Say who reports on what will have landed, what decides, and what is done with it."""
@@ -158,7 +174,7 @@ class Supervisor:
         """Yield a review mail with the diff of exactly that range, and the event that it was sent."""
         sprint = state.sprint
         assert sprint is not None  # noqa: S101 - see `tell`
-        attached, notes = made_before(self.context, ask, stop)
+        attached, notes = made_before(self.context, ask, stop, self._left(state))
         subject, body = mail_about(self.context, ask, notes)
         payload = {"sprint": sprint.number, "from": ask.start, "to": ask.tip, "authors": [*ask.authors]}
         yield self._letter(
@@ -252,6 +268,12 @@ class Supervisor:
         known = self.context.mailbox.directory.channels
         own = [team.channel for team in teams if reviewer in (*team.reviewers, *team.members) and team.channel]
         return next((name for name in own if name in known), None)
+
+
+def _answers(state: State, commit: str) -> Iterator[Report]:
+    """Yield the reports but for those on the commit whose persona was asked about it only after it gave them."""
+    asked = {each.reviewer: each.seq for each in state.asked if each.tip == commit}
+    return (report for report in state.reports if report.commit != commit or report.seq > asked.get(report.persona, 0))
 
 
 def _texts(value: object) -> list[str]:

@@ -5,6 +5,7 @@ All functions are for people: called from an agent's run, they raise UsageError.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from ...scheduler.sprint.control import approve_patch, by_people_only, stop_run
 from ...scheduler.sprint.history import state_at
 from ...scheduler.state.facts import Patch, Run
 from ...scheduler.supervisor.deploy import Deployment, approved_round
+from .interrupts import Interrupts, uninterrupted
 
 DEPLOY = "deploy"  # what `approve_deploy` is asked for by, where a run may be named as well
 
@@ -127,10 +129,18 @@ def approve(context: Context, run: str, sender: str) -> Approval:
     return Approval(approve_patch(context, run, sender))
 
 
-def approve_deploy(context: Context, sender: str, number: int | None = None, listener: Listener = silent) -> Release:
+def approve_deploy(
+    context: Context,
+    sender: str,
+    number: int | None = None,
+    *,
+    listener: Listener = silent,
+    interrupts: Interrupts = uninterrupted,
+) -> Release:
     """Let what a round approved be deployed, the last one or that with a number, and deploy it here and now.
 
-    `listener` is told as it goes on. Raises NoSuchRun, and NotLeader if another process deploys just now.
+    `listener` is told as it goes on. Raises NoSuchRun, NotReady if a persona is still to deploy another commit,
+    NotLeader if another process deploys just now, and Stopped if it was interrupted.
     """
     by_people_only("scheduler approve", context.home)
     told: list[str] = []
@@ -139,11 +149,11 @@ def approve_deploy(context: Context, sender: str, number: int | None = None, lis
         told.append(progress.text)
         listener(progress)
 
-    decided = approved_round(context, number)
-    tell(Progress(f"approved: {decided.commit[:12]}, {decided.text}"))
-    done = Deployment(context, tell).release(decided, sender)
+    decided, stop = approved_round(context, number), threading.Event()
+    with interrupts(stop.set):
+        done = Deployment(context, tell).release(decided, sender, stop)
     if len(told) == 1:
-        tell(Progress(f"deploy: {done.outcome} before: {done.why}" if done else "deploy: it is asked for already"))
+        tell(Progress("deploy: it is asked for already"))
     return Release(decided.commit, done and done.outcome, tuple(told))
 
 

@@ -155,7 +155,10 @@ def approve(
     context = session.context()
     if run == control.DEPLOY:
         sender = session.sender(context)
-        if control.approve_deploy(context, sender, number, lambda progress: output.say(progress.text)).has_failed:
+        done = control.approve_deploy(
+            context, sender, number, listener=lambda progress: output.say(progress.text), interrupts=session.ending
+        )
+        if done.has_failed:
             raise typer.Exit(ExitCode.FAILED)
         return
     if number is not None:

@@ -348,7 +348,7 @@ def test_a_deployment_waits_for_a_person_and_no_event_lets_it_go(orion, tmp_path
     assert done.lines[0] == f"approved: {commit[:12]}, APPROVED - Deploy"
     assert "deploy: deployed" in done.lines[-1]
     assert (done.outcome, done.has_failed) == ("deployed", False)
-    assert control.approve_deploy(context, "you").lines[-1] == "deploy: deployed before: exit 0"
+    assert control.approve_deploy(context, "you").lines[-1] == f"deploy: {commit[:12]} is live already: exit 0"
     assert live.read_text() == "live\n"
 
 
@@ -370,7 +370,7 @@ def test_two_deployments_never_go_on_at_once(orion, tmp_path):
     with Leader(context.home / "work" / "deploy") as lock:
         ended = threading.Timer(0.3, lock.__exit__, (None, None, None))
         with pytest.raises(NotLeader, match=r"another process deploys just now: process \d+"):
-            Deployment(context).release(Decided(1, "c", "t", "APPROVED - Deploy", (), (), 1), "you")
+            Deployment(context).release(Decided(1, "c", "t", "APPROVED - Deploy", (), (), 1), "you", threading.Event())
         ended.start()
         summary, _ = play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
         ended.join()
@@ -413,22 +413,6 @@ def test_a_deployment_that_was_cut_off_is_looked_into_and_not_repeated(orion, tm
     done = control.approve_deploy(orion.context({}, settings), "you")
     assert done.outcome == "deployed"
     assert (tmp_path / "live").read_text() == ("live\n" if check == "true" else "live\nlive\n")
-
-
-def test_a_person_settles_a_deployment_that_was_cut_off_with_one_command(orion, tmp_path):
-    """What is not known to be live is tried once more, although nothing has looked into it before."""
-    settings = f'{TEAM}[deploy]\ncommand = ["sh", "-c", "echo live >> {tmp_path}/live"]\napprove = "always"\n'
-    play(orion, {"nova": orion.replaced(3, "nova"), "cipher": reports(veto=False)}, settings)
-    context = orion.context({}, settings)
-    decided = context.state(whole=False).decided[-1]
-    begun = {"sprint": 1, "commit": decided.commit, "tree": decided.tree, "attempt": 2}
-    context.append([Draft("deploy.started", "supervisor", data=begun)])
-    done = control.approve_deploy(context, "you")
-    assert [line.split(": ")[-1] for line in done.lines[1:]] == [
-        "it was cut off, and no check says whether it is live; look, and decide",
-        f"{decided.commit[:12]} begins",
-        "exit 0",
-    ]
 
 
 def test_who_deploys_works_in_a_clone_of_what_was_approved_and_is_not_tried_again(orion):
