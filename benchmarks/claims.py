@@ -165,11 +165,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of each")
     parser.add_argument("--markdown", type=Path, help="write the table to this page")
     given = parser.parse_args()
-    load, rounds = os.getloadavg()[0], 1 if given.quick else 5
+    load, rounds = os.getloadavg()[0], 1 if given.quick else 3
     with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
         bench = Bench(Path(name), given.quick)
         rows = [*races(bench, rounds), *own_ids(bench, rounds)]
-        rows += workers(Path(name), 1 if given.quick else 3, 30 if given.quick else 100)
+        rows += workers(Path(name), 1, 30 if given.quick else 100)
     show(rows)
     if given.markdown:
         machine = f"{os.cpu_count()} CPUs ({platform.machine()}), load average {load:.1f} at the start"

@@ -10,10 +10,13 @@ from typing import Any
 
 from ...mail.directory import Subteam
 from ...mail.message import Message
+from ...mail.open import open_mailbox
 from ...mail.text.nearest import suggestion
 from ...personas.persona import Persona
 from ...personas.prompt import fault_of
 from ...personas.roster import read_roster
+from ...scheduler.claims.claims import Claims
+from ...scheduler.claims.facts import Claim
 from ...scheduler.context import Context
 from ...scheduler.kinds import LaunchReason
 from ...scheduler.limits.routing import Work
@@ -58,15 +61,22 @@ class Personas:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Folders of workspaces whose team is gone; `removed` tells whether they are, too."""
+    """Folders of workspaces whose team is gone, and claims that are over, each with the reason.
+
+    `removed` tells whether the folders are gone, too, and it is on record that the claims are over.
+    """
 
     orphans: tuple[Orphan, ...]
     removed: bool
+    claims: tuple[tuple[Claim, str], ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `team clean --json`."""
         folders = [{"folder": str(orphan.folder), "home": orphan.home} for orphan in self.orphans]
-        return {"removed": self.removed, "folders": folders}
+        claims = [
+            {"what": claim.what, "owner": claim.owner, "token": claim.token, "why": why} for claim, why in self.claims
+        ]
+        return {"removed": self.removed, "folders": folders, "claims": claims}
 
 
 @dataclass(frozen=True)
@@ -167,13 +177,19 @@ def install_texts(context: Context, form: str = "all") -> InstallTexts:
 
 
 def clean(home: Path | None, *, keep: bool = False) -> Cleaned:
-    """Remove the workspaces of teams that are gone; with `keep`, only find them.
+    """Remove the workspaces of teams that are gone, and end claims that are over; with `keep`, only find both.
 
-    `home` is the team whose settings say where workspaces lie; without one, it is the default place. Raises
-    SettingsError.
+    `home` is the team whose settings say where workspaces lie, and whose claims are looked at; without one, it is the
+    default place. Raises SettingsError, LogError.
     """
     root = read_settings(home, os.environ).settings.workspace.root if home else None
     left = tuple(orphans(root))
     for orphan in () if keep else left:
         orphan.remove()
-    return Cleaned(left, removed=not keep)
+    if home is None or not (home / "mail").is_dir():
+        return Cleaned(left, removed=not keep)
+    claims = Claims(open_mailbox(home))
+    over = claims.moment().over()
+    if over and not keep:
+        claims.clean(claims.mailbox.directory.human)
+    return Cleaned(left, removed=not keep, claims=over)

@@ -83,7 +83,10 @@ def config(
 
 @app.command()
 def clean(dry_run: option.DryRun = False, as_json: option.Json = False) -> None:
-    """Remove the workspaces of teams whose repository was deleted, moved or made anew. Mail is never touched."""
+    """Remove the workspaces of teams whose repository was deleted, moved or made anew, and end claims that are over.
+
+    Mail is never touched.
+    """
     from ...mail import render
     from ..api import team
     from ..home import home_if_any
@@ -94,7 +97,9 @@ def clean(dry_run: option.DryRun = False, as_json: option.Json = False) -> None:
         return
     for orphan in cleaned.orphans:
         output.say(f"{'removed' if cleaned.removed else 'would remove'} {orphan.folder}: no team in {orphan.home}")
-    if not cleaned.orphans:
+    for claim, why in cleaned.claims:
+        output.say(f"{'ended' if cleaned.removed else 'would end'} {claim.owner}'s claim of {claim.what}: {why}")
+    if not (cleaned.orphans or cleaned.claims):
         output.say("nothing to remove")
 
 
