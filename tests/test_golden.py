@@ -179,6 +179,7 @@ def known_then(document):
         assert (item.pop("teams", {}), item.pop("channels", {})) == ({}, {})
         assert not item.pop("waiting", ())
         assert item.pop("parked", {}) == {}
+        assert item.pop("claimed", []) == []
     return document
 
 

@@ -102,7 +102,7 @@ class WorkPlan:
         """Return the plan as a JSON object."""
         return {
             "title": self.roadmap.title,
-            "waiting": [{"task": task, "why": why} for task, why in self.waiting],
+            "claimed": [{"task": task, "why": why} for task, why in self.waiting],
             "workers": self.workers,
             "workers_chosen": self.chosen,
             "phase_barriers": self.roadmap.phase_barriers,

@@ -93,7 +93,7 @@ def test_a_plan_names_what_would_wait(team, claims):
     claims.hold(["src/**"], [], "you", 600)
     assert "these wait until their files are given back" in planned()
     assert "is claimed by you" in planned("--markdown")
-    (waiting,) = json.loads(planned("--json"))["waiting"]
+    (waiting,) = json.loads(planned("--json"))["claimed"]
     assert waiting["task"] == "write"
     assert waiting["why"].startswith("src/*.py is claimed by you until")
 

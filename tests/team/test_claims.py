@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 
 import pytest
 from team_mail.mail.process import ORPHAN, runs_above
@@ -153,3 +154,21 @@ def test_tasks_and_claims_as_text(team, at):
     assert "\x1b" not in page
     assert "failed: no time" in page
     assert "released at" in page
+
+
+def test_claims_that_are_over_are_cleaned_up(at, team):
+    """A dry run says which, and changes nothing; what goes on stays."""
+    at("task", "add", "fix")
+    at("task", "add", "mend")
+    process = subprocess.Popen(["sleep", "60"])
+    at("claim", "fix", "--as", "ann", "--pid", str(process.pid))
+    at("claim", "mend", "--as", "bob")
+    process.kill()
+    process.wait()
+    why = f"its process {process.pid} has ended"
+    expected = [{"what": "fix", "owner": "ann", "token": 4, "why": why}]
+    assert at("clean", "--dry-run")[1]["claims"] == expected
+    assert "claim.expired" not in team.kinds()
+    assert CliRunner().invoke(team_command.app, ["clean"]).stdout == f"ended ann's claim of fix: {why}\n"
+    assert team.kinds().count("claim.expired") == 1
+    assert at("clean")[1]["claims"] == []
