@@ -110,6 +110,7 @@ ARROWS = {
         "scheduler.state",
     },
     "scheduler.overview": {
+        "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.kinds",

@@ -78,11 +78,11 @@ def test_a_dispatch_that_is_killed_with_its_run_is_stale_at_once_and_freed_withi
     found = json.loads(place.ok("team", "clean", "--dry-run", "--json"))
     assert [each["run"] for each in found["freed"]] == [*ann.stale]
     assert place.ends() == []
-    began = time.monotonic()
+    began, busy = time.monotonic(), sum(os.times()[:4])
     cleaned = team_api.clean(place.team)
-    freed = time.monotonic()
-    print(f"stale seen after {seen - killed:.2f} s, freed in {freed - began:.2f} s")
-    assert freed - began < FREED
+    freed, worked = time.monotonic() - began, sum(os.times()[:4]) - busy
+    print(f"stale seen after {seen - killed:.2f} s, freed in {freed:.2f} s, of which {worked:.2f} s of processor time")
+    assert worked < FREED  # others may have the processors meanwhile
     assert place.ends() == [("run.lost", "its scheduler is gone")]
     assert cleaned.troubles == ()
     assert [*(place.team / "work").glob("dispatch-*")] == []
@@ -144,7 +144,10 @@ def test_no_run_that_lives_is_ended_by_a_clean_up_whoever_is_killed(tmp_path, mo
     storm, chance, kills, freed, hurt = Storm(tmp_path), random.Random(11), Counter[str](), set[str](), set[str]()
     while kills.total() < KILLS:
         command = chance.choice(["sprint", "tick"])
-        leader, end = storm.start(command), time.monotonic() + chance.uniform(1, 6)
+        leader = storm.start(command)
+        while leader.poll() is None and not storm.processes()["agent"]:
+            time.sleep(0.05)
+        end = time.monotonic() + chance.uniform(0, 6)
         while leader.poll() is None and time.monotonic() < end:
             alive = {run_of(keeper) for keeper in storm.processes()["keeper"]}
             now = {each.run for each in team_api.clean(storm.home).freed}
