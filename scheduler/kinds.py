@@ -272,6 +272,8 @@ class NeedKind(Described):
     GATE = word("gate", "A gate fails on the base, so it judges nothing.")
     DISPATCH = word("dispatch", "A dispatch was cut off.")
     PERSONA = word("persona", "A persona was set aside.")
+    TASK = word("task", "Three claims of a task ended without an end of it.")
+    CLAIM = word("claim", "A claim is over, and nobody has put that on record.")
     MAIL = word("mail", "Unread mail to the human asks for something.")
 
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ..mail.errors import TeamMailError
+from ..scheduler.claims.claims import Claims
 from ..scheduler.context import Context
 from ..scheduler.errors import NotLeader
 from ..scheduler.leader import Leader, leading
 from ..scheduler.liveness import is_led, liveness
 from ..scheduler.overview.leftovers import Leftover, left_by_dispatches, left_by_runs, old_runs, remove
+from ..scheduler.overview.tasks import StaleClaim, claimed_work
 from ..scheduler.runs.batch import BatchRunner
 from ..scheduler.sprint.loop import put_ends_on_record
 from ..scheduler.sprint.tick import Ticker
@@ -66,6 +68,13 @@ class Cleaning:
                     self.troubles.append(str(error))
                     continue
             yield from freed
+
+    def claims(self) -> tuple[StaleClaim, ...]:
+        """Put on record which claims are over."""
+        stale = claimed_work(self.context).stale
+        if stale and not self.keep:
+            Claims(self.context.mailbox, self.context.clock).clean(self.context.settings.team.human)
+        return stale
 
     def _is_old(self, state: DispatchState) -> bool:
         """Tell whether a dispatch was cut off so long ago that it is given up."""

@@ -112,6 +112,7 @@ ARROWS = {
         "scheduler.state",
     },
     "scheduler.overview": {
+        "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.kinds",

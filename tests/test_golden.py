@@ -229,6 +229,7 @@ def same(golden: Golden, command: str, cases: list[dict], **how) -> None:
         if case["words"] == ["status"]:  # what it did not tell then
             assert answer.pop("dispatches")[0]["cut_off"]
             assert answer.pop("needs")
+            assert answer.pop("tasks") == []
         assert comparable(case["words"], answer) == comparable(case["words"], expected), [command, *case["words"]]
     assert golden.log() == before
 

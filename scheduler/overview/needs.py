@@ -16,13 +16,14 @@ from ...mail.render import line, listed
 from ...mail.text.units import counted
 from ..context import Context
 from ..errors import NotReady
-from ..kinds import DeployOutcome, NeedKind, PatchStatus
+from ..kinds import ClaimState, DeployOutcome, NeedKind, PatchStatus
 from ..landing.base_gates import BaseGate, base_gates
 from ..leader import leading
 from ..state.facts import Mail
 from ..state.reading import read_unread
 from ..state.sprints import State
 from .dispatches import OpenDispatch
+from .tasks import ClaimedWork
 
 _SHORT = 12
 _RUN = 8
@@ -54,7 +55,9 @@ class Need:
 
 
 class Desk(NamedTuple):
-    """What `needs` is told beside the state: the human's unread mail, open dispatches, red gates, and if any deploys.
+    """What `needs` is told beside the state: the human's unread mail, open dispatches, claims, red gates.
+
+    `deploys` tells whether the settings say how to deploy.
 
     `never` are the types of mail that ask for nothing. Some process may be `deploying` just now.
     """
@@ -65,17 +68,20 @@ class Desk(NamedTuple):
     red: Sequence[BaseGate] = ()
     never: Collection[str] = ()
     deploys: bool = False
+    claimed: ClaimedWork = ClaimedWork()
     deploying: bool = False
 
 
-def read_needs(context: Context, state: State, dispatches: Sequence[OpenDispatch]) -> tuple[Need, ...]:
+def read_needs(
+    context: Context, state: State, dispatches: Sequence[OpenDispatch], claimed: ClaimedWork
+) -> tuple[Need, ...]:
     """Read what needs a person, as of a state that was just read."""
     settings, human = context.settings, context.settings.team.human
     mail = read_unread(context.mailbox.projections, [human]).get(human, ())
     deploying = leading(context.home / "work" / "deploy") is not None
     red = [gate for gate in _base_gates(context, state) if gate.is_red]
     never, deploys = settings.sprint.wakes_not, settings.deploy.is_set
-    return needs(state, Desk(human, mail, dispatches, red, never, deploys, deploying))
+    return needs(state, Desk(human, mail, dispatches, red, never, deploys, claimed, deploying))
 
 
 def _base_gates(context: Context, state: State) -> list[BaseGate]:
@@ -91,7 +97,7 @@ def needs(state: State, desk: Desk) -> tuple[Need, ...]:
     """Return what needs a person, what holds up most first."""
     return (
         *_paused(state), *_deploys(state, desk), *_held(state), *_gates(desk), *_cut_off(desk), *_aside(state, desk),
-        *_mail(desk),
+        *_claims(desk), *_mail(desk),
     )  # fmt: skip
 
 
@@ -140,6 +146,16 @@ def _aside(state: State, desk: Desk) -> Iterator[Need]:
         if not any(mail.sender == desk.human for mail in state.unread.get(persona, ())):
             command = f"team-mail send --to {persona} -s … -b …"
             yield Need(NeedKind.PERSONA, f"{persona} was set aside: {why}", command, persona)
+
+
+def _claims(desk: Desk) -> Iterator[Need]:
+    for task in desk.claimed.tasks:
+        if task.state == ClaimState.ASIDE:
+            text = f"task {task.name} was claimed three times without an end"
+            yield Need(NeedKind.TASK, text, f"team task show {task.name}", task.name)
+    for claim in desk.claimed.stale:
+        text = f"{claim.owner}'s claim of {claim.what} is over: {claim.why}"
+        yield Need(NeedKind.CLAIM, text, "team clean", str(claim.token))
 
 
 def _mail(desk: Desk) -> Iterator[Need]:

@@ -1,4 +1,4 @@
-"""A team at one moment: what needs a person, where its sprint stands, and its dispatches."""
+"""A team at one moment: what needs a person, where its sprint stands, its dispatches and tasks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..context import Context
 from ..sprint.status import Status, status
 from .dispatches import OpenDispatch, open_dispatches
 from .needs import Need, read_needs
+from .tasks import WaitingTask, claimed_work
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,19 @@ class Overview:
     needs: tuple[Need, ...]
     status: Status
     dispatches: tuple[OpenDispatch, ...]
+    tasks: tuple[WaitingTask, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler status --json`."""
         return {
             "needs": [need.document() for need in self.needs], **self.status.document(),
             "dispatches": [dispatch.document() for dispatch in self.dispatches],
+            "tasks": [task.document() for task in self.tasks],
         }  # fmt: skip
 
 
 def overview(context: Context, now: datetime) -> Overview:
     """Read what a team has under way at `now`."""
-    state, dispatches = context.state(whole=False), open_dispatches(context, now)
-    return Overview(read_needs(context, state, dispatches), status(context, now), dispatches)
+    state, dispatches, claimed = context.state(whole=False), open_dispatches(context, now), claimed_work(context)
+    needs = read_needs(context, state, dispatches, claimed)
+    return Overview(needs, status(context, now), dispatches, claimed.tasks)

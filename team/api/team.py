@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ...scheduler.context import Context
 from ...scheduler.kinds import LaunchReason
 from ...scheduler.limits.routing import Work
 from ...scheduler.overview.leftovers import Leftover
+from ...scheduler.overview.tasks import StaleClaim
 from ...scheduler.routes import routing_of
 from ...scheduler.settings.reading import Loaded, read_settings
 from ...scheduler.sprint.control import by_people_only
@@ -65,9 +66,9 @@ class Personas:
 class Cleaned:
     """What crashes and time had left; `removed` tells whether it was cleaned up, or only found.
 
-    `orphans` are folders of workspaces whose team is gone. `freed` are runs whose end is on record now, `leftovers`
-    folders that nobody needs, `staying` the folders of old runs whose output is nowhere else, and `troubles` what could
-    not be done.
+    `orphans` are folders of workspaces whose team is gone. `freed` are runs whose end is on record now, `claims` those
+    that are over, `leftovers` folders that nobody needs, `staying` the folders of old runs whose output is nowhere
+    else, and `troubles` what could not be done.
     """
 
     orphans: tuple[Orphan, ...]
@@ -76,6 +77,7 @@ class Cleaned:
     leftovers: tuple[Leftover, ...] = ()
     staying: int = 0
     troubles: tuple[str, ...] = ()
+    claims: tuple[StaleClaim, ...] = ()
 
     @property
     def size(self) -> int:
@@ -89,6 +91,7 @@ class Cleaned:
         return {
             "removed": self.removed, "bytes": self.size, "folders": folders, "leftovers": left,
             "freed": [{"run": each.run, "persona": each.persona} for each in self.freed], "staying": self.staying,
+            "claims": [{"what": each.what, "owner": each.owner, "token": each.token} for each in self.claims],
             "troubles": [*self.troubles],
         }  # fmt: skip
 
@@ -203,17 +206,16 @@ def clean(home: Path | None, *, keep: bool = False, older: timedelta | None = No
     root = read_settings(home, os.environ).settings.workspace.root if home else None
     if home:
         by_people_only("team clean", home)
-    freed, left, staying, troubles = _cleaned(home, keep=keep, older=older) if home else ((), (), 0, ())
+    own = _cleaned(home, keep=keep, older=older) if home else Cleaned((), not keep)
     gone = tuple(orphans(root))
     for orphan in () if keep else gone:
         orphan.remove()
-    return Cleaned(gone, not keep, freed, left, staying, troubles)
+    return replace(own, orphans=gone)
 
 
-def _cleaned(
-    home: Path, *, keep: bool, older: timedelta | None
-) -> tuple[tuple[Freed, ...], tuple[Leftover, ...], int, tuple[str, ...]]:
+def _cleaned(home: Path, *, keep: bool, older: timedelta | None) -> Cleaned:
+    """Clean up after one team."""
     context, repository = open_for_dispatch(home)
     cleaning = Cleaning(context, repository, keep=keep, older=older)
-    freed = tuple(cleaning.free())
-    return freed, tuple(cleaning.leftovers()), cleaning.staying, tuple(cleaning.troubles)
+    freed, claims, left = tuple(cleaning.free()), cleaning.claims(), tuple(cleaning.leftovers())
+    return Cleaned((), not keep, freed, left, cleaning.staying, tuple(cleaning.troubles), claims)

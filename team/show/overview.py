@@ -26,11 +26,14 @@ _RUN = 8
 
 
 def overview(team: Overview) -> Iterator[str]:
-    """Show what needs a person, the sprint, and the dispatches that have not finished."""
+    """Show what needs a person, the sprint, and the dispatches and tasks that have no end."""
     yield from needs(team.needs)
     yield from status(team.status)
     for dispatch in team.dispatches:
         yield from _dispatch(dispatch)
+    for task in team.tasks:
+        owner = f", by {task.owner} until {task.until[:19]}Z" if task.owner else f", for {task.to}" if task.to else ""
+        yield line(f"task {task.name}: {task.state}{owner}")
 
 
 def needs(found: tuple[Need, ...]) -> Iterator[str]:
@@ -98,6 +101,8 @@ def cleaned(found: Cleaned) -> Iterator[str]:
     would = "" if found.removed else "would be "
     for run in found.freed:
         yield f"{would}put on record: the end of {run.persona}'s run {run.run[:_RUN]}, which has no process any more"
+    for claim in found.claims:
+        yield f"{would}put on record: the end of {line(claim.owner)}'s claim of {line(claim.what)}, {claim.why}"
     for orphan in found.orphans:
         yield f"{would}removed: {orphan.folder}, {bytes_text(orphan.size)}, no team in {orphan.home}"
     for what in dict.fromkeys(each.what for each in found.leftovers):
@@ -107,7 +112,7 @@ def cleaned(found: Cleaned) -> Iterator[str]:
         yield f"{would}removed: {counted(len(own), 'folder')}, {size}: {what}{place}"
     if found.staying:
         yield f"stays: {counted(found.staying, 'folder')} of old runs, whose output is nowhere else"
-    if found.freed or found.orphans or found.leftovers:
+    if found.freed or found.claims or found.orphans or found.leftovers:
         yield f"{bytes_text(found.size)} in all"
     else:
         yield "nothing to clean up"

@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from team_mail.mail.letter import Letter
 from team_mail.mail.log.event import Draft
 from team_mail.mail.process import myself
+from team_mail.scheduler.claims.claims import Claims, NewTask
 from team_mail.scheduler.errors import NoSuchRun
-from team_mail.scheduler.kinds import DeployOutcome, Kind, NeedKind, PatchStatus
+from team_mail.scheduler.kinds import ClaimState, DeployOutcome, Kind, NeedKind, PatchStatus
 from team_mail.scheduler.overview.dispatches import OpenDispatch
 from team_mail.scheduler.overview.needs import Desk, needs
 from team_mail.scheduler.overview.overview import overview
 from team_mail.scheduler.sprint.control import approve_patch, stop_run
 from team_mail.scheduler.state.facts import Decided, Deploy, Mail
 from team_mail.scheduler.state.sprints import State
+from team_mail.team.api import team as team_api
 
 COMMIT = "c" * 40
 GONE = {"boot": "another", "pid": 1, "start": "1"}
@@ -153,3 +155,21 @@ def test_a_killed_dispatch_has_no_open_runs_to_stop(team):
     assert [task.goes_on for each in overview(context, context.clock.now()).dispatches for task in each.at_work] == [
         False, True,
     ]  # fmt: skip
+
+
+def test_tasks_to_be_claimed_are_listed_and_a_claim_that_is_over_is_put_on_record(team):
+    """A stale claim needs `team clean`; after that its task is open again, and nothing needs anybody."""
+    context = team.context()
+    claims = Claims(context.mailbox, context.clock)
+    claims.add(NewTask("fix-login"), "you")
+    claims.claim("fix-login", "ann", 900, process=GONE | {"host": myself()["host"], "boot": myself()["boot"]})
+
+    found = overview(context, context.clock.now())
+    assert [(task.name, task.state) for task in found.tasks] == [("fix-login", ClaimState.OPEN)]
+    (need,) = found.needs
+    assert (need.kind, need.command) == (NeedKind.CLAIM, "team clean")
+
+    assert [each.what for each in team_api.clean(team.home, keep=True).claims] == ["fix-login"]
+    assert [each.owner for each in team_api.clean(team.home).claims] == ["ann"]
+    assert overview(context, context.clock.now()).needs == ()
+    assert [event.kind for event in context.mailbox.log.read()][-1] == Kind.CLAIM_EXPIRED
