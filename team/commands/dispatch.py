@@ -50,6 +50,7 @@ def dispatch(
     values: Annotated[list[str], typer.Option("--set", help="A value for the template: key=value; repeatable.")] = [],  # noqa: B006
     agent: option.Agent = None,
     base: option.Base = None,
+    session_name: option.Session = None,
     dry_run: option.DryRun = False,
     quiet: option.Quiet = False,
     as_json: option.DispatchJson = False,
@@ -63,7 +64,7 @@ def dispatch(
         config = config_of(max_workers, timeout, trace_dir)
         from ..api import dispatches
 
-        request = dispatches.DispatchRequest(agent, base)
+        request = dispatches.DispatchRequest(agent, base, session=session_name)
         if resume is not None:
             _run(partial(dispatches.resume, resume, config, request), quiet=quiet, as_json=as_json)
             return
@@ -79,6 +80,7 @@ def replay(
     trace_dir: option.TraceDir = None,
     agent: option.Agent = None,
     base: option.Base = None,
+    session_name: option.Session = None,
     dry_run: option.DryRun = False,
     quiet: option.Quiet = False,
     as_json: option.DispatchJson = False,
@@ -89,7 +91,9 @@ def replay(
         config = config_of(max_workers, timeout, trace_dir)
         from ..api import dispatches
 
-        tasks, request = dispatches.replayed(correlation_id, config, dispatches.DispatchRequest(agent, base))
+        tasks, request = dispatches.replayed(
+            correlation_id, config, dispatches.DispatchRequest(agent, base, session=session_name)
+        )
         _start(tasks, request, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 

@@ -29,6 +29,10 @@ DryRun = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing before the first sprint on an agent that costs.")]
 Base = Annotated[str | None, typer.Option("--base", help="The branch or commit to start from; by default [team] base.")]
 
+Session = Annotated[
+    str | None, typer.Option("--session", help="The session that this belongs to; by default TEAM_SESSION.")
+]
+
 # Of sprints
 Set = Annotated[
     list[str], typer.Option("--set", help="A setting for this call, as in --set sprint.max_parallel=4; repeatable.")

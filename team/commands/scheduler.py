@@ -141,6 +141,7 @@ def sprint(
     replay: option.Replay = None,
     repo: option.Repo = None,
     base: option.Base = None,
+    session_name: option.Session = None,
     yes: option.Yes = False,
     quiet: option.Quiet = False,
     as_json: option.Json = False,
@@ -149,7 +150,7 @@ def sprint(
     from .. import session
     from ..api import sprints
 
-    context = session.context(settings, replay=replay, repo=repo)
+    context = session.context(settings, replay=replay, repo=repo, session=session_name)
     if dry_run:
         _show_preview(sprints.preview_sprint(context, mode.value, base), as_json)
         return

@@ -16,7 +16,7 @@ from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import agents, ask, claims, dispatch, notify, overview, plan, trace
+from . import agents, ask, claims, dispatch, notify, overview, plan, sessions, trace
 from . import options as option
 from .printing import note, say
 
@@ -138,6 +138,7 @@ for more in (overview, agents, dispatch, ask, trace, plan, claims):
     app.registered_commands += more.app.registered_commands
 app.add_typer(claims.tasks)
 app.add_typer(notify.app)
+app.add_typer(sessions.app)
 
 
 def command() -> Any:

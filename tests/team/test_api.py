@@ -34,6 +34,7 @@ MODULES = (
     "dispatches",
     "plans",
     "records",
+    "sessions",
     "sprints",
     "team",
     "traces",
