@@ -67,7 +67,7 @@ class MailKind(Described):
 RUN_STARTED, RUN_FINISHED, RUN_LOST = "run.started", "run.finished", "run.lost"
 PATCH_HELD = "patch.held"
 DECIDED = ("patch.landed", "patch.conflicted", "patch.refused", "patch.rejected")
-LASTING = r"^(sprint|dispatch|scheduler)\.|^(round\.paused|deploy\.finished)$"
+LASTING = r"^(sprint|dispatch|scheduler|session)\.|^(round\.paused|deploy\.finished)$"
 
 
 class ExitCode(IntEnum):

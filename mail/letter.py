@@ -132,8 +132,8 @@ class Letter(NamedTuple):
     def differences(self, draft: Draft, event: Event) -> list[str]:
         """Return the names of the fields in which the letter's draft is not the event that has its key.
 
-        Its run does not count, since whoever runs again sends again; nor does the time of a due date that counts from
-        now, as did the one before.
+        Its run and session do not count, since whoever runs again sends again; nor does the time of a due date that
+        counts from now, as did the one before.
         """
         same = {
             "recipients": draft.recipients == event.recipients,
@@ -145,7 +145,7 @@ class Letter(NamedTuple):
         }
         ours, theirs = json.loads(json.dumps(draft.data)), event.data
         both_ahead = _AHEAD_OF in ours and _AHEAD_OF in theirs
-        for name in sorted({*ours, *theirs} - ({"due"} if both_ahead else set())):
+        for name in sorted({*ours, *theirs} - {"session"} - ({"due"} if both_ahead else set())):
             word = _NAMES.get(name, name)
             same[word] = same.get(word, True) and _canonical(ours.get(name)) == _canonical(theirs.get(name))
         return [name for name, equal in same.items() if not equal]

@@ -16,7 +16,7 @@ from .log.blobs import FileBlobs
 from .log.log import EventLog
 from .log.segments import Segment
 from .mailbox import Mailbox
-from .process import identity_or_none, run_id, within_run_of
+from .process import checked_session, identity_or_none, run_id, session_name, within_run_of
 from .query.rows import FileProjections
 from .team_file import read_directory
 
@@ -59,9 +59,14 @@ def first_mail() -> Generator[Path]:
         sys.stderr.write(f"team-mail: this team is in {home}; other clones of the repository have teams of their own\n")
 
 
-def open_log(home: Path | None = None, *, clock: Clock | None = None) -> EventLog:
-    """Open the log of the team in `home`, by default as `team_home` finds it. `team.toml` is not read."""
-    return EventLog((home or team_home()) / "mail", clock=clock, on_sealed=_write_parquet)
+def open_log(home: Path | None = None, *, clock: Clock | None = None, session: str | None = None) -> EventLog:
+    """Open the log of the team in `home`, by default as `team_home` finds it. `team.toml` is not read.
+
+    What is appended belongs to a session, by default to that of TEAM_SESSION, if there is one. Raises UsageError for
+    what is no name of a session.
+    """
+    session = checked_session(session) if session is not None else session_name()
+    return EventLog((home or team_home()) / "mail", clock=clock, on_sealed=_write_parquet, session=session)
 
 
 def _write_parquet(segment: Segment) -> None:
@@ -75,7 +80,9 @@ def open_blobs(home: Path) -> FileBlobs:
     return FileBlobs(home / "mail" / "blobs")
 
 
-def open_mailbox(home: Path | None = None, *, create: bool = False, directory: Directory | None = None) -> Mailbox:
+def open_mailbox(
+    home: Path | None = None, *, create: bool = False, directory: Directory | None = None, session: str | None = None
+) -> Mailbox:
     """Open the mail of the team in `home`, by default as `team_home` finds it.
 
     With `create` the team need not exist yet; the first message creates it. `directory` is read from `home` if it is
@@ -87,7 +94,7 @@ def open_mailbox(home: Path | None = None, *, create: bool = False, directory: D
         sys.stderr.write(f"team-mail: TEAM_HOME names {home}, where nobody has sent mail yet\n")
     if not create and (home / "mail" / "damaged").exists():
         _tell_damage()
-    log, party = open_log(home), identity_or_none(None) if run_id() and within_run_of(home) else None
+    log, party = open_log(home, session=session), identity_or_none(None) if run_id() and within_run_of(home) else None
     projections, directory = FileProjections(log, _tell_damage), directory or read_directory(home)
     return Mailbox(log, open_blobs(home), projections, directory, home=home, party=party)
 

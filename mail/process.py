@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,9 @@ from .errors import NoIdentity, NotFromRun, UsageError
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _POSTBOX = "team_mail.personas.running.postbox"  # a mail process, see personas/running
+SESSION = "TEAM_SESSION"  # a variable: the session in whose name this process writes
 TEAM = "TEAM_RUN_OF"  # a variable of every process of a run: the folder of its team
+_SESSION = r"(?a:[A-Za-z0-9][\w.-]{0,63})"
 _WORDS = 4  # of a keeper: its part, run, home and workspace
 
 
@@ -44,6 +47,20 @@ def identity_or_none(persona: str | None) -> str | None:
 def run_id(environ: Mapping[str, str] = os.environ) -> str | None:
     """Return the run that this process belongs to, or None outside of a run."""
     return environ.get("TEAM_RUN") or None
+
+
+def session_name(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the session in whose name this process writes, or None. Raises UsageError for what is no name of one."""
+    name = environ.get(SESSION)
+    return checked_session(name, SESSION) if name else None
+
+
+def checked_session(name: str, where: str = "the session") -> str:
+    """Return the name of a session. Raises UsageError, with the rule; `where` is what the message calls it."""
+    if not re.fullmatch(_SESSION, name):
+        rule = "1 to 64 letters (a to z), digits, '.', '_' and '-', with a letter or a digit in front"
+        raise UsageError(f"{where} {name!r} is not a name: {rule}")
+    return name
 
 
 class RunAbove(NamedTuple):

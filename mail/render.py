@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from .directory import PROGRAMS
@@ -96,8 +96,17 @@ def messages(listed: Sequence[Message], empty: str, out: TextIO | None = None, *
         print(empty, file=sys.stderr)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: TextIO | None = None) -> None:
-    """Write a table on a terminal, else tab-separated lines without a header."""
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    out: TextIO | None = None,
+    *,
+    colours: Mapping[str, str] | None = None,
+) -> None:
+    """Write a table on a terminal, else tab-separated lines without a header.
+
+    Cells that are a key of `colours` have that colour on a terminal.
+    """
     out = _open(out)
     texts = [[line("" if cell is None else str(cell)) for cell in row] for row in rows]
     if not out.isatty():
@@ -109,8 +118,25 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: TextIO | N
 
     drawn = Table(*columns, box=None, header_style="dim", pad_edge=False)
     for row in texts:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(cell, (colours or {}).get(cell, "")) for cell in row))
     Console(file=out, no_color="NO_COLOR" in os.environ or None).print(drawn)
+
+
+def lines(texts: Iterable[str], colours: Mapping[str, str], out: TextIO | None = None) -> None:
+    """Write lines; on a terminal, the words of the first one that are keys of `colours` have that colour."""
+    out = _open(out)
+    if not out.isatty():
+        out.writelines(f"{clean(text)}\n" for text in texts)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=out, no_color="NO_COLOR" in os.environ or None, highlight=False, soft_wrap=True)
+    for number, text in enumerate(texts):
+        shown = Text(clean(text))
+        for word, colour in colours.items() if number == 0 else ():
+            shown.highlight_regex(rf"(?<=  ){re.escape(word)}(?=  |$)", colour)
+        console.print(shown)
 
 
 def whole(message: Message, out: TextIO | None = None, *, indent: str = "") -> None:

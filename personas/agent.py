@@ -45,7 +45,7 @@ class Job:
     process. `assignment` is the task, for a run that a dispatch started. `human` is the id of the team's human, which
     a flag may have set, so that mail within the run knows it. `slot` is the number that no other run of the team has
     while this one lives, and `port` the first of the ports that it may listen on. `on_usage` is called with what
-    the run has used so far, whenever its stream tells more.
+    the run has used so far, whenever its stream tells more. `session` is the one in whose name it writes.
     """
 
     run: str
@@ -65,6 +65,7 @@ class Job:
     slot: int = 0
     port: int = 0
     on_usage: Callable[[Usage], object] | None = None
+    session: str | None = None
 
     @cached_property
     def prompt(self) -> str:

@@ -35,6 +35,7 @@ from .limits.parking import Parked
 from .limits.routing import LATELY, Case, Fault, Routing, Work, costs_of
 from .liveness import liveness, unled
 from .routes import routing_of
+from .sessions.sessions import held
 from .settings.settings import Settings
 from .state.facts import Patch, Run
 from .state.reading import Span, read_ended, read_going, read_sprints, state_of
@@ -90,6 +91,11 @@ class Context:
             for persona in personas
         )
 
+    @property
+    def session(self) -> str | None:
+        """The session in whose name all is written here, and by the runs that are started here; None for none."""
+        return self.mailbox.log.session
+
     def persona(self, id: str) -> Persona:
         """Return a persona of the roster. Raises NotReady if it has left the roster."""
         if persona := self.roster.get(id):
@@ -113,7 +119,8 @@ class Context:
         dead, left = unled(self.home, (run for run in state.runs if run.status == RunStatus.OPEN))
         taken = frozenset(self.taken([*state.unread])) if state.unread else frozenset[str]()
         today = tuple(self.used_today().items()) if self.budgets.daily else ()
-        return replace(state, patches=patches, dead=dead, left=left, taken=taken, today=today)
+        paused = held(self.mailbox.projections, self.session)
+        return replace(state, patches=patches, dead=dead, left=left, taken=taken, today=today, held=paused)
 
     def sprints(self, spans: Sequence[Span]) -> State:
         """Return the state of some sprints in a row, of the past or not, without what waits now; see `read_sprints`."""

@@ -15,6 +15,9 @@ TeamMailError
 │   ├── LeaseExpired     the claim is over: its time was up, it was given back, or somebody else has it now
 │   ├── LeaseNotExpired  the claim goes on, so only force ends it
 │   └── VersionConflict  the task has changed since the caller looked at it
+├── SessionError         something is refused because of the state of a session
+│   ├── NoSuchSession    there is no session of that name
+│   └── SessionExists    there is one of that name already
 ├── NoProgress           a tick changed nothing, so every further tick would repeat it
 └── BranchMoved          somebody moved a branch that the weaver was about to move
 """
@@ -99,3 +102,28 @@ class VersionConflict(ClaimError):
     """The task has changed since the caller looked at it; the message says to which version."""
 
     code = "VERSION_CONFLICT"
+
+
+class SessionError(TeamMailError):
+    """Something is refused because of the state of a session. `code` names the reason for programs."""
+
+    code = "SESSION_REFUSED"
+
+
+class NoSuchSession(SessionError):
+    """There is no session of that name."""
+
+    code = "SESSION_NOT_FOUND"
+
+    def __init__(self, name: str, near: Sequence[str] = ()) -> None:
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"Session '{name}' not found. Create it first with create_session.{hint}")
+
+
+class SessionExists(SessionError):
+    """There is a session of that name already."""
+
+    code = "SESSION_EXISTS"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Session '{name}' already exists. Use resume_session to continue.")

@@ -1,6 +1,7 @@
 """The words of the engine: its event kinds and every status, each spelled here and nowhere else.
 
-`kinds_table` and `words_table` make the tables of them in the pages of docs/ on sprints, dispatches, claims and plans.
+`kinds_table` and `words_table` make the tables of them in the pages of docs/ on sprints, dispatches, claims, sessions
+and plans.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ _PERSON = "a person"
 _ANYBODY = "whoever acts"
 _OF_DISPATCHES = ("dispatch.", "task.finished")
 _OF_CLAIMS = ("claim.", "task.opened")
+_OF_SESSIONS = ("session.",)
 
 
 class Kind(Described):
@@ -78,6 +80,12 @@ class Kind(Described):
     CLAIM_RENEWED = word("claim.renewed", "The time of a claim begins anew.", _ANYBODY)
     CLAIM_RELEASED = word("claim.released", "A claim was given back, or taken away by force.", _ANYBODY)
     CLAIM_EXPIRED = word("claim.expired", "A claim is over: its time was up, or its process had ended.", _ANYBODY)
+
+    SESSION_CREATED = word("session.created", "A session was created: its title and participants.", _PERSON)
+    SESSION_PAUSED = word("session.paused", "Nothing of a session is started any more.", _PERSON)
+    SESSION_RESUMED = word("session.resumed", "A session goes on, or is open again.", _PERSON)
+    SESSION_COMPLETED = word("session.completed", "A session is completed.", _PERSON)
+    SESSION_DELETED = word("session.deleted", "A session is hidden; what was gathered under it stays.", _PERSON)
 
 
 _KINDS = frozenset(Kind)
@@ -194,6 +202,15 @@ class ClaimState(Described):
     FAILED = word("failed", "It was done, and failed.")
 
 
+class SessionStatus(Described):
+    """The status of a session."""
+
+    ACTIVE = word("active", "It goes on.")
+    PAUSED = word("paused", "Nothing of it is started; runs under way end.")
+    COMPLETED = word("completed", "It is done; `team session resume --again` opens it again.")
+    DELETED = word("deleted", "It is hidden, `team session list --all` shows it; `resume --again` brings it back.")
+
+
 class DispatchStatus(Described):
     """How a dispatch ended."""
 
@@ -297,10 +314,11 @@ class LaunchReason(Described):
     TASK = word("task", "A task of a dispatch is its to do.")
 
 
-def kinds_table(*, of_dispatches: bool = False, of_claims: bool = False) -> str:
-    """Return the Markdown table of the kinds that are written for sprints, or of those for dispatches or claims."""
-    others = _OF_CLAIMS if of_claims else _OF_DISPATCHES if of_dispatches else ()
-    kinds = [kind for kind in Kind if kind.startswith(others or (*_OF_CLAIMS, *_OF_DISPATCHES)) == bool(others)]
+def kinds_table(*, of_dispatches: bool = False, of_claims: bool = False, of_sessions: bool = False) -> str:
+    """Return the Markdown table of the kinds written for sprints, or for dispatches, claims or sessions."""
+    others = _OF_CLAIMS if of_claims else _OF_DISPATCHES if of_dispatches else _OF_SESSIONS if of_sessions else ()
+    every = (*_OF_CLAIMS, *_OF_DISPATCHES, *_OF_SESSIONS)
+    kinds = [kind for kind in Kind if kind.startswith(others or every) == bool(others)]
     rows = [f"| `{kind}` | {kind.writer} | {kind.meaning} |" for kind in kinds]
     return "\n".join(["| kind | written by | meaning |", "|---|---|---|", *rows])
 

@@ -18,6 +18,7 @@ from typing import Any
 from ..mail.errors import TeamMailError
 from ..mail.home import ignore_mail
 from ..mail.log.event import Draft, Event, new_id
+from ..mail.process import checked_session
 from ..mail.text.units import counted
 from ..personas.agent import Agent, Assignment
 from ..personas.workspace import remove_tree
@@ -39,9 +40,10 @@ from ..scheduler.runs.batch import BatchRunner
 from ..scheduler.runs.launch import Launch
 from ..scheduler.runs.local import LocalRunner, RunnerFactory
 from ..scheduler.runs.run import Batch
+from ..scheduler.sessions.sessions import check_startable
 from ..scheduler.setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
 from ..scheduler.sprint.control import by_people_only
-from ..scheduler.state.dispatches import Attempt, DispatchState, facts_of, folded, read_dispatch
+from ..scheduler.state.dispatches import Attempt, DispatchState, facts_of, folded, read_dispatch, session_of
 from ..scheduler.state.fold import fact_of
 from ..scheduler.tasks.reader import problems_of, tasks_from
 from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
@@ -76,6 +78,7 @@ class ParallelDispatcher:
         flags: Settings that override team.toml, by key.
         runner: Makes what carries out the runs; by default they are processes of this machine.
         cause: What the event of its start says besides: `ask` or `schedule`, each an object.
+        session: The session that it belongs to, by default that of TEAM_SESSION.
     """
 
     config: DispatchConfig = field(default_factory=DispatchConfig)
@@ -88,6 +91,7 @@ class ParallelDispatcher:
     flags: Mapping[str, str] = field(default_factory=dict[str, str])
     runner: RunnerFactory = LocalRunner
     cause: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    session: str | None = None
     _running: list[Dispatch] = field(default_factory=list[Dispatch])
 
     def dispatch(self, tasks: Iterable[Task | Mapping[str, Any]], id: str | None = None) -> DispatchOutput:
@@ -106,6 +110,7 @@ class ParallelDispatcher:
     ) -> DispatchOutput:
         context, repository = self._open()
         by_people_only("team dispatch", context.home)
+        check_startable(context.mailbox.projections, context.session)
         tasks = self._checked(context, given, repository=repository)
         base, id = self._base(context) if repository else "", own or new_id()  # noqa: A001
         routing = self._routing(context, tasks, self._name, base)
@@ -136,6 +141,8 @@ class ParallelDispatcher:
         context, repository = self._open()
         by_people_only("team dispatch --resume", context.home)
         state = read_dispatch(context.mailbox.projections, correlation_id)
+        context.mailbox.log.session = session_of(state)
+        check_startable(context.mailbox.projections, context.session)
         if state.base and not repository:
             raise NotReady(f"dispatch {state.id} works on a repository; go on with it there")
         given = given_to(context, state)
@@ -164,6 +171,7 @@ class ParallelDispatcher:
         context, repository = self._open()
         by_people_only("team clean", context.home)
         state = read_dispatch(context.mailbox.projections, correlation_id)
+        context.mailbox.log.session = session_of(state)
         if state.base and not repository:
             raise NotReady(f"dispatch {state.id} works on a repository; clean up there")
         with self._own_clones(context, state.id, bool(state.base)) as own_context:
@@ -223,7 +231,11 @@ class ParallelDispatcher:
         return choices, setup, notes_about(context, agents)
 
     def _open(self) -> tuple[Context, bool]:
-        return open_for_dispatch(self.home, None if isinstance(self.agent, str) else self.agent, flags=self.flags)
+        agent = None if isinstance(self.agent, str) else self.agent
+        context, repository = open_for_dispatch(self.home, agent, flags=self.flags)
+        if self.session is not None:
+            context.mailbox.log.session = checked_session(self.session)
+        return context, repository
 
     @property
     def _name(self) -> str | None:

@@ -13,9 +13,11 @@ from ..mail.commands.caller import identity_or_human
 from ..mail.directory import no_program
 from ..mail.errors import UsageError
 from ..mail.open import open_mailbox, team_home
+from ..mail.process import checked_session
 from ..mail.text.units import counted
 from ..scheduler.claims.claims import Claims
 from ..scheduler.context import Context
+from ..scheduler.sessions.sessions import Sessions
 from ..scheduler.settings.reading import read_settings
 from ..scheduler.settings.settings import Settings
 from ..scheduler.setup import look_at_setup
@@ -23,7 +25,9 @@ from .home import home_if_any, home_of
 from .open import open_for_dispatch, open_replay, open_team
 
 
-def context(words: Sequence[str] = (), *, replay: Path | None = None, repo: Path | None = None) -> Context:
+def context(
+    words: Sequence[str] = (), *, replay: Path | None = None, repo: Path | None = None, session: str | None = None
+) -> Context:
     """Open the team found from the current folder, or one whose personas are recorded patches.
 
     Raises NotReady where there is no team, UsageError for a wrong setting.
@@ -32,7 +36,15 @@ def context(words: Sequence[str] = (), *, replay: Path | None = None, repo: Path
         words: Settings for this call, each `key=value`.
         replay: A folder of recorded patches, one `<persona>.patch` each.
         repo: The repository to work on, by default the one around the current folder.
+        session: The session that all is written for, by default that of TEAM_SESSION.
     """
+    opened = _opened(words, replay, repo)
+    if session is not None:
+        opened.mailbox.log.session = checked_session(session)
+    return opened
+
+
+def _opened(words: Sequence[str], replay: Path | None, repo: Path | None) -> Context:
     flags = dict(_setting(word) for word in words)
     if replay is None:
         return open_team(home_of(repo), flags=flags)
@@ -50,9 +62,15 @@ def reading_context() -> Context:
     return open_for_dispatch(team_home())[0]
 
 
-def claims() -> Claims:
-    """Open the claims of the team found from the current folder. Raises NoTeam."""
-    return Claims(open_mailbox(team_home()))
+def claims(session: str | None = None) -> Claims:
+    """Open the claims of the team found from the current folder, to write for a session.
+
+    Raises NoTeam, and NoSuchSession for a `session` that is none.
+    """
+    claims = Claims(open_mailbox(team_home(), session=session))
+    if session is not None:
+        Sessions(claims.mailbox).get(session)
+    return claims
 
 
 def owner(claims: Claims, persona: str | None) -> str:

@@ -149,6 +149,7 @@ SCENES = {
     "notify.md": (f"{_REPOSITORY} && {_files('notify.md')}", ""),
     "personas.md": (_REPOSITORY, ""),
     "plan.md": (_EXAMPLES, ""),
+    "sessions.md": (f"{_REPOSITORY} && {_EXAMPLES} && mkdir .team", ""),
     "settings.md": (f"{_REPOSITORY} && team init --personas forge > init", ""),
     "sprint.md": (f"{_REPOSITORY} && team init --personas forge,scribe,artisan > init", ""),
     "supervisor.md": (

@@ -32,6 +32,7 @@ from team_mail.scheduler.kinds import (
     PhaseKind,
     RunStatus,
     ScheduleOutcome,
+    SessionStatus,
     SprintOutcome,
     TaskStatus,
     kinds_table,
@@ -144,6 +145,10 @@ TABLES = {
         "task statuses": words_table(TaskStatus),
     },
     "claims.md": {"claim kinds": kinds_table(of_claims=True), "claim states": words_table(ClaimState, "state")},
+    "sessions.md": {
+        "session kinds": kinds_table(of_sessions=True),
+        "session statuses": words_table(SessionStatus),
+    },
     "supervisor.md": {"deployments": words_table(DeployOutcome, "outcome")},
     "schedules.md": {"schedule outcomes": words_table(ScheduleOutcome, "outcome")},
     "plan.md": {"phase classes": words_table(PhaseKind, "class")},
@@ -171,7 +176,7 @@ def test_no_table_of_exit_codes_is_written_by_hand():
 
 def test_every_kind_of_event_has_its_fields_in_the_table():
     """The table of fields has the kinds that are written for sprints, and no other."""
-    assert set(EVENTS) == {kind for kind in Kind if not kind.startswith(("claim.", "dispatch.", "task."))}
+    assert set(EVENTS) == {kind for kind in Kind if not kind.startswith(("claim.", "dispatch.", "session.", "task."))}
 
 
 def test_the_fields_of_events_are_those_of_the_table(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring as quoted
@@ -113,6 +114,13 @@ class Unsealed(NamedTuple):
             VERSION, place.seq, self.id, self.ts, d.kind, d.sender, d.recipients, d.subject, d.body,
             self.thread, d.reply_to, d.priority, d.ref, d.run, d.data, place.prev, place.hash,
         )  # fmt: skip
+
+
+def in_session(drafts: Sequence[Draft], session: str | None) -> Sequence[Draft]:
+    """Return drafts that bear the name of a session in their data; one that names a session itself keeps that."""
+    if session is None:
+        return drafts
+    return [draft._replace(data={"session": session} | draft.data) for draft in drafts]
 
 
 def serialise(draft: Draft, ts: str) -> Unsealed:

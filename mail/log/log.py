@@ -17,7 +17,7 @@ from ..clock import Clock, SystemClock, rfc3339
 from ..errors import InDoubt, LogError, LogUnavailable
 from ..process import check_not_in_run
 from .disk import Disk, FileDescriptor, make_folder, reason_of
-from .event import START, ChainPosition, Draft, Event, Unsealed, serialise
+from .event import START, ChainPosition, Draft, Event, Unsealed, in_session, serialise
 from .lock import Lock
 from .segments import Segment, Segments
 from .writer import Writer
@@ -36,7 +36,9 @@ _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "lustre", "gluster", "fuse.sshf
 
 
 class Log(Protocol):
-    """The ordered events of one team."""
+    """The ordered events of one team. All that is appended bears the name of `session`, unless that is None."""
+
+    session: str | None
 
     def append(self, drafts: Sequence[Draft], repeats: list[Event] | None = None) -> list[Event]:
         """Append drafts in order, durably.
@@ -61,7 +63,8 @@ class Log(Protocol):
 class EventLog:
     """The log in a folder, `.team/mail`. Threads may share an instance; each process opens its own.
 
-    `lock_timeout` is in seconds. `on_sealed` is called for each new segment, after the append and without the lock.
+    `lock_timeout` is in seconds. What is appended bears the name of `session` in its data. `on_sealed` is called for
+    each new segment, after the append and without the lock.
     """
 
     def __init__(
@@ -73,8 +76,10 @@ class EventLog:
         lock_timeout: float = 10.0,
         segment_bytes: int = SEGMENT_BYTES,
         on_sealed: Callable[[Segment], object] | None = None,
+        session: str | None = None,
     ) -> None:
         self.folder = folder
+        self.session = session
         self._clock = clock or SystemClock()
         self._disk = disk or Disk()
         self.segments = Segments(folder / "segments", self._disk)
@@ -114,7 +119,7 @@ class EventLog:
         if not drafts:
             return []
         stamp = rfc3339(self._clock.now())
-        unsealed = [serialise(draft, stamp) for draft in drafts]
+        unsealed = [serialise(draft, stamp) for draft in in_session(drafts, self.session)]
         own = {draft.id for draft in drafts if draft.id is not None}
         try:
             if not self._prepared:

@@ -7,20 +7,22 @@ from collections.abc import Iterator, Sequence
 
 from ..clock import Clock, SystemClock, rfc3339
 from ..kinds import LogKind
-from .event import START, SYSTEM, ChainPosition, Draft, Event, decode, serialise
+from .event import START, SYSTEM, ChainPosition, Draft, Event, decode, in_session, serialise
 from .verify import Damage
 
 
 class MemoryLog:
     """A log that lives as long as the object. Threads may share it."""
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
+    def __init__(self, *, clock: Clock | None = None, session: str | None = None) -> None:
         self._clock = clock or SystemClock()
         self._changed = threading.Condition()
         self._lines: list[bytes] = []
         self._ids: dict[str, Event] = {}
         self._head = START
+        self.session: str | None = None
         self.append([Draft(LogKind.OPENED, SYSTEM, data={"format": 1})])
+        self.session = session
 
     def append(self, drafts: Sequence[Draft], repeats: list[Event] | None = None) -> list[Event]:
         """Append drafts in order. Raises InvalidEvent.
@@ -28,7 +30,7 @@ class MemoryLog:
         A draft whose id the log already has is not written again; its event is added to `repeats`.
         """
         stamp = rfc3339(self._clock.now())
-        unsealed = [serialise(draft, stamp) for draft in drafts]
+        unsealed = [serialise(draft, stamp) for draft in in_session(drafts, self.session)]
         with self._changed:
             if repeats is not None:
                 repeats += [self._ids[item.id] for item in unsealed if item.id in self._ids]

@@ -14,6 +14,7 @@ from typing import Literal
 from ...mail.errors import UsageError
 from ...mail.home import HUMAN_VARIABLE, RUN_FOLDER
 from ...mail.log.disk import read_file
+from ...mail.process import SESSION
 from ..agent import Job, Outcome
 from ..environment import PASSED, PLACEHOLDER, filled, reaching, unfilled
 from ..errors import BadOutput
@@ -211,6 +212,7 @@ def _identity(job: Job) -> dict[str, str]:
             "TEAM_PERSONA": job.persona,
             "TEAM_RUN": job.run,
             "TEAM_MAIL": str(job.workspace / RUN_FOLDER / "team-mail"),
+            **({SESSION: job.session} if job.session else {}),
             "GIT_CEILING_DIRECTORIES": str(job.workspace.parent),
         }
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ...mail.process import SESSION
 from ..agent import MailCommand
 from ..hidden import is_shown
 from .folder import RunFolder
@@ -22,19 +23,22 @@ _PAUSE = 0.015  # seconds between two looks into a run's folder
 _LATE = 60.0  # seconds that the process gets for what is left when its run has ended
 
 
-def _environment() -> dict[str, str]:
+def _environment(session: str | None) -> dict[str, str]:
     """Return what others may see of the environment, without what says which run this process belongs to."""
-    outside = ("TEAM_RUN", "TEAM_PERS")
-    return {name: value for name, value in os.environ.items() if is_shown(name) and not name.startswith(outside)}
+    outside = ("TEAM_RUN", "TEAM_PERS", SESSION)
+    own = {name: value for name, value in os.environ.items() if is_shown(name) and not name.startswith(outside)}
+    return own | ({SESSION: session} if session else {})
 
 
 class MailProcess:
     """The mail of a run while it is held as a context manager; at its end everything left is sent."""
 
-    def __init__(self, workspace: Path, persona: str, run: str, home: Path, human: str = "") -> None:
+    def __init__(
+        self, workspace: Path, persona: str, run: str, home: Path, human: str = "", *, session: str | None = None
+    ) -> None:
         words = [str(workspace), persona, run, str(home), human]
         argv = [sys.executable, "-P", "-m", "team_mail.personas.running.postbox", *words]
-        self.command = MailCommand(argv, _environment(), workspace)
+        self.command = MailCommand(argv, _environment(session), workspace)
         self._folder = RunFolder(workspace)
         self._process: subprocess.Popen[bytes] | None = None
         self._end = threading.Event()

@@ -21,6 +21,7 @@ from ...mail.text.globs import checked
 from ..errors import ClaimError, LeaseConflict, LeaseExpired, LeaseNotExpired
 from ..kinds import Kind, TaskStatus
 from ..payload import kept
+from ..sessions.sessions import held
 from ..tasks.task import task_name
 from .decide import Moment, at, check_going, check_version, claim_by, lost, taken
 from .facts import MOST_CLAIMS, Claim, OpenTask, TaskEnd, task_id
@@ -64,7 +65,9 @@ class Claims:
 
     def moment(self) -> Moment:
         """Return the claims as of now."""
-        return Moment(self._reader.read(), self.clock.now(), self.look)
+        fold = self._reader.read()
+        waits = {name: held(self.mailbox.projections, name) for name in fold.sessions}
+        return Moment(fold, self.clock.now(), self.look, {name: why for name, why in waits.items() if why})
 
     def add(self, task: NewTask, sender: str) -> OpenTask:
         """Add a task. Raises ClaimError if there is one of its name, UsageError, UnknownRecipient."""

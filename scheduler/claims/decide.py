@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ...mail.text.nearest import suggestion
@@ -18,11 +18,15 @@ MOST_TOKEN = 1 << 53
 
 @dataclass(frozen=True)
 class Moment:
-    """The claims as of a time. `look` tells whether the process of a claim goes on."""
+    """The claims as of a time. `look` tells whether the process of a claim goes on.
+
+    `held` are the sessions of which nothing is started, each with the reason.
+    """
 
     fold: ClaimFold
     now: datetime
     look: Look = presence
+    held: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def task(self, name: str) -> OpenTask:
         """Return a task by its name. Raises NoSuchTask."""
@@ -60,10 +64,11 @@ class Moment:
         """Return the tasks that one of some personas may claim, the next one first.
 
         Those are for one of them, or, with `others`, for anybody. A task that is set aside is offered to nobody, and
-        neither is one whose paths somebody has.
+        neither is one whose paths somebody has, or whose session is paused.
         """
         wanted = {*personas, ""} if others else {*personas}
         tasks = [task for task in self.fold.tasks.values() if task.to in wanted and self.state(task) == ClaimState.OPEN]
+        tasks = [task for task in tasks if task.session not in self.held]
         return tuple(sorted((task for task in tasks if not self._rival(task)), key=lambda task: task.rank))
 
     def check_free(self, task: OpenTask) -> None:
@@ -75,6 +80,8 @@ class Moment:
             raise ClaimError(f"{task.name} is {done} by {task.end.sender} since {at(task.end.ts)}")
         if before := self.open_before(task):
             raise ClaimError(f"{task.name} comes after {', '.join(before)}, which did not succeed yet")
+        if why := self.held.get(task.session or ""):
+            raise ClaimError(f"{task.name} waits: {why}")
         if rival := self._rival(task):
             raise LeaseConflict(f"{task.name} may change {rival[1]}, which is {taken(rival[0])}")
 

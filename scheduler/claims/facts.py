@@ -94,6 +94,12 @@ class OpenTask:
         return task_id(self.name)
 
     @property
+    def session(self) -> str | None:
+        """The session that it belongs to, None for none."""
+        name = self.data.get("session")
+        return name if isinstance(name, str) else None
+
+    @property
     def current(self) -> Claim | None:
         """The claim that goes on, as far as events tell."""
         return self.claims[-1] if self.claims and not self.claims[-1].ended and self.end is None else None

@@ -43,6 +43,7 @@ from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input
 from .events import dispatch_finished
+from .holding import SessionHold
 from .landing import Landing
 from .output import DispatchOutput, Outputs, task_result
 from .places import Places, places_of
@@ -88,6 +89,7 @@ class Dispatch:
         ledger = Ledger(self._budgets, now=context.clock.now, today=context.used_today)
         self._watch = Watch(context, stop, ledger=ledger)
         self._runner = runner(context, self._watch, listener)
+        self._hold = SessionHold(context, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
 
     def end(self) -> None:
@@ -163,8 +165,8 @@ class Dispatch:
     def _attempt(self, key: str) -> StepResult:
         task = self.tasks[key]
         try:
-            result = self._unfinished(task) or self._skipped(task) or self._barred(task)
-            result = result or self._parked(task) or self._try(task)
+            result = self._unfinished(task) or self._skipped(task) or self._hold.of(task.task_id)
+            result = result or self._barred(task) or self._parked(task) or self._try(task)
         except Stopped:
             result = FAILED
         except (TeamMailError, OSError) as error:

@@ -200,8 +200,8 @@ class Work:
         return workspace.path if workspace else self.folder / "work"
 
     def _mail_process(self, place: Path) -> MailProcess:
-        human = self.context.settings.team.human
-        return MailProcess(place, self.launch.persona, self.launch.run, self.context.home, human)
+        human, session = self.context.settings.team.human, self.context.session
+        return MailProcess(place, self.launch.persona, self.launch.run, self.context.home, human, session=session)
 
     def _save(self) -> None:
         """Write down what the next scheduler needs, in case this one ends before the run does."""
@@ -321,6 +321,7 @@ class Work:
             launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
             self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=is_process),
             launch.assignment, context.settings.team.human, leave=self.watch.leave, on_usage=self._take_usage,
+            session=context.session,
         )  # fmt: skip
 
     def _take_usage(self, usage: Usage) -> None:

@@ -63,11 +63,11 @@ def decide(
     Nor does it wait for the weave that goes on if it is `weaving`, or for what else is in `making` beside the runs.
     Whoever is `barred` waits for somebody's claim.
     """
-    if state.paused:
+    if state.halted:
         lost, left = dead_of(state)
         return TickPlan(
             state.tick, state.sprint and state.sprint.number, lost=lost, harvest=left,
-            idle=f"{state.paused}; scheduler resume goes on",
+            idle=state.halted,
         )  # fmt: skip
     if state.sprint is None and not roster:
         why = "nobody on the roster is scheduled; add a persona to .team/personas"

@@ -246,10 +246,10 @@ class Ticker:
 
     def _idle(self, plan: TickPlan, state: State, request: StartRequest) -> Done:
         self.listener(waiting(plan) if plan.wait_until else planned(plan))
-        if state.sprint is None or (state.paused and not self._goes_on(state)):
+        if state.sprint is None or (state.halted and not self._goes_on(state)):
             until = plan.idle_until or plan.wait_until or request.until
             done = idle.idle(
-                plan.idle or f"next try at {until:%H:%M:%S}Z", None if state.paused else until, self.seen, self.head
+                plan.idle or f"next try at {until:%H:%M:%S}Z", None if state.halted else until, self.seen, self.head
             )
         else:
             why = plan.idle or f"next try at {plan.wait_until:%H:%M:%S}Z"

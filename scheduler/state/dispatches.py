@@ -202,6 +202,12 @@ def read_last(projections: Projections, most: int) -> list[DispatchState]:
     return [*states.values()]
 
 
+def session_of(state: DispatchState) -> str | None:
+    """Return the session that a dispatch belongs to; None for none."""
+    name = state.given.get("session")
+    return name if isinstance(name, str) else None
+
+
 def under_way(projections: Projections) -> list[Run]:
     """List the open runs of the dispatches that are not finished, as the log has them; see `liveness`."""
     return [run for state in read_unfinished(projections) for run in state.open_runs]

@@ -22,6 +22,7 @@ SCHEDULED = r"^(sprint|tick|run|patch|weave|gate|persona|budget|scheduler|review
 DISPATCHED = r"^(dispatch|task|run|patch|weave|gate)\."
 CLAIMED = r"^(claim|task)\."
 LATELY = r"^(sprint|gate|scheduler|report|round|deploy)\."
+GATHERED = r"^(run|patch)\."
 FACT = ("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash")
 
 standing: Any = ibis.table(kept().schema(), name="standing")
@@ -206,6 +207,26 @@ def claims() -> Any:
     return done.filter(own).select(*FACT).order_by("seq")
 
 
+def sessions() -> Any:
+    """List what was done to sessions themselves: created, paused, resumed, completed, deleted."""
+    return standing.filter(_.kind.startswith("session.")).select(*FACT).order_by("seq")
+
+
+def gathered() -> Any:
+    """List what was written in the name of a session, and about the runs that were started so; mail with its text.
+
+    `written` is how the name stands in the data as text.
+    """
+    named = events.filter(events.data.cast("string").contains(argument("written")))  # quicker than to take data apart
+    named = named.filter(named.data["session"].str == argument("session"))
+    runs = named.filter(named.kind == str(Kind.RUN_STARTED), named.sender == SCHEDULER).select(started="run")
+    about = events.filter(events.kind.re_search(GATHERED))
+    about = about.filter(about.run.isin(runs.started) | about.ref.isin(runs.started))
+    columns = (*FACT, "recipients", "subject", "body", "thread", "reply_to", "priority")
+    both = named.select("seq").union(about.select("seq"), distinct=True)
+    return events.semi_join(both, "seq").select(*columns).order_by("seq")
+
+
 def notices() -> Any:
     """List what came of notices, from a seq on."""
     later = events.filter(events.seq >= argument("since", "int64"), events.sender == SCHEDULER)
@@ -247,5 +268,5 @@ def figures() -> Any:
 
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
-    results, printed, schedules, of_dispatches, limited, refused, claims, notices, later, figures,
+    results, printed, schedules, of_dispatches, limited, refused, claims, sessions, gathered, notices, later, figures,
 )  # fmt: skip

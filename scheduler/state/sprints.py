@@ -40,7 +40,7 @@ class State:
     `asked` are the requests for reports, and `reports` what was given; `told` are a gate, a commit that it does not let
     pass, as its authors know, and the sprint in which they were told. `decided` are the decisions of rounds, `deploys`
     what became of them. `resumed` is the last round after which rounds were paused and a person let them go on, and
-    `stuck` one after which nobody has yet.
+    `stuck` one after which nobody has yet. `held` says why nothing of the session is started.
     """
 
     sprints: tuple[Sprint, ...] = ()
@@ -65,6 +65,12 @@ class State:
     told: frozenset[tuple[str, str, int]] = frozenset()
     resumed: int = 0
     stuck: int = 0
+    held: str | None = None
+
+    @property
+    def halted(self) -> str | None:
+        """Why nothing is started, and the command that changes this; None if nothing holds it up."""
+        return self.held or (f"{self.paused}; scheduler resume goes on" if self.paused else None)
 
     @property
     def sprint(self) -> Sprint | None:

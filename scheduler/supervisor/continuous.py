@@ -110,8 +110,8 @@ class Continuous:
         self.began = self.began or now
         if why := self._spent(settings, now):
             return Turn(StartRequest(), why=why, over=True)
-        if state.paused:
-            return self._later(settings, f"{state.paused}; scheduler resume goes on")
+        if state.halted:
+            return self._later(settings, state.halted)
         request = self._request(context, state, now)
         if request.start is None:
             seconds = self._waits(settings)

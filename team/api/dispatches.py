@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,22 @@ class DispatchRequest:
 
     `agent` plays every task; by default each persona's own agent does, or the team's. Patches start from `base`, by
     default `[team] base`. `home` is the `.team` folder, by default the one found from the current folder. `cause` is
-    what asked for it, `{"ask": {…}}` or `{"schedule": {…}}`, for the log.
+    what asked for it, `{"ask": {…}}` or `{"schedule": {…}}`, for the log. It belongs to the `session`, by default to
+    that of TEAM_SESSION.
     """
 
     agent: str | None = None
     base: str | None = None
     home: Path | None = None
     cause: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    session: str | None = None
 
     def dispatcher(self, config: DispatchConfig, listener: Listener = silent) -> ParallelDispatcher:
         """Return the dispatcher for this request."""
         return ParallelDispatcher(
-            config, agent=self.agent, base=self.base, home=self.home, listener=listener, cause=self.cause
-        )
+            config, agent=self.agent, base=self.base, home=self.home, listener=listener, cause=self.cause,
+            session=self.session,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ def replayed(
     state = read_dispatch(context.mailbox.projections, name)
     agent = request.agent or (state.agent if state.agent != GIVEN else None)
     tasks = _configured(given_to(context, state), config or {})
-    return tasks, DispatchRequest(agent, request.base, request.home)
+    return tasks, replace(request, agent=agent)
 
 
 def _configured(tasks: DispatchInput, config: Mapping[str, Any]) -> DispatchInput:

@@ -17,6 +17,7 @@ from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
 from ...scheduler.runs.local import LocalRunner, RunnerFactory
 from ...scheduler.schedules.timetable import Ended, Starter, end_of_sprint, no_starter, planned
+from ...scheduler.sessions.sessions import check_startable
 from ...scheduler.settings.schedules import ScheduleSettings
 from ...scheduler.sprint.control import by_people_only
 from ...scheduler.sprint.decide import ASKED, StartRequest
@@ -159,7 +160,8 @@ def run_sprint(
 ) -> SprintResult:
     """Start a sprint, or continue the open one, and tick until it ends.
 
-    Raises NotLeader while another scheduler leads the team, NotReady before anything starts, BranchMoved.
+    Raises NotLeader while another scheduler leads the team, NotReady before anything starts, BranchMoved,
+    and SessionError if its session is paused.
 
     Args:
         context: The team.
@@ -170,6 +172,7 @@ def run_sprint(
         runner: Makes what carries out the runs; by default they are processes of this machine.
     """
     check_members(context)
+    check_startable(context.mailbox.projections, context.session)
     ticker = _ticker(context, listener, base, runner)
     with _leader(context), interrupts(ticker.dispatcher.end) as reasons:
         summary = run_to_end(ticker, StartRequest(ASKED, mode))

@@ -33,6 +33,7 @@ def ask(
     timeout: option.Timeout = _LONG,
     trace_dir: option.TraceDir = None,
     base: option.Base = None,
+    session_name: option.Session = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Have the tasks made and show them; run none.")] = False,
     quiet: option.Quiet = False,
     as_json: option.Json = False,
@@ -48,7 +49,7 @@ def ask(
         from ..api import dispatches
         from ..show import dispatch as show
 
-        how = dispatches.DispatchRequest(agent, base)
+        how = dispatches.DispatchRequest(agent, base, session=session_name)
         asking = asks.Asking(" ".join(request).strip(), how, dispatches.read_config(config))
         if not asking.request:
             raise UsageError("ask for what? say it in plain words")

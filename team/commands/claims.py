@@ -47,15 +47,16 @@ def add(
     after: After = [],  # noqa: B006
     paths: Changed = [],  # noqa: B006
     given: InputJson = None,
+    session_name: option.Session = None,
     as_json: option.Json = False,
 ) -> None:
     """Add a task, for whoever claims it."""
-    with _refusals(as_json):
+    with refusals(as_json):
         from ...mail import render
         from .. import session
         from ..api import claims as api
 
-        claims = session.claims()
+        claims = session.claims(session_name)
         task = api.NewTask(name, title, to, priority, after, paths, caller.payload(given))
         view = api.add_task(claims, task, session.owner(claims, None))
         if as_json:
@@ -106,13 +107,14 @@ def claim(
     lease: Lease = "15m",
     pid: Pid = None,
     expect: Expect = None,
+    session_name: option.Session = None,
     as_json: option.Json = False,
 ) -> None:
     """Take a task, or paths and names, so that nobody else does; print the token that renews, releases and ends it.
 
     Exit code 3 if --next finds nothing to claim.
     """
-    with _refusals(as_json):
+    with refusals(as_json):
         from ...mail import render
         from .. import session
         from ..api import claims as api
@@ -122,7 +124,7 @@ def claim(
             raise UsageError("claim what? Name one task, or --next, or --path and --name")
         if expect is not None and name is None:
             raise UsageError("--expect is for a task that is named")
-        claims = session.claims()
+        claims = session.claims(session_name)
         owner = session.owner(claims, persona)
         if following:
             found = api.claim_next(claims, owner, lease, pid=pid)
@@ -149,7 +151,7 @@ def renew(
     as_json: option.Json = False,
 ) -> None:
     """Let the time of a claim begin anew."""
-    with _refusals(as_json):
+    with refusals(as_json):
         from ...mail import render
         from .. import session
         from ..api import claims as api
@@ -173,7 +175,7 @@ def release(
     as_json: option.Json = False,
 ) -> None:
     """Give a claim back by its token. Without one, end a claim that is over; with --force one that goes on."""
-    with _refusals(as_json):
+    with refusals(as_json):
         from ...mail import render
         from .. import session
         from ..api import claims as api
@@ -200,7 +202,7 @@ def done(
     as_json: option.Json = False,
 ) -> None:
     """End a task that you have claimed. If the claim was lost, what you made is kept as late, and never used."""
-    with _refusals(as_json):
+    with refusals(as_json):
         from ...mail import render
         from .. import session
         from ..api import claims as api
@@ -218,7 +220,7 @@ def done(
 
 
 @contextmanager
-def _refusals(as_json: bool) -> Generator[None]:
+def refusals(as_json: bool) -> Generator[None]:
     """With `--json`, print why something is refused as JSON on standard error, with a code for programs."""
     try:
         yield

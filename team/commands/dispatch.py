@@ -54,6 +54,7 @@ def dispatch(
     values: Annotated[list[str], typer.Option("--set", help="A value for the template: key=value; repeatable.")] = [],  # noqa: B006
     agent: option.Agent = None,
     base: option.Base = None,
+    session_name: option.Session = None,
     dry_run: option.DryRun = False,
     quiet: option.Quiet = False,
     log_format: option.LogFormat = None,
@@ -69,7 +70,8 @@ def dispatch(
         config = config_of(max_workers, timeout, trace_dir)
         from ..api import dispatches
 
-        request, logs = dispatches.DispatchRequest(agent, base), (log_format, log_level)
+        request = dispatches.DispatchRequest(agent, base, session=session_name)
+        logs = log_format, log_level
         if resume is not None:
             _run(partial(dispatches.resume, resume, config, request), quiet=quiet, as_json=as_json, logs=logs)
             return
@@ -85,6 +87,7 @@ def replay(
     trace_dir: option.TraceDir = None,
     agent: option.Agent = None,
     base: option.Base = None,
+    session_name: option.Session = None,
     dry_run: option.DryRun = False,
     quiet: option.Quiet = False,
     as_json: option.DispatchJson = False,
@@ -95,7 +98,9 @@ def replay(
         config = config_of(max_workers, timeout, trace_dir)
         from ..api import dispatches
 
-        tasks, request = dispatches.replayed(correlation_id, config, dispatches.DispatchRequest(agent, base))
+        tasks, request = dispatches.replayed(
+            correlation_id, config, dispatches.DispatchRequest(agent, base, session=session_name)
+        )
         _start(tasks, request, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 

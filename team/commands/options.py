@@ -54,6 +54,10 @@ LogLevel = Annotated[
     LogLevelName | None, typer.Option("--log-level", help="The least level of diagnostics; by default [logging] level.")
 ]
 
+Session = Annotated[
+    str | None, typer.Option("--session", help="The session that this belongs to; by default TEAM_SESSION.")
+]
+
 # Of sprints
 Set = Annotated[
     list[str], typer.Option("--set", help="A setting for this call, as in --set sprint.max_parallel=4; repeatable.")

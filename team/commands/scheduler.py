@@ -149,6 +149,7 @@ def sprint(
     replay: option.Replay = None,
     repo: option.Repo = None,
     base: option.Base = None,
+    session_name: option.Session = None,
     yes: option.Yes = False,
     quiet: option.Quiet = False,
     log_format: option.LogFormat = None,
@@ -159,7 +160,7 @@ def sprint(
     from .. import session
     from ..api import sprints
 
-    context = session.context(settings, replay=replay, repo=repo)
+    context = session.context(settings, replay=replay, repo=repo, session=session_name)
     if dry_run:
         _show_preview(sprints.preview_sprint(context, mode.value, base), as_json)
         return

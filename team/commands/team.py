@@ -16,7 +16,7 @@ from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import agents, ask, claims, dispatch, hook, measures, notify, overview, plan, trace, worker
+from . import agents, ask, claims, dispatch, hook, measures, notify, overview, plan, sessions, trace, worker
 from . import options as option
 from .printing import note, say
 
@@ -139,6 +139,7 @@ for more in (overview, agents, dispatch, ask, trace, plan, claims, worker, hook,
 app.add_typer(claims.tasks)
 app.add_typer(notify.app)
 app.add_typer(measures.export)
+app.add_typer(sessions.app)
 
 
 def command() -> Any:

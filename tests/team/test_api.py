@@ -27,8 +27,8 @@ from typer.testing import CliRunner
 
 ROOT = Path(team_mail.__file__).parent
 MODULES = (
-    "agents", "ask", "claims", "control", "dispatches", "hook", "plans", "records", "schedules", "sprints", "team",
-    "traces", "weaving", "worker",
+    "agents", "ask", "claims", "control", "dispatches", "hook", "plans", "records", "schedules", "sessions", "sprints",
+    "team", "traces", "weaving", "worker",
 )  # fmt: skip
 APPS = {"scheduler": scheduler_command.app, "team": team_command.app}
 TASKS = b'{"tasks": [{"task_id": "find", "agent": "forge", "description": "Find it", "input_data": {"of": 1}}]}'

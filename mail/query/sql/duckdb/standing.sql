@@ -251,7 +251,10 @@ SEMI JOIN (
             "t0"."seq"
           FROM "events" AS "t0"
           WHERE
-            REGEXP_MATCHES("t0"."kind", '^(sprint|dispatch|scheduler)\.|^(round\.paused|deploy\.finished)$')
+            REGEXP_MATCHES(
+              "t0"."kind",
+              '^(sprint|dispatch|scheduler|session)\.|^(round\.paused|deploy\.finished)$'
+            )
             OR "t0"."kind" IN ('mail.unread', 'mail.unarchived', 'mail.restored')
         ) AS "t17"
         UNION

@@ -1,0 +1,1 @@
+"""Sessions: names under which mail, dispatches, sprints, claims and files are gathered."""
