@@ -239,7 +239,7 @@ ARROWS = {
 }
 ENGINE_WITHOUT = {"typer", "rich", "vl_convert"}  # a face's affairs
 DOORS = ("", *FOLDERS)
-COMMANDS = re.compile(r"mail\.commands\.\w+|team\.commands\.\w+")
+COMMANDS = re.compile(r"mail\.commands\.\w+|team\.commands(\.\w+)+")
 HOMES = {
     "apscheduler": re.compile(r"scheduler\.sprint\.daemon"),
     "duckdb": re.compile(r"mail\.query\.(query|copies)"),

@@ -20,8 +20,8 @@ from ...scheduler.settings.settings import AgentSettings, Settings
 from ...scheduler.sprint.control import by_people_only
 from ..checks import agent_state, installed_agents
 from ..doctor import Diagnosis, examine
+from ..interrupts import Interrupts, uninterrupted
 from ..trial.trial import Candidate, Trial, try_agent
-from .interrupts import Interrupts, uninterrupted
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from ...scheduler.planner.item import Overlap
 from ...scheduler.planner.overlap import in_order
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.tasks.task import DispatchConfig, DispatchInput, Task
+from ..interrupts import Interrupts, uninterrupted
 from .dispatches import DispatchRequest, DispatchResult, dispatch, preview, read_tasks
-from .interrupts import Interrupts, uninterrupted
 
 PLANNER, REPORTER = "planner", "reporter"
 TRIES = 3  # of the planner: the first one, and two with what was refused

@@ -18,7 +18,7 @@ from ...scheduler.sprint.control import approve_patch, by_people_only, stop_run
 from ...scheduler.sprint.history import state_at
 from ...scheduler.state.facts import Patch, Run
 from ...scheduler.supervisor.deploy import Deployment, approved_round
-from .interrupts import Interrupts, uninterrupted
+from ..interrupts import Interrupts, uninterrupted
 
 DEPLOY = "deploy"  # what `approve_deploy` is asked for by, where a run may be named as well
 

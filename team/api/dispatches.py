@@ -20,8 +20,8 @@ from ...scheduler.state.dispatches import read_dispatch
 from ...scheduler.tasks.reader import read_input
 from ...scheduler.tasks.task import DispatchConfig, DispatchInput, read_table
 from ..dispatcher import ParallelDispatcher, given_to
+from ..interrupts import Interrupts, uninterrupted
 from ..open import GIVEN, open_for_dispatch
-from .interrupts import Interrupts, uninterrupted
 
 
 @dataclass(frozen=True)

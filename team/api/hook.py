@@ -9,8 +9,8 @@ from typing import Any
 from ...scheduler.claims.barring import guarded
 from ...scheduler.claims.claims import Claims
 from ...scheduler.claims.facts import Claim
-from ..hook import install as write
-from ..hook import staged
+from ..work.hook import install as write
+from ..work.hook import staged
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from ...scheduler.sprint.control import by_people_only
 from ...scheduler.tasks.reader import read_limited
 from ...scheduler.tasks.task import DispatchConfig
 from ..cleaning import Cleaning
+from ..interrupts import Interrupts, uninterrupted
 from . import ask as asks
 from .dispatches import DispatchRequest, DispatchResult, dispatch, read_config, read_tasks
-from .interrupts import Interrupts, uninterrupted
 from .sprints import following, run_scheduled
 
 

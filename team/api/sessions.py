@@ -24,9 +24,9 @@ from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.sessions.session import Session
 from ...scheduler.sessions.sessions import Sessions
 from ...scheduler.sprint.control import by_people_only
+from ..interrupts import Interrupts, uninterrupted
 from .dispatches import DispatchRequest, DispatchResult
 from .dispatches import resume as resume_dispatch
-from .interrupts import Interrupts, uninterrupted
 
 _MOST_KEY = 200  # characters
 _TAG = 64

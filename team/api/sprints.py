@@ -33,7 +33,7 @@ from ...scheduler.state.summary import Summary
 from ...scheduler.state.summary import summary as summarized
 from ...scheduler.supervisor.supervise import supervision
 from ..checks import notes_about
-from .interrupts import Interrupts, uninterrupted
+from ..interrupts import Interrupts, uninterrupted
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from ...scheduler.claims.lease import lease_of
 from ...scheduler.kinds import TaskStatus
 from ...scheduler.progress import Listener, silent
 from ...scheduler.sprint.control import by_people_only
+from ..interrupts import Interrupts, uninterrupted
 from ..open import open_for_dispatch
-from ..worker import LATE, RELEASED, Worker
+from ..work.worker import LATE, RELEASED, Worker
 from .dispatches import read_config
-from .interrupts import Interrupts, uninterrupted
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import agents, ask, claims, dispatch, hook, measures, notify, overview, plan, sessions, trace, worker
+from . import agents, ask, dispatch, overview, plan, trace
 from . import options as option
+from .outside import measures, notify
 from .printing import note, say
+from .work import claims, hook, sessions, worker
 
 
 class DemoTeam(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...mail.text.units import counted
-from ..api.notices import Delivered, Tested
+from ..api.outside.notices import Delivered, Tested
 
 
 def delivered(done: Delivered) -> Iterator[str]:

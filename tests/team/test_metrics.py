@@ -8,7 +8,7 @@ from datetime import timedelta
 from prometheus_client.parser import text_string_to_metric_families
 from team_mail.mail.letter import Letter
 from team_mail.mail.log.event import Draft
-from team_mail.team.api.metrics import metrics
+from team_mail.team.api.outside.metrics import metrics
 
 HOSTILE = 'a"b\\c\nd{e}'
 

@@ -8,7 +8,7 @@ import os
 import pytest
 from team_mail.mail.errors import UsageError
 from team_mail.mail.letter import Letter
-from team_mail.team.api import notices
+from team_mail.team.api.outside import notices
 from team_mail.team.show import notices as show
 
 from ..console import run_command

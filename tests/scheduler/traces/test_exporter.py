@@ -9,7 +9,7 @@ from team_mail.mail.errors import UsageError
 from team_mail.mail.log.event import Draft
 from team_mail.scheduler.traces.exporter import Exporter
 from team_mail.scheduler.traces.otlp import NotExported
-from team_mail.team.api import exports
+from team_mail.team.api.outside import exports
 
 from ..notify.receiver import Receiver
 from .test_spans import message

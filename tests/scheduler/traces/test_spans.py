@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from team_mail.mail.errors import UsageError
 from team_mail.mail.log.event import Draft
 from team_mail.scheduler.traces import otlp
-from team_mail.team.api import exports
+from team_mail.team.api.outside import exports
 from team_mail.team.commands import measures
 from typer.testing import CliRunner
 

@@ -14,21 +14,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..mail.errors import TeamMailError
-from ..mail.log.event import derived_id
-from ..personas.running.warden_process import leased
-from ..scheduler.claims.claims import Claims
-from ..scheduler.claims.facts import Claim, OpenTask
-from ..scheduler.context import Context
-from ..scheduler.dispatch.output import TaskResult, task_result
-from ..scheduler.errors import ClaimError, InvalidTasks, LeaseExpired, NotLeader, NotReady
-from ..scheduler.kinds import PatchStatus, TaskStatus
-from ..scheduler.leader import myself
-from ..scheduler.payload import held
-from ..scheduler.progress import Listener, Progress, silent
-from ..scheduler.state.dispatches import facts_of, folded
-from ..scheduler.tasks.task import DispatchConfig, Task
-from .dispatcher import ParallelDispatcher
+from ...mail.errors import TeamMailError
+from ...mail.log.event import derived_id
+from ...personas.running.warden_process import leased
+from ...scheduler.claims.claims import Claims
+from ...scheduler.claims.facts import Claim, OpenTask
+from ...scheduler.context import Context
+from ...scheduler.dispatch.output import TaskResult, task_result
+from ...scheduler.errors import ClaimError, InvalidTasks, LeaseExpired, NotLeader, NotReady
+from ...scheduler.kinds import PatchStatus, TaskStatus
+from ...scheduler.leader import myself
+from ...scheduler.payload import held
+from ...scheduler.progress import Listener, Progress, silent
+from ...scheduler.state.dispatches import facts_of, folded
+from ...scheduler.tasks.task import DispatchConfig, Task
+from ..dispatcher import ParallelDispatcher
 
 LEASE = 120.0  # seconds; while the worker's process works, its claims go on in any case
 RELEASED, LATE = "released", "late"

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from ...mail.commands import output
-from ...mail.kinds import ExitCode
-from . import options as option
-from .printing import note
+from ....mail.commands import output
+from ....mail.kinds import ExitCode
+from .. import options as option
+from ..printing import note
 
 Personas = Annotated[
     str, typer.Option("--personas", help="Whose tasks, with commas between; by default those of everybody.")
@@ -37,11 +37,11 @@ def worker(
 
     Exit code 1 if a task failed, 130 if it was ended.
     """
-    from ...mail import render
-    from ...scheduler.progress import Progress
-    from .. import session
-    from ..api import worker as api
-    from ..show.claims import worked
+    from ....mail import render
+    from ....scheduler.progress import Progress
+    from ... import session
+    from ...api import worker as api
+    from ...show.claims import worked
 
     def listen(progress: Progress) -> None:
         if not quiet:

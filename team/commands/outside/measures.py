@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ...mail.commands import output
-from ...mail.text.units import counted
-from . import options as option
+from ....mail.commands import output
+from ....mail.text.units import counted
+from .. import options as option
 
 app = typer.Typer()
 
@@ -16,9 +16,9 @@ app = typer.Typer()
 @app.command()
 def metrics(as_json: option.Json = False) -> None:
     """Print the team's figures as Prometheus reads them: runs, money, gates, patches, unread mail, the log."""
-    from ...mail import render
-    from .. import session
-    from ..api import metrics as api
+    from ....mail import render
+    from ... import session
+    from ...api.outside import metrics as api
 
     figures = api.metrics(session.reading_context())
     if as_json:
@@ -41,9 +41,9 @@ def otel(
     to: Annotated[str | None, typer.Option("--to", help="Send it to the collector at this URL instead.")] = None,
 ) -> None:
     """Print the traces of sprints and dispatches as OTLP/JSON, a request a line."""
-    from ...mail import render
-    from .. import session
-    from ..api import exports as api
+    from ....mail import render
+    from ... import session
+    from ...api.outside import exports as api
 
     context = session.reading_context()
     if to is None:

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ...mail.commands import caller, output
-from ...mail.errors import TeamMailError, UsageError
-from ...mail.kinds import ExitCode
-from . import options as option
-from .printing import note, say
+from ....mail.commands import caller, output
+from ....mail.errors import TeamMailError, UsageError
+from ....mail.kinds import ExitCode
+from .. import options as option
+from ..printing import note, say
 
 TaskName = Annotated[str, typer.Argument(help="The task's name.", metavar="TASK")]
 TaskIfAny = Annotated[str | None, typer.Argument(help="The task's name; none for paths and names.", metavar="[TASK]")]
@@ -52,9 +52,9 @@ def add(
 ) -> None:
     """Add a task, for whoever claims it."""
     with refusals(as_json):
-        from ...mail import render
-        from .. import session
-        from ..api import claims as api
+        from ....mail import render
+        from ... import session
+        from ...api import claims as api
 
         claims = session.claims(session_name)
         task = api.NewTask(name, title, to, priority, after, paths, caller.payload(given))
@@ -68,10 +68,10 @@ def add(
 @tasks.command("list")
 def list_(whole: Whole = False, as_json: option.Json = False) -> None:
     """List the tasks, the next one first, with who has them; then paths and names that are taken."""
-    from ...mail import render
-    from .. import session
-    from ..api import claims as api
-    from ..show import claims as show
+    from ....mail import render
+    from ... import session
+    from ...api import claims as api
+    from ...show import claims as show
 
     board = api.list_tasks(session.claims(), whole=whole)
     if as_json:
@@ -83,10 +83,10 @@ def list_(whole: Whole = False, as_json: option.Json = False) -> None:
 @tasks.command("show")
 def show_(name: TaskName, as_json: option.Json = False) -> None:
     """Show a task: its input, every claim of it, how it ended, and what came too late."""
-    from ...mail import render
-    from .. import session
-    from ..api import claims as api
-    from ..show import claims as show
+    from ....mail import render
+    from ... import session
+    from ...api import claims as api
+    from ...show import claims as show
 
     view = api.show_task(session.claims(), name)
     if as_json:
@@ -115,10 +115,10 @@ def claim(
     Exit code 3 if --next finds nothing to claim.
     """
     with refusals(as_json):
-        from ...mail import render
-        from .. import session
-        from ..api import claims as api
-        from ..show import claims as show
+        from ....mail import render
+        from ... import session
+        from ...api import claims as api
+        from ...show import claims as show
 
         if sum((name is not None, following, bool(paths or names))) != 1:
             raise UsageError("claim what? Name one task, or --next, or --path and --name")
@@ -152,10 +152,10 @@ def renew(
 ) -> None:
     """Let the time of a claim begin anew."""
     with refusals(as_json):
-        from ...mail import render
-        from .. import session
-        from ..api import claims as api
-        from ..show import claims as show
+        from ....mail import render
+        from ... import session
+        from ...api import claims as api
+        from ...show import claims as show
 
         claims = session.claims()
         taken = api.renew(claims, name, token, session.owner(claims, None), lease, expect=expect)
@@ -176,10 +176,10 @@ def release(
 ) -> None:
     """Give a claim back by its token. Without one, end a claim that is over; with --force one that goes on."""
     with refusals(as_json):
-        from ...mail import render
-        from .. import session
-        from ..api import claims as api
-        from ..show import claims as show
+        from ....mail import render
+        from ... import session
+        from ...api import claims as api
+        from ...show import claims as show
 
         if name is None and token is None:
             raise UsageError("release what? Name the task, or the --token of paths")
@@ -203,10 +203,10 @@ def done(
 ) -> None:
     """End a task that you have claimed. If the claim was lost, what you made is kept as late, and never used."""
     with refusals(as_json):
-        from ...mail import render
-        from .. import session
-        from ..api import claims as api
-        from ..show import claims as show
+        from ....mail import render
+        from ... import session
+        from ...api import claims as api
+        from ...show import claims as show
 
         if failed is not None and not failed.strip():
             raise UsageError("--failed needs a reason")

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ...mail.commands import output
-from ...mail.kinds import ExitCode
-from . import options as option
-from .printing import note
+from ....mail.commands import output
+from ....mail.kinds import ExitCode
+from .. import options as option
+from ..printing import note
 
 Install = Annotated[bool, typer.Option("--install", help="Write it as the pre-commit hook of this repository.")]
 As = Annotated[str | None, typer.Option("--as", help="Who commits; by default TEAM_PERSONA, else the human.")]
@@ -21,11 +21,11 @@ app = typer.Typer()
 @app.command()
 def hook(install: Install = False, persona: As = None, as_json: option.Json = False) -> None:
     """Refuse a commit of files that somebody else has claimed: exit code 1, with the files and who has them."""
-    from ...mail import render
-    from .. import session
-    from ..api import hook as api
-    from ..home import home_if_any
-    from ..show.claims import claimed_files
+    from ....mail import render
+    from ... import session
+    from ...api import hook as api
+    from ...home import home_if_any
+    from ...show.claims import claimed_files
 
     if install:
         installed = api.install(Path.cwd())

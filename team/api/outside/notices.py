@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ...mail.errors import UsageError
-from ...mail.text.nearest import suggestion
-from ...scheduler.context import Context
-from ...scheduler.notify.channel import Answer
-from ...scheduler.notify.endpoint import send_test
-from ...scheduler.notify.notifier import Notifier, Sent
-from ...scheduler.notify.notifier import send_due as send
-from ...scheduler.sprint.control import by_people_only
+from ....mail.errors import UsageError
+from ....mail.text.nearest import suggestion
+from ....scheduler.context import Context
+from ....scheduler.notify.channel import Answer
+from ....scheduler.notify.endpoint import send_test
+from ....scheduler.notify.notifier import Notifier, Sent
+from ....scheduler.notify.notifier import send_due as send
+from ....scheduler.sprint.control import by_people_only
 
 __all__ = ["Delivered", "Notifier", "Tested", "send_due", "try_endpoint"]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...mail.commands import caller, output
-from ...mail.kinds import ExitCode
-from ...scheduler.kinds import SessionStatus
-from . import options as option
-from .claims import refusals
-from .printing import note
+from ....mail.commands import caller, output
+from ....mail.kinds import ExitCode
+from ....scheduler.kinds import SessionStatus
+from .. import options as option
+from ..claims import refusals
+from ..printing import note
 
 if TYPE_CHECKING:
-    from ...scheduler.context import Context
-    from ..api.sessions import SessionView
+    from ....scheduler.context import Context
+    from ...api.sessions import SessionView
 
 Name = Annotated[str, typer.Argument(help="The session's name.", metavar="ID")]
 To = Annotated[list[str], typer.Option("--to", help="Who is sent it, too; repeatable. By default nobody.")]
@@ -38,8 +38,8 @@ def create(
 ) -> None:
     """Create a session."""
     with refusals(as_json):
-        from ...mail import render
-        from ..api import sessions as api
+        from ....mail import render
+        from ...api import sessions as api
 
         context, sender = _opened()
         people = [each.strip() for each in participants.split(",") if each.strip()]
@@ -59,9 +59,9 @@ def list_(
 ) -> None:
     """List the sessions, the newest first."""
     with refusals(as_json):
-        from ...mail import render
-        from ..api import sessions as api
-        from ..show import sessions as show
+        from ....mail import render
+        from ...api import sessions as api
+        from ...show import sessions as show
 
         listed = api.list_sessions(_opened()[0], status, limit, whole=whole)
         if as_json:
@@ -100,12 +100,12 @@ def resume(
 ) -> None:
     """Let a session go on, and go on with its dispatches that were cut off."""
     with refusals(as_json):
-        from ...mail import render
-        from .. import session
-        from ..api import sessions as api
-        from ..show import sessions as show
-        from ..show.dispatch import DispatchShow
-        from ..show.dispatch import summary as lines
+        from ....mail import render
+        from ... import session
+        from ...api import sessions as api
+        from ...show import sessions as show
+        from ...show.dispatch import DispatchShow
+        from ...show.dispatch import summary as lines
 
         context, sender = _opened()
         act = partial(api.resume, context, name, sender, again=again, dispatches=not status_only)
@@ -145,8 +145,8 @@ def delete(name: Name, as_json: option.Json = False) -> None:
 @app.command()
 def export(name: Name) -> None:
     """Print all that is on record of a session as one JSON document, mail with its texts."""
-    from ...mail import render
-    from ..api import sessions as api
+    from ....mail import render
+    from ...api import sessions as api
 
     render.document(api.show(_opened()[0], name).export())
 
@@ -162,7 +162,7 @@ def remember(
 ) -> None:
     """Remember a text by a key in a session."""
     with refusals(as_json):
-        from ..api import sessions as api
+        from ...api import sessions as api
 
         context, sender = _opened()
         body = caller.body(text, None)
@@ -180,7 +180,7 @@ def attach(
 ) -> None:
     """Keep a file in a session."""
     with refusals(as_json):
-        from ..api import sessions as api
+        from ...api import sessions as api
 
         context, sender = _opened()
         kept = api.attach(context, name, sender, api.NewArtifact(file, text, to))
@@ -188,7 +188,7 @@ def attach(
 
 
 def _kept(document: dict[str, Any], text: str, *, as_json: bool) -> None:
-    from ...mail import render
+    from ....mail import render
 
     if as_json:
         render.document(document)
@@ -198,7 +198,7 @@ def _kept(document: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 def _opened() -> tuple[Context, str]:
     """Return the team found from here, and who acts."""
-    from .. import session
+    from ... import session
 
     context = session.reading_context()
     return context, session.sender(context)
@@ -206,9 +206,9 @@ def _opened() -> tuple[Context, str]:
 
 def _print(name: str, form: str, *, as_json: bool) -> None:
     with refusals(as_json):
-        from ...mail import render
-        from ..api import sessions as api
-        from ..show import sessions as show
+        from ....mail import render
+        from ...api import sessions as api
+        from ...show import sessions as show
 
         view: SessionView = api.show(_opened()[0], name)
         if as_json:
@@ -219,9 +219,9 @@ def _print(name: str, form: str, *, as_json: bool) -> None:
 
 def _change(name: str, act: str, word: str, *, as_json: bool, **options: Any) -> None:
     with refusals(as_json):
-        from ...mail import render
-        from ..api import sessions as api
-        from ..show import sessions as show
+        from ....mail import render
+        from ...api import sessions as api
+        from ...show import sessions as show
 
         context, sender = _opened()
         done = getattr(api, act)(context, name, sender, **options)

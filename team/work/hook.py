@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..mail.errors import UsageError
+from ...mail.errors import UsageError
 
 _STAGED = ("diff", "--cached", "--name-only", "-z", "--no-renames", "--no-ext-diff")
 _SCRIPT = """\

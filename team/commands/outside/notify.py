@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from ...mail.commands import output
-from ...mail.kinds import ExitCode
-from . import options as option
-from .printing import say
+from ....mail.commands import output
+from ....mail.kinds import ExitCode
+from .. import options as option
+from ..printing import say
 
 app = typer.Typer(name="notify", no_args_is_help=False)
 
@@ -19,10 +19,10 @@ def root(context: typer.Context, as_json: option.Json = False) -> None:
     """Send the notices that are due; `scheduler run` does so by itself. For cron, beside `scheduler tick`."""
     if context.invoked_subcommand:
         return
-    from ...mail import render
-    from .. import session
-    from ..api import notices
-    from ..show import notices as show
+    from ....mail import render
+    from ... import session
+    from ...api.outside import notices
+    from ...show import notices as show
 
     done = notices.send_due(session.reading_context())
     if as_json:
@@ -39,10 +39,10 @@ def try_endpoint(
     as_json: option.Json = False,
 ) -> None:
     """Send a test to one endpoint, now; say whether it arrived, or why not."""
-    from ...mail import render
-    from .. import session
-    from ..api import notices
-    from ..show import notices as show
+    from ....mail import render
+    from ... import session
+    from ...api.outside import notices
+    from ...show import notices as show
 
     done = notices.try_endpoint(session.reading_context(), name)
     if as_json:

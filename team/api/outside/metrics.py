@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...scheduler.context import Context
-from ...scheduler.leader import leading
-from ...scheduler.state.figures import Family, Standing, read_figures
-from ...scheduler.state.reading import read_going
+from ....scheduler.context import Context
+from ....scheduler.leader import leading
+from ....scheduler.state.figures import Family, Standing, read_figures
+from ....scheduler.state.reading import read_going
 
 _ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 

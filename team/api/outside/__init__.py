@@ -1,0 +1,1 @@
+"""What programs and people outside of the team are told: figures, traces, notices."""

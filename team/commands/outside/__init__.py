@@ -1,0 +1,1 @@
+"""The commands of `team` that tell programs and people outside: notices, figures, traces."""

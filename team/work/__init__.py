@@ -1,0 +1,1 @@
+"""Work by claims: the worker that plays tasks, and the hook that guards commits."""
