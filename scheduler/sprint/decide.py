@@ -23,7 +23,7 @@ from ..state.facts import Patch, Run
 from ..state.fold import left_over
 from ..state.sprints import State, dead_of, give_up_dead
 from .mode import Policy, is_rolling, mode_of
-from .plan import Opening, Skip, TickPlan, gathered, with_room
+from .plan import Opening, Skip, TickPlan, all_parked, gathered, with_room
 from .tries import INCOMPLETE, Tries, end_of
 
 ASKED = "asked for"  # the reason of a sprint that a person started
@@ -81,19 +81,13 @@ def decide(
         barred=barred,
     ).plan()  # fmt: skip
     if plan.opening and plan.wait_until and not _is_worth_waiting(plan.wait_until, policy, now, request):
-        return TickPlan(state.tick, skips=plan.skips, idle=_all_parked(plan), idle_until=plan.wait_until)
+        return TickPlan(state.tick, skips=plan.skips, idle=all_parked(plan), idle_until=plan.wait_until)
     return plan
 
 
 def _is_worth_waiting(until: datetime, policy: Policy, now: datetime, request: StartRequest) -> bool:
     """Tell whether a sprint that would begin with everybody parked is waited for: a person did, and it is not long."""
     return request.start == ASKED and until - now < timedelta(seconds=policy.deadline)
-
-
-def _all_parked(plan: TickPlan) -> str:
-    """Say why no sprint starts although one is due."""
-    first = next(skip for skip in plan.skips if skip.parked == plan.wait_until)
-    return f"nobody could start in a sprint: {first.persona} is {first.why}"
 
 
 class _Decision:
@@ -182,8 +176,9 @@ class _Decision:
             return plan
         names, files = ", ".join(run.persona for run in self.alive), ", ".join(sorted(self.making))
         beside = "the gates are at work" if self.weaving else f"files are made for {files}"
-        why = f"still running: {names}" if names else beside
-        return replace(plan, idle=why, wait_until=min(self.due, default=None))
+        return replace(
+            plan, idle=f"still running: {names}" if names else beside, wait_until=min(self.due, default=None)
+        )
 
     def _ready(self, launches: Sequence[Launch]) -> Sequence[Launch]:
         """Leave out retries but one at a time while others go on and nobody has ended well: what works is in doubt."""
@@ -345,6 +340,8 @@ class _Decision:
         """Say what a persona has to wait for, whatever reason there is to launch it; None if nothing."""
         if self.rolling and any(patch.persona == persona for patch in self.state.pending):
             return "its patch is still to be woven"
+        if persona in self.making:
+            return "files are made for its review"
         if pause := self.tries.pause(own, self.now):
             self.due.append(pause)
             self.later.add(persona)
@@ -353,11 +350,10 @@ class _Decision:
 
     def _waiting(self, member: Member) -> str:
         """Say that a persona has no mail, or none that is a reason to launch it."""
-        persona = member.id
-        if mail := self.state.free(persona):
+        if mail := self.state.free(member.id):
             types = sorted({each.type for each in mail})
             return f"{len(mail)} unread ({listed(types)}), which waits for its next run"
-        taken = len(self.state.unread.get(persona, ()))
+        taken = len(self.state.unread.get(member.id, ()))
         nothing = "nothing unread; it is launched by mail only" if member.by_mail else "nothing unread"
         return f"{taken} unread, which a run of a dispatch has in its prompt" if taken else nothing
 

@@ -176,3 +176,9 @@ def with_room(
             free[launch.agent] -= 1
             starts.append(launch)
     return tuple(starts)
+
+
+def all_parked(plan: TickPlan) -> str:
+    """Say why no sprint starts although one is due: everybody waits for a service."""
+    first = next(skip for skip in plan.skips if skip.parked == plan.wait_until)
+    return f"nobody could start in a sprint: {first.persona} is {first.why}"

@@ -8,8 +8,8 @@ import typer
 
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import options as option
-from .printing import ask_to_go_on, has_terminal, note, say
+from .common import options as option
+from .common.printing import ask_to_go_on, has_terminal, note, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,9 @@ import typer
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import options as option
+from .common import options as option
+from .common.printing import ask_to_go_on, has_terminal, note, say
 from .dispatch import config_of, refusals
-from .printing import ask_to_go_on, has_terminal, note, say
 
 if TYPE_CHECKING:
     from ..api.ask import Asking, AskPlan

@@ -12,8 +12,8 @@ from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
 from ...mail.text.units import counted
-from . import options as option
-from .printing import note, say
+from .common import options as option
+from .common.printing import note, say
 
 if TYPE_CHECKING:
     from ...scheduler.context import Context

@@ -11,8 +11,8 @@ import typer
 
 from ...mail.errors import TeamMailError
 from ...mail.kinds import ExitCode
-from .options import LogFormatName, LogLevelName
-from .printing import note
+from .common.options import LogFormatName, LogLevelName
+from .common.printing import note
 
 if TYPE_CHECKING:
     from ...scheduler.settings.settings import Settings

@@ -18,9 +18,9 @@ import typer
 from ...mail.commands import output
 from ...mail.errors import TeamMailError, UsageError
 from ...mail.kinds import ExitCode
-from . import options as option
+from .common import options as option
+from .common.printing import note, say
 from .diagnosing import diagnosed, tell
-from .printing import note, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

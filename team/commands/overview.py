@@ -10,9 +10,9 @@ import typer
 from ...mail.commands import cli_options as mail_option
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import options as option
+from .common import options as option
+from .common.printing import note, say
 from .control import show_overview
-from .printing import note, say
 
 app = typer.Typer()
 

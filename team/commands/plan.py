@@ -10,8 +10,8 @@ import typer
 
 from ...mail.commands import output
 from ...mail.errors import TeamMailError, UsageError
-from . import options as option
-from .printing import note, say
+from .common import options as option
+from .common.printing import note, say
 
 if TYPE_CHECKING:
     from ...scheduler.claims.claims import Claims

@@ -18,9 +18,9 @@ from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
 from ...scheduler.kinds import ModeRequest
 from . import control, schedules
-from . import options as option
+from .common import options as option
+from .common.printing import ask_to_go_on, has_terminal, note, say
 from .diagnosing import diagnosed, tell
-from .printing import ask_to_go_on, has_terminal, note, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable

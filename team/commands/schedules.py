@@ -8,8 +8,8 @@ import typer
 
 from ...mail.commands import output
 from ...mail.kinds import ExitCode
-from . import options as option
-from .printing import say
+from .common import options as option
+from .common.printing import say
 
 Name = Annotated[str, typer.Argument(help="The schedule: NAME of [schedules.NAME] in team.toml.")]
 

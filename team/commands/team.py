@@ -17,9 +17,9 @@ from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
 from . import agents, ask, dispatch, overview, plan, trace
-from . import options as option
+from .common import options as option
+from .common.printing import note, say
 from .outside import measures, notify
-from .printing import note, say
 from .work import claims, hook, sessions, worker
 
 

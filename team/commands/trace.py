@@ -9,7 +9,7 @@ import typer
 
 from ...mail.commands import output
 from ...mail.errors import UsageError
-from .printing import say
+from .common.printing import say
 
 app = typer.Typer()
 

@@ -8,7 +8,7 @@ import typer
 
 from ....mail.commands import output
 from ....mail.text.units import counted
-from .. import options as option
+from ..common import options as option
 
 app = typer.Typer()
 

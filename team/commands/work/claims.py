@@ -12,8 +12,8 @@ import typer
 from ....mail.commands import caller, output
 from ....mail.errors import TeamMailError, UsageError
 from ....mail.kinds import ExitCode
-from .. import options as option
-from ..printing import note, say
+from ..common import options as option
+from ..common.printing import note, say
 
 TaskName = Annotated[str, typer.Argument(help="The task's name.", metavar="TASK")]
 TaskIfAny = Annotated[str | None, typer.Argument(help="The task's name; none for paths and names.", metavar="[TASK]")]

@@ -9,8 +9,8 @@ import typer
 
 from ....mail.commands import output
 from ....mail.kinds import ExitCode
-from .. import options as option
-from ..printing import note
+from ..common import options as option
+from ..common.printing import note
 
 Install = Annotated[bool, typer.Option("--install", help="Write it as the pre-commit hook of this repository.")]
 As = Annotated[str | None, typer.Option("--as", help="Who commits; by default TEAM_PERSONA, else the human.")]

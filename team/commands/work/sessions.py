@@ -11,9 +11,9 @@ import typer
 from ....mail.commands import caller, output
 from ....mail.kinds import ExitCode
 from ....scheduler.kinds import SessionStatus
-from .. import options as option
-from ..claims import refusals
-from ..printing import note
+from ..common import options as option
+from ..common.printing import note
+from .claims import refusals
 
 if TYPE_CHECKING:
     from ....scheduler.context import Context

@@ -8,8 +8,8 @@ import typer
 
 from ....mail.commands import output
 from ....mail.kinds import ExitCode
-from .. import options as option
-from ..printing import note
+from ..common import options as option
+from ..common.printing import note
 
 Personas = Annotated[
     str, typer.Option("--personas", help="Whose tasks, with commas between; by default those of everybody.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ...scheduler.kinds import ModeRequest
+from ....scheduler.kinds import ModeRequest
 from .printing import note
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import typer
 
-from ...mail.commands import output
-from ...mail.kinds import ExitCode
+from ....mail.commands import output
+from ....mail.kinds import ExitCode
 
 
 def say(lines: Iterable[str]) -> None:
