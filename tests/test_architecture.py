@@ -204,6 +204,7 @@ ARROWS = {
         "team.session",
         "team.show",
         "team.show.charts",
+        "team.webhooks",
     },
     "team.dispatcher": {"team.checks", "team.open", "team.pending", "team.session"},
     "team.doctor": {"team.checks", "team.open", "team.place"},
@@ -211,6 +212,7 @@ ARROWS = {
     "team.open": {"team.place"},
     "team.session": {"team.home", "team.open"},
     "team.trial": {"team.open", "team.place"},
+    "team.webhooks": {"team.api"},
     "team.show": {"team.api", "team.dispatcher", "team.init", "team.show.charts", "team.templates"},
 }
 ENGINE_WITHOUT = {"typer", "rich", "vl_convert"}  # a face's affairs

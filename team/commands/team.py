@@ -136,6 +136,7 @@ def demo(
 
 for more in (overview, agents, dispatch, ask, trace, plan, claims):
     app.registered_commands += more.app.registered_commands
+app.registered_commands += sessions.commands.registered_commands
 app.add_typer(claims.tasks)
 app.add_typer(notify.app)
 app.add_typer(sessions.app)
