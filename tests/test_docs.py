@@ -12,7 +12,7 @@ from team_mail.team.commands import team as team_cli
 ROOT = Path(__file__).parent.parent
 OF_USE = (
     "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "costs", "personas", "dispatch", "claims",
-    "sessions", "plan", "notify", "diagnostics", "security", "architecture", "glossary", "schedules",
+    "sessions", "llm-api", "plan", "notify", "diagnostics", "security", "architecture", "glossary", "schedules",
 )  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
@@ -20,7 +20,7 @@ GUIDES = {"team-mail": "docs/mail.md", "scheduler": "docs/sprint.md", "team": "d
 OWN_GUIDES = dict.fromkeys(("dispatch", "ask", "replay", "trace", "templates"), "dispatch") | {"plan": "plan"}
 OWN_GUIDES |= dict.fromkeys(("try", "doctor"), "agents") | {"schedules": "schedules", "session": "sessions"}
 OWN_GUIDES |= dict.fromkeys(("task", "claim", "renew", "release", "done", "worker", "hook"), "claims")
-OWN_GUIDES |= {"notify": "notify", "metrics": "diagnostics", "export": "diagnostics"}
+OWN_GUIDES |= {"notify": "notify", "metrics": "diagnostics", "export": "diagnostics", "command": "llm-api"}
 OTHERS = (  # whose options are not ours
     r"\bgit [^`\n]*|^(make|pip) .*$"
     r"|`--(auto|allowedTools|no-stream|permission-mode|print-logs)[^`]*`|^command = \[.*$|ask each for its `--help`"

@@ -33,6 +33,7 @@ SAME = [  # what differs from run to run, and what stands for it
     (r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", "ID"),
     (r"\bdispatch-\d{8}_\d{6}\b", "dispatch-TIME"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z?", "TIME"),
+    (r"\b\d{4}-\d\d-\d\d \d\d:\d\d(?!:)", "TIME"),
     (r"\b[0-9a-f]{7,64}\b", "ID"),
     (r"\b\d+(?:\.\d+)? (ms|s|seconds)\b", r"N \1"),
     (r'("seconds": )[\d.]+', r"\1N"),

@@ -34,7 +34,10 @@ _TRIES = 100  # of one claim, each of which somebody else was before
 
 @dataclass(frozen=True)
 class NewTask:
-    """A task to add. `to` is a persona, "" for anybody; `paths` are globs of what it changes."""
+    """A task to add. `to` is a persona, "" for anybody; `paths` are globs of what it changes.
+
+    With a `key`, the same one may be added again, and nothing is written.
+    """
 
     name: str
     title: str = ""
@@ -43,6 +46,7 @@ class NewTask:
     after: Sequence[str] = ()
     paths: Sequence[str] = ()
     input: Any = None
+    key: str = ""
 
 
 @dataclass
@@ -75,7 +79,7 @@ class Claims:
         repeats: list[Event] = []
         self.mailbox.log.append([draft], repeats)
         added = self.moment().task(task.name)
-        if repeats:
+        if repeats and not (task.key and {**repeats[0].data, "session": None} == {**draft.data, "session": None}):
             raise ClaimError(f"there is a task {task.name!r} already, of {added.sender}; give this one another name")
         return added
 
@@ -256,6 +260,7 @@ class Claims:
             "task": name, "title": task.title, "to": to, "priority": priority, "after": [*task.after],
             "paths": [_glob(glob) for glob in task.paths],
         }  # fmt: skip
+        data |= {"key": task.key} if task.key else {}
         try:
             data |= kept(self.mailbox.blobs, "input", task.input) if task.input is not None else {}
         except ValueError as error:

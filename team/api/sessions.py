@@ -135,6 +135,18 @@ class Kept:
         return {"session": self.session, "message": self.message.seq, "id": self.message.id, "repeated": self.repeated}
 
 
+@dataclass(frozen=True)
+class Conversation:
+    """What was said, kept in a session as one thread."""
+
+    session: str
+    kept: tuple[Kept, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return where it is as a JSON object."""
+        return {"session": self.session, "messages": [each.document() for each in self.kept]}
+
+
 def create(
     context: Context, name: str, sender: str, *, title: str = "", participants: Sequence[str] = (), key: str = ""
 ) -> SessionChange:
@@ -251,6 +263,29 @@ def attach(context: Context, name: str, sender: str, artifact: NewArtifact) -> K
         key=artifact.idempotency,
     )  # fmt: skip
     return _kept(context, name, letter)
+
+
+def converse(
+    context: Context,
+    name: str,
+    sender: str,
+    said: Sequence[tuple[str, str, str | None]],
+    to: Sequence[str] = (),
+) -> Conversation:
+    """Keep what was said in a conversation, in one thread: each a role, the text, and a key by which it is sent once.
+
+    Raises NoSuchSession, SessionError, UsageError.
+    """
+    by_people_only("team command", context.home)
+    kept: list[Kept] = []
+    for role, text, key in said:
+        thread = kept[0].message.id if kept else None
+        letter = Letter(
+            sender, [*to] or [sender], f"{role}: {text}"[:_MOST_KEY], text, payload={"role": role}, key=key,
+            thread=thread,
+        )  # fmt: skip
+        kept.append(_kept(context, name, letter))
+    return Conversation(name, tuple(kept))
 
 
 def _kept(context: Context, name: str, letter: Letter) -> Kept:

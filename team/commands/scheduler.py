@@ -181,7 +181,7 @@ def sprint(
 def _agreed(context: Context, mode: ModeRequest, base: str | None) -> None:
     """Ask before the first sprint of a team on an agent that costs; end if the answer is no."""
     from ..api import sprints
-    from ..paid import first_on_paid
+    from .common.paid import first_on_paid
 
     if question := first_on_paid(context, sprints.preview_sprint(context, mode.value, base).plan):
         ask_to_go_on("scheduler", f"{question}.", "; scheduler sprint --yes does not ask")

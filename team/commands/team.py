@@ -138,6 +138,7 @@ def demo(
 
 for more in (overview, agents, dispatch, ask, trace, plan, claims, worker, hook, measures):
     app.registered_commands += more.app.registered_commands
+app.registered_commands += sessions.commands.registered_commands
 app.add_typer(claims.tasks)
 app.add_typer(notify.app)
 app.add_typer(measures.export)

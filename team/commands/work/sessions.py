@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ....mail.commands import caller, output
+from ....mail.errors import UsageError
 from ....mail.kinds import ExitCode
 from ....scheduler.kinds import SessionStatus
 from ..common import options as option
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(help="The session's name.", metavar="ID")]
 To = Annotated[list[str], typer.Option("--to", help="Who is sent it, too; repeatable. By default nobody.")]
 
+commands = typer.Typer()
 app = typer.Typer(
     name="session",
     no_args_is_help=True,
@@ -185,6 +187,28 @@ def attach(
         context, sender = _opened()
         kept = api.attach(context, name, sender, api.NewArtifact(file, text, to))
         _kept(kept.document(), f"{name} keeps {file.name} (message {kept.message.seq})", as_json=as_json)
+
+
+@commands.command("command")
+def command(
+    key: Annotated[
+        str | None, typer.Option("--key", help="The idempotency key: a command with the same one is done once.")
+    ] = None,
+) -> None:
+    """Carry out a command that a program sends as JSON on standard input, and print the answer, also a refusal."""
+    import sys
+
+    from ....mail import render
+    from ... import webhooks
+
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise UsageError("standard input is closed: there is no command to read")
+    context, sender = _opened()
+    given = webhooks.read_payload(sys.stdin.buffer.read())
+    answer = webhooks.answer(context, given, sender, key)
+    render.document(answer.document())
+    if answer.exit_code:
+        raise typer.Exit(answer.exit_code)
 
 
 def _kept(document: dict[str, Any], text: str, *, as_json: bool) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePath
 
-from ..mail.render import listed
-from ..mail.text.units import counted
-from ..personas.agents.presets.preset import presets
-from ..scheduler.context import Context
-from ..scheduler.sprint.plan import TickPlan
-from ..scheduler.state.reading import read_played
+from ....mail.render import listed
+from ....mail.text.units import counted
+from ....personas.agents.presets.preset import presets
+from ....scheduler.context import Context
+from ....scheduler.sprint.plan import TickPlan
+from ....scheduler.state.reading import read_played
 
 
 def first_on_paid(context: Context, plan: TickPlan) -> str | None:
