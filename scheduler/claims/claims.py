@@ -70,8 +70,9 @@ class Claims:
     def moment(self) -> Moment:
         """Return the claims as of now."""
         fold = self._reader.read()
-        waits = {name: held(self.mailbox.projections, name) for name in fold.sessions}
-        return Moment(fold, self.clock.now(), self.look, {name: why for name, why in waits.items() if why})
+        sessions = {task.session for task in fold.tasks.values() if task.session}
+        waits = {name: why for name in sessions if (why := held(self.mailbox.projections, name))}
+        return Moment(fold, self.clock.now(), self.look, waits)
 
     def add(self, task: NewTask, sender: str) -> OpenTask:
         """Add a task. Raises ClaimError if there is one of its name, UsageError, UnknownRecipient."""

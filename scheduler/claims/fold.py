@@ -24,7 +24,6 @@ class ClaimFold:
     """The tasks by name, and the claims of paths and names that go on, as far as facts were added."""
 
     def __init__(self) -> None:
-        self.sessions: set[str] = set()  # that tasks belong to
         self.tasks: dict[str, OpenTask] = {}
         self.holds: dict[int, Claim] = {}
         self.ended: dict[int, Claim] = {}  # claims of paths and names that are over, by token
@@ -74,8 +73,6 @@ class ClaimFold:
             name, fact.seq, fact.ts, fact.sender, _text(data["title"]), _text(data["to"]), priority,
             _texts(data["after"]), _texts(data["paths"]), data, fact.seq,
         )  # fmt: skip
-        if session := self.tasks[name].session:
-            self.sessions.add(session)
 
     def _take(self, fact: Fact, data: Mapping[str, Any]) -> None:
         name, lease = _text(data["task"]), _lease(data["lease"])

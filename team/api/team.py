@@ -91,7 +91,9 @@ class Cleaned:
         return {
             "removed": self.removed, "bytes": self.size, "folders": folders, "leftovers": left,
             "freed": [{"run": each.run, "persona": each.persona} for each in self.freed], "staying": self.staying,
-            "claims": [{"what": each.what, "owner": each.owner, "token": each.token} for each in self.claims],
+            "claims": [
+                {"what": each.what, "owner": each.owner, "token": each.token, "why": each.why} for each in self.claims
+            ],
             "troubles": [*self.troubles],
         }  # fmt: skip
 

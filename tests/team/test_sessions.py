@@ -13,7 +13,7 @@ from team_mail.mail.log.event import Draft
 from team_mail.mail.open import open_log
 from team_mail.mail.process import ORPHAN, runs_above
 from team_mail.personas.agents.function import FunctionAgent
-from team_mail.scheduler.dispatch.dispatch import started
+from team_mail.scheduler.dispatch.events import started
 from team_mail.scheduler.errors import SessionError
 from team_mail.scheduler.kinds import Kind
 from team_mail.scheduler.sessions.sessions import Sessions

@@ -13,7 +13,7 @@ from team_mail.mail.errors import UsageError
 from team_mail.mail.log.event import Draft
 from team_mail.scheduler.traces import otlp
 from team_mail.team.api.outside import exports
-from team_mail.team.commands import measures
+from team_mail.team.commands.outside import measures
 from typer.testing import CliRunner
 
 ID = re.compile(r'"(traceId|spanId|parentSpanId)": "([0-9a-f]+)"')

@@ -71,6 +71,7 @@ def test_a_sprint_tells_in_json_what_its_runs_did_and_nothing_else_on_standard_e
     (team.home / "team.toml").write_text(f'{SETTINGS}file = ".team/logs/{{program}}-{{pid}}.jsonl"\n')
     environ = environment(tmp_path) | {"TEAM_SESSION": "login"}
     (team.folder / "poem.txt").write_text("changed")
+    assert run_command("team", "session", "create", "login", cwd=team.folder, env=environ).returncode == 0
     ended = run_command("scheduler", "sprint", "--log-format", "json", "--yes", cwd=team.folder, env=environ)
     shown = lines(ended.stderr.decode())
     (file,) = (team.home / "logs").iterdir()
