@@ -97,17 +97,17 @@ def races(bench: Bench, rounds: int) -> list[Row]:
     home, rows = bench.log.parent, list[Row]()
     for events, target in ((1_000, 700), (100_000, 300)):
         bench.grow(events)
-        found, least = list[tuple[float, bool]](), list[float]()
+        raced, least = list[tuple[float, bool]](), list[float]()
         for n in range(rounds):
-            found.append(race(home, 16, [f"r{events}-{n}-{i}" for i in range(50)]))
+            raced.append(race(home, 16, [f"r{events}-{n}-{i}" for i in range(50)]))
             least.append(bare(bench.log, 16, [f"b{events}-{n}-{i}" for i in range(50)]))
-        rate, theirs = median(rate for rate, _ in found), median(least)
+        rate, theirs = median(rate for rate, _ in raced), median(least)
         what = f"16 processes, 50 tasks, {events:,} events: tries"
         contender, ratio = f"bare appends with such an id: {theirs:,.0f}/s", f"{rate / theirs:.2f}"
         rows.append(Row(what, f"{rate:,.0f}/s", contender, ratio, f"≥ {target}/s", rate >= target))
-        found += [race(home, 6, [f"s{events}-{n}-{i}" for i in range(120)]) for n in range(rounds)]
-        what = f"the same, and 6 processes for 120 tasks: {len(found)} races in which a task has not one owner"
-        wrong = sum(not once for _, once in found)
+        raced += [race(home, 6, [f"s{events}-{n}-{i}" for i in range(120)]) for n in range(rounds)]
+        what = f"the same, and 6 processes for 120 tasks: {len(raced)} races in which a task has not one owner"
+        wrong = sum(not once for _, once in raced)
         rows.append(Row(what, str(wrong), "", "", "0", wrong == 0))
     return rows
 
@@ -171,13 +171,13 @@ def workers(folder: Path, rounds: int, tasks: int) -> list[Row]:
             taken.append(worked(folder / f"workers-{number}-{count}", count, tasks))
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             used[count].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    one, three = (median(times[count]) for count in times)
+    alone, three = (median(times[count]) for count in times)
     cores = os.cpu_count() or 1
     bound = median(used[3]) / cores
-    best, ratio = min(3.0, one / bound) if bound else 3.0, one / three
+    best, ratio = min(3.0, alone / bound) if bound else 3.0, alone / three
     return [
         Row(
-            f"{tasks} tasks of 0.1 s: three workers", f"{three:.1f} s", f"one worker: {one:.1f} s", f"{ratio:.2f}",
+            f"{tasks} tasks of 0.1 s: three workers", f"{three:.1f} s", f"one worker: {alone:.1f} s", f"{ratio:.2f}",
             "≥ 2.7 times", ratio >= 2.7,
         ),
         Row(

@@ -63,12 +63,12 @@ def lost(folder: Path, lines: int, size: int, least: int) -> list[Row]:
     if any(writer.wait() for writer in writers):
         sys.exit("a writer failed")
     files = [*folder.iterdir()]
-    found = {
+    kept = {
         (document["pid"], document["sprint"])
         for path in files
         for document in map(json.loads, path.read_text().splitlines())
     }
-    rotations, missing = len(files) - 4, 4 * lines - len(found)
+    rotations, missing = len(files) - 4, 4 * lines - len(kept)
     return [
         Row(
             f"rotations by 4 processes, {4 * lines:,} lines",

@@ -37,8 +37,8 @@ def barred(moment: Moment, paths: Sequence[str]) -> Barred | None:
 
 def all_barred(moment: Moment, paths: Mapping[str, Sequence[str]]) -> dict[str, Barred]:
     """Return of everybody with paths, by name, what bars it, if anything does."""
-    found = ((name, barred(moment, globs)) for name, globs in paths.items())
-    return {name: bar for name, bar in found if bar}
+    bars = ((name, barred(moment, globs)) for name, globs in paths.items())
+    return {name: bar for name, bar in bars if bar}
 
 
 def guarded(moment: Moment, files: Iterable[bytes | str], owner: str) -> list[tuple[str, Claim]]:

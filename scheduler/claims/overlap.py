@@ -12,7 +12,7 @@ from .facts import Claim
 
 def overlapping(globs: Iterable[str], others: Iterable[str]) -> str | None:
     """Return the first of some globs that may match a path that one of others matches; None if none can."""
-    return next((glob for glob, other in product(globs, others) if meet(glob, other)), None)
+    return next((glob for glob, rival in product(globs, others) if meet(glob, rival)), None)
 
 
 def shared(globs: Iterable[str], names: Iterable[str], claim: Claim) -> str | None:

@@ -184,8 +184,8 @@ class Command:
     def trouble(self) -> tuple[str, str] | None:
         """Return why it cannot be run."""
         program = self._command[0]
-        found = (self._folder / program).exists() if "/" in program else shutil.which(program)
-        return None if found else ("command", f"names {program!r}, which is not there: install or correct it")
+        is_there = (self._folder / program).exists() if "/" in program else shutil.which(program)
+        return None if is_there else ("command", f"names {program!r}, which is not there: install or correct it")
 
     def send(self, message: Message) -> Answer:
         """Make one attempt."""

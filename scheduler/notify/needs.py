@@ -48,8 +48,8 @@ def short(text: str) -> str:
 def distinct(needs: Iterable[tuple[Event, Need]]) -> list[Need]:
     """Leave out the mails of programs that say what another need is about."""
     pairs = [*needs]
-    told = tuple({need.about for _, need in pairs if need.about})
-    return [need for event, need in pairs if not (_is_by_program(event) and _key(event).endswith(told))]
+    matters = tuple({need.about for _, need in pairs if need.about})
+    return [need for event, need in pairs if not (_is_by_program(event) and _key(event).endswith(matters))]
 
 
 def abandoned(leaders: Mapping[str, Event], is_alive: Callable[[Mapping[str, Any]], bool]) -> list[Event]:

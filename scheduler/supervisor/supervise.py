@@ -95,8 +95,9 @@ class Supervisor:
         """Ask once the files are made, unless something else has landed meanwhile, or it is too late."""
         drafts = [*self._asked(state, ask, stop)]
         now = self.context.state(whole=False)
-        is_same = now.sprint is not None and now.number == state.number and state.tip == now.tip
-        if is_same and self._left(now) > 0 and not stop.is_set():
+        # What the round before has landed stays what it is about, whatever this one lands.
+        is_current = now.sprint is not None and now.number == state.number and ask.tip in {now.sprint.base, now.tip}
+        if is_current and self._left(now) > 0 and not stop.is_set():
             self.context.append(drafts)
 
     def _left(self, state: State) -> float:
