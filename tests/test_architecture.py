@@ -223,6 +223,8 @@ ARROWS = {
         "team.commands.common",
         "team.commands.outside",
         "team.commands.work",
+        "team.console",
+        "team.console.common",
         "team.demo",
         "team.diagnostics",
         "team.home",
@@ -239,6 +241,15 @@ ARROWS = {
         "team.show",
         "team.webhooks",
     },
+    "team.console": {
+        "team.console.api",
+        "team.console.common",
+        "team.console.guard",
+        "team.console.pages",
+    },
+    "team.console.api": {"team.api", "team.console.common"},
+    "team.console.guard": {"team.console.common"},
+    "team.console.pages": {"team.console.common"},
     "team.dispatcher": {"team.checks", "team.open", "team.pending", "team.session"},
     "team.doctor": {"team.checks", "team.open", "team.place"},
     "team.init": {"team.blocks"},
@@ -263,12 +274,17 @@ HOMES = {
     "apscheduler": re.compile(r"scheduler\.sprint\.daemon"),
     "duckdb": re.compile(r"mail\.query\.(query|copies)"),
     "ibis": re.compile(r"mail\.query\.(projections\w*|compile)|scheduler\.state\.projections"),
-    "jinja2": re.compile(r"personas\.template"),
+    "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
     "psutil": re.compile(r"personas\.running\.sweep"),
-    "pydantic": re.compile(r"scheduler\.(settings\.\w+|tasks\.\w+|planner\.roadmap\w*)"),
+    "pydantic": re.compile(
+        r"scheduler\.(settings\.\w+|tasks\.\w+|planner\.roadmap\w*)|team\.console\.(api|common)\.\w+"
+    ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),
+    "segno": re.compile(r"team\.console\.\w+"),
+    "starlette": re.compile(r"team\.console(\.\w+)+"),
     "typer": COMMANDS,
     "uuid_utils": re.compile(r"mail\.log\.event"),
+    "uvicorn": re.compile(r"team\.console\.server"),
     "vl_convert": re.compile(r"team\.show\.charts\.chart"),
     "watchfiles": re.compile(r"mail\.log\.follow"),
     "yaml": re.compile(r"personas\.frontmatter"),
@@ -571,7 +587,7 @@ FIELDS = {"status", "outcome", "reason", "kind", "mode"}
 NAMES = {"error", "mail", "partial", "success", "task", "timeout"}  # words that are the names of fields, too
 ENDS = {"Exit", "SystemExit", "exit"}  # what is called with an exit code
 # They run in a process that imports nothing of the package.
-OWN_WORDS = {"personas.keeping.keeper", "personas.keeping.events", "mail.commands.entry"}
+OWN_WORDS = {"personas.keeping.keeper", "personas.keeping.events", "mail.commands.entry", "team.console.api.overview"}
 
 
 def constants(*nodes: ast.AST | None) -> Iterator[ast.Constant]:

@@ -21,6 +21,7 @@ OWN_GUIDES = dict.fromkeys(("dispatch", "ask", "replay", "trace", "templates"), 
 OWN_GUIDES |= dict.fromkeys(("try", "doctor"), "agents") | {"schedules": "schedules", "session": "sessions"}
 OWN_GUIDES |= dict.fromkeys(("task", "claim", "renew", "release", "done", "worker", "hook"), "claims")
 OWN_GUIDES |= {"notify": "notify", "metrics": "diagnostics", "export": "diagnostics", "command": "llm-api"}
+OWN_GUIDES |= {"console": "console"}
 OTHERS = (  # whose options are not ours
     r"\bgit [^`\n]*|^(make|pip) .*$"
     r"|`--(auto|allowedTools|no-stream|permission-mode|print-logs)[^`]*`|^command = \[.*$|ask each for its `--help`"

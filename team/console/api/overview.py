@@ -1,0 +1,50 @@
+"""Routes that look at the whole team: what needs a person, what is under way, whether the server answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...api import records
+from ...api import team as teams
+from ..common.console import Console
+from ..common.route import Asked, Page, Route
+
+
+def health(console: Console, asked: Asked) -> dict[str, str]:
+    """Say that the server answers."""
+    del console, asked
+    return {"status": "ok"}
+
+
+def status(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return what `team status --json` prints."""
+    del asked
+    return records.status(console.context).document()
+
+
+def personas(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return each persona of the roster by its id: name, the folder of its file, and how its prompt begins."""
+    del asked
+    roster = console.context.roster
+    return {
+        each.id: {
+            "name": each.name,
+            "folder": str(each.source.parent) if each.source else "",
+            "prompt_preview": each.prompt[:200],
+        }
+        for each in roster.personas
+    }
+
+
+def roster(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return what `team personas --json` prints."""
+    del asked
+    return teams.personas(console.context.home).document()
+
+
+ROUTES = (
+    Route("GET", "/api/health", "Whether the server answers.", health),
+    Route("GET", "/api/status", "What needs a person, and all that is under way.", status, page=Page("/", "home.html")),
+    Route("GET", "/api/personas", "The personas that may be asked.", personas),
+    Route("GET", "/api/roster", "The roster: who plays whom, teams and channels.", roster),
+)

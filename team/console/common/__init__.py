@@ -1,0 +1,1 @@
+"""What all parts of the console share: the console itself, its routes, and how they answer."""

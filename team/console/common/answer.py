@@ -1,0 +1,92 @@
+"""Answers to requests: values as JSON, errors with a status as HTTP has it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ....mail.errors import LogError, TeamMailError, UnknownMessage, UsageError
+from ....mail.log.event import strict_json
+from ....mail.text.escape import clean
+from ....scheduler.errors import ClaimError, NoSuchRun, NoSuchSession, NoSuchTask, NotReady, SessionError
+from .console import Console
+from .route import Asked, Route
+
+_BAD, _NOT_FOUND, _CONFLICT, _WRONG, _FAILED, _DOWN = 400, 404, 409, 422, 500, 503
+_STATUS: dict[type[Exception], int] = {  # the first that an error is
+    NoSuchRun: _NOT_FOUND,
+    NoSuchSession: _NOT_FOUND,
+    NoSuchTask: _NOT_FOUND,
+    UnknownMessage: _NOT_FOUND,
+    NotReady: _CONFLICT,
+    SessionError: _CONFLICT,
+    ClaimError: _CONFLICT,
+    UsageError: _WRONG,
+    LogError: _DOWN,
+    OSError: _DOWN,
+    TeamMailError: _FAILED,
+}
+
+
+class Refused(TeamMailError):
+    """A request that is not answered; `status` is that of HTTP."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+def as_json(value: Any, status: int = 200) -> Response:
+    """Return a response with a value as JSON."""
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return Response(body.encode(errors="replace"), status, media_type="application/json")
+
+
+def refusal(error: BaseException) -> tuple[int, str]:
+    """Return the status and the sentence of an error. Raises it again if it is none of the team's."""
+    if isinstance(error, Refused):
+        return error.status, str(error)
+    if isinstance(error, HTTPException):
+        return error.status_code, error.detail
+    if isinstance(error, ValidationError):
+        return _WRONG, "; ".join(_wrong(each["loc"], each["msg"]) for each in error.errors())
+    for kind, status in _STATUS.items():
+        if isinstance(error, kind):
+            return status, str(error)
+    raise error
+
+
+def _wrong(place: tuple[int | str, ...], message: str) -> str:
+    """Say what is wrong where, as in `tasks[1].prompt: …`."""
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    return f"{where}: {message.removeprefix('Value error, ')}" if where else message
+
+
+def problem(error: BaseException) -> Response:
+    """Return the response of an error: `{"error": SENTENCE}` with its status."""
+    status, text = refusal(error)
+    return as_json({"error": clean(text)}, status)
+
+
+async def read_asked(route: Route, request: Request, sender: str) -> Asked:
+    """Read what a request asks for. Raises Refused, ValidationError."""
+    body = None
+    if route.takes is not None:
+        data = await request.body()
+        try:
+            strict_json(data.decode())
+        except (UsageError, UnicodeDecodeError) as error:
+            raise Refused(_BAD, f"the body is not JSON: {error}") from None
+        body = route.takes.model_validate_json(data)
+    return Asked(request.path_params, dict(request.query_params), body, sender)
+
+
+def answered(route: Route, console: Console, asked: Asked) -> Any:
+    """Return the value of a route."""
+    assert route.answer is not None  # noqa: S101 - a route with a stream never comes here
+    return route.answer(console, asked)

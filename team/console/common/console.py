@@ -1,0 +1,60 @@
+"""The console of one team: its context, and what all requests share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ....scheduler.context import Context
+
+
+@dataclass
+class ConsoleOptions:
+    """How a console is served: where, and whether anything may be changed by it.
+
+    `port` 0 is for any that is free; it is the real one once the server listens. `tls` are the files of a certificate
+    and its key.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8420
+    read_only: bool = False
+    tls: tuple[str, str] | None = None
+
+
+@dataclass
+class Console:
+    """The console of a team. Threads share it.
+
+    `reopen` opens the team anew, which is done when its settings or personas have changed.
+    """
+
+    reopen: Callable[[], Context]
+    options: ConsoleOptions = field(default_factory=ConsoleOptions)
+    _context: Context | None = field(default=None, init=False)
+    _stamp: tuple[int, ...] = field(default=(), init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    @property
+    def context(self) -> Context:
+        """The team as its files are now; raises what opening it raises, such as SettingsError."""
+        with self._lock:
+            if self._context is None or self._stamp != self._changed(self._context):
+                self._context = self.reopen()
+                self._stamp = self._changed(self._context)
+            return self._context
+
+    @property
+    def human(self) -> str:
+        """Who acts by the console."""
+        return self.context.mailbox.directory.human
+
+    @staticmethod
+    def _changed(context: Context) -> tuple[int, ...]:
+        """Return when the files that a context was made of were last changed."""
+        paths = [context.home / "team.toml", context.home / "personas"]
+        times = [path.stat().st_mtime_ns if path.exists() else 0 for path in paths]
+        folder = paths[1]
+        times += sorted(path.stat().st_mtime_ns for path in folder.glob("*.md")) if folder.is_dir() else []
+        return tuple(times)

@@ -1,0 +1,1 @@
+"""Who may ask the console for what: names of hosts, logins, tokens, limits."""

@@ -1,0 +1,33 @@
+"""Renders the templates of pages; whatever an agent wrote is only ever text in them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from ..common.answer import refusal
+from ..common.console import Console
+from ..common.route import Asked
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment of the templates, which escapes all that is put into them."""
+    loader = PackageLoader(__package__ or "", "templates")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def shown(template: str, value: Any, console: Console, asked: Asked, path: str) -> Response:
+    """Return the page that shows the value of a route."""
+    text = environment().get_template(template).render(doc=value, asked=asked, path=path, console=console)
+    return HTMLResponse(text)
+
+
+def failed(error: BaseException, console: Console, path: str) -> Response:
+    """Return the page of an error, with its status. Raises it again if it is none of the team's."""
+    status, text = refusal(error)
+    page = environment().get_template("failed.html").render(text=text, status=status, path=path, console=console)
+    return HTMLResponse(page, status)

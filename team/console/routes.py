@@ -1,0 +1,8 @@
+"""All routes of the console. The document that describes them, and the pages, are made of this table."""
+
+from __future__ import annotations
+
+from .api import overview
+from .common.route import Route
+
+ROUTES: tuple[Route, ...] = (*overview.ROUTES,)
