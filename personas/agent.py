@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from ..mail.home import RUN_FOLDER
 from ..mail.log.disk import replacing
 from .kinds import OutcomeStatus
 from .spending.usage import UNKNOWN, Usage
+
+MOST_SAID = 10_000_000  # bytes that a function may add to its output
+_NO_MORE = b"\n[output cut here: no more of it is kept]\n"
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,22 @@ class Job:
     def prompt(self) -> str:
         """The text of the prompt. Raises PersonaError if its template cannot be rendered."""
         return self.words if isinstance(self.words, str) else self.words()
+
+    def say(self, text: str) -> None:
+        """Add a text to the run's output, `output.log`, which others may be reading: for agents that are functions.
+
+        Beyond `MOST_SAID` bytes nothing is added but one line that says so. Raises OSError.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.open(self.folder / "output.log", flags, 0o600)
+        try:
+            data, room = text.encode(errors="replace"), MOST_SAID - os.fstat(file).st_size
+            if len(data) > room:
+                data = data[:room] + _NO_MORE if room > 0 else b""
+            os.write(file, data)
+        finally:
+            os.close(file)
 
     def write_prompt(self) -> Path:
         """Write the prompt to `prompt.md`: in the run's folder for people, in the workspace for the agent.

@@ -6,54 +6,137 @@ understood is ignored, and nothing an agent prints can make the reader fail.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from codecs import getincrementaldecoder
+from collections.abc import Mapping
+from typing import Any
 
 from ..keeping.events import events_in, is_known, stage
 from ..keeping.meter import Meter
-from ..spending.usage import usage_of
+from ..spending.usage import UNKNOWN, usage_of
 from .aider import START, read_aider
 from .stream_formats import HANDLERS
-from .transcript import ToolCall, Transcript, TranscriptBuilder, headline
+from .transcript import Hearer, ToolCall, Transcript, TranscriptBuilder, headline
 
-__all__ = ["ToolCall", "Transcript", "read_stream"]
+__all__ = ["Hearer", "Listener", "ToolCall", "Transcript", "read_stream"]
 
 MAX_LOG = 10_000_000  # bytes; only the end of a longer log is read, because it says how the run ended
+MAX_OPEN = 4 << 20  # characters of a line that is listened to; an event that is longer is not understood then
 _MAX_STRAY = 500  # characters
+_RECENT = 20  # lines after the last event, of which one may be the last words
 
 
 def read_stream(log: bytes) -> Transcript:
     """Return the transcript of an agent's output. If it is no stream of events, the text is the whole output."""
-    text = log[-MAX_LOG:].decode(errors="replace")
-    builder = TranscriptBuilder()
-    builder.stray = headline(_read(text.split("\n"), builder))[-_MAX_STRAY:]
-    if not builder.known and (start := START.search(text)):
-        builder.stray = ""
-        read_aider(text[start.start() :].split("\n"), builder)
-        return builder.build()
-    return builder.build() if builder.known or builder.failed else Transcript(text.strip())
+    listener = Listener()
+    listener.feed(log[-MAX_LOG:])
+    return listener.end()
 
 
-def _read(rows: Iterable[str], builder: TranscriptBuilder) -> list[str]:
-    """Read the events of an output; return the lines that came after the last one."""
-    stray: list[str] = []
-    meter = Meter()
-    for row in rows:
-        has_event = False
+class Listener:
+    """Reads an agent's output while it is written, in pieces that may end anywhere.
+
+    `hearer` is told of words, tool calls, figures and the end as soon as they are there. Text that is no event is words
+    until the output is known to be a stream of events; a line that may still become an event waits for its end. Without
+    `keep` it needs little memory, and `end` returns no more than a stream of events tells.
+    """
+
+    def __init__(self, hearer: Hearer | None = None, *, keep: bool = True) -> None:
+        self._hearer, self._keep = hearer, keep
+        self._builder = TranscriptBuilder(hearer=hearer, keep=keep)
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+        self._meter = Meter()
+        self._usage = UNKNOWN
+        self._open = ""  # the line that has not ended yet
+        self._told = 0  # characters of it that were words
+        self._plain: list[str] = []  # the lines of an output that is no known stream
+        self._stray: list[str] = []  # those that came after the last event
+        self._words: list[str] = []  # that nobody was told of yet
+
+    def feed(self, data: bytes) -> None:
+        """Read the next piece."""
+        self._take(self._decoder.decode(data))
+        self._flush()
+
+    def end(self) -> Transcript:
+        """Take what has come of the last line as a whole line; return the transcript."""
+        self._take(self._decoder.decode(b"", final=True))
+        self._row(self._open)
+        self._open = ""
+        self._flush()
+        builder = self._builder
+        builder.stray = headline(self._stray)[-_MAX_STRAY:]
+        if figures := self._meter.figures():
+            partial = self._meter.lacks or (builder.known and not builder.finished)
+            builder.usage = usage_of(figures | {"partial": partial})
+        if builder.known:
+            return builder.build()
+        text = "\n".join(self._plain)
+        if start := START.search(text):
+            builder.stray, builder.hearer = "", None  # it was told of line by line
+            read_aider(text[start.start() :].split("\n"), builder)
+            return builder.build()
+        return builder.build() if builder.failed else Transcript(text.strip())
+
+    def _take(self, text: str) -> None:
+        *rows, last = text.split("\n")
+        for row in rows:
+            self._row(self._open + row if self._open else row, "\n")
+            self._open, self._told = "", 0
+        self._open += last
+        if self._hearer and not self._builder.known and not self._open.startswith(("{", "[")):
+            end = self._open.find("{", self._told)  # an event may stand behind a warning
+            end = len(self._open) if end < 0 else end
+            self._say(self._open[self._told : end])
+            self._told = end
+        if not self._keep and len(self._open) > MAX_OPEN:
+            self._row(self._open)
+            self._open, self._told = "", 0
+
+    def _row(self, row: str, ending: str = "") -> None:
+        """Read a whole line."""
+        builder, said = self._builder, self._builder.said
         if not builder.known:
-            meter.read(row)
+            self._meter.read(row)
+        has_event = False
         for event in events_in(row) if '"type"' in row else ():  # this test is much cheaper than a failed parse
+            if not has_event:
+                self._flush()  # the words before it
             has_event = True
-            if is_known(event):
-                builder.known = True
-                meter.count(event)
-            if (kind := event.get("type")) in HANDLERS:
-                HANDLERS[str(kind)](event, builder)
-            if now := stage(event):
-                builder.finished = now == "final"
+            self._event(event)
+        if builder.known:
+            self._plain.clear()
+        else:
+            if self._keep:
+                self._plain.append(row)
+            if self._hearer and builder.said == said:
+                self._say(row[self._told :] + ending)
         if has_event:
-            stray = []
+            self._stray = []
         elif not row.startswith("[output cut here"):
-            stray.append(row)
-    if figures := meter.figures():
-        builder.usage = usage_of(figures | {"partial": meter.lacks or (builder.known and not builder.finished)})
-    return stray
+            self._stray.append(row)
+            if not self._keep:
+                del self._stray[:-_RECENT]
+
+    def _event(self, event: Mapping[str, Any]) -> None:
+        builder = self._builder
+        if is_known(event):
+            builder.known = True
+            self._meter.count(event)
+        if (kind := event.get("type")) in HANDLERS:
+            HANDLERS[str(kind)](event, builder)
+        if now := stage(event):
+            builder.finished = now == "final"
+        if self._hearer and builder.known and (figures := self._meter.figures()):
+            usage = usage_of(figures | {"partial": True})
+            if usage != self._usage:
+                self._usage = usage
+                self._hearer.spend(usage)
+
+    def _say(self, words: str) -> None:
+        if self._hearer and words:
+            self._words.append(words)
+
+    def _flush(self) -> None:
+        if self._words and self._hearer:
+            words, self._words = "".join(self._words), []
+            self._hearer.say(words, more=True)

@@ -33,10 +33,21 @@ def _system(event: Event, builder: TranscriptBuilder) -> None:
 def _assistant(event: Event, builder: TranscriptBuilder) -> None:
     blocks, own = _blocks(event), not event.get("parent_tool_use_id")
     if own and (text := "".join(text_of(block.get("text")) for block in blocks if block.get("type") == "text")):
-        builder.say(text)
+        builder.say_whole(text)
     for block in blocks:
         if block.get("type") == "tool_use":
             builder.call(text_of(block.get("id")), text_of(block.get("name")), block.get("input"), _time_of(event))
+
+
+def _piece(event: Event, builder: TranscriptBuilder) -> None:
+    """Handle a piece of a message, as Claude prints them with `--include-partial-messages`."""
+    inner = _dict(event.get("event"))
+    if event.get("parent_tool_use_id"):
+        return
+    if inner.get("type") == "content_block_start":
+        builder.begin_part()
+    elif inner.get("type") == "content_block_delta":
+        builder.say_part(text_of(_dict(inner.get("delta")).get("text")))
 
 
 def _user(event: Event, builder: TranscriptBuilder) -> None:
@@ -57,7 +68,7 @@ def _result(event: Event, builder: TranscriptBuilder) -> None:
     if not event.keys() & {"is_error", "status", "exitCode"}:
         return
     text = text_of(event.get("result"))
-    builder.say(text)
+    builder.conclude(text)
     denials = _dicts(event.get("permission_denials"))
     builder.denied = ", ".join(dict.fromkeys(line(text_of(each.get("tool_name")) or "a tool") for each in denials))
     if event.get("is_error") is True or event.get("status") == "error" or event.get("exitCode") not in {0, None}:
@@ -224,6 +235,7 @@ def _copilot_failure(event: Event, builder: TranscriptBuilder) -> None:
 HANDLERS: dict[str, Callable[[Event, TranscriptBuilder], None]] = {
     "system": _system,
     "assistant": _assistant,
+    "stream_event": _piece,
     "user": _user,
     "result": _result,
     "tool_call": _cursor_call,

@@ -56,11 +56,31 @@ class _Call:
         return ToolCall(text_of(self.tool)[:200], _kept(self.input), _kept(self.output), took)
 
 
+class Hearer:
+    """Is told what an agent says and does while its output is read. Every method here ignores it."""
+
+    def say(self, text: str, *, more: bool) -> None:
+        """Take words of the agent: those of a new message, or with `more` the next ones of the last message."""
+
+    def call(self, id: str, tool: str, input: Any) -> None:
+        """Take a tool call that has begun, or whose input has changed; `id` is the stream's own name for it."""
+
+    def answer(self, id: str, output: Any) -> None:
+        """Take the output of a tool call that was told of."""
+
+    def spend(self, usage: Usage) -> None:
+        """Take what the agent has used so far."""
+
+    def end(self, failed: str | None) -> None:
+        """Take how the agent says that it ended: why it failed, None if it did not."""
+
+
 @dataclass
 class TranscriptBuilder:
     """Collects what the events of a stream report, in any order; repeated events are allowed.
 
-    `text` is the last message so far. Times are in milliseconds, on whatever clock the stream uses.
+    `text` is the last message so far. Times are in milliseconds, on whatever clock the stream uses. `hearer` is told
+    of everything at once; with `keep` unset, outputs of tools are told of and not kept.
     """
 
     text: str = ""
@@ -71,29 +91,72 @@ class TranscriptBuilder:
     complaint: str = ""
     denied: str = ""
     stray: str = ""
+    hearer: Hearer | None = None
+    keep: bool = True
+    said: int = 0  # messages and pieces of them so far
     _calls: dict[str, _Call] = field(default_factory=dict[str, _Call])
     _interrupted: bool = False
+    _part: str = ""  # of a message that comes in pieces, and then as a whole
 
     def say(self, text: str, *, more: bool = False) -> None:
         """Add a message, or a continuation of the last one (`more`); text after a tool call is a new message."""
         if text:
-            self.text = self.text + text if more and not self._interrupted else text
-            self._interrupted = False
-            self.complaint = ""
+            more = more and not self._interrupted and bool(self.text)
+            self.text = self.text + text if more else text
+            self._add(text, more=more)
+
+    def begin_part(self) -> None:
+        """Begin a message that comes in pieces."""
+        self._part = ""
+
+    def say_part(self, text: str) -> None:
+        """Add a piece of a message of which the whole comes after its last piece."""
+        if text:
+            self.text = self._part + text
+            self._add(text, more=bool(self._part))
+            self._part = self.text
+
+    def say_whole(self, text: str) -> None:
+        """Add a message of which pieces may have come before: only what they lacked is new."""
+        part, self._part = self._part, ""
+        if part and text.startswith(part):
+            self.text = text
+            if rest := text[len(part) :]:
+                self._add(rest, more=True)
+        else:
+            self.say(text)
+
+    def conclude(self, text: str) -> None:
+        """Add the last message, which most streams repeat at their end: then it is nothing new."""
+        if text and text.strip() == self.text.strip():
+            self.text, self.complaint, self._interrupted = text, "", False
+        else:
+            self.say(text)
+
+    def _add(self, text: str, *, more: bool) -> None:
+        self._interrupted = False
+        self.complaint = ""
+        self.said += 1
+        if self.hearer:
+            self.hearer.say(text_of(text), more=more)
 
     def call(self, id: str, tool: str, input: Any, at: float | None = None) -> None:
         """Add a tool call; a repeated id updates the input of the call that is known."""
         self._interrupted = True
         self.complaint = ""
         if id in self._calls:
-            self._calls[id].input = input
-        elif len(self._calls) < MAX_CALLS:
+            is_new, self._calls[id].input = self._calls[id].input != input, input
+        elif is_new := len(self._calls) < MAX_CALLS:
             self._calls[id] = _Call(tool, input, began=at)
+        if is_new and self.hearer:
+            self.hearer.call(text_of(id), text_of(self._calls[id].tool)[:200], _kept(input))
 
     def answer(self, id: str, output: Any, at: float | None = None) -> None:
         """Record the output of a tool call; an unknown id is ignored."""
         if call := self._calls.get(id):
-            call.output, call.ended = output, at
+            call.output, call.ended = output if self.keep else None, at
+            if self.hearer:
+                self.hearer.answer(text_of(id), _kept(output))
 
     def complain(self, error: str) -> None:
         """Record an error that the agent may recover from: what it says or does next shows that it did."""
@@ -102,6 +165,8 @@ class TranscriptBuilder:
     def end(self, failed: str | None) -> None:
         """Record how the agent says it ended; the last report counts."""
         self.failed = failed
+        if self.hearer:
+            self.hearer.end(failed)
 
     def build(self) -> Transcript:
         """Return the transcript of everything reported so far."""

@@ -20,6 +20,7 @@ _TRIES = 200  # events that are looked at before a stream that nobody knows coun
 _MARKS = {
     "system": ("session_id", "subtype"),
     "assistant": ("message",),
+    "stream_event": ("event",),
     "result": ("is_error", "stats", "sessionId"),
     "tool_call": ("call_id",),
     "thread.started": ("thread_id",),

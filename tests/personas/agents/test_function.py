@@ -68,3 +68,28 @@ def test_a_function_that_takes_too_long_has_no_result(job):
     outcome = FunctionAgent(lambda _: clock.sleep(3.0) or 1, clock).play(job("ann", timeout=2.0))
     assert outcome == Outcome(OutcomeStatus.TIMEOUT, None, 3.0, "no end within 2s")
     assert FunctionAgent(lambda _: clock.sleep(2.0) or 1, clock).play(job("ann", timeout=2.0)).output == 1
+
+
+def test_what_a_function_says_is_its_output(job, monkeypatch):
+    """It stands in the file that others follow, at once, and no more of it than is kept of a command's."""
+    monkeypatch.setattr("team_mail.personas.agent.MOST_SAID", 12)
+    this, seen = job("ann"), []
+
+    def play(job):
+        for text in ("Grüße, ", "half \ud800", "more", "and more"):
+            job.say(text)
+            seen.append((job.folder / "output.log").stat().st_size)
+
+    assert FunctionAgent(play).play(this).status == "ok"
+    assert (this.folder / "output.log").read_text() == "Grüße, hal\n[output cut here: no more of it is kept]\n"
+    assert seen == [9, *[seen[1]] * 3]
+
+
+def test_a_function_writes_through_no_link(job, tmp_path):
+    """Whatever stands in the place of its output is not written to."""
+    this, kept = job("ann"), tmp_path / "kept"
+    this.folder.mkdir(parents=True)
+    kept.write_text("mine")
+    (this.folder / "output.log").symlink_to(kept)
+    assert FunctionAgent(lambda job: job.say("x")).play(this).status == "failed"
+    assert kept.read_text() == "mine"

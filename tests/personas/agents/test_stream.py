@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from team_mail.personas.agents.stream import MAX_LOG, ToolCall, Transcript, read_stream
+from team_mail.personas.agents.stream import MAX_LOG, Hearer, Listener, ToolCall, Transcript, read_stream
 from team_mail.personas.agents.stream_formats import HANDLERS
 from team_mail.personas.agents.transcript import MAX_CALLS, MAX_VALUE
 from team_mail.personas.spending.usage import Usage
@@ -422,3 +422,101 @@ def test_no_bytes_make_the_reader_fail(noise, at):
     """Events that are torn or mixed with other bytes are ignored."""
     log = lines(*CODEX)
     assert isinstance(read_stream(log[:at] + noise + log[at:]).text, str)
+
+
+# -- listening
+
+
+class Heard(Hearer):
+    """What a listener was told, each message as one entry."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def say(self, text, *, more):
+        if more and self.told and self.told[-1][0] == "say":
+            text = self.told.pop()[1] + text
+        self.told.append(("say", text))
+
+    def call(self, id, tool, input):
+        self.told.append(("call", id, tool, input))
+
+    def answer(self, id, output):
+        self.told.append(("answer", id, output))
+
+    def spend(self, usage):
+        self.told.append(("spend", usage.input, usage.output))
+
+    def end(self, failed):
+        self.told.append(("end", failed))
+
+
+def heard(log: bytes, cuts: list[int], *, keep: bool = True) -> tuple[list[tuple[Any, ...]], Transcript]:
+    hearer = Heard()
+    listener = Listener(hearer, keep=keep)
+    for start, end in zip([0, *cuts], [*cuts, len(log)], strict=True):
+        listener.feed(log[start:end])
+    return hearer.told, listener.end()
+
+
+def piece(text: str) -> dict:
+    return {"type": "stream_event", "event": {"type": "content_block_delta", "delta": {"text": text}}}
+
+
+PARTIAL = (
+    {"type": "system", "subtype": "init", "session_id": "s"},
+    {"type": "stream_event", "event": {"type": "content_block_start", "index": 0}},
+    piece("Do"),
+    piece("ne"),
+    words("Done."),
+    {"type": "result", "subtype": "success", "is_error": False, "result": "Done."},
+)
+STREAMS = (CLAUDE, CODEX, GEMINI, OPENCODE, COPILOT, PARTIAL)
+ROWS = [
+    *(json.dumps(event, ensure_ascii=False) for stream in STREAMS for event in stream),
+    *("", "Grüße, 日本", "[1/3] begun", '{"type": "x"}', "{ no", "half \\ud800"),
+    'warning {"type":"result","is_error":false,"result":"late"}',
+    *("Aider v0.86.0", "Tokens: 3.4k sent, 10 received."),
+]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(ROWS), max_size=8), st.booleans(), st.data())
+def test_it_makes_no_difference_where_an_output_is_cut_into_pieces(rows, ended, data):
+    """What is told while it is written, and the transcript, are those of the whole output read at once."""
+    log = "\n".join(rows).encode() + b"\n" * ended
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(log)), max_size=12)))
+    assert heard(log, cuts) == heard(log, [])
+    assert heard(log, cuts)[1] == read_stream(log)
+    assert heard(log, cuts, keep=False)[0] == heard(log, [])[0]
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_what_is_heard_ends_with_the_final_message(stream):
+    """The last message heard is the text of the transcript; one that the final event repeats is heard once."""
+    told, transcript = heard(lines(*stream), [])
+    said = [entry[1] for entry in told if entry[0] == "say"]
+    assert said[-1] == transcript.text
+    assert said.count(transcript.text) == 1
+    assert [entry[2] for entry in told if entry[0] == "call"] == [call.tool for call in transcript.calls]
+
+
+def test_pieces_of_a_message_are_heard_as_they_come():
+    """With Claude's partial messages, each piece comes at once, and the whole adds only what they lacked."""
+    hearer, pieces = Hearer(), []
+    hearer.say = lambda text, *, more: pieces.append((text, more))  # type: ignore[method-assign]
+    listener = Listener(hearer, keep=False)
+    listener.feed(lines(*PARTIAL))
+    assert pieces == [("Do", False), ("ne", True), (".", True)]
+
+
+def test_text_is_heard_before_its_line_ends_and_an_event_after():
+    """A prompt without a newline shows at once; what may become an event does not show as text."""
+    hearer = Heard()
+    listener = Listener(hearer)
+    listener.feed(b"Working")
+    assert hearer.told == [("say", "Working")]
+    listener.feed(b' {"type":"resu')
+    assert hearer.told == [("say", "Working ")]
+    listener.feed(b'lt"}\n{"type":"system","subtype":"init"}\nnoise\n')
+    assert hearer.told == [("say", 'Working {"type":"result"}\n')]
