@@ -188,7 +188,7 @@ class TaskStatus(Described):
         "It was not to be run: its condition is not met, or asks, as its input may, for the output of a skipped task. "
         "`why` says what was read.",
     )
-    CANCELLED = word("cancelled", "The dispatch was ended before.")
+    CANCELLED = word("cancelled", "The dispatch was ended before, or it was cancelled before it started.")
 
 
 class ClaimState(Described):

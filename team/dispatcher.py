@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -23,12 +23,12 @@ from ..mail.text.units import counted
 from ..personas.agent import Agent, Assignment
 from ..personas.workspace import remove_tree
 from ..scheduler.context import Context
-from ..scheduler.dispatch.dispatch import Dispatch
+from ..scheduler.dispatch.dispatch import Dispatch, Heard
 from ..scheduler.dispatch.events import dispatch_finished, started
 from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.dispatch.places import places_of
 from ..scheduler.dispatch.preview import agents_for, choices_of
-from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady
+from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady, Stopped
 from ..scheduler.kinds import Kind
 from ..scheduler.landing.integrate import ensure_branch
 from ..scheduler.leader import Leader, myself
@@ -51,6 +51,10 @@ from .checks import notes_about
 from .open import GIVEN, open_for_dispatch
 from .pending import carried_out
 from .session import notes
+
+
+def _unheard(_: Sequence[Event]) -> None:
+    """Take note of no event."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class ParallelDispatcher:
         runner: Makes what carries out the runs; by default they are processes of this machine.
         cause: What the event of its start says besides: `ask` or `schedule`, each an object.
         session: The session that it belongs to, by default that of TEAM_SESSION.
+        leaving: Lets runs outlive this process: once it is set, as `leave` does, those of commands go on.
     """
 
     config: DispatchConfig = field(default_factory=DispatchConfig)
@@ -92,21 +97,26 @@ class ParallelDispatcher:
     runner: RunnerFactory = LocalRunner
     cause: Mapping[str, Any] = field(default_factory=dict[str, Any])
     session: str | None = None
+    leaving: threading.Event | None = None
     _running: list[Dispatch] = field(default_factory=list[Dispatch])
+    _taking: list[BatchRunner] = field(default_factory=list[BatchRunner])
 
-    def dispatch(self, tasks: Iterable[Task | Mapping[str, Any]], id: str | None = None) -> DispatchOutput:
+    def dispatch(
+        self, tasks: Iterable[Task | Mapping[str, Any]], id: str | None = None, heard: Heard = _unheard
+    ) -> DispatchOutput:
         """Carry out tasks, objects or mappings as in `tasks.json`, and return the result of each.
 
-        With an `id`, a UUID, the dispatch has that one, and is refused with NotReady if there is one of it.
+        With an `id`, a UUID, the dispatch has that one, and is refused with NotReady if there is one of it. `heard` is
+        given the events that it writes, in any thread, once they are durable.
 
         Within a running event loop the work is done in a thread, and `await dispatcher.dispatch(tasks)` lets the loop
         go on; its cancellation ends the runs. Raises InvalidTasks, NotReady; then nothing was started.
         """
         given, stop = tuple(tasks), threading.Event()
-        return carried_out(lambda: self._dispatch(given, id, stop), lambda: self._end(stop))
+        return carried_out(lambda: self._dispatch(given, id, stop, heard), lambda: self._end(stop))
 
     def _dispatch(
-        self, given: Sequence[Task | Mapping[str, Any]], own: str | None, stop: threading.Event
+        self, given: Sequence[Task | Mapping[str, Any]], own: str | None, stop: threading.Event, heard: Heard
     ) -> DispatchOutput:
         context, repository = self._open()
         by_people_only("team dispatch", context.home)
@@ -126,18 +136,20 @@ class ParallelDispatcher:
             entry = kept(context.mailbox.blobs, "tasks", [task.model_dump(mode="json") for task in tasks])
             config = self.config.model_dump(mode="json", exclude_unset=True)
             draft = started(id, entry, config=config, base=base, branch=branch, agent=self._name, **self.cause)
-            return self._carry_out(own_context, state, draft, stop, tasks=tasks, config=self.config, routing=routing)
+            return self._carry_out(
+                own_context, state, draft, stop, tasks=tasks, config=self.config, routing=routing, heard=heard
+            )
 
-    def resume(self, correlation_id: str) -> DispatchOutput:
+    def resume(self, correlation_id: str, heard: Heard = _unheard) -> DispatchOutput:
         """Continue a dispatch: keep what is done and do the rest; it may be awaited as `dispatch` may.
 
-        Its config applies, except for values set in this dispatcher's. Raises NoSuchRun, NotReady, and NotLeader while
-        it is running.
+        Its config applies, except for values set in this dispatcher's; `heard` is that of `dispatch`. Raises NoSuchRun,
+        NotReady, NotLeader while it is running, and Stopped if it was left while its runs were being taken over.
         """
         stop = threading.Event()
-        return carried_out(lambda: self._resume(correlation_id, stop), lambda: self._end(stop))
+        return carried_out(lambda: self._resume(correlation_id, stop, heard), lambda: self._end(stop))
 
-    def _resume(self, correlation_id: str, stop: threading.Event) -> DispatchOutput:
+    def _resume(self, correlation_id: str, stop: threading.Event, heard: Heard) -> DispatchOutput:
         context, repository = self._open()
         by_people_only("team dispatch --resume", context.home)
         state = read_dispatch(context.mailbox.projections, correlation_id)
@@ -156,11 +168,15 @@ class ParallelDispatcher:
             state = folded(facts_of(context.mailbox.projections, state.id))  # again, now under the lock
             if is_led(state.supervisor) and state.supervisor != myself() and not state.finished:
                 raise NotReady(f"dispatch {state.id} is running, as process {state.supervisor.get('pid')}")
-            self._take_over(own_context, state)
+            self._take_over(own_context, state, given.tasks, heard)
+            if state.open:
+                raise Stopped(f"dispatch {state.id} was left again, its runs go on; resume takes them over")
             if state.base:
                 _put_back(own_context, state)
             draft = Draft(Kind.DISPATCH_RESUMED, "scheduler", data={"dispatch": state.id, "supervisor": myself()})
-            return self._carry_out(own_context, state, draft, stop, tasks=given.tasks, config=config, routing=routing)
+            return self._carry_out(
+                own_context, state, draft, stop, tasks=given.tasks, config=config, routing=routing, heard=heard
+            )
 
     def put_away(self, correlation_id: str, *, finish: bool = False) -> tuple[str, ...]:
         """Put on record how the runs of a dispatch that was cut off ended, remove its clones, and return these runs.
@@ -179,32 +195,59 @@ class ParallelDispatcher:
             runs = tuple(attempt.run for attempt in state.open)
             if is_led(state.supervisor) or any(liveness(context.home, run).goes_on for run in state.open_runs):
                 raise NotReady(f"dispatch {state.id}: its runs go on")
-            self._take_over(own_context, state)
+            self._take_over(own_context, state, given_to(context, state).tasks)
             if finish and not state.finished:
                 context.append([dispatch_finished(state, len(given_to(context, state).tasks), state.seconds)])
         return runs
 
-    def _take_over(self, context: Context, state: DispatchState) -> None:
-        """Put on record how the runs ended that a dispatch left open when it was cut off; what is lost is given up."""
+    def _take_over(
+        self, context: Context, state: DispatchState, tasks: Sequence[Task], heard: Heard = _unheard
+    ) -> None:
+        """Put on record how the runs ended that a dispatch left open when it was cut off; what is lost is given up.
+
+        If it is left meanwhile, they stay open.
+        """
         turn = threading.Lock()
 
         def add(events: Sequence[Event]) -> None:
             with turn:
                 for event in events:
                     state.add(fact_of(event._asdict()))
+            self._tell(heard, events)
 
-        launches = [_taken_over(state, attempt) for attempt in state.open]
+        questions = {task.task_id for task in tasks if task.keep != "all"}
+        launches = [_taken_over(state, attempt, questions) for attempt in state.open]
         batches = [Batch(0, 0, attempt.start["base"], state.branch) for attempt in state.open]
-        batch = BatchRunner(replace(context, on_append=add), self._notify, executor=self.executor, runner=self.runner)
-        with batch.opened() as runs:
-            runs.take_over(launches, batches, ())
-            runs.finish()
+        batch = BatchRunner(
+            replace(context, on_append=add), self._notify, self.stop, self.leaving, executor=self.executor,
+            runner=self.runner,
+        )  # fmt: skip
+        self._taking.append(batch)
+        try:
+            with batch.opened() as runs:
+                runs.take_over(launches, batches, ())
+                runs.finish()
+        finally:
+            self._taking.remove(batch)
 
     def end(self) -> None:
         """End all runs of the dispatches under way and start no more; may be called from a signal handler."""
         self.stop.set()
-        for running in [*self._running]:
+        for running in [*self._running, *self._taking]:
             running.end()
+
+    def leave(self) -> None:
+        """Let runs go on without this process, those of commands if there is `leaving`, and end the others.
+
+        Nothing more is started; `resume` takes over what goes on. May be called from a signal handler.
+        """
+        if self.leaving:
+            self.leaving.set()
+        self.end()
+
+    def cancel(self, task: str) -> bool:
+        """Cancel a task that has not started yet; tell whether there is one. Several dispatches may have one."""
+        return sum(running.cancel(task) for running in [*self._running]) > 0
 
     def _end(self, stop: threading.Event) -> None:
         """End the dispatch that has this event, or the start of it."""
@@ -275,15 +318,19 @@ class ParallelDispatcher:
             try:
                 yield replace(context, mirror=mirror)
             finally:  # the lock goes last: the next dispatch must not find what is being removed
-                if repository:
-                    with suppress(OSError, TeamMailError):  # what cannot be removed costs room
-                        remove_tree(mirror.folder)
-                shutil.rmtree(folder, ignore_errors=True)
+                if not (self.leaving and self.leaving.is_set()):  # runs that go on need their clones
+                    if repository:
+                        with suppress(OSError, TeamMailError):  # what cannot be removed costs room
+                            remove_tree(mirror.folder)
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _carry_out(
-        self, context: Context, state: DispatchState, draft: Draft, stop: threading.Event, **given: Any
+        self, context: Context, state: DispatchState, draft: Draft, stop: threading.Event, heard: Heard, **given: Any
     ) -> DispatchOutput:
-        running = Dispatch(context, state, **given, stop=stop, listener=self._notify, runner=self.runner)
+        running = Dispatch(
+            context, state, **given, stop=stop, listener=self._notify, runner=self.runner, leaving=self.leaving,
+            heard=lambda events: self._tell(heard, events),
+        )  # fmt: skip
         running.traces.prepare(running.tasks)
         self._running.append(running)
         if self.stop.is_set() or stop.is_set():
@@ -302,9 +349,12 @@ class ParallelDispatcher:
         return done
 
     def _notify(self, progress: Progress) -> None:
-        """Report progress to the listener; its exceptions fail no task."""
+        self._tell(self.listener, progress)
+
+    def _tell(self, listener: Callable[[Any], object], news: Any) -> None:
+        """Tell a listener; its exceptions fail no task."""
         try:
-            self.listener(progress)
+            listener(news)
         except Exception as error:  # noqa: BLE001 - see above
             warnings.warn(f"listener failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
 
@@ -328,9 +378,10 @@ def _put_back(context: Context, state: DispatchState) -> None:
         raise NotReady(str(moved)) from None
 
 
-def _taken_over(state: DispatchState, attempt: Attempt) -> Launch:
+def _taken_over(state: DispatchState, attempt: Attempt, questions: Collection[str]) -> Launch:
     start = attempt.start
     assignment = Assignment(state.id, start["task"], "")
     return Launch(
-        start["persona"], attempt.agent, attempt.number, 0, start["reason"], "taken over", assignment=assignment
-    )
+        start["persona"], attempt.agent, attempt.number, 0, start["reason"], "taken over", assignment=assignment,
+        answer_only=start["task"] in questions,
+    )  # fmt: skip

@@ -20,16 +20,14 @@ from ...mail.log.event import Draft, Event
 from ...mail.render import listed
 from ...personas.agent import Assignment, Outcome
 from ...personas.running.warden_process import leased
-from ..claims.barring import barred
 from ..context import Context
 from ..errors import InvalidTasks, Stopped
 from ..kinds import Budget, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..limits.budget import Overspent
 from ..limits.ledger import Ledger
 from ..limits.routing import Case, Choice, Fault, Routing, Unfit
-from ..planner.schedule import tails
 from ..progress import Listener, Progress
-from ..runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
+from ..runs.flow import DONE, FAILED, FlowRunner, StepResult, TaskQueue
 from ..runs.launch import MOST_SETUPS, Launch
 from ..runs.local import LocalRunner, RunnerFactory
 from ..runs.record import task_finished
@@ -43,8 +41,9 @@ from ..tasks.references import filled
 from ..tasks.task import DispatchConfig, Task
 from ..tasks.typed import check_input
 from .events import dispatch_finished
-from .holding import SessionHold
+from .holding import ClaimHold, SessionHold
 from .landing import Landing
+from .order import pools_of, steps_of
 from .output import DispatchOutput, Outputs, task_result
 from .places import Places, places_of
 from .preview import work_of
@@ -54,11 +53,14 @@ from .traces import Traces
 _LONGEST_PAUSE = 600.0  # seconds before a retry
 _MOST_REFUSALS = 3  # of one task by the service of its agent
 _MOST_NAMES = 5  # of blocked tasks, in one message
-_AGAIN = 1.0  # seconds between two looks at a claim that bars a task
+Heard = Callable[[Sequence[Event]], object]
 
 
 class Dispatch:
-    """One dispatch under way. `routing` says which agent plays; `runner` makes what carries out its runs."""
+    """One dispatch under way. `routing` says which agent plays; `runner` makes what carries out its runs.
+
+    `heard` is given the events that it writes. With `leaving`, its runs may outlive this process, see `leave`.
+    """
 
     def __init__(
         self,
@@ -71,10 +73,12 @@ class Dispatch:
         stop: threading.Event,
         listener: Listener,
         runner: RunnerFactory = LocalRunner,
+        heard: Heard,
+        leaving: threading.Event | None = None,
     ) -> None:
         self.tasks = {task.task_id: task for task in tasks}
         self.state, self.config, self.routing, self.stop, self.listener = state, config, routing, stop, listener
-        self._lock = threading.Lock()
+        self._lock, self._heard, self._leaving = threading.Lock(), heard, leaving
         self.context = context = replace(context, on_append=self._add)
         self._landing = Landing(context, state, stop, self._is_last, listener)
         self.traces = Traces(config.trace_dir, context.mailbox.blobs)
@@ -84,12 +88,13 @@ class Dispatch:
         self._refusals: Counter[str] = Counter()  # by the service of the agent
         self._refused = [*read_refused(context.mailbox.projections, rfc3339(context.clock.now()))]
         self._choices: dict[str, Choice] = {}  # of the agent, by task
-        self._waits: set[str] = set()  # tasks whose files somebody has claimed
+        self._at_work: set[str] = set()
+        self._cancelled: set[str] = set()
         self._budgets = replace(context.budgets, sprint=None, persona=None)  # those that bound a dispatch
         ledger = Ledger(self._budgets, now=context.clock.now, today=context.used_today)
-        self._watch = Watch(context, stop, ledger=ledger)
+        self._watch = Watch(context, stop, leaving, ledger)
         self._runner = runner(context, self._watch, listener)
-        self._hold = SessionHold(context, listener)
+        self._hold, self._bar = SessionHold(context, listener), ClaimHold(context, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
 
     def end(self) -> None:
@@ -98,18 +103,43 @@ class Dispatch:
         self._watch.end()
         self._flow.wake()
 
+    def leave(self) -> None:
+        """Let those runs go on that can without this process, and end the others; a signal's handler may call it.
+
+        Then the dispatch has no end on record, and whoever resumes it takes them over.
+        """
+        if self._leaving:
+            self._leaving.set()
+        self.end()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it was left before all of its tasks had ended."""
+        is_leaving = self._leaving is not None and self._leaving.is_set()
+        return is_leaving and not self.tasks.keys() <= self.state.ends.keys()
+
+    def cancel(self, key: str) -> bool:
+        """Cancel a task that has not started or waits for its next try; tell whether it was one."""
+        with self._lock:
+            if key not in self.tasks or key in self._at_work or key in self.state.ends or key in self._cancelled:
+                return False
+            self._cancelled.add(key)
+        self._ended(self.tasks[key], TaskStatus.CANCELLED, "cancelled before it started")
+        return True
+
     def run(self, executor: Callable[[int], Executor]) -> DispatchOutput:
         """Carry out every task that is not done yet; return the output of all."""
         started = self.context.clock.monotonic()
         self._export(task for key, task in self.tasks.items() if key in self.state.ends)
-        steps, config = [*self._steps()], self.config
-        queue = TaskQueue(steps, config.max_workers, config.max_per_agent, self._pools(), self._choose)
+        steps, pools, config = steps_of(self.tasks, self.state), pools_of(self.context), self.config
+        queue = TaskQueue([*steps], config.max_workers, config.max_per_agent, pools, self._choose)
         try:
             with self._watch, leased(), executor(self.config.max_workers) as threads:
                 self._carry_out(queue, threads)
         finally:
             seconds = self.context.clock.monotonic() - started
-            self.context.append([dispatch_finished(self.state, len(self.tasks), seconds)])
+            if not self.is_left:
+                self.context.append([dispatch_finished(self.state, len(self.tasks), seconds)])
         self._export(task for key, task in self.tasks.items() if self.traces.file(key) is None)
         return self._output(self.traces.write_index(self.state, [*self.tasks.values()], self.config))
 
@@ -119,21 +149,6 @@ class Dispatch:
         except BaseException:  # an interrupt that nobody turned into `end`, or a bug: no run may go on
             self.end()
             raise
-
-    def _steps(self) -> Iterator[Step]:
-        """Order the remaining tasks: by priority, then by the longest remaining chain, then as given."""
-        left = {key: task for key, task in self.tasks.items() if not self.state.is_done(key)}
-        after = {key: tuple(name for name in task.dependencies if name in left) for key, task in left.items()}
-        known = [task.estimate for task in left.values() if task.estimate]
-        typical = sum(known) / len(known) if known else 1.0
-        chains = tails({key: task.estimate or typical for key, task in left.items()}, after)
-        for key, task in left.items():
-            yield Step(key, after[key], (-task.priority, -chains[key]), task.agent)
-
-    def _pools(self) -> dict[str, int]:
-        """Return how many runs of an agent may go on at once, for those whose settings say so."""
-        tables = self.context.settings.agents
-        return {name: table.max_parallel for name, table in tables.items() if table.max_parallel}
 
     def _choose(self, key: str) -> str:
         """Choose the agent for the next attempt at a task, and return it: the pool that the attempt draws from."""
@@ -164,13 +179,20 @@ class Dispatch:
 
     def _attempt(self, key: str) -> StepResult:
         task = self.tasks[key]
+        with self._lock:
+            if key in self._cancelled:
+                return FAILED
+            self._at_work.add(key)
         try:
             result = self._unfinished(task) or self._skipped(task) or self._hold.of(task.task_id)
-            result = result or self._barred(task) or self._parked(task) or self._try(task)
+            result = result or self._bar.of(task) or self._parked(task) or self._try(task)
         except Stopped:
             result = FAILED
         except (TeamMailError, OSError) as error:
             result = self._ended(task, TaskStatus.ERROR, str(error))
+        finally:
+            with self._lock:
+                self._at_work.discard(key)
         if key in self.state.ends:
             self._export([task])
         return result
@@ -194,17 +216,6 @@ class Dispatch:
         self.context.append([task_finished(self.state.id, task.task_id, task.agent, TaskStatus.SKIPPED, why=why)])
         self.listener(TaskSkipped(f"{task.task_id}: skipped, {why}", task.task_id, why))
         return DONE
-
-    def _barred(self, task: Task) -> StepResult | None:
-        """Let a task wait whose files somebody has claimed; None if it may start."""
-        bar = barred(self.context.claims.moment(), globs) if (globs := (*task.files, *task.creates)) else None
-        if bar is None:
-            self._waits.discard(task.task_id)
-            return None
-        if task.task_id not in self._waits:
-            self._waits.add(task.task_id)
-            self.listener(Progress(f"{task.task_id}: waits, {bar.why}"))
-        return StepResult(done=False, again=_AGAIN)
 
     def _parked(self, task: Task) -> StepResult | None:
         """Let a task wait whose agent's service said until when it takes no more; None if it may start."""
@@ -234,7 +245,7 @@ class Dispatch:
         launch = Launch(
             task.agent, route.agent, number, 0, reason, f"{why}; {route.text}" if route.text else why,
             assignment=assignment, timeout=self._timeout(task), last_attempt=not self._has_more(task),
-            previous=left_over(attempts, self.state.work.patches), route=route,
+            previous=left_over(attempts, self.state.work.patches), route=route, answer_only=task.keep != "all",
         )  # fmt: skip
         base = self._landing.tip if self.state.base else ""
         result = self._runner.run(launch, Batch(0, 0, base, self.state.branch))
@@ -371,6 +382,7 @@ class Dispatch:
         with self._lock:
             for event in events:
                 self.state.add(fact_of(event._asdict()))
+        self._heard(events)
 
     def _export(self, tasks: Sequence[Task] | Iterator[Task]) -> None:
         for task in tasks:

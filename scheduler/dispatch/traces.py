@@ -28,11 +28,15 @@ _NO_TRACE = "is there already, and is no trace of a task"
 
 
 class Traces:
-    """The folder of a dispatch's traces. `problems` has a message for each file that could not be written."""
+    """The folder of a dispatch's traces; with None nothing is written.
 
-    def __init__(self, folder: str, blobs: Blobs) -> None:
-        self.name = os.path.normpath(folder)
-        self.folder = Path(folder).absolute()
+    `problems` has a message for each file that could not be written.
+    """
+
+    def __init__(self, folder: str | None, blobs: Blobs) -> None:
+        self.name = os.path.normpath(folder or ".")
+        self.folder = Path(folder or ".").absolute()
+        self._is_wanted = folder is not None
         self.problems: dict[str, None] = {}
         self._blobs = blobs
         self._written: set[str] = set()
@@ -40,6 +44,8 @@ class Traces:
 
     def prepare(self, tasks: Iterable[str]) -> None:
         """Create the folder. Raises NotReady if nothing can be written there, or a task's file is no trace."""
+        if not self._is_wanted:
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             scratch = self.folder / _scratch()
@@ -59,6 +65,8 @@ class Traces:
 
     def write(self, dispatch: DispatchState, task: Task) -> None:
         """Write a task's trace."""
+        if not self._is_wanted:
+            return
         name = f"{task.task_id}.json"
         try:
             document = trace(dispatch, task, self._blobs)
@@ -74,6 +82,8 @@ class Traces:
 
         It is named by the second of the start. If that name is taken, the dispatch's short id is added.
         """
+        if not self._is_wanted:
+            return None
         stamp = "".join(letter for letter in dispatch.sitting[:19] if letter.isdigit())
         stem = f"dispatch-{stamp[:8]}_{stamp[8:]}"
         name = self._put(f"{stem}.json", index(dispatch, tasks, config, self.file), f"{stem}_{dispatch.short}.json")

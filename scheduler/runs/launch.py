@@ -19,7 +19,7 @@ class Launch:
     `estimate` is in seconds, from its earlier runs, None if it has none. A launch with an `assignment` is a task of a
     dispatch and belongs to no sprint; `timeout`, in seconds, overrides the persona's and the agent's. The
     `last_attempt` of a task ends it, however the run ends. `previous` is what an earlier attempt left that did not end
-    well, and `route` how its agent was chosen.
+    well, and `route` how its agent was chosen. Of a launch with `answer_only` what it changed is dropped.
     """
 
     persona: str
@@ -35,6 +35,7 @@ class Launch:
     last_attempt: bool = False
     previous: Patch | None = None
     route: Choice | None = None
+    answer_only: bool = False
 
     @property
     def name(self) -> str:

@@ -231,6 +231,8 @@ class Work:
         if result.captured is None:
             return result
         outcome = judged(self.launch, outcome, self._evidence(workspace.path, result.captured))
+        if self.launch.answer_only:
+            return RunResult(outcome, prepared=result.prepared)
         return replace(result, outcome=outcome, captured=self.conflict.own(outcome, result.captured))
 
     def _limited(self, outcome: Outcome) -> Outcome:

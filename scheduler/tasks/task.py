@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, TypeVar, cast, get_args
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +28,7 @@ from .condition import Condition
 from .strict import flaws
 
 MAX_TASKS = 10_000
+TRACES = "./traces"  # where the traces of a dispatch go by default
 EVERY_OTHER = "*"  # in `max_per_agent`: every persona that is not named there
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _INDEX = re.compile(r"dispatch-\d+_\d+.*", re.IGNORECASE)
@@ -98,8 +99,9 @@ class Task(Table):
 
     `files` are globs of the files that it changes, `creates` of those that it creates; `estimate` is its expected
     duration. A failed run is retried up to `retries` times, first after `retry_backoff` seconds, then after twice as
-    long each time. With `when` it runs only if that condition is met, and is skipped otherwise. Outside data may say
-    `persona` instead of `agent`.
+    long each time. With `when` it runs only if that condition is met, and is skipped otherwise. Of a question only the
+    answer is kept (`keep`), and none of the changes that its run made. Outside data may say `persona` instead of
+    `agent`.
     """
 
     task_id: TaskId
@@ -115,6 +117,7 @@ class Task(Table):
     files: Globs = ()
     creates: Globs = ()
     estimate: Seconds | None = None
+    keep: Literal["all", "answer"] = "all"
 
     @model_validator(mode="before")
     @classmethod
@@ -128,11 +131,14 @@ class Task(Table):
 
 
 class DispatchConfig(Table):
-    """The config of a dispatch: concurrency in all and per persona, the time limit of a task, the traces' folder."""
+    """The config of a dispatch: concurrency in all and per persona, the time limit of a task, the traces' folder.
+
+    Without a folder (None) no traces are written.
+    """
 
     max_workers: Workers = 5
     timeout_seconds: Limit = 300.0
-    trace_dir: Annotated[str, AfterValidator(_path)] = "./traces"
+    trace_dir: Annotated[str, AfterValidator(_path)] | None = TRACES
     max_per_agent: dict[str, Workers] = Field(default_factory=dict[str, int])
 
 

@@ -21,7 +21,7 @@ from ...scheduler.schedules.timetable import Ended, Planned, carried_out, fired,
 from ...scheduler.settings.schedules import ScheduleSettings
 from ...scheduler.sprint.control import by_people_only
 from ...scheduler.tasks.reader import read_limited
-from ...scheduler.tasks.task import DispatchConfig
+from ...scheduler.tasks.task import TRACES
 from ..cleaning import Cleaning
 from ..interrupts import Interrupts, uninterrupted
 from . import ask as asks
@@ -80,7 +80,7 @@ class Starter:
         """Carry one out to its end. Raises TeamMailError, OSError if it cannot be started."""
         cause = {"schedule": {"name": name, "at": rfc3339(at)}}
         how = DispatchRequest(schedule.agent, home=context.home, cause=cause)
-        config = {"trace_dir": str(context.top / DispatchConfig().trace_dir)}  # wherever `scheduler run` was started
+        config = {"trace_dir": str(context.top / TRACES)}  # wherever `scheduler run` was started
         if schedule.ask:
             return self._ask(asks.Asking(schedule.ask, how, read_config(config)))
         with open_given(context.home.parent / str(schedule.dispatch)) as file:
