@@ -31,6 +31,11 @@ _SAFE = (
     "advice.detachedHead=false", "commit.gpgSign=false", "diff.renames=false", "apply.whitespace=nowarn",
     "protocol.allow=never", "protocol.file.allow=always",
 )  # fmt: skip
+_READING = (  # what is read by a command of somebody else starts nothing: no gpg, no git in a submodule, no transport
+    "log.showSignature=false", "gpg.program=false", "gpg.openpgp.program=false", "gpg.x509.program=false",
+    "gpg.ssh.program=false", "status.submoduleSummary=false", "diff.submodule=short", "diff.ignoreSubmodules=all",
+    "submodule.recurse=false", "protocol.file.allow=never", "core.pager=cat", "color.ui=never", "column.ui=never",
+)  # fmt: skip
 _PLACES = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
 _FILTERING = {"add", "checkout-index", "hash-object", "ls-files"}  # the last one to compare files
 _LONGEST = 600.0  # seconds for a command with filters whose caller gives it no limit
@@ -95,6 +100,11 @@ class Git:
             return subprocess.CompletedProcess(
                 words, -signal.SIGKILL, b"", f"no end within {error.timeout:g} s".encode()
             )
+
+    def command(self, *words: str) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Return the words and the environment of a git command, for whoever runs it in the work tree."""
+        own = (word for setting in self.options for word in ("-c", setting))
+        return ("git", "--no-pager", *_OPTIONS, *own, *words), self._environment()
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a git command that answers line by line what it is asked; its starter ends it by closing its input."""
@@ -197,6 +207,22 @@ def ask_checkout(checkout: Path, *words: str, stdin: bytes = b"", allowed: Colle
     env = users_environment() | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     ended = subprocess.run(["git", *words], cwd=checkout, env=env, input=stdin, capture_output=True, check=False)  # noqa: S603, S607
     return Git.output(words, ended, allowed=allowed)
+
+
+def reader(checkout: Path) -> Git:
+    """Return the repository of a checkout for commands that read: they start no program, whatever its config names.
+
+    Raises GitError.
+    """
+    directory = Path(os.fsdecode(ask_checkout(checkout, "rev-parse", "--absolute-git-dir")).removesuffix("\n"))
+    git = Git(directory, options=_READING, guarded=True).using(work_tree=checkout)
+    ended = git.run("config", "--null", "--name-only", "--get-regexp", r"^filter\.")
+    names = dict.fromkeys(name for name in os.fsdecode(ended.stdout).split("\0") if name)
+    settings = {"GIT_CONFIG_COUNT": str(len(names))}
+    for number, name in enumerate(names):
+        settings[f"GIT_CONFIG_KEY_{number}"] = name
+        settings[f"GIT_CONFIG_VALUE_{number}"] = "false" if name.endswith(".required") else ""
+    return replace(git, settings={**git.settings, **settings})
 
 
 def with_drivers(git: Git) -> Git:

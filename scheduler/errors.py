@@ -15,6 +15,8 @@ TeamMailError
 │   ├── LeaseExpired     the claim is over: its time was up, it was given back, or somebody else has it now
 │   ├── LeaseNotExpired  the claim goes on, so only force ends it
 │   └── VersionConflict  the task has changed since the caller looked at it
+├── NotAllowed           a program asks for a command that the settings do not allow it
+├── CommandCutOff        a command of a program was cut off, and nobody knows how far it came
 ├── SessionError         something is refused because of the state of a session
 │   ├── NoSuchSession    there is no session of that name
 │   └── SessionExists    there is one of that name already
@@ -102,6 +104,18 @@ class VersionConflict(ClaimError):
     """The task has changed since the caller looked at it; the message says to which version."""
 
     code = "VERSION_CONFLICT"
+
+
+class NotAllowed(UsageError):
+    """A program asks for a command that the settings do not allow it; the message says what would."""
+
+    code = "NOT_ALLOWED"
+
+
+class CommandCutOff(TeamMailError):
+    """A command of a program goes on, or was cut off; it is not run again under the same key."""
+
+    code = "COMMAND_CUT_OFF"
 
 
 class SessionError(TeamMailError):

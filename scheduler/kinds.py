@@ -6,6 +6,8 @@ and plans.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ..mail.directory import PROGRAMS
 from ..mail.kinds import RUN_STARTED, Described, word
 from ..personas.kinds import OutcomeStatus
@@ -15,6 +17,7 @@ _ANYBODY = "whoever acts"
 _OF_DISPATCHES = ("dispatch.", "task.finished")
 _OF_CLAIMS = ("claim.", "task.opened")
 _OF_SESSIONS = ("session.",)
+_OF_COMMANDS = ("command.",)
 
 
 class Kind(Described):
@@ -80,6 +83,9 @@ class Kind(Described):
     CLAIM_RENEWED = word("claim.renewed", "The time of a claim begins anew.", _ANYBODY)
     CLAIM_RELEASED = word("claim.released", "A claim was given back, or taken away by force.", _ANYBODY)
     CLAIM_EXPIRED = word("claim.expired", "A claim is over: its time was up, or its process had ended.", _ANYBODY)
+
+    COMMAND_STARTED = word("command.started", "A command of a program is about to be run in the checkout.", _PERSON)
+    COMMAND_FINISHED = word("command.finished", "A command of a program has ended, and how.", _PERSON)
 
     SESSION_CREATED = word("session.created", "A session was created: its title and participants.", _PERSON)
     SESSION_PAUSED = word("session.paused", "Nothing of a session is started any more.", _PERSON)
@@ -314,10 +320,10 @@ class LaunchReason(Described):
     TASK = word("task", "A task of a dispatch is its to do.")
 
 
-def kinds_table(*, of_dispatches: bool = False, of_claims: bool = False, of_sessions: bool = False) -> str:
-    """Return the Markdown table of the kinds written for sprints, or for dispatches, claims or sessions."""
-    others = _OF_CLAIMS if of_claims else _OF_DISPATCHES if of_dispatches else _OF_SESSIONS if of_sessions else ()
-    every = (*_OF_CLAIMS, *_OF_DISPATCHES, *_OF_SESSIONS)
+def kinds_table(of: Literal["", "dispatches", "claims", "sessions", "commands"] = "") -> str:
+    """Return the Markdown table of the kinds written for sprints, or for dispatches, claims, sessions or commands."""
+    tables = {"dispatches": _OF_DISPATCHES, "claims": _OF_CLAIMS, "sessions": _OF_SESSIONS, "commands": _OF_COMMANDS}
+    others, every = tables.get(of, ()), (*_OF_CLAIMS, *_OF_DISPATCHES, *_OF_SESSIONS, *_OF_COMMANDS)
     kinds = [kind for kind in Kind if kind.startswith(others or every) == bool(others)]
     rows = [f"| `{kind}` | {kind.writer} | {kind.meaning} |" for kind in kinds]
     return "\n".join(["| kind | written by | meaning |", "|---|---|---|", *rows])

@@ -7,9 +7,10 @@ A command with an idempotency key may be sent again, and is then answered with w
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from ..mail.errors import InvalidEvent, KeyReused, TeamMailError, UsageError
 from ..mail.kinds import ExitCode
@@ -17,13 +18,15 @@ from ..mail.log.event import derived_id, strict_json
 from ..mail.text.nearest import suggestion
 from ..scheduler.claims.claims import Claims
 from ..scheduler.context import Context
-from ..scheduler.errors import NoSuchSession, NoSuchTask, SessionError
+from ..scheduler.errors import NoSuchSession, NoSuchTask, NotAllowed, SessionError
 from ..scheduler.kinds import SessionStatus
 from .api import claims, sessions
+from .api.outside import commands
 
 MOST_COMMANDS = 100  # of a batch, and messages of a conversation
+_TYPES: tuple[Literal["git", "shell"], ...] = ("git", "shell")
 _KEY, _REUSED = "idempotency_key", "KEY_REUSED"
-_OK, _REFUSED, _NOT_FOUND, _CONFLICT, _FAILED = 200, 400, 404, 409, 500
+_OK, _REFUSED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _FAILED = 200, 400, 403, 404, 409, 500
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ def _key(value: Any) -> str | None:
 def _status(error: TeamMailError) -> int:
     if isinstance(error, NoSuchSession | NoSuchTask):
         return _NOT_FOUND
+    if isinstance(error, NotAllowed):
+        return _FORBIDDEN
     if isinstance(error, UsageError):
         return _CONFLICT if isinstance(error, KeyReused) else _REFUSED
     return _CONFLICT if isinstance(error, SessionError) or hasattr(error, "code") else _FAILED
@@ -192,21 +197,36 @@ def _converse(context: Context, sender: str, given: Payload) -> Mapping[str, Any
     return sessions.converse(context, given.text("session"), sender, said, to).document()
 
 
-def _delegate(context: Context, sender: str, given: Payload) -> Mapping[str, Any]:
-    own = given.text("session", "") or None
+@contextmanager
+def _in_session(context: Context, given: Payload) -> Generator[None]:
+    """Write in the name of the session that a payload names, which has to be active."""
+    own, log = given.text("session", "") or None, context.mailbox.log
     if own is not None:
         sessions.show(context, own).session.check_active()
+    before, log.session = log.session, own or log.session
+    try:
+        yield
+    finally:
+        log.session = before
+
+
+def _run(context: Context, sender: str, given: Payload) -> Mapping[str, Any]:
+    kind = given.text("type")
+    if kind not in _TYPES:
+        raise UsageError(f"there is no type {kind!r}{suggestion(kind, _TYPES)}")
+    request = commands.CommandRequest(kind, given.texts("words"), given.key)
+    with _in_session(context, given):
+        return commands.run_command(context, sender, request).document()
+
+
+def _delegate(context: Context, sender: str, given: Payload) -> Mapping[str, Any]:
     name = given.text("task", f"task-{derived_id('delegate', sender, given.key)[:8]}" if given.key else None)
     task = claims.NewTask(
         name, given.text("title", ""), given.text("to", ""), given.text("priority", "normal"), given.texts("after"),
         given.texts("paths"), given.fields.get("input"), given.key or "",
     )  # fmt: skip
-    log, before = context.mailbox.log, context.mailbox.log.session
-    log.session = own or before
-    try:
+    with _in_session(context, given):
         return claims.add_task(Claims(context.mailbox), task, sender).document()
-    finally:
-        log.session = before
 
 
 def _batch(context: Context, sender: str, given: Payload) -> Mapping[str, Any]:
@@ -234,5 +254,6 @@ COMMANDS: Mapping[str, tuple[Answering, tuple[str, ...]]] = {
     "conversation_batch": (_converse, ("session", "messages", "to")),
     "store_memory": (_remember, ("session", "key", "value", "tags", "to")),
     "delegate_task": (_delegate, ("session", "task", "to", "title", "priority", "after", "paths", "input")),
+    "task_command": (_run, ("type", "words", "session")),
     "add_artifact": (_attach, ("session", "name", "content", "content_base64", "description", "to")),
 }

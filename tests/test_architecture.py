@@ -264,7 +264,7 @@ ARROWS = {
         "team.templates",
     },
     "team.trial": {"team.open", "team.place"},
-    "team.webhooks": {"team.api"},
+    "team.webhooks": {"team.api", "team.api.outside"},
     "team.work": {"team.dispatcher"},
 }
 ENGINE_WITHOUT = {"typer", "rich", "vl_convert"}  # a face's affairs

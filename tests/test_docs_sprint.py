@@ -140,15 +140,16 @@ TABLES = {
         "agent statuses": words_table(AgentStatus),
     },
     "dispatch.md": {
-        "dispatch kinds": kinds_table(of_dispatches=True),
+        "dispatch kinds": kinds_table("dispatches"),
         "dispatch statuses": words_table(DispatchStatus),
         "task statuses": words_table(TaskStatus),
     },
-    "claims.md": {"claim kinds": kinds_table(of_claims=True), "claim states": words_table(ClaimState, "state")},
+    "claims.md": {"claim kinds": kinds_table("claims"), "claim states": words_table(ClaimState, "state")},
     "sessions.md": {
-        "session kinds": kinds_table(of_sessions=True),
+        "session kinds": kinds_table("sessions"),
         "session statuses": words_table(SessionStatus),
     },
+    "llm-api.md": {"command kinds": kinds_table("commands")},
     "supervisor.md": {"deployments": words_table(DeployOutcome, "outcome")},
     "schedules.md": {"schedule outcomes": words_table(ScheduleOutcome, "outcome")},
     "plan.md": {"phase classes": words_table(PhaseKind, "class")},
@@ -176,7 +177,8 @@ def test_no_table_of_exit_codes_is_written_by_hand():
 
 def test_every_kind_of_event_has_its_fields_in_the_table():
     """The table of fields has the kinds that are written for sprints, and no other."""
-    assert set(EVENTS) == {kind for kind in Kind if not kind.startswith(("claim.", "dispatch.", "session.", "task."))}
+    others = ("claim.", "command.", "dispatch.", "session.", "task.")
+    assert set(EVENTS) == {kind for kind in Kind if not kind.startswith(others)}
 
 
 def test_the_fields_of_events_are_those_of_the_table(tmp_path):

@@ -41,6 +41,7 @@ from .settings import (
 )
 from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings
 from .text import Origin, environment, flagged
+from .webhooks import WebhookSettings
 
 DEFAULT = "default"
 _SIZES = frozenset({"max_output", "rotate"})
@@ -203,6 +204,7 @@ def _fields(key: Key) -> Fields:
         "budget": BudgetSettings, "route": RouteSettings, "teams": SubteamSettings, "channels": ChannelSettings,
         "supervisor": SupervisorSettings, "review": ReviewSettings, "deploy": DeploySettings,
         "notify": NotifySettings, "schedules": ScheduleSettings, "logging": LoggingSettings, "otel": OtelSettings,
+        "webhooks": WebhookSettings,
     }  # fmt: skip
     named = key[0] in {"agents", "channels", "gates", "notify", "prices", "review", "route", "schedules", "teams"}
     if key[0] not in tables or len(key) != 1 + named:

@@ -43,6 +43,7 @@ from .values import (
     Variable,
     Within,
 )  # fmt: skip
+from .webhooks import WebhookSettings
 
 _OF_TASKS = {str(LaunchReason.TASK), str(LaunchReason.RETRY)}
 
@@ -269,6 +270,7 @@ class Settings(Table):
     notify: Mapping[Name, NotifySettings] = {}
     logging: LoggingSettings = LoggingSettings()
     otel: OtelSettings = OtelSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     @property
     def subteams(self) -> dict[str, Subteam]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,13 +27,22 @@ def ask(tmp_path, monkeypatch):
     (tmp_path / ".team" / "personas").mkdir(parents=True)
     for name in ("forge", "scribe"):
         (tmp_path / ".team" / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nDo your part.\n")
-    context = session.reading_context()
+    context = cache(session.reading_context)
 
     def send(payload, key=None):
-        answer = webhooks.answer(context, payload, "you", key)
+        answer = webhooks.answer(context(), payload, "you", key)
         return answer.status, json.loads(json.dumps(answer.document()))
 
     return send
+
+
+def allow(text):
+    """Makes the folder of the team a repository with a commit, and writes its settings."""
+    Path(".team", "team.toml").write_text(text)
+    Path(".gitignore").write_text(".team\n")
+    who = ("-c", "user.name=You", "-c", "user.email=you@example.org")
+    for words in (("init", "-q", "-b", "main"), ("add", ".gitignore"), (*who, "commit", "-q", "-m", "Begin")):
+        subprocess.run(["git", *words], check=True)
 
 
 def events():
@@ -51,6 +62,8 @@ def fits(shown, made):
 def test_an_example_is_answered_as_it_shows(ask, example):
     """The request and each refusal, in the order of the file."""
     shown = json.loads(example.read_text())
+    if "settings" in shown:
+        allow(shown["settings"])
     for before in shown.get("before", ()):
         assert ask(before)[0] == 200
     for each in (shown, *shown["errors"]):
