@@ -9,6 +9,7 @@ TeamMailError
 │   ├── UnknownRecipient   no such persona or group
 │   ├── UnknownMessage     no such message
 │   └── AmbiguousMessage   several messages have that name
+├── UnknownSession         no session has that name
 └── LogError               the log failed
     ├── LockTimeout        another process holds the lock
     ├── LogUnavailable     the folder or disk refuses: read-only, full, a network file system
@@ -53,6 +54,16 @@ class NotFromRun(UsageError):
     def __init__(self, run: str, what: str) -> None:
         whose = f"run {run}" if run else "a run whose keeper was killed"
         super().__init__(f"this process belongs to {whose} of this team, which {what}")
+
+
+class UnknownSession(TeamMailError):
+    """There is no session of that name; `near` are names that resemble it."""
+
+    code = "SESSION_NOT_FOUND"
+
+    def __init__(self, name: str, near: Sequence[str] = ()) -> None:
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"Session '{name}' not found. Create it first with create_session.{hint}")
 
 
 class NoTeam(UsageError):

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..mail.errors import TeamMailError, UsageError
+from ..mail.errors import TeamMailError, UnknownSession, UsageError
 from ..mail.kinds import ExitCode
 
 
@@ -124,14 +124,8 @@ class SessionError(TeamMailError):
     code = "SESSION_REFUSED"
 
 
-class NoSuchSession(SessionError):
+class NoSuchSession(UnknownSession, SessionError):
     """There is no session of that name."""
-
-    code = "SESSION_NOT_FOUND"
-
-    def __init__(self, name: str, near: Sequence[str] = ()) -> None:
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        super().__init__(f"Session '{name}' not found. Create it first with create_session.{hint}")
 
 
 class SessionExists(SessionError):

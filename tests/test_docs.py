@@ -12,7 +12,8 @@ from team_mail.team.commands import team as team_cli
 ROOT = Path(__file__).parent.parent
 OF_USE = (
     "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "costs", "personas", "dispatch", "claims",
-    "sessions", "llm-api", "plan", "notify", "diagnostics", "security", "architecture", "glossary", "schedules",
+    "sessions", "llm-api", "llm-api-actions",
+    "llm-api-phone", "plan", "notify", "diagnostics", "security", "architecture", "glossary", "schedules",
 )  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}

@@ -52,6 +52,9 @@ def send(
     due: option.Due = None,
     thread: Annotated[str | None, typer.Option("--thread", help="Send as part of this message's thread.")] = None,
     key: option.Key = None,
+    session: Annotated[
+        str | None, typer.Option("--session", help="The session that it belongs to; default TEAM_SESSION.")
+    ] = None,
     as_json: option.Json = False,
 ) -> None:
     """Send a message. The first one creates the team's .team folder.
@@ -60,7 +63,7 @@ def send(
     """
     daily.send(
         to, subject, body, sender, attach=attach, cc=cc, body_file=body_file, kind=kind, payload=payload,
-        priority=priority, due=due, thread=thread, key=key, as_json=as_json,
+        priority=priority, due=due, thread=thread, key=key, session=session, as_json=as_json,
     )  # fmt: skip
 
 

@@ -121,11 +121,16 @@ def send(
     due: str | None = None,
     thread: str | None = None,
     key: str | None = None,
+    session: str | None = None,
     as_json: bool = False,
 ) -> int:
     """Send a message."""
     text = caller.body(body, body_file)
-    mailbox = open_mailbox(create=True)
+    mailbox = open_mailbox(create=True, session=session)
+    if session is not None:
+        from .session import check_named_session  # no other send needs it
+
+        check_named_session(mailbox.projections, session)
     own = caller.identity_or_human(sender, mailbox.directory)
     letter = caller.letter(
         mailbox, own, to, cc, subject=subject, body=text, attachments=attach, type=kind, payload=payload,

@@ -35,7 +35,8 @@ OPTIONS: dict[str, dict[str, tuple[str, str]]] = {  # of each command: the optio
         "-b": ("body", TEXT), "--from": ("sender", TEXT), "-f": ("sender", TEXT), "--attach": ("attach", FILES),
         "-a": ("attach", FILES), "--cc": ("cc", TEXTS), "--body-file": ("body_file", FILE), "--type": ("kind", TEXT),
         "-t": ("kind", TEXT), "--payload": ("payload", TEXT), "--priority": ("priority", TEXT), "--due": ("due", TEXT),
-        "--thread": ("thread", TEXT), "--key": ("key", TEXT), "--json": ("as_json", FLAG),
+        "--thread": ("thread", TEXT), "--key": ("key", TEXT), "--session": ("session", TEXT),
+        "--json": ("as_json", FLAG),
     },
 }  # fmt: skip
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+from team_mail.mail.commands import daily
+from team_mail.mail.errors import UnknownSession, UsageError
 from team_mail.mail.letter import Letter
 from team_mail.mail.log.event import Draft
 from team_mail.mail.open import open_log
@@ -299,3 +301,27 @@ def test_a_key_is_repeated_under_another_session(at, team, monkeypatch):
     monkeypatch.delenv("TEAM_SESSION")
     assert [event.data["session"] for event in log_of(team) if event.kind == "mail.sent"] == ["login"]
     assert os.environ.get("TEAM_SESSION") is None
+
+
+def test_a_message_is_sent_under_the_session_that_is_named(at, team, monkeypatch, capsys):
+    """Whatever TEAM_SESSION says; a name without a session is refused, since it may be mistyped."""
+    at("session", "create", "login")
+    monkeypatch.setenv("TEAM_SESSION", "other")
+    assert daily.send(["bob"], "Look", "x", session="login") == 0
+    assert daily.send(["bob"], "Look", "x") == 0
+    assert [event.data["session"] for event in log_of(team)[-2:]] == ["login", "other"]
+    head = len(log_of(team))
+    with pytest.raises(UnknownSession) as refused:
+        daily.send(["bob"], "Look", "x", session="lgoin")
+    assert str(refused.value) == "Session 'lgoin' not found. Create it first with create_session. Did you mean login?"
+    assert refused.value.exit_code == 1
+    for name in ("", "a/b", "..", "x" * 200):
+        with pytest.raises(UsageError, match="is not a name"):
+            daily.send(["bob"], "Look", "x", session=name)
+    monkeypatch.setenv("TEAM_RUN", "run-1")
+    monkeypatch.setenv("TEAM_PERSONA", "ann")
+    with pytest.raises(UsageError, match=r"belongs to session 'other'.* leave --session out"):
+        daily.send(["bob"], "Look", "x", session="login")
+    assert len(log_of(team)) == head
+    assert daily.send(["bob"], "Look", "x", session="other") == 0
+    capsys.readouterr()

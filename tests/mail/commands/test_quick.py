@@ -47,7 +47,7 @@ WORDS = (
     "--limit", "--limit=5", "5", "0", "-1", "1.5", "٣", "9" * 16, "-l", "-l5", "-ul", "--budget", "--bud", "--help",
     "-h", "--persona=@team", "-p", "--body-file", "--attach=a", "--as-of", "--unread", "-u", "--all", "--archived",
     "--type", "--exit-code", "--bodies", "-t", "--key", "--key=", "--from", "-f", "--payload", "--due", "--thread",
-    "--priority", "--cc", "--tag", "--trashed",
+    "--priority", "--cc", "--tag", "--trashed", "--session",
 )  # fmt: skip
 
 
