@@ -290,10 +290,13 @@ class NeedKind(Described):
     """What a matter that needs a person is about."""
 
     ROUND = word("round", "Rounds are paused, because they did not help.")
-    DEPLOY = word("deploy", "A deployment that was approved by the gates failed, or waits for a person.")
+    PAUSE = word("pause", "A person has paused the scheduler.")
+    BUDGET = word("budget", "A budget is spent, so nothing more is started.")
+    DEPLOY = word("deploy", "A deployment that the gates let pass failed, was cut off, or waits for a person.")
     PATCH = word("patch", "A patch is held.")
     GATE = word("gate", "A gate fails on the base, so it judges nothing.")
     DISPATCH = word("dispatch", "A dispatch was cut off.")
+    ASK = word("ask", "A dispatch of a request in plain words was cut off, so the request waits.")
     PERSONA = word("persona", "A persona was set aside.")
     TASK = word("task", "Three claims of a task ended without an end of it.")
     CLAIM = word("claim", "A claim is over, and nobody has put that on record.")

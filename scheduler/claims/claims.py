@@ -294,7 +294,7 @@ class Claims:
         if task and len(task.claims) >= MOST_CLAIMS and task.claims[-1].token == claim.token:
             directory, blobs = self.mailbox.directory, self.mailbox.blobs
             letter = set_aside(task, claim, why or draft.data["why"], directory.human)
-            drafts.append(letter.draft(directory, blobs))
+            drafts = [drafts[0]._replace(data={**draft.data, "aside": True}), letter.draft(directory, blobs)]
         self._append(*drafts)
 
     def _append(self, *drafts: Draft) -> list[Event]:

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ...mail.log.event import Event
+from ...mail.text.escape import line
 from ..kinds import NEEDS_ME
-from .needs import short
+from ..needs import Need
 from .outbox import Notice
 
 LIMIT = 64 << 10  # bytes of the JSON
 _TEXT = 4 << 10  # bytes of a text in it
+_LONGEST = 200  # characters of a title
 _LINES = 20  # of a text for people
 _CUT = " […]"
 
@@ -20,16 +22,18 @@ _CUT = " […]"
 def body(notice: Notice, console: str | None = None) -> bytes:
     """Return the JSON of a notice: the event as its line in the log, or what needs the human with all its events.
 
-    Texts are cut at 4 KiB, and what is still too long loses its `data`, then its last events. `links` has the console.
+    Texts are cut at 4 KiB. What is still too long loses its `data`, then its last events, and all needs but 20. `links`
+    has the console.
     """
     links = {"links": {"console": console}} if console else {}
     if notice.occasion != NEEDS_ME:
         return _fitting(lambda data, _: _line(notice.events[0], data=data) | links, 1)
     head = {"id": notice.id, "ts": notice.events[0].ts, "kind": NEEDS_ME, "subject": title(notice)}
-    needs = [need.title for need in notice.lines]
+    needs = [_need(need) for need in notice.lines]
 
     def document(data: bool, most: int) -> dict[str, Any]:
-        return head | {"needs": needs, "events": [_line(each, data=data) for each in notice.events[:most]]} | links
+        events = [_line(each, data=data) for each in notice.events[:most]]
+        return head | {"needs": needs if most else needs[:_LINES], "events": events} | links
 
     return _fitting(document, len(notice.events))
 
@@ -46,7 +50,7 @@ def title(notice: Notice) -> str:
         event = notice.events[0]
         return short(f"{event.kind}: {event.subject}" if event.subject else event.kind)
     needs = notice.lines
-    return needs[0].title if len(needs) == 1 else f"{len(needs)} things need you"
+    return short(needs[0].text) if len(needs) == 1 else f"{len(needs)} things need you"
 
 
 def text(notice: Notice) -> str:
@@ -55,9 +59,15 @@ def text(notice: Notice) -> str:
         event = notice.events[0]
         said = (f"{name}: {value}" for name, value in event.data.items() if isinstance(value, str | int | float))
         return "\n".join([f"from {event.sender}", *map(short, said)][:_LINES])
-    lines = [f"- {need.title}" for need in notice.lines]
+    lines = [f"- {short(need.text)}: {line(need.command)}" for need in notice.lines]
     more = len(lines) - _LINES
     return "\n".join(lines[:_LINES] + ([f"and {more} more"] if more > 0 else []))
+
+
+def short(text: str) -> str:
+    """Return text as one line of at most 200 characters, without anything that could control a terminal."""
+    text = line(text.strip())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def is_urgent(notice: Notice) -> bool:
@@ -80,6 +90,10 @@ def _line(event: Event, *, data: bool) -> dict[str, Any]:
     del fields["prev"], fields["hash"]
     fields |= {"subject": _cut(event.subject), "body": _cut(event.body)}
     return fields if data else fields | {"data": {"cut": True}, "recipients": fields["recipients"][:50]}
+
+
+def _need(need: Need) -> dict[str, Any]:
+    return need.document() | {"text": short(need.text), "subject": need.subject and short(need.subject)}
 
 
 def _cut(text: str) -> str:

@@ -14,15 +14,19 @@ from ...mail.log.event import Draft, Event, derived_id, new_id
 from ...mail.text.units import counted
 from ..context import Context
 from ..errors import SettingsError
-from ..kinds import Kind
-from ..leader import alive
+from ..kinds import NEEDS_ME, Kind
+from ..leader import alive, leading
+from ..overview.needs import reader_of
 from ..settings.file import read_toml
 from ..settings.notify import NotifySettings
 from ..state.facts import Fact
 from ..state.reading import read_notices, read_recent
 from .channel import Answer, Channel, Message, make_channel
 from .content import body, is_urgent, text, title, trial_body
+from .lost import Signs
 from .outbox import PAUSES, Notice, Outbox
+
+_LOOK = 5.0  # seconds between two looks at what was lost
 
 
 class Endpoint:
@@ -33,7 +37,9 @@ class Endpoint:
         self.context = context
         self._settings = context.settings.notify[name]
         self._channel = channel
-        self.outbox = Outbox(name, self._settings.on, context.settings.team.human, since)
+        self.outbox = Outbox(name, self._settings.on, reader_of(context), since)
+        self._signs = Signs(alive)
+        self._looked = float("-inf")
         self._lock = threading.Lock()
         self._own: set[str] = set()  # ids of what was written here and not read yet
 
@@ -57,7 +63,7 @@ class Endpoint:
         """
         now = self.context.clock.now()
         with self._lock:
-            self.outbox.look(alive, now)
+            self.outbox.look(self._look(), now)
             notice, wait = self.outbox.turn(now)
         if notice is None:
             return None, wait
@@ -74,6 +80,14 @@ class Endpoint:
             for event in events:
                 self.outbox.settle(event)
         return answer, wait
+
+    def _look(self) -> Signs:
+        """Look at what is alive, at most every five seconds: claims and the lock of deployments are on disk."""
+        now = self.context.clock.monotonic()
+        if NEEDS_ME in self._settings.on and now - self._looked >= _LOOK:
+            deploying = leading(self.context.home / "work" / "deploy") is not None
+            self._signs, self._looked = Signs(alive, deploying, self.context.claims.moment().over()), now
+        return self._signs
 
     def _drafts(self, notice: Notice, answer: Answer, seconds: float) -> list[Draft]:
         """Return the event of an attempt; before that of the last one, a mail to the human."""

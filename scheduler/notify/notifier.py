@@ -18,7 +18,7 @@ from ..settings.notify import NotifySettings
 from .endpoint import Endpoint, checked_channel, open_endpoints
 from .outbox import GATHER
 
-_LOOK = 30.0  # seconds between two looks at whose process is gone
+_LOOK = 5.0  # seconds between two looks at whose process is gone
 _PATIENCE = 20.0  # seconds after an error that a person may mend
 _TAKEN = "another process sends the notices of this team"
 _JOIN = 1.0  # seconds for a thread to end; one that waits for an endpoint is left behind, and its notice sent again

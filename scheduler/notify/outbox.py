@@ -6,17 +6,18 @@ needs the human is gathered for five seconds into one notice, which bears the id
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
-from ...mail.directory import SCHEDULER
+from ...mail.directory import PROGRAMS, SCHEDULER
 from ...mail.kinds import MailKind
 from ...mail.log.event import Event, derived_id
 from ..kinds import NEEDS_ME, NOTICES, Kind, is_writer
+from ..needs import Need, Reader, mail_need, need_of
 from ..state.facts import Fact
-from .needs import Need, abandoned, about_dispatch, distinct, need_of
+from .lost import Signs, UnderWay
 
 GATHER = timedelta(seconds=5)
 PAUSES = (5, 30, 120, 600, 3_600, 21_600)  # seconds after each attempt that failed, but the last
@@ -44,7 +45,7 @@ class Notice:
     @property
     def lines(self) -> list[Need]:
         """What needs the human, each once."""
-        return distinct(zip(self.events, self.needs, strict=True))
+        return _distinct(zip(self.events, self.needs, strict=True))
 
 
 class Turn(NamedTuple):
@@ -57,16 +58,16 @@ class Turn(NamedTuple):
 class Outbox:
     """The notices of one endpoint. `on` are its occasions; events up to the seq `since` are no news to it."""
 
-    def __init__(self, name: str, on: Sequence[str], human: str, since: int) -> None:
+    def __init__(self, name: str, on: Sequence[str], reader: Reader, since: int) -> None:
         self.name = name
         self.last_sent = since
         self.is_gone = False
-        self._on, self._human, self._since = frozenset(on), human, since
+        self._on, self._reader, self._since = frozenset(on), reader, since
         self._pending: dict[str, Notice] = {}
         self._open: str | None = None  # the notice that still gathers
         self._failures = 0
-        self._leaders: dict[str, Event] = {}
-        self._settled: set[str] = set()  # of dispatches that were cut off
+        self._under_way = UnderWay()
+        self._settled: set[str] = set()  # notices of what was lost
 
     @property
     def waiting(self) -> int:
@@ -106,23 +107,25 @@ class Outbox:
         if self._open == notice.id:
             self._open = None
         if event.kind == Kind.NOTICE_FAILED and isinstance(again, int | float) and done:
-            events, needs = zip(*done, strict=True)
             due = datetime.fromisoformat(event.ts) + timedelta(seconds=again)
-            kept = replace(notice, events=events, due=due, attempts=notice.attempts + 1)
-            self._pending[notice.id] = replace(kept, needs=needs if notice.needs else ())
+            events, needs = tuple(pair[0] for pair in done), tuple(need for _, need in done if need)
+            self._pending[notice.id] = replace(
+                notice, events=events, needs=needs, due=due, attempts=notice.attempts + 1
+            )  # fmt: skip
         elif notice.id != notice.ref:
             self._settled.add(notice.id)
         for each, need in late:
-            self._gather(each, need)
+            if need:
+                self._gather(each, need)
 
     def _take(self, event: Event) -> None:
         if event.kind in self._on and (event.kind in _OF_MAIL or is_writer(event.kind, event.sender, event.run)):
             moment = datetime.fromisoformat(event.ts)
             self._pending[event.id] = Notice(event.id, event.kind, event.id, (event,), moment)
         elif NEEDS_ME in self._on:
-            if (need := need_of(event, self._human)) and not self._is_own_mail(event):
+            if (need := need_of_event(event, self._reader)) and not self._is_own_mail(event):
                 self._gather(event, need)
-            self._follow(event)
+            self._under_way.add(event)
 
     def _is_own_mail(self, event: Event) -> bool:
         """Tell whether a mail says that this endpoint is not reached, of which it need not be told."""
@@ -140,19 +143,14 @@ class Outbox:
         self._open = event.id
         self._pending[event.id] = Notice(event.id, NEEDS_ME, event.id, (event,), moment + GATHER, (need,))
 
-    def _follow(self, event: Event) -> None:
-        dispatch = str(event.data.get("dispatch"))
-        if event.kind in {Kind.DISPATCH_STARTED, Kind.DISPATCH_RESUMED} and event.sender == SCHEDULER:
-            self._leaders[dispatch] = event
-        elif event.kind == Kind.DISPATCH_FINISHED and event.sender == SCHEDULER:
-            self._leaders.pop(dispatch, None)
-
-    def look(self, is_alive: Callable[[Mapping[str, Any]], bool], now: datetime) -> None:
-        """Find the dispatches whose process, as `myself` named it, is gone; each is a notice of its own."""
-        for event in abandoned(self._leaders, is_alive):
+    def look(self, signs: Signs, now: datetime) -> None:
+        """Find what was lost without an event; each is a notice of its own."""
+        if NEEDS_ME not in self._on:
+            return
+        for event, need in self._under_way.lost(signs):
             own = derived_id("cut off", event.id)
             if own not in self._settled and own not in self._pending:
-                self._pending[own] = Notice(own, NEEDS_ME, event.id, (event,), now, (about_dispatch(event),))
+                self._pending[own] = Notice(own, NEEDS_ME, event.id, (event,), now, (need,))
 
     def turn(self, now: datetime) -> Turn:
         """Return what to do now. What is older than a day is left out."""
@@ -174,8 +172,36 @@ def _age(notice: Notice, now: datetime) -> timedelta:
     return now - datetime.fromisoformat(notice.events[0].ts)
 
 
-def _pairs(notice: Notice) -> list[tuple[Event, Need]]:
-    needs = notice.needs or (Need(""),) * len(notice.events)
+def need_of_event(event: Event, reader: Reader) -> Need | None:
+    """Return what an event asks of the human, be it mail or of the engine; None if nothing."""
+    if event.kind != MailKind.SENT:
+        return need_of(event, reader)
+    if reader.human not in event.recipients:
+        return None
+    type_ = str(event.data.get("type") or "note")
+    return mail_need(
+        reader, event.seq, event.id, event.sender, event.subject, type=type_, priority=event.priority, run=event.run
+    )  # fmt: skip
+
+
+def _distinct(needs: Iterable[tuple[Event, Need]]) -> list[Need]:
+    """Leave out what was said before of the same matter, and the mails of programs that say it, too."""
+    pairs = [*needs]
+    matters = tuple({need.about for _, need in pairs if need.about})
+    own = [need for event, need in pairs if not (_is_by_program(event) and _key(event).endswith(matters))]
+    return [*{need.key: need for need in own}.values()]
+
+
+def _is_by_program(event: Event) -> bool:
+    return event.kind == MailKind.SENT and event.sender in PROGRAMS
+
+
+def _key(event: Event) -> str:
+    return str(event.data.get("key", ""))
+
+
+def _pairs(notice: Notice) -> list[tuple[Event, Need | None]]:
+    needs: Sequence[Need | None] = notice.needs or (None,) * len(notice.events)
     return [*zip(notice.events, needs, strict=True)]
 
 

@@ -56,6 +56,7 @@ class OpenDispatch:
     at_work: tuple[TaskAtWork, ...]
     ask: str = ""
     schedule: str = ""
+    seq: int = 0
 
     @property
     def is_cut_off(self) -> bool:
@@ -68,12 +69,16 @@ class OpenDispatch:
         return f"team dispatch --resume {self.short}"
 
     @property
-    def text(self) -> str:
+    def done_text(self) -> str:
         """Return how far it is, in a few words."""
         done = f"{self.done} of {self.tasks if self.tasks is not None else '?'} done"
-        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{done}, {self.failed} failed" if self.failed else done
+
+    @property
+    def text(self) -> str:
+        """Return how far it is, and what it is for."""
         cause = f", for {self.ask!r}" if self.ask else f", by schedule {self.schedule}" if self.schedule else ""
-        return f"{done}{failed}{cause}"
+        return f"{self.done_text}{cause}"
 
     def document(self) -> dict[str, Any]:
         """Return the dispatch as a JSON object; `resume` is null as long as somebody carries it out."""
@@ -98,6 +103,7 @@ def _open_dispatch(context: Context, state: DispatchState, now: datetime) -> Ope
     return OpenDispatch(
         state.id, state.short, state.started, process, _number_of_tasks(state, context.mailbox.blobs), done,
         ends.total() - done, tuple(_at_work(context, state, now)), request_of(state)[:_TEXT], schedule_of(state),
+        state.seq,
     )  # fmt: skip
 
 

@@ -1,173 +1,170 @@
-"""What needs a person, each matter with the command that settles it: the list of `status`, of notices, of a console.
+"""What needs a person now: the list of `status`, of a console, of whoever else asks. See `scheduler/needs.py`.
 
-`needs` is pure over what was read; `read_needs` reads it. A matter that is settled is not in the next list, because
-nothing of it is kept anywhere.
+`open_needs` is pure over what was read; `read_needs` reads it. A matter that is settled is not in the next list,
+because nothing of it is kept anywhere.
 """
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from ...mail.directory import PROGRAMS
-from ...mail.render import line, listed
-from ...mail.text.units import counted
 from ..context import Context
 from ..errors import NotReady
-from ..kinds import ClaimState, DeployOutcome, NeedKind, PatchStatus
-from ..landing.base_gates import BaseGate, base_gates
+from ..kinds import Budget, ClaimState, Kind, NeedKind, PatchStatus, SprintOutcome
+from ..landing.base_gates import base_gates
+from ..landing.judging import gates_of
 from ..leader import leading
-from ..state.facts import Mail
+from ..needs import (
+    Need,
+    Reader,
+    cut_off,
+    deployment_cut_off,
+    held_patch,
+    mail_need,
+    need_of,
+    set_aside_task,
+    stale_claim,
+)  # fmt: skip
+from ..state.facts import Fact, Mail
 from ..state.reading import read_unread
 from ..state.sprints import State
 from .dispatches import OpenDispatch
 from .tasks import ClaimedWork
 
-_SHORT = 12
-_RUN = 8
-_MOST = 10  # messages with a line of their own
-_ESCALATE = "escalate"
-
 
 @dataclass(frozen=True)
-class Need:
-    """One matter for a person: a line about it, the command that settles it, and what it is about.
+class Desk:
+    """What `open_needs` is told beside the state: the human's unread mail, open dispatches, claims, red gates.
 
-    `ref` names that for programs: a run, a persona, a dispatch, a commit, a gate, or the id of a message. `key` is the
-    same as long as the matter is.
+    `red` are the marks and trees of the gates that fail on the base. `deploys` tells whether the settings say how to
+    deploy, and some process may be `deploying` just now. `today` is the day, in local time, as budgets name it.
     """
 
-    kind: str
-    text: str
-    command: str
-    ref: str = ""
-
-    @property
-    def key(self) -> str:
-        """What tells one matter from another."""
-        return f"{self.kind} {self.ref}"
-
-    def document(self) -> dict[str, Any]:
-        """Return the matter as a JSON object."""
-        return {"kind": self.kind, "text": self.text, "command": self.command, "ref": self.ref}
-
-
-class Desk(NamedTuple):
-    """What `needs` is told beside the state: the human's unread mail, open dispatches, claims, red gates.
-
-    `deploys` tells whether the settings say how to deploy.
-
-    `never` are the types of mail that ask for nothing. Some process may be `deploying` just now.
-    """
-
-    human: str
+    reader: Reader
     mail: Sequence[Mail] = ()
     dispatches: Sequence[OpenDispatch] = ()
-    red: Sequence[BaseGate] = ()
-    never: Collection[str] = ()
+    red: Sequence[tuple[str, str]] = ()
+    claimed: ClaimedWork = field(default_factory=ClaimedWork)
     deploys: bool = False
-    claimed: ClaimedWork = ClaimedWork()
     deploying: bool = False
+    today: str = ""
+
+
+def reader_of(context: Context) -> Reader:
+    """Return whom a team's matters are told, and by which settings."""
+    gates: Mapping[str, tuple[str, ...]] = {gate.mark: tuple(gate.command) for gate in gates_of(context)}
+    return Reader(context.settings.team.human, context.settings.sprint.wakes_not, gates)
 
 
 def read_needs(
-    context: Context, state: State, dispatches: Sequence[OpenDispatch], claimed: ClaimedWork
+    context: Context, state: State, dispatches: Sequence[OpenDispatch], claimed: ClaimedWork, now: datetime
 ) -> tuple[Need, ...]:
     """Read what needs a person, as of a state that was just read."""
-    settings, human = context.settings, context.settings.team.human
-    mail = read_unread(context.mailbox.projections, [human]).get(human, ())
+    reader = reader_of(context)
+    mail = read_unread(context.mailbox.projections, [reader.human]).get(reader.human, ())
     deploying = leading(context.home / "work" / "deploy") is not None
-    red = [gate for gate in _base_gates(context, state) if gate.is_red]
-    never, deploys = settings.sprint.wakes_not, settings.deploy.is_set
-    return needs(state, Desk(human, mail, dispatches, red, never, deploys, claimed, deploying))
+    desk = Desk(
+        reader, mail, dispatches, _red(context, state), claimed, context.settings.deploy.is_set, deploying,
+        f"{now.astimezone():%Y-%m-%d}",
+    )  # fmt: skip
+    return open_needs(state, desk)
 
 
-def _base_gates(context: Context, state: State) -> list[BaseGate]:
+def _red(context: Context, state: State) -> list[tuple[str, str]]:
     if not context.settings.gates:
         return []
     try:
-        return base_gates(context, state, context.base())
+        commit = context.base()
+        tree = context.git.line("rev-parse", "--verify", f"{commit}^{{tree}}")
+        return [(each.gate.mark, tree) for each in base_gates(context, state, commit) if each.is_red]
     except NotReady:  # without the base nothing starts, which `scheduler --dry-run` says
         return []
 
 
-def needs(state: State, desk: Desk) -> tuple[Need, ...]:
+def open_needs(state: State, desk: Desk) -> tuple[Need, ...]:
     """Return what needs a person, what holds up most first."""
-    return (
-        *_paused(state), *_deploys(state, desk), *_held(state), *_gates(desk), *_cut_off(desk), *_aside(state, desk),
-        *_claims(desk), *_mail(desk),
-    )  # fmt: skip
+    asked = [need for fact in state.matters.values() if _is_open(fact, state, desk) and (need := _need(fact, desk))]
+    asked += [*_deployment(state, desk), *_held(state, desk), *_cut_off(desk), *_claims(desk), *_mail(desk)]
+    order = {kind: at for at, kind in enumerate(NeedKind)}
+    return tuple(sorted(asked, key=lambda need: (order[need.kind], need.seq)))
 
 
-def _paused(state: State) -> Iterator[Need]:
-    if state.stuck:
-        yield Need(NeedKind.ROUND, f"no round is started: {state.paused}", "scheduler resume", str(state.stuck))
+def _need(fact: Fact, desk: Desk) -> Need | None:
+    return need_of(fact, desk.reader)
 
 
-def _deploys(state: State, desk: Desk) -> Iterator[Need]:
+def _is_open(fact: Fact, state: State, desk: Desk) -> bool:
+    """Tell whether what an event asked is not settled; patches and deployments are looked at apart."""
+    data = fact.data
+    if fact.kind == Kind.ROUND_PAUSED:
+        return state.stuck == data.get("sprint")
+    if fact.kind == Kind.SCHEDULER_PAUSED:
+        return state.paused is not None and f"by {fact.sender} at {fact.ts[:19]}Z" in state.paused
+    if fact.kind == Kind.PERSONA_SKIPPED:
+        persona = str(data.get("persona"))
+        answered = any(mail.sender == desk.reader.human for mail in state.unread.get(persona, ()))
+        return persona in state.aside and not answered
+    if fact.kind == Kind.GATE_JUDGED:
+        return (data.get("mark"), data.get("tree")) in desk.red
+    return fact.kind == Kind.BUDGET_SPENT and _is_still_spent(fact, state, desk)
+
+
+def _is_still_spent(fact: Fact, state: State, desk: Desk) -> bool:
+    """Tell whether a budget holds up the last sprint: one that is for a day does until that is over."""
+    last = state.sprints[-1] if state.sprints else None
+    if last is None or last.number != fact.data.get("sprint") or last.outcome not in {None, SprintOutcome.BUDGET}:
+        return False
+    return fact.data["budget"] != Budget.DAY or fact.data["day"] == desk.today
+
+
+def _deployment(state: State, desk: Desk) -> Iterator[Need]:
+    """Yield what the commit that was approved last asks, if it is not deployed."""
     decided = next(reversed(state.decided), None)
     if decided is None or not decided.approved or not desk.deploys:
         return
     own = next((each for each in state.deploys if (each.sprint, each.commit) == (decided.sprint, decided.commit)), None)
-    command = f"scheduler approve deploy --round {decided.sprint}"
-    if own and own.run and not (own.outcome or desk.deploying):
-        text = f"the deployment of {decided.commit[:_SHORT]} was cut off, and nobody knows whether it is live"
-        yield Need(NeedKind.DEPLOY, text, command, decided.commit)
-    if own is None or own.outcome not in {DeployOutcome.FAILED, DeployOutcome.SKIPPED_POLICY}:
-        return
-    what = "failed" if own.outcome == DeployOutcome.FAILED else "waits"
-    text = f"the deployment of {decided.commit[:_SHORT]} {what}: {own.why}"
-    yield Need(NeedKind.DEPLOY, text, command, decided.commit)
+    key = "", str(decided.sprint), decided.commit
+    if own and own.outcome:
+        ended = state.matters.get((Kind.DEPLOY_FINISHED, *key))
+        if ended and (need := _need(ended, desk)):
+            yield need
+    elif own and own.run and not desk.deploying and (began := state.matters.get((Kind.DEPLOY_STARTED, *key))):
+        yield deployment_cut_off(began)
 
 
-def _held(state: State) -> Iterator[Need]:
+def _held(state: State, desk: Desk) -> Iterator[Need]:
+    """Yield the patches that are held; one whose approval does not count says so."""
     for patch in state.of(PatchStatus.HELD):
-        text = f"{patch.persona}'s patch to {listed(patch.files)} is held" + (f": {patch.why}" if patch.why else "")
-        yield Need(NeedKind.PATCH, text, f"scheduler approve {patch.run[:_RUN]}", patch.run)
-
-
-def _gates(desk: Desk) -> Iterator[Need]:
-    for each in desk.red:
-        command = shlex.join(each.gate.command)
-        yield Need(NeedKind.GATE, each.text, command, each.gate.name)
+        fact = state.matters.get((Kind.PATCH_HELD, patch.run))
+        if fact and _need(fact, desk):
+            yield held_patch(fact, patch.why)
 
 
 def _cut_off(desk: Desk) -> Iterator[Need]:
     for each in desk.dispatches:
         if each.is_cut_off:
-            yield Need(NeedKind.DISPATCH, f"dispatch {each.short} was cut off, {each.text}", each.resume, each.id)
-
-
-def _aside(state: State, desk: Desk) -> Iterator[Need]:
-    """Yield who was set aside in the last sprint, unless the human has written to it since."""
-    for persona, why in state.aside.items():
-        if not any(mail.sender == desk.human for mail in state.unread.get(persona, ())):
-            command = f"team-mail send --to {persona} -s … -b …"
-            yield Need(NeedKind.PERSONA, f"{persona} was set aside: {why}", command, persona)
+            yield cut_off(each.id, each.seq, each.done_text, each.ask)
 
 
 def _claims(desk: Desk) -> Iterator[Need]:
-    for task in desk.claimed.tasks:
-        if task.state == ClaimState.ASIDE:
-            text = f"task {task.name} was claimed three times without an end"
-            yield Need(NeedKind.TASK, text, f"team task show {task.name}", task.name)
+    """Yield the claims that are over, and the tasks that went to the human; of one task, the former first."""
     for claim in desk.claimed.stale:
-        text = f"{claim.owner}'s claim of {claim.what} is over: {claim.why}"
-        yield Need(NeedKind.CLAIM, text, "team clean", str(claim.token))
+        yield stale_claim(
+            claim.what, claim.owner, claim.why, token=claim.token, seq=claim.renewed, task=claim.task
+        )  # fmt: skip
+    stale = {claim.task for claim in desk.claimed.stale}
+    for task in desk.claimed.tasks:
+        if task.state == ClaimState.ASIDE and task.name not in stale:
+            yield set_aside_task(task.name, task.seq)
 
 
 def _mail(desk: Desk) -> Iterator[Need]:
-    """Yield the mail that asks for something: that of programs in one line, since its matters stand above."""
-    told = [mail for mail in desk.mail if mail.sender in PROGRAMS and mail.run is None and mail.type == _ESCALATE]
-    asking = [mail for mail in desk.mail if mail.sender not in PROGRAMS and mail.wakes(desk.never)]
-    for mail in asking[:_MOST]:
-        text = f"{mail.sender} writes: {line(mail.subject)}"
-        yield Need(NeedKind.MAIL, text, f"team-mail read {mail.seq} --persona {desk.human}", mail.id)
-    inbox = f"team-mail inbox --persona {desk.human} --unread"
-    if more := asking[_MOST:]:
-        yield Need(NeedKind.MAIL, f"{counted(len(more), 'more message')} wait for you", inbox, more[-1].id)
-    if told:
-        text = f"{counted(len(told), 'message')} of the scheduler for you, the last: {line(told[-1].subject)}"
-        yield Need(NeedKind.MAIL, text, inbox, told[-1].id)
+    for mail in desk.mail:
+        need = mail_need(
+            desk.reader, mail.seq, mail.id, mail.sender, mail.subject, type=mail.type, priority=mail.priority,
+            run=mail.run,
+        )  # fmt: skip
+        if need:
+            yield need

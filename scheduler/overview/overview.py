@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from ..context import Context
+from ..needs import Need
 from ..sprint.status import Status, status
 from .dispatches import OpenDispatch, open_dispatches
-from .needs import Need, read_needs
+from .needs import read_needs
 from .tasks import WaitingTask, claimed_work
 
 
@@ -34,5 +35,5 @@ class Overview:
 def overview(context: Context, now: datetime) -> Overview:
     """Read what a team has under way at `now`."""
     state, dispatches, claimed = context.state(whole=False), open_dispatches(context, now), claimed_work(context)
-    needs = read_needs(context, state, dispatches, claimed)
+    needs = read_needs(context, state, dispatches, claimed, now)
     return Overview(needs, status(context, now), dispatches, claimed.tasks)

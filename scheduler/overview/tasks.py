@@ -7,6 +7,7 @@ from typing import Any
 
 from ...mail.clock import rfc3339
 from ..claims.claims import Claims
+from ..claims.decide import Moment
 from ..context import Context
 from ..kinds import ClaimState
 
@@ -15,13 +16,17 @@ _ENDED = frozenset({ClaimState.DONE, ClaimState.FAILED})
 
 @dataclass(frozen=True)
 class WaitingTask:
-    """A task without an end. `state` is a `ClaimState`; `owner` has it `until` a time, both "" if nobody does."""
+    """A task without an end. `state` is a `ClaimState`; `owner` has it `until` a time, both "" if nobody does.
+
+    `seq` is that of the last event about it.
+    """
 
     name: str
     state: str
     to: str = ""
     owner: str = ""
     until: str = ""
+    seq: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return the task as a JSON object."""
@@ -33,12 +38,17 @@ class WaitingTask:
 
 @dataclass(frozen=True)
 class StaleClaim:
-    """A claim that is over: of what, by whom, its token, and why."""
+    """A claim that is over: of what, by whom, its token, and why.
+
+    `renewed` is the seq of the event from which its time counted, and `task` the one that it is of, "" for paths.
+    """
 
     what: str
     owner: str
     token: int
     why: str
+    renewed: int = 0
+    task: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,12 @@ def claimed_work(context: Context) -> ClaimedWork:
         state, claim = moment.state(task), moment.holder(task)
         if state not in _ENDED:
             owner, until = (claim.owner, rfc3339(claim.until)) if claim else ("", "")
-            tasks.append(WaitingTask(task.name, state, task.to, owner, until))
-    stale = (StaleClaim(claim.what, claim.owner, claim.token, why) for claim, why in moment.over())
-    return ClaimedWork(tuple(tasks), tuple(stale))
+            tasks.append(WaitingTask(task.name, state, task.to, owner, until, task.version))
+    return ClaimedWork(tuple(tasks), stale_claims(moment))
+
+
+def stale_claims(moment: Moment) -> tuple[StaleClaim, ...]:
+    """Return the claims that are over though no event says so."""
+    return tuple(
+        StaleClaim(claim.what, claim.owner, claim.token, why, claim.renewed, claim.task) for claim, why in moment.over()
+    )

@@ -56,14 +56,16 @@ class DispatchState:
 
     `given` is the data of its start: tasks and configuration as they were given. `agent` is the agent that plays every
     persona, None if each has its own. `base` and `branch` are empty without a repository. `sitting` is when it was
-    started or resumed the last time, `last` the time of the last fact, `supervisor` the process that leads it.
-    `attempts` and `ends` are by task, `finished` is the data of its end. `work` has its runs and patches.
+    started or resumed the last time, by the event `seq`, `last` the time of the last fact, `supervisor` the process
+    that leads it. `attempts` and `ends` are by task, `finished` is the data of its end. `work` has its runs and
+    patches.
     """
 
     def __init__(self) -> None:
         self.id = ""
         self.started = ""
         self.sitting = ""
+        self.seq = 0
         self.last = ""
         self.given: Mapping[str, Any] = {}
         self.agent: str | None = None
@@ -88,10 +90,12 @@ class DispatchState:
         data = fact.data
         if fact.kind == Kind.DISPATCH_STARTED:
             self.id, self.started, self.sitting, self.given = data["dispatch"], fact.ts, fact.ts, data
+            self.seq = fact.seq
             self.base, self.branch, self.agent = data["base"], data["branch"], data["agent"]
             self.supervisor = data["supervisor"]
         elif fact.kind == Kind.DISPATCH_RESUMED:
             self.sitting, self.supervisor, self.finished = fact.ts, data["supervisor"], None
+            self.seq = fact.seq
             self.ends = {task: end for task, end in self.ends.items() if self.is_done(task)}
         elif fact.kind == Kind.DISPATCH_FINISHED:
             self.finished = data

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self, cast
 
 from ...personas.spending.usage import usage_of
 from ..kinds import Kind, PatchStatus, RunStatus
+from ..needs import matter_of
 from .facts import (
     Asked,
     DanglingName,
@@ -71,6 +72,7 @@ class Fold:
         self.pausing = 0  # the round after which rounds are paused
         self.resumed = 0
         self.stuck = 0
+        self.matters: dict[tuple[str, ...], Fact] = {}
 
     def add(self, fact: Fact) -> None:
         """Fold the next fact of the log.
@@ -80,6 +82,8 @@ class Fold:
         if (rule := self._RULES.get(fact.kind)) and counts(fact):
             with suppress(KeyError, TypeError, ValueError, AttributeError):
                 rule(self, fact)
+                if matter := matter_of(fact):
+                    self.matters[matter] = fact
 
     def state(self) -> State:
         """Return the state as of the last fact."""
@@ -88,7 +92,7 @@ class Fold:
             dict(self.judged), self.paused, weaves=tuple(self.weaves), reported=frozenset(self.reported),
             foretold=tuple(self.foretold), asked=tuple(self.asked), reports=tuple(self.reports),
             decided=tuple(self.decided), deploys=tuple(self.deploys.values()), told=frozenset(self.told),
-            resumed=self.resumed, stuck=self.stuck,
+            resumed=self.resumed, stuck=self.stuck, matters=dict(self.matters),
         )  # fmt: skip
 
     def _dispatch_started(self, fact: Fact) -> None:

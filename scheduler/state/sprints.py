@@ -12,6 +12,7 @@ from .facts import (
     Asked,
     Decided,
     Deploy,
+    Fact,
     Foretold,
     Judged,
     Mail,
@@ -40,7 +41,8 @@ class State:
     `asked` are the requests for reports, and `reports` what was given; `told` are a gate, a commit that it does not let
     pass, as its authors know, and the sprint in which they were told. `decided` are the decisions of rounds, `deploys`
     what became of them. `resumed` is the last round after which rounds were paused and a person let them go on, and
-    `stuck` one after which nobody has yet. `held` says why nothing of the session is started.
+    `stuck` one after which nobody has yet. `held` says why nothing of the session is started. `matters` are the events
+    that asked something of a person, whether they still do or not, as `matter_of` tells them apart.
     """
 
     sprints: tuple[Sprint, ...] = ()
@@ -66,6 +68,7 @@ class State:
     resumed: int = 0
     stuck: int = 0
     held: str | None = None
+    matters: Mapping[tuple[str, ...], Fact] = field(default_factory=dict[tuple[str, ...], Fact], compare=False)
 
     @property
     def halted(self) -> str | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from ...mail.directory import PROGRAMS
 from ...mail.render import line, listed
 from ...mail.text.units import counted
-from ...scheduler.kinds import AgentStatus
+from ...scheduler.kinds import AgentStatus, NeedKind
+from ...scheduler.needs import Need
 from ...scheduler.overview.dispatches import OpenDispatch, TaskAtWork
-from ...scheduler.overview.needs import Need
 from ...scheduler.overview.overview import Overview
 from ...scheduler.overview.past import Past
 from ...scheduler.overview.registry import Registered, Registry
@@ -21,6 +22,7 @@ from .tables import bytes_text, columns, shortened, span
 _TEXT = 160  # characters of a matter
 _WHY = 100
 _TASK = 60
+_MAILS = 10  # messages with a line of their own
 _NO_SCHEDULES = "no schedules; write [schedules.NAME] into team.toml"
 _RUN = 8
 
@@ -37,14 +39,28 @@ def overview(team: Overview) -> Iterator[str]:
 
 
 def needs(found: tuple[Need, ...]) -> Iterator[str]:
-    """List what needs a person, with the command that settles each."""
+    """List what needs a person, with the command that settles each; mail of programs is one line.
+
+    Its matters stand above it.
+    """
     if not found:
         yield "nothing needs you"
         return
     yield f"{counted(len(found), 'matter')} for you:"
-    for need in found:
+    mail = [need for need in found if need.kind == NeedKind.MAIL and need.sender not in PROGRAMS]
+    told = [need for need in found if need.kind == NeedKind.MAIL and need.sender in PROGRAMS]
+    for need in (*(need for need in found if need.kind != NeedKind.MAIL), *mail[:_MAILS]):
         yield f"  {need.kind}: {shortened(need.text, _TEXT)}"
         yield f"    {line(need.command)}"
+    for rest, what in ((mail[_MAILS:], "more message"), (told, "message of the scheduler")):
+        if rest:
+            yield f"  {NeedKind.MAIL}: {_counted(len(rest), what)}, the last: {shortened(rest[-1].text, _TEXT)}"
+            yield f"    team-mail inbox --persona {line(rest[-1].persona or '')} --unread"
+
+
+def _counted(number: int, what: str) -> str:
+    """Count messages: the plural is in the middle of the words."""
+    return f"{number} {what if number == 1 else what.replace('message', 'messages')}"
 
 
 def agents(registry: Registry, now: datetime) -> Iterator[str]:

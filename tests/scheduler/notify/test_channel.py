@@ -33,8 +33,9 @@ def test_ntfy_gets_title_priority_and_a_link_and_no_button(slow, team, clock):
     (got,) = ntfy.got
     assert (got.path, got.headers["authorization"]) == ("/below/", "Bearer tk_abc")
     assert got.json == {
-        "topic": "my-team", "title": "rounds are paused: nothing landed in 4 rounds", "priority": 4,
-        "message": "- rounds are paused: nothing landed in 4 rounds", "click": "https://c.example",
+        "topic": "my-team", "title": "rounds are paused after round 3: nothing landed in 4 rounds", "priority": 4,
+        "message": "- rounds are paused after round 3: nothing landed in 4 rounds: scheduler resume",
+        "click": "https://c.example",
     }  # fmt: skip
 
 

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.mail.clock import rfc3339
 from team_mail.mail.log.event import Event
-from team_mail.scheduler.notify.needs import distinct, need_of
-from team_mail.scheduler.notify.outbox import GATHER, PAUSES, Outbox
+from team_mail.scheduler.needs import Reader
+from team_mail.scheduler.notify.outbox import GATHER, PAUSES, Notice, Outbox, need_of_event
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)
+READER = Reader("you", ("fyi",), {"m": ("make", "test")})
 
 
 def event(seq, kind, at=START, sender="weaver", **more):
@@ -49,7 +50,7 @@ steps = st.lists(
 @given(steps, st.integers(0, 40))
 def test_every_event_is_sent_once_however_often_its_sender_is_killed(steps, killed):
     """At any point a new outbox that reads the log from its beginning goes on as the old one would have."""
-    outbox, log, sent, now = Outbox("ci", ["needs-me", "patch.held"], "you", 0), [], [], START
+    outbox, log, sent, now = Outbox("ci", ["needs-me", "patch.held"], READER, 0), [], [], START
     wanted = []
 
     def write(written):
@@ -60,7 +61,7 @@ def test_every_event_is_sent_once_however_often_its_sender_is_killed(steps, kill
         now += timedelta(seconds=later)
         seq = len(log) + 1
         if at == killed:
-            outbox = Outbox("ci", ["needs-me", "patch.held"], "you", 0)
+            outbox = Outbox("ci", ["needs-me", "patch.held"], READER, 0)
             for each in log:
                 outbox.add(each)
         if what in {"mail", "held"}:
@@ -85,7 +86,7 @@ def test_every_event_is_sent_once_however_often_its_sender_is_killed(steps, kill
 @given(st.lists(st.floats(0, 12), max_size=12))
 def test_needs_are_gathered_for_five_seconds_from_the_first_one(gaps):
     """Against going through the times one by one."""
-    outbox, now, groups = Outbox("ci", ["needs-me"], "you", 0), START, []
+    outbox, now, groups = Outbox("ci", ["needs-me"], READER, 0), START, []
     for seq, gap in enumerate(gaps, 1):
         now += timedelta(seconds=gap)
         if not groups or now >= groups[-1][0] + GATHER:
@@ -101,12 +102,12 @@ def test_needs_are_gathered_for_five_seconds_from_the_first_one(gaps):
 
 def test_what_comes_while_a_notice_is_sent_is_in_the_next_one():
     """Also for who reads both from the log: the record says what was sent."""
-    outbox = Outbox("ci", ["needs-me"], "you", 0)
+    outbox = Outbox("ci", ["needs-me"], READER, 0)
     outbox.add(mail(1))
     first = outbox.turn(START + GATHER).notice
     late = mail(2, START + timedelta(seconds=1))  # its time is from before it was written
     record = came(3, first, START + GATHER)
-    fresh = Outbox("ci", ["needs-me"], "you", 0)
+    fresh = Outbox("ci", ["needs-me"], READER, 0)
     for each in (mail(1), late, record):
         fresh.add(each)
     outbox.add(late)
@@ -116,47 +117,63 @@ def test_what_comes_while_a_notice_is_sent_is_in_the_next_one():
 
 
 def test_a_clock_that_was_set_back_delays_nothing_for_long():
-    outbox = Outbox("ci", ["patch.held", "needs-me"], "you", 0)
+    outbox = Outbox("ci", ["patch.held", "needs-me"], READER, 0)
     outbox.add(event(1, "patch.held", START + timedelta(days=30)))
     assert outbox.turn(START).wait == GATHER.total_seconds()
 
 
 @pytest.mark.parametrize(
-    ("given", "title"),
+    ("given", "text", "command"),
     [
-        (mail(1), "ann: mail 1"),
-        (mail(1, to="bob"), None),
-        (event(1, "mail.sent", sender="you", recipients=("you",)), None),
-        (event(1, "mail.sent", sender="ann", recipients=("you",), body="\n  Look\x1b[2J!\nmore"), "ann: Look\\x1b[2J!"),
-        (event(1, "patch.held", ref="abcdef1234", data={"persona": "ann"}),
-         "ann's patch waits for your approval: scheduler approve abcdef12"),
-        (event(1, "patch.held", sender="ann"), None),
+        (mail(1), "ann writes: mail 1", "team-mail read 1 --persona you"),
+        (mail(1, to="bob"), None, None),
+        (mail(1, data={"type": "fyi"}), None, None),
+        (event(1, "mail.sent", sender="you", recipients=("you",)), None, None),
+        (event(1, "mail.sent", sender="ann", recipients=("you",), subject="Look\x1b[2J!"),
+         "ann writes: Look\\x1b[2J!", "team-mail read 1 --persona you"),
+        (event(1, "mail.sent", sender="scheduler", recipients=("you",), data={"type": "status"}), None, None),
+        (event(1, "patch.held", ref="abcdef1234", data={"persona": "ann", "files": ["Makefile"], "why": "sensitive"}),
+         "ann's patch to Makefile is held: sensitive", "scheduler approve abcdef12"),
+        (event(1, "patch.held", sender="ann"), None, None),
         (event(1, "persona.skipped", sender="scheduler", data={"persona": "bob", "why": "it failed"}),
-         "bob was set aside: it failed"),
-        (event(1, "round.paused", sender="supervisor", data={"why": "silence"}), "rounds are paused: silence"),
+         "bob was set aside: it failed", "team-mail send --to bob -s … -b …"),
+        (event(1, "round.paused", sender="supervisor", data={"sprint": 3, "why": "silence"}),
+         "rounds are paused after round 3: silence", "scheduler resume"),
+        (event(1, "scheduler.paused", sender="eve"), "nothing is started, paused by eve", "scheduler resume"),
         (event(1, "deploy.finished", sender="supervisor",
-               data={"outcome": "failed", "commit": "c" * 40, "why": "exit 1"}),
-         "the deployment of cccccccccccc failed: exit 1"),
+               data={"outcome": "failed", "sprint": 3, "commit": "c" * 40, "why": "exit 1"}),
+         "the deployment of cccccccccccc failed: exit 1", "scheduler approve deploy --round 3"),
         (event(1, "deploy.finished", sender="supervisor",
-               data={"outcome": "skipped_policy", "commit": "c" * 40, "why": "it waits for scheduler approve deploy"}),
-         "the deployment of cccccccccccc waits for you: it waits for scheduler approve deploy"),
+               data={"outcome": "skipped_policy", "sprint": 3, "commit": "c" * 40, "why": "it waits"}),
+         "the deployment of cccccccccccc waits: it waits", "scheduler approve deploy --round 3"),
         (event(1, "deploy.finished", sender="supervisor",
-               data={"outcome": "skipped_policy", "why": "no [deploy]"}), None),
-        (event(1, "deploy.finished", sender="supervisor", data={"outcome": "deployed"}), None),
-        (event(1, "gate.judged", data={"gate": "tests", "on_base": True, "passed": False}),
-         "gate tests fails without any change, so it judges nothing"),
-        (event(1, "gate.judged", data={"gate": "tests", "on_base": False, "passed": False}), None),
-        (event(1, "run.finished", sender="scheduler"), None),
+               data={"outcome": "skipped_policy", "why": "no [deploy] says how"}), None, None),
+        (event(1, "deploy.finished", sender="supervisor", data={"outcome": "deployed"}), None, None),
+        (event(1, "gate.judged",
+               data={"gate": "tests", "mark": "m", "commit": "c" * 40, "on_base": True, "passed": False}),
+         "gate tests fails on the base, cccccccccccc, without any change, so it judges nothing", "make test"),
+        (event(1, "gate.judged", data={"gate": "tests", "mark": "m", "on_base": False, "passed": False}), None, None),
+        (event(1, "gate.judged", data={"gate": "gone", "mark": "x", "on_base": True, "passed": False}), None, None),
+        (event(1, "budget.spent", sender="scheduler", data={"budget": "day", "sprint": 3, "day": "2026-11-30",
+                                                            "limit": "$5"}),
+         "the budget [budget] day of $5 is spent: raise it in team.toml to go on", "scheduler sprint"),
+        (event(1, "claim.expired", sender="ann", data={"task": "fix", "token": 4, "aside": True}),
+         "task fix was claimed three times without an end", "team task show fix"),
+        (event(1, "claim.expired", sender="ann", data={"task": "fix", "token": 4}), None, None),
+        (event(1, "run.finished", sender="scheduler"), None, None),
     ],
 )  # fmt: skip
-def test_what_needs_the_human_is_said_in_a_line(given, title):
-    need = need_of(given, "you")
-    assert (need and need.title) == title
+def test_what_needs_the_human_is_said_in_a_line_with_its_command(given, text, command):
+    need = need_of_event(given, READER)
+    assert (need and need.text, need and need.command) == (text, command)
+    assert need is None or need.seq == given.seq
 
 
 def test_a_mail_of_a_program_about_the_same_thing_is_not_said_twice():
     held = event(1, "patch.held", ref="run-1", data={"persona": "ann"})
-    about = event(2, "mail.sent", sender="weaver", recipients=("you",), subject="Held", data={"key": "question run-1"})
+    about = event(2, "mail.sent", sender="weaver", recipients=("you",), subject="Held",
+                  data={"key": "question run-1", "type": "escalate"})  # fmt: skip
     other = event(3, "mail.sent", sender="ann", recipients=("you",), subject="Held", data={"key": "question run-1"})
-    pairs = [(each, need_of(each, "you")) for each in (held, about, other)]
-    assert [need.title for need in distinct(pairs)] == [need_of(held, "you").title, "ann: Held"]
+    needs = tuple(need_of_event(each, READER) for each in (held, about, held, other))
+    notice = Notice("n", "needs-me", "n", (held, about, held, other), START, needs)
+    assert [need.text for need in notice.lines] == [needs[0].text, "ann writes: Held"]

@@ -13,21 +13,31 @@ from team_mail.mail.process import myself
 from team_mail.scheduler.claims.claims import Claims, NewTask
 from team_mail.scheduler.errors import NoSuchRun
 from team_mail.scheduler.kinds import ClaimState, DeployOutcome, Kind, NeedKind, PatchStatus
+from team_mail.scheduler.needs import Reader
 from team_mail.scheduler.overview.dispatches import OpenDispatch
-from team_mail.scheduler.overview.needs import Desk, needs
+from team_mail.scheduler.overview.needs import Desk, open_needs
 from team_mail.scheduler.overview.overview import overview
 from team_mail.scheduler.sprint.control import approve_patch, stop_run
-from team_mail.scheduler.state.facts import Decided, Deploy, Mail
+from team_mail.scheduler.state.facts import Fact, Mail
+from team_mail.scheduler.state.fold import fold
 from team_mail.scheduler.state.sprints import State
 from team_mail.team.api import team as team_api
 
 COMMIT = "c" * 40
 GONE = {"boot": "another", "pid": 1, "start": "1"}
-DECIDED = Decided(3, COMMIT, "t" * 40, "APPROVED - Deploy", (), (), 10)
+READER = Reader("you", ("fyi",))
+AT = "2026-01-01T09:00:00Z"
+ROUND = {"sprint": 3, "commit": COMMIT, "tree": "t" * 40}
+DECIDED = ("round.decided", "supervisor", ROUND | {"decision": "APPROVED - Deploy", "blocks": [], "gates": []})
 
 
 def kinds(state, **desk):
-    return [need.kind for need in needs(state, Desk("you", **desk))]
+    return [need.kind for need in open_needs(state, Desk(READER, **desk))]
+
+
+def stated(*facts):
+    """The state after some events of programs, each a kind, who wrote it, and its data."""
+    return fold(Fact(seq, AT, kind, sender, None, None, data, "") for seq, (kind, sender, data) in enumerate(facts, 1))
 
 
 def mail(sender, kind="note", *, persona="you", run=None, seq=7):
@@ -35,7 +45,7 @@ def mail(sender, kind="note", *, persona="you", run=None, seq=7):
 
 
 def dispatch(process):
-    return OpenDispatch("0198-aaaa", "aaaa", "2026-01-01T09:00:00Z", process, 3, 1, 0, ())
+    return OpenDispatch("aaaa", "aaaa", "2026-01-01T09:00:00Z", process, 3, 1, 0, ())
 
 
 @pytest.mark.parametrize(
@@ -45,15 +55,18 @@ def dispatch(process):
         (DeployOutcome.SKIPPED_POLICY, True),
         (DeployOutcome.DEPLOYED, False),
         (DeployOutcome.SKIPPED_NO_CHANGE, False),
-        (None, False),
+        (None, True),
     ],
 )
-def test_a_deployment_needs_a_person_if_it_failed_or_waits(outcome, listed):
-    deploy = Deploy(3, COMMIT, "t" * 40, "2026-01-01T09:00:00Z", outcome, "because")
-    state = State(decided=(DECIDED,), deploys=(deploy,))
+def test_a_deployment_needs_a_person_if_it_failed_or_waits_or_was_cut_off(outcome, listed):
+    began = ("deploy.started", "supervisor", ROUND | {"attempt": 1, "run": "deploy-c"})
+    ended = ("deploy.finished", "supervisor", ROUND | {"attempt": 1, "outcome": outcome, "why": "because"})
+    state = stated(DECIDED, began, *([ended] if outcome else []))
     assert kinds(state, deploys=True) == [NeedKind.DEPLOY] * listed
     assert kinds(state, deploys=False) == []
-    assert kinds(replace(state, decided=(replace(DECIDED, blocks=("safe",)),)), deploys=True) == []
+    assert kinds(state, deploys=True, deploying=True) == [NeedKind.DEPLOY] * (listed and outcome is not None)
+    blocked = ("round.decided", "supervisor", DECIDED[2] | {"blocks": ["safe"]})
+    assert kinds(stated(blocked, began, ended), deploys=True) == []
 
 
 @given(
@@ -64,34 +77,63 @@ def test_a_deployment_needs_a_person_if_it_failed_or_waits(outcome, listed):
         max_size=30,
     )
 )
-def test_mail_is_listed_if_it_asks_and_that_of_programs_in_one_line(letters):
-    """The commands name every message that asks for something, by itself or as one of a number."""
+def test_mail_is_listed_if_it_asks(letters):
+    """That of programs does if it says what they could not do, that of others unless its type is one of `wakes_not`."""
     given_mail = [mail(sender, kind, seq=seq) for seq, (sender, kind) in enumerate(letters, 1)]
-    asking = [each for each in given_mail if each.sender == "ann" and each.type != "fyi"]
-    told = [each for each in given_mail if each.sender != "ann" and each.type == "escalate"]
+    asking = [
+        each for each in given_mail
+        if (each.type != "fyi" if each.sender == "ann" else each.type == "escalate")
+    ]  # fmt: skip
 
-    listed = needs(State(), Desk("you", given_mail, never=("fyi",)))
+    listed = open_needs(State(), Desk(READER, given_mail))
 
-    own = [need for need in listed if need.command.startswith("team-mail read")]
-    assert [need.ref for need in own] == [each.id for each in asking[:10]]
-    assert [need.command for need in listed[len(own) :]] == ["team-mail inbox --persona you --unread"] * (
-        (len(asking) > 10) + bool(told)
-    )
+    assert [(need.message, need.seq, need.sender) for need in listed] == [(m.id, m.seq, m.sender) for m in asking]
+    assert [need.command for need in listed] == [f"team-mail read {m.seq} --persona you" for m in asking]
     assert len({need.key for need in listed}) == len(listed)
 
 
 def test_somebody_set_aside_needs_a_person_until_the_human_has_written():
     """Mail of a teammate settles nothing."""
-    state = State(aside={"ann": "3 attempts spent"}, unread={"ann": (mail("bob", persona="ann"),)})
+    aside = ("persona.skipped", "scheduler", {"sprint": 1, "persona": "ann", "why": "3 attempts spent"})
+    state = replace(stated(aside), unread={"ann": (mail("bob", persona="ann"),)})
     assert kinds(state) == [NeedKind.PERSONA]
     assert kinds(replace(state, unread={"ann": (mail("you", persona="ann"),)})) == []
 
 
+@pytest.mark.parametrize(
+    ("budget", "day", "outcome", "listed"),
+    [
+        ("sprint", "", None, True),
+        ("sprint", "", "budget", True),
+        ("sprint", "", "converged", False),
+        ("day", "2026-01-01", "budget", True),
+        ("day", "2025-12-31", "budget", False),
+    ],
+)
+def test_a_spent_budget_needs_a_person_while_it_holds_up_the_last_sprint(budget, day, outcome, listed):
+    start = {"sprint": 1, "id": "s", "base_branch": "main", "base": "", "branch": "b", "mode": "parallel", "rule": "",
+             "reason": "", "personas": []}  # fmt: skip
+    facts = [
+        ("sprint.started", "scheduler", start),
+        ("budget.spent", "scheduler", {"sprint": 1, "budget": budget, "day": day, "limit": "$5"}),
+        *([("sprint.finished", "scheduler", {"sprint": 1, "outcome": outcome})] if outcome else []),
+    ]
+    found = open_needs(stated(*facts), Desk(READER, today="2026-01-01"))
+    assert [(need.kind, need.budget, need.seq) for need in found] == [(NeedKind.BUDGET, budget, 2)] * listed
+    later = ("sprint.started", "scheduler", start | {"sprint": 2})
+    assert kinds(stated(*facts, later), today="2026-01-01") == []
+
+
 def test_dispatches_that_were_cut_off_say_how_to_go_on():
     """One that is carried out needs nobody."""
-    (need,) = needs(State(), Desk("you", dispatches=[dispatch(41), dispatch(None)]))
-    assert (need.kind, need.command) == (NeedKind.DISPATCH, "team dispatch --resume aaaa")
-    assert "1 of 3 done" in need.text
+    asked = replace(dispatch(None), ask="mend the login")
+    one, two = open_needs(State(), Desk(READER, dispatches=[dispatch(41), dispatch(None), asked]))
+    assert (one.kind, two.kind) == (NeedKind.DISPATCH, NeedKind.ASK)
+    assert one.command == two.command == "team dispatch --resume aaaa"
+    assert (one.text, two.text) == (
+        "dispatch aaaa was cut off, 1 of 3 done",
+        "dispatch aaaa of the request 'mend the login' was cut off, 1 of 3 done",
+    )
 
 
 def test_what_is_on_record_is_listed_and_what_settles_it_takes_it_off(team):
@@ -132,7 +174,7 @@ def test_what_is_on_record_is_listed_and_what_settles_it_takes_it_off(team):
     context.mailbox.read("you", question.id)
     left = overview(context, context.clock.now())
     assert {need.kind for need in left.needs} <= {NeedKind.GATE, NeedKind.MAIL}
-    assert question.id not in {need.ref for need in left.needs}
+    assert question.id not in {need.message for need in left.needs}
 
 
 def test_a_killed_dispatch_has_no_open_runs_to_stop(team):
