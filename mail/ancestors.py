@@ -22,11 +22,27 @@ def commands_above(proc: str = "/proc") -> list[list[str]]:
     """
     before = None
     for _ in range(_READS):
-        above = _above(proc)
+        above = _above(os.getppid(), proc)
         if above is not None and above == before:
             break
         before = above
     return [command for _, _, command in before or ()]
+
+
+def commands_from(pid: int) -> list[list[str]] | None:
+    """Return the commands of another process and of those above it, the nearest first; None if it has ended.
+
+    What was read counts as in `commands_above`.
+    """
+    before = None
+    for _ in range(_READS):
+        above = _above(pid, "/proc")
+        if above is not None and above == before:
+            return [command for _, _, command in above]
+        if above is None and not _exists(pid):
+            break
+        before = above
+    return None
 
 
 def is_below_keeper() -> bool:
@@ -43,12 +59,12 @@ def part_of(command: Sequence[str]) -> list[str]:
     return [*command[at + 1 :]]
 
 
-def _above(proc: str) -> list[tuple[str, str, list[str]]] | None:
-    """Return pid, start and command of each process above this one; None if one of them has ended meanwhile.
+def _above(first: int, proc: str) -> list[tuple[str, str, list[str]]] | None:
+    """Return pid, start and command of a process and each above it; None if one of them has ended meanwhile.
 
     Those above one that this user may not see are left out.
     """
-    pid, chain = str(os.getppid()), list[tuple[str, str, list[str]]]()
+    pid, chain = str(first), list[tuple[str, str, list[str]]]()
     while pid not in _TOPS:
         try:
             command = _read(f"{proc}/{pid}/cmdline").rstrip("\0").split("\0")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .ancestors import KEEPER, START, STARTED, WARDEN, commands_above, part_of
+from .ancestors import KEEPER, START, STARTED, WARDEN, commands_above, commands_from, part_of
 from .errors import NoIdentity, NotFromRun, UsageError
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -82,15 +82,18 @@ def runs_above(proc: Path = Path("/proc")) -> tuple[RunAbove, ...]:
     or parent: whoever loses its parent becomes a child of the keeper. Whoever loses the keeper, too, becomes a child of
     its warden, which stands for a run of every team. Elsewhere, and in a sandbox that hides processes, there are none.
     """
-    commands, runs = commands_above(str(proc)), list[RunAbove]()
+    return tuple(_runs_in(commands_above(str(proc))))
+
+
+def _runs_in(commands: Sequence[list[str]]) -> Iterator[RunAbove]:
+    """Yield the runs whose keepers are among the commands of a process and those above it."""
     for number, command in enumerate(commands):
         words = part_of(command)
         if words[:1] == [KEEPER]:
             known = len(words) == _WORDS  # not those of a keeper of another version
-            runs.append(RunAbove(words[1], os.path.realpath(words[2]), words[3]) if known else ORPHAN)
+            yield RunAbove(words[1], os.path.realpath(words[2]), words[3]) if known else ORPHAN
         elif words[:1] == [WARDEN] and not (number and _is_of_warden(commands[number - 1])):
-            runs.append(ORPHAN)
-    return tuple(runs)
+            yield ORPHAN
 
 
 def run_of(home: Path) -> RunAbove | None:
@@ -99,18 +102,44 @@ def run_of(home: Path) -> RunAbove | None:
     A run of another team is none: a project's tests may have teams of their own. Of several it is the outermost, since
     what is below a keeper may call itself one.
     """
+    return _outermost(runs_above(), home)
+
+
+def _outermost(runs: Iterable[RunAbove], home: Path) -> RunAbove | None:
     team = os.path.realpath(home)
-    theirs = [run for run in runs_above() if run == ORPHAN or run.home == team]
+    theirs = [run for run in runs if run == ORPHAN or run.home == team]
     return next((run for run in reversed(theirs) if run != ORPHAN), theirs[0] if theirs else None)
 
 
 def within_run_of(home: Path) -> str:
     """Say why this process belongs to a run of the team in `home`, also where its variables alone say so; "" if not."""
-    if run := run_of(home):
+    return _within(run_of(home), os.environ, home)
+
+
+def other_within_run_of(home: Path, pid: int) -> str | None:
+    """Say of another process of this machine what `within_run_of` says of this one; None if nobody can tell.
+
+    That is where it has ended, and where there is no /proc. Its variables count as it was started with, if this user
+    may read them.
+    """
+    commands = commands_from(pid) if _BOOT.exists() else None
+    if commands is None:
+        return None
+    try:
+        block = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="surrogateescape")
+    except OSError:
+        block = ""
+    pairs = (each.partition("=") for each in block.split("\0"))
+    environ = {name: value for name, _, value in pairs}
+    return _within(_outermost(_runs_in(commands[1:]), home), environ, home)
+
+
+def _within(run: RunAbove | None, environ: Mapping[str, str], home: Path) -> str:
+    if run:
         return f"the keeper of run {run.run} is above it" if run.run else "a keeper that was killed was above it"
-    named = os.environ.get(TEAM) or os.environ.get("TEAM_HOME") or str(home)
-    if run_id() and os.path.realpath(named) == os.path.realpath(home):
-        return f"TEAM_RUN is {run_id()}: unset it if you are a person"
+    named = environ.get(TEAM) or environ.get("TEAM_HOME") or str(home)
+    if (own := run_id(environ)) and os.path.realpath(named) == os.path.realpath(home):
+        return f"TEAM_RUN is {own}: unset it if you are a person"
     return ""
 
 

@@ -19,6 +19,7 @@ from ...mail.text.units import size, span
 from ...personas.agents.presets.preset import names
 from ...personas.hidden import hidden
 from ..errors import SettingsError
+from .console import ConsoleSettings
 from .diagnostics import LoggingSettings, OtelSettings
 from .file import Key, TomlFile, read_toml
 from .groups import wrong_groups
@@ -187,7 +188,10 @@ def _completed(settings: Settings, origins: Mapping[Key, Origin], root: Path) ->
     }
     logging = settings.logging.model_copy(update={"file": _absolute(settings.logging.file, root)})
     otel = settings.otel.model_copy(update={"headers_file": _absolute(settings.otel.headers_file, root)})
-    return settings.model_copy(update={"agents": agents, "notify": notify, "logging": logging, "otel": otel})
+    console = settings.console.model_copy(update={"secret_file": _absolute(settings.console.secret_file, root)})
+    return settings.model_copy(
+        update={"agents": agents, "notify": notify, "console": console, "logging": logging, "otel": otel}
+    )
 
 
 def _absolute(path: str | None, root: Path) -> str | None:
@@ -203,8 +207,8 @@ def _fields(key: Key) -> Fields:
         "workspace": WorkspaceSettings, "dispatch": DispatchSettings, "prices": PriceSettings,
         "budget": BudgetSettings, "route": RouteSettings, "teams": SubteamSettings, "channels": ChannelSettings,
         "supervisor": SupervisorSettings, "review": ReviewSettings, "deploy": DeploySettings,
-        "notify": NotifySettings, "schedules": ScheduleSettings, "logging": LoggingSettings, "otel": OtelSettings,
-        "webhooks": WebhookSettings,
+        "notify": NotifySettings, "console": ConsoleSettings, "schedules": ScheduleSettings,
+        "logging": LoggingSettings, "otel": OtelSettings, "webhooks": WebhookSettings,
     }  # fmt: skip
     named = key[0] in {"agents", "channels", "gates", "notify", "prices", "review", "route", "schedules", "teams"}
     if key[0] not in tables or len(key) != 1 + named:

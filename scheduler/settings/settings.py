@@ -15,6 +15,7 @@ from ...mail.render import listed
 from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..kinds import LaunchReason
+from .console import ConsoleSettings
 from .diagnostics import LoggingSettings, OtelSettings
 from .notify import NotifySettings
 from .schedules import ScheduleSettings
@@ -268,6 +269,7 @@ class Settings(Table):
     prices: Mapping[str, PriceSettings] = {}
     budget: BudgetSettings = BudgetSettings()
     notify: Mapping[Name, NotifySettings] = {}
+    console: ConsoleSettings = ConsoleSettings()
     logging: LoggingSettings = LoggingSettings()
     otel: OtelSettings = OtelSettings()
     webhooks: WebhookSettings = WebhookSettings()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-_LEADING = {"scheduler": {"tick", "sprint", "run"}, "team": {"dispatch", "replay", "try", "worker"}}
+_LEADING = {"scheduler": {"tick", "sprint", "run"}, "team": {"console", "dispatch", "replay", "try", "worker"}}
 
 
 def scheduler() -> None:

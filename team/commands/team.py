@@ -136,13 +136,14 @@ def demo(
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-for more in (overview, agents, dispatch, ask, trace, plan, claims, worker, hook, measures, console):
+for more in (overview, agents, dispatch, ask, trace, plan, claims, worker, hook, measures):
     app.registered_commands += more.app.registered_commands
 app.registered_commands += sessions.commands.registered_commands
 app.add_typer(claims.tasks)
 app.add_typer(notify.app)
 app.add_typer(measures.export)
 app.add_typer(sessions.app)
+app.add_typer(console.app)
 
 
 def command() -> Any:

@@ -2,35 +2,64 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, compile_path
 from starlette.routing import Route as Served
 from starlette.staticfiles import StaticFiles
 
+from .access.caller import Scope
+from .access.logins import Logins
 from .common.answer import answered, as_json, problem, read_asked
 from .common.console import Console
 from .common.route import Page, Route
-from .guard.guard import Guard
-from .guard.logins import Logins
+from .guard.guard import CheckPeer, Guard
+from .guard.login import refused
 from .pages import page
 from .routes import ROUTES
 
 STATIC = Path(__file__).parent / "static"
 Endpoint = Callable[[Request], Awaitable[Response]]
+_FAILED = 500
 
 
-def make_app(console: Console, logins: Logins) -> Guard:
-    """Make the application of a console; `logins` knows who may ask it."""
+def make_app(console: Console, logins: Logins | None = None, check_peer: CheckPeer = lambda _: "") -> Guard:
+    """Make the application of a console.
+
+    `logins` takes the place of its own, and `check_peer` says why the process behind a connection may change nothing.
+    """
+    console.logins = logins or console.logins
+    return Guard(make_unguarded(console), console, check_peer, _scope_of)
+
+
+def make_unguarded(console: Console) -> Starlette:
+    """Make what the guard stands before: it answers whoever asks, as the `sender` that the scope names."""
     served: list[BaseRoute] = [_served(route, console) for route in ROUTES]
     served += [_shown(route, route.page, console) for route in ROUTES if route.page]
     served.append(Mount("/static", StaticFiles(directory=STATIC)))
-    return Guard(Starlette(routes=served), console, logins)
+    return Starlette(routes=served, exception_handlers=_HANDLERS)
+
+
+@cache
+def _scopes() -> list[tuple[str, re.Pattern[str], Scope]]:
+    """Return the scope of each route by its method and path, those of pages, too."""
+    every = [(route.method, route.path, route.scope) for route in ROUTES]
+    every += [("GET", route.page.path, route.scope) for route in ROUTES if route.page]
+    return [(method, compile_path(path)[0], scope) for method, path, scope in every]
+
+
+def _scope_of(method: str, path: str) -> Scope:
+    """Return what a request needs a token for; what is no route, and so answers nothing, needs the least."""
+    named = "GET" if method == "HEAD" else method
+    return next((scope for own, form, scope in _scopes() if own == named and form.match(path)), Scope.READ)
 
 
 def _served(route: Route, console: Console) -> Served:
@@ -57,3 +86,17 @@ def _shown(route: Route, shown: Page, console: Console) -> Served:
         return await run_in_threadpool(page.shown, shown.template, value, console, asked, request.url.path)
 
     return Served(shown.path, endpoint, methods=["GET"])
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    """Answer what no route does, such as a path that is none."""
+    return refused(error, request.scope)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """Answer a fault of the console itself, which its terminal is shown."""
+    del request, error
+    return as_json({"error": "the console failed at this; its terminal shows where"}, _FAILED)
+
+
+_HANDLERS = {HTTPException: _told, Exception: _failed}

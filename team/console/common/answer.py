@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from ....mail.errors import LogError, TeamMailError, UnknownMessage, UsageError
 from ....mail.log.event import strict_json
 from ....mail.text.escape import clean
 from ....scheduler.errors import ClaimError, NoSuchRun, NoSuchSession, NoSuchTask, NotReady, SessionError
+from ..access.caller import NOBODY
 from .console import Console
 from .route import Asked, Route
 
@@ -34,10 +36,11 @@ _STATUS: dict[type[Exception], int] = {  # the first that an error is
 
 
 class Refused(TeamMailError):
-    """A request that is not answered; `status` is that of HTTP."""
+    """A request that is not answered; `status` is that of HTTP, and `headers` go with it."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         self.status = status
+        self.headers = headers
         super().__init__(message)
 
 
@@ -70,7 +73,10 @@ def _wrong(place: tuple[int | str, ...], message: str) -> str:
 def problem(error: BaseException) -> Response:
     """Return the response of an error: `{"error": SENTENCE}` with its status."""
     status, text = refusal(error)
-    return as_json({"error": clean(text)}, status)
+    answer = as_json({"error": clean(text)}, status)
+    if isinstance(error, Refused | HTTPException):
+        answer.headers.update(error.headers or {})
+    return answer
 
 
 async def read_asked(route: Route, request: Request, sender: str) -> Asked:
@@ -83,7 +89,9 @@ async def read_asked(route: Route, request: Request, sender: str) -> Asked:
         except (UsageError, UnicodeDecodeError) as error:
             raise Refused(_BAD, f"the body is not JSON: {error}") from None
         body = route.takes.model_validate_json(data)
-    return Asked(request.path_params, dict(request.query_params), body, sender)
+    return Asked(
+        request.path_params, dict(request.query_params), body, sender, caller=request.scope.get("caller", NOBODY)
+    )
 
 
 def answered(route: Route, console: Console, asked: Asked) -> Any:

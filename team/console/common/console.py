@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ....scheduler.context import Context
+from ..access.logins import Logins
 
 
 @dataclass
@@ -14,24 +15,33 @@ class ConsoleOptions:
     """How a console is served: where, and whether anything may be changed by it.
 
     `port` 0 is for any that is free; it is the real one once the server listens. `tls` are the files of a certificate
-    and its key.
+    and its key. `qr` shows the address that logs in as a picture, too, None only if others than this machine reach it.
     """
 
     host: str = "127.0.0.1"
     port: int = 8420
     read_only: bool = False
     tls: tuple[str, str] | None = None
+    qr: bool | None = None
+
+    @property
+    def scheme(self) -> str:
+        """How it is spoken to."""
+        return "https" if self.tls else "http"
 
 
 @dataclass
 class Console:
     """The console of a team. Threads share it.
 
-    `reopen` opens the team anew, which is done when its settings or personas have changed.
+    `reopen` opens the team anew, which is done when its settings or personas have changed. What is in `on_stop` is
+    called, in the event loop, when the server is asked to end; none of it may take long.
     """
 
     reopen: Callable[[], Context]
     options: ConsoleOptions = field(default_factory=ConsoleOptions)
+    logins: Logins = field(default_factory=Logins)
+    on_stop: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     _context: Context | None = field(default=None, init=False)
     _stamp: tuple[int, ...] = field(default=(), init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)

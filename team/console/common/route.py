@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
@@ -15,20 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ....mail.errors import UsageError
+from ..access.caller import NOBODY, Caller, Scope
 from .console import Console
 
 Model = TypeVar("Model", bound=BaseModel)
 MOST_ROWS = 1_000  # that one answer has, whatever is asked for
 _ROWS = 100
-
-
-class Scope(StrEnum):
-    """What a token may be for. Only a person who has logged in may `act`."""
-
-    READ = "read"
-    CHAT = "chat"
-    COMMANDS = "commands"
-    ACT = "act"
 
 
 @dataclass(frozen=True)
@@ -39,6 +30,7 @@ class Asked:
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     body: BaseModel | None = None
     sender: str = ""
+    caller: Caller = NOBODY
 
     def text(self, name: str, default: str | None = None) -> str | None:
         """Return a variable of the query, None for one that is left out or empty."""

@@ -1,41 +1,70 @@
-"""What stands before every request: the name of the host, the login, and headers on every answer."""
+"""What stands before every request: names, login, limits, the process that asks; and headers on every answer."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Connection
 
-from ..common.answer import Refused, problem
+from ....mail.errors import TeamMailError
+from ....scheduler.settings.console import ConsoleSettings
+from ..access.caller import OF_PROGRAMS, Caller, Scope
+from ..access.tokens import Tokens
+from ..access.webhooks import HEADERS, Webhooks, webhook_caller
+from ..common.answer import Refused
 from ..common.console import Console
-from .logins import COOKIE, Logins
+from .body import read_body, replayed
+from .login import cookie_name, logged_in, refused
+from .names import check_names
 
-_UNKNOWN, _FORBIDDEN, _MISDIRECTED = 401, 403, 421
+_UNKNOWN, _FORBIDDEN = 401, 403
+_OPEN = "/static/"
+_HEALTH = "/api/health"
+_PERSON = frozenset(Scope)
+_SAFE = {"GET", "HEAD"}
+_BEARER = {"www-authenticate": "Bearer"}
 _HEADERS = {
-    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'",
     "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
+CheckPeer = Callable[[Connection], str]
+ScopeOf = Callable[[str, str], Scope]
 
 
 class Guard:
-    """Lets only those requests through that may be made, and says who makes them."""
+    """Lets only those requests through that may be made, and says who makes them.
 
-    def __init__(self, app: ASGIApp, console: Console, logins: Logins) -> None:
+    `check_peer` says why the process behind a connection may change nothing, "" if it may; `scope_of` which scope a
+    method and a path need.
+    """
+
+    def __init__(self, app: ASGIApp, console: Console, check_peer: CheckPeer, scope_of: ScopeOf) -> None:
         self._app = app
         self._console = console
-        self._logins = logins
+        self._check_peer = check_peer
+        self._scope_of = scope_of
+        self._webhooks = Webhooks()
+        self._tokens: Tokens | None = None
+        self._known = ConsoleSettings()
+        self._stopping = asyncio.Event()
+        console.on_stop.append(self._stopping.set)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
             return
 
         async def with_headers(message: Message) -> None:
@@ -46,49 +75,86 @@ class Guard:
             await send(message)
 
         try:
-            answer = self._admit(scope) or self._app
-        except Refused as error:
-            answer = problem(error)
-        await answer(scope, receive, with_headers)
+            answer, body = await self._admitted(scope, receive)
+        except TeamMailError as error:
+            answer, body = refused(error, scope), b""
+        await answer(scope, replayed(body, receive, self._stopping), with_headers)
 
-    def _admit(self, scope: Scope) -> Response | None:
-        """Note who asks, if it may be asked; return the answer to a login. Raises Refused."""
-        headers, hosts = Headers(scope=scope), self.hosts()
-        if headers.getlist("host") not in [[host] for host in hosts]:
-            raise Refused(_MISDIRECTED, "this server has another name")
-        if headers.get("origin", f"http://{hosts[0]}") not in {f"http://{host}" for host in hosts}:
-            raise Refused(_FORBIDDEN, "the request comes from another site")
+    async def _admitted(self, scope: Connection, receive: Receive) -> tuple[ASGIApp, bytes]:
+        """Return what answers a request, and its body; note who asks. Raises Refused, and what opening a team does."""
+        headers = Headers(scope=scope)
+        settings = await run_in_threadpool(self._settings)
+        check_names(scope, headers, self._console.options, settings.hosts)
         if scope["path"] == "/login":
-            return self._log_in(Request(scope))
-        scope["sender"] = ""
-        if not scope["path"].startswith("/static/") and scope["path"] != "/api/health":
-            self._check_login(scope, headers)
-        return None
+            return await run_in_threadpool(logged_in, scope, self._console), b""
+        scope["sender"], scope["caller"] = "", Caller(scopes=frozenset({Scope.READ}))
+        if scope["path"].startswith(_OPEN) or scope["path"] == _HEALTH:
+            return self._app, await read_body(headers, receive)
+        signed = "webhook-signature" in headers
+        if not signed:
+            await run_in_threadpool(self._identify, scope, headers)
+        body = await read_body(headers, receive)
+        if signed:
+            await run_in_threadpool(self._believe, scope, headers, settings, body)
+        _check_scope(scope["caller"], self._scope_of(scope["method"], scope["path"]))
+        if scope["method"] not in _SAFE:
+            await run_in_threadpool(self._check_change, scope)
+        return self._app, body
 
-    def _check_login(self, scope: Scope, headers: Headers) -> None:
-        if not self._logins.knows(_cookie(headers)):
-            raise Refused(_UNKNOWN, "log in with the address that `team console` printed; it works once")
-        scope["sender"] = self._console.human
-        if self._console.options.read_only and scope["method"] not in {"GET", "HEAD"}:
+    def _settings(self) -> ConsoleSettings:
+        """Return the settings as they are now, the last ones if they cannot be read: who asks will be told so."""
+        with suppress(TeamMailError, OSError):
+            self._known = self._console.context.settings.console
+        return self._known
+
+    def _identify(self, scope: Connection, headers: Headers) -> None:
+        """Note who asks, by a token or a cookie. Raises Refused."""
+        caller = self._by_token(headers) if "authorization" in headers else self._by_cookie(headers)
+        if caller is None:
+            raise Refused(_UNKNOWN, "log in with the address that `team console` printed; it works once", _BEARER)
+        scope["caller"], scope["sender"] = caller, caller.sender
+
+    def _by_token(self, headers: Headers) -> Caller | None:
+        values = headers.getlist("authorization")
+        kind, _, token = values[0].partition(" ")
+        if len(values) != 1 or kind.lower() != "bearer":
+            return None
+        home = self._console.context.home
+        if self._tokens is None or self._tokens.home != home:
+            self._tokens = Tokens(home)
+        return self._tokens.caller(token.strip())
+
+    def _by_cookie(self, headers: Headers) -> Caller | None:
+        session = self._console.logins.session(_cookie(headers, cookie_name(self._console.options)))
+        return Caller(self._console.human, _PERSON, session.id) if session else None
+
+    def _believe(self, scope: Connection, headers: Headers, settings: ConsoleSettings, body: bytes) -> None:
+        """Note that a webhook asks, if it is one. Raises Refused, SettingsError."""
+        lines = {name: headers.get(name, "") for name in HEADERS}
+        if why := self._webhooks.why_not(settings.secret_file, lines, body):
+            raise Refused(_UNKNOWN, f"the webhook is refused: {why}")
+        scope["caller"] = webhook_caller(self._console.human)
+        scope["sender"] = scope["caller"].sender
+
+    def _check_change(self, scope: Connection) -> None:
+        if self._console.options.read_only:
             raise Refused(_FORBIDDEN, "this console only shows (--read-only)")
-
-    def hosts(self) -> list[str]:
-        """Return the names by which this server may be called."""
-        port = self._console.options.port
-        return [f"{name}:{port}" for name in dict.fromkeys(("127.0.0.1", "localhost", self._console.options.host))]
-
-    def _log_in(self, request: Request) -> Response:
-        session = self._logins.log_in(request.query_params.get("key", ""))
-        if session is None:
-            raise Refused(_UNKNOWN, "this address was used already; `team console` prints a new one")
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(COOKIE, session, httponly=True, samesite="strict")
-        return answer
+        if why := self._check_peer(scope):
+            raise Refused(_FORBIDDEN, f"this is for people, and for programs outside of runs: {why}")
 
 
-def _cookie(headers: Headers) -> str:
+def _check_scope(caller: Caller, wanted: Scope) -> None:
+    """Refuse what a program may not ask for. Raises Refused."""
+    if wanted in caller.scopes:
+        return
+    if wanted in OF_PROGRAMS:
+        raise Refused(_FORBIDDEN, f"{caller.token} may not: its token has no scope {wanted}")
+    raise Refused(_FORBIDDEN, "only a person who has logged in may do that")
+
+
+def _cookie(headers: Headers, name: str) -> str:
     try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        morsel = SimpleCookie("; ".join(headers.getlist("cookie"))).get(name)
     except CookieError:
         return ""
     return morsel.value if morsel else ""

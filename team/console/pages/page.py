@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
+from ....mail.text.escape import clean
 from ..common.answer import refusal
 from ..common.console import Console
 from ..common.route import Asked
@@ -31,3 +32,9 @@ def failed(error: BaseException, console: Console, path: str) -> Response:
     status, text = refusal(error)
     page = environment().get_template("failed.html").render(text=text, status=status, path=path, console=console)
     return HTMLResponse(page, status)
+
+
+def refusal_page(status: int, text: str, path: str, *, may_log_in: bool) -> Response:
+    """Return the page of a request that is refused before anything of the team is looked at."""
+    page = environment().get_template("refused.html")
+    return HTMLResponse(page.render(status=status, text=clean(text), path=path, may_log_in=may_log_in), status)
