@@ -37,4 +37,4 @@ def console(
         if open_browser:
             typer.launch(address)
 
-    serve(Console(session.reading_context, ConsoleOptions(host, port, read_only)), ready)
+    serve(Console(session.reading_context, ConsoleOptions(host, port, read_only), session.context), ready)

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from .common.answer import answered, as_json, problem, read_asked
 from .common.console import Console
-from .common.route import Page, Route
+from .common.route import Page, Route, plain
 from .guard.guard import Guard
 from .guard.logins import Logins
 from .pages import page
@@ -27,10 +27,15 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def make_app(console: Console, logins: Logins) -> Guard:
     """Make the application of a console; `logins` knows who may ask it."""
+    return Guard(make_unguarded(console), console, logins)
+
+
+def make_unguarded(console: Console) -> Starlette:
+    """Make what the guard stands before: it answers whoever asks, as the `sender` that the scope names."""
     served: list[BaseRoute] = [_served(route, console) for route in ROUTES]
     served += [_shown(route, route.page, console) for route in ROUTES if route.page]
     served.append(Mount("/static", StaticFiles(directory=STATIC)))
-    return Guard(Starlette(routes=served), console, logins)
+    return Starlette(routes=served)
 
 
 def _served(route: Route, console: Console) -> Served:
@@ -51,7 +56,7 @@ def _shown(route: Route, shown: Page, console: Console) -> Served:
     async def endpoint(request: Request) -> Response:
         try:
             asked = await read_asked(route, request, request.scope["sender"])
-            value = await run_in_threadpool(answered, route, console, asked)
+            value = plain(await run_in_threadpool(answered, route, console, asked))
         except Exception as error:  # noqa: BLE001 - as above
             return await run_in_threadpool(page.failed, error, console, request.url.path)
         return await run_in_threadpool(page.shown, shown.template, value, console, asked, request.url.path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .api import overview
+from .api import mail, overview, runs, sprints
 from .common.route import Route
 
-ROUTES: tuple[Route, ...] = (*overview.ROUTES,)
+ROUTES: tuple[Route, ...] = (*overview.ROUTES, *mail.ROUTES, *runs.ROUTES, *sprints.ROUTES)

@@ -27,11 +27,13 @@ class ConsoleOptions:
 class Console:
     """The console of a team. Threads share it.
 
-    `reopen` opens the team anew, which is done when its settings or personas have changed.
+    `reopen` opens the team anew, which is done when its settings or personas have changed: with all personas that can
+    be given a task, and also without a repository. `reopen_team` opens it with its own personas alone, for sprints.
     """
 
     reopen: Callable[[], Context]
     options: ConsoleOptions = field(default_factory=ConsoleOptions)
+    reopen_team: Callable[[], Context] | None = None
     _context: Context | None = field(default=None, init=False)
     _stamp: tuple[int, ...] = field(default=(), init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -44,6 +46,14 @@ class Console:
                 self._context = self.reopen()
                 self._stamp = self._changed(self._context)
             return self._context
+
+    def team(self) -> Context:
+        """Open the team as sprints see it, in its repository. Raises what that raises, such as NotReady."""
+        return self.reopen_team() if self.reopen_team else self.context
+
+    def own_context(self) -> Context:
+        """Open the team anew, for what writes in the name of a session: that is a setting of the log itself."""
+        return self.reopen()
 
     @property
     def human(self) -> str:
