@@ -184,16 +184,18 @@ class Mailbox:
         as_of_seq: int = ALL,
         as_of: str | None = None,
         ids: list[str] | None = None,
+        session: str | None = None,
+        before: int = ALL,
         limit: int = ALL,
     ) -> list[Message]:
         """List a persona's mail, newest first, without bodies.
 
-        `state` is "inbox", "archived", "trashed" or "all"; `as_of` is an RFC 3339 time in UTC, as in events.
+        `state` is "inbox", "archived", "trashed" or "all"; `as_of` is an RFC 3339 time in UTC; `before` is a seq.
         """
         self._check_reader()
         rows = self.projections.rows(
             "inbox", persona=persona, unread=unread, state=state, tag=tag, type=type, sender=sender,
-            as_of_seq=as_of_seq, as_of_ts=as_of or "~", ids=ids, limit=limit,
+            as_of_seq=as_of_seq, as_of_ts=as_of or "~", ids=ids, session=session, before=before, limit=limit,
         )  # fmt: skip
         return self._verified([Message.of(row) for row in rows], persona)
 
@@ -234,10 +236,10 @@ class Mailbox:
             return message
         return message._replace(body=self.blobs.read(message.body_blob).decode(errors="replace"), body_blob=None)
 
-    def with_bodies(self, listed: Sequence[Message], persona: str) -> list[Message]:
-        """Return listed messages with their whole bodies."""
-        rows = self.projections.rows("messages", ids=[message.id for message in listed])
-        return [self._whole_if_stored(message) for message in self._marked(rows, persona)]
+    def with_bodies(self, listed: Sequence[Message], persona: str, *, blobs: bool = True) -> list[Message]:
+        """Return listed messages with their whole bodies; without `blobs`, of long ones only the beginning."""
+        messages = self._marked(self.projections.rows("messages", ids=[each.id for each in listed]), persona)
+        return [self._whole_if_stored(message) for message in messages] if blobs else messages
 
     def attached(self, persona: str, name: str) -> Message:
         """Return the message with attachments that `name` means: a message, or a run that a message is about.
@@ -367,7 +369,7 @@ class Mailbox:
             return self._verified([Message.of(row) for row in rows], "")
         own = self.projections.rows(
             "inbox", persona=persona, unread=False, state="all", tag=None, type=None, sender=None,
-            as_of_seq=ALL, as_of_ts="~", ids=[row["id"] for row in rows], limit=len(rows),
+            as_of_seq=ALL, as_of_ts="~", ids=[row["id"] for row in rows], session=None, before=ALL, limit=len(rows),
         )  # fmt: skip
         flags = {row["id"]: row for row in own}
         return self._verified([Message.of(row, flags.get(row["id"])) for row in rows], persona)

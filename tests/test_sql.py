@@ -91,7 +91,7 @@ def test_the_keys_of_the_lists_are_unique(tmp_path):
         "unread": False, "sender": None, "type": None, "tag": None, "as_of_seq": 10**9, "as_of_ts": "9",
         "now": "2030", "since": "2020", "key": "", "seq": 0, "thread": ids[1], "dispatch": None, "written": "",
         "before": 10**9, "channel": "review", "until": 10**9, "lately": 0, "most": 9, "agents": [], "base": "",
-        "session": "s", "runs": [f"run-{number}" for number in range(12)],
+        "session": None, "sprint": None, "status": None, "runs": [f"run-{number}" for number in range(12)],
     }  # fmt: skip
     query, checked = FileProjections(log), 0
     for name in sorted(SHIPPED.keys() - UNORDERED.keys()):

@@ -168,7 +168,10 @@ def tags(table: Any) -> Any:
 
 
 def inbox() -> Any:
-    """List one persona's mail, newest first, as of a seq and a time, by state, tag, type and sender."""
+    """List one persona's mail, newest first, as of a seq and a time, by state, tag, type, sender and session.
+
+    Of what is the state then, only messages with a seq below `before`.
+    """
     persona, box = argument("persona"), ibis.table(mailbox().schema(), name="mailbox")
     box = box.filter(_.seq <= argument("as_of_seq", "int64"), _.ts <= argument("as_of_ts"))
     own = box.filter(_.sender == persona)
@@ -180,8 +183,10 @@ def inbox() -> Any:
         **{flag: ibis.coalesce(marks[flag], False) for flag in FLAGS if flag != "bounced"},
         tags=ibis.coalesce(labels.tags, ibis.literal([], type="array<string>")),
     )
-    state, sender, kind, tag = (argument(name) for name in ("state", "sender", "type", "tag"))
+    state, sender, kind, tag, session = (argument(name) for name in ("state", "sender", "type", "tag", "session"))
     rows = rows.filter(
+        _.seq < argument("before", "int64"),
+        session.isnull() | (_.data["session"].str == session),
         ibis.cases(
             (state == "all", True),
             (state == "trashed", _.trashed),

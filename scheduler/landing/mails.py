@@ -130,7 +130,7 @@ def about_held(held: NeedsApproval) -> Text:
         "",
         f"    scheduler approve {short}",
         "",
-        f"or leave it, and say why: team-mail send --to {shlex.quote(held.submission.persona)} --subject ...",
+        f"or refuse it, and say why: scheduler refuse {short} --why ...",
         "The rest of the team goes on meanwhile.",
     ]
     files = {"run": held.submission.key, "persona": held.submission.persona, "files": [*held.files]}

@@ -1,11 +1,14 @@
-"""What a person may do to the scheduler while it works: stop a run, pause, resume, let a held patch land."""
+"""What a person may do while the scheduler works: stop a run, pause, resume, let a held patch land or refuse it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
+from ...mail.directory import WEAVER
 from ...mail.errors import UsageError
 from ...mail.home import find_run_folder
+from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ...mail.process import within_run_of
 from ...personas.running.sweep import ask_to_end
@@ -51,21 +54,65 @@ def stop_run(context: Context, name: str, sender: str) -> Run:
     return run
 
 
-def approve_patch(context: Context, name: str, sender: str) -> Patch:
-    """Let a held patch land; return the patch.
+class HeldPatch(NamedTuple):
+    """A patch that was held, and the seq of the event by which a person decided about it."""
+
+    patch: Patch
+    seq: int
+
+
+def approve_patch(context: Context, name: str, sender: str) -> HeldPatch:
+    """Let a held patch land.
 
     `name` is the id of its run, the beginning of that id, or its persona; `sender` is who approves. Raises NoSuchRun.
     """
+    patch = _held(context, name)
+    code = ApprovalKey(context.home).sign(patch.run, patch.sha256)
+    own = derived_id(Kind.PATCH_APPROVED, patch.run, code)
+    (event,) = context.append([Draft(Kind.PATCH_APPROVED, sender, ref=patch.run, data={"code": code}, id=own)])
+    return HeldPatch(patch, event.seq)
+
+
+def refuse_patch(context: Context, name: str, sender: str, why: str) -> HeldPatch:
+    """Refuse a held patch for a person, as the weaver refuses one that no patch may do; its author has mail.
+
+    `name` is as for `approve_patch`, and `sender` who refuses it. Raises NoSuchRun.
+    """
+    patch = _held(context, name)
+    reason = f"{sender} refused it" + (f": {why.strip()}" if why.strip() else "")
+    data = {"persona": patch.persona, "tick": patch.tick, "why": reason, "by": sender}
+    own = derived_id(Kind.PATCH_REFUSED, patch.run, patch.sha256, sender)
+    drafts = [Draft(Kind.PATCH_REFUSED, WEAVER, ref=patch.run, data=data, id=own)]
+    if context.roster.get(patch.persona):
+        drafts.insert(0, _told(context, patch, sender, why.strip()))
+    return HeldPatch(patch, context.append(drafts)[-1].seq)
+
+
+def _told(context: Context, patch: Patch, sender: str, why: str) -> Draft:
+    """Write to the author of a patch that a person refused it; an answer goes to that person."""
+    body = (
+        f"Your patch (run {patch.run}) to {', '.join(patch.files)} was refused"
+        f"{f': {why}' if why else ', without a reason given'}\n\n"
+        "Nothing of it is on the branch; it is attached. Make your change again without what was refused, in your next "
+        "workspace; what is there when your run ends is taken as your next patch.\n"
+    )
+    data = context.mailbox.blobs.read(patch.sha256)
+    letter = Letter(
+        sender, [patch.persona], f"Refused: {why.splitlines()[0] if why else 'your patch'}"[:200], body,
+        type="feedback", payload={"run": patch.run, "reason": why}, priority="high",
+        attachments=[(f"{patch.persona}.patch", data)], key=f"refused {patch.run}",
+    )  # fmt: skip
+    return letter.draft(context.mailbox.directory, context.mailbox.blobs)
+
+
+def _held(context: Context, name: str) -> Patch:
+    """Return the held patch that a name means. Raises NoSuchRun."""
     held = context.state(whole=False).of(PatchStatus.HELD)
     matches = [patch for patch in held if _matches(patch.run, patch.persona, name)]
     if len(matches) != 1:
         known = ", ".join(f"{patch.persona} ({patch.run[:8]})" for patch in held) or "none"
         raise NoSuchRun(f"{name!r} names {len(matches)} held patches; held are: {known}")
-    (patch,) = matches
-    code = ApprovalKey(context.home).sign(patch.run, patch.sha256)
-    own = derived_id(Kind.PATCH_APPROVED, patch.run, code)
-    context.append([Draft(Kind.PATCH_APPROVED, sender, ref=patch.run, data={"code": code}, id=own)])
-    return patch
+    return matches[0]
 
 
 def pause(context: Context, sender: str) -> None:

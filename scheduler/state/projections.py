@@ -158,6 +158,32 @@ def going() -> Any:
     return started.anti_join(ended, started.run == ended.ended).select(*FACT).order_by("seq")
 
 
+def runs() -> Any:
+    """List the runs that began before a seq, the newest first: of a persona, a sprint, a dispatch, with a status."""
+    own = events.filter(events.sender == SCHEDULER)
+    starts = own.filter(own.kind == str(Kind.RUN_STARTED), own.seq < argument("before", "int64"))
+    starts = starts.select(
+        "seq", "run", persona=_.data["persona"].str, sprint=_.data["sprint"].int, dispatch=_.data["dispatch"].str
+    )
+    persona, sprint, dispatch, status = (
+        argument(name, dtype)
+        for name, dtype in (("persona", "string"), ("sprint", "int64"), ("dispatch", "string"), ("status", "string"))
+    )
+    starts = starts.filter(
+        persona.isnull() | (_.persona == persona),
+        sprint.isnull() | ((_.sprint == sprint) & _.dispatch.isnull()),
+        dispatch.isnull() | (_.dispatch == dispatch),
+    )
+    lost = str(Kind.RUN_LOST)
+    ends = own.filter(own.kind.isin([str(Kind.RUN_FINISHED), lost])).select(
+        "seq", over="run", how=(_.kind == lost).ifelse(str(RunStatus.LOST), _.data["status"].str)
+    )
+    ends = ends.group_by("over").agg(how=_.how.argmin(_.seq))
+    both = starts.left_join(ends, starts.run == ends.over)
+    both = both.select("seq", "run", status=ibis.coalesce(ends.how, str(RunStatus.OPEN)))
+    return both.filter(status.isnull() | (_.status == status)).order_by(_.seq.desc()).limit(LIMIT)
+
+
 def ended() -> Any:
     """List the ends of runs since a time, those of sprints and of dispatches."""
     done = events.filter(events.sender == SCHEDULER, events.ts >= argument("since"))
@@ -269,4 +295,5 @@ def figures() -> Any:
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
     results, printed, schedules, of_dispatches, limited, refused, claims, sessions, gathered, notices, later, figures,
+    runs,
 )  # fmt: skip

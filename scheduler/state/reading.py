@@ -128,6 +128,24 @@ def read_run_facts(projections: Projections, beginning: str) -> list[Fact]:
     return [*_about(projections, [row["run"] for row in rows], rows[0]["seq"])] if rows else []
 
 
+def read_some_runs(
+    projections: Projections,
+    most: int,
+    before: int | None = None,
+    *,
+    persona: str | None = None,
+    status: str | None = None,
+    sprint: int | None = None,
+    dispatch: str | None = None,
+) -> list[Fact]:
+    """Read all about the last runs that began before a seq: so many of a persona, a sprint, a dispatch, of a status."""
+    rows = projections.rows(
+        "scheduler.state.runs", before=before or ALL, persona=persona, status=status, sprint=sprint, dispatch=dispatch,
+        limit=most,
+    )  # fmt: skip
+    return [*_about(projections, [row["run"] for row in rows], rows[-1]["seq"])] if rows else []
+
+
 def _facts(projections: Projections, since: int, until: int, lately: int | None = None) -> Iterator[Fact]:
     """Read what was done for sprints from a seq on, and before another, in the order of the log."""
     lately = since if lately is None else lately

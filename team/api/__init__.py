@@ -5,12 +5,12 @@ listener, and end early when the function that they pass to `interrupts` is call
 
 - sprints: preview_tick, preview_sprint, tick, run_sprint, run_scheduled, run, check_members, following
 - records: status, history, past, rounds, report
-- control: stop, pause, resume, approve, approve_deploy, land
+- control: stop, pause, resume, approve, refuse, approve_deploy, land
 - claims: add_task, list_tasks, show_task, claim_task, claim_next, claim_paths, renew, release, finish
 - sessions: create, list_sessions, show, pause, resume, complete, delete, remember, attach, converse
 - ask: plan_of, carry_out, answer
 - dispatches: read_tasks, read_config, preview, dispatch, resume, replayed
-- traces: trace, trace_task, trace_run, output_of, patch_of, trace_index, export
+- traces: runs, trace, trace_task, trace_run, output_of, patch_of, trace_index, export
 - plans: read_roadmap, forecast, plan, tasks_of
 - weaving: weave
 - schedules: listed, run, pause, resume

@@ -1,4 +1,4 @@
-"""Controls a team: stop a run, pause, resume, approve a patch, land a sprint.
+"""Controls a team: stop a run, pause, resume, approve or refuse a patch, land a sprint.
 
 All functions are for people: called from an agent's run, they raise UsageError.
 """
@@ -14,7 +14,7 @@ from ...scheduler.context import Context
 from ...scheduler.kinds import DeployOutcome, Kind
 from ...scheduler.landing.base import fast_forward_base
 from ...scheduler.progress import Listener, Progress, silent
-from ...scheduler.sprint.control import approve_patch, by_people_only, stop_run
+from ...scheduler.sprint.control import approve_patch, by_people_only, refuse_patch, stop_run
 from ...scheduler.sprint.history import state_at
 from ...scheduler.state.facts import Patch, Run
 from ...scheduler.supervisor.deploy import Deployment, approved_round
@@ -48,13 +48,18 @@ class Pause:
 
 @dataclass(frozen=True)
 class Approval:
-    """A held patch that may land now."""
+    """A held patch that may land now, or with `refused` may not; `seq` is that of the event which says so."""
 
     patch: Patch
+    seq: int
+    refused: bool = False
 
     def document(self) -> dict[str, Any]:
-        """Return the run, persona and files of the patch as a JSON object."""
-        return {"run": self.patch.run, "persona": self.patch.persona, "files": [*self.patch.files]}
+        """Return the run, persona and files of the patch, and what was decided by which event, as a JSON object."""
+        return {
+            "run": self.patch.run, "persona": self.patch.persona, "files": [*self.patch.files],
+            "refused": self.refused, "seq": self.seq,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,13 @@ def resume(context: Context, sender: str) -> Pause:
 def approve(context: Context, run: str, sender: str) -> Approval:
     """Let a held patch land with the next weave. `run` is its run or persona, as in `stop`. Raises NoSuchRun."""
     by_people_only("scheduler approve", context.home)
-    return Approval(approve_patch(context, run, sender))
+    return Approval(*approve_patch(context, run, sender))
+
+
+def refuse(context: Context, run: str, sender: str, why: str = "") -> Approval:
+    """Refuse a held patch; its author is told by mail. `run` is its run or persona, as in `stop`. Raises NoSuchRun."""
+    by_people_only("scheduler refuse", context.home)
+    return Approval(*refuse_patch(context, run, sender, why), refused=True)
 
 
 def approve_deploy(

@@ -19,6 +19,7 @@ from ...scheduler.dispatch.output import trace as task_document
 from ...scheduler.dispatch.traces import Traces
 from ...scheduler.errors import NoSuchRun
 from ...scheduler.kinds import Kind, RunStatus
+from ...scheduler.overview.runs import RunFilter, RunList, list_runs
 from ...scheduler.payload import held
 from ...scheduler.state.dispatches import DispatchState, read_dispatch
 from ...scheduler.state.facts import Fact, Patch, Run
@@ -148,6 +149,14 @@ def trace_task(context: Context, name: str, dispatch: str | None = None) -> Task
             f"dispatch {state.id} has no task {name!r}; team trace --index --dispatch {state.short} lists them"
         )
     return TaskTrace(state, tasks[name], task_document(state, tasks[name], context.mailbox.blobs))
+
+
+def runs(context: Context, wanted: RunFilter, most: int, before: int | None = None) -> RunList:
+    """List runs of sprints and dispatches, the newest first: so many of those that began before an event `before`.
+
+    Raises UsageError for an unknown status, NoSuchRun for an unknown dispatch.
+    """
+    return list_runs(context, wanted, most, before)
 
 
 def trace_run(context: Context, name: str) -> RunTrace:

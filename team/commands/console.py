@@ -61,7 +61,7 @@ def console(
         if open_browser:
             typer.launch(address)
 
-    serve(Console(session.reading_context, options), ready)
+    serve(Console(session.reading_context, options, session.context), ready)
 
 
 @tokens.command("create")

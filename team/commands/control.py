@@ -168,6 +168,20 @@ def approve(
 
 
 @app.command()
+def refuse(
+    run: Annotated[str, typer.Argument(help="The run whose patch is held, or its persona's name.")],
+    why: Annotated[str, typer.Option("--why", help="The reason, which the author is told.")] = "",
+) -> None:
+    """Refuse a held patch: its author has mail with the reason, and may try again. Only a person may."""
+    from .. import session
+    from ..api import control
+
+    context = session.context()
+    patch = control.refuse(context, run, session.sender(context), why).patch
+    output.say(f"refused: {patch.persona}'s patch to {', '.join(patch.files)}")
+
+
+@app.command()
 def land(
     number: Annotated[int, typer.Argument(help="The sprint's number; 0 is the last one.", min=0)] = 0,
 ) -> None:

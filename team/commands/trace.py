@@ -1,4 +1,4 @@
-"""The command `team trace`."""
+"""The commands `team trace` and `team runs`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
+from .common import options as option
 from .common.printing import say
 
 app = typer.Typer()
@@ -45,6 +47,34 @@ def trace(
         _print_bytes(name, patch=patch)
     else:
         _show(name, dispatch_id, as_json=as_json)
+
+
+@app.command()
+def runs(
+    persona: Annotated[str | None, typer.Option("--persona", "-p", help="Only those of this persona.")] = None,
+    status: Annotated[str | None, typer.Option("--status", help="Only with this status: open, ok, failed, …")] = None,
+    sprint: Annotated[int | None, typer.Option("--sprint", help="Only those of this sprint.", min=1)] = None,
+    dispatch_id: Annotated[str | None, typer.Option("--dispatch", help="Only those of this dispatch.")] = None,
+    before: Annotated[
+        int | None, typer.Option("--before", help="Only those that began before this event.", min=1)
+    ] = None,
+    limit: mail_option.Limit = 20,
+    as_json: option.Json = False,
+) -> None:
+    """List runs of sprints and dispatches, the newest first."""
+    from ...mail import render
+    from .. import session
+    from ..api import traces
+    from ..show import trace as show
+
+    wanted = traces.RunFilter(persona, status, sprint, dispatch_id)
+    found = traces.runs(session.reading_context(), wanted, limit, before)
+    if as_json:
+        render.document(found.document())
+    else:
+        render.table(show.RUN_COLUMNS, show.runs(found))
+        if found.older:
+            output.say(f"there are older ones: --before {found.older}", err=True)
 
 
 def _show(name: str, dispatch_id: str | None, *, as_json: bool) -> None:

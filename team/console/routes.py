@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .api import logins, overview
+from .api import logins, mail, overview, runs, sprints
 from .common.route import Route
 
-ROUTES: tuple[Route, ...] = (*overview.ROUTES, *logins.ROUTES)
+ROUTES: tuple[Route, ...] = (*overview.ROUTES, *mail.ROUTES, *runs.ROUTES, *sprints.ROUTES, *logins.ROUTES)

@@ -14,15 +14,29 @@ from ...scheduler.limits.routing import routed
 from ...scheduler.state.dispatches import Attempt
 from ...scheduler.state.facts import Patch
 from ...scheduler.state.usage import total
-from ..api.traces import DispatchIndex, RunTrace, TaskTrace
+from ..api.traces import DispatchIndex, RunList, RunTrace, TaskTrace
 from .dispatch import ENDS, standing_of, state_of
 from .tables import columns, shortened, span
 
 COLUMNS = ("task", "persona", "status", "attempts", "what")
+RUN_COLUMNS = ("run", "persona", "for", "status", "took", "patch")
 _WIDE = 100
 _LONG = 4_000  # characters of an input or output
 _MOST_CALLS = 20
 _LAST_LINES = 20
+
+
+def runs(found: RunList) -> list[tuple[str, ...]]:
+    """Return the rows of a table of runs."""
+    return [
+        (
+            each.run.id[:8], each.run.persona,
+            f"{each.task} of {(each.dispatch or '')[-8:]}" if each.task else f"sprint {each.run.sprint}",
+            str(each.run.status), "" if each.run.seconds is None else span(each.run.seconds),
+            str(each.patch.status) if each.patch else "",
+        )
+        for each in found.runs
+    ]  # fmt: skip
 
 
 def run(trace: RunTrace) -> Iterator[str]:

@@ -11,13 +11,22 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ....mail.errors import LogError, TeamMailError, UnknownMessage, UsageError
+from ....mail.errors import KeyReused, LogError, TeamMailError, UnknownMessage, UsageError
 from ....mail.log.event import strict_json
 from ....mail.text.escape import clean
-from ....scheduler.errors import ClaimError, NoSuchRun, NoSuchSession, NoSuchTask, NotReady, SessionError
+from ....scheduler.errors import (
+    BranchMoved,
+    ClaimError,
+    NoSuchRun,
+    NoSuchSession,
+    NoSuchTask,
+    NotLeader,
+    NotReady,
+    SessionError,
+)
 from ..access.caller import NOBODY
 from .console import Console
-from .route import Asked, Route
+from .route import Asked, Reply, Route
 
 _BAD, _NOT_FOUND, _CONFLICT, _WRONG, _FAILED, _DOWN = 400, 404, 409, 422, 500, 503
 _STATUS: dict[type[Exception], int] = {  # the first that an error is
@@ -25,7 +34,10 @@ _STATUS: dict[type[Exception], int] = {  # the first that an error is
     NoSuchSession: _NOT_FOUND,
     NoSuchTask: _NOT_FOUND,
     UnknownMessage: _NOT_FOUND,
+    KeyReused: _CONFLICT,
     NotReady: _CONFLICT,
+    NotLeader: _CONFLICT,
+    BranchMoved: _CONFLICT,
     SessionError: _CONFLICT,
     ClaimError: _CONFLICT,
     UsageError: _WRONG,
@@ -45,7 +57,14 @@ class Refused(TeamMailError):
 
 
 def as_json(value: Any, status: int = 200) -> Response:
-    """Return a response with a value as JSON."""
+    """Return a response with a value as JSON, or what a Reply says."""
+    if isinstance(value, Reply):
+        response = (
+            Response(value.value, media_type=value.media) if isinstance(value.value, bytes) else as_json(value.value)
+        )
+        response.status_code = value.status or status
+        response.headers.update(value.headers)
+        return response
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     return Response(body.encode(errors="replace"), status, media_type="application/json")
 
@@ -89,9 +108,9 @@ async def read_asked(route: Route, request: Request, sender: str) -> Asked:
         except (UsageError, UnicodeDecodeError) as error:
             raise Refused(_BAD, f"the body is not JSON: {error}") from None
         body = route.takes.model_validate_json(data)
-    return Asked(
-        request.path_params, dict(request.query_params), body, sender, caller=request.scope.get("caller", NOBODY)
-    )
+    key = request.headers.get("idempotency-key")
+    caller = request.scope.get("caller", NOBODY)
+    return Asked(request.path_params, dict(request.query_params), body, sender, key, caller)
 
 
 def answered(route: Route, console: Console, asked: Asked) -> Any:

@@ -34,12 +34,14 @@ class ConsoleOptions:
 class Console:
     """The console of a team. Threads share it.
 
-    `reopen` opens the team anew, which is done when its settings or personas have changed. What is in `on_stop` is
-    called, in the event loop, when the server is asked to end; none of it may take long.
+    `reopen` opens the team anew, which is done when its settings or personas have changed: with all personas that can
+    be given a task, and also without a repository. `reopen_team` opens it with its own personas alone, for sprints. What is in
+    `on_stop` is called, in the event loop, when the server is asked to end; none of it may take long.
     """
 
     reopen: Callable[[], Context]
     options: ConsoleOptions = field(default_factory=ConsoleOptions)
+    reopen_team: Callable[[], Context] | None = None
     logins: Logins = field(default_factory=Logins)
     on_stop: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     _context: Context | None = field(default=None, init=False)
@@ -54,6 +56,14 @@ class Console:
                 self._context = self.reopen()
                 self._stamp = self._changed(self._context)
             return self._context
+
+    def team(self) -> Context:
+        """Open the team as sprints see it, in its repository. Raises what that raises, such as NotReady."""
+        return self.reopen_team() if self.reopen_team else self.context
+
+    def own_context(self) -> Context:
+        """Open the team anew, for what writes in the name of a session: that is a setting of the log itself."""
+        return self.reopen()
 
     @property
     def human(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlencode
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -20,16 +21,21 @@ from .console import Console
 Model = TypeVar("Model", bound=BaseModel)
 MOST_ROWS = 1_000  # that one answer has, whatever is asked for
 _ROWS = 100
+_FLAGS = {"1": True, "true": True, "0": False, "false": False}
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, once it may be made: the variables of its path and query, its body, and who asks."""
+    """A request, once it may be made: the variables of its path and query, its body, and who asks.
+
+    `key` is its header `Idempotency-Key`, None if it has none.
+    """
 
     path: Mapping[str, Any] = field(default_factory=dict[str, Any])
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     body: BaseModel | None = None
     sender: str = ""
+    key: str | None = None
     caller: Caller = NOBODY
 
     def text(self, name: str, default: str | None = None) -> str | None:
@@ -44,6 +50,22 @@ class Asked:
         if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) >= least):  # noqa: PLR2004
             raise UsageError(f"{name} must be a whole number of at least {least}")
         return int(text)
+
+    def flag(self, name: str) -> bool:
+        """Return a variable of the query that is 1 or 0, true or false, or left out. Raises UsageError."""
+        text = self.query.get(name) or "0"
+        if text not in _FLAGS:
+            raise UsageError(f"{name} must be 1 or 0")
+        return _FLAGS[text]
+
+    def one_key(self, field: str | None) -> str | None:
+        """Return the key of the header or of a field of the body. Raises UsageError if both are given and differ."""
+        if field is not None and self.key is not None and field != self.key:
+            raise UsageError("the header Idempotency-Key and the body give two keys: leave one of them out")
+        key = self.key if field is None else field
+        if key is not None and not key.strip():
+            raise UsageError("the idempotency key must be a text that is not empty")
+        return key
 
     def limit(self) -> int:
         """Return how many rows are asked for, at most MOST_ROWS. Raises UsageError."""
@@ -61,6 +83,32 @@ class Page(NamedTuple):
 
     path: str
     template: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer that is more than a value of JSON: bytes of some media type, a status of its own, headers."""
+
+    value: Any
+    status: int | None = None
+    media: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def plain(answer: Any) -> Any:
+    """Return the value of an answer, which is what a page shows."""
+    return answer.value if isinstance(answer, Reply) else answer
+
+
+def paged(asked: Asked, at: str, value: Any, following: int | str | None) -> Reply:
+    """Return a list of which the rows before `following` are the next page, which a `Link` header tells.
+
+    None tells that there is none. `at` is the path of the list.
+    """
+    if following is None:
+        return Reply(value)
+    query = {**asked.query, "before": str(following)}
+    return Reply(value, headers={"link": f'<{at}?{urlencode(query)}>; rel="next"'})
 
 
 Answering = Callable[[Console, Asked], Any]

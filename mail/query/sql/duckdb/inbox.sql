@@ -155,7 +155,22 @@ FROM (
       ON "t7"."id" = "t15"."ref"
   ) AS "t16"
   WHERE
-    CASE
+    "t16"."seq" < CAST($before AS BIGINT)
+    AND (
+      (
+        $session IS NULL
+      )
+      OR (
+        CASE
+          WHEN JSON_TYPE("t16"."data" -> '$.session') = 'VARCHAR'
+          THEN (
+            "t16"."data" -> '$.session'
+          ) ->> '$'
+          ELSE NULL
+        END = $session
+      )
+    )
+    AND CASE
       WHEN $state = 'all'
       THEN TRUE
       WHEN $state = 'trashed'
