@@ -37,8 +37,8 @@ from .liveness import liveness, unled
 from .routes import routing_of
 from .sessions.sessions import held
 from .settings.settings import Settings
-from .state.facts import Patch, Run
-from .state.reading import Span, read_ended, read_going, read_sprints, state_of
+from .state.facts import Fact, Patch, Run
+from .state.reading import Span, fold_with_later, read_ended, read_going, read_sprints, state_of
 from .state.recent import RecentState
 from .state.sprints import State
 from .state.usage import Used
@@ -125,6 +125,14 @@ class Context:
     def sprints(self, spans: Sequence[Span]) -> State:
         """Return the state of some sprints in a row, of the past or not, without what waits now; see `read_sprints`."""
         state = read_sprints(self.mailbox.projections, spans)
+        return replace(state, patches=self._all_checked(state))
+
+    def folded(self, facts: Sequence[Fact], until: int | None = None) -> State:
+        """Return the state as of the last of some facts, such as those of a sprint up to a moment of it.
+
+        With `until`, what became later, from that seq on, of what they leave undecided is part of it.
+        """
+        state = fold_with_later(self.mailbox.projections, facts, until)
         return replace(state, patches=self._all_checked(state))
 
     @property

@@ -106,6 +106,14 @@ ARROWS = {
     "scheduler.limits": {"scheduler.kinds", "scheduler.state"},
     "scheduler.liveness": {"scheduler.leader", "scheduler.state"},
     "scheduler.meaning": {"scheduler.weaver"},
+    "scheduler.moments": {
+        "scheduler.context",
+        "scheduler.errors",
+        "scheduler.kinds",
+        "scheduler.limits",
+        "scheduler.state",
+        "scheduler.weaver",
+    },
     "scheduler.needs": {"scheduler.kinds"},
     "scheduler.notify": {
         "scheduler.claims",

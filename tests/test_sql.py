@@ -17,7 +17,8 @@ from team_mail.mail.query.rows import FileProjections
 ROOT = Path(__file__).parent.parent
 # What one row of a list is; every list that is not named here has one row for each event.
 ROWS = {
-    "counts": {"persona"}, "held": {"ref"}, "mails": {"first"}, "overdue": {"seq", "persona"}, "people": {"name"},
+    "counts": {"persona"}, "held": {"ref"}, "inboxes": {"seq", "persona"}, "mails": {"first"},
+    "overdue": {"seq", "persona"}, "people": {"name"},
     "figures": {"kind", "status", "agent", "name", "passed"}, "played": {"agent"}, "states": {"ref", "persona"},
     "stats": {"kind"}, "tagged": {"tag"},
     "unreachable": {"seq", "persona"}, "unread": {"seq", "persona"},

@@ -26,6 +26,10 @@ class Projections(Protocol):
         """
         ...
 
+    def part(self, seq: int) -> int:
+        """Return the first seq of the part of the log that an event is in; `standing` has all that was open there."""
+        ...
+
 
 class FileProjections:
     """Projections by DuckDB over the segments of a log. Threads may share an instance; they take turns.
@@ -47,3 +51,7 @@ class FileProjections:
     def rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
         """Run the projection `name` as of now and return its rows. Raises LogUnavailable, LogDamaged."""
         return self._query.rows(name, **arguments)
+
+    def part(self, seq: int) -> int:
+        """Return the first seq of the file that an event is in."""
+        return max((segment.last + 1 for segment in self._source.snapshot().sealed if segment.last < seq), default=1)

@@ -14,7 +14,7 @@ from ibis import _
 
 from ...mail.directory import SCHEDULER, WEAVER
 from ...mail.kinds import DECIDED, MailKind
-from ...mail.query.projections import LIMIT, argument, events, listed
+from ...mail.query.projections import CLOSING, LIMIT, OPENING, argument, events, listed
 from ...mail.query.projections import standing as kept
 from ..kinds import DeployOutcome, Kind, Mode, RunStatus
 
@@ -24,6 +24,8 @@ CLAIMED = r"^(claim|task)\."
 LATELY = r"^(sprint|gate|scheduler|report|round|deploy)\."
 GATHERED = r"^(run|patch)\."
 FACT = ("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash")
+
+_LETTER = ("seq", "id", "ts", "kind", "sender", "recipients", "subject", "priority", "ref", "run", "data")
 
 standing: Any = ibis.table(kept().schema(), name="standing")
 
@@ -117,9 +119,58 @@ def mails() -> Any:
     """Count the messages from a seq on and before another by type, the most frequent first."""
     within = events.filter(events.seq >= argument("since", "int64"), events.seq < argument("until", "int64"))
     sent = within.filter(_.kind == str(MailKind.SENT))
-    typed = sent.mutate(type=ibis.coalesce(_.data["type"].str.nullif(""), "note"))
+    typed = sent.mutate(type=_typed(sent))
     counts = typed.group_by("type").agg(number=_.count(), first=_.seq.min())
     return counts.order_by(_.number.desc(), _["first"])
+
+
+def letters() -> Any:
+    """List the messages from a seq on and before another: who wrote to whom about what."""
+    within = events.filter(events.seq >= argument("since", "int64"), events.seq < argument("until", "int64"))
+    sent = within.filter(_.kind == str(MailKind.SENT))
+    return sent.select("seq", "id", "ts", "sender", "recipients", "subject", type=_typed(sent)).order_by("seq")
+
+
+def inboxes() -> Any:
+    """List the last messages, so many of each, that some personas had not read, archived or trashed before a seq.
+
+    `unread` counts all of theirs. `since` is where the part of the log begins that the seq is in: of what is before
+    that, `standing` has all that was open by then, but for messages of which somebody undid a mark.
+    """
+    since, until = argument("since", "int64"), argument("until", "int64")
+    within = events.filter(events.seq >= since, events.seq < until).select(*_LETTER)
+    known = standing.filter(standing.seq < since).select(*_LETTER).union(within)
+    undone = known.filter(_.kind.isin(OPENING)).select(undone="ref").distinct()
+    open_ = _unclosed(known)
+    open_ = open_.anti_join(undone, open_.id == undone.undone)
+    again: Any = ibis.table(events.schema(), name="again")
+    old = _unclosed(again.filter(again.seq < until).select(*_LETTER))
+    every = open_.union(old.semi_join(undone, old.id == undone.undone))
+    ranked = every.mutate(
+        rank=ibis.row_number().over(group_by=_.persona, order_by=_.seq.desc()),
+        unread=_.count().over(group_by=_.persona),
+    )
+    rows = ranked.filter(ranked["rank"] < argument("most", "int64"))
+    columns = ("persona", "unread", "seq", "id", "ts", "sender", "subject", "priority", "run")
+    return rows.select(*columns, type=_typed(rows)).order_by("seq", "persona")
+
+
+def _unclosed(table: Any) -> Any:
+    """List the messages of a table that one of the roster has not read, archived or trashed there, once for each."""
+    roster = argument("roster", "array<string>")
+    marks = table.filter(table.kind.isin([*CLOSING, *OPENING]), roster.contains(table.sender))
+    pair = ibis.cases(
+        *((marks.kind == kind, kinds[0]) for kinds in zip(CLOSING, OPENING, strict=True) for kind in kinds)
+    )
+    last = marks.mutate(pair=pair).group_by("ref", "sender", "pair").agg(kind=_.kind.argmax(_.seq))
+    closed = last.filter(_.kind.isin(CLOSING)).select("ref", reader="sender").distinct()
+    sent = table.filter(table.kind == str(MailKind.SENT)).mutate(persona=_.recipients.unnest())
+    sent = sent.filter(roster.contains(sent.persona))
+    return sent.anti_join(closed, (sent.id == closed.ref) & (sent.persona == closed.reader))
+
+
+def _typed(table: Any) -> Any:
+    return ibis.coalesce(table.data["type"].str.nullif(""), "note")
 
 
 def schedules() -> Any:
@@ -293,7 +344,7 @@ def figures() -> Any:
 
 
 PROJECTIONS = (
-    schedule, about, began, rivals, paused, held, latest, played, named, mails, dispatches, dispatched, going, ended,
-    results, printed, schedules, of_dispatches, limited, refused, claims, sessions, gathered, notices, later, figures,
-    runs,
+    schedule, about, began, rivals, paused, held, latest, played, named, mails, letters, inboxes, dispatches,
+    dispatched, going, ended, results, printed, schedules, of_dispatches, limited, refused, claims, sessions, gathered,
+    notices, later, figures, runs,
 )  # fmt: skip

@@ -78,10 +78,50 @@ def read_sprints(projections: Projections, spans: Sequence[Span]) -> State:
     """
     since, until = spans[0].seq, spans[-1].until
     facts = [*_merged(_waiting(projections, since), _facts(projections, since, ALL if until is None else until + 1))]
+    return fold_with_later(projections, facts, until)
+
+
+def fold_with_later(projections: Projections, facts: Sequence[Fact], until: int | None) -> State:
+    """Fold facts, with what became of the patches and runs that they leave undecided from a seq on, if there is one."""
     state = fold(facts)
     left = [patch.run for patch in state.patches if patch.status in {PatchStatus.HELD, PatchStatus.PENDING}]
     left += [run.id for run in state.runs if run.status == RunStatus.OPEN]
     return fold(_merged(facts, _about(projections, left, until))) if left and until is not None else state
+
+
+def read_moments(projections: Projections, span: Span) -> list[Fact]:
+    """Read what was done in one sprint, in the order of the log, with what it found there and the start of the next.
+
+    Folding those up to a seq gives the state as of then: runs whose patch waited when it began are among them.
+    """
+    last = ALL if span.until is None else span.until
+    own = _facts(projections, span.seq, last + 1)
+    return [fact for fact in _merged(_waiting(projections, span.seq), own) if fact.seq <= last]
+
+
+def read_letters(projections: Projections, since: int, until: int) -> list[dict[str, Any]]:
+    """Read the messages from a seq on and before another: seq, id, ts, sender, recipients, subject, type."""
+    return projections.rows("scheduler.state.letters", since=since, until=until)
+
+
+class Inbox(NamedTuple):
+    """How many messages a persona had not read, and the last of them, the oldest first."""
+
+    unread: int
+    mail: tuple[Mail, ...]
+
+
+def read_inboxes(
+    projections: Projections, roster: Sequence[str], before: int = ALL, most: int = ALL
+) -> dict[str, Inbox]:
+    """Read the unread mail of some personas as it was before a seq, the last messages of each; none of who had none."""
+    since = projections.part(before - 1)
+    rows = projections.rows("scheduler.state.inboxes", roster=[*roster], since=since, until=before, most=most)
+    found: dict[str, Inbox] = {}
+    for row in rows:
+        unread, inbox = row.pop("unread"), found.get(row["persona"], Inbox(0, ()))
+        found[row["persona"]] = Inbox(unread, (*inbox.mail, Mail(**row)))
+    return found
 
 
 def read_rival(projections: Projections, base: str, personas: Collection[str]) -> Sprint | None:

@@ -19,7 +19,7 @@ from .merging import Merge, Merging, PatchMerge, merged
 from .patch import PatchSubmission
 from .tree import Applied, Tree
 
-_PATIENCE = 2  # conflicts of one persona in one sprint
+PATIENCE = 2  # conflicts of one persona in one sprint
 Pair = tuple[int, int]
 
 
@@ -90,7 +90,7 @@ def best_order(
 ) -> list[int]:
     """Return the numbers of the patches in the order that lands the most: those, then their rivals, then `late`.
 
-    Nobody loses for ever to whoever comes in greater numbers: after `_PATIENCE` conflicts, a patch comes first.
+    Nobody loses for ever to whoever comes in greater numbers: after `PATIENCE` conflicts, a patch comes first.
     """
     rivals: dict[int, set[int]] = {number: set() for number in range(len(submissions))}
     for first, second in edges:
@@ -108,7 +108,7 @@ def best_order(
 def _patient(submissions: Sequence[PatchSubmission], rivals: Mapping[int, set[int]]) -> set[int]:
     """Choose of those that have lost too often the ones that do not conflict with each other."""
     chosen = set[int]()
-    often = [number for number, submission in enumerate(submissions) if submission.refusals >= _PATIENCE]
+    often = [number for number, submission in enumerate(submissions) if submission.refusals >= PATIENCE]
     for number in sorted(often, key=lambda number: submissions[number].precedence):
         if not rivals[number] & chosen:
             chosen.add(number)

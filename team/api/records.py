@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...scheduler.context import Context
+from ...scheduler.moments.view import SprintView, view
 from ...scheduler.overview.overview import Overview, overview
 from ...scheduler.overview.past import Past
 from ...scheduler.overview.past import past as read_past
@@ -42,3 +43,16 @@ def rounds(context: Context, most: int = LAST) -> RoundList:
 def report(context: Context, number: int | None = None) -> Metrics:
     """Return all figures of sprint `number`, of the last one by default. Raises NoSuchRun."""
     return records.report(context, number, context.clock.now())
+
+
+def view_sprint(context: Context, number: int | None = None, at: int | None = None) -> SprintView:
+    """Return a sprint as of a moment: runs, patches, weaves and why, gates, inboxes, commits, and all its moments.
+
+    Raises NoSuchRun.
+
+    Args:
+        context: The team.
+        number: The sprint; the last one by default.
+        at: The seq of an event of the sprint, or after it; by default it is shown as it is now.
+    """
+    return view(context, number, at, context.clock.now())
