@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from .api import mail, overview, runs, sprints
+from .api import agents, dispatches, mail, overview, runs, sprints
+from .api.outside import commands, measures, query
+from .api.work import claims, plans, schedules, sessions
 from .common.route import Route
 
-ROUTES: tuple[Route, ...] = (*overview.ROUTES, *mail.ROUTES, *runs.ROUTES, *sprints.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *overview.ROUTES, *mail.ROUTES, *runs.ROUTES, *sprints.ROUTES, *agents.ROUTES, *dispatches.ROUTES, *claims.ROUTES,
+    *schedules.ROUTES, *sessions.ROUTES, *commands.ROUTES, *plans.ROUTES, *measures.ROUTES, *query.ROUTES,
+)  # fmt: skip
