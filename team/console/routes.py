@@ -11,3 +11,9 @@ ROUTES: tuple[Route, ...] = (
     *overview.ROUTES, *mail.ROUTES, *runs.ROUTES, *sprints.ROUTES, *agents.ROUTES, *dispatches.ROUTES, *claims.ROUTES,
     *schedules.ROUTES, *sessions.ROUTES, *commands.ROUTES, *plans.ROUTES, *measures.ROUTES, *query.ROUTES,
 )  # fmt: skip
+
+
+def routes_table() -> str:
+    """Return the Markdown table of the routes, for the documentation."""
+    rows = [f"| `{route.method} {route.path}` | {route.about} |" for route in ROUTES]
+    return "\n".join(["| route | what it does |", "|---|---|", *rows])
