@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from table import Row, show
-from team_mail.scheduler.settings.diagnostics import LoggingSettings
+from team_mail.scheduler.settings.notify import LoggingSettings
 from team_mail.team.diagnostics.diagnostics import Diagnostics, Wanted
 
 LINE = {
@@ -25,7 +25,7 @@ TEXT = "ann (attempt 1): ok after 41.2 s, exit 0"
 WRITER = """
 import logging, sys
 from pathlib import Path
-from team_mail.scheduler.settings.diagnostics import LoggingSettings
+from team_mail.scheduler.settings.notify import LoggingSettings
 from team_mail.team.diagnostics.diagnostics import Diagnostics, Wanted
 settings = LoggingSettings(file=sys.argv[1] + "/{program}-{pid}.jsonl", keep=1_000_000)
 settings = settings.model_copy(update={"rotate": int(sys.argv[3])})

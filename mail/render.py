@@ -39,14 +39,14 @@ def document(value: Any, out: TextIO | None = None) -> None:
     out.write(_json(value, out, indent=2))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Replace numbers that JSON cannot represent by null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(name): _finite(item) for name, item in cast("dict[Any, Any]", value).items()}
+        return {str(name): finite(item) for name, item in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in cast("list[Any]", value)]
+        return [finite(item) for item in cast("list[Any]", value)]
     return value
 
 
@@ -63,7 +63,7 @@ def _open(out: TextIO | None) -> TextIO:
 
 def _json(value: Any, out: TextIO, indent: int | None = None) -> str:
     ascii_only = out.isatty() or (out.encoding or "").lower() != "utf-8"
-    text = json.dumps(_finite(value), ensure_ascii=ascii_only, indent=indent, default=str)
+    text = json.dumps(finite(value), ensure_ascii=ascii_only, indent=indent, default=str)
     return text.encode(errors="backslashreplace").decode() + "\n"
 
 

@@ -38,7 +38,9 @@ class Kind(Described):
     PATCH_CAPTURED = word("patch.captured", "What a run changed was captured.", "scheduler")
     PATCH_LANDED = word("patch.landed", "A patch is on the branch.", "weaver")
     PATCH_CONFLICTED = word("patch.conflicted", "A patch conflicts with what landed before it.", "weaver")
-    PATCH_REFUSED = word("patch.refused", "A patch does something that no patch may do.", "weaver")
+    PATCH_REFUSED = word(
+        "patch.refused", "A patch does something that no patch may do, or a person refused it.", "weaver"
+    )
     PATCH_HELD = word("patch.held", "A patch to sensitive files waits for a person's approval.", "weaver")
     PATCH_APPROVED = word("patch.approved", "A held patch may land.", _PERSON)
     PATCH_REJECTED = word("patch.rejected", "A gate fails with the patch and passes without it.", "weaver")
@@ -169,7 +171,7 @@ class PatchStatus(Described):
     LANDED = word("landed", "It is on the branch.")
     PRESENT = word("present", "All that it changes was on the branch already, so there is no commit of it.")
     CONFLICTED = word("conflicted", "It conflicts with what landed before it; its author has mail.")
-    REFUSED = word("refused", "It does something that no patch may do; its author has mail.")
+    REFUSED = word("refused", "It does something that no patch may do, or a person refused it; its author has mail.")
     HELD = word(
         "held", "It changes sensitive files; the human has mail, and `scheduler approve` makes it pending again."
     )

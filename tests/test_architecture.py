@@ -258,19 +258,16 @@ ARROWS = {
     "team.console": {
         "team.console.access",
         "team.console.api",
+        "team.console.api.outside",
+        "team.console.api.work",
         "team.console.common",
         "team.console.guard",
         "team.console.pages",
         "team.session",
     },
-    "team.console.api": {
-        "team.api",
-        "team.api.outside",
-        "team.console.access",
-        "team.console.common",
-        "team.webhooks",
-        "team.work",
-    },
+    "team.console.api": {"team.api", "team.console.access", "team.console.common", "team.work"},
+    "team.console.api.outside": {"team.api.outside", "team.console.api", "team.console.common", "team.webhooks"},
+    "team.console.api.work": {"team.api", "team.console.api", "team.console.common"},
     "team.console.common": {"team.console.access"},
     "team.console.guard": {"team.console.access", "team.console.common", "team.console.pages"},
     "team.console.pages": {"team.console.common"},
@@ -301,7 +298,7 @@ HOMES = {
     "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
     "psutil": re.compile(r"personas\.running\.sweep"),
     "pydantic": re.compile(
-        r"scheduler\.(settings\.\w+|tasks\.\w+|planner\.roadmap\w*)|team\.console\.(api|common)\.\w+"
+        r"scheduler\.(settings\.\w+|tasks\.\w+|planner\.roadmap\w*)|team\.console\.(api(\.\w+)?|common)\.\w+"
     ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),
     "segno": re.compile(r"team\.console\.common\.terminal"),

@@ -18,7 +18,9 @@ OF_USE = (
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
 GUIDES = {"team-mail": "docs/mail.md", "scheduler": "docs/sprint.md", "team": "docs/sprint.md"}
-OWN_GUIDES = dict.fromkeys(("dispatch", "ask", "replay", "trace", "runs", "templates"), "dispatch") | {"plan": "plan"}
+OWN_GUIDES = dict.fromkeys(("dispatch", "ask", "replay", "trace", "runs", "dispatches", "templates"), "dispatch") | {
+    "plan": "plan"
+}
 OWN_GUIDES |= dict.fromkeys(("try", "doctor"), "agents") | {"schedules": "schedules", "session": "sessions"}
 OWN_GUIDES |= dict.fromkeys(("task", "claim", "renew", "release", "done", "worker", "hook"), "claims")
 OWN_GUIDES |= {"notify": "notify", "metrics": "diagnostics", "export": "diagnostics", "command": "llm-api"}

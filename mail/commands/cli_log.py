@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import UsageError
 from ..kinds import ExitCode
 from . import cli_options as option
 from . import output
@@ -252,6 +253,7 @@ def export(
 @app.command()
 def query(
     statement: Annotated[str, typer.Argument(metavar="SELECT", help="One SELECT over the view `events`.")],
+    values: Annotated[list[str], typer.Option("--param", help="A text for $NAME in it: NAME=TEXT; repeatable.")] = [],  # noqa: B006
     as_json: option.Json = False,
 ) -> None:
     """Query the log in DuckDB's SQL, read-only; docs/log.md lists the columns of `events`."""
@@ -259,8 +261,16 @@ def query(
     from ..open import open_log
     from ..query.query import select
 
-    columns, rows = select(open_log(), statement)
+    parameters = dict(_parameter(value) for value in values)
+    columns, rows = select(open_log(), statement, parameters)
     if as_json:
         render.document([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         render.table(columns, rows)
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--param {text!r} is not NAME=TEXT")
+    return name, value

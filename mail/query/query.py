@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from json.encoder import encode_basestring as quoted
 from pathlib import Path
@@ -338,21 +338,23 @@ def _moved(snapshot: Snapshot) -> bool:
         return snapshot.inode != 0
 
 
-def select(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+def select(
+    source: Source, text: str, parameters: Mapping[str, str] | None = None
+) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Run one SELECT given by a user over the view `events`; return column names and rows.
 
-    Only SELECT is run, and only the log's files can be read. Of a damaged log, what verifies is read. Raises UsageError
-    with the database's message.
+    `parameters` are the values of `$name` in it, all of them texts. Only SELECT is run, and only the log's files can be
+    read. Of a damaged log, what verifies is read. Raises UsageError with the database's message.
     """
     try:
-        return _selected(source, text)
+        return _selected(source, text, parameters or {})
     except _WRONG as error:
         raise _failed(error) from error
     except duckdb.Error as error:  # of the query, or of a line that the database cannot pass over
         if not source.damage():
             raise _failed(error) from error
     try:
-        return _selected(source, text)
+        return _selected(source, text, parameters or {})
     except duckdb.Error as error:
         raise _failed(error) from error
 
@@ -361,7 +363,7 @@ def _failed(error: Exception) -> UsageError:
     return UsageError(f"the query failed: {str(error).splitlines()[0]}")
 
 
-def _selected(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+def _selected(source: Source, text: str, parameters: Mapping[str, str]) -> tuple[list[str], list[tuple[Any, ...]]]:
     with duckdb.connect(config=CONFIG) as connection:
         snapshot = source.snapshot()
         connection.execute(f'CREATE VIEW "events" AS {events_sql(snapshot)}')
@@ -374,5 +376,5 @@ def _selected(source: Source, text: str) -> tuple[list[str], list[tuple[Any, ...
         statements = connection.extract_statements(text.encode().decode())
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise UsageError("only one SELECT at a time; the log is never changed by a query")
-        result = connection.execute(statements[0])
+        result = connection.execute(statements[0], dict(parameters) or None)
         return [column[0] for column in result.description], result.fetchall()

@@ -12,7 +12,7 @@ from ..context import Context
 from ..kinds import AskStep, DispatchStatus, WorkKind
 from ..liveness import is_led
 from ..payload import held
-from ..state.dispatches import DispatchState, read_last
+from ..state.dispatches import DispatchState, read_last, session_of
 from ..state.facts import Sprint
 from ..state.reading import read_spans
 from ..state.sprints import State
@@ -59,6 +59,56 @@ class Past:
     def document(self) -> list[dict[str, Any]]:
         """Return the JSON array of `team history --json`."""
         return [deed.document() for deed in self.deeds]
+
+
+@dataclass(frozen=True)
+class PastDispatch:
+    """A dispatch: its tasks by name, its result, what its runs used, and what asked for it."""
+
+    id: str
+    started: str
+    tasks: tuple[str, ...]
+    result: str
+    usage: UsageTotal
+    branch: str
+    session: str | None
+    ask: str
+    schedule: str
+    again: str
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            "dispatch": self.id, "started": self.started, "tasks": [*self.tasks], "result": self.result,
+            "usage": self.usage.document(), "branch": self.branch or None, "session": self.session,
+            "ask": self.ask or None, "schedule": self.schedule or None, "again": self.again,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DispatchList:
+    """The last dispatches, the newest last. `older` tells that there are more before."""
+
+    dispatches: tuple[PastDispatch, ...]
+    older: bool = False
+
+    def document(self) -> list[dict[str, Any]]:
+        """Return the JSON array of `team dispatches --json`."""
+        return [each.document() for each in self.dispatches]
+
+
+def past_dispatches(context: Context, most: int, before: str | None = None) -> DispatchList:
+    """Read the last dispatches, so many of those before one of a name. Raises NoSuchRun if there is none of it."""
+    states = read_last(context.mailbox.projections, most + 1, before)
+    listed = (
+        PastDispatch(
+            state.id, state.started, _tasks(state, context.mailbox.blobs), result_of(state),
+            total(run.usage for run in state.work.runs.values()), state.branch, session_of(state), request_of(state),
+            schedule_of(state), _again(state),
+        )
+        for state in states[-most:]
+    )  # fmt: skip
+    return DispatchList(tuple(listed), len(states) > most)
 
 
 def past(context: Context, most: int) -> Past:

@@ -20,10 +20,9 @@ from ...personas.agents.presets.preset import names
 from ...personas.hidden import hidden
 from ..errors import SettingsError
 from .console import ConsoleSettings
-from .diagnostics import LoggingSettings, OtelSettings
 from .file import Key, TomlFile, read_toml
 from .groups import wrong_groups
-from .notify import NotifySettings
+from .notify import LoggingSettings, NotifySettings, OtelSettings
 from .presets import fill_in, limit_local, without_use
 from .problems import Fields, problem
 from .schedules import ScheduleSettings

@@ -16,8 +16,7 @@ from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..kinds import LaunchReason
 from .console import ConsoleSettings
-from .diagnostics import LoggingSettings, OtelSettings
-from .notify import NotifySettings
+from .notify import LoggingSettings, NotifySettings, OtelSettings
 from .schedules import ScheduleSettings
 from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings, Table
 from .values import (

@@ -193,9 +193,13 @@ def read_unfinished(projections: Projections, most: int = _MOST) -> list[Dispatc
     return [_folded(projections, start) for start in open_[-most:]]
 
 
-def read_last(projections: Projections, most: int) -> list[DispatchState]:
-    """Read the last dispatches, so many, the newest last."""
-    starts = [*_starts(_events(projections)).items()][-most:]
+def read_last(projections: Projections, most: int, before: str | None = None) -> list[DispatchState]:
+    """Read the last dispatches, so many, the newest last; those before one of a name. Raises NoSuchRun for another."""
+    starts = [*_starts(_events(projections)).items()]
+    if before is not None:
+        names = [name for name, _ in starts]
+        starts = starts[: names.index(_named(names, before))] if names else []
+    starts = starts[-most:]
     if not starts:
         return []
     states = {dispatch: DispatchState() for dispatch, _ in starts}

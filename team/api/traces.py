@@ -19,6 +19,7 @@ from ...scheduler.dispatch.output import trace as task_document
 from ...scheduler.dispatch.traces import Traces
 from ...scheduler.errors import NoSuchRun
 from ...scheduler.kinds import Kind, RunStatus
+from ...scheduler.overview.past import DispatchList, past_dispatches
 from ...scheduler.overview.runs import RunFilter, RunList, list_runs
 from ...scheduler.payload import held
 from ...scheduler.state.dispatches import DispatchState, read_dispatch
@@ -157,6 +158,11 @@ def runs(context: Context, wanted: RunFilter, most: int, before: int | None = No
     Raises UsageError for an unknown status, NoSuchRun for an unknown dispatch.
     """
     return list_runs(context, wanted, most, before)
+
+
+def dispatches(context: Context, most: int, before: str | None = None) -> DispatchList:
+    """List the last dispatches, the newest last: so many of those before one of a name. Raises NoSuchRun."""
+    return past_dispatches(context, most, before)
 
 
 def trace_run(context: Context, name: str) -> RunTrace:

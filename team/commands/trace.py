@@ -1,4 +1,4 @@
-"""The commands `team trace` and `team runs`."""
+"""The commands `team trace`, `team runs` and `team dispatches`."""
 
 from __future__ import annotations
 
@@ -75,6 +75,25 @@ def runs(
         render.table(show.RUN_COLUMNS, show.runs(found))
         if found.older:
             output.say(f"there are older ones: --before {found.older}", err=True)
+
+
+@app.command()
+def dispatches(
+    before: Annotated[str | None, typer.Option("--before", help="Only those before this dispatch.")] = None,
+    limit: mail_option.Limit = 20,
+    as_json: option.Json = False,
+) -> None:
+    """List the last dispatches, the newest last: tasks, result, money, and what asked for each."""
+    from ...mail import render
+    from .. import session
+    from ..api import traces
+    from ..show import trace as show
+
+    found = traces.dispatches(session.reading_context(), limit, before)
+    if as_json:
+        render.document(found.document())
+    else:
+        render.table(show.DISPATCH_COLUMNS, show.dispatches(found))
 
 
 def _show(name: str, dispatch_id: str | None, *, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from .access.caller import Scope
 from .access.logins import Logins
 from .common.answer import answered, as_json, problem, read_asked
 from .common.console import Console
-from .common.route import Page, Route, plain
+from .common.route import Page, Route, for_page
 from .guard.guard import CheckPeer, Guard
 from .guard.login import refused
 from .pages import page
@@ -80,7 +80,7 @@ def _shown(route: Route, shown: Page, console: Console) -> Served:
     async def endpoint(request: Request) -> Response:
         try:
             asked = await read_asked(route, request, request.scope["sender"])
-            value = plain(await run_in_threadpool(answered, route, console, asked))
+            asked, value = for_page(asked, await run_in_threadpool(answered, route, console, asked))
         except Exception as error:  # noqa: BLE001 - as above
             return await run_in_threadpool(page.failed, error, console, request.url.path)
         return await run_in_threadpool(page.shown, shown.template, value, console, asked, request.url.path)

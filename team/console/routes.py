@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from .api import logins, mail, overview, runs, sprints
+from .api import agents, dispatches, logins, mail, overview, runs, sprints
+from .api.outside import commands, measures, query
+from .api.work import claims, plans, schedules, sessions
 from .common.route import Route
 
-ROUTES: tuple[Route, ...] = (*overview.ROUTES, *mail.ROUTES, *runs.ROUTES, *sprints.ROUTES, *logins.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *overview.ROUTES, *mail.ROUTES, *runs.ROUTES, *sprints.ROUTES, *agents.ROUTES, *dispatches.ROUTES, *claims.ROUTES,
+    *schedules.ROUTES, *sessions.ROUTES, *commands.ROUTES, *plans.ROUTES, *measures.ROUTES, *query.ROUTES,
+    *logins.ROUTES,
+)  # fmt: skip
+
+
+def routes_table() -> str:
+    """Return the Markdown table of the routes, for the documentation."""
+    rows = [f"| `{route.method} {route.path}` | {route.about} |" for route in ROUTES]
+    return "\n".join(["| route | what it does |", "|---|---|", *rows])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ...scheduler.progress import Listener, Progress
-from ...scheduler.settings.diagnostics import LoggingSettings
+from ...scheduler.settings.notify import LoggingSettings
 from .entry import entry_of
 from .file import OwnFile
 from .lines import LOGGER, JsonLines, Line, TextLines

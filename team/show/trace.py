@@ -14,11 +14,12 @@ from ...scheduler.limits.routing import routed
 from ...scheduler.state.dispatches import Attempt
 from ...scheduler.state.facts import Patch
 from ...scheduler.state.usage import total
-from ..api.traces import DispatchIndex, RunList, RunTrace, TaskTrace
+from ..api.traces import DispatchIndex, DispatchList, RunList, RunTrace, TaskTrace
 from .dispatch import ENDS, standing_of, state_of
 from .tables import columns, shortened, span
 
 COLUMNS = ("task", "persona", "status", "attempts", "what")
+DISPATCH_COLUMNS = ("dispatch", "started", "result", "used", "tasks")
 RUN_COLUMNS = ("run", "persona", "for", "status", "took", "patch")
 _WIDE = 100
 _LONG = 4_000  # characters of an input or output
@@ -37,6 +38,14 @@ def runs(found: RunList) -> list[tuple[str, ...]]:
         )
         for each in found.runs
     ]  # fmt: skip
+
+
+def dispatches(found: DispatchList) -> list[tuple[str, ...]]:
+    """Return the rows of a table of dispatches."""
+    return [
+        (each.id[-8:], f"{each.started[:19]}Z", each.result, each.usage.text, listed(each.tasks))
+        for each in found.dispatches
+    ]
 
 
 def run(trace: RunTrace) -> Iterator[str]:

@@ -405,14 +405,14 @@ def test_commands_for_people_are_refused_to_agents(project):
     washed = "env -u TEAM_RUN -u TEAM_PERSONA -u TEAM_HOME"
     script = (
         f"cat > /dev/null; test {{persona}} = ann || exit 0; cd {project.folder}; "
-        f"for word in pause 'approve ann' 'land 1'; do setsid {washed} {BIN}/scheduler $word; done; "
-        f"setsid {washed} {BIN}/team notify; true"
+        f"for word in pause 'approve ann' 'refuse ann' 'land 1'; do setsid {washed} {BIN}/scheduler $word & done; "
+        f"setsid {washed} {BIN}/team notify; wait; true"
     )
     project.agent(script)
     assert project.document("sprint")["converged"]
     assert project.events("scheduler.paused", "patch.approved", "run.stopped") == []
     logs = [path.read_text() for path in project.team.glob("runs/*/output.log")]
-    assert sorted(log.count("can only be used by a person") for log in logs) == [0, 0, 4], logs
+    assert sorted(log.count("can only be used by a person") for log in logs) == [0, 0, 5], logs
 
 
 def test_each_wrong_environment_gives_one_line_of_error(project, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -42,10 +41,9 @@ class File(Body):
     content_base64: str
 
 
-class Answer(Body):
-    """What is written in answer to a message; `all` sends it to all of its recipients, too."""
+class Written(Body):
+    """What a person writes, to whomever."""
 
-    to: Annotated[tuple[str, ...], Field(max_length=_MOST_PEOPLE)] = ()
     cc: Annotated[tuple[str, ...], Field(max_length=_MOST_PEOPLE)] = ()
     subject: str = ""
     body: str = ""
@@ -55,14 +53,19 @@ class Answer(Body):
     due: str | None = None
     attachments: Annotated[tuple[File, ...], Field(max_length=_MOST_FILES)] = ()
     idempotency_key: str | None = None
+
+
+class Answer(Written):
+    """What is written in answer to a message; `all` sends it to all of its recipients, too."""
+
+    to: Annotated[tuple[str, ...], Field(max_length=_MOST_PEOPLE)] = ()
     all: bool = False
 
 
-class NewMail(Answer):
+class NewMail(Written):
     """A message to send; `thread` is a message that it belongs to."""
 
     to: Annotated[tuple[str, ...], Field(min_length=1, max_length=_MOST_PEOPLE)]
-    all: Annotated[bool, Field(exclude=True)] = False
     thread: str | None = None
 
 
@@ -204,7 +207,7 @@ def _marking(name: str) -> Route:
     return Route("POST", f"/api/mail/{{id}}/{name}", about, mark, scope=Scope.ACT)
 
 
-def _marked_by(mailbox: Mailbox, own: str, verb: str, message: Message) -> Mapping[str, Any]:
+def _marked_by(mailbox: Mailbox, own: str, verb: str, message: Message) -> dict[str, Any]:
     mark, _ = first_mark(mailbox, own, verb, message)
     return {"marked_by": mark} if mark else {}
 
@@ -220,7 +223,7 @@ def _person(console: Console, asked: Asked) -> str:
         return name
 
 
-def _letter(mailbox: Mailbox, asked: Asked, given: Answer) -> Letter:
+def _letter(mailbox: Mailbox, asked: Asked, given: Answer | NewMail) -> Letter:
     sender = no_program(mailbox.directory.checked_sender(asked.sender))
     return Letter(
         sender, given.to, given.subject, given.body, given.cc, given.type, given.payload, given.priority,

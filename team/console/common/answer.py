@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from ....mail.errors import KeyReused, LogError, TeamMailError, UnknownMessage, UsageError
 from ....mail.log.event import strict_json
+from ....mail.render import finite
 from ....mail.text.escape import clean
 from ....scheduler.errors import (
     BranchMoved,
@@ -65,8 +66,8 @@ def as_json(value: Any, status: int = 200) -> Response:
         response.status_code = value.status or status
         response.headers.update(value.headers)
         return response
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    return Response(body.encode(errors="replace"), status, media_type="application/json")
+    body = json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"), default=str)
+    return Response(body.encode(errors="backslashreplace"), status, media_type="application/json")
 
 
 def refusal(error: BaseException) -> tuple[int, str]:

@@ -35,8 +35,8 @@ class Console:
     """The console of a team. Threads share it.
 
     `reopen` opens the team anew, which is done when its settings or personas have changed: with all personas that can
-    be given a task, and also without a repository. `reopen_team` opens it with its own personas alone, for sprints. What
-    is in `on_stop` is called, in the event loop, when the server is asked to end; none of it may take long.
+    be given a task, and also without a repository. `reopen_team` opens it with its own personas alone, for sprints.
+    What is in `on_stop` is called, in the event loop, when the server is asked to end; none of it may take long.
     """
 
     reopen: Callable[[], Context]

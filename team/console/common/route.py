@@ -6,7 +6,7 @@ Page and JSON of a route show the value of the same function.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
@@ -28,7 +28,8 @@ _FLAGS = {"1": True, "true": True, "0": False, "false": False}
 class Asked:
     """A request, once it may be made: the variables of its path and query, its body, and who asks.
 
-    `key` is its header `Idempotency-Key`, None if it has none.
+    `key` is its header `Idempotency-Key`, None if it has none. `following` is for pages of lists: what the next page's
+    rows are before, None on the last one.
     """
 
     path: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -37,6 +38,7 @@ class Asked:
     sender: str = ""
     key: str | None = None
     caller: Caller = NOBODY
+    following: int | str | None = None
 
     def text(self, name: str, default: str | None = None) -> str | None:
         """Return a variable of the query, None for one that is left out or empty."""
@@ -87,17 +89,23 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer that is more than a value of JSON: bytes of some media type, a status of its own, headers."""
+    """An answer that is more than a value of JSON: bytes of some media type, a status of its own, headers.
+
+    `following` is what the rows of the next page are before; None if there is no next page, or no list.
+    """
 
     value: Any
     status: int | None = None
     media: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    following: int | str | None = None
 
 
-def plain(answer: Any) -> Any:
-    """Return the value of an answer, which is what a page shows."""
-    return answer.value if isinstance(answer, Reply) else answer
+def for_page(asked: Asked, answer: Any) -> tuple[Asked, Any]:
+    """Return a request with what its answer says of the next page, and the value of the answer, for a page."""
+    if isinstance(answer, Reply):
+        return replace(asked, following=answer.following), answer.value
+    return asked, answer
 
 
 def paged(asked: Asked, at: str, value: Any, following: int | str | None) -> Reply:
@@ -108,7 +116,7 @@ def paged(asked: Asked, at: str, value: Any, following: int | str | None) -> Rep
     if following is None:
         return Reply(value)
     query = {**asked.query, "before": str(following)}
-    return Reply(value, headers={"link": f'<{at}?{urlencode(query)}>; rel="next"'})
+    return Reply(value, headers={"link": f'<{at}?{urlencode(query)}>; rel="next"'}, following=following)
 
 
 Answering = Callable[[Console, Asked], Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from team_mail.team import session
@@ -22,13 +23,15 @@ def ask(team, monkeypatch):
     return Asker(Console(session.reading_context, reopen_team=session.context))
 
 
-@pytest.fixture
-def printed(team):
-    """Returns the document that a command prints with `--json`."""
+@pytest.fixture(scope="session")
+def printed_in():
+    """Returns the document that a command prints with `--json` in a folder."""
 
-    def run(*words):
-        env = {"PATH": "/usr/bin:/bin", "HOME": str(team.folder), "TEAM_PERSONA": "you"}
-        ended = run_command(words[0], *words[1:], "--json", cwd=team.folder, env=env)
+    def run(folder, *words):
+        env = {name: value for name, value in os.environ.items() if not name.startswith("TEAM_")}
+        env["TEAM_PERSONA"] = "you"
+        form = () if "export" in words else ("--json",)
+        ended = run_command(words[0], *words[1:], *form, cwd=folder, env=env)
         assert ended.stdout, ended.stderr
         return json.loads(ended.stdout)
 

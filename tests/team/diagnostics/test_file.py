@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from team_mail.scheduler.settings.diagnostics import LoggingSettings
+from team_mail.scheduler.settings.notify import LoggingSettings
 from team_mail.team.diagnostics.diagnostics import Diagnostics, Wanted
 
 WRITER = Path(__file__).with_name("writer.py")

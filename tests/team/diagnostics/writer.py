@@ -4,7 +4,7 @@ import logging
 import sys
 from pathlib import Path
 
-from team_mail.scheduler.settings.diagnostics import LoggingSettings
+from team_mail.scheduler.settings.notify import LoggingSettings
 from team_mail.team.diagnostics.diagnostics import Diagnostics, Wanted
 
 folder, name, lines, size, keep = sys.argv[1:]

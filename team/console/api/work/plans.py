@@ -1,0 +1,57 @@
+"""The routes of plans: what of a roadmap can run at once, and the forecast of the next sprint."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from .....scheduler.claims.claims import Claims
+from ....api import plans
+from ...common.body import Body
+from ...common.console import Console
+from ...common.route import Asked, Route
+
+_MOST_TEXT = 1 << 20  # characters of a roadmap
+_NAME = "roadmap"
+Workers = Annotated[int | None, Field(ge=1, le=1_000)]
+
+
+class NewPlan(Body):
+    """A roadmap as text, YAML or JSON, or a `tasks.json`; what is done of it, and how many work at once."""
+
+    roadmap: Annotated[str, Field(max_length=_MOST_TEXT)]
+    done: Annotated[tuple[str, ...], Field(max_length=1_000)] = ()
+    workers: Workers = None
+    most: Annotated[int, Field(ge=1, le=64)] = plans.MOST_WORKERS
+
+
+def plan(console: Console, asked: Asked) -> dict[str, Any]:
+    """Plan work, as `team plan --json`."""
+    given = asked.given(NewPlan)
+    roadmap = plans.read_roadmap(given.roadmap.encode(errors="replace"), _NAME, console.context.home)
+    claims = Claims(console.context.mailbox)
+    return plans.plan(roadmap, given.done, given.workers, given.most, claims=claims).document()
+
+
+def tasks(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return the tasks of a plan for a dispatch, as `team plan --tasks`."""
+    given = asked.given(NewPlan)
+    data = given.roadmap.encode(errors="replace")
+    roadmap = plans.read_roadmap(data, _NAME, console.context.home)
+    return plans.tasks_of(plans.plan(roadmap, given.done, given.workers, given.most), data).document()
+
+
+def forecast(console: Console, asked: Asked) -> dict[str, Any]:
+    """Plan the next sprint by what the last ones did, as `team plan --from-sprint --json`."""
+    workers = asked.number("workers", least=1)
+    claims = Claims(console.context.mailbox)
+    return plans.plan(plans.forecast(console.team()), (), workers, claims=claims).document()
+
+
+ROUTES = (
+    Route("POST", "/api/plans", "What of a roadmap can run at once, where tasks conflict, what that saves.", plan,
+          takes=NewPlan),
+    Route("POST", "/api/plans/tasks", "The tasks of a roadmap, for a dispatch.", tasks, takes=NewPlan),
+    Route("GET", "/api/plans/forecast", "The next sprint, by what the last ones did.", forecast),
+)  # fmt: skip

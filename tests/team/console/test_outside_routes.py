@@ -1,0 +1,100 @@
+"""What programs ask for over HTTP: commands as JSON, figures, and queries in SQL."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from team_mail.mail.letter import Letter
+from team_mail.mail.open import open_mailbox
+
+from ..test_webhooks import EXAMPLES, fits
+
+
+@pytest.fixture
+def asked(team, ask):
+    """The console of a team whose personas are those of the examples."""
+    team.roster("forge", "scribe")
+    return ask
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_answered_as_it_shows(asked, example):
+    """The request and each refusal, with its status."""
+    shown = json.loads(example.read_text())
+    for before in shown.get("before", ()):
+        assert asked.post("/api/commands", before).status == 200
+    for each in (shown, *shown["errors"]):
+        answer = asked.post("/api/commands", each["request"])
+        assert answer.status == each["answer"]["status"]
+        assert fits(each["answer"]["document"], answer.json), answer.json
+
+
+def test_a_command_is_done_once_by_the_header(asked):
+    """As by the field."""
+    request = json.loads(next(path for path in EXAMPLES if path.stem == "store_memory").read_text())["request"]
+    asked.post("/api/commands", {"command": "create_session", "session": request["session"]})
+    first = asked.post("/api/commands", request, key="k").json
+    assert asked.post("/api/commands", request, key="k").json["result"]["id"] == first["result"]["id"]
+
+
+def test_figures_are_read_by_prometheus(ask):
+    """As text with its version, the same numbers as in the JSON."""
+    answer = ask.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert {line.split()[2] for line in answer.body.decode().splitlines() if line.startswith("# TYPE")} == {
+        *ask.get("/api/metrics").json
+    }
+
+
+@pytest.fixture
+def saved(team, ask):
+    """A team with mail from ann, and a saved query with a parameter."""
+    open_mailbox(team.home, create=True).send(Letter("ann", ["you"], "=1+1", "x"))
+    folder = team.home / "queries"
+    folder.mkdir()
+    (folder / "by.sql").write_text("-- Mail by one sender\nSELECT sender, subject FROM events WHERE sender = $who\n")
+    (folder / "a b.sql").write_text("SELECT 1")
+    (folder / "link.sql").symlink_to("/etc/passwd")
+    return ask
+
+
+def test_a_saved_query_is_listed_and_asked(saved):
+    """By its name, with a value for its parameter; what leads out of the folder is none."""
+    (listed,) = saved.get("/api/queries").json
+    assert (listed["name"], listed["about"], listed["parameters"]) == ("by", "Mail by one sender", ["who"])
+    found = saved.get("/api/query", **{"name": "by", "p.who": "ann"}).json
+    assert (found["columns"], found["rows"]) == (["sender", "subject"], [{"sender": "ann", "subject": "=1+1"}])
+    assert saved.get("/api/query", **{"name": "by", "p.who": "ann' OR 1=1 --"}).json["rows"] == []
+    table = saved.get("/api/query.csv", **{"name": "by", "p.who": "ann"})
+    assert [*csv.reader(io.StringIO(table.body.decode()))] == [["sender", "subject"], ["ann", "=1+1"]]
+    assert table.headers["content-disposition"] == "attachment; filename*=UTF-8''by.csv"
+
+
+def test_more_rows_than_are_shown_are_told(saved):
+    """Up to a thousand are."""
+    found = saved.get("/api/query", sql="SELECT * FROM range(5000)", limit="9999").json
+    assert (len(found["rows"]), found["more"]) == (1_000, True)
+    found = saved.get("/api/query", sql="SELECT 'nan'::DOUBLE AS x, DATE '2026-01-01' AS d").json
+    assert (found["rows"], found["more"]) == ([{"x": None, "d": "2026-01-01"}], False)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {}, {"sql": "SELECT 1", "name": "by"}, {"name": "by"}, {"name": "../by"}, {"name": "link"},
+        {"sql": "SELECT $x"}, {"sql": "SELECT 1", "p.x": "1"}, {"sql": "DELETE FROM events"},
+        {"sql": "SELECT 1; SELECT 2"},
+        {"sql": "SELECT * FROM read_text('/etc/passwd')"}, {"sql": "COPY events TO 'copied.csv'"}, {"sql": "SELEKT"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_query_that_is_none_is_refused(saved, query):
+    """With what is wrong; no file is read or written."""
+    for path in ("/api/query", "/api/query.json", "/api/query.csv"):
+        answer = saved.get(path, **query)
+        assert (answer.status, bool(answer.error)) == (422, True), answer.body
+    assert not Path("copied.csv").exists()

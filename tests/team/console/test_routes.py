@@ -1,0 +1,52 @@
+"""The table of routes: documented, each path once, and nothing that changes anything may be asked for with GET."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from team_mail.team.console.common.body import Body
+from team_mail.team.console.common.route import Scope
+from team_mail.team.console.routes import ROUTES, routes_table
+
+PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "console-api.md"
+
+
+def test_the_page_lists_the_routes():
+    """Its table is this one; `routes_table` prints it."""
+    table = re.search(r"<!-- routes -->\n(.*?)\n<!-- end -->", PAGE.read_text(), re.DOTALL)
+    assert table
+    assert table[1] == routes_table()
+
+
+def test_a_path_stands_once():
+    """And comes before one whose variable would take it."""
+    assert [each for each, number in Counter((r.method, r.path) for r in ROUTES).items() if number > 1] == []
+    for at, route in enumerate(ROUTES):
+        earlier = [r for r in ROUTES[:at] if r.method == route.method]
+        taken = [r.path for r in earlier if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", r.path), route.path)]
+        assert taken == [], f"{route.path} is never reached"
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.takes], ids=lambda route: route.path)
+def test_a_body_has_no_unknown_fields(ask, route):
+    """Nor is anything else than its JSON taken for it; nothing is on record after that."""
+    path = re.sub(r"\{\w+\}", "1", route.path)
+    assert ask.post(path, b"{").status == 400
+    assert ask.post(path, b'{"a": 1, "a": 2}').status == 400
+    if issubclass(route.takes, Body):
+        assert ask.post(path, {"no_such_field": 1}).status == 422
+        assert ask.post(path, []).status == 422
+
+
+def test_only_people_act():
+    """What changes the team is for those who have logged in, but for what a scope of its own allows."""
+    open_to_programs = {route.path for route in ROUTES if route.changes and route.scope != Scope.ACT}
+    assert open_to_programs >= {"/api/commands"}
+    grave = [
+        route for route in ROUTES if route.changes and re.search(r"/(approve|refuse|land|deploy|stop)$", route.path)
+    ]
+    assert len(grave) >= 5
+    assert {route.scope for route in grave} == {Scope.ACT}
