@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from .api import logins, overview
-from .common.route import Route
+from typing import Any
 
-ROUTES: tuple[Route, ...] = (*overview.ROUTES, *logins.ROUTES)
+from .api import logins, overview
+from .common.address import addresses
+from .common.console import Console
+from .common.route import Asked, Route
+from .openapi import describe
+
+
+def openapi(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return the description of all routes."""
+    del asked
+    return describe(ROUTES, addresses(console))
+
+
+ROUTES: tuple[Route, ...] = (
+    *overview.ROUTES,
+    *logins.ROUTES,
+    Route("GET", "/api/openapi.json", "This description.", openapi),
+)
