@@ -298,7 +298,8 @@ HOMES = {
     "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
     "psutil": re.compile(r"personas\.running\.sweep"),
     "pydantic": re.compile(
-        r"scheduler\.(settings\.\w+|tasks\.\w+|planner\.roadmap\w*)|team\.console\.(api(\.\w+)?|common)\.\w+"
+        r"scheduler\.(settings\.\w+|tasks\.\w+|planner\.roadmap\w*)"
+        r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)"
     ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),
     "segno": re.compile(r"team\.console\.common\.terminal"),

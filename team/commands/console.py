@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import os
+import sys
+from threading import Thread
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +13,9 @@ from ...mail.commands import output
 from ...mail.errors import UsageError
 from .common import options as option
 from .common.printing import note
+
+if TYPE_CHECKING:
+    from ..console.common.console import Console
 
 Port = Annotated[int, typer.Option("--port", help="The port to listen on; 0 for any that is free.", min=0, max=65535)]
 Host = Annotated[str, typer.Option("--host", help="The address to listen on; by default only this machine reaches it.")]
@@ -61,7 +67,18 @@ def console(
         if open_browser:
             typer.launch(address)
 
-    serve(Console(session.reading_context, options, session.context), ready)
+    served = Console(session.reading_context, options, session.context)
+    if sys.stdin and sys.stdin.isatty():
+        Thread(target=_print_more, args=[served], daemon=True).start()
+    serve(served, ready)
+
+
+def _print_more(console: Console) -> None:
+    """Print another address whenever somebody presses Enter."""
+    from ..console.common.address import login_address
+
+    while os.read(0, 1024):  # not by sys.stdin, whose lock the end of the program would wait for
+        output.say(login_address(console, console.logins.new_key()))
 
 
 @tokens.command("create")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable
-from functools import cache
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -21,7 +19,7 @@ from .access.logins import Logins
 from .common.answer import answered, as_json, problem, read_asked
 from .common.console import Console
 from .common.route import Page, Route, for_page
-from .guard.guard import CheckPeer, Guard
+from .guard.guard import CheckPeer, Guard, ScopeOf
 from .guard.login import refused
 from .pages import page
 from .routes import ROUTES
@@ -37,7 +35,7 @@ def make_app(console: Console, logins: Logins | None = None, check_peer: CheckPe
     `logins` takes the place of its own, and `check_peer` says why the process behind a connection may change nothing.
     """
     console.logins = logins or console.logins
-    return Guard(make_unguarded(console), console, check_peer, _scope_of)
+    return Guard(make_unguarded(console), console, check_peer, _scopes(ROUTES))
 
 
 def make_unguarded(console: Console) -> Starlette:
@@ -48,18 +46,17 @@ def make_unguarded(console: Console) -> Starlette:
     return Starlette(routes=served, exception_handlers=_HANDLERS)
 
 
-@cache
-def _scopes() -> list[tuple[str, re.Pattern[str], Scope]]:
-    """Return the scope of each route by its method and path, those of pages, too."""
-    every = [(route.method, route.path, route.scope) for route in ROUTES]
-    every += [("GET", route.page.path, route.scope) for route in ROUTES if route.page]
-    return [(method, compile_path(path)[0], scope) for method, path, scope in every]
+def _scopes(routes: Sequence[Route]) -> ScopeOf:
+    """Return what tells the scope of a method and a path; what is no route, and so answers nothing, needs the least."""
+    every = [(route.method, route.path, None if route.is_open else route.scope) for route in routes]
+    every += [("GET", route.page.path, route.scope) for route in routes if route.page]
+    known = [(method, compile_path(path)[0], scope) for method, path, scope in every]
 
+    def scope_of(method: str, path: str) -> Scope | None:
+        named = "GET" if method == "HEAD" else method
+        return next((scope for own, form, scope in known if own == named and form.match(path)), Scope.READ)
 
-def _scope_of(method: str, path: str) -> Scope:
-    """Return what a request needs a token for; what is no route, and so answers nothing, needs the least."""
-    named = "GET" if method == "HEAD" else method
-    return next((scope for own, form, scope in _scopes() if own == named and form.match(path)), Scope.READ)
+    return scope_of
 
 
 def _served(route: Route, console: Console) -> Served:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .api import agents, dispatches, logins, mail, overview, runs, sprints
 from .api.outside import commands, measures, query
 from .api.work import claims, plans, schedules, sessions
-from .common.route import Route
+from .common.address import addresses
+from .common.console import Console
+from .common.route import Asked, Route
+from .openapi import describe
+
+
+def openapi(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return the description of all routes."""
+    del asked
+    return describe(ROUTES, addresses(console))
+
 
 ROUTES: tuple[Route, ...] = (
     *overview.ROUTES, *mail.ROUTES, *runs.ROUTES, *sprints.ROUTES, *agents.ROUTES, *dispatches.ROUTES, *claims.ROUTES,
     *schedules.ROUTES, *sessions.ROUTES, *commands.ROUTES, *plans.ROUTES, *measures.ROUTES, *query.ROUTES,
     *logins.ROUTES,
+    Route("GET", "/api/openapi.json", "This description.", openapi),
 )  # fmt: skip
 
 

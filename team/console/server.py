@@ -28,8 +28,8 @@ class NotServed(TeamMailError):
     """The console cannot listen there."""
 
 
-class _Server(uvicorn.Server):
-    """Ends when told to, and leaves the signals to the command."""
+class Server(uvicorn.Server):
+    """The server of a console. It leaves signals to the command."""
 
     def __init__(self, config: uvicorn.Config, console: Console) -> None:
         super().__init__(config)
@@ -54,8 +54,19 @@ class _Server(uvicorn.Server):
 def serve(console: Console, ready: Callable[[str], object]) -> None:
     """Serve a console until a signal ends it.
 
-    `ready` is called with the address that logs in, once it answers. Raises NotServed, UsageError for a certificate
-    that cannot be used, and what opening the team raises.
+    `ready` is called with the address that logs in, once it answers. Raises as `listening` does.
+    """
+    with listening(console) as (server, place):
+        ready(login_address(console, console.logins.new_key()))
+        with ending(server.end):
+            server.run(sockets=[place])
+
+
+@contextlib.contextmanager
+def listening(console: Console) -> Generator[tuple[Server, socket.socket]]:
+    """Listen for a console; yield the server, which is to be run, and its socket.
+
+    Raises NotServed, UsageError for a certificate that cannot be used, and what opening the team raises.
     """
     options = console.options
     _ = console.context  # of no team nothing is served
@@ -75,12 +86,9 @@ def serve(console: Console, ready: Callable[[str], object]) -> None:
         ssl_certfile=options.tls[0] if options.tls else None,
         ssl_keyfile=options.tls[1] if options.tls else None,
     )
-    with _listening(options) as listening:
-        options.port = listening.getsockname()[1]
-        server = _Server(config, console)
-        ready(login_address(console, console.logins.new_key()))
-        with ending(server.end):
-            server.run(sockets=[listening])
+    with _bound(options) as place:
+        options.port = place.getsockname()[1]
+        yield Server(config, console), place
 
 
 def _why_not(console: Console, scope: Scope) -> str:
@@ -93,7 +101,7 @@ def _why_not(console: Console, scope: Scope) -> str:
     return known["why"]
 
 
-def _listening(options: ConsoleOptions) -> socket.socket:
+def _bound(options: ConsoleOptions) -> socket.socket:
     try:
         family = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((options.host, options.port), family=family, backlog=_BACKLOG)

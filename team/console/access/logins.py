@@ -13,6 +13,7 @@ from ....mail.clock import Clock, SystemClock, rfc3339
 
 _IDLE = 7 * 86_400.0  # seconds after which a session that nobody uses is over
 _KEY_LIVES = 600.0  # seconds of a key that was made for another device
+_FRESH = 600.0  # seconds
 _MOST = 100  # sessions, and keys; the oldest makes room
 _DEVICE = 200  # characters
 
@@ -86,6 +87,12 @@ class Logins:
                 return None
             self._sessions[own] = replace(session, used=now)
             return session
+
+    def is_fresh(self, id: str) -> bool:
+        """Tell whether a session was begun in the last ten minutes."""
+        with self._lock:
+            since = next((session.since for session in self._sessions.values() if session.id == id), 0.0)
+        return self._now() - since <= _FRESH
 
     def sessions(self) -> list[Session]:
         """Return all sessions, the newest first."""

@@ -17,6 +17,7 @@ from ....mail.process import other_within_run_of
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _LOCAL, _REMOTE, _INODE = 1, 2, 9  # fields of a line of these tables
+ELSEWHERE = "nobody can tell which process asks: this system has no /proc/net/tcp"
 _WORD = 4  # bytes of an address that are written together, the last one first
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -33,8 +34,10 @@ def why_not(home: Path, ends: Ends | None) -> str:
 
     Whoever comes from another machine may: logins and tokens are all that is known of them.
     """
-    if ends is None or not _TABLES[0].exists():
-        return "nobody can tell which process asks; this takes Linux, and a connection by TCP"
+    if not _TABLES[0].exists():
+        return ELSEWHERE
+    if ends is None:
+        return "nobody can tell which process asks"
     client, server = _address(ends.client[0]), _address(ends.server[0])
     inodes = set(_inodes(Ends((str(client), ends.client[1]), (str(server), ends.server[1]))))
     if not inodes and not client.is_loopback and client != server:

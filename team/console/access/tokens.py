@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from ....mail.clock import Clock, SystemClock, rfc3339
 from ....mail.errors import LogUnavailable, UsageError
-from ....mail.log.disk import Disk, open_file, reason_of, replacing
+from ....mail.log.disk import Disk, make_folder, open_file, reason_of, replacing
 from ....mail.log.lock import Lock
 from ....mail.process import check_not_in_run
 from ....mail.text.nearest import suggestion
@@ -74,6 +74,7 @@ class Tokens:
             )
         chosen = checked_scopes(scopes)
         text = PREFIX + secrets.token_urlsafe(32)
+        make_folder(self._path.parent)
         with self._lock:
             tokens = self._read()
             if name in tokens:
@@ -86,6 +87,7 @@ class Tokens:
     def revoke(self, name: str) -> None:
         """End a token; it is refused from now on. Raises UsageError."""
         check_not_in_run(self.home, "revokes no tokens; ask the human by mail")
+        make_folder(self._path.parent)
         with self._lock:
             tokens = self._read()
             if name not in tokens:

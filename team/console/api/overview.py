@@ -43,7 +43,7 @@ def roster(console: Console, asked: Asked) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/api/health", "Whether the server answers.", health),
+    Route("GET", "/api/health", "Whether the server answers.", health, is_open=True),
     Route("GET", "/api/status", "What needs a person, and all that is under way.", status, page=Page("/", "home.html")),
     Route("GET", "/api/personas", "The personas that may be asked.", personas),
     Route("GET", "/api/roster", "The roster: who plays whom, teams and channels.", roster),

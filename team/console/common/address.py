@@ -40,6 +40,12 @@ def public_address(console: Console, key: str) -> str:
     return f"https://{hosts[0]}/login?key={quote(key)}" if hosts else login_address(console, key)
 
 
+def addresses(console: Console) -> list[str]:
+    """Return where the server is reached: by each of `[console] hosts`, and as it is."""
+    options, hosts = console.options, console.context.settings.console.hosts
+    return [*(f"https://{host}" for host in hosts), f"{options.scheme}://{_reachable(options)}:{options.port}"]
+
+
 def _reachable(options: ConsoleOptions) -> str:
     """Return a host by which others reach the server, be it one that listens on all addresses."""
     if options.host not in _EVERYWHERE:

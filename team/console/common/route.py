@@ -128,7 +128,7 @@ class Route:
     """A method and a path below `/api`, and how it is answered.
 
     `answer` returns a value of JSON, in a thread of its own; or `stream` makes the response. `takes` is the model of
-    the body. `by_people` is what no agent may ask for, whatever it has got hold of.
+    the body, and `query` says what each variable of the query means. What `is_open` is answered without a login.
     """
 
     method: str
@@ -140,6 +140,8 @@ class Route:
     takes: type[BaseModel] | None = None
     status: int = 200
     page: Page | None = None
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_open: bool = False
 
     @property
     def changes(self) -> bool:

@@ -12,7 +12,7 @@ from .console import ConsoleOptions
 def serving(options: ConsoleOptions, address: str) -> Iterator[str]:
     """Yield what a person at the terminal must know: the address, and who can read along."""
     yield f"team console: open {address}"
-    yield "The address works once. Control-C ends the console."
+    yield "The address works once. Enter prints another, Control-C ends the console."
     far = not is_near(options.host)
     if far and not options.tls:
         yield (

@@ -13,8 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from ....mail.errors import TeamMailError
+from ....scheduler.errors import SettingsError
 from ....scheduler.settings.console import ConsoleSettings
 from ..access.caller import OF_PROGRAMS, Caller, Scope
+from ..access.peer import ELSEWHERE
 from ..access.tokens import Tokens
 from ..access.webhooks import HEADERS, Webhooks, webhook_caller
 from ..common.answer import Refused
@@ -23,9 +25,8 @@ from .body import read_body, replayed
 from .login import cookie_name, logged_in, refused
 from .names import check_names
 
-_UNKNOWN, _FORBIDDEN = 401, 403
-_OPEN = "/static/"
-_HEALTH = "/api/health"
+_UNKNOWN, _FORBIDDEN, _DOWN = 401, 403, 503
+_STATIC = "/static/"
 _PERSON = frozenset(Scope)
 _SAFE = {"GET", "HEAD"}
 _BEARER = {"www-authenticate": "Bearer"}
@@ -41,14 +42,14 @@ _HEADERS = {
     "cache-control": "no-store",
 }
 CheckPeer = Callable[[Connection], str]
-ScopeOf = Callable[[str, str], Scope]
+ScopeOf = Callable[[str, str], Scope | None]
 
 
 class Guard:
     """Lets only those requests through that may be made, and says who makes them.
 
     `check_peer` says why the process behind a connection may change nothing, "" if it may; `scope_of` which scope a
-    method and a path need.
+    method and a path need, None for what anybody may ask.
     """
 
     def __init__(self, app: ASGIApp, console: Console, check_peer: CheckPeer, scope_of: ScopeOf) -> None:
@@ -88,7 +89,7 @@ class Guard:
         if scope["path"] == "/login":
             return await run_in_threadpool(logged_in, scope, self._console), b""
         scope["sender"], scope["caller"] = "", Caller(scopes=frozenset({Scope.READ}))
-        if scope["path"].startswith(_OPEN) or scope["path"] == _HEALTH:
+        if scope["path"].startswith(_STATIC) or self._scope_of(scope["method"], scope["path"]) is None:
             return self._app, await read_body(headers, receive)
         signed = "webhook-signature" in headers
         if not signed:
@@ -96,7 +97,7 @@ class Guard:
         body = await read_body(headers, receive)
         if signed:
             await run_in_threadpool(self._believe, scope, headers, settings, body)
-        _check_scope(scope["caller"], self._scope_of(scope["method"], scope["path"]))
+        _check_scope(scope["caller"], self._scope_of(scope["method"], scope["path"]) or Scope.READ)
         if scope["method"] not in _SAFE:
             await run_in_threadpool(self._check_change, scope)
         return self._app, body
@@ -129,9 +130,13 @@ class Guard:
         return Caller(self._console.human, _PERSON, session.id) if session else None
 
     def _believe(self, scope: Connection, headers: Headers, settings: ConsoleSettings, body: bytes) -> None:
-        """Note that a webhook asks, if it is one. Raises Refused, SettingsError."""
+        """Note that a webhook asks, if it is one. Raises Refused."""
         lines = {name: headers.get(name, "") for name in HEADERS}
-        if why := self._webhooks.why_not(settings.secret_file, lines, body):
+        try:
+            why = self._webhooks.why_not(settings.secret_file, lines, body)
+        except SettingsError:
+            raise Refused(_DOWN, "[console] secret_file in team.toml names no file with a secret") from None
+        if why:
             raise Refused(_UNKNOWN, f"the webhook is refused: {why}")
         scope["caller"] = webhook_caller(self._console.human)
         scope["sender"] = scope["caller"].sender
@@ -139,7 +144,11 @@ class Guard:
     def _check_change(self, scope: Connection) -> None:
         if self._console.options.read_only:
             raise Refused(_FORBIDDEN, "this console only shows (--read-only)")
-        if why := self._check_peer(scope):
+        why = self._check_peer(scope)
+        if why == ELSEWHERE and (session := scope["caller"].session):
+            if not self._console.logins.is_fresh(session):
+                raise Refused(_UNKNOWN, "log in again to change something: here nobody can tell which process asks")
+        elif why:
             raise Refused(_FORBIDDEN, f"this is for people, and for programs outside of runs: {why}")
 
 
