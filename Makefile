@@ -55,8 +55,9 @@ compare: $(READY) ## measure beside another version (BEFORE=the .venv of its che
 	@$(BIN)/python benchmarks/compare.py $(BEFORE) $(ARGS)
 
 .PHONY: storm
-storm: $(READY) ## run the thousands of kills and power cuts; minutes
+storm: $(READY) ## run the thousands of kills, power cuts and examples; minutes
 	@$(BIN)/python -m pytest -m storm -s $(ARGS)
+	@EXAMPLES=10 $(BIN)/python -m pytest -q -n $(WORKERS) -m "hypothesis and not storm and not agents" $(ARGS)
 
 .PHONY: agents
 agents: $(READY) $(AGENTS)/.ready ## run real coding agents against a model on loopback; needs npm, 3 GB and minutes

@@ -259,8 +259,7 @@ class Context:
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append events to the log in one go; they are durable when this returns. Raises LogError."""
-        events = self.mailbox.log.append(drafts)
-        self._recent.add(events)
+        events = self._recent.append(lambda: self.mailbox.log.append(drafts))
         self.on_append(events)
         return events
 

@@ -26,6 +26,8 @@ from team_mail.scheduler.sprint.loop import Summary, run_sprint, run_tick
 from team_mail.scheduler.sprint.tick import Done, Ticker
 from team_mail.team.open import open_team
 
+from .samples import examples
+
 ASKED = StartRequest("asked for")
 WHO = {
     "GIT_AUTHOR_NAME": "ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z",
@@ -134,7 +136,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     An example may take as long as a busy machine makes it; the timeout of the test bounds it.
     """
-    settings.register_profile("busy", deadline=None)
+    settings.register_profile("busy", deadline=None, max_examples=examples(40))
     settings.load_profile("busy")
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell starts what runs in the background like this
         signal.signal(signal.SIGINT, signal.default_int_handler)  # every process of a test would ignore it, too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 STORM = pytest.mark.storm
+TIMES = int(os.environ.get("EXAMPLES", "1"))
 
 
 def each_once(first: Sequence[Any], second: Sequence[Any], *, plain: bool = False) -> list[Any]:
@@ -26,3 +28,8 @@ def each_once(first: Sequence[Any], second: Sequence[Any], *, plain: bool = Fals
 
 def _flat(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
+
+
+def examples(count: int) -> int:
+    """Return how many examples of a property are tried: so many, or EXAMPLES times as many, as the storm asks for."""
+    return count * TIMES

@@ -7,7 +7,7 @@ appended every event since the last reading, folding them gives the same state.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...mail.log.event import Event
@@ -21,7 +21,7 @@ from .sprints import State
 
 
 class RecentState:
-    """State since the last sprint began. `add` and `read` may be called from any thread."""
+    """State since the last sprint began. `append` and `read` may be called from any thread."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -31,11 +31,16 @@ class RecentState:
         self._head = 0
         self._appended: dict[int, Event] = {}
 
-    def add(self, events: Iterable[Event]) -> None:
-        """Remember events that this process has appended."""
+    def append(self, append: Callable[[], list[Event]]) -> list[Event]:
+        """Let events be appended to the log, and remember them.
+
+        Nobody reads before they are remembered: they would be taken for those of others, and all be read again.
+        """
         with self._turn:
+            events = append()
             if self._fold is not None:
                 self._appended |= {event.seq: event for event in events if event.seq > self._head}
+        return events
 
     def read(self, projections: Projections, log: Log, roster: Sequence[str], now: str) -> State:
         """Return the state as of `now`, a timestamp; `roster` are the personas whose unread mail counts."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ..samples import STORM
 from .test_costs import on_terminal
 from .test_scheduler import Project
 
@@ -113,7 +114,11 @@ PATTERNS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+# Side by side, and one after the other; the storm goes through the others, too.
+HERE = {"parallel generation", "debug, then fix"}
+
+
+@pytest.mark.parametrize("pattern", [pytest.param(name, marks=() if name in HERE else STORM) for name in PATTERNS])
 def test_a_published_pattern_is_planned_carried_out_and_answered(project, pattern):
     """What can run at once does, outputs reach the tasks that name them, and the answer comes last."""
     request, tasks, said, waves = PATTERNS[pattern]

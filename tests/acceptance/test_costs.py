@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pty
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from .test_scheduler import BIN, CLEAN, Project, project
+from ..console import Started
+from .test_scheduler import CLEAN, Project, project
 
 __all__ = ["project"]
 
@@ -221,14 +221,7 @@ def test_a_command_of_ones_own_with_the_preset_of_an_agent_that_costs_is_asked_a
 def on_terminal(project: Project, typed: str, *words: str) -> tuple[str, int]:
     """Run a command on a terminal of its own, at which something is typed; return what it shows, and its exit code."""
     main, side = pty.openpty()
-    process = subprocess.Popen(
-        [BIN / words[0], *words[1:]],
-        cwd=project.folder,
-        env=CLEAN | {"TERM": "dumb"},
-        stdin=side,
-        stdout=side,
-        stderr=side,
-    )
+    process = Started(words[0], words[1:], project.folder, CLEAN | {"TERM": "dumb"}, [side, side, side])
     os.close(side)
     os.write(main, typed.encode())
     shown = b""

@@ -216,10 +216,14 @@ RETRY = '{"type":"system","subtype":"api_retry","error_status":500,"error":"serv
 @pytest.mark.parametrize(
     ("script", "says"),
     [
-        ("echo visit example.org to log in", "; the last that it printed: visit example.org to log in"),
+        pytest.param(
+            "echo visit example.org to log in",
+            "; the last that it printed: visit example.org to log in",
+            marks=pytest.mark.storm,
+        ),
         (f"echo '{RETRY}'", "; the agent reported an error: a request to the model failed: server_error (HTTP 500)"),
         ('echo \'{"type":"turn.started"}\'; echo no network >&2', "; the last that it printed: no network"),
-        (":", ""),
+        pytest.param(":", "", marks=pytest.mark.storm),
     ],
 )
 def test_a_task_that_took_too_long_tells_what_its_agent_said(project, script, says):

@@ -37,7 +37,7 @@ def link_to_a_pipe(path: Path) -> None:
     path.symlink_to(path.with_name(f"{path.name}-elsewhere"))
 
 
-# Every place is tried with a pipe, which a reader that does not look would wait for, and each other kind in one place:
+# Every place of a team is tried with a pipe, which a reader that does not look would wait for, and each kind somewhere:
 # all of them come to `open_file`, of which tests/mail/log/test_disk.py tries every kind. The storm tries all of both.
 KINDS = [pipe, folder, zeros, link_to_a_pipe]
 OF_A_RUN = ["output.log", "prompt.md", "launch.json", "ended.json", "heartbeat"]
@@ -109,7 +109,7 @@ def test_what_can_be_done_without_is_told_and_not_waited_for(project, make, plac
         assert "nobody leads now" in project.ok("scheduler", "status")
 
 
-@pytest.mark.parametrize(("name", "make"), each_once(OF_A_RUN, KINDS, plain=True))
+@pytest.mark.parametrize(("name", "make"), each_once(OF_A_RUN, KINDS))
 def test_what_stands_in_a_runs_folder_before_it_starts_is_not_waited_for(project, make, name):
     """It is replaced, or the run fails at once with the reason, and is tried again."""
     put(make, project.team / "runs" / FIRST / name)
@@ -120,7 +120,7 @@ def test_what_stands_in_a_runs_folder_before_it_starts_is_not_waited_for(project
     assert make is not folder or "directory" in first["data"]["detail"].lower()
 
 
-@pytest.mark.parametrize(("name", "make"), each_once(OF_A_RUN, KINDS, plain=True))
+@pytest.mark.parametrize(("name", "make"), each_once(OF_A_RUN, KINDS))
 def test_what_a_run_puts_into_its_own_folder_holds_nobody_up(project, make, name):
     """Its scheduler was killed while it went on; status, dry run and the next sprint end, and so does the trace."""
     pipes = project.folder.with_name("pipes")
@@ -158,10 +158,13 @@ def test_a_recorded_patch_that_is_no_file_fails_its_run(project, make):
 
 
 @pytest.mark.parametrize(
-    "given", ["<(cat tasks.json)", "/dev/stdin < tasks.json", "- < tasks.json", "/dev/fd/3 3< tasks.json"]
+    ("given", "command"),
+    each_once(
+        ["<(cat tasks.json)", "/dev/stdin < tasks.json", "- < tasks.json", "/dev/fd/3 3< tasks.json"],
+        ["dispatch --dry-run", "plan"],
+    ),
 )
-@pytest.mark.parametrize("command", ["dispatch --dry-run", "plan"])
-def test_what_the_shell_opened_for_a_command_is_read(project, command, given):
+def test_what_the_shell_opened_for_a_command_is_read(project, given, command):
     """That is the user's own pipe, and not something in the place of a file."""
     (project.folder / "tasks.json").write_text(TASKS)
     line = f"exec {BIN}/team {command} {given}"

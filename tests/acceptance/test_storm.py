@@ -212,7 +212,7 @@ def rage(folder: Path, kills: int, seed: int) -> None:
 
 def test_writers_may_be_killed_at_any_moment(tmp_path):
     """T6: 8 writers are killed and replaced, at random, for a short while."""
-    rage(tmp_path / "mail", kills=100, seed=1)
+    rage(tmp_path / "mail", kills=40, seed=1)
 
 
 @pytest.mark.storm

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ..read_only import MOUNTS, UNSHARED
+from ..samples import STORM
 from .test_scheduler import BIN, CLEAN, Project, project
 
 __all__ = ["project"]
@@ -100,7 +101,7 @@ def test_workspaces_may_lie_on_another_file_system(project, tmp_path):
 
 
 @MOUNTS
-@pytest.mark.parametrize("words", [("sprint",), ("--dry-run",)])
+@pytest.mark.parametrize("words", [("sprint",), pytest.param(("--dry-run",), marks=STORM)])
 def test_a_home_that_nobody_can_write_is_one_line(project, tmp_path, words):
     """It names the folder, the reason and the setting; with that set, the sprint goes on."""
     alone(project)

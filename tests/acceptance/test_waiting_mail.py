@@ -65,18 +65,18 @@ def test_two_agents_that_thank_each_other_converge_in_the_fewest_ticks(project, 
 
 def test_without_a_type_they_wake_each_other_until_their_attempts_are_spent(project):
     """That is what the type is for: the same agents, and a sprint that does not converge."""
-    polite(project, "")
+    polite(project, "", "[sprint]\nmax_attempts = 2\n")
     ended = project.document("sprint", code=4)
     runs = [event["data"]["persona"] for event in project.events("run.started")]
     assert not ended["converged"]
-    assert max(map(runs.count, ("ann", "bob"))) == 3
+    assert max(map(runs.count, ("ann", "bob"))) == 2
     assert "mail still waits" in str(project.events("persona.skipped"))
 
 
 def test_a_setting_wakes_for_a_type_again_and_the_prompt_speaks_of_none(project):
     """With an empty list all mail wakes; the origin of the setting is told."""
-    polite(project, "--type status", "[sprint]\nwakes_not = []\n")
-    project.agent(POLITE.replace("{type}", "--type status").replace("exit 9", "true"), "[sprint]\nwakes_not = []\n")
+    more = "[sprint]\nwakes_not = []\nmax_attempts = 2\n"
+    project.agent(POLITE.replace("{type}", "--type status").replace("exit 9", "true"), more)
     assert not project.document("sprint", code=4)["converged"]
     assert "wakes nobody" not in "".join(prompts(project, "ann"))
     config = json.loads(project.ok("team", "config", "--origin", "--json"))

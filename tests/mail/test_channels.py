@@ -17,6 +17,8 @@ from team_mail.mail.mailbox import Mailbox
 from team_mail.mail.query.memory import MemoryProjections
 from team_mail.mail.render import listing, messages, whole
 
+from ..samples import examples
+
 PEOPLE = ("ann", "bob", "cyd")
 CHANNELS = {"review": ("ann", "bob"), "code": ("bob", "cyd")}
 
@@ -153,7 +155,7 @@ def test_the_channel_is_shown_wherever_a_message_is(mailbox):
     assert "Channel" not in other.getvalue()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([*PEOPLE, "you"]), st.sampled_from(["@review", "#code", "@code", "ann", "@crew"])),

@@ -24,6 +24,8 @@ from team_mail.mail.message import Message
 from team_mail.mail.query.memory import MemoryProjections
 from team_mail.mail.query.rows import FileProjections
 
+from ..samples import STORM, examples
+
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e01ef]")
 HOSTILE = {
     "colour": "\x1b[31mred\x1b[0m",
@@ -137,7 +139,7 @@ def test_an_attachments_name_is_shown_on_its_line_and_leads_nowhere(mailbox):
 
 @given(text, text)
 @example("\x1b]8;;http://x\x1b\\", "\u202e")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_no_text_can_put_a_control_character_or_a_second_line_into_a_list(subject, sender):
     """This holds for any text."""
     shown = render.listing(Message("id", 7, "ts", sender, ("boss",), subject))
@@ -147,7 +149,7 @@ def test_no_text_can_put_a_control_character_or_a_second_line_into_a_list(subjec
 
 
 @given(st.lists(st.tuples(text, text), min_size=1, max_size=5))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_inbox_and_read_return_any_text_as_it_was_sent(mails):
     """That is every character except NUL, in subject, body and payload."""
     log = MemoryLog()
@@ -291,22 +293,43 @@ def test_a_poison_line_in_the_file_hides_no_good_mail(poison, last, mailbox, fol
     file.write_bytes(b"".join(whole[:4]) + (b"" if last else poison) + b"".join(whole[4:]) + (poison if last else b""))
     if not last and not poison.endswith(b"\n"):
         good.pop(3)  # the line that the half one runs into is lost with it
-    for words in (["inbox", "-p", "boss"], ["inbox", "-p", "boss", "--all", "--json"], ["check", "-p", "boss"]):
-        code, out, err = command(*words, capsys=capsys)
-        assert code in (0, 3), err
-        assert all(event.subject in out for event in good)
-        assert not STEERING.search(out) or "--json" in words
-    others = (
-        f"sent -p friend,search searchable,thread {good[0].seq},stats,log,log --json,tag ls -p boss,"
-        f"read {good[-1].seq} -p boss --peek"
-    ).split(",")
-    for question in others if not last else others[-1:]:
-        words = question.split()
-        code, out, err = command(*words, capsys=capsys)
-        assert code == 0, f"{words}: {err}"
-        assert "Traceback" not in err
+    listed(["check" if last else "inbox", "-p", "boss"], good, capsys)
     damage: list[object] = []
     assert [event for event in EventLog(folder).read(damage=damage) if event.kind == "mail.sent"] == good
+
+
+def listed(words, good, capsys):
+    code, out, err = command(*words, capsys=capsys)
+    assert code in (0, 3), err
+    assert all(event.subject in out for event in good)
+    assert not STEERING.search(out) or "--json" in words
+
+
+# What a line begins, and the next one would have to end, takes the next one along.
+WHOLE = [
+    poison for name, poison in LINES.items() if poison.endswith(b"\n") and "never" not in name and "torn" not in name
+]
+
+
+@pytest.mark.parametrize(
+    "poison", [pytest.param(b"".join(WHOLE), id="all"), *(pytest.param(each, marks=STORM) for each in WHOLE)]
+)
+def test_every_command_works_with_poison_in_the_file(poison, mailbox, folder, capsys):
+    """Each finds all good mail around it, with lines of every kind together; the storm takes one after the other."""
+    good = [mailbox.send(Letter("friend", ["boss"], f"good {number}", "searchable")) for number in range(6)]
+    file = folder / "events.jsonl"
+    whole = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(whole[:4]) + poison + b"".join(whole[4:]))
+    for words in (["inbox", "-p", "boss"], ["inbox", "-p", "boss", "--all", "--json"], ["check", "-p", "boss"]):
+        listed(words, good, capsys)
+    questions = (
+        f"sent -p friend,search searchable,thread {good[0].seq},stats,log,log --json,tag ls -p boss,"
+        f"read {good[-1].seq} -p boss --peek"
+    )
+    for question in questions.split(","):
+        code, _, err = command(*question.split(), capsys=capsys)
+        assert code == 0, f"{question}: {err}"
+        assert "Traceback" not in err
 
 
 def test_a_message_whose_body_is_missing_hides_no_other_message_of_the_thread(mailbox):

@@ -12,6 +12,8 @@ from team_mail.personas.errors import PersonaError
 from team_mail.personas.frontmatter import MAX_DEPTH
 from team_mail.personas.persona import Persona, parse_persona
 
+from ..samples import examples
+
 FILE = Path("personas/curator.md")
 
 
@@ -159,7 +161,7 @@ words = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.one_of(st.text(max_size=200), st.lists(words, max_size=40).map("".join)), st.booleans())
 @example("x: !!int abc\ny: !!timestamp 1\nz: !!binary 1\n<<: {a: 1}", True)
 @example("x: !!float a\n? !!set {a}\n: 1", True)

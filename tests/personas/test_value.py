@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from team_mail.mail.log.event import Draft, serialise
 from team_mail.personas.value import MAX_DEPTH, compact, fault_in, masked, read_value
 
+from ..samples import examples
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(1 << 60), 1 << 60) | st.floats() | st.text(st.characters(), max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
@@ -22,7 +24,7 @@ def nested(value, depth=1) -> int:
     return max([depth, *(nested(item, depth + 1) for item in inner)])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @given(json_values, st.integers(0, 30))
 def test_a_value_without_a_fault_survives_writing_and_reading(value, wrapped):
     """A value without a fault comes back unchanged through the strictest writer; others are refused."""

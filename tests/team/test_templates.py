@@ -16,6 +16,8 @@ from team_mail.scheduler.tasks.graph import waves
 from team_mail.scheduler.tasks.reader import read_input
 from team_mail.team.templates import template, templates
 
+from ..samples import examples
+
 PERSONAS = [persona.id for persona in with_bundled(Roster()).personas]
 NEEDED = {"code-review": "path", "research": "question", "build": "feature"}
 MINE = {
@@ -88,7 +90,7 @@ def test_a_teams_own_template_replaces_a_bundled_one(own):
 
 
 @given(st.text())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_a_value_is_always_text(value):
     """Quotes, braces and other parameters' marks are inserted as they were given."""
     written = json.loads(template("build", {"feature": value, "done": "${feature} ${path}"}, None))

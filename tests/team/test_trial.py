@@ -197,8 +197,12 @@ def test_an_agent_without_a_key_is_told_how_to_get_one(team):
     ("change", "expected"),
     [
         ("", "it left the marks of the conflict in poem.txt: see that it may change files that are there"),
-        ("git checkout -q -- poem.txt\n", "it did not change poem.txt, which has the conflict"),
-        (SETTLE + "sed -i /bob/d poem.txt\n", "what landed of poem.txt has not the words of everybody"),
+        pytest.param(
+            "git checkout -q -- poem.txt\n", "it did not change poem.txt, which has the conflict", marks=STORM
+        ),
+        pytest.param(
+            SETTLE + "sed -i /bob/d poem.txt\n", "what landed of poem.txt has not the words of everybody", marks=STORM
+        ),
     ],
 )
 def test_an_agent_that_does_not_settle_the_conflict_is_told(team, change, expected):
@@ -243,9 +247,9 @@ def test_the_recorded_output_of_a_real_agent_is_that_of_a_success(name):
     assert (said.usage.input is not None) == (bool(preset(name).tokens) and name not in UNTOLD)
 
 
-# The rest of the way is the same for all: here for text, events with money, and some without; else in the storm.
+# The rest of the way is the same for all: here for text, and for events with money; else in the storm.
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in {"aider", "claude", "codex"} else STORM) for name in RECORDED]
+    "name", [pytest.param(name, marks=() if name in {"aider", "claude"} else STORM) for name in RECORDED]
 )
 def test_the_recorded_output_of_a_real_agent_is_read(team, name):
     """A script does the work and prints what the real program printed."""
@@ -287,7 +291,7 @@ def test_the_recorded_output_of_an_agent_whose_model_failed_says_why(name, fault
     assert says_why(name, fault, found[-1].repair)
 
 
-HERE = {("gemini", "cut"), ("codex", "throttled")}
+HERE = {("codex", "throttled")}
 
 
 # The rest of the way, from the process to the answer of the command, is the same for all; the storm goes it with each.

@@ -28,7 +28,7 @@ from ...samples import STORM
 
 SEGMENT_BYTES = 20_000
 WRITERS = 4
-ROUNDS = 5
+ROUNDS = 3
 BETWEEN = 100  # acknowledgements awaited from each writer before each backup
 WRITER = """
 import sys

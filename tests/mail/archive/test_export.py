@@ -29,6 +29,8 @@ from team_mail.mail.log.log import EventLog
 from team_mail.mail.mailbox import Mailbox
 from team_mail.mail.query.memory import MemoryProjections
 
+from ...samples import examples
+
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 HOSTILE_SUBJECTS = [
     "plain",
@@ -416,7 +418,7 @@ def letters(draw):
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.lists(letters(), min_size=1, max_size=4))
 def test_any_mail_can_be_read_from_an_mbox(drawn):
     """The standard library reads people, subject, body, payload and files as they were sent."""

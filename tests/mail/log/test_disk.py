@@ -16,6 +16,8 @@ from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.query.rows import FileProjections
 
+from ...samples import each_once
+
 ROOT = Path(__file__).parents[3]
 FULL = 51  # the number of F_FULLFSYNC on macOS
 
@@ -103,8 +105,9 @@ def test_nothing_flushes_but_through_this_function():
 PLACES = ("events.jsonl", "lock", "segments/SHA256SUMS", "segment", "blob")
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("kind", ["pipe", "folder", "socket", "link to a pipe"])
+@pytest.mark.parametrize(
+    ("place", "kind"), each_once(PLACES, ["pipe", "folder", "socket", "link to a pipe"], plain=True)
+)
 def test_nothing_but_a_file_is_read_or_waited_for_in_the_place_of_one(tmp_path, place, kind, monkeypatch):
     """A pipe has no end and a device may have none; each reader and each writer says at once what is there."""
     log = EventLog(tmp_path / "mail", segment_bytes=2_000)

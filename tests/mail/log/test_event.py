@@ -25,6 +25,8 @@ from team_mail.mail.log.event import (
     strict_json,
 )
 
+from ...samples import examples
+
 TS = "2026-01-01T00:00:00.000000Z"
 ID = "01936f0e-0000-7000-8000-000000000001"
 KEYS = [
@@ -70,7 +72,7 @@ def nested(depth: int) -> dict:
 
 
 @given(drafts)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_every_event_is_read_as_it_was_written(draft):
     """What the writer accepts is read unchanged, also by other JSON parsers."""
     unsealed = serialise(draft, TS)
@@ -85,7 +87,7 @@ def test_every_event_is_read_as_it_was_written(draft):
 
 
 @given(drafts)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_every_key_is_in_every_line_in_one_order(draft):
     """The layout is fixed, so that ids can be searched in the bytes."""
     fields = json.loads(line_of(draft))
@@ -95,7 +97,7 @@ def test_every_key_is_in_every_line_in_one_order(draft):
 
 
 @given(st.lists(drafts, min_size=1, max_size=5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_the_lines_are_a_chain_that_can_be_verified(batch):
     """Hash and prev are what the format says, computed here from the bytes alone."""
     prev, before = "0" * 32, START

@@ -138,9 +138,9 @@ def is_the_last_half_way(real, name, arguments):
 
 
 # Of how many cases one is tried: all of them take minutes. A prime meets every field of a line.
-STEPS = [7, pytest.param(1, marks=pytest.mark.storm)]
-STRIDES = [3, pytest.param(1, marks=pytest.mark.storm)]  # the same for system calls, of which there are about fifty
-WIDE = [7, pytest.param(1, marks=pytest.mark.storm)]  # and where many cases together meet every call, see `first`
+STEPS = [13, pytest.param(1, marks=pytest.mark.storm)]
+STRIDES = [5, pytest.param(1, marks=pytest.mark.storm)]  # the same for system calls, of which there are about fifty
+WIDE = [13, pytest.param(1, marks=pytest.mark.storm)]  # and where many cases together meet every call, see `first`
 Cases = Mapping[str, tuple[Callable[..., object], bool]]  # what befalls a call, and whether all later ones
 
 
@@ -1008,12 +1008,12 @@ def test_a_system_without_locks_is_one_error(tmp_path, monkeypatch):
 
 
 def test_rotation_loses_and_repeats_nothing(tmp_path):
-    """T11: 8 writers rotate the log every few events while others read, follow and query."""
-    writers, each = 8, 100
+    """T11: 4 writers rotate the log every few events while others read, follow and query."""
+    writers, each = 4, 80
     size = writers * each
 
     def write(writer: int):
-        log = opened(tmp_path / "mail", segment_bytes=16_000, clock=SystemClock())
+        log = opened(tmp_path / "mail", segment_bytes=8_000, clock=SystemClock())
         for number in range(each):
             own = None if number % 4 else derived_id(str(writer), str(number))
             log.append([draft(writer * 1000 + number, size=number)._replace(id=own)])

@@ -87,7 +87,7 @@ def test_no_temporary_file_is_left_when_any_call_fails(tmp_path, case, stride):
 
 def test_what_could_not_be_removed_is_gone_after_the_next_write(tmp_path):
     """A disk that refuses everything for a while leaves nothing behind for ever."""
-    for nth in range(1, 60, 3):
+    for nth in range(1, 60, 7):
         disk = Faulty(nth, fails_with(errno.EIO), forever=True)
         folder = tmp_path / str(nth)
         folder.mkdir()
@@ -159,7 +159,7 @@ def test_a_target_that_cannot_be_finished_is_not_begun(tmp_path, what):
     }
     sizes, done = 0, False
     before = sorted(path.name for path in segment.path.parent.iterdir())
-    for size in (*range(1, 100_000, 4_567), 1_000_000):
+    for size in (*range(1, 100_000, 9_137), 1_000_000):
         done = limited(out, size, acts[what])
         sizes += 1
         copies = sorted(path.name for path in segment.path.parent.iterdir() if path.name not in before)

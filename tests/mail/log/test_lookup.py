@@ -19,6 +19,7 @@ from team_mail.mail.log.event import Draft, Event, decode, derived_id, new_id
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.lookup import load_index
 
+from ...samples import examples
 from .test_faults import Faulty, Unflushed, child, falls_short_and_fails, is_the_last, is_the_last_half_way
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -135,7 +136,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.lists(steps, min_size=5, max_size=30))
 def test_an_id_is_known_if_and_only_if_a_scan_finds_it(history):
     """Whatever was rotated, repaired, undone, deleted or exchanged, and whoever asks."""

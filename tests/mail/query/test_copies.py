@@ -19,6 +19,7 @@ from team_mail.mail.query.copies import check_copies, usable, write_parquet
 from team_mail.mail.query.rows import FileProjections
 
 from ...console import run_command
+from ...samples import each_once
 
 
 def opened(folder: Path, **options) -> EventLog:
@@ -161,9 +162,8 @@ def test_a_copy_of_lines_edited_meanwhile_is_not_believed(log):
     assert ("mail 1", 3) in told(log)
 
 
-@pytest.mark.parametrize("size", ["all but a byte", "half", "nothing", "the end alone"])
-@pytest.mark.parametrize("which", [0, 1], ids=["events", "mailboxes"])
-def test_a_cut_copy_is_not_believed(log, which, size):
+@pytest.mark.parametrize(("size", "which"), each_once(["all but a byte", "half", "nothing", "the end alone"], [0, 1]))
+def test_a_cut_copy_is_not_believed(log, size, which):
     """A copy that lacks bytes is written again, by a query or after `verify`."""
     first = next(iter(log.segments))
     path = first.copies[which]

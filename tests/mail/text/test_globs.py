@@ -11,6 +11,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from team_mail.mail.text.globs import MAX_GLOB, checked, end, escape, forms, is_from_top, is_path, matches, start
 
+from ...samples import examples
+
 SIGNS = ("a", "b", "a", "b", "-", "/", "/", "?", "*", "**", "**/", "/**", "[ab]", "[!a]", "[^-b]", "[a-]",
          "[[:alpha:]]", "[", "]", "[]a]", "[b-a]", "[[.]", "\\*", "\\[", "{a,b}", "./", ".")  # fmt: skip
 PATTERNS = st.lists(st.sampled_from(SIGNS), min_size=1, max_size=7).map("".join)
@@ -41,7 +43,7 @@ def listed(place, *patterns):
 
 
 @given(PATTERNS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @example("[ab]")
 @example("a/**/b")
 @example("deep/**/b/**")

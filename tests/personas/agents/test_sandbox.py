@@ -30,6 +30,7 @@ from team_mail.personas.running.process import RunLimits
 from team_mail.personas.setup.caches import link_caches
 from team_mail.personas.workspace import Mirror
 
+from ...samples import examples
 from ...sandboxes import SANDBOXED
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=4)
@@ -86,7 +87,7 @@ def mounts_of(argv: list[str]) -> list[Mount]:
 
 
 @SANDBOXED
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(
     st.lists(
         STEPS.filter(lambda name: name[0] != "~" and "\n" not in name), min_size=6, max_size=6, unique_by=str.casefold

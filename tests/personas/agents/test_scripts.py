@@ -14,6 +14,8 @@ from team_mail.personas.agent import Assignment, Job
 from team_mail.personas.agents.scripts import bundled_agent
 from team_mail.personas.agents.specimen import specimen
 
+from ...samples import examples
+
 NODES = ("Effect", "Compute", "Reducer", "Orchestrator")
 
 
@@ -79,7 +81,7 @@ def test_the_coder_writes_only_inside_the_workspace(job, tmp_path, path):
     assert (tmp_path / "secret").read_text() == "kept"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @given(st.text(max_size=60), st.text(max_size=20), st.sampled_from(NODES))
 def test_no_description_breaks_the_module(description, stem, node):
     """With quotes, backslashes or keywords in it, the module still parses and has no statements of its own."""
@@ -184,7 +186,7 @@ anything = st.recursive(
 KEYS = ["output_path", "node_type", "contract_description", "affected_files", "error_traces", "analysis_depth"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), anything), st.sampled_from(["coder", "debug", "forge"]))
 def test_no_input_makes_the_script_fail(tmp_path_factory, given_input, persona):
     """With any input the run ends well, and its result can be written as JSON."""

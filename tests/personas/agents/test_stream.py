@@ -13,6 +13,8 @@ from team_mail.personas.agents.stream_formats import HANDLERS
 from team_mail.personas.agents.transcript import MAX_CALLS, MAX_VALUE
 from team_mail.personas.spending.usage import Usage
 
+from ...samples import examples
+
 
 def lines(*events: Any) -> bytes:
     return "".join(json.dumps(event) + "\n" for event in events).encode()
@@ -406,7 +408,7 @@ anything = st.recursive(
 events_of = st.tuples(st.sampled_from(sorted(HANDLERS)), st.dictionaries(st.sampled_from(KEYS), anything))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.lists(events_of, max_size=4))
 def test_no_event_makes_the_reader_fail(events):
     """With any value in any field, the transcript can be written as JSON."""
@@ -416,7 +418,7 @@ def test_no_event_makes_the_reader_fail(events):
     assert json.loads(json.dumps(fields, allow_nan=False).encode()) == fields
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_no_bytes_make_the_reader_fail(noise, at):
     """Events that are torn or mixed with other bytes are ignored."""

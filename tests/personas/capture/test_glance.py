@@ -14,6 +14,8 @@ from team_mail.personas.capture.changes import Change
 from team_mail.personas.errors import WorkspaceLost
 from team_mail.personas.workspace import Mirror
 
+from ...samples import examples
+
 FILES = {"README": "one\n", "src/a.py": "a = 1\n", "src/deep/b.py": "b = 1\n", ".gitignore": "*.log\nbuild/\n"}
 NAMES = (
     b"new\nline",
@@ -110,7 +112,7 @@ def test_files_that_git_converts_are_stored_as_git_stores_them(source, tmp_path)
     assert seen(workspace, tmp_path) == changed(workspace)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=EDITS)
 def test_a_look_sees_what_a_capture_would_see(source, mirror, tmp_path, edits):
     """Whatever files are written and removed, hostile names included: git's own list is the oracle."""

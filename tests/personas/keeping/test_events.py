@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from team_mail.personas.keeping import events as module
 from team_mail.personas.keeping.events import Events
 
+from ...samples import examples
+
 STREAM = b"".join(
     json.dumps(event).encode() + b"\n"
     for event in (
@@ -23,7 +25,7 @@ STREAM = b"".join(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8).map(sorted))
 def test_the_final_event_is_found_however_the_stream_is_split(cuts):
     """It is the last one, and its place is known; a new turn makes the stream open again."""

@@ -13,7 +13,7 @@ from team_mail.personas.keeping.events import Events
 from team_mail.personas.keeping.meter import Meter
 from team_mail.personas.spending.usage import Usage, usage_of
 
-from ...samples import STORM
+from ...samples import STORM, examples
 
 RECORDED = Path(__file__).parent.parent / "agents" / "recorded"
 # Three answers, each of 1,000 tokens given, 800 of them from the cache, and 50 written; Copilot tells no tokens.
@@ -50,7 +50,7 @@ def test_the_stream_of_each_agent_tells_what_the_model_counted(agent):
 
 
 @pytest.mark.parametrize("agent", TOLD)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(cuts=st.lists(st.integers(0, 15_000), max_size=6).map(sorted))
 def test_it_is_the_same_however_the_stream_is_split(agent, cuts):
     """A pipe breaks lines anywhere."""

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.personas.keeping.output import Output
 
+from ...samples import examples
 
-@settings(max_examples=150, deadline=None, database=None)
+
+@settings(max_examples=examples(75), deadline=None, database=None)
 @given(st.data())
 def test_secrets_are_masked_however_the_output_is_split(tmp_path_factory, data):
     """The log is the same as if the output had come in one piece: the leftmost secret first, then the longest."""
@@ -39,7 +41,7 @@ def test_head_and_tail_of_output_beyond_the_cap_are_kept(tmp_path):
     assert (output.kept, output.cut) == (file.stat().st_size, 290)
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=examples(75), deadline=None, database=None)
 @given(st.lists(st.binary(max_size=30), max_size=20), st.integers(1, 60))
 def test_nothing_is_lost_or_doubled_at_the_cap(tmp_path_factory, pieces, cap):
     """However the output is split: its first half, the gap, its last half."""

@@ -11,6 +11,8 @@ from team_mail.scheduler.claims.fold import ClaimFold
 from team_mail.scheduler.claims.overlap import overlapping
 from team_mail.scheduler.state.facts import Fact
 
+from ...samples import examples
+
 OPENED = {"title": "", "to": "", "priority": "normal", "after": [], "paths": []}
 EVENTS = st.one_of(
     st.tuples(st.just("claim.taken"), st.sampled_from("ab"), st.integers(1, 4)),
@@ -65,7 +67,7 @@ def naive(events):
     return out
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50))
 @given(st.lists(EVENTS, max_size=30))
 def test_the_fold_is_what_a_naive_reading_finds(steps):
     """One owner at a time, ends by the newest token alone, everything else late or for nothing."""
@@ -89,7 +91,7 @@ KEYS = ("task", "token", "epoch", "lease", "paths", "names", "why", "status", "e
 JUNK = st.one_of(st.none(), st.integers(), st.text(max_size=3), st.lists(st.integers(), max_size=2), st.just({}))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(25))
 @given(
     st.sampled_from(
         ["task.opened", "claim.taken", "claim.renewed", "claim.released", "claim.expired", "task.finished"]
@@ -117,7 +119,7 @@ NAMES = ["a", "b", "ab"]
 PATHS = ["/".join(names) for depth in (1, 2, 3, 4) for names in product(NAMES, repeat=depth)]
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50))
 @given(GLOBS, GLOBS)
 def test_globs_overlap_exactly_where_a_path_matches_both(left, right):
     """Sound: two globs that a path matches are never taken for apart. And exact, within paths of four short names."""

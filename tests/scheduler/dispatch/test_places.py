@@ -17,6 +17,8 @@ from team_mail.scheduler.errors import InvalidTasks
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
 from team_mail.team.dispatcher import ParallelDispatcher
 
+from ...samples import examples
+
 TYPED = {"contract_description": "A cache", "node_type": "Compute"}
 BIN = Path(sys.executable).parent
 
@@ -209,7 +211,7 @@ def test_the_published_example_is_refused_by_the_command(team, tmp_path):
 STEPS = ("in", "deep", "..", "link", "up", "self", "out")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=6))
 def test_a_mapped_path_is_the_same_place(tmp_path_factory, steps):
     """For any way through folders and links: it is mapped if it leads to a place below the top, and to that place."""

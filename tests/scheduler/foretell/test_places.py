@@ -20,6 +20,7 @@ from team_mail.scheduler.weaver.patch import Change, Entry
 from team_mail.scheduler.weaver.scratch import quarantine
 from team_mail.scheduler.weaver.tree import tree_of
 
+from ...samples import examples
 from ..project import Project, lines
 
 TEXTS = some.lists(some.sampled_from("abcd"), max_size=12)
@@ -87,7 +88,7 @@ def scratch(tmp_path_factory):
         yield made
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(12))
 @given(states=STATES)
 def test_hunks_that_are_known_need_not_be_read_again(scratch, states):
     """What is read of new changes alone, beside what is known, is what is read of all: files become folders, too."""

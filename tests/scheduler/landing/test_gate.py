@@ -14,6 +14,7 @@ from team_mail.personas.setup.slots import Slot
 from team_mail.scheduler.landing.clone import GateClone
 from team_mail.scheduler.landing.gate import Gate, judge, printed_score
 
+from ...samples import examples
 from ..project import Project, lines
 
 
@@ -135,7 +136,7 @@ def test_the_last_json_number_or_object_is_the_score(log, key, score):
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=50)
+@settings(max_examples=examples(25))
 def test_any_output_has_a_score_or_none(log):
     """No output raises an exception."""
     assert printed_score(log) is None or isinstance(printed_score(log), float)

@@ -18,6 +18,7 @@ from team_mail.scheduler.weaver.scratch import quarantine
 from team_mail.scheduler.weaver.tree import Applied, read_tree
 from team_mail.scheduler.weaver.weave import weave
 
+from ...samples import examples
 from ..project import Project, lines
 
 
@@ -31,7 +32,7 @@ PATHS = st.lists(st.sampled_from(["a", "d/b", "d/e/c", "d.x", "z", "n", "d/n", "
 
 
 @given(PATHS, PATHS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 def test_a_tree_changed_in_memory_equals_the_tree_that_git_writes(project, gone, new):
     """It has the id of an index with the same changes, and the original tree is unchanged."""
     edits = dict.fromkeys(gone) | dict.fromkeys(new, "new\n")
@@ -51,7 +52,7 @@ NAMES = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, 46} & set
 
 
 @given(st.sets(NAMES, max_size=6), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 def test_git_reads_an_index_written_here_and_vice_versa(project, tmp_path_factory, names, executable):
     """The files are the same byte for byte, whatever their names, also one of thousands of letters."""
     path = tmp_path_factory.mktemp("index") / "index"

@@ -27,6 +27,7 @@ from team_mail.scheduler.weaver.result import Conflicted, ConflictHunk, NeedsApp
 from team_mail.scheduler.weaver.weave import weave
 
 from ...read_only import GUARD, MOUNTS, UNSHARED
+from ...samples import examples
 from ..project import Project, lines
 
 PATH = f"{Path(sys.executable).parent}:/usr/bin:/bin"  # has the real team-mail
@@ -386,7 +387,7 @@ def test_a_mark_that_is_left_is_found(project, tmp_path):
     assert left(a=done["a"], c=end) == ("c.txt",), "whichever file it was moved to"
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 @given(*[st.lists(st.tuples(st.integers(1, 12), st.sampled_from("xyz")), max_size=4)] * 2)
 def test_a_marked_file_is_what_git_makes_of_the_three_versions(tmp_path_factory, ours, theirs):
     """`git merge-file` is the oracle, with the same words behind its marks."""

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.scheduler.landing.search import NEW, Ask, Culprit, End, Search, Tally, wanted
 
+from ...samples import examples
+
 
 class Trial:
     """One search over a line of patches. `bad` fail alone, `pairs` only together, and a red base always fails."""
@@ -80,7 +82,7 @@ BLAME = st.integers(1, 14).flatmap(
 
 
 @given(BLAME)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_the_search_blames_whom_a_try_of_every_prefix_blames(blame):
     """The same patches in the same order, and the same partners, however many trees are tried side by side."""
     count, bad, pairs, known, width = blame
@@ -93,7 +95,7 @@ def test_the_search_blames_whom_a_try_of_every_prefix_blames(blame):
 
 
 @given(BLAME, st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_every_verdict_has_two_failures_with_the_patch_and_passes_without_it_twice(blame, dice):
     """So it is with a gate that fails by chance as well: green at the same base, and each once more."""
     count, bad, pairs, known, width = blame
@@ -115,7 +117,7 @@ def test_every_verdict_has_two_failures_with_the_patch_and_passes_without_it_twi
 
 
 @given(st.integers(1, 20), st.sets(st.integers(0, 19)), st.integers(1, 4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_red_base_blames_nobody(count, bad, width):
     """It has failed twice by then; a base that is known to be red costs one run, because a patch may mend it."""
     trial = Trial(count, bad, red_base=True, known=False).search(width)

@@ -8,6 +8,7 @@ from team_mail.scheduler.meaning.names import definition, is_use, names_in
 from team_mail.scheduler.meaning.notice import notices
 from team_mail.scheduler.weaver.weave import weave
 
+from ...samples import examples
 from ..project import Project
 
 CART = "def total_price(items):\n    return sum(items)\n\n\ndef empty():\n    return []\n"
@@ -133,7 +134,7 @@ def test_a_diff_of_anything_is_read_quickly(project):
 
 
 @given(st.text(max_size=300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_no_text_is_too_odd_for_a_diff(text):
     """Whatever a patch holds, it is read."""
     names_in(f"diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n{text}")

@@ -12,6 +12,8 @@ from team_mail.mail.log.event import Event
 from team_mail.scheduler.needs import Reader
 from team_mail.scheduler.notify.outbox import GATHER, PAUSES, Notice, Outbox, need_of_event
 
+from ...samples import examples
+
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)
 READER = Reader("you", ("fyi",), {"m": ("make", "test")})
 
@@ -46,7 +48,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(75))
 @given(steps, st.integers(0, 40))
 def test_every_event_is_sent_once_however_often_its_sender_is_killed(steps, killed):
     """At any point a new outbox that reads the log from its beginning goes on as the old one would have."""
@@ -82,7 +84,7 @@ def test_every_event_is_sent_once_however_often_its_sender_is_killed(steps, kill
     assert sorted(sent) == sorted(wanted)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(30))
 @given(st.lists(st.floats(0, 12), max_size=12))
 def test_needs_are_gathered_for_five_seconds_from_the_first_one(gaps):
     """Against going through the times one by one."""

@@ -66,9 +66,10 @@ def say(text):
     return serve
 
 
-def why(url, **more):
+def why(url, limit=30.0, **more):
+    """Why a request was refused; what answers is given the time that a busy machine takes."""
     with pytest.raises(Refused) as refused:
-        post(url, b"x" * 60_000, {}, limit=SHORT, **more)
+        post(url, b"x" * 60_000, {}, limit=limit, **more)
     return str(refused.value)
 
 
@@ -76,7 +77,7 @@ def why(url, **more):
 def test_an_endpoint_that_takes_for_ever_is_left_in_time(serve):
     with listening(serve) as url:
         began = time.monotonic()
-        assert why(url) == f"no answer within {SHORT:g} s"
+        assert why(url, SHORT) == f"no answer within {SHORT:g} s"
         assert time.monotonic() - began < 10 * SHORT
 
 
@@ -193,5 +194,5 @@ def test_tls_is_checked_against_the_name(certificates, monkeypatch, name, author
 
 
 def test_a_server_without_tls_behind_https_is_a_reason():
-    with Receiver() as ci:
-        assert why(ci.url.replace("http:", "https:")).startswith("TLS failed: ")
+    with listening(say(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as url:
+        assert why(url.replace("http:", "https:").replace("127.0.0.1", "localhost")).startswith("TLS failed: ")

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from team_mail.scheduler.planner.meeting import meet
 from team_mail.scheduler.planner.parts import folder, meet_by_parts
 
+from ...samples import examples
+
 SIGNS = ("a", "b", "ab", "/", "/", "?", "*", "**", "**/", "[ab]", "[[]", "[*]")
 GLOBS = (
     st.lists(st.sampled_from(SIGNS), min_size=1, max_size=7)
@@ -15,7 +17,7 @@ GLOBS = (
 
 
 @given(GLOBS, GLOBS, st.booleans(), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 def test_a_comparison_by_parts_agrees_with_the_full_one(left, right, within, inside):
     """It has no result only where the full comparison is needed."""
     met = meet_by_parts(left, right, (within, inside))

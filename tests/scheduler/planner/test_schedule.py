@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.scheduler.planner.schedule import critical_path, curve, schedule, tails
 
+from ...samples import examples
+
 NEAR = 1 + 1e-9
 HOURS = {"registry": 1.0, "control": 4.0, "worker": 3.0}
 CHAIN = {"control": ["registry"], "worker": ["control"]}
@@ -70,7 +72,7 @@ def shortest(durations, after, workers, apart):
 
 
 @given(plans(), st.integers(1, 5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_every_schedule_is_valid(plan, workers):
     """Each task runs once and whole, after its dependencies, one at a time on its worker, and apart from its rivals."""
     durations, after, apart = plan
@@ -91,7 +93,7 @@ def test_every_schedule_is_valid(plan, workers):
 
 
 @given(plans(most=6, whole=True), st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_tiny_schedule_is_within_the_guarantee_of_list_scheduling(plan, workers):
     """At most 2 - 1/N times the best of all orders, and nearly always equal to it."""
     durations, after, _ = plan
@@ -100,7 +102,7 @@ def test_a_tiny_schedule_is_within_the_guarantee_of_list_scheduling(plan, worker
 
 
 @given(plans(most=5, whole=True), st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_schedule_with_pairs_kept_apart_is_no_shorter_than_the_best(plan, workers):
     """With one worker, pairs kept apart make no difference."""
     durations, after, apart = plan
@@ -147,7 +149,7 @@ def test_the_task_with_the_longest_tail_starts_first():
 
 
 @given(plans(), st.integers(1, 8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_more_workers_never_take_longer(plan, most):
     """The curve starts at the total work, falls, and ends where another worker cannot help."""
     durations, after, _ = plan

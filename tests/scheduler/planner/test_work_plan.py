@@ -28,6 +28,8 @@ from team_mail.team.show.charts import chart
 from team_mail.team.show.charts.gantt import gantt
 from team_mail.team.show.plan import left_out, lines, markdown
 
+from ...samples import examples
+
 HOUR = 3_600.0
 EXAMPLES = Path(__file__).parents[3] / "examples" / "plan"
 PERSONAS = [persona.id for persona in with_bundled(Roster()).personas]
@@ -407,7 +409,7 @@ def roadmaps(draw_one):
 
 
 @given(roadmaps(), st.integers(1, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_every_plan_is_valid_and_can_be_shown(roadmap, workers):
     """Dependencies, barriers and free orders are kept, the figures agree, and it can be written and drawn."""
     shared = overlaps(roadmap)
@@ -439,7 +441,7 @@ def test_every_plan_is_valid_and_can_be_shown(roadmap, workers):
 
 
 @given(roadmaps(), st.integers(1, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_the_dependencies_of_dispatch_tasks_are_complete_and_minimal(roadmap, workers):
     """They contain order, barriers and conflicts, each is needed, and tasks that wait for people are left out."""
     drawn = draw(roadmap, overlaps(roadmap), workers)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from team_mail.mail.clock import ManualClock, SystemClock
 from team_mail.scheduler.runs.flow import DONE, FAILED, FlowRunner, Step, StepResult, TaskQueue
 
+from ...samples import examples
+
 
 class Inline(Executor):
     """An executor that runs the work immediately in the caller's thread."""
@@ -126,7 +128,7 @@ def graphs(draw):
     return edges, bad, draw(st.integers(1, 4))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(graphs())
 def test_every_step_runs_once_or_is_blocked_by_a_failure(graph):
     """By definition: a step runs if all its dependencies succeeded; otherwise it is reported once as blocked."""

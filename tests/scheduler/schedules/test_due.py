@@ -20,6 +20,8 @@ from team_mail.scheduler.settings.schedules import ScheduleSettings
 from team_mail.scheduler.sprint.daemon import following
 from team_mail.scheduler.state.facts import Fact
 
+from ...samples import examples
+
 BERLIN = ZoneInfo("Europe/Berlin")
 IN_BERLIN = partial(following, zone=BERLIN)
 DAILY, WEEKLY = "30 2 * * *", "0 5 * * sun"  # the daily one is in the hour that summer time takes and gives back
@@ -82,7 +84,7 @@ def days(start: datetime, end: datetime, hour: int, minute: int, weekday: int | 
     return times
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.storm) for seed in range(2, 60))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.storm) for seed in range(1, 60))])
 @pytest.mark.parametrize(("cron", "when"), [(DAILY, (2, 30)), (WEEKLY, (5, 0, 6))])
 @pytest.mark.parametrize("start", [START, datetime(2026, 9, 14, 12, tzinfo=UTC)])
 def test_over_sixty_days_no_time_is_missed_unsaid_and_none_is_doubled(seed, cron, when, start):
@@ -113,7 +115,7 @@ def test_over_sixty_days_no_time_is_missed_unsaid_and_none_is_doubled(seed, cron
     assert fired
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     every=st.integers(10, 4_000), steps=st.lists(st.integers(1, 5_000), max_size=20),
     on_missed=st.sampled_from(["once", "skip"]),

@@ -18,6 +18,8 @@ from team_mail.scheduler.sessions.session import fold_sessions
 from team_mail.scheduler.sessions.sessions import Sessions, check_startable
 from team_mail.scheduler.state.recent import fact_of_event
 
+from ...samples import examples
+
 TEAM = Directory(frozenset({"forge", "scribe"}), {}, "you")
 VERBS = ("created", "paused", "resumed", "completed", "deleted")
 
@@ -52,7 +54,7 @@ def naive(steps):
     return status
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(25))
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(VERBS), st.booleans()), max_size=12))
 def test_the_status_is_what_a_table_of_rules_says(steps):
     """Whatever order events come in, and whoever wrote nonsense between."""

@@ -19,6 +19,8 @@ from team_mail.scheduler.settings.file import key_lines
 from team_mail.scheduler.settings.local import local_model
 from team_mail.scheduler.settings.reading import Loaded, read_settings
 
+from ...samples import examples
+
 WHOLE = """\
 [team]
 base = "trunk"
@@ -574,7 +576,7 @@ def documents(draw):
     return text, lines
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=examples(40), deadline=None, database=None)
 @given(documents())
 def test_every_key_is_found_on_its_line(document):
     """For any layout, the scanner finds the line of every key that tomllib reads."""

@@ -11,6 +11,8 @@ from team_mail.mail.letter import Letter
 from team_mail.scheduler.errors import SettingsError
 from team_mail.scheduler.sprint.daemon import Daemon, following
 
+from ...samples import examples
+
 MONDAY = datetime(2026, 3, 2, 8, 30).astimezone()
 
 
@@ -49,7 +51,7 @@ def holds(field, value, low):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(minute=fields(0, 59), hour=fields(0, 23), weekday=st.one_of(st.just("*"), st.integers(0, 7).map(str)))
 def test_the_next_time_is_the_first_that_fits(minute, hour, weekday):
     """Against going through the minutes one by one."""

@@ -22,6 +22,8 @@ from team_mail.scheduler.state.fold import fold
 from team_mail.scheduler.state.sprints import State
 from team_mail.scheduler.state.usage import Used
 
+from ...samples import examples
+
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 ASKED = StartRequest("asked for")
 ROSTER = tuple(Member(name, "shell") for name in ("ann", "bob", "cyd", "dan"))
@@ -501,7 +503,7 @@ RUNS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     runs=st.dictionaries(st.sampled_from([member.id for member in ROSTER]), RUNS, min_size=1),
     waiting=st.sets(st.sampled_from([member.id for member in ROSTER])),

@@ -307,7 +307,12 @@ def test_with_the_flag_off_a_batch_is_waited_for(team):
 
 
 @pytest.mark.parametrize(
-    ("flag", "expected"), [("always", [True] * 2), ("never", [False] * 2), ("every 2", [False, True] * 2)]
+    ("flag", "expected"),
+    [
+        pytest.param("always", [True] * 2, marks=pytest.mark.storm),
+        pytest.param("never", [False] * 2, marks=pytest.mark.storm),
+        ("every 2", [False, True] * 2),
+    ],
 )
 def test_the_flag_says_which_sprints_roll(team, flag, expected):
     """By their number, as the flag of parallel sprints."""

@@ -20,6 +20,8 @@ from team_mail.scheduler.tasks.graph import (
 )
 from team_mail.scheduler.tasks.task import Task
 
+from ...samples import examples
+
 
 class Node(NamedTuple):
     task_id: str
@@ -129,7 +131,7 @@ def test_waves_are_in_the_order_given():
 
 
 @given(graphs)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 def test_cycles_are_found_if_and_only_if_there_are_any(tasks):
     """Each is a cycle of existing edges; without their last edges none is left."""
     edges = {task.task_id: task.dependencies for task in tasks}
@@ -144,7 +146,7 @@ def test_cycles_are_found_if_and_only_if_there_are_any(tasks):
 
 
 @given(orderly)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_waves_and_dependencies_agree_with_the_oracle(tasks):
     """Direct and indirect dependencies are the same by every function."""
     expected = reach(tasks)

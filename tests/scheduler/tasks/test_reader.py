@@ -14,6 +14,8 @@ from team_mail.scheduler.errors import InvalidTasks
 from team_mail.scheduler.tasks.reader import problems_of, read_input, read_limited
 from team_mail.scheduler.tasks.strict import MAX_BYTES, read_json
 
+from ...samples import examples
+
 PERSONAS = ("coder", "debug", "forge", "scribe")
 CODER = {"contract_description": "Store users", "node_type": "Effect", "output_path": "src/users.py"}
 
@@ -311,7 +313,7 @@ def answer(read):
 
 
 @given(st.dictionaries(st.sampled_from(["tasks", "config", "x"]), anything, max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 def test_any_json_is_read_or_refused(given):
     """What is read has no problems as a whole."""
     data = json.dumps(given).encode("utf-8", "surrogatepass")
@@ -324,7 +326,7 @@ def test_any_json_is_read_or_refused(given):
 
 
 @given(st.binary(max_size=60) | st.text(st.sampled_from('{}[]",:\\ tasks0'), max_size=60).map(str.encode))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 def test_any_bytes_are_read_or_refused(data):
     """No bytes get anything but an answer, and what is read is what Python reads."""
     value, wrong = answer(lambda: read_json(data))

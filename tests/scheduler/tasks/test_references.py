@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from team_mail.mail.errors import TeamMailError
 from team_mail.scheduler.tasks.references import MissingOutput, filled, find_references, references
 
+from ...samples import examples
+
 OUTPUT = {
     "debug": {
         "root_cause": "no index",
@@ -199,7 +201,7 @@ def test_an_output_that_the_log_cannot_hold_is_refused():
 
 @given(json_values)
 @example({"{{": "{{ tasks.a.output }}"})
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_any_output_is_inserted_unchanged(value):
     """Alone it is the same value; within text it is its JSON."""
     outputs = {"a": {"value": value}}

@@ -10,6 +10,7 @@ from team_mail.scheduler.weaver.patch import WeaveLimits
 from team_mail.scheduler.weaver.scratch import quarantine
 from team_mail.scheduler.weaver.tree import Applied, Tree, read_tree
 
+from ...samples import examples
 from ..project import Project, lines
 
 FILES = {"a": lines(count=9), "b": lines(count=9)}
@@ -53,7 +54,7 @@ def naive(edits, tip):
 
 
 @given(ROUNDS, st.lists(EDITS, min_size=1, max_size=2))
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(5), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_runs_whose_contents_change_get_the_answers_of_one_who_knows_nothing(project, rounds, tips):
     """The key of a run stays the same from round to round; only what it has changed is asked for."""
     with quarantine(project.git, project.base) as scratch:

@@ -19,6 +19,7 @@ from team_mail.scheduler.weaver.patch import WeaveLimits
 from team_mail.scheduler.weaver.scratch import quarantine
 from team_mail.scheduler.weaver.tree import read_tree
 
+from ...samples import examples
 from ..project import Project, lines
 
 LIMITS = WeaveLimits()
@@ -72,7 +73,7 @@ def unmarked(git: Git, oid: str) -> bytes:
 
 @given(EDITS, EDITS)
 @example([("a", "move", 1)], [("a", "move", 2)])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_merge_of_few_files_is_that_of_whole_trees(project, ours, theirs):
     """Renames, deletions and folders in the place of files included; git merges all of both trees beside it."""
     tip = project.commit(edited(ours, "tip"), project.base)
@@ -92,7 +93,7 @@ def test_a_merge_of_few_files_is_that_of_whole_trees(project, ours, theirs):
 
 
 @given(st.lists(EDITS, min_size=2, max_size=4), st.lists(EDITS, min_size=2, max_size=4))
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_known_of_earlier_merges_changes_none(project, tips, work):
     """Merges are the same from one who has made many, ahead and one by one, as from one who knows nothing."""
     commits = [project.commit(edited(edits, f"tip{n}"), project.base) for n, edits in enumerate(tips)]

@@ -16,6 +16,7 @@ from team_mail.scheduler.weaver.patch import PatchSubmission, WeaveLimits
 from team_mail.scheduler.weaver.weave import weave
 from team_mail.team.show.weave import lines as report
 
+from ...samples import examples
 from ..project import WHEN, Project, lines, new_file
 
 
@@ -340,7 +341,7 @@ def test_weights_never_make_fewer_patches_land():
 
 
 @given(st.integers(1, 5), st.integers(1, 4), st.data())
-@settings(max_examples=30)
+@settings(max_examples=examples(12))
 def test_nobody_starves_however_many_newcomers_its_patches_meet(waiting, newcomers, data):
     """Each of them lands at the latest when it has lost twice, and once more to each that had lost as often."""
     refusals, rounds = {number: data.draw(st.integers(0, 3)) for number in range(waiting)}, 0
@@ -363,7 +364,7 @@ def submission(number: int, **fields) -> PatchSubmission:
 
 
 @given(st.integers(1, 9), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_the_order_lands_a_maximum_independent_set(count, data):
     """Small components equal the best of all subsets; larger ones go by degree and land at least one patch."""
     numbers = st.integers(0, count - 1)
@@ -419,7 +420,7 @@ def edited(files: dict[str, list[str]], edits, mark: str) -> dict[str, str | Non
 
 
 @given(st.lists(EDITS, min_size=2, max_size=6))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_never_fewer_patches_land_than_by_first_come_first_served(tmp_path_factory, work):
     """Compared with two loops over git on random patches; the result is a chain of sound commits."""
     files = {name: [f"{name} {n}" for n in range(8)] for name in "abc"}
