@@ -73,6 +73,26 @@ def test_a_claim_by_force_needs_a_reason(at):
     assert [end["output"] for end in at("task", "show", "fix")[1]["late"]] == [[2]]
 
 
+def test_what_the_state_of_a_task_does_not_allow_is_exit_code_1(at):
+    """What was given back is renewed no more, and given back again without an error; a task waits for another one."""
+    at("task", "add", "fix")
+    at("task", "add", "news", "--after", "fix")
+    token = str(at("claim", "fix", "--as", "ann")[1]["token"])
+    assert at("release", "fix", "--token", token)[1]["already"] is False
+    code, again = at("release", "fix", "--token", token)
+    assert (code, again["already"]) == (0, True)
+    code, refused = at("renew", "fix", "--token", token)
+    assert (code, refused["code"]) == (1, "LEASE_EXPIRED")
+    code, refused = at("claim", "news")
+    assert (code, refused["code"]) == (1, "CLAIM_REFUSED")
+    newer = at("claim", "fix", "--as", "bob")[1]["token"]
+    code, refused = at("renew", "fix", "--token", token)
+    assert (code, refused["code"]) == (1, "LEASE_EXPIRED")
+    for verb in (("renew", "news"), ("release", "news"), ("done", "news")):
+        code, refused = at(*verb, "--token", str(newer))
+        assert (code, refused["code"]) == (2, "TASK_NOT_FOUND"), "the token of another task"
+
+
 def test_paths_and_names_are_taken_listed_and_given_back(at):
     """The token alone names them."""
     _, claim = at("claim", "--path", "src/**", "--name", "database", "--as", "ann")
@@ -108,6 +128,9 @@ def test_paths_and_names_are_taken_listed_and_given_back(at):
         ("done", "fix", "--token", "2", "--output", "{"),
         ("done", "fix", "--token", "2", "--failed", " "),
         ("renew", "--token", "2"),
+        ("renew", "fix", "--token", "text"),
+        ("renew", "fix", "--token", "1" + "0" * 30),
+        ("release", "fix", "--token", "0"),
         ("release",),
         ("task", "add", "a/b"),
         ("task", "add", "b", "--after", "nothing"),
