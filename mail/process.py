@@ -143,6 +143,15 @@ def _within(run: RunAbove | None, environ: Mapping[str, str], home: Path) -> str
     return ""
 
 
+def run_written_for(home: Path) -> str | None:
+    """Return the run of the team in `home` whose mail process has started this one, None if none has.
+
+    Its variables can be believed then, as they are those of its mail process. Elsewhere than on Linux there is none.
+    """
+    is_started = run_id() and any(_POSTBOX in command for command in commands_above())
+    return run_id() if is_started and run_of(home) is None else None
+
+
 def check_not_in_run(home: Path, what: str) -> None:
     """Raise NotFromRun if this process belongs to a run of the team in `home`; `what` is what it may not do."""
     if run := run_of(home):

@@ -17,10 +17,12 @@ QUICK = 0.5  # seconds in which an answer is looked for often
 MOST = 32 << 20  # bytes of a request
 READS = ("--attach", "-a", "--body-file")  # options whose value is a file to read
 WRITES = ("--out", "-o")  # and to write
+VALUES = ("--payload", "--output")  # and whose value may name one by @FILE
 BODIES = ("--body", "-b")  # options whose value is the text of a mail; "-" means standard input
 TEXTS = (  # and those whose value may look like an option
     "--body", "-b", "--subject", "-s", "--to", "--cc", "--from", "-f", "--persona", "-p", "--type", "-t", "--key",
     "--thread", "--priority", "--due", "--tag", "--limit", "-l", "--as-of", "--budget",
+    "--session", "--failed",
 )  # fmt: skip
 
 
@@ -39,7 +41,7 @@ class Request:
         rest = iter(words)
         for word in rest:
             option, equals, value = word.partition("=")
-            if option in (*READS, *WRITES, "--payload"):
+            if option in (*READS, *WRITES, *VALUES):
                 self._take(option, value if equals else next(rest, ""))
             elif word[:2] in ("-a", "-o") and word[:2] != word and not word.startswith("--"):
                 self._take(word[:2], word[2:])

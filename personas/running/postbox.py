@@ -20,6 +20,7 @@ import tempfile
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -34,7 +35,7 @@ from ..keeping.inotify import Inotify
 from ..keeping.waiting import ERROR, is_final
 from .folder import RunFolder
 from .outbox import LARGEST, Outbox
-from .request import OUT, check_request
+from .request import OF_TEAM, OUT, check_request
 
 if TYPE_CHECKING:
     from ..frontmatter import Part
@@ -47,6 +48,7 @@ UNUSED = 10.0  # seconds without work after which the process ends
 _MOST = 64 << 20  # bytes of a request
 _QUIET = 2  # looks in vain, a tick apart, after which there is time to load what only some commands need
 _NEWLINE = "\n"
+_TEAM = "from team_mail.team.commands.entry import team; team()"
 _FIELDS = (
     "to", "cc", "subject", "type", "priority", "due", "key", "payload", "thread", "reply_to", "attachments",
 )  # fmt: skip
@@ -273,7 +275,7 @@ def _text(data: bytes) -> str:
 
 
 def _run(words: list[str], place: Path, stdin: bytes | None, width: int) -> tuple[int, bytes, bytes]:
-    """Run `team-mail` in a process of its own; return its exit code and what it printed."""
+    """Run `team-mail`, or `team` for a claim, in a process of its own; return its exit code and what it printed."""
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         source.write(stdin or b"")
         source.seek(0)
@@ -284,11 +286,16 @@ def _run(words: list[str], place: Path, stdin: bytes | None, width: int) -> tupl
             os.dup2(err.fileno(), 2)
             os.environ["COLUMNS"] = str(width or 80)
             sys.argv = ["team-mail", *words]
-            _exit(entry.main)
+            _exit(partial(_become_team, words) if words[:1] and words[0] in OF_TEAM else entry.main)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         out.seek(0)
         err.seek(0)
         return code if code >= 0 else 1, out.read(), err.read()
+
+
+def _become_team(words: list[str]) -> None:
+    """Replace this process by `team`, which is a program of its own to the personas."""
+    os.execv(sys.executable, [sys.executable, "-P", "-c", _TEAM, *words])  # noqa: S606
 
 
 def _exit(command: Callable[[], None]) -> NoReturn:

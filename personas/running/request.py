@@ -16,6 +16,14 @@ from ...mail.errors import UsageError
 
 # They touch files outside of the workspace, or show the mail of others.
 NOT_HERE = {"query", "backup", "restore", "export", "repair", "watch", "log"}
+# The commands of `team` that a run may ask for, and which of their options have a value. Paths and names are for
+# people: a run may not keep the others off their files, and what it changes is woven.
+OF_TEAM = {
+    "claim": {"--next": False, "--as": True, "--lease": True, "--expect": True, "--json": False},
+    "renew": {"--token": True, "--lease": True, "--expect": True, "--json": False},
+    "release": {"--token": True, "--expect": True, "--json": False},
+    "done": {"--token": True, "--output": True, "--failed": True, "--expect": True, "--json": False},
+}
 OUT = "out"  # the name of the file that a command may write
 _HELP = {"--help", "-h", "--version"}  # of the options before a command; others write the settings of your shell
 
@@ -32,6 +40,9 @@ def check_request(words: Sequence[str], files: Collection[str]) -> None:
 
     The words are parsed as they will be when the command runs. What is wrong with them is told by the command itself.
     """
+    if words and words[0] in OF_TEAM:
+        _check_team(words, files)
+        return
     if (plain := parsed(words)) is not None:
         _check_files([(name, value, isinstance(value, Path)) for name in plain for value in _each(plain[name])], files)
         return
@@ -50,6 +61,21 @@ def check_request(words: Sequence[str], files: Collection[str]) -> None:
     given = command.make_context(command.name, rest, resilient_parsing=True).params
     typed = [(param.name, param.type.name == "path") for param in command.params]
     _check_files([(name, value, is_path) for name, is_path in typed for value in _each(given.get(name))], files)
+
+
+def _check_team(words: Sequence[str], files: Collection[str]) -> None:
+    """See that a command of `team` has but the options that a run may use."""
+    options, rest = OF_TEAM[words[0]], iter(words[1:])
+    for word in rest:
+        if not word.startswith("-"):
+            continue
+        name, equals, value = word.partition("=")
+        if name not in options or (equals and not options[name]):
+            listed = ", ".join(options)
+            raise UsageError(f"{name} is not for runs, which may use {listed} of {words[0]}; ask a person by mail")
+        value = value if equals else next(rest, "") if options[name] else ""
+        if name == "--output" and value.startswith("@") and value[1:] not in files:
+            raise UsageError(f"{value[1:]} is no file of this request")
 
 
 def _check_files(values: Iterable[tuple[str, Any, bool]], files: Collection[str]) -> None:

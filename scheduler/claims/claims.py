@@ -51,11 +51,15 @@ class NewTask:
 
 @dataclass
 class Claims:
-    """The claims of one team. Threads may share it. `look` tells whether the process of a claim goes on."""
+    """The claims of one team. Threads may share it. `look` tells whether the process of a claim goes on.
+
+    What is written names `run`, if that is who acts.
+    """
 
     mailbox: Mailbox
     clock: Clock = field(default_factory=SystemClock)
     look: Look = presence
+    run: str | None = None
 
     def __post_init__(self) -> None:
         self._reader = ClaimReader(self.mailbox.log, self.mailbox.projections)
@@ -277,7 +281,7 @@ class Claims:
     def _take(self, draft: Draft) -> Claim | None:
         """Write a claim and read on; None if somebody else was first."""
         repeats: list[Event] = []
-        (event,) = self.mailbox.log.append([draft], repeats)
+        (event,) = self.mailbox.log.append([draft._replace(run=self.run)], repeats)
         claim = self._reader.read().claim(event.seq)
         return claim if claim and not repeats else None
 
@@ -298,7 +302,7 @@ class Claims:
         self._append(*drafts)
 
     def _append(self, *drafts: Draft) -> list[Event]:
-        return self.mailbox.log.append(drafts)
+        return self.mailbox.log.append([draft._replace(run=draft.run or self.run) for draft in drafts])
 
     def _own(self, name: str | None, token: int, expect: int | None) -> tuple[Claim, Moment]:
         moment = self.moment()

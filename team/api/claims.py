@@ -1,21 +1,22 @@
 """Claims: tasks that are added, taken, renewed, given back and ended by a token; and paths and names taken likewise.
 
 All functions that write are for people and for programs that they start: called from an agent's run, they raise
-UsageError.
+UsageError. What a run asks of its mail process is carried out in its name, as far as it is about tasks and claims of
+its own persona.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...mail.clock import rfc3339
 from ...mail.errors import UsageError
 from ...mail.log.blobs import Blobs
-from ...mail.process import named
+from ...mail.process import named, run_written_for
 from ...scheduler.claims.claims import Claims, NewTask
-from ...scheduler.claims.decide import Moment
+from ...scheduler.claims.decide import Moment, claim_by
 from ...scheduler.claims.facts import Claim, OpenTask, TaskEnd
 from ...scheduler.claims.lease import DEFAULT, lease_of
 from ...scheduler.kinds import ClaimState
@@ -173,14 +174,14 @@ def claim_task(
         pid: A process whose life holds the claim: it goes on as long as that does, and is over when that ends.
         expect: The version that the task must have.
     """
-    by_people_only("team claim", claims.home)
-    return _taken(claims, claims.claim(name, owner, lease_of(lease), process=_process(pid), expect=expect))
+    if acting := _acting(claims, "team claim"):
+        _check_for(acting.moment().task(name), owner)
+    return _taken(claims, (acting or claims).claim(name, owner, lease_of(lease), process=_process(pid), expect=expect))
 
 
 def claim_next(claims: Claims, owner: str, lease: str = DEFAULT, *, pid: int | None = None) -> NextTaken:
     """Take the next task for an owner, or for anybody: the highest priority first, then the oldest."""
-    by_people_only("team claim", claims.home)
-    claim = claims.next(owner, lease_of(lease), process=_process(pid))
+    claim = (_acting(claims, "team claim") or claims).next(owner, lease_of(lease), process=_process(pid))
     return NextTaken(_taken(claims, claim) if claim else None)
 
 
@@ -211,10 +212,10 @@ def renew(
 
     Raises NoSuchTask, LeaseExpired, VersionConflict.
     """
-    by_people_only("team renew", claims.home)
-    return _taken(
-        claims, claims.renew(name, token, sender, lease_of(lease) if lease is not None else None, expect=expect)
-    )
+    if acting := _acting(claims, "team renew"):
+        _check_own(acting, name, token, sender)
+    seconds = lease_of(lease) if lease is not None else None
+    return _taken(claims, (acting or claims).renew(name, token, sender, seconds, expect=expect))
 
 
 def release(
@@ -232,7 +233,11 @@ def release(
     Raises NoSuchTask, LeaseExpired, LeaseNotExpired, VersionConflict, ClaimError, and UsageError for force without a
     reason.
     """
-    by_people_only("team release", claims.home)
+    if token is None or force:
+        by_people_only("team release", claims.home)
+    elif acting := _acting(claims, "team release"):
+        _check_own(acting, name, token, sender)
+        claims = acting
     if force and not why.strip():
         raise UsageError("--force needs a reason, which the owner is told: --reason WHY")
     if force or token is None:
@@ -256,9 +261,34 @@ def finish(
 
     A claim that was lost ends nothing: the output is kept as late.
     """
-    by_people_only("team done", claims.home)
-    end, now = claims.finish(name, token, sender, output=output, error=error, expect=expect)
+    if acting := _acting(claims, "team done"):
+        _check_own(acting, name, token, sender)
+    end, now = (acting or claims).finish(name, token, sender, output=output, error=error, expect=expect)
     return Ended(name, token, already=not now, end=end)
+
+
+def _acting(claims: Claims, command: str) -> Claims | None:
+    """Return the claims as the run writes them whose mail process has started this one; None for a person.
+
+    Raises UsageError for another process of a run.
+    """
+    if run := run_written_for(claims.home):
+        return replace(claims, run=run)
+    by_people_only(command, claims.home)
+    return None
+
+
+def _check_for(task: OpenTask, owner: str) -> None:
+    """Raise UsageError if a task is not for the persona of the run that asks for it."""
+    if task.to not in {"", owner}:
+        raise UsageError(f"{task.name} is for {task.to}: a run claims what is for its own persona, or for anybody")
+
+
+def _check_own(claims: Claims, name: str | None, token: int, owner: str) -> None:
+    """Raise UsageError if a claim is not of the persona of the run that asks for its end. Raises NoSuchTask."""
+    claim = claim_by(claims.moment().fold, token, name)
+    if claim.owner != owner:
+        raise UsageError(f"the claim with the token {token} is of {claim.owner}: a run has a say in its own persona's")
 
 
 def _claim_document(claim: Claim) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import os
 import subprocess
 
 import pytest
-from team_mail.mail.process import ORPHAN, runs_above
+from team_mail.mail.open import open_log
+from team_mail.mail.process import ORPHAN, RunAbove, run_written_for, runs_above
+from team_mail.personas.running import postbox
 from team_mail.team.commands import team as team_command
 from typer.testing import CliRunner
 
@@ -71,6 +73,26 @@ def test_a_claim_by_force_needs_a_reason(at):
     assert [end["output"] for end in at("task", "show", "fix")[1]["late"]] == [[2]]
 
 
+def test_what_the_state_of_a_task_does_not_allow_is_exit_code_1(at):
+    """What was given back is renewed no more, and given back again without an error; a task waits for another one."""
+    at("task", "add", "fix")
+    at("task", "add", "news", "--after", "fix")
+    token = str(at("claim", "fix", "--as", "ann")[1]["token"])
+    assert at("release", "fix", "--token", token)[1]["already"] is False
+    code, again = at("release", "fix", "--token", token)
+    assert (code, again["already"]) == (0, True)
+    code, refused = at("renew", "fix", "--token", token)
+    assert (code, refused["code"]) == (1, "LEASE_EXPIRED")
+    code, refused = at("claim", "news")
+    assert (code, refused["code"]) == (1, "CLAIM_REFUSED")
+    newer = at("claim", "fix", "--as", "bob")[1]["token"]
+    code, refused = at("renew", "fix", "--token", token)
+    assert (code, refused["code"]) == (1, "LEASE_EXPIRED")
+    for verb in (("renew", "news"), ("release", "news"), ("done", "news")):
+        code, refused = at(*verb, "--token", str(newer))
+        assert (code, refused["code"]) == (2, "TASK_NOT_FOUND"), "the token of another task"
+
+
 def test_paths_and_names_are_taken_listed_and_given_back(at):
     """The token alone names them."""
     _, claim = at("claim", "--path", "src/**", "--name", "database", "--as", "ann")
@@ -104,6 +126,9 @@ SENSELESS = [
     ("done", "fix", "--token", "2", "--output", "{"),
     ("done", "fix", "--token", "2", "--failed", " "),
     ("renew", "--token", "2"),
+    ("renew", "fix", "--token", "text"),
+    ("renew", "fix", "--token", "1" + "0" * 30),
+    ("release", "fix", "--token", "0"),
     ("release",),
     ("task", "add", "a/b"),
     ("task", "add", "b", "--after", "nothing"),
@@ -120,8 +145,8 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(at, team):
         assert team.kinds() == before, words
 
 
-def test_a_run_claims_nothing(at, monkeypatch):
-    """A2: neither for another persona, nor for its own, whatever its environment says."""
+def test_a_run_claims_nothing_itself(at, monkeypatch):
+    """A2: neither for another persona, nor for its own, whatever its environment says; its mail process does."""
     at("task", "add", "fix")
     monkeypatch.setenv("TEAM_RUN", "r1")
     monkeypatch.setenv("TEAM_PERSONA", "ann")
@@ -133,6 +158,59 @@ def test_a_run_claims_nothing(at, monkeypatch):
     runs_above.cache_clear()
     monkeypatch.setattr("team_mail.mail.process.runs_above", lambda: (ORPHAN,))
     assert at("claim", "fix")[0] == 2
+
+
+def test_a_mail_process_above_counts_only_without_a_keeper_above_it(team, monkeypatch):
+    """An agent can start a process of that name itself, below its keeper."""
+    monkeypatch.setattr("team_mail.mail.process.commands_above", lambda: [["python", "-m", postbox.__name__, "…"]])
+    monkeypatch.setattr("team_mail.mail.process.runs_above", lambda: ())
+    monkeypatch.delenv("TEAM_RUN", raising=False)
+    assert run_written_for(team.home) is None
+    monkeypatch.setenv("TEAM_RUN", "r1")
+    assert run_written_for(team.home) == "r1"
+    for run in (ORPHAN, RunAbove("r1", str(team.home.resolve()), "")):
+        monkeypatch.setattr("team_mail.mail.process.runs_above", lambda run=run: (run,))
+        assert run_written_for(team.home) is None
+    monkeypatch.setattr("team_mail.mail.process.commands_above", list)
+    monkeypatch.setattr("team_mail.mail.process.runs_above", lambda: ())
+    assert run_written_for(team.home) is None
+
+
+def test_what_a_run_asks_its_mail_process_for_is_about_its_own_claims(at, team, monkeypatch):
+    """It claims what is for its persona or anybody, and ends what its persona has, whoever else's token it knows."""
+    at("task", "add", "fix")
+    at("task", "add", "news", "--to", "bob")
+    at("task", "add", "more", "--to", "bob")
+    theirs = at("claim", "news", "--as", "bob")[1]["token"]
+    monkeypatch.setenv("TEAM_RUN", "r1")
+    monkeypatch.setenv("TEAM_PERSONA", "ann")
+    monkeypatch.setattr("team_mail.team.api.claims.run_written_for", lambda _: "r1")
+    before = team.kinds()
+    for words, why in (
+        (("claim", "more"), "is for bob"),
+        (("claim", "fix", "--as", "bob"), "this is a run of ann"),
+        (("claim", "--path", "**"), "ask by mail"),
+        (("renew", "news", "--token", str(theirs)), "is of bob"),
+        (("release", "news", "--token", str(theirs)), "is of bob"),
+        (("release", "news", "--force", "--reason", "x"), "ask by mail"),
+        (("release", "news"), "ask by mail"),
+        (("done", "news", "--token", str(theirs)), "is of bob"),
+        (("task", "add", "own"), "ask by mail"),
+    ):
+        code, refused = at(*words)
+        assert code == 2, words
+        assert why in refused["error"]
+    assert team.kinds() == before
+    token = at("claim", "--next")[1]["token"]
+    assert at("renew", "fix", "--token", str(token))[0] == 0
+    assert at("release", "fix", "--token", str(token))[0] == 0
+    token = at("claim", "fix")[1]["token"]
+    assert at("done", "fix", "--token", str(token), "--output", "7")[0] == 0
+    written = [event for event in open_log(team.home).read() if event.sender == "ann"]
+    assert [event.kind for event in written] == [
+        "claim.taken", "claim.renewed", "claim.released", "claim.taken", "task.finished",
+    ]  # fmt: skip
+    assert {event.run for event in written} == {"r1"}
 
 
 def test_tasks_and_claims_as_text(team, at):

@@ -85,6 +85,18 @@ def test_a_session_that_there_is_not_is_told_word_for_word(at, verb):
     assert refused["code"] == "SESSION_NOT_FOUND"
 
 
+def test_nothing_is_kept_in_a_session_that_there_is_not(at, team):
+    """The nearest name is told."""
+    at("session", "create", "login")
+    (team.folder / "plan.txt").write_text("first\n")
+    for words in (("remember", "lgoin", "a", "b"), ("attach", "lgoin", "plan.txt"), ("pause", "lgoin")):
+        code, refused = at("session", *words)
+        assert (code, refused["error"]) == (
+            1, "Session 'lgoin' not found. Create it first with create_session. Did you mean login?",
+        )  # fmt: skip
+    assert [event.kind for event in log_of(team)] == ["log.opened", "session.created"]
+
+
 SENSELESS = [
     ("session", "create", "a/b"),
     ("session", "create", ""),

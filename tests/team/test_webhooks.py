@@ -142,7 +142,8 @@ def test_a_run_sends_no_commands(ask, monkeypatch):
     said = {"command": "conversation_batch", "session": "login", "messages": [{"role": "a", "content": "b"}]}
     with monkeypatch.context() as within:
         within.setattr("team_mail.mail.process.runs_above", lambda: (ORPHAN,))
-        for payload in (LOGIN | {"session": "other"}, {"command": "delegate_task", "task": "fix"}, said):
+        run = {"command": "task_command", "type": "git", "words": ["log"]}
+        for payload in (LOGIN | {"session": "other"}, {"command": "delegate_task", "task": "fix"}, said, run):
             assert ask(payload)[0] == 400
     assert len(events()) == head
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ....mail.commands import caller, output
+from ....mail.commands.launcher import become_launcher
 from ....mail.errors import TeamMailError, UsageError
 from ....mail.kinds import ExitCode
 from ..common import options as option
@@ -115,6 +116,7 @@ def claim(
     Exit code 3 if --next finds nothing to claim.
     """
     with refusals(as_json):
+        become_launcher()
         from ....mail import render
         from ... import session
         from ...api import claims as api
@@ -152,6 +154,7 @@ def renew(
 ) -> None:
     """Let the time of a claim begin anew."""
     with refusals(as_json):
+        become_launcher()
         from ....mail import render
         from ... import session
         from ...api import claims as api
@@ -176,6 +179,7 @@ def release(
 ) -> None:
     """Give a claim back by its token. Without one, end a claim that is over; with --force one that goes on."""
     with refusals(as_json):
+        become_launcher()
         from ....mail import render
         from ... import session
         from ...api import claims as api
@@ -203,6 +207,7 @@ def done(
 ) -> None:
     """End a task that you have claimed. If the claim was lost, what you made is kept as late, and never used."""
     with refusals(as_json):
+        become_launcher()
         from ....mail import render
         from ... import session
         from ...api import claims as api

@@ -14,11 +14,16 @@ from binascii import b2a_base64
 from pathlib import Path
 
 import pytest
+from team_mail.mail.errors import UsageError
 from team_mail.mail.letter import Letter
 from team_mail.mail.open import open_mailbox
 from team_mail.personas.running.folder import RunFolder
+from team_mail.personas.running.launcher import Request
 from team_mail.personas.running.mail_process import MailProcess
 from team_mail.personas.running.postbox import Postbox
+from team_mail.personas.running.request import OF_TEAM, check_request
+from team_mail.scheduler.claims.claims import Claims, NewTask
+from team_mail.team.commands import team
 
 INSTALLED = Path(sys.executable).with_name("team-mail")
 
@@ -459,3 +464,58 @@ def test_requests_that_are_none_leave_the_mail_of_the_run_as_it_is(run):
     assert {answer["exit"] for answer in answers} <= {1, 2}
     opened = [path.resolve() for path in Path("/proc/self/fd").iterdir()]
     assert [path for path in opened if path.is_relative_to(run.workspace.resolve())] == []
+
+
+# -- claims
+
+
+def test_a_run_claims_through_its_keeper(run):
+    """`team` in its workspace asks the mail process, which claims in the name of the run's persona."""
+    claims = Claims(open_mailbox(run.home, create=True))
+    for name, to in (("news", "bob"), ("fix", "ann")):
+        claims.add(NewTask(name, to=to), "you")
+    with run.mail():
+        ended = run.ask("claim", "--next", "--json", command=INSTALLED.with_name("team"))
+    assert ended.returncode == 0, ended.stderr
+    taken = claims.moment().task("fix").current
+    assert (taken.owner, taken.token) == ("ann", json.loads(ended.stdout)["token"])
+    (event,) = [event for event in claims.mailbox.log.read() if event.kind == "claim.taken"]
+    assert (event.sender, event.run) == ("ann", "run-1")
+
+
+def test_a_request_about_a_claim_brings_its_file(run):
+    """What `--output @FILE` names is read by the launcher, with the agent's rights."""
+    (run.workspace / "out.json").write_text("{}")
+    request = Request(["done", "fix", "--output", f"@{run.workspace}/out.json", "--failed", "--output"])
+    assert request.words == ["done", "fix", "--output", "@0/out.json", "--failed", "--output"]
+    assert [name for name, _ in request.files] == ["0/out.json"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "claim --path **", "claim --path=**", "claim --name db", "claim fix --pid 1", "release fix --force --reason x",
+        "claim fix --session x", "done fix --token 4 --output @/etc/passwd", "done fix --output=@../x --token 4",
+        "renew --",
+        "claim --next=1", "claim --help",
+    ],
+)  # fmt: skip
+def test_what_a_run_may_not_ask_about_claims_is_refused(words):
+    """Before `team` is started; the options are those that `team` has."""
+    with pytest.raises(UsageError):
+        check_request(words.split(), ["0/out.json"])
+
+
+def test_the_options_of_claims_are_those_of_the_commands():
+    """A request is parsed here as it will be there."""
+    for name, options in OF_TEAM.items():
+        params = {
+            flag: not param.is_flag
+            for param in team.command().commands[name].params
+            if param.param_type_name == "option"
+            for flag in param.opts
+        }
+        assert {flag: params[flag] for flag in options} == options
+        assert all(flag.startswith("--") for flag in params)
+    check_request(["done", "fix", "--token", "4", "--output", "@0/out.json"], ["0/out.json"])
+    check_request(["claim", "fix", "--lease=5m", "--as", "ann"], [])
