@@ -202,7 +202,7 @@ def refused() -> Any:
 
 def claims() -> Any:
     """List what was done to tasks that are there to be claimed, and to claims of paths and names."""
-    done = events.filter(events.kind.re_search(CLAIMED))
+    done = standing.filter(_.kind.re_search(CLAIMED))
     own = (_.kind != str(Kind.TASK_FINISHED)) | _.data["dispatch"].str.isnull()
     return done.filter(own).select(*FACT).order_by("seq")
 
