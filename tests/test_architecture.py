@@ -92,6 +92,7 @@ ARROWS = {
     "scheduler.estimate": {"scheduler.runs", "scheduler.state"},
     "scheduler.foretell": {"scheduler.context", "scheduler.kinds", "scheduler.state", "scheduler.weaver"},
     "scheduler.landing": {
+        "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.given",
@@ -142,6 +143,7 @@ ARROWS = {
     },
     "scheduler.problems": {"scheduler.errors"},
     "scheduler.runs": {
+        "scheduler.claims",
         "scheduler.context",
         "scheduler.foretell",
         "scheduler.kinds",
