@@ -175,9 +175,12 @@ def results() -> Any:
 
 
 def printed() -> Any:
-    """List the runs that have ended and whose output is kept as a blob."""
-    done = events.filter(events.sender == SCHEDULER, events.kind == str(Kind.RUN_FINISHED))
-    return done.filter(done.data["output"]["sha256"].str.notnull()).select("run", "seq").order_by("seq")
+    """List the runs that have ended and whose output is kept as a blob, and those that were given up."""
+    own = events.filter(events.sender == SCHEDULER)
+    done = own.filter(own.kind == str(Kind.RUN_FINISHED))
+    done = done.filter(done.data["output"]["sha256"].str.notnull()).select("run", "seq")
+    lost = own.filter(own.kind == str(Kind.RUN_LOST)).select("run", "seq")
+    return done.union(lost, distinct=False).order_by("seq")
 
 
 def limited() -> Any:
