@@ -67,7 +67,8 @@ class MailKind(Described):
 RUN_STARTED, RUN_FINISHED, RUN_LOST = "run.started", "run.finished", "run.lost"
 PATCH_HELD = "patch.held"
 DECIDED = ("patch.landed", "patch.conflicted", "patch.refused", "patch.rejected")
-LASTING = r"^(sprint|dispatch|scheduler|session)\.|^(round\.paused|deploy\.finished)$"
+TASK_FINISHED = "task.finished"
+LASTING = r"^(sprint|dispatch|scheduler|session|claim)\.|^(round\.paused|deploy\.finished|task\.opened)$"
 
 
 class ExitCode(IntEnum):

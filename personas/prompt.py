@@ -37,6 +37,7 @@ _SUBJECT = 300
 _REASON = 300
 _HEADING_SIZE = 300
 _ATTACHMENTS = 20
+_MOST_CLAIMS = 20
 _URGENCY = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
 _HEADING = re.compile(r"(?m)^#{1,6} +\S")
 _CODE = re.compile(r"(?ms)^ {0,3}(```|~~~).*?(^ {0,3}\1|\Z)")
@@ -95,6 +96,9 @@ Your channels: {names}. `team-mail send --to @{one}` writes to all members of on
 _FORETOLD = """\
 Look into `.team/run/inbox` before you begin with a file, and before you end: `conflict-N.md` there says in three lines
   where you and another, or what has landed meanwhile, change the same, and what to do about it."""
+_CLAIMED = """\
+Others are at work on these files, so do not change them: a patch that does waits for the human. What you need there,
+  ask for by mail:"""
 _ACT = """\
 Read the code before you change it. Make the smallest change that reaches the objective, in the style of what is
 there. If nothing needs to be done, change nothing: that is a good run too. If you cannot decide something, ask by mail
@@ -113,7 +117,8 @@ class Situation:
     ended whose changes are in the file `.team/run/previous.patch`; it is empty where there is none. `merged` tells that
     a patch of the persona that conflicted is merged into the files that the run finds. `quiet` is the type of mail that
     wakes nobody; it is empty if there is none. `foretold` tells that the run is told while it goes on whom it meets.
-    `channels` are those that the persona is a member of.
+    `channels` are those that the persona is a member of. `claimed` are globs of files that others have claimed, each
+    with whose they are and until when.
     """
 
     sprint: int
@@ -130,6 +135,7 @@ class Situation:
     quiet: str = "fyi"
     foretold: bool = False
     channels: tuple[str, ...] = ()
+    claimed: tuple[tuple[str, str], ...] = ()
 
 
 def write_prompt(
@@ -321,6 +327,9 @@ def _facts(persona: Persona, situation: Situation) -> str:
         *([_CLONE.format(**values), _allowed(persona), *_HOUSE] if situation.base else [_FOLDER]),
         _ASK.format(**values),
     ]
+    if situation.claimed:
+        claims = (f"`{line(glob)}`, {line(why)}" for glob, why in situation.claimed[:_MOST_CLAIMS])
+        facts.append("\n  - ".join([_CLAIMED, *claims]))
     if situation.foretold:
         facts.append(_FORETOLD)
     if situation.previous:

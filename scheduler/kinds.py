@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ..mail.directory import PROGRAMS
-from ..mail.kinds import RUN_STARTED, Described, word
+from ..mail.kinds import RUN_STARTED, TASK_FINISHED, Described, word
 from ..personas.kinds import OutcomeStatus
 
 _PERSON = "a person"
@@ -41,7 +41,7 @@ class Kind(Described):
     PATCH_REFUSED = word(
         "patch.refused", "A patch does something that no patch may do, or a person refused it.", "weaver"
     )
-    PATCH_HELD = word("patch.held", "A patch to sensitive files waits for a person's approval.", "weaver")
+    PATCH_HELD = word("patch.held", "A patch to sensitive or claimed files waits for a person's approval.", "weaver")
     PATCH_APPROVED = word("patch.approved", "A held patch may land.", _PERSON)
     PATCH_REJECTED = word("patch.rejected", "A gate fails with the patch and passes without it.", "weaver")
     WEAVE_DONE = word("weave.done", "A weave was carried out: the landing order and the conflicts.", "weaver")
@@ -79,7 +79,7 @@ class Kind(Described):
     DISPATCH_STARTED = word("dispatch.started", "A dispatch began: its tasks and configuration.", "scheduler")
     DISPATCH_RESUMED = word("dispatch.resumed", "A dispatch that was cut off is continued.", "scheduler")
     DISPATCH_FINISHED = word("dispatch.finished", "A dispatch ended.", "scheduler")
-    TASK_FINISHED = word("task.finished", "A task of a dispatch ended, or one that was claimed, and how.", "scheduler")
+    TASK_FINISHED = word(TASK_FINISHED, "A task of a dispatch ended, or one that was claimed, and how.", "scheduler")
     TASK_OPENED = word("task.opened", "A task was added, for whoever claims it.", _ANYBODY)
     CLAIM_TAKEN = word("claim.taken", "Somebody took a task, or paths and names, for a time.", _ANYBODY)
     CLAIM_RENEWED = word("claim.renewed", "The time of a claim begins anew.", _ANYBODY)
@@ -173,7 +173,8 @@ class PatchStatus(Described):
     CONFLICTED = word("conflicted", "It conflicts with what landed before it; its author has mail.")
     REFUSED = word("refused", "It does something that no patch may do, or a person refused it; its author has mail.")
     HELD = word(
-        "held", "It changes sensitive files; the human has mail, and `scheduler approve` makes it pending again."
+        "held",
+        "It changes sensitive or claimed files; the human has mail, and `scheduler approve` makes it pending again.",
     )
     REJECTED = word("rejected", "A gate fails with it and passes without it; its author has mail.")
     DROPPED = word(

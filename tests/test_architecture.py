@@ -92,6 +92,7 @@ ARROWS = {
     "scheduler.estimate": {"scheduler.runs", "scheduler.state"},
     "scheduler.foretell": {"scheduler.context", "scheduler.kinds", "scheduler.state", "scheduler.weaver"},
     "scheduler.landing": {
+        "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.given",
@@ -150,6 +151,7 @@ ARROWS = {
     },
     "scheduler.problems": {"scheduler.errors"},
     "scheduler.runs": {
+        "scheduler.claims",
         "scheduler.context",
         "scheduler.foretell",
         "scheduler.kinds",

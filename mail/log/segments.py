@@ -40,7 +40,7 @@ class Segment(NamedTuple):
     @property
     def standing_parquet(self) -> Path:
         """The path of its Parquet copy of what it leaves open, which need not exist."""
-        return self.path.with_suffix(".standing.parquet")
+        return self.path.with_suffix(".standing-2.parquet")  # 2: with claims
 
     @property
     def copies(self) -> tuple[Path, Path, Path]:

@@ -12,7 +12,7 @@ import ibis
 from ibis import _
 
 from ..directory import SCHEDULER, WEAVER
-from ..kinds import DECIDED, LASTING, PATCH_HELD, RUN_FINISHED, RUN_LOST, RUN_STARTED, MailKind
+from ..kinds import DECIDED, LASTING, PATCH_HELD, RUN_FINISHED, RUN_LOST, RUN_STARTED, TASK_FINISHED, MailKind
 from ..log.snapshot import Source
 from .query import events_sql
 
@@ -84,7 +84,8 @@ def standing() -> Any:
 
     What one event of a part opens and another one of it closes is in no other question, so the table stays small: runs
     that have not ended, patches that are held, mail that somebody has not read, with the ends and marks whose beginning
-    is in an earlier part. Whatever undoes a mark, sprints, dispatches, and what services told are there for good.
+    is in an earlier part. Whatever undoes a mark, sprints, dispatches, claims, and what services told are there for
+    good.
     """
     own, woven = events.filter(_.sender == SCHEDULER), events.filter(_.sender == WEAVER)
     starts, ends = own.filter(_.kind == RUN_STARTED), own.filter(_.kind.isin([RUN_FINISHED, RUN_LOST]))
@@ -99,6 +100,7 @@ def standing() -> Any:
         starts.anti_join(over, starts.run == over.over),
         ends.anti_join(begun, ends.run == begun.begun),
         own.filter(_.kind == RUN_FINISHED, _.data["until"].str.notnull()),
+        events.filter(_.kind == TASK_FINISHED, _.data["dispatch"].str.isnull()),
         held,
         elsewhere,
         decided.semi_join(kept, decided.ref == kept.kept),

@@ -48,5 +48,11 @@ def guarded(moment: Moment, files: Iterable[bytes | str], owner: str) -> list[tu
     return [(file if isinstance(file, str) else file.decode(errors="replace"), claim) for file, claim in pairs if claim]
 
 
+def of_others(moment: Moment, owner: str) -> tuple[tuple[str, str], ...]:
+    """Return the paths that others than an owner have claimed, each with whose they are and until when."""
+    claims = [claim for claim in _going(moment) if claim.owner != owner]
+    return tuple((glob, taken(claim)) for claim in claims for glob in claim.globs)
+
+
 def _going(moment: Moment) -> list[Claim]:
     return [claim for claim in moment.fold.current if claim.globs and not why_over(claim, moment.now, moment.look)]

@@ -65,7 +65,10 @@ def _without_held(integration: Integration) -> Integration:
     """Refuse the patches that need a person's approval."""
     woven = integration.woven
     refused = [
-        Refused(held.submission, f"it changes {listed(held.files)}, which a person has to approve: apply it by hand")
+        Refused(
+            held.submission,
+            f"it changes {listed(held.files)} ({held.why}), which a person has to approve: apply it by hand",
+        )
         for held in woven.held
     ]
     return replace(integration, woven=replace(woven, held=(), refused=(*woven.refused, *refused)))

@@ -17,6 +17,8 @@ from pathlib import Path
 from ...mail.render import listed
 from ...personas.errors import GitError
 from ...personas.git import Git
+from ..claims.barring import guarded
+from ..claims.decide import taken
 from ..context import Context
 from ..errors import BranchMoved
 from ..kinds import PatchStatus
@@ -161,7 +163,7 @@ def _dangling(context: Context, woven: Woven) -> tuple[Notice, ...]:
 
 
 def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:
-    """Submit a captured patch to the weaver, with the paths it may touch and its age."""
+    """Submit a captured patch to the weaver: the paths it may touch, its age, which files others have claimed."""
     persona = context.roster.get(patch.persona)
     earlier = sum(p.persona == patch.persona and p.status == PatchStatus.CONFLICTED for p in state.patches)
     return PatchSubmission(
@@ -169,4 +171,5 @@ def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:
         f"{patch.task or patch.persona}: {listed(patch.files)}", patch.ts, persona.priority if persona else 0, earlier,
         persona.paths if persona else None, patch.approved,
         (("Team-Mail-Run", patch.run), ("Team-Mail-Head", f"{patch.seq}:{patch.hash}")),
+        tuple((file, taken(claim)) for file, claim in guarded(context.claims.moment(), patch.files, patch.persona)),
     )  # fmt: skip

@@ -98,7 +98,7 @@ def _returned(context: Context, done: Integration) -> Iterator[Draft]:
         yield _decided(done, refused.submission, Kind.PATCH_REFUSED, why=refused.reason)
     for held in woven.held:
         yield _mail(context, held.submission, human, about_held(held), "question")
-        yield _decided(done, held.submission, Kind.PATCH_HELD, files=[*held.files[:_MOST_FILES]], why="sensitive files")
+        yield _decided(done, held.submission, Kind.PATCH_HELD, files=[*held.files[:_MOST_FILES]], why=held.why)
     for rejected in done.rejected:
         submission, gate = rejected.submission, rejected.result.gate
         text = about_rejected(rejected, woven.tip)

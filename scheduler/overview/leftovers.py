@@ -64,7 +64,7 @@ def left_by_runs(context: Context) -> Iterator[Leftover]:
 def old_runs(context: Context, now: datetime, older: timedelta) -> OldRuns:
     """List the folders of runs that ended longer ago than `older`, and whose output is in a blob, or is none.
 
-    Those of gates and deployments are listed as well.
+    Those of gates, deployments and lost runs are listed as well: of the latter nothing comes any more.
     """
     before, folder = (now - older).timestamp(), context.home / "runs"
     old = [Path(entry.path) for entry in _entries(folder) if _changed(entry) < before]

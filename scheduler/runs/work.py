@@ -31,6 +31,7 @@ from ...personas.setup.slots import Slot
 from ...personas.spending.throttle import throttled
 from ...personas.spending.usage import UNKNOWN, Usage, whole
 from ...personas.workspace import Captured, Workspace
+from ..claims.barring import of_others
 from ..context import Context
 from ..foretell.looker import OpenRun
 from ..foretell.taking import base_of, taken_in
@@ -355,6 +356,7 @@ class Work:
             context.top.name, timeout, launch.previous.why if launch.previous else "", merged=self.conflict.laid,
             quiet=_quiet(context.settings.sprint.wakes_not), foretold=self._is_foretold,
             channels=context.mailbox.directory.channels_with(launch.persona),
+            claimed=of_others(context.claims.moment(), launch.persona),
         )  # fmt: skip
 
     def _timeout(self) -> float:

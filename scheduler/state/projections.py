@@ -252,9 +252,12 @@ def results() -> Any:
 
 
 def printed() -> Any:
-    """List the runs that have ended and whose output is kept as a blob."""
-    done = events.filter(events.sender == SCHEDULER, events.kind == str(Kind.RUN_FINISHED))
-    return done.filter(done.data["output"]["sha256"].str.notnull()).select("run", "seq").order_by("seq")
+    """List the runs that have ended and whose output is kept as a blob, and those that were given up."""
+    own = events.filter(events.sender == SCHEDULER)
+    done = own.filter(own.kind == str(Kind.RUN_FINISHED))
+    done = done.filter(done.data["output"]["sha256"].str.notnull()).select("run", "seq")
+    lost = own.filter(own.kind == str(Kind.RUN_LOST)).select("run", "seq")
+    return done.union(lost, distinct=False).order_by("seq")
 
 
 def limited() -> Any:
@@ -279,7 +282,7 @@ def refused() -> Any:
 
 def claims() -> Any:
     """List what was done to tasks that are there to be claimed, and to claims of paths and names."""
-    done = events.filter(events.kind.re_search(CLAIMED))
+    done = standing.filter(_.kind.re_search(CLAIMED))
     own = (_.kind != str(Kind.TASK_FINISHED)) | _.data["dispatch"].str.isnull()
     return done.filter(own).select(*FACT).order_by("seq")
 

@@ -228,7 +228,7 @@ def read_results(projections: Projections, roster: Collection[str], since: str, 
 
 
 def read_printed(projections: Projections) -> frozenset[str]:
-    """Read which runs have ended and have their output in a blob, so that it is not in their folder alone."""
+    """Read which runs have ended with their output in a blob, so that it is not in their folder alone, or were lost."""
     return frozenset(row["run"] for row in projections.rows("scheduler.state.printed"))
 
 

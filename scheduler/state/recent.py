@@ -55,9 +55,9 @@ class RecentState:
 
     def _fold_appended(self, projections: Projections, roster: Sequence[str], head: int) -> Fold | None:
         """Fold the events since the last reading; None if others wrote some, or one starts a sprint."""
-        events = [self._appended.pop(seq, None) for seq in range(self._head + 1, head + 1)]
         if self._fold is None or head < self._head:
             return None
+        events = [self._appended.pop(seq, None) for seq in range(self._head + 1, head + 1)]
         own = [event for event in events if event is not None and event.kind != Kind.SPRINT_STARTED]
         if len(own) < len(events):
             return None

@@ -135,12 +135,18 @@ class PatchApplication:
 
 def _sorted(done: Sequence[Applied | Refused]) -> tuple[list[Applied], list[Refused], list[NeedsApproval]]:
     applied = [each for each in done if isinstance(each, Applied)]
-    taken = [(each, () if each.submission.approved else sensitive(each.changes)) for each in applied]
+    taken = [(each, () if each.submission.approved else _held(each)) for each in applied]
     return (
         [each for each, files in taken if not files],
         [each for each in done if isinstance(each, Refused)],
         [NeedsApproval(each.submission, files) for each, files in taken if files],
     )
+
+
+def _held(applied: Applied) -> tuple[str, ...]:
+    """Return the files that a human has to approve."""
+    claimed = (file for file, _ in applied.submission.claimed)
+    return tuple(dict.fromkeys((*sensitive(applied.changes), *claimed)))
 
 
 def _base(quarantine: Quarantine, base: str, tip: Tree) -> Tree | str:

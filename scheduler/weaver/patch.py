@@ -26,8 +26,9 @@ class PatchSubmission:
     priority: int = 0
     refusals: int = 0  # earlier conflicts of this persona in this sprint
     paths: tuple[str, ...] | None = None  # globs it may touch, None for everything
-    approved: bool = False  # a human approved its sensitive files
+    approved: bool = False  # a human approved its sensitive or claimed files
     trailers: tuple[tuple[str, str], ...] = ()
+    claimed: tuple[tuple[str, str], ...] = ()  # files that somebody keeps others from changing, and why
 
     @property
     def seniority(self) -> tuple[int, str]:

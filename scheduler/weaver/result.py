@@ -68,6 +68,13 @@ class NeedsApproval:
     submission: PatchSubmission
     files: tuple[str, ...]
 
+    @property
+    def why(self) -> str:
+        """The reason in a few words."""
+        claimed = dict(self.submission.claimed)
+        claims = dict.fromkeys(claimed[file] for file in self.files if file in claimed)
+        return "; ".join([*(["sensitive files"] if {*self.files} - {*claimed} else []), *claims])
+
 
 @dataclass(frozen=True)
 class Woven:

@@ -100,7 +100,7 @@ def test_a_dispatch_that_is_killed_with_its_run_is_stale_at_once_and_freed_withi
 
 @pytest.mark.parametrize("number", [30, pytest.param(10_000, marks=pytest.mark.storm)])
 def test_the_folders_of_old_runs_are_removed_in_half_a_millisecond_each(team: Team, number: int):
-    """Those whose output is in a blob, or is none; one that is nowhere else stays, as does what is new."""
+    """Those whose output is in a blob, or that were lost; one that is nowhere else stays, as does what is new."""
     context, runs, old = team.context(), team.home / "runs", time.time() - timedelta(days=31).total_seconds()
     drafts = list[Draft]()
     for at in range(number):
@@ -111,7 +111,8 @@ def test_the_folders_of_old_runs_are_removed_in_half_a_millisecond_each(team: Te
         for path in (folder / "output.log", folder):
             os.utime(path, (old, old))
         output = {} if at == 7 else {"output": {"sha256": "0" * 64, "size": 100}}
-        drafts.append(Draft(Kind.RUN_FINISHED, "scheduler", run=folder.name, data={"persona": "ann"} | output))
+        kind, data = (Kind.RUN_LOST, {"why": "gone"}) if at == 9 else (Kind.RUN_FINISHED, output)
+        drafts.append(Draft(kind, "scheduler", run=folder.name, data={"persona": "ann"} | data))
     (runs / "new" / "x").mkdir(parents=True)
     context.append(drafts)
 

@@ -10,6 +10,8 @@ import pytest
 from team_mail.mail.errors import UsageError
 from team_mail.personas.agents.function import FunctionAgent
 from team_mail.scheduler.claims.claims import Claims
+from team_mail.scheduler.kinds import PatchStatus
+from team_mail.scheduler.sprint.control import approve_patch
 from team_mail.team.api import hook
 from team_mail.team.commands import team as team_command
 from team_mail.team.dispatcher import ParallelDispatcher
@@ -45,6 +47,40 @@ def test_a_persona_waits_for_a_claim_and_the_others_do_not(team, claims):
     summary = team.sprint({"ann": lambda job: order.append("ann"), "bob": release})
     assert summary.outcome == "converged"
     assert order == ["bob", "ann"]
+
+
+def test_who_may_change_any_file_is_told_of_claims_and_a_patch_that_changes_one_is_held(team, claims):
+    """Its prompt names the paths, whose they are and until when; whoever has the claim itself is not held."""
+    claims.hold(["notes/**"], [], "you", 600)
+    claims.hold(["own.txt"], [], "cyd", 600)
+    prompts = {}
+
+    def write(*files):
+        def play(job):
+            prompts[job.persona] = job.prompt
+            for file in files:
+                (job.workspace / file).parent.mkdir(exist_ok=True)
+                (job.workspace / file).write_text("written\n")
+
+        return play
+
+    team.sprint({"bob": write("notes/today.md", "other.txt"), "cyd": write("own.txt")})
+
+    state = team.context().state(whole=False)
+    held, landed = state.of(PatchStatus.HELD), state.of(PatchStatus.LANDED)
+    assert ([patch.persona for patch in held], [patch.persona for patch in landed]) == (["bob"], ["cyd"])
+    assert held[0].why.startswith("claimed by you until")
+    assert "do not change them" in prompts["bob"]
+    assert "`notes/**`, claimed by you until" in prompts["bob"]
+    assert "`own.txt`, claimed by cyd" in prompts["bob"]
+    assert "own.txt" not in prompts["cyd"]
+    (mail,) = [event for event in team.context().mailbox.log.read() if event.data.get("type") == "question"]
+    assert "- notes/today.md: claimed by you until" in mail.body
+
+    approve_patch(team.context(), "bob", "you")
+    team.sprint({})
+    assert not team.context().state(whole=False).of(PatchStatus.HELD)
+    assert team.text(team.context().state().sprints[-1].branch, "notes/today.md") == ["written"]
 
 
 def test_a_sprint_in_which_everybody_waits_begins_once_they_may(team, claims):

@@ -9,7 +9,7 @@ SELECT
   "t0"."run",
   "t0"."data",
   "t0"."hash"
-FROM "events" AS "t0"
+FROM "standing" AS "t0"
 WHERE
   REGEXP_MATCHES("t0"."kind", '^(claim|task)\.')
   AND (
