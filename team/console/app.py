@@ -8,11 +8,14 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, compile_path
 from starlette.routing import Route as Served
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope as RequestScope
 
 from .access.caller import Scope
 from .access.logins import Logins
@@ -42,8 +45,9 @@ def make_unguarded(console: Console) -> Starlette:
     """Make what the guard stands before: it answers whoever asks, as the `sender` that the scope names."""
     served: list[BaseRoute] = [_served(route, console) for route in ROUTES]
     served += [_shown(route, route.page, console) for route in ROUTES if route.page]
-    served.append(Mount("/static", StaticFiles(directory=STATIC)))
-    return Starlette(routes=served, exception_handlers=_HANDLERS)
+    served.append(Mount("/static", _Static(directory=STATIC)))
+    squeezed = Middleware(GZipMiddleware, compresslevel=6)  # pages and values; never a stream of events
+    return Starlette(routes=served, middleware=[squeezed], exception_handlers=_HANDLERS)
 
 
 def _scopes(routes: Sequence[Route]) -> ScopeOf:
@@ -57,6 +61,16 @@ def _scopes(routes: Sequence[Route]) -> ScopeOf:
         return next((scope for own, form, scope in known if own == named and form.match(path)), Scope.READ)
 
     return scope_of
+
+
+class _Static(StaticFiles):
+    """Files that a browser may keep, if it asks each time whether they are the same."""
+
+    async def get_response(self, path: str, scope: RequestScope) -> Response:
+        """Return a file, or that it is the one which the browser has."""
+        answer = await super().get_response(path, scope)
+        answer.headers["cache-control"] = "no-cache"
+        return answer
 
 
 def _served(route: Route, console: Console) -> Served:

@@ -22,6 +22,14 @@ def status(console: Console, asked: Asked) -> dict[str, Any]:
     return records.status(console.context).document()
 
 
+def head(console: Console, asked: Asked) -> dict[str, int | None]:
+    """Return the log's last `seq`, and how many `needs` there are: null if `known` is that seq already."""
+    seq = console.context.mailbox.log.head().seq
+    if asked.number("known") == seq:
+        return {"seq": seq, "needs": None}
+    return {"seq": seq, "needs": len(records.status(console.context).needs)}
+
+
 def personas(console: Console, asked: Asked) -> dict[str, Any]:
     """Return each persona of the roster by its id: name, the folder of its file, and how its prompt begins."""
     del asked
@@ -45,6 +53,7 @@ def roster(console: Console, asked: Asked) -> dict[str, Any]:
 ROUTES = (
     Route("GET", "/api/health", "Whether the server answers.", health, is_open=True),
     Route("GET", "/api/status", "What needs a person, and all that is under way.", status, page=Page("/", "home.html")),
+    Route("GET", "/api/head", "Where the log ends, and how many matters need a person.", head),
     Route("GET", "/api/personas", "The personas that may be asked.", personas),
     Route("GET", "/api/roster", "The roster: who plays whom, teams and channels.", roster),
 )

@@ -12,13 +12,16 @@ from ....mail.text.escape import clean
 from ..common.answer import refusal
 from ..common.console import Console
 from ..common.route import Asked
+from .filters import FILTERS
 
 
 @cache
 def environment() -> Environment:
     """Return the environment of the templates, which escapes all that is put into them."""
     loader = PackageLoader(__package__ or "", "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters.update(FILTERS)
+    return made
 
 
 def shown(template: str, value: Any, console: Console, asked: Asked, path: str) -> Response:

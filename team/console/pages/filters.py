@@ -1,0 +1,72 @@
+"""What templates do with a value: words of a tone, figures and moments for people, queries of links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from ....mail.text.escape import clean
+
+_SHORT = 8
+_MINUTE, _HOUR = 60, 3600
+_TONES = {
+    "good": {"ok", "landed", "success", "converged", "done", "deployed", "passed", "available", "present", "active"},
+    "busy": {"open", "pending", "busy", "claimed", "under way", "running", "waiting", "queued", "limited"},
+    "warn": {
+        "held", "conflicted", "lost", "partial", "aside", "stale", "spent", "budget", "deadline", "quota", "paused",
+        "unjudged", "blocked", "skipped_policy", "cut off", "stopped",
+    },
+    "bad": {"failed", "failure", "error", "refused", "rejected", "timeout", "setup", "broken", "dropped"},
+}  # fmt: skip
+_TONE = {word: tone for tone, words in _TONES.items() for word in words}
+
+
+def tone(word: Any) -> str:
+    """Return the tone of a status: good, busy, warn, bad, or plain for any other word."""
+    return _TONE.get(str(word), "plain")
+
+
+def short(run: Any) -> str:
+    """Return the beginning of an id, as commands print it."""
+    return str(run)[:_SHORT]
+
+
+def moment(text: Any) -> str:
+    """Return a moment of the log in short, in UTC: `2026-01-02 03:04Z`; another text as it is."""
+    try:
+        return f"{datetime.fromisoformat(str(text)):%Y-%m-%d %H:%M}Z"
+    except ValueError:
+        return str(text)
+
+
+def span(seconds: float) -> str:
+    """Return a time span in the two largest units: `4.2 s`, `3 min 05 s`, `2 h 07 min`."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
+
+
+def money(usd: float) -> str:
+    """Return an amount of US dollars; below a cent with all digits that matter."""
+    return f"${usd:.2f}" if usd >= 0.01 or not usd else f"${usd:.4f}"  # noqa: PLR2004
+
+
+def without(query: Mapping[str, str], name: str) -> str:
+    """Return a query without one of its variables."""
+    return urlencode({key: value for key, value in query.items() if key != name})
+
+
+def with_(query: Mapping[str, str], name: str, value: Any) -> str:
+    """Return a query with one of its variables set."""
+    return urlencode({**query, name: str(value)})
+
+
+FILTERS: dict[str, Any] = {
+    "clean": clean, "money": money, "moment": moment, "short": short, "span": span, "tone": tone, "with_": with_,
+    "without": without,
+}  # fmt: skip
