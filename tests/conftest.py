@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -166,6 +167,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("storm"):
             item.add_marker(pytest.mark.timeout(0))
+
+
+def pytest_collection_finish() -> None:
+    """Take what was collected out of the garbage collection, which else goes through it for each of many tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from ..console import run_command
+from ..console import Piped, run_command
 
 COMMAND = str(Path(sys.executable).with_name("team-mail"))
 LISTED = {
@@ -671,10 +671,7 @@ def test_of_runs_that_mark_at_once_one_is_first(team, run):
     """The log has one mark, and all others name its run."""
     runs = [f"run-{number}" for number in range(6)]
     processes = [
-        subprocess.Popen(
-            [COMMAND, "ack", "2", "--json"], cwd=team, env=CLEAN | {"TEAM_PERSONA": "boss", "TEAM_RUN": name},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
+        Piped("team-mail", "ack", "2", "--json", cwd=team, env=CLEAN | {"TEAM_PERSONA": "boss", "TEAM_RUN": name})
         for name in runs
     ]  # fmt: skip
     answers = [(process.communicate(timeout=60), process.returncode) for process in processes]

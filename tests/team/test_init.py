@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ from team_mail.personas.bundled import library
 from team_mail.personas.errors import NotARepository
 from team_mail.scheduler.settings.reading import read_settings
 from team_mail.team.init import PROPOSED, make_team
+
+from ..console import as_text, run_command
 
 NAMES = sorted(file.name.split(".")[0] for file in library())
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "GIT_"))}
@@ -30,11 +31,7 @@ def git(folder: Path, *words: str) -> str:
 
 def team(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the command itself."""
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "team_mail.team.commands.team", *words],
-        cwd=folder, env=CLEAN | {"NO_COLOR": "1", "PATH": "/usr/bin:/bin"},
-        capture_output=True, text=True, check=False, timeout=30,
-    )  # fmt: skip
+    return as_text(run_command("team", *words, cwd=folder, env=CLEAN | {"NO_COLOR": "1", "PATH": "/usr/bin:/bin"}))
 
 
 @pytest.fixture

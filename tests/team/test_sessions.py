@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 from team_mail.mail.commands import daily
@@ -25,6 +23,8 @@ from team_mail.team.api import sprints
 from team_mail.team.commands import team as team_command
 from team_mail.team.dispatcher import ParallelDispatcher
 from typer.testing import CliRunner
+
+from ..console import Piped
 
 TASKS = [
     {"task_id": "first", "agent": "ann", "description": "x"},
@@ -133,8 +133,8 @@ def test_a_name_of_a_session_in_the_environment_is_checked(at, monkeypatch, team
 
 def test_two_processes_create_the_same_session_at_once(at, team):
     """One event is written, and one of them is told."""
-    words = [sys.executable, "-m", "team_mail.team.commands.team", "session", "create", "login"]
-    both = [subprocess.Popen(words, cwd=team.folder, stdout=-1, stderr=-1, text=True) for _ in range(2)]
+    words = ("session", "create", "login")
+    both = [Piped("team", *words, cwd=team.folder, env={**os.environ}) for _ in range(2)]
     told = sorted((each.communicate()[1], each.returncode) for each in both)
     assert told == [("", 0), ("team: Session 'login' already exists. Use resume_session to continue.\n", 1)]
     assert [event.kind for event in log_of(team)].count("session.created") == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,10 @@ from team_mail.scheduler.errors import InvalidTasks
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
 from team_mail.team.dispatcher import ParallelDispatcher
 
+from ...console import as_text, run_command
 from ...samples import examples
 
 TYPED = {"contract_description": "A cache", "node_type": "Compute"}
-BIN = Path(sys.executable).parent
 
 
 def coder(name: str, path: str, *context: str, **fields) -> Task:
@@ -196,9 +195,9 @@ def test_the_published_example_is_refused_by_the_command(team, tmp_path):
     file.write_text(json.dumps(document))
 
     def run(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        command = [BIN / "team", "dispatch", file, "--agent", "scripted", *words]
         env = os.environ | {"TEAM_HOME": str(team.home)} | environ
-        return subprocess.run(command, cwd=team.folder, env=env, capture_output=True, text=True, check=False)
+        command = ("dispatch", str(file), "--agent", "scripted", *words)
+        return as_text(run_command("team", *command, cwd=team.folder, env=env))
 
     for words in ((), ("--dry-run",)):
         ended = run(*words)

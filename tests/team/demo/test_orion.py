@@ -24,10 +24,10 @@ from team_mail.team.demo.orion import orion
 from team_mail.team.demo.rounds import ROUNDS, Measured, above, daily, table
 from team_mail.team.demo.supervised import make_crew, make_shop
 
+from ...console import as_text, run_command
 from ...samples import STORM
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "GIT_"))}
-TEAM = [sys.executable, "-P", "-m", "team_mail.team.commands.team"]
 MAIL = [sys.executable, "-P", "-c", "from team_mail.mail.commands.entry import main; main()"]
 
 
@@ -45,7 +45,7 @@ def page(folder, to):
 
 
 def team(*words):
-    return subprocess.run([*TEAM, *words], env=CLEAN, capture_output=True, check=False, text=True)
+    return as_text(run_command("team", *words, cwd=Path.cwd(), env=CLEAN, timeout=600))
 
 
 def attached(folder):
