@@ -62,11 +62,10 @@ class Mailbox:
         and is added to `repeats`. Raises KeyReused for another content, UsageError, UnknownRecipient, UnknownMessage,
         LogError.
         """
-        thread, reply_to = letter.thread, letter.reply_to
-        if thread is not None:
-            letter = letter._replace(thread=self._id_of(thread, "thread"))
-        if reply_to is not None:
-            letter = letter._replace(reply_to=self._id_of(reply_to, "id"))
+        if letter.thread is not None:
+            letter = letter._replace(thread=self._id_of(letter.thread, "thread"))
+        if letter.reply_to is not None:
+            letter = letter._replace(reply_to=self._id_of(letter.reply_to, "id"))
         return self._post(letter, self.directory, repeats)
 
     def reply(self, letter: Letter, name: str, repeats: list[Event] | None = None, *, everybody: bool = False) -> Event:
@@ -236,9 +235,10 @@ class Mailbox:
             return message
         return message._replace(body=self.blobs.read(message.body_blob).decode(errors="replace"), body_blob=None)
 
-    def with_bodies(self, listed: Sequence[Message], persona: str, *, blobs: bool = True) -> list[Message]:
+    def with_bodies(self, listed: Sequence[Message], *, blobs: bool = True) -> list[Message]:
         """Return listed messages with their whole bodies; without `blobs`, of long ones only the beginning."""
-        messages = self._marked(self.projections.rows("messages", ids=[each.id for each in listed]), persona)
+        bodies = {row["id"]: row["body"] or "" for row in self.projections.rows("messages", ids=[m.id for m in listed])}
+        messages = [each._replace(body=bodies.get(each.id, "")) for each in listed]
         return [self._whole_if_stored(message) for message in messages] if blobs else messages
 
     def attached(self, persona: str, name: str) -> Message:

@@ -52,7 +52,7 @@ def get_inbox(persona_id: str, unread_only: bool = False) -> list[dict[str, Any]
         return list(_asked(launcher, "inbox", "--bodies", f"--limit={_ALL}", f"--persona={persona_id}", *unread))
     mailbox = open_mailbox()
     listed = mailbox.inbox(persona_id, unread=unread_only)
-    return [message.whole() for message in mailbox.with_bodies(listed, persona_id)]
+    return [message.whole() for message in mailbox.with_bodies(listed)]
 
 
 def mark_read(persona_id: str, message_id: str) -> None:

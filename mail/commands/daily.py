@@ -90,7 +90,7 @@ def inbox(
         output.say(f"team-mail: only the newest {limit} are shown; --limit shows more", err=True)
         del listed[limit:]
     if as_json and bodies:
-        render.document([message.whole() for message in mailbox.with_bodies(listed, own)])
+        render.document([message.whole() for message in mailbox.with_bodies(listed)])
     elif as_json:
         render.document([message.listed() for message in listed])
     else:

@@ -373,7 +373,8 @@ def tagged() -> Any:
 
 def messages() -> Any:
     """Fetch whole messages by their ids, newest first."""
-    return mail(events).filter(argument("ids", "array<string>").contains(events.id)).order_by(_.seq.desc())
+    letters, ids = mail(events), listed("ids")
+    return letters.semi_join(ids, letters.id == ids.item).order_by(_.seq.desc())
 
 
 PROJECTIONS = (

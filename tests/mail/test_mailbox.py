@@ -203,7 +203,7 @@ def test_a_run_vouches_for_its_own_persona_alone(tmp_path, rotating):
     listed = mailbox.inbox("curator")
     reads = [mailbox.read("curator", str(message.seq), peek=True) for message in listed]
     threads = [message for each in listed for message in mailbox.thread(str(each.seq))]
-    for messages in (listed, reads, threads, mailbox.search("words"), mailbox.with_bodies(listed, "curator")):
+    for messages in (listed, reads, threads, mailbox.search("words"), mailbox.with_bodies(listed)):
         assert {message.subject: message.verified for message in messages} == wanted
     out = StringIO()
     whole(listed[1], out)

@@ -94,7 +94,7 @@ def inbox(console: Console, asked: Asked) -> Reply:
             limit=limit + 1,
         )  # fmt: skip
     following = listed[limit - 1].seq if len(listed) > limit and channel is None else None
-    shown = mailbox.with_bodies(listed[:limit], own, blobs=False)
+    shown = mailbox.with_bodies(listed[:limit], blobs=False)
     return paged(asked, "/api/mail", [cut(message) for message in shown], following)
 
 
