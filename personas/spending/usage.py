@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, cast
 
@@ -36,7 +36,7 @@ class Usage:
 
     def document(self) -> dict[str, Any]:
         """Return the object `usage` of `run.finished`."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 UNKNOWN = Usage()

@@ -44,22 +44,28 @@ class Console:
     reopen_team: Callable[[], Context] | None = None
     logins: Logins = field(default_factory=Logins)
     on_stop: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
-    _context: Context | None = field(default=None, init=False)
-    _stamp: tuple[int, ...] = field(default=(), init=False)
+    _opened: dict[str, tuple[tuple[int, ...], Context]] = field(
+        default_factory=dict[str, tuple[tuple[int, ...], Context]], init=False
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     @property
     def context(self) -> Context:
         """The team as its files are now; raises what opening it raises, such as SettingsError."""
-        with self._lock:
-            if self._context is None or self._stamp != self._changed(self._context):
-                self._context = self.reopen()
-                self._stamp = self._changed(self._context)
-            return self._context
+        return self._kept("context", self.reopen)
 
     def team(self) -> Context:
-        """Open the team as sprints see it, in its repository. Raises what that raises, such as NotReady."""
-        return self.reopen_team() if self.reopen_team else self.context
+        """Return the team as sprints see it, in its repository. Raises what opening it raises, such as NotReady."""
+        return self._kept("team", self.reopen_team) if self.reopen_team else self.context
+
+    def _kept(self, name: str, reopen: Callable[[], Context]) -> Context:
+        """Return what was opened before, unless the files that it was made of have changed."""
+        with self._lock:
+            stamp, context = self._opened.get(name, ((), None))
+            if context is None or stamp != self._changed(context):
+                context = reopen()
+                self._opened[name] = self._changed(context), context
+            return context
 
     def own_context(self) -> Context:
         """Open the team anew, for what writes in the name of a session: that is a setting of the log itself."""

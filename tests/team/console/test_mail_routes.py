@@ -6,7 +6,7 @@ from base64 import b64encode
 
 import pytest
 from team_mail.mail.letter import Letter
-from team_mail.mail.open import open_mailbox
+from team_mail.mail.open import open_log, open_mailbox
 
 
 @pytest.fixture
@@ -153,3 +153,14 @@ def test_what_is_wrong_is_said(ask, method, path, body, status, word):
     if word:
         assert word in answer.error
     assert not ask.get("/api/sent").json
+
+
+def test_what_verifies_of_a_damaged_log_is_shown_and_nothing_is_written(team, mailed):
+    """Pages go on; a message is refused with what mends the log."""
+    path = team.home / "mail" / "events.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], b"{}\n", *lines[3:]]))
+    assert open_log(team.home).verify().corrupt
+    assert [message["subject"] for message in mailed.get("/api/mail").json] == ["Third", "First"]
+    refused = mailed.post("/api/mail", {"to": ["ann"], "body": "x"})
+    assert (refused.status, "repair" in refused.error) == (503, True), refused.body

@@ -1,4 +1,4 @@
-"""Runs over HTTP: the list with its filters and pages, a trace, a patch, and how long a page takes."""
+"""Runs over HTTP: the list with its filters and pages, a trace and a patch."""
 
 from __future__ import annotations
 
