@@ -36,13 +36,13 @@ def ask(tmp_path, monkeypatch):
     return send
 
 
-def allow(text):
+def allow(text, folder=Path()):
     """Makes the folder of the team a repository with a commit, and writes its settings."""
-    Path(".team", "team.toml").write_text(text)
-    Path(".gitignore").write_text(".team\n")
+    (folder / ".team" / "team.toml").write_text(text)
+    (folder / ".gitignore").write_text(".team\ncookies\n")
     who = ("-c", "user.name=You", "-c", "user.email=you@example.org")
     for words in (("init", "-q", "-b", "main"), ("add", ".gitignore"), (*who, "commit", "-q", "-m", "Begin")):
-        subprocess.run(["git", *words], check=True)
+        subprocess.run(["git", *words], check=True, cwd=folder)
 
 
 def events():
