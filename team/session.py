@@ -12,6 +12,7 @@ from pathlib import Path
 from ..mail.commands.caller import identity_or_human
 from ..mail.directory import no_program
 from ..mail.errors import UsageError
+from ..mail.mailbox import Mailbox
 from ..mail.open import open_mailbox, team_home
 from ..mail.process import checked_session
 from ..mail.text.units import counted
@@ -62,13 +63,14 @@ def reading_context() -> Context:
     return open_for_dispatch(team_home())[0]
 
 
-def claims(session: str | None = None) -> Claims:
-    """Open the claims of the team found from the current folder, to write for a session.
+def claims(session: str | None = None, mailbox: Mailbox | None = None) -> Claims:
+    """Open the claims of the team found from the current folder, or of a `mailbox`, to write for a session.
 
     Raises NoTeam, and NoSuchSession for a `session` that is none.
     """
-    claims = Claims(open_mailbox(team_home(), session=session))
+    claims = Claims(mailbox or open_mailbox(team_home(), session=session))
     if session is not None:
+        claims.mailbox.log.session = checked_session(session)
         Sessions(claims.mailbox).get(session)
     return claims
 

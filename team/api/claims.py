@@ -7,8 +7,10 @@ its own persona.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
+from hashlib import sha256
 from typing import Any
 
 from ...mail.clock import rfc3339
@@ -19,9 +21,13 @@ from ...scheduler.claims.claims import Claims, NewTask
 from ...scheduler.claims.decide import Moment, claim_by
 from ...scheduler.claims.facts import Claim, OpenTask, TaskEnd
 from ...scheduler.claims.lease import DEFAULT, lease_of
+from ...scheduler.errors import ClaimError, InvalidTasks
 from ...scheduler.kinds import ClaimState
 from ...scheduler.payload import held as kept
 from ...scheduler.sprint.control import by_people_only
+from ...scheduler.tasks.reader import read_input
+from ...scheduler.tasks.references import find_references
+from ...scheduler.tasks.task import Task
 
 OVER = (ClaimState.DONE, ClaimState.FAILED)
 
@@ -144,6 +150,58 @@ def add_task(claims: Claims, task: NewTask, sender: str) -> TaskView:
     """Add a task. Raises ClaimError if there is one of its name, NoSuchTask, UsageError, UnknownRecipient."""
     by_people_only("team task add", claims.home)
     return _view(claims, claims.add(task, sender).name)
+
+
+def import_tasks(claims: Claims, data: bytes, personas: Collection[str], sender: str) -> TaskBoard:
+    """Add all tasks of a dispatch's JSON, each after those that it depends on; the same JSON again adds nothing.
+
+    Raises InvalidTasks, and ClaimError if a name is taken; then nothing is added.
+
+    Args:
+        claims: The claims of the team.
+        data: The JSON, as `team dispatch` reads it.
+        personas: Who is on the roster.
+        sender: Who adds them.
+    """
+    by_people_only("team task import", claims.home)
+    tasks = read_input(data, personas).tasks
+    if problems := [f"task {task.task_id!r} {why}" for task in tasks if (why := _only_dispatched(task))]:
+        raise InvalidTasks(problems)
+    own = f"import {sha256(data).hexdigest()[:16]}"
+    before = claims.moment().fold.tasks
+    if taken := [
+        task.task_id for task in tasks if task.task_id in before and before[task.task_id].data.get("key") != own
+    ]:
+        raise ClaimError(f"there are tasks of these names already: {', '.join(taken)}; nothing was added")
+    for task in _ordered(tasks):
+        priority = "high" if task.priority > 0 else "low" if task.priority < 0 else "normal"
+        paths = [*dict.fromkeys((*task.files, *task.creates))]
+        new = NewTask(
+            task.task_id, task.description, task.agent, priority, task.dependencies, paths, task.input_data, own
+        )
+        claims.add(new, sender)
+    moment = claims.moment()
+    return TaskBoard(tuple(TaskView(moment.task(task.task_id), moment, claims.mailbox.blobs) for task in tasks), ())
+
+
+def _only_dispatched(task: Task) -> str:
+    """Say what a task asks for that only a dispatch can do, which knows the results of the others; "" if nothing."""
+    if task.when:
+        return "has a condition (when), which only team dispatch can look at"
+    if next(find_references([task.description, task.input_data]), None):
+        return "refers to the output of another task, which only team dispatch can fill in"
+    return ""
+
+
+def _ordered(tasks: Sequence[Task]) -> Iterator[Task]:
+    """Yield tasks after those that they depend on, else in the order given. There is no circle."""
+    named = {task.task_id: task for task in tasks}
+    places = {name: place for place, name in enumerate(named)}
+    sorter = TopologicalSorter({name: task.dependencies for name, task in named.items()})
+    sorter.prepare()
+    while ready := sorted(sorter.get_ready(), key=places.__getitem__):
+        yield from (named[name] for name in ready)
+        sorter.done(*ready)
 
 
 def list_tasks(claims: Claims, *, whole: bool = False) -> TaskBoard:

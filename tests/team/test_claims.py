@@ -93,6 +93,49 @@ def test_what_the_state_of_a_task_does_not_allow_is_exit_code_1(at):
         assert (code, refused["code"]) == (2, "TASK_NOT_FOUND"), "the token of another task"
 
 
+def test_the_tasks_of_a_dispatch_are_imported_to_be_claimed(at, team, tmp_path):
+    """Each after those that it depends on; once, however often it is asked for; all of them or none."""
+    file = tmp_path / "plan.json"
+    tasks = [
+        {"task_id": "news", "agent": "bob", "description": "Write", "dependencies": ["fix"], "priority": -1},
+        {
+            "task_id": "fix",
+            "agent": "ann",
+            "description": "Mend",
+            "input_data": {"a": 1},
+            "files": ["src/**"],
+            "priority": 2,
+        },
+    ]
+    file.write_text(json.dumps({"tasks": tasks}))
+    code, added = at("task", "import", str(file))
+    assert (code, [(each["task"], each["to"], each["state"]) for each in added["tasks"]]) == (
+        0, [("news", "bob", "waiting"), ("fix", "ann", "open")],
+    )  # fmt: skip
+    assert [each["priority"] for each in added["tasks"]] == ["low", "high"]
+    shown = at("task", "show", "fix")[1]
+    assert (shown["title"], shown["input"], shown["paths"]) == ("Mend", {"a": 1}, ["src/**"])
+    head = team.kinds()
+    assert at("task", "import", str(file))[0] == 0
+    file.write_text(json.dumps({"tasks": [*tasks, {"task_id": "new", "agent": "ann", "description": "x"}]}))
+    code, refused = at("task", "import", str(file))
+    assert (code, refused["code"]) == (1, "CLAIM_REFUSED")
+    assert "fix, news" in refused["error"] or "news, fix" in refused["error"]
+    for wrong, why in (
+        ({"when": {"task": "a", "key": "x", "equals": 1}}, "task 'b' has a condition"),
+        ({"input_data": {"x": "{{ tasks.a.output.b }}"}}, "task 'b' refers to the output"),
+        ({"dependencies": ["nothing"]}, "unknown task 'nothing'"),
+        ({"agent": "nobody"}, "nobody"),
+    ):
+        one = {"task_id": "b", "agent": "ann", "description": "x", "dependencies": ["a"]} | wrong
+        file.write_text(json.dumps({"tasks": [{"task_id": "a", "agent": "ann", "description": "x"}, one]}))
+        code, refused = at("task", "import", str(file))
+        assert code == 2
+        assert why in refused["error"]
+    assert at("task", "import", str(tmp_path / "none.json"))[0] == 2
+    assert team.kinds() == head
+
+
 def test_paths_and_names_are_taken_listed_and_given_back(at):
     """The token alone names them."""
     _, claim = at("claim", "--path", "src/**", "--name", "database", "--as", "ann")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -64,6 +65,36 @@ def add(
             render.document(view.document())
         else:
             output.say(f"added {view.task.name} (version {view.task.version}); team claim {view.task.name}")
+
+
+@tasks.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="The JSON, as team dispatch reads it.", metavar="FILE")],
+    session_name: option.Session = None,
+    as_json: option.Json = False,
+) -> None:
+    """Add all tasks of a dispatch's JSON, each after those that it depends on; the same JSON again adds nothing."""
+    with refusals(as_json):
+        from ....mail import render
+        from ....mail.log.disk import reason_of
+        from ....mail.text.units import counted
+        from ....scheduler.tasks.reader import read_limited
+        from ... import session
+        from ...api import claims as api
+
+        try:
+            with file.open("rb") as opened:
+                data = read_limited(opened)
+        except OSError as error:
+            raise UsageError(f"cannot read {file}: {reason_of(error)}") from None
+        context = session.reading_context()
+        claims = session.claims(session_name, context.mailbox)
+        personas = [persona.id for persona in context.roster.personas]
+        board = api.import_tasks(claims, data, personas, session.owner(claims, None))
+        if as_json:
+            render.document(board.document())
+        else:
+            output.say(f"added {counted(len(board.tasks), 'task')}; team worker, or team claim --next, takes them")
 
 
 @tasks.command("list")
