@@ -234,6 +234,7 @@ def run(
     def reopened() -> Context:
         again = reopen()
         notifier.renew(again)
+        exporter.renew(again)
         return again
 
     check_members(context)
