@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -64,7 +65,7 @@ class Context:
     """A team at work on a repository: what every step of the scheduler is given.
 
     `home` is the team's `.team` folder, `top` the checkout, of which only the path is used. `on_append` is called with
-    the events that were written here, once they are durable.
+    the events that were written here, once they are durable, and `timed` with the seconds that took.
     """
 
     home: Path
@@ -77,6 +78,7 @@ class Context:
     mirror: Mirror
     clock: Clock = field(default_factory=SystemClock)
     on_append: Callable[[Sequence[Event]], object] = lambda _: None
+    timed: Callable[[float], object] = lambda _: None
     _recent: RecentState = field(default_factory=RecentState, init=False, repr=False, compare=False)
     _claims: list[Claims] = field(default_factory=list[Claims], init=False, repr=False, compare=False)
 
@@ -259,8 +261,15 @@ class Context:
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append events to the log in one go; they are durable when this returns. Raises LogError."""
-        events = self._recent.append(lambda: self.mailbox.log.append(drafts))
+        events = self._recent.append(lambda: self._written(drafts))
         self.on_append(events)
+        return events
+
+    def _written(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Write events, and tell how long that took."""
+        began = time.perf_counter()
+        events = self.mailbox.log.append(drafts)
+        self.timed(time.perf_counter() - began)
         return events
 
     def troubles(self, agents: Sequence[str], base: str | None = None) -> list[str]:

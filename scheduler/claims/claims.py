@@ -22,7 +22,7 @@ from ..errors import ClaimError, LeaseConflict, LeaseExpired, LeaseNotExpired
 from ..kinds import Kind, TaskStatus
 from ..payload import kept
 from ..sessions.sessions import held
-from ..tasks.task import task_name
+from ..tasks.name import task_name
 from .decide import Moment, at, check_going, check_version, claim_by, lost, taken
 from .facts import MOST_CLAIMS, Claim, OpenTask, TaskEnd, task_id
 from .lease import Look, presence, why_over

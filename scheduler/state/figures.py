@@ -29,11 +29,15 @@ class Family(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What goes on now: the open runs, and whether a scheduler leads; `head` is the seq of the last event."""
+    """What goes on now: the open runs, and whether a scheduler leads; `head` is the seq of the last event.
+
+    `appended` is how many appends that scheduler made, how many seconds these took, and the longest one.
+    """
 
     going: tuple[Run, ...]
     is_led: bool
     head: int
+    appended: tuple[int, float, float] | None = None
 
 
 def read_figures(projections: Projections, roster: Iterable[str], standing: Standing, now: datetime) -> list[Family]:
@@ -109,7 +113,11 @@ def _now(standing: Standing, events: Mapping[str, dict[str, Any]], now: datetime
     last = max((datetime.fromisoformat(row["until"]) for row in events.values()), default=None)
     age = {} if last is None else {(): max(0.0, (now - last).total_seconds())}
     kinds = {(("kind", kind),): float(row["events"]) for kind, row in events.items()}
+    number, seconds, longest = ({(): float(value)} for value in standing.appended) if standing.appended else ({},) * 3
     return [
+        _counter("appends", "Appends to the log by the scheduler that leads.", number),
+        _counter("append_seconds", "How long these took.", seconds),
+        Family("team_mail_append_longest_seconds", "gauge", "The longest of them.", longest),
         Family("team_mail_runs_open", "gauge", "Runs that go on, by agent.", open_runs),
         Family("team_mail_led", "gauge", "Whether a scheduler leads the team.", {(): float(standing.is_led)}),
         _counter("events", "Events of the log, by kind.", kinds),

@@ -25,23 +25,13 @@ from ...mail.text.globs import is_from_top
 from ...mail.text.units import seconds
 from ..problems import Path, Problems, explain, shown, where
 from .condition import Condition
+from .name import task_name
 from .strict import flaws
 
 MAX_TASKS = 10_000
 TRACES = "./traces"  # where the traces of a dispatch go by default
 EVERY_OTHER = "*"  # in `max_per_agent`: every persona that is not named there
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-_INDEX = re.compile(r"dispatch-\d+_\d+.*", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-def task_name(value: str) -> str:
-    """Return the name of a task. Raises ValueError if it is none."""
-    if not _ID.fullmatch(value):
-        raise ValueError("must be 1 to 100 letters (a to z), digits, '_' and '-', with a letter or a digit in front")
-    if _INDEX.fullmatch(value):
-        raise ValueError("must be another name: an index of a dispatch is called so")
-    return value
 
 
 def _path(value: str) -> str:

@@ -37,23 +37,44 @@ class Exporter:
     def __init__(
         self, context: Context, say: Callable[[str], object], *, every: float = _EVERY, pause: float = _PAUSE
     ) -> None:
-        self._context, self._say = context, say
-        self._every, self._pause = every, pause
+        self._context, self._say, self._every, self._pause = context, say, every, pause
+        self._running: _Running | None = None
+
+    def __enter__(self) -> Self:
+        if self._context.settings.otel.endpoint:
+            read_headers(self._context.settings.otel.headers_file)
+        self.renew(self._context)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._running:
+            self._running.end()
+
+    def renew(self, context: Context) -> None:
+        """Go on with other settings, from where the last request ended; with the same ones nothing changes."""
+        otel = context.settings.otel
+        if self._running:
+            if self._running.context.settings.otel == otel:
+                return
+            self._running.end()
+        self._running = _Running(context, self._say, self._every, self._pause) if otel.endpoint else None
+
+
+class _Running:
+    """The thread that sends by one version of the settings."""
+
+    def __init__(self, context: Context, say: Callable[[str], object], every: float, pause: float) -> None:
+        self.context, self._say, self._every, self._pause = context, say, every, pause
         self._url = context.settings.otel.endpoint or ""
         self._stop, self._sent = threading.Event(), threading.Event()
         self._cursor = context.home / "work" / "otel"
         self._thread = threading.Thread(target=self._lead, name="traces", daemon=True)
+        self._thread.start()
 
-    def __enter__(self) -> Self:
-        if self._url:
-            read_headers(self._context.settings.otel.headers_file)
-            self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
+        """Send what has ended, and no more."""
         self._stop.set()
-        if self._url:
-            self._thread.join(_JOIN)
+        self._thread.join(_JOIN)
 
     def _lead(self) -> None:
         pause = self._pause
@@ -69,11 +90,11 @@ class Exporter:
 
     def _export(self) -> None:
         """Follow the log from where the last request ended, and send what has ended; to the end, or to an error."""
-        log, name = self._context.mailbox.log, self._context.home.absolute().parent.name
-        headers = read_headers(self._context.settings.otel.headers_file)
+        log, name = self.context.mailbox.log, self.context.home.absolute().parent.name
+        headers = read_headers(self.context.settings.otel.headers_file)
         since = self._read()
         over, ended = threading.Event(), _Ended()
-        after = read_recent(self._context.mailbox.projections, 0, self._context.clock.now()) - 1
+        after = read_recent(self.context.mailbox.projections, 0, self.context.clock.now()) - 1
         follower = threading.Thread(target=self._follow, args=(log, min(after, since), since, ended, over), daemon=True)
         follower.start()
         try:
@@ -100,7 +121,7 @@ class Exporter:
         """Return the last seq that was sent; without one, the present end of the log, which is kept at once."""
         with suppress(OSError, ValueError):
             return int(self._cursor.read_text())
-        head = self._context.mailbox.log.head().seq
+        head = self.context.mailbox.log.head().seq
         self._write(head)
         return head
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ...mail.render import listed
+from ...scheduler.appends import AppendTimes
 from ...scheduler.context import Context
 from ...scheduler.errors import NotReady
 from ...scheduler.kinds import ModeRequest, RunStatus
@@ -232,10 +233,13 @@ def run(
         listener(SprintEnded(f"sprint {summary.sprint} ended: {summary.outcome}", summary))
 
     def reopened() -> Context:
-        again = reopen()
+        again = replace(reopen(), timed=times.add)
         notifier.renew(again)
+        exporter.renew(again)
         return again
 
+    times = AppendTimes(context.home)
+    context = replace(context, timed=times.add)
     check_members(context)
     if cron := context.settings.sprint.cron:
         following(cron, context.clock.now())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from ...mail.directory import PROGRAMS
 from ...mail.render import line, listed
@@ -15,9 +16,11 @@ from ...scheduler.overview.overview import Overview
 from ...scheduler.overview.past import Past
 from ...scheduler.overview.registry import Registered, Registry
 from ...scheduler.schedules.timetable import Ended, Planned
-from ..api.team import Cleaned
 from .sprint import status
 from .tables import bytes_text, columns, shortened, span
+
+if TYPE_CHECKING:
+    from ..api.team import Cleaned
 
 _TEXT = 160  # characters of a matter
 _WHY = 100

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from team_mail.mail.letter import Letter
 from team_mail.mail.log.event import Draft
+from team_mail.scheduler.appends import AppendTimes
 from team_mail.team.api.outside.metrics import metrics
 
 HOSTILE = 'a"b\\c\nd{e}'
@@ -79,3 +83,23 @@ def test_unread_mail_has_a_number_and_an_age(team):
     assert found["team_mail_unread", ("persona", "bob")] == found["team_mail_unread", ("persona", "you")] == 1
     assert 0 <= found["team_mail_unread_age_seconds", ("persona", "bob")] < timedelta(hours=1).total_seconds()
     assert metrics(context).document()["team_mail_unread"][0]["labels"] in [{"persona": "bob"}, {"persona": "you"}]
+
+
+def test_the_latency_of_appends_is_that_of_the_scheduler_that_leads(team):
+    """It is told within the time between two writes, and no longer once its process is gone."""
+    took = []
+    times = AppendTimes(team.home, every=0.0)
+    context = replace(team.context(), timed=lambda seconds: (took.append(seconds), times.add(seconds)))
+    assert ("team_mail_appends_total",) not in parsed(context)
+    for _ in range(3):
+        context.append([finished("b", "ok", 1.0, 1.0, 1)])
+    found = parsed(context)
+    assert found["team_mail_appends_total",] == len(took) == 3
+    assert found["team_mail_append_seconds_total",] == pytest.approx(sum(took))
+    assert found["team_mail_append_longest_seconds",] == pytest.approx(max(took))
+
+    file = team.home / "work" / "appends"
+    told = json.loads(file.read_text())
+    for process in (told["process"] | {"start": "0"}, {}, None):
+        file.write_text(json.dumps(told | {"process": process}))
+        assert ("team_mail_appends_total",) not in parsed(context)

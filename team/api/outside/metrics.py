@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ....scheduler.appends import read_appended
 from ....scheduler.context import Context
 from ....scheduler.leader import leading
 from ....scheduler.state.figures import Family, Standing, read_figures
@@ -45,7 +46,8 @@ def metrics(context: Context) -> Figures:
     """Return the figures of a team; nothing is written."""
     projections, mailbox = context.mailbox.projections, context.mailbox
     standing = Standing(
-        read_going(projections, None), leading(context.home / "work") is not None, mailbox.log.head().seq
-    )
+        read_going(projections, None), leading(context.home / "work") is not None, mailbox.log.head().seq,
+        read_appended(context.home),
+    )  # fmt: skip
     roster = sorted({*(mailbox.directory.personas or ()), context.settings.team.human})
     return Figures(tuple(read_figures(projections, roster, standing, context.clock.now())))

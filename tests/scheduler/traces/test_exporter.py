@@ -59,6 +59,25 @@ def test_what_ends_is_sent_and_after_a_failure_nothing_is_missing(team):
     assert said == ["traces: the collector did not take 1 spans: answered 503; tried again in 0.1 s"]
 
 
+def test_another_collector_in_the_settings_gets_what_ends_from_then_on(team):
+    """Nothing is sent twice or left out when it changes, and nothing any more without one."""
+    said, begun = [], threading.Event()
+    with Receiver() as first, Receiver() as second:
+        context = opened(team, first)
+        with Exporter(context, said.append, every=0.05) as exporter:
+            while not (team.home / "work" / "otel").exists():
+                begun.wait(0.05)
+            context.append([gate("one")])
+            first.until(1)
+            exporter.renew(context)
+            exporter.renew(team.context({}, SETTINGS.format(second.url.removesuffix("/hook"))))
+            context.append([gate("two")])
+            second.until(1)
+            exporter.renew(team.context({}, ""))
+            context.append([gate("three")])
+    assert (names(first), names(second), said) == (["gate one"], ["gate two"], [])
+
+
 def test_headers_that_are_none_are_refused_at_the_start(team):
     with Receiver() as collector:
         context = opened(team, collector)
