@@ -311,7 +311,7 @@ def select(
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Run one SELECT given by a user over the view `events`; return column names and rows, as many as the limits let.
 
-    `parameters` are the values of its parameters, `$name`. Only a SELECT is run, and only the log's files can be read.
+    `parameters` are the values of `$name` in it. Only a SELECT is run, and only the log's files can be read.
     Of a damaged log, what verifies is read. Raises UsageError with the database's message.
     """
     try:
