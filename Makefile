@@ -56,6 +56,7 @@ compare: $(READY) ## measure beside another version (BEFORE=the .venv of its che
 
 .PHONY: storm
 storm: $(READY) ## run the thousands of kills, power cuts and examples; minutes
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group storm
 	@$(BIN)/python -m pytest -m storm -s $(ARGS)
 	@EXAMPLES=10 $(BIN)/python -m pytest -q -n $(WORKERS) -m "hypothesis and not storm and not agents" $(ARGS)
 

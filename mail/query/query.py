@@ -11,19 +11,19 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from json.encoder import encode_basestring as quoted
 from pathlib import Path
 from typing import IO, Any
 
 import duckdb
 
 from ..errors import LogDamaged, LogUnavailable, UsageError
-from ..kinds import RUN_STARTED, MailKind
+from ..kinds import MailKind
 from ..log.disk import open_file
-from ..log.event import MAX_LINE
 from ..log.segments import Segment
 from ..log.snapshot import Snapshot, Source, continues, seen_of_active
+from .allowed import Limits, check_tree, execution, tree_sql
 from .copies import drop_copies, write_parquet
+from .lines import lines_about
 from .prepared import Prepared
 from .statement import (
     CONFIG,
@@ -41,9 +41,10 @@ from .statement import (
 
 # What is wrong with a query itself, whatever the log is like.
 _WRONG = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, UnicodeEncodeError)
-_BEGINS = b'{"v":1,"seq":'
 _UNDOING = ", ".join(map(literal, (MailKind.UNREAD, MailKind.UNARCHIVED, MailKind.RESTORED)))
 _UNDONE = f'SELECT count(*) FROM "standing" WHERE kind IN ({_UNDOING})'
+_CLOSED = {"temp_directory": "", "python_enable_replacements": False}  # no files of its own, no variables of ours
+_LIMITS = Limits()
 _TRIES = 5  # a query that coincides with a rotation is repeated; five in a row are practically impossible
 
 
@@ -287,39 +288,6 @@ def _read(snapshot: Snapshot, start: int) -> bytes:
         return file.read(snapshot.size - start)
 
 
-def lines_about(persona: str, data: bytes) -> list[bytes]:
-    """Return the lines that have a name as a text, or start a run: no other is in a persona's `mailbox`.
-
-    The database takes five times as long to read all of them. The writer has one way to quote a name. If a line has not
-    the form that the writer gives it, all are returned, so that the database meets it.
-    """
-    if not _well_formed(data):
-        return [data]
-    lines: dict[int, bytes] = {}
-    for needle in (quoted(persona).encode(errors="replace"), f'"kind":"{RUN_STARTED}"'.encode()):
-        at = data.find(needle)
-        while at >= 0:
-            start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at) + 1
-            lines[start] = data[start:end]
-            at = data.find(needle, end)
-    return [lines[start] for start in sorted(lines)]
-
-
-def _well_formed(data: bytes) -> bool:
-    """Return whether each line begins and ends as the writer's do, and is not longer than they are."""
-    if not data.startswith(_BEGINS) or not data.endswith(b'"}\n'):
-        return False
-    if data.count(b'"}\n' + _BEGINS) != data.count(b"\n") - 1:
-        return False
-    start = 0
-    while start < len(data):
-        end = data.rfind(b"\n", start, start + MAX_LINE)
-        if end < 0:
-            return False
-        start = end + 1
-    return True
-
-
 def _select(parquet: Sequence[Path], files: Sequence[Path], after: int, head: int) -> str:
     sources = [scan_parquet(parquet)] if parquet else []
     sources += [scan_lines(files)] if files else []
@@ -339,22 +307,26 @@ def _moved(snapshot: Snapshot) -> bool:
 
 
 def select(
-    source: Source, text: str, parameters: Mapping[str, str] | None = None
+    source: Source, text: str, parameters: Mapping[str, Any] | None = None, limits: Limits = _LIMITS
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Run one SELECT given by a user over the view `events`; return column names and rows.
+    """Run one SELECT given by a user over the view `events`; return column names and rows, as many as the limits let.
 
-    `parameters` are the values of `$name` in it, all of them texts. Only SELECT is run, and only the log's files can be
-    read. Of a damaged log, what verifies is read. Raises UsageError with the database's message.
+    `parameters` are the values of `$name` in it. Only a SELECT is run, and only the log's files can be read.
+    Of a damaged log, what verifies is read. Raises UsageError with the database's message.
     """
     try:
-        return _selected(source, text, parameters or {})
+        return _selected(source, text, parameters or {}, limits)
     except _WRONG as error:
         raise _failed(error) from error
+    except duckdb.InterruptException:
+        raise limits.late() from None
     except duckdb.Error as error:  # of the query, or of a line that the database cannot pass over
         if not source.damage():
             raise _failed(error) from error
     try:
-        return _selected(source, text, parameters or {})
+        return _selected(source, text, parameters or {}, limits)
+    except duckdb.InterruptException:
+        raise limits.late() from None
     except duckdb.Error as error:
         raise _failed(error) from error
 
@@ -363,18 +335,34 @@ def _failed(error: Exception) -> UsageError:
     return UsageError(f"the query failed: {str(error).splitlines()[0]}")
 
 
-def _selected(source: Source, text: str, parameters: Mapping[str, str]) -> tuple[list[str], list[tuple[Any, ...]]]:
-    with duckdb.connect(config=CONFIG) as connection:
+def _selected(
+    source: Source, text: str, parameters: Mapping[str, Any], limits: Limits
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    with duckdb.connect(config=CONFIG | _CLOSED) as connection:
         snapshot = source.snapshot()
         connection.execute(f'CREATE VIEW "events" AS {events_sql(snapshot)}')
-        places = {path.parent for path in (snapshot.active, *(s.path for s in snapshot.sealed))}
-        folders = {f"{folder}/" for place in places for folder in (place, reachable(place))}
-        allowed = sorted(folders | {escaped(folder) for folder in folders})  # the path is checked as it is written
-        connection.execute(f"SET allowed_directories = {literal(allowed)}")
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
-        statements = connection.extract_statements(text.encode().decode())
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise UsageError("only one SELECT at a time; the log is never changed by a query")
-        result = connection.execute(statements[0], dict(parameters) or None)
-        return [column[0] for column in result.description], result.fetchall()
+        _close(connection, snapshot, limits)
+        text = text.encode().decode()
+        check_tree(str(connection.execute(tree_sql(text)).fetchall()[0][0]))
+        late = threading.Timer(limits.seconds, connection.interrupt)
+        late.start()
+        try:
+            if parameters:
+                connection.execute(f"PREPARE asked AS {text}")
+            result = connection.execute(execution(parameters) if parameters else text)
+            return [column[0] for column in result.description], result.fetchmany(limits.rows)
+        finally:
+            late.cancel()
+            late.join()  # not after the connection is closed
+
+
+def _close(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, limits: Limits) -> None:
+    """Let a connection read the files of the log and no other, and let nothing of this be undone."""
+    files = [snapshot.active, *(path for each in snapshot.sealed for path in (each.path, each.parquet))]
+    places = {str(folder / file.name) for file in files for folder in (file.parent, reachable(file.parent))}
+    allowed = sorted(places | {escaped(place) for place in places})  # the path is checked as it is written
+    if limits.memory:
+        connection.execute(f"SET memory_limit = {literal(limits.memory)}")
+    connection.execute(f"SET allowed_paths = {literal(allowed)}")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")

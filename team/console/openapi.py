@@ -82,5 +82,6 @@ def _queried(told: tuple[str, str]) -> dict[str, Any]:
 
 def operation_id(route: Route) -> str:
     """Return the name of a route for programs, made of its method and path: `get_runs_by_run_output`."""
-    path = _VARIABLE.sub(r"by_\1", route.path.removeprefix("/api"))
+    below = route.path.removeprefix("/api/") if route.path.startswith("/api/") else f"root{route.path}"
+    path = _VARIABLE.sub(r"by_\1", below)
     return "_".join(filter(None, re.split(r"\W+", f"{route.method.lower()}/{path}")))

@@ -43,19 +43,32 @@ def _too_large() -> Refused:
     return Refused(_TOO_LARGE, f"a body may have {MOST} bytes", _CLOSE)
 
 
-def replayed(body: bytes, receive: Receive, stopping: asyncio.Event) -> Receive:
-    """Return what gives a body that was read, and then says when the client leaves or the server ends."""
-    left = [body]
+class Replay:
+    """Gives a body that was read, and then tells once the client has left or the server ends (`stopping`).
 
-    async def give() -> Message:
-        if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}
-        gone, stopped = asyncio.ensure_future(receive()), asyncio.ensure_future(stopping.wait())
-        try:
-            await asyncio.wait((gone, stopped), return_when=asyncio.FIRST_COMPLETED)
-            return gone.result() if gone.done() else {"type": "http.disconnect"}
-        finally:
-            gone.cancel()
-            stopped.cancel()
+    Whoever asks whether the client has left, without waiting, is told so from the second time on at the latest.
+    """
 
-    return give
+    def __init__(self, body: bytes, receive: Receive, stopping: asyncio.Event) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+        self._stopping = stopping
+        self._waiting: tuple[asyncio.Future[Message], asyncio.Future[bool]] | None = None
+
+    async def __call__(self) -> Message:
+        """Return the next message of a request."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        gone, stopped = self._waiting = self._waiting or (
+            asyncio.ensure_future(self._receive()),
+            asyncio.ensure_future(self._stopping.wait()),
+        )
+        if not gone.done() and not stopped.done():
+            await asyncio.wait([gone, stopped], return_when=asyncio.FIRST_COMPLETED)
+        return gone.result() if gone.done() else {"type": "http.disconnect"}
+
+    def close(self) -> None:
+        """Wait no longer."""
+        for each in self._waiting or ():
+            each.cancel()

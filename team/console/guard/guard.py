@@ -21,7 +21,7 @@ from ..access.tokens import Tokens
 from ..access.webhooks import HEADERS, Webhooks, webhook_caller
 from ..common.answer import Refused
 from ..common.console import Console
-from .body import read_body, replayed
+from .body import Replay, read_body
 from .login import cookie_name, logged_in, refused
 from .names import check_names
 
@@ -79,7 +79,11 @@ class Guard:
             answer, body = await self._admitted(scope, receive)
         except TeamMailError as error:
             answer, body = refused(error, scope), b""
-        await answer(scope, replayed(body, receive, self._stopping), with_headers)
+        replay = Replay(body, receive, self._stopping)
+        try:
+            await answer(scope, replay, with_headers)
+        finally:
+            replay.close()
 
     async def _admitted(self, scope: Connection, receive: Receive) -> tuple[ASGIApp, bytes]:
         """Return what answers a request, and its body; note who asks. Raises Refused, and what opening a team does."""

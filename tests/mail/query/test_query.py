@@ -12,8 +12,9 @@ from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.reading import Cursor
 from team_mail.mail.mailbox import Mailbox
+from team_mail.mail.query.lines import lines_about
 from team_mail.mail.query.memory import MemoryProjections
-from team_mail.mail.query.query import lines_about, select
+from team_mail.mail.query.query import select
 from team_mail.mail.query.rows import FileProjections
 
 from ...samples import STORM, each_once

@@ -60,7 +60,7 @@ class Guarded:
 
         async def receive() -> dict[str, Any]:
             if not left:
-                return {"type": "http.disconnect"}
+                await asyncio.Event().wait()  # the client stays
             return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
 
         async def send(message: dict[str, Any]) -> None:

@@ -86,3 +86,10 @@ def test_a_query_that_is_none_is_refused(saved, query):
         answer = saved.get(path, **query)
         assert (answer.status, bool(answer.error)) == (422, True), answer.body
     assert not Path("copied.csv").exists()
+
+
+def test_a_query_by_the_console_reads_no_more_than_one_at_the_terminal(ask, team):
+    """Not the key of approvals, which lies beside the log; and it is ended sooner."""
+    for sql in (f"SELECT * FROM read_text('{team.home}/mail/approval.key')", "COPY events TO 'x'", "PRAGMA version"):
+        for path in ("/api/query", "/api/query.json", "/api/query.csv"):
+            assert ask.get(path, sql=sql).status == 422, (path, sql)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from .....mail.errors import UsageError
 from .....mail.log.disk import read_file
 from .....mail.open import open_log
+from .....mail.query.allowed import Limits
 from .....mail.query.query import select
 from .....mail.text.nearest import suggestion
 from ...common.console import Console
@@ -19,6 +20,7 @@ from ...common.route import MOST_ROWS, Asked, Reply, Route
 from ..mail import download
 
 _FOLDER, _MOST_SAVED, _MOST_TEXT = "queries", 200, 1 << 16
+_LIMITS = Limits(seconds=20.0, rows=100_000, memory="1GB")  # of one request; the terminal has more
 _PARAMETER = re.compile(r"(?<![\w$])\$([A-Za-z_]\w*)")
 _NAME = re.compile(r"[\w.-]{1,64}")
 _GIVEN = "p."  # in front of a parameter's name, in an address
@@ -80,7 +82,7 @@ def as_csv(console: Console, asked: Asked) -> Reply:
 
 
 def _rows(console: Console, sql: str, given: dict[str, str]) -> tuple[list[str], list[tuple[Any, ...]]]:
-    return select(open_log(console.context.home), sql, given)
+    return select(open_log(console.context.home), sql, given, _LIMITS)
 
 
 def _asked_for(console: Console, asked: Asked) -> tuple[str, dict[str, str]]:
