@@ -89,6 +89,7 @@ function thread(task) {
   const pass = make("button", { type: "button", textContent: "Pass on", hidden: true });
   const again = make("button", { type: "button", textContent: "Ask again", hidden: true });
   const run = make("a", { className: "run", hidden: true });
+  text.setAttribute("role", "log");
   text.setAttribute("aria-label", `What ${task.name} says`);
   stop.setAttribute("aria-label", `Stop ${task.name}`);
   const head = make("header", {}, make("h3", { textContent: task.name }), state, run);
