@@ -95,7 +95,7 @@ def test_a_letter_is_answered_by_keyboard_alone(team, desk):
     expect(page.locator("#receipts li")).to_contain_text("accepted (")
     (answer,) = open_mailbox(team.home).inbox("bob", sender="you")
     assert answer.subject.endswith("Shall the poem rhyme?")
-    expect(page.locator(".thread > li")).to_have_count(2)
+    expect(page.locator("#thread li")).to_have_count(2)
     assert desk.complaints == []
 
 
