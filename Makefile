@@ -11,8 +11,9 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE # without bytecode every process that a test starts takes twice as long
 READY := $(VENV)/.ready
 AGENTS := .agents
+BROWSER := .browser
 CHECKED := $(VENV)/checked/team_mail
-TEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not storm and not agents"
+TEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not storm and not agents and not browser"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -58,11 +59,15 @@ compare: $(READY) ## measure beside another version (BEFORE=the .venv of its che
 storm: $(READY) ## run the thousands of kills, power cuts and examples; minutes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group storm
 	@$(BIN)/python -m pytest -m storm -s $(ARGS)
-	@EXAMPLES=10 $(BIN)/python -m pytest -q -n $(WORKERS) -m "hypothesis and not storm and not agents" $(ARGS)
+	@EXAMPLES=10 $(BIN)/python -m pytest -q -n $(WORKERS) -m "hypothesis and not storm and not agents and not browser" $(ARGS)
 
 .PHONY: agents
 agents: $(READY) $(AGENTS)/.ready ## run real coding agents against a model on loopback; needs npm, 3 GB and minutes
 	@$(BIN)/python -m pytest -m agents tests/agents $(ARGS)
+
+.PHONY: browser
+browser: $(READY) $(BROWSER)/.ready ## drive the console in a browser; needs npm, Debian's chromium, and minutes
+	@$(BIN)/python -m pytest -m browser -s tests/browser $(ARGS)
 
 .PHONY: sql
 sql: $(READY) ## compile the projections to the SQL beside them
@@ -79,7 +84,7 @@ picture: $(READY) ## record the terminal picture of the README, docs/demo.svg
 
 .PHONY: clean
 clean: ## remove .venv and all that tools left behind
-	@rm -rf $(VENV) $(AGENTS) build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(AGENTS) $(BROWSER) build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "clean"
 
@@ -98,6 +103,14 @@ $(AGENTS)/.ready: tests/agents/package.json
 	@npm install --prefix $(AGENTS) --no-package-lock --no-audit --no-fund --loglevel=error
 	@$(PYTHON) -m venv $(AGENTS)/aider
 	@$(AGENTS)/aider/bin/python -m pip install --quiet --disable-pip-version-check aider-chat==0.86.2
+	@touch $@
+
+$(BROWSER)/.ready: tests/browser/package.json $(READY)
+	@echo "setting up $(BROWSER) ..."
+	@mkdir -p $(BROWSER)
+	@cp $< $(BROWSER)/package.json
+	@npm install --prefix $(BROWSER) --no-package-lock --no-audit --no-fund --loglevel=error
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group browser
 	@touch $@
 
 # The type checker finds `team_mail` by this name, whatever the folder of the checkout is called.

@@ -91,7 +91,9 @@ def test_the_documents_name_no_command_that_is_not_there(document):
         assert set(named) <= {*root.commands}, tree
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "storm", "agents", "sql", "man", "picture"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "lint", "bench", "storm", "agents", "browser", "sql", "man", "picture"]
+)
 def test_the_guide_for_contributors_names_what_can_be_made(target):
     """Each `make` of the guide is a target of the Makefile, and those that people need are there."""
     assert f"make {target}" in (ROOT / "CONTRIBUTING.md").read_text()

@@ -21,7 +21,7 @@ from .access.caller import Scope
 from .access.logins import Logins
 from .common.answer import answered, as_json, problem, read_asked
 from .common.console import Console
-from .common.route import Page, Route, for_page
+from .common.route import Route, for_page
 from .guard.guard import CheckPeer, Guard, ScopeOf
 from .guard.login import refused
 from .pages import page
@@ -44,16 +44,22 @@ def make_app(console: Console, logins: Logins | None = None, check_peer: CheckPe
 def make_unguarded(console: Console) -> Starlette:
     """Make what the guard stands before: it answers whoever asks, as the `sender` that the scope names."""
     served: list[BaseRoute] = [_served(route, console) for route in ROUTES]
-    served += [_shown(route, route.page, console) for route in ROUTES if route.page]
+    served += [_shown(route, template, path, console) for route, template, path in _pages(ROUTES)]
     served.append(Mount("/static", _Static(directory=STATIC)))
     squeezed = Middleware(GZipMiddleware, compresslevel=6)  # pages and values; never a stream of events
     return Starlette(routes=served, middleware=[squeezed], exception_handlers=_HANDLERS)
 
 
+def _pages(routes: Sequence[Route]) -> list[tuple[Route, str, str]]:
+    """Return the routes that have a page, with its template, and with each path of it."""
+    pages = [(route, route.page) for route in routes if route.page]
+    return [(route, page.template, path) for route, page in pages for path in (page.path, *page.also)]
+
+
 def _scopes(routes: Sequence[Route]) -> ScopeOf:
     """Return what tells the scope of a method and a path; what is no route, and so answers nothing, needs the least."""
     every = [(route.method, route.path, None if route.is_open else route.scope) for route in routes]
-    every += [("GET", route.page.path, route.scope) for route in routes if route.page]
+    every += [("GET", path, route.scope) for route, _, path in _pages(routes)]
     known = [(method, compile_path(path)[0], scope) for method, path, scope in every]
 
     def scope_of(method: str, path: str) -> Scope | None:
@@ -87,16 +93,16 @@ def _served(route: Route, console: Console) -> Served:
     return Served(route.path, endpoint, methods=[route.method])
 
 
-def _shown(route: Route, shown: Page, console: Console) -> Served:
+def _shown(route: Route, template: str, path: str, console: Console) -> Served:
     async def endpoint(request: Request) -> Response:
         try:
             asked = await read_asked(route, request, request.scope["sender"])
             asked, value = for_page(asked, await run_in_threadpool(answered, route, console, asked))
         except Exception as error:  # noqa: BLE001 - as above
             return await run_in_threadpool(page.failed, error, console, request.url.path)
-        return await run_in_threadpool(page.shown, shown.template, value, console, asked, request.url.path)
+        return await run_in_threadpool(page.shown, template, value, console, asked, request.url.path)
 
-    return Served(shown.path, endpoint, methods=["GET"])
+    return Served(path, endpoint, methods=["GET"])
 
 
 async def _told(request: Request, error: Exception) -> Response:

@@ -79,7 +79,7 @@ class Tag(Body):
 def inbox(console: Console, asked: Asked) -> Reply:
     """List a persona's mail or that of a channel, as `team-mail inbox --json --bodies`, with bodies cut."""
     mailbox, limit = console.context.mailbox, asked.limit()
-    own, state = _person(console, asked), asked.text("state", "inbox")
+    own, state = person(console, asked), asked.text("state", "inbox")
     kind, sender = asked.text("type"), asked.text("from")
     if (channel := asked.text("channel")) is not None:
         listed = mailbox.channel(channel, own, type=kind, sender=sender, limit=limit + 1)
@@ -107,13 +107,13 @@ def cut(message: Message) -> dict[str, Any]:
 
 def show(console: Console, asked: Asked) -> dict[str, Any]:
     """Return one whole message, as `team-mail read --peek --json`; it is not marked read."""
-    return console.context.mailbox.peek(asked.path["id"], _person(console, asked)).whole()
+    return console.context.mailbox.peek(asked.path["id"], person(console, asked)).whole()
 
 
 def thread(console: Console, asked: Asked) -> Reply:
     """List the thread of a message, oldest first, as `team-mail thread --json`; bodies are cut without `whole=1`."""
     before, limit = asked.number("before") or ALL, asked.limit()
-    found = console.context.mailbox.thread(asked.path["id"], _person(console, asked))
+    found = console.context.mailbox.thread(asked.path["id"], person(console, asked))
     earlier = [message for message in found if message.seq < before]
     shown = earlier[-limit:]
     following = shown[0].seq if len(earlier) > limit else None
@@ -132,24 +132,24 @@ def search(console: Console, asked: Asked) -> list[dict[str, Any]]:
 
 def sent(console: Console, asked: Asked) -> list[dict[str, Any]]:
     """List what a persona sent, and what became of it, as `team-mail sent --json`."""
-    receipts = console.context.mailbox.sent(_person(console, asked), limit=asked.limit())
+    receipts = console.context.mailbox.sent(person(console, asked), limit=asked.limit())
     return [receipt.message.listed() | {"states": receipt.states} for receipt in receipts]
 
 
 def tags(console: Console, asked: Asked) -> list[dict[str, Any]]:
     """List a persona's tags, as `team-mail tag ls --json`."""
-    return console.context.mailbox.tags(_person(console, asked))
+    return console.context.mailbox.tags(person(console, asked))
 
 
 def attachments(console: Console, asked: Asked) -> list[dict[str, Any]]:
     """List the attachments of a message, as `team-mail attachment --json`."""
-    return list(console.context.mailbox.attached(_person(console, asked), asked.path["id"]).attachments)
+    return list(console.context.mailbox.attached(person(console, asked), asked.path["id"]).attachments)
 
 
 def attachment(console: Console, asked: Asked) -> Reply:
     """Return the bytes of an attachment, which a browser saves and never shows."""
     mailbox = console.context.mailbox
-    message = mailbox.attached(_person(console, asked), asked.path["id"])
+    message = mailbox.attached(person(console, asked), asked.path["id"])
     name = str(message.attachment(asked.path["name"])["name"])
     return download(mailbox.attachment(message, asked.path["name"]), name)
 
@@ -212,7 +212,7 @@ def _marked_by(mailbox: Mailbox, own: str, verb: str, message: Message) -> dict[
     return {"marked_by": mark} if mark else {}
 
 
-def _person(console: Console, asked: Asked) -> str:
+def person(console: Console, asked: Asked) -> str:
     """Return whose mail is asked for, by default the human's. Raises UnknownRecipient."""
     mailbox, name = console.context.mailbox, asked.text("persona") or console.human
     try:

@@ -52,7 +52,9 @@ def roster(console: Console, asked: Asked) -> dict[str, Any]:
 
 ROUTES = (
     Route("GET", "/api/health", "Whether the server answers.", health, is_open=True),
-    Route("GET", "/api/status", "What needs a person, and all that is under way.", status, page=Page("/", "home.html")),
+    Route(
+        "GET", "/api/status", "What needs a person, and all that is under way.", status, page=Page("/", "needs.html")
+    ),
     Route("GET", "/api/head", "Where the log ends, and how many matters need a person.", head),
     Route("GET", "/api/personas", "The personas that may be asked.", personas),
     Route("GET", "/api/roster", "The roster: who plays whom, teams and channels.", roster),

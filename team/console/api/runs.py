@@ -6,7 +6,7 @@ from typing import Any
 
 from ...api import control, traces
 from ..common.console import Console
-from ..common.route import Asked, Reply, Route, Scope, paged
+from ..common.route import Asked, Page, Reply, Route, Scope, paged
 
 
 def runs(console: Console, asked: Asked) -> Reply:
@@ -35,7 +35,9 @@ def stop(console: Console, asked: Asked) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/api/runs", "Runs of sprints and dispatches, the newest first.", runs),
+    Route(
+        "GET", "/api/runs", "Runs of sprints and dispatches, the newest first.", runs, page=Page("/runs", "runs.html")
+    ),
     Route(
         "GET", "/api/runs/{run}", "A run, by its id or the beginning of it: what it was given and what it did.", show
     ),

@@ -81,10 +81,14 @@ class Asked:
 
 
 class Page(NamedTuple):
-    """Where the value of a route is shown: the path, with the variables of the route, and the template."""
+    """Where the value of a route is shown: the path, with the variables of the route, and the template.
+
+    `also` are further paths of the same page.
+    """
 
     path: str
     template: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

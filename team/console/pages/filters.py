@@ -8,19 +8,42 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ....mail.text.escape import clean
+from ....scheduler.kinds import (
+    AgentStatus,
+    ClaimState,
+    DeployOutcome,
+    DispatchStatus,
+    PatchStatus,
+    RunStatus,
+    ScheduleOutcome,
+    SessionStatus,
+    SprintOutcome,
+    TaskStatus,
+)
+from .diff import files_of
 
 _SHORT = 8
 _MINUTE, _HOUR = 60, 3600
-_TONES = {
-    "good": {"ok", "landed", "success", "converged", "done", "deployed", "passed", "available", "present", "active"},
-    "busy": {"open", "pending", "busy", "claimed", "under way", "running", "waiting", "queued", "limited"},
-    "warn": {
-        "held", "conflicted", "lost", "partial", "aside", "stale", "spent", "budget", "deadline", "quota", "paused",
-        "unjudged", "blocked", "skipped_policy", "cut off", "stopped",
-    },
-    "bad": {"failed", "failure", "error", "refused", "rejected", "timeout", "setup", "broken", "dropped"},
-}  # fmt: skip
-_TONE = {word: tone for tone, words in _TONES.items() for word in words}
+_GOOD = (
+    RunStatus.OK, PatchStatus.LANDED, PatchStatus.PRESENT, TaskStatus.SUCCESS, SprintOutcome.CONVERGED, ClaimState.DONE,
+    DeployOutcome.DEPLOYED, AgentStatus.AVAILABLE, SessionStatus.ACTIVE, "passed",
+)  # fmt: skip
+_BUSY = (
+    RunStatus.OPEN, RunStatus.LIMITED, PatchStatus.PENDING, AgentStatus.BUSY, ClaimState.CLAIMED, ClaimState.WAITING,
+    "under way", "running", "queued",
+)  # fmt: skip
+_WARN = (
+    PatchStatus.HELD, PatchStatus.CONFLICTED, RunStatus.LOST, RunStatus.QUOTA, RunStatus.STOPPED, TaskStatus.BLOCKED,
+    DispatchStatus.PARTIAL, ClaimState.ASIDE, AgentStatus.STALE, SprintOutcome.SPENT, SprintOutcome.BUDGET,
+    SprintOutcome.DEADLINE, SprintOutcome.UNJUDGED, SessionStatus.PAUSED, DeployOutcome.SKIPPED_POLICY,
+    ScheduleOutcome.CUT_OFF,
+)  # fmt: skip
+_BAD = (
+    RunStatus.FAILED, RunStatus.TIMEOUT, RunStatus.SETUP, PatchStatus.REFUSED, PatchStatus.REJECTED,
+    PatchStatus.DROPPED, TaskStatus.ERROR, DispatchStatus.FAILURE, SprintOutcome.BROKEN,
+)  # fmt: skip
+_TONES = {"good": _GOOD, "busy": _BUSY, "warn": _WARN, "bad": _BAD}
+_TONE = {str(word): tone for tone, words in _TONES.items() for word in words}
 
 
 def tone(word: Any) -> str:
@@ -67,6 +90,6 @@ def with_(query: Mapping[str, str], name: str, value: Any) -> str:
 
 
 FILTERS: dict[str, Any] = {
-    "clean": clean, "money": money, "moment": moment, "short": short, "span": span, "tone": tone, "with_": with_,
-    "without": without,
+    "clean": clean, "files_of": files_of, "money": money, "moment": moment, "short": short, "span": span, "tone": tone,
+    "with_": with_, "without": without,
 }  # fmt: skip

@@ -61,21 +61,29 @@ function local(root) {
 
 const waiting = new Set();
 
+/** Tells what became of what was accepted, "" as long as the log does not say so. */
+function appliedBy(now, key) {
+  if (key) return now.needs.some((need) => need.key === key) ? "" : "applied";
+  const { status, commit } = now.patch ?? {};
+  if (!status || status === "held" || status === "pending") return "";
+  return commit ? `${status} ${commit.slice(0, 7)}` : status;
+}
+
 /** Writes a receipt: what was accepted, and, once the log says so, what became of it. */
-function receipt(about, value, until) {
+function receipt(about, value, { until, keyOf }) {
   const row = receipts.appendChild(document.createElement("li"));
   const accepted = document.createElement("span"), applied = document.createElement("span");
   accepted.className = "accepted";
-  accepted.textContent = value?.seq ? ` accepted (${value.seq})` : " accepted";
+  accepted.textContent = value?.seq ? `: accepted (${value.seq})` : ": accepted";
   applied.className = "applied";
   row.append(about, accepted, applied);
   if (!until) return;
   const check = async () => {
     const answer = await ask(until);
-    if (!answer.ok) return;
-    const now = await answer.json();
-    if (!now.applied) return;
-    applied.textContent = `, ${now.applied}`;
+    if (!answer.ok || !waiting.has(check)) return;
+    const word = appliedBy(await answer.json(), keyOf);
+    if (!word) return;
+    applied.textContent = `, then ${word}`;
     waiting.delete(check);
   };
   waiting.add(check);
@@ -109,7 +117,7 @@ function fail(form, text) {
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  const { send, about, until, then } = form.dataset;
+  const { send, about, then } = form.dataset;
   if (!send) return;
   event.preventDefault();
   const button = event.submitter ?? form.querySelector("button"), body = bodyOf(form);
@@ -125,8 +133,8 @@ document.addEventListener("submit", async (event) => {
       delete form.dataset.key;
       const value = await answer.json().catch(() => ({}));
       if (then) return void location.assign(then.replace("{}", encodeURIComponent(value[form.dataset.field] ?? "")));
-      receipt(about || "Done", value, until);
-      form.closest("[data-open]")?.removeAttribute("open");
+      receipt(about || "Done", value, form.dataset);
+      form.closest("details.write")?.removeAttribute("open");
       form.reset();
       look();
     }

@@ -75,7 +75,7 @@ async function read(reader, on) {
     rest = lines.pop();
     for (const line of lines) {
       if (!line) {
-        if (data.length && on(event || "message", data.join("\n"), id)) return void reader.cancel();
+        if (data.length && on(event || "message", data.join("\n"), id)) return;
         [event, data, id] = ["", [], null];
       } else if (line[0] !== ":") {
         const [, name, text] = /^([^:]*):? ?(.*)$/s.exec(line);

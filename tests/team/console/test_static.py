@@ -26,10 +26,10 @@ def test_the_files_of_others_are_those_that_are_written_down():
 
 
 def test_all_scripts_and_styles_together_are_lighter_than_a_page_may_be():
-    """Even a page that loads every file stays below what a page may weigh, with 15 kB left for itself."""
+    """Even a page that loads every file stays below what a page may weigh, with 12 kB left for itself."""
     weights = [len(gzip.compress(path.read_bytes(), 6)) for path in STATIC.iterdir() if path.suffix in {".js", ".css"}]
 
-    assert sum(weights) < PAGE - 15_000
+    assert sum(weights) < PAGE - 12_000
 
 
 def test_no_template_has_a_script_or_a_style_of_its_own():
