@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 from ....scheduler.context import Context
 from ..access.logins import Logins
+
+Part = TypeVar("Part")
 
 
 @dataclass
@@ -47,6 +50,8 @@ class Console:
     _context: Context | None = field(default=None, init=False)
     _stamp: tuple[int, ...] = field(default=(), init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _parts: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False)
+    _turn: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     @property
     def context(self) -> Context:
@@ -56,6 +61,13 @@ class Console:
                 self._context = self.reopen()
                 self._stamp = self._changed(self._context)
             return self._context
+
+    def part(self, make: Callable[[Console], Part]) -> Part:
+        """Return what `make` makes of the console: once, for all requests."""
+        with self._turn:
+            if make not in self._parts:
+                self._parts[make] = make(self)
+            return cast("Part", self._parts[make])
 
     def team(self) -> Context:
         """Open the team as sprints see it, in its repository. Raises what that raises, such as NotReady."""
