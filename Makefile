@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
-BENCH ?= mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics
+BENCH ?= mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics console
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -48,7 +48,7 @@ demo: $(READY) ## watch a team of 21 do the same work one after the other, then 
 	@echo; echo "A team under a supervisor: $(BIN)/team demo --team orion"
 
 .PHONY: bench
-bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics")
+bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics console")
 	@status=0; for bench in $(BENCH); do $(BIN)/python benchmarks/$$bench.py $(ARGS) || status=1; done; exit $$status
 
 .PHONY: compare

@@ -121,7 +121,9 @@ def make_agent(name: str, settings: AgentSettings) -> Agent:
     if settings.kind == "replay":
         return ReplayAgent(Path(settings.folder or ""))
     env_file = Path(settings.env_file) if settings.env_file else None
-    limits = RunLimits(output=settings.max_output, settle=settings.grace, idle=settings.idle or 0.0)
+    limits = RunLimits(
+        output=settings.max_output, grace=settings.kill_after, settle=settings.grace, idle=settings.idle or 0.0
+    )
     sandbox = Sandbox(settings.home, settings.network == "on") if settings.sandbox == "bwrap" else None
     return CommandAgent(
         name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox

@@ -81,6 +81,10 @@ class TextTail:
         data = self.tail.read(most)
         return self._decoder.decode(data, final=final and not data)
 
+    def close(self) -> None:
+        """Let go of the file."""
+        self.tail.close()
+
 
 def _opened(path: Path) -> int | None:
     """Open a regular file for reading; None if there is none."""

@@ -51,6 +51,7 @@ _SPANS = frozenset(
         "setup_timeout",
         "idle",
         "grace",
+        "kill_after",
         "every",
         "deadline",
         "pace",

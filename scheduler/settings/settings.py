@@ -111,6 +111,7 @@ class AgentSettings(Table):
     timeout: Limit = 1_800.0
     idle: Limit | None = None
     grace: Seconds = 30.0
+    kill_after: Seconds = 5.0
     bad_exit: Literal["failed", "ok"] = "failed"
     env: tuple[Variable, ...] = ()
     env_file: str | None = None

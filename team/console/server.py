@@ -19,6 +19,7 @@ from .app import make_app
 from .common.address import login_address
 from .common.console import Console, ConsoleOptions
 from .connection import MOST_HEADERS, Connection
+from .live.door import asks_of
 
 _BACKLOG = 128
 _GRACE = 1  # second for requests under way, once the server is to end; streams end at once
@@ -68,8 +69,7 @@ def listening(console: Console) -> Generator[tuple[Server, socket.socket]]:
 
     Raises NotServed, UsageError for a certificate that cannot be used, and what opening the team raises.
     """
-    options = console.options
-    _ = console.context  # of no team nothing is served
+    options, asks = console.options, asks_of(console)  # of no team nothing is served
     if options.tls:
         _check_certificate(*options.tls)
     config = uvicorn.Config(
@@ -88,7 +88,12 @@ def listening(console: Console) -> Generator[tuple[Server, socket.socket]]:
     )
     with _bound(options) as place:
         options.port = place.getsockname()[1]
-        yield Server(config, console), place
+        if not options.read_only:
+            asks.begin()
+        try:
+            yield Server(config, console), place
+        finally:
+            asks.end()
 
 
 def _why_not(console: Console, scope: Scope) -> str:

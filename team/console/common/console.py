@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 from ....scheduler.context import Context
 from ..access.logins import Logins
+
+Part = TypeVar("Part")
 
 
 @dataclass
@@ -48,11 +51,20 @@ class Console:
         default_factory=dict[str, tuple[tuple[int, ...], Context]], init=False
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _parts: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False)
+    _turn: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     @property
     def context(self) -> Context:
         """The team as its files are now; raises what opening it raises, such as SettingsError."""
         return self._kept("context", self.reopen)
+
+    def part(self, make: Callable[[Console], Part]) -> Part:
+        """Return what `make` makes of the console: once, for all requests."""
+        with self._turn:
+            if make not in self._parts:
+                self._parts[make] = make(self)
+            return cast("Part", self._parts[make])
 
     def team(self) -> Context:
         """Return the team as sprints see it, in its repository. Raises what opening it raises, such as NotReady."""

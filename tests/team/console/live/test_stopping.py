@@ -1,0 +1,86 @@
+"""The console as a program that is asked to end while agents work: streams end at once, and no run is forgotten."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack, closing
+
+import pytest
+
+from ....waiting import until_there
+
+COMMAND = [sys.executable, "-c", "from team_mail.team.commands.entry import team; team()", "console", "--port", "0"]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere runs do not outlive their scheduler")
+
+
+class Served:
+    """A console in a process of its own, and a browser that has logged in."""
+
+    def __init__(self, team) -> None:
+        self.process = subprocess.Popen(COMMAND, cwd=team.folder, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout
+        address = re.search(r"http://127.0.0.1:(\d+)(/login\S+)", self.process.stdout.readline())
+        assert address
+        self.port = int(address[1])
+        with closing(self.connection()) as connection:
+            connection.request("GET", address[2])
+            self.cookie = str(connection.getresponse().getheader("set-cookie")).partition(";")[0]
+
+    def connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def ask(self, connection: http.client.HTTPConnection, path: str, *personas: str) -> http.client.HTTPResponse:
+        body = {"tasks": [{"persona": name, "prompt": "Do it."} for name in personas]}
+        connection.request("POST", path, json.dumps(body), {"cookie": self.cookie})
+        return connection.getresponse()
+
+    def read(self, path: str) -> str:
+        with closing(self.connection()) as connection:
+            connection.request("GET", path, headers={"cookie": self.cookie})
+            return connection.getresponse().read().decode()
+
+
+@pytest.fixture
+def serve(team):
+    """Start consoles of a team, and end them after the test."""
+    with ExitStack() as stack:
+
+        def start() -> Served:
+            served = Served(team)
+            stack.enter_context(served.process)
+            stack.callback(served.process.kill)
+            return served
+
+        yield start
+
+
+def test_streams_end_at_once_and_detached_asks_go_on_with_the_next_console(team, serve):
+    """The one-shot ask ends with the first console, the other one is finished by the next, and both are on record."""
+    begun, go = team.folder.with_name("begun"), team.folder.with_name("go")
+    script = f"cat >/dev/null; echo one; touch {begun}-$TEAM_PERSONA; until test -e {go}; do sleep 0.02; done; echo two"
+    (team.home / "team.toml").write_text(f'[team]\nagent = "sh"\n[agents.sh]\ncommand = ["sh", "-c", "{script}"]\n')
+    first = serve()
+    with closing(first.connection()) as watching, closing(first.connection()) as other:
+        detached = json.loads(first.ask(other, "/api/asks", "ann").read())["id"]
+        stream = first.ask(watching, "/api/chat/multi", "bob")
+        for name in ("ann", "bob"):
+            until_there(begun.with_name(f"begun-{name}"), lambda: first.process.poll() is None)
+        assert stream.readline().startswith(b"id: ")
+        first.process.send_signal(signal.SIGTERM)
+        assert b"complete" not in stream.read()
+        assert first.process.wait(20) == 0
+    go.touch()
+    second = serve()
+    text = second.read(f"/api/asks/{detached}/stream")
+    assert "event: ann\ndata: one\n" in text
+    assert text.endswith("event: complete\ndata: [COMPLETE]\n\n")
+    assert "event: done_ann\n" in text
+    second.process.send_signal(signal.SIGTERM)
+    assert second.process.wait(20) == 0
+    ends = [kind for kind in team.kinds("run") if kind != "run.started"]
+    assert sorted(ends) == ["run.finished", "run.lost"]
