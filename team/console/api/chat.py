@@ -42,7 +42,7 @@ class AskedTask(Body):
 
     persona: str
     prompt: str
-    after: list[str | int] = []
+    after: list[str | int] = Field(default_factory=list[str | int])
     follow_up: bool = False
     keep: Literal["all", "answer"] = "all"
 
@@ -54,7 +54,7 @@ class AskedTask(Body):
 class AskMany(Body):
     """Several personas, each with a prompt. `timeout` is in seconds."""
 
-    tasks: list[AskedTask] = []
+    tasks: list[AskedTask] = Field(default_factory=list[AskedTask])
     session: str | None = None
     timeout: Annotated[float, Field(gt=0)] | None = None
 

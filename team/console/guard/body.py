@@ -60,10 +60,9 @@ class Replay:
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
-        gone, stopped = self._waiting = self._waiting or (
-            asyncio.ensure_future(self._receive()),
-            asyncio.ensure_future(self._stopping.wait()),
-        )
+        if self._waiting is None:
+            self._waiting = asyncio.ensure_future(self._receive()), asyncio.ensure_future(self._stopping.wait())
+        gone, stopped = self._waiting
         if not gone.done() and not stopped.done():
             await asyncio.wait([gone, stopped], return_when=asyncio.FIRST_COMPLETED)
         return gone.result() if gone.done() else {"type": "http.disconnect"}
