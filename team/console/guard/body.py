@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive
@@ -53,7 +54,7 @@ class Replay:
         self._body: bytes | None = body
         self._receive = receive
         self._stopping = stopping
-        self._waiting: tuple[asyncio.Future[Message], asyncio.Future[bool]] | None = None
+        self._waiting: tuple[asyncio.Future[Message], asyncio.Future[Literal[True]]] | None = None
 
     async def __call__(self) -> Message:
         """Return the next message of a request."""
