@@ -24,6 +24,7 @@ from ..wire.words import Words
 from .reader import RunReader
 
 _GONE = "the ask was ended before"
+_GAP = "\n[part of the output is left out here: there was no room for it]\n"
 
 
 class Happened(Protocol):
@@ -103,7 +104,7 @@ class Ask:
         self._by_task = {part.task: part for part in self.parts}
         self._home, self._blobs = home, blobs
         self._events: deque[Happened] = deque()
-        self._has_new = False
+        self._has_new = self._has_gap = False
         if first:
             self._put("restarted", id, Audience.TEAM)
 
@@ -154,6 +155,14 @@ class Ask:
             if not part.status:
                 self._end(part, TaskStatus.CANCELLED, why)
         self._complete()
+
+    def abandon(self, why: str) -> None:
+        """End it because its frames cannot be made; its dispatch goes on, and its output is on disk."""
+        self._events.clear()
+        with suppress(Exception):
+            self.fail(why)
+        self.is_over = True
+        self.changed.tell()
 
     def _take(self, event: Happened) -> bool:
         """Take the next event; return False if output has to be read before."""
@@ -233,6 +242,8 @@ class Ask:
 
     def say(self, part: Part, text: str) -> None:
         """Add words of a persona."""
+        if self._has_gap:
+            self._has_gap, text = False, f"{_GAP}{text}"
         for piece in pieces(text):
             self._put(part.name, piece)
 
@@ -242,7 +253,10 @@ class Ask:
 
     def _put(self, event: str, text: str, audience: Audience = Audience.ALL) -> None:
         data = frame(event, text, f"{self.id}:{self.first + len(self.frames)}")
-        self.frames.add(data, audience)
+        try:
+            self.frames.add(data, audience)
+        except OSError:  # no room on the disk
+            self._has_gap = True
         self._has_new = True
 
     def document(self) -> dict[str, Any]:

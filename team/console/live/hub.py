@@ -6,6 +6,7 @@ Whatever is watched is a `Member`; the hub asks each in turn to go on. Members a
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -19,6 +20,10 @@ class Member(Protocol):
 
     def step(self) -> bool:
         """Go on, for some milliseconds at most; tell whether there is more to do at once."""
+        ...
+
+    def abandon(self, why: str) -> None:
+        """End because it could not go on."""
         ...
 
     @property
@@ -72,7 +77,7 @@ class Hub:
             self._news.clear()
             while self._new:
                 self._new.popleft()()
-            is_busy = sum(member.step() for member in self._members) > 0
+            is_busy = sum(map(_stepped, self._members)) > 0
             self._members = [member for member in self._members if not member.is_settled]
             if not is_busy:
                 self._wait()
@@ -83,3 +88,13 @@ class Hub:
             self._news.wait(_PAUSE)
         else:
             self._news.wait(_REST if self._members else None)
+
+
+def _stepped(member: Member) -> bool:
+    """Let a member go on; what it raises ends it alone."""
+    try:
+        return member.step()
+    except Exception as error:  # noqa: BLE001 - a fault in one must not end what all others show
+        warnings.warn(f"a stream broke off: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
+        member.abandon(f"this stream broke off: {type(error).__name__}: {error}")
+        return False

@@ -10,9 +10,12 @@ import pytest
 from team_mail.personas.agents.command import CommandAgent
 from team_mail.personas.agents.function import FunctionAgent
 from team_mail.personas.agents.scripted import ScriptedAgent
+from team_mail.personas.running.process import RunLimits
 from team_mail.scheduler.errors import Stopped
+from team_mail.scheduler.settings.settings import AgentSettings
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
 from team_mail.team.dispatcher import ParallelDispatcher
+from team_mail.team.open import make_agent
 
 from ...waiting import until_there
 
@@ -113,3 +116,9 @@ def test_of_a_question_only_the_answer_is_kept(team, monkeypatch):
     assert [result.status for result in done.results] == ["success", "success"]
     assert done.landed == 1
     assert team.git("ls-tree", "--name-only", str(done.branch)) == "b.txt\npoem.txt"
+
+
+def test_settings_say_how_long_an_agent_has_to_end():
+    """From being asked to end to being killed."""
+    assert make_agent("sh", AgentSettings(command=("sh",), kill_after=0.5)).limits.grace == 0.5
+    assert make_agent("sh", AgentSettings(command=("sh",))).limits == RunLimits()

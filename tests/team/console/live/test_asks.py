@@ -336,3 +336,71 @@ def test_detached_asks_go_on_with_the_next_server(desk, tmp_path):
     )
     over = by_name(stream(second.get(ending.id, ME)))
     assert set(over) == {"Riggs", "error_Riggs", "complete"}
+
+
+def test_a_full_disk_costs_words_and_says_so(desk, monkeypatch):
+    """The stream goes on with what there is room for, and ends as the others do."""
+    go, full = threading.Event(), [False]
+
+    def play(job):
+        for number in range(3):
+            job.say(f"line {number}\n")
+            go.wait(10)
+            go.clear()
+
+    desk.play = play
+    asks = desk.asks()
+    ask = asks.start(request("Kart"))
+    add = ask.frames.add
+
+    def added(data, audience):
+        if full[0]:
+            full[0] = False
+            raise OSError(28, "No space left on device")
+        add(data, audience)
+
+    monkeypatch.setattr(ask.frames, "add", added)
+    assert stream(ask, most=1) == [("Kart", "line 0")]
+    full[0] = True
+    go.set()
+    while full[0]:
+        threading.Event().wait(0.01)
+    go.set()
+    text = by_name(pull(ask, go))
+    assert text["Kart"] == "line 0\n[part of the output is left out here: there was no room for it]\n\nline 2"
+    assert text["complete"] == "[COMPLETE]"
+
+
+def pull(ask, go) -> list[tuple[str, str]]:
+    """Let an agent go on until its ask is over, and watch that."""
+    done = threading.Event()
+
+    def push():
+        while not done.wait(0.05):
+            go.set()
+
+    pusher = threading.Thread(target=push)
+    pusher.start()
+    try:
+        return stream(ask)
+    finally:
+        done.set()
+        pusher.join()
+
+
+def test_a_stream_that_breaks_costs_no_other(desk, monkeypatch):
+    """What watches it is told; the hub goes on."""
+    gate = threading.Event()
+    desk.play = lambda _: gate.wait(10) and {"text": "done"}
+    asks = desk.asks()
+    broken, other = asks.start(request("Kart")), asks.start(request("Ada"))
+
+    def breaks():
+        raise RuntimeError("no such frame")
+
+    with pytest.warns(RuntimeWarning, match="no such frame"):  # noqa: PT031 - it is a thread that warns
+        broken.on_step = breaks
+        gate.set()
+        text = by_name(stream(broken))
+        assert by_name(stream(other))["done_Ada"] == "[DONE]"
+    assert text["error_Kart"] == "this stream broke off: RuntimeError: no such frame"

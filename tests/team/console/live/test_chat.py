@@ -127,7 +127,7 @@ BIG = json.dumps({"tasks": [{"persona": "Kart", "prompt": "x" * (1 << 20)}]})
         ("POST", "/api/chat/multi", b"{", {}, 400, "not JSON"),
         ("POST", "/api/chat/multi", b'{"tasks": [], "tasks": []}', {}, 400, "twice"),
         ("POST", "/api/chat/multi", b"\xff", {}, 400, "not JSON"),
-        ("POST", "/api/chat/multi", BIG, {}, 413, "1 MiB"),
+        ("POST", "/api/chat/multi", BIG, {}, 413, "bytes"),
         ("POST", "/api/chat/multi", {"tasks": []}, {}, 422, "tasks: at least one"),
         ("POST", "/api/chat/multi", {}, {}, 422, "tasks: at least one"),
         ("POST", "/api/chat/multi", [], {}, 422, ""),
