@@ -1,5 +1,6 @@
 // Ask many: rows of persona and prompt, a thread for each that streams at once, and what was asked before.
 // All that agents say is only ever text.
+import { local, newKey } from "./console.js";
 import { follow, sentence } from "./stream.js";
 
 const $ = (id) => document.getElementById(id);
@@ -12,8 +13,8 @@ const make = (name, of = {}, ...inside) => {
   return made;
 };
 const say = (box, text) => Object.assign(box, { textContent: text, hidden: !text });
-const call = (at, method = "POST", body) =>
-  fetch(at, { method, cache: "no-store", headers: { Accept: "application/json", "Content-Type": "application/json" }, body: body && JSON.stringify(body) });
+const call = (at, method = "POST", body, more = {}) =>
+  fetch(at, { method, cache: "no-store", headers: { Accept: "application/json", "Content-Type": "application/json", ...more }, body: body && JSON.stringify(body) });
 
 // -- what is asked
 
@@ -70,11 +71,12 @@ async function runAll(event) {
   $("run").disabled = true;
   say($("ask-error"), "");
   try {
-    const answer = await call("/api/asks", "POST", { tasks });
+    const answer = await call("/api/asks", "POST", { tasks }, { "Idempotency-Key": ($("ask").dataset.key ??= newKey()) });
+    delete $("ask").dataset.key;
     if (!answer.ok) say($("ask-error"), await sentence(answer));
     else location.hash = (await answer.json()).id;
   } catch {
-    say($("ask-error"), "no answer: look below whether it was started before you send it again");
+    say($("ask-error"), "no answer: run it again, unchanged; nothing is asked twice");
   }
   $("run").disabled = false;
 }
@@ -134,6 +136,7 @@ async function show(id) {
   $("live-name").textContent = ask.tasks.map((task) => task.name).join(", ");
   $("multi").open = false;
   watch(id);
+  history();
 }
 
 function jump(event, own) {
@@ -223,9 +226,10 @@ async function history() {
   box.replaceChildren(...asks.slice(0, 100).map(({ id, started, over, tasks }) => {
     const failed = tasks.filter((task) => task.error).length;
     const [word, tone] = !over ? ["open", "busy"] : failed ? [`${failed} failed`, "bad"] : ["done", "good"];
-    const at = new Date(started), when = make("time", { dateTime: started ?? "", textContent: started ? at.toLocaleString([], { dateStyle: "short", timeStyle: "short" }) : "" });
+    const when = make("time", { dateTime: started ?? "", textContent: started ?? "" });
     return make("a", { href: `#${id}` }, make("span", { className: `status ${tone}`, textContent: word }), make("span", { className: "names", textContent: tasks.map((task) => task.name).join(", ") }), make("span", { className: "soft first", textContent: tasks[0]?.prompt ?? "" }), when);
   }));
+  local(box);
 }
 
 $("ask")?.addEventListener("submit", runAll);
@@ -250,5 +254,4 @@ $("again").onclick = () => fill(ask.tasks);
 $("retry").onclick = async () => (await act("/retry", $("live-error"))) && watch(ask.id, watch.last);
 const open = () => /^#[0-9a-f-]{36}$/.test(location.hash) && show(location.hash.slice(1));
 addEventListener("hashchange", open);
-open();
-history();
+if (!open()) history();

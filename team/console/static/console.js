@@ -47,7 +47,7 @@ async function look() {
 }
 
 /** Shows moments as the clock on the wall does. */
-function local(root) {
+export function local(root) {
   const today = new Date().toDateString();
   for (const each of root.querySelectorAll("time[datetime]")) {
     const at = new Date(each.dateTime);
@@ -104,7 +104,7 @@ function bodyOf(form) {
 }
 
 /** Returns a key that is used once; `randomUUID` is not there without TLS. */
-function newKey() {
+export function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
