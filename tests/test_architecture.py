@@ -346,6 +346,7 @@ LAZY = {
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
+    "team.console.api.outside.query": {"query"},  # nor does the console, until it is asked
     "team.api.sprints": {
         "continuous",
         "daemon",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from ....mail.text.escape import clean
@@ -14,10 +13,15 @@ from ..common.console import Console
 from ..common.route import Asked
 from .filters import FILTERS
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 
 @cache
 def environment() -> Environment:
     """Return the environment of the templates, which escapes all that is put into them."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # the first page waits for it, and not the server
+
     loader = PackageLoader(__package__ or "", "templates")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(FILTERS)

@@ -13,7 +13,6 @@ from .....mail.errors import UsageError
 from .....mail.log.disk import read_file
 from .....mail.open import open_log
 from .....mail.query.allowed import Limits
-from .....mail.query.query import select
 from .....mail.text.nearest import suggestion
 from ...common.console import Console
 from ...common.route import MOST_ROWS, Asked, Reply, Route
@@ -82,6 +81,8 @@ def as_csv(console: Console, asked: Asked) -> Reply:
 
 
 def _rows(console: Console, sql: str, given: dict[str, str]) -> tuple[list[str], list[tuple[Any, ...]]]:
+    from .....mail.query.query import select  # the server does not wait for the database
+
     return select(open_log(console.context.home), sql, given, _LIMITS)
 
 
