@@ -149,20 +149,32 @@ class Asks:
         return ask
 
     def resume_left(self) -> list[str]:
-        """Go on with the asks that an earlier console left, and return their ids."""
+        """Go on with the detached asks that an earlier console left, and return their ids.
+
+        How the runs of others ended that were cut off, because that console was killed, is put on record.
+        """
         context, ids = self.context(), list[str]()
         for state in read_unfinished(context.mailbox.projections):
             cause = cause_of(state)
             is_elsewhere = is_led(state.supervisor) and state.supervisor != myself()
-            if cause and cause.get("detached") and not is_elsewhere:
-                with self._turn:
-                    known = self._carriers.get(state.id)  # who watches it already may have asked for it first
-                    if self.is_closing or (known and known.is_running):
-                        continue
-                    carrier = known or self._rebuilt(context, state)
-                carrier.resume(wait=False)
-                ids.append(state.id)
+            if cause is None or is_elsewhere:
+                continue
+            if cause.get("detached"):
+                ids += self._resumed(context, state)
+            else:
+                with suppress(TeamMailError):  # its runs go on, or somebody else does it just now
+                    self._dispatcher(DispatchConfig(), detached=False).put_away(state.id, finish=True)
         return ids
+
+    def _resumed(self, context: Context, state: DispatchState) -> list[str]:
+        """Go on with an ask, unless that is done already; return its id, if so."""
+        with self._turn:
+            known = self._carriers.get(state.id)  # who watches it already may have asked for it first
+            if self.is_closing or (known and known.is_running):
+                return []
+            carrier = known or self._rebuilt(context, state)
+        carrier.resume(wait=False)
+        return [state.id]
 
     def begin(self) -> None:
         """Go on in a thread with what an earlier console left."""
