@@ -21,7 +21,7 @@ from ....scheduler.errors import NoSuchRun, NotReady
 from ....scheduler.kinds import TaskStatus
 from ....scheduler.leader import myself
 from ....scheduler.liveness import is_led
-from ....scheduler.state.dispatches import DispatchState, read_last, read_unfinished, session_of
+from ....scheduler.state.dispatches import DispatchState, read_dispatch, read_last, read_unfinished, session_of
 from ....scheduler.tasks.task import DispatchConfig, Task
 from ...api.control import stop
 from ...dispatcher import ParallelDispatcher
@@ -212,17 +212,21 @@ class Asks:
     # -- within the turn
 
     def _known(self, id: str, owner: str) -> Ask | None:
-        carrier, is_old = self._carriers.get(id), False
+        carrier = self._carriers.get(id)
         if carrier is None:
             context = self.context()
-            state = next((each for each in read_last(context.mailbox.projections, 1_000) if each.id == id), None)
-            if state is None or cause_of(state) is None or self.is_closing:
+            with suppress(NoSuchRun):
+                state = read_dispatch(context.mailbox.projections, id)
+                if state.id == id and cause_of(state) is not None and not self.is_closing:
+                    carrier = self._seen(context, state, owner)
+            if carrier is None:
                 return None
-            if not _may_see(owner, owner_of(state), is_old=True):
-                return None
-            carrier = self._rebuilt(context, state)
         is_old = carrier.ask.first > 0
         return carrier.ask if _may_see(owner, carrier.ask.owner, is_old=is_old) else None
+
+    def _seen(self, context: Context, state: DispatchState, owner: str) -> Carrier | None:
+        """Make an ask anew for whoever may see it."""
+        return self._rebuilt(context, state) if _may_see(owner, owner_of(state), is_old=True) else None
 
     def _prepared(self, id: str, request: AskRequest) -> tuple[Carrier, tuple[Task, ...]]:
         if self.is_closing:
