@@ -104,7 +104,7 @@ class Ask:
         self._by_task = {part.task: part for part in self.parts}
         self._home, self._blobs = home, blobs
         self._events: deque[Happened] = deque()
-        self._has_new = self._has_gap = False
+        self._has_new = self._has_gap = self._is_broken = False
         if first:
             self._put("restarted", id, Audience.TEAM)
 
@@ -114,6 +114,9 @@ class Ask:
 
     def step(self) -> bool:
         """Go on as `Member.step` says."""
+        if self._is_broken:
+            self._events.clear()
+            return False
         self.on_step()
         is_busy = False
         while self._events and not is_busy:
@@ -158,6 +161,7 @@ class Ask:
 
     def abandon(self, why: str) -> None:
         """End it because its frames cannot be made; its dispatch goes on, and its output is on disk."""
+        self._is_broken = True
         self._events.clear()
         with suppress(Exception):
             self.fail(why)

@@ -21,7 +21,7 @@ from ....scheduler.errors import NoSuchRun, NotReady
 from ....scheduler.kinds import TaskStatus
 from ....scheduler.leader import myself
 from ....scheduler.liveness import is_led
-from ....scheduler.state.dispatches import DispatchState, read_last, read_unfinished, session_of
+from ....scheduler.state.dispatches import DispatchState, read_dispatch, read_last, read_unfinished, session_of
 from ....scheduler.tasks.task import DispatchConfig, Task
 from ...api.control import stop
 from ...dispatcher import ParallelDispatcher
@@ -149,20 +149,32 @@ class Asks:
         return ask
 
     def resume_left(self) -> list[str]:
-        """Go on with the asks that an earlier console left, and return their ids."""
+        """Go on with the detached asks that an earlier console left, and return their ids.
+
+        How the runs of others ended that were cut off, because that console was killed, is put on record.
+        """
         context, ids = self.context(), list[str]()
         for state in read_unfinished(context.mailbox.projections):
             cause = cause_of(state)
             is_elsewhere = is_led(state.supervisor) and state.supervisor != myself()
-            if cause and cause.get("detached") and not is_elsewhere:
-                with self._turn:
-                    known = self._carriers.get(state.id)  # who watches it already may have asked for it first
-                    if self.is_closing or (known and known.is_running):
-                        continue
-                    carrier = known or self._rebuilt(context, state)
-                carrier.resume(wait=False)
-                ids.append(state.id)
+            if cause is None or is_elsewhere:
+                continue
+            if cause.get("detached"):
+                ids += self._resumed(context, state)
+            else:
+                with suppress(TeamMailError):  # its runs go on, or somebody else does it just now
+                    self._dispatcher(DispatchConfig(), detached=False).put_away(state.id, finish=True)
         return ids
+
+    def _resumed(self, context: Context, state: DispatchState) -> list[str]:
+        """Go on with an ask, unless that is done already; return its id, if so."""
+        with self._turn:
+            known = self._carriers.get(state.id)  # who watches it already may have asked for it first
+            if self.is_closing or (known and known.is_running):
+                return []
+            carrier = known or self._rebuilt(context, state)
+        carrier.resume(wait=False)
+        return [state.id]
 
     def begin(self) -> None:
         """Go on in a thread with what an earlier console left."""
@@ -200,17 +212,21 @@ class Asks:
     # -- within the turn
 
     def _known(self, id: str, owner: str) -> Ask | None:
-        carrier, is_old = self._carriers.get(id), False
+        carrier = self._carriers.get(id)
         if carrier is None:
             context = self.context()
-            state = next((each for each in read_last(context.mailbox.projections, 1_000) if each.id == id), None)
-            if state is None or cause_of(state) is None or self.is_closing:
+            with suppress(NoSuchRun):
+                state = read_dispatch(context.mailbox.projections, id)
+                if state.id == id and cause_of(state) is not None and not self.is_closing:
+                    carrier = self._seen(context, state, owner)
+            if carrier is None:
                 return None
-            if not _may_see(owner, owner_of(state), is_old=True):
-                return None
-            carrier = self._rebuilt(context, state)
         is_old = carrier.ask.first > 0
         return carrier.ask if _may_see(owner, carrier.ask.owner, is_old=is_old) else None
+
+    def _seen(self, context: Context, state: DispatchState, owner: str) -> Carrier | None:
+        """Make an ask anew for whoever may see it."""
+        return self._rebuilt(context, state) if _may_see(owner, owner_of(state), is_old=True) else None
 
     def _prepared(self, id: str, request: AskRequest) -> tuple[Carrier, tuple[Task, ...]]:
         if self.is_closing:

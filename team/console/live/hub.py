@@ -95,6 +95,7 @@ def _stepped(member: Member) -> bool:
     try:
         return member.step()
     except Exception as error:  # noqa: BLE001 - a fault in one must not end what all others show
-        warnings.warn(f"a stream broke off: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
-        member.abandon(f"this stream broke off: {type(error).__name__}: {error}")
+        why = f"{type(error).__name__}: {error}"
+        member.abandon(f"this stream broke off: {why}")
+        warnings.warn(f"a stream broke off: {why}", RuntimeWarning, stacklevel=2)
         return False

@@ -56,6 +56,7 @@ SAME = {
 OTHERS = {  # that look, and show what no command prints as JSON, or as bytes
     "/api/health", "/api/personas", "/api/mail/{id}/attachments/{name}", "/api/runs/{run}/patch", "/metrics",
     "/api/query", "/api/query.csv", "/api/queries", "/api/head", "/api/logins", "/api/openapi.json",
+    "/api/asks", "/api/asks/{id}", "/api/asks/{id}/stream", "/api/runs/{run}/output",
 }  # fmt: skip
 SETTINGS = """
 [agents.shell]
