@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("mail", "personas", "scheduler", "team")
 IGNORED = (
     ".agents",
+    ".browser",
     ".venv*",
     ".git",
     ".team",

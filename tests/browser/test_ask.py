@@ -108,6 +108,50 @@ def test_a_reload_and_a_new_server_lose_nothing(team, desk):
         assert text_of(said(page, name)).endswith(lines(name, 60))
 
 
+def test_a_tab_that_slept_catches_up(team, desk):
+    """A hidden tab does not listen; once it is seen again it has all that was said meanwhile, each line once."""
+    page = desk.page()
+    ask(page, desk.server.base, ("ann", "SAY 50"))
+    expect(said(page, "ann")).to_contain_text("line 3\n")
+    hide(page, yes=True)
+    expect(page.locator("#live-state")).to_have_text("")
+    heard = text_of(said(page, "ann"))
+    late = desk.page()
+    late.goto(page.url)
+    expect(late.locator(".thread .status.good")).to_have_count(1)
+    assert text_of(said(page, "ann")) == heard
+    hide(page, yes=False)
+    expect(page.locator(".thread .status.good")).to_have_count(1)
+    assert text_of(said(page, "ann")) == lines("ann", 50)
+    assert desk.complaints == []
+
+
+def hide(page: Page, *, yes: bool) -> None:
+    """Have a page believe that its tab is hidden, or seen again."""
+    page.evaluate(
+        "yes => { Object.defineProperty(document, 'hidden', {value: yes, configurable: true});"
+        " document.dispatchEvent(new Event('visibilitychange')); }",
+        yes,
+    )
+
+
+def test_a_stream_is_not_compressed(team, desk):
+    """What is compressed waits for more; pages and values are compressed, and static files are not sent twice."""
+    page = desk.page()
+    ask(page, desk.server.base, ("ann", "SAY 1"))
+    expect(page.locator(".thread .status.good")).to_have_count(1)
+    encodings = page.evaluate(
+        "async id => { const of = async (at) => (await fetch(at)).headers.get('content-encoding');"
+        " return [await of(`/api/asks/${id}/stream`), await of('/ask'), await of('/static/console.css')]; }",
+        page.url.partition("#")[2],
+    )
+    again = page.request.get(f"{desk.server.base}/static/console.css")
+    same = {"if-none-match": again.headers["etag"]}
+
+    assert encodings == [None, "gzip", "gzip"]
+    assert page.request.get(f"{desk.server.base}/static/console.css", headers=same).status == 304
+
+
 def test_what_cannot_be_asked_is_said_and_kept(team, desk):
     """A task without a prompt is refused beside the button; the other prompt is still there."""
     page = desk.page()

@@ -22,6 +22,7 @@ from ..common.route import Asked, Page, Route
 from .mail import cut, person
 
 MOST_TOLD, MOST_DIFF = 64 << 10, 256 << 10  # bytes of a prompt and of a patch on a page
+_RECENT = 300  # runs whose costs are looked up
 _FOLDERS = ("inbox", "unread", "archived", "trashed", "sent")
 
 
@@ -113,10 +114,10 @@ def _rows(template: dict[str, Any], console: Console) -> list[dict[str, Any]]:
 
 
 def agents(console: Console, asked: Asked) -> dict[str, Any]:
-    """Return who works in the team, as `team agents --json`, and what the last run of each cost, if that is known."""
+    """Return who works in the team, as `team agents --json`, and what each of the last runs cost, null if unknown."""
     del asked
     rows = registries.registry(console.context).document()
-    recent = traces.runs(console.context, traces.RunFilter(), 1_000).document()
+    recent = traces.runs(console.context, traces.RunFilter(), _RECENT).document()
     costs = {each["run"]: each["cost_usd"] for each in recent}
     return {"agents": rows, "costs": costs, "human": console.human}
 

@@ -125,9 +125,7 @@ document.addEventListener("submit", async (event) => {
   form.querySelector(".error")?.remove();
   try {
     const headers = { "Content-Type": "application/json", "Idempotency-Key": (form.dataset.key ??= newKey()) };
-    const options = { method: form.dataset.method || "POST", headers };
-    if (Object.keys(body).length) options.body = JSON.stringify(body);
-    const answer = await fetch(send, options);
+    const answer = await fetch(send, { method: form.dataset.method || "POST", headers, body: JSON.stringify(body) });
     if (!answer.ok) fail(form, await sentence(answer));
     else {
       delete form.dataset.key;

@@ -8,9 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 from team_mail.mail.letter import Letter
+from team_mail.mail.log.event import Draft
 from team_mail.mail.open import open_mailbox
 from team_mail.team.console.app import STATIC
 from team_mail.team.console.routes import ROUTES
+from team_mail.team.open import open_team
 
 HOSTILE = "<script>alert(1)</script> \x1b[31m{{ 7 * 7 }} \"'><img src=x onerror=alert(2)>"
 PAGE = 40_000  # bytes that a page may weigh on the wire, with all it is made of
@@ -129,3 +131,19 @@ def test_pages_and_values_are_compressed_and_light(held):
     assert {answer.headers["content-encoding"] for answer in answers.values()} == {"gzip"}
     weights = {path: len(answer.body) + static for path, answer in answers.items()}
     assert max(weights.values()) < PAGE, weights
+
+
+def test_a_long_list_is_paged(team, ask):
+    """A page has a hundred rows and the way to older ones, the last page none."""
+    data = {"persona": "ann", "attempt": 1, "tick": 1, "sprint": 1, "base": "b", "agent": "shell", "reason": "batch"}
+    runs = [f"{number:08x}-0000-7000-8000-000000000000" for number in range(150)]
+    started = [Draft("run.started", "scheduler", run=run, data=data | {"mail": [], "supervisor": {}}) for run in runs]
+    open_team(team.home, {}).append(started)
+    first = page(ask.get("/runs"))
+    (older,) = (href for href in first.all("a", "href") if "before=" in href)
+    last = page(ask.get(older))
+    rows = [{href for href in each.all("a", "href") if href.startswith("/runs/")} for each in (first, last)]
+
+    assert [len(each) for each in rows] == [100, 50]
+    assert rows[0] | rows[1] == {f"/runs/{run}" for run in runs}
+    assert not [href for href in last.all("a", "href") if "before=" in href]
