@@ -1,0 +1,58 @@
+"""Routes of pages that show what no command prints alone: sprints and their start, a sprint as of any moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....mail.errors import UsageError
+from ....scheduler.kinds import ModeRequest
+from ....scheduler.leader import leading
+from ...api import records
+from ...api import sprints as acts
+from ..common.console import Console
+from ..common.route import Asked, Page, Route
+
+LAST = "last"
+
+
+def sprints(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return the last sprints, the newest first, with whether one is open and who leads the team."""
+    context = console.team()
+    found = records.history(context, asked.limit(), asked.number("before", least=1))
+    rows = found.document()[::-1]
+    return {
+        "sprints": [row | {"started": each.started, "patches": each.patches} for row, each in
+                    zip(rows, found.sprints[::-1], strict=True)],
+        "before": rows[-1]["sprint"] if found.older else None,
+        "leader": leading(context.home / "work"),
+    }  # fmt: skip
+
+
+def sprint(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return a sprint as of a moment: of `n`, a number or "last", and `at`, a seq."""
+    return records.view_sprint(console.team(), number_of(asked), asked.number("at", least=1)).document()
+
+
+def number_of(asked: Asked) -> int | None:
+    """Return the number of a sprint in the path, None for the last one. Raises UsageError."""
+    name = str(asked.path.get("n", LAST))
+    return None if name == LAST else Asked(query={"sprint": name}).number("sprint", least=1)
+
+
+def start(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return what a new sprint would do first, which is shown before it is started."""
+    mode, base = asked.text("mode", ModeRequest.AUTO) or "", asked.text("base")
+    if mode not in {*ModeRequest}:
+        raise UsageError(f"mode must be one of {', '.join(ModeRequest)}")
+    preview = acts.preview_sprint(console.team(), mode, base)
+    return {"mode": mode, "base": base, "modes": [*ModeRequest], "preview": preview.document()}
+
+
+ROUTES = (
+    Route("GET", "/api/views/sprints", "The last sprints, the newest first, and who leads.", sprints,
+          page=Page("/sprints", "sprints.html")),
+    Route("GET", "/api/views/start", "What a new sprint would do first, and why.", start,
+          page=Page("/sprints/new", "sprint_new.html")),
+    Route("GET", "/api/views/sprints/{n}", "A sprint as of any moment of it.", sprint,
+          page=Page("/sprint/{n}", "sprint.html")),
+)  # fmt: skip
