@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from ....mail.errors import UsageError
+from ....scheduler.claims.claims import Claims
 from ....scheduler.kinds import ModeRequest
 from ....scheduler.leader import leading
-from ...api import records
+from ....scheduler.overview.tasks import claimed_work
+from ...api import claims, records
 from ...api import sprints as acts
 from ..common.console import Console
-from ..common.route import Asked, Page, Route
+from ..common.route import Asked, Page, Route, for_page
+from . import dispatches
 
 LAST = "last"
 
@@ -48,7 +52,27 @@ def start(console: Console, asked: Asked) -> dict[str, Any]:
     return {"mode": mode, "base": base, "modes": [*ModeRequest], "preview": preview.document()}
 
 
+def money(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return what was used today by agent and persona, what the last sprints used, and what budgets leave."""
+    return records.money(console.team(), asked.limit()).document()
+
+
+def tasks(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return the tasks that can be claimed, who has what, the claims that are over, and the last dispatches."""
+    context = console.context
+    _, listed = for_page(asked, dispatches.listed(console, asked))
+    stale = [asdict(each) for each in claimed_work(context).stale]
+    return {
+        **claims.list_tasks(Claims(context.mailbox), whole=asked.flag("all")).document(),
+        "stale": stale, "dispatches": listed[::-1],
+    }  # fmt: skip
+
+
 ROUTES = (
+    Route("GET", "/api/views/money", "What was used today and in the last sprints, and what budgets leave.", money,
+          page=Page("/money", "money.html")),
+    Route("GET", "/api/views/tasks", "Tasks to claim, who has what, stale claims, and the last dispatches.", tasks,
+          page=Page("/tasks", "tasks.html")),
     Route("GET", "/api/views/sprints", "The last sprints, the newest first, and who leads.", sprints,
           page=Page("/sprints", "sprints.html")),
     Route("GET", "/api/views/start", "What a new sprint would do first, and why.", start,

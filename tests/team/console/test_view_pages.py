@@ -48,6 +48,10 @@ PAGES = {
         "/api/views/sql?sql=SELECT+$who+AS+answer&p.who=ann",
         lambda doc: (*doc["result"]["columns"], *(row["answer"] for row in doc["result"]["rows"])),
     ),
+    "/money": (
+        "/api/views/money",
+        lambda doc: (f"in {doc['today']['runs']} runs", *(each["persona"] for each in doc["personas"]), "/sprint/1"),
+    ),
     "/sql?sql=SELECT+nothing": ("/api/views/sql?sql=SELECT+nothing", lambda doc: (doc["error"],)),
 }
 
@@ -80,3 +84,16 @@ def test_a_schedule_is_listed_with_its_buttons(team, ask):
     assert "never" in html
     assert 'data-send="/api/schedules/daily/run"' in html
     assert 'data-send="/api/schedules/daily/pause"' in html
+
+
+def test_tasks_are_listed_with_their_owners(ask):
+    """A task that is claimed has an owner and a time; nothing else is made up."""
+    ask.post("/api/tasks", {"task": "paint", "priority": "high"})
+    ask.post("/api/claims", {"task": "paint"})
+
+    doc, html = ask.get("/api/views/tasks").json, ask.get("/tasks").body.decode()
+
+    (task,) = doc["tasks"]
+    assert (task["task"], task["state"], task["owner"]) == ("paint", "claimed", "you")
+    assert all(each in html for each in ("paint", "claimed", "you", task["lease_until"]))
+    assert doc["dispatches"] == doc["stale"] == []
