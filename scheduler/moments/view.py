@@ -16,7 +16,7 @@ from ...mail.render import line
 from ...personas.running.process import read_usage
 from ..context import Context
 from ..errors import NoSuchRun
-from ..kinds import Kind, RunStatus
+from ..kinds import Kind, PatchStatus, RunStatus
 from ..limits.budget import amount_used, used_text
 from ..state.facts import Fact, Patch, Run, Sprint
 from ..state.fold import fold
@@ -46,6 +46,7 @@ class SprintView:
     """Sprint as of the event `seq`. `is_last` tells that it is shown as it is now, with all that is known of it.
 
     `moments` are all of the sprint, those after `seq` too. `inboxes` maps personas to what they had not read.
+    `personas` are those that ran or are to, and `numbers` the sprint before and the one after, None if there is none.
     """
 
     seq: int
@@ -63,6 +64,7 @@ class SprintView:
     inboxes: Mapping[str, Inbox]
     commits: tuple[Commit, ...]
     budget: Mapping[str, str] | None
+    personas: tuple[str, ...]
     numbers: tuple[int | None, int | None]
 
     @property
@@ -79,6 +81,7 @@ class SprintView:
             "first": seqs[0], "last": seqs[-1], "place": place, "phase": self.phase,
             "previous": seqs[place - 2] if place > 1 else None, "next": seqs[place] if place < len(seqs) else None,
             "sprint_before": self.numbers[0], "sprint_after": self.numbers[1],
+            "personas": [*self.personas],
             "sprint": self.sprint.document() | {"outcome": self.sprint.outcome}, "report": self.metrics.document(),
             "waiting": [each.document() for each in self.waiting],
             "weaves": [each.document() for each in self.weaves], "gates": [each.document() for each in self.gates],
@@ -92,7 +95,8 @@ class SprintView:
 def _patch(patch: Patch) -> dict[str, Any]:
     return {
         "run": patch.run, "persona": patch.persona, "status": patch.status, "tick": patch.tick, "seq": patch.seq,
-        "files": [*patch.files], "size": patch.size, "commit": patch.commit, "why": patch.why,
+        "files": [*patch.files], "size": patch.size, "commit": patch.commit,
+        "why": "" if patch.status == PatchStatus.CONFLICTED else patch.why,
     }  # fmt: skip
 
 
@@ -161,8 +165,15 @@ def _view(context: Context, span: Span, then: _Then, state: State, told: _Told) 
         phase(state, sprint, gates, waiting), told.moments, waiting, orders(then.facts, span.number), gates,
         tuple(patch for patch in state.patches if patch.sprint == span.number), fold(then.facts).aside,
         {name: inboxes[name] for name in names if name in inboxes},
-        _commits(context, sprint), _budget(context, summed), (span.number - 1 or None, span.until and span.number + 1),
+        _commits(context, sprint), _budget(context, summed), _everybody(state, sprint),
+        (span.number - 1 or None, span.until and span.number + 1),
     )  # fmt: skip
+
+
+def _everybody(state: State, sprint: Sprint) -> tuple[str, ...]:
+    """Name those of the first batch, and then those that mail alone launched."""
+    ran = (run.persona for run in state.runs if run.sprint == sprint.number)
+    return tuple(dict.fromkeys((*sprint.personas, *ran)))
 
 
 def _with_usage(context: Context, runs: Sequence[Run]) -> tuple[Run, ...]:

@@ -4,7 +4,7 @@ They print nothing and never exit; failures are raised as errors of the package.
 listener, and end early when the function that they pass to `interrupts` is called.
 
 - sprints: preview_tick, preview_sprint, tick, run_sprint, run_scheduled, run, check_members, following
-- records: status, history, past, rounds, report, view_sprint
+- records: status, history, past, rounds, report, view_sprint, money
 - control: stop, pause, resume, approve, refuse, approve_deploy, land
 - claims: add_task, list_tasks, show_task, claim_task, claim_next, claim_paths, renew, release, finish
 - sessions: create, list_sessions, show, pause, resume, complete, delete, remember, attach, converse

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ...scheduler.context import Context
 from ...scheduler.moments.view import SprintView, view
+from ...scheduler.overview.money import Money
+from ...scheduler.overview.money import money as read_money
 from ...scheduler.overview.overview import Overview, overview
 from ...scheduler.overview.past import Past
 from ...scheduler.overview.past import past as read_past
@@ -56,3 +58,8 @@ def view_sprint(context: Context, number: int | None = None, at: int | None = No
         at: The seq of an event of the sprint, or after it; by default it is shown as it is now.
     """
     return view(context, number, at, context.clock.now())
+
+
+def money(context: Context, most: int = LAST) -> Money:
+    """Return what was used today, by agent and persona, and in so many of the last sprints; and what budgets leave."""
+    return read_money(context, most)

@@ -12,6 +12,7 @@ from ..common.answer import refusal
 from ..common.console import Console
 from ..common.route import Asked
 from .filters import FILTERS
+from .pictures.filters import PICTURES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -25,6 +26,7 @@ def environment() -> Environment:
     loader = PackageLoader(__package__ or "", "templates")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(FILTERS)
+    made.filters.update(PICTURES)
     return made
 
 

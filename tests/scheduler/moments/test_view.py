@@ -153,26 +153,28 @@ def test_the_last_moment_of_a_sprint_is_its_report(team):
     assert view.sprint == records.history(context).sprints[0]
     branch = team.git("rev-list", "main..team/sprint-1").split()
     assert [commit.id for commit in view.commits] == branch
-    conflicted = [patch for patch in view.weaves[0].patches if patch.status == "conflicted"]
-    assert [(patch.persona, "conflicts with ann" in patch.why) for patch in conflicted] == [("bob", True)]
+    conflicted = [patch for weave in view.weaves for patch in weave.patches if patch.status == "conflicted"]
+    (rival,) = {"ann", "bob"} - {patch.persona for patch in conflicted}
+    assert [rival in patch.why or "landed before" in patch.why for patch in conflicted] == [True]
     first = records.view_sprint(context, 1, view.moments[0].seq)
     assert (first.metrics.bars, first.commits, first.sprint.outcome) == ((), (), None)
     assert {each.persona for each in first.waiting} == {"ann", "bob", "cyd"}
 
 
 def test_a_conflict_in_the_middle_of_a_sprint_is_shown_as_of_then(team):
-    """At the moment of the weave bob has the mail about it, and waits for his next run; later he has not."""
+    """At the moment of the weave its author has the mail about it, and waits for the next run; later it has not."""
     replaced = team.replaced
     team.sprint({"ann": replaced(3, "by ann"), "bob": replaced(3, "by bob"), "cyd": lambda job: None})
     context = open_team(team.home, {})
     view = records.view_sprint(context, 1)
-    weave = next(each.seq for each in view.moments if each.kind == "weave.done")
+    (author,) = [each.persona for weave in view.weaves for each in weave.patches if each.status == "conflicted"]
+    met = next(each.seq for each in view.moments if each.kind == "patch.conflicted")
 
-    then = records.view_sprint(context, 1, weave)
+    then = records.view_sprint(context, 1, met)
 
-    assert [mail.sender for mail in then.inboxes["bob"].mail] == [WEAVER]
-    assert "bob" in {each.persona for each in then.waiting}
-    assert len(then.commits) == 1
-    assert "bob" not in view.inboxes
-    assert not [each for each in view.waiting if each.persona == "bob"]
+    assert [mail.sender for mail in then.inboxes[author].mail] == [WEAVER]
+    assert author in {each.persona for each in then.waiting}
+    assert len(then.commits) < len(view.commits) == 2
+    assert author not in view.inboxes
+    assert view.waiting == ()
     assert view.moments[-1].kind == "sprint.finished"

@@ -15,7 +15,7 @@ from .....mail.open import open_log
 from .....mail.query.allowed import Limits
 from .....mail.text.nearest import suggestion
 from ...common.console import Console
-from ...common.route import MOST_ROWS, Asked, Reply, Route
+from ...common.route import MOST_ROWS, Asked, Page, Reply, Route
 from ..mail import download
 
 _FOLDER, _MOST_SAVED, _MOST_TEXT = "queries", 200, 1 << 16
@@ -61,6 +61,24 @@ def query(console: Console, asked: Asked) -> dict[str, Any]:
         "sql": sql, "parameters": given, "columns": columns,
         "rows": [dict(zip(columns, row, strict=True)) for row in shown], "more": len(rows) > len(shown),
     }  # fmt: skip
+
+
+def sheet(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return what a page of SQL shows: saved queries, the query that is asked for, its fields, and its rows or why not.
+
+    `result` is None, and `error` is "", as long as nothing is asked, or a parameter has no value yet.
+    """
+    queries = [each.document() for each in _saved(console)]
+    text = asked.text("sql") or next((each["sql"] for each in queries if each["name"] == asked.text("name")), "")
+    fields = {name: asked.query.get(f"{_GIVEN}{name}", "") for name in parameters(text)}
+    shown: dict[str, Any] = {"queries": queries, "sql": text, "fields": fields, "result": None, "error": ""}
+    if not (asked.text("sql") or asked.text("name")) or any(f"{_GIVEN}{name}" not in asked.query for name in fields):
+        return shown | {"most": MOST_ROWS}
+    try:
+        shown["result"] = query(console, asked)
+    except UsageError as error:
+        shown["error"] = str(error)
+    return shown | {"most": MOST_ROWS}
 
 
 def as_json(console: Console, asked: Asked) -> list[dict[str, Any]]:
@@ -126,5 +144,7 @@ ROUTES = (
     Route("GET", "/api/query", "Ask the log in SQL: `sql` or `name`, and `p.NAME` for each `$NAME`.", query),
     Route("GET", "/api/query.json", "All rows, as `team-mail query --json`.", as_json),
     Route("GET", "/api/query.csv", "All rows as a table.", as_csv),
+    Route("GET", "/api/views/sql", "A query with its fields, and its rows or what is wrong with it.", sheet,
+          page=Page("/sql", "sql.html")),
     Route("GET", "/api/queries", "The saved queries, `.team/queries/*.sql`.", saved),
-)
+)  # fmt: skip

@@ -10,7 +10,7 @@ from .....mail.text.nearest import suggestion
 from .....scheduler.kinds import Kind
 from ....api import schedules
 from ...common.console import Console
-from ...common.route import Asked, Route, Scope
+from ...common.route import Asked, Page, Route, Scope
 from ..starting import begun_after, started
 
 
@@ -44,7 +44,8 @@ def resume(console: Console, asked: Asked) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/api/schedules", "The schedules: what, when next, how the last time ended.", listed),
+    Route("GET", "/api/schedules", "The schedules: what, when next, how the last time ended.", listed,
+          page=Page("/schedules", "schedules.html")),
     Route("POST", "/api/schedules/{name}/run", "Carry a schedule out now, in a process of its own.", run,
           scope=Scope.ACT, status=202),
     Route("POST", "/api/schedules/{name}/pause", "Let no time of a schedule count.", pause, scope=Scope.ACT),

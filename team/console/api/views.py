@@ -1,0 +1,82 @@
+"""Routes of pages that show what no command prints alone: sprints and their start, a sprint as of any moment."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ....mail.errors import UsageError
+from ....scheduler.claims.claims import Claims
+from ....scheduler.kinds import ModeRequest
+from ....scheduler.leader import leading
+from ....scheduler.overview.tasks import claimed_work
+from ...api import claims, records
+from ...api import sprints as acts
+from ..common.console import Console
+from ..common.route import Asked, Page, Route, for_page
+from . import dispatches
+
+LAST = "last"
+
+
+def sprints(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return the last sprints, the newest first, with whether one is open and who leads the team."""
+    context = console.team()
+    found = records.history(context, asked.limit(), asked.number("before", least=1))
+    rows = found.document()[::-1]
+    return {
+        "sprints": [row | {"started": each.started, "patches": each.patches} for row, each in
+                    zip(rows, found.sprints[::-1], strict=True)],
+        "before": rows[-1]["sprint"] if found.older else None,
+        "leader": leading(context.home / "work"),
+    }  # fmt: skip
+
+
+def sprint(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return a sprint as of a moment: of `n`, a number or "last", and `at`, a seq."""
+    return records.view_sprint(console.team(), number_of(asked), asked.number("at", least=1)).document()
+
+
+def number_of(asked: Asked) -> int | None:
+    """Return the number of a sprint in the path, None for the last one. Raises UsageError."""
+    name = str(asked.path.get("n", LAST))
+    return None if name == LAST else Asked(query={"sprint": name}).number("sprint", least=1)
+
+
+def start(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return what a new sprint would do first, which is shown before it is started."""
+    mode, base = asked.text("mode", ModeRequest.AUTO) or "", asked.text("base")
+    if mode not in {*ModeRequest}:
+        raise UsageError(f"mode must be one of {', '.join(ModeRequest)}")
+    preview = acts.preview_sprint(console.team(), mode, base)
+    return {"mode": mode, "base": base, "modes": [*ModeRequest], "preview": preview.document()}
+
+
+def money(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return what was used today by agent and persona, what the last sprints used, and what budgets leave."""
+    return records.money(console.team(), asked.limit()).document()
+
+
+def tasks(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return the tasks that can be claimed, who has what, the claims that are over, and the last dispatches."""
+    context = console.context
+    _, listed = for_page(asked, dispatches.listed(console, asked))
+    stale = [asdict(each) for each in claimed_work(context).stale]
+    return {
+        **claims.list_tasks(Claims(context.mailbox), whole=asked.flag("all")).document(),
+        "stale": stale, "dispatches": listed[::-1],
+    }  # fmt: skip
+
+
+ROUTES = (
+    Route("GET", "/api/views/money", "What was used today and in the last sprints, and what budgets leave.", money,
+          page=Page("/money", "money.html")),
+    Route("GET", "/api/views/tasks", "Tasks to claim, who has what, stale claims, and the last dispatches.", tasks,
+          page=Page("/tasks", "tasks.html")),
+    Route("GET", "/api/views/sprints", "The last sprints, the newest first, and who leads.", sprints,
+          page=Page("/sprints", "sprints.html")),
+    Route("GET", "/api/views/start", "What a new sprint would do first, and why.", start,
+          page=Page("/sprints/new", "sprint_new.html")),
+    Route("GET", "/api/views/sprints/{n}", "A sprint as of any moment of it.", sprint,
+          page=Page("/sprint/{n}", "sprint.html")),
+)  # fmt: skip

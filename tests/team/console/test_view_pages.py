@@ -1,0 +1,99 @@
+"""Pages of sprints, schedules and SQL: each carries the values that its route answers."""
+
+from __future__ import annotations
+
+from html import unescape
+from urllib.parse import parse_qsl
+
+import pytest
+
+
+@pytest.fixture
+def sprinted(team, ask):
+    """Asks the console of a team whose sprint met a conflict."""
+    replaced = team.replaced
+    team.sprint({"ann": replaced(3, "by ann"), "bob": replaced(3, "by bob"), "cyd": replaced(20, "by cyd")})
+    return ask
+
+
+def asked(ask, address):
+    """Ask for an address with its query."""
+    path, _, query = address.partition("?")
+    return ask.get(path, **dict(parse_qsl(query)))
+
+
+def told_of_sprint(doc):
+    """What the page of a sprint promises to show."""
+    yield from (doc["phase"], doc["sprint"]["branch"], doc["moments"][doc["place"] - 1]["text"])
+    yield from (f"{bar['persona']} ({bar['reason']}): {bar['outcome']}" for bar in doc["report"]["bars"]
+                if bar["attempt"] == 1)  # fmt: skip
+    for weave in doc["weaves"]:
+        yield from (patch["why"] for patch in weave["patches"])
+    yield from (commit["subject"] for commit in doc["commits"])
+    yield from (mail["subject"] for box in doc["inboxes"] for mail in box["mail"])
+    yield from (f"{each['persona']}</a></dt><dd>{each['for']}" for each in doc["waiting"])
+    yield from (each["text"] for each in doc["moments"])
+
+
+PAGES = {
+    "/sprints": ("/api/views/sprints", lambda doc: (each["outcome"] for each in doc["sprints"])),
+    "/sprint/1": ("/api/views/sprints/1", told_of_sprint),
+    "/sprint/last": ("/api/views/sprints/last", told_of_sprint),
+    "/sprint/1?at=12": ("/api/views/sprints/1?at=12", told_of_sprint),
+    "/sprints/new?mode=sequential": (
+        "/api/views/start?mode=sequential",
+        lambda doc: (*(each["why"] for each in doc["preview"]["launches"]), doc["preview"]["branch"]),
+    ),
+    "/sql?sql=SELECT+$who+AS+answer&p.who=ann": (
+        "/api/views/sql?sql=SELECT+$who+AS+answer&p.who=ann",
+        lambda doc: (*doc["result"]["columns"], *(row["answer"] for row in doc["result"]["rows"])),
+    ),
+    "/money": (
+        "/api/views/money",
+        lambda doc: (f"in {doc['today']['runs']} runs", *(each["persona"] for each in doc["personas"]), "/sprint/1"),
+    ),
+    "/sql?sql=SELECT+nothing": ("/api/views/sql?sql=SELECT+nothing", lambda doc: (doc["error"],)),
+}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_carries_the_values_of_its_route(sprinted, path):
+    """Whatever the JSON says that the page is to show stands in it."""
+    route, promised = PAGES[path]
+    doc, answer = asked(sprinted, route).json, asked(sprinted, path)
+
+    html = " ".join(unescape(answer.body.decode()).split())
+    shown = [" ".join(str(each).split()) for each in promised(doc)]
+    assert answer.status == 200
+    assert shown
+    assert [each for each in shown if each not in html] == []
+
+
+def test_the_last_moment_is_what_report_says(sprinted):
+    """The figures of the page are those of `scheduler report`."""
+    assert sprinted.get("/api/views/sprints/1").json["report"] == sprinted.get("/api/sprints/1").json
+
+
+def test_a_schedule_is_listed_with_its_buttons(team, ask):
+    """Run now, and pause; what never ran says so."""
+    team.context({}, '[schedules.daily]\nask = "What changed?"\nevery = "1d"\n')
+
+    html = ask.get("/schedules").body.decode()
+
+    assert "daily" in html
+    assert "never" in html
+    assert 'data-send="/api/schedules/daily/run"' in html
+    assert 'data-send="/api/schedules/daily/pause"' in html
+
+
+def test_tasks_are_listed_with_their_owners(ask):
+    """A task that is claimed has an owner and a time; nothing else is made up."""
+    ask.post("/api/tasks", {"task": "paint", "priority": "high"})
+    ask.post("/api/claims", {"task": "paint"})
+
+    doc, html = ask.get("/api/views/tasks").json, ask.get("/tasks").body.decode()
+
+    (task,) = doc["tasks"]
+    assert (task["task"], task["state"], task["owner"]) == ("paint", "claimed", "you")
+    assert all(each in html for each in ("paint", "claimed", "you", task["lease_until"]))
+    assert doc["dispatches"] == doc["stale"] == []
