@@ -10,19 +10,20 @@ from ....scheduler.claims.claims import Claims
 from ....scheduler.kinds import ModeRequest
 from ....scheduler.leader import leading
 from ....scheduler.overview.tasks import claimed_work
+from ....scheduler.state.reading import LAST
 from ...api import claims, records
 from ...api import sprints as acts
 from ..common.console import Console
-from ..common.route import Asked, Page, Route, for_page
+from ..common.route import MOST_ROWS, Asked, Page, Route, for_page
 from . import dispatches
 
-LAST = "last"
+NEWEST = "last"
 
 
 def sprints(console: Console, asked: Asked) -> dict[str, Any]:
     """Return the last sprints, the newest first, with whether one is open and who leads the team."""
     context = console.team()
-    found = records.history(context, asked.limit(), asked.number("before", least=1))
+    found = records.history(context, _most(asked), asked.number("before", least=1))
     rows = found.document()[::-1]
     return {
         "sprints": [row | {"started": each.started, "patches": each.patches} for row, each in
@@ -32,6 +33,11 @@ def sprints(console: Console, asked: Asked) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _most(asked: Asked) -> int:
+    """Return how many sprints are asked for, by default as many as `scheduler history` lists."""
+    return min(asked.number("limit", LAST, 1) or LAST, MOST_ROWS)
+
+
 def sprint(console: Console, asked: Asked) -> dict[str, Any]:
     """Return a sprint as of a moment: of `n`, a number or "last", and `at`, a seq."""
     return records.view_sprint(console.team(), number_of(asked), asked.number("at", least=1)).document()
@@ -39,8 +45,8 @@ def sprint(console: Console, asked: Asked) -> dict[str, Any]:
 
 def number_of(asked: Asked) -> int | None:
     """Return the number of a sprint in the path, None for the last one. Raises UsageError."""
-    name = str(asked.path.get("n", LAST))
-    return None if name == LAST else Asked(query={"sprint": name}).number("sprint", least=1)
+    name = str(asked.path.get("n", NEWEST))
+    return None if name == NEWEST else Asked(query={"sprint": name}).number("sprint", least=1)
 
 
 def start(console: Console, asked: Asked) -> dict[str, Any]:
@@ -54,7 +60,7 @@ def start(console: Console, asked: Asked) -> dict[str, Any]:
 
 def money(console: Console, asked: Asked) -> dict[str, Any]:
     """Return what was used today by agent and persona, what the last sprints used, and what budgets leave."""
-    return records.money(console.team(), asked.limit()).document()
+    return records.money(console.team(), _most(asked)).document()
 
 
 def tasks(console: Console, asked: Asked) -> dict[str, Any]:
