@@ -174,8 +174,9 @@ def test_whoever_leads_puts_on_record_what_killed_dispatches_left(team):
     """Of two that have no end, the one whose process lives is left alone."""
     context = team.context()
     run = {"sprint": 0, "persona": "ann", "attempt": 1, "tick": 0, "base": "", "agent": "shell", "reason": "task"}
+    tasks = [{"task_id": "a", "agent": "ann"}]
     for name, supervisor in (("d-killed00", GONE), ("d-living00", myself())):
-        start = {"dispatch": name, "base": "", "branch": "", "agent": None, "tasks": [{"task_id": "a", "agent": "ann"}], "config": {}}
+        start = {"dispatch": name, "base": "", "branch": "", "agent": None, "tasks": tasks, "config": {}}
         began = run | {"dispatch": name, "task": "a", "mail": [], "supervisor": supervisor, "input": {}}
         context.append(
             [

@@ -57,6 +57,9 @@ OTHERS = {  # that look, and show what no command prints as JSON, or as bytes
     "/api/health", "/api/personas", "/api/mail/{id}/attachments/{name}", "/api/runs/{run}/patch", "/metrics",
     "/api/query", "/api/query.csv", "/api/queries", "/api/head", "/api/logins", "/api/openapi.json",
     "/api/asks", "/api/asks/{id}", "/api/asks/{id}/stream", "/api/runs/{run}/output",
+    "/api/mailbox", "/api/letters/{id}", "/api/runs/{run}/whole", "/api/asking", "/api/registry",
+    "/api/views/money", "/api/views/tasks", "/api/views/sprints", "/api/views/start", "/api/views/sprints/{n}",
+    "/api/views/sql",
 }  # fmt: skip
 SETTINGS = """
 [agents.shell]
