@@ -59,6 +59,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
         "supervisor.max_rounds",
         "supervisor.max_time",
         "logging.file",
+        "console.secret_file",
         "otel.endpoint",
         "otel.headers_file",
         *(f"deploy.{key}" for key in ("command", "persona", "approve", "check", "timeout", "env")),
