@@ -142,6 +142,7 @@ def around(played: DemoRun, report: Path | None) -> Iterator[str]:
         (f"git log --stat main..{played.result['branch']}", "what was woven; main and your checkout are untouched"),
         ("team-mail inbox --persona you", "your mail; read NUMBER shows one"),
         ("scheduler history", "the sprint in numbers"),
+        ("team console", "the same in a browser: who ran when, what conflicted, the mail"),
         (f"scheduler land {played.result['sprint']}", "take it over into main"),
     )
     width = max(len(command) for command, _ in rows[1:])

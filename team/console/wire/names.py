@@ -22,7 +22,7 @@ def persona_of(name: str, known: Sequence[str]) -> str:
         return name
     matches = [each for each in known if each.casefold() == name.casefold()]
     if len(matches) != 1:
-        raise NoPersona(f"there is no persona {name!r}{suggestion(name, known)}")
+        raise NoPersona(f"there is no persona {name!r}{suggestion(name.lower(), known)}")
     return matches[0]
 
 
