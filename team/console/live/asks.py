@@ -108,8 +108,8 @@ class Asks:
         states = {state.id: state for state in read_last(context.mailbox.projections, _MOST_LISTED)}
         rows: dict[str, dict[str, object]] = {}
         for id, state in reversed(states.items()):  # noqa: A001
-            recorded_ask = recorded(context, state)
-            if recorded_ask and _may_see(owner, owner_of(state), is_old=id not in self._carriers):
+            recorded_ask, carrier = recorded(context, state), self._carriers.get(id)
+            if recorded_ask and _may_see(owner, owner_of(state), is_old=carrier is None or _is_old(carrier.ask)):
                 rows[id] = recorded_ask
         with self._turn:
             for id, carrier in self._carriers.items():  # noqa: A001
@@ -221,8 +221,7 @@ class Asks:
                     carrier = self._seen(context, state, owner)
             if carrier is None:
                 return None
-        is_old = carrier.ask.first > 0
-        return carrier.ask if _may_see(owner, carrier.ask.owner, is_old=is_old) else None
+        return carrier.ask if _may_see(owner, carrier.ask.owner, is_old=_is_old(carrier.ask)) else None
 
     def _seen(self, context: Context, state: DispatchState, owner: str) -> Carrier | None:
         """Make an ask anew for whoever may see it."""
@@ -289,6 +288,11 @@ def _part(ask: Ask, task: str) -> Part:
     if len(matches) != 1:
         raise NoSuchRun(f"the ask has no task {task!r}")
     return matches[0]
+
+
+def _is_old(ask: Ask) -> bool:
+    """Tell whether an earlier console began an ask, which this one has made anew."""
+    return ask.first > 0
 
 
 def _may_see(who: str, owner: str, *, is_old: bool) -> bool:

@@ -298,9 +298,12 @@ def test_a_stream_can_be_watched_again_after_the_server_was_started_again(desk):
     """It is made anew from the log and the output: the same text, other numbers, and whoever goes on is told."""
     ask = desk.asks().start(request("Kart", "complete"))
     before = stream(ask)
-    again = desk.asks().get(ask.id, "login:another")  # the sessions of before are gone
+    second = desk.asks()
+    again = second.get(ask.id, "login:another")  # the sessions of before are gone
     assert again is not ask
     assert by_name(stream(again)) == by_name(before)
+    assert [row["id"] for row in second.listed("login:another")] == [ask.id]  # looking at it does not hide it
+    assert second.listed("token:a") == []
     assert by_name(before)["complete.1"] == "Here is complete"
     assert stream(again, 1)[0] == ("restarted", ask.id)
     assert stream(again, 1)[1:] == stream(again)
