@@ -113,19 +113,19 @@ class Asks:
                 rows[id] = recorded_ask
         with self._turn:
             for id, carrier in self._carriers.items():  # noqa: A001
-                if id in rows:
+                if id in rows and not carrier.ask.is_elsewhere:
                     rows[id] = {**rows[id], **carrier.ask.document()}
         return [*rows.values()]
 
     def stop(self, id: str, owner: str) -> Ask:
-        """End all runs of an ask. Raises NoSuchRun."""
-        ask = self.get(id, owner)
+        """End all runs of an ask. Raises NoSuchRun, NotReady if another console carries it out."""
+        ask = _here(self.get(id, owner))
         self._carriers[id].end()
         return ask
 
     def stop_task(self, id: str, task: str, owner: str, sender: str) -> Ask:
-        """End the run of one task, or cancel it before it starts. Raises NoSuchRun if there is none."""
-        ask = self.get(id, owner)
+        """End the run of one task, or cancel it before it starts. Raises what `stop` does."""
+        ask = _here(self.get(id, owner))
         part, until = _part(ask, task), time.monotonic() + _BEGINS
         if part.status or self._carriers[id].cancel(part.task):
             if part.status and part.status != TaskStatus.CANCELLED:
@@ -213,7 +213,8 @@ class Asks:
 
     def _known(self, id: str, owner: str) -> Ask | None:
         carrier = self._carriers.get(id)
-        if carrier is None:
+        if carrier is None or carrier.ask.is_elsewhere:  # it may have gone on since it was looked at
+            carrier = None
             context = self.context()
             with suppress(NoSuchRun):
                 state = read_dispatch(context.mailbox.projections, id)
@@ -288,6 +289,13 @@ def _part(ask: Ask, task: str) -> Part:
     if len(matches) != 1:
         raise NoSuchRun(f"the ask has no task {task!r}")
     return matches[0]
+
+
+def _here(ask: Ask) -> Ask:
+    """Return an ask that this console carries out. Raises NotReady for another one."""
+    if ask.is_elsewhere:
+        raise NotReady("another console carries this ask out; stop it there, or its runs one by one")
+    return ask
 
 
 def _is_old(ask: Ask) -> bool:

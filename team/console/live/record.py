@@ -65,6 +65,7 @@ def rebuilt(context: Context, state: DispatchState, first: int) -> Ask:
     if not state.finished and (is_elsewhere or not (cause_of(state) or {}).get("detached")):
         why = "another process carries it out" if is_elsewhere else "the console ended before it was over; try again"
         ask.hear([Closing(why)])
+    ask.is_elsewhere = is_elsewhere and not state.finished
     return ask
 
 
