@@ -5,6 +5,7 @@ An ask belongs to whoever started it: nobody else sees it.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import OrderedDict
@@ -54,6 +55,10 @@ class AskRequest:
     key: str | None = None
     timeout: float | None = None
 
+    def digest(self) -> str:
+        """Return a digest of what is asked, by which the same request is known again."""
+        return hashlib.sha256(repr(self).encode(errors="replace")).hexdigest()[:32]
+
 
 @dataclass
 class Asks:
@@ -76,10 +81,15 @@ class Asks:
         self._slots = Slots(self.most)
 
     def start(self, request: AskRequest) -> Ask:
-        """Start an ask; return it once it is on record. Raises InvalidTasks, NotReady, NoSuchSession, LogError."""
+        """Start an ask; return it once it is on record.
+
+        Raises InvalidTasks, NotReady, NoSuchSession, LogError; NotReady also for the key of another ask.
+        """
         id = derived_id("ask", request.owner, request.key) if request.key else new_id()  # noqa: A001
         with self._turn:
             if request.key and (known := self._known(id, request.owner)):
+                if known.asked and known.asked != request.digest():
+                    raise NotReady(f"the key {request.key!r} belongs to another ask; choose a new one")
                 return known
             carrier, tasks = self._prepared(id, request)
             self._carriers[id] = carrier
@@ -237,11 +247,14 @@ class Asks:
         turns = self.turns.of(request.owner, session or "")
         plan = checked(request.wanted, personas, turns)
         ask = Ask(id, plan.parts, context.home, context.mailbox.blobs, owner=request.owner)
+        ask.asked = request.digest()
         config = {"max_workers": len(plan.parts), "trace_dir": None}
         config |= {"timeout_seconds": request.timeout} if request.timeout else {}
         dispatcher = self._dispatcher(DispatchConfig.model_validate(config), detached=request.detached)
         names = {part.task: part.name for part in plan.parts}
-        dispatcher.cause = {"console": {"detached": request.detached, "owner": request.owner, "names": names}}
+        dispatcher.cause = {
+            "console": {"detached": request.detached, "owner": request.owner, "names": names, "asked": ask.asked}
+        }
         dispatcher.session = session
         return self._carrier(ask, dispatcher, session), plan.tasks
 

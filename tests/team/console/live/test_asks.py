@@ -199,7 +199,12 @@ def test_the_same_key_asks_once(desk):
     stream(ask)
     assert asks.start(request("Kart", key="k")) is ask
     assert asks.start(request("Kart", key="k", owner="login:other")).id != ask.id
-    assert desk.asks().start(request("Kart", key="k")).id == ask.id
+    second = desk.asks()
+    for each in (asks, second):
+        with pytest.raises(NotReady, match="'k' belongs to another ask"):
+            each.start(request("Riggs", key="k"))
+    assert second.start(request("Kart", key="k")).id == ask.id
+    assert len(second.listed(ME)) == 2
 
 
 def test_nobody_sees_the_ask_of_another(desk):
