@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from ..mail.directory import Directory
 from ..mail.errors import UsageError
@@ -145,11 +146,19 @@ def _mirror(git: Git, home: Path, settings: Settings) -> Mirror:
     return Mirror(git.directory, lambda: workspace_folder(home, root), trouble=lambda: place_trouble(home, root))
 
 
+class _NoGit(Git):
+    """The git of a team outside of any repository."""
+
+    def run(self, *_words: str, **_more: object) -> NoReturn:
+        """Raise NotReady, whatever is asked."""
+        raise NotReady("there is no git repository here; run `git init` and commit, or go to one")
+
+
 def _without_repository(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None) -> Context:
-    """Open a team outside of any repository; its git is never asked."""
+    """Open a team outside of any repository; what asks its git is told so."""
     nowhere = home / "work" / "nowhere"
     settings = read_settings(home, environ, flags).settings
-    return _context(home, Git(nowhere), home.parent, Mirror(nowhere, nowhere), settings)
+    return _context(home, _NoGit(nowhere), home.parent, Mirror(nowhere, nowhere), settings)
 
 
 def _context(home: Path, git: Git, top: Path, mirror: Mirror, settings: Settings) -> Context:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
 from team_mail.mail.errors import UsageError
+from team_mail.mail.letter import Letter
 from team_mail.mail.log.event import Draft
-from team_mail.mail.open import open_log
+from team_mail.mail.open import open_log, open_mailbox
 from team_mail.team.place import orphans, place_trouble, state_folder, workspace_folder
+
+from ..console import run_command
 
 
 @pytest.fixture
@@ -111,3 +115,14 @@ def test_folders_of_teams_that_are_gone_are_orphans(tmp_path, state):
     assert (orphan.folder, orphan.home) == (gone, str(rival))
     orphan.remove()
     assert (gone.exists(), kept.exists(), foreign.exists()) == (False, True, True)
+
+
+def test_gates_without_a_repository_keep_no_matter_away(tmp_path):
+    """Nobody can say how the base stands, and the mail needs its reader all the same."""
+    home = opened(tmp_path)
+    open_mailbox(home).send(Letter("bob", ("you",), "Hello", "Where is the repository?"))
+    (home / "team.toml").write_text('[gates.tests]\ncommand = ["true"]\n')
+    (home / "work" / "nowhere").mkdir(parents=True)  # as a dispatch leaves it
+    ended = run_command("team", "status", cwd=tmp_path, env={"PATH": os.environ["PATH"]})
+    assert ended.returncode == 0, ended.stderr
+    assert b"bob writes: Hello" in ended.stdout

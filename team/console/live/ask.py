@@ -89,13 +89,15 @@ class Ask:
     """An ask as its viewers see it. The hub's thread alone calls `step`; events may be added by any.
 
     `first` is the number of its first frame: an ask that was made anew from the log has other numbers than before.
+    One that another process carries out (`is_elsewhere`) is only what the log had of it at that moment.
+    `asked` is a digest of its request, "" for one that was started before there were any.
     """
 
     def __init__(self, id: str, parts: Sequence[Part], home: Path, blobs: Blobs, *, owner: str, first: int = 0) -> None:
         self.id, self.parts, self.owner, self.first = id, list(parts), owner, first
         self.frames, self.changed = Spool(), Signal()
-        self.is_over = False
-        self.started = ""
+        self.is_over = self.is_elsewhere = False
+        self.started = self.asked = ""
         self.on_end: Callable[[Part], object] = lambda _: None
         self.on_step: Callable[[], object] = lambda: None
         self.on_begin: Callable[[], object] = lambda: None

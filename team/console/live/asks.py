@@ -5,6 +5,7 @@ An ask belongs to whoever started it: nobody else sees it.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import OrderedDict
@@ -54,6 +55,10 @@ class AskRequest:
     key: str | None = None
     timeout: float | None = None
 
+    def digest(self) -> str:
+        """Return a digest of what is asked, by which the same request is known again."""
+        return hashlib.sha256(repr(self).encode(errors="replace")).hexdigest()[:32]
+
 
 @dataclass
 class Asks:
@@ -76,10 +81,15 @@ class Asks:
         self._slots = Slots(self.most)
 
     def start(self, request: AskRequest) -> Ask:
-        """Start an ask; return it once it is on record. Raises InvalidTasks, NotReady, NoSuchSession, LogError."""
+        """Start an ask; return it once it is on record.
+
+        Raises InvalidTasks, NotReady, NoSuchSession, LogError; NotReady also for the key of another ask.
+        """
         id = derived_id("ask", request.owner, request.key) if request.key else new_id()  # noqa: A001
         with self._turn:
             if request.key and (known := self._known(id, request.owner)):
+                if known.asked and known.asked != request.digest():
+                    raise NotReady(f"the key {request.key!r} belongs to another ask; choose a new one")
                 return known
             carrier, tasks = self._prepared(id, request)
             self._carriers[id] = carrier
@@ -108,24 +118,24 @@ class Asks:
         states = {state.id: state for state in read_last(context.mailbox.projections, _MOST_LISTED)}
         rows: dict[str, dict[str, object]] = {}
         for id, state in reversed(states.items()):  # noqa: A001
-            recorded_ask = recorded(context, state)
-            if recorded_ask and _may_see(owner, owner_of(state), is_old=id not in self._carriers):
+            recorded_ask, carrier = recorded(context, state), self._carriers.get(id)
+            if recorded_ask and _may_see(owner, owner_of(state), is_old=carrier is None or _is_old(carrier.ask)):
                 rows[id] = recorded_ask
         with self._turn:
             for id, carrier in self._carriers.items():  # noqa: A001
-                if id in rows:
+                if id in rows and not carrier.ask.is_elsewhere:
                     rows[id] = {**rows[id], **carrier.ask.document()}
         return [*rows.values()]
 
     def stop(self, id: str, owner: str) -> Ask:
-        """End all runs of an ask. Raises NoSuchRun."""
-        ask = self.get(id, owner)
+        """End all runs of an ask. Raises NoSuchRun, NotReady if another console carries it out."""
+        ask = _here(self.get(id, owner))
         self._carriers[id].end()
         return ask
 
     def stop_task(self, id: str, task: str, owner: str, sender: str) -> Ask:
-        """End the run of one task, or cancel it before it starts. Raises NoSuchRun if there is none."""
-        ask = self.get(id, owner)
+        """End the run of one task, or cancel it before it starts. Raises what `stop` does."""
+        ask = _here(self.get(id, owner))
         part, until = _part(ask, task), time.monotonic() + _BEGINS
         if part.status or self._carriers[id].cancel(part.task):
             if part.status and part.status != TaskStatus.CANCELLED:
@@ -213,7 +223,8 @@ class Asks:
 
     def _known(self, id: str, owner: str) -> Ask | None:
         carrier = self._carriers.get(id)
-        if carrier is None:
+        if carrier is None or carrier.ask.is_elsewhere:  # it may have gone on since it was looked at
+            carrier = None
             context = self.context()
             with suppress(NoSuchRun):
                 state = read_dispatch(context.mailbox.projections, id)
@@ -221,8 +232,7 @@ class Asks:
                     carrier = self._seen(context, state, owner)
             if carrier is None:
                 return None
-        is_old = carrier.ask.first > 0
-        return carrier.ask if _may_see(owner, carrier.ask.owner, is_old=is_old) else None
+        return carrier.ask if _may_see(owner, carrier.ask.owner, is_old=_is_old(carrier.ask)) else None
 
     def _seen(self, context: Context, state: DispatchState, owner: str) -> Carrier | None:
         """Make an ask anew for whoever may see it."""
@@ -237,11 +247,14 @@ class Asks:
         turns = self.turns.of(request.owner, session or "")
         plan = checked(request.wanted, personas, turns)
         ask = Ask(id, plan.parts, context.home, context.mailbox.blobs, owner=request.owner)
+        ask.asked = request.digest()
         config = {"max_workers": len(plan.parts), "trace_dir": None}
         config |= {"timeout_seconds": request.timeout} if request.timeout else {}
         dispatcher = self._dispatcher(DispatchConfig.model_validate(config), detached=request.detached)
         names = {part.task: part.name for part in plan.parts}
-        dispatcher.cause = {"console": {"detached": request.detached, "owner": request.owner, "names": names}}
+        dispatcher.cause = {
+            "console": {"detached": request.detached, "owner": request.owner, "names": names, "asked": ask.asked}
+        }
         dispatcher.session = session
         return self._carrier(ask, dispatcher, session), plan.tasks
 
@@ -289,6 +302,18 @@ def _part(ask: Ask, task: str) -> Part:
     if len(matches) != 1:
         raise NoSuchRun(f"the ask has no task {task!r}")
     return matches[0]
+
+
+def _here(ask: Ask) -> Ask:
+    """Return an ask that this console carries out. Raises NotReady for another one."""
+    if ask.is_elsewhere:
+        raise NotReady("another console carries this ask out; stop it there, or its runs one by one")
+    return ask
+
+
+def _is_old(ask: Ask) -> bool:
+    """Tell whether an earlier console began an ask, which this one has made anew."""
+    return ask.first > 0
 
 
 def _may_see(who: str, owner: str, *, is_old: bool) -> bool:

@@ -59,12 +59,13 @@ def rebuilt(context: Context, state: DispatchState, first: int) -> Ask:
     ask = Ask(
         state.id, parts_of(context, state), context.home, context.mailbox.blobs, owner=owner_of(state), first=first
     )
-    ask.started = state.started
+    ask.started, ask.asked = state.started, str((cause_of(state) or {}).get("asked", ""))
     ask.hear(_last_sitting(facts_of(context.mailbox.projections, state.id)))
     is_elsewhere = is_led(state.supervisor) and state.supervisor != myself()
     if not state.finished and (is_elsewhere or not (cause_of(state) or {}).get("detached")):
         why = "another process carries it out" if is_elsewhere else "the console ended before it was over; try again"
         ask.hear([Closing(why)])
+    ask.is_elsewhere = is_elsewhere and not state.finished
     return ask
 
 

@@ -24,10 +24,17 @@ def environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # the first page waits for it, and not the server
 
     loader = PackageLoader(__package__ or "", "templates")
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_seen
+    )
     made.filters.update(FILTERS)
     made.filters.update(PICTURES)
     return made
+
+
+def _seen(value: Any) -> Any:
+    """Make visible what turns the direction of a text or hides in it; a patch would read other than it is."""
+    return clean(value) if type(value) is str else value  # markup, such as `| e` makes, stays as it is
 
 
 def shown(template: str, value: Any, console: Console, asked: Asked, path: str) -> Response:

@@ -14,7 +14,7 @@ from team_mail.team.console.app import STATIC
 from team_mail.team.console.routes import ROUTES
 from team_mail.team.open import open_team
 
-HOSTILE = "<script>alert(1)</script> \x1b[31m{{ 7 * 7 }} \"'><img src=x onerror=alert(2)>"
+HOSTILE = "<script>alert(1)</script> \x1b[31m\u202e{{ 7 * 7 }} \"'><img src=x onerror=alert(2)>"
 PAGE = 40_000  # bytes that a page may weigh on the wire, with all it is made of
 LISTS = sorted(
     path for route in ROUTES if route.page for path in (route.page.path, *route.page.also) if "{" not in path
@@ -107,7 +107,14 @@ def test_hostile_words_are_text(held, path):
         attrs for tag, attrs in shown.elements if tag == "script" and not attrs.get("src", "").startswith("/")
     ] == []
     assert shown.all("img", "src") == []
+    assert not {"\x1b", "\u202e"} & set(shown.words)
+    assert r"\x1b[31m\u202e{{" in shown.words
     assert "49" not in re.findall(r"\d+", shown.words.partition("alert(1)")[2][:40])
+
+
+def test_a_query_stays_as_it_was_written(ask):
+    """Browsers end the lines of a field by CR LF, which no escape may take the place of."""
+    assert "SELECT 1\r\n AS one</textarea>" in ask.get("/sql", sql="SELECT 1\r\n AS one").body.decode()
 
 
 def test_a_long_letter_is_cut_and_can_be_had_whole(held):

@@ -199,7 +199,12 @@ def test_the_same_key_asks_once(desk):
     stream(ask)
     assert asks.start(request("Kart", key="k")) is ask
     assert asks.start(request("Kart", key="k", owner="login:other")).id != ask.id
-    assert desk.asks().start(request("Kart", key="k")).id == ask.id
+    second = desk.asks()
+    for each in (asks, second):
+        with pytest.raises(NotReady, match="'k' belongs to another ask"):
+            each.start(request("Riggs", key="k"))
+    assert second.start(request("Kart", key="k")).id == ask.id
+    assert len(second.listed(ME)) == 2
 
 
 def test_nobody_sees_the_ask_of_another(desk):
@@ -298,9 +303,12 @@ def test_a_stream_can_be_watched_again_after_the_server_was_started_again(desk):
     """It is made anew from the log and the output: the same text, other numbers, and whoever goes on is told."""
     ask = desk.asks().start(request("Kart", "complete"))
     before = stream(ask)
-    again = desk.asks().get(ask.id, "login:another")  # the sessions of before are gone
+    second = desk.asks()
+    again = second.get(ask.id, "login:another")  # the sessions of before are gone
     assert again is not ask
     assert by_name(stream(again)) == by_name(before)
+    assert [row["id"] for row in second.listed("login:another")] == [ask.id]  # looking at it does not hide it
+    assert second.listed("token:a") == []
     assert by_name(before)["complete.1"] == "Here is complete"
     assert stream(again, 1)[0] == ("restarted", ask.id)
     assert stream(again, 1)[1:] == stream(again)

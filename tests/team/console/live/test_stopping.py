@@ -39,6 +39,12 @@ class Served:
         connection.request("POST", path, json.dumps(body), {"cookie": self.cookie})
         return connection.getresponse()
 
+    def status_of(self, path: str) -> int:
+        """Post nothing to a path, and return the status of the answer."""
+        with closing(self.connection()) as connection:
+            connection.request("POST", path, b"", {"cookie": self.cookie})
+            return connection.getresponse().status
+
     def read(self, path: str) -> str:
         with closing(self.connection()) as connection:
             connection.request("GET", path, headers={"cookie": self.cookie})
@@ -93,3 +99,21 @@ def test_streams_end_at_once_and_detached_asks_go_on_with_the_next_console(team,
     assert second.process.wait(20) == 0
     ends = [kind for kind in team.kinds("run") if kind != "run.started"]
     assert sorted(ends) == ["run.finished", "run.lost"]
+
+
+def test_an_ask_of_another_console_is_shown_as_it_is(team, serve):
+    """It is not over as long as the other one carries it out, cannot be stopped from here, and ends here too."""
+    begun, go = team.folder.with_name("begun"), team.folder.with_name("go")
+    script = f"cat >/dev/null; touch {begun}; until test -e {go}; do sleep 0.02; done; echo two"
+    (team.home / "team.toml").write_text(f'[team]\nagent = "sh"\n[agents.sh]\ncommand = ["sh", "-c", "{script}"]\n')
+    first, second = serve(), serve()
+    with closing(first.connection()) as connection:
+        ask = f"/api/asks/{json.loads(first.ask(connection, '/api/asks', 'ann').read())['id']}"
+    until_there(begun, lambda: first.process.poll() is None)
+    assert "another process carries it out" in second.read(f"{ask}/stream")
+    assert [row["over"] for row in json.loads(second.read("/api/asks"))] == [False]
+    assert (second.status_of(f"{ask}/stop"), second.status_of(f"{ask}/tasks/t0/stop")) == (409, 409)
+    go.touch()
+    assert "event: done_ann\n" in first.read(f"{ask}/stream")
+    assert [row["over"] for row in json.loads(second.read("/api/asks"))] == [True]
+    assert "event: done_ann\n" in second.read(f"{ask}/stream")
