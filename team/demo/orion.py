@@ -174,6 +174,7 @@ def _around(run: DemoRun) -> Iterator[str]:
         ("cat .team/team.toml", "teams, channels, gates, reviews and the deployment"),
         ("team-mail inbox --channel review", "what was asked, and what was said of it"),
         ("scheduler history", "the round in numbers"),
+        ("team console", "the same in a browser"),
         (f"ls {live}", "what is live; page.png is its page"),
     )
     yield from search_path()

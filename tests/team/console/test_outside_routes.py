@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from team_mail.mail.letter import Letter
 from team_mail.mail.open import open_mailbox
+from team_mail.team.console.api.outside import query as query_routes
 
 from ..test_webhooks import EXAMPLES
 
@@ -86,6 +87,16 @@ def test_a_query_that_is_none_is_refused(saved, query):
         answer = saved.get(path, **query)
         assert (answer.status, bool(answer.error)) == (422, True), answer.body
     assert not Path("copied.csv").exists()
+
+
+def test_two_queries_at_once_are_enough(saved, monkeypatch):
+    """Each may take a gigabyte: a third waits for its turn, and not for ever; turns are given back."""
+    monkeypatch.setattr(query_routes, "_WAIT", 0.01)
+    with query_routes._turns, query_routes._turns:
+        refused = saved.get("/api/query", sql="SELECT 1")
+        assert (refused.status, refused.error) == (503, "2 queries are under way, which take long; try again")
+    for sql in ("SELECT 1", "SELECT nothing", "SELECT 1", "SELECT 1"):
+        assert saved.get("/api/query", sql=sql).status in {200, 422}
 
 
 def test_a_query_by_the_console_reads_no_more_than_one_at_the_terminal(ask, team):

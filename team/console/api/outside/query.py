@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +15,15 @@ from .....mail.log.disk import read_file
 from .....mail.open import open_log
 from .....mail.query.allowed import Limits
 from .....mail.text.nearest import suggestion
+from ...common.answer import Refused
 from ...common.console import Console
 from ...common.route import MOST_ROWS, Asked, Page, Reply, Route
 from ..mail import download
 
 _FOLDER, _MOST_SAVED, _MOST_TEXT = "queries", 200, 1 << 16
 _LIMITS = Limits(seconds=20.0, rows=100_000, memory="1GB")  # of one request; the terminal has more
+_AT_ONCE, _WAIT, _BUSY = 2, 5.0, 503  # queries of one server, seconds that others wait, and their status then
+_turns = threading.BoundedSemaphore(_AT_ONCE)
 _PARAMETER = re.compile(r"(?<![\w$])\$([A-Za-z_]\w*)")
 _NAME = re.compile(r"[\w.-]{1,64}")
 _GIVEN = "p."  # in front of a parameter's name, in an address
@@ -101,7 +105,12 @@ def as_csv(console: Console, asked: Asked) -> Reply:
 def _rows(console: Console, sql: str, given: dict[str, str]) -> tuple[list[str], list[tuple[Any, ...]]]:
     from .....mail.query.query import select  # the server does not wait for the database
 
-    return select(open_log(console.context.home), sql, given, _LIMITS)
+    if not _turns.acquire(timeout=_WAIT):
+        raise Refused(_BUSY, f"{_AT_ONCE} queries are under way, which take long; try again")
+    try:
+        return select(open_log(console.context.home), sql, given, _LIMITS)
+    finally:
+        _turns.release()
 
 
 def _asked_for(console: Console, asked: Asked) -> tuple[str, dict[str, str]]:
