@@ -6,6 +6,9 @@ from html import unescape
 from urllib.parse import parse_qsl
 
 import pytest
+from team_mail.mail.log.event import Draft
+from team_mail.mail.process import myself
+from team_mail.team.open import open_team
 
 
 @pytest.fixture
@@ -97,3 +100,56 @@ def test_tasks_are_listed_with_their_owners(ask):
     assert (task["task"], task["state"], task["owner"]) == ("paint", "claimed", "you")
     assert all(each in html for each in ("paint", "claimed", "you", task["lease_until"]))
     assert doc["dispatches"] == doc["stale"] == []
+
+
+INPUT = {"contract_description": "c", "node_type": "Effect", "output_path": "o.py"}
+
+
+def given(name, *after):
+    """A task for a coder, after others."""
+    return {"task_id": name, "agent": "coder", "input_data": INPUT, "dependencies": [*after]}
+
+
+def dispatched(home, *, led):
+    """Put a dispatch on record of which one task has failed, one is at work, and two wait for them."""
+    tasks = [given("red"), given("blue"), given("green", "red"), given("white", "blue")]
+    about = {"dispatch": "d-1", "persona": "coder", "agent": "scripted", "attempt": 1}
+    leader = myself() if led else myself() | {"pid": 1, "start": "0"}
+    start = {"dispatch": "d-1", "tasks": tasks, "config": {}, "agent": "scripted", "base": "", "branch": ""}
+    run = about | {"sprint": 0, "tick": 0, "reason": "task", "mail": [], "base": "", "supervisor": leader}
+    ended = {"status": "failed", "seconds": 1.5, "detail": "no paint", "usage": {"usd": 0.25}}
+    open_team(home, {}).append([
+        Draft("dispatch.started", "scheduler", data=start | {"supervisor": leader}),
+        Draft("run.started", "scheduler", run="r-red", data=run | {"task": "red"}),
+        Draft("run.started", "scheduler", run="r-blue", data=run | {"task": "blue"}),
+        Draft("run.finished", "scheduler", run="r-red", data=about | {"task": "red"} | ended),
+        Draft("task.finished", "scheduler", data={"dispatch": "d-1", "task": "red", "status": "error",
+                                                  "error": "no paint left"}),
+        Draft("task.finished", "scheduler", data={"dispatch": "d-1", "task": "green", "status": "blocked",
+                                                  "error": "red did not succeed"}),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("led", "result", "states"),
+    [
+        (True, "under way", ["error", "running", "blocked", "waiting"]),
+        (False, "cut off", ["error", "cut off", "blocked", "waiting"]),
+    ],
+)
+def test_a_dispatch_is_shown_with_its_tasks_over_time(team, ask, led, result, states):
+    """Each task has a bar or a dot, each dependency a line; one that was cut off can be gone on with."""
+    dispatched(team.home, led=led)
+    doc, html = ask.get("/api/views/dispatches/d-1").json, unescape(ask.get("/dispatches/d-1").body.decode())
+
+    assert (doc["result"], [task["status"] for task in doc["tasks"]]) == (result, states)
+    assert [task["waits_for"] for task in doc["tasks"]] == [[], [], [], ["blue"]]
+    assert (doc["usage"]["usd"], doc["tasks"][0]["attempts"][0]["outcome"]) == (0.25, "failed")
+    assert html.count('class="edge"') == sum(len(task["dependencies"]) for task in doc["tasks"])
+    assert all(f"/runs/{run['run']}" in html for task in doc["tasks"] for run in task["attempts"])
+    told = (result, "$0.25", *(each for task in doc["tasks"] for each in (task["task"], task["status"], task["error"])))
+    assert [each for each in told if each and each not in html] == []
+    assert ('data-send="/api/dispatches/d-1/resume"' in html) is not led
+    assert "changed from:body" in html
+    assert '"/dispatches/d-1"' in ask.get("/tasks").body.decode()
+    assert ask.get("/dispatches/none").status == 404
