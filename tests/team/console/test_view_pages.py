@@ -153,3 +153,62 @@ def test_a_dispatch_is_shown_with_its_tasks_over_time(team, ask, led, result, st
     assert "changed from:body" in html
     assert '"/dispatches/d-1"' in ask.get("/tasks").body.decode()
     assert ask.get("/dispatches/none").status == 404
+
+
+ROADMAP = """
+title: Paint the house
+phases:
+  - title: Walls
+    tasks:
+      - {id: red, persona: coder, estimate: 30, files: [walls.py]}
+      - {id: blue, persona: coder, estimate: 20, files: [walls.py]}
+  - title: Roof
+    tasks:
+      - {id: tiles, persona: coder, estimate: 10, files: [roof.py]}
+"""
+
+
+def told_of_plan(plan):
+    """What the page of a plan promises to show."""
+    yield from (plan["title"], " → ".join(plan["critical_path"]), f"{len(plan['schedule'])} tasks")
+    yield from (f"{each['task']} on worker {each['worker']}:" for each in plan["schedule"])
+    yield from (each["why"] for each in plan["conflicts"])
+
+
+def test_a_roadmap_is_drawn_as_its_plan(ask):
+    """The page has each task once in the picture, each conflict as an arc, and what a wrong roadmap lacks."""
+    body = {"roadmap": ROADMAP, "workers": 2}
+    doc, html = ask.post("/api/views/plan", body).json, unescape(ask.post("/plan", body).body.decode())
+
+    assert doc["plan"] == ask.post("/api/plans", body).json
+    assert [each for each in told_of_plan(doc["plan"]) if each not in html] == []
+    assert (html.count('class="bar worker-'), html.count('class="arc"')) == (3, 1)
+    assert "changed from:body" not in html.partition("<section")[2].partition(">")[0]
+    wrong = ask.post("/api/views/plan", {"roadmap": "phases: 1"}).json
+    assert wrong["error"] in unescape(ask.post("/plan", {"roadmap": "phases: 1"}).body.decode())
+
+
+def test_the_next_sprint_is_foretold_without_being_asked(team, ask):
+    """By what the last one did."""
+    team.know_green("")
+    run = {"sprint": 1, "tick": 1, "persona": "ann", "agent": "scripted", "attempt": 1, "reason": "sprint", "mail": []}
+    run |= {"base": team.git("rev-parse", "main"), "supervisor": myself()}
+    ended = {"sprint": 1, "persona": "ann", "status": "ok", "seconds": 4.5, "detail": ""}
+    open_team(team.home, {}).append([
+        Draft("run.started", "scheduler", run="r-1", data=run),
+        Draft("run.finished", "scheduler", run="r-1", data=ended),
+    ])  # fmt: skip
+    doc, html = ask.get("/api/views/plan").json, unescape(ask.get("/plan").body.decode())
+
+    assert doc["plan"] == ask.get("/api/plans/forecast").json
+    assert [(each["task"], each["end"]) for each in doc["plan"]["schedule"]] == [("ann", 4.5)]
+    assert [each for each in told_of_plan(doc["plan"]) if each not in html] == []
+
+
+def test_no_sprint_foretells_nothing(ask):
+    """The page says what to do, and has the form."""
+    doc, html = ask.get("/api/views/plan").json, unescape(ask.get("/plan").body.decode())
+
+    assert (doc["plan"], "run a sprint first" in doc["error"]) == (None, True)
+    assert doc["error"] in html
+    assert 'data-send="/plan"' in html

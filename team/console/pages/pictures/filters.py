@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .landing import landing
+from .plan import plan_over_time
 from .tasks import tasks_over_time
 from .timeline import timeline
 
@@ -28,6 +29,6 @@ def task_outcomes(doc: Mapping[str, Any]) -> list[str]:
 
 
 PICTURES: dict[str, Any] = {
-    "landing": landing, "outcomes": outcomes, "task_outcomes": task_outcomes, "tasks_over_time": tasks_over_time,
-    "timeline": timeline,
+    "landing": landing, "outcomes": outcomes, "plan_over_time": plan_over_time, "task_outcomes": task_outcomes,
+    "tasks_over_time": tasks_over_time, "timeline": timeline,
 }  # fmt: skip
