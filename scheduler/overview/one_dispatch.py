@@ -27,7 +27,7 @@ class ShownAttempt:
     """One run of a task. `start` and `end` are seconds since the dispatch was started the first time.
 
     `outcome` is the status of the run, or that of its task if the run ended well and was the last one: its patch may
-    have been in the way of another.
+    have been in the way of another. It is "cut off" for an open run that nobody leads.
     """
 
     attempt: Attempt
@@ -117,7 +117,8 @@ def dispatch_view(context: Context, state: DispatchState, tasks: Sequence[Task])
 
 def _task(state: DispatchState, task: Task, *, led: bool, now: float) -> ShownTask:
     own, end = state.of(task.task_id), state.ends.get(task.task_id)
-    attempts = tuple(_attempt(state, attempt, now) for attempt in own)
+    left = "" if led else _CUT_OFF
+    attempts = tuple(_attempt(state, each, now, left if each.status == RunStatus.OPEN else "") for each in own)
     if end and attempts and own[-1].status == RunStatus.OK:
         attempts = (*attempts[:-1], _attempt(state, own[-1], now, end.status))
     waits = () if end else tuple(each for each in task.dependencies if state.status(each) != TaskStatus.SUCCESS)
