@@ -141,6 +141,7 @@ ARROWS = {
         "scheduler.payload",
         "scheduler.sprint",
         "scheduler.state",
+        "scheduler.tasks",
     },
     "scheduler.planner": {
         "scheduler.errors",

@@ -19,6 +19,7 @@ from ...scheduler.dispatch.output import trace as task_document
 from ...scheduler.dispatch.traces import Traces
 from ...scheduler.errors import NoSuchRun
 from ...scheduler.kinds import Kind, RunStatus
+from ...scheduler.overview.one_dispatch import DispatchView, dispatch_view
 from ...scheduler.overview.past import DispatchList, past_dispatches
 from ...scheduler.overview.runs import RunFilter, RunList, list_runs
 from ...scheduler.payload import held
@@ -201,6 +202,15 @@ def trace_index(context: Context, dispatch: str | None = None, task: str | None 
     """Return a dispatch by its correlation id; None means the last one with `task`. Raises NoSuchRun."""
     state = read_dispatch(context.mailbox.projections, dispatch, task)
     return DispatchIndex(state, given_to(context, state))
+
+
+def view_dispatch(context: Context, dispatch: str | None = None) -> DispatchView:
+    """Return a dispatch as it is now: tasks with what they wait for, each attempt over time, and the money.
+
+    Raises NoSuchRun. `dispatch` is its correlation id, by default that of the last one.
+    """
+    state = read_dispatch(context.mailbox.projections, dispatch)
+    return dispatch_view(context, state, given_to(context, state).tasks)
 
 
 def export(context: Context, dispatch: DispatchIndex, folder: str) -> str:

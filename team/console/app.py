@@ -59,7 +59,7 @@ def _pages(routes: Sequence[Route]) -> list[tuple[Route, str, str]]:
 def _scopes(routes: Sequence[Route]) -> ScopeOf:
     """Return what tells the scope of a method and a path; what is no route, and so answers nothing, needs the least."""
     every = [(route.method, route.path, None if route.is_open else route.scope) for route in routes]
-    every += [("GET", path, route.scope) for route, _, path in _pages(routes)]
+    every += [(route.method, path, route.scope) for route, _, path in _pages(routes)]
     known = [(method, compile_path(path)[0], scope) for method, path, scope in every]
 
     def scope_of(method: str, path: str) -> Scope | None:
@@ -102,7 +102,7 @@ def _shown(route: Route, template: str, path: str, console: Console) -> Served:
             return await run_in_threadpool(page.failed, error, console, request.url.path)
         return await run_in_threadpool(page.shown, template, value, console, asked, request.url.path)
 
-    return Served(path, endpoint, methods=["GET"])
+    return Served(path, endpoint, methods=[route.method])
 
 
 async def _told(request: Request, error: Exception) -> Response:

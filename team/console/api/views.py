@@ -11,7 +11,7 @@ from ....scheduler.kinds import ModeRequest
 from ....scheduler.leader import leading
 from ....scheduler.overview.tasks import claimed_work
 from ....scheduler.state.reading import LAST
-from ...api import claims, records
+from ...api import claims, records, traces
 from ...api import sprints as acts
 from ..common.console import Console
 from ..common.route import MOST_ROWS, Asked, Page, Route, for_page
@@ -74,11 +74,18 @@ def tasks(console: Console, asked: Asked) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def dispatch(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return a dispatch as it is now, with its tasks and each attempt over time."""
+    return traces.view_dispatch(console.context, asked.path["id"]).document()
+
+
 ROUTES = (
     Route("GET", "/api/views/money", "What was used today and in the last sprints, and what budgets leave.", money,
           page=Page("/money", "money.html")),
     Route("GET", "/api/views/tasks", "Tasks to claim, who has what, stale claims, and the last dispatches.", tasks,
           page=Page("/tasks", "tasks.html")),
+    Route("GET", "/api/views/dispatches/{id}", "A dispatch as it is now: its tasks, each attempt over time, its money.",
+          dispatch, page=Page("/dispatches/{id}", "dispatch.html")),
     Route("GET", "/api/views/sprints", "The last sprints, the newest first, and who leads.", sprints,
           page=Page("/sprints", "sprints.html")),
     Route("GET", "/api/views/start", "What a new sprint would do first, and why.", start,

@@ -94,11 +94,12 @@ function bodyOf(form) {
   const body = {};
   for (const field of form.elements) {
     if (!field.name || field.disabled) continue;
+    if (!field.value && field.dataset.empty !== undefined) continue;
     const kind = field.dataset.kind;
     if (field.type === "checkbox") body[field.name] = field.checked;
     else if (kind === "list") body[field.name] = field.value.split(",").map((each) => each.trim()).filter(Boolean);
     else if (kind === "number") body[field.name] = Number(field.value);
-    else if (field.value || field.dataset.empty === undefined) body[field.name] = field.value;
+    else body[field.name] = field.value;
   }
   return body;
 }
@@ -106,6 +107,12 @@ function bodyOf(form) {
 /** Returns a key that is used once; `randomUUID` is not there without TLS. */
 export function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Puts a part of a page that was answered in the place of the one that is shown. */
+function put(id, html) {
+  const part = new DOMParser().parseFromString(html, "text/html").getElementById(id);
+  if (part) document.getElementById(id).replaceWith(part);
 }
 
 function fail(form, text) {
@@ -117,7 +124,7 @@ function fail(form, text) {
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  const { send, about, then } = form.dataset;
+  const { send, about, then, into } = form.dataset;
   if (!send) return;
   event.preventDefault();
   const button = event.submitter ?? form.querySelector("button"), body = bodyOf(form);
@@ -127,6 +134,7 @@ document.addEventListener("submit", async (event) => {
     const headers = { "Content-Type": "application/json", "Idempotency-Key": (form.dataset.key ??= newKey()) };
     const answer = await fetch(send, { method: form.dataset.method || "POST", headers, body: JSON.stringify(body) });
     if (!answer.ok) fail(form, await sentence(answer));
+    else if (into) put(into, await answer.text());
     else {
       delete form.dataset.key;
       const value = await answer.json().catch(() => ({}));

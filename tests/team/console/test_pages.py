@@ -16,9 +16,8 @@ from team_mail.team.open import open_team
 
 HOSTILE = "<script>alert(1)</script> \x1b[31m\u202e{{ 7 * 7 }} \"'><img src=x onerror=alert(2)>"
 PAGE = 40_000  # bytes that a page may weigh on the wire, with all it is made of
-LISTS = sorted(
-    path for route in ROUTES if route.page for path in (route.page.path, *route.page.also) if "{" not in path
-)
+SHOWN = [route.page for route in ROUTES if route.page and not route.changes]
+LISTS = sorted(path for page in SHOWN for path in (page.path, *page.also) if "{" not in path)
 
 
 class Page(HTMLParser):

@@ -59,6 +59,7 @@ OTHERS = {  # that look, and show what no command prints as JSON, or as bytes
     "/api/asks", "/api/asks/{id}", "/api/asks/{id}/stream", "/api/runs/{run}/output",
     "/api/mailbox", "/api/letters/{id}", "/api/runs/{run}/whole", "/api/asking", "/api/registry",
     "/api/views/money", "/api/views/tasks", "/api/views/sprints", "/api/views/start", "/api/views/sprints/{n}",
+    "/api/views/dispatches/{id}", "/api/views/plan",
     "/api/views/sql",
 }  # fmt: skip
 SETTINGS = """

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from .....scheduler.claims.claims import Claims
+from .....scheduler.errors import InvalidTasks, NotReady
 from ....api import plans
 from ...common.body import Body
 from ...common.console import Console
-from ...common.route import Asked, Route
+from ...common.route import Asked, Page, Route
 
 _MOST_TEXT = 1 << 20  # characters of a roadmap
 _NAME = "roadmap"
@@ -49,9 +50,33 @@ def forecast(console: Console, asked: Asked) -> dict[str, Any]:
     return plans.plan(plans.forecast(console.team()), (), workers, claims=claims).document()
 
 
+def foretold(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return the plan of the next sprint, or why there is none yet, for the page of plans."""
+    try:
+        return _shown("sprints", forecast(console, asked))
+    except NotReady as error:
+        return _shown("sprints", None, str(error))
+
+
+def drawn(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return the plan of a roadmap, or everything that is wrong with it, for the page of plans."""
+    try:
+        return _shown("roadmap", plan(console, asked))
+    except InvalidTasks as error:
+        return _shown("roadmap", None, str(error))
+
+
+def _shown(source: str, made: dict[str, Any] | None, error: str | None = None) -> dict[str, Any]:
+    return {"source": source, "plan": made, "error": error}
+
+
+_PAGE = Page("/plan", "plan.html")
 ROUTES = (
     Route("POST", "/api/plans", "What of a roadmap can run at once, where tasks conflict, what that saves.", plan,
           takes=NewPlan),
     Route("POST", "/api/plans/tasks", "The tasks of a roadmap, for a dispatch.", tasks, takes=NewPlan),
     Route("GET", "/api/plans/forecast", "The next sprint, by what the last ones did.", forecast),
+    Route("GET", "/api/views/plan", "The plan of the next sprint, or why there is none yet.", foretold, page=_PAGE),
+    Route("POST", "/api/views/plan", "The plan of a roadmap, or what is wrong with it.", drawn, takes=NewPlan,
+          page=_PAGE),
 )  # fmt: skip
