@@ -348,7 +348,10 @@ LAZY = {
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
     "team.console.api.outside.commands": {"webhooks"},  # the server starts without what it may be asked for
     "team.console.api.outside.query": {"query"},  # as above
+    "team.console.api.outside.measures": {"metrics"},  # as above
     "team.console.api.sprints": {"deploy"},  # as above
+    "team.console.api.views": {"tasks"},  # as above
+    "team.console.pages.page": {"filters"},  # only pages need them
     "team.api.sprints": {
         "continuous",
         "daemon",

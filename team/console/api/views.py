@@ -9,7 +9,6 @@ from ....mail.errors import UsageError
 from ....scheduler.claims.claims import Claims
 from ....scheduler.kinds import ModeRequest
 from ....scheduler.leader import leading
-from ....scheduler.overview.tasks import claimed_work
 from ....scheduler.state.reading import LAST
 from ... import api
 from ..common.console import Console
@@ -64,6 +63,8 @@ def money(console: Console, asked: Asked) -> dict[str, Any]:
 
 def tasks(console: Console, asked: Asked) -> dict[str, Any]:
     """Return the tasks that can be claimed, who has what, the claims that are over, and the last dispatches."""
+    from ....scheduler.overview.tasks import claimed_work
+
     context = console.context
     _, listed = for_page(asked, dispatches.listed(console, asked))
     stale = [asdict(each) for each in claimed_work(context).stale]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import JsonValue, RootModel
+from pydantic import ConfigDict, JsonValue, RootModel
 
 from ...common.console import Console
 from ...common.route import Asked, Reply, Route, Scope
@@ -10,6 +10,8 @@ from ...common.route import Asked, Reply, Route, Scope
 
 class Command(RootModel[JsonValue]):
     """A command with its fields, as docs/llm-api.md lists them."""
+
+    model_config = ConfigDict(defer_build=True)
 
 
 def command(console: Console, asked: Asked) -> Reply:
