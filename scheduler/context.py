@@ -38,6 +38,7 @@ from .liveness import liveness, unled
 from .routes import routing_of
 from .sessions.sessions import held
 from .settings.settings import Settings
+from .state.ended import EndedSprints
 from .state.facts import Fact, Patch, Run
 from .state.reading import Span, fold_with_later, read_ended, read_going, read_sprints, state_of
 from .state.recent import RecentState
@@ -79,6 +80,7 @@ class Context:
     clock: Clock = field(default_factory=SystemClock)
     on_append: Callable[[Sequence[Event]], object] = lambda _: None
     timed: Callable[[float], object] = lambda _: None
+    ended: EndedSprints = field(default_factory=EndedSprints, init=False, repr=False, compare=False)
     _recent: RecentState = field(default_factory=RecentState, init=False, repr=False, compare=False)
     _claims: list[Claims] = field(default_factory=list[Claims], init=False, repr=False, compare=False)
 

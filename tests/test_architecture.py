@@ -347,7 +347,12 @@ LAZY = {
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
-    "team.console.api.outside.query": {"query"},  # nor does the console, until it is asked
+    "team.console.api.outside.commands": {"webhooks"},  # the server starts without what it may be asked for
+    "team.console.api.outside.query": {"query"},  # as above
+    "team.console.api.outside.measures": {"metrics"},  # as above
+    "team.console.api.sprints": {"deploy"},  # as above
+    "team.console.api.views": {"tasks"},  # as above
+    "team.console.pages.page": {"filters"},  # only pages need them
     "team.api.sprints": {
         "continuous",
         "daemon",

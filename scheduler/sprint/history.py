@@ -10,7 +10,7 @@ from ..context import Context
 from ..state.metrics import Metrics, measure
 from ..state.reading import LAST, Span, count_mails, read_rival, read_spans
 from ..state.sprints import State, sprint_numbered
-from ..state.summary import Summary, summary
+from ..state.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,7 @@ def history(context: Context, now: datetime, most: int = LAST, before: int | Non
     shown = spans[-most:]
     if not shown:
         return History(())
-    state = context.sprints(shown)
-    numbers = {span.number for span in shown}
-    sprints = (sprint for sprint in state.sprints if sprint.number in numbers)
-    return History(tuple(summary(state, sprint, now) for sprint in sprints), len(spans) > most)
+    return History(context.ended.summed(shown, context.sprints, now), len(spans) > most)
 
 
 def report(context: Context, number: int | None, now: datetime) -> Metrics:

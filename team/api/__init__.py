@@ -19,3 +19,40 @@ listener, and end early when the function that they pass to `interrupts` is call
 - hook: guard, install
 - team: init, config, clean, personas, templates, template, inbox, install_texts
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__all__ = [
+    "agents", "ask", "claims", "control", "dispatches", "hook", "plans", "records", "schedules", "sessions", "sprints",
+    "team", "traces", "weaving", "worker",
+]  # fmt: skip
+
+if TYPE_CHECKING:
+    from . import (
+        agents,
+        ask,
+        claims,
+        control,
+        dispatches,
+        hook,
+        plans,
+        records,
+        schedules,
+        sessions,
+        sprints,
+        team,
+        traces,
+        weaving,
+        worker,
+    )
+else:
+
+    def __getattr__(name: str) -> object:
+        """Load a module when it is first asked for: a face that has them all starts without waiting for any."""
+        from importlib import import_module
+
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return import_module(f".{name}", __name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...api import agents, records
+from ... import api
 from ..common.console import Console
 from ..common.route import Asked, Route
 
@@ -12,18 +12,18 @@ from ..common.route import Asked, Route
 def registry(console: Console, asked: Asked) -> Any:
     """List who works in the team, as `team agents --json`."""
     del asked
-    return agents.registry(console.context).document()
+    return api.agents.registry(console.context).document()
 
 
 def doctor(console: Console, asked: Asked) -> dict[str, Any]:
     """Look whether the team could work on this machine, as `team doctor --json`."""
     del asked
-    return agents.doctor(console.context.home).document()
+    return api.agents.doctor(console.context.home).document()
 
 
 def history(console: Console, asked: Asked) -> list[dict[str, Any]]:
     """List sprints, dispatches and asks, the newest last, as `team history --json`."""
-    return records.past(console.context, asked.limit()).document()
+    return api.records.past(console.context, asked.limit()).document()
 
 
 ROUTES = (

@@ -13,7 +13,7 @@ from ....scheduler.errors import NotLeader
 from ....scheduler.kinds import Kind
 from ....scheduler.liveness import is_led
 from ....scheduler.sessions.sessions import check_startable
-from ...api import dispatches, team, traces
+from ... import api
 from ..common.body import Body
 from ..common.console import Console
 from ..common.route import Asked, Reply, Route, Scope, paged
@@ -39,39 +39,39 @@ class NewDispatch(Body):
 
 def listed(console: Console, asked: Asked) -> Reply:
     """List dispatches, the newest last, as `team dispatches --json`; `before` is the id of one."""
-    found = traces.dispatches(console.context, asked.limit(), asked.text("before"))
+    found = api.traces.dispatches(console.context, asked.limit(), asked.text("before"))
     return paged(asked, "/api/dispatches", found.document(), found.dispatches[0].id if found.older else None)
 
 
 def show(console: Console, asked: Asked) -> dict[str, Any]:
     """Return a dispatch with its tasks, as `team trace --index --dispatch ID --json`."""
-    return traces.trace_index(console.context, asked.path["id"]).document()
+    return api.traces.trace_index(console.context, asked.path["id"]).document()
 
 
 def task(console: Console, asked: Asked) -> dict[str, Any]:
     """Return all that is known of a task, as `team trace TASK --dispatch ID --json`."""
-    return traces.trace_task(console.context, asked.path["task"], asked.path["id"]).document()
+    return api.traces.trace_task(console.context, asked.path["task"], asked.path["id"]).document()
 
 
 def templates(console: Console, asked: Asked) -> list[dict[str, Any]]:
     """List the templates of a dispatch, as `team templates --json`."""
     del asked
-    return team.templates(console.context.home).document()
+    return api.team.templates(console.context.home).document()
 
 
 def preview(console: Console, asked: Asked) -> dict[str, Any]:
     """Check tasks and say who would do what, as `team dispatch --dry-run --json`; nothing is started."""
     given = asked.given(NewDispatch)
-    tasks = dispatches.read_tasks(_text(console, given), given.config, console.context.home)
-    return dispatches.preview(tasks, _request(console, given)).document()
+    tasks = api.dispatches.read_tasks(_text(console, given), given.config, console.context.home)
+    return api.dispatches.preview(tasks, _request(console, given)).document()
 
 
 def start(console: Console, asked: Asked) -> Reply:
     """Start `team dispatch` as a process of its own, which goes on without the console."""
     given, context = asked.given(NewDispatch), console.context
-    tasks = dispatches.read_tasks(_text(console, given), given.config, context.home)
+    tasks = api.dispatches.read_tasks(_text(console, given), given.config, context.home)
     check_startable(context.mailbox.projections, given.session)
-    dispatches.preview(tasks, _request(console, given))
+    api.dispatches.preview(tasks, _request(console, given))
     words = ["dispatch", "--json", "--quiet", "-"]
     for name in ("agent", "base", "session"):
         words += [f"--{name}={value}"] if (value := getattr(given, name)) is not None else []
@@ -81,7 +81,7 @@ def start(console: Console, asked: Asked) -> Reply:
 
 def resume(console: Console, asked: Asked) -> Reply:
     """Go on with a dispatch that was cut off, by `team dispatch --resume ID`, a process of its own."""
-    index = traces.trace_index(console.context, asked.path["id"])
+    index = api.traces.trace_index(console.context, asked.path["id"])
     if is_led(index.state.supervisor) and not index.state.finished:
         raise NotLeader(f"dispatch {index.state.short} is under way: process {index.state.supervisor.get('pid')}")
     words = ["dispatch", "--json", "--quiet", f"--resume={index.state.id}"]
@@ -104,12 +104,12 @@ def _text(console: Console, given: NewDispatch) -> bytes:
     if given.values and given.template is None:
         raise UsageError("values: they are for a template")
     if given.template is not None:
-        return team.template(given.template, given.values, console.context.home)
+        return api.team.template(given.template, given.values, console.context.home)
     return json.dumps({"tasks": given.tasks}).encode()
 
 
-def _request(console: Console, given: NewDispatch) -> dispatches.DispatchRequest:
-    return dispatches.DispatchRequest(given.agent, given.base, console.context.home, session=given.session)
+def _request(console: Console, given: NewDispatch) -> api.dispatches.DispatchRequest:
+    return api.dispatches.DispatchRequest(given.agent, given.base, console.context.home, session=given.session)
 
 
 ROUTES = (

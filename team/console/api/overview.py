@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...api import records
-from ...api import team as teams
+from ... import api
 from ..common.console import Console
 from ..common.route import Asked, Page, Route
 
@@ -19,7 +18,7 @@ def health(console: Console, asked: Asked) -> dict[str, str]:
 def status(console: Console, asked: Asked) -> dict[str, Any]:
     """Return what `team status --json` prints."""
     del asked
-    return records.status(console.context).document()
+    return api.records.status(console.context).document()
 
 
 def head(console: Console, asked: Asked) -> dict[str, int | None]:
@@ -27,7 +26,7 @@ def head(console: Console, asked: Asked) -> dict[str, int | None]:
     seq = console.context.mailbox.log.head().seq
     if asked.number("known") == seq:
         return {"seq": seq, "needs": None}
-    return {"seq": seq, "needs": len(records.status(console.context).needs)}
+    return {"seq": seq, "needs": len(api.records.status(console.context).needs)}
 
 
 def personas(console: Console, asked: Asked) -> dict[str, Any]:
@@ -47,7 +46,7 @@ def personas(console: Console, asked: Asked) -> dict[str, Any]:
 def roster(console: Console, asked: Asked) -> dict[str, Any]:
     """Return what `team personas --json` prints."""
     del asked
-    return teams.personas(console.context.home).document()
+    return api.team.personas(console.context.home).document()
 
 
 ROUTES = (

@@ -14,9 +14,7 @@ from ....mail.log.blobs import BlobMissing
 from ....mail.log.disk import open_file
 from ....mail.message import Message
 from ....scheduler.errors import NoSuchRun
-from ...api import agents as registries
-from ...api import team as teams
-from ...api import traces
+from ... import api
 from ..common.console import Console
 from ..common.route import Asked, Page, Route
 from .mail import cut, person
@@ -68,10 +66,10 @@ def run(console: Console, asked: Asked) -> dict[str, Any]:
     `diff` and `told` are null if there is none; `diff_cut` and `told_cut` tell that there is more.
     """
     context = console.context
-    trace = traces.trace_run(context, asked.path["run"])
+    trace = api.traces.trace_run(context, asked.path["run"])
     diff = told = b""
     with suppress(NoSuchRun, BlobMissing):
-        diff = traces.patch_of(context, trace.run.id)
+        diff = api.traces.patch_of(context, trace.run.id)
     with suppress(OSError), open_file(context.home / "runs" / trace.run.id / "prompt.md") as file:
         told = file.read(MOST_TOLD + 1)
     return {
@@ -92,7 +90,7 @@ def asking(console: Console, asked: Asked) -> dict[str, Any]:
             {"id": each.id, "name": each.name, "emoji": each.emoji, "description": each.description}
             for each in console.context.roster.personas
         ],
-        "templates": [each | {"rows": _rows(each, console)} for each in teams.templates(home).document()],
+        "templates": [each | {"rows": _rows(each, console)} for each in api.team.templates(home).document()],
         "chosen": asked.text("persona"), "prompt": asked.text("prompt"),
     }  # fmt: skip
 
@@ -102,7 +100,7 @@ def _rows(template: dict[str, Any], console: Console) -> list[dict[str, Any]]:
     if template["problem"]:
         return []
     values = {each["name"]: f"${{{each['name']}}}" for each in template["parameters"]}
-    tasks = json.loads(teams.template(template["name"], values, console.context.home))["tasks"]
+    tasks = json.loads(api.team.template(template["name"], values, console.context.home))["tasks"]
     places = {task.get("task_id"): place for place, task in enumerate(tasks)}
     return [
         {
@@ -116,8 +114,8 @@ def _rows(template: dict[str, Any], console: Console) -> list[dict[str, Any]]:
 def agents(console: Console, asked: Asked) -> dict[str, Any]:
     """Return who works in the team, as `team agents --json`, and what each of the last runs cost, null if unknown."""
     del asked
-    rows = registries.registry(console.context).document()
-    recent = traces.runs(console.context, traces.RunFilter(), _RECENT).document()
+    rows = api.agents.registry(console.context).document()
+    recent = api.traces.runs(console.context, api.traces.RunFilter(), _RECENT).document()
     costs = {each["run"]: each["cost_usd"] for each in recent}
     return {"agents": rows, "costs": costs, "human": console.human}
 

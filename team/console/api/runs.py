@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...api import control, traces
+from ... import api
 from ..common.console import Console
 from ..common.route import Asked, Page, Reply, Route, Scope, paged
 
 
 def runs(console: Console, asked: Asked) -> Reply:
     """List runs, the newest first, as `team runs --json`."""
-    wanted = traces.RunFilter(
+    wanted = api.traces.RunFilter(
         asked.text("persona"), asked.text("status"), asked.number("sprint", least=1), asked.text("dispatch")
     )
-    found = traces.runs(console.context, wanted, asked.limit(), asked.number("before"))
+    found = api.traces.runs(console.context, wanted, asked.limit(), asked.number("before"))
     return paged(asked, "/api/runs", found.document(), found.older)
 
 
 def show(console: Console, asked: Asked) -> dict[str, Any]:
     """Return all that is known of a run, as `team trace RUN --json`."""
-    return traces.trace_run(console.context, asked.path["run"]).document()
+    return api.traces.trace_run(console.context, asked.path["run"]).document()
 
 
 def patch(console: Console, asked: Asked) -> Reply:
     """Return the patch of a run, as `team trace RUN --patch`; a browser shows it as text."""
-    data = traces.patch_of(console.context, asked.path["run"])
+    data = api.traces.patch_of(console.context, asked.path["run"])
     return Reply(data, media="text/x-diff", headers={"content-security-policy": "default-src 'none'; sandbox"})
 
 
 def stop(console: Console, asked: Asked) -> dict[str, Any]:
     """End a run, as `scheduler stop RUN`."""
-    return control.stop(console.context, asked.path["run"], asked.sender).document()
+    return api.control.stop(console.context, asked.path["run"], asked.sender).document()
 
 
 ROUTES = (

@@ -9,8 +9,7 @@ from pydantic import Field
 from ....scheduler.kinds import ModeRequest
 from ....scheduler.sessions.sessions import check_startable
 from ....scheduler.state.reading import read_spans
-from ....scheduler.supervisor.deploy import approved_round
-from ...api import control, records, sprints
+from ... import api
 from ..common.body import Body
 from ..common.console import Console
 from ..common.route import Asked, Reply, Route, Scope, paged
@@ -39,34 +38,34 @@ class Deployment(Body):
 
 def history(console: Console, asked: Asked) -> Reply:
     """List sprints, the newest last, as `scheduler history --json`; `before` is the number of one."""
-    found = records.history(console.team(), asked.limit(), asked.number("before", least=1))
+    found = api.records.history(console.team(), asked.limit(), asked.number("before", least=1))
     older = found.sprints[0].sprint if found.older else None
     return paged(asked, "/api/sprints", found.document(), older)
 
 
 def show(console: Console, asked: Asked) -> dict[str, Any]:
     """Return a sprint in figures, as `scheduler report N --json`."""
-    return records.report(console.team(), _number(asked)).document()
+    return api.records.report(console.team(), _number(asked)).document()
 
 
 def preview(console: Console, asked: Asked) -> dict[str, Any]:
     """Return what a new sprint would do first, as `scheduler sprint --dry-run --json`."""
     given = asked.given(NewSprint)
-    return sprints.preview_sprint(console.team(), given.mode.value, given.base).document()
+    return api.sprints.preview_sprint(console.team(), given.mode.value, given.base).document()
 
 
 def tick(console: Console, asked: Asked) -> dict[str, Any]:
     """Return what the next tick would do, as `scheduler --dry-run --json`."""
     del asked
-    return sprints.preview_tick(console.team()).document()
+    return api.sprints.preview_tick(console.team()).document()
 
 
 def start(console: Console, asked: Asked) -> Reply:
     """Start `scheduler sprint` as a process of its own, which goes on without the console."""
     given, context = asked.given(NewSprint), console.team()
-    sprints.check_members(context)
+    api.sprints.check_members(context)
     check_startable(context.mailbox.projections, given.session)
-    check_startable_now(context, sprints.preview_sprint(context, given.mode.value, given.base).troubles)
+    check_startable_now(context, api.sprints.preview_sprint(context, given.mode.value, given.base).troubles)
     words = ["sprint", "--yes", "--quiet", "--json", "--mode", given.mode.value]
     words += [f"--base={given.base}"] if given.base is not None else []
     words += [f"--session={given.session}"] if given.session is not None else []
@@ -84,39 +83,41 @@ def start(console: Console, asked: Asked) -> Reply:
 
 def pause(console: Console, asked: Asked) -> dict[str, Any]:
     """Start nothing more, as `scheduler pause`."""
-    return control.pause(console.context, asked.sender).document()
+    return api.control.pause(console.context, asked.sender).document()
 
 
 def resume(console: Console, asked: Asked) -> dict[str, Any]:
     """Go on, as `scheduler resume`."""
-    return control.resume(console.context, asked.sender).document()
+    return api.control.resume(console.context, asked.sender).document()
 
 
 def approve(console: Console, asked: Asked) -> dict[str, Any]:
     """Let a held patch land, as `scheduler approve RUN`; `seq` is that of the event which says so."""
-    return control.approve(console.team(), asked.path["run"], asked.sender).document()
+    return api.control.approve(console.team(), asked.path["run"], asked.sender).document()
 
 
 def refuse(console: Console, asked: Asked) -> dict[str, Any]:
     """Refuse a held patch, as `scheduler refuse RUN`; `seq` is that of the event which says so."""
-    return control.refuse(console.team(), asked.path["run"], asked.sender, asked.given(Refusal).why).document()
+    return api.control.refuse(console.team(), asked.path["run"], asked.sender, asked.given(Refusal).why).document()
 
 
 def land(console: Console, asked: Asked) -> dict[str, Any]:
     """Fast-forward the base branch to a sprint, as `scheduler land N`."""
-    return control.land(console.team(), _number(asked)).document()
+    return api.control.land(console.team(), _number(asked)).document()
 
 
 def rounds(console: Console, asked: Asked) -> list[dict[str, Any]]:
     """List the last rounds, the newest last, as `scheduler rounds --json`."""
-    return records.rounds(console.team(), asked.limit()).document()
+    return api.records.rounds(console.team(), asked.limit()).document()
 
 
 def deploy(console: Console, asked: Asked) -> dict[str, Any]:
     """Deploy what a round approved by `scheduler approve deploy`, a process of its own."""
+    from ....scheduler.supervisor.deploy import approved_round
+
     number, context = asked.given(Deployment).round, console.team()
     decided = approved_round(context, number)
-    words = ["approve", control.DEPLOY, *([f"--round={number}"] if number is not None else [])]
+    words = ["approve", api.control.DEPLOY, *([f"--round={number}"] if number is not None else [])]
     begun = begun_after(context, "deploy.")
     return {"round": decided.sprint, "commit": decided.commit} | started(console, "scheduler", words, begun)
 

@@ -9,10 +9,8 @@ from ....mail.errors import UsageError
 from ....scheduler.claims.claims import Claims
 from ....scheduler.kinds import ModeRequest
 from ....scheduler.leader import leading
-from ....scheduler.overview.tasks import claimed_work
 from ....scheduler.state.reading import LAST
-from ...api import claims, records, traces
-from ...api import sprints as acts
+from ... import api
 from ..common.console import Console
 from ..common.route import MOST_ROWS, Asked, Page, Route, for_page
 from . import dispatches
@@ -23,7 +21,7 @@ NEWEST = "last"
 def sprints(console: Console, asked: Asked) -> dict[str, Any]:
     """Return the last sprints, the newest first, with whether one is open and who leads the team."""
     context = console.team()
-    found = records.history(context, _most(asked), asked.number("before", least=1))
+    found = api.records.history(context, _most(asked), asked.number("before", least=1))
     rows = found.document()[::-1]
     return {
         "sprints": [row | {"started": each.started, "patches": each.patches} for row, each in
@@ -40,7 +38,7 @@ def _most(asked: Asked) -> int:
 
 def sprint(console: Console, asked: Asked) -> dict[str, Any]:
     """Return a sprint as of a moment: of `n`, a number or "last", and `at`, a seq."""
-    return records.view_sprint(console.team(), number_of(asked), asked.number("at", least=1)).document()
+    return api.records.view_sprint(console.team(), number_of(asked), asked.number("at", least=1)).document()
 
 
 def number_of(asked: Asked) -> int | None:
@@ -54,29 +52,31 @@ def start(console: Console, asked: Asked) -> dict[str, Any]:
     mode, base = asked.text("mode", ModeRequest.AUTO) or "", asked.text("base")
     if mode not in {*ModeRequest}:
         raise UsageError(f"mode must be one of {', '.join(ModeRequest)}")
-    preview = acts.preview_sprint(console.team(), mode, base)
+    preview = api.sprints.preview_sprint(console.team(), mode, base)
     return {"mode": mode, "base": base, "modes": [*ModeRequest], "preview": preview.document()}
 
 
 def money(console: Console, asked: Asked) -> dict[str, Any]:
     """Return what was used today by agent and persona, what the last sprints used, and what budgets leave."""
-    return records.money(console.team(), _most(asked)).document()
+    return api.records.money(console.team(), _most(asked)).document()
 
 
 def tasks(console: Console, asked: Asked) -> dict[str, Any]:
     """Return the tasks that can be claimed, who has what, the claims that are over, and the last dispatches."""
+    from ....scheduler.overview.tasks import claimed_work
+
     context = console.context
     _, listed = for_page(asked, dispatches.listed(console, asked))
     stale = [asdict(each) for each in claimed_work(context).stale]
     return {
-        **claims.list_tasks(Claims(context.mailbox), whole=asked.flag("all")).document(),
+        **api.claims.list_tasks(Claims(context.mailbox), whole=asked.flag("all")).document(),
         "stale": stale, "dispatches": listed[::-1],
     }  # fmt: skip
 
 
 def dispatch(console: Console, asked: Asked) -> dict[str, Any]:
     """Return a dispatch as it is now, with its tasks and each attempt over time."""
-    return traces.view_dispatch(console.context, asked.path["id"]).document()
+    return api.traces.view_dispatch(console.context, asked.path["id"]).document()
 
 
 ROUTES = (

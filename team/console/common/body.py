@@ -8,4 +8,4 @@ from pydantic import BaseModel, ConfigDict
 class Body(BaseModel):
     """A JSON object without unknown fields, whose numbers are not texts."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)

@@ -24,7 +24,7 @@ from ....scheduler.leader import myself
 from ....scheduler.liveness import is_led
 from ....scheduler.state.dispatches import DispatchState, read_dispatch, read_last, read_unfinished, session_of
 from ....scheduler.tasks.task import DispatchConfig, Task
-from ...api.control import stop
+from ... import api
 from ...dispatcher import ParallelDispatcher
 from .ask import Ask, Part
 from .carrying import GRACE, Carrier
@@ -143,7 +143,7 @@ class Asks:
             return ask
         while not (part.run or part.status) and time.monotonic() < until:  # its start is just being put on record
             time.sleep(_LOOK)
-        stop(self.context(), part.run or part.name, sender)
+        api.control.stop(self.context(), part.run or part.name, sender)
         return ask
 
     def retry(self, id: str, owner: str) -> Ask:

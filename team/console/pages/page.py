@@ -11,8 +11,6 @@ from ....mail.text.escape import clean
 from ..common.answer import refusal
 from ..common.console import Console
 from ..common.route import Asked
-from .filters import FILTERS
-from .pictures.filters import PICTURES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -22,6 +20,9 @@ if TYPE_CHECKING:
 def environment() -> Environment:
     """Return the environment of the templates, which escapes all that is put into them."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # the first page waits for it, and not the server
+
+    from .filters import FILTERS
+    from .pictures.filters import PICTURES
 
     loader = PackageLoader(__package__ or "", "templates")
     made = Environment(

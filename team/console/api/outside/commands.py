@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import JsonValue, RootModel
+from pydantic import ConfigDict, JsonValue, RootModel
 
-from ....webhooks import answer
 from ...common.console import Console
 from ...common.route import Asked, Reply, Route, Scope
 
@@ -12,9 +11,13 @@ from ...common.route import Asked, Reply, Route, Scope
 class Command(RootModel[JsonValue]):
     """A command with its fields, as docs/llm-api.md lists them."""
 
+    model_config = ConfigDict(defer_build=True)
+
 
 def command(console: Console, asked: Asked) -> Reply:
     """Carry out a command; a refusal is an answer, too, with its status."""
+    from ....webhooks import answer  # the server does not wait for what it may be asked
+
     done = answer(console.own_context(), asked.given(Command).root, asked.sender, asked.key)
     return Reply(done.document(), status=done.status)
 

@@ -10,7 +10,7 @@ from .....mail.errors import UsageError
 from .....scheduler.claims.claims import Claims, NewTask
 from .....scheduler.claims.lease import DEFAULT
 from .....scheduler.sessions.sessions import Sessions
-from ....api import claims
+from .... import api
 from ...common.body import Body
 from ...common.console import Console
 from ...common.route import Asked, Reply, Route, Scope
@@ -77,12 +77,12 @@ class Finished(Body):
 
 def board(console: Console, asked: Asked) -> dict[str, Any]:
     """List tasks and claims, as `team task list --json`; with `all=1` also those that are done."""
-    return claims.list_tasks(Claims(console.context.mailbox), whole=asked.flag("all")).document()
+    return api.claims.list_tasks(Claims(console.context.mailbox), whole=asked.flag("all")).document()
 
 
 def show(console: Console, asked: Asked) -> dict[str, Any]:
     """Return a task with all that became of it, as `team task show --json`."""
-    return claims.show_task(Claims(console.context.mailbox), asked.path["task"]).document()
+    return api.claims.show_task(Claims(console.context.mailbox), asked.path["task"]).document()
 
 
 def add(console: Console, asked: Asked) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def add(console: Console, asked: Asked) -> dict[str, Any]:
         given.task, given.title, given.to, given.priority, given.after, given.paths, given.input,
         asked.one_key(given.idempotency_key) or "",
     )  # fmt: skip
-    return claims.add_task(_claims(console, given.session), task, asked.sender).document()
+    return api.claims.add_task(_claims(console, given.session), task, asked.sender).document()
 
 
 def claim(console: Console, asked: Asked) -> Reply:
@@ -104,17 +104,17 @@ def claim(console: Console, asked: Asked) -> Reply:
         raise UsageError("expect: it is for a task that is named")
     own = _claims(console, given.session)
     if given.next:
-        taken = claims.claim_next(own, owner, given.lease).document()
+        taken = api.claims.claim_next(own, owner, given.lease).document()
         return Reply(taken, status=None if taken else 200)
     if given.task is not None:
-        return Reply(claims.claim_task(own, given.task, owner, given.lease, expect=given.expect).document())
-    return Reply(claims.claim_paths(own, given.paths, given.names, owner, given.lease).document())
+        return Reply(api.claims.claim_task(own, given.task, owner, given.lease, expect=given.expect).document())
+    return Reply(api.claims.claim_paths(own, given.paths, given.names, owner, given.lease).document())
 
 
 def renew(console: Console, asked: Asked) -> dict[str, Any]:
     """Let the time of a claim begin anew, as `team renew --json`."""
     given = asked.given(Renewal)
-    return claims.renew(
+    return api.claims.renew(
         Claims(console.context.mailbox), given.task, given.token, asked.sender, given.lease, expect=given.expect
     ).document()
 
@@ -124,7 +124,7 @@ def release(console: Console, asked: Asked) -> dict[str, Any]:
     given = asked.given(Releasing)
     if given.task is None and given.token is None:
         raise UsageError("release what? Name the task, or the token of paths")
-    return claims.release(
+    return api.claims.release(
         Claims(console.context.mailbox), given.task, given.token, asked.sender, given.reason, force=given.force,
         expect=given.expect,
     ).document()  # fmt: skip
@@ -133,7 +133,7 @@ def release(console: Console, asked: Asked) -> dict[str, Any]:
 def done(console: Console, asked: Asked) -> dict[str, Any]:
     """End a task that was claimed, as `team done --json`."""
     given = asked.given(Finished)
-    return claims.finish(
+    return api.claims.finish(
         Claims(console.context.mailbox), given.task, given.token, asked.sender, output=given.output,
         error=given.failed, expect=given.expect,
     ).document()  # fmt: skip

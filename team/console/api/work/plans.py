@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .....scheduler.claims.claims import Claims
 from .....scheduler.errors import InvalidTasks, NotReady
-from ....api import plans
+from .... import api
 from ...common.body import Body
 from ...common.console import Console
 from ...common.route import Asked, Page, Route
@@ -19,35 +19,41 @@ Workers = Annotated[int | None, Field(ge=1, le=1_000)]
 
 
 class NewPlan(Body):
-    """A roadmap as text, YAML or JSON, or a `tasks.json`; what is done of it, and how many work at once."""
+    """A roadmap as text, YAML or JSON, or a `tasks.json`; what is done of it, and how many work at once.
+
+    `most` is the largest number of workers to compare, by default that of `team plan`.
+    """
 
     roadmap: Annotated[str, Field(max_length=_MOST_TEXT)]
     done: Annotated[tuple[str, ...], Field(max_length=1_000)] = ()
     workers: Workers = None
-    most: Annotated[int, Field(ge=1, le=64)] = plans.MOST_WORKERS
+    most: Annotated[int | None, Field(ge=1, le=64)] = None
 
 
 def plan(console: Console, asked: Asked) -> dict[str, Any]:
     """Plan work, as `team plan --json`."""
     given = asked.given(NewPlan)
-    roadmap = plans.read_roadmap(given.roadmap.encode(errors="replace"), _NAME, console.context.home)
+    roadmap = api.plans.read_roadmap(given.roadmap.encode(errors="replace"), _NAME, console.context.home)
     claims = Claims(console.context.mailbox)
-    return plans.plan(roadmap, given.done, given.workers, given.most, claims=claims).document()
+    return api.plans.plan(
+        roadmap, given.done, given.workers, given.most or api.plans.MOST_WORKERS, claims=claims
+    ).document()
 
 
 def tasks(console: Console, asked: Asked) -> dict[str, Any]:
     """Return the tasks of a plan for a dispatch, as `team plan --tasks`."""
     given = asked.given(NewPlan)
     data = given.roadmap.encode(errors="replace")
-    roadmap = plans.read_roadmap(data, _NAME, console.context.home)
-    return plans.tasks_of(plans.plan(roadmap, given.done, given.workers, given.most), data).document()
+    roadmap = api.plans.read_roadmap(data, _NAME, console.context.home)
+    work = api.plans.plan(roadmap, given.done, given.workers, given.most or api.plans.MOST_WORKERS)
+    return api.plans.tasks_of(work, data).document()
 
 
 def forecast(console: Console, asked: Asked) -> dict[str, Any]:
     """Plan the next sprint by what the last ones did, as `team plan --from-sprint --json`."""
     workers = asked.number("workers", least=1)
     claims = Claims(console.context.mailbox)
-    return plans.plan(plans.forecast(console.team()), (), workers, claims=claims).document()
+    return api.plans.plan(api.plans.forecast(console.team()), (), workers, claims=claims).document()
 
 
 def foretold(console: Console, asked: Asked) -> dict[str, Any]:

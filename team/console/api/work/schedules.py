@@ -8,7 +8,7 @@ from typing import Any
 from .....mail.errors import UsageError
 from .....mail.text.nearest import suggestion
 from .....scheduler.kinds import Kind
-from ....api import schedules
+from .... import api
 from ...common.console import Console
 from ...common.route import Asked, Page, Route, Scope
 from ..starting import begun_after, started
@@ -17,7 +17,7 @@ from ..starting import begun_after, started
 def listed(console: Console, asked: Asked) -> list[dict[str, Any]]:
     """List the schedules, as `scheduler schedules list --json`."""
     del asked
-    return schedules.listed(console.context).document()
+    return api.schedules.listed(console.context).document()
 
 
 def run(console: Console, asked: Asked) -> dict[str, Any]:
@@ -35,12 +35,12 @@ def run(console: Console, asked: Asked) -> dict[str, Any]:
 
 def pause(console: Console, asked: Asked) -> dict[str, Any]:
     """Let no time of a schedule count, as `scheduler schedules pause`."""
-    return schedules.pause(console.context, asked.path["name"], asked.sender).document()
+    return api.schedules.pause(console.context, asked.path["name"], asked.sender).document()
 
 
 def resume(console: Console, asked: Asked) -> dict[str, Any]:
     """Let the times of a schedule count again, as `scheduler schedules resume`."""
-    return schedules.resume(console.context, asked.path["name"], asked.sender).document()
+    return api.schedules.resume(console.context, asked.path["name"], asked.sender).document()
 
 
 ROUTES = (

@@ -10,7 +10,7 @@ from pydantic import Field
 from .....mail.errors import UsageError
 from .....mail.text.nearest import suggestion
 from .....scheduler.kinds import SessionStatus
-from ....api import sessions
+from .... import api
 from ...common.body import Body
 from ...common.console import Console
 from ...common.route import Asked, Reply, Route, Scope, paged
@@ -80,19 +80,19 @@ def listed(console: Console, asked: Asked) -> Reply:
     status, limit, before = asked.text("status"), asked.limit(), asked.text("before")
     if status is not None and status not in {*SessionStatus}:
         raise UsageError(f"there is no status {status!r}{suggestion(status, SessionStatus)}")
-    found = sessions.list_sessions(console.context, status, whole=asked.flag("all")).sessions
+    found = api.sessions.list_sessions(console.context, status, whole=asked.flag("all")).sessions
     names = [each.id for each in found]
     if before is not None and before not in names:
         raise UsageError(f"before: there is no session {before!r} in this list")
     rest = found[names.index(before) + 1 :] if before is not None else found
-    shown = sessions.SessionList(tuple(rest[:limit]))
+    shown = api.sessions.SessionList(tuple(rest[:limit]))
     return paged(asked, "/api/sessions", shown.document(), rest[limit - 1].id if len(rest) > limit else None)
 
 
 def create(console: Console, asked: Asked) -> dict[str, Any]:
     """Create a session, as `team session create --json`."""
     given = asked.given(NewSession)
-    return sessions.create(
+    return api.sessions.create(
         console.context, given.session, asked.sender, title=given.title, participants=given.participants,
         key=asked.one_key(given.idempotency_key) or "",
     ).document()  # fmt: skip
@@ -100,22 +100,22 @@ def create(console: Console, asked: Asked) -> dict[str, Any]:
 
 def show(console: Console, asked: Asked) -> dict[str, Any]:
     """Return what is gathered under a session, as `team session show --json`."""
-    return sessions.show(console.context, asked.path["id"]).document()
+    return api.sessions.show(console.context, asked.path["id"]).document()
 
 
 def export(console: Console, asked: Asked) -> dict[str, Any]:
     """Return all that is on record of a session, as `team session export`."""
-    return sessions.show(console.context, asked.path["id"]).export()
+    return api.sessions.show(console.context, asked.path["id"]).export()
 
 
 def pause(console: Console, asked: Asked) -> dict[str, Any]:
     """Start nothing more of a session."""
-    return sessions.pause(console.context, asked.path["id"], asked.sender).document()
+    return api.sessions.pause(console.context, asked.path["id"], asked.sender).document()
 
 
 def resume(console: Console, asked: Asked) -> dict[str, Any]:
     """Let a session go on, as `team session resume --status-only --json`; its dispatches are resumed one by one."""
-    return sessions.resume(
+    return api.sessions.resume(
         console.context, asked.path["id"], asked.sender, again=asked.given(Resuming).again, dispatches=False
     ).document()
 
@@ -123,19 +123,19 @@ def resume(console: Console, asked: Asked) -> dict[str, Any]:
 def complete(console: Console, asked: Asked) -> dict[str, Any]:
     """Put on record that a session is done."""
     force = asked.given(Completing).force
-    return sessions.complete(console.context, asked.path["id"], asked.sender, force=force).document()
+    return api.sessions.complete(console.context, asked.path["id"], asked.sender, force=force).document()
 
 
 def delete(console: Console, asked: Asked) -> dict[str, Any]:
     """Hide a session."""
-    return sessions.delete(console.context, asked.path["id"], asked.sender).document()
+    return api.sessions.delete(console.context, asked.path["id"], asked.sender).document()
 
 
 def remember(console: Console, asked: Asked) -> dict[str, Any]:
     """Remember a text in a session, as `team session remember --json`."""
     given = asked.given(NewMemory)
-    memory = sessions.NewMemory(given.key, given.text, given.tags, given.to, asked.one_key(given.idempotency_key))
-    return sessions.remember(console.own_context(), asked.path["id"], asked.sender, memory).document()
+    memory = api.sessions.NewMemory(given.key, given.text, given.tags, given.to, asked.one_key(given.idempotency_key))
+    return api.sessions.remember(console.own_context(), asked.path["id"], asked.sender, memory).document()
 
 
 def attach(console: Console, asked: Asked) -> dict[str, Any]:
@@ -146,8 +146,8 @@ def attach(console: Console, asked: Asked) -> dict[str, Any]:
     except ValueError:
         raise UsageError("content_base64: it is not base64") from None
     key = asked.one_key(given.idempotency_key)
-    artifact = sessions.NewArtifact((given.name, data), given.text, given.to, key)
-    return sessions.attach(console.own_context(), asked.path["id"], asked.sender, artifact).document()
+    artifact = api.sessions.NewArtifact((given.name, data), given.text, given.to, key)
+    return api.sessions.attach(console.own_context(), asked.path["id"], asked.sender, artifact).document()
 
 
 def converse(console: Console, asked: Asked) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def converse(console: Console, asked: Asked) -> dict[str, Any]:
         for number, turn in enumerate(given.messages, 1)
     ]
     to = [context.mailbox.directory.checked(name) for name in given.to]
-    return sessions.converse(context, asked.path["id"], asked.sender, said, to).document()
+    return api.sessions.converse(context, asked.path["id"], asked.sender, said, to).document()
 
 
 _ONE = "/api/sessions/{id}"
