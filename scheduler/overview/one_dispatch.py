@@ -64,13 +64,22 @@ class ShownTask:
     attempts: tuple[ShownAttempt, ...]
     usage: UsageTotal
 
+    @property
+    def seconds(self) -> float | None:
+        """How long its attempts took, as far as that is on record, with one at work; None if nobody began it."""
+        if not self.attempts:
+            return None
+        open_ = (each.end - each.start for each in self.attempts if each.attempt.status == RunStatus.OPEN)
+        return sum((each.attempt.seconds for each in self.attempts), sum(open_))
+
     def document(self) -> dict[str, Any]:
         """Return it as a JSON object."""
         return {
             "task": self.task.task_id, "persona": self.task.agent, "status": self.status, "error": self.error or None,
             "why": self.why or None, "dependencies": [*self.task.dependencies], "waits_for": [*self.waits_for],
             "has_condition": self.task.when is not None, "priority": self.task.priority,
-            "usage": self.usage.document(), "attempts": [each.document() for each in self.attempts],
+            "seconds": self.seconds, "usage": self.usage.document(),
+            "attempts": [each.document() for each in self.attempts],
         }  # fmt: skip
 
 

@@ -145,6 +145,7 @@ def test_a_dispatch_is_shown_with_its_tasks_over_time(team, ask, led, result, st
     assert (doc["result"], [task["status"] for task in doc["tasks"]]) == (result, states)
     assert [task["waits_for"] for task in doc["tasks"]] == [[], [], [], ["blue"]]
     assert (doc["usage"]["usd"], doc["tasks"][0]["attempts"][0]["outcome"]) == (0.25, "failed")
+    assert [task["seconds"] for task in doc["tasks"] if task["task"] != "blue"] == [1.5, None, None]
     assert doc["tasks"][1]["attempts"][0]["outcome"] == ("open" if led else "cut off")
     assert html.count('class="edge"') == sum(len(task["dependencies"]) for task in doc["tasks"])
     assert all(f"/runs/{run['run']}" in html for task in doc["tasks"] for run in task["attempts"])
