@@ -10,7 +10,7 @@ listener, and end early when the function that they pass to `interrupts` is call
 - sessions: create, list_sessions, show, pause, resume, complete, delete, remember, attach, converse
 - ask: plan_of, carry_out, answer
 - dispatches: read_tasks, read_config, preview, dispatch, resume, replayed
-- traces: runs, dispatches, trace, trace_task, trace_run, output_of, patch_of, trace_index, export
+- traces: runs, dispatches, view_dispatch, trace, trace_task, trace_run, output_of, patch_of, trace_index, export
 - plans: read_roadmap, forecast, plan, tasks_of
 - weaving: weave
 - schedules: listed, run, pause, resume
