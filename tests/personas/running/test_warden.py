@@ -19,7 +19,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a pro
 PR_GET_CHILD_SUBREAPER = 37
 # Clears its environment, leaves its session, forks twice, and kills the keeper above the agent and perhaps more.
 KILLER = (
-    "mkfifo up; setsid env -i sh -c '(setsid sh -c \"echo \\$\\$ > up; {kill}; exec sleep 60\") & exit' & "
+    "mkfifo up; setsid env -i sh -c '(setsid sh -c "
+    "\"echo \\$\\$ > up; until test -s pid; do :; done; {kill}; exec sleep 60\") & exit' & "
     "cat up > pid; exec sleep 60"
 )
 
