@@ -20,7 +20,7 @@ PR_GET_CHILD_SUBREAPER = 37
 # Clears its environment, leaves its session, forks twice, and kills the keeper above the agent and perhaps more.
 KILLER = (
     "mkfifo up; setsid env -i sh -c '(setsid sh -c "
-    "\"echo \\$\\$ > up; until test -s pid; do :; done; {kill}; exec sleep 60\") & exit' & "
+    '"echo \\$\\$ > up; until test -s pid; do :; done; {kill}; exec sleep 60") & exit\' & '
     "cat up > pid; exec sleep 60"
 )
 
