@@ -62,7 +62,8 @@ class RecentState:
         if len(own) < len(events):
             return None
         for event in own:
-            self._fold.add(fact_of_event(event))
+            if not isinstance(event.data.get("dispatch"), str):  # what dispatches do is none of the sprints' state
+                self._fold.add(fact_of_event(event))
         if any(_concerns(event, roster) for event in own):
             self._unread = read_unread(projections, roster)
         self._head = head
