@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from team_mail.team import session
@@ -12,23 +11,9 @@ from team_mail.team.console.app import make_app
 from team_mail.team.console.common.console import Console, ConsoleOptions
 from team_mail.team.console.guard.login import cookie_name
 
+from .asking import Answer
+
 HOST = "127.0.0.1:8420"
-
-
-class Answer(NamedTuple):
-    """The answer to a request; `headers` has the last of each name."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def error(self) -> str:
-        return self.json["error"]
 
 
 class Guarded:
