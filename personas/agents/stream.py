@@ -83,11 +83,7 @@ class Listener:
             self._row(self._open + row if self._open else row, "\n")
             self._open, self._told = "", 0
         self._open += last
-        if self._hearer and not self._builder.known and not self._open.startswith(("{", "[")):
-            end = self._open.find("{", self._told)  # an event may stand behind a warning
-            end = len(self._open) if end < 0 else end
-            self._say(self._open[self._told : end])
-            self._told = end
+        self._say_words_of(self._open)
         if not self._keep and len(self._open) > MAX_OPEN:
             self._row(self._open)
             self._open, self._told = "", 0
@@ -100,7 +96,8 @@ class Listener:
         has_event = False
         for event in events_in(row) if '"type"' in row else ():  # this test is much cheaper than a failed parse
             if not has_event:
-                self._flush()  # the words before it
+                self._say_words_of(row)
+                self._flush()  # they come before what the event tells
             has_event = True
             self._event(event)
         if builder.known:
@@ -131,6 +128,14 @@ class Listener:
             if usage != self._usage:
                 self._usage = usage
                 self._hearer.spend(usage)
+
+    def _say_words_of(self, row: str) -> None:
+        """Tell of what stands before the first brace of a line, which may be a warning before an event."""
+        if self._hearer and not self._builder.known and not row.startswith(("{", "[")):
+            end = row.find("{", self._told)
+            end = len(row) if end < 0 else end
+            self._say(row[self._told : end])
+            self._told = end
 
     def _say(self, words: str) -> None:
         if self._hearer and words:

@@ -482,7 +482,14 @@ ROWS = [
 ]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_a_warning_before_an_event_is_heard_wherever_the_output_is_cut():
+    """Words before the first known event are heard, whether the event's line comes at once or in pieces."""
+    log = b'note\nwarning {"type":"result","is_error":false,"result":"late"}\n'
+    for at in range(len(log)):
+        assert heard(log, [at])[0][:2] == [("say", "note\nwarning "), ("say", "late")]
+
+
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(ROWS), max_size=8), st.booleans(), st.data())
 def test_it_makes_no_difference_where_an_output_is_cut_into_pieces(rows, ended, data):
     """What is told while it is written, and the transcript, are those of the whole output read at once."""
