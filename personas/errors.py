@@ -5,6 +5,7 @@ TeamMailError
 │   ├── PersonaError     a persona file that is not valid
 │   ├── NotARepository   no git repository, or one that a team cannot use
 │   ├── NotTrusted       a repository of another user, which git was not told to trust
+│   ├── PromiseBroken    objects of a partial clone are missing, and its remote does not give them
 │   └── GitTooOld        git is missing or older than the weaver needs
 ├── GitError             a git command failed
 │   └── FilterFailed     a filter that the user's git settings require failed
@@ -31,6 +32,10 @@ class NotARepository(UsageError):
 
 class NotTrusted(UsageError):
     """The repository belongs to another user, and git was not told to trust it."""
+
+
+class PromiseBroken(UsageError):
+    """Objects of a partial clone are missing, and the remote that promised them does not give them."""
 
 
 class GitTooOld(UsageError):

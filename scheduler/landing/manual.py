@@ -11,6 +11,7 @@ from pathlib import Path
 from ...mail.errors import UsageError
 from ...personas.errors import GitError
 from ...personas.git import Git, find_repository, with_drivers
+from ...personas.setup.promised import fetch_promised, is_partial
 from ..errors import BranchMoved
 from ..given import open_given
 from ..weaver.patch import PatchSubmission
@@ -26,7 +27,7 @@ def weave_by_hand(
     """Weave patch files made against `base`, and pull requests, onto `onto`; without a `branch` nothing is kept.
 
     A path that begins with `refs/` is the ref of a pull request; these rank after the files. Raises UsageError for
-    a file or ref that does not exist, and BranchMoved if the branch exists already.
+    a file or ref that does not exist, PromiseBroken, and BranchMoved if the branch exists already.
     """
     git = with_drivers(find_repository(start)[0])
     tip = _commit(git, onto)
@@ -36,6 +37,9 @@ def weave_by_hand(
         replace(submission, age=submission.age + len(files)) for submission in submissions_from_pulls(git, refs, onto)
     ]
     submissions = [*submissions_from_files(git, files, _commit(git, base)), *pulls]
+    if is_partial(git.directory):
+        for commit in sorted({tip, *(submission.base for submission in submissions)}):
+            fetch_promised(git.directory, commit)
     if branch is None:
         with tempfile.TemporaryDirectory(prefix="team-mail-") as scratch:
             return weave(git.using(objects=Path(scratch)), tip, submissions), None

@@ -1,0 +1,61 @@
+"""Sprints, dispatches and weaves in repositories of every kind; docs/repositories.md has a row for each."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from .test_scheduler import Project, project
+from .test_surroundings import alone
+
+__all__ = ["project"]
+
+
+def partial(project: Project, filter: str) -> Project:
+    """Clone a project without the contents that its checkout of the top folder does not need."""
+    alone(project)
+    for name in ("old/deep/b.txt", "old/a.txt"):
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / name).write_text(f"this is {name}\n")
+    project.git("add", "--force", ".")
+    project.git("commit", "--quiet", "-m", "Add files")
+    project.git("config", "uploadpack.allowFilter", "true")
+    project.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    clone = Project(project.folder.with_name(f"clone-{filter.partition(':')[0]}"))
+    source = f"file://{project.folder}"
+    project.git("clone", "--quiet", f"--filter={filter}", "--no-checkout", source, str(clone.folder))
+    clone.git("sparse-checkout", "set", "--cone", ".team")
+    clone.git("checkout", "--quiet", "main")
+    return clone
+
+
+@pytest.mark.parametrize("filter", ["blob:none", "tree:0"])
+def test_a_partial_clone_gets_the_files_of_its_base_before_a_run_starts(project, filter):
+    """What the remote promised is fetched at once; if the remote is gone, no run is spent on it and a line says so."""
+    clone, away = partial(project, filter), project.folder.with_name("away")
+    clone.agent("cat > /dev/null; cat old/a.txt old/deep/b.txt > seen.txt; git add .; git commit -qm Done")
+    shutil.move(project.folder, away)
+
+    said = clone.run("scheduler", "sprint", "--quiet")
+
+    assert said.returncode == 2
+    assert "this is a partial clone, in which" in said.stderr
+    assert "see that git fetch works here" in said.stderr
+    assert clone.events("run.started", "run.finished") == []
+
+    shutil.move(away, project.folder)
+    assert clone.document("sprint")["landed"] == ["ann"]
+    assert clone.git("show", "team/sprint-1:seen.txt") == "this is old/a.txt\nthis is old/deep/b.txt"
+    assert not (clone.folder / "old").exists(), "the user's own checkout stays sparse"
+
+
+def test_patches_are_woven_by_hand_in_a_partial_clone(project, tmp_path):
+    """A merge needs the contents of the base and of the branch, which are fetched like those of a run."""
+    clone = partial(project, "blob:none")
+    patch = tmp_path / "own.patch"
+    (project.folder / "old/a.txt").write_text("this is another\n")
+    patch.write_text(project.git("diff") + "\n")
+    assert "1 land" in clone.ok("scheduler", "weave", str(patch))
+    assert "?" not in clone.git("rev-list", "--objects", "--missing=print", "HEAD")
+    assert clone.git("show", "team/woven:old/a.txt") == "this is another"
