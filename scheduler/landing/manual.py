@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...mail.errors import UsageError
 from ...personas.errors import GitError
-from ...personas.git import Git, find_repository, with_drivers
+from ...personas.git import Git, find_git, with_drivers
 from ...personas.setup.promised import fetch_promised, is_partial
 from ..errors import BranchMoved
 from ..given import open_given
@@ -29,7 +29,7 @@ def weave_by_hand(
     A path that begins with `refs/` is the ref of a pull request; these rank after the files. Raises UsageError for
     a file or ref that does not exist, PromiseBroken, and BranchMoved if the branch exists already.
     """
-    git = with_drivers(find_repository(start)[0])
+    git = with_drivers(find_git(start))
     tip = _commit(git, onto)
     refs = [str(path) for path in patches if path.parts[:1] == ("refs",)]
     files = [path for path in patches if str(path) not in refs]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 
 import pytest
 
-from .test_scheduler import Project, project
+from .test_scheduler import CLEAN, Project, project
 from .test_surroundings import alone
 
 __all__ = ["project"]
@@ -59,3 +61,41 @@ def test_patches_are_woven_by_hand_in_a_partial_clone(project, tmp_path):
     assert "1 land" in clone.ok("scheduler", "weave", str(patch))
     assert "?" not in clone.git("rev-list", "--objects", "--missing=print", "HEAD")
     assert clone.git("show", "team/woven:old/a.txt") == "this is another"
+
+
+# -- where git finds no repository, or none that it can use
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("rm .git/HEAD", "/.git is there, and git says: not a git repository"),
+        ("git config core.repositoryformatversion 99", "Expected git repo version <= 1, found 99"),
+        ("chown -R 12345:12345 .", "git config --global --add safe.directory"),
+        ("rm -r .git", "there is no git repository here, so tasks would work in empty folders"),
+        ("rm -r .git; git init -q --bare .git; cd .git; mv ../.team .", "is in a bare git repository"),
+    ],
+    ids=["damaged", "later-format", "owner", "none", "bare"],
+)
+def test_a_dispatch_works_in_no_empty_folder_unless_it_is_asked_to(project, harm, said):
+    """Git's own words are shown for a repository that it cannot use; no task is carried out beside it."""
+    project.agent("cat > /dev/null; echo seen > $HOME/seen")
+    home = project.folder.parent
+    (home / "tasks.json").write_text('{"tasks": [{"task_id": "a", "agent": "ann"}]}')
+    subprocess.run(["sh", "-c", harm], cwd=project.folder, env=CLEAN, check=True)
+    if not project.team.exists():
+        project.folder = project.folder / ".git"
+    if "chown" in harm and os.geteuid():
+        pytest.skip("only root can give a repository away")
+
+    dispatched = project.run("team", "dispatch", str(home / "tasks.json"), "--json", HOME=str(home))
+
+    assert dispatched.returncode == 2
+    assert said in dispatched.stderr
+    assert not (home / "seen").exists()
+    if "init" not in harm:
+        assert "git init" not in dispatched.stderr
+        assert ("safe.directory" in said) == ("safe.directory" in project.run("scheduler", "sprint").stderr)
+        words = ("team", "dispatch", str(home / "tasks.json"), "--no-repository", "--quiet")
+        assert project.run(*words, HOME=str(home)).returncode == 0
+        assert (home / "seen").exists()
