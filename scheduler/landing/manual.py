@@ -18,14 +18,16 @@ from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 from ..weaver.weave import weave
 
+_ALL = "all"
 _PATCH = ("diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
 
 
 def weave_by_hand(
-    start: Path, patches: Sequence[Path], base: str, onto: str, branch: str | None
+    start: Path, patches: Sequence[Path], base: str, onto: str, branch: str | None, *, approve: Sequence[str] = ()
 ) -> tuple[Woven, str | None]:
     """Weave patch files made against `base`, and pull requests, onto `onto`; without a `branch` nothing is kept.
 
+    `approve` names those whose sensitive files somebody has read, by file, ref or name, or is "all".
     A path that begins with `refs/` is the ref of a pull request; these rank after the files. Raises UsageError for
     a file or ref that does not exist, PromiseBroken, and BranchMoved if the branch exists already.
     """
@@ -36,7 +38,7 @@ def weave_by_hand(
     pulls = [
         replace(submission, age=submission.age + len(files)) for submission in submissions_from_pulls(git, refs, onto)
     ]
-    submissions = [*submissions_from_files(git, files, _commit(git, base)), *pulls]
+    submissions = _approved([*submissions_from_files(git, files, _commit(git, base)), *pulls], approve)
     if is_partial(git.directory):
         for commit in sorted({tip, *(submission.base for submission in submissions)}):
             fetch_promised(git.directory, commit)
@@ -51,6 +53,15 @@ def weave_by_hand(
     woven = weave(git, tip, submissions)
     git("update-ref", "-m", "team-mail: weave", ref, woven.tip, "0" * len(tip))
     return woven, branch
+
+
+def _approved(submissions: Sequence[PatchSubmission], names: Sequence[str]) -> list[PatchSubmission]:
+    """Mark the submissions that are approved by name. Raises UsageError for a name that none has."""
+    known = {each.key: {each.key, each.key.rpartition(":")[2], each.persona} for each in submissions}
+    for name in names:
+        if name != _ALL and not any(name in own for own in known.values()):
+            raise UsageError(f"no patch {name!r} to approve: name one of {', '.join(known)}, or all")
+    return [replace(each, approved=_ALL in names or not known[each.key].isdisjoint(names)) for each in submissions]
 
 
 def submissions_from_files(git: Git, patches: Sequence[Path], base: str) -> list[PatchSubmission]:

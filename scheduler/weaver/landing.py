@@ -88,7 +88,7 @@ class Branch:
         deleted = {change.path for change in each.changes if change.new is None}
         if any(change.new is None and change.path not in deleted for change in changes):
             return False
-        if changes and refused(each.submission, changes):
+        if changes and refused(each.submission, changes, each.links):
             return False
         if not each.submission.approved and sensitive(changes):
             return False

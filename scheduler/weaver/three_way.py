@@ -156,7 +156,7 @@ def _takes(each: Applied, change: Change, versions: Mapping[bytes, object], mark
         return False
     if change.new is None and not any(own.path == change.path and own.new is None for own in each.changes):
         return False
-    if refused(each.submission, [change]):
+    if refused(each.submission, [change], each.links):
         return False
     return each.submission.approved or not sensitive([change])
 

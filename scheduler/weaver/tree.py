@@ -150,11 +150,12 @@ class Tree:
 
 @dataclass(frozen=True)
 class Applied:
-    """A patch, and what it changes in its base."""
+    """A patch, and what it changes in its base; `links` are the links that it makes and that a person may approve."""
 
     submission: PatchSubmission
     base: Tree
     changes: tuple[Change, ...]
+    links: frozenset[tuple[bytes, Entry]] = frozenset()
 
     @cached_property
     def tree(self) -> str:

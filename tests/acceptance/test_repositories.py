@@ -99,3 +99,30 @@ def test_a_dispatch_works_in_no_empty_folder_unless_it_is_asked_to(project, harm
         words = ("team", "dispatch", str(home / "tasks.json"), "--no-repository", "--quiet")
         assert project.run(*words, HOME=str(home)).returncode == 0
         assert (home / "seen").exists()
+
+
+def test_a_bare_repository_is_woven_by_hand_and_what_is_held_is_approved_by_name(project, tmp_path):
+    """By the name of its file, by its ref, or all of them; an unknown name is refused with those that there are."""
+    project.git("clone", "--quiet", "--bare", str(project.folder), str(tmp_path / "bare.git"))
+    bare = Project(tmp_path / "bare.git")
+    patches = []
+    for name in ("ci", "own"):
+        file = project.folder / ".github" / "workflows" / f"{name}.yml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("on: push\n")
+        project.git("add", ".github")
+        patches.append(tmp_path / f"{name}.patch")
+        patches[-1].write_text(project.git("diff", "--cached") + "\n")
+        project.git("rm", "-rfq", ".github")
+    words = ("scheduler", "weave", *map(str, patches))
+
+    held = bare.ok(*words, "--dry-run", code=4)
+    assert "held     ci: .github/workflows/ci.yml needs approval" in held
+    assert "lands with --approve NAME" in held
+    unknown = bare.run(*words, "--approve", "cy").stderr
+    assert "no patch 'cy' to approve: name one of ci.patch, own.patch, or all" in unknown
+    bare.ok(*words, "--branch", "one", "--approve", "ci.patch", code=4)
+    bare.ok(*words, "--branch", "both", "--approve", "ci", "--approve", "own.patch")
+    bare.ok(*words, "--branch", "each", "--approve", "all")
+    landed = [bare.git("ls-tree", "-r", "--name-only", branch).count(".github") for branch in ("one", "both", "each")]
+    assert landed == [1, 2, 2]

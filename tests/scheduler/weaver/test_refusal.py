@@ -76,8 +76,35 @@ def test_the_teams_own_folder_is_refused(project, path):
 def test_symbolic_links_are_refused_and_may_be_deleted(project):
     """A link could point anywhere."""
     assert "link2 is a symbolic link" in verdict(project, {"link2": ("120000", "/etc/passwd")})
-    assert "link is a symbolic link" in verdict(project, {"link": ("120000", "b.txt")})
+    assert "a.txt is a symbolic link; commit a file" in verdict(project, {"a.txt": ("120000", "b.txt")})
     assert verdict(project, {"link": None}) == "landed"
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("b.txt", "held: sub/link"),
+        ("../b.txt", "held: sub/link"),
+        ("../sub/./new/x", "held: sub/link"),
+        ("../../b.txt", "leads out of the repository"),
+        ("/etc/passwd", "leads out of the repository"),
+        ("..", "leads out of the repository"),
+        ("new/../../../x", "leads out of the repository"),
+        ("../.git/config", "leads out of the repository"),
+        ("../.TEAM/team.toml", "leads out of the repository"),
+        ("", "refused: "),
+    ],
+)
+def test_a_link_that_is_there_may_lead_elsewhere_within_the_repository(project, target, said):
+    """A person approves it; what leads out, or into git's folder or the team's, is refused."""
+    base = project.commit({"sub/link": ("120000", "a.txt")}, project.base)
+    patch = project.patch({"sub/link": ("120000", target)}, base)
+    assert said in verdict(project, patch, base=base)
+    if said.startswith("held"):
+        done = weave(project.git, base, [project.submission("ann", patch, base=base, approved=True)])
+        assert project.read(done.tip, "sub/link") == target
+        moved = project.patch({"sub/link": None, "other/link": ("120000", "a.txt")}, base)
+        assert verdict(project, moved, base=base) == "held: other/link"
 
 
 def test_a_write_through_a_link_is_refused(project):
@@ -88,8 +115,12 @@ def test_a_write_through_a_link_is_refused(project):
 
 
 def test_submodules_are_refused(project):
-    """A commit of another repository is nothing that a patch can bring."""
-    assert "submodule" in verdict(project, {"vendor": ("160000", "1" * 40)})
+    """A commit of another repository is nothing that a patch can bring, unless .gitmodules says where that is."""
+    link = ("160000", "1" * 40)
+    assert "a repository of its own" in verdict(project, {"vendor": link})
+    modules = '[submodule "lib"]\n\tpath = %s\n\turl = ../lib\n'
+    assert "a repository of its own" in verdict(project, {"vendor": link, ".gitmodules": modules % "lib"})
+    assert verdict(project, {"vendor": link, ".gitmodules": modules % "vendor"}) == "held: .gitmodules, vendor"
 
 
 def test_a_persona_without_paths_changes_nothing(project):
